@@ -115,7 +115,7 @@ class Group(click.Group):
             if as_json:
                 say(_document(str(error), error.hint, error.exit_code))
             else:
-                tell(Page(stderr=True, highlight=False, soft_wrap=True), error)
+                tell(Page(stderr=True, highlight=False, soft_wrap=True, emoji=False), error)
             sys.exit(error.exit_code)
         except click.UsageError as error:
             if not as_json:

@@ -63,10 +63,10 @@ def page() -> Page:
 
     No text is markup: a person's reason may have brackets.
     """
-    console = Page(highlight=False, markup=False)
+    console = Page(highlight=False, markup=False, emoji=False)
     if console.is_terminal:
         return console
-    console = Page(highlight=False, markup=False, file=cast(IO[str], _Trimmed(sys.stdout)))
+    console = Page(highlight=False, markup=False, emoji=False, file=cast(IO[str], _Trimmed(sys.stdout)))
     if not os.environ.get("COLUMNS"):
         console.width = _WIDE
     return console

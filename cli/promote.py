@@ -7,7 +7,8 @@ import subprocess
 from cli.errors import OperatorError
 from cli.next_release import taken_from
 from cli.page import say
-from cli.target import ROOT, config_of
+from cli.target import ROOT, config_of, if_up
+from cli.view.releases import journal_state
 
 
 def promote(stack: str, *, sure: bool) -> int:
@@ -18,7 +19,7 @@ def promote(stack: str, *, sure: bool) -> int:
         sure: Whether nobody is asked before anything changes.
 
     Raises:
-        OperatorError: The stack takes from no other, or nothing serves there.
+        OperatorError: The stack takes from no other, or nothing serves there; or a release is restored on the stack.
     """
     source = config_of(stack).get("promotion", {}).get("from")
     if not source:
@@ -27,7 +28,19 @@ def promote(stack: str, *, sure: bool) -> int:
             "docs/how-to/promote.md tells how it is set.",
             2,
         )
+    _refuse_while_restored(stack)
     release = taken_from(stack, source)
     say(f"{source} serves release {release['id']}, {release['package_digest']}; {stack} takes it", err=True)
     asked = ("--yes", "--non-interactive") if sure else ()
     return subprocess.run(["pulumi", "up", "--stack", stack, *asked], cwd=ROOT, check=False).returncode
+
+
+def _refuse_while_restored(stack: str) -> None:
+    """See that the stack takes what its source serves: while a release is restored, an update releases that one."""
+    target = if_up(stack)
+    restored = journal_state(target).restored if target else None
+    if target and restored:
+        raise OperatorError(
+            f"stack {stack} takes nothing while release {restored.release} is restored there: {restored.reason.text}",
+            f"To lift that, type: {target.commands.lift}",
+        )

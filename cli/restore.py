@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from rollout.kinds import Kind
 from rollout.reason import Reason
 
 _MOST_NAMED = 5
+_DATE = re.compile(r"\d{4}-")  # no name of a release begins so
 
 
 @dataclass(frozen=True)
@@ -48,31 +50,33 @@ def look(target: Target, word: str, *, although_rejected: bool) -> Found:
     Raises:
         OperatorError: There is none, it cannot be restored now, or what it needs is gone; the message says which.
     """
-    meant = choose(deployments(records.proven(target)), word, target.endpoint)
+    meant = choose(deployments(records.proven(target)), word, target.endpoint, time.time())
     state = journal_state(target)
     with explained(f"restoring release {meant.release}"):
-        refuse_unless_restorable(state, meant.release, although_rejected=although_rejected)
+        refuse_unless_restorable(state, meant.release, meant.serving, although_rejected=although_rejected)
     changes = differences(meant, state.champion) if state.champion else ()
-    if not changes:
-        raise OperatorError(f"release {meant.release} serves {target.endpoint} now: there is nothing to restore")
     return Found(meant, _verified(target, meant), changes)
 
 
-def choose(served: Sequence[Deployment], word: str, endpoint: str) -> Deployment:
+def choose(served: Sequence[Deployment], word: str, endpoint: str, now: float) -> Deployment:
     """The deployment that a time, or a name of a release, means.
 
     Args:
         served: All that served, oldest first.
         word: What a person typed.
         endpoint: What it is about.
+        now: Epoch seconds.
 
     Raises:
-        OperatorError: None served then, or none of that name ever served, or the name is that of several releases.
+        OperatorError: None served then, or none of that name ever served, or the name is that of several releases;
+            or the time is still to come.
     """
     if not served:
         raise OperatorError(f"the audit record of {endpoint} tells of no release that served")
     when = _moment(word)
     if when is not None:
+        if when > now:
+            raise OperatorError(f"--at {word}: {moment(when)} is still to come; now it is {moment(now)}", exit_code=2)
         found = at(served, when)
         if found is None:
             first = served[0]
@@ -89,21 +93,25 @@ def choose(served: Sequence[Deployment], word: str, endpoint: str) -> Deployment
         raise OperatorError(
             f"--at {word}: no release of that name ever served {endpoint}; served have: "
             f"{', '.join(known[:_MOST_NAMED])}{more}",
-            "Give a time in UTC, such as 2026-03-01T09:30, or the id or a digest of a release. "
-            "`modelstack audit show` lists them.",
+            "Give a time in UTC, such as 2026-03-01T09:30, or the id of a release, or 12 digits or more of its digest. "
+            "One that was only on trial has never served. `modelstack audit show` lists all of them.",
             2,
         )
     return found
 
 
 def _moment(word: str) -> float | None:
-    """A time that a person typed, in UTC unless it says otherwise, as epoch seconds; None of a word that is none."""
-    if "-" not in word:  # digits alone are a name
+    """A time that a person typed, in UTC unless it says otherwise, as epoch seconds; None of a name.
+
+    Raises:
+        OperatorError: It begins as a date, and is no time.
+    """
+    if not _DATE.match(word):
         return None
     try:
         when = datetime.fromisoformat(word)
-    except ValueError:
-        return None
+    except ValueError as error:
+        raise OperatorError(f"--at {word} is no time: {error}", "Give one as 2026-03-01T09:30.", 2) from None
     return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
 
 
@@ -128,10 +136,12 @@ def told(found: Found) -> str:
     one = found.deployment
     until = moment(one.until) if one.until else "now"
     lines = [f"release {one.release} served from {moment(one.since)} to {until} (audit record {one.record})"]
-    width = max(len(item.what) for item in found.changes)
+    width = max((len(item.what) for item in found.changes), default=0)
     for item in found.changes:
         now = "not known" if item.now is None else item.now
         lines.append(f"  {item.what:{width}}  {item.then}  (now {now})")
+    if not found.changes:
+        lines.append("  it serves now: nothing is otherwise, and it stays")
     if not one.serving:
         lines.append("  what it was served with was not kept then: the config's modelstack:serving counts")
     lines.append("its archive is there, and its digest and signature are right")

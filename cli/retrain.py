@@ -21,6 +21,7 @@ from platforms.aws.identity import caller_if_told
 from platforms.aws.training import DynamoBook
 from retraining.record import Candidate, Phase, Record, standing, waiting
 from rollout.controller.commands import Commands
+from rollout.core.restored import Restored
 from rollout.core.state import RolloutState
 
 ACTIONS = ("start", "approve", "decline", "stop", "forget")
@@ -70,7 +71,18 @@ def look(target: Target) -> Retraining:
     champion, challenger = (release.id if release else "" for release in (state.champion, state.challenger))
     counts = standing(record, state.rejected, champion)
     waits = waiting(record, state.rejected, champion, challenger)
+    if state.restored is not None:  # what was retrained does not count until that is lifted, as the program has it
+        held = held_back(state.restored, waits, target.commands) if waits else fate(record, state)
+        return Retraining(record, None, None, _is_on(target), held)
     return Retraining(record, counts, waits, _is_on(target), "" if waits else fate(record, state))
+
+
+def held_back(restored: Restored, candidate: Candidate, commands: Commands) -> str:
+    """Why the next update does not put a candidate on trial: a release is restored in its place."""
+    return (
+        f"{candidate.release}, trained on data to {candidate.through}, is not released while release "
+        f"{restored.release} is restored; to lift that: {commands.lift}"
+    )
 
 
 def fate(record: Record, state: RolloutState) -> str:

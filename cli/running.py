@@ -24,7 +24,7 @@ def run(body: Callable[[Console], int], *, stopped: str) -> int:
     """
     if threading.current_thread() is threading.main_thread():
         listen()
-    console = Output(highlight=False, soft_wrap=True)
+    console = Output(highlight=False, soft_wrap=True, emoji=False)
     try:
         return body(console)
     except OperatorError as error:

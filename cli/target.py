@@ -148,13 +148,25 @@ def resolve(stack: str) -> Target:
     Raises:
         OperatorError: The shell does not point at the stack, the stack does not exist, or it has not been brought up.
     """
+    target = if_up(stack)
+    if target is None:
+        raise OperatorError(f"stack {stack} exists but is not up", _bring_up(stack))
+    return target
+
+
+def if_up(stack: str) -> Target | None:
+    """The same of a stack that may not have been brought up; None then.
+
+    Raises:
+        OperatorError: The shell does not point at the stack, or the stack does not exist.
+    """
     if not _STACK_NAME.fullmatch(stack):
         allowed = "letters, digits, `-`, `_` and `.`, and begins with a letter, a digit or `_`"
         hint = f"It holds {allowed}. With a backend that has organizations: ORGANIZATION/PROJECT/STACK."
         raise OperatorError(f"{stack!r} is not the name of a stack", hint, 2)
     outputs = _told_by_pulumi(stack, "stack", "output")
     if not outputs.get("endpoint_name"):
-        raise OperatorError(f"stack {stack} exists but is not up", _bring_up(stack))
+        return None
     region = outputs.get("region") or os.environ.get("AWS_REGION", "us-east-1")
     return Target(stack=stack, endpoint=outputs["endpoint_name"], region=region, outputs=outputs)
 

@@ -31,19 +31,24 @@ def restore(asked: Asked, *, when: str | None, reason: str, although_rejected: b
 
     if clear == (when is not None):
         raise OperatorError("restore takes either --at, or --clear", "Add --at TIME|DIGEST, or --clear.", 2)
-    if not yes and not sys.stdin.isatty():
-        raise OperatorError("restore asks first, and there is no terminal to ask on", "Add --yes.", 2)
     target = find(asked)
     if when is None:
-        if not yes:
-            click.confirm(f"Let checkout and config count again on {target.endpoint}?", abort=True, err=True)
+        _ask(f"Let checkout and config count again on {target.endpoint}?", yes=yes)
         say(restoring.lift(target, reason))
         return
     found = restoring.look(target, when, although_rejected=although_rejected)
     say(restoring.told(found))
-    if not yes:
-        click.confirm(f"Restore release {found.deployment.release} on {target.endpoint}?", abort=True, err=True)
+    _ask(f"Restore release {found.deployment.release} on {target.endpoint}?", yes=yes)
     say(restoring.restore(target, found, reason, although_rejected=although_rejected))
+
+
+def _ask(question: str, *, yes: bool) -> None:
+    """Go on if the person agrees; without a terminal, what would be changed was said by now."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise OperatorError("nothing was changed: restore asks first, and there is no terminal", "Add --yes.", 2)
+    click.confirm(question, abort=True, err=True)
 
 
 @click.command(cls=Command)

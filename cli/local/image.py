@@ -74,7 +74,7 @@ TRAINING = Kind("training", lay_out_training, "-train", "modelstack:retraining.i
 )
 def main(stack: str, repository: str | None, base_image: str | None, context: Path | None) -> None:
     """Build the images that serve and that train, push them, and say how a stack takes them."""
-    console = Page(highlight=False, soft_wrap=True)
+    console = Page(highlight=False, soft_wrap=True, emoji=False)
     try:
         if context is not None:
             version = f"{sys.version_info.major}.{sys.version_info.minor}"

@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 
 from rich.console import Console
 
+from cli.errors import OperatorError
 from cli.local.cloud import Local
 from cli.local.storyteller import Storyteller
 from cli.local.up import UpdateFailed
@@ -51,6 +52,7 @@ def _story(console: Console) -> int:
     console.print(f"local cloud: {local.start(console)}")
     places = dev, staging, prod = tuple(workplace(local, name) for name in STACKS)
     teller = Storyteller(console, local)
+    _unpinned(teller, *places)
     _first(teller, dev, staging, prod)
     before = prod.stack.outputs()["champion"]
     with TemporaryDirectory(prefix="modelstack-promote-") as scratch:
@@ -64,6 +66,30 @@ def _story(console: Console) -> int:
         teller.say(f'\nTo look at {prod.name}: eval "$(make -s env ACCOUNT={prod.account})"; {look}')
         teller.say("To end all of it: make down")
     return 0 if held else 1
+
+
+def _unpinned(teller: Storyteller, *places: Workplace) -> None:
+    """Lift what an earlier story restored and left so, as it was stopped: such a stack releases nothing else.
+
+    Raises:
+        OperatorError: A person restored a release of theirs.
+    """
+    for place in places:
+        if not place.stack.outputs().get("journal_table"):
+            continue  # it has not been up yet
+        target = place.target()
+        restored = journal_state(target).restored
+        if restored is None:
+            continue
+        if restored.reason.said != _BACK:
+            raise OperatorError(
+                f"release {restored.release} is restored on {place.stack.name}, which releases nothing else: "
+                f"{restored.reason.text}",
+                f"To lift that, type: {target.commands.lift}",
+            )
+        teller.title(f"{place.name} goes on", "An earlier `make promote` was stopped while it tried out the way back.")
+        lifted = teller.typed(place, "restore", "--clear", "--yes", "--reason", _ON)
+        teller.check(f"what {place.name} takes counts again", lifted.code == 0)
 
 
 def _first(teller: Storyteller, dev: Workplace, staging: Workplace, prod: Workplace) -> None:

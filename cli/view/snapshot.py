@@ -23,6 +23,7 @@ from platforms.aws.names import BURN
 from rollout.controller.commands import Commands
 from rollout.core.decision import Decision
 from rollout.core.event import Event
+from rollout.core.restored import Restored
 from rollout.core.state import RolloutState
 from rollout.core.verdict import Verdict
 
@@ -205,13 +206,30 @@ def seen_at(
         region=target.region,
         previous=state.previous.id if state.previous else None,
         moved=verdict_view(state.moved) if state.last is state.moved else None,
-        restored=_restored(state),
+        restored=_restored(state, target.commands),
     )
 
 
-def _restored(state: RolloutState) -> str:
+def _restored(state: RolloutState, commands: Commands) -> str:
     wanted = state.restored
-    return f"release {wanted.release}, in place of what the config asks for: {wanted.reason.text}" if wanted else ""
+    if wanted is None:
+        return ""
+    return (
+        f"release {wanted.release}, in place of what checkout and config ask for: {wanted.reason.text}; "
+        f"{_standing(wanted, state, commands)}; to lift that: {commands.lift}"
+    )
+
+
+def _standing(wanted: Restored, state: RolloutState, commands: Commands) -> str:
+    """What became of a wish for a release so far."""
+    if state.challenger is not None and state.challenger.id == wanted.release:
+        return "it is on trial"
+    if wanted.release in state.rejected:
+        return "it was rolled back, so the champion stays, and nothing else is released"
+    serves = state.champion
+    if serves is not None and serves.id == wanted.release and wanted.serving in ({}, serves.serving):
+        return "it serves"
+    return f"it is not on trial yet, type: {commands.pulumi_up}"
 
 
 def moment(at: float) -> str:

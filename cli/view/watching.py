@@ -216,7 +216,7 @@ def watch(
         OperatorError: The first look already failed; a verdict is waited for, and nothing is on trial or was named; or
             what was named did not begin in time.
     """
-    console = console or Page(markup=False)
+    console = console or Page(markup=False, emoji=False)
     first = seen = look()
     if until_verdict and named is None and first.phase in _RESTING:
         raise _nothing_to_wait_for(first)

@@ -80,7 +80,7 @@ def tell_restored(state: RolloutState) -> None:
     pulumi.warn(
         f"release {restored.release} is restored, in place of what checkout and config ask for: {restored.reason.text} "
         f"(on {moment(restored.at)}; it served from {moment(restored.served)}). To let these count again: "
-        f'{commands.modelstack} restore --clear --reason "..."; then {commands.pulumi_up}'
+        f"{commands.lift}; then {commands.pulumi_up}"
     )
 
 

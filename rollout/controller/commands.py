@@ -23,6 +23,11 @@ class Commands:
     modelstack: str = "modelstack"
     pulumi_up: str = "pulumi up"
 
+    @property
+    def lift(self) -> str:
+        """Lets checkout and config count again, where a release is restored."""
+        return f'{self.modelstack} restore --clear --reason "..."'
+
     @classmethod
     def of_stack(cls, stack: str) -> Commands:
         """The commands of a stack; the default stack, and an unknown one (empty), need no name."""

@@ -8,7 +8,9 @@ Nothing moves by that. The program reads what is wanted, and begins its rollout 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from rollout.core.errors import RolloutError
 from rollout.core.restored import Restored
@@ -30,10 +32,7 @@ def restore(state: RolloutState, wanted: Restored, now: float, *, although_rejec
         RolloutError: A rollout is under way, it serves already, or it was rejected; or too much waits to be put into
             the audit record. The message says what to do.
     """
-    refuse_unless_restorable(state, wanted.release, although_rejected=although_rejected)
-    serves = state.champion
-    if serves is not None and serves.id == wanted.release and wanted.serving in ({}, serves.serving):
-        raise RolloutError(f"release {wanted.release} serves {state.endpoint} now: there is nothing to restore")
+    refuse_unless_restorable(state, wanted.release, wanted.serving, although_rejected=although_rejected)
     refuse_unrecorded(state, f"that release {wanted.release} is restored")
     if wanted.release in state.rejected:
         state = clear(state, wanted.release, now)
@@ -42,8 +41,12 @@ def restore(state: RolloutState, wanted: Restored, now: float, *, although_rejec
     return asked.noting(now, "restore", wanted.release, wanted.reason, champion=champion)
 
 
-def refuse_unless_restorable(state: RolloutState, release: str, *, although_rejected: bool) -> None:
+def refuse_unless_restorable(
+    state: RolloutState, release: str, serving: Mapping[str, Any], *, although_rejected: bool
+) -> None:
     """Refuse what cannot be restored now, whatever became of its package.
+
+    What serves may be wanted too, if another one is restored: then it stays, and the other one is not released.
 
     Raises:
         RolloutError: See `restore`.
@@ -54,6 +57,10 @@ def refuse_unless_restorable(state: RolloutState, release: str, *, although_reje
             f"release {release} cannot be restored while {state.endpoint} is {state.phase.value}{tried}. Wait for the "
             "verdict, or take it back with `modelstack rollback`"
         )
+    serves, other = state.champion, state.restored
+    replaces = other is not None and (other.release, other.serving) != (release, serving)
+    if serves is not None and serves.id == release and serving in ({}, serves.serving) and not replaces:
+        raise RolloutError(f"release {release} serves {state.endpoint} now: there is nothing to restore")
     rejected = state.rejected.get(release)
     if rejected is not None and not although_rejected:
         raise RolloutError(

@@ -6,8 +6,10 @@ import json
 
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
+from click.testing import CliRunner
 
 from cli.errors import OperatorError, explained
+from cli.main import main
 from rollout.core.errors import RolloutError, Unreachable
 
 
@@ -89,3 +91,12 @@ def test_keys_of_another_cloud_are_told_with_what_helps(
         error = outer
 
     assert hint in str(told(error).hint)
+
+
+def test_a_digest_in_a_message_is_no_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cli.asked.resolve", lambda _: told_so("--at sha256:abc: no release"))
+    assert "--at sha256:abc: no release" in CliRunner().invoke(main, ["status"]).stderr
+
+
+def told_so(text: str) -> None:
+    raise OperatorError(text)

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from cli import next_release
+from cli import next_release, promote
 from cli.errors import OperatorError
 from cli.main import main
 from cli.retrain import Retraining
@@ -21,6 +21,7 @@ from platforms.aws.names import Names
 from retraining.record import Candidate, Record
 from rollout.core.restored import Restored
 from rollout.core.state import RolloutState
+from rollout.kinds import Kind
 from rollout.reason import Reason
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -100,10 +101,26 @@ def test_promote_says_what_serves_there_and_runs_pulumi_up(
     monkeypatch.setattr(next_release, "_serving", lambda _: SOURCE | {"id": "3f0c", "package_digest": "sha256:cd"})
     script = (tmp_path / "pulumi").read_text().replace("exit 1", 'echo "ran: $@"; exit 7')
     (tmp_path / "pulumi").write_text(script)
+    monkeypatch.setattr(promote, "if_up", lambda _: None)
     done = CliRunner().invoke(main, ["promote", "local-staging", "--yes"])
     assert done.exit_code == 7, "Pulumi's own"
     assert "local serves release 3f0c, sha256:cd; local-staging takes it" in done.stderr
     assert "ran: up --stack local-staging --yes --non-interactive" in capfd.readouterr().out
+
+
+def test_promote_takes_nothing_while_a_release_is_restored_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pulumi(tmp_path, config_of_file({}) | {"modelstack:promotion": {"from": "local"}}, monkeypatch)
+    reason = Reason("person", "ada", "it sold more", kind=Kind.RESTORED)
+    wanted = Restored("3f0c", "c" * 64, "sha256:cd", "s3://bucket/key", OTHER, reason, 2.0, 1.0)
+    monkeypatch.setattr(promote, "if_up", lambda name: Target(name, "e", "us-east-1", {"journal_table": "rollouts"}))
+    monkeypatch.setattr(promote, "journal_state", lambda _: RolloutState("e", restored=wanted))
+    done = CliRunner().invoke(main, ["promote", "local-staging", "--yes"])
+    assert done.exit_code == 1
+    told = " ".join(done.stderr.split())
+    assert "takes nothing while release 3f0c is restored there: asked for by ada: it sold more" in told
+    assert "modelstack --stack local-staging restore --clear" in told
 
 
 def test_a_stack_that_takes_from_no_other_cannot_be_promoted_to(

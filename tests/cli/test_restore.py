@@ -25,6 +25,7 @@ from tests.cli.played import look, printed
 from tests.simulator.platform import World
 
 DAY = 86_400.0
+NOW = 30_000 * DAY
 RECIPES = {"a": "a" * 64, "b": "b" * 64}
 
 
@@ -52,7 +53,7 @@ SERVED = (A, B, A_AGAIN)
     ],
 )
 def test_a_time_means_what_served_then_and_a_name_means_its_last_time(word: str, meant: Deployment) -> None:
-    assert choose(SERVED, word, "e") == meant
+    assert choose(SERVED, word, "e", NOW) == meant
 
 
 @pytest.mark.parametrize(
@@ -64,23 +65,25 @@ def test_a_time_means_what_served_then_and_a_name_means_its_last_time(word: str,
         ),
         ("cccccccccccc", "--at cccccccccccc: no release of that name ever served e; served have: aaaaaaaaaaaa, bbbb"),
         ("yesterday", "--at yesterday: no release"),
+        ("2099-01-01", "--at 2099-01-01: 2099-01-01T00:00:00.000Z is still to come; now it is 2052-"),
+        ("2026-02-30", "--at 2026-02-30 is no time: day is out of range"),
     ],
 )
 def test_what_never_served_is_refused_with_what_did(word: str, said: str) -> None:
     with pytest.raises(OperatorError, match=said):
-        choose(SERVED, word, "e")
+        choose(SERVED, word, "e", NOW)
 
 
 def test_the_model_of_two_releases_is_no_one_of_them() -> None:
     other = replace(B, release="cccccccccccc", image="other")
     with pytest.raises(OperatorError, match="names the model of several releases"):
-        choose((*SERVED, other), B.package, "e")
-    assert choose((*SERVED, other), "cccccccccccc", "e") == other
+        choose((*SERVED, other), B.package, "e", NOW)
+    assert choose((*SERVED, other), "cccccccccccc", "e", NOW) == other
 
 
 def test_without_any_deployment_it_says_so() -> None:
     with pytest.raises(OperatorError, match="no release that served"):
-        choose((), "1970-01-01", "e")
+        choose((), "1970-01-01", "e", NOW)
 
 
 @pytest.fixture
@@ -119,10 +122,10 @@ def test_it_says_what_will_be_otherwise_and_keeps_the_wish(promoted: World, shel
     assert wanted is not None
     assert (wanted.release, wanted.package_digest, wanted.archive_uri) == ("a", "sha256:a", "s3://bucket/a")
     assert (wanted.recipe, wanted.image_uri, wanted.reason.said) == ("a-recipe", "registry/serving:1", "it sold more")
+    status = printed(render.snapshot(look(promoted)))
     asked = "asked for by arn:aws:iam::000000000000:user/ada: it sold more"
-    assert f"restored release a, in place of what the config asks for: {asked}" in printed(
-        render.snapshot(look(promoted))
-    )
+    assert f"restored release a, in place of what checkout and config ask for: {asked}" in status
+    assert "it is not on trial yet, type: pulumi up; to lift that: modelstack restore --clear" in status
 
 
 def test_the_time_before_the_promotion_means_the_champion_of_then(
@@ -139,6 +142,18 @@ def test_what_serves_needs_no_restore(promoted: World, shell: Callable[..., Resu
     assert done.exit_code == 1
     assert "release b serves endpoint now: there is nothing to restore" in told(done)
     assert promoted.state.restored is None
+
+
+def test_what_serves_may_be_asked_for_in_place_of_another_that_is_restored(
+    promoted: World, shell: Callable[..., Result]
+) -> None:
+    assert shell("--at", "a", "--reason", "odd", "--yes").exit_code == 0
+    done = shell("--at", "b", "--reason", "no, b is right", "--yes")
+    assert done.exit_code == 0, done.output
+    assert "it serves now: nothing is otherwise, and it stays" in done.output
+    assert promoted.state.restored is not None
+    assert promoted.state.restored.release == "b"
+    assert "; it serves; to lift that: modelstack restore --clear" in printed(render.snapshot(look(promoted)))
 
 
 def test_a_trial_under_way_is_not_disturbed(begin: Callable[..., World], shell: Callable[..., Result]) -> None:
@@ -170,9 +185,16 @@ def test_clear_lets_the_config_count_again(promoted: World, shell: Callable[...,
     assert (again.exit_code, "no release of endpoint is restored" in told(again)) == (1, True)
 
 
-def test_it_takes_one_of_two_and_a_reason_and_asks_first(shell: Callable[..., Result]) -> None:
+def test_it_takes_one_of_two_and_a_reason(shell: Callable[..., Result]) -> None:
     assert "either --at, or --clear" in told(shell("--reason", "odd", "--yes"))
     assert "either --at, or --clear" in told(shell("--at", "a", "--clear", "--reason", "odd", "--yes"))
     assert "--reason" in told(shell("--at", "a", "--yes"))
+
+
+def test_without_a_terminal_it_says_what_it_would_do_and_does_nothing(
+    promoted: World, shell: Callable[..., Result]
+) -> None:
     asked = shell("--at", "a", "--reason", "odd")
     assert (asked.exit_code, "Add --yes" in told(asked)) == (2, True)
+    assert "  package  sha256:a  (now sha256:b)" in asked.output
+    assert promoted.state.restored is None

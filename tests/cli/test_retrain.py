@@ -20,8 +20,10 @@ from cli.retrain import Retraining, ask, fate, line, told, waits
 from cli.target import Target
 from retraining.record import Candidate, Entry, Held, Obstacle, Phase, Record, Trigger
 from rollout.controller.commands import Commands
+from rollout.core.restored import Restored
 from rollout.core.state import RolloutState
 from rollout.core.verdict import Verdict
+from rollout.kinds import Kind
 from rollout.reason import Reason
 from tests.cli.played import printed
 from tests.rollout.worlds import release as make_release
@@ -64,6 +66,24 @@ def test_what_became_of_the_newest_candidate_is_told(
         seen = Retraining(record, None, None, fate=said)
         assert said in shown(seen)
         assert waits(seen, COMMANDS) == f"no candidate waits: {said}"
+
+
+def test_while_a_release_is_restored_no_candidate_waits_and_it_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    reason = Reason("person", "ada", "it sold more", kind=Kind.RESTORED)
+    wanted = Restored("3f0c", "c" * 64, "sha256:cd", "s3://bucket/key", "image", reason, 2.0, 1.0)
+    state = RolloutState(TARGET.endpoint, champion=make_release("a"), restored=wanted)
+    book = type("Book", (), {"read": lambda _: Record(accepted=(replace(CANDIDATE, champion="a"),))})()
+    monkeypatch.setattr(retrain, "journal_state", lambda _: state)
+    monkeypatch.setattr(retrain, "DynamoBook", lambda *_: book)
+    monkeypatch.setattr(retrain, "_is_on", lambda _: True)
+    monkeypatch.setattr(Target, "client", lambda *_: None)
+    seen = retrain.look(TARGET)
+    assert (seen.waits, seen.counts) == (None, None)
+    assert "bbbbbbbbbbbb, trained on data to 2013-06-16, is not released while release 3f0c is restored" in waits(
+        seen, COMMANDS
+    )
+    monkeypatch.setattr(retrain, "journal_state", lambda _: replace(state, restored=None))
+    assert retrain.look(TARGET).waits is not None
 
 
 def test_an_interrupted_request_says_that_it_may_be_done_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:

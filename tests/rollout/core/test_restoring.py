@@ -70,6 +70,15 @@ def test_what_serves_is_not_restored_unless_it_served_with_something_else() -> N
     assert world.state.restored is not None
 
 
+def test_what_serves_may_be_wanted_when_another_release_is_restored_and_is_then_what_stays() -> None:
+    world = challenged(seconds=900)
+    world.controller().restore(wanted("a"))
+    world.controller().restore(wanted("b"))
+    assert world.state.restored == wanted("b"), "the next update does not release a"
+    with pytest.raises(RolloutError, match="release b serves endpoint now"):
+        world.controller().restore(wanted("b"))
+
+
 def test_a_rejected_release_stays_rejected_unless_the_person_says_so() -> None:
     world = challenged(seconds=900)
     world.controller().roll_back(Reason("person", "ada", "odd", kind=Kind.TAKEN_BACK))
