@@ -167,6 +167,13 @@ def restore(target: Target, found: Found, why: str, *, although_rejected: bool) 
         serving=one.serving,
     )
     rollback.restore(target, wanted, although_rejected=although_rejected)
+    changed = {item.what for item in found.changes}
+    if not changed:
+        return f"release {one.release} stays, whatever checkout and config ask for"
+    if changed.isdisjoint({"package", "image"}):
+        return (
+            f"{target.commands.pulumi_up} moves release {one.release} back to what it was served with, without a trial"
+        )
     return f"release {one.release} is to serve again: {target.commands.pulumi_up} puts it on trial, as any other"
 
 

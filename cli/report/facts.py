@@ -11,6 +11,7 @@ from cli.report.duration import Foreseen, Traffic
 from cli.report.infrastructure import Prices
 from cli.report.preview import Preview
 from monitoring.statistics.profile import Profile
+from rollout.core.restored import Restored
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,7 @@ class Facts:
         gates: Why the challenger is below its gates; empty when it is not.
         seconds: How long the report took without training.
         trained: How long training and evaluating took, seconds; 0 when the recipe was built before.
+        restored: What a person restored there: until that is lifted, an update releases it and not this checkout.
     """
 
     stack: str
@@ -97,6 +99,7 @@ class Facts:
     gates: str = ""
     seconds: float = 0.0
     trained: float = 0.0
+    restored: Restored | None = None
 
     @property
     def same_model(self) -> bool:

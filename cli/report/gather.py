@@ -31,6 +31,7 @@ from cli.view.served import between
 from localcloud.setup import POLICY_PACK
 from rollout.core.plan import Plan
 from rollout.core.release import Release
+from rollout.core.restored import Restored
 
 _DAY = timedelta(days=1)
 _FIRST = Missing("nothing serves yet, so this is the first release: nothing to compare with")
@@ -44,11 +45,13 @@ class Live:
         target: The endpoint; None when it cannot be asked.
         champion: The release; None when there is none.
         why: Why there is none, or why it is not known.
+        restored: What a person restored in place of what the checkout asks for.
     """
 
     target: Target | None
     champion: Release | None
     why: Missing = _FIRST
+    restored: Restored | None = None
 
 
 def gather(stack: Stack, workdir: Path, say: Say) -> Facts:
@@ -85,6 +88,7 @@ def gather(stack: Stack, workdir: Path, say: Say) -> Facts:
         gates=below,
         seconds=time.monotonic() - begun - trained,
         trained=trained,
+        restored=live.restored,
     )
 
 
@@ -102,7 +106,8 @@ def _live(stack: Stack) -> Live:
         if not outputs.get("endpoint_name"):
             return Live(None, None)
         target = Target(stack.name, outputs["endpoint_name"], outputs["region"], outputs)
-        return Live(target, journal_state(target).champion)
+        state = journal_state(target)
+        return Live(target, state.champion, restored=state.restored)
     except OperatorError as error:
         return Live(None, None, Missing(f"what serves is not known: {error}"))
 

@@ -18,7 +18,7 @@ def marker(stack: str) -> str:
 
 def page(facts: Facts) -> str:
     """Write the comment."""
-    top = [marker(facts.stack), ""]
+    top = [marker(facts.stack), "", *_restored(facts)]
     if facts.unchanged:
         recipe = facts.challenger.recipe[:12] if isinstance(facts.challenger, Package) else ""
         same = f"no resource, and the same model (recipe {code(recipe)})"
@@ -29,6 +29,14 @@ def page(facts: Facts) -> str:
     return document(
         [*top, f"## What this changes on stack {code(facts.stack)}", "", *_short(facts), "", _made(facts)], sections
     )
+
+
+def _restored(facts: Facts) -> list[str]:
+    """That the model of the checkout does not count for now; empty when it does."""
+    if facts.restored is None:
+        return []
+    said = f"{facts.restored.reason.text}. Until that is lifted, this checkout's model is not released"
+    return [f"⚠️ Release {code(facts.restored.release)} is restored on this stack: {text(said, 300)}.", ""]
 
 
 def _short(facts: Facts) -> list[str]:

@@ -34,10 +34,14 @@ def tell(plan: ServingPlan, state: RolloutState, settings: ServingSettings) -> N
             "back, and change it after the verdict"
         )
     if plan.pair is not None and champion.instances != settings.instances:
+        advice = (
+            "To compare like with like, set modelstack:serving back; or move the champion first: its code and "
+            f"parameters with these instances, then `{Commands.of_stack(pulumi.get_stack()).pulumi_up}`"
+        )
+        if state.restored is not None and state.restored.serving:
+            advice = "They are those that it was served with then"
         pulumi.warn(
             f"the trial compares unequal instances: the challenger has {settings.instances}, the champion, "
             f"{champion.id}, keeps others, so a slower model may pass, or an equal one be rolled back, for its "
-            "instances. To compare like with like, set modelstack:serving back; or "
-            "move the champion first: its code and parameters with these instances, then "
-            f"`{Commands.of_stack(pulumi.get_stack()).pulumi_up}`"
+            f"instances. {advice}"
         )

@@ -10,13 +10,18 @@ import yaml
 from rich.console import Console
 
 from cli.errors import OperatorError
+from cli.local import promote
 from cli.local.account import ALLOWED, account_of, keys
 from cli.local.cloud import Local
 from cli.local.promote import STACKS
-from cli.local.stack import Stack
+from cli.local.stack import Done, Stack
 from cli.local.storyteller import Storyteller
-from cli.target import LOCAL, ROOT
+from cli.target import LOCAL, ROOT, Target
 from localcloud.setup import Places
+from rollout.core.restored import Restored
+from rollout.core.state import RolloutState
+from rollout.kinds import Kind
+from rollout.reason import Reason
 
 
 def stack(folder: Path, **config: Any) -> Stack:
@@ -70,3 +75,40 @@ def test_one_check_that_does_not_hold_is_told_and_makes_the_story_fail(capsys: p
     teller.check("asked twice", True)
     assert not teller.verdict()
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines() if line.strip()] == ["NO", "yes"]
+
+
+class Pinned:
+    """A stack of the story on which a release is restored."""
+
+    name = "prod"
+    stack: Any = type("Of", (), {"name": "local-3-prod", "outputs": lambda _: {"journal_table": "rollouts"}})()
+
+    def target(self) -> Target:
+        return Target(self.stack.name, "e", "us-east-1", {})
+
+
+def test_what_a_stopped_story_restored_is_lifted_and_what_a_person_restored_is_not(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    teller, place = Storyteller(Console(width=200), Local(Places.of(ROOT), "modelstack")), Pinned()
+    typed: list[tuple[str, ...]] = []
+    monkeypatch.setattr(teller, "typed", lambda _, *words: typed.append(words) or Done(0, ""))
+    wishes: dict[str, Restored | None] = {"now": restored(promote._BACK)}
+    monkeypatch.setattr(promote, "journal_state", lambda _: RolloutState("e", restored=wishes["now"]))
+    promote._unpinned(teller, place)  # pyrefly: ignore[bad-argument-type]
+    assert [words[:2] for words in typed] == [("restore", "--clear")]
+    assert teller.verdict()
+
+    wishes["now"] = restored("it sold more")
+    with pytest.raises(OperatorError, match=r"release 3f0c is restored on local-3-prod.*it sold more") as refused:
+        promote._unpinned(teller, place)  # pyrefly: ignore[bad-argument-type]
+    assert "modelstack --stack local-3-prod restore --clear" in str(refused.value.hint)
+
+    wishes["now"] = None
+    promote._unpinned(teller, place)  # pyrefly: ignore[bad-argument-type]
+    assert len(typed) == 1
+
+
+def restored(why: str) -> Restored:
+    reason = Reason("person", "releases", why, kind=Kind.RESTORED)
+    return Restored("3f0c", "c" * 64, "sha256:cd", "s3://bucket/key", "image", reason, 2.0, 1.0)

@@ -153,7 +153,25 @@ def test_what_serves_may_be_asked_for_in_place_of_another_that_is_restored(
     assert "it serves now: nothing is otherwise, and it stays" in done.output
     assert promoted.state.restored is not None
     assert promoted.state.restored.release == "b"
+    assert "release b stays, whatever checkout and config ask for" in done.output
     assert "; it serves; to lift that: modelstack restore --clear" in printed(render.snapshot(look(promoted)))
+
+
+def test_other_instances_of_what_serves_come_back_without_a_trial(
+    promoted: World, shell: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serves = promoted.state.champion
+    assert serves is not None
+    facts = {
+        "release": "b",
+        "package": serves.package_digest,
+        "image": serves.image_uri,
+        "serving": {"instance_count": 3},
+    }
+    monkeypatch.setattr(restoring, "choose", lambda *_: deployment("b", DAY, None, **facts))
+    done = shell("--at", "b", "--reason", "odd", "--yes")
+    assert "  instance_count  3  (now not known)" in done.output
+    assert "pulumi up moves release b back to what it was served with, without a trial" in done.output
 
 
 def test_a_trial_under_way_is_not_disturbed(begin: Callable[..., World], shell: Callable[..., Result]) -> None:

@@ -95,6 +95,13 @@ def test_every_update_says_what_is_restored_by_whom_and_how_that_is_lifted() -> 
     assert "is restored" not in run(state=idle(OLD)).told
 
 
+def test_instances_that_are_those_of_then_are_told_without_advice_that_does_not_help() -> None:
+    said = updated().warned
+    assert "the trial compares unequal instances" in said
+    assert "They are those that it was served with then" in said
+    assert "set modelstack:serving back" not in said, "it does not count"
+
+
 def test_the_update_after_it_was_promoted_changes_nothing() -> None:
     serves = Release(**{**updated().rollout["target"], **kept(PAST)})
     world = updated(champion=serves)
