@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -32,6 +33,7 @@ from provenance.facts import Facts
 from provenance.reproduction import Change, changes, lacking, recipe_parts, surroundings
 
 _VERSIONS = 100
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _LOCKS = ("requirements/app.txt", "requirements/serving.txt")
 Progress = Callable[[str], None]
 
@@ -70,14 +72,7 @@ def facts_of(target: Target, word: str) -> Facts:
     Raises:
         OperatorError: No such package is registered, or what is said of it is not what the stack has signed.
     """
-    listed = packages.read(target, _VERSIONS)
-    known = [item.get("CustomerMetadataProperties", {}) for item in listed]
-    names = [
-        Name(packages.PackageView.of(item).release, one["recipe"], one["package_digest"])
-        for item, one in zip(listed, known, strict=True)
-        if one.get("recipe") and one.get("package_digest")
-    ]
-    package = _package(word, names, target.output("package_group"))
+    package = word.lower() if _is_kept(target, word.lower()) else _package(word, target)
     uri = _archive_of(target, package)
     signed_by = target.output("signing_key").encode()
     try:
@@ -87,16 +82,31 @@ def facts_of(target: Target, word: str) -> Facts:
         raise OperatorError(f"what is said of {package} is not to be believed: {error}") from None
 
 
-def _package(word: str, names: list[Name], group: str) -> str:
+def _is_kept(target: Target, word: str) -> bool:
+    """Whether a word is the whole digest of a package that lies in the bucket, however long ago it was registered."""
+    if not _DIGEST.fullmatch(word):
+        return False
+    with explained(f"looking for {word}"):
+        return bool(signatures.keys(word, target.output("artifact_bucket"), target.client("s3")))
+
+
+def _package(word: str, target: Target) -> str:
     """The digest that is meant; several releases may have one package, each in another image."""
+    listed = packages.read(target, _VERSIONS)
+    known = [item.get("CustomerMetadataProperties", {}) for item in listed]
+    names = [
+        Name(packages.PackageView.of(item).release, one["recipe"], one["package_digest"])
+        for item, one in zip(listed, known, strict=True)
+        if one.get("recipe") and one.get("package_digest")
+    ]
     meant = {name.package for name in names if name.meant_by(word)}
     if len(meant) == 1:
         return meant.pop()
     found = find(word, names)
     if found is None:
         raise OperatorError(
-            f"{word}: no such package is among the newest {_VERSIONS} of {group}",
-            "Give a package digest, or the id of a release. `modelstack audit show` lists them.",
+            f"{word}: no such package is among the newest {_VERSIONS} of {target.output('package_group')}",
+            "Give a whole package digest, as sha256:..., or the id of a release. `modelstack audit show` lists them.",
             2,
         )
     return found.package
@@ -168,7 +178,7 @@ def _environment(root: Path, facts: Facts, progress: Progress) -> Path:
     """The Python of an environment with the libraries that the commit locks: this one, if it has the same."""
     here = f"{sys.version_info.major}.{sys.version_info.minor}"
     wanted = facts.recipe.python
-    same = all((root / name).read_bytes() == (ROOT / name).read_bytes() for name in _LOCKS)
+    same = all((root / name).is_file() and (root / name).read_bytes() == (ROOT / name).read_bytes() for name in _LOCKS)
     if wanted == here and same:
         progress("the locks of then are those of this checkout: its environment is taken")
         return Path(sys.executable)

@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from cli import reproduce
+from cli.errors import OperatorError
 from cli.main import main
 from cli.target import Target
 from pipeline import origin
@@ -149,3 +150,15 @@ def test_what_is_not_registered_and_what_another_key_signed_are_refused(
     monkeypatch.setattr("cli.asked.resolve", lambda stack: Target("prod", "e", "us-east-1", other))
     told = reproduced(facts)
     assert (told.exit_code, "is not to be believed" in told.stderr) == (1, True)
+
+
+def test_a_whole_digest_is_found_however_many_were_registered_since(
+    clients: Clients, built: Built, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    facts = published(clients, built.sealed)
+    monkeypatch.setattr("cli.view.packages.read", lambda *_: [])
+    outputs = {**PLACE, "artifact_bucket": "artifacts", "package_group": "packages"}
+    target = Target("prod", "e", "us-east-1", {**outputs, "signing_key": KEY.public_key.decode()})
+    assert reproduce.facts_of(target, facts.package.digest.upper().replace("SHA256", "sha256")) == facts
+    with pytest.raises(OperatorError, match="no such package"):
+        reproduce.facts_of(target, facts.id)
