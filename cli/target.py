@@ -107,6 +107,9 @@ class Target:
     def output(self, name: str) -> str:
         """An output that the stack must have; an OperatorError names it when it is missing."""
         value = self.outputs.get(name)
+        if not value and not self.stack:
+            why = f"endpoint {self.endpoint} was named without its stack, whose output `{name}` this needs"
+            raise OperatorError(why, "Give --stack, not --endpoint.", 2)
         if not value:
             raise OperatorError(f"stack {self.stack} has no output `{name}`", _bring_up(self.stack))
         return str(value)

@@ -72,7 +72,11 @@ def build(
     folder.mkdir(parents=True, exist_ok=True)
     os.utime(folder)
     with _lock(folder / "lock", progress):
-        sealed = _kept(folder, progress) or _make(root, recipe, folder, progress)
+        sealed = _kept(folder, progress)
+        if sealed is None:
+            sealed = _make(root, recipe, folder, progress)
+        else:
+            origin.found_again(root, sealed)
     if workdir is None:
         _forget_all_but_the_newest(cache_folder().glob("pipeline-*/packages/*"))
     gate(sealed.metrics, gates or {})

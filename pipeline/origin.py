@@ -4,7 +4,8 @@
     facts_of(sealed)                                    # the same later, whatever the checkout has become
 
 None of it is in the archive, whose bytes depend on the recipe alone: the same recipe from another commit is the same
-package. So the facts are of the build that really ran; a checkout that finds the package made takes them over.
+package. So the facts are of the build that really ran; a checkout that finds the package made takes them over. But if
+that build ran where no commit has its code, as a trial before the commit does, the first commit that has it is named.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import platform
 import re
 import subprocess
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib import metadata
 from math import isfinite
@@ -102,6 +104,26 @@ def facts_of(sealed: SealedPackage) -> Facts:
     if facts.package.digest != sealed.digest:
         raise OriginError(f"{path} tells of {facts.package.digest}, the archive beside it is {sealed.digest}")
     return facts
+
+
+def found_again(root: Path, sealed: SealedPackage) -> None:
+    """Name the commit of a checkout that has the recipe of a package, if no commit is known that has it.
+
+    Recipes are compared by their digests: whatever code, data and locks gave the package, this checkout has the same.
+
+    Args:
+        root: A checkout with that recipe.
+        sealed: The package, as it was built before.
+
+    Raises:
+        OriginError: Where it came from is not known.
+    """
+    facts = facts_of(sealed)
+    if facts.source.commit is not None and facts.source.dirty is False:
+        return
+    here = source(root)
+    if here.commit is not None and here.dirty is False:
+        write(replace(facts, source=here, data=data(root, raw_data(root)[0])), sealed)
 
 
 def source(root: Path) -> Source:

@@ -68,20 +68,28 @@ def lacking(facts: Facts) -> str:
 def steps(facts: Facts, stack: str) -> list[str]:
     """The commands that get what a package was made of, each with what it gets in a comment.
 
+    Without a commit only those that get the data.
+
     Args:
         facts: What is known of it.
         stack: The stack that it served on.
     """
-    source, commit = facts.source, facts.source.commit or ""
+    source, commit = facts.source, facts.source.commit
+    found = [_step_of(one) for one in facts.data]
+    if commit is None:
+        return found
     short = commit[:12]
     told = [f"git fetch {source.remote} {commit}  # if the commit is not here"] if source.remote else []
     told += [
         f"git worktree add --detach ../at-{short} {commit}  # the code and the locks of then",
         f"git show {short}:stacks/Pulumi.{stack}.yaml  # the stack's config in that commit",
     ]
-    told += [_step_of(one) for one in facts.data]
     parameters = shlex.quote(recipe_parts(facts)["parameters"])
-    return [*told, f"cd ../at-{short} && make setup && .venv/bin/python -m pipeline build --parameters {parameters}"]
+    return [
+        *told,
+        *found,
+        f"cd ../at-{short} && make setup && .venv/bin/python -m pipeline build --parameters {parameters}",
+    ]
 
 
 def _step_of(file: DataFile) -> str:

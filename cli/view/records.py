@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key, lo
 from rich.table import Table
 
 from audit.chain import Chain
-from audit.record import Record, Signed
+from audit.record import Kind, Record, Signed
 from audit.verification import Check, Problem, Verified
 from audit.verification import verify as walk
 from cli.errors import OperatorError, explained
@@ -167,7 +167,18 @@ def table(lines: Sequence[str], end: Chain) -> Table:
 
 def _cells(record: Record) -> tuple[str, ...]:
     what = record.what
-    return (str(record.number), record.time, record.kind, str(what.get("release", "")), record.who, why(what))
+    told = f"{_turns(record)}{why(what)}"
+    return (str(record.number), record.time, record.kind, str(what.get("release", "")), record.who, told)
+
+
+def _turns(record: Record) -> str:
+    """Which of the things that a restore may be this one is; empty of a wish for its release, and of other kinds."""
+    event = record.what.get("event")
+    if event == "restore_lifted":
+        return "lifted, it counts no more: "
+    if record.kind is Kind.RESTORE and event == "rolled_back":
+        return f"taken back, {record.what.get('champion')} serves again: "
+    return ""
 
 
 def why(what: Mapping[str, Any]) -> str:

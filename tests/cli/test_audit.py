@@ -182,3 +182,17 @@ def test_the_script_of_the_docs_verifies_an_export_with_nothing_of_ours(stack: S
     ):
         export.write_text(tampered)
         assert run().returncode == 1
+
+
+def test_the_three_things_that_a_restore_may_be_are_told_apart() -> None:
+    state = RolloutState(ENDPOINT)
+    for what in (
+        {"release": "a", "event": "restore", "champion": "b"},
+        {"release": "a", "event": "restore_lifted"},
+        {"release": "b", "event": "rolled_back", "champion": "a"},
+    ):
+        state = state.recording(Entry(0.0, Kind.RESTORE, {**what, "reason": REASON}))
+    asked, lifted, back = [records._cells(record)[-1] for record in state.audit.sealed(ENDPOINT, "w").waiting]
+    assert asked == "asked for by ada: customers complain"
+    assert lifted == f"lifted, it counts no more: {asked}"
+    assert back == f"taken back, a serves again: {asked}"

@@ -130,6 +130,22 @@ def test_changes_that_no_commit_has_are_named_by_the_part_of_the_recipe_that_is_
     assert "data:" not in told
 
 
+def test_a_package_that_was_tried_before_its_commit_is_of_the_commit_that_has_it(built: Built, tmp_path: Path) -> None:
+    append(built.root / "model" / "training.py", "\n# tried, and committed then\n")
+    try:
+        tried = build(built.root, recipe(built.root, {}), workdir=tmp_path, progress=lambda _: None)
+        assert origin.facts_of(tried).source.dirty is True
+        git(built.root, "commit", "-q", "-a", "-m", "second")
+        again = build(built.root, recipe(built.root, {}), workdir=tmp_path, progress=pytest.fail)
+        facts = origin.facts_of(again)
+        assert (facts.source.commit, facts.source.dirty) == (git(built.root, "rev-parse", "HEAD"), False)
+        assert again.digest == tried.digest == facts.package.digest
+        git(built.root, "commit", "-q", "--allow-empty", "-m", "third")
+        assert origin.facts_of(build(built.root, recipe(built.root, {}), workdir=tmp_path)) == facts, "the first one"
+    finally:
+        git(built.root, "reset", "-q", "--hard", git(built.root, "rev-list", "--max-parents=0", "HEAD"))
+
+
 def test_a_commit_that_is_not_here_and_a_build_outside_git_say_what_is_lacking(clients: Clients, built: Built) -> None:
     source = origin.facts_of(built.sealed).source
     away = replace(source, commit="f" * 40, remote="https://example.com/flights.git")

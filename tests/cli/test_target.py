@@ -7,7 +7,7 @@ import pytest
 from botocore.stub import Stubber
 
 from cli.errors import OperatorError
-from cli.target import named
+from cli.target import Target, named
 from platforms.aws.names import Names
 
 ARN = "arn:aws-cn:sts::123456789012:assumed-role/night/ada"
@@ -52,3 +52,9 @@ def test_without_a_region_it_is_refused(monkeypatch: pytest.MonkeyPatch) -> None
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(OperatorError, match="no region"):
         named("flight-delay-prod", None)
+
+
+def test_what_only_a_stack_tells_asks_for_the_stack_of_an_endpoint() -> None:
+    with pytest.raises(OperatorError, match="endpoint e was named without its stack, whose output `signing_key`") as it:
+        Target("", "e", "us-east-1", {}).output("signing_key")
+    assert (it.value.hint, it.value.exit_code) == ("Give --stack, not --endpoint.", 2)

@@ -74,3 +74,8 @@ def test_a_file_of_the_checkout_is_named_by_its_path(origin: str, begins: str) -
 def test_without_a_remote_nothing_is_fetched() -> None:
     there = replace(FACTS, source=replace(FACTS.source, remote=None))
     assert not any(line.startswith("git fetch") for line in steps(there, "prod"))
+
+
+def test_without_a_commit_only_the_data_can_be_had() -> None:
+    told = steps(replace(of(DataFile("x.csv", "2" * 64, 3, "data/x.csv")), source=UNKNOWN.source), "prod")
+    assert [line.partition(" ")[0] for line in told] == ["sha256sum"]
