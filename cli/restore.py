@@ -118,6 +118,7 @@ def _moment(word: str) -> float | None:
 def _verified(target: Target, meant: Deployment) -> str:
     from platforms.aws.archives import Gone, kept  # noqa: PLC0415 - it loads numpy, and only this needs it
     from platforms.aws.objects import RegistryError  # noqa: PLC0415
+    from platforms.aws.packages import folder_of  # noqa: PLC0415
     from provenance.envelope import SignatureError  # noqa: PLC0415
 
     bucket, signed_by = target.output("artifact_bucket"), target.output("signing_key").encode()
@@ -128,7 +129,11 @@ def _verified(target: Target, meant: Deployment) -> str:
         hint = f"`modelstack reproduce {meant.package}` tells whether the same bytes can be built again."
         raise OperatorError(f"release {meant.release} cannot be restored: {error}", hint) from None
     except (RegistryError, SignatureError) as error:
-        raise OperatorError(f"release {meant.release} is not restored, nothing of it was run: {error}") from None
+        hint = (
+            "What lay there before is kept for modelstack:retention.versions_days. Deleting a changed version brings back "
+            f"the one before: aws s3api list-object-versions --bucket {bucket} --prefix {folder_of(meant.package)}/"
+        )
+        raise OperatorError(f"release {meant.release} is not restored, nothing of it was run: {error}", hint) from None
 
 
 def told(found: Found) -> str:

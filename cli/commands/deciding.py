@@ -78,7 +78,7 @@ def promote(stack: str, yes: bool) -> None:
     """Let STACK take what serves on the stack before it, named in its config (`modelstack:promotion.from`).
 
     It says what serves there, and runs `pulumi up` on STACK, which takes the same bytes and gives them a trial of their
-    own. Exits as that does.
+    own. Exits as that does. It refuses while a release is restored on STACK, which then takes nothing.
     """
     from cli import promote as promotion  # noqa: PLC0415 - only this command needs it
 

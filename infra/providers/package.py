@@ -131,7 +131,8 @@ def _taken(props: Values, place: Values) -> dict[str, Any]:
 
     Of a restored one the checkout need not have the recipe: unsigned, it is refused.
     """
-    from platforms.aws.registry import take  # noqa: PLC0415  see outcome
+    from platforms.aws.objects import RegistryError  # noqa: PLC0415  see outcome
+    from platforms.aws.registry import take  # noqa: PLC0415
     from platforms.aws.signatures import Unsigned  # noqa: PLC0415
 
     candidate, progress = props["candidate"], Progress(props["urn"])
@@ -140,8 +141,11 @@ def _taken(props: Values, place: Values) -> dict[str, Any]:
     ours = _record(candidate, place["signer"].public_key)
     try:
         return _facts(take(ours, props["recipe"], **place, gates=props["gates"]))
-    except Unsigned as error:
+    except RegistryError as error:
         if candidate.get("restored"):  # the checkout has another recipe
+            asked = f"`modelstack restore --at {candidate['package_digest']}` tells what became of it"
+            raise RegistryError(f"{error}. {asked}, and `restore --clear` lets checkout and config count") from None
+        if not isinstance(error, Unsigned):
             raise
         progress(f"building it again: {error}")
         return _built(props, place)

@@ -15,7 +15,9 @@ from cli import rollback
 from cli.errors import OperatorError
 from cli.main import main
 from cli.restore import choose
+from cli.target import Target
 from cli.view import render
+from platforms.aws.objects import RegistryError
 from rollout.controller.commands import PLAIN
 from rollout.core.deployments import Deployment
 from rollout.core.plan import Step
@@ -216,3 +218,14 @@ def test_without_a_terminal_it_says_what_it_would_do_and_does_nothing(
     assert (asked.exit_code, "Add --yes" in told(asked)) == (2, True)
     assert "  package  sha256:a  (now sha256:b)" in asked.output
     assert promoted.state.restored is None
+
+
+def test_an_archive_that_was_changed_is_told_with_what_lay_there_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    def changed(*_: object, **__: object) -> str:
+        raise RegistryError("it was changed after it was registered")
+
+    monkeypatch.setattr("platforms.aws.archives.kept", changed)
+    target = Target("prod", "e", "us-east-1", {"artifact_bucket": "artifacts", "signing_key": "key"})
+    with pytest.raises(OperatorError, match="nothing of it was run: it was changed after") as refused:
+        restoring._verified(target, A)
+    assert "list-object-versions --bucket artifacts --prefix packages/aaaaaaaa" in str(refused.value.hint)

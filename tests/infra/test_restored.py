@@ -143,4 +143,5 @@ def test_what_is_restored_is_never_built_from_the_checkout(monkeypatch: pytest.M
     monkeypatch.setattr(package, "_place", lambda _: place)
     candidate = {"recipe": "r", "package_digest": DIGEST, "archive_uri": "s3://bucket/key", "restored": True}
     told = package.outcome({"recipe": "r", "candidate": candidate, "gates": {}, "urn": "urn:pulumi:local::p::t::n"})
-    assert told["refused"] == "it is not signed"
+    assert told["refused"].startswith("it is not signed. `modelstack restore --at ")
+    assert "restore --clear" in told["refused"]
