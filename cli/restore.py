@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from audit.record import moment
-from cli import rollback
 from cli.errors import OperatorError, explained
+from cli.rollback import caller, controller
 from cli.target import Target
 from cli.view import records
 from cli.view.releases import Name, find, journal_state
@@ -130,8 +130,8 @@ def _verified(target: Target, meant: Deployment) -> str:
         raise OperatorError(f"release {meant.release} cannot be restored: {error}", hint) from None
     except (RegistryError, SignatureError) as error:
         hint = (
-            "What lay there before is kept for modelstack:retention.versions_days. Deleting a changed version brings back "
-            f"the one before: aws s3api list-object-versions --bucket {bucket} --prefix {folder_of(meant.package)}/"
+            "What lay there before is kept for modelstack:retention.versions_days. Deleting a changed version brings "
+            f"it back: aws s3api list-object-versions --bucket {bucket} --prefix {folder_of(meant.package)}/"
         )
         raise OperatorError(f"release {meant.release} is not restored, nothing of it was run: {error}", hint) from None
 
@@ -159,19 +159,20 @@ def restore(target: Target, found: Found, why: str, *, although_rejected: bool) 
     Raises:
         OperatorError: It cannot be restored any more.
     """
-    one, now = found.deployment, time.time()
+    one, now, who = found.deployment, time.time(), caller(target)
     wanted = Restored(
         release=one.release,
         recipe=one.recipe,
         package_digest=one.package,
         archive_uri=found.archive_uri,
         image_uri=one.image,
-        reason=Reason("person", rollback.caller(target), why, kind=Kind.RESTORED),
+        reason=Reason("person", who, why, kind=Kind.RESTORED),
         at=now,
         served=one.since,
         serving=one.serving,
     )
-    rollback.restore(target, wanted, although_rejected=although_rejected)
+    with explained(f"restoring release {one.release}"):
+        controller(target, who).restore(wanted, although_rejected=although_rejected)
     changed = {item.what for item in found.changes}
     if not changed:
         return f"release {one.release} stays, whatever checkout and config ask for"
@@ -188,5 +189,8 @@ def lift(target: Target, why: str) -> str:
     Raises:
         OperatorError: Nothing is restored.
     """
-    rollback.lift_restore(target, why)
+    who = caller(target)
+    reason = Reason("person", who, why, kind=Kind.RESTORED)
+    with explained(f"lifting what is restored on {target.endpoint}"):
+        controller(target, who).lift_restore(reason)
     return f"checkout and config count again: {target.commands.pulumi_up} releases what they ask for"

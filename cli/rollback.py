@@ -14,7 +14,6 @@ from platforms.aws.endpoint import controller_with
 from platforms.aws.identity import caller_if_told
 from rollout.controller.controller import Controller
 from rollout.core.endings import Ignored
-from rollout.core.restored import Restored
 from rollout.core.state import Phase
 from rollout.kinds import Kind
 from rollout.reason import Reason
@@ -66,13 +65,13 @@ def roll_back(target: Target, why: str, meant: str | None, *, patience: float = 
         OperatorError: There is nothing to roll back, or the cloud does not let it happen; the message says which.
     """
     who = caller(target)
-    controller = _controller(target, who)
+    controls = controller(target, who)
     reason = Reason("person", who, why, kind=Kind.TAKEN_BACK)
     with explained(f"rolling back {target.endpoint}"):
-        answer = controller.roll_back(reason, meant=meant)
+        answer = controls.roll_back(reason, meant=meant)
         if isinstance(answer, Ignored):
             raise OperatorError(f"nothing was rolled back: {answer.why}")
-        state = controller.follow(patience)
+        state = controls.follow(patience)
     ended = state.last
     if ended is None or not state.at_rest:
         back = (
@@ -95,7 +94,7 @@ def approve(target: Target, why: str) -> str:
     who = caller(target)
     reason = Reason("person", who, why, kind=Kind.APPROVED)
     with explained(f"approving the trial on {target.endpoint}"):
-        progress = _controller(target, who).approve(reason)
+        progress = controller(target, who).approve(reason)
     return progress.state.history[-1].text
 
 
@@ -111,7 +110,7 @@ def clear_rejection(target: Target, release: str) -> str:
         which = ", ".join(item.id for item in names) or "none"
         raise OperatorError(f"release {release} is not rejected; rejected are: {which}")
     with explained(f"clearing {name.id}"):
-        _controller(target, caller(target)).clear_rejection(name.id)
+        controller(target, caller(target)).clear_rejection(name.id)
     return name.id
 
 
@@ -122,33 +121,11 @@ def skip_trial(target: Target, release: str, why: str) -> None:
         OperatorError: The release had its trial, or was not the last one released; the message says which.
     """
     who = caller(target)
-    controller = _controller(target, who)
+    controls = controller(target, who)
     reason = Reason("person", who, why, kind=Kind.TRIAL_SKIPPED)
     name = find(release, known(journal_state(target)))
     with explained(f"skipping the trial of {release}"):
-        controller.skip_trial(name.id if name else release, reason)
-
-
-def restore(target: Target, wanted: Restored, *, although_rejected: bool) -> None:
-    """Let a release be wanted again that served before.
-
-    Raises:
-        OperatorError: It cannot be restored now; the message says why.
-    """
-    with explained(f"restoring release {wanted.release}"):
-        _controller(target, wanted.reason.name).restore(wanted, although_rejected=although_rejected)
-
-
-def lift_restore(target: Target, why: str) -> None:
-    """Let what the config asks for count again.
-
-    Raises:
-        OperatorError: Nothing is restored.
-    """
-    who = caller(target)
-    reason = Reason("person", who, why, kind=Kind.RESTORED)
-    with explained(f"lifting what is restored on {target.endpoint}"):
-        _controller(target, who).lift_restore(reason)
+        controls.skip_trial(name.id if name else release, reason)
 
 
 def caller(target: Target) -> str:
@@ -156,7 +133,8 @@ def caller(target: Target) -> str:
     return caller_if_told(clients(target.region, attempts=1, answer_within=3)) or UNKNOWN
 
 
-def _controller(target: Target, who: str) -> Controller:
+def controller(target: Target, who: str) -> Controller:
+    """What changes the rollout of an endpoint, by the hand of somebody."""
     return controller_with(
         target.client,
         target.endpoint,

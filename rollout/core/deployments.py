@@ -62,7 +62,10 @@ def deployments(records: Iterable[Record]) -> tuple[Deployment, ...]:
         since = datetime.fromisoformat(record.time).timestamp()
         if found and found[-1].until is None:
             found[-1] = replace(found[-1], until=since)
-        if serves in known:
+        before = latest(found, serves) if record.kind is Kind.RESTORE else None
+        if before is not None:  # as it was left, whatever was begun with it meanwhile
+            found.append(replace(before, since=since, record=record.number, until=None))
+        elif serves in known:
             told = known[serves]
             package, recipe, image = (str(told[name]) for name in _NEEDED)
             serving = told.get("serving") or {}

@@ -39,7 +39,7 @@ def shell(world: World, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
 
     monkeypatch.setattr("cli.asked.resolve", lambda stack: target)
     monkeypatch.setattr(deciding, "take", lambda _: look(world))
-    monkeypatch.setattr(rollback, "_controller", lambda target, who: world.controller())
+    monkeypatch.setattr(rollback, "controller", lambda target, who: world.controller())
     monkeypatch.setattr(rollback, "caller", lambda _: "arn:aws:iam::000000000000:user/ada")
     monkeypatch.setattr("cli.view.watching.Looks", Looks)
     return lambda *words: CliRunner().invoke(main, list(words))

@@ -11,7 +11,6 @@ from click.testing import CliRunner, Result
 
 from audit.record import moment
 from cli import restore as restoring
-from cli import rollback
 from cli.errors import OperatorError
 from cli.main import main
 from cli.restore import choose
@@ -93,8 +92,8 @@ def shell(world: World, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result
     """Types the command on a world in place of a cloud, whose archives are all there."""
     target: Any = type("Target", (), {"endpoint": "endpoint", "commands": PLAIN, "outputs": {}})()
     monkeypatch.setattr("cli.asked.resolve", lambda stack: target)
-    monkeypatch.setattr(rollback, "_controller", lambda target, who: world.controller())
-    monkeypatch.setattr(rollback, "caller", lambda _: "arn:aws:iam::000000000000:user/ada")
+    monkeypatch.setattr(restoring, "controller", lambda target, who: world.controller())
+    monkeypatch.setattr(restoring, "caller", lambda _: "arn:aws:iam::000000000000:user/ada")
     monkeypatch.setattr(restoring.records, "proven", lambda _: list(world.records))
     monkeypatch.setattr(restoring, "journal_state", lambda _: world.state)
     monkeypatch.setattr(restoring, "_verified", lambda _, meant: f"s3://bucket/{meant.release}")

@@ -46,6 +46,17 @@ def test_a_champion_that_was_brought_back_serves_again() -> None:
     assert (again.package, again.until) == ("sha256:a", None)
 
 
+def test_a_champion_that_was_brought_back_is_served_with_what_it_had_and_not_with_what_was_only_begun() -> None:
+    world = challenged(seconds=900)
+    world.controller().roll_back(ADA)
+    world.controller().follow(60)
+    *records, back = world.records
+    (first,) = [one for one in records if one.kind is Kind.PROMOTION and one.what["release"] == "a"]
+    begun = replace(first, kind=Kind.RELEASE, what={**first.what, "event": "moving", "serving": BIG})
+    again = deployments([*records, begun, back])[-1]
+    assert (again.release, again.serving, again.record, again.until) == ("a", {}, back.number, None)
+
+
 def test_the_deployment_at_a_time_is_that_which_served_then() -> None:
     all_of_them = deployments(challenged(seconds=900).records)
     first, second = all_of_them
