@@ -157,6 +157,8 @@ def checked_out(facts: Facts, folder: Path) -> Iterator[Path]:
     commit, remote = facts.source.commit or "", facts.source.remote
     if _git("cat-file", "-e", f"{commit}^{{commit}}").returncode != 0:
         get = f"git fetch {remote} {commit}" if remote else "fetch it from where it was made: no remote is known"
+        if _git("rev-parse", "--is-shallow-repository").stdout.strip() == "true":
+            get = "git fetch --unshallow"
         raise OperatorError(f"commit {commit} is not in the repository {ROOT}", f"Get it, and try again: {get}")
     added = _git("worktree", "add", "--detach", str(folder), commit)
     if added.returncode != 0:

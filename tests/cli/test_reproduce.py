@@ -178,3 +178,18 @@ def test_a_whole_digest_is_found_however_many_were_registered_since(
     assert reproduce.facts_of(target, facts.package.digest.upper().replace("SHA256", "sha256")) == facts
     with pytest.raises(OperatorError, match="no such package"):
         reproduce.facts_of(target, facts.id)
+
+
+def test_a_shallow_clone_is_told_to_get_the_rest(built: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, shallow = tmp_path / "whole", tmp_path / "shallow"
+    whole.mkdir()
+    git(whole, "init", "-q")
+    for name in ("first", "second"):
+        git(whole, "commit", "-q", "--allow-empty", "-m", name)
+    git(tmp_path, "clone", "-q", "--depth", "1", whole.as_uri(), str(shallow))
+    facts = origin.facts_of(built.sealed)
+    first = replace(facts, source=replace(facts.source, commit=git(whole, "rev-parse", "HEAD~1")))
+    monkeypatch.setattr(reproduce, "ROOT", shallow)
+    with pytest.raises(OperatorError, match="is not in the repository") as refused:
+        reproduce.checked_out(first, tmp_path / "out").__enter__()
+    assert refused.value.hint == "Get it, and try again: git fetch --unshallow"
