@@ -13,7 +13,10 @@ from cli.console.app import app
 from cli.console.comparison import Row
 from cli.console.definition import coarser, widgets
 from cli.console.figure import Limit
+from rollout.core.plan import Step
 from tests.cli.browsed import REQUESTS, Browser, body, metric, pages
+from tests.cli.conftest import plan
+from tests.rollout.worlds import wish
 from tests.simulator.platform import World
 
 # --- the definition
@@ -121,6 +124,16 @@ def test_the_dashboard_shows_each_widget_with_its_newest_values(browse: Callable
     assert "<h1>Alarms</h1>" in page
     assert "<code>v-*</code> &lt;script&gt;" in page
     assert 'href="/alarms#endpoint-v-b-5xx">v-b-5xx rings' in page
+
+
+def test_the_rollout_tells_that_a_release_is_restored(
+    begin: Callable[..., World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = begin(plan(Step(50, 20)), 600)
+    world.controller().restore(wish("a"))
+    page = Browser(app(pages(world, monkeypatch))).get("/rollout").text
+    assert "<h2>Restored</h2>" in page
+    assert "release a, in place of what checkout and config ask for: asked for by ada: it sold more" in page
 
 
 def test_the_rollout_shows_shares_evidence_against_its_bounds_and_what_happened(

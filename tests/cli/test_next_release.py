@@ -21,8 +21,8 @@ from platforms.aws.names import Names
 from retraining.record import Candidate, Record
 from rollout.core.restored import Restored
 from rollout.core.state import RolloutState
-from rollout.kinds import Kind
 from rollout.reason import Reason
+from tests.rollout.worlds import wish
 
 ROOT = Path(__file__).resolve().parents[2]
 IMAGE = "111122223333.dkr.ecr.us-east-1.amazonaws.com/flight-delay-dev@sha256:" + "a" * 64
@@ -112,10 +112,8 @@ def test_promote_takes_nothing_while_a_release_is_restored_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pulumi(tmp_path, config_of_file({}) | {"modelstack:promotion": {"from": "local"}}, monkeypatch)
-    reason = Reason("person", "ada", "it sold more", kind=Kind.RESTORED)
-    wanted = Restored("3f0c", "c" * 64, "sha256:cd", "s3://bucket/key", OTHER, reason, 2.0, 1.0)
     monkeypatch.setattr(promote, "if_up", lambda name: Target(name, "e", "us-east-1", {"journal_table": "rollouts"}))
-    monkeypatch.setattr(promote, "journal_state", lambda _: RolloutState("e", restored=wanted))
+    monkeypatch.setattr(promote, "journal_state", lambda _: RolloutState("e", restored=wish()))
     done = CliRunner().invoke(main, ["promote", "local-staging", "--yes"])
     assert done.exit_code == 1
     told = " ".join(done.stderr.split())

@@ -20,8 +20,7 @@ from cli.target import LOCAL, ROOT, Target
 from localcloud.setup import Places
 from rollout.core.restored import Restored
 from rollout.core.state import RolloutState
-from rollout.kinds import Kind
-from rollout.reason import Reason
+from tests.rollout.worlds import wish
 
 
 def stack(folder: Path, **config: Any) -> Stack:
@@ -93,13 +92,13 @@ def test_what_a_stopped_story_restored_is_lifted_and_what_a_person_restored_is_n
     teller, place = Storyteller(Console(width=200), Local(Places.of(ROOT), "modelstack")), Pinned()
     typed: list[tuple[str, ...]] = []
     monkeypatch.setattr(teller, "typed", lambda _, *words: typed.append(words) or Done(0, ""))
-    wishes: dict[str, Restored | None] = {"now": restored(promote._BACK)}
+    wishes: dict[str, Restored | None] = {"now": wish(said=promote._BACK)}
     monkeypatch.setattr(promote, "journal_state", lambda _: RolloutState("e", restored=wishes["now"]))
     promote._unpinned(teller, place)  # pyrefly: ignore[bad-argument-type]
     assert [words[:2] for words in typed] == [("restore", "--clear")]
     assert teller.verdict()
 
-    wishes["now"] = restored("it sold more")
+    wishes["now"] = wish()
     with pytest.raises(OperatorError, match=r"release 3f0c is restored on local-3-prod.*it sold more") as refused:
         promote._unpinned(teller, place)  # pyrefly: ignore[bad-argument-type]
     assert "modelstack --stack local-3-prod restore --clear" in str(refused.value.hint)
@@ -107,8 +106,3 @@ def test_what_a_stopped_story_restored_is_lifted_and_what_a_person_restored_is_n
     wishes["now"] = None
     promote._unpinned(teller, place)  # pyrefly: ignore[bad-argument-type]
     assert len(typed) == 1
-
-
-def restored(why: str) -> Restored:
-    reason = Reason("person", "releases", why, kind=Kind.RESTORED)
-    return Restored("3f0c", "c" * 64, "sha256:cd", "s3://bucket/key", "image", reason, 2.0, 1.0)

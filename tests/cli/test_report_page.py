@@ -18,12 +18,10 @@ from cli.report.preview import ROLLOUT, Finding, Preview, read
 from cli.report.stack_section import lasting
 from monitoring.statistics.profile import Categorical, Profile
 from rollout.core.plan import Plan, Step
-from rollout.core.restored import Restored
 from rollout.judge.metrics import Metric
-from rollout.kinds import Kind
-from rollout.reason import Reason
 from tests.cli.test_report_compared import answered
 from tests.cli.test_report_preview import CONFIG, ROLE, allow, config, policy, step
+from tests.rollout.worlds import wish
 
 PRICES = Prices({"ml.m5.large": 0.115}, 730, "2026-11-28")
 PROFILE = Profile({"origin": Categorical(("EWR", "JFK"), (600, 400, 0), 0, frozenset())}, 1000)
@@ -118,11 +116,9 @@ def test_nothing_at_all_is_one_line() -> None:
 
 
 def test_that_another_release_is_restored_is_said_first_also_where_nothing_changes() -> None:
-    reason = Reason("person", "ada", "it sold more", kind=Kind.RESTORED)
-    wanted = Restored("3f0c", "c" * 64, "sha256:cd", "s3://bucket/key", "image", reason, 2.0, 1.0)
     for shown in (
-        page(facts(restored=wanted)),
-        page(facts(restored=wanted, preview=read(LINES[:1], 0), challenger=CHAMPION)),
+        page(facts(restored=wish())),
+        page(facts(restored=wish(), preview=read(LINES[:1], 0), challenger=CHAMPION)),
     ):
         assert (
             "⚠️ Release `3f0c` is restored on this stack: asked for by ada: it sold more. Until" in shown.splitlines()[2]

@@ -20,13 +20,12 @@ from cli.retrain import Retraining, ask, fate, line, told, waits
 from cli.target import Target
 from retraining.record import Candidate, Entry, Held, Obstacle, Phase, Record, Trigger
 from rollout.controller.commands import Commands
-from rollout.core.restored import Restored
 from rollout.core.state import RolloutState
 from rollout.core.verdict import Verdict
-from rollout.kinds import Kind
 from rollout.reason import Reason
 from tests.cli.played import printed
 from tests.rollout.worlds import release as make_release
+from tests.rollout.worlds import wish
 
 TARGET = Target("dev", "flight-delay-dev", "us-east-1", {"journal_table": "t"})
 COMMANDS = Commands.of_stack("dev")
@@ -69,9 +68,7 @@ def test_what_became_of_the_newest_candidate_is_told(
 
 
 def test_while_a_release_is_restored_no_candidate_waits_and_it_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    reason = Reason("person", "ada", "it sold more", kind=Kind.RESTORED)
-    wanted = Restored("3f0c", "c" * 64, "sha256:cd", "s3://bucket/key", "image", reason, 2.0, 1.0)
-    state = RolloutState(TARGET.endpoint, champion=make_release("a"), restored=wanted)
+    state = RolloutState(TARGET.endpoint, champion=make_release("a"), restored=wish())
     book = type("Book", (), {"read": lambda _: Record(accepted=(replace(CANDIDATE, champion="a"),))})()
     monkeypatch.setattr(retrain, "journal_state", lambda _: state)
     monkeypatch.setattr(retrain, "DynamoBook", lambda *_: book)

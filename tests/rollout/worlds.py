@@ -6,6 +6,8 @@ from typing import Any
 
 from rollout.core.plan import Plan, Step
 from rollout.core.release import Release
+from rollout.core.restored import Restored
+from rollout.kinds import Kind
 from rollout.reason import Reason
 from tests.simulator.platform import World
 
@@ -59,3 +61,9 @@ def challenged(*, plan: Plan = PLAN, seconds: float = 40, **changes: Any) -> Wor
     world = served(**changes)
     challenge(world, plan=plan, seconds=seconds)
     return world
+
+
+def wish(of: str = "3f0c", said: str = "it sold more") -> Restored:
+    """A release that ada asked to serve again."""
+    reason = Reason("person", "ada", said, kind=Kind.RESTORED)
+    return Restored(of, "c" * 64, "sha256:cd", "s3://bucket/key", "image", reason, 2.0, 1.0)
