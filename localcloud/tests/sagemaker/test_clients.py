@@ -214,6 +214,96 @@ def test_the_sagemaker_sdk_registers_deploys_invokes_and_deletes(stage):
     assert done.stdout.endswith("done\n")
 
 
+def test_the_sagemaker_sdk_writes_a_lineage_and_asks_it(stage):
+    name = stage.name("lineage")
+    program = f"""
+        from sagemaker.core.helper.session_helper import Session
+        from sagemaker.core.lineage.action import Action
+        from sagemaker.core.lineage.artifact import Artifact, DatasetArtifact
+        from sagemaker.core.lineage.association import Association
+        from sagemaker.core.lineage.context import Context, EndpointContext
+        from sagemaker.core.lineage.query import (
+            LineageEntityEnum, LineageFilter, LineageQuery, LineageQueryDirectionEnum, LineageSourceEnum,
+        )
+
+        session = Session()
+        endpoint_arn = "arn:aws:sagemaker:us-east-1:000000000000:endpoint/{name}"
+        data = Artifact.create(
+            artifact_name="data", source_uri="s3://{name}/data", artifact_type="DataSet", properties={{"rows": "3"}},
+            sagemaker_session=session,
+        )
+        model = Artifact.create(source_uri="s3://{name}/model", artifact_type="Model", sagemaker_session=session)
+        deployed = Action.create(
+            action_name="{name}", source_uri=endpoint_arn, action_type="ModelDeployment", status="InProgress",
+            sagemaker_session=session,
+        )
+        served = Context.create(
+            context_name="{name}", source_uri=endpoint_arn, context_type="Endpoint", sagemaker_session=session
+        )
+        chain = [data.artifact_arn, model.artifact_arn, deployed.action_arn, served.context_arn]
+        for source, destination in zip(chain, chain[1:]):
+            Association.create(
+                source_arn=source, destination_arn=destination, association_type="ContributedTo",
+                sagemaker_session=session,
+            )
+        data.properties, data.properties_to_remove = {{"rows": "4"}}, []
+        data.save()
+        data.set_tag({{"Key": "team", "Value": "a"}})
+        loaded = DatasetArtifact.load(artifact_arn=data.artifact_arn, sagemaker_session=session)
+        assert loaded.properties == {{"rows": "4"}}
+
+        (listed,) = Context.list(source_uri=endpoint_arn, sagemaker_session=session)
+        endpoint = EndpointContext.load(context_name=listed.context_name, sagemaker_session=session)
+        found = LineageQuery(session).query(
+            start_arns=[endpoint.context_arn], direction=LineageQueryDirectionEnum.ASCENDANTS,
+            query_filter=LineageFilter(entities=[LineageEntityEnum.ARTIFACT], sources=[LineageSourceEnum.DATASET]),
+        )
+        assert [edge.association_type for edge in found.edges] == ["ContributedTo"] * 3
+        assert {{vertex.arn for vertex in found.vertices}} == set(chain)
+        assert [one.source.source_uri for one in endpoint.dataset_artifacts()] == ["s3://{name}/data"]
+        assert [one.context_name for one in loaded.endpoint_contexts()] == ["{name}"]
+
+        model.delete(disassociate=True)
+        deployed.delete(disassociate=True)
+        for entity in (data, served):
+            entity.delete()
+        print("done")
+    """
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", textwrap.dedent(program)],
+        env=environment(stage),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=180,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.endswith("done\n")
+
+
+def test_a_lineage_needs_rights_on_both_of_its_entities(stage):
+    source = {"SourceUri": f"s3://{stage.prefix}"}
+    data = stage.sagemaker.create_artifact(ArtifactType="DataSet", Source=source)["ArtifactArn"]
+    context = stage.sagemaker.create_context(ContextName=stage.name("c"), ContextType="Endpoint", Source=source)
+    allowed = [
+        {"Effect": "Allow", "Action": "sagemaker:AddAssociation", "Resource": data},
+        {"Effect": "Allow", "Action": "sagemaker:QueryLineage", "Resource": "*"},
+    ]
+    user, iam = stage.name("associates"), stage.cloud.client("iam")
+    iam.create_user(UserName=user)
+    policy = json.dumps({"Version": "2012-10-17", "Statement": allowed})
+    iam.put_user_policy(UserName=user, PolicyName="p", PolicyDocument=policy)
+    key = iam.create_access_key(UserName=user)["AccessKey"]
+    theirs = stage.cloud.client("sagemaker", key["AccessKeyId"], key["SecretAccessKey"])
+    with pytest.raises(ClientError, match=r"AccessDenied.*sagemaker:AddAssociation"):
+        theirs.add_association(SourceArn=data, DestinationArn=context["ContextArn"])
+    with pytest.raises(ClientError, match=r"AccessDenied.*sagemaker:CreateArtifact"):
+        theirs.create_artifact(ArtifactType="DataSet", Source={"SourceUri": "s3://other"})
+    assert theirs.query_lineage(StartArns=[data])["Vertices"] == [
+        {"Arn": data, "Type": "DataSet", "LineageType": "Artifact"}
+    ]
+
+
 def test_a_caller_without_a_permission_is_refused_as_on_aws(stage):
     endpoint = stage.endpoint("e", {"a": 1})
     iam = stage.cloud.client("iam")

@@ -43,6 +43,36 @@ def test_a_package_named_by_its_arn_keeps_it():
 
 
 @pytest.mark.parametrize(
+    ("action", "members", "resources"),
+    [
+        ("CreateArtifact", {"ArtifactName": "data", "Source": {"SourceUri": "s3://b/k"}}, ["artifact/*"]),
+        ("DeleteArtifact", {"Source": {"SourceUri": "s3://b/k"}}, ["artifact/*"]),
+        ("UpdateArtifact", {"ArtifactArn": f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:artifact/a1"}, ["artifact/a1"]),
+        ("CreateAction", {"ActionName": "Fit", "Source": {"SourceUri": "s3://b/k"}}, ["action/fit"]),
+        ("DescribeContext", {"ContextName": "e"}, ["context/e"]),
+        (
+            "AddAssociation",
+            {
+                "SourceArn": f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:artifact/a1",
+                "DestinationArn": f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:context/e",
+            },
+            ["artifact/a1", "context/e"],
+        ),
+    ],
+)
+def test_a_lineage_request_acts_on_its_entities(action, members, resources):
+    request = authorization.Request(action, members)
+    assert authorization.sagemaker_resources(request, REGION, ACCOUNT) == [
+        f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:{one}" for one in resources
+    ]
+
+
+def test_a_query_of_lineage_acts_on_everything():
+    request = authorization.Request("QueryLineage", {"StartArns": [f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:context/e"]})
+    assert authorization.sagemaker_resources(request, REGION, ACCOUNT) == ["*"]
+
+
+@pytest.mark.parametrize(
     ("path", "headers", "body", "parameters"),
     [
         ("/", FORM, b"", {"Action": ["DeleteAlarms"], "AlarmNames.member.1": ["a"], "AlarmNames.member.2": ["b"]}),

@@ -19,6 +19,9 @@ from localcloud.sagemaker.exchanges import Exchanges
 from localcloud.sagemaker.fleet import Hosting
 from localcloud.sagemaker.images import Images, remove_containers
 from localcloud.sagemaker.lifecycle import ENDPOINT, Lifecycle
+from localcloud.sagemaker.lineage_associations import LineageAssociations
+from localcloud.sagemaker.lineage_entities import LineageEntities
+from localcloud.sagemaker.lineage_query import LineageQuery
 from localcloud.sagemaker.logs import ContainerLogs
 from localcloud.sagemaker.models import Models
 from localcloud.sagemaker.processes import SERVER_MARK, kill_marked
@@ -65,7 +68,8 @@ class SageMaker:
         self._training = TrainingRuns(self._store, account, hosting, events, self._run / "training")
         jobs = TrainingJobs(self._store, account, platform.roles, images, self._training)
         endpoints = Endpoints(self._store, account, configs, models, lifecycle=self._lifecycle, alarms=alarms)
-        parts = (registry, models, configs, endpoints, jobs, Tags(self._store, account))
+        lineage = [part(self._store, account) for part in (LineageEntities, LineageAssociations, LineageQuery)]
+        parts = (registry, models, configs, endpoints, jobs, *lineage, Tags(self._store, account))
         self._control = ControlPlane({name: call for part in parts for name, call in part.operations().items()})
         exchanges = Exchanges(account, self._capture, platform.metrics, platform.faults, timing.invocation)
         self._runtime = Runtime(account, self._lifecycle.live, exchanges)

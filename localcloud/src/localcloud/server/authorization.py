@@ -26,8 +26,15 @@ _KINDS = {
     "ModelPackageArn": "model-package",
     "ModelPackageGroupName": "model-package-group",
     "TrainingJobName": "training-job",
+    "ActionName": "action",
+    "ArtifactArn": "artifact",
+    "ContextName": "context",
+    "SourceArn": "",
+    "DestinationArn": "",
     "ResourceArn": "",
 }
+_OF_NEW_ARTIFACTS = {"CreateArtifact", "DeleteArtifact"}
+"""Actions that may name an artifact by its source, of which SageMaker makes the ARN: any artifact is meant."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +116,7 @@ def sagemaker_resources(request: Request, region: str, account: str) -> list[str
         is_of_another = group.startswith("arn:") and group.split(":")[4] != account  # it has a policy of its own
         return [group] if is_of_another else ["*"]
     named = [arn(kind, request.members[member]) for member, kind in _KINDS.items() if request.members.get(member)]
-    return named or ["*"]
+    return named or [arn("artifact", "*") if request.action in _OF_NEW_ARTIFACTS else "*"]
 
 
 def cloudwatch_resources(request: Request, region: str, account: str) -> list[str]:

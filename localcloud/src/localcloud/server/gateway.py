@@ -29,6 +29,9 @@ TAGGING = {
     "sagemaker": frozenset(
         {
             "AddTags",
+            "CreateAction",
+            "CreateArtifact",
+            "CreateContext",
             "CreateEndpoint",
             "CreateEndpointConfig",
             "CreateModel",

@@ -1,0 +1,103 @@
+"""Which entity led to which: associations between artifacts, actions and contexts."""
+
+from __future__ import annotations
+
+from localcloud.sagemaker.account import Account
+from localcloud.sagemaker.errors import ApiError, invalid
+from localcloud.sagemaker.lineage_entities import ASSOCIATION, KINDS, in_listing_words
+from localcloud.sagemaker.listing import Listing
+from localcloud.sagemaker.store import Document, Store
+from localcloud.sagemaker.wire import Operation, Request
+
+_MOST = 6000  # Amazon SageMaker Developer Guide, "Manually Create Tracking Entities", limits
+_BY_ARN = "by"
+_SORTED = ("CreationTime", "SourceArn", "DestinationArn", "SourceType", "DestinationType")
+
+
+class LineageAssociations:
+    """AddAssociation, DeleteAssociation and ListAssociations.
+
+    Differs from AWS: there are no experiments and trial components to associate. AWS does not say which type an
+    association has that was added without one; here it has none.
+    """
+
+    def __init__(self, store: Store, account: Account) -> None:
+        self._store = store
+        self._account = account
+
+    def operations(self) -> dict[str, Operation]:
+        """The operations of this part, by name."""
+        return {"AddAssociation": self.add, "DeleteAssociation": self.delete, "ListAssociations": self.list}
+
+    async def add(self, request: Request) -> Document:
+        """Associate two entities; once, whatever the type."""
+        async with self._store.change() as change:
+            ends = _ends(request)
+            for arn in ends.values():
+                if entity_of(self._store, self._account, arn) is None:
+                    raise ApiError("ResourceNotFound", f"Lineage entity {arn} does not exist.")
+            if self._store.get(ASSOCIATION, _key(request)):
+                raise invalid(f"Association already exists: {ends['SourceArn']} to {ends['DestinationArn']}")
+            if len(self._store.all(ASSOCIATION)) >= _MOST:
+                raise ApiError(
+                    "ResourceLimitExceeded",
+                    f"The account-level service limit for Associations is {_MOST}, and there are as many.",
+                )
+            change.put(ASSOCIATION, _key(request), {**request, "CreationTime": self._account.now()})
+        return ends
+
+    async def delete(self, request: Request) -> Document:
+        """Take two entities apart."""
+        async with self._store.change() as change:
+            if self._store.get(ASSOCIATION, _key(request)) is None:
+                ends = _ends(request)
+                raise ApiError(
+                    "ResourceNotFound",
+                    f"Association {ends['SourceArn']} to {ends['DestinationArn']} does not exist.",
+                )
+            change.delete(ASSOCIATION, _key(request))
+        return _ends(request)
+
+    async def list(self, request: Request) -> Document:
+        """Associations, the newest first unless asked otherwise."""
+        listing = Listing(
+            "AssociationSummaries",
+            _BY_ARN,
+            _summary,
+            sort_members={member: member for member in _SORTED},
+            equals={name: name for name in (*_SORTED[1:], "AssociationType")},
+        )
+        return listing.page(map(self._shown, self._store.all(ASSOCIATION)), in_listing_words(request))
+
+    def _shown(self, association: Document) -> Document:
+        found = {**association, _BY_ARN: _key(association), "CreatedBy": {}}
+        for end in ("Source", "Destination"):
+            kind, entity = entity_of(self._store, self._account, association[f"{end}Arn"]) or ("", {})
+            found[f"{end}Type"] = entity.get(f"{kind}Type", "")
+            name = entity.get(f"{kind}Name")
+            # A context's name may hold `_`, which AWS's service model does not allow in this answer.
+            if name and "_" not in name:
+                found[f"{end}Name"] = name
+        return found
+
+
+def entity_of(store: Store, account: Account, arn: str) -> tuple[str, Document] | None:
+    """The kind and the document of a lineage entity; None when there is none."""
+    for kind in KINDS.values():
+        key = account.name(kind.stored, arn)
+        entity = store.get(kind.stored, key) if key != arn else None
+        if entity is not None:
+            return kind.name, entity
+    return None
+
+
+def _ends(request: Request) -> Document:
+    return {name: request[name] for name in ("SourceArn", "DestinationArn")}
+
+
+def _key(request: Request) -> str:
+    return " ".join(_ends(request).values())
+
+
+def _summary(association: Document) -> Document:
+    return {name: value for name, value in association.items() if name != _BY_ARN}
