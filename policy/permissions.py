@@ -16,8 +16,12 @@ WITHOUT_RESOURCE = frozenset(
         "cloudwatch:PutMetricData",
         "ecr:GetAuthorizationToken",
         "logs:DescribeLogGroups",
+        "sagemaker:ListArtifacts",
+        "sagemaker:ListAssociations",
+        "sagemaker:ListContexts",
         "sagemaker:ListEndpoints",
         "sagemaker:ListModelPackages",
+        "sagemaker:QueryLineage",
         "sts:GetCallerIdentity",
         "xray:PutTraceSegments",
     }

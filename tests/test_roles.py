@@ -102,7 +102,8 @@ def test_the_deploy_role_may_make_read_change_and_delete_every_type_of_a_stack(t
 BESIDE = {
     "State": "Pulumi keeps the state in a bucket",
     "StateSecrets": "Pulumi keeps its secrets under a key",
-    "SageMakerLists": "an update looks for the package that it registers",
+    "SageMakerArtifacts": "an update writes the lineage of what it registers, and a destroy deletes it",
+    "SageMakerLists": "an update looks for the package that it registers, and for its lineage",
     "FunctionMappings": "no mapping has a name that we choose",
     "Metrics": "an update carries a trial on while it waits for the verdict",
     "ImageLogin": "`modelstack image` pushes the image",
@@ -142,6 +143,7 @@ def test_a_role_acts_on_one_stack_and_on_pulumis_state_alone(role: str) -> None:
                     "LogLists",
                     "Metrics",
                     "PackagesKey",
+                    "SageMakerArtifacts",
                     "SageMakerLists",
                 )
             }, arn

@@ -23,7 +23,7 @@ def advance(site: Site, role: FunctionRole, audit_key: pulumi.Input[str], opts: 
     function = Function(
         "advance",
         site,
-        does="Does what is due for the rollout, for up to 20 s, and puts the audit record away.",
+        does="Does what is due for the rollout, for up to 20 s, writes its lineage, and puts the audit record away.",
         may=role,
         timeout=SECONDS,
         environment={"AUDIT_KEY": audit_key},

@@ -224,6 +224,7 @@ def controller(names: Names, key_arn: str, audit_key_arn: str) -> list[Statement
         _watched_alarms(names),
         *_replay(names, key_arn),
         *_audit(names, key_arn, audit_key_arn),
+        *_lineage(names),
         *_tell(names),
         allow(["sqs:SendMessage"], [names.arn("sqs", names.dead_letters)]),
     ]
@@ -246,6 +247,18 @@ def _audit(names: Names, key_arn: str, audit_key_arn: str) -> list[Statement]:
         allow(["s3:GetObject", "s3:PutObject"], records),
         allow(["kms:GenerateDataKey"], [key_arn]),
         allow(["kms:Sign"], [audit_key_arn]),
+    ]
+
+
+def _lineage(names: Names) -> list[Statement]:
+    """What writes the lineage of a rollout: its action, the endpoint's context, and what both are associated with."""
+    actions, context = names.arn("sagemaker", f"action/{names.prefix}-*"), f"context/{names.endpoint}*"
+    ends = [names.arn("sagemaker", "artifact/*"), actions, names.arn("sagemaker", context)]
+    return [
+        allow(["sagemaker:CreateAction", "sagemaker:UpdateAction"], [actions]),
+        allow(["sagemaker:CreateContext"], [names.arn("sagemaker", f"context/{names.endpoint}")]),
+        allow(["sagemaker:AddAssociation"], ends),  # an artifact's name is of SageMaker's making
+        allow(["sagemaker:ListAssociations", "sagemaker:ListContexts"], ["*"]),  # have no resource
     ]
 
 

@@ -62,9 +62,13 @@ class PackageProvider(ResourceProvider):
         """When the stack goes: empty the group, which AWS does not delete otherwise, unless packages are retained."""
         if props["retain"]:
             return
+        from platforms.aws import entities  # noqa: PLC0415  see outcome
+
         sagemaker = _clients(props["region"])("sagemaker")
         with _in_one_line():
             for arn in _packages(sagemaker, props["group"]):
+                with _without_lineage(props["urn"]):
+                    entities.forget(sagemaker, arn)
                 sagemaker.delete_model_package(ModelPackageName=arn)
 
 
@@ -98,7 +102,29 @@ def outcome(props: Values) -> dict[str, Any]:
         *(BotoCoreError, ClientError, OSError),
     ) as error:
         return {**dict.fromkeys(FACTS), SIGNED_BY: signed_by, "refused": _said(error)}
+    with _without_lineage(props["urn"]):
+        _write_lineage(props, place, facts)
     return {**facts, SIGNED_BY: signed_by, "refused": ""}
+
+
+def _write_lineage(props: Values, place: Values, facts: Values) -> None:
+    """What led to the version, in SageMaker's lineage: of whatever way it came to be registered."""
+    from platforms.aws import package_entities, signatures  # noqa: PLC0415  see outcome
+
+    archive, key = facts["archive_uri"], place["signer"].public_key
+    proven = signatures.read(archive, key, place["clients"]("s3")).verify(facts["package_digest"], key)
+    source = (props.get("source") or {}).get("model_package_arn", "")
+    version = package_entities.Version(facts["model_package_arn"], archive, place["image"], source)
+    package_entities.write(version, proven, place["clients"], place["group"])
+
+
+@contextmanager
+def _without_lineage(urn: str) -> Generator[None]:
+    """Go on whatever is wrong with a lineage, and say so: nothing waits for it."""
+    try:
+        yield
+    except Exception as error:
+        Progress(urn)(f"SageMaker's lineage is not complete: {_said(error)}")
 
 
 def _built(props: Values, place: Values) -> dict[str, Any]:

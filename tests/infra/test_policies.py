@@ -119,6 +119,7 @@ UNSEEN = {
         "training", "sagemaker:DescribeModelPackage", "model-package/STACK/*"
     ): "a package that is registered already",
     Right("controller", "s3:GetObject", "BUCKET/audit/*"): "another call put the record at the same moment",
+    Right("controller", "sagemaker:UpdateAction", "action/STACK-*"): "another verdict, or a function that starts anew",
     Right("retrain", "s3:ListBucket", "BUCKET"): "S3 says that a report is missing only to who may list",
     Right("labels", "sagemaker:DescribeModelPackage", "model-package/STACK/*"): "a release that the journal forgot",
     Right("schedules", "lambda:InvokeFunction", "function:STACK-labels"): "no story waits for its five minutes",

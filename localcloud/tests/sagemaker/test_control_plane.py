@@ -356,7 +356,9 @@ def test_operations_that_are_not_there_are_named(inside):
         async with inside.running():
             code, said = await refusal(inside.call("CreateTransformJob"))
             assert code == "UnknownOperationException"
-            assert said.startswith("The local SageMaker does not implement CreateTransformJob. It implements AddTags,")
+            assert said.startswith(
+                "The local SageMaker does not implement CreateTransformJob. It implements AddAssociation,"
+            )
             code, said = await refusal(inside.call("Nonsense"))
             assert said == "SageMaker has no operation 'Nonsense'."
 

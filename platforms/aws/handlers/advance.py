@@ -1,4 +1,7 @@
-"""Carries the rollout on when nobody waits for it, and then puts the audit record away: a scheduled tick."""
+"""Carries the rollout on when nobody waits for it, then writes its lineage, and puts the audit record away.
+
+It is a scheduled tick.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 from monitoring.log import log
+from platforms.aws import rollout_entities
 from platforms.aws.clients import clients
 from platforms.aws.endpoint import controller_with
 from platforms.aws.handlers.settings import Context, Settings, seconds_left
@@ -15,6 +19,7 @@ from platforms.aws.records import S3Records
 from rollout.controller.commands import Commands
 from rollout.controller.controller import Progress
 from rollout.controller.recorder import Recorder
+from rollout.core.state import RolloutState
 
 _FOLLOW_SECONDS = 20.0  # for which a call goes on, so that what can be done soon need not wait for the next
 
@@ -31,9 +36,26 @@ def handler(event: object, context: Context | None) -> dict[str, Any]:
         _clients(), settings.endpoint, settings.journal, by=settings.by, topic=settings.topic, commands=commands
     )
     state = controller.follow(seconds_left(context, most=_FOLLOW_SECONDS), poll=5, progress=_tell)
+    _write_lineage(settings, state)
     if settings.audit_key:
         _record(settings)
     return {"phase": state.phase.value, "rollout_id": state.rollout_id, "weights": dict(state.weights)}
+
+
+def _write_lineage(settings: Settings, state: RolloutState) -> None:
+    """SageMaker's lineage of the rollouts that ended lately. What fails is logged, and the next call tries it again."""
+    for ending in rollout_entities.endings(state.history):
+        try:
+            _written(settings.endpoint, ending)
+        except Exception as error:  # whatever it is, nothing waits for a lineage
+            log("lineage", rollout=ending.rollout_id, failed=f"{type(error).__name__}: {error}")
+            return
+
+
+@lru_cache(maxsize=100)
+def _written(endpoint: str, ending: rollout_entities.Ending) -> None:
+    """Write it once; what is raised is not remembered."""
+    rollout_entities.write(ending, _impatient_clients(), endpoint)
 
 
 def _record(settings: Settings) -> None:

