@@ -238,6 +238,28 @@ def test_the_audit_record_tells_all_of_it_and_shows_what_was_tampered_with(
     assert typed("audit", "verify").exit_code == 0
 
 
+def test_from_the_endpoint_sagemaker_finds_the_data_and_the_commit_that_the_lineage_names(story: Bed) -> None:
+    """The advance function has written the rollouts by now: it does before it puts the audit record away."""
+    target = story.target()
+    sagemaker = target.client("sagemaker")
+    endpoint = sagemaker.describe_endpoint(EndpointName=target.endpoint)["EndpointArn"]
+    (context,) = sagemaker.list_contexts(SourceUri=endpoint)["ContextSummaries"]
+    found = sagemaker.query_lineage(
+        StartArns=[context["ContextArn"]], Direction="Ascendants", Filters={"Types": ["DataSet", "Code"]}
+    )
+    told = [sagemaker.describe_artifact(ArtifactArn=one["Arn"]) for one in found["Vertices"]]
+    nodes = json.loads(typed("lineage", "--json").stdout)["nodes"]
+    for kind, of, fact in (("data", "DataSet", "sha256"), ("commit", "Code", "commit")):
+        named = {node["facts"][fact] for node in nodes if node["kind"] == kind}
+        assert named
+        assert {one["Properties"][fact] for one in told if one["ArtifactType"] == of} == named
+    verdicts = {
+        action["ActionName"]: sagemaker.describe_action(ActionName=action["ActionName"])["Properties"]["verdict"]
+        for action in sagemaker.list_actions(SourceUri=endpoint, SortOrder="Ascending")["ActionSummaries"]
+    }
+    assert list(verdicts.values()) == ["promoted", "promoted", "rolled_back"]
+
+
 def test_another_stack_takes_the_champion_as_the_same_bytes(story: Bed) -> None:
     champion = story.stack.outputs()["champion"]
     config = story.folder / "Pulumi.local-staging.yaml"
@@ -267,6 +289,8 @@ def test_destroy_leaves_nothing(story: Bed) -> None:
     assert sagemaker.list_endpoints()["Endpoints"] == []
     assert sagemaker.list_models()["Models"] == []
     assert sagemaker.list_model_package_groups()["ModelPackageGroupSummaryList"] == []
+    assert sagemaker.list_artifacts()["ArtifactSummaries"] == []
+    assert sagemaker.list_actions()["ActionSummaries"] == sagemaker.list_contexts()["ContextSummaries"] == []
     assert target.client("s3").list_buckets()["Buckets"] == []
     assert target.client("lambda").list_functions()["Functions"] == []
     assert target.client("dynamodb").list_tables()["TableNames"] == []

@@ -18,7 +18,9 @@ from infra.providers import package
 from infra.providers.package import PackageProvider
 from pipeline.gate import GateRefused, Miss, gate
 from pipeline.recipe import Recipe
+from platforms.aws import package_entities, signatures
 from platforms.aws.objects import RegistryError
+from platforms.aws.package_entities import Version
 from platforms.aws.registry import Registered
 from platforms.aws.signatures import Unsigned
 from provenance.key_pair import KeyPair
@@ -293,6 +295,42 @@ def test_package_that_somebody_deleted_is_noticed_by_a_refresh(registry: Registr
     assert PackageProvider().read("group", MADE).id == "group"
     registry.sagemaker.arns.remove("arn:1")
     assert PackageProvider().read("group", MADE).id is None
+
+
+@pytest.fixture
+def proven(monkeypatch: pytest.MonkeyPatch) -> object:
+    """What is proven of every package."""
+    facts = object()
+    monkeypatch.setattr(
+        signatures, "read", lambda uri, key, s3: type("Evidence", (), {"verify": lambda self, digest, key: facts})()
+    )
+    return facts
+
+
+@pytest.mark.parametrize(
+    ("more", "promoted_from"), [({}, ""), ({"source": SOURCE}, "arn:o"), ({"candidate": CANDIDATE}, "")]
+)
+def test_the_lineage_is_written_whichever_way_a_package_came(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch, proven: object, more: dict[str, Any], promoted_from: str
+) -> None:
+    written: list[Any] = []
+    monkeypatch.setattr(package_entities, "write", lambda *given: written.append(given))
+    create(**more)
+    ((version, facts, _, prefix),) = written
+    assert version == Version("arn:1", REGISTERED.archive_uri, "image", promoted_from)
+    assert (facts, prefix) == (proven, "group")
+
+
+def test_a_lineage_that_fails_refuses_no_package_and_is_told(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch, proven: object, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fails(*_: Any) -> None:
+        raise EndpointConnectionError(endpoint_url="http://127.0.0.1:1")
+
+    monkeypatch.setattr(package_entities, "write", fails)
+    outs = create()
+    assert (outs["package_digest"], outs["refused"]) == ("sha256:d", "")
+    assert "SageMaker's lineage is not complete: " in capsys.readouterr().err
 
 
 def test_registry_that_does_not_answer_a_refresh_is_told_without_what_led_to_it(registry: Registry) -> None:
