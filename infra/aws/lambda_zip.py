@@ -18,9 +18,15 @@ ROOMS = ("audit", "monitoring", "platforms", "retraining", "rollout")
 LARGEST = 1_024_000
 _TIME = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can tell
 _MODE = 0o100644 << 16
-# What no handler uses: what needs numpy, a job's program, which runs in an image of its own, what that registers
-# packages with, and what a person restores them with.
-_LEFT_OUT = ("monitoring/bulk.py", "platforms/aws/jobs/", "platforms/aws/registry.py", "platforms/aws/archives.py")
+# What no handler uses: what needs numpy, a job's program, which runs in an image of its own, what packages are
+# registered with, and what a person restores them with.
+_LEFT_OUT = (
+    "monitoring/bulk.py",
+    "platforms/aws/jobs/",
+    "platforms/aws/registry.py",
+    "platforms/aws/package_entities.py",
+    "platforms/aws/archives.py",
+)
 
 
 @dataclass(frozen=True)
