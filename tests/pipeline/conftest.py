@@ -18,8 +18,6 @@ import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
-from moto.kms.utils import ECDSAPrivateKey
-from moto.server import ThreadedMotoServer
 
 from pipeline import archive
 from pipeline.build import build
@@ -61,7 +59,10 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="session")
 def moto_url() -> Iterator[str]:
-    """An S3, a registry and a KMS of moto."""
+    """An S3, a registry and a KMS of moto, whose server takes seconds to import."""
+    from moto.kms.utils import ECDSAPrivateKey
+    from moto.server import ThreadedMotoServer
+
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     with mock.patch.object(ECDSAPrivateKey, "sign", _signed_as_it_is):
         server.start()
@@ -70,7 +71,7 @@ def moto_url() -> Iterator[str]:
         server.stop()
 
 
-def _signed_as_it_is(key: ECDSAPrivateKey, digest: bytes, _: str) -> bytes:
+def _signed_as_it_is(key: Any, digest: bytes, _: str) -> bytes:
     """Sign a digest as KMS does: moto does not look at MessageType, and hashes it once more."""
     return key.private_key.sign(digest, ec.ECDSA(Prehashed(hashes.SHA256())))
 

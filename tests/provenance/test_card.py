@@ -6,10 +6,10 @@ import json
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from botocore.session import get_session
 from botocore.validate import ParamValidator
 from markdown_it import MarkdownIt
-from sagemaker.core.shapes.model_card_shapes import ModelCardContent
 
 from provenance.card import markdown, sagemaker
 from provenance.facts import DataFile, Facts
@@ -20,9 +20,17 @@ def content(facts: Facts) -> Any:
     return json.loads(sagemaker(facts))
 
 
-def test_sagemaker_knows_every_field(facts: Facts):
+@pytest.fixture(scope="module")
+def model_card_content() -> Any:
+    """SageMaker's own class; its package takes seconds to import."""
+    from sagemaker.core.shapes.model_card_shapes import ModelCardContent
+
+    return ModelCardContent
+
+
+def test_sagemaker_knows_every_field(facts: Facts, model_card_content: Any):
     given = content(facts)
-    assert ModelCardContent.model_validate(given).model_dump(exclude_none=True, mode="json") == given
+    assert model_card_content.model_validate(given).model_dump(exclude_none=True, mode="json") == given
 
 
 def test_aws_takes_it_as_the_content_of_a_model_card(facts: Facts):
@@ -32,10 +40,10 @@ def test_aws_takes_it_as_the_content_of_a_model_card(facts: Facts):
     assert len(asked["Content"]) <= shape.members["Content"].metadata["max"]
 
 
-def test_long_values_and_many_files_fit_what_sagemaker_takes():
+def test_long_values_and_many_files_fit_what_sagemaker_takes(model_card_content: Any):
     recipe = replace(FACTS.recipe, parameters={"note": "x" * 400})
     many = tuple(DataFile(f"part-{number}.csv", "2" * 64, 1) for number in range(30))
-    ModelCardContent.model_validate(content(replace(FACTS, recipe=recipe, data=many)))
+    model_card_content.model_validate(content(replace(FACTS, recipe=recipe, data=many)))
 
 
 def test_both_cards_tell_the_same():

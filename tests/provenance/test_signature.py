@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from model_signing import verifying
 
 from pipeline import archive
 from provenance.envelope import enclose
@@ -19,7 +18,9 @@ from provenance.statement import StatementError
 
 @pytest.fixture
 def oracle(tmp_path: Path, key: KeyPair, sealed: Path):
-    """Has model-signing verify an archive with our bundle."""
+    """Has model-signing verify an archive with our bundle; it takes long to import."""
+    from model_signing import verifying
+
     (tmp_path / "key.pub").write_bytes(key.public_key)
     (tmp_path / "model.sig").write_bytes(enclose(statement(archive.package_digest(sealed)), key))
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import boto3
 import pytest
-from model_signing import verifying
 
 from pipeline import archive
 from platforms.aws.clients import Clients
@@ -47,6 +46,8 @@ def test_what_is_longer_than_kms_takes_is_signed_by_its_digest(signer: KmsSigner
 
 
 def test_model_signing_verifies_what_kms_has_signed(signer: KmsSigner, tmp_path: Path):
+    from model_signing import verifying
+
     archive.seal({"manifest.json": b'{"files": {}}'}, tmp_path / "model.tar.gz")
     (tmp_path / "key.pub").write_bytes(signer.public_key)
     payload = statement(archive.package_digest(tmp_path / "model.tar.gz"))
