@@ -140,10 +140,11 @@ def _refuse(what: str, rows: NDArray[Any], wrong: NDArray[np.bool_], how: str) -
 
 def _said(model: Any, rows: NDArray[Any]) -> _Said:
     """Ask for all rows at once or, if that is refused, find the rows that are."""
+    asked = _as_served(rows) if isinstance(model, FastForm) else rows
     try:
-        decisions = np.asarray(model.predict(rows))
+        decisions = np.asarray(model.predict(asked))
         if hasattr(model, "predict_proba"):
-            numbers = np.asarray(model.predict_proba(rows), float)
+            numbers = np.asarray(model.predict_proba(asked), float)
         elif hasattr(model, "classes_"):
             numbers = np.zeros((len(rows), 0))
         else:
@@ -158,6 +159,11 @@ def _said(model: Any, rows: NDArray[Any]) -> _Said:
         return _joined(halves)
     refused: NDArray[np.bool_] = np.any(np.isnan(numbers), axis=1)
     return _Said(decisions, numbers, refused)
+
+
+def _as_served(rows: NDArray[Any]) -> list[tuple[Any, ...]]:
+    """The rows as requests give them: a tuple for each, with None for what is missing."""
+    return [tuple(None if one != one else one for one in row) for row in rows.tolist()]  # noqa: PLR0124  NaN
 
 
 def _joined(parts: Sequence[_Said]) -> _Said:

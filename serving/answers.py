@@ -9,10 +9,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from math import isfinite
 from typing import Any, cast
 
+import msgspec
 import numpy as np
 
 
@@ -20,8 +20,7 @@ class WrongAnswers(Exception):
     """The model's `predict` returned what cannot be answered: the version's mistake, and not the caller's."""
 
 
-@dataclass(frozen=True)
-class Answers:
+class Answers(msgspec.Struct, frozen=True):
     """The answers to a batch of rows.
 
     Attributes:
@@ -60,9 +59,10 @@ def _plain(columns: Mapping[str, Any], rows: int, within: str) -> dict[str, Any]
     found: dict[str, Any] = {}
     for name, values in columns.items():
         where = f"{within}{name}"
-        found[str(name)] = (
-            _plain(values, rows, f"{where}.") if isinstance(values, Mapping) else _column(values, rows, where)
-        )
+        if not isinstance(values, np.ndarray) and isinstance(values, Mapping):
+            found[str(name)] = _plain(values, rows, f"{where}.")
+        else:
+            found[str(name)] = _column(values, rows, where)
     return found
 
 
@@ -75,7 +75,10 @@ def _column(values: Any, rows: int, name: str) -> list[Any]:
     if len(values) != rows:
         raise WrongAnswers(f"predict returned {len(values):,} values of {name} for {rows:,} rows")
     plain = values.tolist() if array else [one.item() if isinstance(one, np.generic) else one for one in values]
-    if (array and values.dtype.kind in "iub") or all(not isinstance(one, float) or isfinite(one) for one in plain):
+    kind = values.dtype.kind if array else ""
+    if (kind and kind in "iub") or (kind == "f" and isfinite(sum(plain))):
+        return plain
+    if all(not isinstance(one, float) or isfinite(one) for one in plain):
         return plain
     place, wrong = next((place, one) for place, one in enumerate(plain) if isinstance(one, float) and not isfinite(one))
     raise WrongAnswers(f"predict returned {wrong} as {name} of row {place}")

@@ -35,11 +35,16 @@ class Sealed:
 
     def predict(self, rows: Any) -> Any:
         """The estimator's predictions, shape (rows,)."""
-        return self.estimator.predict(rows.table)
+        return self.estimator.predict(self._asked(rows))
 
     def predict_proba(self, rows: Any) -> Any:
         """The probability of each class, shape (rows, classes)."""
-        return self.estimator.predict_proba(rows.table)
+        return self.estimator.predict_proba(self._asked(rows))
+
+    def _asked(self, rows: Any) -> Any:
+        """A fast form takes the rows of a request as they were read, which is quicker than a table."""
+        fast = getattr(self.estimator, "takes_values", False) and hasattr(rows, "values")
+        return rows.values if fast else rows.table
 
 
 def read(folder: Path) -> Sealed:
