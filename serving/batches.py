@@ -15,12 +15,15 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Any
+
+import msgspec
 
 from serving.answers import Answers, WrongAnswers
 from serving.instances import Rows
 from serving.metrics import Counts
+from serving.pace import Pace
 from serving.promise import Promise
 
 Predict = Callable[[Rows], Any]
@@ -59,8 +62,7 @@ class Limits:
     quick: float = 0.010
 
 
-@dataclass(frozen=True)
-class Request:
+class Request(msgspec.Struct, frozen=True):
     """Rows that wait for a prediction.
 
     Attributes:
@@ -113,7 +115,7 @@ class Batches:
         self._running: list[Request] = []
         self._scheduled = False
         self._told = 0  # how many wait, as the metrics tell it
-        self._recent = 0.0  # seconds of the slowest of the last batches, older ones counting less
+        self._pace = Pace(limits.quick)
 
     def submit(self, request: Request) -> None:
         """Take a request.
@@ -150,7 +152,7 @@ class Batches:
         batch = self._next()
         if not batch:
             return
-        if self._recent <= self._limits.quick:
+        if self._pace.quick:
             self._blocked(time.monotonic())
             outcomes = self._outcomes(batch)
             self._blocked(0.0)
@@ -182,13 +184,11 @@ class Batches:
     def _outcomes(self, batch: Sequence[Request]) -> list[tuple[Answers | Failure, int, int]]:
         """What each request of a batch is told. If the model fails for all together, each is tried alone."""
         found = self._answers([request.rows for request in batch])
-        if isinstance(found, Answers):
-            ends = [0]
-            for request in batch:
-                ends.append(ends[-1] + len(request.rows))
-            return [(found, first, end) for first, end in pairwise(ends)]
         if len(batch) == 1:
-            return [(found, 0, 0)]
+            return [(found, 0, len(batch[0].rows))]
+        if isinstance(found, Answers):
+            ends = list(accumulate((len(request.rows) for request in batch), initial=0))
+            return [(found, first, end) for first, end in pairwise(ends)]
         alone = [self._answers([request.rows]) for request in batch]
         return [(one, 0, len(request.rows)) for one, request in zip(alone, batch, strict=True)]
 
@@ -204,7 +204,7 @@ class Batches:
         except Exception as error:
             return Failure(500, "model", f"{type(error).__name__}: {error}")
         finally:
-            self._recent = max(time.monotonic() - begun, 0.8 * self._recent)
+            self._pace.note(time.monotonic() - begun)
             self._counts.batch(len(rows))
 
 

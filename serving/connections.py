@@ -1,10 +1,9 @@
 """HTTP/1.1 on one connection: requests in, answers out in order, and nothing that a slow or rude client can hold up.
 
-    server = Server(handle, counts, Limits(), states)
-    connection = Connection(server, slot)         # an asyncio.Protocol; `handle(exchange)` is called for each request
+    connection = Connection(server, slot, socket, closed)    # an asyncio.Protocol
 
-The bytes are parsed by llhttp (httptools), which Node.js uses too. What is here is what a server decides: limits,
-times, order, and when a connection ends.
+The bytes are parsed by llhttp (httptools), which Node.js uses too. What is here is what a connection decides: order,
+what is refused, and when it ends.
 """
 
 from __future__ import annotations
@@ -13,8 +12,6 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
-from email.utils import formatdate
 from http import HTTPStatus
 from socket import socket as Socket
 from typing import Any
@@ -22,92 +19,14 @@ from typing import Any
 import httptools
 
 from serving.exchange import JSON, Exchange
-from serving.metrics import Counts
+from serving.server import Server
 from serving.states import BUSY, IDLE, WRITING
 
 LINGERING = 2.0
 """Seconds that a client has to read why its request is not read further."""
 
-_DRAINING = 1.0  # seconds without a request after which a connection is closed at a drain
 _HOP_BY_HOP = {b"connection", b"upgrade", b"http2-settings"}
 _REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What one request may take.
-
-    Attributes:
-        body: Bytes of a body.
-        head: Bytes of a request's target and headers.
-        arrival: Seconds from a request's first byte to its last; also for a client to read an answer.
-        idle: Seconds that a connection may wait for its next request; longer than the platform's own, so that it never
-            sends a request on a connection that is being closed here.
-        crowded: The same while other clients wait, because as many connections are open as may be.
-        pipelined: Requests that may wait on one connection behind another.
-    """
-
-    body: int = 6 * 1024 * 1024
-    head: int = 64 * 1024
-    arrival: float = 20.0
-    idle: float = 120.0
-    crowded: float = 5.0
-    pipelined: int = 16
-
-
-class Server:
-    """What the connections of one process share.
-
-    Args:
-        handle: Called with each whole request; it answers the exchange now or later.
-        refused: Called with (status, problem, exchange or None) for each request that is refused here; returns a body.
-        counts: What is counted.
-        states: Shared memory, a byte a connection, for whoever takes over when this process ends.
-        drained: Called when the last connection of a drain has ended.
-        crowded: Says whether other clients wait, because as many connections are open as may be.
-    """
-
-    def __init__(
-        self,
-        handle: Callable[[Exchange], None],
-        refused: Callable[[int, str], bytes],
-        counts: Counts,
-        states: memoryview,
-        drained: Callable[[], None],
-        *,
-        crowded: Callable[[], bool] = lambda: False,
-    ) -> None:
-        self._drained = drained
-        self._crowded = crowded
-        self.handle = handle
-        self.refused = refused
-        self.counts = counts
-        self.limits = Limits()
-        self.states = states
-        self.connections: set[Connection] = set()
-        self.draining_since = 0.0
-        self.idle = self.limits.idle
-        self.date = b""
-        self._loop = asyncio.get_running_loop()
-        self._tick()
-
-    def drain(self) -> None:
-        """Answer what is here and what still comes on open connections, and close each as soon as nobody uses it."""
-        self.draining_since = time.monotonic()
-        self._tick()
-
-    def _tick(self) -> None:
-        now = time.monotonic()
-        self.date = formatdate(usegmt=True).encode()
-        limits = self.limits
-        self.idle = _DRAINING if self.draining_since else limits.crowded if self._crowded() else limits.idle
-        for connection in list(self.connections):
-            connection.look(now)
-        self.counts.put("connections", len(self.connections))
-        if self.draining_since and not self.connections:
-            self._drained()
-        else:
-            self._loop.call_later(0.1 if self.draining_since else 1.0, self._tick)
 
 
 class Connection(asyncio.Protocol):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import json
 import os
 import signal
@@ -25,11 +26,12 @@ from typing import Any
 
 import uvloop
 
-from serving import connections, sealed
+from serving import sealed
 from serving.answers import Answers
 from serving.batches import Batches, Limits
 from serving.capture import Capture, CaptureRefused, sink
 from serving.channel import DRAIN, READY, Channel, Handed
+from serving.connections import Connection
 from serving.declaration import Declaration
 from serving.failures import FailureLog
 from serving.instances import Reader
@@ -38,6 +40,7 @@ from serving.metrics import exposition
 from serving.package import PackageRefused, check_environment, code_from, verify
 from serving.promise import Promise
 from serving.routes import Routes, Served
+from serving.server import Server
 from serving.settings import Settings
 
 STUCK = 4
@@ -83,7 +86,7 @@ class Worker:
             *(served, self._batches, counts, lambda: exposition(every, labels), FailureLog()),
             captured=self._capture.offer if self._capture else None,
         )
-        self._server = connections.Server(
+        self._server = Server(
             *(routes.handle, routes.refused, counts, memory.states, self._drained), crowded=lambda: memory.crowded
         )
 
@@ -119,7 +122,7 @@ class Worker:
         with contextlib.suppress(OSError):
             handed.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         await asyncio.get_running_loop().connect_accepted_socket(
-            lambda: connections.Connection(self._server, handed.slot, handed.connection, self._closed),
+            lambda: Connection(self._server, handed.slot, handed.connection, self._closed),
             handed.connection,
         )
 
@@ -189,6 +192,8 @@ def main(argument: str) -> int:
         traceback.print_exc()
         print(f"cannot serve: the model's code failed: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
         return 3
+    gc.collect()
+    gc.freeze()  # what is loaded stays: a full collection would look at all of it, for 25 ms
     labels = {"model": settings.model, "recipe": manifest["recipe"], "manifest": settings.manifest_sha256}
     memory = Memory(descriptor, settings.workers)
 

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from serving.connections import Connection, Limits, Server
+from serving.connections import Connection
 from serving.exchange import Exchange
 from serving.memory import Memory
+from serving.server import Limits, Server
 
 HEAD = b"GET /ping HTTP/1.1\r\n%b\r\n"
 
