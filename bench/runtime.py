@@ -14,17 +14,13 @@ import http.client
 import json
 import os
 import shutil
-import signal
 import statistics
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -32,12 +28,11 @@ from typing import Any
 
 import joblib
 import numpy as np
-import psutil
 
-from bench.bed import BenchError
-from bench.peers import PROGRAMS, python_of
+from bench import tail
 from bench.rows import Row, sized
-from cli.loadtest import Found, Load, Target, run
+from bench.servers import Server, bentoml, mlserver, runtime, uvicorn
+from cli.loadtest import Load
 from cli.target import ROOT
 from localcloud.setup import Installer, Places, cached
 from localcloud.testing import free_port
@@ -48,13 +43,7 @@ from pipeline.recipe import recipe
 _TURNS, _SECONDS = 5, 4.0
 _RESTARTS = 20
 _BATCH = 1000
-_START = 60.0
 _PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
-_MLSERVER = {
-    "name": "model",
-    "implementation": "mlserver_sklearn.SKLearnModel",
-    "parameters": {"uri": "./trees.joblib"},
-}
 
 
 _TREES = """
@@ -75,17 +64,17 @@ _BEFORE = (
 
 
 @dataclass(frozen=True)
-class _Server:
-    """A running server: where it is asked, and its processes."""
+class _Rate:
+    """What a server came to: medians of its turns.
 
-    target: Target
-    process: psutil.Process
+    Attributes:
+        per_second: Requests a second.
+        cpu: Seconds on a core that a request took of the server's processes. On a machine that others use it is
+            steadier than what a clock tells.
+    """
 
-    def asked(self, body: bytes, load: Load) -> Found:
-        found = run(self.target, body, load)
-        if found.statuses.keys() != {200}:
-            raise BenchError(f"{self.target.path} of {self.process.name()} answered {dict(found.statuses)}")
-        return found
+    per_second: float
+    cpu: float
 
 
 def rows() -> list[Row]:
@@ -102,7 +91,7 @@ def rows() -> list[Row]:
         found = [
             *_beside_asgi(folder, ours, one, many),
             *_beside_others(folder, ours, example, one),
-            _tail(folder, ours, one),
+            *tail.rows(folder, ours, one),
             *_alone(ours, one),
             *_restarted(ours, one),
         ]
@@ -120,14 +109,15 @@ def _ours(folder: Path, manifest: str) -> dict[str, str]:
 
 def _beside_asgi(folder: Path, ours: Mapping[str, str], one: bytes, many: bytes) -> list[Row]:
     captures = {**ours, "MODELSTACK_CAPTURE": f"file://{folder.parent}/captures"}
-    with _runtime(ours) as plain, _runtime(captures) as capturing, _uvicorn("asgi", "asgi_app", folder) as peer:
+    with runtime(ours) as plain, runtime(captures) as capturing, uvicorn("asgi", "asgi_app", folder) as peer:
         alone = _in_turns([plain, peer], one, connections=1)
         busy = _in_turns([plain, peer, capturing], one, connections=32)
         batches = _in_turns([plain, peer], many, connections=2)
-    with _uvicorn("fastapi", "fastapi_app", folder) as usual, _runtime(ours) as plain:
+    with uvicorn("fastapi", "fastapi_app", folder) as usual, runtime(ours) as plain:
         of_rows = _in_turns([plain, usual], many, connections=2)
     return [
         _against("serving_vs_asgi_ort_1", alone[0], alone[1], ">= 1", "one connection; a bare ASGI app"),
+        _cpu(alone[0], alone[1]),
         _against("serving_vs_asgi_ort_32", busy[0], busy[1], ">= 1", "32 connections; a bare ASGI app"),
         _against("serving_vs_asgi_ort_captured", busy[2], busy[1], ">= 0.9", "32 connections, every request captured"),
         _against(
@@ -140,67 +130,74 @@ def _beside_asgi(folder: Path, ours: Mapping[str, str], one: bytes, many: bytes)
 
 
 def _beside_others(folder: Path, ours: Mapping[str, str], example: Mapping[str, Any], one: bytes) -> list[Row]:
-    with _runtime(ours) as plain, _uvicorn("fastapi", "fastapi_app", folder) as peer:
-        fastapi = _in_turns([plain, peer], one, connections=32)
-    with _runtime(ours) as plain, _bentoml(folder) as peer:
-        bentoml = _in_turns([plain, peer], one, connections=32)
+    with runtime(ours) as plain, uvicorn("fastapi", "fastapi_app", folder) as peer:
+        of_fastapi = _in_turns([plain, peer], one, connections=32)
+    with runtime(ours) as plain, bentoml(folder) as peer:
+        of_bentoml = _in_turns([plain, peer], one, connections=32)
     beside = folder.with_name("mlserver")
     beside.mkdir()
     subprocess.run([sys.executable, "-c", _TREES, folder / "model.joblib", beside / "trees.joblib"], check=True)
-    with _runtime(ours) as plain, _mlserver(beside) as peer:
-        mlserver = _in_turns([plain, peer], one, _tensor(joblib.load(folder / "model.joblib"), example), connections=32)
+    with runtime(ours) as plain, mlserver(beside) as peer:
+        of_mlserver = _in_turns(
+            [plain, peer], one, _tensor(joblib.load(folder / "model.joblib"), example), connections=32
+        )
     return [
         _against(
-            "serving_vs_fastapi", fastapi[0], fastapi[1], ">= 5", "32 connections; FastAPI, pydantic and scikit-learn"
+            "serving_vs_fastapi",
+            of_fastapi[0],
+            of_fastapi[1],
+            ">= 5",
+            "32 connections; FastAPI, pydantic and scikit-learn",
         ),
-        _against("serving_vs_bentoml", bentoml[0], bentoml[1], ">= 5", "32 connections; BentoML and scikit-learn"),
         _against(
-            "serving_vs_mlserver", mlserver[0], mlserver[1], ">= 10", "32 connections; MLServer with the trees alone"
+            "serving_vs_bentoml", of_bentoml[0], of_bentoml[1], ">= 5", "32 connections; BentoML and scikit-learn"
+        ),
+        _against(
+            "serving_vs_mlserver",
+            of_mlserver[0],
+            of_mlserver[1],
+            ">= 10",
+            "32 connections; MLServer with the trees alone",
         ),
     ]
 
 
-def _in_turns(servers: Sequence[_Server], *bodies: bytes, connections: int) -> list[float]:
-    """Requests a second of each server, the median of several turns; the last body is that of the last server."""
+def _in_turns(servers: Sequence[Server], *bodies: bytes, connections: int) -> list[_Rate]:
+    """The rate of each server; the last body is that of the last server."""
     load = Load(seconds=_SECONDS if sized(2, 1) > 1 else 0.2, connections=connections)
-    found: list[list[float]] = [[] for _ in servers]
+    found: list[list[_Rate]] = [[] for _ in servers]
     for _ in range(sized(_TURNS, 1)):
         for place, server in enumerate(servers):
-            body = bodies[-1] if place == len(servers) - 1 else bodies[0]
-            found[place].append(server.asked(body, load).per_second)
-    return [statistics.median(each) for each in found]
+            asked = server.asked(bodies[-1] if place == len(servers) - 1 else bodies[0], load)
+            each = asked.server.ran / asked.found.statuses[200]
+            found[place].append(_Rate(asked.found.per_second, each))
+    return [
+        _Rate(statistics.median(one.per_second for one in turns), statistics.median(one.cpu for one in turns))
+        for turns in found
+    ]
 
 
-def _against(name: str, ours: float, peer: float, goal: str, beside: str, *, rows: int = 1) -> Row:
+def _against(name: str, ours: _Rate, peer: _Rate, goal: str, beside: str, *, rows: int = 1) -> Row:
     what = "rows" if rows > 1 else "requests"
-    told = f"{beside}: {ours * rows:,.0f} {what} a second, beside {peer * rows:,.0f}"
-    return Row(name, round(ours / peer, 2), "ratio", goal, told)
+    told = f"{beside}: {ours.per_second * rows:,.0f} {what} a second, beside {peer.per_second * rows:,.0f}"
+    return Row(name, round(ours.per_second / peer.per_second, 2), "ratio", goal, told)
 
 
-def _tail(folder: Path, ours: Mapping[str, str], one: bytes) -> Row:
-    """How far p99 is from p50 at half of the greatest load. A bare ASGI app's says how much of it is the machine's."""
-    with _runtime(ours) as plain, _uvicorn("asgi", "asgi_app", folder) as peer:
-        (ratio, told), (_, beside) = _half_loaded(plain, one), _half_loaded(peer, one)
-    return Row(
-        "serving_p99_over_p50", round(ratio, 1), "ratio", "<= 4", f"8 connections, {told}; a bare ASGI app, {beside}"
+def _cpu(ours: _Rate, peer: _Rate) -> Row:
+    told = (
+        f"CPU of a request on one connection: {ours.cpu * 1e6:.0f} microseconds, "
+        f"of a bare ASGI app {peer.cpu * 1e6:.0f}"
     )
-
-
-def _half_loaded(server: _Server, body: bytes) -> tuple[float, str]:
-    seconds = 10.0 if sized(2, 1) > 1 else 0.3
-    most = server.asked(body, Load(seconds=seconds / 2, connections=8)).per_second
-    half = server.asked(body, Load(rate=most / 2, seconds=seconds, connections=8))
-    told = f"half of {most:,.0f} a second: p50 {half.at(50) * 1e3:.2f} ms, p99 {half.at(99) * 1e3:.2f} ms"
-    return half.at(99) / half.at(50), told
+    return Row("serving_cpu_vs_asgi_ort", round(ours.cpu / peer.cpu, 2) if peer.cpu else 0.0, "ratio", "<= 1", told)
 
 
 def _alone(ours: Mapping[str, str], one: bytes) -> list[Row]:
     starts: list[float] = []
     for _ in range(sized(5, 1)):
         begun = time.monotonic()
-        with _runtime(ours):
+        with runtime(ours):
             starts.append(time.monotonic() - begun)
-    with _runtime(ours) as server:
+    with runtime(ours) as server:
         server.asked(one, Load(seconds=sized(4, 1) / 2, connections=8))
         processes = [server.process, *server.process.children(recursive=True)]
         resident = [process.memory_info().rss / 2**20 for process in processes]
@@ -227,7 +224,7 @@ def _restarted(ours: Mapping[str, str], one: bytes) -> list[Row]:
         client.start()
     restarts = sized(_RESTARTS, 1)
     for _ in range(restarts):
-        with _runtime(ours, port):
+        with runtime(ours, port):
             time.sleep(0.5)
     stop.set()
     for client in clients:
@@ -274,51 +271,6 @@ def _megabytes(path: Path) -> float:
     return sum(file.stat().st_size for file in files if file.is_file()) / 2**20
 
 
-@contextmanager
-def _runtime(environment: Mapping[str, str], port: int | None = None) -> Generator[_Server]:
-    port = port or free_port()
-    command = [sys.executable, "-m", "serving", "serve"]
-    with _process(command, ROOT, {**environment, "SAGEMAKER_BIND_TO_PORT": str(port)}, port, "/ping") as process:
-        yield _Server(Target("127.0.0.1", port), process)
-
-
-@contextmanager
-def _uvicorn(peer: str, program: str, folder: Path) -> Generator[_Server]:
-    port = free_port()
-    command = [str(python_of(peer)), "-m", "uvicorn", f"{program}:app", "--port", str(port), "--no-access-log"]
-    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(PROGRAMS), "OMP_NUM_THREADS": "1"}
-    with _process([*command, "--log-level", "warning"], folder, environment, port, "/docs") as process:
-        yield _Server(Target("127.0.0.1", port), process)
-
-
-@contextmanager
-def _bentoml(folder: Path) -> Generator[_Server]:
-    port = free_port()
-    command = [str(python_of("bentoml").with_name("bentoml")), "serve", "bentoml_service:Model"]
-    command += ["--host", "127.0.0.1", "--port", str(port), "--working-dir", "."]
-    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(PROGRAMS), "OMP_NUM_THREADS": "1"}
-    environment |= {"BENTOML_HOME": str(folder.with_name("bentoml")), "BENTOML_DO_NOT_TRACK": "True"}
-    with _process(command, folder, environment, port, "/readyz") as process:
-        yield _Server(Target("127.0.0.1", port), process)
-
-
-@contextmanager
-def _mlserver(folder: Path) -> Generator[_Server]:
-    """MLServer with the same trees: its codec for tables makes texts that scikit-learn's encoder does not take.
-
-    One process answers: its default, a pool of them, is slower here.
-    """
-    port, grpc, measured = free_port(), free_port(), free_port()
-    settings = {"http_port": port, "grpc_port": grpc, "metrics_port": measured, "parallel_workers": 0}
-    settings |= {"host": "127.0.0.1", "debug": False, "access_log": False}
-    (folder / "settings.json").write_text(json.dumps(settings))
-    (folder / "model-settings.json").write_text(json.dumps(_MLSERVER))
-    command = [str(python_of("mlserver").with_name("mlserver")), "start", "."]
-    environment = {"PATH": os.environ["PATH"], "OMP_NUM_THREADS": "1", "HOME": str(folder)}
-    with _process(command, folder, environment, port, "/v2/models/model/ready") as process:
-        yield _Server(Target("127.0.0.1", port, "/v2/models/model/infer"), process)
-
-
 def _tensor(estimator: Any, example: Mapping[str, Any]) -> bytes:
     """The example as MLServer is asked: one row of numbers, its texts already encoded."""
     row = np.array([[np.nan if one is None else one for one in example.values()]], dtype=object)
@@ -326,33 +278,3 @@ def _tensor(estimator: Any, example: Mapping[str, Any]) -> bytes:
     tensor = {"name": "rows", "shape": list(codes.shape), "datatype": "FP64", "data": codes.ravel().tolist()}
     asked = {"parameters": {"content_type": "np"}, "inputs": [tensor], "outputs": [{"name": "predict_proba"}]}
     return json.dumps(asked).encode()
-
-
-@contextmanager
-def _process(
-    command: Sequence[str], folder: Path, environment: Mapping[str, str], port: int, path: str
-) -> Generator[psutil.Process]:
-    """A server that answers a path, until it is told to end."""
-    with tempfile.TemporaryFile() as said:
-        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=said, stderr=said)
-        try:
-            deadline = time.monotonic() + _START
-            while not _answers(port, path):
-                if process.poll() is not None or time.monotonic() > deadline:
-                    said.seek(0)
-                    raise BenchError(f"{command[0]} does not serve: {said.read().decode()[-3000:]}")
-                time.sleep(0.01)
-            yield psutil.Process(process.pid)
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait()
-
-
-def _answers(port: int, path: str) -> bool:
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5):
-            return True
-    except urllib.error.HTTPError:
-        return path == "/docs"  # an app without that page, but an app
-    except OSError:
-        return False

@@ -1,0 +1,80 @@
+"""How much later are the latest answers of the serving runtime, at half of its greatest load?
+
+Client and server share the machine, with each other and with whatever else runs. So a bare ASGI app over ONNX Runtime
+is asked in the same way, in turns, and it is told how long server and client waited for a core that others had: an
+answer that is late for that reason is late whoever serves.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.rows import Row, sized
+from bench.servers import Asked, Server, runtime, uvicorn
+from cli.loadtest import Load
+
+_TURNS, _SECONDS, _CONNECTIONS = 6, 3.0, 8
+
+
+@dataclass(frozen=True)
+class _Tail:
+    """What the turns of one server came to: medians of them, seconds.
+
+    Attributes:
+        rate: Requests a second that were asked for.
+        p50: Half of the answers came within it.
+        p99: Of a hundred answers, 99 did.
+        server: Share of the time that the server waited for a core.
+        client: Share of the time that the client did.
+    """
+
+    rate: float
+    p50: float
+    p99: float
+    server: float
+    client: float
+
+    @classmethod
+    def of(cls, turns: Sequence[tuple[float, Asked]]) -> _Tail:
+        loads = [asked for _, asked in turns]
+        return cls(
+            statistics.median(rate for rate, _ in turns),
+            statistics.median(one.found.at(50) for one in loads),
+            statistics.median(one.found.at(99) for one in loads),
+            statistics.median(one.server.waited / one.found.seconds for one in loads),
+            statistics.median(one.client.waited / one.found.seconds for one in loads),
+        )
+
+    def __str__(self) -> str:
+        return (
+            f"{self.rate:,.0f} a second: p50 {self.p50 * 1e3:.2f} ms, p99 {self.p99 * 1e3:.2f} ms, the server waited "
+            f"for a core {self.server:.0%} of the time, the client {self.client:.0%}"
+        )
+
+
+def rows(folder: Path, ours: Mapping[str, str], body: bytes) -> list[Row]:
+    """p99 in parts of p50, and in parts of the p99 of a bare ASGI app; each at half of its own greatest load.
+
+    Args:
+        folder: The unpacked package.
+        ours: The runtime's environment.
+        body: A request of one row.
+    """
+    with runtime(ours) as plain, uvicorn("asgi", "asgi_app", folder) as peer:
+        turns = [(_half_loaded(plain, body), _half_loaded(peer, body)) for _ in range(sized(_TURNS, 1))]
+    own, beside = _Tail.of([one for one, _ in turns]), _Tail.of([one for _, one in turns])
+    told = f"{_CONNECTIONS} connections, {own}; a bare ASGI app {beside.p99 / beside.p50:.1f}, {beside}"
+    return [
+        Row("serving_p99_over_p50", round(own.p99 / own.p50, 1), "ratio", "<= 4", told),
+        Row("serving_p99_vs_asgi_ort", round(own.p99 / beside.p99, 2), "ratio", "<= 1", "the same turns, p99 of each"),
+    ]
+
+
+def _half_loaded(server: Server, body: bytes) -> tuple[float, Asked]:
+    """Half of the most that it can do at this moment, and how it answers that."""
+    seconds = _SECONDS if sized(2, 1) > 1 else 0.3
+    most = server.asked(body, Load(seconds=seconds / 2, connections=_CONNECTIONS)).found.per_second
+    return most / 2, server.asked(body, Load(rate=most / 2, seconds=seconds, connections=_CONNECTIONS))
