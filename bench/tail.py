@@ -18,6 +18,9 @@ from cli.loadtest import Load
 
 _TURNS, _SECONDS, _CONNECTIONS = 6, 3.0, 8
 
+_Measured = tuple[float, Asked]
+"""Requests a second that were asked for, and what came of it."""
+
 
 @dataclass(frozen=True)
 class _Tail:
@@ -38,7 +41,7 @@ class _Tail:
     client: float
 
     @classmethod
-    def of(cls, turns: Sequence[tuple[float, Asked]]) -> _Tail:
+    def of(cls, turns: Sequence[_Measured]) -> _Tail:
         loads = [asked for _, asked in turns]
         return cls(
             statistics.median(rate for rate, _ in turns),
@@ -56,7 +59,7 @@ class _Tail:
 
 
 def rows(folder: Path, ours: Mapping[str, str], body: bytes) -> list[Row]:
-    """p99 in parts of p50, and in parts of the p99 of a bare ASGI app; each at half of its own greatest load.
+    """p99 in parts of p50 at half of the greatest load, and in parts of a bare ASGI app's at half of that one's.
 
     Args:
         folder: The unpacked package.
@@ -64,17 +67,28 @@ def rows(folder: Path, ours: Mapping[str, str], body: bytes) -> list[Row]:
         body: A request of one row.
     """
     with runtime(ours) as plain, uvicorn("asgi", "asgi_app", folder) as peer:
-        turns = [(_half_loaded(plain, body), _half_loaded(peer, body)) for _ in range(sized(_TURNS, 1))]
-    own, beside = _Tail.of([one for one, _ in turns]), _Tail.of([one for _, one in turns])
+        turns = [_turn(plain, peer, body) for _ in range(sized(_TURNS, 1))]
+    own, same, beside = (_Tail.of(each) for each in zip(*turns, strict=True))
     told = f"{_CONNECTIONS} connections, {own}; a bare ASGI app {beside.p99 / beside.p50:.1f}, {beside}"
     return [
         Row("serving_p99_over_p50", round(own.p99 / own.p50, 1), "ratio", "<= 4", told),
-        Row("serving_p99_vs_asgi_ort", round(own.p99 / beside.p99, 2), "ratio", "<= 1", "the same turns, p99 of each"),
+        Row("serving_p99_vs_asgi_ort", round(same.p99 / beside.p99, 2), "ratio", "<= 1", f"as many requests, {same}"),
     ]
 
 
-def _half_loaded(server: Server, body: bytes) -> tuple[float, Asked]:
-    """Half of the most that it can do at this moment, and how it answers that."""
-    seconds = _SECONDS if sized(2, 1) > 1 else 0.3
-    most = server.asked(body, Load(seconds=seconds / 2, connections=_CONNECTIONS)).found.per_second
-    return most / 2, server.asked(body, Load(rate=most / 2, seconds=seconds, connections=_CONNECTIONS))
+def _turn(plain: Server, peer: Server, body: bytes) -> tuple[_Measured, _Measured, _Measured]:
+    """The runtime at half of the most that it can do at this moment, and both at half of what the peer can do."""
+    own, less = _greatest(plain, body) / 2, _greatest(peer, body) / 2
+    return _measured(plain, body, own), _measured(plain, body, less), _measured(peer, body, less)
+
+
+def _greatest(server: Server, body: bytes) -> float:
+    return server.asked(body, Load(seconds=_seconds() / 2, connections=_CONNECTIONS)).found.per_second
+
+
+def _measured(server: Server, body: bytes, rate: float) -> _Measured:
+    return rate, server.asked(body, Load(rate=rate, seconds=_seconds(), connections=_CONNECTIONS))
+
+
+def _seconds() -> float:
+    return _SECONDS if sized(2, 1) > 1 else 0.3
