@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from cli.page import ACTS
 from rollout.reason import LONGEST
+from rollout.signs import ACTS
 
 as_json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print JSON, and nothing else, on standard output."

@@ -15,9 +15,9 @@ import click
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
+from rollout.signs import clean
+
 _WIDE = 4000
-ACTS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
-"""Signs on which a terminal acts: control signs but tabs and line ends, and those that turn the direction of a text."""
 
 
 class _Trimmed:
@@ -41,11 +41,6 @@ class Page(Console):
         """Render what is printed; what rich itself sends to the terminal, such as colors, is no text."""
         for segment in super().render(renderable, options):
             yield segment if segment.control else segment._replace(text=clean(segment.text))
-
-
-def clean(text: str) -> str:
-    """A text in which a sign that a terminal would act on is shown as one that stands for what cannot be shown."""
-    return ACTS.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def say(text: object, *, err: bool = False, nl: bool = True) -> None:

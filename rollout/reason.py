@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from rollout.kinds import Kind
+from rollout.signs import clean
 from rollout.stored import read
 
 Source = Literal["judge", "replay", "alarm", "person", "timeout", "endpoint", "release"]
@@ -31,8 +32,8 @@ class Reason:
     Attributes:
         source: Who said so.
         name: The alarm, metric or person that said so.
-        said: Words from outside, quoted: a person's, an alarm's or the platform's own. Nothing reads them. They are cut
-            to `LONGEST` characters: an item of a journal has a limit.
+        said: Words from outside, quoted: a person's, an alarm's or the platform's own. Nothing reads them. They are
+            cleaned of what a terminal would act on, and cut to `LONGEST` characters: an item of a journal has a limit.
         numbers: The numbers, each with its name.
         kind: What is said.
         facts: Further fields, as JSON values: ids of releases, a metric's kind, where it was looked for.
@@ -48,8 +49,8 @@ class Reason:
     beside: Reason | None = None
 
     def __post_init__(self) -> None:
-        if len(self.said) > LONGEST:
-            object.__setattr__(self, "said", f"{self.said[:LONGEST]}...")
+        said = clean(self.said)
+        object.__setattr__(self, "said", f"{said[:LONGEST]}..." if len(said) > LONGEST else said)
 
     @property
     def text(self) -> str:

@@ -18,9 +18,12 @@ from audit.record import Entry, Kind, Signed
 from cli import page as printing
 from cli.errors import OperatorError
 from cli.options import Reason
-from cli.page import ACTS, Page, give, page, say
+from cli.page import Page, give, page, say
 from cli.running import tell
 from cli.view import records
+from rollout.kinds import Kind as Why
+from rollout.reason import Reason as Kept
+from rollout.signs import ACTS
 
 CLI = Path(printing.__file__).parent
 HOSTILE = "well\x1b[2J\x1b]0;title\x07\x9b31m\r\u202egood"
@@ -91,6 +94,11 @@ def test_nothing_is_printed_but_by_way_of_this_page() -> None:
         if raw.search(line) and not line.lstrip().startswith(("#", "class "))
     }
     assert found == set()
+
+
+def test_words_from_outside_are_cleaned_where_they_are_kept_as_other_programs_print_them() -> None:
+    reason = Kept("alarm", "it", HOSTILE, kind=Why.TAKEN_BACK)
+    assert CLEANED in reason.text and not ACTS.search(reason.text)
 
 
 @pytest.mark.parametrize("sign", ["\x1b", "\x9b", "\x07", "\x00", "\u202e", "\u2066"])
