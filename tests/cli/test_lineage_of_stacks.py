@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from audit.record import Entry, Kind
+from cli.asked import Asked
 from cli.commands import proving
 from cli.errors import OperatorError
 from cli.lineage import read as reading
@@ -170,7 +171,7 @@ def test_a_stack_of_another_account_is_named_with_its_account_and_not_asked(
     stacks: Clients, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def of(account: str) -> Target:
-        found = proving.find(None)  # type: ignore[arg-type] - as the fixture has it
+        found = proving.find(Asked())
         return replace(found, outputs={**found.outputs, "alerts_topic": f"arn:aws:sns:us-east-1:{account}:alerts"})
 
     here, there = of("000000000000"), of("222222222222")
