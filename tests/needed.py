@@ -17,7 +17,7 @@ from platforms.aws.names import Names
 FILE = Path(__file__).with_suffix(".json")
 KEPT = "used-rights.jsonl"
 """Where a local cloud keeps which rights its roles used, in its state folder."""
-_PATIENCE = 150  # seconds; schedules call the functions once a minute
+_PATIENCE = 400  # seconds; schedules call the functions once a minute
 
 
 class Right(NamedTuple):

@@ -94,7 +94,7 @@ def test_processes_of_the_story_tell_their_secrets_and_are_searched_for_them() -
             subprocess.Popen([*sleeps, "given-to-the-story"], env={**env, "AWS_ENDPOINT_URL": "http://127.0.0.1:2"}),
         ]
         try:
-            end = time.monotonic() + 30
+            end = time.monotonic() + 120
             while not watch.called_with() and time.monotonic() < end:
                 time.sleep(0.05)
         finally:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from selenium import webdriver
 from selenium.webdriver.support.ui import WebDriverWait
 
-PATIENCE = 60  # seconds
+PATIENCE = 200  # seconds
 
 
 def wait(browser: webdriver.Chrome, shown: Callable[[webdriver.Chrome], object]) -> None:

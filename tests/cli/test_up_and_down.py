@@ -24,7 +24,7 @@ from localcloud.setup import Places, install_plugin, variables
 from tests.small import SMALL
 
 ROOT = Path(__file__).resolve().parents[2]
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
 _NOT_COPIED = shutil.ignore_patterns(".venv", ".git", ".modelstack", "__pycache__", ".*_cache", ".hypothesis", "tests")
 
 

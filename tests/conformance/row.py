@@ -22,7 +22,7 @@ Role = Literal["champion", "challenger", "next"]
 Drive = Callable[[FaultStage, "Row"], RolloutState]
 Beside = Callable[[FaultStage], AbstractContextManager[None]]
 AFTER = 20  # answers after the end
-SECONDS = 600  # to the end of any row
+SECONDS = 1200  # to the end of any row
 
 QUICK = Plan(
     steps=(Step(50, 2),),

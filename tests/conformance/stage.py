@@ -39,7 +39,7 @@ from tests.platforms.aws.inbox import Inbox, Message
 from tests.platforms.aws.mocked import labels_table
 from tests.platforms.aws.on_cloud import DECLARED, REGION, Clients, Stage, wait_for
 
-PATIENCE = 150  # seconds for anything; loose, for the machine may be busy
+PATIENCE = 400  # seconds for anything; loose, for the machine may be busy
 _LATE = 2.0  # seconds from an answer to its label
 _ANSWERS = 10  # that a metric of the user's is published of at a time
 TOLERATED = 0.05  # of both alarms alike, so that who fails slowly rings them in the same moment

@@ -21,7 +21,7 @@ from cli.target import ROOT
 from cli.view.snapshot import take
 from tests.e2e.conftest import Unpreviewed, package, said, shares, succeeded
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
 
 PROGRAM = (
     *("audit", "infra", "model", "monitoring", "pipeline", "platforms", "provenance", "requirements", "retraining"),

@@ -14,7 +14,7 @@ from cli.replay import events
 from cli.target import Target
 from tests.e2e.conftest import journal, succeeded
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
 
 
 def ask(target: Target, since: str, until: str) -> None:

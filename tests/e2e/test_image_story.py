@@ -21,7 +21,7 @@ from localcloud.testing import faults as localcloud_faults
 from rollout.core.release import release_id
 from tests.e2e.conftest import said, shares, succeeded
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
 
 IMAGE = "000000000000.dkr.ecr.us-east-1.amazonaws.com/flight-delay-local-serving:rebuilt"
 

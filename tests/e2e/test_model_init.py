@@ -24,7 +24,7 @@ from pipeline import archive
 from tests.e2e.test_own_model import INIT, PAGE, Checkout, copied
 from tests.serving.packages import served
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
 
 WORDS = ["plan", "region"]
 

@@ -25,7 +25,7 @@ from localcloud.setup import POLICY_PACK
 from tests.e2e.conftest import QUICK, TOKEN, having, succeeded, typed
 from tests.test_comment import Forge
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
 
 EXEMPT = "own-key is not asked of journal, ledger until "
 

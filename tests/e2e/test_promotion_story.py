@@ -32,7 +32,7 @@ from tests.e2e.conftest import FEW, QUICK, Unpreviewed, succeeded
 from tests.needed import unused
 from tests.small import SMALL
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
 
 
 @pytest.fixture(scope="module")

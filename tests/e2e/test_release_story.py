@@ -26,7 +26,7 @@ from tests.infra.recorded import LOCAL
 from tests.needed import used
 from tests.small import SMALL
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
 
 OUTPUTS = {
     "endpoint_name",
@@ -215,7 +215,7 @@ def test_the_audit_record_tells_all_of_it_and_shows_what_was_tampered_with(
 ) -> None:
     """The advance function puts the record away once a minute, with the rights of its role."""
     target = story.target()
-    end = time.monotonic() + 150
+    end = time.monotonic() + 400
     while (seen := json.loads(typed("audit", "verify", "--json").stdout))["waiting"] and time.monotonic() < end:
         time.sleep(2)
     assert (seen["ok"], seen["waiting"]) == (True, 0), seen["text"]

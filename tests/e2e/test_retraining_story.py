@@ -30,7 +30,7 @@ from tests.e2e.test_drift_story import ask
 from tests.infra.recorded import LOCAL
 from tests.needed import unused
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
 
 DAY = "2013-04-16"
 PARAMETERS = {"max_iter": 30, "folds": 0, "train_until": "2013-01-03", "evaluate_from": "2013-03-01"}
@@ -72,7 +72,7 @@ def requests_of(target: Target, since: str, until: str) -> None:
     ask(target, since, until)
     (variant,) = journal(target).weights
     record = DynamoRecord(target.client, target.output("journal_table"), target.endpoint)
-    end = time.monotonic() + 120
+    end = time.monotonic() + 400
     while str(newest_day(record.read(variant))) != since:
         assert time.monotonic() < end, "the requests were not counted"
         target.client("lambda").invoke(FunctionName=f"{target.endpoint}-drift")

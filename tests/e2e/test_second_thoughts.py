@@ -29,9 +29,9 @@ from tests.platforms.aws.inbox import Inbox
 from tests.platforms.aws.on_cloud import wait_for
 from tests.small import SMALL
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
 
-PATIENCE = 150  # seconds for anything; loose, for the machine may be busy
+PATIENCE = 400  # seconds for anything; loose, for the machine may be busy
 SHORT: dict[str, Any] = {
     **QUICK, "infrastructure": {"kind": "canary", "percent": 50, "bake_seconds": 600}, "watch_minutes": 0
 }  # fmt: skip

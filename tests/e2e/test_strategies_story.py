@@ -27,7 +27,7 @@ from tests.infra.recorded import LOCAL
 from tests.needed import unused
 from tests.small import SMALL
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
 
 ROLLOUT: dict[str, Any] = {
     "wait": True,
@@ -142,7 +142,7 @@ def test_the_scheduled_function_may_do_all_that_a_replay_needs(story: Bed, secon
     third = having(second.with_parameters(story.folder, max_iter=7), {**ROLLOUT, "wait": False, "strategy": canary})
     succeeded(third.up())
     target = story.target()
-    until = time.monotonic() + 120
+    until = time.monotonic() + 400
     while journal(target).replayed is None and time.monotonic() < until:  # nobody but the function goes on
         answer = target.client("lambda").invoke(FunctionName=f"{target.endpoint}-advance")
         assert "FunctionError" not in answer, answer["Payload"].read()
@@ -159,7 +159,7 @@ def test_an_alarm_ends_a_trial_that_functions_alone_carry_on(story: Bed) -> None
     target.client("cloudwatch").set_alarm_state(
         AlarmName=f"{target.endpoint}-{challenger.variant}-5xx", StateValue="ALARM", StateReason="set by the test"
     )
-    until = time.monotonic() + 120
+    until = time.monotonic() + 400
     while not (state := journal(target)).at_rest and time.monotonic() < until:
         time.sleep(0.5)
     assert state.verdict is not None

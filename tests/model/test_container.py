@@ -118,7 +118,7 @@ def endpoint(image: str, cloud, place: str, published: Registered) -> Iterator[s
     }
     sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[variant])
     sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 400
     while (described := sagemaker.describe_endpoint(EndpointName=name))["EndpointStatus"] == "Creating":
         assert time.monotonic() < deadline, described
         time.sleep(0.5)

@@ -163,7 +163,7 @@ def served(folder: Path, manifest_sha256: str, descriptors: int = 0, **environme
     process = started(folder, manifest_sha256, descriptors, SAGEMAKER_BIND_TO_PORT=str(port), **environment)
     server = Server(process, port)
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 300
         while True:
             try:
                 if server.get("/ping")[0] == 200:

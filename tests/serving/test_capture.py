@@ -126,7 +126,7 @@ def test_captures_are_posted(tmp_path: Path):
     settings = {"MODELSTACK_CAPTURE": f"http://127.0.0.1:{listener.server_port}/x"}
     with served(tmp_path / "m", write(tmp_path / "m"), **settings) as server:
         server.predictions(INSTANCE)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 120
         while not posted and time.monotonic() < deadline:
             time.sleep(0.05)
         assert json.loads(posted[0])["captureData"]["endpointOutput"]["data"].startswith('{"predictions"')

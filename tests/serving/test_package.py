@@ -65,7 +65,7 @@ def served(folder: Path) -> Iterator[tuple[str, int]]:
     process = subprocess.Popen([*COMMAND, "serve"], env=settings, cwd=folder)
     url = f"http://127.0.0.1:{settings['SAGEMAKER_BIND_TO_PORT']}"
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 300
         while True:
             try:
                 urllib.request.urlopen(f"{url}/ping", timeout=5).read()

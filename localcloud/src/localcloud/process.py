@@ -26,7 +26,8 @@ from localcloud.server import credentials, orphans
 from localcloud.server.files import private, require_writable
 from localcloud.setup.places import Places, advice
 
-START_SECONDS = 60.0
+START_SECONDS = 180.0
+"""Of a busy machine: one that ends before it is ready is told of at once."""
 GRACE_SECONDS = 15.0
 _POLL_SECONDS = 0.05
 _LOOK_SECONDS = 0.5

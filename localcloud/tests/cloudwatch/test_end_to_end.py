@@ -63,7 +63,7 @@ def history(cloud: Any, name: str, kind: str) -> list[str]:
     return [item["HistorySummary"] for item in answer["AlarmHistoryItems"]]
 
 
-def wait_for(question: Callable[[], Any], seconds: float = 120) -> Any:
+def wait_for(question: Callable[[], Any], seconds: float = 300) -> Any:
     deadline = time.monotonic() + seconds
     while not (answer := question()):
         assert time.monotonic() < deadline, f"still {answer!r} after {seconds} s"

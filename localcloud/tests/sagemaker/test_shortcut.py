@@ -228,7 +228,7 @@ def test_faults_that_are_set_while_requests_come_hit_them(caller):
 
     def seen(what: str) -> None:
         del answers[:]
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 200
         while what not in answers:
             assert time.monotonic() < deadline, f"never {what}, but {set(answers)}"
             time.sleep(0.01)
@@ -274,7 +274,7 @@ def test_what_comes_the_short_way_is_copied_to_the_shadow_variant_and_counted(ca
     before = [invocations(variant) for variant in ("main", "shadow")]
     for _ in range(5):
         caller.invoke()
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 200
     while [invocations("main") - before[0], invocations("shadow") - before[1]] != [5, 5]:
         assert time.monotonic() < deadline
         time.sleep(0.1)
@@ -287,7 +287,7 @@ def test_an_endpoint_that_is_deleted_is_not_found_by_the_very_next_call(caller, 
     caller.allow()
     caller.invoke()
     stage.sagemaker.delete_endpoint(EndpointName=gone)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 200
     while gone in [one["EndpointName"] for one in stage.sagemaker.list_endpoints(NameContains=gone)["Endpoints"]]:
         assert time.monotonic() < deadline
     with pytest.raises(ClientError, match=f"Endpoint {gone} of account 000000000000 not found"):

@@ -172,7 +172,7 @@ def test_kill_9_loses_nothing_that_was_acknowledged_and_leaves_no_process(own_st
         before = processes()
         assert len(before) == 4
         stage.cloud.kill()
-        end = time.monotonic() + 60
+        end = time.monotonic() + 200
         while len(processes()) > 2 and time.monotonic() < end:
             time.sleep(0.05)
         orphans = processes()  # the kernel ended the servers with their parent, but not the servers' workers
@@ -187,7 +187,7 @@ def test_kill_9_loses_nothing_that_was_acknowledged_and_leaves_no_process(own_st
         assert group["ModelPackageGroupArn"] == arn
         described = stage.sagemaker.describe_model_package(ModelPackageName=package)
         assert described["ModelApprovalStatus"] == "Approved"
-        end = time.monotonic() + 60
+        end = time.monotonic() + 200
         while len(captured(stage)) < len(answered) + 1 and time.monotonic() < end:
             time.sleep(0.2)
         assert len(captured(stage)) == len(answered) + 1
@@ -204,7 +204,7 @@ def test_a_crashed_variant_comes_back_and_the_other_serves_on(stage):
     pid = stage.invoke(endpoint)["pid"]
     os.kill(pid, signal.SIGKILL)
     assert stage.invoke(endpoint, TargetVariant="b")["name"] == "e-b"
-    end = time.monotonic() + 60
+    end = time.monotonic() + 200
     while True:
         try:
             assert stage.invoke(endpoint)["pid"] != pid

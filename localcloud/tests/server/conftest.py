@@ -101,9 +101,9 @@ def functions_of() -> Callable[..., Functions]:
 
 @pytest.fixture
 def eventually() -> Callable[[Callable[[], Any]], Any]:
-    """Asks until the answer is true, for two minutes at most, and returns it."""
+    """Asks until the answer is true, for five minutes at most, and returns it."""
 
-    def ask(question: Callable[[], Any], seconds: float = 120) -> Any:
+    def ask(question: Callable[[], Any], seconds: float = 300) -> Any:
         deadline = time.monotonic() + seconds
         while not (answer := question()) and time.monotonic() < deadline:
             time.sleep(0.1)
