@@ -181,7 +181,7 @@ def test_a_changed_archive_is_refused_in_the_container(image: str, unpacked: Pat
 
 
 def test_a_training_job_retrains_in_a_container_to_the_bytes_that_a_build_here_has(
-    images: dict[str, str], cloud, place: str, published: Registered, tmp_path: Path
+    images: dict[str, str], cloud, place: str, published: Registered
 ):
     allowed = {"Effect": "Allow", "Action": ["s3:*", "sagemaker:*", "kms:*"], "Resource": "*"}
     cloud.client("iam").put_role_policy(
@@ -217,7 +217,7 @@ def test_a_training_job_retrains_in_a_container_to_the_bytes_that_a_build_here_h
     assert report["outcome"] == "better", report["why"]
     wanted = recipe(ROOT, {**SMALL, **report["changes"]})
     assert report["recipe"] == wanted.digest
-    assert report["package"]["package_digest"] == build(ROOT, wanted, workdir=tmp_path).digest
+    assert report["package"]["package_digest"] == build(ROOT, wanted).digest
 
 
 def test_the_same_inputs_are_the_same_images(images: dict[str, str], cloud, repository: str):

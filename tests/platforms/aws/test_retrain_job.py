@@ -88,7 +88,7 @@ def job(tmp_path: Path, moto_url: str) -> JobFolder:
 
 
 def test_the_flights_model_is_retrained_on_half_a_year_and_told_to_be_better_twice_alike(
-    job: JobFolder, sealed: SealedPackage, tmp_path: Path
+    job: JobFolder, sealed: SealedPackage
 ):
     job.lay_out(sealed, "2013-07-20", gates=json.dumps({"auc": {"min": 0.55}}))
     status, said, wrong = job.run()
@@ -101,7 +101,7 @@ def test_the_flights_model_is_retrained_on_half_a_year_and_told_to_be_better_twi
     assert report["through"] == "2013-07-20"
     wanted = recipe(ROOT, {**SMALL, **changes})
     assert report["recipe"] == wanted.digest
-    assert report["package"]["package_digest"] == build(ROOT, wanted, workdir=tmp_path / "own").digest
+    assert report["package"]["package_digest"] == build(ROOT, wanted).digest
     compared = report["comparison"]
     assert (compared["loss"], compared["days"]) == ("log_loss", 28)
     assert (compared["from"], compared["until"]) == ("2013-06-21", "2013-07-19")
