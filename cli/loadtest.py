@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import select
-import selectors
 import time
 from collections import Counter, deque
 from dataclasses import dataclass, field
@@ -25,6 +23,7 @@ import httptools
 import uvloop
 
 from cli.errors import OperatorError, reasons
+from cli.on_time import OnTime
 
 PATIENCE = 10.0
 """Seconds that answers may take after the last request was sent."""
@@ -127,7 +126,7 @@ def run(target: Target, body: bytes, load: Load) -> Found:
     asked = _Run(target.request(body), load).go(target)
     if not load.rate:
         return uvloop.run(asked)
-    with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(_OnTime())) as runner:
+    with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(OnTime())) as runner:
         return runner.run(asked)
 
 
@@ -157,19 +156,6 @@ def summed_up(found: Found, load: Load) -> list[str]:
     if found.unanswered:
         lines.append(f"{found.unanswered:,} had no answer {PATIENCE:g} s after the end")
     return lines
-
-
-class _OnTime(selectors.DefaultSelector):
-    """Wakes when it is told to, where epoll and uvloop know whole milliseconds only.
-
-    A request that is sent late would seem slow. Waiting awake for the right moment instead takes a core, which the
-    server then misses: on two cores that others use, too, answers came ten times later for it.
-    """
-
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        if timeout is None or timeout > 0:
-            select.select([self.fileno()], [], [], timeout)
-        return super().select(0)
 
 
 class _Run:

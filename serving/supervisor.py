@@ -8,19 +8,16 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import selectors
 import signal
 import socket
-import subprocess
 import sys
 import time
-from dataclasses import dataclass, field
-from pathlib import Path
 
-from serving.channel import DRAIN, READY, Channel
+from serving.channel import DRAIN, READY
 from serving.listening import is_called, listener, most_connections
 from serving.memory import Memory
+from serving.processes import WorkerProcess, reaped, started
 from serving.settings import Settings
 from serving.states import BUSY, IDLE
 
@@ -30,22 +27,8 @@ BEATS = 5.0
 """Seconds beyond a request's own limit without a sign of life after which a worker is taken to hang. A machine that is
 too busy for one is no reason to kill it."""
 _PAUSES = (0.1, 0.5, 2.0, 5.0)  # before a worker that ended is started again; the last one for ever
-_RUNTIME = str(Path(__file__).resolve().parents[1])
-# Cores are shared by workers and not by the threads of one: predictions are small.
-_ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 _DEAF = 1.0  # seconds without accepting after the machine could not
 _STEADY = 30.0  # seconds after which a start counts as good
-
-
-@dataclass
-class _Worker:
-    number: int
-    process: subprocess.Popen[bytes]
-    channel: Channel
-    started: float
-    ready: bool = False
-    hung: bool = False
-    slots: set[int] = field(default_factory=set[int])
 
 
 class Supervisor:
@@ -60,7 +43,7 @@ class Supervisor:
         self._memory = Memory.create(settings.workers)
         self._counts = self._memory.counts(settings.workers)
         self._selector = selectors.DefaultSelector()
-        self._workers: dict[int, _Worker] = {}
+        self._workers: dict[int, WorkerProcess] = {}
         self._connections: dict[int, socket.socket] = {}
         self._free = list(range(most_connections()))
         self._homeless: list[int] = []  # connections that no worker has taken yet
@@ -101,26 +84,10 @@ class Supervisor:
     # Workers.
 
     def _start(self, number: int) -> None:
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        told = {
-            **self._settings.as_dict(),
-            "worker": number,
-            "channel": theirs.fileno(),
-            "memory": self._memory.descriptor,
-        }
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "serving.worker", json.dumps(told)],
-            pass_fds=(theirs.fileno(), self._memory.descriptor),
-            stdin=subprocess.DEVNULL,
-            env={**_ONE_THREAD, **os.environ, "PYTHONPATH": _RUNTIME},
-        )
-        theirs.close()
-        ours.setblocking(False)
-        worker = _Worker(number, process, Channel(ours), time.monotonic())
-        self._workers[number] = worker
-        self._selector.register(ours, selectors.EVENT_READ, lambda: self._hear(worker))
+        worker = self._workers[number] = started(number, self._settings, self._memory)
+        self._selector.register(worker.channel.end, selectors.EVENT_READ, lambda: self._hear(worker))
 
-    def _hear(self, worker: _Worker) -> None:
+    def _hear(self, worker: WorkerProcess) -> None:
         words = worker.channel.words()
         if words is None:
             self._ended(worker)
@@ -132,7 +99,7 @@ class Supervisor:
                 worker.slots.discard(word)
                 self._close(word)
 
-    def _ready(self, worker: _Worker) -> None:
+    def _ready(self, worker: WorkerProcess) -> None:
         worker.ready = True
         if self._draining_until:
             self._say_drain(worker)
@@ -144,11 +111,11 @@ class Supervisor:
             self._listening(True)
             _tell(f"ready on http://{self._settings.host}:{self._settings.port}, workers: {self._settings.workers}")
 
-    def _ended(self, worker: _Worker) -> None:
+    def _ended(self, worker: WorkerProcess) -> None:
         """A worker ended: tell those whose request it had, and give its other connections to the next one."""
         self._selector.unregister(worker.channel.end)
         worker.channel.end.close()
-        status = _reaped(worker.process)
+        status = reaped(worker.process)
         self._memory.block(worker.number, 0.0)
         for gauge in ("waiting", "connections"):  # they would be told until the next one has loaded the model
             self._memory.counts(worker.number).put(gauge, 0)
@@ -175,7 +142,7 @@ class Supervisor:
         self._again[worker.number] = time.monotonic() + pause
         self._house()
 
-    def _answer_for(self, slot: int, worker: _Worker) -> None:
+    def _answer_for(self, slot: int, worker: WorkerProcess) -> None:
         """Answer for a worker that cannot."""
         kind, status, why = ("deadline", b"504 Gateway Timeout", b"the model did not answer in time")
         if not worker.hung:
@@ -283,7 +250,7 @@ class Supervisor:
         if not self._workers or now > self._draining_until:
             self._status = 0
 
-    def _say_drain(self, worker: _Worker) -> None:
+    def _say_drain(self, worker: WorkerProcess) -> None:
         with contextlib.suppress(OSError):
             worker.channel.say(DRAIN)
 
@@ -292,15 +259,6 @@ class Supervisor:
             worker.process.kill()
         for worker in self._workers.values():
             worker.process.wait()
-
-
-def _reaped(process: subprocess.Popen[bytes]) -> int:
-    """The status of a process that has let its channel go, and so is at its end."""
-    try:
-        return process.wait(timeout=2)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        return process.wait()
 
 
 def _tell(text: str) -> None:

@@ -1,0 +1,71 @@
+"""The processes of workers, as the supervisor starts them and sees them end.
+
+worker = started(0, settings, memory)         # it says READY on `worker.channel` once it can answer
+status = reaped(worker.process)               # after it has let its channel go
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from serving.channel import Channel
+from serving.memory import Memory
+from serving.settings import Settings
+
+_RUNTIME = str(Path(__file__).resolve().parents[1])
+# Cores are shared by workers and not by the threads of one: predictions are small.
+_ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+
+
+@dataclass
+class WorkerProcess:
+    """A worker, seen from outside.
+
+    Attributes:
+        number: Which one it is.
+        process: Its process.
+        channel: The way to it.
+        started: When, by `time.monotonic`.
+        ready: Whether it can answer.
+        hung: Whether it was killed because it gave no sign of life.
+        slots: The connections that it has.
+    """
+
+    number: int
+    process: subprocess.Popen[bytes]
+    channel: Channel
+    started: float
+    ready: bool = False
+    hung: bool = False
+    slots: set[int] = field(default_factory=set[int])
+
+
+def started(number: int, settings: Settings, memory: Memory) -> WorkerProcess:
+    """Start a worker."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    told = {**settings.as_dict(), "worker": number, "channel": theirs.fileno(), "memory": memory.descriptor}
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-m", "serving.worker", json.dumps(told)],
+        pass_fds=(theirs.fileno(), memory.descriptor),
+        stdin=subprocess.DEVNULL,
+        env={**_ONE_THREAD, **os.environ, "PYTHONPATH": _RUNTIME},
+    )
+    theirs.close()
+    ours.setblocking(False)
+    return WorkerProcess(number, process, Channel(ours), time.monotonic())
+
+
+def reaped(process: subprocess.Popen[bytes]) -> int:
+    """The status of a process that has let its channel go, and so is at its end."""
+    try:
+        return process.wait(timeout=2)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.wait()
