@@ -130,6 +130,8 @@ def test_captures_are_posted(tmp_path: Path):
         while not posted and time.monotonic() < deadline:
             time.sleep(0.05)
         assert json.loads(posted[0])["captureData"]["endpointOutput"]["data"].startswith('{"predictions"')
+        while not server.count("serving_captured_total") and time.monotonic() < deadline:
+            time.sleep(0.05)
         assert server.count("serving_captured_total") == 1
     listener.shutdown()
     listener.server_close()

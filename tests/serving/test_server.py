@@ -219,7 +219,7 @@ def test_a_failure_writes_one_line_and_a_success_none(tmp_path: Path):
     with served(tmp_path / "m", write(tmp_path / "m")) as server:
         server.predictions(INSTANCE)
         server.ask({"instances": [INSTANCE | {"carrier": "secret"}]}, X_Amzn_SageMaker_Inference_Id="id-1")
-        while not server.said:
+        while not server.failures():
             time.sleep(0.01)
         (line,) = server.failures()
     assert (line["kind"], line["status"], line["path"]) == ("bad_request", 400, "/invocations")

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from localcloud.server.patterns import compile_pattern
-from localcloud.server.shapes import summary, validate
+from localcloud.server.shapes import fits, summary, validate
 
 LIST = {"type": "list", "member": {"shape": "S"}}
 MAP = {"type": "map", "key": {"shape": "S"}, "value": {"shape": "S"}}
@@ -187,3 +187,19 @@ def test_a_name_passes_exactly_when_it_is_a_name(name):
     letters = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
     is_name = bool(name) and len(name) <= 63 and set(name) <= letters | {"-"} and name[0] != "-" and name[-1] != "-"
     assert (validate(root, {"Name": name}) == []) == is_name
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        {},
+        {"min": 1, "max": 3},
+        {"pattern": "^[a-b](-*[a-b])*"},
+        {"min": 2, "pattern": r"\A\S[\p{Print}]*\z"},
+        {"enum": ["a", "ab"]},
+    ],
+)
+@given(text=st.text(alphabet="ab- \n\x7fé", max_size=5))
+def test_the_quick_test_of_a_text_says_what_its_messages_say(limits, text):
+    one = shape({"type": "string", **limits})
+    assert fits(one)(text) == (not validate(one, text))

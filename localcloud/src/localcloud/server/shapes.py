@@ -17,6 +17,7 @@ from __future__ import annotations
 import base64
 import binascii
 import math
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -44,6 +45,25 @@ def validate(shape: Shape, value: Any) -> list[str]:
     if shape is None:
         return [f"Member '{name}' is not known; there are no members here" for name in value or ()]
     return list(_check(shape, value, ""))
+
+
+def fits(shape: Shape) -> Callable[[str], bool]:
+    """A quick test of texts against a string's shape, for what is checked with each request.
+
+    It says of a text what `validate` says, without words: True when no constraint is violated.
+    """
+    limits, enum = shape.metadata, getattr(shape, "enum", None)
+    shortest, longest = limits.get("min", 0), limits.get("max", sys.maxsize)
+    pattern = compile_pattern(limits["pattern"]).fullmatch if limits.get("pattern") else None
+
+    def found(text: str) -> bool:
+        return (
+            shortest <= len(text) <= longest
+            and (not enum or text in enum)
+            and (pattern is None or pattern(text) is not None)
+        )
+
+    return found
 
 
 def summary(messages: Sequence[str]) -> str:
