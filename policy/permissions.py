@@ -39,6 +39,8 @@ _UNTYPED = {"execute-api", "s3", "sns", "sqs"}
 """Services whose ARNs begin with the name of a resource, and not with its type."""
 _OF_SERVICE = re.compile(r"/?(aws|aws-service-role|service-role)/([\w-]+/)?")
 """What the names of a service's own logs and roles begin with."""
+_NAMED_BY_AWS = {("sagemaker", "artifact")}
+"""Service and type of what AWS names itself when it is made, so that no policy can name it before."""
 _LEAST = 3
 """Letters of a name before a wildcard."""
 
@@ -96,6 +98,8 @@ def _unnamed(arn: str) -> bool:
         kind, name = "", re.split("[:/]", resource)[0]
     elif separator := re.search("[:/]", resource):
         kind, name = resource[: separator.start()], _OF_SERVICE.sub("", resource[separator.end() :], count=1)
+    if (service, kind) in _NAMED_BY_AWS:
+        name = ""
     letters = re.split(r"[*?$]", name)[0]
     return any(mark in f"{service}{account}{kind}" for mark in WILD) or (letters != name and len(letters) < _LEAST)
 

@@ -61,7 +61,7 @@ def permissions(preview: Preview) -> Permissions:
     found: list[Statement] = []
     unknown: dict[str, None] = {}
     for item in preview.changes:
-        if any(_not_known(name, value) for name, value in item.new.items()):
+        if _not_known(item.new):
             unknown[item.name] = None
             continue
         before, after = (set(_statements(item, side)) for side in (item.old, item.new))
@@ -71,8 +71,12 @@ def permissions(preview: Preview) -> Permissions:
     return Permissions(tuple(order), tuple(unknown))
 
 
-def _not_known(name: str, value: object) -> bool:
-    """Whether an input is a policy document that is not known yet."""
+def _not_known(value: object, name: str = "") -> bool:
+    """Whether inputs hold, at any depth, a policy document that is not known yet."""
+    if isinstance(value, Mapping):
+        return any(_not_known(each, field) for field, each in value.items())
+    if isinstance(value, list):
+        return any(_not_known(each, name) for each in value)
     about = "policy" in name.lower() and not name.lower().endswith(("arn", "arns", "name"))
     return about and isinstance(value, str) and UNKNOWN in value and "Statement" not in value
 
@@ -93,17 +97,20 @@ def _statements(item: Resource, inputs: Mapping[str, Any]) -> Iterator[Statement
 
 
 def _statement(item: Resource, one: Mapping[str, Any]) -> Statement:
-    principal = one.get("Principal", one.get("NotPrincipal"))
-    if isinstance(principal, Mapping):
-        who = tuple(f"{kind}: {_known(who)}" for kind, given in principal.items() for who in listed(given))
-    else:
-        who = tuple(listed(principal))
+    who = (*_principals(one.get("Principal")), *(f"not {each}" for each in _principals(one.get("NotPrincipal"))))
     actions = tuple(sorted(listed(one.get("Action")) + [f"not {each}" for each in listed(one.get("NotAction"))]))
     on = [_known(each) for each in listed(one.get("Resource"))]
     on += [f"not {_known(each)}" for each in listed(one.get("NotResource"))]
     condition = json.dumps(one["Condition"], sort_keys=True) if one.get("Condition") else ""
     wide = any((*excesses(item.type, one), *openings(one, trust=item.type == ROLE)))
     return Statement(True, item.name, one["Effect"], who, actions, tuple(sorted(on)), condition, wide)
+
+
+def _principals(given: object) -> Iterator[str]:
+    if isinstance(given, Mapping):
+        yield from (f"{kind}: {_known(each)}" for kind, named in given.items() for each in listed(named))
+    else:
+        yield from map(_known, listed(given))
 
 
 def _known(value: object) -> str:

@@ -132,7 +132,7 @@ def test_anybody_is_wide_and_a_denial_is_not() -> None:
         ({"Action": "s3:GetObject", "NotResource": "arn:b/x"}, True),
         ({"NotPrincipal": {"AWS": "arn:x"}, "Action": "s3:GetObject", "Resource": "arn:b/x"}, True),
         ({"Principal": {"Federated": "*"}, "Action": "sts:AssumeRoleWithWebIdentity"}, True),
-        ({"Principal": {"AWS": "arn:x"}, "Action": "s3:GetObject", "Resource": "arn:b/*"}, False),
+        ({"Principal": {"AWS": "arn:x"}, "Action": "s3:GetObject", "Resource": "arn:aws:s3:::bucket/*"}, False),
         ({"Effect": "Deny", "NotAction": "iam:CreateUser", "Resource": "*"}, False),
     ],
 )
@@ -153,10 +153,10 @@ def test_all_but_one_is_told_as_that() -> None:
     [
         ("arn:aws:iam::aws:policy/AdministratorAccess", True),
         ("arn:aws:iam::aws:policy/AmazonS3FullAccess", True),
-        ("arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole", False),
+        ("arn:aws:iam::123456789012:policy/of-our-own", False),
     ],
 )
-def test_an_attached_policy_of_aws_for_all_of_something_is_wide(arn: str, wide: bool) -> None:
+def test_an_attached_policy_that_aws_keeps_is_wide(arn: str, wide: bool) -> None:
     lines = [step("create", "aws:iam/rolePolicyAttachment:RolePolicyAttachment", "a", None, {"policyArn": arn})]
     assert [one.wide for one in permissions(read(lines, 0)).statements] == [wide]
 

@@ -123,7 +123,7 @@ def test_it_says_what_will_be_otherwise_and_keeps_the_wish(promoted: World, shel
     assert wanted is not None
     assert (wanted.release, wanted.package_digest, wanted.archive_uri) == ("a", "sha256:a", "s3://bucket/a")
     assert (wanted.recipe, wanted.image_uri, wanted.reason.said) == ("a-recipe", "registry/serving:1", "it sold more")
-    status = printed(render.snapshot(look(promoted)))
+    status = " ".join(printed(render.snapshot(look(promoted))).split())
     asked = "asked for by arn:aws:iam::000000000000:user/ada: it sold more"
     assert f"restored release a, in place of what checkout and config ask for: {asked}" in status
     assert "it is not on trial yet, type: pulumi up; to lift that: modelstack restore --clear" in status
