@@ -2,16 +2,13 @@
 
     register()     # skl2onnx then converts HistGradientBoosting*, GradientBoosting*, forests and single trees by this
 
-skl2onnx computes trees in float32, or not at all where the inputs are doubles, and refuses categorical splits. Here a
-number goes left of a split if it is not above the threshold, as in scikit-learn. A categorical split asks whether the
-raw value is one of the categories on one side. That side is the one where missing values do not go, so that missing and
-unknown values go where scikit-learn sends them.
+skl2onnx computes trees in float32, or not at all where the inputs are doubles, and refuses categorical splits. Here the
+trees are read out of the estimators, and `fast_ensemble` writes them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -34,125 +31,14 @@ from sklearn.ensemble import (
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor, ExtraTreeClassifier, ExtraTreeRegressor
 
 from pipeline.fast_encoders import columns_of_codes
-from pipeline.fast_nodes import MACHINE_LEARNING, Graph, NoFastForm, looked_up, tensor
+from pipeline.fast_ensemble import Ensemble, Node
+from pipeline.fast_nodes import MACHINE_LEARNING, Graph, NoFastForm, looked_up
 
 _Kinds = tuple[Any, ...]
-_LEQ, _MEMBER = 0, 6  # nodes_modes: value <= split; value is one of the members
 _SINGLE: _Kinds = (DecisionTreeClassifier, DecisionTreeRegressor, ExtraTreeClassifier, ExtraTreeRegressor)
 _FORESTS: _Kinds = (RandomForestClassifier, RandomForestRegressor, ExtraTreesClassifier, ExtraTreesRegressor)
 _BOOSTED: _Kinds = (GradientBoostingClassifier, GradientBoostingRegressor)
 _HISTOGRAM: _Kinds = (HistGradientBoostingClassifier, HistGradientBoostingRegressor)
-
-
-@dataclass(frozen=True)
-class Node:
-    """A split, or a leaf where `left` is below 0.
-
-    Attributes:
-        feature: The column that is asked.
-        threshold: Numbers up to it go left.
-        left: The node on the left.
-        right: The node on the right.
-        missing_left: Whether missing values go left.
-        categories: Of a categorical split, the raw values that go left and all others that are known; else None.
-        value: What a leaf adds.
-    """
-
-    feature: int
-    threshold: float
-    left: int
-    right: int
-    missing_left: bool
-    categories: tuple[list[float], list[float]] | None
-    value: float
-
-    @property
-    def asked(self) -> list[float]:
-        """Of a categorical split, the values on the side where missing and unknown ones do not go."""
-        to_left, to_right = self.categories or ([], [])
-        return to_right if self.missing_left else to_left
-
-
-def _onward(nodes: list[Node], number: int) -> int:
-    """The node itself or, where all values go one way, the first one on that way at which they part.
-
-    Such splits part missing values from known ones, in a model that has known values on one side only.
-    """
-    node = nodes[number]
-    while node.left >= 0 and node.categories is not None and not node.asked:
-        number = node.left if node.missing_left else node.right
-        node = nodes[number]
-    return number
-
-
-@dataclass
-class Ensemble:
-    """The attributes of a `TreeEnsemble` that adds up its trees, by target."""
-
-    targets: int
-    roots: list[int] = field(default_factory=list[int])
-    splits: list[tuple[int, float, int, int]] = field(default_factory=list[tuple[int, float, int, int]])
-    """Of each split: feature, threshold, mode, whether missing values are as if the answer were yes."""
-    yes: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
-    no: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
-    """Of each split: the place of what follows, and whether it is a leaf."""
-    leaves: list[tuple[int, float]] = field(default_factory=list[tuple[int, float]])
-    """Of each leaf: target and value."""
-    members: list[float] = field(default_factory=list[float])
-
-    def add(self, nodes: list[Node], target: int) -> None:
-        """Add a tree, whose root is its first node."""
-        root, place, inner = _onward(nodes, 0), {}, len(self.splits)
-        if nodes[root].left < 0:  # a tree is at least a split: both of its answers are this leaf
-            nodes, root = [nodes[root], Node(0, 0.0, 0, 0, False, None, 0.0)], 1
-        self.roots.append(inner)
-        reached: list[int] = []
-        waiting = [root]
-        while waiting:
-            number = waiting.pop()
-            reached.append(number)
-            if nodes[number].left < 0:
-                place[number] = (len(self.leaves), 1)
-                self.leaves.append((target, nodes[number].value))
-            else:
-                place[number] = (inner, 0)
-                inner += 1
-                waiting += dict.fromkeys(_onward(nodes, way) for way in (nodes[number].right, nodes[number].left))
-        for node in (nodes[number] for number in reached):
-            if node.left >= 0:
-                self._split(node, *(place[_onward(nodes, way)] for way in (node.left, node.right)))
-
-    def _split(self, node: Node, left: tuple[int, int], right: tuple[int, int]) -> None:
-        if node.categories is None:
-            self.splits.append((node.feature, node.threshold, _LEQ, int(node.missing_left)))
-        else:
-            self.splits.append((node.feature, 0.0, _MEMBER, 0))
-            self.members += [*sorted(node.asked), float("nan")]  # NaN ends a list
-            left, right = (right, left) if node.missing_left else (left, right)
-        self.yes.append(left)
-        self.no.append(right)
-
-    @property
-    def attributes(self) -> dict[str, Any]:
-        """As ONNX names them."""
-        doubles, modes = TensorProto.DOUBLE, [mode for _, _, mode, _ in self.splits]
-        found: dict[str, Any] = {
-            "n_targets": self.targets,
-            "aggregate_function": 1,  # the sum
-            "post_transform": 0,
-            "tree_roots": self.roots,
-            "nodes_featureids": [feature for feature, *_ in self.splits],
-            "nodes_splits": tensor(doubles, [threshold for _, threshold, *_ in self.splits]),
-            "nodes_modes": tensor(TensorProto.UINT8, modes),
-            "nodes_missing_value_tracks_true": [missing for *_, missing in self.splits],
-            "nodes_truenodeids": [place for place, _ in self.yes],
-            "nodes_trueleafs": [leaf for _, leaf in self.yes],
-            "nodes_falsenodeids": [place for place, _ in self.no],
-            "nodes_falseleafs": [leaf for _, leaf in self.no],
-            "leaf_targetids": [target for target, _ in self.leaves],
-            "leaf_weights": tensor(doubles, [value for _, value in self.leaves]),
-        }
-        return {**found, "membership_values": tensor(doubles, self.members)} if self.members else found
 
 
 def thresholds(estimator: Any) -> Iterator[tuple[int, float]]:
