@@ -22,6 +22,8 @@ _DID: Mapping[Kind, Verb] = {
     Kind.CLEAR: "cleared",
     **dict.fromkeys(_ENDS, "ended"),
 }
+_WISHES: Mapping[str, Verb] = {"restore": "restored", "restore_lifted": "lifted"}
+"""Events in which a person wants a version again, or no longer: no part of the rollout that was the last one then."""
 _ASKED: Mapping[str, Verb] = {"asked": "asked", "approved": "approved", "declined": "declined"}
 """Events of a retraining in which somebody wants something."""
 
@@ -40,7 +42,13 @@ def gone(digest: str, stacks: Sequence[Stack], job: str, why: Why) -> Iterator[P
         for version in stack.versions:
             yield from _registered(digest, stack, version, known)
         ours = [one for one in stack.records if one.what.get("release") in stack.releases(digest)]
-        yield from _tried(digest, stack, [one for one in ours if one.kind is not Kind.RETRAINING], why)
+        for record in ours:
+            if verb := _wish(record):
+                yield from _by(
+                    record.who, _version(stack, [record], digest), verb, record.time, _said(record.what, why)
+                )
+        done = [one for one in ours if one.kind is not Kind.RETRAINING and _wish(one) is None]
+        yield from _tried(digest, stack, done, why)
         yield from _served(digest, stack, why)
         yield from _retrained(digest, stack.records, job, why)
 
@@ -62,6 +70,11 @@ def _registered(digest: str, stack: Stack, version: Version, known: set[str]) ->
     verb: Verb = "promoted" if source else "registered"
     yield Edge(source or digest, version.arn, verb, version.created)
     yield from _by(version.by, version.arn, verb, version.created)
+
+
+def _wish(record: Record) -> Verb | None:
+    """What a person wants of a version by a record; None of any other record."""
+    return _WISHES.get(str(record.what.get("event"))) if record.kind is Kind.RESTORE else None
 
 
 def _tried(digest: str, stack: Stack, records: Sequence[Record], why: Why) -> Iterator[Part]:
@@ -134,7 +147,7 @@ def _served(digest: str, stack: Stack, why: Why) -> Iterator[Part]:
         what = record.what
         if what.get("release") in ours and record.kind in {Kind.RELEASE, Kind.PROMOTION}:
             released = _rollout_id(stack, str(what.get("rollout", "")))
-        if record.kind not in {Kind.PROMOTION, Kind.RESTORE}:
+        if record.kind not in {Kind.PROMOTION, Kind.RESTORE} or _wish(record):
             continue
         now = what.get("champion" if record.kind is Kind.RESTORE else "release") in ours
         if now and not serves:

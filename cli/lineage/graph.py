@@ -44,6 +44,8 @@ Verb = Literal[
     "exempted",
     "cleared",
     "took_back",
+    "restored",
+    "lifted",
     "asked",
     "declined",
 ]

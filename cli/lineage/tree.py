@@ -29,6 +29,8 @@ _WORDS: Mapping[Verb, str] = {
     "exempted": "let past its trial by",
     "cleared": "cleared by",
     "took_back": "taken back by",
+    "restored": "asked to serve again by",
+    "lifted": "asked for no more by",
     "asked": "asked for by",
     "declined": "declined by",
 }

@@ -115,6 +115,23 @@ def test_what_moves_to_other_instances_serves_on() -> None:
     assert [(edge.at, edge.until) for edge in edges(found, "served")] == [(at(42), "")]
 
 
+def test_a_wish_is_no_rollout_and_its_end_is_no_end_of_what_serves() -> None:
+    told = records(
+        "prod",
+        (41, Kind.RELEASE, BOB, "moving", OURS, {}),
+        (42, Kind.PROMOTION, BOB, "promoted", OURS, {}),
+        (80, Kind.RESTORE, ADA, "restore", OURS, {"champion": OTHER, "rollout": "of-another", "reason": TAKEN_BACK}),
+        (81, Kind.RESTORE, ADA, "restore_lifted", OURS, {}),
+    )
+    found = graph(replace(PROD, records=told))
+    assert [(edge.at, edge.until) for edge in edges(found, "served")] == [(at(42), "")]
+    assert len(edges(found, "released")) == 1, "it was not released in the rollout that was the last one then"
+    (asked,), (lifted,) = edges(found, "restored"), edges(found, "lifted")
+    assert (asked.source, asked.target, asked.at) == (f"who:{ADA}", arn("prod", 1), at(80))
+    assert (lifted.target, lifted.at) == (arn("prod", 1), at(81))
+    assert "asked to serve again by user/ada" in printed(tree(found))
+
+
 def test_a_champion_from_before_anything_was_recorded_serves_since_nobody_knows_when() -> None:
     found = graph(replace(PROD, records=()))
     (served,) = edges(found, "served")
