@@ -57,22 +57,23 @@ class Permissions:
 
 
 def permissions(preview: Preview) -> Permissions:
-    """The statements that differ. A document that is not known yet has none."""
+    """The statements that differ. An input with a document that is not known yet has none; what has it is named."""
     found: list[Statement] = []
     unknown: dict[str, None] = {}
     for item in preview.changes:
-        if _not_known(item.new):
+        unsaid = {name for name, value in item.new.items() if _not_known(value, name)}
+        if unsaid:
             unknown[item.name] = None
-            continue
-        before, after = (set(_statements(item, side)) for side in (item.old, item.new))
+        said = ({name: value for name, value in side.items() if name not in unsaid} for side in (item.old, item.new))
+        before, after = (set(_statements(item, side)) for side in said)
         found += after - before
         found += (replace(one, adds=False) for one in before - after)
     order = sorted(found, key=lambda one: (not (one.adds and one.wide), not one.adds, one.resource, one.actions))
     return Permissions(tuple(order), tuple(unknown))
 
 
-def _not_known(value: object, name: str = "") -> bool:
-    """Whether inputs hold, at any depth, a policy document that is not known yet."""
+def _not_known(value: object, name: str) -> bool:
+    """Whether an input holds, at any depth, a policy document that is not known yet."""
     if isinstance(value, Mapping):
         return any(_not_known(each, field) for field, each in value.items())
     if isinstance(value, list):

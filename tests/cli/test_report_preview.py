@@ -179,6 +179,15 @@ def test_a_document_that_is_not_known_yet_is_named() -> None:
     assert (found.statements, found.unknown) == ((), ("role",))
 
 
+def test_what_is_known_beside_a_document_that_is_not_is_told() -> None:
+    trust = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
+    before = {"assumeRolePolicy": policy()["policy"], "inlinePolicies": [policy(allow("s3:*", "*"))]}
+    after = {"assumeRolePolicy": policy(trust)["policy"], "inlinePolicies": [{"policy": UNKNOWN}]}
+    found = permissions(read([step("update", "aws:iam/role:Role", "r", before, after)], 0))
+    assert [(one.adds, one.who, one.wide) for one in found.statements] == [(True, ("AWS: *",), True)]
+    assert found.unknown == ("r",)
+
+
 def test_the_cost_is_that_of_the_config_that_serves_now_in_the_trial_and_afterwards() -> None:
     both = {"name": "pair", "productionVariants": [*config("", "ml.m5.large")["productionVariants"]] * 2}
     lines = [
