@@ -65,12 +65,12 @@ _BEFORE = (
 
 @dataclass(frozen=True)
 class _Rate:
-    """What a server came to: medians of its turns.
+    """What a server came to in its turns.
 
     Attributes:
-        per_second: Requests a second.
-        cpu: Seconds on a core that a request took of the server's processes. On a machine that others use it is
-            steadier than what a clock tells.
+        per_second: Requests a second, the median.
+        cpu: Seconds on a core that a request took of the server's processes, the least. On a machine that others use it
+            is steadier than what a clock tells: they only add to it, by what they take of the caches.
     """
 
     per_second: float
@@ -171,10 +171,7 @@ def _in_turns(servers: Sequence[Server], *bodies: bytes, connections: int) -> li
             asked = server.asked(bodies[-1] if place == len(servers) - 1 else bodies[0], load)
             each = asked.server.ran / asked.found.statuses[200]
             found[place].append(_Rate(asked.found.per_second, each))
-    return [
-        _Rate(statistics.median(one.per_second for one in turns), statistics.median(one.cpu for one in turns))
-        for turns in found
-    ]
+    return [_Rate(statistics.median(one.per_second for one in turns), min(one.cpu for one in turns)) for turns in found]
 
 
 def _against(name: str, ours: _Rate, peer: _Rate, goal: str, beside: str, *, rows: int = 1) -> Row:
