@@ -9,7 +9,6 @@ from __future__ import annotations
 import fnmatch
 import json
 import re
-from importlib.resources import files
 from typing import Any
 
 import pytest
@@ -18,6 +17,7 @@ from platforms.aws.approvals import APPROVALS
 from platforms.aws.names import Names
 from tests.infra.recorded import ACCOUNT, IMAGE, run_program
 from tests.infra.test_policies import arns, known
+from tests.tables import TABLES
 
 from .conftest import ROOT
 
@@ -63,7 +63,7 @@ def written(name: str) -> list[dict[str, Any]]:
     return json.loads(text)["Statement"]
 
 
-SCHEMAS = files("cfnlint") / "data/schemas"
+SCHEMAS = TABLES / "schemas"
 
 
 def life(type_: str) -> set[str]:

@@ -9,7 +9,6 @@ import fnmatch
 import functools
 import json
 import re
-from importlib.resources import files
 from typing import Any
 
 import pytest
@@ -18,6 +17,7 @@ from platforms.aws.names import Names
 from tests.infra.recorded import ACCOUNT, IMAGE, statements
 from tests.infra.recorded import run_program as run
 from tests.needed import Right, all_needed, short
+from tests.tables import TABLES
 
 WIDER = {
     # The table has the versions of a group, a listing has none yet; the user guide lets roles list with `*`.
@@ -33,7 +33,7 @@ NO_RESOURCE = {"cloudwatch:GetMetricData", "cloudwatch:PutMetricData", "ecr:GetA
 @functools.cache
 def known() -> dict[str, Any]:
     """Service -> its actions, in lower case, with their kinds of resource; and the ARNs of each kind."""
-    return json.loads((files("cfnlint") / "data/AdditionalSpecs/Policies.json").read_text())
+    return json.loads((TABLES / "AdditionalSpecs/Policies.json").read_text())
 
 
 @functools.cache

@@ -7,7 +7,6 @@ import re
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from importlib.resources import files
 from typing import Any
 
 import pulumi
@@ -36,6 +35,7 @@ from tests.infra.recorded import (
 )
 from tests.infra.recorded import SOURCE as TAKEN_FROM
 from tests.infra.recorded import run_program as run
+from tests.tables import TABLES
 
 SOURCE = {**TAKEN_FROM, "release": {**release(LOCAL, "2" * 64).as_dict(), "package_digest": DIGEST}}
 
@@ -407,7 +407,7 @@ def test_schedules_may_call_the_functions_that_run_by_them_and_no_other() -> Non
 
 def test_functions_run_on_a_python_that_lambda_keeps_as_long_as_any() -> None:
     """By AWS's table of runtimes, which cfn-lint carries."""
-    table = json.loads((files("cfnlint") / "data/AdditionalSpecs/LmbdRuntimeLifecycle.json").read_text())
+    table = json.loads((TABLES / "AdditionalSpecs/LmbdRuntimeLifecycle.json").read_text())
     ends = {name: item["deprecated"] for name, item in table.items() if name.startswith("python")}
     for item in run().all("lambda/function:Function"):
         assert ends[item.inputs["runtime"]] == max(ends.values())
