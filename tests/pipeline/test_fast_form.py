@@ -36,7 +36,7 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEnc
 from sklearn.svm import SVC
 from threadpoolctl import threadpool_limits
 
-from pipeline import fast_trees, proof
+from pipeline import fast_ensemble, fast_trees, proof
 from pipeline.fast_form import compiled
 from pipeline.fast_nodes import NoFastForm
 from pipeline.proof import fast_form, proven
@@ -159,8 +159,8 @@ def of_float32(kind: int, values: list[Any]) -> onnx.TensorProto:
 
 
 WRONG: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
-    "below, not up to": lambda patch: patch.setattr(fast_trees, "_LEQ", 1),
-    "numbers of float32": lambda patch: patch.setattr(fast_trees, "tensor", of_float32),
+    "below, not up to": lambda patch: patch.setattr(fast_ensemble, "_LEQ", 1),
+    "numbers of float32": lambda patch: patch.setattr(fast_ensemble, "tensor", of_float32),
 }
 
 
@@ -184,7 +184,7 @@ def test_missing_values_on_the_wrong_side_are_found(monkeypatch: pytest.MonkeyPa
 
     def turned(*given: Any) -> Any:
         node = made(*given)
-        return fast_trees.Node(**{**vars(node), "missing_left": not node.missing_left})
+        return fast_ensemble.Node(**{**vars(node), "missing_left": not node.missing_left})
 
     monkeypatch.setattr(fast_trees, "_histogram_node", turned)
     content, told = fast_form(fitted, rows.table, rows.features)
