@@ -181,6 +181,13 @@ def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoint]:
         yield made
 
 
+class Hurried:
+    """A call that may do one tick, and follow nothing."""
+
+    def get_remaining_time_in_millis(self) -> int:
+        return 0
+
+
 def ended() -> None:
     """The trial is over, and the journal knows how it ended."""
     state = journal().read()
@@ -195,7 +202,7 @@ def test_a_lineage_that_fails_is_logged_and_changes_nothing(endpoint, monkeypatc
         raise ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "CreateAction")
 
     monkeypatch.setattr(rollout_entities, "write", fails)
-    answer = advance.handler({}, None)
+    answer = advance.handler({}, Hurried())
     assert answer["phase"] == before.phase.value
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     (failed,) = [line for line in lines if line["message"] == "lineage"]
@@ -214,5 +221,5 @@ def test_a_lineage_that_failed_is_written_by_the_next_call_and_then_never_again(
 
     monkeypatch.setattr(rollout_entities, "write", write)
     for _ in range(3):
-        advance.handler({}, None)
+        advance.handler({}, Hurried())
     assert [one.rollout_id for one in written] == ["000000-a", "000000-a"]
