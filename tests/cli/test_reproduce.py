@@ -49,6 +49,7 @@ def git(root: Path, *words: str) -> str:
 def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     folder = tmp_path_factory.mktemp("reproduced")
     root = checkout_of(ROOT / "tests" / "pipeline" / "daily", folder / "repository")
+    (root / ".gitignore").write_text("__pycache__/\n")
     git(root, "init", "-q")
     git(root, "add", ".")
     git(root, "commit", "-q", "-m", "first")

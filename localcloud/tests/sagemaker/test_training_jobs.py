@@ -163,7 +163,8 @@ def test_each_status_is_told_to_the_event_bus(inside):
             request = job_of("j")
             await inside.call("CreateTrainingJob", **request, Tags=[{"Key": "team", "Value": "orders"}])
             job = await inside.over("j")
-        told = inside.bus.of_job("j")
+            while not (told := inside.bus.of_job("j")) or told[-1]["TrainingJobStatus"] == "InProgress":
+                await asyncio.sleep(0.02)  # an event is told right after what it tells of
         assert [event["SecondaryStatus"] for event in told] == statuses(job)
         assert told[-1]["TrainingJobStatus"] == "Completed"
         assert told[-1]["Tags"] == {"team": "orders"}
