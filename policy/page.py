@@ -29,8 +29,8 @@ resource: [Keep to the policies](../how-to/policies.md).
 - What is not known before the update, such as the ARN of a key that is yet to be made, is no finding of a preview. The
   update asks again, when it is known.
 - **What the pack does not see**: whether an account that a policy names is the right one, what a template of
-  CloudFormation holds, what a policy outside the stack allows that is attached by its ARN, and what is shared without a
-  policy, such as an image of a machine or a grant of a key.
+  CloudFormation holds, what a policy outside the stack allows that is attached by its ARN, what is shared without a
+  policy, such as an image of a machine or a grant of a key, and whether a notebook or an API gateway asks who calls it.
 - **Control** names where the rule comes from: AWS Security Hub (Foundational Security Best Practices), the CIS AWS
   Foundations Benchmark, NIST's AI Risk Management Framework 1.0, or the AWS Well-Architected Framework. A rule may ask
   for more than its control, or for a part of it.

@@ -125,6 +125,14 @@ def test_entities_that_sagemaker_made_are_taken(clients, prefix):
 
 
 @pytest.mark.e2e
+def test_two_versions_of_one_source_are_two_artifacts_and_each_is_found_again(clients, prefix):
+    written, uri = entities.Entities(clients("sagemaker")), f"pkg:pypi/{prefix}@1#data.csv"
+    first, second = (written.artifact(uri, "DataSet", {}, digest=digit * 64) for digit in "12")
+    assert first != second
+    assert [written.artifact(uri, "DataSet", {}, digest=digit * 64) for digit in "12"] == [first, second]
+
+
+@pytest.mark.e2e
 def test_what_goes_with_a_stack_leaves_what_another_stack_has_too(clients, prefix):
     other = f"{prefix}-other"
     for stack in (prefix, other):
@@ -145,7 +153,7 @@ def manifold() -> Iterator[tuple[str, Facts]]:
 
 
 @pytest.mark.e2e
-@pytest.mark.parametrize(("of", "facts"), manifold(), ids=[name for name, _ in manifold()])
+@pytest.mark.parametrize(("of", "facts"), list(manifold()), ids=[name for name, _ in manifold()])
 def test_what_is_not_known_or_too_much_is_told_by_its_digest(clients, prefix, of, facts):
     package_entities.write(version(prefix), facts, clients, prefix)
     rollout_entities.write(ending(), clients, prefix)
@@ -170,6 +178,8 @@ def test_the_last_rollouts_that_ended_are_told_by_their_last_ending():
         Ending("000001-a", "a", "promoted", ""),
         Ending("000002-b", "b", "rolled_back", reason.text),
     ]
+    late = [*history[1:3], Event(6, "000001-a", "rolled_back", "a", reason=reason)]
+    assert [one.rollout_id for one in endings(late)] == ["000002-b", "000001-a"], "by their last ending"
     many = [Event(number, f"{number:06}-a", "promoted", "a") for number in range(9)]
     assert [one.rollout_id for one in endings(many)] == [f"{number:06}-a" for number in range(4, 9)]
 
