@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from localcloud.language import VERSION, bundle
-from localcloud.setup import awsplugin, engine, environments, index
+from localcloud.setup import awsplugin, engine, environments, golang, index
 from localcloud.setup.environments import Installer
 from localcloud.setup.places import ENGINE_MODULE, Places
 
@@ -38,7 +38,7 @@ def test_versions_are_read_from_what_programs_say(text: str | None, version: tup
     ],
 )
 def test_gos_version_is_read_from_what_it_says(text: str | None, version: tuple[int, ...]) -> None:
-    assert engine.go_version(text)[:3] == version
+    assert golang.go_version(text)[:3] == version
 
 
 def official(machine: Machine, version: str, *, with_host: bool = True) -> None:

