@@ -19,13 +19,14 @@ LARGEST = 1_024_000
 _TIME = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can tell
 _MODE = 0o100644 << 16
 # What no handler uses: what needs numpy, a job's program, which runs in an image of its own, what packages are
-# registered with, and what a person restores them with.
+# registered with, what a person restores them with, and the other platform.
 _LEFT_OUT = (
     "monitoring/bulk.py",
     "platforms/aws/jobs/",
     "platforms/aws/registry.py",
     "platforms/aws/package_entities.py",
     "platforms/aws/archives.py",
+    "platforms/kubernetes/",
 )
 
 

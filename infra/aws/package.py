@@ -102,15 +102,4 @@ class Package(Resource, module="modelstack", name="Package"):
             image_uri=self.image_uri,
             manifest_sha256=self.manifest_sha256,
             model_package_arn=self.model_package_arn,
-        ).apply(
-            lambda facts: {
-                **facts,
-                "id": wanted.id,
-                "recipe": wanted.recipe,
-                "model_name": wanted.model_name,
-                "variant": wanted.variant,
-                "config_name": wanted.config_name,
-                "instances": wanted.instances,
-                "serving": dict(wanted.serving),
-            }
-        )
+        ).apply(lambda facts: {**facts, **wanted.names})

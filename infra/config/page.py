@@ -55,9 +55,13 @@ class Row:
 def page() -> str:
     """The whole page."""
     parts = [_HEAD]
-    for name, field in Settings.model_fields.items():
-        section = section_of(field.annotation)
-        assert section is not None  # noqa: S101 - every field of Settings is a section
+    sections = {name: section_of(field.annotation) for name, field in Settings.model_fields.items()}
+    alone = {name for name, section in sections.items() if section is None}
+    parts.append("## Beside the sections\n")
+    parts.append(_table(row for row in _rows(Settings, (), "", within=False) if row.path in alone))
+    for name, section in sections.items():
+        if section is None:
+            continue
         doc = (section.__doc__ or "").strip().splitlines()[0]
         parts.append(f"## `modelstack:{name}`\n\n{doc}\n")
         parts.append(_table(_rows(section, (name,), "")))
@@ -74,7 +78,9 @@ def _table(rows: Iterator[Row]) -> str:
     return head + "".join(f"{row.line()}\n" for row in rows)
 
 
-def _rows(section: type[BaseModel], at: Location, above: str, leave_out: str = "") -> Iterator[Row]:
+def _rows(
+    section: type[BaseModel], at: Location, above: str, leave_out: str = "", *, within: bool = True
+) -> Iterator[Row]:
     for name, field in section.model_fields.items():
         key = field.alias or name
         if key == leave_out:
@@ -82,6 +88,8 @@ def _rows(section: type[BaseModel], at: Location, above: str, leave_out: str = "
         path, location = f"{above}{key}", (*at, key)
         inner = section_of(field.annotation)
         yield Row(path, what_is_allowed(location, Settings), _default(field, inner), field.description or "")
+        if not within:
+            continue
         if inner is not None:
             yield from _rows(inner, location, f"{path}.")
         named = _named(field)

@@ -15,6 +15,11 @@ InstanceType = Annotated[
     Allowed("a SageMaker instance type, such as ml.m5.large"),
     Field(pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9]+$"),
 ]
+Quantity = Annotated[
+    str,
+    Allowed("a Kubernetes quantity, such as 500m, 2 or 512Mi"),
+    Field(pattern=r"^[1-9]\d{0,5}(m|Ki|Mi|Gi|k|M|G)?$"),
+]
 Image = Annotated[
     str,
     Allowed("registry/repository@sha256:<64 hexadecimal digits> or registry/repository:<tag>"),

@@ -11,12 +11,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import pulumi
 from pydantic import Field, ValidationError, ValidationInfo, model_validator
 
 from infra.config import checkout
+from infra.config.kubernetes_settings import KubernetesSettings
 from infra.config.model_settings import ModelSettings
 from infra.config.monitoring_settings import MonitoringSettings
 from infra.config.problems import Problem, Wrong, problems, unknown
@@ -25,7 +26,7 @@ from infra.config.provable import CAPTURED, unanswered, without_capture
 from infra.config.retention_settings import RetentionSettings
 from infra.config.retraining_settings import RetrainingSettings
 from infra.config.rollout_settings import RolloutSettings
-from infra.config.section import Image, InstanceType, Section, stack_of
+from infra.config.section import Image, InstanceType, Quantity, Section, stack_of
 from infra.config.slo_settings import SloSettings
 from infra.config.target import is_local, second_callers, wrong_region
 from infra.config.whole_numbers import whole
@@ -37,8 +38,10 @@ _METRICS = "rollout.judge.metrics"
 class ServingSettings(Section):
     """The instances behind a release."""
 
-    instance_type: InstanceType = Field(default="ml.m5.large", description="What a variant runs on.")
-    instance_count: int = Field(default=1, ge=1, le=100, description="Instances per variant.")
+    instance_type: InstanceType = Field(default="ml.m5.large", description="On AWS: what a variant runs on.")
+    instance_count: int = Field(default=1, ge=1, le=100, description="Instances, or pods, per variant.")
+    cpu: Quantity = Field(default="500m", description="On Kubernetes: the cores of a pod, requested and no limit.")
+    memory: Quantity = Field(default="512Mi", description="On Kubernetes: the memory of a pod, requested and limited.")
     image: Image | None = Field(
         default=None,
         description="The serving image. Null: on a local stack, a process serves; elsewhere only the registry is "
@@ -53,8 +56,13 @@ class ServingSettings(Section):
 
     @property
     def instances(self) -> str:
-        """Number and type, as `Release` has them."""
+        """Number and type of instances on AWS, as `Release` has them."""
         return f"{self.instance_count} x {self.instance_type}"
+
+    @property
+    def pods(self) -> str:
+        """Number and size of pods on Kubernetes, as `Release` has them."""
+        return f"{self.instance_count} x {self.cpu}/{self.memory}"
 
 
 class RegistrySettings(Section):
@@ -72,6 +80,9 @@ class RegistrySettings(Section):
 class Settings(Section):
     """All of a stack's config. Each field is one key of the namespace `modelstack`."""
 
+    platform: Literal["aws", "kubernetes"] = Field(
+        default="aws", description="Where the stack runs: on SageMaker, or on a Kubernetes cluster."
+    )
     model: ModelSettings
     serving: ServingSettings
     rollout: RolloutSettings
@@ -82,6 +93,7 @@ class Settings(Section):
     approval: ApprovalSettings
     registry: RegistrySettings
     retention: RetentionSettings
+    kubernetes: KubernetesSettings
 
     @property
     def trial(self) -> RolloutSettings:
@@ -100,7 +112,11 @@ class Settings(Section):
 
     @model_validator(mode="after")
     def _together(self, info: ValidationInfo) -> Self:
-        wrong = [*self._of_capture(), *self._of_answers(), *self._of_instances(), *self._of_retraining(stack_of(info))]
+        wrong = [*self._of_capture(), *self._of_answers()]
+        if self.platform == "kubernetes":
+            wrong += self._of_kubernetes()
+        else:
+            wrong += [*self._of_instances(), *self._of_retraining(stack_of(info)), *self._of_no_cluster()]
         short = self.rollout.too_short(self.monitoring.period_seconds)
         wrong += [short.under("rollout")] if short else []
         if wrong:
@@ -138,6 +154,53 @@ class Settings(Section):
             wrong.append("retraining.image is null, and there is no image that trains; `make image` builds one")
         return [Problem("retraining.enabled", f"{why}; allowed is false", True) for why in wrong]
 
+    def _of_no_cluster(self) -> list[Problem]:
+        """Fields that only a cluster has."""
+        given = {f"kubernetes.{name}": getattr(self.kubernetes, name) for name in self.kubernetes.model_fields_set}
+        given |= {
+            f"serving.{name}": getattr(self.serving, name)
+            for name in ("cpu", "memory")
+            if name in self.serving.model_fields_set
+        }
+        why = "only stacks on a cluster have it; allowed is to leave it out, or platform: kubernetes"
+        return [Problem(name, why, whole(value)) for name, value in given.items()]
+
+    def _of_kubernetes(self) -> list[Problem]:
+        """What a stack on a cluster needs, and what only AWS has."""
+        cluster, wrong = self.kubernetes, list[Problem]()
+        for name, such in (
+            ("registry", "registry.example.org/models"),
+            ("prometheus", "http://prometheus.monitoring:9090"),
+        ):
+            if getattr(cluster, name) is None:
+                wrong.append(
+                    Problem(f"kubernetes.{name}", f"a stack on a cluster needs it, such as {such}", missing=True)
+                )
+        gateway = cluster.gateway
+        if (gateway.name is None) == (gateway.class_name is None):
+            why = "allowed is one of both: class, of a Gateway that the stack makes, or name, of one that is there"
+            wrong.append(
+                Problem("kubernetes.gateway", why, whole(gateway.model_dump(exclude_none=True, by_alias=True)))
+            )
+        if gateway.name is not None and gateway.tls_secret is not None:
+            why = "the certificate of a Gateway that is there is its owner's; allowed is null"
+            wrong.append(Problem("kubernetes.gateway.tls_secret", why, gateway.tls_secret))
+        if cluster.database_secret is None and self.serving.capture_percent:
+            why = "kubernetes.database_secret is null, so there is no place for what is captured; allowed is 0"
+            wrong.append(Problem("serving.capture_percent", why, self.serving.capture_percent))
+        if "instance_type" in self.serving.model_fields_set:
+            why = "a cluster has no instance types; allowed are cpu and memory"
+            wrong.append(Problem("serving.instance_type", why, self.serving.instance_type))
+        if self.retraining.enabled:
+            why = "on a cluster nothing is retrained yet; allowed is false"
+            wrong.append(Problem("retraining.enabled", why, True))
+        if "infrastructure" in self.rollout.model_fields_set and self.rollout.infrastructure is not None:
+            why = (
+                "on a cluster the traffic moves at once when only the pods change, and they are ready; allowed is null"
+            )
+            wrong.append(Problem("rollout.infrastructure", why, whole(self.rollout.infrastructure.model_dump())))
+        return wrong
+
     def _of_instances(self) -> list[Problem]:
         """What SageMaker refuses of so many instances, and refuses or passes over on Inf1 ("Exclusions")."""
         if not self.serving.instance_type.startswith("ml.inf1."):
@@ -174,11 +237,14 @@ class Settings(Section):
         ]
         if not re.fullmatch(r"[a-z0-9-]+", stack):
             wrong.append(Problem(f"stack name {stack!r}", "allowed are lower-case letters, digits and hyphens"))
-        region = wrong_region(config.get("aws:region"))
+        on_aws = given.get(f"{NAMESPACE}:platform", "aws") == "aws"
+        region = wrong_region(config.get("aws:region")) if on_aws else None
         wrong += [*([region] if region else []), *second_callers(config)]
         # A section that is not set is checked too: its defaults may not suit this stack.
         sections = {
-            name: {} if (value := given.get(f"{NAMESPACE}:{name}")) is None else value for name in cls.model_fields
+            name: {} if (value := given.get(f"{NAMESPACE}:{name}")) is None else value
+            for name, field in cls.model_fields.items()
+            if field.is_required() or f"{NAMESPACE}:{name}" in given
         }
         try:
             settings = cls.model_validate(sections, context=stack)

@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import pulumi
 
-from infra.config.settings import ServingSettings
 from infra.plan.releases import ServingPlan
 from rollout.controller.commands import Commands
 from rollout.core.state import RolloutState
 
 
-def tell(plan: ServingPlan, state: RolloutState, settings: ServingSettings) -> None:
+def tell(plan: ServingPlan, state: RolloutState, instances: str, captured: int) -> None:
     """Say which instances a champion is moved to, that a trial begins again for them, and that one is unequal.
 
     Args:
         plan: What the program declares for serving.
         state: The journal at the program's start.
-        settings: The instances that the config asks for.
+        instances: Those that the config asks for, as a person reads them.
+        captured: The percent of requests whose copies are kept there.
     """
     champion = state.champion
     if champion is None or not plan.starts:
         return
     target = next(item.variant for item in plan.releases if item.config_name == plan.target)
     on_trial = state.challenger if state.on_trial else None
-    there = f"{settings.instances}, {settings.capture_percent}% of requests captured"
+    there = f"{instances}, {captured}% of requests captured"
     if plan.moves:
         ends = f"; the trial of {on_trial.id} ends first" if on_trial else ""
         pulumi.info(f"the champion, {champion.id}, moves to other instances ({there}) without a trial{ends}")
@@ -33,7 +33,7 @@ def tell(plan: ServingPlan, state: RolloutState, settings: ServingSettings) -> N
             f"instances ({there}): what it has shown so far no longer counts. To go on with it, set modelstack:serving "
             "back, and change it after the verdict"
         )
-    if plan.pair is not None and champion.instances != settings.instances:
+    if plan.pair is not None and champion.instances != instances:
         advice = (
             "To compare like with like, set modelstack:serving back; or move the champion first: its code and "
             f"parameters with these instances, then `{Commands.of_stack(pulumi.get_stack()).pulumi_up}`"
@@ -41,7 +41,7 @@ def tell(plan: ServingPlan, state: RolloutState, settings: ServingSettings) -> N
         if state.restored is not None and state.restored.serving:
             advice = "They are those that it was served with then"
         pulumi.warn(
-            f"the trial compares unequal instances: the challenger has {settings.instances}, the champion, "
+            f"the trial compares unequal instances: the challenger has {instances}, the champion, "
             f"{champion.id}, keeps others, so a slower model may pass, or an equal one be rolled back, for its "
             f"instances. {advice}"
         )

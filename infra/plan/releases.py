@@ -45,6 +45,19 @@ class Wanted:
     instances: str
     serving: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
+    @property
+    def names(self) -> dict[str, Any]:
+        """The fields of a `Release` that are known before it is trained, as JSON values."""
+        return {
+            "id": self.id,
+            "recipe": self.recipe,
+            "model_name": self.model_name,
+            "variant": self.variant,
+            "config_name": self.config_name,
+            "instances": self.instances,
+            "serving": dict(self.serving),
+        }
+
 
 @dataclass(frozen=True)
 class Declared:

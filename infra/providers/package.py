@@ -12,8 +12,8 @@ from typing import Any
 from pulumi.dynamic import CreateResult, DiffResult, ReadResult, ResourceProvider, UpdateResult
 from pulumi.runtime import rpc
 
+from infra.config.whole_numbers import whole
 from infra.providers.progress import Progress
-from infra.providers.trial import whole
 
 ROOT = Path(__file__).resolve().parents[2]
 PLACE = ("bucket", "group", "region")

@@ -1,200 +1,53 @@
-"""The provider behind `infra.aws.trial`: hands a release to the rollout controller, and reports how it ended."""
+"""The provider of a rollout on AWS. Stacks have its name in their state, so it keeps it."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
-from pulumi.dynamic import CreateResult, DiffResult, ReadResult, ResourceProvider, UpdateResult
-
-from infra.config.whole_numbers import whole
-from infra.providers.progress import Progress
-from rollout.controller.commands import PLAIN, Commands
-from rollout.core.errors import RolloutError
-
-PLACE = ("endpoint", "table", "region")
-OPENING_SECONDS = 1800.0  # a release that takes over at once: so long SageMaker may take to start its instances
-ENDING_SECONDS = 900.0  # beyond a trial's time: the last endpoint update and the record
-Values = Mapping[str, Any]
+from infra.providers.driving import DrivingProvider, Values, commands_of
 
 
-class RolloutProvider(ResourceProvider):
-    """Puts the target on trial when `acts` says so; otherwise only reads what is live."""
+class RolloutProvider(DrivingProvider):
+    """Drives the rollout of a SageMaker endpoint."""
 
-    serialize_as_secret_always = False
+    PLACE: ClassVar[tuple[str, ...]] = ("endpoint", "table", "region")
 
-    def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
-        """Something is to do when the program says so, or when the journal went on since the last update.
-
-        A refresh compares with the inputs of the last update: what that update did itself is no news, unless it failed.
-        """
-        elsewhere = [name for name in PLACE if olds.get(name) != news.get(name)]
-        moved = any(olds.get(name) != news["seen"][name] for name in ("champion", "challenger"))
-        looked_again = (olds.get("seen") or {}).get("revision") != news["seen"]["revision"]
-        asked_else = any(olds.get(name) != news.get(name) for name in ("target", "wait"))
-        news_here = looked_again or asked_else or olds.get("outcome") in {None, "failed"}
-        changes = bool(elsewhere) or (news_here and (bool(news["acts"]) or moved))
-        return DiffResult(changes=changes, replaces=elsewhere)
-
-    def create(self, props: dict[str, Any]) -> CreateResult:
-        """Make the first release champion, or go on where another update was interrupted."""
-        return CreateResult(props["endpoint"], self._drive(props))
-
-    def update(self, _id: str, _olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
-        """Drive the rollout to its end when the update waits, else over its first step."""
-        return UpdateResult(self._drive(news))
-
-    def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
-        """What is champion and challenger now, by the journal.
-
-        Raises:
-            RuntimeError: The journal cannot be read; the message is one line.
-        """
-        from platforms.aws.clients import clients  # noqa: PLC0415
+    def state(self, props: Values) -> Any:
+        """The journal's item."""
+        from platforms.aws.clients import clients  # noqa: PLC0415  slow to load, and diff needs none
         from platforms.aws.journal import DynamoJournal  # noqa: PLC0415
 
-        try:
-            state = DynamoJournal(clients(props["region"]), props["table"], props["endpoint"]).read()
-        except RolloutError as error:
-            raise RuntimeError(f"what is live on {props['endpoint']} is not known: {error}") from None
-        return ReadResult(id_, {**props, **standing(state, props["region"])})
+        return DynamoJournal(clients(props["region"]), props["table"], props["endpoint"]).read()
 
-    def _drive(self, props: Values) -> dict[str, Any]:
-        from platforms.aws import endpoint  # noqa: PLC0415
+    def controller(self, props: Values) -> Any:
+        """A controller with a topic for what people are told."""
+        from platforms.aws import endpoint  # noqa: PLC0415  see state
 
-        controller = endpoint.controller(
+        return endpoint.controller(
             props["endpoint"], props["table"], props["region"], topic=props["topic"], commands=commands_of(props)
         )
+
+    def record_agreed(self, props: Values) -> None:
+        """By the objects in the bucket."""
+        from platforms.aws import approvals  # noqa: PLC0415  see state
+        from platforms.aws.clients import clients  # noqa: PLC0415
+        from platforms.aws.identity import caller_if_told  # noqa: PLC0415
+        from platforms.aws.journal import DynamoJournal  # noqa: PLC0415
+
+        make = clients(props["region"])
+        bucket = props["target"]["archive_uri"].removeprefix("s3://").partition("/")[0]
+        journal = DynamoJournal(make, props["table"], props["endpoint"], caller_if_told(make))
+        approvals.record(make("s3"), bucket, props["target"]["id"], journal)
+
+    def metrics(self, release: Any, props: Values) -> dict[str, float]:
+        """Those that lie beside the archive."""
+        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415  see state
+
+        from platforms.aws.clients import clients  # noqa: PLC0415
+        from platforms.aws.packages import METRICS, DigestMismatch, member  # noqa: PLC0415
+
         try:
-            if props["acts"]:
-                record_agreed(props)
-            state = follow(controller, props, Progress(props["urn"])) if props["acts"] else controller.status().state
-        except RolloutError as error:
-            # Not an exception: Pulumi would print a traceback, and lose what is live. The program fails with the text.
-            state = controller.status().state
-            return {**props, **standing(state, props["region"]), "outcome": "failed", "why": str(error)}
-        return {**props, **standing(state, props["region"]), **ending(state, props)}
-
-
-def record_agreed(props: Values) -> None:
-    """Put into the audit record who agreed to the release, before it begins.
-
-    Raises:
-        RolloutError: That cannot be read or written; nothing has begun.
-    """
-    from platforms.aws import approvals  # noqa: PLC0415  see RolloutProvider.read
-    from platforms.aws.clients import clients  # noqa: PLC0415
-    from platforms.aws.identity import caller_if_told  # noqa: PLC0415
-    from platforms.aws.journal import DynamoJournal  # noqa: PLC0415
-
-    make = clients(props["region"])
-    bucket = props["target"]["archive_uri"].removeprefix("s3://").partition("/")[0]
-    journal = DynamoJournal(make, props["table"], props["endpoint"], caller_if_told(make))
-    approvals.record(make("s3"), bucket, props["target"]["id"], journal)
-
-
-def follow(controller: Any, props: Values, progress: Progress) -> Any:
-    """Release the target, and follow its rollout.
-
-    Args:
-        controller: Drives the endpoint's rollouts.
-        props: The resource's inputs.
-        progress: Told of every event, and of what is waited for.
-
-    Returns:
-        The last state of the journal.
-    """
-    from rollout.controller.notice import doing  # noqa: PLC0415  see RolloutProvider.read
-    from rollout.core.plan import Plan  # noqa: PLC0415
-    from rollout.core.release import Release  # noqa: PLC0415
-    from rollout.core.state import Phase  # noqa: PLC0415
-
-    plan = Plan.from_dict(whole(props["plan"]))
-    told = {event_key(event) for event in controller.status().state.history}
-
-    def tell(seen: Any) -> None:
-        for event in seen.state.history:
-            if event_key(event) not in told:
-                told.add(event_key(event))
-                progress.note(event.text)
-        if seen.doing:
-            progress(doing(seen.doing, seen.decision))
-
-    target, pair = Release.from_dict(whole(props["target"])), props.get("pair_config")
-    begun = controller.release(target, pair, plan, shadow_config=props.get("shadow_config"), beside=props.get("beside"))
-    tell(begun)
-    if props["wait"] or begun.state.phase is Phase.MOVING:
-        seconds = 2 * plan.max_seconds + ENDING_SECONDS  # late counting gives a trial as much time again
-        if begun.state.phase is Phase.MOVING:
-            seconds = OPENING_SECONDS + (plan.guard.max_seconds if plan.guard else 0)
-        return controller.follow(seconds, progress=tell)
-    return begun.state
-
-
-def event_key(event: Any) -> tuple[float, str, str]:
-    """What tells one event of the history from another."""
-    return (event.at, event.rollout_id, event.kind)
-
-
-def standing(state: Any, region: str) -> dict[str, Any]:
-    """What serves, by the journal: package digests, and the champion's release and metrics; empty where there is none.
-
-    Empty and not None: Pulumi drops None from a resource's state, and a preview then takes the output for unknown.
-    """
-    champion, challenger = state.champion, state.challenger
-    return {
-        "champion": champion.package_digest if champion else "",
-        "challenger": challenger.package_digest if challenger else "",
-        "release": champion.as_dict() if champion else {},
-        "metrics": registered_metrics(champion, region) if champion else {},
-    }
-
-
-def registered_metrics(release: Any, region: str) -> dict[str, float]:
-    """The metrics of a release's package; empty when they cannot be had or proven: they decide nothing any more."""
-    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415  see RolloutProvider.read
-
-    from platforms.aws.clients import clients  # noqa: PLC0415
-    from platforms.aws.packages import METRICS, DigestMismatch, member  # noqa: PLC0415
-
-    try:
-        return json.loads(member(clients(region), release, METRICS) or b"{}").get("summary", {})
-    except (BotoCoreError, ClientError, DigestMismatch):
-        return {}
-
-
-def ending(state: Any, props: Values) -> dict[str, Any]:
-    """How the target's rollout ended; while it has not, `running`, `waiting` for an approval, or `held` without one."""
-    target = props["target"]["config_name"]
-    if state.champion is not None and state.champion.config_name == target:
-        return {"outcome": "promoted", "why": ""}
-    verdict = state.last
-    if state.challenger is not None and state.challenger.config_name == target:
-        if state.paused_at is not None:
-            return {"outcome": "waiting", "why": awaited(state, commands_of(props))}
-        if state.phase.value == "held":
-            return {"outcome": "held", "why": awaited(state, commands_of(props))}
-        return {"outcome": "running", "why": f"the rollout is {state.phase.value}"}
-    if verdict is not None and verdict.release == props["target"]["id"]:
-        return {"outcome": verdict.outcome, "why": verdict.reason.text}
-    return {"outcome": "superseded", "why": "another release was made meanwhile"}
-
-
-def commands_of(props: Values) -> Commands:
-    """How commands are written for the stack that the resource is of: `urn:pulumi:<stack>::...`."""
-    return Commands.of_stack(str(props["urn"]).split(":")[2]) if props.get("urn") else PLAIN
-
-
-def awaited(state: Any, commands: Commands = PLAIN) -> str:
-    """What a paused or held trial waits for, and what to type."""
-    if state.phase.value == "held":
-        held = [event.reason.text for event in state.history if event.kind == "held" and event.reason]
-        why = held[-1] if held else "its time is over"
-        return (
-            f'{why}. It keeps its share of traffic: type {commands.modelstack} approve --reason "..." to give it as '
-            f'much time again, then `{commands.pulumi_up}` again; or {commands.modelstack} rollback --reason "..."'
-        )
-    steps = len(state.plan.steps) if state.plan else state.step + 1
-    then = f'type: {commands.modelstack} approve --reason "...", then `{commands.pulumi_up}` again'
-    return f"step {state.step + 1} of {steps} is passed, and the next needs a person's approval: {then}"
+            return json.loads(member(clients(props["region"]), release, METRICS) or b"{}").get("summary", {})
+        except (BotoCoreError, ClientError, DigestMismatch):
+            return {}

@@ -23,6 +23,7 @@ from pulumi.runtime.proto import resource_pb2, source_pb2
 
 import infra.__main__ as program
 from infra.aws import agreement, first_endpoint, source, stack_now
+from infra.aws import program as on_aws
 from infra.aws.hosting import wanted_release
 from infra.config import checkout
 from infra.config.checkout import check_model
@@ -291,7 +292,7 @@ _RUNS: dict[str, World] = {}
 # Read or made once for all runs: they depend on the checkout alone.
 _stack_file = functools.cache(lambda name: yaml.safe_load((ROOT / f"stacks/Pulumi.{name}.yaml").read_text())["config"])
 _check_model = functools.cache(lambda root: check_model())
-_sealed = functools.cache(program.seal)
+_sealed = functools.cache(on_aws.seal)
 
 
 def run_program(name: str = "local", **given: Any) -> World:
@@ -393,7 +394,7 @@ def record_run(
         mock.patch.object(first_endpoint, "standing_endpoint", lambda names: stands),
         mock.patch.object(stack_now, "recipe_of", recipe_of),
         mock.patch.object(program, "check_model", lambda: _check_model(checkout.ROOT)),
-        mock.patch.object(program, "seal", _sealed),
+        mock.patch.object(on_aws, "seal", _sealed),
         # Where in the program each resource is declared is for the engine's messages, and a quarter of the time.
         mock.patch("pulumi.runtime.resource._get_stack_trace", source_pb2.StackTrace),
     ):

@@ -23,7 +23,7 @@ from tests.infra.refusals import REGION, load, refusal
 ROOT = Path(__file__).resolve().parents[2]
 STACKS = ("local", "local-staging", "local-year", *PROMOTED, "dev", "staging", "prod")
 CLOUD = {"AWS_ENDPOINT_URL": "http://127.0.0.1:4566"}
-SECTIONS = "model, serving, rollout, monitoring, slo, retraining, promotion, approval, registry, retention"
+SECTIONS = ", ".join(Settings.model_fields)
 METRICS = "auc, base_rate, brier, calibration_error, log_loss, rows"
 ROLLOUT = "wait, strategy, judge, replay, infrastructure, max_minutes, on_timeout, watch_minutes"
 

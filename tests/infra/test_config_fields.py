@@ -37,6 +37,24 @@ OWN_WORDS: dict[str, tuple[list[Any], list[Any]]] = {
         ["carrier", ["a", "a"], ["a", "b", "c", "d"], [""]],
         [[], ["a", "b", "c"]],
     ),
+    "a Kubernetes quantity, such as 500m, 2 or 512Mi": (
+        ["0", "1.5", "500 m", "1Ti", 2, ""],
+        ["500m", "2", "512Mi", "4Gi"],
+    ),
+    "1 to 63 lower-case letters, digits and hyphens, a letter or digit first and last": (
+        ["Models", "-a", "a-", "a" * 64, "a_b", ""],
+        ["a", "9-a", "a" * 63],
+    ),
+    "the name of a context of the kubeconfig": ([""], ["arn:aws:eks:eu-west-1:111122223333:cluster/models"]),
+    "HOST/PATH or HOST:PORT/PATH, in lower case": (
+        ["registry.example.org", "https://registry.example.org/a", "registry/Models", "a:b/c", ""],
+        ["registry.example.org/models", "10.99.0.1:5000/a/b"],
+    ),
+    "a host name in lower case, such as models.example.org": (["Models", "a/b", "-a", ""], ["models.example.org"]),
+    "http://HOST:PORT or https://HOST:PORT": (
+        ["prometheus:9090", "http://prometheus:9090/", "http://", ""],
+        ["http://prometheus.monitoring:9090", "https://prometheus.example.org"],
+    ),
     "a list of 1 to 20, each a section with weight, bake_seconds, approve": (
         [[], 10, [{**STEP, "weight": 1 + at} for at in range(21)]],
         [[{**STEP, "weight": 1 + at} for at in range(20)]],
@@ -80,15 +98,17 @@ def rows() -> Iterator[Row]:
     for line in PAGE.read_text().splitlines():
         if title := re.fullmatch(r"## `modelstack:(\w+)`", line):
             section, kind = title.group(1), ""
+        elif line == "## Beside the sections":
+            section, kind = "", ""
         elif title := re.fullmatch(r"### `strategy`, `kind: (\w+)`", line):
             kind = title.group(1)
         elif line.startswith("| `"):
             name, allowed, _, meaning = line.strip("| ").split(" | ", 3)
             name = name.strip("`")
-            path = f"{section}.strategy.{name}" if kind else f"{section}.{name}"
+            path = f"{section}.strategy.{name}" if kind else f"{section}.{name}".removeprefix(".")
             path = path.replace("gates.<name>", "gates.auc").replace("<name>", "errors").replace("[]", "[0]")
             above, _, field = path.rpartition(".")
-            if (not kind and "." not in name) or ".<name>." in name or "[]" in name:
+            if (not kind and "." not in name and section) or ".<name>." in name or "[]" in name:
                 fields.setdefault((kind, above), []).append(field)
             yield Row(kind, path, allowed.replace("&lt;", "<"), meaning)
     for (kind, path), names in fields.items():
@@ -164,4 +184,4 @@ def test_the_page_has_every_field_once_and_says_what_it_is_and_not_only_what_is_
     assert {*Settings.model_fields} <= {path for _, path in found}
     assert {kind for kind, _ in found} == {"", *GOOD}
     assert not [row.path for row in ROWS if row.meaning in row.allowed and not row.allowed.startswith("a section")]
-    assert "| `instance_count` | a whole number from 1 to 100 | `1` | Instances per variant. |" in page()
+    assert "| `instance_count` | a whole number from 1 to 100 | `1` | Instances, or pods, per variant. |" in page()

@@ -8,8 +8,8 @@ from typing import Any
 import pulumi
 import pytest
 
-from infra.aws.update_result import FIELDS
 from infra.config.whole_numbers import whole
+from infra.update_result import FIELDS
 from rollout.core.plan import Plan
 from rollout.core.state import Phase, RolloutState
 from rollout.reason import Reason

@@ -16,8 +16,9 @@ import platforms.aws.endpoint
 import platforms.aws.packages
 from infra.config.rollout_settings import RolloutSettings
 from infra.config.strategy_settings import Steps, StepSettings
-from infra.providers import trial as provider
-from infra.providers.trial import RolloutProvider, commands_of
+from infra.providers import driving as provider
+from infra.providers.driving import commands_of
+from infra.providers.trial import RolloutProvider
 from platforms.aws.guardrails import guardrail
 from platforms.aws.packages import DigestMismatch
 from rollout.controller.notice import waiting

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pulumi
 from pulumi.dynamic import Resource
 
 from infra.plan.releases import ServingPlan
-from infra.providers.trial import RolloutProvider
-from platforms.aws.names import Names
+from infra.providers.driving import DrivingProvider
 from rollout.core.plan import Plan
 from rollout.core.state import RolloutState
 
@@ -35,8 +35,10 @@ class Rollout(Resource, module="modelstack", name="Rollout"):
     def __init__(
         self,
         name: str,
-        names: Names,
+        provider: DrivingProvider,
+        endpoint: str,
         *,
+        place: Mapping[str, str],
         plan: ServingPlan,
         target: pulumi.Input[dict[str, Any]],
         trial_plan: Plan,
@@ -48,7 +50,9 @@ class Rollout(Resource, module="modelstack", name="Rollout"):
 
         Args:
             name: The logical name.
-            names: The stack's names.
+            provider: Drives it on the stack's platform.
+            endpoint: The endpoint.
+            place: Where the endpoint and its journal are, as the provider asks for it.
             plan: What the program declares for serving.
             target: The fields of the release that is to serve.
             trial_plan: How a challenger earns its traffic.
@@ -59,10 +63,8 @@ class Rollout(Resource, module="modelstack", name="Rollout"):
         champion, challenger = state.champion, state.challenger
         under_way = challenger is not None and challenger.config_name == plan.target
         props: dict[str, object] = {
-            "endpoint": names.endpoint,
-            "table": names.journal,
-            "region": names.region,
-            "topic": names.arn("sns", names.alerts),
+            "endpoint": endpoint,
+            **place,
             "target": target,
             "pair_config": plan.pair,
             "shadow_config": plan.shadow,
@@ -78,4 +80,4 @@ class Rollout(Resource, module="modelstack", name="Rollout"):
             "urn": f"urn:pulumi:{pulumi.get_stack()}::{pulumi.get_project()}::{TYPE}::{name}",
             **dict.fromkeys(("champion", "challenger", "release", "metrics", "outcome", "why")),
         }
-        super().__init__(RolloutProvider(), name, props, opts)
+        super().__init__(provider, name, props, opts)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import pulumi
 
 from audit.record import moment
-from infra.aws.package import Package
-from infra.aws.trial import Rollout
 from infra.plan.releases import ServingPlan, Wanted
-from infra.providers.trial import awaited
+from infra.providers.driving import awaited
+from infra.trial import Rollout
 from retraining.record import Candidate
 from rollout.controller.commands import Commands
 from rollout.core.plan import Plan
@@ -28,6 +29,15 @@ FIELDS = {
     "window_seconds": "monitoring.period_seconds",
     "max_failed": "monitoring.max_5xx_rate",
 }
+
+
+class Package(Protocol):
+    """The sealed package of a release."""
+
+    @property
+    def refused(self) -> pulumi.Output[str]:
+        """Why there is none; empty when there is one."""
+        ...
 
 
 def tell(plan: ServingPlan, state: RolloutState, trial_plan: Plan) -> None:

@@ -1,0 +1,89 @@
+"""The section `modelstack:kubernetes`: which cluster a stack is in, and what it uses of that cluster."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from infra.config.problems import Allowed
+from infra.config.section import Image, Section
+
+Name = Annotated[
+    str,
+    Allowed("1 to 63 lower-case letters, digits and hyphens, a letter or digit first and last"),
+    Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"),
+]
+Url = Annotated[
+    str, Allowed("http://HOST:PORT or https://HOST:PORT"), Field(pattern=r"^https?://[A-Za-z0-9.-]+(:\d{1,5})?$")
+]
+Repository = Annotated[
+    str,
+    Allowed("HOST/PATH or HOST:PORT/PATH, in lower case"),
+    Field(pattern=r"^[a-z0-9.-]+(:\d{1,5})?(/[a-z0-9]+([._-]+[a-z0-9]+)*)+$"),
+]
+
+
+class GatewaySettings(Section):
+    """Where requests come in."""
+
+    class_name: Name | None = Field(
+        default=None, alias="class", description="The GatewayClass of a Gateway that the stack makes."
+    )
+    name: Name | None = Field(
+        default=None, description="A Gateway of the same namespace that is there already. Null: the stack makes one."
+    )
+    host: (
+        Annotated[
+            str,
+            Allowed("a host name in lower case, such as models.example.org"),
+            Field(pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$"),
+        ]
+        | None
+    ) = Field(default=None, description="The host that the route answers for. Null: every host.")
+    tls_secret: Name | None = Field(
+        default=None,
+        description="A Secret of the namespace with the certificate of the stack's own Gateway. Null: plain HTTP.",
+    )
+
+
+class KubernetesSettings(Section):
+    """Which cluster a stack is in, and what it uses of it. Only with `platform: kubernetes`."""
+
+    context: Annotated[str, Allowed("the name of a context of the kubeconfig")] | None = Field(
+        default=None, min_length=1, description="The context of the kubeconfig. Null: the current one."
+    )
+    namespace: Name = Field(default="models", description="The namespace of all that the stack makes. It must exist.")
+    registry: Repository | None = Field(
+        default=None,
+        description="Where sealed packages are pushed to, below this path, and serving images are looked for. Must be "
+        "given.",
+    )
+    pull_secret: Name | None = Field(
+        default=None, description="A Secret of the namespace (kubernetes.io/dockerconfigjson) to pull with."
+    )
+    gateway: GatewaySettings = Field(default_factory=GatewaySettings, description="Where requests come in.")
+    prometheus: Url | None = Field(
+        default=None,
+        description="The Prometheus that scrapes the gateway's proxies, as the cluster reaches it. Must be given.",
+    )
+    database_secret: Name | None = Field(
+        default=None,
+        description="A Secret of the namespace whose key `url` is the URL of a PostgreSQL database, for captured "
+        "requests, labels and the audit record. Null: nothing is captured.",
+    )
+    webhook_secret: Name | None = Field(
+        default=None, description="A Secret whose key `url` is where events are posted to as JSON. Null: nowhere."
+    )
+    controller: bool = Field(
+        default=True,
+        description="Whether the stack declares the rollout controller of its namespace. One stack of a namespace "
+        "does; the others set false.",
+    )
+    controller_image: Image | None = Field(
+        default=None, description="The image of the controller. Null: `controller` of the registry."
+    )
+    definitions: bool = Field(
+        default=True,
+        description="Whether the stack declares the custom resource definitions, which are one set for the cluster.",
+    )

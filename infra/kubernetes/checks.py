@@ -1,0 +1,143 @@
+"""Can this cluster do what a stack needs? The cluster itself is asked, before anything is declared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import pulumi
+from platforms.kubernetes.api import Api
+from platforms.kubernetes.kinds import (
+    CRD,
+    DEPLOYMENT,
+    ENVOY_PROXY,
+    GATEWAY,
+    GATEWAY_CLASS,
+    NAMESPACE,
+    SECRET,
+)
+
+from infra.config.kubernetes_settings import KubernetesSettings
+from infra.config.target import LOOPBACK, is_local
+from platforms.kubernetes.names import CONTROLLER, GROUP, Names
+
+LOCAL_NODE = "10.99.0.1"
+"""Where the API server of a cluster of `make cluster` is."""
+_ROUTES = "httproutes.gateway.networking.k8s.io"
+_ENVOY = "gateway.envoyproxy.io/gatewayclass-controller"
+
+
+def check_target(stack: str, api: Api) -> None:
+    """Refuse a local stack that points at a cluster elsewhere.
+
+    Raises:
+        pulumi.RunError: The stack and the context do not belong together; the message says what to do.
+    """
+    host = urlsplit(api.server).hostname
+    if is_local(stack) and host not in {*LOOPBACK, LOCAL_NODE}:
+        raise pulumi.RunError(
+            f"stack {stack!r} is a local stack, but the API server is {api.server}; it must be of this machine. Run: "
+            "make up-kubernetes"
+        )
+
+
+def lacking(api: Api, settings: KubernetesSettings, names: Names) -> list[str]:
+    """What the cluster lacks, a sentence each with what to do; empty when nothing.
+
+    Raises:
+        RolloutError: The cluster cannot be asked.
+    """
+    if api.find(NAMESPACE, names.namespace) is None:
+        return [f"namespace {names.namespace} does not exist. Type: kubectl create namespace {names.namespace}"]
+    return [
+        *_gateway(api, settings),
+        *_secrets(api, settings),
+        *_definitions(api, settings),
+        *_controller(api, settings),
+    ]
+
+
+def _gateway(api: Api, settings: KubernetesSettings) -> Iterator[str]:
+    definition = api.find(CRD, _ROUTES)
+    served = [one["name"] for one in definition["spec"]["versions"] if one["served"]] if definition else []
+    if "v1" not in served:
+        yield (
+            "it serves no HTTPRoute of gateway.networking.k8s.io/v1 "
+            f"({', '.join(served) or 'the Gateway API is missing'}). Install the Gateway API and Envoy Gateway"
+        )
+        return
+    name = settings.gateway.class_name
+    if settings.gateway.name is not None:
+        gateway = api.find(GATEWAY, settings.gateway.name)
+        if gateway is None:
+            yield f"Gateway {api.namespace}/{settings.gateway.name} does not exist (modelstack:kubernetes.gateway.name)"
+            return
+        if _condition(gateway, "Programmed") != "True":
+            why = _said(gateway, "Programmed")
+            yield f"Gateway {api.namespace}/{settings.gateway.name} has no ready data plane: {why}"
+        name = gateway["spec"]["gatewayClassName"]
+    yield from _class(api, name or "")
+
+
+def _class(api: Api, name: str) -> Iterator[str]:
+    found = api.find(GATEWAY_CLASS, name)
+    if found is None:
+        yield f"GatewayClass {name} does not exist (modelstack:kubernetes.gateway.class)"
+    elif _condition(found, "Accepted") != "True":
+        yield f"GatewayClass {name} is not accepted by a controller: {_said(found, 'Accepted')}"
+    elif found["spec"]["controllerName"] != _ENVOY:
+        yield (
+            f"GatewayClass {name} is of {found['spec']['controllerName']}, and the metrics of a variant are not known "
+            f"there; allowed is {_ENVOY}"
+        )
+    else:
+        yield from _proxy(api, name, found["spec"].get("parametersRef"))
+
+
+def _proxy(api: Api, name: str, reference: Mapping[str, Any] | None) -> Iterator[str]:
+    """Without merged backends a variant has no metrics of its own, and is dropped at weight 0, which loses requests."""
+    proxy = None
+    if reference and reference["kind"] == "EnvoyProxy":
+        proxy = api.find(ENVOY_PROXY, reference["name"], namespace=reference.get("namespace"))
+    if proxy is None or proxy["spec"].get("mergeBackends") is None:
+        yield (
+            f"GatewayClass {name} has no EnvoyProxy with `mergeBackends: {{}}` as its parametersRef: without it, "
+            "variants have no metrics of their own, and a change from weight 0 loses requests"
+        )
+
+
+def _secrets(api: Api, settings: KubernetesSettings) -> Iterator[str]:
+    named = {
+        "pull_secret": settings.pull_secret,
+        "database_secret": settings.database_secret,
+        "webhook_secret": settings.webhook_secret,
+        "gateway.tls_secret": settings.gateway.tls_secret,
+    }
+    for field, name in named.items():
+        if name is not None and api.find(SECRET, name) is None:
+            yield f"Secret {api.namespace}/{name} does not exist (modelstack:kubernetes.{field})"
+
+
+def _definitions(api: Api, settings: KubernetesSettings) -> Iterator[str]:
+    if not settings.definitions and api.find(CRD, f"rollouts.{GROUP}") is None:
+        yield "it knows no Rollout, and modelstack:kubernetes.definitions is false; one stack declares it"
+
+
+def _controller(api: Api, settings: KubernetesSettings) -> Iterator[str]:
+    if not settings.controller and api.find(DEPLOYMENT, CONTROLLER) is None:
+        yield (
+            f"no controller runs in namespace {api.namespace}, and modelstack:kubernetes.controller is false; one "
+            "stack of the namespace declares it"
+        )
+
+
+def _condition(found: Mapping[str, Any], kind: str) -> str:
+    return next(
+        (one["status"] for one in found.get("status", {}).get("conditions", []) if one["type"] == kind), "Unknown"
+    )
+
+
+def _said(found: Mapping[str, Any], kind: str) -> str:
+    told = [one for one in found.get("status", {}).get("conditions", []) if one["type"] == kind]
+    return told[0].get("message") or told[0]["reason"] if told else "no controller has looked at it"

@@ -1,0 +1,116 @@
+"""A stack as it is now: its cluster, what is live there, and which release is wanted."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, replace
+
+import pulumi
+import pulumi_kubernetes
+from platforms.kubernetes.api import Api
+from platforms.kubernetes.journal import KubernetesJournal
+from platforms.kubernetes.kinds import ROLLOUT
+from platforms.kubernetes.oci import pinned
+
+from infra.config.checkout import recipe_of
+from infra.config.settings import ServingSettings, Settings
+from infra.kubernetes import checks
+from infra.kubernetes.serving import shape_of, wanted_release
+from infra.plan.releases import Wanted
+from platforms.kubernetes.names import Names
+from rollout.core.errors import RolloutError
+from rollout.core.release import Release
+from rollout.core.state import RolloutState, StateError
+
+CONTROLLER, SERVING, NEWEST = "controller", "serving", "latest"
+"""The repositories of the images below the registry's path, and the tag that is looked for."""
+
+
+@dataclass(frozen=True)
+class ClusterNow:
+    """A stack before its program has declared anything.
+
+    Attributes:
+        names: The stack's names.
+        state: What is live and on trial, by the journal.
+        image: The serving image of a new release, by digest.
+        controller_image: The controller's, by digest; empty where another stack declares the controller.
+        cluster: Speaks with the cluster for Pulumi.
+        provider: Makes the package and drives the rollout.
+    """
+
+    names: Names
+    state: RolloutState
+    image: str
+    controller_image: str
+    cluster: pulumi.ProviderResource
+    provider: pulumi.ProviderResource
+
+    def wanted(self, settings: Settings) -> Wanted:
+        """The release that the config asks for.
+
+        Raises:
+            pulumi.RunError: The model has no recipe.
+        """
+        return wanted_release(self.names, recipe_of(settings.model.parameters), self.image, settings.serving)
+
+    def resized(self, settings: ServingSettings) -> Release | None:
+        """The champion on the pods that the config asks for; None before the first."""
+        champion = self.state.champion
+        if champion is None:
+            return None
+        shape = shape_of(settings)
+        workload = self.names.workload_of(champion.model_name, champion.variant, shape)
+        return replace(champion, config_name=workload, instances=settings.pods, serving=shape)
+
+
+async def read_cluster(settings: Settings, stack: str) -> ClusterNow:
+    """Ask the cluster what it can do and what is live there, and the registry for the images.
+
+    Raises:
+        pulumi.RunError: One of them does not answer, or lacks what a stack needs; nothing was declared.
+    """
+    provider = pulumi.ProviderResource("pulumi-python", "releases", {})  # its process starts while the cluster is asked
+    cluster = pulumi_kubernetes.Provider(
+        "cluster",
+        context=settings.kubernetes.context,
+        namespace=settings.kubernetes.namespace,
+        enable_server_side_apply=True,
+    )
+    names = Names(settings.model.name, stack, settings.kubernetes.namespace)
+    state, image, controller = await asyncio.to_thread(_read, settings, names)
+    return ClusterNow(names, state, image, controller, cluster, provider)
+
+
+def _read(settings: Settings, names: Names) -> tuple[RolloutState, str, str]:
+    cluster = settings.kubernetes
+    where = f"context {cluster.context!r}" if cluster.context else "the current context"
+    try:
+        api = Api.of(cluster.context, cluster.namespace)
+        checks.check_target(names.stack, api)
+        lacking = checks.lacking(api, cluster, names)
+        if lacking:
+            lines = "\n".join(f"  - {line}" for line in lacking)
+            raise pulumi.RunError(f"the cluster of {where} lacks what this stack needs; nothing was changed:\n{lines}")
+        there = bool(api.find(ROLLOUT, names.prefix))
+        state = KubernetesJournal(api, names.prefix).read() if there else RolloutState(names.prefix)
+    except (RolloutError, StateError) as error:
+        raise pulumi.RunError(
+            f"what is live in the cluster of {where} is not known, so nothing was changed: {error}"
+        ) from None
+    serving = settings.serving.image or f"{cluster.registry}/{SERVING}:{NEWEST}"
+    controller = cluster.controller_image or f"{cluster.registry}/{CONTROLLER}:{NEWEST}"
+    return (
+        state,
+        _by_digest(serving, "serving.image"),
+        _by_digest(controller, "kubernetes.controller_image") if cluster.controller else "",
+    )
+
+
+def _by_digest(image: str, field: str) -> str:
+    try:
+        return pinned(image)
+    except RolloutError as error:
+        raise pulumi.RunError(
+            f"modelstack:{field}: {error}, so nothing was changed. `make image` builds the images and pushes them"
+        ) from None

@@ -1,0 +1,137 @@
+"""The rollout controller of a namespace, and what it may do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pulumi
+
+from infra.kubernetes.pod import CONTAINER_SECURITY, POD_SECURITY, environment, secret_value
+from infra.kubernetes.site import Site
+from platforms.kubernetes.names import CONTROLLER, CONTROLLER_PORT, GROUP
+
+_RBAC = "rbac.authorization.k8s.io"
+_NAME = {"app.kubernetes.io/name": CONTROLLER}
+_PORTS = [{"name": "http", "port": CONTROLLER_PORT, "targetPort": "http"}]
+_REPLICAS = 2
+
+
+class Controller(pulumi.ComponentResource):
+    """The rollout controller of a namespace.
+
+    Creates:
+        A Deployment of two replicas, any of which may be killed; a Service for captures and wake-ups; a service
+        account with a Role of what it does: read workloads, write routes, journals, verdicts and events.
+    """
+
+    def __init__(
+        self, name: str, site: Site, image: pulumi.Input[str], opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        """Declare the controller.
+
+        Args:
+            name: The logical name.
+            site: Where it is; it serves every Rollout of that namespace.
+            image: What it runs, by digest.
+            opts: Options of the component.
+        """
+        super().__init__("modelstack:kubernetes:Controller", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        metadata, settings = {"name": CONTROLLER, "labels": _NAME}, site.settings
+
+        def declare(logical: str, manifest: dict[str, Any]) -> None:
+            site.declare(logical, {**manifest, "metadata": metadata}, child, shared=True)
+
+        declare("account", {"apiVersion": "v1", "kind": "ServiceAccount", "automountServiceAccountToken": False})
+        declare("role", {"apiVersion": f"{_RBAC}/v1", "kind": "Role", "rules": _rules()})
+        declare(
+            "binding",
+            {
+                "apiVersion": f"{_RBAC}/v1",
+                "kind": "RoleBinding",
+                "roleRef": {"apiGroup": _RBAC, "kind": "Role", "name": CONTROLLER},
+                "subjects": [{"kind": "ServiceAccount", "name": CONTROLLER, "namespace": site.names.namespace}],
+            },
+        )
+        declare("service", {"apiVersion": "v1", "kind": "Service", "spec": {"selector": _NAME, "ports": _PORTS}})
+        declare(
+            "budget",
+            {
+                "apiVersion": "policy/v1",
+                "kind": "PodDisruptionBudget",
+                "spec": {"selector": {"matchLabels": _NAME}, "maxUnavailable": 1},
+            },
+        )
+        secrets = {"DATABASE_URL": settings.database_secret, "WEBHOOK_URL": settings.webhook_secret}
+        variables = {
+            "NAMESPACE": {"fieldRef": {"fieldPath": "metadata.namespace"}},
+            "POD_NAME": {"fieldRef": {"fieldPath": "metadata.name"}},
+            **{name: secret_value(secret, "url") for name, secret in secrets.items() if secret},
+        }
+        container = {
+            "name": "controller",
+            "image": image,
+            "env": environment(variables),
+            "ports": [{"name": "http", "containerPort": CONTROLLER_PORT}],
+            "resources": {"requests": {"cpu": "20m", "memory": "128Mi"}, "limits": {"memory": "256Mi"}},
+            "securityContext": CONTAINER_SECURITY,
+            "readinessProbe": {"httpGet": {"path": "/readyz", "port": "http"}, "periodSeconds": 5},
+            "livenessProbe": {
+                "httpGet": {"path": "/healthz", "port": "http"},
+                "periodSeconds": 20,
+                "timeoutSeconds": 5,
+            },
+            "volumeMounts": [{"name": "scratch", "mountPath": "/tmp"}],  # noqa: S108
+        }
+        pod = {
+            "serviceAccountName": CONTROLLER,
+            "automountServiceAccountToken": True,
+            "enableServiceLinks": False,
+            "securityContext": POD_SECURITY,
+            "terminationGracePeriodSeconds": 15,
+            **({"imagePullSecrets": [{"name": settings.pull_secret}]} if settings.pull_secret else {}),
+            "containers": [container],
+            "volumes": [{"name": "scratch", "emptyDir": {}}],
+        }
+        scraped = {"prometheus.io/scrape": "true", "prometheus.io/port": str(CONTROLLER_PORT)}
+        declare(
+            "deployment",
+            {
+                "apiVersion": "apps/v1",
+                "kind": "Deployment",
+                "spec": {
+                    "replicas": _REPLICAS,
+                    "revisionHistoryLimit": 1,
+                    "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
+                    "selector": {"matchLabels": _NAME},
+                    "template": {
+                        "metadata": {
+                            "labels": {"app.kubernetes.io/part-of": "modelstack", **_NAME},
+                            "annotations": scraped,
+                        },
+                        "spec": pod,
+                    },
+                },
+            },
+        )
+        self.register_outputs({"name": CONTROLLER})
+
+
+def _rules() -> list[dict[str, Any]]:
+    """What the controller may do, all of it within its namespace."""
+    read = ["get", "list", "watch"]
+
+    def rule(group: str, resources: list[str], verbs: list[str]) -> dict[str, Any]:
+        return {"apiGroups": [group], "resources": resources, "verbs": verbs}
+
+    return [
+        rule(GROUP, ["rollouts", "modelpackages"], read),
+        rule(GROUP, ["rollouts/status", "modelpackages/status"], ["get", "update"]),
+        rule("gateway.networking.k8s.io", ["httproutes"], [*read, "patch"]),
+        rule("gateway.networking.k8s.io", ["gateways"], read),
+        rule("apps", ["deployments"], read),
+        rule("discovery.k8s.io", ["endpointslices"], read),
+        rule("", ["configmaps", "services", "pods"], read),
+        rule("", ["events"], ["create", "patch"]),
+        rule("coordination.k8s.io", ["leases"], ["get", "create", "patch"]),
+    ]

@@ -1,0 +1,26 @@
+"""The custom resource definitions: one set for the whole cluster."""
+
+from __future__ import annotations
+
+import pulumi
+from platforms.kubernetes.crds import definitions
+
+from infra.kubernetes.site import Site
+
+
+class Definitions(pulumi.ComponentResource):
+    """The custom resource definitions.
+
+    Creates:
+        Rollout and ModelPackage of the group `modelstack.dev`. They stay when the stack is destroyed: with them would
+        go every Rollout of the cluster.
+    """
+
+    def __init__(self, name: str, site: Site, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("modelstack:kubernetes:Definitions", name, None, opts)
+        kept = pulumi.ResourceOptions(parent=self, retain_on_delete=True)
+        for definition in definitions():
+            own = {**definition, "metadata": {**definition["metadata"], "namespace": None}}
+            own["metadata"]["annotations"] = {"pulumi.com/skipAwait": "false"}
+            site.declare(definition["metadata"]["name"], own, kept, shared=True)
+        self.register_outputs({})

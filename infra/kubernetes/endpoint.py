@@ -1,0 +1,69 @@
+"""Where requests come in: the gateway, the route's shell, and the journal of its rollouts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pulumi
+from platforms.kubernetes.spec import RolloutSpec
+
+from infra.kubernetes.site import Site
+from platforms.kubernetes.names import API_VERSION, ROLLOUT
+
+_GATEWAY = "gateway.networking.k8s.io/v1"
+_HTTP, _HTTPS = 80, 443
+
+
+class Endpoint(pulumi.ComponentResource):
+    """Where requests come in.
+
+    Creates:
+        A Gateway, where the stack makes its own; an HTTPRoute without rules; a Rollout.
+
+    The rules of the route are the rollout controller's alone, and so is the status of the Rollout, its journal.
+    """
+
+    def __init__(self, name: str, site: Site, spec: RolloutSpec, opts: pulumi.ResourceOptions | None = None) -> None:
+        """Declare the endpoint.
+
+        Args:
+            name: The logical name.
+            site: Where it is.
+            spec: What the controller needs to know of it.
+            opts: Options of the component.
+        """
+        super().__init__("modelstack:kubernetes:Endpoint", name, None, opts)
+        child, names, gateway = pulumi.ResourceOptions(parent=self), site.names, site.settings.gateway
+        if gateway.class_name is not None:
+            own = {
+                "apiVersion": _GATEWAY,
+                "kind": "Gateway",
+                "metadata": {"name": names.prefix},
+                "spec": {"gatewayClassName": gateway.class_name, "listeners": [_listener(gateway.tls_secret)]},
+            }
+            site.declare("gateway", own, child)
+        route = {
+            "apiVersion": _GATEWAY,
+            "kind": "HTTPRoute",
+            "metadata": {"name": names.prefix},
+            "spec": {
+                "parentRefs": [{"name": gateway.name or names.prefix}],
+                **({"hostnames": [gateway.host]} if gateway.host else {}),
+            },
+        }
+        site.declare("route", route, child)
+        rollout = {
+            "apiVersion": API_VERSION,
+            "kind": ROLLOUT,
+            "metadata": {"name": names.prefix},
+            "spec": spec.as_dict(),
+        }
+        self.rollout = site.declare("rollout", rollout, child)
+        self.register_outputs({"route": names.prefix})
+
+
+def _listener(certificate: str | None) -> dict[str, Any]:
+    if certificate is None:
+        return {"name": "http", "port": _HTTP, "protocol": "HTTP"}
+    tls = {"mode": "Terminate", "certificateRefs": [{"name": certificate}]}
+    return {"name": "https", "port": _HTTPS, "protocol": "HTTPS", "tls": tls}

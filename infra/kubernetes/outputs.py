@@ -1,0 +1,27 @@
+"""What a stack on a cluster says of itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from infra.kubernetes.site import Site
+
+NAMES = (
+    *("platform", "endpoint_name", "context", "namespace", "gateway", "host", "prometheus_url", "registry"),
+    *("package_digest", "champion", "challenger", "release", "metrics", "signing_key", "slo"),
+)
+
+
+def of_place(site: Site) -> dict[str, Any]:
+    """Where things are."""
+    settings, names = site.settings, site.names
+    return {
+        "platform": "kubernetes",
+        "endpoint_name": names.prefix,
+        "context": settings.context,
+        "namespace": names.namespace,
+        "gateway": settings.gateway.name or names.prefix,
+        "host": settings.gateway.host,
+        "prometheus_url": settings.prometheus,
+        "registry": settings.registry,
+    }

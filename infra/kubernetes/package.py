@@ -1,0 +1,93 @@
+"""The sealed package of the release that the config asks for: one step of an update."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pulumi
+from pulumi.dynamic import Resource
+
+from infra.config.model_settings import ModelSettings
+from infra.kubernetes.site import Site
+from infra.plan.releases import Wanted
+from infra.providers.kubernetes_package import KubernetesPackageProvider
+
+TYPE = "pulumi-python:dynamic/modelstack:Package"
+
+
+class Package(Resource, module="modelstack", name="Package"):
+    """A sealed and registered model version.
+
+    Creates:
+        For a new recipe: the trained, gated and sealed archive in the registry, signed with the stack's key, and its
+        ModelPackage. With a source: the same, as a copy of another stack's champion, byte by byte.
+
+    `signed_by` is the public key to verify it with, PEM. `refused` says why there is no package; nothing else is
+    declared then.
+    """
+
+    recipe: pulumi.Output[str]
+    image_uri: pulumi.Output[str]
+    package_digest: pulumi.Output[str]
+    archive_uri: pulumi.Output[str]
+    manifest_sha256: pulumi.Output[str]
+    model_package: pulumi.Output[str]
+    metrics: pulumi.Output[dict[str, float]]
+    signed_by: pulumi.Output[str]
+    refused: pulumi.Output[str]
+
+    def __init__(
+        self,
+        name: str,
+        site: Site,
+        *,
+        wanted: Wanted,
+        image: str,
+        settings: ModelSettings,
+        source: Mapping[str, Any] | None = None,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        """Declare the package.
+
+        Args:
+            name: The logical name.
+            site: Where it goes.
+            wanted: The release that the config asks for.
+            image: The serving image that the package is registered with.
+            settings: The model's parameters and gates.
+            source: The release of another stack to copy; None trains here.
+            opts: Options of the resource.
+        """
+        props: dict[str, object] = {
+            "recipe": wanted.recipe,
+            "parameters": settings.parameters if source is None else {},
+            "gates": {metric: gate.model_dump(exclude_none=True) for metric, gate in settings.gates.items()},
+            "context": site.settings.context or "",
+            "namespace": site.names.namespace,
+            "registry": site.settings.registry,
+            "prefix": site.names.prefix,
+            "name": wanted.model_name,
+            "image_uri": image,
+            "source": source,
+            "urn": f"urn:pulumi:{pulumi.get_stack()}::{pulumi.get_project()}::{TYPE}::{name}",
+            **dict.fromkeys(
+                (
+                    *("package_digest", "archive_uri", "manifest_sha256", "model_package", "metrics", "signed_by"),
+                    "refused",
+                )
+            ),
+        }
+        super().__init__(KubernetesPackageProvider(), name, props, opts)
+        self._wanted = wanted
+
+    def release(self) -> pulumi.Output[dict[str, Any]]:
+        """The fields of the release: what is sealed, and the names that it goes by."""
+        wanted = self._wanted
+        return pulumi.Output.all(
+            package_digest=self.package_digest,
+            archive_uri=self.archive_uri,
+            image_uri=self.image_uri,
+            manifest_sha256=self.manifest_sha256,
+            model_package_arn=self.model_package,
+        ).apply(lambda facts: {**facts, **wanted.names})

@@ -1,0 +1,36 @@
+"""How every pod of ours runs: as nobody, on a read-only root, with no token that it does not need."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+USER = 10001
+"""The user and the group of every container; an image of ours needs no other."""
+
+POD_SECURITY: Mapping[str, Any] = {
+    "runAsNonRoot": True,
+    "runAsUser": USER,
+    "runAsGroup": USER,
+    "fsGroup": USER,
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+CONTAINER_SECURITY: Mapping[str, Any] = {
+    "allowPrivilegeEscalation": False,
+    "readOnlyRootFilesystem": True,
+    "capabilities": {"drop": ["ALL"]},
+}
+"""What the level `restricted` of the Pod Security Standards asks for, and a read-only root."""
+
+
+def environment(variables: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Variables of a container; a value that is a mapping says where it comes from."""
+    return [
+        {"name": name, "valueFrom": dict(value)} if isinstance(value, Mapping) else {"name": name, "value": value}
+        for name, value in variables.items()
+    ]
+
+
+def secret_value(secret: str, key: str) -> dict[str, Any]:
+    """Where a variable comes from that a Secret holds."""
+    return {"secretKeyRef": {"name": secret, "key": key}}

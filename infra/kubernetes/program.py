@@ -1,0 +1,106 @@
+"""What a stack on a cluster consists of, from the package to the rollout."""
+
+from __future__ import annotations
+
+import pulumi
+from platforms.kubernetes.spec import RolloutSpec
+
+from infra import outputs as exported
+from infra import update_result
+from infra.config.settings import Settings
+from infra.kubernetes import outputs
+from infra.kubernetes.cluster_now import ClusterNow, read_cluster
+from infra.kubernetes.controller import Controller
+from infra.kubernetes.definitions import Definitions
+from infra.kubernetes.endpoint import Endpoint
+from infra.kubernetes.package import Package
+from infra.kubernetes.serving import Serving
+from infra.kubernetes.site import Site
+from infra.plan import instances
+from infra.plan.releases import ServingPlan, plan_serving
+from infra.providers.kubernetes_trial import KubernetesRolloutProvider
+from infra.trial import Rollout
+from rollout.core.plan import Plan
+
+Opts = pulumi.ResourceOptions
+
+
+async def declare(settings: Settings, stack: str) -> None:
+    """Declare the stack. Fails when the release that the config asks for is refused, or is rolled back meanwhile."""
+    # Whatever is refused is refused before the first resource is declared: then nothing was changed.
+    now = await read_cluster(settings, stack)
+    wanted, trial = now.wanted(settings), settings.trial
+    plan = plan_serving(
+        now.state,
+        wanted,
+        now.names.pair_of,
+        resized=now.resized(settings.serving),
+        waits=trial.wait,
+        asks=trial.asks,
+        copied=trial.copied,
+    )
+    monitoring = settings.monitoring
+    trial_plan = trial.plan(monitoring.period_seconds, max_failed=monitoring.max_5xx_rate)
+    update_result.tell(plan, now.state, trial_plan)
+    instances.tell(plan, now.state, settings.serving.pods, settings.serving.capture_percent)
+    site = Site(now.names, settings.kubernetes, now.cluster)
+    before = [Definitions("definitions", site)] if settings.kubernetes.definitions else []
+    package = Package(
+        "package",
+        site,
+        wanted=wanted,
+        image=now.image,
+        settings=settings.model,
+        opts=Opts(provider=now.provider, depends_on=before),
+    )
+    if plan.starts:
+        await update_result.stop_when_refused(package)  # before the route and what serves change
+    rollout = declare_release(settings, now, site, plan, trial_plan=trial_plan, package=package, before=before)
+    if plan.starts:
+        await update_result.stop_unless_promoted(rollout, plan, trial.wait)
+    else:
+        await update_result.stop_when_refused(package)  # the gates may have changed
+
+
+def declare_release(
+    settings: Settings,
+    now: ClusterNow,
+    site: Site,
+    plan: ServingPlan,
+    *,
+    trial_plan: Plan,
+    package: Package,
+    before: list[pulumi.Resource],
+) -> Rollout:
+    """Declare what serves a package, what watches over it, and its way to the traffic."""
+    names, objective = now.names, settings.slo.objective(now.names.stack)
+    gateway = settings.kubernetes.gateway
+    spec = RolloutSpec(
+        stack=names.stack,
+        model=names.model,
+        gateway=gateway.name or names.prefix,
+        host=gateway.host or "",
+        prometheus=settings.kubernetes.prometheus or "",
+        period_seconds=settings.monitoring.period_seconds,
+        capture_percent=settings.serving.capture_percent,
+    )
+    after = Opts(depends_on=before)
+    endpoint = Endpoint("endpoint", site, spec, after)
+    serving = Serving("serving", site, plan=plan, package=package, settings=settings.serving)
+    controller = [Controller("controller", site, now.controller_image, after)] if now.controller_image else []
+    rollout = Rollout(
+        "rollout",
+        KubernetesRolloutProvider(),
+        names.prefix,
+        place={"context": settings.kubernetes.context or "", "namespace": names.namespace},
+        plan=plan,
+        target=plan.kept.as_dict() if plan.kept else package.release(),
+        trial_plan=trial_plan,
+        wait=settings.trial.wait,
+        state=now.state,
+        opts=Opts(provider=now.provider, depends_on=[endpoint, serving, *controller]),
+    )
+    exported.export(
+        outputs.of_place(site) | exported.of_champion(package, rollout) | {"slo": objective.as_dict()}, outputs.NAMES
+    )
+    return rollout

@@ -1,0 +1,257 @@
+"""What answers requests: for each release a workload, and for each trial a config of two."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pulumi
+
+from infra.config.settings import ServingSettings
+from infra.kubernetes.package import Package
+from infra.kubernetes.pod import CONTAINER_SECURITY, POD_SECURITY, environment
+from infra.kubernetes.site import Object, Site
+from infra.plan.releases import Declared, Pair, ServingPlan, Wanted
+from platforms.kubernetes.names import (
+    CONTENT,
+    CONTROLLER,
+    CONTROLLER_PORT,
+    GROUP,
+    PORT,
+    VARIANT,
+    Names,
+    variant,
+)
+from platforms.kubernetes.serving_config import Backend, ServingConfig
+from rollout.core.release import release_id
+
+UNCHANGING = ["spec", "metadata", "data"]
+"""A name here is a digest of what the object holds, so nothing of it changes under its name, whatever the config says.
+
+What is live keeps the shape that it was released with.
+"""
+WORKLOAD = f"{GROUP}/workload"
+_PACKAGE = "/opt/ml/model"
+_GRACE, _BEFORE_STOP = 30, 5  # seconds: of a drain, and until every proxy knows that a pod goes
+_STARTS = 120  # seconds that a model may take to load
+
+
+def shape_of(settings: ServingSettings) -> dict[str, Any]:
+    """All that shapes a release's pods, besides its model."""
+    return {
+        "cpu": settings.cpu,
+        "memory": settings.memory,
+        "instance_count": settings.instance_count,
+        "capture_percent": settings.capture_percent,
+    }
+
+
+def wanted_release(names: Names, recipe: str, image: str, settings: ServingSettings) -> Wanted:
+    """The release that the config asks for, with every name it goes by; nothing is trained for that."""
+    model, id_, shape = names.model_of(recipe, image), release_id(recipe, image), shape_of(settings)
+    name = variant(id_)
+    return Wanted(id_, recipe, name, model, names.workload_of(model, name, shape), settings.pods, shape)
+
+
+class Serving(pulumi.ComponentResource):
+    """What answers requests.
+
+    Creates:
+        Per release a Deployment, a Service and a PodDisruptionBudget of one name, and a config (an immutable ConfigMap)
+        that serves it alone; per trial a config of champion and challenger, and one that copies requests to the
+        challenger where the trial begins so; a NetworkPolicy for all of them.
+
+    Which config serves, and with which weights, is written on the route by the rollout controller, and by nobody else.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        site: Site,
+        *,
+        plan: ServingPlan,
+        package: Package,
+        settings: ServingSettings,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        """Declare what the plan says.
+
+        Args:
+            name: The logical name.
+            site: Where it is.
+            plan: Which releases and pairs to declare.
+            package: The package of the release that the config asks for.
+            settings: The pods of a release that does not say what it is served with.
+            opts: Options of the component.
+        """
+        super().__init__("modelstack:kubernetes:Serving", name, None, opts)
+        self._site, self._package = site, package
+        self._child = pulumi.ResourceOptions(parent=self)
+        self._kept = pulumi.ResourceOptions(parent=self, ignore_changes=UNCHANGING)
+        policy = site.declare("models", _network_policy(site), self._child)
+        solo = {item.config_name: Backend(item.variant, item.config_name) for item in plan.releases}
+        configs = [ServingConfig(name, backend) for name, backend in solo.items()]
+        configs += [_pair(pair, solo) for pair in plan.pairs]
+        objects = [policy, *(self._config(config) for config in configs)]
+        for item in plan.releases:
+            objects += self._workload(item, {**shape_of(settings), **item.serving})
+        self.register_outputs({"configs": [config.name for config in configs]})
+
+    def _config(self, config: ServingConfig) -> Object:
+        manifest = {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": config.name},
+            "immutable": True,
+            "data": {CONTENT: config.to_json()},
+        }
+        return self._site.declare(f"config-{self._site.names.short(config.name)}", manifest, self._kept)
+
+    def _workload(self, item: Declared, shape: Mapping[str, Any]) -> list[Object]:
+        names, workload = self._site.names, item.config_name
+        selector, labels = {WORKLOAD: workload}, {WORKLOAD: workload, VARIANT: item.variant}
+        metadata = {"name": workload}
+
+        def declare(kind: str, manifest: Mapping[str, Any]) -> Object:
+            logical = f"{kind}-{names.short(workload)}"
+            return self._site.declare(logical, {**manifest, "metadata": metadata}, self._kept, labels=labels)
+
+        return [
+            declare(
+                "deployment",
+                {
+                    "apiVersion": "apps/v1",
+                    "kind": "Deployment",
+                    "spec": {
+                        "replicas": shape["instance_count"],
+                        "revisionHistoryLimit": 1,
+                        "progressDeadlineSeconds": _STARTS + 60,
+                        "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
+                        "selector": {"matchLabels": selector},
+                        "template": {
+                            "metadata": {
+                                "labels": {**names.labels, **labels},
+                                "annotations": {"prometheus.io/scrape": "true", "prometheus.io/port": str(PORT)},
+                            },
+                            "spec": self._pod(item, shape),
+                        },
+                    },
+                },
+            ),
+            declare(
+                "service",
+                {
+                    "apiVersion": "v1",
+                    "kind": "Service",
+                    "spec": {"selector": selector, "ports": [{"name": "http", "port": PORT, "targetPort": "http"}]},
+                },
+            ),
+            declare(
+                "budget",
+                {
+                    "apiVersion": "policy/v1",
+                    "kind": "PodDisruptionBudget",
+                    "spec": {"selector": {"matchLabels": selector}, "maxUnavailable": 1},
+                },
+            ),
+        ]
+
+    def _pod(self, item: Declared, shape: Mapping[str, Any]) -> dict[str, Any]:
+        """The init container fetches the sealed archive by digest, and verifies it before anything of it runs."""
+        site, known, package = self._site, item.known, self._package
+        image = known.image_uri if known else package.image_uri
+        manifest = known.manifest_sha256 if known else package.manifest_sha256
+        archive = known.archive_uri if known else package.archive_uri
+        pull = site.settings.pull_secret
+        sealed = {"MODELSTACK_MANIFEST_SHA256": manifest, "SM_MODEL_DIR": _PACKAGE}
+        fetching = {**sealed, "MODELSTACK_ARCHIVE": archive, **({"DOCKER_CONFIG": "/registry"} if pull else {})}
+        capturing = {
+            "MODELSTACK_CAPTURE": f"http://{CONTROLLER}:{CONTROLLER_PORT}/captures/{site.names.prefix}/{item.variant}",
+            "MODELSTACK_CAPTURE_PERCENT": str(shape["capture_percent"]),
+        }
+        serving = {
+            **sealed,
+            "MODELSTACK_MODEL": site.names.model,
+            "BIND_HOST": "0.0.0.0",  # noqa: S104  the pod's own network
+            "SAGEMAKER_BIND_TO_PORT": str(PORT),
+            **(capturing if shape["capture_percent"] else {}),
+        }
+        resources = {
+            "requests": {"cpu": shape["cpu"], "memory": shape["memory"]},
+            "limits": {"memory": shape["memory"]},
+        }
+        mounts = [{"name": "package", "mountPath": _PACKAGE}, {"name": "scratch", "mountPath": "/tmp"}]  # noqa: S108
+        secret = [{"name": "registry", "mountPath": "/registry", "readOnly": True}] if pull else []
+        files = [{"key": ".dockerconfigjson", "path": "config.json"}]
+        credentials = [{"name": "registry", "secret": {"secretName": pull, "items": files}}] if pull else []
+        ping = {"httpGet": {"path": "/ping", "port": "http"}, "periodSeconds": 1}
+        return {
+            "automountServiceAccountToken": False,
+            "enableServiceLinks": False,
+            "securityContext": POD_SECURITY,
+            "terminationGracePeriodSeconds": _GRACE,
+            **({"imagePullSecrets": [{"name": pull}]} if pull else {}),
+            "initContainers": [
+                {
+                    "name": "package",
+                    "image": image,
+                    "args": ["fetch"],
+                    "env": environment(fetching),
+                    "resources": resources,
+                    "securityContext": CONTAINER_SECURITY,
+                    "volumeMounts": [*mounts, *secret],
+                }
+            ],
+            "containers": [
+                {
+                    "name": "model",
+                    "image": image,
+                    "args": ["serve"],
+                    "env": environment(serving),
+                    "ports": [{"name": "http", "containerPort": PORT}],
+                    "resources": resources,
+                    "securityContext": CONTAINER_SECURITY,
+                    "startupProbe": {**ping, "failureThreshold": _STARTS},
+                    "readinessProbe": {**ping, "failureThreshold": 2},
+                    "lifecycle": {"preStop": {"sleep": {"seconds": _BEFORE_STOP}}},
+                    "volumeMounts": [{**mounts[0], "readOnly": True}, mounts[1]],
+                }
+            ],
+            "volumes": [
+                {"name": "package", "emptyDir": {}},
+                {"name": "scratch", "emptyDir": {}},
+                *credentials,
+            ],
+        }
+
+
+def _pair(pair: Pair, solo: Mapping[str, Backend]) -> ServingConfig:
+    return ServingConfig(pair.name, solo[pair.champion_config], solo[pair.challenger_config], pair.copied)
+
+
+def _network_policy(site: Site) -> dict[str, Any]:
+    """Pods of models answer on one port, and reach the registry, names and the controller, and nothing else.
+
+    The registry is known by its port alone: addresses are no one's to know ahead.
+    """
+    registry = (site.settings.registry or "").partition("/")[0]
+    port = int(registry.rpartition(":")[2]) if ":" in registry else 443
+    controller = {"matchLabels": {"app.kubernetes.io/name": CONTROLLER}}
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": f"{site.names.prefix}-models"},
+        "spec": {
+            "podSelector": {
+                "matchLabels": site.names.labels,
+                "matchExpressions": [{"key": WORKLOAD, "operator": "Exists"}],
+            },
+            "policyTypes": ["Ingress", "Egress"],
+            "ingress": [{"ports": [{"port": PORT}]}],
+            "egress": [
+                {"ports": [{"port": 53, "protocol": "UDP"}, {"port": 53}]},
+                {"ports": [{"port": port}]},
+                {"to": [{"podSelector": controller}], "ports": [{"port": CONTROLLER_PORT}]},
+            ],
+        },
+    }

@@ -1,0 +1,80 @@
+"""Where the objects of a stack are, and how one is declared: as Kubernetes itself writes it.
+
+    site = Site(names, settings.kubernetes, provider)
+    site.declare("route", {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute", ...}, opts)
+
+The SDK's own classes say the same with other names, and take half a second to load. What an object may hold is checked
+by the API server, which knows its own schema, at each preview.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+from pulumi_kubernetes import _utilities as sdk
+
+from infra.config.kubernetes_settings import KubernetesSettings
+from platforms.kubernetes.names import Names
+
+_NO_WAIT = {"pulumi.com/skipAwait": "true"}
+
+
+class Object(pulumi.CustomResource):
+    """One object of the cluster. It has the name that its manifest gives it."""
+
+    def __init__(self, name: str, manifest: Mapping[str, Any], opts: pulumi.ResourceOptions) -> None:
+        group = manifest["apiVersion"] if "/" in manifest["apiVersion"] else f"core/{manifest['apiVersion']}"
+        version = pulumi.ResourceOptions(version=sdk.get_version())
+        token = f"kubernetes:{group}:{manifest['kind']}"
+        super().__init__(token, name, dict(manifest), pulumi.ResourceOptions.merge(opts, version))
+
+
+@dataclass(frozen=True)
+class Site:
+    """One stack in its namespace.
+
+    Attributes:
+        names: The stack's names.
+        settings: What it uses of the cluster.
+        provider: Speaks with the cluster.
+    """
+
+    names: Names
+    settings: KubernetesSettings
+    provider: pulumi.ProviderResource
+
+    def declare(
+        self,
+        logical: str,
+        manifest: Mapping[str, Any],
+        opts: pulumi.ResourceOptions,
+        *,
+        labels: Mapping[str, str] | None = None,
+        shared: bool = False,
+    ) -> Object:
+        """Declare an object of the stack's namespace, or of the cluster where its manifest says so.
+
+        An update does not wait until it works: whether a workload does, the rollout controller judges.
+
+        Args:
+            logical: The logical name.
+            manifest: The object without labels; `metadata` needs no more than a name.
+            opts: Options of the resource.
+            labels: Labels besides the stack's.
+            shared: Whether it belongs to the namespace or the cluster, and so is no stack's.
+        """
+        given = manifest["metadata"]
+        own = {"app.kubernetes.io/part-of": "modelstack"} if shared else self.names.labels
+        metadata = {
+            "namespace": self.names.namespace,
+            **given,
+            "labels": {**own, **(labels or {}), **given.get("labels", {})},
+            "annotations": {**_NO_WAIT, **given.get("annotations", {})},
+        }
+        if metadata["namespace"] is None:
+            del metadata["namespace"]
+        options = pulumi.ResourceOptions.merge(pulumi.ResourceOptions(provider=self.provider), opts)
+        return Object(logical, {**manifest, "metadata": metadata}, options)

@@ -1,0 +1,186 @@
+"""What the providers of rollouts have in common: a release is handed to the controller, and how it ended is told."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from pulumi.dynamic import CreateResult, DiffResult, ReadResult, ResourceProvider, UpdateResult
+
+from infra.config.whole_numbers import whole
+from infra.providers.progress import Progress
+from rollout.controller.commands import PLAIN, Commands
+from rollout.core.errors import RolloutError
+
+OPENING_SECONDS = 1800.0  # a release that takes over at once: so long SageMaker may take to start its instances
+ENDING_SECONDS = 900.0  # beyond a trial's time: the last endpoint update and the record
+Values = Mapping[str, Any]
+
+
+class DrivingProvider(ResourceProvider, ABC):
+    """Puts the target on trial when `acts` says so; otherwise only reads what is live. A platform gives the rest.
+
+    Attributes:
+        PLACE: The inputs that say where the endpoint is; of another place it is another resource.
+    """
+
+    serialize_as_secret_always = False
+    PLACE: ClassVar[tuple[str, ...]]
+
+    @abstractmethod
+    def state(self, props: Values) -> Any:
+        """The state of the journal. Raises a RolloutError when it cannot be read."""
+
+    @abstractmethod
+    def controller(self, props: Values) -> Any:
+        """A controller of the endpoint, in the name of whose credentials there are."""
+
+    @abstractmethod
+    def record_agreed(self, props: Values) -> None:
+        """Put into the audit record who agreed to the release, before it begins.
+
+        Raises:
+            RolloutError: That cannot be read or written; nothing has begun.
+        """
+
+    @abstractmethod
+    def metrics(self, release: Any, props: Values) -> dict[str, float]:
+        """The metrics of a release's package; empty when they cannot be had or proven: they decide nothing any more."""
+
+    def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
+        """Something is to do when the program says so, or when the journal went on since the last update.
+
+        A refresh compares with the inputs of the last update: what that update did itself is no news, unless it failed.
+        """
+        elsewhere = [name for name in self.PLACE if olds.get(name) != news.get(name)]
+        moved = any(olds.get(name) != news["seen"][name] for name in ("champion", "challenger"))
+        looked_again = (olds.get("seen") or {}).get("revision") != news["seen"]["revision"]
+        asked_else = any(olds.get(name) != news.get(name) for name in ("target", "wait"))
+        news_here = looked_again or asked_else or olds.get("outcome") in {None, "failed"}
+        changes = bool(elsewhere) or (news_here and (bool(news["acts"]) or moved))
+        return DiffResult(changes=changes, replaces=elsewhere)
+
+    def create(self, props: dict[str, Any]) -> CreateResult:
+        """Make the first release champion, or go on where another update was interrupted."""
+        return CreateResult(props["endpoint"], self._drive(props))
+
+    def update(self, _id: str, _olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
+        """Drive the rollout to its end when the update waits, else over its first step."""
+        return UpdateResult(self._drive(news))
+
+    def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
+        """What is champion and challenger now, by the journal.
+
+        Raises:
+            RuntimeError: The journal cannot be read; the message is one line.
+        """
+        try:
+            state = self.state(props)
+        except RolloutError as error:
+            raise RuntimeError(f"what is live on {props['endpoint']} is not known: {error}") from None
+        return ReadResult(id_, {**props, **self._standing(state, props)})
+
+    def _drive(self, props: Values) -> dict[str, Any]:
+        controller = self.controller(props)
+        try:
+            if props["acts"]:
+                self.record_agreed(props)
+            state = follow(controller, props, Progress(props["urn"])) if props["acts"] else controller.status().state
+        except RolloutError as error:
+            # Not an exception: Pulumi would print a traceback, and lose what is live. The program fails with the text.
+            state = controller.status().state
+            return {**props, **self._standing(state, props), "outcome": "failed", "why": str(error)}
+        return {**props, **self._standing(state, props), **ending(state, props)}
+
+    def _standing(self, state: Any, props: Values) -> dict[str, Any]:
+        """What serves, by the journal: package digests, and the champion's release and metrics; empty without one.
+
+        Empty and not None: Pulumi drops None from a resource's state, and a preview then takes the output for unknown.
+        """
+        champion, challenger = state.champion, state.challenger
+        return {
+            "champion": champion.package_digest if champion else "",
+            "challenger": challenger.package_digest if challenger else "",
+            "release": champion.as_dict() if champion else {},
+            "metrics": self.metrics(champion, props) if champion else {},
+        }
+
+
+def follow(controller: Any, props: Values, progress: Progress) -> Any:
+    """Release the target, and follow its rollout.
+
+    Args:
+        controller: Drives the endpoint's rollouts.
+        props: The resource's inputs.
+        progress: Told of every event, and of what is waited for.
+
+    Returns:
+        The last state of the journal.
+    """
+    from rollout.controller.notice import doing  # noqa: PLC0415  see RolloutProvider.read
+    from rollout.core.plan import Plan  # noqa: PLC0415
+    from rollout.core.release import Release  # noqa: PLC0415
+    from rollout.core.state import Phase  # noqa: PLC0415
+
+    plan = Plan.from_dict(whole(props["plan"]))
+    told = {event_key(event) for event in controller.status().state.history}
+
+    def tell(seen: Any) -> None:
+        for event in seen.state.history:
+            if event_key(event) not in told:
+                told.add(event_key(event))
+                progress.note(event.text)
+        if seen.doing:
+            progress(doing(seen.doing, seen.decision))
+
+    target, pair = Release.from_dict(whole(props["target"])), props.get("pair_config")
+    begun = controller.release(target, pair, plan, shadow_config=props.get("shadow_config"), beside=props.get("beside"))
+    tell(begun)
+    if props["wait"] or begun.state.phase is Phase.MOVING:
+        seconds = 2 * plan.max_seconds + ENDING_SECONDS  # late counting gives a trial as much time again
+        if begun.state.phase is Phase.MOVING:
+            seconds = OPENING_SECONDS + (plan.guard.max_seconds if plan.guard else 0)
+        return controller.follow(seconds, progress=tell)
+    return begun.state
+
+
+def event_key(event: Any) -> tuple[float, str, str]:
+    """What tells one event of the history from another."""
+    return (event.at, event.rollout_id, event.kind)
+
+
+def ending(state: Any, props: Values) -> dict[str, Any]:
+    """How the target's rollout ended; while it has not, `running`, `waiting` for an approval, or `held` without one."""
+    target = props["target"]["config_name"]
+    if state.champion is not None and state.champion.config_name == target:
+        return {"outcome": "promoted", "why": ""}
+    verdict = state.last
+    if state.challenger is not None and state.challenger.config_name == target:
+        if state.paused_at is not None:
+            return {"outcome": "waiting", "why": awaited(state, commands_of(props))}
+        if state.phase.value == "held":
+            return {"outcome": "held", "why": awaited(state, commands_of(props))}
+        return {"outcome": "running", "why": f"the rollout is {state.phase.value}"}
+    if verdict is not None and verdict.release == props["target"]["id"]:
+        return {"outcome": verdict.outcome, "why": verdict.reason.text}
+    return {"outcome": "superseded", "why": "another release was made meanwhile"}
+
+
+def commands_of(props: Values) -> Commands:
+    """How commands are written for the stack that the resource is of: `urn:pulumi:<stack>::...`."""
+    return Commands.of_stack(str(props["urn"]).split(":")[2]) if props.get("urn") else PLAIN
+
+
+def awaited(state: Any, commands: Commands = PLAIN) -> str:
+    """What a paused or held trial waits for, and what to type."""
+    if state.phase.value == "held":
+        held = [event.reason.text for event in state.history if event.kind == "held" and event.reason]
+        why = held[-1] if held else "its time is over"
+        return (
+            f'{why}. It keeps its share of traffic: type {commands.modelstack} approve --reason "..." to give it as '
+            f'much time again, then `{commands.pulumi_up}` again; or {commands.modelstack} rollback --reason "..."'
+        )
+    steps = len(state.plan.steps) if state.plan else state.step + 1
+    then = f'type: {commands.modelstack} approve --reason "...", then `{commands.pulumi_up}` again'
+    return f"step {state.step + 1} of {steps} is passed, and the next needs a person's approval: {then}"

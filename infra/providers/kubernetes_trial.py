@@ -1,0 +1,46 @@
+"""The provider of a rollout on Kubernetes."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from infra.providers.driving import DrivingProvider, Values, commands_of
+
+
+class KubernetesRolloutProvider(DrivingProvider):
+    """Drives the rollout of a route, beside the controller in the cluster: the journal decides who was first."""
+
+    PLACE: ClassVar[tuple[str, ...]] = ("endpoint", "context", "namespace")
+
+    def state(self, props: Values) -> Any:
+        """The status of the Rollout."""
+        from platforms.kubernetes.journal import KubernetesJournal  # noqa: PLC0415  slow to load, and diff needs none
+
+        return KubernetesJournal(_api(props), props["endpoint"]).read()
+
+    def controller(self, props: Values) -> Any:
+        """A controller outside of the cluster. What people are told waits in the journal for the one inside."""
+        from platforms.kubernetes.controller import controller  # noqa: PLC0415  see state
+
+        return controller(_api(props), props["endpoint"], commands=commands_of(props))
+
+    def record_agreed(self, props: Values) -> None:
+        """Nobody is asked on a cluster: `modelstack:approval` is refused there."""
+
+    def metrics(self, release: Any, props: Values) -> dict[str, float]:
+        """Those of its ModelPackage."""
+        from platforms.kubernetes.kinds import PACKAGE  # noqa: PLC0415  see state
+
+        from rollout.core.errors import RolloutError  # noqa: PLC0415
+
+        try:
+            found = _api(props).get(PACKAGE, release.model_name)
+        except RolloutError:
+            return {}
+        return dict(found["spec"].get("metrics", {}))
+
+
+def _api(props: Values) -> Any:
+    from platforms.kubernetes.api import Api  # noqa: PLC0415  see KubernetesRolloutProvider.state
+
+    return Api.of(props["context"] or None, props["namespace"])
