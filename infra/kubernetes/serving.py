@@ -199,6 +199,7 @@ class Serving(pulumi.ComponentResource):
                     "env": environment(fetching),
                     "resources": resources,
                     "securityContext": CONTAINER_SECURITY,
+                    "terminationMessagePolicy": "FallbackToLogsOnError",  # a verdict names a container's last words
                     "volumeMounts": [*mounts, *secret],
                 }
             ],
@@ -211,6 +212,7 @@ class Serving(pulumi.ComponentResource):
                     "ports": [{"name": "http", "containerPort": PORT}],
                     "resources": resources,
                     "securityContext": CONTAINER_SECURITY,
+                    "terminationMessagePolicy": "FallbackToLogsOnError",  # a verdict names a container's last words
                     "startupProbe": {**ping, "failureThreshold": _STARTS},
                     "readinessProbe": {**ping, "failureThreshold": 2},
                     "lifecycle": {"preStop": {"sleep": {"seconds": _BEFORE_STOP}}},

@@ -1,0 +1,82 @@
+"""Where do local stacks on Kubernetes run? The cluster of this machine, and what a stack finds in it."""
+
+from __future__ import annotations
+
+import base64
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console
+
+from cli.errors import OperatorError
+from cli.target import ROOT
+from localcloud.cluster.__main__ import layout_of, variables
+from localcloud.setup import Places
+from platforms.kubernetes.api import Api, connect
+from platforms.kubernetes.kinds import NAMESPACE, SECRET
+
+CONTEXT = "localcluster"
+_MANAGER = "modelstack-local"
+_RESTRICTED = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn")}
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """The cluster of one checkout.
+
+    Attributes:
+        places: The checkout.
+    """
+
+    places: Places
+
+    @classmethod
+    def here(cls) -> Cluster:
+        """That of this checkout."""
+        return cls(Places.of(ROOT))
+
+    def start(self, console: Console) -> None:
+        """Start the cluster, or mend what is missing; this process's environment points at it then.
+
+        Raises:
+            OperatorError: It cannot be started; what it said has been shown.
+        """
+        if self._run("up"):
+            raise OperatorError("the cluster does not run")
+        os.environ.update(variables(layout_of(self.places)))
+
+    def stop(self) -> None:
+        """End the cluster, and forget all that is in it; nothing happens where there is none.
+
+        Raises:
+            OperatorError: It does not end; what it said has been shown.
+        """
+        if self._run("down"):
+            raise OperatorError("the cluster does not end")
+
+    def prepare(self, section: Mapping[str, Any]) -> None:
+        """Make the namespace of a stack, for pods without rights, and the Secret with the database's URL.
+
+        Args:
+            section: `modelstack:kubernetes` of the stack's file.
+
+        Raises:
+            RolloutError: The API server refuses.
+        """
+        namespace = section["namespace"]
+        api: Api = connect(section["context"], namespace)
+        api.apply(NAMESPACE, {"metadata": {"name": namespace, "labels": _RESTRICTED}}, _MANAGER)
+        url = os.environ["LOCALCLUSTER_DATABASE"]
+        secret = {
+            "metadata": {"name": section["database_secret"]},
+            "data": {"url": base64.b64encode(url.encode()).decode()},
+        }
+        api.apply(SECRET, secret, _MANAGER)
+
+    def _run(self, verb: str) -> int:
+        command = [sys.executable, "-m", "localcloud.cluster", "--root", str(self.places.root), verb]
+        return subprocess.run(command, cwd=self.places.root, stdin=subprocess.DEVNULL, check=False).returncode

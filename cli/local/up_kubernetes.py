@@ -1,0 +1,86 @@
+"""`make up-kubernetes`: starts a cluster, brings stack `local-kubernetes` up in it, and says what to type next."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from rich.console import Console
+
+from cli.errors import OperatorError
+from cli.local import cluster_images
+from cli.local.cloud import Local
+from cli.local.cluster import Cluster
+from cli.local.stack import Stack
+from cli.local.up import UpdateFailed
+from cli.running import run
+from cli.target import resolve
+from cli.view import render
+from cli.view.watching import Looks
+from rollout.core.errors import RolloutError
+
+STACK = "local-kubernetes"
+
+
+def main() -> int:
+    """Bring the stack up; the exit code tells whether it is."""
+    return run(_bring_up, stopped="`make up-kubernetes` goes on from here.")
+
+
+def _bring_up(console: Console) -> int:
+    try:
+        stack = ensure(console)
+    except UpdateFailed as error:
+        return error.exit_code
+    console.print(render.snapshot(Looks(resolve(stack.name))()))
+    console.print("\nVariants run as pods. Type next:")
+    for command, what in (
+        ('eval "$(make -s env)"', "point this shell at the stack; then pulumi, kubectl and modelstack work"),
+        (f"modelstack --stack {STACK} status", "what serves, alarms, packages"),
+        ("kubectl -n models get rollouts,httproutes,pods", "the same as Kubernetes has it"),
+        ("make demo-kubernetes", "a promotion and a rollback, under traffic"),
+        ("make down", "destroy the stacks, and end the cluster and every process"),
+    ):
+        console.print(f"  {command:<50} {what}", markup=False)
+    return 0
+
+
+def ensure(console: Console) -> Stack:
+    """Start the cluster and bring the stack up. This process's environment points at both then.
+
+    Raises:
+        UpdateFailed: The update failed; what it said has been shown.
+        OperatorError: Something before it failed.
+    """
+    began = time.monotonic()
+    stack = prepared(console)
+    outcome = Local.here().follow(console, stack, "up", "up-kubernetes.log")
+    if outcome.interrupted:
+        raise outcome.interrupted
+    if outcome.code:
+        raise UpdateFailed("the update failed", exit_code=outcome.code)
+    done = f"{outcome.changed} changed" if outcome.changed else "nothing to do"
+    console.print(f"  {done}, {outcome.changes.get('same', 0)} as they were ({time.monotonic() - began:.0f} s)\n")
+    return stack
+
+
+def prepared(console: Console) -> Stack:
+    """Start the cluster, push the images, and make what the stack takes as given.
+
+    Raises:
+        OperatorError: One of these failed.
+    """
+    cluster, local = Cluster.here(), Local.here()
+    cluster.start(console)
+    stack = local.select(STACK)
+    section = stack.written()["config"]["modelstack:kubernetes"]
+    cluster_images.push(section["registry"], console)
+    try:
+        cluster.prepare(section)
+    except RolloutError as error:
+        raise OperatorError(str(error)) from error
+    return stack
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,117 @@
+"""Runs the program of a stack on a cluster without an engine and without a cluster, and keeps what it declared."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import warnings
+from dataclasses import replace
+from typing import Any, cast
+from unittest import mock
+
+import pulumi.runtime
+from pulumi.runtime import mocks, settings, stack
+from pulumi.runtime.proto import source_pb2
+
+import infra.__main__ as program
+from infra.config.settings import ServingSettings
+from infra.kubernetes import cluster_now
+from infra.kubernetes.serving import wanted_release
+from platforms.kubernetes.names import Names
+from rollout.core.release import Release
+from rollout.core.state import Phase, RolloutState
+from tests.infra.recorded import DIGEST, RECIPE, SIGNED_BY, Answers, Recorder, Said, World, stack_config
+
+STACK = "local-kubernetes"
+IMAGE = f"10.99.0.1:5000/modelstack/serving@sha256:{'f' * 64}"
+CONTROLLER_IMAGE = f"10.99.0.1:5000/modelstack/controller@sha256:{'c' * 64}"
+NAMES = Names("flight-delay", STACK, "models")
+FACTS = {
+    "package_digest": DIGEST,
+    "archive_uri": f"oci://10.99.0.1:5000/modelstack/packages@{DIGEST}",
+    "manifest_sha256": "e" * 64,
+    "model_package": "models/flight-delay-local-kubernetes-1",
+    "metrics": {"auc": 0.7},
+    "refused": "",
+}
+SERVING = ServingSettings(cpu="100m", memory="384Mi")
+
+
+class OnCluster(Answers):
+    """What the providers of a stack on a cluster answer."""
+
+    def of(self, kind: str, name: str, inputs: dict[str, Any]) -> dict[str, Any]:
+        if kind.endswith("modelstack:Package"):
+            return {"signed_by": SIGNED_BY, **({"refused": self.refused} if self.refused else FACTS)}
+        if kind.endswith("modelstack:Rollout"):
+            return super().of(kind, name, inputs)
+        return {}
+
+
+def release(recipe: str = RECIPE, **changes: Any) -> Release:
+    """The release of a recipe, as the program names it."""
+    facts = {key: value for key, value in FACTS.items() if key not in {"metrics", "refused", "model_package"}}
+    wanted = wanted_release(NAMES, recipe, IMAGE, SERVING)
+    known = {**facts, **wanted.names, "image_uri": IMAGE, "model_package_arn": FACTS["model_package"]}
+    return Release(**{**known, **changes})
+
+
+def idle(champion: Release, **changes: Any) -> RolloutState:
+    """The journal of a stack whose champion serves alone."""
+    return replace(RolloutState(NAMES.prefix, champion=champion, phase=Phase.IDLE), **changes)
+
+
+def manifests(world: World) -> dict[tuple[str, str], dict[str, Any]]:
+    """What was declared of Kubernetes, by kind and name."""
+    found = [item.inputs for item in world.resources if item.type.startswith("kubernetes:")]
+    return {(item["kind"], item["metadata"]["name"]): item for item in found}
+
+
+def run_on_cluster(
+    *, answers: Answers | None = None, state: RolloutState | None = None, recipe: str = RECIPE, **sections: Any
+) -> World:
+    """Run the program of stack `local-kubernetes` to its end.
+
+    Args:
+        answers: What the providers answer.
+        state: The journal; None is an empty one.
+        recipe: The recipe digest of the checkout.
+        sections: Changes of the config, by section.
+    """
+    world = World(answers or OnCluster())
+    logger = logging.Logger("engine", logging.INFO)
+    logger.addHandler(Said(world))
+    pulumi.runtime.set_all_config(stack_config(STACK, **sections))
+    settings.set_root_resource(cast(Any, object()))  # or set_mocks makes a stack of its own
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    mocks.set_mocks(
+        cast(Any, None),
+        project="modelstack",
+        stack=STACK,
+        preview=False,
+        monitor=Recorder(world, lambda world: None),
+        organization="organization",
+        logger=logger,
+    )
+    settings.set_root_resource(cast(Any, None))
+
+    def read(given: Any, names: Names) -> tuple[RolloutState, str, str]:
+        controller = CONTROLLER_IMAGE if given.kubernetes.controller else ""
+        return state or RolloutState(names.prefix), IMAGE, controller
+
+    with (
+        warnings.catch_warnings(),
+        mock.patch.object(cluster_now, "_read", read),
+        mock.patch.object(cluster_now, "recipe_of", lambda _: recipe),
+        mock.patch.object(program, "check_model", lambda: None),
+        mock.patch("pulumi.runtime.resource._get_stack_trace", source_pb2.StackTrace),
+    ):
+        warnings.simplefilter("ignore")
+        try:
+            loop.run_until_complete(stack.run_in_stack(program.main))
+        except pulumi.RunError as error:
+            world.stopped = error
+        finally:
+            loop.close()
+    return world

@@ -1,0 +1,322 @@
+"""What the program declares on a cluster, each promise with its reason. Nothing here needs a cluster or an engine."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pulumi
+import pytest
+
+from infra.config.settings import Settings
+from infra.kubernetes.outputs import NAMES as OUTPUTS
+from platforms.kubernetes.names import CONFIG, CONTENT, CONTROLLER, ENDPOINT, VARIANT
+from platforms.kubernetes.serving_config import Backend, ServingConfig
+from rollout.core.plan import Plan, Step
+from rollout.core.state import Phase
+from rollout.core.verdict import Verdict
+from rollout.reason import Reason
+from tests.infra.on_cluster import (
+    CONTROLLER_IMAGE,
+    FACTS,
+    IMAGE,
+    NAMES,
+    STACK,
+    OnCluster,
+    idle,
+    manifests,
+    release,
+    run_on_cluster,
+)
+from tests.infra.recorded import DIGEST, World, stack_config
+
+OLD = release("1" * 64, package_digest=f"sha256:{'1' * 64}", manifest_sha256="9" * 64)
+NEW = release()
+
+
+@pytest.fixture(scope="module")
+def first() -> World:
+    return run_on_cluster()
+
+
+@pytest.fixture(scope="module")
+def trial() -> World:
+    return run_on_cluster(state=idle(OLD))
+
+
+def pods(world: World) -> list[dict[str, Any]]:
+    return [item["spec"]["template"]["spec"] for (kind, _), item in manifests(world).items() if kind == "Deployment"]
+
+
+def configs(world: World) -> dict[str, ServingConfig]:
+    found = [item for (kind, _), item in manifests(world).items() if kind == "ConfigMap" and CONTENT in item["data"]]
+    return {item["metadata"]["name"]: ServingConfig.from_json(item["data"][CONTENT]) for item in found}
+
+
+def test_a_first_release_has_a_workload_and_a_config_of_one_name(first: World) -> None:
+    assert first.stopped is None
+    declared = manifests(first)
+    for kind in ("Deployment", "Service", "PodDisruptionBudget", "ConfigMap"):
+        assert (kind, NEW.config_name) in declared, kind
+    assert configs(first) == {NEW.config_name: ServingConfig(NEW.config_name, Backend(NEW.variant, NEW.config_name))}
+    assert declared["ConfigMap", NEW.config_name]["immutable"] is True, "what a name stands for never changes"
+
+
+def test_every_pod_keeps_the_restricted_level_and_a_read_only_root(trial: World) -> None:
+    """Source: Pod Security Standards, level Restricted."""
+    for pod in pods(trial):
+        security = pod["securityContext"]
+        assert security["runAsNonRoot"] is True
+        assert security["seccompProfile"] == {"type": "RuntimeDefault"}
+        for container in (*pod.get("initContainers", []), *pod["containers"]):
+            own = container["securityContext"]
+            assert own["allowPrivilegeEscalation"] is False
+            assert own["capabilities"] == {"drop": ["ALL"]}
+            assert own["readOnlyRootFilesystem"] is True
+            assert {"cpu", "memory"} <= container["resources"]["requests"].keys()
+            assert "memory" in container["resources"]["limits"], "one model that grows must not take the node with it"
+            assert "@sha256:" in container["image"], "a tag may be another image tomorrow"
+
+
+def test_pods_of_models_have_no_token_of_a_service_account_and_the_controller_has_its_own(first: World) -> None:
+    declared = manifests(first)
+    model = declared["Deployment", NEW.config_name]["spec"]["template"]["spec"]
+    assert model["automountServiceAccountToken"] is False
+    assert "serviceAccountName" not in model
+    controller = declared["Deployment", CONTROLLER]["spec"]["template"]["spec"]
+    assert controller["serviceAccountName"] == CONTROLLER
+
+
+def test_the_archive_is_fetched_by_digest_and_verified_before_the_model_runs(first: World) -> None:
+    pod = manifests(first)["Deployment", NEW.config_name]["spec"]["template"]["spec"]
+    (fetch,), (model,) = pod["initContainers"], pod["containers"]
+    variables = {item["name"]: item["value"] for item in fetch["env"]}
+    assert fetch["args"] == ["fetch"]
+    assert variables["MODELSTACK_ARCHIVE"] == FACTS["archive_uri"]
+    assert variables["MODELSTACK_ARCHIVE"].endswith(DIGEST)
+    assert variables["MODELSTACK_MANIFEST_SHA256"] == FACTS["manifest_sha256"]
+    (mount,) = (item for item in model["volumeMounts"] if item["name"] == "package")
+    assert mount["readOnly"] is True, "what was verified cannot be changed by what runs"
+    assert fetch["image"] == model["image"] == IMAGE
+
+
+def test_a_pod_goes_without_losing_a_request(first: World) -> None:
+    spec = manifests(first)["Deployment", NEW.config_name]["spec"]
+    assert spec["strategy"]["rollingUpdate"] == {"maxUnavailable": 0, "maxSurge": 1}
+    pod = spec["template"]["spec"]
+    wait = pod["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
+    assert 5 <= wait < pod["terminationGracePeriodSeconds"], (
+        "every proxy learns first that it goes, and it drains after"
+    )
+
+
+def test_the_route_has_no_rules_and_no_mark_of_the_controller(first: World) -> None:
+    """Server-side apply owns what is sent: with rules here, each update would set the weights back."""
+    route = manifests(first)["HTTPRoute", NAMES.prefix]
+    assert "rules" not in route["spec"]
+    assert CONFIG not in route["metadata"]["annotations"]
+
+
+def test_the_journal_is_the_controllers_and_no_update_touches_it(first: World) -> None:
+    rollout = manifests(first)["Rollout", NAMES.prefix]
+    assert "status" not in rollout
+    assert rollout["spec"]["stack"] == STACK
+
+
+def test_a_trial_keeps_what_serves_and_adds_the_challenger_and_a_pair(trial: World) -> None:
+    declared = manifests(trial)
+    pair = NAMES.pair_of(OLD.config_name, NEW.config_name)
+    assert configs(trial)[pair] == ServingConfig(
+        pair, Backend(OLD.variant, OLD.config_name), Backend(NEW.variant, NEW.config_name)
+    )
+    for kind in ("Deployment", "Service"):
+        assert {(kind, OLD.config_name), (kind, NEW.config_name)} <= declared.keys()
+    assert trial.rollout["pair_config"] == pair
+    assert trial.rollout["acts"] is True
+
+
+def test_a_shadow_trial_has_a_config_that_copies() -> None:
+    shadow = {"strategy": {"kind": "shadow", "percent": 20, "bake_seconds": 30}, "replay": None}
+    world = run_on_cluster(state=idle(OLD), rollout=shadow)
+    name = NAMES.pair_of(OLD.config_name, NEW.config_name, 20)
+    assert configs(world)[name].copied == 20
+    assert world.rollout["shadow_config"] == name
+
+
+def test_what_is_live_keeps_the_shape_that_it_was_released_with() -> None:
+    """A change of the config makes new pods for the next release; a restart of what serves would be no update."""
+    old = replace(OLD, serving={"cpu": "2", "memory": "1Gi", "instance_count": 3, "capture_percent": 0})
+    world = run_on_cluster(state=idle(old), serving={"cpu": "250m"})
+    spec = manifests(world)["Deployment", old.config_name]["spec"]
+    assert spec["replicas"] == 3
+    assert spec["template"]["spec"]["containers"][0]["resources"]["requests"] == {"cpu": "2", "memory": "1Gi"}
+    assert {item.name: item.ignores for item in world.all(":Deployment")}[
+        f"deployment-{NAMES.short(old.config_name)}"
+    ] == ["spec", "metadata", "data"], "nothing live is changed under its name"
+
+
+def test_nothing_that_serves_is_on_trial_or_may_come_back_is_left_out() -> None:
+    previous = release("2" * 64, package_digest=f"sha256:{'2' * 64}")
+    pair = NAMES.pair_of(OLD.config_name, NEW.config_name)
+    plan = Plan((Step(10, 30),))
+    state = idle(
+        OLD,
+        challenger=NEW,
+        previous=previous,
+        pair_config=pair,
+        plan=plan,
+        phase=Phase.BAKING,
+        rollout_id="000002",
+        step=0,
+    )
+    world = run_on_cluster(state=state)
+    kept = {name for kind, name in manifests(world) if kind == "Deployment"} - {CONTROLLER}
+    assert kept == {OLD.config_name, NEW.config_name, previous.config_name}
+    assert {*state.configs()} <= configs(world).keys()
+
+
+def test_a_rejected_release_is_not_tried_again_and_the_champion_stays() -> None:
+    why = Reason("alarm", "errors", "52% of 40 requests failed")
+    rejected = {NEW.id: Verdict("rolled_back", why, "000002", NEW.id, NEW.recipe, NEW.package_digest, 0.0)}
+    world = run_on_cluster(state=idle(OLD, rejected=rejected))
+    assert world.rollout["acts"] is False
+    assert "is not tried again" in world.warned
+
+
+def test_an_update_that_was_rolled_back_fails_and_says_why() -> None:
+    world = run_on_cluster(state=idle(OLD), answers=OnCluster(outcome="rolled_back", why="errors: 3% against 0.1%"))
+    assert world.stopped is not None
+    assert "rolled back: errors: 3% against 0.1%" in str(world.stopped)
+
+
+def test_a_refused_package_changes_nothing_else() -> None:
+    world = run_on_cluster(answers=OnCluster(refused="log_loss 0.7 is above 0.62"))
+    assert str(world.stopped) == "log_loss 0.7 is above 0.62"
+    assert {kind for kind, _ in manifests(world)} <= {"CustomResourceDefinition"}
+
+
+def test_every_object_of_a_stack_says_whose_it_is(first: World) -> None:
+    shared = {CONTROLLER}
+    for (kind, name), item in manifests(first).items():
+        labels = item["metadata"]["labels"]
+        assert labels["app.kubernetes.io/part-of"] == "modelstack"
+        if kind != "CustomResourceDefinition":
+            assert item["metadata"]["namespace"] == "models"
+            assert (ENDPOINT in labels) is (name not in shared)
+    assert manifests(first)["Deployment", NEW.config_name]["metadata"]["labels"][VARIANT] == NEW.variant
+
+
+def test_two_models_in_one_namespace_share_no_object_but_the_controllers() -> None:
+    ours, theirs = (
+        manifests(run_on_cluster(model={"name": name}, kubernetes={"definitions": False})) for name in ("a", "b")
+    )
+    assert {name for _, name in ours.keys() & theirs.keys()} == {CONTROLLER}
+
+
+def test_the_controller_may_write_routes_and_journals_of_its_namespace_and_reads_no_secret(first: World) -> None:
+    declared = manifests(first)
+    rules = declared["Role", CONTROLLER]["rules"]
+    writes = {"create", "update", "patch", "delete", "deletecollection"}
+    written = {name for rule in rules for name in rule["resources"] if writes & {*rule["verbs"]}}
+    assert written == {"rollouts/status", "modelpackages/status", "httproutes", "events", "leases"}
+    assert not any("secrets" in rule["resources"] or "*" in rule["resources"] + rule["verbs"] for rule in rules)
+    assert not any(kind.startswith("Cluster") for kind, _ in declared), "it has no rights beyond its namespace"
+
+
+def test_a_stack_beside_another_declares_no_controller() -> None:
+    assert ("Deployment", CONTROLLER) not in manifests(run_on_cluster(kubernetes={"controller": False}))
+    assert manifests(run_on_cluster())["Deployment", CONTROLLER]["spec"]["replicas"] == 2
+
+
+def test_the_controller_runs_by_digest_with_the_databases_url_from_a_secret(first: World) -> None:
+    (container,) = manifests(first)["Deployment", CONTROLLER]["spec"]["template"]["spec"]["containers"]
+    assert container["image"] == CONTROLLER_IMAGE
+    variables = {item["name"]: item for item in container["env"]}
+    assert variables["DATABASE_URL"]["valueFrom"] == {"secretKeyRef": {"name": "database", "key": "url"}}
+
+
+def test_a_given_certificate_makes_the_gateway_speak_tls() -> None:
+    gateway = {"class": "localcluster", "tls_secret": "certificate"}
+    (listener,) = manifests(run_on_cluster(kubernetes={"gateway": gateway}))["Gateway", NAMES.prefix]["spec"][
+        "listeners"
+    ]
+    assert (listener["protocol"], listener["port"]) == ("HTTPS", 443)
+    assert listener["tls"]["certificateRefs"] == [{"name": "certificate"}]
+
+
+def test_a_gateway_that_is_there_is_used_and_not_declared() -> None:
+    world = run_on_cluster(kubernetes={"gateway": {"name": "shared", "host": "models.example.org"}})
+    assert not [name for kind, name in manifests(world) if kind == "Gateway"]
+    spec = manifests(world)["HTTPRoute", NAMES.prefix]["spec"]
+    assert spec == {"parentRefs": [{"name": "shared"}], "hostnames": ["models.example.org"]}
+
+
+def test_pods_of_models_reach_the_registry_names_and_the_controller_and_nothing_else(first: World) -> None:
+    spec = manifests(first)["NetworkPolicy", f"{NAMES.prefix}-models"]["spec"]
+    assert spec["policyTypes"] == ["Ingress", "Egress"]
+    ports = sorted(port["port"] for rule in spec["egress"] for port in rule["ports"])
+    assert ports == [53, 53, 5000, 8081]
+
+
+def test_the_definitions_of_our_resources_stay_when_the_stack_goes(first: World) -> None:
+    names = {name for kind, name in manifests(first) if kind == "CustomResourceDefinition"}
+    assert names == {"rollouts.modelstack.dev", "modelpackages.modelstack.dev"}
+
+
+def test_outputs_say_where_things_are_and_what_serves(first: World) -> None:
+    assert first.exported.keys() == {*OUTPUTS}
+    assert first.exported["platform"] == "kubernetes"
+    assert first.exported["champion"] == DIGEST
+
+
+NEEDED = [
+    ({"registry": None}, "modelstack:kubernetes.registry is missing: a stack on a cluster needs it"),
+    ({"prometheus": None}, "modelstack:kubernetes.prometheus is missing: a stack on a cluster needs it"),
+    ({"gateway": {}}, "modelstack:kubernetes.gateway = {}: allowed is one of both"),
+    (
+        {"gateway": {"class": "a", "name": "b"}},
+        'modelstack:kubernetes.gateway = {"class": "a", "name": "b"}: allowed is',
+    ),
+    (
+        {"gateway": {"name": "b", "tls_secret": "c"}},
+        'modelstack:kubernetes.gateway.tls_secret = "c": the certificate of',
+    ),
+    ({"database_secret": None}, "modelstack:serving.capture_percent = 100: kubernetes.database_secret is null"),
+]
+
+
+@pytest.mark.parametrize(("fields", "line"), NEEDED, ids=[str(fields) for fields, _ in NEEDED])
+def test_what_a_stack_on_a_cluster_needs_is_told_before_anything_is_asked(fields: dict[str, Any], line: str) -> None:
+    with pytest.raises(pulumi.RunError) as caught:
+        Settings.load(stack_config(STACK, kubernetes=fields), STACK)
+    assert line in str(caught.value)
+
+
+REFUSED = [
+    ("serving", {"instance_type": "ml.m5.large"}, "a cluster has no instance types; allowed are cpu and memory"),
+    ("retraining", {"enabled": True}, "on a cluster nothing is retrained yet; allowed is false"),
+    ("rollout", {"infrastructure": {"kind": "canary"}}, "on a cluster the traffic moves at once"),
+    ("approval", {"people": 1}, "on a cluster nobody is asked yet; allowed is 0"),
+]
+
+
+@pytest.mark.parametrize(("section", "fields", "why"), REFUSED, ids=[section for section, _, _ in REFUSED])
+def test_what_only_aws_has_is_refused_and_not_passed_over(section: str, fields: dict[str, Any], why: str) -> None:
+    with pytest.raises(pulumi.RunError) as caught:
+        Settings.load(stack_config(STACK, **{section: fields}), STACK)
+    assert why in str(caught.value)
+
+
+def test_what_only_a_cluster_has_is_refused_on_aws() -> None:
+    with pytest.raises(pulumi.RunError) as caught:
+        Settings.load(stack_config("local", kubernetes={"namespace": "models"}, serving={"cpu": "1"}), "local")
+    assert 'modelstack:kubernetes.namespace = "models": only stacks on a cluster have it' in str(caught.value)
+    assert 'modelstack:serving.cpu = "1": only stacks on a cluster have it' in str(caught.value)
+
+
+def test_a_cluster_needs_no_region_of_aws() -> None:
+    config = stack_config(STACK)
+    assert not [key for key in config if key.startswith("aws:")]
+    assert json.loads(config["modelstack:kubernetes"])["namespace"] == "models"
+    assert Settings.load(config, STACK).platform == "kubernetes"
