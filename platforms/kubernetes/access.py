@@ -1,0 +1,287 @@
+"""How an API server is reached, and as whom: by a context of a kubeconfig, or by a pod's own service account.
+
+    access = from_kubeconfig("prod")     # KUBECONFIG, else ~/.kube/config
+    access = of_this_pod()               # in a cluster
+    access = found("prod")               # the pod's own where there is one and no context is named
+
+Of a kubeconfig: tokens, token files, client certificates, user and password, and commands that give a token (`exec`),
+as EKS has them.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import ssl
+import subprocess
+import tempfile
+import threading
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from time import time
+from typing import Any
+
+import httpx
+import yaml
+
+from rollout.core.errors import RolloutError, Unreachable
+
+ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+"""Where a pod finds the token of its service account."""
+_EXEC = frozenset({"client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1"})
+_EXEC_SECONDS = 60.0
+_EARLY = 30.0  # seconds before a token's end
+
+
+@dataclass(frozen=True)
+class Access:
+    """How an API server is reached.
+
+    Attributes:
+        server: Its address.
+        verify: What its certificate is checked by, with the client's own certificate; False checks nothing.
+        namespace: The namespace that is meant where none is named.
+        says: How errors call it, such as `context prod`.
+        auth: What proves who asks; None when the certificate does, or nothing.
+        in_cluster: Whether this is a pod of the cluster.
+        proxy: The proxy on the way; None takes that of the environment.
+    """
+
+    server: str
+    verify: ssl.SSLContext | bool
+    namespace: str
+    says: str
+    auth: httpx.Auth | None = None
+    in_cluster: bool = False
+    proxy: str | None = None
+
+
+def found(context: str | None = None) -> Access:
+    """The named context; without a name that of the pod this runs in, or a kubeconfig's current one."""
+    return of_this_pod() if context is None and ACCOUNT.joinpath("token").exists() else from_kubeconfig(context)
+
+
+def of_this_pod(account: Path = ACCOUNT, environment: Mapping[str, str] = os.environ) -> Access:
+    """What the pod's service account gives. Its token is read anew for each request, as the kubelet renews it.
+
+    Raises:
+        RolloutError: This is no pod, or it has no token.
+    """
+    try:
+        host, port = environment["KUBERNETES_SERVICE_HOST"], environment["KUBERNETES_SERVICE_PORT"]
+        namespace = account.joinpath("namespace").read_text()
+        verify = ssl.create_default_context(cafile=str(account / "ca.crt"))
+    except (KeyError, OSError) as error:
+        raise RolloutError(f"this is no pod with a token of a service account: {error!r}") from error
+    server = f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
+    return Access(server, verify, namespace, "the pod's service account", FileToken(account / "token"), in_cluster=True)
+
+
+def from_kubeconfig(context: str | None = None, files: Sequence[Path] | None = None) -> Access:
+    """What a context of a kubeconfig says.
+
+    Args:
+        context: Its name; None is the current one.
+        files: Where it is looked for, the first one that has it counts; None is KUBECONFIG, else ~/.kube/config.
+
+    Raises:
+        RolloutError: There is no such context, or it says what cannot be done; the message names the field.
+    """
+    paths = _files() if files is None else list(files)
+    config = _merged(paths)
+    name = context or config.current
+    if name not in config.contexts:
+        asked = f"context {name!r}" if name else "current context"
+        known = ", ".join(sorted(config.contexts)) or "none"
+        raise RolloutError(f"no {asked} in {' or '.join(map(str, paths))}; its contexts are: {known}")
+    there = config.contexts[name]
+    where = f"context {name}"
+    cluster = _of(config.clusters, there.get("cluster"), where, "cluster")
+    user = _of(config.users, there.get("user"), where, "user") if there.get("user") else {}
+    return Access(
+        server=str(cluster["server"]).rstrip("/"),
+        verify=_tls(cluster, user, where),
+        namespace=there.get("namespace") or "default",
+        says=where,
+        auth=_auth(cluster, user, where),
+        proxy=cluster.get("proxy-url"),
+    )
+
+
+@dataclass(frozen=True)
+class _Config:
+    clusters: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
+    users: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
+    contexts: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
+    current: str = ""
+
+
+_PATHS = ("certificate-authority", "client-certificate", "client-key", "tokenFile")
+
+
+def _files() -> list[Path]:
+    named = [Path(item) for item in os.environ.get("KUBECONFIG", "").split(os.pathsep) if item]
+    return named or [Path.home() / ".kube" / "config"]
+
+
+def _merged(paths: Sequence[Path]) -> _Config:
+    """What the files say; of two things with one name the first counts, and paths are those beside their file."""
+    parts: dict[str, dict[str, dict[str, Any]]] = {"clusters": {}, "users": {}, "contexts": {}}
+    current = ""
+    for path in paths:
+        try:
+            content: Any = yaml.safe_load(path.read_text()) if path.exists() else None
+        except (OSError, yaml.YAMLError) as error:
+            raise RolloutError(f"kubeconfig {path} cannot be read: {error}") from error
+        if not isinstance(content, dict):
+            continue
+        current = current or str(content.get("current-context") or "")
+        for plural, known in parts.items():
+            for item in content.get(plural) or []:
+                value = dict(item.get(plural[:-1]) or {})
+                value |= {key: str(path.parent / value[key]) for key in _PATHS if value.get(key)}
+                known.setdefault(str(item["name"]), value)
+    return _Config(**parts, current=current)
+
+
+def _of(known: Mapping[str, dict[str, Any]], name: Any, where: str, what: str) -> dict[str, Any]:
+    if name not in known:
+        raise RolloutError(f"{where}: its {what} {name!r} is not in the kubeconfig; there are: {', '.join(known)}")
+    return known[name]
+
+
+def _tls(cluster: Mapping[str, Any], user: Mapping[str, Any], where: str) -> ssl.SSLContext | bool:
+    if str(cluster["server"]).startswith("http://"):
+        return False
+    try:
+        authority = cluster.get("certificate-authority-data")
+        verify = ssl.create_default_context(
+            cafile=cluster.get("certificate-authority"),
+            cadata=base64.b64decode(authority).decode() if authority else None,
+        )
+        if cluster.get("insecure-skip-tls-verify"):
+            verify.check_hostname, verify.verify_mode = False, ssl.CERT_NONE
+        _load_own(verify, user)
+    except (OSError, ValueError) as error:  # an SSLError is an OSError
+        raise RolloutError(f"{where}: its certificates cannot be used: {error}") from error
+    return verify
+
+
+def _load_own(verify: ssl.SSLContext, user: Mapping[str, Any]) -> None:
+    """The client's certificate. OpenSSL reads it from files alone, so what is data is a file for a moment."""
+    with tempfile.TemporaryDirectory(prefix="modelstack-") as folder:
+        found: list[str | None] = []
+        for name in ("client-certificate", "client-key"):
+            path: str | None = user.get(name)
+            if user.get(f"{name}-data"):
+                place = Path(folder, name)
+                place.touch(mode=0o600)
+                place.write_bytes(base64.b64decode(user[f"{name}-data"]))
+                path = str(place)
+            found.append(path)
+        certificate, key = found
+        if certificate:
+            verify.load_cert_chain(certificate, key)
+
+
+def _auth(cluster: Mapping[str, Any], user: Mapping[str, Any], where: str) -> httpx.Auth | None:
+    if user.get("tokenFile"):
+        return FileToken(Path(user["tokenFile"]))
+    if user.get("token"):
+        return Token(str(user["token"]))
+    if user.get("exec"):
+        return CommandToken(user["exec"], cluster, where)
+    if user.get("username"):
+        return httpx.BasicAuth(user["username"], user.get("password") or "")
+    if user.get("auth-provider"):
+        raise RolloutError(f"{where}: its user has an auth-provider, which Kubernetes no longer knows; use exec")
+    return None
+
+
+class Token(httpx.Auth):
+    """A token that never changes."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        """Add it."""
+        request.headers["Authorization"] = f"Bearer {self._token}"
+        yield request
+
+
+class FileToken(httpx.Auth):
+    """A token in a file that somebody renews."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        """Add what the file says now."""
+        try:
+            request.headers["Authorization"] = f"Bearer {self._path.read_text().strip()}"
+        except OSError as error:
+            raise Unreachable(f"the token cannot be read: {error}") from error
+        yield request
+
+
+class CommandToken(httpx.Auth):
+    """A token that a command gives, until it ends or is refused.
+
+    Source: Kubernetes documentation, "Authenticating", client-go credential plugins.
+    """
+
+    def __init__(self, command: Mapping[str, Any], cluster: Mapping[str, Any], where: str) -> None:
+        self._version = str(command.get("apiVersion"))
+        if self._version not in _EXEC:
+            allowed = " or ".join(sorted(_EXEC))
+            raise RolloutError(f"{where}: exec.apiVersion: got {self._version!r}, allowed is {allowed}")
+        self._words = [str(command["command"]), *map(str, command.get("args") or [])]
+        self._environment = {str(item["name"]): str(item["value"]) for item in command.get("env") or []}
+        self._spec: dict[str, Any] = {"interactive": False}
+        if command.get("provideClusterInfo"):
+            self._spec["cluster"] = {
+                key: cluster[key] for key in ("server", "certificate-authority-data") if key in cluster
+            }
+        self._where, self._hint = where, str(command.get("installHint") or "")
+        self._token, self._until = "", 0.0
+        self._lock = threading.Lock()
+
+    def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        """Add the token; once more with a new one when it is refused."""
+        for again in (True, False):
+            used = self._now()
+            request.headers["Authorization"] = f"Bearer {used}"
+            answer = yield request
+            if answer.status_code != httpx.codes.UNAUTHORIZED or not again:
+                return
+            with self._lock:
+                self._until = 0.0 if self._token == used else self._until
+
+    def _now(self) -> str:
+        with self._lock:
+            if not self._token or time() > self._until - _EARLY:
+                self._token, self._until = self._asked()
+            return self._token
+
+    def _asked(self) -> tuple[str, float]:
+        told = {"apiVersion": self._version, "kind": "ExecCredential", "spec": self._spec}
+        environment = {**os.environ, **self._environment, "KUBERNETES_EXEC_INFO": json.dumps(told)}
+        doing = f"{self._where}: {self._words[0]}, which gives the token,"
+        try:
+            done = subprocess.run(
+                self._words, env=environment, capture_output=True, text=True, timeout=_EXEC_SECONDS, check=False
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise RolloutError(f"{doing} cannot be run: {error}. {self._hint}".rstrip()) from error
+        if done.returncode:
+            raise RolloutError(f"{doing} ended with {done.returncode}: {done.stderr.strip()[-500:]}")
+        try:
+            status = json.loads(done.stdout)["status"]
+            end = status.get("expirationTimestamp")
+            return str(status["token"]), datetime.fromisoformat(end).timestamp() if end else float("inf")
+        except (KeyError, TypeError, ValueError) as error:
+            raise RolloutError(f"{doing} gave none: {error!r}") from error

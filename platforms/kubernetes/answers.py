@@ -1,0 +1,76 @@
+"""What an API server's refusals mean to a rollout.
+
+    raise refused(answer, "apply httproutes flight-delay-prod", "context prod")
+
+Source: Kubernetes API conventions, "Response Status Kind" and "HTTP Status codes".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import httpx
+
+from rollout.core.errors import Busy, Conflict, RolloutError, Unreachable
+
+
+class NotFound(RolloutError):
+    """There is no such object, or the API server does not know its kind."""
+
+
+class Exists(Busy):
+    """Somebody made an object of this name a moment ago."""
+
+
+class Owned(RolloutError):
+    """Fields that were to be written belong to another field manager, which the message names."""
+
+
+def refused(answer: httpx.Response, doing: str, who: str) -> RolloutError:
+    """The error of an answer that is none of success.
+
+    Args:
+        answer: The answer.
+        doing: What was tried.
+        who: As whom.
+    """
+    status = _status(answer)
+    words = str(status.get("message") or answer.text.strip()[:500] or answer.reason_phrase)
+    text = f"{doing}: {words}"
+    code, reason = answer.status_code, status.get("reason")
+    if code == httpx.codes.TOO_MANY_REQUESTS:
+        after = answer.headers.get("Retry-After")
+        return Busy(f"{text} (the API server takes it in {after} s)" if after else text)
+    if code >= httpx.codes.INTERNAL_SERVER_ERROR:
+        return Unreachable(text)
+    if code == httpx.codes.CONFLICT:
+        return _conflict(status, text, reason)
+    if code == httpx.codes.NOT_FOUND:
+        return NotFound(text if reason == "NotFound" and _names_object(status) else f"{text} (no such kind there)")
+    if code in {httpx.codes.FORBIDDEN, httpx.codes.UNAUTHORIZED}:
+        return RolloutError(f"{text} (asked as {who})")
+    return RolloutError(text)
+
+
+def _conflict(status: Mapping[str, Any], text: str, reason: Any) -> RolloutError:
+    if reason == "AlreadyExists":
+        return Exists(text)
+    causes = (status.get("details") or {}).get("causes") or []
+    owners = {str(item.get("message")) for item in causes if item.get("reason") == "FieldManagerConflict"}
+    if owners:
+        return Owned(text)
+    return Conflict(text)
+
+
+def _names_object(status: Mapping[str, Any]) -> bool:
+    return bool((status.get("details") or {}).get("name"))
+
+
+def _status(answer: httpx.Response) -> Mapping[str, Any]:
+    """The Status object of an answer; empty when it has none, as of a proxy on the way."""
+    try:
+        content: Any = answer.json()
+    except ValueError:
+        return {}
+    return content if isinstance(content, dict) and content.get("kind") == "Status" else {}

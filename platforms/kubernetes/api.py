@@ -1,0 +1,302 @@
+"""The API server, as JSON objects in and out, for one namespace.
+
+    api = Api.of("prod", "models")
+    api.get(ROUTE, "flight-delay-prod")["spec"]["rules"]
+    api.apply(ROUTE, {"metadata": {"name": "flight-delay-prod"}, "spec": {"rules": [...]}}, MANAGER)
+
+Over httpx alone, which is here already: a client library is either slow to load (the official one), or does not know
+`client.authentication.k8s.io/v1` (lightkube 1.0.1), and a rollout needs eight calls.
+
+Errors: `Busy` (throttled, or made by another a moment ago), `Conflict` (the object moved on since it was read),
+`Unreachable` (no connection, no answer in time, the server's own failure), and `RolloutError` with the server's own
+words for what does not pass by itself: `NotFound`, `Owned` (a field of another manager), no right, a value refused.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+
+from platforms.kubernetes.access import Access, found
+from platforms.kubernetes.answers import NotFound, refused
+from platforms.kubernetes.kinds import WHO, Kind
+from rollout.core.errors import Conflict, RolloutError, Unreachable
+
+Object = dict[str, Any]
+Objects = list[Object]
+Counted = Callable[[str, str, int], None]
+TIMEOUT = httpx.Timeout(10.0, connect=3.0)
+WATCH_SECONDS = 300
+_PAGE = 500
+_GONE = 410  # a watch that is too old to go on
+_NONE: Mapping[str, str] = {}
+_GET_TRIES = 2
+_LATE = 10.0  # seconds after its time in which a watch ends
+_METHODS = {"get": "GET", "list": "GET", "create": "POST", "patch": "PATCH", "update": "PUT", "delete": "DELETE"}
+
+
+def uncounted(verb: str, plural: str, status: int) -> None:
+    """Count nothing."""
+
+
+class Api:
+    """The API server, for one namespace. May be used by several threads at once.
+
+    Args:
+        access: How the server is reached, and as whom.
+        namespace: Where the objects are.
+        timeout: How long it is waited for.
+        counted: Told of every request: verb (as in a Role), plural of the kind, HTTP status (0: no answer).
+    """
+
+    def __init__(
+        self,
+        access: Access,
+        namespace: str,
+        *,
+        timeout: httpx.Timeout = TIMEOUT,
+        counted: Counted = uncounted,
+    ) -> None:
+        self.namespace = namespace
+        self._access, self._timeout, self._counted = access, timeout, counted
+        self._client = self._new(access.server)
+
+    @classmethod
+    def of(cls, context: str | None = None, namespace: str | None = None, *, counted: Counted = uncounted) -> Api:
+        """The API server of a kubeconfig's context, or of the pod this runs in.
+
+        Args:
+            context: The context; None is the pod's own service account, or the kubeconfig's current one.
+            namespace: Where the objects are; None is the context's, or the pod's.
+            counted: Told of every request.
+
+        Raises:
+            RolloutError: There is no such context, or what it says cannot be done.
+        """
+        access = found(context)
+        return cls(access, namespace or access.namespace, counted=counted)
+
+    @property
+    def in_cluster(self) -> bool:
+        """Whether this runs in a pod of the cluster."""
+        return self._access.in_cluster
+
+    @property
+    def server(self) -> str:
+        """The API server's URL."""
+        return self._access.server
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def get(self, kind: Kind, name: str, namespace: str | None = None) -> Object:
+        """One object, read consistently, of another namespace when one is named.
+
+        Raises:
+            NotFound: There is none.
+        """
+        return self._call("get", kind, _Sent(name, namespace=namespace)).json()
+
+    def find(self, kind: Kind, name: str, namespace: str | None = None) -> Object | None:
+        """The same; None when there is none, or no such kind."""
+        try:
+            return self.get(kind, name, namespace)
+        except NotFound:
+            return None
+
+    def list(self, kind: Kind, labels: Mapping[str, str] = _NONE) -> Objects:
+        """All objects of a kind that have these labels, read consistently."""
+        so_far: Objects = []
+        asked: dict[str, str | int] = {"limit": _PAGE, **_selector(labels)}
+        while True:
+            page = self._call("list", kind, _Sent(asked=asked)).json()
+            # The items of a list do not say what they are.
+            so_far += [{"apiVersion": kind.api_version, "kind": kind.kind, **item} for item in page["items"]]
+            more = (page.get("metadata") or {}).get("continue")
+            if not more:
+                return so_far
+            asked["continue"] = more
+
+    def watch(
+        self, kind: Kind, labels: Mapping[str, str] = _NONE, seconds: int = WATCH_SECONDS
+    ) -> Iterator[tuple[str, Object]]:
+        """Objects as they change: first every one that is there, as ADDED, then what happens to them.
+
+        It ends after so many seconds; the caller begins again. What was deleted in between is told by its not being
+        among those that are there.
+
+        Raises:
+            Conflict: The server forgot where it was: begin again.
+        """
+        doing = f"watch {self._said(kind, '')}"
+        asked: dict[str, str | int] = {"watch": "true", "timeoutSeconds": seconds, **_selector(labels)}
+        patient = httpx.Timeout(self._timeout.read, connect=self._timeout.connect, read=seconds + _LATE)
+        path = kind.path(self.namespace)
+        with (
+            self._calling("watch", kind, doing),
+            self._client.stream("GET", path, params=asked, timeout=patient) as answer,
+        ):
+            self._counted("watch", kind.plural, answer.status_code)
+            if not answer.is_success:
+                answer.read()
+                raise refused(answer, doing, self._access.says)
+            for line in answer.iter_lines():
+                if line:
+                    yield _event(json.loads(line), doing)
+
+    def create(self, kind: Kind, obj: Mapping[str, Any], *, manager: str | None = None) -> Object:
+        """Make an object.
+
+        Raises:
+            Exists: There is one of that name.
+        """
+        asked = {"fieldManager": manager} if manager else {}
+        return self._call("create", kind, _Sent(asked=asked, content=obj)).json()
+
+    def apply(self, kind: Kind, obj: Mapping[str, Any], manager: str, *, force: bool = False) -> Object:
+        """Server-side apply: make these fields so, and own them; those that `manager` applied before and leaves out go.
+
+        It makes an object that is not there, in spite of a metadata.resourceVersion; not with a metadata.uid.
+
+        Args:
+            kind: The object's kind.
+            obj: Its name, and the fields. With metadata.resourceVersion it lands only on that version.
+            manager: Whose fields they are.
+            force: Take over the fields that belong to others.
+
+        Raises:
+            Conflict: The object moved on from the resourceVersion, or is gone.
+            Owned: A field belongs to another, and `force` is not given.
+        """
+        asked = {"fieldManager": manager, "force": "true" if force else "false"}
+        whole = {"apiVersion": kind.api_version, "kind": kind.kind, **obj}
+        sent = _Sent(obj["metadata"]["name"], asked=asked, content=whole, form="apply-patch+yaml")
+        return self._call("patch", kind, sent).json()
+
+    def replace_status(self, kind: Kind, obj: Mapping[str, Any]) -> Object:
+        """Put an object's status; the rest of it stays as it is.
+
+        Raises:
+            Conflict: The object moved on from its metadata.resourceVersion.
+        """
+        return self._call("update", kind, _Sent(obj["metadata"]["name"], "status", content=obj)).json()
+
+    def delete(self, kind: Kind, name: str) -> None:
+        """Delete an object and what it owns. One that is not there is deleted."""
+        with suppress(NotFound):
+            self._call("delete", kind, _Sent(name, content={"propagationPolicy": "Background"}))
+
+    def user(self) -> str:
+        """Who the API server takes us for, such as `system:serviceaccount:models:modelstack-controller`."""
+        whole = {"apiVersion": WHO.api_version, "kind": WHO.kind}
+        answer = self._call("create", WHO, _Sent(content=whole)).json()
+        return str(answer["status"]["userInfo"].get("username", ""))
+
+    def reach(self, url: str) -> httpx.Client:
+        """A new client, which the caller closes, for a URL seen from inside the cluster.
+
+        In the cluster it goes there. From outside, a service (`http://SERVICE.NAMESPACE[.svc…]:PORT`) is reached
+        through the API server, which sends a Host header of its own; any other host directly.
+        """
+        there = None if self.in_cluster else _service_path(url)
+        if there is None:
+            return httpx.Client(base_url=url, timeout=self._timeout)
+        return self._new(f"{self._access.server}{there}")
+
+    def _new(self, base: str) -> httpx.Client:
+        access = self._access
+        return httpx.Client(
+            base_url=base, verify=access.verify, auth=access.auth, timeout=self._timeout, proxy=access.proxy
+        )
+
+    def _said(self, kind: Kind, name: str, namespace: str | None = None) -> str:
+        where = f" in namespace {namespace or self.namespace}" if kind.namespaced else ""
+        return f"{kind.kind}{f' {name}' if name else ''}{where}"
+
+    def _call(self, verb: str, kind: Kind, sent: _Sent) -> httpx.Response:
+        """One call; one that only reads, and is not answered, is made once more."""
+        part = f"the {sent.part} of " if sent.part else ""
+        doing = f"{verb} {part}{self._said(kind, sent.called, sent.namespace)}"
+        tries = _GET_TRIES if verb in {"get", "list"} else 1
+        for left in reversed(range(tries)):
+            try:
+                with self._calling(verb, kind, doing):
+                    answer = self._client.request(
+                        _METHODS[verb],
+                        kind.path(sent.namespace or self.namespace, sent.name, sent.part),
+                        params=dict(sent.asked),
+                        content=sent.body,
+                        headers={"Content-Type": f"application/{sent.form}"} if sent.body else {},
+                    )
+                self._counted(verb, kind.plural, answer.status_code)
+                if answer.is_success:
+                    return answer
+                raise refused(answer, doing, self._access.says)
+            except Unreachable:
+                if not left:
+                    raise
+        raise AssertionError("a call is made at least once")
+
+    @contextmanager
+    def _calling(self, verb: str, kind: Kind, doing: str) -> Generator[None]:
+        try:
+            yield
+        except httpx.TransportError as error:
+            self._counted(verb, kind.plural, 0)
+            what = str(error) or type(error).__name__
+            server = f"{self._access.server} ({self._access.says})"
+            raise Unreachable(f"{doing}: the API server {server} does not answer: {what}") from error
+
+
+@dataclass(frozen=True)
+class _Sent:
+    """What a call sends: the name of what it is about, a part of that such as `status`, the query, and the body."""
+
+    name: str = ""
+    part: str = ""
+    namespace: str | None = None
+    asked: Mapping[str, str | int] = field(default_factory=dict[str, str | int])
+    content: Mapping[str, Any] | None = None
+    form: str = "json"
+
+    @property
+    def called(self) -> str:
+        """The object's name, which a body may have alone."""
+        metadata: Mapping[str, Any] = (self.content or {}).get("metadata") or {}
+        return self.name or str(metadata.get("name") or metadata.get("generateName") or "")
+
+    @property
+    def body(self) -> bytes | None:
+        """The content as bytes."""
+        return None if self.content is None else json.dumps(self.content).encode()
+
+
+def _selector(labels: Mapping[str, str]) -> dict[str, str]:
+    return {"labelSelector": ",".join(f"{key}={value}" for key, value in labels.items())} if labels else {}
+
+
+def _event(event: Mapping[str, Any], doing: str) -> tuple[str, Object]:
+    kind, obj = str(event["type"]), dict(event["object"])
+    if kind != "ERROR":
+        return kind, obj
+    words = f"{doing}: {obj.get('message')}"
+    raise Conflict(words) if obj.get("code") == _GONE else RolloutError(words)
+
+
+def _service_path(url: str) -> str | None:
+    """Where the API server has a service; None for a URL that is none of a service."""
+    parts = urlsplit(url)
+    labels = (parts.hostname or "").split(".")
+    of_service = len(labels) == 2 or labels[2:3] == ["svc"]
+    if not of_service or parts.scheme not in {"http", "https"} or labels[0].isdigit():
+        return None
+    service, namespace = labels[:2]
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    return f"/api/v1/namespaces/{namespace}/services/{parts.scheme}:{service}:{port}/proxy{parts.path}"

@@ -1,0 +1,55 @@
+"""The kinds of objects that are read and written in a cluster, and where the API server has them.
+
+ROUTE.path("models", "flight-delay-prod")
+# /apis/gateway.networking.k8s.io/v1/namespaces/models/httproutes/flight-delay-prod
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from platforms.kubernetes import names
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of object.
+
+    Attributes:
+        api_version: Its group and version, as in a manifest.
+        kind: Its name in a manifest.
+        plural: Its name in a path.
+        namespaced: Whether it lives in a namespace.
+    """
+
+    api_version: str
+    kind: str
+    plural: str
+    namespaced: bool = True
+
+    def path(self, namespace: str, name: str = "", part: str = "") -> str:
+        """Where the API server has all of a namespace, or one of them, or a part of it such as `status`."""
+        root = f"/apis/{self.api_version}" if "/" in self.api_version else f"/api/{self.api_version}"
+        place = f"/namespaces/{namespace}" if self.namespaced else ""
+        return "/".join([f"{root}{place}", self.plural, *(item for item in (name, part) if item)])
+
+
+ROLLOUT = Kind(names.API_VERSION, names.ROLLOUT, "rollouts")
+PACKAGE = Kind(names.API_VERSION, names.PACKAGE, "modelpackages")
+ROUTE = Kind("gateway.networking.k8s.io/v1", "HTTPRoute", "httproutes")
+GATEWAY = Kind("gateway.networking.k8s.io/v1", "Gateway", "gateways")
+GATEWAY_CLASS = Kind("gateway.networking.k8s.io/v1", "GatewayClass", "gatewayclasses", namespaced=False)
+ENVOY_PROXY = Kind("gateway.envoyproxy.io/v1alpha1", "EnvoyProxy", "envoyproxies")
+CONFIG_MAP = Kind("v1", "ConfigMap", "configmaps")
+SECRET = Kind("v1", "Secret", "secrets")
+SERVICE = Kind("v1", "Service", "services")
+ENDPOINT_SLICE = Kind("discovery.k8s.io/v1", "EndpointSlice", "endpointslices")
+POD = Kind("v1", "Pod", "pods")
+EVENT = Kind("v1", "Event", "events")
+NAMESPACE = Kind("v1", "Namespace", "namespaces", namespaced=False)
+NODE = Kind("v1", "Node", "nodes", namespaced=False)
+DEPLOYMENT = Kind("apps/v1", "Deployment", "deployments")
+REPLICA_SET = Kind("apps/v1", "ReplicaSet", "replicasets")
+LEASE = Kind("coordination.k8s.io/v1", "Lease", "leases")
+CRD = Kind("apiextensions.k8s.io/v1", "CustomResourceDefinition", "customresourcedefinitions", namespaced=False)
+WHO = Kind("authentication.k8s.io/v1", "SelfSubjectReview", "selfsubjectreviews", namespaced=False)

@@ -1,0 +1,85 @@
+"""What the controller needs to know of an endpoint: the spec of its Rollout, written by the Pulumi program.
+
+spec = RolloutSpec.from_dict(rollout["spec"])
+spec.gateway, spec.period_seconds
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Literal, get_args
+
+from rollout.core.errors import RolloutError
+
+DataPlane = Literal["merged"]
+
+
+@dataclass(frozen=True)
+class RolloutSpec:
+    """What the controller needs to know of an endpoint.
+
+    Attributes:
+        stack: The stack, as commands name it.
+        model: The model's name.
+        gateway: The Gateway, in the same namespace, that the route is attached to.
+        host: The Host header that the route wants; empty when any will do.
+        prometheus: The URL of Prometheus, seen from inside the cluster.
+        period_seconds: The time between two looks at a trial.
+        capture_percent: How many percent of the requests the serving runtime keeps.
+        data_plane: How the gateway names a variant in its metrics. `merged`: Envoy's cluster is
+            `service/<namespace>/<workload>/<port>/http`.
+    """
+
+    stack: str
+    model: str
+    gateway: str
+    prometheus: str
+    host: str = ""
+    period_seconds: int = 60
+    capture_percent: int = 0
+    data_plane: DataPlane = "merged"
+
+    def __post_init__(self) -> None:
+        for name in ("stack", "model", "gateway"):
+            _want(name, getattr(self, name), bool(getattr(self, name)), "a non-empty text")
+        _want("prometheus", self.prometheus, self.prometheus.startswith(("http://", "https://")), "a URL")
+        _want("periodSeconds", self.period_seconds, 1 <= self.period_seconds <= 3600, "1 to 3600")
+        _want("capturePercent", self.capture_percent, 0 <= self.capture_percent <= 100, "0 to 100")
+        _want("dataPlane", self.data_plane, self.data_plane in get_args(DataPlane), " or ".join(get_args(DataPlane)))
+
+    def as_dict(self) -> dict[str, Any]:
+        """The spec as it stands in the object."""
+        return {_KEYS[item.name]: getattr(self, item.name) for item in fields(self)}
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> RolloutSpec:
+        """Read back what `as_dict` wrote. Fields that a newer program wrote are left out.
+
+        Raises:
+            RolloutError: A field is missing or has a value that is not allowed; the message names it.
+        """
+        given = {name: value[key] for name, key in _KEYS.items() if key in value}
+        for name, item in given.items():
+            number = name in {"period_seconds", "capture_percent"}
+            whole = isinstance(item, (int, float)) and not isinstance(item, bool) and math.floor(item) == item
+            right = whole if number else isinstance(item, str)
+            _want(_KEYS[name], item, right, "a whole number" if number else "a text")
+        missing = [_KEYS[name] for name in ("stack", "model", "gateway", "prometheus") if name not in given]
+        if missing:
+            raise RolloutError(f"Rollout.spec: missing {', '.join(missing)}; `pulumi up` writes them")
+        return cls(**given)
+
+
+def _camel(name: str) -> str:
+    first, *others = name.split("_")
+    return "".join([first, *(item.capitalize() for item in others)])
+
+
+_KEYS = {item.name: _camel(item.name) for item in fields(RolloutSpec)}
+
+
+def _want(name: str, value: object, right: bool, allowed: str) -> None:
+    if not right:
+        raise RolloutError(f"Rollout.spec.{name}: got {value!r}, allowed is {allowed}")
