@@ -2,7 +2,7 @@
 # when nothing has changed.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev up down demo promote year test check bench timings env shell format lint types unit cloud-unit image docs example pictures lock clean
+.PHONY: help setup setup-dev up up-kubernetes cluster down demo demo-kubernetes promote year test check bench timings env shell format lint types unit cloud-unit image docs example pictures lock clean
 
 # Any Python from 3.11 that can make virtual environments; name another one with `make PYTHON=...`.
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3 python; do \
@@ -15,7 +15,7 @@ PYTEST_ARGS ?=
 CLOUD = $(MAKE) --no-print-directory -C localcloud RUN="$(CURDIR)/$(RUN)"
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {gsub(/[$$][$$]/, "$$", $$2); printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {gsub(/[$$][$$]/, "$$", $$2); printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## Environments, the Pulumi CLI and its local plugin; a second time takes a moment
 	@$(SETUP) install
@@ -31,6 +31,18 @@ demo: ## A release that is promoted and one that is rolled back, under real traf
 	@$(SETUP) install --quiet
 	@$(RUN) -m cli.local.demo
 
+cluster: ## A real Kubernetes cluster of one node on this machine; needs root on Debian, and builds for 20 minutes at first
+	@$(SETUP) install --quiet
+	@$(RUN) -m localcloud.cluster up
+
+up-kubernetes: ## Start the cluster, and bring up stack `local-kubernetes` with its model in it
+	@$(SETUP) install --quiet --with kubernetes
+	@$(RUN) -m cli.local.up_kubernetes
+
+demo-kubernetes: ## The story of `make demo`, in the cluster
+	@$(SETUP) install --quiet --with kubernetes
+	@$(RUN) -m cli.local.demo_kubernetes
+
 promote: ## Dev, staging and prod at once, each in an account of its own: the same bytes from one to the next
 	@$(SETUP) install --quiet
 	@$(RUN) -m cli.local.promote
@@ -39,7 +51,7 @@ year: ## Ten months of flights within an hour: drift, retraining, canaries, and 
 	@$(SETUP) install --quiet
 	@$(RUN) -m bench.year
 
-down: ## Destroy the local stacks and stop every process
+down: ## Destroy the local stacks, end the cluster, and stop every process
 	@$(SETUP) install --quiet
 	@$(RUN) -m cli.local.down
 

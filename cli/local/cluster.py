@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from localcloud.cluster.__main__ import layout_of, variables
 from rich.console import Console
 
 from cli.errors import OperatorError
 from cli.target import ROOT
-from localcloud.cluster.__main__ import layout_of, variables
 from localcloud.setup import Places
 from platforms.kubernetes.api import Api, connect
 from platforms.kubernetes.kinds import NAMESPACE, SECRET

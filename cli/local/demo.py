@@ -25,17 +25,27 @@ from cli.view.releases import journal_state
 from cli.view.snapshot import Snapshot, take
 from cli.view.timeline import Timeline, brief, observed
 
+STOPPED = "the stack stays as it is. Run `make {}` again, or `make down`."
 RATE = 25.0  # requests a second: enough for a verdict in a minute at 10%, little enough for a laptop
 
 
 def main() -> int:
     """Tell the story; 0 when it went as it should."""
-    return run(_story, stopped="the stack stays as it is. Run `make demo` again, or `make down`.")
+    return run(partial(story, serving=_serving), stopped=STOPPED.format("demo"))
 
 
-def _story(console: Console) -> int:
+def story(console: Console, serving: Callable[[Console], Stack]) -> int:
+    """Tell the story of a stack.
+
+    Args:
+        console: Where it is shown.
+        serving: Brings the stack up, with a champion.
+
+    Returns:
+        0 when it went as it should.
+    """
     check_named(ROOT)
-    stack = _serving(console)
+    stack = serving(console)
     target = resolve(stack.name)
     say = partial(console.print, markup=False, soft_wrap=True)
     timeline = Timeline(show=say)

@@ -11,14 +11,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import metadata
 from typing import Any
 
 import pulumi
-from pulumi_kubernetes import _utilities as sdk
 
 from infra.config.kubernetes_settings import KubernetesSettings
 from platforms.kubernetes.names import Names
 
+VERSION = metadata.version("pulumi-kubernetes")
+"""Of the SDK, and so of the plugin."""
 _NO_WAIT = {"pulumi.com/skipAwait": "true"}
 
 
@@ -27,7 +29,7 @@ class Object(pulumi.CustomResource):
 
     def __init__(self, name: str, manifest: Mapping[str, Any], opts: pulumi.ResourceOptions) -> None:
         group = manifest["apiVersion"] if "/" in manifest["apiVersion"] else f"core/{manifest['apiVersion']}"
-        version = pulumi.ResourceOptions(version=sdk.get_version())
+        version = pulumi.ResourceOptions(version=VERSION)
         token = f"kubernetes:{group}:{manifest['kind']}"
         super().__init__(token, name, dict(manifest), pulumi.ResourceOptions.merge(opts, version))
 
@@ -68,13 +70,13 @@ class Site:
         """
         given = manifest["metadata"]
         own = {"app.kubernetes.io/part-of": "modelstack"} if shared else self.names.labels
-        metadata = {
+        whole = {
             "namespace": self.names.namespace,
             **given,
             "labels": {**own, **(labels or {}), **given.get("labels", {})},
             "annotations": {**_NO_WAIT, **given.get("annotations", {})},
         }
-        if metadata["namespace"] is None:
-            del metadata["namespace"]
+        if whole["namespace"] is None:
+            del whole["namespace"]
         options = pulumi.ResourceOptions.merge(pulumi.ResourceOptions(provider=self.provider), opts)
-        return Object(logical, {**manifest, "metadata": metadata}, options)
+        return Object(logical, {**manifest, "metadata": whole}, options)
