@@ -54,7 +54,7 @@ PURE = {"bulk", "statistics", "drift.reference"} | {
     f"labels.{pure}" for pure in ("baseline", "concept", "performance", "quality", "reach")
 }
 CLOUD = {"boto3", "botocore"}
-PULUMI = {"pulumi", "pulumi_aws", "pulumi_policy"}
+PULUMI = {"pulumi", "pulumi_aws", "pulumi_kubernetes", "pulumi_policy"}
 
 
 @functools.cache

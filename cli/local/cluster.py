@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import base64
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from localcloud.cluster.__main__ import layout_of, variables
-from rich.console import Console
-
 from cli.errors import OperatorError
+from cli.local.stack import Stack
 from cli.target import ROOT
 from localcloud.setup import Places
 from platforms.kubernetes.api import Api, connect
@@ -22,6 +21,11 @@ from platforms.kubernetes.kinds import NAMESPACE, SECRET
 CONTEXT = "localcluster"
 _MANAGER = "modelstack-local"
 _RESTRICTED = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn")}
+
+
+def on_cluster(stack: Stack) -> bool:
+    """Whether a stack's file says that it is in a cluster."""
+    return (stack.written().get("config") or {}).get("modelstack:platform") == "kubernetes"
 
 
 @dataclass(frozen=True)
@@ -39,15 +43,17 @@ class Cluster:
         """That of this checkout."""
         return cls(Places.of(ROOT))
 
-    def start(self, console: Console) -> None:
+    def start(self) -> None:
         """Start the cluster, or mend what is missing; this process's environment points at it then.
 
         Raises:
             OperatorError: It cannot be started; what it said has been shown.
         """
-        if self._run("up"):
+        if self._run("up").returncode:
             raise OperatorError("the cluster does not run")
-        os.environ.update(variables(layout_of(self.places)))
+        told = self._run("env", stdout=subprocess.PIPE).stdout
+        words = (word for line in told.splitlines() for word in shlex.split(line)[1:])  # export NAME=value
+        os.environ.update(word.split("=", 1) for word in words)
 
     def stop(self) -> None:
         """End the cluster, and forget all that is in it; nothing happens where there is none.
@@ -55,7 +61,7 @@ class Cluster:
         Raises:
             OperatorError: It does not end; what it said has been shown.
         """
-        if self._run("down"):
+        if self._run("down").returncode:
             raise OperatorError("the cluster does not end")
 
     def prepare(self, section: Mapping[str, Any]) -> None:
@@ -77,6 +83,8 @@ class Cluster:
         }
         api.apply(SECRET, secret, _MANAGER)
 
-    def _run(self, verb: str) -> int:
+    def _run(self, verb: str, stdout: int | None = None) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "localcloud.cluster", "--root", str(self.places.root), verb]
-        return subprocess.run(command, cwd=self.places.root, stdin=subprocess.DEVNULL, check=False).returncode
+        return subprocess.run(
+            command, cwd=self.places.root, stdin=subprocess.DEVNULL, stdout=stdout, text=True, check=False
+        )

@@ -1,4 +1,4 @@
-"""`make down`: destroys the local stacks, stops every process, and empties the local cloud."""
+"""`make down`: destroys the local stacks, stops every process, empties the local cloud, and ends the cluster."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from rich.console import Console
 
 from cli.errors import OperatorError
 from cli.local.cloud import Local
+from cli.local.cluster import Cluster, on_cluster
 from cli.running import run
 
 
@@ -25,18 +26,29 @@ def _take_down(console: Console) -> int:
         console.print("local cloud: stopped")
     if code == 0:
         local.forget()  # what is left in it belongs to nothing
+        Cluster.here().stop()
     return code
 
 
 def _destroy_all(console: Console, local: Local) -> int:
     # Stacks that take releases from others come first: by their names they come after them, such as local-2-staging.
     names = sorted(local.stack_names(), reverse=True)
+    for name in [name for name in names if on_cluster(local.stack(name))]:
+        names.remove(name)
+        _forget(local, name)
     if names:
         local.start(console)
     for name in names:
         if code := destroy(console, local, name):
             return code
     return 0
+
+
+def _forget(local: Local, name: str) -> None:
+    """Remove a stack whose cluster goes with all that is in it."""
+    removed = local.stack(name).pulumi("stack", "rm", "--yes", "--force", "--preserve-config", "--stack", name)
+    if removed.code:
+        raise OperatorError(f"stack {name} cannot be removed: {removed.error}")
 
 
 def destroy(console: Console, local: Local, name: str) -> int:

@@ -71,7 +71,7 @@ def prepared(console: Console) -> Stack:
         OperatorError: One of these failed.
     """
     cluster, local = Cluster.here(), Local.here()
-    cluster.start(console)
+    cluster.start()
     stack = local.select(STACK)
     section = stack.written()["config"]["modelstack:kubernetes"]
     cluster_images.push(section["registry"], console)

@@ -7,6 +7,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pulumi
+
+from infra.config.kubernetes_settings import KubernetesSettings
+from infra.config.target import LOOPBACK, is_local
 from platforms.kubernetes.api import Api
 from platforms.kubernetes.kinds import (
     CRD,
@@ -17,9 +20,6 @@ from platforms.kubernetes.kinds import (
     NAMESPACE,
     SECRET,
 )
-
-from infra.config.kubernetes_settings import KubernetesSettings
-from infra.config.target import LOOPBACK, is_local
 from platforms.kubernetes.names import CONTROLLER, GROUP, Names
 
 LOCAL_NODE = "10.99.0.1"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pulumi
-from platforms.kubernetes.spec import RolloutSpec
 
 from infra.kubernetes.site import Site
 from platforms.kubernetes.names import API_VERSION, ROLLOUT
+from platforms.kubernetes.spec import RolloutSpec
 
 _GATEWAY = "gateway.networking.k8s.io/v1"
 _HTTP, _HTTPS = 80, 443

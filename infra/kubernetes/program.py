@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pulumi
-from platforms.kubernetes.spec import RolloutSpec
 
 from infra import outputs as exported
 from infra import update_result
@@ -14,12 +13,13 @@ from infra.kubernetes.controller import Controller
 from infra.kubernetes.definitions import Definitions
 from infra.kubernetes.endpoint import Endpoint
 from infra.kubernetes.package import Package
-from infra.kubernetes.serving import Serving
 from infra.kubernetes.site import Site
+from infra.kubernetes.workloads import Serving
 from infra.plan import instances
 from infra.plan.releases import ServingPlan, plan_serving
 from infra.providers.kubernetes_trial import KubernetesRolloutProvider
 from infra.trial import Rollout
+from platforms.kubernetes.spec import RolloutSpec
 from rollout.core.plan import Plan
 
 Opts = pulumi.ResourceOptions

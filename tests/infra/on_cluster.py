@@ -16,7 +16,7 @@ from pulumi.runtime.proto import source_pb2
 import infra.__main__ as program
 from infra.config.settings import ServingSettings
 from infra.kubernetes import cluster_now
-from infra.kubernetes.serving import wanted_release
+from infra.kubernetes.workloads import wanted_release
 from platforms.kubernetes.names import Names
 from rollout.core.release import Release
 from rollout.core.state import Phase, RolloutState
