@@ -75,6 +75,24 @@ def build(go: Go, build: Build, folder: Path, log: Path) -> None:
         shutil.rmtree(new, ignore_errors=True)
 
 
+def source(go: Go, folder: Path, module: str) -> Path:
+    """Where the source of a module is that another one's go.mod requires.
+
+    Args:
+        go: The Go whose cache it is in.
+        folder: The folder of that go.mod.
+        module: The path of the one that is required.
+
+    Raises:
+        SetupFailed: It is not required there.
+    """
+    environ = {**go.caches, "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=readonly", "GOWORK": "off"}
+    listed = answer([go.path, "-C", str(folder), "list", "-m", "-f", "{{.Dir}}", module], environ)
+    if not listed:
+        raise SetupFailed(f"{folder / 'go.mod'} names no module {module} that is there")
+    return Path(listed)
+
+
 def _counted(shown: Step, packages: int) -> Callable[[str], None]:
     built = iter(range(1, 1 << 30))
 

@@ -10,7 +10,7 @@ from localcloud.setup.failures import SetupFailed
 from localcloud.setup.places import OWN_LOCKS, Places, own_checkout
 
 _PYTHON = "3.11"
-_PLATFORM = "linux"  # of the containers; what a lock holds does not depend on the machine that makes it
+_PLATFORM = "x86_64-manylinux_2_31"  # the oldest that Envoy is made for; a lock is the same wherever it is made
 
 
 def compile_all(places: Places, installer: Installer, upgrade: bool) -> None:

@@ -1,0 +1,166 @@
+"""The processes of a cluster: found by a mark in their environment, started where they are missing, and ended."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from localcloud.cluster.layout import NAMESPACE, RUN, Layout
+from localcloud.cluster.programs import Program, inside
+from localcloud.server import orphans
+from localcloud.server.surroundings import STATE_MARK
+
+_VERSION = "LOCALCLUSTER_VERSION"
+"""Variable of a process: a digest of what it was started with, its files too."""
+_CGROUPS = Path("/sys/fs/cgroup")
+_GRACE_SECONDS = 10.0
+_KEPT = ("PATH", "LANG", "LC_ALL", "TZ")
+
+
+def found(layout: Layout, program: Program) -> list[int]:
+    """The processes of a program, whatever it was started with; its children are not among them."""
+    return [pid for pid in orphans.marked(layout.state) if _command(pid)[:1] == program.command[:1]]
+
+
+def running(layout: Layout, program: Program, version: str) -> bool:
+    """Whether a program runs as it would be started now; one that was started with something else is ended."""
+    current = False
+    for pid in found(layout, program):
+        if _command(pid) == program.command and _variable(pid, _VERSION) == version:
+            current = True
+        else:
+            _end_well(pid)
+    return current
+
+
+def start(layout: Layout, program: Program, version: str) -> None:
+    """Start a program, in the background, in the node's network; its log is told of it."""
+    environment = {name: os.environ[name] for name in _KEPT if name in os.environ}
+    environment |= {"HOME": "/root", STATE_MARK: str(layout.state.resolve()), _VERSION: version}
+    command: Sequence[str] = program.command
+    if program.user != "root":
+        command = ("setpriv", f"--reuid={program.user}", f"--regid={program.user}", "--clear-groups", *command)
+    with (layout.logs / f"{program.name}.log").open("ab") as log:
+        subprocess.Popen(
+            inside(*command), stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment,
+            start_new_session=True, cwd="/",
+        )  # fmt: skip
+
+
+def version_of(program: Program, files: Sequence[Path]) -> str:
+    """What tells that a process was started with what is now wanted.
+
+    Args:
+        program: It.
+        files: What it read when it started; one that is missing counts as empty.
+    """
+    content = "\0".join(program.command).encode()
+    for file in files:
+        with suppress(FileNotFoundError):
+            content += b"\0" + file.read_bytes()
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
+def owners() -> dict[Path, int]:
+    """The state folders whose processes live in the node's network, and how many processes each has there."""
+    namespace = Path("/run/netns", NAMESPACE)
+    if not namespace.exists():
+        return {}
+    inode = namespace.stat().st_ino
+    found: dict[Path, int] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and _network(int(entry.name)) == inode:
+            state = _variable(int(entry.name), STATE_MARK)
+            if state:
+                found[Path(state)] = found.get(Path(state), 0) + 1
+    return found
+
+
+def end_all(layout: Layout) -> int:
+    """End every process of a cluster: its programs, then its containers, whoever their parents are now.
+
+    Returns:
+        How many there were.
+    """
+    sockets = _shim_sockets()
+    contained = _contained()
+    for pid in contained:
+        _end(pid)
+    ended = len(contained) + orphans.end(layout.state)
+    for pid in _contained():  # what the kubelet may have started in between
+        _end(pid)
+    for socket in sockets:
+        socket.unlink(missing_ok=True)
+    _remove_cgroups()
+    return ended
+
+
+def _contained() -> list[int]:
+    """Every process in the control groups of the cluster's pods."""
+    found = set()
+    for group in _groups():
+        for parent, _, files in os.walk(group):
+            if "cgroup.procs" in files:
+                with suppress(OSError):
+                    found |= set(map(int, Path(parent, "cgroup.procs").read_text().split()))
+    return sorted(found)
+
+
+def _remove_cgroups() -> None:
+    for group in _groups():
+        for parent, _, _ in os.walk(group, topdown=False):
+            with suppress(OSError):
+                Path(parent).rmdir()
+
+
+def _groups() -> list[Path]:
+    """The cluster's control group in each hierarchy: one by version 2, one a controller by version 1."""
+    return [place for place in (_CGROUPS / NAMESPACE, *_CGROUPS.glob(f"*/{NAMESPACE}")) if place.is_dir()]
+
+
+def _shim_sockets() -> list[Path]:
+    """Where the containers' shims listen: outside of all folders that are ours."""
+    written = RUN.glob("containerd/io.containerd.runtime.v2.task/*/*/address")
+    return [Path(address.read_text().removeprefix("unix://")) for address in written]
+
+
+def _end_well(pid: int) -> None:
+    """Ask a process to end, and see that it does."""
+    end = time.monotonic() + _GRACE_SECONDS
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGTERM)
+    while orphans.alive(pid) and time.monotonic() < end:
+        time.sleep(0.05)
+    _end(pid)
+
+
+def _end(pid: int) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+
+
+def _command(pid: int) -> tuple[str, ...]:
+    with suppress(OSError):
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[:-1]
+        return tuple(word.decode(errors="replace") for word in words)
+    return ()
+
+
+def _variable(pid: int, name: str) -> str:
+    with suppress(OSError):
+        for line in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
+            if line.startswith(f"{name}=".encode()):
+                return line.decode(errors="replace").partition("=")[2]
+    return ""
+
+
+def _network(pid: int) -> int:
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/ns/net").stat().st_ino
+    return 0
