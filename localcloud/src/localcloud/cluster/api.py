@@ -33,7 +33,8 @@ class Api:
             return False
         trust = ssl.create_default_context(cafile=str(pki / "ca.crt"))
         trust.load_cert_chain(pki / "admin.crt", pki / "admin.key")
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=trust))
+        direct, https = urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=trust)
+        opener = urllib.request.build_opener(direct, https)
         try:
             with opener.open(f"{API_URL}/readyz", timeout=2) as answered:
                 return answered.status == 200
@@ -58,7 +59,9 @@ class Api:
         Raises:
             SetupFailed: The API server refused.
         """
-        done = self.kubectl("apply", "--server-side", f"--field-manager={_OWNER}", "--force-conflicts", *words, given=given)
+        words = (*words, *(() if given is None else ("-f", "-")))
+        apply = ("apply", "--server-side", f"--field-manager={_OWNER}", "--force-conflicts")
+        done = self.kubectl(*apply, *words, given=given)
         if done.returncode:
             raise SetupFailed(f"The API server refused {what}:\n    {done.stderr.strip()}")
 

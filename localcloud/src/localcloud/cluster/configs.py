@@ -130,33 +130,13 @@ def registry(layout: Layout) -> str:
 
 
 def prometheus(layout: Layout) -> str:
-    """The prometheus.yml: every pod that asks for it by the usual annotations, each 5 s."""
-    pod = "__meta_kubernetes_pod"
-    wanted = f"{pod}_annotation_prometheus_io"
-    labels = [
-        {"source_labels": [f"{wanted}_scrape"], "regex": "true", "action": "keep"},
-        {"source_labels": [f"{pod}_phase"], "regex": "Pending|Succeeded|Failed", "action": "drop"},
-        {"source_labels": [f"{pod}_container_init"], "regex": "true", "action": "drop"},
-        {"source_labels": [f"{wanted}_path"], "regex": "(.+)", "target_label": "__metrics_path__"},
-        # With a port named, each container of the pod gives the same address, which counts once.
-        {"source_labels": [f"{pod}_ip", f"{wanted}_port"], "separator": ":", "regex": "(.+:[0-9]+)", "target_label": "__address__"},
-        {"source_labels": ["__meta_kubernetes_namespace"], "target_label": "namespace"},
-        {"source_labels": [f"{pod}_name"], "target_label": "pod"},
-    ]  # fmt: skip
+    """The prometheus.yml: the pods that `discovery` finds, each 5 s."""
     return _yaml(
         {
             "global": {"scrape_interval": "5s", "scrape_timeout": "4s", "evaluation_interval": "5s"},
             "rule_files": [f"{layout.rules}/*.yml"],
             "alerting": {"alertmanagers": [{"static_configs": [{"targets": [ALERTMANAGER]}]}]},
-            "scrape_configs": [
-                {
-                    "job_name": "pods",
-                    "kubernetes_sd_configs": [
-                        {"role": "pod", "kubeconfig_file": str(layout.kubeconfig_of("prometheus"))}
-                    ],
-                    "relabel_configs": labels,
-                }
-            ],
+            "scrape_configs": [{"job_name": "pods", "file_sd_configs": [{"files": [str(layout.targets)]}]}],
         }
     )
 

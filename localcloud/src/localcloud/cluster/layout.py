@@ -77,6 +77,11 @@ class Layout:
         return self.state / "alertmanager.yml"
 
     @property
+    def targets(self) -> Path:
+        """Which pods Prometheus scrapes."""
+        return self.state / "prometheus-targets.json"
+
+    @property
     def kubeconfig(self) -> Path:
         """By which a person administers the cluster."""
         return self.state / "kubeconfig"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,9 +41,9 @@ CLIENTS = (
     Identity("scheduler", "system:kube-scheduler"),
     Identity("kubelet", f"system:node:{NODE_NAME}", ("system:nodes",)),
     Identity("proxy", "system:kube-proxy"),
-    Identity("prometheus", "prometheus"),
 )
 """The cluster's own programs that ask the API server: each has a kubeconfig of that name."""
+DISCOVERY = Identity("prometheus", "prometheus")
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,7 @@ def programs(
     public, private = authority.account_key()
     serving, serving_key = authority.issue(API_SERVER)
     asking, asking_key = authority.issue(TO_KUBELET)
+    authority.issue(DISCOVERY)
     ca = str(authority.certificate)
 
     def asks(name: str) -> str:
@@ -128,6 +130,11 @@ def programs(
                 "-c", "unix_socket_directories=",
             ),
             user="postgres",
+        ),
+        Program(
+            "discovery",
+            (sys.executable, "-m", "localcloud.cluster.discovery", str(layout.pki), str(layout.targets)),
+            after_api=True,
         ),
         built(
             "controller-manager", "kube-controller-manager", asks("controller-manager"), "--bind-address=127.0.0.1",
