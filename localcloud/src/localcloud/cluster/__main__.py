@@ -71,9 +71,10 @@ def _up(places: Places, layout: Layout) -> int:
     api = Api(layout, provided.programs["kubectl"])
     with exclusive(_LOCK, "the cluster"):
         _refuse_another(layout)
-        node.start(layout, provided.programs, api, lambda: contents.pause(layout, provided.programs))
+        images = contents.Images(layout, provided.programs)
+        node.start(layout, provided.programs, api, images.begin)
         _say(f"cluster: its node is ready ({time.monotonic() - begun:.1f} s)")
-        contents.furnish(layout, provided, api, _say)
+        contents.furnish(provided, api, images, _say)
     _say(f"cluster: ready on {API_URL} after {time.monotonic() - begun:.1f} s")
     return 0
 
@@ -135,7 +136,8 @@ def _say(line: str) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m localcloud.cluster", description="A Kubernetes cluster of one node.")
+    about = "A Kubernetes cluster of one node, on this machine."
+    parser = argparse.ArgumentParser(prog="python -m localcloud.cluster", description=about)
     parser.add_argument("--root", type=Path, default=Path(), help="the checkout (default: the working directory)")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("up", help="start it, or mend what is missing").set_defaults(run=_up)

@@ -108,7 +108,8 @@ def provide(places: Places, installer: Installer) -> Provided:
             with exclusive(places.cache / f".{made.module}.lock", made.what):
                 if not _whole(made, place):
                     _build(made, place, places, installer)
-    envoy = next(environments.cached(places, installer, own_lock(ENVOY)).glob("lib/python*/site-packages/envoy/_bin/envoy"))
+    environment = environments.cached(places, installer, own_lock(ENVOY))
+    envoy = next(environment.glob("lib/python*/site-packages/envoy/_bin/envoy"))
     found = provided(places.cache)
     return Provided({**found.programs, ENVOY: envoy}, found.crds)
 

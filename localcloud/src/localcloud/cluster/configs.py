@@ -42,8 +42,7 @@ def kubelet(layout: Layout, authority: Path, certificate: Path, key: Path) -> st
     """The KubeletConfiguration.
 
     The node shares its machine with other work, whose control groups it may not arrange: so it makes none of its own
-    for the classes of pods, and has one for all of them. Images are not cleared away: a disk that others fill is no
-    reason to.
+    for the classes of pods. Images are not cleared away: a disk that others fill is no reason to.
     """
     settings: dict[str, Any] = {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
@@ -59,7 +58,6 @@ def kubelet(layout: Layout, authority: Path, certificate: Path, key: Path) -> st
         "clusterDNS": [DNS_SERVICE],
         "clusterDomain": DOMAIN,
         "cgroupDriver": "cgroupfs",
-        "cgroupRoot": f"/{NAMESPACE}",
         "cgroupsPerQOS": False,
         "enforceNodeAllocatable": [],
         "failCgroupV1": False,

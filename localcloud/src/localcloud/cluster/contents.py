@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from string import Template
 
@@ -18,52 +18,65 @@ _MANIFESTS = Path(__file__).with_name("manifests")
 _SECONDS = 120
 
 
-def pause(layout: Layout, programs: Mapping[str, Path]) -> str:
-    """Push the image that holds a pod's namespaces, and give its reference."""
-    return _push(layout, "pause", [Entry("pause", programs["pause"], 0o755)], "/pause")
+class Images:
+    """The images of what runs in pods, pushed to the cluster's registry.
+
+    Args:
+        layout: Where the cluster lies.
+        programs: Name -> path.
+    """
+
+    def __init__(self, layout: Layout, programs: Mapping[str, Path]) -> None:
+        self._layout, self._programs = layout, programs
+        self._pool = ThreadPoolExecutor(4)
+        self._pushed: dict[str, Future[str]] = {}
+
+    def begin(self) -> str:
+        """Push the image that holds a pod's namespaces, and begin with the others, which takes some seconds.
+
+        Returns:
+            The reference of the first.
+        """
+        gateway, envoy = "usr/local/bin/envoy-gateway", "usr/local/bin/envoy"
+        scratch = Entry("tmp", mode=0o1777)
+        contents = {
+            "coredns": [Entry("coredns", self._programs["coredns"], 0o755)],
+            "gateway": [Entry(gateway, self._programs["envoy-gateway"], 0o755), scratch],
+            "envoy": [Entry(envoy, self._programs[ENVOY], 0o755), *images.libraries(self._programs[ENVOY]), scratch],
+        }
+        for name, entries in contents.items():
+            self._pushed[name] = self._pool.submit(_push, self._layout, name, entries)
+        return _push(self._layout, "pause", [Entry("pause", self._programs["pause"], 0o755)])
+
+    def references(self) -> dict[str, str]:
+        """Name -> reference by digest of each image that was begun with, when all are pushed."""
+        return {name: pushed.result() for name, pushed in self._pushed.items()}
 
 
-def furnish(layout: Layout, provided: Provided, api: Api, say: Callable[[str], None]) -> None:
+def furnish(provided: Provided, api: Api, pushed: Images, say: Callable[[str], None]) -> None:
     """Put everything into a cluster whose node is ready; what is there already stays, or becomes as it should be.
 
     Raises:
         SetupFailed: The API server refuses something, or it does not become ready.
     """
-    with ThreadPoolExecutor(4) as pool:
-        named = pool.submit(_images, layout, provided.programs)
-        api.apply(what="its own roles", given=_filled("access", {}))
-        for folder in provided.crds:
-            api.apply("-f", str(folder), what=f"the definitions in {folder}")
-        values = named.result()
-    api.apply(what="the cluster's names", given=_filled("dns", values))
+    api.apply(what="its own roles", given=_filled("access", {}))
+    api.apply(*(word for folder in provided.crds for word in ("-f", str(folder))), what="the Gateway API's definitions")
     api.wait("wait", "--for=condition=Established", "crd", "--all", seconds=_SECONDS, what="the Gateway API")
-    api.apply(what="the gateway", given=_filled("gateway", values))
+    values = {"corefile": json.dumps(configs.names()), "dns_service": DNS_SERVICE, "version": GATEWAY.replace(".", "-")}
+    values |= pushed.references()
+    api.apply(
+        what="its names and its gateway", given="---\n".join(_filled(name, values) for name in ("dns", "gateway"))
+    )
     say("cluster: waiting for its names and its gateway ...")
     for namespace, name in (("kube-system", "coredns"), ("envoy-gateway-system", "envoy-gateway")):
         api.wait("rollout", "status", f"deployment/{name}", "-n", namespace, seconds=_SECONDS, what=name)
-    api.wait(
-        "wait", "--for=condition=Accepted", "gatewayclass/localcluster", seconds=_SECONDS, what="GatewayClass localcluster"
-    )  # fmt: skip
+    accepted = ("wait", "--for=condition=Accepted", "gatewayclass/localcluster")
+    api.wait(*accepted, seconds=_SECONDS, what="GatewayClass localcluster")
 
 
-def _images(layout: Layout, programs: Mapping[str, Path]) -> dict[str, str]:
-    """Push the images of what runs in pods. Placeholder of a manifest -> what it stands for."""
-    command, envoy = "usr/local/bin/envoy-gateway", "usr/local/bin/envoy"
-    gateway = [Entry(command, programs["envoy-gateway"], 0o755), Entry("tmp", mode=0o1777)]
-    loaded = [Entry(envoy, programs[ENVOY], 0o755), *images.libraries(programs[ENVOY]), Entry("tmp", mode=0o1777)]
-    return {
-        "gateway": _push(layout, "envoy-gateway", gateway, f"/{command}"),
-        "envoy": _push(layout, "envoy", loaded, f"/{envoy}"),
-        "coredns": _push(layout, "coredns", [Entry("coredns", programs["coredns"], 0o755)], "/coredns"),
-        "corefile": json.dumps(configs.names()),
-        "dns_service": DNS_SERVICE,
-        "version": GATEWAY.replace(".", "-"),
-    }
-
-
-def _push(layout: Layout, name: str, entries: list[Entry], command: str) -> str:
-    folder = layout.state / "images"
-    image = images.of(entries, folder, command=[command])
+def _push(layout: Layout, name: str, entries: list[Entry]) -> str:
+    """Make an image whose first entry is what runs, push it, and give its reference."""
+    image = images.of(entries, layout.state / "images", command=[f"/{entries[0].path}"])
     try:
         return images.push(image, REGISTRY, f"localcluster/{name}")
     finally:

@@ -18,6 +18,7 @@ import stat
 import tarfile
 import tempfile
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -142,13 +143,13 @@ def push(image: Image, registry: str, repository: str) -> str:
         OSError: The registry cannot be reached, or refused.
     """
     reference = f"{registry}/{repository}@{image.digest}"
-    if _ask(registry, "HEAD", f"/v2/{repository}/manifests/{image.digest}", accept=_MANIFEST)[0] == 200:
+    if _ask(registry, "HEAD", f"/v2/{repository}/manifests/{image.digest}", accept=_MANIFEST).status == 200:
         return reference
     named = json.loads(image.manifest)
     _upload(registry, repository, named["layers"][0]["digest"], image.layer)
     _upload(registry, repository, named["config"]["digest"], image.config)
     path = f"/v2/{repository}/manifests/{image.digest}"
-    _expect(201, registry, "PUT", path, image.manifest, content=_MANIFEST)
+    _expect(201, registry, "PUT", path, _Body(image.manifest, _MANIFEST))
     return reference
 
 
@@ -182,43 +183,50 @@ def _write(entries: Iterable[Entry], file: IO[bytes]) -> None:
 
 
 def _upload(registry: str, repository: str, digest: str, content: Path | bytes) -> None:
-    if _ask(registry, "HEAD", f"/v2/{repository}/blobs/{digest}")[0] == 200:
+    if _ask(registry, "HEAD", f"/v2/{repository}/blobs/{digest}").status == 200:
         return
-    begun = _expect(202, registry, "POST", f"/v2/{repository}/blobs/uploads/", b"")
-    place = urlsplit(begun["Location"])
+    begun = _expect(202, registry, "POST", f"/v2/{repository}/blobs/uploads/", _Body(b""))
+    place = urlsplit(begun.headers["Location"])
     path = f"{place.path}?{place.query + '&' if place.query else ''}digest={digest}"
-    with content.open("rb") if isinstance(content, Path) else io.BytesIO(content) as body:
-        size = content.stat().st_size if isinstance(content, Path) else len(content)
-        _expect(201, registry, "PUT", path, body, content="application/octet-stream", size=size)
+    _expect(201, registry, "PUT", path, _Body(content, "application/octet-stream"))
 
 
-def _expect(
-    status: int, registry: str, method: str, path: str, body: bytes | IO[bytes], content: str = "", size: int = -1
-) -> http.client.HTTPMessage:
-    got, headers, said = _ask(registry, method, path, body, content=content, size=size)
-    if got != status:
-        raise OSError(f"The registry {registry} answered {got}, not {status}, to {method} {path}: {said[:200]!r}")
-    return headers
+@dataclass(frozen=True)
+class _Body:
+    content: Path | bytes
+    type: str = ""
+
+    @property
+    def headers(self) -> dict[str, str]:
+        size = self.content.stat().st_size if isinstance(self.content, Path) else len(self.content)
+        return {"Content-Length": str(size)} | ({"Content-Type": self.type} if self.type else {})
+
+    def opened(self) -> AbstractContextManager[IO[bytes]]:
+        return self.content.open("rb") if isinstance(self.content, Path) else io.BytesIO(self.content)
 
 
-def _ask(
-    registry: str,
-    method: str,
-    path: str,
-    body: bytes | IO[bytes] | None = None,
-    *,
-    content: str = "",
-    accept: str = "",
-    size: int = -1,
-) -> tuple[int, http.client.HTTPMessage, bytes]:
-    headers = {"Content-Type": content} if content else {}
-    headers |= {"Accept": accept} if accept else {}
-    headers |= {"Content-Length": str(size)} if size >= 0 else {}
+@dataclass(frozen=True)
+class _Answer:
+    status: int
+    headers: http.client.HTTPMessage
+    said: bytes
+
+
+def _expect(status: int, registry: str, method: str, path: str, body: _Body) -> _Answer:
+    got = _ask(registry, method, path, body)
+    if got.status != status:
+        raise OSError(f"The registry {registry} answered {got.status} to {method} {path}: {got.said[:200]!r}")
+    return got
+
+
+def _ask(registry: str, method: str, path: str, body: _Body | None = None, accept: str = "") -> _Answer:
+    headers = (body.headers if body else {}) | ({"Accept": accept} if accept else {})
     connection = http.client.HTTPConnection(registry, timeout=60, blocksize=_CHUNK)
     try:
-        connection.request(method, path, body, headers)
+        with body.opened() if body else nullcontext() as sent:
+            connection.request(method, path, sent, headers)
         answered = connection.getresponse()
-        return answered.status, answered.headers, answered.read()
+        return _Answer(answered.status, answered.headers, answered.read())
     finally:
         connection.close()
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 NAMESPACE = "localcluster"
-"""The network namespace that the node is; its control group and its folder in /run have that name, too."""
+"""The network namespace that the node is; its folder in /run has that name, too."""
 LINK = "localcluster0"
 """The machine's end of the cable into it."""
 NODE, MACHINE = "10.99.0.1", "10.99.0.254"

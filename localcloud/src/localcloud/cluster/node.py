@@ -22,14 +22,14 @@ _READY_SECONDS = 180.0
 _POLL = 0.1
 
 
-def start(layout: Layout, binaries: Mapping[str, Path], api: Api, pause: Callable[[], str]) -> None:
+def start(layout: Layout, binaries: Mapping[str, Path], api: Api, pushed: Callable[[], str]) -> None:
     """Start what does not run, and return when the node takes pods.
 
     Args:
         layout: Where it lies.
         binaries: Name -> path of each program.
         api: Its API server.
-        pause: Pushes the image that holds a pod's namespaces, and gives its reference; the registry answers by then.
+        pushed: Called when the registry answers. Pushes the image that holds a pod's namespaces; gives its reference.
 
     Raises:
         SetupFailed: It does not become ready; the message ends with what the programs said last.
@@ -40,7 +40,7 @@ def start(layout: Layout, binaries: Mapping[str, Path], api: Api, pause: Callabl
     wanted = programs(layout, binaries, authority, database.programs())
     _start(layout, wanted, "registry")
     _wait(layout, _listens, "the registry")
-    _keep(layout.configs / "containerd.toml", configs.containerd(layout, pause()))
+    _keep(layout.configs / "containerd.toml", configs.containerd(layout, pushed()))
     for program in wanted:
         if not program.after_api:
             _start(layout, wanted, program.name)

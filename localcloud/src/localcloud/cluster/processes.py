@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from localcloud.cluster.layout import NAMESPACE, RUN, Layout
 from localcloud.cluster.programs import Program, inside
 from localcloud.server import orphans
 from localcloud.server.surroundings import STATE_MARK
+from localcloud.setup.failures import SetupFailed
 
 _VERSION = "LOCALCLUSTER_VERSION"
 """Variable of a process: a digest of what it was started with, its files too."""
@@ -83,51 +85,73 @@ def owners() -> dict[Path, int]:
 
 
 def end_all(layout: Layout) -> int:
-    """End every process of a cluster: its programs, then its containers, whoever their parents are now.
+    """End every process of a cluster at once, whoever its parent is now: its programs, and what runs in its pods.
+
+    Nothing is asked to end well, as what they would save is to be forgotten.
 
     Returns:
         How many there were.
+
+    Raises:
+        SetupFailed: The system does not let go of one.
     """
-    sockets = _shim_sockets()
-    contained = _contained()
-    for pid in contained:
-        _end(pid)
-    ended = len(contained) + orphans.end(layout.state)
-    for pid in _contained():  # what the kubelet may have started in between
-        _end(pid)
+    ended: set[int] = set()
+    groups: set[Path] = set()
+    sockets: set[Path] = set()
+    while there := {*orphans.marked(layout.state), *_contained(new := _bundles())}:
+        groups |= set(new)
+        sockets |= _shim_sockets()
+        for pid in there:
+            _end(pid)
+        ended |= there
+        end = time.monotonic() + _GRACE_SECONDS
+        while any(orphans.alive(pid) for pid in there):
+            if time.monotonic() > end:
+                raise SetupFailed(f"Processes of the cluster do not end: {sorted(filter(orphans.alive, there))}")
+            time.sleep(0.02)
     for socket in sockets:
         socket.unlink(missing_ok=True)
-    _remove_cgroups()
-    return ended
+    for group in groups:
+        _remove(group)
+    return len(ended)
 
 
-def _contained() -> list[int]:
-    """Every process in the control groups of the cluster's pods."""
-    found = set()
-    for group in _groups():
+def _bundles() -> list[Path]:
+    """The control groups of the containers: one each by version 2, one each and controller by version 1."""
+    groups = []
+    for bundle in RUN.glob("containerd/io.containerd.runtime.v2.task/*/*/config.json"):
+        with suppress(OSError, ValueError):  # a container is just being made, or removed
+            path = json.loads(bundle.read_text())["linux"]["cgroupsPath"].lstrip("/")
+            groups += [place / path for place in (_CGROUPS, *_CGROUPS.iterdir()) if (place / path).is_dir()]
+    return groups
+
+
+def _contained(groups: Iterable[Path]) -> set[int]:
+    """Every process in some control groups and those below."""
+    found: set[int] = set()
+    for group in groups:
         for parent, _, files in os.walk(group):
             if "cgroup.procs" in files:
                 with suppress(OSError):
                     found |= set(map(int, Path(parent, "cgroup.procs").read_text().split()))
-    return sorted(found)
+    return found
 
 
-def _remove_cgroups() -> None:
-    for group in _groups():
-        for parent, _, _ in os.walk(group, topdown=False):
-            with suppress(OSError):
-                Path(parent).rmdir()
+def _remove(group: Path) -> None:
+    for parent, _, _ in os.walk(group, topdown=False):
+        with suppress(OSError):
+            Path(parent).rmdir()
+    with suppress(OSError):
+        group.parent.rmdir()  # unless another containerd has something in it
 
 
-def _groups() -> list[Path]:
-    """The cluster's control group in each hierarchy: one by version 2, one a controller by version 1."""
-    return [place for place in (_CGROUPS / NAMESPACE, *_CGROUPS.glob(f"*/{NAMESPACE}")) if place.is_dir()]
-
-
-def _shim_sockets() -> list[Path]:
+def _shim_sockets() -> set[Path]:
     """Where the containers' shims listen: outside of all folders that are ours."""
-    written = RUN.glob("containerd/io.containerd.runtime.v2.task/*/*/address")
-    return [Path(address.read_text().removeprefix("unix://")) for address in written]
+    found = set()
+    for address in RUN.glob("containerd/io.containerd.runtime.v2.task/*/*/address"):
+        with suppress(OSError):
+            found.add(Path(address.read_text().removeprefix("unix://")))
+    return found
 
 
 def _end_well(pid: int) -> None:

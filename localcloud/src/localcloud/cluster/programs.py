@@ -63,9 +63,7 @@ class Program:
     user: str = "root"
 
 
-def programs(
-    layout: Layout, binaries: Mapping[str, Path], authority: Authority, database: Path
-) -> tuple[Program, ...]:
+def programs(layout: Layout, binaries: Mapping[str, Path], authority: Authority, database: Path) -> tuple[Program, ...]:
     """All of them, in the order in which they start. Certificates that they need are made.
 
     Args:
