@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from localcloud.language import VERSION, bundle
-from localcloud.setup import awsplugin, engine, environments, golang, index
+from localcloud.setup import engine, environments, golang, index, locks
 from localcloud.setup.environments import Installer
 from localcloud.setup.places import ENGINE_MODULE, Places
 
@@ -128,7 +128,7 @@ def test_another_lock_is_another_cached_environment(machine: Machine) -> None:
 
 
 def test_the_plugins_version_is_that_of_the_locked_sdk(machine: Machine) -> None:
-    assert awsplugin.sdk_version(machine.places.lock("app")) == "7.51.1"
+    assert locks.version_in(machine.places.lock("app"), "pulumi-aws") == "7.51.1"
 
 
 def test_pips_registry_is_told_to_uv() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from localcloud.setup import __main__ as command
-from localcloud.setup import awsplugin, commands, engine, environments
+from localcloud.setup import commands, engine, environments, locks
 from localcloud.setup.environments import Installer
 from localcloud.setup.failures import SetupFailed, explain
 
@@ -106,7 +106,7 @@ def test_a_lock_without_the_sdk_says_so(tmp_path: Path) -> None:
     (tmp_path / "app.txt").write_text("boto3==1.0\n")
 
     with pytest.raises(SetupFailed, match="does not name pulumi-aws"):
-        awsplugin.sdk_version(tmp_path / "app.txt")
+        locks.version_in(tmp_path / "app.txt", "pulumi-aws")
 
 
 def test_the_environment_of_a_checkout_that_was_not_set_up_cannot_be_printed(

@@ -132,10 +132,11 @@ def _build(made: Made, place: Path, places: Places, installer: Installer) -> Non
     require_space(places.cache, made.gigabytes, f"Building {made.what}")
     with golang.found(places, installer, made.folder) as go:
         build = golang.Build(made.what, made.folder, made.packages, made.ldflags)
-        golang.build(go, build, place, places.logs / f"{made.module}.log")
+        log = places.logs / f"{made.module}.log"
+        golang.build(go, build, place, log)
         for origin, folder in zip(made.crds, _crds(made, place), strict=True):
             module, _, path = origin.partition(":")
-            _copy(golang.source(go, made.folder, module) / path, folder)
+            _copy(golang.source(go, made.folder, module, log) / path, folder)
 
 
 def _copy(origin: Path, folder: Path) -> None:

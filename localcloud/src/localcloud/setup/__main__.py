@@ -7,7 +7,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from localcloud.setup import awsplugin, engine, environments, locks, shell
+from localcloud.setup import awsplugin, engine, environments, kubernetesplugin, locks, shell
 from localcloud.setup.environments import LEVELS, Installer
 from localcloud.setup.exclusive import exclusive
 from localcloud.setup.failures import SetupFailed, explain
@@ -35,13 +35,14 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def install(places: Places, level: str, *, with_engine: bool = True) -> bool:
+def install(places: Places, level: str, *, with_engine: bool = True, kubernetes: bool = False) -> bool:
     """Set the checkout up.
 
     Args:
         places: The checkout.
         level: `app`, or `dev` for tests, checks and benches too.
         with_engine: Also the local cloud's environment, the Pulumi CLI and the local plugin.
+        kubernetes: With these, also the plugin for Kubernetes; to build it takes some minutes.
 
     Returns:
         Whether anything had to be done.
@@ -59,6 +60,8 @@ def install(places: Places, level: str, *, with_engine: bool = True) -> bool:
             cli = engine.choose(places, installer)
             places.backend.mkdir(parents=True, exist_ok=True)
             changed |= awsplugin.install(places, cli)
+            if kubernetes:
+                changed |= kubernetesplugin.install(places, installer, cli)
             if level == "dev":
                 changed |= environments.link(places, environments.cached(places, installer, own_lock("awscli")), "aws")
             now = {"engine": str(cli), "localcloud": str(cloud)}
@@ -69,7 +72,8 @@ def install(places: Places, level: str, *, with_engine: bool = True) -> bool:
 
 
 def _install(places: Places, options: argparse.Namespace) -> None:
-    changed = install(places, options.level, with_engine=not options.packages_only)
+    with_engine, kubernetes = not options.packages_only, options.plugin == "kubernetes"
+    changed = install(places, options.level, with_engine=with_engine, kubernetes=kubernetes)
     if changed or not options.quiet:
         print("Set-up is complete." if changed else "Set-up is complete; there was nothing to do.", file=sys.stderr)
 
@@ -113,10 +117,17 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     setup = commands.add_parser("install", help="make everything ready")
     setup.add_argument("--level", choices=LEVELS, default="app", help="which of the project's locks")
-    setup.add_argument(
+    extent = setup.add_mutually_exclusive_group()
+    extent.add_argument(
         "--packages-only",
         action="store_true",
         help="the environments of the project and its policy pack, and nothing else",
+    )
+    extent.add_argument(
+        "--with",
+        dest="plugin",
+        choices=["kubernetes"],
+        help="one more plugin; where the official one cannot be had, it is built, for some minutes",
     )
     setup.add_argument("--quiet", action="store_true", help="say nothing when there is nothing to do")
     setup.set_defaults(run=_install)

@@ -1,15 +1,13 @@
 """Is the local `aws` plugin in the local stacks' PULUMI_HOME? Under the version that the installed SDK asks for."""
 
 import io
-import re
 import shutil
 import tarfile
 import tempfile
 from pathlib import Path
 
-from localcloud.setup import shell
+from localcloud.setup import locks, shell
 from localcloud.setup.commands import run
-from localcloud.setup.failures import SetupFailed
 from localcloud.setup.places import Places
 
 _NAME = "pulumi-resource-aws"
@@ -32,7 +30,7 @@ def install(places: Places, engine: Path | None = None) -> bool:
     Returns:
         Whether it had to be installed.
     """
-    version = sdk_version(places.lock("app"))
+    version = locks.version_in(places.lock("app"), "pulumi-aws")
     text = launcher(places.python)
     plugins = places.pulumi_home / "plugins"
     folder = plugins / f"resource-aws-v{version}"
@@ -57,18 +55,6 @@ def install(places: Places, engine: Path | None = None) -> bool:
             },
         )
     return True
-
-
-def sdk_version(lock: Path) -> str:
-    """Read the version of pulumi-aws from a lock file.
-
-    Raises:
-        SetupFailed: It is not in there.
-    """
-    found = re.search(r"^pulumi-aws==(\S+)", lock.read_text(), re.MULTILINE)
-    if not found:
-        raise SetupFailed(f"{lock} does not name pulumi-aws", "Name it in requirements/app.in, and compile the locks.")
-    return found.group(1)
 
 
 def launcher(python: Path) -> bytes:

@@ -56,7 +56,7 @@ def build(go: Go, build: Build, folder: Path, log: Path) -> None:
     new = folder / f".new.{os.getpid()}"
     new.mkdir()
     what = f"Building {build.what}"
-    environ = {**go.caches, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=readonly", "GOWORK": "off"}
+    environ = _environ(go)
     try:
         with step(f"Build {build.what}") as shown:
             listing = [go.path, "list", "-deps", *build.packages]
@@ -75,22 +75,28 @@ def build(go: Go, build: Build, folder: Path, log: Path) -> None:
         shutil.rmtree(new, ignore_errors=True)
 
 
-def source(go: Go, folder: Path, module: str) -> Path:
-    """Where the source of a module is that another one's go.mod requires.
+def source(go: Go, module: Path, needed: str, log: Path) -> Path:
+    """Fetch the source of a module that another one needs, in the version that it names.
 
     Args:
-        go: The Go whose cache it is in.
-        folder: The folder of that go.mod.
-        module: The path of the one that is required.
+        go: The Go.
+        module: The folder of the go.mod that names it.
+        needed: The path of the module that is fetched.
+        log: Where the command's output goes.
+
+    Returns:
+        Its folder, which may only be read.
 
     Raises:
-        SetupFailed: It is not required there.
+        SetupFailed: It could not be fetched.
     """
-    environ = {**go.caches, "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=readonly", "GOWORK": "off"}
-    listed = answer([go.path, "-C", str(folder), "list", "-m", "-f", "{{.Dir}}", module], environ)
-    if not listed:
-        raise SetupFailed(f"{folder / 'go.mod'} names no module {module} that is there")
-    return Path(listed)
+    run([go.path, "mod", "download", needed], what=f"Fetching {needed}", log=log, environ=_environ(go), cwd=module)
+    asked = [go.path, "list", "-m", "-f", "{{.Dir}}", needed]
+    return Path(run(asked, what=f"Finding {needed}", log=log, environ=_environ(go), cwd=module).strip())
+
+
+def _environ(go: Go) -> dict[str, str]:
+    return {**go.caches, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=readonly", "GOWORK": "off"}
 
 
 def _counted(shown: Step, packages: int) -> Callable[[str], None]:

@@ -13,6 +13,8 @@ from localcloud.language import VERSION as ENGINE_VERSION
 _PACKAGE = Path(__file__).resolve().parents[1]
 ENGINE_MODULE = _PACKAGE / "engine"
 """The Go module that the engine is built from."""
+KUBERNETES_MODULE = _PACKAGE / "kubernetesplugin"
+"""The Go module that the `kubernetes` plugin is built from."""
 OWN_LOCKS = _PACKAGE / "locks"
 
 

@@ -1,0 +1,198 @@
+"""Which `kubernetes` plugin local stacks get, and how one is built where the official one cannot be had."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from localcloud.setup import __main__ as command
+from localcloud.setup import kubernetesplugin as plugin
+from localcloud.setup.environments import Installer
+from localcloud.setup.failures import SetupFailed
+from localcloud.setup.places import KUBERNETES_MODULE
+
+from .conftest import Machine
+
+VERSION = "4.34.2"
+GO = """\
+echo "$@" >> {seen}
+case "$1 $2" in
+"version "*) echo go version go1.99.0 x/y;;
+"mod download") test -f go.sum;;
+"list -m") echo {published};;
+"list -deps") test -f schema.json && test -f terraform-mapping.json && echo one;;
+"build "*) while [ "$1" != -o ]; do shift; done; cat schema.json terraform-mapping.json > $2/pulumi-resource-kubernetes
+  chmod +x $2/pulumi-resource-kubernetes;;
+esac
+"""
+NO_DOWNLOAD = "echo 'dial tcp: lookup get.pulumi.com: no such host'; exit 255"
+DOWNLOAD = """\
+folder="$PULUMI_HOME/plugins/resource-$4-v$5"
+mkdir -p $folder; echo official > $folder/pulumi-resource-$4; chmod +x $folder/pulumi-resource-$4
+"""
+
+
+@pytest.fixture
+def bare(machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
+    """A machine with a Go that pretends to build, and a CLI that cannot download."""
+    lock(machine, VERSION)
+    machine.places.state.mkdir()
+    published = tmp_path / "published" / "cmd" / plugin.NAME
+    published.mkdir(parents=True)
+    (published / "schema.json").write_text('{"name": "kubernetes"}')
+    (published / "terraform-mapping.json").write_text("{}")
+    machine.command("go", GO.format(seen=tmp_path / "seen", published=tmp_path / "published"))
+    machine.command("pulumi", NO_DOWNLOAD)
+    monkeypatch.delenv("PULUMI_HOME", raising=False)
+    monkeypatch.setattr(plugin, "_GIGABYTES", 0)
+    return machine
+
+
+def lock(machine: Machine, version: str) -> None:
+    machine.places.lock("app").write_text(f"pulumi-kubernetes=={version} \\\n    --hash=sha256:0\n")
+
+
+def install(machine: Machine) -> bool:
+    return plugin.install(machine.places, Installer(machine.places), machine.commands)
+
+
+def installed(machine: Machine) -> dict[str, Path]:
+    folder = machine.places.pulumi_home / "plugins"
+    return {made.parent.name: made for made in folder.glob(f"*/{plugin.NAME}")}
+
+
+def asked_of_go(tmp_path: Path) -> list[str]:
+    seen = tmp_path / "seen"
+    return [line.split()[0] for line in seen.read_text().splitlines()] if seen.exists() else []
+
+
+def test_it_is_built_once_and_then_shared_by_checkouts(bare: Machine, tmp_path: Path) -> None:
+    assert install(bare)
+
+    (name, made), *more = installed(bare).items()
+    assert (name, more) == (f"resource-kubernetes-v{VERSION}", [])
+    assert made.readlink() == plugin.built_in(bare.places, VERSION)
+    assert made.resolve().is_relative_to(bare.places.cache)
+    assert asked_of_go(tmp_path).count("build") == 1
+
+    assert not install(bare)
+    made.unlink()
+    made.parent.rmdir()
+    assert install(bare)
+    assert asked_of_go(tmp_path).count("build") == 1
+
+
+def test_the_schema_that_it_serves_names_the_version_that_it_is_installed_under(bare: Machine) -> None:
+    install(bare)
+
+    schema, _ = json.JSONDecoder().raw_decode(plugin.built_in(bare.places, VERSION).read_text())
+    assert schema == {"name": "kubernetes", "version": VERSION}
+
+
+def test_the_users_own_official_plugin_is_taken_and_nothing_is_built(bare: Machine, tmp_path: Path) -> None:
+    own = bare.home / ".pulumi" / "plugins" / f"resource-kubernetes-v{VERSION}" / plugin.NAME
+    own.parent.mkdir(parents=True)
+    own.write_text("official")
+    own.chmod(0o755)
+
+    assert install(bare)
+    assert not install(bare)
+    (made,) = installed(bare).values()
+    assert made.readlink() == own
+    assert asked_of_go(tmp_path) == []
+
+
+def test_a_plugin_of_the_user_that_was_not_installed_to_the_end_is_not_taken(bare: Machine) -> None:
+    own = bare.home / ".pulumi" / "plugins" / f"resource-kubernetes-v{VERSION}" / plugin.NAME
+    own.parent.mkdir(parents=True)
+    own.write_text("official")
+    own.chmod(0o755)
+    Path(f"{own.parent}.partial").touch()
+
+    assert plugin.users_own(bare.places, VERSION) is None
+
+
+def test_the_local_stacks_own_home_does_not_count_as_the_users(bare: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    install(bare)
+    monkeypatch.setenv("PULUMI_HOME", str(bare.places.pulumi_home))
+
+    assert plugin.users_own(bare.places, VERSION) is None
+    assert not install(bare)
+
+
+def test_where_the_official_plugin_can_be_downloaded_it_is(bare: Machine, tmp_path: Path) -> None:
+    bare.command("pulumi", DOWNLOAD)
+
+    assert install(bare)
+    (made,) = installed(bare).values()
+    assert (made.read_text(), made.is_symlink()) == ("official\n", False)
+    bare.command("pulumi", NO_DOWNLOAD)
+    assert not install(bare)
+    assert asked_of_go(tmp_path) == []
+
+
+def test_another_version_of_the_sdk_has_its_plugin_instead(bare: Machine) -> None:
+    install(bare)
+    lock(bare, "4.35.0")
+
+    assert install(bare)
+    assert list(installed(bare)) == ["resource-kubernetes-v4.35.0"]
+
+
+def test_a_cache_that_was_emptied_is_filled_again(bare: Machine, tmp_path: Path) -> None:
+    install(bare)
+    plugin.built_in(bare.places, VERSION).unlink()
+
+    assert install(bare)
+    assert plugin.built_in(bare.places, VERSION).exists()
+    assert asked_of_go(tmp_path).count("build") == 2
+
+
+def test_a_major_version_that_the_module_is_not_of_is_refused_before_anything_is_built(
+    bare: Machine, tmp_path: Path
+) -> None:
+    lock(bare, "5.0.1")
+
+    with pytest.raises(SetupFailed, match=r"pulumi-kubernetes 5\.0\.1.* 4\.x only") as failed:
+        install(bare)
+
+    assert "pulumi plugin install resource kubernetes 5.0.1" in failed.value.advice[0]
+    assert asked_of_go(tmp_path) == []
+
+
+def test_a_lock_without_the_sdk_is_refused(bare: Machine) -> None:
+    bare.places.lock("app").write_text("boto3==1.0\n")
+
+    with pytest.raises(SetupFailed, match="does not name pulumi-kubernetes"):
+        install(bare)
+
+
+def test_a_build_that_fails_leaves_no_plugin_and_names_its_log(bare: Machine, tmp_path: Path) -> None:
+    script = GO.format(seen=tmp_path / "seen", published=tmp_path / "published")
+    bare.command("go", script.replace("cat schema.json", "echo 'undefined: thing'; exit 2; cat schema.json"))
+
+    with pytest.raises(SetupFailed, match="undefined: thing") as failed:
+        install(bare)
+
+    assert str(bare.places.logs / "kubernetesplugin.log") in failed.value.advice[-1]
+    assert installed(bare) == {}
+    assert not plugin.built_in(bare.places, VERSION).exists()
+
+
+def test_the_module_makes_a_command_of_the_name_that_the_engine_looks_for() -> None:
+    lines = (KUBERNETES_MODULE / "go.mod").read_text().splitlines()
+
+    assert lines[0].rpartition("/")[2] == plugin.NAME
+    assert any(line.startswith("require github.com/pulumi/pulumi-kubernetes/provider/v4 ") for line in lines)
+
+
+@pytest.mark.parametrize("words", [["--with", "kubernetes", "--packages-only"], ["--with", "gcp"]])
+def test_a_plugin_goes_with_the_engine_and_must_be_a_known_one(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        command.main(["install", *words])
+
+    assert "--with" in capsys.readouterr().err
