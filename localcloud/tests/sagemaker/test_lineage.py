@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from itertools import pairwise
 from typing import Any
 
@@ -111,7 +112,10 @@ def test_an_update_takes_the_place_of_all_properties(inside):
 def test_lists_are_filtered_and_paged_newest_first(inside):
     async def scenario():
         async with inside.running():
-            arns = [await artifact(inside, f"s3://b/{number}", "Model" if number else "Image") for number in range(12)]
+            arns: list[str] = []
+            for number in range(12):
+                arns.append(await artifact(inside, f"s3://b/{number}", "Model" if number else "Image"))
+                await asyncio.sleep(0.002)  # times are told in milliseconds, and two of one have no order
             first = await inside.call("ListArtifacts", SortOrder="Ascending")
             assert [one["ArtifactArn"] for one in first["ArtifactSummaries"]] == arns[:10]
             rest = await inside.call("ListArtifacts", SortOrder="Ascending", NextToken=first["NextToken"])
