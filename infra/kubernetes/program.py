@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pulumi
 
 from infra import outputs as exported
@@ -70,7 +72,7 @@ def declare_release(
     *,
     trial_plan: Plan,
     package: Package,
-    before: list[pulumi.Resource],
+    before: Sequence[pulumi.Resource],
 ) -> Rollout:
     """Declare what serves a package, what watches over it, and its way to the traffic."""
     names, objective = now.names, settings.slo.objective(now.names.stack)
