@@ -15,7 +15,7 @@ from cli.errors import OperatorError
 from cli.local.stack import Stack
 from cli.target import ROOT
 from localcloud.setup import Places
-from platforms.kubernetes.api import Api, connect
+from platforms.kubernetes.api import Api
 from platforms.kubernetes.kinds import NAMESPACE, SECRET
 
 CONTEXT = "localcluster"
@@ -53,7 +53,7 @@ class Cluster:
             raise OperatorError("the cluster does not run")
         told = self._run("env", stdout=subprocess.PIPE).stdout
         words = (word for line in told.splitlines() for word in shlex.split(line)[1:])  # export NAME=value
-        os.environ.update(word.split("=", 1) for word in words)
+        os.environ.update(dict(word.split("=", 1) for word in words))
 
     def stop(self) -> None:
         """End the cluster, and forget all that is in it; nothing happens where there is none.
@@ -74,7 +74,7 @@ class Cluster:
             RolloutError: The API server refuses.
         """
         namespace = section["namespace"]
-        api: Api = connect(section["context"], namespace)
+        api = Api.of(section["context"], namespace)
         api.apply(NAMESPACE, {"metadata": {"name": namespace, "labels": _RESTRICTED}}, _MANAGER)
         url = os.environ["LOCALCLUSTER_DATABASE"]
         secret = {
