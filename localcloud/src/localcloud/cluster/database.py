@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from localcloud.cluster.layout import DATABASE, DATABASE_NAME, MACHINE, NODE, PODS, Layout
+from localcloud.cluster.layout import DATABASE, DATABASE_NAME, MACHINE, NODE, PODS, RUN, Layout
 from localcloud.cluster.programs import DATABASE_FOLDER
 from localcloud.setup.failures import SetupFailed
 
@@ -41,7 +41,7 @@ def prepare(layout: Layout) -> None:
     for left in layout.database.iterdir():  # by a start that was cut off
         shutil.rmtree(left) if left.is_dir() else left.unlink()
     password = secrets.token_urlsafe(24)
-    with tempfile.NamedTemporaryFile("w", suffix=".password") as file:
+    with tempfile.NamedTemporaryFile("w", dir=RUN) as file:
         file.write(password)
         file.flush()
         shutil.chown(file.name, _USER)

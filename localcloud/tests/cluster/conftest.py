@@ -1,0 +1,117 @@
+"""A machine within the machine, so that a test's cluster neither meets nor harms one that runs here."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from localcloud.cluster import binaries, machine
+from localcloud.cluster.__main__ import layout_of
+from localcloud.cluster.layout import Layout
+from localcloud.setup.places import Places
+
+_INSIDE = Path(__file__).with_name("inside.py")
+_MADE = (
+    "mount -t tmpfs tmpfs /run && mkdir -p /run/lock /run/netns && ip link set lo up && echo made && exec sleep infinity"
+)
+
+
+@dataclass(frozen=True)
+class Box:
+    """A network and a /run of their own, and a checkout in a folder.
+
+    Attributes:
+        pid: The process that holds them.
+        places: The checkout.
+    """
+
+    pid: int
+    places: Places
+
+    @property
+    def layout(self) -> Layout:
+        """Where its cluster lies."""
+        return layout_of(self.places)
+
+    def run(self, *words: str | Path, given: str | None = None) -> subprocess.CompletedProcess[str]:
+        """Run a command in there."""
+        entered = ["nsenter", f"--target={self.pid}", "--net", "--mount", f"--wd={self.places.root}", *map(str, words)]
+        return subprocess.run(entered, input=given, capture_output=True, text=True, check=False, timeout=600)
+
+    def cluster(self, *words: str | Path) -> subprocess.CompletedProcess[str]:
+        """Run the command `python -m localcloud.cluster`."""
+        return self.run(sys.executable, "-m", "localcloud.cluster", *words)
+
+    def ask(self, *words: str | Path) -> str:
+        """Ask by `inside.py`."""
+        done = self.run(sys.executable, _INSIDE, *words)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.rstrip("\n")
+
+    def kubectl(self, *words: str, given: str | None = None) -> str:
+        """Run kubectl as the administrator; what it prints."""
+        kubectl = binaries.provided(self.places.cache).programs["kubectl"]
+        done = self.run(kubectl, "--kubeconfig", self.layout.kubeconfig, *words, given=given)
+        assert done.returncode == 0, f"{' '.join(words)}: {done.stdout}{done.stderr}"
+        return done.stdout
+
+    def marked(self) -> set[int]:
+        """The processes of its cluster."""
+        mark = f"LOCALCLOUD_STATE={self.layout.state}\0".encode()
+        found = set()
+        for entry in Path("/proc").glob("[0-9]*"):
+            try:
+                if mark in (entry / "environ").read_bytes():
+                    found.add(int(entry.name))
+            except OSError:
+                continue
+        return found
+
+
+def eventually(held: Callable[[], bool], what: str, seconds: float = 60) -> None:
+    """Wait until something holds."""
+    end = time.monotonic() + seconds
+    while not held():
+        assert time.monotonic() < end, f"{what} does not hold after {seconds:g} s"
+        time.sleep(0.25)
+
+
+@pytest.fixture(scope="session")
+def cache() -> Path:
+    """The user's cache, with everything in it that takes long to build; skips where it is not there."""
+    places = Places.here()
+    why = machine.unfit(Layout(Path("/tmp/x"))) or ", ".join(machine.lacking())
+    if not why:
+        absent = [str(path) for path in binaries.provided(places.cache).programs.values() if not path.exists()]
+        why = f"not built yet: {absent[0]}" if absent else ""
+    if why:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(f"no cluster here ({why}): `up` makes one ready")
+    return places.cache
+
+
+@pytest.fixture(scope="module")
+def box(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Generator[Box]:
+    """A machine that runs no cluster."""
+    root = tmp_path_factory.mktemp("box")
+    (root / ".venv" / "bin").mkdir(parents=True)
+    (root / "pyproject.toml").write_text(f"[project]\nname = {json.dumps(cache.name)}\n")
+    holding = subprocess.Popen(
+        ["unshare", "--net", "--mount", "--propagation", "private", "sh", "-c", _MADE], stdout=subprocess.PIPE, text=True
+    )
+    assert holding.stdout is not None
+    assert holding.stdout.readline() == "made\n"
+    made = Box(holding.pid, Places.of(root))
+    try:
+        yield made
+    finally:
+        made.cluster("down")
+        holding.kill()
+        holding.wait()
