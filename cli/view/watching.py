@@ -20,12 +20,12 @@ from cli.target import Target
 from cli.view.awaited import Stands
 from cli.view.board import Board, news
 from cli.view.snapshot import Snapshot, take
-from platforms.aws.clients import SystemClock
 from platforms.aws.endpoint import SageMakerRegistry, SageMakerTraffic, SnsNotify
 from platforms.aws.journal import DynamoJournal
 from platforms.aws.levels import CloudWatchAlarms
 from platforms.aws.replay import SageMakerReplay
 from platforms.aws.signals import CloudWatchSignals
+from platforms.clock import SystemClock
 from rollout.controller.controller import Controller
 from rollout.controller.ports import Ask, Quantile, Signals
 from rollout.core.decision import Decision, Seen

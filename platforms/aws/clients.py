@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager, suppress
 from functools import lru_cache
@@ -33,18 +32,6 @@ THROTTLED = frozenset(
 """Codes of what a service does not take now, and may take a little later."""
 AWS_DOWN = 500
 """From this HTTP status on the service failed, and not the request."""
-
-
-class SystemClock:
-    """The machine's clock."""
-
-    def time(self) -> float:
-        """Epoch seconds."""
-        return time.time()
-
-    def sleep(self, seconds: float) -> None:
-        """Wait."""
-        time.sleep(seconds)
 
 
 def clients(

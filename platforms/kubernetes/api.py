@@ -30,6 +30,8 @@ from rollout.core.errors import Conflict, RolloutError, Unreachable
 
 Object = dict[str, Any]
 Objects = list[Object]
+Labels = Mapping[str, str | tuple[str, ...]]
+"""Label -> its value, or the values of which it has one."""
 Counted = Callable[[str, str, int], None]
 TIMEOUT = httpx.Timeout(10.0, connect=3.0)
 WATCH_SECONDS = 300
@@ -111,7 +113,7 @@ class Api:
         except NotFound:
             return None
 
-    def list(self, kind: Kind, labels: Mapping[str, str] = _NONE) -> Objects:
+    def list(self, kind: Kind, labels: Labels = _NONE) -> Objects:
         """All objects of a kind that have these labels, read consistently."""
         so_far: Objects = []
         asked: dict[str, str | int] = {"limit": _PAGE, **_selector(labels)}
@@ -124,9 +126,7 @@ class Api:
                 return so_far
             asked["continue"] = more
 
-    def watch(
-        self, kind: Kind, labels: Mapping[str, str] = _NONE, seconds: int = WATCH_SECONDS
-    ) -> Iterator[tuple[str, Object]]:
+    def watch(self, kind: Kind, labels: Labels = _NONE, seconds: int = WATCH_SECONDS) -> Iterator[tuple[str, Object]]:
         """Objects as they change: first every one that is there, as ADDED, then what happens to them.
 
         It ends after so many seconds; the caller begins again. What was deleted in between is told by its not being
@@ -278,8 +278,11 @@ class _Sent:
         return None if self.content is None else json.dumps(self.content).encode()
 
 
-def _selector(labels: Mapping[str, str]) -> dict[str, str]:
-    return {"labelSelector": ",".join(f"{key}={value}" for key, value in labels.items())} if labels else {}
+def _selector(labels: Labels) -> dict[str, str]:
+    parts = [
+        f"{key}={value}" if isinstance(value, str) else f"{key} in ({','.join(value)})" for key, value in labels.items()
+    ]
+    return {"labelSelector": ",".join(parts)} if parts else {}
 
 
 def _event(event: Mapping[str, Any], doing: str) -> tuple[str, Object]:

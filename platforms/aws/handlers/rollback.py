@@ -12,11 +12,12 @@ from monitoring.alarms.outage import Outage
 from monitoring.alarms.response import Answer, respond
 from monitoring.log import log
 from platforms.aws.alarm_events import read
-from platforms.aws.clients import SystemClock, clients
+from platforms.aws.clients import clients
 from platforms.aws.endpoint import SnsNotify, controller_with
 from platforms.aws.handlers.settings import Context, Settings, seconds_left
 from platforms.aws.journal import DynamoJournal
 from platforms.aws.numbers import AlarmNumbers
+from platforms.clock import SystemClock
 from rollout.controller.commands import Commands
 from rollout.controller.outbox import Outbox
 from rollout.core.errors import RolloutError

@@ -14,10 +14,11 @@ from typing import Any
 import pytest
 
 from audit.record import Signed
-from platforms.aws.clients import SystemClock, clients
+from platforms.aws.clients import clients
 from platforms.aws.handlers import advance, rollback
 from platforms.aws.handlers.settings import Settings, seconds_left
 from platforms.aws.records import S3Records
+from platforms.clock import SystemClock
 from rollout.core import endings
 from rollout.core.errors import RolloutError
 from rollout.core.plan import Plan, ReplayGate, Step

@@ -1,0 +1,168 @@
+"""Our two custom resources, as data: `kubectl apply`, Pulumi and the tests take the same.
+
+for definition in definitions():
+    api.apply(CRD, definition, "modelstack-pulumi")
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, get_args
+
+from platforms.kubernetes import names
+from platforms.kubernetes.kinds import PACKAGE, ROLLOUT, Kind
+from platforms.kubernetes.spec import DataPlane
+from rollout.core.live import Approval
+
+CATEGORY = "modelstack"
+"""`kubectl get modelstack` shows all of them."""
+Schema = dict[str, Any]
+
+
+def definitions() -> list[dict[str, Any]]:
+    """The CustomResourceDefinitions of Rollout and ModelPackage."""
+    return [
+        _definition(ROLLOUT, ["mro"], _rollout(), _ROLLOUT_COLUMNS),
+        _definition(PACKAGE, ["mpkg"], _package(), _PACKAGE_COLUMNS),
+    ]
+
+
+def _definition(kind: Kind, short: list[str], schema: Schema, columns: Sequence[Mapping[str, str]]) -> dict[str, Any]:
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{kind.plural}.{names.GROUP}"},
+        "spec": {
+            "group": names.GROUP,
+            "scope": "Namespaced",
+            "names": {
+                "kind": kind.kind,
+                "listKind": f"{kind.kind}List",
+                "plural": kind.plural,
+                "singular": kind.kind.lower(),
+                "shortNames": short,
+                "categories": [CATEGORY],
+            },
+            "versions": [
+                {
+                    "name": names.VERSION,
+                    "served": True,
+                    "storage": True,
+                    "schema": {"openAPIV3Schema": schema},
+                    "subresources": {"status": {}},
+                    "additionalPrinterColumns": [*columns, _AGE],
+                }
+            ],
+        },
+    }
+
+
+def _rollout() -> Schema:
+    spec = _object(
+        {
+            "stack": _text("The stack, as commands name it.", least=1),
+            "model": _text("The model's name.", least=1),
+            "gateway": _text("The Gateway that the route is attached to.", least=1),
+            "host": _text("The Host header that the route wants; empty when any will do."),
+            "prometheus": _text("The URL of Prometheus, seen from inside the cluster.", pattern="^https?://"),
+            "periodSeconds": _whole("The time between two looks at a trial.", 1, 3600),
+            "capturePercent": _whole("How many percent of the requests are kept.", 0, 100),
+            "dataPlane": _choice("How the gateway names a variant in its metrics.", get_args(DataPlane)),
+        },
+        required=["stack", "model", "gateway", "prometheus"],
+        description="What the controller needs to know; written by the Pulumi program.",
+    )
+    status = _object(
+        {
+            "revision": {"type": "integer", "format": "int64", "minimum": 0, "description": "Counts the writes."},
+            "rolloutId": _text("The present or last rollout."),
+            "phase": _text("Where the rollout stands."),
+            "champion": _text("The variant that serves."),
+            "challenger": _text("The variant on trial."),
+            "weight": _whole("The challenger's percent of the answers, as decided.", 0, 100),
+            "state": _text("All that is remembered, as JSON. It is written whole, by the controllers alone."),
+        },
+        description="The journal; written by the controllers, on the revision that they read.",
+    )
+    return _whole_object("What serves, what is on trial, and the verdicts so far.", spec, status)
+
+
+def _package() -> Schema:
+    # What a package holds is decided where packages are published: the names here are those that a person looks for.
+    spec = _object(
+        {
+            "digest": _text("sha256:<hex> of the sealed archive.", pattern="^sha256:[0-9a-f]{64}$"),
+            "recipe": _text("sha256, in hex, of what determines the model."),
+            "image": _text("The serving image."),
+            "manifestSha256": _text("sha256, in hex, of the archive's manifest.json."),
+            "archive": _text("Where the archive lies, oci://… or s3://…"),
+            "metrics": {**_anything("What the evaluation measured."), "type": "object"},
+        },
+        required=["digest", "archive"],
+        description="What the package is; it never changes.",
+    )
+    spec["x-kubernetes-preserve-unknown-fields"] = True
+    status = _object(
+        {
+            "approval": _choice("The verdict.", get_args(Approval)),
+            "why": _text("The reason."),
+            "at": {**_text("Since when."), "format": "date-time"},
+        },
+        description="The verdict; written by the controllers, or a person through modelstack.",
+    )
+    return _whole_object("A sealed model version.", spec, status)
+
+
+def _whole_object(description: str, spec: Schema, status: Schema) -> Schema:
+    return {
+        "type": "object",
+        "description": description,
+        "required": ["spec"],
+        "properties": {
+            "apiVersion": {"type": "string"},
+            "kind": {"type": "string"},
+            "metadata": {"type": "object"},
+            "spec": spec,
+            "status": status,
+        },
+    }
+
+
+def _object(properties: Schema, *, description: str, required: Sequence[str] = ()) -> Schema:
+    wanted = {"required": list(required)} if required else {}
+    return {"type": "object", "description": description, "properties": properties, **wanted}
+
+
+def _text(description: str, *, least: int = 0, pattern: str = "") -> Schema:
+    bound: Schema = {"minLength": least} if least else {}
+    return {"type": "string", "description": description, **bound, **({"pattern": pattern} if pattern else {})}
+
+
+def _whole(description: str, low: int, high: int) -> Schema:
+    return {"type": "integer", "description": description, "minimum": low, "maximum": high}
+
+
+def _choice(description: str, values: Sequence[str]) -> Schema:
+    return {"type": "string", "description": description, "enum": list(values)}
+
+
+def _anything(description: str) -> Schema:
+    return {"description": description, "x-kubernetes-preserve-unknown-fields": True}
+
+
+def _column(name: str, path: str, kind: str = "string", **more: str) -> dict[str, str]:
+    return {"name": name, "type": kind, "jsonPath": path, **more}
+
+
+_AGE = _column("Age", ".metadata.creationTimestamp", "date")
+_ROLLOUT_COLUMNS = (
+    _column("Phase", ".status.phase"),
+    _column("Champion", ".status.champion"),
+    _column("Challenger", ".status.challenger"),
+    _column("Weight", ".status.weight", "integer", description="The challenger's percent of the answers, as decided."),
+)
+_PACKAGE_COLUMNS = (
+    _column("Approval", ".status.approval"),
+    _column("Digest", ".spec.digest"),
+    _column("Why", ".status.why"),
+)

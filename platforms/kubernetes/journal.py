@@ -1,0 +1,111 @@
+"""The journal on Kubernetes: the status of a Rollout, which Pulumi makes and never writes the status of.
+
+KubernetesJournal(api, "flight-delay-prod").read().champion
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from platforms.kubernetes.answers import NotFound
+from platforms.kubernetes.api import Api, Object
+from platforms.kubernetes.kinds import ROLLOUT
+from rollout.core.errors import Conflict, RolloutError, Unreachable
+from rollout.core.state import RolloutState
+
+LARGEST = 1_400_000
+"""Bytes of a Rollout; etcd takes 1.5 MiB, and the API server adds who wrote what."""
+_ATTEMPTS = 4
+
+
+@dataclass(frozen=True)
+class KubernetesJournal:
+    """`Journal` in the status of a Rollout.
+
+    Attributes:
+        api: The API server.
+        endpoint: The Rollout's name.
+        by: Who writes; the audit record tells it. Empty when nobody knows.
+    """
+
+    api: Api
+    endpoint: str
+    by: str = ""
+
+    def read(self) -> RolloutState:
+        """The state, by a consistent read; an empty one while nothing was ever written.
+
+        Raises:
+            NotFound: There is no such Rollout: `pulumi up` makes it.
+        """
+        return _state(self._rollout(), self.endpoint)
+
+    def write(self, state: RolloutState) -> RolloutState:
+        """Put the successor of the revision that was read, on the version of the object that still has it.
+
+        That Pulumi or somebody else wrote another part of the object meanwhile is no conflict. A write whose answer was
+        lost is looked for.
+
+        Raises:
+            Conflict: Another writer was first.
+            RolloutError: The state is too large to be kept.
+        """
+        after = state.written(self.by)
+        status = _status(after)
+        for left in reversed(range(_ATTEMPTS)):
+            rollout = self._rollout()
+            if rollout.get("status") == status:
+                return after  # an earlier attempt landed
+            there = _state(rollout, self.endpoint).revision
+            if there != state.revision:
+                raise Conflict(f"the journal {self.endpoint} moved on from revision {state.revision} to {there}")
+            whole = {**rollout, "status": status}
+            whole["metadata"] = {key: item for key, item in rollout["metadata"].items() if key != "managedFields"}
+            _refuse_too_large(whole, self.endpoint)
+            try:
+                self.api.replace_status(ROLLOUT, whole)
+            except (Conflict, Unreachable):
+                if not left:
+                    raise
+            else:
+                return after
+        raise AssertionError("a write is tried at least once")
+
+    def _rollout(self) -> Object:
+        try:
+            return self.api.get(ROLLOUT, self.endpoint)
+        except NotFound as error:
+            raise NotFound(f"{error}. `pulumi up` of the stack makes it") from error
+
+
+def _status(state: RolloutState) -> dict[str, Any]:
+    """The state, and of it what `kubectl get rollouts` shows."""
+    shown = {
+        "champion": state.champion.variant if state.champion else "",
+        "challenger": state.challenger.variant if state.challenger else "",
+        "weight": state.weights.get(state.challenger.variant, 0) if state.challenger else 0,
+    }
+    return {
+        "revision": state.revision,
+        "rolloutId": state.rollout_id,
+        "phase": state.phase.value,
+        **shown,
+        "state": state.to_json(),
+    }
+
+
+def _state(rollout: Mapping[str, Any], endpoint: str) -> RolloutState:
+    text = (rollout.get("status") or {}).get("state")
+    return RolloutState.from_json(text) if text else RolloutState(endpoint)
+
+
+def _refuse_too_large(rollout: Mapping[str, Any], endpoint: str) -> None:
+    size = len(json.dumps(rollout).encode())
+    if size > LARGEST:
+        raise RolloutError(
+            f"the journal of {endpoint} would have {size} bytes, allowed are {LARGEST}, as etcd takes 1.5 MiB an "
+            "object: clear rejected releases that will not come again (`modelstack clear`)"
+        )

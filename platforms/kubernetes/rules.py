@@ -1,0 +1,114 @@
+"""The rules of a route, from a config and weights, and back. Pure.
+
+    rules(config, {"v-3f2a": 90, "v-77c1": 10}, lingering=())
+    weights(route_rules), config_of("flight-delay-prod-0c…", route_rules), lingering(route_rules, config)
+
+First comes one rule for each backend, for requests that name it in the target header; last the one for all others, with
+the weights. The first keep the gateway's connections to a backend of weight 0, so that moving all traffic at once loses
+none of it, and they are the way of captured requests to a challenger that has no traffic. For the same reason the rules
+of what served before stay for a while (`lingering`).
+
+A rule has no filter but the mirror of a shadow: an answer names its variant itself, so that an error that the gateway
+makes is never taken for one of a variant. Every field that the API server would fill in is written out, so what is read
+back is equal to what was written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from platforms.kubernetes.names import PORT, TARGET_HEADER
+from platforms.kubernetes.serving_config import Backend, ServingConfig
+
+Rule = dict[str, Any]
+_EVERY_PATH = {"type": "PathPrefix", "value": "/"}
+_MIRROR = "RequestMirror"
+
+
+def rules(config: ServingConfig, weights: Mapping[str, int], lingering: Iterable[Backend] = ()) -> list[Rule]:
+    """The rules by which a config serves.
+
+    Args:
+        config: The config.
+        weights: Percent of the answers by variant; of a variant that is not named 0.
+        lingering: What else keeps a rule of its own: backends of the config that served before. One whose variant the
+            config has too, from other instances, is asked for by the name of its workload.
+    """
+    own = {backend.variant for backend in config.backends}
+    older = [
+        Backend(item.workload if item.variant in own else item.variant, item.workload)
+        for item in lingering
+        if item.workload not in {backend.workload for backend in config.backends}
+    ]
+    answering = config.backends if config.copied is None else (config.champion,)
+    default: Rule = {
+        "matches": [{"path": dict(_EVERY_PATH)}],
+        "backendRefs": [_reference(item.workload) | {"weight": weights.get(item.variant, 0)} for item in answering],
+    }
+    if config.copied is not None and config.challenger is not None:
+        mirror = {"backendRef": _reference(config.challenger.workload), "percent": config.copied}
+        default["filters"] = [{"type": _MIRROR, "requestMirror": mirror}]
+    return [*(_target(item) for item in (*config.backends, *older)), default]
+
+
+def weights(live: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    """Workload -> its weight in the rule for all requests; what is no such rule counts nothing."""
+    default = _default(live)
+    found = (_references(default) if default else ()) or ()
+    return {str(item.get("name")): int(item.get("weight", 1)) for item in found}
+
+
+def config_of(name: str, live: Sequence[Mapping[str, Any]]) -> ServingConfig | None:
+    """The config that rules were made from, when its own words are lost; None when they are no such rules."""
+    targets = {backend.workload: backend for backend in _targets(live)}
+    default = _default(live)
+    if default is None:
+        return None
+    answering = [targets[str(item.get("name"))] for item in _references(default) if item.get("name") in targets]
+    mirrors = [item["requestMirror"] for item in default.get("filters") or () if item.get("type") == _MIRROR]
+    copies = [(targets[item["backendRef"]["name"]], item) for item in mirrors if item["backendRef"]["name"] in targets]
+    if not answering:
+        return None
+    if copies:
+        backend, mirror = copies[0]
+        return ServingConfig(name, answering[0], backend, int(mirror.get("percent", 100)))
+    return ServingConfig(name, answering[0], answering[1] if len(answering) > 1 else None)
+
+
+def lingering(live: Sequence[Mapping[str, Any]], config: ServingConfig) -> list[Backend]:
+    """The backends with a rule of their own that a config does not have."""
+    own = {backend.workload for backend in config.backends}
+    return [backend for backend in _targets(live) if backend.workload not in own]
+
+
+def _target(backend: Backend) -> Rule:
+    header = {"type": "Exact", "name": TARGET_HEADER, "value": backend.variant}
+    return {
+        "matches": [{"path": dict(_EVERY_PATH), "headers": [header]}],
+        "backendRefs": [_reference(backend.workload) | {"weight": 1}],
+    }
+
+
+def _reference(workload: str) -> Rule:
+    return {"group": "", "kind": "Service", "name": workload, "port": PORT}
+
+
+def _references(rule: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    return rule.get("backendRefs") or ()
+
+
+def _default(live: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    plain = [rule for rule in live if not any(match.get("headers") for match in rule.get("matches") or ())]
+    return plain[-1] if plain else None
+
+
+def _targets(live: Sequence[Mapping[str, Any]]) -> list[Backend]:
+    found: dict[str, Backend] = {}
+    for rule in live:
+        for match in rule.get("matches") or ():
+            for header in match.get("headers") or ():
+                if header.get("name") == TARGET_HEADER and len(_references(rule)) == 1:
+                    workload = str(_references(rule)[0].get("name"))
+                    found.setdefault(workload, Backend(str(header.get("value")), workload))
+    return list(found.values())

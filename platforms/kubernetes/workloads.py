@@ -1,0 +1,180 @@
+"""Which workloads can answer, and what keeps the others from it, in the cluster's and the container's own words.
+
+    ready = ready_endpoints(api, ["flight-delay-prod-3f0c…"])     # one call
+    lacking(api, backend, now).words      # "v-3f2a does not come up: container serving …; it said last: …"
+
+Whose fault it is decides whether a release is rejected. So the words begin with the variant only when its own container
+fails; an image that cannot be pulled, a full cluster or a missing object says nothing about a model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from platforms.kubernetes.api import Api
+from platforms.kubernetes.kinds import DEPLOYMENT, ENDPOINT_SLICE, POD, SERVICE
+from platforms.kubernetes.serving_config import Backend
+
+SERVICE_NAME = "kubernetes.io/service-name"
+"""The label of an EndpointSlice that names its Service."""
+DEADLINE = 600.0
+"""Kubernetes' own default of a Deployment's progressDeadlineSeconds."""
+_ENDED = "CrashLoopBackOff"
+_REFUSED = frozenset(
+    {
+        "CreateContainerConfigError",
+        "CreateContainerError",
+        "ErrImageNeverPull",
+        "ImageInspectError",
+        "ImagePullBackOff",
+        "InvalidImageName",
+    }
+)
+_LINES, _LONGEST = 3, 500  # of what a container said last
+
+
+@dataclass(frozen=True)
+class Lacking:
+    """Why a workload has no ready endpoint.
+
+    Attributes:
+        words: What is missing; it begins with the variant when that one's own container fails.
+        short: The cluster's word for it, such as `CrashLoopBackOff`.
+        final: Whether it does not pass by itself.
+        since: Since when it could not answer, epoch seconds; None when nobody knows.
+        deadline: How long the Deployment may take to come up, seconds.
+    """
+
+    words: str
+    short: str
+    final: bool = False
+    since: float | None = None
+    deadline: float = DEADLINE
+
+
+def ready_endpoints(api: Api, workloads: Sequence[str]) -> dict[str, int]:
+    """Workload -> how many of its pods get requests now."""
+    found: dict[str, set[str]] = {name: set() for name in workloads}
+    if not found:
+        return {}
+    for piece in api.list(ENDPOINT_SLICE, {SERVICE_NAME: tuple(found)}):
+        found[piece["metadata"]["labels"][SERVICE_NAME]].update(_ready(piece.get("endpoints") or ()))
+    return {name: len(addresses) for name, addresses in found.items()}
+
+
+def lacking(api: Api, backend: Backend) -> Lacking:
+    """What keeps a workload that has no ready endpoint from having one."""
+    name = backend.workload
+    deployment = api.find(DEPLOYMENT, name)
+    if deployment is None:
+        return Lacking(f"Deployment {name} is not there", "Missing", final=True)
+    spec, said = deployment["spec"], _conditions(deployment)
+    deadline = float(spec.get("progressDeadlineSeconds") or DEADLINE)
+    available, progressing = said.get("Available", {}), said.get("Progressing", {})
+    since = _epoch(available.get("lastTransitionTime")) if available.get("status") == "False" else None
+    if spec.get("replicas", 1) == 0:
+        return Lacking(f"Deployment {name} has 0 replicas", "Scaled", final=True, since=since, deadline=deadline)
+    pods = [pod for pod in api.list(POD, spec["selector"].get("matchLabels") or {}) if not _leaving(pod)]
+    troubles = [_trouble(pod) for pod in pods] or [_of_deployment(said)]
+    worst = next((item for item in troubles if item.final), troubles[0])
+    late = progressing.get("reason") == "ProgressDeadlineExceeded"
+    final = late or all(item.final for item in troubles)
+    text = worst.words
+    if available.get("status") == "True" and api.find(SERVICE, name) is None:
+        text = f"Service {name} is not there"
+    who = f"{backend.variant} does not come up: " if worst.own else f"workload {name} does not come up: "
+    waited = f" (ProgressDeadlineExceeded, {deadline:.0f} s)" if late and worst.short != _ENDED else ""
+    return Lacking(f"{who}{text}{waited}", worst.short, final, since, deadline)
+
+
+@dataclass(frozen=True)
+class _Trouble:
+    """What is wrong with a pod: the words, the cluster's word, whether that is final, and its own container's doing."""
+
+    words: str
+    short: str
+    final: bool = False
+    own: bool = False
+
+
+def _trouble(pod: Mapping[str, Any]) -> _Trouble:
+    name, status = pod["metadata"]["name"], pod.get("status") or {}
+    containers = [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
+    found = [item for item in (_of_container(name, container) for container in containers) if item is not None]
+    if found:
+        return next((item for item in found if item.final), found[0])
+    scheduled = next((item for item in status.get("conditions") or () if item.get("type") == "PodScheduled"), {})
+    if scheduled.get("status") == "False":
+        short = str(scheduled.get("reason") or "Unscheduled")
+        return _Trouble(f"pod {name} is not scheduled, {short}: {_one_line(scheduled.get('message'))}", short)
+    phase = str(status.get("reason") or status.get("phase") or "Pending")
+    return _Trouble(f"pod {name} is {phase} {_one_line(status.get('message'))}".strip(), phase)
+
+
+def _of_container(pod: str, container: Mapping[str, Any]) -> _Trouble | None:
+    """What is wrong with a container; None when nothing is, or another one has to come first."""
+    name, state = f"container {container['name']} of pod {pod}", container.get("state") or {}
+    waiting, ended = state.get("waiting"), state.get("terminated")
+    last = (container.get("lastState") or {}).get("terminated") or {}
+    if waiting:
+        reason = str(waiting.get("reason") or "Waiting")
+        if reason == _ENDED:
+            times = int(container.get("restartCount", 0)) + 1
+            return _Trouble(f"{name} {_end(last)} {times} times, {_ENDED}{_said(last)}", _ENDED, final=True, own=True)
+        if reason == "PodInitializing":
+            return None
+        message = _one_line(waiting.get("message"))
+        words = f"{name} waits, {reason}{f': {message}' if message else ''}"
+        return _Trouble(words, reason, final=reason in _REFUSED)
+    if ended:
+        done = ended.get("exitCode") == 0
+        return None if done else _Trouble(f"{name} {_end(ended)}{_said(ended)}", "Error", own=True)
+    if "running" in state and not container.get("ready") and container.get("started") is not None:
+        before = f"; it {_end(last)} before{_said(last)}" if last else ""
+        return _Trouble(f"{name} runs and does not pass its health check{before}", "NotReady", own=True)
+    return None
+
+
+def _of_deployment(said: Mapping[str, Mapping[str, Any]]) -> _Trouble:
+    """What a Deployment without a pod says."""
+    failure = said.get("ReplicaFailure", {})
+    if failure.get("status") == "True":
+        short = str(failure.get("reason") or "ReplicaFailure")
+        return _Trouble(f"it makes no pod, {short}: {_one_line(failure.get('message'))}", short)
+    return _Trouble("it has no pod yet", "NoPod")
+
+
+def _end(ended: Mapping[str, Any]) -> str:
+    reason = str(ended.get("reason") or "Error")
+    code = ended.get("exitCode")
+    return f"ended with exit code {code} ({reason})" if code is not None else f"ended ({reason})"
+
+
+def _said(ended: Mapping[str, Any]) -> str:
+    lines = [line.strip() for line in str(ended.get("message") or "").splitlines() if line.strip()]
+    return f"; it said last: {' | '.join(lines[-_LINES:])[-_LONGEST:]}" if lines else ""
+
+
+def _one_line(text: object) -> str:
+    return " ".join(str(text or "").split())[:_LONGEST]
+
+
+def _leaving(pod: Mapping[str, Any]) -> bool:
+    return bool(pod["metadata"].get("deletionTimestamp"))
+
+
+def _ready(endpoints: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Who is ready, a pod once, whatever the families of its addresses."""
+    ready = [item for item in endpoints if (item.get("conditions") or {}).get("ready") is not False]
+    return [str((item.get("targetRef") or {}).get("uid") or (item.get("addresses") or [""])[0]) for item in ready]
+
+
+def _conditions(obj: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    return {str(item["type"]): item for item in (obj.get("status") or {}).get("conditions") or ()}
+
+
+def _epoch(text: object) -> float | None:
+    return datetime.fromisoformat(str(text)).timestamp() if text else None
