@@ -1,0 +1,207 @@
+"""What the Envoys of a gateway counted of variants, window by window, read from the samples of their scrapes.
+
+    counted = EnvoyCounts(prometheus).read({"v-a": ("service/models/x/8080/http",)}, first, last, width)
+    counted.windows[0].count("v-a", "5")          # None: nobody can say
+
+What a gateway answers itself is counted in no variant: no backend was ready, say. It shows in what its listeners
+answered, beyond what all its backends did. Windows with such 5XX are not known, whatever the variants' counters say.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from platforms.kubernetes.increments import Attributed, Key, Points, Target, attribute, surplus
+from platforms.kubernetes.metrics import (
+    ANSWERED,
+    CLASS,
+    CLUSTER,
+    EDGE,
+    INSTANCE,
+    LATENCY,
+    LISTENER,
+    NOT_OF_USERS,
+    REQUESTS,
+    UP,
+    UPTIME,
+    any_of,
+    matched,
+    quoted,
+)
+from platforms.kubernetes.prometheus import Prometheus, Samples
+from rollout.core.errors import Unreachable
+
+Clusters = Mapping[str, tuple[str, ...]]
+"""Variant -> the names of the clusters that serve it."""
+ALL = float("inf")
+"""The bound of the bucket that counts all answers."""
+_CLASSES = ("2", "3", "4", "5")
+_MARGIN = 60.0
+"""So many seconds before and after what is asked for are read: a step begins before its window, and ends after it."""
+_INTERNAL = "xds_cluster|prometheus_stats|wasm_cluster"  # what Envoy asks for itself
+_ANSWERED, _PASSED_ON = ("answered", "5"), ("passed on", "5")
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What was counted in one window.
+
+    Attributes:
+        start: Epoch seconds.
+        counts: What was counted -> how often; None when nobody can say.
+        gateway: How many requests the gateway answered itself with a 5XX.
+    """
+
+    start: int
+    counts: Mapping[Key, float] | None
+    gateway: float = 0.0
+
+    def requests(self, variant: str) -> float:
+        """The requests that a variant answered."""
+        return sum(self.of(variant, code) for code in _CLASSES)
+
+    def of(self, variant: str, code: str) -> float:
+        """Its answers of one class of status, `5` for 5XX."""
+        return (self.counts or {}).get((variant, code), 0.0)
+
+    def within(self, variant: str, edge: float) -> float:
+        """Its answers that took no longer than the bound of a bucket, in milliseconds."""
+        return (self.counts or {}).get((variant, edge), 0.0)
+
+
+@dataclass(frozen=True)
+class EnvoyCounts:
+    """Reads the counters of every Envoy that serves given clusters."""
+
+    prometheus: Prometheus
+
+    def read(
+        self, clusters: Clusters, first: int, last: int, width: int, edges: Iterable[float] = (), *, until: float
+    ) -> list[Counted]:
+        """The windows from `first` to `last` that do not change any more.
+
+        Args:
+            clusters: The clusters of each variant.
+            first: Epoch seconds, on the grid.
+            last: Epoch seconds, on the grid.
+            width: Of a window, in seconds.
+            edges: Which buckets of latency to read, by their bounds in milliseconds.
+            until: Until when there must be samples, give or take a minute or a window; epoch seconds.
+
+        Raises:
+            RolloutError: Prometheus does not answer, or has no new sample of an Envoy.
+        """
+        start, end = first - _MARGIN, last + _MARGIN
+        variants = {name: variant for variant, names in clusters.items() for name in names}
+        ours = {CLUSTER: any_of(tuple(variants))}
+        requests = self.prometheus.samples(matched(REQUESTS, matches={**ours, CLASS: "[2-5]"}), start, end)
+        instances = tuple(sorted({item.labels.get(INSTANCE, "") for item in requests}))
+        if not instances:
+            self._scraped(until)
+            return [Counted(at, {}) for at in range(first, last, width)]
+        series: list[tuple[Key, Samples]] = [
+            ((variants[item.labels[CLUSTER]], item.labels[CLASS]), item) for item in requests
+        ]
+        wanted = sorted(set(edges))
+        if wanted:
+            named = {**ours, EDGE: "|".join([*map(bound, wanted), r"\+Inf"])}
+            series += [
+                ((variants[item.labels[CLUSTER]], float(item.labels[EDGE])), item)
+                for item in self.prometheus.samples(matched(LATENCY, matches=named), start, end)
+            ]
+        series += self._of_gateway(instances, start, end)
+        targets = self._targets(instances, series, start, end)
+        found = attribute(targets, width, first)
+        _not_behind(found, until, width)
+        return _windows(found, first, last, width)
+
+    def _of_gateway(self, instances: tuple[str, ...], start: float, end: float) -> list[tuple[Key, Samples]]:
+        """What the listeners answered with a 5XX, and what all clusters did."""
+        here = {INSTANCE: any_of(instances)}
+        listeners = f"{matched(ANSWERED, matches=here, **{CLASS: '5'})[:-1]},{LISTENER}!~{quoted(NOT_OF_USERS)}}}"
+        backends = f"{matched(REQUESTS, matches=here, **{CLASS: '5'})[:-1]},{CLUSTER}!~{quoted(_INTERNAL)}}}"
+        return [
+            *((_ANSWERED, item) for item in self.prometheus.samples(listeners, start, end)),
+            *((_PASSED_ON, item) for item in self.prometheus.samples(backends, start, end)),
+        ]
+
+    def _targets(
+        self, instances: tuple[str, ...], series: Sequence[tuple[Key, Samples]], start: float, end: float
+    ) -> list[Target]:
+        here = {INSTANCE: any_of(instances)}
+        beats = self.prometheus.samples(matched(UPTIME, matches=here), start, end)
+        ups = self.prometheus.samples(matched(UP, matches=here), start, end)
+        return targets(beats, ups, series)
+
+    def _scraped(self, until: float) -> None:
+        """Refuse to call it no traffic when no Envoy is scraped at all."""
+        if not self.prometheus.values(f"count({UPTIME})", until):
+            raise Unreachable(
+                f"Prometheus has no sample of an Envoy in the minutes before {until:.0f}: it does not scrape the "
+                "gateway, or is behind"
+            )
+
+
+def bound(edge: float) -> str:
+    """A pattern of the label of a bucket: Prometheus 3 writes 100 as 100.0."""
+    text = f"{edge:.12g}".replace(".", r"\.")
+    return text if r"\." in text else rf"{text}(\.0)?"
+
+
+def targets(beats: Sequence[Samples], ups: Sequence[Samples], series: Sequence[tuple[Key, Samples]]) -> list[Target]:
+    """What was scraped, with its counters.
+
+    Two jobs may scrape one address, and two Prometheus servers behind one address may both have it: one of them counts,
+    the one that did so most often. Of processes that had an address one after the other, all count.
+
+    Args:
+        beats: The series that say how long a process ran.
+        ups: The series that say whether scrapes failed.
+        series: The counters.
+    """
+    chosen: list[Samples] = []
+    for item in sorted(beats, key=lambda item: (-len(item.points), sorted(item.labels.items()))):
+        same = [other for other in chosen if other.labels.get(INSTANCE) == item.labels.get(INSTANCE)]
+        if item.points and not any(_overlap(item.points, other.points) for other in same):
+            chosen.append(item)
+    return [
+        Target(
+            item.points,
+            [at for up in ups if _belongs(up, item) for at, value in up.points if not value],
+            [(key, one.points) for key, one in series if _belongs(one, item)],
+        )
+        for item in chosen
+    ]
+
+
+def _overlap(one: Points, other: Points) -> bool:
+    return one[0][0] <= other[-1][0] and other[0][0] <= one[-1][0]
+
+
+def _belongs(series: Samples, target: Samples) -> bool:
+    """Whether a series was scraped of a target: it has its labels, and those of its metric besides."""
+    return all(series.labels.get(name) == value for name, value in target.labels.items())
+
+
+def _not_behind(found: Attributed, until: float, width: int) -> None:
+    late = until - found.newest
+    if late > max(_MARGIN, width):
+        raise Unreachable(f"Prometheus is behind: its newest sample of an Envoy is {late:.0f} s too old")
+
+
+def _windows(found: Attributed, first: int, last: int, width: int) -> list[Counted]:
+    gateway = Counter[int]()
+    for target in found.steps:
+        for at, count in surplus(target, _ANSWERED, _PASSED_ON):
+            gateway[int(at // width)] += round(count)
+    numbers = range(first // width, min(last // width, found.closed))
+    return [
+        Counted(
+            number * width,
+            None if number in found.hidden or gateway[number] else found.counts.get(number, {}),
+            gateway[number],
+        )
+        for number in numbers
+    ]

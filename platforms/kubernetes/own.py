@@ -1,0 +1,118 @@
+"""Metrics that are no gateway's, window by window: those of this project, and those of users.
+
+A metric `m` of a variant in a rollout is `m_count` observations, their sum `m_sum` and, of a mean, the sum of their
+squares `m_squared_sum`. Each is born at 0 with its rollout. A value that comes late counts when it comes.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from platforms.kubernetes.increments import Points
+from platforms.kubernetes.metrics import ENDPOINT, ROLLOUT, VARIANT, any_of, matched, series
+from platforms.kubernetes.prometheus import Prometheus
+from rollout.controller.ports import Ask
+from rollout.core.catalogue import KNOWN, OWN
+from rollout.core.decision import REQUESTS
+from rollout.judge.metrics import Metric, Tally
+
+_COUNT, _SUM, _SQUARES = "_count", "_sum", "_squared_sum"
+_CHECKED = KNOWN["invalid_answers"]  # each captured answer, whatever it says
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What was observed.
+
+    Attributes:
+        metrics: Whose tallies are told.
+        counts: Series and variant -> begin of a window, epoch seconds -> by how much it rose.
+    """
+
+    metrics: tuple[Metric, ...]
+    counts: Mapping[tuple[str, str], Mapping[int, float]]
+
+    def total(self, base: str, variant: str) -> float:
+        """How many observations of a series there were in all windows."""
+        return sum(self.counts.get((f"{base}{_COUNT}", variant), {}).values())
+
+    def tallies(self, at: int, variant: str) -> dict[str, Tally]:
+        """The tallies of a window by the metrics' names; a sum without its count says nothing, nor the other way."""
+        found: dict[str, Tally] = {}
+        for metric in self.metrics:
+            known = [self.counts.get((name, variant)) for name in _names(metric)]
+            values = [each.get(at, 0.0) for each in known if each is not None]
+            if len(values) == len(known):
+                found[metric.name] = Tally(round(values[0]), *values[1:])
+        return found
+
+
+@dataclass(frozen=True)
+class OwnCounts:
+    """Reads the metrics of one endpoint."""
+
+    prometheus: Prometheus
+    endpoint: str
+
+    def read(self, ask: Ask, first: int, last: int) -> Observed:
+        """What is asked, in the windows from `first` to `last`, epoch seconds.
+
+        Raises:
+            RolloutError: Prometheus does not answer.
+        """
+        metrics = tuple(metric for metric in ask.metrics if metric.kind != "quantile" and metric.name != REQUESTS)
+        ours = tuple(name for metric in metrics if metric.namespace == OWN for name in _names(metric))
+        theirs = tuple(name for metric in metrics if metric.namespace != OWN for name in _names(metric))
+        counts: dict[tuple[str, str], Mapping[int, float]] = {}
+        if ours:
+            counts.update(self._ours(ask, tuple(dict.fromkeys([*ours, *_names(_CHECKED)])), first, last))
+        for name in theirs:
+            counts.update(self._theirs(ask, name, first, last))
+        return Observed(metrics, counts)
+
+    def _of(self, ask: Ask, name: str, matches: dict[str, str] | None = None) -> str:
+        variants = {VARIANT: any_of((ask.champion, ask.challenger))}
+        equal = {ENDPOINT: self.endpoint, ROLLOUT: ask.rollout_id}
+        return matched(name, matches={**variants, **(matches or {})}, **equal)
+
+    def _ours(
+        self, ask: Ask, names: tuple[str, ...], first: int, last: int
+    ) -> dict[tuple[str, str], Mapping[int, float]]:
+        """Totals that every replica tells alike, so what one of them tells at the edges of a window is enough."""
+        query = f"max by (__name__, {VARIANT}) ({self._of(ask, '', {'__name__': any_of(names)})})"
+        width = ask.window_seconds
+        found: dict[tuple[str, str], Mapping[int, float]] = {}
+        for item in self.prometheus.steps(query, first, last, width):
+            told, rises, level = dict(item.points), dict[int, float](), 0.0
+            for edge in range(first, last + 1, width):
+                value = max(told.get(float(edge), level), level)
+                if edge > first:
+                    rises[edge - width] = value - level
+                level = value
+            found[item.labels["__name__"], item.labels[VARIANT]] = rises
+        return found
+
+    def _theirs(self, ask: Ask, name: str, first: int, last: int) -> Mapping[tuple[str, str], Mapping[int, float]]:
+        """Counters of which each process has its own, summed."""
+        found: dict[tuple[str, str], dict[int, float]] = {}
+        for item in self.prometheus.samples(self._of(ask, name), first - 60, last):
+            rises = found.setdefault((name, item.labels[VARIANT]), defaultdict(float))
+            for at, rise in _rises(item.points):
+                rises[int(at // ask.window_seconds) * ask.window_seconds] += rise
+        return found
+
+
+def _rises(points: Points) -> list[tuple[float, float]]:
+    """By how much a counter rose at each sample; it is born at 0, and begins again when its process does."""
+    before, found = 0.0, list[tuple[float, float]]()
+    for at, value in points:
+        found.append((at, value if value < before else value - before))
+        before = value
+    return found
+
+
+def _names(metric: Metric) -> list[str]:
+    base = series(metric.metric, metric.namespace)
+    return [f"{base}{end}" for end in (_COUNT, _SUM, *((_SQUARES,) if metric.kind == "mean" else ()))]
