@@ -20,6 +20,7 @@ from platforms.kubernetes.metrics import (
     CLUSTER,
     EDGE,
     INSTANCE,
+    INTERNAL,
     LATENCY,
     LISTENER,
     NOT_OF_USERS,
@@ -40,7 +41,6 @@ ALL = float("inf")
 _CLASSES = ("2", "3", "4", "5")
 _MARGIN = 60.0
 """So many seconds before and after what is asked for are read: a step begins before its window, and ends after it."""
-_INTERNAL = "xds_cluster|prometheus_stats|wasm_cluster"  # what Envoy asks for itself
 _ANSWERED, _PASSED_ON = ("answered", "5"), ("passed on", "5")
 
 
@@ -96,7 +96,7 @@ class EnvoyCounts:
         start, end = first - _MARGIN, last + _MARGIN
         variants = {name: variant for variant, names in clusters.items() for name in names}
         ours = {CLUSTER: any_of(tuple(variants))}
-        requests = self.prometheus.samples(matched(REQUESTS, matches={**ours, CLASS: "[2-5]"}), start, end)
+        requests = self.prometheus.samples(matched(REQUESTS, like={**ours, CLASS: "[2-5]"}), start, end)
         instances = tuple(sorted({item.labels.get(INSTANCE, "") for item in requests}))
         if not instances:
             self._scraped(until)
@@ -109,7 +109,7 @@ class EnvoyCounts:
             named = {**ours, EDGE: "|".join([*map(bound, wanted), r"\+Inf"])}
             series += [
                 ((variants[item.labels[CLUSTER]], float(item.labels[EDGE])), item)
-                for item in self.prometheus.samples(matched(LATENCY, matches=named), start, end)
+                for item in self.prometheus.samples(matched(LATENCY, like=named), start, end)
             ]
         series += self._of_gateway(instances, start, end)
         targets = self._targets(instances, series, start, end)
@@ -120,8 +120,8 @@ class EnvoyCounts:
     def _of_gateway(self, instances: tuple[str, ...], start: float, end: float) -> list[tuple[Key, Samples]]:
         """What the listeners answered with a 5XX, and what all clusters did."""
         here = {INSTANCE: any_of(instances)}
-        listeners = f"{matched(ANSWERED, matches=here, **{CLASS: '5'})[:-1]},{LISTENER}!~{quoted(NOT_OF_USERS)}}}"
-        backends = f"{matched(REQUESTS, matches=here, **{CLASS: '5'})[:-1]},{CLUSTER}!~{quoted(_INTERNAL)}}}"
+        listeners = f"{matched(ANSWERED, {CLASS: '5'}, here)[:-1]},{LISTENER}!~{quoted(NOT_OF_USERS)}}}"
+        backends = f"{matched(REQUESTS, {CLASS: '5'}, here)[:-1]},{CLUSTER}!~{quoted(INTERNAL)}}}"
         return [
             *((_ANSWERED, item) for item in self.prometheus.samples(listeners, start, end)),
             *((_PASSED_ON, item) for item in self.prometheus.samples(backends, start, end)),
@@ -131,8 +131,8 @@ class EnvoyCounts:
         self, instances: tuple[str, ...], series: Sequence[tuple[Key, Samples]], start: float, end: float
     ) -> list[Target]:
         here = {INSTANCE: any_of(instances)}
-        beats = self.prometheus.samples(matched(UPTIME, matches=here), start, end)
-        ups = self.prometheus.samples(matched(UP, matches=here), start, end)
+        beats = self.prometheus.samples(matched(UPTIME, like=here), start, end)
+        ups = self.prometheus.samples(matched(UP, like=here), start, end)
         return targets(beats, ups, series)
 
     def _scraped(self, until: float) -> None:

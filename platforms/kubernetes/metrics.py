@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
+from collections.abc import Mapping
 
 from platforms.kubernetes.names import PORT
 from rollout.core.catalogue import OWN
@@ -40,6 +41,8 @@ INSTANCE = "instance"
 """The label of what was scraped: host and port."""
 NOT_OF_USERS = "admin|eg-.*"
 """Listeners that no user's request reaches: Envoy's own, and those of Envoy Gateway for probes and metrics."""
+INTERNAL = "xds_cluster|prometheus_stats|wasm_cluster"
+"""Clusters by which an Envoy asks for what itself needs."""
 ENDPOINT, VARIANT, ROLLOUT = "endpoint", "variant", "rollout"
 """Labels of our own metrics, and of the alerts."""
 TICKED, PROBED = f"{OWN}_tick_time_seconds", f"{OWN}_probe_time_seconds"
@@ -67,10 +70,10 @@ def edge_at_or_above(milliseconds: float, edges: tuple[float, ...] = EDGES) -> f
     return ordered[at] if at < len(ordered) else None
 
 
-def matched(name: str, *, matches: dict[str, str] | None = None, **equal: str) -> str:
+def matched(name: str, equal: Mapping[str, str] | None = None, like: Mapping[str, str] | None = None) -> str:
     """A selector of series: labels that are equal, and labels that match a pattern."""
-    exact = [f"{label}={quoted(value)}" for label, value in equal.items()]
-    patterns = [f"{label}=~{quoted(pattern)}" for label, pattern in (matches or {}).items()]
+    exact = [f"{label}={quoted(value)}" for label, value in (equal or {}).items()]
+    patterns = [f"{label}=~{quoted(pattern)}" for label, pattern in (like or {}).items()]
     return f"{name}{{{','.join([*exact, *patterns])}}}"
 
 

@@ -75,7 +75,7 @@ class OwnCounts:
     def _of(self, ask: Ask, name: str, matches: dict[str, str] | None = None) -> str:
         variants = {VARIANT: any_of((ask.champion, ask.challenger))}
         equal = {ENDPOINT: self.endpoint, ROLLOUT: ask.rollout_id}
-        return matched(name, matches={**variants, **(matches or {})}, **equal)
+        return matched(name, equal, {**variants, **(matches or {})})
 
     def _ours(
         self, ask: Ask, names: tuple[str, ...], first: int, last: int

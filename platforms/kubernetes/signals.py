@@ -118,7 +118,7 @@ class PrometheusSignals:
     def quantile(self, variant: str, quantile: float, end: float) -> Quantile | None:
         """The bound of the bucket that holds a quantile of the hours before, in microseconds: at or above it."""
         matches = {_CLUSTER: any_of(self.clusters(variant))}
-        query = f"sum by ({EDGE}) (increase({matched(LATENCY, matches=matches)}[{_HISTORY}s]))"
+        query = f"sum by ({EDGE}) (increase({matched(LATENCY, like=matches)}[{_HISTORY}s]))"
         try:
             found = sorted((float(labels[EDGE]), count) for labels, count in self.prometheus.values(query, end))
         except RolloutError:

@@ -1,0 +1,158 @@
+"""The alarms of an endpoint, as rules of Prometheus. Pure.
+
+    rule_file([group(watched)])
+
+They are the alarms that AWS has (`infra.aws.monitors`), under the same names. Each says what missing data means.
+"""
+
+from __future__ import annotations
+
+from monitoring.published import CONCEPT_EVIDENCE, DRIFT_EVIDENCE
+from platforms.kubernetes.envoy import bound as edge_pattern
+from platforms.kubernetes.metrics import (
+    CLASS,
+    CLUSTER,
+    EDGE,
+    ENDPOINT,
+    LATENCY,
+    REQUESTS,
+    VARIANT,
+    any_of,
+    edge_at_or_above,
+    matched,
+    series,
+)  # fmt: skip
+from platforms.kubernetes.own_alarm_rules import of_gateway, of_ours
+from platforms.kubernetes.promql import beyond, bound, over, rise
+from platforms.kubernetes.rule import MEANINGS, WAKE, Rule, alert, group_names, record
+from platforms.kubernetes.watched import Watched
+
+FAILS, SLOW, DRIFT, CONCEPT = "5xx", "p99", "drift", "concept"
+"""What the alarms of a variant are on."""
+MAY_BE_SLOW = 0.01
+"""Share of requests that may take longer than `max_p99_ms`."""
+_SAYS = {
+    DRIFT: (
+        "is asked about other data than it was trained on",
+        "No drift is known. That it cannot be measured is told by functions-failing.",
+        MEANINGS,
+    ),
+    CONCEPT: (
+        "is wrong more often than in its evaluation, for days",
+        "No label says neither that the concept has moved nor that it is back: the evidence stays as it was for as "
+        "long as the controller tells it.",
+        "the-concept-has-moved",
+    ),
+}
+
+
+def group(watched: Watched) -> Rule:
+    """The alarms of an endpoint, and what they are computed from."""
+    rules: list[Rule] = []
+    for variant in watched.variants:
+        rules += _of_variant(watched, variant)
+    rules += of_gateway(watched)
+    rules += of_ours(watched)
+    return {"name": group_names(watched.endpoint)[0], "interval": f"{watched.every_seconds}s", "rules": rules}
+
+
+def counts(watched: Watched, variant: str, every: int, slow_ms: float, kind: str = "") -> list[Rule]:
+    """What a variant counted since the evaluation before: requests, failures, timed answers, and slow ones of them.
+
+    Args:
+        watched: What is watched.
+        variant: The variant.
+        every: How often that is evaluated, in seconds.
+        slow_ms: What takes longer is slow; moved to the bound of a bucket at or above it.
+        kind: What the names of the counts begin with.
+    """
+    ours = {CLUSTER: any_of(watched.variants[variant])}
+    answers = matched(REQUESTS, like={**ours, CLASS: "[2-5]"})
+    failed = matched(REQUESTS, {CLASS: "5"}, ours)
+    timed = matched(LATENCY, {EDGE: "+Inf"}, ours)
+    edge = edge_at_or_above(slow_ms)
+    within = matched(LATENCY, like={**ours, EDGE: edge_pattern(edge)}) if edge is not None else timed
+    place = {ENDPOINT: watched.endpoint, VARIANT: variant}
+    requests, all_timed = (matched(risen(f"{kind}{name}"), place) for name in ("requests", "timed"))
+    return [
+        record(risen(f"{kind}requests"), f"sum({rise(answers, every)})", place),
+        # Without a series of failures there were none; without one of requests nothing is known.
+        record(risen(f"{kind}failed"), f"sum({rise(failed, every)}) or 0 * sum({requests})", place),
+        record(risen(f"{kind}timed"), f"sum({rise(timed, every)})", place),
+        record(risen(f"{kind}slow"), f"sum({all_timed}) - sum({rise(within, every)})", place),
+    ]
+
+
+def risen(name: str) -> str:
+    """What the record of a count is called."""
+    return f"modelstack:{name}:rise"
+
+
+def _of_variant(watched: Watched, variant: str) -> list[Rule]:
+    place = {ENDPOINT: watched.endpoint, VARIANT: variant}
+    period, nats = watched.period_seconds, watched.nats
+
+    def counted(name: str) -> str:
+        return matched(f"modelstack:{name}:period", place)
+
+    periods = [
+        record(f"modelstack:{name}:period", over(matched(risen(name), place), period), place)
+        for name in ("requests", "failed", "timed", "slow")
+    ]
+    slow, timed = counted("slow"), counted("timed")
+    lately = matched("modelstack:slow:beyond", place)
+    ago = " or ".join(
+        f'label_replace({lately}{f" offset {back * period}s" if back else ""}, "ago", "{back}", "", "")'
+        for back in range(3)
+    )
+    same = f"on ({ENDPOINT}, {VARIANT})"
+    return [
+        *counts(watched, variant, watched.every_seconds, watched.max_p99_ms),
+        *periods,
+        record("modelstack:slow:beyond", f"{slow} > bool {bound(timed, MAY_BE_SLOW, nats)}", place),
+        alert(
+            watched.endpoint,
+            variant,
+            FAILS,
+            beyond(counted("failed"), counted("requests"), watched.max_5xx_rate, nats),
+            severity="ticket",
+            summary=f"{variant} answers {{{{ $value | humanizePercentage }}}} of its requests with a 5XX: more than "
+            f"{watched.max_5xx_rate:.1%}, and than chance explains",
+            missing="No request, nothing failed; and the judge promotes nobody on that.",
+            threshold=watched.max_5xx_rate,
+            labels={VARIANT: variant, WAKE: "true"},
+        ),
+        alert(
+            watched.endpoint,
+            variant,
+            SLOW,
+            f"({slow} / {timed}) and {same} (sum by ({ENDPOINT}, {VARIANT}) ({ago}) >= 2)",
+            severity="ticket",
+            summary=f"{variant} takes longer than {edge_at_or_above(watched.max_p99_ms):g} ms for "
+            f"{{{{ $value | humanizePercentage }}}} of its requests: more than {MAY_BE_SLOW:.0%}, and than chance "
+            "explains, in 2 of 3 periods",
+            missing="No request, nothing was slow; and the judge promotes nobody on that.",
+            threshold=MAY_BE_SLOW,
+            labels={VARIANT: variant, WAKE: "true"},
+        ),
+        _evidence(watched, variant, DRIFT, DRIFT_EVIDENCE),
+        _evidence(watched, variant, CONCEPT, CONCEPT_EVIDENCE),
+    ]
+
+
+def _evidence(watched: Watched, variant: str, measure: str, metric: str) -> Rule:
+    """An alarm on evidence, which the controller measures; every replica tells the same."""
+    told = matched(series(metric), {ENDPOINT: watched.endpoint, VARIANT: variant})
+    says, missing, section = _SAYS[measure]
+    return alert(
+        watched.endpoint,
+        variant,
+        measure,
+        f"max({told}) >= 1",
+        severity="ticket",
+        summary=f"{variant} {says}",
+        missing=missing,
+        threshold=1,
+        section=section,
+        labels={VARIANT: variant},
+    )
