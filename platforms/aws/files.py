@@ -13,8 +13,8 @@ from botocore.exceptions import ClientError
 
 from monitoring.captured import Malformed, Recorded
 from monitoring.drift.record import Datum
+from monitoring.exchanges import traffic
 from platforms.aws import metrics
-from platforms.aws.captures import traffic
 from platforms.aws.clients import Clients
 from platforms.aws.names import CAPTURE, CAPTURE_ASIDE, LABELS_ASIDE
 from platforms.aws.transient import gone

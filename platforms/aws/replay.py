@@ -10,21 +10,17 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
-from monitoring.captured import REPLAYED, Malformed, Recorded, Side
-from monitoring.log import log
-from platforms.aws.captures import read
+from monitoring.captured import REPLAYED, Malformed, Side
+from monitoring.exchanges import exchange, read
+from monitoring.replaying import HOURS, refused, replay
 from platforms.aws.clients import Clients, calling, code_of
 from rollout.core.errors import RolloutError
-from rollout.core.replay import NONE, Answer, Examined, examine, summed
+from rollout.core.replay import NONE, Examined, examine
 from rollout.core.state import Replayed
-
-_HOURS = 48  # how far back captures are looked for
-_ASKED_AGAIN = 20  # requests that the champion answers again, for its latency
-_KEPT, _LOGGED = 500, 200_000  # characters of an error; a line of CloudWatch's logs has 256 kB
-_SECONDS = 60.0  # after which a run ends with the request that it is at
 
 
 @dataclass(frozen=True)
@@ -36,17 +32,8 @@ class SageMakerReplay:
 
     def run(self, champion: str, challenger: str, requests: int, before: Replayed = NONE) -> Replayed:
         """Replay the latest captured requests; none when the endpoint captures nothing."""
-        began, answers, unreadable = time.monotonic(), list[Answer](), Counter[str]()
-        reached = ""
-        latest = self.latest(champion, requests, unreadable, before.reached)
-        for number, (place, captured) in enumerate(latest, before.requests):
-            seconds, examined = self._ask(challenger, captured, number)
-            again = self._ask(champion, captured, number)[0] if number < _ASKED_AGAIN else None
-            answers.append(Answer(examined, seconds, again))
-            if time.monotonic() - began > _SECONDS:
-                reached = place
-                break
-        return summed(answers, unreadable, before=before, seconds=time.monotonic() - began, reached=reached)
+        latest = partial(self.latest, champion, requests)
+        return replay(latest, self._ask, champion=champion, challenger=challenger, before=before)
 
     def latest(
         self, variant: str, limit: int, unreadable: Counter[str], after: str = ""
@@ -85,7 +72,7 @@ class SageMakerReplay:
         parts = urlsplit(place)
         root = "/".join(part for part in (parts.path.strip("/"), self.endpoint, variant) if part)
         hour = datetime.now(UTC)
-        for back in range(_HOURS):
+        for back in range(HOURS):
             prefix = f"{root}/{hour - timedelta(hours=back):%Y/%m/%d/%H}/"
             with calling(f"list captures s3://{parts.netloc}/{prefix}"):
                 pages = self.clients("s3").get_paginator("list_objects_v2").paginate(Bucket=parts.netloc, Prefix=prefix)
@@ -111,19 +98,6 @@ class SageMakerReplay:
             if code_of(error.__cause__) != "ModelError":
                 raise
             cause: Any = error.__cause__
-            said = f"{cause.response.get('OriginalStatusCode', '5XX')}: {cause.response.get('OriginalMessage', '')}"
-            if len(said) > _KEPT:  # what is kept of it is cut
-                log("replayed request", variant=variant, number=number, said=said[:_LOGGED])
-            return time.monotonic() - began, Examined("error", f"the answer is an error {said}".rstrip(": "))
+            status, text = cause.response.get("OriginalStatusCode", "5XX"), cause.response.get("OriginalMessage", "")
+            return time.monotonic() - began, refused(variant, number, status, text)
         return time.monotonic() - began, examine(answered.body, body)
-
-
-def exchange(item: Recorded | Malformed) -> tuple[Side, Side] | Malformed | None:
-    """A captured request with its answer, or why there is none; None when a replay or the probe asked it."""
-    if isinstance(item, Malformed):
-        return item
-    if item.ours:
-        return None
-    if item.asked is None or item.answered is None:
-        return Malformed("the request or the answer was not captured")
-    return item.asked, item.answered

@@ -20,12 +20,12 @@ from infra.aws.function import RUNTIME
 from infra.plan import beyond_chance
 from localcloud.process import ProcessError
 from localcloud.testing import Cloud
+from monitoring.exchanges import traffic
 from monitoring.labels.answered import Reader
 from monitoring.labels.joining import LabelJoin
 from monitoring.labels.pairs import Trial
 from monitoring.labels.quality import Form
 from platforms.aws.batches import Batches
-from platforms.aws.captures import traffic
 from platforms.aws.files import S3Files
 from platforms.aws.journal import DynamoJournal
 from platforms.aws.ledger import DynamoLedger

@@ -15,7 +15,7 @@ from monitoring.captured import Malformed, Recorded
 from monitoring.drift.record import Datum, Reading
 from monitoring.drift.reference import Reference
 from monitoring.drift.watch import DriftWatch, Measured
-from platforms.aws.captures import traffic
+from monitoring.exchanges import traffic
 
 ROWS = 30  # a day
 START = 20_000 * DAY

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from monitoring.captured import REPLAYED, Malformed, Recorded, Side, instances, predictions, when
-from platforms.aws.captures import traffic
+from monitoring.exchanges import traffic
 
 ROWS = [{"distance": 1400.0, "carrier": "UA"}, {"distance": 200.0, "carrier": "B6"}]
 ANSWERS = [{"late": True, "probability": 0.61}, {"late": False, "probability": 0.1}]

@@ -12,6 +12,7 @@ from urllib.parse import unquote_plus
 from botocore.exceptions import BotoCoreError, ClientError
 
 from monitoring.captured import Malformed
+from monitoring.exchanges import traffic
 from monitoring.labels.answered import Reader
 from monitoring.labels.baseline import Baseline
 from monitoring.labels.concept import Tolerated
@@ -22,7 +23,6 @@ from monitoring.labels.standing import Promised
 from monitoring.log import log
 from monitoring.published import DELAY
 from platforms.aws.batches import Batches
-from platforms.aws.captures import traffic
 from platforms.aws.clients import clients
 from platforms.aws.files import S3Files
 from platforms.aws.handlers.settings import Context, Settings

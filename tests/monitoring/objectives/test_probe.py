@@ -169,7 +169,7 @@ def test_a_new_champions_request_is_asked_after_a_promotion(world: World) -> Non
 
 
 def test_answers_to_probes_are_no_part_of_what_is_captured() -> None:
-    from platforms.aws.captures import traffic
+    from monitoring.exchanges import traffic
 
     def line(name: str) -> str:
         side = {"data": json.dumps({"instances": [{"x": 1}]}), "encoding": "JSON"}

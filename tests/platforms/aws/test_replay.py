@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from monitoring import replaying
 from monitoring.captured import REPLAYED
-from platforms.aws import replay
 from platforms.aws.replay import SageMakerReplay
 from rollout.core.plan import ReplayGate
 from rollout.core.replay import NONE, judged_replay, unchecked
@@ -108,7 +108,7 @@ class Clock:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 0.0
-        monkeypatch.setattr(replay.time, "monotonic", lambda: self.now)
+        monkeypatch.setattr(replaying.time, "monotonic", lambda: self.now)
 
 
 def test_a_slow_model_is_replayed_over_several_runs_each_request_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""How a line of SageMaker's data capture is read."""
+"""How a line of captured data is read."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitoring.captured import PROBED, REPLAYED, Malformed, Recorded, Side
-from platforms.aws.captures import read
+from monitoring.exchanges import read
 
 ASKED = {"observedContentType": "text/csv", "mode": "INPUT", "data": "1,2", "encoding": "CSV"}
 ANSWERED = {"observedContentType": "application/json", "mode": "OUTPUT", "data": '{"p": 0.5}', "encoding": "JSON"}

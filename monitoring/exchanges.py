@@ -1,11 +1,11 @@
-"""What does SageMaker's data capture say? The one reader of its records: a JSON object a line.
+"""What does a captured exchange say? The one reader of the records of both platforms: a JSON object a line.
 
     for item in read(lines):
         if isinstance(item, Recorded):
             item.asked.body, item.answered    # the bytes that were sent, and those of the answer
 
-Source: Amazon SageMaker Developer Guide, "Data capture", the form of a captured record. A side holds text (`JSON`,
-`CSV`) when the endpoint config lists its content type as such, else base64 of its bytes.
+The form is that of SageMaker's data capture, which `serving.capture` writes too. A side holds text (`JSON`, `CSV`) or
+base64 of its bytes. Source: Amazon SageMaker Developer Guide, "Data capture".
 """
 
 from __future__ import annotations
@@ -28,6 +28,17 @@ class _Unreadable(ValueError):
 def traffic(lines: Iterable[bytes | str]) -> Iterator[Recorded | Malformed]:
     """Read captured traffic, one result a line: what the replay gate and the probe asked is left out."""
     return (item for item in read(lines) if isinstance(item, Malformed) or not item.ours)
+
+
+def exchange(item: Recorded | Malformed) -> tuple[Side, Side] | Malformed | None:
+    """A captured request with its answer, or why there is none; None when a replay or the probe asked it."""
+    if isinstance(item, Malformed):
+        return item
+    if item.ours:
+        return None
+    if item.asked is None or item.answered is None:
+        return Malformed("the request or the answer was not captured")
+    return item.asked, item.answered
 
 
 def read(lines: Iterable[bytes | str]) -> Iterator[Recorded | Malformed]:
