@@ -7,6 +7,7 @@ said at the start, and what needs it is skipped with that reason; where `CI` is 
 from __future__ import annotations
 
 import os
+import pwd
 import shutil
 import subprocess
 import tempfile
@@ -51,6 +52,29 @@ def _no_browser() -> str:
     return f"{' and '.join(missing)} not on PATH" if missing else ""
 
 
+def postgresql() -> Path | None:
+    """The folder with the programs of a PostgreSQL server, the newest; Debian puts them nowhere on PATH."""
+    found = [*Path("/usr/lib/postgresql").glob("*/bin/postgres")]
+    on_path = shutil.which("postgres")
+    if found:
+        return max(found, key=lambda one: int(one.parts[-3])).parent
+    return Path(on_path).parent if on_path else None
+
+
+def _no_postgresql() -> str:
+    """Why no PostgreSQL server can be started: it refuses to run as root."""
+    if postgresql() is None:
+        return "no PostgreSQL server is installed"
+    try:
+        pwd.getpwnam(POSTGRES)
+    except KeyError:
+        return f"PostgreSQL refuses root, and there is no user {POSTGRES}" if os.geteuid() == 0 else ""
+    return ""
+
+
+POSTGRES = "postgres"
+"""The user who runs PostgreSQL where the tests are root's."""
+
 NEEDS = {
     "engine": Need(
         "the images and everything in containers",
@@ -60,6 +84,7 @@ NEEDS = {
     "browser": Need(
         "the console in a browser", {"chromium": "chromium", "chromedriver": "chromium-driver"}, _no_browser
     ),
+    "postgresql": Need("what is kept in PostgreSQL", {"pg_ctlcluster": "postgresql"}, _no_postgresql),
 }
 
 

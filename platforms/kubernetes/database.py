@@ -1,0 +1,276 @@
+"""PostgreSQL: connections with short timeouts, transactions that are done once, and whose errors say what to do next.
+
+    database = Database.of("postgresql://modelstack:secret@db.models:5432/modelstack?sslmode=verify-full")
+    prepare(database)                                                # platforms.kubernetes.schema
+    database.together("count", lambda run: run("SELECT count(*) FROM captures WHERE endpoint = :e", e="flights"))
+
+The answer to a COMMIT can be lost. So whoever writes does so in a way that may be repeated: by keys, once.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from pg8000.exceptions import DatabaseError, InterfaceError
+from pg8000.native import Connection
+
+from rollout.core.errors import Busy, RolloutError, Unreachable
+
+SCHEMA = "modelstack"
+_CONNECT_S, _ANSWER_S = 3.0, 10.0
+_BEGIN = (
+    f"BEGIN; SET LOCAL search_path = {SCHEMA}; SET LOCAL statement_timeout = '8s'; SET LOCAL lock_timeout = '3s'; "
+    "SET LOCAL idle_in_transaction_session_timeout = '30s'"
+)
+"""Of the transaction alone, so that a pooler between us and the server may give each one another connection."""
+_MOST = 8  # connections of one process: a controller has few threads, and a database few hundred connections
+_TRIES = 4  # of a transaction that another one was in the way of
+_MODES = ("disable", "require", "verify-ca", "verify-full")
+_AGAIN = {"40001", "40P01"}  # serialization failure, deadlock: the same transaction may succeed
+_BUSY = {"55P03", "57014", "53000", "53100", "53200", "53300", "53400"}  # locks, a statement's time, room, connections
+_DOWN = {"57P01", "57P02", "57P03", "57P05", "25006", "08000", "08003", "08006"}  # it ends, begins, or is a standby
+
+T = TypeVar("T")
+
+
+class Run(Protocol):
+    """Runs one statement of a transaction; values are named in it as `:name`."""
+
+    def __call__(self, statement: str, **values: Any) -> list[list[Any]]:
+        """The rows of the answer."""
+        ...
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a database is.
+
+    Attributes:
+        host: A name or an address.
+        port: A port.
+        name: The database's name.
+        user: Who asks.
+        password: Their password; empty when the server asks for none.
+        mode: How the connection is encrypted, as libpq's `sslmode` names it.
+        root: A file with the certificates that are believed; empty for those of the system.
+    """
+
+    host: str
+    port: int
+    name: str
+    user: str
+    password: str = field(repr=False)
+    mode: str = "verify-full"
+    root: str = ""
+
+    @classmethod
+    def of(cls, url: str) -> Place:
+        """Read `postgresql://user:password@host:port/name?sslmode=…&sslrootcert=…`.
+
+        Raises:
+            RolloutError: It is none. The message has no password in it.
+        """
+        parts = urlsplit(url)
+        try:
+            port = parts.port or 5432
+        except ValueError:
+            raise RolloutError("database URL: the port is no number from 1 to 65535") from None
+        if parts.scheme not in ("postgresql", "postgres"):
+            raise RolloutError(f"database URL: got the scheme {parts.scheme!r}, expected postgresql")
+        for what, value in (("user", parts.username), ("host", parts.hostname), ("name", parts.path.strip("/"))):
+            if not value:
+                raise RolloutError(f"database URL: no {what}; expected postgresql://USER:PASSWORD@HOST:PORT/NAME")
+        given = {name: values[-1] for name, values in parse_qs(parts.query).items()}
+        unknown = sorted(given.keys() - {"sslmode", "sslrootcert"})
+        if unknown:
+            raise RolloutError(f"database URL: got {', '.join(unknown)}, allowed are sslmode and sslrootcert")
+        mode = given.get("sslmode", "verify-full")
+        if mode not in _MODES:
+            raise RolloutError(f"database URL: sslmode: got {mode!r}, expected one of {', '.join(_MODES)}")
+        user, password = unquote(parts.username or ""), unquote(parts.password or "")
+        name = unquote(parts.path.strip("/"))
+        return cls(parts.hostname or "", port, name, user, password, mode, given.get("sslrootcert", ""))
+
+    def __str__(self) -> str:
+        """For people: without the password."""
+        return f"postgresql://{self.user}@{self.host}:{self.port}/{self.name}"
+
+    @property
+    def encryption(self) -> ssl.SSLContext | bool:
+        """What pg8000 calls `ssl_context`."""
+        if self.mode == "disable":
+            return False
+        context = ssl.create_default_context(cafile=self.root or None)
+        context.check_hostname = self.mode == "verify-full"
+        if self.mode == "require":
+            context.verify_mode = ssl.CERT_NONE
+        return context
+
+
+@dataclass
+class Database:
+    """A database, by a few connections that threads share. Every call may be made from any thread.
+
+    Attributes:
+        place: Where it is.
+    """
+
+    place: Place
+    _idle: list[Connection] = field(default_factory=list[Connection], repr=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    _free: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(_MOST), repr=False)
+
+    @classmethod
+    def of(cls, url: str) -> Database:
+        """The database at a URL; nothing is asked of it yet.
+
+        Raises:
+            RolloutError: The URL is none.
+        """
+        return cls(Place.of(url))
+
+    def together(self, doing: str, work: Callable[[Run], T]) -> T:
+        """Do something in one transaction: all of it or nothing.
+
+        Args:
+            doing: What is done, for messages.
+            work: Does it, by statements. It is called again when another transaction was in the way.
+
+        Raises:
+            Busy: Others were in the way, or the database has no room now; nothing was stored.
+            Unreachable: The database does not answer; what was done may be stored or not.
+            RolloutError: It refuses; the message has its own words.
+        """
+        for left in reversed(range(_TRIES)):
+            try:
+                return self._once(doing, work)
+            except _Again as error:
+                if not left:
+                    raise Busy(f"{doing} in {self.place}: {error}") from error
+        raise AssertionError("a transaction ends or raises")
+
+    def run(self, doing: str, statement: str, **values: Any) -> list[list[Any]]:
+        """Run one statement, a transaction of its own; raises as `together`."""
+        return self.together(doing, lambda run: run(statement, **values))
+
+    def close(self) -> None:
+        """Close the connections that nobody uses."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for one in idle:
+            _end(one)
+
+    def _once(self, doing: str, work: Callable[[Run], T]) -> T:
+        with self._connected(doing) as connection:
+            try:
+                done = work(lambda statement, **values: connection.run(statement, **values) or [])
+                connection.run("COMMIT")
+            except DatabaseError as error:
+                with suppress(DatabaseError):
+                    connection.run("ROLLBACK")
+                raise _meant(f"{doing} in {self.place}", error) from error
+            except (InterfaceError, OSError):
+                raise
+            except Exception:
+                connection.run("ROLLBACK")
+                raise
+            return done
+
+    @contextmanager
+    def _connected(self, doing: str) -> Generator[Connection]:
+        """A connection in a new transaction. One that breaks is thrown away."""
+        if not self._free.acquire(timeout=_CONNECT_S):
+            raise Busy(f"{doing} in {self.place}: all {_MOST} connections of this process are at work")
+        connection = None
+        try:
+            connection = self._begun()
+            yield connection
+        except (InterfaceError, OSError) as error:
+            _end(connection)
+            connection = None
+            raise Unreachable(f"{doing} in {self.place}: {_words(error)}") from error
+        except BaseException as error:
+            if not isinstance(error, Exception) or isinstance(error, Unreachable):
+                _end(connection)
+                connection = None
+            raise
+        finally:
+            if connection is not None:
+                with self._lock:
+                    self._idle.append(connection)
+            self._free.release()
+
+    def _begun(self) -> Connection:
+        """One that was idle may have been cut off meanwhile: then a new one is made, as nothing was asked yet."""
+        while True:
+            with self._lock:
+                idle = self._idle.pop() if self._idle else None
+            if idle is None:
+                return self._new()
+            try:
+                idle.run(_BEGIN)
+            except (DatabaseError, InterfaceError, OSError):
+                _end(idle)
+            else:
+                return idle
+
+    def _new(self) -> Connection:
+        place = self.place
+        reached = socket.create_connection((place.host, place.port), _CONNECT_S)
+        reached.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        reached.settimeout(_ANSWER_S)
+        try:
+            made = Connection(
+                place.user,
+                host=place.host,
+                database=place.name,
+                password=place.password or None,
+                ssl_context=place.encryption,
+                sock=reached,
+                application_name="modelstack",
+            )
+            made.run(_BEGIN)
+        except DatabaseError as error:
+            reached.close()
+            raise _meant(f"connect to {place}", error) from error
+        except BaseException:
+            reached.close()
+            raise
+        return made
+
+
+class _Again(RolloutError):
+    """Another transaction was in the way: the same one may succeed."""
+
+
+def _meant(doing: str, error: DatabaseError) -> RolloutError:
+    """What an error of the server means for who asked."""
+    said = error.args[0] if error.args and isinstance(error.args[0], dict) else {}
+    code, text = str(said.get("C", "")), f"{doing}: {_words(error)}"
+    if code in _AGAIN:
+        return _Again(_words(error))
+    if code in _BUSY:
+        return Busy(text)
+    return Unreachable(text) if code in _DOWN else RolloutError(text)
+
+
+def _words(error: Exception) -> str:
+    """What an error says, in one line, with the server's code where there is one."""
+    said = error.args[0] if error.args else ""
+    if isinstance(said, dict):
+        return f"{said.get('M', '')} ({said.get('C', '')})"
+    cause = f": {error.__cause__}" if error.__cause__ else ""
+    return " ".join(f"{said or type(error).__name__}{cause}".split())
+
+
+def _end(connection: Connection | None) -> None:
+    if connection is not None:
+        with suppress(Exception):
+            connection.close()

@@ -1,0 +1,132 @@
+"""What is measured, as Prometheus reads it: counters and levels that lie in PostgreSQL.
+
+    add(run, "flights", {counter("CaptureRows", variant="v-a"): 40})     # in the transaction that it belongs to
+    text(database, ["flights"])                                          # the body of /metrics
+
+A counter grows in the transaction that also says what it was counted for. So no restart makes it fall, and nothing that
+is repeated makes it grow twice. Every replica of the controller shows the same series: take the maximum of them, never
+the sum.
+
+A series begins with its first count: it counts from 0. One of a variant has the label `rollout`, which is empty for
+answers outside of a trial: the variant's total is the sum over it.
+
+Source: Prometheus, "Exposition formats", text format 0.0.4.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Iterable, Mapping
+from itertools import groupby
+
+from platforms.kubernetes.database import Database, Run
+from rollout.core.catalogue import OWN
+
+Series = tuple[str, str]
+"""The name of a metric, and its labels but the endpoint, as JSON with sorted keys."""
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_TABLES = ("counters", "counter"), ("gauges", "gauge")
+
+
+def counter(name: str, part: str = "total", **labels: str) -> Series:
+    """A counter.
+
+    Args:
+        name: As `monitoring.published` or the catalogue names it, such as `LogLoss`.
+        part: What of it: `total` of a count; `sum`, `count` or `squared_sum` of values.
+        labels: See `gauge`.
+    """
+    return gauge(f"{name}_{part}", **labels)
+
+
+def gauge(name: str, **labels: str) -> Series:
+    """A level; labels that are empty are left out, as Prometheus takes both for the same."""
+    snake = _WORDS.sub("_", name).lower()
+    return f"{OWN}_{snake}", json.dumps({key: value for key, value in sorted(labels.items()) if value})
+
+
+def add(run: Run, endpoint: str, counts: Mapping[Series, float]) -> None:
+    """Count, in the caller's transaction. Always in one order, so that no two transactions wait for each other."""
+    found = sorted((series, value) for series, value in counts.items() if value)
+    if found:
+        run(
+            "INSERT INTO counters AS c (endpoint, name, labels, value) "
+            "SELECT :endpoint, * FROM unnest(:names::text[], :labels::text[], :values::float8[]) "
+            "ON CONFLICT (endpoint, name, labels) DO UPDATE SET value = c.value + excluded.value",
+            endpoint=endpoint,
+            names=[name for (name, _), _ in found],
+            labels=[labels for (_, labels), _ in found],
+            values=[float(value) for _, value in found],
+        )
+
+
+def tell(run: Run, endpoint: str, levels: Mapping[Series, float], seconds: float) -> None:
+    """Tell levels, in the caller's transaction.
+
+    Args:
+        run: The transaction.
+        endpoint: The endpoint.
+        levels: Their values.
+        seconds: For how long they are shown, unless they are told again.
+    """
+    found = sorted(levels.items())
+    if found:
+        run(
+            "INSERT INTO gauges (endpoint, name, labels, value, until) "
+            "SELECT :endpoint, *, now() + make_interval(secs => :seconds) "
+            "FROM unnest(:names::text[], :labels::text[], :values::float8[]) ON CONFLICT (endpoint, name, labels) "
+            "DO UPDATE SET value = excluded.value, until = excluded.until",
+            endpoint=endpoint,
+            seconds=float(seconds),
+            names=[name for (name, _), _ in found],
+            labels=[labels for (_, labels), _ in found],
+            values=[float(value) for _, value in found],
+        )
+
+
+def text(database: Database, endpoints: Collection[str]) -> str:
+    """Everything that is published of some endpoints.
+
+    Raises:
+        Busy, Unreachable: The database does not answer. Nothing is better than a part: a series that is missing is
+            unknown, one that falls is a restart.
+    """
+    wanted = sorted(endpoints)
+
+    def read(run: Run) -> list[str]:
+        return [
+            line
+            for table, kind in _TABLES
+            for line in _lines(
+                kind,
+                run(
+                    f"SELECT name, endpoint, labels, value FROM {table} WHERE endpoint = ANY (:endpoints::text[])"  # noqa: S608
+                    f"{' AND until > now()' if kind == 'gauge' else ''} ORDER BY name, endpoint, labels",
+                    endpoints=wanted,
+                ),
+            )
+        ]
+
+    return "".join(f"{line}\n" for line in database.together("read what is measured", read))
+
+
+def _lines(kind: str, rows: Iterable[list[str]]) -> Iterable[str]:
+    for name, group in groupby(rows, lambda row: row[0]):
+        yield f"# TYPE {name} {kind}"
+        for _, endpoint, labels, value in group:
+            both = {"endpoint": endpoint, **json.loads(labels)}
+            inside = ",".join(f'{key}="{_escaped(value)}"' for key, value in both.items())
+            yield f"{name}{{{inside}}} {_number(float(value))}"
+
+
+def _escaped(value: str) -> str:
+    clean = value.encode("utf-8", "replace").decode()
+    return clean.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+
+
+def _number(value: float) -> str:
+    if value in (float("inf"), float("-inf")):
+        return "+Inf" if value > 0 else "-Inf"
+    return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)

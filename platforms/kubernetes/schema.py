@@ -1,0 +1,166 @@
+"""The tables in PostgreSQL: how they come to be, who may do what in them, and how long what is in them is kept.
+
+    prepare(database)                 # any number of processes at once; a second time it changes nothing
+    allow(database, "controller")     # what a role needs: it can neither change nor delete an audit record
+    forget(database)                  # some of what is old; True when there is more
+
+Ids and names of callers are kept as the inside of a JSON string, in ASCII: PostgreSQL's text takes no NUL.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+from platforms.kubernetes.database import SCHEMA, Database, Run
+from rollout.core.errors import RolloutError
+
+_LOCK = 0x6D6F64656C  # "model": the advisory lock of who changes the schema
+KEPT_DAYS = {"captures": 7, "label_files": 7, "aside": 45, "answers": 45, "labels": 45, "taken": 45}
+"""For how many days after it came what lies in a table is kept."""
+_AT_ONCE = {"captures": 50, "label_files": 20}
+_ROWS = 2000  # that one call deletes of each other table
+_EVENTS = "events"
+
+MIGRATIONS = (
+    """
+CREATE TABLE variants (
+    endpoint text, variant text, last bigint NOT NULL, joined bigint NOT NULL DEFAULT 0,
+    PRIMARY KEY (endpoint, variant));
+CREATE TABLE captures (
+    endpoint text, variant text, number bigint, received timestamptz NOT NULL DEFAULT now(), lines bytea NOT NULL,
+    PRIMARY KEY (endpoint, variant, number));
+CREATE INDEX captures_received ON captures (received);
+CREATE TABLE events (
+    endpoint text, variant text, event text, received timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (endpoint, variant, event));
+CREATE INDEX events_received ON events USING brin (received);
+CREATE TABLE aside (
+    endpoint text, kind text, name text, received timestamptz NOT NULL DEFAULT now(), lines text NOT NULL,
+    PRIMARY KEY (endpoint, kind, name));
+CREATE INDEX aside_received ON aside (received);
+CREATE TABLE label_files (
+    endpoint text, digest text, name text NOT NULL, received timestamptz NOT NULL DEFAULT now(),
+    lines bytea NOT NULL, taken boolean NOT NULL DEFAULT false,
+    PRIMARY KEY (endpoint, digest));
+CREATE INDEX label_files_waiting ON label_files (endpoint, received) WHERE NOT taken;
+CREATE TABLE taken (
+    endpoint text, once text, received timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (endpoint, once));
+CREATE INDEX taken_received ON taken USING brin (received);
+CREATE TABLE labels (
+    endpoint text, id text, label text NOT NULL, source text NOT NULL,
+    received timestamptz NOT NULL DEFAULT now(), waiting boolean NOT NULL DEFAULT true,
+    PRIMARY KEY (endpoint, id));
+CREATE INDEX labels_waiting ON labels (endpoint, received) WHERE waiting;
+CREATE INDEX labels_received ON labels USING brin (received);
+CREATE TABLE answers (
+    endpoint text, id text, variant text, answer text NOT NULL, state text NOT NULL DEFAULT 'open',
+    received timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (endpoint, id, variant), CHECK (state IN ('open', 'joined', 'unusable')));
+CREATE INDEX answers_received ON answers USING brin (received);
+CREATE TABLE joined_batches (
+    number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, endpoint text NOT NULL, variant text NOT NULL,
+    content text NOT NULL);
+CREATE INDEX joined_batches_of ON joined_batches (endpoint, variant, number);
+CREATE TABLE standings (
+    endpoint text, variant text, standing text NOT NULL, told text NOT NULL,
+    PRIMARY KEY (endpoint, variant));
+CREATE TABLE drift (
+    endpoint text, variant text, revision bigint NOT NULL DEFAULT 0, reading text, begun integer NOT NULL DEFAULT 0,
+    PRIMARY KEY (endpoint, variant));
+CREATE TABLE counters (
+    endpoint text, name text, labels text, value double precision NOT NULL CHECK (value >= 0),
+    PRIMARY KEY (endpoint, name, labels));
+CREATE TABLE gauges (
+    endpoint text, name text, labels text, value double precision NOT NULL, until timestamptz NOT NULL,
+    PRIMARY KEY (endpoint, name, labels));
+CREATE TABLE audit (
+    endpoint text, number bigint, line text NOT NULL, received timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (endpoint, number));
+CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $body$
+BEGIN RAISE EXCEPTION 'audit records are neither changed nor deleted'; END $body$;
+CREATE TRIGGER audit_stays BEFORE UPDATE OR DELETE OR TRUNCATE ON audit
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse();
+""",
+)
+"""Applied in this order, each once. One that was released is never changed: another one follows."""
+
+
+def prepare(database: Database) -> int:
+    """Bring the schema up to date; returns how many migrations were applied.
+
+    Raises:
+        RolloutError: It was made by other migrations than these, or the role may not make it.
+        Busy, Unreachable: A later call may succeed.
+    """
+    return database.together("prepare the schema", _prepared)
+
+
+def _prepared(run: Run) -> int:
+    known = run("SELECT to_regclass(:name)::text", name=f"{SCHEMA}.migrations")[0][0]
+    if known is None or len(_applied(run)) < len(MIGRATIONS):
+        run("SELECT pg_advisory_xact_lock(:lock)", lock=_LOCK)
+        run(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
+        run("CREATE TABLE IF NOT EXISTS migrations (number integer PRIMARY KEY, digest text NOT NULL)")
+    applied = _applied(run)
+    expected = [hashlib.sha256(text.encode()).hexdigest() for text in MIGRATIONS]
+    for number, (found, wanted) in enumerate(zip(applied, expected, strict=False), 1):
+        if found != wanted:
+            raise RolloutError(
+                f"schema {SCHEMA}: migration {number} is another one there ({found[:12]}, expected {wanted[:12]}): "
+                "the database belongs to something else, or the code was changed after it was released"
+            )
+    for number, text in list(enumerate(MIGRATIONS, 1))[len(applied) :]:
+        run(text)
+        run("INSERT INTO migrations VALUES (:number, :digest)", number=number, digest=expected[number - 1])
+    return max(0, len(MIGRATIONS) - len(applied))
+
+
+def _applied(run: Run) -> list[str]:
+    return [digest for (digest,) in run("SELECT digest FROM migrations ORDER BY number")]
+
+
+def allow(database: Database, role: str) -> None:
+    """Give a role what the controller needs, as the owner of the schema: of the audit record, to read and to add.
+
+    Raises:
+        RolloutError: There is no such role, or whose connection this is does not own the schema.
+    """
+    quoted = '"' + role.replace('"', '""') + '"'
+
+    def granted(run: Run) -> None:
+        run(f"GRANT USAGE ON SCHEMA {SCHEMA} TO {quoted}")
+        run(f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {SCHEMA} TO {quoted}")
+        run(f"REVOKE UPDATE, DELETE ON audit FROM {quoted}")
+        run(f"REVOKE INSERT, UPDATE, DELETE ON migrations FROM {quoted}")
+
+    database.together(f"allow role {role}", granted)
+
+
+def forget(database: Database) -> bool:
+    """Delete some of what is older than `KEPT_DAYS`, a bounded number of rows; returns whether there may be more.
+
+    What an endpoint is counted by stays, and so do audit records.
+    """
+    more = False
+    for table, days in {**KEPT_DAYS, _EVENTS: KEPT_DAYS["captures"]}.items():
+        most = _AT_ONCE.get(table, _ROWS)
+        gone = database.run(
+            f"forget old {table}",
+            f"DELETE FROM {table} WHERE ctid = ANY (ARRAY(SELECT ctid FROM {table} "  # noqa: S608  names of our own
+            "WHERE received < now() - make_interval(days => :days) LIMIT :most FOR UPDATE SKIP LOCKED)) RETURNING 1",
+            days=days,
+            most=most,
+        )
+        more = more or len(gone) == most
+    return more
+
+
+def kept(text: str) -> str:
+    """A text as it is kept: ASCII, whatever it holds."""
+    return json.dumps(text)[1:-1]
+
+
+def told(text: str) -> str:
+    """What `kept` was made of."""
+    return json.loads(f'"{text}"')

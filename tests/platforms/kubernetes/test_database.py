@@ -1,0 +1,221 @@
+"""Connections, transactions, the schema and what is forgotten, on a real PostgreSQL."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from platforms.kubernetes import database as module
+from platforms.kubernetes.database import Database, Place
+from platforms.kubernetes.schema import MIGRATIONS, allow, forget, kept, prepare, told
+from rollout.core.errors import Busy, RolloutError, Unreachable
+from tests.platforms.kubernetes.postgres import Server, new_database
+
+URL = "postgresql://me:p%40ss@db.models:6432/captures?sslmode=require"
+
+
+def test_a_url_says_where_and_as_whom_and_a_message_never_tells_the_password() -> None:
+    place = Place.of(URL)
+    assert (place.host, place.port, place.name, place.user, place.password) == (
+        "db.models",
+        6432,
+        "captures",
+        "me",
+        "p@ss",
+    )
+    assert str(place) == "postgresql://me@db.models:6432/captures"
+    assert "p@ss" not in repr(Database.of(URL))
+    assert Place.of("postgresql://me@db/x").mode == "verify-full"
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("mysql://me:secret@db/x", "got the scheme 'mysql'"),
+        ("postgresql://db/x", "no user"),
+        ("postgresql://me:secret@/x", "no host"),
+        ("postgresql://me:secret@db", "no name"),
+        ("postgresql://me:secret@db:99999/x", "the port"),
+        ("postgresql://me:secret@db/x?sslmode=prefer", "expected one of disable, require, verify-ca, verify-full"),
+        ("postgresql://me:secret@db/x?options=-c", "allowed are sslmode and sslrootcert"),
+    ],
+)
+def test_a_url_that_is_none_is_refused_before_anything_is_asked(url: str, said: str) -> None:
+    with pytest.raises(RolloutError) as caught:
+        Database.of(url)
+    assert said in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["", "flight 7", 'a "quoted" \\ text', "nul \x00", "alone \ud800", "ÄÖ 北京"])
+def test_any_text_can_be_kept(text: str) -> None:
+    assert kept(text).isascii()
+    assert "\x00" not in kept(text)
+    assert told(kept(text)) == text
+
+
+@pytest.mark.needs("postgresql")
+class TestOnPostgres:
+    def test_a_wrong_password_is_told_as_the_server_says_it(self, postgres: Server) -> None:
+        with pytest.raises(RolloutError) as caught:
+            Database.of(postgres.url(password="wrong")).run("ask", "SELECT 1")
+        assert type(caught.value) is RolloutError
+        assert "password authentication failed" in str(caught.value)
+
+    def test_a_server_without_encryption_is_refused_where_that_is_wanted(self, postgres: Server) -> None:
+        with pytest.raises(Unreachable, match="Server refuses SSL"):
+            Database.of(postgres.url(query="sslmode=require")).run("ask", "SELECT 1")
+
+    def test_nobody_there_is_unreachable(self) -> None:
+        with pytest.raises(Unreachable, match=r"ask in postgresql://me@127\.0\.0\.1:1/x: "):
+            Database.of("postgresql://me:x@127.0.0.1:1/x?sslmode=disable").run("ask", "SELECT 1")
+
+    def test_a_connection_that_was_cut_off_while_idle_is_made_anew(self, store: Database, postgres: Server) -> None:
+        store.run("ask", "SELECT 1")
+        other = Database.of(postgres.url("postgres"))
+        other.run(
+            "cut off",
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'owner'",
+        )
+        other.close()
+        assert store.run("ask", "SELECT 1") == [[1]]
+
+    def test_a_transaction_that_fails_leaves_nothing_and_its_connection_is_used_again(self, store: Database) -> None:
+        def work(run: module.Run) -> None:
+            run("INSERT INTO taken (endpoint, once) VALUES ('half', 'x')")
+            raise RuntimeError("stop")
+
+        with pytest.raises(RuntimeError, match="stop"):
+            store.together("write", work)
+        assert store.run("ask", "SELECT 1 FROM taken WHERE endpoint = 'half'") == []
+        with pytest.raises(RolloutError, match="division by zero"):
+            store.run("divide", "SELECT 1 / 0")
+        assert store.run("ask", "SELECT 1") == [[1]]
+
+    def test_a_lock_that_another_holds_is_busy_after_seconds(self, store: Database, endpoint: str) -> None:
+        store.run("make", "INSERT INTO taken (endpoint, once) VALUES (:e, 'x')", e=endpoint)
+        held, done = threading.Event(), threading.Event()
+
+        def hold(run: module.Run) -> None:
+            run("SELECT 1 FROM taken WHERE endpoint = :e FOR UPDATE", e=endpoint)
+            held.set()
+            done.wait(20)
+
+        holder = threading.Thread(target=lambda: store.together("hold", hold))
+        holder.start()
+        held.wait(10)
+        began = time.monotonic()
+        try:
+            with pytest.raises(Busy, match="lock timeout"):
+                store.run("delete", "DELETE FROM taken WHERE endpoint = :e", e=endpoint)
+        finally:
+            done.set()
+            holder.join()
+        assert 2 < time.monotonic() - began < 8
+
+    def test_a_deadlock_is_tried_again(self, store: Database, endpoint: str) -> None:
+        store.run("make", "INSERT INTO taken (endpoint, once) VALUES (:e, 'a'), (:e, 'b')", e=endpoint)
+        meet = threading.Barrier(2, timeout=10)
+
+        def cross(first: str, second: str) -> None:
+            tries = 0
+
+            def work(run: module.Run) -> None:
+                nonlocal tries
+                tries += 1
+                update = "UPDATE taken SET received = now() WHERE endpoint = :e AND once = :once"
+                run(update, e=endpoint, once=first)
+                if tries == 1:
+                    meet.wait()
+                run(update, e=endpoint, once=second)
+
+            store.together("cross", work)
+
+        threads = [threading.Thread(target=cross, args=names) for names in (("a", "b"), ("b", "a"))]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(20)
+        moved = store.run(
+            "see", "SELECT count(*) FROM taken WHERE endpoint = :e AND received > now() - '1m'::interval", e=endpoint
+        )
+        assert moved == [[2]]
+
+    def test_several_processes_prepare_one_empty_database_at_once(self, postgres: Server) -> None:
+        new_database(postgres, "fresh")
+        program = (
+            "import sys; from platforms.kubernetes.database import Database\n"
+            "from platforms.kubernetes.schema import prepare\n"
+            "print(prepare(Database.of(sys.argv[1])))"
+        )
+        several = [
+            subprocess.Popen([sys.executable, "-c", program, postgres.url("fresh")], stdout=subprocess.PIPE)
+            for _ in range(3)
+        ]
+        counts = sorted(int(one.communicate(timeout=60)[0]) for one in several)
+        assert counts == [0, 0, len(MIGRATIONS)]
+
+    def test_a_schema_of_something_else_is_refused(self, postgres: Server) -> None:
+        new_database(postgres, "strange")
+        database = Database.of(postgres.url("strange"))
+        prepare(database)
+        database.run("change", "UPDATE migrations SET digest = 'other' WHERE number = 1")
+        with pytest.raises(RolloutError, match="migration 1 is another one there"):
+            prepare(database)
+        database.close()
+
+    def test_a_role_of_the_controllers_may_write_all_but_neither_change_nor_delete_audit_records(
+        self, store: Database, postgres: Server, endpoint: str
+    ) -> None:
+        store.run("make", "CREATE ROLE controller LOGIN PASSWORD 'pass'")
+        allow(store, "controller")
+        database = Database.of(postgres.url(user="controller", password="pass"))
+        database.run("add", "INSERT INTO audit (endpoint, number, line) VALUES (:e, 1, 'x')", e=endpoint)
+        database.run("add", "INSERT INTO taken (endpoint, once) VALUES (:e, 'x')", e=endpoint)
+        assert prepare(database) == 0
+        for statement in (
+            "UPDATE audit SET line = 'y'",
+            "DELETE FROM audit",
+            "TRUNCATE audit",
+            "DROP TRIGGER audit_stays ON audit",
+        ):
+            with pytest.raises(RolloutError, match=r"permission denied|must be owner"):
+                database.run("change", statement)
+        for statement in ("UPDATE audit SET line = 'y'", "DELETE FROM audit", "TRUNCATE audit"):
+            with pytest.raises(RolloutError, match="neither changed nor deleted"):
+                store.run("change as the owner", statement)
+        database.close()
+
+    def test_what_is_old_is_forgotten_bit_by_bit_and_audit_records_stay(self, store: Database, endpoint: str) -> None:
+        store.run(
+            "make",
+            "INSERT INTO taken (endpoint, once, received) SELECT :e, n::text, now() - make_interval(days => 60) "
+            "FROM generate_series(1, 4500) AS n",
+            e=endpoint,
+        )
+        store.run("make", "INSERT INTO taken (endpoint, once) VALUES (:e, 'new')", e=endpoint)
+        store.run(
+            "make",
+            "INSERT INTO audit (endpoint, number, line, received) VALUES (:e, 1, 'x', now() - '9y'::interval)",
+            e=endpoint,
+        )
+        left, calls = "SELECT count(*) FROM taken WHERE endpoint = :e", 1
+        while forget(store):
+            calls += 1
+        assert calls == 3
+        assert store.run("see", left, e=endpoint) == [[1]]
+        assert store.run("see", "SELECT count(*) FROM audit WHERE endpoint = :e", e=endpoint) == [[1]]
+
+    def test_what_was_acknowledged_survives_the_death_of_the_server(
+        self, postgres: Server, store: Database, endpoint: str
+    ) -> None:
+        store.run("make", "INSERT INTO taken (endpoint, once) VALUES (:e, 'x')", e=endpoint)
+        postgres.kill()
+        with pytest.raises(Unreachable):
+            store.run("see", "SELECT 1")
+        postgres.start()
+        assert store.run("see", "SELECT once FROM taken WHERE endpoint = :e", e=endpoint) == [["x"]]
