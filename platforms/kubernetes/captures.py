@@ -22,7 +22,7 @@ from typing import Any
 
 from monitoring.captured import Malformed, Recorded, Side
 from monitoring.exchanges import exchange, read, traffic
-from monitoring.published import CAPTURE_UNREADABLE
+from monitoring.published import CAPTURE_UNREADABLE, CAPTURED
 from monitoring.replaying import HOURS
 from platforms.kubernetes.database import Database, Run
 from platforms.kubernetes.measured import add, counter
@@ -94,9 +94,10 @@ def intake(database: Database, endpoint: str, variant: str, lines: bytes) -> Tak
         good = [line for line, item in items if item is None]
         if malformed:
             _put_aside(run, endpoint, f"{variant}/{digest}", malformed)
-            add(run, endpoint, {counter(CAPTURE_UNREADABLE, variant=variant): len(malformed)})
         if good:
             _file(run, endpoint, variant, b"\n".join(good))
+        counts = {CAPTURED: len(good), CAPTURE_UNREADABLE: len(malformed)}
+        add(run, endpoint, {counter(name, variant=variant): count for name, count in counts.items()})
         return Taken(len(good), again + len(found) - len(first), len(malformed))
 
     return database.together(f"keep captures of {variant}", stored)

@@ -27,7 +27,23 @@ Series = tuple[str, str]
 """The name of a metric, and its labels but the endpoint, as JSON with sorted keys."""
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
-_TABLES = ("counters", "counter"), ("gauges", "gauge")
+_DELAY = f"{OWN}_labels_delay_seconds"
+_OF = "SELECT name, endpoint, labels, value FROM"
+_WHERE = "WHERE endpoint = ANY (:endpoints::text[])"
+_READ = (
+    ("counter", f"{_OF} counters {_WHERE} ORDER BY name, endpoint, labels"),
+    ("gauge", f"{_OF} gauges {_WHERE} AND until > now() ORDER BY name, endpoint, labels"),
+    (
+        "gauge",
+        f"""SELECT '{_DELAY}', endpoint, '{{}}', max(extract(epoch FROM now() - received))::float8 FROM (
+            SELECT v.endpoint, c.received FROM variants AS v JOIN captures AS c USING (endpoint, variant)
+            {_WHERE} AND c.number = v.joined + 1
+            UNION ALL SELECT endpoint, received FROM label_files {_WHERE} AND NOT taken) AS waiting
+        GROUP BY endpoint ORDER BY endpoint""",  # noqa: S608  a name of our own
+    ),
+)
+"""Kind, and a statement that gives name, endpoint, labels and value, in order. What waits to be joined with its other
+half is looked up, as nobody tells it when nobody works."""
 
 
 def counter(name: str, part: str = "total", **labels: str) -> Series:
@@ -96,18 +112,7 @@ def text(database: Database, endpoints: Collection[str]) -> str:
     wanted = sorted(endpoints)
 
     def read(run: Run) -> list[str]:
-        return [
-            line
-            for table, kind in _TABLES
-            for line in _lines(
-                kind,
-                run(
-                    f"SELECT name, endpoint, labels, value FROM {table} WHERE endpoint = ANY (:endpoints::text[])"  # noqa: S608
-                    f"{' AND until > now()' if kind == 'gauge' else ''} ORDER BY name, endpoint, labels",
-                    endpoints=wanted,
-                ),
-            )
-        ]
+        return [line for kind, statement in _READ for line in _lines(kind, run(statement, endpoints=wanted))]
 
     return "".join(f"{line}\n" for line in database.together("read what is measured", read))
 

@@ -1,0 +1,53 @@
+"""Processes that are killed between any two statements that they send to PostgreSQL."""
+
+from __future__ import annotations
+
+import os
+import signal
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from pg8000.native import Connection
+
+from platforms.kubernetes.database import Database
+
+
+def killed_after(statements: int, url: str, work: Callable[[Database], Any]) -> bool:
+    """Do something in a process of its own that gets SIGKILL once so many statements were answered.
+
+    Returns:
+        Whether it was killed; it may be done before.
+    """
+    child = os.fork()
+    if not child:
+        _work(statements, url, work)
+    _, status = os.waitpid(child, 0)
+    if os.WIFSIGNALED(status):
+        assert os.WTERMSIG(status) == signal.SIGKILL
+        return True
+    assert os.WEXITSTATUS(status) == 0, "the child says why"
+    return False
+
+
+def _work(statements: int, url: str, work: Callable[[Database], Any]) -> None:
+    left = statements
+
+    class Mortal(Connection):
+        def run(self, *given: Any, **named: Any) -> Any:
+            nonlocal left
+            answer = super().run(*given, **named)
+            left -= 1
+            if left <= 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return answer
+
+    try:
+        import platforms.kubernetes.database as module
+
+        module.Connection = Mortal  # type: ignore[misc]  of this process alone
+        work(Database.of(url))
+    except BaseException:
+        traceback.print_exc()
+        os._exit(1)
+    os._exit(0)

@@ -1,0 +1,180 @@
+"""The replay gate through a gateway that routes by header: a real HTTP server, real captures in PostgreSQL."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import httpx
+import pytest
+
+from monitoring import replaying
+from monitoring.captured import REPLAYED
+from platforms.kubernetes import replay
+from platforms.kubernetes.captures import intake
+from platforms.kubernetes.database import Database
+from platforms.kubernetes.replay import GatewayReplay
+from rollout.core.errors import Busy
+from rollout.core.replay import NONE
+from tests.platforms.kubernetes.test_captures import line, post
+
+
+@dataclass
+class Gateway:
+    """Answers as a route with target rules does."""
+
+    url: str = ""
+    asked: list[tuple[dict[str, str], bytes]] = field(default_factory=list[Any])
+    rules: tuple[str, ...] = ("v-a", "v-b")
+    says: dict[str, tuple[int, bytes]] = field(default_factory=dict[str, tuple[int, bytes]])
+    of_a_pod: bool = True
+    seconds: float = 0.0
+
+    def answer(self, headers: dict[str, str], body: bytes) -> tuple[int, bytes, dict[str, str]]:
+        self.asked.append((headers, body))
+        wanted = headers.get("x-modelstack-target", "")
+        variant = wanted if wanted in self.rules else "v-a"
+        status, text = self.says.get(variant, (200, b'{"p": 0.25}'))
+        named = {"x-modelstack-variant": variant} if self.of_a_pod else {}
+        return status, text, {**named, **({"x-envoy-upstream-service-time": "3"} if self.of_a_pod else {})}
+
+
+@dataclass(frozen=True)
+class Cluster:
+    in_cluster: bool = True
+
+    def reach(self, url: str) -> httpx.Client:
+        return httpx.Client()
+
+
+@contextmanager
+def a_gateway() -> Iterator[Gateway]:
+    gateway = Gateway()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["content-length"]))
+            named = {key.lower(): value for key, value in self.headers.items()}
+            status, text, headers = gateway.answer({**named, "path": self.path}, body)
+            threading.Event().wait(gateway.seconds)
+            self.send_response(status)
+            for name, value in {**headers, "content-length": str(len(text))}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(text)
+
+        def log_message(self, *_: Any) -> None: ...
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    gateway.url = f"http://127.0.0.1:{server.server_address[1]}"
+    try:
+        yield gateway
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.fixture
+def gateway() -> Iterator[Gateway]:
+    with a_gateway() as made:
+        yield made
+
+
+def test_who_is_not_the_controller_in_the_cluster_leaves_it_to_that() -> None:
+    for cluster, database in (
+        (Cluster(in_cluster=False), Database.of("postgresql://me@127.0.0.1:1/x")),
+        (Cluster(), None),
+    ):
+        with pytest.raises(Busy, match="the controller in the cluster replays"):
+            GatewayReplay(cluster, database, "e", "http://gateway").run("v-a", "v-b", 10)
+
+
+@pytest.mark.needs("postgresql")
+class TestWithCaptures:
+    def captured(self, store: Database, endpoint: str, requests: int) -> None:
+        intake(store, endpoint, "v-a", post(*(line(str(n), str(n)) for n in range(requests))))
+
+    def test_a_request_is_sent_as_it_was_captured_to_both_variants(
+        self, gateway: Gateway, store: Database, endpoint: str
+    ) -> None:
+        self.captured(store, endpoint, 1)
+        seen = GatewayReplay(Cluster(), store, endpoint, f"{gateway.url}/", "flights.example").run("v-a", "v-b", 10)
+        assert (seen.requests, seen.errors, seen.changed, seen.unreadable) == (1, 0, 0, {})
+        assert [headers["x-modelstack-target"] for headers, _ in gateway.asked] == ["v-b", "v-a"]
+        for headers, body in gateway.asked:
+            assert (headers["path"], headers["host"], body) == ("/invocations", "flights.example", b"0")
+            assert (headers["content-type"], headers["accept"]) == ("text/csv", "application/json")
+            assert headers["x-amzn-sagemaker-inference-id"].startswith(REPLAYED)
+
+    def test_nothing_captured_is_nothing_replayed(self, gateway: Gateway, store: Database, endpoint: str) -> None:
+        assert GatewayReplay(Cluster(), store, endpoint, gateway.url).run("v-a", "v-b", 10).requests == 0
+
+    def test_a_slow_variant_is_replayed_over_several_runs_each_request_once(
+        self, gateway: Gateway, store: Database, endpoint: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self.captured(store, endpoint, 22)
+        monkeypatch.setattr(replaying, "SECONDS", 0.15)
+        gateway.seconds, seen, runs = 0.02, NONE, 0
+        while runs == 0 or seen.reached:
+            seen = GatewayReplay(Cluster(), store, endpoint, gateway.url).run("v-a", "v-b", 22 - seen.requests, seen)
+            runs += 1
+        bodies = [body for headers, body in gateway.asked if headers["x-modelstack-target"] == "v-b"]
+        assert sorted(bodies, key=int) == [str(n).encode() for n in range(22)]
+        assert (seen.requests, runs > 2) == (22, True)
+        again = [body for headers, body in gateway.asked if headers["x-modelstack-target"] == "v-a"]
+        assert len(again) == replaying.ASKED_AGAIN
+
+    def test_an_error_of_the_variant_is_counted_and_a_long_one_is_cut(
+        self, gateway: Gateway, store: Database, endpoint: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        self.captured(store, endpoint, 3)
+        gateway.says["v-b"] = (500, b"broken " + b"x" * 60_000)
+        seen = GatewayReplay(Cluster(), store, endpoint, gateway.url).run("v-a", "v-b", 10)
+        assert (seen.requests, seen.errors) == (3, 3)
+        assert seen.examples[0].startswith("the answer is an error 500: broken xxx")
+        assert len(seen.examples[0]) < 1_100
+        assert len(json.loads(capsys.readouterr().out.splitlines()[0])["said"]) > 60_000
+
+    def test_a_variant_that_does_not_answer_in_time_is_an_error_of_its_own(
+        self, gateway: Gateway, store: Database, endpoint: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self.captured(store, endpoint, 1)
+        monkeypatch.setattr(replay, "_TIMEOUT", httpx.Timeout(0.2))
+        gateway.seconds = 0.5
+        seen = GatewayReplay(Cluster(), store, endpoint, gateway.url).run("v-a", "v-b", 10)
+        assert (seen.errors, seen.examples) == (1, ("the answer is an error 504: no answer within 60 s",))
+        gateway.seconds, gateway.of_a_pod, gateway.says["v-b"] = 0.0, False, (504, b"upstream request timeout")
+        gateway.says["v-a"] = (504, b"")
+        assert GatewayReplay(Cluster(), store, endpoint, gateway.url).run("v-a", "v-b", 10).errors == 1
+
+    @pytest.mark.parametrize("status", [502, 503])
+    def test_what_the_gateway_says_by_itself_is_no_answer_of_the_variant(
+        self, gateway: Gateway, store: Database, endpoint: str, status: int
+    ) -> None:
+        self.captured(store, endpoint, 1)
+        gateway.of_a_pod, gateway.says["v-b"] = False, (status, b"no healthy upstream")
+        with pytest.raises(Busy, match=f"the gateway answers {status} no healthy upstream"):
+            GatewayReplay(Cluster(), store, endpoint, gateway.url).run("v-a", "v-b", 10)
+        gateway.of_a_pod = True
+        assert GatewayReplay(Cluster(), store, endpoint, gateway.url).run("v-a", "v-b", 10).errors == 1
+
+    def test_a_route_without_the_rule_yet_never_compares_the_champion_with_itself(
+        self, gateway: Gateway, store: Database, endpoint: str
+    ) -> None:
+        self.captured(store, endpoint, 1)
+        gateway.rules = ("v-a",)
+        with pytest.raises(Busy, match="an answer 200 names v-a: the route has no rule for it yet"):
+            GatewayReplay(Cluster(), store, endpoint, gateway.url).run("v-a", "v-b", 10)
+
+    def test_nobody_there_is_busy(self, store: Database, endpoint: str) -> None:
+        self.captured(store, endpoint, 1)
+        with pytest.raises(Busy, match="ConnectError"):
+            GatewayReplay(Cluster(), store, endpoint, "http://127.0.0.1:1").run("v-a", "v-b", 10)
