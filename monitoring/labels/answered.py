@@ -10,7 +10,7 @@ from datetime import datetime
 
 from monitoring import captured
 from monitoring.captured import Malformed, Recorded, Rows
-from monitoring.labels.lines import LONGEST, LONGEST_ID
+from monitoring.labels.lines import LONGEST, is_id
 from monitoring.labels.pairs import Answer
 from monitoring.labels.performance import segment_of
 from monitoring.labels.quality import Form, Scored
@@ -57,7 +57,7 @@ class Reader:
         """An answer by its inference id, or why it cannot be read; None when no label can be about it."""
         if isinstance(item, Malformed):
             return item
-        if item.inference_id is None or len(item.inference_id) > LONGEST_ID:
+        if item.inference_id is None or not is_id(item.inference_id):
             return None
         rows = captured.predictions(item)
         if isinstance(rows, Malformed):

@@ -33,7 +33,7 @@ def parse(line: bytes) -> tuple[str, str]:
         raise ValueError(f"got {type(value).__name__}, expected an object with inference_id and label")
     fields = cast(dict[str, object], value)
     inference_id = fields.get("inference_id")
-    if not isinstance(inference_id, str) or not 0 < len(inference_id) <= LONGEST_ID:
+    if not isinstance(inference_id, str) or not is_id(inference_id):
         raise ValueError(f"inference_id: got {inference_id!r}, expected a text of 1 to {LONGEST_ID} characters")
     if "label" not in fields:
         raise ValueError("label: missing, expected the true label")
@@ -45,6 +45,11 @@ def parse(line: bytes) -> tuple[str, str]:
     if len(text) > LONGEST:
         raise ValueError(f"label: {len(several):,} values of {len(text):,} characters, at most {LONGEST:,} are kept")
     return inference_id, text
+
+
+def is_id(text: str) -> bool:
+    """Whether a text can be an inference id: of a length that is allowed, and no half of a surrogate pair in it."""
+    return 0 < len(text) <= LONGEST_ID and not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def _refuse(name: str) -> None:

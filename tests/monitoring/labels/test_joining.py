@@ -419,6 +419,8 @@ def test_a_line_is_an_inference_id_and_a_label() -> None:
     assert parse(b'{"inference_id": "x", "label": true, "more": 1}\n') == ("x", "true")
     with pytest.raises(ValueError, match="1 to 64 characters"):
         parse(json.dumps({"inference_id": "x" * 65, "label": 1}).encode())
+    with pytest.raises(ValueError, match="expected a text"):  # no store and no header can hold half a letter
+        parse(b'{"inference_id": "\\ud800", "label": 1}')
     with pytest.raises(ValueError, match="nested too deeply"):
         parse(b'{"inference_id": "x", "label": ' + b"[" * 100_000 + b"]" * 100_000 + b"}")
 
