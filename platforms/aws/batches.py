@@ -20,12 +20,13 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from monitoring.labels.claimed import answered_of, content, rows_of
 from monitoring.labels.pairs import Batch
-from monitoring.labels.reach import reach
 from monitoring.labels.standing import Promised, Standing
+from monitoring.labels.told import told
 from monitoring.log import log
 from monitoring.published import LOST
-from platforms.aws.batch_metrics import answered_of, content, gauge_data, metric_data, rows_of
+from platforms.aws.batch_metrics import gauge_data, metric_data
 from platforms.aws.clients import AWS_DOWN, code_of, status_of
 from platforms.aws.metrics import parts, put
 from platforms.aws.revisions import on_revision
@@ -166,7 +167,7 @@ class Batches:
             "id": {"S": key},
             "revision": {"N": str(revision + 1)},
             "standing": {"S": json.dumps(standing.as_dict())},
-            "told": {"S": json.dumps(self._told(standing, promised))},
+            "told": {"S": json.dumps(told(standing, promised, self.table.now()))},
             "expires": self.table.expiry,
         }
         put = {"Put": {"TableName": self.table.name, "Item": item, **on_revision(revision, "id")}}
@@ -177,21 +178,6 @@ class Batches:
             if code_of(error) == "TransactionCanceledException":
                 return None
             raise
-
-    def _told(self, standing: Standing, promised: Promised | None) -> dict[str, Any]:
-        """What people are shown of it: the values by metric, of all and of each segment."""
-        values: dict[str, float] = {}
-        by_segment: dict[str, dict[str, float]] = {}
-        for item in standing.gauges(promised) if promised else []:
-            shown = by_segment.setdefault(item.segment, {}) if item.segment else values
-            shown[item.name] = item.value
-        return {
-            "at": self.table.now(),
-            "since": standing.bets.since,
-            "values": values,
-            "by_segment": by_segment,
-            "reach": reach(promised.tolerated).as_dict() if promised and promised.tolerated else None,
-        }
 
     def _taking(self, name: str) -> dict[str, Any]:
         key = {"TableName": self.table.name, "Key": {"id": {"S": name}}}

@@ -25,9 +25,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, cast
 
+from monitoring.labels.claimed import content, holds
 from monitoring.labels.pairs import Answer, Batch, Entry, Given
 from monitoring.published import UNKNOWN, UNPARSABLE
-from platforms.aws.batch_metrics import content, holds
 from platforms.aws.batches import Batches
 from platforms.aws.table import Item, Table
 

@@ -1,0 +1,60 @@
+"""What a batch of joined labels holds, as JSON values: claimed together, and counted once, on whatever platform."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from monitoring.labels.pairs import Batch, Row
+from monitoring.labels.quality import ABSOLUTE_ERROR, LOG_LOSS
+from monitoring.labels.scores import Scores
+
+_SQUARES = {name: f"{name}Squared" for name in (LOG_LOSS, ABSOLUTE_ERROR)}
+SQUARES = frozenset(_SQUARES.values())
+"""The metrics that are squares of another one's values."""
+Of = tuple[str, str, str]
+"""A metric, a variant, and the rollout in whose trial was answered; empty outside of one."""
+
+
+def content(batch: Batch, rows: Mapping[str, Row], counts: Counter[str]) -> dict[str, Any]:
+    """What of a batch is claimed together, as JSON values."""
+    checked = [
+        {"variant": batch.variant, "trial": trial, "invalid": invalid, "answers": answers}
+        for (trial, invalid), answers in batch.checked.items()
+    ]
+    return {
+        "variant": batch.variant,
+        "rows": [{"id": name, **asdict(row)} for name, row in rows.items()],
+        "checked": checked,
+        "counts": +counts,
+        "answered": batch.answered.as_dict(),
+    }
+
+
+def holds(content: Mapping[str, Any]) -> bool:
+    """Whether a batch holds anything to send or to keep."""
+    return any(content[name] for name in ("rows", "checked", "counts", "answered"))
+
+
+def rows_of(content: Mapping[str, Any]) -> list[tuple[str, Row]]:
+    """The joined answers of a batch, by their inference ids."""
+    return [(row["id"], Row(**{key: value for key, value in row.items() if key != "id"})) for row in content["rows"]]
+
+
+def answered_of(content: Mapping[str, Any]) -> Scores:
+    """The scores of a batch's answers."""
+    return Scores.from_dict(content["answered"], "answered")
+
+
+def losses_of(content: Mapping[str, Any]) -> dict[Of, list[float]]:
+    """The losses of a batch's rows and, of those whose variance is wanted, their squares as a metric of its own."""
+    found: dict[Of, list[float]] = {}
+    for row in content["rows"]:
+        of = str(row["variant"]), str(row["trial"] or "")
+        for name, values in row["losses"].items():
+            found.setdefault((name, *of), []).extend(values)
+            if name in _SQUARES:
+                found.setdefault((_SQUARES[name], *of), []).extend(loss * loss for loss in values)
+    return found
