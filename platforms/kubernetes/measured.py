@@ -7,7 +7,7 @@ A counter grows in the transaction that also says what it was counted for. So no
 is repeated makes it grow twice. Every replica of the controller shows the same series: take the maximum of them, never
 the sum.
 
-A series begins with its first count: it counts from 0. One of a variant has the label `rollout`, which is empty for
+A series counts from 0, whenever it begins. One of a variant has the label `rollout`, which is empty for
 answers outside of a trial: the variant's total is the sum over it.
 
 Source: Prometheus, "Exposition formats", text format 0.0.4.
@@ -64,8 +64,8 @@ def gauge(name: str, **labels: str) -> Series:
 
 
 def add(run: Run, endpoint: str, counts: Mapping[Series, float]) -> None:
-    """Count, in the caller's transaction. Always in one order, so that no two transactions wait for each other."""
-    found = sorted((series, value) for series, value in counts.items() if value)
+    """Count, in the caller's transaction; by 0 a series begins. In one order, so that no two wait for each other."""
+    found = sorted(counts.items())
     if found:
         run(
             "INSERT INTO counters AS c (endpoint, name, labels, value) "

@@ -13,15 +13,21 @@ from pg8000.native import Connection
 from platforms.kubernetes.database import Database
 
 
-def killed_after(statements: int, url: str, work: Callable[[Database], Any]) -> bool:
+def killed_after(statements: int, url: str, work: Callable[[Database], Any], only: str = "") -> bool:
     """Do something in a process of its own that gets SIGKILL once so many statements were answered.
+
+    Args:
+        statements: How many.
+        url: The database.
+        work: What is done.
+        only: Count these alone, such as `COMMIT`: what is killed within a transaction has not begun it.
 
     Returns:
         Whether it was killed; it may be done before.
     """
     child = os.fork()
     if not child:
-        _work(statements, url, work)
+        _work(statements, url, work, only)
     _, status = os.waitpid(child, 0)
     if os.WIFSIGNALED(status):
         assert os.WTERMSIG(status) == signal.SIGKILL
@@ -30,14 +36,14 @@ def killed_after(statements: int, url: str, work: Callable[[Database], Any]) -> 
     return False
 
 
-def _work(statements: int, url: str, work: Callable[[Database], Any]) -> None:
+def _work(statements: int, url: str, work: Callable[[Database], Any], only: str) -> None:
     left = statements
 
     class Mortal(Connection):
         def run(self, *given: Any, **named: Any) -> Any:
             nonlocal left
             answer = super().run(*given, **named)
-            left -= 1
+            left -= not only or given[0] == only
             if left <= 0:
                 os.kill(os.getpid(), signal.SIGKILL)
             return answer

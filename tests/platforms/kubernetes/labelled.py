@@ -1,0 +1,108 @@
+"""An endpoint whose answers and labels meet in a real PostgreSQL."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import count
+from typing import Any
+
+from platforms.kubernetes.captures import intake
+from platforms.kubernetes.database import Database
+from platforms.kubernetes.labels import FORM, Labels, Watched, take_labels
+from platforms.kubernetes.measured import text
+from rollout.core.plan import Plan, Step
+from rollout.core.release import Release
+from rollout.core.state import Phase, RolloutState
+from tests.rollout.worlds import release
+
+DECLARED = {"kind": "classification", "classes": [False, True], "decision": "late", "probability": "p"}
+ROLLOUT = "000002-b"
+
+
+@dataclass
+class World:
+    """Champion v-a and, on trial since now, challenger v-b.
+
+    Attributes:
+        members: What their packages hold, by variant and name.
+    """
+
+    database: Database
+    endpoint: str
+    members: dict[tuple[str, str], Any] = field(
+        default_factory=lambda: dict[tuple[str, str], Any]({("v-a", FORM): DECLARED, ("v-b", FORM): DECLARED})
+    )
+    known: dict[str, Release] = field(default_factory=dict[str, Release])
+    now: float = field(default_factory=lambda: float(int(datetime.now(UTC).timestamp())))
+    events: Any = field(default_factory=count)
+
+    @property
+    def state(self) -> RolloutState:
+        return RolloutState(
+            self.endpoint, rollout_id=ROLLOUT, phase=Phase.BAKING, champion=release("a"), challenger=release("b"),
+            pair_config="pair", plan=Plan(steps=(Step(10, 300),), max_seconds=86_400), step=0, step_starts=(self.now,),
+        )  # fmt: skip
+
+    def member(self, of: Release, name: str) -> bytes | None:
+        found = self.members.get((of.variant, name))
+        return json.dumps(found).encode() if found else None
+
+    def labels(self, database: Database | None = None, **watched: Any) -> Labels:
+        return Labels(database or self.database, self.endpoint, self.member, self.known.get, Watched(**watched))
+
+    def answers(self, *answers: tuple[str | None, Any, Any], ago: float = 0, **meta: Any) -> bytes:
+        """A post of captured answers: inference id, decision, probability."""
+        when = datetime.fromtimestamp(self.now - ago, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        lines: list[str] = []
+        for inference_id, late, probability in answers:
+            several = late if isinstance(late, list) else [(late, probability)]
+            body = {"predictions": [{"late": one, "p": p} for one, p in several]}
+            known = {"inferenceId": inference_id} if inference_id else {}
+            asked = json.dumps({"instances": [{}] * len(several)})
+            record = {
+                "captureData": {
+                    "endpointInput": {"data": asked, "encoding": "JSON"},
+                    "endpointOutput": {"data": json.dumps(body), "encoding": "JSON"},
+                },
+                "eventMetadata": {"eventId": f"event-{next(self.events)}", "inferenceTime": when, **known, **meta},
+            }
+            lines.append(json.dumps(record))
+        return "\n".join(lines).encode()
+
+    def captured(self, variant: str, *answers: tuple[str | None, Any, Any], ago: float = 0, **meta: Any) -> bytes:
+        post = self.answers(*answers, ago=ago, **meta)
+        intake(self.database, self.endpoint, variant, post)
+        return post
+
+    def labelled(self, *lines: tuple[str, Any] | str) -> bytes:
+        content = "\n".join(
+            line if isinstance(line, str) else json.dumps({"inference_id": line[0], "label": line[1]}) for line in lines
+        ).encode()
+        take_labels(self.database, self.endpoint, "labels of today.jsonl", content)
+        return content
+
+    def run(self, **watched: Any) -> int:
+        return self.labels(**watched).run(self.state)
+
+    def seen(self, name: str, **labels: str) -> float:
+        """A series of /metrics, by its labels but the endpoint; 0 when it is not there."""
+        wanted = {"endpoint": self.endpoint, **labels}
+        inside = ",".join(f'{key}="{value}"' for key, value in wanted.items())
+        shown = f"modelstack_{name}{{{inside}}} "
+        lines = [one for one in text(self.database, [self.endpoint]).splitlines() if one.startswith(shown)]
+        return float(lines[0].removeprefix(shown)) if lines else 0.0
+
+    def pairs(self, variant: str, rollout: str = "") -> tuple[float, float]:
+        """How many pairs were counted, and how many of them were right."""
+        of = {**({"rollout": rollout} if rollout else {}), "variant": variant}
+        return self.seen("accuracy_count", **of), self.seen("accuracy_sum", **of)
+
+    def rejected(self) -> list[tuple[str, str]]:
+        """Kind and reason of every line that was kept aside."""
+        rows = self.database.run(
+            "see", "SELECT lines FROM aside WHERE endpoint = :e AND kind = 'labels'", e=self.endpoint
+        )
+        found = [json.loads(line) for (lines,) in rows for line in lines.splitlines()]
+        return sorted((line["kind"], line["reason"]) for line in found)
