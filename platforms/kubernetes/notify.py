@@ -1,0 +1,146 @@
+"""`Notify` in a cluster: each event as an Event of the Rollout, which `kubectl describe` shows, and to a webhook.
+
+    notify = KubernetesNotify(api, "flight-delay-prod", Webhook("https://hooks.example.com/7f…"), commands)
+    notify.send(event)
+
+The same event sent twice is one Event: its name is made of what it tells. A webhook is told twice, with the same
+`Idempotency-Key`. A webhook's URL is a secret: no message has more of it than the host.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+
+from platforms.kubernetes.api import Api
+from platforms.kubernetes.kinds import EVENT, ROLLOUT
+from platforms.kubernetes.names import API_VERSION, CONTROLLER, ENDPOINT, digest
+from rollout.controller.commands import PLAIN, Commands
+from rollout.controller.notice import Notice, notice
+from rollout.core.errors import RolloutError, Unreachable
+from rollout.core.event import Event
+
+MESSAGE = 1024
+"""Bytes that the API server takes of an Event's message."""
+_SECONDS = 5.0  # that a webhook has to answer
+_NAME_DIGITS = 16
+_TROUBLE = frozenset(
+    {"rolled_back", "rolling_back", "restoring", "failed", "stranded", "held", "untold", "left_to_judge"}
+)
+
+
+@dataclass(frozen=True)
+class Webhook:
+    """Somebody's HTTP endpoint that takes the document of `rollout.controller.notice` as JSON.
+
+    Attributes:
+        url: Where it is.
+        post: Sends; for tests.
+    """
+
+    url: str = field(repr=False)
+    post: Callable[..., httpx.Response] = httpx.post
+
+    def send(self, told: Notice) -> None:
+        """Post a notice.
+
+        Raises:
+            Unreachable: It was not taken; it may be sent again.
+        """
+        doing = f"tell the webhook at {urlsplit(self.url).hostname}"
+        content = json.dumps(told.document, ensure_ascii=False).encode()
+        headers = {"Content-Type": "application/json", "Idempotency-Key": digest(dict(told.document))}
+        try:
+            answer = self.post(self.url, content=content, headers=headers, timeout=_SECONDS, follow_redirects=False)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise Unreachable(f"{doing}: {type(error).__name__}") from None  # its text may have the URL
+        if not answer.is_success:
+            raise Unreachable(f"{doing}: it answers {answer.status_code}")
+
+
+@dataclass(frozen=True)
+class KubernetesNotify:
+    """`Notify` by Events and a webhook.
+
+    Attributes:
+        api: The API server.
+        endpoint: The Rollout that the events are of.
+        webhook: Who is told too; None for nobody.
+        commands: How the commands of its stack are written.
+        counted: Called with the kind of each event that was sent.
+    """
+
+    api: Api
+    endpoint: str
+    webhook: Webhook | None = None
+    commands: Commands = PLAIN
+    counted: Callable[[str], None] = lambda _: None
+
+    def send(self, event: Event) -> None:
+        """Send one event, both ways; that one of them fails does not keep the other from being tried.
+
+        Raises:
+            RolloutError: One of them failed; both may be repeated.
+        """
+        told = notice(event, self.endpoint, self.commands)
+        failures: list[RolloutError] = []
+        for way in (lambda: self._record(event, told), lambda: self.webhook and self.webhook.send(told)):
+            try:
+                way()
+            except RolloutError as error:
+                failures.append(error)
+        if failures:
+            raise failures[0]
+        self.counted(event.kind)
+
+    def _record(self, event: Event, told: Notice) -> None:
+        uid = self.api.get(ROLLOUT, self.endpoint)["metadata"]["uid"]
+        self.api.apply(
+            EVENT, cluster_event(event, told, self.endpoint, self.api.namespace, uid), CONTROLLER, force=True
+        )
+
+
+def cluster_event(event: Event, told: Notice, endpoint: str, namespace: str, uid: str) -> dict[str, Any]:
+    """An event as an Event of Kubernetes, of the Rollout with this uid. Pure.
+
+    Source: Kubernetes API reference, core/v1 Event.
+    """
+    document: Mapping[str, Any] = told.document
+    time = datetime.fromtimestamp(event.at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {
+            "name": f"{endpoint}.{digest(dict(document))[:_NAME_DIGITS]}",
+            "namespace": namespace,
+            "labels": {ENDPOINT: endpoint},
+        },
+        "involvedObject": {
+            "apiVersion": API_VERSION,
+            "kind": ROLLOUT.kind,
+            "name": endpoint,
+            "namespace": namespace,
+            "uid": uid,
+        },
+        "type": "Warning" if event.kind in _TROUBLE else "Normal",
+        "reason": "".join(word.capitalize() for word in event.kind.split("_")),
+        "message": _cut(event.text),
+        "count": 1,
+        "firstTimestamp": time,
+        "lastTimestamp": time,
+        "source": {"component": CONTROLLER},
+        "reportingComponent": CONTROLLER,
+        "reportingInstance": CONTROLLER,
+    }
+
+
+def _cut(text: str) -> str:
+    """A text of at most as many bytes as a message has."""
+    content = text.encode()
+    return text if len(content) <= MESSAGE else f"{content[: MESSAGE - 3].decode(errors='ignore')}..."

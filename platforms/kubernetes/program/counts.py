@@ -1,0 +1,110 @@
+"""What the controller counts of itself, as Prometheus reads it.
+
+    counts = Counts()
+    counts.add(TICKS, endpoint="flight-delay-prod")
+    counts.text()
+
+Source: Prometheus, "Exposition formats", text format 0.0.4.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A metric.
+
+    Attributes:
+        name: Its name.
+        kind: How it behaves.
+        help: What it tells, in a line.
+    """
+
+    name: str
+    kind: Literal["counter", "gauge"]
+    help: str
+
+
+TICKS = Measure("modelstack_controller_ticks_total", "counter", "Looks at an endpoint that came to their end.")
+FAILURES = Measure("modelstack_controller_failures_total", "counter", "Work on an endpoint that failed, by its error.")
+CALLS = Measure("modelstack_controller_api_calls_total", "counter", "Requests to the API server.")
+WAKES = Measure("modelstack_controller_wakes_total", "counter", "Wakes by Alertmanager.")
+ANSWERS = Measure("modelstack_controller_alarms_total", "counter", "Alarms that were answered, by what was done.")
+EVENTS = Measure("modelstack_events_total", "counter", "Events of rollouts that people were told of.")
+CAPTURES = Measure("modelstack_controller_captures_total", "counter", "Posts of captures, by the code of their answer.")
+LEADING = Measure("modelstack_controller_leading", "gauge", "1 when this process looks at the endpoints by itself.")
+ENDPOINTS = Measure("modelstack_controller_endpoints", "gauge", "Rollouts of the namespace.")
+PHASE = Measure("modelstack_rollout_phase", "gauge", "1 for the phase that an endpoint's rollout is in.")
+LAST = Measure("modelstack_rollout_last_tick_seconds", "gauge", "When an endpoint was last looked at, epoch seconds.")
+STORE = Measure("modelstack_store_reachable", "gauge", "1 when the database answered the last time.")
+_MEMORY = Measure("process_resident_memory_bytes", "gauge", "Memory of this process.")
+_CPU = Measure("process_cpu_seconds_total", "counter", "CPU time of this process.")
+_THREADS = Measure("process_threads", "gauge", "Threads of this process.")
+
+
+class Counts:
+    """Counters and gauges. Every method may be called by any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._values: dict[Measure, dict[tuple[tuple[str, str], ...], float]] = {}
+
+    def add(self, measure: Measure, amount: float = 1.0, **labels: str) -> None:
+        """Count."""
+        key = tuple(sorted(labels.items()))
+        with self._lock:
+            each = self._values.setdefault(measure, {})
+            each[key] = each.get(key, 0.0) + amount
+
+    def put(self, measure: Measure, value: float, **labels: str) -> None:
+        """Set a gauge."""
+        with self._lock:
+            self._values.setdefault(measure, {})[tuple(sorted(labels.items()))] = value
+
+    def forget(self, measure: Measure, **labels: str) -> None:
+        """Show no values any more that have these labels."""
+        gone = set(labels.items())
+        with self._lock:
+            each = self._values.get(measure, {})
+            for key in [key for key in each if gone <= set(key)]:
+                del each[key]
+
+    def text(self) -> str:
+        """All of it, with what the process uses."""
+        with self._lock:
+            values = {measure: dict(each) for measure, each in self._values.items()}
+        return "".join(_lines(measure, each) for measure, each in {**values, **_process()}.items())
+
+
+def _process() -> Mapping[Measure, dict[tuple[tuple[str, str], ...], float]]:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return {
+        _MEMORY: {(): pages * os.sysconf("SC_PAGE_SIZE")},
+        _CPU: {(): used.ru_utime + used.ru_stime},
+        _THREADS: {(): threading.active_count()},
+    }
+
+
+def _lines(measure: Measure, each: Mapping[tuple[tuple[str, str], ...], float]) -> str:
+    head = f"# HELP {measure.name} {measure.help}\n# TYPE {measure.name} {measure.kind}\n"
+    return head + "".join(f"{measure.name}{_labels(key)} {value!r}\n" for key, value in sorted(each.items()))
+
+
+def _labels(key: tuple[tuple[str, str], ...]) -> str:
+    if not key:
+        return ""
+    each = (f'{name}="{_escaped(value)}"' for name, value in key)
+    return f"{{{','.join(each)}}}"
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

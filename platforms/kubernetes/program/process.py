@@ -1,0 +1,211 @@
+"""The controller's threads: they watch the Rollouts, keep the Lease, and work on what is due.
+
+An endpoint has two lanes, and each lane does one thing of it at a time: looks at it by the clock, which only the
+process does that holds the Lease; and answers to wakes, which any process does at once, whatever a look is busy with.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from monitoring.log import log
+from platforms.kubernetes.api import Api
+from platforms.kubernetes.kinds import ROLLOUT, ROUTE
+from platforms.kubernetes.names import ENDPOINT
+from platforms.kubernetes.program.counts import ENDPOINTS, LEADING, Counts
+from platforms.kubernetes.program.lease import RENEW, Lease
+from platforms.kubernetes.program.schedule import Schedule
+from platforms.kubernetes.program.watching import Watching
+from rollout.core.errors import RolloutError
+
+TICKS, WAKES = 16, 8
+"""The most endpoints that are looked at, and woken, at the same time."""
+_SILENT, _STUCK = 20.0, 60.0  # seconds without an answer of the API server, and of a thread of ours
+
+
+class Works(Protocol):
+    """What is done for the endpoints; see `working.Working`."""
+
+    def tick(self, name: str) -> float | None:
+        """Look at an endpoint; seconds until the next look, None when it is there no more."""
+        ...
+
+    def answer(self, name: str) -> float | None:
+        """Answer a wake; seconds until it is to be tried again, None when it is answered."""
+        ...
+
+    def learn(self, rollout: dict[str, Any]) -> None:
+        """There is a Rollout, or it has changed."""
+        ...
+
+    def forget(self, name: str) -> None:
+        """There is no such Rollout any more."""
+        ...
+
+
+@dataclass
+class Process:
+    """All that runs, but for the server of its port.
+
+    Attributes:
+        api: The API server.
+        pod: Who this process is.
+        works: What is done for the endpoints.
+        counts: Counts.
+    """
+
+    api: Api
+    pod: str
+    works: Works
+    counts: Counts
+    ticks: Schedule = field(default_factory=lambda: Schedule(held=True))
+    wakes: Schedule = field(default_factory=Schedule)
+    _stopping: threading.Event = field(default_factory=threading.Event)
+    _beats: dict[str, float] = field(default_factory=dict[str, float])
+    _leads: bool = False
+    _answered: float = float("-inf")  # when the API server last did
+
+    def __post_init__(self) -> None:
+        self._lease = Lease(self.api, self.pod)
+        self._rollouts = Watching(self.api, ROLLOUT, {}, _of_rollout, self._changed, self._gone, self._stopping)
+        self._routes = Watching(
+            self.api,
+            ROUTE,
+            {"app.kubernetes.io/part-of": "modelstack"},
+            _of_route,
+            self._moved,
+            _nothing,
+            self._stopping,
+        )
+        self._threads: list[threading.Thread] = []
+
+    def start(self) -> None:
+        """Begin; returns at once."""
+        each = {
+            "rollouts": self._rollouts.run,
+            "routes": self._routes.run,
+            "lease": self._keep_lease,
+            "ticks": lambda: self._dispatch("ticks", self.ticks, self.works.tick, TICKS),
+            "wakes": lambda: self._dispatch("wakes", self.wakes, self.works.answer, WAKES),
+        }
+        for name, run in each.items():
+            thread = threading.Thread(target=run, name=name, daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def stop(self, seconds: float) -> bool:
+        """Begin nothing new, let what is under way end, and release the Lease; whether all ended in time."""
+        until = time.monotonic() + seconds
+        self._stopping.set()
+        self.ticks.close()
+        self.wakes.close()
+        while (busy := self.ticks.taken + self.wakes.taken) and time.monotonic() < until:
+            time.sleep(0.05)
+        next(one for one in self._threads if one.name == "lease").join(max(0.0, until - time.monotonic()))
+        try:
+            self._lease.release()
+        except RolloutError as error:
+            log("lease not released", error=str(error))
+        return not busy
+
+    def knows(self, name: str) -> bool:
+        """Whether an endpoint is one of the namespace's."""
+        return self._rollouts.knows(name)
+
+    def wake(self, name: str) -> None:
+        """Look at what rings at an endpoint, now."""
+        self.wakes.add(name)
+        self.ticks.add(name)
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process holds the Lease."""
+        return self._leads
+
+    def alive(self) -> str:
+        """Why the process should be started again; empty when it should not."""
+        now = time.monotonic()
+        stuck = sorted(name for name, beat in dict(self._beats).items() if now - beat > _STUCK)
+        ended = sorted(thread.name for thread in self._threads if not thread.is_alive())
+        if self._stopping.is_set() or not stuck + ended:
+            return ""
+        return f"threads that do not go on: {', '.join(stuck + ended)}"
+
+    def ready(self) -> str:
+        """Why it can do nothing now; empty when it can."""
+        if time.monotonic() - self._answered > _SILENT:
+            return "the API server does not answer"
+        return "" if self._rollouts.listed else "the Rollouts were not listed yet"
+
+    def _keep_lease(self) -> None:
+        while True:
+            self._beats["lease"] = time.monotonic()
+            try:
+                self._lead(self._lease.keep())
+                self._answered = time.monotonic()
+            except Exception as error:  # whatever it is, the next one may do
+                log("lease not kept", error=str(error))
+                self._lead(self._leads and not self._lease.lapsed)
+            if self._stopping.wait(RENEW):
+                return
+
+    def _lead(self, leads: bool) -> None:
+        if leads != self._leads:
+            log("leads" if leads else "leads no more", pod=self.pod)
+        self._leads = leads
+        self.counts.put(LEADING, float(leads))
+        self.ticks.hold(not leads)
+
+    def _dispatch(self, lane: str, due: Schedule, work: Callable[[str], float | None], most: int) -> None:
+        """Give what is due to threads; as many as there is work for."""
+        pool = ThreadPoolExecutor(most, lane)
+        while not self._stopping.is_set():
+            self._beats[lane] = time.monotonic()
+            name = due.take()
+            if name is not None:
+                pool.submit(self._work, name, due, work)
+
+    def _work(self, name: str, due: Schedule, work: Callable[[str], float | None]) -> None:
+        pause: float | None = _STUCK  # after what nobody foresaw
+        try:
+            pause = None if self._stopping.is_set() else work(name)
+        except Exception as error:
+            log("work failed", endpoint=name, error=f"{type(error).__name__}: {error}")
+        finally:
+            due.done(name, pause)
+
+    def _changed(self, rollout: dict[str, Any]) -> None:
+        self.works.learn(rollout)
+        self.ticks.add(rollout["metadata"]["name"])
+        self.counts.put(ENDPOINTS, len(self._rollouts.names))
+
+    def _gone(self, name: str) -> None:
+        self.ticks.drop(name)
+        self.wakes.drop(name)
+        self.works.forget(name)
+        self.counts.put(ENDPOINTS, len(self._rollouts.names))
+
+    def _moved(self, route: dict[str, Any]) -> None:
+        """Somebody changed a route: perhaps not the one who may."""
+        endpoint = route["metadata"].get("labels", {}).get(ENDPOINT, "")
+        if self.knows(endpoint):
+            self.ticks.add(endpoint)
+
+
+def _of_rollout(rollout: dict[str, Any]) -> object:
+    """What tells that a Rollout changed: its spec, or its journal."""
+    return rollout["metadata"].get("generation"), (rollout.get("status") or {}).get("revision")
+
+
+def _of_route(route: dict[str, Any]) -> object:
+    """What tells that the rules of a route changed."""
+    return route["metadata"].get("generation")
+
+
+def _nothing(_: str) -> None:
+    pass

@@ -1,0 +1,107 @@
+"""Which endpoint is looked at next, and when: each by one thread at a time.
+
+schedule = Schedule()
+schedule.add("flight-delay-prod")
+name = schedule.take()                 # waits until one is due
+schedule.done(name, pause=5.0)
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass
+class _Entry:
+    due: float
+    taken: bool = False
+    again: bool = False  # it was asked for while it was taken
+
+
+class Schedule:
+    """What is due when. Every method may be called by any thread.
+
+    Args:
+        held: Whether nothing is due until `hold(False)`.
+        now: Tells the time, seconds.
+    """
+
+    def __init__(self, *, held: bool = False, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._held = held
+        self._closed = False
+        self._entries: dict[str, _Entry] = {}
+        self._changed = threading.Condition()
+
+    def add(self, name: str, pause: float = 0.0) -> None:
+        """Make a name due in so many seconds, or earlier if it is so already; at once again, if it is taken now."""
+        with self._changed:
+            due = self._now() + pause
+            entry = self._entries.setdefault(name, _Entry(due))
+            entry.due = min(entry.due, due)
+            entry.again = entry.again or entry.taken
+            self._changed.notify_all()
+
+    def drop(self, name: str) -> None:
+        """Forget a name; one that is taken is not due again."""
+        with self._changed:
+            self._entries.pop(name, None)
+
+    def hold(self, held: bool) -> None:
+        """Let nothing be due from now on, or let all that is."""
+        with self._changed:
+            self._held = held
+            self._changed.notify_all()
+
+    def take(self, most: float = 5.0) -> str | None:
+        """The name that is due, the longest overdue first; None when there was none for so many seconds, or at the end.
+
+        It is not due again before `done`.
+        """
+        until = self._now() + most
+        with self._changed:
+            while not self._closed and (now := self._now()) < until:
+                name, due = self._first()
+                if name is not None and due <= now:
+                    self._entries[name].taken = True
+                    return name
+                self._changed.wait(min(due, until) - now)
+            return None
+
+    def done(self, name: str, pause: float | None) -> None:
+        """Give a taken name back: it is due in so many seconds, or at once if it was asked for meanwhile.
+
+        Args:
+            name: The name.
+            pause: Seconds; None forgets it, unless it was asked for meanwhile.
+        """
+        with self._changed:
+            entry = self._entries.get(name)
+            if entry is None:
+                return
+            if pause is None and not entry.again:
+                del self._entries[name]
+                return
+            due = self._now() + (pause or 0.0)
+            self._entries[name] = _Entry(self._now() if entry.again else due)
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Nothing is due any more."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    @property
+    def taken(self) -> int:
+        """How many are taken now."""
+        with self._changed:
+            return sum(entry.taken for entry in self._entries.values())
+
+    def _first(self) -> tuple[str | None, float]:
+        free = [] if self._held else [(one.due, name) for name, one in self._entries.items() if not one.taken]
+        due, name = min(free, default=(float("inf"), None))
+        return name, due

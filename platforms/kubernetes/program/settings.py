@@ -1,0 +1,92 @@
+"""What the controller in the cluster is told by its environment."""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from platforms.kubernetes.names import CONTROLLER_PORT
+
+NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+"""Where a pod finds the namespace of its service account."""
+_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_PORTS = range(1, 65536)
+
+
+class WrongSettings(ValueError):
+    """The environment lacks something, or has a value that is not allowed; the message has a line for each."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The environment variables of the controller.
+
+    Attributes:
+        namespace: `NAMESPACE`, whose Rollouts are driven; by default that of the service account.
+        pod: `POD_NAME`, who holds the Lease and acts, by the audit record; by default the host's name.
+        database: `DATABASE_URL`, where captures, labels and the audit record are kept; empty without.
+        webhook: `WEBHOOK_URL`, which is told of every event; empty without.
+        host: `BIND_HOST`, the address to listen at.
+        port: `PORT`.
+    """
+
+    namespace: str
+    pod: str
+    database: str = field(default="", repr=False)
+    webhook: str = field(default="", repr=False)
+    host: str = "127.0.0.1"
+    port: int = CONTROLLER_PORT
+
+    @property
+    def by(self) -> str:
+        """How the audit record names this process."""
+        return f"pod {self.namespace}/{self.pod}"
+
+    @classmethod
+    def of(cls, environment: Mapping[str, str], namespace_file: Path = NAMESPACE_FILE) -> Settings:
+        """Read the environment.
+
+        Raises:
+            WrongSettings: It cannot be; no value of a secret is in the message.
+        """
+        wrong: list[str] = []
+        namespace = environment.get("NAMESPACE") or _text(namespace_file)
+        if not _LABEL.fullmatch(namespace):
+            wrong.append(f"NAMESPACE is {namespace!r}, and must be a namespace's name: small letters, digits and -")
+        schemes = {"DATABASE_URL": ("postgresql", "postgres"), "WEBHOOK_URL": ("https", "http")}
+        for name, allowed in schemes.items():
+            if environment.get(name) and not _is_url(environment[name], allowed):
+                wrong.append(f"{name} is no URL that begins with {' or '.join(f'{one}://' for one in allowed)}HOST")
+        port = environment.get("PORT", str(CONTROLLER_PORT))
+        if not port.isdecimal() or int(port) not in _PORTS:
+            wrong.append(f"PORT is {port!r}, and must be a number from 1 to {_PORTS[-1]}")
+        if wrong:
+            raise WrongSettings("\n".join(wrong))
+        return cls(
+            namespace,
+            environment.get("POD_NAME") or socket.gethostname(),
+            environment.get("DATABASE_URL", ""),
+            environment.get("WEBHOOK_URL", ""),
+            environment.get("BIND_HOST", "127.0.0.1"),
+            int(port),
+        )
+
+
+def _text(path: Path) -> str:
+    """What is in a file; nothing when there is none."""
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return ""
+
+
+def _is_url(text: str, schemes: tuple[str, ...]) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in schemes and bool(parts.hostname)
+    except ValueError:
+        return False

@@ -1,0 +1,202 @@
+"""What the controller answers on its port: how it is, its metrics, wakes, and what is brought to be kept.
+
+No call waits for a rollout, and no rollout for a call. What is brought is taken in threads of its own; when there is
+more than they can keep, the caller is told so, and counts what is lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from monitoring.log import log
+from platforms.kubernetes.program import wake
+from platforms.kubernetes.program.counts import CAPTURES, STORE, WAKES, Counts
+from rollout.core.errors import Busy, RolloutError, Unreachable
+
+MOST_BYTES, MOST_WAITING = 8 * 1024 * 1024, 16 * 1024 * 1024
+"""Bytes of one post, and of all that are taken at a time."""
+_WAKE_BYTES = 1024 * 1024
+_BODY_SECONDS = 15.0  # for which a body is waited for
+_KEEPERS = 4  # threads that keep what is brought
+_TEXT = "text/plain; version=0.0.4; charset=utf-8"
+_AGAIN = {"Retry-After": "5"}
+
+Keep = Callable[[str, str, bytes], None]
+"""Keeps the captured lines of an endpoint and a variant, or the labels of an endpoint under a name.
+
+Raises Busy or Unreachable when they may be brought again, and another RolloutError when they are wrong.
+"""
+
+
+@dataclass(frozen=True)
+class Answering:
+    """What the calls need.
+
+    Attributes:
+        counts: Counts.
+        knows: Whether an endpoint is one of the namespace's.
+        alive: Why the process should be started again; empty when it should not.
+        ready: Why it can do nothing now; empty when it can.
+        wakes: Looks at an endpoint now.
+        captures: Keeps captures; None without a database.
+        labels: Keeps labels; None without a database.
+        measured: More metrics, as text; None without a database.
+    """
+
+    counts: Counts
+    knows: Callable[[str], bool]
+    alive: Callable[[], str]
+    ready: Callable[[], str]
+    wakes: Callable[[str], None]
+    captures: Keep | None = None
+    labels: Keep | None = None
+    measured: Callable[[], str] | None = None
+
+
+def app(answering: Answering) -> Starlette:
+    """The application that answers."""
+    calls = _Calls(answering)
+    return Starlette(
+        routes=[
+            Route("/healthz", calls.healthz),
+            Route("/readyz", calls.readyz),
+            Route("/metrics", calls.metrics),
+            Route("/wake", calls.wake, methods=["POST"]),
+            Route("/captures/{endpoint}/{variant}", calls.captures, methods=["POST"]),
+            Route("/labels/{endpoint}/{name}", calls.labels, methods=["POST"]),
+        ],
+        lifespan=calls.lifespan,
+    )
+
+
+class _TooLarge(Exception):
+    pass
+
+
+class _Calls:
+    def __init__(self, answering: Answering) -> None:
+        self._answering = answering
+        self._keepers = ThreadPoolExecutor(_KEEPERS, "keeper")
+        self._reader = ThreadPoolExecutor(1, "metrics")
+        self._waiting = 0  # bytes that are being taken
+
+    @asynccontextmanager
+    async def lifespan(self, _: Starlette) -> AsyncIterator[None]:
+        yield
+        self._keepers.shutdown(wait=False, cancel_futures=True)
+        self._reader.shutdown(wait=False, cancel_futures=True)
+
+    async def healthz(self, _: Request) -> Response:
+        return _told(self._answering.alive())
+
+    async def readyz(self, _: Request) -> Response:
+        return _told(self._answering.ready())
+
+    async def metrics(self, _: Request) -> Response:
+        """Ours are there also when the database is not."""
+        more = ""
+        if self._answering.measured is not None:
+            try:
+                more = await asyncio.get_running_loop().run_in_executor(self._reader, self._answering.measured)
+                self._answering.counts.put(STORE, 1.0)
+            except RolloutError as error:
+                self._answering.counts.put(STORE, 0.0)
+                log("metrics not read", error=str(error))
+        return Response(self._answering.counts.text() + more, media_type=_TEXT)
+
+    async def wake(self, request: Request) -> Response:
+        """Wake the endpoints that a call names; those that nobody knows are passed over."""
+        try:
+            named = wake.endpoints(await _body(request, _WAKE_BYTES))
+        except (_TooLarge, wake.NoCall, TimeoutError) as error:
+            return _refused(error)
+        woken = [name for name in named if self._answering.knows(name)]
+        for name in woken:
+            self._answering.counts.add(WAKES, endpoint=name)
+            self._answering.wakes(name)
+        return PlainTextResponse("".join(f"{name}\n" for name in woken), status_code=202)
+
+    async def captures(self, request: Request) -> Response:
+        variant = request.path_params["variant"]
+        answer = await self._keep(request, variant, self._answering.captures)
+        if answer.status_code != 404:  # a name that nobody knows makes no series
+            self._answering.counts.add(CAPTURES, endpoint=request.path_params["endpoint"], code=str(answer.status_code))
+        return answer
+
+    async def labels(self, request: Request) -> Response:
+        return await self._keep(request, request.path_params["name"], self._answering.labels)
+
+    async def _keep(self, request: Request, name: str, keep: Keep | None) -> Response:
+        """Keep what is brought to an endpoint, or say why not."""
+        endpoint, told = request.path_params["endpoint"], request.headers.get("content-length", "")
+        if keep is None:
+            return PlainTextResponse("this controller has no database: set DATABASE_URL\n", status_code=404)
+        if not self._answering.knows(endpoint):
+            return PlainTextResponse(f"there is no endpoint {endpoint!r} here\n", status_code=404)
+        if not told.isdecimal():
+            return PlainTextResponse("a post needs its length: Content-Length\n", status_code=411)
+        size = int(told)
+        try:
+            with self._taking(size):
+                body = await _body(request, MOST_BYTES)
+                await asyncio.get_running_loop().run_in_executor(self._keepers, keep, endpoint, name, body)
+        except (Busy, Unreachable) as error:
+            return PlainTextResponse(f"{error}\n", status_code=503, headers=_AGAIN)
+        except (RolloutError, _TooLarge, TimeoutError) as error:
+            return _refused(error)
+        return Response(status_code=204)
+
+    @contextmanager
+    def _taking(self, size: int) -> Generator[None]:
+        """Take so many bytes, if there is room for them.
+
+        Raises:
+            _TooLarge: There never is.
+            Busy: There is none now.
+        """
+        if size > MOST_BYTES:
+            raise _TooLarge(f"a post has at most {MOST_BYTES:,} bytes, this one has {size:,}")
+        if self._waiting + size > MOST_WAITING:
+            raise Busy("too much is brought at a time")
+        self._waiting += size
+        try:
+            yield
+        finally:
+            self._waiting -= size
+
+
+async def _body(request: Request, most: int) -> bytes:
+    """The body of a request.
+
+    Raises:
+        _TooLarge: It has more bytes than are allowed.
+        TimeoutError: It does not come.
+    """
+    content = bytearray()
+    try:
+        async with asyncio.timeout(_BODY_SECONDS):
+            async for part in request.stream():
+                content += part
+                if len(content) > most:
+                    raise _TooLarge(f"a body has at most {most:,} bytes here")
+    except ClientDisconnect as error:
+        raise TimeoutError("the caller is gone") from error
+    return bytes(content)
+
+
+def _told(why: str) -> Response:
+    return PlainTextResponse(f"{why or 'ok'}\n", status_code=503 if why else 200)
+
+
+def _refused(error: Exception) -> Response:
+    code = 413 if isinstance(error, _TooLarge) else 408 if isinstance(error, TimeoutError) else 400
+    return PlainTextResponse(f"{error}\n", status_code=code)

@@ -1,0 +1,130 @@
+"""Does the work on the endpoints, counts it, and says when there is more to do."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from monitoring.log import log
+from platforms.kubernetes.answers import NotFound
+from platforms.kubernetes.program import pace
+from platforms.kubernetes.program.counts import ANSWERS, FAILURES, LAST, PHASE, TICKS, Counts
+from platforms.kubernetes.program.endpoint import Endpoint
+from rollout.controller.loop import Progress
+from rollout.core.errors import Busy, Conflict, RolloutError, Unreachable
+
+AGAIN = 2.0
+"""Seconds after which a wake that could not be answered is tried again."""
+WAKE_SECONDS = 120.0
+"""For which that is done; by then the looks at the levels have found what rings."""
+_UNFORESEEN = 60.0  # seconds until an endpoint is looked at again whose journal or spec cannot be read
+_PASSING = (Busy, Unreachable, Conflict)
+
+
+@dataclass
+class Working:
+    """The endpoints, by the names of their Rollouts. Every method may be called by any thread.
+
+    Attributes:
+        make: Makes an endpoint of a Rollout's name and spec.
+        counts: Counts.
+        now: Epoch seconds.
+    """
+
+    make: Callable[[str, dict[str, Any]], Endpoint]
+    counts: Counts
+    now: Callable[[], float] = time.time
+    _specs: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
+    _made: dict[str, Endpoint] = field(default_factory=dict[str, Endpoint])
+    _failures: dict[str, int] = field(default_factory=dict[str, int])
+    _told: dict[str, object] = field(default_factory=dict[str, object])
+    _woken: dict[str, float] = field(default_factory=dict[str, float])
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def learn(self, rollout: dict[str, Any]) -> None:
+        """There is a Rollout, or it has changed."""
+        name, spec = rollout["metadata"]["name"], rollout.get("spec") or {}
+        with self._lock:
+            if self._specs.get(name) != spec:
+                self._specs[name] = spec
+                self._made.pop(name, None)
+
+    def forget(self, name: str) -> None:
+        """There is no such Rollout any more."""
+        with self._lock:
+            for known in (self._specs, self._made, self._failures, self._told, self._woken):
+                known.pop(name, None)
+        for measure in (TICKS, FAILURES, ANSWERS, PHASE, LAST):
+            self.counts.forget(measure, endpoint=name)
+
+    def tick(self, name: str) -> float | None:
+        """Look at an endpoint; seconds until the next look, None when it is there no more."""
+        try:
+            endpoint = self._endpoint(name)
+            seen = endpoint.tick()
+        except NotFound:
+            return None
+        except Exception as error:
+            return self._failed(name, "tick", error)
+        self._failures.pop(name, None)
+        self._seen(name, seen)
+        try:
+            endpoint.record(seen.state)
+        except Exception as error:  # what moves traffic does not wait for it
+            self._count_failure(name, "record", error)
+        return pace.pause(seen, self.now(), endpoint.every)
+
+    def answer(self, name: str) -> float | None:
+        """Answer a wake; seconds until it is to be tried again, None when it is answered."""
+        since = self._woken.setdefault(name, self.now())
+        try:
+            for answer in self._endpoint(name).answer():
+                self.counts.add(ANSWERS, endpoint=name, action=answer.action)
+                log("alarm", endpoint=name, **answer.as_dict())
+        except NotFound:
+            pass
+        except Exception as error:
+            self._count_failure(name, "wake", error)
+            if self.now() - since < WAKE_SECONDS:
+                return AGAIN
+        self._woken.pop(name, None)
+        return None
+
+    def _endpoint(self, name: str) -> Endpoint:
+        with self._lock:
+            if name not in self._specs:
+                raise NotFound(f"there is no Rollout {name}")
+            if name not in self._made:
+                self._made[name] = self.make(name, self._specs[name])
+            return self._made[name]
+
+    def _failed(self, name: str, work: str, error: Exception) -> float:
+        self._count_failure(name, work, error)
+        if not isinstance(error, _PASSING):
+            return _UNFORESEEN
+        self._failures[name] = self._failures.get(name, 0) + 1
+        made = self._made.get(name)
+        return pace.after_failures(self._failures[name], made.every if made else pace.MOVING)
+
+    def _count_failure(self, name: str, work: str, error: Exception) -> None:
+        kind = type(error).__name__
+        self.counts.add(FAILURES, endpoint=name, work=work, error=kind)
+        log(
+            f"{work} failed", endpoint=name, error=str(error) if isinstance(error, RolloutError) else f"{kind}: {error}"
+        )
+
+    def _seen(self, name: str, seen: Progress) -> None:
+        """Tell what was found, where that is new."""
+        phase = seen.state.phase.value
+        self.counts.add(TICKS, endpoint=name)
+        self.counts.put(LAST, self.now(), endpoint=name)
+        self.counts.forget(PHASE, endpoint=name)
+        self.counts.put(PHASE, 1.0, endpoint=name, phase=phase)
+        told = (phase, seen.state.step, seen.doing)
+        if self._told.get(name) != told:
+            self._told[name] = told
+            shares = seen.live.shares() if seen.live else None
+            log("tick", endpoint=name, phase=phase, step=seen.state.step, live=shares, doing=seen.doing)

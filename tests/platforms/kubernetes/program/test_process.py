@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Generator
+from typing import Any
+
+import pytest
+
+from platforms.kubernetes.kinds import ROLLOUT, ROUTE
+from platforms.kubernetes.names import CONTROLLER, ENDPOINT
+from platforms.kubernetes.program import process
+from platforms.kubernetes.program.counts import Counts
+from platforms.kubernetes.program.process import Process
+from tests.platforms.kubernetes.program.memory import MemoryApi
+from tests.platforms.kubernetes.program.test_watching import until
+
+Start = Callable[..., tuple[Process, "Works"]]
+
+
+class Works:
+    """Keeps what it is asked to do."""
+
+    def __init__(self, hold: threading.Event | None = None, error: Exception | None = None) -> None:
+        self.done: list[str] = []
+        self.hold = hold
+        self.error = error
+
+    def tick(self, name: str) -> float | None:
+        self.done.append(f"tick {name}")
+        if self.hold is not None:
+            self.hold.wait(20)
+        if self.error is not None:
+            raise self.error
+        return 600.0
+
+    def answer(self, name: str) -> float | None:
+        self.done.append(f"answer {name}")
+        return None
+
+    def learn(self, rollout: dict[str, Any]) -> None:
+        self.done.append(f"learn {rollout['metadata']['name']}")
+
+    def forget(self, name: str) -> None:
+        self.done.append(f"forget {name}")
+
+
+@pytest.fixture
+def start(monkeypatch: pytest.MonkeyPatch) -> Generator[Start]:
+    monkeypatch.setattr(process, "RENEW", 0.05)
+    begun: list[tuple[MemoryApi, Process]] = []
+
+    def of(api: MemoryApi, pod: str = "one", **given: Any) -> tuple[Process, Works]:
+        works = Works(**given)
+        running = Process(api.as_api, pod, works, Counts())
+        running.start()
+        begun.append((api, running))
+        return running, works
+
+    yield of
+    for api, running in begun:
+        api.down = False
+        running.stop(5)
+        api.end_watches()
+
+
+def with_rollouts(*names: str) -> MemoryApi:
+    api = MemoryApi()
+    for name in names:
+        api.put(ROLLOUT, name, metadata={"generation": 1}, spec={}, status={"revision": 1})
+    return api
+
+
+def test_one_that_leads_looks_at_every_rollout_and_again_when_its_journal_changes(start: Start) -> None:
+    api = with_rollouts("a", "b")
+    running, works = start(api)
+    until(lambda: {"tick a", "tick b"} <= set(works.done))
+    assert running.leads
+    assert (running.ready(), running.alive(), running.knows("a"), running.knows("c")) == ("", "", True, False)
+    works.done.clear()
+    api.put(ROLLOUT, "a", metadata={"generation": 1}, spec={}, status={"revision": 2})
+    until(lambda: "tick a" in works.done)
+    api.put(ROLLOUT, "b", metadata={"generation": 1, "labels": {"x": "y"}}, spec={}, status={"revision": 1})
+    time.sleep(0.2)
+    assert "tick b" not in works.done, "a label says nothing of a rollout"
+
+
+def test_one_that_somebody_deletes_is_forgotten(start: Start) -> None:
+    api = with_rollouts("a")
+    works = start(api)[1]
+    until(lambda: "tick a" in works.done)
+    api.delete(ROLLOUT, "a")
+    until(lambda: works.done[-1] == "forget a")
+
+
+def test_a_route_that_somebody_changes_is_looked_at(start: Start) -> None:
+    api = with_rollouts("a")
+    works = start(api)[1]
+    until(lambda: "tick a" in works.done)
+    until(lambda: len(api._watchers) == 2)
+    works.done.clear()
+    api.put(ROUTE, "a", metadata={"generation": 7, "labels": {ENDPOINT: "a"}}, spec={})
+    until(lambda: works.done == ["tick a"])
+    api.put(ROUTE, "a", metadata={"generation": 7, "labels": {ENDPOINT: "a"}}, spec={}, status={"seen": True})
+    api.put(ROUTE, "other", metadata={"generation": 1}, spec={})
+    time.sleep(0.2)
+    assert works.done == ["tick a"]
+
+
+def test_of_two_one_looks_and_both_answer_to_wakes(start: Start) -> None:
+    api = with_rollouts("a")
+    first, looked = start(api, "one")
+    until(lambda: "tick a" in looked.done)
+    second, waited = start(api, "two")
+    until(lambda: second.ready() == "")
+    second.wake("a")
+    until(lambda: "answer a" in waited.done)
+    assert (first.leads, second.leads) == (True, False)
+    assert "tick a" not in waited.done
+
+
+def test_the_other_goes_on_when_one_is_stopped(start: Start) -> None:
+    api = with_rollouts("a")
+    first, looked = start(api, "one")
+    until(lambda: "tick a" in looked.done)
+    second, waited = start(api, "two")
+    assert first.stop(5)
+    assert api.objects["Lease", CONTROLLER]["spec"]["holderIdentity"] in {"", "two"}
+    until(lambda: "tick a" in waited.done)
+    assert second.leads
+
+
+def test_a_wake_is_answered_while_a_look_takes_its_time(start: Start) -> None:
+    api = with_rollouts("a")
+    hold = threading.Event()
+    running, works = start(api, hold=hold)
+    until(lambda: "tick a" in works.done)
+    running.wake("a")
+    until(lambda: "answer a" in works.done)
+    hold.set()
+
+
+def test_what_nobody_foresaw_ends_no_thread(start: Start) -> None:
+    api = with_rollouts("a")
+    running, works = start(api, error=ZeroDivisionError("oh"))
+    until(lambda: "tick a" in works.done)
+    works.error = None
+    works.done.clear()
+    running.wake("a")
+    until(lambda: {"tick a", "answer a"} <= set(works.done))
+    assert running.alive() == ""
+
+
+def test_a_stop_waits_for_what_is_under_way_but_not_for_ever(start: Start) -> None:
+    api = with_rollouts("a")
+    hold = threading.Event()
+    running, works = start(api, hold=hold)
+    until(lambda: "tick a" in works.done)
+    begun = time.monotonic()
+    assert not running.stop(0.5)
+    assert time.monotonic() - begun < 5
+    hold.set()
+
+
+def test_one_that_has_not_heard_of_the_server_is_not_ready_and_alive(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "_SILENT", 0.3)
+    api = with_rollouts()
+    api.down = True
+    running = start(api)[0]
+    assert running.ready() == "the API server does not answer"
+    assert running.alive() == ""
+    api.down = False
+    until(lambda: running.ready() == "")
+    api.down = True
+    until(lambda: running.ready() != "")
+
+
+def test_a_thread_that_does_not_go_on_is_named(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    running = start(with_rollouts())[0]
+    until(lambda: running.ready() == "")
+    monkeypatch.setattr(process, "_STUCK", -1.0)
+    assert running.alive() == "threads that do not go on: lease, ticks, wakes"

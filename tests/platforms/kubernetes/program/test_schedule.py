@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import threading
+import time
+
+from platforms.kubernetes.program.schedule import Schedule
+
+
+class Hand:
+    """A clock that is moved by hand."""
+
+    def __init__(self) -> None:
+        self.at = 100.0
+
+    def __call__(self) -> float:
+        return self.at
+
+
+def test_the_longest_overdue_comes_first_and_nothing_before_its_time() -> None:
+    now = Hand()
+    schedule = Schedule(now=now)
+    schedule.add("late", 3.0)
+    schedule.add("early", 1.0)
+    now.at += 5
+    assert [schedule.take(), schedule.take()] == ["early", "late"]
+    schedule.done("early", 10.0)
+    now.at += 10
+    assert schedule.take() == "early"
+
+
+def test_what_is_taken_is_not_given_to_a_second_thread() -> None:
+    schedule = Schedule()
+    schedule.add("a")
+    assert schedule.take() == "a"
+    schedule.add("a")
+    assert schedule.take(most=0.01) is None
+    schedule.done("a", 60.0)
+    assert schedule.take(most=0.01) == "a", "it was asked for while it was taken"
+
+
+def test_asking_again_brings_it_forward_and_never_puts_it_off() -> None:
+    schedule = Schedule()
+    schedule.add("a", 60.0)
+    schedule.add("a", 90.0)
+    schedule.add("a")
+    assert schedule.take(most=0.01) == "a"
+
+
+def test_one_that_waits_is_told_of_what_is_added() -> None:
+    schedule = Schedule()
+    threading.Timer(0.1, schedule.add, ["a"]).start()
+    begun = time.monotonic()
+    assert schedule.take(most=10) == "a"
+    assert time.monotonic() - begun < 5
+
+
+def test_what_is_held_is_not_due_until_it_is_let_go() -> None:
+    schedule = Schedule(held=True)
+    schedule.add("a")
+    assert schedule.take(most=0.01) is None
+    schedule.hold(False)
+    assert schedule.take(most=0.01) == "a"
+
+
+def test_what_is_done_for_good_is_forgotten_unless_it_was_asked_for() -> None:
+    schedule = Schedule()
+    schedule.add("a")
+    schedule.take()
+    schedule.add("a")
+    schedule.done("a", None)
+    assert schedule.take(most=0.01) == "a"
+    schedule.done("a", None)
+    assert schedule.take(most=0.01) is None
+    assert schedule.taken == 0
+
+
+def test_what_was_dropped_while_it_was_taken_does_not_come_back() -> None:
+    schedule = Schedule()
+    schedule.add("a")
+    schedule.take()
+    schedule.drop("a")
+    schedule.done("a", 0.0)
+    assert schedule.take(most=0.01) is None
+
+
+def test_after_the_end_nothing_is_due_and_nobody_waits() -> None:
+    schedule = Schedule()
+    schedule.add("a")
+    schedule.close()
+    begun = time.monotonic()
+    assert schedule.take(most=10) is None
+    assert time.monotonic() - begun < 5

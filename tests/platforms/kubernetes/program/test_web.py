@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from platforms.kubernetes.program import web
+from platforms.kubernetes.program.counts import Counts
+from platforms.kubernetes.program.listening import Listening, NotListening
+from platforms.kubernetes.program.web import Answering, app
+from rollout.core.errors import RolloutError, Unreachable
+
+LINES = b'{"a": 1}\n{"a": 2}\n'
+
+
+@contextmanager
+def served(**given: Any) -> Generator[httpx.Client]:
+    """The calls over a real server on a free port."""
+    nobody: Callable[[str], None] = lambda _: None  # noqa: E731
+    whole = {"counts": Counts(), "knows": {"flights"}.__contains__, "alive": str, "ready": str, "wakes": nobody}
+    listening = Listening.at("127.0.0.1", 0, app(Answering(**{**whole, **given})))
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{listening.port}") as client:
+            yield client
+    finally:
+        listening.stop(5)
+        assert not listening.thread.is_alive()
+
+
+def test_it_says_how_it_is() -> None:
+    with served(alive=lambda: "threads that do not go on: lease") as client:
+        assert (client.get("/readyz").status_code, client.get("/readyz").text) == (200, "ok\n")
+        found = client.get("/healthz")
+        assert (found.status_code, found.text) == (503, "threads that do not go on: lease\n")
+
+
+def test_a_wake_names_endpoints_and_only_known_ones_are_woken() -> None:
+    woken: list[str] = []
+    alerts = [{"status": "firing", "labels": {"endpoint": name}} for name in ("flights", "nobody", "flights")]
+    with served(wakes=woken.append) as client:
+        answer = client.post("/wake", json={"version": "4", "alerts": alerts})
+        assert (answer.status_code, answer.text) == (202, "flights\n")
+        assert woken == ["flights"]
+        assert client.post("/wake", content=b"{").status_code == 400
+        assert client.get("/wake").status_code == 405
+        metrics = client.get("/metrics").text
+    assert 'modelstack_controller_wakes_total{endpoint="flights"} 1.0' in metrics
+    assert "nobody" not in metrics
+
+
+def test_captures_and_labels_are_kept_under_their_names() -> None:
+    kept: list[tuple[str, str, str, bytes]] = []
+    taking = {
+        kind: lambda endpoint, name, lines, kind=kind: kept.append((kind, endpoint, name, lines))
+        for kind in ("captures", "labels")
+    }
+    with served(**taking) as client:
+        assert client.post("/captures/flights/v-1", content=LINES).status_code == 204
+        assert client.post("/labels/flights/monday", content=LINES).status_code == 204
+        metrics = client.get("/metrics").text
+    assert kept == [("captures", "flights", "v-1", LINES), ("labels", "flights", "monday", LINES)]
+    assert 'modelstack_controller_captures_total{code="204",endpoint="flights"} 1.0' in metrics
+
+
+@pytest.mark.parametrize(
+    ("error", "code"), [(Unreachable("the database is down"), 503), (RolloutError("no lines of JSON"), 400)]
+)
+def test_what_cannot_be_kept_is_told_to_the_one_who_brought_it(error: RolloutError, code: int) -> None:
+    def keep(*_: object) -> None:
+        raise error
+
+    with served(captures=keep) as client:
+        answer = client.post("/captures/flights/v-1", content=LINES)
+    assert (answer.status_code, answer.text) == (code, f"{error}\n")
+    assert ("retry-after" in answer.headers) == (code == 503)
+
+
+def test_what_nobody_asked_for_is_not_taken() -> None:
+    kept: list[object] = []
+    with served(captures=lambda *given: kept.append(given)) as client:
+        assert client.post("/captures/nobody/v-1", content=LINES).status_code == 404
+        assert client.post("/captures/flights", content=LINES).status_code == 404
+        assert client.post("/captures/flights/v-1", content=iter([LINES])).status_code == 411
+        too_large = client.post("/captures/flights/v-1", content=bytes(web.MOST_BYTES + 1))
+        assert (too_large.status_code, kept) == (413, [])
+        without = client.post("/labels/flights/monday", content=LINES)
+        assert (without.status_code, without.text) == (404, "this controller has no database: set DATABASE_URL\n")
+
+
+def test_more_than_can_be_kept_at_a_time_is_refused_and_nothing_else_waits() -> None:
+    go_on, under_way = threading.Event(), threading.Semaphore(0)
+
+    def keep(*_: object) -> None:
+        under_way.release()
+        go_on.wait(20)
+
+    half = bytes(web.MOST_BYTES)
+    with served(captures=keep) as client, ThreadPoolExecutor(2) as pool:
+        first = [pool.submit(client.post, "/captures/flights/v-1", content=half, timeout=30) for _ in range(2)]
+        assert under_way.acquire(timeout=20)
+        assert under_way.acquire(timeout=20)
+        assert client.post("/captures/flights/v-1", content=LINES).status_code == 503
+        assert client.get("/healthz", timeout=2).status_code == 200
+        go_on.set()
+        assert [one.result().status_code for one in first] == [204, 204]
+        assert client.post("/captures/flights/v-1", content=LINES).status_code == 204
+
+
+def test_a_body_without_a_length_has_an_end_too() -> None:
+    with served() as client:
+        assert client.post("/wake", content=(bytes(400_000) for _ in range(3))).status_code == 413
+
+
+def test_our_metrics_are_there_when_the_database_is_not() -> None:
+    def measured() -> str:
+        raise Unreachable("the database does not answer")
+
+    with served(measured=measured) as client:
+        found = client.get("/metrics")
+    assert found.status_code == 200
+    samples = [s for family in text_string_to_metric_families(found.text) for s in family.samples]
+    assert [s.value for s in samples if s.name == "modelstack_store_reachable"] == [0.0]
+
+
+def test_metrics_of_the_database_are_told_beside_ours() -> None:
+    with served(measured=lambda: "modelstack_accuracy_sum 3\n") as client:
+        text = client.get("/metrics").text
+    names = {sample.name for family in text_string_to_metric_families(text) for sample in family.samples}
+    assert {"modelstack_accuracy_sum", "modelstack_store_reachable", "process_cpu_seconds_total"} <= names
+
+
+def test_a_port_that_is_taken_is_named() -> None:
+    with served() as client, pytest.raises(NotListening, match=rf"PORT {client.base_url.port}: .*in use"):
+        Listening.at("127.0.0.1", client.base_url.port or 0, app)

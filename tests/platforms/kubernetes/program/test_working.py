@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from monitoring.alarms.alarm import Alarm, Said
+from monitoring.alarms.outage import Outage
+from platforms.kubernetes.program.counts import Counts
+from platforms.kubernetes.program.endpoint import Endpoint
+from platforms.kubernetes.program.pace import MOVING, REST
+from platforms.kubernetes.program.working import AGAIN, WAKE_SECONDS, Working
+from rollout.controller.outbox import Outbox
+from rollout.controller.recorder import Recorder
+from rollout.core.errors import RolloutError, Unreachable
+from rollout.core.state import Phase, RolloutState
+from tests.rollout.worlds import challenged, served
+from tests.simulator.platform import MemoryJournal, MemoryNotify, World
+
+RINGS = Alarm("endpoint-v-b-5xx", "ALARM", Said("0.5 > 0.05"), None, "endpoint", "v-b", ("failed",), "errors")
+
+
+def rings(world: World, *alarms: Alarm) -> Callable[[RolloutState], tuple[Alarm, ...]]:
+    return lambda _: tuple(replace(alarm, at=world.clock.time()) for alarm in alarms)
+
+
+def working(world: World, **parts: Any) -> Working:
+    journal = MemoryJournal(world)
+    endpoint = Endpoint(
+        "endpoint",
+        5.0,
+        parts.get("controller") or world.controller(),
+        journal,
+        Outage(lambda *_: None, Outbox(journal, MemoryNotify(world), world.clock)),
+        parts.get("ringing") or rings(world),
+        world.clock,
+        parts.get("recorder"),
+    )
+    found = Working(lambda name, spec: endpoint, Counts(), now=world.clock.time)
+    found.learn({"metadata": {"name": "endpoint"}, "spec": {"periodSeconds": 5}})
+    return found
+
+
+def test_a_trial_is_carried_to_its_end_look_by_look() -> None:
+    world = challenged(seconds=0)
+    work, looks = working(world), 0
+    while (pause := work.tick("endpoint")) is not None and world.state.phase is not Phase.IDLE:
+        world.clock.sleep(pause)
+        looks += 1
+        assert looks < 500
+    assert world.state.champion is not None
+    assert (world.state.champion.id, world.serving) == ("b", "solo-b")
+    text = work.counts.text()
+    assert 'modelstack_rollout_phase{endpoint="endpoint",phase="idle"} 1.0' in text
+    assert f'modelstack_controller_ticks_total{{endpoint="endpoint"}} {looks + 1}.0' in text
+    assert "failures" not in text
+
+
+def test_a_wake_takes_back_what_rings() -> None:
+    world = challenged()
+    work = working(world, ringing=rings(world, RINGS))
+    assert work.answer("endpoint") is None
+    assert (world.state.phase, {name: one.desired for name, one in world.live().variants.items()}) == (
+        Phase.ROLLING_BACK,
+        {"v-a": 100.0, "v-b": 0.0},
+    )
+    assert 'modelstack_controller_alarms_total{action="rolled back",endpoint="endpoint"} 1.0' in work.counts.text()
+    while world.state.phase is not Phase.IDLE:
+        world.clock.sleep(work.tick("endpoint") or 0)
+    assert world.state.verdict is not None
+    assert world.state.verdict.outcome == "rolled_back"
+
+
+def test_a_wake_where_nothing_rings_changes_nothing() -> None:
+    world = challenged()
+    before = world.state
+    assert working(world).answer("endpoint") is None
+    assert world.state is before
+
+
+def test_a_wake_that_cannot_be_answered_is_tried_again_for_a_time() -> None:
+    world = challenged()
+
+    def unknown(_: RolloutState) -> tuple[Alarm, ...]:
+        raise Unreachable("Prometheus does not answer")
+
+    work = working(world, ringing=unknown)
+    tried = 0
+    while (pause := work.answer("endpoint")) is not None:
+        assert pause == AGAIN
+        world.clock.sleep(pause)
+        tried += 1
+    assert tried == WAKE_SECONDS / AGAIN
+    assert work.answer("endpoint") == AGAIN, "the next wake has its own time"
+
+
+class Failing:
+    """A controller whose ticks fail."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def tick(self) -> None:
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    ("error", "pauses"),
+    [(Unreachable("no answer"), [5.0, 10.0, 15.0]), (RolloutError("a damaged journal"), [60.0] * 3)],
+)
+def test_what_fails_is_counted_and_tried_again_later(error: Exception, pauses: list[float]) -> None:
+    work = working(served(), controller=Failing(error))
+    assert [work.tick("endpoint") for _ in pauses] == pauses
+    kind = type(error).__name__
+    counted = f'modelstack_controller_failures_total{{endpoint="endpoint",error="{kind}",work="tick"}} 3.0'
+    assert counted in work.counts.text()
+
+
+def test_a_record_that_cannot_be_put_away_holds_nothing_up() -> None:
+    world = challenged()
+
+    class Down:
+        def put(self, record: object) -> None:
+            raise Unreachable("the store does not answer")
+
+    class Waiting(MemoryJournal):
+        def read(self) -> RolloutState:
+            state = super().read()
+            return replace(state, audit=replace(state.audit, waiting=(world.records[-1],)))
+
+    journal = Waiting(world)
+    work = working(world, controller=world.controller(journal=journal), recorder=Recorder(journal, Down()))
+    assert work.tick("endpoint") in {5.0, MOVING}
+    assert 'error="Unreachable",work="record"' in work.counts.text()
+
+
+def test_a_rollout_that_is_there_no_more_is_let_go_and_its_series_end() -> None:
+    world = served()
+    work = working(world)
+    assert work.tick("endpoint") == REST
+    work.forget("endpoint")
+    assert work.tick("endpoint") is None
+    assert work.answer("endpoint") is None
+    assert 'endpoint="endpoint"' not in work.counts.text()
+
+
+def test_an_endpoint_is_made_again_when_its_spec_changes_and_not_when_its_journal_does() -> None:
+    made: list[dict[str, Any]] = []
+    world = served()
+    inner = working(world)
+    work = Working(lambda name, spec: made.append(spec) or inner.make(name, spec), Counts(), now=world.clock.time)
+    for spec, revision in (({"periodSeconds": 5}, 1), ({"periodSeconds": 5}, 2), ({"periodSeconds": 9}, 2)):
+        work.learn({"metadata": {"name": "endpoint"}, "spec": spec, "status": {"revision": revision}})
+        work.tick("endpoint")
+    assert made == [{"periodSeconds": 5}, {"periodSeconds": 9}]
