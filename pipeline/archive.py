@@ -13,24 +13,21 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import re
 import struct
 import tarfile
 import zlib
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import IO, Any, BinaryIO, cast
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+from serving.unpacking import ArchiveError, Names, entries, reading, unpack
+
+__all__ = ["ArchiveError", "Manifest", "documents", "package_digest", "read", "seal", "unpack", "verify"]
 
 MANIFEST, EXAMPLE, BASELINE = "manifest.json", "example.json", "baseline.json"
 FAST_FORM = "model.onnx"
-MAX_BYTES = 20 * 1024**3
-_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
-
-
-class ArchiveError(Exception):
-    """An archive is not what was sealed; the message names what was found and what was expected."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +53,7 @@ def seal(files: Mapping[str, bytes | Path], to: Path) -> str:
     Raises:
         ArchiveError: A name that not every system can unpack, or two names that one of them would take for the same.
     """
-    names = _Names()
+    names = Names()
     for name in files:
         names.add(name)
     partial = to.with_name(to.name + ".partial")
@@ -98,8 +95,8 @@ def verify(path: Path, digest: str | None = None) -> Manifest:
         raise ArchiveError(f"{path} has digest {found}, expected {digest}: its bytes were changed")
     digests: dict[str, str] = {}
     manifest = b""
-    with _reading(path):
-        for name, source in _entries(path):
+    with reading(path):
+        for name, source in entries(path):
             if name == MANIFEST:
                 manifest = source.read()
                 digests[name] = hashlib.sha256(manifest).hexdigest()
@@ -120,8 +117,8 @@ def read(path: Path, name: str) -> bytes:
     Raises:
         ArchiveError: The archive cannot be read or has no such file.
     """
-    with _reading(path):
-        for entry, source in _entries(path):
+    with reading(path):
+        for entry, source in entries(path):
             if entry == name:
                 return source.read()
     raise ArchiveError(f"{path} holds no {name}")
@@ -133,77 +130,9 @@ def documents(path: Path) -> dict[str, bytes]:
     Raises:
         ArchiveError: The archive cannot be read.
     """
-    with _reading(path):
-        tells = (one for one in _entries(path) if "/" not in one[0] and one[0].endswith(".json"))
+    with reading(path):
+        tells = (one for one in entries(path) if "/" not in one[0] and one[0].endswith(".json"))
         return {name: source.read() for name, source in tells}
-
-
-def unpack(path: Path, folder: Path) -> None:
-    """Write an archive's files into an empty folder, which is made if need be.
-
-    Raises:
-        ArchiveError: The archive is not plain files, or the folder is not empty.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    if any(folder.iterdir()):
-        raise ArchiveError(f"{folder} is not empty: an archive is unpacked into a folder of its own")
-    with _reading(path):
-        for name, source in _entries(path):
-            target = folder / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with target.open("xb") as file:
-                while block := source.read(1 << 20):
-                    file.write(block)
-
-
-def _entries(path: Path) -> Iterator[tuple[str, IO[bytes]]]:
-    """Yield (name, content) of each entry; content must be read before the next."""
-    names = _Names()
-    size = 0
-    with tarfile.open(path, mode="r|gz") as tar:
-        for entry in tar:
-            source = tar.extractfile(entry) if entry.type == tarfile.REGTYPE else None
-            if source is None:
-                raise ArchiveError(f"{path}: {entry.name!r} is not a plain file")
-            size += entry.size
-            if size > MAX_BYTES:
-                raise ArchiveError(f"{path} unpacks to more than {MAX_BYTES:,} bytes")
-            names.add(entry.name)
-            yield entry.name, source
-
-
-@contextmanager
-def _reading(path: Path) -> Generator[None]:
-    """Turn what tarfile and gzip say of damaged bytes, at whichever read, into an ArchiveError."""
-    try:
-        yield
-    except (tarfile.TarError, EOFError, OSError, zlib.error, UnicodeDecodeError) as error:
-        if isinstance(error, OSError) and error.errno is not None:  # the disk's word, not the archive's
-            raise
-        raise ArchiveError(f"{path} is not a model archive: {error}") from error
-
-
-class _Names:
-    """Takes the names of an archive one by one, and refuses those that cannot be unpacked safely everywhere."""
-
-    def __init__(self) -> None:
-        self._files: set[str] = set()
-        self._folders: set[str] = set()
-
-    def add(self, name: str) -> None:
-        if not _NAME.fullmatch(name) or len(name) > 100:
-            raise ArchiveError(
-                f"{name!r} cannot be a name in an archive: expected at most 100 letters, digits, dots, dashes and "
-                "underscores, in folders, none of them hidden"
-            )
-        folded = name.casefold()
-        parents = {parent.as_posix() for parent in PurePosixPath(folded).parents}
-        if folded in self._files:
-            raise ArchiveError(f"{name!r} is in the archive twice, or differs from another name in case only")
-        if folded in self._folders or parents & self._files:
-            raise ArchiveError(f"{name!r} clashes with another name: one is a file, the other its folder")
-        self._files.add(folded)
-        self._folders |= parents
 
 
 def _parse_manifest(path: Path, manifest: bytes) -> dict[str, Any]:

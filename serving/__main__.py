@@ -1,6 +1,9 @@
-"""What a container runs: `python -m serving serve`. The settings are variables of the environment, see `settings`.
+"""What a container runs: `python -m serving serve`, and where nothing else brings the package, `fetch` before it.
 
-Exit status: 0 after a drain, 1 the package was refused, 2 a wrong command or setting, 3 the model's own code failed.
+The settings are variables of the environment, see `settings` and `fetch`.
+
+Exit status: 0 after a drain or a fetch, 1 the package was refused, 2 a wrong command or setting, 3 the model's own code
+failed, 4 the package cannot be had, which may pass.
 """
 
 from __future__ import annotations
@@ -18,8 +21,17 @@ from serving.supervisor import Supervisor
 
 def main(arguments: list[str]) -> int:
     """Run the command and return the exit status."""
+    if arguments == ["fetch"]:
+        from serving import fetch  # noqa: PLC0415  its HTTP client is 10 MB that a server does not need
+
+        return fetch.run(os.environ)
     if arguments != ["serve"]:
-        return _refuse(f"command {' '.join(arguments) or 'none'!r} is not known: expected serve")
+        return _refuse(f"command {' '.join(arguments) or 'none'!r} is not known: expected serve or fetch")
+    return _serve()
+
+
+def _serve() -> int:
+    """Serve until SIGTERM."""
     try:
         settings = Settings.of(os.environ)
     except SettingError as error:

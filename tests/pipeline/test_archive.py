@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from pipeline import archive
 from pipeline.archive import ArchiveError
+from serving import unpacking
 
 word = st.text("abcXYZ019._-", min_size=1, max_size=8).filter(lambda text: not text.startswith("."))
 name = st.lists(word, min_size=1, max_size=4).map("/".join)
@@ -182,7 +183,7 @@ def test_names_that_collide_are_refused(tmp_path: Path, first: str, second: str,
 
 
 def test_an_archive_that_unpacks_to_too_much_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(archive, "MAX_BYTES", 1000)
+    monkeypatch.setattr(unpacking, "MAX_BYTES", 1000)
     archive.seal({"a": b"x" * 600, "b": b"x" * 600}, tmp_path / "model.tar.gz")
     with pytest.raises(ArchiveError, match="more than 1,000 bytes"):
         archive.unpack(tmp_path / "model.tar.gz", tmp_path / "out")

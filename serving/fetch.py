@@ -1,0 +1,166 @@
+"""Brings a package into a folder before a container starts: `python -m serving fetch`, what an init container runs.
+
+MODELSTACK_ARCHIVE              required: oci://HOST[:PORT]/REPOSITORY@sha256:<digest>, or s3://bucket/key
+MODELSTACK_ARCHIVE_SHA256       sha256 of the archive, hexadecimal; required for s3://
+MODELSTACK_MANIFEST_SHA256      required: sha256 of `manifest.json`, hexadecimal
+SM_MODEL_DIR                    folder of the unpacked package; /opt/ml/model by default. It must have room for the
+                                archive and for what is in it, at once
+DOCKER_CONFIG                   folder with a `config.json` that has the registry's login
+MODELSTACK_INSECURE_REGISTRY    HOST[:PORT] of a local registry that is asked without TLS
+SSL_CERT_FILE                   certificates of the CAs that are trusted, PEM; those of the image by default
+AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_REGION, AWS_ENDPOINT_URL_S3   for s3://
+
+The archive is checked by its digest before anything of it is unpacked, and each file before it is put in place. The
+manifest is put there last, and nothing serves without it. So a fetch may be killed at any time, and repeated: what is
+there and right is kept. The process needs little memory, whatever the size of the archive. Standard library only.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from serving.download import BucketSource, DownloadError, RegistrySource, Source, download
+from serving.package import PackageRefused, verify
+from serving.registry_protocol import SCHEME, Blob, ProtocolError
+from serving.settings import SettingError
+from serving.unpacking import MAX_BYTES, ArchiveError, unpack
+
+MANIFEST = "manifest.json"
+_WORK = ".fetch"
+"""The folder, inside the package's, for what is not checked yet: only there a rename is sure to be one of the disk."""
+_SHA256 = re.compile("[0-9a-fA-F]{64}")
+_BUCKET = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/.+")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the environment asks for.
+
+    Attributes:
+        source: Where the archive is had.
+        archive_sha256: Of the archive, hexadecimal.
+        manifest_sha256: Of the manifest, hexadecimal.
+        folder: Where the package goes.
+    """
+
+    source: Source
+    archive_sha256: str
+    manifest_sha256: str
+    folder: Path
+
+    @classmethod
+    def of(cls, environment: Mapping[str, str]) -> Wanted:
+        """Read the variables.
+
+        Raises:
+            SettingError: One is not allowed.
+        """
+        uri = environment.get("MODELSTACK_ARCHIVE", "")
+        try:
+            if uri.startswith(SCHEME):
+                blob = Blob.parse(uri)
+                source, archive = RegistrySource.of(blob, environment), blob.digest.removeprefix("sha256:")
+            elif _BUCKET.fullmatch(uri):
+                source, archive = BucketSource.of(uri, environment), _digest(environment, "MODELSTACK_ARCHIVE_SHA256")
+            else:
+                raise ProtocolError(
+                    f"{uri!r} is not allowed: expected oci://HOST[:PORT]/REPOSITORY@sha256:<digest> or s3://bucket/key"
+                )
+        except ProtocolError as error:
+            raise SettingError(f"MODELSTACK_ARCHIVE: {error}") from None
+        manifest = _digest(environment, "MODELSTACK_MANIFEST_SHA256")
+        return cls(source, archive, manifest, Path(environment.get("SM_MODEL_DIR", "/opt/ml/model")).resolve())
+
+
+def run(environment: Mapping[str, str]) -> int:
+    """Fetch what the environment asks for, and return the exit status, see `serving.__main__`."""
+    try:
+        fetch(Wanted.of(environment), _say)
+    except SettingError as error:
+        return _refuse(str(error), 2)
+    except PackageRefused as error:
+        return _refuse(f"the package is refused: {error}", 1)
+    except (DownloadError, ProtocolError, OSError) as error:
+        return _refuse(str(error), 4)
+    return 0
+
+
+def fetch(wanted: Wanted, say: Callable[[str], None]) -> None:
+    """Make a folder hold a package, whole and verified.
+
+    Args:
+        wanted: Which, and where.
+        say: Called with a line at a time.
+
+    Raises:
+        PackageRefused: The archive is not what was named, or cannot be unpacked safely.
+        DownloadError: The archive cannot be had.
+        ProtocolError: The registry wants what is not known here.
+        OSError: The disk is full, or may not be written.
+    """
+    folder, work = wanted.folder, wanted.folder / _WORK
+    shutil.rmtree(work, ignore_errors=True)
+    if (folder / MANIFEST).exists() and _is_right(wanted, say):
+        return
+    _empty(folder)
+    work.mkdir(parents=True)
+    archive, unpacked = work / "archive", work / "unpacked"
+    found = download(wanted.source, archive, limit=MAX_BYTES, say=say)
+    if found != wanted.archive_sha256:
+        raise PackageRefused(
+            f"{wanted.source.name} has sha256 {found}, expected {wanted.archive_sha256}: nothing of it was unpacked"
+        )
+    size = archive.stat().st_size
+    try:
+        unpack(archive, unpacked)
+    except ArchiveError as error:
+        raise PackageRefused(str(error).replace(str(archive), wanted.source.name)) from None
+    archive.unlink()
+    verify(unpacked, wanted.manifest_sha256)
+    for path in sorted(unpacked.iterdir(), key=lambda one: one.name == MANIFEST):  # which comes last
+        path.rename(folder / path.name)
+    shutil.rmtree(work)
+    say(f"fetched {wanted.source.name} ({size:,} bytes) into {folder}")
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _refuse(message: str, status: int) -> int:
+    _say(f"cannot fetch: {message}")
+    return status
+
+
+def _is_right(wanted: Wanted, say: Callable[[str], None]) -> bool:
+    """Whether the package is there already, as an earlier run has left it."""
+    try:
+        verify(wanted.folder, wanted.manifest_sha256)
+    except PackageRefused as error:
+        say(f"fetching it again, because what is in {wanted.folder} is not the package: {error}")
+        return False
+    say(f"the package is in {wanted.folder} already, and is right")
+    return True
+
+
+def _empty(folder: Path) -> None:
+    """Take out what is there: nothing that was verified."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / MANIFEST).unlink(missing_ok=True)  # first: without it nothing serves
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def _digest(environment: Mapping[str, str], name: str) -> str:
+    value = environment.get(name, "")
+    if not _SHA256.fullmatch(value):
+        raise SettingError(f"{name} is {value!r}: expected a sha256, 64 hexadecimal digits")
+    return value.lower()

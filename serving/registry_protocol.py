@@ -1,0 +1,229 @@
+"""What the clients of an OCI registry have in common, whatever they speak HTTP with: names, logins, and a registry's words.
+
+    blob = Blob.parse("oci://registry.example:5000/models/flight@sha256:...")
+    login = login_of(docker_config(os.environ), blob.registry)
+    challenge = challenge_of(answer.headers["WWW-Authenticate"])       # what a 401 asks for
+
+Standard library only. Sources: OCI distribution specification v1.1; the token authentication of the CNCF's distribution.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import ipaddress
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+SCHEME = "oci://"
+DIGEST = re.compile("sha256:[0-9a-f]{64}")
+_HOST = r"(?P<registry>[A-Za-z0-9.-]+(:\d{1,5})?|\[[0-9a-f:]+\](:\d{1,5})?)"
+_REPOSITORY = r"(?P<repository>[a-z0-9]+([._-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*)"
+_PLACE = re.compile(f"{_HOST}/{_REPOSITORY}")
+_BLOB = re.compile(f"{SCHEME}{_HOST}/{_REPOSITORY}@(?P<digest>sha256:[0-9a-f]{{64}})")
+_LONGEST_WORDS = 300
+
+
+class ProtocolError(ValueError):
+    """A name, a login or a challenge cannot be understood; the message names it and what is expected."""
+
+
+@dataclass(frozen=True)
+class Blob:
+    """A blob of a registry, by its digest.
+
+    Attributes:
+        registry: `HOST` or `HOST:PORT`.
+        repository: Its repository.
+        digest: `sha256:<hex>`.
+    """
+
+    registry: str
+    repository: str
+    digest: str
+
+    @classmethod
+    def parse(cls, uri: str) -> Blob:
+        """Read `oci://HOST[:PORT]/REPOSITORY@sha256:<hex>`.
+
+        Raises:
+            ProtocolError: It is something else.
+        """
+        found = _BLOB.fullmatch(uri)
+        if found is None:
+            raise ProtocolError(f"{uri!r} is not allowed: expected oci://HOST[:PORT]/REPOSITORY@sha256:<64 digits>")
+        return cls(found["registry"], found["repository"], found["digest"])
+
+    def __str__(self) -> str:
+        """The URI."""
+        return f"{SCHEME}{self.registry}/{self.repository}@{self.digest}"
+
+
+@dataclass(frozen=True)
+class Login:
+    """A user and a password of a registry."""
+
+    user: str
+    password: str = field(repr=False)
+
+    @property
+    def basic(self) -> str:
+        """The value of the header `Authorization`."""
+        return "Basic " + base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
+
+
+@dataclass(frozen=True)
+class Challenge:
+    """How a registry wants to be authorized.
+
+    Attributes:
+        scheme: `basic` or `bearer`.
+        token_url: Where a bearer token is had, query included; empty for `basic`.
+    """
+
+    scheme: str
+    token_url: str = ""
+
+
+def place_of(text: str) -> tuple[str, str]:
+    """Read `HOST[:PORT]/REPOSITORY`, as a stack's config has it.
+
+    Raises:
+        ProtocolError: It is something else.
+    """
+    found = _PLACE.fullmatch(text)
+    if found is None:
+        raise ProtocolError(f"{text!r} is not allowed: expected HOST[:PORT]/REPOSITORY in lower case, without a tag")
+    return found["registry"], found["repository"]
+
+
+def base_url(registry: str, *, insecure: bool) -> str:
+    """Where a registry answers.
+
+    Args:
+        registry: `HOST` or `HOST:PORT`.
+        insecure: Whether it is asked without TLS, which only one on this machine or in a private network may be.
+
+    Raises:
+        ProtocolError: It would be asked without TLS over a public network.
+    """
+    if insecure and not _is_near(urlsplit(f"//{registry}").hostname or ""):
+        raise ProtocolError(
+            f"the registry {registry} may not be used without TLS: only localhost and private addresses may. "
+            "Give it a certificate, and name its CA"
+        )
+    return f"{'http' if insecure else 'https'}://{registry}"
+
+
+def docker_config(environment: Mapping[str, str]) -> dict[str, Any]:
+    """The content of `config.json` in the folder DOCKER_CONFIG, else in `~/.docker`; empty where there is none.
+
+    Raises:
+        ProtocolError: It is no JSON object.
+    """
+    folder = environment.get("DOCKER_CONFIG") or str(Path(environment.get("HOME") or "/") / ".docker")
+    path = Path(folder) / "config.json"
+    try:
+        found = json.loads(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except (OSError, ValueError) as error:
+        raise ProtocolError(f"cannot read {path}: {error}") from None
+    if not isinstance(found, dict):
+        raise ProtocolError(f"{path} is no docker config: expected a JSON object")
+    return found
+
+
+def login_of(config: Mapping[str, Any], registry: str) -> Login | None:
+    """The login of a registry in a docker config; None where it has none.
+
+    Raises:
+        ProtocolError: The config has something for the registry that cannot be read here.
+    """
+    logins: Mapping[str, Any] = config.get("auths") or {}
+    for name, login in logins.items():
+        if name != registry and urlsplit(name).netloc != registry:
+            continue
+        try:
+            if login.get("auth"):
+                user, colon, password = base64.b64decode(login["auth"], validate=True).decode().partition(":")
+            else:
+                user, colon, password = login.get("username") or "", ":", login.get("password") or ""
+        except (AttributeError, TypeError, ValueError, binascii.Error):
+            raise ProtocolError(
+                f"the docker config has a login for {name} that is no base64 of user:password"
+            ) from None
+        if user and colon:
+            return Login(user, password)
+    return None
+
+
+def challenge_of(header: str, repository: str, *, insecure: bool) -> Challenge:
+    """What the header `WWW-Authenticate` of a 401 asks for.
+
+    Args:
+        header: Its value.
+        repository: What is asked for, where the header names no scope.
+        insecure: Whether the registry is asked without TLS; else no login is sent without it either.
+
+    Raises:
+        ProtocolError: It is of a kind that is not known, or would send a login over plain HTTP.
+    """
+    scheme, _, rest = header.strip().partition(" ")
+    if scheme.lower() == "basic":
+        return Challenge("basic")
+    fields = {name.lower(): value for name, value in re.findall(r'(\w+)="([^"]*)"', rest)}
+    realm = urlsplit(fields.get("realm", ""))
+    if scheme.lower() != "bearer" or realm.scheme not in ("http", "https") or not realm.netloc:
+        raise ProtocolError(f"WWW-Authenticate is {header!r}: expected Basic, or Bearer with a realm")
+    if realm.scheme == "http" and not insecure:
+        raise ProtocolError(f"the registry wants its login sent to {fields['realm']}, which is not encrypted")
+    asked = {"scope": fields.get("scope") or f"repository:{repository}:pull"}
+    if "service" in fields:
+        asked["service"] = fields["service"]
+    separator = "&" if realm.query else "?"
+    return Challenge("bearer", f"{fields['realm']}{separator}{urlencode(asked)}")
+
+
+def token_in(body: bytes) -> str:
+    """The token in the answer of a token server.
+
+    Raises:
+        ProtocolError: It has none.
+    """
+    try:
+        found: dict[str, Any] = json.loads(body)
+        token = found.get("token") or found["access_token"]
+        if isinstance(token, str):
+            return token
+    except (ValueError, TypeError, KeyError, AttributeError):
+        pass
+    raise ProtocolError(f"the token server gave no token but {words_in(body)}")
+
+
+def words_in(body: bytes) -> str:
+    """What a registry or a bucket says of a failure, as one short line."""
+    try:
+        errors = json.loads(body)["errors"]
+        text = "; ".join(f"{one.get('code', '')}: {one.get('message', '')}" for one in errors)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        found = body.decode(errors="replace")
+        told = [re.search(f"<{tag}>([^<]*)</{tag}>", found) for tag in ("Code", "Message")]
+        text = ": ".join(one[1] for one in told if one) or re.sub("<[^>]*>", " ", found)
+    line = " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
+    return line[:_LONGEST_WORDS] or "nothing"
+
+
+def _is_near(host: str) -> bool:
+    """Whether a host is this machine, or an address of a private network."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_private
+    except ValueError:
+        return False
