@@ -24,6 +24,7 @@ from urllib.parse import quote, urlsplit
 from serving.registry_protocol import (
     Blob,
     Login,
+    ProtocolError,
     base_url,
     challenge_of,
     docker_config,
@@ -141,9 +142,15 @@ class BucketSource:
 
     @classmethod
     def of(cls, uri: str, environment: Mapping[str, str]) -> BucketSource:
-        """With the keys, region and endpoint of AWS's usual variables."""
+        """With the keys, region and endpoint of AWS's usual variables.
+
+        Raises:
+            ProtocolError: The endpoint is no URL of HTTP.
+        """
         region = environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION") or "us-east-1"
         own = environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL")
+        if own and not own.startswith(("https://", "http://")):
+            raise ProtocolError(f"the endpoint of S3 is {own!r}: expected https://HOST[:PORT]")
         key, secret = environment.get("AWS_ACCESS_KEY_ID"), environment.get("AWS_SECRET_ACCESS_KEY")
         credentials = Credentials(key, secret, environment.get("AWS_SESSION_TOKEN", "")) if key and secret else None
         return cls(uri, (own or f"https://s3.{region}.amazonaws.com").rstrip("/"), region, credentials)
@@ -245,7 +252,7 @@ def _get(
     url: str, offset: int, authorization: str, headers: Mapping[str, str] | None = None, *, insecure: bool
 ) -> IO[bytes]:
     """Ask for a URL; who asks is told to its host alone, and not to where it redirects."""
-    request = urllib.request.Request(url, headers=dict(headers or {}))
+    request = urllib.request.Request(url, headers=dict(headers or {}))  # noqa: S310  http or https, as was checked
     if offset:
         request.add_header("Range", f"bytes={offset}-")
     if authorization:
@@ -259,7 +266,9 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
     def __init__(self, *, insecure: bool) -> None:
         self._insecure = insecure
 
-    def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
+    def redirect_request(  # noqa: PLR0917  as urllib calls it
+        self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str
+    ) -> Any:
         if not self._insecure and not newurl.startswith("https://"):
             raise urllib.error.HTTPError(req.full_url, code, msg, headers, fp)
         return super().redirect_request(req, fp, code, msg, headers, newurl)

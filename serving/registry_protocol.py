@@ -1,10 +1,10 @@
-"""What the clients of an OCI registry have in common, whatever they speak HTTP with: names, logins, and a registry's words.
+"""What clients of an OCI registry have in common, whatever they speak HTTP with: names, logins, a registry's words.
 
     blob = Blob.parse("oci://registry.example:5000/models/flight@sha256:...")
     login = login_of(docker_config(os.environ), blob.registry)
     challenge = challenge_of(answer.headers["WWW-Authenticate"])       # what a 401 asks for
 
-Standard library only. Sources: OCI distribution specification v1.1; the token authentication of the CNCF's distribution.
+Standard library only. Sources: OCI distribution specification v1.1; token authentication of CNCF Distribution.
 """
 
 from __future__ import annotations

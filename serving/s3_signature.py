@@ -2,7 +2,7 @@
 
     headers = signed(url, credentials, "eu-west-1", datetime.now(UTC))
 
-Source: AWS Signature Version 4, "Create a signed AWS API request", with the payload's sha256 of a request without a body.
+Source: AWS Signature Version 4, "Create a signed AWS API request".
 """
 
 from __future__ import annotations
