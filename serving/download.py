@@ -25,9 +25,9 @@ from serving.registry_protocol import (
     Blob,
     Login,
     ProtocolError,
-    base_url,
     challenge_of,
     docker_config,
+    is_insecure,
     login_of,
     token_in,
     words_in,
@@ -86,13 +86,12 @@ class RegistrySource:
 
     @classmethod
     def of(cls, blob: Blob, environment: Mapping[str, str]) -> RegistrySource:
-        """With the login of the docker config, and without TLS where MODELSTACK_INSECURE_REGISTRY names the registry.
+        """With the login of the docker config, and without TLS where that is allowed.
 
         Raises:
             ProtocolError: The config cannot be read, or the registry must have TLS.
         """
-        insecure = environment.get("MODELSTACK_INSECURE_REGISTRY", "") == blob.registry
-        base_url(blob.registry, insecure=insecure)
+        insecure = is_insecure(blob.registry, environment)
         return cls(blob, login_of(docker_config(environment), blob.registry), insecure)
 
     @property
@@ -102,9 +101,8 @@ class RegistrySource:
 
     def open(self, offset: int) -> Any:
         """Ask for it, and for a token first where the registry wants one."""
-        url = (
-            f"{base_url(self.blob.registry, insecure=self.insecure)}/v2/{self.blob.repository}/blobs/{self.blob.digest}"
-        )
+        scheme = "http" if self.insecure else "https"
+        url = f"{scheme}://{self.blob.registry}/v2/{self.blob.repository}/blobs/{self.blob.digest}"
         try:
             return _get(url, offset, self._authorization, insecure=self.insecure)
         except urllib.error.HTTPError as error:

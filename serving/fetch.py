@@ -6,7 +6,7 @@ MODELSTACK_MANIFEST_SHA256      required: sha256 of `manifest.json`, hexadecimal
 SM_MODEL_DIR                    folder of the unpacked package; /opt/ml/model by default. It must have room for the
                                 archive and for what is in it, at once
 DOCKER_CONFIG                   folder with a `config.json` that has the registry's login
-MODELSTACK_INSECURE_REGISTRY    HOST[:PORT] of a local registry that is asked without TLS
+MODELSTACK_INSECURE_REGISTRY    HOST[:PORT] of a registry in a private network that is asked without TLS
 SSL_CERT_FILE                   certificates of the CAs that are trusted, PEM; those of the image by default
 AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_REGION, AWS_ENDPOINT_URL_S3   for s3://
 

@@ -26,6 +26,9 @@ _HOST = r"(?P<registry>[A-Za-z0-9.-]+(:\d{1,5})?|\[[0-9a-f:]+\](:\d{1,5})?)"
 _REPOSITORY = r"(?P<repository>[a-z0-9]+([._-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*)"
 _PLACE = re.compile(f"{_HOST}/{_REPOSITORY}")
 _BLOB = re.compile(f"{SCHEME}{_HOST}/{_REPOSITORY}@(?P<digest>sha256:[0-9a-f]{{64}})")
+INSECURE = "MODELSTACK_INSECURE_REGISTRY"
+LOCAL_CLUSTER = "10.99.0.1"
+"""The address of the cluster that runs on a developer's machine, seen from there and from its pods."""
 _LONGEST_WORDS = 300
 
 
@@ -102,22 +105,31 @@ def place_of(text: str) -> tuple[str, str]:
     return found["registry"], found["repository"]
 
 
-def base_url(registry: str, *, insecure: bool) -> str:
-    """Where a registry answers.
+def is_insecure(registry: str, environment: Mapping[str, str]) -> bool:
+    """Whether a registry is asked without TLS: on this machine or in the local cluster, or where a variable names it.
 
     Args:
         registry: `HOST` or `HOST:PORT`.
-        insecure: Whether it is asked without TLS, which only one on this machine or in a private network may be.
+        environment: Its MODELSTACK_INSECURE_REGISTRY may name one more, in a private network.
 
     Raises:
         ProtocolError: It would be asked without TLS over a public network.
     """
-    if insecure and not _is_near(urlsplit(f"//{registry}").hostname or ""):
+    host = urlsplit(f"//{registry}").hostname or ""
+    try:
+        address = ipaddress.ip_address("127.0.0.1" if host == "localhost" else host)
+    except ValueError:
+        address = None
+    if address is not None and (address.is_loopback or host == LOCAL_CLUSTER):
+        return True
+    if environment.get(INSECURE, "") != registry:
+        return False
+    if address is None or not address.is_private:
         raise ProtocolError(
-            f"the registry {registry} may not be used without TLS: only localhost and private addresses may. "
-            "Give it a certificate, and name its CA"
+            f"{INSECURE} is {registry!r}: only an address of a private network may be asked without TLS. "
+            "Give the registry a certificate, and name its CA in SSL_CERT_FILE"
         )
-    return f"{'http' if insecure else 'https'}://{registry}"
+    return True
 
 
 def docker_config(environment: Mapping[str, str]) -> dict[str, Any]:
@@ -217,13 +229,3 @@ def words_in(body: bytes) -> str:
         text = ": ".join(one[1] for one in told if one) or re.sub("<[^>]*>", " ", found)
     line = " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
     return line[:_LONGEST_WORDS] or "nothing"
-
-
-def _is_near(host: str) -> bool:
-    """Whether a host is this machine, or an address of a private network."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_private
-    except ValueError:
-        return False

@@ -75,12 +75,19 @@ def _no_postgresql() -> str:
 POSTGRES = "postgres"
 """The user who runs PostgreSQL where the tests are root's."""
 
+
+def _no_registry() -> str:
+    """Why no registry of images can be run."""
+    return "" if shutil.which("docker-registry") else "no docker-registry command is on PATH"
+
+
 NEEDS = {
     "engine": Need(
         "the images and everything in containers",
         {"docker": "docker.io", "dockerd": "docker.io", "debootstrap": "debootstrap"},
         _no_engine,
     ),
+    "registry": Need("packages in a registry of images", {"docker-registry": "docker-registry"}, _no_registry),
     "browser": Need(
         "the console in a browser", {"chromium": "chromium", "chromedriver": "chromium-driver"}, _no_browser
     ),

@@ -24,6 +24,7 @@ class Shelf:
         ranges: Whether parts are given.
         pause: Called before every block that is sent.
         asked: Path and headers of each request.
+        headers: Of every answer with a blob.
     """
 
     blobs: dict[str, bytes] = field(default_factory=dict[str, bytes])
@@ -33,6 +34,7 @@ class Shelf:
     ranges: bool = True
     pause: Callable[[], object] = lambda: None
     asked: list[tuple[str, dict[str, str]]] = field(default_factory=list[tuple[str, dict[str, str]]])
+    headers: dict[str, str] = field(default_factory=dict[str, str])
     port: int = 0
 
     @property
@@ -83,6 +85,8 @@ def shelf(**told: Any) -> Iterator[Shelf]:
             self.send_response(206 if start else 200)
             if start:
                 self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
+            for name, value in made.headers.items():
+                self.send_header(name, value)
             self.send_header("Content-Length", str(len(part)))
             self.end_headers()
             length = made.faults.pop(0)[1] if made.faults and made.faults[0][0] == "cut" else len(part)

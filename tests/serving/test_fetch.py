@@ -30,7 +30,7 @@ from serving import fetch as fetching
 from serving.download import BucketSource, DownloadError, RegistrySource, TooLong, download
 from serving.fetch import Wanted
 from serving.package import PackageRefused, verify
-from serving.registry_protocol import Blob, Login, ProtocolError
+from serving.registry_protocol import Blob, Login, ProtocolError, is_insecure
 from serving.s3_signature import Credentials, signed
 from serving.settings import SettingError
 from tests.serving.packages import write
@@ -61,7 +61,6 @@ class Made:
     def environment(self, at: Shelf, folder: Path, **changes: str) -> dict[str, str]:
         return {
             "MODELSTACK_ARCHIVE": f"oci://{at.host}/m@{self.digest}",
-            "MODELSTACK_INSECURE_REGISTRY": at.host,
             "MODELSTACK_MANIFEST_SHA256": self.manifest_sha256,
             "SM_MODEL_DIR": str(folder),
             **changes,
@@ -360,7 +359,7 @@ def test_a_full_disk_is_told_and_not_tried_again(made: Made, at: Shelf, folder: 
         ("MODELSTACK_ARCHIVE", "https://r/m", "expected oci://HOST"),
         ("MODELSTACK_ARCHIVE", "s3://bucket/key", "MODELSTACK_ARCHIVE_SHA256 is ''"),
         ("MODELSTACK_MANIFEST_SHA256", "ab", "MODELSTACK_MANIFEST_SHA256 is 'ab'"),
-        ("MODELSTACK_INSECURE_REGISTRY", "registry.example", "may not be used without TLS"),
+        ("MODELSTACK_INSECURE_REGISTRY", "registry.example", "only an address of a private network"),
     ],
 )
 def test_a_variable_that_is_not_allowed_is_named_with_what_is(
@@ -376,11 +375,15 @@ def test_a_variable_that_is_not_allowed_is_named_with_what_is(
     assert not folder.exists()
 
 
-def test_a_registry_is_asked_over_tls_unless_it_is_named(made: Made, at: Shelf, folder: Path) -> None:
-    wanted = Wanted.of(made.environment(at, folder, MODELSTACK_INSECURE_REGISTRY="127.0.0.1:1"))
+def test_a_registry_is_asked_over_tls_unless_it_is_near_or_named(made: Made, at: Shelf, folder: Path) -> None:
+    source = RegistrySource(Blob(at.host, "m", made.digest), insecure=False)
     with pytest.raises(DownloadError, match="SSL"):
-        fetching.fetch(wanted, lambda _: None)
+        fetching.fetch(made.wanted(at, folder, source=source), lambda _: None)
     assert at.asked == []
+    named = {"MODELSTACK_INSECURE_REGISTRY": "10.0.0.5:5000"}
+    near = ("localhost:1", "127.0.0.1:1", "[::1]:1", "10.99.0.1:5000", "10.0.0.5:5000")
+    assert all(is_insecure(one, named) for one in near)
+    assert not any(is_insecure(one, named) for one in ("10.0.0.5:443", "registry.example", "127.0.0.1.example:1"))
 
 
 @pytest.mark.parametrize("token", ["", "session"])

@@ -1,0 +1,60 @@
+"""What refers to a manifest of a registry, such as signatures to what they sign.
+
+    refer(registry, manifest, subject)                   # `manifest` names `subject` in its field of that name
+    for descriptor in referrers(registry, subject, "application/vnd.example"): ...
+
+A registry that keeps no list of them by itself is given one: an index under a tag that names the subject.
+Source: OCI distribution specification v1.1, "Listing Referrers" and "Referrers Tag Schema".
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from platforms.kubernetes.oci import INDEX_TYPE, MANIFEST_TYPE, OciError, Registry, canonical, manifests_in, sha256
+
+_TRIES = 5
+
+
+def refer(registry: Registry, content: bytes, subject: str) -> None:
+    """Put a manifest that refers to another one, so that `referrers` finds it.
+
+    The tag may be written by others at the same time, and the last one wins: so it is read back, and written again.
+
+    Raises:
+        OciError: The registry refuses it, or loses it each time.
+    """
+    if registry.put_manifest(content, MANIFEST_TYPE):
+        return
+    value: dict[str, Any] = json.loads(content)
+    described = {"mediaType": MANIFEST_TYPE, "digest": sha256(content), "size": len(content)}
+    described |= {name: value[name] for name in ("artifactType", "annotations") if name in value}
+    for _ in range(_TRIES):
+        known = _tagged(registry, subject)
+        if any(one.get("digest") == described["digest"] for one in known):
+            return
+        index = {"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": [*known, described]}
+        registry.put_manifest(canonical(index), INDEX_TYPE, _tag(subject))
+    raise OciError(f"{registry.uri(_tag(subject))} does not keep what is added to it, because others write it, too")
+
+
+def referrers(registry: Registry, subject: str, artifact_type: str) -> list[dict[str, Any]]:
+    """Descriptors, with their annotations, of the manifests of one type that refer to a manifest; by their digests.
+
+    Raises:
+        OciError: The registry refuses to tell.
+    """
+    told = registry.referrers(subject)
+    found = _tagged(registry, subject) if told is None else told
+    ours = [one for one in found if one.get("artifactType") == artifact_type]
+    return sorted(ours, key=lambda one: str(one.get("digest")))
+
+
+def _tagged(registry: Registry, subject: str) -> list[dict[str, Any]]:
+    index = registry.manifest(_tag(subject))
+    return manifests_in(index.content) if index else []
+
+
+def _tag(subject: str) -> str:
+    return subject.replace(":", "-")

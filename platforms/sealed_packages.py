@@ -1,0 +1,58 @@
+"""What every registry of sealed packages has, wherever it is: names of members, and what is said when one is not right.
+
+The members of a package are the JSON files at the top of its archive. A registry keeps each beside the archive too, so
+that one is read without the weights. The release names the sha256 of the manifest, and the manifest that of every
+member: both are checked before anything of them is parsed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Protocol
+
+MANIFEST = "manifest.json"
+"""Lists the sha256 of every member."""
+REFERENCE = "reference.json"
+"""What the model was trained on, for drift."""
+FORM = "answer.json"
+"""The form of its predictions."""
+BASELINE = "baseline.json"
+"""How good it was when it was evaluated."""
+METRICS = "metrics.json"
+"""What its evaluation measured."""
+
+
+class RegistryError(Exception):
+    """Bytes in the registry are not what their name says, or a package cannot be found; nothing was registered."""
+
+
+class Unsigned(RegistryError):
+    """A package was not signed with the key that is trusted; the message says what to do."""
+
+
+class Sealed(Protocol):
+    """Where a sealed package lies, and what proves it: as a release has both."""
+
+    @property
+    def archive_uri(self) -> str:
+        """`s3://bucket/key`, or `oci://HOST[:PORT]/REPOSITORY@sha256:<hex>`."""
+        ...
+
+    @property
+    def manifest_sha256(self) -> str:
+        """Of its manifest, hex."""
+        ...
+
+
+def member_of(release: Sealed, name: str, proven: Callable[[str, str], bytes]) -> bytes | None:
+    """One member of a release's package; None when its manifest lists none of that name.
+
+    Args:
+        release: The release.
+        name: The member's name.
+        proven: Gives a member by its name and the sha256 that it must have, hex, once that was checked.
+    """
+    manifest = proven(MANIFEST, release.manifest_sha256)
+    expected = json.loads(manifest)["files"].get(name)
+    return None if expected is None else proven(name, expected)
