@@ -17,7 +17,7 @@ from typing import Any
 from bench.bed import Bed, BenchError
 from bench.idle import cpu_of, family
 from bench.rows import Row, sized
-from cli.measured import totals
+from cli.platform.aws.measured import totals
 from cli.target import ROOT, Target
 from platforms.aws.names import CAPTURE, LABELS
 from rollout.core.catalogue import INVALID, OWN

@@ -6,9 +6,8 @@ import time
 from dataclasses import dataclass
 
 from cli.errors import OperatorError, explained
-from cli.target import Target
+from cli.target import Target, only_aws
 from cli.view.releases import journal_state
-from platforms.aws import approvals
 from rollout.core.state import Phase
 
 
@@ -34,7 +33,8 @@ def waiting(target: Target, release: str | None) -> Waiting | None:
     told = target.outputs.get("awaits") or {}
     if release is not None:
         return Waiting(release, told["people"] if told.get("release") == release else 0)
-    if target.outputs.get("journal_table") and journal_state(target).phase in {Phase.PAUSED, Phase.HELD}:
+    known = target.on_kubernetes or target.outputs.get("journal_table")
+    if known and journal_state(target).phase in {Phase.PAUSED, Phase.HELD}:
         return None
     return Waiting(told["release"], told["people"]) if told else None
 
@@ -48,6 +48,10 @@ def line(target: Target) -> str:
     told = target.outputs.get("awaits")
     if not told:
         return ""
+    if target.on_kubernetes:
+        return f"release {told['release']}: {told['people']} must agree, which nobody can on Kubernetes so far"
+    from platforms.aws import approvals  # noqa: PLC0415 - what is of AWS alone is loaded when it is needed
+
     with explained(f"looking who agreed to release {told['release']}"):
         given = approvals.given(target.client("s3"), target.output("artifact_bucket"), told["release"])
     names = ", ".join(f"{one.who} ({one.why})" for one in given)
@@ -60,6 +64,10 @@ def agree(target: Target, what: Waiting, why: str) -> str:
     Raises:
         OperatorError: The caller may not agree, or no such release is registered.
     """
+    if target.on_kubernetes:
+        raise only_aws(target)
+    from platforms.aws import approvals  # noqa: PLC0415 - see above
+
     bucket = target.output("artifact_bucket")
     try:
         with explained(f"agreeing to release {what.release}"):

@@ -25,11 +25,16 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG}
 
 @dataclass(frozen=True)
 class Asked:
-    """The endpoint that is meant, as it was asked for: by its stack or, when `endpoint` is given, by its own name."""
+    """The endpoint that is meant, as it was asked for: by its stack or, when `endpoint` is given, by its own name.
+
+    `was_named` says that an option did so, and neither the environment nor a default.
+    """
 
     stack: str = field(default_factory=lambda: os.environ.get(_STACK) or DEFAULT_STACK)
     endpoint: str | None = None
     region: str | None = None
+    context: str | None = None
+    was_named: bool = False
 
 
 def find(asked: Asked) -> Target:
@@ -38,23 +43,32 @@ def find(asked: Asked) -> Target:
     Raises:
         OperatorError: It cannot be found out; the message says what to type.
     """
-    return named(asked.endpoint, asked.region) if asked.endpoint else resolve(asked.stack)
+    if not asked.endpoint:
+        return resolve(asked.stack)
+    if asked.context is None and "/" not in asked.endpoint:
+        return named(asked.endpoint, asked.region)
+    from cli.platform.kubernetes.cluster import named as named_there  # noqa: PLC0415 - it loads what asks a cluster
+
+    return named_there(asked.endpoint, asked.context or "")
 
 
 def _meant(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
     """Note which endpoint is meant; what is said after the command counts more than what is said before it."""
     if value is not None:
-        ctx.obj = replace(ctx.obj or Asked(), **{str(param.name): value})
+        ctx.obj = replace(ctx.obj or Asked(), was_named=True, **{str(param.name): value})
 
 
 def _options() -> list[click.Parameter]:
     """Which endpoint is meant: the same options before the command and after it."""
     told = {"expose_value": False, "callback": _meant}
     stack = f"The Pulumi stack of the endpoint.  [env var: {_STACK}; default: {DEFAULT_STACK}]"
+    endpoint = "Name the endpoint itself, without asking Pulumi's backend; on Kubernetes NAMESPACE/NAME."
+    context = "The kubeconfig's context of --endpoint on Kubernetes. The default is the current one."
     return [
         click.Option(["--stack"], help=stack, **told),
-        click.Option(["--endpoint"], help="Name the endpoint itself, without asking Pulumi's backend.", **told),
-        click.Option(["--region"], help="The region of --endpoint. The default is AWS_REGION.", **told),
+        click.Option(["--endpoint"], help=endpoint, **told),
+        click.Option(["--region"], help="The region of --endpoint on AWS. The default is AWS_REGION.", **told),
+        click.Option(["--context"], help=context, **told),
     ]
 
 
@@ -67,8 +81,11 @@ class Command(click.Command):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command, unless the options do not go together."""
-        if ctx.obj.region and not ctx.obj.endpoint:
-            raise click.UsageError("--region goes with --endpoint; the region of a stack is one of its outputs")
+        for name in ("region", "context"):
+            if getattr(ctx.obj, name) and not ctx.obj.endpoint:
+                raise click.UsageError(f"--{name} goes with --endpoint; the {name} of a stack is one of its outputs")
+        if ctx.obj.region and (ctx.obj.context or "/" in ctx.obj.endpoint):
+            raise click.UsageError("--region is of an endpoint on AWS, and --context of one on Kubernetes: give one")
         return super().invoke(ctx)
 
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
-
-import botocore.exceptions
 
 from rollout.core.errors import RolloutError
 from rollout.core.state import StateError
+
+if TYPE_CHECKING:  # it is loaded by who calls AWS
+    import botocore.exceptions
 
 POINT_AGAIN = 'eval "$(make -s env)"'
 """What points a shell at the local stack."""
@@ -26,11 +28,7 @@ _UNKNOWN_KEYS = {
 }
 """How AWS's services call keys that they do not know, and a secret that is not theirs."""
 
-_NOBODY_THERE = (
-    botocore.exceptions.EndpointConnectionError,
-    botocore.exceptions.ConnectTimeoutError,
-    botocore.exceptions.ProxyConnectionError,
-)
+_NOBODY_THERE = ("EndpointConnectionError", "ConnectTimeoutError", "ProxyConnectionError")
 """No connection came to be; any other error of the transport comes after one did."""
 
 POINT_HERE = f"For the local stack, type: {POINT_AGAIN}"
@@ -51,40 +49,68 @@ class OperatorError(Exception):
         self.exit_code = exit_code
 
 
+class NotAnswered(Exception):
+    """A request to a model had no good answer.
+
+    Attributes:
+        kind: In one word: the model's status, or what came in between.
+    """
+
+    def __init__(self, kind: str, words: str) -> None:
+        super().__init__(words)
+        self.kind = kind
+
+
 @contextmanager
 def explained(doing: str) -> Iterator[None]:
-    """Turn what AWS or a rollout answers while `doing` something into an OperatorError; all else passes through."""
+    """Turn what a platform or a rollout answers while `doing` something into an OperatorError; all else passes."""
     try:
         yield
-    except botocore.exceptions.ClientError as error:
-        raise OperatorError(f"{doing}: {refusal(error)}", _other_keys(error)) from error
-    except botocore.exceptions.BotoCoreError as error:
-        raise _unreachable(doing, error) from error
-    except (RolloutError, StateError) as error:
-        if isinstance(error.__cause__, botocore.exceptions.BotoCoreError):
-            raise _unreachable(doing, error.__cause__) from error
-        raise OperatorError(f"{doing}: {error}", _other_keys(error.__cause__)) from error
+    except Exception as error:
+        told = _told(doing, error)
+        if told is None:
+            raise
+        raise told from error
+
+
+def _told(doing: str, error: BaseException) -> OperatorError | None:
+    if isinstance(error, NotAnswered):
+        return (error.__cause__ and _told(doing, error.__cause__)) or OperatorError(f"{doing}: {error}")
+    if isinstance(error, (RolloutError, StateError)):
+        below = error.__cause__ and _unreachable(doing, error.__cause__)
+        return below or OperatorError(f"{doing}: {error}", _other_keys(error.__cause__))
+    if (aws := _aws()) and isinstance(error, aws.ClientError):
+        return OperatorError(f"{doing}: {refusal(error)}", _other_keys(error))
+    return _unreachable(doing, error)
+
+
+def _aws() -> Any:
+    """The errors of AWS's SDK; None where nobody has loaded it, so that nothing can be one of them."""
+    return sys.modules.get("botocore.exceptions")
 
 
 def _other_keys(error: BaseException | None) -> str | None:
     """What helps when the local cloud does not know the keys of this shell: those of each cloud are its own."""
-    code = error.response["Error"]["Code"] if isinstance(error, botocore.exceptions.ClientError) else ""
+    aws = _aws()
+    code = error.response["Error"]["Code"] if aws and isinstance(error, aws.ClientError) else ""
     if code not in _UNKNOWN_KEYS or not _is_local():
         return None
     return f"The keys of this shell are not those of the local cloud. Type: {POINT_AGAIN}"
 
 
-def _unreachable(doing: str, error: botocore.exceptions.BotoCoreError) -> OperatorError:
-    """No answer at all: what to type depends on whose cloud it is."""
-    url = os.environ.get("AWS_ENDPOINT_URL", "")
-    if isinstance(error, botocore.exceptions.NoCredentialsError):
+def _unreachable(doing: str, error: BaseException) -> OperatorError | None:
+    """No answer at all: what to type depends on whose cloud it is. None where it is another kind of error."""
+    aws, url = _aws(), os.environ.get("AWS_ENDPOINT_URL", "")
+    if aws is None or not isinstance(error, aws.BotoCoreError):
+        return None
+    if isinstance(error, aws.NoCredentialsError):
         return OperatorError(f"{doing}: no AWS credentials", f"{POINT_HERE} For AWS: log in first.")
-    if isinstance(error, _NOBODY_THERE) and _is_local():
+    if isinstance(error, tuple(getattr(aws, name) for name in _NOBODY_THERE)) and _is_local():
         return OperatorError(
             f"{doing}: the local cloud does not answer at {url}",
             f"Type `make up`, which starts it and goes on from its data. If it runs on another port: {POINT_AGAIN}",
         )
-    if isinstance(error, botocore.exceptions.HTTPClientError) and _is_local():
+    if isinstance(error, aws.HTTPClientError) and _is_local():
         return OperatorError(
             f"{doing}: the local cloud at {url} took the request and gave no whole answer: {error}",
             "It is busy, or was stopped. Look into .modelstack/cloud/server.log, and try again.",

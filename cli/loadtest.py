@@ -43,15 +43,17 @@ class Target:
         port: Its port.
         path: What is asked for.
         content_type: What the body is.
+        called: The Host that is asked for; empty for host and port.
     """
 
     host: str
     port: int
     path: str = "/invocations"
     content_type: str = _JSON
+    called: str = ""
 
     @classmethod
-    def of(cls, url: str, content_type: str = _JSON) -> Target:
+    def of(cls, url: str, content_type: str = _JSON, called: str = "") -> Target:
         """The target of a URL; without a path it is `/invocations`.
 
         Raises:
@@ -62,12 +64,14 @@ class Target:
             raise OperatorError(f"--url is {url!r}: expected http://HOST:PORT, with or without a path", exit_code=2)
         if not re.fullmatch("[!-~][ -~]*", content_type):
             raise OperatorError(f"--content-type is {content_type!r}: expected one such as text/csv", exit_code=2)
-        return cls(parts.hostname, parts.port or 80, parts.path.rstrip("/") or "/invocations", content_type)
+        path = parts.path.rstrip("/") or "/invocations"
+        return cls(parts.hostname, parts.port or 80, path, content_type, called)
 
     def request(self, body: bytes) -> bytes:
         """A request with a body."""
+        called = self.called or f"{self.host}:{self.port}"
         head = (
-            f"POST {self.path} HTTP/1.1\r\nHost: {self.host}:{self.port}\r\nContent-Type: {self.content_type}\r\n"
+            f"POST {self.path} HTTP/1.1\r\nHost: {called}\r\nContent-Type: {self.content_type}\r\n"
             f"Content-Length: {len(body)}"
         )
         return head.encode() + b"\r\n\r\n" + body

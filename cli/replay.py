@@ -18,16 +18,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import chain, islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
 from rich.table import Table
 
-from cli.errors import OperatorError, refusal
-from cli.labels import LateLabels
+from cli.errors import NotAnswered, OperatorError
+from cli.platform.choose import platform_of
+from cli.platform.facts import Request
 from cli.target import Target
 from pipeline.contract import Event
+
+if TYPE_CHECKING:
+    from cli.labels import LateLabels
 
 _WORKERS = 16
 _EVENT = ("id", "event_time", "instance", "label", "label_at")
@@ -139,13 +141,6 @@ class Report:
         return table
 
 
-def runtime(target: Target, at_once: int) -> Any:
-    """A client for requests to the endpoint, so many at once; it never sends one twice."""
-    attempts = {"total_max_attempts": 1}
-    config = Config(connect_timeout=3, read_timeout=65, retries=attempts, max_pool_connections=at_once)
-    return target.client("sagemaker-runtime", config)
-
-
 class Sender:
     """Sends requests to one endpoint from several threads and keeps one report."""
 
@@ -158,9 +153,7 @@ class Sender:
         variant: str | None = None,
         labels: LateLabels | None = None,
     ) -> None:
-        self._runtime = runtime(target, _WORKERS)
-        self._endpoint = target.endpoint
-        self._variant = {"TargetVariant": variant} if variant else {}
+        self._sender, self._variant = platform_of(target).sender(_WORKERS), variant
         self._labels, self._pace = labels, pace
         self._run = uuid.uuid4().hex[:8]  # an event that is replayed again is another request, with a label of its own
         self._lock = threading.Lock()
@@ -172,26 +165,14 @@ class Sender:
         begun = time.monotonic()
         variant, failure = None, None
         # What the request is about, not when it is asked: drift is judged by the days of the events.
-        told = {"CustomAttributes": f"event-time={event.event_time.isoformat()}"} if event.event_time else {}
+        about = event.event_time.isoformat() if event.event_time else ""
         try:
-            answer = self._runtime.invoke_endpoint(
-                EndpointName=self._endpoint,
-                ContentType="application/json",
-                InferenceId=inference_id,
-                Body=body,
-                **told,
-                **self._variant,
-            )
-            answer["Body"].read()
-            variant, name = answer["InvokedProductionVariant"], "200"
+            asked = Request(body.encode(), variant=self._variant, inference_id=inference_id, event_time=about)
+            variant, name = self._sender.send(asked).variant, "200"
             if self._labels is not None and event.label is not None:
                 self._labels.add(inference_id, event.label, self._pace.lateness(event))
-        except ClientError as error:
-            detail = error.response.get("Error", {})
-            name = str(error.response.get("OriginalStatusCode") or detail.get("Code", "error"))
-            failure = f"{event.id}: {refusal(error)}"
-        except BotoCoreError as error:
-            name, failure = type(error).__name__, f"{event.id}: {error}"
+        except NotAnswered as error:
+            name, failure = error.kind, f"{event.id}: {error}"
         spent = 1000 * (time.monotonic() - begun)
         with self._lock:
             self.report.sent += 1

@@ -19,8 +19,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from cli.errors import OperatorError, explained
+from cli.platform.aws import packages
 from cli.target import ROOT, Target
-from cli.view import packages
 from cli.view.releases import Name, find
 from pipeline import archive
 from pipeline.contract import DATA
@@ -95,7 +95,7 @@ def _package(word: str, target: Target) -> str:
     listed = packages.read(target, _VERSIONS)
     known = [item.get("CustomerMetadataProperties", {}) for item in listed]
     names = [
-        Name(packages.PackageView.of(item).release, one["recipe"], one["package_digest"])
+        Name(packages.view(item).release, one["recipe"], one["package_digest"])
         for item, one in zip(listed, known, strict=True)
         if one.get("recipe") and one.get("package_digest")
     ]

@@ -7,18 +7,14 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from botocore.exceptions import ClientError
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from audit.chain import UNKNOWN
-from cli.errors import OperatorError, explained
+from cli.platform.choose import platform_of
 from cli.target import Target
 from cli.view.releases import journal_state
-from platforms.aws.clients import clients, code_of
-from platforms.aws.identity import caller_if_told
-from platforms.aws.training import DynamoBook
 from retraining.record import Candidate, Phase, Record, standing, waiting
 from rollout.controller.commands import Commands
 from rollout.core.restored import Restored
@@ -63,18 +59,14 @@ def look(target: Target) -> Retraining:
         OperatorError: The table does not answer, or holds something else.
     """
     state = journal_state(target)
-    with explained(f"reading the retraining of {target.endpoint}"):
-        try:
-            record = DynamoBook(target.client, target.output("journal_table"), target.endpoint).read()
-        except ValueError as error:
-            raise OperatorError(f"the retraining of {target.endpoint}: {error}") from error
+    record, on = platform_of(target).retraining()
     champion, challenger = (release.id if release else "" for release in (state.champion, state.challenger))
     counts = standing(record, state.rejected, champion)
     waits = waiting(record, state.rejected, champion, challenger)
     if state.restored is not None:  # what was retrained does not count until that is lifted, as the program has it
         held = held_back(state.restored, waits, target.commands) if waits else fate(record, state)
-        return Retraining(record, None, None, _is_on(target), held)
-    return Retraining(record, counts, waits, _is_on(target), "" if waits else fate(record, state))
+        return Retraining(record, None, None, on, held)
+    return Retraining(record, counts, waits, on, "" if waits else fate(record, state))
 
 
 def held_back(restored: Restored, candidate: Candidate, commands: Commands) -> str:
@@ -101,15 +93,6 @@ def fate(record: Record, state: RolloutState) -> str:
     return f"{newest} does not count any more: it was held against {record.accepted[0].champion}, which serves no more"
 
 
-def _is_on(target: Target) -> bool:
-    client = target.client("lambda")
-    try:
-        client.get_function_configuration(FunctionName=f"{target.endpoint}-retrain")
-    except ClientError as error:
-        return error.response["Error"]["Code"] != "ResourceNotFoundException"  # who may not look sees the rest
-    return True
-
-
 def ask(target: Target, action: str, reason: str) -> str:
     """Have the function do what a person wants; returns what came of it, in a sentence.
 
@@ -121,27 +104,7 @@ def ask(target: Target, action: str, reason: str) -> str:
     Raises:
         OperatorError: The stack retrains nothing, or it cannot be done now; the message says why.
     """
-    who = caller_if_told(clients(target.region, attempts=1, answer_within=3)) or UNKNOWN
-    event = {"do": action, "reason": f"{who}: {reason}"}
-    client = target.client("lambda")
-    try:
-        with explained(f"asking the retrain function of {target.endpoint}"):
-            answer = client.invoke(FunctionName=f"{target.endpoint}-retrain", Payload=json.dumps(event).encode())
-    except KeyboardInterrupt:
-        hint = f"Type: {target.commands.modelstack} retrain"
-        raise OperatorError(f"interrupted; the function may do it all the same ({action})", hint, 130) from None
-    except OperatorError as error:
-        if code_of(error.__cause__) != "ResourceNotFoundException":
-            raise
-        switch = "pulumi config set --path modelstack:retraining.enabled true"
-        hint = f"Type: {switch} --stack {target.stack}; {target.commands.pulumi_up}"
-        raise OperatorError(f"{target.endpoint} has no retrain function", hint) from error
-    said: dict[str, Any] = json.loads(answer["Payload"].read())
-    if answer.get("FunctionError"):
-        raise OperatorError(f"the retrain function failed: {said.get('errorMessage', said)}")
-    if said.get("refused"):
-        raise OperatorError(f"nothing was done: {said['refused']}")
-    return said["held"] or said["latest"]
+    return platform_of(target).retrain(action, f"{platform_of(target).caller() or UNKNOWN}: {reason}")
 
 
 def line(seen: Retraining, commands: Commands) -> str:

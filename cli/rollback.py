@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from audit.chain import UNKNOWN
 from cli.errors import OperatorError, explained
+from cli.platform.choose import platform_of
 from cli.target import Target
 from cli.view.releases import find, journal_state, known, rejected
 from cli.view.snapshot import Snapshot
-from platforms.aws.clients import clients
-from platforms.aws.endpoint import controller_with
-from platforms.aws.identity import caller_if_told
-from rollout.controller.controller import Controller
 from rollout.core.endings import Ignored
 from rollout.core.state import Phase
 from rollout.kinds import Kind
 from rollout.reason import Reason
+
+if TYPE_CHECKING:  # it loads the judge
+    from rollout.controller.controller import Controller
 
 
 def to_take_back(before: Snapshot, *, previous: bool, sure: bool) -> str:
@@ -129,17 +129,10 @@ def skip_trial(target: Target, release: str, why: str) -> None:
 
 
 def caller(target: Target) -> str:
-    """Who asks, as their credentials say; `unknown` where AWS does not tell in time, as a rollback does not wait."""
-    return caller_if_told(clients(target.region, attempts=1, answer_within=3)) or UNKNOWN
+    """Who asks, as their credentials say; `unknown` where nobody tells in time, as a rollback does not wait."""
+    return platform_of(target).caller() or UNKNOWN
 
 
 def controller(target: Target, who: str) -> Controller:
     """What changes the rollout of an endpoint, by the hand of somebody."""
-    return controller_with(
-        target.client,
-        target.endpoint,
-        target.output("journal_table"),
-        by=who,
-        topic=target.output("alerts_topic"),
-        commands=target.commands,
-    )
+    return platform_of(target).controller(who)

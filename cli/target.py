@@ -13,23 +13,29 @@ import re
 import shlex
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
-
-import boto3
-from botocore.config import Config
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from cli.errors import POINT_AGAIN, OperatorError, explained
 from rollout.controller.commands import Commands
 
+if TYPE_CHECKING:  # what is of AWS alone is loaded by who calls it
+    import boto3
+    from botocore.config import Config
+
 ROOT = Path(__file__).resolve().parent.parent
 LOCAL = "local"
 """Local stacks are those whose name begins so; the one of this name is that of `make up`."""
+LOCAL_CLUSTER = "local-kubernetes"
+"""The stack of `make up-kubernetes`, which needs no local cloud."""
+KUBERNETES = "kubernetes"
+"""What the output `platform` of a stack on a cluster says."""
+Made = TypeVar("Made")
 _ASK_AGAIN_S = 60.0
 _LONG_AGO = datetime.fromtimestamp(0, UTC)
 
@@ -52,7 +58,7 @@ class Target:
     Attributes:
         stack: The stack's name; empty when the endpoint was named without it.
         endpoint: The endpoint's name.
-        region: The AWS region.
+        region: The AWS region; empty on Kubernetes.
         outputs: The stack's outputs.
         keys: The environment variables by which its clients sign; none: those of this process.
     """
@@ -66,7 +72,33 @@ class Target:
     @property
     def commands(self) -> Commands:
         """How the commands of this endpoint are written."""
-        return commands_of(self.stack, self.endpoint, self.region)
+        return commands_of(self.stack, self.endpoint, self.region, self.namespace, self.context)
+
+    @property
+    def on_kubernetes(self) -> bool:
+        """Whether it runs on a cluster; else it runs on AWS."""
+        return self.outputs.get("platform") == KUBERNETES
+
+    @property
+    def namespace(self) -> str:
+        """The namespace that all of it is in; empty on AWS."""
+        return str(self.outputs.get("namespace") or "")
+
+    @property
+    def context(self) -> str:
+        """The kubeconfig's context for its cluster; empty on AWS."""
+        return str(self.outputs.get("context") or "")
+
+    def once(self, make: Callable[[], Made]) -> Made:
+        """What this makes for the endpoint, such as a connection: made when it is first asked for, and then kept."""
+        name = make.__qualname__
+        if name not in self._made:
+            self._made[name] = make()
+        return self._made[name]
+
+    @cached_property
+    def _made(self) -> dict[str, Any]:
+        return {}
 
     @property
     def created(self) -> datetime:
@@ -92,14 +124,24 @@ class Target:
 
     @cached_property
     def _session(self) -> boto3.Session:
+        import boto3  # noqa: PLC0415 - see above
+
         given = (self.keys.get(name) for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"))
         return boto3.Session(*given, region_name=self.region)
 
     def client(self, service: str, config: Config | None = None) -> Any:
-        """A boto3 client; by default with short time-outs, since a person is waiting."""
+        """A boto3 client; by default with short time-outs, since a person is waiting.
+
+        Raises:
+            OperatorError: The endpoint is on Kubernetes.
+        """
+        if self.on_kubernetes:
+            raise only_aws(self)
         if config is not None:
             return self._session.client(service, config=config)
         if service not in self._clients:
+            from botocore.config import Config  # noqa: PLC0415 - see above
+
             patient = Config(connect_timeout=3, read_timeout=65, retries={"max_attempts": 3, "mode": "standard"})
             self._clients[service] = self._session.client(service, config=patient)
         return self._clients[service]
@@ -115,9 +157,28 @@ class Target:
         return str(value)
 
 
-def commands_of(stack: str, endpoint: str, region: str) -> Commands:
+def only_aws(target: Target) -> OperatorError:
+    """What is said where a command that knows AWS alone meets a stack on Kubernetes."""
+    which = f"stack {target.stack}" if target.stack else f"endpoint {target.endpoint}"
+    return OperatorError(f"{which} runs on Kubernetes, and this command works on AWS alone so far", None, 2)
+
+
+def on_aws(target: Target) -> Target:
+    """The same target, for a command that knows AWS alone.
+
+    Raises:
+        OperatorError: It is on Kubernetes.
+    """
+    if target.on_kubernetes:
+        raise only_aws(target)
+    return target
+
+
+def commands_of(stack: str, endpoint: str, region: str, namespace: str = "", context: str = "") -> Commands:
     """How commands are written for a stack, or for an endpoint that was named without one."""
-    return Commands.of_stack(stack) if stack else Commands.of_endpoint(endpoint, region)
+    if stack:
+        return Commands.of_stack(stack)
+    return Commands.of_cluster(namespace, endpoint, context) if namespace else Commands.of_endpoint(endpoint, region)
 
 
 def named(endpoint: str, region: str | None) -> Target:
@@ -170,7 +231,8 @@ def if_up(stack: str) -> Target | None:
     outputs = _told_by_pulumi(stack, "stack", "output")
     if not outputs.get("endpoint_name"):
         return None
-    region = outputs.get("region") or os.environ.get("AWS_REGION", "us-east-1")
+    on_aws = outputs.get("platform") != KUBERNETES
+    region = (outputs.get("region") or os.environ.get("AWS_REGION", "us-east-1")) if on_aws else ""
     return Target(stack=stack, endpoint=outputs["endpoint_name"], region=region, outputs=outputs)
 
 
@@ -204,7 +266,8 @@ def _told_by_pulumi(stack: str, *words: str) -> dict[str, Any]:
 def _run_pulumi(stack: str, *words: str) -> Any:
     """The JSON that a command of the Pulumi CLI prints; `stack` is the one that somebody wants to know of."""
     local = stack.startswith(LOCAL)
-    if local and not all(os.environ.get(name) for name in ("PULUMI_BACKEND_URL", "AWS_ENDPOINT_URL")):
+    needed = ("PULUMI_BACKEND_URL",) if stack == LOCAL_CLUSTER else ("PULUMI_BACKEND_URL", "AWS_ENDPOINT_URL")
+    if local and not all(os.environ.get(name) for name in needed):
         raise OperatorError(f"stack {stack}: this shell does not point at the local cloud", f"Type: {_here()}", 2)
     try:
         done = subprocess.run(
@@ -239,8 +302,8 @@ def _refused_by_pulumi(stack: str, reason: str) -> OperatorError:
 
 def _bring_up(stack: str, *, new: bool = False) -> str:
     """What brings a stack up; `make up` looks after the first local one."""
-    if stack == LOCAL:
-        return "Type: make up"
+    if stack in {LOCAL, LOCAL_CLUSTER}:
+        return "Type: make up" if stack == LOCAL else "Type: make up-kubernetes"
     return f"Type: pulumi stack init {stack}; pulumi up --stack {stack}" if new else f"Type: pulumi up --stack {stack}"
 
 

@@ -14,7 +14,7 @@ from bench.year.facts import Alarm, Retraining, Rollout
 from bench.year.plan import Doing
 from cli.console.figure import Span
 from cli.errors import explained
-from cli.measured import curves, metric
+from cli.platform.aws.measured import curves, metric
 from cli.retrain import look
 from cli.target import Target
 from cli.view.releases import journal_state

@@ -24,7 +24,7 @@ from bench.year.losses import Losses, loss
 from bench.year.plan import DAY, Doing, Plan
 from cli.errors import OperatorError
 from cli.labels import LateLabels
-from cli.replay import runtime
+from cli.platform.aws.sending import runtime
 from cli.target import Target
 from monitoring.labels.quality import Form
 from pipeline.contract import Event

@@ -57,7 +57,7 @@ def rollback(asked: Asked, reason: str, yes: bool, previous: bool, as_json: bool
     comes just after the trial has ended, does not take back the release that it should protect.
     """
     target = find(asked)
-    before = take(target)
+    before = take(target, alarms=(), packages=())  # what brings traffic back waits for no metrics
     if not yes and not sys.stdin.isatty():
         raise OperatorError("rollback asks first, and there is no terminal to ask on", "Add --yes.", 2)
     what = to_take_back(before, previous=previous, sure=yes)
@@ -68,7 +68,7 @@ def rollback(asked: Asked, reason: str, yes: bool, previous: bool, as_json: bool
         say(json.dumps(outcome, indent=2))
     else:
         page().print(f"{outcome['outcome'].replace('_', ' ')}: {outcome['text']}", markup=False)
-        page().print(render.variants(take(target).variants))
+        page().print(render.variants(take(target, alarms=(), packages=()).variants))
 
 
 @click.command()

@@ -10,9 +10,13 @@ from typing import BinaryIO
 
 import click
 
+from cli.asked import Asked, Command, find
 from cli.options import Number, Whole, as_json_option
 from cli.page import say
+from cli.platform.choose import platform_of
 from cli.target import ROOT
+
+_HERE = "http://127.0.0.1:8080"
 
 
 @click.command()
@@ -32,9 +36,9 @@ def serve(package: Path, port: int, workers: int) -> None:
     sys.exit(packages.serve(package, port, workers))
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("body", type=click.File("rb"))
-@click.option("--url", default="http://127.0.0.1:8080", show_default=True, help="The server, by plain HTTP.")
+@click.option("--url", default=None, help=f"The server, by plain HTTP. The default is {_HERE}, or the stack's gateway.")
 @click.option(
     "--rate",
     type=Number(0, 100_000),
@@ -45,10 +49,20 @@ def serve(package: Path, port: int, workers: int) -> None:
 @click.option("--connections", type=Whole(1, 1000), default=8, show_default=True, help="Connections at once.")
 @click.option("--content-type", default="application/json", show_default=True, help="What BODY is.")
 @as_json_option
+@click.pass_obj
 def loadtest(  # noqa: PLR0917 - one parameter per option
-    body: BinaryIO, url: str, rate: float, seconds: float, connections: int, content_type: str, as_json: bool
+    asked: Asked,
+    body: BinaryIO,
+    url: str | None,
+    rate: float,
+    seconds: float,
+    connections: int,
+    content_type: str,
+    as_json: bool,
 ) -> None:
     """Send the request BODY (`-` is standard input) again and again, and show latency by percentile.
+
+    Where --stack or --endpoint is given, the requests go to that endpoint: on Kubernetes, through its gateway.
 
     With --rate, a latency counts from when its request was due, so that one that waits behind a slow one counts too.
 
@@ -56,8 +70,10 @@ def loadtest(  # noqa: PLR0917 - one parameter per option
     """
     from cli import loadtest as load  # noqa: PLC0415 - only this command needs it
 
-    wanted = load.Load(rate, seconds, connections)
-    found = load.run(load.Target.of(url, content_type), body.read(), wanted)
+    wanted, host = load.Load(rate, seconds, connections), ""
+    if url is None and asked.was_named:
+        url, host = platform_of(find(asked)).url()
+    found = load.run(load.Target.of(url or _HERE, content_type, host), body.read(), wanted)
     if as_json:
         say(json.dumps(load.as_dict(found)))
     else:

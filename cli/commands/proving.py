@@ -11,6 +11,7 @@ import click
 from cli.asked import Asked, Command, find
 from cli.options import Whole, as_json_option
 from cli.page import give, page, say
+from cli.target import on_aws
 from cli.view.releases import journal_state
 
 
@@ -38,7 +39,7 @@ def verify(asked: Asked, key: Path | None, as_json: bool) -> None:
     """
     from cli.view import records  # noqa: PLC0415 - only these commands need it
 
-    seen = records.verify(find(asked), key)
+    seen = records.verify(on_aws(find(asked)), key)
     say(json.dumps(records.as_dict(seen), indent=2) if as_json else records.told(seen))
     sys.exit(0 if seen.finding is None else 1)
 
@@ -52,7 +53,7 @@ def export(asked: Asked) -> None:
     """
     from cli.view import records  # noqa: PLC0415 - only these commands need it
 
-    for line in records.kept(find(asked)):
+    for line in records.kept(on_aws(find(asked))):
         give(line)
 
 
@@ -66,7 +67,7 @@ def show(asked: Asked, last: int) -> None:
     """
     from cli.view import records  # noqa: PLC0415 - only these commands need it
 
-    target = find(asked)
+    target = on_aws(find(asked))
     end = journal_state(target).audit
     page().print(records.table(records.kept(target)[-last:], end))
 
@@ -96,7 +97,7 @@ def lineage(asked: Asked, digest: str | None, as_json: bool, to: str | None) -> 
     from cli.lineage.read import read  # noqa: PLC0415 - only this command needs it
     from cli.lineage.tree import tree  # noqa: PLC0415
 
-    graph = read(find(asked), digest)
+    graph = read(on_aws(find(asked)), digest)
     if to is not None:
         from cli.lineage.openlineage import events, send  # noqa: PLC0415
 

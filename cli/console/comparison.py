@@ -4,14 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from cli.console.definition import Widget
-from cli.measured import metric
-from cli.target import Target
-from cli.view.packages import PackageView
-from cli.view.served import QUANTILES, ServedView
-from platforms.aws import metrics
+from cli.platform.facts import QUANTILES, Package, ServedView
 from platforms.aws.names import variant
 
 _WHOLE = 1000.0  # from here on a difference is told without its fraction
@@ -68,37 +62,6 @@ def served(views: Sequence[ServedView], one: str, other: str) -> list[Row]:
     return [Row(name, told(name, one), told(name, other)) for name in _SERVED]
 
 
-def variant_of(item: Mapping[str, Any]) -> str:
+def variant_of(item: Package) -> str:
     """The variant of a package; empty where it has no release."""
-    release = PackageView.of(item).release
-    return variant(release) if release else ""
-
-
-def widgets(target: Target, variants: Sequence[str], period: int) -> list[Widget]:
-    """The graphs of a comparison: requests, what failed, and latency."""
-
-    def stat(key: str, name: str, stat: str, of: str, *, shown: bool) -> Mapping[str, Any]:
-        read = {"Metric": metric(target, metrics.SAGEMAKER, name, of), "Period": period, "Stat": stat}
-        return {"Id": key, "MetricStat": read, "ReturnData": shown, "Label": of}
-
-    requests = [stat(f"r{n}", metrics.INVOCATIONS, "Sum", one, shown=True) for n, one in enumerate(variants)]
-    failing: list[Mapping[str, Any]] = []
-    latency: list[Mapping[str, Any]] = []
-    for n, one in enumerate(variants):
-        failing += [
-            stat(f"r{n}", metrics.INVOCATIONS, "Sum", one, shown=False),
-            stat(f"f{n}", metrics.FAILED, "Sum", one, shown=False),
-            stat(f"c{n}", metrics.REFUSED, "Sum", one, shown=False),
-            {"Id": f"s{n}", "Expression": f"100 * (FILL(f{n}, 0) + FILL(c{n}, 0)) / r{n}", "Label": one},
-        ]
-        for quantile in QUANTILES:
-            key = f"{quantile}x{n}"
-            latency += [
-                stat(key, metrics.LATENCY, quantile, one, shown=False),
-                {"Id": f"ms{key}", "Expression": f"{key} / 1000", "Label": f"{quantile} {one}"},
-            ]
-    return [
-        Widget("metric", "Requests", queries=tuple(requests), unit="requests", period=period),
-        Widget("metric", "Failed or refused", queries=tuple(failing), unit="% of requests", period=period),
-        Widget("metric", "Model latency", queries=tuple(latency), unit="ms", period=period),
-    ]
+    return variant(item.view.release) if item.view.release else ""

@@ -10,7 +10,7 @@ from typing import Any
 
 from cli.console.definition import Widget
 from cli.console.figure import Bar, Curve, Figure, Lane, Mark, Span, Version
-from cli.measured import Series
+from cli.platform.facts import Series
 from platforms.aws.metrics import VARIANT
 from rollout.core.catalogue import EVENTS
 

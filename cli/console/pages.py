@@ -15,16 +15,17 @@ from markupsafe import Markup
 
 from cli.console import comparison, drawn, lineage, trial
 from cli.console.asked import HOURS, Range
-from cli.console.definition import Widget, coarser, widgets
+from cli.console.definition import Widget
 from cli.console.figure import Figure, Mark, Span
-from cli.errors import OperatorError, explained
+from cli.console.graphs import graphs_of
+from cli.errors import OperatorError
 from cli.lineage.graph import Graph
 from cli.lineage.read import read as trace
-from cli.measured import Series, curves
+from cli.platform.choose import platform_of
+from cli.platform.facts import Package, Series
 from cli.retrain import doing, look
 from cli.target import Target
-from cli.view import alarms, course, packages, served
-from cli.view.packages import PackageView
+from cli.view import course, served
 from cli.view.releases import journal_state
 from cli.view.snapshot import Snapshot, moment
 from cli.view.trial import evidence_of
@@ -34,8 +35,7 @@ from rollout.controller.ports import Signals
 from rollout.core.decision import Decision
 from rollout.core.state import RolloutState
 
-_AT_ONCE = 4  # requests to AWS
-_CHANGES = 12  # of one alarm
+_AT_ONCE = 4  # requests for data
 _VERSIONS = 50
 _TRACED_S = 60
 _ROLES = ("previous", "challenger", "champion")
@@ -81,6 +81,7 @@ class Pages:
         self.target = target
         self.clock = clock
         self._looks = looks or Looks(target)
+        self._platform, self._graphs = platform_of(target), graphs_of(target)
         self._memory = course.Memory()
         self._traced: dict[str | None, tuple[float, Graph]] = {}
 
@@ -121,12 +122,10 @@ class Pages:
         return self._memory.course(state, seen, until), seen.problem
 
     def dashboard(self, asked: Range) -> dict[str, Any]:
-        """The stack's dashboard, as CloudWatch has it, with the data of a time."""
-        with explained(f"reading dashboard {self._dashboard_name}"):
-            body = self.target.client("cloudwatch").get_dashboard(DashboardName=self._dashboard_name)["DashboardBody"]
-        seen = self._looks()
+        """The stack's dashboard, with the data of a time."""
+        widgets, seen = self._graphs.widgets(), self._looks()
         return {
-            "widgets": self._drawn(widgets(body), asked.span),
+            "widgets": self._drawn(widgets, asked.span),
             "range": asked,
             "choices": HOURS,
             "seen": seen,
@@ -139,12 +138,12 @@ class Pages:
         Raises:
             OperatorError: A version is named that there is not.
         """
-        found, roles = packages.read(self.target, _VERSIONS), self._roles(self._state())
+        found, roles = self._platform.packages(_VERSIONS), self._roles(self._state())
         one, other = _two(found, given, roles)
         names = [comparison.variant_of(item) for item in (one, other)]
         start, end = (datetime.fromtimestamp(at, UTC) for at in (asked.span.start, asked.span.end))
         views = served.between(self.target, [name for name in names if name], start, end)
-        asking = comparison.widgets(self.target, list(dict.fromkeys(filter(None, names))), 60)
+        asking = self._graphs.comparing(list(dict.fromkeys(filter(None, names))))
         return {
             "versions": found,
             "one": one,
@@ -155,31 +154,25 @@ class Pages:
             "choices": HOURS,
             "tables": {
                 "Answers in this time": comparison.served(views, *names),
-                "Evaluation": comparison.rows(*(PackageView.of(item).metrics for item in (one, other))),
-                "Where from": comparison.rows(*(packages.lineage(item) for item in (one, other))),
+                "Evaluation": comparison.rows(*(item.view.metrics for item in (one, other))),
+                "Where from": comparison.rows(*(item.lineage for item in (one, other))),
             },
             "widgets": self._drawn(asking, asked.span),
             "said": "",
         }
 
     def alarms(self) -> dict[str, Any]:
-        """Every alarm of the stack as DescribeAlarms tells it, those that ring first, then the composite ones.
+        """Every alarm of the stack, those that ring first, then the composite ones.
 
         Each with its description, its reason with value and threshold, and the last changes of its state.
         """
-        listed = alarms.read(self.target)
-        listed.sort(key=lambda item: (item["StateValue"] != "ALARM", "AlarmRule" not in item, item["AlarmName"]))
-        with explained("reading the history of the alarms"), ThreadPoolExecutor(_AT_ONCE) as pool:
-            changes = list(pool.map(self._changes, [item["AlarmName"] for item in listed]))
-        told = [(alarms.description_of(item), alarms.reason_of(item).brief) for item in listed]
-        rings = [item["AlarmName"] for item in listed if item["StateValue"] == "ALARM"]
-        return {
-            "alarms": [(item, *each, past) for item, each, past in zip(listed, told, changes, strict=True)],
-            "said": f"in alarm: {', '.join(rings)}" if rings else "no alarm rings",
-        }
+        listed = self._platform.alarms_in_full()
+        listed.sort(key=lambda item: (item.alarm.state != "ALARM", not item.composite, item.alarm.name))
+        rings = [item.alarm.name for item in listed if item.alarm.state == "ALARM"]
+        return {"alarms": listed, "said": f"in alarm: {', '.join(rings)}" if rings else "no alarm rings"}
 
     def registry(self) -> dict[str, Any]:
-        """The packages of the stack's group as DescribeModelPackage tells them, the newest first.
+        """The packages of the stack, the newest first.
 
         Each with its role (`champion`, `challenger`, `previous`, or empty), what it was made of, its metrics, and why
         it has its approval: of the champion, the verdict that made it champion. The registry keeps the words of the
@@ -191,13 +184,9 @@ class Pages:
             for name in ("previous", "challenger", "champion")
             if (release := getattr(state, name)) is not None
         }
-        found = packages.read(self.target, _VERSIONS)
-        versions = [
-            (item, role, packages.lineage(item), PackageView.of(item).metrics, _why(item, role, state))
-            for item in found
-            for role in [roles.get(item["ModelPackageArn"], "")]
-        ]
-        return {"group": self.target.output("package_group"), "versions": versions, "said": f"{len(versions)} versions"}
+        found = self._platform.packages(_VERSIONS)
+        versions = [(item, role, _why(item, role, state)) for item in found for role in [roles.get(item.name, "")]]
+        return {"group": self._platform.registry_name(), "versions": versions, "said": f"{len(versions)} versions"}
 
     def lineage(self, given: Mapping[str, str]) -> dict[str, Any]:
         """Where a package came from and went; without a word the champion's.
@@ -213,10 +202,6 @@ class Pages:
             kept = self.clock(), trace(self.target, word)
             self._traced = {word: kept}
         return lineage.shown(kept[1])
-
-    @property
-    def _dashboard_name(self) -> str:
-        return str(self.target.outputs.get("dashboard_url") or self.target.endpoint).rpartition("/")[2]
 
     def _state(self) -> RolloutState:
         self._looks()
@@ -240,28 +225,23 @@ class Pages:
             return Drawn(widget, text=text)
         if widget.kind != "metric":
             return Drawn(widget, problem="" if widget.kind == "alarm" else f"a {widget.kind} widget is not drawn here")
-        widget = coarser(widget, shown.end - shown.start, self.clock() - shown.start)
+        widget = self._graphs.coarser(widget, shown.end - shown.start, self.clock() - shown.start)
         span = shown if widget.seconds is None else Span(shown.end - widget.seconds, shown.end)
         try:
-            found = curves(self.target, drawn.telling(widget).queries, span.start, span.end)
+            found = self._graphs.curves(widget, span)
         except OperatorError as error:
             return Drawn(widget, problem=str(error))
         if widget.single:
             return Drawn(widget, curves=tuple(found))
         return Drawn(widget, drawn.figure(widget, found, span, marks, roles))
 
-    def _changes(self, name: str) -> list[dict[str, Any]]:
-        return self.target.client("cloudwatch").describe_alarm_history(
-            AlarmName=name, HistoryItemType="StateUpdate", MaxRecords=_CHANGES, ScanBy="TimestampDescending"
-        )["AlarmHistoryItems"]
 
-
-def _why(item: Mapping[str, Any], role: str, state: RolloutState) -> str:
+def _why(item: Package, role: str, state: RolloutState) -> str:
     """Why a version has its approval; empty where nobody said."""
     champion, verdict = state.champion, state.verdict
     if role == "champion" and champion and verdict and (verdict.release, verdict.outcome) == (champion.id, "promoted"):
         return verdict.reason.text
-    return str(item.get("ApprovalDescription", ""))
+    return item.why
 
 
 def _said(seen: Snapshot) -> str:
@@ -271,16 +251,14 @@ def _said(seen: Snapshot) -> str:
     return f"{seen.phase.replace('_', ' ')}{where}; {f'in alarm: {rings}' if rings else 'no alarm rings'}"
 
 
-def _two(
-    found: Sequence[Mapping[str, Any]], given: Mapping[str, str], roles: Mapping[str, str]
-) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+def _two(found: Sequence[Package], given: Mapping[str, str], roles: Mapping[str, str]) -> tuple[Package, Package]:
     """The two versions that are asked for; without a word the champion, and the challenger or else the newest other."""
     if not found:
         raise OperatorError("nothing is registered yet", "A version is registered by an update of the stack.")
-    by_number = {str(item["ModelPackageVersion"]): item for item in found}
+    by_number = {str(item.view.version): item for item in found}
     by_role = {roles.get(comparison.variant_of(item), ""): item for item in found}
 
-    def named(field: str, default: Mapping[str, Any]) -> Mapping[str, Any]:
+    def named(field: str, default: Package) -> Package:
         if not given.get(field):
             return default
         if given[field] not in by_number:

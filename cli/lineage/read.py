@@ -13,9 +13,9 @@ from cli.errors import OperatorError, explained
 from cli.lineage.chain import lineage
 from cli.lineage.graph import Graph
 from cli.lineage.known import Stack, Version
+from cli.platform.aws.packages import lineage as told_of
 from cli.target import Target, resolve, siblings
 from cli.view import releases
-from cli.view.packages import lineage as told_of
 from cli.view.records import kept, why
 from cli.view.releases import journal_state
 from platforms.aws import approvals, signatures

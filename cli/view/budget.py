@@ -1,16 +1,12 @@
-"""How much is left of the error budgets: counted by CloudWatch, over the objective's own window, of all versions."""
+"""How much is left of the error budgets: counted over the objective's own window, of all versions."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cli.errors import explained
-from cli.measured import totals
+from cli.platform.choose import platform_of
 from cli.target import Target
 from monitoring.objectives.slo import Objective, budgets
-from platforms.aws.metrics import FAILED, INVOCATIONS, LATENCY, SAGEMAKER, slower_than
-
-_PERIODS = 60  # that the window is read in
 
 
 @dataclass(frozen=True)
@@ -27,29 +23,28 @@ class BudgetView:
 
 
 def read(target: Target) -> tuple[BudgetView, ...]:
-    """Both budgets; none of an endpoint that was named without its stack, whose objective nobody tells.
+    """Both budgets; none where nobody tells the counts, or the objective: an endpoint that was named has none.
 
     Raises:
-        OperatorError: CloudWatch cannot be read.
+        OperatorError: The metrics cannot be read.
     """
     told = target.outputs.get("slo")
     if not told:
         return ()
     objective = Objective.from_dict(told)
-    stats = {INVOCATIONS: "Sum", FAILED: "Sum", LATENCY: slower_than(objective.latency_ms)}
-    period = 60 * max(1, objective.window_seconds // _PERIODS // 60)
-    with explained("reading the error budgets"):
-        counts = totals(target, SAGEMAKER, stats, period, objective.window_seconds)
+    spent = platform_of(target).spent(objective)
+    if spent is None:
+        return ()
     promised = {"availability": objective.availability, "latency": objective.latency}
     return tuple(
         BudgetView(
             sli=sli,
             objective=promised[sli],
             days=objective.window_seconds / 86400,
-            requests=counts[INVOCATIONS],
+            requests=spent.requests,
             bad=item.bad,
             tolerated=item.tolerated,
             left=item.left,
         )
-        for sli, item in budgets(objective, counts[INVOCATIONS], counts[FAILED], counts[LATENCY]).items()
+        for sli, item in budgets(objective, spent.requests, spent.failed, spent.slow).items()
     )

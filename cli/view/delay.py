@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-
-from cli.errors import explained
-from cli.measured import metric, values
+from cli.platform.choose import platform_of
 from cli.target import Target
-from monitoring.published import DELAY
-from rollout.core.catalogue import OWN
 
 TOLD_FROM = 60.0
 """Seconds below which nothing is said: a file is counted some seconds after it was written."""
-_BACK = timedelta(minutes=10)
 
 
 def read(target: Target) -> float:
-    """Seconds that the file that was counted last had waited; 0 when none was within ten minutes.
+    """Seconds that what was counted last had waited; 0 when nothing was within ten minutes.
 
     Raises:
-        OperatorError: CloudWatch cannot be read.
+        OperatorError: The metrics cannot be read.
     """
-    end = datetime.now(UTC)
-    with explained("reading how late captures are counted"):
-        (found,) = values(target, [(metric(target, OWN, DELAY), "Maximum")], 60, end - _BACK, end)
-    return found[-1] if found else 0.0
+    return platform_of(target).delay()
 
 
 def line(seconds: float) -> str:

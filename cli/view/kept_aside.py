@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-from cli.errors import explained
-from cli.measured import totals
+from cli.platform.choose import platform_of
 from cli.target import Target
 from monitoring.published import CAPTURE_UNREADABLE, UNUSABLE
 from platforms.aws.names import CAPTURE_ASIDE, LABELS_ASIDE
-from rollout.core.catalogue import INVALID, OWN
+from rollout.core.catalogue import INVALID
 
 HOURS = 24
 FOLDERS = {f"{LABELS_ASIDE}/": (*UNUSABLE, INVALID), f"{CAPTURE_ASIDE}/": (CAPTURE_UNREADABLE,)}
 """Where the reasons lie in the bucket, and the metrics that count what lies there."""
 _METRICS = frozenset(name for names in FOLDERS.values() for name in names)
-_HOUR = 3600
 
 
 def read(target: Target) -> dict[str, int]:
     """Metric -> how many in the last day, of all variants; without those of which there were none.
 
     Raises:
-        OperatorError: CloudWatch cannot be read.
+        OperatorError: The metrics cannot be read.
     """
-    with explained("reading what was kept aside"):
-        counts = totals(target, OWN, dict.fromkeys(_METRICS, "Sum"), _HOUR, HOURS * _HOUR)
+    counts = platform_of(target).kept_aside(_METRICS, HOURS * 3600)
     return {name: round(count) for name, count in sorted(counts.items()) if count}
 
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from cli.errors import OperatorError, explained
+from cli.errors import OperatorError
+from cli.platform.choose import platform_of
 from cli.target import Target
-from platforms.aws.journal import DynamoJournal
 from rollout.core.release import ID_DIGITS
 from rollout.core.state import RolloutState
 
@@ -77,8 +77,7 @@ def journal_state(target: Target) -> RolloutState:
     Raises:
         OperatorError: The journal does not answer.
     """
-    with explained(f"reading the journal of {target.endpoint}"):
-        return DynamoJournal(target.client, target.output("journal_table"), target.endpoint).read()
+    return platform_of(target).state()
 
 
 def variant_of(target: Target, word: str | None) -> str | None:
@@ -87,9 +86,7 @@ def variant_of(target: Target, word: str | None) -> str | None:
     Raises:
         OperatorError: The endpoint does not answer, or has no such variant; the message names those it has.
     """
-    with explained(f"reading endpoint {target.endpoint}"):
-        live = target.client("sagemaker").describe_endpoint(EndpointName=target.endpoint)
-    names = [item["VariantName"] for item in live.get("ProductionVariants", [])]
+    names = list(platform_of(target).endpoint().live.variants)
     if word is None or word in names:
         return word
     name = find(word, known(journal_state(target)))

@@ -9,14 +9,12 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from cli.platform.facts import QUANTILES, AlarmView, PackageView, QualityView, ServedView
 from cli.view.budget import BudgetView
 from cli.view.delay import line as delay
 from cli.view.kept_aside import HOURS
 from cli.view.kept_aside import line as kept_aside
-from cli.view.packages import PackageView
-from cli.view.quality import QualityView
-from cli.view.served import QUANTILES, ServedView
-from cli.view.snapshot import AlarmView, Snapshot, VariantView
+from cli.view.snapshot import Snapshot, VariantView
 from cli.view.trial import Trial
 from monitoring.labels.reach import in_words
 from monitoring.published import ESTIMATED, REALISED, SEGMENT_ERROR

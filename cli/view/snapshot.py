@@ -1,4 +1,4 @@
-"""What is true of an endpoint at this moment, read from the cloud and never from a plan."""
+"""What is true of an endpoint at this moment, read from where it runs and never from a plan."""
 
 from __future__ import annotations
 
@@ -6,26 +6,25 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from cli.errors import explained
+from cli.platform.choose import platform_of
+from cli.platform.facts import AlarmView, Endpoint, PackageView, QualityView, ServedView
 from cli.target import Target, commands_of
-from cli.view import alarms
 from cli.view.budget import BudgetView
-from cli.view.packages import PackageView
-from cli.view.packages import read as read_packages
-from cli.view.quality import QualityView
 from cli.view.releases import journal_state
-from cli.view.served import ServedView
 from cli.view.trial import Trial, trial
-from monitoring.alarms.alarm import Said
-from platforms.aws.names import BURN
 from rollout.controller.commands import Commands
-from rollout.core.decision import Decision
 from rollout.core.event import Event
+from rollout.core.live import Variant
 from rollout.core.restored import Restored
 from rollout.core.state import RolloutState
 from rollout.core.verdict import Verdict
+
+if TYPE_CHECKING:  # it loads the judge
+    from rollout.core.decision import Decision
+
+_PACKAGES = 5  # that are shown, the newest
 
 
 @dataclass(frozen=True)
@@ -74,26 +73,6 @@ class Happened:
 
 
 @dataclass(frozen=True)
-class AlarmView:
-    """One alarm with the state and the reason that CloudWatch gives, in its own words, with value and threshold.
-
-    `severity` is `page` or `ticket`, by its description; empty when that does not say.
-    """
-
-    name: str
-    state: str
-    reason: str
-    severity: str = ""
-    value: float | None = None
-    threshold: float | None = None
-
-    @property
-    def brief(self) -> str:
-        """Value and threshold where they are known, else CloudWatch's own words."""
-        return Said(self.reason, self.value, self.threshold).brief
-
-
-@dataclass(frozen=True)
 class Snapshot:
     """An endpoint, its variants, its rollout, its alarms and its packages at `at` (UTC, ISO 8601).
 
@@ -104,7 +83,8 @@ class Snapshot:
     is under way; its evidence is empty unless the metrics were looked at. Only `modelstack status` looks at what was
     `served` within an hour, the budgets, the quality, the retraining and the `agreement` of people to a release, each
     empty when nothing is to be said of it, and at what was kept `aside` within a day, by metric. `delay_s` says how
-    many seconds captures and labels wait until they are counted.
+    many seconds captures and labels wait until they are counted. On AWS it is in a `region`, on Kubernetes in the
+    `namespace` of the cluster that a `context` of the kubeconfig leads to.
     """
 
     at: str
@@ -133,6 +113,8 @@ class Snapshot:
     agreement: str = ""
     restored: str = ""
     delay_s: float = 0.0
+    namespace: str = ""
+    context: str = ""
     aside: dict[str, int] = field(default_factory=dict[str, int])
 
     def as_dict(self) -> dict[str, Any]:
@@ -142,7 +124,7 @@ class Snapshot:
     @property
     def commands(self) -> Commands:
         """How the commands of this endpoint are written."""
-        return commands_of(self.stack, self.endpoint, self.region)
+        return commands_of(self.stack, self.endpoint, self.region, self.namespace, self.context)
 
     @property
     def ringing(self) -> tuple[AlarmView, ...]:
@@ -156,6 +138,7 @@ def take(
     state: RolloutState | None = None,
     decision: Decision | None = None,
     packages: tuple[PackageView, ...] | None = None,
+    alarms: tuple[AlarmView, ...] | None = None,
 ) -> Snapshot:
     """Read everything that `modelstack status` shows.
 
@@ -163,47 +146,51 @@ def take(
         target: Whose endpoint.
         state: The journal's, when it was read already.
         decision: What the controller makes of the trial, when the metrics were looked at.
-        packages: The packages, when they were read already.
+        packages: The packages, when they were read already, or nobody looks at them.
+        alarms: The alarms, in the same way.
 
     Raises:
         OperatorError: Something of it cannot be read; the message says which.
     """
+    platform = platform_of(target)
     state = journal_state(target) if state is None else state
-    with explained(f"reading endpoint {target.endpoint}"):
-        live = target.client("sagemaker").describe_endpoint(EndpointName=target.endpoint)
-    found = tuple(map(PackageView.of, read_packages(target))) if packages is None else packages
-    return seen_at(time.time(), target, live, state, decision, alarms=_alarms(target), packages=found)
+    serves = platform.endpoint()
+    found = tuple(item.view for item in platform.packages(_PACKAGES)) if packages is None else packages
+    rings = platform.alarms() if alarms is None else alarms
+    return seen_at(time.time(), target, serves, state, decision, alarms=rings, packages=found)
 
 
 def seen_at(
     now: float,
     target: Target,
-    live: Mapping[str, Any],
+    serves: Endpoint,
     state: RolloutState,
     decision: Decision | None,
     *,
     alarms: tuple[AlarmView, ...],
     packages: tuple[PackageView, ...] = (),
 ) -> Snapshot:
-    """What was seen `now`, epoch seconds, of an endpoint that DescribeEndpoint tells so. Pure."""
+    """What was seen `now`, epoch seconds, of an endpoint. Pure."""
     return Snapshot(
         at=moment(now),
         stack=target.stack,
         endpoint=target.endpoint,
-        status=live["EndpointStatus"],
-        config=live["EndpointConfigName"],
+        status=serves.status,
+        config=serves.live.config,
         phase=str(state.phase),
         champion=state.champion.id if state.champion else None,
         challenger=state.challenger.id if state.challenger else None,
         champion_package=state.champion.package_digest if state.champion else None,
         challenger_package=state.challenger.package_digest if state.challenger else None,
         verdict=verdict_view(state.verdict),
-        variants=_variants(live, state),
+        variants=_variants(serves, state),
         alarms=alarms,
         packages=packages,
         trial=trial(state, decision, now),
         events=tuple(map(Happened.of, state.history)),
         region=target.region,
+        namespace=target.namespace,
+        context=target.context,
         previous=state.previous.id if state.previous else None,
         moved=verdict_view(state.moved) if state.last is state.moved else None,
         restored=_restored(state, target.commands),
@@ -246,38 +233,24 @@ def role(variant: str, state: RolloutState) -> str:
     return "-"
 
 
-def shares(weights: list[float]) -> list[float]:
-    """Relative weights as shares of 100; all 0 when there is no weight at all."""
-    total = sum(weights)
-    return [100 * weight / total if total else 0.0 for weight in weights]
-
-
-def _variants(live: Mapping[str, Any], state: RolloutState) -> tuple[VariantView, ...]:
+def _variants(serves: Endpoint, state: RolloutState) -> tuple[VariantView, ...]:
     """Those that answer, then those that only get copies, by their weight beside that of all others."""
-    serving, shadows = live.get("ProductionVariants", []), live.get("ShadowProductionVariants", [])
-    weights = [item.get("CurrentWeight", 0.0) for item in serving]
-    later = shares([item.get("DesiredWeight", weight) for item, weight in zip(serving, weights, strict=True)])
-    whole = sum(weights)
+    live = serves.live
+    now, later = live.shares(), live.shares(desired=True)
+    whole = sum(item.weight for item in live.variants.values())
 
-    def view(item: Mapping[str, Any], **more: Any) -> VariantView:
-        name, images = item["VariantName"], (image.get("ResolvedImage", "") for image in item.get("DeployedImages", []))
-        return VariantView(
-            name, role(name, state), instances=item.get("CurrentInstanceCount", 0), image=next(images, ""), **more
-        )
+    def view(name: str, item: Variant, **more: Any) -> VariantView:
+        image = serves.images.get(name, "")
+        return VariantView(name, role(name, state), instances=item.instances, image=image, **more)
 
     return (
         *(
-            view(item, weight=weight, desired=desired, asked=state.weights.get(item["VariantName"]))
-            for item, weight, desired in zip(serving, shares(weights), later, strict=True)
+            view(name, item, weight=now[name], desired=later[name], asked=state.weights.get(name))
+            for name, item in live.variants.items()
         ),
         *(
-            view(
-                item,
-                weight=0.0,
-                desired=0.0,
-                copies=min(100 * item.get("CurrentWeight", 0.0) / whole, 100.0) if whole else 0.0,
-            )
-            for item in shadows
+            view(name, item, weight=0.0, desired=0.0, copies=min(100 * item.weight / whole, 100.0) if whole else 0.0)
+            for name, item in live.shadows.items()
         ),
     )
 
@@ -297,17 +270,3 @@ def verdict_view(verdict: Verdict | None) -> dict[str, Any] | None:
         "rollout_id": verdict.rollout_id,
         "at": moment(verdict.at),
     }
-
-
-def _alarms(target: Target) -> tuple[AlarmView, ...]:
-    """Those that tell somebody: an alarm on one window of the error budget does not."""
-    return tuple(
-        _alarm(item)
-        for item in sorted(alarms.read(target), key=lambda item: "AlarmRule" in item)
-        if not item["AlarmName"].startswith(f"{target.endpoint}-{BURN}-")
-    )
-
-
-def _alarm(item: Mapping[str, Any]) -> AlarmView:
-    said, severity = alarms.reason_of(item), alarms.description_of(item).severity
-    return AlarmView(item["AlarmName"], item["StateValue"], said.text, severity, said.value, said.threshold)

@@ -16,16 +16,11 @@ from rich.live import Live
 
 from cli.errors import OperatorError, explained
 from cli.page import Page, say
+from cli.platform.choose import platform_of
 from cli.target import Target
 from cli.view.awaited import Stands
 from cli.view.board import Board, news
 from cli.view.snapshot import Snapshot, take
-from platforms.aws.endpoint import SageMakerRegistry, SageMakerTraffic, SnsNotify
-from platforms.aws.journal import DynamoJournal
-from platforms.aws.levels import CloudWatchAlarms
-from platforms.aws.replay import SageMakerReplay
-from platforms.aws.signals import CloudWatchSignals
-from platforms.clock import SystemClock
 from rollout.controller.controller import Controller
 from rollout.controller.ports import Ask, Quantile, Signals
 from rollout.core.decision import Decision, Seen
@@ -93,7 +88,7 @@ class Looks:
     @cached_property
     def signals(self) -> Signals:
         """What both versions did, window by window."""
-        return Remembered(CloudWatchSignals(self._target.client, self._target.endpoint))
+        return Remembered(platform_of(self._target).signals())
 
     def __call__(self) -> Snapshot:
         """Look now.
@@ -115,17 +110,7 @@ class Looks:
 
 def _observer(target: Target, signals: Signals) -> Controller:
     """A controller that is only asked for the status, and changes nothing."""
-    make, endpoint = target.client, target.endpoint
-    return Controller(
-        traffic=SageMakerTraffic(make, endpoint),
-        signals=signals,
-        alarms=CloudWatchAlarms(make, endpoint),
-        journal=DynamoJournal(make, target.output("journal_table"), endpoint),
-        registry=SageMakerRegistry(make),
-        replay=SageMakerReplay(make, endpoint),
-        clock=SystemClock(),
-        notify=SnsNotify(make, None, endpoint),
-    )
+    return platform_of(target).observer(signals)
 
 
 class Picture:

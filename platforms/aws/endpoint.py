@@ -89,13 +89,7 @@ class SageMakerTraffic:
         """What DescribeEndpoint says. (Its config's name may already be the new one while `changing`.)"""
         with calling(f"describe endpoint {self.endpoint}"):
             answer = self.clients("sagemaker").describe_endpoint(EndpointName=self.endpoint)
-        status = str(answer["EndpointStatus"])
-        kind: Status = "ready" if status in _READY else "failed" if status in _FAILED else "changing"
-        variants = {item["VariantName"]: _variant(item) for item in answer.get("ProductionVariants", [])}
-        shadows = {item["VariantName"]: _variant(item) for item in answer.get("ShadowProductionVariants", [])}
-        failure = why_failed(answer.get("FailureReason", ""))
-        detail = f"{status}: {failure}" if failure else status
-        return Live(kind, answer["EndpointConfigName"], variants, detail, shadows, failure)
+        return live_of(answer)
 
     def set_weights(self, weights: Mapping[str, int]) -> None:
         """UpdateEndpointWeightsAndCapacities; a 0 is sent as a 0."""
@@ -135,6 +129,17 @@ class SageMakerTraffic:
                     raise Busy(f"{doing}: the endpoint is changing, and takes it when it is done") from error
                 if not again:
                     raise
+
+
+def live_of(answer: Mapping[str, Any]) -> Live:
+    """What DescribeEndpoint says, as a rollout sees it."""
+    status = str(answer["EndpointStatus"])
+    kind: Status = "ready" if status in _READY else "failed" if status in _FAILED else "changing"
+    variants = {item["VariantName"]: _variant(item) for item in answer.get("ProductionVariants", [])}
+    shadows = {item["VariantName"]: _variant(item) for item in answer.get("ShadowProductionVariants", [])}
+    failure = why_failed(answer.get("FailureReason", ""))
+    detail = f"{status}: {failure}" if failure else status
+    return Live(kind, answer["EndpointConfigName"], variants, detail, shadows, failure)
 
 
 def deployment_config(guard: Guard) -> dict[str, Any]:

@@ -40,5 +40,10 @@ class Commands:
         """The commands of an endpoint that is named outright, without its stack."""
         return cls(f"modelstack --endpoint {endpoint} --region {region}")
 
+    @classmethod
+    def of_cluster(cls, namespace: str, name: str, context: str) -> Commands:
+        """The commands of an endpoint on a cluster that is named outright, by the context of the kubeconfig."""
+        return cls(f"modelstack --endpoint {namespace}/{name}" + f" --context {context}" * bool(context))
+
 
 PLAIN = Commands()

@@ -16,9 +16,10 @@ from starlette.applications import Starlette
 
 from cli.console.pages import Pages
 from cli.errors import OperatorError
+from cli.platform.facts import AlarmView
 from cli.retrain import Retraining
 from cli.target import Target
-from cli.view.snapshot import AlarmView, Snapshot
+from cli.view.snapshot import Snapshot
 from retraining.record import Candidate, Entry, Record
 from rollout.core.decision import Decision
 from rollout.core.state import RolloutState

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from typing import Any
 
 from rich.console import Console, RenderableType
 
+from cli.platform.facts import AlarmView, Endpoint
 from cli.target import Target
-from cli.view.snapshot import AlarmView, Snapshot, seen_at
+from cli.view.snapshot import Snapshot, seen_at
+from rollout.core.live import Variant
 from tests.simulator.platform import World
 
 
@@ -23,18 +26,11 @@ def look(world: World, *alarms: AlarmView) -> Snapshot:
     """What `modelstack watch` would see of a world now."""
     progress, live = world.controller().status(), world.live()
     shares, going = live.shares(), live.shares(desired=True)
-    copied = {name: item.weight / 100 * sum(shares.values()) for name, item in live.shadows.items()}
-    described = {
-        "EndpointStatus": "Updating" if live.status == "changing" else "InService",
-        "EndpointConfigName": live.config,
-        "ProductionVariants": [
-            {"VariantName": name, "CurrentWeight": weight, "DesiredWeight": going[name], "CurrentInstanceCount": 1}
-            for name, weight in shares.items()
-        ],
-        "ShadowProductionVariants": [
-            {"VariantName": name, "CurrentWeight": weight, "CurrentInstanceCount": 1} for name, weight in copied.items()
-        ],
-    }
+    # of a hundred, as the shares of a world's copies are
+    variants = {name: Variant(weight, going[name], 1) for name, weight in shares.items()}
+    shadows = {name: Variant(item.weight, item.weight, 1) for name, item in live.shadows.items()}
+    status = "Updating" if live.status == "changing" else "InService"
+    serves = Endpoint(status, replace(live, variants=variants, shadows=shadows))
     target, now = Target("local", "endpoint", "", {}), world.clock.time()
     rings = alarms or (AlarmView("endpoint-v-b-5xx", "OK", ""),)
-    return seen_at(now, target, described, progress.state, progress.decision, alarms=rings)
+    return seen_at(now, target, serves, progress.state, progress.decision, alarms=rings)

@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
+from cli.platform.aws.alarms import is_own, telling, view
 from cli.target import Target
-from cli.view import snapshot
-from cli.view.alarms import is_own
 from tests.infra.recorded import OLD, idle, run_program
 
 
@@ -53,7 +52,7 @@ def test_status_leaves_out_what_tells_nobody_and_shows_metric_alarms_first(monke
             return [{"MetricAlarms": metric, "CompositeAlarms": composite}]
 
     monkeypatch.setattr(Target, "client", lambda *_: CloudWatch())
-    shown = snapshot._alarms(Target("local", "e", "us-east-1", {"alerts_topic": "arn"}))
+    shown = telling(Target("local", "e", "us-east-1", {"alerts_topic": "arn"}))
     assert [alarm.name for alarm in shown] == ["e-v-a-drift", "e-slo-page"]
 
 
@@ -67,5 +66,5 @@ def test_an_alarm_that_rings_is_told_by_the_value_that_made_it_ring() -> None:
         "Threshold": 0.0,
         "ComparisonOperator": "GreaterThanThreshold",
     }
-    assert snapshot._alarm(item).brief == "value 1, threshold 0"
-    assert "value" not in snapshot._alarm({**item, "StateValue": "OK"}).brief
+    assert view(item).brief == "value 1, threshold 0"
+    assert "value" not in view({**item, "StateValue": "OK"}).brief

@@ -28,7 +28,9 @@ PAUSES = plan(Step(20, 20, approve=True), Step(50, 20))
 @pytest.fixture
 def shell(world: World, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """Runs the command on a world in place of a cloud."""
-    target: Any = type("Target", (), {"endpoint": "endpoint", "commands": PLAIN, "outputs": {}})()
+    target: Any = type(
+        "Target", (), {"endpoint": "endpoint", "commands": PLAIN, "outputs": {}, "on_kubernetes": False}
+    )()
 
     class Looks:
         def __init__(self, _: Any, **options: Any) -> None:
@@ -38,7 +40,7 @@ def shell(world: World, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
             return look(world)
 
     monkeypatch.setattr("cli.asked.resolve", lambda stack: target)
-    monkeypatch.setattr(deciding, "take", lambda _: look(world))
+    monkeypatch.setattr(deciding, "take", lambda *_, **__: look(world))
     monkeypatch.setattr(rollback, "controller", lambda target, who: world.controller())
     monkeypatch.setattr(rollback, "caller", lambda _: "arn:aws:iam::000000000000:user/ada")
     monkeypatch.setattr("cli.view.watching.Looks", Looks)

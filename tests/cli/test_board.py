@@ -9,8 +9,9 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
+from cli.platform.facts import AlarmView
 from cli.view.board import Board, duration, e_value, news
-from cli.view.snapshot import AlarmView, Snapshot
+from cli.view.snapshot import Snapshot
 from cli.view.trial import trial
 from rollout.core.plan import ReplayGate, Step
 from rollout.kinds import Kind

@@ -13,7 +13,7 @@ from cli.console import app
 from cli.console.definition import Widget
 from cli.console.drawn import figure, telling
 from cli.console.figure import Curve, Figure, Lane, Mark, Span, Version, lasting, short
-from cli.measured import Series
+from cli.platform.facts import Series
 
 NOON = 1_772_366_400.0
 HOUR = Span(NOON - 3600, NOON)

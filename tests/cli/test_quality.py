@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from botocore.exceptions import ClientError
 
+from cli.platform.facts import QualityView
 from cli.target import Target
 from cli.view import render
-from cli.view.quality import QualityView, read
+from cli.view.quality import read
 from monitoring.bulk import usual
 from monitoring.labels.baseline import Baseline
 from monitoring.labels.performance import Outcome, Performance

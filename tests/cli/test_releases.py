@@ -9,6 +9,8 @@ import pytest
 
 from cli import rollback
 from cli.errors import OperatorError
+from cli.platform.aws import packages
+from cli.platform.aws.platform import Aws
 from cli.target import Target
 from cli.view import releases as room
 from cli.view import render, snapshot
@@ -83,8 +85,8 @@ def test_a_rejected_release_is_cleared_by_any_of_its_names(
         def clear_rejection(self, recipe: str) -> None:
             cleared.append(recipe)
 
-    monkeypatch.setattr(rollback, "controller_with", lambda *_, **__: Controller())
-    monkeypatch.setattr(rollback, "caller_if_told", lambda _: "arn:aws:iam::000000000000:user/ada")
+    monkeypatch.setattr(Aws, "controller", lambda *_: Controller())
+    monkeypatch.setattr(Aws, "caller", lambda _: "arn:aws:iam::000000000000:user/ada")
     assert rollback.clear_rejection(target, word) == "131f6efc130e"
     assert cleared == ["131f6efc130e"]
 
@@ -114,8 +116,8 @@ def test_people_are_shown_one_id_and_no_package_digest(target: Target, monkeypat
         "InferenceSpecification": {"Containers": [{"Image": "registry/serving:process"}]},
     }  # fmt: skip
     monkeypatch.setattr(snapshot, "journal_state", lambda _: STATE)
-    monkeypatch.setattr(snapshot, "_alarms", lambda _: ())
-    monkeypatch.setattr(snapshot, "read_packages", lambda _: [package])
+    monkeypatch.setattr(Aws, "alarms", lambda _: ())
+    monkeypatch.setattr(packages, "read", lambda *_: [package])
     seen = snapshot.take(target)
     shown = printed(render.snapshot(seen))
     assert shown.count("a2527f0cafcc") == 3  # the headline, the variant, the package

@@ -90,7 +90,9 @@ def test_without_any_deployment_it_says_so() -> None:
 @pytest.fixture
 def shell(world: World, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
     """Types the command on a world in place of a cloud, whose archives are all there."""
-    target: Any = type("Target", (), {"endpoint": "endpoint", "commands": PLAIN, "outputs": {}})()
+    target: Any = type(
+        "Target", (), {"endpoint": "endpoint", "commands": PLAIN, "outputs": {}, "on_kubernetes": False}
+    )()
     monkeypatch.setattr("cli.asked.resolve", lambda stack: target)
     monkeypatch.setattr(restoring, "controller", lambda target, who: world.controller())
     monkeypatch.setattr(restoring, "caller", lambda _: "arn:aws:iam::000000000000:user/ada")

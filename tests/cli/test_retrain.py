@@ -16,6 +16,7 @@ from cli import retrain
 from cli.commands import deciding
 from cli.errors import OperatorError
 from cli.main import main
+from cli.platform.aws import platform as aws
 from cli.retrain import Retraining, ask, fate, line, told, waits
 from cli.target import Target
 from retraining.record import Candidate, Entry, Held, Obstacle, Phase, Record, Trigger
@@ -71,8 +72,8 @@ def test_while_a_release_is_restored_no_candidate_waits_and_it_says_why(monkeypa
     state = RolloutState(TARGET.endpoint, champion=make_release("a"), restored=wish())
     book = type("Book", (), {"read": lambda _: Record(accepted=(replace(CANDIDATE, champion="a"),))})()
     monkeypatch.setattr(retrain, "journal_state", lambda _: state)
-    monkeypatch.setattr(retrain, "DynamoBook", lambda *_: book)
-    monkeypatch.setattr(retrain, "_is_on", lambda _: True)
+    monkeypatch.setattr(aws, "DynamoBook", lambda *_: book)
+    monkeypatch.setattr(aws.Aws, "_retrains", lambda _: True)
     monkeypatch.setattr(Target, "client", lambda *_: None)
     seen = retrain.look(TARGET)
     assert (seen.waits, seen.counts) == (None, None)
@@ -154,7 +155,7 @@ class Lambda:
 
 @pytest.fixture(autouse=True)
 def nobody_tells(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retrain, "caller_if_told", lambda _: "")
+    monkeypatch.setattr(aws, "caller_if_told", lambda _: "")
 
 
 def target(function: Lambda) -> Target:
@@ -167,7 +168,7 @@ def target(function: Lambda) -> Target:
 def test_a_wish_reaches_the_function_with_who_wished_it(
     monkeypatch: pytest.MonkeyPatch, told: str, who: str | None
 ) -> None:
-    monkeypatch.setattr(retrain, "caller_if_told", lambda _: told)
+    monkeypatch.setattr(aws, "caller_if_told", lambda _: told)
     function = Lambda({"phase": "training", "held": "", "latest": "training x on data to 2013-06-16: anna: now"})
     assert ask(target(function), "start", "now") == "training x on data to 2013-06-16: anna: now"
     assert function.asked == [("flight-delay-dev-retrain", {"do": "start", "reason": f"{who or told}: now"})]

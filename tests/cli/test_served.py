@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from cli.platform.facts import ServedView
 from cli.view import render
-from cli.view.served import ServedView, read
+from cli.view.served import read
 from tests.cli.conftest import PROD, CloudWatch
 from tests.cli.played import printed
 

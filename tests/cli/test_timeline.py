@@ -2,8 +2,11 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from cli.view.snapshot import AlarmView, Snapshot, VariantView, role, shares
+from cli.platform.facts import AlarmView, Endpoint
+from cli.target import Target
+from cli.view.snapshot import Snapshot, VariantView, role, seen_at
 from cli.view.timeline import Timeline, brief, brief_verdict, changes
+from rollout.core.live import Live, Variant
 from rollout.core.state import RolloutState
 from rollout.kinds import Kind
 from rollout.reason import Reason
@@ -87,8 +90,13 @@ def test_a_timeline_keeps_the_order_and_shows_each_moment() -> None:
 
 
 def test_no_weight_at_all_is_no_share_and_not_an_even_split() -> None:
-    assert shares([0.0, 0.0]) == [0.0, 0.0]
-    assert shares([9.0, 1.0]) == [90.0, 10.0]
+    def shown(*weights: float) -> list[float]:
+        live = Live("ready", "c", {f"v-{place}": Variant(weight, weight, 1) for place, weight in enumerate(weights)})
+        target, state = Target("local", "endpoint", "", {}), RolloutState("endpoint")
+        return [row.weight for row in seen_at(0, target, Endpoint("InService", live), state, None, alarms=()).variants]
+
+    assert shown(0.0, 0.0) == [0.0, 0.0]
+    assert shown(9.0, 1.0) == [90.0, 10.0]
 
 
 def test_a_variant_that_the_journal_does_not_know_has_no_role() -> None:

@@ -4,24 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from cli.errors import explained
+from cli.platform.facts import Series
 from cli.target import Target
 from platforms.aws.metrics import ENDPOINT, VARIANT, dimensions, place
 
 Metric = Mapping[str, Any]
 """Namespace, MetricName and Dimensions, as ListMetrics gives them."""
-
-
-@dataclass(frozen=True)
-class Series:
-    """One curve: its label, and its points, epoch seconds and value, in order of time."""
-
-    label: str
-    points: tuple[tuple[float, float], ...]
 
 
 def metric(target: Target, namespace: str, name: str, variant: str = "") -> Metric:

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from functools import partial
 from typing import Any
 
 from cli.errors import explained
+from cli.platform.facts import AlarmInFull, AlarmView
 from cli.target import Target
 from monitoring.alarms.alarm import Said
 from platforms.aws.alarm_events import said
 from platforms.aws.descriptions import Description
 from platforms.aws.metrics import ENDPOINT
+from platforms.aws.names import BURN
+
+_AT_ONCE = 4  # requests to AWS
+_CHANGES = 12  # of one alarm
 
 
 def read(target: Target) -> list[dict[str, Any]]:
@@ -54,3 +62,51 @@ def reason_of(item: Mapping[str, Any]) -> Said:
     """Why it is in its state, with value and threshold."""
     comparison = item.get("ComparisonOperator") if item["StateValue"] == "ALARM" else None
     return said(item.get("StateReason", ""), item.get("StateReasonData"), item.get("Threshold"), comparison)
+
+
+def telling(target: Target) -> tuple[AlarmView, ...]:
+    """Those that tell somebody: an alarm on one window of the error budget does not. Composite ones are the last.
+
+    Raises:
+        OperatorError: CloudWatch does not answer.
+    """
+    listed = sorted(read(target), key=lambda item: "AlarmRule" in item)
+    return tuple(view(item) for item in listed if not item["AlarmName"].startswith(f"{target.endpoint}-{BURN}-"))
+
+
+def view(item: Mapping[str, Any]) -> AlarmView:
+    """One of them, as people look at it."""
+    said, severity = reason_of(item), description_of(item).severity
+    return AlarmView(item["AlarmName"], item["StateValue"], said.text, severity, said.value, said.threshold)
+
+
+def in_full(target: Target) -> list[AlarmInFull]:
+    """Each alarm with its description, its reason with value and threshold, and the last changes of its state.
+
+    Raises:
+        OperatorError: CloudWatch does not answer.
+    """
+    listed = read(target)
+    with explained("reading the history of the alarms"), ThreadPoolExecutor(_AT_ONCE) as pool:
+        changes = list(pool.map(partial(_changes, target), [item["AlarmName"] for item in listed]))
+    return [_in_full(item, past) for item, past in zip(listed, changes, strict=True)]
+
+
+def _in_full(item: Mapping[str, Any], past: tuple[tuple[datetime, str], ...]) -> AlarmInFull:
+    description = description_of(item)
+    return AlarmInFull(
+        alarm=view(item),
+        since=item.get("StateUpdatedTimestamp"),
+        text=description.text,
+        runbook=description.runbook,
+        composite="AlarmRule" in item,
+        missing=item.get("TreatMissingData", ""),
+        changes=past,
+    )
+
+
+def _changes(target: Target, name: str) -> tuple[tuple[datetime, str], ...]:
+    found = target.client("cloudwatch").describe_alarm_history(
+        AlarmName=name, HistoryItemType="StateUpdate", MaxRecords=_CHANGES, ScanBy="TimestampDescending"
+    )["AlarmHistoryItems"]
+    return tuple((item["Timestamp"], item["HistorySummary"]) for item in found)

@@ -1,0 +1,1 @@
+"""AWS's answers: SageMaker, CloudWatch, DynamoDB and S3, through boto3."""

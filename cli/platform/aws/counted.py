@@ -1,0 +1,80 @@
+"""What CloudWatch has counted of an endpoint: its requests, its error budgets, and what could not be used."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+
+from cli.errors import explained
+from cli.platform.aws.measured import metric, totals, values
+from cli.platform.facts import QUANTILES, ServedView, Spent
+from cli.target import Target
+from monitoring.objectives.slo import Objective
+from monitoring.published import DELAY
+from platforms.aws.metrics import FAILED, INVOCATIONS, LATENCY, REFUSED, SAGEMAKER, slower_than
+from rollout.core.catalogue import OWN
+
+_COUNTS = (INVOCATIONS, FAILED, REFUSED)
+_ASKED = (*((name, "Sum") for name in _COUNTS), *((LATENCY, quantile) for quantile in QUANTILES))
+_HOUR = 3600
+_PERIODS = 60  # that the window of an objective is read in
+_BACK = timedelta(minutes=10)
+
+
+def served(target: Target, variants: Sequence[str], start: datetime, end: datetime) -> list[ServedView]:
+    """How each variant answered between two times.
+
+    Raises:
+        OperatorError: CloudWatch cannot be read.
+    """
+    asked = [(variant, name, stat) for variant in variants for name, stat in _ASKED]
+    period = 60 * max(math.ceil((end - start).total_seconds() / 60), 1)
+    with explained("reading how the variants answered"):
+        queries = [(metric(target, SAGEMAKER, name, variant), stat) for variant, name, stat in asked]
+        found = values(target, queries, period, start, end)
+    by_asked = dict(zip(asked, found, strict=True))
+    return [_view(variant, by_asked) for variant in variants]
+
+
+def _view(variant: str, values: Mapping[tuple[str, str, str], list[float]]) -> ServedView:
+    requests, failed, refused = (round(sum(values[variant, name, "Sum"])) for name in _COUNTS)
+    slow = {quantile: values[variant, LATENCY, quantile] for quantile in QUANTILES}
+    # Should the time fall into two periods, the slower one is told: quantiles do not add up.
+    latency = {quantile: max(found) / 1000 for quantile, found in slow.items() if found}
+    return ServedView(variant, requests, failed, refused, latency)
+
+
+def spent(target: Target, objective: Objective) -> Spent:
+    """What counts against an objective, of its window until now.
+
+    Raises:
+        OperatorError: CloudWatch cannot be read.
+    """
+    stats = {INVOCATIONS: "Sum", FAILED: "Sum", LATENCY: slower_than(objective.latency_ms)}
+    period = 60 * max(1, objective.window_seconds // _PERIODS // 60)
+    with explained("reading the error budgets"):
+        counts = totals(target, SAGEMAKER, stats, period, objective.window_seconds)
+    return Spent(counts[INVOCATIONS], counts[FAILED], counts[LATENCY])
+
+
+def kept_aside(target: Target, names: Iterable[str], seconds: float) -> Mapping[str, float]:
+    """The sums of metrics of our own until now, of all variants.
+
+    Raises:
+        OperatorError: CloudWatch cannot be read.
+    """
+    with explained("reading what was kept aside"):
+        return totals(target, OWN, dict.fromkeys(names, "Sum"), _HOUR, seconds)
+
+
+def delay(target: Target) -> float:
+    """Seconds that the file that was counted last had waited; 0 when none was within ten minutes.
+
+    Raises:
+        OperatorError: CloudWatch cannot be read.
+    """
+    end = datetime.now(UTC)
+    with explained("reading how late captures are counted"):
+        (found,) = values(target, [(metric(target, OWN, DELAY), "Maximum")], 60, end - _BACK, end)
+    return found[-1] if found else 0.0

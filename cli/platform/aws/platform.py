@@ -1,0 +1,222 @@
+"""One endpoint on AWS, as the commands ask for it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from cli.errors import OperatorError, explained
+from cli.platform.aws import alarms, counted, packages
+from cli.platform.aws.sending import SageMakerSender
+from cli.platform.facts import (
+    AlarmInFull,
+    AlarmView,
+    Endpoint,
+    Package,
+    QualityView,
+    ServedView,
+    Spent,
+)
+from cli.target import Target
+from monitoring.labels.reach import Reach
+from monitoring.objectives.slo import Objective
+from platforms.aws.batches import STANDING
+from platforms.aws.clients import SystemClock, clients, code_of
+from platforms.aws.identity import caller_if_told
+from platforms.aws.journal import DynamoJournal
+from platforms.aws.training import DynamoBook
+from retraining.record import Record
+from rollout.core.state import RolloutState
+
+if TYPE_CHECKING:
+    from rollout.controller.controller import Controller
+    from rollout.controller.ports import Signals
+
+
+@dataclass(frozen=True)
+class Aws:
+    """`Platform` over AWS."""
+
+    target: Target
+
+    def state(self) -> RolloutState:
+        """See `Platform`."""
+        target = self.target
+        with explained(f"reading the journal of {target.endpoint}"):
+            return DynamoJournal(target.client, target.output("journal_table"), target.endpoint).read()
+
+    def endpoint(self) -> Endpoint:
+        """What DescribeEndpoint says."""
+        from platforms.aws.endpoint import live_of  # noqa: PLC0415 - it loads the judge
+
+        with explained(f"reading endpoint {self.target.endpoint}"):
+            told = self.target.client("sagemaker").describe_endpoint(EndpointName=self.target.endpoint)
+        images = {
+            item["VariantName"]: next((one.get("ResolvedImage", "") for one in item.get("DeployedImages", [])), "")
+            for kind in ("ProductionVariants", "ShadowProductionVariants")
+            for item in told.get(kind, [])
+        }
+        return Endpoint(told["EndpointStatus"], live_of(told), images)
+
+    def alarms(self) -> tuple[AlarmView, ...]:
+        """See `Platform`: an alarm on one window of the error budget tells nobody."""
+        return alarms.telling(self.target)
+
+    def alarms_in_full(self) -> list[AlarmInFull]:
+        """See `Platform`."""
+        return alarms.in_full(self.target)
+
+    def packages(self, limit: int) -> list[Package]:
+        """See `Platform`."""
+        return [packages.package(item) for item in packages.read(self.target, limit)]
+
+    def registry_name(self) -> str:
+        """The stack's model package group."""
+        return self.target.output("package_group")
+
+    def served(self, variants: Sequence[str], start: datetime, end: datetime) -> list[ServedView]:
+        """See `Platform`."""
+        return counted.served(self.target, variants, start, end)
+
+    def spent(self, objective: Objective) -> Spent:
+        """See `Platform`."""
+        return counted.spent(self.target, objective)
+
+    def quality(self, variants: Sequence[str]) -> tuple[QualityView, ...]:
+        """As the labels function has last published it.
+
+        None where the table cannot be read: whoever may not read it must see the rest all the same.
+        """
+        found: list[QualityView] = []
+        for variant in variants:
+            key, table = {"id": {"S": f"{STANDING}{variant}"}}, f"{self.target.endpoint}-labels"
+            try:
+                answer = self.target.client("dynamodb").get_item(TableName=table, Key=key)
+            except (ClientError, BotoCoreError):
+                return ()
+            if "told" in answer.get("Item", {}):
+                found.append(_quality(variant, json.loads(answer["Item"]["told"]["S"])))
+        return tuple(item for item in found if item.values)
+
+    def kept_aside(self, names: Iterable[str], seconds: float) -> Mapping[str, float]:
+        """See `Platform`."""
+        return counted.kept_aside(self.target, names, seconds)
+
+    def delay(self) -> float:
+        """See `Platform`."""
+        return counted.delay(self.target)
+
+    def signals(self) -> Signals:
+        """CloudWatch's."""
+        from platforms.aws.signals import CloudWatchSignals  # noqa: PLC0415 - it loads the judge
+
+        return CloudWatchSignals(self.target.client, self.target.endpoint)
+
+    def observer(self, signals: Signals) -> Controller:
+        """See `Platform`."""
+        from platforms.aws.endpoint import SageMakerRegistry, SageMakerTraffic, SnsNotify  # noqa: PLC0415
+        from platforms.aws.levels import CloudWatchAlarms  # noqa: PLC0415
+        from platforms.aws.replay import SageMakerReplay  # noqa: PLC0415
+        from rollout.controller.controller import Controller  # noqa: PLC0415
+
+        make, endpoint = self.target.client, self.target.endpoint
+        return Controller(
+            traffic=SageMakerTraffic(make, endpoint),
+            signals=signals,
+            alarms=CloudWatchAlarms(make, endpoint),
+            journal=DynamoJournal(make, self.target.output("journal_table"), endpoint),
+            registry=SageMakerRegistry(make),
+            replay=SageMakerReplay(make, endpoint),
+            clock=SystemClock(),
+            notify=SnsNotify(make, None, endpoint),
+        )
+
+    def controller(self, who: str) -> Controller:
+        """See `Platform`."""
+        from platforms.aws.endpoint import controller_with  # noqa: PLC0415 - it loads the judge
+
+        target = self.target
+        return controller_with(
+            target.client,
+            target.endpoint,
+            target.output("journal_table"),
+            by=who,
+            topic=target.output("alerts_topic"),
+            commands=target.commands,
+        )
+
+    def caller(self) -> str:
+        """See `Platform`."""
+        return caller_if_told(clients(self.target.region, attempts=1, answer_within=3))
+
+    def retraining(self) -> tuple[Record, bool]:
+        """See `Platform`."""
+        target = self.target
+        with explained(f"reading the retraining of {target.endpoint}"):
+            try:
+                record = DynamoBook(target.client, target.output("journal_table"), target.endpoint).read()
+            except ValueError as error:
+                raise OperatorError(f"the retraining of {target.endpoint}: {error}") from error
+        return record, self._retrains()
+
+    def _retrains(self) -> bool:
+        client = self.target.client("lambda")
+        try:
+            client.get_function_configuration(FunctionName=f"{self.target.endpoint}-retrain")
+        except ClientError as error:
+            return error.response["Error"]["Code"] != "ResourceNotFoundException"  # who may not look sees the rest
+        return True
+
+    def retrain(self, action: str, reason: str) -> str:
+        """See `Platform`."""
+        target = self.target
+        client = target.client("lambda")
+        try:
+            with explained(f"asking the retrain function of {target.endpoint}"):
+                event = json.dumps({"do": action, "reason": reason}).encode()
+                answer = client.invoke(FunctionName=f"{target.endpoint}-retrain", Payload=event)
+        except KeyboardInterrupt:
+            hint = f"Type: {target.commands.modelstack} retrain"
+            raise OperatorError(f"interrupted; the function may do it all the same ({action})", hint, 130) from None
+        except OperatorError as error:
+            if code_of(error.__cause__) != "ResourceNotFoundException":
+                raise
+            switch = "pulumi config set --path modelstack:retraining.enabled true"
+            hint = f"Type: {switch} --stack {target.stack}; {target.commands.pulumi_up}"
+            raise OperatorError(f"{target.endpoint} has no retrain function", hint) from error
+        said: dict[str, Any] = json.loads(answer["Payload"].read())
+        if answer.get("FunctionError"):
+            raise OperatorError(f"the retrain function failed: {said.get('errorMessage', said)}")
+        if said.get("refused"):
+            raise OperatorError(f"nothing was done: {said['refused']}")
+        return said["held"] or said["latest"]
+
+    def sender(self, at_once: int = 1) -> SageMakerSender:
+        """See `Platform`."""
+        return SageMakerSender.of(self.target, at_once)
+
+    def url(self) -> tuple[str, str]:
+        """There is none: a request to SageMaker is signed."""
+        why = f"{self.target.endpoint} takes signed requests, and plain HTTP does not reach it"
+        raise OperatorError(why, "To send many requests: modelstack replay. To load a package: modelstack serve.", 2)
+
+
+def _quality(variant: str, told: dict[str, Any]) -> QualityView:
+    since, seen = told["since"], told["reach"]
+    return QualityView(
+        variant,
+        _moment(told["at"]),
+        told["values"],
+        told.get("by_segment", {}),
+        _moment(since) if since else None,
+        Reach.from_dict(seen) if seen else None,
+    )
+
+
+def _moment(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")

@@ -1,0 +1,124 @@
+"""What the commands need of a platform: the seam between what a person types and sees, and where the model runs.
+
+    platform = platform_of(target)     # cli.platform.choose
+    platform.state().phase, platform.endpoint().live.shares()
+
+Everything raises OperatorError where the platform does not answer, or has no such thing; the message says which.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Protocol
+
+from cli.platform.facts import (
+    AlarmInFull,
+    AlarmView,
+    Answer,
+    Endpoint,
+    Package,
+    QualityView,
+    Request,
+    ServedView,
+    Spent,
+)
+from monitoring.objectives.slo import Objective
+from retraining.record import Record
+from rollout.core.state import RolloutState
+
+if TYPE_CHECKING:  # they load the judge, which few commands need
+    from rollout.controller.controller import Controller
+    from rollout.controller.ports import Signals
+
+
+class Sender(Protocol):
+    """Sends requests, from several threads at once."""
+
+    def send(self, request: Request) -> Answer:
+        """Send one request, once.
+
+        Raises:
+            NotAnswered: There is no good answer.
+        """
+        ...
+
+
+class Platform(Protocol):
+    """Where one endpoint runs."""
+
+    def state(self) -> RolloutState:
+        """The rollout state that the journal holds."""
+        ...
+
+    def endpoint(self) -> Endpoint:
+        """What serves now."""
+        ...
+
+    def alarms(self) -> tuple[AlarmView, ...]:
+        """The alarms of the endpoint that tell somebody, composite ones last."""
+        ...
+
+    def alarms_in_full(self) -> list[AlarmInFull]:
+        """Every alarm of the endpoint, with its last changes, composite ones first."""
+        ...
+
+    def packages(self, limit: int) -> list[Package]:
+        """The newest versions in the registry, the newest first."""
+        ...
+
+    def registry_name(self) -> str:
+        """How the place is called where the versions are."""
+        ...
+
+    def served(self, variants: Sequence[str], start: datetime, end: datetime) -> list[ServedView]:
+        """How each of the variants answered between two times."""
+        ...
+
+    def spent(self, objective: Objective) -> Spent | None:
+        """What counts against an objective, of its window until now; None while nobody can tell."""
+        ...
+
+    def quality(self, variants: Sequence[str]) -> tuple[QualityView, ...]:
+        """How the variants stand by their labels; none of which nothing is known."""
+        ...
+
+    def kept_aside(self, names: Iterable[str], seconds: float) -> Mapping[str, float]:
+        """Metric -> how much could not be used in the seconds until now; see `cli.view.kept_aside`."""
+        ...
+
+    def delay(self) -> float:
+        """Seconds that what was counted last had waited; 0 when nothing was within ten minutes."""
+        ...
+
+    def signals(self) -> Signals:
+        """What both versions of a trial did, window by window."""
+        ...
+
+    def observer(self, signals: Signals) -> Controller:
+        """A controller that is only asked for the status, and changes nothing."""
+        ...
+
+    def controller(self, who: str) -> Controller:
+        """What changes the rollout, by the hand of somebody."""
+        ...
+
+    def caller(self) -> str:
+        """Who asks, as their credentials say; empty where nobody tells in time, as a rollback does not wait."""
+        ...
+
+    def retraining(self) -> tuple[Record, bool]:
+        """What is written of the retraining, and whether the stack has what retrains."""
+        ...
+
+    def retrain(self, action: str, reason: str) -> str:
+        """Have done what a person wants of the retraining (`cli.retrain.ACTIONS`); what came of it, in a sentence."""
+        ...
+
+    def sender(self, at_once: int = 1) -> Sender:
+        """What sends requests to the endpoint, so many at once."""
+        ...
+
+    def url(self) -> tuple[str, str]:
+        """Where plain HTTP reaches the endpoint, and the Host by which it is known there; empty for the URL's own."""
+        ...
