@@ -26,10 +26,11 @@ from cli.target import Target
 from monitoring.labels.reach import Reach
 from monitoring.objectives.slo import Objective
 from platforms.aws.batches import STANDING
-from platforms.aws.clients import SystemClock, clients, code_of
+from platforms.aws.clients import clients, code_of
 from platforms.aws.identity import caller_if_told
 from platforms.aws.journal import DynamoJournal
 from platforms.aws.training import DynamoBook
+from platforms.clock import SystemClock
 from retraining.record import Record
 from rollout.core.state import RolloutState
 

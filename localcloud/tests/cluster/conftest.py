@@ -19,9 +19,7 @@ from localcloud.cluster.layout import Layout
 from localcloud.setup.places import Places
 
 _INSIDE = Path(__file__).with_name("inside.py")
-_MADE = (
-    "mount -t tmpfs tmpfs /run && mkdir -p /run/lock /run/netns && ip link set lo up && echo made && exec sleep infinity"
-)
+_MADE = "mount -t tmpfs tmpfs /run && mkdir -p /run/lock /run/netns && ip link set lo up && echo made && exec sleep infinity"
 
 
 @dataclass(frozen=True)
@@ -104,7 +102,9 @@ def box(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Generator[Box]
     (root / ".venv" / "bin").mkdir(parents=True)
     (root / "pyproject.toml").write_text(f"[project]\nname = {json.dumps(cache.name)}\n")
     holding = subprocess.Popen(
-        ["unshare", "--net", "--mount", "--propagation", "private", "sh", "-c", _MADE], stdout=subprocess.PIPE, text=True
+        ["unshare", "--net", "--mount", "--propagation", "private", "sh", "-c", _MADE],
+        stdout=subprocess.PIPE,
+        text=True,
     )
     assert holding.stdout is not None
     assert holding.stdout.readline() == "made\n"

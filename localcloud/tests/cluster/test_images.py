@@ -147,9 +147,7 @@ def test_a_pushed_image_is_named_by_digest_and_not_sent_twice(
     assert handler.asked == ["HEAD 200"]
 
 
-def test_a_registry_that_refuses_is_named(
-    tmp_path: Path, program: Path, registry: tuple[str, type[_Registry]]
-) -> None:
+def test_a_registry_that_refuses_is_named(tmp_path: Path, program: Path, registry: tuple[str, type[_Registry]]) -> None:
     address, handler = registry
     handler.refuses = True
     image = images.of([Entry("run", program)], tmp_path / "out", command=["/run"])
