@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -47,6 +47,19 @@ class GatewaySettings(Section):
     )
 
 
+class RulesSettings(Section):
+    """How Prometheus gets its rules."""
+
+    kind: Literal["prometheus_rule", "config_map"] = Field(
+        default="prometheus_rule",
+        description="prometheus_rule: an object of the Prometheus operator. config_map: a rule file in a ConfigMap, "
+        "for a Prometheus that is given it.",
+    )
+    labels: dict[str, str] = Field(
+        default_factory=dict[str, str], description="Labels of that object, by which Prometheus selects its rules."
+    )
+
+
 class KubernetesSettings(Section):
     """Which cluster a stack is in, and what it uses of it. Only with `platform: kubernetes`."""
 
@@ -67,6 +80,7 @@ class KubernetesSettings(Section):
         default=None,
         description="The Prometheus that scrapes the gateway's proxies, as the cluster reaches it. Must be given.",
     )
+    rules: RulesSettings = Field(default_factory=RulesSettings, description="How Prometheus gets its rules.")
     database_secret: Name | None = Field(
         default=None,
         description="A Secret of the namespace whose key `url` is the URL of a PostgreSQL database, for captured "

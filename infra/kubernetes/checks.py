@@ -25,6 +25,7 @@ from platforms.kubernetes.names import CONTROLLER, GROUP, Names
 LOCAL_NODE = "10.99.0.1"
 """Where the API server of a cluster of `make cluster` is."""
 _ROUTES = "httproutes.gateway.networking.k8s.io"
+_RULES = "prometheusrules.monitoring.coreos.com"
 _ENVOY = "gateway.envoyproxy.io/gatewayclass-controller"
 
 
@@ -52,6 +53,7 @@ def lacking(api: Api, settings: KubernetesSettings, names: Names) -> list[str]:
         return [f"namespace {names.namespace} does not exist. Type: kubectl create namespace {names.namespace}"]
     return [
         *_gateway(api, settings),
+        *_rules(api, settings),
         *_secrets(api, settings),
         *_definitions(api, settings),
         *_controller(api, settings),
@@ -104,6 +106,14 @@ def _proxy(api: Api, name: str, reference: Mapping[str, Any] | None) -> Iterator
         yield (
             f"GatewayClass {name} has no EnvoyProxy with `mergeBackends: {{}}` as its parametersRef: without it, "
             "variants have no metrics of their own, and a change from weight 0 loses requests"
+        )
+
+
+def _rules(api: Api, settings: KubernetesSettings) -> Iterator[str]:
+    if settings.rules.kind == "prometheus_rule" and api.find(CRD, _RULES) is None:
+        yield (
+            f"it knows no {_RULES}, of the Prometheus operator; without that, allowed is "
+            "modelstack:kubernetes.rules: {kind: config_map}"
         )
 
 
