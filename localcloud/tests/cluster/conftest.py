@@ -19,7 +19,7 @@ from localcloud.cluster.layout import Layout
 from localcloud.setup.places import Places
 
 _INSIDE = Path(__file__).with_name("inside.py")
-_MADE = "mount -t tmpfs tmpfs /run && mkdir -p /run/lock /run/netns && ip link set lo up && echo made && exec sleep infinity"
+_MADE = "mount -t tmpfs tmpfs /run && mkdir /run/lock && ip link set lo up && echo made && exec sleep infinity"
 
 
 @dataclass(frozen=True)

@@ -98,8 +98,10 @@ def test_an_upgrade_writes_each_lock_of_which_there_are_newer_versions(project: 
 def test_a_lock_is_made_for_the_containers_whatever_machine_makes_it(project: Machine) -> None:
     ask_for(project, "app", "polars")
     changed(project)
-    log = (project.places.logs / "lock-app.log").read_text()
-    assert "--python-version 3.11 --python-platform x86_64-manylinux_2_31" in log
+    assert (
+        "--python-version 3.11 --python-platform x86_64-manylinux_2_31"
+        in (project.places.logs / "lock-app.log").read_text()
+    )
 
 
 def test_a_lock_with_an_address_in_it_is_not_written(project: Machine, monkeypatch: pytest.MonkeyPatch) -> None:

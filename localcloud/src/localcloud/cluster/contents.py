@@ -59,14 +59,16 @@ def furnish(provided: Provided, api: Api, pushed: Images, say: Callable[[str], N
     Raises:
         SetupFailed: The API server refuses something, or it does not become ready.
     """
-    api.apply(what="its own roles", given=_filled("access", {}))
-    api.apply(*(word for folder in provided.crds for word in ("-f", str(folder))), what="the Gateway API's definitions")
-    api.wait("wait", "--for=condition=Established", "crd", "--all", seconds=_SECONDS, what="the Gateway API")
     values = {"corefile": json.dumps(configs.names()), "dns_service": DNS_SERVICE, "version": GATEWAY.replace(".", "-")}
     values |= pushed.references()
-    api.apply(
-        what="its names and its gateway", given="---\n".join(_filled(name, values) for name in ("dns", "gateway"))
-    )
+    with ThreadPoolExecutor(1) as beside:  # the definitions take the longest; what needs none begins meanwhile
+        folders = [word for folder in provided.crds for word in ("-f", str(folder))]
+        defined = beside.submit(api.apply, *folders, what="the Gateway API's definitions")
+        early = "---\n".join(_filled(name, values) for name in ("access", "dns", "gateway-rights"))
+        api.apply(what="what comes with a cluster", given=early)
+        defined.result()
+    api.wait("wait", "--for=condition=Established", "crd", "--all", seconds=_SECONDS, what="the Gateway API")
+    api.apply(what="the gateway", given=_filled("gateway", values))
     say("cluster: waiting for its names and its gateway ...")
     for namespace, name in (("kube-system", "coredns"), ("envoy-gateway-system", "envoy-gateway")):
         api.wait("rollout", "status", f"deployment/{name}", "-n", namespace, seconds=_SECONDS, what=name)

@@ -36,14 +36,15 @@ def start(layout: Layout, binaries: Mapping[str, Path], api: Api, pushed: Callab
     """
     authority = _write(layout)
     _connect(layout)
-    database.prepare(layout)
     wanted = programs(layout, binaries, authority, database.programs())
     _start(layout, wanted, "registry")
     _wait(layout, _listens, "the registry")
     _keep(layout.configs / "containerd.toml", configs.containerd(layout, pushed()))
     for program in wanted:
-        if not program.after_api:
+        if not program.after_api and program.name != "postgresql":
             _start(layout, wanted, program.name)
+    database.prepare(layout)
+    _start(layout, wanted, "postgresql")
     _wait(layout, api.ready, "the API server")
     _wait(layout, lambda: _accepts(layout.socket), "containerd")
     for program in wanted:

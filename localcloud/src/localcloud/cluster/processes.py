@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Iterable, Sequence
@@ -21,6 +22,7 @@ from localcloud.setup.failures import SetupFailed
 _VERSION = "LOCALCLUSTER_VERSION"
 """Variable of a process: a digest of what it was started with, its files too."""
 _CGROUPS = Path("/sys/fs/cgroup")
+_SHIM_SOCKETS = Path("/run/containerd/s")
 _GRACE_SECONDS = 10.0
 _KEPT = ("PATH", "LANG", "LC_ALL", "TZ")
 
@@ -97,10 +99,8 @@ def end_all(layout: Layout) -> int:
     """
     ended: set[int] = set()
     groups: set[Path] = set()
-    sockets: set[Path] = set()
     while there := {*orphans.marked(layout.state), *_contained(new := _bundles())}:
         groups |= set(new)
-        sockets |= _shim_sockets()
         for pid in there:
             _end(pid)
         ended |= there
@@ -109,8 +109,7 @@ def end_all(layout: Layout) -> int:
             if time.monotonic() > end:
                 raise SetupFailed(f"Processes of the cluster do not end: {sorted(filter(orphans.alive, there))}")
             time.sleep(0.02)
-    for socket in sockets:
-        socket.unlink(missing_ok=True)
+    _unlink_sockets()
     for group in groups:
         _remove(group)
     return len(ended)
@@ -145,13 +144,16 @@ def _remove(group: Path) -> None:
         group.parent.rmdir()  # unless another containerd has something in it
 
 
-def _shim_sockets() -> set[Path]:
-    """Where the containers' shims listen: outside of all folders that are ours."""
-    found = set()
-    for address in RUN.glob("containerd/io.containerd.runtime.v2.task/*/*/address"):
-        with suppress(OSError):
-            found.add(Path(address.read_text().removeprefix("unix://")))
-    return found
+def _unlink_sockets() -> None:
+    """Remove the sockets of shims that ended: containerd has them outside of all folders that are ours."""
+    for path in _SHIM_SOCKETS.glob("*"):
+        with socket.socket(socket.AF_UNIX) as asked:
+            try:
+                asked.connect(str(path))
+            except ConnectionRefusedError:
+                path.unlink(missing_ok=True)
+            except OSError:
+                continue
 
 
 def _end_well(pid: int) -> None:

@@ -110,7 +110,8 @@ def programs(layout: Layout, binaries: Mapping[str, Path], authority: Authority,
             (
                 "prometheus", f"--config.file={layout.configs / 'prometheus.yml'}",
                 f"--storage.tsdb.path={layout.state / 'prometheus'}", f"--web.listen-address={PROMETHEUS}",
-                "--web.enable-lifecycle",
+                # For seconds after a reload it knows of no Alertmanager, and it says a thing again after a minute.
+                "--web.enable-lifecycle", "--rules.alert.resend-delay=10s",
             ),
         ),
         Program(
