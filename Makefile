@@ -54,6 +54,7 @@ year: ## Ten months of flights within an hour: drift, retraining, canaries, and 
 down: ## Destroy the local stacks, end the cluster, and stop every process
 	@$(SETUP) install --quiet
 	@$(RUN) -m cli.local.down
+	@$(RUN) -m localcloud.cluster down
 
 env: ## Print exports that point a client at the local stack: eval "$$(make -s env)"; ACCOUNT=222222222222 for another account
 	@$(SETUP) env $(if $(ACCOUNT),--account $(ACCOUNT))

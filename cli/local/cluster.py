@@ -55,15 +55,6 @@ class Cluster:
         words = (word for line in told.splitlines() for word in shlex.split(line)[1:])  # export NAME=value
         os.environ.update(dict(word.split("=", 1) for word in words))
 
-    def stop(self) -> None:
-        """End the cluster, and forget all that is in it; nothing happens where there is none.
-
-        Raises:
-            OperatorError: It does not end; what it said has been shown.
-        """
-        if self._run("down").returncode:
-            raise OperatorError("the cluster does not end")
-
     def prepare(self, section: Mapping[str, Any]) -> None:
         """Make the namespace of a stack, for pods without rights, and the Secret with the database's URL.
 

@@ -1,4 +1,4 @@
-"""`make down`: destroys the local stacks, stops every process, empties the local cloud, and ends the cluster."""
+"""`make down`: destroys the local stacks, stops every process, and empties the local cloud."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from rich.console import Console
 
 from cli.errors import OperatorError
 from cli.local.cloud import Local
-from cli.local.cluster import Cluster, on_cluster
+from cli.local.cluster import on_cluster
 from cli.running import run
 
 
@@ -26,7 +26,6 @@ def _take_down(console: Console) -> int:
         console.print("local cloud: stopped")
     if code == 0:
         local.forget()  # what is left in it belongs to nothing
-        Cluster.here().stop()
     return code
 
 
