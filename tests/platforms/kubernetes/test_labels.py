@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
+from functools import partial
 from itertools import count
 from random import Random
 from typing import Any
@@ -11,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitoring.labels.pairs import Given
+from monitoring.labels.pairs import Batch, Given
 from platforms.kubernetes.captures import intake
 from platforms.kubernetes.database import Database
 from platforms.kubernetes.labels import FORM, MOST, take_labels
@@ -187,6 +189,13 @@ def test_how_a_variant_stands_is_told_to_people_and_to_prometheus(world: World) 
     assert world.seen("realised_accuracy", variant="v-a") == 0.0, "nobody tells it any more"
 
 
+def test_of_two_that_read_a_file_at_once_one_counts_what_it_holds(world: World) -> None:
+    ledger = PostgresLedger(world.database, world.endpoint)
+    for _ in range(2):
+        ledger.commit(Batch("v-a", once="capture 7", counts=Counter(AnswersDuplicate=3)))
+    assert world.seen("answers_duplicate_total") == 3
+
+
 @settings(max_examples=12)
 @given(seed=st.integers(0, 10**6), pairs=st.integers(1, 25), posts=st.integers(1, 5))
 def test_whatever_the_order_the_repeats_and_who_works_at_once_each_pair_counts_once(
@@ -237,9 +246,8 @@ def test_a_process_that_is_killed_after_any_transaction_leaves_each_pair_to_be_c
         world.captured("v-a", ("x", True, 0.8), ("y", False, 0.25))
         world.captured("v-b", ("x", True, 0.8))
         world.labelled(("x", True), ("y", True), ("z", True), "{")
-        finished = not killed_after(
-            statements, postgres.url(), lambda it, of=world: of.labels(it).run(of.state), "COMMIT"
-        )
+        work = partial(lambda of, it: of.labels(it).run(of.state), world)
+        finished = not killed_after(statements, postgres.url(), work, "COMMIT")
         world.run()
         assert (world.pairs("v-a", ROLLOUT), world.pairs("v-b", ROLLOUT)) == ((2, 1), (1, 1)), statements
         assert world.seen("labels_unparsable_total") == 1

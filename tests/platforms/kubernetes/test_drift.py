@@ -1,0 +1,167 @@
+"""Drift of what was captured, counted once whoever is killed or works at once, on a real PostgreSQL."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import count
+from typing import Any
+
+import pytest
+
+from monitoring.bulk import DAY
+from platforms.kubernetes.captures import intake
+from platforms.kubernetes.database import Database
+from platforms.kubernetes.drift import Drift, PostgresRecord
+from platforms.kubernetes.measured import text
+from rollout.core.errors import Unreachable
+from rollout.core.release import Release
+from rollout.core.state import Phase, RolloutState
+from tests.monitoring.shelf import REFERENCE, ROWS, START, days, file, moved
+from tests.platforms.kubernetes.killed import killed_after
+from tests.platforms.kubernetes.postgres import Server
+from tests.rollout.worlds import release
+
+pytestmark = pytest.mark.needs("postgresql")
+SEALED = json.dumps(REFERENCE.as_dict()).encode()
+NOW = START + 400 * DAY
+_names = count()
+
+
+def sealed(_: Release, name: str) -> bytes:
+    assert name == "reference.json"
+    return SEALED
+
+
+@dataclass
+class World:
+    database: Database
+    endpoint: str
+    member: Callable[[Release, str], bytes | None] = sealed
+
+    @property
+    def state(self) -> RolloutState:
+        return RolloutState(self.endpoint, phase=Phase.IDLE, champion=release("a"))
+
+    def drift(self, database: Database | None = None) -> Drift:
+        return Drift(database or self.database, self.endpoint, self.member)
+
+    def captured(self, columns: dict[str, Any], post: int = 100) -> None:
+        lines = file(columns)
+        for start in range(0, len(lines), post):
+            intake(self.database, self.endpoint, "v-a", b"\n".join(lines[start : start + post]))
+
+    def sweep(self) -> Any:
+        return self.drift().sweep(self.state, NOW)["v-a"]
+
+    def seen(self, name: str, **labels: str) -> float | None:
+        inside = ",".join(f'{key}="{value}"' for key, value in {"endpoint": self.endpoint, **labels}.items())
+        shown = f"modelstack_{name}{{{inside}}} "
+        lines = [one for one in text(self.database, [self.endpoint]).splitlines() if one.startswith(shown)]
+        return float(lines[0].removeprefix(shown)) if lines else None
+
+
+@pytest.fixture
+def world(store: Database, endpoint: str) -> World:
+    return World(store, endpoint)
+
+
+def test_rows_like_those_of_training_are_no_drift_and_each_counts_once(world: World) -> None:
+    world.captured(days(30, 7))
+    assert world.sweep().rows == 30 * ROWS
+    assert world.sweep().rows == 0
+    assert world.seen("capture_rows_total", variant="v-a") == 30 * ROWS
+    evidence = world.seen("drift_evidence", variant="v-a")
+    assert evidence is not None
+    assert evidence < 1
+
+
+def test_rows_that_have_moved_ring_and_the_feature_is_named(world: World) -> None:
+    world.captured(moved(60))
+    world.sweep()
+    for labels in ({"variant": "v-a"}, {"feature": "x", "variant": "v-a"}):
+        evidence = world.seen("drift_evidence", **labels)
+        assert evidence is not None
+        assert evidence >= 1
+    world.sweep()
+    assert world.seen("capture_rows_total", variant="v-a") == 60 * ROWS
+
+
+def test_a_level_that_nobody_tells_any_more_is_not_shown(world: World) -> None:
+    world.captured(moved(60))
+    world.sweep()
+    age = "UPDATE gauges SET until = now() WHERE endpoint = :e"
+    world.database.run("age", age, e=world.endpoint)
+    assert world.seen("drift_evidence", variant="v-a") is None
+    world.sweep()
+    assert world.seen("drift_evidence", variant="v-a") is not None, "a sweep tells it though nothing has come"
+
+
+def test_what_holds_no_rows_is_kept_aside_and_counted(world: World) -> None:
+    answered = {"endpointOutput": {"data": "1", "encoding": "CSV"}}
+    intake(world.database, world.endpoint, "v-a", json.dumps({"captureData": answered}).encode())
+    assert dict(world.sweep().unreadable) == {"the request was not captured": 1}
+    world.sweep()
+    assert world.seen("capture_unreadable_total", variant="v-a") == 1
+    kept = world.database.run("see", "SELECT name, lines FROM aside WHERE endpoint = :e", e=world.endpoint)
+    assert [name for name, _ in kept] == ["v-a/0000000000000000001"]
+    assert json.loads(kept[0][1])["why"] == "the request was not captured"
+
+
+def test_a_release_whose_reference_cannot_be_had_is_counted_and_its_captures_wait(world: World) -> None:
+    world.captured(days(2, 7))
+
+    def down(*_: Any) -> bytes:
+        raise Unreachable("registry: no answer")
+
+    world.member = down
+    assert world.drift().sweep(world.state, NOW) == {}
+    assert world.seen("drift_unmeasured_total") == 1
+    world.member = sealed
+    assert world.sweep().rows == 2 * ROWS
+
+
+def test_calls_that_were_cut_off_are_counted_until_one_writes(world: World) -> None:
+    record = PostgresRecord(world.database, world.endpoint, 60)
+    assert [record.begins("v-a") for _ in range(3)] == [1, 2, 3]
+    record.failed("v-a")
+    assert record.begins("v-a") == 3
+    before = record.read("v-a")
+    assert record.write("v-a", before, ("k",), (), 2) is not None
+    assert record.write("v-a", before, ("k",), (), 2) is None, "another writer was first"
+    assert record.begins("v-a") == 3
+
+
+def test_a_process_that_is_killed_after_any_transaction_leaves_each_row_to_be_counted_once(
+    postgres: Server, store: Database
+) -> None:
+    transactions, finished = 0, False
+    while not finished:
+        transactions += 1
+        world = World(store, f"drift-{next(_names)}")
+        world.captured(days(4, 7))
+        finished = not killed_after(
+            transactions, postgres.url(), lambda it, of=world: of.drift(it).sweep(of.state, NOW), "COMMIT"
+        )
+        world.sweep()
+        assert world.seen("capture_rows_total", variant="v-a") == 4 * ROWS
+    assert transactions > 5
+
+
+def test_of_processes_that_sweep_at_once_each_row_is_counted_by_one(postgres: Server, world: World) -> None:
+    world.captured(days(8, 7), post=20)
+    children: list[int] = []
+    for _ in range(3):
+        child = os.fork()
+        if not child:
+            try:
+                world.drift(Database.of(postgres.url())).sweep(world.state, NOW)
+            finally:
+                os._exit(0)
+        children.append(child)
+    for child in children:
+        os.waitpid(child, 0)
+    world.sweep()
+    assert world.seen("capture_rows_total", variant="v-a") == 8 * ROWS
