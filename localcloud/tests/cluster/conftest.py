@@ -86,12 +86,11 @@ def eventually(held: Callable[[], bool], what: str, seconds: float = 60) -> None
 def cache() -> Path:
     """The user's cache, with everything in it that takes long to build; skips where it is not there."""
     places = Places.here()
-    why = machine.unfit(Layout(Path("/tmp/x"))) or ", ".join(machine.lacking())
-    if not why:
-        absent = [str(path) for path in binaries.provided(places.cache).programs.values() if not path.exists()]
-        why = f"not built yet: {absent[0]}" if absent else ""
-    if why:
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(f"no cluster here ({why}): `up` makes one ready")
+    if why := machine.unfit(Layout(Path("/"))):
+        pytest.skip(f"no cluster can run here: {why}")
+    built = binaries.provided(places.cache).programs.values()
+    if lacking := [*machine.lacking(), *(path.name for path in built if not path.exists())]:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(f"`make cluster` provides {', '.join(lacking)}")
     return places.cache
 
 

@@ -105,6 +105,9 @@ def test_what_a_machine_lacks_is_said_before_anything_is_changed(
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert machine.unfit(layout) == "it takes root, for network namespaces and containers"
     monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(machine, "answer", lambda words: None)
+    assert "may not make network namespaces" in machine.unfit(layout)
+    monkeypatch.setattr(machine, "answer", lambda words: "")
     monkeypatch.setattr(machine.shutil, "which", lambda name: None)
     assert "docker-registry" in machine.unfit(layout)
     assert "no apt-get" in machine.unfit(layout)
@@ -112,6 +115,7 @@ def test_what_a_machine_lacks_is_said_before_anything_is_changed(
 
 def test_a_state_folder_that_is_too_deep_for_sockets_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(machine, "answer", lambda words: "")
     monkeypatch.setattr(machine.shutil, "which", lambda name: f"/usr/bin/{name}")
     deep = Layout(Path("/") / ("d" * MOST_CHARACTERS))
     assert f"more than {MOST_CHARACTERS} characters" in machine.unfit(deep)

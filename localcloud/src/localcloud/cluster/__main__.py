@@ -46,7 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def layout_of(places: Places) -> Layout:
     """Where the cluster of a checkout lies."""
-    return Layout(places.state / "cluster")
+    return Layout(places.cluster)
 
 
 def variables(layout: Layout) -> dict[str, str]:

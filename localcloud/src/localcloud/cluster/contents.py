@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -10,7 +11,7 @@ from string import Template
 
 from localcloud.cluster import configs, images
 from localcloud.cluster.api import Api
-from localcloud.cluster.binaries import ENVOY, GATEWAY, Provided
+from localcloud.cluster.binaries import ENVOY, Provided
 from localcloud.cluster.images import Entry
 from localcloud.cluster.layout import DNS_SERVICE, REGISTRY, Layout
 
@@ -59,8 +60,9 @@ def furnish(provided: Provided, api: Api, pushed: Images, say: Callable[[str], N
     Raises:
         SetupFailed: The API server refuses something, or it does not become ready.
     """
-    values = {"corefile": json.dumps(configs.names()), "dns_service": DNS_SERVICE, "version": GATEWAY.replace(".", "-")}
-    values |= pushed.references()
+    values = {"corefile": json.dumps(configs.names()), "dns_service": DNS_SERVICE, **pushed.references()}
+    # A Job is never changed: another image, or another text, is another one.
+    values["version"] = hashlib.sha256(f"{_text('gateway-rights')}{values['gateway']}".encode()).hexdigest()[:10]
     with ThreadPoolExecutor(1) as beside:  # the definitions take the longest; what needs none begins meanwhile
         folders = [word for folder in provided.crds for word in ("-f", str(folder))]
         defined = beside.submit(api.apply, *folders, what="the Gateway API's definitions")
@@ -86,4 +88,8 @@ def _push(layout: Layout, name: str, entries: list[Entry]) -> str:
 
 
 def _filled(manifest: str, values: Mapping[str, str]) -> str:
-    return Template((_MANIFESTS / f"{manifest}.yaml").read_text()).substitute(values)
+    return Template(_text(manifest)).substitute(values)
+
+
+def _text(manifest: str) -> str:
+    return (_MANIFESTS / f"{manifest}.yaml").read_text()

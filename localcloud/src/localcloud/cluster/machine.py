@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from localcloud.cluster.layout import MOST_CHARACTERS, Layout
-from localcloud.setup.commands import run
+from localcloud.setup.commands import answer, run
 from localcloud.setup.failures import SetupFailed
 from localcloud.setup.progress import step
 
@@ -46,6 +46,8 @@ def unfit(layout: Layout) -> str:
         return f"it takes Linux, and this is {platform.system()}"
     if os.geteuid() != 0:
         return "it takes root, for network namespaces and containers"
+    if answer(["unshare", "--net", "--mount", "true"]) is None:
+        return "root may not make network namespaces and mounts here, as in a container without privileges"
     if lacking() and shutil.which("apt-get") is None:
         return f"it takes Debian's packages {', '.join(lacking())}, and there is no apt-get to install them with"
     if len(str(layout.state)) > MOST_CHARACTERS:

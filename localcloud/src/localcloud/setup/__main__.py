@@ -93,6 +93,8 @@ def _lock(places: Places, options: argparse.Namespace) -> None:
 def _clean(places: Places, _: argparse.Namespace) -> None:
     if places.server_record.exists():
         raise SetupFailed("The local cloud may still be running", "Stop it first.")
+    if places.cluster.exists():
+        raise SetupFailed("The cluster may still be running", "End it first: `python -m localcloud.cluster down`.")
     with exclusive(places.state / "setup.lock", str(places.root)):
         for folder in (places.venv, places.state):
             shutil.rmtree(folder, ignore_errors=True)

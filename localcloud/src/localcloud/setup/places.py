@@ -88,6 +88,11 @@ class Places:
         return self.state / "cloud" / "server.json"
 
     @property
+    def cluster(self) -> Path:
+        """Everything of the cluster, while there is one."""
+        return self.state / "cluster"
+
+    @property
     def policy_pack(self) -> Path | None:
         """The folder of the project's policy pack, if it has one."""
         folder = self.root / "policy"
