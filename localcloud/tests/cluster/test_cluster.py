@@ -139,6 +139,19 @@ def test_another_checkout_is_told_whose_cluster_runs(cluster: Box, tmp_path: Pat
     assert cluster.cluster("status").returncode == 0, "what is not one's own is not ended"
 
 
+def test_a_program_that_is_killed_is_named_and_started_again(cluster: Box, app: str) -> None:
+    wrong = cluster.cluster("kill", "etcd", "nonsense")
+    assert wrong.returncode == 1
+    assert "'nonsense' is no program of the cluster: it has etcd, apiserver" in wrong.stderr
+    assert cluster.cluster("status").returncode == 0, "a wrong name ends nothing"
+    assert cluster.cluster("kill", "etcd", "discovery").returncode == 0
+    status = cluster.cluster("status")
+    assert (status.returncode, status.stdout) == (1, "cluster: etcd, discovery ended; `up` starts what is missing\n")
+    before = cluster.marked()
+    assert cluster.cluster("up").returncode == 0
+    assert len(cluster.marked() - before) == 2, "nothing else is touched"
+
+
 def test_what_was_killed_is_mended_and_what_was_in_it_is_still_there(cluster: Box, app: str) -> None:
     ended = cluster.marked()
     for pid in ended:  # shims and all: containers lose whoever looks after them

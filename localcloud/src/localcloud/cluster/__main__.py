@@ -1,4 +1,4 @@
-"""`python -m localcloud.cluster up|down|status|env`, what the make targets call."""
+"""`python -m localcloud.cluster up|status|env|kill|down`, what the make targets call."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         places = Places.of(options.root)
-        return int(options.run(places, layout_of(places)))
+        return int(options.run(places, layout_of(places), options))
     except SetupFailed as error:
         print(f"error: {error}", file=sys.stderr)
         for line in error.advice:
@@ -62,7 +62,7 @@ def variables(layout: Layout) -> dict[str, str]:
     }
 
 
-def _up(places: Places, layout: Layout) -> int:
+def _up(places: Places, layout: Layout, _: argparse.Namespace) -> int:
     begun = time.monotonic()
     _refuse_another(layout)
     machine.provide(layout, places.logs / "cluster-packages.log")
@@ -74,12 +74,12 @@ def _up(places: Places, layout: Layout) -> int:
         images = contents.Images(layout, provided.programs)
         node.start(layout, provided.programs, api, images.begin)
         _say(f"cluster: its node is ready ({time.monotonic() - begun:.1f} s)")
-        contents.furnish(provided, api, images, _say)
+        contents.furnish(layout, provided, api, images, _say)
     _say(f"cluster: ready on {API_URL} after {time.monotonic() - begun:.1f} s")
     return 0
 
 
-def _down(_: Places, layout: Layout) -> int:
+def _down(_: Places, layout: Layout, __: argparse.Namespace) -> int:
     if not layout.state.exists() and layout.state not in processes.owners():
         return 0
     if os.geteuid() != 0:
@@ -94,7 +94,7 @@ def _down(_: Places, layout: Layout) -> int:
     return 0
 
 
-def _status(places: Places, layout: Layout) -> int:
+def _status(places: Places, layout: Layout, _: argparse.Namespace) -> int:
     if layout.state not in processes.owners():
         others = "".join(f"; that of {other} is" for other in _others(layout))
         print(f"cluster: not running{others}")
@@ -110,11 +110,19 @@ def _status(places: Places, layout: Layout) -> int:
     return 0 if well else 1
 
 
-def _env(_: Places, layout: Layout) -> int:
+def _env(_: Places, layout: Layout, __: argparse.Namespace) -> int:
     if layout.state not in processes.owners():
         print("error: the cluster is not running; start it", file=sys.stderr)
         return _NOT_RUNNING
     print("\n".join(f"export {name}={shlex.quote(value)}" for name, value in variables(layout).items()))
+    return 0
+
+
+def _kill(places: Places, layout: Layout, options: argparse.Namespace) -> int:
+    if layout.state not in processes.owners():
+        print("error: the cluster is not running; start it", file=sys.stderr)
+        return _NOT_RUNNING
+    node.kill(layout, binaries.provided(places.cache).programs, options.name)
     return 0
 
 
@@ -143,6 +151,11 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("up", help="start it, or mend what is missing").set_defaults(run=_up)
     commands.add_parser("down", help="end it and forget all that is in it").set_defaults(run=_down)
     commands.add_parser("status", help="tell whether it runs").set_defaults(run=_status)
+    kill = commands.add_parser(
+        "kill", help="end some of its programs at once, as a fault would; `up` starts them again"
+    )
+    kill.add_argument("name", nargs="+", help="such as etcd, apiserver, kubelet or prometheus")
+    kill.set_defaults(run=_kill)
     commands.add_parser("env", help="print exports that point a client at it").set_defaults(run=_env)
     return parser
 

@@ -16,6 +16,8 @@ from localcloud.cluster.images import Entry
 from localcloud.cluster.layout import DNS_SERVICE, REGISTRY, Layout
 
 _MANIFESTS = Path(__file__).with_name("manifests")
+_EARLY, _LATE = ("access", "dns", "gateway-rights"), "gateway"
+_DEPLOYMENTS = (("kube-system", "coredns"), ("envoy-gateway-system", "envoy-gateway"))
 _SECONDS = 120
 
 
@@ -54,37 +56,65 @@ class Images:
         return {name: pushed.result() for name, pushed in self._pushed.items()}
 
 
-def furnish(provided: Provided, api: Api, pushed: Images, say: Callable[[str], None]) -> None:
+def furnish(layout: Layout, provided: Provided, api: Api, pushed: Images, say: Callable[[str], None]) -> None:
     """Put everything into a cluster whose node is ready; what is there already stays, or becomes as it should be.
 
     Raises:
         SetupFailed: The API server refuses something, or it does not become ready.
     """
-    values = {"corefile": json.dumps(configs.names()), "dns_service": DNS_SERVICE, **pushed.references()}
-    # A Job is never changed: another image, or another text, is another one.
-    values["version"] = hashlib.sha256(f"{_text('gateway-rights')}{values['gateway']}".encode()).hexdigest()[:10]
-    with ThreadPoolExecutor(1) as beside:  # the definitions take the longest; what needs none begins meanwhile
-        folders = [word for folder in provided.crds for word in ("-f", str(folder))]
-        defined = beside.submit(api.apply, *folders, what="the Gateway API's definitions")
-        early = "---\n".join(_filled(name, values) for name in ("access", "dns", "gateway-rights"))
-        api.apply(what="what comes with a cluster", given=early)
-        defined.result()
-    api.wait("wait", "--for=condition=Established", "crd", "--all", seconds=_SECONDS, what="the Gateway API")
-    api.apply(what="the gateway", given=_filled("gateway", values))
-    say("cluster: waiting for its names and its gateway ...")
-    for namespace, name in (("kube-system", "coredns"), ("envoy-gateway-system", "envoy-gateway")):
+    values = _values(pushed.references())
+    wanted = hashlib.sha256()
+    for part in (*(_filled(name, values) for name in (*_EARLY, _LATE)), *map(str, provided.crds)):
+        wanted.update(part.encode())
+    done = layout.state / "furnished"
+    if not (done.exists() and done.read_text() == wanted.hexdigest() and _there(api)):
+        _apply(provided, api, values)
+        done.write_text(wanted.hexdigest())
+        say("cluster: waiting for its names and its gateway ...")
+    for namespace, name in _DEPLOYMENTS:
         api.wait("rollout", "status", f"deployment/{name}", "-n", namespace, seconds=_SECONDS, what=name)
     accepted = ("wait", "--for=condition=Accepted", "gatewayclass/localcluster")
     api.wait(*accepted, seconds=_SECONDS, what="GatewayClass localcluster")
 
 
+def _values(references: Mapping[str, str]) -> dict[str, str]:
+    """Placeholder of a manifest -> what it stands for."""
+    values = {"corefile": json.dumps(configs.names()), "dns_service": DNS_SERVICE, **references}
+    # A Job is never changed: another image, or another text, is another one.
+    version = hashlib.sha256(f"{_text('gateway-rights')}{values['gateway']}".encode()).hexdigest()[:10]
+    return {**values, "version": version}
+
+
+def _there(api: Api) -> bool:
+    """Whether nobody took away what was put in."""
+    named = (("deployment", namespace, name) for namespace, name in _DEPLOYMENTS)
+    asked = (("gatewayclass", "default", "localcluster"), *named)
+    return all(api.kubectl("get", kind, name, "-n", namespace).returncode == 0 for kind, namespace, name in asked)
+
+
+def _apply(provided: Provided, api: Api, values: Mapping[str, str]) -> None:
+    with ThreadPoolExecutor(1) as beside:  # the definitions take the longest; what needs none begins meanwhile
+        folders = [word for folder in provided.crds for word in ("-f", str(folder))]
+        defined = beside.submit(api.apply, *folders, what="the Gateway API's definitions")
+        api.apply(what="what comes with a cluster", given="---\n".join(_filled(name, values) for name in _EARLY))
+        defined.result()
+    api.wait("wait", "--for=condition=Established", "crd", "--all", seconds=_SECONDS, what="the Gateway API")
+    api.apply(what="the gateway", given=_filled(_LATE, values))
+
+
 def _push(layout: Layout, name: str, entries: list[Entry]) -> str:
-    """Make an image whose first entry is what runs, push it, and give its reference."""
-    image = images.of(entries, layout.state / "images", command=[f"/{entries[0].path}"])
+    """Make an image whose first entry is what runs, push it, and give its reference; once, for the same files."""
+    sources = [(entry.path, str(entry.source), entry.source.stat().st_mtime_ns) for entry in entries if entry.source]
+    record = layout.state / "images" / f"{name}-{hashlib.sha256(repr(sources).encode()).hexdigest()[:16]}"
+    if record.exists():
+        return record.read_text()
+    image = images.of(entries, record.parent, command=[f"/{entries[0].path}"])
     try:
-        return images.push(image, REGISTRY, f"localcluster/{name}")
+        reference = images.push(image, REGISTRY, f"localcluster/{name}")
     finally:
         image.layer.unlink()
+    record.write_text(reference)
+    return reference
 
 
 def _filled(manifest: str, values: Mapping[str, str]) -> str:

@@ -7,7 +7,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -55,8 +55,26 @@ def start(layout: Layout, binaries: Mapping[str, Path], api: Api, pushed: Callab
 
 def missing(layout: Layout, binaries: Mapping[str, Path]) -> list[str]:
     """The names of the programs that do not run."""
-    wanted = programs(layout, binaries, Authority(layout.pki), database.programs())
-    return [program.name for program in wanted if not processes.found(layout, program)]
+    return [name for name, program in _named(layout, binaries).items() if not processes.found(layout, program)]
+
+
+def kill(layout: Layout, binaries: Mapping[str, Path], names: Sequence[str]) -> None:
+    """End some of the programs at once, as a fault would.
+
+    Raises:
+        SetupFailed: There is no such program; nothing was ended.
+    """
+    named = _named(layout, binaries)
+    for name in names:
+        if name not in named:
+            raise SetupFailed(f"{name!r} is no program of the cluster: it has {', '.join(named)}")
+    for name in names:
+        processes.kill(layout, named[name])
+
+
+def _named(layout: Layout, binaries: Mapping[str, Path]) -> dict[str, Program]:
+    listed = programs(layout, binaries, Authority(layout.pki), database.programs())
+    return {program.name: program for program in listed}
 
 
 def ready(api: Api) -> bool:

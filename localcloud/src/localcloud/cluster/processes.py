@@ -43,6 +43,14 @@ def running(layout: Layout, program: Program, version: str) -> bool:
     return current
 
 
+def kill(layout: Layout, program: Program) -> None:
+    """End a program at once, and return when it has ended."""
+    for pid in found(layout, program):
+        _end(pid)
+        while orphans.alive(pid):
+            time.sleep(0.01)
+
+
 def start(layout: Layout, program: Program, version: str) -> None:
     """Start a program, in the background, in the node's network; its log is told of it."""
     environment = {name: os.environ[name] for name in _KEPT if name in os.environ}
