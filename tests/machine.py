@@ -81,6 +81,13 @@ def _no_registry() -> str:
     return "" if shutil.which("docker-registry") else "no docker-registry command is on PATH"
 
 
+def _no_apiserver() -> str:
+    """Why no API server of Kubernetes can be started."""
+    from tests.platforms.kubernetes.apiserver import missing
+
+    return missing()
+
+
 NEEDS = {
     "engine": Need(
         "the images and everything in containers",
@@ -92,6 +99,7 @@ NEEDS = {
         "the console in a browser", {"chromium": "chromium", "chromedriver": "chromium-driver"}, _no_browser
     ),
     "postgresql": Need("what is kept in PostgreSQL", {"pg_ctlcluster": "postgresql"}, _no_postgresql),
+    "apiserver": Need("the ports of Kubernetes on a real API server", {"etcd": "etcd-server"}, _no_apiserver),
 }
 
 

@@ -1,15 +1,65 @@
-"""A PostgreSQL server for the tests of this folder, started once a worker."""
+"""What the tests of this folder share: a namespace with an endpoint, in memory and on a real API server, and PostgreSQL.
+
+What holds for the namespace in memory holds for the real one.
+"""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Mapping
+from typing import Any, cast
 
+import httpx
 import pytest
 
+from platforms.kubernetes.api import Api
+from platforms.kubernetes.crds import definitions
 from platforms.kubernetes.database import Database
+from platforms.kubernetes.kinds import NAMESPACE, Kind
 from platforms.kubernetes.schema import prepare
+from tests.platforms.kubernetes.apiserver import ApiServer, api_server, define
+from tests.platforms.kubernetes.fake_api import FakeApi
 from tests.platforms.kubernetes.postgres import Server, running
+from tests.platforms.kubernetes.world import World
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Generator[ApiServer]:
+    """A real API server with the Gateway API's route and our own definitions."""
+    with api_server(tmp_path_factory.mktemp("apiserver")) as started:
+        define(Api(started.access(), "default"), definitions())
+        yield started
+
+
+@pytest.fixture(params=["memory", pytest.param("real", marks=[pytest.mark.needs("apiserver"), pytest.mark.slow])])
+def world(request: pytest.FixtureRequest) -> World:
+    """An endpoint in a namespace of its own, as Pulumi declares it."""
+    made = _real(request.getfixturevalue("server")) if request.param == "real" else _fake()
+    made.declare()
+    return made
+
+
+def _fake() -> World:
+    api = FakeApi()
+    return World(cast(Api, api), api.patched)
+
+
+def _real(server: ApiServer) -> World:
+    api = Api(server.access(), f"models-{uuid.uuid4().hex[:8]}")
+    api.create(NAMESPACE, {"metadata": {"name": api.namespace}})
+
+    def patch(kind: Kind, name: str, obj: Mapping[str, Any], manager: str) -> None:
+        access = server.access()
+        with httpx.Client(base_url=access.server, verify=access.verify, auth=access.auth) as client:
+            answer = client.patch(
+                kind.path(api.namespace, name),
+                json=obj,
+                params={"fieldManager": manager},
+                headers={"Content-Type": "application/merge-patch+json"},
+            )
+            assert answer.is_success, answer.text
+
+    return World(api, patch)
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,180 @@
+"""What stands around an endpoint in a cluster, played by hand: Pulumi, the gateway, the Deployments' controller, pods.
+
+world = World(api, patch)
+world.serves("w1", variant="v-1")      # a ready workload
+world.gateway_follows()                # the gateway has taken the route as it stands
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from platforms.kubernetes import names
+from platforms.kubernetes.api import Api, Object
+from platforms.kubernetes.kinds import (
+    CONFIG_MAP,
+    DEPLOYMENT,
+    ENDPOINT_SLICE,
+    EVENT,
+    PACKAGE,
+    POD,
+    ROLLOUT,
+    ROUTE,
+    SERVICE,
+    Kind,
+)
+from platforms.kubernetes.rules import weights
+from platforms.kubernetes.serving_config import Backend, ServingConfig
+from platforms.kubernetes.spec import RolloutSpec
+from platforms.kubernetes.workloads import SERVICE_NAME
+
+ENDPOINT, GATEWAY = "flight-delay-test", "models"
+Patch = Callable[[Kind, str, Mapping[str, Any], str], None]
+"""Sets fields of an object in the name of somebody, whosever they are."""
+CRASH = {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 10s restarting failed container"}}
+PULL = {"waiting": {"reason": "ImagePullBackOff", "message": 'Back-off pulling image "r/serving@sha256:0": not found'}}
+
+
+class TestClock:
+    """A clock that stands still unless it is told to go on."""
+
+    __test__ = False
+
+    def __init__(self) -> None:
+        self.now = time.time()
+
+    def time(self) -> float:
+        """Epoch seconds."""
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        """Go on."""
+        self.now += seconds
+
+
+@dataclass(frozen=True)
+class World:
+    """A namespace with an endpoint."""
+
+    api: Api
+    patch: Patch
+
+    def declare(self) -> None:
+        """What Pulumi declares of an endpoint: the route without rules, and the Rollout."""
+        parents = [{"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": GATEWAY}]
+        self.api.apply(ROUTE, {"metadata": {"name": ENDPOINT}, "spec": {"parentRefs": parents}}, names.PROGRAM)
+        spec = RolloutSpec("test", "flight-delay", GATEWAY, "http://prometheus.monitoring:9090")
+        self.api.apply(ROLLOUT, {"metadata": {"name": ENDPOINT}, "spec": spec.as_dict()}, names.PROGRAM)
+
+    def config(self, config: ServingConfig) -> None:
+        """A config's ConfigMap."""
+        data = {names.CONTENT: config.to_json()}
+        self.api.create(CONFIG_MAP, {"metadata": {"name": config.name}, "data": data, "immutable": True})
+
+    def workload(self, name: str, *, ready: int = 1, replicas: int = 1) -> None:
+        """A Deployment with its Service, so many pods of which are ready."""
+        labels = {"workload": name}
+        container = {"name": "serving", "image": "r/serving@sha256:0"}
+        template = {"metadata": {"labels": labels}, "spec": {"containers": [container]}}
+        spec = {"replicas": replicas, "selector": {"matchLabels": labels}, "template": template}
+        self.api.create(DEPLOYMENT, {"metadata": {"name": name}, "spec": spec})
+        self.api.create(SERVICE, {"metadata": {"name": name}, "spec": {"selector": labels, "ports": [{"port": 8080}]}})
+        self.endpoints(name, ready)
+
+    def endpoints(self, name: str, ready: int, *, unready: int = 0) -> None:
+        """Let so many pods of a workload get requests, and so many others none."""
+        made = [(True, at) for at in range(ready)] + [(False, at) for at in range(ready, ready + unready)]
+        self.api.apply(
+            ENDPOINT_SLICE,
+            {
+                "metadata": {"name": f"{name}-s", "labels": {SERVICE_NAME: name}},
+                "addressType": "IPv4",
+                "endpoints": [{"addresses": [f"10.1.0.{at + 1}"], "conditions": {"ready": is_}} for is_, at in made],
+            },
+            "endpointslice-controller",
+            force=True,
+        )
+
+    def pod(self, workload: str, state: Mapping[str, Any], *, last: str = "", exit_code: int = 1) -> None:
+        """A pod whose container is in a state, having said something when it ended before."""
+        name = f"{workload}-{uuid.uuid4().hex[:5]}"
+        spec = {"containers": [{"name": "serving", "image": "r/serving@sha256:0"}]}
+        made = self.api.create(POD, {"metadata": {"name": name, "labels": {"workload": workload}}, "spec": spec})
+        ended = {"exitCode": exit_code, "reason": "Error", "message": last, "startedAt": None, "finishedAt": None}
+        container = {
+            "name": "serving", "image": "r/serving", "imageID": "", "ready": False, "started": False, "restartCount": 2,
+            "state": state, "lastState": {"terminated": ended} if last else {},
+        }  # fmt: skip
+        self._status(POD, made, {"phase": "Pending", "containerStatuses": [container]})
+
+    def deployment(self, name: str, **conditions: tuple[str, str, float]) -> None:
+        """What the Deployments' controller says: condition -> status, reason, and for how many seconds."""
+        said = [
+            {"type": kind, "status": status, "reason": reason, "lastTransitionTime": _ago(ago)}
+            for kind, (status, reason, ago) in conditions.items()
+        ]
+        self._status(DEPLOYMENT, self.api.get(DEPLOYMENT, name), {"conditions": said})
+
+    def gateway_follows(self, *, accepted: str = "True", behind: int = 0, resolved: str = "ResolvedRefs") -> None:
+        """The gateway's word on the route as it stands, or on one that was there before."""
+        route = self.api.get(ROUTE, ENDPOINT)
+        generation = route["metadata"]["generation"] - behind
+        conditions = [
+            _condition("Accepted", accepted, "Accepted" if accepted == "True" else "NoMatchingParent", generation),
+            _condition("ResolvedRefs", str(resolved == "ResolvedRefs"), resolved, generation),
+        ]
+        parent = {
+            "parentRef": {"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": GATEWAY},
+            "controllerName": "gateway.envoyproxy.io/gatewayclass-controller",
+            "conditions": conditions,
+        }
+        self._status(ROUTE, route, {"parents": [parent]})
+
+    def package(self, name: str) -> None:
+        """A ModelPackage."""
+        spec = {"digest": f"sha256:{'0' * 64}", "archive": f"oci://r/models@sha256:{'0' * 64}"}
+        self.api.create(PACKAGE, {"metadata": {"name": name}, "spec": spec})
+
+    @property
+    def route(self) -> Object:
+        """The route now."""
+        return self.api.get(ROUTE, ENDPOINT)
+
+    def weights(self) -> dict[str, int]:
+        """Workload -> weight, for all requests."""
+        return weights(self.route["spec"].get("rules") or [])
+
+    def events(self) -> list[Object]:
+        """What was told on the route."""
+        return [item for item in self.api.list(EVENT) if item["involvedObject"]["name"] == ENDPOINT]
+
+    def _status(self, kind: Kind, obj: Object, status: Object) -> None:
+        metadata = {key: item for key, item in obj["metadata"].items() if key != "managedFields"}
+        self.api.replace_status(kind, {**obj, "metadata": metadata, "status": status})
+
+
+def solo(workload: str, variant: str) -> ServingConfig:
+    """The config that serves one workload alone."""
+    return ServingConfig(workload, Backend(variant, workload))
+
+
+def pair(one: ServingConfig, other: ServingConfig, copied: int | None = None) -> ServingConfig:
+    """The config that serves two."""
+    name = f"{one.name}-and-{other.name}{'' if copied is None else f'-{copied}'}"
+    return ServingConfig(name, one.champion, other.champion, copied)
+
+
+def _condition(kind: str, status: str, reason: str, generation: int) -> Object:
+    return {
+        "type": kind, "status": status, "reason": reason, "message": "by the test", "observedGeneration": generation,
+        "lastTransitionTime": _ago(0),
+    }  # fmt: skip
+
+
+def _ago(seconds: float) -> str:
+    return datetime.fromtimestamp(time.time() - seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
