@@ -17,9 +17,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from localcloud.setup.environments import Installer, cached
+from localcloud.setup.failures import SetupFailed
+from localcloud.setup.places import Places
+
 Say = Callable[[str], None]
 _HOST_NETWORKING = ("--iptables=false", "--ip6tables=false", "--bridge=none")  # all that the local cloud needs
 _START_SECONDS = 60
+ROOT = Path(__file__).resolve().parents[1]
+_ENVOY = ROOT / "tests" / "platforms" / "kubernetes" / "envoy.txt"
 
 
 @dataclass(frozen=True)
@@ -88,6 +94,24 @@ def _no_apiserver() -> str:
     return missing()
 
 
+def _no_prometheus() -> str:
+    """Why nothing can be scraped."""
+    programs = ("prometheus", "promtool", "prometheus-alertmanager", "amtool")
+    missing = [program for program in programs if shutil.which(program) is None]
+    return f"{' and '.join(missing)} not on PATH" if missing else ""
+
+
+def envoy() -> Path:
+    """Envoy's program, in the cache that checkouts share."""
+    folder = Places.of(ROOT).cached(_ENVOY)
+    return next(folder.glob("lib/python*/site-packages/envoy/_bin/envoy"), folder / "bin" / "envoy")
+
+
+def _no_envoy() -> str:
+    """Why no gateway can be run."""
+    return "" if envoy().exists() else f"there is no {envoy()}; `make test` installs it"
+
+
 NEEDS = {
     "engine": Need(
         "the images and everything in containers",
@@ -100,6 +124,15 @@ NEEDS = {
     ),
     "postgresql": Need("what is kept in PostgreSQL", {"pg_ctlcluster": "postgresql"}, _no_postgresql),
     "apiserver": Need("the ports of Kubernetes on a real API server", {"etcd": "etcd-server"}, _no_apiserver),
+    "prometheus": Need(
+        "metrics and alarms of a cluster",
+        {
+            **dict.fromkeys(("prometheus", "promtool"), "prometheus"),
+            **dict.fromkeys(("prometheus-alertmanager", "amtool"), "prometheus-alertmanager"),
+        },
+        _no_prometheus,
+    ),
+    "envoy": Need("what a gateway counts", {}, _no_envoy),
 }
 
 
@@ -114,6 +147,8 @@ def provided(say: Say) -> Generator[list[str]]:
     lacking = [need for need in NEEDS.values() if need.lacking()]
     if may:
         _install([need for need in lacking if need.lacking()], say)
+    if NEEDS["envoy"] in lacking:
+        _install_envoy(say)
     with _engine(say) if may and NEEDS["engine"] in lacking else _nothing():
         yield [f"{need.tests}: {why}" for need in NEEDS.values() if (why := need.lacking())]
 
@@ -123,7 +158,8 @@ def _install(needs: list[Need], say: Say) -> None:
     if not wanted:
         return
     say(f"installing {', '.join(sorted(wanted))} from Debian")
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    # Of a server only its program is wanted: in this runlevel none is started.
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
     for words in (["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends", *sorted(wanted)]):
         done = subprocess.run(
             ["apt-get", *words], env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False
@@ -131,6 +167,15 @@ def _install(needs: list[Need], say: Say) -> None:
         if done.returncode:
             say(f"apt-get {words[0]} failed: " + "\n  ".join((done.stdout + done.stderr).strip().splitlines()[-5:]))
             return
+
+
+def _install_envoy(say: Say) -> None:
+    say("installing Envoy from the package index")
+    places = Places.of(ROOT)
+    try:
+        cached(places, Installer(places), _ENVOY)
+    except SetupFailed as error:
+        say(f"Envoy cannot be installed: {error}")
 
 
 @contextmanager

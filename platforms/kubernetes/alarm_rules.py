@@ -8,7 +8,6 @@ They are the alarms that AWS has (`infra.aws.monitors`), under the same names. E
 from __future__ import annotations
 
 from monitoring.published import CONCEPT_EVIDENCE, DRIFT_EVIDENCE
-from platforms.kubernetes.envoy import bound as edge_pattern
 from platforms.kubernetes.metrics import (
     CLASS,
     CLUSTER,
@@ -19,6 +18,7 @@ from platforms.kubernetes.metrics import (
     VARIANT,
     any_of,
     edge_at_or_above,
+    edge_pattern,
     matched,
     series,
 )  # fmt: skip
@@ -31,6 +31,9 @@ FAILS, SLOW, DRIFT, CONCEPT = "5xx", "p99", "drift", "concept"
 """What the alarms of a variant are on."""
 MAY_BE_SLOW = 0.01
 """Share of requests that may take longer than `max_p99_ms`."""
+PERIOD, PERIODS, SLOWER_THAN = "period_seconds", "periods", "slower_than_ms"
+"""Annotations: what the alarm counts over, how many of those it looks at, and what is slow."""
+_OF_PERIODS = 3
 _SAYS = {
     DRIFT: (
         "is asked about other data than it was trained on",
@@ -99,11 +102,11 @@ def _of_variant(watched: Watched, variant: str) -> list[Rule]:
         record(f"modelstack:{name}:period", over(matched(risen(name), place), period), place)
         for name in ("requests", "failed", "timed", "slow")
     ]
-    slow, timed = counted("slow"), counted("timed")
+    slow, timed, edge = counted("slow"), counted("timed"), edge_at_or_above(watched.max_p99_ms) or watched.max_p99_ms
     lately = matched("modelstack:slow:beyond", place)
     ago = " or ".join(
         f'label_replace({lately}{f" offset {back * period}s" if back else ""}, "ago", "{back}", "", "")'
-        for back in range(3)
+        for back in range(_OF_PERIODS)
     )
     same = f"on ({ENDPOINT}, {VARIANT})"
     return [
@@ -121,6 +124,7 @@ def _of_variant(watched: Watched, variant: str) -> list[Rule]:
             missing="No request, nothing failed; and the judge promotes nobody on that.",
             threshold=watched.max_5xx_rate,
             labels={VARIANT: variant, WAKE: "true"},
+            told={PERIOD: period, PERIODS: 1},
         ),
         alert(
             watched.endpoint,
@@ -128,12 +132,13 @@ def _of_variant(watched: Watched, variant: str) -> list[Rule]:
             SLOW,
             f"({slow} / {timed}) and {same} (sum by ({ENDPOINT}, {VARIANT}) ({ago}) >= 2)",
             severity="ticket",
-            summary=f"{variant} takes longer than {edge_at_or_above(watched.max_p99_ms):g} ms for "
+            summary=f"{variant} takes longer than {edge:g} ms for "
             f"{{{{ $value | humanizePercentage }}}} of its requests: more than {MAY_BE_SLOW:.0%}, and than chance "
-            "explains, in 2 of 3 periods",
+            f"explains, in 2 of {_OF_PERIODS} periods",
             missing="No request, nothing was slow; and the judge promotes nobody on that.",
             threshold=MAY_BE_SLOW,
             labels={VARIANT: variant, WAKE: "true"},
+            told={PERIOD: period, PERIODS: _OF_PERIODS, SLOWER_THAN: edge},
         ),
         _evidence(watched, variant, DRIFT, DRIFT_EVIDENCE),
         _evidence(watched, variant, CONCEPT, CONCEPT_EVIDENCE),

@@ -28,6 +28,7 @@ from platforms.kubernetes.metrics import (
     UP,
     UPTIME,
     any_of,
+    edge_pattern,
     matched,
     quoted,
 )
@@ -106,7 +107,7 @@ class EnvoyCounts:
         ]
         wanted = sorted(set(edges))
         if wanted:
-            named = {**ours, EDGE: "|".join([*map(bound, wanted), r"\+Inf"])}
+            named = {**ours, EDGE: "|".join([*map(edge_pattern, wanted), r"\+Inf"])}
             series += [
                 ((variants[item.labels[CLUSTER]], float(item.labels[EDGE])), item)
                 for item in self.prometheus.samples(matched(LATENCY, like=named), start, end)
@@ -142,12 +143,6 @@ class EnvoyCounts:
                 f"Prometheus has no sample of an Envoy in the minutes before {until:.0f}: it does not scrape the "
                 "gateway, or is behind"
             )
-
-
-def bound(edge: float) -> str:
-    """A pattern of the label of a bucket: Prometheus 3 writes 100 as 100.0."""
-    text = f"{edge:.12g}".replace(".", r"\.")
-    return text if r"\." in text else rf"{text}(\.0)?"
 
 
 def targets(beats: Sequence[Samples], ups: Sequence[Samples], series: Sequence[tuple[Key, Samples]]) -> list[Target]:

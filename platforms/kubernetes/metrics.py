@@ -70,6 +70,12 @@ def edge_at_or_above(milliseconds: float, edges: tuple[float, ...] = EDGES) -> f
     return ordered[at] if at < len(ordered) else None
 
 
+def edge_pattern(edge: float) -> str:
+    """A pattern of the label of a bucket: Prometheus 3 writes 100 as 100.0."""
+    text = f"{edge:.12g}".replace(".", r"\.")
+    return text if r"\." in text else rf"{text}(\.0)?"
+
+
 def matched(name: str, equal: Mapping[str, str] | None = None, like: Mapping[str, str] | None = None) -> str:
     """A selector of series: labels that are equal, and labels that match a pattern."""
     exact = [f"{label}={quoted(value)}" for label, value in (equal or {}).items()]

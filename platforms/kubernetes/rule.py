@@ -61,6 +61,7 @@ def alert(
     section: str = MEANINGS,
     lasts: str = "",
     labels: Mapping[str, str] | None = None,
+    told: Mapping[str, float] | None = None,
 ) -> Rule:
     """An alert.
 
@@ -76,6 +77,7 @@ def alert(
         section: The anchor of the section of the runbook.
         lasts: How long it must last, such as `2m`; empty: at once.
         labels: More of them.
+        told: More numbers of it, for whoever reads the rule.
     """
     rule: Rule = {"alert": alert_name(endpoint, subject, measure), "expr": expression}
     if lasts:
@@ -89,6 +91,7 @@ def alert(
             "threshold": plain(threshold),
             "missing": missing,
             "runbook": f"{RUNBOOK}#{section}",
+            **{name: plain(number) for name, number in (told or {}).items()},
         },
     }
 

@@ -1,4 +1,4 @@
-"""What the tests of this folder share: a namespace with an endpoint, in memory and on a real API server, and PostgreSQL.
+"""What the tests here share: a namespace with an endpoint, in memory and on a real API server, and PostgreSQL.
 
 What holds for the namespace in memory holds for the real one.
 """

@@ -1,0 +1,249 @@
+"""The rules of Prometheus: its own tools read and play them, with what they see written as series."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from monitoring.objectives.slo import Objective
+from platforms.kubernetes import objective_rules
+from platforms.kubernetes.alarm_rules import group
+from platforms.kubernetes.alertmanager import config
+from platforms.kubernetes.rule import Rule, prometheus_rule, rule_file
+from platforms.kubernetes.watched import Watched
+
+A, B = "service/models/champion/8080/http", "service/models/challenger/8080/http"
+WATCHED = Watched(
+    "flight-delay-prod", {"v-a": (A,), "v-b": (B,)}, every_seconds=10, period_seconds=60, max_5xx_rate=0.05,
+    max_p99_ms=80, nats=8.0,
+)  # fmt: skip
+OBJECTIVE = Objective(0.999, 0.99, 250, 7 * 86_400, 20)
+TARGET = 'job="envoy", instance="10.0.0.1:19001"'
+pytestmark = [pytest.mark.slow, pytest.mark.needs("prometheus")]
+
+
+ALARMS, PROMISED = group(WATCHED), objective_rules.group(WATCHED, OBJECTIVE, every=60, nats=12.0)
+NOT_SCRAPED = "metrics|controller|probe"  # what rings at what is missing, in a world that holds nothing else
+
+
+def play(
+    tmp_path: Path,
+    series: Mapping[str, str],
+    rings: Mapping[str, Sequence[str]],
+    *,
+    of: Rule = ALARMS,
+    every: str = "10s",
+    only: str = "all else",
+) -> None:
+    """Let promtool evaluate rules and look what rings: time -> the names of alerts, without the endpoint's."""
+    (tmp_path / "rules.yml").write_text(yaml.safe_dump(rule_file([of]), sort_keys=False))
+    names = {rule.get("alert") for rule in of["rules"]}
+    chosen = (
+        f'alertname=~"flight-delay-prod-{only}.*"' if only in NOT_SCRAPED else f'alertname!~".*-({NOT_SCRAPED})-.*"'
+    )
+    expected: list[dict[str, Any]] = []
+    for at, found in rings.items():
+        wanted = [f"flight-delay-prod-{name}" for name in found]
+        assert names >= set(wanted)
+        samples = [{"labels": f'{{alertname="{name}"}}', "value": 1} for name in wanted]
+        count = f'count by (alertname) (ALERTS{{alertstate="firing", {chosen}}})'
+        expected.append({"expr": count, "eval_time": at, "exp_samples": samples})
+    played = [{"series": name, "values": values} for name, values in series.items()]
+    one = {"interval": every, "input_series": played, "promql_expr_test": expected}
+    test = {"rule_files": ["rules.yml"], "evaluation_interval": every, "tests": [one]}
+    (tmp_path / "test.yml").write_text(yaml.safe_dump(test, sort_keys=False, width=10_000))
+    ran = subprocess.run(
+        ["promtool", "test", "rules", "test.yml"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+def requests(cluster: str, code: str) -> str:
+    return (
+        f'envoy_cluster_upstream_rq_xx{{{TARGET}, envoy_cluster_name="{cluster}", envoy_response_code_class="{code}"}}'
+    )
+
+
+def bucket(cluster: str, le: str) -> str:
+    return f'envoy_cluster_upstream_rq_time_bucket{{{TARGET}, envoy_cluster_name="{cluster}", le="{le}"}}'
+
+
+UP = {f"up{{{TARGET}}}": "1x500", f"envoy_server_uptime{{{TARGET}}}": "9000+10x500"}
+
+
+def test_the_tools_of_prometheus_take_the_rules_and_those_of_the_alertmanager_its_config(tmp_path: Path) -> None:
+    (tmp_path / "rules.yml").write_text(yaml.safe_dump(rule_file([ALARMS, PROMISED]), sort_keys=False))
+    checked = subprocess.run(
+        ["promtool", "check", "rules", "--lint=all", "--lint-fatal", tmp_path / "rules.yml"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert checked.returncode == 0, checked.stderr
+    (tmp_path / "am.yml").write_text(yaml.safe_dump(config("http://127.0.0.1:8081/wake", {"webhook_configs": []})))
+    taken = subprocess.run(["amtool", "check-config", tmp_path / "am.yml"], capture_output=True, text=True, check=False)
+    assert taken.returncode == 0, taken.stderr
+
+
+def test_the_first_burst_of_failures_rings_though_the_series_is_born_with_it(tmp_path: Path) -> None:
+    series = {**UP, requests(B, "2"): "0+20x40", requests(B, "5"): "_x10 60x30", requests(A, "2"): "0+20x40"}
+    play(tmp_path, series, {"90s": [], "100s": ["v-b-5xx"], "150s": ["v-b-5xx"], "170s": []})
+
+
+def test_a_failure_among_few_requests_is_chance(tmp_path: Path) -> None:
+    series = {**UP, requests(B, "2"): "0+3x40", requests(B, "5"): "_x10 1x30"}
+    play(tmp_path, series, {"100s": [], "120s": []})
+
+
+def test_counters_that_were_there_before_anybody_scraped_are_no_burst(tmp_path: Path) -> None:
+    series = {
+        f"up{{{TARGET}}}": "_x10 1x30",
+        f"envoy_server_uptime{{{TARGET}}}": "_x10 9000+10x30",
+        requests(B, "2"): "_x10 1000+20x30",
+        requests(B, "5"): "_x10 9000x30",
+    }
+    play(tmp_path, series, {"100s": [], "110s": [], "150s": []})
+
+
+def test_a_gateway_that_began_again_counts_from_0_and_a_new_one_from_its_start(tmp_path: Path) -> None:
+    again = {**UP, requests(B, "2"): "0+20x9 0+20x30", requests(B, "5"): "500x9 90x30"}
+    play(tmp_path, again, {"90s": [], "100s": ["v-b-5xx"]})
+    new = {
+        f"up{{{TARGET}}}": "_x10 1x30",
+        f"envoy_server_uptime{{{TARGET}}}": "_x10 7+10x30",
+        requests(B, "2"): "_x10 10+20x30",
+        requests(B, "5"): "_x10 90x30",
+    }
+    play(tmp_path, new, {"90s": [], "100s": ["v-b-5xx"]})
+
+
+def test_failures_of_both_ring_for_both(tmp_path: Path) -> None:
+    series = {**UP, **{requests(one, code): "0+20x40" for one in (A, B) for code in ("2", "5")}}
+    play(tmp_path, series, {"60s": ["v-a-5xx", "v-b-5xx"]})
+
+
+def test_slow_answers_ring_in_two_of_three_periods(tmp_path: Path) -> None:
+    # 80 ms: counted above the bound at or above it, which is 100. From 100 s on a fifth of the answers is slower.
+    series = {
+        **UP, requests(B, "2"): "0+50x60", bucket(B, "50"): "0+0x60", bucket(B, "+Inf"): "0+50x60",
+        bucket(B, "100"): "0+50x9 500+40x50",
+    }  # fmt: skip
+    play(tmp_path, series, {"110s": [], "150s": [], "180s": ["v-b-p99"], "300s": ["v-b-p99"]})
+
+
+def test_what_the_gateway_answers_itself_pages(tmp_path: Path) -> None:
+    listener = f'{TARGET}, envoy_http_conn_manager_prefix="http-10080"'
+    series = {
+        **UP,
+        f'envoy_cluster_membership_total{{{TARGET}, envoy_cluster_name="{B}"}}': "1x60",
+        requests(B, "2"): "0+45x60",
+        requests(B, "5"): "0+1x60",
+        f'envoy_http_downstream_rq_xx{{{listener}, envoy_response_code_class="2"}}': "0+45x60",
+        f'envoy_http_downstream_rq_xx{{{listener}, envoy_response_code_class="5"}}': "0+1x20 20+6x40",
+        'envoy_http_downstream_rq_xx{job="envoy", instance="10.9.9.9:1", envoy_http_conn_manager_prefix="x", '
+        'envoy_response_code_class="5"}': "0+900x60",  # another gateway's
+        'up{job="envoy", instance="10.9.9.9:1"}': "1x60",
+    }
+    play(tmp_path, series, {"200s": [], "260s": ["gateway-errors"]})
+
+
+@pytest.mark.parametrize("measure", ["drift", "concept"])
+def test_evidence_of_1_rings_whichever_replica_tells_it(tmp_path: Path, measure: str) -> None:
+    told = 'endpoint="flight-delay-prod", variant="v-b", job="controller"'
+    series = {
+        f'modelstack_{measure}_evidence{{{told}, instance="one"}}': "0.4x5 1.2x20",
+        f'modelstack_{measure}_evidence{{{told}, instance="two"}}': "0.4x5 1.2x10",
+    }
+    play(tmp_path, series, {"50s": [], "70s": [f"v-b-{measure}"], "190s": [f"v-b-{measure}"]})
+
+
+def test_what_watches_rings_when_it_does_not_do_its_work(tmp_path: Path) -> None:
+    told = 'endpoint="flight-delay-prod", job="controller", instance="one"'
+    late = {f"modelstack_labels_delay_seconds{{{told}}}": "0x5 901x20"}
+    play(tmp_path, late, {"50s": [], "60s": ["functions-failing"]})
+    failing = {f"modelstack_tick_failures_total{{{told}}}": "0x5 1+1x20"}
+    play(tmp_path, failing, {"50s": [], "80s": ["functions-failing"]})
+
+
+def silent(tmp_path: Path, series: Mapping[str, str], rings: Mapping[str, Sequence[str]], subject: str) -> None:
+    """As `play`, minute by minute, of the alerts on a subject that ring at what is missing."""
+    play(tmp_path, series, rings, every="1m", only=subject)
+
+
+def test_a_probe_that_fails_stops_or_never_ran_pages(tmp_path: Path) -> None:
+    told = 'endpoint="flight-delay-prod", job="controller", instance="one"'
+    success, time = f"modelstack_probe_success{{{told}}}", f"modelstack_probe_time_seconds{{{told}}}"
+    name = ["probe-silent"]
+    silent(tmp_path, {success: "1x4 0x20", time: "0+60x24"}, {"6m": [], "7m": name, "20m": name}, "probe")
+    silent(tmp_path, {success: "1x4 0 1x20", time: "0+60x24"}, {"7m": [], "10m": []}, "probe")
+    silent(tmp_path, {success: "1x24", time: "0+60x4 240x20"}, {"7m": [], "10m": name}, "probe")
+    silent(tmp_path, {}, {"20m": [], "31m": name}, "probe")
+
+
+def test_a_controller_that_stops_or_tells_nothing_pages(tmp_path: Path) -> None:
+    ticked = 'modelstack_tick_time_seconds{endpoint="flight-delay-prod", job="controller", instance="one"}'
+    name = ["controller-failing"]
+    silent(tmp_path, {ticked: "0+60x60"}, {"10m": []}, "controller")
+    silent(tmp_path, {ticked: "0+60x4 240x60"}, {"8m": [], "11m": name}, "controller")
+    silent(tmp_path, {}, {"1m": [], "3m": name}, "controller")
+
+
+def test_a_gateway_that_is_not_scraped_asks_for_a_ticket(tmp_path: Path) -> None:
+    present = f'envoy_cluster_membership_total{{{TARGET}, envoy_cluster_name="{A}"}}'
+    silent(tmp_path, {present: "2x30"}, {"20m": []}, "metrics")
+    silent(tmp_path, {}, {"4m": [], "6m": ["metrics-missing"]}, "metrics")
+
+
+def test_a_budget_that_burns_fast_pages_and_slowly_asks_for_a_ticket(tmp_path: Path) -> None:
+    up = {f"up{{{TARGET}}}": "1x1200", f"envoy_server_uptime{{{TARGET}}}": "9000+60x1200"}
+
+    def failing(share: str) -> dict[str, str]:
+        return {**up, requests(A, "2"): "0+980x1200", requests(A, "5"): share}
+
+    # 7 days: 14.4 times over 14 minutes, 6 times over 84; 1 time over 17 hours. A budget of 0.1%.
+    play(
+        tmp_path,
+        failing("0x100 0+20x40 800x900"),
+        {"106m": [], "112m": ["slo-page", "slo-ticket"]},
+        of=PROMISED,
+        every="1m",
+    )
+    play(tmp_path, failing("0+2x1200"), {"1000m": ["slo-ticket"]}, of=PROMISED, every="1m")
+    play(tmp_path, failing("0x1200"), {"1000m": []}, of=PROMISED, every="1m")
+
+
+def test_each_alert_says_how_urgent_it_is_what_missing_data_means_and_where_help_is() -> None:
+    runbook = Path(__file__).resolve().parents[3] / "docs" / "how-to" / "runbook.md"
+    anchors = {
+        re.sub(r"[^a-z0-9 -]", "", title.lower()).replace(" ", "-")
+        for title in re.findall(r"^##+ (.*)$", runbook.read_text(), re.M)
+    }
+    alerts = [rule for each in (ALARMS, PROMISED) for rule in each["rules"] if "alert" in rule]
+    assert len(alerts) == 2 * 4 + 2 + 2 + 2 + 2
+    for rule in alerts:
+        assert rule["labels"]["severity"] in {"page", "ticket"}
+        assert rule["labels"]["endpoint"] == "flight-delay-prod"
+        assert {"summary", "value", "threshold", "missing", "runbook"} <= rule["annotations"].keys()
+        assert rule["annotations"]["runbook"].partition("#")[2] in anchors
+    woken = [rule["alert"] for rule in alerts if rule["labels"].get("modelstack_wake")]
+    assert woken == [f"flight-delay-prod-v-{one}-{measure}" for one in "ab" for measure in ("5xx", "p99")]
+
+
+def test_the_same_groups_are_a_file_and_an_object_of_the_operator() -> None:
+    made = prometheus_rule("flight-delay-prod", "models", {"release": "prometheus"}, [ALARMS, PROMISED])
+    assert made["spec"] == rule_file([ALARMS, PROMISED])
+    assert made["metadata"] == {"name": "flight-delay-prod", "namespace": "models", "labels": {"release": "prometheus"}}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [({"period_seconds": 5}, "period_seconds: got 5, expected at least"), ({"max_p99_ms": 1e9}, "max_p99_ms: got")],
+)
+def test_what_cannot_be_watched_is_refused(wrong: dict[str, Any], told: str) -> None:
+    given = {"every_seconds": 10, "period_seconds": 60, "max_5xx_rate": 0.05, "max_p99_ms": 80, "nats": 8.0, **wrong}
+    with pytest.raises(ValueError, match=told):
+        Watched("e", {}, **given)
