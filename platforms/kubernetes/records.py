@@ -1,0 +1,96 @@
+"""The audit record in a cluster: a row a record in PostgreSQL, which nobody may overwrite or delete, signed.
+
+records = PostgresRecords(database, "flight-delay-prod", signer)
+records.put(record)  # row 1, if there is none yet
+list(records.lines())  # as they lie there, in order
+
+A trigger refuses changes whoever asks; the controller's role has no right to any (`platforms.kubernetes.schema`). Who
+owns the database can take both away: what they change after that, `modelstack audit verify` finds by the hashes and the
+signatures, and the journal tells how many records there have to be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from audit.record import Record, Signed, Signer
+from platforms.kubernetes.database import Database
+from rollout.core.errors import RolloutError
+
+_TOGETHER = 500
+
+
+@dataclass(frozen=True)
+class PostgresRecords:
+    """`Records` of one endpoint.
+
+    Attributes:
+        database: The database.
+        endpoint: The endpoint.
+        signer: Signs each record; None where records are only read.
+    """
+
+    database: Database
+    endpoint: str
+    signer: Signer | None = None
+
+    def put(self, record: Record) -> None:
+        """Sign a record and put it, unless it is there.
+
+        Raises:
+            Busy: Others are in the way.
+            Unreachable: The database or the key does not answer.
+            RolloutError: Another record is there under this number, or the rights do not allow it.
+        """
+        if self.signer is None:
+            raise RolloutError(f"audit record {record.number}: there is no key to sign it with")
+        new = self.database.run(
+            f"put audit record {record.number}",
+            "INSERT INTO audit (endpoint, number, line) VALUES (:endpoint, :number, :line) "
+            "ON CONFLICT DO NOTHING RETURNING 1",
+            endpoint=self.endpoint,
+            number=record.number,
+            line=Signed.by(self.signer, record).line,
+        )
+        if not new:
+            self._compare(record)
+
+    def _compare(self, record: Record) -> None:
+        """See that what was there is this record: another signature of it is as good."""
+        place = f"audit record {record.number} of {self.endpoint} in {self.database.place}"
+        found = self.database.run(
+            f"read audit record {record.number}",
+            "SELECT line FROM audit WHERE endpoint = :endpoint AND number = :number",
+            endpoint=self.endpoint,
+            number=record.number,
+        )
+        try:
+            there = Signed.from_line(found[0][0]).record
+        except (ValueError, KeyError, TypeError, IndexError) as error:
+            raise RolloutError(f"{place} is no audit record: {error}") from error
+        if there != record:
+            raise RolloutError(
+                f"{place} is not the record that the journal has under this number: somebody else put it there, and "
+                "`modelstack audit verify` names it"
+            )
+
+    def lines(self) -> Iterator[str]:
+        """Every record as it lies there, in the order of their numbers.
+
+        Raises:
+            Busy, Unreachable: The database does not answer.
+            RolloutError: It may not be asked.
+        """
+        after, more = -(2**63), True
+        while more:
+            found = self.database.run(
+                f"read the audit record of {self.endpoint}",
+                "SELECT number, line FROM audit WHERE endpoint = :endpoint AND number > :after "
+                "ORDER BY number LIMIT :most",
+                endpoint=self.endpoint,
+                after=after,
+                most=_TOGETHER,
+            )
+            yield from (line for _, line in found)
+            after, more = found[-1][0] if found else after, len(found) == _TOGETHER

@@ -1,0 +1,117 @@
+"""The audit record on a real PostgreSQL: put once, by several at once, and by processes that are killed."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+
+import pytest
+
+from audit.record import Signed
+from audit.verification import verify
+from platforms.kubernetes.database import Database
+from platforms.kubernetes.records import PostgresRecords
+from rollout.core.errors import RolloutError, Unreachable
+from tests.audit.made import Key, chain
+from tests.platforms.kubernetes.killed import killed_after
+from tests.platforms.kubernetes.postgres import Server
+
+pytestmark = pytest.mark.needs("postgresql")
+KEY = Key()
+
+
+@pytest.fixture
+def records(store: Database, endpoint: str) -> PostgresRecords:
+    return PostgresRecords(store, endpoint, KEY)
+
+
+def test_records_are_read_in_the_order_of_their_numbers_and_hold(records: PostgresRecords, endpoint: str) -> None:
+    made = chain(12, endpoint)
+    for record in reversed(made.waiting):
+        records.put(record)
+    seen = verify(replace(records, signer=None).lines(), endpoint, KEY.check, made.kept(12))
+    assert (seen.records, seen.finding) == (12, None)
+
+
+def test_more_than_one_page_is_read(store: Database, endpoint: str) -> None:
+    store.run(
+        "make",
+        "INSERT INTO audit (endpoint, number, line) SELECT :e, n, 'line ' || n FROM generate_series(1, 1000) AS n",
+        e=endpoint,
+    )
+    assert list(PostgresRecords(store, endpoint).lines()) == [f"line {n}" for n in range(1, 1001)]
+    assert list(PostgresRecords(store, f"{endpoint}-other").lines()) == []
+
+
+def test_the_same_record_again_is_no_error_and_keeps_what_is_there(records: PostgresRecords) -> None:
+    record = chain(1).waiting[0]
+    records.put(record)
+    (line,) = records.lines()
+    records.put(record)
+    assert list(records.lines()) == [line]
+
+
+def test_another_record_under_the_number_is_refused_and_what_is_there_stays(records: PostgresRecords) -> None:
+    record = chain(1).waiting[0]
+    records.put(record)
+    with pytest.raises(RolloutError, match=r"is not the record that the journal has under this number") as caught:
+        records.put(replace(record, who="eve"))
+    assert type(caught.value) is RolloutError
+    assert [Signed.from_line(line).record for line in records.lines()] == [record]
+
+
+def test_what_is_no_record_under_the_number_is_told_so(
+    store: Database, records: PostgresRecords, endpoint: str
+) -> None:
+    store.run("make", "INSERT INTO audit (endpoint, number, line) VALUES (:e, 1, '{}')", e=endpoint)
+    with pytest.raises(RolloutError, match="is no audit record"):
+        records.put(chain(1).waiting[0])
+
+
+def test_without_a_key_nothing_is_put(records: PostgresRecords) -> None:
+    with pytest.raises(RolloutError, match="there is no key to sign it with"):
+        replace(records, signer=None).put(chain(1).waiting[0])
+    assert list(records.lines()) == []
+
+
+def test_nobody_there_is_unreachable() -> None:
+    nowhere = Database.of("postgresql://me@127.0.0.1:1/x?sslmode=disable")
+    with pytest.raises(Unreachable):
+        PostgresRecords(nowhere, "e", KEY).put(chain(1).waiting[0])
+
+
+def test_of_several_that_put_the_same_record_at_once_one_is_kept(records: PostgresRecords) -> None:
+    record, failures = chain(1).waiting[0], list[BaseException]()
+
+    def put() -> None:
+        try:
+            records.put(record)
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=put) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert [Signed.from_line(line).record for line in records.lines()] == [record]
+
+
+def test_a_process_that_is_killed_after_any_statement_leaves_the_record_or_nothing(
+    postgres: Server, records: PostgresRecords
+) -> None:
+    record, statements = chain(1).waiting[0], 0
+    while killed_after(
+        statements := statements + 1, postgres.url(), lambda it: replace(records, database=it).put(record)
+    ):
+        assert [Signed.from_line(line).record for line in records.lines()] in ([], [record])
+    records.put(record)
+    assert [Signed.from_line(line).record for line in records.lines()] == [record]
+
+
+@pytest.mark.parametrize("statement", ["UPDATE audit SET line = 'x'", "DELETE FROM audit", "TRUNCATE audit"])
+def test_even_the_owner_cannot_change_it_by_mistake(store: Database, records: PostgresRecords, statement: str) -> None:
+    records.put(chain(1).waiting[0])
+    with pytest.raises(RolloutError, match="audit records are neither changed nor deleted"):
+        store.run("change", statement)
