@@ -1,4 +1,4 @@
-"""What is drawn of an endpoint, and where the data are: on AWS in CloudWatch."""
+"""What is drawn of an endpoint, and where the data are: on AWS in CloudWatch, on Kubernetes in Prometheus."""
 
 from __future__ import annotations
 
@@ -47,6 +47,11 @@ class Graphs(Protocol):
 
 def graphs_of(target: Target) -> Graphs:
     """The graphs of an endpoint."""
+    if target.on_kubernetes:
+        from cli.console.cluster_graphs import PrometheusGraphs  # noqa: PLC0415 - it loads what asks a cluster
+        from cli.platform.kubernetes.platform import Kubernetes  # noqa: PLC0415
+
+        return PrometheusGraphs(Kubernetes(target))
     return CloudWatchGraphs(target)
 
 

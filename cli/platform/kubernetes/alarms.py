@@ -1,0 +1,73 @@
+"""The alarms of an endpoint: the rules of its groups, as Prometheus has them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from cli.platform.facts import AlarmInFull, AlarmView
+from platforms.kubernetes.prometheus import Prometheus
+from platforms.kubernetes.rule import SEVERITY, group_names
+
+_STATES = {"firing": "ALARM", "pending": "OK", "inactive": "OK"}
+_UNKNOWN = "INSUFFICIENT_DATA"
+BLIND = "prometheus"
+"""What the alarm is called that stands for all others while Prometheus does not answer."""
+
+
+def read(prometheus: Prometheus, endpoint: str) -> list[AlarmInFull]:
+    """Every alarm of the endpoint's groups; where two rules have one name, the one that rings, or else the first.
+
+    Raises:
+        RolloutError: Prometheus does not answer.
+    """
+    groups = [group for name in group_names(endpoint) for group in prometheus.groups(name)]
+    found: dict[str, AlarmInFull] = {}
+    for rule in (rule for group in groups for rule in group.get("rules", ()) if "alerts" in rule):
+        item = _alarm(rule)
+        if rule["name"] not in found or item.alarm.state == "ALARM":
+            found[rule["name"]] = item
+    return list(found.values())
+
+
+def blind(endpoint: str, why: str) -> AlarmInFull:
+    """What rings while Prometheus does not answer: nobody watches the endpoint."""
+    text = "Nobody watches the endpoint: its alarms cannot be read, and no trial goes on."
+    return AlarmInFull(AlarmView(f"{endpoint}-{BLIND}", "ALARM", why, "page"), None, text)
+
+
+def _alarm(rule: Mapping[str, Any]) -> AlarmInFull:
+    labels: Mapping[str, str] = rule.get("labels") or {}
+    told: Mapping[str, str] = rule.get("annotations") or {}
+    first = next((item for item in rule["alerts"] if item.get("state") == "firing"), {})
+    state = _STATES.get(rule.get("state", ""), _UNKNOWN) if rule.get("health", "ok") == "ok" else _UNKNOWN
+    summary = str((first.get("annotations") or told).get("summary", ""))
+    return AlarmInFull(
+        AlarmView(
+            str(rule["name"]),
+            state,
+            str(rule.get("lastError") or summary),
+            labels.get(SEVERITY, ""),
+            _number(first.get("value")),
+            _number(told.get("threshold")),
+        ),
+        since=_moment(first.get("activeAt")),
+        text=summary,
+        runbook=told.get("runbook", ""),
+        missing=told.get("missing", ""),
+    )
+
+
+def _number(text: Any) -> float | None:
+    try:
+        return None if text is None else float(text)
+    except ValueError:
+        return None
+
+
+def _moment(text: Any) -> datetime | None:
+    """A time of Prometheus, which has nanoseconds."""
+    if not text:
+        return None
+    return datetime.fromisoformat(f"{str(text)[:19]}+00:00").astimezone(UTC)

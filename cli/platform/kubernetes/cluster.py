@@ -1,0 +1,75 @@
+"""How a cluster is reached, and an endpoint on it that is named outright: for a night when Pulumi's backend is down.
+
+named("models/flight-delay-prod", "prod")     # asks the API server of the kubeconfig's context `prod` alone
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+from cli.errors import OperatorError, explained
+from cli.target import KUBERNETES, Target
+from platforms.kubernetes.answers import NotFound
+from platforms.kubernetes.api import Api
+from platforms.kubernetes.kinds import NAMESPACE, ROLLOUT
+from platforms.kubernetes.spec import RolloutSpec
+from rollout.core.errors import RolloutError
+
+
+def connect(context: str, namespace: str) -> Api:
+    """The API server of a kubeconfig's context, or of its current one when the name is empty.
+
+    Raises:
+        OperatorError: There is no such context, or what it says cannot be done.
+    """
+    with explained("reading the kubeconfig"):
+        return Api.of(context or None, namespace)
+
+
+def named(word: str, context: str) -> Target:
+    """An endpoint by its namespace and its name; what surrounds it stands in its Rollout.
+
+    Args:
+        word: `NAMESPACE/NAME`.
+        context: The kubeconfig's context; empty for its current one.
+
+    Raises:
+        OperatorError: There is none, or the API server does not tell.
+    """
+    namespace, _, name = word.partition("/")
+    if not namespace or not name or "/" in name:
+        hint = "On a cluster it is NAMESPACE/NAME, such as models/flight-delay-prod."
+        raise OperatorError(f"--endpoint is {word!r}", hint, 2)
+    api = connect(context, namespace)
+    with explained(f"reading Rollout {word}"):
+        spec = RolloutSpec.from_dict(_rollout(api, name)["spec"])
+    outputs = {
+        "platform": KUBERNETES,
+        "endpoint_name": name,
+        "context": context,
+        "namespace": namespace,
+        "gateway": spec.gateway,
+        "host": spec.host,
+        "prometheus_url": spec.prometheus,
+    }
+    return Target(stack="", endpoint=name, region="", outputs=outputs)
+
+
+def _rollout(api: Api, name: str) -> Mapping[str, Any]:
+    try:
+        return api.get(ROLLOUT, name)
+    except NotFound as error:
+        there = [item["metadata"]["name"] for item in api.list(ROLLOUT)]  # NotFound where the kind itself is missing
+        if not there and _has_no(api, api.namespace):
+            raise NotFound(f"there is no namespace {api.namespace}") from error
+        named = ", ".join(there) or "none"
+        raise NotFound(f"namespace {api.namespace} has no Rollout {name}; there are: {named}") from error
+
+
+def _has_no(api: Api, namespace: str) -> bool:
+    """Whether there is surely no such namespace; who may not look does not know."""
+    with suppress(RolloutError):
+        return api.find(NAMESPACE, namespace) is None
+    return False

@@ -1,0 +1,106 @@
+"""What Envoy has counted of an endpoint's variants, as Prometheus has it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from cli.platform.facts import QUANTILES, ServedView, Spent
+from monitoring.objectives.slo import Objective
+from platforms.kubernetes.envoy import ALL, Clusters, Counted, EnvoyCounts
+from platforms.kubernetes.metrics import (
+    CLASS,
+    CLUSTER,
+    EDGE,
+    EDGES,
+    ENDPOINT,
+    LATENCY,
+    REQUESTS,
+    any_of,
+    matched,
+)
+from platforms.kubernetes.prometheus import Prometheus
+from platforms.kubernetes.promql import over
+from platforms.kubernetes.rule import group_names
+from rollout.core.catalogue import OWN
+
+_WINDOW = 60
+_MOST = 3 * 3600  # seconds that are read scrape by scrape: more is computed by Prometheus, which misses first bursts
+
+
+def served(prometheus: Prometheus, clusters: Clusters, start: datetime, end: datetime) -> list[ServedView]:
+    """How each variant answered between two times, in whole minutes; a quantile is the bound of a bucket of Envoy's.
+
+    Args:
+        prometheus: Which is asked.
+        clusters: Variant -> the names of Envoy's clusters that serve it.
+        start: From when on.
+        end: Until when.
+
+    Raises:
+        RolloutError: Prometheus does not answer, or has no new sample of an Envoy.
+    """
+    first, last = (int(at.timestamp()) // _WINDOW * _WINDOW for at in (start, end))
+    known = {variant: names for variant, names in clusters.items() if names}
+    if not known or last <= first:
+        return []
+    if last - first > _MOST:
+        return [_summed(prometheus, variant, names, first, last) for variant, names in known.items()]
+    edges = [edge for edge in EDGES if math.isfinite(edge)]
+    windows = EnvoyCounts(prometheus).read(known, first, last, _WINDOW, edges, until=last)
+    return [_view(variant, [one for one in windows if one.counts is not None]) for variant in known]
+
+
+def _view(variant: str, windows: Sequence[Counted]) -> ServedView:
+    buckets = {edge: sum(one.within(variant, edge) for one in windows) for edge in (*EDGES, ALL)}
+    return ServedView(
+        variant,
+        round(sum(one.requests(variant) for one in windows)),
+        round(sum(one.of(variant, "5") for one in windows)),
+        round(sum(one.of(variant, "4") for one in windows)),
+        _quantiles(buckets),
+    )
+
+
+def _summed(prometheus: Prometheus, variant: str, names: tuple[str, ...], first: int, last: int) -> ServedView:
+    ours, window = {CLUSTER: any_of(names)}, f"[{last - first}s]"
+    by_class = prometheus.values(f"sum by ({CLASS}) (increase({matched(REQUESTS, like=ours)}{window}))", last)
+    counts = {labels[CLASS]: value for labels, value in by_class}
+    by_edge = prometheus.values(f"sum by ({EDGE}) (increase({matched(LATENCY, like=ours)}{window}))", last)
+    buckets = {float(labels[EDGE]): value for labels, value in by_edge}
+    answered = sum(value for code, value in counts.items() if code in "2345")
+    failed, refused = (round(counts.get(code, 0.0)) for code in "54")
+    return ServedView(variant, round(answered), failed, refused, _quantiles(buckets))
+
+
+def _quantiles(buckets: Mapping[float, float]) -> dict[str, float]:
+    """The bound of the bucket that holds each quantile, milliseconds; none of what is above the last one."""
+    whole = buckets.get(ALL, 0.0)
+    found: dict[str, float] = {}
+    for name in QUANTILES if whole else ():
+        wanted = float(name.removeprefix("p")) / 100 * whole
+        edge = next((edge for edge, count in sorted(buckets.items()) if count >= wanted), ALL)
+        if math.isfinite(edge):
+            found[name] = edge
+    return found
+
+
+def spent(prometheus: Prometheus, endpoint: str, objective: Objective, now: float) -> Spent | None:
+    """What counts against an objective, of its window until now, of all versions: the sums of what the rules record.
+
+    None where Prometheus has no such rules.
+
+    Raises:
+        RolloutError: Prometheus does not answer.
+    """
+    found = prometheus.groups(group_names(endpoint)[1])
+    if not found:
+        return None
+    every = round(float(found[0]["interval"]))
+
+    def count(name: str) -> float:
+        recorded = matched(f"{OWN}:{name}:rise{every}s", {ENDPOINT: endpoint})
+        return sum(value for _, value in prometheus.values(f"sum({over(recorded, objective.window_seconds)})", now))
+
+    return Spent(count("requests"), count("failed"), count("slow"))

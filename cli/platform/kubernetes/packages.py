@@ -1,0 +1,60 @@
+"""The ModelPackages of an endpoint, the newest first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from cli.platform.facts import Package, PackageView
+from platforms.kubernetes.api import Api
+from platforms.kubernetes.kinds import PACKAGE
+from platforms.kubernetes.names import ENDPOINT
+from rollout.core.release import release_id
+
+_NOT_LINEAGE = {"image", "archive", "metrics"}
+_PENDING = "PendingManualApproval"
+
+
+def read(api: Api, endpoint: str, limit: int) -> list[Package]:
+    """The newest ones.
+
+    Raises:
+        RolloutError: The API server does not tell.
+    """
+    found = sorted(api.list(PACKAGE, {ENDPOINT: endpoint}), key=_made)
+    return [package(item, number) for number, item in enumerate(found, 1)][::-1][:limit]
+
+
+def _made(item: Mapping[str, Any]) -> tuple[str, str]:
+    return item["metadata"].get("creationTimestamp", ""), item["metadata"]["name"]
+
+
+def package(item: Mapping[str, Any], number: int) -> Package:
+    """What a ModelPackage says; its number is its place in the order in which they were made."""
+    spec, status, metadata = item["spec"], item.get("status") or {}, item["metadata"]
+    made = datetime.fromisoformat(metadata["creationTimestamp"])
+    recipe, image = spec.get("recipe", ""), spec.get("image", "")
+    view = PackageView(
+        version=number,
+        release=release_id(recipe, image) if recipe else "",
+        digest=spec.get("digest", ""),
+        approval=status.get("approval", _PENDING),
+        created=made.isoformat(timespec="seconds"),
+        metrics={name: str(value) for name, value in (spec.get("metrics") or {}).items()},
+    )
+    return Package(
+        view=view,
+        name=f"{metadata['namespace']}/{metadata['name']}",
+        made=made,
+        why=status.get("why", ""),
+        image=image,
+        archive=spec.get("archive", ""),
+        lineage={_word(name): str(spec[name]) for name in sorted(spec.keys() - _NOT_LINEAGE)},
+    )
+
+
+def _word(name: str) -> str:
+    """A field's name as the console writes names: `manifestSha256` is `manifest_sha256`."""
+    plain = "".join(f"_{sign.lower()}" if sign.isupper() else sign for sign in name)
+    return "package_digest" if plain == "digest" else plain

@@ -1,0 +1,240 @@
+"""One endpoint on Kubernetes, as the commands ask for it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from cli.errors import OperatorError, explained
+from cli.platform.facts import (
+    AlarmInFull,
+    AlarmView,
+    Endpoint,
+    Package,
+    QualityView,
+    ServedView,
+    Spent,
+)
+from cli.platform.kubernetes import alarms, packages
+from cli.platform.kubernetes.cluster import connect
+from cli.platform.kubernetes.sending import GatewaySender
+from cli.target import Target, only_aws
+from monitoring.objectives.slo import Objective
+from monitoring.published import DELAY
+from platforms.kubernetes.api import Api
+from platforms.kubernetes.gateway import url
+from platforms.kubernetes.journal import KubernetesJournal
+from platforms.kubernetes.kinds import DEPLOYMENT, ROLLOUT
+from platforms.kubernetes.metrics import ENDPOINT as OF_ENDPOINT
+from platforms.kubernetes.metrics import cluster, matched, series
+from platforms.kubernetes.names import ENDPOINT, VARIANT
+from platforms.kubernetes.prometheus import Prometheus
+from platforms.kubernetes.spec import RolloutSpec
+from platforms.kubernetes.traffic import RouteTraffic
+from retraining.record import Record
+from rollout.core.errors import Busy, RolloutError, Unreachable
+from rollout.core.state import Replayed, RolloutState
+
+if TYPE_CHECKING:
+    from rollout.controller.controller import Controller
+    from rollout.controller.ports import Signals
+
+_STATUS = {"ready": "InService", "changing": "Updating", "failed": "Failed"}
+
+
+@dataclass(frozen=True)
+class Kubernetes:
+    """`Platform` over the objects of one namespace, a gateway and a Prometheus."""
+
+    target: Target
+
+    def api(self) -> Api:
+        """The API server."""
+        return self.target.once(self._connect)
+
+    def _connect(self) -> Api:
+        return connect(self.target.context, self.target.namespace)
+
+    def prometheus(self) -> Prometheus:
+        """Its Prometheus."""
+        return self.target.once(self._prometheus)
+
+    def _prometheus(self) -> Prometheus:
+        return Prometheus(self.api().reach(self.target.output("prometheus_url")))
+
+    def state(self) -> RolloutState:
+        """See `Platform`."""
+        with explained(f"reading the journal of {self.target.endpoint}"):
+            return KubernetesJournal(self.api(), self.target.endpoint).read()
+
+    def endpoint(self) -> Endpoint:
+        """What the route and the workloads behind it say."""
+        with explained(f"reading endpoint {self.target.endpoint}"):
+            live = RouteTraffic(self.api(), self.target.endpoint).read()
+            images = {item.variant: item.image for item in self._workloads()}
+        return Endpoint(_STATUS[live.status], live, images)
+
+    def _workloads(self) -> list[_Workload]:
+        return [_Workload.of(item) for item in self.api().list(DEPLOYMENT, {ENDPOINT: self.target.endpoint})]
+
+    def clusters(self) -> dict[str, tuple[str, ...]]:
+        """Variant -> what Envoy calls its workloads, by what is declared and what the journal knows."""
+        with explained(f"reading the workloads of {self.target.endpoint}"):
+            known = {item.name: item.variant for item in self._workloads()}
+        known |= {release.config_name: release.variant for release in self.state().releases()}
+        found: dict[str, tuple[str, ...]] = {}
+        for workload, variant in known.items():
+            found[variant] = (*found.get(variant, ()), cluster(self.target.namespace, workload))
+        return found
+
+    def alarms(self) -> tuple[AlarmView, ...]:
+        """See `Platform`. A Prometheus that does not answer rings as an alarm does: nobody watches the endpoint."""
+        return tuple(item.alarm for item in self.alarms_in_full())
+
+    def alarms_in_full(self) -> list[AlarmInFull]:
+        """See `Platform`."""
+        try:
+            with explained("reading the alarms"):
+                return alarms.read(self.prometheus(), self.target.endpoint)
+        except OperatorError as error:
+            if not isinstance(error.__cause__, Unreachable):
+                raise
+            return [alarms.blind(self.target.endpoint, str(error.__cause__))]
+
+    def packages(self, limit: int) -> list[Package]:
+        """See `Platform`."""
+        with explained(f"reading the packages of {self.target.endpoint}"):
+            return packages.read(self.api(), self.target.endpoint, limit)
+
+    def registry_name(self) -> str:
+        """The namespace, and where the archives lie."""
+        return f"{self.target.namespace}/{self.target.endpoint}"
+
+    def served(self, variants: Sequence[str], start: datetime, end: datetime) -> list[ServedView]:
+        """See `Platform`. Nothing while Prometheus does not answer, which the alarms tell."""
+        from cli.platform.kubernetes import counted  # noqa: PLC0415 - few commands need it
+
+        known = self.clusters()
+        clusters = {variant: known[variant] for variant in variants if variant in known}
+        with suppress(Unreachable):
+            return counted.served(self.prometheus(), clusters, start, end)
+        return []
+
+    def spent(self, objective: Objective) -> Spent | None:
+        """See `Platform`. None while Prometheus does not answer, which the alarms tell."""
+        from cli.platform.kubernetes import counted  # noqa: PLC0415 - few commands need it
+
+        with explained("reading the error budgets"), suppress(Unreachable):
+            return counted.spent(self.prometheus(), self.target.endpoint, objective, time.time())
+        return None
+
+    def quality(self, variants: Sequence[str]) -> tuple[QualityView, ...]:
+        """See `Platform`: on Kubernetes only the metrics tell it so far."""
+        return ()
+
+    def kept_aside(self, names: Iterable[str], seconds: float) -> Mapping[str, float]:
+        """See `Platform`. Nothing while Prometheus does not answer, which the alarms tell."""
+        found: dict[str, float] = {}
+        with explained("reading what was kept aside"), suppress(Unreachable):
+            for name in names:
+                counter = matched(f"{series(name)}_total", {OF_ENDPOINT: self.target.endpoint})
+                query = f"sum(max without (instance, pod) (increase({counter}[{seconds:.0f}s])))"
+                found[name] = sum(value for _, value in self.prometheus().values(query, time.time()))
+        return found
+
+    def delay(self) -> float:
+        """See `Platform`. 0 while Prometheus does not answer, which the alarms tell."""
+        gauge = matched(f"{series(DELAY)}_seconds", {OF_ENDPOINT: self.target.endpoint})
+        with explained("reading how late captures are counted"), suppress(Unreachable):
+            return next((value for _, value in self.prometheus().values(f"max({gauge})", time.time())), 0.0)
+        return 0.0
+
+    def signals(self) -> Signals:
+        """Prometheus's."""
+        from platforms.kubernetes.signals import PrometheusSignals  # noqa: PLC0415 - it loads the judge
+
+        captured = self._spec().capture_percent / 100
+        return PrometheusSignals(self.prometheus(), self.target.endpoint, self._clusters_of, captured)
+
+    def _clusters_of(self, variant: str) -> tuple[str, ...]:
+        return self.clusters().get(variant, ())
+
+    def _spec(self) -> RolloutSpec:
+        with explained(f"reading Rollout {self.target.endpoint}"):
+            return RolloutSpec.from_dict(self.api().get(ROLLOUT, self.target.endpoint)["spec"])
+
+    def observer(self, signals: Signals) -> Controller:
+        """See `Platform`."""
+        return self._controller(signals)
+
+    def controller(self, who: str) -> Controller:
+        """See `Platform`. It tells nobody: the controller in the cluster sends what the journal has for people."""
+        return self._controller(self.signals(), who)
+
+    def _controller(self, signals: Signals, by: str = "") -> Controller:
+        from platforms.kubernetes.controller import controller  # noqa: PLC0415 - it loads the judge
+        from platforms.kubernetes.levels import PrometheusAlarms  # noqa: PLC0415
+
+        name = self.target.endpoint
+        alarms = PrometheusAlarms(self.prometheus(), name, self._clusters_of)
+        return controller(self.api(), name, signals=signals, alarms=alarms, replay=LeftToTheCluster(), by=by)
+
+    def caller(self) -> str:
+        """See `Platform`."""
+        with suppress(OperatorError, RolloutError):
+            return self.api().user()
+        return ""
+
+    def retraining(self) -> tuple[Record, bool]:
+        """Nothing retrains on Kubernetes so far."""
+        return Record(), False
+
+    def retrain(self, action: str, reason: str) -> str:
+        """See `Platform`."""
+        raise only_aws(self.target)
+
+    def sender(self, at_once: int = 1) -> GatewaySender:
+        """See `Platform`."""
+        return GatewaySender.of(*self.url(), at_once)
+
+    def url(self) -> tuple[str, str]:
+        """The gateway's, or that of the output `gateway_url` where people reach it by another address."""
+        outputs = self.target.outputs
+        host = str(outputs.get("host") or "")
+        if outputs.get("gateway_url"):
+            return str(outputs["gateway_url"]), host
+        with explained(f"looking where endpoint {self.target.endpoint} answers"):
+            return url(self.api(), self.target.output("gateway")), host
+
+
+@dataclass(frozen=True)
+class LeftToTheCluster:
+    """`Replay` of whoever has no captured requests at hand: the controller in the cluster has them, and goes on."""
+
+    def run(self, champion: str, challenger: str, requests: int, before: Replayed) -> Replayed:
+        """Leave it.
+
+        Raises:
+            Busy: Always.
+        """
+        raise Busy(f"captured requests of {champion} are replayed by the controller in the cluster, at its next look")
+
+
+@dataclass(frozen=True)
+class _Workload:
+    """What serves a variant: its Deployment's name, the variant, and the image of its first container."""
+
+    name: str
+    variant: str
+    image: str
+
+    @classmethod
+    def of(cls, item: Mapping[str, Any]) -> _Workload:
+        """Take it from a Deployment."""
+        template, labels = item["spec"]["template"], item["metadata"].get("labels") or {}
+        variant = labels.get(VARIANT) or (template["metadata"].get("labels") or {}).get(VARIANT, "")
+        return cls(item["metadata"]["name"], variant, template["spec"]["containers"][0]["image"])

@@ -1,0 +1,195 @@
+"""A cluster in memory behind real HTTP: an API server, a Prometheus and a gateway on one port of this machine.
+
+    with Cluster().serving() as cluster:
+        cluster.put(ROLLOUT, {...})
+        cluster.kubeconfig(path)
+
+It knows what the commands ask: get, list by labels, server-side apply as a merge, status updates with their conflict.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import yaml
+
+from platforms.kubernetes.kinds import Kind
+
+Object = dict[str, Any]
+NAMESPACE = "models"
+CONTEXT = "prod"
+_PLACE = re.compile(
+    r"(?P<root>/apis?/.+?)/namespaces/(?P<namespace>[^/]+)/(?P<plural>[^/]+)(?:/(?P<name>[^/]+))?(?:/status)?$"
+)
+_WIDE = re.compile(r"/api/v1/namespaces/(?P<name>[^/]+)$")
+
+
+@dataclass
+class Cluster:
+    """What is there, and what was asked.
+
+    Attributes:
+        objects: Path of the API server -> the object.
+        kinds: Plurals that the API server knows.
+        forbidden: Plurals that nobody may read.
+        rules: The groups of rules, as Prometheus tells them.
+        results: What queries of Prometheus find: a part of the query -> series.
+        blind: Whether Prometheus answers 503.
+        requests: What the gateway was asked: headers and body.
+        answer: Status, headers and body by which the gateway answers.
+    """
+
+    objects: dict[str, Object] = field(default_factory=dict[str, Object])
+    kinds: set[str] = field(default_factory=set[str])
+    forbidden: set[str] = field(default_factory=set[str])
+    rules: list[Object] = field(default_factory=list[Object])
+    results: dict[str, list[Object]] = field(default_factory=dict[str, list[Object]])
+    blind: bool = False
+    requests: list[tuple[dict[str, str], str]] = field(default_factory=list[tuple[dict[str, str], str]])
+    answer: tuple[int, dict[str, str], str] = (200, {"x-modelstack-variant": "v-a"}, '{"predictions": [1]}')
+    port: int = 0
+    _version: int = 0
+
+    def put(self, kind: Kind, obj: Object) -> None:
+        """Have an object there."""
+        self.kinds.add(kind.plural)
+        self._version += 1
+        metadata = {"namespace": NAMESPACE, "uid": f"u{self._version}", "generation": 1, **obj["metadata"]}
+        metadata |= {"resourceVersion": str(self._version), "creationTimestamp": "2026-03-01T12:00:00Z"}
+        whole = {"apiVersion": kind.api_version, "kind": kind.kind, **obj, "metadata": metadata}
+        self.objects[kind.path(NAMESPACE, metadata["name"])] = whole
+
+    def kubeconfig(self, path: Path) -> Path:
+        """A kubeconfig with the context `prod`."""
+        cluster, user = {"server": f"http://127.0.0.1:{self.port}"}, {"token": "secret"}
+        context = {"cluster": "c", "user": "u", "namespace": NAMESPACE}
+        named = {"clusters": [{"name": "c", "cluster": cluster}], "users": [{"name": "u", "user": user}]}
+        whole = {**named, "contexts": [{"name": CONTEXT, "context": context}], "current-context": CONTEXT}
+        path.write_text(yaml.safe_dump(whole))
+        return path
+
+    @contextmanager
+    def serving(self) -> Iterator[Cluster]:
+        """Serve until the block ends."""
+        handler = type("Handler", (_Handler,), {"cluster": self})
+        server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self.port = server.server_port
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield self
+        finally:
+            server.shutdown()
+            thread.join()
+            server.server_close()
+
+    def asked(self, method: str, path: str, query: dict[str, list[str]], body: Any) -> tuple[int, Any]:
+        """What the API server answers."""
+        if path.startswith("/apis/authentication.k8s.io/"):
+            return 201, {"status": {"userInfo": {"username": "ada@example.org"}}}
+        if found := _WIDE.fullmatch(path):
+            name = found["name"]
+            return (200, {"metadata": {"name": name}}) if name == NAMESPACE else _missing("namespaces", name)
+        place = _PLACE.fullmatch(path)
+        assert place is not None, path
+        plural, name = place["plural"], place["name"]
+        if plural in self.forbidden:
+            words = f'{plural} is forbidden: User "ada" cannot get resource "{plural}" in the namespace "{NAMESPACE}"'
+            return 403, _status(403, "Forbidden", words)
+        if place["root"].startswith("/apis/modelstack.dev") and plural not in self.kinds:
+            return 404, _status(404, "NotFound", "the server could not find the requested resource")
+        if name is None:
+            return 200, {"items": [*self._selected(path, query)]}
+        known = self.objects.get(path.removesuffix("/status"))
+        return self._of(method, known, body) if known else _missing(plural, name)
+
+    def _of(self, method: str, known: Object, body: Any) -> tuple[int, Any]:
+        if method in {"PUT", "PATCH"}:
+            version = body["metadata"].get("resourceVersion")
+            if version not in {None, known["metadata"]["resourceVersion"]}:
+                return 409, _status(409, "Conflict", "the object has been modified")
+            return 200, self._changed(known, body)
+        return 200, known
+
+    def _changed(self, known: Object, body: Object) -> Object:
+        self._version += 1
+        for part in ("spec", "status"):
+            if part in body:
+                known[part] = {**known.get(part, {}), **body[part]}
+        annotations = body["metadata"].get("annotations")
+        if annotations is not None:
+            known["metadata"]["annotations"] = annotations
+        known["metadata"]["resourceVersion"] = str(self._version)
+        return known
+
+    def _selected(self, path: str, query: dict[str, list[str]]) -> Iterator[Object]:
+        wanted = query.get("labelSelector", [""])[0]
+        equal = dict(part.split("=", 1) for part in re.findall(r"[^,()\s]+=[^,()\s]+", wanted))
+        among = re.findall(r"(\S+) in \(([^)]*)\)", wanted)
+        for place, item in self.objects.items():
+            if place.rpartition("/")[0] != path:
+                continue
+            labels = item["metadata"].get("labels") or {}
+            inside = all(labels.get(key) in [one.strip() for one in names.split(",")] for key, names in among)
+            if inside and all(labels.get(key) == value for key, value in equal.items()):
+                yield item
+
+    def told(self, path: str, query: dict[str, list[str]]) -> tuple[int, Any]:
+        """What Prometheus answers."""
+        if self.blind:
+            return 503, {"status": "error", "error": "starting up"}
+        if path.endswith("/rules"):
+            return 200, {"status": "success", "data": {"groups": self.rules}}
+        asked = query["query"][0]
+        found = next((series for part, series in self.results.items() if part in asked), [])
+        matrix = path.endswith("_range") or asked.endswith("ms]")
+        return 200, {"status": "success", "data": {"resultType": "matrix" if matrix else "vector", "result": found}}
+
+
+def _status(code: int, reason: str, message: str) -> Object:
+    return {"kind": "Status", "status": "Failure", "code": code, "reason": reason, "message": message}
+
+
+def _missing(plural: str, name: str) -> tuple[int, Any]:
+    return 404, {**_status(404, "NotFound", f'{plural} "{name}" not found'), "details": {"name": name}}
+
+
+class _Handler(BaseHTTPRequestHandler):
+    cluster: Cluster
+    protocol_version = "HTTP/1.1"
+
+    def _any(self) -> None:
+        parts = urlsplit(self.path)
+        path, query = unquote(parts.path), parse_qs(parts.query)
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
+        headers: dict[str, str] = {}
+        if path == "/invocations":
+            self.cluster.requests.append(({name.lower(): value for name, value in self.headers.items()}, body))
+            status, headers, text = self.cluster.answer
+        elif re.search(r"/api/v1/(query|query_range|rules)$", path):
+            status, content = self.cluster.told(path, query)
+            text = json.dumps(content)
+        else:
+            status, content = self.cluster.asked(self.command, path, query, json.loads(body) if body else None)
+            text = json.dumps(content)
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(text.encode())))
+        self.end_headers()
+        self.wfile.write(text.encode())
+
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _any
+
+    def log_message(self, *_: object) -> None:
+        pass
