@@ -17,6 +17,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from localcloud.cluster import binaries
+from localcloud.cluster import machine as cluster
+from localcloud.cluster.layout import Layout
+from localcloud.setup import Places
 from localcloud.setup.environments import Installer, cached
 from localcloud.setup.failures import SetupFailed
 from localcloud.setup.places import Places
@@ -112,6 +116,15 @@ def _no_envoy() -> str:
     return "" if envoy().exists() else f"there is no {envoy()}; `make test` installs it"
 
 
+def _no_cluster() -> str:
+    """Why no cluster can be started in half a minute."""
+    places = Places.of(Path(__file__).resolve().parents[1])
+    if why := cluster.unfit(Layout(places.cluster)):
+        return f"none can run here: {why}"
+    lacking = [*cluster.lacking(), *binaries.unbuilt(places)]
+    return f"`make cluster` provides {', '.join(lacking)}" if lacking else ""
+
+
 NEEDS = {
     "engine": Need(
         "the images and everything in containers",
@@ -133,6 +146,7 @@ NEEDS = {
         _no_prometheus,
     ),
     "envoy": Need("what a gateway counts", {}, _no_envoy),
+    "cluster": Need("everything in a cluster", {}, _no_cluster),
 }
 
 

@@ -88,8 +88,7 @@ def cache() -> Path:
     places = Places.here()
     if why := machine.unfit(Layout(Path("/"))):
         pytest.skip(f"no cluster can run here: {why}")
-    built = binaries.provided(places.cache).programs.values()
-    if lacking := [*machine.lacking(), *(path.name for path in built if not path.exists())]:
+    if lacking := [*machine.lacking(), *binaries.unbuilt(places)]:
         (pytest.fail if os.environ.get("CI") else pytest.skip)(f"`make cluster` provides {', '.join(lacking)}")
     return places.cache
 

@@ -179,5 +179,7 @@ def test_down_leaves_nothing(cluster: Box, app: str) -> None:
     assert not cluster.layout.state.exists()
     assert cluster.run("ls", "/run/localcluster").returncode
     assert cluster.run("ls", "/run/containerd/s").stdout == ""
+    assert not [path for path in Path("/var/lib/cni").glob("results/*") if any(one in path.name for one in ours)]
+    assert not [path for path in Path("/var/log/containers").glob("*") if any(one in path.name for one in ours)]
     assert str(cluster.places.root) not in cluster.run("cat", "/proc/self/mountinfo").stdout
     assert cluster.cluster("status").stdout == "cluster: not running\n"

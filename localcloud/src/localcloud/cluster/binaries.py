@@ -120,6 +120,13 @@ def provided(cache: Path) -> Provided:
     return Provided(programs, tuple(folder for made in ALL for folder in _crds(made, made.place(cache))))
 
 
+def unbuilt(places: Places) -> list[str]:
+    """What `provide` would build or install, as a person reads it; empty when a cluster starts at once."""
+    environment = places.cached(own_lock(ENVOY))
+    built = [made.what for made in ALL if not _whole(made, made.place(places.cache))]
+    return built if environment.exists() else [*built, "Envoy"]
+
+
 def _whole(made: Made, place: Path) -> bool:
     return all(path.exists() for path in (*(place / command for command in made.commands), *_crds(made, place)))
 

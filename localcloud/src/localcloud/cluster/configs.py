@@ -87,6 +87,8 @@ root = "{layout.containerd}/root"
 state = "{RUN}/containerd"
 [grpc]
   address = "{layout.socket}"
+[plugins."io.containerd.internal.v1.opt"]
+  path = "{RUN}/opt"
 [plugins."io.containerd.grpc.v1.cri"]
   sandbox_image = "{pause}"
   restrict_oom_score_adj = true

@@ -9,11 +9,12 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
-from localcloud.cluster import configs, database, processes
+from localcloud.cluster import configs, database, leftovers, processes
 from localcloud.cluster.api import Api
-from localcloud.cluster.layout import API_URL, LINK, NAMESPACE, NODE_NAME, REGISTRY, RUN, Layout
+from localcloud.cluster.layout import API_URL, LINK, NAMESPACE, NODE_NAME, REGISTRY, Layout
 from localcloud.cluster.pki import Authority, Identity
 from localcloud.cluster.programs import ADMIN, CLIENTS, KUBELET_SERVER, Program, network, programs
 from localcloud.setup.failures import SetupFailed
@@ -34,6 +35,7 @@ def start(layout: Layout, binaries: Mapping[str, Path], api: Api, pushed: Callab
     Raises:
         SetupFailed: It does not become ready; the message ends with what the programs said last.
     """
+    leftovers.claim(layout)
     authority = _write(layout)
     _connect(layout)
     wanted = programs(layout, binaries, authority, database.programs())
@@ -47,10 +49,9 @@ def start(layout: Layout, binaries: Mapping[str, Path], api: Api, pushed: Callab
     _start(layout, wanted, "postgresql")
     _wait(layout, api.ready, "the API server")
     _wait(layout, lambda: _accepts(layout.socket), "containerd")
-    for program in wanted:
-        if program.after_api:
-            _start(layout, wanted, program.name)
-    _wait(layout, lambda: ready(api), "the node")
+    begun = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    started = [program.name for program in wanted if program.after_api and _start(layout, wanted, program.name)]
+    _wait(layout, lambda: ready(api, begun if "kubelet" in started else ""), "the node")
 
 
 def missing(layout: Layout, binaries: Mapping[str, Path]) -> list[str]:
@@ -77,43 +78,41 @@ def _named(layout: Layout, binaries: Mapping[str, Path]) -> dict[str, Program]:
     return {program.name: program for program in listed}
 
 
-def ready(api: Api) -> bool:
-    """Whether the node takes pods."""
-    shown = "jsonpath={.status.conditions[?(@.type=='Ready')].status}"
-    asked = api.kubectl("get", "node", NODE_NAME, "-o", shown)
-    return asked.returncode == 0 and asked.stdout == "True"
+def ready(api: Api, since: str = "") -> bool:
+    """Whether the node takes pods.
+
+    Args:
+        api: The API server.
+        since: An answer of the kubelet's from before this time does not count, `YYYY-MM-DDTHH:MM:SSZ`.
+    """
+    condition = "{.status.conditions[?(@.type=='Ready')]"
+    asked = api.kubectl(
+        "get", "node", NODE_NAME, "-o", f"jsonpath={condition}.status}} {condition}.lastHeartbeatTime}}"
+    )
+    status, _, heard = asked.stdout.partition(" ")
+    return asked.returncode == 0 and status == "True" and heard >= since
 
 
-def stop(layout: Layout) -> bool:
+def stop(layout: Layout) -> None:
     """End all of it and forget it: processes, containers, mounts, network, state.
 
-    Returns:
-        Whether there was anything.
+    Raises:
+        SetupFailed: A process does not end.
     """
-    there = layout.state.exists() or Path("/run/netns", NAMESPACE).exists()
-    processes.end_all(layout)
-    _unmount(RUN, layout.state)
-    for words in (["ip", "link", "del", LINK], ["ip", "netns", "del", NAMESPACE]):
-        subprocess.run(words, capture_output=True, check=False)
-    for folder in (RUN, layout.state):
-        shutil.rmtree(folder, ignore_errors=True)
-    for link in Path("/var/log/containers").glob("*.log"):  # the kubelet makes them there, whatever it is told
-        if link.is_symlink() and str(link.readlink()).startswith(f"{layout.state}/"):
-            link.unlink(missing_ok=True)
-    return there
+    leftovers.remove(layout)
+    shutil.rmtree(layout.state, ignore_errors=True)
 
 
 def forget(layout: Layout) -> None:
-    """Remove the files of a cluster that does not run."""
-    _unmount(layout.state)
+    """Remove the files of a cluster that does not run, while another one does."""
+    leftovers.unmount(layout.state)
     shutil.rmtree(layout.state, ignore_errors=True)
 
 
 def _write(layout: Layout) -> Authority:
     own = layout.configs
-    for folder in (layout.state, layout.logs, own / "cni", own / "certs.d" / REGISTRY, layout.rules, RUN):
+    for folder in (layout.state, layout.logs, own / "cni", own / "certs.d" / REGISTRY, layout.rules):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    RUN.chmod(0o711)  # the database's user passes
     authority = Authority(layout.pki)
 
     def asks(client: Identity) -> str:
@@ -147,12 +146,15 @@ def _connect(layout: Layout) -> None:
             raise SetupFailed(f"The cluster's network cannot be made: {' '.join(words)}: {done.stderr.strip()}")
 
 
-def _start(layout: Layout, wanted: tuple[Program, ...], name: str) -> None:
+def _start(layout: Layout, wanted: tuple[Program, ...], name: str) -> bool:
+    """Start a program unless it runs; whether it did not."""
     program = next(program for program in wanted if program.name == name)
     told = [word.rpartition("=")[2] for word in program.command]
     version = processes.version_of(program, [Path(word) for word in told if word.startswith(f"{layout.configs}/")])
-    if not processes.running(layout, program, version):
-        processes.start(layout, program, version)
+    if processes.running(layout, program, version):
+        return False
+    processes.start(layout, program, version)
+    return True
 
 
 def _wait(layout: Layout, held: Callable[[], bool], what: str) -> None:
@@ -183,16 +185,11 @@ def _accepts(path: Path) -> bool:
     return False
 
 
-def _unmount(*folders: Path) -> None:
-    """Unmount all below some folders: what containers, volumes and network namespaces of pods left there."""
-    points = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
-    below = tuple(f"{folder}/" for folder in folders)
-    for point in sorted((point for point in points if point.startswith(below)), key=len, reverse=True):
-        subprocess.run(["umount", "--lazy", point], capture_output=True, check=False)
-
-
 def _keep(path: Path, text: str) -> None:
-    """Write a file that only root reads."""
-    path.unlink(missing_ok=True)
-    with open(path, "x", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+    """Write a file that only root reads, whole or not at all."""
+    if path.exists() and path.read_text() == text:
+        return
+    new = path.with_name(f".{path.name}.{os.getpid()}")
+    with open(new, "w", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
         file.write(text)
+    new.replace(path)

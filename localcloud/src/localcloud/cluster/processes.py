@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterable, Sequence
@@ -22,7 +21,6 @@ from localcloud.setup.failures import SetupFailed
 _VERSION = "LOCALCLUSTER_VERSION"
 """Variable of a process: a digest of what it was started with, its files too."""
 _CGROUPS = Path("/sys/fs/cgroup")
-_SHIM_SOCKETS = Path("/run/containerd/s")
 _GRACE_SECONDS = 10.0
 _KEPT = ("PATH", "LANG", "LC_ALL", "TZ")
 
@@ -117,7 +115,6 @@ def end_all(layout: Layout) -> int:
             if time.monotonic() > end:
                 raise SetupFailed(f"Processes of the cluster do not end: {sorted(filter(orphans.alive, there))}")
             time.sleep(0.02)
-    _unlink_sockets()
     for group in groups:
         _remove(group)
     return len(ended)
@@ -150,18 +147,6 @@ def _remove(group: Path) -> None:
             Path(parent).rmdir()
     with suppress(OSError):
         group.parent.rmdir()  # unless another containerd has something in it
-
-
-def _unlink_sockets() -> None:
-    """Remove the sockets of shims that ended: containerd has them outside of all folders that are ours."""
-    for path in _SHIM_SOCKETS.glob("*"):
-        with socket.socket(socket.AF_UNIX) as asked:
-            try:
-                asked.connect(str(path))
-            except ConnectionRefusedError:
-                path.unlink(missing_ok=True)
-            except OSError:
-                continue
 
 
 def _end_well(pid: int) -> None:
