@@ -1,0 +1,201 @@
+"""What a real Prometheus tells of a real Envoy, against what the servers behind it saw, request by request."""
+
+from __future__ import annotations
+
+import random
+import time
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from monitoring.objectives.slo import Objective
+from platforms.kubernetes import objective_rules
+from platforms.kubernetes.alarm_rules import group
+from platforms.kubernetes.levels import PrometheusAlarms
+from platforms.kubernetes.numbers import AlarmNumbers
+from platforms.kubernetes.prometheus import Prometheus
+from platforms.kubernetes.signals import PrometheusSignals
+from platforms.kubernetes.watched import Watched
+from rollout.controller.ports import Ask
+from rollout.core.catalogue import KNOWN
+from rollout.core.decision import Seen
+from rollout.core.plan import ERRORS, Plan, Step
+from rollout.core.ringing import Ringing
+from rollout.core.state import Phase, Pivot, RolloutState
+from tests.platforms.kubernetes.stage import CLUSTERS, Stage, stage, until
+from tests.rollout.worlds import release
+
+pytestmark = [pytest.mark.e2e, pytest.mark.needs("envoy"), pytest.mark.needs("prometheus")]
+SCRAPE, WIDTH = 5, 10
+P99 = KNOWN["latency_p99"]
+WATCHED = Watched(
+    "endpoint", {variant: (cluster,) for variant, cluster in CLUSTERS.items()}, every_seconds=SCRAPE, period_seconds=20,
+    max_5xx_rate=0.05, max_p99_ms=1000, nats=8.0,
+)  # fmt: skip
+
+
+def clusters(variant: str) -> tuple[str, ...]:
+    return (CLUSTERS[variant],)
+
+
+@pytest.fixture(scope="module")
+def it(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    promised = Objective(0.999, 0.99, 1000, 21_600, 20)
+    rules = [group(WATCHED), objective_rules.group(WATCHED, promised, every=10, nats=12.0)]
+    with stage(tmp_path_factory.mktemp("stage"), SCRAPE, rules) as made:
+        yield made
+
+
+@pytest.fixture
+def prometheus(it: Stage) -> Iterator[Prometheus]:
+    with httpx.Client(base_url=it.url, timeout=10) as client:
+        yield Prometheus(client)
+
+
+def trial() -> RolloutState:
+    plan = Plan(steps=(Step(10, 30),), window_seconds=WIDTH, metrics=(ERRORS,))
+    return RolloutState(
+        "endpoint", rollout_id="r-1", phase=Phase.BAKING, champion=release("a"), challenger=release("b"), plan=plan,
+        started_at=time.time() - 30, step_starts=(time.time() - 20,),
+    )  # fmt: skip
+
+
+def test_the_first_failures_of_a_challenger_ring_and_wake_the_controller(
+    it: Stage, prometheus: Prometheus, record_property: pytest.RecordProperty
+) -> None:
+    state, alarms = trial(), PrometheusAlarms(prometheus, "endpoint", clusters)
+    it.ask(40)
+    it.scraped(it.ask(10, variant="v-b"))
+    until(lambda: not rings(alarms, state, none=True))
+    began = time.time()
+    it.ask(20, 500, "v-b")
+
+    found = until(lambda: rings(alarms, state))
+
+    rang = time.time() - began
+    assert [(alarm.variant, alarm.reason.name) for alarm in found] == [("v-b", "endpoint-v-b-5xx")]
+    assert found[0].reason.numbers == {"value": pytest.approx(2 / 3, abs=0.35), "threshold": 0.05}
+    assert began - 1 < found[0].since < began + rang + 1
+    until(lambda: any(item["labels"]["variant"] == "v-b" for post in it.woken.posts for item in post["alerts"]))
+    record_property("first_bad_answer_to_ringing_s", round(rang, 1))
+    record_property("first_bad_answer_to_webhook_s", round(it.woken.came[0] - began, 1))
+    assert rang < 3 * SCRAPE + 5
+    (alarm,) = alarms.alarms(state)
+    numbers = AlarmNumbers(prometheus, "endpoint", clusters).read(alarm, "v-a")
+    assert numbers is not None
+    assert not numbers.champion_rings
+
+
+def rings(alarms: PrometheusAlarms, state: RolloutState, *, none: bool = False) -> tuple[Ringing, ...]:
+    """What rings; with `none`, one that says so while nobody can say."""
+    try:
+        return alarms.ringing(state)
+    except Exception as error:
+        assert none, error
+        return (Ringing("nobody", None, 0.0),)  # type: ignore[arg-type]
+
+
+def test_each_window_holds_what_the_servers_answered_in_it(it: Stage, prometheus: Prometheus) -> None:
+    chance, began = random.Random(7), time.time()
+    before = {variant: len(server.answers) for variant, server in it.servers.items()}
+
+    def traffic(seconds: float, of: tuple[int, ...] = (200,) * 8 + (404, 500)) -> float:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            it.ask(1, chance.choice(of))
+        return time.time()
+
+    it.weights(90, 10)
+    traffic(8)
+    it.weights(100, 0)
+    traffic(4, (200,))
+    it.ask(25, 503, "v-b")  # weight 0, asked by name
+    it.scraped(traffic(1))
+    it.stop_envoy()
+    it.start_envoy()
+    it.ask(15, 502, "v-b")
+    it.scraped(traffic(4) + WIDTH + SCRAPE)
+    signals = PrometheusSignals(prometheus, "endpoint", clusters)
+
+    def read() -> Seen:
+        pivots = {P99.name: Pivot(5_000.0, began)}
+        return signals.read(Ask("v-a", "v-b", "r-1", began, time.time() - 2, WIDTH, (P99,), pivots))
+
+    seen = until(lambda: found if (found := read()).windows else None)
+    scrapes = [at for item in prometheus.samples("up{}", began - 60, time.time()) for at, up in item.points if up]
+    assert seen.windows is not None
+    assert len(seen.windows) >= 3
+    totals = Counter[str]()
+    for window in seen.windows:
+        for variant, tallies in (("v-a", window.champion), ("v-b", window.challenger)):
+            answers = it.servers[variant].answers[before[variant] :]
+            least, most = (
+                [status for at, status in answers if _window(scrapes, at, slack) == window.start]
+                for slack in (0.0, 0.25)
+            )
+            counted = tallies["errors"]
+            spread = abs(len(least) - len(most)) + sum(
+                _window(scrapes, at, 0.0) != _window(scrapes, at, 0.25) for at, _ in answers
+            )
+            assert abs(counted.count - len(least)) <= spread, (window.start - began, variant, len(least), counted)
+            assert abs(counted.total - sum(status >= 400 for status in least)) <= spread
+            totals[variant] += counted.count
+            totals[f"{variant} failed"] += round(tallies["failed"].total)
+            totals[f"{variant} timed"] += tallies[P99.name].count
+    inside = seen.windows[0].start, seen.windows[-1].start + WIDTH
+    for variant in CLUSTERS:
+        answers = [
+            status
+            for at, status in it.servers[variant].answers[before[variant] :]
+            if inside[0] <= _window(scrapes, at, 0.0) < inside[1]
+        ]
+        assert totals[variant] == len(answers), "whatever the window, each is counted once"
+        assert totals[f"{variant} failed"] == sum(status >= 500 for status in answers)
+    assert totals["v-b failed"] >= 40
+
+
+def _window(scrapes: list[float], at: float, slack: float) -> float:
+    """The window of the first scrape after a request."""
+    place = bisect_left(scrapes, at + slack)
+    return scrapes[place] // WIDTH * WIDTH if place < len(scrapes) else float("inf")
+
+
+def test_what_the_gateway_answers_itself_is_unknown_and_so_is_a_gateway_or_prometheus_that_is_gone(
+    it: Stage, prometheus: Prometheus
+) -> None:
+    signals = PrometheusSignals(prometheus, "endpoint", clusters)
+
+    def read(end: float) -> Seen:
+        return signals.read(Ask("v-a", "v-b", "r-1", time.time() - 40, end, WIDTH))
+
+    it.weights(100, 0, broken=True)
+    broke = time.time()
+    it.ask(3, 200, of=503)
+    it.weights(100, 0)
+    it.ask(3)
+
+    seen = until(lambda: found if "itself" in (found := read(time.time() - 1)).problem else None)
+
+    assert "3 in the last 20 s" in seen.problem
+    assert time.time() - broke < 2 * WIDTH + SCRAPE + 5
+    behind = read(time.time() + 3600)
+    assert behind.windows is None
+    assert "behind" in behind.problem
+    with httpx.Client(base_url="http://127.0.0.1:9", timeout=1) as nobody:
+        gone = PrometheusSignals(Prometheus(nobody), "endpoint", clusters).read(Ask("v-a", "v-b", "r", 0, 60, 10))
+    assert "does not answer" in gone.problem
+    assert signals.quantile("v-a", 0.5, time.time()) is not None
+
+
+def test_an_outage_of_both_is_left_to_the_judge(it: Stage, prometheus: Prometheus) -> None:
+    alarms, state = PrometheusAlarms(prometheus, "endpoint", clusters), trial()
+    until(lambda: not rings(alarms, state, none=True))
+    for _ in range(30):
+        it.ask(2, 500)
+        it.ask(1, 500, "v-b")
+    until(lambda: {alarm.variant for alarm in alarms.alarms(state)} == {"v-a", "v-b"})
+
+    assert [alarm.variant for alarm in alarms.ringing(state)] == ["v-a"]
