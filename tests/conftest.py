@@ -88,7 +88,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Say of a test that it cannot be run here; in CI it fails."""
     for mark in item.iter_markers("needs"):
         if why := lacking(mark.args[0]):
-            (pytest.fail if os.environ.get("CI") else pytest.skip)(f"not tested here: {why}")
+            fails = os.environ.get("CI") and not NEEDS[mark.args[0]].asked
+            (pytest.fail if fails else pytest.skip)(f"not tested here: {why}")
 
 
 @pytest.fixture(scope="session")

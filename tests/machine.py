@@ -17,19 +17,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from localcloud.cluster import binaries
-from localcloud.cluster import machine as cluster
-from localcloud.cluster.layout import Layout
-from localcloud.setup import Places
-from localcloud.setup.environments import Installer, cached
-from localcloud.setup.failures import SetupFailed
-from localcloud.setup.places import Places
+from localcloud.setup import SetupFailed
+from localcloud.testing import cluster
 
 Say = Callable[[str], None]
 _HOST_NETWORKING = ("--iptables=false", "--ip6tables=false", "--bridge=none")  # all that the local cloud needs
 _START_SECONDS = 60
 ROOT = Path(__file__).resolve().parents[1]
-_ENVOY = ROOT / "tests" / "platforms" / "kubernetes" / "envoy.txt"
 
 
 @dataclass(frozen=True)
@@ -40,11 +34,13 @@ class Need:
         tests: What they are about, as a message says it.
         packages: Program -> the Debian package that has it.
         lacking: Why it is not there; empty when it is.
+        asked: Whether only `make cluster` provides it, which takes long: then it is no fault that it is missing.
     """
 
     tests: str
     packages: Mapping[str, str]
     lacking: Callable[[], str]
+    asked: bool = False
 
 
 def _no_engine() -> str:
@@ -106,9 +102,8 @@ def _no_prometheus() -> str:
 
 
 def envoy() -> Path:
-    """Envoy's program, in the cache that checkouts share."""
-    folder = Places.of(ROOT).cached(_ENVOY)
-    return next(folder.glob("lib/python*/site-packages/envoy/_bin/envoy"), folder / "bin" / "envoy")
+    """Envoy's program."""
+    return cluster.envoy(ROOT)
 
 
 def _no_envoy() -> str:
@@ -118,10 +113,9 @@ def _no_envoy() -> str:
 
 def _no_cluster() -> str:
     """Why no cluster can be started in half a minute."""
-    places = Places.of(Path(__file__).resolve().parents[1])
-    if why := cluster.unfit(Layout(places.cluster)):
+    if why := cluster.unfit(ROOT):
         return f"none can run here: {why}"
-    lacking = [*cluster.lacking(), *binaries.unbuilt(places)]
+    lacking = cluster.unbuilt(ROOT)
     return f"`make cluster` provides {', '.join(lacking)}" if lacking else ""
 
 
@@ -136,7 +130,7 @@ NEEDS = {
         "the console in a browser", {"chromium": "chromium", "chromedriver": "chromium-driver"}, _no_browser
     ),
     "postgresql": Need("what is kept in PostgreSQL", {"pg_ctlcluster": "postgresql"}, _no_postgresql),
-    "apiserver": Need("the ports of Kubernetes on a real API server", {"etcd": "etcd-server"}, _no_apiserver),
+    "apiserver": Need("the ports of Kubernetes on a real API server", {}, _no_apiserver, asked=True),
     "prometheus": Need(
         "metrics and alarms of a cluster",
         {
@@ -146,12 +140,12 @@ NEEDS = {
         _no_prometheus,
     ),
     "envoy": Need("what a gateway counts", {}, _no_envoy),
-    "cluster": Need("everything in a cluster", {}, _no_cluster),
+    "cluster": Need("everything in a cluster", {}, _no_cluster, asked=True),
 }
 
 
 @contextmanager
-def provided(say: Say) -> Generator[list[str]]:
+def provided(say: Say) -> Generator[list[Need]]:
     """Install what is missing and start an engine, where that is allowed; end it afterwards.
 
     Yields:
@@ -164,7 +158,7 @@ def provided(say: Say) -> Generator[list[str]]:
     if NEEDS["envoy"] in lacking:
         _install_envoy(say)
     with _engine(say) if may and NEEDS["engine"] in lacking else _nothing():
-        yield [f"{need.tests}: {why}" for need in NEEDS.values() if (why := need.lacking())]
+        yield [need for need in NEEDS.values() if need.lacking()]
 
 
 def _install(needs: list[Need], say: Say) -> None:
@@ -185,9 +179,8 @@ def _install(needs: list[Need], say: Say) -> None:
 
 def _install_envoy(say: Say) -> None:
     say("installing Envoy from the package index")
-    places = Places.of(ROOT)
     try:
-        cached(places, Installer(places), _ENVOY)
+        cluster.install_envoy(ROOT)
     except SetupFailed as error:
         say(f"Envoy cannot be installed: {error}")
 

