@@ -22,6 +22,9 @@ BASELINE = "baseline.json"
 METRICS = "metrics.json"
 """What its evaluation measured."""
 
+REGISTERED_BY, TRAINED_BY, PROMOTED_FROM = "registered_by", "trained_by", "promoted_from"
+"""What is kept with a version: who registered it, who made the one that it was copied from, and which one that was."""
+
 
 class RegistryError(Exception):
     """Bytes in the registry are not what their name says, or a package cannot be found; nothing was registered."""

@@ -82,10 +82,10 @@ def entries(path: Path) -> Iterator[tuple[str, IO[bytes]]]:
     with gzip.open(path) as opened:
         stream = cast(BinaryIO, opened)
         while True:
-            try:
-                entry = tarfile.TarInfo.frombuf(stream.read(tarfile.BLOCKSIZE), "utf-8", "strict")
-            except tarfile.EOFHeaderError:  # a block of zeros: the end
+            header = stream.read(tarfile.BLOCKSIZE)
+            if header == bytes(tarfile.BLOCKSIZE):  # the end
                 return
+            entry = tarfile.TarInfo.frombuf(header, "utf-8", "strict")
             if entry.type not in (tarfile.REGTYPE, tarfile.AREGTYPE) or entry.size < 0:
                 raise ArchiveError(f"{path}: {entry.name!r} is not a plain file")
             size += entry.size

@@ -23,6 +23,7 @@ _MODE = 0o100644 << 16
 _LEFT_OUT = (
     "monitoring/bulk.py",
     "platforms/aws/jobs/",
+    "platforms/registering.py",
     "platforms/aws/registry.py",
     "platforms/aws/package_entities.py",
     "platforms/aws/archives.py",

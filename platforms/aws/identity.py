@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from platforms.sealed_packages import REGISTERED_BY, TRAINED_BY
+
 if TYPE_CHECKING:  # a training job has no rollout, which that needs
     from platforms.aws.clients import Clients
 
-REGISTERED_BY, TRAINED_BY = "registered_by", "trained_by"
-"""Who registered a version, and who the one that it was copied from."""
+__all__ = ["REGISTERED_BY", "TRAINED_BY", "as_metadata", "caller", "caller_if_told", "person"]
 _NOT_IN_METADATA = re.compile(r"[^\w .:/=+@-]")
 
 

@@ -11,9 +11,7 @@ import io
 from pathlib import Path
 from typing import Any
 
-
-class RegistryError(Exception):
-    """Bytes in the registry are not what their name says, or a package cannot be found; nothing was registered."""
+from platforms.sealed_packages import RegistryError
 
 
 def upload(s3: Any, bucket: str, key: str, content: bytes | Path, content_type: str) -> str:

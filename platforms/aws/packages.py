@@ -9,25 +9,28 @@ them is parsed. The archive, with the model's weights, is never fetched for that
 from __future__ import annotations
 
 import hashlib
-import json
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
+
+from platforms.sealed_packages import BASELINE, FORM, MANIFEST, METRICS, REFERENCE, Sealed, member_of
 
 if TYPE_CHECKING:  # the program takes only names from here, and needs no boto3
     from platforms.aws.clients import Clients
 
+__all__ = [
+    "BASELINE",
+    "FORM",
+    "MANIFEST",
+    "METRICS",
+    "REFERENCE",
+    "DigestMismatch",
+    "Sealed",
+    "beside",
+    "folder_of",
+    "member",
+]
 PACKAGES = "packages"
 """The folder of the bucket for all of them."""
-MANIFEST = "manifest.json"
-"""Lists the sha256 of every member."""
-REFERENCE = "reference.json"
-"""What the model was trained on, for drift."""
-FORM = "answer.json"
-"""The form of its predictions."""
-BASELINE = "baseline.json"
-"""How good it was when it was evaluated."""
-METRICS = "metrics.json"
-"""What its evaluation measured."""
 
 
 class DigestMismatch(Exception):
@@ -44,29 +47,13 @@ def beside(archive_uri: str, name: str) -> str:
     return f"{archive_uri.rpartition('/')[0]}/{name}"
 
 
-class Sealed(Protocol):
-    """Where a sealed package lies, and what proves it: as a release has both."""
-
-    @property
-    def archive_uri(self) -> str:
-        """`s3://bucket/key`."""
-        ...
-
-    @property
-    def manifest_sha256(self) -> str:
-        """Of its manifest, hex."""
-        ...
-
-
 def member(clients: Clients, release: Sealed, name: str) -> bytes | None:
     """One member of a release's package; None when its manifest lists none of that name.
 
     Raises:
         DigestMismatch: The manifest is not the release's, or the member not the manifest's; the message names the key.
     """
-    manifest = _proven(clients, release, MANIFEST, release.manifest_sha256)
-    expected = json.loads(manifest)["files"].get(name)
-    return None if expected is None else _proven(clients, release, name, expected)
+    return member_of(release, name, lambda name, expected: _proven(clients, release, name, expected))
 
 
 def _proven(clients: Clients, release: Sealed, name: str, expected: str) -> bytes:

@@ -1,4 +1,4 @@
-"""Put a sealed package where a stack finds it, and get it back, believing nothing but digests and signatures.
+"""The registry of a stack on AWS: a bucket and a model package group, as `platforms.registering` uses them.
 
     clients = cache(boto3.Session().client)
     here = {"bucket": "...", "group": "...", "image": "<uri>", "clients": clients, "signer": KmsSigner(clients, arn)}
@@ -15,47 +15,29 @@ version with the digest is used as it is.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from pipeline import archive
-from pipeline.gate import Gates, gate
-from pipeline.origin import facts_of
-from pipeline.pack import Registered, SealedPackage, describe
+from pipeline.gate import Gates
+from pipeline.pack import Registered, SealedPackage
+from platforms import registering
 from platforms.aws import signatures
-from platforms.aws.identity import REGISTERED_BY, TRAINED_BY, as_metadata, caller
-from platforms.aws.objects import RegistryError, fetch, upload
+from platforms.aws.identity import as_metadata, caller
+from platforms.aws.objects import fetch, upload
 from platforms.aws.packages import METRICS, REFERENCE, beside, folder_of
+from platforms.registering import Origin, Place, ReleaseRecord
+from platforms.sealed_packages import REGISTERED_BY, TRAINED_BY
 from provenance.envelope import Signer
-from provenance.evidence import SAGEMAKER_CARD, Evidence, sign
+from provenance.evidence import SAGEMAKER_CARD, Evidence
 
 if TYPE_CHECKING:  # a training job has no rollout, which that needs
     from platforms.aws.clients import Clients
 
 CONTENT_TYPE = "application/json"
 MANIFEST_VARIABLE = "MODELSTACK_MANIFEST_SHA256"
-
-
-@dataclass(frozen=True)
-class ReleaseRecord:
-    """What another stack says of its champion, or a training job of its candidate: enough to take the same bytes.
-
-    Attributes:
-        archive_uri: Where its archive lies.
-        package_digest: `sha256:<hex>` the archive must have.
-        model_package_arn: The version it is registered as there; of a champion, kept as where this package came from;
-            empty of one of this stack, where only the bytes count.
-        signed_by: The public key that is trusted to have signed it, PEM.
-    """
-
-    archive_uri: str
-    package_digest: str
-    model_package_arn: str
-    signed_by: bytes
 
 
 def publish(
@@ -68,25 +50,18 @@ def publish(
     signer: Signer,
     lineage: Mapping[str, str] | None = None,
 ) -> Registered:
-    """Upload, sign and register a sealed package, waiting for approval.
+    """Upload, sign and register a sealed package; see `platforms.registering.publish`.
 
     Args:
-        sealed: The package; its archive is checked again before it is sent.
+        sealed: The package.
         bucket: Artifact bucket.
         group: Model package group.
         image: URI of the serving image.
         clients: Where to.
-        signer: The stack's. A package that it has signed before is not signed again: what was said then is kept.
+        signer: The stack's.
         lineage: Where it comes from besides its recipe, kept with the version.
-
-    Raises:
-        RegistryError: An object is there under the package's name with other bytes.
-        ArchiveError: The archive was changed after it was sealed.
-        OriginError: Where the package came from is not known.
-        SignatureError: What lies there as signed is not what the stack has signed.
     """
-    checked, place = describe(sealed.path, sealed.digest), _Place(bucket, group, image, clients, signer)
-    return _register(checked, place, lambda: sign(facts_of(checked), signer), lineage)
+    return registering.publish(sealed, place(bucket, group, image, clients, signer), lineage)
 
 
 def copy(
@@ -100,7 +75,7 @@ def copy(
     source_clients: Clients | None = None,
     gates: Gates | None = None,
 ) -> Registered:
-    """Promote: register the same bytes, by digest, in another stack.
+    """Promote from another stack on AWS; see `platforms.registering.copy`.
 
     Args:
         source: The champion of the stack to take from.
@@ -108,27 +83,12 @@ def copy(
         group: Model package group of this stack.
         image: URI of the serving image.
         clients: This stack's account and region.
-        signer: This stack's. It signs what the source has signed, and the source's signatures stay beside its own.
+        signer: This stack's.
         source_clients: The source's, if it is another.
         gates: What the package must show in this stack.
-
-    Raises:
-        Unsigned: The source has not signed it. Nothing was registered.
-        SignatureError: It is not what the source has signed. Nothing was registered.
-        RegistryError: The source's bytes are missing or have another digest. Nothing was registered.
-        GateError: A gate is not understood. Nothing was registered.
-        GateRefused: At least one bound is not kept. Nothing was registered.
     """
-    theirs = source_clients or clients
-    with _fetched(source, theirs("s3")) as (sealed, said):
-        gate(sealed.metrics, gates or {})
-        place = _Place(bucket, group, image, clients, signer)
-        made = theirs("sagemaker").describe_model_package(ModelPackageName=source.model_package_arn)
-        known = made.get("CustomerMetadataProperties", {})
-        by = known.get(TRAINED_BY) or known.get(REGISTERED_BY)
-        signatures.keep(said, sealed.digest, source.signed_by, bucket, clients("s3"))
-        lineage = {"promoted_from": source.model_package_arn, **({TRAINED_BY: by} if by else {})}
-        return _register(sealed, place, lambda: said.signed_again(source.signed_by, signer), lineage)
+    here = place(bucket, group, image, clients, signer)
+    return registering.copy(source, origin(source_clients or clients), here, gates)
 
 
 def take(
@@ -142,9 +102,7 @@ def take(
     signer: Signer,
     gates: Gates | None = None,
 ) -> Registered:
-    """Take a package that lies in this registry already, as a training job left it: nothing is trained or copied.
-
-    Registered as it is, it keeps its version and its approval; only another image makes another version of it.
+    """Take a package that lies in this registry already; see `platforms.registering.take`.
 
     Args:
         candidate: The package.
@@ -155,74 +113,83 @@ def take(
         clients: This stack's account and region.
         signer: This stack's, who has signed it.
         gates: What it must show; judged anew, since gates may have changed.
-
-    Raises:
-        Unsigned: It is not signed.
-        SignatureError: It is not what was signed.
-        RegistryError: Its bytes are missing, have another digest or are of another recipe.
-        GateError: A gate is not understood.
-        GateRefused: At least one bound is not kept.
     """
-    with _fetched(candidate, clients("s3")) as (sealed, ours):
-        if sealed.recipe != recipe:
-            raise RegistryError(f"{candidate.archive_uri} is of recipe {sealed.recipe}, expected {recipe}")
-        gate(sealed.metrics, gates or {})
-        return _register(sealed, _Place(bucket, group, image, clients, signer), lambda: ours)
+    return registering.take(candidate, recipe, place(bucket, group, image, clients, signer), gates)
 
 
 def check(package: ReleaseRecord, clients: Clients) -> None:
-    """See that a package which lies in a registry is what was signed there; nothing changes.
-
-    Raises:
-        Unsigned: It is not signed.
-        SignatureError: It is not what was signed.
-        RegistryError: Its bytes are missing or have another digest.
-    """
-    with _fetched(package, clients("s3")):
-        pass
+    """See that a package which lies in a bucket is what was signed there; see `platforms.registering.check`."""
+    registering.check(package, BucketStore("", clients("s3")))
 
 
-@contextmanager
-def _fetched(source: ReleaseRecord, s3: Any) -> Generator[tuple[SealedPackage, Evidence]]:
-    """The package of a record and what is said of it, while they are looked at.
+def place(bucket: str, group: str, image: str, clients: Clients, signer: Signer) -> Place:
+    """Where a stack on AWS registers its packages."""
+    return Place(BucketStore(bucket, clients("s3")), GroupCatalogue(group, clients), image, signer)
 
-    The archive is parsed last: after the signatures were verified, and after its bytes have the digest that was signed.
-    """
-    evidence = signatures.read(source.archive_uri, source.signed_by, s3)
-    evidence.verify(source.package_digest, source.signed_by)
-    with TemporaryDirectory(prefix="modelstack-") as folder:
-        path = Path(folder) / "model.tar.gz"
-        fetch(source.archive_uri, source.package_digest, path, s3)
-        yield describe(path, source.package_digest), evidence
+
+def origin(clients: Clients) -> Origin:
+    """Where a stack on AWS has its packages, for another stack that takes them."""
+
+    def made_by(arn: str) -> str:
+        made = clients("sagemaker").describe_model_package(ModelPackageName=arn)
+        known = made.get("CustomerMetadataProperties", {})
+        return known.get(TRAINED_BY) or known.get(REGISTERED_BY) or ""
+
+    return Origin(BucketStore("", clients("s3")), made_by)
 
 
 @dataclass(frozen=True)
-class _Place:
-    """Where a package is registered, with which image, and who signs it."""
+class BucketStore:
+    """`Store` in a bucket.
+
+    Attributes:
+        bucket: What it is put into; what is read names its own.
+        s3: boto3 S3 client.
+    """
 
     bucket: str
+    s3: Any
+
+    def uri(self, package_digest: str) -> str:
+        """Where the archive of a digest lies here, or would."""
+        return f"s3://{self.bucket}/{folder_of(package_digest)}/model.tar.gz"
+
+    def said(self, archive_uri: str, public_key: bytes) -> Evidence:
+        """What was signed with a key of an archive."""
+        return signatures.read(archive_uri, public_key, self.s3)
+
+    def keep(self, evidence: Evidence, sealed: SealedPackage, public_key: bytes) -> None:
+        """Put documents and signatures beside where the archive is, or goes."""
+        signatures.keep(evidence, sealed.digest, public_key, self.bucket, self.s3)
+
+    def put(self, sealed: SealedPackage) -> str:
+        """Put an archive, and the JSON files of its top beside it."""
+        return store(sealed.path, sealed.digest, self.bucket, self.s3)
+
+    def fetch(self, archive_uri: str, package_digest: str, to: Path) -> None:
+        """Write an archive into a file."""
+        fetch(archive_uri, package_digest, to, self.s3)
+
+
+@dataclass(frozen=True)
+class GroupCatalogue:
+    """`Catalogue` of the versions of a model package group.
+
+    Attributes:
+        group: The group.
+        clients: The stack's account and region.
+    """
+
     group: str
-    image: str
     clients: Clients
-    signer: Signer
 
+    def find(self, package: Registered) -> str | None:
+        """The ARN of the newest version of a package in an image."""
+        return find(self.group, package.package_digest, package.image_uri, self.clients)
 
-def _register(
-    sealed: SealedPackage, place: _Place, make: Callable[[], Evidence], extra: Mapping[str, str] | None = None
-) -> Registered:
-    s3, key = place.clients("s3"), place.signer.public_key
-    said = signatures.keep_once(make, sealed.digest, key, place.bucket, s3)
-    registered = Registered(
-        model_package_arn="",
-        archive_uri=store(sealed.path, sealed.digest, place.bucket, s3),
-        package_digest=sealed.digest,
-        manifest_sha256=sealed.manifest_sha256,
-        recipe=sealed.recipe,
-        image_uri=place.image,
-        metrics=sealed.metrics,
-    )
-    arn = find(place.group, sealed.digest, place.image, place.clients)
-    return replace(registered, model_package_arn=arn or _create(registered, place, said, extra or {}))
+    def create(self, package: Registered, said: Evidence, lineage: Mapping[str, str]) -> str:
+        """Add a version, with its model card; returns its ARN."""
+        return _create(package, self.group, self.clients, said, lineage)
 
 
 def store(path: Path, digest: str, bucket: str, s3: Any) -> str:
@@ -268,11 +235,11 @@ def _card(said: Evidence) -> dict[str, Any]:
     return {"ModelCard": {"ModelCardContent": content.decode(), "ModelCardStatus": "Draft"}} if content else {}
 
 
-def _create(package: Registered, place: _Place, said: Evidence, extra: Mapping[str, str]) -> str:
+def _create(package: Registered, group: str, clients: Clients, said: Evidence, extra: Mapping[str, str]) -> str:
     # The token makes a call that is repeated after a lost answer the same call (at most 36 characters).
-    token = hashlib.sha256(f"{place.group} {package.package_digest} {package.image_uri}".encode()).hexdigest()[:36]
-    answer = place.clients("sagemaker").create_model_package(
-        ModelPackageGroupName=place.group,
+    token = hashlib.sha256(f"{group} {package.package_digest} {package.image_uri}".encode()).hexdigest()[:36]
+    answer = clients("sagemaker").create_model_package(
+        ModelPackageGroupName=group,
         ModelPackageDescription=f"recipe {package.recipe[:12]}, archive {package.package_digest}",
         ModelApprovalStatus="PendingManualApproval",
         InferenceSpecification={
@@ -295,7 +262,7 @@ def _create(package: Registered, place: _Place, said: Evidence, extra: Mapping[s
             "recipe": package.recipe,
             "package_digest": package.package_digest,
             "manifest_sha256": package.manifest_sha256,
-            REGISTERED_BY: as_metadata(caller(place.clients)),
+            REGISTERED_BY: as_metadata(caller(clients)),
             **{f"metric.{name}": f"{value:.6g}" for name, value in sorted(package.metrics.items())},
             **extra,
         },

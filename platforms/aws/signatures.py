@@ -13,12 +13,12 @@ commit, do not mix theirs. Its bundle is put last: where it is, all that it name
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
 from platforms.aws.objects import RegistryError, upload
 from platforms.aws.packages import beside, folder_of
+from platforms.sealed_packages import Unsigned
 from provenance import statement
 from provenance.envelope import SignatureError, key_id, opened
 from provenance.evidence import MODEL, PROVENANCE, Evidence
@@ -31,10 +31,6 @@ _SIGNATURES = "signatures"
 _MISSING = {"NoSuchKey", "AccessDenied"}
 """What S3 says of an object that is not there: the second to a role of another account, which may not list."""
 _TYPES = {"json": "application/json", "md": "text/markdown; charset=utf-8", "sig": "application/json"}
-
-
-class Unsigned(RegistryError):
-    """A package was not signed with the key that is trusted; the message says what to do."""
 
 
 def read(archive_uri: str, public_key: bytes, s3: Any) -> Evidence:
@@ -102,23 +98,6 @@ def keep(evidence: Evidence, package_digest: str, public_key: bytes, bucket: str
     files[f"{signed}/{PROVENANCE}"] = evidence.provenance
     for name, content in files.items():
         upload(s3, bucket, f"{folder}/{name}", content, _TYPES[name.rpartition(".")[2]])
-
-
-def keep_once(make: Callable[[], Evidence], package_digest: str, public_key: bytes, bucket: str, s3: Any) -> Evidence:
-    """Sign a package, unless it is signed with that key already; returns what is signed, verified if it was there.
-
-    Raises:
-        SignatureError: It is signed, and that is not what lies there.
-        RegistryError: Other bytes are there, or a document is missing.
-    """
-    uri = f"s3://{bucket}/{folder_of(package_digest)}/model.tar.gz"
-    try:
-        evidence = read(uri, public_key, s3)
-        evidence.verify(package_digest, public_key)
-    except Unsigned:
-        evidence = make()
-        keep(evidence, package_digest, public_key, bucket, s3)
-    return evidence
 
 
 def _standing(model: bytes, uri: str, public_key: bytes, s3: Any) -> bytes:

@@ -18,6 +18,7 @@ from botocore.config import Config
 
 from pipeline import archive, origin
 from pipeline.gate import GateRefused
+from platforms import registering
 from platforms.aws import registry, signatures
 from platforms.aws.clients import Clients
 from platforms.aws.identity import caller
@@ -438,7 +439,7 @@ def test_another_archive_with_a_digest_of_its_own_is_refused_before_it_is_parsed
     content = sealed.path.read_bytes() + b"\0"
     put(clients("s3"), record.archive_uri, content)
     lying = replace(record, package_digest=f"sha256:{hashlib.sha256(content).hexdigest()}")
-    monkeypatch.setattr(registry, "describe", lambda *_: pytest.fail("the archive was parsed"))
+    monkeypatch.setattr(registering, "describe", lambda *_: pytest.fail("the archive was parsed"))
     with pytest.raises(SignatureError, match="the archive is sha256:"):
         copy(lying, **target)
 

@@ -1,0 +1,177 @@
+"""The registry of a stack on Kubernetes: a repository of images, and ModelPackages of the stack's namespace.
+
+    here = place(api, registry="registry.example/models", name=names.model_of(recipe, image), labels=names.labels,
+                 image=image, signer=signer)
+    registered = registering.publish(sealed, here)
+    same = registering.copy(champion, platforms.aws.registry.origin(clients), here)    # promotion from AWS
+
+A package is an artifact: its archive is a blob, and `archive_uri` names that blob. What is signed of it is another
+artifact that refers to it, one for each key. See `platforms.registering`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline import archive
+from pipeline.pack import SealedPackage
+from platforms.kubernetes import artifacts
+from platforms.kubernetes.api import Api
+from platforms.kubernetes.model_packages import ModelPackages, made_by
+from platforms.kubernetes.oci import Manifest, OciError, Registry, sha256
+from platforms.kubernetes.oci_connection import OciUnreachable
+from platforms.kubernetes.oci_referrers import refer, referrers
+from platforms.registering import Origin, Place
+from platforms.sealed_packages import RegistryError, Unsigned
+from provenance.envelope import SignatureError, Signer, key_id
+from provenance.evidence import Evidence
+from serving.registry_protocol import Blob, ProtocolError
+
+MOST_SIGNATURES = 32
+"""Of one key that are looked at; there are more than one only if two stacks' updates ran at once."""
+
+
+def place(api: Api, *, registry: str, name: str, labels: Mapping[str, str], image: str, signer: Signer) -> Place:
+    """Where a stack on Kubernetes registers one package.
+
+    Args:
+        api: The stack's namespace.
+        registry: `HOST[:PORT]/REPOSITORY`.
+        name: Of the ModelPackage.
+        labels: Of the ModelPackage.
+        image: The serving image.
+        signer: The stack's.
+
+    Raises:
+        OciError: The repository or the docker config cannot be understood.
+    """
+    return Place(RegistryStore(Registry.of(registry)), ModelPackages(api, name, labels), image, signer)
+
+
+def origin(archive_uri: str, api: Api | None) -> Origin:
+    """Where a stack on Kubernetes has a package, for another stack that takes it.
+
+    Args:
+        archive_uri: Of the package.
+        api: That stack's namespace, if it may be read; it tells who made a package.
+
+    Raises:
+        OciError: The URI is none of a registry.
+    """
+    return Origin(store_of(archive_uri), lambda version: made_by(api, version) if api else "")
+
+
+def store_of(archive_uri: str) -> RegistryStore:
+    """The store of a package.
+
+    Raises:
+        OciError: The URI is none of a registry.
+    """
+    blob = _blob(archive_uri)
+    return RegistryStore(Registry.of(f"{blob.registry}/{blob.repository}"))
+
+
+@dataclass(frozen=True)
+class RegistryStore:
+    """`Store` in a repository of images.
+
+    Attributes:
+        registry: The repository.
+    """
+
+    registry: Registry
+
+    def uri(self, package_digest: str) -> str:
+        """Where the archive of a digest lies here, or would."""
+        return self.registry.uri(package_digest)
+
+    def said(self, archive_uri: str, public_key: bytes) -> Evidence:
+        """What was signed with a key of an archive, verified. Who may write the repository can add to it, not forge it.
+
+        Raises:
+            Unsigned: There is no signature with that key.
+            SignatureError: What says that it is signed with the key is not.
+            OciError: The registry refuses, or what is there is not whole.
+        """
+        digest = self._here(archive_uri)
+        subject = self._manifest(digest)
+        found = referrers(self.registry, subject.digest, artifacts.EVIDENCE_TYPE) if subject else []
+        wrong: RegistryError | SignatureError | None = None
+        for descriptor in [one for one in found if _signed_by(one) == key_id(public_key)][:MOST_SIGNATURES]:
+            try:
+                evidence = self._evidence(str(descriptor.get("digest")))
+                evidence.verify(digest, public_key)
+            except OciUnreachable:
+                raise
+            except (RegistryError, SignatureError) as error:
+                wrong = wrong or error
+            else:
+                return evidence
+        raise wrong or Unsigned(
+            f"{archive_uri} is not signed with the key {key_id(public_key)[:12]}. Run `pulumi up` on the stack that "
+            "registered it, which signs it"
+        )
+
+    def keep(self, evidence: Evidence, sealed: SealedPackage, public_key: bytes) -> None:
+        """Put documents and signatures, as an artifact that refers to the package's."""
+        files, subject = evidence.files(), self._manifest(sealed.digest)
+        about = subject.content if subject else _manifest_of(sealed)
+        for content in (artifacts.EMPTY, *files.values()):
+            self.registry.put(content)
+        refer(self.registry, artifacts.evidence_manifest(files, public_key, about), sha256(about))
+
+    def put(self, sealed: SealedPackage) -> str:
+        """Put an archive, and the JSON files of its top beside it; the tag, by which all is found, comes last."""
+        for content in (artifacts.EMPTY, *archive.documents(sealed.path).values(), sealed.path):
+            self.registry.put(content)
+        if self._manifest(sealed.digest) is None:
+            self.registry.put_manifest(_manifest_of(sealed), artifacts.MANIFEST_TYPE, artifacts.tag_of(sealed.digest))
+        return self.uri(sealed.digest)
+
+    def fetch(self, archive_uri: str, package_digest: str, to: Path) -> None:
+        """Write an archive into a file, which appears only if the bytes have the digest."""
+        if self._here(archive_uri) != package_digest:
+            raise OciError(f"{archive_uri} does not name the package {package_digest}: nothing was read")
+        self.registry.download(package_digest, to)
+
+    def _here(self, archive_uri: str) -> str:
+        """The digest of an archive that is named in this repository."""
+        blob = _blob(archive_uri)
+        if f"{blob.registry}/{blob.repository}" != self.registry.place:
+            raise OciError(f"{archive_uri} is not in {self.registry.place}, where it is looked for")
+        return blob.digest
+
+    def _manifest(self, package_digest: str) -> Manifest | None:
+        """The manifest of a package, if it is there."""
+        tag = artifacts.tag_of(package_digest)
+        found = self.registry.manifest(tag)
+        if found is not None and not artifacts.is_of(found, package_digest):
+            raise OciError(
+                f"{self.registry.uri(tag)} is {found.digest}, which is no manifest of the package {package_digest}: "
+                "somebody has moved the tag. Find out who; then delete the tag and run again"
+            )
+        return found
+
+    def _evidence(self, digest: str) -> Evidence:
+        manifest = self.registry.manifest(digest)
+        if manifest is None:
+            raise OciError(f"{self.registry.uri(digest)} is listed, and not there")
+        return Evidence.of({name: self.registry.read(one) for name, one in artifacts.files_of(manifest).items()})
+
+
+def _manifest_of(sealed: SealedPackage) -> bytes:
+    return artifacts.package_manifest(sealed.digest, sealed.path.stat().st_size, archive.documents(sealed.path))
+
+
+def _signed_by(descriptor: Mapping[str, object]) -> object:
+    annotations = descriptor.get("annotations")
+    return annotations.get(artifacts.SIGNED_BY) if isinstance(annotations, dict) else None
+
+
+def _blob(archive_uri: str) -> Blob:
+    try:
+        return Blob.parse(archive_uri)
+    except ProtocolError as error:
+        raise OciError(str(error)) from None
