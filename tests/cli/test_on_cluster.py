@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,15 +26,18 @@ from platforms.kubernetes.kinds import (
     ROUTE,
 )
 from platforms.kubernetes.names import CONFIG, CONTENT, ENDPOINT, VARIANT
-from platforms.kubernetes.rules import rules
+from platforms.kubernetes.rules import rules, weights
 from platforms.kubernetes.serving_config import Backend, ServingConfig
 from platforms.kubernetes.spec import RolloutSpec
 from platforms.kubernetes.workloads import SERVICE_NAME
 from rollout.core.live import Live, Variant
+from rollout.core.plan import Plan, Step
 from rollout.core.release import Release
 from rollout.core.state import RolloutState
 from tests.cli.clustered import CONTEXT, NAMESPACE, Cluster
+from tests.cli.conftest import plan
 from tests.cli.played import printed
+from tests.simulator.platform import World
 
 NAME = "flight-delay-prod"
 RELEASES = {name: name * 12 for name in "ab"}
@@ -299,3 +303,59 @@ def test_region_and_context_exclude_each_other() -> None:
 def test_commands_in_messages_lead_to_the_cluster() -> None:
     named = Target("", NAME, "", {"platform": "kubernetes", "namespace": NAMESPACE, "context": CONTEXT})
     assert named.commands.modelstack == f"modelstack --endpoint {NAMESPACE}/{NAME} --context {CONTEXT}"
+
+
+def on_trial(cluster: Cluster, begin: Callable[..., World], trial: Plan) -> World:
+    """Have release b on trial there, as in a world."""
+    world = begin(trial, 25)
+    state, named = world.state, {}
+    for name in ("champion", "challenger", "previous"):
+        if one := getattr(state, name):
+            named[name] = replace(one, model_package_arn=f"{NAMESPACE}/package-{one.id}")
+            cluster.put(PACKAGE, {"metadata": {"name": f"package-{one.id}"}, "spec": {}})
+    state = replace(state, endpoint=NAME, **named)
+    serve(cluster, ServingConfig("pair-ab", Backend("v-a", "solo-a"), Backend("v-b", "solo-b")), {"v-a": 90, "v-b": 10})
+    serve_alone = ServingConfig("solo-a", Backend("v-a", "solo-a"))
+    cluster.put(CONFIG_MAP, {"metadata": {"name": "solo-a"}, "data": {CONTENT: serve_alone.to_json()}})
+    kept = cluster.objects[ROLLOUT.path(NAMESPACE, NAME)]
+    kept["status"] = {"revision": state.revision, "phase": str(state.phase), "state": state.to_json()}
+    return world
+
+
+def weights_there(cluster: Cluster) -> dict[str, int]:
+    return weights(cluster.objects[ROUTE.path(NAMESPACE, NAME)]["spec"]["rules"])
+
+
+def test_a_trial_is_shown_explained_and_watched(
+    cluster: Cluster, typed: Callable[..., Result], begin: Callable[..., World]
+) -> None:
+    on_trial(cluster, begin, plan())
+    seen = typed("status")
+    assert "on trial b, step 1 of 2" in seen.stdout, seen.output
+    assert "90%" in seen.stdout
+    told = json.loads(typed("explain", "--json").stdout)
+    assert (told["outcome"], told["release"], told["endpoint_status"]) == ("running", "b", "InService")
+    assert {row["name"]: row["weight"] for row in told["serving"]} == {"v-a": 90.0, "v-b": 10.0}
+    lines = typed("watch", "--for", "0.1")
+    assert lines.exit_code == 5
+    assert "v-a (champion) 90%  v-b (challenger) 10%" in lines.stdout
+
+
+def test_a_rollback_moves_the_traffic_rejects_the_package_and_keeps_who_and_why_without_prometheus(
+    cluster: Cluster, typed: Callable[..., Result], begin: Callable[..., World]
+) -> None:
+    on_trial(cluster, begin, plan())
+    cluster.blind = True
+    done = typed("rollback", "--yes", "--reason", "customers complain")
+    assert done.exit_code == 0, done.output
+    assert "rolled back: taken back by ada@example.org: customers complain" in done.stdout
+    assert weights_there(cluster) == {"solo-a": 100}
+    assert cluster.objects[PACKAGE.path(NAMESPACE, "package-b")]["status"]["approval"] == "Rejected"
+
+
+def test_an_approval_lets_the_trial_go_on(
+    cluster: Cluster, typed: Callable[..., Result], begin: Callable[..., World]
+) -> None:
+    on_trial(cluster, begin, plan(Step(10, 0, approve=True), Step(50, 0), min_requests=1))
+    done = typed("approve", "--reason", "looks well")
+    assert done.exit_code in {0, 1}, done.output
