@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 from monitoring.labels.pairs import Batch, Row
@@ -26,7 +25,7 @@ def content(batch: Batch, rows: Mapping[str, Row], counts: Counter[str]) -> dict
     ]
     return {
         "variant": batch.variant,
-        "rows": [{"id": name, **asdict(row)} for name, row in rows.items()],
+        "rows": [{"id": name, **vars(row)} for name, row in rows.items()],
         "checked": checked,
         "counts": +counts,
         "answered": batch.answered.as_dict(),

@@ -38,7 +38,7 @@ from rollout.core.catalogue import INVALID
 
 _CHUNK = 400
 _WHYS = 20  # kept aside of one captured file
-_CLAIMS, _ROWS = 90, 1500  # of one transaction, which DynamoDB allows 100 actions; and of one batch, of 400 kB
+_ROWS = 1500  # of one batch, which DynamoDB allows 400 kB
 
 T = TypeVar("T")
 
@@ -51,11 +51,13 @@ class LabelJoin:
         ledger: Where halves wait for each other.
         aside: Where rejected lines go.
         trial: The present trial.
+        claims: Pairs that the ledger claims in one transaction; DynamoDB allows 100 actions.
     """
 
     ledger: Ledger
     aside: Aside
     trial: Trial | None
+    claims: int = 90
 
     def answers(self, name: str, reader: Reader, recorded: Iterable[Recorded | Malformed]) -> int:
         """Take in a file of captured data; returns how many pairs it completed.
@@ -169,7 +171,7 @@ class LabelJoin:
         """
         self.ledger.finish()
         given_up = 0
-        for chunk in _chunks(self.ledger.waiting(patience), _CLAIMS):
+        for chunk in _chunks(self.ledger.waiting(patience), self.claims):
             self._join(chunk)
             unknown = [entry for entry in chunk if not entry.answers]
             batch = Batch(unknown={entry.id for entry in unknown})
@@ -183,9 +185,10 @@ class LabelJoin:
 
     def _join(self, entries: Sequence[Entry]) -> int:
         """Settle every pair that is due, variant by variant: one transaction takes no inference id twice."""
-        due = {
-            variant: [entry for entry in entries if variant in entry.due] for entry in entries for variant in entry.due
-        }
+        due: dict[str, list[Entry]] = {}
+        for entry in entries:
+            for variant in entry.due:
+                due.setdefault(variant, []).append(entry)
         for variant in sorted(due):
             self._join_of(variant, due[variant])
         return sum(map(len, due.values()))
@@ -199,7 +202,7 @@ class LabelJoin:
             except (UnreadableLabel, UnreadableForm) as error:
                 batch.unusable[entry.id] = cast(Given, entry.given)
                 rejected.append(Rejected(UNPARSABLE, f"{variant}: {error}", _source(entry), _line(entry)))
-            if len(batch.rows) + len(batch.unusable) >= _CLAIMS or size >= _ROWS:
+            if len(batch.rows) + len(batch.unusable) >= self.claims or size >= _ROWS:
                 self._settle(batch, rejected)
                 batch, rejected, size = Batch(variant), [], 0
         self._settle(batch, rejected)

@@ -19,7 +19,7 @@ from typing import Any, Protocol, TypeVar
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from pg8000.exceptions import DatabaseError, InterfaceError
-from pg8000.native import Connection
+from pg8000.native import Connection, PreparedStatement
 
 from rollout.core.errors import Busy, RolloutError, Unreachable
 
@@ -29,7 +29,8 @@ _BEGIN = (
     f"BEGIN; SET LOCAL search_path = {SCHEMA}; SET LOCAL statement_timeout = '8s'; SET LOCAL lock_timeout = '3s'; "
     "SET LOCAL idle_in_transaction_session_timeout = '30s'"
 )
-"""Of the transaction alone, so that a pooler between us and the server may give each one another connection."""
+"""Of the transaction alone: a pooler between us and the server may give each one another connection, if it knows
+prepared statements, as PgBouncer does since 1.21."""
 _MOST = 8  # connections of one process: a controller has few threads, and a database few hundred connections
 _TRIES = 4  # of a transaction that another one was in the way of
 _MODES = ("disable", "require", "verify-ca", "verify-full")
@@ -114,6 +115,21 @@ class Place:
         return context
 
 
+@dataclass(frozen=True)
+class _Session:
+    """A connection, and the statements that it has prepared: each goes there and back once, and is read once."""
+
+    connection: Connection
+    prepared: dict[str, PreparedStatement] = field(default_factory=dict[str, PreparedStatement])
+
+    def run(self, statement: str, **values: Any) -> list[list[Any]]:
+        if not values:  # it may be several, which cannot be prepared
+            return self.connection.run(statement) or []
+        if statement not in self.prepared:
+            self.prepared[statement] = self.connection.prepare(statement)
+        return self.prepared[statement].run(**values) or []
+
+
 @dataclass
 class Database:
     """A database, by a few connections that threads share. Every call may be made from any thread.
@@ -123,7 +139,7 @@ class Database:
     """
 
     place: Place
-    _idle: list[Connection] = field(default_factory=list[Connection], repr=False)
+    _idle: list[_Session] = field(default_factory=list[_Session], repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
     _free: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(_MOST), repr=False)
 
@@ -168,46 +184,46 @@ class Database:
             _end(one)
 
     def _once(self, doing: str, work: Callable[[Run], T]) -> T:
-        with self._connected(doing) as connection:
+        with self._connected(doing) as session:
             try:
-                done = work(lambda statement, **values: connection.run(statement, **values) or [])
-                connection.run("COMMIT")
+                done = work(session.run)
+                session.run("COMMIT")
             except DatabaseError as error:
                 with suppress(DatabaseError):
-                    connection.run("ROLLBACK")
+                    session.run("ROLLBACK")
                 raise _meant(f"{doing} in {self.place}", error) from error
             except (InterfaceError, OSError):
                 raise
             except Exception:
-                connection.run("ROLLBACK")
+                session.run("ROLLBACK")
                 raise
             return done
 
     @contextmanager
-    def _connected(self, doing: str) -> Generator[Connection]:
+    def _connected(self, doing: str) -> Generator[_Session]:
         """A connection in a new transaction. One that breaks is thrown away."""
         if not self._free.acquire(timeout=_CONNECT_S):
             raise Busy(f"{doing} in {self.place}: all {_MOST} connections of this process are at work")
-        connection = None
+        session = None
         try:
-            connection = self._begun()
-            yield connection
+            session = self._begun()
+            yield session
         except (InterfaceError, OSError) as error:
-            _end(connection)
-            connection = None
+            _end(session)
+            session = None
             raise Unreachable(f"{doing} in {self.place}: {_words(error)}") from error
         except BaseException as error:
             if not isinstance(error, Exception) or isinstance(error, Unreachable):
-                _end(connection)
-                connection = None
+                _end(session)
+                session = None
             raise
         finally:
-            if connection is not None:
+            if session is not None:
                 with self._lock:
-                    self._idle.append(connection)
+                    self._idle.append(session)
             self._free.release()
 
-    def _begun(self) -> Connection:
+    def _begun(self) -> _Session:
         """One that was idle may have been cut off meanwhile: then a new one is made, as nothing was asked yet."""
         while True:
             with self._lock:
@@ -221,7 +237,7 @@ class Database:
             else:
                 return idle
 
-    def _new(self) -> Connection:
+    def _new(self) -> _Session:
         place = self.place
         reached = socket.create_connection((place.host, place.port), _CONNECT_S)
         reached.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -243,7 +259,7 @@ class Database:
         except BaseException:
             reached.close()
             raise
-        return made
+        return _Session(made)
 
 
 class _Again(RolloutError):
@@ -270,7 +286,7 @@ def _words(error: Exception) -> str:
     return " ".join(f"{said or type(error).__name__}{cause}".split())
 
 
-def _end(connection: Connection | None) -> None:
-    if connection is not None:
+def _end(session: _Session | None) -> None:
+    if session is not None:
         with suppress(Exception):
-            connection.close()
+            session.connection.close()

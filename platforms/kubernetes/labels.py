@@ -39,6 +39,7 @@ FORM, BASELINE = "answer.json", "baseline.json"
 MOST = 16 * 1024 * 1024
 """Bytes of one post of labels."""
 _FILES = 50  # of each variant that one run takes in
+_CLAIMS = 400  # pairs of one transaction
 
 Member = Callable[[Release, str], bytes | None]
 """One member of a release's sealed package, proven; None when it has none of that name. It raises RolloutError, and
@@ -142,7 +143,7 @@ class Labels:
 
     def _join(self, state: RolloutState) -> LabelJoin:
         ledger = PostgresLedger(self.database, self.endpoint)
-        return LabelJoin(ledger, ledger, Trial.of(state))
+        return LabelJoin(ledger, ledger, Trial.of(state), claims=_CLAIMS)
 
     def _label_files(self, join: LabelJoin, state: RolloutState) -> Iterator[int]:
         """Take in the files of labels, oldest first."""

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from monitoring.labels.claimed import SQUARES, content, holds, losses_of
@@ -26,6 +26,17 @@ from rollout.core.catalogue import INVALID
 
 _OPEN, _JOINED, _UNUSABLE = "open", "joined", "unusable"
 _WAITING = 1000  # labels that are looked at by one call
+_OF_THESE = "endpoint = :endpoint AND id = ANY (ARRAY(SELECT json_array_elements_text(:ids::json)))"
+_READ = f"""
+SELECT id, l.label, l.source, a.variant, a.answer, a.state FROM (SELECT * FROM labels WHERE {_OF_THESE}) AS l
+FULL JOIN (SELECT * FROM answers WHERE {_OF_THESE}) AS a USING (id)"""  # noqa: S608  names of our own, here and below
+_LOCKED = f"SELECT id, label, source FROM labels WHERE {_OF_THESE} ORDER BY id FOR UPDATE"  # noqa: S608
+_MARKED = f"""
+UPDATE answers SET state = :state WHERE {_OF_THESE} AND variant = :variant AND state = :open RETURNING id"""  # noqa: S608
+_SERVED = f"UPDATE labels SET waiting = false WHERE {_OF_THESE}"  # noqa: S608
+_GIVEN_UP = f"""
+UPDATE labels AS l SET waiting = false WHERE {_OF_THESE} AND waiting
+AND NOT EXISTS (SELECT 1 FROM answers AS a WHERE a.endpoint = l.endpoint AND a.id = l.id) RETURNING 1"""  # noqa: S608
 
 
 @dataclass(frozen=True)
@@ -38,22 +49,19 @@ class PostgresLedger:
     def answers(self, variant: str, given: Sequence[tuple[str, Answer]]) -> Sequence[tuple[Entry, bool]]:
         """Keep each answer of a variant by its inference id, unless it has one."""
         return self._keep(
-            "INSERT INTO answers (endpoint, id, variant, answer) "
-            "SELECT :endpoint, id, :variant, answer FROM unnest(:ids::text[], :first::text[]) AS given (id, answer) "
-            "ON CONFLICT DO NOTHING RETURNING id",
-            [(key, (json.dumps(asdict(answer)),)) for key, answer in given],
-            ("first",),
+            "INSERT INTO answers (endpoint, id, variant, answer) SELECT :endpoint, id, :variant, answer "
+            "FROM json_to_recordset(:given::json) AS given (id text, answer text) ON CONFLICT DO NOTHING RETURNING id",
+            [(key, {"answer": json.dumps(vars(answer))}) for key, answer in given],
             variant=variant,
         )
 
     def labels(self, given: Sequence[tuple[str, Given]]) -> Sequence[tuple[Entry, bool]]:
         """Keep each label by its inference id, unless there is one that is of use."""
         found = self._keep(
-            "INSERT INTO labels (endpoint, id, label, source) "
-            "SELECT :endpoint, * FROM unnest(:ids::text[], :first::text[], :second::text[]) "
+            "INSERT INTO labels (endpoint, id, label, source) SELECT :endpoint, id, label, source "
+            "FROM json_to_recordset(:given::json) AS given (id text, label text, source text) "
             "ON CONFLICT DO NOTHING RETURNING id",
-            [(key, (label.label, label.source)) for key, label in given],
-            ("first", "second"),
+            [(key, vars(label)) for key, label in given],
         )
         for place, (entry, new) in enumerate(found):
             if not new and entry.gives_way_to(given[place][1]):
@@ -61,7 +69,7 @@ class PostgresLedger:
         return found
 
     def _keep(
-        self, statement: str, given: Sequence[tuple[str, tuple[str, ...]]], columns: Sequence[str], **values: str
+        self, statement: str, given: Sequence[tuple[str, Mapping[str, str]]], **values: str
     ) -> list[tuple[Entry, bool]]:
         """Keep the first of each id, then read what is known: in two transactions, see above."""
         place_of: dict[str, int] = {}
@@ -70,13 +78,11 @@ class PostgresLedger:
         ordered = sorted(place_of)
         if not ordered:
             return []
-        of_column = zip(*(given[place_of[key]][1] for key in ordered), strict=True)
         new = self.database.run(
             f"keep halves of pairs of {self.endpoint}",
             statement,
             endpoint=self.endpoint,
-            ids=[kept(key) for key in ordered],
-            **dict(zip(columns, map(list, of_column), strict=True)),
+            given=json.dumps([{"id": kept(key), **given[place_of[key]][1]} for key in ordered]),
             **values,
         )
         first, known = {told(key) for (key,) in new}, self._read(ordered)
@@ -88,11 +94,9 @@ class PostgresLedger:
     def _read(self, ids: Iterable[str]) -> dict[str, Entry]:
         rows = self.database.run(
             f"read pairs of {self.endpoint}",
-            "SELECT id, l.label, l.source, a.variant, a.answer, a.state FROM "
-            "(SELECT * FROM labels WHERE endpoint = :endpoint AND id = ANY (:ids::text[])) AS l FULL JOIN "
-            "(SELECT * FROM answers WHERE endpoint = :endpoint AND id = ANY (:ids::text[])) AS a USING (id)",
+            _READ,
             endpoint=self.endpoint,
-            ids=[kept(key) for key in ids],
+            ids=_ids(ids),
         )
         by_id: dict[str, list[list[Any]]] = {}
         for row in rows:
@@ -141,20 +145,23 @@ class PostgresLedger:
             once=kept(batch.once),
         ):
             return
-        ids = sorted({kept(key) for key in (*batch.rows, *batch.unusable, *batch.unknown)})
-        if ids:
-            run(
-                "SELECT 1 FROM labels WHERE endpoint = :endpoint AND id = ANY (:ids::text[]) ORDER BY id FOR UPDATE",
+        touched = {*batch.rows, *batch.unusable, *batch.unknown}
+        there = {
+            told(key): Given(label, source)
+            for key, label, source in run(
+                _LOCKED,
                 endpoint=self.endpoint,
-                ids=ids,
+                ids=_ids(touched),
             )
-        joined = self._mark(run, batch.variant, _JOINED, dict.fromkeys(batch.rows))
-        unusable = self._mark(run, batch.variant, _UNUSABLE, batch.unusable)
+        }
+        joined = self._mark(run, batch.variant, _JOINED, batch.rows)
+        same = [key for key, label in batch.unusable.items() if there.get(key) == label]
+        unusable = self._mark(run, batch.variant, _UNUSABLE, same)
         if joined or unusable:
             run(
-                "UPDATE labels SET waiting = false WHERE endpoint = :endpoint AND id = ANY (:ids::text[]) AND waiting",
+                _SERVED,
                 endpoint=self.endpoint,
-                ids=[kept(key) for key in (*joined, *unusable)],
+                ids=_ids((*joined, *unusable)),
             )
         counts = Counter(batch.counts)
         counts[UNPARSABLE] += len(unusable)
@@ -171,39 +178,29 @@ class PostgresLedger:
                 content=json.dumps(body),
             )
 
-    def _mark(self, run: Run, variant: str, state: str, wanted: Mapping[str, Given | None]) -> set[str]:
-        """Mark the open answers of some ids, where a label is given of those whose label that is; which were."""
-        if not wanted:
+    def _mark(self, run: Run, variant: str, state: str, ids: Collection[str]) -> set[str]:
+        """Mark the open answers of some ids; which they were."""
+        if not ids:
             return set()
-        given = list(wanted.values())
         marked = run(
-            "UPDATE answers AS a SET state = :state FROM labels AS l JOIN "
-            "unnest(:ids::text[], :labels::text[], :sources::text[]) AS w (id, label, source) "
-            "ON l.id = w.id AND (w.label IS NULL OR (l.label = w.label AND l.source = w.source)) "
-            "WHERE l.endpoint = :endpoint AND a.endpoint = :endpoint AND a.id = w.id AND a.variant = :variant "
-            "AND a.state = :open RETURNING a.id",
-            open=_OPEN,
+            _MARKED,
             endpoint=self.endpoint,
             variant=variant,
             state=state,
-            ids=[kept(key) for key in wanted],
-            labels=[one.label if one else None for one in given],
-            sources=[one.source if one else None for one in given],
+            open=_OPEN,
+            ids=_ids(ids),
         )
         return {told(key) for (key,) in marked}
 
-    def _given_up(self, run: Run, ids: Iterable[str]) -> int:
+    def _given_up(self, run: Run, ids: Collection[str]) -> int:
         """Let labels wait no longer that have no answer; how many these are."""
-        wanted = [kept(key) for key in ids]
-        if not wanted:
+        if not ids:
             return 0
         return len(
             run(
-                "UPDATE labels AS l SET waiting = false WHERE endpoint = :endpoint AND id = ANY (:ids::text[]) "
-                "AND waiting AND NOT EXISTS (SELECT 1 FROM answers AS a WHERE a.endpoint = l.endpoint AND a.id = l.id) "
-                "RETURNING 1",
+                _GIVEN_UP,
                 endpoint=self.endpoint,
-                ids=wanted,
+                ids=_ids(ids),
             )
         )
 
@@ -229,6 +226,11 @@ class PostgresLedger:
         self.database.together(
             f"keep rejected labels of {self.endpoint}", lambda run: put_aside(run, self.endpoint, "labels", name, lines)
         )
+
+
+def _ids(ids: Iterable[str]) -> str:
+    """What `_OF_THESE` takes: one text of JSON, as arrays are slow to send."""
+    return json.dumps([kept(key) for key in ids])
 
 
 def counted(body: Mapping[str, Any]) -> dict[Series, float]:
