@@ -19,7 +19,7 @@ from cli.retrain import look
 from cli.target import Target
 from cli.view.releases import journal_state
 from monitoring.published import CONCEPT_EVIDENCE, DRIFT_EVIDENCE
-from platforms.aws.names import CONCEPT, DRIFT
+from platforms.alarm_names import CONCEPT, DRIFT
 from retraining.record import Candidate, Entry, Phase
 from rollout.core.catalogue import OWN
 from rollout.core.verdict import Verdict

@@ -23,8 +23,8 @@ from infra.plan import beyond_chance
 from infra.plan.releases import ServingPlan
 from monitoring.objectives.slo import Objective
 from monitoring.published import DRIFT_EVIDENCE
+from platforms.alarm_names import DRIFT, FAILS, SLOW
 from platforms.aws.metrics import FAILED, INVOCATIONS, LATENCY, SAGEMAKER, place, slower_than
-from platforms.aws.names import DRIFT, FAILS, SLOW
 from rollout.core.catalogue import OWN
 
 MAY_BE_SLOW = 0.01

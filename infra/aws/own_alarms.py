@@ -11,8 +11,9 @@ from infra.aws.alarm import LOOKED_BACK, Query, declared, read
 from infra.aws.site import Site
 from infra.config.monitoring_settings import MonitoringSettings
 from monitoring.published import DELAY, DRIFT_UNMEASURED
+from platforms.alarm_names import FAILING
 from platforms.aws.metrics import DEPTH, ERRORS, FUNCTION, LAMBDA, QUEUE, SQS, place
-from platforms.aws.names import FAILING, Names
+from platforms.aws.names import Names
 from rollout.core.catalogue import OWN
 
 LATE_MINUTES = 15

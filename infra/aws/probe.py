@@ -11,8 +11,8 @@ from infra.aws.function import Function
 from infra.aws.site import Site
 from monitoring.objectives.slo import OBJECTIVE
 from monitoring.published import PROBE_SUCCESS
+from platforms.alarm_names import PROBE, SILENT
 from platforms.aws.metrics import place
-from platforms.aws.names import PROBE, SILENT
 from rollout.core.catalogue import OWN
 
 _PROBES = 3

@@ -9,7 +9,8 @@ from infra.aws import policies
 from infra.aws.function import Function
 from infra.aws.site import Site
 from infra.config.settings import Settings
-from platforms.aws.names import CONCEPT, DRIFT, Names
+from platforms.alarm_names import CONCEPT, DRIFT
+from platforms.aws.names import Names
 from retraining.rules import JobSettings, written
 
 SECONDS = 60

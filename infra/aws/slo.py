@@ -13,8 +13,9 @@ from infra.aws.alarm import Query, declared, read, told
 from infra.plan import beyond_chance
 from infra.plan.releases import ServingPlan
 from monitoring.objectives.slo import OBJECTIVE, SLIS, BurnRule, Objective, rules, still
+from platforms.alarm_names import BURN
 from platforms.aws.metrics import FAILED, INVOCATIONS, LATENCY, SAGEMAKER, place, slower_than
-from platforms.aws.names import BURN, Names
+from platforms.aws.names import Names
 
 SECTION = "the-error-budget-burns"
 ALPHA = 0.05

@@ -14,8 +14,8 @@ from infra.kubernetes.cluster_now import ClusterNow, read_cluster
 from infra.kubernetes.controller import Controller
 from infra.kubernetes.definitions import Definitions
 from infra.kubernetes.endpoint import Endpoint
-from infra.kubernetes.monitoring import Monitoring
 from infra.kubernetes.package import Package
+from infra.kubernetes.rules import Rules
 from infra.kubernetes.site import Site
 from infra.kubernetes.workloads import Serving
 from infra.plan import instances
@@ -90,7 +90,7 @@ def declare_release(
     after = Opts(depends_on=before)
     endpoint = Endpoint("endpoint", site, spec, after)
     serving = Serving("serving", site, plan=plan, package=package, settings=settings.serving)
-    monitoring = Monitoring("monitoring", site, plan=plan, settings=settings, objective=objective)
+    rules = Rules("rules", site, plan=plan, settings=settings, objective=objective)
     controller = [Controller("controller", site, now.controller_image, after)] if now.controller_image else []
     rollout = Rollout(
         "rollout",
@@ -102,7 +102,7 @@ def declare_release(
         trial_plan=trial_plan,
         wait=settings.trial.wait,
         state=now.state,
-        opts=Opts(provider=now.provider, depends_on=[endpoint, serving, monitoring, *controller]),
+        opts=Opts(provider=now.provider, depends_on=[endpoint, serving, rules, *controller]),
     )
     exported.export(
         outputs.of_place(site) | exported.of_champion(package, rollout) | {"slo": objective.as_dict()}, outputs.NAMES

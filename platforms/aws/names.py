@@ -15,13 +15,10 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from platforms.alarm_names import FAILS, SLOW, alarm_name
 from rollout.core.release import ID_DIGITS, PROCESS
 
 SHORT = ID_DIGITS
-FAILS, SLOW, DRIFT, CONCEPT = "5xx", "p99", "drift", "concept"
-"""What the alarms of a variant are on."""
-BURN, PROBE, SILENT, FAILING = "burn", "probe", "silent", "failing"
-"""Parts of the other alarms' names; those on the objective begin with `monitoring.objectives.slo.OBJECTIVE`."""
 CAPTURE, LABELS, RETRAINING, AUDIT = "capture", "labels", "retraining", "audit"
 """Folders of the bucket: captures, labels, the reports of retraining jobs, and the audit record. That of packages is in
 `packages`."""
@@ -47,11 +44,6 @@ def variant(release: str) -> str:
 def prefix(model: str, stack: str) -> str:
     """What every name of a stack begins with; also the name of its endpoint."""
     return f"{model}-{stack}"
-
-
-def alarm_name(endpoint: str, subject: str, measure: str) -> str:
-    """The alarm on one measure of a variant, a function or all of them, the probe, or the objective (slo, burn)."""
-    return f"{endpoint}-{subject}-{measure}"
 
 
 def journal(endpoint: str) -> str:

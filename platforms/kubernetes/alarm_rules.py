@@ -27,8 +27,6 @@ from platforms.kubernetes.promql import beyond, bound, over, rise
 from platforms.kubernetes.rule import MEANINGS, WAKE, Rule, alert, group_names, record
 from platforms.kubernetes.watched import Watched
 
-FAILS, SLOW, DRIFT, CONCEPT = "5xx", "p99", "drift", "concept"
-"""What the alarms of a variant are on."""
 MAY_BE_SLOW = 0.01
 """Share of requests that may take longer than `max_p99_ms`."""
 PERIOD, PERIODS, SLOWER_THAN = "period_seconds", "periods", "slower_than_ms"

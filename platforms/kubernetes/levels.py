@@ -11,7 +11,7 @@ from typing import Any
 
 from monitoring.alarms.alarm import Alarm, Measure, Said
 from monitoring.alarms.outage import alike
-from platforms.kubernetes.alarm_rules import FAILS, SLOW
+from platforms.alarm_names import FAILS, SLOW
 from platforms.kubernetes.metrics import LATENCY, REQUESTS, VARIANT
 from platforms.kubernetes.numbers import AlarmNumbers
 from platforms.kubernetes.prometheus import Prometheus

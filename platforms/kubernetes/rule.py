@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from monitoring.objectives.slo import Severity
+from platforms.alarm_names import alarm_name
 from platforms.kubernetes.metrics import ENDPOINT
 from platforms.kubernetes.promql import plain
 
@@ -26,11 +27,6 @@ MEANINGS = "what-each-alarm-means"
 def group_names(endpoint: str) -> tuple[str, str]:
     """The groups of an endpoint's rules: its alarms, and those on the objective."""
     return endpoint, f"{endpoint}-slo"
-
-
-def alert_name(endpoint: str, subject: str, measure: str) -> str:
-    """As on AWS: the alarm on one measure of a variant, or of something else."""
-    return f"{endpoint}-{subject}-{measure}"
 
 
 def rule_file(groups: Iterable[Rule]) -> dict[str, Any]:
@@ -79,7 +75,7 @@ def alert(
         labels: More of them.
         told: More numbers of it, for whoever reads the rule.
     """
-    rule: Rule = {"alert": alert_name(endpoint, subject, measure), "expr": expression}
+    rule: Rule = {"alert": alarm_name(endpoint, subject, measure), "expr": expression}
     if lasts:
         rule["for"] = lasts
     return {

@@ -23,7 +23,7 @@ EVERY = 5
 _MINUTE = 60
 
 
-class Monitoring(pulumi.ComponentResource):
+class Rules(pulumi.ComponentResource):
     """What watches over an endpoint.
 
     Creates:
@@ -51,7 +51,7 @@ class Monitoring(pulumi.ComponentResource):
             objective: What users are promised.
             opts: Options of the component.
         """
-        super().__init__("modelstack:kubernetes:Monitoring", name, None, opts)
+        super().__init__("modelstack:kubernetes:Rules", name, None, opts)
         groups = rule_file(_groups(site, plan, settings, objective))
         asked = site.settings.rules
         own = f"{site.names.prefix}-rules"
