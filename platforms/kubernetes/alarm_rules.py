@@ -8,6 +8,7 @@ They are the alarms that AWS has (`infra.aws.monitors`), under the same names. E
 from __future__ import annotations
 
 from monitoring.published import CONCEPT_EVIDENCE, DRIFT_EVIDENCE
+from platforms.alarm_names import CONCEPT, DRIFT, FAILS, SLOW
 from platforms.kubernetes.metrics import (
     CLASS,
     CLUSTER,
