@@ -72,6 +72,11 @@ class Box:
                 continue
         return found
 
+    def programs(self) -> set[int]:
+        """Those of them that the cluster is made of: neither what looks after a container nor the database's own."""
+        words = {pid: Path(f"/proc/{pid}/cmdline").read_bytes() for pid in self.marked()}
+        return {pid for pid, said in words.items() if b"containerd-shim" not in said and b"postgres:" not in said}
+
 
 def eventually(held: Callable[[], bool], what: str, seconds: float = 60) -> None:
     """Wait until something holds."""
