@@ -63,19 +63,21 @@ class Box:
     def marked(self) -> set[int]:
         """The processes of its cluster."""
         mark = f"LOCALCLOUD_STATE={self.layout.state}\0".encode()
-        found = set()
-        for entry in Path("/proc").glob("[0-9]*"):
-            try:
-                if mark in (entry / "environ").read_bytes():
-                    found.add(int(entry.name))
-            except OSError:
-                continue
-        return found
+        return {int(entry.name) for entry in Path("/proc").glob("[0-9]*") if mark in _read(entry / "environ")}
 
     def programs(self) -> set[int]:
         """Those of them that the cluster is made of: neither what looks after a container nor the database's own."""
-        words = {pid: Path(f"/proc/{pid}/cmdline").read_bytes() for pid in self.marked()}
-        return {pid for pid, said in words.items() if b"containerd-shim" not in said and b"postgres:" not in said}
+        words = {pid: _read(Path(f"/proc/{pid}/cmdline")) for pid in self.marked()}
+        return {
+            pid for pid, said in words.items() if said and b"containerd-shim" not in said and b"postgres:" not in said
+        }
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:  # it has just ended
+        return b""
 
 
 def eventually(held: Callable[[], bool], what: str, seconds: float = 60) -> None:
