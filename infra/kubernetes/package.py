@@ -12,6 +12,7 @@ from infra.config.model_settings import ModelSettings
 from infra.kubernetes.site import Site
 from infra.plan.releases import Wanted
 from infra.providers.kubernetes_package import KubernetesPackageProvider
+from platforms.kubernetes.signing import secret_name
 
 TYPE = "pulumi-python:dynamic/modelstack:Package"
 
@@ -68,6 +69,7 @@ class Package(Resource, module="modelstack", name="Package"):
             "registry": site.settings.registry,
             "prefix": site.names.prefix,
             "name": wanted.model_name,
+            "signing_key": secret_name(site.names.prefix),
             "image_uri": image,
             "source": source,
             "urn": f"urn:pulumi:{pulumi.get_stack()}::{pulumi.get_project()}::{TYPE}::{name}",

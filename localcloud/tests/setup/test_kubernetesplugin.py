@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
+import grpc
 import pytest
+from google.protobuf.empty_pb2 import Empty
+from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc
 
 from localcloud.setup import __main__ as command
 from localcloud.setup import kubernetesplugin as plugin
+from localcloud.setup import locks
 from localcloud.setup.environments import Installer
 from localcloud.setup.failures import SetupFailed
-from localcloud.setup.places import KUBERNETES_MODULE
+from localcloud.setup.places import KUBERNETES_MODULE, Places
 
 from .conftest import Machine
 
@@ -196,3 +201,22 @@ def test_a_plugin_goes_with_the_engine_and_must_be_a_known_one(
         command.main(["install", *words])
 
     assert "--with" in capsys.readouterr().err
+
+
+def test_the_built_plugin_answers_under_the_version_of_the_locked_sdk() -> None:
+    places = Places.here()
+    version = locks.version_in(places.lock("app"), "pulumi-kubernetes")
+    built = plugin.built_in(places, version)
+    if not built.exists():
+        pytest.skip("the Kubernetes plugin was not built on this machine")
+    with subprocess.Popen([built, "127.0.0.1:1"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        try:
+            assert process.stdout is not None
+            options = [("grpc.max_receive_message_length", 1 << 26)]
+            with grpc.insecure_channel(f"127.0.0.1:{int(process.stdout.readline())}", options) as channel:
+                provider = provider_pb2_grpc.ResourceProviderStub(channel)
+                schema = json.loads(provider.GetSchema(provider_pb2.GetSchemaRequest()).schema)
+                assert provider.GetPluginInfo(Empty()).version == version
+                assert (schema["name"], schema["version"]) == ("kubernetes", version)
+        finally:
+            process.kill()

@@ -1,6 +1,6 @@
 """Is the genuine `kubernetes` plugin in the local stacks' PULUMI_HOME? The official one, or one built from its module.
 
-A second plugin that only speaks to loopback is not needed, as it is for AWS: a kubeconfig says which cluster is meant.
+It needs no local stand-in, as the `aws` plugin does: a kubeconfig says which cluster is meant.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ _PROVIDER = "github.com/pulumi/pulumi-kubernetes/provider/v4"
 _MAJOR = "4"
 _VERSION = f"{_PROVIDER}/pkg/version.Version"
 _EMBEDDED = ("schema.json", "terraform-mapping.json")
-_GIGABYTES = 5.0
+_GIGABYTES = 6.0
 
 
 def install(places: Places, installer: Installer, engine: Path) -> bool:
