@@ -59,6 +59,15 @@ def lock(machine: Machine, version: str) -> None:
     machine.places.lock("app").write_text(f"pulumi-kubernetes=={version} \\\n    --hash=sha256:0\n")
 
 
+def users_own(machine: Machine) -> Path:
+    """Install the official plugin for the user's own CLI."""
+    own = machine.home / ".pulumi" / "plugins" / f"resource-kubernetes-v{VERSION}" / plugin.NAME
+    own.parent.mkdir(parents=True)
+    own.write_text("official")
+    own.chmod(0o755)
+    return own
+
+
 def install(machine: Machine) -> bool:
     return plugin.install(machine.places, Installer(machine.places), machine.commands)
 
@@ -86,6 +95,7 @@ def test_it_is_built_once_and_then_shared_by_checkouts(bare: Machine, tmp_path: 
     made.unlink()
     made.parent.rmdir()
     assert install(bare)
+    plugin.build(bare.places, Installer(bare.places), VERSION)  # as a set-up does that has waited for another one
     assert asked_of_go(tmp_path).count("build") == 1
 
 
@@ -97,10 +107,7 @@ def test_the_schema_that_it_serves_names_the_version_that_it_is_installed_under(
 
 
 def test_the_users_own_official_plugin_is_taken_and_nothing_is_built(bare: Machine, tmp_path: Path) -> None:
-    own = bare.home / ".pulumi" / "plugins" / f"resource-kubernetes-v{VERSION}" / plugin.NAME
-    own.parent.mkdir(parents=True)
-    own.write_text("official")
-    own.chmod(0o755)
+    own = users_own(bare)
 
     assert install(bare)
     assert not install(bare)
@@ -109,11 +116,17 @@ def test_the_users_own_official_plugin_is_taken_and_nothing_is_built(bare: Machi
     assert asked_of_go(tmp_path) == []
 
 
+def test_the_users_own_official_plugin_takes_the_place_of_one_that_was_built(bare: Machine) -> None:
+    install(bare)
+    own = users_own(bare)
+
+    assert install(bare)
+    (made,) = installed(bare).values()
+    assert made.readlink() == own
+
+
 def test_a_plugin_of_the_user_that_was_not_installed_to_the_end_is_not_taken(bare: Machine) -> None:
-    own = bare.home / ".pulumi" / "plugins" / f"resource-kubernetes-v{VERSION}" / plugin.NAME
-    own.parent.mkdir(parents=True)
-    own.write_text("official")
-    own.chmod(0o755)
+    own = users_own(bare)
     Path(f"{own.parent}.partial").touch()
 
     assert plugin.users_own(bare.places, VERSION) is None
