@@ -120,7 +120,7 @@ class Api:
         while True:
             page = self._call("list", kind, _Sent(asked=asked)).json()
             # The items of a list do not say what they are.
-            so_far += [{"apiVersion": kind.api_version, "kind": kind.kind, **item} for item in page["items"]]
+            so_far += [_whole(kind, item) for item in page["items"]]
             more = (page.get("metadata") or {}).get("continue")
             if not more:
                 return so_far
@@ -158,7 +158,7 @@ class Api:
             Exists: There is one of that name.
         """
         asked = {"fieldManager": manager} if manager else {}
-        return self._call("create", kind, _Sent(asked=asked, content=obj)).json()
+        return self._call("create", kind, _Sent(asked=asked, content=_whole(kind, obj))).json()
 
     def apply(self, kind: Kind, obj: Mapping[str, Any], manager: str, *, force: bool = False) -> Object:
         """Server-side apply: make these fields so, and own them; those that `manager` applied before and leaves out go.
@@ -176,8 +176,7 @@ class Api:
             Owned: A field belongs to another, and `force` is not given.
         """
         asked = {"fieldManager": manager, "force": "true" if force else "false"}
-        whole = {"apiVersion": kind.api_version, "kind": kind.kind, **obj}
-        sent = _Sent(obj["metadata"]["name"], asked=asked, content=whole, form="apply-patch+yaml")
+        sent = _Sent(obj["metadata"]["name"], asked=asked, content=_whole(kind, obj), form="apply-patch+yaml")
         return self._call("patch", kind, sent).json()
 
     def replace_status(self, kind: Kind, obj: Mapping[str, Any]) -> Object:
@@ -186,7 +185,8 @@ class Api:
         Raises:
             Conflict: The object moved on from its metadata.resourceVersion.
         """
-        return self._call("update", kind, _Sent(obj["metadata"]["name"], "status", content=obj)).json()
+        sent = _Sent(obj["metadata"]["name"], "status", content=_whole(kind, obj))
+        return self._call("update", kind, sent).json()
 
     def delete(self, kind: Kind, name: str) -> None:
         """Delete an object and what it owns. One that is not there is deleted."""
@@ -195,8 +195,7 @@ class Api:
 
     def user(self) -> str:
         """Who the API server takes us for, such as `system:serviceaccount:models:modelstack-controller`."""
-        whole = {"apiVersion": WHO.api_version, "kind": WHO.kind}
-        answer = self._call("create", WHO, _Sent(content=whole)).json()
+        answer = self._call("create", WHO, _Sent(content=_whole(WHO, {}))).json()
         return str(answer["status"]["userInfo"].get("username", ""))
 
     def reach(self, url: str) -> httpx.Client:
@@ -276,6 +275,11 @@ class _Sent:
     def body(self) -> bytes | None:
         """The content as bytes."""
         return None if self.content is None else json.dumps(self.content).encode()
+
+
+def _whole(kind: Kind, obj: Mapping[str, Any]) -> Object:
+    """An object that says what it is."""
+    return {"apiVersion": kind.api_version, "kind": kind.kind, **obj}
 
 
 def _selector(labels: Labels) -> dict[str, str]:

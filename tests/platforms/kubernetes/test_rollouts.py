@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from platforms.kubernetes.journal import KubernetesJournal
-from platforms.kubernetes.kinds import ROUTE
+from platforms.kubernetes.kinds import PACKAGE, ROLLOUT, ROUTE
 from platforms.kubernetes.package_status import PackageStatus
-from platforms.kubernetes.rules import rules
+from platforms.kubernetes.rules import rules, weights
 from platforms.kubernetes.traffic import RouteTraffic
 from rollout.controller.controller import Controller
 from rollout.core.errors import Unreachable
@@ -53,9 +53,9 @@ class Cluster(Simulated):
         if mark != self.seen:
             self.around.gateway_follows()
             self.seen = mark
-        by_workload = self.around.weights()
-        self._weights = {f"v-{name[-1]}": float(weight) for name, weight in by_workload.items()}
-        filters = (route["spec"].get("rules") or [{}])[-1].get("filters") or []
+        live = route["spec"].get("rules") or [{}]
+        self._weights = {f"v-{name[-1]}": float(weight) for name, weight in weights(live).items()}
+        filters = live[-1].get("filters") or []
         self.serving = "shadow-ab" if filters else "solo-a"
         self._pending = None
         super().pass_time(now, seconds)
@@ -252,16 +252,21 @@ class Killed(BaseException):
     """The process ends here."""
 
 
-def test_a_controller_that_is_killed_after_each_write_in_turn_leaves_the_same_end(cluster: Cluster) -> None:
+def test_a_controller_that_is_killed_after_each_new_write_in_turn_leaves_the_same_end(cluster: Cluster) -> None:
     cluster.begin()
     api: Any = cluster.around.api
-    apply, put, killed = api.apply, api.replace_status, 0
+    apply, put = api.apply, api.replace_status
+    seen: set[str] = set()
 
     def deadly(call: Callable[..., Any]) -> Callable[..., Any]:
         def after(kind: Any, obj: Any, *words: Any, **named: Any) -> Any:
-            call(kind, obj, *words, **named)
-            if named or words or kind is not ROUTE:  # the gateway's own word on the route is not the controller's
-                raise Killed
+            done = call(kind, obj, *words, **named)
+            said = {ROLLOUT: "phase", PACKAGE: "approval"}.get(kind, "")
+            mark = f"{kind.plural} {obj['status'][said] if said else obj.get('spec')}"
+            if mark in seen or (kind is ROUTE and "status" in obj):  # the gateway's word is no effect of a controller
+                return done
+            seen.add(mark)
+            raise Killed
 
         return after
 
@@ -269,19 +274,15 @@ def test_a_controller_that_is_killed_after_each_write_in_turn_leaves_the_same_en
         if cluster.journal.phase is Phase.IDLE:
             break
         api.apply, api.replace_status = deadly(apply), deadly(put)
-        try:
-            with suppress(Killed):
-                cluster.over().tick()
-                killed -= 1
-            killed += 1
-        finally:
-            api.apply, api.replace_status = apply, put
+        with suppress(Killed):
+            cluster.over().tick()
+        api.apply, api.replace_status = apply, put
         cluster.clock.sleep(2)
     state = cluster.journal
     assert state.verdict is not None
     assert state.verdict.outcome == "promoted"
     assert cluster.around.weights() == {"solo-b": 100}
-    assert killed >= 8
+    assert len(seen) >= 8, seen
 
 
 def test_two_controllers_at_once_end_a_trial_once(cluster: Cluster) -> None:
@@ -301,4 +302,4 @@ def test_an_alarm_takes_the_challenger_back_at_once(cluster: Cluster) -> None:
     rollout = cluster.begin()
     rollout.follow(20, poll=1)
     rollout.roll_back(Reason("alarm", "v-b-5xx", "too many errors"), variant="v-b")
-    assert cluster.around.weights() == {"solo-a": 100}
+    assert cluster.around.weights()["solo-a"] == 100

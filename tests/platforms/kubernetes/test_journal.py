@@ -1,0 +1,135 @@
+"""The journal in a Rollout's status: one writer at a time, nothing lost, nothing of others touched."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from platforms.kubernetes import journal as module
+from platforms.kubernetes import names
+from platforms.kubernetes.answers import NotFound
+from platforms.kubernetes.journal import KubernetesJournal
+from platforms.kubernetes.kinds import ROLLOUT
+from rollout.core.errors import Conflict, RolloutError, Unreachable
+from rollout.core.state import Phase, RolloutState
+from tests.platforms.kubernetes.world import ENDPOINT, World
+from tests.rollout.worlds import release
+
+
+@pytest.fixture
+def journal(world: World) -> KubernetesJournal:
+    return KubernetesJournal(world.api, ENDPOINT, "ada")
+
+
+def idle(state: RolloutState) -> RolloutState:
+    return replace(state, phase=Phase.IDLE, champion=release("a"), weights={"v-a": 100})
+
+
+def test_nothing_was_ever_written(journal: KubernetesJournal) -> None:
+    assert journal.read() == RolloutState(ENDPOINT)
+
+
+def test_what_was_written_is_read_back(world: World, journal: KubernetesJournal) -> None:
+    after = journal.write(idle(journal.read()))
+    assert after.revision == 1
+    assert journal.read() == after
+    status = world.api.get(ROLLOUT, ENDPOINT)["status"]
+    shown = {name: status[name] for name in ("revision", "phase", "champion", "challenger", "weight")}
+    assert shown == {"revision": 1, "phase": "idle", "champion": "v-a", "challenger": "", "weight": 0}
+
+
+def test_a_rollout_that_was_never_declared_names_what_makes_it(world: World) -> None:
+    with pytest.raises(NotFound, match="`pulumi up` of the stack makes it"):
+        KubernetesJournal(world.api, "another").read()
+
+
+def test_of_two_writers_one_is_told_of_the_conflict(world: World, journal: KubernetesJournal) -> None:
+    read = journal.read()
+    first = journal.write(idle(read))
+    with pytest.raises(Conflict, match="moved on from revision 0 to 1"):
+        KubernetesJournal(world.api, ENDPOINT, "eve").write(replace(read, phase=Phase.MOVING))
+    assert journal.read() == first
+
+
+def test_two_writers_in_the_same_moment_do_not_overwrite_each_other(world: World, journal: KubernetesJournal) -> None:
+    read, put = journal.read(), world.api.replace_status
+    beaten: list[RolloutState] = []
+
+    def late(kind: Any, obj: Any) -> Any:
+        if not beaten:
+            beaten.append(read)
+            beaten.append(KubernetesJournal(world.api, ENDPOINT, "eve").write(replace(read, phase=Phase.MOVING)))
+        return put(kind, obj)
+
+    world.api.replace_status = late  # type: ignore[method-assign]
+    with pytest.raises(Conflict, match="moved on from revision 0 to 1"):
+        journal.write(idle(read))
+    assert journal.read() == beaten[1]
+
+
+def test_what_pulumi_writes_meanwhile_is_no_conflict_and_stays(world: World, journal: KubernetesJournal) -> None:
+    read, put = journal.read(), world.api.replace_status
+    raced: list[int] = []
+
+    def late(kind: Any, obj: Any) -> Any:
+        if not raced:
+            raced.append(1)
+            spec = {**world.api.get(ROLLOUT, ENDPOINT)["spec"], "periodSeconds": 30}
+            world.api.apply(ROLLOUT, {"metadata": {"name": ENDPOINT}, "spec": spec}, names.PROGRAM)
+        return put(kind, obj)
+
+    world.api.replace_status = late  # type: ignore[method-assign]
+    after = journal.write(idle(read))
+    assert journal.read() == after
+    assert world.api.get(ROLLOUT, ENDPOINT)["spec"]["periodSeconds"] == 30
+
+
+def test_what_pulumi_declares_again_leaves_the_journal(world: World, journal: KubernetesJournal) -> None:
+    after = journal.write(idle(journal.read()))
+    world.declare()
+    assert journal.read() == after
+
+
+@pytest.mark.parametrize("landed", [True, False])
+def test_a_write_whose_answer_is_lost_is_looked_for(world: World, journal: KubernetesJournal, landed: bool) -> None:
+    read, put = journal.read(), world.api.replace_status
+    lost: list[int] = []
+
+    def losing(kind: Any, obj: Any) -> Any:
+        if lost:
+            return put(kind, obj)
+        lost.append(1)
+        if landed:
+            put(kind, obj)
+        raise Unreachable("no answer")
+
+    world.api.replace_status = losing  # type: ignore[method-assign]
+    after = journal.write(idle(read))
+    assert after.revision == 1
+    assert journal.read() == after
+
+
+def test_a_server_that_never_answers_is_unreachable(world: World, journal: KubernetesJournal) -> None:
+    def silent(kind: Any, obj: Any) -> Any:
+        raise Unreachable("no answer")
+
+    world.api.replace_status = silent  # type: ignore[method-assign]
+    with pytest.raises(Unreachable):
+        journal.write(idle(journal.read()))
+
+
+def test_a_state_that_etcd_would_not_take_is_refused_with_what_to_do(
+    journal: KubernetesJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LARGEST", 1000)
+    with pytest.raises(RolloutError, match=r"allowed are 1000, as etcd takes 1\.5 MiB .*clear rejected releases"):
+        journal.write(idle(journal.read()))
+
+
+def test_the_largest_state_that_is_allowed_can_be_stored(journal: KubernetesJournal) -> None:
+    state = idle(journal.read())
+    room = module.LARGEST - 10_000 - 2 * len(state.to_json())
+    after = journal.write(replace(state, rollout_id="x" * (room // 2)))  # it stands there twice
+    assert journal.read() == after

@@ -1,0 +1,49 @@
+"""What the controller needs to know of an endpoint, as an object has it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from platforms.kubernetes.spec import RolloutSpec
+from rollout.core.errors import RolloutError
+
+SPEC = RolloutSpec("prod", "flight-delay", "models", "http://prometheus.monitoring:9090", "flights.example.org", 30, 20)
+
+
+def test_what_is_written_is_read_back() -> None:
+    assert RolloutSpec.from_dict(SPEC.as_dict()) == SPEC
+    assert SPEC.as_dict()["periodSeconds"] == 30
+
+
+def test_what_is_left_out_has_a_default_and_what_a_newer_program_wrote_is_left_out() -> None:
+    least = {"stack": "prod", "model": "m", "gateway": "g", "prometheus": "http://p:9090"}
+    read = RolloutSpec.from_dict({**least, "later": 1})
+    assert (read.host, read.period_seconds, read.capture_percent, read.data_plane) == ("", 60, 0, "merged")
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"stack": ""}, "Rollout.spec.stack: got '', allowed is a non-empty text"),
+        ({"gateway": 3}, "Rollout.spec.gateway: got 3, allowed is a text"),
+        ({"prometheus": "prometheus:9090"}, "Rollout.spec.prometheus: got 'prometheus:9090', allowed is a URL"),
+        ({"periodSeconds": 0}, "Rollout.spec.periodSeconds: got 0, allowed is 1 to 3600"),
+        ({"periodSeconds": "60"}, "Rollout.spec.periodSeconds: got '60', allowed is a whole number"),
+        ({"capturePercent": 101}, "Rollout.spec.capturePercent: got 101, allowed is 0 to 100"),
+        ({"capturePercent": True}, "Rollout.spec.capturePercent: got True, allowed is a whole number"),
+        ({"dataPlane": "linkerd"}, "Rollout.spec.dataPlane: got 'linkerd', allowed is merged"),
+    ],
+)
+def test_a_value_that_is_not_allowed_is_named(change: dict[str, Any], says: str) -> None:
+    with pytest.raises(RolloutError) as refused:
+        RolloutSpec.from_dict({**SPEC.as_dict(), **change})
+    assert str(refused.value) == says
+
+
+def test_a_missing_field_is_named() -> None:
+    value = SPEC.as_dict()
+    del value["prometheus"], value["model"]
+    with pytest.raises(RolloutError, match="missing model, prometheus; `pulumi up` writes them"):
+        RolloutSpec.from_dict(value)
