@@ -79,7 +79,15 @@ class EnvoyCounts:
     prometheus: Prometheus
 
     def read(
-        self, clusters: Clusters, first: int, last: int, width: int, edges: Iterable[float] = (), *, until: float
+        self,
+        clusters: Clusters,
+        first: int,
+        last: int,
+        width: int,
+        edges: Iterable[float] = (),
+        *,
+        until: float,
+        to_the_last_scrape: bool = False,
     ) -> list[Counted]:
         """The windows from `first` to `last` that do not change any more.
 
@@ -90,6 +98,7 @@ class EnvoyCounts:
             width: Of a window, in seconds.
             edges: Which buckets of latency to read, by their bounds in milliseconds.
             until: Until when there must be samples, give or take a minute or a window; epoch seconds.
+            to_the_last_scrape: Whether to tell of the windows, too, that may change yet.
 
         Raises:
             RolloutError: Prometheus does not answer, or has no new sample of an Envoy.
@@ -116,7 +125,7 @@ class EnvoyCounts:
         targets = self._targets(instances, series, start, end)
         found = attribute(targets, width, first)
         _not_behind(found, until, width)
-        return _windows(found, first, last, width)
+        return _windows(found, first, last if to_the_last_scrape else min(last, found.closed * width), width)
 
     def _of_gateway(self, instances: tuple[str, ...], start: float, end: float) -> list[tuple[Key, Samples]]:
         """What the listeners answered with a 5XX, and what all clusters did."""
@@ -191,7 +200,7 @@ def _windows(found: Attributed, first: int, last: int, width: int) -> list[Count
     for target in found.steps:
         for at, count in surplus(target, _ANSWERED, _PASSED_ON):
             gateway[int(at // width)] += round(count)
-    numbers = range(first // width, min(last // width, found.closed))
+    numbers = range(first // width, last // width)
     return [
         Counted(
             number * width,

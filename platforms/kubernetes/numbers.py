@@ -63,6 +63,7 @@ class AlarmNumbers:
             _SECOND,
             () if counts.edge is None else (counts.edge,),
             until=alarm.at,
+            to_the_last_scrape=True,
         )
         together: dict[int, list[Counted]] = {}
         for window in windows:

@@ -29,6 +29,7 @@ class Tsdb:
     series: dict[tuple[str, Labels], dict[float, float]] = field(default_factory=lambda: defaultdict(dict))
     asked: list[tuple[str, dict[str, str]]] = field(default_factory=list[tuple[str, dict[str, str]]])
     said: dict[str, Any] = field(default_factory=dict[str, Any])  # what queries that are no selector say
+    rules: dict[str, Any] = field(default_factory=dict[str, Any])  # what it says of its rules
 
     def add(self, name: str, at: float, value: float, **labels: str) -> None:
         self.series[name, tuple(sorted(labels.items()))][at] = value
@@ -39,6 +40,8 @@ class Tsdb:
     def _answer(self, request: httpx.Request) -> httpx.Response:
         asked = dict(request.url.params)
         self.asked.append((request.url.path, asked))
+        if request.url.path.endswith("/rules"):
+            return httpx.Response(200, json={"status": "success", "data": self.rules})
         query = asked.get("query", "")
         for start, data in self.said.items():
             if query.startswith(start):

@@ -1,0 +1,225 @@
+"""Which alarms ring, as a Prometheus's rules have it, and when nobody can say; the numbers behind one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from monitoring.alarms.alarm import Alarm, Said
+from monitoring.alarms.alike import Numbers
+from platforms.kubernetes.alarm_rules import group
+from platforms.kubernetes.levels import PrometheusAlarms
+from platforms.kubernetes.numbers import AlarmNumbers
+from platforms.kubernetes.prometheus import Prometheus
+from platforms.kubernetes.watched import Watched
+from rollout.core.catalogue import KNOWN
+from rollout.core.errors import Unreachable
+from rollout.core.failing import Counted
+from rollout.core.plan import ERRORS, Plan, Step
+from rollout.core.state import Phase, RolloutState
+from tests.platforms.kubernetes.scrapes import START, Envoy, Tsdb, every, played
+from tests.rollout.worlds import release
+
+A, B = "service/models/champion/8080/http", "service/models/challenger/8080/http"
+CLUSTERS = {"v-a": (A,), "v-b": (B,)}
+WATCHED = Watched("endpoint", CLUSTERS, every_seconds=5, period_seconds=20, max_5xx_rate=0.05, max_p99_ms=80, nats=8.0)
+STATE = RolloutState(
+    "endpoint", rollout_id="r", phase=Phase.BAKING, champion=release("a"), challenger=release("b"),
+    plan=Plan(steps=(Step(10, 30),), window_seconds=10, metrics=(ERRORS, KNOWN["latency_p99"])),
+    started_at=START - 100.0,
+)  # fmt: skip
+NOW = START + 60.0
+
+
+def told(at: float) -> str:
+    """A time as Prometheus tells it."""
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S.123456789Z")
+
+
+def rules(rings: Mapping[str, str] | None = None, *, evaluated: float = NOW - 2, **changes: Any) -> dict[str, Any]:
+    """The rules as Prometheus tells them: names of alerts that ring -> their values."""
+    found = [
+        {
+            "name": rule["alert"],
+            "labels": rule["labels"],
+            "annotations": rule["annotations"],
+            "health": "ok",
+            "alerts": [
+                {
+                    "labels": {"alertname": rule["alert"], **rule["labels"]},
+                    "annotations": {**rule["annotations"], "summary": "it fails"},
+                    "state": "firing",
+                    "activeAt": told(NOW - 5),
+                    "value": (rings or {})[rule["alert"]],
+                }
+            ]
+            if rule["alert"] in (rings or {})
+            else [],
+            **changes,
+        }
+        for rule in group(WATCHED)["rules"]
+        if "alert" in rule
+    ]
+    return {"groups": [{"name": "endpoint", "interval": 5, "lastEvaluation": told(evaluated), "rules": found}]}
+
+
+def alarms(data: dict[str, Any], tsdb: Tsdb | None = None) -> PrometheusAlarms:
+    it = tsdb or Tsdb()
+    it.rules = data
+    return PrometheusAlarms(Prometheus(it.client()), "endpoint", CLUSTERS.__getitem__, now=lambda: NOW)
+
+
+def test_what_rings_of_both_versions_is_told_with_value_threshold_and_since_when() -> None:
+    data = rules({"endpoint-v-b-5xx": "1.2e-01", "endpoint-v-a-p99": "NaN", "endpoint-v-b-drift": "2"})
+    found = alarms(data).ringing(STATE)
+    assert [(item.variant, item.reason.name, item.since) for item in found] == [
+        ("v-a", "endpoint-v-a-p99", pytest.approx(NOW - 5, abs=1)),
+        ("v-b", "endpoint-v-b-5xx", pytest.approx(NOW - 5, abs=1)),
+    ]
+    assert found[1].reason.numbers == {"value": 0.12, "threshold": 0.05}
+    assert found[0].reason.numbers == {"threshold": 0.01}, "not a number is none"
+    (one, other) = alarms(data).alarms(STATE)
+    assert (one.measure, other.measure) == ("latency", "errors")
+    assert one.metrics and other.metrics
+
+
+def test_an_alarm_that_only_may_ring_soon_does_not() -> None:
+    data = rules({"endpoint-v-b-5xx": "0.2"})
+    for rule in data["groups"][0]["rules"]:
+        for alert in rule["alerts"]:
+            alert["state"] = "pending"
+    assert alarms(data).ringing(STATE) == ()
+
+
+def test_of_another_endpoint_or_version_nothing_is_told() -> None:
+    data = rules({"endpoint-v-b-5xx": "0.2"})
+    data["groups"][0]["name"] = "other"
+    with pytest.raises(Unreachable, match="the rule 5xx of v-a is not loaded"):
+        alarms(data).ringing(STATE)
+    later = replace(STATE, champion=release("c"), challenger=None)
+    with pytest.raises(Unreachable, match="v-c is not loaded"):
+        alarms(rules({"endpoint-v-b-5xx": "0.2"})).ringing(later)
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        ({"groups": []}, "is not loaded"),
+        (rules(evaluated=NOW - 600), "its rules were evaluated 600 s ago"),
+        (rules(health="err", lastError="many-to-many"), "is err: many-to-many"),
+        (rules(health="unknown"), "is unknown: not evaluated yet"),
+    ],
+    ids=["not there", "long ago", "failing", "never"],
+)
+def test_when_nobody_can_say_that_nothing_rings_it_is_unknown(data: dict[str, Any], why: str) -> None:
+    with pytest.raises(Unreachable, match=why):
+        alarms(data).ringing(STATE)
+
+
+def test_rules_that_were_never_evaluated_say_nothing() -> None:
+    data = rules()
+    data["groups"][0]["lastEvaluation"] = "0001-01-01T00:00:00Z"
+    with pytest.raises(Unreachable, match="were not evaluated yet"):
+        alarms(data).ringing(STATE)
+
+
+def test_what_rings_counts_though_another_rule_is_missing() -> None:
+    data = rules({"endpoint-v-b-5xx": "0.2"})
+    data["groups"][0]["rules"] = [rule for rule in data["groups"][0]["rules"] if rule["alerts"]]
+    assert [item.variant for item in alarms(data).ringing(STATE)] == ["v-b"]
+
+
+@pytest.fixture
+def tsdb() -> Tsdb:
+    return Tsdb()
+
+
+@pytest.fixture
+def envoy(tsdb: Tsdb) -> Envoy:
+    return Envoy(tsdb)
+
+
+def failing(envoy: Envoy, champion: int, challenger: int) -> None:
+    """A minute in whose last 20 s so many of 100 requests of each fail every five seconds."""
+
+    def answers() -> None:
+        for cluster, failed in ((A, champion), (B, challenger)):
+            envoy.answer(cluster, "5", failed)
+            envoy.answer(cluster, "2", 100 - failed)
+
+    played(envoy, dict.fromkeys((41, 46, 51, 56), answers), every(5, -58, 60))
+
+
+def test_a_champion_that_fails_alike_leaves_the_challenger_to_the_judge(tsdb: Tsdb, envoy: Envoy) -> None:
+    failing(envoy, 50, 50)
+    data = rules({"endpoint-v-b-5xx": "0.5", "endpoint-v-a-5xx": "0.5"})
+    assert [item.variant for item in alarms(data, tsdb).ringing(STATE)] == ["v-a"]
+    assert [item.variant for item in alarms(data, tsdb).alarms(STATE)] == ["v-a", "v-b"]
+
+
+def test_a_challenger_that_is_clearly_worse_rings(tsdb: Tsdb, envoy: Envoy) -> None:
+    failing(envoy, 10, 50)
+    data = rules({"endpoint-v-b-5xx": "0.5", "endpoint-v-a-5xx": "0.1"})
+    assert [item.variant for item in alarms(data, tsdb).ringing(STATE)] == ["v-a", "v-b"]
+
+
+ALARM = Alarm(
+    "endpoint-v-b-5xx", "ALARM", Said("it fails"), NOW, "endpoint", "v-b", ("envoy_cluster_upstream_rq_xx",), "errors"
+)
+
+
+def numbers(tsdb: Tsdb, alarm: Alarm = ALARM, data: dict[str, Any] | None = None) -> Numbers | None:
+    tsdb.rules = rules({"endpoint-v-a-5xx": "0.1"}) if data is None else data
+    return AlarmNumbers(Prometheus(tsdb.client()), "endpoint", CLUSTERS.__getitem__).read(alarm, "v-a")
+
+
+def test_the_numbers_are_those_up_to_now_of_both_at_the_same_times(tsdb: Tsdb, envoy: Envoy) -> None:
+    failing(envoy, 10, 50)
+    assert numbers(tsdb) == Numbers(0.05, Counted(200, 400), Counted(40, 400), champion_rings=True)
+
+
+def test_the_last_scrape_counts_at_once(tsdb: Tsdb, envoy: Envoy) -> None:
+    def answers() -> None:
+        envoy.answer(A, "5", 40)
+        envoy.answer(B, "5", 20)
+
+    played(envoy, {55: answers}, every(5, -58, 60))
+    assert alarms(rules({"endpoint-v-b-5xx": "1"}), tsdb).ringing(STATE) == (), "both fail, as far as anybody has seen"
+
+
+def test_times_at_which_the_challenger_was_well_are_left_out(tsdb: Tsdb, envoy: Envoy) -> None:
+    def answers(failed: int) -> None:
+        envoy.answer(B, "5", failed)
+        envoy.answer(B, "2", 20)
+        envoy.answer(A, "2", 20)
+
+    played(envoy, {43: lambda: answers(0), 56: lambda: answers(20)}, every(5, -58, 60))
+    assert numbers(tsdb, data=rules()) == Numbers(0.05, Counted(20, 40), Counted(0, 20), champion_rings=False)
+
+
+def test_slow_answers_are_counted_above_the_bound_of_the_alarm(tsdb: Tsdb, envoy: Envoy) -> None:
+    def answers() -> None:
+        envoy.answer(B, times=4, milliseconds=400)
+        envoy.answer(B, times=6, milliseconds=90)  # the alarm is on 80 ms, and its bound 100
+        envoy.answer(A, times=10, milliseconds=20)
+
+    played(envoy, {53: answers}, every(5, -58, 60))
+    slow = replace(ALARM, name="endpoint-v-b-p99", measure="latency")
+    assert numbers(tsdb, slow) == Numbers(0.01, Counted(4, 10), Counted(0, 10), champion_rings=False)
+
+
+@pytest.mark.parametrize(
+    "alarm", [replace(ALARM, variant=None), replace(ALARM, at=None), replace(ALARM, name="endpoint-v-b-drift")]
+)
+def test_there_are_no_numbers_of_what_counts_no_share(tsdb: Tsdb, alarm: Alarm) -> None:
+    assert numbers(tsdb, alarm) is None
+
+
+def test_there_are_no_numbers_where_the_champion_has_no_such_alarm(tsdb: Tsdb) -> None:
+    data = rules()
+    data["groups"][0]["rules"] = [rule for rule in data["groups"][0]["rules"] if "v-a" not in rule["name"]]
+    assert numbers(tsdb, data=data) is None
