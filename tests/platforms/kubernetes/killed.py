@@ -8,8 +8,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-from pg8000.native import Connection
-
+from platforms.kubernetes import database
 from platforms.kubernetes.database import Database
 
 
@@ -37,21 +36,18 @@ def killed_after(statements: int, url: str, work: Callable[[Database], Any], onl
 
 
 def _work(statements: int, url: str, work: Callable[[Database], Any], only: str) -> None:
-    left = statements
+    left, answered = statements, database._Session.run
 
-    class Mortal(Connection):
-        def run(self, *given: Any, **named: Any) -> Any:
-            nonlocal left
-            answer = super().run(*given, **named)
-            left -= not only or given[0] == only
-            if left <= 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return answer
+    def mortal(session: Any, statement: str, **values: Any) -> Any:
+        nonlocal left
+        answer = answered(session, statement, **values)
+        left -= not only or statement == only
+        if left <= 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return answer
 
     try:
-        import platforms.kubernetes.database as module
-
-        module.Connection = Mortal  # type: ignore[misc]  of this process alone
+        database._Session.run = mortal  # type: ignore[method-assign]  of this process alone
         work(Database.of(url))
     except BaseException:
         traceback.print_exc()
