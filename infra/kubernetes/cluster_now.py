@@ -7,8 +7,6 @@ from dataclasses import dataclass, replace
 
 import pulumi
 import pulumi_kubernetes
-from platforms.kubernetes.journal import KubernetesJournal
-from platforms.kubernetes.oci import pinned
 
 from infra.config.checkout import recipe_of
 from infra.config.settings import ServingSettings, Settings
@@ -16,8 +14,10 @@ from infra.kubernetes import checks
 from infra.kubernetes.workloads import shape_of, wanted_release
 from infra.plan.releases import Wanted
 from platforms.kubernetes.api import Api
+from platforms.kubernetes.journal import KubernetesJournal
 from platforms.kubernetes.kinds import ROLLOUT
 from platforms.kubernetes.names import Names
+from platforms.kubernetes.oci import pinned
 from rollout.core.errors import RolloutError
 from rollout.core.release import Release
 from rollout.core.state import RolloutState, StateError

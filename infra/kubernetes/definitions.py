@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pulumi
-from platforms.kubernetes.crds import definitions
 
 from infra.kubernetes.site import Site
+from platforms.kubernetes.crds import definitions
 
 
 class Definitions(pulumi.ComponentResource):

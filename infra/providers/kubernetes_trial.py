@@ -30,7 +30,6 @@ class KubernetesRolloutProvider(DrivingProvider):
     def metrics(self, release: Any, props: Values) -> dict[str, float]:
         """Those of its ModelPackage."""
         from platforms.kubernetes.kinds import PACKAGE  # noqa: PLC0415  see state
-
         from rollout.core.errors import RolloutError  # noqa: PLC0415
 
         try:

@@ -1,0 +1,131 @@
+"""Works on what was taken in: joins labels, measures drift, forgets what is old. In a thread of the controller.
+
+    monitors = Monitors(database, member=remembered(member), state=lambda name: KubernetesJournal(api, name).read())
+    monitors.follow(lambda: process.names, lambda: process.leads, stopping)     # until `stopping` is set
+
+One process does so, whoever holds the Lease; that two do for a moment costs work and counts nothing twice. An endpoint
+whose journal or package cannot be read now is tried again, and stops no other.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+
+from monitoring.log import log
+from platforms.kubernetes.database import Database
+from platforms.kubernetes.drift import Drift
+from platforms.kubernetes.labels import Find, Labels, Member, Watched
+from platforms.kubernetes.schema import forget, prepare
+from rollout.core.errors import RolloutError
+from rollout.core.release import Release
+from rollout.core.state import RolloutState
+
+PAUSE = 5.0
+"""Seconds between two looks for what has come."""
+_SWEEP_S, _FORGET_S = 60.0, 600.0
+_MEMBERS = 64  # that are remembered; each has some hundred kilobytes at most
+_WAITS = """
+SELECT endpoint FROM label_files WHERE NOT taken AND endpoint = ANY (:names::text[])
+UNION SELECT endpoint FROM variants WHERE joined < last AND endpoint = ANY (:names::text[])
+UNION SELECT endpoint FROM joined_batches WHERE endpoint = ANY (:names::text[])"""
+_CAPTURES = "SELECT DISTINCT endpoint FROM variants WHERE endpoint = ANY (:names::text[])"
+
+
+def remembered(member: Member) -> Member:
+    """The same, which remembers what it has read: a package never changes."""
+    known: dict[tuple[str, str], bytes | None] = {}
+
+    def read(release: Release, name: str) -> bytes | None:
+        key = release.manifest_sha256, name
+        if key not in known:
+            found = member(release, name)
+            if len(known) >= _MEMBERS:
+                known.pop(next(iter(known)))
+            known[key] = found
+        return known[key]
+
+    return read
+
+
+@dataclass
+class Monitors:
+    """The monitors of a namespace's endpoints.
+
+    Attributes:
+        database: Where captures and labels are kept.
+        member: Reads members of packages.
+        state: Reads the journal of an endpoint.
+        find: Finds the release of a variant that the journal tells of no more.
+        watched: How labels are held against what was promised.
+        now: Epoch seconds.
+    """
+
+    database: Database
+    member: Member
+    state: Callable[[str], RolloutState]
+    find: Find = lambda _: None
+    watched: Watched = field(default_factory=Watched)
+    now: Callable[[], float] = time.time
+    _prepared: bool = field(default=False, init=False)
+    _swept: float = field(default=float("-inf"), init=False)
+    _forgot: float = field(default=float("-inf"), init=False)
+
+    def follow(
+        self, names: Callable[[], Collection[str]], leads: Callable[[], bool], stopping: threading.Event
+    ) -> None:
+        """Look again and again, while this process leads.
+
+        Args:
+            names: The endpoints of the namespace.
+            leads: Whether this process holds the Lease.
+            stopping: Ends it, after what is under way.
+        """
+        while not stopping.wait(PAUSE):
+            if leads():
+                try:
+                    self.look(sorted(names()))
+                except Exception as error:  # whatever it is, the next look may do
+                    log("monitors", error=str(error) if isinstance(error, RolloutError) else repr(error))
+
+    def look(self, names: Collection[str]) -> None:
+        """Do what is due now of some endpoints.
+
+        Raises:
+            RolloutError: At the end: something of it could not be done, and is tried again.
+        """
+        if not self._prepared:
+            prepare(self.database)
+            self._prepared = True
+        failures: list[RolloutError] = []
+        sweeps = self.now() - self._swept >= _SWEEP_S
+        waiting = self._asked(_WAITS, names)
+        for name in sorted(waiting | (self._asked(_CAPTURES, names) if sweeps else set())):
+            try:
+                self._work(name, waits=name in waiting, sweeps=sweeps)
+            except RolloutError as error:
+                log("monitor", endpoint=name, error=str(error))
+                failures.append(error)
+        if sweeps:
+            self._swept = self.now()
+        if self.now() - self._forgot >= _FORGET_S and not forget(self.database):
+            self._forgot = self.now()
+        if failures:
+            raise failures[0]
+
+    def _asked(self, statement: str, names: Collection[str]) -> set[str]:
+        return {name for (name,) in self.database.run("look for what has come", statement, names=list(names))}
+
+    def _work(self, name: str, *, waits: bool, sweeps: bool) -> None:
+        state = self.state(name)
+        labels = Labels(self.database, name, self.member, self.find, self.watched)
+        try:
+            if waits:
+                labels.run(state)
+            if sweeps:
+                labels.sweep(state)
+        finally:
+            if sweeps:
+                Drift(self.database, name, self.member).sweep(state, self.now())
