@@ -1,0 +1,138 @@
+"""What the replay gate makes of what a real Envoy says by itself, and of what a variant says through it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from platforms.kubernetes.captures import intake
+from platforms.kubernetes.database import Database
+from platforms.kubernetes.replay import GatewayReplay
+from rollout.core.errors import Busy
+from tests.machine import envoy
+from tests.platforms.kubernetes.stage import free_port, program, until
+from tests.platforms.kubernetes.test_captures import line, post
+from tests.platforms.kubernetes.test_replay import Cluster, Gateway, a_gateway
+
+pytestmark = [pytest.mark.needs("envoy"), pytest.mark.needs("postgresql")]
+_ROUTER = "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"
+_MANAGER = "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
+
+
+@pytest.fixture(scope="module")
+def backend() -> Iterator[Gateway]:
+    """Serves v-a and v-slow."""
+    with a_gateway() as made:
+        made.rules, made.of_a_pod = ("v-a", "v-slow"), False  # the route names the variant, and Envoy its own header
+        yield made
+
+
+@pytest.fixture(scope="module")
+def url(backend: Gateway, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """An Envoy with a rule for v-a, v-slow, v-refused and v-none; what asks for another variant goes to v-a."""
+    folder, port, admin = tmp_path_factory.mktemp("envoy"), free_port(), free_port()
+    serves = int(backend.url.rpartition(":")[2])
+    ends = {"v-a": [serves], "v-slow": [serves], "v-refused": [free_port()], "v-none": []}
+    (folder / "envoy.json").write_text(json.dumps(_bootstrap(port, admin, ends)))
+    words = [envoy(), "-c", folder / "envoy.json", "--concurrency", "1", "-l", "error", "--use-dynamic-base-id"]
+    with program(words, Path(folder, "log")):
+        until(lambda: httpx.get(f"http://127.0.0.1:{admin}/ready").status_code == 200)
+        yield f"http://127.0.0.1:{port}"
+
+
+def _address(port: int) -> dict[str, Any]:
+    return {"socket_address": {"address": "127.0.0.1", "port_value": port}}
+
+
+def _bootstrap(port: int, admin: int, ends: dict[str, list[int]]) -> dict[str, Any]:
+    def route(variant: str, **match: Any) -> dict[str, Any]:
+        named = {"header": {"key": "x-modelstack-variant", "value": variant}}
+        timeout = {"timeout": "0.3s"} if variant == "v-slow" else {}
+        return {
+            "match": {"prefix": "/", **match},
+            "route": {"cluster": variant, **timeout},
+            "response_headers_to_add": [named],
+        }
+
+    rules = [
+        route(variant, headers=[{"name": "x-modelstack-target", "string_match": {"exact": variant}}])
+        for variant in ends
+    ]
+    hosts = [{"name": "v", "domains": ["*"], "routes": [*rules, route("v-a")]}]
+    connections = {
+        "@type": _MANAGER,
+        "stat_prefix": "in",
+        "route_config": {"name": "r", "virtual_hosts": hosts},
+        "http_filters": [{"name": "envoy.filters.http.router", "typed_config": {"@type": _ROUTER}}],
+    }
+    filters = [{"name": "envoy.filters.network.http_connection_manager", "typed_config": connections}]
+    clusters = [
+        {
+            "name": variant,
+            "type": "STATIC",
+            "connect_timeout": "1s",
+            "load_assignment": {
+                "cluster_name": variant,
+                "endpoints": [{"lb_endpoints": [{"endpoint": {"address": _address(one)}} for one in ports]}],
+            },
+        }
+        for variant, ports in ends.items()
+    ]
+    return {
+        "admin": {"address": _address(admin)},
+        "static_resources": {
+            "listeners": [{"name": "in", "address": _address(port), "filter_chains": [{"filters": filters}]}],
+            "clusters": clusters,
+        },
+    }
+
+
+@pytest.fixture
+def captured(store: Database, endpoint: str) -> str:
+    intake(store, endpoint, "v-a", post(line("1", "1")))
+    return endpoint
+
+
+def test_a_variant_that_answers_is_compared(url: str, backend: Gateway, store: Database, captured: str) -> None:
+    seen = GatewayReplay(Cluster(), store, captured, url).run("v-a", "v-slow", 10)
+    assert (seen.requests, seen.errors) == (1, 0)
+
+
+def test_an_error_of_the_variant_itself_is_its_error(
+    url: str, backend: Gateway, store: Database, captured: str
+) -> None:
+    backend.says["v-slow"] = (503, b"overloaded")
+    try:
+        seen = GatewayReplay(Cluster(), store, captured, url).run("v-a", "v-slow", 10)
+    finally:
+        backend.says.clear()
+    assert (seen.errors, seen.examples) == (1, ("the answer is an error 503: overloaded",))
+
+
+@pytest.mark.parametrize("variant", ["v-refused", "v-none"])
+def test_a_variant_that_cannot_be_reached_is_asked_again_later(
+    url: str, store: Database, captured: str, variant: str
+) -> None:
+    with pytest.raises(Busy, match="the gateway answers 503"):
+        GatewayReplay(Cluster(), store, captured, url).run("v-a", variant, 10)
+
+
+def test_a_variant_without_a_rule_is_not_taken_for_the_champion(url: str, store: Database, captured: str) -> None:
+    with pytest.raises(Busy, match="names v-a: the route has no rule for it yet"):
+        GatewayReplay(Cluster(), store, captured, url).run("v-a", "v-new", 10)
+
+
+def test_a_variant_that_the_gateway_waits_for_in_vain_has_failed(
+    url: str, backend: Gateway, store: Database, captured: str
+) -> None:
+    backend.seconds = 1.0
+    try:
+        seen = GatewayReplay(Cluster(), store, captured, url).run("v-a", "v-slow", 10)
+    finally:
+        backend.seconds = 0.0
+    assert (seen.errors, seen.examples) == (1, ("the answer is an error 504: upstream request timeout",))
