@@ -10,7 +10,7 @@ from monitoring.alarms.outage import Outage
 from monitoring.alarms.response import Answer, respond
 from rollout.controller.controller import Controller
 from rollout.controller.loop import Progress
-from rollout.controller.ports import Clock, Journal
+from rollout.controller.ports import Journal
 from rollout.controller.recorder import Recorder
 from rollout.core.errors import RolloutError
 from rollout.core.state import RolloutState
@@ -30,7 +30,6 @@ class Endpoint:
         journal: Its journal.
         outage: Finds out whether the champion fails as the challenger does.
         ringing: The alarms on how a rollout's variants answer that ring now, by what measures them.
-        clock: Time.
         recorder: Puts the audit record away; None without a store.
     """
 
@@ -40,7 +39,6 @@ class Endpoint:
     journal: Journal
     outage: Outage
     ringing: Callable[[RolloutState], tuple[Alarm, ...]]
-    clock: Clock
     recorder: Recorder | None = None
 
     def tick(self) -> Progress:

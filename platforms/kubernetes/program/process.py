@@ -16,7 +16,6 @@ from typing import Any, Protocol
 from monitoring.log import log
 from platforms.kubernetes.api import Api
 from platforms.kubernetes.kinds import ROLLOUT, ROUTE
-from platforms.kubernetes.names import ENDPOINT
 from platforms.kubernetes.program.counts import ENDPOINTS, LEADING, Counts
 from platforms.kubernetes.program.lease import RENEW, Lease
 from platforms.kubernetes.program.schedule import Schedule
@@ -73,15 +72,7 @@ class Process:
     def __post_init__(self) -> None:
         self._lease = Lease(self.api, self.pod)
         self._rollouts = Watching(self.api, ROLLOUT, {}, _of_rollout, self._changed, self._gone, self._stopping)
-        self._routes = Watching(
-            self.api,
-            ROUTE,
-            {"app.kubernetes.io/part-of": "modelstack"},
-            _of_route,
-            self._moved,
-            _nothing,
-            self._stopping,
-        )
+        self._routes = Watching(self.api, ROUTE, {}, _of_route, self._moved, _nothing, self._stopping)
         self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
@@ -121,6 +112,11 @@ class Process:
         """Look at what rings at an endpoint, now."""
         self.wakes.add(name)
         self.ticks.add(name)
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The endpoints of the namespace."""
+        return self._rollouts.names
 
     @property
     def leads(self) -> bool:
@@ -192,9 +188,9 @@ class Process:
 
     def _moved(self, route: dict[str, Any]) -> None:
         """Somebody changed a route: perhaps not the one who may."""
-        endpoint = route["metadata"].get("labels", {}).get(ENDPOINT, "")
-        if self.knows(endpoint):
-            self.ticks.add(endpoint)
+        name = route["metadata"]["name"]  # that of its Rollout
+        if self.knows(name):
+            self.ticks.add(name)
 
 
 def _of_rollout(rollout: dict[str, Any]) -> object:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from platforms.kubernetes.kinds import ROLLOUT, ROUTE
-from platforms.kubernetes.names import CONTROLLER, ENDPOINT
+from platforms.kubernetes.names import CONTROLLER
 from platforms.kubernetes.program import process
 from platforms.kubernetes.program.counts import Counts
 from platforms.kubernetes.program.process import Process
@@ -99,9 +99,9 @@ def test_a_route_that_somebody_changes_is_looked_at(start: Start) -> None:
     until(lambda: "tick a" in works.done)
     until(lambda: len(api._watchers) == 2)
     works.done.clear()
-    api.put(ROUTE, "a", metadata={"generation": 7, "labels": {ENDPOINT: "a"}}, spec={})
+    api.put(ROUTE, "a", metadata={"generation": 7}, spec={})
     until(lambda: works.done == ["tick a"])
-    api.put(ROUTE, "a", metadata={"generation": 7, "labels": {ENDPOINT: "a"}}, spec={}, status={"seen": True})
+    api.put(ROUTE, "a", metadata={"generation": 7}, spec={}, status={"seen": True})
     api.put(ROUTE, "other", metadata={"generation": 1}, spec={})
     time.sleep(0.2)
     assert works.done == ["tick a"]

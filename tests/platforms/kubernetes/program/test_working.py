@@ -35,7 +35,6 @@ def working(world: World, **parts: Any) -> Working:
         journal,
         Outage(lambda *_: None, Outbox(journal, MemoryNotify(world), world.clock)),
         parts.get("ringing") or rings(world),
-        world.clock,
         parts.get("recorder"),
     )
     found = Working(lambda name, spec: endpoint, Counts(), now=world.clock.time)

@@ -1,0 +1,155 @@
+"""All that drives an endpoint on Kubernetes, put together once: for the controller in the cluster, an update, a person.
+
+    endpoint = assembled(api, "flight-delay-prod", spec_of(api, "flight-delay-prod"), by="ada")
+    endpoint.controller.status()
+
+Any number of these may be at work at once, on any machine: they agree through the journal.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from monitoring.alarms.outage import Outage
+from platforms.clock import SystemClock
+from platforms.kubernetes.api import Api
+from platforms.kubernetes.controller import controller
+from platforms.kubernetes.database import Database
+from platforms.kubernetes.gateway import url
+from platforms.kubernetes.journal import KubernetesJournal
+from platforms.kubernetes.kinds import ROLLOUT
+from platforms.kubernetes.levels import PrometheusAlarms
+from platforms.kubernetes.metrics import cluster
+from platforms.kubernetes.numbers import AlarmNumbers
+from platforms.kubernetes.prometheus import Prometheus
+from platforms.kubernetes.replay import GatewayReplay
+from platforms.kubernetes.signals import PrometheusSignals
+from platforms.kubernetes.spec import RolloutSpec
+from rollout.controller.controller import Controller
+from rollout.controller.outbox import Outbox
+from rollout.controller.ports import Clock, Journal, Notify
+from rollout.core.replay import NONE
+from rollout.core.state import Replayed, RolloutState
+
+_FRESH = 2.0  # seconds for which it is known which workloads serve a variant
+
+
+@dataclass(frozen=True)
+class Assembled:
+    """An endpoint's controller, and the ports of it that others use too.
+
+    Attributes:
+        controller: The controller.
+        journal: The journal.
+        signals: The observations; it remembers windows, so one is kept for as long as a trial is looked at.
+        alarms: What rings.
+        outage: Finds out whether the champion fails as the challenger does.
+    """
+
+    controller: Controller
+    journal: KubernetesJournal
+    signals: PrometheusSignals
+    alarms: PrometheusAlarms
+    outage: Outage
+
+
+def spec_of(api: Api, name: str) -> RolloutSpec:
+    """What the Rollout of this name says of its endpoint.
+
+    Raises:
+        NotFound: There is none.
+        RolloutError: A field of it is missing or wrong.
+    """
+    return RolloutSpec.from_dict(api.get(ROLLOUT, name).get("spec") or {})
+
+
+def assembled(
+    api: Api,
+    name: str,
+    spec: RolloutSpec,
+    *,
+    by: str = "",
+    notify: Notify | None = None,
+    database: Database | None = None,
+    prometheus: Prometheus | None = None,
+    clock: Clock | None = None,
+) -> Assembled:
+    """What drives the endpoint of a Rollout.
+
+    Args:
+        api: The API server, for the endpoint's namespace.
+        name: The Rollout's name.
+        spec: What it says.
+        by: Who acts; the audit record tells it. Empty when nobody knows.
+        notify: Tells people; None leaves the events to a controller that can.
+        database: Where captures are kept; None of who cannot reach it. The replay then waits for one who can.
+        prometheus: A client of the spec's Prometheus that exists already; None makes one.
+        clock: Time; None is the machine's.
+    """
+    clock = clock or SystemClock()
+    prometheus = prometheus or Prometheus(api.reach(spec.prometheus))
+    journal = KubernetesJournal(api, name, by)
+    clusters = Clusters(journal, api.namespace, clock)
+    signals = PrometheusSignals(prometheus, name, clusters, captured=spec.capture_percent / 100)
+    alarms = PrometheusAlarms(prometheus, name, clusters, clock.time)
+    return Assembled(
+        controller(
+            api,
+            name,
+            signals=signals,
+            alarms=alarms,
+            replay=_Replay(api, database, name, spec),
+            notify=notify,
+            by=by,
+            clock=clock,
+        ),
+        journal,
+        signals,
+        alarms,
+        Outage(AlarmNumbers(prometheus, name, clusters).read, Outbox(journal, notify, clock)),
+    )
+
+
+@dataclass
+class Clusters:
+    """By which clusters of Envoy a variant is served: those of all releases that the journal tells of it.
+
+    Attributes:
+        journal: The journal.
+        namespace: Where the workloads are.
+        clock: Time.
+    """
+
+    journal: Journal
+    namespace: str
+    clock: Clock
+    _read: tuple[float, RolloutState] | None = None
+
+    def __call__(self, variant: str) -> tuple[str, ...]:
+        """The clusters of a variant.
+
+        Raises:
+            RolloutError: The journal cannot be read.
+        """
+        read = self._read
+        if read is None or not 0 <= self.clock.time() - read[0] < _FRESH:
+            read = self._read = (self.clock.time(), self.journal.read())
+        served = [one.config_name for one in read[1].releases() if one.variant == variant]
+        return tuple(cluster(self.namespace, workload) for workload in served)
+
+
+@dataclass(frozen=True)
+class _Replay:
+    """`Replay` through the gateway, whose address may change."""
+
+    api: Api
+    database: Database | None
+    endpoint: str
+    spec: RolloutSpec
+
+    def run(self, champion: str, challenger: str, requests: int, before: Replayed = NONE) -> Replayed:
+        """As `GatewayReplay`; only who can replay asks where the gateway is."""
+        can = self.api.in_cluster and self.database is not None
+        gateway = url(self.api, self.spec.gateway) if can else ""
+        replay = GatewayReplay(self.api, self.database, self.endpoint, gateway, self.spec.host)
+        return replay.run(champion, challenger, requests, before)

@@ -1,0 +1,77 @@
+"""Runs the controller until it is told to stop; see `platforms.kubernetes.program.settings` for its environment."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from functools import partial
+
+from monitoring.log import log
+from platforms.kubernetes.api import Api
+from platforms.kubernetes.database import Database
+from platforms.kubernetes.notify import Webhook
+from platforms.kubernetes.program.assembly import Assembly
+from platforms.kubernetes.program.counts import CALLS, Counts
+from platforms.kubernetes.program.listening import Listening, NotListening
+from platforms.kubernetes.program.process import Process
+from platforms.kubernetes.program.settings import Settings, WrongSettings
+from platforms.kubernetes.program.store import Store
+from platforms.kubernetes.program.web import Answering, app
+from platforms.kubernetes.program.working import Working
+from rollout.core.errors import RolloutError
+
+_LAST_SECONDS = 8.0  # for what is under way at the end
+_WRONG = 2  # the exit code of settings that cannot work
+
+
+def main() -> int:
+    """Run; returns the exit code."""
+    counts, told = Counts(), threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: told.set())
+    try:
+        settings = Settings.of(os.environ)
+        api = Api.of(namespace=settings.namespace, counted=partial(_count, counts))
+        database = Database.of(settings.database) if settings.database else None
+    except (WrongSettings, RolloutError) as error:
+        log("cannot start", error=str(error))
+        return _WRONG
+    webhook = Webhook(settings.webhook) if settings.webhook else None
+    working = Working(Assembly(api, settings.by, counts, database, webhook).endpoint, counts)
+    process = Process(api, settings.pod, working, counts)
+    store = Store(database, lambda: process.names) if database else None
+    answering = Answering(
+        counts=counts,
+        knows=process.knows,
+        alive=process.alive,
+        ready=process.ready,
+        wakes=process.wake,
+        captures=store.captures if store else None,
+        labels=store.labels if store else None,
+        measured=store.measured if store else None,
+    )
+    try:
+        listening = Listening.at(settings.host, settings.port, app(answering))
+    except NotListening as error:
+        log("cannot start", error=str(error))
+        return _WRONG
+    process.start()
+    log("started", namespace=settings.namespace, pod=settings.pod, port=listening.port, database=database is not None)
+    told.wait()
+    log("stopping")
+    ended = process.stop(_LAST_SECONDS)
+    listening.stop(1.0)
+    log("stopped", ended=ended)
+    return 0
+
+
+def _count(counts: Counts, verb: str, resource: str, status: int) -> None:
+    counts.add(CALLS, verb=verb, resource=resource, code=str(status))
+
+
+if __name__ == "__main__":
+    code = main()
+    sys.stdout.flush()
+    os._exit(code)  # whatever a thread still waits for: what it began, another process goes on with

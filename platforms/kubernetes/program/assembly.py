@@ -1,0 +1,71 @@
+"""Puts an endpoint together, of its Rollout's spec and of what all endpoints of the process share."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from typing import Any
+
+from platforms.kubernetes.api import Api
+from platforms.kubernetes.assembled import assembled
+from platforms.kubernetes.database import Database
+from platforms.kubernetes.notify import KubernetesNotify, Webhook
+from platforms.kubernetes.program.counts import EVENTS, Counts
+from platforms.kubernetes.program.endpoint import Endpoint
+from platforms.kubernetes.prometheus import Prometheus
+from platforms.kubernetes.spec import RolloutSpec
+from rollout.controller.commands import Commands
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """What all endpoints share.
+
+    Attributes:
+        api: The API server.
+        by: Who acts, for the audit record.
+        counts: Counts.
+        database: Where captures are kept; None without.
+        webhook: Who is told of events too; None for nobody.
+    """
+
+    api: Api
+    by: str
+    counts: Counts
+    database: Database | None = None
+    webhook: Webhook | None = None
+    _asked: dict[str, Prometheus] = field(default_factory=dict[str, Prometheus])
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def endpoint(self, name: str, spec: dict[str, Any]) -> Endpoint:
+        """All that is needed to drive the Rollout of this name.
+
+        Raises:
+            RolloutError: A field of the spec is missing or wrong; the message names it.
+        """
+        told = RolloutSpec.from_dict(spec)
+        notify = KubernetesNotify(
+            self.api,
+            name,
+            self.webhook,
+            Commands.of_stack(told.stack),
+            lambda kind: self.counts.add(EVENTS, endpoint=name, event=kind),
+        )
+        found = assembled(
+            self.api,
+            name,
+            told,
+            by=self.by,
+            notify=notify,
+            database=self.database,
+            prometheus=self._prometheus(told.prometheus),
+        )
+        every = float(told.period_seconds)
+        return Endpoint(name, every, found.controller, found.journal, found.outage, found.alarms.alarms)
+
+    def _prometheus(self, url: str) -> Prometheus:
+        """One client for all endpoints that name the same."""
+        with self._lock:
+            if url not in self._asked:
+                self._asked[url] = Prometheus(self.api.reach(url))
+            return self._asked[url]

@@ -1,0 +1,50 @@
+"""Keeps what is brought to the controller's port in PostgreSQL, and reads from there what was measured."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from platforms.kubernetes import captures, labels, measured, schema
+from platforms.kubernetes.database import Database
+
+
+@dataclass
+class Store:
+    """The database, whose tables are made at the first use.
+
+    Attributes:
+        database: The database.
+        names: The endpoints of the namespace.
+    """
+
+    database: Database
+    names: Callable[[], Iterable[str]]
+    _prepared: bool = field(default=False, init=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
+
+    def captures(self, endpoint: str, variant: str, lines: bytes) -> None:
+        """Keep captured lines; raises as `captures.intake`."""
+        captures.intake(self.ready(), endpoint, variant, lines)
+
+    def labels(self, endpoint: str, name: str, lines: bytes) -> None:
+        """Keep a file of labels; raises as `labels.take_labels`."""
+        labels.take_labels(self.ready(), endpoint, name, lines)
+
+    def measured(self) -> str:
+        """What was measured, as Prometheus reads it; raises as `measured.text`."""
+        return measured.text(self.ready(), list(self.names()))
+
+    def ready(self) -> Database:
+        """The database, with its tables.
+
+        Raises:
+            RolloutError: They cannot be made now; the next call tries again.
+        """
+        if not self._prepared:
+            with self._lock:
+                if not self._prepared:
+                    schema.prepare(self.database)
+                    self._prepared = True
+        return self.database
