@@ -12,6 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from cli.errors import OperatorError
+from cli.local.imported import imported
 from pipeline.contract import DATA
 
 SUITE = "bookworm"
@@ -19,6 +20,8 @@ DEBIAN_BASE = f"modelstack-base:{SUITE}"
 PUBLIC_BASE = "python:3.11-slim-bookworm"
 ONE_DOCKER_MANIFEST = ("--provenance=false", "--sbom=false", "--output", "type=docker,oci-mediatypes=false")
 """Options of `docker build` with BuildKit for an image that SageMaker takes."""
+CONTROLLER_PROGRAM = "platforms.kubernetes.program.__main__"
+"""What runs in the controller's image."""
 _MIRROR = "http://deb.debian.org/debian"
 _LEFT_OUT = (
     "./var/cache/apt/*",
@@ -106,9 +109,24 @@ def base_image(engine: Engine, progress: Callable[[str], None]) -> str:
     """
     if engine.image_id(DEBIAN_BASE):
         return DEBIAN_BASE
-    if shutil.which("debootstrap") is None or os.geteuid() != 0:
+    if not can_make_debian():
         progress(f"taking {PUBLIC_BASE} (debootstrap, run as root, would make a base image from a Debian mirror alone)")
         return PUBLIC_BASE
+    engine.run("import", "-", DEBIAN_BASE, given=debian(progress))
+    return DEBIAN_BASE
+
+
+def can_make_debian() -> bool:
+    """Whether `debian` can be made here: by root, with debootstrap."""
+    return shutil.which("debootstrap") is not None and os.geteuid() == 0
+
+
+def debian(progress: Callable[[str], None]) -> bytes:
+    """The root file system of a small Debian with Python 3.11 and venv, as a tar.
+
+    Raises:
+        OperatorError: No mirror gives it.
+    """
     mirror = os.environ.get("DEBIAN_MIRROR", _MIRROR)
     progress(f"making the base image {DEBIAN_BASE} with debootstrap from {mirror}")
     with TemporaryDirectory(prefix="modelstack-base-") as folder:
@@ -127,8 +145,7 @@ def base_image(engine: Engine, progress: Callable[[str], None]) -> str:
         packed = subprocess.run(
             ["tar", "--create", "--directory", f"{folder}/root", *excluded, "."], capture_output=True, check=True
         )
-    engine.run("import", "-", DEBIAN_BASE, given=packed.stdout)
-    return DEBIAN_BASE
+    return packed.stdout
 
 
 def python_of(engine: Engine, base: str) -> str:
@@ -165,6 +182,15 @@ def lay_out_training(root: Path, wheels: Path, folder: Path) -> None:
         _copy(root / name, folder / "checkout" / name)
     if (root / DATA).is_dir():
         shutil.copytree(root / DATA, folder / "checkout" / DATA)
+    shutil.copytree(wheels, folder / "wheels", dirs_exist_ok=True)
+
+
+def lay_out_controller(root: Path, wheels: Path, folder: Path) -> None:
+    """Put what the Dockerfile of the controller's image asks for into a folder."""
+    _copy(root / "platforms" / "kubernetes" / "Dockerfile", folder / "Dockerfile")
+    for name, path in imported(root, CONTROLLER_PROGRAM).items():
+        _copy(path, folder / "runtime" / name)
+    _copy(root / "requirements" / "controller.txt", folder / "controller.txt")
     shutil.copytree(wheels, folder / "wheels", dirs_exist_ok=True)
 
 

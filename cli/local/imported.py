@@ -1,0 +1,52 @@
+"""Which files of this repository does a program need? Those that it imports, and that these import.
+
+imported(ROOT, "platforms.kubernetes.program.__main__")
+"""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+
+def imported(root: Path, *programs: str) -> dict[str, Path]:
+    """The files, by their paths from the root with slashes; a package's `__init__.py` belongs to each of its modules.
+
+    Args:
+        root: The repository.
+        programs: Dotted names of modules.
+
+    Raises:
+        ValueError: There is no such module.
+    """
+    found: dict[str, Path] = {}
+    waiting = list(programs)
+    while waiting:
+        name = waiting.pop()
+        parts = name.split(".")
+        for length in range(1, len(parts) + 1):
+            path = _file(root, parts[:length])
+            if path is not None and path.relative_to(root).as_posix() not in found:
+                found[path.relative_to(root).as_posix()] = path
+                waiting += names_in(path)
+    missing = [name for name in programs if _file(root, name.split(".")) is None]
+    if missing:
+        raise ValueError(f"{root} has no module {', '.join(missing)}")
+    return dict(sorted(found.items()))
+
+
+def _file(root: Path, parts: list[str]) -> Path | None:
+    """The file of a module or a package; None of what is none here."""
+    folder = root.joinpath(*parts)
+    return next((path for path in (folder / "__init__.py", folder.with_suffix(".py")) if path.is_file()), None)
+
+
+def names_in(path: Path) -> list[str]:
+    """What a file imports, also within its functions; of `from a import b` what may be `a.b`."""
+    names: list[str] = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names += [f"{node.module}.{alias.name}" for alias in node.names]
+    return names
