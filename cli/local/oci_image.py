@@ -36,6 +36,8 @@ from platforms.kubernetes.oci import MANIFEST_TYPE, Registry, canonical, sha256
 
 PYTHON = "3.11"
 """That of the base."""
+LATEST = "latest"
+"""The tag of what was pushed last; a program pins it by its digest before it uses it."""
 _CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
 _FORMAT = 1  # raise it when layers are made otherwise of the same content
 _MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -129,17 +131,17 @@ def made(kind: Kind, folder: Path, say: Say, root: Path = ROOT) -> Image:
 
 
 def push(made: Image, place: str, say: Say) -> str:
-    """Push an image, unless it is there; returns `<place>@sha256:<digest>`."""
+    """Push an image and let the tag `latest` mean it; returns `<place>@sha256:<digest>`."""
     registry = Registry.of(place)
     name = f"{place}@{made.digest}"
     if registry.manifest(made.digest) is not None:
         say(f"{name} is there already")
-        return name
-    say(f"pushing {name}")
-    for one in made.layers:
-        registry.put(one.path)
-    registry.put(made.config)
-    registry.put_manifest(made.manifest, MANIFEST_TYPE, made.digest.partition(":")[2][:12])
+    else:
+        say(f"pushing {name}")
+        for one in made.layers:
+            registry.put(one.path)
+        registry.put(made.config)
+    registry.put_manifest(made.manifest, MANIFEST_TYPE, LATEST)
     return name
 
 

@@ -24,6 +24,8 @@ from cli.local.imported import imported, names_in
 from cli.local.layers import Layer, layer, of_root
 from cli.local.libraries import compile_all, install
 from cli.local.oci_image import CONTROLLER, PYTHON, SERVING, image
+from platforms.kubernetes.oci import Registry, pinned
+from tests.platforms.kubernetes.real_registry import running
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -175,6 +177,27 @@ def test_the_manifest_is_of_its_content_alone(tmp_path: Path) -> None:
         "config": {"User": "1"},
         "rootfs": {"type": "layers", "diff_ids": [made.diff_id]},
     }
+
+
+@pytest.mark.needs("registry")
+def test_an_image_is_pulled_by_its_digest_and_pushed_once(tmp_path: Path) -> None:
+    one = image((layer(tmp_path / "a.gz", tree(tmp_path / "files")),), {"User": "1"}, "x86_64")
+    two = image(one.layers, {"User": "2"}, "x86_64")
+    said: list[str] = []
+    with running(tmp_path / "registry") as host:
+        place = f"{host}/team/serving"
+        names = [oci_image.push(each, place, said.append) for each in (one, one, two)]
+        registry = Registry.of(place)
+        found, latest = registry.manifest(one.digest), registry.manifest("latest")
+        assert found is not None
+        assert found.content == one.manifest
+        for descriptor in (found.value()["config"], *found.value()["layers"]):
+            registry.download(descriptor["digest"], tmp_path / "blob")
+        pinned_now = pinned(place)
+    assert latest is not None
+    assert names == [f"{place}@{one.digest}"] * 2 + [f"{place}@{two.digest}"]
+    assert (latest.digest, pinned_now) == (two.digest, names[-1])
+    assert [line.split()[0] for line in said] == ["pushing", f"{place}@{one.digest}", "pushing"]
 
 
 def test_the_controller_starts_from_its_files_alone(tmp_path: Path) -> None:
