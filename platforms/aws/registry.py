@@ -264,7 +264,7 @@ def _create(package: Registered, group: str, clients: Clients, said: Evidence, e
             "manifest_sha256": package.manifest_sha256,
             REGISTERED_BY: as_metadata(caller(clients)),
             **{f"metric.{name}": f"{value:.6g}" for name, value in sorted(package.metrics.items())},
-            **extra,
+            **{name: as_metadata(value) for name, value in extra.items()},
         },
         ClientToken=token,
     )

@@ -50,6 +50,11 @@ def variant(release: str) -> str:
     return f"v-{release}"
 
 
+def labels_of(prefix: str) -> dict[str, str]:
+    """The labels of all that belongs to a stack, by what its names begin with."""
+    return {"app.kubernetes.io/part-of": "modelstack", "app.kubernetes.io/instance": prefix, ENDPOINT: prefix}
+
+
 @dataclass(frozen=True)
 class Names:
     """The names of one stack.
@@ -72,11 +77,7 @@ class Names:
     @property
     def labels(self) -> dict[str, str]:
         """The labels of all that belongs to the stack."""
-        return {
-            "app.kubernetes.io/part-of": "modelstack",
-            "app.kubernetes.io/instance": self.prefix,
-            ENDPOINT: self.prefix,
-        }
+        return labels_of(self.prefix)
 
     def model_of(self, recipe: str, image: str) -> str:
         """The ModelPackage of a recipe in an image."""

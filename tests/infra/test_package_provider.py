@@ -13,15 +13,15 @@ from pulumi.runtime import rpc
 import pipeline.build
 import pipeline.recipe
 import platforms.aws.kms_signer
-import platforms.aws.registry
-from infra.providers import package
+import platforms.registering
+from infra.providers import package, packaging
 from infra.providers.package import PackageProvider
 from pipeline.gate import GateRefused, Miss, gate
+from pipeline.pack import Registered
 from pipeline.recipe import Recipe
 from platforms.aws import package_entities, signatures
 from platforms.aws.objects import RegistryError
 from platforms.aws.package_entities import Version
-from platforms.aws.registry import Registered
 from platforms.aws.signatures import Unsigned
 from provenance.key_pair import KeyPair
 
@@ -105,14 +105,14 @@ class Registry:
         self.built.append(parameters)
         return type("Sealed", (), {"digest": "sha256:d"})()
 
-    def copy(self, source: Any, *, gates: Any, **options: Any) -> Registered:
+    def copy(self, source: Any, theirs: Any, place: Any, gates: Any) -> Registered:
         if self.fails:
             raise self.fails
         gate(REGISTERED.metrics, gates)
         self.copied.append(source)
         return REGISTERED
 
-    def take(self, candidate: Any, recipe: str, *, gates: Any, **options: Any) -> Registered:
+    def take(self, candidate: Any, recipe: str, place: Any, gates: Any) -> Registered:
         if self.fails:
             raise self.fails
         gate(REGISTERED.metrics, gates)
@@ -125,11 +125,12 @@ def registry(monkeypatch: pytest.MonkeyPatch) -> Registry:
     made = Registry()
     monkeypatch.setattr(pipeline.build, "build", made.build)
     monkeypatch.setattr(pipeline.recipe, "recipe", lambda root, parameters: Recipe("r", {}))
-    monkeypatch.setattr(platforms.aws.registry, "publish", lambda sealed, **options: REGISTERED)
-    monkeypatch.setattr(platforms.aws.registry, "copy", made.copy)
-    monkeypatch.setattr(platforms.aws.registry, "take", made.take)
+    monkeypatch.setattr(platforms.registering, "publish", lambda sealed, place: REGISTERED)
+    monkeypatch.setattr(platforms.registering, "copy", made.copy)
+    monkeypatch.setattr(platforms.registering, "take", made.take)
     monkeypatch.setattr(platforms.aws.kms_signer, "KmsSigner", lambda clients, key: KEY)
-    monkeypatch.setattr(package, "_clients", lambda region, role=None: lambda service: made.sagemaker)
+    for module in (package, packaging):
+        monkeypatch.setattr(module, "clients", lambda region, role=None: lambda service: made.sagemaker)
     return made
 
 
@@ -238,10 +239,10 @@ def test_candidate_whose_bytes_are_gone_is_an_outcome_with_its_reason(registry: 
 def test_candidate_from_before_packages_were_signed_is_built_again_and_signed(
     registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def unsigned(*_: Any, **options: Any) -> Registered:
+    def unsigned(*_: Any) -> Registered:
         raise Unsigned("s3://bucket is not signed")
 
-    monkeypatch.setattr(platforms.aws.registry, "take", unsigned)
+    monkeypatch.setattr(platforms.registering, "take", unsigned)
     outs = create(candidate=CANDIDATE)
     assert (outs["package_digest"], outs["refused"]) == ("sha256:d", "")
     assert len(registry.built) == 1

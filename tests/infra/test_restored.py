@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from infra.providers import package
+from infra.providers.package import PackageProvider
 from rollout.core.release import Release
 from rollout.core.restored import Restored
 from rollout.kinds import Kind
@@ -131,17 +132,18 @@ def test_a_stack_that_takes_from_another_does_not_while_a_release_is_restored() 
 
 
 def test_what_is_restored_is_never_built_from_the_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
-    from platforms.aws import registry
-    from platforms.aws.signatures import Unsigned
+    from platforms import registering
+    from platforms.sealed_packages import Unsigned
 
-    def unsigned(*_: object, **__: object) -> None:
+    def unsigned(*_: object) -> None:
         raise Unsigned("it is not signed")
 
-    monkeypatch.setattr(registry, "take", unsigned)
-    monkeypatch.setattr(package, "_built", lambda *_: pytest.fail("built"))
-    place = {"signer": type("Signer", (), {"public_key": SIGNED_BY.encode()})()}
-    monkeypatch.setattr(package, "_place", lambda _: place)
+    monkeypatch.setattr(registering, "take", unsigned)
+    monkeypatch.setattr(PackageProvider, "_built", lambda *_: pytest.fail("built"))
+    place = SimpleNamespace(signer=SimpleNamespace(public_key=SIGNED_BY.encode()))
+    monkeypatch.setattr(PackageProvider, "place", lambda *_: place)
     candidate = {"recipe": "r", "package_digest": DIGEST, "archive_uri": "s3://bucket/key", "restored": True}
-    told = package.outcome({"recipe": "r", "candidate": candidate, "gates": {}, "urn": "urn:pulumi:local::p::t::n"})
+    props = {"recipe": "r", "candidate": candidate, "gates": {}, "urn": "urn:pulumi:local::p::t::n"}
+    told = PackageProvider().outcome(props)
     assert told["refused"].startswith("it is not signed. `modelstack restore --at ")
     assert "restore --clear" in told["refused"]

@@ -1,0 +1,89 @@
+"""The provider behind `infra.kubernetes.package`."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+from pulumi.dynamic import ReadResult
+
+from infra.providers.packaging import PackagingProvider, Values
+
+
+class KubernetesPackageProvider(PackagingProvider):
+    """Packages in a registry of images, registered as ModelPackages of a namespace."""
+
+    PLACE: ClassVar[tuple[str, ...]] = ("context", "namespace", "registry", "prefix")
+    VERSION: ClassVar[str] = "model_package"
+
+    def id_of(self, props: Values) -> str:
+        """NAMESPACE/PREFIX of the stack."""
+        return f"{props['namespace']}/{props['prefix']}"
+
+    def place(self, props: Values) -> Any:
+        """The registry and a ModelPackage, with the stack's key, which is made at its first use."""
+        from platforms.kubernetes.publish import place  # noqa: PLC0415  slow to load, and diff needs none
+        from platforms.kubernetes.signing import signing_key  # noqa: PLC0415
+
+        api, labels = _api(props), _labels(props)
+        signer = signing_key(api, props["prefix"], labels)
+        where = {"registry": props["registry"], "name": props["name"], "labels": labels}
+        return place(api, **where, image=props["image_uri"], signer=signer)
+
+    def refusals(self) -> tuple[type[Exception], ...]:
+        """What AWS's client raises, where the source is on AWS; all that Kubernetes says is a `RolloutError`."""
+        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415  see place
+
+        return BotoCoreError, ClientError
+
+    def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
+        """Look whether the ModelPackage is still there.
+
+        Raises:
+            RuntimeError: The API server does not answer; the message is one line.
+        """
+        from platforms.kubernetes.kinds import PACKAGE  # noqa: PLC0415  see place
+
+        version = props.get(self.VERSION)
+        with _in_one_line():
+            if version and _api(props).find(PACKAGE, version.rpartition("/")[2]) is None:
+                return ReadResult(None, {})
+        return ReadResult(id_, props)
+
+    def delete(self, _id: str, props: dict[str, Any]) -> None:
+        """When the stack goes: delete its ModelPackages and its key, unless packages are retained; no archive is."""
+        if props.get("retain"):
+            return
+        from platforms.kubernetes.kinds import PACKAGE, SECRET  # noqa: PLC0415  see place
+        from platforms.kubernetes.names import ENDPOINT  # noqa: PLC0415
+        from platforms.kubernetes.signing import secret_name  # noqa: PLC0415
+
+        api = _api(props)
+        with _in_one_line():
+            for found in api.list(PACKAGE, {ENDPOINT: props["prefix"]}):
+                api.delete(PACKAGE, found["metadata"]["name"])
+            api.delete(SECRET, secret_name(props["prefix"]))
+
+
+def _api(props: Values) -> Any:
+    from platforms.kubernetes.api import Api  # noqa: PLC0415  see place
+
+    return Api.of(props.get("context") or None, props["namespace"])
+
+
+def _labels(props: Values) -> dict[str, str]:
+    from platforms.kubernetes.names import labels_of  # noqa: PLC0415  see place
+
+    return labels_of(props["prefix"])
+
+
+@contextmanager
+def _in_one_line() -> Generator[None]:
+    """Leave out what the client went through before it failed: Pulumi prints an exception with all its causes."""
+    from rollout.core.errors import RolloutError  # noqa: PLC0415  see place
+
+    try:
+        yield
+    except RolloutError as error:
+        raise RuntimeError(str(error)) from None

@@ -1,0 +1,192 @@
+"""What the providers of packages have in common: train, gate, seal and register, or take what is sealed already."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pulumi.dynamic import CreateResult, DiffResult, ResourceProvider, UpdateResult
+from pulumi.runtime import rpc
+
+from infra.config.whole_numbers import whole
+from infra.providers.progress import Progress
+
+ROOT = Path(__file__).resolve().parents[2]
+SIGNED_BY = "signed_by"
+Values = Mapping[str, Any]
+
+
+class PackagingProvider(ResourceProvider, ABC):
+    """Makes the package of a recipe when there is none, and never deletes one while the stack stands.
+
+    Attributes:
+        PLACE: The inputs that say where packages go; in another place it is another resource.
+        ASKED: The inputs with which another package is asked for.
+        VERSION: The output that names the registered version.
+    """
+
+    serialize_as_secret_always = False
+    PLACE: ClassVar[tuple[str, ...]]
+    ASKED: ClassVar[tuple[str, ...]] = ("recipe", "image_uri", "gates", "source")
+    VERSION: ClassVar[str]
+
+    @abstractmethod
+    def id_of(self, props: Values) -> str:
+        """The id of the resource."""
+
+    @abstractmethod
+    def place(self, props: Values) -> Any:
+        """Where the package is registered, with which image, and who signs it; see `platforms.registering.Place`."""
+
+    def refusals(self) -> tuple[type[Exception], ...]:
+        """What the platform raises when it refuses, or does not answer."""
+        return ()
+
+    def said(self, error: Exception) -> str:
+        """What went wrong, for a person."""
+        return str(error)
+
+    def registered(self, props: Values, place: Any, facts: Values) -> None:
+        """Whatever follows a registered package; nothing may refuse it any more."""
+
+    def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
+        """Another recipe or image is another package; other gates judge it anew; a refusal is never the last word.
+
+        With another signing key it is signed again, and so is a package from before packages were signed. A candidate
+        is where the package of its recipe may be had, and changes nothing about it.
+        """
+        elsewhere = [name for name in self.PLACE if known(news.get(name)) and olds.get(name) != news.get(name)]
+        wanted = [name for name in self.ASKED if olds.get(name) != news.get(name)]
+        return DiffResult(changes=bool(elsewhere or wanted or olds.get("refused")), replaces=elsewhere)
+
+    def create(self, props: dict[str, Any]) -> CreateResult:
+        """Make and register the package."""
+        return CreateResult(self.id_of(props), {**props, **self.outcome(props)})
+
+    def update(self, _id: str, _olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
+        """Make and register the package of another recipe; what was registered before stays."""
+        return UpdateResult({**news, **self.outcome(news)})
+
+    def outcome(self, props: Values) -> dict[str, Any]:
+        """Make and register a package, or say why not.
+
+        A refusal is an outcome and not an exception, so that Pulumi shows its reason without a traceback, and so that
+        nothing that exists is forgotten. The program stops at it before it declares anything else.
+        """
+        from pipeline.archive import ArchiveError  # noqa: PLC0415  slow to load, and diff needs none
+        from pipeline.build import BuildError, GateRefused, StepFailed  # noqa: PLC0415
+        from pipeline.contract import ContractBroken, RecipeError  # noqa: PLC0415
+        from pipeline.gate import GateError  # noqa: PLC0415
+        from pipeline.origin import OriginError  # noqa: PLC0415
+        from platforms.sealed_packages import RegistryError  # noqa: PLC0415
+        from provenance.envelope import SignatureError  # noqa: PLC0415
+        from rollout.core.errors import RolloutError  # noqa: PLC0415
+
+        candidate = props.get("candidate") or {}
+        taken = candidate.get("recipe") == props["recipe"]
+        make = self._copied if props.get("source") else self._taken if taken else self._built
+        signed_by = None
+        try:
+            place = self.place(props)
+            signed_by = place.signer.public_key.decode()  # told of a refused package too: what serves is signed with it
+            facts = self._facts(make(props, place))
+        except (
+            *(ArchiveError, BuildError, ContractBroken, GateError, GateRefused, OriginError, RecipeError),
+            *(RegistryError, RolloutError, SignatureError, StepFailed, OSError),
+            *self.refusals(),
+        ) as error:
+            names = ("package_digest", "archive_uri", "manifest_sha256", self.VERSION, "metrics")
+            return {**dict.fromkeys(names), SIGNED_BY: signed_by, "refused": self.said(error)}
+        self.registered(props, place, facts)
+        return {**facts, SIGNED_BY: signed_by, "refused": ""}
+
+    def _built(self, props: Values, place: Any) -> Any:
+        from pipeline.build import build  # noqa: PLC0415  see outcome
+        from pipeline.contract import RecipeError  # noqa: PLC0415
+        from pipeline.recipe import recipe  # noqa: PLC0415
+        from platforms.registering import publish  # noqa: PLC0415
+
+        progress = Progress(props["urn"])
+        parameters = whole(props["parameters"])
+        wanted = recipe(ROOT, parameters)
+        if wanted.digest != props["recipe"]:
+            raise RecipeError(f"the checkout in {ROOT} changed since this update began: run it again")
+        sealed = build(ROOT, wanted, parameters, props["gates"], progress=progress)
+        progress(f"registering {sealed.digest}")
+        return publish(sealed, place)
+
+    def _copied(self, props: Values, place: Any) -> Any:
+        from platforms.registering import copy  # noqa: PLC0415  see outcome
+
+        source = props["source"]
+        Progress(props["urn"])(f"taking {source['package_digest']}")
+        return copy(_record(source, source[SIGNED_BY].encode()), origin_of(source), place, props["gates"])
+
+    def _taken(self, props: Values, place: Any) -> Any:
+        """Take the candidate; one from before packages were signed is built again, to the same bytes, and signed.
+
+        Of a restored one the checkout need not have the recipe: unsigned, it is refused.
+        """
+        from platforms.registering import take  # noqa: PLC0415  see outcome
+        from platforms.sealed_packages import RegistryError, Unsigned  # noqa: PLC0415
+
+        candidate, progress = props["candidate"], Progress(props["urn"])
+        whose = "which served before" if candidate.get("restored") else "which a training job has registered"
+        progress(f"taking {candidate['package_digest']}, {whose}")
+        ours = _record(candidate, place.signer.public_key)
+        try:
+            return take(ours, props["recipe"], place, props["gates"])
+        except RegistryError as error:
+            if candidate.get("restored"):  # the checkout has another recipe
+                asked = f"`modelstack restore --at {candidate['package_digest']}` tells what became of it"
+                raise RegistryError(f"{error}. {asked}, and `restore --clear` lets checkout and config count") from None
+            if not isinstance(error, Unsigned):
+                raise
+            progress(f"building it again: {error}")
+            return self._built(props, place)
+
+    def _facts(self, registered: Any) -> dict[str, Any]:
+        same = {name: getattr(registered, name) for name in ("package_digest", "archive_uri", "manifest_sha256")}
+        return {**same, self.VERSION: registered.model_package_arn, "metrics": dict(registered.metrics)}
+
+
+def origin_of(source: Values) -> Any:
+    """Where another stack has its champion, whatever its platform is; see `platforms.registering.Origin`.
+
+    Args:
+        source: Its release, with `region` and `role` of a stack on AWS, and `context` of one on Kubernetes.
+    """
+    if not source["archive_uri"].startswith("oci://"):
+        from platforms.aws.registry import origin as on_aws  # noqa: PLC0415  see outcome
+
+        return on_aws(clients(source["region"], source.get("role")))
+    from platforms.kubernetes.api import Api  # noqa: PLC0415  see outcome
+    from platforms.kubernetes.publish import origin  # noqa: PLC0415
+
+    namespace = source["model_package_arn"].partition("/")[0]
+    return origin(source["archive_uri"], Api.of(source.get("context") or None, namespace))
+
+
+def clients(region: str, role: str | None = None) -> Any:
+    """Clients of AWS, in the name of a role if one is named."""
+    import boto3  # noqa: PLC0415  see outcome
+
+    from platforms.aws.clients import acting_as  # noqa: PLC0415
+
+    return cache((acting_as(role, region) if role else boto3.Session(region_name=region)).client)
+
+
+def known(value: Any) -> bool:
+    """Whether an input has a value already."""
+    return value != rpc.UNKNOWN
+
+
+def _record(package: Values, signed_by: bytes) -> Any:
+    from platforms.registering import ReleaseRecord  # noqa: PLC0415  see outcome
+
+    return ReleaseRecord(
+        package["archive_uri"], package["package_digest"], package.get("model_package_arn", ""), signed_by
+    )

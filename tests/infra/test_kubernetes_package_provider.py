@@ -1,0 +1,169 @@
+"""The package's provider on Kubernetes: what makes it work, what it refuses, and what it never deletes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from pulumi.runtime import rpc
+
+import pipeline.build
+import pipeline.recipe
+import platforms.registering
+from infra.providers import kubernetes_package, packaging
+from infra.providers.kubernetes_package import KubernetesPackageProvider
+from pipeline.gate import GateRefused, Miss
+from pipeline.pack import Registered
+from pipeline.recipe import Recipe
+from platforms.kubernetes.api import Api
+from platforms.kubernetes.kinds import PACKAGE, SECRET
+from platforms.kubernetes.names import labels_of
+from platforms.kubernetes.oci_connection import OciUnreachable
+from platforms.kubernetes.publish import RegistryStore
+from platforms.registering import Origin, Place, ReleaseRecord
+from platforms.sealed_packages import RegistryError
+from rollout.core.errors import Unreachable
+from tests.platforms.kubernetes.fake_api import FakeApi
+
+DIGEST = "sha256:" + "d" * 64
+URI = f"oci://127.0.0.1:5000/models@{DIGEST}"
+NAME = "flight-delay-prod-3f0c1a2b4d5e"
+REGISTERED = Registered(f"models/{NAME}", URI, DIGEST, "m", "r", "image", {"auc": 0.7})
+INPUTS: dict[str, Any] = {
+    "recipe": "r",
+    "parameters": {"max_iter": 60.0},
+    "gates": {},
+    "context": "prod",
+    "namespace": "models",
+    "registry": "127.0.0.1:5000/models",
+    "prefix": "flight-delay-prod",
+    "name": NAME,
+    "image_uri": "image",
+    "source": None,
+    "urn": "urn",
+}
+ON_AWS = {"archive_uri": "s3://b/k", "package_digest": DIGEST, "model_package_arn": "arn:o", "region": "us-east-1"}
+ON_AWS["signed_by"] = "PEM"
+IN_CLUSTER = {**ON_AWS, "archive_uri": URI, "model_package_arn": "others/x", "context": "other"}
+
+
+@pytest.fixture
+def api(monkeypatch: pytest.MonkeyPatch) -> Api:
+    made = cast(Api, FakeApi())
+    monkeypatch.setattr(Api, "of", lambda context=None, namespace=None: made)
+    return made
+
+
+@pytest.fixture
+def done(monkeypatch: pytest.MonkeyPatch, api: Api) -> list[tuple[Any, ...]]:
+    """Calls of the registry, with what they were given."""
+    calls: list[tuple[Any, ...]] = []
+
+    def noted(name: str) -> Any:
+        return lambda *given: calls.append((name, *given)) or REGISTERED
+
+    for name in ("publish", "copy", "take"):
+        monkeypatch.setattr(platforms.registering, name, noted(name))
+    sealed = type("Sealed", (), {"digest": DIGEST})()
+    monkeypatch.setattr(pipeline.build, "build", lambda *given, **named: sealed)
+    monkeypatch.setattr(pipeline.recipe, "recipe", lambda root, parameters: Recipe("r", {}))
+    return calls
+
+
+def create(**changes: Any) -> dict[str, Any]:
+    return KubernetesPackageProvider().create({**INPUTS, **changes}).outs or {}
+
+
+def test_a_package_is_built_and_registered_with_the_stacks_own_key(done: list[tuple[Any, ...]], api: Api) -> None:
+    outs = create()
+    assert (outs["archive_uri"], outs["model_package"], outs["refused"]) == (URI, f"models/{NAME}", "")
+    assert (outs["package_digest"], outs["metrics"]) == (DIGEST, {"auc": 0.7})
+    ((_, _, place),) = done
+    assert isinstance(place, Place)
+    assert (place.image, cast(RegistryStore, place.store).registry.place) == ("image", "127.0.0.1:5000/models")
+    assert outs["signed_by"] == place.signer.public_key.decode()
+    assert api.get(SECRET, "flight-delay-prod-signing")["metadata"]["labels"] == labels_of("flight-delay-prod")
+    assert create()["signed_by"] == outs["signed_by"]
+
+
+def test_a_champion_is_taken_from_aws_and_from_another_cluster(
+    done: list[tuple[Any, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(packaging, "clients", lambda region, role=None: lambda service: (region, role, service))
+    create(source=ON_AWS)
+    create(source=IN_CLUSTER)
+    (_, first, from_aws, *_), (_, second, from_cluster, *_) = done
+    assert first == ReleaseRecord("s3://b/k", DIGEST, "arn:o", b"PEM")
+    assert second.archive_uri == URI
+    assert isinstance(from_aws, Origin) and isinstance(from_cluster, Origin)
+    assert cast(Any, from_aws.store).s3 == ("us-east-1", None, "s3")
+    assert cast(RegistryStore, from_cluster.store).registry.place == "127.0.0.1:5000/models"
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        GateRefused([Miss("auc", 0.58, "min", 0.6)], ["auc"]),
+        RegistryError("its bytes were changed"),
+        OciUnreachable("oci://r/m: the registry does not answer"),
+        Unreachable("the API server does not answer"),
+    ],
+)
+def test_what_cannot_be_released_is_an_outcome_with_its_reason(
+    done: list[tuple[Any, ...]], monkeypatch: pytest.MonkeyPatch, failure: Exception
+) -> None:
+    def fails(*_: Any) -> None:
+        raise failure
+
+    monkeypatch.setattr(platforms.registering, "publish", fails)
+    outs = create()
+    assert (outs["refused"], outs["package_digest"], outs["model_package"]) == (str(failure), None, None)
+
+
+def test_an_api_server_that_is_away_is_an_outcome_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(*_: Any, **__: Any) -> Api:
+        raise Unreachable("the API server does not answer")
+
+    monkeypatch.setattr(Api, "of", away)
+    assert create()["refused"] == "the API server does not answer"
+    with pytest.raises(RuntimeError, match="does not answer"):
+        KubernetesPackageProvider().read("id", {**INPUTS, "model_package": f"models/{NAME}"})
+
+
+MADE = {**INPUTS, "package_digest": DIGEST, "model_package": f"models/{NAME}", "refused": ""}
+
+
+@pytest.mark.parametrize(
+    ("olds", "news", "changes", "replaces"),
+    [
+        ({}, {}, False, []),
+        ({}, {"recipe": "another"}, True, []),
+        ({}, {"image_uri": "another"}, True, []),
+        ({}, {"source": ON_AWS}, True, []),
+        ({"refused": "below its gates"}, {}, True, []),
+        ({}, {"registry": "other/models"}, True, ["registry"]),
+        ({}, {"namespace": rpc.UNKNOWN}, False, []),
+    ],
+)
+def test_a_package_is_made_anew_for_another_recipe_image_or_place_only(
+    olds: dict[str, Any], news: dict[str, Any], changes: bool, replaces: list[str]
+) -> None:
+    result = KubernetesPackageProvider().diff("id", {**MADE, **olds}, {**INPUTS, **news})
+    assert (result.changes, result.replaces) == (changes, replaces)
+
+
+def test_a_refresh_notices_that_somebody_deleted_it_and_destroy_leaves_no_version(api: Api) -> None:
+    provider, theirs = KubernetesPackageProvider(), {"metadata": {"name": "theirs"}, "spec": {}}
+    api.create(PACKAGE, {"metadata": {"name": NAME, "labels": labels_of("flight-delay-prod")}, "spec": {}})
+    api.create(PACKAGE, theirs)
+    assert provider.read("id", MADE).id == "id"
+    provider.delete("id", {**MADE, "retain": True})
+    assert api.find(PACKAGE, NAME)
+    provider.delete("id", MADE)
+    assert [one["metadata"]["name"] for one in api.list(PACKAGE)] == ["theirs"]
+    assert provider.read("id", MADE).id is None
+
+
+def test_the_checkout_is_this_one() -> None:
+    assert Path(kubernetes_package.__file__).parents[2] == packaging.ROOT
