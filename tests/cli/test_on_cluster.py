@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -35,9 +36,11 @@ from rollout.core.plan import Plan, Step
 from rollout.core.release import Release
 from rollout.core.state import RolloutState
 from tests.cli.clustered import CONTEXT, NAMESPACE, Cluster
-from tests.cli.conftest import plan
+from tests.cli.conftest import plan, put_on_trial
 from tests.cli.played import printed
-from tests.simulator.platform import World
+from tests.rollout.worlds import fresh
+from tests.rollout.worlds import release as short
+from tests.simulator.platform import ManualClock
 
 NAME = "flight-delay-prod"
 RELEASES = {name: name * 12 for name in "ab"}
@@ -305,9 +308,12 @@ def test_commands_in_messages_lead_to_the_cluster() -> None:
     assert named.commands.modelstack == f"modelstack --endpoint {NAMESPACE}/{NAME} --context {CONTEXT}"
 
 
-def on_trial(cluster: Cluster, begin: Callable[..., World], trial: Plan) -> World:
-    """Have release b on trial there, as in a world."""
-    world = begin(trial, 25)
+def on_trial(cluster: Cluster, trial: Plan, seconds: float = 25) -> None:
+    """Have release b on trial there, as far as it comes in so many seconds."""
+    world = fresh(clock=ManualClock(time.time() - 125 - seconds))
+    world.controller().release(short("a"), None, trial)
+    world.clock.sleep(120)
+    put_on_trial(world, trial, seconds)
     state, named = world.state, {}
     for name in ("champion", "challenger", "previous"):
         if one := getattr(state, name):
@@ -319,17 +325,14 @@ def on_trial(cluster: Cluster, begin: Callable[..., World], trial: Plan) -> Worl
     cluster.put(CONFIG_MAP, {"metadata": {"name": "solo-a"}, "data": {CONTENT: serve_alone.to_json()}})
     kept = cluster.objects[ROLLOUT.path(NAMESPACE, NAME)]
     kept["status"] = {"revision": state.revision, "phase": str(state.phase), "state": state.to_json()}
-    return world
 
 
 def weights_there(cluster: Cluster) -> dict[str, int]:
     return weights(cluster.objects[ROUTE.path(NAMESPACE, NAME)]["spec"]["rules"])
 
 
-def test_a_trial_is_shown_explained_and_watched(
-    cluster: Cluster, typed: Callable[..., Result], begin: Callable[..., World]
-) -> None:
-    on_trial(cluster, begin, plan())
+def test_a_trial_is_shown_explained_and_watched(cluster: Cluster, typed: Callable[..., Result]) -> None:
+    on_trial(cluster, plan())
     seen = typed("status")
     assert "on trial b, step 1 of 2" in seen.stdout, seen.output
     assert "90%" in seen.stdout
@@ -342,20 +345,22 @@ def test_a_trial_is_shown_explained_and_watched(
 
 
 def test_a_rollback_moves_the_traffic_rejects_the_package_and_keeps_who_and_why_without_prometheus(
-    cluster: Cluster, typed: Callable[..., Result], begin: Callable[..., World]
+    cluster: Cluster, typed: Callable[..., Result]
 ) -> None:
-    on_trial(cluster, begin, plan())
+    on_trial(cluster, plan())
     cluster.blind = True
     done = typed("rollback", "--yes", "--reason", "customers complain")
     assert done.exit_code == 0, done.output
-    assert "rolled back: taken back by ada@example.org: customers complain" in done.stdout
+    assert "rolled back: asked for by ada@example.org: customers complain" in done.stdout
     assert weights_there(cluster) == {"solo-a": 100}
     assert cluster.objects[PACKAGE.path(NAMESPACE, "package-b")]["status"]["approval"] == "Rejected"
 
 
-def test_an_approval_lets_the_trial_go_on(
-    cluster: Cluster, typed: Callable[..., Result], begin: Callable[..., World]
-) -> None:
-    on_trial(cluster, begin, plan(Step(10, 0, approve=True), Step(50, 0), min_requests=1))
+def test_an_approval_lets_the_judge_go_on_and_keeps_who_and_why(cluster: Cluster, typed: Callable[..., Result]) -> None:
+    on_trial(cluster, plan(Step(10, 20, approve=True), Step(50, 20)), 600)
+    assert 'type: modelstack --endpoint models/flight-delay-prod --context prod approve --reason "..."' in (
+        typed("status").stdout
+    )
     done = typed("approve", "--reason", "looks well")
-    assert done.exit_code in {0, 1}, done.output
+    assert (done.exit_code, done.stdout) == (0, "step 1 of b is approved: ada@example.org: looks well\n"), done.output
+    assert cluster.objects[ROLLOUT.path(NAMESPACE, NAME)]["status"]["phase"] == "baking"
