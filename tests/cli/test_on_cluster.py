@@ -6,17 +6,22 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
+from cli.console.app import app
+from cli.console.pages import Pages
 from cli.main import main
 from cli.platform.choose import platform_of
 from cli.platform.facts import Endpoint
+from cli.replay import Pace, run
 from cli.target import Target
 from cli.view import render
 from cli.view.snapshot import seen_at, take
+from pipeline.contract import Event
 from platforms.kubernetes.kinds import (
     CONFIG_MAP,
     DEPLOYMENT,
@@ -35,6 +40,7 @@ from rollout.core.live import Live, Variant
 from rollout.core.plan import Plan, Step
 from rollout.core.release import Release
 from rollout.core.state import RolloutState
+from tests.cli.browsed import Browser
 from tests.cli.clustered import CONTEXT, NAMESPACE, Cluster
 from tests.cli.conftest import plan, put_on_trial
 from tests.cli.played import printed
@@ -171,7 +177,12 @@ RULE = {
     "name": f"{NAME}-v-a-5xx", "query": "x > 0.05", "state": "firing", "health": "ok",
     "labels": {"severity": "page", "variant": "v-a", "measure": "5xx"},
     "annotations": {"summary": "It fails.", "runbook": "runbook.md#5xx", "threshold": "0.05", "missing": "None did."},
-    "alerts": [{"state": "firing", "value": "4.8e-01", "activeAt": "2026-03-01T12:00:00.123456789Z"}],
+    "alerts": [
+        {
+            "state": "firing", "value": "4.8e-01", "activeAt": "2026-03-01T12:00:00.123456789Z",
+            "labels": {"alertname": f"{NAME}-v-a-5xx", "variant": "v-a"}, "annotations": {"summary": "It fails."},
+        }
+    ],
 }  # fmt: skip
 
 
@@ -318,7 +329,8 @@ def on_trial(cluster: Cluster, trial: Plan, seconds: float = 25) -> None:
     for name in ("champion", "challenger", "previous"):
         if one := getattr(state, name):
             named[name] = replace(one, model_package_arn=f"{NAMESPACE}/package-{one.id}")
-            cluster.put(PACKAGE, {"metadata": {"name": f"package-{one.id}"}, "spec": {}})
+            named_so = {"name": f"package-{one.id}", "labels": {ENDPOINT: NAME}}
+            cluster.put(PACKAGE, {"metadata": named_so, "spec": {"digest": one.package_digest}})
     state = replace(state, endpoint=NAME, **named)
     serve(cluster, ServingConfig("pair-ab", Backend("v-a", "solo-a"), Backend("v-b", "solo-b")), {"v-a": 90, "v-b": 10})
     serve_alone = ServingConfig("solo-a", Backend("v-a", "solo-a"))
@@ -364,3 +376,69 @@ def test_an_approval_lets_the_judge_go_on_and_keeps_who_and_why(cluster: Cluster
     done = typed("approve", "--reason", "looks well")
     assert (done.exit_code, done.stdout) == (0, "step 1 of b is approved: ada@example.org: looks well\n"), done.output
     assert cluster.objects[ROLLOUT.path(NAMESPACE, NAME)]["status"]["phase"] == "baking"
+
+
+@pytest.fixture
+def console(cluster: Cluster) -> Browser:
+    """The console of the endpoint, with b on trial."""
+    on_trial(cluster, plan())
+    at = time.time() // 60 * 60
+    series = [
+        {"metric": {"envoy_cluster_name": f"service/{NAMESPACE}/solo-{name}/8080/http"}, "values": [[at, "42"]]}
+        for name in "ab"
+    ]
+    cluster.results["sum by (envoy_cluster_name) (increase("] = series
+    now = datetime.now(UTC).isoformat()
+    cluster.rules = [{"name": NAME, "interval": 5, "lastEvaluation": now, "rules": [{**RULE, "lastEvaluation": now}]}]
+    return Browser(app(Pages(target(cluster))))
+
+
+@pytest.mark.parametrize(
+    ("path", "shown"),
+    [
+        ("/", ["Latency at the gateway", "v-b", "no data in this time"]),
+        ("/rollout", ["On trial: <code>b</code> beside <code>a</code>", "off: nothing new is trained"]),
+        ("/alarms", [f'id="{NAME}-v-a-5xx"', "value 0.48, threshold 0.05", "Missing data: None did."]),
+        ("/registry", [f"<code>{NAMESPACE}/{NAME}</code>", "Approved", "auc <b>0.7</b>", "r/serving@sha256:2"]),
+        ("/compare?one=1&other=3", ["<code>sha256:9</code>", "<code>sha256:b</code>", "differs"]),
+    ],
+)
+def test_the_console_shows_the_same_pages(console: Browser, path: str, shown: list[str]) -> None:
+    answer = console.get(path)
+    assert answer.status_code == 200, answer.text
+    assert [part for part in shown if part not in answer.text] == []
+
+
+def test_the_console_says_that_lineage_is_of_aws_alone_so_far(console: Browser) -> None:
+    answer = console.get("/lineage")
+    assert answer.status_code == 400
+    assert "stack prod runs on Kubernetes, and this command works on AWS alone so far" in answer.text
+
+
+def test_a_dashboard_without_prometheus_says_so_in_each_graph(cluster: Cluster, console: Browser) -> None:
+    cluster.blind = True
+    answer = console.get("/")
+    assert (answer.status_code, answer.text.count("answers 503: starting up")) == (200, 5)
+    assert "prometheus rings" in answer.text
+
+
+def test_a_replay_counts_what_answers_and_names_what_fails(cluster: Cluster) -> None:
+    source = [Event(f"e{n}", datetime(2013, 3, 1, tzinfo=UTC), {"a": n}, None, None) for n in range(4)]
+    report = run(target(cluster), source, Pace(rate=1000))
+    assert (report.answers, report.variants) == ({"200": 4}, {"v-a": 4})
+    headers, body = cluster.requests[0]
+    assert headers["x-amzn-sagemaker-custom-attributes"] == "event-time=2013-03-01T00:00:00+00:00"
+    assert (headers["x-amzn-sagemaker-inference-id"][:1], "instances" in body) == ("e", True)
+    cluster.answer = (500, {"x-modelstack-variant": "v-a"}, '{"error": "boom"}')
+    report = run(target(cluster), source[:1], Pace(rate=1000))
+    assert (report.answers, report.first_failures) == ({"500": 1}, ["e0: the model answered 500: boom"])
+
+
+def test_a_load_is_put_on_the_gateway_under_the_routes_host(
+    cluster: Cluster, typed: Callable[..., Result], tmp_path: Path
+) -> None:
+    body = tmp_path / "body"
+    body.write_text("{}")
+    done = typed("loadtest", str(body), "--for", "0.2", "--rate", "20", "--json")
+    assert (done.exit_code, json.loads(done.stdout)["statuses"].keys()) == (0, {"200"}), done.output
+    assert cluster.requests[0][0]["host"] == "model.example.org"
