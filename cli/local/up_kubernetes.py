@@ -8,9 +8,9 @@ import time
 from rich.console import Console
 
 from cli.errors import OperatorError
-from cli.local import cluster_images
 from cli.local.cloud import Local
 from cli.local.cluster import Cluster
+from cli.local.oci_image import published
 from cli.local.stack import Stack
 from cli.local.up import UpdateFailed
 from cli.running import run
@@ -74,7 +74,7 @@ def prepared(console: Console) -> Stack:
     cluster.start()
     stack = local.select(STACK)
     section = stack.written()["config"]["modelstack:kubernetes"]
-    cluster_images.push(section["registry"], console)
+    published(section["registry"], console.print)
     try:
         cluster.prepare(section)
     except RolloutError as error:

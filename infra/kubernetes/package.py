@@ -14,6 +14,8 @@ from infra.plan.releases import Wanted
 from infra.providers.kubernetes_package import KubernetesPackageProvider
 from platforms.kubernetes.signing import secret_name
 
+PACKAGES = "packages"
+"""The repository of sealed packages, below the registry's path."""
 TYPE = "pulumi-python:dynamic/modelstack:Package"
 
 
@@ -46,6 +48,7 @@ class Package(Resource, module="modelstack", name="Package"):
         wanted: Wanted,
         image: str,
         settings: ModelSettings,
+        retain: bool,
         source: Mapping[str, Any] | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
@@ -57,6 +60,7 @@ class Package(Resource, module="modelstack", name="Package"):
             wanted: The release that the config asks for.
             image: The serving image that the package is registered with.
             settings: The model's parameters and gates.
+            retain: Whether packages stay when the stack is destroyed.
             source: The release of another stack to copy; None trains here.
             opts: Options of the resource.
         """
@@ -66,11 +70,12 @@ class Package(Resource, module="modelstack", name="Package"):
             "gates": {metric: gate.model_dump(exclude_none=True) for metric, gate in settings.gates.items()},
             "context": site.settings.context or "",
             "namespace": site.names.namespace,
-            "registry": site.settings.registry,
+            "registry": f"{site.settings.registry}/{PACKAGES}",
             "prefix": site.names.prefix,
             "name": wanted.model_name,
             "signing_key": secret_name(site.names.prefix),
             "image_uri": image,
+            "retain": retain,
             "source": source,
             "urn": f"urn:pulumi:{pulumi.get_stack()}::{pulumi.get_project()}::{TYPE}::{name}",
             **dict.fromkeys(

@@ -54,6 +54,7 @@ async def declare(settings: Settings, stack: str) -> None:
         wanted=wanted,
         image=now.image,
         settings=settings.model,
+        retain=settings.registry.retains(stack),
         opts=Opts(provider=now.provider, depends_on=before),
     )
     if plan.starts:

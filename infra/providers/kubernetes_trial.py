@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from infra.providers.driving import DrivingProvider, Values, commands_of
+from infra.providers.driving import DrivingProvider, Values
 
 
 class KubernetesRolloutProvider(DrivingProvider):
@@ -20,9 +20,10 @@ class KubernetesRolloutProvider(DrivingProvider):
 
     def controller(self, props: Values) -> Any:
         """A controller outside of the cluster. What people are told waits in the journal for the one inside."""
-        from platforms.kubernetes.controller import controller  # noqa: PLC0415  see state
+        from platforms.kubernetes.assembled import assembled, spec_of  # noqa: PLC0415  see state
 
-        return controller(_api(props), props["endpoint"], commands=commands_of(props))
+        api = _api(props)
+        return assembled(api, props["endpoint"], spec_of(api, props["endpoint"]), by=api.user()).controller
 
     def record_agreed(self, props: Values) -> None:
         """Nobody is asked on a cluster: `modelstack:approval` is refused there."""

@@ -147,7 +147,7 @@ class World:
     @property
     def rollout(self) -> dict[str, Any]:
         """The inputs of the rollout."""
-        return self.one(":Rollout").inputs
+        return self.one("modelstack:Rollout").inputs
 
     @property
     def package(self) -> dict[str, Any]:
