@@ -36,8 +36,8 @@ def app(cluster: Box) -> Generator[str]:
     reference = cluster.ask("push", envoy, "/usr/local/bin/envoy")
     assert "@sha256:" in reference
     cluster.kubectl("apply", "-f", "-", given=_APP.substitute(image=reference))
-    cluster.kubectl("rollout", "status", "deployment/app", "-n", "app", "--timeout=90s")
-    cluster.kubectl("wait", "gateway/app", "-n", "app", "--for=condition=Programmed", "--timeout=90s")
+    cluster.kubectl("rollout", "status", "deployment/app", "-n", "app", "--timeout=180s")
+    cluster.kubectl("wait", "gateway/app", "-n", "app", "--for=condition=Programmed", "--timeout=180s")
     yield cluster.kubectl("get", "gateway/app", "-n", "app", "-o", "jsonpath={.status.addresses[0].value}")
 
 
@@ -162,7 +162,7 @@ def test_what_was_killed_is_mended_and_what_was_in_it_is_still_there(cluster: Bo
     up = cluster.cluster("up")
     assert up.returncode == 0, up.stderr
     assert len(cluster.programs()) == 12
-    cluster.kubectl("rollout", "status", "deployment/app", "-n", "app", "--timeout=90s")
+    cluster.kubectl("rollout", "status", "deployment/app", "-n", "app", "--timeout=180s")
     eventually(lambda: cluster.ask("get", f"http://{app}:8080/") == "200 hello", "the gateway answers again")
 
 
