@@ -130,13 +130,19 @@ class Api:
         """Objects as they change: first every one that is there, as ADDED, then what happens to them.
 
         It ends after so many seconds; the caller begins again. What was deleted in between is told by its not being
-        among those that are there.
+        among those that are there. What is there may be a moment old: it is the server's cache that tells it, as one
+        whose etcd is of another version may know only after minutes that it is up to date (1.34 over etcd 3.4).
 
         Raises:
             Conflict: The server forgot where it was: begin again.
         """
         doing = f"watch {self._said(kind, '')}"
-        asked: dict[str, str | int] = {"watch": "true", "timeoutSeconds": seconds, **_selector(labels)}
+        asked: dict[str, str | int] = {
+            "watch": "true",
+            "resourceVersion": "0",
+            "timeoutSeconds": seconds,
+            **_selector(labels),
+        }
         patient = httpx.Timeout(self._timeout.read, connect=self._timeout.connect, read=seconds + _LATE)
         path = kind.path(self.namespace)
         with (
