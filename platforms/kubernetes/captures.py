@@ -13,10 +13,11 @@ place in it: the same post a second time changes nothing.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -176,8 +177,8 @@ class Captures:
         """
         return ((line, item) for line in self.file(key)[0] for item in traffic((line,)))
 
-    def file(self, key: str) -> tuple[Sequence[bytes], float]:
-        """The lines of a file, and when it came, epoch seconds; raises as `exchanges`."""
+    def file(self, key: str) -> tuple[Iterable[bytes], float]:
+        """The lines of a file, to be read once, and when it came, epoch seconds; raises as `exchanges`."""
         found = self.database.run(
             f"read captures {key}",
             "SELECT lines, extract(epoch FROM received)::float8 FROM captures "
@@ -188,7 +189,7 @@ class Captures:
         )
         if not found:
             raise FileNotFoundError(key)
-        return bytes(found[0][0]).split(b"\n"), found[0][1]
+        return (line.rstrip(b"\n") for line in io.BytesIO(found[0][0])), found[0][1]
 
     def keep(self, key: str, lines: Sequence[str]) -> None:
         """Keep aside what could not be read of a file."""

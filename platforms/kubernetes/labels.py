@@ -11,6 +11,7 @@ Everything may be called twice, at once, and be killed: each pair counts once (`
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -161,7 +162,7 @@ class Labels:
                 **of,
             )
             for name, lines in found:
-                yield join.labels(told(name), digest, bytes(lines).split(b"\n"))
+                yield join.labels(told(name), digest, io.BytesIO(lines))
                 done = "UPDATE label_files SET taken = true WHERE endpoint = :endpoint AND digest = :digest"
                 self.database.run(f"note that labels {digest[:12]} are taken in", done, **of)
 

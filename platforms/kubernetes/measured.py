@@ -16,18 +16,17 @@ Source: Prometheus, "Exposition formats", text format 0.0.4.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Collection, Iterable, Mapping
 from itertools import groupby
 
+from monitoring.published import DELAY
 from platforms.kubernetes.database import Database, Run
-from rollout.core.catalogue import OWN
+from platforms.kubernetes.metrics import series
 
 Series = tuple[str, str]
 """The name of a metric, and its labels but the endpoint, as JSON with sorted keys."""
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-_WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
-_DELAY = f"{OWN}_labels_delay_seconds"
+_DELAY = series(f"{DELAY}_seconds")
 _OF = "SELECT name, endpoint, labels, value FROM"
 _WHERE = "WHERE endpoint = ANY (:endpoints::text[])"
 _READ = (
@@ -59,8 +58,7 @@ def counter(name: str, part: str = "total", **labels: str) -> Series:
 
 def gauge(name: str, **labels: str) -> Series:
     """A level; labels that are empty are left out, as Prometheus takes both for the same."""
-    snake = _WORDS.sub("_", name).lower()
-    return f"{OWN}_{snake}", json.dumps({key: value for key, value in sorted(labels.items()) if value})
+    return series(name), json.dumps({key: value for key, value in sorted(labels.items()) if value})
 
 
 def add(run: Run, endpoint: str, counts: Mapping[Series, float]) -> None:

@@ -54,7 +54,7 @@ EDGES = (0.5, 1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000,
 
 def series(name: str, namespace: str = OWN) -> str:
     """How the series of a metric begin, by its name in CloudWatch: `LogLoss` is `modelstack_log_loss`."""
-    snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+    snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
     return re.sub(r"\W", "_", f"{namespace}_{snake}".lower())
 
 
