@@ -108,7 +108,10 @@ class Place:
         """What pg8000 calls `ssl_context`."""
         if self.mode == "disable":
             return False
-        context = ssl.create_default_context(cafile=self.root or None)
+        try:
+            context = ssl.create_default_context(cafile=self.root or None)
+        except OSError as error:
+            raise RolloutError(f"database URL: sslrootcert: {self.root}: {error}") from error
         context.check_hostname = self.mode == "verify-full"
         if self.mode == "require":
             context.verify_mode = ssl.CERT_NONE
@@ -208,6 +211,8 @@ class Database:
         try:
             session = self._begun()
             yield session
+        except ssl.SSLCertVerificationError as error:
+            raise RolloutError(f"{doing} in {self.place}: {_words(error)}; see sslmode and sslrootcert") from error
         except (InterfaceError, OSError) as error:
             _end(session)
             session = None
@@ -279,11 +284,11 @@ def _meant(doing: str, error: DatabaseError) -> RolloutError:
 
 def _words(error: Exception) -> str:
     """What an error says, in one line, with the server's code where there is one."""
-    said = error.args[0] if error.args else ""
+    said = error.args[0] if error.args else None
     if isinstance(said, dict):
         return f"{said.get('M', '')} ({said.get('C', '')})"
     cause = f": {error.__cause__}" if error.__cause__ else ""
-    return " ".join(f"{said or type(error).__name__}{cause}".split())
+    return " ".join(f"{str(error) or type(error).__name__}{cause}".split())
 
 
 def _end(session: _Session | None) -> None:

@@ -21,6 +21,7 @@ from pg8000.native import Connection
 from platforms.kubernetes.database import Database
 from rollout.core.errors import RolloutError
 from tests.machine import POSTGRES, postgresql
+from tests.platforms.kubernetes.real_registry import certificate
 
 _SECONDS = 30
 
@@ -40,6 +41,11 @@ class Server:
     port: int
     password: str
     process: subprocess.Popen[bytes]
+
+    @property
+    def certificate(self) -> Path:
+        """Its own, of 127.0.0.1."""
+        return self.folder.parent / "cert.pem"
 
     def url(self, name: str = "owner", user: str = "owner", password: str | None = None, query: str = "") -> str:
         return (
@@ -95,6 +101,10 @@ def running() -> Generator[Server]:
             capture_output=True,
             **_as_another(),
         )
+        certificate(folder)
+        (folder / "key.pem").chmod(0o600)
+        if os.geteuid() == 0:
+            shutil.chown(folder / "key.pem", POSTGRES)
         server = Server(data, port, password, _started(data, port))
         try:
             server.wait()
@@ -119,6 +129,8 @@ def _started(data: Path, port: int) -> subprocess.Popen[bytes]:
         [
             *(programs / "postgres", "-D", data, "-p", str(port), "-h", "127.0.0.1"),
             *("-c", f"unix_socket_directories={data}", "-c", "max_connections=60", "-c", "shared_buffers=32MB"),
+            *("-c", "ssl=on", "-c", f"ssl_cert_file={data.parent}/cert.pem"),
+            *("-c", f"ssl_key_file={data.parent}/key.pem"),
             *("-c", "fsync=off"),  # the machine itself does not fall
         ],
         stdout=subprocess.DEVNULL,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 import threading
@@ -66,9 +67,39 @@ class TestOnPostgres:
         assert type(caught.value) is RolloutError
         assert "password authentication failed" in str(caught.value)
 
-    def test_a_server_without_encryption_is_refused_where_that_is_wanted(self, postgres: Server) -> None:
-        with pytest.raises(Unreachable, match="Server refuses SSL"):
-            Database.of(postgres.url(query="sslmode=require")).run("ask", "SELECT 1")
+    def test_encryption_is_as_the_url_asks_for(self, postgres: Server) -> None:
+        def encrypted(query: str) -> bool:
+            database = Database.of(postgres.url(query=query))
+            try:
+                return database.run("ask", "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()")[0][0]
+            finally:
+                database.close()
+
+        assert encrypted("sslmode=disable") is False
+        assert encrypted("sslmode=require") is True
+        assert encrypted(f"sslmode=verify-full&sslrootcert={postgres.certificate}") is True
+        assert encrypted(f"sslrootcert={postgres.certificate}") is True
+        with pytest.raises(RolloutError, match="certificate verify failed") as caught:
+            encrypted("sslmode=verify-full")
+        assert type(caught.value) is RolloutError, "no repetition helps"
+        with pytest.raises(RolloutError, match="sslrootcert: /nowhere"):
+            encrypted("sslrootcert=/nowhere")
+
+    def test_a_server_without_encryption_is_refused_where_that_is_wanted(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            port = server.getsockname()[1]
+
+            def refuse() -> None:
+                asked, _ = server.accept()
+                with asked:
+                    asked.recv(8)
+                    asked.sendall(b"N")
+
+            thread = threading.Thread(target=refuse)
+            thread.start()
+            with pytest.raises(Unreachable, match="Server refuses SSL"):
+                Database.of(f"postgresql://me:x@127.0.0.1:{port}/x?sslmode=require").run("ask", "SELECT 1")
+            thread.join()
 
     def test_nobody_there_is_unreachable(self) -> None:
         with pytest.raises(Unreachable, match=r"ask in postgresql://me@127\.0\.0\.1:1/x: "):
