@@ -10,7 +10,6 @@ Standard library only. Sources: OCI distribution specification v1.1; token authe
 from __future__ import annotations
 
 import base64
-import binascii
 import ipaddress
 import json
 import re
@@ -166,7 +165,7 @@ def login_of(config: Mapping[str, Any], registry: str) -> Login | None:
                 user, colon, password = base64.b64decode(login["auth"], validate=True).decode().partition(":")
             else:
                 user, colon, password = login.get("username") or "", ":", login.get("password") or ""
-        except (AttributeError, TypeError, ValueError, binascii.Error):
+        except (AttributeError, TypeError, ValueError):
             raise ProtocolError(
                 f"the docker config has a login for {name} that is no base64 of user:password"
             ) from None

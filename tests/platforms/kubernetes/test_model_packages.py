@@ -1,0 +1,92 @@
+"""The versions of a model and the key of its stack, as a cluster keeps them: in memory and on a real API server."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any, cast
+
+import pytest
+
+from pipeline.pack import Registered
+from platforms.kubernetes.api import Api
+from platforms.kubernetes.kinds import NAMESPACE, PACKAGE, SECRET
+from platforms.kubernetes.model_packages import PENDING, ModelPackages, made_by
+from platforms.kubernetes.names import labels_of
+from platforms.kubernetes.package_status import PackageStatus
+from platforms.kubernetes.signing import secret_name, signing_key
+from platforms.sealed_packages import RegistryError
+from provenance.evidence import Evidence
+from rollout.core.errors import RolloutError
+from tests.platforms.kubernetes.fake_api import FakeApi
+
+DIGEST = "sha256:" + "d" * 64
+PACKAGED = Registered(
+    "", f"oci://r.example/m@{DIGEST}", DIGEST, "m" * 64, "r" * 64, "r.example/s@sha256:1", {"auc": 0.7}
+)
+SAID = Evidence({}, b"", b"")
+
+
+class NamedApi(FakeApi):
+    """In memory, asked by somebody."""
+
+    def user(self) -> str:
+        """Who asks."""
+        return "ana"
+
+
+@pytest.fixture(params=["memory", pytest.param("real", marks=[pytest.mark.needs("apiserver"), pytest.mark.slow])])
+def api(request: pytest.FixtureRequest) -> Api:
+    if request.param == "memory":
+        return cast(Api, NamedApi())
+    made = Api(request.getfixturevalue("server").access(), f"models-{uuid.uuid4().hex[:8]}")
+    made.create(NAMESPACE, {"metadata": {"name": made.namespace}})
+    return made
+
+
+def versions(api: Api, name: str = "flight-delay-prod-3f0c1a2b4d5e") -> ModelPackages:
+    return ModelPackages(api, name, labels_of("flight-delay-prod"))
+
+
+def test_a_version_is_found_once_it_is_made_and_waits_for_approval(api: Api) -> None:
+    there = versions(api)
+    assert there.find(PACKAGED) is None
+    version = there.create(PACKAGED, SAID, {"promoted_from": "arn:aws:x/1", "trained_by": "arn:aws:sts::1:ada"})
+    assert there.find(PACKAGED) == version == f"{api.namespace}/{there.name}"
+    made = api.get(PACKAGE, there.name)
+    assert (made["spec"]["metrics"], made["spec"]["digest"]) == ({"auc": 0.7}, DIGEST)
+    assert made["status"]["approval"] == PENDING == PackageStatus(api).approval(version)
+    assert made_by(api, version) == "arn:aws:sts::1:ada"
+    assert made_by(api, f"{api.namespace}/nothing") == ""
+    there.create(PACKAGED, SAID, {})
+    assert [one["metadata"]["name"] for one in api.list(PACKAGE, labels_of("flight-delay-prod"))] == [there.name]
+
+
+def test_a_verdict_stays_and_a_status_that_was_never_written_is(api: Api) -> None:
+    there = versions(api)
+    version = there.create(PACKAGED, SAID, {})
+    PackageStatus(api).set_approval(version, "Rejected", "it fails")
+    there.find(PACKAGED)
+    assert PackageStatus(api).approval(version) == "Rejected"
+    cut_off = {"metadata": {"name": "other"}, "spec": dict(api.get(PACKAGE, there.name)["spec"])}
+    api.create(PACKAGE, {"apiVersion": "modelstack.dev/v1", "kind": "ModelPackage", **cut_off})
+    versions(api, "other").find(PACKAGED)
+    assert api.get(PACKAGE, "other")["status"]["approval"] == PENDING
+
+
+@pytest.mark.parametrize("field", ["package_digest", "image_uri", "recipe"])
+def test_a_version_of_other_bytes_under_its_name_is_told(api: Api, field: str) -> None:
+    there = versions(api)
+    there.create(PACKAGED, SAID, {})
+    values: dict[str, Any] = {**vars(PACKAGED), field: "sha256:" + "e" * 64}
+    with pytest.raises(RegistryError, match=f"ModelPackage {api.namespace}/{there.name} has .*, expected sha256:eee"):
+        there.find(Registered(**values))
+
+
+def test_the_key_of_a_stack_is_made_once_and_cannot_be_changed(api: Api) -> None:
+    first = signing_key(api, "flight-delay-prod", labels_of("flight-delay-prod"))
+    assert signing_key(api, "flight-delay-prod").pem() == first.pem()
+    if isinstance(api, FakeApi):
+        return
+    name = secret_name("flight-delay-prod")
+    with pytest.raises(RolloutError, match="immutable"):
+        api.apply(SECRET, {"metadata": {"name": name}, "data": {"key.pem": "eA=="}}, "somebody", force=True)
