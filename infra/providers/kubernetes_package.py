@@ -10,6 +10,9 @@ from pulumi.dynamic import ReadResult
 
 from infra.providers.packaging import PackagingProvider, Values
 
+REPOSITORY = "packages"
+"""Where packages go below the registry's path; images have repositories of their own there."""
+
 
 class KubernetesPackageProvider(PackagingProvider):
     """Packages in a registry of images, registered as ModelPackages of a namespace."""
@@ -28,7 +31,7 @@ class KubernetesPackageProvider(PackagingProvider):
 
         api, labels = _api(props), _labels(props)
         signer = signing_key(api, props["prefix"], labels)
-        where = {"registry": props["registry"], "name": props["name"], "labels": labels}
+        where = {"registry": f"{props['registry']}/{REPOSITORY}", "name": props["name"], "labels": labels}
         return place(api, **where, image=props["image_uri"], signer=signer)
 
     def refusals(self) -> tuple[type[Exception], ...]:

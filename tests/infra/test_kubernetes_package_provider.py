@@ -81,7 +81,7 @@ def test_a_package_is_built_and_registered_with_the_stacks_own_key(done: list[tu
     assert (outs["package_digest"], outs["metrics"]) == (DIGEST, {"auc": 0.7})
     ((_, _, place),) = done
     assert isinstance(place, Place)
-    assert (place.image, cast(RegistryStore, place.store).registry.place) == ("image", "127.0.0.1:5000/models")
+    assert (place.image, cast(RegistryStore, place.store).registry.place) == ("image", "127.0.0.1:5000/models/packages")
     assert outs["signed_by"] == place.signer.public_key.decode()
     assert api.get(SECRET, "flight-delay-prod-signing")["metadata"]["labels"] == labels_of("flight-delay-prod")
     assert create()["signed_by"] == outs["signed_by"]
