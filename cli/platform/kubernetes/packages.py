@@ -41,7 +41,7 @@ def package(item: Mapping[str, Any], number: int) -> Package:
         digest=spec.get("digest", ""),
         approval=status.get("approval", _PENDING),
         created=made.isoformat(timespec="seconds"),
-        metrics={name: str(value) for name, value in (spec.get("metrics") or {}).items()},
+        metrics={name: _digits(value) for name, value in sorted((spec.get("metrics") or {}).items())},
     )
     return Package(
         view=view,
@@ -52,6 +52,11 @@ def package(item: Mapping[str, Any], number: int) -> Package:
         archive=spec.get("archive", ""),
         lineage={_word(name): str(spec[name]) for name in sorted(spec.keys() - _NOT_LINEAGE)},
     )
+
+
+def _digits(value: Any) -> str:
+    """A metric with the digits that AWS's registry keeps of it."""
+    return f"{value:.6g}" if isinstance(value, (int, float)) else str(value)
 
 
 def _word(name: str) -> str:
