@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from dataclasses import dataclass, replace
 
 import pulumi
 import pulumi_kubernetes
 
 from infra.config.checkout import recipe_of
+from infra.config.kubernetes_settings import KubernetesSettings
 from infra.config.settings import ServingSettings, Settings
 from infra.kubernetes import checks
 from infra.kubernetes.workloads import shape_of, wanted_release
 from infra.plan.releases import Wanted
 from platforms.kubernetes.api import Api
 from platforms.kubernetes.journal import KubernetesJournal
-from platforms.kubernetes.kinds import ROLLOUT
+from platforms.kubernetes.kinds import NAMESPACE, ROLLOUT
 from platforms.kubernetes.names import Names
 from platforms.kubernetes.oci import pinned
 from rollout.core.errors import RolloutError
@@ -71,18 +73,30 @@ async def read_cluster(settings: Settings, stack: str) -> ClusterNow:
         pulumi.RunError: One of them does not answer, or lacks what a stack needs; nothing was declared.
     """
     provider = pulumi.ProviderResource("pulumi-python", "releases", {})  # its process starts while the cluster is asked
-    cluster = pulumi_kubernetes.Provider(
+    names = Names(settings.model.name, stack, settings.kubernetes.namespace)
+    found = await asyncio.to_thread(_read, settings, names)
+    return ClusterNow(names, *found[1:], _provider(settings.kubernetes, found[0]), provider)
+
+
+def _provider(settings: KubernetesSettings, uid: str) -> pulumi.ProviderResource:
+    """Speaks with the cluster for Pulumi; it is another one only where the namespace is another one.
+
+    The path of a kubeconfig, which the SDK takes from the environment, and the address of the API server differ from
+    person to person, and would make all objects anew.
+    """
+    os.environ.pop("KUBECONFIG", None)  # the plugin has the engine's environment, and finds it there
+    return pulumi_kubernetes.Provider(
         "cluster",
-        context=settings.kubernetes.context,
-        namespace=settings.kubernetes.namespace,
+        context=settings.context,
+        namespace=settings.namespace,
+        cluster_identifier=uid,
+        enable_config_map_mutable=True,  # those that never change say so themselves
         enable_server_side_apply=True,
     )
-    names = Names(settings.model.name, stack, settings.kubernetes.namespace)
-    state, image, controller = await asyncio.to_thread(_read, settings, names)
-    return ClusterNow(names, state, image, controller, cluster, provider)
 
 
-def _read(settings: Settings, names: Names) -> tuple[RolloutState, str, str]:
+def _read(settings: Settings, names: Names) -> tuple[str, RolloutState, str, str]:
+    """The uid of the namespace, the journal, and the images of the serving runtime and of the controller."""
     cluster = settings.kubernetes
     where = f"context {cluster.context!r}" if cluster.context else "the current context"
     try:
@@ -92,6 +106,7 @@ def _read(settings: Settings, names: Names) -> tuple[RolloutState, str, str]:
         if lacking:
             lines = "\n".join(f"  - {line}" for line in lacking)
             raise pulumi.RunError(f"the cluster of {where} lacks what this stack needs; nothing was changed:\n{lines}")
+        uid = str(api.get(NAMESPACE, names.namespace)["metadata"]["uid"])
         there = bool(api.find(ROLLOUT, names.prefix))
         state = KubernetesJournal(api, names.prefix).read() if there else RolloutState(names.prefix)
     except (RolloutError, StateError) as error:
@@ -101,6 +116,7 @@ def _read(settings: Settings, names: Names) -> tuple[RolloutState, str, str]:
     serving = settings.serving.image or f"{cluster.registry}/{SERVING}:{NEWEST}"
     controller = cluster.controller_image or f"{cluster.registry}/{CONTROLLER}:{NEWEST}"
     return (
+        uid,
         state,
         _by_digest(serving, "serving.image"),
         _by_digest(controller, "kubernetes.controller_image") if cluster.controller else "",

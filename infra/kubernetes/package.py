@@ -14,8 +14,6 @@ from infra.plan.releases import Wanted
 from infra.providers.kubernetes_package import KubernetesPackageProvider
 from platforms.kubernetes.signing import secret_name
 
-PACKAGES = "packages"
-"""The repository of sealed packages, below the registry's path."""
 TYPE = "pulumi-python:dynamic/modelstack:Package"
 
 
@@ -70,7 +68,7 @@ class Package(Resource, module="modelstack", name="Package"):
             "gates": {metric: gate.model_dump(exclude_none=True) for metric, gate in settings.gates.items()},
             "context": site.settings.context or "",
             "namespace": site.names.namespace,
-            "registry": f"{site.settings.registry}/{PACKAGES}",
+            "registry": site.settings.registry,
             "prefix": site.names.prefix,
             "name": wanted.model_name,
             "signing_key": secret_name(site.names.prefix),

@@ -100,7 +100,12 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster
             GATEWAY,
             {"metadata": {"name": "gate"}, "spec": {"listeners": listeners}, "status": {"addresses": addresses}},
         )
-        package = {"digest": "sha256:9", "recipe": "a" * 64, "image": "r/serving@sha256:2", "metrics": {"auc": 0.70000001}}
+        package = {
+            "digest": "sha256:9",
+            "recipe": "a" * 64,
+            "image": "r/serving@sha256:2",
+            "metrics": {"auc": 0.70000001},
+        }
         labels = {ENDPOINT: NAME}
         made.put(
             PACKAGE,

@@ -170,7 +170,7 @@ def test_nothing_that_serves_is_on_trial_or_may_come_back_is_left_out() -> None:
         rollout_id="000002",
         step=0,
     )
-    world = run_on_cluster(state=state)
+    world = run_on_cluster(state=state, rollout={"wait": False})
     kept = {name for kind, name in manifests(world) if kind == "Deployment"} - {CONTROLLER}
     assert kept == {OLD.config_name, NEW.config_name, previous.config_name}
     assert {*state.configs()} <= configs(world).keys()
