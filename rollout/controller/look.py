@@ -9,6 +9,7 @@ from rollout.core import transitions
 from rollout.core.decision import Decision, Seen, decide, judged
 from rollout.core.plan import Plan
 from rollout.core.state import Pivot, RolloutState
+from rollout.kinds import Kind
 from rollout.reason import Reason
 
 
@@ -43,8 +44,9 @@ class Looker:
             return None
         now = self.clock.time()
         decision = decide(state.plan, state, self._seen(state, now), now)
-        forward = decision.action in {"advance", "promote"}
-        return replace(decision, action="hold", reason=withheld) if forward and withheld is not None else decision
+        # Weights that are withheld are not confirmed either, and why they are withheld says more.
+        held = decision.action in {"advance", "promote"} or decision.reason.kind == Kind.UNCONFIRMED
+        return replace(decision, action="hold", reason=withheld) if held and withheld is not None else decision
 
     def evidence(self, state: RolloutState, at: float) -> tuple[Reason, ...]:
         """What was known of each metric of a trial at a time; nothing when the metrics do not say it."""

@@ -9,20 +9,13 @@ A pod asks for it by the usual annotations: `prometheus.io/scrape: "true"`, `pro
 from __future__ import annotations
 
 import json
-import ssl
 import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from localcloud.cluster.layout import API_URL
+from localcloud.cluster.listing import keep, listings
 
-_PODS = f"{API_URL}/api/v1/pods"
-_WATCH_SECONDS = 60
-_PAUSE = 0.5
 _ANNOTATION = "prometheus.io"
 
 
@@ -51,29 +44,8 @@ def targets(pods: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
 def main(arguments: list[str]) -> None:
     """Write the file, and again whenever a pod changes; does not return."""
     pki, file = map(Path, arguments)
-    trust = ssl.create_default_context(cafile=str(pki / "ca.crt"))
-    trust.load_cert_chain(pki / "prometheus.crt", pki / "prometheus.key")
-    direct, https = urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=trust)
-    opener = urllib.request.build_opener(direct, https)
-    while True:
-        try:
-            with opener.open(_PODS, timeout=10) as answered:
-                listed = json.load(answered)
-            _keep(file, json.dumps(targets(listed["items"]), indent=1))
-            since = f"watch=1&resourceVersion={listed['metadata']['resourceVersion']}&timeoutSeconds={_WATCH_SECONDS}"
-            with opener.open(f"{_PODS}?{since}", timeout=_WATCH_SECONDS + 10) as changes:
-                changes.readline()
-        except (urllib.error.URLError, OSError, ValueError, KeyError) as error:
-            print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
-        time.sleep(_PAUSE)
-
-
-def _keep(file: Path, text: str) -> None:
-    if file.exists() and file.read_text() == text:
-        return
-    new = file.with_suffix(".new")
-    new.write_text(text)
-    new.replace(file)
+    for pods in listings(pki, "/api/v1/pods"):
+        keep(file, json.dumps(targets(pods), indent=1))
 
 
 if __name__ == "__main__":

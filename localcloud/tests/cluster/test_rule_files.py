@@ -1,0 +1,28 @@
+"""Rules that lie in the cluster become files of Prometheus."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from localcloud.cluster.listing import keep
+from localcloud.cluster.rule_files import files
+
+
+def test_a_map_has_a_file_for_each_key_that_is_yaml() -> None:
+    maps = [
+        {"metadata": {"namespace": "a", "name": "rules"}, "data": {"x.yml": "groups: []", "y.yaml": "y", "notes": "n"}},
+        {"metadata": {"namespace": "b", "name": "rules"}, "data": {"x.yml": "other"}},
+        {"metadata": {"namespace": "b", "name": "empty"}},
+    ]
+    assert files(maps) == {
+        "configmap.a.rules.x.yml": "groups: []",
+        "configmap.a.rules.y.yml": "y",
+        "configmap.b.rules.x.yml": "other",
+    }
+
+
+def test_a_file_is_written_once_and_whole(tmp_path: Path) -> None:
+    file = tmp_path / "rules.yml"
+    assert [keep(file, "a"), keep(file, "a"), keep(file, "b")] == [True, False, True]
+    assert [path.name for path in tmp_path.iterdir()] == ["rules.yml"]
+    assert file.read_text() == "b"
