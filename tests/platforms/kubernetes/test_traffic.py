@@ -476,3 +476,14 @@ def test_a_variant_moves_to_other_instances(world: World, traffic: RouteTraffic)
     assert traffic.read().variants == {"v-old": Variant(100, 100, 2)}
     assert targets(world) == ["w-large", "w-old"]
     assert traffic.read().shares(desired=True) == {"v-old": 100}
+
+
+def test_what_the_program_declares_again_changes_nothing_and_takes_no_ownership(
+    world: World, traffic: RouteTraffic
+) -> None:
+    on_trial(world, traffic, 25)
+    world.declare()
+    before = written(world)
+    world.declare()
+    assert written(world) == before
+    assert traffic.read().detail == "serving"  # nobody else wrote the rules

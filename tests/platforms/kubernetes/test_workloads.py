@@ -1,0 +1,161 @@
+"""Why a workload has no ready endpoint, in every form that a cluster tells it."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import pytest
+
+from platforms.kubernetes.api import Api
+from platforms.kubernetes.kinds import DEPLOYMENT, ENDPOINT_SLICE, POD
+from platforms.kubernetes.serving_config import Backend
+from platforms.kubernetes.workloads import SERVICE_NAME, Lacking, lacking, ready_endpoints
+from tests.platforms.kubernetes.fake_api import FakeApi
+
+BACKEND = Backend("v-1", "w-1")
+Told = dict[str, Any]
+
+
+@pytest.fixture
+def api() -> FakeApi:
+    return FakeApi()
+
+
+def slices(api: FakeApi, name: str, *endpoints: Told, family: str = "IPv4") -> None:
+    labels = {SERVICE_NAME: "w-1"}
+    whole = {"metadata": {"name": name, "labels": labels}, "addressType": family, "endpoints": list(endpoints)}
+    api.create(ENDPOINT_SLICE, whole)
+
+
+def endpoint(address: str, pod: str, **conditions: bool) -> Told:
+    return {"addresses": [address], "conditions": conditions, "targetRef": {"uid": pod}}
+
+
+def why(api: FakeApi, *pods: Told, conditions: tuple[Told, ...] = (), **spec: Any) -> Lacking:
+    """What is told of pods with such a status."""
+    selector = {"matchLabels": {"w": "w-1"}}
+    made = api.create(DEPLOYMENT, {"metadata": {"name": "w-1"}, "spec": {"selector": selector, **spec}})
+    api.replace_status(DEPLOYMENT, {**made, "status": {"conditions": list(conditions)}})
+    for number, status in enumerate(pods):
+        pod = api.create(POD, {"metadata": {"name": f"w-1-{number}", "labels": {"w": "w-1"}}, "spec": {}})
+        api.replace_status(POD, {**pod, "status": status})
+    return lacking(cast(Api, api), BACKEND)
+
+
+def container(name: str = "serving", *, last: Told | None = None, **state: Any) -> Told:
+    before = {"terminated": last} if last else {}
+    return {"name": name, "ready": False, "restartCount": 2, "state": state, "lastState": before, "started": False}
+
+
+def late(status: str = "False", reason: str = "ProgressDeadlineExceeded") -> Told:
+    return {"type": "Progressing", "status": status, "reason": reason}
+
+
+def ready(api: FakeApi) -> int:
+    return ready_endpoints(cast(Api, api), ["w-1"])["w-1"]
+
+
+def test_a_pod_with_two_addresses_is_one_endpoint(api: FakeApi) -> None:
+    slices(api, "four", endpoint("10.0.0.1", "p-1", ready=True), endpoint("10.0.0.2", "p-2", ready=True))
+    slices(api, "six", endpoint("fd00::1", "p-1", ready=True), family="IPv6")
+    assert ready(api) == 2
+
+
+def test_an_endpoint_that_says_nothing_is_ready_and_one_that_leaves_is_not(api: FakeApi) -> None:
+    slices(api, "four", endpoint("10.0.0.1", "p-1"), endpoint("10.0.0.2", "p-2", ready=False, terminating=True))
+    assert ready(api) == 1
+
+
+def test_a_workload_without_slices_has_no_endpoint_and_none_asked_for_costs_no_call(api: FakeApi) -> None:
+    assert ready(api) == 0
+    api.calls.clear()
+    assert ready_endpoints(cast(Api, api), []) == {}
+    assert not api.calls
+
+
+def test_a_package_that_cannot_be_fetched_is_told_by_the_container_that_fetches_it(api: FakeApi) -> None:
+    said = "fetch oci://r/packages@sha256:0: the digest is another"
+    fetch = container("fetch", last={"exitCode": 2, "message": said}, waiting={"reason": "CrashLoopBackOff"})
+    serving = container(waiting={"reason": "PodInitializing"})
+    told = why(api, {"initContainerStatuses": [fetch], "containerStatuses": [serving]})
+    assert told.final
+    assert told.words == (
+        "v-1 does not come up: container fetch of pod w-1-0 ended with exit code 2 (Error) 3 times, CrashLoopBackOff; "
+        f"it said last: {said}"
+    )
+
+
+def test_a_container_that_needs_too_much_memory_is_told_so(api: FakeApi) -> None:
+    killed = {"exitCode": 137, "reason": "OOMKilled"}
+    told = why(api, {"containerStatuses": [container(last=killed, waiting={"reason": "CrashLoopBackOff"})]})
+    assert "ended with exit code 137 (OOMKilled)" in told.words
+    assert told.final
+
+
+def test_the_first_crash_is_not_the_end(api: FakeApi) -> None:
+    told = why(api, {"containerStatuses": [container(terminated={"exitCode": 1, "message": "no network"})]})
+    assert not told.final
+    assert told.words.endswith("ended with exit code 1 (Error); it said last: no network")
+
+
+def test_only_the_last_lines_are_told_and_not_too_much_of_them(api: FakeApi) -> None:
+    said = "\n".join(["first", *("x" * 400 for _ in range(2)), "the end"])
+    told = why(api, {"containerStatuses": [container(last={"message": said}, waiting={"reason": "CrashLoopBackOff"})]})
+    assert told.words.endswith(" | the end")
+    assert "first" not in told.words
+    assert len(told.words) < 700
+
+
+@pytest.mark.parametrize(
+    "reason", ["ImagePullBackOff", "InvalidImageName", "CreateContainerConfigError", "CreateContainerError"]
+)
+def test_what_the_cluster_refuses_is_final_and_names_no_variant(api: FakeApi, reason: str) -> None:
+    told = why(api, {"containerStatuses": [container(waiting={"reason": reason, "message": "no\nsuch thing"})]})
+    assert (told.final, told.short) == (True, reason)
+    assert told.words.startswith("workload w-1 does not come up")
+    assert "no such thing" in told.words
+
+
+def test_of_two_pods_one_that_still_starts_is_waited_for(api: FakeApi) -> None:
+    crash = {"containerStatuses": [container(last={"exitCode": 1}, waiting={"reason": "CrashLoopBackOff"})]}
+    told = why(api, {"containerStatuses": [container(waiting={"reason": "ContainerCreating"})]}, crash)
+    assert not told.final
+    assert "CrashLoopBackOff" in told.words
+
+
+def test_a_pod_without_a_node_is_final_only_at_the_deadline(api: FakeApi) -> None:
+    pod = {"conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1"}]}
+    assert not why(api, pod).final
+    later = FakeApi()
+    told = why(later, pod, conditions=(late(),), progressDeadlineSeconds=120)
+    assert told.final
+    where = "pod w-1-0 is not scheduled, Unschedulable: 0/1 (ProgressDeadlineExceeded, 120 s)"
+    assert told.words == f"workload w-1 does not come up: {where}"
+
+
+def test_a_quota_that_is_used_up_is_told(api: FakeApi) -> None:
+    full = {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": "exceeded quota: q"}
+    told = why(api, conditions=(full,))
+    assert not told.final
+    assert told.words == "workload w-1 does not come up: it makes no pod, FailedCreate: exceeded quota: q"
+
+
+def test_a_health_check_that_never_passes_is_the_containers_own(api: FakeApi) -> None:
+    running = {**container(running={}), "started": True}
+    told = why(api, {"containerStatuses": [running]}, conditions=(late(),))
+    assert told.words.startswith("v-1 does not come up: container serving of pod w-1-0 runs and does not pass its")
+
+
+def test_an_evicted_pod_is_told_with_its_reason(api: FakeApi) -> None:
+    told = why(api, {"phase": "Failed", "reason": "Evicted", "message": "The node was low on memory."})
+    assert told.words.endswith("pod w-1-0 is Evicted The node was low on memory.")
+
+
+def test_a_service_that_is_gone_is_told_where_the_pods_are_there(api: FakeApi) -> None:
+    told = why(api, conditions=({"type": "Available", "status": "True"},))
+    assert "Service w-1 is not there" in told.words
+
+
+def test_since_when_nobody_answers_is_told_by_the_deployment(api: FakeApi) -> None:
+    down = {"type": "Available", "status": "False", "lastTransitionTime": "2026-11-29T02:00:00Z"}
+    assert why(api, conditions=(down,)).since == 1795917600.0
