@@ -17,26 +17,21 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 
 from platforms.kubernetes.access import Access, found
 from platforms.kubernetes.answers import NotFound, refused
 from platforms.kubernetes.kinds import WHO, Kind
-from rollout.core.errors import Conflict, RolloutError, Unreachable
+from platforms.kubernetes.sent import Labels, Object, Sent, event, selector, service_path, whole
+from rollout.core.errors import Unreachable
 
-Object = dict[str, Any]
 Objects = list[Object]
-Labels = Mapping[str, str | tuple[str, ...]]
-"""Label -> its value, or the values of which it has one."""
 Counted = Callable[[str, str, int], None]
 TIMEOUT = httpx.Timeout(10.0, connect=3.0)
 WATCH_SECONDS = 300
 _PAGE = 500
-_GONE = 410  # a watch that is too old to go on
 _NONE: Mapping[str, str] = {}
 _GET_TRIES = 2
 _LATE = 10.0  # seconds after its time in which a watch ends
@@ -104,7 +99,7 @@ class Api:
         Raises:
             NotFound: There is none.
         """
-        return self._call("get", kind, _Sent(name, namespace=namespace)).json()
+        return self._call("get", kind, Sent(name, namespace=namespace)).json()
 
     def find(self, kind: Kind, name: str, namespace: str | None = None) -> Object | None:
         """The same; None when there is none, or no such kind."""
@@ -116,11 +111,11 @@ class Api:
     def list(self, kind: Kind, labels: Labels = _NONE) -> Objects:
         """All objects of a kind that have these labels, read consistently."""
         so_far: Objects = []
-        asked: dict[str, str | int] = {"limit": _PAGE, **_selector(labels)}
+        asked: dict[str, str | int] = {"limit": _PAGE, **selector(labels)}
         while True:
-            page = self._call("list", kind, _Sent(asked=asked)).json()
+            page = self._call("list", kind, Sent(asked=asked)).json()
             # The items of a list do not say what they are.
-            so_far += [_whole(kind, item) for item in page["items"]]
+            so_far += [whole(kind, item) for item in page["items"]]
             more = (page.get("metadata") or {}).get("continue")
             if not more:
                 return so_far
@@ -141,7 +136,7 @@ class Api:
             "watch": "true",
             "resourceVersion": "0",
             "timeoutSeconds": seconds,
-            **_selector(labels),
+            **selector(labels),
         }
         patient = httpx.Timeout(self._timeout.read, connect=self._timeout.connect, read=seconds + _LATE)
         path = kind.path(self.namespace)
@@ -155,7 +150,7 @@ class Api:
                 raise refused(answer, doing, self._access.says)
             for line in answer.iter_lines():
                 if line:
-                    yield _event(json.loads(line), doing)
+                    yield event(json.loads(line), doing)
 
     def create(self, kind: Kind, obj: Mapping[str, Any], *, manager: str | None = None) -> Object:
         """Make an object.
@@ -164,7 +159,7 @@ class Api:
             Exists: There is one of that name.
         """
         asked = {"fieldManager": manager} if manager else {}
-        return self._call("create", kind, _Sent(asked=asked, content=_whole(kind, obj))).json()
+        return self._call("create", kind, Sent(asked=asked, content=whole(kind, obj))).json()
 
     def apply(self, kind: Kind, obj: Mapping[str, Any], manager: str, *, force: bool = False) -> Object:
         """Server-side apply: make these fields so, and own them; those that `manager` applied before and leaves out go.
@@ -182,7 +177,7 @@ class Api:
             Owned: A field belongs to another, and `force` is not given.
         """
         asked = {"fieldManager": manager, "force": "true" if force else "false"}
-        sent = _Sent(obj["metadata"]["name"], asked=asked, content=_whole(kind, obj), form="apply-patch+yaml")
+        sent = Sent(obj["metadata"]["name"], asked=asked, content=whole(kind, obj), form="apply-patch+yaml")
         return self._call("patch", kind, sent).json()
 
     def replace_status(self, kind: Kind, obj: Mapping[str, Any]) -> Object:
@@ -191,17 +186,17 @@ class Api:
         Raises:
             Conflict: The object moved on from its metadata.resourceVersion.
         """
-        sent = _Sent(obj["metadata"]["name"], "status", content=_whole(kind, obj))
+        sent = Sent(obj["metadata"]["name"], "status", content=whole(kind, obj))
         return self._call("update", kind, sent).json()
 
     def delete(self, kind: Kind, name: str) -> None:
         """Delete an object and what it owns. One that is not there is deleted."""
         with suppress(NotFound):
-            self._call("delete", kind, _Sent(name, content={"propagationPolicy": "Background"}))
+            self._call("delete", kind, Sent(name, content={"propagationPolicy": "Background"}))
 
     def user(self) -> str:
         """Who the API server takes us for, such as `system:serviceaccount:models:modelstack-controller`."""
-        answer = self._call("create", WHO, _Sent(content=_whole(WHO, {}))).json()
+        answer = self._call("create", WHO, Sent(content=whole(WHO, {}))).json()
         return str(answer["status"]["userInfo"].get("username", ""))
 
     def reach(self, url: str) -> httpx.Client:
@@ -210,7 +205,7 @@ class Api:
         In the cluster it goes there. From outside, a service (`http://SERVICE.NAMESPACE[.svc…]:PORT`) is reached
         through the API server, which sends a Host header of its own; any other host directly.
         """
-        there = None if self.in_cluster else _service_path(url)
+        there = None if self.in_cluster else service_path(url)
         if there is None:
             return httpx.Client(base_url=url, timeout=self._timeout)
         return self._new(f"{self._access.server}{there}")
@@ -225,7 +220,7 @@ class Api:
         where = f" in namespace {namespace or self.namespace}" if kind.namespaced else ""
         return f"{kind.kind}{f' {name}' if name else ''}{where}"
 
-    def _call(self, verb: str, kind: Kind, sent: _Sent) -> httpx.Response:
+    def _call(self, verb: str, kind: Kind, sent: Sent) -> httpx.Response:
         """One call; one that only reads, and is not answered, is made once more."""
         part = f"the {sent.part} of " if sent.part else ""
         doing = f"{verb} {part}{self._said(kind, sent.called, sent.namespace)}"
@@ -258,58 +253,3 @@ class Api:
             what = str(error) or type(error).__name__
             server = f"{self._access.server} ({self._access.says})"
             raise Unreachable(f"{doing}: the API server {server} does not answer: {what}") from error
-
-
-@dataclass(frozen=True)
-class _Sent:
-    """What a call sends: the name of what it is about, a part of that such as `status`, the query, and the body."""
-
-    name: str = ""
-    part: str = ""
-    namespace: str | None = None
-    asked: Mapping[str, str | int] = field(default_factory=dict[str, str | int])
-    content: Mapping[str, Any] | None = None
-    form: str = "json"
-
-    @property
-    def called(self) -> str:
-        """The object's name, which a body may have alone."""
-        metadata: Mapping[str, Any] = (self.content or {}).get("metadata") or {}
-        return self.name or str(metadata.get("name") or metadata.get("generateName") or "")
-
-    @property
-    def body(self) -> bytes | None:
-        """The content as bytes."""
-        return None if self.content is None else json.dumps(self.content).encode()
-
-
-def _whole(kind: Kind, obj: Mapping[str, Any]) -> Object:
-    """An object that says what it is."""
-    return {"apiVersion": kind.api_version, "kind": kind.kind, **obj}
-
-
-def _selector(labels: Labels) -> dict[str, str]:
-    parts = [
-        f"{key}={value}" if isinstance(value, str) else f"{key} in ({','.join(value)})" for key, value in labels.items()
-    ]
-    return {"labelSelector": ",".join(parts)} if parts else {}
-
-
-def _event(event: Mapping[str, Any], doing: str) -> tuple[str, Object]:
-    kind, obj = str(event["type"]), dict(event["object"])
-    if kind != "ERROR":
-        return kind, obj
-    words = f"{doing}: {obj.get('message')}"
-    raise Conflict(words) if obj.get("code") == _GONE else RolloutError(words)
-
-
-def _service_path(url: str) -> str | None:
-    """Where the API server has a service; None for a URL that is none of a service."""
-    parts = urlsplit(url)
-    labels = (parts.hostname or "").split(".")
-    of_service = len(labels) == 2 or labels[2:3] == ["svc"]
-    if not of_service or parts.scheme not in {"http", "https"} or labels[0].isdigit():
-        return None
-    service, namespace = labels[:2]
-    port = parts.port or (443 if parts.scheme == "https" else 80)
-    return f"/api/v1/namespaces/{namespace}/services/{parts.scheme}:{service}:{port}/proxy{parts.path}"

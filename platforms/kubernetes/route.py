@@ -27,10 +27,12 @@ class Asked:
 
     Attributes:
         config: Its name.
+        since: Since when it is waited for, epoch seconds.
         at: When it was last asked for, epoch seconds.
     """
 
     config: str
+    since: float
     at: float
 
     def to_json(self) -> str:
@@ -65,7 +67,7 @@ class Route:
         """What is asked for and could not serve yet; None, too, when nobody can read it."""
         try:
             value = json.loads(self._annotations[ASKED])
-            return Asked(str(value["config"]), float(value["at"]))
+            return Asked(str(value["config"]), float(value["since"]), float(value["at"]))
         except (KeyError, TypeError, ValueError):
             return None
 

@@ -7,8 +7,9 @@
 Everything is declared before it is asked for, so a change is one write of all the rules. What makes it safe:
 
 - A config is taken only when all its variants have a ready endpoint. Until then it is noted on the route as asked for,
-  which `read` tells as `changing`; whoever asks again after that gets it. A config that does not come up is told by the
-  container's own words as `failure`, as a platform tells of an update that it took back.
+  which `read` tells as `changing`; whoever asks again after that gets it. Now and then it tells `ready` in between, so
+  that who no longer wants the config need not wait for it. A config that does not come up is told by the container's
+  own words as `failure`, as a platform tells of an update that it took back.
 - No weight is given to a variant without a ready endpoint (`Busy`).
 - Each write lands only on the route that was read; a lost race is repeated. What is as it should be is not written.
 - The list of rules belongs to the adapter as a whole. What a person or a tool writes there shows in `read` as weights
@@ -26,6 +27,7 @@ from dataclasses import dataclass, field
 from platforms.clock import SystemClock
 from platforms.kubernetes import names
 from platforms.kubernetes.api import Api, Object
+from platforms.kubernetes.coming import UP, asked_now, coming_up
 from platforms.kubernetes.kinds import CONFIG_MAP, ROUTE, SERVICE
 from platforms.kubernetes.route import ASKED, Asked, Route, written_by
 from platforms.kubernetes.rules import config_of, lingering, rules, weights
@@ -39,7 +41,6 @@ from rollout.core.plan import EVERYTHING, Guard
 
 _ATTEMPTS = 4  # of a write, each after somebody else's
 _LOST_SECONDS = 30.0  # without a ready endpoint, after which a challenger counts as failed
-_MARGIN = 30.0  # seconds beyond a Deployment's own deadline
 
 
 @dataclass(frozen=True)
@@ -69,10 +70,11 @@ class RouteTraffic:
         wanted = self._known(asked.config) if asked is not None else None
         backends = {item.workload: item for one in (config, wanted) if one is not None for item in one.backends}
         ready = ready_endpoints(self.api, list(backends))
-        pending, failure = self._coming_up(asked, wanted, ready) if asked is not None else ("", "")
+        coming = coming_up(self.api, asked, wanted, ready, self.clock.time()) if asked is not None else UP
         status, detail = self._standing(route, config, ready)
-        if pending and status == "ready":
-            status, detail = "changing", pending
+        if coming.pending and status == "ready":
+            status, detail = ("ready" if coming.asked_enough else "changing"), coming.pending
+        failure = coming.failure
         if config is None:
             return Live(status, route.config, detail=detail, failure=failure)
         return Live(status, route.config, _variants(route, config, ready), detail, _shadows(config, ready), failure)
@@ -112,7 +114,7 @@ class RouteTraffic:
             config = self._known(name)
             ready = ready_endpoints(self.api, [item.workload for item in config.backends]) if config else {}
             if config is None or not all(ready.values()):
-                asked = Asked(name, self.clock.time())
+                asked = asked_now(self.api, route.asked, (name, config), ready, self.clock.time())
                 self._write(route, route.config, route.rules if route.config else None, asked)
                 return
             older = self._before(route, config)
@@ -187,17 +189,6 @@ class RouteTraffic:
             told = "; ".join(without)
             raise Busy(f"weights {dict(wanted)} of {self.endpoint}: no ready endpoint to give more to: {told}")
 
-    def _coming_up(self, asked: Asked, wanted: ServingConfig | None, ready: Mapping[str, int]) -> tuple[str, str]:
-        """Of a config that is asked for: what it waits for, or why it does not come up; neither when it is ready."""
-        if wanted is None:
-            return "", f"config {asked.config} is not there: no ConfigMap of that name in {self.api.namespace}"
-        found = [lacking(self.api, item) for item in wanted.backends if not ready[item.workload]]
-        waited = self.clock.time() - asked.at
-        failing = [item for item in found if item.final or waited > item.deadline + _MARGIN]
-        if not failing:
-            return "; ".join(item.words for item in found), ""
-        return "", _shared(failing) if len(failing) > 1 else failing[0].words
-
     def _standing(self, route: Route, config: ServingConfig | None, ready: Mapping[str, int]) -> tuple[Status, str]:
         """The status of what serves, and in words.
 
@@ -264,9 +255,3 @@ def _refuse_foreign(config: ServingConfig, wanted: Mapping[str, int]) -> None:
         raise RolloutError(
             f"weights {dict(wanted)}: config {config.name} takes weights of {', '.join(sorted(own))} with the sum 100"
         )
-
-
-def _shared(failing: list[Lacking]) -> str:
-    """Of several that do not come up at once. It names no variant: the cause is probably not one of them."""
-    words = ", ".join(sorted({item.short for item in failing}))
-    return f"{len(failing)} workloads do not come up at once: {words}"

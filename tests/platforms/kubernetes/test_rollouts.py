@@ -219,9 +219,21 @@ def test_a_person_ends_a_trial_whose_challenger_does_not_come_up(cluster: Cluste
     rollout.follow(20, poll=2)
     rollout.roll_back(PERSON)
     assert cluster.around.weights() == {"solo-a": 100}
-    state = ends(cluster, rollout, 900)
+    state = ends(cluster, rollout, 140)
     assert state.verdict is not None
     assert state.verdict.outcome == "rolled_back"
+
+
+def test_a_challenger_that_never_comes_up_ends_its_trial_with_what_was_waited_for(cluster: Cluster) -> None:
+    cluster.goes_down("b", {"waiting": {"reason": "ContainerCreating"}})
+    plan = replace(PLAN, max_seconds=7200)
+    rollout = cluster.begin(plan)
+    state = rollout.follow(900, poll=10)
+    assert state.phase is Phase.IDLE
+    assert state.verdict is not None
+    assert state.verdict.outcome == "failed"
+    assert "ContainerCreating" in state.verdict.reason.text
+    assert cluster.around.weights() == {"solo-a": 100}
 
 
 def test_what_a_tool_writes_again_and_again_is_taken_back_and_ends_nothing(cluster: Cluster) -> None:
@@ -291,6 +303,8 @@ def test_two_controllers_at_once_end_a_trial_once(cluster: Cluster) -> None:
         for one in (rollout, other):
             with suppress(Unreachable):
                 one.tick()
+        if cluster.journal.at_rest:
+            break
         cluster.clock.sleep(2)
     state = cluster.journal
     assert state.phase is Phase.IDLE

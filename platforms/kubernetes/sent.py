@@ -1,0 +1,79 @@
+"""What is sent to an API server, and where: bodies, selectors, paths. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from platforms.kubernetes.kinds import Kind
+from rollout.core.errors import Conflict, RolloutError
+
+Object = dict[str, Any]
+Labels = Mapping[str, str | tuple[str, ...]]
+"""Label -> its value, or the values of which it has one."""
+_GONE = 410  # a watch that is too old to go on
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What a call sends: the name of what it is about, a part of that such as `status`, the query, and the body."""
+
+    name: str = ""
+    part: str = ""
+    namespace: str | None = None
+    asked: Mapping[str, str | int] = field(default_factory=dict[str, str | int])
+    content: Mapping[str, Any] | None = None
+    form: str = "json"
+
+    @property
+    def called(self) -> str:
+        """The object's name, which a body may have alone."""
+        metadata: Mapping[str, Any] = (self.content or {}).get("metadata") or {}
+        return self.name or str(metadata.get("name") or metadata.get("generateName") or "")
+
+    @property
+    def body(self) -> bytes | None:
+        """The content as bytes."""
+        return None if self.content is None else json.dumps(self.content).encode()
+
+
+def whole(kind: Kind, obj: Mapping[str, Any]) -> Object:
+    """An object that says what it is."""
+    return {"apiVersion": kind.api_version, "kind": kind.kind, **obj}
+
+
+def selector(labels: Labels) -> dict[str, str]:
+    """The query for what has these labels."""
+    parts = [
+        f"{key}={value}" if isinstance(value, str) else f"{key} in ({','.join(value)})" for key, value in labels.items()
+    ]
+    return {"labelSelector": ",".join(parts)} if parts else {}
+
+
+def event(told: Mapping[str, Any], doing: str) -> tuple[str, Object]:
+    """What a watch tells: what happened, and the object.
+
+    Raises:
+        Conflict: The server forgot where the watch was.
+        RolloutError: It cannot go on, in the server's own words.
+    """
+    kind, obj = str(told["type"]), dict(told["object"])
+    if kind != "ERROR":
+        return kind, obj
+    words = f"{doing}: {obj.get('message')}"
+    raise Conflict(words) if obj.get("code") == _GONE else RolloutError(words)
+
+
+def service_path(url: str) -> str | None:
+    """Where the API server has a service; None for a URL that is none of a service."""
+    parts = urlsplit(url)
+    labels = (parts.hostname or "").split(".")
+    of_service = len(labels) == 2 or labels[2:3] == ["svc"]
+    if not of_service or parts.scheme not in {"http", "https"} or labels[0].isdigit():
+        return None
+    service, namespace = labels[:2]
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    return f"/api/v1/namespaces/{namespace}/services/{parts.scheme}:{service}:{port}/proxy{parts.path}"
