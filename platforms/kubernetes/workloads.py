@@ -22,7 +22,8 @@ SERVICE_NAME = "kubernetes.io/service-name"
 """The label of an EndpointSlice that names its Service."""
 DEADLINE = 600.0
 """Kubernetes' own default of a Deployment's progressDeadlineSeconds."""
-_ENDED = "CrashLoopBackOff"
+_ENDED, _CRASHES = "CrashLoopBackOff", 3
+"""The cluster's word for a container that ends again and again, and how often is often enough: once may be chance."""
 _REFUSED = frozenset(
     {
         "CreateContainerConfigError",
@@ -102,7 +103,8 @@ class _Trouble:
 
 def _trouble(pod: Mapping[str, Any]) -> _Trouble:
     name, status = pod["metadata"]["name"], pod.get("status") or {}
-    containers = [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
+    first = [one for one in status.get("initContainerStatuses") or () if not _done(one)]
+    containers = [*first, *(status.get("containerStatuses") or ())]
     found = [item for item in (_of_container(name, container) for container in containers) if item is not None]
     if found:
         return next((item for item in found if item.final), found[0])
@@ -119,23 +121,27 @@ def _of_container(pod: str, container: Mapping[str, Any]) -> _Trouble | None:
     name, state = f"container {container['name']} of pod {pod}", container.get("state") or {}
     waiting, ended = state.get("waiting"), state.get("terminated")
     last = (container.get("lastState") or {}).get("terminated") or {}
+    crashed = last if waiting and waiting.get("reason") == _ENDED else ended
+    if crashed is not None:
+        times = int(container.get("restartCount", 0)) + 1
+        often = "once" if times == 1 else f"{times} times"
+        words = f"{name} {_end(crashed)}, {often} by now{_said(crashed)}"
+        return _Trouble(words, _ENDED, final=times >= _CRASHES, own=True)
     if waiting:
         reason = str(waiting.get("reason") or "Waiting")
-        if reason == _ENDED:
-            times = int(container.get("restartCount", 0)) + 1
-            return _Trouble(f"{name} {_end(last)} {times} times, {_ENDED}{_said(last)}", _ENDED, final=True, own=True)
         if reason == "PodInitializing":
             return None
         message = _one_line(waiting.get("message"))
         words = f"{name} waits, {reason}{f': {message}' if message else ''}"
         return _Trouble(words, reason, final=reason in _REFUSED)
-    if ended:
-        done = ended.get("exitCode") == 0
-        return None if done else _Trouble(f"{name} {_end(ended)}{_said(ended)}", "Error", own=True)
     if "running" in state and not container.get("ready") and container.get("started") is not None:
         before = f"; it {_end(last)} before{_said(last)}" if last else ""
         return _Trouble(f"{name} runs and does not pass its health check{before}", "NotReady", own=True)
     return None
+
+
+def _done(container: Mapping[str, Any]) -> bool:
+    return ((container.get("state") or {}).get("terminated") or {}).get("exitCode") == 0
 
 
 def _of_deployment(said: Mapping[str, Mapping[str, Any]]) -> _Trouble:

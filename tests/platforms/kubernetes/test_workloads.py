@@ -80,7 +80,7 @@ def test_a_package_that_cannot_be_fetched_is_told_by_the_container_that_fetches_
     told = why(api, {"initContainerStatuses": [fetch], "containerStatuses": [serving]})
     assert told.final
     assert told.words == (
-        "v-1 does not come up: container fetch of pod w-1-0 ended with exit code 2 (Error) 3 times, CrashLoopBackOff; "
+        "v-1 does not come up: container fetch of pod w-1-0 ended with exit code 2 (Error), 3 times by now; "
         f"it said last: {said}"
     )
 
@@ -93,9 +93,22 @@ def test_a_container_that_needs_too_much_memory_is_told_so(api: FakeApi) -> None
 
 
 def test_the_first_crash_is_not_the_end(api: FakeApi) -> None:
-    told = why(api, {"containerStatuses": [container(terminated={"exitCode": 1, "message": "no network"})]})
+    once = {**container(terminated={"exitCode": 1, "message": "no network"}), "restartCount": 0}
+    told = why(api, {"containerStatuses": [once]})
     assert not told.final
-    assert told.words.endswith("ended with exit code 1 (Error); it said last: no network")
+    assert told.words.endswith("ended with exit code 1 (Error), once by now; it said last: no network")
+
+
+def test_the_third_crash_is_the_end_before_the_cluster_has_a_word_for_it(api: FakeApi) -> None:
+    told = why(api, {"containerStatuses": [container(terminated={"exitCode": 1, "message": "no column"})]})
+    assert (told.final, told.short) == (True, "CrashLoopBackOff")
+
+
+def test_a_program_that_ends_well_serves_nobody_either(api: FakeApi) -> None:
+    fetched = container("fetch", terminated={"exitCode": 0, "reason": "Completed"})
+    ended = container(terminated={"exitCode": 0, "reason": "Completed"})
+    told = why(api, {"initContainerStatuses": [fetched], "containerStatuses": [ended]})
+    assert told.words.startswith("v-1 does not come up: container serving of pod w-1-0 ended with exit code 0")
 
 
 def test_only_the_last_lines_are_told_and_not_too_much_of_them(api: FakeApi) -> None:
@@ -120,7 +133,7 @@ def test_of_two_pods_one_that_still_starts_is_waited_for(api: FakeApi) -> None:
     crash = {"containerStatuses": [container(last={"exitCode": 1}, waiting={"reason": "CrashLoopBackOff"})]}
     told = why(api, {"containerStatuses": [container(waiting={"reason": "ContainerCreating"})]}, crash)
     assert not told.final
-    assert "CrashLoopBackOff" in told.words
+    assert "3 times by now" in told.words
 
 
 def test_a_pod_without_a_node_is_final_only_at_the_deadline(api: FakeApi) -> None:
