@@ -10,7 +10,7 @@ fails; an image that cannot be pulled, a full cluster or a missing object says n
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -24,6 +24,7 @@ DEADLINE = 600.0
 """Kubernetes' own default of a Deployment's progressDeadlineSeconds."""
 _ENDED, _CRASHES = "CrashLoopBackOff", 3
 """The cluster's word for a container that ends again and again, and how often is often enough: once may be chance."""
+_MAY_PASS = 4  # the exit status of `python -m serving fetch` when the package cannot be had now
 _REFUSED = frozenset(
     {
         "CreateContainerConfigError",
@@ -87,7 +88,7 @@ def lacking(api: Api, backend: Backend) -> Lacking:
     if available.get("status") == "True" and api.find(SERVICE, name) is None:
         text = f"Service {name} is not there"
     who = f"{backend.variant} does not come up: " if worst.own else f"workload {name} does not come up: "
-    waited = f" (ProgressDeadlineExceeded, {deadline:.0f} s)" if late and worst.short != _ENDED else ""
+    waited = f" (ProgressDeadlineExceeded, {deadline:.0f} s)" if late else ""
     return Lacking(f"{who}{text}{waited}", worst.short, final, since, deadline)
 
 
@@ -104,8 +105,11 @@ class _Trouble:
 def _trouble(pod: Mapping[str, Any]) -> _Trouble:
     name, status = pod["metadata"]["name"], pod.get("status") or {}
     first = [one for one in status.get("initContainerStatuses") or () if not _done(one)]
-    containers = [*first, *(status.get("containerStatuses") or ())]
-    found = [item for item in (_of_container(name, container) for container in containers) if item is not None]
+    each = [
+        *(_first(name, one) for one in first),
+        *(_of_container(name, one) for one in status.get("containerStatuses") or ()),
+    ]
+    found = [item for item in each if item is not None]
     if found:
         return next((item for item in found if item.final), found[0])
     scheduled = next((item for item in status.get("conditions") or () if item.get("type") == "PodScheduled"), {})
@@ -114,6 +118,14 @@ def _trouble(pod: Mapping[str, Any]) -> _Trouble:
         return _Trouble(f"pod {name} is not scheduled, {short}: {_one_line(scheduled.get('message'))}", short)
     phase = str(status.get("reason") or status.get("phase") or "Pending")
     return _Trouble(f"pod {name} is {phase} {_one_line(status.get('message'))}".strip(), phase)
+
+
+def _first(pod: str, container: Mapping[str, Any]) -> _Trouble | None:
+    """What is wrong with a container that fetches the package. One that cannot reach it goes on trying."""
+    found = _of_container(pod, container)
+    ended = [(container.get(part) or {}).get("terminated") or {} for part in ("state", "lastState")]
+    unreachable = found is not None and any(one.get("exitCode") == _MAY_PASS for one in ended)
+    return replace(found, short="Unfetched", final=False, own=False) if found is not None and unreachable else found
 
 
 def _of_container(pod: str, container: Mapping[str, Any]) -> _Trouble | None:

@@ -85,6 +85,16 @@ def test_a_package_that_cannot_be_fetched_is_told_by_the_container_that_fetches_
     )
 
 
+def test_a_registry_that_does_not_answer_is_no_fault_of_the_package_and_is_asked_until_the_deadline(
+    api: FakeApi,
+) -> None:
+    fetch = container("fetch", last={"exitCode": 4, "message": "no answer"}, waiting={"reason": "CrashLoopBackOff"})
+    told = why(api, {"initContainerStatuses": [fetch]})
+    assert not told.final
+    assert told.words.startswith("workload w-1 does not come up: container fetch")
+    assert "no answer" in told.words
+
+
 def test_a_container_that_needs_too_much_memory_is_told_so(api: FakeApi) -> None:
     killed = {"exitCode": 137, "reason": "OOMKilled"}
     told = why(api, {"containerStatuses": [container(last=killed, waiting={"reason": "CrashLoopBackOff"})]})
