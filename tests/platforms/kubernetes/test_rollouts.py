@@ -29,6 +29,8 @@ from tests.simulator.platform import World as Simulated
 A, B = solo("solo-a", "v-a"), solo("solo-b", "v-b")
 PAIR, SHADOW = replace(pair(A, B), name="pair-ab"), replace(pair(A, B, 50), name="shadow-ab")
 CONFIGS = (A, B, PAIR, SHADOW)
+# Thousands of calls: the adapters are held to a real server one by one, and by the rollouts without this mark.
+in_memory = pytest.mark.parametrize("world", ["memory"], indirect=True)
 
 
 @dataclass
@@ -139,6 +141,7 @@ def test_a_challenger_that_is_not_worse_becomes_champion_and_nobody_is_lost(clus
     assert not cluster.lost
 
 
+@in_memory
 def test_a_challenger_that_fails_requests_is_rolled_back(cluster: Cluster) -> None:
     cluster.error_rates["v-b"] = 0.5
     state = ends(cluster, cluster.begin())
@@ -148,6 +151,7 @@ def test_a_challenger_that_fails_requests_is_rolled_back(cluster: Cluster) -> No
     assert PackageStatus(cluster.around.api).approval(cluster.release("b").model_package_arn) == "Rejected"
 
 
+@in_memory
 def test_a_shadow_first_and_then_a_share_of_the_traffic(cluster: Cluster) -> None:
     plan = replace(PLAN, steps=(Step(50, 30, shadow=True), Step(50, 30)))
     state = ends(cluster, cluster.begin(plan))
@@ -165,6 +169,7 @@ def test_a_challenger_whose_container_crashes_is_rejected_in_its_own_words(clust
     assert not cluster.lost
 
 
+@in_memory
 def test_an_image_that_is_not_there_ends_the_trial_and_rejects_nobody(cluster: Cluster) -> None:
     cluster.goes_down("b", PULL)
     state = ends(cluster, cluster.begin(), 60)
@@ -175,6 +180,7 @@ def test_an_image_that_is_not_there_ends_the_trial_and_rejects_nobody(cluster: C
     assert cluster.around.weights() == {"solo-a": 100}
 
 
+@in_memory
 def test_a_challenger_that_comes_up_late_is_tried(cluster: Cluster) -> None:
     cluster.goes_down("b", {"waiting": {"reason": "ContainerCreating"}})
     rollout = cluster.begin()
@@ -202,6 +208,7 @@ def test_a_challenger_that_crashes_in_its_trial_loses_its_traffic_at_the_next_ti
     assert "MemoryError" in state.verdict.reason.text
 
 
+@in_memory
 def test_a_champion_that_crashes_after_its_promotion_can_be_taken_back(cluster: Cluster) -> None:
     rollout = cluster.begin()
     ends(cluster, rollout)
@@ -213,6 +220,7 @@ def test_a_champion_that_crashes_after_its_promotion_can_be_taken_back(cluster: 
     assert cluster.around.weights() == {"solo-a": 100}
 
 
+@in_memory
 def test_a_person_ends_a_trial_whose_challenger_does_not_come_up(cluster: Cluster) -> None:
     cluster.goes_down("b", {"waiting": {"reason": "ContainerCreating"}})
     rollout = cluster.begin()
@@ -224,6 +232,7 @@ def test_a_person_ends_a_trial_whose_challenger_does_not_come_up(cluster: Cluste
     assert state.verdict.outcome == "rolled_back"
 
 
+@in_memory
 def test_a_challenger_that_never_comes_up_ends_its_trial_with_what_was_waited_for(cluster: Cluster) -> None:
     cluster.goes_down("b", {"waiting": {"reason": "ContainerCreating"}})
     plan = replace(PLAN, max_seconds=7200)
@@ -236,6 +245,7 @@ def test_a_challenger_that_never_comes_up_ends_its_trial_with_what_was_waited_fo
     assert cluster.around.weights() == {"solo-a": 100}
 
 
+@in_memory
 def test_what_a_tool_writes_again_and_again_is_taken_back_and_ends_nothing(cluster: Cluster) -> None:
     around, every = cluster.around, iter(range(10_000))
 
@@ -252,6 +262,7 @@ def test_what_a_tool_writes_again_and_again_is_taken_back_and_ends_nothing(clust
     assert {event["reason"] for event in around.events()} == {"RulesTakenBack"}
 
 
+@in_memory
 def test_what_a_person_writes_at_rest_is_taken_back(cluster: Cluster) -> None:
     wrong = rules(PAIR, {"v-a": 50, "v-b": 50})
     cluster.around.patch(ROUTE, ENDPOINT, {"spec": {"rules": wrong}}, "kubectl-edit")
@@ -264,6 +275,7 @@ class Killed(BaseException):
     """The process ends here."""
 
 
+@in_memory
 def test_a_controller_that_is_killed_after_each_new_write_in_turn_leaves_the_same_end(cluster: Cluster) -> None:
     cluster.begin()
     api: Any = cluster.around.api
@@ -312,6 +324,7 @@ def test_two_controllers_at_once_end_a_trial_once(cluster: Cluster) -> None:
     assert cluster.around.weights() == {"solo-b": 100}
 
 
+@in_memory
 def test_an_alarm_takes_the_challenger_back_at_once(cluster: Cluster) -> None:
     rollout = cluster.begin()
     rollout.follow(20, poll=1)
