@@ -50,7 +50,8 @@ def config(wake: str, page: Receiver | None = None, ticket: Receiver | None = No
         },
         "receivers": [
             {"name": "nobody"},
-            {"name": "controller", "webhook_configs": [{"url": wake, "send_resolved": False, "max_alerts": 0}]},
+            # Told of the end, too: else Alertmanager takes what rings again within a minute for told already.
+            {"name": "controller", "webhook_configs": [{"url": wake, "send_resolved": True, "max_alerts": 0}]},
             *({"name": severity, **receiver} for severity, receiver in told.items()),
         ],
     }
