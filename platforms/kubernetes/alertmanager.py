@@ -41,7 +41,7 @@ def config(wake: str, page: Receiver | None = None, ticket: Receiver | None = No
                     "matchers": [f'{WAKE}="true"'],
                     "group_by": ["..."],
                     "group_wait": "0s",
-                    "group_interval": "5s",
+                    "group_interval": "1s",
                     "repeat_interval": "1m",
                     "continue": True,
                 },

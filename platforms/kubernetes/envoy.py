@@ -86,7 +86,7 @@ class EnvoyCounts:
         width: int,
         edges: Iterable[float] = (),
         *,
-        until: float,
+        until: float | None,
         to_the_last_scrape: bool = False,
     ) -> list[Counted]:
         """The windows from `first` to `last` that do not change any more.
@@ -97,7 +97,8 @@ class EnvoyCounts:
             last: Epoch seconds, on the grid.
             width: Of a window, in seconds.
             edges: Which buckets of latency to read, by their bounds in milliseconds.
-            until: Until when there must be samples, give or take a minute or a window; epoch seconds.
+            until: Until when there must be samples, give or take a minute or a window, epoch seconds; None of what is
+                so long ago that no more will come.
             to_the_last_scrape: Whether to tell of the windows, too, that may change yet.
 
         Raises:
@@ -109,7 +110,8 @@ class EnvoyCounts:
         requests = self.prometheus.samples(matched(REQUESTS, like={**ours, CLASS: "[2-5]"}), start, end)
         instances = tuple(sorted({item.labels.get(INSTANCE, "") for item in requests}))
         if not instances:
-            self._scraped(until)
+            if until is not None:
+                self._scraped(until)
             return [Counted(at, {}) for at in range(first, last, width)]
         series: list[tuple[Key, Samples]] = [
             ((variants[item.labels[CLUSTER]], item.labels[CLASS]), item) for item in requests
@@ -124,8 +126,10 @@ class EnvoyCounts:
         series += self._of_gateway(instances, start, end)
         targets = self._targets(instances, series, start, end)
         found = attribute(targets, width, first)
-        _not_behind(found, until, width)
-        return _windows(found, first, last if to_the_last_scrape else min(last, found.closed * width), width)
+        if until is not None:
+            _not_behind(found, until, width)
+        whole = to_the_last_scrape or until is None
+        return _windows(found, first, last if whole else min(last, found.closed * width), width)
 
     def _of_gateway(self, instances: tuple[str, ...], start: float, end: float) -> list[tuple[Key, Samples]]:
         """What the listeners answered with a 5XX, and what all clusters did."""

@@ -31,6 +31,7 @@ from rollout.judge.metrics import Metric, Tally, Window
 
 _HISTORY = 3 * 3600  # where a quantile is looked for, seconds
 _MICROSECONDS = 1000  # in a millisecond: Envoy counts in these, the core in microseconds
+_PART = 3600  # seconds whose samples are held at once
 _NEWEST = 2
 """So many windows at the end, in one of which the gateway answered itself, say that it goes on."""
 
@@ -108,11 +109,15 @@ class PrometheusSignals:
         known, key = self._known, (clusters, first, ask.window_seconds, cuts)
         if known.of != key:
             known.of, known.windows = key, []
-        begin = known.windows[-1].start + ask.window_seconds if known.windows else first
+        width, edges, found = ask.window_seconds, cuts - {ALL}, list[Counted]()
+        begin = known.windows[-1].start + width if known.windows else first
+        envoys, part = EnvoyCounts(self.prometheus), max(1, _PART // width) * width
+        while last - begin > part:
+            found += envoys.read(clusters, begin, begin + part, width, edges, until=None)
+            begin += part
         if begin < last:
-            known.windows += EnvoyCounts(self.prometheus).read(
-                clusters, begin, last, ask.window_seconds, cuts - {ALL}, until=ask.end
-            )
+            found += envoys.read(clusters, begin, last, width, edges, until=ask.end)
+        known.windows += found  # once it is known that Prometheus is not behind
         return [window for window in known.windows if window.start < last]
 
     def quantile(self, variant: str, quantile: float, end: float) -> Quantile | None:

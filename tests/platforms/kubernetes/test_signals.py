@@ -180,12 +180,28 @@ def test_windows_that_are_known_are_not_read_again(tsdb: Tsdb, envoy: Envoy) -> 
     assert set(lengths) == {"130001ms]"}, "a window, with a minute on either side"
 
 
+def test_hours_are_read_one_by_one_and_one_in_which_nothing_was_scraped_holds_nothing(tsdb: Tsdb, envoy: Envoy) -> None:
+    counts = {at: lambda: envoy.answer(B) for at in (7, 3603, 3608, 9000, 10_000)}
+    played(envoy, counts, [*every(5, -58, 3700), *every(5, 9007, 11_000)])
+    seen = signals(tsdb).read(ask(10_800))
+    found = {10 * place: tally for place, tally in enumerate(errors(seen)) if tally not in {None, Tally()}}
+    assert found == {0: Tally(1), 3600: Tally(1), 3610: Tally(1), 10_000: Tally(1)}, "what came at 9000 is not known"
+    assert len(errors(seen)) == 1080
+    lengths = {asked["query"].split("[")[-1] for _, asked in tsdb.asked}
+    assert lengths == {"3720001ms]"}, "an hour, with a minute on either side"
+
+
 def test_a_prometheus_that_is_behind_is_unknown(tsdb: Tsdb, envoy: Envoy) -> None:
     played(envoy, {1: lambda: envoy.answer(B)}, every(5, -58, 100))
-    seen = signals(tsdb).read(ask(3700))
-    assert seen.windows is None
-    assert "behind" in seen.problem
-    assert "3603 s" in seen.problem
+    for end in (600, 3500):
+        seen = signals(tsdb).read(ask(end))
+        assert seen.windows is None
+        assert f"behind: its newest sample of an Envoy is {end - 97} s too old" in seen.problem
+    tsdb.said["count("] = {"resultType": "vector", "result": []}
+    reader = signals(tsdb)
+    assert "or is behind" in reader.read(ask(7300)).problem
+    played(envoy, {}, every(5, 102, 7400))
+    assert len(errors(reader.read(ask(7300)))) == 730, "nothing was kept of what was not there"
 
 
 def test_what_the_gateway_answers_itself_makes_a_window_unknown_and_while_it_lasts_everything(
