@@ -58,8 +58,15 @@ class Server:
         self.process.wait()
 
     def start(self) -> None:
-        self.process = _started(self.folder, self.port)
-        self.wait()
+        """Again, as soon as the processes of the one before have noticed that it is gone."""
+        end = time.monotonic() + _SECONDS
+        while True:
+            self.process = _started(self.folder, self.port)
+            try:
+                return self.wait()
+            except RolloutError:
+                if time.monotonic() > end:
+                    raise
 
     def wait(self) -> None:
         """Until it answers."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from contextlib import suppress
 from functools import partial
 from itertools import count
 from random import Random
@@ -194,6 +195,26 @@ def test_of_two_that_read_a_file_at_once_one_counts_what_it_holds(world: World) 
     for _ in range(2):
         ledger.commit(Batch("v-a", once="capture 7", counts=Counter(AnswersDuplicate=3)))
     assert world.seen("answers_duplicate_total") == 3
+
+
+def test_a_server_that_is_killed_at_any_moment_leaves_each_pair_to_be_counted_once(
+    postgres: Server, store: Database
+) -> None:
+    source, pairs = Random(7), 60
+    for _ in range(3):
+        world = World(store, f"power-{next(_names)}")
+        for start in range(0, pairs, 20):
+            world.captured("v-a", *((f"id {n}", True, 0.5) for n in range(start, start + 20)))
+        world.labelled(*((f"id {n}", True) for n in range(pairs)))
+        killer = threading.Timer(source.uniform(0.0, 0.15), postgres.kill)
+        killer.start()
+        with suppress(RolloutError):
+            world.run()
+        killer.join()
+        postgres.start()
+        world.run()
+        assert world.pairs("v-a", ROLLOUT) == (pairs, pairs)
+        assert world.seen("invalid_answers_count", rollout=ROLLOUT, variant="v-a") == pairs
 
 
 @settings(max_examples=12)
