@@ -240,12 +240,13 @@ class Connection(asyncio.Protocol):
             newest.keep_alive = False
 
     def _write(self, status: int, body: bytes, kind: bytes, also: bytes, *, length: int, last: bool) -> None:
-        answer = b"HTTP/1.1 %d %b\r\nDate: %b\r\nContent-Type: %b\r\nContent-Length: %d\r\n%b%b\r\n%b" % (
+        answer = b"HTTP/1.1 %d %b\r\nDate: %b\r\nContent-Type: %b\r\nContent-Length: %d\r\n%b%b%b\r\n%b" % (
             status,
             _REASONS.get(status, b"Unknown"),
             self._server.date,
             kind,
             length,
+            self._server.named,
             also,
             b"Connection: close\r\n" if last else b"",
             body,

@@ -59,6 +59,7 @@ class Server:
         states: Shared memory, a byte a connection, for whoever takes over when this process ends.
         drained: Called when the last connection of a drain has ended.
         crowded: Says whether other clients wait, because as many connections are open as may be.
+        named: A line of each answer's head, or none.
     """
 
     def __init__(
@@ -70,9 +71,11 @@ class Server:
         drained: Callable[[], None],
         *,
         crowded: Callable[[], bool] = lambda: False,
+        named: bytes = b"",
     ) -> None:
         self._drained = drained
         self._crowded = crowded
+        self.named = named
         self.handle = handle
         self.refused = refused
         self.counts = counts

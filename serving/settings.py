@@ -7,6 +7,7 @@ BIND_HOST                       address to listen on; loopback by default, the i
 SAGEMAKER_MODEL_SERVER_WORKERS  processes that predict; one for each core by default
 SAGEMAKER_MODEL_SERVER_TIMEOUT  seconds until a request is given up; 60 by default, as long as SageMaker waits
 MODELSTACK_MODEL                the model's name, a label of its metrics
+MODELSTACK_VARIANT              the variant that this serves, which each answer then names; none by default
 MODELSTACK_CAPTURE              where requests and answers are captured, see `serving.capture`; nowhere by default
 MODELSTACK_CAPTURE_PERCENT      share of requests that are captured, 0 to 100
 """
@@ -38,6 +39,7 @@ class Settings:
         workers: Processes that predict.
         seconds: Until a request is given up.
         model: The model's name.
+        variant: The variant; empty when answers name none.
         capture: Where requests and answers go; empty for nowhere.
         capture_percent: Share of them.
     """
@@ -49,6 +51,7 @@ class Settings:
     workers: int
     seconds: float
     model: str = "model"
+    variant: str = ""
     capture: str = ""
     capture_percent: float = 100.0
 
@@ -74,9 +77,15 @@ class Settings:
             ),
             seconds=_number(environment, "SAGEMAKER_MODEL_SERVER_TIMEOUT", 60, "seconds", low=1, high=3600),
             model=environment.get("MODELSTACK_MODEL", "model"),
+            variant=_name(environment, "MODELSTACK_VARIANT"),
             capture=environment.get("MODELSTACK_CAPTURE", ""),
             capture_percent=_number(environment, "MODELSTACK_CAPTURE_PERCENT", 100, "percent", low=0, high=100),
         )
+
+    @property
+    def named(self) -> bytes:
+        """The line of each answer's head that names the variant: a gateway's own answers bear none."""
+        return b"x-modelstack-variant: %b\r\n" % self.variant.encode() if self.variant else b""
 
     def as_dict(self) -> dict[str, object]:
         """As JSON values, for a worker."""
@@ -91,6 +100,13 @@ def cores() -> int:
     except (OSError, ValueError):
         return bound
     return bound if quota == "max" else max(1, min(bound, int(quota) // int(period)))
+
+
+def _name(environment: Mapping[str, str], name: str) -> str:
+    text = environment.get(name, "")
+    if not re.fullmatch("[A-Za-z0-9.-]{0,253}", text):
+        raise SettingError(f"{name} is {text!r}: expected letters, digits, - and .")
+    return text
 
 
 def _number(environment: Mapping[str, str], name: str, default: float, what: str, *, low: float, high: float) -> float:

@@ -149,9 +149,9 @@ class Supervisor:
             kind, status, why = ("crash", b"500 Internal Server Error", b"the process that predicted ended")
         self._counts.failed(kind)
         body = b'{"error":"%b"}' % why
-        head = b"HTTP/1.1 %b\r\nContent-Type: application/json\r\nContent-Length: %d\r\nConnection: close\r\n\r\n"
+        head = b"HTTP/1.1 %b\r\nContent-Type: application/json\r\nContent-Length: %d\r\n%bConnection: close\r\n\r\n"
         with contextlib.suppress(OSError):
-            self._connections[slot].send(head % (status, len(body)) + body, socket.MSG_DONTWAIT)
+            self._connections[slot].send(head % (status, len(body), self._settings.named) + body, socket.MSG_DONTWAIT)
 
     # Connections.
 

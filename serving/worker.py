@@ -87,7 +87,9 @@ class Worker:
             captured=self._capture.offer if self._capture else None,
         )
         self._server = Server(
-            *(routes.handle, routes.refused, counts, memory.states, self._drained), crowded=lambda: memory.crowded
+            *(routes.handle, routes.refused, counts, memory.states, self._drained),
+            crowded=lambda: memory.crowded,
+            named=settings.named,
         )
 
     async def run(self) -> None:

@@ -172,6 +172,7 @@ class Serving(pulumi.ComponentResource):
         serving = {
             **sealed,
             "MODELSTACK_MODEL": site.names.model,
+            "MODELSTACK_VARIANT": item.variant,
             "BIND_HOST": "0.0.0.0",  # noqa: S104  the pod's own network
             "SAGEMAKER_BIND_TO_PORT": str(PORT),
             **(capturing if shape["capture_percent"] else {}),

@@ -1,7 +1,8 @@
 """`Replay` on Kubernetes: captured requests of the champion are sent through the gateway to the challenger by name.
 
 The route has a rule a variant, which matches the header `x-modelstack-target`. A rule that is not there yet would let
-the weights decide, and the champion be compared with itself: so an answer has to name the variant that gave it.
+the weights decide, and the champion be compared with itself: so an answer has to name the variant that gave it. The
+serving runtime does so on each of its answers; what a gateway says by itself names none.
 """
 
 from __future__ import annotations
@@ -24,9 +25,8 @@ from rollout.core.state import Replayed
 
 _PATH = "/invocations"
 _INFERENCE_ID = "x-amzn-sagemaker-inference-id"
-_REACHED = "x-envoy-upstream-service-time"  # Envoy sets it on what a pod answered, and not on what it says by itself
 _TIMEOUT = httpx.Timeout(60.0, connect=3.0)  # a model on SageMaker has 60 s
-_THROTTLED, _BAD_GATEWAY, _UNAVAILABLE, _TOO_LATE = 429, 502, 503, 504
+_TOO_LATE = 504
 
 
 class Cluster(Protocol):
@@ -112,11 +112,9 @@ class GatewayReplay:
             Busy: Something else answered.
         """
         status, named = answer.status_code, answer.headers.get(VARIANT_HEADER)
-        if status == _TOO_LATE:
+        if named == variant or (not named and status == _TOO_LATE):
             return
         doing = f"replay a request to {variant}"
-        if status == _THROTTLED or (status in (_BAD_GATEWAY, _UNAVAILABLE) and _REACHED not in answer.headers):
-            raise Busy(f"{doing}: the gateway answers {status} {answer.text[:200]}".rstrip())
-        if named != variant:
-            told = f"names {named}" if named else f"has no {VARIANT_HEADER}"
-            raise Busy(f"{doing}: an answer {status} {told}: the route has no rule for it yet, or another one answers")
+        if named:
+            raise Busy(f"{doing}: {named} answered: the route has no rule for {variant} yet")
+        raise Busy(f"{doing}: no variant answered, but the gateway: {status} {answer.text[:200]}".rstrip())

@@ -60,7 +60,9 @@ def at(distance: float) -> dict[str, object]:
 @pytest.fixture(scope="module")
 def frail(tmp_path_factory: pytest.TempPathFactory):
     folder = tmp_path_factory.mktemp("frail") / "m"
-    with served(folder, write(folder, FRAIL), SAGEMAKER_MODEL_SERVER_TIMEOUT="4") as server:
+    with served(
+        folder, write(folder, FRAIL), SAGEMAKER_MODEL_SERVER_TIMEOUT="4", MODELSTACK_VARIANT="v-frail"
+    ) as server:
         yield server
 
 
@@ -114,8 +116,9 @@ def test_a_crash_is_told_to_its_own_request_and_to_no_other_connection(frail: Se
     idle = http.client.HTTPConnection("127.0.0.1", frail.port, timeout=60)
     idle.request("POST", "/invocations", BODY, {"Content-Type": "application/json"})
     assert idle.getresponse().read()
-    status, answer, _ = frail.ask({"instances": [at(distance)]})
+    status, answer, headers = frail.ask({"instances": [at(distance)]})
     assert (status, answer) == (500, {"error": "the process that predicted ended"})
+    assert headers["x-modelstack-variant"] == "v-frail", "this is no answer of a gateway"
     kept = idle.sock
     idle.request("POST", "/invocations", BODY, {"Content-Type": "application/json"})
     assert idle.getresponse().status == 200

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.serving.packages import CODE, FEATURES, INSTANCE, Server, served, write
+from tests.serving.packages import CODE, FEATURES, INSTANCE, Server, refused, served, write
 
 pytestmark = pytest.mark.e2e
 BODY = json.dumps({"instances": [INSTANCE]}).encode()
@@ -225,6 +225,24 @@ def test_a_failure_writes_one_line_and_a_success_none(tmp_path: Path):
     assert (line["kind"], line["status"], line["path"]) == ("bad_request", 400, "/invocations")
     assert line["inference_id"] == "id-1"
     assert "secret" not in "".join(server.said)
+
+
+def test_each_answer_names_the_variant_where_one_is_set(tmp_path: Path):
+    with served(tmp_path / "m", write(tmp_path / "m"), MODELSTACK_VARIANT="v-3f0c") as server:
+        asked = [server.ask({"instances": [INSTANCE]}), server.ask(b"{}"), server.ask(b"", "/nothing")]
+        asked.append(server.ask({"instances": [INSTANCE]}, more="x" * 70_000))
+    assert [status for status, _, _ in asked] == [200, 400, 404, 431]
+    assert [headers["x-modelstack-variant"] for _, _, headers in asked] == ["v-3f0c"] * 4
+
+
+def test_a_variant_that_is_no_name_is_refused(tmp_path: Path):
+    status, said = refused(tmp_path / "m", write(tmp_path / "m"), MODELSTACK_VARIANT="v\r\nx: y")
+    assert (status, "MODELSTACK_VARIANT is 'v\\r\\nx: y': expected letters, digits" in said) == (2, True)
+
+
+def test_answers_name_no_variant_where_none_is_set(tmp_path: Path):
+    with served(tmp_path / "m", write(tmp_path / "m")) as server:
+        assert server.ask({"instances": [INSTANCE]})[2]["x-modelstack-variant"] is None
 
 
 def test_metrics_count_what_happened(tmp_path: Path):
