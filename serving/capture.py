@@ -22,7 +22,7 @@ import time
 import urllib.request
 import uuid
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import import_module
@@ -37,6 +37,8 @@ from serving.metrics import Counts
 
 MOST_RECORDS, MOST_BYTES = 10_000, 64 * 1024 * 1024
 """What may wait to be written."""
+MOST_POSTED = 4 * 1024 * 1024
+"""Bytes of one post: a server refuses a body that is too large, and all that is in it."""
 EVERY = 1.0
 """Seconds between two writes."""
 LAST = 5.0
@@ -160,9 +162,17 @@ class _Post:
     opener: Callable[..., Any]
 
     def __call__(self, lines: bytes, at: datetime) -> None:
-        request = urllib.request.Request(self.url, lines, {"Content-Type": "application/x-ndjson"})  # noqa: S310
-        with self.opener(request, timeout=_SECONDS) as answer:
-            answer.read()
+        """Post them in parts; one that is refused stops none after it."""
+        failure: Exception | None = None
+        for part in _parts(lines):
+            request = urllib.request.Request(self.url, part, {"Content-Type": "application/x-ndjson"})  # noqa: S310
+            try:
+                with self.opener(request, timeout=_SECONDS) as answer:
+                    answer.read()
+            except Exception as error:
+                failure = error
+        if failure is not None:
+            raise failure
 
 
 @dataclass(frozen=True)
@@ -174,6 +184,17 @@ class _Bucket:
     def __call__(self, lines: bytes, at: datetime) -> None:
         key = "/".join(filter(None, (self.prefix, _name(at))))
         self.client.put_object(Bucket=self.bucket, Key=key, Body=lines)
+
+
+def _parts(lines: bytes) -> Iterator[bytes]:
+    """Whole lines, as many together as are posted at once; a line that is longer comes alone."""
+    start = 0
+    while start < len(lines):
+        end = len(lines)
+        if end - start > MOST_POSTED:
+            end = lines.rfind(b"\n", start, start + MOST_POSTED) + 1 or lines.find(b"\n", start) + 1 or end
+        yield lines[start:end]
+        start = end
 
 
 def _name(at: datetime) -> str:

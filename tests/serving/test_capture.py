@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import threading
 import time
@@ -13,8 +14,9 @@ from typing import Any
 
 import pytest
 
-from platforms.aws import captures
-from serving.capture import MOST_RECORDS, Capture, CaptureRefused, sink
+from monitoring.captured import Recorded
+from monitoring.exchanges import read
+from serving.capture import MOST_POSTED, MOST_RECORDS, Capture, CaptureRefused, sink
 from serving.memory import Memory
 from tests.serving.packages import INSTANCE, refused, served, write
 
@@ -89,6 +91,21 @@ def test_a_bucket_gets_objects_by_the_hour(monkeypatch: pytest.MonkeyPatch):
     assert found["Key"].startswith("some/prefix/2026/03/01/07/08-09-")
 
 
+def test_a_large_write_goes_in_posts_of_whole_lines_each_of_which_is_tried():
+    posts: list[bytes] = []
+
+    def opener(request: Any, timeout: float) -> Any:
+        posts.append(request.data)
+        if len(posts) == 2:
+            raise OSError("413")
+        return io.BytesIO()
+
+    lines = [b"x" * size + b"\n" for size in (MOST_POSTED - 10, 5, 20, 3, MOST_POSTED + 7, 1)]
+    with pytest.raises(OSError, match="413"):
+        sink("http://host/x", opener)(b"".join(lines), datetime(2026, 3, 1, tzinfo=UTC))
+    assert posts == [lines[0] + lines[1], lines[2] + lines[3], lines[4], lines[5]]
+
+
 @pytest.mark.parametrize("url", ["ftp://host/x", "file://relative", "folder", "http://", "s3://"])
 def test_a_place_that_is_none_is_refused_with_those_that_are(url: str):
     with pytest.raises(CaptureRefused, match=r"expected file:///FOLDER, http\(s\)://HOST/PATH or s3://BUCKET/PREFIX"):
@@ -103,8 +120,8 @@ def test_a_servers_captures_are_read_by_the_monitors_and_survive_its_drain(tmp_p
         server.ask({"instances": []})
     (path,) = (tmp_path / "captures").rglob("*.jsonl")
     (line,) = path.read_text().splitlines()
-    (found,) = captures.read([line])
-    assert isinstance(found, captures.Recorded)
+    (found,) = read([line])
+    assert isinstance(found, Recorded)
     assert (found.inference_id, found.asked is None, found.answered is None) == ("flight-7", False, False)
 
 
