@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from contextlib import suppress
+from datetime import date, timedelta
 from functools import partial
 from itertools import count
 from random import Random
@@ -14,13 +15,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from monitoring.bulk import DAY
 from monitoring.labels.pairs import Batch, Given
 from platforms.kubernetes.captures import intake
 from platforms.kubernetes.database import Database
-from platforms.kubernetes.labels import FORM, MOST, take_labels
+from platforms.kubernetes.labels import BASELINE, FORM, MOST, take_labels
 from platforms.kubernetes.ledger import PostgresLedger
 from platforms.kubernetes.standings import Standings
 from rollout.core.errors import RolloutError, Unreachable
+from tests.monitoring.labels.test_standing import DAILY, pair
 from tests.platforms.kubernetes.killed import killed_after
 from tests.platforms.kubernetes.labelled import ROLLOUT, World
 from tests.platforms.kubernetes.postgres import Server
@@ -188,6 +191,30 @@ def test_how_a_variant_stands_is_told_to_people_and_to_prometheus(world: World) 
     assert (told["values"]["RealisedPairs"], told["values"]["RealisedAccuracy"]) == (40, 0.5)
     world.database.run("age", "UPDATE gauges SET until = now() WHERE endpoint = :e", e=world.endpoint)
     assert world.seen("realised_accuracy", variant="v-a") == 0.0, "nobody tells it any more"
+
+
+def test_labels_that_have_turned_reach_prometheus_as_evidence_some_days_after(world: World) -> None:
+    world.members["v-a", BASELINE] = DAILY.as_dict()
+    watched, source = {"loss_rise": 0.02, "false_alarms": 0.5}, Random(4)
+
+    def day(number: int, pairs: list[tuple[float, bool]]) -> None:
+        told = f"event-time={date(2013, 1, 1) + timedelta(days=number)}T12:00"
+        ids = [f"{number}-{n}" for n in range(len(pairs))]
+        given = zip(ids, pairs, strict=True)
+        world.captured("v-a", *((key, score >= 0.5, score) for key, (score, _) in given), customAttributes=[told])
+        world.labelled(*((key, late) for key, (_, late) in zip(ids, pairs, strict=True)))
+        world.run(**watched)
+
+    for number in range(3):
+        day(number, [pair(source) for _ in range(25)])
+    assert world.seen("concept_evidence", variant="v-a") < 0.01
+    for number in range(3, 12):
+        day(number, [(0.9, False)] * 25)
+    assert world.seen("concept_evidence", variant="v-a") >= 1
+    assert world.seen("realised_pairs", variant="v-a") == 300
+    told = Standings(world.database, world.endpoint).told("v-a")
+    assert told is not None
+    assert told["since"] / DAY == pytest.approx((date(2013, 1, 4) - date(1970, 1, 1)).days, abs=1)
 
 
 def test_of_two_that_read_a_file_at_once_one_counts_what_it_holds(world: World) -> None:
