@@ -44,7 +44,8 @@ EVERY = 1.0
 LAST = 5.0
 """Seconds that the last write at a drain may take."""
 _SECONDS = 10.0  # that one write may take
-_INFERENCE_ID = b"x-amzn-sagemaker-inference-id"
+_INFERENCE_ID, _ATTRIBUTES = b"x-amzn-sagemaker-inference-id", b"x-amzn-sagemaker-custom-attributes"
+_LONGEST = 1024  # characters of attributes, as SageMaker has it
 
 Sink = Callable[[bytes, datetime], None]
 """Takes lines and when the first of them was answered; blocks, and raises when it could not keep them."""
@@ -61,6 +62,7 @@ class _Record:
     answer: bytes
     answer_kind: bytes
     inference_id: bytes
+    attributes: bytes
     at: float
 
 
@@ -94,7 +96,8 @@ class Capture:
         self._taken += size
         headers = exchange.headers
         given, named = headers.get(b"content-type", b""), headers.get(_INFERENCE_ID, b"")
-        self._waiting.append(_Record(exchange.body, given, answer, kind, named, time.time()))
+        attributes = headers.get(_ATTRIBUTES, b"")[:_LONGEST]
+        self._waiting.append(_Record(exchange.body, given, answer, kind, named, attributes, time.time()))
 
     def end(self) -> None:
         """Write what is left."""
@@ -202,9 +205,11 @@ def _name(at: datetime) -> str:
 
 
 def _line(record: _Record) -> bytes:
-    metadata = {"eventId": str(uuid.uuid4())}
+    metadata: dict[str, Any] = {"eventId": str(uuid.uuid4())}
     if record.inference_id:
         metadata["inferenceId"] = record.inference_id.decode("latin-1")
+    if record.attributes:
+        metadata["customAttributes"] = [record.attributes.decode("latin-1")]
     metadata["inferenceTime"] = datetime.fromtimestamp(record.at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     data = {
         "endpointInput": _part("INPUT", record.kind, record.request),

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from monitoring.captured import Recorded
+from monitoring.captured import Recorded, when
 from monitoring.exchanges import read
 from serving.capture import MOST_POSTED, MOST_RECORDS, Capture, CaptureRefused, sink
 from serving.memory import Memory
@@ -116,13 +116,15 @@ def test_a_place_that_is_none_is_refused_with_those_that_are(url: str):
 def test_a_servers_captures_are_read_by_the_monitors_and_survive_its_drain(tmp_path: Path):
     settings = {"MODELSTACK_CAPTURE": f"file://{tmp_path}/captures"}
     with served(tmp_path / "m", write(tmp_path / "m"), **settings) as server:
-        server.ask({"instances": [INSTANCE]}, X_Amzn_SageMaker_Inference_Id="flight-7")
+        told = {"X_Amzn_SageMaker_Custom_Attributes": "event-time=2013-03-01T11:15:00+00:00"}
+        server.ask({"instances": [INSTANCE]}, X_Amzn_SageMaker_Inference_Id="flight-7", **told)
         server.ask({"instances": []})
     (path,) = (tmp_path / "captures").rglob("*.jsonl")
     (line,) = path.read_text().splitlines()
     (found,) = read([line])
     assert isinstance(found, Recorded)
     assert (found.inference_id, found.asked is None, found.answered is None) == ("flight-7", False, False)
+    assert when(found, time.time()) == (datetime(2013, 3, 1, 11, 15, tzinfo=UTC).timestamp(), True)
 
 
 @pytest.mark.e2e
