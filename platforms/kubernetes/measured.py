@@ -68,7 +68,8 @@ def add(run: Run, endpoint: str, counts: Mapping[Series, float]) -> None:
         run(
             "INSERT INTO counters AS c (endpoint, name, labels, value) "
             "SELECT :endpoint, * FROM unnest(:names::text[], :labels::text[], :values::float8[]) "
-            "ON CONFLICT (endpoint, name, labels) DO UPDATE SET value = c.value + excluded.value",
+            "ON CONFLICT (endpoint, name, labels) "
+            "DO UPDATE SET value = c.value + excluded.value, changed = now()",
             endpoint=endpoint,
             names=[name for (name, _), _ in found],
             labels=[labels for (_, labels), _ in found],

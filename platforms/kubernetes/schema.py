@@ -22,6 +22,12 @@ KEPT_DAYS = {"captures": 7, "label_files": 7, "aside": 45, "answers": 45, "label
 _AT_ONCE = {"captures": 50, "label_files": 20}
 _ROWS = 2000  # that one call deletes of each other table
 _EVENTS = "events"
+_SILENT_DAYS = 45
+_SERIES = {
+    "counters": "changed < now() - make_interval(days => :days) AND labels LIKE '%\"variant\"%'",
+    "gauges": "until < now() - make_interval(days => :days)",
+}
+"""Which series are forgotten: those that nobody has told for so many days, of a variant that serves no more."""
 
 MIGRATIONS = (
     """
@@ -84,6 +90,7 @@ BEGIN RAISE EXCEPTION 'audit records are neither changed nor deleted'; END $body
 CREATE TRIGGER audit_stays BEFORE UPDATE OR DELETE OR TRUNCATE ON audit
     FOR EACH STATEMENT EXECUTE FUNCTION refuse();
 """,
+    "ALTER TABLE counters ADD changed timestamptz NOT NULL DEFAULT now();",
 )
 """Applied in this order, each once. One that was released is never changed: another one follows."""
 
@@ -142,15 +149,17 @@ def allow(database: Database, role: str) -> None:
 def forget(database: Database) -> bool:
     """Delete some of what is older than `KEPT_DAYS`, a bounded number of rows; returns whether there may be more.
 
-    What an endpoint is counted by stays, and so do audit records.
+    What an endpoint is counted by as a whole stays, and so do audit records.
     """
+    old = "received < now() - make_interval(days => :days)"
+    every = {**KEPT_DAYS, _EVENTS: KEPT_DAYS["captures"], **dict.fromkeys(_SERIES, _SILENT_DAYS)}
     more = False
-    for table, days in {**KEPT_DAYS, _EVENTS: KEPT_DAYS["captures"]}.items():
+    for table, days in every.items():
         most = _AT_ONCE.get(table, _ROWS)
         gone = database.run(
             f"forget old {table}",
             f"DELETE FROM {table} WHERE ctid = ANY (ARRAY(SELECT ctid FROM {table} "  # noqa: S608  names of our own
-            "WHERE received < now() - make_interval(days => :days) LIMIT :most FOR UPDATE SKIP LOCKED)) RETURNING 1",
+            f"WHERE {_SERIES.get(table, old)} LIMIT :most FOR UPDATE SKIP LOCKED)) RETURNING 1",
             days=days,
             most=most,
         )

@@ -12,6 +12,7 @@ import pytest
 
 from platforms.kubernetes import database as module
 from platforms.kubernetes.database import Database, Place
+from platforms.kubernetes.measured import add, counter
 from platforms.kubernetes.schema import MIGRATIONS, allow, forget, kept, prepare, told
 from rollout.core.errors import Busy, RolloutError, Unreachable
 from tests.platforms.kubernetes.postgres import Server, new_database
@@ -240,6 +241,18 @@ class TestOnPostgres:
         assert calls == 3
         assert store.run("see", left, e=endpoint) == [[1]]
         assert store.run("see", "SELECT count(*) FROM audit WHERE endpoint = :e", e=endpoint) == [[1]]
+
+    def test_the_series_of_a_variant_that_is_silent_are_forgotten_and_those_of_the_endpoint_stay(
+        self, store: Database, endpoint: str
+    ) -> None:
+        rows = [counter("CaptureRows", variant=variant) for variant in ("v-old", "v-new")]
+        store.together("add", lambda run: add(run, endpoint, {**dict.fromkeys(rows, 1.0), counter("LabelsUnknown"): 1}))
+        age = "UPDATE counters SET changed = now() - '60d'::interval WHERE endpoint = :e"
+        store.run("age", age, e=endpoint)
+        store.together("add", lambda run: add(run, endpoint, {rows[1]: 1.0}))
+        forget(store)
+        kept = store.run("see", "SELECT name, labels, value FROM counters WHERE endpoint = :e ORDER BY 1", e=endpoint)
+        assert kept == [[*rows[1], 2.0], ["modelstack_labels_unknown_total", "{}", 1.0]]
 
     def test_what_was_acknowledged_survives_the_death_of_the_server(
         self, postgres: Server, store: Database, endpoint: str
