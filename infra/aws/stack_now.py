@@ -14,12 +14,12 @@ import pulumi_aws as aws
 from infra.aws.account import check_account, own_account
 from infra.aws.hosting import shape_of, wanted_release
 from infra.aws.journal import recorded
-from infra.aws.source import champion_of
 from infra.config.checkout import parameters_through, recipe_of
 from infra.config.model_settings import ModelSettings
 from infra.config.settings import ServingSettings, Settings
 from infra.config.target import is_local
 from infra.plan.releases import ServingPlan, Wanted
+from infra.source import champion_of, is_on_cluster
 from platforms.aws.names import Names, prefix
 from retraining.record import Candidate, Record, standing
 from rollout.core.plan import Plan
@@ -171,7 +171,7 @@ def image_for(configured: str | None, names: Names, source: dict[str, Any] | Non
         return configured
     if is_local(names.stack):
         return names.process_image
-    return source["image_uri"] if source else None
+    return source["image_uri"] if source and not is_on_cluster(source) else None
 
 
 def ask_for_image(stack_now: StackNow) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pulumi
 import pulumi_kubernetes
@@ -15,6 +16,7 @@ from infra.config.settings import ServingSettings, Settings
 from infra.kubernetes import checks
 from infra.kubernetes.workloads import shape_of, wanted_release
 from infra.plan.releases import Wanted
+from infra.source import champion_of, is_on_cluster
 from platforms.kubernetes.api import Api
 from platforms.kubernetes.journal import KubernetesJournal
 from platforms.kubernetes.kinds import NAMESPACE, ROLLOUT
@@ -39,6 +41,7 @@ class ClusterNow:
         controller_image: The controller's, by digest; empty where another stack declares the controller.
         cluster: Speaks with the cluster for Pulumi.
         provider: Makes the package and drives the rollout.
+        source: The release that is taken from another stack; None when the model is trained here.
     """
 
     names: Names
@@ -47,6 +50,7 @@ class ClusterNow:
     controller_image: str
     cluster: pulumi.ProviderResource
     provider: pulumi.ProviderResource
+    source: dict[str, Any] | None = None
 
     def wanted(self, settings: Settings) -> Wanted:
         """The release that the config asks for.
@@ -54,7 +58,8 @@ class ClusterNow:
         Raises:
             pulumi.RunError: The model has no recipe.
         """
-        return wanted_release(self.names, recipe_of(settings.model.parameters), self.image, settings.serving)
+        recipe = self.source["recipe"] if self.source else recipe_of(settings.model.parameters)
+        return wanted_release(self.names, recipe, self.image, settings.serving)
 
     def resized(self, settings: ServingSettings) -> Release | None:
         """The champion on the pods that the config asks for; None before the first."""
@@ -74,8 +79,10 @@ async def read_cluster(settings: Settings, stack: str) -> ClusterNow:
     """
     provider = pulumi.ProviderResource("pulumi-python", "releases", {})  # its process starts while the cluster is asked
     names = Names(settings.model.name, stack, settings.kubernetes.namespace)
-    found = await asyncio.to_thread(_read, settings, names)
-    return ClusterNow(names, *found[1:], _provider(settings.kubernetes, found[0]), provider)
+    other = settings.promotion.source
+    source = await champion_of(other, None) if other else None
+    found = await asyncio.to_thread(_read, settings, names, source)
+    return ClusterNow(names, *found[1:], _provider(settings.kubernetes, found[0]), provider, source)
 
 
 def _provider(settings: KubernetesSettings, uid: str) -> pulumi.ProviderResource:
@@ -95,7 +102,7 @@ def _provider(settings: KubernetesSettings, uid: str) -> pulumi.ProviderResource
     )
 
 
-def _read(settings: Settings, names: Names) -> tuple[str, RolloutState, str, str]:
+def _read(settings: Settings, names: Names, source: dict[str, Any] | None) -> tuple[str, RolloutState, str, str]:
     """The uid of the namespace, the journal, and the images of the serving runtime and of the controller."""
     cluster = settings.kubernetes
     where = f"context {cluster.context!r}" if cluster.context else "the current context"
@@ -113,7 +120,8 @@ def _read(settings: Settings, names: Names) -> tuple[str, RolloutState, str, str
         raise pulumi.RunError(
             f"what is live in the cluster of {where} is not known, so nothing was changed: {error}"
         ) from None
-    serving = settings.serving.image or f"{cluster.registry}/{SERVING}:{NEWEST}"
+    taken = source["image_uri"] if source and is_on_cluster(source) else None
+    serving = settings.serving.image or taken or f"{cluster.registry}/{SERVING}:{NEWEST}"
     controller = cluster.controller_image or f"{cluster.registry}/{CONTROLLER}:{NEWEST}"
     return (
         uid,

@@ -55,6 +55,7 @@ async def declare(settings: Settings, stack: str) -> None:
         image=now.image,
         settings=settings.model,
         retain=settings.registry.retains(stack),
+        source=now.source,
         opts=Opts(provider=now.provider, depends_on=before),
     )
     if plan.starts:

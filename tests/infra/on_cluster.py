@@ -96,7 +96,7 @@ def run_on_cluster(
     )
     settings.set_root_resource(cast(Any, None))
 
-    def read(given: Any, names: Names) -> tuple[str, RolloutState, str, str]:
+    def read(given: Any, names: Names, source: Any) -> tuple[str, RolloutState, str, str]:
         controller = CONTROLLER_IMAGE if given.kubernetes.controller else ""
         return "the namespace's", state or RolloutState(names.prefix), IMAGE, controller
 

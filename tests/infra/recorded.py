@@ -22,7 +22,8 @@ from pulumi.runtime import mocks, settings, stack
 from pulumi.runtime.proto import resource_pb2, source_pb2
 
 import infra.__main__ as program
-from infra.aws import agreement, first_endpoint, source, stack_now
+from infra import source
+from infra.aws import agreement, first_endpoint, stack_now
 from infra.aws import program as on_aws
 from infra.aws.hosting import wanted_release
 from infra.config import checkout

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pulumi
 import pytest
 
-from infra.aws import source
+from infra import source
 from platforms.aws import elsewhere
 from platforms.aws.elsewhere import role_for
 from rollout.core.errors import Unreachable

@@ -1,0 +1,92 @@
+"""A stack takes the champion of another one, whatever the platforms of the two are."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+from unittest import mock
+
+import pulumi
+import pytest
+
+from infra import source
+from platforms.kubernetes.api import Api
+from platforms.kubernetes.journal import KubernetesJournal
+from rollout.core.errors import Unreachable
+from rollout.core.state import RolloutState
+from tests.infra.on_cluster import IMAGE, NAMES, OnCluster, idle, release, run_on_cluster
+from tests.infra.recorded import LOCAL, OLD, SIGNED_BY, SOURCE, Answers, run_program
+
+RECIPE = "7" * 64
+IN_CLUSTER: dict[str, Any] = {
+    "platform": "kubernetes",
+    "endpoint_name": "flight-delay-staging",
+    "context": "models-staging",
+    "namespace": "models",
+    "signing_key": SIGNED_BY,
+}
+
+
+@pytest.fixture
+def serves(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The namespaces that are asked, and what serves in each."""
+    asked: list[Any] = []
+    monkeypatch.setattr(Api, "of", lambda context, namespace: asked.append((context, namespace)))
+
+    def read(journal: KubernetesJournal) -> RolloutState:
+        return idle(release(RECIPE))
+
+    monkeypatch.setattr(KubernetesJournal, "read", read)
+    monkeypatch.setattr(KubernetesJournal, "__init__", lambda self, api, endpoint: asked.append(endpoint))
+    return asked
+
+
+def test_a_cluster_takes_from_aws_the_package_and_not_the_image() -> None:
+    there = {**OLD.as_dict(), "region": "us-east-1", "role": None}
+    with mock.patch.object(source, "_serving", lambda *given: there):
+        world = run_on_cluster(answers=OnCluster(source=SOURCE), promotion={"from": "local"})
+    assert world.stopped is None
+    assert world.package["source"] == {**there, "signed_by": SIGNED_BY}
+    assert (world.package["recipe"], world.package["image_uri"], world.package["parameters"]) == (OLD.recipe, IMAGE, {})
+    assert world.package["name"] == NAMES.model_of(OLD.recipe, IMAGE)
+
+
+def test_aws_takes_from_a_cluster_the_package_and_not_the_image(serves: list[Any]) -> None:
+    world = run_program("local-staging", answers=Answers(source=IN_CLUSTER), promotion={"from": "local-kubernetes"})
+    assert world.stopped is None
+    assert serves == [("models-staging", "models"), "flight-delay-staging"]
+    taken = world.package["source"]
+    assert (taken["archive_uri"], taken["context"]) == (release(RECIPE).archive_uri, "models-staging")
+    assert taken["signed_by"] == SIGNED_BY
+    assert world.package["recipe"] == RECIPE
+    assert world.package["image_uri"] == replace(LOCAL, stack="local-staging").process_image
+
+
+def test_a_cluster_takes_from_a_cluster_the_image_too(serves: list[Any]) -> None:
+    there = source._serving_in_cluster("staging", IN_CLUSTER)
+    assert there is not None
+    assert source.is_on_cluster(there) and not source.is_on_cluster({"region": "us-east-1"})
+    assert there["image_uri"] == IMAGE
+
+
+def test_a_source_that_has_no_champion_or_cannot_be_read_stops_the_update(
+    serves: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run() -> str:
+        return str(run_on_cluster(answers=OnCluster(source=IN_CLUSTER), promotion={"from": "local-other"}).stopped)
+
+    monkeypatch.setattr(KubernetesJournal, "read", lambda _: RolloutState("flight-delay-staging"))
+    assert "promotion.from = 'local-other': this stack has no champion to take" in run()
+
+    def away(_: object) -> RolloutState:
+        raise Unreachable("the API server does not answer")
+
+    monkeypatch.setattr(KubernetesJournal, "read", away)
+    assert "what serves there is not known, so nothing was changed: the API server does not answer" in run()
+
+
+def test_a_source_on_a_cluster_that_has_signed_nothing_is_refused(serves: list[Any]) -> None:
+    unsigned = OnCluster(source={**IN_CLUSTER, "signing_key": None})
+    world = run_on_cluster(answers=unsigned, promotion={"from": "local-other"})
+    assert isinstance(world.stopped, pulumi.RunError)
+    assert "only a signed one is taken" in str(world.stopped)
