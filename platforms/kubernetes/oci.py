@@ -84,6 +84,10 @@ class Registry:
         except ProtocolError as error:
             raise OciError(str(error)) from None
 
+    def close(self) -> None:
+        """Let go of what is open."""
+        self._connection.close()
+
     @property
     def place(self) -> str:
         """`HOST[:PORT]/REPOSITORY`."""

@@ -77,6 +77,10 @@ class Connection:
         self._client = httpx.Client(verify=verify, timeout=_TIMEOUT)
         self._authorizations: dict[bool, str] = {}  # by whether it is to write
 
+    def close(self) -> None:
+        """Let go of what is open."""
+        self._client.close()
+
     def named(self, about: str) -> str:
         """How a message calls a blob, a manifest or a tag."""
         return f"oci://{self.host}/{self.repository}{'@' if DIGEST.fullmatch(about) else ':'}{about}"

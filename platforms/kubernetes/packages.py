@@ -8,6 +8,8 @@ asked for. The archive, with the model's weights, is never fetched for that.
 
 from __future__ import annotations
 
+from contextlib import closing
+
 from platforms.kubernetes.oci import Registry
 from platforms.sealed_packages import BASELINE, FORM, MANIFEST, METRICS, REFERENCE, Sealed, member_of
 from rollout.core.errors import RolloutError
@@ -29,8 +31,8 @@ def member(release: Sealed, name: str) -> bytes | None:
         blob = Blob.parse(release.archive_uri)
     except ProtocolError as error:
         raise RolloutError(str(error)) from None
-    registry = Registry.of(f"{blob.registry}/{blob.repository}")
-    return member_of(release, name, lambda _, sha256: registry.read(f"sha256:{sha256}"))
+    with closing(Registry.of(f"{blob.registry}/{blob.repository}")) as registry:
+        return member_of(release, name, lambda _, sha256: registry.read(f"sha256:{sha256}"))
 
 
 def _in_bucket(release: Sealed, name: str) -> bytes | None:
