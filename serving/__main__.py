@@ -9,6 +9,7 @@ failed, 4 the package cannot be had, which may pass.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import traceback
 from importlib import import_module
@@ -24,6 +25,7 @@ def main(arguments: list[str]) -> int:
     if arguments == ["fetch"]:
         from serving import fetch  # noqa: PLC0415  its HTTP client is 10 MB that a server does not need
 
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the first process of a container would not hear it
         return fetch.run(os.environ)
     if arguments != ["serve"]:
         return _refuse(f"command {' '.join(arguments) or 'none'!r} is not known: expected serve or fetch")

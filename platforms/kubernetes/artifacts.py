@@ -28,9 +28,10 @@ _TITLE = "org.opencontainers.image.title"
 _TYPES = {"json": "application/json", "md": "text/markdown", "sig": "application/json"}
 
 
-def tag_of(package_digest: str) -> str:
-    """The tag of a package's manifest: the archive's sha256."""
-    return package_digest.removeprefix("sha256:")
+def tag_of(package_digest: str, public_key: bytes | None = None) -> str:
+    """The tag of a package's manifest, the archive's sha256; with a key that of what the key has signed of it."""
+    archive = package_digest.removeprefix("sha256:")
+    return f"{archive}.{key_id(public_key)[:12]}" if public_key else archive
 
 
 def package_manifest(package_digest: str, size: int, documents: Mapping[str, bytes]) -> bytes:

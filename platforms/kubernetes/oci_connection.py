@@ -95,7 +95,7 @@ class Connection:
         content: bytes = b"",
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
-        """Ask and read the short answer; what only reads is asked again where the registry is away.
+        """Ask and read the short answer; what may be repeated is asked again where the registry is away.
 
         Args:
             method: The HTTP method.
@@ -109,7 +109,7 @@ class Connection:
             OciUnreachable: There is no answer, or it is to be asked again.
             OciError: The answer is another one, or too long.
         """
-        pauses = PAUSES if method in _READS else ()
+        pauses = PAUSES if method in _READS or path.startswith("manifests/") else ()
         for pause in (*pauses, None):
             try:
                 with self.opened(method, path, about, headers, content) as answer:

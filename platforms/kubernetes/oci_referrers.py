@@ -1,6 +1,6 @@
 """What refers to a manifest of a registry, such as signatures to what they sign.
 
-    refer(registry, manifest, subject)                   # `manifest` names `subject` in its field of that name
+    refer(registry, manifest, subject, tag)              # `manifest` names `subject` in its field of that name
     for descriptor in referrers(registry, subject, "application/vnd.example"): ...
 
 A registry that keeps no list of them by itself is given one: an index under a tag that names the subject.
@@ -17,15 +17,21 @@ from platforms.kubernetes.oci import INDEX_TYPE, MANIFEST_TYPE, OciError, Regist
 _TRIES = 5
 
 
-def refer(registry: Registry, content: bytes, subject: str) -> None:
+def refer(registry: Registry, content: bytes, subject: str, tag: str) -> None:
     """Put a manifest that refers to another one, so that `referrers` finds it.
 
-    The tag may be written by others at the same time, and the last one wins: so it is read back, and written again.
+    The index may be written by others at the same time, and the last one wins: so it is read back, and written again.
+
+    Args:
+        registry: Where to.
+        content: The manifest.
+        subject: The digest of what it refers to.
+        tag: Of the manifest: a registry that cleans up may take one for waste that only an index names.
 
     Raises:
         OciError: The registry refuses it, or loses it each time.
     """
-    if registry.put_manifest(content, MANIFEST_TYPE):
+    if registry.put_manifest(content, MANIFEST_TYPE, tag):
         return
     value: dict[str, Any] = json.loads(content)
     described = {"mediaType": MANIFEST_TYPE, "digest": sha256(content), "size": len(content)}
@@ -34,7 +40,8 @@ def refer(registry: Registry, content: bytes, subject: str) -> None:
         known = _tagged(registry, subject)
         if any(one.get("digest") == described["digest"] for one in known):
             return
-        index = {"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": [*known, described]}
+        there = [one for one in known if registry.manifest(str(one.get("digest"))) is not None]
+        index = {"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": [*there, described]}
         registry.put_manifest(canonical(index), INDEX_TYPE, _tag(subject))
     raise OciError(f"{registry.uri(_tag(subject))} does not keep what is added to it, because others write it, too")
 

@@ -102,6 +102,8 @@ class RegistryStore:
         for descriptor in [one for one in found if _signed_by(one) == key_id(public_key)][:MOST_SIGNATURES]:
             try:
                 evidence = self._evidence(str(descriptor.get("digest")))
+                if evidence is None:
+                    continue
                 evidence.verify(digest, public_key)
             except OciUnreachable:
                 raise
@@ -120,7 +122,8 @@ class RegistryStore:
         about = subject.content if subject else _manifest_of(sealed)
         for content in (artifacts.EMPTY, *files.values()):
             self.registry.put(content)
-        refer(self.registry, artifacts.evidence_manifest(files, public_key, about), sha256(about))
+        content = artifacts.evidence_manifest(files, public_key, about)
+        refer(self.registry, content, sha256(about), artifacts.tag_of(sealed.digest, public_key))
 
     def put(self, sealed: SealedPackage) -> str:
         """Put an archive, and the JSON files of its top beside it; the tag, by which all is found, comes last."""
@@ -154,10 +157,11 @@ class RegistryStore:
             )
         return found
 
-    def _evidence(self, digest: str) -> Evidence:
+    def _evidence(self, digest: str) -> Evidence | None:
+        """What a manifest of documents and signatures lists; None if it is listed itself, and not there any more."""
         manifest = self.registry.manifest(digest)
         if manifest is None:
-            raise OciError(f"{self.registry.uri(digest)} is listed, and not there")
+            return None
         return Evidence.of({name: self.registry.read(one) for name, one in artifacts.files_of(manifest).items()})
 
 

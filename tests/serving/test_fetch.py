@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 import tarfile
@@ -327,8 +328,9 @@ def test_a_folder_that_does_not_hold_the_package_is_filled_anew(made: Made, at: 
     assert len(at.asked) == 2
 
 
-def test_a_fetch_that_was_killed_leaves_nothing_that_serves_and_is_repeated(
-    made: Made, at: Shelf, folder: Path
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_a_fetch_that_was_ended_leaves_nothing_that_serves_and_is_repeated(
+    made: Made, at: Shelf, folder: Path, how: signal.Signals
 ) -> None:
     blocked = threading.Event()
     at.pause = lambda: blocked.wait(60)
@@ -337,8 +339,8 @@ def test_a_fetch_that_was_killed_leaves_nothing_that_serves_and_is_repeated(
     end = time.monotonic() + 60
     while not (folder / ".fetch" / "archive").exists() and time.monotonic() < end:
         pass
-    process.kill()
-    assert process.wait() == -9
+    process.send_signal(how)
+    assert process.wait(30) == {signal.SIGKILL: -signal.SIGKILL, signal.SIGTERM: 143}[how]
     blocked.set()
     assert not (folder / "manifest.json").exists()
     assert run(made.environment(at, folder))[0] == 0

@@ -118,8 +118,8 @@ class TestWithARealOne:
             manifest(registry, layer, subject=about, artifactType=KIND, annotations={"by": str(who)}) for who in (1, 2)
         ]
         for content in (*made, made[0]):
-            refer(registry, content, sha256(subject))
-        refer(registry, manifest(registry, layer, subject=about, artifactType="another"), sha256(subject))
+            refer(registry, content, sha256(subject), f"by-{sha256(content)[7:19]}")
+        refer(registry, manifest(registry, layer, subject=about, artifactType="another"), sha256(subject), "another")
         found = referrers(registry, sha256(subject), KIND)
         assert [one["digest"] for one in found] == sorted(map(sha256, made))
         assert {one["annotations"]["by"] for one in found} == {"1", "2"}

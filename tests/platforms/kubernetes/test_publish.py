@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache, partial
@@ -234,7 +236,7 @@ def forged(here: Stack, sealed: SealedPackage, **files: bytes) -> None:
     for content in said.values():
         here.store.registry.put(content)
     content = artifacts.evidence_manifest(said, here.signer.public_key, subject.content)
-    refer(here.store.registry, content, subject.digest)
+    refer(here.store.registry, content, subject.digest, uuid4().hex)
 
 
 def test_evidence_that_somebody_adds_neither_counts_nor_hides_what_is_signed(
@@ -251,6 +253,32 @@ def test_evidence_that_somebody_adds_neither_counts_nor_hides_what_is_signed(
     uri = alone.store.uri(sealed.digest)
     with pytest.raises(SignatureError, match="is not by the key"):
         registering.check(ReleaseRecord(uri, sealed.digest, "", alone.signer.public_key), alone.store)
+
+
+def test_what_a_registry_cleans_up_is_no_package_and_nothing_that_is_signed(
+    sealed: SealedPackage, tmp_path: Path
+) -> None:
+    """`--delete-untagged` of this registry takes what only an index names for waste; and what is lost is made again."""
+    clean = ["docker-registry", "garbage-collect", "--delete-untagged", str(tmp_path / "config.yml")]
+    key = KeyPair.new()
+    with running(tmp_path) as host:
+        here = Stack(cast(Api, ClusterApi()), f"{host}/m", key)
+        published = registering.publish(sealed, here.place())
+        record = here.record(published)
+    subprocess.run(clean, check=True, capture_output=True)
+    with running(tmp_path) as host:
+        there = replace(here, registry=f"{host}/m")
+        registering.check(replace(record, archive_uri=there.store.uri(sealed.digest)), there.store)
+    (signed,) = tmp_path.rglob(f"tags/{sealed.digest[7:]}.*")
+    shutil.rmtree(signed)
+    subprocess.run(clean, check=True, capture_output=True)
+    with running(tmp_path) as host:
+        there = replace(here, registry=f"{host}/m")
+        lost = replace(record, archive_uri=there.store.uri(sealed.digest))
+        with pytest.raises(Unsigned):
+            registering.check(lost, there.store)
+        there.store.keep(sign(origin.facts_of(sealed), key), sealed, key.public_key)
+        registering.check(lost, there.store)
 
 
 def test_a_tag_that_was_moved_to_something_else_is_told(sealed: SealedPackage, stack: Callable[[], Stack]) -> None:
