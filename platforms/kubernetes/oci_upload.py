@@ -15,6 +15,7 @@ from platforms.kubernetes.oci_connection import PAUSES, Answer, Connection, OciE
 
 CHUNK = 8 * 1024**2
 """Bytes of a part, which is held in memory."""
+_FORGOTTEN = (HTTPStatus.NOT_FOUND, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE)
 _BYTES = {"Content-Type": "application/octet-stream"}
 
 
@@ -44,10 +45,11 @@ def upload(connection: Connection, content: bytes | Path, digest: str) -> None:
             rest = source.read()
         ended = connection.ask(
             *("PUT", f"{place}{'&' if '?' in place else '?'}digest={digest}", digest),
-            expected=(HTTPStatus.CREATED,),
+            expected=(HTTPStatus.CREATED, *_FORGOTTEN),
             content=rest,
             headers=_BYTES,
         )
+        _check_known(connection, ended, digest)
     told = ended.headers.get("Docker-Content-Digest", digest)
     if told != digest:
         raise OciError(f"{connection.named(digest)}: the registry says that it holds {told}")
@@ -61,7 +63,7 @@ def _send(connection: Connection, source: BinaryIO, step: int, place: str, diges
         headers = {**_BYTES, "Content-Range": f"{done}-{done + len(part) - 1}"}
         try:
             answer = connection.ask(
-                "PATCH", place, digest, expected=(HTTPStatus.ACCEPTED,), content=part, headers=headers
+                "PATCH", place, digest, expected=(HTTPStatus.ACCEPTED, *_FORGOTTEN), content=part, headers=headers
             )
             done, failed = done + len(part), 0
         except OciUnreachable:
@@ -71,18 +73,23 @@ def _send(connection: Connection, source: BinaryIO, step: int, place: str, diges
             answer, before = _status(connection, place, digest), done
             done = _kept(answer)
             failed = 0 if done > before else failed + 1
+        _check_known(connection, answer, digest)
         source.seek(done)
         place = _place(connection, answer, digest)
     return place
 
 
 def _status(connection: Connection, place: str, digest: str) -> Answer:
-    """What the registry has of an upload; one that it has forgotten is begun again by the caller."""
-    expected = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_FOUND)
-    answer = connection.ask("GET", place, digest, expected=expected)
-    if answer.status == HTTPStatus.NOT_FOUND:
-        raise OciUnreachable(f"{connection.named(digest)}: the registry has forgotten the upload")
+    """What the registry has of an upload."""
+    answer = connection.ask("GET", place, digest, expected=(HTTPStatus.NO_CONTENT, *_FORGOTTEN))
+    _check_known(connection, answer, digest)
     return answer
+
+
+def _check_known(connection: Connection, answer: Answer, digest: str) -> None:
+    """Give up an upload that the registry knows no more, or whose end is not where it was: the caller begins again."""
+    if answer.status in _FORGOTTEN:
+        raise OciUnreachable(f"{connection.named(digest)}: the registry has forgotten the upload ({answer.status})")
 
 
 def _kept(answer: Answer) -> int:

@@ -220,6 +220,18 @@ def test_other_bytes_than_the_digest_says_are_never_unpacked(
     assert not (folder / "manifest.json").exists()
 
 
+def test_the_manifest_is_put_in_place_last(
+    made: Made, at: Shelf, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever is killed in between leaves a folder that nothing serves."""
+    moved: list[str] = []
+    rename = Path.rename
+    monkeypatch.setattr(Path, "rename", lambda self, to: moved.append(Path(to).name) or rename(self, to))
+    fetching.fetch(made.wanted(at, folder), lambda _: None)
+    assert moved[-1] == "manifest.json"
+    assert len(moved) == len([*folder.iterdir()])
+
+
 def test_an_endless_answer_is_cut_off(made: Made, at: Shelf, tmp_path: Path) -> None:
     with pytest.raises(TooLong, match="longer than 100,000 bytes"):
         download(made.wanted(at, tmp_path).source, tmp_path / "a", limit=100_000, say=print)
