@@ -51,6 +51,7 @@ def main() -> int:
         captures=store.captures if store else None,
         labels=store.labels if store else None,
         measured=store.measured if store else None,
+        tell=process.tell,
     )
     try:
         listening = Listening.at(settings.host, settings.port, app(answering))

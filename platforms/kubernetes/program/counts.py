@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from platforms.kubernetes.metrics import TICKED
+
 
 @dataclass(frozen=True)
 class Measure:
@@ -34,7 +36,7 @@ class Measure:
 
 
 TICKS = Measure("modelstack_controller_ticks_total", "counter", "Looks at an endpoint that came to their end.")
-FAILURES = Measure("modelstack_controller_failures_total", "counter", "Work on an endpoint that failed, by its error.")
+FAILURES = Measure("modelstack_tick_failures_total", "counter", "Work on an endpoint that failed, by its error.")
 CALLS = Measure("modelstack_controller_api_calls_total", "counter", "Requests to the API server.")
 WAKES = Measure("modelstack_controller_wakes_total", "counter", "Wakes by Alertmanager.")
 ANSWERS = Measure("modelstack_controller_alarms_total", "counter", "Alarms that were answered, by what was done.")
@@ -43,7 +45,7 @@ CAPTURES = Measure("modelstack_controller_captures_total", "counter", "Posts of 
 LEADING = Measure("modelstack_controller_leading", "gauge", "1 when this process looks at the endpoints by itself.")
 ENDPOINTS = Measure("modelstack_controller_endpoints", "gauge", "Rollouts of the namespace.")
 PHASE = Measure("modelstack_rollout_phase", "gauge", "1 for the phase that an endpoint's rollout is in.")
-LAST = Measure("modelstack_rollout_last_tick_seconds", "gauge", "When an endpoint was last looked at, epoch seconds.")
+CARRIED = Measure(TICKED, "gauge", "Until when an endpoint's rollout is known to be carried on, epoch seconds.")
 STORE = Measure("modelstack_store_reachable", "gauge", "1 when the database answered the last time.")
 _MEMORY = Measure("process_resident_memory_bytes", "gauge", "Memory of this process.")
 _CPU = Measure("process_cpu_seconds_total", "counter", "CPU time of this process.")

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from monitoring.log import log
 from platforms.kubernetes.api import Api
 from platforms.kubernetes.kinds import ROLLOUT, ROUTE
-from platforms.kubernetes.program.counts import ENDPOINTS, LEADING, Counts
+from platforms.kubernetes.program.counts import CARRIED, ENDPOINTS, LEADING, Counts
 from platforms.kubernetes.program.lease import RENEW, Lease
 from platforms.kubernetes.program.schedule import Schedule
 from platforms.kubernetes.program.watching import Watching
@@ -36,6 +36,10 @@ class Works(Protocol):
 
     def answer(self, name: str) -> float | None:
         """Answer a wake; seconds until it is to be tried again, None when it is answered."""
+        ...
+
+    def well(self, name: str) -> bool:
+        """Whether the last look at an endpoint did not fail."""
         ...
 
     def learn(self, rollout: dict[str, Any]) -> None:
@@ -122,6 +126,17 @@ class Process:
     def leads(self) -> bool:
         """Whether this process holds the Lease."""
         return self._leads
+
+    def tell(self) -> None:
+        """Tell of each endpoint that its rollout is carried on, where that is so: nothing of it is due for long.
+
+        One at rest is looked at seldom, and is carried on all the same.
+        """
+        if not self._leads or self.ready():
+            return
+        for name in self._rollouts.names:
+            if self.works.well(name) and self.ticks.behind(name) < _STUCK:
+                self.counts.put(CARRIED, time.time(), endpoint=name)
 
     def alive(self) -> str:
         """Why the process should be started again; empty when it should not."""

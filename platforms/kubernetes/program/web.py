@@ -50,6 +50,7 @@ class Answering:
         captures: Keeps captures; None without a database.
         labels: Keeps labels; None without a database.
         measured: More metrics, as text; None without a database.
+        tell: Called before metrics are told, to bring them up to date.
     """
 
     counts: Counts
@@ -60,6 +61,7 @@ class Answering:
     captures: Keep | None = None
     labels: Keep | None = None
     measured: Callable[[], str] | None = None
+    tell: Callable[[], None] = lambda: None
 
 
 def app(answering: Answering) -> Starlette:
@@ -111,6 +113,7 @@ class _Calls:
             except RolloutError as error:
                 self._answering.counts.put(STORE, 0.0)
                 log("metrics not read", error=str(error))
+        self._answering.tell()
         return Response(self._answering.counts.text() + more, media_type=_TEXT)
 
     async def wake(self, request: Request) -> Response:

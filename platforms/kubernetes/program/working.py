@@ -11,7 +11,7 @@ from typing import Any
 from monitoring.log import log
 from platforms.kubernetes.answers import NotFound
 from platforms.kubernetes.program import pace
-from platforms.kubernetes.program.counts import ANSWERS, FAILURES, LAST, PHASE, TICKS, Counts
+from platforms.kubernetes.program.counts import ANSWERS, CARRIED, FAILURES, PHASE, TICKS, Counts
 from platforms.kubernetes.program.endpoint import Endpoint
 from rollout.controller.loop import Progress
 from rollout.core.errors import Busy, Conflict, RolloutError, Unreachable
@@ -57,7 +57,7 @@ class Working:
         with self._lock:
             for known in (self._specs, self._made, self._failures, self._told, self._woken):
                 known.pop(name, None)
-        for measure in (TICKS, FAILURES, ANSWERS, PHASE, LAST):
+        for measure in (TICKS, FAILURES, ANSWERS, PHASE, CARRIED):
             self.counts.forget(measure, endpoint=name)
 
     def tick(self, name: str) -> float | None:
@@ -93,6 +93,10 @@ class Working:
         self._woken.pop(name, None)
         return None
 
+    def well(self, name: str) -> bool:
+        """Whether the last look at an endpoint did not fail."""
+        return name not in self._failures
+
     def _endpoint(self, name: str) -> Endpoint:
         with self._lock:
             if name not in self._specs:
@@ -103,9 +107,9 @@ class Working:
 
     def _failed(self, name: str, work: str, error: Exception) -> float:
         self._count_failure(name, work, error)
+        self._failures[name] = self._failures.get(name, 0) + 1
         if not isinstance(error, _PASSING):
             return _UNFORESEEN
-        self._failures[name] = self._failures.get(name, 0) + 1
         made = self._made.get(name)
         return pace.after_failures(self._failures[name], made.every if made else pace.MOVING)
 
@@ -120,7 +124,7 @@ class Working:
         """Tell what was found, where that is new."""
         phase = seen.state.phase.value
         self.counts.add(TICKS, endpoint=name)
-        self.counts.put(LAST, self.now(), endpoint=name)
+        self.counts.put(CARRIED, self.now(), endpoint=name)
         self.counts.forget(PHASE, endpoint=name)
         self.counts.put(PHASE, 1.0, endpoint=name, phase=phase)
         told = (phase, seen.state.step, seen.doing)

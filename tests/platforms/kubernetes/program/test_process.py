@@ -34,6 +34,9 @@ class Works:
             raise self.error
         return 600.0
 
+    def well(self, name: str) -> bool:
+        return self.error is None
+
     def answer(self, name: str) -> float | None:
         self.done.append(f"answer {name}")
         return None
@@ -175,6 +178,31 @@ def test_one_that_has_not_heard_of_the_server_is_not_ready_and_alive(
     until(lambda: running.ready() == "")
     api.down = True
     until(lambda: running.ready() != "")
+
+
+def test_an_endpoint_at_rest_is_told_to_be_carried_on_and_one_that_fails_is_not(start: Start) -> None:
+    def told(running: Process) -> set[str]:
+        running.tell()
+        return {line.partition("{")[2][:12] for line in running.counts.text().splitlines() if "tick_time" in line}
+
+    running, works = start(with_rollouts("a"))
+    until(lambda: "tick a" in works.done and running.ready() == "")
+    assert 'endpoint="a"' in told(running)
+    failing, works = start(with_rollouts("a"), "three", error=ZeroDivisionError("oh"))
+    until(lambda: "tick a" in works.done and failing.ready() == "")
+    assert 'endpoint="a"' not in told(failing)
+
+
+def test_an_endpoint_that_is_due_for_long_is_not_told_to_be_carried_on(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hold = threading.Event()
+    running, works = start(with_rollouts("a"), hold=hold)
+    until(lambda: "tick a" in works.done and running.ready() == "")
+    monkeypatch.setattr(process, "_STUCK", 0.0)
+    running.tell()
+    assert "tick_time" not in running.counts.text()
+    hold.set()
 
 
 def test_a_thread_that_does_not_go_on_is_named(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -90,3 +90,17 @@ def test_after_the_end_nothing_is_due_and_nobody_waits() -> None:
     begun = time.monotonic()
     assert schedule.take(most=10) is None
     assert time.monotonic() - begun < 5
+
+
+def test_it_tells_for_how_long_something_has_been_due() -> None:
+    now = Hand()
+    schedule = Schedule(now=now)
+    schedule.add("a", 10.0)
+    assert (schedule.behind("a"), schedule.behind("b")) == (0.0, 0.0)
+    now.at += 12
+    assert schedule.behind("a") == 2.0
+    schedule.take()
+    now.at += 5
+    assert schedule.behind("a") == 7.0, "and not done yet"
+    schedule.done("a", 60.0)
+    assert schedule.behind("a") == 0.0

@@ -112,8 +112,9 @@ class Failing:
 def test_what_fails_is_counted_and_tried_again_later(error: Exception, pauses: list[float]) -> None:
     work = working(served(), controller=Failing(error))
     assert [work.tick("endpoint") for _ in pauses] == pauses
+    assert not work.well("endpoint")
     kind = type(error).__name__
-    counted = f'modelstack_controller_failures_total{{endpoint="endpoint",error="{kind}",work="tick"}} 3.0'
+    counted = f'modelstack_tick_failures_total{{endpoint="endpoint",error="{kind}",work="tick"}} 3.0'
     assert counted in work.counts.text()
 
 
