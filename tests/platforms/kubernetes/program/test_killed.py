@@ -1,0 +1,223 @@
+"""The process itself over a real API server: two of it, killed in each state of a trial, and woken when none leads."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import httpx
+import pytest
+
+from localcloud.testing import free_port
+from platforms.kubernetes import names
+from platforms.kubernetes.api import Api
+from platforms.kubernetes.assembled import assembled
+from platforms.kubernetes.journal import KubernetesJournal
+from platforms.kubernetes.kinds import EVENT, LEASE, NAMESPACE, ROLLOUT
+from platforms.kubernetes.metrics import cluster
+from platforms.kubernetes.spec import RolloutSpec
+from rollout.core.plan import Plan, Step
+from rollout.core.release import Release
+from rollout.core.state import Phase, RolloutState
+from tests.platforms.kubernetes.apiserver import ApiServer
+from tests.platforms.kubernetes.program.scraped import Scraped, scraped
+from tests.platforms.kubernetes.world import ENDPOINT, GATEWAY, World, pair, solo
+from tests.rollout.worlds import release as plain
+
+ROOT = Path(__file__).resolve().parents[4]
+A, B = solo("solo-a", "v-a"), solo("solo-b", "v-b")
+PAIR = replace(pair(A, B), name="pair-ab")
+PLAN = Plan(steps=(Step(10, 2), Step(50, 2)), window_seconds=1, max_seconds=300, settle_seconds=1, min_requests=50)
+pytestmark = [pytest.mark.slow, pytest.mark.needs("apiserver")]
+
+
+@dataclass
+class Pods:
+    """Processes of the controller, by the names of their pods."""
+
+    kubeconfig: Path
+    namespace: str
+    folder: Path
+    running: dict[str, tuple[subprocess.Popen[bytes], int]] = field(default_factory=dict)
+
+    def start(self, pod: str) -> None:
+        port = free_port()
+        told = {"NAMESPACE": self.namespace, "POD_NAME": pod, "PORT": str(port), "KUBECONFIG": str(self.kubeconfig)}
+        environment = {"PATH": os.environ["PATH"], "PYTHONUNBUFFERED": "1", **told}
+        words = [sys.executable, "-P", "-m", "platforms.kubernetes.program"]
+        with (self.folder / f"{pod}.log").open("ab") as log:
+            process = subprocess.Popen(words, cwd=ROOT, env=environment, stdout=log, stderr=log)
+        self.running[pod] = process, port
+
+    def kill(self, pod: str) -> None:
+        """kill -9."""
+        process, _ = self.running.pop(pod)
+        process.kill()
+        process.wait()
+
+    def ready(self, pod: str) -> int:
+        """Its port, once it is ready."""
+        process, port = self.running[pod]
+
+        def answers() -> bool:
+            assert process.poll() is None, (self.folder / f"{pod}.log").read_text()
+            try:
+                return httpx.get(f"http://127.0.0.1:{port}/readyz").is_success
+            except httpx.TransportError:
+                return False
+
+        until(answers, 60)
+        return port
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A namespace where a is champion and b is declared, with a Prometheus and no controller yet."""
+
+    world: World
+    prometheus: Scraped
+    pods: Pods
+
+    @property
+    def state(self) -> RolloutState:
+        return KubernetesJournal(self.world.api, ENDPOINT).read()
+
+    @property
+    def over(self) -> bool:
+        """Whether the rollout that was begun last has its verdict."""
+        state = self.state
+        return state.verdict is not None and state.verdict.rollout_id == state.rollout_id
+
+    def release(self, name: str, *, pair_config: str | None = None, beside: str | None = None) -> None:
+        """As `pulumi up` does, which waits for nothing."""
+        spec = RolloutSpec("test", "flight-delay", GATEWAY, self.prometheus.url)
+        rollout = assembled(self.world.api, ENDPOINT, spec, by="pulumi").controller
+        rollout.release(self._release(name), pair_config, PLAN, beside=beside)
+
+    def _release(self, name: str) -> Release:
+        return replace(plain(name), model_package_arn=f"{self.world.api.namespace}/{name}")
+
+
+def until(true: Callable[[], bool], seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, f"it does not come true in {seconds} s"
+        time.sleep(0.1)
+
+
+@contextmanager
+def followed(world: World) -> Generator[None]:
+    """A gateway that takes the route as it stands, a moment after it has changed."""
+    end = threading.Event()
+
+    def follow() -> None:
+        seen = 0
+        while not end.wait(0.2):
+            generation = world.route["metadata"]["generation"]
+            if generation != seen:
+                world.gateway_follows()
+                seen = generation
+
+    thread = threading.Thread(target=follow, daemon=True)
+    thread.start()
+    yield
+    end.set()
+    thread.join()
+
+
+@pytest.fixture
+def stage(server: ApiServer, tmp_path: Path) -> Generator[Stage]:
+    api = Api(server.access(), f"models-{uuid.uuid4().hex[:8]}")
+    api.create(NAMESPACE, {"metadata": {"name": api.namespace}})
+    world = World(api, lambda *_: None)
+    world.declare()
+    clusters = {one.champion.variant: cluster(api.namespace, one.name) for one in (A, B)}
+    with ExitStack() as stack:
+        prometheus = stack.enter_context(scraped(ENDPOINT, clusters))
+        spec = RolloutSpec("test", "flight-delay", GATEWAY, prometheus.url, period_seconds=1)
+        api.apply(ROLLOUT, {"metadata": {"name": ENDPOINT}, "spec": spec.as_dict()}, names.PROGRAM)
+        for config in (A, B, PAIR):
+            world.config(config)
+        for name in "ab":
+            world.workload(f"solo-{name}")
+            world.package(name)
+        stack.enter_context(followed(world))
+        made = Stage(world, prometheus, Pods(server.kubeconfig, api.namespace, tmp_path))
+        yield made
+        for pod in list(made.pods.running):
+            made.pods.kill(pod)
+
+
+def test_a_trial_ends_well_though_one_of_two_is_killed_in_each_of_its_states(stage: Stage) -> None:
+    for pod in ("one", "two"):
+        stage.pods.start(pod)
+    stage.release("a")
+    until(lambda: stage.state.phase is Phase.IDLE, 90)
+    stage.release("b", pair_config=PAIR.name, beside=A.name)
+    killed: Counter[str] = Counter()
+    end = time.monotonic() + 150
+    while not stage.over:
+        assert time.monotonic() < end, stage.state
+        where = f"{stage.state.phase.value} {stage.state.step}"
+        if not killed[where]:
+            leader = stage.world.api.get(LEASE, names.CONTROLLER)["spec"]["holderIdentity"]
+            stage.pods.kill(leader)
+            killed[where] += 1
+            stage.pods.start(leader)
+        time.sleep(0.1)
+    until(lambda: stage.state.phase is Phase.IDLE and not stage.state.outbox, 60)
+    state = stage.state
+    assert {"baking 0", "baking 1"} <= set(killed)
+    assert state.champion is not None
+    assert (state.champion.id, stage.world.weights()) == ("b", {"solo-b": 100})
+    kinds = Counter(event.kind for event in state.history if event.rollout_id == state.rollout_id)
+    assert (kinds["promoted"], kinds["weights"], kinds["rolled_back"]) == (1, 2, 0)
+    told = [one["reason"] for one in stage.world.api.list(EVENT) if one["involvedObject"]["kind"] == "Rollout"]
+    assert told.count("Promoted") == 2, "a's, and b's once, however often it was sent"
+    assert state.audit.number == len({record.number for record in state.audit.waiting}), "no store puts them away here"
+
+
+def test_a_wake_is_answered_by_one_that_does_not_lead_and_the_champion_has_all_again(stage: Stage) -> None:
+    stage.pods.start("one")
+    stage.release("a")
+    until(lambda: stage.state.phase is Phase.IDLE, 90)
+    stage.pods.start("two")
+    port = stage.pods.ready("two")
+    stage.release("b", pair_config=PAIR.name, beside=A.name)
+    until(lambda: stage.state.step_started_at is not None, 60)
+    stage.pods.kill("one")
+    stage.prometheus.fail("v-b")
+    alerts = [{"status": "firing", "labels": {"endpoint": ENDPOINT, "variant": "v-b"}}]
+    began = time.monotonic()
+    assert httpx.post(f"http://127.0.0.1:{port}/wake", json={"version": "4", "alerts": alerts}).status_code == 202
+    until(lambda: stage.world.weights().get("solo-b", 0) == 0, 10)
+    assert time.monotonic() - began < 10
+    until(lambda: stage.over, 60)
+    assert stage.state.verdict is not None
+    assert (stage.state.verdict.outcome, stage.state.verdict.reason.source) == ("rolled_back", "alarm")
+    metrics = httpx.get(f"http://127.0.0.1:{port}/metrics").text
+    assert f'modelstack_controller_alarms_total{{action="rolled back",endpoint="{ENDPOINT}"}} 1.0' in metrics
+
+
+def test_a_stop_takes_seconds_and_gives_the_lease_back(stage: Stage) -> None:
+    stage.pods.start("one")
+    stage.pods.ready("one")
+    process, _ = stage.pods.running["one"]
+    until(lambda: stage.world.api.get(LEASE, names.CONTROLLER)["spec"].get("holderIdentity") == "one", 20)
+    began = time.monotonic()
+    process.terminate()
+    assert process.wait(15) == 0
+    assert time.monotonic() - began < 10
+    assert not stage.world.api.get(LEASE, names.CONTROLLER)["spec"].get("holderIdentity")
+    lines = [json.loads(line) for line in (stage.pods.folder / "one.log").read_text().splitlines()]
+    assert [line["message"] for line in lines][-2:] == ["stopping", "stopped"]
