@@ -185,10 +185,15 @@ def lay_out_training(root: Path, wheels: Path, folder: Path) -> None:
     shutil.copytree(wheels, folder / "wheels", dirs_exist_ok=True)
 
 
+def controller_files(root: Path) -> dict[str, Path]:
+    """The code in the controller's image, by path: what its program imports, and nothing of AWS."""
+    return imported(root, CONTROLLER_PROGRAM, without=("platforms.aws",))
+
+
 def lay_out_controller(root: Path, wheels: Path, folder: Path) -> None:
     """Put what the Dockerfile of the controller's image asks for into a folder."""
     _copy(root / "platforms" / "kubernetes" / "Dockerfile", folder / "Dockerfile")
-    for name, path in imported(root, CONTROLLER_PROGRAM).items():
+    for name, path in controller_files(root).items():
         _copy(path, folder / "runtime" / name)
     _copy(root / "requirements" / "controller.txt", folder / "controller.txt")
     shutil.copytree(wheels, folder / "wheels", dirs_exist_ok=True)

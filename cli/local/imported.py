@@ -9,29 +9,31 @@ import ast
 from pathlib import Path
 
 
-def imported(root: Path, *programs: str) -> dict[str, Path]:
+def imported(root: Path, program: str, without: tuple[str, ...] = ()) -> dict[str, Path]:
     """The files, by their paths from the root with slashes; a package's `__init__.py` belongs to each of its modules.
 
     Args:
         root: The repository.
-        programs: Dotted names of modules.
+        program: The dotted name of a module.
+        without: Packages of which nothing is taken, whoever imports them.
 
     Raises:
         ValueError: There is no such module.
     """
+    if _file(root, program.split(".")) is None:
+        raise ValueError(f"{root} has no module {program}")
     found: dict[str, Path] = {}
-    waiting = list(programs)
+    waiting = [program]
     while waiting:
         name = waiting.pop()
+        if f"{name}.".startswith(tuple(f"{package}." for package in without)):
+            continue
         parts = name.split(".")
         for length in range(1, len(parts) + 1):
             path = _file(root, parts[:length])
             if path is not None and path.relative_to(root).as_posix() not in found:
                 found[path.relative_to(root).as_posix()] = path
                 waiting += names_in(path)
-    missing = [name for name in programs if _file(root, name.split(".")) is None]
-    if missing:
-        raise ValueError(f"{root} has no module {', '.join(missing)}")
     return dict(sorted(found.items()))
 
 

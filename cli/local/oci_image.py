@@ -22,9 +22,8 @@ from typing import Any
 import click
 
 from cli.errors import OperatorError, explained
-from cli.local.container import CONTROLLER_PROGRAM, SUITE, can_make_debian, debian
+from cli.local.container import SUITE, can_make_debian, controller_files, debian
 from cli.local.dockerfile import run_as
-from cli.local.imported import imported
 from cli.local.layers import Layer, layer, of_root
 from cli.local.libraries import compile_all, install
 from cli.local.wheels import wheels
@@ -69,7 +68,7 @@ def _serving(root: Path) -> Mapping[str, Path]:
 
 
 SERVING = Kind("serving", "serving/Dockerfile", _serving, "serving/slim.sh")
-CONTROLLER = Kind("controller", "platforms/kubernetes/Dockerfile", lambda root: imported(root, CONTROLLER_PROGRAM))
+CONTROLLER = Kind("controller", "platforms/kubernetes/Dockerfile", controller_files)
 
 
 @dataclass(frozen=True)

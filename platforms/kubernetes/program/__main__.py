@@ -9,8 +9,11 @@ import threading
 from functools import partial
 
 from monitoring.log import log
+from platforms.kubernetes import packages
 from platforms.kubernetes.api import Api
 from platforms.kubernetes.database import Database
+from platforms.kubernetes.journal import KubernetesJournal
+from platforms.kubernetes.monitors import Monitors, remembered
 from platforms.kubernetes.notify import Webhook
 from platforms.kubernetes.program.assembly import Assembly
 from platforms.kubernetes.program.counts import CALLS, Counts
@@ -59,6 +62,15 @@ def main() -> int:
         log("cannot start", error=str(error))
         return _WRONG
     process.start()
+    if store is not None:
+        monitors = Monitors(
+            store.database,
+            remembered(packages.member),
+            lambda name: KubernetesJournal(api, name).read(),
+        )
+        monitor = partial(monitors.follow, lambda: process.names, lambda: process.leads, process.stopping)
+        for run in (partial(store.prepare, process.stopping), monitor):
+            threading.Thread(target=run, daemon=True).start()
     log("started", namespace=settings.namespace, pod=settings.pod, port=listening.port, database=database is not None)
     told.wait()
     log("stopping")

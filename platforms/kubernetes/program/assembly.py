@@ -6,6 +6,7 @@ import threading
 from dataclasses import dataclass, field
 from typing import Any
 
+from audit.record import Signer
 from platforms.kubernetes.api import Api
 from platforms.kubernetes.assembled import assembled
 from platforms.kubernetes.database import Database
@@ -13,8 +14,10 @@ from platforms.kubernetes.notify import KubernetesNotify, Webhook
 from platforms.kubernetes.program.counts import EVENTS, Counts
 from platforms.kubernetes.program.endpoint import Endpoint
 from platforms.kubernetes.prometheus import Prometheus
+from platforms.kubernetes.records import PostgresRecords
 from platforms.kubernetes.spec import RolloutSpec
 from rollout.controller.commands import Commands
+from rollout.controller.recorder import Recorder
 
 
 @dataclass(frozen=True)
@@ -60,8 +63,16 @@ class Assembly:
             database=self.database,
             prometheus=self._prometheus(told.prometheus),
         )
-        every = float(told.period_seconds)
-        return Endpoint(name, every, found.controller, found.journal, found.outage, found.alarms.alarms)
+        records = PostgresRecords(self.database, name, _StackKey(self.api, name)) if self.database else None
+        return Endpoint(
+            name,
+            float(told.period_seconds),
+            found.controller,
+            found.journal,
+            found.outage,
+            found.alarms.alarms,
+            Recorder(found.journal, records) if records else None,
+        )
 
     def _prometheus(self, url: str) -> Prometheus:
         """One client for all endpoints that name the same."""
@@ -69,3 +80,24 @@ class Assembly:
             if url not in self._asked:
                 self._asked[url] = Prometheus(self.api.reach(url))
             return self._asked[url]
+
+
+@dataclass
+class _StackKey:
+    """`Signer` with the key of a stack, which is read when something is to be signed."""
+
+    api: Api
+    stack: str
+    _key: Signer | None = None
+
+    def sign(self, message: bytes) -> bytes:
+        """As `Signer`.
+
+        Raises:
+            RolloutError: The Secret may not be read, or holds no key.
+        """
+        if self._key is None:
+            from platforms.kubernetes.signing import signing_key  # noqa: PLC0415 - most processes sign nothing
+
+            self._key = signing_key(self.api, self.stack)
+        return self._key.sign(message)

@@ -20,13 +20,14 @@ MOVING = 2.0
 _FAILING = 15.0  # the longest pause after a failure
 
 
-def pause(seen: Progress, now: float, every: float) -> float:
+def pause(seen: Progress, now: float, every: float, *, unrecorded: bool = False) -> float:
     """Seconds until the next look at an endpoint.
 
     Args:
         seen: What the last one found.
         now: Epoch seconds.
         every: Seconds between two looks at a trial that is judged, or waits for a person.
+        unrecorded: Whether something of the audit record is still to be put away.
     """
     state = seen.state
     if not seen.in_time:
@@ -35,11 +36,11 @@ def pause(seen: Progress, now: float, every: float) -> float:
         return every
     if not state.at_rest:
         return min(MOVING, every)
-    if state.outbox or state.audit.waiting:
-        return CLAIM_SECONDS + POLL
     if state.on_trial:
         return every
-    return WATCHED if matters(state, now) else REST
+    if state.outbox:
+        return CLAIM_SECONDS + POLL
+    return WATCHED if unrecorded or matters(state, now) else REST
 
 
 def after_failures(failures: int, every: float) -> float:

@@ -123,6 +123,11 @@ class Process:
         return self._rollouts.names
 
     @property
+    def stopping(self) -> threading.Event:
+        """Set when all is to end."""
+        return self._stopping
+
+    @property
     def leads(self) -> bool:
         """Whether this process holds the Lease."""
         return self._leads

@@ -6,8 +6,11 @@ import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from monitoring.log import log
 from platforms.kubernetes import captures, labels, measured, schema
 from platforms.kubernetes.database import Database
+
+_AGAIN_SECONDS = 5.0
 
 
 @dataclass
@@ -35,6 +38,16 @@ class Store:
     def measured(self) -> str:
         """What was measured, as Prometheus reads it; raises as `measured.text`."""
         return measured.text(self.ready(), list(self.names()))
+
+    def prepare(self, stopping: threading.Event) -> None:
+        """Make the tables, again and again until they are there."""
+        while not stopping.is_set():
+            try:
+                self.ready()
+                return
+            except Exception as error:  # whatever the database says, it may do later
+                log("database not prepared", error=str(error))
+                stopping.wait(_AGAIN_SECONDS)
 
     def ready(self) -> Database:
         """The database, with its tables.

@@ -71,11 +71,8 @@ class Working:
             return self._failed(name, "tick", error)
         self._failures.pop(name, None)
         self._seen(name, seen)
-        try:
-            endpoint.record(seen.state)
-        except Exception as error:  # what moves traffic does not wait for it
-            self._count_failure(name, "record", error)
-        return pace.pause(seen, self.now(), endpoint.every)
+        recorded = self._record(name, endpoint, seen)
+        return pace.pause(seen, self.now(), endpoint.every, unrecorded=not recorded)
 
     def answer(self, name: str) -> float | None:
         """Answer a wake; seconds until it is to be tried again, None when it is answered."""
@@ -104,6 +101,17 @@ class Working:
             if name not in self._made:
                 self._made[name] = self.make(name, self._specs[name])
             return self._made[name]
+
+    def _record(self, name: str, endpoint: Endpoint, seen: Progress) -> bool:
+        """Put the audit record away; whether that could be done. What moves traffic does not wait for it."""
+        try:
+            put = endpoint.record(seen.state)
+        except Exception as error:
+            self._count_failure(name, "record", error)
+            return False
+        if put:
+            log("audit", endpoint=name, records=put)
+        return True
 
     def _failed(self, name: str, work: str, error: Exception) -> float:
         self._count_failure(name, work, error)

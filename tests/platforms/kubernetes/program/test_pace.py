@@ -52,5 +52,10 @@ def test_news_that_could_not_be_sent_are_sent_soon_but_hold_no_trial_up() -> Non
     assert pause(seen(replace(TRIAL, outbox=unsent)), NOW, 5.0) == 5.0
 
 
+def test_what_could_not_be_recorded_is_tried_again_and_nobody_waits_without_a_store() -> None:
+    assert pause(seen(SERVED), NOW, 5.0, unrecorded=True) == WATCHED
+    assert pause(seen(TRIAL), NOW, 5.0, unrecorded=True) == 5.0
+
+
 def test_the_pauses_after_failures_grow_and_have_an_end() -> None:
     assert [after_failures(count, 2.0) for count in (1, 2, 3, 4, 1000)] == [2.0, 4.0, 8.0, 15.0, 15.0]
