@@ -23,7 +23,16 @@ from rich.console import Console
 
 from cli.errors import OperatorError, explained
 from cli.local.cloud import Local
-from cli.local.container import ONE_DOCKER_MANIFEST, Engine, base_image, image_tag, lay_out, lay_out_training, python_of
+from cli.local.container import (
+    ONE_DOCKER_MANIFEST,
+    Engine,
+    base_image,
+    image_tag,
+    lay_out,
+    lay_out_controller,
+    lay_out_training,
+    python_of,
+)
 from cli.local.stack import Stack
 from cli.local.wheels import wheels
 from cli.page import Page
@@ -59,6 +68,8 @@ class Kind:
 
 SERVING = Kind("serving", lay_out, "", "modelstack:serving.image", "image")
 TRAINING = Kind("training", lay_out_training, "-train", "modelstack:retraining.image", "train")
+CONTROLLER = Kind("controller", lay_out_controller, "", "modelstack:kubernetes.registry", "controller")
+"""For Kubernetes alone: `cli.local.oci_image` makes it without an engine, other builders from its context."""
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -78,7 +89,7 @@ def main(stack: str, repository: str | None, base_image: str | None, context: Pa
     try:
         if context is not None:
             version = f"{sys.version_info.major}.{sys.version_info.minor}"
-            for kind in (SERVING, TRAINING):
+            for kind in (SERVING, TRAINING, CONTROLLER):
                 kind.lay_out(ROOT, wheels(ROOT, kind.name, version, console.print), context / kind.name)
                 build = f"docker build {' '.join(ONE_DOCKER_MANIFEST)} {context / kind.name}"
                 console.print(f"context: {context / kind.name}; build it with `{build}`", markup=False)
