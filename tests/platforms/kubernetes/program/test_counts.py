@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 from prometheus_client.parser import text_string_to_metric_families
 
-from platforms.kubernetes.program.counts import CALLS, LEADING, PHASE, TICKS, Counts
+from platforms.kubernetes.program import counts as names
+from platforms.kubernetes.program.counts import CALLS, LEADING, PHASE, TICKS, Counts, Measure
 
 
 def read(counts: Counts) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
@@ -36,3 +40,10 @@ def test_what_is_forgotten_is_not_told_and_the_rest_is() -> None:
         counts.put(PHASE, 1, endpoint=endpoint, phase="idle")
     counts.forget(PHASE, endpoint="a")
     assert {key for name, key in read(counts) if name == PHASE.name} == {(("endpoint", "b"), ("phase", "idle"))}
+
+
+def test_the_page_names_every_metric_and_no_other() -> None:
+    page = (Path(__file__).resolve().parents[4] / "docs" / "reference" / "controller.md").read_text()
+    table = page.partition("## Its metrics")[2]
+    told = set(re.findall(r"`((?:modelstack|process)_\w+)`", table))
+    assert told == {one.name for one in vars(names).values() if isinstance(one, Measure)}
