@@ -5,21 +5,35 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
 
-def loaded(code: str) -> set[str]:
-    """The packages that are loaded after some code ran."""
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            f"import sys\n{code}\nprint(*sorted({{name.partition('.')[0] for name in sys.modules}}))",
-        ],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return set(done.stdout.split())
+AWS = ("boto3", "botocore", "platforms.aws.journal")
+CLUSTER = ("httpx", "pg8000", "platforms.kubernetes")
+LOOKS = """
+from cli.platform.choose import platform_of
+from cli.target import Target
+from cli.view.watching import Looks
+platform = platform_of(Target("prod", "flight-delay-prod", "", {outputs}))
+"""
+
+
+def loaded(code: str) -> list[str]:
+    """The modules that are loaded after some code ran."""
+    whole = f"import sys\n{code}\nprint(*sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", whole], capture_output=True, text=True, check=True)
+    return done.stdout.split()
 
 
 def test_the_help_loads_no_platforms_sdk() -> None:
-    assert not {"boto3", "botocore", "httpx", "numpy"} & loaded("import cli.main")
+    assert [name for name in loaded("import cli.main") if name.startswith((*AWS, *CLUSTER, "numpy"))] == []
+
+
+@pytest.mark.parametrize(
+    ("outputs", "its", "others"), [("{}", AWS, CLUSTER), ('{"platform": "kubernetes"}', CLUSTER[::2], AWS)]
+)
+def test_a_look_loads_what_its_own_platform_needs_and_nothing_of_the_other(
+    outputs: str, its: tuple[str, ...], others: tuple[str, ...]
+) -> None:
+    found = loaded(f"import cli.main{LOOKS.format(outputs=outputs)}")
+    assert [name for name in found if name.startswith(others)] == []
+    assert [name for name in its if name in found] == [*its]

@@ -28,18 +28,18 @@ from monitoring.published import DELAY
 from platforms.kubernetes.api import Api
 from platforms.kubernetes.gateway import url
 from platforms.kubernetes.journal import KubernetesJournal
-from platforms.kubernetes.kinds import DEPLOYMENT, ROLLOUT
+from platforms.kubernetes.kinds import DEPLOYMENT
 from platforms.kubernetes.metrics import ENDPOINT as OF_ENDPOINT
 from platforms.kubernetes.metrics import cluster, matched, series
 from platforms.kubernetes.names import ENDPOINT, VARIANT
 from platforms.kubernetes.prometheus import Prometheus
-from platforms.kubernetes.spec import RolloutSpec
 from platforms.kubernetes.traffic import RouteTraffic
 from retraining.record import Record
 from rollout.core.errors import Busy, RolloutError, Unreachable
 from rollout.core.state import Replayed, RolloutState
 
 if TYPE_CHECKING:
+    from platforms.kubernetes.assembled import Assembled
     from rollout.controller.controller import Controller
     from rollout.controller.ports import Signals
 
@@ -155,33 +155,27 @@ class Kubernetes:
 
     def signals(self) -> Signals:
         """Prometheus's."""
-        from platforms.kubernetes.signals import PrometheusSignals  # noqa: PLC0415 - it loads the judge
-
-        captured = self._spec().capture_percent / 100
-        return PrometheusSignals(self.prometheus(), self.target.endpoint, self._clusters_of, captured)
-
-    def _clusters_of(self, variant: str) -> tuple[str, ...]:
-        return self.clusters().get(variant, ())
-
-    def _spec(self) -> RolloutSpec:
-        with explained(f"reading Rollout {self.target.endpoint}"):
-            return RolloutSpec.from_dict(self.api().get(ROLLOUT, self.target.endpoint)["spec"])
+        return self._assembled().signals
 
     def observer(self, signals: Signals) -> Controller:
         """See `Platform`."""
-        return self._controller(signals)
+        from platforms.kubernetes.controller import controller  # noqa: PLC0415 - it loads the judge
+
+        alarms = self._assembled().alarms
+        return controller(
+            self.api(), self.target.endpoint, signals=signals, alarms=alarms, replay=LeftToTheCluster(), notify=None
+        )
 
     def controller(self, who: str) -> Controller:
         """See `Platform`. It tells nobody: the controller in the cluster sends what the journal has for people."""
-        return self._controller(self.signals(), who)
+        return self._assembled(who).controller
 
-    def _controller(self, signals: Signals, by: str = "") -> Controller:
-        from platforms.kubernetes.controller import controller  # noqa: PLC0415 - it loads the judge
-        from platforms.kubernetes.levels import PrometheusAlarms  # noqa: PLC0415
+    def _assembled(self, by: str = "") -> Assembled:
+        from platforms.kubernetes.assembled import assembled, spec_of  # noqa: PLC0415 - it loads the judge
 
-        name = self.target.endpoint
-        alarms = PrometheusAlarms(self.prometheus(), name, self._clusters_of)
-        return controller(self.api(), name, signals=signals, alarms=alarms, replay=LeftToTheCluster(), by=by)
+        api, name = self.api(), self.target.endpoint
+        with explained(f"reading Rollout {name}"):
+            return assembled(api, name, spec_of(api, name), by=by, prometheus=self.prometheus())
 
     def caller(self) -> str:
         """See `Platform`."""
