@@ -88,7 +88,7 @@ def _answers(ours: dict[str, str]) -> list[Widget]:
     def counted(classes: str) -> str:
         return f"sum by ({CLUSTER}) (increase({matched(REQUESTS, like={**ours, CLASS: classes})}[{_STEP}]))"
 
-    failing = f"100 * {counted('[45]')} / {counted('[2-5]')}"
+    failing = f"100 * ({counted('[45]')} or 0 * {counted('[2-5]')}) / {counted('[2-5]')}"
     buckets = f"sum by ({EDGE}, {CLUSTER}) (rate({matched(LATENCY, like=ours)}[{_STEP}]))"
     slow = tuple(_query(name, f"histogram_quantile(0.{name[1:]}, {buckets})") for name in QUANTILES)
     return [
