@@ -31,6 +31,9 @@ def id_of(target: Target) -> str:
     stack = target.stack
     if not stack:
         raise OperatorError("--next reads the config of a stack, and none is named", "Give --stack, not --endpoint.", 2)
+    if target.on_kubernetes:
+        why = "--next finds what an update releases on AWS alone so far"
+        raise OperatorError(why, "Name the release or the rollout, as in: modelstack watch 77c1aa20b3f1 --for 3600", 2)
     restored = journal_state(target).restored if target.outputs.get("journal_table") else None
     if restored is not None:
         return restored.release
@@ -59,6 +62,9 @@ def taken_from(stack: str, name: str) -> dict[str, str]:
 
 
 def _serving(source: Target) -> dict[str, str] | None:
+    if source.on_kubernetes:
+        there = journal_state(source).champion
+        return there.as_dict() if there else None
     with explained(f"reading what serves on {source.endpoint}"):
         account = source.client("sts").get_caller_identity()["Account"]
         role = role_for(source.outputs.get("promotion_role"), account)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from click.testing import CliRunner, Result
 
 from cli.target import Target
 from rollout.core.plan import Plan, ReplayGate, Step
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from selenium import webdriver
 
     from cli.console.pages import Pages
+    from tests.cli.clustered import Cluster
 
 METRICS = (
     Metric("errors", "rate", 0.02),
@@ -175,3 +178,25 @@ def address(served: Pages) -> Iterator[str]:
 
     with Serving(served, 0).background() as address:
         yield address
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
+    """A cluster in memory with an endpoint, which the kubeconfig leads to."""
+    from tests.cli.clustered import Cluster
+    from tests.cli.there import endpoint
+
+    with Cluster().serving() as made:
+        monkeypatch.setenv("KUBECONFIG", str(made.kubeconfig(tmp_path / "kubeconfig")))
+        endpoint(made)
+        yield made
+
+
+@pytest.fixture
+def typed(cluster: Cluster) -> Callable[..., Result]:
+    """Types a command about that endpoint, which is named outright."""
+    from cli.main import main
+    from tests.cli.there import CONTEXT, NAME, NAMESPACE
+
+    there = ("--endpoint", f"{NAMESPACE}/{NAME}", "--context", CONTEXT)
+    return lambda *words: CliRunner().invoke(main, [*there, *words])

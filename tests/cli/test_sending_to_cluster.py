@@ -1,0 +1,69 @@
+"""Requests to an endpoint on a cluster: through its gateway, to the variant that is meant."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+
+from cli.replay import Pace, run
+from pipeline.contract import Event
+from tests.cli.clustered import Cluster
+from tests.cli.there import (
+    NAME,
+    PAIR,
+    target,
+)
+
+
+def test_a_request_goes_through_the_gateway_to_the_variant_that_is_meant(
+    cluster: Cluster, typed: Callable[..., Result], tmp_path: Path
+) -> None:
+    body = tmp_path / "body"
+    body.write_text('{"instances": [1]}')
+    cluster.answer = (200, {"x-modelstack-variant": PAIR.champion.variant}, '{"predictions": [1]}')
+    done = typed("invoke", str(body), "--variant", PAIR.champion.variant)
+    assert (done.stdout, done.stderr) == ('{"predictions": [1]}\n', f"answered by {PAIR.champion.variant}\n")
+    ((headers, sent),) = cluster.requests
+    assert (sent, headers["host"], headers["x-modelstack-target"]) == (
+        '{"instances": [1]}', "model.example.org", PAIR.champion.variant
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("headers", "by"), [({"x-modelstack-variant": "v-a"}, "the model"), ({}, "the gateway itself")]
+)
+def test_a_refusal_says_whose_it_is(
+    cluster: Cluster, typed: Callable[..., Result], tmp_path: Path, headers: dict[str, str], by: str
+) -> None:
+    body = tmp_path / "body"
+    body.write_text("{}")
+    cluster.answer = (503, headers, json.dumps({"error": "no"}))
+    done = typed("invoke", str(body))
+    assert (done.exit_code, done.stderr) == (1, f"error: invoking {NAME}: {by} answered 503: no\n")
+
+
+def test_a_replay_counts_what_answers_and_names_what_fails(cluster: Cluster) -> None:
+    source = [Event(f"e{n}", datetime(2013, 3, 1, tzinfo=UTC), {"a": n}, None, None) for n in range(4)]
+    report = run(target(cluster), source, Pace(rate=1000))
+    assert (report.answers, report.variants) == ({"200": 4}, {"v-a": 4})
+    headers, body = cluster.requests[0]
+    assert headers["x-amzn-sagemaker-custom-attributes"] == "event-time=2013-03-01T00:00:00+00:00"
+    assert (headers["x-amzn-sagemaker-inference-id"][:1], "instances" in body) == ("e", True)
+    cluster.answer = (500, {"x-modelstack-variant": "v-a"}, '{"error": "boom"}')
+    report = run(target(cluster), source[:1], Pace(rate=1000))
+    assert (report.answers, report.first_failures) == ({"500": 1}, ["e0: the model answered 500: boom"])
+
+
+def test_a_load_is_put_on_the_gateway_under_the_routes_host(
+    cluster: Cluster, typed: Callable[..., Result], tmp_path: Path
+) -> None:
+    body = tmp_path / "body"
+    body.write_text("{}")
+    done = typed("loadtest", str(body), "--for", "0.2", "--rate", "20", "--json")
+    assert (done.exit_code, json.loads(done.stdout)["statuses"].keys()) == (0, {"200"}), done.output
+    assert cluster.requests[0][0]["host"] == "model.example.org"
