@@ -64,7 +64,7 @@ class Cluster:
         self.kinds.add(kind.plural)
         self._version += 1
         metadata = {"namespace": NAMESPACE, "uid": f"u{self._version}", "generation": 1, **obj["metadata"]}
-        metadata |= {"resourceVersion": str(self._version), "creationTimestamp": "2026-03-01T12:00:00Z"}
+        metadata = {"creationTimestamp": "2026-03-01T12:00:00Z", **metadata, "resourceVersion": str(self._version)}
         whole = {"apiVersion": kind.api_version, "kind": kind.kind, **obj, "metadata": metadata}
         self.objects[kind.path(NAMESPACE, metadata["name"])] = whole
 

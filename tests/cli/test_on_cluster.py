@@ -12,10 +12,12 @@ from cli import next_release
 from cli.errors import OperatorError
 from cli.platform.choose import platform_of
 from cli.platform.facts import Endpoint
+from cli.platform.kubernetes.platform import Kubernetes
 from cli.target import Target
 from cli.view import render
 from cli.view.snapshot import seen_at, take
 from platforms.kubernetes.kinds import PACKAGE, ROLLOUT
+from platforms.kubernetes.names import ENDPOINT
 from rollout.core.live import Live, Variant
 from rollout.core.plan import Step
 from rollout.core.state import RolloutState
@@ -68,6 +70,7 @@ def test_a_snapshot_is_shown_as_on_aws(
     assert printed(render.snapshot(here)) == printed(render.snapshot(there))
     assert (here.namespace, here.region) == (NAMESPACE, "")
     assert {row.image for row in here.variants} == {"r/serving@sha256:2"}
+    assert {row.name: row.copies for row in here.variants if row.copies} == copies
 
 
 def test_packages_have_their_approval_their_metrics_and_the_releases_id(cluster: Cluster) -> None:
@@ -80,6 +83,15 @@ def test_packages_have_their_approval_their_metrics_and_the_releases_id(cluster:
     )
     assert found.name == f"{NAMESPACE}/{NAME}-a"
     assert found.lineage == {"package_digest": "sha256:9", "recipe": "a" * 64}
+
+
+def test_the_newest_packages_come_first(cluster: Cluster) -> None:
+    for number in (3, 2):
+        made = f"2026-03-0{number}T12:00:00Z"
+        named = {"name": f"p{number}", "labels": {ENDPOINT: NAME}, "creationTimestamp": made}
+        cluster.put(PACKAGE, {"metadata": named, "spec": {}})
+    found = platform_of(target(cluster)).packages(2)
+    assert [(item.view.version, item.name) for item in found] == [(3, f"{NAMESPACE}/p3"), (2, f"{NAMESPACE}/p2")]
 
 
 def test_alarms_are_told_with_value_threshold_and_meaning(cluster: Cluster) -> None:
@@ -160,10 +172,12 @@ def test_a_trial_is_shown_explained_and_watched(cluster: Cluster, typed: Callabl
 
 
 def test_a_rollback_moves_the_traffic_rejects_the_package_and_keeps_who_and_why_without_prometheus(
-    cluster: Cluster, typed: Callable[..., Result]
+    cluster: Cluster, typed: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     on_trial(cluster, plan())
     cluster.blind = True
+    for name in ("alarms", "packages"):
+        monkeypatch.setattr(Kubernetes, name, lambda *_: pytest.fail("what brings traffic back waits for no metrics"))
     done = typed("rollback", "--yes", "--reason", "customers complain")
     assert done.exit_code == 0, done.output
     assert "rolled back: asked for by ada@example.org: customers complain" in done.stdout
