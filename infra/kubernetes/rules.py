@@ -18,7 +18,7 @@ from platforms.kubernetes.metrics import cluster
 from platforms.kubernetes.rule import rule_file
 from platforms.kubernetes.watched import Watched
 
-EVERY = 5
+EVERY = 2
 """Seconds between two evaluations of the alarms of a variant."""
 _MINUTE = 60
 
