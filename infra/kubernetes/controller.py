@@ -7,10 +7,9 @@ from typing import Any
 import pulumi
 
 from infra.kubernetes.pod import CONTAINER_SECURITY, POD_SECURITY, environment, secret_value
-from infra.kubernetes.site import Site
+from infra.kubernetes.site import RBAC, Site
 from platforms.kubernetes.names import CONTROLLER, CONTROLLER_PORT, GROUP
 
-_RBAC = "rbac.authorization.k8s.io"
 _NAME = {"app.kubernetes.io/name": CONTROLLER}
 _PORTS = [{"name": "http", "port": CONTROLLER_PORT, "targetPort": "http"}]
 _REPLICAS = 2
@@ -43,13 +42,13 @@ class Controller(pulumi.ComponentResource):
             site.declare(logical, {**manifest, "metadata": metadata}, child, shared=True)
 
         declare("account", {"apiVersion": "v1", "kind": "ServiceAccount", "automountServiceAccountToken": False})
-        declare("role", {"apiVersion": f"{_RBAC}/v1", "kind": "Role", "rules": _rules()})
+        declare("role", {"apiVersion": f"{RBAC}/v1", "kind": "Role", "rules": _rules()})
         declare(
             "binding",
             {
-                "apiVersion": f"{_RBAC}/v1",
+                "apiVersion": f"{RBAC}/v1",
                 "kind": "RoleBinding",
-                "roleRef": {"apiGroup": _RBAC, "kind": "Role", "name": CONTROLLER},
+                "roleRef": {"apiGroup": RBAC, "kind": "Role", "name": CONTROLLER},
                 "subjects": [{"kind": "ServiceAccount", "name": CONTROLLER, "namespace": site.names.namespace}],
             },
         )

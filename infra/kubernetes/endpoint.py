@@ -6,8 +6,9 @@ from typing import Any
 
 import pulumi
 
-from infra.kubernetes.site import Site
-from platforms.kubernetes.names import API_VERSION, ROLLOUT
+from infra.kubernetes.site import RBAC, Site
+from platforms.kubernetes.names import API_VERSION, CONTROLLER, ROLLOUT
+from platforms.kubernetes.signing import secret_name
 from platforms.kubernetes.spec import RolloutSpec
 
 _GATEWAY = "gateway.networking.k8s.io/v1"
@@ -18,7 +19,8 @@ class Endpoint(pulumi.ComponentResource):
     """Where requests come in.
 
     Creates:
-        A Gateway, where the stack makes its own; an HTTPRoute without rules; a Rollout.
+        A Gateway, where the stack makes its own; an HTTPRoute without rules; a Rollout; a Role, by which the controller
+        reads the stack's key, with which it signs the audit record.
 
     The rules of the route are the rollout controller's alone, and so is the status of the Rollout, its journal.
     """
@@ -59,6 +61,22 @@ class Endpoint(pulumi.ComponentResource):
             "spec": spec.as_dict(),
         }
         self.rollout = site.declare("rollout", rollout, child)
+        key = {
+            "apiGroups": [""],
+            "resources": ["secrets"],
+            "resourceNames": [secret_name(names.prefix)],
+            "verbs": ["get"],
+        }
+        own = {"name": f"{names.prefix}-key"}
+        site.declare("key", {"apiVersion": f"{RBAC}/v1", "kind": "Role", "metadata": own, "rules": [key]}, child)
+        bound = {
+            "apiVersion": f"{RBAC}/v1",
+            "kind": "RoleBinding",
+            "metadata": own,
+            "roleRef": {"apiGroup": RBAC, "kind": "Role", "name": own["name"]},
+            "subjects": [{"kind": "ServiceAccount", "name": CONTROLLER, "namespace": names.namespace}],
+        }
+        site.declare("key", bound, child)
         self.register_outputs({"route": names.prefix})
 
 

@@ -19,6 +19,7 @@ import pulumi
 from infra.config.kubernetes_settings import KubernetesSettings
 from platforms.kubernetes.names import Names
 
+RBAC = "rbac.authorization.k8s.io"
 VERSION = metadata.version("pulumi-kubernetes")
 """Of the SDK, and so of the plugin."""
 _NO_WAIT = {"pulumi.com/skipAwait": "true"}
