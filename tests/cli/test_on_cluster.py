@@ -187,9 +187,8 @@ def test_a_rollback_moves_the_traffic_rejects_the_package_and_keeps_who_and_why_
 
 def test_an_approval_lets_the_judge_go_on_and_keeps_who_and_why(cluster: Cluster, typed: Callable[..., Result]) -> None:
     on_trial(cluster, plan(Step(10, 20, approve=True), Step(50, 20)), 600)
-    assert 'type: modelstack --endpoint models/flight-delay-prod --context prod approve --reason "..."' in (
-        typed("status").stdout
-    )
+    said = " ".join(typed("status").stdout.split())  # a narrow terminal wraps it
+    assert 'type: modelstack --endpoint models/flight-delay-prod --context prod approve --reason "..."' in said
     done = typed("approve", "--reason", "looks well")
     assert (done.exit_code, done.stdout) == (0, "step 1 of b is approved: ada@example.org: looks well\n"), done.output
     assert cluster.objects[ROLLOUT.path(NAMESPACE, NAME)]["status"]["phase"] == "baking"
