@@ -63,8 +63,9 @@ def prepare(layout: Layout) -> None:
 
 
 def url(layout: Layout) -> str:
-    """What a client connects to, the password in it."""
-    return f"postgresql://{DATABASE_NAME}:{_password(layout).read_text()}@{DATABASE}/{DATABASE_NAME}"
+    """What a client connects to, the password in it. Within the cluster's network nothing is encrypted."""
+    password = _password(layout).read_text()
+    return f"postgresql://{DATABASE_NAME}:{password}@{DATABASE}/{DATABASE_NAME}?sslmode=disable"
 
 
 def _password(layout: Layout) -> Path:
