@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 from collections.abc import Generator
 from pathlib import Path
@@ -101,7 +102,8 @@ def test_a_rule_in_the_folder_rings_at_alertmanager(cluster: Box) -> None:
 
 
 def test_the_database_takes_its_user_and_nobody_without_the_password(cluster: Box) -> None:
-    exports = dict(line.removeprefix("export ").split("=", 1) for line in cluster.cluster("env").stdout.splitlines())
+    words = (shlex.split(line)[1] for line in cluster.cluster("env").stdout.splitlines())
+    exports = dict(word.split("=", 1) for word in words)
     url = exports["LOCALCLUSTER_DATABASE"]
     assert cluster.run("psql", "-Atc", "select current_database()", url).stdout == "localcluster\n"
     password = url.split(":")[2].split("@")[0]
