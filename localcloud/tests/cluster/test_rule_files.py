@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from localcloud.cluster import processes
 from localcloud.cluster.listing import keep
 from localcloud.cluster.rule_files import files
 
@@ -26,3 +27,11 @@ def test_a_file_is_written_once_and_whole(tmp_path: Path) -> None:
     assert [keep(file, "a"), keep(file, "a"), keep(file, "b")] == [True, False, True]
     assert [path.name for path in tmp_path.iterdir()] == ["rules.yml"]
     assert file.read_text() == "b"
+
+
+def test_two_programs_of_python_are_two() -> None:
+    """Each would else be taken for the other, and ended in its place."""
+    rules, pods = (("/bin/python", "-m", f"localcloud.cluster.{name}", "pki") for name in ("rule_files", "discovery"))
+    assert len({processes._identity(rules), processes._identity(pods)}) == 2
+    assert processes._identity(rules) == processes._identity((*rules[:3], "elsewhere"))
+    assert processes._identity(("/bin/etcd", "--a")) == processes._identity(("/bin/etcd", "--b"))

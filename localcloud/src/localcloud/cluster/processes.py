@@ -27,7 +27,7 @@ _KEPT = ("PATH", "LANG", "LC_ALL", "TZ")
 
 def found(layout: Layout, program: Program) -> list[int]:
     """The processes of a program, whatever it was started with; its children are not among them."""
-    return [pid for pid in orphans.marked(layout.state) if _command(pid)[:1] == program.command[:1]]
+    return [pid for pid in orphans.marked(layout.state) if _identity(_command(pid)) == _identity(program.command)]
 
 
 def running(layout: Layout, program: Program, version: str) -> bool:
@@ -162,6 +162,11 @@ def _end_well(pid: int) -> None:
 def _end(pid: int) -> None:
     with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
+
+
+def _identity(command: Sequence[str]) -> tuple[str, ...]:
+    """What of a command tells its program: one of Python is a module."""
+    return tuple(command[: 3 if list(command[1:2]) == ["-m"] else 1])
 
 
 def _command(pid: int) -> tuple[str, ...]:
