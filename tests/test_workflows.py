@@ -186,7 +186,7 @@ def test_ci_runs_the_script_that_anybody_can_run() -> None:
     ci = workflow("ci.yml")
 
     assert ci["permissions"] == {"contents": "read"}
-    assert [step for step in ci["jobs"]["all"]["steps"] if step.get("run", "").endswith(" .ci/run")]
+    assert {"run": ".ci/run"} in ci["jobs"]["all"]["steps"]
 
 
 def test_pre_commit_runs_only_what_is_in_the_repository() -> None:
