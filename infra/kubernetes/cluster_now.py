@@ -126,15 +126,16 @@ def _read(settings: Settings, names: Names, source: dict[str, Any] | None) -> tu
     return (
         uid,
         state,
-        _by_digest(serving, "serving.image"),
-        _by_digest(controller, "kubernetes.controller_image") if cluster.controller else "",
+        _by_digest(serving, "serving.image", cluster),
+        _by_digest(controller, "kubernetes.controller_image", cluster) if cluster.controller else "",
     )
 
 
-def _by_digest(image: str, field: str) -> str:
+def _by_digest(image: str, field: str, cluster: KubernetesSettings) -> str:
     try:
         return pinned(image)
     except RolloutError as error:
         raise pulumi.RunError(
-            f"modelstack:{field}: {error}, so nothing was changed. `make image` builds the images and pushes them"
+            f"modelstack:{field}: {error}, so nothing was changed. This makes the images and pushes them: "
+            f".venv/bin/python -m cli.local.oci_image {cluster.registry}"
         ) from None
