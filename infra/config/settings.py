@@ -194,6 +194,9 @@ class Settings(Section):
         if self.retraining.enabled:
             why = "on a cluster nothing is retrained yet; allowed is false"
             wrong.append(Problem("retraining.enabled", why, True))
+        if "probe_minutes" in self.slo.model_fields_set and self.slo.probe_minutes is not None:
+            why = "on a cluster no probe runs yet; allowed is null"
+            wrong.append(Problem("slo.probe_minutes", why, self.slo.probe_minutes))
         if self.approval.people:
             why = "on a cluster nobody is asked yet; allowed is 0"
             wrong.append(Problem("approval.people", why, self.approval.people))

@@ -15,6 +15,7 @@ from infra.plan.releases import ServingPlan
 from monitoring.objectives.slo import Objective, rules
 from platforms.kubernetes import alarm_rules, objective_rules
 from platforms.kubernetes.metrics import cluster
+from platforms.kubernetes.names import Names
 from platforms.kubernetes.rule import rule_file
 from platforms.kubernetes.watched import Watched
 
@@ -52,41 +53,49 @@ class Rules(pulumi.ComponentResource):
             opts: Options of the component.
         """
         super().__init__("modelstack:kubernetes:Rules", name, None, opts)
-        groups = rule_file(_groups(site, plan, settings, objective))
+        content = rule_file(groups(site.names, plan, settings, objective))
         asked = site.settings.rules
         own = f"{site.names.prefix}-rules"
         manifest: dict[str, Any] = {
             "apiVersion": "v1",
             "kind": "ConfigMap",
             "metadata": {"name": own},
-            "data": {f"{site.names.prefix}.yml": yaml.safe_dump(groups, sort_keys=False, width=1000)},
+            "data": {f"{site.names.prefix}.yml": yaml.safe_dump(content, sort_keys=False, width=1000)},
         }
         if asked.kind == "prometheus_rule":
             manifest = {
                 "apiVersion": "monitoring.coreos.com/v1",
                 "kind": "PrometheusRule",
                 "metadata": {"name": own},
-                "spec": groups,
+                "spec": content,
             }
         site.declare("rules", manifest, pulumi.ResourceOptions(parent=self), labels=asked.labels)
         self.register_outputs({"rules": own})
 
 
-def _groups(site: Site, plan: ServingPlan, settings: Settings, objective: Objective) -> list[dict[str, Any]]:
+def groups(names: Names, plan: ServingPlan, settings: Settings, objective: Objective) -> list[dict[str, Any]]:
+    """The groups of rules: the alarms of variants and of the controller, and those on the objective. Pure.
+
+    Args:
+        names: The stack's names.
+        plan: Which variants are declared.
+        settings: The stack's config.
+        objective: What users are promised.
+    """
     monitoring, rollout, alpha = settings.monitoring, settings.trial, settings.rollout.judge.alpha
     variants: dict[str, tuple[str, ...]] = {}
     for item in plan.releases:
-        served = cluster(site.names.namespace, item.config_name)
+        served = cluster(names.namespace, item.config_name)
         variants[item.variant] = (*variants.get(item.variant, ()), served)
     watched = Watched(
-        endpoint=site.names.prefix,
+        endpoint=names.prefix,
         variants=variants,
         every_seconds=EVERY,
         period_seconds=monitoring.period_seconds,
         max_5xx_rate=monitoring.max_5xx_rate,
         max_p99_ms=monitoring.max_p99_ms,
         nats=evidence(_looks((rollout.max_minutes + rollout.watch_minutes) * 60, EVERY), alpha),
-        probe_minutes=settings.slo.probe_minutes,
+        probe_minutes=None,  # no probe runs on a cluster yet
         sweep_minutes=monitoring.drift_minutes,
     )
     every = min(monitoring.period_seconds, _MINUTE)

@@ -20,7 +20,7 @@ from rollout.core.catalogue import OWN
 
 SECTION = "the-error-budget-burns"
 _COUNTS: dict[Sli, tuple[str, str]] = {"availability": ("failed", "requests"), "latency": ("slow", "timed")}
-_MISSING = "No request, nothing burns; the probe tells silence from health."
+_MISSING = "No request, nothing burns. A probe, where one runs, tells silence from health."
 
 
 def group(watched: Watched, objective: Objective, *, every: int, nats: float) -> Rule:

@@ -11,10 +11,13 @@ import pytest
 
 from infra.config.settings import Settings
 from infra.kubernetes.outputs import NAMES as OUTPUTS
+from infra.kubernetes.rules import groups
+from infra.kubernetes.workloads import wanted_release
+from infra.plan.releases import plan_serving
 from platforms.kubernetes.names import CONFIG, CONTENT, CONTROLLER, ENDPOINT, VARIANT
 from platforms.kubernetes.serving_config import Backend, ServingConfig
 from rollout.core.plan import Plan, Step
-from rollout.core.state import Phase
+from rollout.core.state import Phase, RolloutState
 from rollout.core.verdict import Verdict
 from rollout.reason import Reason
 from tests.infra.on_cluster import (
@@ -272,6 +275,19 @@ def test_outputs_say_where_things_are_and_what_serves(first: World) -> None:
     assert first.exported["champion"] == DIGEST
 
 
+def test_no_alarm_waits_for_a_probe_that_nobody_runs() -> None:
+    """It would page for ever. The config's default is that of AWS, where a function probes."""
+    config = stack_config(STACK)
+    del config["modelstack:slo"]
+    settings = Settings.load(config, STACK)
+    assert settings.slo.probe_minutes is not None
+    wanted = wanted_release(NAMES, "1" * 64, IMAGE, settings.serving)
+    plan = plan_serving(RolloutState(NAMES.prefix), wanted, NAMES.pair_of, resized=None, waits=True)
+    text = json.dumps(groups(NAMES, plan, settings, settings.slo.objective(STACK)))
+    assert f"{wanted.variant}-5xx" in text
+    assert "modelstack_probe" not in text
+
+
 NEEDED = [
     ({"registry": None}, "modelstack:kubernetes.registry is missing: a stack on a cluster needs it"),
     ({"prometheus": None}, "modelstack:kubernetes.prometheus is missing: a stack on a cluster needs it"),
@@ -299,6 +315,7 @@ REFUSED = [
     ("serving", {"instance_type": "ml.m5.large"}, "a cluster has no instance types; allowed are cpu and memory"),
     ("retraining", {"enabled": True}, "on a cluster nothing is retrained yet; allowed is false"),
     ("rollout", {"infrastructure": {"kind": "canary"}}, "on a cluster the traffic moves at once"),
+    ("slo", {"probe_minutes": 5}, "on a cluster no probe runs yet; allowed is null"),
     ("approval", {"people": 1}, "on a cluster nobody is asked yet; allowed is 0"),
 ]
 
