@@ -145,7 +145,8 @@ def test_each_window_holds_what_the_servers_answered_in_it(it: Stage, prometheus
         assert _within(answers, scrapes, whole, 200, totals[variant]), "whatever the window, each is counted once"
         assert _within(answers, scrapes, whole, 500, totals[f"{variant} failed"])
     assert totals["v-b failed"] >= 40
-    assert sum(window.champion[P99.name].count for window in seen.windows) > 0
+    timed = [window.champion[P99.name] for window in seen.windows if P99.name in window.champion]
+    assert sum(tally.count for tally in timed) > 0, "a window that a scrape missed holds none"
 
 
 def _within(
