@@ -70,6 +70,7 @@ class Declared:
     ignores: list[str]
     depends: list[str]
     imports: str
+    retained: bool
 
 
 @dataclass(frozen=True)
@@ -203,6 +204,7 @@ class Recorder(mocks.MockMonitor):
                 list(request.ignoreChanges),
                 sorted(request.dependencies),
                 request.importId,
+                request.retainOnDelete,
             )
         )
         state = struct_pb2.Struct()

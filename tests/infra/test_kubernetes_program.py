@@ -267,12 +267,30 @@ def test_pods_of_models_reach_the_registry_names_and_the_controller_and_nothing_
 def test_the_definitions_of_our_resources_stay_when_the_stack_goes(first: World) -> None:
     names = {name for kind, name in manifests(first) if kind == "CustomResourceDefinition"}
     assert names == {"rollouts.modelstack.dev", "modelpackages.modelstack.dev"}
+    assert all(item.retained for item in first.all(":CustomResourceDefinition"))
+
+
+def test_a_plan_does_not_depend_on_whose_kubeconfig_it_is_made_with(first: World) -> None:
+    """Another address of the API server would else make every object anew, and changed rules would be deleted first."""
+    (cluster,) = (item.inputs for item in first.all("pulumi:providers:kubernetes"))
+    assert cluster["clusterIdentifier"] == "the namespace's"
+    assert cluster["enableConfigMapMutable"] in {True, "true"}
+    assert "kubeconfig" not in cluster
 
 
 def test_outputs_say_where_things_are_and_what_serves(first: World) -> None:
     assert first.exported.keys() == {*OUTPUTS}
     assert first.exported["platform"] == "kubernetes"
     assert first.exported["champion"] == DIGEST
+
+
+def test_a_champion_that_moves_to_other_pods_is_watched_on_both() -> None:
+    world = run_on_cluster(state=idle(OLD), recipe="1" * 64, serving={"cpu": "250m"}, rollout={"wait": False})
+    moved = world.rollout["target"]["config_name"]
+    assert moved != OLD.config_name
+    (text,) = manifests(world)["ConfigMap", f"{NAMES.prefix}-rules"]["data"].values()
+    assert OLD.config_name in text
+    assert moved in text
 
 
 def test_no_alarm_waits_for_a_probe_that_nobody_runs() -> None:

@@ -1,0 +1,90 @@
+"""What a cluster lacks is told before anything is declared, by asking it. Here it answers from memory."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import pulumi
+import pytest
+
+from infra.config.kubernetes_settings import KubernetesSettings
+from infra.kubernetes.checks import LOCAL_NODE, check_target, lacking
+from platforms.kubernetes.api import Api
+from platforms.kubernetes.kinds import Kind
+from platforms.kubernetes.names import Names
+
+NAMES = Names("flight-delay", "prod", "models")
+ROUTES, RULES = "httproutes.gateway.networking.k8s.io", "prometheusrules.monitoring.coreos.com"
+ENVOY = "gateway.envoyproxy.io/gatewayclass-controller"
+PROXY = {"kind": "EnvoyProxy", "name": "merged", "namespace": "envoy"}
+SETTINGS = KubernetesSettings.model_validate({"gateway": {"class": "envoy"}, "database_secret": "database"})
+
+
+def gateway_class(**spec: Any) -> dict[str, Any]:
+    accepted = {"type": "Accepted", "status": "True", "reason": "Accepted"}
+    return {"spec": {"controllerName": ENVOY, "parametersRef": PROXY, **spec}, "status": {"conditions": [accepted]}}
+
+
+WHOLE: dict[tuple[str, str], dict[str, Any]] = {
+    ("Namespace", "models"): {},
+    ("CustomResourceDefinition", ROUTES): {"spec": {"versions": [{"name": "v1", "served": True}]}},
+    ("CustomResourceDefinition", RULES): {},
+    ("GatewayClass", "envoy"): gateway_class(),
+    ("EnvoyProxy", "merged"): {"spec": {"mergeBackends": {}}},
+    ("Secret", "database"): {},
+}
+
+
+class Cluster:
+    """A cluster that answers from memory."""
+
+    namespace = "models"
+
+    def __init__(self, server: str = "https://example.org", **changes: Any) -> None:
+        self.server = server
+        self.objects = {**WHOLE, **{cast(Any, tuple(key.split("__", 1))): one for key, one in changes.items()}}
+
+    def find(self, kind: Kind, name: str, namespace: str | None = None) -> dict[str, Any] | None:
+        return self.objects.get((kind.kind, name))
+
+
+def told(cluster: Cluster, settings: KubernetesSettings = SETTINGS) -> list[str]:
+    return lacking(cast(Api, cluster), settings, NAMES)
+
+
+def test_a_cluster_that_has_all_lacks_nothing() -> None:
+    assert told(Cluster()) == []
+
+
+@pytest.mark.parametrize(
+    ("key", "one", "words"),
+    [
+        ("Namespace__models", None, "kubectl create namespace models"),
+        (f"CustomResourceDefinition__{ROUTES}", None, "the Gateway API is missing"),
+        (f"CustomResourceDefinition__{RULES}", None, "kind: config_map"),
+        ("GatewayClass__envoy", None, "GatewayClass envoy does not exist"),
+        ("GatewayClass__envoy", gateway_class(controllerName="other"), "is of other"),
+        ("GatewayClass__envoy", {"spec": {}}, "no controller has looked at it"),
+        ("GatewayClass__envoy", gateway_class(parametersRef=None), "mergeBackends"),
+        ("EnvoyProxy__merged", {"spec": {}}, "loses requests"),
+        ("Secret__database", None, "Secret models/database does not exist"),
+    ],
+)
+def test_what_is_missing_is_told_in_a_sentence_with_what_to_do(key: str, one: Any, words: str) -> None:
+    (line,) = told(Cluster(**{key: one}))
+    assert words in line
+
+
+def test_a_gateway_without_a_data_plane_and_a_namespace_without_a_controller_are_told() -> None:
+    given = {"gateway": {"name": "shared"}, "controller": False, "definitions": False}
+    gateway = {"spec": {"gatewayClassName": "envoy"}, "status": {"conditions": []}}
+    lines = told(Cluster(Gateway__shared=gateway), KubernetesSettings.model_validate(given))
+    assert [word for word in ("no ready data plane", "no controller runs", "knows no Rollout") if word in str(lines)]
+    assert len(lines) == 3
+
+
+def test_a_local_stack_points_at_no_cluster_elsewhere() -> None:
+    with pytest.raises(pulumi.RunError, match="is a local stack, but the API server is"):
+        check_target("local-kubernetes", cast(Api, Cluster()))
+    check_target("local-kubernetes", cast(Api, Cluster(f"https://{LOCAL_NODE}:6443")))
+    check_target("prod", cast(Api, Cluster()))
