@@ -6,6 +6,7 @@ from typing import Any
 
 import pulumi
 
+from infra.config.kubernetes_settings import KubernetesSettings
 from infra.kubernetes.pod import CONTAINER_SECURITY, POD_SECURITY, environment, secret_value
 from infra.kubernetes.site import RBAC, Site
 from platforms.kubernetes.names import CONTROLLER, CONTROLLER_PORT, GROUP
@@ -61,59 +62,61 @@ class Controller(pulumi.ComponentResource):
                 "spec": {"selector": {"matchLabels": _NAME}, "maxUnavailable": 1},
             },
         )
-        secrets = {"DATABASE_URL": settings.database_secret, "WEBHOOK_URL": settings.webhook_secret}
-        variables = {
-            "NAMESPACE": {"fieldRef": {"fieldPath": "metadata.namespace"}},
-            "POD_NAME": {"fieldRef": {"fieldPath": "metadata.name"}},
-            **{name: secret_value(secret, "url") for name, secret in secrets.items() if secret},
-        }
-        container = {
-            "name": "controller",
-            "image": image,
-            "env": environment(variables),
-            "ports": [{"name": "http", "containerPort": CONTROLLER_PORT}],
-            "resources": {"requests": {"cpu": "20m", "memory": "128Mi"}, "limits": {"memory": "256Mi"}},
-            "securityContext": CONTAINER_SECURITY,
-            "readinessProbe": {"httpGet": {"path": "/readyz", "port": "http"}, "periodSeconds": 5},
-            "livenessProbe": {
-                "httpGet": {"path": "/healthz", "port": "http"},
-                "periodSeconds": 20,
-                "timeoutSeconds": 5,
-            },
-            "volumeMounts": [{"name": "scratch", "mountPath": "/tmp"}],  # noqa: S108
-        }
-        pod = {
-            "serviceAccountName": CONTROLLER,
-            "automountServiceAccountToken": True,
-            "enableServiceLinks": False,
-            "securityContext": POD_SECURITY,
-            "terminationGracePeriodSeconds": 15,
-            **({"imagePullSecrets": [{"name": settings.pull_secret}]} if settings.pull_secret else {}),
-            "containers": [container],
-            "volumes": [{"name": "scratch", "emptyDir": {}}],
-        }
-        scraped = {"prometheus.io/scrape": "true", "prometheus.io/port": str(CONTROLLER_PORT)}
         declare(
-            "deployment",
-            {
-                "apiVersion": "apps/v1",
-                "kind": "Deployment",
-                "spec": {
-                    "replicas": _REPLICAS,
-                    "revisionHistoryLimit": 1,
-                    "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
-                    "selector": {"matchLabels": _NAME},
-                    "template": {
-                        "metadata": {
-                            "labels": {"app.kubernetes.io/part-of": "modelstack", **_NAME},
-                            "annotations": scraped,
-                        },
-                        "spec": pod,
-                    },
-                },
-            },
+            "deployment", {"apiVersion": "apps/v1", "kind": "Deployment", "spec": _deployment(_pod(settings, image))}
         )
         self.register_outputs({"name": CONTROLLER})
+
+
+def _pod(settings: KubernetesSettings, image: pulumi.Input[str]) -> dict[str, Any]:
+    secrets = {"DATABASE_URL": settings.database_secret, "WEBHOOK_URL": settings.webhook_secret}
+    variables = {
+        "NAMESPACE": {"fieldRef": {"fieldPath": "metadata.namespace"}},
+        "POD_NAME": {"fieldRef": {"fieldPath": "metadata.name"}},
+        **{name: secret_value(secret, "url") for name, secret in secrets.items() if secret},
+    }
+    container = {
+        "name": "controller",
+        "image": image,
+        "env": environment(variables),
+        "ports": [{"name": "http", "containerPort": CONTROLLER_PORT}],
+        "resources": {"requests": {"cpu": "20m", "memory": "128Mi"}, "limits": {"memory": "256Mi"}},
+        "securityContext": CONTAINER_SECURITY,
+        "readinessProbe": {"httpGet": {"path": "/readyz", "port": "http"}, "periodSeconds": 5},
+        "livenessProbe": {
+            "httpGet": {"path": "/healthz", "port": "http"},
+            "periodSeconds": 20,
+            "timeoutSeconds": 5,
+        },
+        "volumeMounts": [{"name": "scratch", "mountPath": "/tmp"}],  # noqa: S108
+    }
+    return {
+        "serviceAccountName": CONTROLLER,
+        "automountServiceAccountToken": True,
+        "enableServiceLinks": False,
+        "securityContext": POD_SECURITY,
+        "terminationGracePeriodSeconds": 15,
+        **({"imagePullSecrets": [{"name": settings.pull_secret}]} if settings.pull_secret else {}),
+        "containers": [container],
+        "volumes": [{"name": "scratch", "emptyDir": {}}],
+    }
+
+
+def _deployment(pod: dict[str, Any]) -> dict[str, Any]:
+    scraped = {"prometheus.io/scrape": "true", "prometheus.io/port": str(CONTROLLER_PORT)}
+    return {
+        "replicas": _REPLICAS,
+        "revisionHistoryLimit": 1,
+        "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
+        "selector": {"matchLabels": _NAME},
+        "template": {
+            "metadata": {
+                "labels": {"app.kubernetes.io/part-of": "modelstack", **_NAME},
+                "annotations": scraped,
+            },
+            "spec": pod,
+        },
+    }
 
 
 def _rules() -> list[dict[str, Any]]:
