@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
@@ -100,9 +101,15 @@ def cache() -> Path:
 
 
 @pytest.fixture(scope="module")
-def box(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Generator[Box]:
+def root() -> Generator[Path]:
+    """A folder with a short path, whoever runs the tests: sockets lie below it, and their paths may not be long."""
+    with tempfile.TemporaryDirectory(prefix="box-", dir="/tmp") as folder:
+        yield Path(folder)
+
+
+@pytest.fixture(scope="module")
+def box(root: Path, cache: Path) -> Generator[Box]:
     """A machine that runs no cluster."""
-    root = tmp_path_factory.mktemp("box")
     (root / ".venv" / "bin").mkdir(parents=True)
     (root / "pyproject.toml").write_text(f"[project]\nname = {json.dumps(cache.name)}\n")
     holding = subprocess.Popen(
