@@ -32,7 +32,7 @@ demo: ## A release that is promoted and one that is rolled back, under real traf
 	@$(RUN) -m cli.local.demo
 
 cluster: ## A real Kubernetes cluster of one node on this machine; needs root on Debian, and builds for 20 minutes at first
-	@$(SETUP) install --quiet
+	@$(SETUP) install --quiet --with kubernetes
 	@$(RUN) -m localcloud.cluster up
 
 up-kubernetes: ## Start the cluster, and bring up stack `local-kubernetes` with its model in it

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from localcloud.setup import SetupFailed
 from localcloud.testing import cluster
+from tests import clusters
 
 Say = Callable[[str], None]
 _HOST_NETWORKING = ("--iptables=false", "--ip6tables=false", "--bridge=none")  # all that the local cloud needs
@@ -157,7 +158,7 @@ def provided(say: Say) -> Generator[list[Need]]:
         _install([need for need in lacking if need.lacking()], say)
     if NEEDS["envoy"] in lacking:
         _install_envoy(say)
-    with _engine(say) if may and NEEDS["engine"] in lacking else _nothing():
+    with _engine(say) if may and NEEDS["engine"] in lacking else _nothing(), _ended_cluster():
         yield [need for need in NEEDS.values() if need.lacking()]
 
 
@@ -188,6 +189,17 @@ def _install_envoy(say: Say) -> None:
 @contextmanager
 def _nothing() -> Generator[None]:
     yield
+
+
+@contextmanager
+def _ended_cluster() -> Generator[None]:
+    """At the end no cluster runs that did not run before."""
+    ran = clusters.runs()
+    try:
+        yield
+    finally:
+        if not ran:
+            clusters.end()
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 unfit(root)          # why no cluster can run on this machine; empty when one can
 unbuilt(root)        # what of it is not there yet
+install_plugin(root) # Pulumi's plugin for Kubernetes
 envoy(root)          # Envoy's program, which may not be there; `install_envoy(root)` puts it there
 """
 
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from localcloud.cluster import binaries, machine
 from localcloud.cluster.layout import Layout
-from localcloud.setup import environments
+from localcloud.setup import engine, environments, kubernetesplugin
 from localcloud.setup.environments import Installer
 from localcloud.setup.places import Places, own_lock
 
@@ -24,6 +25,17 @@ def unfit(root: Path) -> str:
 def unbuilt(root: Path) -> list[str]:
     """What `up` would install or build first."""
     return [*machine.lacking(), *binaries.unbuilt(Places.of(root))]
+
+
+def install_plugin(root: Path) -> None:
+    """Put Pulumi's plugin for Kubernetes into the checkout's PULUMI_HOME; where it was never built, that takes minutes.
+
+    Raises:
+        SetupFailed: It cannot be had.
+    """
+    places = Places.of(root)
+    installer = Installer(places)
+    kubernetesplugin.install(places, installer, engine.choose(places, installer))
 
 
 def envoy(root: Path) -> Path:

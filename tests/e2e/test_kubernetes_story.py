@@ -1,0 +1,245 @@
+"""A model goes from AWS to a cluster, is replaced there under traffic, and its successor goes back: the same bytes.
+
+By the real engine and the genuine plugin, on a real local cloud and a real cluster: each test goes on where the one
+before ended. kubectl is the witness.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import uuid
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from bench.bed import Bed
+from cli.local.oci_image import published
+from cli.local.stack import Stack
+from cli.local.versions import at_fault
+from cli.replay import Report, background
+from cli.target import LOCAL_CLUSTER, ROOT, resolve
+from platforms.kubernetes.answers import NotFound
+from platforms.kubernetes.api import Api
+from platforms.kubernetes.kinds import NAMESPACE
+from tests.clusters import cluster
+from tests.e2e.conftest import FEW, QUICK, RATE, Unpreviewed, having, succeeded, typed
+from tests.platforms.aws.on_cloud import wait_for
+from tests.small import SMALL
+
+pytestmark = [pytest.mark.e2e, pytest.mark.needs("cluster"), pytest.mark.timeout(1800)]
+
+PATIENCE = 400  # seconds for anything; loose, for the machine may be busy
+LONG = {**QUICK, "wait": False, "strategy": {"kind": "canary", "weight": 50, "bake_seconds": 20}}
+"""A trial that the update does not wait for: the controller's pods carry it on."""
+
+
+@dataclass(frozen=True)
+class Site:
+    """A namespace of the cluster.
+
+    Attributes:
+        api: The API server, for that namespace.
+    """
+
+    api: Api
+
+    def told(self, *words: str) -> str:
+        """What kubectl prints."""
+        command = ["kubectl", "-n", self.api.namespace, *words]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def weights(self) -> dict[str, int]:
+        """Service -> weight in the first rule of the route, without those that get nothing."""
+        (route,) = json.loads(self.told("get", "httproutes", "-o", "json"))["items"]
+        refs = route["spec"]["rules"][-1]["backendRefs"]
+        return {ref["name"]: ref["weight"] for ref in refs if ref["weight"]}
+
+
+@pytest.fixture(scope="module")
+def site(story: Bed) -> Iterator[Site]:
+    """A namespace that pods have no rights in, with the Secret of the database; the images are in the registry."""
+    with cluster() as here:
+        section = _written(LOCAL_CLUSTER)["config"]["modelstack:kubernetes"]
+        api = Api.of(section["context"], f"story-{uuid.uuid4().hex[:8]}")
+        here.prepare({**section, "namespace": api.namespace})
+        published(section["registry"], lambda text: None)
+        try:
+            yield Site(api)
+        finally:
+            with suppress(NotFound):
+                api.delete(NAMESPACE, api.namespace)
+
+
+def _written(stack: str) -> dict[str, Any]:
+    return yaml.safe_load((ROOT / f"stacks/Pulumi.{stack}.yaml").read_text())
+
+
+def written_to(folder: Path, name: str, **sections: dict[str, Any]) -> Path:
+    """A copy of a stack's file with other values in some sections."""
+    content = _written(name)
+    for section, values in sections.items():
+        own = content["config"].setdefault(f"modelstack:{section}", {})
+        own.update(values)
+    path = folder / f"Pulumi.{name}.{len(list(folder.iterdir()))}.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+@pytest.fixture(scope="module")
+def on_aws(story: Bed) -> Stack:
+    """A stack on AWS whose champion is a small model."""
+    first = having(story.stack.with_parameters(story.folder, **SMALL), QUICK, capture_percent=FEW)
+    succeeded(first.up())
+    return first
+
+
+@pytest.fixture(scope="module")
+def taking(story: Bed, site: Site, on_aws: Stack) -> Stack:
+    """A stack on the cluster that takes its model from the one on AWS."""
+    config = written_to(
+        story.folder, LOCAL_CLUSTER,
+        kubernetes={"namespace": site.api.namespace}, promotion={"from": on_aws.name}, rollout=QUICK,
+    )  # fmt: skip
+    made = Unpreviewed(LOCAL_CLUSTER, story.environment, config=config)
+    succeeded(made.pulumi("stack", "init", made.name))
+    return made
+
+
+@pytest.fixture(scope="module")
+def training(story: Bed, site: Site, taking: Stack) -> Stack:
+    """The same stack, when it trains a version of its own."""
+    config = written_to(
+        story.folder, LOCAL_CLUSTER,
+        kubernetes={"namespace": site.api.namespace}, rollout=LONG, model={"parameters": {**SMALL, "max_iter": 6}},
+    )  # fmt: skip
+    return replace(taking, config=config)
+
+
+@pytest.fixture
+def traffic(taking: Stack) -> Iterator[Report]:
+    """The model's events at a constant rate, sent to the gateway."""
+    with background(resolve(taking.name), RATE) as report:
+        yield report
+
+
+def answer(stack: Stack) -> dict[str, Any]:
+    """What a stack answers to the example."""
+    invoked = typed("--stack", stack.name, "invoke", str(ROOT / "model" / "example_request.json"))
+    assert invoked.exit_code == 0, invoked.output
+    return json.loads(invoked.stdout)
+
+
+def unchanged(stack: Stack) -> None:
+    """A preview finds nothing to change."""
+    succeeded(stack.preview("--expect-no-changes"))
+
+
+def test_the_champion_of_a_stack_on_aws_serves_on_the_cluster_too(site: Site, on_aws: Stack, taking: Stack) -> None:
+    succeeded(taking.up())
+    digest = on_aws.outputs()["champion"]
+    assert taking.outputs()["champion"] == digest
+    assert digest in site.told("get", "modelpackages", "-o", "yaml")
+    assert list(site.weights().values()) == [100]
+    assert answer(taking) == answer(on_aws)
+
+
+def test_then_there_is_nothing_to_change(taking: Stack) -> None:
+    unchanged(taking)
+
+
+def test_its_pods_have_no_rights_and_write_nowhere(site: Site, taking: Stack) -> None:
+    (service,) = site.weights()
+    pods = [
+        pod["spec"]
+        for pod in json.loads(site.told("get", "pods", "-o", "json"))["items"]
+        if pod["metadata"]["name"].startswith(service)
+    ]
+    assert pods
+    for pod in pods:
+        assert pod["automountServiceAccountToken"] is False
+        for one in (*pod["initContainers"], *pod["containers"]):
+            assert "@sha256:" in one["image"]
+            assert one["securityContext"]["readOnlyRootFilesystem"]
+            assert {"cpu", "memory"} <= one["resources"]["requests"].keys()
+
+
+def test_a_version_of_its_own_is_tried_by_the_controller_in_the_cluster(
+    site: Site, training: Stack, traffic: Report
+) -> None:
+    before = training.outputs()["champion"]
+    succeeded(training.up())
+    wait_for(lambda: sorted(site.weights().values()) == [50, 50], PATIENCE, "the trial gets half of the requests")
+    unchanged(training)  # in the midst of the trial
+    wait_for(lambda: _explained(training)["outcome"] != "running", PATIENCE, "a verdict")
+    told = _explained(training)
+    assert (told["outcome"], told["source"]) == ("promoted", "judge")
+    wait_for(lambda: list(site.weights().values()) == [100], PATIENCE, "the new champion has all requests")
+    assert training.outputs()["champion"] == before, "outputs tell of the last update"
+    succeeded(training.up())
+    assert training.outputs()["champion"] != before
+    assert traffic.failures == []
+
+
+def test_a_faulty_version_is_taken_back_and_the_update_says_why(
+    story: Bed, site: Site, training: Stack, traffic: Report
+) -> None:
+    champion = training.outputs()["champion"]
+    done = at_fault(having(training, QUICK), story.folder).up()
+    assert done.code != 0
+    told = _explained(training)
+    assert told["outcome"] == "rolled_back"
+    assert "rolled back" in done.error
+    assert list(site.weights().values()) == [100]
+    assert training.outputs()["champion"] == champion
+    assert "Rejected" in site.told("get", "modelpackages", "-o", "yaml")
+    assert "RolledBack" in site.told("get", "events", "-o", "yaml")
+
+
+def test_the_cluster_s_champion_goes_back_to_aws(story: Bed, training: Stack) -> None:
+    config = written_to(
+        story.folder,
+        "local-staging",
+        promotion={"from": training.name},
+        rollout=QUICK,
+        serving={"capture_percent": FEW},
+    )
+    staging = Unpreviewed("local-staging", story.environment, config=config)
+    succeeded(staging.pulumi("stack", "init", staging.name))
+    succeeded(staging.up())
+    assert staging.outputs()["champion"] == training.outputs()["champion"]
+    assert answer(staging) == answer(training)
+
+
+def test_a_person_takes_the_promotion_back_and_the_first_model_serves_again(
+    site: Site, on_aws: Stack, training: Stack
+) -> None:
+    taken_back = typed("--stack", training.name, "rollback", "--previous", "--yes", "--reason", "sells less")
+    assert taken_back.exit_code == 0, taken_back.output
+    assert list(site.weights().values()) == [100]
+    assert answer(training) == answer(on_aws)
+    assert _explained(training)["source"] == "person"
+
+
+def test_nothing_of_it_is_left_when_the_stack_is_destroyed(site: Site, training: Stack) -> None:
+    succeeded(training.pulumi("destroy", "--yes", "--stack", training.name, *training.options()))
+
+    def left() -> str:
+        return site.told(
+            "get", "deployments,services,httproutes,gateways,rollouts,pods,poddisruptionbudgets", "-o", "name"
+        )
+
+    wait_for(lambda: left() == "", PATIENCE, "nothing is left")
+
+
+def _explained(stack: Stack) -> dict[str, Any]:
+    shown = typed("--stack", stack.name, "explain", "--json")
+    assert shown.exit_code == 0, shown.output
+    return json.loads(shown.stdout)
