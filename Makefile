@@ -102,7 +102,7 @@ types: setup-dev ## The type checker alone
 
 STACK ?= local
 
-image: ## Build the images that serve and that train, and push them: make image STACK=dev; needs a Docker engine
+image: ## Build a stack's images, and push them: make image STACK=dev; needs a Docker engine, but not for Kubernetes
 	@$(SETUP) install --quiet
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" $(RUN) -m cli.local.image --stack $(STACK)
 

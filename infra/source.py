@@ -12,7 +12,7 @@ from rollout.core.errors import RolloutError
 from rollout.core.state import StateError
 
 _ON_AWS = ("endpoint_name", "journal_table", "region")
-_ON_CLUSTER = ("endpoint_name", "context", "namespace")
+_ON_CLUSTER = ("endpoint_name", "context", "namespace", "bucket")
 Outputs = Mapping[str, Any]
 
 
@@ -21,8 +21,8 @@ async def champion_of(source: str, account: str | None) -> dict[str, Any]:
 
     The stack's outputs tell only where the journal is: they are as old as its last update, and a trial may have ended
     since. `region` and `role` lead to a stack on AWS; `role` is what to assume there, null where the stack is of the
-    same account. `context` leads to a stack on Kubernetes. `signed_by` is the public key of the stack, PEM, with which
-    it signs all that it registers.
+    same account. `context` and `bucket` lead to a stack on Kubernetes. `signed_by` is the public key of the stack, PEM,
+    with which it signs all that it registers.
 
     Args:
         source: The other stack.
@@ -99,7 +99,7 @@ def _serving_in_cluster(source: str, outputs: Outputs) -> dict[str, Any] | None:
         found = KubernetesJournal(api, outputs["endpoint_name"]).read().champion
     except (RolloutError, StateError) as error:
         raise _not_known(source, error) from None
-    return {**found.as_dict(), "context": context or ""} if found else None
+    return {**found.as_dict(), "context": context or "", "bucket": outputs["bucket"]} if found else None
 
 
 def _not_known(source: str, error: Exception, more: str = "") -> pulumi.RunError:

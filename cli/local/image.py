@@ -1,7 +1,8 @@
-"""`make image`: build what serves and what trains, without a network, push both to a stack's registry, by digest.
+"""`make image`: build a stack's images without a network, and push them to its registry, by digest.
 
-python -m cli.local.image                        # into the local stack's registry
+python -m cli.local.image                        # what serves and what trains, into the local stack's registry
 python -m cli.local.image --stack dev            # into that of dev, on AWS
+python -m cli.local.image --stack prod           # what serves and the controller, if prod is on Kubernetes: no engine
 python -m cli.local.image --context FOLDER       # only lay the build contexts out, for any other builder
 """
 
@@ -22,7 +23,9 @@ import click
 from rich.console import Console
 
 from cli.errors import OperatorError, explained
+from cli.local import oci_image
 from cli.local.cloud import Local
+from cli.local.cluster import on_cluster
 from cli.local.container import (
     ONE_DOCKER_MANIFEST,
     Engine,
@@ -70,6 +73,7 @@ SERVING = Kind("serving", lay_out, "", "modelstack:serving.image", "image")
 TRAINING = Kind("training", lay_out_training, "-train", "modelstack:retraining.image", "train")
 CONTROLLER = Kind("controller", lay_out_controller, "", "modelstack:kubernetes.registry", "controller")
 """For Kubernetes alone: `cli.local.oci_image` makes it without an engine, other builders from its context."""
+REGISTRY = CONTROLLER.setting
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -84,7 +88,10 @@ CONTROLLER = Kind("controller", lay_out_controller, "", "modelstack:kubernetes.r
     help="Only write the build contexts into this folder.",
 )
 def main(stack: str, repository: str | None, base_image: str | None, context: Path | None) -> None:
-    """Build the images that serve and that train, push them, and say how a stack takes them."""
+    """Build a stack's images, push them, and say how the stack takes them.
+
+    A stack on Kubernetes takes what serves and the controller; no container engine is needed for these.
+    """
     console = Page(highlight=False, soft_wrap=True, emoji=False)
     try:
         if context is not None:
@@ -94,10 +101,29 @@ def main(stack: str, repository: str | None, base_image: str | None, context: Pa
                 build = f"docker build {' '.join(ONE_DOCKER_MANIFEST)} {context / kind.name}"
                 console.print(f"context: {context / kind.name}; build it with `{build}`", markup=False)
             return
+        if on_cluster(Stack(stack)):
+            push_for_cluster(Stack(stack), console)
+            return
         build_and_push(stack, repository, base_image, console)
     except OperatorError as error:
         tell(console, error)
         sys.exit(error.exit_code)
+
+
+def push_for_cluster(stack: Stack, console: Console) -> None:
+    """Make and push the images of a stack on Kubernetes, and print their names and what to type next.
+
+    Raises:
+        OperatorError: The stack's file names no registry, or a step failed; the message says which.
+    """
+    section = (stack.written().get("config") or {}).get("modelstack:kubernetes") or {}
+    registry = section.get("registry")
+    if not registry:
+        raise OperatorError(f"the file of stack {stack.name} has no {REGISTRY}", "Write there where images go.", 2)
+    with explained(f"making the images for {registry}"):
+        for name, pushed in oci_image.published(registry, console.print).items():
+            console.print(f"{name}  {pushed}", markup=False)
+    console.print(f"next\n       pulumi up --stack {stack.name}", markup=False)
 
 
 def build_and_push(stack: str, repository: str | None, base: str | None, console: Console) -> None:

@@ -1,6 +1,6 @@
 """Makes the images for Kubernetes without a container engine, and pushes them to a registry, by digest.
 
-    python -m cli.local.oci_image registry.example:5000/models     # …/serving@sha256:… and …/controller@sha256:…
+    published("registry.example:5000/models", print)     # …/serving@sha256:… and …/controller@sha256:…
 
 An image is the Debian that `make image` makes too, the libraries of a lock, and code. What its Dockerfile does in a
 build is done here by unpacking; how it is run, the Dockerfile says. The same content gives the same digest.
@@ -19,16 +19,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import click
-
-from cli.errors import OperatorError, explained
+from cli.errors import OperatorError
 from cli.local.container import SUITE, can_make_debian, controller_files, debian
 from cli.local.dockerfile import run_as
 from cli.local.layers import Layer, layer, of_root
 from cli.local.libraries import compile_all, install
 from cli.local.wheels import wheels
-from cli.page import Page
-from cli.running import tell
 from cli.target import ROOT
 from localcloud.setup import Places
 from platforms.kubernetes.oci import MANIFEST_TYPE, Registry, canonical, sha256
@@ -224,21 +220,3 @@ def _kept(root: Path, name: str, make: Callable[[Path], Layer]) -> Layer:
 
 def _name(path: Path, folder: Path) -> str:
     return path.relative_to(folder).as_posix()
-
-
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("registry")
-def main(registry: str) -> None:
-    """Make the images for Kubernetes, push them below REGISTRY (HOST[:PORT][/PREFIX]), and print their names."""
-    console = Page(highlight=False, soft_wrap=True, emoji=False)
-    try:
-        with explained(f"making the images for {registry}"):
-            for name, pushed in published(registry, console.print).items():
-                console.print(f"{name}  {pushed}", markup=False)
-    except OperatorError as error:
-        tell(console, error)
-        sys.exit(error.exit_code)
-
-
-if __name__ == "__main__":
-    main()

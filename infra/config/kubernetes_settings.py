@@ -60,6 +60,25 @@ class RulesSettings(Section):
     )
 
 
+class BucketSettings(Section):
+    """A bucket of S3, or of what speaks like it, for sealed packages."""
+
+    name: Annotated[
+        str,
+        Allowed("3 to 63 lower-case letters, digits, dots and hyphens, a letter or digit first and last"),
+        Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$"),
+    ] = Field(description="The bucket. It must exist.")
+    endpoint: Url | None = Field(
+        default=None, description="Where S3 answers, for pods and for `pulumi up` alike. Null: AWS."
+    )
+    region: Name = Field(default="us-east-1", description="The region of the bucket.")
+    secret: Name | None = Field(
+        default=None,
+        description="A Secret of the namespace with which pods read the bucket. Its keys are AWS_ACCESS_KEY_ID, "
+        "AWS_SECRET_ACCESS_KEY and, for keys that end, AWS_SESSION_TOKEN. Null: pods read without a key.",
+    )
+
+
 class KubernetesSettings(Section):
     """Which cluster a stack is in, and what it uses of it. Only with `platform: kubernetes`."""
 
@@ -69,11 +88,13 @@ class KubernetesSettings(Section):
     namespace: Name = Field(default="models", description="The namespace of all that the stack makes. It must exist.")
     registry: Repository | None = Field(
         default=None,
-        description="Where sealed packages are pushed to, below this path, and serving images are looked for. Must be "
-        "given.",
+        description="Where sealed packages are pushed to, below this path, and images are looked for. Must be given.",
     )
     pull_secret: Name | None = Field(
         default=None, description="A Secret of the namespace (kubernetes.io/dockerconfigjson) to pull with."
+    )
+    bucket: BucketSettings | None = Field(
+        default=None, description="A bucket that sealed packages go to instead of the registry. Null: the registry."
     )
     gateway: GatewaySettings = Field(default_factory=GatewaySettings, description="Where requests come in.")
     prometheus: Url | None = Field(

@@ -122,6 +122,7 @@ def _secrets(api: Api, settings: KubernetesSettings) -> Iterator[str]:
         "pull_secret": settings.pull_secret,
         "database_secret": settings.database_secret,
         "webhook_secret": settings.webhook_secret,
+        "bucket.secret": settings.bucket.secret if settings.bucket else None,
         "gateway.tls_secret": settings.gateway.tls_secret,
     }
     for field, name in named.items():

@@ -7,7 +7,7 @@ from typing import Any
 import pulumi
 
 from infra.config.kubernetes_settings import KubernetesSettings
-from infra.kubernetes.pod import CONTAINER_SECURITY, POD_SECURITY, environment, secret_value
+from infra.kubernetes.pod import CONTAINER_SECURITY, POD_SECURITY, environment, keys_of, of_bucket, secret_value
 from infra.kubernetes.site import RBAC, Site
 from platforms.kubernetes.names import CONTROLLER, CONTROLLER_PORT, GROUP
 
@@ -78,7 +78,8 @@ def _pod(settings: KubernetesSettings, image: pulumi.Input[str]) -> dict[str, An
     container = {
         "name": "controller",
         "image": image,
-        "env": environment(variables),
+        "env": environment({**variables, **of_bucket(settings.bucket)}),
+        **keys_of(settings.bucket),
         "ports": [{"name": "http", "containerPort": CONTROLLER_PORT}],
         "resources": {"requests": {"cpu": "20m", "memory": "128Mi"}, "limits": {"memory": "256Mi"}},
         "securityContext": CONTAINER_SECURITY,

@@ -7,7 +7,7 @@ from typing import Any
 from infra.kubernetes.site import Site
 
 NAMES = (
-    *("platform", "endpoint_name", "context", "namespace", "gateway", "host", "prometheus_url", "registry"),
+    *("platform", "endpoint_name", "context", "namespace", "gateway", "host", "prometheus_url", "registry", "bucket"),
     *("package_digest", "champion", "challenger", "release", "metrics", "signing_key", "slo"),
 )
 
@@ -24,4 +24,5 @@ def of_place(site: Site) -> dict[str, Any]:
         "host": settings.gateway.host,
         "prometheus_url": settings.prometheus,
         "registry": settings.registry,
+        "bucket": settings.bucket.model_dump(exclude={"secret"}) if settings.bucket else None,
     }

@@ -21,8 +21,8 @@ class Package(Resource, module="modelstack", name="Package"):
     """A sealed and registered model version.
 
     Creates:
-        For a new recipe: the trained, gated and sealed archive in the registry, signed with the stack's key, and its
-        ModelPackage. With a source: the same, as a copy of another stack's champion, byte by byte.
+        For a new recipe: the trained, gated and sealed archive in the registry or the bucket, signed with the stack's
+        key, and its ModelPackage. With a source: the same, as a copy of another stack's champion, byte by byte.
 
     `signed_by` is the public key to verify it with, PEM. `refused` says why there is no package; nothing else is
     declared then.
@@ -69,6 +69,7 @@ class Package(Resource, module="modelstack", name="Package"):
             "context": site.settings.context or "",
             "namespace": site.names.namespace,
             "registry": site.settings.registry,
+            "bucket": site.settings.bucket.model_dump() if site.settings.bucket else None,
             "prefix": site.names.prefix,
             "name": wanted.model_name,
             "signing_key": secret_name(site.names.prefix),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from infra.config.kubernetes_settings import BucketSettings
+
 USER = 10001
 """The user and the group of every container; an image of ours needs no other."""
 
@@ -29,6 +31,18 @@ def environment(variables: Mapping[str, Any]) -> list[dict[str, Any]]:
         {"name": name, "valueFrom": dict(value)} if isinstance(value, Mapping) else {"name": name, "value": value}
         for name, value in variables.items()
     ]
+
+
+def of_bucket(bucket: BucketSettings | None) -> dict[str, str]:
+    """Variables of a container that reads a stack's bucket, see `serving.fetch`; its keys come with `keys_of`."""
+    if bucket is None:
+        return {}
+    return {"AWS_REGION": bucket.region, **({"AWS_ENDPOINT_URL_S3": bucket.endpoint} if bucket.endpoint else {})}
+
+
+def keys_of(bucket: BucketSettings | None) -> dict[str, Any]:
+    """The fields of a container that give it the keys of a stack's bucket."""
+    return {"envFrom": [{"secretRef": {"name": bucket.secret}}]} if bucket and bucket.secret else {}
 
 
 def secret_value(secret: str, key: str) -> dict[str, Any]:

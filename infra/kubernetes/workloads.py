@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 import pulumi
 
 from infra.config.settings import ServingSettings
 from infra.kubernetes.package import Package
-from infra.kubernetes.pod import CONTAINER_SECURITY, POD_SECURITY, environment
+from infra.kubernetes.pod import CONTAINER_SECURITY, POD_SECURITY, environment, keys_of, of_bucket
 from infra.kubernetes.site import Object, Site
 from infra.plan.releases import Declared, Pair, ServingPlan, Wanted
 from platforms.kubernetes.names import (
@@ -162,9 +163,13 @@ class Serving(pulumi.ComponentResource):
         image = known.image_uri if known else package.image_uri
         manifest = known.manifest_sha256 if known else package.manifest_sha256
         archive = known.archive_uri if known else package.archive_uri
-        pull = site.settings.pull_secret
+        digest = pulumi.Output.from_input(known.package_digest if known else package.package_digest)
+        pull, bucket = site.settings.pull_secret, site.settings.bucket
         sealed = {"MODELSTACK_MANIFEST_SHA256": manifest, "SM_MODEL_DIR": _PACKAGE}
         fetching = {**sealed, "MODELSTACK_ARCHIVE": archive, **({"DOCKER_CONFIG": "/registry"} if pull else {})}
+        if bucket:
+            sha256 = digest.apply(lambda known: known.removeprefix("sha256:"))
+            fetching |= {"MODELSTACK_ARCHIVE_SHA256": sha256, **of_bucket(bucket)}
         capturing = {
             "MODELSTACK_CAPTURE": f"http://{CONTROLLER}:{CONTROLLER_PORT}/captures/{site.names.prefix}/{item.variant}",
             "MODELSTACK_CAPTURE_PERCENT": str(shape["capture_percent"]),
@@ -198,6 +203,7 @@ class Serving(pulumi.ComponentResource):
                     "image": image,
                     "args": ["fetch"],
                     "env": environment(fetching),
+                    **keys_of(bucket),
                     "resources": resources,
                     "securityContext": CONTAINER_SECURITY,
                     "terminationMessagePolicy": "FallbackToLogsOnError",  # a verdict names a container's last words
@@ -233,12 +239,12 @@ def _pair(pair: Pair, solo: Mapping[str, Backend]) -> ServingConfig:
 
 
 def _network_policy(site: Site) -> dict[str, Any]:
-    """Pods of models answer on one port, and reach the registry, names and the controller, and nothing else.
+    """Pods of models answer on one port, and reach where packages are, names and the controller, and nothing else.
 
-    The registry is known by its port alone: addresses are no one's to know ahead.
+    Where packages are is known by its port alone: addresses are no one's to know ahead.
     """
-    registry = (site.settings.registry or "").partition("/")[0]
-    port = int(registry.rpartition(":")[2]) if ":" in registry else 443
+    bucket, registry = site.settings.bucket, (site.settings.registry or "").partition("/")[0]
+    ports = {_port_of(f"https://{registry}"), *({_port_of(bucket.endpoint or "https://")} if bucket else {})}
     controller = {"matchLabels": {"app.kubernetes.io/name": CONTROLLER}}
     return {
         "apiVersion": "networking.k8s.io/v1",
@@ -253,8 +259,13 @@ def _network_policy(site: Site) -> dict[str, Any]:
             "ingress": [{"ports": [{"port": PORT}]}],
             "egress": [
                 {"ports": [{"port": 53, "protocol": "UDP"}, {"port": 53}]},
-                {"ports": [{"port": port}]},
+                *({"ports": [{"port": port}]} for port in sorted(ports)),
                 {"to": [{"podSelector": controller}], "ports": [{"port": CONTROLLER_PORT}]},
             ],
         },
     }
+
+
+def _port_of(url: str) -> int:
+    parts = urlsplit(url)
+    return parts.port or (80 if parts.scheme == "http" else 443)

@@ -8,16 +8,17 @@ from typing import Any, ClassVar
 
 from pulumi.dynamic import ReadResult
 
-from infra.providers.packaging import PackagingProvider, Values
+from infra.providers.packaging import PackagingProvider, Values, bucket_store
 
 REPOSITORY = "packages"
 """Where packages go below the registry's path; images have repositories of their own there."""
 
 
 class KubernetesPackageProvider(PackagingProvider):
-    """Packages in a registry of images, registered as ModelPackages of a namespace."""
+    """Packages in a registry of images or a bucket, registered as ModelPackages of a namespace."""
 
     PLACE: ClassVar[tuple[str, ...]] = ("context", "namespace", "registry", "prefix")
+    ASKED: ClassVar[tuple[str, ...]] = (*PackagingProvider.ASKED, "bucket")
     VERSION: ClassVar[str] = "model_package"
 
     def id_of(self, props: Values) -> str:
@@ -25,14 +26,15 @@ class KubernetesPackageProvider(PackagingProvider):
         return f"{props['namespace']}/{props['prefix']}"
 
     def place(self, props: Values) -> Any:
-        """The registry and a ModelPackage, with the stack's key, which is made at its first use."""
-        from platforms.kubernetes.publish import place  # noqa: PLC0415  slow to load, and diff needs none
+        """The registry or the bucket, and a ModelPackage, with the stack's key, which is made at its first use."""
+        from platforms.kubernetes.publish import place, repository  # noqa: PLC0415  slow to load, and diff needs none
         from platforms.kubernetes.signing import signing_key  # noqa: PLC0415
 
         api, labels = _api(props), _labels(props)
         signer = signing_key(api, props["prefix"], labels)
-        where = {"registry": f"{props['registry']}/{REPOSITORY}", "name": props["name"], "labels": labels}
-        return place(api, **where, image=props["image_uri"], signer=signer)
+        bucket = props.get("bucket")
+        store = bucket_store(bucket) if bucket else repository(f"{props['registry']}/{REPOSITORY}")
+        return place(api, store, name=props["name"], labels=labels, image=props["image_uri"], signer=signer)
 
     def refusals(self) -> tuple[type[Exception], ...]:
         """What AWS's client raises, where the source is on AWS; all that Kubernetes says is a `RolloutError`."""

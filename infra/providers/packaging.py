@@ -157,17 +157,37 @@ def origin_of(source: Values) -> Any:
     """Where another stack has its champion, whatever its platform is; see `platforms.registering.Origin`.
 
     Args:
-        source: Its release, with `region` and `role` of a stack on AWS, and `context` of one on Kubernetes.
+        source: Its release, with `region` and `role` of a stack on AWS, and `context` and `bucket` of one on
+            Kubernetes.
     """
-    if not source["archive_uri"].startswith("oci://"):
+    if "context" not in source:
         from platforms.aws.registry import origin as on_aws  # noqa: PLC0415  see outcome
 
         return on_aws(clients(source["region"], source.get("role")))
     from platforms.kubernetes.api import Api  # noqa: PLC0415  see outcome
-    from platforms.kubernetes.publish import origin  # noqa: PLC0415
+    from platforms.kubernetes.publish import origin, store_of  # noqa: PLC0415
 
+    archive, bucket = source["archive_uri"], source.get("bucket")
+    store = bucket_store(bucket) if bucket and archive.startswith("s3://") else store_of(archive)
     namespace = source["model_package_arn"].partition("/")[0]
-    return origin(source["archive_uri"], Api.of(source.get("context") or None, namespace))
+    return origin(store, Api.of(source["context"] or None, namespace))
+
+
+def bucket_store(bucket: Values) -> Any:
+    """The store in a bucket of a stack on Kubernetes, with the keys that AWS's clients find here.
+
+    Args:
+        bucket: Its `name`, `endpoint` and `region`, as `modelstack:kubernetes.bucket` has them.
+    """
+    import boto3  # noqa: PLC0415  see outcome
+    from botocore.config import Config  # noqa: PLC0415
+
+    from platforms.aws.registry import BucketStore  # noqa: PLC0415
+
+    # What speaks like S3 seldom has a name for each bucket, and pods ask in the same way.
+    style = Config(s3={"addressing_style": "path"} if bucket["endpoint"] else {})
+    s3 = boto3.client("s3", region_name=bucket["region"], endpoint_url=bucket["endpoint"], config=style)
+    return BucketStore(bucket["name"], s3)
 
 
 def clients(region: str, role: str | None = None) -> Any:

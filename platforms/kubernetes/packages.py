@@ -8,25 +8,31 @@ asked for. The archive, with the model's weights, is never fetched for that.
 
 from __future__ import annotations
 
+import os
 from contextlib import closing
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from platforms.kubernetes.oci import Registry
 from platforms.sealed_packages import BASELINE, FORM, MANIFEST, METRICS, REFERENCE, Sealed, member_of
-from rollout.core.errors import RolloutError
+from rollout.core.errors import RolloutError, Unreachable
+from serving.download import BucketSource, DownloadError, download
 from serving.registry_protocol import SCHEME, Blob, ProtocolError
 
 __all__ = ["BASELINE", "FORM", "MANIFEST", "METRICS", "REFERENCE", "Sealed", "member"]
+
+_MOST_BYTES = 256 << 20
 
 
 def member(release: Sealed, name: str) -> bytes | None:
     """One member of a release's package; None when its manifest lists none of that name.
 
     Raises:
-        Unreachable: The registry does not answer; the same call later may succeed.
+        Unreachable: The registry or the bucket does not answer, or gives nothing; the same call later may succeed.
         RolloutError: It refuses, or has other bytes than were sealed; the message names them.
     """
     if not release.archive_uri.startswith(SCHEME):
-        return _in_bucket(release, name)
+        return member_of(release, name, lambda member, sha256: _in_bucket(release.archive_uri, member, sha256))
     try:
         blob = Blob.parse(release.archive_uri)
     except ProtocolError as error:
@@ -35,13 +41,19 @@ def member(release: Sealed, name: str) -> bytes | None:
         return member_of(release, name, lambda _, sha256: registry.read(f"sha256:{sha256}"))
 
 
-def _in_bucket(release: Sealed, name: str) -> bytes | None:
-    try:
-        from platforms.aws import clients, packages  # noqa: PLC0415  not every image has AWS's client
-    except ModuleNotFoundError as error:
-        raise RolloutError(f"cannot read {release.archive_uri}: {error.name} is not installed here") from None
-    try:
-        with clients.calling(f"read {name} beside {release.archive_uri}"):
-            return packages.member(clients.clients(None), release, name)
-    except packages.DigestMismatch as error:
-        raise RolloutError(str(error)) from None
+def _in_bucket(archive_uri: str, name: str, expected: str) -> bytes:
+    """A member that lies beside its archive, with the keys of this process's environment, see `serving.fetch`."""
+    uri = f"{archive_uri.rpartition('/')[0]}/{name}"
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "member")
+        try:
+            source = BucketSource.of(uri, os.environ)
+            # Whoever asks does so again later, so nobody waits here.
+            found = download(source, path, limit=_MOST_BYTES, say=lambda _: None, sleep=lambda _: None)
+        except DownloadError as error:
+            raise Unreachable(str(error)) from None
+        except ProtocolError as error:
+            raise RolloutError(str(error)) from None
+        if found != expected:
+            raise RolloutError(f"{uri}: got sha256:{found}, expected sha256:{expected}; nothing in it was read")
+        return path.read_bytes()

@@ -1,6 +1,6 @@
 """The registry of a stack on Kubernetes: a repository of images, and ModelPackages of the stack's namespace.
 
-    here = place(api, registry="registry.example/models", name=names.model_of(recipe, image), labels=names.labels,
+    here = place(api, repository("registry.example/models"), name=names.model_of(recipe, image), labels=names.labels,
                  image=image, signer=signer)
     registered = registering.publish(sealed, here)
     same = registering.copy(champion, platforms.aws.registry.origin(clients), here)    # promotion from AWS
@@ -23,7 +23,7 @@ from platforms.kubernetes.model_packages import ModelPackages, made_by
 from platforms.kubernetes.oci import Manifest, OciError, Registry, sha256
 from platforms.kubernetes.oci_connection import OciUnreachable
 from platforms.kubernetes.oci_referrers import refer, referrers
-from platforms.registering import Origin, Place
+from platforms.registering import Origin, Place, Store
 from platforms.sealed_packages import RegistryError, Unsigned
 from provenance.envelope import SignatureError, Signer, key_id
 from provenance.evidence import Evidence
@@ -33,34 +33,37 @@ MOST_SIGNATURES = 32
 """Of one key that are looked at; there are more than one only if two stacks' updates ran at once."""
 
 
-def place(api: Api, *, registry: str, name: str, labels: Mapping[str, str], image: str, signer: Signer) -> Place:
-    """Where a stack on Kubernetes registers one package.
-
-    Args:
-        api: The stack's namespace.
-        registry: `HOST[:PORT]/REPOSITORY`.
-        name: Of the ModelPackage.
-        labels: Of the ModelPackage.
-        image: The serving image.
-        signer: The stack's.
+def repository(registry: str) -> RegistryStore:
+    """The store in a repository, `HOST[:PORT]/REPOSITORY`.
 
     Raises:
         OciError: The repository or the docker config cannot be understood.
     """
-    return Place(RegistryStore(Registry.of(registry)), ModelPackages(api, name, labels), image, signer)
+    return RegistryStore(Registry.of(registry))
 
 
-def origin(archive_uri: str, api: Api | None) -> Origin:
+def place(api: Api, store: Store, *, name: str, labels: Mapping[str, str], image: str, signer: Signer) -> Place:
+    """Where a stack on Kubernetes registers one package.
+
+    Args:
+        api: The stack's namespace.
+        store: Where archives go: a repository, or a bucket.
+        name: Of the ModelPackage.
+        labels: Of the ModelPackage.
+        image: The serving image.
+        signer: The stack's.
+    """
+    return Place(store, ModelPackages(api, name, labels), image, signer)
+
+
+def origin(store: Store, api: Api | None) -> Origin:
     """Where a stack on Kubernetes has a package, for another stack that takes it.
 
     Args:
-        archive_uri: Of the package.
+        store: Where it lies.
         api: That stack's namespace, if it may be read; it tells who made a package.
-
-    Raises:
-        OciError: The URI is none of a registry.
     """
-    return Origin(store_of(archive_uri), lambda version: made_by(api, version) if api else "")
+    return Origin(store, lambda version: made_by(api, version) if api else "")
 
 
 def store_of(archive_uri: str) -> RegistryStore:
@@ -70,7 +73,7 @@ def store_of(archive_uri: str) -> RegistryStore:
         OciError: The URI is none of a registry.
     """
     blob = _blob(archive_uri)
-    return RegistryStore(Registry.of(f"{blob.registry}/{blob.repository}"))
+    return repository(f"{blob.registry}/{blob.repository}")
 
 
 @dataclass(frozen=True)

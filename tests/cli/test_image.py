@@ -14,9 +14,10 @@ from moto import mock_aws
 from rich.console import Console
 
 from cli.errors import OperatorError
-from cli.local import image
+from cli.local import image, oci_image
 from cli.local.container import Engine
 from cli.local.image import DOCKER_MANIFEST, SERVING, Repository, published
+from cli.local.stack import Stack
 
 CONSOLE = Console(quiet=True)
 OCI = "application/vnd.oci.image.manifest.v1+json"
@@ -101,3 +102,24 @@ def test_what_sagemaker_would_refuse_is_told_after_the_push_and_at_the_next_time
             caught.value.hint
         )
     assert docker.did == ["build", "push"], "a tag never moves, so nothing is pushed onto it"
+
+
+def of_cluster(folder: Path, **kubernetes: str) -> Stack:
+    config = {"modelstack:platform": "kubernetes", "modelstack:kubernetes": kubernetes}
+    path = folder / "Pulumi.prod.yaml"
+    path.write_text(json.dumps({"config": config}))
+    return Stack("prod", config=path)
+
+
+def test_a_stack_on_kubernetes_gets_its_images_where_its_file_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(
+        oci_image, "published", lambda registry, say: asked.append(registry) or {"serving": f"{registry}/serving@1"}
+    )
+    image.push_for_cluster(of_cluster(tmp_path, registry="registry.example.org/models"), Console())
+    assert asked == ["registry.example.org/models"]
+    assert "registry.example.org/models/serving@1" in capsys.readouterr().out
+    with pytest.raises(OperatorError, match=r"the file of stack prod has no modelstack:kubernetes\.registry"):
+        image.push_for_cluster(of_cluster(tmp_path), CONSOLE)

@@ -6,7 +6,9 @@ before ended. kubectl is the witness.
 
 from __future__ import annotations
 
+import base64
 import json
+import os
 import subprocess
 import uuid
 from collections.abc import Iterator
@@ -14,7 +16,9 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+import boto3
 import pytest
 import yaml
 
@@ -26,8 +30,8 @@ from cli.replay import Report, background
 from cli.target import LOCAL_CLUSTER, ROOT, resolve
 from platforms.kubernetes.answers import NotFound
 from platforms.kubernetes.api import Api
-from platforms.kubernetes.kinds import NAMESPACE
-from tests.clusters import cluster
+from platforms.kubernetes.kinds import NAMESPACE, SECRET
+from tests.clusters import cluster, reached
 from tests.e2e.conftest import FEW, QUICK, RATE, Unpreviewed, having, succeeded, typed
 from tests.platforms.aws.on_cloud import wait_for
 from tests.small import SMALL
@@ -226,6 +230,32 @@ def test_a_person_takes_the_promotion_back_and_the_first_model_serves_again(
     assert list(site.weights().values()) == [100]
     assert answer(training) == answer(on_aws)
     assert _explained(training)["source"] == "person"
+
+
+def test_packages_may_go_to_a_bucket_instead(
+    story: Bed, site: Site, on_aws: Stack, training: Stack, traffic: Report
+) -> None:
+    keys = {name: os.environ[name] for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")}
+    data = {name: base64.b64encode(value.encode()).decode() for name, value in keys.items()}
+    site.api.create(SECRET, {"metadata": {"name": "bucket-keys"}, "data": data})
+    boto3.client("s3").create_bucket(Bucket="packages")
+    port = urlsplit(os.environ["AWS_ENDPOINT_URL"]).port
+    assert port is not None
+    with reached(port) as endpoint:
+        bucket = {"name": "packages", "endpoint": endpoint, "secret": "bucket-keys"}
+        config = written_to(
+            story.folder, LOCAL_CLUSTER,
+            kubernetes={"namespace": site.api.namespace, "bucket": bucket},
+            rollout=QUICK, model={"parameters": {**SMALL, "max_iter": 7}},
+        )  # fmt: skip
+        stack = replace(training, config=config)
+        succeeded(stack.up())
+        released = stack.outputs()["release"]
+        assert released["archive_uri"].startswith("s3://packages/")
+        assert released["package_digest"] == stack.outputs()["champion"]
+        assert answer(stack) != answer(on_aws)
+        unchanged(stack)
+    assert traffic.failures == []
 
 
 def test_nothing_of_it_is_left_when_the_stack_is_destroyed(site: Site, training: Stack) -> None:

@@ -75,6 +75,12 @@ def test_what_is_missing_is_told_in_a_sentence_with_what_to_do(key: str, one: An
     assert words in line
 
 
+def test_the_secret_of_a_bucket_is_asked_for() -> None:
+    bucket = {"name": "packages", "secret": "bucket-keys"}
+    (line,) = told(Cluster(), KubernetesSettings.model_validate({"gateway": {"class": "envoy"}, "bucket": bucket}))
+    assert line == "Secret models/bucket-keys does not exist (modelstack:kubernetes.bucket.secret)"
+
+
 def test_a_gateway_without_a_data_plane_and_a_namespace_without_a_controller_are_told() -> None:
     given = {"gateway": {"name": "shared"}, "controller": False, "definitions": False}
     gateway = {"spec": {"gatewayClassName": "envoy"}, "status": {"conditions": []}}

@@ -45,6 +45,10 @@ OWN_WORDS: dict[str, tuple[list[Any], list[Any]]] = {
         ["Models", "-a", "a-", "a" * 64, "a_b", ""],
         ["a", "9-a", "a" * 63],
     ),
+    "3 to 63 lower-case letters, digits, dots and hyphens, a letter or digit first and last": (
+        ["Packages", "a/b", "-ab", "ab", "a" * 64, ""],
+        ["packages", "a.b-c", "a" * 63],
+    ),
     "the name of a context of the kubeconfig": ([""], ["arn:aws:eks:eu-west-1:111122223333:cluster/models"]),
     "HOST/PATH or HOST:PORT/PATH, in lower case": (
         ["registry.example.org", "https://registry.example.org/a", "registry/Models", "a:b/c", ""],
@@ -86,6 +90,8 @@ class Row:
         if above.endswith("[0]"):
             above, name, value = "rollout.strategy", "steps", [{**STEP, name: value}]
         value = strategy(self.kind, **{name: value}) if self.kind else {name: value}
+        if above == "kubernetes.bucket":
+            value = {"name": "packages", **value}
         for part in reversed(above.split(".") if above else []):
             value = {part: value}
         return value

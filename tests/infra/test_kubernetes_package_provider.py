@@ -16,6 +16,7 @@ from infra.providers.kubernetes_package import KubernetesPackageProvider
 from pipeline.gate import GateRefused, Miss
 from pipeline.pack import Registered
 from pipeline.recipe import Recipe
+from platforms.aws.registry import BucketStore
 from platforms.kubernetes.api import Api
 from platforms.kubernetes.kinds import PACKAGE, SECRET
 from platforms.kubernetes.names import labels_of
@@ -99,6 +100,18 @@ def test_a_champion_is_taken_from_aws_and_from_another_cluster(
     assert isinstance(from_aws, Origin) and isinstance(from_cluster, Origin)
     assert cast(Any, from_aws.store).s3 == ("us-east-1", None, "s3")
     assert cast(RegistryStore, from_cluster.store).registry.place == "127.0.0.1:5000/models"
+
+
+def test_packages_go_to_a_bucket_and_are_taken_from_one(done: list[tuple[Any, ...]]) -> None:
+    bucket = {"name": "packages", "endpoint": "http://minio.storage:9000", "region": "eu-west-1", "secret": None}
+    create(bucket=bucket)
+    create(source={**IN_CLUSTER, "archive_uri": "s3://packages/k", "bucket": bucket})
+    (_, _, place), (_, _, taken, *_) = done
+    for store in (place.store, taken.store):
+        assert isinstance(store, BucketStore)
+        assert (store.bucket, store.s3.meta.endpoint_url) == ("packages", "http://minio.storage:9000")
+        assert store.s3.meta.region_name == "eu-west-1"
+    assert place.store.uri(DIGEST).startswith("s3://packages/packages/")
 
 
 @pytest.mark.parametrize(

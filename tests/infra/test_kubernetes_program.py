@@ -104,6 +104,22 @@ def test_the_archive_is_fetched_by_digest_and_verified_before_the_model_runs(fir
     assert fetch["image"] == model["image"] == IMAGE
 
 
+def test_a_package_in_a_bucket_is_fetched_with_the_keys_of_a_secret_and_the_controller_reads_it_too() -> None:
+    bucket = {"name": "packages", "endpoint": "http://minio.storage:9000", "secret": "bucket-keys"}
+    world = run_on_cluster(kubernetes={"bucket": bucket})
+    declared = manifests(world)
+    (fetch,) = declared["Deployment", NEW.config_name]["spec"]["template"]["spec"]["initContainers"]
+    (controller,) = declared["Deployment", CONTROLLER]["spec"]["template"]["spec"]["containers"]
+    for container in (fetch, controller):
+        variables = {item["name"]: item.get("value") for item in container["env"]}
+        assert variables["AWS_ENDPOINT_URL_S3"] == "http://minio.storage:9000"
+        assert container["envFrom"] == [{"secretRef": {"name": "bucket-keys"}}]
+    assert {item["name"]: item["value"] for item in fetch["env"]}["MODELSTACK_ARCHIVE_SHA256"] == DIGEST[7:]
+    policy = declared["NetworkPolicy", f"{NAMES.prefix}-models"]
+    assert {"ports": [{"port": 9000}]} in policy["spec"]["egress"]
+    assert world.package["bucket"] == {"region": "us-east-1", **bucket}
+
+
 def test_a_pod_goes_without_losing_a_request(first: World) -> None:
     spec = manifests(first)["Deployment", NEW.config_name]["spec"]
     assert spec["strategy"]["rollingUpdate"] == {"maxUnavailable": 0, "maxSurge": 1}

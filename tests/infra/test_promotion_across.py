@@ -23,6 +23,7 @@ IN_CLUSTER: dict[str, Any] = {
     "endpoint_name": "flight-delay-staging",
     "context": "models-staging",
     "namespace": "models",
+    "bucket": None,
     "signing_key": SIGNED_BY,
 }
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import crypt
 import ipaddress
 import socket
 import subprocess
@@ -22,14 +21,18 @@ from cryptography.x509.oid import NameOID
 
 from localcloud.testing import free_port
 
+LOGIN = ("ana", "secret")
+_HASHED = "$2b$05$DOC7gXt9D30t5KyVpiZiy.AZQMsyTA3/1rxlzFsFJqEuHKLJltPM6"
+"""The password as the registry wants it, by bcrypt."""
+
 
 @contextmanager
-def running(folder: Path, *, login: tuple[str, str] | None = None, tls: Path | None = None) -> Iterator[str]:
+def running(folder: Path, *, login: bool = False, tls: Path | None = None) -> Iterator[str]:
     """A registry on a free port of this machine, until the block ends; yields its HOST:PORT.
 
     Args:
         folder: Where it keeps everything.
-        login: Who may use it; None for everybody.
+        login: Whether only `LOGIN` may use it; else everybody may.
         tls: A folder with `cert.pem` and `key.pem`; None for plain HTTP.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -41,7 +44,7 @@ def running(folder: Path, *, login: tuple[str, str] | None = None, tls: Path | N
         "http": {"addr": f"127.0.0.1:{port}", "secret": "of nobody"},
     }
     if login:
-        (folder / "htpasswd").write_text(f"{login[0]}:{crypt.crypt(login[1], crypt.mksalt(crypt.METHOD_BLOWFISH))}\n")
+        (folder / "htpasswd").write_text(f"{LOGIN[0]}:{_HASHED}\n")
         config["auth"] = {"htpasswd": {"realm": "tests", "path": str(folder / "htpasswd")}}
     if tls:
         config["http"]["tls"] = {"certificate": str(tls / "cert.pem"), "key": str(tls / "key.pem")}

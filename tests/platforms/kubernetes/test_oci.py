@@ -15,7 +15,7 @@ from platforms.kubernetes.oci import MANIFEST_TYPE, Registry, canonical, pinned,
 from platforms.kubernetes.oci_connection import Connection, OciError, OciUnreachable
 from platforms.kubernetes.oci_referrers import refer, referrers
 from serving.registry_protocol import Login
-from tests.platforms.kubernetes.real_registry import bad_line, certificate, running
+from tests.platforms.kubernetes.real_registry import LOGIN, bad_line, certificate, running
 from tests.platforms.kubernetes.upload_server import upload_server
 from tests.serving.shelf import Shelf, shelf
 
@@ -125,8 +125,8 @@ class TestWithARealOne:
 
     def test_one_that_wants_a_login_and_tls_gets_them(self, tmp_path: Path) -> None:
         trusted = certificate(tmp_path / "tls")
-        with running(tmp_path / "registry", login=("ana", "secret"), tls=tmp_path / "tls") as host:
-            registry = Registry(Connection(host, "m", login=Login("ana", "secret"), cafile=trusted))
+        with running(tmp_path / "registry", login=True, tls=tmp_path / "tls") as host:
+            registry = Registry(Connection(host, "m", login=Login(*LOGIN), cafile=trusted))
             assert registry.holds(registry.put(b"content"))
             stranger = Registry(Connection(host, "m", login=Login("eve", "guessed"), cafile=trusted))
             with pytest.raises(OciError, match=r"answers 401 and says: UNAUTHORIZED: authentication required"):
@@ -136,12 +136,12 @@ class TestWithARealOne:
             with pytest.raises(OciError, match=f"The docker config has no login for {host}"):
                 Registry(Connection(host, "m", cafile=trusted)).read(sha256(b"content"))
             with pytest.raises(OciUnreachable, match="certificate"):
-                Registry(Connection(host, "m", login=Login("ana", "secret"))).read(sha256(b"content"))
+                Registry(Connection(host, "m", login=Login(*LOGIN))).read(sha256(b"content"))
             (tmp_path / "config.json").write_text(
                 json.dumps({"auths": {host: {"username": "ana", "password": "secret"}}})
             )
             found = Registry.of(f"{host}/m", {"DOCKER_CONFIG": str(tmp_path)})
-            assert found._connection._login == Login("ana", "secret")
+            assert found._connection._login == Login(*LOGIN)
 
     def test_one_that_refuses_or_is_gone_is_quoted_with_what_was_asked(self, real: str, tmp_path: Path) -> None:
         missing = sha256(b"nothing")
@@ -206,7 +206,7 @@ def test_an_answer_that_ends_too_early_is_asked_for_again(at: Shelf) -> None:
 
 def test_a_token_is_asked_for_once_with_the_login(at: Shelf) -> None:
     at.wants = "bearer"
-    registry = near(at.host, "m", Login("ana", "secret"))
+    registry = near(at.host, "m", Login(*LOGIN))
     assert registry.read(DIGEST) == registry.read(DIGEST) == CONTENT
     assert [path.partition("?")[0] for path, _ in at.asked].count("/token") == 1
     with pytest.raises(OciError, match="which gives its tokens, answers 401"):
@@ -215,7 +215,7 @@ def test_a_token_is_asked_for_once_with_the_login(at: Shelf) -> None:
 
 def test_who_asks_is_not_told_to_where_it_redirects(at: Shelf) -> None:
     with shelf(wants="basic", to=f"http://{at.host}") as first:
-        assert near(first.host, "m", Login("ana", "secret")).read(DIGEST) == CONTENT
+        assert near(first.host, "m", Login(*LOGIN)).read(DIGEST) == CONTENT
     assert all("Authorization" not in headers for _, headers in at.asked)
 
 

@@ -68,7 +68,7 @@ class Stack:
     def place(self, image: str = IMAGE, name: str = "") -> Place:
         labels = {"app.kubernetes.io/part-of": "modelstack"}
         named = {"name": name or self.name, "labels": labels, "image": image, "signer": self.signer}
-        return publish.place(self.api, registry=self.registry, **named)
+        return publish.place(self.api, publish.repository(self.registry), **named)
 
     @property
     def store(self) -> RegistryStore:
@@ -297,7 +297,7 @@ def test_promotion_below_the_gates_or_of_another_package_registers_nothing(
 ) -> None:
     source, target = stack(), stack()
     record = source.record(registering.publish(sealed, source.place()))
-    theirs = publish.origin(record.archive_uri, source.api)
+    theirs = publish.origin(publish.store_of(record.archive_uri), source.api)
     with pytest.raises(GateRefused, match=r"auc +0\.\d+ +min 0\.99"):
         registering.copy(record, theirs, target.place(), {"auc": {"min": 0.99}})
     with pytest.raises(SignatureError, match="the archive is sha256:0000"):
@@ -345,7 +345,7 @@ def test_a_champion_goes_from_aws_to_a_cluster_and_back_by_its_digest_with_all_s
     second = registering.copy(record, platforms.aws.registry.origin(clients), cluster.place())
     third = registering.copy(
         cluster.record(second),
-        publish.origin(second.archive_uri, cluster.api),
+        publish.origin(publish.store_of(second.archive_uri), cluster.api),
         platforms.aws.registry.place(**back),
     )
     assert second.archive_uri.startswith(f"oci://{cluster.registry}@")
