@@ -75,8 +75,10 @@ def story(console: Console, serving: Callable[[Console], Stack]) -> int:
         console.print(f"  [{'green]yes' if held else 'red]NO '}[/] {text}")
     if not all(held for _, held in checks):
         return 1
-    say("\nNext: `modelstack status`, `pulumi preview` (it tells the last verdict), `make down`.")
-    say("The stack's file still asks for version 1: `make up` or `pulumi up` puts it on trial beside version 2.")
+    name = stack.name
+    preview = f"`pulumi preview --stack {name}` (it tells the last verdict)"
+    say(f"\nNext: `modelstack --stack {name} status`, {preview}, `make down`.")
+    say(f"The stack's file still asks for version 1: `pulumi up --stack {name}` puts it on trial beside version 2.")
     return 0
 
 

@@ -27,7 +27,7 @@ class MonitoringSettings(Section):
     }
 
     period_seconds: Annotated[
-        int, Allowed(f"a multiple of 60 up to {LONGEST_PERIOD}; on local stacks also 10, 20 and 30")
+        int, Allowed(f"a multiple of 60 up to {LONGEST_PERIOD}; on local stacks and on Kubernetes also 10, 20 and 30")
     ] = Field(
         default=60, ge=10, le=LONGEST_PERIOD, description="The period of the alarms, and of a window of the judge."
     )
@@ -98,7 +98,5 @@ class MonitoringSettings(Section):
         if period % 60 and period not in {10, 20, 30}:
             raise NotAllowed
         if period % 60 and on_aws(info):
-            raise ValueError(
-                "SageMaker's metrics come once a minute, so allowed is a multiple of 60 outside local stacks"
-            )
+            raise ValueError("SageMaker's metrics come once a minute, so allowed is a multiple of 60 on AWS")
         return period

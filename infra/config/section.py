@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo
 
@@ -39,11 +40,24 @@ class Section(BaseModel):
     model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
+@dataclass(frozen=True)
+class Whose:
+    """What a config is validated for.
+
+    Attributes:
+        stack: The stack's name.
+        platform: What it says of its platform.
+    """
+
+    stack: str
+    platform: Any = "aws"
+
+
 def stack_of(info: ValidationInfo) -> str:
     """The stack that is validated for; empty when a section is made by itself."""
-    return info.context or ""
+    return info.context.stack if info.context else ""
 
 
 def on_aws(info: ValidationInfo) -> bool:
-    """Whether it is known to be a stack on AWS."""
-    return bool(stack_of(info)) and not is_local(stack_of(info))
+    """Whether it is known to be a stack on AWS, and not on the local cloud."""
+    return bool(info.context) and info.context.platform == "aws" and not is_local(info.context.stack)

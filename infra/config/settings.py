@@ -26,7 +26,7 @@ from infra.config.provable import CAPTURED, unanswered, without_capture
 from infra.config.retention_settings import RetentionSettings
 from infra.config.retraining_settings import RetrainingSettings
 from infra.config.rollout_settings import RolloutSettings
-from infra.config.section import Image, InstanceType, Quantity, Section, stack_of
+from infra.config.section import Image, InstanceType, Quantity, Section, Whose, stack_of
 from infra.config.slo_settings import SloSettings
 from infra.config.target import is_local, second_callers, wrong_region
 from infra.config.whole_numbers import whole
@@ -246,8 +246,8 @@ class Settings(Section):
         ]
         if not re.fullmatch(r"[a-z0-9-]+", stack):
             wrong.append(Problem(f"stack name {stack!r}", "allowed are lower-case letters, digits and hyphens"))
-        on_aws = given.get(f"{NAMESPACE}:platform", "aws") == "aws"
-        region = wrong_region(config.get("aws:region")) if on_aws else None
+        whose = Whose(stack, given.get(f"{NAMESPACE}:platform", "aws"))
+        region = wrong_region(config.get("aws:region")) if whose.platform == "aws" else None
         wrong += [*([region] if region else []), *second_callers(config)]
         # A section that is not set is checked too: its defaults may not suit this stack.
         sections = {
@@ -256,7 +256,7 @@ class Settings(Section):
             if field.is_required() or f"{NAMESPACE}:{name}" in given
         }
         try:
-            settings = cls.model_validate(sections, context=stack)
+            settings = cls.model_validate(sections, context=whose)
         except ValidationError as error:
             wrong += problems(error, NAMESPACE, cls)
         else:

@@ -29,7 +29,7 @@ class SloSettings(Section):
         ge=LOCAL_DAYS,
         le=MOST_DAYS,
         description=f"The time over which the objective holds. Its alarms look at parts of it. At least {LEAST_DAYS} "
-        f"outside local stacks. Null: {DAYS:g}, on local stacks {LOCAL_DAYS:g}.",
+        f"on AWS. Null: {DAYS:g}, on local stacks {LOCAL_DAYS:g}.",
     )
     min_requests: int = Field(
         default=20, ge=1, le=1_000_000, description="If an alarm's window has fewer requests, it says nothing."
@@ -45,7 +45,7 @@ class SloSettings(Section):
         if days is not None and days < LEAST_DAYS and on_aws(info):
             raise ValueError(
                 "SageMaker's metrics come once a minute, too seldom for the windows of such an objective; allowed is a "
-                f"number from {LEAST_DAYS} to {MOST_DAYS} outside local stacks, or null"
+                f"number from {LEAST_DAYS} to {MOST_DAYS} on AWS, or null"
             )
         return days
 

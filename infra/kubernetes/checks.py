@@ -21,6 +21,7 @@ from platforms.kubernetes.kinds import (
     SECRET,
 )
 from platforms.kubernetes.names import CONTROLLER, GROUP, Names
+from rollout.core.errors import RolloutError
 
 LOCAL_NODE = "10.99.0.1"
 """Where the API server of a cluster of `make cluster` is."""
@@ -50,7 +51,12 @@ def lacking(api: Api, settings: KubernetesSettings, names: Names) -> list[str]:
         RolloutError: The cluster cannot be asked.
     """
     if api.find(NAMESPACE, names.namespace) is None:
-        return [f"namespace {names.namespace} does not exist. Type: kubectl create namespace {names.namespace}"]
+        why = f"namespace {names.namespace} does not exist (modelstack:kubernetes.namespace)"
+        return [
+            f"{why}. Type: kubectl create namespace {names.namespace}",
+            *(_class(api, settings.gateway.class_name) if settings.gateway.class_name else ()),
+            *_rules(api, settings),
+        ]
     return [
         *_gateway(api, settings),
         *_rules(api, settings),
@@ -85,7 +91,7 @@ def _gateway(api: Api, settings: KubernetesSettings) -> Iterator[str]:
 def _class(api: Api, name: str) -> Iterator[str]:
     found = api.find(GATEWAY_CLASS, name)
     if found is None:
-        yield f"GatewayClass {name} does not exist (modelstack:kubernetes.gateway.class)"
+        yield f"GatewayClass {name} does not exist (modelstack:kubernetes.gateway.class){_which(api)}"
     elif _condition(found, "Accepted") != "True":
         yield f"GatewayClass {name} is not accepted by a controller: {_said(found, 'Accepted')}"
     elif found["spec"]["controllerName"] != _ENVOY:
@@ -95,6 +101,14 @@ def _class(api: Api, name: str) -> Iterator[str]:
         )
     else:
         yield from _proxy(api, name, found["spec"].get("parametersRef"))
+
+
+def _which(api: Api) -> str:
+    """Which classes there are, for who may list them."""
+    try:
+        return f"; there are: {', '.join(sorted(one['metadata']['name'] for one in api.list(GATEWAY_CLASS))) or 'none'}"
+    except RolloutError:
+        return ""
 
 
 def _proxy(api: Api, name: str, reference: Mapping[str, Any] | None) -> Iterator[str]:

@@ -22,6 +22,7 @@ from platforms.kubernetes.journal import KubernetesJournal
 from platforms.kubernetes.kinds import NAMESPACE, ROLLOUT
 from platforms.kubernetes.names import Names
 from platforms.kubernetes.oci import pinned
+from platforms.kubernetes.oci_connection import OciUnreachable
 from rollout.core.errors import RolloutError
 from rollout.core.release import Release
 from rollout.core.state import RolloutState, StateError
@@ -105,37 +106,37 @@ def _provider(settings: KubernetesSettings, uid: str) -> pulumi.ProviderResource
 def _read(settings: Settings, names: Names, source: dict[str, Any] | None) -> tuple[str, RolloutState, str, str]:
     """The uid of the namespace, the journal, and the images of the serving runtime and of the controller."""
     cluster = settings.kubernetes
-    where = f"context {cluster.context!r}" if cluster.context else "the current context"
+    where = f"modelstack:kubernetes.context = {cluster.context!r}" if cluster.context else "the current context"
     try:
         api = Api.of(cluster.context, cluster.namespace)
         checks.check_target(names.stack, api)
         lacking = checks.lacking(api, cluster, names)
         if lacking:
             lines = "\n".join(f"  - {line}" for line in lacking)
-            raise pulumi.RunError(f"the cluster of {where} lacks what this stack needs; nothing was changed:\n{lines}")
+            raise pulumi.RunError(f"{where}: the cluster lacks what this stack needs; nothing was changed:\n{lines}")
         uid = str(api.get(NAMESPACE, names.namespace)["metadata"]["uid"])
         there = bool(api.find(ROLLOUT, names.prefix))
         state = KubernetesJournal(api, names.prefix).read() if there else RolloutState(names.prefix)
     except (RolloutError, StateError) as error:
-        raise pulumi.RunError(
-            f"what is live in the cluster of {where} is not known, so nothing was changed: {error}"
-        ) from None
+        raise pulumi.RunError(f"{where}: what is live there is not known, so nothing was changed: {error}") from None
     taken = source["image_uri"] if source and is_on_cluster(source) else None
     serving = settings.serving.image or taken or f"{cluster.registry}/{SERVING}:{NEWEST}"
     controller = cluster.controller_image or f"{cluster.registry}/{CONTROLLER}:{NEWEST}"
     return (
         uid,
         state,
-        _by_digest(serving, "serving.image", cluster),
-        _by_digest(controller, "kubernetes.controller_image", cluster) if cluster.controller else "",
+        _by_digest(serving, "serving.image", names.stack),
+        _by_digest(controller, "kubernetes.controller_image", names.stack) if cluster.controller else "",
     )
 
 
-def _by_digest(image: str, field: str, cluster: KubernetesSettings) -> str:
+def _by_digest(image: str, field: str, stack: str) -> str:
     try:
         return pinned(image)
+    except OciUnreachable as error:
+        raise pulumi.RunError(f"modelstack:kubernetes.registry: {error}, so nothing was changed") from None
     except RolloutError as error:
         raise pulumi.RunError(
             f"modelstack:{field}: {error}, so nothing was changed. This makes the images and pushes them: "
-            f".venv/bin/python -m cli.local.oci_image {cluster.registry}"
+            f"make image STACK={stack}"
         ) from None

@@ -8,6 +8,9 @@ the weights. The first keep the gateway's connections to a backend of weight 0, 
 none of it, and they are the way of captured requests to a challenger that has no traffic. For the same reason the rules
 of what served before stay for a while (`lingering`).
 
+Only predictions pass. What else a pod answers, such as `/ping` and `/metrics`, is for the cluster alone: to callers it
+would tell too much, and a health check that counted as a request would be evidence for a model that nobody asked.
+
 A rule has no filter but the mirror of a shadow: an answer names its variant itself, so that an error that the gateway
 makes is never taken for one of a variant. Every field that the API server would fill in is written out, so what is read
 back is equal to what was written.
@@ -22,7 +25,11 @@ from platforms.kubernetes.names import PORT, TARGET_HEADER
 from platforms.kubernetes.serving_config import Backend, ServingConfig
 
 Rule = dict[str, Any]
-_EVERY_PATH = {"type": "PathPrefix", "value": "/"}
+PREDICTIONS: tuple[Mapping[str, str], ...] = (
+    {"type": "Exact", "value": "/invocations"},
+    {"type": "PathPrefix", "value": "/v2/models"},
+)
+"""The paths of predictions: SageMaker's contract, and the Open Inference Protocol."""
 _MIRROR = "RequestMirror"
 
 
@@ -43,7 +50,7 @@ def rules(config: ServingConfig, weights: Mapping[str, int], lingering: Iterable
     ]
     answering = config.backends if config.copied is None else (config.champion,)
     default: Rule = {
-        "matches": [{"path": dict(_EVERY_PATH)}],
+        "matches": _predictions(),
         "backendRefs": [_reference(item.workload) | {"weight": weights.get(item.variant, 0)} for item in answering],
     }
     if config.copied is not None and config.challenger is not None:
@@ -85,9 +92,13 @@ def lingering(live: Sequence[Mapping[str, Any]], config: ServingConfig) -> list[
 def _target(backend: Backend) -> Rule:
     header = {"type": "Exact", "name": TARGET_HEADER, "value": backend.variant}
     return {
-        "matches": [{"path": dict(_EVERY_PATH), "headers": [header]}],
+        "matches": _predictions(headers=[header]),
         "backendRefs": [_reference(backend.workload) | {"weight": 1}],
     }
+
+
+def _predictions(**more: Any) -> list[Rule]:
+    return [{"path": dict(path), "method": "POST", **more} for path in PREDICTIONS]
 
 
 def _reference(workload: str) -> Rule:

@@ -28,6 +28,7 @@ from cli.local.stack import Stack
 from cli.local.versions import at_fault
 from cli.replay import Report, background
 from cli.target import LOCAL_CLUSTER, ROOT, resolve
+from cli.view.snapshot import take
 from platforms.kubernetes.answers import NotFound
 from platforms.kubernetes.api import Api
 from platforms.kubernetes.kinds import NAMESPACE, SECRET
@@ -185,7 +186,8 @@ def test_a_version_of_its_own_is_tried_by_the_controller_in_the_cluster(
     wait_for(lambda: _explained(training)["outcome"] != "running", PATIENCE, "a verdict")
     told = _explained(training)
     assert (told["outcome"], told["source"]) == ("promoted", "judge")
-    wait_for(lambda: list(site.weights().values()) == [100], PATIENCE, "the new champion has all requests")
+    wait_for(lambda: take(resolve(training.name)).champion_package != before, PATIENCE, "it is champion")
+    assert list(site.weights().values()) == [100]
     assert training.outputs()["champion"] == before, "outputs tell of the last update"
     succeeded(training.up())
     assert training.outputs()["champion"] != before

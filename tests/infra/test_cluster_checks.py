@@ -44,6 +44,9 @@ class Cluster:
         self.server = server
         self.objects = {**WHOLE, **{cast(Any, tuple(key.split("__", 1))): one for key, one in changes.items()}}
 
+    def list(self, kind: Kind) -> list[dict[str, Any]]:
+        return [{"metadata": {"name": name}} for name in ("shared", "other")]
+
     def find(self, kind: Kind, name: str, namespace: str | None = None) -> dict[str, Any] | None:
         return self.objects.get((kind.kind, name))
 
@@ -62,7 +65,7 @@ def test_a_cluster_that_has_all_lacks_nothing() -> None:
         ("Namespace__models", None, "kubectl create namespace models"),
         (f"CustomResourceDefinition__{ROUTES}", None, "the Gateway API is missing"),
         (f"CustomResourceDefinition__{RULES}", None, "kind: config_map"),
-        ("GatewayClass__envoy", None, "GatewayClass envoy does not exist"),
+        ("GatewayClass__envoy", None, "(modelstack:kubernetes.gateway.class); there are: other, shared"),
         ("GatewayClass__envoy", gateway_class(controllerName="other"), "is of other"),
         ("GatewayClass__envoy", {"spec": {}}, "no controller has looked at it"),
         ("GatewayClass__envoy", gateway_class(parametersRef=None), "mergeBackends"),

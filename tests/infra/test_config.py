@@ -224,9 +224,21 @@ def test_high_resolution_periods_are_for_local_stacks_only() -> None:
     (line,) = refusal("dev", monitoring={"period_seconds": 10})
     assert line == (
         "modelstack:monitoring.period_seconds = 10: SageMaker's metrics come once a minute, so allowed is a multiple "
-        "of 60 outside local stacks"
+        "of 60 on AWS"
     )
     assert load("local", monitoring={"period_seconds": 10}).monitoring.period_seconds == 10
+
+
+def test_prometheus_has_no_minute_to_wait_for() -> None:
+    cluster = {
+        "registry": "registry.example.org/models",
+        "prometheus": "http://prometheus:9090",
+        "gateway": {"class": "envoy"},
+        "database_secret": "database",
+    }
+    quick = {"monitoring": {"period_seconds": 10}, "slo": {"window_days": 0.25}, "serving": {"cpu": "1"}}
+    settings = load("prod", platform="kubernetes", kubernetes=cluster, **quick)
+    assert (settings.monitoring.period_seconds, settings.slo.window_days) == (10, 0.25)
 
 
 def test_names_that_aws_would_refuse_are_told_before_they_are_made() -> None:

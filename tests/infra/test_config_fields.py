@@ -27,7 +27,10 @@ OWN_WORDS: dict[str, tuple[list[Any], list[Any]]] = {
         ["a/b:c", f"a/b@sha256:{'0' * 64}"],
     ),
     "the name of another stack of this project": (["", "a b"], ["local-staging"]),
-    "a multiple of 60 up to 3600; on local stacks also 10, 20 and 30": (["1m", 0, 9, 45, 3601], [10, 20, 30, 60, 3600]),
+    "a multiple of 60 up to 3600; on local stacks and on Kubernetes also 10, 20 and 30": (
+        ["1m", 0, 9, 45, 3601],
+        [10, 20, 30, 60, 3600],
+    ),
     "a list of at most 10 accounts, each of 12 digits in quotes": (
         ["111122223333", ["1234"], [111122223333], ["111122223333"] * 11],
         [[], ["111122223333", "222233334444"]],

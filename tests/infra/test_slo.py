@@ -11,6 +11,7 @@ import pytest
 from scipy.stats import binom
 
 from infra.aws.slo import ALPHA, evidence
+from infra.config.section import Whose
 from infra.config.slo_settings import SloSettings
 from infra.plan import beyond_chance
 from monitoring.objectives.slo import SLIS, rules
@@ -35,9 +36,10 @@ WINDOWS = [*BURN, "slo-ticket"]
 def test_an_objective_of_less_than_a_week_is_for_local_stacks_only(stack: str) -> None:
     assert refusal(stack, slo={"window_days": 6.5}) == [
         "modelstack:slo.window_days = 6.5: SageMaker's metrics come once a minute, too seldom for the windows of such "
-        "an objective; allowed is a number from 7 to 60 outside local stacks, or null"
+        "an objective; allowed is a number from 7 to 60 on AWS, or null"
     ]
-    assert SloSettings.model_validate({"window_days": 0.5}, context="local").objective("local").window_seconds == 43_200
+    there = SloSettings.model_validate({"window_days": 0.5}, context=Whose("local"))
+    assert there.objective("local").window_seconds == 43_200
 
 
 def test_without_a_window_the_objective_is_of_a_month_and_on_local_stacks_of_hours() -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from localcloud.cluster import binaries, machine
-from localcloud.cluster.__main__ import layout_of
+from localcloud.cluster.access import layout_of
 from localcloud.cluster.layout import Layout
 from localcloud.setup.places import Places
 

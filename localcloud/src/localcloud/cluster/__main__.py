@@ -9,9 +9,10 @@ import sys
 import time
 from pathlib import Path
 
-from localcloud.cluster import binaries, contents, database, machine, node, processes
+from localcloud.cluster import binaries, contents, machine, node, processes
+from localcloud.cluster.access import layout_of, variables
 from localcloud.cluster.api import Api
-from localcloud.cluster.layout import ALERTMANAGER, API_URL, PROMETHEUS, REGISTRY, Layout
+from localcloud.cluster.layout import API_URL, Layout
 from localcloud.setup import environments
 from localcloud.setup.environments import Installer
 from localcloud.setup.exclusive import exclusive
@@ -42,24 +43,6 @@ def main(arguments: list[str] | None = None) -> int:
         print("\nstopped; what was finished stays, run it again to go on", file=sys.stderr)
         return 130
     return 1
-
-
-def layout_of(places: Places) -> Layout:
-    """Where the cluster of a checkout lies."""
-    return Layout(places.cluster)
-
-
-def variables(layout: Layout) -> dict[str, str]:
-    """What points a client at the cluster: name -> value."""
-    return {
-        "KUBECONFIG": str(layout.kubeconfig),
-        "LOCALCLUSTER_REGISTRY": REGISTRY,
-        "LOCALCLUSTER_PROMETHEUS": f"http://{PROMETHEUS}",
-        "LOCALCLUSTER_RULES": str(layout.rules),
-        "LOCALCLUSTER_ALERTMANAGER": f"http://{ALERTMANAGER}",
-        "LOCALCLUSTER_ALERTMANAGER_CONFIG": str(layout.alertmanager),
-        "LOCALCLUSTER_DATABASE": database.url(layout),
-    }
 
 
 def _up(places: Places, layout: Layout, _: argparse.Namespace) -> int:
@@ -110,11 +93,12 @@ def _status(places: Places, layout: Layout, _: argparse.Namespace) -> int:
     return 0 if well else 1
 
 
-def _env(_: Places, layout: Layout, __: argparse.Namespace) -> int:
-    if layout.state not in processes.owners():
+def _env(places: Places, _: Layout, __: argparse.Namespace) -> int:
+    found = variables(places)
+    if not found:
         print("error: the cluster is not running; start it", file=sys.stderr)
         return _NOT_RUNNING
-    print("\n".join(f"export {name}={shlex.quote(value)}" for name, value in variables(layout).items()))
+    print("\n".join(f"export {name}={shlex.quote(value)}" for name, value in found.items()))
     return 0
 
 

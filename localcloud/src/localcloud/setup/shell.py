@@ -1,4 +1,4 @@
-"""Which environment variables point a client at the local stack?"""
+"""Which environment variables point a client at the local stacks?"""
 
 import json
 import os
@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
+from localcloud.cluster import access
 from localcloud.server import configuration, credentials
 from localcloud.setup.failures import SetupFailed
 from localcloud.setup.places import Places, advice
@@ -30,8 +31,8 @@ def variables(places: Places, environ: Mapping[str, str] = os.environ, account: 
         account: The account to work in, 12 digits; None is the cloud's own. One that is not there yet is made.
 
     Returns:
-        Name to value. The keys are those of the account's root, made now if it has none yet. The passphrase is
-        known to all: the local stacks' secrets are as local as their cloud.
+        Name to value; those of the cluster only while it runs. The keys are those of the account's root, made now if
+        it has none yet. The passphrase is known to all: the local stacks' secrets are as local as their cloud.
 
     Raises:
         SetupFailed: The checkout was not set up, or the account is not 12 digits.
@@ -51,6 +52,7 @@ def variables(places: Places, environ: Mapping[str, str] = os.environ, account: 
         "AWS_DEFAULT_REGION": region,
         **_keys(places, account),
         "AWS_EC2_METADATA_DISABLED": "true",
+        **access.variables(places),
     }
     if places.policy_pack:
         wanted[POLICY_PACK] = str(places.policy_pack)
