@@ -91,6 +91,13 @@ def test_pods_of_models_have_no_token_of_a_service_account_and_the_controller_ha
     assert controller["serviceAccountName"] == CONTROLLER
 
 
+def test_a_controller_that_starts_slowly_is_not_killed_for_it(first: World) -> None:
+    (container,) = manifests(first)["Deployment", CONTROLLER]["spec"]["template"]["spec"]["containers"]
+    startup = container["startupProbe"]
+    assert startup["periodSeconds"] * startup["failureThreshold"] >= 120
+    assert all(container[f"{kind}Probe"]["timeoutSeconds"] >= 5 for kind in ("startup", "readiness", "liveness"))
+
+
 def test_the_archive_is_fetched_by_digest_and_verified_before_the_model_runs(first: World) -> None:
     pod = manifests(first)["Deployment", NEW.config_name]["spec"]["template"]["spec"]
     (fetch,), (model,) = pod["initContainers"], pod["containers"]

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from cli.platform.facts import QUANTILES, ServedView, Spent
-from monitoring.objectives.slo import Objective
+from monitoring.objectives.slo import OBJECTIVE, Objective
+from platforms.kubernetes.alarm_rules import risen
 from platforms.kubernetes.envoy import ALL, Clusters, Counted, EnvoyCounts
 from platforms.kubernetes.metrics import (
     CLASS,
@@ -23,7 +24,6 @@ from platforms.kubernetes.metrics import (
 from platforms.kubernetes.prometheus import Prometheus
 from platforms.kubernetes.promql import over
 from platforms.kubernetes.rule import group_names
-from rollout.core.catalogue import OWN
 
 _WINDOW = 60
 _MOST = 3 * 3600  # seconds that are read scrape by scrape: more is computed by Prometheus, which misses first bursts
@@ -94,13 +94,11 @@ def spent(prometheus: Prometheus, endpoint: str, objective: Objective, now: floa
     Raises:
         RolloutError: Prometheus does not answer.
     """
-    found = prometheus.groups(group_names(endpoint)[1])
-    if not found:
+    if not prometheus.groups(group_names(endpoint)[1]):
         return None
-    every = round(float(found[0]["interval"]))
 
     def count(name: str) -> float:
-        recorded = matched(f"{OWN}:{name}:rise{every}s", {ENDPOINT: endpoint})
+        recorded = matched(risen(f"{OBJECTIVE}_{name}"), {ENDPOINT: endpoint})
         return sum(value for _, value in prometheus.values(f"sum({over(recorded, objective.window_seconds)})", now))
 
     return Spent(count("requests"), count("failed"), count("slow"))
