@@ -1,17 +1,22 @@
-"""`pytest tests/conformance --write-page` writes the table of faults into docs/reference/faults.md."""
+"""Plays the selected rows of a module on each platform; `--write-page` writes the table of faults into its page."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.clusters import cluster
 
 from infra.aws.lambda_zip import seal
-from tests.conformance.row import Played, Row, play
-from tests.conformance.stage import FaultStage
+from tests.conformance.cluster.stage import ClusterStage
+from tests.conformance.cluster.world import World, shared
+from tests.conformance.on_aws import AwsStage
+from tests.conformance.row import Plays, Row, play
+from tests.conformance.stage import FaultStage, Platform
 from tests.platforms.aws.on_cloud import Clients, configured, point_at
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -23,31 +28,57 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.fixture(scope="module")
-def played(
+def on_aws(
     request: pytest.FixtureRequest, new_cloud: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[dict[str, Future[Played]]]:
-    """How each of the module's `ROWS` that was selected ends; they are played at the same time."""
-    rows: tuple[Row, ...] = request.module.ROWS
-    asked = {_row(item) for item in request.session.items}
+) -> Iterator[Plays]:
+    """How each of the module's `ROWS` that was selected ends on a local cloud; they are played at the same time."""
     code = seal(ROOT, tmp_path_factory.mktemp("code")).path
     cloud = new_cloud(configured(tmp_path_factory.mktemp("config")))
     cloud.start()
     with pytest.MonkeyPatch.context() as patch:
         point_at(cloud, patch)
-        shared = Clients()
-
-        def run(row: Row) -> Played:
-            return play(row, FaultStage(shared, row.name, cloud, code))
-
+        clients = Clients()
         pool = ThreadPoolExecutor(AT_ONCE)
         try:
-            # The last ones take longest.
-            yield {row.name: pool.submit(run, row) for row in reversed(rows) if row.name in asked}
+            yield submitted(pool, selected(request, "aws"), lambda row: AwsStage(clients, row.name, cloud, code))
         finally:
             pool.shutdown(cancel_futures=True)
 
 
-def _row(item: Any) -> str | None:
-    """The name of the row that a selected test is about."""
-    row = item.callspec.params.get("row") if hasattr(item, "callspec") else None
-    return row.name if isinstance(row, Row) else None
+@pytest.fixture(scope="module")
+def on_kubernetes(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plays]:
+    """The same on the cluster; each thread plays one row after another in a namespace of its own."""
+    with cluster(), shared(tmp_path_factory.mktemp("stub")) as common:
+        made, own = list[World](), threading.local()
+
+        def begin() -> None:
+            own.world = World.made(common, "faults")
+            made.append(own.world)
+
+        pool = ThreadPoolExecutor(AT_ONCE, initializer=begin)
+        try:
+            yield submitted(pool, selected(request, "kubernetes"), lambda row: ClusterStage(own.world, row.name))
+        finally:
+            pool.shutdown(cancel_futures=True)
+            for world in made:
+                world.end()
+
+
+def submitted(pool: ThreadPoolExecutor, rows: list[Row], stage: Callable[[Row], FaultStage]) -> Plays:
+    """The rows, each on a stage of its own."""
+    return {row.name: pool.submit(lambda row=row: play(row, stage(row))) for row in rows}
+
+
+def selected(request: pytest.FixtureRequest, platform: Platform) -> list[Row]:
+    """The module's rows that a selected test is about, the longest first."""
+    of_module = [item for item in request.session.items if item.module is request.module]
+    every = any({"on_aws", "on_kubernetes"} <= {*item.fixturenames} for item in of_module)  # it compares all
+    asked = {_row(item, platform) for item in of_module}
+    return [row for row in reversed(request.module.ROWS) if platform not in row.not_on and (every or row.name in asked)]
+
+
+def _row(item: Any, platform: Platform) -> str | None:
+    """The name of the row that a selected test is about, on a platform."""
+    params = item.callspec.params if hasattr(item, "callspec") else {}
+    row = params.get("row")
+    return row.name if isinstance(row, Row) and params.get("platform", "aws") == platform else None

@@ -2,98 +2,118 @@
 
     python tests/conformance/mortal.py < what.json     # prints the status of each process; -9 of one that was killed
 
-Every call that changes something kills the process with SIGKILL right after the cloud has performed it, unless one of
-the same kind has killed a process before: those are kept in a file. So a row of such processes is killed between any
+Every call that changes something kills the process with SIGKILL right after the platform has performed it, unless one
+of the same kind has killed a process before: those are kept in a file. So a row of such processes is killed between any
 two steps, and the one that finds no new step comes to the end.
 
-The processes are forked from one that has imported everything, which takes longer than most of them live.
+The processes are forked from one that has imported everything, which takes longer than most of them live. How a
+platform's calls are told apart is said by the module that is named: `mortal_aws`, `cluster.mortal`.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import signal
+import subprocess
 import sys
+import tempfile
 import time
 import traceback
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from platforms.aws.clients import clients
-from platforms.aws.endpoint import controller_with
+from rollout.controller.controller import Controller
 from rollout.core.plan import Plan
 from rollout.core.release import Release
+from rollout.core.state import RolloutState
 from rollout.core.transitions import Rejected
 from rollout.reason import Reason
+from tests.conformance.stage import PATIENCE, FaultStage, Killed
 
-CHANGES = frozenset(
-    {"PutItem", "UpdateEndpoint", "UpdateEndpointWeightsAndCapacities", "UpdateModelPackage", "Publish"}
-)
-SERVICES = ("cloudwatch", "dynamodb", "sagemaker", "sns")
+ROOT = Path(__file__).resolve().parents[2]
+Die = Callable[[str], None]
+"""Called when an effect of this kind was performed."""
 
 
-def mortal(region: str, marks: Path) -> Any:
-    """Clients by service whose changes kill the process, once each."""
-    make = clients(region)
-    asked: dict[str, str] = {}
+def run(module: str, where: Mapping[str, Any], stage: FaultStage, asked: Killed) -> tuple[list[int], int]:
+    """Carry on what is asked of a stage by such processes; as `FaultStage.killed`.
 
-    def before(model: Any, params: dict[str, Any], **_: Any) -> None:
-        asked[model.name] = kind(model.name, params["body"])
+    Args:
+        module: Has `controllers(where, die)`, which makes what makes a controller.
+        where: What that is told; JSON.
+        stage: The stage, with a champion and a challenger.
+        asked: What is done.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        marks = Path(folder) / "marks"
+        marks.touch()
+        told = json.dumps(
+            {
+                "module": module, "where": dict(where), "does": asked.does,
+                "release": stage.releases["challenger"].as_dict(), "pair": stage.pair("champion", "challenger"),
+                "shadow": stage.shadow("champion", "challenger") if asked.plan.steps[0].shadow else None,
+                "plan": asked.plan.as_dict(), "marks": str(marks),
+            }
+        )  # fmt: skip
+        done = subprocess.run(
+            [sys.executable, __file__],
+            input=told,
+            text=True,
+            capture_output=True,
+            timeout=PATIENCE,
+            check=False,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )
+        assert done.returncode == 0, done.stderr
+        ends = [int(line) for line in done.stdout.split()]
+        assert {*ends} <= {0, 1, -signal.SIGKILL}, done.stderr
+        return ends, len(marks.read_text().splitlines())
 
-    def after(model: Any, **_: Any) -> None:
-        mark = f"{model.name} {asked[model.name]}\n"
-        if model.name not in CHANGES or mark in marks.read_text():
+
+def once_each(marks: Path) -> Die:
+    """Kills this process, once for each kind."""
+
+    def die(kind: str) -> None:
+        mark = f"{kind}\n"
+        if mark in marks.read_text():
             return
         with marks.open("a") as file:
             file.write(mark)
         os.kill(os.getpid(), signal.SIGKILL)
 
-    made: dict[str, Any] = {}
-
-    def client(service: str) -> Any:
-        if service not in made:
-            made[service] = make(service)
-            made[service].meta.events.register("before-call.*.*", before)
-            made[service].meta.events.register("after-call.*.*", after)
-        return made[service]
-
-    return client
+    return die
 
 
-def kind(operation: str, body: Any) -> str:
-    """What tells one step from another: of a write to the journal what it says, but not when, nor how often."""
-    if operation == "Publish":
-        return "any"  # all events of an outbox are sent in one go
-    if operation != "PutItem":
-        return hashlib.sha256(str(body).encode()).hexdigest()
-    state = json.loads(json.loads(body)["Item"]["state"]["S"])
+def of_state(state: Mapping[str, Any]) -> str:
+    """What tells one write to the journal from another: what it says, but not when, nor how often."""
     events = [event["kind"] for event in state["outbox"]]
     told = [state[name] > 0 for name in ("moves", "claimed_at")]
     return json.dumps([state["phase"], state["step"], len(state["step_starts"]), *told, events])
 
 
-def carry_on(asked: Any, make: Any) -> int:
+def carry_on(asked: Any, controller: Controller) -> int:
     """Release, or take the release back after its promotion, and follow the rollout; 0 when it came to its end."""
-    controller = controller_with(make, asked["endpoint"], asked["table"], by="test", topic=asked["topic"])
     release, plan = Release.from_dict(asked["release"]), Plan.from_dict(asked["plan"])
     if asked["does"] == "restore":
         controller.roll_back(Reason("person", "ada", "it sells less"), meant=release.id)
     else:
         with suppress(Rejected):
             controller.release(release, asked["pair"], plan, shadow_config=asked["shadow"])
-    return 0 if controller.follow(60, poll=0.3).at_rest else 1
+    state: RolloutState = controller.follow(60, poll=0.3)
+    return 0 if state.at_rest else 1
 
 
-def in_a_process(asked: Any, make: Any) -> int:
+def in_a_process(asked: Any, controller: Callable[[], Controller]) -> int:
     """Carry it on in a process of its own, and return its status."""
     process = os.fork()
     if process == 0:
         status = 1
         try:
-            status = carry_on(asked, make)
+            status = carry_on(asked, controller())
         except Exception:
             traceback.print_exc()
         os._exit(status)
@@ -103,10 +123,9 @@ def in_a_process(asked: Any, make: Any) -> int:
 def main() -> None:
     """Carry it on in one process after another, until one comes to the end."""
     asked = json.load(sys.stdin)
-    make = mortal(asked["region"], Path(asked["marks"]))
-    for service in SERVICES:
-        make(service)
-    while (status := in_a_process(asked, make)) != 0:
+    controllers: Callable[[Any, Die], Callable[[], Controller]] = import_module(asked["module"]).controllers
+    controller = controllers(asked["where"], once_each(Path(asked["marks"])))
+    while (status := in_a_process(asked, controller)) != 0:
         print(status, flush=True)
         time.sleep(0.2)
     print(status)

@@ -14,7 +14,7 @@ from rollout.judge.metrics import Metric
 from tests.conformance.of_models import REJECTED, SOLD, THEIRS
 from tests.conformance.row import QUICK, Expected, Row
 from tests.conformance.stage import PATIENCE, FaultStage
-from tests.platforms.aws.on_cloud import wait_for
+from tests.platforms.load import wait_for
 
 ALARMED = replace(QUICK, steps=(Step(50, 90),), metrics=(Metric("errors", "rate", 0.9),), max_seconds=150)
 """A judge that tolerates much, and long bakes: only an alarm ends the trial."""
@@ -55,18 +55,14 @@ def _superseded(stage: FaultStage) -> None:
 
 
 def _scaled(stage: FaultStage) -> None:
-    """An autoscaler adds an instance that starts slowly: meanwhile the endpoint takes no other change."""
-    stage.clients("sagemaker").update_endpoint_weights_and_capacities(
-        EndpointName=stage.names.endpoint,
-        DesiredWeightsAndCapacities=[{"VariantName": "v-challenger", "DesiredInstanceCount": 2}],
-    )
-    stage.ring("challenger")
-    assert stage.live().status == "changing"
+    """An autoscaler adds an instance that starts slowly."""
+    with stage.scaling("challenger"):
+        stage.ring("challenger")
 
 
 def _rings_and_nobody_answers(stage: FaultStage) -> None:
-    stage.fault("dynamodb", "PutItem", "drop_after", 5)
-    stage.fault("sagemaker", "UpdateEndpointWeightsAndCapacities", "throttle", 10)
+    stage.fault("write journal", "drop_after", 5)
+    stage.fault("set weights", "throttle", 10)
     stage.ring("challenger")
 
 

@@ -9,7 +9,7 @@ from tests.conformance.of_events import BOTH
 from tests.conformance.of_models import REJECTED
 from tests.conformance.row import QUICK, Expected, Row
 from tests.conformance.stage import PATIENCE, FaultStage
-from tests.platforms.aws.on_cloud import wait_for
+from tests.platforms.load import wait_for
 
 EITHER = frozenset({"champion", "challenger"})
 ALARMS = (("champion", "5xx"), ("challenger", "5xx"))

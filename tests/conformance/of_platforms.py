@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import os
 import signal
-import subprocess
-import sys
-import tempfile
 from dataclasses import replace
-from pathlib import Path
+from typing import Literal
 
 from rollout.core.plan import Step
 from rollout.core.state import RolloutState
 from tests.conformance.of_events import BOTH
 from tests.conformance.of_models import REJECTED, THEIRS
 from tests.conformance.row import QUICK, Expected, Row
-from tests.conformance.stage import PATIENCE, FaultStage
-from tests.platforms.aws.on_cloud import REGION
+from tests.conformance.stage import FaultStage, Killed
 
-ROOT = Path(__file__).resolve().parents[2]
 _LEAST_KILLED = 8  # a trial has more effects than that
 _LEAST_OF_A_RESTORE = 5
 _CALLS = 5  # one more than a client tries
@@ -28,43 +21,43 @@ _HANGS = 4.0  # seconds
 
 
 def _no_metrics(stage: FaultStage) -> None:
-    stage.fault("cloudwatch", "GetMetricData", "error")
+    stage.fault("read metrics", "error")
 
 
 def _throttled_early(stage: FaultStage) -> None:
-    stage.fault("dynamodb", "PutItem", "throttle", _CALLS)
-    stage.fault("sagemaker", "UpdateEndpoint", "throttle", _CALLS)
+    stage.fault("write journal", "throttle", _CALLS)
+    stage.fault("use config", "throttle", _CALLS)
 
 
 def _throttled_late(stage: FaultStage) -> None:
-    stage.fault("cloudwatch", "GetMetricData", "throttle", _CALLS)
-    stage.fault("sagemaker", "UpdateEndpointWeightsAndCapacities", "throttle", _CALLS)
-    stage.fault("sagemaker", "UpdateModelPackage", "throttle", _CALLS)
+    stage.fault("read metrics", "throttle", _CALLS)
+    stage.fault("set weights", "throttle", _CALLS)
+    stage.fault("set approval", "throttle", _CALLS)
 
 
 def _unanswered_early(stage: FaultStage) -> None:
-    stage.fault("dynamodb", "PutItem", "drop_after", _CALLS)
-    stage.fault("sagemaker", "UpdateEndpoint", "drop_after", _CALLS)
+    stage.fault("write journal", "drop_after", _CALLS)
+    stage.fault("use config", "drop_after", _CALLS)
 
 
 def _unanswered_late(stage: FaultStage) -> None:
-    stage.fault("dynamodb", "GetItem", "drop_before", _CALLS)
-    stage.fault("sagemaker", "UpdateEndpointWeightsAndCapacities", "drop_after", _CALLS)
-    stage.fault("sagemaker", "DescribeEndpoint", "drop_before", _CALLS)
-    stage.fault("sagemaker", "UpdateModelPackage", "drop_after", _CALLS)
-    stage.fault("sns", "Publish", "drop_before", _CALLS)
+    stage.fault("read journal", "drop_before", _CALLS)
+    stage.fault("set weights", "drop_after", _CALLS)
+    stage.fault("read endpoint", "drop_before", _CALLS)
+    stage.fault("set approval", "drop_after", _CALLS)
+    stage.fault("notify", "drop_before", _CALLS)
 
 
 def _hung_early(stage: FaultStage) -> None:
     stage.impatient(_READ_TIMEOUT)
-    stage.fault("dynamodb", "PutItem", "drop_after", 3, seconds=_HANGS)
-    stage.fault("sagemaker", "UpdateEndpoint", "drop_before", 3, seconds=_HANGS)
+    stage.fault("write journal", "drop_after", 3, seconds=_HANGS)
+    stage.fault("use config", "drop_before", 3, seconds=_HANGS)
 
 
 def _hung_late(stage: FaultStage) -> None:
-    stage.fault("cloudwatch", "GetMetricData", "drop_before", 3, seconds=_HANGS)
-    stage.fault("sagemaker", "UpdateEndpointWeightsAndCapacities", "drop_after", 3, seconds=_HANGS)
-    stage.fault("sagemaker", "UpdateModelPackage", "drop_after", 3, seconds=_HANGS)
+    stage.fault("read metrics", "drop_before", 3, seconds=_HANGS)
+    stage.fault("set weights", "drop_after", 3, seconds=_HANGS)
+    stage.fault("set approval", "drop_after", 3, seconds=_HANGS)
 
 
 def _killed(stage: FaultStage, row: Row) -> RolloutState:
@@ -78,35 +71,12 @@ def _killed_restoring(stage: FaultStage, row: Row) -> RolloutState:
     return _carried_on(stage, row, "restore", _LEAST_OF_A_RESTORE)
 
 
-def _carried_on(stage: FaultStage, row: Row, does: str, least: int) -> RolloutState:
-    """Do it by processes, each killed after its first new kind of effect, until one comes to the end by itself."""
-    with tempfile.TemporaryDirectory() as folder:
-        marks = Path(folder) / "marks"
-        marks.touch()
-        release = stage.releases["challenger"]
-        asked = json.dumps(
-            {
-                "region": REGION, "endpoint": stage.names.endpoint, "table": stage.names.journal, "topic": stage.topic,
-                "does": does, "release": release.as_dict(), "pair": stage.pair("champion", "challenger"),
-                "shadow": stage.shadow("champion", "challenger") if row.plan.steps[0].shadow else None,
-                "plan": row.plan.as_dict(), "marks": str(marks),
-            }
-        )  # fmt: skip
-        done = subprocess.run(
-            [sys.executable, str(Path(__file__).with_name("mortal.py"))],
-            input=asked,
-            text=True,
-            capture_output=True,
-            timeout=PATIENCE,
-            check=False,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-        )
-        ends = [int(line) for line in done.stdout.split()]
-        assert done.returncode == 0, done.stderr
-        assert {*ends} <= {0, 1, -signal.SIGKILL}, done.stderr
-        killed = ends.count(-signal.SIGKILL)
-        assert killed >= least, ends
-        assert killed == len(marks.read_text().splitlines())
+def _carried_on(stage: FaultStage, row: Row, does: Literal["release", "restore"], least: int) -> RolloutState:
+    ends, kinds = stage.killed(Killed(does, row.plan))
+    assert {*ends} <= {0, 1, -signal.SIGKILL}, ends
+    killed = ends.count(-signal.SIGKILL)
+    assert killed >= least, ends
+    assert killed == kinds
     return stage.state()
 
 

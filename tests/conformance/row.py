@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -14,9 +15,8 @@ from rollout.core.state import Phase, RolloutState
 from rollout.core.verdict import Outcome
 from rollout.judge.metrics import Metric
 from rollout.reason import Source
-from tests.conformance.stage import PATIENCE, Act, FaultStage, nothing
-from tests.platforms.aws.inbox import Message
-from tests.platforms.aws.on_cloud import Asked, wait_for
+from tests.conformance.stage import PATIENCE, Act, FaultStage, Message, Platform, nothing
+from tests.platforms.load import Asked, wait_for
 
 Role = Literal["champion", "challenger", "next"]
 Drive = Callable[[FaultStage, "Row"], RolloutState]
@@ -87,6 +87,7 @@ class Row:
         at: In which phase of it.
         after: Done after the verdict; the end is what stands after it.
         drive: Who carries the rollout on.
+        not_on: Platform -> why there can be no such fault.
     """
 
     name: str
@@ -106,6 +107,7 @@ class Row:
     at: Phase = Phase.BAKING
     after: Act = nothing
     drive: Drive = lambda stage, row: stage.trial("challenger", row.plan, row.during, row.at)
+    not_on: Mapping[Platform, str] = field(default_factory=dict[Platform, str])
 
 
 @dataclass(frozen=True)
@@ -131,6 +133,10 @@ class Played:
     asked: list[Asked]
     over: float
     ran: list[dict[str, Any]]
+
+
+Plays = dict[str, Future[Played]]
+"""How rows end, by name; they are played meanwhile."""
 
 
 def play(row: Row, stage: FaultStage) -> Played:
@@ -161,9 +167,9 @@ def play(row: Row, stage: FaultStage) -> Played:
     kind, rollout_id = state.verdict.outcome, state.verdict.rollout_id
     wait_for(lambda: stage.told(kind, rollout_id), PATIENCE, f"the notification {kind} of {rollout_id}")
     config = stage.releases[row.expects.serves].config_name
-    told = stage.told(kind, rollout_id)
+    told, asked = stage.told(kind, rollout_id), stage.who_failed(load.asked)
     stage.close()
-    return Played(state, live, config, stage.packages(), told, load.asked, over, stage.ran)
+    return Played(state, live, config, stage.packages(), told, asked, over, stage.ran)
 
 
 def differences(expected: Expected, seen: Played) -> list[str]:

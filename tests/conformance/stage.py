@@ -1,51 +1,63 @@
-"""What a row plays on: an endpoint with alarms, the topic that they and the verdicts tell, and ways to disturb it."""
+"""What a row plays on: an endpoint with alarms, what people are told of it, and ways to disturb it.
+
+`on_aws.AwsStage` is one on the local cloud, `cluster.stage.ClusterStage` one on a real cluster. A row names what goes
+wrong in the words of this page, and each of them makes it so by the means of its platform.
+"""
 
 from __future__ import annotations
 
-import json
-import threading
-import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, suppress
-from functools import lru_cache
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
+from threading import Event, Thread
+from typing import Any, Literal
 
-import boto3
-from botocore.config import Config
-
-from infra.aws import policies
-from infra.aws.function import RUNTIME
-from infra.plan import beyond_chance
-from localcloud.process import ProcessError
-from localcloud.testing import Cloud
-from monitoring.exchanges import traffic
-from monitoring.labels.answered import Reader
-from monitoring.labels.joining import LabelJoin
-from monitoring.labels.pairs import Trial
-from monitoring.labels.quality import Form
-from platforms.aws.batches import Batches
-from platforms.aws.files import S3Files
-from platforms.aws.journal import DynamoJournal
-from platforms.aws.ledger import DynamoLedger
-from platforms.aws.table import Table
-from rollout.controller.controller import Progress
+from rollout.controller.controller import Controller, Progress
 from rollout.core.errors import Busy, Conflict, Unreachable
+from rollout.core.live import Approval, Live
 from rollout.core.plan import Plan
+from rollout.core.release import Release
 from rollout.core.state import Phase, RolloutState
 from rollout.reason import Reason
-from tests.platforms.aws.inbox import Inbox, Message
-from tests.platforms.aws.mocked import labels_table
-from tests.platforms.aws.on_cloud import DECLARED, REGION, Clients, Stage, wait_for
+from tests.platforms.load import Asked, Load, wait_for
 
 PATIENCE = 400  # seconds for anything; loose, for the machine may be busy
-_LATE = 2.0  # seconds from an answer to its label
-_ANSWERS = 10  # that a metric of the user's is published of at a time
-TOLERATED = 0.05  # of both alarms alike, so that who fails slowly rings them in the same moment
+LABEL_LATE = 2.0  # seconds from an answer to its label
 PERIODS = 540  # that an alarm is looked at on a local stack: 90 minutes
+TOLERATED = 0.05  # of both alarms alike, so that who fails slowly rings them in the same moment
+SLOW_MS = 150  # what an alarm on latency takes for slow
 
+Platform = Literal["aws", "kubernetes"]
+Call = Literal[
+    "read metrics", "read journal", "write journal", "read endpoint", "use config", "set weights", "set approval",
+    "notify",
+]  # fmt: skip
+"""What a controller asks of its platform. On a cluster `use config` and `set weights` are one call."""
+Effect = Literal["error", "throttle", "drop_before", "drop_after"]
+"""It is refused as broken, or as too much; its connection is closed before it is performed, or after."""
 Act = Callable[["FaultStage"], None]
+
+
+@dataclass(frozen=True)
+class Message:
+    """What people were told: an event of a rollout, or a change of an alarm's state."""
+
+    text: str
+    content: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Killed:
+    """What controllers are told that are killed after each kind of effect in turn.
+
+    Attributes:
+        does: `release`, or `restore`: a person takes the promotion back.
+        plan: How the challenger earns its traffic.
+    """
+
+    does: Literal["release", "restore"]
+    plan: Plan
 
 
 def nothing(stage: FaultStage) -> None:
@@ -53,10 +65,10 @@ def nothing(stage: FaultStage) -> None:
 
 
 @contextmanager
-def _beside(work: Callable[[threading.Event], None]) -> Generator[None]:
+def beside(work: Callable[[Event], None]) -> Generator[None]:
     """Let a thread work until the block ends."""
-    stop = threading.Event()
-    thread = threading.Thread(target=work, args=(stop,), daemon=True)
+    stop = Event()
+    thread = Thread(target=work, args=(stop,), daemon=True)
     thread.start()
     try:
         yield
@@ -65,222 +77,152 @@ def _beside(work: Callable[[threading.Event], None]) -> Generator[None]:
         thread.join(60)
 
 
-class FaultStage(Stage):
-    """A stage whose events can be read, whose alarms roll back, and that can be disturbed.
+class FaultStage(ABC):
+    """An endpoint whose events can be read, whose alarms roll back, and that can be disturbed."""
 
-    Args:
-        shared: The clients.
-        name: Of the stage.
-        url: Of the local cloud.
-        code: The archive of the functions.
-    """
+    captures: bool = False
+    """Whether requests are captured; set before the first release."""
+    releases: dict[str, Release]
+    """By role."""
+    ran: list[dict[str, Any]]
+    """What was answered to alarms that were given directly to whoever acts on them."""
 
-    def __init__(self, shared: Clients, name: str, cloud: Cloud, code: Path) -> None:
-        super().__init__(shared, name)
-        self.cloud, self._code = cloud, code
-        self.ran: list[dict[str, Any]] = []
-        """What the rollback function answered to events that were given to it directly."""
-        self._faults: list[str] = []
-        self.topic = self._topic()
-        self.inbox = Inbox(self.clients, self.names.alerts, self.topic)
+    # What is there
 
-    def _topic(self) -> str:
-        sns = self.clients("sns")
-        topic = sns.create_topic(Name=self.names.alerts)["TopicArn"]
-        sns.set_topic_attributes(TopicArn=topic, AttributeName="Policy", AttributeValue=policies.alerts(self.names))
-        return topic
+    @abstractmethod
+    def release(self, role: str, **behaviour: Any) -> Release:
+        """Everything that one release is; see localcloud's `served_model.py` for how it may behave."""
 
+    @abstractmethod
+    def pair(self, champion: str, challenger: str) -> str:
+        """The config that serves two releases together, all traffic to the first."""
+
+    @abstractmethod
+    def shadow(self, champion: str, challenger: str) -> str:
+        """The config that serves the first and copies every request to the second."""
+
+    @abstractmethod
+    def serve(self, role: str) -> None:
+        """Let the endpoint serve one release alone, and wait until it does."""
+
+    @abstractmethod
+    def controller(self) -> Controller:
+        """A controller of its own; any number may be used."""
+
+    @abstractmethod
+    def state(self) -> RolloutState:
+        """What the journal says."""
+
+    @abstractmethod
+    def live(self) -> Live:
+        """What the endpoint says of itself."""
+
+    @abstractmethod
+    def approval(self, role: str) -> Approval:
+        """The approval status of a release's package."""
+
+    @abstractmethod
+    def load(self, *, target: str | None = None, rate: float = 10, workers: int = 2) -> Load:
+        """A constant load on the endpoint, not started yet; of who asks a variant by name, that one's."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """End the endpoint's processes."""
+
+    def who_failed(self, asked: list[Asked]) -> list[Asked]:
+        """The same requests; of a failure that names nobody, whose it was, where the platform can tell."""
+        return asked
+
+    # Alarms, and what people are told
+
+    @abstractmethod
     def rolls_back_on_alarm(self) -> None:
-        """Subscribe the rollback function to the topic, with the role that infra gives it."""
-        iam, functions, name = self.clients("iam"), self.clients("lambda"), self.names.function("rollback")
-        role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=policies.trust("lambda"))["Role"]["Arn"]
-        key = self.names.arn("kms", "key/artifacts")
-        may = policies.document(policies.function_logs(self.names), *policies.controller(self.names, key, key))
-        iam.put_role_policy(RoleName=name, PolicyName=name, PolicyDocument=may)
-        environment = {
-            "ENDPOINT_NAME": self.names.endpoint, "JOURNAL_TABLE": self.names.journal, "ALERTS_TOPIC": self.topic
-        }  # fmt: skip
-        arn = functions.create_function(
-            FunctionName=name, Runtime=RUNTIME, Role=role, Handler="platforms.aws.handlers.rollback.handler",
-            Code={"ZipFile": self._code.read_bytes()}, Timeout=120, Environment={"Variables": environment},
-        )["FunctionArn"]  # fmt: skip
-        functions.get_waiter("function_active_v2").wait(FunctionName=name, WaiterConfig={"Delay": 1})
-        functions.add_permission(
-            FunctionName=name, StatementId="called-by-sns", Action="lambda:InvokeFunction",
-            Principal="sns.amazonaws.com", SourceArn=self.topic,
-        )  # fmt: skip
-        self.clients("sns").subscribe(TopicArn=self.topic, Protocol="lambda", Endpoint=arn)
+        """Let alarms that ring wake whoever acts on them."""
 
-    def alarm(self, role: str, measure: str) -> str:
-        """The name of a variant's alarm."""
-        return self.names.alarm(f"v-{role}", measure)
-
+    @abstractmethod
     def declare_alarm(self, role: str, measure: str) -> None:
         """One of the alarms that infra declares for every variant, with a short period and one data point."""
-        place = {"EndpointName": self.names.endpoint, "VariantName": f"v-{role}"}
-        dimensions = [{"Name": name, "Value": value} for name, value in place.items()]
-        counts = {"part": ("Invocation5XXErrors", "Sum"), "whole": ("Invocations", "Sum")}
-        if measure == "p99":
-            counts = {"part": ("ModelLatency", "TC(150000:)"), "whole": ("ModelLatency", "SampleCount")}
-        queries: list[dict[str, Any]] = [
-            {
-                "Id": id_, "ReturnData": False,
-                "MetricStat": {
-                    "Metric": {"Namespace": "AWS/SageMaker", "MetricName": metric, "Dimensions": dimensions},
-                    "Period": 10, "Stat": stat,
-                },
-            }
-            for id_, (metric, stat) in counts.items()
-        ]  # fmt: skip
-        expression = beyond_chance.ratio(TOLERATED, beyond_chance.evidence(PERIODS, alpha=0.05))
-        self.clients("cloudwatch").put_metric_alarm(
-            AlarmName=self.alarm(role, measure), EvaluationPeriods=1, ComparisonOperator="GreaterThanThreshold",
-            TreatMissingData="notBreaching", AlarmActions=[self.topic], Threshold=TOLERATED,
-            Metrics=[*queries, {"Id": "rate", "Expression": expression, "ReturnData": True}],
-        )  # fmt: skip
 
-    # What the topic sent
-
-    def told(self, kind: str, rollout_id: str) -> list[Message]:
-        """What was sent of one kind of event of one rollout."""
-        return self.inbox.told(kind, rollout_id)
-
+    @abstractmethod
     def rung(self, role: str, measure: str = "5xx") -> str:
-        """Wait until an alarm has told the topic that it is in ALARM; the message, as functions get it."""
-        wanted = {"AlarmName": self.alarm(role, measure), "NewStateValue": "ALARM"}
+        """Wait until an alarm has told that it rings; the message, as whoever acts on it gets it."""
 
-        def found() -> str | None:
-            return next((one.text for one in self.inbox.messages() if wanted.items() <= one.content.items()), None)
-
-        return wait_for(found, PATIENCE, f"{wanted}")
-
+    @abstractmethod
     def ring(self, role: str, measure: str = "5xx") -> str:
-        """Let an alarm ring now, whatever its metric says; the message."""
-        for state in ("OK", "ALARM"):
-            self.clients("cloudwatch").set_alarm_state(
-                AlarmName=self.alarm(role, measure), StateValue=state, StateReason="set by the test"
-            )
-        return self.rung(role, measure)
+        """Let an alarm ring now, for a moment, whatever its metric says; the message."""
 
+    @abstractmethod
     def deliver(self, message: str, times: int = 1) -> list[dict[str, Any]]:
-        """Give an alarm's message to the function, as often at once; what it answered each time."""
-        event = json.dumps({"Records": [{"Sns": {"Message": message}}]}).encode()
+        """Give an alarm's message to whoever acts on it, as often at once; what it answered each time."""
 
-        def call(_: int) -> dict[str, Any]:
-            answer = self.clients("lambda").invoke(FunctionName=self.names.function("rollback"), Payload=event)
-            body = json.loads(answer["Payload"].read())
-            assert "FunctionError" not in answer, body
-            return body["answers"][0]
-
-        with ThreadPoolExecutor(times) as pool:
-            answers = list(pool.map(call, range(times)))
-        self.ran += answers
-        return answers
+    @abstractmethod
+    def told(self, kind: str, rollout_id: str) -> list[Message]:
+        """What people were told of one kind of event of one rollout."""
 
     # Disturbances
 
-    def fault(self, service: str, operation: str, effect: str, calls: int | None = None, *, seconds: float = 0) -> None:
-        """Let the cloud's operation go wrong when it is about this stage; `seconds` is until a call is dropped."""
-        wanted: dict[str, Any] = {"service": service, "operation": operation, "effect": effect}
-        wanted["containing"] = self.names.prefix
-        if calls is not None:
-            wanted["calls"] = calls
-        if seconds:
-            wanted["milliseconds"] = 1000 * seconds
-        self._faults.append(self.cloud.faults("POST", wanted)["id"])
+    @abstractmethod
+    def fault(self, call: Call, effect: Effect, calls: int | None = None, *, seconds: float = 0) -> None:
+        """Let a call that is about this stage go wrong.
 
+        Args:
+            call: Which.
+            effect: How.
+            calls: How often; None until the end of the row.
+            seconds: Until a connection is closed.
+        """
+
+    @abstractmethod
     def end_faults(self) -> None:
         """End the faults of this stage that are not used up."""
-        for name in self._faults:
-            with suppress(ProcessError):  # it is used up
-                self.cloud.faults("DELETE", query=f"?id={name}")
-        self._faults.clear()
 
+    @abstractmethod
+    def impatient(self, read_timeout: float) -> None:
+        """Let the controllers from now on give a call up after so many seconds."""
+
+    @abstractmethod
     def become(self, role: str, **behaviour: Any) -> None:
         """Let the instance that serves a release behave otherwise from now on."""
-        self.clients("sagemaker-runtime").invoke_endpoint(
-            EndpointName=self.names.endpoint, ContentType="application/json", TargetVariant=f"v-{role}",
-            Body=json.dumps({"become": behaviour}).encode(),
-        )  # fmt: skip
 
-    def impatient(self, read_timeout: float) -> None:
-        """Let the controllers from now on give a call up after so many seconds, instead of the product's 15."""
-        session = boto3.Session(region_name=REGION)
-        settings = Config(retries={"mode": "standard", "total_max_attempts": 2}, read_timeout=read_timeout)
-        self.clients = lru_cache(lambda service: session.client(service, config=settings))
+    @abstractmethod
+    def scaling(self, role: str) -> AbstractContextManager[None]:
+        """Add an instance, as an autoscaler does, which is under way in the whole block."""
+
+    @abstractmethod
+    def breaks_archive(self, role: str) -> None:
+        """New instances of a release do not start any more; those that serve go on."""
+
+    @abstractmethod
+    def killed(self, asked: Killed) -> tuple[list[int], int]:
+        """Carry a trial on by processes, each killed after its first new kind of effect, until one comes to the end.
+
+        Returns:
+            The exit status of each, -9 of one that was killed, and how many kinds of effects there were.
+        """
 
     # What goes on beside a trial
 
+    @abstractmethod
     def labels(self, label: bool | None) -> AbstractContextManager[None]:
-        """Take in captured answers as the labels function does, and two seconds late the same label for each.
+        """Take in captured answers as the product does, and two seconds late the same label for each.
 
         Args:
             label: None when no label ever comes.
         """
-        ledger = self._ledger()
-        return _beside(lambda stop: self._label(label, stop, ledger))
 
+    @abstractmethod
     def publishes(self, namespace: str, metric: str, rates: Mapping[str, float]) -> AbstractContextManager[None]:
         """Publish a metric of the user's for answers of each role, of which this share is 1, the others 0."""
-        return _beside(lambda stop: self._publish(namespace, metric, rates, stop))
 
-    def _publish(self, namespace: str, metric: str, rates: Mapping[str, float], stop: threading.Event) -> None:
-        while not stop.wait(0.5):
-            place = {"EndpointName": self.names.endpoint, "RolloutId": self.state().rollout_id}
-            data = [
-                {
-                    "MetricName": metric, "StorageResolution": 1,  # as the windows are shorter than a minute
-                    "Values": [1.0, 0.0], "Counts": [_ANSWERS * rate, _ANSWERS * (1 - rate)],
-                    "Dimensions": [
-                        {"Name": name, "Value": value} for name, value in (place | {"VariantName": f"v-{role}"}).items()
-                    ],
-                }
-                for role, rate in rates.items()
-            ]  # fmt: skip
-            self.clients("cloudwatch").put_metric_data(Namespace=namespace, MetricData=data)
-
-    def _ledger(self) -> DynamoLedger:
-        names = self.names
-        labels_table(self.clients, names.labels)
-        table = Table(self.clients, names.labels, time.time)
-        return DynamoLedger(table, Batches(table, names.endpoint, self.clients("cloudwatch")))
-
-    def _label(self, label: bool | None, stop: threading.Event, ledger: DynamoLedger) -> None:
-        files, seen = S3Files(self.clients, self.names.bucket), set[str]()
-        waiting: list[tuple[float, str]] = []
-        while not stop.wait(0.5):
-            state = self.state()
-            join = LabelJoin(ledger, files, Trial.of(state))
-            for release in state.releases():
-                for key in set(self._captured(release.variant)) - seen:
-                    seen.add(key)
-                    with files.read(key) as file:
-                        lines = list(file.lines)
-                    join.answers(key, Reader(release.variant, Form.from_dict(DECLARED)), traffic(lines))
-                    names = [json.loads(line)["eventMetadata"]["inferenceId"] for line in lines]
-                    waiting += [(time.time() + _LATE, name) for name in names]
-            due, waiting = (
-                [name for at, name in waiting if at <= time.time()],
-                [item for item in waiting if item[0] > time.time()],
-            )
-            if due and label is not None:
-                lines = [json.dumps({"inference_id": name, "label": label}).encode() for name in due]
-                join.labels(f"labels/{due[0]}.jsonl", due[0], lines)
-
-    def _captured(self, variant: str) -> list[str]:
-        prefix = f"capture/{self.names.endpoint}/{variant}/"
-        listed = self.clients("s3").list_objects_v2(Bucket=self.names.bucket, Prefix=prefix)
-        return [item["Key"] for item in listed.get("Contents", [])]
-
+    @abstractmethod
     def captured(self) -> None:
         """Wait until some of the champion's answers were captured."""
-        wait_for(lambda: self._captured("v-champion"), PATIENCE, "captures")
+
+    @abstractmethod
+    def timed(self, role: str) -> int:
+        """Of how many answers the platform knows the latency, in the hours before."""
 
     # Rollouts
-
-    def state(self) -> RolloutState:
-        """What the journal says."""
-        return DynamoJournal(self.clients, self.names.journal, self.names.endpoint).read()
 
     def trial(self, role: str, plan: Plan, during: Act = nothing, at: Phase = Phase.BAKING) -> RolloutState:
         """Release, and follow to the verdict, as often as it takes.

@@ -12,8 +12,8 @@ from rollout.core.state import Phase, RolloutState
 from rollout.core.verdict import Verdict
 from rollout.reason import Reason
 from tests.conformance.row import Expected, Played, differences
-from tests.platforms.aws.inbox import Message
-from tests.platforms.aws.on_cloud import Asked
+from tests.conformance.stage import Message
+from tests.platforms.load import Asked
 
 EXPECTED = Expected(
     "rolled_back", "alarm", ("v-challenger-5xx",), "champion", {"champion": "Approved"}, says="rings",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future
 from dataclasses import replace
 
 import pytest
@@ -12,7 +11,7 @@ from rollout.core.state import RolloutState
 from rollout.judge.metrics import Metric
 from tests.conformance.of_events import BOTH
 from tests.conformance.of_models import REJECTED
-from tests.conformance.row import QUICK, SECONDS, Expected, Played, Row, differences
+from tests.conformance.row import QUICK, SECONDS, Expected, Plays, Row, differences
 from tests.conformance.stage import FaultStage
 
 PROMOTED = Expected("promoted", "judge", ("errors",), "challenger", BOTH)
@@ -68,8 +67,8 @@ SHARES = {"all-at-once": [100], "shadow": [0], "ab-taken-back": [30], "ab-until-
 @pytest.mark.e2e
 @pytest.mark.timeout(SECONDS + 60)
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
-def test_a_strategy_gives_the_shares_that_it_says(row: Row, played: dict[str, Future[Played]]) -> None:
-    seen = played[row.name].result(SECONDS)
+def test_a_strategy_gives_the_shares_that_it_says(row: Row, on_aws: Plays) -> None:
+    seen = on_aws[row.name].result(SECONDS)
     found = differences(row.expects, seen)
     assert not found, "\n".join(found)
     steps = [event for event in seen.state.history if event.kind == "weights"]
@@ -84,8 +83,8 @@ def test_a_strategy_gives_the_shares_that_it_says(row: Row, played: dict[str, Fu
 @pytest.mark.e2e
 @pytest.mark.timeout(SECONDS + 60)
 @pytest.mark.parametrize("row", [row for row in ROWS if row.name == "shadow"], ids=lambda row: row.name)
-def test_nobody_gets_an_answer_of_a_shadow(row: Row, played: dict[str, Future[Played]]) -> None:
-    seen = played[row.name].result(SECONDS)
+def test_nobody_gets_an_answer_of_a_shadow(row: Row, on_aws: Plays) -> None:
+    seen = on_aws[row.name].result(SECONDS)
     (promoting,) = [event for event in seen.state.history if event.kind == "promoting"]
     assert {one.variant for one in seen.asked if one.at < promoting.at} == {"v-champion"}
     assert not any(event.weights.get("v-challenger") for event in seen.state.history if event.at < promoting.at)

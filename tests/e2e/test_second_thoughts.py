@@ -26,7 +26,7 @@ from rollout.controller.notice import release_of
 from rollout.core.state import Phase
 from tests.e2e.conftest import FEW, QUICK, having, journal, package, said, shares, succeeded, typed
 from tests.platforms.aws.inbox import Inbox
-from tests.platforms.aws.on_cloud import wait_for
+from tests.platforms.load import wait_for
 from tests.small import SMALL
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]

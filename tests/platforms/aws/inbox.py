@@ -4,19 +4,11 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 from infra.aws import policies
-
-
-@dataclass(frozen=True)
-class Message:
-    """What the topic sent: an event of a rollout, or a change of an alarm's state."""
-
-    text: str
-    content: Mapping[str, Any]
+from tests.conformance.stage import Message
 
 
 def subscribed(clients: Callable[[str], Any], name: str, topic: str, **attributes: str) -> str:

@@ -6,10 +6,9 @@ import json
 import os
 import re
 import sys
-import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +30,7 @@ from rollout.core.live import Approval, Live
 from rollout.core.release import Release
 from tests.platforms.aws.mocked import journal_table
 from tests.platforms.aws.sealing import sealed_release
+from tests.platforms.load import RATE, Asked, Load, wait_for
 
 REGION, ACCOUNT = "us-east-1", "000000000000"
 SERVICES = ("cloudwatch", "dynamodb", "iam", "lambda", "s3", "sagemaker", "sagemaker-runtime", "sns", "sqs")
@@ -38,7 +38,6 @@ DECLARED = {"kind": "classification", "classes": [False, True], "decision": "lat
 """The form of the served model's predictions."""
 PREDICTION = '{"predictions": [{"late": true, "probability": 0.9}]}'
 BODY = b'{"instances": [{"distance": 1400.0}]}'
-RATE = 10  # requests a second: a window of five seconds at half of the traffic then has enough for a verdict
 MODEL_ERROR = 424
 """The HTTP status of SageMaker's answer when the container's was none of 2XX."""
 
@@ -71,27 +70,8 @@ class Clients:
         """Asks endpoints, each request once: nothing that gets lost is hidden by a retry."""
 
 
-@dataclass(frozen=True)
-class Asked:
-    """One request and what came of it.
-
-    Attributes:
-        id: Its inference id.
-        at: When it was sent, epoch seconds.
-        status: HTTP status of the container's answer; 0 when there was none.
-        variant: Who answered or failed; empty when nobody can be told.
-        text: What was said of a failure.
-    """
-
-    id: str
-    at: float
-    status: int
-    variant: str
-    text: str = ""
-
-
-class Load:
-    """Asks an endpoint at a constant rate from `__enter__` to `__exit__`.
+class EndpointLoad(Load):
+    """A constant load on one endpoint.
 
     All its requests but for their ids are alike, so they are signed once: boto3 takes five times as long for each.
 
@@ -100,6 +80,7 @@ class Load:
         endpoint: Whom to ask.
         rate: Requests a second.
         target: The variant to ask by name; None leaves it to the endpoint.
+        workers: How many ask at a time.
     """
 
     def __init__(
@@ -110,21 +91,11 @@ class Load:
         target: str | None = None,
         workers: int = 2,
     ) -> None:
-        self._pool, self._endpoint, self._pause, self._workers = pool, endpoint, workers / rate, workers
-        self._path = f"/endpoints/{endpoint}/invocations"
+        super().__init__(self._once, endpoint, rate, workers)
+        self._pool, self._path = pool, f"/endpoints/{endpoint}/invocations"
         self._headers = _signed(pool, self._path, target)
-        self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._run, args=(n,), daemon=True) for n in range(workers)]
-        self.asked: list[Asked] = []
 
-    def _run(self, worker: int) -> None:
-        number, due = 0, time.monotonic() + worker * self._pause / self._workers
-        while not self._stop.wait(max(0.0, due - time.monotonic())):
-            due = max(due + self._pause, time.monotonic())  # a slow answer is followed by no burst
-            self.asked.append(self._ask(f"{self._endpoint}-{worker}-{number}"))
-            number += 1
-
-    def _ask(self, name: str) -> Asked:
+    def _once(self, name: str) -> Asked:
         at = time.time()
         try:
             answer = self._pool.request(
@@ -134,22 +105,12 @@ class Load:
                 headers={**self._headers, "X-Amzn-SageMaker-Inference-Id": name},
             )
         except urllib3.exceptions.HTTPError as error:
-            return Asked(name, at, 0, _named(str(error)), repr(error))
+            return Asked(name, at, 0, named(str(error)), repr(error))
         if answer.status == 200:
             return Asked(name, at, 200, answer.headers["x-Amzn-Invoked-Production-Variant"])
         text = answer.data.decode()
         of_container = json.loads(text).get("OriginalStatusCode") if answer.status == MODEL_ERROR else None
-        return Asked(name, at, of_container or answer.status, _named(text), text)
-
-    def __enter__(self) -> Load:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join(90)
+        return Asked(name, at, of_container or answer.status, named(text), text)
 
 
 def _signed(pool: urllib3.HTTPConnectionPool, path: str, target: str | None) -> dict[str, str]:
@@ -163,7 +124,7 @@ def _signed(pool: urllib3.HTTPConnectionPool, path: str, target: str | None) -> 
     return dict(request.headers)
 
 
-def _named(text: str) -> str:
+def named(text: str) -> str:
     """The variant that an error speaks of: the local cloud and the served model both name it."""
     found = re.search(r"\bv-[a-z]+\b", text)
     return found[0] if found else ""
@@ -281,21 +242,8 @@ class Stage:
 
     def load(self, rate: float = RATE, target: str | None = None) -> Load:
         """A constant load on the endpoint, not started yet."""
-        return Load(self.shared.asking, self.names.endpoint, rate, target)
+        return EndpointLoad(self.shared.asking, self.names.endpoint, rate, target)
 
 
 def _members(role: str, behaviour: Mapping[str, Any]) -> dict[str, Any]:
     return {"behaviour.json": {"name": f"v-{role}", "answer": PREDICTION, **behaviour}, FORM: DECLARED}
-
-
-def wait_for(question: Callable[[], Any], seconds: float = 300, doing: str = "") -> Any:
-    """The first answer that is true.
-
-    Raises:
-        AssertionError: There was none for so long.
-    """
-    until = time.monotonic() + seconds
-    while not (answer := question()):
-        assert time.monotonic() < until, f"{doing or question}: still {answer!r} after {seconds:g} s"
-        time.sleep(0.2)
-    return answer

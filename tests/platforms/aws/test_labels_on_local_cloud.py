@@ -19,7 +19,8 @@ from platforms.aws.journal import DynamoJournal
 from rollout.core.plan import Plan, Step
 from rollout.core.state import Phase, RolloutState
 from tests.platforms.aws.mocked import labels_table
-from tests.platforms.aws.on_cloud import Clients, Stage, configured, point_at, wait_for
+from tests.platforms.aws.on_cloud import Clients, Stage, configured, point_at
+from tests.platforms.load import wait_for
 
 pytestmark = pytest.mark.e2e
 

@@ -12,7 +12,8 @@ from rollout.core.plan import Plan, Step
 from rollout.core.state import Phase
 from rollout.judge.metrics import Metric
 from rollout.reason import Reason
-from tests.platforms.aws.on_cloud import Clients, Stage, configured, point_at, wait_for
+from tests.platforms.aws.on_cloud import Clients, Stage, configured, point_at
+from tests.platforms.load import wait_for
 
 pytestmark = pytest.mark.e2e
 

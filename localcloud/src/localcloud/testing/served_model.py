@@ -109,9 +109,10 @@ def wait(until: Path) -> None:
         time.sleep(0.01)
 
 
-def main() -> None:
-    if sys.argv[1:] != ["serve"]:
-        sys.exit(f"expected the argument serve, not {sys.argv[1:]}")
+def starts(arguments: list[str]) -> None:
+    """Do what the behaviour says of the start."""
+    if arguments != ["serve"]:
+        sys.exit(f"expected the argument serve, not {arguments}")
     start = BEHAVIOUR.get("start", "ok")
     print(f"{BEHAVIOUR['name']} starts: {start}", flush=True)
     if start == "raise":
@@ -124,7 +125,8 @@ def main() -> None:
         time.sleep(3600)
     for _ in range(BEHAVIOUR.get("workers", 0)):
         os.spawnlp(os.P_NOWAIT, "sleep", "sleep", "1000")
+
+
+if __name__ == "__main__":
+    starts(sys.argv[1:])
     Server(("127.0.0.1", int(os.environ["SAGEMAKER_BIND_TO_PORT"])), Handler).serve_forever()
-
-
-main()

@@ -1,0 +1,111 @@
+"""The alarm rules of a stage, as the stack declares them, and what Alertmanager tells of them.
+
+All variants have their rules: without them nobody could say that nothing rings. Only the alarms that a row declares can
+ring; the others tolerate everything.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from infra.plan import beyond_chance
+from platforms.alarm_names import alarm_name
+from platforms.kubernetes import names
+from platforms.kubernetes.alarm_rules import group
+from platforms.kubernetes.api import Api, Object
+from platforms.kubernetes.kinds import CONFIG_MAP
+from platforms.kubernetes.metrics import cluster
+from platforms.kubernetes.rule import Rule, rule_file
+from platforms.kubernetes.watched import Watched
+from tests.conformance.cluster.objects import RULES
+from tests.conformance.stage import PERIODS, SLOW_MS, TOLERATED
+
+EVERY = 2  # seconds
+_PERIOD = 10
+_NEVER = "vector(0) > 1"
+Alarm = tuple[str, str]
+"""Variant and measure."""
+
+
+@dataclass
+class Rules:
+    """The rules of one endpoint, in a ConfigMap.
+
+    Attributes:
+        api: The namespace.
+        endpoint: The endpoint.
+        workloads: Variant -> what serves it.
+        declared: What can ring by its metric.
+        ringing: What rings whatever its metric says.
+    """
+
+    api: Api
+    endpoint: str
+    workloads: dict[str, str] = field(default_factory=dict[str, str])
+    declared: set[Alarm] = field(default_factory=set[Alarm])
+    ringing: set[Alarm] = field(default_factory=set[Alarm])
+
+    def write(self) -> None:
+        """Put them into the cluster, which loads them within some seconds."""
+        made = rule_file([self.group()])
+        whole: Object = {
+            "metadata": {"name": f"{self.endpoint}-rules", "labels": RULES},
+            "data": {"alarms.yml": json.dumps(made)},
+        }
+        self.api.apply(CONFIG_MAP, whole, names.PROGRAM, force=True)
+
+    def group(self) -> Rule:
+        """All of them."""
+        clusters = {variant: (cluster(self.api.namespace, name),) for variant, name in self.workloads.items()}
+        watched = Watched(
+            self.endpoint, clusters, every_seconds=EVERY, period_seconds=_PERIOD, max_5xx_rate=TOLERATED,
+            max_p99_ms=SLOW_MS, nats=beyond_chance.evidence(PERIODS, alpha=0.05), probe_minutes=None,
+        )  # fmt: skip
+        made = group(watched)
+        made["rules"] = [self._rule(rule) for rule in made["rules"]]
+        return made
+
+    def _rule(self, rule: Rule) -> Rule:
+        if "alert" not in rule:
+            return rule
+        ids = {alarm_name(self.endpoint, *alarm): alarm for alarm in self.alarms()}
+        alarm = ids.get(rule["alert"])
+        if alarm in self.ringing:
+            return {**rule, "expr": "vector(1)"}
+        return rule if alarm in self.declared else {**rule, "expr": _NEVER}
+
+    def alarms(self) -> Iterable[Alarm]:
+        """All that are on how a variant answers."""
+        return [(variant, measure) for variant in self.workloads for measure in ("5xx", "p99")]
+
+
+@dataclass(frozen=True)
+class Alertmanager:
+    """What rings of one endpoint.
+
+    Attributes:
+        client: Of Alertmanager.
+        endpoint: The endpoint.
+    """
+
+    client: httpx.Client
+    endpoint: str
+
+    def firing(self) -> list[dict[str, Any]]:
+        """The alerts, each as Alertmanager has it."""
+        asked = {"filter": f'endpoint="{self.endpoint}"', "active": "true"}
+        answer = self.client.get("/api/v2/alerts", params=asked)
+        answer.raise_for_status()
+        return answer.json()
+
+    def call(self, alarm: Alarm) -> str | None:
+        """What its webhook would be told of an alarm that rings; None of one that does not."""
+        name = alarm_name(self.endpoint, *alarm)
+        found = [one for one in self.firing() if one["labels"].get("alertname") == name]
+        alerts = [{"status": "firing", "labels": one["labels"], "annotations": one["annotations"]} for one in found]
+        return json.dumps({"version": "4", "status": "firing", "alerts": alerts}) if alerts else None

@@ -1,0 +1,66 @@
+"""The image of the stub: this machine's Python, of whose library what the stub loads, and two files.
+
+reference = pushed("10.99.0.1:5000", folder)     # 10.99.0.1:5000/tests/stub@sha256:…, once a session; seconds
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import py_compile
+import subprocess
+import sys
+from pathlib import Path
+
+from localcloud.cluster import images
+from localcloud.cluster.images import Entry
+from localcloud.testing import MODEL_SERVER
+
+STUB = Path(__file__).with_name("stub.py")
+_LOADED = "json, os, random, signal, socketserver, sys, time, base64, zipimport, encodings.idna, encodings.ascii"
+_FILES = (
+    f"import {_LOADED}, json as j; print(j.dumps([[n, m.__spec__.origin] for n, m in sys.modules.items() "
+    "if getattr(m, '__spec__', None) and m.__spec__.has_location]))"
+)
+
+
+def pushed(registry: str, folder: Path) -> str:
+    """The reference of the image, by digest, after it was pushed.
+
+    Args:
+        registry: Speaks HTTP.
+        folder: Where files are made.
+    """
+    python = Path(sys.executable).resolve()
+    done = subprocess.run([python, "-I", "-c", _FILES], capture_output=True, text=True, check=True)
+    sources = [Path(origin) for _, origin in json.loads(done.stdout)]
+    programs = [python, *(path for path in sources if path.suffix == ".so")]
+    compiled = [_compiled(path, folder) for path in sources if path.suffix == ".py"]
+    native = [Entry(_inside(path), path, 0o755) for path in sources if path.suffix == ".so"]
+    # Python looks for the folder of its library by this file, and for that of its compiled modules.
+    home = Path(os.__file__).parent
+    marks = [Entry(_inside(home / "os.py"), home / "os.py"), Entry(_inside(home / "lib-dynload"), mode=0o755)]
+    ours = [Entry("stub/stub.py", STUB), Entry("stub/served_model.py", MODEL_SERVER)]
+    libraries = {one.path: one for path in programs for one in images.libraries(path)}
+    image = images.of(
+        [*ours, *compiled, *native, *marks, *libraries.values(), Entry(_inside(python), python, 0o755)],
+        folder,
+        command=[str(python), "-E", "-s", "-B", "/stub/stub.py"],
+    )
+    try:
+        return images.push(image, registry, "tests/stub")
+    finally:
+        image.layer.unlink()
+
+
+def _inside(path: Path) -> str:
+    return str(path).removeprefix("/")
+
+
+def _compiled(path: Path, folder: Path) -> Entry:
+    """A module without its source, so that no pod compiles it."""
+    there = folder / f"{str(path).replace('/', '+')}c"
+    py_compile.compile(
+        str(path), str(there), invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH, doraise=True
+    )
+    return Entry(_inside(path.with_suffix(".pyc")), there)

@@ -1,0 +1,153 @@
+"""A proxy before the API server and Prometheus whose answers go wrong as they are told to.
+
+with Proxy.to(access, "http://10.99.0.1:9090") as proxy:
+    proxy.kubernetes, proxy.prometheus     # URLs, for who is to be disturbed
+    proxy.add(Fault("throttle", matches=lambda method, path: ..., calls=5))
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import httpx
+
+from platforms.kubernetes.access import Access
+from tests.conformance.stage import Effect
+
+_THROUGH = ("content-type", "accept", "idempotency-key")
+_STATUS = {"error": 500, "throttle": 429}
+_SAID = {"error": "as the test says: out of order", "throttle": "as the test says: too many requests"}
+
+
+@dataclass
+class Fault:
+    """What goes wrong.
+
+    Attributes:
+        effect: How.
+        matches: Says of which calls, by method and path; the path begins with `/kubernetes` or `/prometheus`.
+        calls: How often yet; None for ever.
+        seconds: Until a connection is closed.
+    """
+
+    effect: Effect
+    matches: Callable[[str, str], bool]
+    calls: int | None = None
+    seconds: float = 0.0
+
+
+@dataclass
+class Proxy:
+    """The proxy.
+
+    Attributes:
+        url: Its address.
+        faults: What goes wrong.
+    """
+
+    url: str = ""
+    faults: list[Fault] = field(default_factory=list[Fault])
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def kubernetes(self) -> str:
+        """Where the API server is."""
+        return f"{self.url}/kubernetes"
+
+    @property
+    def prometheus(self) -> str:
+        """Where Prometheus is."""
+        return f"{self.url}/prometheus"
+
+    def taken(self, method: str, path: str) -> Fault | None:
+        """The fault that a call meets, if any; it is used up by that."""
+        with self._lock:
+            for fault in self.faults:
+                if fault.calls != 0 and fault.matches(method, path):
+                    if fault.calls is not None:
+                        fault.calls -= 1
+                    return fault
+        return None
+
+    @classmethod
+    @contextmanager
+    def to(cls, access: Access, prometheus: str) -> Generator[Proxy]:
+        """Run one until the block ends."""
+        proxy = cls()
+        # A hung call may last as long as its caller waits for it.
+        limits = httpx.Limits(max_connections=None)
+        behind = {
+            "kubernetes": httpx.Client(
+                base_url=access.server, verify=access.verify, auth=access.auth, timeout=60, limits=limits
+            ),
+            "prometheus": httpx.Client(base_url=prometheus, timeout=60, limits=limits),
+        }
+        server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(proxy, behind))
+        server.daemon_threads = True
+        proxy.url = f"http://127.0.0.1:{server.server_address[1]}"
+        thread = threading.Thread(target=server.serve_forever, args=(0.1,), daemon=True)
+        thread.start()
+        try:
+            yield proxy
+        finally:
+            server.shutdown()
+            server.server_close()
+            for client in behind.values():
+                client.close()
+
+
+def _handler(proxy: Proxy, behind: dict[str, httpx.Client]) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
+
+        def _pass(self) -> None:
+            body = self.rfile.read(int(self.headers.get("content-length") or 0))
+            fault = proxy.taken(self.command, self.path)
+            if fault is not None and fault.effect in _STATUS:
+                self._say(_STATUS[fault.effect], _SAID[fault.effect])
+                return
+            if fault is not None and fault.effect == "drop_before":
+                self._drop(fault)
+                return
+            answer = self._asked(body)
+            if fault is not None:
+                self._drop(fault)
+                return
+            self._tell(answer.status_code, answer.headers.get("content-type", ""), answer.content)
+
+        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _pass
+
+        def _asked(self, body: bytes) -> httpx.Response:
+            _, where, path = self.path.split("/", 2)
+            headers = {name: self.headers[name] for name in _THROUGH if name in self.headers}
+            client = behind[where]
+            url = httpx.URL(f"{str(client.base_url).rstrip('/')}/{path}")
+            return client.request(self.command, url, content=body, headers=headers)
+
+        def _drop(self, fault: Fault) -> None:
+            time.sleep(fault.seconds)
+            self.close_connection = True
+
+        def _say(self, status: int, message: str) -> None:
+            said = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": status, "message": message}
+            self._tell(status, "application/json", json.dumps(said | {"error": message}).encode())
+
+        def _tell(self, status: int, kind: str, body: bytes) -> None:
+            self.send_response(status)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    return Handler

@@ -1,0 +1,163 @@
+"""Where stages stand in a cluster: a namespace with a gateway of its own, in which rows are played one after another.
+
+    with shared(folder) as cluster:
+        world = World.made(cluster, "faults")      # a namespace, a Gateway with its Envoy, a relay for metrics
+        world.address                              # where its gateway answers
+
+A gateway of its own for each row that is played at a time: what an Envoy answers itself is of no variant, and so makes
+every endpoint behind it unknown.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from localcloud.cluster.layout import ALERTMANAGER, PROMETHEUS, REGISTRY
+from platforms.kubernetes import names
+from platforms.kubernetes.access import Access, found
+from platforms.kubernetes.answers import Exists
+from platforms.kubernetes.api import Api, Object
+from platforms.kubernetes.crds import definitions
+from platforms.kubernetes.database import Database
+from platforms.kubernetes.gateway import url
+from platforms.kubernetes.kinds import CONFIG_MAP, CRD, DEPLOYMENT, GATEWAY, NAMESPACE, POD, SERVICE
+from platforms.kubernetes.prometheus import Prometheus
+from platforms.kubernetes.schema import prepare
+from rollout.core.errors import Unreachable
+from tests.conformance.cluster import objects
+from tests.conformance.cluster.image import pushed
+from tests.conformance.cluster.inbox import Webhook, webhook
+from tests.conformance.cluster.proxy import Proxy
+from tests.platforms.kubernetes.apiserver import define
+from tests.platforms.load import wait_for
+
+STARTS = 300  # seconds, on a busy machine
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What all worlds of a session share.
+
+    Attributes:
+        access: The API server.
+        image: The stub's, by digest.
+        proxy: Before the API server and Prometheus, for controllers.
+        webhook: Keeps what people are told.
+        prometheus: For who looks.
+        alertmanager: The same.
+        database: For captures and labels.
+    """
+
+    access: Access
+    image: str
+    proxy: Proxy
+    webhook: Webhook
+    prometheus: Prometheus
+    alertmanager: httpx.Client
+    database: Database
+
+    def api(self, namespace: str) -> Api:
+        """The API server for whoever sets a stage: nothing disturbs it."""
+        return Api(self.access, namespace)
+
+
+@contextmanager
+def shared(folder: Path) -> Generator[Shared]:
+    """What the cluster has that the environment points at, until the block ends."""
+    access = found()
+    _define(Api(access, "default"))
+    database = Database.of(os.environ["LOCALCLUSTER_DATABASE"])
+    prepare(database)
+    with (
+        Proxy.to(access, f"http://{PROMETHEUS}") as proxy,
+        webhook() as told,
+        httpx.Client(base_url=f"http://{PROMETHEUS}", timeout=30) as prometheus,
+        httpx.Client(base_url=f"http://{ALERTMANAGER}", timeout=30) as alertmanager,
+    ):
+        image = pushed(REGISTRY, folder)
+        yield Shared(access, image, proxy, told, Prometheus(prometheus), alertmanager, database)
+    database.close()
+
+
+def _define(api: Api) -> None:
+    """Our own kinds, where nobody defined them yet."""
+    missing = [one for one in definitions() if api.find(CRD, str(one["metadata"]["name"])) is None]
+    if missing:
+        define(api, missing)
+
+
+@dataclass(frozen=True)
+class World:
+    """A namespace with a gateway.
+
+    Attributes:
+        shared: The cluster.
+        api: The namespace; nothing disturbs it.
+        address: The URL of its gateway.
+    """
+
+    shared: Shared
+    api: Api
+    address: str
+
+    @classmethod
+    def made(cls, cluster: Shared, name: str) -> World:
+        """A new one, whose gateway runs; its namespace has this name and some digits."""
+        api = cluster.api(f"{name}-{uuid.uuid4().hex[:6]}")
+        api.create(NAMESPACE, {"metadata": {"name": api.namespace, "labels": objects.RESTRICTED}})
+        api.apply(GATEWAY, objects.gateway(), names.PROGRAM)
+        world = cls(cluster, api, "")
+        world.runs(objects.RELAY, {"name": "relay"}, ["relay"], scraped=True)
+
+        def programmed() -> str:
+            with suppress(Unreachable):
+                told = api.get(GATEWAY, objects.GATEWAY).get("status", {}).get("conditions", [])
+                if any(one["type"] == "Programmed" and one["status"] == "True" for one in told):
+                    return url(api, objects.GATEWAY)
+            return ""
+
+        return cls(cluster, api, wait_for(programmed, STARTS, f"the gateway of {api.namespace}"))
+
+    def runs(
+        self,
+        name: str,
+        behaviour: dict[str, object],
+        words: list[str],
+        environment: dict[str, str] | None = None,
+        *,
+        scraped: bool = False,
+    ) -> None:
+        """A Deployment of the stub with its Service."""
+        told = {"SM_MODEL_DIR": "/opt/ml/model", **(environment or {})}
+        made = objects.deployment(name, self.shared.image, words, told, scraped=scraped)
+        self.api.apply(CONFIG_MAP, objects.behaviour(name, behaviour), names.PROGRAM)
+        self.api.apply(SERVICE, objects.service(name), names.PROGRAM)
+        self.api.apply(DEPLOYMENT, made, names.PROGRAM)
+
+    def pods(self, name: str) -> list[Object]:
+        """The pods of one of these."""
+        return self.api.list(POD, {"app": name})
+
+    def addresses(self, name: str) -> list[str]:
+        """The URLs of those that run."""
+        found = [one.get("status", {}).get("podIP") for one in self.pods(name)]
+        return [f"http://{address}:{names.PORT}" for address in found if address]
+
+    def tells(self, text: str) -> None:
+        """Let Prometheus find these metrics."""
+        for address in self.addresses(objects.RELAY):
+            with suppress(httpx.HTTPError):
+                httpx.post(f"{address}/metrics", content=text.encode(), timeout=10)
+
+    def end(self) -> None:
+        """Delete everything."""
+        with suppress(Exists):
+            self.api.delete(NAMESPACE, self.api.namespace)
+        self.api.close()

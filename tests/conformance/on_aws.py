@@ -1,0 +1,309 @@
+"""A stage on the local cloud: SageMaker, a journal in DynamoDB, CloudWatch's alarms, SNS and Lambda."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Generator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+from infra.aws import policies
+from infra.aws.function import RUNTIME
+from infra.plan import beyond_chance
+from localcloud.process import ProcessError
+from localcloud.testing import Cloud
+from monitoring.exchanges import traffic
+from monitoring.labels.answered import Reader
+from monitoring.labels.joining import LabelJoin
+from monitoring.labels.pairs import Trial
+from monitoring.labels.quality import Form
+from platforms.aws.batches import Batches
+from platforms.aws.files import S3Files
+from platforms.aws.journal import DynamoJournal
+from platforms.aws.ledger import DynamoLedger
+from platforms.aws.signals import CloudWatchSignals
+from platforms.aws.table import Table
+from rollout.core.state import RolloutState
+from tests.conformance import mortal
+from tests.conformance.stage import (
+    LABEL_LATE,
+    PATIENCE,
+    PERIODS,
+    SLOW_MS,
+    TOLERATED,
+    Call,
+    Effect,
+    FaultStage,
+    Killed,
+    Message,
+    beside,
+)
+from tests.platforms.aws.inbox import Inbox
+from tests.platforms.aws.mocked import labels_table
+from tests.platforms.aws.on_cloud import DECLARED, REGION, Clients, EndpointLoad, Stage
+from tests.platforms.load import wait_for
+
+_ANSWERS = 10  # that a metric of the user's is published of at a time
+_OPERATIONS: Mapping[Call, tuple[str, str]] = {
+    "read metrics": ("cloudwatch", "GetMetricData"),
+    "read journal": ("dynamodb", "GetItem"),
+    "write journal": ("dynamodb", "PutItem"),
+    "read endpoint": ("sagemaker", "DescribeEndpoint"),
+    "use config": ("sagemaker", "UpdateEndpoint"),
+    "set weights": ("sagemaker", "UpdateEndpointWeightsAndCapacities"),
+    "set approval": ("sagemaker", "UpdateModelPackage"),
+    "notify": ("sns", "Publish"),
+}
+
+
+class AwsStage(Stage, FaultStage):
+    """A stage on the local cloud.
+
+    Args:
+        shared: The clients.
+        name: Of the stage.
+        cloud: The local cloud.
+        code: The archive of the functions.
+    """
+
+    def __init__(self, shared: Clients, name: str, cloud: Cloud, code: Path) -> None:
+        super().__init__(shared, name)
+        self.cloud, self._code = cloud, code
+        self.ran = []
+        self._faults: list[str] = []
+        self.topic = self._topic()
+        self.inbox = Inbox(self.clients, self.names.alerts, self.topic)
+
+    def _topic(self) -> str:
+        sns = self.clients("sns")
+        topic = sns.create_topic(Name=self.names.alerts)["TopicArn"]
+        sns.set_topic_attributes(TopicArn=topic, AttributeName="Policy", AttributeValue=policies.alerts(self.names))
+        return topic
+
+    def rolls_back_on_alarm(self) -> None:
+        """Subscribe the rollback function to the topic, with the role that infra gives it."""
+        iam, functions, name = self.clients("iam"), self.clients("lambda"), self.names.function("rollback")
+        role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=policies.trust("lambda"))["Role"]["Arn"]
+        key = self.names.arn("kms", "key/artifacts")
+        may = policies.document(policies.function_logs(self.names), *policies.controller(self.names, key, key))
+        iam.put_role_policy(RoleName=name, PolicyName=name, PolicyDocument=may)
+        environment = {
+            "ENDPOINT_NAME": self.names.endpoint, "JOURNAL_TABLE": self.names.journal, "ALERTS_TOPIC": self.topic
+        }  # fmt: skip
+        arn = functions.create_function(
+            FunctionName=name, Runtime=RUNTIME, Role=role, Handler="platforms.aws.handlers.rollback.handler",
+            Code={"ZipFile": self._code.read_bytes()}, Timeout=120, Environment={"Variables": environment},
+        )["FunctionArn"]  # fmt: skip
+        functions.get_waiter("function_active_v2").wait(FunctionName=name, WaiterConfig={"Delay": 1})
+        functions.add_permission(
+            FunctionName=name, StatementId="called-by-sns", Action="lambda:InvokeFunction",
+            Principal="sns.amazonaws.com", SourceArn=self.topic,
+        )  # fmt: skip
+        self.clients("sns").subscribe(TopicArn=self.topic, Protocol="lambda", Endpoint=arn)
+
+    def alarm(self, role: str, measure: str) -> str:
+        """The name of a variant's alarm."""
+        return self.names.alarm(f"v-{role}", measure)
+
+    def declare_alarm(self, role: str, measure: str) -> None:
+        """One of the alarms that infra declares for every variant, with a short period and one data point."""
+        place = {"EndpointName": self.names.endpoint, "VariantName": f"v-{role}"}
+        dimensions = [{"Name": name, "Value": value} for name, value in place.items()]
+        counts = {"part": ("Invocation5XXErrors", "Sum"), "whole": ("Invocations", "Sum")}
+        if measure == "p99":
+            counts = {"part": ("ModelLatency", f"TC({1000 * SLOW_MS}:)"), "whole": ("ModelLatency", "SampleCount")}
+        queries: list[dict[str, Any]] = [
+            {
+                "Id": id_, "ReturnData": False,
+                "MetricStat": {
+                    "Metric": {"Namespace": "AWS/SageMaker", "MetricName": metric, "Dimensions": dimensions},
+                    "Period": 10, "Stat": stat,
+                },
+            }
+            for id_, (metric, stat) in counts.items()
+        ]  # fmt: skip
+        expression = beyond_chance.ratio(TOLERATED, beyond_chance.evidence(PERIODS, alpha=0.05))
+        self.clients("cloudwatch").put_metric_alarm(
+            AlarmName=self.alarm(role, measure), EvaluationPeriods=1, ComparisonOperator="GreaterThanThreshold",
+            TreatMissingData="notBreaching", AlarmActions=[self.topic], Threshold=TOLERATED,
+            Metrics=[*queries, {"Id": "rate", "Expression": expression, "ReturnData": True}],
+        )  # fmt: skip
+
+    # What the topic sent
+
+    def told(self, kind: str, rollout_id: str) -> list[Message]:
+        """What was sent of one kind of event of one rollout."""
+        return self.inbox.told(kind, rollout_id)
+
+    def rung(self, role: str, measure: str = "5xx") -> str:
+        """Wait until an alarm has told the topic that it is in ALARM; the message, as functions get it."""
+        wanted = {"AlarmName": self.alarm(role, measure), "NewStateValue": "ALARM"}
+
+        def found() -> str | None:
+            return next((one.text for one in self.inbox.messages() if wanted.items() <= one.content.items()), None)
+
+        return wait_for(found, PATIENCE, f"{wanted}")
+
+    def ring(self, role: str, measure: str = "5xx") -> str:
+        """Let an alarm ring now, whatever its metric says; the message."""
+        for state in ("OK", "ALARM"):
+            self.clients("cloudwatch").set_alarm_state(
+                AlarmName=self.alarm(role, measure), StateValue=state, StateReason="set by the test"
+            )
+        return self.rung(role, measure)
+
+    def deliver(self, message: str, times: int = 1) -> list[dict[str, Any]]:
+        """Give an alarm's message to the function, as often at once; what it answered each time."""
+        event = json.dumps({"Records": [{"Sns": {"Message": message}}]}).encode()
+
+        def call(_: int) -> dict[str, Any]:
+            answer = self.clients("lambda").invoke(FunctionName=self.names.function("rollback"), Payload=event)
+            body = json.loads(answer["Payload"].read())
+            assert "FunctionError" not in answer, body
+            return body["answers"][0]
+
+        with ThreadPoolExecutor(times) as pool:
+            answers = list(pool.map(call, range(times)))
+        self.ran += answers
+        return answers
+
+    # Disturbances
+
+    def fault(self, call: Call, effect: Effect, calls: int | None = None, *, seconds: float = 0) -> None:
+        """Let the cloud's operation go wrong when it is about this stage."""
+        service, operation = _OPERATIONS[call]
+        wanted: dict[str, Any] = {"service": service, "operation": operation, "effect": effect}
+        wanted["containing"] = self.names.prefix
+        if calls is not None:
+            wanted["calls"] = calls
+        if seconds:
+            wanted["milliseconds"] = 1000 * seconds
+        self._faults.append(self.cloud.faults("POST", wanted)["id"])
+
+    def end_faults(self) -> None:
+        """End the faults of this stage that are not used up."""
+        for name in self._faults:
+            with suppress(ProcessError):  # it is used up
+                self.cloud.faults("DELETE", query=f"?id={name}")
+        self._faults.clear()
+
+    def become(self, role: str, **behaviour: Any) -> None:
+        """Let the instance that serves a release behave otherwise from now on."""
+        self.clients("sagemaker-runtime").invoke_endpoint(
+            EndpointName=self.names.endpoint, ContentType="application/json", TargetVariant=f"v-{role}",
+            Body=json.dumps({"become": behaviour}).encode(),
+        )  # fmt: skip
+
+    def impatient(self, read_timeout: float) -> None:
+        """Let the controllers from now on give a call up after so many seconds, instead of the product's 15."""
+        session = boto3.Session(region_name=REGION)
+        settings = Config(retries={"mode": "standard", "total_max_attempts": 2}, read_timeout=read_timeout)
+        self.clients = lru_cache(lambda service: session.client(service, config=settings))
+
+    @contextmanager
+    def scaling(self, role: str) -> Generator[None]:
+        """Meanwhile the endpoint takes no other change."""
+        self.clients("sagemaker").update_endpoint_weights_and_capacities(
+            EndpointName=self.names.endpoint,
+            DesiredWeightsAndCapacities=[{"VariantName": f"v-{role}", "DesiredInstanceCount": 2}],
+        )
+        yield
+        assert self.live().status == "changing"
+
+    def breaks_archive(self, role: str) -> None:
+        """Put an archive that does not start where its own lies."""
+        self.replace_archive(role, start="raise")
+
+    def killed(self, asked: Killed) -> tuple[list[int], int]:
+        """As the protocol has it, by `mortal.py`."""
+        names = self.names
+        where = {"region": REGION, "endpoint": names.endpoint, "table": names.journal, "topic": self.topic}
+        return mortal.run("tests.conformance.mortal_aws", where, self, asked)
+
+    # What goes on beside a trial
+
+    def labels(self, label: bool | None) -> AbstractContextManager[None]:
+        """Take in captured answers as the labels function does, and two seconds late the same label for each.
+
+        Args:
+            label: None when no label ever comes.
+        """
+        ledger = self._ledger()
+        return beside(lambda stop: self._label(label, stop, ledger))
+
+    def publishes(self, namespace: str, metric: str, rates: Mapping[str, float]) -> AbstractContextManager[None]:
+        """Publish a metric of the user's for answers of each role, of which this share is 1, the others 0."""
+        return beside(lambda stop: self._publish(namespace, metric, rates, stop))
+
+    def _publish(self, namespace: str, metric: str, rates: Mapping[str, float], stop: threading.Event) -> None:
+        while not stop.wait(0.5):
+            place = {"EndpointName": self.names.endpoint, "RolloutId": self.state().rollout_id}
+            data = [
+                {
+                    "MetricName": metric, "StorageResolution": 1,  # as the windows are shorter than a minute
+                    "Values": [1.0, 0.0], "Counts": [_ANSWERS * rate, _ANSWERS * (1 - rate)],
+                    "Dimensions": [
+                        {"Name": name, "Value": value} for name, value in (place | {"VariantName": f"v-{role}"}).items()
+                    ],
+                }
+                for role, rate in rates.items()
+            ]  # fmt: skip
+            self.clients("cloudwatch").put_metric_data(Namespace=namespace, MetricData=data)
+
+    def _ledger(self) -> DynamoLedger:
+        names = self.names
+        labels_table(self.clients, names.labels)
+        table = Table(self.clients, names.labels, time.time)
+        return DynamoLedger(table, Batches(table, names.endpoint, self.clients("cloudwatch")))
+
+    def _label(self, label: bool | None, stop: threading.Event, ledger: DynamoLedger) -> None:
+        files, seen = S3Files(self.clients, self.names.bucket), set[str]()
+        waiting: list[tuple[float, str]] = []
+        while not stop.wait(0.5):
+            state = self.state()
+            join = LabelJoin(ledger, files, Trial.of(state))
+            for release in state.releases():
+                for key in set(self._captured(release.variant)) - seen:
+                    seen.add(key)
+                    with files.read(key) as file:
+                        lines = list(file.lines)
+                    join.answers(key, Reader(release.variant, Form.from_dict(DECLARED)), traffic(lines))
+                    names = [json.loads(line)["eventMetadata"]["inferenceId"] for line in lines]
+                    waiting += [(time.time() + LABEL_LATE, name) for name in names]
+            due, waiting = (
+                [name for at, name in waiting if at <= time.time()],
+                [item for item in waiting if item[0] > time.time()],
+            )
+            if due and label is not None:
+                lines = [json.dumps({"inference_id": name, "label": label}).encode() for name in due]
+                join.labels(f"labels/{due[0]}.jsonl", due[0], lines)
+
+    def _captured(self, variant: str) -> list[str]:
+        prefix = f"capture/{self.names.endpoint}/{variant}/"
+        listed = self.clients("s3").list_objects_v2(Bucket=self.names.bucket, Prefix=prefix)
+        return [item["Key"] for item in listed.get("Contents", [])]
+
+    def captured(self) -> None:
+        """Wait until some of the champion's answers were captured."""
+        wait_for(lambda: self._captured("v-champion"), PATIENCE, "captures")
+
+    def timed(self, role: str) -> int:
+        """As CloudWatch has it."""
+        seen = CloudWatchSignals(self.clients, self.names.endpoint).quantile(f"v-{role}", 0.99, time.time())
+        return seen.requests if seen else 0
+
+    def load(self, *, target: str | None = None, rate: float = 10, workers: int = 2) -> EndpointLoad:
+        """On the endpoint's own API."""
+        return EndpointLoad(self.shared.asking, self.names.endpoint, rate, target, workers)
+
+    def state(self) -> RolloutState:
+        """What the journal says."""
+        return DynamoJournal(self.clients, self.names.journal, self.names.endpoint).read()
