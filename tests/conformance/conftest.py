@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.clusters import cluster
 
 from infra.aws.lambda_zip import seal
+from tests.clusters import cluster
 from tests.conformance.cluster.stage import ClusterStage
 from tests.conformance.cluster.world import World, shared
 from tests.conformance.on_aws import AwsStage

@@ -41,8 +41,8 @@ def config(one: ServingConfig) -> Object:
 
 
 def behaviour(name: str, how: Mapping[str, Any]) -> Object:
-    """How a model behaves."""
-    return {"metadata": {"name": name}, "data": {"behaviour.json": json.dumps(how)}}
+    """How a model behaves; a config has the workload's own name."""
+    return {"metadata": {"name": f"{name}-behaviour"}, "data": {"behaviour.json": json.dumps(how)}}
 
 
 def service(name: str) -> Object:
@@ -52,7 +52,7 @@ def service(name: str) -> Object:
 
 
 def deployment(name: str, image: str, words: list[str], environment: Mapping[str, str], *, scraped: bool) -> Object:
-    """One pod of the stub, which finds its behaviour in the ConfigMap of its own name."""
+    """One pod of the stub, which finds its behaviour in a ConfigMap."""
     container = {
         "name": "model",
         "image": image,
@@ -83,7 +83,7 @@ def deployment(name: str, image: str, words: list[str], environment: Mapping[str
                     "securityContext": _POD,
                     "terminationGracePeriodSeconds": 30,
                     "containers": [container],
-                    "volumes": [{"name": "package", "configMap": {"name": name}}],
+                    "volumes": [{"name": "package", "configMap": {"name": f"{name}-behaviour"}}],
                 },
             },
         },

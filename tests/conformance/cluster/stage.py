@@ -101,7 +101,7 @@ class ClusterStage(FaultStage):
         capture = {"MODELSTACK_CAPTURE": "memory"} if self.captures else {}
         how = {"name": variant, "answer": PREDICTION, **behaviour}
         self.world.runs(name, how, ["serve"], {"MODELSTACK_VARIANT": variant, **capture})
-        self.api.create(CONFIG_MAP, objects.config(ServingConfig(f"{name}-solo", Backend(variant, name))))
+        self.api.create(CONFIG_MAP, objects.config(ServingConfig(name, Backend(variant, name))))
         spec = {"digest": f"sha256:{'0' * 64}", "archive": f"oci://r/models@sha256:{'0' * 64}"}
         self.api.create(PACKAGE, {"metadata": {"name": name}, "spec": spec})
         self.releases[role] = made = replace(
