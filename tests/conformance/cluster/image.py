@@ -5,6 +5,7 @@ reference = pushed("10.99.0.1:5000", folder)     # 10.99.0.1:5000/tests/stub@sha
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import py_compile
@@ -17,10 +18,9 @@ from localcloud.cluster.images import Entry
 from localcloud.testing import MODEL_SERVER
 
 STUB = Path(__file__).with_name("stub.py")
-_LOADED = "json, os, random, signal, socketserver, sys, time, base64, zipimport, encodings.idna, encodings.ascii"
 _FILES = (
-    f"import {_LOADED}, json as j; print(j.dumps([[n, m.__spec__.origin] for n, m in sys.modules.items() "
-    "if getattr(m, '__spec__', None) and m.__spec__.has_location]))"
+    "print(json.dumps([one.__spec__.origin for one in sys.modules.values() "
+    "if getattr(one, '__spec__', None) and one.__spec__.has_location]))"
 )
 
 
@@ -32,8 +32,10 @@ def pushed(registry: str, folder: Path) -> str:
         folder: Where files are made.
     """
     python = Path(sys.executable).resolve()
-    done = subprocess.run([python, "-I", "-c", _FILES], capture_output=True, text=True, check=True)
-    sources = [Path(origin) for _, origin in json.loads(done.stdout)]
+    imports = ", ".join({"json", "sys", "encodings.idna", *_imported(STUB), *_imported(MODEL_SERVER)})
+    words = [python, "-I", "-c", f"import {imports}; {_FILES}"]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    sources = [Path(origin) for origin in json.loads(done.stdout)]
     programs = [python, *(path for path in sources if path.suffix == ".so")]
     compiled = [_compiled(path, folder) for path in sources if path.suffix == ".py"]
     native = [Entry(_inside(path), path, 0o755) for path in sources if path.suffix == ".so"]
@@ -51,6 +53,16 @@ def pushed(registry: str, folder: Path) -> str:
         return images.push(image, registry, "tests/stub")
     finally:
         image.layer.unlink()
+
+
+def _imported(program: Path) -> set[str]:
+    """The modules of the library that a program names."""
+    nodes = [
+        node for node in ast.walk(ast.parse(program.read_text())) if isinstance(node, (ast.Import, ast.ImportFrom))
+    ]
+    named = {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
+    named |= {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    return {name for name in named if name in sys.stdlib_module_names}
 
 
 def _inside(path: Path) -> str:

@@ -133,8 +133,8 @@ class ClusterStage(FaultStage):
 
     def serve(self, role: str) -> None:
         """Make it champion, and wait until the gateway gives its answers."""
-        self.trial(role, QUICK)
-        wait_for(lambda: self._ask(Wanted(self.host)).status_code < 500 or role, STARTS, "the gateway")
+        first = self.trial(role, QUICK)
+        assert first.champion == self.releases[role], first.verdict
         wait_for(lambda: self._ask(Wanted(self.host)).headers.get(names.VARIANT_HEADER), STARTS, f"answers of {role}")
         if self.captures:
             self._beside.enter_context(beside(self.observed.keep))
