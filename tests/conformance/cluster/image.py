@@ -57,9 +57,7 @@ def pushed(registry: str, folder: Path) -> str:
 
 def _imported(program: Path) -> set[str]:
     """The modules of the library that a program names."""
-    nodes = [
-        node for node in ast.walk(ast.parse(program.read_text())) if isinstance(node, (ast.Import, ast.ImportFrom))
-    ]
+    nodes = list(ast.walk(ast.parse(program.read_text())))
     named = {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
     named |= {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
     return {name for name in named if name in sys.stdlib_module_names}

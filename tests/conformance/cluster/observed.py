@@ -57,7 +57,7 @@ class Observed:
 
     def _fetch(self, variant: str, address: str) -> None:
         first = self._fetched.get(address, 0)
-        answer = httpx.get(f"{address}/captured/{first}", timeout=5)
+        answer = self._stage.world.shared.client.get(f"{address}/captured/{first}")
         lines = [line for line in answer.content.splitlines() if line] if answer.is_success else []
         if lines:
             intake(self._database, self._stage.endpoint, variant, b"\n".join(lines))

@@ -87,7 +87,7 @@ class Proxy:
             "kubernetes": httpx.Client(
                 base_url=access.server, verify=access.verify, auth=access.auth, timeout=60, limits=limits
             ),
-            "prometheus": httpx.Client(base_url=prometheus, timeout=60, limits=limits),
+            "prometheus": httpx.Client(base_url=prometheus, timeout=60, limits=limits, verify=False),
         }
         server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(proxy, behind))
         server.daemon_threads = True

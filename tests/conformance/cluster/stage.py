@@ -143,7 +143,7 @@ class ClusterStage(FaultStage):
         """All that drives the endpoint, through the proxy."""
         shared, api = self.world.shared, self.disturbed()
         notify = KubernetesNotify(api, self.endpoint, Posts(f"{shared.webhook.url}/{self.endpoint}"))
-        prometheus = Prometheus(httpx.Client(base_url=shared.proxy.prometheus, timeout=self._timeout))
+        prometheus = Prometheus(httpx.Client(base_url=shared.proxy.prometheus, timeout=self._timeout, verify=False))
         return assembled(
             api, self.endpoint, self.spec, by="test", notify=notify, database=shared.database, prometheus=prometheus
         )
@@ -174,8 +174,8 @@ class ClusterStage(FaultStage):
         return GatewayLoad(self.world.address, Wanted(self.host, target or ""), self.endpoint, rate, workers)
 
     def _ask(self, wanted: Wanted, body: bytes | None = None) -> httpx.Response:
-        content = body or b"{}"
-        return httpx.post(f"{self.world.address}/invocations", content=content, headers=wanted.headers, timeout=60)
+        client, where = self.world.shared.client, f"{self.world.address}/invocations"
+        return client.post(where, content=body or b"{}", headers=wanted.headers)
 
     def close(self) -> None:
         """Take the endpoint out of the cluster, but for its journal and packages."""

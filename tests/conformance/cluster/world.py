@@ -39,6 +39,7 @@ from tests.platforms.kubernetes.apiserver import define
 from tests.platforms.load import wait_for
 
 STARTS = 300  # seconds, on a busy machine
+_KEEPS_NOTHING = httpx.Limits(max_keepalive_connections=0)  # pods come and go
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ class Shared:
         webhook: Keeps what people are told.
         prometheus: For who looks.
         alertmanager: The same.
+        client: Asks pods and gateways; making one takes long.
         database: For captures and labels.
     """
 
@@ -61,6 +63,7 @@ class Shared:
     webhook: Webhook
     prometheus: Prometheus
     alertmanager: httpx.Client
+    client: httpx.Client
     database: Database
 
     def api(self, namespace: str) -> Api:
@@ -78,11 +81,12 @@ def shared(folder: Path) -> Generator[Shared]:
     with (
         Proxy.to(access, f"http://{PROMETHEUS}") as proxy,
         webhook() as told,
-        httpx.Client(base_url=f"http://{PROMETHEUS}", timeout=30) as prometheus,
-        httpx.Client(base_url=f"http://{ALERTMANAGER}", timeout=30) as alertmanager,
+        httpx.Client(base_url=f"http://{PROMETHEUS}", timeout=30, verify=False) as prometheus,
+        httpx.Client(base_url=f"http://{ALERTMANAGER}", timeout=30, verify=False) as alertmanager,
+        httpx.Client(timeout=30, verify=False, limits=_KEEPS_NOTHING) as client,
     ):
         image = pushed(REGISTRY, folder)
-        yield Shared(access, image, proxy, told, Prometheus(prometheus), alertmanager, database)
+        yield Shared(access, image, proxy, told, Prometheus(prometheus), alertmanager, client, database)
     database.close()
 
 
@@ -154,7 +158,7 @@ class World:
         """Let Prometheus find these metrics."""
         for address in self.addresses(objects.RELAY):
             with suppress(httpx.HTTPError):
-                httpx.post(f"{address}/metrics", content=text.encode(), timeout=10)
+                self.shared.client.post(f"{address}/metrics", content=text.encode())
 
     def end(self) -> None:
         """Delete everything."""
