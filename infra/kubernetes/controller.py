@@ -37,35 +37,38 @@ class Controller(pulumi.ComponentResource):
         """
         super().__init__("modelstack:kubernetes:Controller", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        metadata, settings = {"name": CONTROLLER, "labels": _NAME}, site.settings
-
-        def declare(logical: str, manifest: dict[str, Any]) -> None:
-            site.declare(logical, {**manifest, "metadata": metadata}, child, shared=True)
-
-        declare("account", {"apiVersion": "v1", "kind": "ServiceAccount", "automountServiceAccountToken": False})
-        declare("role", {"apiVersion": f"{RBAC}/v1", "kind": "Role", "rules": _rules()})
-        declare(
-            "binding",
-            {
-                "apiVersion": f"{RBAC}/v1",
-                "kind": "RoleBinding",
-                "roleRef": {"apiGroup": RBAC, "kind": "Role", "name": CONTROLLER},
-                "subjects": [{"kind": "ServiceAccount", "name": CONTROLLER, "namespace": site.names.namespace}],
-            },
-        )
-        declare("service", {"apiVersion": "v1", "kind": "Service", "spec": {"selector": _NAME, "ports": _PORTS}})
-        declare(
-            "budget",
-            {
-                "apiVersion": "policy/v1",
-                "kind": "PodDisruptionBudget",
-                "spec": {"selector": {"matchLabels": _NAME}, "maxUnavailable": 1},
-            },
-        )
-        declare(
-            "deployment", {"apiVersion": "apps/v1", "kind": "Deployment", "spec": _deployment(_pod(settings, image))}
-        )
+        for logical, manifest in manifests(site.names.namespace, site.settings, image).items():
+            site.declare(logical, manifest, child, shared=True)
         self.register_outputs({"name": CONTROLLER})
+
+
+def manifests(namespace: str, settings: KubernetesSettings, image: pulumi.Input[str]) -> dict[str, dict[str, Any]]:
+    """The objects of the controller of a namespace, by their logical names. Pure.
+
+    Args:
+        namespace: Whose Rollouts it serves.
+        settings: What it uses of the cluster.
+        image: What it runs, by digest.
+    """
+    each: dict[str, dict[str, Any]] = {
+        "account": {"apiVersion": "v1", "kind": "ServiceAccount", "automountServiceAccountToken": False},
+        "role": {"apiVersion": f"{RBAC}/v1", "kind": "Role", "rules": _rules()},
+        "binding": {
+            "apiVersion": f"{RBAC}/v1",
+            "kind": "RoleBinding",
+            "roleRef": {"apiGroup": RBAC, "kind": "Role", "name": CONTROLLER},
+            "subjects": [{"kind": "ServiceAccount", "name": CONTROLLER, "namespace": namespace}],
+        },
+        "service": {"apiVersion": "v1", "kind": "Service", "spec": {"selector": _NAME, "ports": _PORTS}},
+        "budget": {
+            "apiVersion": "policy/v1",
+            "kind": "PodDisruptionBudget",
+            "spec": {"selector": {"matchLabels": _NAME}, "maxUnavailable": 1},
+        },
+        "deployment": {"apiVersion": "apps/v1", "kind": "Deployment", "spec": _deployment(_pod(settings, image))},
+    }
+    metadata = {"name": CONTROLLER, "labels": _NAME}
+    return {logical: {**manifest, "metadata": metadata} for logical, manifest in each.items()}
 
 
 def _pod(settings: KubernetesSettings, image: pulumi.Input[str]) -> dict[str, Any]:
