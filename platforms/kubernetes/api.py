@@ -15,6 +15,7 @@ words for what does not pass by itself: `NotFound`, `Owned` (a field of another 
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -23,6 +24,7 @@ import httpx
 
 from platforms.kubernetes.access import Access, found
 from platforms.kubernetes.answers import NotFound, refused
+from platforms.kubernetes.clock import ServerClock
 from platforms.kubernetes.kinds import WHO, Kind
 from platforms.kubernetes.sent import Labels, Object, Sent, event, selector, service_path, whole
 from rollout.core.errors import Unreachable
@@ -50,6 +52,9 @@ class Api:
         namespace: Where the objects are.
         timeout: How long it is waited for.
         counted: Told of every request: verb (as in a Role), plural of the kind, HTTP status (0: no answer).
+
+    Attributes:
+        clock: The server's time, as its answers tell it.
     """
 
     def __init__(
@@ -60,7 +65,7 @@ class Api:
         timeout: httpx.Timeout = TIMEOUT,
         counted: Counted = uncounted,
     ) -> None:
-        self.namespace = namespace
+        self.namespace, self.clock = namespace, ServerClock()
         self._access, self._timeout, self._counted = access, timeout, counted
         self._client = self._new(access.server)
 
@@ -227,6 +232,7 @@ class Api:
         tries = _GET_TRIES if verb in {"get", "list"} else 1
         for left in reversed(range(tries)):
             try:
+                began = time.monotonic()
                 with self._calling(verb, kind, doing):
                     answer = self._client.request(
                         _METHODS[verb],
@@ -235,6 +241,7 @@ class Api:
                         content=sent.body,
                         headers={"Content-Type": f"application/{sent.form}"} if sent.body else {},
                     )
+                self.clock.learn(answer.headers.get("Date"), time.monotonic() - began)
                 self._counted(verb, kind.plural, answer.status_code)
                 if answer.is_success:
                     return answer

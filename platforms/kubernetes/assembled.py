@@ -11,7 +11,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from monitoring.alarms.outage import Outage
-from platforms.clock import SystemClock
 from platforms.kubernetes.api import Api
 from platforms.kubernetes.controller import controller
 from platforms.kubernetes.database import Database
@@ -84,9 +83,9 @@ def assembled(
         notify: Tells people; None leaves the events to a controller that can.
         database: Where captures are kept; None of who cannot reach it. The replay then waits for one who can.
         prometheus: A client of the spec's Prometheus that exists already; None makes one.
-        clock: Time; None is the machine's.
+        clock: Time; None is the API server's.
     """
-    clock = clock or SystemClock()
+    clock = clock or api.clock
     prometheus = prometheus or Prometheus(api.reach(spec.prometheus))
     journal = KubernetesJournal(api, name, by)
     clusters = Clusters(journal, api.namespace, clock)

@@ -6,7 +6,6 @@ rollout.status().live.shares()    # {"v-3f2a": 90.0, "v-77c1": 10.0}
 
 from __future__ import annotations
 
-from platforms.clock import SystemClock
 from platforms.kubernetes.api import Api
 from platforms.kubernetes.journal import KubernetesJournal
 from platforms.kubernetes.package_status import PackageStatus
@@ -36,9 +35,9 @@ def controller(
         replay: Sends captured requests to a challenger.
         notify: Tells people; None leaves the events in the journal for a controller that can.
         by: Who acts; the audit record tells it. Empty when nobody knows.
-        clock: Time; None is the machine's.
+        clock: Time; None is the API server's.
     """
-    clock = clock or SystemClock()
+    clock = clock or api.clock
     return Controller(
         traffic=RouteTraffic(api, endpoint, clock),
         signals=signals,

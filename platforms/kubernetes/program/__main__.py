@@ -42,7 +42,7 @@ def main() -> int:
         log("cannot start", error=str(error))
         return _WRONG
     webhook = Webhook(settings.webhook) if settings.webhook else None
-    working = Working(Assembly(api, settings.by, counts, database, webhook).endpoint, counts)
+    working = Working(Assembly(api, settings.by, counts, database, webhook).endpoint, counts, api.clock.time)
     process = Process(api, settings.pod, working, counts)
     store = Store(database, lambda: process.names) if database else None
     answering = Answering(

@@ -141,7 +141,7 @@ class Process:
             return
         for name in self._rollouts.names:
             if self.works.well(name) and self.ticks.behind(name) < _STUCK:
-                self.counts.put(CARRIED, time.time(), endpoint=name)
+                self.counts.put(CARRIED, self.api.clock.time(), endpoint=name)
 
     def alive(self) -> str:
         """Why the process should be started again; empty when it should not."""

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from platforms.kubernetes.answers import Exists, NotFound
 from platforms.kubernetes.api import Api
+from platforms.kubernetes.clock import ServerClock
 from platforms.kubernetes.kinds import Kind
 from rollout.core.errors import Conflict, Unreachable
 
@@ -20,7 +21,7 @@ class MemoryApi:
     """Objects by kind and name; each write gives one a new version, and whoever watches is told."""
 
     def __init__(self, namespace: str = "models") -> None:
-        self.namespace = namespace
+        self.namespace, self.clock = namespace, ServerClock()
         self.objects: dict[tuple[str, str], Object] = {}
         self.calls: list[tuple[str, str]] = []
         self.down = False

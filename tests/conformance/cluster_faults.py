@@ -1,0 +1,196 @@
+"""What goes wrong in a cluster: each function is a fault of a row of `of_clusters.py`."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from platforms.kubernetes.kinds import ROUTE
+from platforms.kubernetes.names import CONTROLLER
+from platforms.kubernetes.rules import rules
+from platforms.kubernetes.serving_config import ServingConfig
+from rollout.core.errors import RolloutError
+from tests.conformance.cluster_site import GATEWAY, PROMETHEUS, SLOW, cluster
+from tests.conformance.cluster_stage import ClusterStage, until_true
+
+NODE, MACHINE = "node1", "10.99.0.254"
+PROXIES = "envoy-gateway-system"
+_DOWN = 12.0  # seconds for which a part of the control plane is away
+_NOW = ("--grace-period=0", "--force")
+
+
+@contextmanager
+def again_and_again(work: Callable[[], Any], pause: float) -> Generator[None]:
+    """Do something until the block ends, whatever it meets."""
+    stop = threading.Event()
+
+    def run() -> None:
+        while not stop.wait(pause):
+            with suppress(RolloutError, AssertionError):
+                work()
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(SLOW)
+
+
+@contextmanager
+def mended(_: ClusterStage) -> Generator[None]:
+    """Whatever of the cluster was killed in the block is started again at its end."""
+    try:
+        yield
+    finally:
+        cluster("up")
+
+
+def down(*names: str) -> Callable[[ClusterStage], None]:
+    """Programs of the cluster are killed, and come back after some seconds."""
+
+    def act(_: ClusterStage) -> None:
+        cluster("kill", *names)
+        time.sleep(_DOWN)
+        cluster("up")
+
+    return act
+
+
+def gone(*names: str) -> Callable[[ClusterStage], None]:
+    """Programs of the cluster are killed, and stay away until the end."""
+    return lambda _: cluster("kill", *names)
+
+
+def drained(stage: ClusterStage) -> None:
+    """The node is drained of the endpoint's pods and the controllers, and takes pods again some seconds later."""
+    own = {role: set(stage.pods_of(role)) for role in stage.releases}
+    for selector in (f"app.kubernetes.io/instance={stage.names.prefix}", f"app.kubernetes.io/name={CONTROLLER}"):
+        words = ("--ignore-daemonsets", "--delete-emptydir-data", f"--pod-selector={selector}", "--timeout=8s")
+        stage.site.tried("drain", NODE, *words)
+    left = {role: set(stage.pods_of(role)) for role in stage.releases}
+    stage.site.kubectl("uncordon", NODE)
+    assert all(left[role] != own[role] for role in own), f"nothing was evicted: {own}, {left}"
+
+
+def kill_leader(stage: ClusterStage) -> None:
+    """The controller that leads is killed, and then the one that took over."""
+    for _ in range(2):
+        stage.site.kubectl("delete", "pod", stage.site.leader(), *_NOW)
+
+
+def kill_gateway(stage: ClusterStage) -> None:
+    """Envoy Gateway is killed."""
+    stage.site.kubectl("delete", "pod", "-n", PROXIES, "-l", "control-plane=envoy-gateway", *_NOW)
+
+
+def kill_envoy(stage: ClusterStage) -> None:
+    """The Envoy that answers is killed."""
+    ours = f"gateway.envoyproxy.io/owning-gateway-namespace={stage.site.namespace}"
+    stage.site.kubectl("delete", "pod", "-n", PROXIES, "-l", ours, *_NOW)
+
+
+def patch(stage: ClusterStage) -> None:
+    """A person gives the challenger everything."""
+    route = stage.site.api.get(ROUTE, stage.names.prefix)
+    last = len(route["spec"]["rules"]) - 1
+    changes = [
+        {"op": "replace", "path": f"/spec/rules/{last}/backendRefs/{at}/weight", "value": value}
+        for at, value in enumerate((0, 100))
+    ]
+    words = ("--type=json", f"--patch={json.dumps(changes)}", "--field-manager=ada")
+    stage.site.kubectl("patch", "httproute", stage.names.prefix, *words)
+
+
+def applied_by_a_tool(stage: ClusterStage, every: float = 4.0) -> Any:
+    """A tool applies the route as its repository has it: everything to the champion."""
+    config = ServingConfig("x", stage.backend("champion"))
+    spec = {
+        "parentRefs": [{"name": GATEWAY}],
+        "hostnames": [stage.host],
+        "rules": rules(config, {"v-champion": 100})[-1:],
+    }
+    manifest = {
+        "apiVersion": ROUTE.api_version,
+        "kind": ROUTE.kind,
+        "metadata": {"name": stage.names.prefix},
+        "spec": spec,
+    }
+    return again_and_again(lambda: stage.site.apply([manifest], "argocd-controller"), every)
+
+
+def quota(stage: ClusterStage) -> None:
+    """The namespace allows no pod of the challenger's class."""
+    scope = {"scopeName": "PriorityClass", "operator": "In", "values": [stage.name]}
+    stage.site.apply(
+        [
+            {
+                "apiVersion": "v1",
+                "kind": "ResourceQuota",
+                "metadata": {"name": stage.name},
+                "spec": {"hard": {"pods": "0"}, "scopeSelector": {"matchExpressions": [scope]}},
+            },
+            {
+                "apiVersion": "scheduling.k8s.io/v1",
+                "kind": "PriorityClass",
+                "metadata": {"name": stage.name},
+                "value": 1,
+            },
+        ]
+    )
+    api = ("get", "resourcequota", stage.name, "-o", "jsonpath={.status.hard.pods}")
+    until_true(lambda: stage.site.kubectl(*api) == "0", SLOW, "the quota counts")
+
+
+@contextmanager
+def three_controllers(stage: ClusterStage) -> Generator[None]:
+    """Three more controllers carry the rollout on, as fast as they can."""
+    each = [stage.assembled(f"other-{at}").controller for at in range(3)]
+    with again_and_again(each[0].tick, 0.1), again_and_again(each[1].tick, 0.1), again_and_again(each[2].tick, 0.1):
+        yield
+
+
+@contextmanager
+def behind(seconds: float) -> Generator[str]:
+    """A Prometheus that knows nothing younger than so many seconds; its URL, seen from the cluster."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            path, _, query = self.path.partition("?")
+            asked = dict(urllib.parse.parse_qsl(query))
+            for name in asked.keys() & {"time", "start", "end"}:
+                asked[name] = str(float(asked[name]) - seconds)
+            if path.endswith("/query") and "time" not in asked:
+                asked["time"] = str(time.time() - seconds)
+            request = f"{PROMETHEUS}{path}?{urllib.parse.urlencode(asked)}"
+            try:
+                with urllib.request.urlopen(request, timeout=10) as answer:
+                    status, content = answer.status, answer.read()
+            except urllib.error.HTTPError as error:
+                status, content = error.code, error.read()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer((MACHINE, 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.1,), daemon=True)
+    thread.start()
+    try:
+        yield f"http://{MACHINE}:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()

@@ -1,0 +1,78 @@
+"""Plays rows on the cluster that KUBECONFIG names, one line of JSON on standard output a row as soon as it has ended.
+
+python -m tests.conformance.cluster_player [ROW ...]    # {"name": ..., "found": [what is not as it must be]}
+
+What else is said goes to standard error. It runs where the cluster's addresses are: in a box of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import traceback
+import uuid
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import redirect_stdout
+
+from cli.local.oci_image import CONTROLLER, published
+from localcloud.cluster.layout import REGISTRY
+from tests.conformance.cluster_row import ClusterRow, Place, play, prepare
+from tests.conformance.cluster_site import Site
+from tests.conformance.cluster_stage import ClusterStage
+from tests.conformance.of_clusters import CLUSTERS
+
+AT_ONCE = 3
+_HOUR = 3600.0
+
+
+def main(wanted: list[str]) -> None:
+    """Play the rows of these names; all without one."""
+    answers = sys.stdout
+    with redirect_stdout(sys.stderr):
+        for name, found in played([row for row in CLUSTERS if not wanted or row.name in wanted]):
+            print(json.dumps({"name": name, "found": found}), file=answers, flush=True)
+
+
+def played(rows: list[ClusterRow]) -> Iterable[tuple[str, list[str]]]:
+    """The rows, each with what is not as it must be: first those that disturb no other, then the others one by one."""
+    image = published(REGISTRY, print, (CONTROLLER,))["controller"]
+    sites = {row.place: _site(row.place, image) for row in rows}
+    stages = {row.name: ClusterStage(sites[row.place], row.name) for row in rows}
+
+    def ready(row: ClusterRow) -> list[str]:
+        prepare(row, stages[row.name])
+        return []
+
+    def whole(row: ClusterRow) -> list[str]:
+        prepare(row, stages[row.name])
+        found = play(row, stages[row.name])
+        stages[row.name].close()
+        return found
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        list(pool.map(Site.make, sites.values()))
+        quiet = {row.name: pool.submit(_tried, whole, row) for row in rows if not row.alone}
+        others = {row.name: pool.submit(_tried, ready, row) for row in rows if row.alone}
+        for name, one in quiet.items():
+            yield name, one.result()
+        for row in rows:
+            if row.alone:
+                yield row.name, others[row.name].result() or _tried(play, row, stages[row.name])
+                stages[row.name].close()
+
+
+def _site(place: Place, image: str) -> Site:
+    return Site(f"{place}-{uuid.uuid4().hex[:4]}", image, skew=_HOUR if place == "skewed" else 0.0, controllers=2 if place == "shared" else 1)
+
+
+def _tried(does: object, *given: object) -> list[str]:
+    try:
+        return does(*given)  # type: ignore[operator]
+    except Exception as error:
+        traceback.print_exc()
+        return [f"it could not be played: {type(error).__name__}: {error}"]
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

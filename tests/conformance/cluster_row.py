@@ -1,0 +1,135 @@
+"""A row of the table of faults that only a cluster has, and its driver."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import Literal
+
+from rollout.core.plan import Plan
+from rollout.core.state import Phase
+from tests.conformance.cluster_site import SLOW
+from tests.conformance.cluster_stage import PATIENCE, ClusterStage, Pods
+from tests.conformance.row import AFTER, QUICK, Expected, Played, differences
+from tests.platforms.load import Asked, wait_for
+
+Act = Callable[[ClusterStage], None]
+Place = Literal["shared", "skewed", "apart", "far"]
+"""A namespace with controllers and a gateway. What an Envoy answers itself is of no variant: whoever makes it do so is
+alone behind it."""
+
+
+def nothing(stage: ClusterStage) -> None:
+    """Leave everything as it is."""
+
+
+@dataclass(frozen=True)
+class Loses:
+    """The requests that the failing part itself loses.
+
+    Attributes:
+        why: Which they are, as the page says it.
+        most: How many they may be.
+    """
+
+    why: str
+    most: int
+
+
+@dataclass(frozen=True)
+class ClusterRow:
+    """A rollout that is played in a cluster, with what goes wrong in it.
+
+    Attributes:
+        name: Of the row.
+        happens: What goes wrong, and what the product makes of it.
+        expects: How it must end.
+        see: What a person sees.
+        do: What a person does.
+        loses: Which requests may be lost, from the fault's begin to the end of the trial; None for none.
+        champion: The champion's pods.
+        challenger: The challenger's.
+        pods: How many each has.
+        plan: How the challenger earns its traffic.
+        before: Done when the champion serves under load, before the challenger is released.
+        beside: Goes on from then to the verdict.
+        during: Done once in mid-trial.
+        at: In which phase of it.
+        shows: Checks what a person sees, when all is over.
+        place: Whose controllers carry it on, behind which gateway; in `skewed` their clock is off.
+        alone: Whether it disturbs every other row, too.
+    """
+
+    name: str
+    happens: str
+    expects: Expected
+    see: str
+    do: str
+    loses: Loses | None = None
+    champion: Pods = field(default_factory=Pods)
+    challenger: Pods = field(default_factory=Pods)
+    pods: int = 1
+    plan: Plan = QUICK
+    before: Act = nothing
+    beside: Callable[[ClusterStage], AbstractContextManager[None]] = lambda stage: nullcontext()
+    during: Act = nothing
+    at: Phase = Phase.BAKING
+    shows: Act = nothing
+    place: Place = "shared"
+    alone: bool = False
+
+
+def prepare(row: ClusterRow, stage: ClusterStage) -> None:
+    """Bring the row's champion to serve."""
+    stage.pods = row.pods
+    stage.declare()
+    stage.release("champion", row.champion)
+    workload = stage.releases["champion"].config_name
+    stage.site.kubectl("rollout", "status", f"deployment/{workload}", f"--timeout={SLOW:.0f}s")
+    stage.begin("champion", row.plan)
+    stage.settled()
+
+
+def play(row: ClusterRow, stage: ClusterStage) -> list[str]:
+    """Play a row whose champion serves, under load from before its start to after its end; where it ends otherwise."""
+    with stage.load() as load:
+        wait_for(lambda: sum(one.status == 200 for one in load.asked) >= AFTER, PATIENCE, "answers before the start")
+        began = time.time()
+        row.before(stage)
+        stage.release("challenger", row.challenger)
+        with row.beside(stage):
+            trial = stage.begin("challenger", row.plan, beside="champion").rollout_id
+            if row.during is not nothing:
+                stage.reached(row.at)
+                row.during(stage)
+            stage.settled()
+        state, over = stage.settled(), time.time()
+        wait_for(lambda: sum(one.at > over for one in load.asked) >= AFTER, PATIENCE, "answers after the end")
+        wait_for(lambda: stage.live().status == "ready", PATIENCE, "the gateway follows")
+        live = stage.live()
+    assert state.verdict is not None
+    assert state.verdict.rollout_id == trial, state.verdict
+    config = stage.releases[row.expects.serves].config_name
+    told = stage.told(state.verdict.outcome, began)
+    lost, rest = _lost(row, load.asked, began, over)
+    found = differences(row.expects, Played(state, live, config, stage.packages(), told, rest, over, []))
+    if row.loses is not None and len(lost) > row.loses.most:
+        found.append(f"{len(lost)} of {len(load.asked)} requests lost, expected at most {row.loses.most}: {lost[0]}")
+    try:
+        row.shows(stage)
+    except AssertionError as error:
+        found.append(f"a person does not see what the row says: {error}")
+    print(f"{row.name}: {state.verdict.outcome} by {state.verdict.reason.source} after {over - began:.0f} s, "
+          f"{len(lost)} of {len(load.asked)} lost; {state.verdict.reason.text}")  # fmt: skip
+    return found
+
+
+def _lost(row: ClusterRow, asked: list[Asked], began: float, over: float) -> tuple[list[Asked], list[Asked]]:
+    """The requests that the failing part may have lost, and all others."""
+    theirs = {f"v-{role}" for role in row.expects.fails}
+    lost = [one for one in asked if one.status != 200 and one.variant not in theirs and began <= one.at <= over]
+    if row.loses is None:
+        return lost, asked
+    return lost, [one for one in asked if one not in lost]

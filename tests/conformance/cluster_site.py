@@ -1,0 +1,178 @@
+"""A namespace with what an endpoint needs: a Gateway, and the product's own controller, as the Pulumi program makes it.
+
+site = Site("faults", image, folder)
+site.kubectl("get", "pods")
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from infra.config.kubernetes_settings import KubernetesSettings
+from infra.kubernetes.controller import manifests
+from localcloud.cluster import binaries
+from localcloud.setup.places import Places
+from platforms.kubernetes import gateway
+from platforms.kubernetes.api import Api
+from platforms.kubernetes.crds import definitions
+from platforms.kubernetes.kinds import LEASE, POD
+from platforms.kubernetes.names import CONTROLLER
+from rollout.core.errors import RolloutError
+from tests.platforms.load import wait_for
+
+ROOT = Path(__file__).resolve().parents[2]
+PLACES = Places.of(Path(os.environ.get("FAULTS_ROOT", str(ROOT))))
+"""Whose cluster it is: of the box, which has a folder of its own."""
+GATEWAY = "faults"
+PROMETHEUS = "http://10.99.0.1:9090"
+SCRIPTS = "scripts"
+"""The ConfigMap with what runs in the stages' own containers."""
+SLOW = 240.0  # seconds for anything of the cluster's; loose, for the machine may be busy
+_RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
+_SKEW = """
+import datetime, os, time
+_seconds, _time, _datetime = float(os.environ["SKEW"]), time.time, datetime.datetime
+time.time = lambda: _time() + _seconds
+class datetime_(_datetime):
+    @classmethod
+    def now(cls, tz=None):
+        return _datetime.fromtimestamp(time.time(), tz)
+datetime.datetime = datetime_
+"""
+"""Python's own hook of a process: its clock is so many seconds off."""
+
+
+def cluster(*words: str) -> None:
+    """Run a command of `python -m localcloud.cluster`.
+
+    Raises:
+        AssertionError: It failed; the message has its words.
+    """
+    command = [sys.executable, "-m", "localcloud.cluster", "--root", str(PLACES.root), *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{words}: {done.stderr}"
+
+
+@dataclass
+class Site:
+    """A namespace.
+
+    Attributes:
+        namespace: Its name.
+        image: The controller's, by digest; the models' containers run its Python.
+        skew: How many seconds the controllers' clock is off.
+        controllers: How many there are.
+    """
+
+    namespace: str
+    image: str
+    skew: float = 0.0
+    controllers: int = 2
+    api: Api = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.api = Api.of(None, self.namespace)
+
+    def make(self) -> None:
+        """Make all of it, and wait until it works."""
+        self.apply([*({**one, "apiVersion": "apiextensions.k8s.io/v1"} for one in definitions())])
+        self.kubectl("wait", "crd/rollouts.modelstack.dev", "--for=condition=Established", "--timeout=60s")
+        settings = KubernetesSettings(prometheus=PROMETHEUS)
+        each = manifests(self.namespace, settings, self.image)
+        deployment = each["deployment"]["spec"]
+        deployment["replicas"] = self.controllers
+        # Its part of a machine that other tests share: what it asks for is little on one of its own.
+        deployment["template"]["spec"]["containers"][0]["resources"]["requests"]["cpu"] = "100m"
+        if self.skew:
+            _shift(deployment["template"]["spec"], self.skew)
+        model = Path(__file__).with_name("cluster_model.py").read_text()
+        self.apply(
+            [
+                _object("v1", "Namespace", self.namespace, labels=_RESTRICTED),
+                _object("v1", "ConfigMap", SCRIPTS, data={"model.py": model, "sitecustomize.py": _SKEW}),
+                _object(
+                    "gateway.networking.k8s.io/v1",
+                    "Gateway",
+                    GATEWAY,
+                    spec={
+                        "gatewayClassName": "localcluster",
+                        "listeners": [{"name": "http", "port": 80, "protocol": "HTTP"}],
+                    },
+                ),
+                *each.values(),
+            ]
+        )
+        self.kubectl("rollout", "status", f"deployment/{CONTROLLER}", f"--timeout={SLOW:.0f}s")
+        wait_for(self._programmed, SLOW, f"the gateway of {self.namespace}")
+
+    @property
+    def url(self) -> str:
+        """Where the gateway answers."""
+        return gateway.url(self.api, GATEWAY)
+
+    def apply(self, objects: Sequence[Mapping[str, Any]], manager: str = "modelstack-pulumi") -> None:
+        """Apply manifests on the server's side."""
+        whole = {"apiVersion": "v1", "kind": "List", "items": list(objects)}
+        words = ("apply", "--server-side", "--force-conflicts", f"--field-manager={manager}", "-f", "-")
+        self.kubectl(*words, given=json.dumps(whole))
+
+    def kubectl(self, *words: str, given: str | None = None) -> str:
+        """Run kubectl as the administrator; what it prints.
+
+        Raises:
+            AssertionError: It failed; the message has its words.
+        """
+        done = self.tried(*words, given=given)
+        assert done.returncode == 0, f"kubectl {' '.join(words)}: {done.stdout}{done.stderr}"
+        return done.stdout
+
+    def tried(self, *words: str, given: str | None = None) -> subprocess.CompletedProcess[str]:
+        """The same, whether it fails or not."""
+        program = binaries.provided(PLACES.cache).programs["kubectl"]
+        command = [str(program), "--namespace", self.namespace, *words]
+        return subprocess.run(
+            command, input=given, capture_output=True, text=True, check=False, timeout=SLOW, env=dict(os.environ)
+        )
+
+    def leader(self) -> str:
+        """The pod that holds the controllers' Lease."""
+
+        def held() -> str:
+            found = self.api.find(LEASE, CONTROLLER) or {}
+            holder = (found.get("spec") or {}).get("holderIdentity") or ""
+            return holder if holder and self.api.find(POD, holder) is not None else ""
+
+        return str(wait_for(held, SLOW, "a controller that leads"))
+
+    def _programmed(self) -> bool:
+        try:
+            return (
+                bool(self.url)
+                and not self.tried(
+                    "wait", f"gateway/{GATEWAY}", "--for=condition=Programmed", "--timeout=60s"
+                ).returncode
+            )
+        except RolloutError:
+            return False
+
+
+def _object(api_version: str, kind: str, name: str, *, labels: Any = None, **rest: Any) -> dict[str, Any]:
+    return {"apiVersion": api_version, "kind": kind, "metadata": {"name": name, "labels": labels or {}}, **rest}
+
+
+def _shift(pod: dict[str, Any], seconds: float) -> None:
+    """Let the clock of a pod's Python be off."""
+    container = pod["containers"][0]
+    container["env"] += [
+        {"name": "SKEW", "value": str(seconds)},
+        {"name": "PYTHONPATH", "value": "/skew:/opt/runtime"},
+    ]
+    container["volumeMounts"].append({"name": "skew", "mountPath": "/skew", "readOnly": True})
+    pod["volumes"].append({"name": "skew", "configMap": {"name": SCRIPTS}})

@@ -1,0 +1,273 @@
+"""What a row plays on in a cluster: an endpoint of a site, with pods that behave as told, under load.
+
+The controllers in the cluster carry the rollouts on. The stage itself does what an update does: it declares and releases.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from infra.kubernetes.pod import CONTAINER_SECURITY, POD_SECURITY, environment
+from platforms.kubernetes.answers import NotFound
+from platforms.kubernetes.assembled import Assembled, assembled
+from platforms.kubernetes.journal import KubernetesJournal
+from platforms.kubernetes.kinds import EVENT, POD
+from platforms.kubernetes.names import API_VERSION, CONTENT, PORT, ROLLOUT, VARIANT, Names
+from platforms.kubernetes.names import PACKAGE as MODEL_PACKAGE
+from platforms.kubernetes.package_status import PackageStatus
+from platforms.kubernetes.serving_config import Backend, ServingConfig
+from platforms.kubernetes.spec import RolloutSpec
+from platforms.kubernetes.traffic import RouteTraffic
+from rollout.core.errors import Busy, Conflict, RolloutError, Unreachable
+from rollout.core.live import Live
+from rollout.core.plan import Plan
+from rollout.core.release import Release
+from rollout.core.state import Phase, RolloutState
+from tests.conformance.cluster.alarms import Rules
+from tests.conformance.cluster.load import GatewayLoad, Wanted
+from tests.conformance.cluster_site import GATEWAY, PROMETHEUS, SCRIPTS, SLOW, Site
+from tests.conformance.stage import Message
+from tests.platforms.load import wait_for
+
+PATIENCE = 400.0  # seconds for a trial; loose, for the machine may be busy
+_SHA = "0" * 64
+
+
+@dataclass(frozen=True)
+class Pods:
+    """The pods of a release.
+
+    Attributes:
+        behaviour: How their containers behave; see `cluster_model.py`.
+        memory: The most that a container may use.
+        image: Whose container it is; empty for the stage's own.
+        deadline: In how many seconds the Deployment must come up.
+        spec: Fields of the pods' spec.
+    """
+
+    behaviour: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    memory: str = "96Mi"
+    image: str = ""
+    deadline: int = 180
+    spec: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass
+class ClusterStage:
+    """An endpoint.
+
+    Attributes:
+        site: Where it is.
+        name: Of the row; names of the objects derive from it as they do for a stack.
+        pods: How many each release has.
+        prometheus: Which the controllers ask.
+    """
+
+    site: Site
+    name: str
+    pods: int = 1
+    prometheus: str = PROMETHEUS
+    releases: dict[str, Release] = field(default_factory=dict[str, Release])
+
+    def __post_init__(self) -> None:
+        self.names = Names(self.name, "test", self.site.namespace)
+        self.host = f"{self.name}.example"
+        self.journal = KubernetesJournal(self.site.api, self.names.prefix)
+
+    def declare(self) -> None:
+        """What Pulumi declares of an endpoint: the route without rules, and the Rollout."""
+        workloads = {self.backend(role).variant: self.backend(role).workload for role in ("champion", "challenger")}
+        Rules(self.site.api, self.names.prefix, workloads).write()
+        spec = RolloutSpec("test", self.name, GATEWAY, self.prometheus, host=self.host, period_seconds=2)
+        self.spec = spec
+        route = {"parentRefs": [{"name": GATEWAY}], "hostnames": [self.host]}
+        self.site.apply(
+            [
+                self._object("gateway.networking.k8s.io/v1", "HTTPRoute", self.names.prefix, spec=route),
+                self._object(API_VERSION, ROLLOUT, self.names.prefix, spec=spec.as_dict()),
+            ]
+        )
+
+    def release(self, role: str, pods: Pods) -> None:
+        """Everything that one release is in the cluster."""
+        workload = f"{self.names.prefix}-{role}"
+        self.releases[role] = Release(
+            role, role, f"sha256:{_SHA}", f"oci://10.99.0.1:5000/m@sha256:{_SHA}", self.site.image, _SHA,
+            f"{self.site.namespace}/{workload}", workload, f"v-{role}", workload, f"{self.pods} x {pods.memory}",
+        )  # fmt: skip
+        package = {"digest": f"sha256:{_SHA}", "recipe": role, "image": self.site.image, "manifestSha256": _SHA}
+        budget = {"selector": {"matchLabels": {"workload": workload}}, "maxUnavailable": 1}
+        ports = [{"port": PORT}]
+        service = {"selector": {"workload": workload}, "ports": ports}
+        archive = {"archive": self.releases[role].archive_uri, "metrics": {}}
+        self.site.apply(
+            [
+                self._config(ServingConfig(workload, self.backend(role))),
+                self._object(API_VERSION, MODEL_PACKAGE, workload, spec={**package, **archive}),
+                self._object("v1", "Service", workload, spec=service),
+                self._object("policy/v1", "PodDisruptionBudget", workload, spec=budget),
+                self._object("apps/v1", "Deployment", workload, spec=self._deployment(role, pods)),
+            ]
+        )
+
+    def pair(self, champion: str, challenger: str) -> str:
+        """The config that serves two releases together."""
+        config = ServingConfig(
+            f"{self.names.prefix}-{champion}-{challenger}", self.backend(champion), self.backend(challenger)
+        )
+        self.site.apply([self._config(config)])
+        return config.name
+
+    def assembled(self, by: str = "test") -> Assembled:
+        """All that drives the endpoint, for this process; any number may be used."""
+        return assembled(self.site.api, self.names.prefix, self.spec, by=by)
+
+    def begin(self, role: str, plan: Plan, beside: str | None = None) -> RolloutState:
+        """Release, as an update does; the state then."""
+        pair = self.pair(beside, role) if beside else None
+
+        def released() -> bool:
+            with suppress(Busy, Unreachable, Conflict):
+                self.assembled().controller.release(self.releases[role], pair, plan)
+                return True
+            return False
+
+        wait_for(released, PATIENCE, f"the release of {role} begins")
+        return self.state()
+
+    def reached(self, phase: Phase) -> RolloutState:
+        """Wait until the trial is in a phase and its weights are confirmed, or it is over."""
+
+        def there() -> RolloutState | None:
+            state = self.state()
+            return state if (state.phase is phase and state.step_starts) or state.at_rest else None
+
+        return wait_for(there, PATIENCE, f"{self.name} is {phase.value}")
+
+    def settled(self, seconds: float = PATIENCE) -> RolloutState:
+        """Wait until nothing moves any more, and people are told."""
+
+        def ended() -> RolloutState | None:
+            state = self.state()
+            return state if state.at_rest and not state.on_trial and not state.outbox else None
+
+        return wait_for(ended, seconds, f"the end of {self.name}, now {self.state().phase}")
+
+    def state(self) -> RolloutState:
+        """What the journal says, as soon as it can be asked."""
+
+        def read() -> RolloutState | None:
+            with suppress(Busy, Unreachable):
+                return self.journal.read()
+            return None
+
+        return wait_for(read, SLOW, "the journal")
+
+    def live(self) -> Live:
+        """What the route, the gateway and the endpoints say."""
+        return RouteTraffic(self.site.api, self.names.prefix).read()
+
+    def packages(self) -> Mapping[str, str]:
+        """The approval status of each release's package."""
+        registry = PackageStatus(self.site.api)
+        return {role: registry.approval(release.model_package_arn) for role, release in self.releases.items()}
+
+    def told(self, kind: str, since: float) -> list[Message]:
+        """The Events of the Rollout of one kind, from a time on."""
+        reason = "".join(word.capitalize() for word in kind.split("_"))
+        return [
+            Message(item["message"], {"why": item["message"]})
+            for item in self.events(ROLLOUT)
+            if item["reason"] == reason and _epoch(item["lastTimestamp"]) >= int(since)
+        ]
+
+    def events(self, kind: str) -> list[dict[str, Any]]:
+        """The Events of an object of the endpoint."""
+        wanted = {"kind": kind, "name": self.names.prefix}
+        return [item for item in self.site.api.list(EVENT) if wanted.items() <= item["involvedObject"].items()]
+
+    def pods_of(self, role: str) -> list[str]:
+        """The names of a release's pods."""
+        found = self.site.api.list(POD, {"workload": self.releases[role].config_name})
+        return [item["metadata"]["name"] for item in found]
+
+    def load(self) -> GatewayLoad:
+        """A constant load, not started yet."""
+        return GatewayLoad(self.site.url, Wanted(self.host), self.name)
+
+    def close(self) -> None:
+        """Let the pods end."""
+        with suppress(RolloutError):
+            for release in self.releases.values():
+                words = ("delete", "deployment", release.config_name, "--wait=false", "--ignore-not-found")
+                self.site.tried(*words)
+
+    def backend(self, role: str) -> Backend:
+        """The backend of a release."""
+        return Backend(f"v-{role}", f"{self.names.prefix}-{role}")
+
+    def _config(self, config: ServingConfig) -> dict[str, Any]:
+        return self._object("v1", "ConfigMap", config.name, immutable=True, data={CONTENT: config.to_json()})
+
+    def _object(self, api_version: str, kind: str, name: str, **rest: Any) -> dict[str, Any]:
+        metadata = {"name": name, "labels": self.names.labels}
+        return {"apiVersion": api_version, "kind": kind, "metadata": metadata, **rest}
+
+    def _deployment(self, role: str, pods: Pods) -> dict[str, Any]:
+        """The shape is that of a release of the Pulumi program; only what runs in it is the test's own."""
+        workload = f"{self.names.prefix}-{role}"
+        ping = {"httpGet": {"path": "/ping", "port": PORT}, "periodSeconds": 1, "timeoutSeconds": 5}
+        variables = {"MODELSTACK_VARIANT": f"v-{role}", "BEHAVIOUR": json.dumps(pods.behaviour)}
+        container = {
+            "name": "model",
+            "image": pods.image or self.site.image,
+            "command": ["/usr/bin/python3", "-S", "/scripts/model.py"],
+            "env": environment(variables),
+            "ports": [{"name": "http", "containerPort": PORT}],
+            "resources": {"requests": {"cpu": "40m", "memory": "24Mi"}, "limits": {"memory": pods.memory}},
+            "securityContext": dict(CONTAINER_SECURITY),
+            "startupProbe": {**ping, "failureThreshold": 120},
+            "readinessProbe": {**ping, "failureThreshold": 2},
+            "lifecycle": {"preStop": {"sleep": {"seconds": 5}}},
+            "terminationMessagePolicy": "FallbackToLogsOnError",
+            "volumeMounts": [{"name": "scripts", "mountPath": "/scripts", "readOnly": True}],
+        }
+        labels = {"workload": workload, VARIANT: f"v-{role}", **self.names.labels}
+        return {
+            "replicas": self.pods,
+            "progressDeadlineSeconds": pods.deadline,
+            "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
+            "selector": {"matchLabels": {"workload": workload}},
+            "template": {
+                "metadata": {"labels": labels},
+                "spec": {
+                    "automountServiceAccountToken": False,
+                    "enableServiceLinks": False,
+                    "securityContext": dict(POD_SECURITY),
+                    "terminationGracePeriodSeconds": 30,
+                    "containers": [container],
+                    "volumes": [{"name": "scripts", "configMap": {"name": SCRIPTS}}],
+                    **pods.spec,
+                },
+            },
+        }
+
+
+def until_true(holds: Callable[[], bool], seconds: float, what: str) -> None:
+    """Wait until something holds, whatever cannot be asked meanwhile."""
+
+    def asked() -> bool:
+        with suppress(Busy, Unreachable, NotFound):
+            return holds()
+        return False
+
+    wait_for(asked, seconds, what)
+
+
+def _epoch(text: str) -> float:
+    return datetime.fromisoformat(text).timestamp()

@@ -1,0 +1,77 @@
+"""Every row that only a cluster has, played on a cluster of its own, which is broken on the way; a test a row."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+from tests.conformance.cluster_box import box
+from tests.conformance.cluster_row import ClusterRow
+from tests.conformance.of_clusters import CLUSTERS
+from tests.conformance.table import OF_CLUSTERS, PAGE, ROWS, in_page, shown_of_clusters, written
+
+SECONDS = 2400
+"""For all of them, on a machine that is busy with other tests."""
+
+
+class Playing:
+    """Rows that are being played, and how those ended that have."""
+
+    def __init__(self, answers: Generator[str], log: Path) -> None:
+        self._answers, self._log, self._ended = answers, log, dict[str, list[str]]()
+
+    def of(self, name: str) -> list[str]:
+        """Where a row did not end as it must, as soon as it has ended."""
+        while name not in self._ended:
+            line = next(self._answers, None)
+            assert line is not None, f"{name} was not played:\n{self._log.read_text()[-3000:]}"
+            answer = json.loads(line)
+            self._ended[answer["name"]] = answer["found"]
+        return self._ended[name]
+
+
+@pytest.fixture(scope="module")
+def playing(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Generator[Playing]:
+    """The rows that were selected, on a cluster of their own."""
+    asked = [item.callspec.params["row"].name for item in request.session.items if _plays(item)]
+    log = tmp_path_factory.mktemp("cluster") / "log"
+    with box() as made:
+        process = made.start([sys.executable, "-m", "tests.conformance.cluster_player", *asked], log)
+        assert process.stdout is not None
+        try:
+            yield Playing((line for line in process.stdout), log)
+        finally:
+            process.kill()
+            process.wait()
+
+
+def _plays(item: pytest.Item) -> bool:
+    call = getattr(item, "callspec", None)
+    return call is not None and isinstance(call.params.get("row"), ClusterRow)
+
+
+@pytest.mark.e2e
+@pytest.mark.needs("cluster")
+@pytest.mark.timeout(SECONDS)
+@pytest.mark.parametrize("row", CLUSTERS, ids=lambda row: row.name)
+def test_a_fault_of_a_cluster_ends_as_the_table_says(row: ClusterRow, playing: Playing) -> None:
+    found = playing.of(row.name)
+    assert not found, "\n".join(found)
+
+
+def test_the_page_on_faults_has_a_line_for_each_row_of_a_cluster(pytestconfig: pytest.Config) -> None:
+    if pytestconfig.getoption("--write-page", False):
+        PAGE.write_text(written(PAGE.read_text(), shown_of_clusters(CLUSTERS), OF_CLUSTERS))
+    assert in_page(PAGE.read_text(), OF_CLUSTERS) == shown_of_clusters(CLUSTERS), (
+        "run: pytest tests/conformance -k page --write-page"
+    )
+
+
+def test_rows_of_a_cluster_have_names_of_their_own_and_say_what_a_person_sees_and_does() -> None:
+    assert not {row.name for row in CLUSTERS} & {row.name for row in ROWS}
+    assert len({row.name for row in CLUSTERS}) == len(CLUSTERS)
+    assert [row.name for row in CLUSTERS if not (row.happens and row.see and row.do)] == []
