@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 
 TOLERATED = 5.0
-"""Seconds by which a machine's clock may differ before the server's counts: a date has whole seconds, and comes late."""
+"""Seconds by which clocks may differ before the server's counts: a date has whole seconds, and comes late."""
 _SLOW = 2.0  # seconds of a call after which its date says too little
 _JITTER = 2.0  # seconds by which two dates of the same clock may seem to differ
 

@@ -63,7 +63,12 @@ def played(rows: list[ClusterRow]) -> Iterable[tuple[str, list[str]]]:
 
 
 def _site(place: Place, image: str) -> Site:
-    return Site(f"{place}-{uuid.uuid4().hex[:4]}", image, skew=_HOUR if place == "skewed" else 0.0, controllers=2 if place == "shared" else 1)
+    return Site(
+        f"{place}-{uuid.uuid4().hex[:4]}",
+        image,
+        skew=_HOUR if place == "skewed" else 0.0,
+        controllers=2 if place == "shared" else 1,
+    )
 
 
 def _tried(does: object, *given: object) -> list[str]:

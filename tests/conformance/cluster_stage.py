@@ -1,6 +1,6 @@
 """What a row plays on in a cluster: an endpoint of a site, with pods that behave as told, under load.
 
-The controllers in the cluster carry the rollouts on. The stage itself does what an update does: it declares and releases.
+The controllers in the cluster carry the rollouts on. The stage does what an update does: it declares and releases.
 """
 
 from __future__ import annotations

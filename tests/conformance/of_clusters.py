@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from platforms.kubernetes.kinds import ROUTE
 from tests.conformance import cluster_faults as faults
-from tests.conformance.cluster_row import ClusterRow, Loses
+from tests.conformance.cluster_row import Act, ClusterRow, Loses
 from tests.conformance.cluster_stage import ClusterStage, Pods
 from tests.conformance.of_events import BOTH
 from tests.conformance.of_models import REJECTED, THEIRS
@@ -19,8 +19,11 @@ from tests.conformance.row import QUICK, Expected
 
 PROMOTED = Expected("promoted", "judge", ("errors",), "challenger", BOTH, again=True)
 UNJUDGED = {"champion": "Approved", "challenger": "PendingManualApproval"}
+TIMED_OUT = Expected("rolled_back", "timeout", ("max_seconds",), "champion", REJECTED)
+NOT_TRIED = Expected("failed", "endpoint", ("endpoint",), "champion", UNJUDGED, silent=THEIRS)
 SHORT = replace(QUICK, max_seconds=30)
 NO_IMAGE = f"10.99.0.1:5000/faults/none@sha256:{'0' * 64}"
+AS_IF_NOTHING = "A pause; then `promoted`, as if nothing had happened."
 
 
 @contextmanager
@@ -31,10 +34,10 @@ def _an_hour_behind(stage: ClusterStage) -> Generator[None]:
         yield
 
 
-def _names_the_writer(*writers: str) -> faults.Callable[[ClusterStage], None]:
+def _names_the_writer(writer: str) -> Act:
     def check(stage: ClusterStage) -> None:
         told = [event["message"] for event in stage.events(ROUTE.kind)]
-        assert any(writer in text for text in told for writer in writers), told
+        assert any(writer in text for text in told), f"no Event of the route names {writer}: {told}"
 
     return check
 
@@ -42,95 +45,104 @@ def _names_the_writer(*writers: str) -> faults.Callable[[ClusterStage], None]:
 CLUSTERS: tuple[ClusterRow, ...] = (
     ClusterRow(
         name="image-missing",
-        happens="The challenger's image is not in the registry.",
-        see="",
-        do="",
+        happens="The challenger's image is not in the registry. Whose fault that is nobody can say, so the release is "
+        "not rejected.",
+        see="`failed`, source `endpoint`: `ImagePullBackOff` with the image and the registry's words.",
+        do="Push the image, or give the namespace the right to pull it; then release again.",
         challenger=Pods(image=NO_IMAGE),
-        expects=Expected("failed", "endpoint", ("endpoint",), "champion", UNJUDGED, silent=frozenset({"challenger"})),
+        expects=replace(NOT_TRIED, says="ImagePullBackOff"),
     ),
     ClusterRow(
         name="quota-exceeded",
-        happens="The namespace's ResourceQuota leaves no room for the challenger's pods.",
-        see="",
-        do="",
+        happens="The namespace's ResourceQuota leaves no room for the challenger's pods. It gets no traffic, and is "
+        "not rejected when its Deployment's time is over.",
+        see="`failed`, source `endpoint`: `FailedCreate`, with what the quota allows and what was asked for.",
+        do="Raise the quota, or ask for fewer or smaller pods (`serving.instance_count`, `cpu`, `memory`); then "
+        "release again.",
         challenger=Pods(deadline=15, spec={"priorityClassName": "quota-exceeded"}),
         before=faults.quota,
-        expects=Expected("failed", "endpoint", ("endpoint",), "champion", UNJUDGED, silent=frozenset({"challenger"})),
+        expects=replace(NOT_TRIED, says="exceeded quota"),
     ),
     ClusterRow(
         name="oom-killed",
-        happens="Each request costs the challenger memory.",
-        see="",
-        do="",
+        happens="Each request costs the challenger memory, so the kernel kills its container again and again. What "
+        "it does not answer is its own failure; what the gateway answers while no pod of it is ready is nobody's, and "
+        "never a pass.",
+        see="`rolled back`, metric `errors`; `kubectl describe pod` says `OOMKilled`.",
+        do="Look for what the model keeps, or raise `serving.memory`.",
         challenger=Pods({"eats": 40_000_000}),
         place="apart",
-        loses=Loses("those at a challenger that is down", 100),
-        expects=Expected(
-            "rolled_back", "endpoint", ("v-challenger",), "champion", REJECTED, fails=THEIRS
-        ),
+        loses=Loses("those that came to the challenger while it was down", 200),
+        expects=Expected("rolled_back", "judge", ("errors",), "champion", REJECTED, fails=THEIRS),
     ),
     ClusterRow(
         name="readiness-flapping",
-        happens="The challenger's pods are ready and not, in turn.",
-        see="",
-        do="",
+        happens="The challenger's pod is ready for six seconds, and then not for six. While it is not, the gateway "
+        "answers for it with a 503 of its own, which says nothing of either version: nothing of that time counts, and "
+        "the time runs out.",
+        see="`the gateway answers requests itself with a 5XX`; then `rolled back`, source `timeout`.",
+        do="Look why the health check fails; release with more than one pod. Until then nothing else behind that "
+        "gateway is judged either.",
         challenger=Pods({"flaps": 6}),
         place="far",
         plan=replace(QUICK, max_seconds=45),
-        loses=Loses("those for a challenger without a ready pod", 300),
-        expects=Expected(
-            "rolled_back", "timeout", ("max_seconds",), "champion", REJECTED, fails=THEIRS
-        ),
+        loses=Loses("those that came to the challenger while it was not ready", 200),
+        expects=replace(TIMED_OUT, fails=THEIRS),
     ),
     ClusterRow(
         name="route-patched",
-        happens="A person gives the challenger all traffic in mid-trial.",
-        see="",
-        do="",
+        happens="A person gives the challenger all traffic by `kubectl patch`. The next look writes the weights again "
+        "that were decided, within a second.",
+        see="An Event of the HTTPRoute that names who wrote; then `promoted`.",
+        do="Nothing. To take the challenger back, use `modelstack rollback`.",
         during=faults.patch,
         expects=PROMOTED,
         shows=_names_the_writer("ada"),
     ),
     ClusterRow(
         name="route-reapplied",
-        happens="A GitOps tool applies the route.",
-        see="",
-        do="",
-        plan=replace(QUICK, max_seconds=60),
+        happens="A GitOps tool applies the route as its repository has it, rules and all, every four seconds until "
+        "the end. The controller writes its own again each time, so traffic is elsewhere for moments only.",
+        see="Events of the HTTPRoute that name the tool.",
+        do="Take `spec.rules` out of the repository's manifest: the rollout controller owns them.",
         beside=faults.applied_by_a_tool,
         expects=PROMOTED,
         shows=_names_the_writer("argocd-controller"),
     ),
     ClusterRow(
         name="two-controllers",
-        happens="Several controllers carry on.",
-        see="",
-        do="",
+        happens="Three more controllers carry the rollout on at once, as fast as they can, beside the one that leads. "
+        "The journal takes each decision from one of them.",
+        see="`promoted`, told once.",
+        do="Nothing.",
         beside=faults.three_controllers,
         expects=replace(PROMOTED, again=False),
     ),
     ClusterRow(
         name="prometheus-an-hour-behind",
-        happens="Prometheus has no sample of the last hour.",
-        see="",
-        do="",
+        happens="Prometheus answers, but knows nothing of the last hour. That is not taken for no traffic and no "
+        "failure: what is unknown never promotes, and the time runs out.",
+        see="`rolled back`, source `timeout`: `the metrics are unreachable`, and that Prometheus is behind.",
+        do="Look at its scrapes and its clock, then `modelstack clear`.",
         plan=SHORT,
         beside=_an_hour_behind,
-        expects=Expected("rolled_back", "timeout", ("max_seconds",), "champion", REJECTED),
+        expects=replace(TIMED_OUT, says="unreachable"),
     ),
     ClusterRow(
         name="clock-skew",
-        happens="The controllers' clock is an hour ahead.",
-        see="",
-        do="",
+        happens="The clock of the controllers' machine is an hour ahead. A rollout goes by the API server's clock, "
+        "which its answers tell, so no trial is over before its time.",
+        see="`promoted`, as if nothing had happened.",
+        do="Nothing for the rollout. Put the machine's clock right.",
         place="skewed",
-        expects=Expected("rolled_back", "timeout", ("max_seconds",), "champion", REJECTED),
+        expects=PROMOTED,
     ),
     ClusterRow(
         name="node-drained",
-        happens="A node is drained in mid-trial.",
-        see="",
-        do="",
+        happens="The node is drained in mid-trial of the models' pods and the controllers, and takes pods again later. "
+        "A budget keeps one pod of each release; one that goes answers what it has.",
+        see=AS_IF_NOTHING,
+        do="Nothing. With one pod a release there is nothing to keep: give it two.",
         pods=2,
         during=faults.drained,
         expects=PROMOTED,
@@ -138,62 +150,66 @@ CLUSTERS: tuple[ClusterRow, ...] = (
     ),
     ClusterRow(
         name="controller-pod-killed",
-        happens="",
-        see="",
-        do="",
+        happens="The controller that leads is killed in mid-step, and the one that takes over, too. The next goes on "
+        "from the journal when the Lease has run out, after 15 seconds.",
+        see=AS_IF_NOTHING,
+        do="Nothing.",
         during=faults.kill_leader,
         expects=PROMOTED,
         alone=True,
     ),
     ClusterRow(
         name="gateway-controller-killed",
-        happens="",
-        see="",
-        do="",
+        happens="Envoy Gateway, the control plane of the gateway, is killed in mid-step. Envoy goes on with what it "
+        "knows, and the next step waits until a new Envoy Gateway has taken the route.",
+        see=AS_IF_NOTHING,
+        do="Nothing.",
         during=faults.kill_gateway,
         expects=PROMOTED,
         alone=True,
     ),
     ClusterRow(
         name="prometheus-down",
-        happens="",
-        see="",
-        do="",
+        happens="Prometheus is killed in mid-step and stays away. Neither metrics nor alarms can be read: what is "
+        "unknown never promotes, and the time runs out.",
+        see="`rolled back`, source `timeout`: `the metrics are unreachable`. No alarm can ring meanwhile.",
+        do="Start it, then `modelstack clear`.",
         plan=SHORT,
         beside=faults.mended,
         during=faults.gone("prometheus"),
-        expects=Expected(
-            "rolled_back", "timeout", ("max_seconds",), "champion", REJECTED, says="the metrics are unreachable"
-        ),
+        expects=replace(TIMED_OUT, says="unreachable"),
         alone=True,
     ),
     ClusterRow(
         name="envoy-killed",
-        happens="",
-        see="",
-        do="",
+        happens="The one Envoy that answers is killed in mid-step. Another one counts from 0, and what was counted "
+        "before still counts.",
+        see=AS_IF_NOTHING,
+        do="Nothing. Run more than one Envoy where that pause is too long.",
         during=faults.kill_envoy,
-        loses=Loses("those until another Envoy answers", 300),
+        loses=Loses("all until another Envoy answers", 400),
         expects=PROMOTED,
         alone=True,
     ),
     ClusterRow(
         name="etcd-restarted",
-        happens="",
-        see="",
-        do="",
-        beside=faults.mended,
+        happens="etcd is killed in mid-step and comes back with what it had. Nothing can be read or written meanwhile; "
+        "the weights stay as they are.",
+        see=AS_IF_NOTHING,
+        do="Nothing.",
         during=faults.down("etcd"),
+        beside=faults.mended,
         expects=PROMOTED,
         alone=True,
     ),
     ClusterRow(
         name="apiserver-down",
-        happens="",
-        see="",
-        do="",
-        beside=faults.mended,
+        happens="The API server is killed in mid-step and comes back. The weights stay as they are; a rollback that "
+        "is asked for meanwhile waits for it, too.",
+        see="The controllers are not ready: `the API server does not answer`. Then `promoted`.",
+        do="Nothing. To take traffic from a bad version before it is back, there is no way but the version's pods.",
         during=faults.down("apiserver"),
+        beside=faults.mended,
         expects=PROMOTED,
         alone=True,
     ),
