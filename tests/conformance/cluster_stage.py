@@ -115,6 +115,11 @@ class ClusterStage:
             ]
         )
 
+    def comes_up(self, role: str) -> None:
+        """Wait until a release's pods are ready."""
+        workload = self.releases[role].config_name
+        self.site.kubectl("rollout", "status", f"deployment/{workload}", f"--timeout={SLOW:.0f}s")
+
     def pair(self, champion: str, challenger: str) -> str:
         """The config that serves two releases together."""
         config = ServingConfig(
@@ -171,6 +176,11 @@ class ClusterStage:
     def live(self) -> Live:
         """What the route, the gateway and the endpoints say."""
         return RouteTraffic(self.site.api, self.names.prefix).read()
+
+    def followed(self) -> bool:
+        """Whether the gateway gives the champion everything."""
+        live, champion = self.live(), self.state().champion
+        return live.status == "ready" and champion is not None and live.shares() == {champion.variant: 100.0}
 
     def packages(self) -> Mapping[str, str]:
         """The approval status of each release's package."""

@@ -21,7 +21,7 @@ PROMOTED = Expected("promoted", "judge", ("errors",), "challenger", BOTH, again=
 UNJUDGED = {"champion": "Approved", "challenger": "PendingManualApproval"}
 TIMED_OUT = Expected("rolled_back", "timeout", ("max_seconds",), "champion", REJECTED)
 NOT_TRIED = Expected("failed", "endpoint", ("endpoint",), "champion", UNJUDGED, silent=THEIRS)
-SHORT = replace(QUICK, max_seconds=30)
+SHORT = replace(QUICK, max_seconds=45)
 NO_IMAGE = f"10.99.0.1:5000/faults/none@sha256:{'0' * 64}"
 AS_IF_NOTHING = "A pause; then `promoted`, as if nothing had happened."
 
@@ -68,22 +68,23 @@ CLUSTERS: tuple[ClusterRow, ...] = (
         happens="Each request costs the challenger memory, so the kernel kills its container again and again. What "
         "it does not answer is its own failure; what the gateway answers while no pod of it is ready is nobody's, and "
         "never a pass.",
-        see="`rolled back`, metric `errors`; `kubectl describe pod` says `OOMKilled`.",
+        see="`rolled back`, metric `errors`, or source `endpoint` with the words `exit code 137 (OOMKilled)`.",
         do="Look for what the model keeps, or raise `serving.memory`.",
         challenger=Pods({"eats": 40_000_000}),
         place="apart",
         loses=Loses("those that came to the challenger while it was down", 200),
         expects=Expected("rolled_back", "judge", ("errors",), "champion", REJECTED, fails=THEIRS),
+        either=Expected("rolled_back", "endpoint", ("v-challenger",), "champion", REJECTED, fails=THEIRS),
     ),
     ClusterRow(
         name="readiness-flapping",
-        happens="The challenger's pod is ready for six seconds, and then not for six. While it is not, the gateway "
+        happens="The challenger's pod is ready for five seconds, and then not for five. While it is not, the gateway "
         "answers for it with a 503 of its own, which says nothing of either version: nothing of that time counts, and "
         "the time runs out.",
         see="`the gateway answers requests itself with a 5XX`; then `rolled back`, source `timeout`.",
         do="Look why the health check fails; release with more than one pod. Until then nothing else behind that "
         "gateway is judged either.",
-        challenger=Pods({"flaps": 6}),
+        challenger=Pods({"flaps": 5}),
         place="far",
         plan=replace(QUICK, max_seconds=45),
         loses=Loses("those that came to the challenger while it was not ready", 200),
@@ -106,7 +107,9 @@ CLUSTERS: tuple[ClusterRow, ...] = (
         see="Events of the HTTPRoute that name the tool.",
         do="Take `spec.rules` out of the repository's manifest: the rollout controller owns them.",
         beside=faults.applied_by_a_tool,
+        loses=Loses("those that meet the tool's rules just when a version comes or goes", 200),
         expects=PROMOTED,
+        either=TIMED_OUT,
         shows=_names_the_writer("argocd-controller"),
     ),
     ClusterRow(

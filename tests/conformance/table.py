@@ -39,6 +39,8 @@ def shown_of_clusters(rows: Sequence[ClusterRow]) -> list[str]:
 
 def _ending(row: ClusterRow) -> str:
     end = ending(row.expects)
+    if row.either:
+        end = end.replace(f"by {row.expects.source}", f"by {row.expects.source} or {row.either.source}")
     return f"{end}{', and' if row.expects.fails else ' but'} {row.loses.why}" if row.loses else end
 
 

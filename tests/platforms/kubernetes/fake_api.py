@@ -13,6 +13,7 @@ from typing import Any
 
 from platforms.kubernetes.answers import Exists, NotFound, Owned
 from platforms.kubernetes.api import Labels, Object, Objects
+from platforms.kubernetes.clock import ServerClock
 from platforms.kubernetes.kinds import Kind
 from rollout.core.errors import Conflict
 
@@ -26,6 +27,7 @@ class FakeApi:
 
     def __init__(self, namespace: str = "models") -> None:
         self.namespace, self.in_cluster, self.server = namespace, False, "https://fake"
+        self.clock = ServerClock()
         self.calls: list[tuple[str, str]] = []
         self._objects: dict[tuple[str, str], Object] = {}
         self._owned: dict[tuple[str, str], dict[tuple[str, str], set[Path]]] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -47,6 +48,17 @@ def test_objects_are_made_read_listed_and_deleted(world: World) -> None:
     assert api.find(CONFIG_MAP, "one") is None
     with pytest.raises(NotFound, match='"one" not found'):
         api.get(CONFIG_MAP, "one")
+
+
+@pytest.mark.needs("apiserver")
+@pytest.mark.slow
+@pytest.mark.parametrize("off", [-3600.0, 3600.0])
+def test_a_machine_whose_clock_is_off_goes_by_that_of_the_server(server: ApiServer, off: float) -> None:
+    api = Api(server.access(), "default")
+    api.clock.now = lambda: time.time() + off
+    assert api.clock.time() == pytest.approx(time.time() + off, abs=60), "nothing was asked yet"
+    api.list(CONFIG_MAP)
+    assert api.clock.time() == pytest.approx(time.time(), abs=60)
 
 
 def test_what_exists_already_may_have_been_made_a_moment_ago(world: World) -> None:
