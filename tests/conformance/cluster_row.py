@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from rollout.core.plan import Plan
@@ -14,6 +14,8 @@ from tests.conformance.cluster_stage import PATIENCE, ClusterStage, Pods
 from tests.conformance.row import AFTER, QUICK, Expected, Played, differences
 from tests.platforms.load import Asked, wait_for
 
+LONG = replace(QUICK, max_seconds=900)
+"""A trial's time is never over because a machine is busy."""
 Act = Callable[[ClusterStage], None]
 Place = Literal["shared", "skewed", "apart", "far"]
 """A namespace with controllers and a gateway. What an Envoy answers itself is of no variant: whoever makes it do so is
@@ -72,7 +74,7 @@ class ClusterRow:
     champion: Pods = field(default_factory=Pods)
     challenger: Pods = field(default_factory=Pods)
     pods: int = 1
-    plan: Plan = QUICK
+    plan: Plan = LONG
     before: Act = nothing
     beside: Callable[[ClusterStage], AbstractContextManager[None]] = lambda stage: nullcontext()
     during: Act = nothing

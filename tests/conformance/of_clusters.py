@@ -21,7 +21,7 @@ PROMOTED = Expected("promoted", "judge", ("errors",), "challenger", BOTH, again=
 UNJUDGED = {"champion": "Approved", "challenger": "PendingManualApproval"}
 TIMED_OUT = Expected("rolled_back", "timeout", ("max_seconds",), "champion", REJECTED)
 NOT_TRIED = Expected("failed", "endpoint", ("endpoint",), "champion", UNJUDGED, silent=THEIRS)
-SHORT = replace(QUICK, max_seconds=45)
+SHORT = replace(QUICK, max_seconds=60)
 NO_IMAGE = f"10.99.0.1:5000/faults/none@sha256:{'0' * 64}"
 AS_IF_NOTHING = "A pause; then `promoted`, as if nothing had happened."
 
