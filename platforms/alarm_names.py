@@ -8,6 +8,11 @@ BURN, PROBE, SILENT, FAILING = "burn", "probe", "silent", "failing"
 """Parts of the other alarms' names; those on the objective begin with `monitoring.objectives.slo.OBJECTIVE`."""
 
 
+def answer_alarms(endpoint: str, variant: str) -> tuple[str, ...]:
+    """The alarms on how a variant answers; drift is the requests' own, whatever answers them."""
+    return tuple(alarm_name(endpoint, variant, measure) for measure in (FAILS, SLOW))
+
+
 def alarm_name(endpoint: str, subject: str, measure: str) -> str:
     """The alarm on one measure of a variant, a function or all of them, the probe, or the objective (slo, burn)."""
     return f"{endpoint}-{subject}-{measure}"

@@ -72,7 +72,7 @@ class ReplaySettings(Section):
 
 
 class InfrastructureSettings(Section):
-    """How SageMaker moves the traffic when only the instances change; the champion's alarms make it go back."""
+    """How the traffic moves when only the instances or pods change; the champion's alarms make it go back."""
 
     kind: GuardKind = Field(default="canary", description="How the capacity moves.")
     percent: Percent = Field(
@@ -122,7 +122,7 @@ class RolloutSettings(Section):
     )
     infrastructure: InfrastructureSettings | None = Field(
         default_factory=InfrastructureSettings,
-        description="How the traffic moves when only the instances change. Null: as SageMaker does by default.",
+        description="How the traffic moves when only the instances or pods change. Null: all at once, without a wait.",
     )
     max_minutes: float = Field(
         default=60,
@@ -186,7 +186,7 @@ class RolloutSettings(Section):
 
         Args:
             window_seconds: The width of a window of observations.
-            guard: How SageMaker moves the traffic, when only the champion's instances change.
+            guard: How the traffic moves, when only the champion's instances change.
             max_failed: The share of requests that may fail, of both versions, while a challenger moves on.
         """
         replayed = self.replay is not None and not _only_copies(self.strategy)

@@ -203,19 +203,18 @@ class Settings(Section):
         if self.promotion.to:
             why = "a cluster knows no accounts; allowed is []"
             wrong.append(Problem("promotion.to", why, whole(self.promotion.to)))
-        if "infrastructure" in self.rollout.model_fields_set and self.rollout.infrastructure is not None:
-            why = (
-                "on a cluster the traffic moves at once when only the pods change, and they are ready; allowed is null"
-            )
-            wrong.append(Problem("rollout.infrastructure", why, whole(self.rollout.infrastructure.model_dump())))
-        return wrong
+        return [*wrong, *self._of_guard()]
+
+    def _of_guard(self) -> list[Problem]:
+        """What is refused of a guarded move of so many instances or pods."""
+        guard = self.rollout.infrastructure
+        refused = guard.refused(self.serving.instance_count) if guard else None
+        return [refused.under("rollout.infrastructure")] if refused else []
 
     def _of_instances(self) -> list[Problem]:
         """What SageMaker refuses of so many instances, and refuses or passes over on Inf1 ("Exclusions")."""
         if not self.serving.instance_type.startswith("ml.inf1."):
-            guard = self.rollout.infrastructure
-            refused = guard.refused(self.serving.instance_count) if guard else None
-            return [refused.under("rollout.infrastructure")] if refused else []
+            return self._of_guard()
         wrong: list[str] = []
         if self.rollout.copied is not None:
             wrong.append(

@@ -15,8 +15,9 @@ from infra.config.kubernetes_settings import KubernetesSettings
 from infra.config.settings import ServingSettings, Settings
 from infra.kubernetes import checks
 from infra.kubernetes.workloads import shape_of, wanted_release
-from infra.plan.releases import Wanted
+from infra.plan.releases import ServingPlan, Wanted
 from infra.source import champion_of, is_on_cluster
+from platforms.alarm_names import answer_alarms
 from platforms.kubernetes.api import Api
 from platforms.kubernetes.journal import KubernetesJournal
 from platforms.kubernetes.kinds import NAMESPACE, ROLLOUT
@@ -24,6 +25,7 @@ from platforms.kubernetes.names import Names
 from platforms.kubernetes.oci import pinned
 from platforms.kubernetes.oci_connection import OciUnreachable
 from rollout.core.errors import RolloutError
+from rollout.core.plan import Plan
 from rollout.core.release import Release
 from rollout.core.state import RolloutState, StateError
 
@@ -70,6 +72,16 @@ class ClusterNow:
         shape = shape_of(settings)
         workload = self.names.workload_of(champion.model_name, champion.variant, shape)
         return replace(champion, config_name=workload, instances=settings.pods, serving=shape)
+
+    def trial_plan(self, settings: Settings, plan: ServingPlan) -> Plan:
+        """How the config has a release earn its traffic, when the program declares so much for serving."""
+        champion, guarded = self.state.champion, settings.trial.infrastructure if plan.moves else None
+        guard = None
+        if guarded and champion:
+            alarms = answer_alarms(self.names.prefix, champion.variant)
+            guard = guarded.guard(alarms, settings.serving.instance_count)
+        monitoring = settings.monitoring
+        return settings.trial.plan(monitoring.period_seconds, guard, max_failed=monitoring.max_5xx_rate)
 
 
 async def read_cluster(settings: Settings, stack: str) -> ClusterNow:

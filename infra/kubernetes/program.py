@@ -42,8 +42,7 @@ async def declare(settings: Settings, stack: str) -> None:
         asks=trial.asks,
         copied=trial.copied,
     )
-    monitoring = settings.monitoring
-    trial_plan = trial.plan(monitoring.period_seconds, max_failed=monitoring.max_5xx_rate)
+    trial_plan = now.trial_plan(settings, plan)
     update_result.tell(plan, now.state, trial_plan)
     instances.tell(plan, now.state, settings.serving.pods, settings.serving.capture_percent)
     site = Site(now.names, settings.kubernetes, now.cluster)

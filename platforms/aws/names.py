@@ -15,7 +15,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from platforms.alarm_names import FAILS, SLOW, alarm_name
+from platforms.alarm_names import alarm_name, answer_alarms
 from rollout.core.release import ID_DIGITS, PROCESS
 
 SHORT = ID_DIGITS
@@ -178,8 +178,8 @@ class Names:
         return alarm_name(self.prefix, subject, measure)
 
     def answer_alarms(self, variant_name: str) -> tuple[str, ...]:
-        """The alarms on how a variant answers; drift is the requests' own, whatever answers them."""
-        return tuple(self.alarm(variant_name, measure) for measure in (FAILS, SLOW))
+        """See `platforms.alarm_names`."""
+        return answer_alarms(self.prefix, variant_name)
 
     def arn(self, service: str, resource: str, *, account: str | None = None, region: str | None = None) -> str:
         """The ARN of a resource of this stack; S3 and IAM leave out the region, S3 the account."""

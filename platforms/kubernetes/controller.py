@@ -7,6 +7,7 @@ rollout.status().live.shares()    # {"v-3f2a": 90.0, "v-77c1": 10.0}
 from __future__ import annotations
 
 from platforms.kubernetes.api import Api
+from platforms.kubernetes.guarded import GuardedMoves
 from platforms.kubernetes.journal import KubernetesJournal
 from platforms.kubernetes.package_status import PackageStatus
 from platforms.kubernetes.traffic import RouteTraffic
@@ -38,13 +39,15 @@ def controller(
         clock: Time; None is the API server's.
     """
     clock = clock or api.clock
+    traffic, journal = RouteTraffic(api, endpoint, clock), KubernetesJournal(api, endpoint, by)
     return Controller(
-        traffic=RouteTraffic(api, endpoint, clock),
+        traffic=traffic,
         signals=signals,
         alarms=alarms,
-        journal=KubernetesJournal(api, endpoint, by),
+        journal=journal,
         registry=PackageStatus(api, clock),
         replay=replay,
         clock=clock,
         notify=notify,
+        mover=GuardedMoves(traffic.store, journal, alarms),
     )

@@ -15,6 +15,7 @@ from typing import Any
 
 from platforms.kubernetes import names
 from platforms.kubernetes.api import Object
+from platforms.kubernetes.moving import MOVE, Move
 
 ASKED = f"{names.GROUP}/asked"
 """The annotation of a route with the config that is asked for and could not serve yet."""
@@ -69,6 +70,14 @@ class Route:
             value = json.loads(self._annotations[ASKED])
             return Asked(str(value["config"]), float(value["since"]), float(value["at"]))
         except (KeyError, TypeError, ValueError):
+            return None
+
+    @property
+    def move(self) -> Move | None:
+        """The move to other pods that is under way, or was taken back; None, too, when nobody can read it."""
+        try:
+            return Move.from_json(self._annotations[MOVE])
+        except (KeyError, ValueError):
             return None
 
     @property

@@ -19,10 +19,12 @@ back is equal to what was written.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from platforms.kubernetes.names import PORT, TARGET_HEADER
 from platforms.kubernetes.serving_config import Backend, ServingConfig
+from rollout.core.plan import EVERYTHING
 
 Rule = dict[str, Any]
 PREDICTIONS: tuple[Mapping[str, str], ...] = (
@@ -33,7 +35,25 @@ PREDICTIONS: tuple[Mapping[str, str], ...] = (
 _MIRROR = "RequestMirror"
 
 
-def rules(config: ServingConfig, weights: Mapping[str, int], lingering: Iterable[Backend] = ()) -> list[Rule]:
+@dataclass(frozen=True)
+class Split:
+    """A part of the champion's traffic that other pods of the same variant take.
+
+    Attributes:
+        backend: Those pods.
+        percent: Of the traffic.
+    """
+
+    backend: Backend
+    percent: int
+
+
+def rules(
+    config: ServingConfig,
+    weights: Mapping[str, int],
+    lingering: Iterable[Backend] = (),
+    split: Split | None = None,
+) -> list[Rule]:
     """The rules by which a config serves.
 
     Args:
@@ -41,17 +61,22 @@ def rules(config: ServingConfig, weights: Mapping[str, int], lingering: Iterable
         weights: Percent of the answers by variant; of a variant that is not named 0.
         lingering: What else keeps a rule of its own: backends of the config that served before. One whose variant the
             config has too, from other instances, is asked for by the name of its workload.
+        split: What other pods of the champion take, in a config that has nobody else.
     """
     own = {backend.variant for backend in config.backends}
+    beside = {item.workload: item for item in (*([split.backend] if split else ()), *lingering)}
     older = [
         Backend(item.workload if item.variant in own else item.variant, item.workload)
-        for item in lingering
+        for item in beside.values()
         if item.workload not in {backend.workload for backend in config.backends}
     ]
     answering = config.backends if config.copied is None else (config.champion,)
+    parts = [(item.workload, weights.get(item.variant, 0)) for item in answering]
+    if split is not None:
+        parts = [(config.champion.workload, EVERYTHING - split.percent), (split.backend.workload, split.percent)]
     default: Rule = {
         "matches": _predictions(),
-        "backendRefs": [_reference(item.workload) | {"weight": weights.get(item.variant, 0)} for item in answering],
+        "backendRefs": [_reference(workload) | {"weight": weight} for workload, weight in parts],
     }
     if config.copied is not None and config.challenger is not None:
         mirror = {"backendRef": _reference(config.challenger.workload), "percent": config.copied}
@@ -72,7 +97,8 @@ def config_of(name: str, live: Sequence[Mapping[str, Any]]) -> ServingConfig | N
     default = _default(live)
     if default is None:
         return None
-    answering = [targets[str(item.get("name"))] for item in _references(default) if item.get("name") in targets]
+    named = [targets[str(item.get("name"))] for item in _references(default) if item.get("name") in targets]
+    answering = [backend for backend in named if backend.variant != backend.workload]  # else it is the champion's too
     mirrors = [item["requestMirror"] for item in default.get("filters") or () if item.get("type") == _MIRROR]
     copies = [(targets[item["backendRef"]["name"]], item) for item in mirrors if item["backendRef"]["name"] in targets]
     if not answering:

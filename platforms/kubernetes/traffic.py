@@ -15,31 +15,33 @@ Everything is declared before it is asked for, so a change is one write of all t
 - The list of rules belongs to the adapter as a whole. What a person or a tool writes there shows in `read` as weights
   that nobody decided, so the next tick writes the rules again, and an Event on the route names who wrote.
 
-A move of the instances alone (`guard`) is made at once when the new workload is ready: a variant's two workloads do not
-share its traffic.
+A move of the champion to other pods alone goes by steps (`guard`). It is noted on the route, which `read` tells as
+`changing`, and `platforms.kubernetes.guarded` carries it on. Why one was taken back is told as `failure`, until the
+next config is asked for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from platforms.clock import SystemClock
-from platforms.kubernetes import names
-from platforms.kubernetes.api import Api, Object
+from platforms.kubernetes.api import Api
 from platforms.kubernetes.coming import UP, asked_now, coming_up
-from platforms.kubernetes.kinds import CONFIG_MAP, ROUTE, SERVICE
-from platforms.kubernetes.route import ASKED, Asked, Route, written_by
-from platforms.kubernetes.rules import config_of, lingering, rules, weights
+from platforms.kubernetes.guarded import pods_of
+from platforms.kubernetes.moving import Move
+from platforms.kubernetes.route import Route, written_by
+from platforms.kubernetes.route_store import RouteStore
+from platforms.kubernetes.rules import Split, lingering, rules, weights
 from platforms.kubernetes.serving_config import Backend, ServingConfig
-from platforms.kubernetes.taken_back import tell
 from platforms.kubernetes.workloads import Lacking, lacking, ready_endpoints
 from rollout.controller.ports import Clock
-from rollout.core.errors import Busy, Conflict, RolloutError
+from rollout.core.errors import Busy, RolloutError
 from rollout.core.live import Live, Status, Variant
 from rollout.core.plan import EVERYTHING, Guard
 
-_ATTEMPTS = 4  # of a write, each after somebody else's
 _LOST_SECONDS = 30.0  # without a ready endpoint, after which a challenger counts as failed
 
 
@@ -56,7 +58,11 @@ class RouteTraffic:
     api: Api
     endpoint: str
     clock: Clock = field(default_factory=SystemClock)
-    _configs: dict[str, ServingConfig] = field(default_factory=dict[str, ServingConfig], repr=False, compare=False)
+
+    @cached_property
+    def store(self) -> RouteStore:
+        """The route."""
+        return RouteStore(self.api, self.endpoint, self.clock)
 
     def read(self) -> Live:
         """What the route, the gateway's word on it, and the endpoints of its backends say.
@@ -64,118 +70,96 @@ class RouteTraffic:
         Raises:
             NotFound: There is no route.
         """
-        route = self._route()
-        config = self._serving(route)
+        store = self.store
+        route = store.read()
+        config, split, move = store.serving(route), store.split(route), route.move
         asked = route.asked if route.asked is not None and route.asked.config != route.config else None
-        wanted = self._known(asked.config) if asked is not None else None
+        wanted = store.known(asked.config) if asked is not None else None
         backends = {item.workload: item for one in (config, wanted) if one is not None for item in one.backends}
-        ready = ready_endpoints(self.api, list(backends))
+        ready = ready_endpoints(self.api, [*backends, *([split.backend.workload] if split else ())])
         coming = coming_up(self.api, asked, wanted, ready, self.clock.time()) if asked is not None else UP
         status, detail = self._standing(route, config, ready)
         if coming.pending and status == "ready":
             status, detail = ("ready" if coming.asked_enough else "changing"), coming.pending
-        failure = coming.failure
+        if move is not None and move.under_way:
+            status, detail = "changing", move.words
+        failure = coming.failure or (move.failure if move is not None else "")
         if config is None:
             return Live(status, route.config, detail=detail, failure=failure)
-        return Live(status, route.config, _variants(route, config, ready), detail, _shadows(config, ready), failure)
+        variants = _variants(route, config, ready, split)
+        return Live(status, route.config, variants, detail, _shadows(config, ready), failure)
 
     def set_weights(self, weights: Mapping[str, int]) -> None:
         """Write all rules of the config that serves, with these weights; of a variant that is not named 0.
 
         Raises:
-            Busy: A variant that is to get more has no ready endpoint, or the route is being written all the time.
+            Busy: A variant that is to get more has no ready endpoint, the champion moves to other pods, or the route is
+                being written all the time.
             RolloutError: The weights are not of this config, or their sum is not 100.
         """
 
         def change(route: Route) -> None:
-            config = self._serving(route)
+            config = self.store.serving(route)
             if config is None:
                 raise RolloutError(f"weights {dict(weights)} of HTTPRoute {self.endpoint}: it serves no config yet")
             _refuse_foreign(config, weights)
+            _refuse_moving(route, f"weights {dict(weights)}")
             self._refuse_unready(route, config, weights)
             older = lingering(route.rules, config)
             if route.rules != rules(config, weights, older):
-                self._write(route, route.config, rules(config, weights, self._there(older)), route.asked)
+                wanted = rules(config, weights, self.store.there(older))
+                self.store.write(route, route.config, wanted, asked=route.asked)
 
-        self._repeated(f"set weights {dict(weights)}", change)
+        self.store.repeated(f"set weights {dict(weights)}", change)
 
     def use_config(self, name: str, guard: Guard | None = None) -> None:
         """Write the rules of a config: everything to its champion. One that is not ready is noted as asked for.
 
         Args:
             name: The config.
-            guard: Not looked at: a move of the instances alone is made at once when the new ones are ready.
+            guard: By which steps the champion's traffic moves to other pods of it; None moves it at once.
 
         Raises:
-            Busy: The route is being written all the time.
+            Busy: The champion moves to another config's pods, or the route is being written all the time.
         """
 
         def change(route: Route) -> None:
-            config = self._known(name)
+            if route.move is not None and route.move.under_way and route.move.config == name:
+                return
+            _refuse_moving(route, f"config {name}")
+            config = self.store.known(name)
             ready = ready_endpoints(self.api, [item.workload for item in config.backends]) if config else {}
             if config is None or not all(ready.values()):
                 asked = asked_now(self.api, route.asked, (name, config), ready, self.clock.time())
-                self._write(route, route.config, route.rules if route.config else None, asked)
-                return
-            older = self._before(route, config)
-            self._write(route, name, rules(config, {config.champion.variant: EVERYTHING}, self._there(older)), None)
-
-        self._repeated(f"use config {name}", change)
-
-    def _route(self) -> Route:
-        return Route(self.api.get(ROUTE, self.endpoint))
-
-    def _repeated(self, doing: str, change: Callable[[Route], None]) -> None:
-        """Do it on what is there now; again when somebody wrote meanwhile."""
-        for left in reversed(range(_ATTEMPTS)):
-            try:
-                change(self._route())
-            except Conflict as error:
-                if not left:
-                    raise Busy(f"{doing} of HTTPRoute {self.endpoint}: others write it all the time") from error
+                self.store.write(route, route.config, route.rules if route.config else None, asked=asked)
+            elif guard is not None and (serving := self._left(route, config)) is not None:
+                self._begin(route, serving, config, guard)
             else:
-                return
+                older = self.store.there(self._before(route, config))
+                self.store.write(route, name, rules(config, {config.champion.variant: EVERYTHING}, older))
 
-    def _write(self, route: Route, config: str, wanted: list[Object] | None, asked: Asked | None) -> None:
-        """Write what differs. The rules are ours as a whole, whoever wrote them last."""
-        if (wanted is None or wanted == route.rules) and (config, asked) == (route.config, route.asked):
-            return
-        others = written_by(route.content) if wanted is not None and wanted != route.rules else []
-        annotations = {names.CONFIG: config} if config else {}
-        if asked is not None:
-            annotations[ASKED] = asked.to_json()
-        whole: Object = {"metadata": {**route.identity, "annotations": annotations}}
-        if wanted is not None:
-            whole["spec"] = {"rules": wanted}
-        self.api.apply(ROUTE, whole, names.MANAGER, force=True)
-        if others:
-            tell(self.api, route.content, others, self.clock.time())
+        self.store.repeated(f"use config {name}", change)
 
-    def _known(self, name: str) -> ServingConfig | None:
-        """A config, by its name; None when there is none. It never changes, so it is read once."""
-        if name not in self._configs:
-            found = self.api.find(CONFIG_MAP, name) if name else None
-            if found is None:
-                return None
-            try:
-                self._configs[name] = ServingConfig.from_json(found["data"][names.CONTENT])
-            except (KeyError, TypeError, ValueError) as error:
-                raise RolloutError(f"ConfigMap {name} in namespace {self.api.namespace}: {error}") from error
-        return self._configs[name]
-
-    def _serving(self, route: Route) -> ServingConfig | None:
-        """The config that serves; by the rules themselves when its ConfigMap is gone."""
-        if not route.config:
+    def _left(self, route: Route, config: ServingConfig) -> ServingConfig | None:
+        """What the champion leaves for other pods; None when that is no such move, or nobody answers there."""
+        serving = self.store.serving(route)
+        if serving is None or (serving.challenger, config.challenger) != (None, None):
             return None
-        return self._known(route.config) or config_of(route.config, route.rules)
+        old, new = serving.champion, config.champion
+        if old.variant != new.variant or old.workload == new.workload:
+            return None
+        return serving if ready_endpoints(self.api, [old.workload])[old.workload] else None
 
-    def _there(self, backends: list[Backend]) -> list[Backend]:
-        """Those whose Service is still there: a rule without one is an error of the route."""
-        return [item for item in backends if self.api.find(SERVICE, item.workload) is not None]
+    def _begin(self, route: Route, serving: ServingConfig, config: ServingConfig, guard: Guard) -> None:
+        """Let the gateway know the new pods, without traffic, and note the move."""
+        move = Move.begun(config.name, guard, pods_of(self.store, config.champion.workload), self.clock.time())
+        older = self.store.there(lingering(route.rules, serving))
+        wanted = rules(serving, {}, older, Split(config.champion, move.share))
+        self.store.write(route, route.config, wanted, move=move)
 
     def _before(self, route: Route, config: ServingConfig) -> list[Backend]:
         """What serves until now, and keeps its rules for a while."""
-        before = self._serving(route)
+        before = self.store.serving(route)
         if before is None or route.config == config.name:
             return lingering(route.rules, config)
         return [item for item in before.backends if item.workload not in {one.workload for one in config.backends}]
@@ -217,23 +201,30 @@ class RouteTraffic:
         return lost.final or (lost.since is not None and self.clock.time() - lost.since > _LOST_SECONDS)
 
 
-def _by_variant(config: ServingConfig, by_workload: Mapping[str, int]) -> dict[str, int]:
-    return {item.variant: by_workload.get(item.workload, 0) for item in config.backends}
+def _by_variant(config: ServingConfig, by_workload: Mapping[str, int], split: Split | None = None) -> dict[str, int]:
+    found = Counter({item.variant: by_workload.get(item.workload, 0) for item in config.backends})
+    if split is not None:
+        found[split.backend.variant] += by_workload.get(split.backend.workload, 0)
+    return dict(found)
 
 
-def _variants(route: Route, config: ServingConfig, ready: Mapping[str, int]) -> dict[str, Variant]:
+def _variants(route: Route, config: ServingConfig, ready: Mapping[str, int], split: Split | None) -> dict[str, Variant]:
     """The variants that answer. Rules that nobody of ours wrote count as going wholly to the challenger.
 
     So whatever was decided differs from them, and is written again.
     """
-    has = _by_variant(config, weights(route.rules))
-    ours = route.rules == rules(config, has, lingering(route.rules, config))
+    has = _by_variant(config, weights(route.rules), split)
+    ours = route.rules == rules(config, has, lingering(route.rules, config), split)
     answering = config.backends if config.copied is None else (config.champion,)
     going: Mapping[str, float] = has if ours else {item.variant: _FOREIGN[at] for at, item in enumerate(answering)}
     if not ours and len(answering) == 1:
         going = {}
+    beside = {split.backend.variant: ready[split.backend.workload]} if split else {}
     return {
-        item.variant: Variant(has[item.variant], going.get(item.variant, 0), ready[item.workload]) for item in answering
+        item.variant: Variant(
+            has[item.variant], going.get(item.variant, 0), ready[item.workload] + beside.get(item.variant, 0)
+        )
+        for item in answering
     }
 
 
@@ -244,6 +235,11 @@ def _shadows(config: ServingConfig, ready: Mapping[str, int]) -> dict[str, Varia
     if config.copied is None or config.challenger is None:
         return {}
     return {config.challenger.variant: Variant(config.copied, config.copied, ready[config.challenger.workload])}
+
+
+def _refuse_moving(route: Route, what: str) -> None:
+    if route.move is not None and route.move.under_way:
+        raise Busy(f"{what} of HTTPRoute {route.content['metadata']['name']}: {route.move.words}")
 
 
 def _refuse_foreign(config: ServingConfig, wanted: Mapping[str, int]) -> None:

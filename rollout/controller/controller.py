@@ -16,7 +16,7 @@ from rollout.controller.levels import Levels
 from rollout.controller.look import Looker
 from rollout.controller.loop import POLL, Loop, Progress
 from rollout.controller.outbox import Outbox
-from rollout.controller.ports import Alarms, Clock, Journal, Notify, Registry, Replay, Signals, Traffic
+from rollout.controller.ports import Alarms, Clock, Journal, Mover, Notify, Registry, Replay, Signals, Traffic
 from rollout.core import endings, restoring, transitions
 from rollout.core.effects import Effect, SetWeights, UseConfig, Wait, due
 from rollout.core.endings import Ignored
@@ -38,6 +38,7 @@ class Controller:
     Args:
         traffic, signals, alarms, journal, registry, replay, clock: See `rollout.controller.ports`.
         notify: Tells people; None leaves the events to a controller that can.
+        mover: Carries a guarded move on; None where the platform does it.
     """
 
     def __init__(
@@ -51,9 +52,10 @@ class Controller:
         replay: Replay,
         clock: Clock,
         notify: Notify | None,
+        mover: Mover | None = None,
     ) -> None:
         self._journal, self._clock, self._looker = journal, clock, Looker(signals, clock)
-        self._loop = Loop(traffic, self._looker, journal, registry, replay, clock)
+        self._loop = Loop(traffic, self._looker, journal, registry, replay, clock, mover)
         self._levels = Levels(alarms, journal, clock, self._write_or_shift)
         self._outbox = Outbox(journal, notify, clock)
 

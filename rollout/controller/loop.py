@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from rollout.controller.look import Looker
-from rollout.controller.ports import Clock, Journal, Registry, Replay, Traffic
+from rollout.controller.ports import Clock, Journal, Mover, Registry, Replay, Traffic
 from rollout.core import transitions
 from rollout.core.decision import Decision
 from rollout.core.effects import (
@@ -60,7 +60,7 @@ class Loop:
     """Performs effects on one endpoint.
 
     Attributes:
-        traffic, journal, registry, replay, clock: See `rollout.controller.ports`.
+        traffic, journal, registry, replay, clock, mover: See `rollout.controller.ports`.
         looker: Looks at the signals and decides.
     """
 
@@ -70,6 +70,7 @@ class Loop:
     registry: Registry
     replay: Replay
     clock: Clock
+    mover: Mover | None = None
 
     def run(
         self,
@@ -88,7 +89,7 @@ class Loop:
         performed = refused = 0
         while True:
             state = self.journal.read()
-            live = self.live()
+            live = self._carried_on(self.live())
             effect = self._due(state, live, withheld)
             if enough is not None and enough(state, live, effect):
                 return Progress(state, live, state.phase.value)
@@ -127,6 +128,11 @@ class Loop:
             return self.traffic.read()
         except (Busy, Unreachable):
             return None
+
+    def _carried_on(self, live: Live | None) -> Live | None:
+        """What the endpoint says after what was due of a change that it is in the middle of."""
+        changing = self.mover is not None and live is not None and live.status == "changing"
+        return self.live() if changing and self.mover is not None and self.mover.advance() else live
 
     def perform(self, effect: Effect) -> None:
         """Perform one effect."""

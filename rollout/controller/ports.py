@@ -1,4 +1,5 @@
 """The ports: what a rollout needs from the world. An adapter for a platform implements these seven and a clock.
+One whose platform does not move instances under guard by itself implements `Mover` too.
 
 Every call but those of the signals and the clock raises Unreachable when the platform does not answer.
 """
@@ -40,6 +41,17 @@ class Traffic(Protocol):
         Args:
             name: The config.
             guard: How the platform is to move the traffic, when only the instances change.
+        """
+        ...
+
+
+class Mover(Protocol):
+    """Carries on a change that the endpoint began, step by step, where the platform does not do that by itself."""
+
+    def advance(self) -> bool:
+        """Do what is due now; whether anything was changed. Every call may be repeated, and be made by several at once.
+
+        A change that the journal does not want any more is called off.
         """
         ...
 

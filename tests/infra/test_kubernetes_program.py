@@ -32,7 +32,7 @@ from tests.infra.on_cluster import (
     release,
     run_on_cluster,
 )
-from tests.infra.recorded import DIGEST, World, stack_config
+from tests.infra.recorded import DIGEST, RECIPE, World, stack_config
 
 OLD = release("1" * 64, package_digest=f"sha256:{'1' * 64}", manifest_sha256="9" * 64)
 NEW = release()
@@ -316,6 +316,50 @@ def test_a_champion_that_moves_to_other_pods_is_watched_on_both() -> None:
     assert moved in text
 
 
+def test_a_champion_moves_to_other_pods_in_the_steps_of_the_config_under_its_own_alarms() -> None:
+    steps = {"kind": "linear", "percent": 25, "bake_seconds": 10}
+    own = {"serving": {"cpu": "250m"}, "rollout": {"wait": False, "infrastructure": steps}}
+    world = run_on_cluster(state=idle(OLD), recipe="1" * 64, **own)
+    guard = world.rollout["plan"]["guard"]
+    assert (guard["kind"], guard["percent"], guard["bake_seconds"]) == ("linear", 25, 10)
+    assert guard["alarms"] == [f"{NAMES.prefix}-{OLD.variant}-{measure}" for measure in ("5xx", "p99")]
+    (text,) = manifests(world)["ConfigMap", f"{NAMES.prefix}-rules"]["data"].values()
+    assert all(f"alert: {name}\n" in text for name in guard["alarms"])
+    assert run_on_cluster(state=idle(OLD)).rollout["plan"]["guard"] is None, "another model is tried"
+
+
+def test_a_guarded_move_that_can_never_come_to_its_end_is_refused_as_on_aws() -> None:
+    rolling = {"serving": {"instance_count": 1}, "rollout": {"infrastructure": {"kind": "rolling", "percent": 50}}}
+    with pytest.raises(pulumi.RunError, match="a batch is one instance at least, which is 100% of 1"):
+        Settings.load(stack_config(STACK, **rolling), STACK)
+
+
+PHASES = [Phase.IDLE, Phase.PREPARING, Phase.BAKING, Phase.HELD, Phase.PROMOTING, Phase.ROLLING_BACK, Phase.RESTORING]
+
+
+@pytest.mark.parametrize("wait", [True, False])
+@pytest.mark.parametrize("asks_for", ["the champion", "other pods", "the release on trial", "another release"])
+@pytest.mark.parametrize("phase", [*PHASES, Phase.MOVING], ids=lambda phase: phase.value)
+def test_nothing_live_is_ever_left_out(phase: Phase, asks_for: str, wait: bool) -> None:
+    """Pulumi deletes what a program leaves out. The one exception is what an update replaces and has waited for."""
+    previous = release("2" * 64, package_digest=f"sha256:{'2' * 64}")
+    trial = phase not in {Phase.IDLE, Phase.RESTORING, Phase.MOVING}
+    beside = {"challenger": NEW, "pair_config": NAMES.pair_of(OLD.config_name, NEW.config_name)} if trial else {}
+    if phase is Phase.MOVING:
+        beside = {"challenger": replace(OLD, config_name=f"{OLD.config_name}0", serving={"cpu": "2"})}
+    state = idle(OLD, previous=previous, plan=Plan((Step(10, 30),)), phase=phase, rollout_id="000002", **beside)
+    recipe = {"the champion": "1" * 64, "other pods": "1" * 64, "the release on trial": RECIPE}.get(asks_for, "4" * 64)
+    serving = {"serving": {"cpu": "250m"}} if asks_for == "other pods" else {}
+    world = run_on_cluster(state=state, recipe=recipe, rollout={"wait": wait}, **serving)
+    declared = manifests(world)
+    live = {item.config_name for item in state.releases()}
+    gone = {name for name in live if not {("Deployment", name), ("Service", name)} <= declared.keys()}
+    trial_ends = {previous.config_name} if asks_for.endswith("trial") or asks_for.startswith("another") else set()
+    move_ends = {OLD.config_name} if (asks_for, phase) == ("other pods", Phase.IDLE) else set()
+    assert gone <= (trial_ends | move_ends if wait else set())
+    assert {*state.configs()} - gone <= configs(world).keys()
+
+
 def test_no_alarm_waits_for_a_probe_that_nobody_runs() -> None:
     """It would page for ever. The config's default is that of AWS, where a function probes."""
     config = stack_config(STACK)
@@ -355,7 +399,6 @@ def test_what_a_stack_on_a_cluster_needs_is_told_before_anything_is_asked(fields
 REFUSED = [
     ("serving", {"instance_type": "ml.m5.large"}, "a cluster has no instance types; allowed are cpu and memory"),
     ("retraining", {"enabled": True}, "on a cluster nothing is retrained yet; allowed is false"),
-    ("rollout", {"infrastructure": {"kind": "canary"}}, "on a cluster the traffic moves at once"),
     ("slo", {"probe_minutes": 5}, "on a cluster no probe runs yet; allowed is null"),
     ("approval", {"people": 1}, "on a cluster nobody is asked yet; allowed is 0"),
 ]

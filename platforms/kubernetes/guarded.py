@@ -1,0 +1,105 @@
+"""Carries a guarded move of the champion to other pods on, look by look (`Mover`).
+
+    moves = GuardedMoves(RouteStore(api, "flight-delay-prod"), journal, alarms)
+    moves.advance()
+
+Any number of these may be at work at once, and any may be killed. Each look reads the route, then the journal, then the
+world, and its one write lands only on the route that it read. The journal is written before a move begins. So a journal
+that is read after the route never knows less of a move than the route does, and what it does not want is called off.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from platforms.kubernetes.kinds import DEPLOYMENT
+from platforms.kubernetes.moving import Move, Seen, decided
+from platforms.kubernetes.route import Route
+from platforms.kubernetes.route_store import RouteStore
+from platforms.kubernetes.rules import Split, lingering, rules
+from platforms.kubernetes.serving_config import Backend, ServingConfig
+from platforms.kubernetes.workloads import lacking, ready_endpoints
+from rollout.controller.ports import Alarms, Journal
+from rollout.core.errors import Busy, Conflict, RolloutError, Unreachable
+from rollout.core.plan import EVERYTHING
+from rollout.core.state import Phase, RolloutState
+
+
+@dataclass(frozen=True)
+class GuardedMoves:
+    """`Mover` over one HTTPRoute.
+
+    Attributes:
+        store: The route.
+        journal: Says whether a move is still wanted.
+        alarms: What rings.
+    """
+
+    store: RouteStore
+    journal: Journal
+    alarms: Alarms
+
+    def advance(self) -> bool:
+        """Do what is due of the move that is under way; whether anything was changed.
+
+        Raises:
+            RolloutError: It cannot be done. What only came at a bad time is left to the next look.
+        """
+        try:
+            return self._advance(self.store.read())
+        except (Busy, Conflict, Unreachable):
+            return False
+
+    def _advance(self, route: Route) -> bool:
+        move, config = route.move, self.store.serving(route)
+        if move is None or not move.under_way or config is None:
+            return False
+        state = self.journal.read()
+        to = self.store.known(move.config)
+        if to is None:
+            gone = f"config {move.config} is not there: no ConfigMap of that name in {self.store.api.namespace}"
+            return self._back(route, config, replace(move, failure=gone))
+        after = decided(move, self._seen(route, config.champion, to.champion, state), self.store.clock.time())
+        if after == "arrived":
+            everything = {to.champion.variant: EVERYTHING}
+            return self.store.write(route, to.name, rules(to, everything, self.store.there([config.champion])))
+        if after == "called off":
+            return self._back(route, config, None)
+        if after.failure:
+            return self._back(route, config, after)
+        wanted = rules(config, {}, self._older(route, config), Split(to.champion, after.share))
+        return self.store.write(route, route.config, wanted, move=after)
+
+    def _back(self, route: Route, config: ServingConfig, move: Move | None) -> bool:
+        everything = {config.champion.variant: EVERYTHING}
+        return self.store.write(route, route.config, rules(config, everything, self._older(route, config)), move=move)
+
+    def _older(self, route: Route, config: ServingConfig) -> list[Backend]:
+        return self.store.there(lingering(route.rules, config))
+
+    def _seen(self, route: Route, old: Backend, new: Backend, state: RolloutState) -> Seen:
+        api, move, challenger = self.store.api, route.move, state.challenger
+        wanted = state.phase is Phase.MOVING and challenger is not None and move is not None
+        ready = ready_endpoints(api, [old.workload, new.workload])
+        return Seen(
+            wanted=wanted and challenger.config_name == move.config,
+            old=ready[old.workload],
+            new=ready[new.workload],
+            of=pods_of(self.store, new.workload),
+            lacking="" if ready[new.workload] else lacking(api, new).words,
+            gateway=route.not_yet,
+            ringing=self._ringing(state, move) if wanted and move is not None and move.alarms else (),
+        )
+
+    def _ringing(self, state: RolloutState, move: Move) -> tuple[str, ...] | None:
+        try:
+            ringing = self.alarms.ringing(state)
+        except RolloutError:
+            return None
+        return tuple(sorted({alarm.reason.name for alarm in ringing if alarm.reason.name in move.alarms}))
+
+
+def pods_of(store: RouteStore, workload: str) -> int:
+    """How many pods a workload is to have; 1 where its Deployment is gone or says nothing."""
+    deployment = store.api.find(DEPLOYMENT, workload)
+    return int(deployment["spec"].get("replicas", 1)) if deployment is not None else 1

@@ -1,0 +1,129 @@
+"""Reads a route with the configs that its rules are made from, and writes what differs, only on what was read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from platforms.clock import SystemClock
+from platforms.kubernetes import names
+from platforms.kubernetes.api import Api, Object
+from platforms.kubernetes.kinds import CONFIG_MAP, ROUTE, SERVICE
+from platforms.kubernetes.moving import MOVE, Move
+from platforms.kubernetes.route import ASKED, Asked, Route, written_by
+from platforms.kubernetes.rules import Split, config_of
+from platforms.kubernetes.serving_config import Backend, ServingConfig
+from platforms.kubernetes.taken_back import tell
+from rollout.controller.ports import Clock
+from rollout.core.errors import Busy, Conflict, RolloutError
+
+_ATTEMPTS = 4  # of a write, each after somebody else's
+
+
+@dataclass(frozen=True)
+class RouteStore:
+    """One HTTPRoute, and the configs of its namespace.
+
+    Attributes:
+        api: The API server.
+        name: The route's name.
+        clock: Time.
+    """
+
+    api: Api
+    name: str
+    clock: Clock = field(default_factory=SystemClock)
+    _configs: dict[str, ServingConfig] = field(default_factory=dict[str, ServingConfig], repr=False, compare=False)
+
+    def read(self) -> Route:
+        """The route now.
+
+        Raises:
+            NotFound: There is none.
+        """
+        return Route(self.api.get(ROUTE, self.name))
+
+    def repeated(self, doing: str, change: Callable[[Route], None]) -> None:
+        """Change what is there now; again when somebody wrote meanwhile.
+
+        Raises:
+            Busy: Others write it all the time.
+        """
+        for left in reversed(range(_ATTEMPTS)):
+            try:
+                change(self.read())
+            except Conflict as error:
+                if not left:
+                    raise Busy(f"{doing} of HTTPRoute {self.name}: others write it all the time") from error
+            else:
+                return
+
+    def write(
+        self,
+        route: Route,
+        config: str,
+        wanted: list[Object] | None,
+        *,
+        asked: Asked | None = None,
+        move: Move | None = None,
+    ) -> bool:
+        """Write what differs; whether anything did. The rules are ours as a whole, whoever wrote them last.
+
+        Args:
+            route: The route as it was read.
+            config: The config that serves.
+            wanted: The rules; None leaves the route without.
+            asked: What is asked for and cannot serve yet.
+            move: The move to other pods.
+
+        Raises:
+            Conflict: Somebody wrote meanwhile.
+        """
+        same = wanted is None or wanted == route.rules
+        if same and (config, asked, move) == (route.config, route.asked, route.move):
+            return False
+        others = written_by(route.content) if not same else []
+        annotations = {names.CONFIG: config} if config else {}
+        if asked is not None:
+            annotations[ASKED] = asked.to_json()
+        if move is not None:
+            annotations[MOVE] = move.to_json()
+        whole: Object = {"metadata": {**route.identity, "annotations": annotations}}
+        if wanted is not None:
+            whole["spec"] = {"rules": wanted}
+        self.api.apply(ROUTE, whole, names.MANAGER, force=True)
+        if others:
+            tell(self.api, route.content, others, self.clock.time())
+        return True
+
+    def known(self, name: str) -> ServingConfig | None:
+        """A config, by its name; None when there is none. It never changes, so it is read once.
+
+        Raises:
+            RolloutError: Its ConfigMap cannot be read.
+        """
+        if name not in self._configs:
+            found = self.api.find(CONFIG_MAP, name) if name else None
+            if found is None:
+                return None
+            try:
+                self._configs[name] = ServingConfig.from_json(found["data"][names.CONTENT])
+            except (KeyError, TypeError, ValueError) as error:
+                raise RolloutError(f"ConfigMap {name} in namespace {self.api.namespace}: {error}") from error
+        return self._configs[name]
+
+    def serving(self, route: Route) -> ServingConfig | None:
+        """The config that serves; by the rules themselves when its ConfigMap is gone."""
+        if not route.config:
+            return None
+        return self.known(route.config) or config_of(route.config, route.rules)
+
+    def split(self, route: Route) -> Split | None:
+        """What the other pods of a move take now; None when none is under way, or its config is not there."""
+        move = route.move
+        to = self.known(move.config) if move is not None and move.under_way else None
+        return Split(to.champion, move.share) if move is not None and to is not None else None
+
+    def there(self, backends: Iterable[Backend]) -> list[Backend]:
+        """Those whose Service is still there: a rule without one is an error of the route."""
+        return [item for item in backends if self.api.find(SERVICE, item.workload) is not None]
