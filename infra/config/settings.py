@@ -203,6 +203,9 @@ class Settings(Section):
         if self.promotion.to:
             why = "a cluster knows no accounts; allowed is []"
             wrong.append(Problem("promotion.to", why, whole(self.promotion.to)))
+        if self.retention.model_fields_set:
+            why = "on a cluster the controller forgets by its own defaults; allowed is to leave it out"
+            wrong.append(Problem("retention", why, whole(self.retention.model_dump(exclude_unset=True))))
         return [*wrong, *self._of_guard()]
 
     def _of_guard(self) -> list[Problem]:

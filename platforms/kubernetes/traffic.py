@@ -10,7 +10,8 @@ Everything is declared before it is asked for, so a change is one write of all t
   which `read` tells as `changing`; whoever asks again after that gets it. Now and then it tells `ready` in between, so
   that who no longer wants the config need not wait for it. A config that does not come up is told by the container's
   own words as `failure`, as a platform tells of an update that it took back.
-- No weight is given to a variant without a ready endpoint (`Busy`).
+- No weight is given to a variant without a ready endpoint, and to a challenger none that its ready pods are too few for
+  (`Busy`).
 - Each write lands only on the route that was read; a lost race is repeated. What is as it should be is not written.
 - The list of rules belongs to the adapter as a whole. What a person or a tool writes there shows in `read` as weights
   that nobody decided, so the next tick writes the rules again, and an Event on the route names who wrote.
@@ -22,6 +23,7 @@ next config is asked for.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -93,8 +95,8 @@ class RouteTraffic:
         """Write all rules of the config that serves, with these weights; of a variant that is not named 0.
 
         Raises:
-            Busy: A variant that is to get more has no ready endpoint, the champion moves to other pods, or the route is
-                being written all the time.
+            Busy: A variant that is to get more has no ready endpoint, the challenger too few for that much, the
+                champion moves to other pods, or the route is being written all the time.
             RolloutError: The weights are not of this config, or their sum is not 100.
         """
 
@@ -172,6 +174,19 @@ class RouteTraffic:
         if without:
             told = "; ".join(without)
             raise Busy(f"weights {dict(wanted)} of {self.endpoint}: no ready endpoint to give more to: {told}")
+        for item in gains:
+            if item == config.challenger:
+                self._refuse_too_few(item, ready[item.workload], wanted[item.variant])
+
+    def _refuse_too_few(self, challenger: Backend, ready: int, weight: int) -> None:
+        """A challenger gets no larger part of the traffic than of its pods is ready; a champion gets its own back."""
+        pods = pods_of(self.store, challenger.workload)
+        least = math.ceil(pods * weight / EVERYTHING)
+        if ready < least:
+            raise Busy(
+                f"{weight}% for {challenger.variant} of {self.endpoint}: {ready} of its {pods} pods are ready, and "
+                f"that much wants {least}"
+            )
 
     def _standing(self, route: Route, config: ServingConfig | None, ready: Mapping[str, int]) -> tuple[Status, str]:
         """The status of what serves, and in words.

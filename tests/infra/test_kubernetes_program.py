@@ -182,6 +182,14 @@ def test_what_is_live_keeps_the_shape_that_it_was_released_with() -> None:
     ] == ["spec", "metadata", "data"], "nothing live is changed under its name"
 
 
+def test_nothing_of_what_never_changes_is_sent_again(trial: World) -> None:
+    """A field that is ignored is sent all the same when another one changes, and takes it from who scales."""
+    kept = [item for item in trial.resources if item.type.startswith("kubernetes:") and item.ignores]
+    assert {item.inputs["kind"] for item in kept} == {"Deployment", "Service", "PodDisruptionBudget", "ConfigMap"}
+    for item in kept:
+        assert {*item.inputs} - {"apiVersion", "kind", "immutable"} <= {*item.ignores}, item.name
+
+
 def test_nothing_that_serves_is_on_trial_or_may_come_back_is_left_out() -> None:
     previous = release("2" * 64, package_digest=f"sha256:{'2' * 64}")
     pair = NAMES.pair_of(OLD.config_name, NEW.config_name)
@@ -400,6 +408,7 @@ REFUSED = [
     ("serving", {"instance_type": "ml.m5.large"}, "a cluster has no instance types; allowed are cpu and memory"),
     ("retraining", {"enabled": True}, "on a cluster nothing is retrained yet; allowed is false"),
     ("slo", {"probe_minutes": 5}, "on a cluster no probe runs yet; allowed is null"),
+    ("retention", {"requests_days": 7}, "on a cluster the controller forgets by its own defaults"),
     ("approval", {"people": 1}, "on a cluster nobody is asked yet; allowed is 0"),
 ]
 

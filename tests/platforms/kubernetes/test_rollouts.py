@@ -2,133 +2,28 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from platforms.kubernetes.journal import KubernetesJournal
 from platforms.kubernetes.kinds import PACKAGE, ROLLOUT, ROUTE
 from platforms.kubernetes.package_status import PackageStatus
-from platforms.kubernetes.rules import rules, weights
-from platforms.kubernetes.traffic import RouteTraffic
-from rollout.controller.controller import Controller
+from platforms.kubernetes.rules import rules
 from rollout.core.errors import Unreachable
-from rollout.core.plan import Plan, Step
-from rollout.core.release import Release
-from rollout.core.state import Phase, RolloutState
+from rollout.core.plan import Step
+from rollout.core.state import Phase
 from rollout.reason import Reason
-from tests.platforms.kubernetes.world import CRASH, ENDPOINT, PULL, World, pair, solo
+from tests.platforms.kubernetes.simulated import PAIR, B, Cluster, cluster_in, ends, in_memory
+from tests.platforms.kubernetes.world import CRASH, ENDPOINT, PULL, World
 from tests.rollout.worlds import PERSON, PLAN
-from tests.rollout.worlds import release as plain
-from tests.simulator.platform import World as Simulated
-
-A, B = solo("solo-a", "v-a"), solo("solo-b", "v-b")
-PAIR, SHADOW = replace(pair(A, B), name="pair-ab"), replace(pair(A, B, 50), name="shadow-ab")
-CONFIGS = (A, B, PAIR, SHADOW)
-# Thousands of calls: the adapters are held to a real server one by one, and by the rollouts without this mark.
-in_memory = pytest.mark.parametrize("world", ["memory"], indirect=True)
-
-
-@dataclass
-class Cluster(Simulated):
-    """A simulated endpoint whose traffic goes by the rules of a route, as soon as the gateway has seen them.
-
-    Attributes:
-        around: The namespace.
-        lost: Requests that went to a variant without an endpoint.
-        meanwhile: Done each second, such as a tool that writes the route again.
-    """
-
-    around: World = None  # type: ignore[assignment]
-    lost: Counter[str] = field(default_factory=Counter[str])
-    meanwhile: Callable[[], None] = lambda: None
-    seen: str = ""
-
-    def pass_time(self, now: float, seconds: float) -> None:
-        self.meanwhile()
-        route = self.around.route
-        mark = f"{route['metadata']['generation']}"
-        if mark != self.seen:
-            self.around.gateway_follows()
-            self.seen = mark
-        live = route["spec"].get("rules") or [{}]
-        self._weights = {f"v-{name[-1]}": float(weight) for name, weight in weights(live).items()}
-        filters = live[-1].get("filters") or []
-        self.serving = "shadow-ab" if filters else "solo-a"
-        self._pending = None
-        super().pass_time(now, seconds)
-
-    def _answer(self, variant: str, count: int, at: float) -> None:
-        if variant in self.down:
-            self.lost[variant] += count
-        else:
-            super()._answer(variant, count, at)
-
-    @property
-    def down(self) -> set[str]:
-        """The variants without an endpoint."""
-        return self._down
-
-    _down: set[str] = field(default_factory=set[str])
-
-    def goes_down(self, name: str, state: Mapping[str, Any], last: str = "") -> None:
-        """Let a release's workload have no endpoint, and its pod be in a state."""
-        self._down.add(f"v-{name}")
-        self.around.endpoints(f"solo-{name}", 0)
-        self.around.pod(f"solo-{name}", state, last=last)
-
-    def over(self, around: World | None = None, *, by: str = "test") -> Controller:
-        """A controller of its own over the ports of Kubernetes."""
-        api = (around or self.around).api
-        return self.controller(
-            traffic=RouteTraffic(api, ENDPOINT, self.clock),
-            journal=KubernetesJournal(api, ENDPOINT, by),
-            registry=PackageStatus(api, self.clock),
-        )
-
-    def release(self, name: str) -> Release:
-        """A release by its short name."""
-        return replace(plain(name), model_package_arn=f"{self.around.api.namespace}/{name}")
-
-    def begin(self, plan: Plan = PLAN) -> Controller:
-        """Put b on trial beside a."""
-        rollout = self.over()
-        shadow = SHADOW.name if plan.steps[0].shadow else None
-        rollout.release(self.release("b"), PAIR.name, plan, beside=A.name, shadow_config=shadow)
-        return rollout
-
-    @property
-    def journal(self) -> RolloutState:
-        """The journal now."""
-        return KubernetesJournal(self.around.api, ENDPOINT).read()
 
 
 @pytest.fixture
 def cluster(world: World) -> Cluster:
-    """A cluster where a is champion, and b is declared."""
-    rates = {"v-a": 0.01, "v-b": 0.01}
-    made = Cluster({"solo-a": {"v-a": 1.0}}, "solo-a", error_rates=rates, requests_per_second=60, around=world)
-    made.shadows = {"shadow-ab": ("v-b", 50)}
-    for config in CONFIGS:
-        world.config(config)
-    for name in "ab":
-        world.workload(f"solo-{name}")
-        world.package(name)
-    made.over().release(made.release("a"), None, PLAN)
-    made.over().follow(30, poll=1)
-    assert made.journal.phase is Phase.IDLE
-    assert world.weights() == {"solo-a": 100}
-    return made
-
-
-def ends(cluster: Cluster, rollout: Controller, seconds: float = 900) -> RolloutState:
-    state = rollout.follow(seconds, poll=2)
-    assert state.phase is Phase.IDLE, (state.phase, rollout.status().doing)
-    return state
+    return cluster_in(world)
 
 
 def test_a_challenger_that_is_not_worse_becomes_champion_and_nobody_is_lost(cluster: Cluster) -> None:
