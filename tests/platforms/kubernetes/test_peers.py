@@ -45,7 +45,7 @@ def cluster(world: World) -> Cluster:
 
 
 @functools.cache
-def tests_of(path: str) -> frozenset[str]:
+def functions_of(path: str) -> frozenset[str]:
     tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
     return frozenset(item.name for item in tree.body if isinstance(item, ast.FunctionDef))
 
@@ -58,7 +58,7 @@ def test_every_complaint_has_a_row_and_every_row_names_tests_that_are_there() ->
         named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", row)
         assert named, row
         for path, name in named:
-            assert name in tests_of(path), f"{path}::{name}"
+            assert name in functions_of(path), f"{path}::{name}"
 
 
 def targets(world: World) -> set[str]:
