@@ -18,7 +18,7 @@ from infra.config import provable
 from infra.config.judge_settings import JudgeSettings
 from infra.config.problems import Problem, Wrong
 from infra.config.section import Section
-from infra.config.strategy_settings import Percent, Shadow, Steps, StepSettings, Strategy
+from infra.config.strategy_settings import AB, Percent, Shadow, Steps, StepSettings, Strategy
 from infra.config.whole_numbers import whole
 from platforms.aws.guardrails import FEWEST_TO_ROLL, guardrail
 from rollout.core.plan import (
@@ -175,6 +175,18 @@ class RolloutSettings(Section):
     def copied(self) -> int | None:
         """How many percent of the requests are copied to a challenger first; None when the strategy has no shadow."""
         return self.strategy.percent if isinstance(self.strategy, Shadow) else None
+
+    @property
+    def split(self) -> tuple[str, AB] | None:
+        """The A/B test of the strategy, with its field; None when it has none."""
+        if isinstance(self.strategy, Shadow):
+            return (".strategy.then", self.strategy.then) if isinstance(self.strategy.then, AB) else None
+        return (".strategy", self.strategy) if isinstance(self.strategy, AB) else None
+
+    @property
+    def sticky_header(self) -> str:
+        """The request header that decides which version answers; empty when none does."""
+        return (self.split[1].sticky_header or "") if self.split else ""
 
     @property
     def asks(self) -> bool:

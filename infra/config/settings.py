@@ -162,6 +162,9 @@ class Settings(Section):
             for name in ("cpu", "memory")
             if name in self.serving.model_fields_set
         }
+        split = self.rollout.split
+        if split is not None and split[1].sticky_header and "sticky_header" in split[1].model_fields_set:
+            given[f"rollout{split[0]}.sticky_header"] = split[1].sticky_header
         why = "only stacks on a cluster have it; allowed is to leave it out, or platform: kubernetes"
         return [Problem(name, why, whole(value)) for name, value in given.items()]
 

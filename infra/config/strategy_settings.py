@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
+from infra.config.problems import Allowed
 from infra.config.section import Section
 from rollout.core import strategies
 from rollout.core.plan import LONGEST, Step
@@ -21,6 +22,13 @@ Seconds = Annotated[float, Field(ge=0, le=LONGEST)]
 Bake = Annotated[Seconds, Field(description="The least time at this weight.")]
 Given = Annotated[Weight, Field(description="The challenger's percent of traffic.")]
 Approve = Annotated[bool, Field(description="Whether a person must approve after this step: `modelstack approve`.")]
+
+
+Header = Annotated[
+    str,
+    Allowed("the name of a request header in lower case, such as x-user-id"),
+    Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$"),
+]
 
 
 class StepSettings(Section):
@@ -97,6 +105,12 @@ class AB(Section):
         gt=0,
         le=LONGEST,
         description="The least time of the test. Null: until the judge knows.",
+    )
+
+    sticky_header: Header | None = Field(
+        default="x-user-id",
+        description="On Kubernetes: requests with the same value of this header are answered by the same version. One "
+        "without it is decided by the weight, as is each request when it is null. SageMaker has no such thing.",
     )
 
     def shares(self) -> tuple[Step, ...]:

@@ -7,26 +7,32 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pulumi
+import yaml
 
 from infra.config.kubernetes_settings import KubernetesSettings
 from infra.config.target import LOOPBACK, is_local
 from platforms.kubernetes.api import Api
 from platforms.kubernetes.kinds import (
+    CONFIG_MAP,
     CRD,
     DEPLOYMENT,
     ENVOY_PROXY,
     GATEWAY,
     GATEWAY_CLASS,
     NAMESPACE,
+    PATCH_POLICY,
     SECRET,
 )
 from platforms.kubernetes.names import CONTROLLER, GROUP, Names
+from platforms.kubernetes.sticky import refused
 from rollout.core.errors import RolloutError
 
 LOCAL_NODE = "10.99.0.1"
 """Where the API server of a cluster of `make cluster` is."""
 _ROUTES = "httproutes.gateway.networking.k8s.io"
 _RULES = "prometheusrules.monitoring.coreos.com"
+_PATCHES = "envoypatchpolicies.gateway.envoyproxy.io"
+_CONFIG, _CONFIG_FILE = "envoy-gateway-config", "envoy-gateway.yaml"  # of Envoy Gateway's chart
 _ENVOY = "gateway.envoyproxy.io/gatewayclass-controller"
 
 
@@ -44,8 +50,14 @@ def check_target(stack: str, api: Api) -> None:
         )
 
 
-def lacking(api: Api, settings: KubernetesSettings, names: Names) -> list[str]:
+def lacking(api: Api, settings: KubernetesSettings, names: Names, sticky: str = "") -> list[str]:
     """What the cluster lacks, a sentence each with what to do; empty when nothing.
+
+    Args:
+        api: The API server.
+        settings: What the stack uses of the cluster.
+        names: The stack's names.
+        sticky: The header that is to decide which version answers in a trial; empty when none is.
 
     Raises:
         RolloutError: The cluster cannot be asked.
@@ -59,6 +71,7 @@ def lacking(api: Api, settings: KubernetesSettings, names: Names) -> list[str]:
         ]
     return [
         *_gateway(api, settings),
+        *(_sticky(api, settings, names) if sticky else ()),
         *_rules(api, settings),
         *_secrets(api, settings),
         *_definitions(api, settings),
@@ -121,6 +134,41 @@ def _proxy(api: Api, name: str, reference: Mapping[str, Any] | None) -> Iterator
             f"GatewayClass {name} has no EnvoyProxy with `mergeBackends: {{}}` as its parametersRef: without it, "
             "variants have no metrics of their own, and a change from weight 0 loses requests"
         )
+
+
+def _sticky(api: Api, settings: KubernetesSettings, names: Names) -> Iterator[str]:
+    """Keys are made sticky by a patch of the gateway's route, which Envoy Gateway takes only when it is told to."""
+    why = ""
+    if api.find(CRD, _PATCHES) is None:
+        why = f"it knows no {_PATCHES} of Envoy Gateway"
+    elif (policy := api.find(PATCH_POLICY, names.prefix)) is not None and (said := refused(policy)):
+        why = f"EnvoyPatchPolicy {api.namespace}/{names.prefix}: {said}"
+    elif not _patched(api, settings):
+        why = "Envoy Gateway's own config does not have extensionApis.enableEnvoyPatchPolicy: true"
+    if why:
+        yield (
+            f"an A/B test with sticky keys (modelstack:rollout.strategy) needs a gateway that takes patches: {why}. "
+            "Enable it there, or set sticky_header: null, which decides each request anew"
+        )
+
+
+def _patched(api: Api, settings: KubernetesSettings) -> bool:
+    """Whether Envoy Gateway takes patches, by its own config; true where that cannot be read.
+
+    Then the policy itself says it, before a challenger gets any traffic.
+    """
+    name = settings.gateway.class_name
+    if settings.gateway.name is not None:
+        gateway = api.find(GATEWAY, settings.gateway.name)
+        name = gateway["spec"]["gatewayClassName"] if gateway else None
+    found = api.find(GATEWAY_CLASS, name) if name else None
+    namespace = ((found or {}).get("spec", {}).get("parametersRef") or {}).get("namespace")
+    try:
+        held = api.find(CONFIG_MAP, _CONFIG, namespace=namespace) if namespace else None
+        told = yaml.safe_load(held["data"][_CONFIG_FILE]) if held else None
+    except (RolloutError, KeyError, yaml.YAMLError):
+        return True
+    return told is None or (told.get("extensionApis") or {}).get("enableEnvoyPatchPolicy") is True
 
 
 def _rules(api: Api, settings: KubernetesSettings) -> Iterator[str]:

@@ -19,8 +19,9 @@ from infra.plan.releases import ServingPlan, Wanted
 from infra.source import champion_of, is_on_cluster
 from platforms.alarm_names import answer_alarms
 from platforms.kubernetes.api import Api
+from platforms.kubernetes.gateway import taking
 from platforms.kubernetes.journal import KubernetesJournal
-from platforms.kubernetes.kinds import NAMESPACE, ROLLOUT
+from platforms.kubernetes.kinds import GATEWAY, NAMESPACE, ROLLOUT
 from platforms.kubernetes.names import Names
 from platforms.kubernetes.oci import pinned
 from platforms.kubernetes.oci_connection import OciUnreachable
@@ -44,6 +45,8 @@ class ClusterNow:
         controller_image: The controller's, by digest; empty where another stack declares the controller.
         cluster: Speaks with the cluster for Pulumi.
         provider: Makes the package and drives the rollout.
+        listeners: Those of a Gateway that is there already which take requests for the route.
+        sticky_header: The header by which the trial under way decides which version answers; empty when by none.
         source: The release that is taken from another stack; None when the model is trained here.
     """
 
@@ -53,6 +56,8 @@ class ClusterNow:
     controller_image: str
     cluster: pulumi.ProviderResource
     provider: pulumi.ProviderResource
+    listeners: tuple[str, ...] = ()
+    sticky_header: str = ""
     source: dict[str, Any] | None = None
 
     def wanted(self, settings: Settings) -> Wanted:
@@ -63,6 +68,12 @@ class ClusterNow:
         """
         recipe = self.source["recipe"] if self.source else recipe_of(settings.model.parameters)
         return wanted_release(self.names, recipe, self.image, settings.serving)
+
+    def sticky(self, wanted: Wanted, header: str) -> str:
+        """The header that decides which version answers: that of a trial under way goes on deciding until it ends."""
+        challenger = self.state.challenger if self.state.on_trial else None
+        same = challenger is not None and challenger.id == wanted.id
+        return (self.sticky_header if same else "") or header
 
     def resized(self, settings: ServingSettings) -> Release | None:
         """The champion on the pods that the config asks for; None before the first."""
@@ -95,7 +106,9 @@ async def read_cluster(settings: Settings, stack: str) -> ClusterNow:
     other = settings.promotion.source
     source = await champion_of(other, None) if other else None
     found = await asyncio.to_thread(_read, settings, names, source)
-    return ClusterNow(names, *found[1:], _provider(settings.kubernetes, found[0]), provider, source)
+    uid, state, image, controller_image, listeners, sticky = found
+    cluster = _provider(settings.kubernetes, uid)
+    return ClusterNow(names, state, image, controller_image, cluster, provider, listeners, sticky, source)
 
 
 def _provider(settings: KubernetesSettings, uid: str) -> pulumi.ProviderResource:
@@ -115,20 +128,28 @@ def _provider(settings: KubernetesSettings, uid: str) -> pulumi.ProviderResource
     )
 
 
-def _read(settings: Settings, names: Names, source: dict[str, Any] | None) -> tuple[str, RolloutState, str, str]:
-    """The uid of the namespace, the journal, and the images of the serving runtime and of the controller."""
+def _read(
+    settings: Settings, names: Names, source: dict[str, Any] | None
+) -> tuple[str, RolloutState, str, str, tuple[str, ...], str]:
+    """What the cluster says.
+
+    Returns:
+        The uid of the namespace, the journal, the images of the serving runtime and of the controller, the listeners of
+        a Gateway that is there, and the sticky header of before.
+    """
     cluster = settings.kubernetes
     where = f"modelstack:kubernetes.context = {cluster.context!r}" if cluster.context else "the current context"
     try:
         api = Api.of(cluster.context, cluster.namespace)
         checks.check_target(names.stack, api)
-        lacking = checks.lacking(api, cluster, names)
+        lacking = checks.lacking(api, cluster, names, settings.rollout.sticky_header)
         if lacking:
             lines = "\n".join(f"  - {line}" for line in lacking)
             raise pulumi.RunError(f"{where}: the cluster lacks what this stack needs; nothing was changed:\n{lines}")
         uid = str(api.get(NAMESPACE, names.namespace)["metadata"]["uid"])
-        there = bool(api.find(ROLLOUT, names.prefix))
-        state = KubernetesJournal(api, names.prefix).read() if there else RolloutState(names.prefix)
+        rollout = api.find(ROLLOUT, names.prefix)
+        state = KubernetesJournal(api, names.prefix).read() if rollout else RolloutState(names.prefix)
+        gateway = api.get(GATEWAY, cluster.gateway.name) if cluster.gateway.name else None
     except (RolloutError, StateError) as error:
         raise pulumi.RunError(f"{where}: what is live there is not known, so nothing was changed: {error}") from None
     taken = source["image_uri"] if source and is_on_cluster(source) else None
@@ -139,6 +160,8 @@ def _read(settings: Settings, names: Names, source: dict[str, Any] | None) -> tu
         state,
         _by_digest(serving, "serving.image", names.stack),
         _by_digest(controller, "kubernetes.controller_image", names.stack) if cluster.controller else "",
+        taking(gateway, cluster.gateway.host) if gateway else (),
+        str(rollout["spec"].get("stickyHeader") or "") if rollout else "",
     )
 
 

@@ -141,6 +141,7 @@ def _rules() -> list[dict[str, Any]]:
         rule(GROUP, ["rollouts/status", "modelpackages/status"], ["get", "update"]),
         rule("gateway.networking.k8s.io", ["httproutes"], [*read, "patch"]),
         rule("gateway.networking.k8s.io", ["gateways"], read),
+        rule("gateway.envoyproxy.io", ["envoypatchpolicies"], ["get"]),
         rule("apps", ["deployments"], read),
         rule("discovery.k8s.io", ["endpointslices"], read),
         rule("", ["configmaps", "services", "pods"], read),

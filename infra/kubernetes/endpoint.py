@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pulumi
@@ -10,6 +11,7 @@ from infra.kubernetes.site import RBAC, Site
 from platforms.kubernetes.names import API_VERSION, CONTROLLER, ROLLOUT
 from platforms.kubernetes.signing import secret_name
 from platforms.kubernetes.spec import RolloutSpec
+from platforms.kubernetes.sticky import policy
 
 _GATEWAY = "gateway.networking.k8s.io/v1"
 _HTTP, _HTTPS = 80, 443
@@ -20,18 +22,28 @@ class Endpoint(pulumi.ComponentResource):
 
     Creates:
         A Gateway, where the stack makes its own; an HTTPRoute without rules; a Rollout; a Role, by which the controller
-        reads the stack's key, with which it signs the audit record.
+        reads the stack's key, with which it signs the audit record; for an A/B test with sticky keys an
+        EnvoyPatchPolicy.
 
     The rules of the route are the rollout controller's alone, and so is the status of the Rollout, its journal.
     """
 
-    def __init__(self, name: str, site: Site, spec: RolloutSpec, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        site: Site,
+        spec: RolloutSpec,
+        *,
+        listeners: Sequence[str] = (),
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
         """Declare the endpoint.
 
         Args:
             name: The logical name.
             site: Where it is.
             spec: What the controller needs to know of it.
+            listeners: Those of a Gateway that is there already which take requests for the route.
             opts: Options of the component.
         """
         super().__init__("modelstack:kubernetes:Endpoint", name, None, opts)
@@ -54,6 +66,10 @@ class Endpoint(pulumi.ComponentResource):
             },
         }
         site.declare("route", route, child)
+        if spec.sticky_header:
+            taking = [_listener(gateway.tls_secret)["name"]] if gateway.class_name is not None else listeners
+            sticky = policy(names.prefix, names.namespace, spec.gateway, taking, spec.sticky_header)
+            site.declare("sticky", sticky, child)
         rollout = {
             "apiVersion": API_VERSION,
             "kind": ROLLOUT,

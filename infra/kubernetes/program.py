@@ -87,9 +87,10 @@ def declare_release(
         prometheus=settings.kubernetes.prometheus or "",
         period_seconds=settings.monitoring.period_seconds,
         capture_percent=settings.serving.capture_percent,
+        sticky_header=now.sticky(now.wanted(settings), settings.trial.sticky_header),
     )
     after = Opts(depends_on=before)
-    endpoint = Endpoint("endpoint", site, spec, after)
+    endpoint = Endpoint("endpoint", site, spec, listeners=now.listeners, opts=after)
     serving = Serving("serving", site, plan=plan, package=package, settings=settings.serving)
     rules = Rules("rules", site, plan=plan, settings=settings, objective=objective)
     controller = [Controller("controller", site, now.controller_image, after)] if now.controller_image else []

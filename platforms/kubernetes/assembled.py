@@ -100,6 +100,7 @@ def assembled(
             replay=_Replay(api, database, name, spec),
             notify=notify,
             by=by,
+            sticky=spec.sticky_header,
             clock=clock,
         ),
         journal,

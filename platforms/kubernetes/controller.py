@@ -24,6 +24,7 @@ def controller(
     replay: Replay,
     notify: Notify | None = None,
     by: str = "",
+    sticky: str = "",
     clock: Clock | None = None,
 ) -> Controller:
     """A controller for an endpoint, in the name of whom the API server takes us for.
@@ -36,10 +37,11 @@ def controller(
         replay: Sends captured requests to a challenger.
         notify: Tells people; None leaves the events in the journal for a controller that can.
         by: Who acts; the audit record tells it. Empty when nobody knows.
+        sticky: The header whose value decides which version answers in a trial; empty when none does.
         clock: Time; None is the API server's.
     """
     clock = clock or api.clock
-    traffic, journal = RouteTraffic(api, endpoint, clock), KubernetesJournal(api, endpoint, by)
+    traffic, journal = RouteTraffic(api, endpoint, clock, sticky), KubernetesJournal(api, endpoint, by)
     return Controller(
         traffic=traffic,
         signals=signals,

@@ -67,6 +67,7 @@ def _rollout() -> Schema:
             "prometheus": _text("The URL of Prometheus, seen from inside the cluster.", pattern="^https?://"),
             "periodSeconds": _whole("The time between two looks at a trial.", 1, 3600),
             "capturePercent": _whole("How many percent of the requests are kept.", 0, 100),
+            "stickyHeader": _text("The header whose value decides which version answers; empty when none does."),
             "dataPlane": _choice("How the gateway names a variant in its metrics.", get_args(DataPlane)),
         },
         required=["stack", "model", "gateway", "prometheus"],

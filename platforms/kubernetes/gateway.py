@@ -1,6 +1,12 @@
-"""Where a Gateway answers, by its own status: `url(api, "models")` is `http://10.96.3.7`."""
+"""A Gateway: where it answers, by its own status, and by which listeners a route's requests come in.
+
+url(api, "models")     # http://10.96.3.7
+"""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
 
 from platforms.kubernetes.api import Api
 from platforms.kubernetes.kinds import GATEWAY
@@ -25,3 +31,21 @@ def url(api: Api, gateway: str) -> str:
     protocol, port = listeners[0]["protocol"], listeners[0]["port"]
     host = f"[{addresses[0]}]" if ":" in addresses[0] else addresses[0]
     return f"{protocol.lower()}://{host}" + (f":{port}" if port != _PORTS[protocol] else "")
+
+
+def taking(gateway: Mapping[str, Any], host: str | None) -> tuple[str, ...]:
+    """The listeners of a Gateway that take requests for a host, or for any host when the route names none.
+
+    Source: Gateway API 1.3, "Cross-serving: hostnames of listeners and routes".
+    """
+    return tuple(
+        str(item["name"])
+        for item in gateway["spec"]["listeners"]
+        if item["protocol"] in _PORTS and _meets(item.get("hostname"), host)
+    )
+
+
+def _meets(listens: str | None, host: str | None) -> bool:
+    if not listens or not host or listens == host:
+        return True
+    return listens.startswith("*.") and host.endswith(listens[1:])

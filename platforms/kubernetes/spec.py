@@ -28,6 +28,8 @@ class RolloutSpec:
         prometheus: The URL of Prometheus, seen from inside the cluster.
         period_seconds: The time between two looks at a trial.
         capture_percent: How many percent of the requests the serving runtime keeps.
+        sticky_header: The request header whose value decides which version answers in a trial; empty when none
+            does.
         data_plane: How the gateway names a variant in its metrics. `merged`: Envoy's cluster is
             `service/<namespace>/<workload>/<port>/http`.
     """
@@ -39,6 +41,7 @@ class RolloutSpec:
     host: str = ""
     period_seconds: int = 60
     capture_percent: int = 0
+    sticky_header: str = ""
     data_plane: DataPlane = "merged"
 
     def __post_init__(self) -> None:

@@ -10,8 +10,8 @@ Everything is declared before it is asked for, so a change is one write of all t
   which `read` tells as `changing`; whoever asks again after that gets it. Now and then it tells `ready` in between, so
   that who no longer wants the config need not wait for it. A config that does not come up is told by the container's
   own words as `failure`, as a platform tells of an update that it took back.
-- No weight is given to a variant without a ready endpoint, and to a challenger none that its ready pods are too few for
-  (`Busy`).
+- No weight is given to a variant without a ready endpoint, and to a challenger none that its ready pods are too few for,
+  nor any before the gateway takes the sticky header of the endpoint, if it has one (`Busy`).
 - Each write lands only on the route that was read; a lost race is repeated. What is as it should be is not written.
 - The list of rules belongs to the adapter as a whole. What a person or a tool writes there shows in `read` as weights
   that nobody decided, so the next tick writes the rules again, and an Event on the route names who wrote.
@@ -33,11 +33,13 @@ from platforms.clock import SystemClock
 from platforms.kubernetes.api import Api
 from platforms.kubernetes.coming import UP, asked_now, coming_up
 from platforms.kubernetes.guarded import pods_of
+from platforms.kubernetes.kinds import PATCH_POLICY
 from platforms.kubernetes.moving import Move
 from platforms.kubernetes.route import Route, written_by
 from platforms.kubernetes.route_store import RouteStore
 from platforms.kubernetes.rules import Split, lingering, rules, weights
 from platforms.kubernetes.serving_config import Backend, ServingConfig
+from platforms.kubernetes.sticky import unsettled
 from platforms.kubernetes.workloads import Lacking, lacking, ready_endpoints
 from rollout.controller.ports import Clock
 from rollout.core.errors import Busy, RolloutError
@@ -55,11 +57,13 @@ class RouteTraffic:
         api: The API server.
         endpoint: The route's name.
         clock: Time.
+        sticky: The header whose value decides which version answers; empty when none does.
     """
 
     api: Api
     endpoint: str
     clock: Clock = field(default_factory=SystemClock)
+    sticky: str = ""
 
     @cached_property
     def store(self) -> RouteStore:
@@ -95,8 +99,9 @@ class RouteTraffic:
         """Write all rules of the config that serves, with these weights; of a variant that is not named 0.
 
         Raises:
-            Busy: A variant that is to get more has no ready endpoint, the challenger too few for that much, the
-                champion moves to other pods, or the route is being written all the time.
+            Busy: A variant that is to get more has no ready endpoint, the challenger too few for that much, the gateway
+                does not take the sticky header yet, the champion moves to other pods, or the route is being written
+                all the time.
             RolloutError: The weights are not of this config, or their sum is not 100.
         """
 
@@ -177,6 +182,7 @@ class RouteTraffic:
         for item in gains:
             if item == config.challenger:
                 self._refuse_too_few(item, ready[item.workload], wanted[item.variant])
+                self._refuse_unsettled(wanted)
 
     def _refuse_too_few(self, challenger: Backend, ready: int, weight: int) -> None:
         """A challenger gets no larger part of the traffic than of its pods is ready; a champion gets its own back."""
@@ -187,6 +193,13 @@ class RouteTraffic:
                 f"{weight}% for {challenger.variant} of {self.endpoint}: {ready} of its {pods} pods are ready, and "
                 f"that much wants {least}"
             )
+
+    def _refuse_unsettled(self, wanted: Mapping[str, int]) -> None:
+        """Keys keep their version only once the gateway goes by the header."""
+        waits = unsettled(self.api.find(PATCH_POLICY, self.endpoint), self.sticky) if self.sticky else ""
+        if waits:
+            who = f"header {self.sticky} does not decide which version answers"
+            raise Busy(f"weights {dict(wanted)} of {self.endpoint}: {who}: {waits}")
 
     def _standing(self, route: Route, config: ServingConfig | None, ready: Mapping[str, int]) -> tuple[Status, str]:
         """The status of what serves, and in words.

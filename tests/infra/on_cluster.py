@@ -68,7 +68,13 @@ def manifests(world: World) -> dict[tuple[str, str], dict[str, Any]]:
 
 
 def run_on_cluster(
-    *, answers: Answers | None = None, state: RolloutState | None = None, recipe: str = RECIPE, **sections: Any
+    *,
+    answers: Answers | None = None,
+    state: RolloutState | None = None,
+    recipe: str = RECIPE,
+    listeners: tuple[str, ...] = (),
+    sticky: str = "",
+    **sections: Any,
 ) -> World:
     """Run the program of stack `local-kubernetes` to its end.
 
@@ -76,6 +82,8 @@ def run_on_cluster(
         answers: What the providers answer.
         state: The journal; None is an empty one.
         recipe: The recipe digest of the checkout.
+        listeners: The listeners of a Gateway that is there.
+        sticky: The header by which the trial under way decides.
         sections: Changes of the config, by section.
     """
     world = World(answers or OnCluster())
@@ -96,9 +104,9 @@ def run_on_cluster(
     )
     settings.set_root_resource(cast(Any, None))
 
-    def read(given: Any, names: Names, source: Any) -> tuple[str, RolloutState, str, str]:
+    def read(given: Any, names: Names, source: Any) -> tuple[str, RolloutState, str, str, tuple[str, ...], str]:
         controller = CONTROLLER_IMAGE if given.kubernetes.controller else ""
-        return "the namespace's", state or RolloutState(names.prefix), IMAGE, controller
+        return "the namespace's", state or RolloutState(names.prefix), IMAGE, controller, listeners, sticky
 
     with (
         warnings.catch_warnings(),

@@ -51,8 +51,8 @@ class Cluster:
         return self.objects.get((kind.kind, name))
 
 
-def told(cluster: Cluster, settings: KubernetesSettings = SETTINGS) -> list[str]:
-    return lacking(cast(Api, cluster), settings, NAMES)
+def told(cluster: Cluster, settings: KubernetesSettings = SETTINGS, **asked: Any) -> list[str]:
+    return lacking(cast(Api, cluster), settings, NAMES, **asked)
 
 
 def test_a_cluster_that_has_all_lacks_nothing() -> None:
@@ -90,6 +90,36 @@ def test_a_gateway_without_a_data_plane_and_a_namespace_without_a_controller_are
     lines = told(Cluster(Gateway__shared=gateway), KubernetesSettings.model_validate(given))
     assert [word for word in ("no ready data plane", "no controller runs", "knows no Rollout") if word in str(lines)]
     assert len(lines) == 3
+
+
+PATCHES = "CustomResourceDefinition__envoypatchpolicies.gateway.envoyproxy.io"
+CONFIG = "ConfigMap__envoy-gateway-config"
+DISABLED = {"type": "Accepted", "status": "False", "reason": "Disabled", "message": "it is disabled"}
+NO_PATCH: list[tuple[dict[str, Any], str]] = [
+    ({}, "knows no envoypatchpolicies.gateway.envoyproxy.io"),
+    ({PATCHES: {}, CONFIG: {"data": {"envoy-gateway.yaml": "provider: {type: Kubernetes}"}}}, "enableEnvoyPatchPolicy"),
+    (
+        {PATCHES: {}, f"EnvoyPatchPolicy__{NAMES.prefix}": {"status": {"ancestors": [{"conditions": [DISABLED]}]}}},
+        "Disabled: it is disabled",
+    ),
+]
+
+
+@pytest.mark.parametrize(("changes", "words"), NO_PATCH)
+def test_a_gateway_that_takes_no_patches_has_no_sticky_keys_and_the_field_is_named(
+    changes: dict[str, Any], words: str
+) -> None:
+    (line,) = told(Cluster(**changes), sticky="x-user-id")
+    assert "modelstack:rollout.strategy" in line
+    assert words in line
+    assert "sticky_header: null" in line
+    assert told(Cluster(**changes)) == []
+
+
+def test_a_gateway_that_takes_patches_or_does_not_say_is_good_for_sticky_keys() -> None:
+    taken = {"data": {"envoy-gateway.yaml": "extensionApis: {enableEnvoyPatchPolicy: true}"}}
+    for changes in ({PATCHES: {}}, {PATCHES: {}, CONFIG: taken}):
+        assert told(Cluster(**changes), sticky="x-user-id") == []
 
 
 def test_a_local_stack_points_at_no_cluster_elsewhere() -> None:

@@ -62,6 +62,10 @@ OWN_WORDS: dict[str, tuple[list[Any], list[Any]]] = {
         ["prometheus:9090", "http://prometheus:9090/", "http://", ""],
         ["http://prometheus.monitoring:9090", "https://prometheus.example.org"],
     ),
+    "the name of a request header in lower case, such as x-user-id": (
+        ["X-User-Id", "x user", "-x", "x-", "x" * 65, ""],
+        ["x-user-id", "cookie", "x" * 64],
+    ),
     "a list of 1 to 20, each a section with weight, bake_seconds, approve": (
         [[], 10, [{**STEP, "weight": 1 + at} for at in range(21)]],
         [[{**STEP, "weight": 1 + at} for at in range(20)]],

@@ -109,8 +109,14 @@ def define(api: Api, definitions: Sequence[dict[str, object]]) -> None:
 
 
 def _define(api: Api, folder: Path) -> None:
-    file = folder / "gateway.networking.k8s.io_httproutes.yaml"
-    define(api, [one for one in yaml.safe_load_all(file.read_text()) if one])
+    files = folder / "gateway.networking.k8s.io_httproutes.yaml", _patches(folder)
+    define(api, [one for file in files for one in yaml.safe_load_all(file.read_text()) if one])
+
+
+def _patches(folder: Path) -> Path:
+    """The definition of Envoy Gateway's patches, which lies beside the Gateway API's."""
+    (found,) = folder.parent.glob("*/gateway.envoyproxy.io_envoypatchpolicies.yaml")
+    return found
 
 
 def _established(definition: dict[str, object]) -> bool:

@@ -22,6 +22,7 @@ from platforms.kubernetes.kinds import (
     ENDPOINT_SLICE,
     EVENT,
     PACKAGE,
+    PATCH_POLICY,
     POD,
     ROLLOUT,
     ROUTE,
@@ -31,9 +32,11 @@ from platforms.kubernetes.kinds import (
 from platforms.kubernetes.rules import weights
 from platforms.kubernetes.serving_config import Backend, ServingConfig
 from platforms.kubernetes.spec import RolloutSpec
+from platforms.kubernetes.sticky import policy
 from platforms.kubernetes.workloads import SERVICE_NAME
 
 ENDPOINT, GATEWAY = "flight-delay-test", "models"
+CONTROLLER = "gateway.envoyproxy.io/gatewayclass-controller"
 Patch = Callable[[Kind, str, Mapping[str, Any], str], None]
 """Sets fields of an object in the name of somebody, whosever they are."""
 CRASH = {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 10s restarting failed container"}}
@@ -130,10 +133,23 @@ class World:
         ]
         parent = {
             "parentRef": {"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": GATEWAY},
-            "controllerName": "gateway.envoyproxy.io/gatewayclass-controller",
+            "controllerName": CONTROLLER,
             "conditions": conditions,
         }
         self._status(ROUTE, route, {"parents": [parent]})
+
+    def sticky(self, header: str, **conditions: tuple[str, str]) -> None:
+        """What Pulumi declares for sticky keys, and what the gateway says: condition -> status and reason."""
+        wanted = policy(ENDPOINT, self.api.namespace, GATEWAY, ["http"], header)
+        made = self.api.apply(PATCH_POLICY, wanted, names.PROGRAM)
+        if not conditions:
+            return
+        said = [
+            _condition(kind, status, reason, made["metadata"]["generation"])
+            for kind, (status, reason) in conditions.items()
+        ]
+        ancestor = {"ancestorRef": {"name": GATEWAY}, "controllerName": CONTROLLER, "conditions": said}
+        self._status(PATCH_POLICY, made, {"ancestors": [ancestor]})
 
     def package(self, name: str) -> None:
         """A ModelPackage."""
