@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import pulumi
 from pydantic import Field, ValidationError, ValidationInfo, model_validator
@@ -40,6 +40,11 @@ class ServingSettings(Section):
 
     instance_type: InstanceType = Field(default="ml.m5.large", description="On AWS: what a variant runs on.")
     instance_count: int = Field(default=1, ge=1, le=100, description="Instances, or pods, per variant.")
+    max_instance_count: Annotated[int, Field(ge=2, le=100)] | None = Field(
+        default=None,
+        description="On Kubernetes: up to how many pods a variant grows under load; instance_count is the least then. "
+        "Pods are added above 70% of the cpu that they request. Null: always instance_count.",
+    )
     cpu: Quantity = Field(default="500m", description="On Kubernetes: the cores of a pod, requested and no limit.")
     memory: Quantity = Field(default="512Mi", description="On Kubernetes: the memory of a pod, requested and limited.")
     image: Image | None = Field(
@@ -62,7 +67,8 @@ class ServingSettings(Section):
     @property
     def pods(self) -> str:
         """Number and size of pods on Kubernetes, as `Release` has them."""
-        return f"{self.instance_count} x {self.cpu}/{self.memory}"
+        most = f" to {self.max_instance_count}" if self.max_instance_count else ""
+        return f"{self.instance_count}{most} x {self.cpu}/{self.memory}"
 
 
 class RegistrySettings(Section):
@@ -159,7 +165,7 @@ class Settings(Section):
         given = {f"kubernetes.{name}": getattr(self.kubernetes, name) for name in self.kubernetes.model_fields_set}
         given |= {
             f"serving.{name}": getattr(self.serving, name)
-            for name in ("cpu", "memory")
+            for name in ("cpu", "memory", "max_instance_count")
             if name in self.serving.model_fields_set
         }
         split = self.rollout.split
@@ -191,6 +197,10 @@ class Settings(Section):
         if cluster.database_secret is None and self.serving.capture_percent:
             why = "kubernetes.database_secret is null, so there is no place for what is captured; allowed is 0"
             wrong.append(Problem("serving.capture_percent", why, self.serving.capture_percent))
+        most = self.serving.max_instance_count
+        if most is not None and most <= self.serving.instance_count:
+            why = f"serving.instance_count, the least, is {self.serving.instance_count}; allowed is more, or null"
+            wrong.append(Problem("serving.max_instance_count", why, most))
         if "instance_type" in self.serving.model_fields_set:
             why = "a cluster has no instance types; allowed are cpu and memory"
             wrong.append(Problem("serving.instance_type", why, self.serving.instance_type))

@@ -31,6 +31,7 @@ LOCAL_NODE = "10.99.0.1"
 """Where the API server of a cluster of `make cluster` is."""
 _ROUTES = "httproutes.gateway.networking.k8s.io"
 _RULES = "prometheusrules.monitoring.coreos.com"
+_METRICS = "metrics.k8s.io/v1beta1"
 _PATCHES = "envoypatchpolicies.gateway.envoyproxy.io"
 _CONFIG, _CONFIG_FILE = "envoy-gateway-config", "envoy-gateway.yaml"  # of Envoy Gateway's chart
 _ENVOY = "gateway.envoyproxy.io/gatewayclass-controller"
@@ -50,7 +51,9 @@ def check_target(stack: str, api: Api) -> None:
         )
 
 
-def lacking(api: Api, settings: KubernetesSettings, names: Names, sticky: str = "") -> list[str]:
+def lacking(
+    api: Api, settings: KubernetesSettings, names: Names, *, sticky: str = "", autoscaled: bool = False
+) -> list[str]:
     """What the cluster lacks, a sentence each with what to do; empty when nothing.
 
     Args:
@@ -58,6 +61,7 @@ def lacking(api: Api, settings: KubernetesSettings, names: Names, sticky: str = 
         settings: What the stack uses of the cluster.
         names: The stack's names.
         sticky: The header that is to decide which version answers in a trial; empty when none is.
+        autoscaled: Whether pods are to follow the load.
 
     Raises:
         RolloutError: The cluster cannot be asked.
@@ -72,6 +76,7 @@ def lacking(api: Api, settings: KubernetesSettings, names: Names, sticky: str = 
     return [
         *_gateway(api, settings),
         *(_sticky(api, settings, names) if sticky else ()),
+        *(_metrics(api) if autoscaled else ()),
         *_rules(api, settings),
         *_secrets(api, settings),
         *_definitions(api, settings),
@@ -169,6 +174,14 @@ def _patched(api: Api, settings: KubernetesSettings) -> bool:
     except (RolloutError, KeyError, yaml.YAMLError):
         return True
     return told is None or (told.get("extensionApis") or {}).get("enableEnvoyPatchPolicy") is True
+
+
+def _metrics(api: Api) -> Iterator[str]:
+    if not api.serves(_METRICS):
+        yield (
+            f"it serves no {_METRICS}, by which pods follow the load (modelstack:serving.max_instance_count). Install "
+            "metrics-server, or set null, which always runs instance_count pods"
+        )
 
 
 def _rules(api: Api, settings: KubernetesSettings) -> Iterator[str]:

@@ -142,7 +142,13 @@ def _read(
     try:
         api = Api.of(cluster.context, cluster.namespace)
         checks.check_target(names.stack, api)
-        lacking = checks.lacking(api, cluster, names, settings.rollout.sticky_header)
+        lacking = checks.lacking(
+            api,
+            cluster,
+            names,
+            sticky=settings.rollout.sticky_header,
+            autoscaled=settings.serving.max_instance_count is not None,
+        )
         if lacking:
             lines = "\n".join(f"  - {line}" for line in lacking)
             raise pulumi.RunError(f"{where}: the cluster lacks what this stack needs; nothing was changed:\n{lines}")

@@ -142,6 +142,7 @@ def _rules() -> list[dict[str, Any]]:
         rule("gateway.networking.k8s.io", ["httproutes"], [*read, "patch"]),
         rule("gateway.networking.k8s.io", ["gateways"], read),
         rule("gateway.envoyproxy.io", ["envoypatchpolicies"], ["get"]),
+        rule("autoscaling", ["horizontalpodautoscalers"], ["get", "list", "patch"]),
         rule("apps", ["deployments"], read),
         rule("discovery.k8s.io", ["endpointslices"], read),
         rule("", ["configmaps", "services", "pods"], read),

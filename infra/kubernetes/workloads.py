@@ -13,6 +13,7 @@ from infra.kubernetes.package import Package
 from infra.kubernetes.pod import CONTAINER_SECURITY, POD_SECURITY, environment, keys_of, of_bucket
 from infra.kubernetes.site import Object, Site
 from infra.plan.releases import Declared, Pair, ServingPlan, Wanted
+from platforms.kubernetes.autoscaled import manifest
 from platforms.kubernetes.names import (
     CONTENT,
     CONTROLLER,
@@ -44,6 +45,7 @@ def shape_of(settings: ServingSettings) -> dict[str, Any]:
         "memory": settings.memory,
         "instance_count": settings.instance_count,
         "capture_percent": settings.capture_percent,
+        **({"max_instance_count": most} if (most := settings.max_instance_count) else {}),
     }
 
 
@@ -58,9 +60,9 @@ class Serving(pulumi.ComponentResource):
     """What answers requests.
 
     Creates:
-        Per release a Deployment, a Service and a PodDisruptionBudget of one name, and a config (an immutable ConfigMap)
-        that serves it alone; per trial a config of champion and challenger, and one that copies requests to the
-        challenger where the trial begins so; a NetworkPolicy for all of them.
+        Per release a Deployment, a Service and a PodDisruptionBudget of one name, a HorizontalPodAutoscaler where asked
+        for, and a config (an immutable ConfigMap) that serves it alone; per trial a config of champion and challenger,
+        and one that copies requests to the challenger where the trial begins so; a NetworkPolicy for all of them.
 
     Which config serves, and with which weights, is written on the route by the rollout controller, and by nobody else.
     """
@@ -95,7 +97,7 @@ class Serving(pulumi.ComponentResource):
         configs += [_pair(pair, solo) for pair in plan.pairs]
         objects = [policy, *(self._config(config) for config in configs)]
         for item in plan.releases:
-            objects += self._workload(item, {**shape_of(settings), **item.serving})
+            objects += self._workload(item, {**shape_of(settings), "max_instance_count": None, **item.serving})
         self.register_outputs({"configs": [config.name for config in configs]})
 
     def _config(self, config: ServingConfig) -> Object:
@@ -111,11 +113,11 @@ class Serving(pulumi.ComponentResource):
     def _workload(self, item: Declared, shape: Mapping[str, Any]) -> list[Object]:
         names, workload = self._site.names, item.config_name
         selector, labels = {WORKLOAD: workload}, {WORKLOAD: workload, VARIANT: item.variant}
-        metadata = {"name": workload}
+        least, most = shape["instance_count"], shape.get("max_instance_count")
 
-        def declare(kind: str, manifest: Mapping[str, Any]) -> Object:
+        def declare(kind: str, content: Mapping[str, Any]) -> Object:
             logical = f"{kind}-{names.short(workload)}"
-            return self._site.declare(logical, {**manifest, "metadata": metadata}, self._kept, labels=labels)
+            return self._site.declare(logical, {"metadata": {"name": workload}, **content}, self._kept, labels=labels)
 
         return [
             declare(
@@ -124,7 +126,7 @@ class Serving(pulumi.ComponentResource):
                     "apiVersion": "apps/v1",
                     "kind": "Deployment",
                     "spec": {
-                        "replicas": shape["instance_count"],
+                        **({} if most else {"replicas": least}),  # the autoscaler's alone, where there is one
                         "revisionHistoryLimit": 1,
                         "progressDeadlineSeconds": _STARTS + 60,
                         "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
@@ -155,6 +157,7 @@ class Serving(pulumi.ComponentResource):
                     "spec": {"selector": {"matchLabels": selector}, "maxUnavailable": 1},
                 },
             ),
+            *([declare("autoscaler", manifest(workload, least, most))] if most else []),
         ]
 
     def _pod(self, item: Declared, shape: Mapping[str, Any]) -> dict[str, Any]:

@@ -113,6 +113,14 @@ class Api:
         except NotFound:
             return None
 
+    def serves(self, api_version: str) -> bool:
+        """Whether the server knows a version of a group, such as `metrics.k8s.io/v1beta1`; anybody may ask for it."""
+        try:
+            self._call("get", Kind(api_version, "APIResourceList", "", namespaced=False), Sent())
+        except NotFound:
+            return False
+        return True
+
     def list(self, kind: Kind, labels: Labels = _NONE) -> Objects:
         """All objects of a kind that have these labels, read consistently."""
         so_far: Objects = []

@@ -31,7 +31,7 @@ class Kind:
         """Where the API server has all of a namespace, or one of them, or a part of it such as `status`."""
         root = f"/apis/{self.api_version}" if "/" in self.api_version else f"/api/{self.api_version}"
         place = f"/namespaces/{namespace}" if self.namespaced else ""
-        return "/".join([f"{root}{place}", self.plural, *(item for item in (name, part) if item)])
+        return "/".join([f"{root}{place}", *(item for item in (self.plural, name, part) if item)])
 
 
 ROLLOUT = Kind(names.API_VERSION, names.ROLLOUT, "rollouts")
@@ -51,6 +51,7 @@ NAMESPACE = Kind("v1", "Namespace", "namespaces", namespaced=False)
 NODE = Kind("v1", "Node", "nodes", namespaced=False)
 DEPLOYMENT = Kind("apps/v1", "Deployment", "deployments")
 REPLICA_SET = Kind("apps/v1", "ReplicaSet", "replicasets")
+AUTOSCALER = Kind("autoscaling/v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers")
 LEASE = Kind("coordination.k8s.io/v1", "Lease", "leases")
 CRD = Kind("apiextensions.k8s.io/v1", "CustomResourceDefinition", "customresourcedefinitions", namespaced=False)
 WHO = Kind("authentication.k8s.io/v1", "SelfSubjectReview", "selfsubjectreviews", namespaced=False)

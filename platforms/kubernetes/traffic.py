@@ -31,6 +31,7 @@ from functools import cached_property
 
 from platforms.clock import SystemClock
 from platforms.kubernetes.api import Api
+from platforms.kubernetes.autoscaled import after_trial, before_more, before_moving
 from platforms.kubernetes.coming import UP, asked_now, coming_up
 from platforms.kubernetes.guarded import pods_of
 from platforms.kubernetes.kinds import PATCH_POLICY
@@ -127,7 +128,8 @@ class RouteTraffic:
             guard: By which steps the champion's traffic moves to other pods of it; None moves it at once.
 
         Raises:
-            Busy: The champion moves to another config's pods, or the route is being written all the time.
+            Busy: The champion moves to another config's pods; or other pods of the same variant are to take over, are
+                autoscaled, and are fewer than those that serve; or the route is being written all the time.
         """
 
         def change(route: Route) -> None:
@@ -139,11 +141,17 @@ class RouteTraffic:
             if config is None or not all(ready.values()):
                 asked = asked_now(self.api, route.asked, (name, config), ready, self.clock.time())
                 self.store.write(route, route.config, route.rules if route.config else None, asked=asked)
-            elif guard is not None and (serving := self._left(route, config)) is not None:
+                return
+            before = self.store.serving(route)
+            if before is not None:
+                self._refuse_fewer(before, config)
+            if guard is not None and (serving := self._left(route, config)) is not None:
                 self._begin(route, serving, config, guard)
             else:
                 older = self.store.there(self._before(route, config))
                 self.store.write(route, name, rules(config, {config.champion.variant: EVERYTHING}, older))
+                if before is not None and before != config:
+                    after_trial(self.api, before, config, self.clock.time())
 
         self.store.repeated(f"use config {name}", change)
 
@@ -171,6 +179,13 @@ class RouteTraffic:
             return lingering(route.rules, config)
         return [item for item in before.backends if item.workload not in {one.workload for one in config.backends}]
 
+    def _refuse_fewer(self, before: ServingConfig, config: ServingConfig) -> None:
+        """Where other pods of the same variant take over, there are as many as serve now."""
+        there = ready_endpoints(self.api, [before.champion.workload, config.champion.workload])
+        lacks = before_moving(self.api, before, config, there)
+        if lacks:
+            raise Busy(f"use config {config.name} of {self.endpoint}: {lacks}")
+
     def _refuse_unready(self, route: Route, config: ServingConfig, wanted: Mapping[str, int]) -> None:
         has = _by_variant(config, weights(route.rules))
         gains = [item for item in config.backends if wanted.get(item.variant, 0) > has.get(item.variant, 0)]
@@ -179,10 +194,15 @@ class RouteTraffic:
         if without:
             told = "; ".join(without)
             raise Busy(f"weights {dict(wanted)} of {self.endpoint}: no ready endpoint to give more to: {told}")
-        for item in gains:
-            if item == config.challenger:
-                self._refuse_too_few(item, ready[item.workload], wanted[item.variant])
-                self._refuse_unsettled(wanted)
+        if config.challenger is None or config.challenger not in gains:
+            return
+        weight = wanted[config.challenger.variant]
+        there = ready_endpoints(self.api, [item.workload for item in config.backends])
+        lacks = before_more(self.api, config, weights(route.rules), weight, there)
+        if lacks:
+            raise Busy(f"weights {dict(wanted)} of {self.endpoint}: {lacks}")
+        self._refuse_too_few(config.challenger, there[config.challenger.workload], weight)
+        self._refuse_unsettled(wanted)
 
     def _refuse_too_few(self, challenger: Backend, ready: int, weight: int) -> None:
         """A challenger gets no larger part of the traffic than of its pods is ready; a champion gets its own back."""

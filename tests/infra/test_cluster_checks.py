@@ -47,6 +47,9 @@ class Cluster:
     def list(self, kind: Kind) -> list[dict[str, Any]]:
         return [{"metadata": {"name": name}} for name in ("shared", "other")]
 
+    def serves(self, api_version: str) -> bool:
+        return ("Group", api_version) in self.objects
+
     def find(self, kind: Kind, name: str, namespace: str | None = None) -> dict[str, Any] | None:
         return self.objects.get((kind.kind, name))
 
@@ -120,6 +123,14 @@ def test_a_gateway_that_takes_patches_or_does_not_say_is_good_for_sticky_keys() 
     taken = {"data": {"envoy-gateway.yaml": "extensionApis: {enableEnvoyPatchPolicy: true}"}}
     for changes in ({PATCHES: {}}, {PATCHES: {}, CONFIG: taken}):
         assert told(Cluster(**changes), sticky="x-user-id") == []
+
+
+def test_a_cluster_without_metrics_of_pods_cannot_follow_the_load_and_the_field_is_named() -> None:
+    (line,) = told(Cluster(), autoscaled=True)
+    assert "metrics.k8s.io/v1beta1" in line
+    assert "modelstack:serving.max_instance_count" in line
+    assert told(Cluster(**{"Group__metrics.k8s.io/v1beta1": {}}), autoscaled=True) == []
+    assert told(Cluster()) == []
 
 
 def test_a_local_stack_points_at_no_cluster_elsewhere() -> None:

@@ -253,7 +253,9 @@ def test_the_controller_may_write_routes_and_journals_of_its_namespace_and_reads
     rules = declared["Role", CONTROLLER]["rules"]
     writes = {"create", "update", "patch", "delete", "deletecollection"}
     written = {name for rule in rules for name in rule["resources"] if writes & {*rule["verbs"]}}
-    assert written == {"rollouts/status", "modelpackages/status", "httproutes", "events", "leases"}
+    assert written == {
+        *("rollouts/status", "modelpackages/status", "httproutes", "horizontalpodautoscalers", "events", "leases"),
+    }
     assert not any("secrets" in rule["resources"] or "*" in rule["resources"] + rule["verbs"] for rule in rules)
     (key,) = declared["Role", f"{NAMES.prefix}-key"]["rules"]
     assert (key["resourceNames"], key["verbs"]) == ([f"{NAMES.prefix}-signing"], ["get"]), "of each stack, its own"
@@ -307,68 +309,6 @@ def test_a_plan_does_not_depend_on_whose_kubeconfig_it_is_made_with(first: World
     assert cluster["clusterIdentifier"] == "the namespace's"
     assert cluster["enableConfigMapMutable"] in {True, "true"}
     assert "kubeconfig" not in cluster
-
-
-AB = {"strategy": {"kind": "ab", "weight": 50}}
-
-
-def patched(world: World) -> dict[str, str]:
-    """Listener -> the header by which it decides."""
-    item = manifests(world).get(("EnvoyPatchPolicy", NAMES.prefix))
-    patches = item["spec"]["jsonPatches"] if item else []
-    hashed = [one for one in patches if one["operation"]["path"] == "/hash_policy"]
-    return {one["name"].split("/")[-1]: one["operation"]["value"][0]["header"]["header_name"] for one in hashed}
-
-
-def test_an_ab_test_goes_by_a_header_and_other_trials_by_none(trial: World) -> None:
-    assert patched(trial) == {}
-    world = run_on_cluster(state=idle(OLD), rollout=AB)
-    assert patched(world) == {"http": "x-user-id"}
-    assert manifests(world)["Rollout", NAMES.prefix]["spec"]["stickyHeader"] == "x-user-id"
-    own = {"strategy": {**AB["strategy"], "sticky_header": "x-session"}}
-    assert patched(run_on_cluster(rollout=own)) == {"http": "x-session"}
-    after_copies = {"strategy": {"kind": "shadow", "percent": 50, "bake_seconds": 1, "then": AB["strategy"]}}
-    assert patched(run_on_cluster(rollout=after_copies)) == {"http": "x-user-id"}
-    anew = {"strategy": {**AB["strategy"], "sticky_header": None}}
-    assert patched(run_on_cluster(rollout=anew)) == {}
-
-
-def test_keys_are_sticky_at_every_listener_of_a_gateway_that_is_there() -> None:
-    gateway = {"name": "shared"}
-    world = run_on_cluster(rollout=AB, kubernetes={"gateway": gateway}, listeners=("http", "https"))
-    assert patched(world) == {"http": "x-user-id", "https": "x-user-id"}
-    (target,) = {manifests(world)["EnvoyPatchPolicy", NAMES.prefix]["spec"]["targetRef"]["name"]}
-    assert target == "shared"
-
-
-def test_a_trial_under_way_keeps_its_key_and_the_next_one_has_the_configs() -> None:
-    """Users would else meet the other version in the middle of a test."""
-    going = replace(idle(OLD), phase=Phase.BAKING, challenger=NEW, rollout_id="1", plan=Plan((Step(50, 60),)), step=0)
-    canary = {"strategy": {"kind": "canary", "weight": 10, "bake_seconds": 30}}
-    assert patched(run_on_cluster(state=going, sticky="x-session", rollout=canary)) == {"http": "x-session"}
-    assert patched(run_on_cluster(state=going, sticky="x-session", rollout=AB, recipe="3" * 64)) == {
-        "http": "x-user-id"
-    }
-
-
-def test_a_sticky_header_is_refused_on_aws_and_the_default_is_passed_over() -> None:
-    """SageMaker draws a variant for each request."""
-    assert Settings.load(stack_config("local", rollout=AB), "local").rollout.sticky_header == "x-user-id"
-    for strategy, field in (
-        ({**AB["strategy"], "sticky_header": "x-session"}, "rollout.strategy.sticky_header"),
-        (
-            {
-                "kind": "shadow",
-                "percent": 50,
-                "bake_seconds": 1,
-                "then": {**AB["strategy"], "sticky_header": "x-session"},
-            },
-            "rollout.strategy.then.sticky_header",
-        ),
-    ):
-        with pytest.raises(pulumi.RunError) as caught:
-            Settings.load(stack_config("local", rollout={"strategy": strategy}), "local")
-        assert f'modelstack:{field} = "x-session": only stacks on a cluster have it' in str(caught.value)
 
 
 def test_outputs_say_where_things_are_and_what_serves(first: World) -> None:

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from monitoring.log import log
 from platforms.kubernetes.api import Api
+from platforms.kubernetes.autoscaled import lower
 from platforms.kubernetes.kinds import ROLLOUT, ROUTE
 from platforms.kubernetes.program.counts import CARRIED, ENDPOINTS, LEADING, Counts
 from platforms.kubernetes.program.lease import RENEW, Lease
@@ -24,6 +25,7 @@ from rollout.core.errors import RolloutError
 
 TICKS, WAKES = 16, 8
 """The most endpoints that are looked at, and woken, at the same time."""
+_LOWER = 60.0  # seconds between two looks at autoscalers
 _SILENT, _STUCK = 20.0, 60.0  # seconds without an answer of the API server, and of a thread of ours
 
 
@@ -85,6 +87,7 @@ class Process:
             "rollouts": self._rollouts.run,
             "routes": self._routes.run,
             "lease": self._keep_lease,
+            "autoscalers": self._lower,
             "ticks": lambda: self._dispatch("ticks", self.ticks, self.works.tick, TICKS),
             "wakes": lambda: self._dispatch("wakes", self.wakes, self.works.answer, WAKES),
         }
@@ -169,6 +172,16 @@ class Process:
                 self._lead(self._leads and not self._lease.lapsed)
             if self._stopping.wait(RENEW):
                 return
+
+    def _lower(self) -> None:
+        """Let autoscalers go down again after a trial; one process does."""
+        while not self._stopping.wait(_LOWER):
+            if not self._leads:
+                continue
+            try:
+                lower(self.api, time.time())
+            except RolloutError as error:
+                log("autoscalers not put back", error=str(error))
 
     def _lead(self, leads: bool) -> None:
         if leads != self._leads:

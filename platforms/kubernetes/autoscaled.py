@@ -1,0 +1,173 @@
+"""Autoscaled pods: a challenger has enough of them before it gets more traffic, a champion keeps its own meanwhile.
+
+    lacking = before_more(api, config, {"w-old": 90, "w-new": 10}, 50, ready)     # "" when there are enough
+    after_trial(api, before, config, now)
+    lower(api, now)
+
+A HorizontalPodAutoscaler follows the load, so it is late for a step: 50% of the traffic would meet the pods of 10%. So
+the least that it may go down to is raised first, and the step waits until so many are ready. The champion's least is
+raised to what it has when a trial begins: its load falls in the trial, and a rollback gives it everything at once.
+After the trial both are kept for a while, and then put back. The number of replicas is the autoscaler's alone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from platforms.kubernetes import names
+from platforms.kubernetes.api import Api, Object
+from platforms.kubernetes.kinds import AUTOSCALER
+from platforms.kubernetes.serving_config import ServingConfig
+from rollout.core.errors import RolloutError
+from rollout.core.plan import EVERYTHING
+
+LEAST = f"{names.GROUP}/least-instances"
+"""The annotation of an autoscaler with the least that the stack's config asks for."""
+HELD = f"{names.GROUP}/held-until"
+"""The annotation with the time, epoch seconds, until which a higher least is kept; without it a trial keeps it."""
+TARGET_PERCENT = 70
+"""Of the processor that a pod asks for, which its pods are to use; Kubernetes' examples and default are near it."""
+_FOLLOWS, _WARM = 900, 3600  # seconds: until the metrics show a promoted one's load; of a previous champion
+
+
+@dataclass(frozen=True)
+class Autoscaler:
+    """A HorizontalPodAutoscaler as it was read."""
+
+    content: Object
+
+    @property
+    def floor(self) -> int:
+        """The least that it goes down to now."""
+        return int(self.content["spec"].get("minReplicas") or 1)
+
+    @property
+    def least(self) -> int:
+        """The least that the stack's config asks for."""
+        return int((self.content["metadata"].get("annotations") or {}).get(LEAST) or self.floor)
+
+    @property
+    def most(self) -> int:
+        """The most that it goes up to."""
+        return int(self.content["spec"]["maxReplicas"])
+
+    @property
+    def until(self) -> float | None:
+        """Until when a higher floor is kept, epoch seconds; None while a trial keeps it, or where there is none."""
+        told = (self.content["metadata"].get("annotations") or {}).get(HELD)
+        return float(told) if told else None
+
+    def within(self, pods: float) -> int:
+        """So many pods, as far as it may have them."""
+        return max(self.least, min(self.most, math.ceil(pods)))
+
+
+def manifest(workload: str, least: int, most: int) -> dict[str, Any]:
+    """The autoscaler of a workload, as the stack declares it."""
+    utilization = {"type": "Utilization", "averageUtilization": TARGET_PERCENT}
+    return {
+        "apiVersion": AUTOSCALER.api_version,
+        "kind": AUTOSCALER.kind,
+        "metadata": {"name": workload, "annotations": {LEAST: str(least)}},
+        "spec": {
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": workload},
+            "minReplicas": least,
+            "maxReplicas": most,
+            "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": utilization}}],
+        },
+    }
+
+
+def before_more(api: Api, config: ServingConfig, has: Mapping[str, int], weight: int, ready: Mapping[str, int]) -> str:
+    """Keep the champion's pods, and ask for those that a challenger needs for its next weight.
+
+    Args:
+        api: The API server.
+        config: The config of both.
+        has: Workload -> its weight now.
+        weight: The challenger's next one, percent.
+        ready: Workload -> its ready endpoints.
+
+    Returns:
+        What is lacking; empty when nothing is, and where the challenger is not autoscaled.
+    """
+    champion, challenger = config.champion, config.challenger
+    if challenger is None:
+        return ""
+    serving, tried = _of(api, champion.workload), _of(api, challenger.workload)
+    share = has.get(challenger.workload, 0)
+    kept = ready[champion.workload]
+    if serving is not None:
+        kept = serving.floor if share else max(kept, serving.floor)
+        _keep(api, serving, kept)
+    if tried is None:
+        return ""
+    whole = [kept, *_beyond(ready[champion.workload], kept, has.get(champion.workload, 0))]
+    whole += _beyond(ready[challenger.workload], tried.floor, share)
+    wants = tried.within(max(whole) * weight / EVERYTHING)
+    _keep(api, tried, max(wants, tried.floor))
+    there = ready[challenger.workload]
+    return "" if there >= wants else f"{challenger.variant} has {there} of the {wants} pods that {weight}% needs"
+
+
+def before_moving(api: Api, now: ServingConfig, wanted: ServingConfig, ready: Mapping[str, int]) -> str:
+    """Ask for as many pods as what serves has, where other pods of the same variant take over; what is lacking."""
+    found = _of(api, wanted.champion.workload)
+    same = now.champion.variant == wanted.champion.variant and now.champion.workload != wanted.champion.workload
+    if found is None or not same:
+        return ""
+    wants, there = found.within(ready[now.champion.workload]), ready[wanted.champion.workload]
+    _keep(api, found, max(wants, found.floor))
+    return (
+        "" if there >= wants else f"workload {wanted.champion.workload} has {there} of the {wants} pods that serve now"
+    )
+
+
+def after_trial(api: Api, before: ServingConfig, config: ServingConfig, now: float) -> None:
+    """Say until when the pods of a trial that ended are kept. It costs pods if that fails, and no request."""
+    if config.challenger is not None:
+        return
+    until = {item.workload: now for item in before.backends}  # the loser's: no longer
+    if before.champion != config.champion:
+        until[before.champion.workload] = now + _WARM
+    until[config.champion.workload] = now + _FOLLOWS
+    with suppress(RolloutError):
+        for workload, end in until.items():
+            found = _of(api, workload)
+            if found is not None and found.floor > found.least:
+                _put(api, found, found.floor if end > now else found.least, end if end > now else None)
+
+
+def lower(api: Api, now: float) -> None:
+    """Put the least of each autoscaler of the namespace back whose time is over."""
+    for content in api.list(AUTOSCALER, {"app.kubernetes.io/part-of": "modelstack"}):
+        found = Autoscaler(content)
+        if found.until is not None and found.until <= now:
+            _put(api, found, found.least, None)
+
+
+def _beyond(ready: int, floor: int, weight: int) -> list[float]:
+    """What the whole load takes, where an autoscaler went beyond its floor for a share of it."""
+    return [ready * EVERYTHING / weight] if weight and ready > floor else []
+
+
+def _of(api: Api, workload: str) -> Autoscaler | None:
+    found = api.find(AUTOSCALER, workload)
+    return Autoscaler(found) if found is not None else None
+
+
+def _keep(api: Api, found: Autoscaler, pods: int) -> None:
+    """Keep at least so many, for as long as a trial lasts."""
+    if pods != found.floor or found.until is not None:
+        _put(api, found, min(pods, found.most), None)
+
+
+def _put(api: Api, found: Autoscaler, floor: int, until: float | None) -> None:
+    metadata = {key: found.content["metadata"][key] for key in ("name", "uid")}
+    held = {"annotations": {HELD: f"{until:.0f}"}} if until is not None else {}
+    whole = {"metadata": {**metadata, **held}, "spec": {"minReplicas": floor}}
+    api.apply(AUTOSCALER, whole, names.MANAGER, force=True)

@@ -1,0 +1,190 @@
+"""A challenger has the pods for its share before it gets it, and the champion keeps those for the way back.
+
+No autoscaler runs here: what it and the Deployments' controller would do is done by hand.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from platforms.kubernetes import names
+from platforms.kubernetes.api import Api
+from platforms.kubernetes.autoscaled import HELD, LEAST, Autoscaler, lower, manifest
+from platforms.kubernetes.kinds import AUTOSCALER, DEPLOYMENT
+from platforms.kubernetes.traffic import RouteTraffic
+from rollout.core.errors import Busy
+from tests.infra.on_cluster import manifests, run_on_cluster
+from tests.platforms.kubernetes.world import ENDPOINT, TestClock, World, pair, solo
+
+OLD, NEW = solo("w-old", "v-old"), solo("w-new", "v-new")
+PAIR = pair(OLD, NEW)
+LEAST_PODS, MOST = 2, 10
+
+
+@pytest.fixture
+def clock() -> TestClock:
+    return TestClock()
+
+
+@pytest.fixture
+def traffic(world: World, clock: TestClock) -> RouteTraffic:
+    """A champion that has grown to 8 pods, beside a challenger of 2, before it has any traffic."""
+    made = RouteTraffic(world.api, ENDPOINT, clock)
+    for config in (OLD, NEW, PAIR):
+        world.config(config)
+    grows(world, "w-old", ready=8)
+    grows(world, "w-new", ready=2)
+    made.use_config(OLD.name)
+    made.use_config(PAIR.name)
+    world.gateway_follows()
+    return made
+
+
+def grows(world: World, name: str, *, ready: int) -> None:
+    world.workload(name, ready=ready)
+    declared = manifest(name, LEAST_PODS, MOST)
+    labels = {"app.kubernetes.io/part-of": "modelstack"}
+    metadata = {**declared["metadata"], "labels": labels}
+    world.api.apply(AUTOSCALER, {**declared, "metadata": metadata}, names.PROGRAM)
+
+
+def floors(world: World) -> dict[str, int]:
+    return {item["metadata"]["name"]: Autoscaler(item).floor for item in world.api.list(AUTOSCALER)}
+
+
+def step(traffic: RouteTraffic, weight: int) -> None:
+    traffic.set_weights({"v-old": 100 - weight, "v-new": weight})
+
+
+def test_the_pods_of_a_share_are_there_before_the_share_is(world: World, traffic: RouteTraffic) -> None:
+    """argo-rollouts PR 4612: a canary that is scaled for 5% gets 70%."""
+    step(traffic, 10)
+    assert world.weights() == {"w-old": 90, "w-new": 10}, "two pods are enough for a tenth of what eight do"
+    with pytest.raises(Busy, match="v-new has 2 of the 4 pods that 50% needs"):
+        step(traffic, 50)
+    assert world.weights() == {"w-old": 90, "w-new": 10}
+    assert floors(world)["w-new"] == 4, "they are asked for"
+    world.endpoints("w-new", 3, unready=1)
+    with pytest.raises(Busy, match="3 of the 4"):
+        step(traffic, 50)
+    world.endpoints("w-new", 4)
+    step(traffic, 50)
+    with pytest.raises(Busy, match="4 of the 8 pods that 100% needs"):
+        step(traffic, 100)
+    world.endpoints("w-new", 8)
+    step(traffic, 100)
+    assert world.weights() == {"w-old": 0, "w-new": 100}
+
+
+def test_the_champion_is_not_shrunk_in_a_trial_and_a_rollback_waits_for_nothing(
+    world: World, traffic: RouteTraffic
+) -> None:
+    step(traffic, 10)
+    assert floors(world)["w-old"] == 8
+    world.endpoints("w-new", 4)
+    step(traffic, 50)
+    world.endpoints("w-old", 1)  # a node is lost
+    traffic.set_weights({"v-old": 100, "v-new": 0})
+    assert world.weights() == {"w-old": 100, "w-new": 0}
+    assert floors(world)["w-old"] == 8
+
+
+def test_a_load_that_grows_in_the_trial_counts(world: World, traffic: RouteTraffic) -> None:
+    step(traffic, 10)
+    world.endpoints("w-new", 4)
+    step(traffic, 50)
+    world.endpoints("w-new", 5)  # its autoscaler went beyond the floor: the whole load takes ten
+    with pytest.raises(Busy, match="5 of the 10 pods that 100% needs"):
+        step(traffic, 100)
+
+
+def test_no_more_than_the_most_is_waited_for(world: World, traffic: RouteTraffic) -> None:
+    world.endpoints("w-old", 30)
+    with pytest.raises(Busy, match="2 of the 10 pods that 50% needs"):
+        step(traffic, 50)
+    assert floors(world)["w-new"] == MOST
+    assert floors(world)["w-old"] == MOST
+
+
+def test_after_a_rollback_the_loser_goes_down_at_once_and_the_champion_a_while_later(
+    world: World, traffic: RouteTraffic, clock: TestClock
+) -> None:
+    step(traffic, 10)
+    with pytest.raises(Busy):
+        step(traffic, 50)
+    step(traffic, 0)
+    traffic.use_config(OLD.name)
+    assert floors(world) == {"w-old": 8, "w-new": LEAST_PODS}
+    lower(world.api, clock.now + 60)
+    assert floors(world)["w-old"] == 8, "its load has only just come back"
+    lower(world.api, clock.now + 3700)
+    assert floors(world) == {"w-old": LEAST_PODS, "w-new": LEAST_PODS}
+    annotations = world.api.get(AUTOSCALER, "w-old")["metadata"]["annotations"]
+    assert HELD not in annotations
+    assert annotations[LEAST] == str(LEAST_PODS)
+
+
+def test_after_a_promotion_the_previous_champion_stays_warm_for_an_hour(
+    world: World, traffic: RouteTraffic, clock: TestClock
+) -> None:
+    world.endpoints("w-new", 8)
+    step(traffic, 100)
+    traffic.use_config(NEW.name)
+    lower(world.api, clock.now + 1800)
+    assert floors(world) == {"w-old": 8, "w-new": LEAST_PODS}
+    lower(world.api, clock.now + 3700)
+    assert floors(world) == {"w-old": LEAST_PODS, "w-new": LEAST_PODS}
+
+
+def test_what_a_trial_holds_is_not_put_back_in_it(world: World, traffic: RouteTraffic, clock: TestClock) -> None:
+    step(traffic, 10)
+    lower(world.api, clock.now + 1_000_000)
+    assert floors(world)["w-old"] == 8
+
+
+def test_other_pods_of_the_champion_take_over_when_they_are_as_many(world: World, traffic: RouteTraffic) -> None:
+    larger = solo("w-large", "v-old")
+    world.config(larger)
+    grows(world, "w-large", ready=2)
+    traffic.use_config(OLD.name)
+    with pytest.raises(Busy, match="w-large has 2 of the 8 pods that serve now"):
+        traffic.use_config(larger.name)
+    assert world.weights() == {"w-old": 100}
+    world.endpoints("w-large", 8)
+    traffic.use_config(larger.name)
+    assert world.weights() == {"w-large": 100}
+
+
+def test_pods_of_a_fixed_number_wait_for_nothing(world: World, traffic: RouteTraffic) -> None:
+    for workload in ("w-old", "w-new"):
+        world.api.delete(AUTOSCALER, workload)
+    step(traffic, 50)
+    assert world.weights() == {"w-old": 50, "w-new": 50}
+
+
+def test_an_update_in_the_middle_leaves_the_autoscalers_number(world: World) -> None:
+    """By server-side apply, as Pulumi applies: what it does not send it neither owns nor takes back."""
+
+    def update(**serving: int) -> str:
+        declared = manifests(run_on_cluster(serving=serving))
+        ((name, item),) = ((name, one) for (kind, name), one in declared.items() if is_model(kind, name))
+        metadata = {key: item["metadata"][key] for key in ("name", "labels")}
+        world.api.apply(DEPLOYMENT, {"metadata": metadata, "spec": item["spec"]}, names.PROGRAM, force=True)
+        return name
+
+    name = update(instance_count=2, max_instance_count=8)
+    world.patch(DEPLOYMENT, name, {"spec": {"replicas": 5}}, "kube-controller-manager")
+    assert update(instance_count=2, max_instance_count=8) == name
+    assert replicas(world.api, name) == 5
+    fixed = update(instance_count=2)
+    world.patch(DEPLOYMENT, fixed, {"spec": {"replicas": 5}}, "kube-controller-manager")
+    update(instance_count=2)
+    assert replicas(world.api, fixed) == 2, "of a fixed number the update has the last word"
+
+
+def is_model(kind: str, name: str) -> bool:
+    return kind == "Deployment" and name.startswith("flight-delay-")
+
+
+def replicas(api: Api, name: str) -> int:
+    return int(api.get(DEPLOYMENT, name)["spec"]["replicas"])

@@ -1,0 +1,263 @@
+"""Sticky keys on a real Envoy Gateway: who answers some hundred keys, step by step, beside a load that loses nothing.
+
+Flagger's affinity pins those alone who met the canary (fluxcd/flagger#1647); here both versions keep their keys.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import pytest
+
+from platforms.kubernetes import names
+from platforms.kubernetes.api import Api
+from platforms.kubernetes.gateway import url
+from platforms.kubernetes.kinds import (
+    CONFIG_MAP,
+    DEPLOYMENT,
+    ENVOY_PROXY,
+    GATEWAY,
+    NAMESPACE,
+    PATCH_POLICY,
+    POD,
+    ROUTE,
+    SERVICE,
+)
+from platforms.kubernetes.metrics import cluster as metrics_name
+from platforms.kubernetes.sticky import policy, unsettled
+from platforms.kubernetes.traffic import RouteTraffic
+from rollout.core.errors import Busy, RolloutError
+from tests.clusters import cluster
+from tests.platforms.kubernetes.stage import until
+from tests.platforms.kubernetes.world import pair, solo
+
+pytestmark = [pytest.mark.e2e, pytest.mark.needs("cluster"), pytest.mark.timeout(900)]
+
+CLASS, SYSTEM = "localcluster", "envoy-gateway-system"
+ENDPOINT, HEADER, KEYS = "flights", "x-user-id", 300
+OLD, NEW = solo("w-old", "v-old"), solo("w-new", "v-new")
+PAIR = pair(OLD, NEW)
+_PATIENCE = 300.0
+
+
+@dataclass
+class Gateway:
+    """An endpoint of two variants behind a gateway of its own, each of which answers with its name."""
+
+    api: Api
+    traffic: RouteTraffic
+    client: httpx.Client
+
+    def answers(self, key: str = "") -> str:
+        """Who answers a key; without one, anybody."""
+        answer = self.client.get("/", headers={HEADER: key} if key else {})
+        assert answer.status_code == 200, answer.text
+        return answer.text
+
+    def keys(self) -> frozenset[str]:
+        """Those that the challenger answers, the same twice; all others are the champion's, twice."""
+        first, again = ({key: self.answers(key) for key in _KEYS} for _ in range(2))
+        assert first == again
+        assert {*first.values()} <= {"v-old", "v-new"}
+        return frozenset(key for key, variant in first.items() if variant == "v-new")
+
+    def weigh(self, challenger: int) -> frozenset[str]:
+        """Give the challenger a weight, and say whose keys are its own then."""
+        self.change(lambda: self.traffic.set_weights({"v-old": 100 - challenger, "v-new": challenger}))
+        return self.keys()
+
+    def change(self, act: Any) -> None:
+        """Do it once it can be done, and wait until the data plane has it."""
+
+        def done() -> bool:
+            try:
+                act()
+            except Busy:
+                return False
+            return self.traffic.read().status == "ready"
+
+        until(done, _PATIENCE)
+        time.sleep(1)  # the data plane has it 28 to 117 ms after the write
+
+
+_KEYS = [f"user-{at}" for at in range(KEYS)]
+
+
+@pytest.fixture(scope="module")
+def gateway() -> Iterator[Gateway]:
+    with cluster():
+        api = Api.of(CLASS, f"sticky-{uuid.uuid4().hex[:8]}")
+        labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+        api.create(NAMESPACE, {"metadata": {"name": api.namespace, "labels": labels}})
+        try:
+            yield _declared(api)
+        finally:
+            api.delete(NAMESPACE, api.namespace)
+
+
+def _declared(api: Api) -> Gateway:
+    proxy = api.get(ENVOY_PROXY, CLASS, namespace=SYSTEM)["spec"]["provider"]["kubernetes"]
+    image = proxy["envoyDeployment"]["container"]["image"]
+    listener = {"name": "http", "port": 80, "protocol": "HTTP"}
+    api.create(GATEWAY, {"metadata": {"name": "own"}, "spec": {"gatewayClassName": CLASS, "listeners": [listener]}})
+    api.apply(ROUTE, {"metadata": {"name": ENDPOINT}, "spec": {"parentRefs": [{"name": "own"}]}}, names.PROGRAM)
+    for config in (OLD, NEW, PAIR):
+        content = {names.CONTENT: config.to_json()}
+        api.create(CONFIG_MAP, {"metadata": {"name": config.name}, "data": content, "immutable": True})
+    for config in (OLD, NEW):
+        _workload(api, config.champion.workload, config.champion.variant, image)
+    made = RouteTraffic(api, ENDPOINT, sticky=HEADER)
+
+    def serves() -> bool:
+        made.use_config(PAIR.name)
+        live = made.read()
+        return live.config == PAIR.name and live.status == "ready"
+
+    until(serves, _PATIENCE)
+    found: list[str] = []
+
+    def address() -> str:
+        try:
+            found[:] = [url(api, "own")]
+            return "" if httpx.get(found[0], timeout=5).status_code != 200 else found[0]
+        except RolloutError:
+            return ""
+
+    return Gateway(api, made, httpx.Client(base_url=until(address, _PATIENCE), timeout=30))
+
+
+def _workload(api: Api, name: str, variant: str, image: str) -> None:
+    """An Envoy that answers by itself: with the name of its variant."""
+    selector = {"app": name}
+    api.create(CONFIG_MAP, {"metadata": {"name": f"{name}-envoy"}, "data": {"envoy.json": _answering(variant)}})
+    container = {
+        "name": "model",
+        "image": image,
+        "command": ["/usr/local/bin/envoy"],
+        "args": ["-c", "/etc/own/envoy.json", "--concurrency", "1"],
+        "readinessProbe": {"httpGet": {"path": "/", "port": names.PORT}, "periodSeconds": 1},
+        "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "128Mi"}},
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "volumeMounts": [{"name": "own", "mountPath": "/etc/own"}],
+    }
+    pod = {
+        "automountServiceAccountToken": False,
+        "terminationGracePeriodSeconds": 1,
+        "securityContext": {"runAsNonRoot": True, "runAsUser": 10001, "seccompProfile": {"type": "RuntimeDefault"}},
+        "containers": [container],
+        "volumes": [{"name": "own", "configMap": {"name": f"{name}-envoy"}}],
+    }
+    template = {"metadata": {"labels": selector}, "spec": pod}
+    spec = {"replicas": 1, "selector": {"matchLabels": selector}, "template": template}
+    api.create(DEPLOYMENT, {"metadata": {"name": name}, "spec": spec})
+    ports = [{"port": names.PORT, "targetPort": names.PORT}]
+    api.create(SERVICE, {"metadata": {"name": name}, "spec": {"selector": selector, "ports": ports}})
+
+
+def _answering(text: str) -> str:
+    filters = "type.googleapis.com/envoy.extensions.filters"
+    answer = {"match": {"prefix": "/"}, "direct_response": {"status": 200, "body": {"inline_string": text}}}
+    connections = {
+        "@type": f"{filters}.network.http_connection_manager.v3.HttpConnectionManager",
+        "stat_prefix": "own",
+        "http_filters": [{"name": "router", "typed_config": {"@type": f"{filters}.http.router.v3.Router"}}],
+        "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [answer]}]},
+    }
+    address = {"socket_address": {"address": "0.0.0.0", "port_value": names.PORT}}
+    chain = {"filters": [{"name": "http", "typed_config": connections}]}
+    return json.dumps({"static_resources": {"listeners": [{"address": address, "filter_chains": [chain]}]}})
+
+
+@dataclass
+class Load:
+    """Requests that go on beside all changes.
+
+    Attributes:
+        asked: How many.
+        lost: Those that were not answered with 200.
+    """
+
+    asked: int = 0
+    lost: list[str] = field(default_factory=list[str])
+
+    @contextmanager
+    def on(self, base: str) -> Iterator[None]:
+        """Ask until the block ends, half of the requests with a key."""
+        ended = threading.Event()
+
+        def ask() -> None:
+            with httpx.Client(base_url=base, timeout=30) as client:
+                while not ended.wait(0.005):
+                    key = {HEADER: f"other-{self.asked}"} if self.asked % 2 else {}
+                    try:
+                        answer = client.get("/", headers=key)
+                    except httpx.HTTPError as error:
+                        self.lost.append(repr(error))
+                        continue
+                    self.asked += 1
+                    if answer.status_code != 200:
+                        self.lost.append(f"{answer.status_code} {answer.text}")
+
+        thread = threading.Thread(target=ask)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+
+
+def test_keys_stay_with_their_version_move_one_way_and_come_back_and_no_request_is_lost(
+    gateway: Gateway, record_property: pytest.RecordProperty
+) -> None:
+    with pytest.raises(Busy, match="there is no EnvoyPatchPolicy"):
+        gateway.traffic.set_weights({"v-old": 90, "v-new": 10})
+    gateway.api.apply(
+        PATCH_POLICY, policy(ENDPOINT, gateway.api.namespace, "own", ["http"], HEADER), names.PROGRAM
+    )  # before there is anything to split, which a patch of weighted clusters alone would be refused for
+    until(lambda: unsettled(gateway.api.find(PATCH_POLICY, ENDPOINT), HEADER) == "", _PATIENCE)
+    assert gateway.keys() == frozenset()
+
+    load = Load()
+    with load.on(str(gateway.client.base_url)):
+        few, half = gateway.weigh(10), gateway.weigh(50)
+        assert few < half, "none of the challenger's keys goes back while its weight grows"
+        assert 0.03 < len(few) / KEYS < 0.2
+        assert 0.4 < len(half) / KEYS < 0.6
+        assert gateway.weigh(100) == {*_KEYS}
+        assert gateway.weigh(0) == frozenset(), "a rollback gives every key to the champion"
+        assert gateway.weigh(10) == few, "the next trial has the same keys"
+        anybody = [gateway.answers() for _ in range(400)]
+        gateway.change(lambda: gateway.traffic.use_config(OLD.name))
+        assert gateway.keys() == frozenset()
+        gateway.change(lambda: gateway.traffic.use_config(PAIR.name))
+        assert gateway.weigh(50) == half
+    assert 0.02 < anybody.count("v-new") / len(anybody) < 0.25, "who has no key is decided by the weight, each time"
+    record_property("requests", load.asked)
+    assert load.lost == []
+    assert load.asked > 100
+
+
+def test_each_version_is_counted_by_itself(gateway: Gateway) -> None:
+    """A rule with clusters of its own, as a BackendTrafficPolicy makes it, would be counted elsewhere."""
+    owner = {"gateway.envoyproxy.io/owning-gateway-namespace": gateway.api.namespace}
+    (pod,) = Api.of(CLASS, SYSTEM).list(POD, owner)
+    told = httpx.get(f"http://{pod['status']['podIP']}:19001/stats/prometheus", timeout=30).text
+    counted = [line for line in told.splitlines() if line.startswith("envoy_cluster_upstream_rq_total{")]
+    for config in (OLD, NEW):
+        cluster_name = metrics_name(gateway.api.namespace, config.champion.workload)
+        (line,) = (item for item in counted if f'"{cluster_name}"' in item)
+        assert float(line.rsplit(" ", 1)[1]) > KEYS
+    assert not [line for line in counted if f"httproute/{gateway.api.namespace}/" in line]
