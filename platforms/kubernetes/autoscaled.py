@@ -151,8 +151,11 @@ def lower(api: Api, now: float) -> None:
 
 
 def _beyond(ready: int, floor: int, weight: int) -> list[float]:
-    """What the whole load takes, where an autoscaler went beyond its floor for a share of it."""
-    return [ready * EVERYTHING / weight] if weight and ready > floor else []
+    """What the whole load takes, where an autoscaler went beyond its floor for half of it or more.
+
+    The pods of a small share say little of the whole: one more may be one that has just started and is busy.
+    """
+    return [ready * EVERYTHING / weight] if 2 * weight >= EVERYTHING and ready > floor else []
 
 
 def _of(api: Api, workload: str) -> Autoscaler | None:
