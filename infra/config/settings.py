@@ -32,6 +32,10 @@ from infra.config.target import is_local, second_callers, wrong_region
 from infra.config.whole_numbers import whole
 
 NAMESPACE = "modelstack"
+_AWS_RETENTION = {
+    "versions_days": "a cluster keeps no versions of objects; allowed is to leave it out",
+    "log_days": "how long logs are kept is the cluster's; allowed is to leave it out",
+}
 _METRICS = "rollout.judge.metrics"
 
 
@@ -207,9 +211,9 @@ class Settings(Section):
         if self.retraining.enabled:
             why = "on a cluster nothing is retrained yet; allowed is false"
             wrong.append(Problem("retraining.enabled", why, True))
-        if "probe_minutes" in self.slo.model_fields_set and self.slo.probe_minutes is not None:
-            why = "on a cluster no probe runs yet; allowed is null"
-            wrong.append(Problem("slo.probe_minutes", why, self.slo.probe_minutes))
+        for name, why in _AWS_RETENTION.items():
+            if name in self.retention.model_fields_set:
+                wrong.append(Problem(f"retention.{name}", why, getattr(self.retention, name)))
         if self.approval.people:
             why = "on a cluster nobody is asked yet; allowed is 0"
             wrong.append(Problem("approval.people", why, self.approval.people))

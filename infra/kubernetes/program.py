@@ -22,6 +22,7 @@ from infra.plan import instances
 from infra.plan.releases import ServingPlan, plan_serving
 from infra.providers.kubernetes_trial import KubernetesRolloutProvider
 from infra.trial import Rollout
+from platforms.kubernetes.measuring import Measuring
 from platforms.kubernetes.spec import RolloutSpec
 from rollout.core.plan import Plan
 
@@ -66,6 +67,22 @@ async def declare(settings: Settings, stack: str) -> None:
         await update_result.stop_when_refused(package)  # the gates may have changed
 
 
+def measuring(settings: Settings) -> Measuring:
+    """What the controller measures, by the config. Pure."""
+    monitoring = settings.monitoring
+    return Measuring(
+        drift_minutes=monitoring.drift_minutes,
+        drift_false_alarms=monitoring.drift_false_alarms,
+        labels_minutes=monitoring.labels_minutes,
+        labels_days=monitoring.labels_days,
+        max_loss_rise=monitoring.max_loss_rise,
+        concept_false_alarms=monitoring.concept_false_alarms,
+        segments=tuple(monitoring.segments),
+        requests_days=settings.retention.requests_days,
+        probe_minutes=settings.slo.probe_minutes or 0,
+    )
+
+
 def declare_release(
     settings: Settings,
     now: ClusterNow,
@@ -88,6 +105,7 @@ def declare_release(
         period_seconds=settings.monitoring.period_seconds,
         capture_percent=settings.serving.capture_percent,
         sticky_header=now.sticky(now.wanted(settings), settings.trial.sticky_header),
+        measuring=measuring(settings),
     )
     after = Opts(depends_on=before)
     endpoint = Endpoint("endpoint", site, spec, listeners=now.listeners, opts=after)

@@ -95,7 +95,7 @@ def groups(names: Names, plan: ServingPlan, settings: Settings, objective: Objec
         max_5xx_rate=monitoring.max_5xx_rate,
         max_p99_ms=monitoring.max_p99_ms,
         nats=evidence(_looks((rollout.max_minutes + rollout.watch_minutes) * 60, EVERY), alpha),
-        probe_minutes=None,  # no probe runs on a cluster yet
+        probe_minutes=settings.slo.probe_minutes,
         sweep_minutes=monitoring.drift_minutes,
     )
     every = min(monitoring.period_seconds, _MINUTE)

@@ -11,6 +11,7 @@ from typing import Any, get_args
 
 from platforms.kubernetes import names
 from platforms.kubernetes.kinds import PACKAGE, ROLLOUT, Kind
+from platforms.kubernetes.measuring import BOUNDS, KEYS, WHOLE
 from platforms.kubernetes.spec import DataPlane
 from rollout.core.live import Approval
 
@@ -69,6 +70,7 @@ def _rollout() -> Schema:
             "capturePercent": _whole("How many percent of the requests are kept.", 0, 100),
             "stickyHeader": _text("The header whose value decides which version answers; empty when none does."),
             "dataPlane": _choice("How the gateway names a variant in its metrics.", get_args(DataPlane)),
+            "monitoring": _measuring(),
         },
         required=["stack", "model", "gateway", "prometheus"],
         description="What the controller needs to know; written by the Pulumi program.",
@@ -86,6 +88,18 @@ def _rollout() -> Schema:
         description="The journal; written by the controllers, on the revision that they read.",
     )
     return _whole_object("What serves, what is on trial, and the verdicts so far.", spec, status)
+
+
+def _measuring() -> Schema:
+    numbers = {
+        KEYS[name]: {"type": "integer" if name in WHOLE else "number", "minimum": low, "maximum": high}
+        for name, (low, high) in BOUNDS.items()
+    }
+    segments = {"type": "array", "items": _text("A field of an instance.", least=1)}
+    return _object(
+        {**numbers, KEYS["segments"]: segments},
+        description="What is measured, and how long it is kept: fields of the config of the same names.",
+    )
 
 
 def _package() -> Schema:

@@ -41,7 +41,7 @@ class KubernetesJournal:
         Raises:
             NotFound: There is no such Rollout: `pulumi up` makes it.
         """
-        return _state(self._rollout(), self.endpoint)
+        return state_of(self._rollout(), self.endpoint)
 
     def write(self, state: RolloutState) -> RolloutState:
         """Put the successor of the revision that was read, on the version of the object that still has it.
@@ -59,7 +59,7 @@ class KubernetesJournal:
             rollout = self._rollout()
             if rollout.get("status") == status:
                 return after  # an earlier attempt landed
-            there = _state(rollout, self.endpoint).revision
+            there = state_of(rollout, self.endpoint).revision
             if there != state.revision:
                 raise Conflict(f"the journal {self.endpoint} moved on from revision {state.revision} to {there}")
             whole = {**rollout, "status": status}
@@ -97,7 +97,8 @@ def _status(state: RolloutState) -> dict[str, Any]:
     }
 
 
-def _state(rollout: Mapping[str, Any], endpoint: str) -> RolloutState:
+def state_of(rollout: Mapping[str, Any], endpoint: str) -> RolloutState:
+    """What the object of an endpoint says of its rollout; raises StateError where that cannot be read."""
     text = (rollout.get("status") or {}).get("state")
     return RolloutState.from_json(text) if text else RolloutState(endpoint)
 

@@ -12,13 +12,15 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from monitoring.log import log
 from platforms.kubernetes.database import Database
 from platforms.kubernetes.drift import Drift
 from platforms.kubernetes.labels import Find, Labels, Member, Watched
-from platforms.kubernetes.schema import forget, prepare
+from platforms.kubernetes.measuring import Measuring
+from platforms.kubernetes.schema import forget, keep, prepare
 from rollout.core.errors import RolloutError
 from rollout.core.release import Release
 from rollout.core.state import RolloutState
@@ -43,11 +45,23 @@ def remembered(member: Member) -> Member:
         if key not in known:
             found = member(release, name)
             if len(known) >= _MEMBERS:
-                known.pop(next(iter(known)))
+                known.pop(next(iter(known), key), None)  # another thread may have been first
             known[key] = found
         return known[key]
 
     return read
+
+
+def watched(measuring: Measuring) -> Watched:
+    """How labels are held against what was promised."""
+    return Watched(
+        wait=60.0 * measuring.labels_minutes,
+        segments=measuring.segments,
+        late_days=measuring.labels_days,
+        loss_rise=measuring.max_loss_rise,
+        false_alarms=measuring.concept_false_alarms,
+        every=measuring.block_seconds,
+    )
 
 
 @dataclass
@@ -58,16 +72,16 @@ class Monitors:
         database: Where captures and labels are kept.
         member: Reads members of packages.
         state: Reads the journal of an endpoint.
+        measuring: What is measured of an endpoint, and how long it is kept.
         find: Finds the release of a variant that the journal tells of no more.
-        watched: How labels are held against what was promised.
         now: Epoch seconds.
     """
 
     database: Database
     member: Member
     state: Callable[[str], RolloutState]
+    measuring: Callable[[str], Measuring] = lambda _: Measuring()
     find: Find = lambda _: None
-    watched: Watched = field(default_factory=Watched)
     now: Callable[[], float] = time.time
     _prepared: bool = field(default=False, init=False)
     _swept: float = field(default=float("-inf"), init=False)
@@ -110,17 +124,26 @@ class Monitors:
                 failures.append(error)
         if sweeps:
             self._swept = self.now()
-        if self.now() - self._forgot >= _FORGET_S and not forget(self.database):
-            self._forgot = self.now()
+        if self.now() - self._forgot >= _FORGET_S:
+            keep(self.database, self._days(names))
+            if not forget(self.database):
+                self._forgot = self.now()
         if failures:
             raise failures[0]
 
     def _asked(self, statement: str, names: Collection[str]) -> set[str]:
         return {name for (name,) in self.database.run("look for what has come", statement, names=list(names))}
 
+    def _days(self, names: Collection[str]) -> dict[str, int]:
+        found: dict[str, int] = {}
+        for name in names:
+            with suppress(RolloutError):  # the looks at it say so
+                found[name] = self.measuring(name).requests_days
+        return found
+
     def _work(self, name: str, *, waits: bool, sweeps: bool) -> None:
-        state = self.state(name)
-        labels = Labels(self.database, name, self.member, self.find, self.watched)
+        state, measuring = self.state(name), self.measuring(name)
+        labels = Labels(self.database, name, self.member, self.find, watched(measuring))
         try:
             if waits:
                 labels.run(state)
@@ -128,4 +151,7 @@ class Monitors:
                 labels.sweep(state)
         finally:
             if sweeps:
-                Drift(self.database, name, self.member).sweep(state, self.now())
+                drift = Drift(
+                    self.database, name, self.member, measuring.drift_false_alarms, every=measuring.block_seconds
+                )
+                drift.sweep(state, self.now())

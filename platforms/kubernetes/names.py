@@ -33,6 +33,8 @@ VARIANT_HEADER = "x-modelstack-variant"
 """The header of an answer that names the variant that gave it."""
 CONTENT = "config.json"
 """The key of a config's ConfigMap."""
+INVOCATIONS, INFERENCE_ID = "/invocations", "x-amzn-sagemaker-inference-id"
+"""The path of a request, and the header with its id: the same as on AWS."""
 PORT = 8080
 """Where a variant's Service and its pods listen."""
 CONTROLLER, CONTROLLER_PORT = "modelstack-controller", 8081

@@ -18,13 +18,11 @@ from monitoring.captured import REPLAYED, Side
 from monitoring.replaying import refused, replay
 from platforms.kubernetes.captures import Captures
 from platforms.kubernetes.database import Database
-from platforms.kubernetes.names import TARGET_HEADER, VARIANT_HEADER
+from platforms.kubernetes.names import INFERENCE_ID, INVOCATIONS, TARGET_HEADER, VARIANT_HEADER
 from rollout.core.errors import Busy
 from rollout.core.replay import NONE, Examined, examine
 from rollout.core.state import Replayed
 
-_PATH = "/invocations"
-_INFERENCE_ID = "x-amzn-sagemaker-inference-id"
 _TIMEOUT = httpx.Timeout(60.0, connect=3.0)  # a model on SageMaker has 60 s
 _TOO_LATE = 504
 
@@ -87,13 +85,13 @@ class GatewayReplay:
             "content-type": asked.content_type,
             "accept": answered.content_type,
             TARGET_HEADER: variant,
-            _INFERENCE_ID: f"{REPLAYED}{variant}-{number}",
+            INFERENCE_ID: f"{REPLAYED}{variant}-{number}",
             **({"host": self.host} if self.host else {}),
         }
         began = time.monotonic()
         try:
             answer = client.post(
-                f"{self.gateway.rstrip('/')}{_PATH}", content=asked.body, headers=headers, timeout=_TIMEOUT
+                f"{self.gateway.rstrip('/')}{INVOCATIONS}", content=asked.body, headers=headers, timeout=_TIMEOUT
             )
         except httpx.ReadTimeout:
             return time.monotonic() - began, refused(variant, number, _TOO_LATE, "no answer within 60 s")

@@ -12,16 +12,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 
 from platforms.kubernetes.database import SCHEMA, Database, Run
 from rollout.core.errors import RolloutError
 
 _LOCK = 0x6D6F64656C  # "model": the advisory lock of who changes the schema
-KEPT_DAYS = {"captures": 7, "label_files": 7, "aside": 45, "answers": 45, "labels": 45, "taken": 45}
-"""For how many days after it came what lies in a table is kept."""
+LEDGER_DAYS = 45
+"""For how many days a label, or an answer, waits for the other half, and is known to have counted."""
+REQUESTS_DAYS = 30
+"""For how many days captured requests and files of labels are kept, of an endpoint that says nothing of it."""
+_LEDGER = ("answers", "labels", "taken")
 _AT_ONCE = {"captures": 50, "label_files": 20}
+_REQUESTS = (*_AT_ONCE, "aside", "events")
 _ROWS = 2000  # that one call deletes of each other table
-_EVENTS = "events"
 _SILENT_DAYS = 45
 _SERIES = {
     "counters": "changed < now() - make_interval(days => :days) AND labels LIKE '%\"variant\"%'",
@@ -91,6 +95,7 @@ CREATE TRIGGER audit_stays BEFORE UPDATE OR DELETE OR TRUNCATE ON audit
     FOR EACH STATEMENT EXECUTE FUNCTION refuse();
 """,
     "ALTER TABLE counters ADD changed timestamptz NOT NULL DEFAULT now();",
+    "CREATE TABLE retention (endpoint text PRIMARY KEY, days integer NOT NULL CHECK (days > 0));",
 )
 """Applied in this order, each once. One that was released is never changed: another one follows."""
 
@@ -146,20 +151,40 @@ def allow(database: Database, role: str) -> None:
     database.together(f"allow role {role}", granted)
 
 
-def forget(database: Database) -> bool:
-    """Delete some of what is older than `KEPT_DAYS`, a bounded number of rows; returns whether there may be more.
+def keep(database: Database, days: Mapping[str, int]) -> None:
+    """Say for how many days the requests of endpoints are kept. It holds until it is said anew."""
+    database.run(
+        "say how long requests are kept",
+        "INSERT INTO retention AS r (endpoint, days) SELECT * FROM unnest(:names::text[], :days::integer[]) "
+        "ON CONFLICT (endpoint) DO UPDATE SET days = excluded.days WHERE r.days <> excluded.days",
+        names=list(days),
+        days=list(days.values()),
+    )
 
-    What an endpoint is counted by as a whole stays, and so do audit records.
+
+def forget(database: Database) -> bool:
+    """Delete some of what is old, a bounded number of rows; returns whether there may be more.
+
+    Requests are old after what `keep` said of their endpoint, the ledger after `LEDGER_DAYS`. What an endpoint is
+    counted by as a whole stays, and so do audit records.
     """
     old = "received < now() - make_interval(days => :days)"
-    every = {**KEPT_DAYS, _EVENTS: KEPT_DAYS["captures"], **dict.fromkeys(_SERIES, _SILENT_DAYS)}
+    # The first condition is what the index is for; no endpoint keeps its requests for fewer days.
+    requests = (
+        "received < now() - make_interval(days => least(:days, (SELECT min(days) FROM retention))) "
+        "AND received < now() - make_interval(days => coalesce("
+        "(SELECT r.days FROM retention r WHERE r.endpoint = {table}.endpoint), :days))"
+    )
+    every = {table: (requests.format(table=table), REQUESTS_DAYS) for table in _REQUESTS}
+    every |= dict.fromkeys(_LEDGER, (old, LEDGER_DAYS))
+    every |= {table: (silent, _SILENT_DAYS) for table, silent in _SERIES.items()}
     more = False
-    for table, days in every.items():
+    for table, (gone_by, days) in every.items():
         most = _AT_ONCE.get(table, _ROWS)
         gone = database.run(
             f"forget old {table}",
             f"DELETE FROM {table} WHERE ctid = ANY (ARRAY(SELECT ctid FROM {table} "  # noqa: S608  names of our own
-            f"WHERE {_SERIES.get(table, old)} LIMIT :most FOR UPDATE SKIP LOCKED)) RETURNING 1",
+            f"WHERE {gone_by} LIMIT :most FOR UPDATE SKIP LOCKED)) RETURNING 1",
             days=days,
             most=most,
         )

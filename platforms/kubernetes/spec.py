@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal, get_args
 
+from platforms.kubernetes.measuring import Measuring, camel
 from rollout.core.errors import RolloutError
 
 DataPlane = Literal["merged"]
@@ -32,6 +33,7 @@ class RolloutSpec:
             does.
         data_plane: How the gateway names a variant in its metrics. `merged`: Envoy's cluster is
             `service/<namespace>/<workload>/<port>/http`.
+        measuring: What is measured; `monitoring` in the object.
     """
 
     stack: str
@@ -43,6 +45,7 @@ class RolloutSpec:
     capture_percent: int = 0
     sticky_header: str = ""
     data_plane: DataPlane = "merged"
+    measuring: Measuring = field(default_factory=Measuring)
 
     def __post_init__(self) -> None:
         for name in ("stack", "model", "gateway"):
@@ -54,7 +57,8 @@ class RolloutSpec:
 
     def as_dict(self) -> dict[str, Any]:
         """The spec as it stands in the object."""
-        return {_KEYS[item.name]: getattr(self, item.name) for item in fields(self)}
+        plain = {key: getattr(self, name) for name, key in _KEYS.items()}
+        return plain | {_MEASURING: self.measuring.as_dict()}
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> RolloutSpec:
@@ -72,15 +76,13 @@ class RolloutSpec:
         missing = [_KEYS[name] for name in ("stack", "model", "gateway", "prometheus") if name not in given]
         if missing:
             raise RolloutError(f"Rollout.spec: missing {', '.join(missing)}; `pulumi up` writes them")
-        return cls(**given)
+        measuring = value.get(_MEASURING, {})
+        _want(_MEASURING, measuring, isinstance(measuring, Mapping), "an object")
+        return cls(**given, measuring=Measuring.from_dict(measuring))
 
 
-def _camel(name: str) -> str:
-    first, *others = name.split("_")
-    return "".join([first, *(item.capitalize() for item in others)])
-
-
-_KEYS = {item.name: _camel(item.name) for item in fields(RolloutSpec)}
+_MEASURING = "monitoring"
+_KEYS = {item.name: camel(item.name) for item in fields(RolloutSpec) if item.name != "measuring"}
 
 
 def _want(name: str, value: object, right: bool, allowed: str) -> None:

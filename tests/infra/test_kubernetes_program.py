@@ -11,11 +11,13 @@ import pytest
 
 from infra.config.settings import Settings
 from infra.kubernetes.outputs import NAMES as OUTPUTS
+from infra.kubernetes.program import measuring
 from infra.kubernetes.rules import groups
 from infra.kubernetes.workloads import wanted_release
 from infra.plan.releases import plan_serving
 from platforms.kubernetes.names import CONFIG, CONTENT, CONTROLLER, ENDPOINT, VARIANT
 from platforms.kubernetes.serving_config import Backend, ServingConfig
+from platforms.kubernetes.spec import RolloutSpec
 from rollout.core.plan import Plan, Step
 from rollout.core.state import Phase, RolloutState
 from rollout.core.verdict import Verdict
@@ -370,17 +372,31 @@ def test_nothing_live_is_ever_left_out(phase: Phase, asks_for: str, wait: bool) 
     assert {*state.configs()} - gone <= configs(world).keys()
 
 
-def test_no_alarm_waits_for_a_probe_that_nobody_runs() -> None:
-    """It would page for ever. The config's default is that of AWS, where a function probes."""
-    config = stack_config(STACK)
-    del config["modelstack:slo"]
-    settings = Settings.load(config, STACK)
-    assert settings.slo.probe_minutes is not None
+@pytest.mark.parametrize("minutes", [5, None])
+def test_an_alarm_waits_for_a_probe_where_one_runs_and_nowhere_else(minutes: int | None) -> None:
+    settings = Settings.load(stack_config(STACK, slo={"probe_minutes": minutes}), STACK)
+    assert measuring(settings).probe_minutes == (minutes or 0)
     wanted = wanted_release(NAMES, "1" * 64, IMAGE, settings.serving)
     plan = plan_serving(RolloutState(NAMES.prefix), wanted, NAMES.pair_of, resized=None, waits=True)
     text = json.dumps(groups(NAMES, plan, settings, settings.slo.objective(STACK)))
     assert f"{wanted.variant}-5xx" in text
-    assert "modelstack_probe" not in text
+    assert ("modelstack_probe" in text) is (minutes is not None)
+
+
+def test_what_is_measured_and_how_long_it_is_kept_reaches_the_controller() -> None:
+    monitoring = {
+        "drift_minutes": 5,
+        "drift_false_alarms": 0.2,
+        "labels_minutes": 7,
+        "labels_days": 3.5,
+        "max_loss_rise": 0.3,
+        "concept_false_alarms": 0.02,
+        "segments": ["carrier"],
+    }
+    world = run_on_cluster(monitoring=monitoring, retention={"requests_days": 9}, slo={"probe_minutes": 4})
+    spec = manifests(world)["Rollout", NAMES.prefix]["spec"]
+    told = {"requests_days": 9, "probe_minutes": 4} | {**monitoring, "segments": ("carrier",)}
+    assert vars(RolloutSpec.from_dict(spec).measuring) == told
 
 
 NEEDED = [
@@ -409,8 +425,7 @@ def test_what_a_stack_on_a_cluster_needs_is_told_before_anything_is_asked(fields
 REFUSED = [
     ("serving", {"instance_type": "ml.m5.large"}, "a cluster has no instance types; allowed are cpu and memory"),
     ("retraining", {"enabled": True}, "on a cluster nothing is retrained yet; allowed is false"),
-    ("slo", {"probe_minutes": 5}, "on a cluster no probe runs yet; allowed is null"),
-    ("retention", {"requests_days": 7}, "on a cluster the controller forgets by its own defaults"),
+    ("retention", {"log_days": 5}, "how long logs are kept is the cluster's; allowed is to leave it out"),
     ("approval", {"people": 1}, "on a cluster nobody is asked yet; allowed is 0"),
 ]
 

@@ -15,6 +15,7 @@ from platforms.kubernetes.database import Database
 from platforms.kubernetes.journal import KubernetesJournal
 from platforms.kubernetes.monitors import Monitors, remembered
 from platforms.kubernetes.notify import Webhook
+from platforms.kubernetes.probes import Probes, asking, sampled
 from platforms.kubernetes.program.assembly import Assembly
 from platforms.kubernetes.program.counts import CALLS, Counts
 from platforms.kubernetes.program.listening import Listening, NotListening
@@ -62,15 +63,21 @@ def main() -> int:
         log("cannot start", error=str(error))
         return _WRONG
     process.start()
+    member = remembered(packages.member)
+    known = working.known
+    probes = Probes(asking(api), sampled(member), known.spec, known.champion, counts.probed)
+    works = [partial(probes.follow, lambda: process.names, lambda: process.leads, process.stopping)]
     if store is not None:
         monitors = Monitors(
             store.database,
-            remembered(packages.member),
+            member,
             lambda name: KubernetesJournal(api, name).read(),
+            known.measuring,
         )
         monitor = partial(monitors.follow, lambda: process.names, lambda: process.leads, process.stopping)
-        for run in (partial(store.prepare, process.stopping), monitor):
-            threading.Thread(target=run, daemon=True).start()
+        works += [partial(store.prepare, process.stopping), monitor]
+    for run in works:
+        threading.Thread(target=run, daemon=True).start()
     log("started", namespace=settings.namespace, pod=settings.pod, port=listening.port, database=database is not None)
     told.wait()
     log("stopping")

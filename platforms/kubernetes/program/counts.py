@@ -17,7 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from platforms.kubernetes.metrics import TICKED
+from monitoring.published import PROBE_LATENCY, PROBE_SUCCESS
+from platforms.kubernetes.metrics import PROBED, TICKED, series
+from platforms.kubernetes.probes import Told
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,9 @@ LEADING = Measure("modelstack_controller_leading", "gauge", "1 when this process
 ENDPOINTS = Measure("modelstack_controller_endpoints", "gauge", "Rollouts of the namespace.")
 PHASE = Measure("modelstack_rollout_phase", "gauge", "1 for the phase that an endpoint's rollout is in.")
 CARRIED = Measure(TICKED, "gauge", "Until when an endpoint's rollout is known to be carried on, epoch seconds.")
+ASKED = Measure(PROBED, "gauge", "When an endpoint was last probed, epoch seconds.")
+SOUND = Measure(series(PROBE_SUCCESS), "gauge", "1 when the last probe of an endpoint had a sound answer.")
+TOOK = Measure(series(PROBE_LATENCY), "gauge", "Milliseconds that the last sound answer to a probe took.")
 STORE = Measure("modelstack_store_reachable", "gauge", "1 when the database answered the last time.")
 _MEMORY = Measure("process_resident_memory_bytes", "gauge", "Memory of this process.")
 _CPU = Measure("process_cpu_seconds_total", "counter", "CPU time of this process.")
@@ -78,6 +83,19 @@ class Counts:
             each = self._values.get(measure, {})
             for key in [key for key in each if gone <= set(key)]:
                 del each[key]
+
+    def probed(self, name: str, told: Told | None) -> None:
+        """Show what the last probe of an endpoint found; None: nothing any more."""
+        found = {series(metric): value for metric, value, _ in told.outcome.metrics()} if told is not None else {}
+        for measure in (SOUND, TOOK):
+            if measure.name in found:
+                self.put(measure, found[measure.name], endpoint=name)
+            else:
+                self.forget(measure, endpoint=name)
+        if told is not None:
+            self.put(ASKED, told.at, endpoint=name)
+        else:
+            self.forget(ASKED, endpoint=name)
 
     def text(self) -> str:
         """All of it, with what the process uses."""

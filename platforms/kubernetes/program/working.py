@@ -13,6 +13,7 @@ from platforms.kubernetes.answers import NotFound
 from platforms.kubernetes.program import pace
 from platforms.kubernetes.program.counts import ANSWERS, CARRIED, FAILURES, PHASE, TICKS, Counts
 from platforms.kubernetes.program.endpoint import Endpoint
+from platforms.kubernetes.program.known import Known
 from rollout.controller.loop import Progress
 from rollout.core.errors import Busy, Conflict, RolloutError, Unreachable
 
@@ -32,11 +33,13 @@ class Working:
         make: Makes an endpoint of a Rollout's name and spec.
         counts: Counts.
         now: Epoch seconds.
+        known: What is known of them without asking.
     """
 
     make: Callable[[str, dict[str, Any]], Endpoint]
     counts: Counts
     now: Callable[[], float] = time.time
+    known: Known = field(default_factory=Known)
     _specs: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
     _made: dict[str, Endpoint] = field(default_factory=dict[str, Endpoint])
     _failures: dict[str, int] = field(default_factory=dict[str, int])
@@ -47,6 +50,7 @@ class Working:
     def learn(self, rollout: dict[str, Any]) -> None:
         """There is a Rollout, or it has changed."""
         name, spec = rollout["metadata"]["name"], rollout.get("spec") or {}
+        self.known.learn(rollout)
         with self._lock:
             if self._specs.get(name) != spec:
                 self._specs[name] = spec
@@ -57,6 +61,7 @@ class Working:
         with self._lock:
             for known in (self._specs, self._made, self._failures, self._told, self._woken):
                 known.pop(name, None)
+        self.known.forget(name)
         for measure in (TICKS, FAILURES, ANSWERS, PHASE, CARRIED):
             self.counts.forget(measure, endpoint=name)
 

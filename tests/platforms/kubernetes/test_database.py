@@ -13,7 +13,7 @@ import pytest
 from platforms.kubernetes import database as module
 from platforms.kubernetes.database import Database, Place
 from platforms.kubernetes.measured import add, counter
-from platforms.kubernetes.schema import MIGRATIONS, allow, forget, kept, prepare, told
+from platforms.kubernetes.schema import MIGRATIONS, allow, forget, keep, kept, prepare, told
 from rollout.core.errors import Busy, RolloutError, Unreachable
 from tests.platforms.kubernetes.postgres import Server, new_database
 
@@ -241,6 +241,29 @@ class TestOnPostgres:
         assert calls == 3
         assert store.run("see", left, e=endpoint) == [[1]]
         assert store.run("see", "SELECT count(*) FROM audit WHERE endpoint = :e", e=endpoint) == [[1]]
+
+    def test_requests_are_kept_for_as_long_as_their_endpoint_says_and_a_month_where_none_does(
+        self, store: Database, endpoint: str
+    ) -> None:
+        short, long, none = (f"{endpoint}-{name}" for name in ("short", "long", "none"))
+        for name in (short, long, none):
+            for table in ("captures (endpoint, variant, number, lines, received)", "events"):
+                of, values = table, ":e, 'v', d, '', now() - make_interval(days => d)"
+                if table == "events":
+                    of, values = (
+                        "events (endpoint, variant, event, received)",
+                        (":e, 'v', d::text, now() - make_interval(days => d)"),
+                    )
+                store.run("make", f"INSERT INTO {of} SELECT {values} FROM generate_series(1, 60, 10) AS d", e=name)
+        keep(store, {short: 99, long: 365})
+        keep(store, {short: 5, long: 50})
+        while forget(store):
+            pass
+        for table in ("captures", "events"):
+            left = f"SELECT count(*) FROM {table} WHERE endpoint = :e"
+            found = [store.run("see", left, e=name)[0][0] for name in (short, long, none)]
+            assert found == [1, 5, 3], table
+        store.run("clear", "DELETE FROM retention")
 
     def test_the_series_of_a_variant_that_is_silent_are_forgotten_and_those_of_the_endpoint_stay(
         self, store: Database, endpoint: str

@@ -7,11 +7,15 @@ import time
 
 import pytest
 
+from monitoring.drift.watch import Measured
 from platforms.kubernetes import monitors as module
 from platforms.kubernetes.database import Database
 from platforms.kubernetes.drift import REFERENCE as MEMBER
-from platforms.kubernetes.monitors import Monitors, remembered
-from rollout.core.errors import Unreachable
+from platforms.kubernetes.drift import Drift
+from platforms.kubernetes.labels import Watched
+from platforms.kubernetes.measuring import Measuring
+from platforms.kubernetes.monitors import Monitors, remembered, watched
+from rollout.core.errors import RolloutError, Unreachable
 from rollout.core.release import Release
 from rollout.core.state import RolloutState
 from tests.monitoring.shelf import REFERENCE
@@ -38,6 +42,12 @@ def test_a_member_is_read_once_and_one_that_could_not_be_read_is_asked_for_again
         read(release(str(number)), "answer.json")
     read(release("a"), "answer.json")
     assert asked[-1] == "a", "it remembers only so many"
+
+
+def test_labels_are_held_against_what_the_stack_says() -> None:
+    measuring = Measuring(5, 0.1, 7, 2.5, 0.2, 0.02, ("carrier",))
+    assert watched(measuring) == Watched(420.0, ("carrier",), 2.5, 0.2, 0.02, 300.0)
+    assert watched(Measuring()) == Watched(), "and by default against what it is on AWS"
 
 
 @pytest.mark.needs("postgresql")
@@ -71,6 +81,43 @@ class TestOnPostgres:
         monitors.look([world.endpoint])
         assert asked == [world.endpoint] * 2
         assert world.seen("capture_rows_total", variant="v-a") == 1
+
+    def test_each_endpoint_is_measured_and_kept_as_its_own_stack_says(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        other, wrong = World(world.database, f"{world.endpoint}-other"), f"{world.endpoint}-wrong"
+        swept: list[tuple[str, float, float]] = []
+
+        class Spy(Drift):
+            def sweep(self, *_: object) -> dict[str, Measured]:
+                swept.append((self.endpoint, self.false_alarms, self.every))
+                return {}
+
+        monkeypatch.setattr(module, "Drift", Spy)
+        told = {
+            world.endpoint: Measuring(drift_minutes=2, drift_false_alarms=0.3, labels_minutes=1, requests_days=3),
+            other.endpoint: Measuring(),
+        }
+
+        def measuring(name: str) -> Measuring:
+            if name == wrong:
+                raise RolloutError("Rollout.spec.monitoring: wrong")
+            return told[name]
+
+        for one in (world, other):
+            one.captured("v-a", ("x", True, 0.5))
+            one.labelled(("nobody", True))
+        states = {one.endpoint: one.state for one in (world, other)}
+        monitors = Monitors(world.database, world.member, states.__getitem__, measuring)
+        monitors.look([world.endpoint, other.endpoint, wrong])
+        assert swept == [(world.endpoint, 0.3, 120.0), (other.endpoint, 0.05, 3600.0)]
+        world.database.run("age", "UPDATE labels SET received = now() - '5 min'::interval WHERE id = 'nobody'")
+        monitors.now = lambda: time.time() + 61
+        monitors.look([world.endpoint, other.endpoint, wrong])
+        assert (world.seen("labels_unknown_total"), other.seen("labels_unknown_total")) == (1, 0)
+        kept = "SELECT endpoint, days FROM retention WHERE endpoint LIKE :e ORDER BY 1"
+        assert world.database.run("see", kept, e=f"{world.endpoint}%") == [[world.endpoint, 3], [other.endpoint, 30]]
+        world.database.run("clear", "DELETE FROM retention")
 
     def test_an_endpoint_whose_journal_cannot_be_read_stops_no_other(self, world: World) -> None:
         other = World(world.database, f"{world.endpoint}-other")

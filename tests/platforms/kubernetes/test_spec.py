@@ -6,21 +6,29 @@ from typing import Any
 
 import pytest
 
+from platforms.kubernetes.measuring import Measuring
 from platforms.kubernetes.spec import RolloutSpec
 from rollout.core.errors import RolloutError
 
-SPEC = RolloutSpec("prod", "flight-delay", "models", "http://prometheus.monitoring:9090", "flights.example.org", 30, 20)
+MEASURING = Measuring(5, 0.1, 7, 2.5, 0.2, 0.02, ("carrier",), 9, 4)
+SPEC = RolloutSpec(
+    *("prod", "flight-delay", "models", "http://prometheus.monitoring:9090", "flights.example.org", 30, 20),
+    measuring=MEASURING,
+)
 
 
 def test_what_is_written_is_read_back() -> None:
     assert RolloutSpec.from_dict(SPEC.as_dict()) == SPEC
     assert SPEC.as_dict()["periodSeconds"] == 30
+    assert SPEC.as_dict()["monitoring"]["segments"] == ["carrier"]
 
 
 def test_what_is_left_out_has_a_default_and_what_a_newer_program_wrote_is_left_out() -> None:
     least = {"stack": "prod", "model": "m", "gateway": "g", "prometheus": "http://p:9090"}
     read = RolloutSpec.from_dict({**least, "later": 1})
     assert (read.host, read.period_seconds, read.capture_percent, read.data_plane) == ("", 60, 0, "merged")
+    assert read.measuring == Measuring()
+    assert Measuring.from_dict({"driftMinutes": 3, "later": 1}) == Measuring(drift_minutes=3)
 
 
 @pytest.mark.parametrize(
@@ -33,6 +41,14 @@ def test_what_is_left_out_has_a_default_and_what_a_newer_program_wrote_is_left_o
         ({"periodSeconds": "60"}, "Rollout.spec.periodSeconds: got '60', allowed is a whole number"),
         ({"capturePercent": 101}, "Rollout.spec.capturePercent: got 101, allowed is 0 to 100"),
         ({"capturePercent": True}, "Rollout.spec.capturePercent: got True, allowed is a whole number"),
+        ({"monitoring": 3}, "Rollout.spec.monitoring: got 3, allowed is an object"),
+        ({"monitoring": {"driftMinutes": 0}}, "Rollout.spec.monitoring.driftMinutes: got 0, allowed is 1 to 720"),
+        (
+            {"monitoring": {"probeMinutes": 0.5}},
+            "Rollout.spec.monitoring.probeMinutes: got 0.5, allowed is a whole number",
+        ),
+        ({"monitoring": {"labelsDays": "1"}}, "Rollout.spec.monitoring.labelsDays: got '1', allowed is a number"),
+        ({"monitoring": {"segments": "a"}}, "Rollout.spec.monitoring.segments: got 'a', allowed is a list of texts"),
         ({"dataPlane": "linkerd"}, "Rollout.spec.dataPlane: got 'linkerd', allowed is merged"),
     ],
 )

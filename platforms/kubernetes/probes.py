@@ -1,0 +1,157 @@
+"""Asks each endpoint whether it answers, so that silence is told from health. In a thread of the controller.
+
+    probes = Probes(ask=asking(api), sample=sampled(member), spec=known.spec, champion=known.champion, tell=...)
+    probes.follow(lambda: process.names, lambda: process.leads, stopping)     # until `stopping` is set
+
+The request is the one that is sealed in the champion's package, and the champion is asked for by name: a trial without
+traffic must not be taken for one with some. The serving runtime keeps no copy of it, by its id.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections.abc import Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import httpx
+
+from monitoring.captured import PROBED
+from monitoring.log import log
+from monitoring.objectives import probe
+from platforms.kubernetes.api import Api
+from platforms.kubernetes.gateway import url
+from platforms.kubernetes.labels import Member
+from platforms.kubernetes.names import INFERENCE_ID, INVOCATIONS, TARGET_HEADER
+from platforms.kubernetes.spec import RolloutSpec
+from rollout.core.errors import RolloutError
+from rollout.core.release import Release
+
+LOOK = 1.0
+"""Seconds between two looks at what is due."""
+_AT_ONCE = 8  # endpoints that are asked at the same time
+_TIMEOUT = httpx.Timeout(20.0, connect=3.0)
+_SHOWN = 200  # characters of an answer
+
+Asked = Callable[[RolloutSpec, str, bytes], bytes]
+"""Sends a request to a variant of an endpoint and returns the answer's body; raises `probe.Unanswered`."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a probe tells of an endpoint: when it was, and what it found."""
+
+    at: float
+    outcome: probe.Outcome
+
+
+@dataclass
+class Probes:
+    """The probes of a namespace's endpoints.
+
+    Attributes:
+        ask: Sends a request.
+        sample: The request of a release's package; raises RolloutError or `probe.UnreadableSample`.
+        spec: What the Rollout of an endpoint says; raises RolloutError where it says something wrong.
+        champion: What serves; None before the first release. Raises RolloutError where the journal cannot be read.
+        tell: Shows what an endpoint's last probe found; None: nothing any more.
+        now: Epoch seconds.
+    """
+
+    ask: Asked
+    sample: Callable[[Release], bytes]
+    spec: Callable[[str], RolloutSpec]
+    champion: Callable[[str], Release | None]
+    tell: Callable[[str, Told | None], None]
+    now: Callable[[], float] = time.time
+    _asked: dict[str, float] = field(default_factory=dict[str, float], init=False)  # when they were last
+
+    def follow(
+        self, names: Callable[[], Collection[str]], leads: Callable[[], bool], stopping: threading.Event
+    ) -> None:
+        """Probe what is due again and again, while this process leads.
+
+        Args:
+            names: The endpoints of the namespace.
+            leads: Whether this process holds the Lease.
+            stopping: Ends it, after what is under way.
+        """
+        with ThreadPoolExecutor(_AT_ONCE, "probe") as pool:
+            while not stopping.wait(LOOK):
+                for asked in [pool.submit(self.run, name) for name in self.due(names() if leads() else ())]:
+                    if error := asked.exception():  # whatever it is, the next probe may do
+                        log("not probed", error=repr(error))
+
+    def due(self, names: Collection[str]) -> list[str]:
+        """The endpoints that are to be probed now. What is shown of all others is forgotten.
+
+        Another process shows what it finds when it leads: what this one found before would hide it.
+        """
+        now, every = self.now(), {name: 60.0 * self._minutes(name) for name in names}
+        wanted = {name: seconds for name, seconds in every.items() if seconds}
+        for gone in self._asked.keys() - wanted.keys():
+            del self._asked[gone]
+            self.tell(gone, None)
+        found = [name for name, seconds in sorted(wanted.items()) if now - self._asked.get(name, -seconds) >= seconds]
+        self._asked |= dict.fromkeys(found, now)
+        return found
+
+    def run(self, name: str) -> None:
+        """Probe an endpoint once. Before the first release nothing is asked, and nothing told.
+
+        What cannot be asked tells nothing: the alarm rings when nothing is told for a while.
+        """
+        try:
+            champion, spec = self.champion(name), self.spec(name)
+            if champion is None:
+                return
+            body = self.sample(champion)
+        except (RolloutError, ValueError) as error:
+            log("not probed", endpoint=name, error=str(error))
+            return
+        outcome = probe.run(body, lambda body: self.ask(spec, champion.variant, body), time.monotonic)
+        if not outcome.ok:
+            log("probe", endpoint=name, ok=False, why=outcome.why)
+        if name in self._asked:
+            self.tell(name, Told(self.now(), outcome))
+
+    def _minutes(self, name: str) -> int:
+        try:
+            return self.spec(name).measuring.probe_minutes
+        except RolloutError:
+            return 0
+
+
+def sampled(member: Member) -> Callable[[Release], bytes]:
+    """The request of a release's package, of what reads its members."""
+    return lambda champion: probe.sample(member(champion, probe.SAMPLE))
+
+
+def asking(api: Api) -> Asked:
+    """Asks through the gateway of the endpoint, as users do."""
+    gateways: dict[str, str] = {}  # where each answers, until one does not
+
+    def ask(spec: RolloutSpec, variant: str, body: bytes) -> bytes:
+        headers = {
+            "content-type": "application/json",
+            "accept": "application/json",
+            TARGET_HEADER: variant,
+            INFERENCE_ID: f"{PROBED}{uuid.uuid4().hex}",
+            **({"host": spec.host} if spec.host else {}),
+        }
+        try:
+            gateway = gateways.get(spec.gateway) or gateways.setdefault(spec.gateway, url(api, spec.gateway))
+            with api.reach(gateway) as client:
+                answer = client.post(f"{gateway}{INVOCATIONS}", content=body, headers=headers, timeout=_TIMEOUT)
+        except RolloutError as error:
+            raise probe.Unanswered(str(error)) from error
+        except httpx.HTTPError as error:
+            gateways.pop(spec.gateway, None)
+            raise probe.Unanswered(f"{spec.gateway}: {type(error).__name__}: {error}") from error
+        if not answer.is_success:
+            raise probe.Unanswered(f"{answer.status_code} {answer.text[:_SHOWN]}".rstrip())
+        return answer.content
+
+    return ask

@@ -1,0 +1,71 @@
+"""What is known of the endpoints without asking: what their Rollouts said when they changed last."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from typing import Any
+
+from platforms.kubernetes.answers import NotFound
+from platforms.kubernetes.journal import state_of
+from platforms.kubernetes.measuring import Measuring
+from platforms.kubernetes.spec import RolloutSpec
+from rollout.core.errors import RolloutError
+from rollout.core.release import Release
+from rollout.core.state import StateError
+
+
+@dataclass
+class Known:
+    """The endpoints of the namespace. Every method may be called by any thread."""
+
+    _said: dict[str, tuple[RolloutSpec | RolloutError, Release | None]] = field(
+        default_factory=dict[str, tuple[RolloutSpec | RolloutError, Release | None]]
+    )
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def learn(self, rollout: dict[str, Any]) -> None:
+        """There is a Rollout, or it has changed."""
+        name = rollout["metadata"]["name"]
+        spec: RolloutSpec | RolloutError
+        try:
+            spec = RolloutSpec.from_dict(rollout.get("spec") or {})
+        except RolloutError as error:
+            spec = error
+        try:
+            champion = state_of(rollout, name).champion
+        except StateError:
+            champion = None  # the looks at it say so
+        with self._lock:
+            self._said[name] = spec, champion
+
+    def forget(self, name: str) -> None:
+        """There is no such Rollout any more."""
+        with self._lock:
+            self._said.pop(name, None)
+
+    def spec(self, name: str) -> RolloutSpec:
+        """What a Rollout says.
+
+        Raises:
+            NotFound: There is none of this name.
+            RolloutError: A field of it is missing or wrong.
+        """
+        spec, _ = self._of(name)
+        if isinstance(spec, RolloutError):
+            raise spec
+        return spec
+
+    def measuring(self, name: str) -> Measuring:
+        """What is measured of an endpoint; raises as `spec`."""
+        return self.spec(name).measuring
+
+    def champion(self, name: str) -> Release | None:
+        """What serves, by the journal as it was told last; None before the first release. Raises NotFound."""
+        return self._of(name)[1]
+
+    def _of(self, name: str) -> tuple[RolloutSpec | RolloutError, Release | None]:
+        with self._lock:
+            if name not in self._said:
+                raise NotFound(f"there is no Rollout {name}")
+            return self._said[name]

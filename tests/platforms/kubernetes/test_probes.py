@@ -1,0 +1,177 @@
+"""When an endpoint is probed, with what, and what is told of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import httpx
+import pytest
+
+from monitoring.objectives.probe import Unanswered
+from platforms.kubernetes.measuring import Measuring
+from platforms.kubernetes.probes import Probes, asking, sampled
+from platforms.kubernetes.program.counts import Counts
+from platforms.kubernetes.spec import RolloutSpec
+from rollout.core.errors import RolloutError
+from rollout.core.release import Release
+from tests.platforms.kubernetes.test_replay import Gateway, a_gateway
+from tests.rollout.worlds import release
+
+SPEC = RolloutSpec("prod", "m", "gateway", "http://p:9090", measuring=Measuring(probe_minutes=2))
+BODY = b'{"instances": [{"a": 1}]}'
+
+
+@dataclass
+class World:
+    """Endpoints `a` and `b`, whose answers are `says`."""
+
+    now: float = 1000.0
+    says: bytes | str = b'{"predictions": [1]}'
+    specs: dict[str, RolloutSpec | RolloutError] = field(default_factory=lambda: {"a": SPEC, "b": SPEC})
+    champions: dict[str, Release | None] = field(default_factory=lambda: {"a": release("1"), "b": release("2")})
+    asked: list[tuple[str, bytes]] = field(default_factory=list[tuple[str, bytes]])
+    counts: Counts = field(default_factory=Counts)
+
+    def __post_init__(self) -> None:
+        self.probes = Probes(
+            self.ask, sampled(self.member), self.spec, self.champions.__getitem__, self.counts.probed, lambda: self.now
+        )
+
+    def spec(self, name: str) -> RolloutSpec:
+        spec = self.specs[name]
+        if isinstance(spec, RolloutError):
+            raise spec
+        return spec
+
+    def member(self, of: Release, name: str) -> bytes | None:
+        assert name == "example.json"
+        return None if of.id == "none" else BODY
+
+    def ask(self, spec: RolloutSpec, variant: str, body: bytes) -> bytes:
+        self.asked.append((variant, body))
+        if isinstance(self.says, str):
+            raise Unanswered(self.says)
+        return self.says
+
+    def look(self, *names: str) -> list[str]:
+        due = self.probes.due(names)
+        for name in due:
+            self.probes.run(name)
+        return due
+
+    def shown(self, name: str) -> list[str]:
+        return [one for one in self.counts.text().splitlines() if one.startswith("modelstack_probe") and name in one]
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def test_each_endpoint_is_asked_as_often_as_its_config_says_with_the_request_of_its_champion(world: World) -> None:
+    world.specs["b"] = replace(SPEC, measuring=Measuring(probe_minutes=5))
+    looks = []
+    for _ in range(11):
+        looks += [(int(world.now - 1000) // 60, name) for name in world.look("a", "b")]
+        world.now += 60
+    assert looks == [(0, "a"), (0, "b"), (2, "a"), (4, "a"), (5, "b"), (6, "a"), (8, "a"), (10, "a"), (10, "b")]
+    assert world.asked[:2] == [("v-1", BODY), ("v-2", BODY)]
+
+
+def test_a_shorter_pause_holds_at_once_and_null_ends_it(world: World) -> None:
+    world.specs["a"] = replace(SPEC, measuring=Measuring(probe_minutes=60))
+    assert world.look("a") == ["a"]
+    world.specs["a"], world.now = SPEC, world.now + 120
+    assert world.look("a") == ["a"]
+    world.specs["a"], world.now = replace(SPEC, measuring=Measuring()), world.now + 9999
+    assert world.look("a") == []
+    assert world.shown('endpoint="a"') == []
+
+
+def test_what_was_found_is_shown_and_a_failure_has_no_latency(world: World) -> None:
+    world.look("a")
+    shown = world.shown('endpoint="a"')
+    assert 'modelstack_probe_success{endpoint="a"} 1.0' in shown
+    assert 'modelstack_probe_time_seconds{endpoint="a"} 1000.0' in shown
+    assert any(one.startswith("modelstack_probe_latency{") for one in shown)
+    for says in ("503 no healthy upstream", b'{"predictions": [NaN]}', b""):
+        world.says, world.now = says, world.now + 120
+        world.look("a")
+        assert sorted(world.shown('endpoint="a"')) == [
+            'modelstack_probe_success{endpoint="a"} 0.0',
+            f'modelstack_probe_time_seconds{{endpoint="a"}} {world.now!r}',
+        ]
+
+
+def test_who_no_longer_leads_shows_nothing_so_that_it_hides_nothing(world: World) -> None:
+    world.look("a", "b")
+    world.look("b")
+    assert world.shown('endpoint="a"') == []
+    assert world.shown('endpoint="b"')
+    world.look()
+    assert world.shown("endpoint") == []
+    assert world.look("a") == ["a"], "and probes at once when it leads again"
+
+
+def test_what_cannot_be_asked_tells_nothing(world: World) -> None:
+    world.champions = {"a": None}
+    world.probes.champion = world.champions.__getitem__
+    world.look("a")
+    world.champions["a"], world.now = release("none"), world.now + 120
+    world.look("a")
+    world.specs["a"], world.now = RolloutError("wrong"), world.now + 120
+    world.look("a")
+    assert world.asked == []
+    assert world.shown("endpoint") == []
+
+
+@dataclass
+class Cluster:
+    """What asking needs of an API server, before one gateway."""
+
+    address: str
+    looked: int = 0
+
+    def get(self, kind: Any, name: str) -> dict[str, Any]:
+        self.looked += 1
+        host, _, port = self.address.removeprefix("http://").partition(":")
+        listeners = [{"protocol": "HTTP", "port": int(port)}]
+        return {"spec": {"listeners": listeners}, "status": {"addresses": [{"value": host}]}}
+
+    def reach(self, url: str) -> httpx.Client:
+        return httpx.Client(base_url=url, trust_env=False)
+
+
+class TestThroughAGateway:
+    @pytest.fixture
+    def gateway(self) -> Iterator[Gateway]:
+        with a_gateway() as made:
+            made.rules = ("v-1",)
+            yield made
+
+    def test_the_champion_is_asked_by_name_under_an_id_that_is_not_captured(self, gateway: Gateway) -> None:
+        cluster: Any = Cluster(gateway.url)
+        ask = asking(cluster)
+        assert json.loads(ask(SPEC, "v-1", BODY))
+        assert ask(SPEC, "v-1", BODY)
+        assert cluster.looked == 1, "where a gateway is, is not asked each time"
+        (first, body), _ = gateway.asked
+        assert (first["path"], body) == ("/invocations", BODY)
+        assert first["x-modelstack-target"] == "v-1"
+        assert first["x-amzn-sagemaker-inference-id"].startswith("probe-")
+
+    def test_an_error_and_a_gateway_that_is_gone_are_no_answer(self, gateway: Gateway) -> None:
+        cluster: Any = Cluster(gateway.url)
+        ask = asking(cluster)
+        gateway.says["v-1"] = (503, b"overloaded")
+        with pytest.raises(Unanswered, match="503 overloaded"):
+            ask(SPEC, "v-1", BODY)
+        cluster.address = "http://127.0.0.1:9"
+        gone = asking(cluster)
+        for looked in (2, 3):
+            with pytest.raises(Unanswered, match="ConnectError"):
+                gone(SPEC, "v-1", BODY)
+            assert cluster.looked == looked, "and is looked for anew"
