@@ -11,15 +11,15 @@ from typing import Any
 from infra.aws.own_alarms import LATE_MINUTES
 from infra.config.monitoring_settings import MonitoringSettings
 from infra.plan import beyond_chance
-from monitoring import published
+from monitoring import panels, published
 from monitoring.objectives.slo import SLIS, Objective
+from monitoring.panels import UNUSUAL, Panel
 from platforms.aws import metrics
 from platforms.aws.names import Names
 from rollout.core.catalogue import EVENTS, INVALID, OWN
 
 WIDTH, HEIGHT = 12, 6
 Widget = dict[str, Any]
-UNUSUAL = (published.OUT_OF_RANGE, published.NEW_CODES, published.SCHEMA)
 
 
 def dashboard(names: Names, settings: MonitoringSettings, objective: Objective, scheduled: Sequence[str]) -> str:
@@ -39,7 +39,7 @@ def dashboard(names: Names, settings: MonitoringSettings, objective: Objective, 
         *_input(drift),
         _budget(names, objective),
         *_labels(often, settings),
-        often.graph("Answers that break the contract", "answers", {"": often.search(INVALID, "Sum")}),
+        often.graph(panels.INVALID, {"": often.search(INVALID, "Sum")}),
         *_own(often, ("rollback", *scheduled)),
     ]
     placed = [{**widget, **_place(index)} for index, widget in enumerate(widgets)]
@@ -63,22 +63,22 @@ class _Board:
         """A search for a metric that SageMaker publishes of each variant."""
         return self.search(metric, stat, namespace=metrics.SAGEMAKER)
 
-    def graph(self, title: str, unit: str, expressions: Mapping[str, str], *, line: float | None = None) -> Widget:
+    def graph(self, panel: Panel, expressions: Mapping[str, str], *, line: float | None = None) -> Widget:
         """Curves by label; each search adds what tells its curves apart, and an empty label leaves it at that."""
         shown = [
             {"expression": text, "id": f"e{index}", **({"label": label} if label else {})}
             for index, (label, text) in enumerate(expressions.items(), start=1)
         ]
-        return self.lines(title, unit, [[item] for item in shown], line=line)
+        return self.lines(panel, [[item] for item in shown], line=line)
 
-    def lines(self, title: str, unit: str, curves: list[list[Any]], *, line: float | None = None) -> Widget:
+    def lines(self, panel: Panel, curves: list[list[Any]], *, line: float | None = None) -> Widget:
         """Curves of metrics, each as a dashboard's body has it; one axis has one unit."""
         properties: dict[str, Any] = {
-            "title": title,
+            "title": panel.title,
             "region": self.names.region,
             "view": "timeSeries",
             "metrics": curves,
-            "yAxis": {"left": {"min": 0, "label": unit, "showUnits": False}},
+            "yAxis": {"left": {"min": 0, "label": panel.unit, "showUnits": False}},
         }
         if line is not None:
             properties["annotations"] = {"horizontal": [{"label": "alarm", "value": line}]}
@@ -90,16 +90,15 @@ def _service(board: _Board, settings: MonitoringSettings) -> list[Widget]:
     requests = board.served(metrics.INVOCATIONS, "Sum")
     errors = {"5XX": board.served(metrics.FAILED, "Sum"), "4XX": board.served(metrics.REFUSED, "Sum")}
     return [
-        board.graph("Requests", "requests", {"": requests}),
-        board.graph("Share of traffic", "% of requests", {"": f"100 * {requests} / SUM({requests})"}),
-        board.graph("What happened to releases", "events", {"": board.search(EVENTS, "Sum", by=metrics.EVENT)}),
+        board.graph(panels.REQUESTS, {"": requests}),
+        board.graph(panels.SHARES, {"": f"100 * {requests} / SUM({requests})"}),
+        board.graph(panels.HAPPENED, {"": board.search(EVENTS, "Sum", by=metrics.EVENT)}),
         board.graph(
-            "Model latency",
-            "ms",
+            panels.LATENCY,
             {stat: f"{board.served(metrics.LATENCY, stat)} / 1000" for stat in ("p50", "p90", "p99")},
             line=settings.max_p99_ms,
         ),
-        board.graph("Errors", "answers", errors),
+        board.graph(panels.ERRORS, errors),
     ]
 
 
@@ -108,48 +107,41 @@ def _input(board: _Board) -> list[Widget]:
     feature, unusual = f"{metrics.VARIANT},{metrics.FEATURE}", (*UNUSUAL, published.CAPTURE_UNREADABLE)
     return [
         board.graph(
-            "Drift: evidence that requests differ from training",
-            "evidence",
+            panels.DRIFT,
             {"": board.search(published.DRIFT_EVIDENCE, "Maximum")},
             line=1,
         ),
         board.graph(
-            "Drift: distance from training, by feature",
-            "distance",
+            panels.DISTANCE,
             {"": board.search(published.DRIFT_DISTANCE, "Maximum", by=feature)},
         ),
-        board.graph("Rows unlike training's", "rows", {metric: board.search(metric, "Sum") for metric in unusual}),
-        board.graph("Values that are missing", "rows", {"": board.search(published.MISSING, "Sum")}),
+        board.graph(panels.ROWS, {metric: board.search(metric, "Sum") for metric in unusual}),
+        board.graph(panels.MISSING, {"": board.search(published.MISSING, "Sum")}),
     ]
 
 
 def _labels(board: _Board, settings: MonitoringSettings) -> list[Widget]:
     """How right the answers were, and what was made of the labels that came."""
     errors = board.search(published.SEGMENT_ERROR, "Average", by=f"{metrics.VARIANT},{metrics.SEGMENT}")
-    segments = board.graph("Error by segment, by the newest labels", "error", {"": errors})
+    segments = board.graph(panels.SEGMENTS, {"": errors})
 
-    def interval(title: str, unit: str, measure: str, kind: str = published.REALISED) -> Widget:
+    def interval(panel: Panel, measure: str, kind: str = published.REALISED) -> Widget:
         """A measure and the ends of its interval, by their names."""
         found = [f"{kind}{measure}{end}" for end in ("", "Low", "High")]
-        return board.graph(f"{title}, with its interval", unit, {name: board.search(name, "Average") for name in found})
+        shown = Panel(panels.with_interval(panel), panel.unit)
+        return board.graph(shown, {name: board.search(name, "Average") for name in found})
 
     return [
-        interval("Accuracy by the newest labels", "share of answers", "Accuracy"),
-        interval("Log-loss by the newest labels", "nats", "LogLoss"),
-        interval("Absolute error by the newest labels", "the label's unit", "AbsoluteError"),
-        interval("AUC by the newest labels", "AUC", "AUC"),
-        interval("Calibration error", "share of answers", "CalibrationError"),
+        *(interval(panel, measure) for measure, panel in panels.MEASURES.items()),
         *([segments] if settings.segments else []),
-        interval("Accuracy, estimated before labels come", "share of answers", "Accuracy", published.ESTIMATED),
+        interval(panels.ESTIMATED, "Accuracy", published.ESTIMATED),
         board.graph(
-            "Evidence that the concept has moved",
-            "evidence",
+            panels.CONCEPT,
             {"": board.search(published.CONCEPT_EVIDENCE, "Maximum")},
             line=1,
         ),
         board.graph(
-            "Labels and answers that could not be used, by what is wrong",
-            "labels or answers",
+            panels.UNUSABLE,
             {name: board.search(name, "Sum", by="") for name in published.UNUSABLE},
         ),
     ]
@@ -162,24 +154,21 @@ def _own(board: _Board, handlers: Sequence[str]) -> list[Widget]:
     endpoint, failed = [metrics.ENDPOINT, names.endpoint], [metrics.LAMBDA, metrics.ERRORS, metrics.FUNCTION]
     return [
         board.lines(
-            "Functions that fail, and releases whose drift cannot be measured",
-            "times",
+            Panel("Functions that fail, and releases whose drift cannot be measured", "times"),
             [
                 *([*failed, names.function(one), {"stat": "Sum", "label": one}] for one in handlers),
                 [OWN, published.DRIFT_UNMEASURED, *endpoint, {"stat": "Sum"}],
             ],
         ),
         board.lines(
-            "Events that none could handle",
-            "messages",
+            Panel("Events that none could handle", "messages"),
             [
                 [metrics.SQS, metrics.DEPTH, metrics.QUEUE, queue, {"stat": "Maximum", "label": queue}]
                 for queue in queues
             ],
         ),
         board.lines(
-            "How late captures and labels are counted",
-            "seconds",
+            panels.LATE,
             [
                 [OWN, published.DELAY, *endpoint, {"stat": stat, "label": label}]
                 for label, stat in (("least", "Minimum"), ("most", "Maximum"))
@@ -203,7 +192,7 @@ def _budget(names: Names, objective: Objective) -> Widget:
         for sli in SLIS
     }
     properties: dict[str, Any] = {
-        "title": f"Error budget left, % of {objective.window_seconds / 86400:g} days",
+        "title": panels.budget(objective.window_seconds),
         "region": names.region,
         "view": "singleValue",
         "period": window,

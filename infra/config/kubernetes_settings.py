@@ -22,6 +22,7 @@ Repository = Annotated[
     Allowed("HOST/PATH or HOST:PORT/PATH, in lower case"),
     Field(pattern=r"^[a-z0-9.-]+(:\d{1,5})?(/[a-z0-9]+([._-]+[a-z0-9]+)*)+$"),
 ]
+Address = Annotated[str, Allowed("an address such as oncall@example.org"), Field(pattern=r"^[^@\s]+@[^@\s]+$")]
 
 
 class GatewaySettings(Section):
@@ -79,6 +80,30 @@ class BucketSettings(Section):
     )
 
 
+class ReceiverSettings(Section):
+    """How somebody is told of alerts."""
+
+    email: list[Address] = Field(
+        default_factory=list[str],
+        description="Addresses. Who sends to them, and over which server, is Alertmanager's to know.",
+    )
+    webhook_secret: Name | None = Field(
+        default=None,
+        description="A Secret of the namespace whose key `url` is where alerts are posted to. Only with the operator.",
+    )
+
+
+class AlertsSettings(Section):
+    """Whom Alertmanager tells. That it wakes the controller needs no field."""
+
+    labels: dict[str, str] = Field(
+        default_factory=dict[str, str],
+        description="Labels of the AlertmanagerConfig, or of the ConfigMap where `rules.kind` is config_map.",
+    )
+    page: ReceiverSettings | None = Field(default=None, description="How somebody is woken. Null: no route pages.")
+    ticket: ReceiverSettings | None = Field(default=None, description="How somebody is told by day. Null: nobody is.")
+
+
 class KubernetesSettings(Section):
     """Which cluster a stack is in, and what it uses of it. Only with `platform: kubernetes`."""
 
@@ -102,6 +127,7 @@ class KubernetesSettings(Section):
         description="The Prometheus that scrapes the gateway's proxies, as the cluster reaches it. Must be given.",
     )
     rules: RulesSettings = Field(default_factory=RulesSettings, description="How Prometheus gets its rules.")
+    alerts: AlertsSettings = Field(default_factory=AlertsSettings, description="Whom Alertmanager tells.")
     database_secret: Name | None = Field(
         default=None,
         description="A Secret of the namespace whose key `url` is the URL of a PostgreSQL database, for captured "

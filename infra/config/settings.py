@@ -124,7 +124,7 @@ class Settings(Section):
     def _together(self, info: ValidationInfo) -> Self:
         wrong = [*self._of_capture(), *self._of_answers()]
         if self.platform == "kubernetes":
-            wrong += self._of_kubernetes()
+            wrong += [*self._of_kubernetes(), *self._of_alerts(), *self._of_retention()]
         else:
             wrong += [*self._of_instances(), *self._of_retraining(stack_of(info)), *self._of_no_cluster()]
         short = self.rollout.too_short(self.monitoring.period_seconds)
@@ -178,6 +178,20 @@ class Settings(Section):
         why = "only stacks on a cluster have it; allowed is to leave it out, or platform: kubernetes"
         return [Problem(name, why, whole(value)) for name, value in given.items()]
 
+    def _of_alerts(self) -> list[Problem]:
+        """How people are told in a cluster without the Prometheus operator."""
+        alerts, wrong = self.kubernetes.alerts, list[Problem]()
+        why = "without the Prometheus operator, Alertmanager reads no Secret; allowed is null, and a route of your own"
+        for name, receiver in (("page", alerts.page), ("ticket", alerts.ticket)):
+            if self.kubernetes.rules.kind == "config_map" and receiver is not None and receiver.webhook_secret:
+                wrong.append(Problem(f"kubernetes.alerts.{name}.webhook_secret", why, receiver.webhook_secret))
+        return wrong
+
+    def _of_retention(self) -> list[Problem]:
+        """What a cluster does not keep for us."""
+        given = {name: why for name, why in _AWS_RETENTION.items() if name in self.retention.model_fields_set}
+        return [Problem(f"retention.{name}", why, getattr(self.retention, name)) for name, why in given.items()]
+
     def _of_kubernetes(self) -> list[Problem]:
         """What a stack on a cluster needs, and what only AWS has."""
         cluster, wrong = self.kubernetes, list[Problem]()
@@ -211,9 +225,6 @@ class Settings(Section):
         if self.retraining.enabled:
             why = "on a cluster nothing is retrained yet; allowed is false"
             wrong.append(Problem("retraining.enabled", why, True))
-        for name, why in _AWS_RETENTION.items():
-            if name in self.retention.model_fields_set:
-                wrong.append(Problem(f"retention.{name}", why, getattr(self.retention, name)))
         if self.approval.people:
             why = "on a cluster nobody is asked yet; allowed is 0"
             wrong.append(Problem("approval.people", why, self.approval.people))

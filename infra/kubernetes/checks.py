@@ -30,7 +30,7 @@ from rollout.core.errors import RolloutError
 LOCAL_NODE = "10.99.0.1"
 """Where the API server of a cluster of `make cluster` is."""
 _ROUTES = "httproutes.gateway.networking.k8s.io"
-_RULES = "prometheusrules.monitoring.coreos.com"
+_OPERATOR = ("prometheusrules.monitoring.coreos.com", "alertmanagerconfigs.monitoring.coreos.com")
 _METRICS = "metrics.k8s.io/v1beta1"
 _PATCHES = "envoypatchpolicies.gateway.envoyproxy.io"
 _CONFIG, _CONFIG_FILE = "envoy-gateway-config", "envoy-gateway.yaml"  # of Envoy Gateway's chart
@@ -185,9 +185,10 @@ def _metrics(api: Api) -> Iterator[str]:
 
 
 def _rules(api: Api, settings: KubernetesSettings) -> Iterator[str]:
-    if settings.rules.kind == "prometheus_rule" and api.find(CRD, _RULES) is None:
+    lacks = [name for name in _OPERATOR if settings.rules.kind == "prometheus_rule" and api.find(CRD, name) is None]
+    if lacks:
         yield (
-            f"it knows no {_RULES}, of the Prometheus operator; without that, allowed is "
+            f"it knows no {' and no '.join(lacks)}, of the Prometheus operator; without that, allowed is "
             "modelstack:kubernetes.rules: {kind: config_map}"
         )
 
@@ -199,6 +200,11 @@ def _secrets(api: Api, settings: KubernetesSettings) -> Iterator[str]:
         "webhook_secret": settings.webhook_secret,
         "bucket.secret": settings.bucket.secret if settings.bucket else None,
         "gateway.tls_secret": settings.gateway.tls_secret,
+        **{
+            f"alerts.{name}.webhook_secret": receiver.webhook_secret
+            for name, receiver in (("page", settings.alerts.page), ("ticket", settings.alerts.ticket))
+            if receiver is not None
+        },
     }
     for field, name in named.items():
         if name is not None and api.find(SECRET, name) is None:

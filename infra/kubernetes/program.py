@@ -12,6 +12,7 @@ from infra.config.settings import Settings
 from infra.kubernetes import outputs
 from infra.kubernetes.cluster_now import ClusterNow, read_cluster
 from infra.kubernetes.controller import Controller
+from infra.kubernetes.dashboard import Dashboard
 from infra.kubernetes.definitions import Definitions
 from infra.kubernetes.endpoint import Endpoint
 from infra.kubernetes.package import Package
@@ -111,6 +112,7 @@ def declare_release(
     endpoint = Endpoint("endpoint", site, spec, listeners=now.listeners, opts=after)
     serving = Serving("serving", site, plan=plan, package=package, settings=settings.serving)
     rules = Rules("rules", site, plan=plan, settings=settings, objective=objective)
+    Dashboard("dashboard", site, settings=settings, objective=objective)
     controller = [Controller("controller", site, now.controller_image, after)] if now.controller_image else []
     rollout = Rollout(
         "rollout",

@@ -1,4 +1,4 @@
-"""What watches over an endpoint: rules of Prometheus on each variant, the objective, and the controller itself."""
+"""What watches over an endpoint: rules of Prometheus on each variant, the objective and the controller."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from typing import Any
 import pulumi
 import yaml
 
+from infra.config.kubernetes_settings import ReceiverSettings
 from infra.config.settings import Settings
 from infra.kubernetes.site import Site
 from infra.plan.beyond_chance import evidence
 from infra.plan.releases import ServingPlan
 from monitoring.objectives.slo import Objective, rules
-from platforms.kubernetes import alarm_rules, objective_rules
+from platforms.kubernetes import alarm_rules, alertmanager, objective_rules
+from platforms.kubernetes.alertmanager import Receiver
 from platforms.kubernetes.metrics import cluster
 from platforms.kubernetes.names import Names
 from platforms.kubernetes.rule import rule_file
@@ -28,8 +30,9 @@ class Rules(pulumi.ComponentResource):
     """What watches over an endpoint.
 
     Creates:
-        The alarms of every variant that is declared, of the objective and of the controller, as one PrometheusRule, or
-        as a ConfigMap with a rule file where there is no operator.
+        The alarms of every variant that is declared, of the objective and of the controller, as one PrometheusRule; and
+        whom they tell, as an AlertmanagerConfig. Without an operator, ConfigMaps with a rule file and with the file of
+        an Alertmanager.
     """
 
     def __init__(
@@ -54,23 +57,35 @@ class Rules(pulumi.ComponentResource):
         """
         super().__init__("modelstack:kubernetes:Rules", name, None, opts)
         content = rule_file(groups(site.names, plan, settings, objective))
-        asked = site.settings.rules
-        own = f"{site.names.prefix}-rules"
-        manifest: dict[str, Any] = {
-            "apiVersion": "v1",
-            "kind": "ConfigMap",
-            "metadata": {"name": own},
-            "data": {f"{site.names.prefix}.yml": yaml.safe_dump(content, sort_keys=False, width=1000)},
-        }
-        if asked.kind == "prometheus_rule":
-            manifest = {
-                "apiVersion": "monitoring.coreos.com/v1",
-                "kind": "PrometheusRule",
-                "metadata": {"name": own},
-                "spec": content,
-            }
-        site.declare("rules", manifest, pulumi.ResourceOptions(parent=self), labels=asked.labels)
-        self.register_outputs({"rules": own})
+        asked, prefix = site.settings, site.names.prefix
+        child = pulumi.ResourceOptions(parent=self)
+        rings, tells = f"{prefix}-rules", f"{prefix}-alerts"
+        told = {"page": _receiver(asked.alerts.page), "ticket": _receiver(asked.alerts.ticket)}
+        wake = alertmanager.wake_url(site.names.namespace)
+        if asked.rules.kind == "prometheus_rule":
+            rules = _of_operator("v1", "PrometheusRule", rings, content)
+            whom = alertmanager.alertmanager_config(prefix, wake, **told)
+            alerts = _of_operator("v1alpha1", "AlertmanagerConfig", tells, whom)
+        else:
+            rules = _file(rings, prefix, content)
+            alerts = _file(tells, prefix, alertmanager.config(prefix, wake, **told))
+        site.declare("rules", rules, child, labels=asked.rules.labels)
+        site.declare("alerts", alerts, child, labels=asked.alerts.labels)
+        self.register_outputs({"rules": rings, "alerts": tells})
+
+
+def _of_operator(version: str, kind: str, name: str, spec: dict[str, Any]) -> dict[str, Any]:
+    version = f"monitoring.coreos.com/{version}"
+    return {"apiVersion": version, "kind": kind, "metadata": {"name": name}, "spec": spec}
+
+
+def _file(name: str, endpoint: str, content: dict[str, Any]) -> dict[str, Any]:
+    data = {f"{endpoint}.yml": yaml.safe_dump(content, sort_keys=False, width=1000)}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data}
+
+
+def _receiver(settings: ReceiverSettings | None) -> Receiver | None:
+    return Receiver(tuple(settings.email), settings.webhook_secret) if settings is not None else None
 
 
 def groups(names: Names, plan: ServingPlan, settings: Settings, objective: Objective) -> list[dict[str, Any]]:
@@ -101,7 +116,17 @@ def groups(names: Names, plan: ServingPlan, settings: Settings, objective: Objec
     every = min(monitoring.period_seconds, _MINUTE)
     windows = len(rules(objective, every))
     burning = evidence(windows * _looks(objective.window_seconds, every), alpha)
-    return [alarm_rules.group(watched), objective_rules.group(watched, objective, every=every, nats=burning)]
+    found = [alarm_rules.group(watched), objective_rules.group(watched, objective, every=every, nats=burning)]
+    return [_of_namespace(group, names.namespace) for group in found]
+
+
+def _of_namespace(group: dict[str, Any], namespace: str) -> dict[str, Any]:
+    """Alerts say where they are from: by that an operator gives them to the AlertmanagerConfig of that namespace."""
+    labelled = [
+        {**rule, "labels": {**rule["labels"], "namespace": namespace}} if "alert" in rule else rule
+        for rule in group["rules"]
+    ]
+    return {**group, "rules": labelled}
 
 
 def _looks(seconds: float, every: int) -> int:

@@ -19,7 +19,7 @@ from platforms.kubernetes.watched import Watched
 from rollout.core.catalogue import OWN
 
 SECTION = "the-error-budget-burns"
-_COUNTS: dict[Sli, tuple[str, str]] = {"availability": ("failed", "requests"), "latency": ("slow", "timed")}
+COUNTS: dict[Sli, tuple[str, str]] = {"availability": ("failed", "requests"), "latency": ("slow", "timed")}
 _MISSING = "No request, nothing burns. A probe, where one runs, tells silence from health."
 
 
@@ -58,7 +58,7 @@ def _burns(endpoint: str, objective: Objective, window: BurnRule, nats: float | 
     for sli in SLIS:
         part, whole = (
             f"sum({over(matched(risen(f'{OBJECTIVE}_{name}'), {ENDPOINT: endpoint}), window.seconds)})"
-            for name in _COUNTS[sli]
+            for name in COUNTS[sli]
         )
         tolerated = objective.tolerated(sli)
         rate = f"{part} / {whole} / {plain(tolerated)}"

@@ -61,6 +61,7 @@ def of_gateway(watched: Watched) -> list[Rule]:
             "variant has them in its counts, and trials stand still. Is each variant ready?",
             missing="No request, nothing failed. That the gateway is not scraped is told by metrics-missing.",
             threshold=GATEWAY_ERRORS,
+            section="the-gateway-answers-with-errors",
         ),
         alert(
             watched.endpoint,
@@ -71,6 +72,7 @@ def of_gateway(watched: Watched) -> list[Rule]:
             summary="No Envoy that serves the endpoint is scraped: its alarms see nothing, and trials stand still",
             missing="Missing data is what it rings at.",
             threshold=1,
+            section="no-metrics-come",
             lasts="5m",
         ),
     ]
@@ -91,6 +93,7 @@ def of_ours(watched: Watched) -> list[Rule]:
             "the champion has all traffic",
             missing="A controller that tells nothing counts as one that does not work.",
             threshold=STOPPED_SECONDS,
+            section="the-controller-does-not-work",
             lasts="2m",
         ),
         alert(

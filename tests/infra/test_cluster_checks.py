@@ -15,6 +15,7 @@ from platforms.kubernetes.names import Names
 
 NAMES = Names("flight-delay", "prod", "models")
 ROUTES, RULES = "httproutes.gateway.networking.k8s.io", "prometheusrules.monitoring.coreos.com"
+TELLS = "alertmanagerconfigs.monitoring.coreos.com"
 ENVOY = "gateway.envoyproxy.io/gatewayclass-controller"
 PROXY = {"kind": "EnvoyProxy", "name": "merged", "namespace": "envoy"}
 SETTINGS = KubernetesSettings.model_validate({"gateway": {"class": "envoy"}, "database_secret": "database"})
@@ -29,6 +30,7 @@ WHOLE: dict[tuple[str, str], dict[str, Any]] = {
     ("Namespace", "models"): {},
     ("CustomResourceDefinition", ROUTES): {"spec": {"versions": [{"name": "v1", "served": True}]}},
     ("CustomResourceDefinition", RULES): {},
+    ("CustomResourceDefinition", TELLS): {},
     ("GatewayClass", "envoy"): gateway_class(),
     ("EnvoyProxy", "merged"): {"spec": {"mergeBackends": {}}},
     ("Secret", "database"): {},
@@ -68,6 +70,7 @@ def test_a_cluster_that_has_all_lacks_nothing() -> None:
         ("Namespace__models", None, "kubectl create namespace models"),
         (f"CustomResourceDefinition__{ROUTES}", None, "the Gateway API is missing"),
         (f"CustomResourceDefinition__{RULES}", None, "kind: config_map"),
+        (f"CustomResourceDefinition__{TELLS}", None, f"it knows no {TELLS}, of the Prometheus operator"),
         ("GatewayClass__envoy", None, "(modelstack:kubernetes.gateway.class); there are: other, shared"),
         ("GatewayClass__envoy", gateway_class(controllerName="other"), "is of other"),
         ("GatewayClass__envoy", {"spec": {}}, "no controller has looked at it"),
@@ -131,6 +134,13 @@ def test_a_cluster_without_metrics_of_pods_cannot_follow_the_load_and_the_field_
     assert "modelstack:serving.max_instance_count" in line
     assert told(Cluster(**{"Group__metrics.k8s.io/v1beta1": {}}), autoscaled=True) == []
     assert told(Cluster()) == []
+
+
+def test_a_secret_by_which_people_are_told_has_to_be_there() -> None:
+    alerts = {"page": {"webhook_secret": "pager"}}
+    settings = KubernetesSettings.model_validate({"gateway": {"class": "envoy"}, "alerts": alerts})
+    (line,) = told(Cluster(), settings)
+    assert line == "Secret models/pager does not exist (modelstack:kubernetes.alerts.page.webhook_secret)"
 
 
 def test_a_local_stack_points_at_no_cluster_elsewhere() -> None:

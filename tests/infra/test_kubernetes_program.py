@@ -8,6 +8,7 @@ from typing import Any
 
 import pulumi
 import pytest
+import yaml
 
 from infra.config.settings import Settings
 from infra.kubernetes.outputs import NAMES as OUTPUTS
@@ -15,6 +16,7 @@ from infra.kubernetes.program import measuring
 from infra.kubernetes.rules import groups
 from infra.kubernetes.workloads import wanted_release
 from infra.plan.releases import plan_serving
+from platforms.kubernetes.alertmanager import Receiver, alertmanager_config, config
 from platforms.kubernetes.names import CONFIG, CONTENT, CONTROLLER, ENDPOINT, VARIANT
 from platforms.kubernetes.serving_config import Backend, ServingConfig
 from platforms.kubernetes.spec import RolloutSpec
@@ -399,6 +401,38 @@ def test_what_is_measured_and_how_long_it_is_kept_reaches_the_controller() -> No
     assert vars(RolloutSpec.from_dict(spec).measuring) == told
 
 
+def test_grafana_finds_the_dashboard_by_its_usual_label_and_a_release_does_not_change_it(first: World) -> None:
+    made = manifests(first)["ConfigMap", f"{NAMES.prefix}-dashboard"]
+    assert made["metadata"]["labels"]["grafana_dashboard"] == "1"
+    (text,) = made["data"].values()
+    assert json.loads(text)["title"] == NAMES.prefix
+    later = run_on_cluster(state=idle(OLD))
+    assert manifests(later)["ConfigMap", f"{NAMES.prefix}-dashboard"]["data"] == made["data"]
+
+
+PEOPLE = {"page": {"email": ["oncall@example.org"]}, "labels": {"alerts": "yes"}}
+WAKE = "http://modelstack-controller.models.svc:8081/wake"
+
+
+def test_alerts_wake_the_controller_and_tell_people_by_a_file_of_alertmanager() -> None:
+    made = manifests(run_on_cluster(kubernetes={"alerts": PEOPLE}))["ConfigMap", f"{NAMES.prefix}-alerts"]
+    assert made["metadata"]["labels"]["alerts"] == "yes"
+    (text,) = made["data"].values()
+    assert yaml.safe_load(text) == config(NAMES.prefix, WAKE, page=Receiver(("oncall@example.org",)))
+
+
+def test_where_there_is_an_operator_it_is_told_by_its_own_object() -> None:
+    alerts = {"ticket": {"webhook_secret": "tickets"}}
+    found = manifests(run_on_cluster(kubernetes={"alerts": alerts, "rules": {"kind": "prometheus_rule"}}))
+    assert ("ConfigMap", f"{NAMES.prefix}-alerts") not in found
+    made = found["AlertmanagerConfig", f"{NAMES.prefix}-alerts"]
+    assert made["spec"] == alertmanager_config(NAMES.prefix, WAKE, ticket=Receiver(secret="tickets"))
+    groups = found["PrometheusRule", f"{NAMES.prefix}-rules"]["spec"]["groups"]
+    alerts = [rule for group in groups for rule in group["rules"] if "alert" in rule]
+    named = {rule["labels"].get("namespace") for rule in alerts}
+    assert named == {"models"}, "an operator gives an AlertmanagerConfig the alerts of its own namespace"
+
+
 NEEDED = [
     ({"registry": None}, "modelstack:kubernetes.registry is missing: a stack on a cluster needs it"),
     ({"prometheus": None}, "modelstack:kubernetes.prometheus is missing: a stack on a cluster needs it"),
@@ -411,6 +445,11 @@ NEEDED = [
         {"gateway": {"name": "b", "tls_secret": "c"}},
         'modelstack:kubernetes.gateway.tls_secret = "c": the certificate of',
     ),
+    (
+        {"alerts": {"page": {"webhook_secret": "pager"}}},
+        'modelstack:kubernetes.alerts.page.webhook_secret = "pager": without the Prometheus operator',
+    ),
+    ({"alerts": {"page": {"email": ["oncall"]}}}, "an address such as oncall@example.org"),
     ({"database_secret": None}, "modelstack:serving.capture_percent = 100: kubernetes.database_secret is null"),
 ]
 

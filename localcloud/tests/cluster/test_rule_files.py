@@ -31,7 +31,8 @@ def test_a_file_is_written_once_and_whole(tmp_path: Path) -> None:
 
 def test_two_programs_of_python_are_two() -> None:
     """Each would else be taken for the other, and ended in its place."""
-    rules, pods = (("/bin/python", "-m", f"localcloud.cluster.{name}", "pki") for name in ("rule_files", "discovery"))
-    assert len({processes._identity(rules), processes._identity(pods)}) == 2
+    names = ("rule_files", "discovery", "alert_routes")
+    rules, *others = (("/bin/python", "-m", f"localcloud.cluster.{name}", "pki") for name in names)
+    assert len({processes._identity(one) for one in (rules, *others)}) == len(names)
     assert processes._identity(rules) == processes._identity((*rules[:3], "elsewhere"))
     assert processes._identity(("/bin/etcd", "--a")) == processes._identity(("/bin/etcd", "--b"))

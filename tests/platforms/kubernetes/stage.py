@@ -27,7 +27,10 @@ from platforms.kubernetes.alertmanager import config
 from platforms.kubernetes.rule import Rule, rule_file
 from tests.machine import envoy
 
-CLUSTERS = {"v-a": "service/models/champion/8080/http", "v-b": "service/models/challenger/8080/http"}
+CLUSTERS = {
+    "v-a": "service/models/endpoint-aaaaaaaaaaaa/8080/http",
+    "v-b": "service/models/endpoint-bbbbbbbbbbbb/8080/http",
+}
 TARGET = "x-modelstack-target"
 _PATIENCE = 60.0
 
@@ -242,7 +245,7 @@ def stage(folder: Path, scrape: int, rules: Sequence[Rule] = ()) -> Generator[St
         (folder / "prometheus.yml").write_text(yaml.safe_dump(_scraping(it)))
         if rules:
             wake = f"http://127.0.0.1:{it.woken.port}/"
-            (folder / "alertmanager.yml").write_text(yaml.safe_dump(config(wake)))
+            (folder / "alertmanager.yml").write_text(yaml.safe_dump(config("endpoint", wake)))
             listens = [f"--web.listen-address=127.0.0.1:{it.alertmanager}", "--cluster.listen-address="]
             stored = [f"--config.file={folder / 'alertmanager.yml'}", f"--storage.path={folder / 'alertmanager'}"]
             stack.enter_context(program(["prometheus-alertmanager", *listens, *stored], folder / "alertmanager.log"))

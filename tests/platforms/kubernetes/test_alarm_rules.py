@@ -14,7 +14,7 @@ import yaml
 from monitoring.objectives.slo import Objective
 from platforms.kubernetes import objective_rules
 from platforms.kubernetes.alarm_rules import group
-from platforms.kubernetes.alertmanager import config
+from platforms.kubernetes.alertmanager import Receiver, config, wake_url
 from platforms.kubernetes.rule import Rule, prometheus_rule, rule_file
 from platforms.kubernetes.watched import Watched
 
@@ -84,9 +84,21 @@ def test_the_tools_of_prometheus_take_the_rules_and_those_of_the_alertmanager_it
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert checked.returncode == 0, checked.stderr
-    (tmp_path / "am.yml").write_text(yaml.safe_dump(config("http://127.0.0.1:8081/wake", {"webhook_configs": []})))
+    told = {"page": Receiver(("oncall@example.org",)), "ticket": Receiver()}
+    sent = {"global": {"smtp_smarthost": "mail.example.org:25", "smtp_from": "alerts@example.org"}}
+    whole = config("flight-delay-prod", wake_url("models"), page=told["page"], ticket=told["ticket"]) | sent
+    (tmp_path / "am.yml").write_text(yaml.safe_dump(whole))
     taken = subprocess.run(["amtool", "check-config", tmp_path / "am.yml"], capture_output=True, text=True, check=False)
     assert taken.returncode == 0, taken.stderr
+    for labels, tells in (
+        (["endpoint=flight-delay-prod", "modelstack_wake=true", "severity=ticket"], "controller,{}-ticket"),
+        (["endpoint=flight-delay-prod", "severity=page"], "page"),
+        (["endpoint=another", "modelstack_wake=true", "severity=page"], "nobody"),
+    ):
+        asked = ["amtool", "config", "routes", "test", f"--config.file={tmp_path / 'am.yml'}", *labels]
+        found = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
+        prefix = "" if tells == "nobody" else "flight-delay-prod-"
+        assert found == f"{prefix}{tells.format('flight-delay-prod')}"
 
 
 def test_the_first_burst_of_failures_rings_though_the_series_is_born_with_it(tmp_path: Path) -> None:
@@ -222,6 +234,7 @@ def test_each_alert_says_how_urgent_it_is_what_missing_data_means_and_where_help
         re.sub(r"[^a-z0-9 -]", "", title.lower()).replace(" ", "-")
         for title in re.findall(r"^##+ (.*)$", runbook.read_text(), re.M)
     }
+    rows = dict(re.findall(r"^\| `([^`]+)` \| (page|ticket) \| ", runbook.read_text(), re.M))
     alerts = [rule for each in (ALARMS, PROMISED) for rule in each["rules"] if "alert" in rule]
     assert len(alerts) == 2 * 4 + 2 + 2 + 2 + 2
     for rule in alerts:
@@ -229,6 +242,12 @@ def test_each_alert_says_how_urgent_it_is_what_missing_data_means_and_where_help
         assert rule["labels"]["endpoint"] == "flight-delay-prod"
         assert {"summary", "value", "threshold", "missing", "runbook"} <= rule["annotations"].keys()
         assert rule["annotations"]["runbook"].partition("#")[2] in anchors
+        name = re.sub("^v-[ab]-", "v-<id>-", rule["alert"].removeprefix("flight-delay-prod-"))
+        if name != "probe-silent":  # it is told of in the row of slo-page
+            assert rows[name] == rule["labels"]["severity"]
+    pages = {rule["alert"].removeprefix("flight-delay-prod-"): rule["annotations"]["runbook"] for rule in alerts}
+    own = [pages[name] for name in ("gateway-errors", "metrics-missing", "controller-failing", "probe-silent")]
+    assert len({*own}) == len(own), "each has a section of its own"
     woken = [rule["alert"] for rule in alerts if rule["labels"].get("modelstack_wake")]
     assert woken == [f"flight-delay-prod-v-{one}-{measure}" for one in "ab" for measure in ("5xx", "p99")]
 

@@ -14,6 +14,7 @@ import pytest
 from monitoring.objectives.slo import Objective
 from platforms.kubernetes import objective_rules
 from platforms.kubernetes.alarm_rules import group
+from platforms.kubernetes.grafana import dashboard
 from platforms.kubernetes.levels import PrometheusAlarms
 from platforms.kubernetes.numbers import AlarmNumbers
 from platforms.kubernetes.prometheus import Prometheus
@@ -26,6 +27,7 @@ from rollout.core.plan import ERRORS, Plan, Step
 from rollout.core.ringing import Ringing
 from rollout.core.state import Phase, Pivot, RolloutState
 from tests.platforms.kubernetes.stage import CLUSTERS, Stage, stage, until
+from tests.platforms.kubernetes.test_grafana import queries
 from tests.rollout.worlds import release
 
 pytestmark = [pytest.mark.e2e, pytest.mark.needs("envoy"), pytest.mark.needs("prometheus")]
@@ -208,3 +210,26 @@ def test_an_outage_of_both_is_left_to_the_judge(it: Stage, prometheus: Prometheu
     until(lambda: {alarm.variant for alarm in alarms.alarms(state)} == {"v-a", "v-b"})
 
     assert [alarm.variant for alarm in alarms.ringing(state)] == ["v-a"]
+
+
+def test_the_dashboard_shows_what_was_asked_and_prometheus_takes_all_of_it(it: Stage, prometheus: Prometheus) -> None:
+    it.ask(20)
+    it.ask(4, 500)
+    made = dashboard("endpoint", "models", Objective(0.999, 0.99, 1000, 21_600, 20), max_p99_ms=1000)
+    asked = queries(made)
+
+    def shown() -> set[str]:
+        return {name for name, query in asked.items() if prometheus.values(query, time.time())}
+
+    counted = {
+        "Requests: {{variant}}",
+        "Share of traffic: {{variant}}",
+        "Errors: 5XX {{variant}}",
+        "Latency at the gateway: p99 {{workload}}",
+        "Error budget left, % of 0.25 days: availability",
+        "Error budget left, % of 0.25 days: latency",
+        "How fast the error budget burns: {{sli}} {{__name__}}",
+    }
+    until(lambda: counted <= shown())
+    shares = prometheus.values(asked["Share of traffic: {{variant}}"], time.time())
+    assert sum(share for _, share in shares) == pytest.approx(100)

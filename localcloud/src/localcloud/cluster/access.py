@@ -23,6 +23,5 @@ def variables(places: Places) -> dict[str, str]:
         "LOCALCLUSTER_PROMETHEUS": f"http://{PROMETHEUS}",
         "LOCALCLUSTER_RULES": str(layout.rules),
         "LOCALCLUSTER_ALERTMANAGER": f"http://{ALERTMANAGER}",
-        "LOCALCLUSTER_ALERTMANAGER_CONFIG": str(layout.alertmanager),
         "LOCALCLUSTER_DATABASE": database.url(layout),
     }

@@ -73,7 +73,7 @@ class Layout:
 
     @property
     def alertmanager(self) -> Path:
-        """The configuration of Alertmanager; whoever has root may write it."""
+        """The configuration of Alertmanager, which `alert_routes` writes."""
         return self.state / "alertmanager.yml"
 
     @property

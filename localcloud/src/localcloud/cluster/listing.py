@@ -25,21 +25,46 @@ def listings(pki: Path, path: str) -> Iterator[list[dict[str, Any]]]:
         pki: The folder of the cluster's certificates.
         path: Such as `/api/v1/pods`, with a query or without.
     """
-    trust = ssl.create_default_context(cafile=str(pki / "ca.crt"))
-    trust.load_cert_chain(pki / "prometheus.crt", pki / "prometheus.key")
-    direct, https = urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=trust)
-    opener, url = urllib.request.build_opener(direct, https), f"{API_URL}{path}"
+    opener, url = _opener(pki), f"{API_URL}{path}"
     while True:
         try:
             with opener.open(url, timeout=10) as answered:
-                listed = json.load(answered)
-            yield listed["items"]
-            since = f"watch=1&resourceVersion={listed['metadata']['resourceVersion']}&timeoutSeconds={_WATCH_SECONDS}"
+                found = json.load(answered)
+            yield found["items"]
+            since = f"watch=1&resourceVersion={found['metadata']['resourceVersion']}&timeoutSeconds={_WATCH_SECONDS}"
             with opener.open(f"{url}{'&' if '?' in path else '?'}{since}", timeout=_WATCH_SECONDS + 10) as changes:
                 changes.readline()
         except (urllib.error.URLError, OSError, ValueError, KeyError) as error:
             print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
         time.sleep(_PAUSE)
+
+
+def listed(pki: Path, path: str) -> list[dict[str, Any]]:
+    """All objects of a path once.
+
+    Raises:
+        OSError: The API server does not answer, or refuses.
+    """
+    with _opener(pki).open(f"{API_URL}{path}", timeout=10) as answered:
+        return json.load(answered)["items"]
+
+
+def reload(address: str) -> str:
+    """Let Prometheus or Alertmanager read its files anew; what it says against them, empty when nothing."""
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        direct.open(urllib.request.Request(f"http://{address}/-/reload", method="POST"), timeout=10).close()
+    except urllib.error.HTTPError as error:
+        return error.read().decode(errors="replace").strip() or str(error)
+    except (urllib.error.URLError, OSError) as error:  # one that starts later reads the files then
+        print(f"http://{address} does not read its files anew: {error}", file=sys.stderr, flush=True)
+    return ""
+
+
+def _opener(pki: Path) -> urllib.request.OpenerDirector:
+    trust = ssl.create_default_context(cafile=str(pki / "ca.crt"))
+    trust.load_cert_chain(pki / "prometheus.crt", pki / "prometheus.key")
+    return urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=trust))
 
 
 def keep(file: Path, text: str) -> bool:

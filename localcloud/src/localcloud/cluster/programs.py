@@ -140,6 +140,11 @@ def programs(layout: Layout, binaries: Mapping[str, Path], authority: Authority,
             (sys.executable, "-m", "localcloud.cluster.rule_files", str(layout.pki), str(layout.rules)),
             after_api=True,
         ),
+        Program(
+            "alert-routes",
+            (sys.executable, "-m", "localcloud.cluster.alert_routes", str(layout.pki), str(layout.alertmanager)),
+            after_api=True,
+        ),
         built(
             "controller-manager", "kube-controller-manager", asks("controller-manager"), "--bind-address=127.0.0.1",
             f"--service-account-private-key-file={private}", f"--root-ca-file={ca}",

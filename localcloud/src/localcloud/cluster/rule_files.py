@@ -9,14 +9,12 @@ that Prometheus cannot read leaves all rules as they were; its log, and `promtoo
 from __future__ import annotations
 
 import sys
-import urllib.error
-import urllib.request
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from localcloud.cluster.layout import PROMETHEUS
-from localcloud.cluster.listing import keep, listings
+from localcloud.cluster.listing import keep, listings, reload
 
 LABEL = "localcluster/rules"
 _ENDS = (".yml", ".yaml")
@@ -43,16 +41,8 @@ def main(arguments: list[str]) -> None:
             if path.name not in wanted:
                 path.unlink()
                 changed.append(path.name)
-        if changed:
-            _reload()
-
-
-def _reload() -> None:
-    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    try:
-        direct.open(urllib.request.Request(f"http://{PROMETHEUS}/-/reload", method="POST"), timeout=10).close()
-    except (urllib.error.URLError, OSError) as error:  # one that starts later reads the files then
-        print(f"Prometheus does not read its rules anew: {error}", file=sys.stderr, flush=True)
+        if changed and (said := reload(PROMETHEUS)):
+            print(f"Prometheus does not take its rules: {said}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

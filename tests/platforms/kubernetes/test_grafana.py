@@ -1,0 +1,83 @@
+"""A stack's dashboard: its words are those of CloudWatch's, and Prometheus takes each of its queries."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from infra.aws.dashboard import dashboard as on_aws
+from infra.config.monitoring_settings import MonitoringSettings
+from monitoring.objectives.slo import Objective
+from platforms.aws.names import Names
+from platforms.kubernetes import grafana
+from platforms.kubernetes.grafana import dashboard
+
+OBJECTIVE = Objective(0.999, 0.99, 250, 7 * 86_400, 20)
+MADE = dashboard("flight-delay-prod", "models", OBJECTIVE, max_p99_ms=80, segments=["carrier"])
+ON_AWS_ALONE = {
+    "Model latency",
+    "Functions that fail, and releases whose drift cannot be measured",
+    "Events that none could handle",
+}
+ON_A_CLUSTER_ALONE = {
+    one.title
+    for one in (grafana.AT_GATEWAY, grafana.GATEWAY, grafana.BURN, grafana.FAILURES, grafana.PROBE, grafana.RINGS)
+}
+
+
+def queries(made: dict[str, Any]) -> dict[str, str]:
+    """The queries of a dashboard by panel and curve, as Prometheus is asked them."""
+    intervals = {"$__interval": "60s", "$__rate_interval": "4m"}
+    found: dict[str, str] = {}
+    for panel in made["panels"]:
+        for target in panel["targets"]:
+            text = target["expr"]
+            for name, value in intervals.items():
+                text = text.replace(name, value)
+            found[f"{panel['title']}: {target['legendFormat']}"] = text
+    return found
+
+
+def test_the_panels_are_those_of_cloudwatch_in_the_same_words() -> None:
+    names = Names("flight-delay", "prod", "1" * 12, "us-east-1")
+    body = json.loads(on_aws(names, MonitoringSettings(segments=["carrier"]), OBJECTIVE, ["advance"]))
+    there = {one["properties"]["title"] for one in body["widgets"] if one["type"] == "metric"}
+    here = {one["title"] for one in MADE["panels"]}
+    assert there - here == ON_AWS_ALONE
+    assert here - there == ON_A_CLUSTER_ALONE
+
+
+def test_no_two_panels_lie_upon_each_other_and_each_has_a_number_and_the_source_of_its_data() -> None:
+    cells = Counter(
+        (x, y)
+        for panel in MADE["panels"]
+        for x in range(panel["gridPos"]["x"], panel["gridPos"]["x"] + panel["gridPos"]["w"])
+        for y in range(panel["gridPos"]["y"], panel["gridPos"]["y"] + panel["gridPos"]["h"])
+    )
+    assert max(cells.values()) == 1
+    assert max(x for x, _ in cells) < 24, "Grafana has 24 columns"
+    assert len({panel["id"] for panel in MADE["panels"]}) == len(MADE["panels"])
+    sources = [one["datasource"] for panel in MADE["panels"] for one in (panel, *panel["targets"])]
+    (variable,) = MADE["templating"]["list"]
+    assert {source["uid"] for source in sources} == {f"${{{variable['name']}}}"}
+    assert len(MADE["uid"]) <= 40
+
+
+def test_errors_by_segment_are_shown_where_the_config_names_segments() -> None:
+    plain = dashboard("flight-delay-prod", "models", OBJECTIVE, max_p99_ms=80)
+    assert len(plain["panels"]) == len(MADE["panels"]) - 1
+
+
+@pytest.mark.needs("prometheus")
+def test_prometheus_takes_every_query(tmp_path: Path) -> None:
+    rules = [{"record": f"q:{number}", "expr": text} for number, text in enumerate(queries(MADE).values())]
+    (tmp_path / "rules.yml").write_text(yaml.safe_dump({"groups": [{"name": "queries", "rules": rules}]}))
+    words = ["promtool", "check", "rules", tmp_path / "rules.yml"]
+    checked = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stderr
