@@ -7,12 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from cli.console import panels
 from cli.console.definition import Widget
 from cli.console.figure import Limit, Span
+from cli.console.panels import EXPRESSION, LABEL, STEP
 from cli.errors import explained
 from cli.platform.facts import QUANTILES, Series
 from cli.platform.kubernetes.platform import Kubernetes
 from monitoring.published import CONCEPT_EVIDENCE, DRIFT_EVIDENCE
+from platforms.kubernetes.kinds import CONFIG_MAP
 from platforms.kubernetes.metrics import (
     CLASS,
     CLUSTER,
@@ -29,9 +32,6 @@ from platforms.kubernetes.metrics import (
 _PERIOD = 60  # seconds
 _POINTS = 720  # of a curve, at most
 _STEPS = (60, 300, 900, 3600, 6 * 3600, 86400)
-_EXPRESSION, _LABEL = "Expression", "Label"
-_STEP = "$step"
-"""In a query: the seconds from point to point, over which what is counted is counted."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,12 @@ class PrometheusGraphs:
     platform: Kubernetes
 
     def widgets(self) -> list[Widget]:
-        """Of all variants: what they were asked, how they answered, and what was seen of drift."""
+        """Those of the stack's own dashboard. A stack that declares none shows what is known of any."""
+        with explained(f"reading the dashboard of {self.platform.target.endpoint}"):
+            made = self.platform.api().find(CONFIG_MAP, f"{self.platform.target.endpoint}-dashboard")
+        if made is not None:
+            (text,) = made["data"].values()
+            return panels.widgets(text, _PERIOD)
         name = self.platform.target.endpoint
         ours = {CLUSTER: f"service/{self.platform.target.namespace}/{name}-[0-9a-f]{{12}}/.*"}
         return [*_answers(ours), _evidence("Drift", DRIFT_EVIDENCE, name), _evidence("Concept", CONCEPT_EVIDENCE, name)]
@@ -59,37 +64,48 @@ class PrometheusGraphs:
     def curves(self, widget: Widget, shown: Span) -> list[Series]:
         """See `Graphs`."""
         step = widget.period
-        start = math.ceil(shown.start / step) * step
+        start = math.floor(shown.end) if widget.single else math.ceil(shown.start / step) * step
         named = {cluster: variant for variant, names in self.platform.clusters().items() for cluster in names}
         found: list[Series] = []
         with explained("reading metrics"):
             for query in widget.queries:
-                asked = str(query[_EXPRESSION]).replace(_STEP, f"{step}s")
+                asked = panels.asked(str(query[EXPRESSION]), step)
                 for item in self.platform.prometheus().steps(asked, start, shown.end, step):
                     points = tuple(point for point in item.points if math.isfinite(point[1]))
-                    whose = item.labels.get(VARIANT) or _named(item.labels.get(CLUSTER, ""), named)
-                    found.append(Series(f"{query[_LABEL]} {whose}".strip(), points))
+                    labels = {**item.labels, **_whose(item.labels, named)}
+                    label = panels.called(str(query[LABEL]), labels)
+                    told = labels[VARIANT] not in label.split() and "{{" not in str(query[LABEL])
+                    found.append(Series(f"{label} {labels[VARIANT]}".strip() if told else label, points))
         return found
+
+
+def _whose(labels: Mapping[str, str], named: Mapping[str, str]) -> dict[str, str]:
+    """The variant of a curve, which also stands for its workload."""
+    variant = labels.get(VARIANT) or _named(labels.get(CLUSTER, ""), named)
+    workload = {"workload": _named(f"//{labels['workload']}", named)} if "workload" in labels else {}
+    return {VARIANT: variant, **workload}
 
 
 def _named(cluster: str, named: Mapping[str, str]) -> str:
     """The variant that a cluster of Envoy serves; of one that is gone, the workload."""
     parts = cluster.split("/")
-    return named.get(cluster) or (parts[2] if len(parts) > 2 else cluster)
+    workload = parts[2] if len(parts) > 2 else cluster
+    known = {name.split("/")[2]: variant for name, variant in named.items()}
+    return known.get(workload, workload)
 
 
 def _query(label: str, expression: str) -> Mapping[str, Any]:
-    return {"Id": label or "q", _EXPRESSION: expression, _LABEL: label}
+    return {"Id": label or "q", EXPRESSION: expression, LABEL: label}
 
 
 def _answers(ours: dict[str, str]) -> list[Widget]:
     """Requests, what failed, and latency, of each cluster."""
 
     def counted(classes: str) -> str:
-        return f"sum by ({CLUSTER}) (increase({matched(REQUESTS, like={**ours, CLASS: classes})}[{_STEP}]))"
+        return f"sum by ({CLUSTER}) (increase({matched(REQUESTS, like={**ours, CLASS: classes})}[{STEP}]))"
 
     failing = f"100 * ({counted('[45]')} or 0 * {counted('[2-5]')}) / {counted('[2-5]')}"
-    buckets = f"sum by ({EDGE}, {CLUSTER}) (rate({matched(LATENCY, like=ours)}[{_STEP}]))"
+    buckets = f"sum by ({EDGE}, {CLUSTER}) (rate({matched(LATENCY, like=ours)}[{STEP}]))"
     slow = tuple(_query(name, f"histogram_quantile(0.{name[1:]}, {buckets})") for name in QUANTILES)
     return [
         Widget("metric", "Requests", queries=(_query("", counted("[2-5]")),), unit="requests", period=_PERIOD),

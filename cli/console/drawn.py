@@ -12,6 +12,7 @@ from cli.console.definition import Widget
 from cli.console.figure import Bar, Curve, Figure, Lane, Mark, Span, Version
 from cli.platform.facts import Series
 from platforms.aws.metrics import VARIANT
+from platforms.kubernetes.metrics import series as series_of
 from rollout.core.catalogue import EVENTS
 
 Roles = Mapping[str, str]
@@ -85,7 +86,8 @@ def _told_apart(curves: Iterable[Curve]) -> list[Curve]:
 
 def _of_events(widget: Widget) -> bool:
     """Whether it counts what happened to releases, of which people want to know when, not how often."""
-    return any(f'MetricName="{EVENTS}"' in query.get("Expression", "") for query in widget.queries)
+    names = (f'MetricName="{EVENTS}"', f"{series_of(EVENTS)}_total")
+    return any(name in query.get("Expression", "") for query in widget.queries for name in names)
 
 
 def _lane(series: Series) -> Lane:

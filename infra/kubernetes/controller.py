@@ -86,11 +86,12 @@ def _pod(settings: KubernetesSettings, image: pulumi.Input[str]) -> dict[str, An
         "ports": [{"name": "http", "containerPort": CONTROLLER_PORT}],
         "resources": {"requests": {"cpu": "20m", "memory": "128Mi"}, "limits": {"memory": "256Mi"}},
         "securityContext": CONTAINER_SECURITY,
+        # On a busy node Python starts slowly, and the liveness probe would end it again and again.
         "startupProbe": {
             "httpGet": {"path": "/healthz", "port": "http"},
             "periodSeconds": 2,
             "timeoutSeconds": 5,
-            "failureThreshold": 60,
+            "failureThreshold": 150,
         },
         "readinessProbe": {"httpGet": {"path": "/readyz", "port": "http"}, "periodSeconds": 5, "timeoutSeconds": 5},
         "livenessProbe": {
