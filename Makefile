@@ -2,7 +2,7 @@
 # when nothing has changed.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev up up-kubernetes cluster down demo demo-kubernetes promote year test check bench timings env shell format lint types unit cloud-unit image docs example pictures lock clean
+.PHONY: help setup setup-dev up up-kubernetes cluster down demo demo-kubernetes promote year test check bench bench-kubernetes timings env shell format lint types unit cloud-unit image docs example pictures lock clean
 
 # Any Python from 3.11 that can make virtual environments; name another one with `make PYTHON=...`.
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3 python; do \
@@ -15,7 +15,7 @@ PYTEST_ARGS ?=
 CLOUD = $(MAKE) --no-print-directory -C localcloud RUN="$(CURDIR)/$(RUN)"
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {gsub(/[$$][$$]/, "$$", $$2); printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {gsub(/[$$][$$]/, "$$", $$2); printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## Environments, the Pulumi CLI and its local plugin; a second time takes a moment
 	@$(SETUP) install
@@ -62,9 +62,9 @@ env: ## Print exports that point a client at the local stack: eval "$$(make -s e
 shell: ## A shell on the local stack, or in another ACCOUNT of the local cloud; other stacks need AWS's own settings
 	@$(SETUP) shell $(if $(ACCOUNT),--account $(ACCOUNT))
 
-test check bench: export PATH := $(CURDIR)/.venv/bin:$(PATH)
+test check bench bench-kubernetes: export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # Compiled once: else every process that a test starts would compile all of the project anew.
-test check bench: export PYTHONDONTWRITEBYTECODE :=
+test check bench bench-kubernetes: export PYTHONDONTWRITEBYTECODE :=
 export PYTEST_ARGS
 
 # How long a whole run took is kept for `make timings`.
@@ -84,6 +84,10 @@ cloud-unit: setup-dev
 
 bench: setup-dev ## Measure, and write bench/results.json
 	@$(RUN) -m bench $(BENCH_ARGS)
+
+bench-kubernetes: setup-dev ## Measure in this checkout's cluster, started if need be, and write bench/kubernetes.json
+	@$(SETUP) install --level dev --quiet --with kubernetes
+	@$(RUN) -m bench.kubernetes $(BENCH_ARGS)
 
 timings: setup-dev ## How long the checks took last, and the lines of each room; SINCE=REVISION puts those of one beside
 	@$(RUN) -m bench.timings $(SINCE)

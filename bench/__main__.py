@@ -7,17 +7,13 @@ python -m bench --quick          # every row once at a small size: whether all c
 
 from __future__ import annotations
 
-import json
-import platform
 import sys
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-import psutil
 from rich.console import Console
-from rich.table import Table
 
 from bench import (
     alarms,
@@ -34,13 +30,13 @@ from bench import (
     outages,
     promotion,
     pull_request,
+    results,
     rollouts,
     runtime,
     signatures,
     tampering,
     updates,
 )
-from bench import rows as rows_module
 from bench.bad_days import day
 from bench.bed import Bed, BenchError, bed
 from bench.rows import Row, sized
@@ -81,73 +77,31 @@ ON_STACK: dict[str, Callable[[Bed], list[Row]]] = {
 SCENARIOS = (*SIMULATED, *ON_STACK)
 
 
-def main(wanted: list[str]) -> int:
+def main(words: list[str]) -> int:
     """Measure; 0 when everything could be measured, whether or not the goals were met."""
     console = Console(highlight=False)
-    rows_module.quick = "--quick" in wanted
-    wanted = [name for name in wanted if name != "--quick"]
-    unknown = [name for name in wanted if name not in SCENARIOS]
-    if unknown:
-        console.print(f"no scenario {', '.join(unknown)}; there are {', '.join(SCENARIOS)}", style="red")
+    try:
+        names = results.asked(words, SCENARIOS)
+    except BenchError as error:
+        console.print(str(error), style="red", markup=False)
         return 2
-    names = set(wanted or SCENARIOS)
-    if names & ON_STACK.keys():
-        names.add("first-up")
-    rows, failed = _run([name for name in SCENARIOS if name in names], console)
-    if rows_module.quick:
-        console.print(f"{len(rows)} rows can be measured" if not failed else f"cannot be measured: {', '.join(failed)}")
-        return 1 if failed else 0
-    console.print(_table(rows))
-    console.print(_machine())
-    machine = {"name": "machine", "value": _machine(), "unit": "", "goal": None, "peer": None, "met": None}
-    RESULTS.write_text(json.dumps([machine, *(row.as_dict() for row in rows)], indent=1))
-    console.print(f"written to {RESULTS}")
-    return 1 if failed else 0
-
-
-def _run(names: list[str], console: Console) -> tuple[list[Row], list[str]]:
-    rows: list[Row] = []
-    failed: list[str] = []
-
-    def measure(name: str, scenario: Callable[[], list[Row]]) -> None:
-        console.print(f"measuring {name} ...")
-        try:
-            rows.extend(scenario())
-        except BenchError as error:
-            failed.append(name)
-            console.print(f"{name} could not be measured: {error}", style="red", markup=False)
-
-    for name in names:
-        if name in SIMULATED:
-            measure(name, SIMULATED[name])
-    on_stack = [name for name in names if name in ON_STACK]
+    rows, failed = results.measured({name: SIMULATED[name] for name in names if name in SIMULATED}, console)
+    on_stack = [name for name in ON_STACK if name in names]
     if on_stack:
-        with bed() as empty:
-            made = replace(empty, stack=as_good(empty.stack, empty.folder, _was_trained))
-            for name in on_stack:
-                measure(name, partial(ON_STACK[name], made))
-    return rows, failed
+        more, others = _on_a_bed(["first-up", *(name for name in on_stack if name != "first-up")], console)
+        rows, failed = rows + more, failed + others
+    return results.told(rows, failed, RESULTS, console)
+
+
+def _on_a_bed(names: list[str], console: Console) -> tuple[list[Row], list[str]]:
+    with bed() as empty:
+        made = replace(empty, stack=as_good(empty.stack, empty.folder, _was_trained))
+        return results.measured({name: partial(ON_STACK[name], made) for name in names}, console)
 
 
 def _was_trained(recipe: str) -> bool:
     """Whether an earlier run has left a package in the user's cache."""
     return (shared(ROOT) / "packages" / recipe).exists()
-
-
-def _table(rows: list[Row]) -> Table:
-    table = Table(title="bench", title_justify="left")
-    for column in ("name", "value", "unit", "goal", "met", "beside it"):
-        table.add_column(column, overflow="fold")
-    for row in rows:
-        met = "[green]yes[/]" if row.met else "[red]no[/]"
-        table.add_row(row.name, f"{row.value:g}", row.unit, row.goal, met, row.peer)
-    return table
-
-
-def _machine() -> str:
-    memory = psutil.virtual_memory().total / 2**30
-    system = f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"
-    return f"{psutil.cpu_count()} cores, {memory:.0f} GiB, {system}"
 
 
 if __name__ == "__main__":

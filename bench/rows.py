@@ -26,7 +26,7 @@ class Row:
         name: What was measured.
         value: The number, as seen.
         unit: Its unit; `ratio` for a quotient within this run.
-        goal: Comparison and bound, such as `<= 3`.
+        goal: Comparison and bound, such as `<= 3`; empty of a number that is only told.
         peer: What stands beside it, in words and numbers.
     """
 
@@ -37,8 +37,10 @@ class Row:
     peer: str
 
     @property
-    def met(self) -> bool:
-        """Whether the value reaches the goal."""
+    def met(self) -> bool | None:
+        """Whether the value reaches the goal; None without one."""
+        if not self.goal:
+            return None
         comparison, bound = self.goal.split()
         return bool(_COMPARE[comparison](self.value, float(bound)))
 

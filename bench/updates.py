@@ -49,8 +49,8 @@ def no_op_up(bed: Bed) -> list[Row]:
     must(empty.up(), "pulumi up of the empty program")
     ours, theirs = [], []
     for _ in range(sized(_REPEATS, 1)):
-        ours.append(_timed(bed.stack))
-        theirs.append(_timed(empty))
+        ours.append(unchanged_up(bed.stack))
+        theirs.append(unchanged_up(empty))
     mine, peer = statistics.median(ours), statistics.median(theirs)
     return [
         Row("noop_up_ratio", round(mine / peer, 2), "ratio", "<= 2", f"{mine:.2f} s over empty program {peer:.2f} s")
@@ -103,7 +103,12 @@ def _unchanged(stack: Stack) -> float:
     return time.monotonic() - begun
 
 
-def _timed(stack: Stack) -> float:
+def unchanged_up(stack: Stack) -> float:
+    """Seconds of a `pulumi up` that changes nothing.
+
+    Raises:
+        BenchError: It fails, or changes something.
+    """
     begun = time.monotonic()
     done = must(stack.up(), "pulumi up with no changes")
     spent = time.monotonic() - begun
