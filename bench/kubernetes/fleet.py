@@ -26,7 +26,7 @@ from rollout.core.plan import Plan, Step
 _SIZES, _TRIALS, _NODES = (25, 50, 100), 10, 50
 _WATCH_S = 120  # of a controller that is left alone
 _CALM_S = 6.0  # without a look, after which it is
-_PLAN = Plan(steps=(Step(10, 3600), Step(50, 3600)), window_seconds=10, max_seconds=7200)
+_PLAN = Plan(steps=(Step(10, 3600), Step(50, 3600)), window_seconds=10, max_seconds=9000)
 
 
 @dataclass(frozen=True)
