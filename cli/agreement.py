@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 
-from cli.errors import OperatorError, explained
-from cli.target import Target, only_aws
+from cli.errors import OperatorError
+from cli.platform.choose import platform_of
+from cli.target import Target
 from cli.view.releases import journal_state
+from platforms.consent import ApprovalRefused
 from rollout.core.state import Phase
 
 
@@ -33,10 +34,12 @@ def waiting(target: Target, release: str | None) -> Waiting | None:
     told = target.outputs.get("awaits") or {}
     if release is not None:
         return Waiting(release, told["people"] if told.get("release") == release else 0)
-    known = target.on_kubernetes or target.outputs.get("journal_table")
+    if not told:
+        return None
+    known = target.outputs.get("journal_table") or target.outputs.get("champion")  # none before the first release
     if known and journal_state(target).phase in {Phase.PAUSED, Phase.HELD}:
         return None
-    return Waiting(told["release"], told["people"]) if told else None
+    return Waiting(told["release"], told["people"])
 
 
 def line(target: Target) -> str:
@@ -48,12 +51,7 @@ def line(target: Target) -> str:
     told = target.outputs.get("awaits")
     if not told:
         return ""
-    if target.on_kubernetes:
-        return f"release {told['release']}: {told['people']} must agree, which nobody can on Kubernetes so far"
-    from platforms.aws import approvals  # noqa: PLC0415 - what is of AWS alone is loaded when it is needed
-
-    with explained(f"looking who agreed to release {told['release']}"):
-        given = approvals.given(target.client("s3"), target.output("artifact_bucket"), told["release"])
+    given = platform_of(target).agreed(told["release"])
     names = ", ".join(f"{one.who} ({one.why})" for one in given)
     return f"release {told['release']}: {len(given)} of {told['people']} have agreed" + (f": {names}" if names else "")
 
@@ -64,19 +62,11 @@ def agree(target: Target, what: Waiting, why: str) -> str:
     Raises:
         OperatorError: The caller may not agree, or no such release is registered.
     """
-    if target.on_kubernetes:
-        raise only_aws(target)
-    from platforms.aws import approvals  # noqa: PLC0415 - see above
-
-    bucket = target.output("artifact_bucket")
     try:
-        with explained(f"agreeing to release {what.release}"):
-            group = target.output("package_group")
-            given = approvals.give(target.client, what.release, why, time.time(), bucket=bucket, group=group)
-            agreed = approvals.count(target.client("s3"), bucket, what.release)
-    except approvals.ApprovalRefused as error:
+        who, agreed = platform_of(target).agree(what.release, why)
+    except ApprovalRefused as error:
         raise OperatorError(str(error)) from None
-    said = f"{given.who} agrees to release {what.release}"
+    said = f"{who} agrees to release {what.release}"
     if not what.people:
         return f"{said}; {agreed} have agreed"
     if agreed < what.people:

@@ -31,7 +31,7 @@ def approve(asked: Asked, release: str | None, reason: str | None) -> None:
     """Let a trial go on that waits for approval, give a trial that is held as much time again, or agree to a release.
 
     With `modelstack:approval.people` in the stack's config, so many people must agree to a release before it goes on
-    trial. RELEASE is its id; without it, the release that the last `pulumi up` named. You agree as who your AWS
+    trial. RELEASE is its id; without it, the release that the last `pulumi up` named. You agree as who your
     credentials say, and not to what you registered yourself.
     """
     target = find(asked)

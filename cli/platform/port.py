@@ -24,6 +24,7 @@ from cli.platform.facts import (
     Spent,
 )
 from monitoring.objectives.slo import Objective
+from platforms.consent import Approval
 from retraining.record import Record
 from rollout.core.state import RolloutState
 
@@ -105,6 +106,18 @@ class Platform(Protocol):
 
     def caller(self) -> str:
         """Who asks, as their credentials say; empty where nobody tells in time, as a rollback does not wait."""
+        ...
+
+    def agreed(self, release: str) -> list[Approval]:
+        """Who agreed that a release may go on trial, oldest first."""
+        ...
+
+    def agree(self, release: str, why: str) -> tuple[str, int]:
+        """Agree to a release as who the credentials say; who that is, and how many agree then.
+
+        Raises:
+            ApprovalRefused: The caller may not agree, or no such release is registered.
+        """
         ...
 
     def retraining(self) -> tuple[Record, bool]:

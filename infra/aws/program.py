@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 
 import pulumi
 
 from infra import outputs as exported
 from infra import update_result
-from infra.aws import outputs
-from infra.aws.agreement import Awaited, awaited
+from infra.agreement import Awaited, awaited
+from infra.aws import agreed, outputs
 from infra.aws.hosting import Serving
 from infra.aws.lambda_zip import seal
 from infra.aws.monitors import Monitoring
@@ -44,7 +45,8 @@ async def declare(settings: Settings, stack: str) -> None:
         exported.export(outputs.of_registry(stack_now.names, registry), outputs.NAMES)
         return
     wanted = stack_now.wanted(settings, stack_now.image)
-    waits = await awaited(settings, stack_now, wanted)
+    ask = partial(agreed.agreed, stack_now, wanted.id)
+    waits = await awaited(settings.approval.people, stack_now.state, wanted, ask)
     trial = settings.trial
     plan = plan_serving(
         stack_now.state,

@@ -225,9 +225,6 @@ class Settings(Section):
         if self.retraining.enabled:
             why = "on a cluster nothing is retrained yet; allowed is false"
             wrong.append(Problem("retraining.enabled", why, True))
-        if self.approval.people:
-            why = "on a cluster nobody is asked yet; allowed is 0"
-            wrong.append(Problem("approval.people", why, self.approval.people))
         if self.promotion.to:
             why = "a cluster knows no accounts; allowed is []"
             wrong.append(Problem("promotion.to", why, whole(self.promotion.to)))

@@ -10,6 +10,7 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes
 
+from infra.agreement import not_known
 from infra.config.checkout import recipe_of
 from infra.config.kubernetes_settings import KubernetesSettings
 from infra.config.settings import ServingSettings, Settings
@@ -18,6 +19,7 @@ from infra.kubernetes.workloads import shape_of, wanted_release
 from infra.plan.releases import ServingPlan, Wanted
 from infra.source import champion_of, is_on_cluster
 from platforms.alarm_names import answer_alarms
+from platforms.kubernetes.answers import NotFound
 from platforms.kubernetes.api import Api
 from platforms.kubernetes.gateway import taking
 from platforms.kubernetes.journal import KubernetesJournal
@@ -93,6 +95,21 @@ class ClusterNow:
             guard = guarded.guard(alarms, settings.serving.instance_count)
         monitoring = settings.monitoring
         return settings.trial.plan(monitoring.period_seconds, guard, max_failed=monitoring.max_5xx_rate)
+
+    def agreed(self, context: str | None, release: str) -> int:
+        """How many people have agreed to a release.
+
+        Raises:
+            pulumi.RunError: The API server does not tell.
+        """
+        from platforms.kubernetes.approvals import people_of  # noqa: PLC0415  most stacks ask nobody
+
+        try:
+            return len(people_of(Api.of(context, self.names.namespace), self.names.prefix, release))
+        except NotFound:  # before the first update that defines a ModelPackage
+            return 0
+        except RolloutError as error:
+            raise not_known(release, error) from None
 
 
 async def read_cluster(settings: Settings, stack: str) -> ClusterNow:

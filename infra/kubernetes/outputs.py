@@ -8,7 +8,7 @@ from infra.kubernetes.site import Site
 
 NAMES = (
     *("platform", "endpoint_name", "context", "namespace", "gateway", "host", "prometheus_url", "registry", "bucket"),
-    *("package_digest", "champion", "challenger", "release", "metrics", "signing_key", "slo"),
+    *("package_digest", "champion", "challenger", "release", "metrics", "signing_key", "slo", "awaits"),
 )
 
 

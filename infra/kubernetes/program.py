@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import pulumi
 
 from infra import outputs as exported
 from infra import update_result
+from infra.agreement import Awaited, awaited
 from infra.config.settings import Settings
 from infra.kubernetes import outputs
 from infra.kubernetes.cluster_now import ClusterNow, read_cluster
@@ -35,6 +37,8 @@ async def declare(settings: Settings, stack: str) -> None:
     # Whatever is refused is refused before the first resource is declared: then nothing was changed.
     now = await read_cluster(settings, stack)
     wanted, trial = now.wanted(settings), settings.trial
+    ask = partial(now.agreed, settings.kubernetes.context, wanted.id)
+    waits = await awaited(settings.approval.people, now.state, wanted, ask)
     plan = plan_serving(
         now.state,
         wanted,
@@ -43,6 +47,7 @@ async def declare(settings: Settings, stack: str) -> None:
         waits=trial.wait,
         asks=trial.asks,
         copied=trial.copied,
+        unapproved=waits is not None,
     )
     trial_plan = now.trial_plan(settings, plan)
     update_result.tell(plan, now.state, trial_plan)
@@ -59,9 +64,16 @@ async def declare(settings: Settings, stack: str) -> None:
         source=now.source,
         opts=Opts(provider=now.provider, depends_on=before),
     )
-    if plan.starts:
+    if plan.starts or waits:
         await update_result.stop_when_refused(package)  # before the route and what serves change
-    rollout = declare_release(settings, now, site, plan, trial_plan=trial_plan, package=package, before=before)
+    if waits:
+        waits.tell()
+        if now.state.champion is None:  # nothing serves, and nothing may
+            exported.export(outputs.of_place(site) | {"awaits": waits.as_dict()}, outputs.NAMES)
+            return
+    rollout = declare_release(
+        settings, now, site, plan, trial_plan=trial_plan, package=package, waits=waits, before=before
+    )
     if plan.starts:
         await update_result.stop_unless_promoted(rollout, plan, trial.wait)
     else:
@@ -92,6 +104,7 @@ def declare_release(
     *,
     trial_plan: Plan,
     package: Package,
+    waits: Awaited | None,
     before: Sequence[pulumi.Resource],
 ) -> Rollout:
     """Declare what serves a package, what watches over it, and its way to the traffic."""
@@ -127,6 +140,9 @@ def declare_release(
         opts=Opts(provider=now.provider, depends_on=[endpoint, serving, rules, *controller]),
     )
     exported.export(
-        outputs.of_place(site) | exported.of_champion(package, rollout) | {"slo": objective.as_dict()}, outputs.NAMES
+        outputs.of_place(site)
+        | exported.of_champion(package, rollout)
+        | {"slo": objective.as_dict(), "awaits": waits.as_dict() if waits else None},
+        outputs.NAMES,
     )
     return rollout

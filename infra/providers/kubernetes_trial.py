@@ -26,7 +26,12 @@ class KubernetesRolloutProvider(DrivingProvider):
         return assembled(api, props["endpoint"], spec_of(api, props["endpoint"]), by=api.user()).controller
 
     def record_agreed(self, props: Values) -> None:
-        """Nobody is asked on a cluster: `modelstack:approval` is refused there."""
+        """By the status of the ModelPackage."""
+        from platforms.kubernetes import approvals  # noqa: PLC0415  see state
+        from platforms.kubernetes.journal import KubernetesJournal  # noqa: PLC0415
+
+        api, endpoint = _api(props), props["endpoint"]
+        approvals.record(api, endpoint, props["target"]["id"], KubernetesJournal(api, endpoint, api.user()))
 
     def metrics(self, release: Any, props: Values) -> dict[str, float]:
         """Those of its ModelPackage."""

@@ -11,42 +11,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
-from audit.record import Entry, Kind
 from platforms.aws.clients import Clients, calling
-from platforms.aws.identity import as_metadata, caller, person
+from platforms.aws.identity import caller
 from platforms.aws.journal import DynamoJournal
 from platforms.aws.names import variant
 from platforms.aws.registered import registered
+from platforms.consent import Approval, ApprovalRefused, entry, person, refuse_maker
 from rollout.controller.agreement import change
 
 APPROVALS = "approvals"
 """The folder of the bucket."""
-
-
-class ApprovalRefused(Exception):
-    """The caller may not agree, or there is nothing to agree to; the message says which."""
-
-
-@dataclass(frozen=True)
-class Approval:
-    """One person's word.
-
-    Attributes:
-        release: The release's id.
-        package_digest: `sha256:<hex>` of what it is.
-        who: The ARN of the caller's identity.
-        why: Their reason.
-        at: When, epoch seconds.
-    """
-
-    release: str
-    package_digest: str
-    who: str
-    why: str
-    at: float
 
 
 def count(s3: Any, bucket: str, release: str) -> int:
@@ -70,10 +47,7 @@ def give(clients: Clients, release: str, why: str, now: float, *, bucket: str, g
     if package is None:
         raise ApprovalRefused(f"no release {release} is registered in {group}")
     who = caller(clients)
-    same = sorted(maker for maker in package.made_by if as_metadata(person(who)) == person(maker))
-    if same:
-        known = "" if as_metadata(who) in same else f", as {same[0]},"
-        raise ApprovalRefused(f"{who} made release {release}{known} and who made a release may not approve it")
+    refuse_maker(who, release, package.made_by)
     approval = Approval(release, package.package_digest, who, why, now)
     name = hashlib.sha256(person(who).encode()).hexdigest()[:16]
     try:
@@ -99,9 +73,8 @@ def record(s3: Any, bucket: str, release: str, journal: DynamoJournal) -> None:
     with calling(f"read who agreed to release {release}"):
         agreed = given(s3, bucket, release)
     for one in agreed:
-        what = {**asdict(one), "event": "agreed", "package": one.package_digest}
-        entry = Entry(one.at, Kind.APPROVAL, what, f"{one.at}/agreed/{release}/{one.who}")
-        change(journal, lambda state, entry=entry: state.recording(entry))
+        noted = entry(one)
+        change(journal, lambda state, noted=noted: state.recording(noted))
 
 
 def _keys(s3: Any, bucket: str, release: str) -> list[str]:

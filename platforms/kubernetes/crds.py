@@ -17,6 +17,8 @@ from rollout.core.live import Approval
 
 CATEGORY = "modelstack"
 """`kubectl get modelstack` shows all of them."""
+AGREED = "agreed"
+"""The field of a ModelPackage's status that holds who agreed to it."""
 Schema = dict[str, Any]
 
 
@@ -122,6 +124,19 @@ def _package() -> Schema:
             "approval": _choice("The verdict.", get_args(Approval)),
             "why": _text("The reason."),
             "at": {**_text("Since when."), "format": "date-time"},
+            AGREED: {
+                "type": "array",
+                "description": "Who agreed that it may go on trial; written by each of them, through modelstack.",
+                "items": _object(
+                    {
+                        "who": _text("The person, as the API server knows them."),
+                        "why": _text("Their reason."),
+                        "at": {"type": "number", "description": "When, epoch seconds."},
+                    },
+                    required=["who", "why", "at"],
+                    description="One person's word.",
+                ),
+            },
         },
         description="The verdict; written by the controllers, or a person through modelstack.",
     )

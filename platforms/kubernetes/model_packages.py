@@ -106,9 +106,13 @@ def made_by(api: Api, version: str) -> str:
         version: NAMESPACE/NAME.
     """
     namespace, _, name = version.partition("/")
-    found = api.find(PACKAGE, name, namespace) or {}
-    told = (found.get("metadata") or {}).get("annotations") or {}
-    return told.get(_annotation(TRAINED_BY)) or told.get(_annotation(REGISTERED_BY)) or ""
+    return next(iter(makers(api.find(PACKAGE, name, namespace) or {})), "")
+
+
+def makers(package: Mapping[str, Any]) -> list[str]:
+    """Who made a ModelPackage's package first, where that is said, and then who registered it here."""
+    told = (package.get("metadata") or {}).get("annotations") or {}
+    return [told[_annotation(name)] for name in (TRAINED_BY, REGISTERED_BY) if told.get(_annotation(name))]
 
 
 def _annotation(name: str) -> str:

@@ -12,8 +12,13 @@ from cli.agreement import line
 from cli.main import main
 from cli.target import Target
 from platforms.aws import approvals
-from platforms.aws.approvals import Approval, ApprovalRefused
+from platforms.consent import Approval, ApprovalRefused
+from platforms.kubernetes.kinds import PACKAGE
+from rollout.core.release import release_id
 from rollout.core.state import Phase
+from tests.cli.clustered import NAMESPACE, Cluster
+from tests.cli.there import NAME
+from tests.cli.there import target as on_cluster
 
 OUTPUTS = {"artifact_bucket": "bucket", "package_group": "group", "awaits": {"release": "3f0c1a2b4d5e", "people": 2}}
 Shell = Callable[..., Result]
@@ -82,3 +87,23 @@ def test_status_says_who_has_agreed_and_why(monkeypatch: pytest.MonkeyPatch):
     told = line(Target("prod", "endpoint", "us-east-1", OUTPUTS))
     assert told == "release 3f0c1a2b4d5e: 1 of 2 have agreed: arn:aws:iam::1:user/first (looks well)"
     assert line(Target("prod", "endpoint", "us-east-1", {})) == ""
+
+
+def test_a_person_agrees_on_a_cluster_as_who_its_api_server_knows(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits = {"release": release_id("a" * 64, "r/serving@sha256:2"), "people": 1}
+    there = on_cluster(cluster)
+    target = Target(there.stack, there.endpoint, "", {**there.outputs, "awaits": waits})
+    monkeypatch.setattr("cli.commands.deciding.find", lambda _: target)
+    assert line(target) == f"release {waits['release']}: 0 of 1 have agreed"
+    done = CliRunner().invoke(main, ["approve", "--reason", "looks well"])
+    assert done.output == (
+        f"ada@example.org agrees to release {waits['release']}; 1 of 1 have agreed: "
+        "pulumi up --stack prod puts it on trial\n"
+    )
+    status = cluster.objects[PACKAGE.path(NAMESPACE, f"{NAME}-a")]["status"]
+    assert [(one["who"], one["why"]) for one in status["agreed"]] == [("ada@example.org", "looks well")]
+    assert line(target).endswith("1 of 1 have agreed: ada@example.org (looks well)")
+    done = CliRunner().invoke(main, ["approve", "0" * 12, "--reason", "looks well"])
+    assert (done.exit_code, done.stderr) == (1, f"error: no release {'0' * 12} is registered in models/{NAME}\n")

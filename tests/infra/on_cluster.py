@@ -74,6 +74,7 @@ def run_on_cluster(
     recipe: str = RECIPE,
     listeners: tuple[str, ...] = (),
     sticky: str = "",
+    agreed: int = 5,
     **sections: Any,
 ) -> World:
     """Run the program of stack `local-kubernetes` to its end.
@@ -84,6 +85,7 @@ def run_on_cluster(
         recipe: The recipe digest of the checkout.
         listeners: The listeners of a Gateway that is there.
         sticky: The header by which the trial under way decides.
+        agreed: How many people agreed to the release that the config asks for.
         sections: Changes of the config, by section.
     """
     world = World(answers or OnCluster())
@@ -112,6 +114,7 @@ def run_on_cluster(
         warnings.catch_warnings(),
         mock.patch.object(cluster_now, "_read", read),
         mock.patch.object(cluster_now, "recipe_of", lambda _: recipe),
+        mock.patch.object(cluster_now.ClusterNow, "agreed", lambda now, context, release: agreed),
         mock.patch.object(program, "check_model", lambda: None),
         mock.patch("pulumi.runtime.resource._get_stack_trace", source_pb2.StackTrace),
     ):

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from rollout.core.state import Phase, RolloutState
+from tests.infra import on_cluster
 from tests.infra.recorded import LOCAL, OLD, World, idle, release, run_program, verdict
 
 NEW = release(LOCAL)
@@ -60,3 +61,21 @@ def test_a_trial_under_way_is_not_superseded_by_a_release_that_waits() -> None:
 def test_nobody_is_asked_about_what_serves_is_on_trial_or_was_rejected(state: RolloutState) -> None:
     assert "waits for people" not in run(0, state=state).told
     assert "waits for people" not in run(0, people=0, state=idle(OLD)).told
+
+
+def test_a_release_on_a_cluster_waits_as_on_aws() -> None:
+    old, new = on_cluster.release("1" * 64), on_cluster.release()
+    world = on_cluster.run_on_cluster(agreed=1, approval={"people": 2}, state=on_cluster.idle(old))
+    assert f"release {new.id} waits for people: 1 of 2 have agreed" in world.warned
+    assert (world.rollout["acts"], world.rollout["target"]["id"]) == (False, old.id)
+    assert world.exported["awaits"] == {"release": new.id, "people": 2}
+    world = on_cluster.run_on_cluster(agreed=2, approval={"people": 2}, state=on_cluster.idle(old))
+    assert (world.rollout["acts"], world.rollout["target"]["id"]) == (True, new.id)
+    assert world.exported["awaits"]["value"] is None
+
+
+def test_the_first_release_of_a_stack_on_a_cluster_makes_a_package_and_nothing_that_serves() -> None:
+    world = on_cluster.run_on_cluster(agreed=0, approval={"people": 1})
+    assert (len(world.all(":Package")), world.all(":Rollout"), world.all(":Deployment")) == (1, [], [])
+    assert world.exported["awaits"] == {"release": on_cluster.release().id, "people": 1}
+    assert world.exported["namespace"] == "models"

@@ -465,7 +465,6 @@ REFUSED = [
     ("serving", {"instance_type": "ml.m5.large"}, "a cluster has no instance types; allowed are cpu and memory"),
     ("retraining", {"enabled": True}, "on a cluster nothing is retrained yet; allowed is false"),
     ("retention", {"log_days": 5}, "how long logs are kept is the cluster's; allowed is to leave it out"),
-    ("approval", {"people": 1}, "on a cluster nobody is asked yet; allowed is 0"),
 ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -31,6 +32,7 @@ from platforms.aws.identity import caller_if_told
 from platforms.aws.journal import DynamoJournal
 from platforms.aws.training import DynamoBook
 from platforms.clock import SystemClock
+from platforms.consent import Approval
 from retraining.record import Record
 from rollout.core.state import RolloutState
 
@@ -154,6 +156,24 @@ class Aws:
     def caller(self) -> str:
         """See `Platform`."""
         return caller_if_told(clients(self.target.region, attempts=1, answer_within=3))
+
+    def agreed(self, release: str) -> list[Approval]:
+        """By the objects in the stack's bucket."""
+        from platforms.aws import approvals  # noqa: PLC0415 - few commands need it
+
+        target = self.target
+        with explained(f"looking who agreed to release {release}"):
+            return approvals.given(target.client("s3"), target.output("artifact_bucket"), release)
+
+    def agree(self, release: str, why: str) -> tuple[str, int]:
+        """See `Platform`."""
+        from platforms.aws import approvals  # noqa: PLC0415 - few commands need it
+
+        target, bucket = self.target, self.target.output("artifact_bucket")
+        with explained(f"agreeing to release {release}"):
+            group = target.output("package_group")
+            given = approvals.give(target.client, release, why, time.time(), bucket=bucket, group=group)
+            return given.who, approvals.count(target.client("s3"), bucket, release)
 
     def retraining(self) -> tuple[Record, bool]:
         """See `Platform`."""

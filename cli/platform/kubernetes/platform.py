@@ -25,6 +25,7 @@ from cli.platform.kubernetes.sending import GatewaySender
 from cli.target import Target, only_aws
 from monitoring.objectives.slo import Objective
 from monitoring.published import DELAY
+from platforms.consent import Approval
 from platforms.kubernetes.api import Api
 from platforms.kubernetes.gateway import url
 from platforms.kubernetes.journal import KubernetesJournal
@@ -182,6 +183,21 @@ class Kubernetes:
         with suppress(OperatorError, RolloutError):
             return self.api().user()
         return ""
+
+    def agreed(self, release: str) -> list[Approval]:
+        """By the status of the release's ModelPackage."""
+        from platforms.kubernetes import approvals  # noqa: PLC0415 - few commands need it
+
+        with explained(f"looking who agreed to release {release}"):
+            return approvals.people_of(self.api(), self.target.endpoint, release)
+
+    def agree(self, release: str, why: str) -> tuple[str, int]:
+        """See `Platform`."""
+        from platforms.kubernetes import approvals  # noqa: PLC0415 - few commands need it
+
+        with explained(f"agreeing to release {release}"):
+            given = approvals.give(self.api(), self.target.endpoint, release, why, time.time())
+            return self.api().user(), len(given)
 
     def retraining(self) -> tuple[Record, bool]:
         """Nothing retrains on Kubernetes so far."""

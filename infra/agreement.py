@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import pulumi
 
-from infra.aws.stack_now import StackNow
-from infra.config.settings import Settings
 from infra.plan.releases import Wanted
 from rollout.controller.commands import Commands
+from rollout.core.state import RolloutState
 
 
 @dataclass(frozen=True)
@@ -41,32 +41,25 @@ class Awaited:
         )
 
 
-async def awaited(settings: Settings, stack_now: StackNow, wanted: Wanted) -> Awaited | None:
+async def awaited(people: int, state: RolloutState, wanted: Wanted, agreed: Callable[[], int]) -> Awaited | None:
     """Look whether the release may go on trial; None when it may, or already serves, is on trial or was rejected.
+
+    Args:
+        people: How many must agree.
+        state: The journal.
+        wanted: The release that the config asks for.
+        agreed: Asks how many have, which is done in another thread.
 
     Raises:
         pulumi.RunError: It is not known who has agreed.
     """
-    people, state = settings.approval.people, stack_now.state
     known = [release.id for release in (state.champion, state.challenger) if release is not None]
     if not people or wanted.id in known or wanted.id in state.rejected:
         return None
-    agreed = await asyncio.to_thread(_agreed, stack_now, wanted.id)
-    return None if agreed >= people else Awaited(wanted.id, people, agreed)
+    there = await asyncio.to_thread(agreed)
+    return None if there >= people else Awaited(wanted.id, people, there)
 
 
-def _agreed(stack_now: StackNow, release: str) -> int:
-    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415  most stacks ask nobody
-
-    from platforms.aws.approvals import count  # noqa: PLC0415
-    from platforms.aws.clients import clients, code_of  # noqa: PLC0415
-
-    names = stack_now.names
-    try:
-        return count(clients(names.region)("s3"), names.bucket, release)
-    except (BotoCoreError, ClientError) as error:
-        if code_of(error) == "NoSuchBucket":  # before the stack's first update
-            return 0
-        raise pulumi.RunError(
-            f"who agreed to release {release} is not known, so nothing was changed: {error}"
-        ) from None
+def not_known(release: str, error: Exception) -> pulumi.RunError:
+    """What is said where nobody can be asked who agreed."""
+    return pulumi.RunError(f"who agreed to release {release} is not known, so nothing was changed: {error}")

@@ -1,0 +1,77 @@
+"""A person's word that a release may go on trial, and whose word counts: the same on every platform.
+
+    refuse_maker("arn:aws:iam::1:user/ada", "3f0c1a2b4d5e", package.made_by)     # ApprovalRefused when she made it
+    entry(approval)                                                              # what the audit record keeps of it
+
+Who somebody is, the platform says: AWS by their credentials, a cluster by its API server.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+
+from audit.record import Entry, Kind
+
+_NOT_IN_METADATA = re.compile(r"[^\w .:/=+@-]")
+
+
+class ApprovalRefused(Exception):
+    """The caller may not agree, or there is nothing to agree to; the message says which."""
+
+
+@dataclass(frozen=True)
+class Approval:
+    """One person's word.
+
+    Attributes:
+        release: The release's id.
+        package_digest: `sha256:<hex>` of what it is.
+        who: The identity of the caller, as the platform names it.
+        why: Their reason.
+        at: When, epoch seconds.
+    """
+
+    release: str
+    package_digest: str
+    who: str
+    why: str
+    at: float
+
+
+def person(identity: str) -> str:
+    """Who is behind an identity: the user's name, or that of the session in which somebody has taken a role.
+
+    One who takes two roles, or a role beside their user, is the same person.
+    """
+    return identity.rpartition("/")[2]
+
+
+def as_metadata(identity: str) -> str:
+    """An identity as a registered version's metadata can hold it: AWS does not allow all signs of a name there."""
+    return _NOT_IN_METADATA.sub("_", identity)[:256]
+
+
+def refuse_maker(who: str, release: str, made_by: Iterable[str]) -> None:
+    """See that a person is not one of those who made a release, by whatever role.
+
+    Args:
+        who: The caller's identity.
+        release: The release's id.
+        made_by: The identities of those who made it, here or on the stacks that it comes from.
+
+    Raises:
+        ApprovalRefused: They are the same person.
+    """
+    same = sorted(maker for maker in made_by if as_metadata(person(who)) == as_metadata(person(maker)))
+    if same:
+        known = "" if {who, as_metadata(who)} & {*same} else f", as {same[0]},"
+        raise ApprovalRefused(f"{who} made release {release}{known} and who made a release may not approve it")
+
+
+def entry(approval: Approval) -> Entry:
+    """What the audit record keeps of a person's word; the same one has the same key, however often it is noted."""
+    one = approval
+    what = {**asdict(one), "event": "agreed", "package": one.package_digest}
+    return Entry(one.at, Kind.APPROVAL, what, f"{one.at}/agreed/{one.release}/{one.who}")
