@@ -90,13 +90,17 @@ def _serving(source: str, outputs: Outputs, role: str | None, account: str | Non
 
 
 def _serving_in_cluster(source: str, outputs: Outputs) -> dict[str, Any] | None:
-    from platforms.kubernetes.api import Api  # noqa: PLC0415  see _serving
+    from platforms.kubernetes.answers import Forbidden  # noqa: PLC0415  see _serving
+    from platforms.kubernetes.api import Api  # noqa: PLC0415
     from platforms.kubernetes.journal import KubernetesJournal  # noqa: PLC0415
 
     context = outputs["context"]
     try:
         api = Api.of(context or None, outputs["namespace"])
         found = KubernetesJournal(api, outputs["endpoint_name"]).read().champion
+    except Forbidden as error:
+        more = f". Does modelstack:promotion.to of {source} name a group that you are in?"
+        raise _not_known(source, error, more) from None
     except (RolloutError, StateError) as error:
         raise _not_known(source, error) from None
     return {**found.as_dict(), "context": context or "", "bucket": outputs["bucket"]} if found else None

@@ -11,7 +11,10 @@ from infra.config.problems import Allowed, NotAllowed
 from infra.config.section import Section, stack_of
 from infra.config.target import is_local
 
-MOST_ACCOUNTS = 10
+MOST_TAKERS = 10
+_ACCOUNT, _GROUP = re.compile(r"\d{12}"), re.compile(r"[A-Za-z0-9][\w.:@/+-]{0,252}")
+_EVERYBODY = {"system:authenticated", "system:unauthenticated"}
+_WORDS = "accounts, each of 12 digits in quotes; on a cluster of groups, such as deployers"
 
 
 class PromotionSettings(Section):
@@ -23,20 +26,24 @@ class PromotionSettings(Section):
         pattern=r"^[A-Za-z0-9._-]+$",
         description="The stack whose champion this stack takes. Null: train here.",
     )
-    to: Annotated[list[str], Allowed(f"a list of at most {MOST_ACCOUNTS} accounts, each of 12 digits in quotes")] = (
-        Field(
-            default_factory=list[str],
-            description="Other AWS accounts whose stacks may take this stack's champion.",
-        )
+    to: Annotated[list[str], Allowed(f"a list of at most {MOST_TAKERS} {_WORDS}")] = Field(
+        default_factory=list[str],
+        description="Other AWS accounts whose stacks may take this stack's champion. On Kubernetes: groups of the API "
+        "server's users.",
     )
 
     @field_validator("to", mode="before")
     @classmethod
-    def _accounts(cls, given: object) -> object:
-        accounts = given if isinstance(given, list) and len(given) <= MOST_ACCOUNTS else [None]
-        if not all(isinstance(one, str) and re.fullmatch(r"\d{12}", one) for one in accounts):
+    def _takers(cls, given: object) -> object:
+        takers = given if isinstance(given, list) and len(given) <= MOST_TAKERS else [None]
+        if not all(isinstance(one, str) and _GROUP.fullmatch(one) for one in takers):
             raise NotAllowed
         return given
+
+    def not_of(self, platform: str) -> list[str]:
+        """Of those who may take the champion, the ones that a platform does not know, or that are everybody."""
+        on_aws = platform == "aws"
+        return [one for one in self.to if bool(_ACCOUNT.fullmatch(one)) is not on_aws or one in _EVERYBODY]
 
     @field_validator("source")
     @classmethod

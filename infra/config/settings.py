@@ -176,7 +176,12 @@ class Settings(Section):
         if split is not None and split[1].sticky_header and "sticky_header" in split[1].model_fields_set:
             given[f"rollout{split[0]}.sticky_header"] = split[1].sticky_header
         why = "only stacks on a cluster have it; allowed is to leave it out, or platform: kubernetes"
-        return [Problem(name, why, whole(value)) for name, value in given.items()]
+        wrong = [Problem(name, why, whole(value)) for name, value in given.items()]
+        if takers := self.promotion.not_of("aws"):
+            wrong.append(
+                Problem("promotion.to", "allowed are AWS accounts, each of 12 digits in quotes", whole(takers))
+            )
+        return wrong
 
     def _of_alerts(self) -> list[Problem]:
         """How people are told in a cluster without the Prometheus operator."""
@@ -225,13 +230,10 @@ class Settings(Section):
         if self.retraining.enabled:
             why = "on a cluster nothing is retrained yet; allowed is false"
             wrong.append(Problem("retraining.enabled", why, True))
-        if self.promotion.to:
-            why = "a cluster knows no accounts; allowed is []"
-            wrong.append(Problem("promotion.to", why, whole(self.promotion.to)))
-        if self.retention.model_fields_set:
-            why = "on a cluster the controller forgets by its own defaults; allowed is to leave it out"
-            wrong.append(Problem("retention", why, whole(self.retention.model_dump(exclude_unset=True))))
-        return [*wrong, *self._of_guard()]
+        if takers := self.promotion.not_of("kubernetes"):
+            why = "a cluster knows no accounts; allowed are groups of its users, and not everybody"
+            wrong.append(Problem("promotion.to", why, whole(takers)))
+        return [*wrong, *self._of_alerts(), *self._of_retention(), *self._of_guard()]
 
     def _of_guard(self) -> list[Problem]:
         """What is refused of a guarded move of so many instances or pods."""

@@ -18,6 +18,7 @@ from infra.kubernetes.dashboard import Dashboard
 from infra.kubernetes.definitions import Definitions
 from infra.kubernetes.endpoint import Endpoint
 from infra.kubernetes.package import Package
+from infra.kubernetes.promotion import Promotion
 from infra.kubernetes.rules import Rules
 from infra.kubernetes.site import Site
 from infra.kubernetes.workloads import Serving
@@ -126,6 +127,8 @@ def declare_release(
     serving = Serving("serving", site, plan=plan, package=package, settings=settings.serving)
     rules = Rules("rules", site, plan=plan, settings=settings, objective=objective)
     Dashboard("dashboard", site, settings=settings, objective=objective)
+    if settings.promotion.to:
+        Promotion("promotion", site, settings.promotion.to)
     controller = [Controller("controller", site, now.controller_image, after)] if now.controller_image else []
     rollout = Rollout(
         "rollout",

@@ -23,6 +23,10 @@ class Exists(Busy):
     """Somebody made an object of this name a moment ago."""
 
 
+class Forbidden(RolloutError):
+    """Who asks has no right to that, or is nobody whom the API server knows."""
+
+
 class Owned(RolloutError):
     """Fields that were to be written belong to another field manager, which the message names."""
 
@@ -49,7 +53,7 @@ def refused(answer: httpx.Response, doing: str, who: str) -> RolloutError:
     if code == httpx.codes.NOT_FOUND:
         return NotFound(text if reason == "NotFound" and _names_object(status) else f"{text} (no such kind there)")
     if code in {httpx.codes.FORBIDDEN, httpx.codes.UNAUTHORIZED}:
-        return RolloutError(f"{text} (asked as {who})")
+        return Forbidden(f"{text} (asked as {who})")
     return RolloutError(text)
 
 

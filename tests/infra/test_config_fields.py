@@ -31,8 +31,8 @@ OWN_WORDS: dict[str, tuple[list[Any], list[Any]]] = {
         ["1m", 0, 9, 45, 3601],
         [10, 20, 30, 60, 3600],
     ),
-    "a list of at most 10 accounts, each of 12 digits in quotes": (
-        ["111122223333", ["1234"], [111122223333], ["111122223333"] * 11],
+    "a list of at most 10 accounts, each of 12 digits in quotes; on a cluster of groups, such as deployers": (
+        ["111122223333", ["a b"], [""], [111122223333], ["111122223333"] * 11],
         [[], ["111122223333", "222233334444"]],
     ),
     "a list of drift and concept, without repetition": (["drift", ["drift", "drift"]], [[], ["concept", "drift"]]),

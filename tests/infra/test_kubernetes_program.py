@@ -266,6 +266,15 @@ def test_the_controller_may_write_routes_and_journals_of_its_namespace_and_reads
     assert not any(kind.startswith("Cluster") for kind, _ in declared), "it has no rights beyond its namespace"
 
 
+def test_groups_that_are_named_may_take_the_champion_and_others_may_not(first: World) -> None:
+    world = run_on_cluster(promotion={"to": ["deployers-prod"]})
+    name = f"{NAMES.prefix}-promotion"
+    binding = manifests(world)["RoleBinding", name]
+    assert binding["subjects"] == [{"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "deployers-prod"}]
+    assert {verb for rule in manifests(world)["Role", name]["rules"] for verb in rule["verbs"]} == {"get"}
+    assert ("Role", name) not in manifests(first)
+
+
 def test_a_stack_beside_another_declares_no_controller() -> None:
     assert ("Deployment", CONTROLLER) not in manifests(run_on_cluster(kubernetes={"controller": False}))
     assert manifests(run_on_cluster())["Deployment", CONTROLLER]["spec"]["replicas"] == 2
@@ -465,10 +474,12 @@ REFUSED = [
     ("serving", {"instance_type": "ml.m5.large"}, "a cluster has no instance types; allowed are cpu and memory"),
     ("retraining", {"enabled": True}, "on a cluster nothing is retrained yet; allowed is false"),
     ("retention", {"log_days": 5}, "how long logs are kept is the cluster's; allowed is to leave it out"),
+    ("promotion", {"to": ["111122223333"]}, "a cluster knows no accounts; allowed are groups of its users"),
+    ("promotion", {"to": ["system:authenticated"]}, "allowed are groups of its users, and not everybody"),
 ]
 
 
-@pytest.mark.parametrize(("section", "fields", "why"), REFUSED, ids=[section for section, _, _ in REFUSED])
+@pytest.mark.parametrize(("section", "fields", "why"), REFUSED, ids=[f"{one[0]} {one[1]}" for one in REFUSED])
 def test_what_only_aws_has_is_refused_and_not_passed_over(section: str, fields: dict[str, Any], why: str) -> None:
     with pytest.raises(pulumi.RunError) as caught:
         Settings.load(stack_config(STACK, **{section: fields}), STACK)

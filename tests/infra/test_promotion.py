@@ -76,7 +76,7 @@ def test_a_source_of_another_account_that_names_none_is_told_which_field_to_set(
     source._check_named("dev", None, None, ACCOUNT)
 
 
-@pytest.mark.parametrize("account", ["1234", "flight", 123456789012])
+@pytest.mark.parametrize("account", ["1234", "flight", 123456789012, "system:masters"])
 def test_an_account_is_twelve_digits(account: object) -> None:
     with pytest.raises(pulumi.RunError, match=r"modelstack:promotion.to"):
         run("dev", promotion={"to": [account]})

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, cast
 
-import httpx
 import pytest
 
 from pipeline.pack import Registered
@@ -22,6 +21,7 @@ from provenance.evidence import Evidence
 from rollout.core.errors import RolloutError
 from rollout.core.release import release_id
 from tests.platforms.kubernetes.fake_api import FakeApi
+from tests.platforms.kubernetes.impersonating import Impersonating
 from tests.platforms.kubernetes.world import ENDPOINT, World
 
 DIGEST = f"sha256:{'d' * 64}"
@@ -29,18 +29,6 @@ IMAGE = "r.example/s@sha256:1"
 PACKAGED = Registered("", f"oci://r.example/m@{DIGEST}", DIGEST, "m" * 64, "ab" * 32, IMAGE, {})
 RELEASE = release_id("ab" * 32, IMAGE)
 As = Callable[[str], Api]
-
-
-class Impersonating(httpx.Auth):
-    """Asks as somebody else, which `system:masters` may."""
-
-    def __init__(self, inner: httpx.Auth, who: str) -> None:
-        self.inner, self.who = inner, who
-
-    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response]:
-        request.headers["Impersonate-User"] = self.who
-        request.headers["Impersonate-Group"] = "system:masters"
-        yield from self.inner.auth_flow(request)
 
 
 @pytest.fixture

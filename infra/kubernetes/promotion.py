@@ -1,0 +1,60 @@
+"""What lets others take this stack's champion."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pulumi
+
+from infra.kubernetes.site import RBAC, Site
+from platforms.kubernetes.names import GROUP
+
+
+class Promotion(pulumi.ComponentResource):
+    """Lets the stacks of other groups take this one's champion, and nothing else.
+
+    Creates:
+        A Role that reads the journal and the versions of packages; a RoleBinding of the groups.
+    """
+
+    def __init__(
+        self, name: str, site: Site, groups: Sequence[str], opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        """Declare what they need.
+
+        Args:
+            name: The logical name.
+            site: Where the stack is.
+            groups: Groups of the API server's users.
+            opts: Options of the component.
+        """
+        super().__init__("modelstack:kubernetes:Promotion", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        for manifest in manifests(site.names.prefix, groups):
+            site.declare(f"promotion-{manifest['kind'].lower()}", manifest, child)
+        self.register_outputs({"groups": list(groups)})
+
+
+def manifests(prefix: str, groups: Sequence[str]) -> list[dict[str, Any]]:
+    """The Role and its RoleBinding, for a stack whose names begin with `prefix`."""
+    name = f"{prefix}-promotion"
+    read = ["get"]
+    return [
+        {
+            "apiVersion": f"{RBAC}/v1",
+            "kind": "Role",
+            "metadata": {"name": name},
+            "rules": [
+                {"apiGroups": [GROUP], "resources": ["rollouts"], "resourceNames": [prefix], "verbs": read},
+                {"apiGroups": [GROUP], "resources": ["modelpackages"], "verbs": read},
+            ],
+        },
+        {
+            "apiVersion": f"{RBAC}/v1",
+            "kind": "RoleBinding",
+            "metadata": {"name": name},
+            "roleRef": {"apiGroup": RBAC, "kind": "Role", "name": name},
+            "subjects": [{"apiGroup": RBAC, "kind": "Group", "name": group} for group in groups],
+        },
+    ]

@@ -1,0 +1,82 @@
+"""Who may take a stack's champion reads that, and nothing else: on a real API server, by its own RBAC."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import replace
+
+import pulumi
+import pytest
+
+from infra import source
+from infra.kubernetes.promotion import manifests
+from platforms.kubernetes.answers import Forbidden
+from platforms.kubernetes.api import Api
+from platforms.kubernetes.crds import definitions
+from platforms.kubernetes.journal import KubernetesJournal
+from platforms.kubernetes.kinds import NAMESPACE, PACKAGE, ROLLOUT, ROUTE, SECRET, Kind
+from platforms.kubernetes.model_packages import made_by
+from rollout.core.state import RolloutState
+from tests.infra.on_cluster import release
+from tests.platforms.kubernetes.apiserver import ApiServer, define
+from tests.platforms.kubernetes.impersonating import Impersonating
+from tests.platforms.kubernetes.world import ENDPOINT, World
+
+pytestmark = [pytest.mark.needs("apiserver"), pytest.mark.slow]
+ROLE = Kind("rbac.authorization.k8s.io/v1", "Role", "roles")
+BINDING = Kind("rbac.authorization.k8s.io/v1", "RoleBinding", "rolebindings")
+
+
+@pytest.fixture(scope="module")
+def owner(server: ApiServer) -> Api:
+    """A namespace with an endpoint that serves a release, and lets the group `deployers-prod` take it."""
+    api = Api(server.access(), f"models-{uuid.uuid4().hex[:8]}")
+    define(Api(server.access(), "default"), definitions())
+    api.create(NAMESPACE, {"metadata": {"name": api.namespace}})
+    world = World(api, lambda *_: None)
+    world.declare()
+    world.package("p-1")
+    champion = release(model_package_arn=f"{api.namespace}/p-1")
+    KubernetesJournal(api, ENDPOINT).write(replace(RolloutState(ENDPOINT), champion=champion))
+    for kind, manifest in zip((ROLE, BINDING), manifests(ENDPOINT, ["deployers-prod"]), strict=True):
+        api.apply(kind, manifest, "tests")
+    return api
+
+
+def as_one_of(server: ApiServer, owner: Api, group: str) -> Api:
+    access = server.access()
+    assert access.auth is not None
+    return Api(replace(access, auth=Impersonating(access.auth, "ben", group)), owner.namespace)
+
+
+def taken(owner: Api, asked: Api, monkeypatch: pytest.MonkeyPatch) -> dict[str, object] | None:
+    monkeypatch.setattr(Api, "of", lambda context, namespace: asked)
+    outputs = {"endpoint_name": ENDPOINT, "context": "prod", "namespace": owner.namespace}
+    return source._serving_in_cluster("staging", outputs)
+
+
+def test_a_group_that_is_named_reads_what_serves_and_who_made_it(
+    server: ApiServer, owner: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = as_one_of(server, owner, "deployers-prod")
+    found = taken(owner, asked, monkeypatch)
+    assert found is not None
+    assert found["package_digest"] == release().package_digest
+    assert made_by(asked, f"{owner.namespace}/p-1") == ""
+
+
+@pytest.mark.parametrize("kind", [SECRET, ROUTE, PACKAGE, ROLLOUT])
+def test_it_may_list_nothing_and_write_nothing(server: ApiServer, owner: Api, kind: Kind) -> None:
+    asked = as_one_of(server, owner, "deployers-prod")
+    with pytest.raises(Forbidden):
+        asked.list(kind)
+    with pytest.raises(Forbidden):
+        asked.replace_status(ROLLOUT, owner.get(ROLLOUT, ENDPOINT))
+
+
+def test_another_group_is_told_which_field_names_it(
+    server: ApiServer, owner: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = r"promotion\.from = .staging.*promotion\.to of staging name a group that you are in\?"
+    with pytest.raises(pulumi.RunError, match=told):
+        taken(owner, as_one_of(server, owner, "others"), monkeypatch)
