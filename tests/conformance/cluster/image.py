@@ -43,9 +43,8 @@ def pushed(registry: str, folder: Path) -> str:
     home = Path(os.__file__).parent
     marks = [Entry(_inside(home / "os.py"), home / "os.py"), Entry(_inside(home / "lib-dynload"), mode=0o755)]
     ours = [Entry("stub/stub.py", STUB), Entry("stub/served_model.py", MODEL_SERVER)]
-    libraries = {one.path: one for path in programs for one in images.libraries(path)}
     image = images.of(
-        [*ours, *compiled, *native, *marks, *libraries.values(), Entry(_inside(python), python, 0o755)],
+        [*ours, *compiled, *native, *marks, *images.libraries(*programs), Entry(_inside(python), python, 0o755)],
         folder,
         command=[str(python), "-E", "-s", "-B", "/stub/stub.py"],
     )

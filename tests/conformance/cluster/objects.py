@@ -21,7 +21,7 @@ _POD = {"runAsNonRoot": True, "runAsUser": 65532, "seccompProfile": {"type": "Ru
 _CONTAINER = {
     "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]},
 }  # fmt: skip
-_PING = {"httpGet": {"path": "/ping", "port": "http"}, "periodSeconds": 1}
+_PING = {"httpGet": {"path": "/ping", "port": "http"}, "periodSeconds": 1, "timeoutSeconds": 5}
 
 
 def gateway() -> Object:

@@ -153,10 +153,10 @@ def push(image: Image, registry: str, repository: str) -> str:
     return reference
 
 
-def libraries(binary: Path) -> list[Entry]:
-    """The shared libraries that a program loads, where it looks for them, by `ldd`: for an image of it alone."""
-    listed = answer(["ldd", binary]) or ""
-    paths = sorted({word for line in listed.splitlines() for word in line.split() if word.startswith("/")})
+def libraries(*binaries: Path) -> list[Entry]:
+    """The shared libraries that programs load, where they look for them, by `ldd`: for an image of these alone."""
+    words = (answer(["ldd", *binaries]) or "").split()
+    paths = sorted({word for word in words if word.startswith("/") and not word.endswith(":")})
     return [Entry(path.removeprefix("/"), Path(path).resolve(), 0o755) for path in paths]
 
 
