@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rollout.core.release import Release
-from rollout.core.state import RolloutState
+from rollout.core.state import Phase, RolloutState
 from rollout.core.verdict import Verdict
 
 PairName = Callable[[str, str, int | None], str]
@@ -165,6 +165,7 @@ def plan_serving(
 
     live = list(state.releases())
     previous = state.previous
+    waits = waits and state.phase is not Phase.RESTORING  # while it is, nobody knows yet which of both will serve
     if trial and advances and waits and not asks:  # its successor comes with this update, or nothing is deleted
         live = [release for release in live if release != previous or release.config_name == target.config_name]
         previous = None
