@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-import httpx
 import yaml
 
 from bench.bed import BenchError, must
@@ -21,11 +20,10 @@ from cli.local.oci_image import published
 from cli.local.stack import Stack
 from cli.target import LOCAL_CLUSTER, ROOT
 from localcloud.setup import Places, applied
-from platforms.kubernetes import alertmanager
 from platforms.kubernetes.assembled import assembled, spec_of
 from platforms.kubernetes.gateway import url
-from platforms.kubernetes.kinds import ROUTE, SERVICE
-from platforms.kubernetes.names import CONTROLLER, CONTROLLER_PORT
+from platforms.kubernetes.kinds import ROUTE
+from platforms.kubernetes.names import CONTROLLER
 from platforms.kubernetes.rules import weights
 from rollout.controller.controller import Controller
 from rollout.core.errors import RolloutError
@@ -116,8 +114,7 @@ def served(place: Place) -> Iterator[Served]:
         made = Served(place, stack, f"bench-{stack.name}")
         place.ready(CONTROLLER)
         until(lambda: made.state.at_rest and made.state.champion is not None, "the first release serves")
-        with _woken(place):
-            yield made
+        yield made
 
 
 def written(stack: Stack, folder: Path | None = None, **sections: dict[str, Any]) -> Stack:
@@ -130,21 +127,3 @@ def written(stack: Stack, folder: Path | None = None, **sections: dict[str, Any]
     with os.fdopen(handle, "w") as copy:
         yaml.safe_dump(content, copy, sort_keys=False)
     return replace(stack, config=Path(name))
-
-
-@contextmanager
-def _woken(place: Place) -> Iterator[None]:
-    """The cluster's Alertmanager wakes the controller, as that of a team does; afterwards it is as it was."""
-    config = Path(os.environ["LOCALCLUSTER_ALERTMANAGER_CONFIG"])
-    before = config.read_text()
-    address = place.api.get(SERVICE, CONTROLLER)["spec"]["clusterIP"]
-
-    def put(text: str) -> None:
-        config.write_text(text)
-        httpx.post(f"{os.environ['LOCALCLUSTER_ALERTMANAGER']}/-/reload").raise_for_status()
-
-    try:
-        put(yaml.safe_dump(alertmanager.config(f"http://{address}:{CONTROLLER_PORT}/wake")))
-        yield
-    finally:
-        put(before)

@@ -168,7 +168,7 @@ def _caller(place: Place) -> Callable[[], str]:
 
     def who() -> str:
         try:
-            connection.request("GET", "/", headers={"Host": _HOST})
+            connection.request("POST", "/invocations", headers={"Host": _HOST})
             answer = connection.getresponse()
             answer.read()
         except (OSError, http.client.HTTPException):

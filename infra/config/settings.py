@@ -233,7 +233,7 @@ class Settings(Section):
         if takers := self.promotion.not_of("kubernetes"):
             why = "a cluster knows no accounts; allowed are groups of its users, and not everybody"
             wrong.append(Problem("promotion.to", why, whole(takers)))
-        return [*wrong, *self._of_alerts(), *self._of_retention(), *self._of_guard()]
+        return [*wrong, *self._of_guard()]
 
     def _of_guard(self) -> list[Problem]:
         """What is refused of a guarded move of so many instances or pods."""

@@ -10,8 +10,8 @@ Everything is declared before it is asked for, so a change is one write of all t
   which `read` tells as `changing`; whoever asks again after that gets it. Now and then it tells `ready` in between, so
   that who no longer wants the config need not wait for it. A config that does not come up is told by the container's
   own words as `failure`, as a platform tells of an update that it took back.
-- No weight is given to a variant without a ready endpoint, and to a challenger none that its ready pods are too few for,
-  nor any before the gateway takes the sticky header of the endpoint, if it has one (`Busy`).
+- No weight is given to a variant without a ready endpoint, and to a challenger none that its ready pods are too few
+  for, nor any before the gateway takes the sticky header of the endpoint, if it has one (`Busy`).
 - Each write lands only on the route that was read; a lost race is repeated. What is as it should be is not written.
 - The list of rules belongs to the adapter as a whole. What a person or a tool writes there shows in `read` as weights
   that nobody decided, so the next tick writes the rules again, and an Event on the route names who wrote.

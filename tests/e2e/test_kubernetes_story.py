@@ -19,6 +19,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import boto3
+import httpx
 import pytest
 import yaml
 
@@ -31,6 +32,7 @@ from cli.target import LOCAL_CLUSTER, ROOT, resolve
 from cli.view.snapshot import take
 from platforms.kubernetes.answers import NotFound
 from platforms.kubernetes.api import Api
+from platforms.kubernetes.gateway import url
 from platforms.kubernetes.kinds import NAMESPACE, SECRET
 from tests.clusters import cluster, reached
 from tests.e2e.conftest import FEW, QUICK, RATE, Unpreviewed, having, succeeded, typed
@@ -174,6 +176,12 @@ def test_its_pods_have_no_rights_and_write_nowhere(site: Site, taking: Stack) ->
             assert "@sha256:" in one["image"]
             assert one["securityContext"]["readOnlyRootFilesystem"]
             assert {"cpu", "memory"} <= one["resources"]["requests"].keys()
+
+
+def test_the_gateway_passes_predictions_alone(site: Site, taking: Stack) -> None:
+    """A health check from outside that counted as a request would be evidence for a release."""
+    base = url(site.api, taking.outputs()["gateway"])
+    assert [httpx.get(f"{base}/{path}", timeout=30).status_code for path in ("ping", "metrics", "v2")] == [404] * 3
 
 
 def test_a_version_of_its_own_is_tried_by_the_controller_in_the_cluster(

@@ -58,7 +58,7 @@ class Gateway:
 
     def answers(self, key: str = "") -> str:
         """Who answers a key; without one, anybody."""
-        answer = self.client.get("/", headers={HEADER: key} if key else {})
+        answer = self.client.post("/invocations", headers={HEADER: key} if key else {})
         assert answer.status_code == 200, answer.text
         return answer.text
 
@@ -127,7 +127,7 @@ def _declared(api: Api) -> Gateway:
     def address() -> str:
         try:
             found[:] = [url(api, "own")]
-            return "" if httpx.get(found[0], timeout=5).status_code != 200 else found[0]
+            return "" if httpx.post(f"{found[0]}/invocations", timeout=5).status_code != 200 else found[0]
         except RolloutError:
             return ""
 
@@ -202,7 +202,7 @@ class Load:
                 while not ended.wait(0.005):
                     key = {HEADER: f"other-{self.asked}"} if self.asked % 2 else {}
                     try:
-                        answer = client.get("/", headers=key)
+                        answer = client.post("/invocations", headers=key)
                     except httpx.HTTPError as error:
                         self.lost.append(repr(error))
                         continue

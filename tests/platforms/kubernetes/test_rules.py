@@ -36,6 +36,13 @@ def test_all_that_answer_have_a_weight_and_no_rule_but_the_last_has_another_than
     assert "headers" not in default["matches"][0]
 
 
+def test_only_predictions_pass() -> None:
+    for rule in rules(PAIR, {"v-a": 100}):
+        assert {(match["method"], match["path"]["value"]) for match in rule["matches"]} == {
+            ("POST", "/invocations"), ("POST", "/v2/models")
+        }  # fmt: skip
+
+
 def test_a_backend_has_no_filter_of_its_own() -> None:
     for config in (PAIR, SHADOW):
         assert all("filters" not in item for rule in rules(config, {"v-a": 100}) for item in rule["backendRefs"])
