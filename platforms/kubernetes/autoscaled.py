@@ -116,9 +116,9 @@ def before_more(api: Api, config: ServingConfig, has: Mapping[str, int], weight:
 
 def before_moving(api: Api, now: ServingConfig, wanted: ServingConfig, ready: Mapping[str, int]) -> str:
     """Ask for as many pods as what serves has, where other pods of the same variant take over; what is lacking."""
-    found = _of(api, wanted.champion.workload)
     same = now.champion.variant == wanted.champion.variant and now.champion.workload != wanted.champion.workload
-    if found is None or not same:
+    found = _of(api, wanted.champion.workload) if same else None
+    if found is None:
         return ""
     wants, there = found.within(ready[now.champion.workload]), ready[wanted.champion.workload]
     _keep(api, found, max(wants, found.floor))
