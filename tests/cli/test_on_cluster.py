@@ -120,6 +120,15 @@ def test_alarms_are_told_with_value_threshold_and_meaning(cluster: Cluster) -> N
         "It fails.", "None did.", "runbook.md#5xx"
     )  # fmt: skip
     assert str(found[0].since) == "2026-03-01 12:00:00+00:00"
+    assert found[0].changes == ((found[0].since, "began to ring"),)
+
+
+def test_an_alarm_that_is_quiet_tells_nothing_that_is_not_so(cluster: Cluster) -> None:
+    told = {"summary": "It answers {{ $value | humanizePercentage }} of its requests with a 5XX"}
+    cluster.rules = [{"name": NAME, "rules": [{**RULE, "state": "inactive", "alerts": [], "annotations": told}]}]
+    (found,) = platform_of(target(cluster)).alarms_in_full()
+    assert (found.alarm.brief, found.changes) == ("", ())
+    assert found.text == "It answers … of its requests with a 5XX"
 
 
 def test_a_prometheus_that_is_down_rings_and_hides_nothing_else(cluster: Cluster) -> None:

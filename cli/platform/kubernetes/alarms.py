@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -12,6 +13,7 @@ from platforms.kubernetes.rule import SEVERITY, group_names
 
 _STATES = {"firing": "ALARM", "pending": "OK", "inactive": "OK"}
 _UNKNOWN = "INSUFFICIENT_DATA"
+_FILLED_IN = re.compile(r"\{\{[^}]*\}\}")  # by Prometheus, when it rings
 BLIND = "prometheus"
 """What the alarm is called that stands for all others while Prometheus does not answer."""
 
@@ -42,20 +44,22 @@ def _alarm(rule: Mapping[str, Any]) -> AlarmInFull:
     told: Mapping[str, str] = rule.get("annotations") or {}
     first = next((item for item in rule["alerts"] if item.get("state") == "firing"), {})
     state = _STATES.get(rule.get("state", ""), _UNKNOWN) if rule.get("health", "ok") == "ok" else _UNKNOWN
-    summary = str((first.get("annotations") or told).get("summary", ""))
+    summary = _FILLED_IN.sub("…", str((first.get("annotations") or told).get("summary", "")))
+    since = _moment(first.get("activeAt"))
     return AlarmInFull(
         AlarmView(
             str(rule["name"]),
             state,
-            str(rule.get("lastError") or summary),
+            str(rule.get("lastError") or (summary if first else "")),
             labels.get(SEVERITY, ""),
             _number(first.get("value")),
             _number(told.get("threshold")),
         ),
-        since=_moment(first.get("activeAt")),
+        since=since,
         text=summary,
         runbook=told.get("runbook", ""),
         missing=told.get("missing", ""),
+        changes=((since, "began to ring"),) if since else (),
     )
 
 
