@@ -11,9 +11,10 @@ import json
 import sys
 import traceback
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stdout
+from typing import Any
 
 from cli.local.oci_image import CONTROLLER, published
 from localcloud.cluster.layout import REGISTRY
@@ -71,9 +72,10 @@ def _site(place: Place, image: str) -> Site:
     )
 
 
-def _tried(does: object, *given: object) -> list[str]:
+def _tried(does: Callable[..., list[str]], *given: Any) -> list[str]:
+    """What is not as it must be; that it could not be played is part of it."""
     try:
-        return does(*given)  # type: ignore[operator]
+        return does(*given)
     except Exception as error:
         traceback.print_exc()
         return [f"it could not be played: {type(error).__name__}: {error}"]
