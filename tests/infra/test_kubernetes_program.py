@@ -360,10 +360,9 @@ def test_a_guarded_move_that_can_never_come_to_its_end_is_refused_as_on_aws() ->
 PHASES = [Phase.IDLE, Phase.PREPARING, Phase.BAKING, Phase.HELD, Phase.PROMOTING, Phase.ROLLING_BACK, Phase.RESTORING]
 
 
-@pytest.mark.parametrize("wait", [True, False])
 @pytest.mark.parametrize("asks_for", ["the champion", "other pods", "the release on trial", "another release"])
 @pytest.mark.parametrize("phase", [*PHASES, Phase.MOVING], ids=lambda phase: phase.value)
-def test_nothing_live_is_ever_left_out(phase: Phase, asks_for: str, wait: bool) -> None:
+def test_nothing_live_is_ever_left_out(phase: Phase, asks_for: str) -> None:
     """Pulumi deletes what a program leaves out. The one exception is what an update replaces and has waited for."""
     previous = release("2" * 64, package_digest=f"sha256:{'2' * 64}")
     trial = phase not in {Phase.IDLE, Phase.RESTORING, Phase.MOVING}
@@ -373,13 +372,13 @@ def test_nothing_live_is_ever_left_out(phase: Phase, asks_for: str, wait: bool) 
     state = idle(OLD, previous=previous, plan=Plan((Step(10, 30),)), phase=phase, rollout_id="000002", **beside)
     recipe = {"the champion": "1" * 64, "other pods": "1" * 64, "the release on trial": RECIPE}.get(asks_for, "4" * 64)
     serving = {"serving": {"cpu": "250m"}} if asks_for == "other pods" else {}
-    world = run_on_cluster(state=state, recipe=recipe, rollout={"wait": wait}, **serving)
+    world = run_on_cluster(state=state, recipe=recipe, **serving)
     declared = manifests(world)
     live = {item.config_name for item in state.releases()}
     gone = {name for name in live if not {("Deployment", name), ("Service", name)} <= declared.keys()}
     trial_ends = {previous.config_name} if asks_for.endswith("trial") or asks_for.startswith("another") else set()
     move_ends = {OLD.config_name} if (asks_for, phase) == ("other pods", Phase.IDLE) else set()
-    assert gone <= (trial_ends | move_ends if wait and phase is not Phase.RESTORING else set())
+    assert gone <= (trial_ends | move_ends if phase is not Phase.RESTORING else set())
     assert {*state.configs()} - gone <= configs(world).keys()
 
 
