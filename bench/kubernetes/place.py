@@ -29,10 +29,7 @@ from rollout.core.errors import RolloutError
 MANAGER = "modelstack-bench"
 PATIENCE = 300.0
 """Seconds for anything that comes by itself; loose, for the machine may be busy."""
-_VARIABLES = (
-    *("KUBECONFIG", "LOCALCLUSTER_DATABASE"),
-    *("LOCALCLUSTER_ALERTMANAGER", "LOCALCLUSTER_ALERTMANAGER_CONFIG"),
-)
+_VARIABLES = ("KUBECONFIG", "LOCALCLUSTER_DATABASE")
 
 
 @dataclass(frozen=True)
