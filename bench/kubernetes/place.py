@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -86,7 +86,8 @@ def place() -> Iterator[Place]:
         made = Place(Api.of(section["context"], name), Path(folder), section)
         try:
             for definition in definitions():
-                if made.api.find(CRD, definition["metadata"]["name"]) is None:
+                found = made.api.find(CRD, definition["metadata"]["name"])
+                if found is None or _fields(definition) - _fields(found):
                     made.api.apply(CRD, definition, MANAGER)
             cluster.prepare(section)
             yield made
@@ -117,6 +118,12 @@ def until(true: Callable[[], bool], what: str, seconds: float = PATIENCE) -> flo
             raise BenchError(f"it did not come within {seconds:.0f} s that {what}")
         time.sleep(0.2)
     return time.monotonic()
+
+
+def _fields(definition: Mapping[str, Any]) -> set[str]:
+    """The fields that a definition knows in the spec of its kind."""
+    schema = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    return set(schema["properties"]["spec"]["properties"])
 
 
 @contextmanager
