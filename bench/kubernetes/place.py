@@ -21,12 +21,12 @@ import yaml
 from bench.bed import BenchError
 from cli.local.cluster import CONTEXT, Cluster
 from cli.target import LOCAL_CLUSTER, ROOT
+from platforms.kubernetes import names
 from platforms.kubernetes.api import Api
 from platforms.kubernetes.crds import definitions
 from platforms.kubernetes.kinds import CRD, DEPLOYMENT, NAMESPACE
 from rollout.core.errors import RolloutError
 
-MANAGER = "modelstack-bench"
 PATIENCE = 300.0
 """Seconds for anything that comes by itself; loose, for the machine may be busy."""
 _VARIABLES = ("KUBECONFIG", "LOCALCLUSTER_DATABASE")
@@ -88,7 +88,7 @@ def place() -> Iterator[Place]:
             for definition in definitions():
                 found = made.api.find(CRD, definition["metadata"]["name"])
                 if found is None or _fields(definition) - _fields(found):
-                    made.api.apply(CRD, definition, MANAGER)
+                    made.api.apply(CRD, definition, names.PROGRAM, force=True)
             cluster.prepare(section)
             yield made
         except RolloutError as error:
