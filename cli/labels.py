@@ -1,4 +1,4 @@
-"""Brings true labels to the bucket where they are joined with the answers that they are about.
+"""Brings true labels to where they are joined with the answers that they are about.
 
 upload(target, read(file))                    # what `modelstack labels FILE` does
 with LateLabels(target, after=30) as late:    # what a replay does with what it knows
@@ -13,16 +13,15 @@ import json
 import threading
 import time
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from cli.errors import OperatorError, explained
+from cli.errors import OperatorError
+from cli.platform.choose import platform_of
 from cli.target import Target
 from monitoring.labels.lines import parse
-from platforms.aws.names import LABELS
 
-LINES_PER_FILE = 5000  # which the labels function takes in well within its time
+LINES_PER_FILE = 5000  # which is taken in well within the time that there is
 _EVERY_SECONDS = 1.0
 _ATTEMPTS = 3
 _SHOWN = 5
@@ -51,19 +50,15 @@ def read(lines: Iterable[bytes]) -> list[bytes]:
 
 
 def upload(target: Target, lines: Sequence[bytes]) -> list[str]:
-    """Put lines into the stack's bucket; the same lines on one day are one file, so a repetition changes nothing.
+    """Bring lines to where they are joined; the same lines are one file, so a repetition changes nothing.
 
     Returns:
         The addresses of the files.
     """
-    bucket, day = target.output("artifact_bucket"), datetime.now(UTC).strftime("%Y/%m/%d")
-    made: list[str] = []
+    platform, made = platform_of(target), list[str]()
     for start in range(0, len(lines), LINES_PER_FILE):
         content = b"\n".join(lines[start : start + LINES_PER_FILE]) + b"\n"
-        key = f"{LABELS}/{day}/{hashlib.sha256(content).hexdigest()[:32]}.jsonl"
-        with explained(f"sending labels to {bucket}"):
-            target.client("s3").put_object(Bucket=bucket, Key=key, Body=content)
-        made.append(f"s3://{bucket}/{key}")
+        made.append(platform.bring_labels(f"{hashlib.sha256(content).hexdigest()[:32]}.jsonl", content))
     return made
 
 

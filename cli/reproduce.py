@@ -18,15 +18,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from cli.errors import OperatorError, explained
-from cli.platform.aws import packages
+from cli.errors import OperatorError
+from cli.platform.choose import platform_of
 from cli.target import ROOT, Target
 from cli.view.releases import Name, find
 from pipeline import archive
 from pipeline.contract import DATA
-from platforms.aws import signatures
-from platforms.aws.objects import RegistryError, fetch
-from platforms.aws.packages import folder_of
+from platforms.sealed_packages import RegistryError
 from provenance.envelope import SignatureError
 from provenance.evidence import FACTS
 from provenance.facts import Facts
@@ -73,31 +71,25 @@ def facts_of(target: Target, word: str) -> Facts:
         OperatorError: No such package is registered, or what is said of it is not what the stack has signed.
     """
     package = word.lower() if _is_kept(target, word.lower()) else _package(word, target)
-    uri = _archive_of(target, package)
-    signed_by = target.output("signing_key").encode()
+    shelf, signed_by = platform_of(target).shelf(), target.output("signing_key").encode()
     try:
-        with explained(f"reading what is said of {package}"):
-            return signatures.read(uri, signed_by, target.client("s3")).verify(package, signed_by)
+        return shelf.evidence(shelf.archive_of(package), signed_by).verify(package, signed_by)
     except (RegistryError, SignatureError) as error:
         raise OperatorError(f"what is said of {package} is not to be believed: {error}") from None
 
 
 def _is_kept(target: Target, word: str) -> bool:
-    """Whether a word is the whole digest of a package that lies in the bucket, however long ago it was registered."""
-    if not _DIGEST.fullmatch(word):
-        return False
-    with explained(f"looking for {word}"):
-        return bool(signatures.keys(word, target.output("artifact_bucket"), target.client("s3")))
+    """Whether a word is the whole digest of a package that is kept, however long ago it was registered."""
+    return bool(_DIGEST.fullmatch(word)) and bool(platform_of(target).shelf().signers(word))
 
 
 def _package(word: str, target: Target) -> str:
     """The digest that is meant; several releases may have one package, each in another image."""
-    listed = packages.read(target, _VERSIONS)
-    known = [item.get("CustomerMetadataProperties", {}) for item in listed]
+    platform = platform_of(target)
     names = [
-        Name(packages.view(item).release, one["recipe"], one["package_digest"])
-        for item, one in zip(listed, known, strict=True)
-        if one.get("recipe") and one.get("package_digest")
+        Name(one.view.release, one.lineage["recipe"], one.view.digest)
+        for one in platform.packages(_VERSIONS)
+        if one.lineage.get("recipe") and one.view.digest
     ]
     meant = {name.package for name in names if name.meant_by(word)}
     if len(meant) == 1:
@@ -105,15 +97,11 @@ def _package(word: str, target: Target) -> str:
     found = find(word, names)
     if found is None:
         raise OperatorError(
-            f"{word}: no such package is among the newest {_VERSIONS} of {target.output('package_group')}",
+            f"{word}: no such package is among the newest {_VERSIONS} of {platform.registry_name()}",
             "Give a whole package digest, as sha256:..., or the id of a release. `modelstack audit show` lists them.",
             2,
         )
     return found.package
-
-
-def _archive_of(target: Target, package: str) -> str:
-    return f"s3://{target.output('artifact_bucket')}/{folder_of(package)}/model.tar.gz"
 
 
 def reproduce(target: Target, facts: Facts, progress: Progress) -> Reproduced:
@@ -246,7 +234,7 @@ def _check_recipe(facts: Facts, found: Mapping[str, str]) -> None:
 def _members_of_then(target: Target, facts: Facts, path: Path) -> dict[str, str] | None:
     """The files of the archive of then, by their sha256; None where it cannot be had."""
     try:
-        fetch(_archive_of(target, facts.package.digest), facts.package.digest, path, target.client("s3"))
+        platform_of(target).shelf().fetch(facts.package.digest, path)
     except RegistryError:
         return None
     return dict(archive.verify(path, facts.package.digest).content["files"])

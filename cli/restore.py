@@ -10,10 +10,13 @@ from datetime import UTC, datetime
 
 from audit.record import moment
 from cli.errors import OperatorError, explained
+from cli.platform.choose import platform_of
 from cli.rollback import caller, controller
 from cli.target import Target
 from cli.view import records
 from cli.view.releases import Name, find, journal_state
+from platforms.sealed_packages import Gone, RegistryError
+from provenance.envelope import SignatureError
 from rollout.core.deployments import Deployment, Difference, at, deployments, differences, latest
 from rollout.core.restored import Restored
 from rollout.core.restoring import refuse_unless_restorable
@@ -116,24 +119,15 @@ def _moment(word: str) -> float | None:
 
 
 def _verified(target: Target, meant: Deployment) -> str:
-    from platforms.aws.archives import Gone, kept  # noqa: PLC0415 - it loads numpy, and only this needs it
-    from platforms.aws.objects import RegistryError  # noqa: PLC0415
-    from platforms.aws.packages import folder_of  # noqa: PLC0415
-    from provenance.envelope import SignatureError  # noqa: PLC0415
-
-    bucket, signed_by = target.output("artifact_bucket"), target.output("signing_key").encode()
+    shelf, signed_by = platform_of(target).shelf(), target.output("signing_key").encode()
     try:
-        with explained(f"looking at the package of release {meant.release}"):
-            return kept(target.client, meant.package, meant.image, bucket=bucket, signed_by=signed_by)
+        return shelf.kept(meant.package, meant.image, signed_by)
     except Gone as error:
         hint = f"`modelstack reproduce {meant.package}` tells whether the same bytes can be built again."
         raise OperatorError(f"release {meant.release} cannot be restored: {error}", hint) from None
     except (RegistryError, SignatureError) as error:
-        hint = (
-            "What lay there before is kept for modelstack:retention.versions_days. Deleting a changed version brings "
-            f"it back: aws s3api list-object-versions --bucket {bucket} --prefix {folder_of(meant.package)}/"
-        )
-        raise OperatorError(f"release {meant.release} is not restored, nothing of it was run: {error}", hint) from None
+        why = f"release {meant.release} is not restored, nothing of it was run: {error}"
+        raise OperatorError(why, shelf.mending(meant.package)) from None
 
 
 def told(found: Found) -> str:

@@ -163,17 +163,6 @@ def only_aws(target: Target) -> OperatorError:
     return OperatorError(f"{which} runs on Kubernetes, and this command works on AWS alone so far", None, 2)
 
 
-def on_aws(target: Target) -> Target:
-    """The same target, for a command that knows AWS alone.
-
-    Raises:
-        OperatorError: It is on Kubernetes.
-    """
-    if target.on_kubernetes:
-        raise only_aws(target)
-    return target
-
-
 def commands_of(stack: str, endpoint: str, region: str, namespace: str = "", context: str = "") -> Commands:
     """How commands are written for a stack, or for an endpoint that was named without one."""
     if stack:
@@ -228,7 +217,11 @@ def if_up(stack: str) -> Target | None:
         allowed = "letters, digits, `-`, `_` and `.`, and begins with a letter, a digit or `_`"
         hint = f"It holds {allowed}. With a backend that has organizations: ORGANIZATION/PROJECT/STACK."
         raise OperatorError(f"{stack!r} is not the name of a stack", hint, 2)
-    outputs = _told_by_pulumi(stack, "stack", "output")
+    return of_outputs(stack, _told_by_pulumi(stack, "stack", "output"))
+
+
+def of_outputs(stack: str, outputs: Mapping[str, Any]) -> Target | None:
+    """What a stack's outputs lead to; None when it has not been brought up."""
     if not outputs.get("endpoint_name"):
         return None
     on_aws = outputs.get("platform") != KUBERNETES

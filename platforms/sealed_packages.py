@@ -30,6 +30,10 @@ class RegistryError(Exception):
     """Bytes in the registry are not what their name says, or a package cannot be found; nothing was registered."""
 
 
+class Gone(Exception):
+    """What a past release needs is not there any more; the message says why, and what may still be done."""
+
+
 class Unsigned(RegistryError):
     """A package was not signed with the key that is trusted; the message says what to do."""
 

@@ -11,7 +11,6 @@ import click
 from cli.asked import Asked, Command, find
 from cli.options import Whole, as_json_option
 from cli.page import give, page, say
-from cli.target import on_aws
 from cli.view.releases import journal_state
 
 
@@ -32,14 +31,14 @@ def audit() -> None:
 def verify(asked: Asked, key: Path | None, as_json: bool) -> None:
     """Tell whether the record is as it was written: no record changed, missing, in another place, or of another hand.
 
-    The records in the bucket are held against the stack's key, against each other, and against the journal, which knows
-    the newest one.
+    The records, in the bucket or in PostgreSQL, are held against the stack's key, against each other, and against the
+    journal, which knows the newest one.
 
     Exits with 1 when a record is not as it was written, and names the first one.
     """
     from cli.view import records  # noqa: PLC0415 - only these commands need it
 
-    seen = records.verify(on_aws(find(asked)), key)
+    seen = records.verify(find(asked), key)
     say(json.dumps(records.as_dict(seen), indent=2) if as_json else records.told(seen))
     sys.exit(0 if seen.finding is None else 1)
 
@@ -47,13 +46,13 @@ def verify(asked: Asked, key: Path | None, as_json: bool) -> None:
 @audit.command(cls=Command)
 @click.pass_obj
 def export(asked: Asked) -> None:
-    """Print every record with its signature, one a line (JSON Lines), as they lie in the bucket.
+    """Print every record with its signature, one a line (JSON Lines), as they are kept.
 
     What is printed can be verified without modelstack.
     """
     from cli.view import records  # noqa: PLC0415 - only these commands need it
 
-    for line in records.kept(on_aws(find(asked))):
+    for line in records.kept(find(asked)):
         give(line)
 
 
@@ -67,7 +66,7 @@ def show(asked: Asked, last: int) -> None:
     """
     from cli.view import records  # noqa: PLC0415 - only these commands need it
 
-    target = on_aws(find(asked))
+    target = find(asked)
     end = journal_state(target).audit
     page().print(records.table(records.kept(target)[-last:], end))
 
@@ -97,7 +96,7 @@ def lineage(asked: Asked, digest: str | None, as_json: bool, to: str | None) -> 
     from cli.lineage.read import read  # noqa: PLC0415 - only this command needs it
     from cli.lineage.tree import tree  # noqa: PLC0415
 
-    graph = read(on_aws(find(asked)), digest)
+    graph = read(find(asked), digest)
     if to is not None:
         from cli.lineage.openlineage import events, send  # noqa: PLC0415
 

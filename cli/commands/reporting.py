@@ -12,7 +12,6 @@ import click
 from cli.asked import Asked, Command
 from cli.errors import OperatorError
 from cli.page import say
-from cli.target import KUBERNETES, Target, only_aws
 
 
 @click.command("pr-report", cls=Command)
@@ -46,8 +45,6 @@ def pr_report(asked: Asked, out: Path | None, config: Path | None) -> None:
             "pr-report reads the config of a stack, and none is named", "Give --stack, not --endpoint.", 2
         )
     stack = Stack(asked.stack, config=config.resolve() if config else None)
-    if (stack.written().get("config") or {}).get("modelstack:platform") == KUBERNETES:
-        raise only_aws(Target(stack.name, "", "", {}))
     with TemporaryDirectory(prefix="modelstack-report-") as folder:
         facts = gather(stack, Path(folder), partial(say, err=True))
     if out:

@@ -10,7 +10,6 @@ from cli.asked import Asked, Command, find
 from cli.errors import OperatorError
 from cli.options import Reason
 from cli.page import say
-from cli.target import on_aws
 
 
 @click.command(cls=Command)
@@ -32,7 +31,7 @@ def restore(asked: Asked, *, when: str | None, reason: str, although_rejected: b
 
     if clear == (when is not None):
         raise OperatorError("restore takes either --at, or --clear", "Add --at TIME|DIGEST, or --clear.", 2)
-    target = on_aws(find(asked))
+    target = find(asked)
     if when is None:
         _ask(f"Let checkout and config count again on {target.endpoint}?", yes=yes)
         say(restoring.lift(target, reason))
@@ -68,7 +67,7 @@ def reproduce(asked: Asked, digest: str) -> None:
     from cli import reproduce as reproducing  # noqa: PLC0415 - it loads numpy, and only this command needs it
     from provenance.reproduction import steps  # noqa: PLC0415
 
-    target = on_aws(find(asked))
+    target = find(asked)
     facts = reproducing.facts_of(target, digest)
     say(f"{facts.package.digest}, recipe {facts.id}; its signatures are right. To get what it was made of:")
     for line in steps(facts, target.stack or "STACK"):

@@ -19,7 +19,7 @@ from cli.invoke import send
 from cli.options import Day, Delay, Number, Whole, as_json_option
 from cli.page import Page, give, page, say
 from cli.stopping import interruptible
-from cli.target import ROOT, on_aws
+from cli.target import ROOT
 from cli.view.releases import variant_of
 
 if TYPE_CHECKING:
@@ -101,8 +101,6 @@ def replay(  # noqa: PLR0917 - one parameter per option
         raise OperatorError(f"--to {end.date()} is before --from {start.date()}", "Give --to a later day.", 2)
     after_end = end + timedelta(days=1) if end else None
     target = find(asked)
-    if labels_after != "none" and target.on_kubernetes:
-        raise OperatorError("labels cannot be sent to an endpoint on Kubernetes so far", "Leave --labels-after out.", 2)
     variant = variant_of(target, variant)
     source = events(str(start.date()) if start else None, str(after_end.date()) if after_end else None)
     late = None
@@ -170,6 +168,6 @@ def labels(asked: Asked, file: BinaryIO) -> None:
     from cli.labels import read, upload  # noqa: PLC0415 - only this command needs it
 
     lines = read(file)
-    for address in upload(on_aws(find(asked)), lines):
+    for address in upload(find(asked), lines):
         say(address)
     say(f"{len(lines):,} labels sent", err=True)

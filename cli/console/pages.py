@@ -24,7 +24,7 @@ from cli.lineage.read import read as trace
 from cli.platform.choose import platform_of
 from cli.platform.facts import Package, Series
 from cli.retrain import doing, look
-from cli.target import Target, on_aws
+from cli.target import Target
 from cli.view import course, served
 from cli.view.releases import journal_state
 from cli.view.snapshot import Snapshot, moment
@@ -199,7 +199,7 @@ class Pages:
         word = given.get("package") or None
         kept = self._traced.get(word)
         if kept is None or self.clock() - kept[0] > _TRACED_S:
-            kept = self.clock(), trace(on_aws(self.target), word)
+            kept = self.clock(), trace(self.target, word)
             self._traced = {word: kept}
         return lineage.shown(kept[1])
 

@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from typing import Any
 
 from audit.record import Kind, Record, Signed, moment
-from cli.errors import OperatorError, explained
+from cli.errors import OperatorError
 from cli.lineage.chain import lineage
 from cli.lineage.graph import Graph
 from cli.lineage.known import Stack, Version
-from cli.platform.aws.packages import lineage as told_of
+from cli.platform.choose import platform_of
+from cli.platform.facts import Package
 from cli.target import Target, resolve, siblings
 from cli.view import releases
 from cli.view.records import kept, why
 from cli.view.releases import journal_state
-from platforms.aws import approvals, signatures
-from platforms.aws.identity import REGISTERED_BY
-from platforms.aws.objects import RegistryError
-from platforms.aws.registered import digests
-from provenance.envelope import SignatureError
+from platforms.sealed_packages import REGISTERED_BY, RegistryError
+from provenance.envelope import SignatureError, key_id
 from provenance.facts import Facts
-from rollout.core.release import release_id
 from rollout.core.state import RolloutState
 
 _AT_ONCE = 4
+_KEY_DIGITS = 12
 _LEAST = 4
 """Digits of a digest that are taken for one."""
 
@@ -51,7 +48,7 @@ def read(target: Target, word: str | None = None) -> Graph:
     Raises:
         OperatorError: The stack does not answer, knows no such package, or several.
     """
-    state, listed = journal_state(target), _listed(target)
+    state, listed = journal_state(target), platform_of(target).shelf().digests()
     digest = chosen(word, listed.values(), state)
     here = _look(target, digest, listed, state)
     others, unread = _others(target, digest)
@@ -87,12 +84,6 @@ def chosen(word: str | None, known: Iterable[str], state: RolloutState) -> str:
     return found.pop()
 
 
-def _listed(target: Target) -> dict[str, str]:
-    group = target.output("package_group")
-    with explained(f"reading the package group {group}"):
-        return digests(target.client, group)
-
-
 def _others(target: Target, digest: str) -> tuple[list[_Found], list[str]]:
     """What the other stacks of the project know; one that was named without a stack is looked at alone."""
     if not target.stack:
@@ -119,24 +110,20 @@ def _other(name: str, digest: str, here: str) -> _Found | str | None:
     """
     try:
         target = resolve(name)
-        if not target.outputs.get("journal_table"):
+        if not (target.outputs.get("journal_table") or (target.on_kubernetes and target.outputs.get("champion"))):
             return None
         there = _account(target)
         if here and there and there != here:
             return f"stack {name}: it is in account {there}, and was asked with credentials of account {here}"
-        listed = _listed(target)
+        listed = platform_of(target).shelf().digests()
         return _look(target, digest, listed, journal_state(target)) if digest in listed.values() else None
     except OperatorError as error:
         return f"stack {name}: {error}"
 
 
-def _look(target: Target, digest: str, listed: dict[str, str], state: RolloutState) -> _Found:
-    with explained(f"reading the versions of {digest}"):
-        sagemaker = target.client("sagemaker")
-        arns = [arn for arn, one in listed.items() if one == digest]
-        versions = tuple(
-            version_of(sagemaker.describe_model_package(ModelPackageName=arn), digest) for arn in reversed(arns)
-        )
+def _look(target: Target, digest: str, listed: Mapping[str, str], state: RolloutState) -> _Found:
+    shelf, names = platform_of(target).shelf(), [name for name, one in listed.items() if one == digest]
+    versions = tuple(version_of(shelf.package(name), digest) for name in reversed(names))
     champion = state.champion
     stack = Stack(
         target.stack or target.endpoint,
@@ -153,30 +140,29 @@ def _look(target: Target, digest: str, listed: dict[str, str], state: RolloutSta
     return _Found(replace(stack, keys=keys), facts, (*unread, *more, *still))
 
 
-def version_of(item: dict[str, Any], digest: str) -> Version:
-    """A version as DescribeModelPackage tells it."""
-    told = told_of(item)
-    container = (item.get("InferenceSpecification", {}).get("Containers") or [{}])[0]
-    recipe, image = told.pop("recipe", ""), container.get("Image", "")
+def version_of(package: Package, digest: str) -> Version:
+    """A version as the registry tells it."""
+    told = dict(package.lineage)
+    recipe = told.pop("recipe", "")
     for name in ("package_digest", "manifest_sha256"):
         told.pop(name, None)
     return Version(
-        arn=item["ModelPackageArn"],
-        created=moment(item["CreationTime"].timestamp()),
-        release=release_id(recipe, image) if recipe else "",
+        arn=package.name,
+        created=moment(package.made.timestamp()),
+        release=package.view.release,
         digest=digest,
         recipe=recipe,
-        image=image,
-        archive=container.get("ModelDataUrl", ""),
-        approval=item["ModelApprovalStatus"],
-        why=item.get("ApprovalDescription", ""),
+        image=package.image,
+        archive=package.archive,
+        approval=package.view.approval,
+        why=package.why,
         by=told.pop(REGISTERED_BY, ""),
         told=told,
     )
 
 
 def _records(target: Target, state: RolloutState) -> tuple[tuple[Record, ...], list[str]]:
-    """The audit record in order: what lies in the bucket, and what waits in the journal."""
+    """The audit record in order: what is kept, and what waits in the journal."""
     try:
         lines = kept(target)
     except OperatorError as error:
@@ -199,12 +185,11 @@ def _agreed(target: Target, stack: Stack, digest: str) -> tuple[list[Record], li
     known = {(one.what.get("release"), one.what.get("who")) for one in stack.records if one.kind is Kind.APPROVAL}
     found: list[Record] = []
     try:
-        with explained(f"reading who agreed to {digest}"):
-            for release in sorted(stack.releases(digest)):
-                for one in approvals.given(target.client("s3"), target.output("artifact_bucket"), release):
-                    if (release, one.who) not in known:
-                        what = {**asdict(one), "event": "agreed", "package": one.package_digest}
-                        found.append(Record(0, moment(one.at), stack.endpoint, Kind.APPROVAL, one.who, what))
+        for release in sorted(stack.releases(digest)):
+            for one in platform_of(target).agreed(release):
+                if (release, one.who) not in known:
+                    what = {**asdict(one), "event": "agreed", "package": one.package_digest}
+                    found.append(Record(0, moment(one.at), stack.endpoint, Kind.APPROVAL, one.who, what))
     except OperatorError as error:
         return found, [f"agreements on {stack.name}: {error}"]
     return found, []
@@ -212,15 +197,13 @@ def _agreed(target: Target, stack: Stack, digest: str) -> tuple[list[Record], li
 
 def _proven(target: Target, stack: Stack, digest: str) -> tuple[Facts | None, dict[str, bool], Sequence[str]]:
     """What the stack has signed of the package, the keys that lie beside it, and why nothing is proven, if so."""
-    bucket, key = target.output("artifact_bucket"), str(target.outputs.get("signing_key") or "").encode()
+    shelf, key = platform_of(target).shelf(), str(target.outputs.get("signing_key") or "").encode()
     archive = next((one.archive for one in stack.versions if one.archive), "")
     try:
-        with explained(f"reading the signatures of {digest}"):
-            s3 = target.client("s3")
-            keys = dict.fromkeys(signatures.keys(digest, bucket, s3), False)
-            if not key or not archive:
-                return None, keys, [f"the documents of {digest} on {stack.name}, as no key to verify them is known"]
-            facts = signatures.read(archive, key, s3).verify(digest, key)
+        keys = dict.fromkeys(shelf.signers(digest), False)
+        if not key or not archive:
+            return None, keys, [f"the documents of {digest} on {stack.name}, as no key to verify them is known"]
+        facts = shelf.evidence(archive, key).verify(digest, key)
     except (RegistryError, SignatureError, OperatorError) as error:
         return None, {}, [f"the documents of {digest} on {stack.name}: {error}"]
-    return facts, {**keys, signatures.short_id(key): True}, []
+    return facts, {**keys, key_id(key)[:_KEY_DIGITS]: True}, []

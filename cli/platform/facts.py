@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Any
 
 from monitoring.alarms.alarm import Said
 from monitoring.labels.reach import Reach
@@ -152,6 +153,19 @@ class QualityView:
     since: str | None
     reach: Reach | None = None
 
+    @classmethod
+    def of(cls, variant: str, told: Mapping[str, Any]) -> QualityView:
+        """Read what `monitoring.labels.told` made."""
+        since, seen = told["since"], told["reach"]
+        return cls(
+            variant,
+            _moment(told["at"]),
+            told["values"],
+            told.get("by_segment", {}),
+            _moment(since) if since else None,
+            Reach.from_dict(seen) if seen else None,
+        )
+
     @property
     def labels(self) -> int:
         """How many of the newest labels the values are of."""
@@ -206,3 +220,7 @@ class Answer:
 
     variant: str
     body: bytes
+
+
+def _moment(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")

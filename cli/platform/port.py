@@ -23,6 +23,7 @@ from cli.platform.facts import (
     ServedView,
     Spent,
 )
+from cli.platform.shelf import Shelf
 from monitoring.objectives.slo import Objective
 from platforms.consent import Approval
 from retraining.record import Record
@@ -68,6 +69,10 @@ class Platform(Protocol):
         """The newest versions in the registry, the newest first."""
         ...
 
+    def shelf(self) -> Shelf:
+        """Where the packages lie."""
+        ...
+
     def registry_name(self) -> str:
         """How the place is called where the versions are."""
         ...
@@ -82,6 +87,18 @@ class Platform(Protocol):
 
     def quality(self, variants: Sequence[str]) -> tuple[QualityView, ...]:
         """How the variants stand by their labels; none of which nothing is known."""
+        ...
+
+    def bring_labels(self, name: str, content: bytes) -> str:
+        """Bring a file of labels to where they are joined with answers; returns its address there."""
+        ...
+
+    def records(self) -> list[str]:
+        """Every audit record as it is kept, a line each, the oldest first."""
+        ...
+
+    def records_key(self) -> bytes:
+        """The public key of who signs the audit record, PEM or DER."""
         ...
 
     def kept_aside(self, names: Iterable[str], seconds: float) -> Mapping[str, float]:

@@ -1,4 +1,4 @@
-"""All facts of the comment: Pulumi is asked, AWS is read, and the model is built. Nothing in the cloud changes.
+"""All facts of the comment: Pulumi is asked, the stack is read, and the model is built. Nothing in the cloud changes.
 
 What cannot be found out is missing with its reason, and all else is told: a comment without a champion, without
 credentials, or about a model that cannot be trained is a comment too.
@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,8 @@ from cli.report.facts import Facts, Latency, Missing
 from cli.report.infrastructure import Prices
 from cli.report.latency import latencies
 from cli.report.preview import Preview
-from cli.report.versions import REFUSALS, Say, Version, built, fetched, on_same_rows
-from cli.target import ROOT, Target
+from cli.report.versions import REFUSALS, Say, Version, bring, built, fetched, on_same_rows
+from cli.target import ROOT, Target, of_outputs
 from cli.view.releases import journal_state
 from cli.view.served import between
 from localcloud.setup import POLICY_PACK
@@ -102,10 +103,9 @@ def previewed(stack: Stack) -> Preview:
 
 def _live(stack: Stack) -> Live:
     try:
-        outputs = stack.outputs()
-        if not outputs.get("endpoint_name"):
+        target = of_outputs(stack.name, stack.outputs())
+        if target is None:
             return Live(None, None)
-        target = Target(stack.name, outputs["endpoint_name"], outputs["region"], outputs)
         state = journal_state(target)
         return Live(target, state.champion, restored=state.restored)
     except OperatorError as error:
@@ -116,7 +116,7 @@ def _champion(live: Live, workdir: Path) -> Version | Missing:
     if live.target is None or live.champion is None:
         return live.why
     try:
-        return fetched(live.champion.as_dict(), workdir / "champion", live.target.client("s3"))
+        return fetched(live.champion.as_dict(), workdir / "champion", partial(bring, live.target))
     except OperatorError as error:
         return Missing(f"the champion cannot be read: {error}")
 
@@ -133,7 +133,7 @@ def _challenger(
         if given:
             if live.target is None:
                 return Missing("the package comes from elsewhere, and cannot be read without the stack"), "", 0.0
-            return fetched(given, folder, live.target.client("s3")), "", 0.0
+            return fetched(given, folder, partial(bring, live.target)), "", 0.0
         model = inputs if inputs else _configured(stack)
         return built(stack.root, model.get("parameters") or {}, model.get("gates") or {}, folder, say)
     except OperatorError as error:

@@ -17,6 +17,8 @@ from policy.permissions import ATTACHED, excesses, is_of_aws
 from policy.principals import is_open, openings
 from policy.tokens import CONFIG, FUNCTION_PERMISSION, ROLE
 
+_CLUSTER_ROLES = {f"kubernetes:rbac.authorization.k8s.io/v1:{kind}" for kind in ("Role", "ClusterRole")}
+
 
 @dataclass(frozen=True)
 class Statement:
@@ -89,12 +91,24 @@ def _statements(item: Resource, inputs: Mapping[str, Any]) -> Iterator[Statement
     for name in (*ATTACHED, "permissionsBoundary"):
         for arn in listed(inputs.get(name)):
             yield Statement(True, item.name, "Attach", on=(_known(arn),), wide=name in ATTACHED and is_of_aws(arn))
+    if item.type in _CLUSTER_ROLES:
+        for rule in inputs.get("rules") or ():
+            yield _rule(item, rule)
     if item.type == FUNCTION_PERMISSION and inputs:
         given = (_known(inputs.get("function", "")),)
         source = str(inputs.get("sourceArn", ""))
         condition = json.dumps({"SourceArn": _known(source)}) if source else ""
         who, what = str(inputs.get("principal", "")), (str(inputs.get("action", "")),)
         yield Statement(True, item.name, "Allow", (who,), what, given, condition, is_open(who))
+
+
+def _rule(item: Resource, rule: Mapping[str, Any]) -> Statement:
+    """A rule of a cluster's Role, as a statement; wide where it names all verbs, groups or resources."""
+    groups, resources, verbs = (listed(rule.get(name)) for name in ("apiGroups", "resources", "verbs"))
+    names = ", ".join(listed(rule.get("resourceNames")))
+    on = [f"{group or 'core'}/{one}{f' ({names})' if names else ''}" for group in groups for one in resources]
+    wide = "*" in {*groups, *resources, *verbs}
+    return Statement(True, item.name, "Allow", (), tuple(sorted(verbs)), tuple(sorted(on)), wide=wide)
 
 
 def _statement(item: Resource, one: Mapping[str, Any]) -> Statement:

@@ -13,6 +13,7 @@ from typing import Any
 from cli.errors import OperatorError, explained
 from cli.report.compared import Answered, Compared, NotComparable, compared
 from cli.report.facts import Missing, Package
+from cli.target import Target
 from monitoring.drift.reference import Reference
 from monitoring.statistics.profile import UnreadableProfile
 from pipeline import archive, step
@@ -23,7 +24,8 @@ from pipeline.gate import GateError, GateRefused, gate
 from pipeline.origin import OriginError
 from pipeline.recipe import canonical, recipe
 from pipeline.step import StepFailed
-from platforms.aws.objects import RegistryError, fetch
+from platforms.sealed_packages import RegistryError
+from serving.registry_protocol import SCHEME
 
 REFUSALS = (archive.ArchiveError, BuildError, GateError, OriginError, RecipeError, Refusal, StepFailed)
 Say = Callable[[str], None]
@@ -71,13 +73,30 @@ def opened(path: Path, digest: str, folder: Path) -> Version:
     return Version(package, folder, manifest)
 
 
-def fetched(release: Mapping[str, Any], folder: Path, s3: Any) -> Version:
+def bring(target: Target, archive_uri: str, digest: str, to: Path) -> None:
+    """Write an archive into a file, from a bucket or a registry of images, whatever the platform of the target is.
+
+    Raises:
+        RegistryError: It is not there, or of another digest.
+    """
+    if archive_uri.startswith(SCHEME):
+        from platforms.kubernetes.publish import store_of  # noqa: PLC0415 - of a stack on Kubernetes alone
+
+        store_of(archive_uri).fetch(archive_uri, digest, to)
+        return
+    from platforms.aws.clients import clients  # noqa: PLC0415 - of one on AWS alone
+    from platforms.aws.objects import fetch  # noqa: PLC0415
+
+    fetch(archive_uri, digest, to, clients(None)("s3") if target.on_kubernetes else target.client("s3"))
+
+
+def fetched(release: Mapping[str, Any], folder: Path, fetch: Callable[[str, str, Path], None]) -> Version:
     """Download a release's package.
 
     Args:
-        release: At least its `archive_uri`, `package_digest` and `manifest_sha256`.
+        release: At least its `archive_uri` and `package_digest`; a restored one names no `manifest_sha256`.
         folder: A new folder.
-        s3: boto3 S3 client.
+        fetch: Writes an archive, by its URI and its digest, into a file; see `bring`.
 
     Raises:
         OperatorError: It cannot be read, or is not what was released.
@@ -86,11 +105,11 @@ def fetched(release: Mapping[str, Any], folder: Path, s3: Any) -> Version:
     path, digest = folder / "model.tar.gz", str(release["package_digest"])
     with explained(f"reading {release['archive_uri']}"):
         try:
-            fetch(str(release["archive_uri"]), digest, path, s3)
+            fetch(str(release["archive_uri"]), digest, path)
             found = opened(path, digest, folder / "sealed")
         except (RegistryError, archive.ArchiveError) as error:
             raise OperatorError(str(error)) from error
-    if found.manifest.sha256 != release["manifest_sha256"]:
+    if release.get("manifest_sha256", found.manifest.sha256) != found.manifest.sha256:
         raise OperatorError(f"{release['archive_uri']}: its manifest has another sha256 than the release")
     return found
 

@@ -1,4 +1,4 @@
-"""The audit record as a person sees it: read from the stack's bucket, verified, and told."""
+"""The audit record as a person sees it: read from where the platform keeps it, verified, and told."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from audit.record import Kind, Record, Signed
 from audit.verification import Check, Problem, Verified
 from audit.verification import verify as walk
 from cli.errors import OperatorError, explained
+from cli.platform.choose import platform_of
 from cli.target import Target
 from cli.view.releases import journal_state
-from platforms.aws.records import S3Records
 from rollout.core.errors import Conflict
 from rollout.reason import Reason
 
@@ -37,20 +37,19 @@ _PROBLEMS: Mapping[Problem, str] = {
 
 
 def kept(target: Target) -> list[str]:
-    """Every record as it lies in the stack's bucket, a line each, the oldest first.
+    """Every record as it lies where it is kept for good, a line each, the oldest first.
 
     Raises:
-        OperatorError: The bucket cannot be read.
+        OperatorError: It cannot be read.
     """
-    with explained(f"reading the audit record of {target.endpoint}"):
-        return list(S3Records(target.client, target.output("artifact_bucket")).lines())
+    return platform_of(target).records()
 
 
 def proven(target: Target) -> list[Record]:
     """Every record, the oldest first, those that are not put away yet included; nothing is told of a changed record.
 
     Raises:
-        OperatorError: A record is not as it was written; or bucket, journal or key cannot be read.
+        OperatorError: A record is not as it was written; or record, journal or key cannot be read.
     """
     seen = verify(target)
     if seen.finding is not None:
@@ -64,14 +63,14 @@ def proven(target: Target) -> list[Record]:
 
 
 def verify(target: Target, key: Path | None = None) -> Verified:
-    """Hold what lies in the bucket against the key and against the journal.
+    """Hold what is kept against the key and against the journal.
 
     Args:
         target: Which endpoint.
-        key: A file with the public key; None asks KMS for it.
+        key: A file with the public key; None asks the platform for it.
 
     Raises:
-        OperatorError: Bucket, journal or key cannot be read.
+        OperatorError: Record, journal or key cannot be read.
     """
     check = checking(_public_key(target, key))
     for _ in range(_LOOKS):
@@ -111,8 +110,7 @@ def checking(key: bytes) -> Check:
 
 def _public_key(target: Target, file: Path | None) -> bytes:
     if file is None:
-        with explained(f"reading the key of the audit record of {target.endpoint}"):
-            return target.client("kms").get_public_key(KeyId=target.output("audit_key"))["PublicKey"]
+        return platform_of(target).records_key()
     key = file.read_bytes()
     try:
         checking(key)

@@ -19,7 +19,6 @@ from infra.kubernetes.workloads import shape_of, wanted_release
 from infra.plan.releases import ServingPlan, Wanted
 from infra.source import champion_of, is_on_cluster
 from platforms.alarm_names import answer_alarms
-from platforms.kubernetes.answers import NotFound
 from platforms.kubernetes.api import Api
 from platforms.kubernetes.gateway import taking
 from platforms.kubernetes.journal import KubernetesJournal
@@ -32,6 +31,7 @@ from rollout.core.plan import Plan
 from rollout.core.release import Release
 from rollout.core.state import RolloutState, StateError
 
+_PACKAGE = ("recipe", "package_digest", "archive_uri")
 CONTROLLER, SERVING, NEWEST = "controller", "serving", "latest"
 """The repositories of the images below the registry's path, and the tag that is looked for."""
 
@@ -62,12 +62,28 @@ class ClusterNow:
     sticky_header: str = ""
     source: dict[str, Any] | None = None
 
+    @property
+    def registered(self) -> dict[str, Any] | None:
+        """The package of a restored release, which is registered here already; None while none is restored."""
+        restored = self.state.restored
+        if restored is None:
+            return None
+        return {**{name: getattr(restored, name) for name in _PACKAGE}, "restored": True}
+
+    def serving(self, settings: Settings) -> ServingSettings:
+        """What the wanted release is served with: of a restored one, as it was then."""
+        restored = self.state.restored
+        return settings.serving.model_copy(update=restored.serving) if restored else settings.serving
+
     def wanted(self, settings: Settings) -> Wanted:
-        """The release that the config asks for.
+        """The release that is restored, or else the one that the config asks for.
 
         Raises:
             pulumi.RunError: The model has no recipe.
         """
+        restored = self.state.restored
+        if restored is not None:
+            return wanted_release(self.names, restored.recipe, self.image, self.serving(settings))
         recipe = self.source["recipe"] if self.source else recipe_of(settings.model.parameters)
         return wanted_release(self.names, recipe, self.image, settings.serving)
 
@@ -77,14 +93,16 @@ class ClusterNow:
         same = challenger is not None and challenger.id == wanted.id
         return (self.sticky_header if same else "") or header
 
-    def resized(self, settings: ServingSettings) -> Release | None:
-        """The champion on the pods that the config asks for; None before the first."""
-        champion = self.state.champion
+    def resized(self, settings: Settings) -> Release | None:
+        """The champion on the pods that the config asks for, or those that it is restored with; None before one."""
+        champion, restored = self.state.champion, self.state.restored
         if champion is None:
             return None
-        shape = shape_of(settings)
+        same = restored is not None and champion.id == restored.release
+        serving = self.serving(settings) if same else settings.serving
+        shape = shape_of(serving)
         workload = self.names.workload_of(champion.model_name, champion.variant, shape)
-        return replace(champion, config_name=workload, instances=settings.pods, serving=shape)
+        return replace(champion, config_name=workload, instances=serving.pods, serving=shape)
 
     def trial_plan(self, settings: Settings, plan: ServingPlan) -> Plan:
         """How the config has a release earn its traffic, when the program declares so much for serving."""
@@ -96,20 +114,18 @@ class ClusterNow:
         monitoring = settings.monitoring
         return settings.trial.plan(monitoring.period_seconds, guard, max_failed=monitoring.max_5xx_rate)
 
-    def agreed(self, context: str | None, release: str) -> int:
-        """How many people have agreed to a release.
+    def agreed(self, context: str | None, wanted: Wanted) -> int:
+        """How many people have agreed to a release; nobody before it is registered.
 
         Raises:
             pulumi.RunError: The API server does not tell.
         """
-        from platforms.kubernetes.approvals import people_of  # noqa: PLC0415  most stacks ask nobody
+        from platforms.kubernetes.approvals import people_of_package  # noqa: PLC0415  most stacks ask nobody
 
         try:
-            return len(people_of(Api.of(context, self.names.namespace), self.names.prefix, release))
-        except NotFound:  # before the first update that defines a ModelPackage
-            return 0
+            return len(people_of_package(Api.of(context, self.names.namespace), wanted.model_name, wanted.id))
         except RolloutError as error:
-            raise not_known(release, error) from None
+            raise not_known(wanted.id, error) from None
 
 
 async def read_cluster(settings: Settings, stack: str) -> ClusterNow:
@@ -121,11 +137,11 @@ async def read_cluster(settings: Settings, stack: str) -> ClusterNow:
     provider = pulumi.ProviderResource("pulumi-python", "releases", {})  # its process starts while the cluster is asked
     names = Names(settings.model.name, stack, settings.kubernetes.namespace)
     other = settings.promotion.source
-    source = await champion_of(other, None) if other else None
-    found = await asyncio.to_thread(_read, settings, names, source)
-    uid, state, image, controller_image, listeners, sticky = found
+    uid, state, listeners, sticky = await asyncio.to_thread(_read, settings, names)
+    source = await champion_of(other, None) if other and state.restored is None else None
+    images = await asyncio.to_thread(_images, settings, names.stack, state, source)
     cluster = _provider(settings.kubernetes, uid)
-    return ClusterNow(names, state, image, controller_image, cluster, provider, listeners, sticky, source)
+    return ClusterNow(names, state, *images, cluster, provider, listeners, sticky, source)
 
 
 def _provider(settings: KubernetesSettings, uid: str) -> pulumi.ProviderResource:
@@ -145,14 +161,11 @@ def _provider(settings: KubernetesSettings, uid: str) -> pulumi.ProviderResource
     )
 
 
-def _read(
-    settings: Settings, names: Names, source: dict[str, Any] | None
-) -> tuple[str, RolloutState, str, str, tuple[str, ...], str]:
+def _read(settings: Settings, names: Names) -> tuple[str, RolloutState, tuple[str, ...], str]:
     """What the cluster says.
 
     Returns:
-        The uid of the namespace, the journal, the images of the serving runtime and of the controller, the listeners of
-        a Gateway that is there, and the sticky header of before.
+        The uid of the namespace, the journal, the listeners of a Gateway that is there, and the sticky header of before.
     """
     cluster = settings.kubernetes
     where = f"modelstack:kubernetes.context = {cluster.context!r}" if cluster.context else "the current context"
@@ -175,16 +188,19 @@ def _read(
         gateway = api.get(GATEWAY, cluster.gateway.name) if cluster.gateway.name else None
     except (RolloutError, StateError) as error:
         raise pulumi.RunError(f"{where}: what is live there is not known, so nothing was changed: {error}") from None
+    listeners = taking(gateway, cluster.gateway.host) if gateway else ()
+    return uid, state, listeners, str(rollout["spec"].get("stickyHeader") or "") if rollout else ""
+
+
+def _images(settings: Settings, stack: str, state: RolloutState, source: dict[str, Any] | None) -> tuple[str, str]:
+    """The images of the serving runtime and of the controller; a restored release has that of then."""
+    cluster, restored = settings.kubernetes, state.restored
     taken = source["image_uri"] if source and is_on_cluster(source) else None
     serving = settings.serving.image or taken or f"{cluster.registry}/{SERVING}:{NEWEST}"
     controller = cluster.controller_image or f"{cluster.registry}/{CONTROLLER}:{NEWEST}"
     return (
-        uid,
-        state,
-        _by_digest(serving, "serving.image", names.stack),
-        _by_digest(controller, "kubernetes.controller_image", names.stack) if cluster.controller else "",
-        taking(gateway, cluster.gateway.host) if gateway else (),
-        str(rollout["spec"].get("stickyHeader") or "") if rollout else "",
+        restored.image_uri if restored else _by_digest(serving, "serving.image", stack),
+        _by_digest(controller, "kubernetes.controller_image", stack) if cluster.controller else "",
     )
 
 

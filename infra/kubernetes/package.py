@@ -22,7 +22,8 @@ class Package(Resource, module="modelstack", name="Package"):
 
     Creates:
         For a new recipe: the trained, gated and sealed archive in the registry or the bucket, signed with the stack's
-        key, and its ModelPackage. With a source: the same, as a copy of another stack's champion, byte by byte.
+        key, and its ModelPackage. With a source: the same, as a copy of another stack's champion, byte by byte. Of a
+        restored release, nothing: it is there.
 
     `signed_by` is the public key to verify it with, PEM. `refused` says why there is no package; nothing else is
     declared then.
@@ -48,6 +49,7 @@ class Package(Resource, module="modelstack", name="Package"):
         settings: ModelSettings,
         retain: bool,
         source: Mapping[str, Any] | None = None,
+        candidate: Mapping[str, Any] | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         """Declare the package.
@@ -60,6 +62,9 @@ class Package(Resource, module="modelstack", name="Package"):
             settings: The model's parameters and gates.
             retain: Whether packages stay when the stack is destroyed.
             source: The release of another stack to copy; None trains here.
+            candidate: What lies here already, as what served before: `recipe`, `package_digest` and `archive_uri`, and
+                `restored`, as it may not be built again from the checkout. It is taken where that is the recipe of the
+                release.
             opts: Options of the resource.
         """
         props: dict[str, object] = {
@@ -76,6 +81,7 @@ class Package(Resource, module="modelstack", name="Package"):
             "image_uri": image,
             "retain": retain,
             "source": source,
+            "candidate": candidate,
             "urn": f"urn:pulumi:{pulumi.get_stack()}::{pulumi.get_project()}::{TYPE}::{name}",
             **dict.fromkeys(
                 (

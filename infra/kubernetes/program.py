@@ -38,21 +38,23 @@ async def declare(settings: Settings, stack: str) -> None:
     # Whatever is refused is refused before the first resource is declared: then nothing was changed.
     now = await read_cluster(settings, stack)
     wanted, trial = now.wanted(settings), settings.trial
-    ask = partial(now.agreed, settings.kubernetes.context, wanted.id)
+    ask = partial(now.agreed, settings.kubernetes.context, wanted)
     waits = await awaited(settings.approval.people, now.state, wanted, ask)
     plan = plan_serving(
         now.state,
         wanted,
         now.names.pair_of,
-        resized=now.resized(settings.serving),
+        resized=now.resized(settings),
         waits=trial.wait,
         asks=trial.asks,
         copied=trial.copied,
         unapproved=waits is not None,
     )
     trial_plan = now.trial_plan(settings, plan)
+    update_result.tell_restored(now.state)
     update_result.tell(plan, now.state, trial_plan)
-    instances.tell(plan, now.state, settings.serving.pods, settings.serving.capture_percent)
+    serving = now.serving(settings)
+    instances.tell(plan, now.state, serving.pods, serving.capture_percent)
     site = Site(now.names, settings.kubernetes, now.cluster)
     before = [Definitions("definitions", site)] if settings.kubernetes.definitions else []
     package = Package(
@@ -63,6 +65,7 @@ async def declare(settings: Settings, stack: str) -> None:
         settings=settings.model,
         retain=settings.registry.retains(stack),
         source=now.source,
+        candidate=now.registered,
         opts=Opts(provider=now.provider, depends_on=before),
     )
     if plan.starts or waits:

@@ -10,9 +10,6 @@ from pulumi.dynamic import ReadResult
 
 from infra.providers.packaging import PackagingProvider, Values, bucket_store
 
-REPOSITORY = "packages"
-"""Where packages go below the registry's path; images have repositories of their own there."""
-
 
 class KubernetesPackageProvider(PackagingProvider):
     """Packages in a registry of images or a bucket, registered as ModelPackages of a namespace."""
@@ -27,13 +24,14 @@ class KubernetesPackageProvider(PackagingProvider):
 
     def place(self, props: Values) -> Any:
         """The registry or the bucket, and a ModelPackage, with the stack's key, which is made at its first use."""
-        from platforms.kubernetes.publish import place, repository  # noqa: PLC0415  slow to load, and diff needs none
+        from platforms.kubernetes.names import PACKAGES  # noqa: PLC0415  slow to load, and diff needs none
+        from platforms.kubernetes.publish import place, repository  # noqa: PLC0415
         from platforms.kubernetes.signing import signing_key  # noqa: PLC0415
 
         api, labels = _api(props), _labels(props)
         signer = signing_key(api, props["prefix"], labels)
         bucket = props.get("bucket")
-        store = bucket_store(bucket) if bucket else repository(f"{props['registry']}/{REPOSITORY}")
+        store = bucket_store(bucket) if bucket else repository(f"{props['registry']}/{PACKAGES}")
         return place(api, store, name=props["name"], labels=labels, image=props["image_uri"], signer=signer)
 
     def refusals(self) -> tuple[type[Exception], ...]:

@@ -30,8 +30,9 @@ class KubernetesRolloutProvider(DrivingProvider):
         from platforms.kubernetes import approvals  # noqa: PLC0415  see state
         from platforms.kubernetes.journal import KubernetesJournal  # noqa: PLC0415
 
-        api, endpoint = _api(props), props["endpoint"]
-        approvals.record(api, endpoint, props["target"]["id"], KubernetesJournal(api, endpoint, api.user()))
+        api, target = _api(props), props["target"]
+        journal = KubernetesJournal(api, props["endpoint"], api.user())
+        approvals.record(api, target["model_package_arn"].rpartition("/")[2], target["id"], journal)
 
     def metrics(self, release: Any, props: Values) -> dict[str, float]:
         """Those of its ModelPackage."""

@@ -15,6 +15,7 @@ from platforms.aws.clients import Clients, code_of
 from platforms.aws.names import VERSIONS
 from platforms.aws.packages import folder_of
 from platforms.aws.registry import ReleaseRecord, check
+from platforms.sealed_packages import Gone
 from rollout.core.release import PROCESS
 
 _FIELD = "modelstack:retention.versions_days"
@@ -23,10 +24,6 @@ _NO_IMAGE = {"ImageNotFoundException", "RepositoryNotFoundException"}
 _IMAGE = re.compile(
     r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[^.]+)\.[^/]+/(?P<name>[^@:]+)(?:@(?P<digest>sha256:\w+)|:(?P<tag>\S+))"
 )
-
-
-class Gone(Exception):
-    """What a past release needs is not there any more; the message says why, and what may still be done."""
 
 
 def kept(clients: Clients, package_digest: str, image: str, *, bucket: str, signed_by: bytes) -> str:

@@ -36,6 +36,12 @@ def people_of(api: Api, endpoint: str, release: str) -> list[Approval]:
     return [] if found is None else _given(found, release)
 
 
+def people_of_package(api: Api, name: str, release: str) -> list[Approval]:
+    """The same of a release whose ModelPackage is known: who deploys may read it, and need not list others."""
+    found = api.find(PACKAGE, name)
+    return [] if found is None else _given(found, release)
+
+
 def give(api: Api, endpoint: str, release: str, why: str, now: float) -> list[Approval]:
     """Agree to a release as who the API server knows; once more changes nothing.
 
@@ -76,13 +82,19 @@ def give(api: Api, endpoint: str, release: str, why: str, now: float) -> list[Ap
     raise Busy(f"agree to release {release}: others write its ModelPackage all the time")
 
 
-def record(api: Api, endpoint: str, release: str, journal: KubernetesJournal) -> None:
+def record(api: Api, name: str, release: str, journal: KubernetesJournal) -> None:
     """Note in the journal who agreed to a release, for the audit record; each once, however often it is asked for.
+
+    Args:
+        api: The namespace.
+        name: Of the release's ModelPackage.
+        release: The release's id.
+        journal: The journal.
 
     Raises:
         RolloutError: The API server does not answer, or does not let the caller read or write.
     """
-    for one in people_of(api, endpoint, release):
+    for one in people_of_package(api, name, release):
         noted = entry(one)
         change(journal, lambda state, noted=noted: state.recording(noted))
 

@@ -115,6 +115,13 @@ def makers(package: Mapping[str, Any]) -> list[str]:
     return [told[_annotation(name)] for name in (TRAINED_BY, REGISTERED_BY) if told.get(_annotation(name))]
 
 
+def told_of(package: Mapping[str, Any]) -> dict[str, str]:
+    """What its making wrote down of a ModelPackage: who registered it, where it was taken from."""
+    told = (package.get("metadata") or {}).get("annotations") or {}
+    ours = {name.removeprefix(f"{names.GROUP}/"): value for name, value in told.items() if "/" in name}
+    return {name.replace("-", "_"): value for name, value in sorted(ours.items()) if "/" not in name}
+
+
 def _annotation(name: str) -> str:
     return f"{names.GROUP}/{name.replace('_', '-')}"
 

@@ -37,6 +37,8 @@ INVOCATIONS, INFERENCE_ID = "/invocations", "x-amzn-sagemaker-inference-id"
 """The path of a request, and the header with its id: the same as on AWS."""
 PORT = 8080
 """Where a variant's Service and its pods listen."""
+PACKAGES = "packages"
+"""Where packages go below the registry's path; images have repositories of their own there."""
 CONTROLLER, CONTROLLER_PORT = "modelstack-controller", 8081
 """The Deployment, Service and service account of the controller, and where it listens."""
 

@@ -29,6 +29,7 @@ from provenance.envelope import SignatureError, Signer, key_id
 from provenance.evidence import Evidence
 from serving.registry_protocol import Blob, ProtocolError
 
+_KEY_DIGITS = 12
 MOST_SIGNATURES = 32
 """Of one key that are looked at; there are more than one only if two stacks' updates ran at once."""
 
@@ -118,6 +119,17 @@ class RegistryStore:
             f"{archive_uri} is not signed with the key {key_id(public_key)[:12]}. Run `pulumi up` on the stack that "
             "registered it, which signs it"
         )
+
+    def signers(self, archive_uri: str) -> list[str]:
+        """The first 12 digits of the id of each key that has signed an archive; nothing is verified.
+
+        Raises:
+            OciError: The registry refuses, or does not answer.
+        """
+        subject = self._manifest(self._here(archive_uri))
+        found = referrers(self.registry, subject.digest, artifacts.EVIDENCE_TYPE) if subject else []
+        signed = dict.fromkeys(one for one in map(_signed_by, found) if isinstance(one, str))
+        return [one[:_KEY_DIGITS] for one in signed]
 
     def keep(self, evidence: Evidence, sealed: SealedPackage, public_key: bytes) -> None:
         """Put documents and signatures, as an artifact that refers to the package's."""

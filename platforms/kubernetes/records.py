@@ -18,6 +18,8 @@ from audit.record import Record, Signed, Signer
 from platforms.kubernetes.database import Database
 from rollout.core.errors import RolloutError
 
+FIRST = -(2**63)
+"""Before every number that a record can have in the database."""
 _TOGETHER = 500
 
 
@@ -82,15 +84,25 @@ class PostgresRecords:
             Busy, Unreachable: The database does not answer.
             RolloutError: It may not be asked.
         """
-        after, more = -(2**63), True
-        while more:
-            found = self.database.run(
-                f"read the audit record of {self.endpoint}",
-                "SELECT number, line FROM audit WHERE endpoint = :endpoint AND number > :after "
-                "ORDER BY number LIMIT :most",
-                endpoint=self.endpoint,
-                after=after,
-                most=_TOGETHER,
-            )
-            yield from (line for _, line in found)
-            after, more = found[-1][0] if found else after, len(found) == _TOGETHER
+        after: int | None = FIRST
+        while after is not None:
+            found, after = self.page(after)
+            yield from found
+
+    def page(self, after: int) -> tuple[list[str], int | None]:
+        """Some records as they lie there, those with the next greater numbers; raises as `lines`.
+
+        Args:
+            after: The number that they come after; `FIRST` begins.
+
+        Returns:
+            The lines, and the number of the last one; None when there are no more.
+        """
+        found = self.database.run(
+            f"read the audit record of {self.endpoint}",
+            "SELECT number, line FROM audit WHERE endpoint = :endpoint AND number > :after ORDER BY number LIMIT :most",
+            endpoint=self.endpoint,
+            after=after,
+            most=_TOGETHER,
+        )
+        return [line for _, line in found], found[-1][0] if len(found) == _TOGETHER else None

@@ -30,6 +30,7 @@ CONTEXT = "prod"
 _PLACE = re.compile(
     r"(?P<root>/apis?/.+?)/namespaces/(?P<namespace>[^/]+)/(?P<plural>[^/]+)(?:/(?P<name>[^/]+))?(?:/status)?$"
 )
+_CONTROLLER = re.compile(r"/services/http:modelstack-controller:8081/proxy/(?P<path>.+)$")
 _WIDE = re.compile(r"/api/v1/namespaces/(?P<name>[^/]+)$")
 
 
@@ -44,6 +45,9 @@ class Cluster:
         rules: The groups of rules, as Prometheus tells them.
         results: What queries of Prometheus find: a part of the query -> series.
         blind: Whether Prometheus answers 503.
+        standings: How variants stand, as the controller tells it.
+        records: The audit record, as the controller reads it; None: it has no database.
+        labels: Files of labels that were brought to the controller, by name.
         requests: What the gateway was asked: headers and body.
         answer: Status, headers and body by which the gateway answers.
     """
@@ -54,6 +58,9 @@ class Cluster:
     rules: list[Object] = field(default_factory=list[Object])
     results: dict[str, list[Object]] = field(default_factory=dict[str, list[Object]])
     blind: bool = False
+    standings: dict[str, Object] = field(default_factory=dict[str, Object])
+    records: list[str] | None = field(default_factory=list[str])
+    labels: dict[str, str] = field(default_factory=dict[str, str])
     requests: list[tuple[dict[str, str], str]] = field(default_factory=list[tuple[dict[str, str], str]])
     answer: tuple[int, dict[str, str], str] = (200, {"x-modelstack-variant": "v-a"}, '{"predictions": [1]}')
     port: int = 0
@@ -143,6 +150,20 @@ class Cluster:
             if inside and all(labels.get(key) == value for key, value in equal.items()):
                 yield item
 
+    def of_controller(self, path: str, query: dict[str, list[str]], body: str) -> tuple[int, str]:
+        """What the controller answers; a page of its record has two lines."""
+        what, _, name = path.partition("/")
+        if self.records is None:
+            return 404, "this controller has no database: set DATABASE_URL\n"
+        if what == "labels":
+            self.labels[name.rpartition("/")[2]] = body
+            return 204, ""
+        if what == "standings":
+            return 200, json.dumps({name: self.standings[name] for name in query["variant"] if name in self.standings})
+        first = int(query.get("after", ["0"])[0])
+        page = self.records[first : first + 2]
+        return 200, json.dumps({"lines": page, "next": str(first + 2) if first + 2 < len(self.records) else ""})
+
     def told(self, path: str, query: dict[str, list[str]]) -> tuple[int, Any]:
         """What Prometheus answers."""
         if self.blind:
@@ -175,6 +196,8 @@ class _Handler(BaseHTTPRequestHandler):
         if path == "/invocations":
             self.cluster.requests.append(({name.lower(): value for name, value in self.headers.items()}, body))
             status, headers, text = self.cluster.answer
+        elif place := _CONTROLLER.search(path):
+            status, text = self.cluster.of_controller(place["path"], query, body)
         elif re.search(r"/api/v1/(query|query_range|rules)$", path):
             status, content = self.cluster.told(path, query)
             text = json.dumps(content)

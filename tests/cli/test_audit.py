@@ -6,7 +6,8 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,11 +24,14 @@ from cli.page import page
 from cli.target import ROOT, Target
 from cli.view import records
 from cli.view.records import why
-from platforms.aws.clients import Clients
 from platforms.aws.journal import DynamoJournal
-from platforms.aws.records import S3Records
+from platforms.kubernetes.api import Api
+from platforms.kubernetes.journal import KubernetesJournal
+from rollout.controller.ports import Journal
 from rollout.core.state import RolloutState
 from tests.audit.made import ENDPOINT, WHO, Key
+from tests.cli.clustered import NAMESPACE, Cluster
+from tests.cli.there import target as on_cluster
 from tests.platforms.aws.mocked import journal_table, mocked_aws
 
 KEY = Key()
@@ -36,9 +40,17 @@ REASON = {"source": "person", "name": "ada", "said": "customers complain", "kind
 
 @dataclass(frozen=True)
 class Stack:
-    """A stack with three records, of which the last is not put away yet."""
+    """A stack with three records, of which the last is not put away yet.
 
-    clients: Clients
+    Attributes:
+        journal: Its journal.
+        put: Puts a line under a number; None takes it away.
+        folder: An empty one.
+        key: The file with the public key.
+    """
+
+    journal: Journal
+    put: Callable[[int, str | None], None]
     folder: Path
     key: Path
 
@@ -48,20 +60,15 @@ class Stack:
     def verify(self, *words: str) -> Result:
         return self.typed("verify", "--key", str(self.key), *words)
 
-    def put(self, number: int, line: str) -> None:
-        self.clients("s3").put_object(Bucket="artifacts", Key=f"audit/{number:010}.json", Body=line.encode())
 
-
-@pytest.fixture
-def stack(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Stack]:
-    monkeypatch.delenv("COLUMNS", raising=False)  # the width is that of a pipe
-    with mocked_aws(monkeypatch) as make:
-        journal_table(make)
-        make("s3").create_bucket(Bucket="artifacts")
-        outputs = {"artifact_bucket": "artifacts", "journal_table": "rollouts"}
-        target = Target("prod", ENDPOINT, "us-east-1", outputs)
+@pytest.fixture(params=["on AWS", "on a cluster"])
+def stack(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Stack]:
+    key = tmp_path / "audit.der"
+    key.write_bytes(KEY.public)
+    monkeypatch.setenv("COLUMNS", "300")
+    made = _on_aws if request.param == "on AWS" else _on_cluster
+    with made(request, monkeypatch) as (target, journal, put):
         monkeypatch.setattr(proving, "find", lambda _: target)
-        monkeypatch.setenv("COLUMNS", "300")
         state = RolloutState(ENDPOINT)
         for kind, what in (
             (Kind.RELEASE, {"release": "b", "event": "preparing"}),
@@ -69,15 +76,43 @@ def stack(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Stack]:
             (Kind.CLEAR, {"release": "b", "event": "cleared"}),
         ):
             state = state.recording(Entry(1_000_000.0, kind, what))
-        journal = DynamoJournal(make, "rollouts", ENDPOINT, WHO)
         state = journal.write(state)
-        records = S3Records(make, "artifacts", KEY)
         for record in state.audit.waiting[:2]:
-            records.put(record)
+            put(record.number, Signed.by(KEY, record).line)
         journal.write(replace(state, audit=state.audit.kept(2)))
-        key = tmp_path / "audit.der"
-        key.write_bytes(KEY.public)
-        yield Stack(make, tmp_path, key)
+        yield Stack(journal, put, tmp_path, key)
+
+
+Made = tuple[Target, Journal, Callable[[int, str | None], None]]
+
+
+@contextmanager
+def _on_aws(_: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Made]:
+    with mocked_aws(monkeypatch) as make:
+        journal_table(make)
+        make("s3").create_bucket(Bucket="artifacts")
+
+        def put(number: int, line: str | None) -> None:
+            of = {"Bucket": "artifacts", "Key": f"audit/{number:010}.json"}
+            _ = make("s3").delete_object(**of) if line is None else make("s3").put_object(**of, Body=line.encode())
+
+        target = Target("prod", ENDPOINT, "us-east-1", {"artifact_bucket": "artifacts", "journal_table": "rollouts"})
+        yield target, DynamoJournal(make, "rollouts", ENDPOINT, WHO), put
+
+
+@contextmanager
+def _on_cluster(request: pytest.FixtureRequest, _: pytest.MonkeyPatch) -> Iterator[Made]:
+    cluster: Cluster = request.getfixturevalue("cluster")
+    lines: dict[int, str] = {}
+
+    def put(number: int, line: str | None) -> None:
+        _ = lines.pop(number) if line is None else lines.update({number: line})
+        cluster.records = [lines[one] for one in sorted(lines)]
+
+    pem = load_der_public_key(KEY.public).public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    there = on_cluster(cluster)
+    target = replace(there, outputs={**there.outputs, "signing_key": pem.decode()})
+    yield target, KubernetesJournal(Api.of(None, NAMESPACE), ENDPOINT, WHO), put
 
 
 def test_a_record_that_is_as_it_was_written_is_said_to_be_so(stack: Stack) -> None:
@@ -102,7 +137,7 @@ def test_a_tampered_record_is_named_and_the_exit_code_says_no(stack: Stack) -> N
 
 
 def test_a_missing_tail_is_noticed_by_the_journal(stack: Stack) -> None:
-    stack.clients("s3").delete_object(Bucket="artifacts", Key="audit/0000000002.json")
+    stack.put(2, None)
     assert "record 2 is missing" in stack.verify().output
 
 
@@ -111,6 +146,12 @@ def test_a_key_is_taken_in_pem_form_too_and_another_one_finds_its_first_record(s
     assert stack.verify().exit_code == 0
     stack.key.write_bytes(Key().public)
     assert "record 1 was signed by another key" in stack.verify().output
+
+
+def test_the_key_of_a_stack_on_a_cluster_is_the_one_that_its_outputs_name(stack: Stack) -> None:
+    """That of a stack on AWS is asked of KMS, which only the local cloud has with this kind of key."""
+    if isinstance(stack.journal, KubernetesJournal):
+        assert stack.typed("verify").exit_code == 0, stack.typed("verify").output
 
 
 @pytest.mark.parametrize("kind", ["text", "rsa"])
@@ -150,10 +191,9 @@ def test_a_reason_with_brackets_is_told_as_it_was_typed(
 
 
 def test_a_stack_without_a_record_says_so(stack: Stack) -> None:
-    journal = DynamoJournal(stack.clients, "rollouts", ENDPOINT)
-    journal.write(replace(journal.read(), audit=Chain()))
+    stack.journal.write(replace(stack.journal.read(), audit=Chain()))
     for number in (1, 2):
-        stack.clients("s3").delete_object(Bucket="artifacts", Key=f"audit/{number:010}.json")
+        stack.put(number, None)
     assert stack.verify().output == "no record yet\n"
     assert stack.typed("export").output == ""
 

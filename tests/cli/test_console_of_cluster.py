@@ -58,12 +58,6 @@ def test_the_console_shows_the_same_pages(console: Browser, path: str, shown: li
     assert [part for part in shown if part not in answer.text] == []
 
 
-def test_the_console_says_that_lineage_is_of_aws_alone_so_far(console: Browser) -> None:
-    answer = console.get("/lineage")
-    assert answer.status_code == 400
-    assert "stack prod runs on Kubernetes, and this command works on AWS alone so far" in answer.text
-
-
 def test_a_dashboard_without_prometheus_says_so_in_each_graph(cluster: Cluster, console: Browser) -> None:
     cluster.blind = True
     answer = console.get("/")

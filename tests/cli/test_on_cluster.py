@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from click.testing import Result
@@ -141,14 +142,29 @@ def test_a_prometheus_that_is_down_rings_and_hides_nothing_else(cluster: Cluster
     assert platform.delay() == 0.0
 
 
-@pytest.mark.parametrize("command", [("audit", "show"), ("lineage",), ("labels", __file__)])
-def test_what_works_on_aws_alone_says_so_in_a_line(typed: Callable[..., Result], command: tuple[str, ...]) -> None:
-    done = typed(*command)
-    said = f"endpoint {NAME} runs on Kubernetes, and this command works on AWS alone so far"
-    if command[0] == "labels":
-        assert done.exit_code == 2
-        return
-    assert (done.exit_code, done.stderr) == (2, f"error: {said}\n")
+def test_labels_are_brought_to_the_controller(cluster: Cluster, typed: Callable[..., Result], tmp_path: Path) -> None:
+    file = tmp_path / "labels.jsonl"
+    file.write_text('{"inference_id": "order-17", "label": true}\n')
+    done = typed("labels", str(file))
+    (name,) = cluster.labels
+    assert cluster.labels[name] == file.read_text()
+    assert done.stdout == f"http://modelstack-controller.{NAMESPACE}:8081/labels/{NAME}/{name}\n"
+    assert done.stderr == "1 labels sent\n"
+    cluster.records = None
+    done = typed("labels", str(file))
+    assert done.exit_code == 1
+    assert "this controller has no database" in done.stderr
+
+
+def test_quality_is_told_as_on_aws_and_hides_nothing_where_the_controller_does_not_tell(cluster: Cluster) -> None:
+    values = {"RealisedPairs": 40, "RealisedAccuracy": 0.5}
+    told = {"at": 1.0, "since": None, "values": values, "by_segment": {}, "reach": None}
+    cluster.standings = {"v-a": told, "v-b": {**told, "values": {}}}
+    (found,) = platform_of(target(cluster)).quality(["v-a", "v-b", "v-c"])
+    assert (found.variant, found.labels, found.values["RealisedAccuracy"]) == ("v-a", 40, 0.5)
+    assert found.at == "1970-01-01T00:00:01+00:00"
+    cluster.records = None
+    assert platform_of(target(cluster)).quality(["v-a"]) == ()
 
 
 def test_a_stack_takes_the_champion_of_one_on_a_cluster(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:

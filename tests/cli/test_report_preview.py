@@ -117,6 +117,17 @@ def test_trust_attachments_and_invocations_are_permissions_too() -> None:
     assert (found["p"].adds, found["p"].who, found["p"].on) == (False, ("events.amazonaws.com",), ("f",))
 
 
+def test_the_rules_of_a_clusters_role_are_permissions_too() -> None:
+    role, group = "kubernetes:rbac.authorization.k8s.io/v1:Role", ["modelstack.dev"]
+    narrow = {"apiGroups": group, "resources": ["rollouts"], "resourceNames": ["a"], "verbs": ["get"]}
+    wide = {"apiGroups": [""], "resources": ["secrets"], "verbs": ["*"]}
+    lines = [step("update", role, "promotion", {"rules": [narrow]}, {"rules": [wide]})]
+    assert [(one.adds, one.actions, one.on, one.wide) for one in permissions(read(lines, 0)).statements] == [
+        (True, ("*",), ("core/secrets",), True),
+        (False, ("get",), ("modelstack.dev/rollouts (a)",), False),
+    ]
+
+
 def test_anybody_is_wide_and_a_denial_is_not() -> None:
     open_to_all = {"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": "arn:b/x"}
     denied = {"Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": "*"}

@@ -91,7 +91,7 @@ def target(cluster: Cluster) -> Target:
     url = f"http://127.0.0.1:{cluster.port}"
     outputs = {
         "platform": "kubernetes", "endpoint_name": NAME, "context": CONTEXT, "namespace": NAMESPACE,
-        "gateway": "gate", "host": "", "prometheus_url": url,
+        "gateway": "gate", "host": "", "prometheus_url": url, "signing_key": "the public key",
     }  # fmt: skip
     return Target("prod", NAME, "", outputs)
 

@@ -67,6 +67,13 @@ def manifests(world: World) -> dict[tuple[str, str], dict[str, Any]]:
     return {(item["kind"], item["metadata"]["name"]): item for item in found}
 
 
+def _pinned(image: str) -> str:
+    """What the registry says that an image is; those of the config's registry are named by their last tag."""
+    if image.endswith("/serving:latest"):
+        return IMAGE
+    return CONTROLLER_IMAGE if image.endswith("/controller:latest") else image
+
+
 def run_on_cluster(
     *,
     answers: Answers | None = None,
@@ -106,15 +113,15 @@ def run_on_cluster(
     )
     settings.set_root_resource(cast(Any, None))
 
-    def read(given: Any, names: Names, source: Any) -> tuple[str, RolloutState, str, str, tuple[str, ...], str]:
-        controller = CONTROLLER_IMAGE if given.kubernetes.controller else ""
-        return "the namespace's", state or RolloutState(names.prefix), IMAGE, controller, listeners, sticky
+    def read(_: Any, names: Names) -> tuple[str, RolloutState, tuple[str, ...], str]:
+        return "the namespace's", state or RolloutState(names.prefix), listeners, sticky
 
     with (
         warnings.catch_warnings(),
         mock.patch.object(cluster_now, "_read", read),
+        mock.patch.object(cluster_now, "pinned", _pinned),
         mock.patch.object(cluster_now, "recipe_of", lambda _: recipe),
-        mock.patch.object(cluster_now.ClusterNow, "agreed", lambda now, context, release: agreed),
+        mock.patch.object(cluster_now.ClusterNow, "agreed", lambda now, context, wanted: agreed),
         mock.patch.object(program, "check_model", lambda: None),
         mock.patch("pulumi.runtime.resource._get_stack_trace", source_pb2.StackTrace),
     ):

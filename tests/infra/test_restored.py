@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from infra.providers.package import PackageProvider
-from rollout.core.release import Release
+from rollout.core.release import Release, release_id
 from rollout.core.restored import Restored
 from rollout.kinds import Kind
 from rollout.reason import Reason
+from tests.infra import on_cluster
 from tests.infra.recorded import DIGEST, IMAGE, LOCAL, OLD, SIGNED_BY, SOURCE, Answers, World, idle, release, verdict
 from tests.infra.recorded import run_program as run
 
@@ -147,3 +149,29 @@ def test_what_is_restored_is_never_built_from_the_checkout(monkeypatch: pytest.M
     told = PackageProvider().outcome(props)
     assert told["refused"].startswith("it is not signed. `modelstack restore --at ")
     assert "restore --clear" in told["refused"]
+
+
+ON_PODS = {"cpu": "2", "memory": "1Gi", "instance_count": 3, "capture_percent": 7}
+
+
+def test_a_release_that_is_restored_on_a_cluster_counts_in_place_of_checkout_config_and_source() -> None:
+    old = on_cluster.release("1" * 64)
+    past = on_cluster.release("3" * 64, image_uri=f"10.99.0.1:5000/modelstack/serving@sha256:{'a' * 64}")
+    past = replace(past, id=release_id(past.recipe, past.image_uri))
+    state = on_cluster.idle(old, restored=restored(past, serving=ON_PODS))
+    world = on_cluster.run_on_cluster(state=state, promotion={"from": "local-other"})
+    assert world.stopped is None
+    assert world.package["recipe"] == past.recipe
+    assert world.package["image_uri"] == past.image_uri
+    assert world.package["candidate"] == {
+        "recipe": past.recipe,
+        "package_digest": past.package_digest,
+        "archive_uri": past.archive_uri,
+        "restored": True,
+    }
+    assert "source" not in world.package
+    target = world.rollout["target"]
+    assert (world.rollout["acts"], target["id"], target["serving"]) == (True, past.id, ON_PODS)
+    pod = on_cluster.manifests(world)["Deployment", target["config_name"]]["spec"]
+    assert pod["replicas"] == 3
+    assert "is restored, in place of what checkout and config ask for: asked for by ada: it sold more" in world.told

@@ -24,12 +24,12 @@ from cli.platform.facts import (
     Spent,
 )
 from cli.target import Target
-from monitoring.labels.reach import Reach
 from monitoring.objectives.slo import Objective
 from platforms.aws.batches import STANDING
 from platforms.aws.clients import clients, code_of
 from platforms.aws.identity import caller_if_told
 from platforms.aws.journal import DynamoJournal
+from platforms.aws.names import LABELS
 from platforms.aws.training import DynamoBook
 from platforms.clock import SystemClock
 from platforms.consent import Approval
@@ -37,6 +37,7 @@ from retraining.record import Record
 from rollout.core.state import RolloutState
 
 if TYPE_CHECKING:
+    from cli.platform.aws.shelf import BucketShelf
     from rollout.controller.controller import Controller
     from rollout.controller.ports import Signals
 
@@ -78,6 +79,12 @@ class Aws:
         """See `Platform`."""
         return [packages.package(item) for item in packages.read(self.target, limit)]
 
+    def shelf(self) -> BucketShelf:
+        """See `Platform`."""
+        from cli.platform.aws.shelf import BucketShelf  # noqa: PLC0415 - few commands need it
+
+        return BucketShelf(self.target)
+
     def registry_name(self) -> str:
         """The stack's model package group."""
         return self.target.output("package_group")
@@ -103,8 +110,28 @@ class Aws:
             except (ClientError, BotoCoreError):
                 return ()
             if "told" in answer.get("Item", {}):
-                found.append(_quality(variant, json.loads(answer["Item"]["told"]["S"])))
+                found.append(QualityView.of(variant, json.loads(answer["Item"]["told"]["S"])))
         return tuple(item for item in found if item.values)
+
+    def bring_labels(self, name: str, content: bytes) -> str:
+        """Put it into the stack's bucket: the same name on one day is one file, so a repetition changes nothing."""
+        bucket, day = self.target.output("artifact_bucket"), datetime.now(UTC).strftime("%Y/%m/%d")
+        key = f"{LABELS}/{day}/{name}"
+        with explained(f"sending labels to {bucket}"):
+            self.target.client("s3").put_object(Bucket=bucket, Key=key, Body=content)
+        return f"s3://{bucket}/{key}"
+
+    def records(self) -> list[str]:
+        """Those in the stack's bucket."""
+        from platforms.aws.records import S3Records  # noqa: PLC0415 - few commands need it
+
+        with explained(f"reading the audit record of {self.target.endpoint}"):
+            return list(S3Records(self.target.client, self.target.output("artifact_bucket")).lines())
+
+    def records_key(self) -> bytes:
+        """That of the stack's KMS key."""
+        with explained(f"reading the key of the audit record of {self.target.endpoint}"):
+            return self.target.client("kms").get_public_key(KeyId=self.target.output("audit_key"))["PublicKey"]
 
     def kept_aside(self, names: Iterable[str], seconds: float) -> Mapping[str, float]:
         """See `Platform`."""
@@ -225,19 +252,3 @@ class Aws:
         """There is none: a request to SageMaker is signed."""
         why = f"{self.target.endpoint} takes signed requests, and plain HTTP does not reach it"
         raise OperatorError(why, "To send many requests: modelstack replay. To load a package: modelstack serve.", 2)
-
-
-def _quality(variant: str, told: dict[str, Any]) -> QualityView:
-    since, seen = told["since"], told["reach"]
-    return QualityView(
-        variant,
-        _moment(told["at"]),
-        told["values"],
-        told.get("by_segment", {}),
-        _moment(since) if since else None,
-        Reach.from_dict(seen) if seen else None,
-    )
-
-
-def _moment(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")

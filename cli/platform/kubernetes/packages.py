@@ -9,6 +9,7 @@ from typing import Any
 from cli.platform.facts import Package, PackageView
 from platforms.kubernetes.api import Api
 from platforms.kubernetes.kinds import PACKAGE
+from platforms.kubernetes.model_packages import told_of
 from platforms.kubernetes.names import ENDPOINT
 from rollout.core.release import release_id
 
@@ -22,8 +23,13 @@ def read(api: Api, endpoint: str, limit: int) -> list[Package]:
     Raises:
         RolloutError: The API server does not tell.
     """
+    return all_of(api, endpoint)[:limit]
+
+
+def all_of(api: Api, endpoint: str) -> list[Package]:
+    """All of them; raises as `read`."""
     found = sorted(api.list(PACKAGE, {ENDPOINT: endpoint}), key=_made)
-    return [package(item, number) for number, item in enumerate(found, 1)][::-1][:limit]
+    return [package(item, number) for number, item in enumerate(found, 1)][::-1]
 
 
 def _made(item: Mapping[str, Any]) -> tuple[str, str]:
@@ -50,7 +56,7 @@ def package(item: Mapping[str, Any], number: int) -> Package:
         why=status.get("why", ""),
         image=image,
         archive=spec.get("archive", ""),
-        lineage={_word(name): str(spec[name]) for name in sorted(spec.keys() - _NOT_LINEAGE)},
+        lineage={_word(name): str(spec[name]) for name in sorted(spec.keys() - _NOT_LINEAGE)} | told_of(item),
     )
 
 

@@ -27,6 +27,7 @@ from monitoring.objectives.slo import Objective
 from monitoring.published import DELAY
 from platforms.consent import Approval
 from platforms.kubernetes.api import Api
+from platforms.kubernetes.controller_client import ControllerClient
 from platforms.kubernetes.gateway import url
 from platforms.kubernetes.journal import KubernetesJournal
 from platforms.kubernetes.kinds import DEPLOYMENT
@@ -40,6 +41,7 @@ from rollout.core.errors import Busy, RolloutError, Unreachable
 from rollout.core.state import Replayed, RolloutState
 
 if TYPE_CHECKING:
+    from cli.platform.kubernetes.shelf import RegistryShelf
     from platforms.kubernetes.assembled import Assembled
     from rollout.controller.controller import Controller
     from rollout.controller.ports import Signals
@@ -111,6 +113,12 @@ class Kubernetes:
         with explained(f"reading the packages of {self.target.endpoint}"):
             return packages.read(self.api(), self.target.endpoint, limit)
 
+    def shelf(self) -> RegistryShelf:
+        """See `Platform`."""
+        from cli.platform.kubernetes.shelf import RegistryShelf  # noqa: PLC0415 - few commands need it
+
+        return RegistryShelf(self.target, self.api())
+
     def registry_name(self) -> str:
         """The namespace, and where the archives lie."""
         return f"{self.target.namespace}/{self.target.endpoint}"
@@ -134,8 +142,37 @@ class Kubernetes:
         return None
 
     def quality(self, variants: Sequence[str]) -> tuple[QualityView, ...]:
-        """See `Platform`: on Kubernetes only the metrics tell it so far."""
-        return ()
+        """As the controller has last summed it up in PostgreSQL.
+
+        None where the controller does not tell: whoever may not ask it must see the rest all the same.
+        """
+        try:
+            told = self.client().standings(self.target.endpoint, variants)
+            found = [QualityView.of(variant, told[variant]) for variant in variants if variant in told]
+        except (RolloutError, KeyError, TypeError, ValueError):
+            return ()
+        return tuple(item for item in found if item.values)
+
+    def bring_labels(self, name: str, content: bytes) -> str:
+        """Bring it to the controller, which keeps it in PostgreSQL until it is joined."""
+        with explained("sending labels"):
+            return self.client().bring_labels(self.target.endpoint, name, content)
+
+    def records(self) -> list[str]:
+        """Those in PostgreSQL, which the controller reads."""
+        with explained(f"reading the audit record of {self.target.endpoint}"):
+            return list(self.client().records(self.target.endpoint))
+
+    def records_key(self) -> bytes:
+        """That of the stack, which signs its packages too."""
+        return self.target.output("signing_key").encode()
+
+    def client(self) -> ControllerClient:
+        """The controller of the namespace."""
+        return self.target.once(self._client)
+
+    def _client(self) -> ControllerClient:
+        return ControllerClient.of(self.api())
 
     def kept_aside(self, names: Iterable[str], seconds: float) -> Mapping[str, float]:
         """See `Platform`. Nothing while Prometheus does not answer, which the alarms tell."""

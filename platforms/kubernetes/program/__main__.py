@@ -54,6 +54,8 @@ def main() -> int:
         wakes=process.wake,
         captures=store.captures if store else None,
         labels=store.labels if store else None,
+        standings=store.standings if store else None,
+        records=store.records if store else None,
         measured=store.measured if store else None,
         tell=process.tell,
     )

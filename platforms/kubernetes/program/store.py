@@ -1,14 +1,19 @@
-"""Keeps what is brought to the controller's port in PostgreSQL, and reads from there what was measured."""
+"""Keeps what is brought to the controller's port in PostgreSQL, and reads from there what is kept and was measured."""
 
 from __future__ import annotations
 
+import re
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from monitoring.log import log
 from platforms.kubernetes import captures, labels, measured, schema
 from platforms.kubernetes.database import Database
+from platforms.kubernetes.records import FIRST, PostgresRecords
+from platforms.kubernetes.standings import Standings
+from rollout.core.errors import RolloutError
 
 _AGAIN_SECONDS = 5.0
 
@@ -34,6 +39,24 @@ class Store:
     def labels(self, endpoint: str, name: str, lines: bytes) -> None:
         """Keep a file of labels; raises as `labels.take_labels`."""
         labels.take_labels(self.ready(), endpoint, name, lines)
+
+    def standings(self, endpoint: str, variants: Sequence[str]) -> dict[str, Any]:
+        """How variants stand by their labels; raises as `Standings.told`."""
+        standings = Standings(self.ready(), endpoint)
+        told = {variant: standings.told(variant) for variant in variants}
+        return {variant: found for variant, found in told.items() if found is not None}
+
+    def records(self, endpoint: str, after: Sequence[str]) -> dict[str, Any]:
+        """A page of the audit record, from after the number that is named; raises as `PostgresRecords.page`.
+
+        Raises:
+            RolloutError: What is named is no number.
+        """
+        named = after[0] if after else str(FIRST)
+        if not re.fullmatch(r"-?\d{1,19}", named):
+            raise RolloutError(f"after: got {named[:40]!r}, expected the number of a record")
+        lines, last = PostgresRecords(self.ready(), endpoint).page(int(named))
+        return {"lines": lines, "next": "" if last is None else str(last)}
 
     def measured(self) -> str:
         """What was measured, as Prometheus reads it; raises as `measured.text`."""

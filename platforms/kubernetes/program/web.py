@@ -1,4 +1,4 @@
-"""What the controller answers on its port: how it is, its metrics, wakes, and what is brought to be kept.
+"""What the controller answers on its port: how it is, its metrics, wakes, what is brought to be kept, and what is kept.
 
 No call waits for a rollout, and no rollout for a call. What is brought is taken in threads of its own; when there is
 more than they can keep, the caller is told so, and counts what is lost.
@@ -7,14 +7,15 @@ more than they can keep, the caller is told so, and counts what is lost.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Generator
+from collections.abc import AsyncIterator, Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from monitoring.log import log
@@ -35,6 +36,9 @@ Keep = Callable[[str, str, bytes], None]
 
 Raises Busy or Unreachable when they may be brought again, and another RolloutError when they are wrong.
 """
+Read = Callable[[str, Sequence[str]], Any]
+"""Reads what is kept of an endpoint, as JSON values, of the variants or from the place that is asked for; raises as
+`Keep`."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,8 @@ class Answering:
         wakes: Looks at an endpoint now.
         captures: Keeps captures; None without a database.
         labels: Keeps labels; None without a database.
+        standings: Reads how variants stand; None without a database.
+        records: Reads the audit record, a page at a time; None without a database.
         measured: More metrics, as text; None without a database.
         tell: Called before metrics are told, to bring them up to date.
     """
@@ -60,6 +66,8 @@ class Answering:
     wakes: Callable[[str], None]
     captures: Keep | None = None
     labels: Keep | None = None
+    standings: Read | None = None
+    records: Read | None = None
     measured: Callable[[], str] | None = None
     tell: Callable[[], None] = lambda: None
 
@@ -75,6 +83,8 @@ def app(answering: Answering) -> Starlette:
             Route("/wake", calls.wake, methods=["POST"]),
             Route("/captures/{endpoint}/{variant}", calls.captures, methods=["POST"]),
             Route("/labels/{endpoint}/{name}", calls.labels, methods=["POST"]),
+            Route("/standings/{endpoint}", calls.standings),
+            Route("/records/{endpoint}", calls.records),
         ],
         lifespan=calls.lifespan,
     )
@@ -138,13 +148,31 @@ class _Calls:
     async def labels(self, request: Request) -> Response:
         return await self._keep(request, request.path_params["name"], self._answering.labels)
 
+    async def standings(self, request: Request) -> Response:
+        return await self._read(request, "variant", self._answering.standings)
+
+    async def records(self, request: Request) -> Response:
+        return await self._read(request, "after", self._answering.records)
+
+    async def _read(self, request: Request, asked: str, read: Read | None) -> Response:
+        """Tell what is kept of an endpoint, or say why not."""
+        endpoint = request.path_params["endpoint"]
+        if read is None or not self._answering.knows(endpoint):
+            return _unknown(endpoint, there=read is not None)
+        try:
+            wanted = request.query_params.getlist(asked)
+            found = await asyncio.get_running_loop().run_in_executor(self._keepers, read, endpoint, wanted)
+        except (Busy, Unreachable) as error:
+            return PlainTextResponse(f"{error}\n", status_code=503, headers=_AGAIN)
+        except RolloutError as error:
+            return _refused(error)
+        return JSONResponse(found)
+
     async def _keep(self, request: Request, name: str, keep: Keep | None) -> Response:
         """Keep what is brought to an endpoint, or say why not."""
         endpoint, told = request.path_params["endpoint"], request.headers.get("content-length", "")
-        if keep is None:
-            return PlainTextResponse("this controller has no database: set DATABASE_URL\n", status_code=404)
-        if not self._answering.knows(endpoint):
-            return PlainTextResponse(f"there is no endpoint {endpoint!r} here\n", status_code=404)
+        if keep is None or not self._answering.knows(endpoint):
+            return _unknown(endpoint, there=keep is not None)
         if not told.isdecimal():
             return PlainTextResponse("a post needs its length: Content-Length\n", status_code=411)
         size = int(told)
@@ -194,6 +222,12 @@ async def _body(request: Request, most: int) -> bytes:
     except ClientDisconnect as error:
         raise TimeoutError("the caller is gone") from error
     return bytes(content)
+
+
+def _unknown(endpoint: str, *, there: bool) -> Response:
+    """What is said without a database, or of an endpoint that nobody knows."""
+    why = f"there is no endpoint {endpoint!r} here" if there else "this controller has no database: set DATABASE_URL"
+    return PlainTextResponse(f"{why}\n", status_code=404)
 
 
 def _told(why: str) -> Response:

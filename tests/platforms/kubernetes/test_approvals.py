@@ -8,10 +8,12 @@ from typing import Any, cast
 
 import pytest
 
+from infra.providers import kubernetes_trial
+from infra.providers.kubernetes_trial import KubernetesRolloutProvider
 from pipeline.pack import Registered
 from platforms.consent import ApprovalRefused
 from platforms.kubernetes.api import Api
-from platforms.kubernetes.approvals import give, people_of, record
+from platforms.kubernetes.approvals import give, people_of, people_of_package
 from platforms.kubernetes.journal import KubernetesJournal
 from platforms.kubernetes.kinds import PACKAGE
 from platforms.kubernetes.model_packages import ModelPackages
@@ -82,6 +84,7 @@ def test_nobody_agrees_to_what_they_made(person: As, maker: str) -> None:
         give(person("ada@example.org"), ENDPOINT, RELEASE, "mine", 1.0)
     assert people_of(person("ben"), ENDPOINT, RELEASE) == []
     assert len(give(person("ben"), ENDPOINT, RELEASE, "looks well", 1.0)) == 1
+    assert len(people_of_package(person("deployer"), f"{ENDPOINT}-{RELEASE}", RELEASE)) == 1
 
 
 def test_two_who_agree_at_once_both_count(person: As) -> None:
@@ -114,14 +117,17 @@ def test_a_definition_that_keeps_no_word_of_a_person_is_told(person: As) -> None
         give(old, ENDPOINT, RELEASE, "looks well", 1.0)
 
 
-def test_who_agreed_is_put_into_the_audit_record_once(person: As) -> None:
+def test_who_agreed_is_put_into_the_audit_record_once_by_the_update_that_begins_the_release(
+    person: As, monkeypatch: pytest.MonkeyPatch
+) -> None:
     register(person("deployer"))
     give(person("ada"), ENDPOINT, RELEASE, "looks well", 1.0)
     api = person("deployer")
-    journal = KubernetesJournal(api, ENDPOINT, "deployer")
+    monkeypatch.setattr(kubernetes_trial, "_api", lambda _: api)
+    target = {"id": RELEASE, "model_package_arn": f"{api.namespace}/{ENDPOINT}-{RELEASE}"}
     for _ in range(2):
-        record(api, ENDPOINT, RELEASE, journal)
-    (kept,) = journal.read().audit.waiting
+        KubernetesRolloutProvider().record_agreed({"endpoint": ENDPOINT, "target": target})
+    (kept,) = KubernetesJournal(api, ENDPOINT).read().audit.waiting
     assert (kept.kind, kept.who, kept.what["event"]) == ("approval", "deployer", "agreed")
     assert (kept.what["who"], kept.what["why"], kept.what["package"]) == ("ada", "looks well", DIGEST)
 

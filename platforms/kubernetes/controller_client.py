@@ -1,0 +1,106 @@
+"""What the controller keeps for people, asked of it on its port: labels go there, standings and records come back.
+
+    client = ControllerClient.of(api)
+    client.bring_labels("flight-delay-prod", "monday.jsonl", lines)
+    list(client.records("flight-delay-prod"))
+
+From outside of the cluster it is reached through the API server, whose RBAC says who may: `create` (labels) and `get`
+(all else) on `services/proxy`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from platforms.kubernetes.answers import Forbidden
+from platforms.kubernetes.api import Api
+from platforms.kubernetes.names import CONTROLLER, CONTROLLER_PORT
+from rollout.core.errors import Busy, RolloutError, Unreachable
+
+_AGAIN = frozenset({408, 429, 503})
+_DOWN = frozenset({500, 502, 504})
+_NOBODY = frozenset({401, 403})
+
+
+@dataclass(frozen=True)
+class ControllerClient:
+    """Asks the controller of a namespace.
+
+    Every call raises Unreachable when it does not answer, Busy when it should be asked again, Forbidden without the
+    right, and another RolloutError when it refuses.
+
+    Attributes:
+        client: A client whose base URL is the controller's.
+        place: How messages call it, such as `modelstack-controller.models`.
+    """
+
+    client: httpx.Client
+    place: str
+
+    @classmethod
+    def of(cls, api: Api) -> ControllerClient:
+        """The controller of a namespace."""
+        place = f"{CONTROLLER}.{api.namespace}"
+        return cls(api.reach(f"http://{place}:{CONTROLLER_PORT}"), place)
+
+    def bring_labels(self, endpoint: str, name: str, content: bytes) -> str:
+        """Bring a file of labels, of which each label counts once; returns its address there."""
+        path = f"labels/{endpoint}/{name}"
+        self._call("POST", path, f"bring labels to {self.place}", content=content)
+        return f"http://{self.place}:{CONTROLLER_PORT}/{path}"
+
+    def standings(self, endpoint: str, variants: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """How variants stand by their labels, see `monitoring.labels.told`; none of which nothing is known."""
+        asked = {"variant": list(variants)}
+        doing = f"ask {self.place} how the variants of {endpoint} stand"
+        return self._read(f"standings/{endpoint}", doing, asked)
+
+    def records(self, endpoint: str) -> Iterator[str]:
+        """Every audit record as it lies in the database, in the order of their numbers."""
+        doing, after = f"ask {self.place} for the audit record of {endpoint}", ""
+        while True:
+            page = self._read(f"records/{endpoint}", doing, {"after": after} if after else {})
+            yield from page["lines"]
+            after = page["next"]
+            if not after:
+                return
+
+    def _read(self, path: str, doing: str, asked: dict[str, Any]) -> Any:
+        answer = self._call("GET", path, doing, params=asked)
+        try:
+            return answer.json()
+        except json.JSONDecodeError as error:
+            raise RolloutError(f"{doing}: got no JSON: {error}") from error
+
+    def _call(self, method: str, path: str, doing: str, **more: Any) -> httpx.Response:
+        try:
+            answer = self.client.request(method, path, **more)
+        except httpx.TransportError as error:
+            raise Unreachable(f"{doing}: it does not answer: {str(error) or type(error).__name__}") from error
+        if answer.is_success:
+            return answer
+        told = f"{doing}: {_said(answer)}"
+        if answer.status_code in _AGAIN:
+            raise Busy(told)
+        if answer.status_code in _DOWN:
+            raise Unreachable(told)
+        if answer.status_code in _NOBODY:
+            raise Forbidden(told)
+        if answer.status_code == httpx.codes.NOT_FOUND and answer.text.strip() == "Not Found":
+            raise RolloutError(f"{doing}: the controller there is older than this checkout, and does not know that")
+        raise RolloutError(told)
+
+
+def _said(answer: httpx.Response) -> str:
+    """The words of the controller, or those of the API server on the way."""
+    try:
+        body = answer.json()
+    except ValueError:
+        body = None
+    words = str(body.get("message") or "") if isinstance(body, dict) else ""
+    return words or " ".join(answer.text.split())[:500] or f"it answers {answer.status_code}"

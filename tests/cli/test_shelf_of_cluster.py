@@ -1,0 +1,184 @@
+"""What a stack on a cluster has signed of its packages: read from a real registry, shown, and held against its key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, cast
+from uuid import uuid4
+
+import pytest
+
+from cli import reproduce
+from cli.errors import OperatorError
+from cli.lineage import read as reading
+from cli.lineage.read import read
+from cli.lineage.tree import tree
+from cli.page import page
+from cli.platform.choose import platform_of
+from cli.platform.kubernetes.platform import Kubernetes
+from cli.report.versions import bring, fetched
+from cli.restore import _verified
+from cli.target import Target
+from pipeline.pack import Registered, SealedPackage
+from platforms import registering
+from platforms.kubernetes import publish
+from platforms.kubernetes.api import Api
+from platforms.kubernetes.approvals import give
+from platforms.kubernetes.journal import KubernetesJournal
+from platforms.kubernetes.kinds import ROLLOUT
+from platforms.kubernetes.names import PACKAGES, labels_of
+from platforms.kubernetes.oci import Registry, sha256
+from platforms.kubernetes.spec import RolloutSpec
+from provenance.key_pair import KeyPair
+from rollout.core.deployments import Deployment
+from rollout.core.release import Release, release_id
+from rollout.core.state import Phase, RolloutState
+from tests.platforms.kubernetes.fake_api import FakeApi
+from tests.platforms.kubernetes.real_registry import running
+from tests.rollout.worlds import release as make_release
+
+pytestmark = pytest.mark.needs("registry")
+NAME = "flight-delay-prod"
+
+
+class ClusterApi(FakeApi):
+    """A cluster in memory, asked by somebody."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.who = "ada@example.org"
+
+    def user(self) -> str:
+        """Who asks."""
+        return self.who
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A stack that serves a package which it has registered and signed."""
+
+    api: ClusterApi
+    target: Target
+    package: Registered
+    image: str
+
+    @property
+    def id(self) -> str:
+        """Of its release."""
+        return release_id(self.package.recipe, self.image)
+
+    @property
+    def deployment(self) -> Deployment:
+        """That of the release."""
+        facts = {"release": self.id, "recipe": self.package.recipe, "package": self.package.package_digest}
+        return cast(Deployment, type("Deployment", (), {**facts, "image": self.image})())
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with running(tmp_path_factory.mktemp("registry")) as one:
+        yield one
+
+
+@pytest.fixture
+def stack(sealed: SealedPackage, host: str, monkeypatch: pytest.MonkeyPatch) -> Stack:
+    api, key, registry = ClusterApi(), KeyPair.new(), f"{host}/{uuid4().hex[:12]}"
+    there = cast(Api, api)
+    where = {"registry": f"{registry}/{PACKAGES}", "name": f"{NAME}-1", "labels": labels_of(NAME)}
+    image = f"{registry}/serving@sha256:{'1' * 64}"
+    package = registering.publish(sealed, publish.place(there, **where, image=image, signer=key))
+    spec = RolloutSpec("prod", "flight-delay", "gate", "http://prometheus.monitoring:9090")
+    api.apply(ROLLOUT, {"metadata": {"name": NAME}, "spec": spec.as_dict()}, "tests")
+    facts = ("recipe", "package_digest", "archive_uri", "manifest_sha256", "model_package_arn")
+    champion: Release = replace(
+        make_release("a"),
+        id=release_id(package.recipe, image),
+        image_uri=image,
+        **{name: getattr(package, name) for name in facts},
+    )
+    KubernetesJournal(there, NAME).write(RolloutState(NAME, champion=champion, phase=Phase.IDLE))
+    outputs = {
+        "platform": "kubernetes", "endpoint_name": NAME, "namespace": "models", "registry": registry,
+        "signing_key": key.public_key.decode(), "champion": package.package_digest,
+    }  # fmt: skip
+    monkeypatch.setattr(Kubernetes, "api", lambda _: there)
+    monkeypatch.setattr(Kubernetes, "records", lambda _: [])
+    monkeypatch.setattr(reading, "siblings", lambda _: [])
+    return Stack(api, Target("prod", NAME, "", outputs), package, image)
+
+
+def test_the_lineage_of_a_package_is_proven_and_shown_as_on_aws(
+    stack: Stack, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
+    stack.api.who = "ben@example.org"
+    give(cast(Api, stack.api), NAME, stack.id, "looks well", 1.0)
+    graph = read(stack.target)
+    assert (graph.digest, graph.unread) == (stack.package.package_digest, ())
+    page().print(tree(graph))
+    told = capsys.readouterr().out
+    for part in (f"models/{NAME}-1", "ada@example.org", "ben@example.org", "looks well", stack.package.recipe[:12]):
+        assert part in told, (part, told)
+    keys = [node for node in graph.nodes if node.kind == "key"]
+    assert [node.facts["verified"] for node in keys] == [True]
+    assert read(stack.target, stack.package.package_digest[:20]).digest == graph.digest
+
+
+def test_what_another_key_has_signed_is_shown_and_not_believed(stack: Stack) -> None:
+    other = {**stack.target.outputs, "signing_key": KeyPair.new().public_key.decode()}
+    graph = read(replace(stack.target, outputs=other))
+    assert ["is not signed with the key" in line for line in graph.unread] == [True]
+    with pytest.raises(OperatorError, match=r"is not to be believed: .* is not signed with the key"):
+        reproduce.facts_of(replace(stack.target, outputs=other), stack.id)
+
+
+@pytest.mark.parametrize("by", ["digest", "release"])
+def test_what_is_to_be_reproduced_is_found_by_any_of_its_names(stack: Stack, by: str) -> None:
+    facts = reproduce.facts_of(stack.target, stack.package.package_digest if by == "digest" else stack.id)
+    assert facts.package.digest == stack.package.package_digest
+    assert facts.recipe.digest == stack.package.recipe
+    with pytest.raises(OperatorError, match=f"no such package is among the newest 100 of models/{NAME}"):
+        reproduce.facts_of(stack.target, "0" * 12)
+
+
+def test_the_archive_of_then_is_fetched_to_compare_with(stack: Stack, tmp_path: Any) -> None:
+    platform_of(stack.target).shelf().fetch(stack.package.package_digest, tmp_path / "then")
+    facts = reproduce.facts_of(stack.target, stack.id)
+    assert reproduce._members_of_then(stack.target, facts, tmp_path / "again")
+    gone = replace(facts, package=replace(facts.package, digest=f"sha256:{'0' * 64}"))
+    assert reproduce._members_of_then(stack.target, gone, tmp_path / "gone") is None
+
+
+def test_a_comment_on_a_pull_request_reads_the_champion_from_the_registry(stack: Stack, tmp_path: Any) -> None:
+    champion = platform_of(stack.target).state().champion
+    assert champion is not None
+    found = fetched(champion.as_dict(), tmp_path / "champion", partial(bring, stack.target))
+    assert (found.package.digest, found.package.recipe) == (champion.package_digest, champion.recipe)
+    gone = {**champion.as_dict(), "package_digest": f"sha256:{'0' * 64}"}
+    with pytest.raises(OperatorError, match="does not name the package"):
+        fetched(gone, tmp_path / "gone", partial(bring, stack.target))
+
+
+def test_a_release_whose_archive_and_image_are_there_may_be_restored(stack: Stack) -> None:
+    with pytest.raises(OperatorError, match=r"cannot be restored: the serving image .* is gone"):
+        _verified(stack.target, stack.deployment)
+    place = stack.image.partition("@")[0]
+    manifest = b'{"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": []}'
+    Registry.of(place).put_manifest(manifest, "application/vnd.oci.image.index.v1+json")
+    found = replace(stack, image=f"{place}@{sha256(manifest)}")
+    assert _verified(found.target, found.deployment) == stack.package.archive_uri
+
+
+def test_a_release_whose_archive_is_gone_is_told_with_what_may_help(stack: Stack) -> None:
+    elsewhere = {**stack.target.outputs, "registry": f"{stack.target.outputs['registry']}/elsewhere"}
+    with pytest.raises(OperatorError, match=r"cannot be restored: oci://.*/elsewhere/packages@.* is gone") as caught:
+        _verified(replace(stack.target, outputs=elsewhere), stack.deployment)
+    assert "modelstack reproduce" in str(caught.value.hint)
+
+
+def test_a_registry_that_does_not_answer_is_no_proof_of_anything(stack: Stack) -> None:
+    away = {**stack.target.outputs, "registry": "127.0.0.1:9/models"}
+    with pytest.raises(OperatorError, match="looking at the package sha256"):
+        _verified(replace(stack.target, outputs=away), stack.deployment)

@@ -1,0 +1,129 @@
+"""What people ask of the controller: over a real server, with what a real PostgreSQL keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, cast
+
+import httpx
+import pytest
+
+from audit.verification import verify
+from platforms.kubernetes.answers import Forbidden
+from platforms.kubernetes.controller_client import ControllerClient
+from platforms.kubernetes.database import Database
+from platforms.kubernetes.program.counts import Counts
+from platforms.kubernetes.program.listening import Listening
+from platforms.kubernetes.program.store import Store
+from platforms.kubernetes.program.web import Answering, app
+from platforms.kubernetes.records import PostgresRecords
+from rollout.core.errors import Busy, RolloutError, Unreachable
+from tests.audit.made import Key, chain
+from tests.platforms.kubernetes.labelled import World
+
+KEY = Key()
+Serve = Callable[[Store | None, str], ControllerClient]
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    """Serves what a store keeps of one endpoint, and gives who asks."""
+    started: list[Listening] = []
+
+    def make(store: Store | None, endpoint: str) -> ControllerClient:
+        given: dict[str, Any] = {} if store is None else {
+            "labels": store.labels, "standings": store.standings, "records": store.records,
+        }  # fmt: skip
+        whole = {"knows": {endpoint}.__contains__, "alive": str, "ready": str, "wakes": lambda _: None, **given}
+        started.append(Listening.at("127.0.0.1", 0, app(Answering(counts=Counts(), **whole))))
+        url = f"http://127.0.0.1:{started[-1].port}"
+        return ControllerClient(httpx.Client(base_url=url), "modelstack-controller.models")
+
+    yield make
+    for one in started:
+        one.stop(5)
+
+
+@pytest.fixture
+def asked(serve: Serve, store: Database, endpoint: str) -> ControllerClient:
+    """Who asks about an endpoint of the database."""
+    return serve(Store(store, lambda: [endpoint]), endpoint)
+
+
+@pytest.mark.needs("postgresql")
+def test_labels_that_are_brought_are_joined_once_and_the_standing_is_told(
+    asked: ControllerClient, store: Database, endpoint: str
+) -> None:
+    world = World(store, endpoint)
+    world.captured("v-a", *((str(n), n % 2 == 0, 0.7) for n in range(40)))
+    lines = "".join(f'{{"inference_id": "{n}", "label": true}}\n' for n in range(40)).encode()
+    for _ in range(2):
+        address = asked.bring_labels(endpoint, "monday.jsonl", lines)
+        world.run()
+    assert address == f"http://modelstack-controller.models:8081/labels/{endpoint}/monday.jsonl"
+    told = asked.standings(endpoint, ["v-a", "v-b"])
+    assert told.keys() == {"v-a"}, "of a variant without labels nothing is known"
+    assert (told["v-a"]["values"]["RealisedPairs"], told["v-a"]["values"]["RealisedAccuracy"]) == (40, 0.5)
+
+
+@pytest.mark.needs("postgresql")
+def test_the_audit_record_is_read_whole_and_in_its_order(
+    asked: ControllerClient, store: Database, endpoint: str
+) -> None:
+    assert list(asked.records(endpoint)) == []
+    made = chain(3, endpoint)
+    for record in made.waiting:
+        PostgresRecords(store, endpoint, KEY).put(record)
+    assert verify(asked.records(endpoint), endpoint, KEY.check, made.kept(3)).finding is None
+    store.run(
+        "make",
+        "INSERT INTO audit (endpoint, number, line) SELECT :e, n, 'line ' || n FROM generate_series(4, 1100) AS n",
+        e=endpoint,
+    )
+    found = list(asked.records(endpoint))
+    assert (len(found), found[3:]) == (1100, [f"line {n}" for n in range(4, 1101)])
+
+
+@pytest.mark.needs("postgresql")
+def test_a_page_that_is_no_number_is_refused(asked: ControllerClient, endpoint: str) -> None:
+    answer = asked.client.get(f"records/{endpoint}", params={"after": "1; drop table audit"})
+    assert (answer.status_code, answer.text) == (
+        400,
+        "after: got '1; drop table audit', expected the number of a record\n",
+    )
+
+
+def test_an_endpoint_that_nobody_knows_and_a_controller_without_a_database_say_so(serve: Serve) -> None:
+    asked = serve(cast(Store, Store(cast(Database, None), list)), "flights")
+    with pytest.raises(RolloutError, match="there is no endpoint 'nobody' here"):
+        asked.standings("nobody", ["v-a"])
+    with pytest.raises(RolloutError, match="this controller has no database"):
+        list(serve(None, "flights").records("flights"))
+
+
+def answering(status: int, **more: Any) -> ControllerClient:
+    transport = httpx.MockTransport(lambda _: httpx.Response(status, **more))
+    return ControllerClient(httpx.Client(base_url="http://x", transport=transport), "modelstack-controller.models")
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "kind", "words"),
+    [
+        (403, {"json": {"message": 'User "ada" cannot get services/proxy'}}, Forbidden, 'User "ada" cannot get'),
+        (503, {"text": "the database is down"}, Busy, "the database is down"),
+        (502, {"text": ""}, Unreachable, "it answers 502"),
+        (404, {"text": "Not Found"}, RolloutError, "the controller there is older than this checkout"),
+    ],
+)
+def test_what_is_refused_is_told_in_the_words_of_who_refuses(
+    status: int, said: dict[str, Any], kind: type[RolloutError], words: str
+) -> None:
+    with pytest.raises(kind, match=words) as caught:
+        answering(status, **said).bring_labels("flights", "monday", b"{}")
+    assert type(caught.value) is kind
+
+
+def test_a_controller_that_is_away_is_unreachable() -> None:
+    away = ControllerClient(httpx.Client(base_url="http://127.0.0.1:9"), "modelstack-controller.models")
+    with pytest.raises(Unreachable, match=r"bring labels to modelstack-controller\.models: it does not answer"):
+        away.bring_labels("flights", "monday", b"{}")
