@@ -165,7 +165,7 @@ def _read(settings: Settings, names: Names) -> tuple[str, RolloutState, tuple[st
     """What the cluster says.
 
     Returns:
-        The uid of the namespace, the journal, the listeners of a Gateway that is there, and the sticky header of before.
+        The uid of the namespace, the journal, the listeners of a Gateway that is there, the sticky header of before.
     """
     cluster = settings.kubernetes
     where = f"modelstack:kubernetes.context = {cluster.context!r}" if cluster.context else "the current context"
