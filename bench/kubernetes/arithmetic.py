@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 FLAGGER_INTERVAL_S, FLAGGER_THRESHOLD, FLAGGER_EXAMPLE = 60, 1, 10
 """Flagger's `analysis.interval` and `analysis.threshold` where a Canary sets none, and the threshold of its example.
 
-Source: fluxcd/flagger, pkg/apis/flagger/v1beta1/canary.go; docs/gitbook/usage/deployment-strategies.md.
+Source: fluxcd/flagger, pkg/apis/flagger/v1beta1/canary.go; its page on deployment strategies.
 """
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from infra.config.problems import Allowed
+from infra.config.problems import Allowed, NotAllowed
 from infra.config.section import Image, Section
 
 Name = Annotated[
@@ -22,7 +23,7 @@ Repository = Annotated[
     Allowed("HOST/PATH or HOST:PORT/PATH, in lower case"),
     Field(pattern=r"^[a-z0-9.-]+(:\d{1,5})?(/[a-z0-9]+([._-]+[a-z0-9]+)*)+$"),
 ]
-Address = Annotated[str, Allowed("an address such as oncall@example.org"), Field(pattern=r"^[^@\s]+@[^@\s]+$")]
+_ADDRESS = re.compile(r"[^@\s]+@[^@\s]+")
 
 
 class GatewaySettings(Section):
@@ -83,7 +84,7 @@ class BucketSettings(Section):
 class ReceiverSettings(Section):
     """How somebody is told of alerts."""
 
-    email: list[Address] = Field(
+    email: Annotated[list[str], Allowed("a list of addresses, each such as oncall@example.org")] = Field(
         default_factory=list[str],
         description="Addresses. Who sends to them, and over which server, is Alertmanager's to know.",
     )
@@ -91,6 +92,13 @@ class ReceiverSettings(Section):
         default=None,
         description="A Secret of the namespace whose key `url` is where alerts are posted to. Only with the operator.",
     )
+
+    @field_validator("email")
+    @classmethod
+    def _addresses(cls, addresses: list[str]) -> list[str]:
+        if not all(map(_ADDRESS.fullmatch, addresses)):
+            raise NotAllowed
+        return addresses
 
 
 class AlertsSettings(Section):

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
 import pulumi
 from pydantic import Field, ValidationError, ValidationInfo, model_validator
@@ -44,8 +44,10 @@ class ServingSettings(Section):
 
     instance_type: InstanceType = Field(default="ml.m5.large", description="On AWS: what a variant runs on.")
     instance_count: int = Field(default=1, ge=1, le=100, description="Instances, or pods, per variant.")
-    max_instance_count: Annotated[int, Field(ge=2, le=100)] | None = Field(
+    max_instance_count: int | None = Field(
         default=None,
+        ge=2,
+        le=100,
         description="On Kubernetes: up to how many pods a variant grows under load; instance_count is the least then. "
         "Pods are added above 70% of the cpu that they request. Null: always instance_count.",
     )

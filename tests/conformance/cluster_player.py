@@ -17,7 +17,7 @@ from contextlib import redirect_stdout
 from typing import Any
 
 from cli.local.oci_image import CONTROLLER, published
-from localcloud.cluster.layout import REGISTRY
+from localcloud.testing.cluster import REGISTRY
 from tests.conformance.cluster_row import ClusterRow, Place, play, prepare
 from tests.conformance.cluster_site import Site
 from tests.conformance.cluster_stage import ClusterStage

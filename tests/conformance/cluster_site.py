@@ -17,8 +17,8 @@ from typing import Any
 
 from infra.config.kubernetes_settings import KubernetesSettings
 from infra.kubernetes.controller import manifests
-from localcloud.cluster import binaries
 from localcloud.setup.places import Places
+from localcloud.testing.cluster import kubectl
 from platforms.kubernetes import gateway
 from platforms.kubernetes.api import Api
 from platforms.kubernetes.crds import definitions
@@ -135,7 +135,7 @@ class Site:
 
     def tried(self, *words: str, given: str | None = None) -> subprocess.CompletedProcess[str]:
         """The same, whether it fails or not."""
-        program = binaries.provided(PLACES.cache).programs["kubectl"]
+        program = kubectl(PLACES.root)
         command = [str(program), "--namespace", self.namespace, *words]
         return subprocess.run(
             command, input=given, capture_output=True, text=True, check=False, timeout=SLOW, env=dict(os.environ)

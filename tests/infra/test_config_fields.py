@@ -35,6 +35,10 @@ OWN_WORDS: dict[str, tuple[list[Any], list[Any]]] = {
         ["111122223333", ["a b"], [""], [111122223333], ["111122223333"] * 11],
         [[], ["111122223333", "222233334444"]],
     ),
+    "a list of addresses, each such as oncall@example.org": (
+        ["oncall@example.org", ["oncall"], [""], ["a b@example.org"]],
+        [[], ["oncall@example.org", "team@example.org"]],
+    ),
     "a list of drift and concept, without repetition": (["drift", ["drift", "drift"]], [[], ["concept", "drift"]]),
     "a list of at most 3 different fields of an instance, such as [carrier]": (
         ["carrier", ["a", "a"], ["a", "b", "c", "d"], [""]],

@@ -13,9 +13,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from localcloud.cluster import images
-from localcloud.cluster.images import Entry
 from localcloud.testing import MODEL_SERVER
+from localcloud.testing.cluster import images
 
 STUB = Path(__file__).with_name("stub.py")
 _FILES = (
@@ -38,13 +37,16 @@ def pushed(registry: str, folder: Path) -> str:
     sources = [Path(origin) for origin in json.loads(done.stdout)]
     programs = [python, *(path for path in sources if path.suffix == ".so")]
     compiled = [_compiled(path, folder) for path in sources if path.suffix == ".py"]
-    native = [Entry(_inside(path), path, 0o755) for path in sources if path.suffix == ".so"]
+    native = [images.Entry(_inside(path), path, 0o755) for path in sources if path.suffix == ".so"]
     # Python looks for the folder of its library by this file, and for that of its compiled modules.
     home = Path(os.__file__).parent
-    marks = [Entry(_inside(home / "os.py"), home / "os.py"), Entry(_inside(home / "lib-dynload"), mode=0o755)]
-    ours = [Entry("stub/stub.py", STUB), Entry("stub/served_model.py", MODEL_SERVER)]
+    marks = [
+        images.Entry(_inside(home / "os.py"), home / "os.py"),
+        images.Entry(_inside(home / "lib-dynload"), mode=0o755),
+    ]
+    ours = [images.Entry("stub/stub.py", STUB), images.Entry("stub/served_model.py", MODEL_SERVER)]
     image = images.of(
-        [*ours, *compiled, *native, *marks, *images.libraries(*programs), Entry(_inside(python), python, 0o755)],
+        [*ours, *compiled, *native, *marks, *images.libraries(*programs), images.Entry(_inside(python), python, 0o755)],
         folder,
         command=[str(python), "-E", "-s", "-B", "/stub/stub.py"],
     )
@@ -66,10 +68,10 @@ def _inside(path: Path) -> str:
     return str(path).removeprefix("/")
 
 
-def _compiled(path: Path, folder: Path) -> Entry:
+def _compiled(path: Path, folder: Path) -> images.Entry:
     """A module without its source, so that no pod compiles it."""
     there = folder / f"{str(path).replace('/', '+')}c"
     py_compile.compile(
         str(path), str(there), invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH, doraise=True
     )
-    return Entry(_inside(path.with_suffix(".pyc")), there)
+    return images.Entry(_inside(path.with_suffix(".pyc")), there)

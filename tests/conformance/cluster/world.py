@@ -19,7 +19,7 @@ from pathlib import Path
 
 import httpx
 
-from localcloud.cluster.layout import ALERTMANAGER, PROMETHEUS, REGISTRY
+from localcloud.testing.cluster import ALERTMANAGER, PROMETHEUS, REGISTRY
 from platforms.kubernetes import names
 from platforms.kubernetes.access import Access, found
 from platforms.kubernetes.answers import Exists

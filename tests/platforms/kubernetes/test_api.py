@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from platforms.kubernetes.access import Access
-from platforms.kubernetes.answers import Exists, NotFound, Owned
+from platforms.kubernetes.answers import Exists, Forbidden, NotFound, Owned
 from platforms.kubernetes.api import Api
 from platforms.kubernetes.crds import definitions
 from platforms.kubernetes.kinds import CONFIG_MAP, CRD, NODE, PACKAGE, ROLLOUT, Kind
@@ -152,7 +152,7 @@ def test_nobody_answers() -> None:
 
 @pytest.mark.parametrize(
     ("status", "kind"),
-    [(429, Busy), (500, Unreachable), (503, Unreachable), (504, Unreachable), (401, RolloutError), (422, RolloutError)],
+    [(429, Busy), (500, Unreachable), (503, Unreachable), (504, Unreachable), (401, Forbidden), (422, RolloutError)],
 )
 def test_what_passes_by_itself_is_told_from_what_does_not(status: int, kind: type[RolloutError]) -> None:
     told: dict[str, Any] = {"kind": "Status", "message": "the server said so"}

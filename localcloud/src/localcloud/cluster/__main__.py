@@ -9,8 +9,8 @@ import sys
 import time
 from pathlib import Path
 
-from localcloud.cluster import binaries, contents, machine, node, processes
-from localcloud.cluster.access import layout_of, variables
+from localcloud.cluster import access, binaries, contents, machine, node, processes
+from localcloud.cluster.access import layout_of
 from localcloud.cluster.api import Api
 from localcloud.cluster.layout import API_URL, Layout
 from localcloud.setup import environments
@@ -58,6 +58,7 @@ def _up(places: Places, layout: Layout, _: argparse.Namespace) -> int:
         node.start(layout, provided.programs, api, images.begin)
         _say(f"cluster: its node is ready ({time.monotonic() - begun:.1f} s)")
         contents.furnish(layout, provided, api, images, _say)
+        access.write(places)
     _say(f"cluster: ready on {API_URL} after {time.monotonic() - begun:.1f} s")
     return 0
 
@@ -94,7 +95,7 @@ def _status(places: Places, layout: Layout, _: argparse.Namespace) -> int:
 
 
 def _env(places: Places, _: Layout, __: argparse.Namespace) -> int:
-    found = variables(places)
+    found = access.variables(places)
     if not found:
         print("error: the cluster is not running; start it", file=sys.stderr)
         return _NOT_RUNNING

@@ -1,10 +1,15 @@
-"""What points a client at the cluster of a checkout?"""
+"""What points a client at the cluster of a checkout? Told to who asks, and written down for `localcloud.setup.shell`."""
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 from localcloud.cluster import database, processes
-from localcloud.cluster.layout import ALERTMANAGER, PROMETHEUS, REGISTRY, Layout
+from localcloud.cluster.layout import ALERTMANAGER, NAMESPACE, PROMETHEUS, REGISTRY, Layout
 from localcloud.setup.places import Places
+
+_NETWORK = Path("/run/netns", NAMESPACE)
 
 
 def layout_of(places: Places) -> Layout:
@@ -25,3 +30,9 @@ def variables(places: Places) -> dict[str, str]:
         "LOCALCLUSTER_ALERTMANAGER": f"http://{ALERTMANAGER}",
         "LOCALCLUSTER_DATABASE": database.url(layout),
     }
+
+
+def write(places: Places) -> None:
+    """Write them down, with the network that they are of: another one is that of another cluster."""
+    network = {"path": str(_NETWORK), "inode": _NETWORK.stat().st_ino}
+    places.cluster_access.write_text(json.dumps({"network": network, "variables": variables(places)}, indent=1))

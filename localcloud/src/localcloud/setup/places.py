@@ -93,6 +93,11 @@ class Places:
         return self.state / "cluster"
 
     @property
+    def cluster_access(self) -> Path:
+        """What points a client at the cluster, while it runs."""
+        return self.cluster / "access.json"
+
+    @property
     def policy_pack(self) -> Path | None:
         """The folder of the project's policy pack, if it has one."""
         folder = self.root / "policy"

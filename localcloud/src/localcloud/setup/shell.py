@@ -6,7 +6,6 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
-from localcloud.cluster import access
 from localcloud.server import configuration, credentials
 from localcloud.setup.failures import SetupFailed
 from localcloud.setup.places import Places, advice
@@ -52,7 +51,7 @@ def variables(places: Places, environ: Mapping[str, str] = os.environ, account: 
         "AWS_DEFAULT_REGION": region,
         **_keys(places, account),
         "AWS_EC2_METADATA_DISABLED": "true",
-        **access.variables(places),
+        **_cluster(places),
     }
     if places.policy_pack:
         wanted[POLICY_PACK] = str(places.policy_pack)
@@ -109,6 +108,16 @@ def _keys(places: Places, account: str | None) -> dict[str, str]:
         return credentials.of(places.server_record.parent, account).environment()
     except credentials.CredentialsUnusable as error:
         raise SetupFailed(str(error)) from error
+
+
+def _cluster(places: Places) -> dict[str, str]:
+    """What points at the checkout's cluster, which wrote it down; nothing once it does not run."""
+    try:
+        told = json.loads(places.cluster_access.read_text())
+        runs = Path(told["network"]["path"]).stat().st_ino == told["network"]["inode"]
+    except (OSError, ValueError, KeyError):
+        return {}
+    return dict(told["variables"]) if runs else {}
 
 
 def _running(places: Places, fact: str) -> str | None:

@@ -3,6 +3,8 @@
 unfit(root)          # why no cluster can run on this machine; empty when one can
 unbuilt(root)        # what of it is not there yet
 install_plugin(root) # Pulumi's plugin for Kubernetes
+kubectl(root)        # kubectl's program, of a cluster that was built
+images               # makes images of files, and pushes them; see `localcloud.cluster.images`
 envoy(root)          # Envoy's program, which may not be there; `install_envoy(root)` puts it there
 """
 
@@ -15,6 +17,19 @@ from localcloud.cluster.layout import Layout
 from localcloud.setup import engine, environments, kubernetesplugin
 from localcloud.setup.environments import Installer
 from localcloud.setup.places import Places, own_lock
+
+__all__ = [
+    "ALERTMANAGER",
+    "PROMETHEUS",
+    "REGISTRY",
+    "envoy",
+    "images",
+    "install_envoy",
+    "install_plugin",
+    "kubectl",
+    "unbuilt",
+    "unfit",
+]
 
 
 def unfit(root: Path) -> str:
@@ -36,6 +51,11 @@ def install_plugin(root: Path) -> None:
     places = Places.of(root)
     installer = Installer(places)
     kubernetesplugin.install(places, installer, engine.choose(places, installer))
+
+
+def kubectl(root: Path) -> Path:
+    """Kubectl's program, of a cluster that was built."""
+    return binaries.provided(Places.of(root).cache).programs["kubectl"]
 
 
 def envoy(root: Path) -> Path:
