@@ -17,7 +17,7 @@ from typing import Any
 
 from infra.config.kubernetes_settings import KubernetesSettings
 from infra.kubernetes.controller import manifests
-from localcloud.setup.places import Places
+from localcloud.setup import Places
 from localcloud.testing.cluster import kubectl
 from platforms.kubernetes import gateway
 from platforms.kubernetes.api import Api

@@ -1,4 +1,4 @@
-"""What points a client at the cluster of a checkout? Told to who asks, and written down for `localcloud.setup.shell`."""
+"""What points a client at the cluster of a checkout? Told to who asks, and written for `localcloud.setup.shell`."""
 
 from __future__ import annotations
 

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from localcloud.cluster import binaries, machine
-from localcloud.cluster.layout import Layout
+from localcloud.cluster import binaries, images, machine
+from localcloud.cluster.layout import ALERTMANAGER, PROMETHEUS, REGISTRY, Layout
 from localcloud.setup import engine, environments, kubernetesplugin
 from localcloud.setup.environments import Installer
 from localcloud.setup.places import Places, own_lock
