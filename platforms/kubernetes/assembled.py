@@ -18,7 +18,7 @@ from platforms.kubernetes.gateway import url
 from platforms.kubernetes.journal import KubernetesJournal
 from platforms.kubernetes.kinds import ROLLOUT
 from platforms.kubernetes.levels import PrometheusAlarms
-from platforms.kubernetes.metrics import cluster
+from platforms.kubernetes.metrics import cluster, copies
 from platforms.kubernetes.numbers import AlarmNumbers
 from platforms.kubernetes.prometheus import Prometheus
 from platforms.kubernetes.replay import GatewayReplay
@@ -114,6 +114,8 @@ def assembled(
 class Clusters:
     """By which clusters of Envoy a variant is served: those of all releases that the journal tells of it.
 
+    Copies of requests go to the challenger by a cluster of their own.
+
     Attributes:
         journal: The journal.
         namespace: Where the workloads are.
@@ -134,8 +136,12 @@ class Clusters:
         read = self._read
         if read is None or not 0 <= self.clock.time() - read[0] < _FRESH:
             read = self._read = (self.clock.time(), self.journal.read())
-        served = [one.config_name for one in read[1].releases() if one.variant == variant]
-        return tuple(cluster(self.namespace, workload) for workload in served)
+        state = read[1]
+        served = [one.config_name for one in state.releases() if one.variant == variant]
+        found = tuple(cluster(self.namespace, workload) for workload in served)
+        if state.challenger is not None and state.challenger.variant == variant:
+            return (*found, *copies(self.namespace, state.endpoint))
+        return found
 
 
 @dataclass(frozen=True)

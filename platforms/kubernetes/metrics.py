@@ -41,8 +41,8 @@ INSTANCE = "instance"
 """The label of what was scraped: host and port."""
 NOT_OF_USERS = "admin|eg-.*"
 """Listeners that no user's request reaches: Envoy's own, and those of Envoy Gateway for probes and metrics."""
-INTERNAL = "xds_cluster|prometheus_stats|wasm_cluster"
-"""Clusters by which an Envoy asks for what itself needs."""
+INTERNAL = "xds_cluster|prometheus_stats|wasm_cluster|httproute/.*-mirror-[0-9]+"
+"""Clusters whose answers no user gets: by which an Envoy asks for what itself needs, and copies requests."""
 ENDPOINT, VARIANT, ROLLOUT = "endpoint", "variant", "rollout"
 """Labels of our own metrics, and of the alerts."""
 TICKED, PROBED = f"{OWN}_tick_time_seconds", f"{OWN}_probe_time_seconds"
@@ -61,6 +61,17 @@ def series(name: str, namespace: str = OWN) -> str:
 def cluster(namespace: str, workload: str, port: int = PORT) -> str:
     """What Envoy calls the backends of a Service, where Envoy Gateway merges backends."""
     return f"service/{namespace}/{workload}/{port}/http"
+
+
+def copies(namespace: str, route: str) -> tuple[str, ...]:
+    """What Envoy calls the backend of a mirror: by the number of the rule that copies, which merges with no other.
+
+    That rule comes after those of champion and challenger, and of up to two workloads that served before.
+    """
+    return tuple(f"httproute/{namespace}/{route}/rule/{number}-mirror-0" for number in _COPYING)
+
+
+_COPYING = (2, 3, 4)
 
 
 def edge_at_or_above(milliseconds: float, edges: tuple[float, ...] = EDGES) -> float | None:

@@ -15,7 +15,6 @@ from tests.conformance.stage import FaultStage, Killed
 
 _LEAST_KILLED = 8  # a trial has more effects than that
 _LEAST_OF_A_RESTORE = 5
-_CALLS = 5  # one more than a client tries
 _READ_TIMEOUT = 3.0  # seconds
 _HANGS = 4.0  # seconds
 
@@ -25,27 +24,27 @@ def _no_metrics(stage: FaultStage) -> None:
 
 
 def _throttled_early(stage: FaultStage) -> None:
-    stage.fault("write journal", "throttle", _CALLS)
-    stage.fault("use config", "throttle", _CALLS)
+    stage.fault("write journal", "throttle", stage.one_more)
+    stage.fault("use config", "throttle", stage.one_more)
 
 
 def _throttled_late(stage: FaultStage) -> None:
-    stage.fault("read metrics", "throttle", _CALLS)
-    stage.fault("set weights", "throttle", _CALLS)
-    stage.fault("set approval", "throttle", _CALLS)
+    stage.fault("read metrics", "throttle", stage.one_more)
+    stage.fault("set weights", "throttle", stage.one_more)
+    stage.fault("set approval", "throttle", stage.one_more)
 
 
 def _unanswered_early(stage: FaultStage) -> None:
-    stage.fault("write journal", "drop_after", _CALLS)
-    stage.fault("use config", "drop_after", _CALLS)
+    stage.fault("write journal", "drop_after", stage.one_more)
+    stage.fault("use config", "drop_after", stage.one_more)
 
 
 def _unanswered_late(stage: FaultStage) -> None:
-    stage.fault("read journal", "drop_before", _CALLS)
-    stage.fault("set weights", "drop_after", _CALLS)
-    stage.fault("read endpoint", "drop_before", _CALLS)
-    stage.fault("set approval", "drop_after", _CALLS)
-    stage.fault("notify", "drop_before", _CALLS)
+    stage.fault("read journal", "drop_before", stage.one_more)
+    stage.fault("set weights", "drop_after", stage.one_more)
+    stage.fault("read endpoint", "drop_before", stage.one_more)
+    stage.fault("set approval", "drop_after", stage.one_more)
+    stage.fault("notify", "drop_before", stage.one_more)
 
 
 def _hung_early(stage: FaultStage) -> None:

@@ -74,6 +74,8 @@ class AwsStage(Stage, FaultStage):
         code: The archive of the functions.
     """
 
+    one_more = 5
+
     def __init__(self, shared: Clients, name: str, cloud: Cloud, code: Path) -> None:
         super().__init__(shared, name)
         self.cloud, self._code = cloud, code

@@ -80,6 +80,8 @@ def beside(work: Callable[[Event], None]) -> Generator[None]:
 class FaultStage(ABC):
     """An endpoint whose events can be read, whose alarms roll back, and that can be disturbed."""
 
+    one_more: int
+    """Calls: one more than a client tries."""
     captures: bool = False
     """Whether requests are captured; set before the first release."""
     releases: dict[str, Release]

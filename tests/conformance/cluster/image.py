@@ -16,6 +16,7 @@ from pathlib import Path
 from localcloud.testing import MODEL_SERVER
 from localcloud.testing.cluster import images
 
+Entry = images.Entry
 STUB = Path(__file__).with_name("stub.py")
 _FILES = (
     "print(json.dumps([one.__spec__.origin for one in sys.modules.values() "

@@ -19,6 +19,7 @@ from typing import Any
 
 import httpx
 
+from monitoring.alarms.response import Answer
 from platforms.kubernetes import names
 from platforms.kubernetes.access import Access
 from platforms.kubernetes.api import TIMEOUT, Api
@@ -71,6 +72,8 @@ class ClusterStage(FaultStage):
         world: The namespace; it has one stage at a time.
         name: Of the row; some digits make the endpoint's name of it.
     """
+
+    one_more = 3
 
     def __init__(self, world: World, name: str) -> None:
         self.world, self.api = world, world.api
@@ -258,13 +261,24 @@ class ClusterStage(FaultStage):
         named = {alert["labels"]["alertname"] for alert in json.loads(message)["alerts"]}
 
         def call(_: int) -> dict[str, Any]:
-            given = [one.as_dict() for one in self.endpoint_of().answer() if one.alarm in named]
+            given = [one.as_dict() for one in self._answered() if one.alarm in named]
             return given[0] if given else {"action": "ignored", "why": "it does not ring"}
 
         with ThreadPoolExecutor(times) as pool:
             answers = list(pool.map(call, range(times)))
         self.ran += answers
         return answers
+
+    def _answered(self) -> tuple[Answer, ...]:
+        """Answer a wake; one that cannot be answered now is answered later, as by the controller's process."""
+        until = time.monotonic() + PATIENCE
+        while True:
+            try:
+                return self.endpoint_of().answer()
+            except RolloutError:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(_AGAIN)
 
     def told(self, kind: str, rollout_id: str) -> list[Message]:
         """What the webhook was posted."""

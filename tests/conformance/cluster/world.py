@@ -19,7 +19,6 @@ from pathlib import Path
 
 import httpx
 
-from localcloud.testing.cluster import ALERTMANAGER, PROMETHEUS, REGISTRY
 from platforms.kubernetes import names
 from platforms.kubernetes.access import Access, found
 from platforms.kubernetes.answers import Exists
@@ -74,18 +73,18 @@ class Shared:
 @contextmanager
 def shared(folder: Path) -> Generator[Shared]:
     """What the cluster has that the environment points at, until the block ends."""
-    access = found()
+    access, prometheus_url = found(), os.environ["LOCALCLUSTER_PROMETHEUS"]
     _define(Api(access, "default"))
     database = Database.of(os.environ["LOCALCLUSTER_DATABASE"])
     prepare(database)
     with (
-        Proxy.to(access, f"http://{PROMETHEUS}") as proxy,
+        Proxy.to(access, prometheus_url) as proxy,
         webhook() as told,
-        httpx.Client(base_url=f"http://{PROMETHEUS}", timeout=30, verify=False) as prometheus,
-        httpx.Client(base_url=f"http://{ALERTMANAGER}", timeout=30, verify=False) as alertmanager,
+        httpx.Client(base_url=prometheus_url, timeout=30, verify=False) as prometheus,
+        httpx.Client(base_url=os.environ["LOCALCLUSTER_ALERTMANAGER"], timeout=30, verify=False) as alertmanager,
         httpx.Client(timeout=30, verify=False, limits=_KEEPS_NOTHING) as client,
     ):
-        image = pushed(REGISTRY, folder)
+        image = pushed(os.environ["LOCALCLUSTER_REGISTRY"], folder)
         yield Shared(access, image, proxy, told, Prometheus(prometheus), alertmanager, client, database)
     database.close()
 
