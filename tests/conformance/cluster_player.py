@@ -8,6 +8,7 @@ What else is said goes to standard error. It runs where the cluster's addresses 
 from __future__ import annotations
 
 import json
+import os
 import sys
 import traceback
 import uuid
@@ -17,7 +18,6 @@ from contextlib import redirect_stdout
 from typing import Any
 
 from cli.local.oci_image import CONTROLLER, published
-from localcloud.testing.cluster import REGISTRY
 from tests.conformance.cluster_row import ClusterRow, Place, play, prepare
 from tests.conformance.cluster_site import Site
 from tests.conformance.cluster_stage import ClusterStage
@@ -37,7 +37,7 @@ def main(wanted: list[str]) -> None:
 
 def played(rows: list[ClusterRow]) -> Iterable[tuple[str, list[str]]]:
     """The rows, each with what is not as it must be: first those that disturb no other, then the others one by one."""
-    image = published(REGISTRY, print, (CONTROLLER,))["controller"]
+    image = published(os.environ["LOCALCLUSTER_REGISTRY"], print, (CONTROLLER,))["controller"]
     sites = {row.place: _site(row.place, image) for row in rows}
     stages = {row.name: ClusterStage(sites[row.place], row.name) for row in rows}
 

@@ -17,8 +17,6 @@ from typing import Any
 
 from infra.config.kubernetes_settings import KubernetesSettings
 from infra.kubernetes.controller import manifests
-from localcloud.setup import Places
-from localcloud.testing.cluster import kubectl
 from platforms.kubernetes import gateway
 from platforms.kubernetes.api import Api
 from platforms.kubernetes.crds import definitions
@@ -28,7 +26,7 @@ from rollout.core.errors import RolloutError
 from tests.platforms.load import wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
-PLACES = Places.of(Path(os.environ.get("FAULTS_ROOT", str(ROOT))))
+CLUSTER = Path(os.environ.get("FAULTS_ROOT", ROOT))
 """Whose cluster it is: of the box, which has a folder of its own."""
 GATEWAY = "faults"
 PROMETHEUS = "http://10.99.0.1:9090"
@@ -55,7 +53,7 @@ def cluster(*words: str) -> None:
     Raises:
         AssertionError: It failed; the message has its words.
     """
-    command = [sys.executable, "-m", "localcloud.cluster", "--root", str(PLACES.root), *words]
+    command = [sys.executable, "-m", "localcloud.cluster", "--root", str(CLUSTER), *words]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{words}: {done.stderr}"
 
@@ -135,8 +133,7 @@ class Site:
 
     def tried(self, *words: str, given: str | None = None) -> subprocess.CompletedProcess[str]:
         """The same, whether it fails or not."""
-        program = kubectl(PLACES.root)
-        command = [str(program), "--namespace", self.namespace, *words]
+        command = [str(CLUSTER / ".venv" / "bin" / "kubectl"), "--namespace", self.namespace, *words]
         return subprocess.run(
             command, input=given, capture_output=True, text=True, check=False, timeout=SLOW, env=dict(os.environ)
         )

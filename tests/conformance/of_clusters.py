@@ -190,7 +190,7 @@ CLUSTERS: tuple[ClusterRow, ...] = (
         see=AS_IF_NOTHING,
         do="Nothing. Run more than one Envoy where that pause is too long.",
         during=faults.kill_envoy,
-        loses=Loses("all until another Envoy answers", 400),
+        loses=Loses("all until another Envoy answers", 150),
         expects=PROMOTED,
         alone=True,
     ),

@@ -6,9 +6,9 @@ pytest tests/conformance --write-page     # writes the table into docs/reference
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import dropwhile, takewhile
 from pathlib import Path
 
-from tests.conformance.cluster_row import ClusterRow
 from tests.conformance.of_events import EVENTS
 from tests.conformance.of_models import MODELS
 from tests.conformance.of_outages import OUTAGES
@@ -19,9 +19,6 @@ from tests.conformance.stage import Platform
 ROWS: tuple[Row, ...] = (*MODELS, *OUTAGES, *EVENTS, *PLATFORMS)
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "faults.md"
 HEAD = ("| fault | what happens | how it ends | what you see | what to do | played on |", "|---|---|---|---|---|---|")
-HEAD_OF_CLUSTERS = ("| fault | what happens | how it ends | what you see | what to do |", "|---|---|---|---|---|")
-ALL, OF_CLUSTERS = 1, 2
-"""Which of the page's tables is that of all platforms, and which that of clusters; the first tells of the stages."""
 NAMES: Mapping[Platform, str] = {"aws": "AWS", "kubernetes": "Kubernetes"}
 
 
@@ -29,19 +26,6 @@ def shown(rows: Sequence[Row]) -> list[str]:
     """The table as Markdown, a line a row."""
     lines = [(f"`{row.name}`", row.happens, ending(row.expects), row.see, row.do, played_on(row)) for row in rows]
     return [*HEAD, *(f"| {' | '.join(cells)} |" for cells in lines)]
-
-
-def shown_of_clusters(rows: Sequence[ClusterRow]) -> list[str]:
-    """The table of what only a cluster has."""
-    lines = [(f"`{row.name}`", row.happens, _ending(row), row.see, row.do) for row in rows]
-    return [*HEAD_OF_CLUSTERS, *(f"| {' | '.join(cells)} |" for cells in lines)]
-
-
-def _ending(row: ClusterRow) -> str:
-    end = ending(row.expects)
-    if row.either:
-        end = end.replace(f"by {row.expects.source}", f"by {row.expects.source} or {row.either.source}")
-    return f"{end}{', and' if row.expects.fails else ' but'} {row.loses.why}" if row.loses else end
 
 
 def ending(expected: Expected) -> str:
@@ -64,24 +48,21 @@ def played_on(row: Row) -> str:
     return f"{played}{reasons}{others}"
 
 
-def in_page(text: str, at: int) -> list[str]:
-    """The lines of one of the page's tables."""
-    return _tables(text.splitlines())[at][1]
+def in_page(text: str) -> list[str]:
+    """The lines of the page's table of faults, which begins with its head."""
+    return list(takewhile(_is_row, dropwhile(_is_no_head, text.splitlines())))
 
 
-def written(text: str, table: Sequence[str], at: int) -> str:
-    """The page with a table in the place of one that it has."""
-    lines = text.splitlines()
-    first, there = _tables(lines)[at]
-    return "\n".join([*lines[:first], *table, *lines[first + len(there) :]]) + "\n"
+def written(text: str, rows: Sequence[Row]) -> str:
+    """The page with the table of these rows in the place of the one that it has."""
+    before = list(takewhile(_is_no_head, text.splitlines()))
+    after = text.splitlines()[len(before) + len(in_page(text)) :]
+    return "\n".join([*before, *shown(rows), *after]) + "\n"
 
 
-def _tables(lines: Sequence[str]) -> list[tuple[int, list[str]]]:
-    """Where each table begins, and its lines."""
-    found: list[tuple[int, list[str]]] = []
-    for number, line in enumerate(lines):
-        if line.startswith("|") and found and found[-1][0] + len(found[-1][1]) == number:
-            found[-1][1].append(line)
-        elif line.startswith("|"):
-            found.append((number, [line]))
-    return found
+def _is_no_head(line: str) -> bool:
+    return not line.startswith("| fault |")
+
+
+def _is_row(line: str) -> bool:
+    return line.startswith("|")
