@@ -324,14 +324,13 @@ def test_a_controller_that_is_killed_after_each_write_in_turn_leaves_the_same_en
     api: Any = scene.world.api
     apply, put = api.apply, api.replace_status
     seen: set[str] = set()
-    marks = {"route": lambda obj: f"{obj['metadata'].get('annotations')}", "status": lambda obj: obj["status"]["phase"]}
 
     def deadly(call: Callable[..., Any], what: str) -> Callable[..., Any]:
         def after(kind: Any, obj: Any, *words: Any, **named: Any) -> Any:
             done = call(kind, obj, *words, **named)
             if what == "status" and "phase" not in obj["status"]:
                 return done  # the gateway's word is no effect of a controller
-            mark = f"{what} {marks[what](obj)}"
+            mark = f"{what} {obj['metadata'].get('annotations') if what == 'route' else obj['status']['phase']}"
             if mark in seen:
                 return done
             seen.add(mark)
