@@ -125,6 +125,15 @@ def test_a_kind_that_a_real_server_does_not_know_is_told_from_an_object_that_is_
 
 
 @real
+def test_a_group_that_a_real_server_serves_is_told_from_one_that_nobody_brought(
+    server: ApiServer, world: World
+) -> None:
+    for api in (world.api, Api(server.access("nobody"), "default")):
+        assert api.serves("autoscaling/v2")
+        assert not api.serves("metrics.k8s.io/v1beta1")
+
+
+@real
 def test_a_long_list_comes_in_pages(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("platforms.kubernetes.api._PAGE", 2)
     for number in range(5):
