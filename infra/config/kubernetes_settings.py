@@ -84,7 +84,7 @@ class BucketSettings(Section):
 class ReceiverSettings(Section):
     """How somebody is told of alerts."""
 
-    email: Annotated[list[str], Allowed("a list of addresses, each such as oncall@example.org")] = Field(
+    email: Annotated[list[str], Allowed("a list of addresses such as oncall@example.org")] = Field(
         default_factory=list[str],
         description="Addresses. Who sends to them, and over which server, is Alertmanager's to know.",
     )

@@ -457,7 +457,7 @@ NEEDED = [
         {"alerts": {"page": {"webhook_secret": "pager"}}},
         'modelstack:kubernetes.alerts.page.webhook_secret = "pager": without the Prometheus operator',
     ),
-    ({"alerts": {"page": {"email": ["oncall"]}}}, "an address such as oncall@example.org"),
+    ({"alerts": {"page": {"email": ["oncall"]}}}, "a list of addresses such as oncall@example.org"),
     ({"database_secret": None}, "modelstack:serving.capture_percent = 100: kubernetes.database_secret is null"),
 ]
 
