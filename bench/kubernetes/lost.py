@@ -22,6 +22,7 @@ _REQUESTS = 100_000
 _RATE = 120.0  # requests a second
 _ALONE = 3  # deletions of an only pod
 _STILL_S = 2.0  # of load before and after
+_LASTING = {"kind": "canary", "weight": 10, "bake_seconds": 600}
 _GATEWAY = "envoy-gateway"
 _SYSTEM = f"{_GATEWAY}-system"
 
@@ -49,7 +50,10 @@ def rows(served: Served) -> list[Row]:
     with served.asked(_RATE) as seen:
         played, begun = _Played(served, seen), time.monotonic()
         played.play("shifts 0, 10, 50, 100 by a trial", lambda: _promoted(served))
-        played.play("shift 0, 10 and a rollback by a person", lambda: _taken_back(played))
+        played.play("shift 0 to 10 by a trial", lambda: _tried(served))
+        for workload in served.shares():
+            played.play("pod of a trial deleted", lambda name=workload: _deleted_of(served, name))
+        played.play("rollback of a trial by a person", lambda: _back(served))
         played.play("shift 100 to 0 by rollback --previous", lambda: _brought_back(served))
         while True:
             played.play("controller pod killed", lambda: _killed(served, CONTROLLER, ""))
@@ -81,21 +85,18 @@ def _promoted(served: Served) -> None:
     must(as_good(served.stack, served.place.folder).up(), "pulumi up of a good release")
 
 
-def _taken_back(played: _Played) -> None:
-    """Put another one on trial, delete a pod of each variant, and take it back as a person does."""
-    served = played.served
-    must(as_good(served.with_trial(wait=False), served.place.folder).up(), "pulumi up of another good release")
+def _tried(served: Served) -> None:
+    """Put another one on a trial that lasts."""
+    lasting = served.with_trial(wait=False, strategy=_LASTING)
+    must(as_good(lasting, served.place.folder).up(), "pulumi up of another good release")
     until(lambda: len(served.shares()) == 2, "the trial has a share")
-    for workload in served.shares():
-        played.play("pod of a trial deleted", lambda name=workload: _deleted_of(served, name))
-    if len(served.shares()) == 2:
-        _back(served)
 
 
 def _brought_back(served: Served) -> None:
     """Bring the champion before the present one back, whose pods are still warm."""
-    if served.state.previous is not None:
-        _back(served)
+    if served.state.previous is None:
+        raise BenchError("there is no previous champion to bring back")
+    _back(served)
 
 
 def _back(served: Served) -> None:

@@ -22,6 +22,7 @@ from cli.target import LOCAL_CLUSTER, ROOT
 from localcloud.setup import Places, applied
 from platforms.kubernetes.assembled import assembled, spec_of
 from platforms.kubernetes.gateway import url
+from platforms.kubernetes.journal import KubernetesJournal
 from platforms.kubernetes.kinds import ROUTE
 from platforms.kubernetes.names import CONTROLLER
 from platforms.kubernetes.rules import weights
@@ -63,7 +64,7 @@ class Served:
     @property
     def state(self) -> RolloutState:
         """What the journal says."""
-        return self.controller.status().state
+        return KubernetesJournal(self.place.api, self.name).read()
 
     def shares(self) -> dict[str, int]:
         """Workload -> weight, of those that get anything, by the route."""
