@@ -255,13 +255,6 @@ MODELS: tuple[Row, ...] = (
         do="Read the container's log for what it said last; look at its memory.",
         challenger={"crash": True},
         expects=Expected("rolled_back", "judge", ("errors",), "champion", REJECTED, says="errors worse", fails=THEIRS),
-        ends_on={
-            "kubernetes": Expected(
-                "rolled_back", "endpoint", ("v-challenger",), "champion", REJECTED, says="ended with exit code 3",
-                fails=THEIRS,
-            )
-        },
-        differs="the cluster tells that the container ends again and again, before the judge has seen 20 requests",
     ),
     Row(
         name="never-starts",

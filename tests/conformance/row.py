@@ -88,8 +88,6 @@ class Row:
         after: Done after the verdict; the end is what stands after it.
         drive: Who carries the rollout on.
         not_on: Platform -> why there can be no such fault.
-        ends_on: Platform -> how it ends there instead.
-        differs: Why it does.
     """
 
     name: str
@@ -110,8 +108,6 @@ class Row:
     after: Act = nothing
     drive: Drive = lambda stage, row: stage.trial("challenger", row.plan, row.during, row.at)
     not_on: Mapping[Platform, str] = field(default_factory=dict[Platform, str])
-    ends_on: Mapping[Platform, Expected] = field(default_factory=dict[Platform, Expected])
-    differs: str = ""
 
 
 @dataclass(frozen=True)

@@ -38,14 +38,10 @@ def ending(expected: Expected) -> str:
 
 
 def played_on(row: Row) -> str:
-    """The platforms that a row is played on, why not on the others, and where it ends otherwise."""
+    """The platforms that a row is played on and why not on the others."""
     played = " and ".join(name for platform, name in NAMES.items() if platform not in row.not_on)
     reasons = "".join(f". Not on {NAMES[platform]}: {why}" for platform, why in row.not_on.items())
-    others = "".join(
-        f". On {NAMES[platform]} {end.outcome.replace('_', ' ')} by {end.source}: {row.differs}"
-        for platform, end in row.ends_on.items()
-    )
-    return f"{played}{reasons}{others}"
+    return f"{played}{reasons}"
 
 
 def in_page(text: str) -> list[str]:
