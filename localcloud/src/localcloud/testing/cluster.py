@@ -3,7 +3,6 @@
 unfit(root)          # why no cluster can run on this machine; empty when one can
 unbuilt(root)        # what of it is not there yet
 install_plugin(root) # Pulumi's plugin for Kubernetes
-kubectl(root)        # kubectl's program, of a cluster that was built
 images               # makes images of files, and pushes them; see `localcloud.cluster.images`
 envoy(root)          # Envoy's program, which may not be there; `install_envoy(root)` puts it there
 """
@@ -13,23 +12,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from localcloud.cluster import binaries, images, machine
-from localcloud.cluster.layout import ALERTMANAGER, PROMETHEUS, REGISTRY, Layout
+from localcloud.cluster.layout import Layout
 from localcloud.setup import engine, environments, kubernetesplugin
 from localcloud.setup.environments import Installer
 from localcloud.setup.places import Places, own_lock
 
-__all__ = [
-    "ALERTMANAGER",
-    "PROMETHEUS",
-    "REGISTRY",
-    "envoy",
-    "images",
-    "install_envoy",
-    "install_plugin",
-    "kubectl",
-    "unbuilt",
-    "unfit",
-]
+__all__ = ["envoy", "images", "install_envoy", "install_plugin", "unbuilt", "unfit"]
 
 
 def unfit(root: Path) -> str:
@@ -51,11 +39,6 @@ def install_plugin(root: Path) -> None:
     places = Places.of(root)
     installer = Installer(places)
     kubernetesplugin.install(places, installer, engine.choose(places, installer))
-
-
-def kubectl(root: Path) -> Path:
-    """Kubectl's program, of a cluster that was built."""
-    return binaries.provided(Places.of(root).cache).programs["kubectl"]
 
 
 def envoy(root: Path) -> Path:
