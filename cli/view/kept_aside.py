@@ -24,11 +24,17 @@ def read(target: Target) -> dict[str, int]:
     return {name: round(count) for name, count in sorted(counts.items()) if count}
 
 
-def line(counts: dict[str, int]) -> str:
-    """The counts in a line, with where the reasons lie; empty when there are none."""
+def line(counts: dict[str, int], *, in_cluster: bool = False) -> str:
+    """The counts in a line, with where the reasons lie; empty when there are none.
+
+    Args:
+        counts: Metric -> how many.
+        in_cluster: Whether the endpoint is in a cluster, where they lie in PostgreSQL.
+    """
     parts: list[str] = []
     for folder, names in FOLDERS.items():
         known = [f"{counts[name]:,} {name}" for name in names if counts.get(name)]
         if known:
-            parts.append(f"{', '.join(known)}: the reasons lie under {folder}")
+            where = "in the table `aside`" if in_cluster else f"under {folder}"
+            parts.append(f"{', '.join(known)}: the reasons lie {where}")
     return "; ".join(parts)

@@ -51,7 +51,8 @@ def snapshot(seen: Snapshot) -> RenderableType:
         parts.append(Text(late, "yellow"))
     parts += [quality(row) for row in seen.quality]
     if seen.aside:
-        parts.append(Text.assemble((f"kept aside in {HOURS} h ", "dim"), kept_aside(seen.aside)))
+        aside = kept_aside(seen.aside, in_cluster=bool(seen.namespace))
+        parts.append(Text.assemble((f"kept aside in {HOURS} h ", "dim"), aside))
     parts.append(alarms(seen.alarms, seen.endpoint))
     parts.append(packages(seen.packages))
     return Group(*parts)

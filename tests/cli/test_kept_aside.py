@@ -86,6 +86,7 @@ def test_it_is_told_with_where_the_reasons_lie() -> None:
         "1,200 LabelsUnparsable: the reasons lie under labels-rejected/; 11 CaptureUnreadable: the reasons lie under "
         "capture-rejected/"
     )
+    assert line({"LabelsUnparsable": 2}, in_cluster=True) == "2 LabelsUnparsable: the reasons lie in the table `aside`"
 
 
 def test_the_dashboard_shows_whatever_is_kept_aside() -> None:
