@@ -45,6 +45,7 @@ LAST = 5.0
 """Seconds that the last write at a drain may take."""
 _SECONDS = 10.0  # that one write may take
 _INFERENCE_ID, _ATTRIBUTES = b"x-amzn-sagemaker-inference-id", b"x-amzn-sagemaker-custom-attributes"
+_HEADER = "x-modelstack-token"
 _LONGEST = 1024  # characters of attributes, as SageMaker has it
 
 Sink = Callable[[bytes, datetime], None]
@@ -123,8 +124,13 @@ class Capture:
             self._written += sum(len(one.request) + len(one.answer) for one in records)
 
 
-def sink(url: str, opener: Callable[..., Any] = urllib.request.urlopen) -> Sink:
+def sink(url: str, token: str = "", opener: Callable[..., Any] = urllib.request.urlopen) -> Sink:
     """The sink that a URL names.
+
+    Args:
+        url: The URL.
+        token: Goes with what is posted, in the header `x-modelstack-token`; empty for none.
+        opener: Posts.
 
     Raises:
         CaptureRefused: There is none.
@@ -133,7 +139,7 @@ def sink(url: str, opener: Callable[..., Any] = urllib.request.urlopen) -> Sink:
     if parts.scheme == "file" and not parts.netloc and parts.path:
         return _Folder(Path(parts.path))
     if parts.scheme in ("http", "https") and parts.netloc:
-        return _Post(url, opener)
+        return _Post(url, token, opener)
     if parts.scheme == "s3" and parts.netloc:
         try:
             client = import_module("boto3").client("s3")
@@ -162,13 +168,15 @@ class _Folder:
 @dataclass(frozen=True)
 class _Post:
     url: str
+    token: str
     opener: Callable[..., Any]
 
     def __call__(self, lines: bytes, at: datetime) -> None:
         """Post them in parts; one that is refused stops none after it."""
         failure: Exception | None = None
+        headers = {"Content-Type": "application/x-ndjson", **({_HEADER: self.token} if self.token else {})}
         for part in _parts(lines):
-            request = urllib.request.Request(self.url, part, {"Content-Type": "application/x-ndjson"})  # noqa: S310
+            request = urllib.request.Request(self.url, part, headers)  # noqa: S310
             try:
                 with self.opener(request, timeout=_SECONDS) as answer:
                     answer.read()

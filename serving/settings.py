@@ -9,6 +9,7 @@ SAGEMAKER_MODEL_SERVER_TIMEOUT  seconds until a request is given up; 60 by defau
 MODELSTACK_MODEL                the model's name, a label of its metrics
 MODELSTACK_VARIANT              the variant that this serves, which each answer then names; none by default
 MODELSTACK_CAPTURE              where requests and answers are captured, see `serving.capture`; nowhere by default
+MODELSTACK_CAPTURE_TOKEN        goes with what is posted, in the header x-modelstack-token
 MODELSTACK_CAPTURE_PERCENT      share of requests that are captured, 0 to 100
 """
 
@@ -17,7 +18,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 MOST_WORKERS = 64
@@ -41,6 +42,7 @@ class Settings:
         model: The model's name.
         variant: The variant; empty when answers name none.
         capture: Where requests and answers go; empty for nowhere.
+        capture_token: Goes with what is posted; empty for none.
         capture_percent: Share of them.
     """
 
@@ -53,6 +55,7 @@ class Settings:
     model: str = "model"
     variant: str = ""
     capture: str = ""
+    capture_token: str = field(default="", repr=False)
     capture_percent: float = 100.0
 
     @classmethod
@@ -79,6 +82,7 @@ class Settings:
             model=environment.get("MODELSTACK_MODEL", "model"),
             variant=_name(environment, "MODELSTACK_VARIANT"),
             capture=environment.get("MODELSTACK_CAPTURE", ""),
+            capture_token=environment.get("MODELSTACK_CAPTURE_TOKEN", ""),
             capture_percent=_number(environment, "MODELSTACK_CAPTURE_PERCENT", 100, "percent", low=0, high=100),
         )
 

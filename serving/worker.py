@@ -81,7 +81,11 @@ class Worker:
             stuck=self._stuck,
             blocked=partial(memory.block, number),
         )
-        self._capture = Capture(sink(settings.capture), settings.capture_percent, counts) if settings.capture else None
+        self._capture = (
+            Capture(sink(settings.capture, settings.capture_token), settings.capture_percent, counts)
+            if settings.capture
+            else None
+        )
         routes = Routes(
             *(served, self._batches, counts, lambda: exposition(every, labels), FailureLog()),
             captured=self._capture.offer if self._capture else None,

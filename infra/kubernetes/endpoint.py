@@ -8,6 +8,7 @@ from typing import Any
 import pulumi
 
 from infra.kubernetes.site import RBAC, Site
+from platforms.kubernetes import access_token
 from platforms.kubernetes.names import API_VERSION, CONTROLLER, ROLLOUT
 from platforms.kubernetes.signing import secret_name
 from platforms.kubernetes.spec import RolloutSpec
@@ -22,8 +23,8 @@ class Endpoint(pulumi.ComponentResource):
 
     Creates:
         A Gateway, where the stack makes its own; an HTTPRoute without rules; a Rollout; a Role, by which the controller
-        reads the stack's key, with which it signs the audit record; for an A/B test with sticky keys an
-        EnvoyPatchPolicy.
+        reads the stack's key, with which it signs the audit record, and the token by which it knows who may bring
+        something; for an A/B test with sticky keys an EnvoyPatchPolicy.
 
     The rules of the route are the rollout controller's alone, and so is the status of the Rollout, its journal.
     """
@@ -80,7 +81,7 @@ class Endpoint(pulumi.ComponentResource):
         key = {
             "apiGroups": [""],
             "resources": ["secrets"],
-            "resourceNames": [secret_name(names.prefix)],
+            "resourceNames": [secret_name(names.prefix), access_token.secret_name(names.prefix)],
             "verbs": ["get"],
         }
         own = {"name": f"{names.prefix}-key"}

@@ -45,6 +45,6 @@ def keys_of(bucket: BucketSettings | None) -> dict[str, Any]:
     return {"envFrom": [{"secretRef": {"name": bucket.secret}}]} if bucket and bucket.secret else {}
 
 
-def secret_value(secret: str, key: str) -> dict[str, Any]:
-    """Where a variable comes from that a Secret holds."""
-    return {"secretKeyRef": {"name": secret, "key": key}}
+def secret_value(secret: str, key: str, *, optional: bool = False) -> dict[str, Any]:
+    """Where a variable comes from that a Secret holds; an optional one is empty where there is no such Secret."""
+    return {"secretKeyRef": {"name": secret, "key": key, **({"optional": True} if optional else {})}}

@@ -10,9 +10,10 @@ import pulumi
 
 from infra.config.settings import ServingSettings
 from infra.kubernetes.package import Package
-from infra.kubernetes.pod import CONTAINER_SECURITY, POD_SECURITY, environment, keys_of, of_bucket
+from infra.kubernetes.pod import CONTAINER_SECURITY, POD_SECURITY, environment, keys_of, of_bucket, secret_value
 from infra.kubernetes.site import Object, Site
 from infra.plan.releases import Declared, Pair, ServingPlan, Wanted
+from platforms.kubernetes import access_token
 from platforms.kubernetes.autoscaled import manifest
 from platforms.kubernetes.names import (
     CONTENT,
@@ -176,6 +177,9 @@ class Serving(pulumi.ComponentResource):
         capturing = {
             "MODELSTACK_CAPTURE": f"http://{CONTROLLER}:{CONTROLLER_PORT}/captures/{site.names.prefix}/{item.variant}",
             "MODELSTACK_CAPTURE_PERCENT": str(shape["capture_percent"]),
+            "MODELSTACK_CAPTURE_TOKEN": secret_value(
+                access_token.secret_name(site.names.prefix), access_token.KEY, optional=True
+            ),
         }
         serving = {
             **sealed,

@@ -23,12 +23,14 @@ class KubernetesPackageProvider(PackagingProvider):
         return f"{props['namespace']}/{props['prefix']}"
 
     def place(self, props: Values) -> Any:
-        """The registry or the bucket, and a ModelPackage, with the stack's key, which is made at its first use."""
-        from platforms.kubernetes.names import PACKAGES  # noqa: PLC0415  slow to load, and diff needs none
+        """The registry or the bucket, and a ModelPackage; key and token of the stack are made at their first use."""
+        from platforms.kubernetes import access_token  # noqa: PLC0415  slow to load, and diff needs none
+        from platforms.kubernetes.names import PACKAGES  # noqa: PLC0415
         from platforms.kubernetes.publish import place, repository  # noqa: PLC0415
         from platforms.kubernetes.signing import signing_key  # noqa: PLC0415
 
         api, labels = _api(props), _labels(props)
+        access_token.make(api, props["prefix"], labels)
         signer = signing_key(api, props["prefix"], labels)
         bucket = props.get("bucket")
         store = bucket_store(bucket) if bucket else repository(f"{props['registry']}/{PACKAGES}")
@@ -58,7 +60,8 @@ class KubernetesPackageProvider(PackagingProvider):
         """When the stack goes: delete its ModelPackages and its key, unless packages are retained; no archive is."""
         if props.get("retain"):
             return
-        from platforms.kubernetes.kinds import PACKAGE, SECRET  # noqa: PLC0415  see place
+        from platforms.kubernetes import access_token  # noqa: PLC0415  see place
+        from platforms.kubernetes.kinds import PACKAGE, SECRET  # noqa: PLC0415
         from platforms.kubernetes.names import ENDPOINT  # noqa: PLC0415
         from platforms.kubernetes.signing import secret_name  # noqa: PLC0415
 
@@ -66,7 +69,8 @@ class KubernetesPackageProvider(PackagingProvider):
         with _in_one_line():
             for found in api.list(PACKAGE, {ENDPOINT: props["prefix"]}):
                 api.delete(PACKAGE, found["metadata"]["name"])
-            api.delete(SECRET, secret_name(props["prefix"]))
+            for name in (secret_name(props["prefix"]), access_token.secret_name(props["prefix"])):
+                api.delete(SECRET, name)
 
 
 def _api(props: Values) -> Any:

@@ -5,18 +5,20 @@
     list(client.records("flight-delay-prod"))
 
 From outside of the cluster it is reached through the API server, whose RBAC says who may: `create` (labels) and `get`
-(all else) on `services/proxy`.
+(all else) on `services/proxy`, and `get` on the Secret with the endpoint's token.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import Any
 
 import httpx
 
+from platforms.kubernetes import access_token
 from platforms.kubernetes.answers import Forbidden
 from platforms.kubernetes.api import Api
 from platforms.kubernetes.names import CONTROLLER, CONTROLLER_PORT
@@ -37,49 +39,52 @@ class ControllerClient:
     Attributes:
         client: A client whose base URL is the controller's.
         place: How messages call it, such as `modelstack-controller.models`.
+        token: Reads the token of an endpoint.
     """
 
     client: httpx.Client
     place: str
+    token: Callable[[str], str]
 
     @classmethod
     def of(cls, api: Api) -> ControllerClient:
         """The controller of a namespace."""
         place = f"{CONTROLLER}.{api.namespace}"
-        return cls(api.reach(f"http://{place}:{CONTROLLER_PORT}"), place)
+        return cls(api.reach(f"http://{place}:{CONTROLLER_PORT}"), place, cache(partial(access_token.read, api)))
 
     def bring_labels(self, endpoint: str, name: str, content: bytes) -> str:
         """Bring a file of labels, of which each label counts once; returns its address there."""
         path = f"labels/{endpoint}/{name}"
-        self._call("POST", path, f"bring labels to {self.place}", content=content)
+        self._call("POST", path, f"bring labels to {self.place}", endpoint, content=content)
         return f"http://{self.place}:{CONTROLLER_PORT}/{path}"
 
     def standings(self, endpoint: str, variants: Sequence[str]) -> dict[str, dict[str, Any]]:
         """How variants stand by their labels, see `monitoring.labels.told`; none of which nothing is known."""
         asked = {"variant": list(variants)}
         doing = f"ask {self.place} how the variants of {endpoint} stand"
-        return self._read(f"standings/{endpoint}", doing, asked)
+        return self._read(f"standings/{endpoint}", doing, endpoint, asked)
 
     def records(self, endpoint: str) -> Iterator[str]:
         """Every audit record as it lies in the database, in the order of their numbers."""
         doing, after = f"ask {self.place} for the audit record of {endpoint}", ""
         while True:
-            page = self._read(f"records/{endpoint}", doing, {"after": after} if after else {})
+            page = self._read(f"records/{endpoint}", doing, endpoint, {"after": after} if after else {})
             yield from page["lines"]
             after = page["next"]
             if not after:
                 return
 
-    def _read(self, path: str, doing: str, asked: dict[str, Any]) -> Any:
-        answer = self._call("GET", path, doing, params=asked)
+    def _read(self, path: str, doing: str, endpoint: str, asked: dict[str, Any]) -> Any:
+        answer = self._call("GET", path, doing, endpoint, params=asked)
         try:
             return answer.json()
         except json.JSONDecodeError as error:
             raise RolloutError(f"{doing}: got no JSON: {error}") from error
 
-    def _call(self, method: str, path: str, doing: str, **more: Any) -> httpx.Response:
+    def _call(self, method: str, path: str, doing: str, endpoint: str, **more: Any) -> httpx.Response:
+        headers = {access_token.HEADER: self.token(endpoint)}
         try:
-            answer = self.client.request(method, path, **more)
+            answer = self.client.request(method, path, headers=headers, **more)
         except httpx.TransportError as error:
             raise Unreachable(f"{doing}: it does not answer: {str(error) or type(error).__name__}") from error
         if answer.is_success:

@@ -17,6 +17,7 @@ from pipeline.gate import GateRefused, Miss
 from pipeline.pack import Registered
 from pipeline.recipe import Recipe
 from platforms.aws.registry import BucketStore
+from platforms.kubernetes import access_token
 from platforms.kubernetes.api import Api
 from platforms.kubernetes.kinds import PACKAGE, SECRET
 from platforms.kubernetes.names import labels_of
@@ -84,8 +85,12 @@ def test_a_package_is_built_and_registered_with_the_stacks_own_key(done: list[tu
     assert isinstance(place, Place)
     assert (place.image, cast(RegistryStore, place.store).registry.place) == ("image", "127.0.0.1:5000/models/packages")
     assert outs["signed_by"] == place.signer.public_key.decode()
-    assert api.get(SECRET, "flight-delay-prod-signing")["metadata"]["labels"] == labels_of("flight-delay-prod")
+    for name in ("flight-delay-prod-signing", "flight-delay-prod-token"):
+        assert api.get(SECRET, name)["metadata"]["labels"] == labels_of("flight-delay-prod")
+    token = access_token.read(api, "flight-delay-prod")
+    assert len(token) == 64
     assert create()["signed_by"] == outs["signed_by"]
+    assert access_token.read(api, "flight-delay-prod") == token
 
 
 def test_a_champion_is_taken_from_aws_and_from_another_cluster(

@@ -252,7 +252,9 @@ def test_two_models_in_one_namespace_share_no_object_but_the_controllers() -> No
     assert {name for _, name in ours.keys() & theirs.keys()} == {CONTROLLER}
 
 
-def test_the_controller_may_write_routes_and_journals_of_its_namespace_and_reads_one_secret(first: World) -> None:
+def test_the_controller_may_write_routes_and_journals_of_its_namespace_and_reads_its_stack_s_own_secrets(
+    first: World,
+) -> None:
     declared = manifests(first)
     rules = declared["Role", CONTROLLER]["rules"]
     writes = {"create", "update", "patch", "delete", "deletecollection"}
@@ -262,7 +264,8 @@ def test_the_controller_may_write_routes_and_journals_of_its_namespace_and_reads
     }
     assert not any("secrets" in rule["resources"] or "*" in rule["resources"] + rule["verbs"] for rule in rules)
     (key,) = declared["Role", f"{NAMES.prefix}-key"]["rules"]
-    assert (key["resourceNames"], key["verbs"]) == ([f"{NAMES.prefix}-signing"], ["get"]), "of each stack, its own"
+    own = [f"{NAMES.prefix}-signing", f"{NAMES.prefix}-token"]
+    assert (key["resourceNames"], key["verbs"]) == (own, ["get"]), "of each stack, its own"
     assert not any(kind.startswith("Cluster") for kind, _ in declared), "it has no rights beyond its namespace"
 
 

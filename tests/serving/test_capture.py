@@ -93,17 +93,20 @@ def test_a_bucket_gets_objects_by_the_hour(monkeypatch: pytest.MonkeyPatch):
 
 def test_a_large_write_goes_in_posts_of_whole_lines_each_of_which_is_tried():
     posts: list[bytes] = []
+    tokens: list[Any] = []
 
     def opener(request: Any, timeout: float) -> Any:
         posts.append(request.data)
+        tokens.append(request.get_header("X-modelstack-token"))
         if len(posts) == 2:
             raise OSError("413")
         return io.BytesIO()
 
     lines = [b"x" * size + b"\n" for size in (MOST_POSTED - 10, 5, 20, 3, MOST_POSTED + 7, 1)]
     with pytest.raises(OSError, match="413"):
-        sink("http://host/x", opener)(b"".join(lines), datetime(2026, 3, 1, tzinfo=UTC))
+        sink("http://host/x", "token", opener)(b"".join(lines), datetime(2026, 3, 1, tzinfo=UTC))
     assert posts == [lines[0] + lines[1], lines[2] + lines[3], lines[4], lines[5]]
+    assert {*tokens} == {"token"}
 
 
 @pytest.mark.parametrize("url", ["ftp://host/x", "file://relative", "folder", "http://", "s3://"])

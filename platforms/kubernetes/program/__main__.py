@@ -10,6 +10,7 @@ from functools import partial
 
 from monitoring.log import log
 from platforms.kubernetes import packages
+from platforms.kubernetes.access_token import Tokens
 from platforms.kubernetes.api import Api
 from platforms.kubernetes.database import Database
 from platforms.kubernetes.journal import KubernetesJournal
@@ -52,6 +53,7 @@ def main() -> int:
         alive=process.alive,
         ready=process.ready,
         wakes=process.wake,
+        admits=Tokens(api).admits,
         captures=store.captures if store else None,
         labels=store.labels if store else None,
         standings=store.standings if store else None,

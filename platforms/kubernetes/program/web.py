@@ -19,6 +19,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from monitoring.log import log
+from platforms.kubernetes.access_token import HEADER, secret_name
 from platforms.kubernetes.program import wake
 from platforms.kubernetes.program.counts import CAPTURES, STORE, WAKES, Counts
 from rollout.core.errors import Busy, RolloutError, Unreachable
@@ -51,6 +52,7 @@ class Answering:
         alive: Why the process should be started again; empty when it should not.
         ready: Why it can do nothing now; empty when it can.
         wakes: Looks at an endpoint now.
+        admits: Whether a token is that of an endpoint; raises RolloutError where that cannot be told.
         captures: Keeps captures; None without a database.
         labels: Keeps labels; None without a database.
         standings: Reads how variants stand; None without a database.
@@ -64,6 +66,7 @@ class Answering:
     alive: Callable[[], str]
     ready: Callable[[], str]
     wakes: Callable[[str], None]
+    admits: Callable[[str, str], bool]
     captures: Keep | None = None
     labels: Keep | None = None
     standings: Read | None = None
@@ -160,6 +163,8 @@ class _Calls:
         if read is None or not self._answering.knows(endpoint):
             return _unknown(endpoint, there=read is not None)
         try:
+            if refused := await self._stranger(request, endpoint):
+                return refused
             wanted = request.query_params.getlist(asked)
             found = await asyncio.get_running_loop().run_in_executor(self._keepers, read, endpoint, wanted)
         except (Busy, Unreachable) as error:
@@ -177,6 +182,8 @@ class _Calls:
             return PlainTextResponse("a post needs its length: Content-Length\n", status_code=411)
         size = int(told)
         try:
+            if refused := await self._stranger(request, endpoint):
+                return refused
             with self._taking(size):
                 body = await _body(request, MOST_BYTES)
                 await asyncio.get_running_loop().run_in_executor(self._keepers, keep, endpoint, name, body)
@@ -185,6 +192,15 @@ class _Calls:
         except (RolloutError, _TooLarge, TimeoutError) as error:
             return _refused(error)
         return Response(status_code=204)
+
+    async def _stranger(self, request: Request, endpoint: str) -> Response | None:
+        """What is answered to who has not the endpoint's token; None for who has it."""
+        given = request.headers.get(HEADER, "")
+        admits = self._answering.admits
+        if await asyncio.get_running_loop().run_in_executor(self._keepers, admits, endpoint, given):
+            return None
+        why = f"the header {HEADER} must have the token of Secret {secret_name(endpoint)}\n"
+        return PlainTextResponse(why, status_code=401)
 
     @contextmanager
     def _taking(self, size: int) -> Generator[None]:

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from audit.verification import verify
+from platforms.kubernetes import access_token
 from platforms.kubernetes.answers import Forbidden
 from platforms.kubernetes.controller_client import ControllerClient
 from platforms.kubernetes.database import Database
@@ -35,9 +36,10 @@ def serve() -> Iterator[Serve]:
             "labels": store.labels, "standings": store.standings, "records": store.records,
         }  # fmt: skip
         whole = {"knows": {endpoint}.__contains__, "alive": str, "ready": str, "wakes": lambda _: None, **given}
+        whole["admits"] = lambda name, given: given == f"of {name}"
         started.append(Listening.at("127.0.0.1", 0, app(Answering(counts=Counts(), **whole))))
         url = f"http://127.0.0.1:{started[-1].port}"
-        return ControllerClient(httpx.Client(base_url=url), "modelstack-controller.models")
+        return ControllerClient(httpx.Client(base_url=url), "modelstack-controller.models", "of {}".format)
 
     yield make
     for one in started:
@@ -86,7 +88,8 @@ def test_the_audit_record_is_read_whole_and_in_its_order(
 
 @pytest.mark.needs("postgresql")
 def test_a_page_that_is_no_number_is_refused(asked: ControllerClient, endpoint: str) -> None:
-    answer = asked.client.get(f"records/{endpoint}", params={"after": "1; drop table audit"})
+    token = {access_token.HEADER: f"of {endpoint}"}
+    answer = asked.client.get(f"records/{endpoint}", params={"after": "1; drop table audit"}, headers=token)
     assert (answer.status_code, answer.text) == (
         400,
         "after: got '1; drop table audit', expected the number of a record\n",
@@ -103,7 +106,9 @@ def test_an_endpoint_that_nobody_knows_and_a_controller_without_a_database_say_s
 
 def answering(status: int, **more: Any) -> ControllerClient:
     transport = httpx.MockTransport(lambda _: httpx.Response(status, **more))
-    return ControllerClient(httpx.Client(base_url="http://x", transport=transport), "modelstack-controller.models")
+    return ControllerClient(
+        httpx.Client(base_url="http://x", transport=transport), "modelstack-controller.models", "of {}".format
+    )
 
 
 @pytest.mark.parametrize(
@@ -124,6 +129,6 @@ def test_what_is_refused_is_told_in_the_words_of_who_refuses(
 
 
 def test_a_controller_that_is_away_is_unreachable() -> None:
-    away = ControllerClient(httpx.Client(base_url="http://127.0.0.1:9"), "modelstack-controller.models")
+    away = ControllerClient(httpx.Client(base_url="http://127.0.0.1:9"), "modelstack-controller.models", "of {}".format)
     with pytest.raises(Unreachable, match=r"bring labels to modelstack-controller\.models: it does not answer"):
         away.bring_labels("flights", "monday", b"{}")

@@ -20,7 +20,7 @@ import pytest
 
 from audit.record import Signed
 from localcloud.testing import free_port
-from platforms.kubernetes import names
+from platforms.kubernetes import access_token, names
 from platforms.kubernetes.api import Api
 from platforms.kubernetes.assembled import assembled
 from platforms.kubernetes.database import Database
@@ -229,7 +229,10 @@ def test_captures_are_kept_and_the_audit_record_is_put_away(stage: Stage, postgr
     assert lines
     line = json.dumps({"eventMetadata": {"eventId": "1", "inferenceTime": "2026-01-01T00:00:00Z"}, "captureData": {}})
     where = f"http://127.0.0.1:{port}"
-    assert httpx.post(f"{where}/captures/{ENDPOINT}/v-a", content=line.encode()).status_code == 204
+    access_token.make(stage.world.api, ENDPOINT, {})
+    token = {access_token.HEADER: access_token.read(stage.world.api, ENDPOINT)}
+    assert httpx.post(f"{where}/captures/{ENDPOINT}/v-a", content=line.encode()).status_code == 401
+    assert httpx.post(f"{where}/captures/{ENDPOINT}/v-a", content=line.encode(), headers=token).status_code == 204
     assert httpx.post(f"{where}/captures/nobody/v-a", content=line.encode()).status_code == 404
     metrics = httpx.get(f"{where}/metrics").text
     assert "modelstack_store_reachable 1.0" in metrics

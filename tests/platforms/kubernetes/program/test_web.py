@@ -24,6 +24,7 @@ def served(**given: Any) -> Generator[httpx.Client]:
     """The calls over a real server on a free port."""
     nobody: Callable[[str], None] = lambda _: None  # noqa: E731
     whole = {"counts": Counts(), "knows": {"flights"}.__contains__, "alive": str, "ready": str, "wakes": nobody}
+    whole["admits"] = lambda endpoint, given: True
     listening = Listening.at("127.0.0.1", 0, app(Answering(**{**whole, **given})))
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{listening.port}") as client:
@@ -66,6 +67,45 @@ def test_captures_and_labels_are_kept_under_their_names() -> None:
         metrics = client.get("/metrics").text
     assert kept == [("captures", "flights", "v-1", LINES), ("labels", "flights", "monday", LINES)]
     assert 'modelstack_controller_captures_total{code="204",endpoint="flights"} 1.0' in metrics
+
+
+@pytest.mark.parametrize(("method", "path"), [("POST", "captures/flights/v-1"), ("POST", "labels/flights/monday")])
+def test_nothing_is_kept_of_who_has_not_the_token_of_the_endpoint(method: str, path: str) -> None:
+    kept: list[object] = []
+    asked: list[tuple[str, str]] = []
+
+    def admits(endpoint: str, given: str) -> bool:
+        asked.append((endpoint, given))
+        return given == "right"
+
+    def keep(*given: object) -> None:
+        kept.append(given)
+
+    with served(captures=keep, labels=keep, admits=admits) as client:
+        for token in ("", "wrong"):
+            answer = client.request(method, path, content=LINES, headers={"x-modelstack-token": token})
+            assert (answer.status_code, kept) == (401, [])
+            assert "the token of Secret flights-token" in answer.text
+        assert client.request(method, path, content=LINES, headers={"x-modelstack-token": "right"}).status_code == 204
+    assert asked == [("flights", token) for token in ("", "wrong", "right")]
+
+
+@pytest.mark.parametrize("path", ["standings/flights", "records/flights"])
+def test_nothing_is_told_to_who_has_not_the_token(path: str) -> None:
+    def read(*_: object) -> dict[str, object]:
+        return {"told": True}
+
+    with served(standings=read, records=read, admits=lambda endpoint, given: given == "right") as client:
+        assert client.get(path).status_code == 401
+        assert client.get(path, headers={"x-modelstack-token": "right"}).json() == {"told": True}
+
+
+def test_it_cannot_be_told_now_whose_a_token_is() -> None:
+    def admits(*_: object) -> bool:
+        raise Unreachable("the API server does not answer")
+
+    with served(captures=lambda *_: None, admits=admits) as client:
+        assert client.post("/captures/flights/v-1", content=LINES).status_code == 503
 
 
 @pytest.mark.parametrize(

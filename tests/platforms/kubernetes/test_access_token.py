@@ -1,0 +1,54 @@
+"""The token of an endpoint: made once, told from all others, and read anew when the stack was made anew."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import pytest
+
+from platforms.kubernetes import access_token
+from platforms.kubernetes.access_token import Tokens
+from platforms.kubernetes.answers import NotFound
+from platforms.kubernetes.api import Api
+from platforms.kubernetes.kinds import SECRET
+from rollout.core.errors import RolloutError
+from tests.platforms.kubernetes.fake_api import FakeApi
+from tests.platforms.kubernetes.world import World
+
+
+def test_it_is_made_once_and_admits_nobody_else(world: World) -> None:
+    with pytest.raises(NotFound):
+        access_token.read(world.api, "flights")
+    for _ in range(2):
+        access_token.make(world.api, "flights", {"app": "flights"})
+    token = access_token.read(world.api, "flights")
+    assert len(token) == 64
+    access_token.make(world.api, "others", {})
+    tokens = Tokens(world.api)
+    assert tokens.admits("flights", token)
+    assert not any(
+        tokens.admits("flights", given) for given in ("", token[:-1], access_token.read(world.api, "others"))
+    )
+    assert not tokens.admits("nobody", token)
+
+
+def test_a_token_that_does_not_fit_is_looked_up_again_and_not_at_each_call() -> None:
+    api, now = cast(Api, FakeApi()), [100.0]
+    access_token.make(api, "flights", {})
+    tokens = Tokens(api, lambda: now[0])
+    old = access_token.read(api, "flights")
+    assert tokens.admits("flights", old)
+    api.delete(SECRET, "flights-token")
+    access_token.make(api, "flights", {})
+    new = access_token.read(api, "flights")
+    assert not tokens.admits("flights", new)
+    now[0] += 6
+    assert tokens.admits("flights", new)
+    assert not tokens.admits("flights", old)
+
+
+def test_a_secret_without_a_token_is_told() -> None:
+    api = cast(Any, FakeApi())
+    api.create(SECRET, {"metadata": {"name": "flights-token"}, "data": {"other": "eA=="}})
+    with pytest.raises(RolloutError, match="flights-token has no token under 'token'"):
+        access_token.read(api, "flights")
