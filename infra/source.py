@@ -103,7 +103,7 @@ def _serving_in_cluster(source: str, outputs: Outputs) -> dict[str, Any] | None:
         raise _not_known(source, error, more) from None
     except (RolloutError, StateError) as error:
         raise _not_known(source, error) from None
-    return {**found.as_dict(), "context": context or "", "bucket": outputs["bucket"]} if found else None
+    return {**found.as_dict(), "context": context or "", "bucket": outputs.get("bucket")} if found else None
 
 
 def _not_known(source: str, error: Exception, more: str = "") -> pulumi.RunError:

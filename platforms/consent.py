@@ -8,13 +8,11 @@ Who somebody is, the platform says: AWS by their credentials, a cluster by its A
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
 from audit.record import Entry, Kind
-
-_NOT_IN_METADATA = re.compile(r"[^\w .:/=+@-]")
+from platforms.people import as_metadata, person
 
 
 class ApprovalRefused(Exception):
@@ -38,19 +36,6 @@ class Approval:
     who: str
     why: str
     at: float
-
-
-def person(identity: str) -> str:
-    """Who is behind an identity: the user's name, or that of the session in which somebody has taken a role.
-
-    One who takes two roles, or a role beside their user, is the same person.
-    """
-    return identity.rpartition("/")[2]
-
-
-def as_metadata(identity: str) -> str:
-    """An identity as a registered version's metadata can hold it: AWS does not allow all signs of a name there."""
-    return _NOT_IN_METADATA.sub("_", identity)[:256]
 
 
 def refuse_maker(who: str, release: str, made_by: Iterable[str]) -> None:

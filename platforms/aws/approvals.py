@@ -19,7 +19,8 @@ from platforms.aws.identity import caller
 from platforms.aws.journal import DynamoJournal
 from platforms.aws.names import variant
 from platforms.aws.registered import registered
-from platforms.consent import Approval, ApprovalRefused, entry, person, refuse_maker
+from platforms.consent import Approval, ApprovalRefused, entry, refuse_maker
+from platforms.people import person
 from rollout.controller.agreement import change
 
 APPROVALS = "approvals"

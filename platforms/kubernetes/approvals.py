@@ -12,13 +12,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from platforms.consent import Approval, ApprovalRefused, entry, person, refuse_maker
+from platforms.consent import Approval, ApprovalRefused, entry, refuse_maker
 from platforms.kubernetes.api import Api, Object
 from platforms.kubernetes.crds import AGREED
 from platforms.kubernetes.journal import KubernetesJournal
 from platforms.kubernetes.kinds import PACKAGE
 from platforms.kubernetes.model_packages import makers
 from platforms.kubernetes.names import ENDPOINT
+from platforms.people import person
 from rollout.controller.agreement import change
 from rollout.core.errors import Busy, Conflict
 from rollout.core.release import release_id

@@ -86,9 +86,10 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def stack(sealed: SealedPackage, host: str, monkeypatch: pytest.MonkeyPatch) -> Stack:
     api, key, registry = ClusterApi(), KeyPair.new(), f"{host}/{uuid4().hex[:12]}"
     there = cast(Api, api)
-    where = {"registry": f"{registry}/{PACKAGES}", "name": f"{NAME}-1", "labels": labels_of(NAME)}
+    where = {"name": f"{NAME}-1", "labels": labels_of(NAME)}
+    store = publish.repository(f"{registry}/{PACKAGES}")
     image = f"{registry}/serving@sha256:{'1' * 64}"
-    package = registering.publish(sealed, publish.place(there, **where, image=image, signer=key))
+    package = registering.publish(sealed, publish.place(there, store, **where, image=image, signer=key))
     spec = RolloutSpec("prod", "flight-delay", "gate", "http://prometheus.monitoring:9090")
     api.apply(ROLLOUT, {"metadata": {"name": NAME}, "spec": spec.as_dict()}, "tests")
     facts = ("recipe", "package_digest", "archive_uri", "manifest_sha256", "model_package_arn")

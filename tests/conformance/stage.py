@@ -267,11 +267,11 @@ class FaultStage(ABC):
         return False
 
     def settled(self) -> RolloutState:
-        """Follow what is still under way to its end."""
+        """Follow what is still under way to its end, and until people are told, as the next scheduled look would."""
 
         def ended() -> RolloutState | None:
             state = self.controller().follow(20, poll=1)
-            return state if state.at_rest else None
+            return state if state.at_rest and not state.outbox else None
 
         return wait_for(ended, PATIENCE, "the end")
 

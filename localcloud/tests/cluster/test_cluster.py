@@ -163,7 +163,7 @@ def test_what_was_killed_is_mended_and_what_was_in_it_is_still_there(cluster: Bo
     assert cluster.cluster("status").returncode != 0
     up = cluster.cluster("up")
     assert up.returncode == 0, up.stderr
-    eventually(lambda: len(cluster.programs()) == 12, "each program runs once")  # a short call may run beside them
+    eventually(lambda: len(cluster.programs()) == 13, "each program runs once")  # a short call may run beside them
     cluster.kubectl("rollout", "status", "deployment/app", "-n", "app", "--timeout=180s")
     eventually(lambda: cluster.ask("get", f"http://{app}:8080/") == "200 hello", "the gateway answers again")
 
