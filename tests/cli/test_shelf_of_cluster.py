@@ -117,14 +117,14 @@ def test_the_lineage_of_a_package_is_proven_and_shown_as_on_aws(
     stack.api.who = "ben@example.org"
     give(cast(Api, stack.api), NAME, stack.id, "looks well", 1.0)
     graph = read(stack.target)
-    assert (graph.digest, graph.unread) == (stack.package.package_digest, ())
+    assert (graph.package, graph.unread) == (stack.package.package_digest, ())
     page().print(tree(graph))
     told = capsys.readouterr().out
     for part in (f"models/{NAME}-1", "ada@example.org", "ben@example.org", "looks well", stack.package.recipe[:12]):
         assert part in told, (part, told)
     keys = [node for node in graph.nodes if node.kind == "key"]
     assert [node.facts["verified"] for node in keys] == [True]
-    assert read(stack.target, stack.package.package_digest[:20]).digest == graph.digest
+    assert read(stack.target, stack.package.package_digest[:20]).package == graph.package
 
 
 def test_what_another_key_has_signed_is_shown_and_not_believed(stack: Stack) -> None:

@@ -3,7 +3,7 @@
     {}                      # answers
     {"status": 500}         # fails every request
     {"eats": 20000000}      # keeps so many bytes of memory of each request
-    {"flaps": 3}            # is ready for so many seconds, and then not for four times as many
+    {"flaps": 3}            # is ready for so many seconds, and then not for as many
 
 It ends as the serving runtime does: at SIGTERM it answers what is there, and closes each connection.
 """
@@ -32,7 +32,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """Whether it is ready."""
         flaps = BEHAVIOUR.get("flaps")
-        self._answer(503 if flaps and int(time.time() / flaps) % 5 else 200)
+        self._answer(503 if flaps and int(time.time() / flaps) % 2 else 200)
 
     def do_POST(self) -> None:
         """A prediction."""

@@ -113,7 +113,7 @@ def play(row: ClusterRow, stage: ClusterStage) -> list[str]:
         wait_for(stage.followed, PATIENCE, "the gateway follows")
         over = time.time()
         wait_for(lambda: sum(one.at > over for one in load.asked) >= AFTER, PATIENCE, "answers after the end")
-        live = stage.live()
+        live = wait_for(lambda: seen if (seen := stage.live()).status == "ready" else None, PATIENCE, "it is ready")
     assert state.verdict is not None
     assert state.verdict.rollout_id == trial, state.verdict
     config = stage.releases[row.expects.serves].config_name

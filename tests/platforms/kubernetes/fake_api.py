@@ -126,7 +126,8 @@ class FakeApi:
         self._kept(kind, name, found, owners)
 
     def _new(self, kind: Kind, name: str) -> Object:
-        metadata = {"name": name, "namespace": self.namespace, "uid": str(uuid.uuid4()), "generation": 0}
+        made = {"uid": str(uuid.uuid4()), "generation": 0, "creationTimestamp": "2026-03-01T12:00:00Z"}
+        metadata = {"name": name, "namespace": self.namespace, **made}
         return {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": metadata}
 
     def _kept(self, kind: Kind, name: str, obj: Object, owners: dict[tuple[str, str], set[Path]]) -> Object:
