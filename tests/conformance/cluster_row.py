@@ -116,11 +116,11 @@ def play(row: ClusterRow, stage: ClusterStage) -> list[str]:
         live = wait_for(lambda: seen if (seen := stage.live()).status == "ready" else None, PATIENCE, "it is ready")
     assert state.verdict is not None
     assert state.verdict.rollout_id == trial, state.verdict
-    config = stage.releases[row.expects.serves].config_name
     told = stage.told(state.verdict.outcome, began)
     lost, rest = _lost(row, load.asked, began, over)
-    seen = Played(state, live, config, stage.packages(), told, rest, over, [])
-    found = min((differences(one, seen) for one in (row.expects, row.either) if one), key=len)
+    seen = Played(state, live, "", stage.packages(), told, rest, over, [])
+    ends = [(one, stage.releases[one.serves].config_name) for one in (row.expects, row.either) if one]
+    found = min((differences(one, replace(seen, config=config)) for one, config in ends), key=len)
     if row.loses is not None and len(lost) > row.loses.most:
         found.append(f"{len(lost)} of {len(load.asked)} requests lost, expected at most {row.loses.most}: {lost[0]}")
     try:
