@@ -12,11 +12,10 @@ import os
 import subprocess
 import uuid
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import boto3
 import httpx
@@ -55,6 +54,11 @@ class Site:
     """
 
     api: Api
+
+    @property
+    def model(self) -> str:
+        """The model's name there: the database of the cluster tells endpoints apart by their names alone."""
+        return self.api.namespace
 
     def told(self, *words: str) -> str:
         """What kubectl prints."""
@@ -114,6 +118,7 @@ def taking(story: Bed, site: Site, on_aws: Stack) -> Stack:
     config = written_to(
         story.folder, LOCAL_CLUSTER,
         kubernetes={"namespace": site.api.namespace}, promotion={"from": on_aws.name}, rollout=QUICK,
+        model={"name": site.model},
     )  # fmt: skip
     made = Unpreviewed(LOCAL_CLUSTER, story.environment, config=config)
     succeeded(made.pulumi("stack", "init", made.name))
@@ -125,7 +130,8 @@ def training(story: Bed, site: Site, taking: Stack) -> Stack:
     """The same stack, when it trains a version of its own."""
     config = written_to(
         story.folder, LOCAL_CLUSTER,
-        kubernetes={"namespace": site.api.namespace}, rollout=LONG, model={"parameters": {**SMALL, "max_iter": 6}},
+        kubernetes={"namespace": site.api.namespace}, rollout=LONG,
+        model={"name": site.model, "parameters": {**SMALL, "max_iter": 6}},
     )  # fmt: skip
     return replace(taking, config=config)
 
@@ -137,11 +143,27 @@ def traffic(taking: Stack) -> Iterator[Report]:
         yield report
 
 
+@contextmanager
+def s3() -> Iterator[int]:
+    """What speaks like S3, at a port of 127.0.0.1: moto, which lets itself be called by any name."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    try:
+        yield server.get_host_and_port()[1]
+    finally:
+        server.stop()
+
+
 def answer(stack: Stack) -> dict[str, Any]:
-    """What a stack answers to the example."""
-    invoked = typed("--stack", stack.name, "invoke", str(ROOT / "model" / "example_request.json"))
-    assert invoked.exit_code == 0, invoked.output
-    return json.loads(invoked.stdout)
+    """What a stack answers to the example, once a new gateway can be reached."""
+
+    def invoked() -> Any:
+        done = typed("--stack", stack.name, "invoke", str(ROOT / "model" / "example_request.json"))
+        return json.loads(done.stdout) if done.exit_code == 0 else None
+
+    return wait_for(invoked, PATIENCE, f"an answer of {stack.name}")
 
 
 def lost(report: Report) -> list[str]:
@@ -253,15 +275,13 @@ def test_packages_may_go_to_a_bucket_instead(
     keys = {name: os.environ[name] for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")}
     data = {name: base64.b64encode(value.encode()).decode() for name, value in keys.items()}
     site.api.create(SECRET, {"metadata": {"name": "bucket-keys"}, "data": data})
-    boto3.Session().client("s3").create_bucket(Bucket="packages")
-    port = urlsplit(os.environ["AWS_ENDPOINT_URL"]).port
-    assert port is not None
-    with reached(port) as endpoint:
+    with s3() as port, reached(port) as endpoint:
+        boto3.Session().client("s3", endpoint_url=endpoint).create_bucket(Bucket="packages")
         bucket = {"name": "packages", "endpoint": endpoint, "secret": "bucket-keys"}
         config = written_to(
             story.folder, LOCAL_CLUSTER,
             kubernetes={"namespace": site.api.namespace, "bucket": bucket},
-            rollout=QUICK, model={"parameters": {**SMALL, "max_iter": 7}},
+            rollout=QUICK, model={"name": site.model, "parameters": {**SMALL, "max_iter": 7}},
         )  # fmt: skip
         stack = replace(training, config=config)
         succeeded(stack.up())
