@@ -9,6 +9,7 @@ It knows what the commands ask: get, list by labels, server-side apply as a merg
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import threading
@@ -25,6 +26,8 @@ import yaml
 from platforms.kubernetes.kinds import Kind
 
 Object = dict[str, Any]
+_TOKEN = "the endpoint's"
+_SECRET: Object = {"data": {"token": base64.b64encode(_TOKEN.encode()).decode()}}
 NAMESPACE = "models"
 CONTEXT = "prod"
 _PLACE = re.compile(
@@ -116,7 +119,7 @@ class Cluster:
             return 404, _status(404, "NotFound", "the server could not find the requested resource")
         if name is None:
             return 200, {"items": [*self._selected(path, query)]}
-        known = self.objects.get(path.removesuffix("/status"))
+        known = _SECRET if name.endswith("-token") else self.objects.get(path.removesuffix("/status"))
         return self._of(method, known, body) if known else _missing(plural, name)
 
     def _of(self, method: str, known: Object, body: Any) -> tuple[int, Any]:
@@ -197,7 +200,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.cluster.requests.append(({name.lower(): value for name, value in self.headers.items()}, body))
             status, headers, text = self.cluster.answer
         elif place := _CONTROLLER.search(path):
-            status, text = self.cluster.of_controller(place["path"], query, body)
+            admitted = self.headers.get("x-modelstack-token") == _TOKEN
+            answer = self.cluster.of_controller(place["path"], query, body) if admitted else (401, "no token")
+            status, text = answer
         elif re.search(r"/api/v1/(query|query_range|rules)$", path):
             status, content = self.cluster.told(path, query)
             text = json.dumps(content)
