@@ -66,6 +66,11 @@ class Box:
         mark = f"LOCALCLOUD_STATE={self.layout.state}\0".encode()
         return {int(entry.name) for entry in Path("/proc").glob("[0-9]*") if mark in _read(entry / "environ")}
 
+    def names(self) -> list[str]:
+        """What they are called, sorted; a program that runs twice stands there twice."""
+        words = (_read(Path(f"/proc/{pid}/cmdline")).split(b"\0") for pid in self.programs())
+        return sorted(" ".join(word.decode().rpartition("/")[2] for word in said[:3]) for said in words if said[0])
+
     def programs(self) -> set[int]:
         """Those of them that the cluster is made of: neither what looks after a container nor the database's own."""
         words = {pid: _read(Path(f"/proc/{pid}/cmdline")) for pid in self.marked()}
