@@ -36,6 +36,7 @@ def prepare(layout: Layout) -> None:
         SetupFailed: initdb refused.
     """
     _bind(layout)
+    unlock(layout)
     if _password(layout).exists():
         return
     for left in layout.database.iterdir():  # by a start that was cut off
@@ -60,6 +61,21 @@ def prepare(layout: Layout) -> None:
     (layout.database / "pg_hba.conf").write_text("\n".join([*lines, ""]))
     with open(_password(layout), "w", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
         file.write(password)  # the last, so that it tells that all of it is there
+
+
+def unlock(layout: Layout) -> None:
+    """Take away the lock of a server that was killed: while nobody has reaped it, PostgreSQL takes it for alive."""
+    lock = layout.database / "postmaster.pid"
+    try:
+        pid = int(lock.read_text().split()[0])
+    except (OSError, ValueError, IndexError):
+        return
+    try:
+        runs = b"postgres" in Path(f"/proc/{pid}/cmdline").read_bytes()  # that of a zombie is empty
+    except OSError:
+        runs = False
+    if not runs:
+        lock.unlink(missing_ok=True)
 
 
 def url(layout: Layout) -> str:
