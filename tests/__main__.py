@@ -1,5 +1,7 @@
 """`make test`: provides what the tests need of the machine, and runs them all, the local cloud's own ones beside.
 
+Those that are marked `alone` run at the end, when nothing else does.
+
 python -m tests [ARGUMENTS OF PYTEST]    # with PYTEST_ARGS set, which chooses some, only those of this folder
 """
 
@@ -15,6 +17,7 @@ from pathlib import Path
 from tests import machine
 
 ROOT = Path(__file__).resolve().parents[1]
+_PYTEST = (sys.executable, "-m", "pytest")
 
 
 def main(arguments: list[str]) -> int:
@@ -31,25 +34,37 @@ def main(arguments: list[str]) -> int:
 
 
 def _run(arguments: list[str]) -> int:
-    with tempfile.TemporaryFile() as said:
-        running = [subprocess.Popen([sys.executable, "-m", "pytest", *arguments])]
-        if not os.environ.get("PYTEST_ARGS"):
-            # One worker is done before the others are, and more of them would only make the others late.
-            cloud = ["make", "--no-print-directory", "-C", ROOT / "localcloud", "test", f"RUN={sys.executable}"]
-            cloud.append("PYTEST_ARGS=-n 1")
-            running.append(subprocess.Popen(cloud, stdout=said, stderr=subprocess.STDOUT))
+    if os.environ.get("PYTEST_ARGS"):
+        return _status([*_PYTEST, *arguments])
+    # One after the other, also when the first has failed: whoever waits so long wants to know all.
+    return max(_beside_the_cloud_s([*_PYTEST, *arguments, "-m", "not alone"]), _status([*_PYTEST, "-m", "alone"]))
+
+
+def _status(command: list[str]) -> int:
+    """That of a command, at its end."""
+    with subprocess.Popen(command) as process:
         try:
-            statuses = [_ended(process) for process in running]
+            return abs(_ended(process))
         finally:
-            for process in running:
-                process.terminate()
-                process.wait()
+            process.terminate()
+
+
+def _beside_the_cloud_s(command: list[str]) -> int:
+    """The same of a command beside which the local cloud's own tests run."""
+    # One worker is done before the others are, and more of them would only make the others late.
+    cloud = ["make", "--no-print-directory", "-C", str(ROOT / "localcloud"), "test", f"RUN={sys.executable}"]
+    with tempfile.TemporaryFile() as said:
+        with subprocess.Popen([*cloud, "PYTEST_ARGS=-n 1"], stdout=said, stderr=subprocess.STDOUT) as beside:
+            try:
+                statuses = [_status(command), abs(_ended(beside))]
+            finally:
+                beside.terminate()
         said.seek(0)
         lines = said.read().splitlines(keepends=True)
         # Of what passed nobody needs more than the sum, so that what failed stands at the end.
         sys.stdout.buffer.writelines(lines if statuses[-1] else lines[-1:])
         sys.stdout.flush()
-        return max(map(abs, statuses))
+        return max(statuses)
 
 
 def _ended(process: subprocess.Popen[bytes]) -> int:

@@ -92,7 +92,7 @@ def leaks(folder: Path, secrets: Mapping[str, str], allowed: Iterable[str]) -> l
         secrets: Secret -> its name.
         allowed: Patterns of the files, relative to the folder, that are there to hold them.
     """
-    found: list[str] = []
+    found, secrets = list[str](), dict(secrets)  # as they are now: whoever looks on may find more meanwhile
     for path in sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()):
         name = path.relative_to(folder).as_posix()
         if any(fnmatch(name, pattern) for pattern in allowed):

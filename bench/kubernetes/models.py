@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,16 +10,22 @@ from dataclasses import dataclass
 from bench.kubernetes.fake_nodes import SCHEDULING
 from bench.kubernetes.objects import Object, gateway_of, route_of, service_of
 from bench.kubernetes.place import Place, at_once, until
+from infra.kubernetes.rules import EVERY
+from infra.plan.beyond_chance import evidence
 from platforms.kubernetes import names
+from platforms.kubernetes.alarm_rules import group
 from platforms.kubernetes.assembled import assembled
 from platforms.kubernetes.journal import KubernetesJournal
 from platforms.kubernetes.kinds import CONFIG_MAP, DEPLOYMENT, GATEWAY, PACKAGE, ROLLOUT, ROUTE, SERVICE
+from platforms.kubernetes.metrics import cluster
 from platforms.kubernetes.names import CONTROLLER
+from platforms.kubernetes.rule import rule_file
 from platforms.kubernetes.rules import rules
 from platforms.kubernetes.serving_config import Backend, ServingConfig
 from platforms.kubernetes.signing import signing_key
 from platforms.kubernetes.spec import RolloutSpec
 from platforms.kubernetes.traffic import RouteTraffic
+from platforms.kubernetes.watched import Watched
 from rollout.core.plan import Plan
 from rollout.core.release import Release
 from rollout.core.state import Phase, RolloutState
@@ -27,6 +34,7 @@ _GATEWAY, _KEYS = "fleet", "fleet-keys"
 _PERIOD_S = 10  # between two looks at a trial
 _IMAGE = "bench/serving@sha256:" + "0" * 64
 _PODS = 2
+_LOOKS = 1000  # of a rule at a trial: about an hour and a half
 
 
 @dataclass(frozen=True)
@@ -84,9 +92,21 @@ class Model:
         config = self._workload(release)
         pair = ServingConfig(f"{self.name}-pair", _backend(before), config.champion)
         self._config(pair)
+        self._watch(before, release)
         spec = RolloutSpec("bench", self.name, _GATEWAY, self.place.section["prometheus"], period_seconds=_PERIOD_S)
         rollout = assembled(api, self.name, spec, by="bench").controller
         rollout.release(release, pair.name, plan, beside=before.config_name)
+
+    def _watch(self, *releases: Release) -> None:
+        """The alarms: no trial takes a step while nobody can say whether they ring."""
+        clusters = {one.variant: (cluster(self.place.api.namespace, one.config_name),) for one in releases}
+        watched = Watched(
+            self.name, clusters, every_seconds=EVERY, period_seconds=_PERIOD_S, max_5xx_rate=0.05, max_p99_ms=5000,
+            nats=evidence(_LOOKS, 0.05),
+        )  # fmt: skip
+        data = {"alarms.yml": json.dumps(rule_file([group(watched)]))}
+        found = {"metadata": {"name": f"{self.name}-rules", "labels": self.place.section["rules"]["labels"]}}
+        self.place.api.create(CONFIG_MAP, {**found, "data": data})
 
     def _release(self, letter: str) -> Release:
         name = f"{self.name}-{letter}"

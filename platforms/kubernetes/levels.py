@@ -46,10 +46,11 @@ class PrometheusAlarms:
         read = AlarmNumbers(self.prometheus, self.endpoint, self.clusters).read
         return tuple(
             Ringing(alarm.variant, alarm.reason, alarm.at)
-            for alarm in self.alarms(state)
+            for alarm, evaluated in self._firing(state)
             if alarm.variant is not None and alarm.at is not None
-            # As the numbers are now, not as they were when it began to ring.
-            if alike(state, replace(alarm, at=max(alarm.at, self.now())), read) is None
+            # Not as the numbers were when it began to ring, nor as they are now, when a late scrape may leave nothing
+            # to compare, but as the rule has them that rings.
+            if alike(state, replace(alarm, at=max(alarm.at, evaluated)), read) is None
         )
 
     def alarms(self, state: RolloutState) -> tuple[Alarm, ...]:
@@ -59,18 +60,25 @@ class PrometheusAlarms:
             RolloutError: Prometheus does not answer; or nothing rings, and it cannot be said that nothing does, for a
                 version's rules are not there, fail, or were not evaluated lately.
         """
+        return tuple(alarm for alarm, _ in self._firing(state))
+
+    def _firing(self, state: RolloutState) -> list[tuple[Alarm, float]]:
+        """Each alarm that rings, and when that was last found."""
         variants = {release.variant for release in (state.champion, state.challenger) if release is not None}
         groups = self.prometheus.groups(group_names(self.endpoint)[0])
-        found, known = list[Alarm](), dict[tuple[str, str], str]()
+        found, known = list[tuple[Alarm, float]](), dict[tuple[str, str], str]()
         for group in groups:
-            late = self._late(group)
+            evaluated = _epoch(group["lastEvaluation"])
+            late = self._late(group, evaluated)
             for rule in group.get("rules", []):
                 labels = rule.get("labels", {})
                 variant, measure = labels.get(VARIANT, ""), labels.get(MEASURE, "")
                 if variant in variants and measure in _MEASURES:
                     known[variant, measure] = late or _failure(rule)
                     found += [
-                        self._alarm(item, variant, measure) for item in rule["alerts"] if item["state"] == "firing"
+                        (self._alarm(item, variant, measure), evaluated)
+                        for item in rule["alerts"]
+                        if item["state"] == "firing"
                     ]
         problems = [
             problem
@@ -80,11 +88,11 @@ class PrometheusAlarms:
         ]
         if problems and not found:
             raise Unreachable(f"nobody can say whether an alarm of {self.endpoint} rings: {'; '.join(problems)}")
-        return tuple(found)
+        return found
 
-    def _late(self, group: Mapping[str, Any]) -> str:
+    def _late(self, group: Mapping[str, Any], evaluated: float) -> str:
         """Why what a group says is not of now; empty when it is."""
-        ago = self.now() - _epoch(group["lastEvaluation"])
+        ago = self.now() - evaluated
         if ago <= max(_LATE, _LATE_INTERVALS * float(group.get("interval", 0))):
             return ""
         return f"its rules were evaluated {ago:.0f} s ago" if ago < _NEVER else "its rules were not evaluated yet"

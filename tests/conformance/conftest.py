@@ -20,7 +20,8 @@ from tests.conformance.stage import FaultStage, Platform
 from tests.platforms.aws.on_cloud import Clients, configured, point_at
 
 ROOT = Path(__file__).resolve().parents[2]
-AT_ONCE = 6
+AT_ONCE = {"aws": 10, "kubernetes": 6}
+"""Rows; so many that they keep two cores busy, and no more."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -31,14 +32,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def on_aws(
     request: pytest.FixtureRequest, new_cloud: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Plays]:
-    """How each of the module's `ROWS` that was selected ends on a local cloud; they are played at the same time."""
+    """How each of the module's `ROWS` that was selected ends on a local cloud; many at a time."""
     code = seal(ROOT, tmp_path_factory.mktemp("code")).path
     cloud = new_cloud(configured(tmp_path_factory.mktemp("config")))
     cloud.start()
     with pytest.MonkeyPatch.context() as patch:
         point_at(cloud, patch)
         clients = Clients()
-        pool = ThreadPoolExecutor(AT_ONCE)
+        pool = ThreadPoolExecutor(AT_ONCE["aws"])
         try:
             yield submitted(pool, selected(request, "aws"), lambda row: AwsStage(clients, row.name, cloud, code))
         finally:
@@ -55,7 +56,7 @@ def on_kubernetes(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempP
             own.world = World.made(common, "faults")
             made.append(own.world)
 
-        pool = ThreadPoolExecutor(AT_ONCE, initializer=begin)
+        pool = ThreadPoolExecutor(AT_ONCE["kubernetes"], initializer=begin)
         try:
             yield submitted(pool, selected(request, "kubernetes"), lambda row: ClusterStage(own.world, row.name))
         finally:

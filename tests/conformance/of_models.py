@@ -82,7 +82,7 @@ MODELS: tuple[Row, ...] = (
         happens="The challenger answers, but slowly. The judge compares quantiles of latency.",
         see="`rolled back`, metric `latency_p50`, with the shares slower than the champion's quantile.",
         do="Profile the model, or allow a larger margin if it is worth the time.",
-        challenger={"delay": 0.12},
+        challenger={"delay": 0.8},
         plan=replace(QUICK, metrics=(*QUICK.metrics, metric("latency_p50", margin=1.0)), steps=(Step(50, 40),)),
         expects=Expected("rolled_back", "judge", ("latency_p50",), "champion", REJECTED, says="latency_p50 worse"),
     ),

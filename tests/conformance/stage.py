@@ -25,7 +25,7 @@ from tests.platforms.load import Asked, Load, wait_for
 PATIENCE = 400  # seconds for anything; loose, for the machine may be busy
 LABEL_LATE = 2.0  # seconds from an answer to its label
 PERIODS = 540  # that an alarm is looked at on a local stack: 90 minutes
-TOLERATED = 0.05  # of both alarms alike, so that who fails slowly rings them in the same moment
+TOLERATED = 0.05  # of both alarms
 SLOW_MS = 150  # what an alarm on latency takes for slow
 
 Platform = Literal["aws", "kubernetes"]

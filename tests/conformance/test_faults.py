@@ -1,4 +1,4 @@
-"""Every row of the table of faults, played on each platform that can have it, six at a time; a test a row.
+"""Every row of the table of faults, played on each platform that can have it, several at a time; a test a row.
 
 A row is a disturbance and the end that it must come to: verdict, weights, registry, notification, and no request lost.
 """
@@ -12,6 +12,8 @@ import pytest
 from tests.conformance.row import SECONDS, Played, Plays, Row, differences
 from tests.conformance.stage import Platform
 from tests.conformance.table import PAGE, ROWS, in_page, shown, written
+
+pytestmark = pytest.mark.alone
 
 COMMON = [row for row in ROWS if not row.not_on]
 MARKS = {"aws": [], "kubernetes": [pytest.mark.needs("cluster")]}

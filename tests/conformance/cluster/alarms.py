@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from threading import Lock
 from typing import Any
 
 import httpx
@@ -49,15 +50,16 @@ class Rules:
     workloads: dict[str, str] = field(default_factory=dict[str, str])
     declared: set[Alarm] = field(default_factory=set[Alarm])
     ringing: set[Alarm] = field(default_factory=set[Alarm])
+    _turn: Lock = field(default_factory=Lock)
 
     def write(self) -> None:
         """Put them into the cluster, which loads them within some seconds."""
-        made = rule_file([self.group()])
-        whole: Object = {
-            "metadata": {"name": f"{self.endpoint}-rules", "labels": RULES},
-            "data": {"alarms.yml": json.dumps(made)},
-        }
-        self.api.apply(CONFIG_MAP, whole, names.PROGRAM, force=True)
+        with self._turn:  # so that the last word has what both know of two who write at once
+            whole: Object = {
+                "metadata": {"name": f"{self.endpoint}-rules", "labels": RULES},
+                "data": {"alarms.yml": json.dumps(rule_file([self.group()]))},
+            }
+            self.api.apply(CONFIG_MAP, whole, names.PROGRAM, force=True)
 
     def group(self) -> Rule:
         """All of them."""

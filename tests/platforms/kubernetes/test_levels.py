@@ -167,6 +167,17 @@ def test_a_challenger_that_is_clearly_worse_rings(tsdb: Tsdb, envoy: Envoy) -> N
     assert [item.variant for item in alarms(data, tsdb).ringing(STATE)] == ["v-a", "v-b"]
 
 
+def test_scrapes_that_come_late_take_nothing_from_an_outage_that_both_share(tsdb: Tsdb, envoy: Envoy) -> None:
+    def answers() -> None:
+        for cluster in (A, B):
+            envoy.answer(cluster, "5", 50)
+            envoy.answer(cluster, "2", 50)
+
+    played(envoy, dict.fromkeys((21, 26, 31, 36), answers), every(5, -58, 37))  # and none in the alarm's last 20 s
+    rings = {"endpoint-v-b-5xx": "0.5", "endpoint-v-a-5xx": "0.5"}
+    assert [item.variant for item in alarms(rules(rings, evaluated=NOW - 22), tsdb).ringing(STATE)] == ["v-a"]
+
+
 ALARM = Alarm(
     "endpoint-v-b-5xx", "ALARM", Said("it fails"), NOW, "endpoint", "v-b", ("envoy_cluster_upstream_rq_xx",), "errors"
 )
