@@ -47,6 +47,26 @@ class Outage:
         self.outbox.note(rollout_id, LEFT, release, reason)
         return reason
 
+    def had_been_left(self, alarm: Alarm) -> bool:
+        """Whether the verdict was given while the alarm rang, which had been left to the judge.
+
+        Then it says nothing that he did not know. So it does not undo his promotion, neither while that is under way
+        nor in the watch time after it; one that rings anew does.
+        """
+        try:
+            state = self.outbox.journal.read()
+        except RolloutError as error:
+            _unknown(alarm, error)
+            return False
+        given = state.decided or state.verdict
+        left = {
+            event.reason.name
+            for event in state.history
+            if (event.rollout_id, event.kind) == (state.rollout_id, LEFT) and event.reason is not None
+        }
+        rang_before = given is not None and given.rollout_id == state.rollout_id and (alarm.at or 0.0) <= given.at
+        return alarm.at is not None and rang_before and alarm.name in left
+
     def _find(self, alarm: Alarm) -> tuple[str, str, Reason] | None:
         """The rollout, the release on trial, and why it is left to the judge; None when the alarm decides."""
         try:

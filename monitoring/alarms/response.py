@@ -57,6 +57,8 @@ def respond(
     ignored = _not_for_us(alarm, endpoint)
     if ignored:
         return Answer(alarm.name, "ignored", ignored)
+    if outage.had_been_left(alarm):
+        return Answer(alarm.name, "ignored", "it rang before the verdict was given, and had been left to the judge")
     shared = outage.shared(alarm)
     if shared is not None:
         return Answer(alarm.name, "left to the judge", shared.text, shared)

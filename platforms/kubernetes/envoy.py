@@ -87,7 +87,7 @@ class EnvoyCounts:
         edges: Iterable[float] = (),
         *,
         until: float | None,
-        to_the_last_scrape: bool = False,
+        as_seen: bool = False,
     ) -> list[Counted]:
         """The windows from `first` to `last` that do not change any more.
 
@@ -99,7 +99,8 @@ class EnvoyCounts:
             edges: Which buckets of latency to read, by their bounds in milliseconds.
             until: Until when there must be samples, give or take a minute or a window, epoch seconds; None of what is
                 so long ago that no more will come.
-            to_the_last_scrape: Whether to tell of the windows, too, that may change yet.
+            as_seen: Whether to tell all that anybody has seen by now: of the windows, too, that may change yet, and at
+                the end of a gap between scrapes of up to a minute what was counted in it.
 
         Raises:
             RolloutError: Prometheus does not answer, or has no new sample of an Envoy.
@@ -125,10 +126,10 @@ class EnvoyCounts:
             ]
         series += self._of_gateway(instances, start, end)
         targets = self._targets(instances, series, start, end)
-        found = attribute(targets, width, first)
+        found = attribute(targets, width, first, _MARGIN if as_seen else 0.0)
         if until is not None:
             _not_behind(found, until, width)
-        whole = to_the_last_scrape or until is None
+        whole = as_seen or until is None
         return _windows(found, first, last if whole else min(last, found.closed * width), width)
 
     def _of_gateway(self, instances: tuple[str, ...], start: float, end: float) -> list[tuple[Key, Samples]]:

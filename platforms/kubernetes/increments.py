@@ -111,25 +111,28 @@ class _Reader:
         return value if restarted or value < before else value - before
 
 
-def attribute(targets: Iterable[Target], width: int, since: float) -> Attributed:
+def attribute(targets: Iterable[Target], width: int, since: float, bridged: float = 0.0) -> Attributed:
     """What was counted in each window.
 
     Args:
         targets: What was scraped, from some time before the first window.
         width: Of a window, in seconds.
         since: Epoch seconds; nobody asks for windows before.
+        bridged: Seconds. What was counted in a gap of up to so many belongs to the window at its end: of use to who
+            compares what one process counted at the same times, and need not know when exactly that was.
     """
     least = int(since // width)
     known = [target for target in targets if target.beats]
     gaps = [after - at for target in known for (at, _), (after, _) in pairwise(target.beats)]
     interval = median(gaps) if gaps else 0.0
+    late = max(_LATE * interval, bridged)
     counts: dict[int, dict[Key, float]] = defaultdict(lambda: defaultdict(float))
     hidden, kept = set[int](), list[list[Step]]()
     for target in known:
         clear: list[Step] = []
         for step in steps(target):
             first, last = int(step.begin // width), int(step.end // width)
-            if first < last and step.end - step.begin > _LATE * interval:
+            if first < last and step.end - step.begin > late:
                 hidden.update(range(max(first, least), last + 1))
                 continue
             clear.append(step)
@@ -138,7 +141,7 @@ def attribute(targets: Iterable[Target], width: int, since: float) -> Attributed
         kept.append(clear)
         end = target.beats[-1][0]
         unseen = max((at for at in target.failed if at > end), default=None)
-        if unseen is not None:
+        if unseen is not None and unseen - end > bridged:
             hidden.update(range(int(end // width), int(unseen // width) + 1))
     ends = [target.beats[-1][0] for target in known]
     newest = max(ends, default=-math.inf)

@@ -1,6 +1,7 @@
 """The numbers behind an alarm of a variant, and those of another variant beside it, from the counters of Envoy.
 
-They are read scrape by scrape up to now: an alarm rings in the middle of a window.
+They are read scrape by scrape up to now: an alarm rings in the middle of a window, and it rings as well where scrapes
+come late. Both variants are counted at the same scrapes, so that it does not matter which window a late one belongs to.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ class AlarmNumbers:
             _SECOND,
             () if counts.edge is None else (counts.edge,),
             until=alarm.at,
-            to_the_last_scrape=True,
+            as_seen=True,
         )
         together: dict[int, list[Counted]] = {}
         for window in windows:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +15,7 @@ from rollout.controller.outbox import Outbox
 from rollout.core.errors import Busy, RolloutError, Unreachable
 from rollout.core.failing import Counted
 from rollout.core.plan import Plan, Step
+from rollout.core.state import Phase
 from tests.rollout.worlds import challenged, release
 from tests.simulator.platform import MemoryJournal, MemoryNotify, World
 
@@ -162,6 +164,45 @@ def test_people_are_told_once_of_an_alarm_that_is_delivered_twice(world: World) 
         respond_to(alarm, world, ALIKE)
         world.clock.sleep(5)
     assert [event.kind for event in world.sent].count(LEFT) == 1
+
+
+def promoting(world: World) -> World:
+    """The judge has decided for b, which still has to get everything."""
+    while world.state.phase is not Phase.PROMOTING:
+        world.controller().tick()
+        world.clock.sleep(1)
+    return world
+
+
+def promoted(world: World) -> World:
+    """The same in its watch time."""
+    world.controller().follow(600)
+    assert world.state.champion is not None
+    assert world.state.champion.id == "b"
+    return world
+
+
+@pytest.mark.parametrize("then", [promoting, promoted])
+def test_an_alarm_that_the_judge_knew_of_does_not_undo_his_promotion(
+    world: World, then: Callable[[World], World]
+) -> None:
+    rings = ringing(world)
+    assert respond_to(rings, world, ALIKE).action == "left to the judge"
+    then(world)
+    before = world.state
+    answer = respond_to(rings, world)
+    assert (answer.action, "had been left to the judge" in answer.why, world.state) == ("ignored", True, before)
+
+
+@pytest.mark.parametrize("then", [promoting, promoted])
+def test_an_alarm_that_rings_anew_or_that_the_judge_did_not_know_of_undoes_it(
+    world: World, then: Callable[[World], World]
+) -> None:
+    another = replace(ringing(world), name="v-b-p99", measure="latency")
+    assert respond_to(ringing(world), world, ALIKE).action == "left to the judge"
+    then(world)
+    anew = replace(ALARM, at=world.clock.time() + 1)
+    assert respond_to(another if then is promoting else anew, world).action == "rolled back"
 
 
 @pytest.mark.parametrize(

@@ -178,6 +178,21 @@ def test_scrapes_that_come_late_take_nothing_from_an_outage_that_both_share(tsdb
     assert [item.variant for item in alarms(rules(rings, evaluated=NOW - 22), tsdb).ringing(STATE)] == ["v-a"]
 
 
+@pytest.mark.parametrize("late", [(46,), (46, 51), (41, 46, 51)])
+def test_what_was_counted_in_a_gap_between_scrapes_is_compared_at_its_end(
+    tsdb: Tsdb, envoy: Envoy, late: tuple[float, ...]
+) -> None:
+    def answers() -> None:
+        for cluster in (A, B):
+            envoy.answer(cluster, "5", 50)
+            envoy.answer(cluster, "2", 50)
+
+    scrapes = every(5, -59, 56, without=late)
+    played(envoy, dict.fromkeys((40, 45, 50, 55), answers), scrapes)
+    rings = {"endpoint-v-b-5xx": "0.5", "endpoint-v-a-5xx": "0.5"}
+    assert [item.variant for item in alarms(rules(rings), tsdb).ringing(STATE)] == ["v-a"]
+
+
 ALARM = Alarm(
     "endpoint-v-b-5xx", "ALARM", Said("it fails"), NOW, "endpoint", "v-b", ("envoy_cluster_upstream_rq_xx",), "errors"
 )
