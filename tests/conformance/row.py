@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from rollout.core.live import Approval, Live
@@ -51,6 +51,7 @@ class Expected:
         fails: Whose own failures (5XX, no answer) are theirs and no lost requests: they would have failed anyway.
         silent: Who must never have answered a request of the load.
         ignored: Whether the function must have ignored each event that was given to it directly.
+        or_by: Who may see the same fault first, with the same outcome, and what is named then.
     """
 
     outcome: Outcome
@@ -63,6 +64,13 @@ class Expected:
     fails: frozenset[Role] = frozenset()
     silent: frozenset[Role] = frozenset()
     ignored: bool = False
+    or_by: tuple[Source, str] | None = None
+
+    def by(self, source: Source) -> Expected:
+        """What is expected when this one reached the verdict."""
+        if self.or_by is None or source != self.or_by[0]:
+            return self
+        return replace(self, source=source, names=self.or_by[1:], says="")
 
 
 @dataclass(frozen=True)
@@ -181,6 +189,7 @@ def _of_verdict(expected: Expected, seen: Played) -> list[str]:
     verdict, found = seen.state.verdict, list[str]()
     if verdict is None:
         return ["there is no verdict"]
+    expected = expected.by(verdict.reason.source)
     got = verdict.outcome, verdict.reason.source
     if got != (expected.outcome, expected.source):
         found.append(f"verdict {got}, expected {(expected.outcome, expected.source)}: {verdict.reason.text}")

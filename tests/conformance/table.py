@@ -32,7 +32,8 @@ def ending(expected: Expected) -> str:
     """The end of a row in a few words."""
     outcome = expected.outcome.replace("_", " ")
     packages = ", ".join(f"{role} {status}" for role, status in expected.packages.items())
-    end = f"{outcome} by {expected.source}; {expected.serves} has 100%; {packages}; no request lost"
+    other = f" or {expected.or_by[0]}" if expected.or_by else ""
+    end = f"{outcome} by {expected.source}{other}; {expected.serves} has 100%; {packages}; no request lost"
     theirs = " and ".join(sorted(expected.fails))
     return f"{end} but those that the {theirs} itself failed" if theirs else end
 

@@ -51,9 +51,11 @@ def test_both_platforms_come_to_the_same_verdicts(
 def _verdict(row: Row, seen: Played) -> tuple[str, str, str]:
     """Outcome, who decided, and by what; of several that the row allows, the first stands for all."""
     assert seen.state.verdict is not None
-    reason = seen.state.verdict.reason
-    allowed = any(reason.name.endswith(name) for name in row.expects.names)
-    return seen.state.verdict.outcome, reason.source, row.expects.names[0] if allowed else reason.name
+    reason, first = seen.state.verdict.reason, row.expects
+    expected = first.by(reason.source)
+    allowed = reason.source == expected.source and reason.name.endswith(expected.names)
+    decided = (first.source, first.names[0]) if allowed else (reason.source, reason.name)
+    return seen.state.verdict.outcome, *decided
 
 
 def test_a_row_that_a_platform_cannot_have_says_why() -> None:

@@ -44,6 +44,13 @@ def test_an_end_as_expected_has_no_differences() -> None:
     assert differences(EXPECTED, PLAYED) == []
 
 
+def test_another_may_have_seen_the_same_first_and_then_names_what_it_saw() -> None:
+    either = replace(EXPECTED, source="judge", names=("errors",), says="worse", or_by=("alarm", "v-challenger-5xx"))
+    assert differences(either, PLAYED) == []
+    (found,) = differences(replace(either, or_by=("alarm", "v-challenger-p99")), PLAYED)
+    assert "expected v-challenger-p99" in found
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
