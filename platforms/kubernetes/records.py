@@ -1,8 +1,11 @@
 """The audit record in a cluster: a row a record in PostgreSQL, which nobody may overwrite or delete, signed.
 
-records = PostgresRecords(database, "flight-delay-prod", signer)
+records = PostgresRecords(database, "flight-delay-prod", partial(uid, api, "flight-delay-prod"), signer)
 records.put(record)  # row 1, if there is none yet
 list(records.lines())  # as they lie there, in order
+
+An endpoint that was destroyed and is made anew has another Rollout, whose record begins at 1 again. So the uid of the
+Rollout is part of the key. What was recorded before stays.
 
 A trigger refuses changes whoever asks; the controller's role has no right to any (`platforms.kubernetes.schema`). Who
 owns the database can take both away: what they change after that, `modelstack audit verify` finds by the hashes and the
@@ -11,16 +14,27 @@ signatures, and the journal tells how many records there have to be.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from audit.record import Record, Signed, Signer
+from platforms.kubernetes.api import Api
 from platforms.kubernetes.database import Database
+from platforms.kubernetes.kinds import ROLLOUT
 from rollout.core.errors import RolloutError
 
 FIRST = -(2**63)
 """Before every number that a record can have in the database."""
 _TOGETHER = 500
+
+
+def uid(api: Api, name: str) -> str:
+    """That of the Rollout of this name.
+
+    Raises:
+        RolloutError: There is none, or the API server does not answer.
+    """
+    return str(api.get(ROLLOUT, name)["metadata"]["uid"])
 
 
 @dataclass(frozen=True)
@@ -30,11 +44,13 @@ class PostgresRecords:
     Attributes:
         database: The database.
         endpoint: The endpoint.
+        rollout: Tells the uid of its Rollout; it is asked each time.
         signer: Signs each record; None where records are only read.
     """
 
     database: Database
     endpoint: str
+    rollout: Callable[[], str]
     signer: Signer | None = None
 
     def put(self, record: Record) -> None:
@@ -47,24 +63,27 @@ class PostgresRecords:
         """
         if self.signer is None:
             raise RolloutError(f"audit record {record.number}: there is no key to sign it with")
+        rollout = self.rollout()
         new = self.database.run(
             f"put audit record {record.number}",
-            "INSERT INTO audit (endpoint, number, line) VALUES (:endpoint, :number, :line) "
+            "INSERT INTO audit (endpoint, rollout, number, line) VALUES (:endpoint, :rollout, :number, :line) "
             "ON CONFLICT DO NOTHING RETURNING 1",
             endpoint=self.endpoint,
+            rollout=rollout,
             number=record.number,
             line=Signed.by(self.signer, record).line,
         )
         if not new:
-            self._compare(record)
+            self._compare(record, rollout)
 
-    def _compare(self, record: Record) -> None:
+    def _compare(self, record: Record, rollout: str) -> None:
         """See that what was there is this record: another signature of it is as good."""
         place = f"audit record {record.number} of {self.endpoint} in {self.database.place}"
         found = self.database.run(
             f"read audit record {record.number}",
-            "SELECT line FROM audit WHERE endpoint = :endpoint AND number = :number",
+            "SELECT line FROM audit WHERE endpoint = :endpoint AND rollout = :rollout AND number = :number",
             endpoint=self.endpoint,
+            rollout=rollout,
             number=record.number,
         )
         try:
@@ -100,8 +119,10 @@ class PostgresRecords:
         """
         found = self.database.run(
             f"read the audit record of {self.endpoint}",
-            "SELECT number, line FROM audit WHERE endpoint = :endpoint AND number > :after ORDER BY number LIMIT :most",
+            "SELECT number, line FROM audit WHERE endpoint = :endpoint AND rollout = :rollout AND number > :after "
+            "ORDER BY number LIMIT :most",
             endpoint=self.endpoint,
+            rollout=self.rollout(),
             after=after,
             most=_TOGETHER,
         )

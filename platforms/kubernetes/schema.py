@@ -96,6 +96,10 @@ CREATE TRIGGER audit_stays BEFORE UPDATE OR DELETE OR TRUNCATE ON audit
 """,
     "ALTER TABLE counters ADD changed timestamptz NOT NULL DEFAULT now();",
     "CREATE TABLE retention (endpoint text PRIMARY KEY, days integer NOT NULL CHECK (days > 0));",
+    """
+ALTER TABLE audit ADD rollout text NOT NULL DEFAULT '';
+ALTER TABLE audit DROP CONSTRAINT audit_pkey, ADD PRIMARY KEY (endpoint, rollout, number);
+""",
 )
 """Applied in this order, each once. One that was released is never changed: another one follows."""
 

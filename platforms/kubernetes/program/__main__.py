@@ -25,6 +25,7 @@ from platforms.kubernetes.program.settings import Settings, WrongSettings
 from platforms.kubernetes.program.store import Store
 from platforms.kubernetes.program.web import Answering, app
 from platforms.kubernetes.program.working import Working
+from platforms.kubernetes.records import uid
 from rollout.core.errors import RolloutError
 
 _LAST_SECONDS = 8.0  # for what is under way at the end
@@ -46,7 +47,7 @@ def main() -> int:
     webhook = Webhook(settings.webhook) if settings.webhook else None
     working = Working(Assembly(api, settings.by, counts, database, webhook).endpoint, counts, api.clock.time)
     process = Process(api, settings.pod, working, counts)
-    store = Store(database, lambda: process.names) if database else None
+    store = Store(database, lambda: process.names, partial(uid, api)) if database else None
     answering = Answering(
         counts=counts,
         knows=process.knows,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from audit.record import Signer
@@ -14,7 +15,7 @@ from platforms.kubernetes.notify import KubernetesNotify, Webhook
 from platforms.kubernetes.program.counts import EVENTS, Counts
 from platforms.kubernetes.program.endpoint import Endpoint
 from platforms.kubernetes.prometheus import Prometheus
-from platforms.kubernetes.records import PostgresRecords
+from platforms.kubernetes.records import PostgresRecords, uid
 from platforms.kubernetes.spec import RolloutSpec
 from rollout.controller.commands import Commands
 from rollout.controller.recorder import Recorder
@@ -63,7 +64,11 @@ class Assembly:
             database=self.database,
             prometheus=self._prometheus(told.prometheus),
         )
-        records = PostgresRecords(self.database, name, _StackKey(self.api, name)) if self.database else None
+        recorder = None
+        if self.database:
+            key = _StackKey(self.api, name)
+            records = PostgresRecords(self.database, name, partial(uid, self.api, name), key)
+            recorder = Recorder(found.journal, records)
         return Endpoint(
             name,
             float(told.period_seconds),
@@ -71,7 +76,7 @@ class Assembly:
             found.journal,
             found.outage,
             found.alarms.alarms,
-            Recorder(found.journal, records) if records else None,
+            recorder,
         )
 
     def _prometheus(self, url: str) -> Prometheus:

@@ -6,6 +6,7 @@ import re
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from monitoring.log import log
@@ -25,10 +26,12 @@ class Store:
     Attributes:
         database: The database.
         names: The endpoints of the namespace.
+        uid: Tells the uid of an endpoint's Rollout.
     """
 
     database: Database
     names: Callable[[], Iterable[str]]
+    uid: Callable[[str], str]
     _prepared: bool = field(default=False, init=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
 
@@ -55,7 +58,7 @@ class Store:
         named = after[0] if after else str(FIRST)
         if not re.fullmatch(r"-?\d{1,19}", named):
             raise RolloutError(f"after: got {named[:40]!r}, expected the number of a record")
-        lines, last = PostgresRecords(self.ready(), endpoint).page(int(named))
+        lines, last = PostgresRecords(self.ready(), endpoint, partial(self.uid, endpoint)).page(int(named))
         return {"lines": lines, "next": "" if last is None else str(last)}
 
     def measured(self) -> str:

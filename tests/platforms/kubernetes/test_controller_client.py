@@ -23,6 +23,7 @@ from tests.audit.made import Key, chain
 from tests.platforms.kubernetes.labelled import World
 
 KEY = Key()
+ROLLOUT = "5d0c4f6e"
 Serve = Callable[[Store | None, str], ControllerClient]
 
 
@@ -49,7 +50,7 @@ def serve() -> Iterator[Serve]:
 @pytest.fixture
 def asked(serve: Serve, store: Database, endpoint: str) -> ControllerClient:
     """Who asks about an endpoint of the database."""
-    return serve(Store(store, lambda: [endpoint]), endpoint)
+    return serve(Store(store, lambda: [endpoint], lambda name: ROLLOUT), endpoint)
 
 
 @pytest.mark.needs("postgresql")
@@ -75,12 +76,14 @@ def test_the_audit_record_is_read_whole_and_in_its_order(
     assert list(asked.records(endpoint)) == []
     made = chain(3, endpoint)
     for record in made.waiting:
-        PostgresRecords(store, endpoint, KEY).put(record)
+        PostgresRecords(store, endpoint, lambda: ROLLOUT, KEY).put(record)
     assert verify(asked.records(endpoint), endpoint, KEY.check, made.kept(3)).finding is None
     store.run(
         "make",
-        "INSERT INTO audit (endpoint, number, line) SELECT :e, n, 'line ' || n FROM generate_series(4, 1100) AS n",
+        "INSERT INTO audit (endpoint, rollout, number, line) "
+        "SELECT :e, :r, n, 'line ' || n FROM generate_series(4, 1100) AS n",
         e=endpoint,
+        r=ROLLOUT,
     )
     found = list(asked.records(endpoint))
     assert (len(found), found[3:]) == (1100, [f"line {n}" for n in range(4, 1101)])
@@ -97,7 +100,7 @@ def test_a_page_that_is_no_number_is_refused(asked: ControllerClient, endpoint: 
 
 
 def test_an_endpoint_that_nobody_knows_and_a_controller_without_a_database_say_so(serve: Serve) -> None:
-    asked = serve(cast(Store, Store(cast(Database, None), list)), "flights")
+    asked = serve(cast(Store, Store(cast(Database, None), list, lambda name: ROLLOUT)), "flights")
     with pytest.raises(RolloutError, match="there is no endpoint 'nobody' here"):
         asked.standings("nobody", ["v-a"])
     with pytest.raises(RolloutError, match="this controller has no database"):

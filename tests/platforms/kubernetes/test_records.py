@@ -18,11 +18,13 @@ from tests.platforms.kubernetes.postgres import Server
 
 pytestmark = pytest.mark.needs("postgresql")
 KEY = Key()
+ROLLOUT = "5d0c4f6e"
+"""The uid of the endpoint's Rollout."""
 
 
 @pytest.fixture
 def records(store: Database, endpoint: str) -> PostgresRecords:
-    return PostgresRecords(store, endpoint, KEY)
+    return PostgresRecords(store, endpoint, lambda: ROLLOUT, KEY)
 
 
 def test_records_are_read_in_the_order_of_their_numbers_and_hold(records: PostgresRecords, endpoint: str) -> None:
@@ -33,14 +35,29 @@ def test_records_are_read_in_the_order_of_their_numbers_and_hold(records: Postgr
     assert (seen.records, seen.finding) == (12, None)
 
 
+def test_an_endpoint_that_is_made_anew_begins_a_record_of_its_own_and_the_one_before_stays(
+    records: PostgresRecords, endpoint: str
+) -> None:
+    before, anew = chain(3, endpoint), chain(2, endpoint)
+    for record in before.waiting:
+        records.put(record)
+    later = replace(records, rollout=lambda: "another")
+    for record in anew.waiting:
+        later.put(replace(record, who="ada"))
+    assert [Signed.from_line(line).record.who for line in later.lines()] == ["ada", "ada"]
+    assert verify(records.lines(), endpoint, KEY.check, before.kept(3)).finding is None
+
+
 def test_more_than_one_page_is_read(store: Database, endpoint: str) -> None:
     store.run(
         "make",
-        "INSERT INTO audit (endpoint, number, line) SELECT :e, n, 'line ' || n FROM generate_series(1, 1000) AS n",
+        "INSERT INTO audit (endpoint, rollout, number, line) "
+        "SELECT :e, :r, n, 'line ' || n FROM generate_series(1, 1000) AS n",
         e=endpoint,
+        r=ROLLOUT,
     )
-    assert list(PostgresRecords(store, endpoint).lines()) == [f"line {n}" for n in range(1, 1001)]
-    assert list(PostgresRecords(store, f"{endpoint}-other").lines()) == []
+    assert list(PostgresRecords(store, endpoint, lambda: ROLLOUT).lines()) == [f"line {n}" for n in range(1, 1001)]
+    assert list(PostgresRecords(store, f"{endpoint}-other", lambda: ROLLOUT).lines()) == []
 
 
 def test_the_same_record_again_is_no_error_and_keeps_what_is_there(records: PostgresRecords) -> None:
@@ -63,7 +80,8 @@ def test_another_record_under_the_number_is_refused_and_what_is_there_stays(reco
 def test_what_is_no_record_under_the_number_is_told_so(
     store: Database, records: PostgresRecords, endpoint: str
 ) -> None:
-    store.run("make", "INSERT INTO audit (endpoint, number, line) VALUES (:e, 1, '{}')", e=endpoint)
+    sql = "INSERT INTO audit (endpoint, rollout, number, line) VALUES (:e, :r, 1, '{}')"
+    store.run("make", sql, e=endpoint, r=ROLLOUT)
     with pytest.raises(RolloutError, match="is no audit record"):
         records.put(chain(1).waiting[0])
 
@@ -77,7 +95,7 @@ def test_without_a_key_nothing_is_put(records: PostgresRecords) -> None:
 def test_nobody_there_is_unreachable() -> None:
     nowhere = Database.of("postgresql://me@127.0.0.1:1/x?sslmode=disable")
     with pytest.raises(Unreachable):
-        PostgresRecords(nowhere, "e", KEY).put(chain(1).waiting[0])
+        PostgresRecords(nowhere, "e", lambda: ROLLOUT, KEY).put(chain(1).waiting[0])
 
 
 def test_of_several_that_put_the_same_record_at_once_one_is_kept(records: PostgresRecords) -> None:

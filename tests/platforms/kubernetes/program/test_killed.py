@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -27,7 +28,7 @@ from platforms.kubernetes.database import Database
 from platforms.kubernetes.journal import KubernetesJournal
 from platforms.kubernetes.kinds import EVENT, LEASE, NAMESPACE, ROLLOUT
 from platforms.kubernetes.metrics import cluster
-from platforms.kubernetes.records import PostgresRecords
+from platforms.kubernetes.records import PostgresRecords, uid
 from platforms.kubernetes.spec import RolloutSpec
 from rollout.core.plan import Plan, Step
 from rollout.core.release import Release
@@ -222,7 +223,10 @@ def test_captures_are_kept_and_the_audit_record_is_put_away(stage: Stage, postgr
     until(lambda: stage.state.phase is Phase.IDLE and not stage.state.audit.waiting, 90)
     database = Database.of(postgres.url())
     try:
-        lines = [Signed.from_line(line) for line in PostgresRecords(database, ENDPOINT).lines()]
+        lines = [
+            Signed.from_line(line)
+            for line in PostgresRecords(database, ENDPOINT, partial(uid, stage.world.api, ENDPOINT)).lines()
+        ]
     finally:
         database.close()
     assert [signed.record.number for signed in lines] == list(range(1, stage.state.audit.number + 1))
