@@ -90,10 +90,10 @@ class Schedule:
             self._changed.notify_all()
 
     def behind(self, name: str) -> float:
-        """For how many seconds a name has been due and not done; 0 of one that is not due, or not known."""
+        """For how many seconds a name has been due and not done: 0 of one that is not due, no end of one not known."""
         with self._changed:
             entry = self._entries.get(name)
-            return max(0.0, self._now() - entry.due) if entry is not None else 0.0
+            return max(0.0, self._now() - entry.due) if entry is not None else float("inf")
 
     def close(self) -> None:
         """Nothing is due any more."""

@@ -70,10 +70,8 @@ class Working:
         try:
             endpoint = self._endpoint(name)
             seen = endpoint.tick()
-        except NotFound:
-            return None
         except Exception as error:
-            return self._failed(name, "tick", error)
+            return self._failed(name, "tick", error) if name in self._specs else None
         self._failures.pop(name, None)
         self._seen(name, seen)
         recorded = self._record(name, endpoint, seen)
@@ -86,12 +84,11 @@ class Working:
             for answer in self._endpoint(name).answer():
                 self.counts.add(ANSWERS, endpoint=name, action=answer.action)
                 log("alarm", endpoint=name, **answer.as_dict())
-        except NotFound:
-            pass
         except Exception as error:
-            self._count_failure(name, "wake", error)
-            if self.now() - since < WAKE_SECONDS:
-                return AGAIN
+            if name in self._specs:
+                self._count_failure(name, "wake", error)
+                if self.now() - since < WAKE_SECONDS:
+                    return AGAIN
         self._woken.pop(name, None)
         return None
 

@@ -21,10 +21,16 @@ Start = Callable[..., tuple[Process, "Works"]]
 class Works:
     """Keeps what it is asked to do."""
 
-    def __init__(self, hold: threading.Event | None = None, error: Exception | None = None) -> None:
+    def __init__(
+        self,
+        hold: threading.Event | None = None,
+        error: Exception | None = None,
+        pause: float | None = 600.0,
+    ) -> None:
         self.done: list[str] = []
         self.hold = hold
         self.error = error
+        self.pause = pause
 
     def tick(self, name: str) -> float | None:
         self.done.append(f"tick {name}")
@@ -32,7 +38,7 @@ class Works:
             self.hold.wait(20)
         if self.error is not None:
             raise self.error
-        return 600.0
+        return self.pause
 
     def well(self, name: str) -> bool:
         return self.error is None
@@ -203,6 +209,13 @@ def test_an_endpoint_that_is_due_for_long_is_not_told_to_be_carried_on(
     running.tell()
     assert "tick_time" not in running.counts.text()
     hold.set()
+
+
+def test_an_endpoint_that_nobody_will_look_at_is_not_told_to_be_carried_on(start: Start) -> None:
+    running, works = start(with_rollouts("a"), pause=None)
+    until(lambda: "tick a" in works.done and running.ready() == "" and running.ticks.taken == 0)
+    running.tell()
+    assert "tick_time" not in running.counts.text()
 
 
 def test_a_thread_that_does_not_go_on_is_named(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:

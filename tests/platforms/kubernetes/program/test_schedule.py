@@ -96,7 +96,7 @@ def test_it_tells_for_how_long_something_has_been_due() -> None:
     now = Hand()
     schedule = Schedule(now=now)
     schedule.add("a", 10.0)
-    assert (schedule.behind("a"), schedule.behind("b")) == (0.0, 0.0)
+    assert (schedule.behind("a"), schedule.behind("b")) == (0.0, float("inf"))
     now.at += 12
     assert schedule.behind("a") == 2.0
     schedule.take()

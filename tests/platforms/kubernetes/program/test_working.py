@@ -8,6 +8,7 @@ import pytest
 
 from monitoring.alarms.alarm import Alarm, Said
 from monitoring.alarms.outage import Outage
+from platforms.kubernetes.answers import NotFound
 from platforms.kubernetes.program.counts import Counts
 from platforms.kubernetes.program.endpoint import Endpoint
 from platforms.kubernetes.program.pace import MOVING, REST
@@ -107,7 +108,11 @@ class Failing:
 
 @pytest.mark.parametrize(
     ("error", "pauses"),
-    [(Unreachable("no answer"), [5.0, 10.0, 15.0]), (RolloutError("a damaged journal"), [60.0] * 3)],
+    [
+        (Unreachable("no answer"), [5.0, 10.0, 15.0]),
+        (RolloutError("a damaged journal"), [60.0] * 3),
+        (NotFound("modelpackages flights-1a2b: there is none"), [60.0] * 3),
+    ],
 )
 def test_what_fails_is_counted_and_tried_again_later(error: Exception, pauses: list[float]) -> None:
     work = working(served(), controller=Failing(error))
@@ -115,6 +120,16 @@ def test_what_fails_is_counted_and_tried_again_later(error: Exception, pauses: l
     assert not work.well("endpoint")
     kind = type(error).__name__
     counted = f'modelstack_tick_failures_total{{endpoint="endpoint",error="{kind}",work="tick"}} 3.0'
+    assert counted in work.counts.text()
+
+
+def test_a_wake_that_lacks_an_object_is_counted_and_tried_again() -> None:
+    def gone(_: RolloutState) -> tuple[Alarm, ...]:
+        raise NotFound("httproutes endpoint: there is none")
+
+    work = working(challenged(), ringing=gone)
+    assert work.answer("endpoint") == AGAIN
+    counted = 'modelstack_tick_failures_total{endpoint="endpoint",error="NotFound",work="wake"} 1.0'
     assert counted in work.counts.text()
 
 
