@@ -10,7 +10,6 @@ from typing import Any
 import uvicorn
 
 _BACKLOG = 128
-_AT_ONCE = 200  # calls; more are told to come again
 _END_SECONDS = 2  # that calls under way have at the end
 
 
@@ -52,7 +51,6 @@ class Listening:
                 access_log=False,
                 server_header=False,
                 proxy_headers=False,
-                limit_concurrency=_AT_ONCE,
                 timeout_graceful_shutdown=_END_SECONDS,
             )
         )

@@ -1,7 +1,7 @@
 """What the controller answers on its port: how it is, its metrics, wakes, what is brought to be kept, and what is kept.
 
 No call waits for a rollout, and no rollout for a call. What is brought is taken in threads of its own; when there is
-more than they can keep, the caller is told so, and counts what is lost.
+more than they can keep, the caller is told so, and counts what is lost. How the process is it says also then.
 """
 
 from __future__ import annotations
@@ -26,9 +26,11 @@ from rollout.core.errors import Busy, RolloutError, Unreachable
 
 MOST_BYTES, MOST_WAITING = 8 * 1024 * 1024, 16 * 1024 * 1024
 """Bytes of one post, and of all that are taken at a time."""
+MOST_CALLS = 64
+"""Calls with a token that are under way at a time."""
 _WAKE_BYTES = 1024 * 1024
 _BODY_SECONDS = 15.0  # for which a body is waited for
-_KEEPERS = 4  # threads that keep what is brought
+_KEEPERS, _ADMITTING = 4, 2  # threads that keep what is brought, and that look at tokens
 _TEXT = "text/plain; version=0.0.4; charset=utf-8"
 _AGAIN = {"Retry-After": "5"}
 
@@ -101,14 +103,16 @@ class _Calls:
     def __init__(self, answering: Answering) -> None:
         self._answering = answering
         self._keepers = ThreadPoolExecutor(_KEEPERS, "keeper")
+        self._admitting = ThreadPoolExecutor(_ADMITTING, "admitting")
         self._reader = ThreadPoolExecutor(1, "metrics")
+        self._calls = 0  # with a token, under way
         self._waiting = 0  # bytes that are being taken
 
     @asynccontextmanager
     async def lifespan(self, _: Starlette) -> AsyncIterator[None]:
         yield
-        self._keepers.shutdown(wait=False, cancel_futures=True)
-        self._reader.shutdown(wait=False, cancel_futures=True)
+        for threads in (self._keepers, self._admitting, self._reader):
+            threads.shutdown(wait=False, cancel_futures=True)
 
     async def healthz(self, _: Request) -> Response:
         return _told(self._answering.alive())
@@ -163,10 +167,11 @@ class _Calls:
         if read is None or not self._answering.knows(endpoint):
             return _unknown(endpoint, there=read is not None)
         try:
-            if refused := await self._stranger(request, endpoint):
-                return refused
-            wanted = request.query_params.getlist(asked)
-            found = await asyncio.get_running_loop().run_in_executor(self._keepers, read, endpoint, wanted)
+            with self._counted():
+                if refused := await self._stranger(request, endpoint):
+                    return refused
+                wanted = request.query_params.getlist(asked)
+                found = await asyncio.get_running_loop().run_in_executor(self._keepers, read, endpoint, wanted)
         except (Busy, Unreachable) as error:
             return PlainTextResponse(f"{error}\n", status_code=503, headers=_AGAIN)
         except RolloutError as error:
@@ -182,11 +187,12 @@ class _Calls:
             return PlainTextResponse("a post needs its length: Content-Length\n", status_code=411)
         size = int(told)
         try:
-            if refused := await self._stranger(request, endpoint):
-                return refused
-            with self._taking(size):
-                body = await _body(request, MOST_BYTES)
-                await asyncio.get_running_loop().run_in_executor(self._keepers, keep, endpoint, name, body)
+            with self._counted():
+                if refused := await self._stranger(request, endpoint):
+                    return refused
+                with self._taking(size):
+                    body = await _body(request, MOST_BYTES)
+                    await asyncio.get_running_loop().run_in_executor(self._keepers, keep, endpoint, name, body)
         except (Busy, Unreachable) as error:
             return PlainTextResponse(f"{error}\n", status_code=503, headers=_AGAIN)
         except (RolloutError, _TooLarge, TimeoutError) as error:
@@ -197,10 +203,25 @@ class _Calls:
         """What is answered to who has not the endpoint's token; None for who has it."""
         given = request.headers.get(HEADER, "")
         admits = self._answering.admits
-        if await asyncio.get_running_loop().run_in_executor(self._keepers, admits, endpoint, given):
+        if await asyncio.get_running_loop().run_in_executor(self._admitting, admits, endpoint, given):
             return None
         why = f"the header {HEADER} must have the token of Secret {secret_name(endpoint)}\n"
         return PlainTextResponse(why, status_code=401)
+
+    @contextmanager
+    def _counted(self) -> Generator[None]:
+        """Let a call go on that has to wait for others, if there are not too many of them.
+
+        Raises:
+            Busy: There are.
+        """
+        if self._calls >= MOST_CALLS:
+            raise Busy("too many calls are under way")
+        self._calls += 1
+        try:
+            yield
+        finally:
+            self._calls -= 1
 
     @contextmanager
     def _taking(self, size: int) -> Generator[None]:

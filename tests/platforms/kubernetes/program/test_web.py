@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import asyncio
+import socket
 import threading
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any
 
 import httpx
@@ -16,6 +19,7 @@ from platforms.kubernetes.program.listening import Listening, NotListening
 from platforms.kubernetes.program.web import Answering, app
 from rollout.core.errors import RolloutError, Unreachable
 
+TOKEN = {"x-modelstack-token": "right"}
 LINES = b'{"a": 1}\n{"a": 2}\n'
 
 
@@ -150,6 +154,63 @@ def test_more_than_can_be_kept_at_a_time_is_refused_and_nothing_else_waits() -> 
         go_on.set()
         assert [one.result().status_code for one in first] == [204, 204]
         assert client.post("/captures/flights/v-1", content=LINES).status_code == 204
+
+
+def test_a_database_that_hangs_takes_neither_health_nor_tokens_with_it() -> None:
+    go_on = threading.Event()
+    posts = 220
+
+    def keep(*_: object) -> None:
+        go_on.wait(60)
+
+    async def call(url: httpx.URL) -> list[int]:
+        async with httpx.AsyncClient(base_url=url, timeout=60, limits=httpx.Limits(), headers=TOKEN) as client:
+            under_way = {asyncio.create_task(client.post("/captures/flights/v-1", content=LINES)) for _ in range(posts)}
+            codes: list[int] = []
+            while len(codes) < posts - web.MOST_CALLS:
+                done, under_way = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED, timeout=30)
+                assert done, codes
+                codes += [one.result().status_code for one in done]
+            assert (await client.get("/healthz")).status_code == 200
+            assert (await client.get("/standings/flights")).status_code == 503
+            go_on.set()
+            assert {(await one).status_code for one in under_way} == {204}
+            return codes
+
+    with served(captures=keep, standings=lambda *_: {}, admits=lambda _, given: given == "right") as client:
+        try:
+            assert asyncio.run(call(client.base_url)) == [503] * (posts - web.MOST_CALLS)
+        finally:
+            go_on.set()
+
+
+def test_connections_that_ask_nothing_are_in_the_way_of_no_call() -> None:
+    with served() as client, ExitStack() as idle:
+        for _ in range(220):
+            idle.enter_context(socket.create_connection(("127.0.0.1", client.base_url.port or 0)))
+        assert client.get("/healthz").status_code == 200
+
+
+def test_who_has_no_token_does_not_wait_for_the_database() -> None:
+    go_on, under_way = threading.Event(), threading.Semaphore(0)
+
+    def keep(*_: object) -> None:
+        under_way.release()
+        go_on.wait(20)
+
+    with (
+        served(captures=keep, admits=lambda _, given: given == "right") as client,
+        ThreadPoolExecutor(web._KEEPERS) as pool,
+    ):
+        post = partial(client.post, "/captures/flights/v-1", content=LINES)
+        kept = [pool.submit(post, headers=TOKEN, timeout=30) for _ in range(web._KEEPERS)]
+        for _ in kept:
+            assert under_way.acquire(timeout=20)
+        try:
+            assert post().status_code == 401
+        finally:
+            go_on.set()
+        assert {one.result().status_code for one in kept} == {204}
 
 
 def test_a_body_without_a_length_has_an_end_too() -> None:
