@@ -30,6 +30,7 @@ MOST_CALLS = 64
 """Calls with a token that are under way at a time."""
 _WAKE_BYTES = 1024 * 1024
 _BODY_SECONDS = 15.0  # for which a body is waited for
+_MEASURED_SECONDS = 3.0  # for which the database is waited for; Prometheus waits 10 for all, by default
 _KEEPERS, _ADMITTING = 4, 2  # threads that keep what is brought, and that look at tokens
 _TEXT = "text/plain; version=0.0.4; charset=utf-8"
 _AGAIN = {"Retry-After": "5"}
@@ -105,6 +106,7 @@ class _Calls:
         self._keepers = ThreadPoolExecutor(_KEEPERS, "keeper")
         self._admitting = ThreadPoolExecutor(_ADMITTING, "admitting")
         self._reader = ThreadPoolExecutor(1, "metrics")
+        self._looking: asyncio.Future[str] | None = None  # at what was measured
         self._calls = 0  # with a token, under way
         self._waiting = 0  # bytes that are being taken
 
@@ -125,13 +127,27 @@ class _Calls:
         more = ""
         if self._answering.measured is not None:
             try:
-                more = await asyncio.get_running_loop().run_in_executor(self._reader, self._answering.measured)
+                more = await self._measured(self._answering.measured)
                 self._answering.counts.put(STORE, 1.0)
             except RolloutError as error:
                 self._answering.counts.put(STORE, 0.0)
                 log("metrics not read", error=str(error))
         self._answering.tell()
         return Response(self._answering.counts.text() + more, media_type=_TEXT)
+
+    async def _measured(self, measured: Callable[[], str]) -> str:
+        """What the database says, of one look at a time; what comes too late is told at the next call.
+
+        Raises:
+            RolloutError: It says nothing, or not in time.
+        """
+        looking = self._looking = self._looking or asyncio.get_running_loop().run_in_executor(self._reader, measured)
+        await asyncio.wait([looking], timeout=_MEASURED_SECONDS)
+        if not looking.done():
+            raise Unreachable(f"the database did not answer within {_MEASURED_SECONDS:.0f} s")
+        if looking is self._looking:
+            self._looking = None
+        return looking.result()
 
     async def wake(self, request: Request) -> Response:
         """Wake the endpoints that a call names; those that nobody knows are passed over."""

@@ -229,6 +229,30 @@ def test_our_metrics_are_there_when_the_database_is_not() -> None:
     assert [s.value for s in samples if s.name == "modelstack_store_reachable"] == [0.0]
 
 
+def test_our_metrics_wait_only_shortly_for_a_database_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(web, "_MEASURED_SECONDS", 0.2)
+    go_on, looks = threading.Event(), 0
+
+    def measured() -> str:
+        nonlocal looks
+        looks += 1
+        assert go_on.wait(60)
+        return f"modelstack_accuracy_sum {looks}\n"
+
+    with served(measured=measured) as client:
+        try:
+            for _ in range(2):
+                assert "modelstack_store_reachable 0.0" in client.get("/metrics").text
+            assert looks == 1, "the first look is still under way"
+        finally:
+            go_on.set()
+        monkeypatch.setattr(web, "_MEASURED_SECONDS", 20.0)
+        for look in (1, 2):
+            text = client.get("/metrics").text
+            assert f"modelstack_accuracy_sum {look}\n" in text
+            assert "modelstack_store_reachable 1.0" in text
+
+
 def test_metrics_of_the_database_are_told_beside_ours() -> None:
     with served(measured=lambda: "modelstack_accuracy_sum 3\n") as client:
         text = client.get("/metrics").text
