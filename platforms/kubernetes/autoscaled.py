@@ -13,6 +13,7 @@ After the trial both are kept for a while, and then put back. The number of repl
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -48,7 +49,7 @@ class Autoscaler:
     @property
     def least(self) -> int:
         """The least that the stack's config asks for."""
-        return int((self.content["metadata"].get("annotations") or {}).get(LEAST) or self.floor)
+        return self._told(LEAST) or self.floor
 
     @property
     def most(self) -> int:
@@ -56,14 +57,18 @@ class Autoscaler:
         return int(self.content["spec"]["maxReplicas"])
 
     @property
-    def until(self) -> float | None:
+    def until(self) -> int | None:
         """Until when a higher floor is kept, epoch seconds; None while a trial keeps it, or where there is none."""
-        told = (self.content["metadata"].get("annotations") or {}).get(HELD)
-        return float(told) if told else None
+        return self._told(HELD)
 
     def within(self, pods: float) -> int:
         """So many pods, as far as it may have them."""
         return max(self.least, min(self.most, math.ceil(pods)))
+
+    def _told(self, annotation: str) -> int | None:
+        """A number of ours; None where there is none, or something else: anybody may write annotations."""
+        told = (self.content["metadata"].get("annotations") or {}).get(annotation, "")
+        return int(told) if re.fullmatch("[0-9]{1,15}", told) else None
 
 
 def manifest(workload: str, least: int, most: int) -> dict[str, Any]:

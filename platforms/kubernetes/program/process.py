@@ -17,7 +17,7 @@ from monitoring.log import log
 from platforms.kubernetes.api import Api
 from platforms.kubernetes.autoscaled import lower
 from platforms.kubernetes.kinds import ROLLOUT, ROUTE
-from platforms.kubernetes.program.counts import CARRIED, ENDPOINTS, LEADING, Counts
+from platforms.kubernetes.program.counts import CARRIED, ENDPOINTS, FAILURES, LEADING, Counts
 from platforms.kubernetes.program.lease import RENEW, Lease
 from platforms.kubernetes.program.schedule import Schedule
 from platforms.kubernetes.program.watching import Watching
@@ -180,7 +180,8 @@ class Process:
                 continue
             try:
                 lower(self.api, time.time())
-            except RolloutError as error:
+            except Exception as error:  # whatever it is, the next one may do
+                self.counts.add(FAILURES, work="autoscalers", error=type(error).__name__)
                 log("autoscalers not put back", error=str(error))
 
     def _lead(self, leads: bool) -> None:

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from platforms.kubernetes.kinds import ROLLOUT, ROUTE
+from platforms.kubernetes.autoscaled import HELD, LEAST
+from platforms.kubernetes.kinds import AUTOSCALER, ROLLOUT, ROUTE
 from platforms.kubernetes.names import CONTROLLER
 from platforms.kubernetes.program import process
 from platforms.kubernetes.program.counts import Counts
@@ -216,6 +217,40 @@ def test_an_endpoint_that_nobody_will_look_at_is_not_told_to_be_carried_on(start
     until(lambda: "tick a" in works.done and running.ready() == "" and running.ticks.taken == 0)
     running.tell()
     assert "tick_time" not in running.counts.text()
+
+
+def autoscaler(api: MemoryApi, name: str, held: str, least: str = "2") -> None:
+    told = {LEAST: least, HELD: held}
+    api.put(AUTOSCALER, name, metadata={"annotations": told}, spec={"minReplicas": 8, "maxReplicas": 10})
+
+
+def floors(api: MemoryApi) -> dict[str, int]:
+    return {item["metadata"]["name"]: item["spec"]["minReplicas"] for item in api.list(AUTOSCALER)}
+
+
+def test_an_autoscaler_that_says_nothing_of_use_is_left_alone_and_the_others_are_put_back(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "_LOWER", 0.05)
+    api = with_rollouts()
+    for name, told in {"a": ("never",), "b": ("1", "two"), "c": ("1",)}.items():
+        autoscaler(api, name, *told)
+    running = start(api)[0]
+    until(lambda: floors(api) == {"a": 8, "b": 8, "c": 2})
+    assert (running.alive(), "failures" in running.counts.text()) == ("", False)
+
+
+def test_what_keeps_autoscalers_from_being_put_back_is_counted_and_ends_no_thread(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise ZeroDivisionError("oh")
+
+    monkeypatch.setattr(process, "_LOWER", 0.05)
+    monkeypatch.setattr(process, "lower", fails)
+    running = start(with_rollouts())[0]
+    until(lambda: 'failures_total{error="ZeroDivisionError",work="autoscalers"} 2.0' in running.counts.text())
+    assert running.alive() == ""
 
 
 def test_a_thread_that_does_not_go_on_is_named(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
