@@ -13,10 +13,8 @@ from platforms.kubernetes import packages
 from platforms.kubernetes.access_token import Tokens
 from platforms.kubernetes.api import Api
 from platforms.kubernetes.database import Database
-from platforms.kubernetes.journal import KubernetesJournal
-from platforms.kubernetes.monitors import Monitors, remembered
+from platforms.kubernetes.monitors import remembered
 from platforms.kubernetes.notify import Webhook
-from platforms.kubernetes.probes import Probes, asking, sampled
 from platforms.kubernetes.program.assembly import Assembly
 from platforms.kubernetes.program.counts import CALLS, Counts
 from platforms.kubernetes.program.listening import Listening, NotListening
@@ -45,7 +43,8 @@ def main() -> int:
         log("cannot start", error=str(error))
         return _WRONG
     webhook = Webhook(settings.webhook) if settings.webhook else None
-    working = Working(Assembly(api, settings.by, counts, database, webhook).endpoint, counts, api.clock.time)
+    assembly = Assembly(api, settings.by, counts, database, webhook)
+    working = Working(assembly.endpoint, counts, api.clock.time)
     process = Process(api, settings.pod, working, counts)
     store = Store(database, lambda: process.names, partial(uid, api)) if database else None
     answering = Answering(
@@ -69,18 +68,12 @@ def main() -> int:
         return _WRONG
     process.start()
     member = remembered(packages.member)
-    known = working.known
-    probes = Probes(asking(api), sampled(member), known.spec, known.champion, counts.probed)
-    works = [partial(probes.follow, lambda: process.names, lambda: process.leads, process.stopping)]
+    looks = [assembly.probes(member, working.known).follow]
+    if database is not None:
+        looks.append(assembly.monitors(database, member, working.known).follow)
+    works = [partial(look, lambda: process.names, lambda: process.leads, process.stopping) for look in looks]
     if store is not None:
-        monitors = Monitors(
-            store.database,
-            member,
-            lambda name: KubernetesJournal(api, name).read(),
-            known.measuring,
-        )
-        monitor = partial(monitors.follow, lambda: process.names, lambda: process.leads, process.stopping)
-        works += [partial(store.prepare, process.stopping), monitor]
+        works.append(partial(store.prepare, process.stopping))
     for run in works:
         threading.Thread(target=run, daemon=True).start()
     log("started", namespace=settings.namespace, pod=settings.pod, port=listening.port, database=database is not None)

@@ -1,4 +1,7 @@
-"""Puts an endpoint together, of its Rollout's spec and of what all endpoints of the process share."""
+"""Puts together what drives an endpoint, of its Rollout's spec and of what all share, and what looks at all of them.
+
+Both go by the API server's clock.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,14 @@ from audit.record import Signer
 from platforms.kubernetes.api import Api
 from platforms.kubernetes.assembled import assembled
 from platforms.kubernetes.database import Database
+from platforms.kubernetes.journal import KubernetesJournal
+from platforms.kubernetes.labels import Member
+from platforms.kubernetes.monitors import Monitors
 from platforms.kubernetes.notify import KubernetesNotify, Webhook
+from platforms.kubernetes.probes import Probes, asking, sampled
 from platforms.kubernetes.program.counts import EVENTS, Counts
 from platforms.kubernetes.program.endpoint import Endpoint
+from platforms.kubernetes.program.known import Known
 from platforms.kubernetes.prometheus import Prometheus
 from platforms.kubernetes.records import PostgresRecords, uid
 from platforms.kubernetes.spec import RolloutSpec
@@ -77,6 +85,21 @@ class Assembly:
             found.outage,
             found.alarms.alarms,
             recorder,
+        )
+
+    def probes(self, member: Member, known: Known) -> Probes:
+        """What asks the endpoints whether they answer, with what is read of packages."""
+        sample, shown = sampled(member), self.counts.probed
+        return Probes(asking(self.api), sample, known.spec, known.champion, shown, self.api.clock.time)
+
+    def monitors(self, database: Database, member: Member, known: Known) -> Monitors:
+        """What works on the captures and labels of the endpoints."""
+        return Monitors(
+            database,
+            member,
+            lambda name: KubernetesJournal(self.api, name).read(),
+            known.measuring,
+            now=self.api.clock.time,
         )
 
     def _prometheus(self, url: str) -> Prometheus:

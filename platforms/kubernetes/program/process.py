@@ -179,7 +179,7 @@ class Process:
             if not self._leads:
                 continue
             try:
-                lower(self.api, time.time())
+                lower(self.api, self.api.clock.time())
             except Exception as error:  # whatever it is, the next one may do
                 self.counts.add(FAILURES, work="autoscalers", error=type(error).__name__)
                 log("autoscalers not put back", error=str(error))

@@ -240,6 +240,21 @@ def test_an_autoscaler_that_says_nothing_of_use_is_left_alone_and_the_others_are
     assert (running.alive(), "failures" in running.counts.text()) == ("", False)
 
 
+@pytest.mark.parametrize("ahead", [-3600.0, 3600.0])
+def test_autoscalers_are_put_back_by_the_servers_clock(
+    start: Start, monkeypatch: pytest.MonkeyPatch, ahead: float
+) -> None:
+    monkeypatch.setattr(process, "_LOWER", 0.05)
+    api = with_rollouts()
+    api.clock.ahead = ahead
+    for name, left in (("over", -600), ("kept", 600)):
+        autoscaler(api, name, f"{time.time() + ahead + left:.0f}")
+    start(api)
+    until(lambda: floors(api)["over"] == 2)
+    time.sleep(0.2)
+    assert floors(api)["kept"] == 8
+
+
 def test_what_keeps_autoscalers_from_being_put_back_is_counted_and_ends_no_thread(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
