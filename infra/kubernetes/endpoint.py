@@ -8,7 +8,7 @@ from typing import Any
 import pulumi
 
 from infra.kubernetes.site import RBAC, Site
-from platforms.kubernetes import access_token
+from platforms.kubernetes import access_token, attempts
 from platforms.kubernetes.names import API_VERSION, CONTROLLER, ROLLOUT
 from platforms.kubernetes.signing import secret_name
 from platforms.kubernetes.spec import RolloutSpec
@@ -24,7 +24,8 @@ class Endpoint(pulumi.ComponentResource):
     Creates:
         A Gateway, where the stack makes its own; an HTTPRoute without rules; a Rollout; a Role, by which the controller
         reads the stack's key, with which it signs the audit record, and the token by which it knows who may bring
-        something; for an A/B test with sticky keys an EnvoyPatchPolicy.
+        something; a BackendTrafficPolicy, by which a request goes to another pod when the first one takes no
+        connection; for an A/B test with sticky keys an EnvoyPatchPolicy.
 
     The rules of the route are the rollout controller's alone, and so is the status of the Rollout, its journal.
     """
@@ -67,6 +68,7 @@ class Endpoint(pulumi.ComponentResource):
             },
         }
         site.declare("route", route, child)
+        site.declare("attempts", attempts.policy(names.prefix), child)
         if spec.sticky_header:
             taking = [_listener(gateway.tls_secret)["name"]] if gateway.class_name is not None else listeners
             sticky = policy(names.prefix, names.namespace, spec.gateway, taking, spec.sticky_header)

@@ -148,6 +148,13 @@ def test_the_route_has_no_rules_and_no_mark_of_the_controller(first: World) -> N
     assert CONFIG not in route["metadata"]["annotations"]
 
 
+def test_a_request_that_no_pod_has_got_is_sent_to_another_one_and_no_other_request_is(first: World) -> None:
+    sent = manifests(first)["BackendTrafficPolicy", NAMES.prefix]["spec"]
+    assert [(item["kind"], item["name"]) for item in sent.pop("targetRefs")] == [("HTTPRoute", NAMES.prefix)]
+    assert sent.pop("retry")["retryOn"] == {"triggers": ["connect-failure", "refused-stream"]}
+    assert sent == {"mergeType": "StrategicMerge"}, "anything else takes the route's backends out of the merged ones"
+
+
 def test_the_journal_is_the_controllers_and_no_update_touches_it(first: World) -> None:
     rollout = manifests(first)["Rollout", NAMES.prefix]
     assert "status" not in rollout

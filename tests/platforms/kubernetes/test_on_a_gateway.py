@@ -1,4 +1,4 @@
-"""Sticky keys on a real Envoy Gateway: who answers some hundred keys, step by step, beside a load that loses nothing.
+"""The route on a real Envoy Gateway: who answers some hundred keys, step by step, beside a load that loses nothing.
 
 Flagger's affinity pins those alone who met the canary (fluxcd/flagger#1647); here both versions keep their keys.
 """
@@ -16,12 +16,14 @@ from typing import Any
 import httpx
 import pytest
 
-from platforms.kubernetes import names
+from platforms.kubernetes import attempts, names
 from platforms.kubernetes.api import Api
 from platforms.kubernetes.gateway import url
 from platforms.kubernetes.kinds import (
+    BACKEND_POLICY,
     CONFIG_MAP,
     DEPLOYMENT,
+    ENDPOINT_SLICE,
     ENVOY_PROXY,
     GATEWAY,
     NAMESPACE,
@@ -33,6 +35,7 @@ from platforms.kubernetes.kinds import (
 from platforms.kubernetes.metrics import cluster as metrics_name
 from platforms.kubernetes.sticky import policy, unsettled
 from platforms.kubernetes.traffic import RouteTraffic
+from platforms.kubernetes.workloads import SERVICE_NAME
 from rollout.core.errors import Busy, RolloutError
 from tests.clusters import cluster
 from tests.platforms.kubernetes.stage import until
@@ -114,6 +117,7 @@ def _declared(api: Api) -> Gateway:
     listener = {"name": "http", "port": 80, "protocol": "HTTP"}
     api.create(GATEWAY, {"metadata": {"name": "own"}, "spec": {"gatewayClassName": CLASS, "listeners": [listener]}})
     api.apply(ROUTE, {"metadata": {"name": ENDPOINT}, "spec": {"parentRefs": [{"name": "own"}]}}, names.PROGRAM)
+    api.apply(BACKEND_POLICY, attempts.policy(ENDPOINT), names.PROGRAM)
     for config in (OLD, NEW, PAIR):
         content = {names.CONTENT: config.to_json()}
         api.create(CONFIG_MAP, {"metadata": {"name": config.name}, "data": content, "immutable": True})
@@ -254,14 +258,48 @@ def test_keys_stay_with_their_version_move_one_way_and_come_back_and_no_request_
     assert load.asked > 100
 
 
-def test_each_version_is_counted_by_itself(gateway: Gateway) -> None:
-    """A rule with clusters of its own, as a BackendTrafficPolicy makes it, would be counted elsewhere."""
+def test_a_request_that_meets_a_pod_that_is_gone_is_answered_by_another_one(gateway: Gateway) -> None:
+    """As far as the gateway knows, the pod is there and ready."""
+    gateway.change(lambda: gateway.traffic.use_config(OLD.name))
+    gone = {"addresses": [_envoy(gateway)], "conditions": {"ready": True}}  # which does not listen on our port
+    slice_of = {
+        "metadata": {"name": "gone", "labels": {SERVICE_NAME: OLD.champion.workload}},
+        "addressType": "IPv4",
+        "endpoints": [gone],
+        "ports": [{"port": names.PORT, "protocol": "TCP"}],
+    }
+    gateway.api.create(ENDPOINT_SLICE, slice_of)
+    try:
+        until(
+            lambda: _counted(gateway, "upstream_rq_retry", OLD.champion.workload) if gateway.answers() else 0, _PATIENCE
+        )
+        assert {gateway.answers() for _ in range(100)} == {"v-old"}
+    finally:
+        gateway.api.delete(ENDPOINT_SLICE, "gone")
+
+
+def _counted(gateway: Gateway, name: str, workload: str) -> float:
+    """What the gateway counted of a workload's requests."""
+    place = f'"{metrics_name(gateway.api.namespace, workload)}"'
+    found = [line for line in _told(gateway) if line.startswith(f"envoy_cluster_{name}{{") and place in line]
+    return sum(float(line.rsplit(" ", 1)[1]) for line in found)
+
+
+def _told(gateway: Gateway) -> list[str]:
+    """All metrics of the gateway."""
+    return httpx.get(f"http://{_envoy(gateway)}:19001/stats/prometheus", timeout=30).text.splitlines()
+
+
+def _envoy(gateway: Gateway) -> str:
+    """The address of the gateway's pod."""
     owner = {"gateway.envoyproxy.io/owning-gateway-namespace": gateway.api.namespace}
     (pod,) = Api.of(CLASS, SYSTEM).list(POD, owner)
-    told = httpx.get(f"http://{pod['status']['podIP']}:19001/stats/prometheus", timeout=30).text
-    counted = [line for line in told.splitlines() if line.startswith("envoy_cluster_upstream_rq_total{")]
+    return str(pod["status"]["podIP"])
+
+
+def test_each_version_is_counted_by_itself(gateway: Gateway) -> None:
+    """A rule with clusters of its own would be counted elsewhere."""
     for config in (OLD, NEW):
-        cluster_name = metrics_name(gateway.api.namespace, config.champion.workload)
-        (line,) = (item for item in counted if f'"{cluster_name}"' in item)
-        assert float(line.rsplit(" ", 1)[1]) > KEYS
-    assert not [line for line in counted if f"httproute/{gateway.api.namespace}/" in line]
+        assert _counted(gateway, "upstream_rq_total", config.champion.workload) > KEYS
+    ours = f"httproute/{gateway.api.namespace}/"
+    assert not [line for line in _told(gateway) if line.startswith("envoy_cluster_upstream_rq_total{") and ours in line]
