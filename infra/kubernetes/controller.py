@@ -7,7 +7,15 @@ from typing import Any
 import pulumi
 
 from infra.config.kubernetes_settings import KubernetesSettings
-from infra.kubernetes.pod import CONTAINER_SECURITY, POD_SECURITY, environment, keys_of, of_bucket, secret_value
+from infra.kubernetes.pod import (
+    CONTAINER_SECURITY,
+    POD_SECURITY,
+    RegistryLogin,
+    environment,
+    keys_of,
+    of_bucket,
+    secret_value,
+)
 from infra.kubernetes.site import RBAC, Site
 from platforms.kubernetes.names import CONTROLLER, CONTROLLER_PORT, GROUP
 
@@ -73,6 +81,7 @@ def manifests(namespace: str, settings: KubernetesSettings, image: pulumi.Input[
 
 def _pod(settings: KubernetesSettings, image: pulumi.Input[str]) -> dict[str, Any]:
     secrets = {"DATABASE_URL": settings.database_secret, "WEBHOOK_URL": settings.webhook_secret}
+    login = RegistryLogin.of(settings.pull_secret)
     variables = {
         "NAMESPACE": {"fieldRef": {"fieldPath": "metadata.namespace"}},
         "POD_NAME": {"fieldRef": {"fieldPath": "metadata.name"}},
@@ -81,7 +90,7 @@ def _pod(settings: KubernetesSettings, image: pulumi.Input[str]) -> dict[str, An
     container = {
         "name": "controller",
         "image": image,
-        "env": environment({**variables, **of_bucket(settings.bucket)}),
+        "env": environment({**variables, **login.variables, **of_bucket(settings.bucket)}),
         **keys_of(settings.bucket),
         "ports": [{"name": "http", "containerPort": CONTROLLER_PORT}],
         "resources": {"requests": {"cpu": "20m", "memory": "128Mi"}, "limits": {"memory": "256Mi"}},
@@ -99,7 +108,7 @@ def _pod(settings: KubernetesSettings, image: pulumi.Input[str]) -> dict[str, An
             "periodSeconds": 20,
             "timeoutSeconds": 5,
         },
-        "volumeMounts": [{"name": "scratch", "mountPath": "/tmp"}],  # noqa: S108
+        "volumeMounts": [{"name": "scratch", "mountPath": "/tmp"}, *login.mounts],  # noqa: S108
     }
     return {
         "serviceAccountName": CONTROLLER,
@@ -107,9 +116,9 @@ def _pod(settings: KubernetesSettings, image: pulumi.Input[str]) -> dict[str, An
         "enableServiceLinks": False,
         "securityContext": POD_SECURITY,
         "terminationGracePeriodSeconds": 15,
-        **({"imagePullSecrets": [{"name": settings.pull_secret}]} if settings.pull_secret else {}),
+        **login.pod,
         "containers": [container],
-        "volumes": [{"name": "scratch", "emptyDir": {}}],
+        "volumes": [{"name": "scratch", "emptyDir": {}}, *login.volumes],
     }
 
 

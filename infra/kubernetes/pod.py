@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from infra.config.kubernetes_settings import BucketSettings
 
 USER = 10001
 """The user and the group of every container; an image of ours needs no other."""
+_LOGIN = "/registry"  # the folder with the docker config
 
 POD_SECURITY: Mapping[str, Any] = {
     "runAsNonRoot": True,
@@ -43,6 +45,36 @@ def of_bucket(bucket: BucketSettings | None) -> dict[str, str]:
 def keys_of(bucket: BucketSettings | None) -> dict[str, Any]:
     """The fields of a container that give it the keys of a stack's bucket."""
     return {"envFrom": [{"secretRef": {"name": bucket.secret}}]} if bucket and bucket.secret else {}
+
+
+@dataclass(frozen=True)
+class RegistryLogin:
+    """What a pod is given to read a registry with a login: the kubelet for images, its containers for packages.
+
+    Attributes:
+        pod: Fields of the pod.
+        variables: Variables of a container that reads packages.
+        mounts: Mounts of that container.
+        volumes: Volumes of the pod.
+    """
+
+    pod: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    variables: Mapping[str, str] = field(default_factory=dict[str, str])
+    mounts: tuple[Mapping[str, Any], ...] = ()
+    volumes: tuple[Mapping[str, Any], ...] = ()
+
+    @classmethod
+    def of(cls, secret: str | None) -> RegistryLogin:
+        """That of a Secret of type kubernetes.io/dockerconfigjson; empty without one."""
+        if secret is None:
+            return cls()
+        files = [{"key": ".dockerconfigjson", "path": "config.json"}]
+        return cls(
+            {"imagePullSecrets": [{"name": secret}]},
+            {"DOCKER_CONFIG": _LOGIN},
+            ({"name": "registry", "mountPath": _LOGIN, "readOnly": True},),
+            ({"name": "registry", "secret": {"secretName": secret, "items": files}},),
+        )
 
 
 def secret_value(secret: str, key: str, *, optional: bool = False) -> dict[str, Any]:

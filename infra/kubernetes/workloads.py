@@ -10,7 +10,15 @@ import pulumi
 
 from infra.config.settings import ServingSettings
 from infra.kubernetes.package import Package
-from infra.kubernetes.pod import CONTAINER_SECURITY, POD_SECURITY, environment, keys_of, of_bucket, secret_value
+from infra.kubernetes.pod import (
+    CONTAINER_SECURITY,
+    POD_SECURITY,
+    RegistryLogin,
+    environment,
+    keys_of,
+    of_bucket,
+    secret_value,
+)
 from infra.kubernetes.site import Object, Site
 from infra.plan.releases import Declared, Pair, ServingPlan, Wanted
 from platforms.kubernetes import access_token
@@ -168,9 +176,9 @@ class Serving(pulumi.ComponentResource):
         manifest = known.manifest_sha256 if known else package.manifest_sha256
         archive = known.archive_uri if known else package.archive_uri
         digest = pulumi.Output.from_input(known.package_digest if known else package.package_digest)
-        pull, bucket = site.settings.pull_secret, site.settings.bucket
+        login, bucket = RegistryLogin.of(site.settings.pull_secret), site.settings.bucket
         sealed = {"MODELSTACK_MANIFEST_SHA256": manifest, "SM_MODEL_DIR": _PACKAGE}
-        fetching = {**sealed, "MODELSTACK_ARCHIVE": archive, **({"DOCKER_CONFIG": "/registry"} if pull else {})}
+        fetching = {**sealed, "MODELSTACK_ARCHIVE": archive, **login.variables}
         if bucket:
             sha256 = digest.apply(lambda known: known.removeprefix("sha256:"))
             fetching |= {"MODELSTACK_ARCHIVE_SHA256": sha256, **of_bucket(bucket)}
@@ -194,16 +202,13 @@ class Serving(pulumi.ComponentResource):
             "limits": {"memory": shape["memory"]},
         }
         mounts = [{"name": "package", "mountPath": _PACKAGE}, {"name": "scratch", "mountPath": "/tmp"}]  # noqa: S108
-        secret = [{"name": "registry", "mountPath": "/registry", "readOnly": True}] if pull else []
-        files = [{"key": ".dockerconfigjson", "path": "config.json"}]
-        credentials = [{"name": "registry", "secret": {"secretName": pull, "items": files}}] if pull else []
         ping = {"httpGet": {"path": "/ping", "port": "http"}, "periodSeconds": 1}
         return {
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
             "securityContext": POD_SECURITY,
             "terminationGracePeriodSeconds": _GRACE,
-            **({"imagePullSecrets": [{"name": pull}]} if pull else {}),
+            **login.pod,
             "initContainers": [
                 {
                     "name": "package",
@@ -214,7 +219,7 @@ class Serving(pulumi.ComponentResource):
                     "resources": resources,
                     "securityContext": CONTAINER_SECURITY,
                     "terminationMessagePolicy": "FallbackToLogsOnError",  # a verdict names a container's last words
-                    "volumeMounts": [*mounts, *secret],
+                    "volumeMounts": [*mounts, *login.mounts],
                 }
             ],
             "containers": [
@@ -236,7 +241,7 @@ class Serving(pulumi.ComponentResource):
             "volumes": [
                 {"name": "package", "emptyDir": {}},
                 {"name": "scratch", "emptyDir": {}},
-                *credentials,
+                *login.volumes,
             ],
         }
 

@@ -131,6 +131,29 @@ def test_a_package_in_a_bucket_is_fetched_with_the_keys_of_a_secret_and_the_cont
     assert world.package["bucket"] == {"region": "us-east-1", **bucket}
 
 
+def test_images_and_packages_of_a_private_registry_are_pulled_by_one_secret_and_the_controller_reads_packages_too(
+    first: World,
+) -> None:
+    """A look at captures, and a probe, begin with a member of the package: without the login that is a 401 for ever."""
+    declared = manifests(run_on_cluster(kubernetes={"pull_secret": "registry-login"}))
+    for name in (NEW.config_name, CONTROLLER):
+        pod = declared["Deployment", name]["spec"]["template"]["spec"]
+        assert pod["imagePullSecrets"] == [{"name": "registry-login"}]
+        (reads,) = pod.get("initContainers", pod["containers"])
+        folder = {item["name"]: item.get("value") for item in reads["env"]}["DOCKER_CONFIG"]
+        (mount,) = (item for item in reads["volumeMounts"] if item["mountPath"] == folder)
+        assert mount["readOnly"] is True
+        (volume,) = (item for item in pod["volumes"] if item["name"] == mount["name"])
+        assert volume["secret"]["secretName"] == "registry-login"
+        assert volume["secret"]["items"] == [{"key": ".dockerconfigjson", "path": "config.json"}]
+    model = declared["Deployment", NEW.config_name]["spec"]["template"]["spec"]["containers"][0]
+    assert "registry-login" not in json.dumps(model)
+    assert "DOCKER_CONFIG" not in {item["name"] for item in model["env"]}, "who only answers needs no login"
+    for pod in pods(first):
+        assert "imagePullSecrets" not in pod
+        assert "registry" not in {item["name"] for item in pod["volumes"]}
+
+
 def test_a_pod_goes_without_losing_a_request(first: World) -> None:
     spec = manifests(first)["Deployment", NEW.config_name]["spec"]
     assert spec["strategy"]["rollingUpdate"] == {"maxUnavailable": 0, "maxSurge": 1}
