@@ -45,7 +45,13 @@ class GatewaySettings(Section):
     ) = Field(default=None, description="The host that the route answers for. Null: every host.")
     tls_secret: Name | None = Field(
         default=None,
-        description="A Secret of the namespace with the certificate of the stack's own Gateway. Null: plain HTTP.",
+        description="A Secret of the namespace with the certificate of the stack's own Gateway, which is for `host`. "
+        "Null: plain HTTP.",
+    )
+    ca_config_map: Name | None = Field(
+        default=None,
+        description="A ConfigMap of the namespace whose key `ca.crt` holds the certificate of your own CA, where the "
+        "Gateway's certificate is of one. Null: a CA that systems know.",
     )
 
 

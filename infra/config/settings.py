@@ -219,6 +219,9 @@ class Settings(Section):
         if gateway.name is not None and gateway.tls_secret is not None:
             why = "the certificate of a Gateway that is there is its owner's; allowed is null"
             wrong.append(Problem("kubernetes.gateway.tls_secret", why, gateway.tls_secret))
+        elif gateway.tls_secret is not None and gateway.host is None:
+            why = "a certificate is for a host, and kubernetes.gateway.host is null; allowed is null, or both"
+            wrong.append(Problem("kubernetes.gateway.tls_secret", why, gateway.tls_secret))
         if cluster.database_secret is None and self.serving.capture_percent:
             why = "kubernetes.database_secret is null, so there is no place for what is captured; allowed is 0"
             wrong.append(Problem("serving.capture_percent", why, self.serving.capture_percent))

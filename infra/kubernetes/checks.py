@@ -12,6 +12,7 @@ import yaml
 from infra.config.kubernetes_settings import KubernetesSettings
 from infra.config.target import LOOPBACK, is_local
 from platforms.kubernetes.api import Api
+from platforms.kubernetes.gateway import AUTHORITY, is_tls
 from platforms.kubernetes.kinds import (
     CONFIG_MAP,
     CRD,
@@ -79,6 +80,7 @@ def lacking(
         *(_metrics(api) if autoscaled else ()),
         *_rules(api, settings),
         *_secrets(api, settings),
+        *_authority(api, settings),
         *_definitions(api, settings),
         *_controller(api, settings),
     ]
@@ -102,6 +104,11 @@ def _gateway(api: Api, settings: KubernetesSettings) -> Iterator[str]:
         if _condition(gateway, "Programmed") != "True":
             why = _said(gateway, "Programmed")
             yield f"Gateway {api.namespace}/{settings.gateway.name} has no ready data plane: {why}"
+        elif settings.gateway.host is None and is_tls(gateway):
+            yield (
+                f"Gateway {api.namespace}/{settings.gateway.name} speaks TLS, so its certificate is for a host. Name "
+                "that host in modelstack:kubernetes.gateway.host, which is null"
+            )
         name = gateway["spec"]["gatewayClassName"]
     yield from _class(api, name or "")
 
@@ -209,6 +216,13 @@ def _secrets(api: Api, settings: KubernetesSettings) -> Iterator[str]:
     for field, name in named.items():
         if name is not None and api.find(SECRET, name) is None:
             yield f"Secret {api.namespace}/{name} does not exist (modelstack:kubernetes.{field})"
+
+
+def _authority(api: Api, settings: KubernetesSettings) -> Iterator[str]:
+    name = settings.gateway.ca_config_map
+    if name is not None and AUTHORITY not in ((api.find(CONFIG_MAP, name) or {}).get("data") or {}):
+        field = "modelstack:kubernetes.gateway.ca_config_map"
+        yield f"ConfigMap {api.namespace}/{name} does not exist, or has no key {AUTHORITY} ({field})"
 
 
 def _definitions(api: Api, settings: KubernetesSettings) -> Iterator[str]:

@@ -7,7 +7,8 @@ from typing import Any
 from infra.kubernetes.site import Site
 
 NAMES = (
-    *("platform", "endpoint_name", "context", "namespace", "gateway", "host", "prometheus_url", "registry", "bucket"),
+    *("platform", "endpoint_name", "context", "namespace", "gateway", "host", "ca_config_map"),
+    *("prometheus_url", "registry", "bucket"),
     *("package_digest", "champion", "challenger", "release", "metrics", "signing_key", "slo", "awaits"),
 )
 
@@ -22,6 +23,7 @@ def of_place(site: Site) -> dict[str, Any]:
         "namespace": names.namespace,
         "gateway": settings.gateway.name or names.prefix,
         "host": settings.gateway.host,
+        "ca_config_map": settings.gateway.ca_config_map,
         "prometheus_url": settings.prometheus,
         "registry": settings.registry,
         "bucket": settings.bucket.model_dump(exclude={"secret"}) if settings.bucket else None,

@@ -119,6 +119,7 @@ def declare_release(
         model=names.model,
         gateway=gateway.name or names.prefix,
         host=gateway.host or "",
+        ca_config_map=gateway.ca_config_map or "",
         prometheus=settings.kubernetes.prometheus or "",
         period_seconds=settings.monitoring.period_seconds,
         capture_percent=settings.serving.capture_percent,

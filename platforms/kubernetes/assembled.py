@@ -14,7 +14,7 @@ from monitoring.alarms.outage import Outage
 from platforms.kubernetes.api import Api
 from platforms.kubernetes.controller import controller
 from platforms.kubernetes.database import Database
-from platforms.kubernetes.gateway import url
+from platforms.kubernetes.gateway import Entrance, entrance
 from platforms.kubernetes.journal import KubernetesJournal
 from platforms.kubernetes.kinds import ROLLOUT
 from platforms.kubernetes.levels import PrometheusAlarms
@@ -156,6 +156,7 @@ class _Replay:
     def run(self, champion: str, challenger: str, requests: int, before: Replayed = NONE) -> Replayed:
         """As `GatewayReplay`; only who can replay asks where the gateway is."""
         can = self.api.in_cluster and self.database is not None
-        gateway = url(self.api, self.spec.gateway) if can else ""
-        replay = GatewayReplay(self.api, self.database, self.endpoint, gateway, self.spec.host)
+        place = self.spec.gateway, self.spec.host, self.spec.ca_config_map
+        there = entrance(self.api, *place) if can else Entrance("")
+        replay = GatewayReplay(self.api, self.database, self.endpoint, there)
         return replay.run(champion, challenger, requests, before)

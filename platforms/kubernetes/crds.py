@@ -67,6 +67,7 @@ def _rollout() -> Schema:
             "model": _text("The model's name.", least=1),
             "gateway": _text("The Gateway that the route is attached to.", least=1),
             "host": _text("The Host header that the route wants; empty when any will do."),
+            "caConfigMap": _text("The ConfigMap whose ca.crt the Gateway's certificate is checked by; may be empty."),
             "prometheus": _text("The URL of Prometheus, seen from inside the cluster.", pattern="^https?://"),
             "periodSeconds": _whole("The time between two looks at a trial.", 1, 3600),
             "capturePercent": _whole("How many percent of the requests are kept.", 0, 100),

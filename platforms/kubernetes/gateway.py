@@ -1,18 +1,85 @@
 """A Gateway: where it answers, by its own status, and by which listeners a route's requests come in.
 
 url(api, "models")     # http://10.96.3.7
+with entrance(api, "models", "flights.example.org").client(timeout) as client: ...
 """
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from platforms.kubernetes.api import Api
-from platforms.kubernetes.kinds import GATEWAY
-from rollout.core.errors import Unreachable
+import httpx
 
+from platforms.kubernetes.api import Api
+from platforms.kubernetes.kinds import CONFIG_MAP, GATEWAY
+from rollout.core.errors import RolloutError, Unreachable
+
+AUTHORITY = "ca.crt"
+"""The key of a ConfigMap with certificates of one's own authorities, as in a BackendTLSPolicy of the Gateway API."""
 _PORTS = {"HTTP": 80, "HTTPS": 443}
+
+
+@dataclass(frozen=True)
+class Entrance:
+    """Where the requests of a route come in.
+
+    Attributes:
+        url: The Gateway's, without a path.
+        host: The host that the route is for; empty where it is for any.
+        verify: What the Gateway's certificate is checked by; True: the authorities that this system knows.
+    """
+
+    url: str
+    host: str = ""
+    verify: ssl.SSLContext | bool = True
+
+    def client(self, timeout: httpx.Timeout, at_once: int = 10) -> httpx.Client:
+        """A new client, which the caller closes, for so many requests at once.
+
+        The URL has the Gateway's address. Its certificate is for the host, so that is the name that is asked for and
+        checked.
+        """
+
+        def named(request: httpx.Request) -> None:
+            request.extensions = {**request.extensions, "sni_hostname": self.host}
+
+        return httpx.Client(
+            base_url=self.url,
+            verify=self.verify,
+            timeout=timeout,
+            limits=httpx.Limits(max_connections=at_once, max_keepalive_connections=at_once),
+            headers={"host": self.host} if self.host else {},
+            event_hooks={"request": [named]} if self.host else {},
+        )
+
+
+def entrance(api: Api, gateway: str, host: str = "", authority: str = "") -> Entrance:
+    """Where the requests of a route come in.
+
+    Args:
+        api: The API server.
+        gateway: The Gateway that the route is attached to.
+        host: The host that the route is for; empty where it is for any.
+        authority: The ConfigMap whose `ca.crt` the Gateway's certificate is checked by; empty: what the system knows.
+
+    Raises:
+        Unreachable: The Gateway has no address yet, or no such listener.
+        RolloutError: It or the ConfigMap cannot be read, or that holds no certificate.
+    """
+    place = url(api, gateway)
+    if not authority or place.startswith("http://"):
+        return Entrance(place, host)
+    held = ((api.find(CONFIG_MAP, authority) or {}).get("data") or {}).get(AUTHORITY, "")
+    verify = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    try:
+        verify.load_verify_locations(cadata=held)
+    except (OSError, ValueError) as error:  # an SSLError is an OSError
+        where = f"ConfigMap {api.namespace}/{authority}"
+        raise RolloutError(f"{where}: {AUTHORITY} holds no certificate: {error}") from None
+    return Entrance(place, host, verify)
 
 
 def url(api: Api, gateway: str) -> str:
@@ -23,7 +90,7 @@ def url(api: Api, gateway: str) -> str:
         RolloutError: It cannot be read.
     """
     found = api.get(GATEWAY, gateway)
-    listeners = [item for item in found["spec"]["listeners"] if item["protocol"] in _PORTS]
+    listeners = _listeners(found)
     addresses = [item["value"] for item in found.get("status", {}).get("addresses", [])]
     if not listeners or not addresses:
         lacking = "no address yet: is its data plane ready?" if listeners else "no listener for HTTP or HTTPS"
@@ -33,16 +100,21 @@ def url(api: Api, gateway: str) -> str:
     return f"{protocol.lower()}://{host}" + (f":{port}" if port != _PORTS[protocol] else "")
 
 
+def is_tls(gateway: Mapping[str, Any]) -> bool:
+    """Whether the listener at which `url` finds a Gateway speaks TLS."""
+    return any(item["protocol"] == "HTTPS" for item in _listeners(gateway)[:1])
+
+
 def taking(gateway: Mapping[str, Any], host: str | None) -> tuple[str, ...]:
     """The listeners of a Gateway that take requests for a host, or for any host when the route names none.
 
     Source: Gateway API 1.3, "Cross-serving: hostnames of listeners and routes".
     """
-    return tuple(
-        str(item["name"])
-        for item in gateway["spec"]["listeners"]
-        if item["protocol"] in _PORTS and _meets(item.get("hostname"), host)
-    )
+    return tuple(str(item["name"]) for item in _listeners(gateway) if _meets(item.get("hostname"), host))
+
+
+def _listeners(gateway: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [item for item in gateway["spec"]["listeners"] if item["protocol"] in _PORTS]
 
 
 def _meets(listens: str | None, host: str | None) -> bool:

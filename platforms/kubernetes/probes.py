@@ -22,7 +22,7 @@ from monitoring.captured import PROBED
 from monitoring.log import log
 from monitoring.objectives import probe
 from platforms.kubernetes.api import Api
-from platforms.kubernetes.gateway import url
+from platforms.kubernetes.gateway import Entrance, entrance
 from platforms.kubernetes.labels import Member
 from platforms.kubernetes.names import INFERENCE_ID, INVOCATIONS, TARGET_HEADER
 from platforms.kubernetes.spec import RolloutSpec
@@ -131,7 +131,7 @@ def sampled(member: Member) -> Callable[[Release], bytes]:
 
 def asking(api: Api) -> Asked:
     """Asks through the gateway of the endpoint, as users do."""
-    gateways: dict[str, str] = {}  # where each answers, until one does not
+    known: dict[tuple[str, str, str], Entrance] = {}  # until one does not answer
 
     def ask(spec: RolloutSpec, variant: str, body: bytes) -> bytes:
         headers = {
@@ -139,16 +139,16 @@ def asking(api: Api) -> Asked:
             "accept": "application/json",
             TARGET_HEADER: variant,
             INFERENCE_ID: f"{PROBED}{uuid.uuid4().hex}",
-            **({"host": spec.host} if spec.host else {}),
         }
+        place = spec.gateway, spec.host, spec.ca_config_map
         try:
-            gateway = gateways.get(spec.gateway) or gateways.setdefault(spec.gateway, url(api, spec.gateway))
-            with api.reach(gateway) as client:
-                answer = client.post(f"{gateway}{INVOCATIONS}", content=body, headers=headers, timeout=_TIMEOUT)
+            there = known.get(place) or known.setdefault(place, entrance(api, *place))
+            with there.client(_TIMEOUT) as client:
+                answer = client.post(INVOCATIONS, content=body, headers=headers)
         except RolloutError as error:
             raise probe.Unanswered(str(error)) from error
         except httpx.HTTPError as error:
-            gateways.pop(spec.gateway, None)
+            known.pop(place, None)
             raise probe.Unanswered(f"{spec.gateway}: {type(error).__name__}: {error}") from error
         if not answer.is_success:
             raise probe.Unanswered(f"{answer.status_code} {answer.text[:_SHOWN]}".rstrip())

@@ -18,6 +18,7 @@ from monitoring.captured import REPLAYED, Side
 from monitoring.replaying import refused, replay
 from platforms.kubernetes.captures import Captures
 from platforms.kubernetes.database import Database
+from platforms.kubernetes.gateway import Entrance
 from platforms.kubernetes.names import INFERENCE_ID, INVOCATIONS, TARGET_HEADER, VARIANT_HEADER
 from rollout.core.errors import Busy
 from rollout.core.replay import NONE, Examined, examine
@@ -35,10 +36,6 @@ class Cluster(Protocol):
         """Whether this runs in a pod."""
         ...
 
-    def reach(self, url: str) -> httpx.Client:
-        """A client for a URL of the cluster."""
-        ...
-
 
 @dataclass(frozen=True)
 class GatewayReplay:
@@ -48,15 +45,13 @@ class GatewayReplay:
         cluster: The cluster.
         database: Where captures are kept; None of who cannot reach it.
         endpoint: The endpoint.
-        gateway: The URL at which the route answers, without a path.
-        host: What the route's host is called; empty where it has none.
+        entrance: Where the route's requests come in.
     """
 
     cluster: Cluster
     database: Database | None
     endpoint: str
-    gateway: str
-    host: str = ""
+    entrance: Entrance
 
     def run(self, champion: str, challenger: str, requests: int, before: Replayed = NONE) -> Replayed:
         """Replay the latest captured requests; none when nothing is captured.
@@ -68,7 +63,7 @@ class GatewayReplay:
         if not self.cluster.in_cluster or self.database is None:
             raise Busy("the controller in the cluster replays")
         captures = Captures(self.database, self.endpoint)
-        with self.cluster.reach(self.gateway) as client:
+        with self.entrance.client(_TIMEOUT) as client:
             return replay(
                 partial(captures.latest, champion, requests),
                 partial(self._ask, client),
@@ -86,17 +81,16 @@ class GatewayReplay:
             "accept": answered.content_type,
             TARGET_HEADER: variant,
             INFERENCE_ID: f"{REPLAYED}{variant}-{number}",
-            **({"host": self.host} if self.host else {}),
         }
         began = time.monotonic()
         try:
-            answer = client.post(
-                f"{self.gateway.rstrip('/')}{INVOCATIONS}", content=asked.body, headers=headers, timeout=_TIMEOUT
-            )
+            answer = client.post(INVOCATIONS, content=asked.body, headers=headers)
         except httpx.ReadTimeout:
             return time.monotonic() - began, refused(variant, number, _TOO_LATE, "no answer within 60 s")
         except httpx.HTTPError as error:
-            raise Busy(f"replay a request to {variant}: {self.gateway}: {type(error).__name__}: {error}") from error
+            raise Busy(
+                f"replay a request to {variant}: {self.entrance.url}: {type(error).__name__}: {error}"
+            ) from error
         seconds = time.monotonic() - began
         self._reached(variant, answer)
         if answer.is_success:

@@ -31,6 +31,8 @@ class RolloutSpec:
         capture_percent: How many percent of the requests the serving runtime keeps.
         sticky_header: The request header whose value decides which version answers in a trial; empty when none
             does.
+        ca_config_map: The ConfigMap whose `ca.crt` the Gateway's certificate is checked by; empty: what the system
+            knows.
         data_plane: How the gateway names a variant in its metrics. `merged`: Envoy's cluster is
             `service/<namespace>/<workload>/<port>/http`.
         measuring: What is measured; `monitoring` in the object.
@@ -44,6 +46,7 @@ class RolloutSpec:
     period_seconds: int = 60
     capture_percent: int = 0
     sticky_header: str = ""
+    ca_config_map: str = ""
     data_plane: DataPlane = "merged"
     measuring: Measuring = field(default_factory=Measuring)
 

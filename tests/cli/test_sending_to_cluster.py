@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from click.testing import Result
 
+from cli.errors import NotAnswered
+from cli.platform.facts import Request
+from cli.platform.kubernetes.platform import Kubernetes
 from cli.replay import Pace, run
 from pipeline.contract import Event
+from platforms.kubernetes.kinds import CONFIG_MAP, GATEWAY
 from tests.cli.clustered import Cluster
 from tests.cli.there import (
     NAME,
     PAIR,
     target,
 )
+from tests.platforms.kubernetes.certificates import authority
+from tests.platforms.kubernetes.test_replay import a_gateway
 
 
 def test_a_request_goes_through_the_gateway_to_the_variant_that_is_meant(
@@ -32,6 +39,26 @@ def test_a_request_goes_through_the_gateway_to_the_variant_that_is_meant(
     assert (sent, headers["host"], headers["x-modelstack-target"]) == (
         '{"instances": [1]}', "model.example.org", PAIR.champion.variant
     )  # fmt: skip
+
+
+def test_a_gateway_of_tls_is_checked_by_the_routes_host_and_by_ones_own_authority(cluster: Cluster) -> None:
+    certificate = authority("model.example.org")
+    with a_gateway(certificate) as gateway:
+        listener = {"name": "https", "protocol": "HTTPS", "port": int(gateway.url.rpartition(":")[2])}
+        status = {"addresses": [{"value": "127.0.0.1"}]}
+        cluster.put(GATEWAY, {"metadata": {"name": "tls"}, "spec": {"listeners": [listener]}, "status": status})
+        cluster.put(CONFIG_MAP, {"metadata": {"name": "authority"}, "data": {"ca.crt": certificate[0].decode()}})
+        given = {"gateway": "tls", "host": "model.example.org", "ca_config_map": "authority"}
+
+        def send(**changes: str) -> bytes:
+            there = target(cluster)
+            outputs = {**there.outputs, **given, **changes}
+            return Kubernetes(replace(there, outputs=outputs)).sender().send(Request(b"{}", "application/json")).body
+
+        assert send() == b'{"p": 0.25}'
+        for changes in ({"host": "other.example.org"}, {"ca_config_map": ""}):
+            with pytest.raises(NotAnswered, match="CERTIFICATE_VERIFY_FAILED"):
+                send(**changes)
 
 
 @pytest.mark.parametrize(

@@ -98,6 +98,29 @@ def test_a_gateway_without_a_data_plane_and_a_namespace_without_a_controller_are
     assert len(lines) == 3
 
 
+def test_a_gateway_of_tls_needs_a_host_by_which_its_certificate_is_checked() -> None:
+    def said(protocols: list[str], **gateway: str) -> list[str]:
+        spec = {"gatewayClassName": "envoy", "listeners": [{"protocol": one} for one in protocols]}
+        shared = {"spec": spec, "status": {"conditions": [{"type": "Programmed", "status": "True"}]}}
+        settings = KubernetesSettings.model_validate({"gateway": {"name": "shared", **gateway}})
+        return told(Cluster(Gateway__shared=shared), settings)
+
+    (line,) = said(["TCP", "HTTPS", "HTTP"])
+    assert "modelstack:kubernetes.gateway.host, which is null" in line
+    assert said(["TCP", "HTTPS", "HTTP"], host="a.example") == []
+    assert said(["HTTP", "HTTPS"]) == [], "where it also speaks without TLS first, that is what is asked"
+
+
+@pytest.mark.parametrize("held", [None, {}, {"data": {"tls.crt": "x"}}])
+def test_the_certificate_of_ones_own_authority_has_to_be_there(held: Any) -> None:
+    settings = KubernetesSettings.model_validate({"gateway": {"class": "envoy", "ca_config_map": "authority"}})
+    (line,) = told(Cluster(ConfigMap__authority=held), settings)
+    assert line == (
+        "ConfigMap models/authority does not exist, or has no key ca.crt (modelstack:kubernetes.gateway.ca_config_map)"
+    )
+    assert told(Cluster(ConfigMap__authority={"data": {"ca.crt": "x"}}), settings) == []
+
+
 PATCHES = "CustomResourceDefinition__envoypatchpolicies.gateway.envoyproxy.io"
 CONFIG = "ConfigMap__envoy-gateway-config"
 DISABLED = {"type": "Accepted", "status": "False", "reason": "Disabled", "message": "it is disabled"}

@@ -321,12 +321,14 @@ def test_the_controller_runs_by_digest_with_the_databases_url_from_a_secret(firs
 
 
 def test_a_given_certificate_makes_the_gateway_speak_tls() -> None:
-    gateway = {"class": "localcluster", "tls_secret": "certificate"}
-    (listener,) = manifests(run_on_cluster(kubernetes={"gateway": gateway}))["Gateway", NAMES.prefix]["spec"][
-        "listeners"
-    ]
+    gateway = {"class": "localcluster", "host": "flights.example", "tls_secret": "tls", "ca_config_map": "authority"}
+    world = run_on_cluster(kubernetes={"gateway": gateway})
+    (listener,) = manifests(world)["Gateway", NAMES.prefix]["spec"]["listeners"]
     assert (listener["protocol"], listener["port"]) == ("HTTPS", 443)
-    assert listener["tls"]["certificateRefs"] == [{"name": "certificate"}]
+    assert listener["tls"]["certificateRefs"] == [{"name": "tls"}]
+    spec = RolloutSpec.from_dict(manifests(world)["Rollout", NAMES.prefix]["spec"])
+    for checked_by in ((spec.host, spec.ca_config_map), (world.exported["host"], world.exported["ca_config_map"])):
+        assert checked_by == ("flights.example", "authority"), "the controller and people ask it by its name"
 
 
 def test_a_gateway_that_is_there_is_used_and_not_declared() -> None:
@@ -485,6 +487,10 @@ NEEDED = [
     (
         {"gateway": {"name": "b", "tls_secret": "c"}},
         'modelstack:kubernetes.gateway.tls_secret = "c": the certificate of',
+    ),
+    (
+        {"gateway": {"class": "a", "tls_secret": "c"}},
+        'modelstack:kubernetes.gateway.tls_secret = "c": a certificate is for a host, and',
     ),
     (
         {"alerts": {"page": {"webhook_secret": "pager"}}},

@@ -52,6 +52,7 @@ def named(word: str, context: str) -> Target:
         "namespace": namespace,
         "gateway": spec.gateway,
         "host": spec.host,
+        "ca_config_map": spec.ca_config_map,
         "prometheus_url": spec.prometheus,
     }
     return Target(stack="", endpoint=name, region="", outputs=outputs)

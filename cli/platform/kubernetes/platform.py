@@ -28,7 +28,7 @@ from monitoring.published import DELAY
 from platforms.consent import Approval
 from platforms.kubernetes.api import Api
 from platforms.kubernetes.controller_client import ControllerClient
-from platforms.kubernetes.gateway import url
+from platforms.kubernetes.gateway import Entrance, entrance
 from platforms.kubernetes.journal import KubernetesJournal
 from platforms.kubernetes.kinds import DEPLOYMENT
 from platforms.kubernetes.metrics import ENDPOINT as OF_ENDPOINT
@@ -246,16 +246,18 @@ class Kubernetes:
 
     def sender(self, at_once: int = 1) -> GatewaySender:
         """See `Platform`."""
-        return GatewaySender.of(*self.url(), at_once)
+        return GatewaySender.of(self._entrance(), at_once)
 
     def url(self) -> tuple[str, str]:
-        """The gateway's, or that of the output `gateway_url` where people reach it by another address."""
+        """See `Platform`."""
+        there = self._entrance()
+        return there.url, there.host
+
+    def _entrance(self) -> Entrance:
         outputs = self.target.outputs
-        host = str(outputs.get("host") or "")
-        if outputs.get("gateway_url"):
-            return str(outputs["gateway_url"]), host
+        named = [str(outputs.get(name) or "") for name in ("host", "ca_config_map")]
         with explained(f"looking where endpoint {self.target.endpoint} answers"):
-            return url(self.api(), self.target.output("gateway")), host
+            return entrance(self.api(), self.target.output("gateway"), *named)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Requests to an endpoint behind a gateway, by plain HTTP."""
+"""Requests to an endpoint behind a gateway."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import httpx
 
 from cli.errors import NotAnswered, reasons
 from cli.platform.facts import Answer, Request
+from platforms.kubernetes.gateway import Entrance
 from platforms.kubernetes.names import TARGET_HEADER, VARIANT_HEADER
 
 PATH = "/invocations"
@@ -22,23 +23,18 @@ class GatewaySender:
 
     Attributes:
         client: Its base URL is the gateway's.
-        host: The Host by which the route is chosen; empty for the URL's own.
     """
 
     client: httpx.Client
-    host: str = ""
 
     @classmethod
-    def of(cls, url: str, host: str, at_once: int) -> GatewaySender:
+    def of(cls, entrance: Entrance, at_once: int) -> GatewaySender:
         """That of a gateway, for so many requests at once."""
-        limits = httpx.Limits(max_connections=at_once, max_keepalive_connections=at_once)
-        return cls(httpx.Client(base_url=url, timeout=httpx.Timeout(65, connect=3), limits=limits), host)
+        return cls(entrance.client(httpx.Timeout(65, connect=3), at_once))
 
     def send(self, request: Request) -> Answer:
         """See `Sender`."""
         headers = {"content-type": request.content_type}
-        if self.host:
-            headers["host"] = self.host
         if request.variant:
             headers[TARGET_HEADER] = request.variant
         if request.inference_id:

@@ -7,16 +7,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import httpx
 import pytest
 
 from monitoring.objectives.probe import Unanswered
+from platforms.kubernetes.kinds import CONFIG_MAP, Kind
 from platforms.kubernetes.measuring import Measuring
 from platforms.kubernetes.probes import Probes, asking, sampled
 from platforms.kubernetes.program.counts import Counts
 from platforms.kubernetes.spec import RolloutSpec
 from rollout.core.errors import RolloutError
 from rollout.core.release import Release
+from tests.platforms.kubernetes.certificates import authority
 from tests.platforms.kubernetes.test_replay import Gateway, a_gateway
 from tests.rollout.worlds import release
 
@@ -133,16 +134,20 @@ class Cluster:
     """What asking needs of an API server, before one gateway."""
 
     address: str
+    authority: str = ""
     looked: int = 0
+    namespace: str = "models"
 
-    def get(self, kind: Any, name: str) -> dict[str, Any]:
+    def find(self, kind: Kind, name: str) -> dict[str, Any] | None:
+        assert (kind, name) == (CONFIG_MAP, "authority")
+        return {"data": {"ca.crt": self.authority}} if self.authority else None
+
+    def get(self, kind: Kind, name: str) -> dict[str, Any]:
         self.looked += 1
-        host, _, port = self.address.removeprefix("http://").partition(":")
-        listeners = [{"protocol": "HTTP", "port": int(port)}]
+        protocol, address = self.address.split("://")
+        host, _, port = address.partition(":")
+        listeners = [{"protocol": protocol.upper(), "port": int(port)}]
         return {"spec": {"listeners": listeners}, "status": {"addresses": [{"value": host}]}}
-
-    def reach(self, url: str) -> httpx.Client:
-        return httpx.Client(base_url=url, trust_env=False)
 
 
 class TestThroughAGateway:
@@ -175,3 +180,19 @@ class TestThroughAGateway:
             with pytest.raises(Unanswered, match="ConnectError"):
                 gone(SPEC, "v-1", BODY)
             assert cluster.looked == looked, "and is looked for anew"
+
+    def test_a_gateway_of_tls_is_checked_by_the_host_of_the_route_and_by_ones_own_authority(self) -> None:
+        certificate = authority("flights.example")
+        named = replace(SPEC, host="flights.example", ca_config_map="authority")
+        with a_gateway(certificate) as gateway:
+            gateway.rules = ("v-1",)
+            cluster: Any = Cluster(gateway.url, certificate[0].decode())
+            ask = asking(cluster)
+            assert json.loads(ask(named, "v-1", BODY))
+            for other in (replace(named, host="other.example"), replace(named, ca_config_map="")):
+                with pytest.raises(Unanswered, match="CERTIFICATE_VERIFY_FAILED"):
+                    ask(other, "v-1", BODY)
+            for wrong in ("", "no certificate"):
+                cluster.authority = wrong
+                with pytest.raises(Unanswered, match=r"ConfigMap models/authority: ca\.crt holds no certificate"):
+                    asking(cluster)(named, "v-1", BODY)

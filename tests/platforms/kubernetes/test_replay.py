@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import socket
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 import httpx
@@ -18,9 +21,11 @@ from monitoring.captured import REPLAYED
 from platforms.kubernetes import replay
 from platforms.kubernetes.captures import intake
 from platforms.kubernetes.database import Database
+from platforms.kubernetes.gateway import Entrance
 from platforms.kubernetes.replay import GatewayReplay
 from rollout.core.errors import Busy
 from rollout.core.replay import NONE
+from tests.platforms.kubernetes.certificates import authority
 from tests.platforms.kubernetes.test_captures import line, post
 
 
@@ -47,12 +52,10 @@ class Gateway:
 class Cluster:
     in_cluster: bool = True
 
-    def reach(self, url: str) -> httpx.Client:
-        return httpx.Client()
-
 
 @contextmanager
-def a_gateway() -> Iterator[Gateway]:
+def a_gateway(certificate: tuple[bytes, bytes] | None = None) -> Iterator[Gateway]:
+    """A gateway, over TLS where a certificate and its key are given."""
     gateway = Gateway()
 
     class Handler(BaseHTTPRequestHandler):
@@ -70,15 +73,26 @@ def a_gateway() -> Iterator[Gateway]:
         def log_message(self, *_: Any) -> None: ...
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    if certificate:
+        server.socket = _over_tls(server.socket, certificate)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
-    gateway.url = f"http://127.0.0.1:{server.server_address[1]}"
+    gateway.url = f"{'https' if certificate else 'http'}://127.0.0.1:{server.server_address[1]}"
     try:
         yield gateway
     finally:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+def _over_tls(listening: socket.socket, certificate: tuple[bytes, bytes]) -> socket.socket:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    with NamedTemporaryFile() as both:
+        both.write(b"".join(certificate))
+        both.flush()
+        context.load_cert_chain(both.name)
+    return context.wrap_socket(listening, server_side=True)
 
 
 @pytest.fixture
@@ -93,7 +107,7 @@ def test_who_is_not_the_controller_in_the_cluster_leaves_it_to_that() -> None:
         (Cluster(), None),
     ):
         with pytest.raises(Busy, match="the controller in the cluster replays"):
-            GatewayReplay(cluster, database, "e", "http://gateway").run("v-a", "v-b", 10)
+            GatewayReplay(cluster, database, "e", Entrance("http://gateway")).run("v-a", "v-b", 10)
 
 
 @pytest.mark.needs("postgresql")
@@ -105,7 +119,7 @@ class TestWithCaptures:
         self, gateway: Gateway, store: Database, endpoint: str
     ) -> None:
         self.captured(store, endpoint, 1)
-        seen = GatewayReplay(Cluster(), store, endpoint, f"{gateway.url}/", "flights.example").run("v-a", "v-b", 10)
+        seen = GatewayReplay(Cluster(), store, endpoint, Entrance(gateway.url, "flights.example")).run("v-a", "v-b", 10)
         assert (seen.requests, seen.errors, seen.changed, seen.unreadable) == (1, 0, 0, {})
         assert [headers["x-modelstack-target"] for headers, _ in gateway.asked] == ["v-b", "v-a"]
         for headers, body in gateway.asked:
@@ -114,7 +128,7 @@ class TestWithCaptures:
             assert headers["x-amzn-sagemaker-inference-id"].startswith(REPLAYED)
 
     def test_nothing_captured_is_nothing_replayed(self, gateway: Gateway, store: Database, endpoint: str) -> None:
-        assert GatewayReplay(Cluster(), store, endpoint, gateway.url).run("v-a", "v-b", 10).requests == 0
+        assert GatewayReplay(Cluster(), store, endpoint, Entrance(gateway.url)).run("v-a", "v-b", 10).requests == 0
 
     def test_a_slow_variant_is_replayed_over_several_runs_each_request_once(
         self, gateway: Gateway, store: Database, endpoint: str, monkeypatch: pytest.MonkeyPatch
@@ -123,7 +137,9 @@ class TestWithCaptures:
         monkeypatch.setattr(replaying, "SECONDS", 0.15)
         gateway.seconds, seen, runs = 0.02, NONE, 0
         while runs == 0 or seen.reached:
-            seen = GatewayReplay(Cluster(), store, endpoint, gateway.url).run("v-a", "v-b", 22 - seen.requests, seen)
+            seen = GatewayReplay(Cluster(), store, endpoint, Entrance(gateway.url)).run(
+                "v-a", "v-b", 22 - seen.requests, seen
+            )
             runs += 1
         bodies = [body for headers, body in gateway.asked if headers["x-modelstack-target"] == "v-b"]
         assert sorted(bodies, key=int) == [str(n).encode() for n in range(22)]
@@ -136,7 +152,7 @@ class TestWithCaptures:
     ) -> None:
         self.captured(store, endpoint, 3)
         gateway.says["v-b"] = (500, b"broken " + b"x" * 60_000)
-        seen = GatewayReplay(Cluster(), store, endpoint, gateway.url).run("v-a", "v-b", 10)
+        seen = GatewayReplay(Cluster(), store, endpoint, Entrance(gateway.url)).run("v-a", "v-b", 10)
         assert (seen.requests, seen.errors) == (3, 3)
         assert seen.examples[0].startswith("the answer is an error 500: broken xxx")
         assert len(seen.examples[0]) < 1_100
@@ -148,11 +164,11 @@ class TestWithCaptures:
         self.captured(store, endpoint, 1)
         monkeypatch.setattr(replay, "_TIMEOUT", httpx.Timeout(0.2))
         gateway.seconds = 0.5
-        seen = GatewayReplay(Cluster(), store, endpoint, gateway.url).run("v-a", "v-b", 10)
+        seen = GatewayReplay(Cluster(), store, endpoint, Entrance(gateway.url)).run("v-a", "v-b", 10)
         assert (seen.errors, seen.examples) == (1, ("the answer is an error 504: no answer within 60 s",))
         gateway.seconds, gateway.of_a_pod, gateway.says["v-b"] = 0.0, False, (504, b"upstream request timeout")
         gateway.says["v-a"] = (504, b"")
-        assert GatewayReplay(Cluster(), store, endpoint, gateway.url).run("v-a", "v-b", 10).errors == 1
+        assert GatewayReplay(Cluster(), store, endpoint, Entrance(gateway.url)).run("v-a", "v-b", 10).errors == 1
 
     @pytest.mark.parametrize("status", [404, 429, 502, 503])
     def test_what_the_gateway_says_by_itself_is_no_answer_of_the_variant(
@@ -161,9 +177,9 @@ class TestWithCaptures:
         self.captured(store, endpoint, 1)
         gateway.of_a_pod, gateway.says["v-b"] = False, (status, b"no healthy upstream")
         with pytest.raises(Busy, match=f"no variant answered, but the gateway: {status} no healthy upstream"):
-            GatewayReplay(Cluster(), store, endpoint, gateway.url).run("v-a", "v-b", 10)
+            GatewayReplay(Cluster(), store, endpoint, Entrance(gateway.url)).run("v-a", "v-b", 10)
         gateway.of_a_pod = True
-        assert GatewayReplay(Cluster(), store, endpoint, gateway.url).run("v-a", "v-b", 10).errors == 1
+        assert GatewayReplay(Cluster(), store, endpoint, Entrance(gateway.url)).run("v-a", "v-b", 10).errors == 1
 
     def test_a_route_without_the_rule_yet_never_compares_the_champion_with_itself(
         self, gateway: Gateway, store: Database, endpoint: str
@@ -171,9 +187,27 @@ class TestWithCaptures:
         self.captured(store, endpoint, 1)
         gateway.rules = ("v-a",)
         with pytest.raises(Busy, match="v-a answered: the route has no rule for v-b yet"):
-            GatewayReplay(Cluster(), store, endpoint, gateway.url).run("v-a", "v-b", 10)
+            GatewayReplay(Cluster(), store, endpoint, Entrance(gateway.url)).run("v-a", "v-b", 10)
+
+    def test_a_gateway_of_tls_is_asked_and_checked_by_the_host_that_its_certificate_is_for(
+        self, store: Database, endpoint: str
+    ) -> None:
+        self.captured(store, endpoint, 1)
+        certificate = authority("flights.example")
+        trusted = ssl.create_default_context(cadata=certificate[0].decode())
+        with a_gateway(certificate) as gateway:
+
+            def replay_as(host: str, verify: ssl.SSLContext | bool) -> int:
+                there = Entrance(gateway.url, host, verify)
+                return GatewayReplay(Cluster(), store, endpoint, there).run("v-a", "v-b", 10).requests
+
+            assert replay_as("flights.example", trusted) == 1
+            assert gateway.asked[0][0]["host"] == "flights.example"
+            for host, verify in (("other.example", trusted), ("flights.example", True)):
+                with pytest.raises(Busy, match="CERTIFICATE_VERIFY_FAILED"):
+                    replay_as(host, verify)
 
     def test_nobody_there_is_busy(self, store: Database, endpoint: str) -> None:
         self.captured(store, endpoint, 1)
         with pytest.raises(Busy, match="ConnectError"):
-            GatewayReplay(Cluster(), store, endpoint, "http://127.0.0.1:1").run("v-a", "v-b", 10)
+            GatewayReplay(Cluster(), store, endpoint, Entrance("http://127.0.0.1:1")).run("v-a", "v-b", 10)

@@ -15,6 +15,7 @@ import pytest
 
 from platforms.kubernetes.captures import intake
 from platforms.kubernetes.database import Database
+from platforms.kubernetes.gateway import Entrance
 from platforms.kubernetes.replay import GatewayReplay
 from rollout.core.errors import Busy
 from tests.machine import envoy
@@ -100,7 +101,7 @@ def captured(store: Database, endpoint: str) -> str:
 
 
 def test_a_variant_that_answers_is_compared(url: str, backend: Gateway, store: Database, captured: str) -> None:
-    seen = GatewayReplay(Cluster(), store, captured, url).run("v-a", "v-slow", 10)
+    seen = GatewayReplay(Cluster(), store, captured, Entrance(url)).run("v-a", "v-slow", 10)
     assert (seen.requests, seen.errors) == (1, 0)
 
 
@@ -109,7 +110,7 @@ def test_an_error_of_the_variant_itself_is_its_error(
 ) -> None:
     backend.says["v-slow"] = (503, b"overloaded")
     try:
-        seen = GatewayReplay(Cluster(), store, captured, url).run("v-a", "v-slow", 10)
+        seen = GatewayReplay(Cluster(), store, captured, Entrance(url)).run("v-a", "v-slow", 10)
     finally:
         backend.says.clear()
     assert (seen.errors, seen.examples) == (1, ("the answer is an error 503: overloaded",))
@@ -120,12 +121,12 @@ def test_a_variant_that_cannot_be_reached_is_asked_again_later(
     url: str, store: Database, captured: str, variant: str
 ) -> None:
     with pytest.raises(Busy, match="no variant answered, but the gateway: 503"):
-        GatewayReplay(Cluster(), store, captured, url).run("v-a", variant, 10)
+        GatewayReplay(Cluster(), store, captured, Entrance(url)).run("v-a", variant, 10)
 
 
 def test_a_variant_without_a_rule_is_not_taken_for_the_champion(url: str, store: Database, captured: str) -> None:
     with pytest.raises(Busy, match="v-a answered: the route has no rule for v-new yet"):
-        GatewayReplay(Cluster(), store, captured, url).run("v-a", "v-new", 10)
+        GatewayReplay(Cluster(), store, captured, Entrance(url)).run("v-a", "v-new", 10)
 
 
 def test_a_variant_that_the_gateway_waits_for_in_vain_has_failed(
@@ -133,7 +134,7 @@ def test_a_variant_that_the_gateway_waits_for_in_vain_has_failed(
 ) -> None:
     backend.seconds = 1.0
     try:
-        seen = GatewayReplay(Cluster(), store, captured, url).run("v-a", "v-slow", 10)
+        seen = GatewayReplay(Cluster(), store, captured, Entrance(url)).run("v-a", "v-slow", 10)
     finally:
         backend.seconds = 0.0
     assert (seen.errors, seen.examples) == (1, ("the answer is an error 504: upstream request timeout",))

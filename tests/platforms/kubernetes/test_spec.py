@@ -13,6 +13,7 @@ from rollout.core.errors import RolloutError
 MEASURING = Measuring(5, 0.1, 7, 2.5, 0.2, 0.02, ("carrier",), 9, 4)
 SPEC = RolloutSpec(
     *("prod", "flight-delay", "models", "http://prometheus.monitoring:9090", "flights.example.org", 30, 20),
+    ca_config_map="authority",
     measuring=MEASURING,
 )
 
@@ -20,6 +21,7 @@ SPEC = RolloutSpec(
 def test_what_is_written_is_read_back() -> None:
     assert RolloutSpec.from_dict(SPEC.as_dict()) == SPEC
     assert SPEC.as_dict()["periodSeconds"] == 30
+    assert SPEC.as_dict()["caConfigMap"] == "authority"
     assert SPEC.as_dict()["monitoring"]["segments"] == ["carrier"]
 
 
