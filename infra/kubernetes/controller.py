@@ -11,6 +11,7 @@ from infra.kubernetes.pod import (
     CONTAINER_SECURITY,
     POD_SECURITY,
     RegistryLogin,
+    disruption_budget,
     environment,
     keys_of,
     of_bucket,
@@ -68,11 +69,7 @@ def manifests(namespace: str, settings: KubernetesSettings, image: pulumi.Input[
             "subjects": [{"kind": "ServiceAccount", "name": CONTROLLER, "namespace": namespace}],
         },
         "service": {"apiVersion": "v1", "kind": "Service", "spec": {"selector": _NAME, "ports": _PORTS}},
-        "budget": {
-            "apiVersion": "policy/v1",
-            "kind": "PodDisruptionBudget",
-            "spec": {"selector": {"matchLabels": _NAME}, "maxUnavailable": 1},
-        },
+        "budget": disruption_budget(_NAME),
         "deployment": {"apiVersion": "apps/v1", "kind": "Deployment", "spec": _deployment(_pod(settings, image))},
     }
     metadata = {"name": CONTROLLER, "labels": _NAME}

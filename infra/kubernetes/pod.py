@@ -27,6 +27,22 @@ CONTAINER_SECURITY: Mapping[str, Any] = {
 """What the level `restricted` of the Pod Security Standards asks for, and a read-only root."""
 
 
+def disruption_budget(selector: Mapping[str, str]) -> dict[str, Any]:
+    """Whoever drains nodes takes one pod at a time, and any that does not answer: it may never answer again.
+
+    Source: Kubernetes documentation, "Specifying a Disruption Budget", unhealthy pod eviction policy.
+    """
+    return {
+        "apiVersion": "policy/v1",
+        "kind": "PodDisruptionBudget",
+        "spec": {
+            "selector": {"matchLabels": dict(selector)},
+            "maxUnavailable": 1,
+            "unhealthyPodEvictionPolicy": "AlwaysAllow",
+        },
+    }
+
+
 def environment(variables: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Variables of a container; a value that is a mapping says where it comes from."""
     return [

@@ -14,6 +14,7 @@ from infra.kubernetes.pod import (
     CONTAINER_SECURITY,
     POD_SECURITY,
     RegistryLogin,
+    disruption_budget,
     environment,
     keys_of,
     of_bucket,
@@ -158,14 +159,7 @@ class Serving(pulumi.ComponentResource):
                     "spec": {"selector": selector, "ports": [{"name": "http", "port": PORT, "targetPort": "http"}]},
                 },
             ),
-            declare(
-                "budget",
-                {
-                    "apiVersion": "policy/v1",
-                    "kind": "PodDisruptionBudget",
-                    "spec": {"selector": {"matchLabels": selector}, "maxUnavailable": 1},
-                },
-            ),
+            declare("budget", disruption_budget(selector)),
             *([declare("autoscaler", manifest(workload, least, most))] if most else []),
         ]
 

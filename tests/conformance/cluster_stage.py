@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from infra.kubernetes.pod import CONTAINER_SECURITY, POD_SECURITY, environment
+from infra.kubernetes.pod import CONTAINER_SECURITY, POD_SECURITY, disruption_budget, environment
 from platforms.kubernetes.answers import NotFound
 from platforms.kubernetes.assembled import Assembled, assembled
 from platforms.kubernetes.journal import KubernetesJournal
@@ -101,7 +101,7 @@ class ClusterStage:
             f"{self.site.namespace}/{workload}", workload, f"v-{role}", workload, f"{self.pods} x {pods.memory}",
         )  # fmt: skip
         package = {"digest": f"sha256:{_SHA}", "recipe": role, "image": self.site.image, "manifestSha256": _SHA}
-        budget = {"selector": {"matchLabels": {"workload": workload}}, "maxUnavailable": 1}
+        budget = disruption_budget({"workload": workload})["spec"]
         ports = [{"port": PORT}]
         service = {"selector": {"workload": workload}, "ports": ports}
         archive = {"archive": self.releases[role].archive_uri, "metrics": {}}

@@ -164,6 +164,16 @@ def test_a_pod_goes_without_losing_a_request(first: World) -> None:
     )
 
 
+def test_a_node_drains_one_pod_at_a_time_and_is_not_held_up_by_one_that_crashes(first: World) -> None:
+    """By default a pod that is not ready is not evicted while too few others are: a drain would wait for ever."""
+    for name in (NEW.config_name, CONTROLLER):
+        declared = manifests(first)
+        budget = declared["PodDisruptionBudget", name]["spec"]
+        assert (budget["maxUnavailable"], budget["unhealthyPodEvictionPolicy"]) == (1, "AlwaysAllow")
+        selected = budget["selector"]["matchLabels"].items()
+        assert selected <= declared["Deployment", name]["spec"]["template"]["metadata"]["labels"].items()
+
+
 def test_the_route_has_no_rules_and_no_mark_of_the_controller(first: World) -> None:
     """Server-side apply owns what is sent: with rules here, each update would set the weights back."""
     route = manifests(first)["HTTPRoute", NAMES.prefix]
