@@ -135,6 +135,11 @@ class KubernetesSettings(Section):
     bucket: BucketSettings | None = Field(
         default=None, description="A bucket that sealed packages go to instead of the registry. Null: the registry."
     )
+    egress_ports: Annotated[list[int], Allowed("a list of ports from 1 to 65535, such as [5000, 9000]")] = Field(
+        default_factory=list[int],
+        description="Ports that model pods may reach, besides 443 and those of the URLs of registry and bucket. "
+        "Behind a Service of the cluster, a NetworkPolicy means the port of the pod: name that.",
+    )
     gateway: GatewaySettings = Field(default_factory=GatewaySettings, description="Where requests come in.")
     prometheus: Url | None = Field(
         default=None,
@@ -162,3 +167,10 @@ class KubernetesSettings(Section):
         default=True,
         description="Whether the stack declares the custom resource definitions, which are one set for the cluster.",
     )
+
+    @field_validator("egress_ports")
+    @classmethod
+    def _are_ports(cls, ports: list[int]) -> list[int]:
+        if not all(1 <= port <= 65535 for port in ports):
+            raise NotAllowed
+        return ports

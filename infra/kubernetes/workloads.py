@@ -43,6 +43,7 @@ UNCHANGING = ["spec", "metadata", "data"]
 What is live keeps the shape that it was released with.
 """
 WORKLOAD = f"{GROUP}/workload"
+_HTTPS = 443
 _PACKAGE = "/opt/ml/model"
 _GRACE, _BEFORE_STOP = 30, 5  # seconds: of a drain, and until every proxy knows that a pod goes
 _STARTS = 120  # seconds that a model may take to load
@@ -247,10 +248,13 @@ def _pair(pair: Pair, solo: Mapping[str, Backend]) -> ServingConfig:
 def _network_policy(site: Site) -> dict[str, Any]:
     """Pods of models answer on one port, and reach where packages are, names and the controller, and nothing else.
 
-    Where packages are is known by its port alone: addresses are no one's to know ahead.
+    Where packages are is known by its port alone: addresses are no one's to know ahead. The policy is held against the
+    port of the pod that answers, not of the Service before it. A registry may give out its blobs, and its tokens, at
+    another host.
     """
     bucket, registry = site.settings.bucket, (site.settings.registry or "").partition("/")[0]
-    ports = {_port_of(f"https://{registry}"), *({_port_of(bucket.endpoint or "https://")} if bucket else {})}
+    ports = {_HTTPS, _port_of(f"https://{registry}"), *site.settings.egress_ports}
+    ports |= {_port_of(bucket.endpoint or "https://")} if bucket else set()
     controller = {"matchLabels": {"app.kubernetes.io/name": CONTROLLER}}
     return {
         "apiVersion": "networking.k8s.io/v1",
@@ -274,4 +278,4 @@ def _network_policy(site: Site) -> dict[str, Any]:
 
 def _port_of(url: str) -> int:
     parts = urlsplit(url)
-    return parts.port or (80 if parts.scheme == "http" else 443)
+    return parts.port or (80 if parts.scheme == "http" else _HTTPS)

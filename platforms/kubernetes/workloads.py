@@ -36,6 +36,7 @@ _REFUSED = frozenset(
     }
 )
 _LINES, _LONGEST = 3, 500  # of what a container said last
+_EGRESS = "modelstack:kubernetes.egress_ports"
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,10 @@ def _first(pod: str, container: Mapping[str, Any]) -> _Trouble | None:
     found = _of_container(pod, container)
     ended = [(container.get(part) or {}).get("terminated") or {} for part in ("state", "lastState")]
     unreachable = found is not None and any(one.get("exitCode") == _MAY_PASS for one in ended)
-    return replace(found, short="Unfetched", final=False, own=False) if found is not None and unreachable else found
+    if found is None or not unreachable:
+        return found
+    words = f"{found.words}. If the network keeps the pod from it, name the port in {_EGRESS}"
+    return replace(found, words=words, short="Unfetched", final=False, own=False)
 
 
 def _of_container(pod: str, container: Mapping[str, Any]) -> _Trouble | None:

@@ -74,6 +74,7 @@ OWN_WORDS: dict[str, tuple[list[Any], list[Any]]] = {
         ["oncall@example.org", ["oncall"], ["a b@example.org"]],
         [[], ["oncall@example.org", "ml@example.org"]],
     ),
+    "a list of ports from 1 to 65535, such as [5000, 9000]": ([5000, [0], [65536]], [[], [1, 65535]]),
     "a section of names and values": ([3, [1]], []),
 }
 """What is allowed in words that do not read as a range -> values that are not, and values that are."""

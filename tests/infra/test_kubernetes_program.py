@@ -352,7 +352,14 @@ def test_pods_of_models_reach_the_registry_names_and_the_controller_and_nothing_
     spec = manifests(first)["NetworkPolicy", f"{NAMES.prefix}-models"]["spec"]
     assert spec["policyTypes"] == ["Ingress", "Egress"]
     ports = sorted(port["port"] for rule in spec["egress"] for port in rule["ports"])
-    assert ports == [53, 53, 5000, 8081]
+    assert ports == [53, 53, 443, 5000, 8081], "blobs and tokens of a registry on 5000 may come from 443"
+
+
+def test_a_pod_reaches_a_registry_behind_a_service_by_the_port_of_its_pods() -> None:
+    """A NetworkPolicy is held against the pod's port, and the URL has that of the Service."""
+    section = {"registry": "registry.tools.svc/models", "egress_ports": [5000, 443]}
+    spec = manifests(run_on_cluster(kubernetes=section))["NetworkPolicy", f"{NAMES.prefix}-models"]["spec"]
+    assert sorted(port["port"] for rule in spec["egress"] for port in rule["ports"]) == [53, 53, 443, 5000, 8081]
 
 
 def test_the_definitions_of_our_resources_stay_when_the_stack_goes(first: World) -> None:

@@ -92,6 +92,7 @@ def test_a_registry_that_does_not_answer_is_no_fault_of_the_package_and_is_asked
     told = why(api, {"initContainerStatuses": [fetch]})
     assert not told.final
     assert told.words.startswith("workload w-1 does not come up: container fetch")
+    assert "it said last: no answer. If the network keeps the pod from it, name the port in modelstack:" in told.words
     assert "no answer" in told.words
 
 
