@@ -35,7 +35,7 @@ from platforms.kubernetes.names import (
     variant,
 )
 from platforms.kubernetes.serving_config import Backend, ServingConfig
-from rollout.core.release import release_id
+from rollout.core.release import Release, release_id
 
 UNCHANGING = ["spec", "metadata", "data"]
 """A name here is a digest of what the object holds, so nothing of it changes under its name, whatever the config says.
@@ -45,6 +45,8 @@ What is live keeps the shape that it was released with.
 WORKLOAD = f"{GROUP}/workload"
 _HTTPS = 443
 _PACKAGE = "/opt/ml/model"
+_MOUNT = {"name": "package", "mountPath": _PACKAGE}
+_SCRATCH = {"name": "scratch", "mountPath": "/tmp"}  # noqa: S108
 _GRACE, _BEFORE_STOP = 30, 5  # seconds: of a drain, and until every proxy knows that a pod goes
 _STARTS = 120  # seconds that a model may take to load
 
@@ -100,6 +102,7 @@ class Serving(pulumi.ComponentResource):
         """
         super().__init__("modelstack:kubernetes:Serving", name, None, opts)
         self._site, self._package = site, package
+        self._login = RegistryLogin.of(site.settings.pull_secret)
         self._child = pulumi.ResourceOptions(parent=self)
         self._kept = pulumi.ResourceOptions(parent=self, ignore_changes=UNCHANGING)
         policy = site.declare("models", _network_policy(site), self._child)
@@ -165,79 +168,76 @@ class Serving(pulumi.ComponentResource):
         ]
 
     def _pod(self, item: Declared, shape: Mapping[str, Any]) -> dict[str, Any]:
-        """The init container fetches the sealed archive by digest, and verifies it before anything of it runs."""
-        site, known, package = self._site, item.known, self._package
-        image = known.image_uri if known else package.image_uri
-        manifest = known.manifest_sha256 if known else package.manifest_sha256
-        archive = known.archive_uri if known else package.archive_uri
-        digest = pulumi.Output.from_input(known.package_digest if known else package.package_digest)
-        login, bucket = RegistryLogin.of(site.settings.pull_secret), site.settings.bucket
-        sealed = {"MODELSTACK_MANIFEST_SHA256": manifest, "SM_MODEL_DIR": _PACKAGE}
-        fetching = {**sealed, "MODELSTACK_ARCHIVE": archive, **login.variables}
-        if bucket:
-            sha256 = digest.apply(lambda known: known.removeprefix("sha256:"))
-            fetching |= {"MODELSTACK_ARCHIVE_SHA256": sha256, **of_bucket(bucket)}
-        capturing = {
-            "MODELSTACK_CAPTURE": f"http://{CONTROLLER}:{CONTROLLER_PORT}/captures/{site.names.prefix}/{item.variant}",
-            "MODELSTACK_CAPTURE_PERCENT": str(shape["capture_percent"]),
-            "MODELSTACK_CAPTURE_TOKEN": secret_value(
-                access_token.secret_name(site.names.prefix), access_token.KEY, optional=True
-            ),
+        sealed = item.known or self._package
+        each = {
+            "image": sealed.image_uri,
+            "resources": {
+                "requests": {"cpu": shape["cpu"], "memory": shape["memory"]},
+                "limits": {"memory": shape["memory"]},
+            },
+            "securityContext": CONTAINER_SECURITY,
+            "terminationMessagePolicy": "FallbackToLogsOnError",  # a verdict names a container's last words
         }
-        serving = {
-            **sealed,
-            "MODELSTACK_MODEL": site.names.model,
-            "MODELSTACK_VARIANT": item.variant,
-            "BIND_HOST": "0.0.0.0",  # noqa: S104  the pod's own network
-            "SAGEMAKER_BIND_TO_PORT": str(PORT),
-            **(capturing if shape["capture_percent"] else {}),
-        }
-        resources = {
-            "requests": {"cpu": shape["cpu"], "memory": shape["memory"]},
-            "limits": {"memory": shape["memory"]},
-        }
-        mounts = [{"name": "package", "mountPath": _PACKAGE}, {"name": "scratch", "mountPath": "/tmp"}]  # noqa: S108
-        ping = {"httpGet": {"path": "/ping", "port": "http"}, "periodSeconds": 1}
+        variables = {"MODELSTACK_MANIFEST_SHA256": sealed.manifest_sha256, "SM_MODEL_DIR": _PACKAGE}
         return {
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
             "securityContext": POD_SECURITY,
             "terminationGracePeriodSeconds": _GRACE,
-            **login.pod,
-            "initContainers": [
-                {
-                    "name": "package",
-                    "image": image,
-                    "args": ["fetch"],
-                    "env": environment(fetching),
-                    **keys_of(bucket),
-                    "resources": resources,
-                    "securityContext": CONTAINER_SECURITY,
-                    "terminationMessagePolicy": "FallbackToLogsOnError",  # a verdict names a container's last words
-                    "volumeMounts": [*mounts, *login.mounts],
-                }
-            ],
-            "containers": [
-                {
-                    "name": "model",
-                    "image": image,
-                    "args": ["serve"],
-                    "env": environment(serving),
-                    "ports": [{"name": "http", "containerPort": PORT}],
-                    "resources": resources,
-                    "securityContext": CONTAINER_SECURITY,
-                    "terminationMessagePolicy": "FallbackToLogsOnError",  # a verdict names a container's last words
-                    "startupProbe": {**ping, "failureThreshold": _STARTS},
-                    "readinessProbe": {**ping, "failureThreshold": 2},
-                    "lifecycle": {"preStop": {"sleep": {"seconds": _BEFORE_STOP}}},
-                    "volumeMounts": [{**mounts[0], "readOnly": True}, mounts[1]],
-                }
-            ],
+            **self._login.pod,
+            "initContainers": [{**each, **self._fetching(sealed, variables)}],
+            "containers": [{**each, **self._serving(item, shape, variables)}],
             "volumes": [
                 {"name": "package", "emptyDir": {}},
                 {"name": "scratch", "emptyDir": {}},
-                *login.volumes,
+                *self._login.volumes,
             ],
+        }
+
+    def _fetching(self, sealed: Release | Package, variables: Mapping[str, Any]) -> dict[str, Any]:
+        """Fetches the sealed archive by digest, and verifies it before anything of it runs."""
+        bucket, of_archive = self._site.settings.bucket, dict[str, Any]()
+        if bucket:
+            digest = pulumi.Output.from_input(sealed.package_digest)
+            sha256 = digest.apply(lambda known: known.removeprefix("sha256:"))
+            of_archive = {"MODELSTACK_ARCHIVE_SHA256": sha256, **of_bucket(bucket)}
+        return {
+            "name": "package",
+            "args": ["fetch"],
+            "env": environment(
+                {**variables, "MODELSTACK_ARCHIVE": sealed.archive_uri, **self._login.variables, **of_archive}
+            ),
+            **keys_of(bucket),
+            "volumeMounts": [_MOUNT, _SCRATCH, *self._login.mounts],
+        }
+
+    def _serving(self, item: Declared, shape: Mapping[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
+        names, percent = self._site.names, shape["capture_percent"]
+        capturing = {
+            "MODELSTACK_CAPTURE": f"http://{CONTROLLER}:{CONTROLLER_PORT}/captures/{names.prefix}/{item.variant}",
+            "MODELSTACK_CAPTURE_PERCENT": str(percent),
+            "MODELSTACK_CAPTURE_TOKEN": secret_value(
+                access_token.secret_name(names.prefix), access_token.KEY, optional=True
+            ),
+        }
+        serving = {
+            **variables,
+            "MODELSTACK_MODEL": names.model,
+            "MODELSTACK_VARIANT": item.variant,
+            "BIND_HOST": "0.0.0.0",  # noqa: S104  the pod's own network
+            "SAGEMAKER_BIND_TO_PORT": str(PORT),
+            **(capturing if percent else {}),
+        }
+        ping = {"httpGet": {"path": "/ping", "port": "http"}, "periodSeconds": 1}
+        return {
+            "name": "model",
+            "args": ["serve"],
+            "env": environment(serving),
+            "ports": [{"name": "http", "containerPort": PORT}],
+            "startupProbe": {**ping, "failureThreshold": _STARTS},
+            "readinessProbe": {**ping, "failureThreshold": 2},
+            "lifecycle": {"preStop": {"sleep": {"seconds": _BEFORE_STOP}}},
+            "volumeMounts": [{**_MOUNT, "readOnly": True}, _SCRATCH],
         }
 
 
