@@ -6,9 +6,8 @@ A gateway learns late that a pod is gone while its control plane is down, and a 
 Nothing was sent to such a pod, so the request may be sent again, whatever it asks for. A pod that took the request and
 fails is never asked twice: the failure is the version's own.
 
-With nothing but `retry` in it, and as a part of what the Gateway's own policy says, it leaves merged backends as they are.
-A policy that stood for itself alone would give the route clusters of its own (1.9.1), so that variants lose their
-metrics.
+With nothing but `retry` in it, and merged with what a policy of the Gateway says, it leaves merged backends as they
+are. A policy that stood for itself would give the route clusters of its own (1.9.1): variants would lose their metrics.
 
 Source: Envoy Gateway 1.9, BackendTrafficPolicy; Envoy, `x-envoy-retry-on`.
 """
