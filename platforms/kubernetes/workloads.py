@@ -1,7 +1,7 @@
 """Which workloads can answer, and what keeps the others from it, in the cluster's and the container's own words.
 
     ready = ready_endpoints(api, ["flight-delay-prod-3f0c…"])     # one call
-    lacking(api, backend, now).words      # "v-3f2a does not come up: container serving …; it said last: …"
+    lacking(api, backend).words      # "v-3f2a does not come up: container serving …; it said last: …"
 
 Whose fault it is decides whether a release is rejected. So the words begin with the variant only when its own container
 fails; an image that cannot be pulled, a full cluster or a missing object says nothing about a model.
@@ -47,7 +47,8 @@ class Lacking:
         words: What is missing; it begins with the variant when that one's own container fails.
         short: The cluster's word for it, such as `CrashLoopBackOff`.
         final: Whether it does not pass by itself.
-        since: Since when it could not answer, epoch seconds; None when nobody knows.
+        since: Since when it could not answer, epoch seconds; None when nobody knows. It is the pods' word where
+            there is one: a Deployment calls itself unavailable as soon as one of its pods is missing.
         deadline: How long the Deployment may take to come up, seconds.
     """
 
@@ -77,13 +78,14 @@ def lacking(api: Api, backend: Backend) -> Lacking:
     spec, said = deployment["spec"], _conditions(deployment)
     deadline = float(spec.get("progressDeadlineSeconds") or DEADLINE)
     available, progressing = said.get("Available", {}), said.get("Progressing", {})
-    since = _epoch(available.get("lastTransitionTime")) if available.get("status") == "False" else None
+    unavailable = _since(available)
     if spec.get("replicas", 1) == 0:
-        return Lacking(f"Deployment {name} has 0 replicas", "Scaled", final=True, since=since, deadline=deadline)
+        return Lacking(f"Deployment {name} has 0 replicas", "Scaled", final=True, since=unavailable, deadline=deadline)
     pods = [pod for pod in api.list(POD, spec["selector"].get("matchLabels") or {}) if not _leaving(pod)]
+    since = max((at for pod in pods if (at := _unready(pod)) is not None), default=unavailable)
     troubles = [_trouble(pod) for pod in pods] or [_of_deployment(said)]
-    worst = next((item for item in troubles if item.final), troubles[0])
-    late = progressing.get("reason") == "ProgressDeadlineExceeded"
+    worst = max(troubles, key=lambda item: (item.final, item.own))
+    late = progressing.get("reason") == "ProgressDeadlineExceeded" and not any(_came_up(pod) for pod in pods)
     final = late or all(item.final for item in troubles)
     text = worst.words
     if available.get("status") == "True" and api.find(SERVICE, name) is None:
@@ -188,6 +190,20 @@ def _leaving(pod: Mapping[str, Any]) -> bool:
     return bool(pod["metadata"].get("deletionTimestamp"))
 
 
+def _unready(pod: Mapping[str, Any]) -> float | None:
+    """Since when a pod is not ready, epoch seconds; None when it is, or does not say."""
+    return _since(_conditions(pod).get("Ready", {}))
+
+
+def _came_up(pod: Mapping[str, Any]) -> bool:
+    """Whether a pod was ever ready. One that never was is not ready since before it was initialized."""
+    said, unready = _conditions(pod), _unready(pod)
+    initialized = said.get("Initialized", {})
+    began = _epoch(initialized.get("lastTransitionTime")) if initialized.get("status") == "True" else None
+    lost = unready is not None and began is not None and unready > began
+    return lost or said.get("Ready", {}).get("status") == "True"
+
+
 def _ready(endpoints: Iterable[Mapping[str, Any]]) -> list[str]:
     """Who is ready, a pod once, whatever the families of its addresses."""
     ready = [item for item in endpoints if (item.get("conditions") or {}).get("ready") is not False]
@@ -196,6 +212,11 @@ def _ready(endpoints: Iterable[Mapping[str, Any]]) -> list[str]:
 
 def _conditions(obj: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     return {str(item["type"]): item for item in (obj.get("status") or {}).get("conditions") or ()}
+
+
+def _since(condition: Mapping[str, Any]) -> float | None:
+    """Since when a condition is false, epoch seconds; None when it is not, or does not say."""
+    return _epoch(condition.get("lastTransitionTime")) if condition.get("status") == "False" else None
 
 
 def _epoch(text: object) -> float | None:

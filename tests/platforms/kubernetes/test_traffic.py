@@ -347,6 +347,26 @@ def test_a_challenger_that_has_no_endpoint_for_long_has_failed(world: World, tra
     assert traffic.read().status == "failed"
 
 
+def test_a_challenger_that_lacks_a_pod_for_an_hour_and_its_others_for_a_moment_is_waited_for(
+    world: World, traffic: RouteTraffic, clock: TestClock
+) -> None:
+    on_trial(world, traffic)
+    world.endpoints("w-new", 0, unready=2)
+    world.without_a_node("w-new")
+    for ago in (4, 2):
+        world.pod("w-new", {"running": {}}, lost=ago)
+    world.deployment(
+        "w-new",
+        Available=("False", "MinimumReplicasUnavailable", 3600),
+        Progressing=("False", "ProgressDeadlineExceeded", 3000),
+    )
+    assert traffic.read().status == "changing"
+    clock.sleep(38)
+    live = traffic.read()
+    assert live.status == "failed"
+    assert at_fault(live.detail, [release("old"), release("new")]) == release("new")
+
+
 def test_in_an_outage_of_both_the_challenger_is_not_to_blame(world: World, traffic: RouteTraffic) -> None:
     on_trial(world, traffic)
     for workload in ("w-old", "w-new"):

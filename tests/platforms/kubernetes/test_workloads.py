@@ -180,6 +180,43 @@ def test_a_service_that_is_gone_is_told_where_the_pods_are_there(api: FakeApi) -
     assert "Service w-1 is not there" in told.words
 
 
-def test_since_when_nobody_answers_is_told_by_the_deployment(api: FakeApi) -> None:
-    down = {"type": "Available", "status": "False", "lastTransitionTime": "2026-11-29T02:00:00Z"}
-    assert why(api, conditions=(down,)).since == 1795917600.0
+DOWN = {"type": "Available", "status": "False", "lastTransitionTime": "2026-11-29T02:00:00Z"}
+NO_NODE = {"conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}]}
+
+
+def silent(*, ready: str, initialized: str) -> Told:
+    """A pod whose container runs and is not ready, since a time of the hour after two."""
+    began = {"type": "Initialized", "status": "True", "lastTransitionTime": f"2026-11-29T02:{initialized}Z"}
+    lost = {"type": "Ready", "status": "False", "lastTransitionTime": f"2026-11-29T02:{ready}Z"}
+    running = {**container(running={}), "started": True}
+    return {"phase": "Running", "conditions": [began, lost], "containerStatuses": [running]}
+
+
+def test_without_a_word_of_its_pods_a_deployment_tells_since_when_nobody_answers(api: FakeApi) -> None:
+    assert why(api, NO_NODE, conditions=(DOWN,)).since == 1795917600.0
+
+
+def test_nobody_answers_since_the_last_pod_is_not_ready_and_not_since_one_was_missing(api: FakeApi) -> None:
+    first, last = silent(ready="40:00", initialized="10:00"), silent(ready="50:00", initialized="10:00")
+    assert why(api, NO_NODE, last, first, conditions=(DOWN,)).since == 1795917600.0 + 3000
+
+
+def test_a_deployment_whose_pods_were_ready_before_did_not_come_up_too_late(api: FakeApi) -> None:
+    lost = silent(ready="50:00", initialized="10:00")
+    told = why(api, NO_NODE, lost, conditions=(DOWN, late()))
+    assert not told.final
+    assert "ProgressDeadlineExceeded" not in told.words
+
+
+@pytest.mark.parametrize("ready", ["09:59", "10:00"])
+def test_a_pod_that_never_was_ready_came_up_too_late(api: FakeApi, ready: str) -> None:
+    never = silent(ready=ready, initialized="10:00")
+    assert why(api, NO_NODE, never, conditions=(DOWN, late())).final
+
+
+def test_a_container_that_fails_is_told_whatever_the_order_of_the_pods(api: FakeApi) -> None:
+    lost = silent(ready="50:00", initialized="10:00")
+    told = why(api, NO_NODE, lost, conditions=(DOWN,))
+    assert told.words.startswith("v-1 does not come up: container serving of pod w-1-1")
+    other = FakeApi()
+    assert why(other, lost, NO_NODE, conditions=(DOWN,)).words.startswith("v-1 does not come up")

@@ -103,8 +103,13 @@ class World:
             force=True,
         )
 
-    def pod(self, workload: str, state: Mapping[str, Any], *, last: str = "", exit_code: int = 1) -> None:
-        """A pod whose container is in a state, having said something when it ended before."""
+    def pod(
+        self, workload: str, state: Mapping[str, Any], *, last: str = "", exit_code: int = 1, lost: float | None = None
+    ) -> None:
+        """A pod whose container is in a state, having said something when it ended before.
+
+        With `lost` it was ready until so many seconds ago.
+        """
         name = f"{workload}-{uuid.uuid4().hex[:5]}"
         spec = {"containers": [{"name": "serving", "image": "r/serving@sha256:0"}]}
         made = self.api.create(POD, {"metadata": {"name": name, "labels": {"workload": workload}}, "spec": spec})
@@ -113,7 +118,17 @@ class World:
             "name": "serving", "image": "r/serving", "imageID": "", "ready": False, "started": False, "restartCount": 2,
             "state": state, "lastState": {"terminated": ended} if last else {},
         }  # fmt: skip
-        self._status(POD, made, {"phase": "Pending", "containerStatuses": [container]})
+        said = [] if lost is None else [("Initialized", "True", 7200.0), ("Ready", "False", lost)]
+        conditions = [{"type": kind, "status": is_, "lastTransitionTime": _ago(ago)} for kind, is_, ago in said]
+        self._status(POD, made, {"phase": "Pending", "containerStatuses": [container], "conditions": conditions})
+
+    def without_a_node(self, workload: str) -> None:
+        """A pod that no node has room for."""
+        spec = {"containers": [{"name": "serving", "image": "r/serving@sha256:0"}]}
+        metadata = {"name": f"{workload}-{uuid.uuid4().hex[:5]}", "labels": {"workload": workload}}
+        made = self.api.create(POD, {"metadata": metadata, "spec": spec})
+        condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes"}
+        self._status(POD, made, {"phase": "Pending", "conditions": [{**condition, "lastTransitionTime": _ago(7200)}]})
 
     def deployment(self, name: str, **conditions: tuple[str, str, float]) -> None:
         """What the Deployments' controller says: condition -> status, reason, and for how many seconds."""
