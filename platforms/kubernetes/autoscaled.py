@@ -1,13 +1,13 @@
 """Autoscaled pods: a challenger has enough of them before it gets more traffic, a champion keeps its own meanwhile.
 
     lacking = before_more(api, config, {"w-old": 90, "w-new": 10}, 50, ready)     # "" when there are enough
-    after_trial(api, before, config, now)
-    lower(api, now)
+    lower(api, now)     # each minute
 
 A HorizontalPodAutoscaler follows the load, so it is late for a step: 50% of the traffic would meet the pods of 10%. So
 the least that it may go down to is raised first, and the step waits until so many are ready. The champion's least is
 raised to what it has when a trial begins: its load falls in the trial, and a rollback gives it everything at once.
-After the trial both are kept for a while, and then put back. The number of replicas is the autoscaler's alone.
+After the trial the champion's is kept for a while, and then put back. Only the journal says whether a trial is over, so
+a controller that is killed leaves nothing raised for good. The number of replicas is the autoscaler's alone.
 """
 
 from __future__ import annotations
@@ -15,16 +15,17 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from platforms.kubernetes import names
+from platforms.kubernetes.answers import NotFound
 from platforms.kubernetes.api import Api, Object
+from platforms.kubernetes.journal import KubernetesJournal
 from platforms.kubernetes.kinds import AUTOSCALER
 from platforms.kubernetes.serving_config import ServingConfig
-from rollout.core.errors import RolloutError
 from rollout.core.plan import EVERYTHING
+from rollout.core.state import StateError
 
 LEAST = f"{names.GROUP}/least-instances"
 """The annotation of an autoscaler with the least that the stack's config asks for."""
@@ -40,6 +41,16 @@ class Autoscaler:
     """A HorizontalPodAutoscaler as it was read."""
 
     content: Object
+
+    @property
+    def name(self) -> str:
+        """Its name, which is that of the workload."""
+        return str(self.content["metadata"]["name"])
+
+    @property
+    def endpoint(self) -> str:
+        """Whose it is: the name of a Rollout."""
+        return str((self.content["metadata"].get("labels") or {}).get(names.ENDPOINT) or "")
 
     @property
     def floor(self) -> int:
@@ -132,27 +143,36 @@ def before_moving(api: Api, now: ServingConfig, wanted: ServingConfig, ready: Ma
     )
 
 
-def after_trial(api: Api, before: ServingConfig, config: ServingConfig, now: float) -> None:
-    """Say until when the pods of a trial that ended are kept. It costs pods if that fails, and no request."""
-    if config.challenger is not None:
-        return
-    until = {item.workload: now for item in before.backends}  # the loser's: no longer
-    if before.champion != config.champion:
-        until[before.champion.workload] = now + _WARM
-    until[config.champion.workload] = now + _FOLLOWS
-    with suppress(RolloutError):
-        for workload, end in until.items():
-            found = _of(api, workload)
-            if found is not None and found.floor > found.least:
-                _put(api, found, found.floor if end > now else found.least, end if end > now else None)
-
-
 def lower(api: Api, now: float) -> None:
-    """Put the least of each autoscaler of the namespace back whose time is over."""
+    """Put the least of each autoscaler of the namespace back whose time is over, and say when that is after a trial."""
     for content in api.list(AUTOSCALER, {"app.kubernetes.io/part-of": "modelstack"}):
         found = Autoscaler(content)
-        if found.until is not None and found.until <= now:
+        until = found.until
+        if until is None and found.floor > found.least:
+            until = _kept_until(api, found, now)
+        if until is not None and until <= now:
             _put(api, found, found.least, None)
+        elif until is not None and found.until is None:
+            _put(api, found, found.floor, until)
+
+
+def _kept_until(api: Api, found: Autoscaler, now: float) -> float | None:
+    """Until when a higher floor is kept that nobody gave a time; None while a rollout of its endpoint is under way.
+
+    The journal is read after the autoscaler. So a floor that was raised when the journal is at rest is of a trial that
+    is over.
+    """
+    try:
+        state = KubernetesJournal(api, found.endpoint).read()
+    except (NotFound, StateError):
+        return None
+    if state.on_trial or not state.at_rest:
+        return None
+    seconds = {
+        **({state.previous.config_name: _WARM} if state.previous else {}),
+        **({state.champion.config_name: _FOLLOWS} if state.champion else {}),
+    }
+    return now + seconds.get(found.name, 0)
 
 
 def _beyond(ready: int, floor: int, weight: int) -> list[float]:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from platforms.kubernetes.autoscaled import after_trial
 from platforms.kubernetes.kinds import DEPLOYMENT
 from platforms.kubernetes.moving import Move, Seen, decided
 from platforms.kubernetes.route import Route
@@ -63,9 +62,7 @@ class GuardedMoves:
         after = decided(move, self._seen(route, config.champion, to.champion, state), self.store.clock.time())
         if after == "arrived":
             everything = {to.champion.variant: EVERYTHING}
-            arrived = self.store.write(route, to.name, rules(to, everything, self.store.there([config.champion])))
-            after_trial(self.store.api, config, to, self.store.clock.time())
-            return arrived
+            return self.store.write(route, to.name, rules(to, everything, self.store.there([config.champion])))
         if after == "called off":
             return self._back(route, config, None)
         if after.failure:

@@ -31,7 +31,7 @@ from functools import cached_property
 
 from platforms.clock import SystemClock
 from platforms.kubernetes.api import Api
-from platforms.kubernetes.autoscaled import after_trial, before_more, before_moving
+from platforms.kubernetes.autoscaled import before_more, before_moving
 from platforms.kubernetes.coming import UP, asked_now, coming_up
 from platforms.kubernetes.guarded import pods_of
 from platforms.kubernetes.kinds import PATCH_POLICY
@@ -150,8 +150,6 @@ class RouteTraffic:
             else:
                 older = self.store.there(self._before(route, config))
                 self.store.write(route, name, rules(config, {config.champion.variant: EVERYTHING}, older))
-                if before is not None and before != config:
-                    after_trial(self.api, before, config, self.clock.time())
 
         self.store.repeated(f"use config {name}", change)
 

@@ -5,16 +5,23 @@ No autoscaler runs here: what it and the Deployments' controller would do is don
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any, cast
+
 import pytest
 
 from platforms.kubernetes import names
 from platforms.kubernetes.api import Api
 from platforms.kubernetes.autoscaled import HELD, LEAST, Autoscaler, lower, manifest
-from platforms.kubernetes.kinds import AUTOSCALER, DEPLOYMENT
+from platforms.kubernetes.journal import KubernetesJournal
+from platforms.kubernetes.kinds import AUTOSCALER, DEPLOYMENT, ROLLOUT
 from platforms.kubernetes.traffic import RouteTraffic
 from rollout.core.errors import Busy
+from rollout.core.release import Release
+from rollout.core.state import Phase
 from tests.infra.on_cluster import manifests, run_on_cluster
 from tests.platforms.kubernetes.world import ENDPOINT, TestClock, World, pair, solo
+from tests.rollout.worlds import release
 
 OLD, NEW = solo("w-old", "v-old"), solo("w-new", "v-new")
 PAIR = pair(OLD, NEW)
@@ -43,13 +50,24 @@ def traffic(world: World, clock: TestClock) -> RouteTraffic:
 def grows(world: World, name: str, *, ready: int) -> None:
     world.workload(name, ready=ready)
     declared = manifest(name, LEAST_PODS, MOST)
-    labels = {"app.kubernetes.io/part-of": "modelstack"}
-    metadata = {**declared["metadata"], "labels": labels}
+    metadata = {**declared["metadata"], "labels": names.labels_of(ENDPOINT)}
     world.api.apply(AUTOSCALER, {**declared, "metadata": metadata}, names.PROGRAM)
 
 
 def floors(world: World) -> dict[str, int]:
     return {item["metadata"]["name"]: Autoscaler(item).floor for item in world.api.list(AUTOSCALER)}
+
+
+def says(world: World, phase: Phase, champion: str, **others: str) -> None:
+    """The journal: the phase, and which workload is whose."""
+    journal = KubernetesJournal(world.api, ENDPOINT)
+    releases = {who: of(workload) for who, workload in {"champion": champion, **others}.items()}
+    state = {"challenger": None, "previous": None, **releases}
+    journal.write(replace(journal.read(), phase=phase, **cast(Any, state)))
+
+
+def of(workload: str) -> Release:
+    return replace(release(workload), config_name=workload)
 
 
 def step(traffic: RouteTraffic, weight: int) -> None:
@@ -109,11 +127,17 @@ def test_no_more_than_the_most_is_waited_for(world: World, traffic: RouteTraffic
 def test_after_a_rollback_the_loser_goes_down_at_once_and_the_champion_a_while_later(
     world: World, traffic: RouteTraffic, clock: TestClock
 ) -> None:
+    says(world, Phase.BAKING, "w-old", challenger="w-new")
     step(traffic, 10)
     with pytest.raises(Busy):
         step(traffic, 50)
+    says(world, Phase.ROLLING_BACK, "w-old", challenger="w-new")
     step(traffic, 0)
+    lower(world.api, clock.now)
+    assert floors(world) == {"w-old": 8, "w-new": 4}, "its end is not recorded yet"
     traffic.use_config(OLD.name)
+    says(world, Phase.IDLE, "w-old")
+    lower(world.api, clock.now)
     assert floors(world) == {"w-old": 8, "w-new": LEAST_PODS}
     lower(world.api, clock.now + 60)
     assert floors(world)["w-old"] == 8, "its load has only just come back"
@@ -127,18 +151,67 @@ def test_after_a_rollback_the_loser_goes_down_at_once_and_the_champion_a_while_l
 def test_after_a_promotion_the_previous_champion_stays_warm_for_an_hour(
     world: World, traffic: RouteTraffic, clock: TestClock
 ) -> None:
+    with pytest.raises(Busy, match="2 of the 8 pods"):
+        step(traffic, 100)
     world.endpoints("w-new", 8)
     step(traffic, 100)
     traffic.use_config(NEW.name)
+    says(world, Phase.IDLE, "w-new", previous="w-old")
+    lower(world.api, clock.now)
+    assert floors(world) == {"w-old": 8, "w-new": 8}
     lower(world.api, clock.now + 1800)
     assert floors(world) == {"w-old": 8, "w-new": LEAST_PODS}
     lower(world.api, clock.now + 3700)
     assert floors(world) == {"w-old": LEAST_PODS, "w-new": LEAST_PODS}
 
 
-def test_what_a_trial_holds_is_not_put_back_in_it(world: World, traffic: RouteTraffic, clock: TestClock) -> None:
+def test_a_challenger_that_another_one_superseded_is_put_back_when_that_trial_is_over(
+    world: World, traffic: RouteTraffic, clock: TestClock
+) -> None:
+    with pytest.raises(Busy):
+        step(traffic, 50)
+    says(world, Phase.IDLE, "w-old", previous="w-another")
+    lower(world.api, clock.now)
+    assert floors(world) == {"w-old": 8, "w-new": LEAST_PODS}
+
+
+@pytest.mark.parametrize("phase", [Phase.PREPARING, Phase.BAKING, Phase.PAUSED, Phase.HELD, Phase.PROMOTING])
+def test_what_a_trial_holds_is_not_put_back_in_it(
+    world: World, traffic: RouteTraffic, clock: TestClock, phase: Phase
+) -> None:
     step(traffic, 10)
-    lower(world.api, clock.now + 1_000_000)
+    says(world, phase, "w-old", challenger="w-new")
+    for seconds in (0, 1_000_000):
+        lower(world.api, clock.now + seconds)
+    assert floors(world)["w-old"] == 8
+
+
+def test_a_trial_that_begins_soon_after_another_keeps_its_pods(
+    world: World, traffic: RouteTraffic, clock: TestClock
+) -> None:
+    step(traffic, 10)
+    says(world, Phase.IDLE, "w-old")
+    lower(world.api, clock.now)
+    says(world, Phase.BAKING, "w-old", challenger="w-new")
+    step(traffic, 0)
+    step(traffic, 10)
+    lower(world.api, clock.now + 3700)
+    assert floors(world)["w-old"] == 8
+
+
+@pytest.mark.parametrize("journal", ["damaged", "gone"])
+def test_an_endpoint_whose_journal_cannot_be_read_stops_no_other(
+    world: World, traffic: RouteTraffic, clock: TestClock, journal: str
+) -> None:
+    step(traffic, 10)
+    if journal == "gone":
+        world.api.delete(ROLLOUT, ENDPOINT)
+    else:
+        rollout = world.api.get(ROLLOUT, ENDPOINT)
+        metadata = {key: item for key, item in rollout["metadata"].items() if key != "managedFields"}
+        status = {"revision": 1, "phase": "idle", "state": "{}"}
+        world.api.replace_status(ROLLOUT, {**rollout, "metadata": metadata, "status": status})
+    lower(world.api, clock.now)
     assert floors(world)["w-old"] == 8
 
 
