@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +25,7 @@ from platforms.kubernetes.api import Api, Object
 from platforms.kubernetes.journal import KubernetesJournal
 from platforms.kubernetes.kinds import AUTOSCALER
 from platforms.kubernetes.serving_config import ServingConfig
+from rollout.core.errors import Conflict
 from rollout.core.plan import EVERYTHING
 from rollout.core.state import StateError
 
@@ -144,16 +146,20 @@ def before_moving(api: Api, now: ServingConfig, wanted: ServingConfig, ready: Ma
 
 
 def lower(api: Api, now: float) -> None:
-    """Put the least of each autoscaler of the namespace back whose time is over, and say when that is after a trial."""
+    """Put the least of each autoscaler of the namespace back whose time is over, and say when that is after a trial.
+
+    One that a trial has just written is left for the next time.
+    """
     for content in api.list(AUTOSCALER, {"app.kubernetes.io/part-of": "modelstack"}):
         found = Autoscaler(content)
         until = found.until
         if until is None and found.floor > found.least:
             until = _kept_until(api, found, now)
-        if until is not None and until <= now:
-            _put(api, found, found.least, None)
-        elif until is not None and found.until is None:
-            _put(api, found, found.floor, until)
+        with suppress(Conflict):
+            if until is not None and until <= now:
+                _put(api, found, found.least, None)
+            elif until is not None and found.until is None:
+                _put(api, found, found.floor, until)
 
 
 def _kept_until(api: Api, found: Autoscaler, now: float) -> float | None:
@@ -195,7 +201,7 @@ def _keep(api: Api, found: Autoscaler, pods: int) -> None:
 
 
 def _put(api: Api, found: Autoscaler, floor: int, until: float | None) -> None:
-    metadata = {key: found.content["metadata"][key] for key in ("name", "uid")}
+    metadata = {key: found.content["metadata"][key] for key in ("name", "uid", "resourceVersion")}
     held = {"annotations": {HELD: f"{until:.0f}"}} if until is not None else {}
     whole = {"metadata": {**metadata, **held}, "spec": {"minReplicas": floor}}
     api.apply(AUTOSCALER, whole, names.MANAGER, force=True)

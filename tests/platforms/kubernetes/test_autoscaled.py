@@ -14,7 +14,7 @@ from platforms.kubernetes import names
 from platforms.kubernetes.api import Api
 from platforms.kubernetes.autoscaled import HELD, LEAST, Autoscaler, lower, manifest
 from platforms.kubernetes.journal import KubernetesJournal
-from platforms.kubernetes.kinds import AUTOSCALER, DEPLOYMENT, ROLLOUT
+from platforms.kubernetes.kinds import AUTOSCALER, DEPLOYMENT, ROLLOUT, Kind
 from platforms.kubernetes.traffic import RouteTraffic
 from rollout.core.errors import Busy
 from rollout.core.release import Release
@@ -196,6 +196,45 @@ def test_a_trial_that_begins_soon_after_another_keeps_its_pods(
     step(traffic, 0)
     step(traffic, 10)
     lower(world.api, clock.now + 3700)
+    assert floors(world)["w-old"] == 8
+
+
+def test_what_a_trial_raises_while_autoscalers_are_put_back_stays(
+    world: World, traffic: RouteTraffic, clock: TestClock
+) -> None:
+    step(traffic, 10)
+    says(world, Phase.IDLE, "w-old")
+    lower(world.api, clock.now)
+    step(traffic, 0)
+    listed = world.api.list
+
+    def slow(kind: Kind, *words: Any) -> list[Any]:
+        found = listed(kind, *words)
+        if kind is AUTOSCALER:
+            step(traffic, 10)
+        return found
+
+    world.api.list = slow  # type: ignore[method-assign]
+    lower(world.api, clock.now + 3700)
+    world.api.list = listed  # type: ignore[method-assign]
+    assert floors(world)["w-old"] == 8
+
+
+def test_an_autoscaler_that_its_own_controller_writes_meanwhile_stops_no_step(
+    world: World, traffic: RouteTraffic
+) -> None:
+    get, raced = world.api.get, []
+
+    def racing(kind: Kind, name: str, namespace: str | None = None) -> Any:
+        found = get(kind, name, namespace)
+        if kind is AUTOSCALER and not raced:
+            raced.append(name)
+            world.patch(AUTOSCALER, name, {"metadata": {"annotations": {"seen": "now"}}}, "kube-controller-manager")
+        return found
+
+    world.api.get = racing  # type: ignore[method-assign]
+    step(traffic, 10)
+    assert raced == ["w-old"]
     assert floors(world)["w-old"] == 8
 
 
