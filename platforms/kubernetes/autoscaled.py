@@ -132,17 +132,14 @@ def before_more(api: Api, config: ServingConfig, has: Mapping[str, int], weight:
     return "" if there >= wants else f"{challenger.variant} has {there} of the {wants} pods that {weight}% needs"
 
 
-def before_moving(api: Api, now: ServingConfig, wanted: ServingConfig, ready: Mapping[str, int]) -> str:
-    """Ask for as many pods as what serves has, where other pods of the same variant take over; what is lacking."""
-    same = now.champion.variant == wanted.champion.variant and now.champion.workload != wanted.champion.workload
-    found = _of(api, wanted.champion.workload) if same else None
+def before_taking_over(api: Api, workload: str, pods: int) -> int | None:
+    """Ask for as many pods as serve now; how many of them there will be, None of a workload that is not autoscaled."""
+    found = _of(api, workload)
     if found is None:
-        return ""
-    wants, there = found.within(ready[now.champion.workload]), ready[wanted.champion.workload]
+        return None
+    wants = found.within(pods)
     _keep(api, found, max(wants, found.floor))
-    return (
-        "" if there >= wants else f"workload {wanted.champion.workload} has {there} of the {wants} pods that serve now"
-    )
+    return wants
 
 
 def lower(api: Api, now: float) -> None:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from platforms.kubernetes.api import Api
-from platforms.kubernetes.route import Asked
+from platforms.kubernetes.autoscaled import before_taking_over
+from platforms.kubernetes.guarded import pods_of
+from platforms.kubernetes.journal import KubernetesJournal
+from platforms.kubernetes.route import Asked, Route
+from platforms.kubernetes.route_store import RouteStore
 from platforms.kubernetes.serving_config import ServingConfig
-from platforms.kubernetes.workloads import Lacking, lacking
+from platforms.kubernetes.workloads import Lacking, deadline_of, lacking, ready_endpoints
+from rollout.core.state import Phase
 
 _MARGIN = 30.0  # seconds beyond a Deployment's own deadline
 _PARTS = 5  # in which that time is waited; a rollout gives a config up that it asked for six times
@@ -47,7 +52,7 @@ def coming_up(api: Api, asked: Asked, wanted: ServingConfig | None, ready: Mappi
         return Coming(failure=f"config {asked.config} is not there: no ConfigMap of that name in {api.namespace}")
     found = [lacking(api, item) for item in wanted.backends if not ready[item.workload]]
     if not found:
-        return UP
+        return _in_number(api, asked, wanted.champion.workload, ready, now)
     patience = max(item.deadline for item in found) + _MARGIN
     failing = [item for item in found if item.final] or (found if now - asked.since > patience else [])
     if failing:
@@ -63,6 +68,49 @@ def asked_now(
     if before is None or before.config != name or coming_up(api, before, config, ready, now).failure:
         return Asked(name, now, now)
     return Asked(name, before.since, now)
+
+
+def pods_to_take_over(store: RouteStore, route: Route, config: ServingConfig) -> int:
+    """How many pods a release is to have before it takes over without a trial; 0 when no number is waited for.
+
+    As many as serve, or as it is to have if that is less; and no longer than its Deployment may take. The number does
+    not grow while it is waited for: else it would never be reached under a load that grows. No way back waits: only the
+    journal tells one from a release.
+    """
+    before, workload = store.serving(route), config.champion.workload
+    if before is None or before.champion.workload == workload:
+        return 0
+    state = KubernetesJournal(store.api, store.name).read()
+    if state.phase is not Phase.MOVING:
+        return 0
+    late = store.clock.time() - state.started_at > deadline_of(store.api, workload) + _MARGIN
+    serve = ready_endpoints(store.api, [before.champion.workload])[before.champion.workload]
+    if late or not serve:
+        return 0
+    wants = before_taking_over(store.api, workload, serve)
+    wants = min(pods_of(store, workload), serve) if wants is None else wants
+    noted = route.asked.pods if route.asked is not None and route.asked.config == config.name else 0
+    return min(wants, noted or wants)
+
+
+def still_waited(store: RouteStore, asked: Asked, serve: int) -> Asked:
+    """What is asked for, without its number of pods once that is waited for no more.
+
+    Args:
+        store: The route.
+        asked: What is asked for.
+        serve: How many pods of what serves are ready.
+    """
+    waits = asked.pods and serve and KubernetesJournal(store.api, store.name).read().phase is Phase.MOVING
+    return asked if waits else replace(asked, pods=0)
+
+
+def _in_number(api: Api, asked: Asked, workload: str, ready: Mapping[str, int], now: float) -> Coming:
+    """How far one is whose pods are ready, but perhaps too few."""
+    if ready[workload] >= asked.pods:
+        return UP
+    words = f"workload {workload} has {ready[workload]} of the {asked.pods} pods that are to take over"
+    return Coming(words, asked_enough=now - asked.at > (deadline_of(api, workload) + _MARGIN) / _PARTS)
 
 
 def _shared(failing: Sequence[Lacking]) -> str:

@@ -30,11 +30,13 @@ class Asked:
         config: Its name.
         since: Since when it is waited for, epoch seconds.
         at: When it was last asked for, epoch seconds.
+        pods: How many pods of its champion are waited for; 0 where one is enough.
     """
 
     config: str
     since: float
     at: float
+    pods: int = 0
 
     def to_json(self) -> str:
         """For the annotation."""
@@ -68,7 +70,7 @@ class Route:
         """What is asked for and could not serve yet; None, too, when nobody can read it."""
         try:
             value = json.loads(self._annotations[ASKED])
-            return Asked(str(value["config"]), float(value["since"]), float(value["at"]))
+            return Asked(str(value["config"]), float(value["since"]), float(value["at"]), int(value.get("pods") or 0))
         except (KeyError, TypeError, ValueError):
             return None
 

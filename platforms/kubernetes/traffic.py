@@ -10,6 +10,8 @@ Everything is declared before it is asked for, so a change is one write of all t
   which `read` tells as `changing`; whoever asks again after that gets it. Now and then it tells `ready` in between, so
   that who no longer wants the config need not wait for it. A config that does not come up is told by the container's
   own words as `failure`, as a platform tells of an update that it took back.
+- A release that takes over without a trial waits in the same way until as many of its pods are ready as serve, but no
+  longer than its Deployment may take. No way back waits for a number of pods.
 - No weight is given to a variant without a ready endpoint, and to a challenger none that its ready pods are too few
   for, nor any before the gateway takes the sticky header of the endpoint, if it has one (`Busy`).
 - Each write lands only on the route that was read; a lost race is repeated. What is as it should be is not written.
@@ -26,13 +28,13 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from platforms.clock import SystemClock
 from platforms.kubernetes.api import Api
-from platforms.kubernetes.autoscaled import before_more, before_moving
-from platforms.kubernetes.coming import UP, asked_now, coming_up
+from platforms.kubernetes.autoscaled import before_more
+from platforms.kubernetes.coming import UP, asked_now, coming_up, pods_to_take_over, still_waited
 from platforms.kubernetes.guarded import pods_of
 from platforms.kubernetes.kinds import PATCH_POLICY
 from platforms.kubernetes.moving import Move
@@ -84,6 +86,8 @@ class RouteTraffic:
         wanted = store.known(asked.config) if asked is not None else None
         backends = {item.workload: item for one in (config, wanted) if one is not None for item in one.backends}
         ready = ready_endpoints(self.api, [*backends, *([split.backend.workload] if split else ())])
+        if asked is not None:
+            asked = still_waited(store, asked, serve=ready[config.champion.workload] if config else 0)
         coming = coming_up(self.api, asked, wanted, ready, self.clock.time()) if asked is not None else UP
         status, detail = self._standing(route, config, ready)
         if coming.pending and status == "ready":
@@ -128,8 +132,7 @@ class RouteTraffic:
             guard: By which steps the champion's traffic moves to other pods of it; None moves it at once.
 
         Raises:
-            Busy: The champion moves to another config's pods; or other pods of the same variant are to take over, are
-                autoscaled, and are fewer than those that serve; or the route is being written all the time.
+            Busy: The champion moves to another config's pods; or the route is being written all the time.
         """
 
         def change(route: Route) -> None:
@@ -138,13 +141,12 @@ class RouteTraffic:
             _refuse_moving(route, f"config {name}")
             config = self.store.known(name)
             ready = ready_endpoints(self.api, [item.workload for item in config.backends]) if config else {}
-            if config is None or not all(ready.values()):
+            pods = pods_to_take_over(self.store, route, config) if config else 0
+            if config is None or not all(ready.values()) or ready[config.champion.workload] < pods:
                 asked = asked_now(self.api, route.asked, (name, config), ready, self.clock.time())
-                self.store.write(route, route.config, route.rules if route.config else None, asked=asked)
+                noted = replace(asked, pods=pods)
+                self.store.write(route, route.config, route.rules if route.config else None, asked=noted)
                 return
-            before = self.store.serving(route)
-            if before is not None:
-                self._refuse_fewer(before, config)
             if guard is not None and (serving := self._left(route, config)) is not None:
                 self._begin(route, serving, config, guard)
             else:
@@ -176,13 +178,6 @@ class RouteTraffic:
         if before is None or route.config == config.name:
             return lingering(route.rules, config)
         return [item for item in before.backends if item.workload not in {one.workload for one in config.backends}]
-
-    def _refuse_fewer(self, before: ServingConfig, config: ServingConfig) -> None:
-        """Where other pods of the same variant take over, there are as many as serve now."""
-        there = ready_endpoints(self.api, [before.champion.workload, config.champion.workload])
-        lacks = before_moving(self.api, before, config, there)
-        if lacks:
-            raise Busy(f"use config {config.name} of {self.endpoint}: {lacks}")
 
     def _refuse_unready(self, route: Route, config: ServingConfig, wanted: Mapping[str, int]) -> None:
         has = _by_variant(config, weights(route.rules))

@@ -76,7 +76,7 @@ def lacking(api: Api, backend: Backend) -> Lacking:
     if deployment is None:
         return Lacking(f"Deployment {name} is not there", "Missing", final=True)
     spec, said = deployment["spec"], _conditions(deployment)
-    deadline = float(spec.get("progressDeadlineSeconds") or DEADLINE)
+    deadline = _deadline(deployment)
     available, progressing = said.get("Available", {}), said.get("Progressing", {})
     unavailable = _since(available)
     if spec.get("replicas", 1) == 0:
@@ -93,6 +93,12 @@ def lacking(api: Api, backend: Backend) -> Lacking:
     who = f"{backend.variant} does not come up: " if worst.own else f"workload {name} does not come up: "
     waited = f" (ProgressDeadlineExceeded, {deadline:.0f} s)" if late else ""
     return Lacking(f"{who}{text}{waited}", worst.short, final, since, deadline)
+
+
+def deadline_of(api: Api, workload: str) -> float:
+    """How long a workload may take to come up, seconds."""
+    deployment = api.find(DEPLOYMENT, workload)
+    return DEADLINE if deployment is None else _deadline(deployment)
 
 
 @dataclass(frozen=True)
@@ -188,6 +194,10 @@ def _one_line(text: object) -> str:
 
 def _leaving(pod: Mapping[str, Any]) -> bool:
     return bool(pod["metadata"].get("deletionTimestamp"))
+
+
+def _deadline(deployment: Mapping[str, Any]) -> float:
+    return float(deployment["spec"].get("progressDeadlineSeconds") or DEADLINE)
 
 
 def _unready(pod: Mapping[str, Any]) -> float | None:

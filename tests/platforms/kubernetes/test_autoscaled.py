@@ -58,12 +58,12 @@ def floors(world: World) -> dict[str, int]:
     return {item["metadata"]["name"]: Autoscaler(item).floor for item in world.api.list(AUTOSCALER)}
 
 
-def says(world: World, phase: Phase, champion: str, **others: str) -> None:
-    """The journal: the phase, and which workload is whose."""
+def says(world: World, phase: Phase, champion: str, *, at: float = 0.0, **others: str) -> None:
+    """The journal: the phase, when the rollout began, and which workload is whose."""
     journal = KubernetesJournal(world.api, ENDPOINT)
     releases = {who: of(workload) for who, workload in {"champion": champion, **others}.items()}
     state = {"challenger": None, "previous": None, **releases}
-    journal.write(replace(journal.read(), phase=phase, **cast(Any, state)))
+    journal.write(replace(journal.read(), phase=phase, started_at=at, **cast(Any, state)))
 
 
 def of(workload: str) -> Release:
@@ -254,14 +254,23 @@ def test_an_endpoint_whose_journal_cannot_be_read_stops_no_other(
     assert floors(world)["w-old"] == 8
 
 
-def test_other_pods_of_the_champion_take_over_when_they_are_as_many(world: World, traffic: RouteTraffic) -> None:
+def test_other_pods_of_the_champion_take_over_when_they_are_as_many(
+    world: World, traffic: RouteTraffic, clock: TestClock
+) -> None:
     larger = solo("w-large", "v-old")
     world.config(larger)
     grows(world, "w-large", ready=2)
     traffic.use_config(OLD.name)
-    with pytest.raises(Busy, match="w-large has 2 of the 8 pods that serve now"):
-        traffic.use_config(larger.name)
+    says(world, Phase.MOVING, "w-old", challenger="w-large", at=clock.now)
+    world.gateway_follows()
+    traffic.use_config(larger.name)
     assert world.weights() == {"w-old": 100}
+    assert floors(world)["w-large"] == 8, "they are asked for"
+    live = traffic.read()
+    assert (live.status, live.detail) == ("changing", "workload w-large has 2 of the 8 pods that are to take over")
+    world.endpoints("w-old", 10)  # a load that grows is not run after
+    traffic.use_config(larger.name)
+    assert floors(world)["w-large"] == 10
     world.endpoints("w-large", 8)
     traffic.use_config(larger.name)
     assert world.weights() == {"w-large": 100}
