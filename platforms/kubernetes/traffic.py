@@ -28,6 +28,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -36,6 +37,7 @@ from platforms.kubernetes.api import Api
 from platforms.kubernetes.autoscaled import before_more
 from platforms.kubernetes.coming import UP, asked_now, coming_up, pods_to_take_over, still_waited
 from platforms.kubernetes.guarded import pods_of
+from platforms.kubernetes.journal import KubernetesJournal
 from platforms.kubernetes.kinds import PATCH_POLICY
 from platforms.kubernetes.moving import Move
 from platforms.kubernetes.route import Route, written_by
@@ -173,11 +175,23 @@ class RouteTraffic:
         self.store.write(route, route.config, wanted, move=move)
 
     def _before(self, route: Route, config: ServingConfig) -> list[Backend]:
-        """What serves until now, and keeps its rules for a while."""
-        before = self.store.serving(route)
+        """What serves until now, and keeps its rules for a while; and the previous champion.
+
+        A gateway may need a moment to learn of pods that no rule names, and loses requests in it. So whoever may be
+        brought back at once keeps a rule.
+        """
+        before, older = self.store.serving(route), lingering(route.rules, config)
         if before is None or route.config == config.name:
-            return lingering(route.rules, config)
-        return [item for item in before.backends if item.workload not in {one.workload for one in config.backends}]
+            return older
+        left = [item for item in before.backends if item.workload not in {one.workload for one in config.backends}]
+        return left + [item for item in older if item not in left and item.workload == self._previous()]
+
+    def _previous(self) -> str:
+        """The workload of the champion before the present one; empty without one, or when nobody can say."""
+        with suppress(RolloutError):
+            previous = KubernetesJournal(self.api, self.endpoint).read().previous
+            return previous.config_name if previous is not None else ""
+        return ""
 
     def _refuse_unready(self, route: Route, config: ServingConfig, wanted: Mapping[str, int]) -> None:
         has = _by_variant(config, weights(route.rules))

@@ -26,7 +26,7 @@ from rollout.core.plan import Step
 from rollout.core.state import Phase
 from rollout.reason import Reason
 from tests.platforms.kubernetes.simulated import CONFIGS, PAIR, A, B, Cluster, cluster_in, ends, in_memory
-from tests.platforms.kubernetes.world import ENDPOINT, World
+from tests.platforms.kubernetes.world import ENDPOINT, World, pair, solo
 from tests.rollout.worlds import PERSON, PLAN
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -90,6 +90,24 @@ def test_nothing_stays_on_the_route_of_trials_that_are_over(cluster: Cluster) ->
     backends = [item.workload for item in lingering(cluster.around.route["spec"]["rules"], B)]
     assert backends == ["solo-a"], "what served before keeps one rule, so that the way back loses no request"
     assert len(cluster.around.route["spec"]["rules"]) == 3
+
+
+@in_memory
+def test_the_previous_champion_keeps_its_rule_through_the_trials_after_it(cluster: Cluster) -> None:
+    """A gateway that has to learn of its pods first loses requests in that moment: the way back is to lose none."""
+    state = ends(cluster, cluster.begin())
+    assert state.previous is not None
+    assert state.previous.config_name == "solo-a"
+    around, after = cluster.around, pair(B, solo("solo-c", "v-c"))
+    around.workload("solo-c")
+    around.config(after)
+    traffic = RouteTraffic(around.api, ENDPOINT)
+    traffic.use_config(after.name)
+    assert targets(around) == {"solo-a", "solo-b", "solo-c"}
+    traffic.use_config("solo-b")
+    assert targets(around) == {"solo-a", "solo-b", "solo-c"}
+    traffic.use_config("solo-a")
+    assert around.weights() == {"solo-a": 100}
 
 
 def test_another_route_of_the_same_gateway_is_never_written(cluster: Cluster) -> None:
