@@ -73,7 +73,7 @@ def facts_of(target: Target, word: str) -> Facts:
     package = word.lower() if _is_kept(target, word.lower()) else _package(word, target)
     shelf, signed_by = platform_of(target).shelf(), target.output("signing_key").encode()
     try:
-        return shelf.evidence(shelf.archive_of(package), signed_by).verify(package, signed_by)
+        return shelf.evidence(package, signed_by).verify(package, signed_by)
     except (RegistryError, SignatureError) as error:
         raise OperatorError(f"what is said of {package} is not to be believed: {error}") from None
 

@@ -198,12 +198,11 @@ def _agreed(target: Target, stack: Stack, digest: str) -> tuple[list[Record], li
 def _proven(target: Target, stack: Stack, digest: str) -> tuple[Facts | None, dict[str, bool], Sequence[str]]:
     """What the stack has signed of the package, the keys that lie beside it, and why nothing is proven, if so."""
     shelf, key = platform_of(target).shelf(), str(target.outputs.get("signing_key") or "").encode()
-    archive = next((one.archive for one in stack.versions if one.archive), "")
     try:
         keys = dict.fromkeys(shelf.signers(digest), False)
-        if not key or not archive:
+        if not key or not any(one.archive for one in stack.versions):
             return None, keys, [f"the documents of {digest} on {stack.name}, as no key to verify them is known"]
-        facts = shelf.evidence(archive, key).verify(digest, key)
+        facts = shelf.evidence(digest, key).verify(digest, key)
     except (RegistryError, SignatureError, OperatorError) as error:
         return None, {}, [f"the documents of {digest} on {stack.name}: {error}"]
     return facts, {**keys, key_id(key)[:_KEY_DIGITS]: True}, []

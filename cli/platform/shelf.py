@@ -25,16 +25,12 @@ class Shelf(Protocol):
         """One registered version, by its name."""
         ...
 
-    def archive_of(self, digest: str) -> str:
-        """Where the archive of a package lies, or would."""
-        ...
-
     def signers(self, digest: str) -> list[str]:
         """The first 12 digits of the id of each key that has signed a package; nothing is verified."""
         ...
 
-    def evidence(self, archive: str, key: bytes) -> Evidence:
-        """What was signed with a key of an archive; `verify` it before anything of it is believed.
+    def evidence(self, digest: str, key: bytes) -> Evidence:
+        """What was signed with a key of a package; `verify` it before anything of it is believed.
 
         Raises:
             SignatureError: What names the documents is not signed with the key.

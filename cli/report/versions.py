@@ -25,7 +25,6 @@ from pipeline.origin import OriginError
 from pipeline.recipe import canonical, recipe
 from pipeline.step import StepFailed
 from platforms.sealed_packages import RegistryError
-from serving.registry_protocol import SCHEME
 
 REFUSALS = (archive.ArchiveError, BuildError, GateError, OriginError, RecipeError, Refusal, StepFailed)
 Say = Callable[[str], None]
@@ -73,16 +72,24 @@ def opened(path: Path, digest: str, folder: Path) -> Version:
     return Version(package, folder, manifest)
 
 
-def bring(target: Target, archive_uri: str, digest: str, to: Path) -> None:
-    """Write an archive into a file, from a bucket or a registry of images, whatever the platform of the target is.
+def bring(target: Target, release: Mapping[str, Any], to: Path) -> None:
+    """Write the archive of a release into a file, from a bucket or a registry of images.
+
+    Args:
+        target: The stack that it is looked at for, on either platform.
+        release: Its `archive_uri` and `package_digest`; one that is taken from another stack also says how that is
+            reached, as the program's input `source` does.
+        to: The file.
 
     Raises:
         RegistryError: It is not there, or of another digest.
     """
-    if archive_uri.startswith(SCHEME):
-        from platforms.kubernetes.publish import store_of  # noqa: PLC0415 - of a stack on Kubernetes alone
+    archive_uri, digest = str(release["archive_uri"]), str(release["package_digest"])
+    if "context" in release or (target.on_kubernetes and "region" not in release):
+        from platforms.kubernetes.stores import StackStore  # noqa: PLC0415 - of a stack on Kubernetes alone
 
-        store_of(archive_uri).fetch(archive_uri, digest, to)
+        there = release if "context" in release else target.outputs
+        StackStore("", there.get("bucket")).fetch(archive_uri, digest, to)
         return
     from platforms.aws.clients import clients  # noqa: PLC0415 - of one on AWS alone
     from platforms.aws.objects import fetch  # noqa: PLC0415
@@ -90,13 +97,13 @@ def bring(target: Target, archive_uri: str, digest: str, to: Path) -> None:
     fetch(archive_uri, digest, to, clients(None)("s3") if target.on_kubernetes else target.client("s3"))
 
 
-def fetched(release: Mapping[str, Any], folder: Path, fetch: Callable[[str, str, Path], None]) -> Version:
+def fetched(release: Mapping[str, Any], folder: Path, fetch: Callable[[Mapping[str, Any], Path], None]) -> Version:
     """Download a release's package.
 
     Args:
         release: At least its `archive_uri` and `package_digest`; a restored one names no `manifest_sha256`.
         folder: A new folder.
-        fetch: Writes an archive, by its URI and its digest, into a file; see `bring`.
+        fetch: Writes its archive into a file; see `bring`.
 
     Raises:
         OperatorError: It cannot be read, or is not what was released.
@@ -105,7 +112,7 @@ def fetched(release: Mapping[str, Any], folder: Path, fetch: Callable[[str, str,
     path, digest = folder / "model.tar.gz", str(release["package_digest"])
     with explained(f"reading {release['archive_uri']}"):
         try:
-            fetch(str(release["archive_uri"]), digest, path)
+            fetch(release, path)
             found = opened(path, digest, folder / "sealed")
         except (RegistryError, archive.ArchiveError) as error:
             raise OperatorError(str(error)) from error

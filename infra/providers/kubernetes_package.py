@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from pulumi.dynamic import ReadResult
 
-from infra.providers.packaging import PackagingProvider, Values, bucket_store
+from infra.providers.packaging import PackagingProvider, Values
 
 
 class KubernetesPackageProvider(PackagingProvider):
@@ -25,15 +25,14 @@ class KubernetesPackageProvider(PackagingProvider):
     def place(self, props: Values) -> Any:
         """The registry or the bucket, and a ModelPackage; key and token of the stack are made at their first use."""
         from platforms.kubernetes import access_token  # noqa: PLC0415  slow to load, and diff needs none
-        from platforms.kubernetes.names import PACKAGES  # noqa: PLC0415
-        from platforms.kubernetes.publish import place, repository  # noqa: PLC0415
+        from platforms.kubernetes.publish import place  # noqa: PLC0415
         from platforms.kubernetes.signing import signing_key  # noqa: PLC0415
+        from platforms.kubernetes.stores import StackStore  # noqa: PLC0415
 
         api, labels = _api(props), _labels(props)
         access_token.make(api, props["prefix"], labels)
         signer = signing_key(api, props["prefix"], labels)
-        bucket = props.get("bucket")
-        store = bucket_store(bucket) if bucket else repository(f"{props['registry']}/{PACKAGES}")
+        store = StackStore(props["registry"], props.get("bucket"))
         return place(api, store, name=props["name"], labels=labels, image=props["image_uri"], signer=signer)
 
     def refusals(self) -> tuple[type[Exception], ...]:

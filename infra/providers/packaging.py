@@ -165,29 +165,11 @@ def origin_of(source: Values) -> Any:
 
         return on_aws(clients(source["region"], source.get("role")))
     from platforms.kubernetes.api import Api  # noqa: PLC0415  see outcome
-    from platforms.kubernetes.publish import origin, store_of  # noqa: PLC0415
+    from platforms.kubernetes.publish import origin  # noqa: PLC0415
+    from platforms.kubernetes.stores import StackStore  # noqa: PLC0415
 
-    archive, bucket = source["archive_uri"], source.get("bucket")
-    store = bucket_store(bucket) if bucket and archive.startswith("s3://") else store_of(archive)
     namespace = source["model_package_arn"].partition("/")[0]
-    return origin(store, Api.of(source["context"] or None, namespace))
-
-
-def bucket_store(bucket: Values) -> Any:
-    """The store in a bucket of a stack on Kubernetes, with the keys that AWS's clients find here.
-
-    Args:
-        bucket: Its `name`, `endpoint` and `region`, as `modelstack:kubernetes.bucket` has them.
-    """
-    import boto3  # noqa: PLC0415  see outcome
-    from botocore.config import Config  # noqa: PLC0415
-
-    from platforms.aws.registry import BucketStore  # noqa: PLC0415
-
-    # What speaks like S3 seldom has a name for each bucket, and pods ask in the same way.
-    style = Config(s3={"addressing_style": "path"} if bucket["endpoint"] else {})
-    s3 = boto3.client("s3", region_name=bucket["region"], endpoint_url=bucket["endpoint"], config=style)
-    return BucketStore(bucket["name"], s3)
+    return origin(StackStore("", source.get("bucket")), Api.of(source["context"] or None, namespace))
 
 
 def clients(region: str, role: str | None = None) -> Any:

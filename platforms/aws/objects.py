@@ -77,6 +77,20 @@ def fetch(archive_uri: str, package_digest: str, to: Path, s3: Any) -> None:
     unproven.replace(to)
 
 
+def is_there(uri: str, s3: Any) -> bool:
+    """Whether an object is there; nothing of it is read.
+
+    It is asked for, and not for its head alone: that answer has no words, by which a bucket that is not there differs
+    from an object that is not.
+    """
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    try:
+        s3.get_object(Bucket=bucket, Key=key)["Body"].close()
+    except s3.exceptions.NoSuchKey:
+        return False
+    return True
+
+
 def _stored_sha256(s3: Any, bucket: str, key: str) -> bytes | None:
     """Return the digest of an object's bytes, read back (a checksum on record says what was sent), or None."""
     try:

@@ -26,7 +26,7 @@ from pipeline.pack import Registered, SealedPackage
 from platforms import registering
 from platforms.aws import signatures
 from platforms.aws.identity import as_metadata, caller
-from platforms.aws.objects import fetch, upload
+from platforms.aws.objects import fetch, is_there, upload
 from platforms.aws.packages import METRICS, REFERENCE, beside, folder_of
 from platforms.registering import Origin, Place, ReleaseRecord
 from platforms.sealed_packages import REGISTERED_BY, TRAINED_BY
@@ -153,6 +153,14 @@ class BucketStore:
     def uri(self, package_digest: str) -> str:
         """Where the archive of a digest lies here, or would."""
         return f"s3://{self.bucket}/{folder_of(package_digest)}/model.tar.gz"
+
+    def has(self, archive_uri: str) -> bool:
+        """Whether an archive is there; nothing of it is read."""
+        return is_there(archive_uri, self.s3)
+
+    def signers(self, archive_uri: str) -> list[str]:
+        """The first 12 digits of the id of each key that has signed an archive; nothing is verified."""
+        return signatures.keys(archive_uri, self.s3)
 
     def said(self, archive_uri: str, public_key: bytes) -> Evidence:
         """What was signed with a key of an archive."""

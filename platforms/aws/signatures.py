@@ -66,10 +66,11 @@ def read(archive_uri: str, public_key: bytes, s3: Any) -> Evidence:
     return Evidence({name: content for name, content in found.items() if content is not None}, model, provenance)
 
 
-def keys(package_digest: str, bucket: str, s3: Any) -> list[str]:
-    """The first 12 digits of the id of each key that has signed a package; nothing is verified."""
-    prefix = f"{folder_of(package_digest)}/{_SIGNATURES}/"
-    listed = s3.list_objects_v2(Bucket=bucket, Prefix=prefix, Delimiter="/")
+def keys(archive_uri: str, s3: Any) -> list[str]:
+    """The first 12 digits of the id of each key that has signed an archive; nothing is verified."""
+    place = urlsplit(beside(archive_uri, f"{_SIGNATURES}/"))
+    prefix = place.path.lstrip("/")
+    listed = s3.list_objects_v2(Bucket=place.netloc, Prefix=prefix, Delimiter="/")
     return [item["Prefix"].removeprefix(prefix).rstrip("/") for item in listed.get("CommonPrefixes", [])]
 
 

@@ -1,26 +1,28 @@
-"""Is the package of a past release still in the registry, is it what was signed, and is its image there?
+"""Is the package of a past release still there, is it what was signed, and is its image there?
 
-    uri = kept("oci://registry.example.org/models/packages@sha256:...", digest, image, signed_by)      # raises Gone
+    uri = kept(store, [store.uri(digest)], digest, image, signed_by)      # raises Gone
 
 Nothing here deletes a package. A registry may collect what no tag names, so a package has one.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import suppress
 
 from platforms.kubernetes.oci import Registry
 from platforms.kubernetes.oci_connection import OciError
-from platforms.kubernetes.publish import store_of
+from platforms.kubernetes.stores import StackStore
 from platforms.registering import ReleaseRecord, check
 from platforms.sealed_packages import Gone
 
 
-def kept(archive_uri: str, package_digest: str, image: str, signed_by: bytes) -> str:
+def kept(store: StackStore, archive_uris: Iterable[str], package_digest: str, image: str, signed_by: bytes) -> str:
     """Return where the archive of a past release lies, once it was verified.
 
     Args:
-        archive_uri: Where it was put.
+        store: Of the stack.
+        archive_uris: Where it may lie; the first is where the stack puts packages now.
         package_digest: `sha256:<hex>`.
         image: What served it.
         signed_by: The public key of the stack, PEM.
@@ -29,14 +31,12 @@ def kept(archive_uri: str, package_digest: str, image: str, signed_by: bytes) ->
         Gone: The archive or the image is not there.
         SignatureError: The archive is not what was signed.
         RegistryError: It has another digest, or is not signed.
-        OciUnreachable: The registry does not answer.
+        Unreachable: The registry or the bucket does not answer, or the bucket lets nobody read.
     """
-    store = store_of(archive_uri)
-    if not store.registry.holds(package_digest):
-        raise Gone(f"{archive_uri} is gone. No rule of modelstack deletes a package, so the registry or somebody did")
+    uri = store.found(archive_uris)
     _check_image(image)
-    check(ReleaseRecord(archive_uri, package_digest, "", signed_by), store)
-    return archive_uri
+    check(ReleaseRecord(uri, package_digest, "", signed_by), store)
+    return uri
 
 
 def _check_image(image: str) -> None:

@@ -123,14 +123,19 @@ class Registry:
         finally:
             unproven.unlink(missing_ok=True)
 
+    def has(self, digest: str) -> bool:
+        """Whether a blob is there; nothing of it is read."""
+        expected = (HTTPStatus.OK, HTTPStatus.NOT_FOUND)
+        answer = self._connection.ask("HEAD", f"blobs/{digest}", digest, expected=expected)
+        return answer.status != HTTPStatus.NOT_FOUND
+
     def holds(self, digest: str) -> bool:
         """Whether a blob is there; its bytes are read back.
 
         Raises:
             OciError: Other bytes are there under this digest.
         """
-        expected = (HTTPStatus.OK, HTTPStatus.NOT_FOUND)
-        if self._connection.ask("HEAD", f"blobs/{digest}", digest, expected=expected).status == HTTPStatus.NOT_FOUND:
+        if not self.has(digest):
             return False
         self._repeated(lambda: sum(map(len, self._blocks(digest, MAX_BYTES))))
         return True

@@ -120,6 +120,14 @@ class RegistryStore:
             "registered it, which signs it"
         )
 
+    def has(self, archive_uri: str) -> bool:
+        """Whether an archive is there; nothing of it is read.
+
+        Raises:
+            OciError: The registry refuses, or does not answer.
+        """
+        return self.registry.has(self._here(archive_uri))
+
     def signers(self, archive_uri: str) -> list[str]:
         """The first 12 digits of the id of each key that has signed an archive; nothing is verified.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any, cast
 from uuid import uuid4
@@ -12,68 +12,22 @@ import pytest
 
 from cli import reproduce
 from cli.errors import OperatorError
-from cli.lineage import read as reading
 from cli.lineage.read import read
 from cli.lineage.tree import tree
 from cli.page import page
 from cli.platform.choose import platform_of
-from cli.platform.kubernetes.platform import Kubernetes
 from cli.report.versions import bring, fetched
 from cli.restore import _verified
-from cli.target import Target
-from pipeline.pack import Registered, SealedPackage
-from platforms import registering
-from platforms.kubernetes import publish
+from pipeline.pack import SealedPackage
 from platforms.kubernetes.api import Api
 from platforms.kubernetes.approvals import give
-from platforms.kubernetes.journal import KubernetesJournal
-from platforms.kubernetes.kinds import ROLLOUT
-from platforms.kubernetes.names import PACKAGES, labels_of
+from platforms.kubernetes.kinds import PACKAGE
 from platforms.kubernetes.oci import Registry, sha256
-from platforms.kubernetes.spec import RolloutSpec
 from provenance.key_pair import KeyPair
-from rollout.core.deployments import Deployment
-from rollout.core.release import Release, release_id
-from rollout.core.state import Phase, RolloutState
-from tests.platforms.kubernetes.fake_api import FakeApi
+from tests.cli.registered import NAME, Stack, stack_of
 from tests.platforms.kubernetes.real_registry import running
-from tests.rollout.worlds import release as make_release
 
 pytestmark = pytest.mark.needs("registry")
-NAME = "flight-delay-prod"
-
-
-class ClusterApi(FakeApi):
-    """A cluster in memory, asked by somebody."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.who = "ada@example.org"
-
-    def user(self) -> str:
-        """Who asks."""
-        return self.who
-
-
-@dataclass(frozen=True)
-class Stack:
-    """A stack that serves a package which it has registered and signed."""
-
-    api: ClusterApi
-    target: Target
-    package: Registered
-    image: str
-
-    @property
-    def id(self) -> str:
-        """Of its release."""
-        return release_id(self.package.recipe, self.image)
-
-    @property
-    def deployment(self) -> Deployment:
-        """That of the release."""
-        facts = {"release": self.id, "recipe": self.package.recipe, "package": self.package.package_digest}
-        return cast(Deployment, type("Deployment", (), {**facts, "image": self.image})())
 
 
 @pytest.fixture(scope="module")
@@ -84,30 +38,8 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def stack(sealed: SealedPackage, host: str, monkeypatch: pytest.MonkeyPatch) -> Stack:
-    api, key, registry = ClusterApi(), KeyPair.new(), f"{host}/{uuid4().hex[:12]}"
-    there = cast(Api, api)
-    where = {"name": f"{NAME}-1", "labels": labels_of(NAME)}
-    store = publish.repository(f"{registry}/{PACKAGES}")
-    image = f"{registry}/serving@sha256:{'1' * 64}"
-    package = registering.publish(sealed, publish.place(there, store, **where, image=image, signer=key))
-    spec = RolloutSpec("prod", "flight-delay", "gate", "http://prometheus.monitoring:9090")
-    api.apply(ROLLOUT, {"metadata": {"name": NAME}, "spec": spec.as_dict()}, "tests")
-    facts = ("recipe", "package_digest", "archive_uri", "manifest_sha256", "model_package_arn")
-    champion: Release = replace(
-        make_release("a"),
-        id=release_id(package.recipe, image),
-        image_uri=image,
-        **{name: getattr(package, name) for name in facts},
-    )
-    KubernetesJournal(there, NAME).write(RolloutState(NAME, champion=champion, phase=Phase.IDLE))
-    outputs = {
-        "platform": "kubernetes", "endpoint_name": NAME, "namespace": "models", "registry": registry,
-        "signing_key": key.public_key.decode(), "champion": package.package_digest,
-    }  # fmt: skip
-    monkeypatch.setattr(Kubernetes, "api", lambda _: there)
-    monkeypatch.setattr(Kubernetes, "records", lambda _: [])
-    monkeypatch.setattr(reading, "siblings", lambda _: [])
-    return Stack(api, Target("prod", NAME, "", outputs), package, image)
+    registry = f"{host}/{uuid4().hex[:12]}"
+    return stack_of(sealed, registry, monkeypatch, image=f"{registry}/serving@sha256:{'1' * 64}")
 
 
 def test_the_lineage_of_a_package_is_proven_and_shown_as_on_aws(
@@ -173,13 +105,27 @@ def test_a_release_whose_archive_and_image_are_there_may_be_restored(stack: Stac
 
 
 def test_a_release_whose_archive_is_gone_is_told_with_what_may_help(stack: Stack) -> None:
-    elsewhere = {**stack.target.outputs, "registry": f"{stack.target.outputs['registry']}/elsewhere"}
-    with pytest.raises(OperatorError, match=r"cannot be restored: oci://.*/elsewhere/packages@.* is gone") as caught:
-        _verified(replace(stack.target, outputs=elsewhere), stack.deployment)
+    gone = replace(stack, package=replace(stack.package, package_digest=f"sha256:{'0' * 64}"))
+    with pytest.raises(OperatorError, match=r"cannot be restored: oci://.*/packages@sha256:0+ is gone\.") as caught:
+        _verified(gone.target, gone.deployment)
+    assert "so the registry or somebody did. A registry keeps bytes under their digests" in str(caught.value)
     assert "modelstack reproduce" in str(caught.value.hint)
 
 
+@pytest.mark.parametrize("by", ["ModelPackage", "journal"])
+def test_a_package_is_found_where_it_was_put_when_the_stack_names_another_registry(
+    stack: Stack, by: str, tmp_path: Any
+) -> None:
+    if by == "journal":
+        stack.api.delete(PACKAGE, f"{NAME}-1")
+    moved, digest = stack.told(registry=f"{stack.target.outputs['registry']}/elsewhere"), stack.package.package_digest
+    assert _verified(moved, cast(Any, replace(stack, image="serving:1").deployment)) == stack.package.archive_uri
+    assert reproduce.facts_of(moved, digest).package.digest == digest
+    platform_of(moved).shelf().fetch(digest, tmp_path / "then")
+    if by == "ModelPackage":
+        assert read(moved).unread == ()
+
+
 def test_a_registry_that_does_not_answer_is_no_proof_of_anything(stack: Stack) -> None:
-    away = {**stack.target.outputs, "registry": "127.0.0.1:9/models"}
     with pytest.raises(OperatorError, match="looking at the package sha256"):
-        _verified(replace(stack.target, outputs=away), stack.deployment)
+        _verified(stack.told(registry="127.0.0.1:9/models"), stack.deployment)

@@ -16,13 +16,12 @@ from infra.providers.kubernetes_package import KubernetesPackageProvider
 from pipeline.gate import GateRefused, Miss
 from pipeline.pack import Registered
 from pipeline.recipe import Recipe
-from platforms.aws.registry import BucketStore
 from platforms.kubernetes import access_token
 from platforms.kubernetes.api import Api
 from platforms.kubernetes.kinds import PACKAGE, SECRET
 from platforms.kubernetes.names import labels_of
 from platforms.kubernetes.oci_connection import OciUnreachable
-from platforms.kubernetes.publish import RegistryStore
+from platforms.kubernetes.stores import StackStore
 from platforms.registering import Origin, Place, ReleaseRecord
 from platforms.sealed_packages import RegistryError
 from rollout.core.errors import Unreachable
@@ -83,7 +82,8 @@ def test_a_package_is_built_and_registered_with_the_stacks_own_key(done: list[tu
     assert (outs["package_digest"], outs["metrics"]) == (DIGEST, {"auc": 0.7})
     ((_, _, place),) = done
     assert isinstance(place, Place)
-    assert (place.image, cast(RegistryStore, place.store).registry.place) == ("image", "127.0.0.1:5000/models/packages")
+    assert (place.image, place.store) == ("image", StackStore("127.0.0.1:5000/models"))
+    assert place.store.uri(DIGEST) == f"oci://127.0.0.1:5000/models/packages@{DIGEST}"
     assert outs["signed_by"] == place.signer.public_key.decode()
     for name in ("flight-delay-prod-signing", "flight-delay-prod-token"):
         assert api.get(SECRET, name)["metadata"]["labels"] == labels_of("flight-delay-prod")
@@ -104,7 +104,7 @@ def test_a_champion_is_taken_from_aws_and_from_another_cluster(
     assert second.archive_uri == URI
     assert isinstance(from_aws, Origin) and isinstance(from_cluster, Origin)
     assert cast(Any, from_aws.store).s3 == ("us-east-1", None, "s3")
-    assert cast(RegistryStore, from_cluster.store).registry.place == "127.0.0.1:5000/models"
+    assert from_cluster.store == StackStore("")
 
 
 def test_packages_go_to_a_bucket_and_are_taken_from_one(done: list[tuple[Any, ...]]) -> None:
@@ -112,10 +112,7 @@ def test_packages_go_to_a_bucket_and_are_taken_from_one(done: list[tuple[Any, ..
     create(bucket=bucket)
     create(source={**IN_CLUSTER, "archive_uri": "s3://packages/k", "bucket": bucket})
     (_, _, place), (_, _, taken, *_) = done
-    for store in (place.store, taken.store):
-        assert isinstance(store, BucketStore)
-        assert (store.bucket, store.s3.meta.endpoint_url) == ("packages", "http://minio.storage:9000")
-        assert store.s3.meta.region_name == "eu-west-1"
+    assert (place.store.bucket, taken.store.bucket) == (bucket, bucket)
     assert place.store.uri(DIGEST).startswith("s3://packages/packages/")
 
 

@@ -34,24 +34,21 @@ class BucketShelf:
         with explained(f"reading {name}"):
             return packages.package(self.target.client("sagemaker").describe_model_package(ModelPackageName=name))
 
-    def archive_of(self, digest: str) -> str:
-        """See `Shelf`."""
-        return f"s3://{self.target.output('artifact_bucket')}/{folder_of(digest)}/model.tar.gz"
-
     def signers(self, digest: str) -> list[str]:
         """See `Shelf`."""
         with explained(f"looking for {digest}"):
-            return signatures.keys(digest, self.target.output("artifact_bucket"), self.target.client("s3"))
+            return signatures.keys(self._archive(digest), self.target.client("s3"))
 
-    def evidence(self, archive: str, key: bytes) -> Evidence:
+    def evidence(self, digest: str, key: bytes) -> Evidence:
         """See `Shelf`."""
+        archive = self._archive(digest)
         with explained(f"reading the signatures of {archive}"):
             return signatures.read(archive, key, self.target.client("s3"))
 
     def fetch(self, digest: str, to: Path) -> None:
         """See `Shelf`."""
         with explained(f"reading {digest}"):
-            fetch(self.archive_of(digest), digest, to, self.target.client("s3"))
+            fetch(self._archive(digest), digest, to, self.target.client("s3"))
 
     def kept(self, digest: str, image: str, key: bytes) -> str:
         """See `Shelf`."""
@@ -68,3 +65,7 @@ class BucketShelf:
             "What lay there before is kept for modelstack:retention.versions_days. Deleting a changed version brings "
             f"it back: aws s3api list-object-versions --bucket {bucket} --prefix {folder_of(digest)}/"
         )
+
+    def _archive(self, digest: str) -> str:
+        """Where the archive of a package lies, or would."""
+        return f"s3://{self.target.output('artifact_bucket')}/{folder_of(digest)}/model.tar.gz"

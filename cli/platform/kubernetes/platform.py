@@ -41,7 +41,7 @@ from rollout.core.errors import Busy, RolloutError, Unreachable
 from rollout.core.state import Replayed, RolloutState
 
 if TYPE_CHECKING:
-    from cli.platform.kubernetes.shelf import RegistryShelf
+    from cli.platform.kubernetes.shelf import ClusterShelf
     from platforms.kubernetes.assembled import Assembled
     from rollout.controller.controller import Controller
     from rollout.controller.ports import Signals
@@ -113,11 +113,11 @@ class Kubernetes:
         with explained(f"reading the packages of {self.target.endpoint}"):
             return packages.read(self.api(), self.target.endpoint, limit)
 
-    def shelf(self) -> RegistryShelf:
+    def shelf(self) -> ClusterShelf:
         """See `Platform`."""
-        from cli.platform.kubernetes.shelf import RegistryShelf  # noqa: PLC0415 - few commands need it
+        from cli.platform.kubernetes.shelf import ClusterShelf  # noqa: PLC0415 - few commands need it
 
-        return RegistryShelf(self.target, self.api())
+        return ClusterShelf(self.target, self.api())
 
     def registry_name(self) -> str:
         """The namespace, and where the archives lie."""

@@ -1,0 +1,100 @@
+"""A stack on a cluster in memory, which serves a package that it has registered and signed in a store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+import pytest
+
+from cli.lineage import read as reading
+from cli.platform.kubernetes.platform import Kubernetes
+from cli.target import Target
+from pipeline.pack import Registered, SealedPackage
+from platforms import registering
+from platforms.kubernetes import publish
+from platforms.kubernetes.api import Api
+from platforms.kubernetes.journal import KubernetesJournal
+from platforms.kubernetes.kinds import ROLLOUT
+from platforms.kubernetes.names import labels_of
+from platforms.kubernetes.spec import RolloutSpec
+from platforms.kubernetes.stores import StackStore
+from provenance.key_pair import KeyPair
+from rollout.core.deployments import Deployment
+from rollout.core.release import Release, release_id
+from rollout.core.state import Phase, RolloutState
+from tests.platforms.kubernetes.fake_api import FakeApi
+from tests.rollout.worlds import release as make_release
+
+NAME = "flight-delay-prod"
+
+
+class ClusterApi(FakeApi):
+    """A cluster in memory, asked by somebody."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.who = "ada@example.org"
+
+    def user(self) -> str:
+        """Who asks."""
+        return self.who
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A stack that serves a package which it has registered and signed."""
+
+    api: ClusterApi
+    target: Target
+    package: Registered
+    image: str
+
+    @property
+    def id(self) -> str:
+        """Of its release."""
+        return release_id(self.package.recipe, self.image)
+
+    @property
+    def deployment(self) -> Deployment:
+        """That of the release."""
+        facts = {"release": self.id, "recipe": self.package.recipe, "package": self.package.package_digest}
+        return cast(Deployment, type("Deployment", (), {**facts, "image": self.image})())
+
+    def told(self, **outputs: Any) -> Target:
+        """The same stack with other outputs."""
+        return replace(self.target, outputs={**self.target.outputs, **outputs})
+
+
+def stack_of(
+    sealed: SealedPackage,
+    registry: str,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    image: str,
+    bucket: Mapping[str, Any] | None = None,
+) -> Stack:
+    """Register a package where a stack of this registry and bucket puts it, and let the stack serve it."""
+    api, key = ClusterApi(), KeyPair.new()
+    there, store = cast(Api, api), StackStore(registry, bucket)
+    where = {"name": f"{NAME}-1", "labels": labels_of(NAME)}
+    package = registering.publish(sealed, publish.place(there, store, **where, image=image, signer=key))
+    spec = RolloutSpec("prod", "flight-delay", "gate", "http://prometheus.monitoring:9090")
+    api.apply(ROLLOUT, {"metadata": {"name": NAME}, "spec": spec.as_dict()}, "tests")
+    facts = ("recipe", "package_digest", "archive_uri", "manifest_sha256", "model_package_arn")
+    champion: Release = replace(
+        make_release("a"),
+        id=release_id(package.recipe, image),
+        image_uri=image,
+        **{name: getattr(package, name) for name in facts},
+    )
+    KubernetesJournal(there, NAME).write(RolloutState(NAME, champion=champion, phase=Phase.IDLE))
+    outputs = {
+        "platform": "kubernetes", "endpoint_name": NAME, "namespace": "models", "registry": registry, "bucket": bucket,
+        "signing_key": key.public_key.decode(), "champion": package.package_digest,
+    }  # fmt: skip
+    monkeypatch.setattr(Kubernetes, "api", lambda _: there)
+    monkeypatch.setattr(Kubernetes, "records", lambda _: [])
+    monkeypatch.setattr(reading, "siblings", lambda _: [])
+    return Stack(api, Target("prod", NAME, "", outputs), package, image)
