@@ -171,6 +171,15 @@ def lost(report: Report) -> list[str]:
     return [one.text for one in report.failures if one.answer != "ConnectTimeout"]
 
 
+def proven_in(stack: Stack, archive: str) -> None:
+    """The lineage of the champion tells where its archive lies, and what is signed there is verified."""
+    told = typed("--stack", stack.name, "lineage", "--json")
+    assert told.exit_code == 0, told.output
+    graph = json.loads(told.stdout)
+    assert archive in [node["facts"].get("archive") for node in graph["nodes"]]
+    assert True in [node["facts"].get("verified") for node in graph["nodes"] if node["kind"] == "key"], graph["unread"]
+
+
 def unchanged(stack: Stack) -> None:
     """A preview finds nothing to change."""
     succeeded(stack.preview("--expect-no-changes"))
@@ -290,6 +299,10 @@ def test_packages_may_go_to_a_bucket_instead(
         assert released["package_digest"] == stack.outputs()["champion"]
         assert answer(stack) != answer(on_aws)
         unchanged(stack)
+        proven_in(stack, released["archive_uri"])
+        before = typed("--stack", stack.name, "restore", "--at", on_aws.outputs()["champion"], "--reason", "sold more")
+        assert "its archive is there, and its digest and signature are right" in before.output, "in the registry still"
+        assert "nothing was changed: restore asks first" in before.output
     assert lost(traffic) == []
 
 
