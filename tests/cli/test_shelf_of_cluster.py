@@ -21,6 +21,7 @@ from cli.restore import _verified
 from pipeline.pack import SealedPackage
 from platforms.kubernetes.api import Api
 from platforms.kubernetes.approvals import give
+from platforms.kubernetes.journal import KubernetesJournal
 from platforms.kubernetes.kinds import PACKAGE
 from platforms.kubernetes.oci import Registry, sha256
 from provenance.key_pair import KeyPair
@@ -118,12 +119,15 @@ def test_a_package_is_found_where_it_was_put_when_the_stack_names_another_regist
 ) -> None:
     if by == "journal":
         stack.api.delete(PACKAGE, f"{NAME}-1")
+    else:
+        journal = KubernetesJournal(cast(Api, stack.api), NAME)
+        journal.write(replace(journal.read(), champion=None))
     moved, digest = stack.told(registry=f"{stack.target.outputs['registry']}/elsewhere"), stack.package.package_digest
     assert _verified(moved, cast(Any, replace(stack, image="serving:1").deployment)) == stack.package.archive_uri
     assert reproduce.facts_of(moved, digest).package.digest == digest
     platform_of(moved).shelf().fetch(digest, tmp_path / "then")
     if by == "ModelPackage":
-        assert read(moved).unread == ()
+        assert read(moved, digest).unread == ()
 
 
 def test_a_registry_that_does_not_answer_is_no_proof_of_anything(stack: Stack) -> None:
