@@ -40,7 +40,7 @@ _REFUSALS: Mapping[tuple[str, ...], str] = {
         "does not take the AWS credentials of this shell ({}). Set those of this bucket"
     ),
     ("AccessDenied", "AllAccessDisabled", "403", "401"): (
-        "does not let the AWS credentials of this shell read ({}). They need s3:GetObject and s3:ListBucket, and "
+        "denies access to the AWS credentials of this shell ({}). They need s3:GetObject and s3:ListBucket, and "
         "s3:PutObject for `pulumi up`; what is gone looks so, too, without s3:ListBucket"
     ),
     ("NoSuchBucket",): f"is not there ({{}}). See {_FIELD} of the stack: its name, and its endpoint",
@@ -67,8 +67,12 @@ def connected(bucket: Settings | None) -> BucketStore:
     """
     known = bucket or _NOWHERE
     # What speaks like S3 seldom has a name for each bucket, and pods ask in the same way.
-    style = {"addressing_style": "path"} if known["endpoint"] or bucket is None else {}
-    config = Config(s3=style, connect_timeout=5, retries={"mode": "standard", "total_max_attempts": 3})
+    by_path = known["endpoint"] or bucket is None
+    config = Config(
+        s3={"addressing_style": "path"} if by_path else {},
+        connect_timeout=5,
+        retries={"mode": "standard", "total_max_attempts": 3},
+    )
     s3 = boto3.Session().client("s3", region_name=known["region"], endpoint_url=known["endpoint"], config=config)
     return BucketStore(known["name"], s3)
 

@@ -160,7 +160,7 @@ def refusal(code: str) -> str:
         (
             403,
             refusal("AccessDenied"),
-            r"does not let the AWS credentials of this shell read \(AccessDenied: so it is\)\. They need s3:GetObject",
+            r"denies access to the AWS credentials of this shell \(AccessDenied: so it is\)\. They need s3:GetObject",
         ),
         (
             403,
@@ -183,7 +183,7 @@ def refusal(code: str) -> str:
     ],
 )
 def test_a_bucket_that_refuses_is_told_in_plain_words_whatever_is_asked_of_it(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, status: int, body: str, said: str
+    sealed: SealedPackage, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, status: int, body: str, said: str
 ) -> None:
     lead_to_mocks(monkeypatch)
     with answering(status, body) as url:
@@ -193,6 +193,7 @@ def test_a_bucket_that_refuses_is_told_in_plain_words_whatever_is_asked_of_it(
             lambda: store.has(uri),
             lambda: store.signers(uri),
             lambda: store.fetch(uri, DIGEST, tmp_path / "copy"),
+            lambda: store.put(sealed),
         ):
             with pytest.raises(BucketError, match=f"^bucket models at {url}:? {said}") as caught:
                 ask()
