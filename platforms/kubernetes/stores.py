@@ -106,11 +106,13 @@ class StackStore:
             )
         name, _, key = archive_uri.removeprefix("s3://").partition("/")
         endpoint = (self.bucket or {}).get("endpoint")
-        at = f" --endpoint-url {endpoint}" if endpoint else ""
+        where = f"--bucket {name} --prefix {key.rpartition('/')[0]}/" + (
+            f" --endpoint-url {endpoint}" if endpoint else ""
+        )
         return (
-            "If the bucket keeps versions, deleting the newest version of an object brings back the one before, and "
-            f"this lists them: aws s3api list-object-versions --bucket {name} --prefix {key.rpartition('/')[0]}/{at}. "
-            "If it keeps none, bring the objects back from its own backup."
+            "If the bucket keeps no versions, bring back what lay there from its own backup. If it does, take away the "
+            "newest version of an object, or the mark that it was deleted: then the one before is there again. This "
+            f"lists them: aws s3api list-object-versions {where}"
         )
 
     @contextmanager

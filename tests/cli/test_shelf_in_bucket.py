@@ -86,7 +86,7 @@ def test_one_that_is_gone_is_told_with_what_may_help(stack: Stack) -> None:
     s3.delete_object(**archive)
     with pytest.raises(OperatorError, match=r"cannot be restored: s3://.*/model.tar.gz is gone\.") as caught:
         _verified(stack.target, stack.deployment)
-    where = f"--prefix {archive['Key'].removesuffix('model.tar.gz')} --endpoint-url {s3.meta.endpoint_url}."
+    where = f"--prefix {archive['Key'].removesuffix('model.tar.gz')} --endpoint-url {s3.meta.endpoint_url}"
     assert f"aws s3api list-object-versions --bucket {archive['Bucket']} {where}" in str(caught.value)
     assert "so the bucket or somebody did" in str(caught.value)
     assert "modelstack reproduce" in str(caught.value.hint)
