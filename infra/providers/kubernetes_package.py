@@ -14,8 +14,10 @@ from infra.providers.packaging import PackagingProvider, Values
 class KubernetesPackageProvider(PackagingProvider):
     """Packages in a registry of images or a bucket, registered as ModelPackages of a namespace."""
 
-    PLACE: ClassVar[tuple[str, ...]] = ("context", "namespace", "registry", "prefix")
-    ASKED: ClassVar[tuple[str, ...]] = (*PackagingProvider.ASKED, "bucket")
+    # Not the registry, and not the context, which is a name in somebody's kubeconfig: what is replaced is deleted, and
+    # with it go the key, the token and every ModelPackage of the namespace, those of what serves too.
+    PLACE: ClassVar[tuple[str, ...]] = ("namespace", "prefix")
+    ASKED: ClassVar[tuple[str, ...]] = (*PackagingProvider.ASKED, "context", "registry", "bucket")
     VERSION: ClassVar[str] = "model_package"
 
     def id_of(self, props: Values) -> str:

@@ -157,11 +157,13 @@ MADE = {**INPUTS, "package_digest": DIGEST, "model_package": f"models/{NAME}", "
         ({}, {"image_uri": "another"}, True, []),
         ({}, {"source": ON_AWS}, True, []),
         ({"refused": "below its gates"}, {}, True, []),
-        ({}, {"registry": "other/models"}, True, ["registry"]),
+        ({}, {"registry": "other/models"}, True, []),
+        ({}, {"context": "another name of the same cluster"}, True, []),
+        ({}, {"namespace": "others"}, True, ["namespace"]),
         ({}, {"namespace": rpc.UNKNOWN}, False, []),
     ],
 )
-def test_a_package_is_made_anew_for_another_recipe_image_or_place_only(
+def test_a_package_is_asked_for_again_for_another_recipe_image_or_registry_and_replaced_in_another_namespace(
     olds: dict[str, Any], news: dict[str, Any], changes: bool, replaces: list[str]
 ) -> None:
     result = KubernetesPackageProvider().diff("id", {**MADE, **olds}, {**INPUTS, **news})
