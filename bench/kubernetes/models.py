@@ -101,8 +101,8 @@ class Model:
         """The alarms: no trial takes a step while nobody can say whether they ring."""
         clusters = {one.variant: (cluster(self.place.api.namespace, one.config_name),) for one in releases}
         watched = Watched(
-            self.name, clusters, every_seconds=EVERY, period_seconds=_PERIOD_S, max_5xx_rate=0.05, max_p99_ms=5000,
-            nats=evidence(_LOOKS, 0.05),
+            self.place.api.namespace, self.name, clusters, every_seconds=EVERY, period_seconds=_PERIOD_S,
+            max_5xx_rate=0.05, max_p99_ms=5000, nats=evidence(_LOOKS, 0.05),
         )  # fmt: skip
         data = {"alarms.yml": json.dumps(rule_file([group(watched)]))}
         found = {"metadata": {"name": f"{self.name}-rules", "labels": self.place.section["rules"]["labels"]}}

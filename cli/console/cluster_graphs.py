@@ -20,13 +20,13 @@ from platforms.kubernetes.metrics import (
     CLASS,
     CLUSTER,
     EDGE,
-    ENDPOINT,
     LATENCY,
     REQUESTS,
     VARIANT,
     any_of,
     matched,
     series,
+    whose,
 )
 
 _PERIOD = 60  # seconds
@@ -47,9 +47,10 @@ class PrometheusGraphs:
         if made is not None:
             (text,) = made["data"].values()
             return panels.widgets(text, _PERIOD)
-        name = self.platform.target.endpoint
-        ours = {CLUSTER: f"service/{self.platform.target.namespace}/{name}-[0-9a-f]{{12}}/.*"}
-        return [*_answers(ours), _evidence("Drift", DRIFT_EVIDENCE, name), _evidence("Concept", CONCEPT_EVIDENCE, name)]
+        namespace, name = self.platform.target.namespace, self.platform.target.endpoint
+        served, ours = {CLUSTER: f"service/{namespace}/{name}-[0-9a-f]{{12}}/.*"}, whose(namespace, name)
+        evidence = [_evidence("Drift", DRIFT_EVIDENCE, ours), _evidence("Concept", CONCEPT_EVIDENCE, ours)]
+        return [*_answers(served), *evidence]
 
     def comparing(self, variants: Sequence[str]) -> list[Widget]:
         """See `Graphs`."""
@@ -114,8 +115,8 @@ def _answers(ours: dict[str, str]) -> list[Widget]:
     ]
 
 
-def _evidence(title: str, name: str, endpoint: str) -> Widget:
+def _evidence(title: str, name: str, ours: Mapping[str, str]) -> Widget:
     """Evidence that the controller publishes; each of its replicas shows the same."""
-    told = _query("", f"max by ({VARIANT}) ({matched(series(name), {ENDPOINT: endpoint})})")
+    told = _query("", f"max by ({VARIANT}) ({matched(series(name), ours)})")
     rings = (Limit("rings from", 1.0, "alarm"),)
     return Widget("metric", title, queries=(told,), unit="evidence", period=_PERIOD, limits=rings)

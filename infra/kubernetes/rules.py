@@ -57,18 +57,17 @@ class Rules(pulumi.ComponentResource):
         """
         super().__init__("modelstack:kubernetes:Rules", name, None, opts)
         content = rule_file(groups(site.names, plan, settings, objective))
-        asked, prefix = site.settings, site.names.prefix
+        asked, prefix, namespace = site.settings, site.names.prefix, site.names.namespace
         child = pulumi.ResourceOptions(parent=self)
         rings, tells = f"{prefix}-rules", f"{prefix}-alerts"
         told = {"page": _receiver(asked.alerts.page), "ticket": _receiver(asked.alerts.ticket)}
-        wake = alertmanager.wake_url(site.names.namespace)
         if asked.rules.kind == "prometheus_rule":
             rules = _of_operator("v1", "PrometheusRule", rings, content)
-            whom = alertmanager.alertmanager_config(prefix, wake, **told)
+            whom = alertmanager.alertmanager_config(prefix, namespace, **told)
             alerts = _of_operator("v1alpha1", "AlertmanagerConfig", tells, whom)
         else:
             rules = _file(rings, prefix, content)
-            alerts = _file(tells, prefix, alertmanager.config(prefix, wake, **told))
+            alerts = _file(tells, prefix, alertmanager.config(prefix, namespace, **told))
         site.declare("rules", rules, child, labels=asked.rules.labels)
         site.declare("alerts", alerts, child, labels=asked.alerts.labels)
         self.register_outputs({"rules": rings, "alerts": tells})
@@ -103,6 +102,7 @@ def groups(names: Names, plan: ServingPlan, settings: Settings, objective: Objec
         served = cluster(names.namespace, item.config_name)
         variants[item.variant] = (*variants.get(item.variant, ()), served)
     watched = Watched(
+        namespace=names.namespace,
         endpoint=names.prefix,
         variants=variants,
         every_seconds=EVERY,
@@ -116,17 +116,7 @@ def groups(names: Names, plan: ServingPlan, settings: Settings, objective: Objec
     every = min(monitoring.period_seconds, _MINUTE)
     windows = len(rules(objective, every))
     burning = evidence(windows * _looks(objective.window_seconds, every), alpha)
-    found = [alarm_rules.group(watched), objective_rules.group(watched, objective, every=every, nats=burning)]
-    return [_of_namespace(group, names.namespace) for group in found]
-
-
-def _of_namespace(group: dict[str, Any], namespace: str) -> dict[str, Any]:
-    """Alerts say where they are from: by that an operator gives them to the AlertmanagerConfig of that namespace."""
-    labelled = [
-        {**rule, "labels": {**rule["labels"], "namespace": namespace}} if "alert" in rule else rule
-        for rule in group["rules"]
-    ]
-    return {**group, "rules": labelled}
+    return [alarm_rules.group(watched), objective_rules.group(watched, objective, every=every, nats=burning)]
 
 
 def _looks(seconds: float, every: int) -> int:

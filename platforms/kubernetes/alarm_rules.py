@@ -74,7 +74,7 @@ def counts(watched: Watched, variant: str, every: int, slow_ms: float, kind: str
     timed = matched(LATENCY, {EDGE: "+Inf"}, ours)
     edge = edge_at_or_above(slow_ms)
     within = matched(LATENCY, like={**ours, EDGE: edge_pattern(edge)}) if edge is not None else timed
-    place = {ENDPOINT: watched.endpoint, VARIANT: variant}
+    place = {**watched.labels, VARIANT: variant}
     requests, all_timed = (matched(risen(f"{kind}{name}"), place) for name in ("requests", "timed"))
     return [
         record(risen(f"{kind}requests"), f"sum({rise(answers, every)})", place),
@@ -91,7 +91,7 @@ def risen(name: str) -> str:
 
 
 def _of_variant(watched: Watched, variant: str) -> list[Rule]:
-    place = {ENDPOINT: watched.endpoint, VARIANT: variant}
+    place = {**watched.labels, VARIANT: variant}
     period, nats = watched.period_seconds, watched.nats
 
     def counted(name: str) -> str:
@@ -113,7 +113,7 @@ def _of_variant(watched: Watched, variant: str) -> list[Rule]:
         *periods,
         record("modelstack:slow:beyond", f"{slow} > bool {bound(timed, MAY_BE_SLOW, nats)}", place),
         alert(
-            watched.endpoint,
+            watched.labels,
             variant,
             FAILS,
             beyond(counted("failed"), counted("requests"), watched.max_5xx_rate, nats),
@@ -126,7 +126,7 @@ def _of_variant(watched: Watched, variant: str) -> list[Rule]:
             told={PERIOD: period, PERIODS: 1},
         ),
         alert(
-            watched.endpoint,
+            watched.labels,
             variant,
             SLOW,
             f"({slow} / {timed}) and {same} (sum by ({ENDPOINT}, {VARIANT}) ({ago}) >= 2)",
@@ -146,10 +146,10 @@ def _of_variant(watched: Watched, variant: str) -> list[Rule]:
 
 def _evidence(watched: Watched, variant: str, measure: str, metric: str) -> Rule:
     """An alarm on evidence, which the controller measures; every replica tells the same."""
-    told = matched(series(metric), {ENDPOINT: watched.endpoint, VARIANT: variant})
+    told = matched(series(metric), {**watched.labels, VARIANT: variant})
     says, missing, section = _SAYS[measure]
     return alert(
-        watched.endpoint,
+        watched.labels,
         variant,
         measure,
         f"max({told}) >= 1",

@@ -1,18 +1,19 @@
 """How alerts of an endpoint reach people, and wake the controller: as an Alertmanager is told it. Pure.
 
-    config("flight-delay-prod", wake, page=Receiver(email=("oncall@example.org",)))     # a whole alertmanager.yml
-    alertmanager_config("flight-delay-prod", wake, page=Receiver(secret="pager"))       # for the Prometheus operator
+    config("flight-delay-prod", "models", page=Receiver(email=("oncall@example.org",)))  # a whole alertmanager.yml
+    alertmanager_config("flight-delay-prod", "models", page=Receiver(secret="pager"))    # for the Prometheus operator
 
 Sources: Alertmanager documentation, "Configuration"; Prometheus operator, "AlertmanagerConfig", v1alpha1.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from platforms.kubernetes.measuring import camel
-from platforms.kubernetes.metrics import ENDPOINT
+from platforms.kubernetes.metrics import whose
 from platforms.kubernetes.names import CONTROLLER, CONTROLLER_PORT
 from platforms.kubernetes.rule import SEVERITY, WAKE
 
@@ -37,7 +38,9 @@ def wake_url(namespace: str) -> str:
     return f"http://{CONTROLLER}.{namespace}.svc:{CONTROLLER_PORT}/wake"
 
 
-def config(endpoint: str, wake: str, *, page: Receiver | None = None, ticket: Receiver | None = None) -> dict[str, Any]:
+def config(
+    endpoint: str, namespace: str, *, page: Receiver | None = None, ticket: Receiver | None = None
+) -> dict[str, Any]:
     """The whole config of an Alertmanager that knows this endpoint alone.
 
     To add it to one that knows more, put its routes and its receivers beside those that are there. All names begin with
@@ -45,33 +48,33 @@ def config(endpoint: str, wake: str, *, page: Receiver | None = None, ticket: Re
 
     Args:
         endpoint: The endpoint.
-        wake: The URL of the controller that is posted to.
+        namespace: Where it is, and its controller.
         page: How somebody is woken; None: nobody is.
         ticket: How somebody is told by day; None: nobody is.
     """
     told = _told(page, ticket)
     receivers = [
         {"name": _NOBODY},
-        {"name": f"{endpoint}-controller", "webhook_configs": [_woken(wake)]},
+        {"name": f"{endpoint}-controller", "webhook_configs": [_woken(wake_url(namespace))]},
         *({"name": f"{endpoint}-{severity}", **_emails(receiver)} for severity, receiver in told.items()),
     ]
     return {
-        "route": {"receiver": _NOBODY, "routes": [_route(endpoint, f"{endpoint}-", tuple(told))]},
+        "route": {"receiver": _NOBODY, "routes": [_route(whose(namespace, endpoint), f"{endpoint}-", tuple(told))]},
         "receivers": receivers,
     }
 
 
 def alertmanager_config(
-    endpoint: str, wake: str, *, page: Receiver | None = None, ticket: Receiver | None = None
+    endpoint: str, namespace: str, *, page: Receiver | None = None, ticket: Receiver | None = None
 ) -> dict[str, Any]:
     """The same as the spec of an AlertmanagerConfig, whose receivers are names of its own; arguments as of `config`."""
     told = _told(page, ticket)
     receivers = [
         {"name": _NOBODY},
-        {"name": "controller", "webhookConfigs": [_of_operator(_woken(wake))]},
+        {"name": "controller", "webhookConfigs": [_of_operator(_woken(wake_url(namespace)))]},
         *({"name": severity, **_receiver(receiver)} for severity, receiver in told.items()),
     ]
-    return {"route": _of_operator(_route(endpoint, "", tuple(told))), "receivers": receivers}
+    return {"route": _of_operator(_route(whose(namespace, endpoint), "", tuple(told))), "receivers": receivers}
 
 
 def _told(page: Receiver | None, ticket: Receiver | None) -> dict[str, Receiver]:
@@ -79,7 +82,7 @@ def _told(page: Receiver | None, ticket: Receiver | None) -> dict[str, Receiver]
     return {severity: receiver for severity, receiver in asked.items() if receiver is not None}
 
 
-def _route(endpoint: str, prefix: str, told: tuple[str, ...]) -> dict[str, Any]:
+def _route(of: Mapping[str, str], prefix: str, told: tuple[str, ...]) -> dict[str, Any]:
     """An alert on how a variant answers wakes the controller first, with no wait, and people too.
 
     What is sent to the controller only wakes it: it asks Prometheus what rings. So a message that is lost costs the
@@ -87,9 +90,9 @@ def _route(endpoint: str, prefix: str, told: tuple[str, ...]) -> dict[str, Any]:
     """
     return {
         "receiver": _NOBODY,
-        "matchers": [f'{ENDPOINT}="{endpoint}"'],
+        "matchers": [f'{label}="{value}"' for label, value in of.items()],
         "continue": True,  # routes of others may tell more
-        "group_by": [ENDPOINT, "alertname"],
+        "group_by": [*of, "alertname"],
         "group_wait": "10s",
         "group_interval": "1m",
         "repeat_interval": "4h",

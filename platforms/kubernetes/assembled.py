@@ -89,8 +89,8 @@ def assembled(
     prometheus = prometheus or Prometheus(api.reach(spec.prometheus))
     journal = KubernetesJournal(api, name, by)
     clusters = Clusters(journal, api.namespace, clock)
-    signals = PrometheusSignals(prometheus, name, clusters, captured=spec.capture_percent / 100)
-    alarms = PrometheusAlarms(prometheus, name, clusters, clock.time)
+    signals = PrometheusSignals(prometheus, api.namespace, name, clusters, captured=spec.capture_percent / 100)
+    alarms = PrometheusAlarms(prometheus, api.namespace, name, clusters, clock.time)
     return Assembled(
         controller(
             api,
@@ -106,7 +106,7 @@ def assembled(
         journal,
         signals,
         alarms,
-        Outage(AlarmNumbers(prometheus, name, clusters).read, Outbox(journal, notify, clock)),
+        Outage(AlarmNumbers(prometheus, api.namespace, name, clusters).read, Outbox(journal, notify, clock)),
     )
 
 

@@ -22,13 +22,13 @@ from platforms.kubernetes.metrics import (
     CLASS,
     CLUSTER,
     EDGE,
-    ENDPOINT,
     LATENCY,
     PROBED,
     REQUESTS,
     VARIANT,
     matched,
     series,
+    whose,
 )
 from platforms.kubernetes.objective_rules import COUNTS
 from platforms.kubernetes.promql import over, plain
@@ -101,7 +101,7 @@ class _Board:
     """The panels of one endpoint."""
 
     def __init__(self, endpoint: str, namespace: str) -> None:
-        self._of = {ENDPOINT: endpoint}
+        self._of = whose(namespace, endpoint)
         self._served = {CLUSTER: f"service/{namespace}/{endpoint}-[0-9a-f]{{12}}/.*"}
 
     def service(self, max_p99_ms: float) -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ from typing import Any
 from monitoring.alarms.alarm import Alarm, Measure, Said
 from monitoring.alarms.outage import alike
 from platforms.alarm_names import FAILS, SLOW
-from platforms.kubernetes.metrics import LATENCY, REQUESTS, VARIANT
+from platforms.kubernetes.metrics import LATENCY, REQUESTS, VARIANT, whose
 from platforms.kubernetes.numbers import AlarmNumbers
 from platforms.kubernetes.prometheus import Prometheus
 from platforms.kubernetes.rule import MEASURE, group_names
@@ -31,19 +31,21 @@ class PrometheusAlarms:
 
     Attributes:
         prometheus: Which evaluates them.
+        namespace: Where the endpoint is.
         endpoint: The endpoint.
         clusters: Says by which clusters of Envoy a variant is served.
         now: Tells the time, epoch seconds.
     """
 
     prometheus: Prometheus
+    namespace: str
     endpoint: str
     clusters: Callable[[str], tuple[str, ...]]
     now: Callable[[], float] = time.time
 
     def ringing(self, state: RolloutState) -> tuple[Ringing, ...]:
         """What rings of champion and challenger; an outage that both share is left to the judge."""
-        read = AlarmNumbers(self.prometheus, self.endpoint, self.clusters).read
+        read = AlarmNumbers(self.prometheus, self.namespace, self.endpoint, self.clusters).read
         return tuple(
             Ringing(alarm.variant, alarm.reason, alarm.at)
             for alarm, evaluated in self._firing(state)
@@ -65,7 +67,7 @@ class PrometheusAlarms:
     def _firing(self, state: RolloutState) -> list[tuple[Alarm, float]]:
         """Each alarm that rings, and when that was last found."""
         variants = {release.variant for release in (state.champion, state.challenger) if release is not None}
-        groups = self.prometheus.groups(group_names(self.endpoint)[0])
+        groups = self.prometheus.groups(group_names(self.endpoint)[0], whose(self.namespace, self.endpoint))
         found, known = list[tuple[Alarm, float]](), dict[tuple[str, str], str]()
         for group in groups:
             evaluated = _epoch(group["lastEvaluation"])

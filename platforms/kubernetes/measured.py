@@ -1,7 +1,7 @@
 """What is measured, as Prometheus reads it: counters and levels that lie in PostgreSQL.
 
     add(run, "flights", {counter("CaptureRows", variant="v-a"): 40})     # in the transaction that it belongs to
-    text(database, ["flights"])                                          # the body of /metrics
+    text(database, "models", ["flights"])                                # the body of /metrics
 
 A counter grows in the transaction that also says what it was counted for. So no restart makes it fall, and nothing that
 is repeated makes it grow twice. Every replica of the controller shows the same series: take the maximum of them, never
@@ -21,7 +21,7 @@ from itertools import groupby
 
 from monitoring.published import DELAY
 from platforms.kubernetes.database import Database, Run
-from platforms.kubernetes.metrics import series
+from platforms.kubernetes.metrics import series, whose
 
 Series = tuple[str, str]
 """The name of a metric, and its labels but the endpoint, as JSON with sorted keys."""
@@ -101,8 +101,8 @@ def tell(run: Run, endpoint: str, levels: Mapping[Series, float], seconds: float
         )
 
 
-def text(database: Database, endpoints: Collection[str]) -> str:
-    """Everything that is published of some endpoints.
+def text(database: Database, namespace: str, endpoints: Collection[str]) -> str:
+    """Everything that is published of some endpoints of a namespace.
 
     Raises:
         Busy, Unreachable: The database does not answer. Nothing is better than a part: a series that is missing is
@@ -111,16 +111,16 @@ def text(database: Database, endpoints: Collection[str]) -> str:
     wanted = sorted(endpoints)
 
     def read(run: Run) -> list[str]:
-        return [line for kind, statement in _READ for line in _lines(kind, run(statement, endpoints=wanted))]
+        return [line for kind, statement in _READ for line in _lines(kind, namespace, run(statement, endpoints=wanted))]
 
     return "".join(f"{line}\n" for line in database.together("read what is measured", read))
 
 
-def _lines(kind: str, rows: Iterable[list[str]]) -> Iterable[str]:
+def _lines(kind: str, namespace: str, rows: Iterable[list[str]]) -> Iterable[str]:
     for name, group in groupby(rows, lambda row: row[0]):
         yield f"# TYPE {name} {kind}"
         for _, endpoint, labels, value in group:
-            both = {"endpoint": endpoint, **json.loads(labels)}
+            both = {**whose(namespace, endpoint), **json.loads(labels)}
             inside = ",".join(f'{key}="{_escaped(value)}"' for key, value in both.items())
             yield f"{name}{{{inside}}} {_number(float(value))}"
 

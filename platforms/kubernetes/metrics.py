@@ -43,8 +43,9 @@ NOT_OF_USERS = "admin|eg-.*"
 """Listeners that no user's request reaches: Envoy's own, and those of Envoy Gateway for probes and metrics."""
 INTERNAL = "xds_cluster|prometheus_stats|wasm_cluster|httproute/.*-mirror-[0-9]+"
 """Clusters whose answers no user gets: by which an Envoy asks for what itself needs, and copies requests."""
-ENDPOINT, VARIANT, ROLLOUT = "endpoint", "variant", "rollout"
-"""Labels of our own metrics, and of the alerts."""
+NAMESPACE, ENDPOINT, VARIANT, ROLLOUT = "namespace", "endpoint", "variant", "rollout"
+"""Labels of our own metrics, and of the alerts. Where Prometheus itself labels what it scrapes by the namespace of the
+pod, that is the same one: a controller tells of its own namespace alone."""
 TICKED, PROBED = f"{OWN}_tick_time_seconds", f"{OWN}_probe_time_seconds"
 """When the controller last carried a rollout on, and when the endpoint was last probed, epoch seconds."""
 
@@ -56,6 +57,11 @@ def series(name: str, namespace: str = OWN) -> str:
     """How the series of a metric begin, by its name in CloudWatch: `LogLoss` is `modelstack_log_loss`."""
     snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
     return re.sub(r"\W", "_", f"{namespace}_{snake}".lower())
+
+
+def whose(namespace: str, endpoint: str) -> dict[str, str]:
+    """The labels of all that is of an endpoint. Another namespace may have one of the same name."""
+    return {NAMESPACE: namespace, ENDPOINT: endpoint}
 
 
 def cluster(namespace: str, workload: str, port: int = PORT) -> str:

@@ -15,6 +15,7 @@ from monitoring.alarms.alarm import Alarm
 from monitoring.alarms.alike import Numbers
 from platforms.kubernetes.alarm_rules import PERIOD, PERIODS, SLOWER_THAN
 from platforms.kubernetes.envoy import ALL, Counted, EnvoyCounts
+from platforms.kubernetes.metrics import whose
 from platforms.kubernetes.prometheus import Prometheus
 from platforms.kubernetes.rule import group_names
 from rollout.core.failing import Counted as Bad
@@ -29,6 +30,7 @@ class AlarmNumbers:
     """Reads the numbers behind the alarms of one endpoint's variants."""
 
     prometheus: Prometheus
+    namespace: str
     endpoint: str
     clusters: Callable[[str], tuple[str, ...]]
 
@@ -49,7 +51,7 @@ class AlarmNumbers:
             return None
         rules = {
             rule.get("name"): rule
-            for group in self.prometheus.groups(group_names(self.endpoint)[0])
+            for group in self.prometheus.groups(group_names(self.endpoint)[0], whose(self.namespace, self.endpoint))
             for rule in group.get("rules", [])
         }
         counts = _Counts.of(rules.get(alarm.name, {}))

@@ -45,35 +45,35 @@ def group(watched: Watched, objective: Objective, *, every: int, nats: float) ->
         for rule in counts(watched, variant, every, objective.latency_ms, f"{OBJECTIVE}_")
     ]
     for window in found:
-        made += _burns(watched.endpoint, objective, window, nats)
-    made += _burns(watched.endpoint, objective, short, None)
+        made += _burns(watched, objective, window, nats)
+    made += _burns(watched, objective, short, None)
     pages = [window for window in found if window.severity == "page"]
     (lasting,) = (window for window in found if window.severity == "ticket")
-    made += [_page(watched.endpoint, pages, short), _ticket(watched.endpoint, lasting)]
+    made += [_page(watched, pages, short), _ticket(watched, lasting)]
     return {"name": group_names(watched.endpoint)[1], "interval": f"{every}s", "rules": made}
 
 
-def _burns(endpoint: str, objective: Objective, window: BurnRule, nats: float | None) -> Iterator[Rule]:
+def _burns(watched: Watched, objective: Objective, window: BurnRule, nats: float | None) -> Iterator[Rule]:
     """How fast each budget burns in a window; of a guarded one, only where chance cannot explain it."""
     for sli in SLIS:
         part, whole = (
-            f"sum({over(matched(risen(f'{OBJECTIVE}_{name}'), {ENDPOINT: endpoint}), window.seconds)})"
+            f"sum({over(matched(risen(f'{OBJECTIVE}_{name}'), watched.labels), window.seconds)})"
             for name in COUNTS[sli]
         )
         tolerated = objective.tolerated(sli)
         rate = f"{part} / {whole} / {plain(tolerated)}"
         if nats is not None:
             rate += f" and ({whole} >= {objective.min_requests}) and ({part} > {bound(whole, tolerated, nats)})"
-        yield record(f"{OWN}:burn:{window.name}", rate, {ENDPOINT: endpoint, "sli": sli})
+        yield record(f"{OWN}:burn:{window.name}", rate, {**watched.labels, "sli": sli})
 
 
-def _page(endpoint: str, pages: list[BurnRule], short: BurnRule) -> Rule:
+def _page(watched: Watched, pages: list[BurnRule], short: BurnRule) -> Rule:
     def above(window: BurnRule) -> str:
-        return f"({matched(f'{OWN}:burn:{window.name}', {ENDPOINT: endpoint})} > {plain(window.factor)})"
+        return f"({matched(f'{OWN}:burn:{window.name}', watched.labels)} > {plain(window.factor)})"
 
     longs = " or ".join(above(window) for window in pages)
     return alert(
-        endpoint,
+        watched.labels,
         OBJECTIVE,
         "page",
         f"max by ({ENDPOINT}) ({longs}) and on ({ENDPOINT}) max by ({ENDPOINT}) ({above(short)})",
@@ -86,10 +86,10 @@ def _page(endpoint: str, pages: list[BurnRule], short: BurnRule) -> Rule:
     )
 
 
-def _ticket(endpoint: str, lasting: BurnRule) -> Rule:
-    burn = matched(f"{OWN}:burn:{lasting.name}", {ENDPOINT: endpoint})
+def _ticket(watched: Watched, lasting: BurnRule) -> Rule:
+    burn = matched(f"{OWN}:burn:{lasting.name}", watched.labels)
     return alert(
-        endpoint,
+        watched.labels,
         OBJECTIVE,
         "ticket",
         f"max by ({ENDPOINT}) ({burn} > {plain(lasting.factor)})",

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from platforms.kubernetes.increments import Points
-from platforms.kubernetes.metrics import ENDPOINT, ROLLOUT, VARIANT, any_of, matched, series
+from platforms.kubernetes.metrics import ENDPOINT, ROLLOUT, VARIANT, any_of, matched, series, whose
 from platforms.kubernetes.prometheus import Prometheus
 from rollout.controller.ports import Ask
 from rollout.core.catalogue import KNOWN, OWN
@@ -54,6 +54,7 @@ class OwnCounts:
     """Reads the metrics of one endpoint."""
 
     prometheus: Prometheus
+    namespace: str
     endpoint: str
 
     def read(self, ask: Ask, first: int, last: int) -> Observed:
@@ -72,16 +73,16 @@ class OwnCounts:
             counts.update(self._theirs(ask, name, first, last))
         return Observed(metrics, counts)
 
-    def _of(self, ask: Ask, name: str, matches: dict[str, str] | None = None) -> str:
+    def _of(self, ask: Ask, name: str, equal: Mapping[str, str], like: Mapping[str, str] | None = None) -> str:
         variants = {VARIANT: any_of((ask.champion, ask.challenger))}
-        equal = {ENDPOINT: self.endpoint, ROLLOUT: ask.rollout_id}
-        return matched(name, equal, {**variants, **(matches or {})})
+        return matched(name, {**equal, ROLLOUT: ask.rollout_id}, {**variants, **(like or {})})
 
     def _ours(
         self, ask: Ask, names: tuple[str, ...], first: int, last: int
     ) -> dict[tuple[str, str], Mapping[int, float]]:
         """Totals that every replica tells alike, so what one of them tells at the edges of a window is enough."""
-        query = f"max by (__name__, {VARIANT}) ({self._of(ask, '', {'__name__': any_of(names)})})"
+        of = self._of(ask, "", whose(self.namespace, self.endpoint), {"__name__": any_of(names)})
+        query = f"max by (__name__, {VARIANT}) ({of})"
         width = ask.window_seconds
         found: dict[tuple[str, str], Mapping[int, float]] = {}
         for item in self.prometheus.steps(query, first, last, width):
@@ -95,9 +96,9 @@ class OwnCounts:
         return found
 
     def _theirs(self, ask: Ask, name: str, first: int, last: int) -> Mapping[tuple[str, str], Mapping[int, float]]:
-        """Counters of which each process has its own, summed."""
+        """Counters of which each process has its own, summed; wherever what publishes them runs."""
         found: dict[tuple[str, str], dict[int, float]] = {}
-        for item in self.prometheus.samples(self._of(ask, name), first - 60, last):
+        for item in self.prometheus.samples(self._of(ask, name, {ENDPOINT: self.endpoint}), first - 60, last):
             rises = found.setdefault((name, item.labels[VARIANT]), defaultdict(float))
             for at, rise in _rises(item.points):
                 rises[int(at // ask.window_seconds) * ask.window_seconds] += rise

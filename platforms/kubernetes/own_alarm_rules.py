@@ -9,7 +9,6 @@ from platforms.kubernetes.metrics import (
     ANSWERED,
     CLASS,
     CLUSTER,
-    ENDPOINT,
     INSTANCE,
     INTERNAL,
     LISTENER,
@@ -36,7 +35,7 @@ _PRESENT = "envoy_cluster_membership_total"  # of each cluster that an Envoy kno
 
 def of_gateway(watched: Watched) -> list[Rule]:
     """What no variant counts: answers that the gateway makes itself, and a gateway that is not scraped."""
-    every, place = watched.every_seconds, {ENDPOINT: watched.endpoint}
+    every, place = watched.every_seconds, watched.labels
     present = matched(_PRESENT, like={CLUSTER: any_of(watched.clusters)})
     here = f"and on (job, {INSTANCE}) group by (job, {INSTANCE}) ({present})"
 
@@ -52,7 +51,7 @@ def of_gateway(watched: Watched) -> list[Rule]:
         record(answered, risen(f"{ANSWERED}{{{users}}}"), place),
         record(own, f"{risen(failed)} - ({risen(passed)} or vector(0))", place),
         alert(
-            watched.endpoint,
+            watched.labels,
             "gateway",
             "errors",
             beyond(part, whole, GATEWAY_ERRORS, watched.nats),
@@ -64,7 +63,7 @@ def of_gateway(watched: Watched) -> list[Rule]:
             section="the-gateway-answers-with-errors",
         ),
         alert(
-            watched.endpoint,
+            watched.labels,
             "metrics",
             "missing",
             f"absent({present})",
@@ -80,11 +79,11 @@ def of_gateway(watched: Watched) -> list[Rule]:
 
 def of_ours(watched: Watched) -> list[Rule]:
     """The alarms on what acts and watches."""
-    endpoint, place = watched.endpoint, {ENDPOINT: watched.endpoint}
+    place = watched.labels
     ticked, probed = matched(TICKED, place), matched(PROBED, place)
     rules = [
         alert(
-            endpoint,
+            place,
             "controller",
             "failing",
             f"(time() - max({ticked}) > {STOPPED_SECONDS}) or absent({ticked})",
@@ -97,7 +96,7 @@ def of_ours(watched: Watched) -> list[Rule]:
             lasts="2m",
         ),
         alert(
-            endpoint,
+            place,
             "functions",
             "failing",
             _failures(watched),
@@ -114,7 +113,7 @@ def of_ours(watched: Watched) -> list[Rule]:
 
 
 def _failures(watched: Watched) -> str:
-    seconds, place = 120 * watched.sweep_minutes, {ENDPOINT: watched.endpoint}
+    seconds, place = 120 * watched.sweep_minutes, watched.labels
     unmeasured = matched(f"{series(DRIFT_UNMEASURED)}_total", place)
     ticks = matched("modelstack_tick_failures_total", place)
     late = matched("modelstack_labels_delay_seconds", place)
@@ -130,14 +129,14 @@ def _failures(watched: Watched) -> str:
 
 
 def _silence(watched: Watched, probed: str, minutes: int) -> Sequence[Rule]:
-    success = matched(series(PROBE_SUCCESS), {ENDPOINT: watched.endpoint})
+    success = matched(series(PROBE_SUCCESS), watched.labels)
     summary = (
         f"The last {_PROBES} probes had no sound answer, or no probe ran: nobody can say that the endpoint is well"
     )
 
     def silent(expression: str, missing: str, lasts: int, labels: dict[str, str] | None = None) -> Rule:
         return alert(
-            watched.endpoint,
+            watched.labels,
             "probe",
             "silent",
             expression,

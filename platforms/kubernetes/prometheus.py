@@ -94,11 +94,15 @@ class Prometheus:
             low = high + step
         return [Samples(dict(labels), tuple(sorted(points.items()))) for labels, points in found.items()]
 
-    def groups(self, name: str) -> list[Mapping[str, Any]]:
-        """The groups of rules of a name, with what rings of them."""
+    def groups(self, name: str, labels: Mapping[str, str]) -> list[Mapping[str, Any]]:
+        """The groups of a name that have alerts with such labels: those alone, with what rings of them."""
         data = self._get("rules", {"type": "alert", "rule_group[]": name})
-        groups = cast(list[Mapping[str, Any]], data.get("groups", []))
-        return [group for group in groups if group.get("name") == name]  # older ones know no `rule_group[]`
+        found = list[Mapping[str, Any]]()
+        for group in cast(list[Mapping[str, Any]], data.get("groups", [])):
+            ours = [rule for rule in group.get("rules", ()) if labels.items() <= rule.get("labels", {}).items()]
+            if ours and group.get("name") == name:  # older ones know no `rule_group[]`
+                found.append({**group, "rules": ours})
+        return found
 
     def _query(self, asked: Mapping[str, str], kind: str, path: str = "query") -> list[Mapping[str, Any]]:
         data = self._get(path, asked)

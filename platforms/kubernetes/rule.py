@@ -45,7 +45,7 @@ def prometheus_rule(name: str, namespace: str, labels: Mapping[str, str], groups
 
 
 def alert(
-    endpoint: str,
+    of: Mapping[str, str],
     subject: str,
     measure: str,
     expression: str,
@@ -62,7 +62,7 @@ def alert(
     """An alert.
 
     Args:
-        endpoint: The endpoint.
+        of: The labels of the endpoint.
         subject: What it is about: a variant, or another part.
         measure: What of that it is on.
         expression: What rings it; its value is told.
@@ -75,12 +75,12 @@ def alert(
         labels: More of them.
         told: More numbers of it, for whoever reads the rule.
     """
-    rule: Rule = {"alert": alarm_name(endpoint, subject, measure), "expr": expression}
+    rule: Rule = {"alert": alarm_name(of[ENDPOINT], subject, measure), "expr": expression}
     if lasts:
         rule["for"] = lasts
     return {
         **rule,
-        "labels": {ENDPOINT: endpoint, MEASURE: measure, SEVERITY: severity, **(labels or {})},
+        "labels": {**of, MEASURE: measure, SEVERITY: severity, **(labels or {})},
         "annotations": {
             "summary": summary,
             "value": "{{ $value }}",

@@ -57,12 +57,14 @@ class PrometheusSignals:
 
     Attributes:
         prometheus: Which is asked.
-        endpoint: The endpoint, as the labels of our own metrics have it.
+        namespace: Where the endpoint is, as the labels of our own metrics have it.
+        endpoint: The endpoint, as they have it.
         clusters: Says by which clusters of Envoy a variant is served.
         captured: The share of answers that is captured, 0 to 1.
     """
 
     prometheus: Prometheus
+    namespace: str
     endpoint: str
     clusters: Callable[[str], tuple[str, ...]]
     captured: float = 1.0
@@ -77,7 +79,7 @@ class PrometheusSignals:
         sources = _sources(ask)
         try:
             counted = self._counted(ask, sources, first, last)
-            own = OwnCounts(self.prometheus, self.endpoint).read(ask, first, last)
+            own = OwnCounts(self.prometheus, self.namespace, self.endpoint).read(ask, first, last)
         except RolloutError as error:
             return Seen.unknown(str(error))
         made = sum(window.gateway for window in counted[-_NEWEST:])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from platforms.kubernetes.metrics import edge_at_or_above
+from platforms.kubernetes.metrics import edge_at_or_above, whose
 
 
 @dataclass(frozen=True)
@@ -13,6 +13,7 @@ class Watched:
     """What is watched, and when it rings.
 
     Attributes:
+        namespace: Where the endpoint is.
         endpoint: The endpoint.
         variants: Variant -> the clusters of Envoy that serve it.
         every_seconds: How often the rules are evaluated.
@@ -24,6 +25,7 @@ class Watched:
         sweep_minutes: How often drift is measured at least.
     """
 
+    namespace: str
     endpoint: str
     variants: Mapping[str, tuple[str, ...]]
     every_seconds: int
@@ -41,6 +43,11 @@ class Watched:
             )
         if edge_at_or_above(self.max_p99_ms) is None:
             raise ValueError(f"max_p99_ms: got {self.max_p99_ms}, expected at most the last bound of Envoy's buckets")
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Those of all that is of the endpoint."""
+        return whose(self.namespace, self.endpoint)
 
     @property
     def clusters(self) -> tuple[str, ...]:

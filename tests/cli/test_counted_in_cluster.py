@@ -14,7 +14,7 @@ from platforms.kubernetes.watched import Watched
 
 OBJECTIVE = Objective(availability=0.99, latency=0.95, latency_ms=1000, window_seconds=21_600, min_requests=20)
 WATCHED = Watched(
-    "e", {"v-a": ("service/models/w-a/8080/http",)},
+    "models", "e", {"v-a": ("service/models/w-a/8080/http",)},
     every_seconds=10, period_seconds=60, max_5xx_rate=0.05, max_p99_ms=80, nats=8.0,
 )  # fmt: skip
 
@@ -26,7 +26,7 @@ class Recorded:
         group = objective_rules.group(WATCHED, OBJECTIVE, every=10, nats=10)
         self.names = {rule["record"] for rule in group["rules"] if "record" in rule}
 
-    def groups(self, name: str) -> list[dict[str, Any]]:
+    def groups(self, name: str, labels: dict[str, str]) -> list[dict[str, Any]]:
         return [{"name": name, "interval": "10"}]
 
     def values(self, query: str, at: float) -> list[tuple[dict[str, str], float]]:
@@ -35,4 +35,4 @@ class Recorded:
 
 
 def test_the_requests_of_an_objective_are_those_that_its_rules_count() -> None:
-    assert spent(cast(Prometheus, Recorded()), "e", OBJECTIVE, 0.0) == Spent(1000, 1000, 1000)
+    assert spent(cast(Prometheus, Recorded()), "models", "e", OBJECTIVE, 0.0) == Spent(1000, 1000, 1000)

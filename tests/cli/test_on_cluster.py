@@ -100,7 +100,7 @@ def test_alarms_are_told_with_value_threshold_and_meaning(cluster: Cluster) -> N
         **RULE,
         "name": f"{NAME}-probe-silent",
         "state": "inactive",
-        "labels": {"severity": "ticket"},
+        "labels": {**RULE["labels"], "severity": "ticket"},
         "alerts": [],
     }
     broken = {**quiet, "name": f"{NAME}-slo-page", "health": "err", "lastError": "many-to-many"}
@@ -109,6 +109,7 @@ def test_alarms_are_told_with_value_threshold_and_meaning(cluster: Cluster) -> N
         {"name": NAME, "rules": [RULE, quiet, again]},
         {"name": f"{NAME}-slo", "rules": [broken]},
         {"name": "another", "rules": [RULE]},
+        {"name": NAME, "rules": [{**RULE, "name": "theirs", "labels": {**RULE["labels"], "namespace": "others"}}]},
     ]
     found = platform_of(target(cluster)).alarms_in_full()
     assert [(item.alarm.name, item.alarm.state, item.alarm.severity) for item in found] == [

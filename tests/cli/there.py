@@ -98,7 +98,7 @@ def target(cluster: Cluster) -> Target:
 
 RULE = {
     "name": f"{NAME}-v-a-5xx", "query": "x > 0.05", "state": "firing", "health": "ok",
-    "labels": {"severity": "page", "variant": "v-a", "measure": "5xx"},
+    "labels": {"namespace": NAMESPACE, "endpoint": NAME, "severity": "page", "variant": "v-a", "measure": "5xx"},
     "annotations": {"summary": "It fails.", "runbook": "runbook.md#5xx", "threshold": "0.05", "missing": "None did."},
     "alerts": [
         {

@@ -471,14 +471,13 @@ def test_grafana_finds_the_dashboard_by_its_usual_label_and_a_release_does_not_c
 
 
 PEOPLE = {"page": {"email": ["oncall@example.org"]}, "labels": {"alerts": "yes"}}
-WAKE = "http://modelstack-controller.models.svc:8081/wake"
 
 
 def test_alerts_wake_the_controller_and_tell_people_by_a_file_of_alertmanager() -> None:
     made = manifests(run_on_cluster(kubernetes={"alerts": PEOPLE}))["ConfigMap", f"{NAMES.prefix}-alerts"]
     assert made["metadata"]["labels"]["alerts"] == "yes"
     (text,) = made["data"].values()
-    assert yaml.safe_load(text) == config(NAMES.prefix, WAKE, page=Receiver(("oncall@example.org",)))
+    assert yaml.safe_load(text) == config(NAMES.prefix, NAMES.namespace, page=Receiver(("oncall@example.org",)))
 
 
 def test_where_there_is_an_operator_it_is_told_by_its_own_object() -> None:
@@ -486,7 +485,7 @@ def test_where_there_is_an_operator_it_is_told_by_its_own_object() -> None:
     found = manifests(run_on_cluster(kubernetes={"alerts": alerts, "rules": {"kind": "prometheus_rule"}}))
     assert ("ConfigMap", f"{NAMES.prefix}-alerts") not in found
     made = found["AlertmanagerConfig", f"{NAMES.prefix}-alerts"]
-    assert made["spec"] == alertmanager_config(NAMES.prefix, WAKE, ticket=Receiver(secret="tickets"))
+    assert made["spec"] == alertmanager_config(NAMES.prefix, NAMES.namespace, ticket=Receiver(secret="tickets"))
     groups = found["PrometheusRule", f"{NAMES.prefix}-rules"]["spec"]["groups"]
     alerts = [rule for group in groups for rule in group["rules"] if "alert" in rule]
     named = {rule["labels"].get("namespace") for rule in alerts}

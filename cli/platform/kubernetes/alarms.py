@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from cli.platform.facts import AlarmInFull, AlarmView
+from platforms.kubernetes.metrics import whose
 from platforms.kubernetes.prometheus import Prometheus
 from platforms.kubernetes.rule import SEVERITY, group_names
 
@@ -18,13 +19,14 @@ BLIND = "prometheus"
 """What the alarm is called that stands for all others while Prometheus does not answer."""
 
 
-def read(prometheus: Prometheus, endpoint: str) -> list[AlarmInFull]:
+def read(prometheus: Prometheus, namespace: str, endpoint: str) -> list[AlarmInFull]:
     """Every alarm of the endpoint's groups; where two rules have one name, the one that rings, or else the first.
 
     Raises:
         RolloutError: Prometheus does not answer.
     """
-    groups = [group for name in group_names(endpoint) for group in prometheus.groups(name)]
+    ours = whose(namespace, endpoint)
+    groups = [group for name in group_names(endpoint) for group in prometheus.groups(name, ours)]
     found: dict[str, AlarmInFull] = {}
     for rule in (rule for group in groups for rule in group.get("rules", ()) if "alerts" in rule):
         item = _alarm(rule)

@@ -15,11 +15,11 @@ from platforms.kubernetes.metrics import (
     CLUSTER,
     EDGE,
     EDGES,
-    ENDPOINT,
     LATENCY,
     REQUESTS,
     any_of,
     matched,
+    whose,
 )
 from platforms.kubernetes.prometheus import Prometheus
 from platforms.kubernetes.promql import over
@@ -86,7 +86,7 @@ def _quantiles(buckets: Mapping[float, float]) -> dict[str, float]:
     return found
 
 
-def spent(prometheus: Prometheus, endpoint: str, objective: Objective, now: float) -> Spent | None:
+def spent(prometheus: Prometheus, namespace: str, endpoint: str, objective: Objective, now: float) -> Spent | None:
     """What counts against an objective, of its window until now, of all versions: the sums of what the rules record.
 
     None where Prometheus has no such rules.
@@ -94,11 +94,12 @@ def spent(prometheus: Prometheus, endpoint: str, objective: Objective, now: floa
     Raises:
         RolloutError: Prometheus does not answer.
     """
-    if not prometheus.groups(group_names(endpoint)[1]):
+    ours = whose(namespace, endpoint)
+    if not prometheus.groups(group_names(endpoint)[1], ours):
         return None
 
     def count(name: str) -> float:
-        recorded = matched(risen(f"{OBJECTIVE}_{name}"), {ENDPOINT: endpoint})
+        recorded = matched(risen(f"{OBJECTIVE}_{name}"), ours)
         return sum(value for _, value in prometheus.values(f"sum({over(recorded, objective.window_seconds)})", now))
 
     return Spent(count("requests"), count("failed"), count("slow"))

@@ -31,8 +31,7 @@ from platforms.kubernetes.controller_client import ControllerClient
 from platforms.kubernetes.gateway import Entrance, entrance
 from platforms.kubernetes.journal import KubernetesJournal
 from platforms.kubernetes.kinds import DEPLOYMENT
-from platforms.kubernetes.metrics import ENDPOINT as OF_ENDPOINT
-from platforms.kubernetes.metrics import cluster, matched, series
+from platforms.kubernetes.metrics import cluster, matched, series, whose
 from platforms.kubernetes.names import ENDPOINT, VARIANT
 from platforms.kubernetes.prometheus import Prometheus
 from platforms.kubernetes.traffic import RouteTraffic
@@ -102,7 +101,7 @@ class Kubernetes:
         """See `Platform`."""
         try:
             with explained("reading the alarms"):
-                return alarms.read(self.prometheus(), self.target.endpoint)
+                return alarms.read(self.prometheus(), self.target.namespace, self.target.endpoint)
         except OperatorError as error:
             if not isinstance(error.__cause__, Unreachable):
                 raise
@@ -138,7 +137,7 @@ class Kubernetes:
         from cli.platform.kubernetes import counted  # noqa: PLC0415 - few commands need it
 
         with explained("reading the error budgets"), suppress(Unreachable):
-            return counted.spent(self.prometheus(), self.target.endpoint, objective, time.time())
+            return counted.spent(self.prometheus(), self.target.namespace, self.target.endpoint, objective, time.time())
         return None
 
     def quality(self, variants: Sequence[str]) -> tuple[QualityView, ...]:
@@ -179,14 +178,14 @@ class Kubernetes:
         found: dict[str, float] = {}
         with explained("reading what was kept aside"), suppress(Unreachable):
             for name in names:
-                counter = matched(f"{series(name)}_total", {OF_ENDPOINT: self.target.endpoint})
+                counter = matched(f"{series(name)}_total", whose(self.target.namespace, self.target.endpoint))
                 query = f"sum(max without (instance, pod) (increase({counter}[{seconds:.0f}s])))"
                 found[name] = sum(value for _, value in self.prometheus().values(query, time.time()))
         return found
 
     def delay(self) -> float:
         """See `Platform`. 0 while Prometheus does not answer, which the alarms tell."""
-        gauge = matched(f"{series(DELAY)}_seconds", {OF_ENDPOINT: self.target.endpoint})
+        gauge = matched(f"{series(DELAY)}_seconds", whose(self.target.namespace, self.target.endpoint))
         with explained("reading how late captures are counted"), suppress(Unreachable):
             return next((value for _, value in self.prometheus().values(f"max({gauge})", time.time())), 0.0)
         return 0.0

@@ -32,11 +32,12 @@ _WRONG = 2  # the exit code of settings that cannot work
 
 def main() -> int:
     """Run; returns the exit code."""
-    counts, told = Counts(), threading.Event()
+    told = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: told.set())
     try:
         settings = Settings.of(os.environ)
+        counts = Counts(settings.namespace)
         api = Api.of(namespace=settings.namespace, counted=partial(_count, counts))
         database = Database.of(settings.database) if settings.database else None
     except (WrongSettings, RolloutError) as error:
@@ -46,7 +47,7 @@ def main() -> int:
     assembly = Assembly(api, settings.by, counts, database, webhook)
     working = Working(assembly.endpoint, counts, api.clock.time)
     process = Process(api, settings.pod, working, counts)
-    store = Store(database, lambda: process.names, partial(uid, api)) if database else None
+    store = Store(database, api.namespace, lambda: process.names, partial(uid, api)) if database else None
     answering = Answering(
         counts=counts,
         knows=process.knows,

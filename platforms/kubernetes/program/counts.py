@@ -1,6 +1,6 @@
 """What the controller counts of itself, as Prometheus reads it.
 
-    counts = Counts()
+    counts = Counts("models")
     counts.add(TICKS, endpoint="flight-delay-prod")
     counts.text()
 
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Literal
 
 from monitoring.published import PROBE_LATENCY, PROBE_SUCCESS
-from platforms.kubernetes.metrics import PROBED, TICKED, series
+from platforms.kubernetes.metrics import ENDPOINT, NAMESPACE, PROBED, TICKED, series
 from platforms.kubernetes.probes import Told
 
 
@@ -58,9 +58,10 @@ _THREADS = Measure("process_threads", "gauge", "Threads of this process.")
 
 
 class Counts:
-    """Counters and gauges. Every method may be called by any thread."""
+    """Counters and gauges of the endpoints of a namespace. Every method may be called by any thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, namespace: str) -> None:
+        self._namespace = namespace
         self._lock = threading.Lock()
         self._values: dict[Measure, dict[tuple[tuple[str, str], ...], float]] = {}
 
@@ -97,10 +98,17 @@ class Counts:
         else:
             self.forget(ASKED, endpoint=name)
 
+    def _whose(self, key: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+        """With the namespace, where it is of an endpoint: another namespace may have one of the same name."""
+        return (*key, (NAMESPACE, self._namespace)) if ENDPOINT in dict(key) else key
+
     def text(self) -> str:
         """All of it, with what the process uses."""
         with self._lock:
-            values = {measure: dict(each) for measure, each in self._values.items()}
+            values = {
+                measure: {self._whose(key): value for key, value in each.items()}
+                for measure, each in self._values.items()
+            }
         return "".join(_lines(measure, each) for measure, each in {**values, **_process()}.items())
 
 

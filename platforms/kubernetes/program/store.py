@@ -25,11 +25,13 @@ class Store:
 
     Attributes:
         database: The database.
+        namespace: Whose endpoints these are.
         names: The endpoints of the namespace.
         uid: Tells the uid of an endpoint's Rollout.
     """
 
     database: Database
+    namespace: str
     names: Callable[[], Iterable[str]]
     uid: Callable[[str], str]
     _prepared: bool = field(default=False, init=False)
@@ -63,7 +65,7 @@ class Store:
 
     def measured(self) -> str:
         """What was measured, as Prometheus reads it; raises as `measured.text`."""
-        return measured.text(self.ready(), list(self.names()))
+        return measured.text(self.ready(), self.namespace, list(self.names()))
 
     def prepare(self, stopping: threading.Event) -> None:
         """Make the tables, again and again until they are there."""

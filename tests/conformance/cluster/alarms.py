@@ -65,8 +65,9 @@ class Rules:
         """All of them."""
         clusters = {variant: (cluster(self.api.namespace, name),) for variant, name in self.workloads.items()}
         watched = Watched(
-            self.endpoint, clusters, every_seconds=EVERY, period_seconds=_PERIOD, max_5xx_rate=TOLERATED,
-            max_p99_ms=SLOW_MS, nats=beyond_chance.evidence(PERIODS, alpha=0.05), probe_minutes=None,
+            self.api.namespace, self.endpoint, clusters, every_seconds=EVERY, period_seconds=_PERIOD,
+            max_5xx_rate=TOLERATED, max_p99_ms=SLOW_MS, nats=beyond_chance.evidence(PERIODS, alpha=0.05),
+            probe_minutes=None,
         )  # fmt: skip
         made = group(watched)
         made["rules"] = [self._rule(rule) for rule in made["rules"]]

@@ -79,7 +79,7 @@ class Observed:
                     lines = [json.dumps({"inference_id": name, "label": label}).encode() for name in due]
                     take_labels(self._database, endpoint, f"{due[0]}.jsonl", b"\n".join(lines))
                 labels.run(self._stage.state())
-                self._stage.world.tells(text(self._database, [endpoint]))
+                self._stage.world.tells(text(self._database, self._stage.api.namespace, [endpoint]))
 
     def publish(self, namespace: str, metric: str, rates: Mapping[str, float], stop: Event) -> None:
         """Count a metric of the user's."""

@@ -26,6 +26,7 @@ from platforms.kubernetes.api import TIMEOUT, Api
 from platforms.kubernetes.assembled import Assembled, assembled
 from platforms.kubernetes.journal import KubernetesJournal
 from platforms.kubernetes.kinds import CONFIG_MAP, DEPLOYMENT, PACKAGE, ROLLOUT, ROUTE, SERVICE
+from platforms.kubernetes.metrics import whose
 from platforms.kubernetes.notify import KubernetesNotify
 from platforms.kubernetes.notify import Webhook as Posts
 from platforms.kubernetes.package_status import PackageStatus
@@ -253,7 +254,7 @@ class ClusterStage(FaultStage):
         return message
 
     def _forced(self) -> bool:
-        groups = self.world.shared.prometheus.groups(self.endpoint)
+        groups = self.world.shared.prometheus.groups(self.endpoint, whose(self.api.namespace, self.endpoint))
         return any(rule["query"] == "vector(1)" for one in groups for rule in one["rules"])
 
     def deliver(self, message: str, times: int = 1) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ from platforms.kubernetes.captures import intake
 from platforms.kubernetes.database import Database
 from platforms.kubernetes.labels import FORM, Labels, Watched, take_labels
 from platforms.kubernetes.measured import text
+from platforms.kubernetes.metrics import whose
 from rollout.core.plan import Plan, Step
 from rollout.core.release import Release
 from rollout.core.state import Phase, RolloutState
@@ -88,10 +89,10 @@ class World:
 
     def seen(self, name: str, **labels: str) -> float:
         """A series of /metrics, by its labels but the endpoint; 0 when it is not there."""
-        wanted = {"endpoint": self.endpoint, **labels}
+        wanted = {**whose("models", self.endpoint), **labels}
         inside = ",".join(f'{key}="{value}"' for key, value in wanted.items())
         shown = f"modelstack_{name}{{{inside}}} "
-        lines = [one for one in text(self.database, [self.endpoint]).splitlines() if one.startswith(shown)]
+        lines = [one for one in text(self.database, "models", [self.endpoint]).splitlines() if one.startswith(shown)]
         return float(lines[0].removeprefix(shown)) if lines else 0.0
 
     def pairs(self, variant: str, rollout: str = "") -> tuple[float, float]:

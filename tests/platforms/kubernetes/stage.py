@@ -23,7 +23,7 @@ from typing import Any
 import httpx
 import yaml
 
-from platforms.kubernetes.alertmanager import config
+from platforms.kubernetes.alertmanager import config, wake_url
 from platforms.kubernetes.rule import Rule, rule_file
 from tests.machine import envoy
 
@@ -244,8 +244,9 @@ def stage(folder: Path, scrape: int, rules: Sequence[Rule] = ()) -> Generator[St
         (folder / "rules.yml").write_text(yaml.safe_dump(rule_file(rules)))
         (folder / "prometheus.yml").write_text(yaml.safe_dump(_scraping(it)))
         if rules:
+            told = yaml.safe_dump(config("endpoint", "models"))
             wake = f"http://127.0.0.1:{it.woken.port}/"
-            (folder / "alertmanager.yml").write_text(yaml.safe_dump(config("endpoint", wake)))
+            (folder / "alertmanager.yml").write_text(told.replace(wake_url("models"), wake))
             listens = [f"--web.listen-address=127.0.0.1:{it.alertmanager}", "--cluster.listen-address="]
             stored = [f"--config.file={folder / 'alertmanager.yml'}", f"--storage.path={folder / 'alertmanager'}"]
             stack.enter_context(program(["prometheus-alertmanager", *listens, *stored], folder / "alertmanager.log"))

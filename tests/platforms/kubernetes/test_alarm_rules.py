@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,13 @@ import yaml
 from monitoring.objectives.slo import Objective
 from platforms.kubernetes import objective_rules
 from platforms.kubernetes.alarm_rules import group
-from platforms.kubernetes.alertmanager import Receiver, config, wake_url
+from platforms.kubernetes.alertmanager import Receiver, config
 from platforms.kubernetes.rule import Rule, prometheus_rule, rule_file
 from platforms.kubernetes.watched import Watched
 
 A, B = "service/models/champion/8080/http", "service/models/challenger/8080/http"
 WATCHED = Watched(
-    "flight-delay-prod", {"v-a": (A,), "v-b": (B,)}, every_seconds=10, period_seconds=60, max_5xx_rate=0.05,
+    "models", "flight-delay-prod", {"v-a": (A,), "v-b": (B,)}, every_seconds=10, period_seconds=60, max_5xx_rate=0.05,
     max_p99_ms=80, nats=8.0,
 )  # fmt: skip
 OBJECTIVE = Objective(0.999, 0.99, 250, 7 * 86_400, 20)
@@ -38,11 +39,13 @@ def play(
     rings: Mapping[str, Sequence[str]],
     *,
     of: Rule = ALARMS,
+    beside: Rule | None = None,
     every: str = "10s",
     only: str = "all else",
 ) -> None:
     """Let promtool evaluate rules and look what rings: time -> the names of alerts, without the endpoint's."""
-    (tmp_path / "rules.yml").write_text(yaml.safe_dump(rule_file([of]), sort_keys=False))
+    for name, loaded in {"rules.yml": [of], "beside.yml": [beside] if beside else []}.items():
+        (tmp_path / name).write_text(yaml.safe_dump(rule_file(loaded), sort_keys=False))
     names = {rule.get("alert") for rule in of["rules"]}
     chosen = (
         f'alertname=~"flight-delay-prod-{only}.*"' if only in NOT_SCRAPED else f'alertname!~".*-({NOT_SCRAPED})-.*"'
@@ -56,7 +59,7 @@ def play(
         expected.append({"expr": count, "eval_time": at, "exp_samples": samples})
     played = [{"series": name, "values": values} for name, values in series.items()]
     one = {"interval": every, "input_series": played, "promql_expr_test": expected}
-    test = {"rule_files": ["rules.yml"], "evaluation_interval": every, "tests": [one]}
+    test = {"rule_files": ["rules.yml", "beside.yml"], "evaluation_interval": every, "tests": [one]}
     (tmp_path / "test.yml").write_text(yaml.safe_dump(test, sort_keys=False, width=10_000))
     ran = subprocess.run(
         ["promtool", "test", "rules", "test.yml"], cwd=tmp_path, capture_output=True, text=True, check=False
@@ -86,14 +89,18 @@ def test_the_tools_of_prometheus_take_the_rules_and_those_of_the_alertmanager_it
     assert checked.returncode == 0, checked.stderr
     told = {"page": Receiver(("oncall@example.org",)), "ticket": Receiver()}
     sent = {"global": {"smtp_smarthost": "mail.example.org:25", "smtp_from": "alerts@example.org"}}
-    whole = config("flight-delay-prod", wake_url("models"), page=told["page"], ticket=told["ticket"]) | sent
+    whole = config("flight-delay-prod", "models", page=told["page"], ticket=told["ticket"]) | sent
     (tmp_path / "am.yml").write_text(yaml.safe_dump(whole))
     taken = subprocess.run(["amtool", "check-config", tmp_path / "am.yml"], capture_output=True, text=True, check=False)
     assert taken.returncode == 0, taken.stderr
     for labels, tells in (
-        (["endpoint=flight-delay-prod", "modelstack_wake=true", "severity=ticket"], "controller,{}-ticket"),
-        (["endpoint=flight-delay-prod", "severity=page"], "page"),
-        (["endpoint=another", "modelstack_wake=true", "severity=page"], "nobody"),
+        (
+            ["namespace=models", "endpoint=flight-delay-prod", "modelstack_wake=true", "severity=ticket"],
+            "controller,{}-ticket",
+        ),
+        (["namespace=models", "endpoint=flight-delay-prod", "severity=page"], "page"),
+        (["namespace=others", "endpoint=flight-delay-prod", "modelstack_wake=true", "severity=page"], "nobody"),
+        (["namespace=models", "endpoint=another", "modelstack_wake=true", "severity=page"], "nobody"),
     ):
         asked = ["amtool", "config", "routes", "test", f"--config.file={tmp_path / 'am.yml'}", *labels]
         found = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
@@ -163,9 +170,16 @@ def test_what_the_gateway_answers_itself_pages(tmp_path: Path) -> None:
     play(tmp_path, series, {"200s": [], "260s": ["gateway-errors"]})
 
 
+def test_a_stack_of_the_same_name_in_another_namespace_has_counts_of_its_own(tmp_path: Path) -> None:
+    theirs = {variant: (name.replace("/models/", "/others/"),) for variant, (name,) in WATCHED.variants.items()}
+    beside = group(replace(WATCHED, namespace="others", variants=theirs))
+    counted = {requests(B, "2"): "0+20x40", requests(B, "5"): "0+10x40", requests(theirs["v-b"][0], "2"): "0+500x40"}
+    play(tmp_path, {**UP, **counted}, {"100s": ["v-b-5xx"]}, beside=beside)  # in one of both
+
+
 @pytest.mark.parametrize("measure", ["drift", "concept"])
 def test_evidence_of_1_rings_whichever_replica_tells_it(tmp_path: Path, measure: str) -> None:
-    told = 'endpoint="flight-delay-prod", variant="v-b", job="controller"'
+    told = 'namespace="models", endpoint="flight-delay-prod", variant="v-b", job="controller"'
     series = {
         f'modelstack_{measure}_evidence{{{told}, instance="one"}}': "0.4x5 1.2x20",
         f'modelstack_{measure}_evidence{{{told}, instance="two"}}': "0.4x5 1.2x10",
@@ -174,7 +188,7 @@ def test_evidence_of_1_rings_whichever_replica_tells_it(tmp_path: Path, measure:
 
 
 def test_what_watches_rings_when_it_does_not_do_its_work(tmp_path: Path) -> None:
-    told = 'endpoint="flight-delay-prod", job="controller", instance="one"'
+    told = 'namespace="models", endpoint="flight-delay-prod", job="controller", instance="one"'
     late = {f"modelstack_labels_delay_seconds{{{told}}}": "0x5 901x20"}
     play(tmp_path, late, {"50s": [], "60s": ["functions-failing"]})
     failing = {f"modelstack_tick_failures_total{{{told}}}": "0x5 1+1x20"}
@@ -187,7 +201,7 @@ def silent(tmp_path: Path, series: Mapping[str, str], rings: Mapping[str, Sequen
 
 
 def test_a_probe_that_fails_stops_or_never_ran_pages(tmp_path: Path) -> None:
-    told = 'endpoint="flight-delay-prod", job="controller", instance="one"'
+    told = 'namespace="models", endpoint="flight-delay-prod", job="controller", instance="one"'
     success, time = f"modelstack_probe_success{{{told}}}", f"modelstack_probe_time_seconds{{{told}}}"
     name = ["probe-silent"]
     silent(tmp_path, {success: "1x4 0x20", time: "0+60x24"}, {"6m": [], "7m": name, "20m": name}, "probe")
@@ -197,10 +211,14 @@ def test_a_probe_that_fails_stops_or_never_ran_pages(tmp_path: Path) -> None:
 
 
 def test_a_controller_that_stops_or_tells_nothing_pages(tmp_path: Path) -> None:
-    ticked = 'modelstack_tick_time_seconds{endpoint="flight-delay-prod", job="controller", instance="one"}'
+    told = 'endpoint="flight-delay-prod", job="controller"'
+    ticked = f'modelstack_tick_time_seconds{{namespace="models", {told}, instance="one"}}'
+    beside = f'modelstack_tick_time_seconds{{namespace="others", {told}, instance="two"}}'
     name = ["controller-failing"]
     silent(tmp_path, {ticked: "0+60x60"}, {"10m": []}, "controller")
     silent(tmp_path, {ticked: "0+60x4 240x60"}, {"8m": [], "11m": name}, "controller")
+    silent(tmp_path, {ticked: "0+60x4 240x60", beside: "0+60x60"}, {"8m": [], "11m": name}, "controller")
+    silent(tmp_path, {beside: "0+60x60"}, {"1m": [], "3m": name}, "controller")
     silent(tmp_path, {}, {"1m": [], "3m": name}, "controller")
 
 
@@ -265,4 +283,4 @@ def test_the_same_groups_are_a_file_and_an_object_of_the_operator() -> None:
 def test_what_cannot_be_watched_is_refused(wrong: dict[str, Any], told: str) -> None:
     given = {"every_seconds": 10, "period_seconds": 60, "max_5xx_rate": 0.05, "max_p99_ms": 80, "nats": 8.0, **wrong}
     with pytest.raises(ValueError, match=told):
-        Watched("e", {}, **given)
+        Watched("models", "e", {}, **given)

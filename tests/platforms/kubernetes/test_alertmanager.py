@@ -10,23 +10,27 @@ PAGE, TICKET = Receiver(("oncall@example.org",), "pager"), Receiver(secret="tick
 
 def test_the_controller_is_woken_first_and_at_once_and_then_people_are_told() -> None:
     assert WAKE == "http://modelstack-controller.models.svc:8081/wake"
-    (own,) = config("e", WAKE, page=PAGE)["route"]["routes"]
-    assert own["matchers"] == ['endpoint="e"']
+    (own,) = config("e", "models", page=PAGE)["route"]["routes"]
+    assert own["matchers"] == ['namespace="models"', 'endpoint="e"']
     woken, paged = own["routes"]
     assert (woken["matchers"], woken["group_wait"], woken["continue"]) == (['modelstack_wake="true"'], "0s", True)
     assert (paged["matchers"], paged["receiver"]) == (['severity="page"'], "e-page")
 
 
 def test_two_endpoints_share_no_receiver_but_nobody() -> None:
-    named = [{one["name"] for one in config(name, WAKE, page=PAGE)["receivers"]} for name in ("e", "f")]
+    named = [{one["name"] for one in config(name, "models", page=PAGE)["receivers"]} for name in ("e", "f")]
     assert named[0] & named[1] == {"nobody"}
 
 
 def test_the_operator_is_told_the_same_in_its_own_words() -> None:
-    spec = alertmanager_config("e", WAKE, page=PAGE, ticket=TICKET)
+    spec = alertmanager_config("e", "models", page=PAGE, ticket=TICKET)
     route = spec["route"]
-    assert route["matchers"] == [{"name": "endpoint", "value": "e", "matchType": "="}]
-    assert (route["groupBy"], route["groupWait"], route["repeatInterval"]) == (["endpoint", "alertname"], "10s", "4h")
+    assert route["matchers"] == [
+        {"name": "namespace", "value": "models", "matchType": "="},
+        {"name": "endpoint", "value": "e", "matchType": "="},
+    ]
+    assert route["groupBy"] == ["namespace", "endpoint", "alertname"]
+    assert (route["groupWait"], route["repeatInterval"]) == ("10s", "4h")
     assert [one["receiver"] for one in route["routes"]] == ["controller", "page", "ticket"]
     assert spec["receivers"] == [
         {"name": "nobody"},
@@ -41,4 +45,4 @@ def test_the_operator_is_told_the_same_in_its_own_words() -> None:
 
 
 def test_without_people_the_controller_is_woken_all_the_same() -> None:
-    assert [one["receiver"] for one in alertmanager_config("e", WAKE)["route"]["routes"]] == ["controller"]
+    assert [one["receiver"] for one in alertmanager_config("e", "models")["route"]["routes"]] == ["controller"]

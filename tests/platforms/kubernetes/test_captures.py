@@ -42,10 +42,11 @@ def bodies(store: Database, endpoint: str, limit: int = 100, after: str = "") ->
 
 
 def counted(store: Database, endpoint: str) -> dict[str, float]:
-    """Name and labels but the endpoint -> the value; what is 0 is left out."""
-    lines = [one for one in text(store, [endpoint]).splitlines() if not one.startswith("#")]
+    """Name and labels but namespace and endpoint -> the value; what is 0 is left out."""
+    lines = [one for one in text(store, "models", [endpoint]).splitlines() if not one.startswith("#")]
+    ours = f'namespace="models",endpoint="{endpoint}"'
     return {
-        name.replace(f'endpoint="{endpoint}",', "").replace(f'endpoint="{endpoint}"', ""): float(value)
+        name.replace(f"{ours},", "").replace(ours, ""): float(value)
         for name, value in (one.rsplit(" ", 1) for one in lines)
         if "delay" not in name and float(value)
     }

@@ -38,7 +38,7 @@ def serve() -> Iterator[Serve]:
         }  # fmt: skip
         whole = {"knows": {endpoint}.__contains__, "alive": str, "ready": str, "wakes": lambda _: None, **given}
         whole["admits"] = lambda name, given: given == f"of {name}"
-        started.append(Listening.at("127.0.0.1", 0, app(Answering(counts=Counts(), **whole))))
+        started.append(Listening.at("127.0.0.1", 0, app(Answering(counts=Counts("models"), **whole))))
         url = f"http://127.0.0.1:{started[-1].port}"
         return ControllerClient(httpx.Client(base_url=url), "modelstack-controller.models", "of {}".format)
 
@@ -50,7 +50,7 @@ def serve() -> Iterator[Serve]:
 @pytest.fixture
 def asked(serve: Serve, store: Database, endpoint: str) -> ControllerClient:
     """Who asks about an endpoint of the database."""
-    return serve(Store(store, lambda: [endpoint], lambda name: ROLLOUT), endpoint)
+    return serve(Store(store, "models", lambda: [endpoint], lambda name: ROLLOUT), endpoint)
 
 
 @pytest.mark.needs("postgresql")
@@ -100,7 +100,7 @@ def test_a_page_that_is_no_number_is_refused(asked: ControllerClient, endpoint: 
 
 
 def test_an_endpoint_that_nobody_knows_and_a_controller_without_a_database_say_so(serve: Serve) -> None:
-    asked = serve(cast(Store, Store(cast(Database, None), list, lambda name: ROLLOUT)), "flights")
+    asked = serve(cast(Store, Store(cast(Database, None), "models", list, lambda name: ROLLOUT)), "flights")
     with pytest.raises(RolloutError, match="there is no endpoint 'nobody' here"):
         asked.standings("nobody", ["v-a"])
     with pytest.raises(RolloutError, match="this controller has no database"):

@@ -16,6 +16,7 @@ from platforms.kubernetes.captures import intake
 from platforms.kubernetes.database import Database
 from platforms.kubernetes.drift import Drift, PostgresRecord
 from platforms.kubernetes.measured import text
+from platforms.kubernetes.metrics import whose
 from rollout.core.errors import Unreachable
 from rollout.core.release import Release
 from rollout.core.state import Phase, RolloutState
@@ -57,9 +58,9 @@ class World:
         return self.drift().sweep(self.state, NOW)["v-a"]
 
     def seen(self, name: str, **labels: str) -> float | None:
-        inside = ",".join(f'{key}="{value}"' for key, value in {"endpoint": self.endpoint, **labels}.items())
+        inside = ",".join(f'{key}="{value}"' for key, value in {**whose("models", self.endpoint), **labels}.items())
         shown = f"modelstack_{name}{{{inside}}} "
-        lines = [one for one in text(self.database, [self.endpoint]).splitlines() if one.startswith(shown)]
+        lines = [one for one in text(self.database, "models", [self.endpoint]).splitlines() if one.startswith(shown)]
         return float(lines[0].removeprefix(shown)) if lines else None
 
 

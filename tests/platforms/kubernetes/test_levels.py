@@ -26,7 +26,9 @@ from tests.rollout.worlds import release
 
 A, B = "service/models/champion/8080/http", "service/models/challenger/8080/http"
 CLUSTERS = {"v-a": (A,), "v-b": (B,)}
-WATCHED = Watched("endpoint", CLUSTERS, every_seconds=5, period_seconds=20, max_5xx_rate=0.05, max_p99_ms=80, nats=8.0)
+WATCHED = Watched(
+    "models", "endpoint", CLUSTERS, every_seconds=5, period_seconds=20, max_5xx_rate=0.05, max_p99_ms=80, nats=8.0
+)
 STATE = RolloutState(
     "endpoint", rollout_id="r", phase=Phase.BAKING, champion=release("a"), challenger=release("b"),
     plan=Plan(steps=(Step(10, 30),), window_seconds=10, metrics=(ERRORS, KNOWN["latency_p99"])),
@@ -70,7 +72,7 @@ def rules(rings: Mapping[str, str] | None = None, *, evaluated: float = NOW - 2,
 def alarms(data: dict[str, Any], tsdb: Tsdb | None = None) -> PrometheusAlarms:
     it = tsdb or Tsdb()
     it.rules = data
-    return PrometheusAlarms(Prometheus(it.client()), "endpoint", CLUSTERS.__getitem__, now=lambda: NOW)
+    return PrometheusAlarms(Prometheus(it.client()), "models", "endpoint", CLUSTERS.__getitem__, now=lambda: NOW)
 
 
 def test_what_rings_of_both_versions_is_told_with_value_threshold_and_since_when() -> None:
@@ -103,6 +105,20 @@ def test_of_another_endpoint_or_version_nothing_is_told() -> None:
     later = replace(STATE, champion=release("c"), challenger=None)
     with pytest.raises(Unreachable, match="v-c is not loaded"):
         alarms(rules({"endpoint-v-b-5xx": "0.2"})).ringing(later)
+
+
+def test_a_stack_of_the_same_name_in_another_namespace_is_passed_over(tsdb: Tsdb, envoy: Envoy) -> None:
+    """Promoted from one to the other, a release has the same variant in both, and its alarms have the same names."""
+    ours, theirs = rules(), rules({"endpoint-v-b-5xx": "0.5", "endpoint-v-a-5xx": "0.5"}, evaluated=NOW - 600)
+    for rule in theirs["groups"][0]["rules"]:
+        rule["labels"] = {**rule["labels"], "namespace": "others"}
+        rule["annotations"] = {**rule["annotations"], "threshold": "0.5"}
+    both = {"groups": [*ours["groups"], *theirs["groups"]]}
+    assert alarms(both).ringing(STATE) == ()
+    with pytest.raises(Unreachable, match="is not loaded"):
+        alarms(theirs).ringing(STATE)
+    failing(envoy, 10, 50)
+    assert numbers(tsdb, data=both) == Numbers(0.05, Counted(200, 400), Counted(40, 400), champion_rings=False)
 
 
 @pytest.mark.parametrize(
@@ -200,7 +216,7 @@ ALARM = Alarm(
 
 def numbers(tsdb: Tsdb, alarm: Alarm = ALARM, data: dict[str, Any] | None = None) -> Numbers | None:
     tsdb.rules = rules({"endpoint-v-a-5xx": "0.1"}) if data is None else data
-    return AlarmNumbers(Prometheus(tsdb.client()), "endpoint", CLUSTERS.__getitem__).read(alarm, "v-a")
+    return AlarmNumbers(Prometheus(tsdb.client()), "models", "endpoint", CLUSTERS.__getitem__).read(alarm, "v-a")
 
 
 def test_the_numbers_are_those_up_to_now_of_both_at_the_same_times(tsdb: Tsdb, envoy: Envoy) -> None:

@@ -15,7 +15,7 @@ from rollout.core.errors import Unreachable
 
 
 def samples(store: Database, *endpoints: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
-    families = text_string_to_metric_families(text(store, endpoints))
+    families = text_string_to_metric_families(text(store, "models", endpoints))
     return {(one.name, tuple(sorted(one.labels.items()))): one.value for family in families for one in family.samples}
 
 
@@ -43,12 +43,12 @@ class TestOnPostgres:
         for number in (3, 4):
             store.together("add", lambda run, n=number: add(run, endpoint, {rows: n}))
             store.together("tell", lambda run, n=number: tell(run, endpoint, {evidence: n}, 60))
-        of = (("endpoint", endpoint), ("variant", "v-a"))
+        of = (("endpoint", endpoint), ("namespace", "models"), ("variant", "v-a"))
         assert samples(store, endpoint) == {
             ("modelstack_capture_rows_total", of): 7,
             ("modelstack_drift_evidence", of): 4,
         }
-        assert "# TYPE modelstack_capture_rows_total counter\n" in text(store, [endpoint])
+        assert "# TYPE modelstack_capture_rows_total counter\n" in text(store, "models", [endpoint])
 
     @pytest.mark.parametrize("value", ['a "quoted" \\ one', "two\nlines", "nul \x00", "alone \ud800", "ÄÖ 北京"])
     def test_any_value_of_a_label_is_told(self, store: Database, endpoint: str, value: str) -> None:
@@ -66,7 +66,7 @@ class TestOnPostgres:
             store.together("add", lambda run, of=name: add(run, of, {counter("CaptureRows"): 1}))
         assert len(samples(store, endpoint)) == 1
         assert len(samples(store, endpoint, f"{endpoint}-2")) == 2
-        assert text(store, []) == ""
+        assert text(store, "models", []) == ""
 
     def test_many_that_count_at_once_neither_lose_a_count_nor_wait_for_each_other(
         self, store: Database, endpoint: str
@@ -98,4 +98,4 @@ class TestOnPostgres:
 def test_without_the_database_nothing_is_told_rather_than_a_part() -> None:
     nowhere: Any = Database.of("postgresql://me@127.0.0.1:1/x?sslmode=disable")
     with pytest.raises(Unreachable):
-        text(nowhere, ["e"])
+        text(nowhere, "models", ["e"])

@@ -34,8 +34,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.needs("envoy"), pytest.mark.needs("pr
 SCRAPE, WIDTH = 5, 10
 P99 = KNOWN["latency_p99"]
 WATCHED = Watched(
-    "endpoint", {variant: (cluster,) for variant, cluster in CLUSTERS.items()}, every_seconds=SCRAPE, period_seconds=20,
-    max_5xx_rate=0.05, max_p99_ms=1000, nats=8.0,
+    "models", "endpoint", {variant: (cluster,) for variant, cluster in CLUSTERS.items()}, every_seconds=SCRAPE,
+    period_seconds=20, max_5xx_rate=0.05, max_p99_ms=1000, nats=8.0,
 )  # fmt: skip
 
 
@@ -68,7 +68,7 @@ def trial() -> RolloutState:
 def test_the_first_failures_of_a_challenger_ring_and_wake_the_controller(
     it: Stage, prometheus: Prometheus, record_property: pytest.RecordProperty
 ) -> None:
-    state, alarms = trial(), PrometheusAlarms(prometheus, "endpoint", clusters)
+    state, alarms = trial(), PrometheusAlarms(prometheus, "models", "endpoint", clusters)
     it.ask(40)
     it.scraped(it.ask(10, variant="v-b"))
     until(lambda: not rings(alarms, state, none=True))
@@ -86,7 +86,7 @@ def test_the_first_failures_of_a_challenger_ring_and_wake_the_controller(
     record_property("first_bad_answer_to_webhook_s", round(it.woken.came[0] - began, 1))
     assert rang < 3 * SCRAPE + 5
     (alarm,) = alarms.alarms(state)
-    numbers = AlarmNumbers(prometheus, "endpoint", clusters).read(alarm, "v-a")
+    numbers = AlarmNumbers(prometheus, "models", "endpoint", clusters).read(alarm, "v-a")
     assert numbers is not None
     assert not numbers.champion_rings
 
@@ -120,7 +120,7 @@ def test_each_window_holds_what_the_servers_answered_in_it(it: Stage, prometheus
     it.start_envoy()
     it.ask(15, 502, "v-b")
     it.scraped(traffic(4) + WIDTH + SCRAPE)
-    signals = PrometheusSignals(prometheus, "endpoint", clusters)
+    signals = PrometheusSignals(prometheus, "models", "endpoint", clusters)
 
     def read() -> Seen:
         pivots = {P99.name: Pivot(5_000.0, began)}
@@ -177,7 +177,7 @@ def _scraped(scrapes: list[float], at: float) -> float:
 def test_what_the_gateway_answers_itself_is_unknown_and_so_is_a_gateway_or_prometheus_that_is_gone(
     it: Stage, prometheus: Prometheus
 ) -> None:
-    signals = PrometheusSignals(prometheus, "endpoint", clusters)
+    signals = PrometheusSignals(prometheus, "models", "endpoint", clusters)
 
     def read(end: float) -> Seen:
         return signals.read(Ask("v-a", "v-b", "r-1", time.time() - 40, end, WIDTH))
@@ -196,13 +196,15 @@ def test_what_the_gateway_answers_itself_is_unknown_and_so_is_a_gateway_or_prome
     assert behind.windows is None
     assert "behind" in behind.problem
     with httpx.Client(base_url="http://127.0.0.1:9", timeout=1) as nobody:
-        gone = PrometheusSignals(Prometheus(nobody), "endpoint", clusters).read(Ask("v-a", "v-b", "r", 0, 60, 10))
+        gone = PrometheusSignals(Prometheus(nobody), "models", "endpoint", clusters).read(
+            Ask("v-a", "v-b", "r", 0, 60, 10)
+        )
     assert "does not answer" in gone.problem
     assert signals.quantile("v-a", 0.5, time.time()) is not None
 
 
 def test_an_outage_of_both_is_left_to_the_judge(it: Stage, prometheus: Prometheus) -> None:
-    alarms, state = PrometheusAlarms(prometheus, "endpoint", clusters), trial()
+    alarms, state = PrometheusAlarms(prometheus, "models", "endpoint", clusters), trial()
     until(lambda: not rings(alarms, state, none=True))
     for _ in range(30):
         it.ask(2, 500)

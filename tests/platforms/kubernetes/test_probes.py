@@ -34,7 +34,7 @@ class World:
     specs: dict[str, RolloutSpec | RolloutError] = field(default_factory=lambda: {"a": SPEC, "b": SPEC})
     champions: dict[str, Release | None] = field(default_factory=lambda: {"a": release("1"), "b": release("2")})
     asked: list[tuple[str, bytes]] = field(default_factory=list[tuple[str, bytes]])
-    counts: Counts = field(default_factory=Counts)
+    counts: Counts = field(default_factory=lambda: Counts("models"))
 
     def __post_init__(self) -> None:
         self.probes = Probes(
@@ -95,15 +95,15 @@ def test_a_shorter_pause_holds_at_once_and_null_ends_it(world: World) -> None:
 def test_what_was_found_is_shown_and_a_failure_has_no_latency(world: World) -> None:
     world.look("a")
     shown = world.shown('endpoint="a"')
-    assert 'modelstack_probe_success{endpoint="a"} 1.0' in shown
-    assert 'modelstack_probe_time_seconds{endpoint="a"} 1000.0' in shown
+    assert 'modelstack_probe_success{endpoint="a",namespace="models"} 1.0' in shown
+    assert 'modelstack_probe_time_seconds{endpoint="a",namespace="models"} 1000.0' in shown
     assert any(one.startswith("modelstack_probe_latency{") for one in shown)
     for says in ("503 no healthy upstream", b'{"predictions": [NaN]}', b""):
         world.says, world.now = says, world.now + 120
         world.look("a")
         assert sorted(world.shown('endpoint="a"')) == [
-            'modelstack_probe_success{endpoint="a"} 0.0',
-            f'modelstack_probe_time_seconds{{endpoint="a"}} {world.now!r}',
+            'modelstack_probe_success{endpoint="a",namespace="models"} 0.0',
+            f'modelstack_probe_time_seconds{{endpoint="a",namespace="models"}} {world.now!r}',
         ]
 
 

@@ -110,6 +110,12 @@ def test_steps_of_a_long_time_come_in_parts() -> None:
     assert found == [Samples({"__name__": "x"}, ((0.0, 1.0), (200_020.0, 1.0)))]
 
 
-def test_groups_of_another_name_are_left_out() -> None:
-    found = says(data={"groups": [{"name": "a"}, {"name": "b"}]}).groups("a")
-    assert found == [{"name": "a"}]
+def test_groups_of_another_name_and_alerts_of_another_namespace_are_left_out() -> None:
+    ours, theirs = ({"labels": {"namespace": name, "severity": "page"}} for name in ("models", "others"))
+    groups = [
+        {"name": "a", "rules": [ours, theirs, {}]},
+        {"name": "a", "rules": [theirs]},
+        {"name": "b", "rules": [ours]},
+    ]
+    found = says(data={"groups": groups}).groups("a", {"namespace": "models"})
+    assert found == [{"name": "a", "rules": [ours]}]

@@ -22,7 +22,7 @@ P99 = KNOWN["latency_p99"]
 
 
 def signals(tsdb: Tsdb, captured: float = 1.0) -> PrometheusSignals:
-    return PrometheusSignals(Prometheus(tsdb.client()), "endpoint", CLUSTERS.__getitem__, captured)
+    return PrometheusSignals(Prometheus(tsdb.client()), "models", "endpoint", CLUSTERS.__getitem__, captured)
 
 
 def ask(end: float, *metrics: Metric, start: float = 0, pivots: Mapping[str, Pivot] | None = None) -> Ask:
@@ -308,7 +308,7 @@ def test_our_own_metrics_rise_from_edge_to_edge(tsdb: Tsdb, envoy: Envoy) -> Non
     assert not any("log_loss" in window.champion for window in seen.windows)
     assert seen.counted == pytest.approx((40 + 3 * 40**0.5) / 0.1)
     query = next(asked["query"] for _, asked in tsdb.asked if asked["query"].startswith("max by"))
-    assert 'endpoint="endpoint",rollout="r-1",variant=~"v-a|v-b"' in query
+    assert 'namespace="models",endpoint="endpoint",rollout="r-1",variant=~"v-a|v-b"' in query
 
 
 def test_a_metric_of_a_users_own_is_summed_over_all_that_publish_it(tsdb: Tsdb, envoy: Envoy) -> None:
@@ -332,10 +332,13 @@ def test_a_prometheus_that_does_not_answer_is_unknown_and_says_how() -> None:
         raise httpx.ConnectError("Connection refused")
 
     client = httpx.Client(transport=httpx.MockTransport(down), base_url="http://prometheus:9090")
-    seen = PrometheusSignals(Prometheus(client), "endpoint", CLUSTERS.__getitem__).read(ask(20))
+    seen = PrometheusSignals(Prometheus(client), "models", "endpoint", CLUSTERS.__getitem__).read(ask(20))
     assert seen.windows is None
     assert seen.problem == "Prometheus at http://prometheus:9090 does not answer: Connection refused"
-    assert PrometheusSignals(Prometheus(client), "endpoint", CLUSTERS.__getitem__).quantile("v-a", 0.5, START) is None
+    assert (
+        PrometheusSignals(Prometheus(client), "models", "endpoint", CLUSTERS.__getitem__).quantile("v-a", 0.5, START)
+        is None
+    )
 
 
 def test_nothing_is_asked_before_a_window_has_closed(tsdb: Tsdb) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 
 from platforms.alarm_names import FAILS, SLOW, alarm_name
+from platforms.kubernetes.metrics import whose
 from platforms.kubernetes.rule import MEASURE
 from tests.platforms.kubernetes.scrapes import Envoy, Tsdb
 
@@ -27,6 +28,7 @@ class Scraped:
     """Two variants behind one Envoy, scraped for as long as the block lasts.
 
     Attributes:
+        namespace: Where the endpoint is.
         endpoint: The endpoint.
         url: Where it answers.
         clusters: Variant -> its cluster of Envoy.
@@ -34,6 +36,7 @@ class Scraped:
         since: When the alarm began to ring.
     """
 
+    namespace: str
     endpoint: str
     clusters: dict[str, str]
     url: str = ""
@@ -83,14 +86,14 @@ class Scraped:
             "value": "1",
         }
         rings = measure == FAILS and variant in self.failing
-        labels = {"endpoint": self.endpoint, "variant": variant, MEASURE: measure}
+        labels = {**whose(self.namespace, self.endpoint), "variant": variant, MEASURE: measure}
         return {"name": name, "health": "ok", "labels": labels, "alerts": [alert] if rings else []}
 
 
 @contextmanager
-def scraped(endpoint: str, clusters: dict[str, str]) -> Generator[Scraped]:
+def scraped(namespace: str, endpoint: str, clusters: dict[str, str]) -> Generator[Scraped]:
     """Serve it until the block ends."""
-    world = Scraped(endpoint, clusters)
+    world = Scraped(namespace, endpoint, clusters)
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:

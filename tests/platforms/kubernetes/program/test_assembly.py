@@ -20,7 +20,7 @@ SPEC = RolloutSpec("prod", "m", "g", "http://p:9090", measuring=Measuring(probe_
 
 
 def test_what_looks_at_all_endpoints_goes_by_the_servers_clock() -> None:
-    api, counts, known = MemoryApi(), Counts(), Known()
+    api, counts, known = MemoryApi(), Counts("models"), Known()
     api.clock.ahead = -3600.0
     state = RolloutState("e", champion=release("a")).to_json()
     known.learn({"metadata": {"name": "e"}, "spec": SPEC.as_dict(), "status": {"state": state}})
@@ -34,6 +34,6 @@ def test_what_looks_at_all_endpoints_goes_by_the_servers_clock() -> None:
     for name in probes.due(["e"]):
         probes.run(name)
     hour_ago = pytest.approx(time.time() - 3600, abs=600)
-    assert read(counts)[ASKED.name, (("endpoint", "e"),)] == hour_ago
+    assert read(counts)[ASKED.name, (("endpoint", "e"), ("namespace", "models"))] == hour_ago
     database = Database.of("postgresql://modelstack@db.example/modelstack")
     assert assembly.monitors(database, lambda *_: None, known).now() == hour_ago

@@ -8,6 +8,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from platforms.kubernetes.program import counts as names
 from platforms.kubernetes.program.counts import CALLS, LEADING, PHASE, TICKS, Counts, Measure
 
+MODELS = ("namespace", "models")
+
 
 def read(counts: Counts) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
     """The samples, by an independent reader of the format."""
@@ -16,30 +18,30 @@ def read(counts: Counts) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
 
 def test_prometheus_reads_what_was_counted() -> None:
-    counts = Counts()
+    counts = Counts("models")
     counts.add(TICKS, endpoint="a")
     counts.add(TICKS, endpoint="a")
     counts.add(CALLS, 3, verb="get", resource='"\\\n')
     counts.put(LEADING, 1)
     found = read(counts)
-    assert found["modelstack_controller_ticks_total", (("endpoint", "a"),)] == 2
+    assert found["modelstack_controller_ticks_total", (("endpoint", "a"), MODELS)] == 2
     assert found["modelstack_controller_api_calls_total", (("resource", '"\\\n'), ("verb", "get"))] == 3
     assert found["modelstack_controller_leading", ()] == 1
 
 
 def test_it_tells_what_the_process_uses() -> None:
-    found = read(Counts())
+    found = read(Counts("models"))
     assert 5e6 < found["process_resident_memory_bytes", ()] < 5e9
     assert found["process_cpu_seconds_total", ()] > 0
     assert found["process_threads", ()] >= 1
 
 
 def test_what_is_forgotten_is_not_told_and_the_rest_is() -> None:
-    counts = Counts()
+    counts = Counts("models")
     for endpoint in ("a", "b"):
         counts.put(PHASE, 1, endpoint=endpoint, phase="idle")
     counts.forget(PHASE, endpoint="a")
-    assert {key for name, key in read(counts) if name == PHASE.name} == {(("endpoint", "b"), ("phase", "idle"))}
+    assert {key for name, key in read(counts) if name == PHASE.name} == {(("endpoint", "b"), MODELS, ("phase", "idle"))}
 
 
 def test_the_page_names_every_metric_and_no_other() -> None:

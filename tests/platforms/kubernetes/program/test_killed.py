@@ -149,7 +149,7 @@ def stage(server: ApiServer, tmp_path: Path) -> Generator[Stage]:
     world.declare()
     clusters = {one.champion.variant: cluster(api.namespace, one.name) for one in (A, B)}
     with ExitStack() as stack:
-        prometheus = stack.enter_context(scraped(ENDPOINT, clusters))
+        prometheus = stack.enter_context(scraped(api.namespace, ENDPOINT, clusters))
         spec = RolloutSpec("test", "flight-delay", GATEWAY, prometheus.url, period_seconds=1)
         api.apply(ROLLOUT, {"metadata": {"name": ENDPOINT}, "spec": spec.as_dict()}, names.PROGRAM)
         for config in (A, B, PAIR):
@@ -212,7 +212,8 @@ def test_a_wake_is_answered_by_one_that_does_not_lead_and_the_champion_has_all_a
     assert stage.state.verdict is not None
     assert (stage.state.verdict.outcome, stage.state.verdict.reason.source) == ("rolled_back", "alarm")
     metrics = httpx.get(f"http://127.0.0.1:{port}/metrics").text
-    assert f'modelstack_controller_alarms_total{{action="rolled back",endpoint="{ENDPOINT}"}} 1.0' in metrics
+    told = f'action="rolled back",endpoint="{ENDPOINT}",namespace="{stage.world.api.namespace}"'
+    assert f"modelstack_controller_alarms_total{{{told}}} 1.0" in metrics
 
 
 @pytest.mark.needs("postgresql")
@@ -240,7 +241,8 @@ def test_captures_are_kept_and_the_audit_record_is_put_away(stage: Stage, postgr
     assert httpx.post(f"{where}/captures/nobody/v-a", content=line.encode()).status_code == 404
     metrics = httpx.get(f"{where}/metrics").text
     assert "modelstack_store_reachable 1.0" in metrics
-    assert f'modelstack_tick_time_seconds{{endpoint="{ENDPOINT}"}}' in metrics
+    told = f'endpoint="{ENDPOINT}",namespace="{stage.world.api.namespace}"'
+    assert f"modelstack_tick_time_seconds{{{told}}}" in metrics
 
 
 def test_a_stop_takes_seconds_and_gives_the_lease_back(stage: Stage) -> None:

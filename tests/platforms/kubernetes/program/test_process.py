@@ -62,7 +62,7 @@ def start(monkeypatch: pytest.MonkeyPatch) -> Generator[Start]:
 
     def of(api: MemoryApi, pod: str = "one", **given: Any) -> tuple[Process, Works]:
         works = Works(**given)
-        running = Process(api.as_api, pod, works, Counts())
+        running = Process(api.as_api, pod, works, Counts("models"))
         running.start()
         begun.append((api, running))
         return running, works

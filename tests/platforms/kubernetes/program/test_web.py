@@ -27,7 +27,7 @@ LINES = b'{"a": 1}\n{"a": 2}\n'
 def served(**given: Any) -> Generator[httpx.Client]:
     """The calls over a real server on a free port."""
     nobody: Callable[[str], None] = lambda _: None  # noqa: E731
-    whole = {"counts": Counts(), "knows": {"flights"}.__contains__, "alive": str, "ready": str, "wakes": nobody}
+    whole = {"counts": Counts("models"), "knows": {"flights"}.__contains__, "alive": str, "ready": str, "wakes": nobody}
     whole["admits"] = lambda endpoint, given: True
     listening = Listening.at("127.0.0.1", 0, app(Answering(**{**whole, **given})))
     try:
@@ -55,7 +55,7 @@ def test_a_wake_names_endpoints_and_only_known_ones_are_woken() -> None:
         assert client.post("/wake", content=b"{").status_code == 400
         assert client.get("/wake").status_code == 405
         metrics = client.get("/metrics").text
-    assert 'modelstack_controller_wakes_total{endpoint="flights"} 1.0' in metrics
+    assert 'modelstack_controller_wakes_total{endpoint="flights",namespace="models"} 1.0' in metrics
     assert "nobody" not in metrics
 
 
@@ -70,7 +70,7 @@ def test_captures_and_labels_are_kept_under_their_names() -> None:
         assert client.post("/labels/flights/monday", content=LINES).status_code == 204
         metrics = client.get("/metrics").text
     assert kept == [("captures", "flights", "v-1", LINES), ("labels", "flights", "monday", LINES)]
-    assert 'modelstack_controller_captures_total{code="204",endpoint="flights"} 1.0' in metrics
+    assert 'modelstack_controller_captures_total{code="204",endpoint="flights",namespace="models"} 1.0' in metrics
 
 
 @pytest.mark.parametrize(("method", "path"), [("POST", "captures/flights/v-1"), ("POST", "labels/flights/monday")])

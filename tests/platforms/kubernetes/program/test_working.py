@@ -38,7 +38,7 @@ def working(world: World, **parts: Any) -> Working:
         parts.get("ringing") or rings(world),
         parts.get("recorder"),
     )
-    found = Working(lambda name, spec: endpoint, Counts(), now=world.clock.time)
+    found = Working(lambda name, spec: endpoint, Counts("models"), now=world.clock.time)
     found.learn({"metadata": {"name": "endpoint"}, "spec": {"periodSeconds": 5}})
     return found
 
@@ -53,8 +53,8 @@ def test_a_trial_is_carried_to_its_end_look_by_look() -> None:
     assert world.state.champion is not None
     assert (world.state.champion.id, world.serving) == ("b", "solo-b")
     text = work.counts.text()
-    assert 'modelstack_rollout_phase{endpoint="endpoint",phase="idle"} 1.0' in text
-    assert f'modelstack_controller_ticks_total{{endpoint="endpoint"}} {looks + 1}.0' in text
+    assert 'modelstack_rollout_phase{endpoint="endpoint",phase="idle",namespace="models"} 1.0' in text
+    assert f'modelstack_controller_ticks_total{{endpoint="endpoint",namespace="models"}} {looks + 1}.0' in text
     assert "failures" not in text
 
 
@@ -66,7 +66,10 @@ def test_a_wake_takes_back_what_rings() -> None:
         Phase.ROLLING_BACK,
         {"v-a": 100.0, "v-b": 0.0},
     )
-    assert 'modelstack_controller_alarms_total{action="rolled back",endpoint="endpoint"} 1.0' in work.counts.text()
+    assert (
+        'modelstack_controller_alarms_total{action="rolled back",endpoint="endpoint",namespace="models"} 1.0'
+        in work.counts.text()
+    )
     while world.state.phase is not Phase.IDLE:
         world.clock.sleep(work.tick("endpoint") or 0)
     assert world.state.verdict is not None
@@ -119,7 +122,7 @@ def test_what_fails_is_counted_and_tried_again_later(error: Exception, pauses: l
     assert [work.tick("endpoint") for _ in pauses] == pauses
     assert not work.well("endpoint")
     kind = type(error).__name__
-    counted = f'modelstack_tick_failures_total{{endpoint="endpoint",error="{kind}",work="tick"}} 3.0'
+    counted = f'modelstack_tick_failures_total{{endpoint="endpoint",error="{kind}",work="tick",namespace="models"}} 3.0'
     assert counted in work.counts.text()
 
 
@@ -129,7 +132,7 @@ def test_a_wake_that_lacks_an_object_is_counted_and_tried_again() -> None:
 
     work = working(challenged(), ringing=gone)
     assert work.answer("endpoint") == AGAIN
-    counted = 'modelstack_tick_failures_total{endpoint="endpoint",error="NotFound",work="wake"} 1.0'
+    counted = 'modelstack_tick_failures_total{endpoint="endpoint",error="NotFound",work="wake",namespace="models"} 1.0'
     assert counted in work.counts.text()
 
 
@@ -165,7 +168,9 @@ def test_an_endpoint_is_made_again_when_its_spec_changes_and_not_when_its_journa
     made: list[dict[str, Any]] = []
     world = served()
     inner = working(world)
-    work = Working(lambda name, spec: made.append(spec) or inner.make(name, spec), Counts(), now=world.clock.time)
+    work = Working(
+        lambda name, spec: made.append(spec) or inner.make(name, spec), Counts("models"), now=world.clock.time
+    )
     for spec, revision in (({"periodSeconds": 5}, 1), ({"periodSeconds": 5}, 2), ({"periodSeconds": 9}, 2)):
         work.learn({"metadata": {"name": "endpoint"}, "spec": spec, "status": {"revision": revision}})
         work.tick("endpoint")
