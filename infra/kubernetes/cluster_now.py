@@ -19,6 +19,7 @@ from infra.kubernetes.workloads import shape_of, wanted_release
 from infra.plan.releases import ServingPlan, Wanted
 from infra.source import champion_of, is_on_cluster
 from platforms.alarm_names import answer_alarms
+from platforms.kubernetes.answers import NotFound
 from platforms.kubernetes.api import Api
 from platforms.kubernetes.gateway import taking
 from platforms.kubernetes.journal import KubernetesJournal
@@ -50,6 +51,7 @@ class ClusterNow:
         listeners: Those of a Gateway that is there already which take requests for the route.
         sticky_header: The header by which the trial under way decides which version answers; empty when by none.
         source: The release that is taken from another stack; None when the model is trained here.
+        beside: The Rollouts of other stacks in the namespace, which a controller of this stack drives too.
     """
 
     names: Names
@@ -61,6 +63,7 @@ class ClusterNow:
     listeners: tuple[str, ...] = ()
     sticky_header: str = ""
     source: dict[str, Any] | None = None
+    beside: tuple[str, ...] = ()
 
     @property
     def registered(self) -> dict[str, Any] | None:
@@ -137,11 +140,11 @@ async def read_cluster(settings: Settings, stack: str) -> ClusterNow:
     provider = pulumi.ProviderResource("pulumi-python", "releases", {})  # its process starts while the cluster is asked
     names = Names(settings.model.name, stack, settings.kubernetes.namespace)
     other = settings.promotion.source
-    uid, state, listeners, sticky = await asyncio.to_thread(_read, settings, names)
+    uid, state, listeners, sticky, beside = await asyncio.to_thread(_read, settings, names)
     source = await champion_of(other, None) if other and state.restored is None else None
     images = await asyncio.to_thread(_images, settings, names.stack, state, source)
     cluster = _provider(settings.kubernetes, uid)
-    return ClusterNow(names, state, *images, cluster, provider, listeners, sticky, source)
+    return ClusterNow(names, state, *images, cluster, provider, listeners, sticky, source, beside)
 
 
 def _provider(settings: KubernetesSettings, uid: str) -> pulumi.ProviderResource:
@@ -161,11 +164,25 @@ def _provider(settings: KubernetesSettings, uid: str) -> pulumi.ProviderResource
     )
 
 
-def _read(settings: Settings, names: Names) -> tuple[str, RolloutState, tuple[str, ...], str]:
+def neighbours(api: Api, names: Names) -> tuple[str, ...]:
+    """The Rollouts of other stacks in the namespace; none where the cluster does not know the kind yet.
+
+    Raises:
+        RolloutError: The API server refuses, or does not answer.
+    """
+    try:
+        found = [item["metadata"]["name"] for item in api.list(ROLLOUT)]
+    except NotFound:
+        return ()
+    return tuple(sorted(name for name in found if name != names.prefix))
+
+
+def _read(settings: Settings, names: Names) -> tuple[str, RolloutState, tuple[str, ...], str, tuple[str, ...]]:
     """What the cluster says.
 
     Returns:
-        The uid of the namespace, the journal, the listeners of a Gateway that is there, the sticky header of before.
+        The uid of the namespace, the journal, the listeners of a Gateway that is there, the sticky header of before,
+        and the Rollouts of other stacks.
     """
     cluster = settings.kubernetes
     where = f"modelstack:kubernetes.context = {cluster.context!r}" if cluster.context else "the current context"
@@ -186,10 +203,12 @@ def _read(settings: Settings, names: Names) -> tuple[str, RolloutState, tuple[st
         rollout = api.find(ROLLOUT, names.prefix)
         state = KubernetesJournal(api, names.prefix).read() if rollout else RolloutState(names.prefix)
         gateway = api.get(GATEWAY, cluster.gateway.name) if cluster.gateway.name else None
+        beside = neighbours(api, names) if cluster.controller else ()
     except (RolloutError, StateError) as error:
         raise pulumi.RunError(f"{where}: what is live there is not known, so nothing was changed: {error}") from None
     listeners = taking(gateway, cluster.gateway.host) if gateway else ()
-    return uid, state, listeners, str(rollout["spec"].get("stickyHeader") or "") if rollout else ""
+    sticky = str(rollout["spec"].get("stickyHeader") or "") if rollout else ""
+    return uid, state, listeners, sticky, beside
 
 
 def _images(settings: Settings, stack: str, state: RolloutState, source: dict[str, Any] | None) -> tuple[str, str]:

@@ -23,6 +23,8 @@ from platforms.kubernetes.names import CONTROLLER, CONTROLLER_PORT, GROUP
 _NAME = {"app.kubernetes.io/name": CONTROLLER}
 _PORTS = [{"name": "http", "port": CONTROLLER_PORT, "targetPort": "http"}]
 _REPLICAS = 2
+_TAKEN_OVER = {"pulumi.com/patchForce": "true"}
+"""Fields stay those of the stack that declared it before, and server-side apply refuses another stack's values."""
 
 
 class Controller(pulumi.ComponentResource):
@@ -30,7 +32,8 @@ class Controller(pulumi.ComponentResource):
 
     Creates:
         A Deployment of two replicas, any of which may be killed; a Service for captures and wake-ups; a service
-        account with a Role of what it does: read workloads, write routes, journals, verdicts and events.
+        account with a Role of what it does: read workloads, write routes, journals, verdicts and events. They stay
+        when the stack goes, or declares them no more, where `opts` say `retain_on_delete`.
     """
 
     def __init__(
@@ -45,7 +48,7 @@ class Controller(pulumi.ComponentResource):
             opts: Options of the component.
         """
         super().__init__("modelstack:kubernetes:Controller", name, None, opts)
-        child = pulumi.ResourceOptions(parent=self)
+        child = pulumi.ResourceOptions(parent=self, retain_on_delete=opts.retain_on_delete if opts else None)
         for logical, manifest in manifests(site.names.namespace, site.settings, image).items():
             site.declare(logical, manifest, child, shared=True)
         self.register_outputs({"name": CONTROLLER})
@@ -72,7 +75,7 @@ def manifests(namespace: str, settings: KubernetesSettings, image: pulumi.Input[
         "budget": disruption_budget(_NAME),
         "deployment": {"apiVersion": "apps/v1", "kind": "Deployment", "spec": _deployment(_pod(settings, image))},
     }
-    metadata = {"name": CONTROLLER, "labels": _NAME}
+    metadata = {"name": CONTROLLER, "labels": _NAME, "annotations": _TAKEN_OVER}
     return {logical: {**manifest, "metadata": metadata} for logical, manifest in each.items()}
 
 

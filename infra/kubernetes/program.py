@@ -133,7 +133,9 @@ def declare_release(
     Dashboard("dashboard", site, settings=settings, objective=objective)
     if settings.promotion.to:
         Promotion("promotion", site, settings.promotion.to)
-    controller = [Controller("controller", site, now.controller_image, after)] if now.controller_image else []
+    # Without it nothing would drive the Rollouts of the others, and no alarm would roll their releases back.
+    kept = Opts(depends_on=before, retain_on_delete=True) if now.beside else after
+    controller = [Controller("controller", site, now.controller_image, kept)] if now.controller_image else []
     rollout = Rollout(
         "rollout",
         KubernetesRolloutProvider(),

@@ -82,6 +82,7 @@ def run_on_cluster(
     listeners: tuple[str, ...] = (),
     sticky: str = "",
     agreed: int = 5,
+    beside: tuple[str, ...] = (),
     **sections: Any,
 ) -> World:
     """Run the program of stack `local-kubernetes` to its end.
@@ -93,6 +94,7 @@ def run_on_cluster(
         listeners: The listeners of a Gateway that is there.
         sticky: The header by which the trial under way decides.
         agreed: How many people agreed to the release that the config asks for.
+        beside: The Rollouts of other stacks in the namespace.
         sections: Changes of the config, by section.
     """
     world = World(answers or OnCluster())
@@ -113,8 +115,8 @@ def run_on_cluster(
     )
     settings.set_root_resource(cast(Any, None))
 
-    def read(_: Any, names: Names) -> tuple[str, RolloutState, tuple[str, ...], str]:
-        return "the namespace's", state or RolloutState(names.prefix), listeners, sticky
+    def read(_: Any, names: Names) -> tuple[str, RolloutState, tuple[str, ...], str, tuple[str, ...]]:
+        return "the namespace's", state or RolloutState(names.prefix), listeners, sticky, beside
 
     with (
         warnings.catch_warnings(),

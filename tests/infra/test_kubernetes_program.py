@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import pulumi
 import pytest
 import yaml
 
 from infra.config.settings import Settings
+from infra.kubernetes.cluster_now import neighbours
 from infra.kubernetes.outputs import NAMES as OUTPUTS
 from infra.kubernetes.program import measuring
 from infra.kubernetes.rules import groups
 from infra.kubernetes.workloads import wanted_release
 from infra.plan.releases import plan_serving
 from platforms.kubernetes.alertmanager import Receiver, alertmanager_config, config
+from platforms.kubernetes.answers import NotFound
+from platforms.kubernetes.api import Api
+from platforms.kubernetes.kinds import ROLLOUT
 from platforms.kubernetes.names import CONFIG, CONTENT, CONTROLLER, ENDPOINT, VARIANT
 from platforms.kubernetes.serving_config import Backend, ServingConfig
 from platforms.kubernetes.spec import RolloutSpec
@@ -37,6 +41,7 @@ from tests.infra.on_cluster import (
     run_on_cluster,
 )
 from tests.infra.recorded import DIGEST, RECIPE, World, stack_config
+from tests.platforms.kubernetes.fake_api import FakeApi
 
 OLD = release("1" * 64, package_digest=f"sha256:{'1' * 64}", manifest_sha256="9" * 64)
 NEW = release()
@@ -321,6 +326,39 @@ def test_groups_that_are_named_may_take_the_champion_and_others_may_not(first: W
 def test_a_stack_beside_another_declares_no_controller() -> None:
     assert ("Deployment", CONTROLLER) not in manifests(run_on_cluster(kubernetes={"controller": False}))
     assert manifests(run_on_cluster())["Deployment", CONTROLLER]["spec"]["replicas"] == 2
+
+
+def test_the_controller_stays_where_it_drives_other_stacks_too(first: World) -> None:
+    def kept(world: World) -> dict[str, bool]:
+        found = [item for item in world.resources if item.type.startswith("kubernetes:")]
+        ours = [item for item in found if item.inputs["metadata"]["name"] == CONTROLLER]
+        other = [item for item in found if item.type.endswith(":Rollout")]
+        return {item.inputs["kind"]: item.retained for item in (*ours, *other)}
+
+    kinds = ["Deployment", "PodDisruptionBudget", "Role", "RoleBinding", "Rollout", "Service", "ServiceAccount"]
+    assert kept(first) == dict.fromkeys(kinds, False)
+    assert kept(run_on_cluster(beside=("another-prod",))) == dict.fromkeys(kinds, True) | {"Rollout": False}
+
+
+def test_another_stack_may_take_the_controller_over(first: World) -> None:
+    ours = [item["metadata"] for (_, name), item in manifests(first).items() if name == CONTROLLER]
+    assert {item["annotations"].get("pulumi.com/patchForce") for item in ours} == {"true"}
+
+
+def test_stacks_beside_this_one_are_found_by_their_rollouts() -> None:
+    api = cast(Api, FakeApi())
+    assert neighbours(api, NAMES) == ()
+    for name in (NAMES.prefix, "flight-delay-prod", "another-prod"):
+        api.create(ROLLOUT, {"metadata": {"name": name}})
+    assert neighbours(api, NAMES) == ("another-prod", "flight-delay-prod")
+
+
+def test_a_cluster_that_does_not_know_rollouts_yet_has_none() -> None:
+    class New(FakeApi):
+        def list(self, *_: Any) -> Any:
+            raise NotFound("the server could not find the requested resource")
+
+    assert neighbours(cast(Api, New()), NAMES) == ()
 
 
 def test_the_controller_runs_by_digest_with_the_databases_url_from_a_secret(first: World) -> None:
