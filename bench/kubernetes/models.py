@@ -30,7 +30,7 @@ from rollout.core.plan import Plan
 from rollout.core.release import Release
 from rollout.core.state import Phase, RolloutState
 
-_GATEWAY, _KEYS = "fleet", "fleet-keys"
+_GATEWAY, _RIGHTS = "fleet", "fleet-rights"
 _PERIOD_S = 10  # between two looks at a trial
 _IMAGE = "bench/serving@sha256:" + "0" * 64
 _PODS = 2
@@ -146,8 +146,10 @@ def declared(place: Place) -> Iterator[Callable[[Iterable[int]], None]]:
     api, made = place.api, list[int]()
     api.create(GATEWAY, gateway_of(_GATEWAY, place.section["gateway"]["class"]))
     account = f"{api.namespace}:{CONTROLLER}"
-    place.kubectl("create", "role", _KEYS, "--verb=get", "--resource=secrets")
-    place.kubectl("create", "rolebinding", _KEYS, f"--role={_KEYS}", f"--serviceaccount={account}")
+    # What a stack gives the controller of its own objects.
+    resources = "secrets,httproutes.gateway.networking.k8s.io"
+    place.kubectl("create", "role", _RIGHTS, "--verb=get,patch", f"--resource={resources}")
+    place.kubectl("create", "rolebinding", _RIGHTS, f"--role={_RIGHTS}", f"--serviceaccount={account}")
 
     def add(numbers: Iterable[int]) -> None:
         wanted = list(numbers)

@@ -32,7 +32,7 @@ class Controller(pulumi.ComponentResource):
 
     Creates:
         A Deployment of two replicas, any of which may be killed; a Service for captures and wake-ups; a service
-        account with a Role of what it does: read workloads, write routes, journals, verdicts and events. They stay
+        account with a Role of what it does: read workloads and routes, write journals, verdicts and events. They stay
         when the stack goes, or declares them no more, where `opts` say `retain_on_delete`.
     """
 
@@ -140,7 +140,7 @@ def _deployment(pod: dict[str, Any]) -> dict[str, Any]:
 
 
 def _rules() -> list[dict[str, Any]]:
-    """What the controller may do, all of it within its namespace."""
+    """What the controller may do, all of it within its namespace; on what has a stack's name, `Endpoint` says more."""
     read = ["get", "list", "watch"]
 
     def rule(group: str, resources: list[str], verbs: list[str]) -> dict[str, Any]:
@@ -149,8 +149,7 @@ def _rules() -> list[dict[str, Any]]:
     return [
         rule(GROUP, ["rollouts", "modelpackages"], read),
         rule(GROUP, ["rollouts/status", "modelpackages/status"], ["get", "update"]),
-        rule("gateway.networking.k8s.io", ["httproutes"], [*read, "patch"]),
-        rule("gateway.networking.k8s.io", ["gateways"], read),
+        rule("gateway.networking.k8s.io", ["httproutes", "gateways"], read),
         rule("gateway.envoyproxy.io", ["envoypatchpolicies"], ["get"]),
         rule("autoscaling", ["horizontalpodautoscalers"], ["get", "list", "patch"]),
         rule("apps", ["deployments"], read),

@@ -9,7 +9,7 @@ import pulumi
 
 from infra.kubernetes.site import RBAC, Site
 from platforms.kubernetes import access_token, attempts
-from platforms.kubernetes.names import API_VERSION, CONTROLLER, ROLLOUT
+from platforms.kubernetes.names import API_VERSION, CONTROLLER, ROLLOUT, Names
 from platforms.kubernetes.signing import secret_name
 from platforms.kubernetes.spec import RolloutSpec
 from platforms.kubernetes.sticky import policy
@@ -23,9 +23,9 @@ class Endpoint(pulumi.ComponentResource):
 
     Creates:
         A Gateway, where the stack makes its own; an HTTPRoute without rules; a Rollout; a Role, by which the controller
-        reads the stack's key, with which it signs the audit record, and the token by which it knows who may bring
-        something; a BackendTrafficPolicy, by which a request goes to another pod when the first one takes no
-        connection; for an A/B test with sticky keys an EnvoyPatchPolicy.
+        writes the rules of that route, and reads the stack's key, with which it signs the audit record, and the token
+        by which it knows who may bring something; a BackendTrafficPolicy, by which a request goes to another pod when
+        the first one takes no connection; for an A/B test with sticky keys an EnvoyPatchPolicy.
 
     The rules of the route are the rollout controller's alone, and so is the status of the Rollout, its journal.
     """
@@ -80,23 +80,35 @@ class Endpoint(pulumi.ComponentResource):
             "spec": spec.as_dict(),
         }
         self.rollout = site.declare("rollout", rollout, child)
-        key = {
-            "apiGroups": [""],
-            "resources": ["secrets"],
-            "resourceNames": [secret_name(names.prefix), access_token.secret_name(names.prefix)],
-            "verbs": ["get"],
-        }
-        own = {"name": f"{names.prefix}-key"}
-        site.declare("key", {"apiVersion": f"{RBAC}/v1", "kind": "Role", "metadata": own, "rules": [key]}, child)
-        bound = {
-            "apiVersion": f"{RBAC}/v1",
-            "kind": "RoleBinding",
-            "metadata": own,
-            "roleRef": {"apiGroup": RBAC, "kind": "Role", "name": own["name"]},
-            "subjects": [{"kind": "ServiceAccount", "name": CONTROLLER, "namespace": names.namespace}],
-        }
-        site.declare("key", bound, child)
+        for manifest in own_rights(names):
+            site.declare("key", manifest, child)
         self.register_outputs({"route": names.prefix})
+
+
+def own_rights(names: Names) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The Role of what the controller may do to objects of a stack's own names alone, and who has it. Pure."""
+    own = {"name": f"{names.prefix}-key"}
+
+    def rule(group: str, resource: str, verb: str, *named: str) -> dict[str, Any]:
+        return {"apiGroups": [group], "resources": [resource], "resourceNames": [*named], "verbs": [verb]}
+
+    role = {
+        "apiVersion": f"{RBAC}/v1",
+        "kind": "Role",
+        "metadata": own,
+        "rules": [
+            rule("", "secrets", "get", secret_name(names.prefix), access_token.secret_name(names.prefix)),
+            rule(_GATEWAY.partition("/")[0], "httproutes", "patch", names.prefix),
+        ],
+    }
+    bound = {
+        "apiVersion": f"{RBAC}/v1",
+        "kind": "RoleBinding",
+        "metadata": own,
+        "roleRef": {"apiGroup": RBAC, "kind": "Role", "name": own["name"]},
+        "subjects": [{"kind": "ServiceAccount", "name": CONTROLLER, "namespace": names.namespace}],
+    }
+    return role, bound
 
 
 def _listener(certificate: str | None) -> dict[str, Any]:

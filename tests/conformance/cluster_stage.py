@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from infra.kubernetes.endpoint import own_rights
 from infra.kubernetes.pod import CONTAINER_SECURITY, POD_SECURITY, disruption_budget, environment
 from platforms.kubernetes.answers import NotFound
 from platforms.kubernetes.assembled import Assembled, assembled
@@ -80,7 +81,7 @@ class ClusterStage:
         self.journal = KubernetesJournal(self.site.api, self.names.prefix)
 
     def declare(self) -> None:
-        """What Pulumi declares of an endpoint: the route without rules, and the Rollout."""
+        """What Pulumi declares of an endpoint: the route without rules, the Rollout, and the controller's rights."""
         workloads = {self.backend(role).variant: self.backend(role).workload for role in ("champion", "challenger")}
         Rules(self.site.api, self.names.prefix, workloads).write()
         spec = RolloutSpec("test", self.name, GATEWAY, self.prometheus, host=self.host, period_seconds=2)
@@ -90,6 +91,7 @@ class ClusterStage:
             [
                 self._object("gateway.networking.k8s.io/v1", "HTTPRoute", self.names.prefix, spec=route),
                 self._object(API_VERSION, ROLLOUT, self.names.prefix, spec=spec.as_dict()),
+                *own_rights(self.names),
             ]
         )
 

@@ -297,7 +297,7 @@ def test_two_models_in_one_namespace_share_no_object_but_the_controllers() -> No
     assert {name for _, name in ours.keys() & theirs.keys()} == {CONTROLLER}
 
 
-def test_the_controller_may_write_routes_and_journals_of_its_namespace_and_reads_its_stack_s_own_secrets(
+def test_the_controller_may_write_journals_of_its_namespace_and_of_routes_and_secrets_what_is_its_stacks(
     first: World,
 ) -> None:
     declared = manifests(first)
@@ -305,12 +305,16 @@ def test_the_controller_may_write_routes_and_journals_of_its_namespace_and_reads
     writes = {"create", "update", "patch", "delete", "deletecollection"}
     written = {name for rule in rules for name in rule["resources"] if writes & {*rule["verbs"]}}
     assert written == {
-        *("rollouts/status", "modelpackages/status", "httproutes", "horizontalpodautoscalers", "events", "leases"),
+        *("rollouts/status", "modelpackages/status", "horizontalpodautoscalers", "events", "leases"),
     }
     assert not any("secrets" in rule["resources"] or "*" in rule["resources"] + rule["verbs"] for rule in rules)
-    (key,) = declared["Role", f"{NAMES.prefix}-key"]["rules"]
+    key, route = declared["Role", f"{NAMES.prefix}-key"]["rules"]
     own = [f"{NAMES.prefix}-signing", f"{NAMES.prefix}-token"]
     assert (key["resourceNames"], key["verbs"]) == (own, ["get"]), "of each stack, its own"
+    assert (route["resources"], route["resourceNames"], route["verbs"]) == (["httproutes"], [NAMES.prefix], ["patch"])
+    bound = declared["RoleBinding", f"{NAMES.prefix}-key"]
+    assert bound["roleRef"]["name"] == f"{NAMES.prefix}-key"
+    assert [(one["kind"], one["name"]) for one in bound["subjects"]] == [("ServiceAccount", CONTROLLER)]
     assert not any(kind.startswith("Cluster") for kind, _ in declared), "it has no rights beyond its namespace"
 
 
