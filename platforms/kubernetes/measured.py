@@ -25,7 +25,6 @@ from platforms.kubernetes.metrics import series, whose
 
 Series = tuple[str, str]
 """The name of a metric, and its labels but the endpoint, as JSON with sorted keys."""
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _DELAY = series(f"{DELAY}_seconds")
 _OF = "SELECT name, endpoint, labels, value FROM"
 _WHERE = "WHERE endpoint = ANY (:endpoints::text[])"

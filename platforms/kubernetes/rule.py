@@ -1,7 +1,6 @@
 """How a rule of Prometheus is written, and what an alert says. Pure.
 
-    rule_file([group])                                           # for `rule_files`
-    prometheus_rule("flight-delay-prod", "models", {}, [group])    # for the Prometheus operator
+    rule_file([group])    # for `rule_files`, and the spec of a PrometheusRule
 
 Source: Prometheus documentation, "Recording rules" and "Alerting rules"; Prometheus operator, "PrometheusRule".
 """
@@ -30,18 +29,8 @@ def group_names(endpoint: str) -> tuple[str, str]:
 
 
 def rule_file(groups: Iterable[Rule]) -> dict[str, Any]:
-    """Groups as a file that `rule_files` names."""
+    """Groups as a file that `rule_files` names, which is the spec of a PrometheusRule too."""
     return {"groups": list(groups)}
-
-
-def prometheus_rule(name: str, namespace: str, labels: Mapping[str, str], groups: Iterable[Rule]) -> dict[str, Any]:
-    """Groups as an object of the Prometheus operator; `labels` are those that its Prometheus selects rules by."""
-    return {
-        "apiVersion": "monitoring.coreos.com/v1",
-        "kind": "PrometheusRule",
-        "metadata": {"name": name, "namespace": namespace, "labels": dict(labels)},
-        "spec": rule_file(groups),
-    }
 
 
 def alert(

@@ -524,12 +524,17 @@ def test_alerts_wake_the_controller_and_tell_people_by_a_file_of_alertmanager() 
 
 def test_where_there_is_an_operator_it_is_told_by_its_own_object() -> None:
     alerts = {"ticket": {"webhook_secret": "tickets"}}
-    found = manifests(run_on_cluster(kubernetes={"alerts": alerts, "rules": {"kind": "prometheus_rule"}}))
+    rules = {"kind": "prometheus_rule", "labels": {"release": "prometheus"}}
+    found = manifests(run_on_cluster(kubernetes={"alerts": alerts, "rules": rules}))
     assert ("ConfigMap", f"{NAMES.prefix}-alerts") not in found
     made = found["AlertmanagerConfig", f"{NAMES.prefix}-alerts"]
     assert made["spec"] == alertmanager_config(NAMES.prefix, NAMES.namespace, ticket=Receiver(secret="tickets"))
-    groups = found["PrometheusRule", f"{NAMES.prefix}-rules"]["spec"]["groups"]
-    alerts = [rule for group in groups for rule in group["rules"] if "alert" in rule]
+    declared = found["PrometheusRule", f"{NAMES.prefix}-rules"]
+    spec = declared["spec"]
+    assert declared["metadata"]["labels"]["release"] == "prometheus", "by which a Prometheus selects its rules"
+    (text,) = manifests(run_on_cluster())["ConfigMap", f"{NAMES.prefix}-rules"]["data"].values()
+    assert spec == yaml.safe_load(text), "the same rules as in a file"
+    alerts = [rule for group in spec["groups"] for rule in group["rules"] if "alert" in rule]
     named = {rule["labels"].get("namespace") for rule in alerts}
     assert named == {"models"}, "an operator gives an AlertmanagerConfig the alerts of its own namespace"
 

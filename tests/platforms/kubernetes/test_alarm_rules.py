@@ -16,7 +16,7 @@ from monitoring.objectives.slo import Objective
 from platforms.kubernetes import objective_rules
 from platforms.kubernetes.alarm_rules import group
 from platforms.kubernetes.alertmanager import Receiver, config
-from platforms.kubernetes.rule import Rule, prometheus_rule, rule_file
+from platforms.kubernetes.rule import Rule, rule_file
 from platforms.kubernetes.watched import Watched
 
 A, B = "service/models/champion/8080/http", "service/models/challenger/8080/http"
@@ -268,12 +268,6 @@ def test_each_alert_says_how_urgent_it_is_what_missing_data_means_and_where_help
     assert len({*own}) == len(own), "each has a section of its own"
     woken = [rule["alert"] for rule in alerts if rule["labels"].get("modelstack_wake")]
     assert woken == [f"flight-delay-prod-v-{one}-{measure}" for one in "ab" for measure in ("5xx", "p99")]
-
-
-def test_the_same_groups_are_a_file_and_an_object_of_the_operator() -> None:
-    made = prometheus_rule("flight-delay-prod", "models", {"release": "prometheus"}, [ALARMS, PROMISED])
-    assert made["spec"] == rule_file([ALARMS, PROMISED])
-    assert made["metadata"] == {"name": "flight-delay-prod", "namespace": "models", "labels": {"release": "prometheus"}}
 
 
 @pytest.mark.parametrize(
