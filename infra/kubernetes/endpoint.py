@@ -7,6 +7,7 @@ from typing import Any
 
 import pulumi
 
+from infra.config.kubernetes_settings import GatewaySettings
 from infra.kubernetes.site import RBAC, Site
 from platforms.kubernetes import access_token, attempts
 from platforms.kubernetes.names import API_VERSION, CONTROLLER, ROLLOUT, Names
@@ -51,35 +52,15 @@ class Endpoint(pulumi.ComponentResource):
         super().__init__("modelstack:kubernetes:Endpoint", name, None, opts)
         child, names, gateway = pulumi.ResourceOptions(parent=self), site.names, site.settings.gateway
         if gateway.class_name is not None:
-            own = {
-                "apiVersion": _GATEWAY,
-                "kind": "Gateway",
-                "metadata": {"name": names.prefix},
-                "spec": {"gatewayClassName": gateway.class_name, "listeners": [_listener(gateway.tls_secret)]},
-            }
-            site.declare("gateway", own, child)
-        route = {
-            "apiVersion": _GATEWAY,
-            "kind": "HTTPRoute",
-            "metadata": {"name": names.prefix},
-            "spec": {
-                "parentRefs": [{"name": gateway.name or names.prefix}],
-                **({"hostnames": [gateway.host]} if gateway.host else {}),
-            },
-        }
-        site.declare("route", route, child)
+            site.declare("gateway", _gateway(names.prefix, gateway.class_name, gateway.tls_secret), child)
+        site.declare("route", _route(names.prefix, gateway), child)
         site.declare("attempts", attempts.policy(names.prefix), child)
         if spec.sticky_header:
             taking = [_listener(gateway.tls_secret)["name"]] if gateway.class_name is not None else listeners
             sticky = policy(names.prefix, names.namespace, spec.gateway, taking, spec.sticky_header)
             site.declare("sticky", sticky, child)
-        rollout = {
-            "apiVersion": API_VERSION,
-            "kind": ROLLOUT,
-            "metadata": {"name": names.prefix},
-            "spec": spec.as_dict(),
-        }
-        self.rollout = site.declare("rollout", rollout, child)
+        rollout = {"metadata": {"name": names.prefix}, "spec": spec.as_dict()}
+        self.rollout = site.declare("rollout", {"apiVersion": API_VERSION, "kind": ROLLOUT, **rollout}, child)
         for manifest in own_rights(names):
             site.declare("key", manifest, child)
         self.register_outputs({"route": names.prefix})
@@ -109,6 +90,18 @@ def own_rights(names: Names) -> tuple[dict[str, Any], dict[str, Any]]:
         "subjects": [{"kind": "ServiceAccount", "name": CONTROLLER, "namespace": names.namespace}],
     }
     return role, bound
+
+
+def _gateway(name: str, class_name: str, certificate: str | None) -> dict[str, Any]:
+    spec = {"gatewayClassName": class_name, "listeners": [_listener(certificate)]}
+    return {"apiVersion": _GATEWAY, "kind": "Gateway", "metadata": {"name": name}, "spec": spec}
+
+
+def _route(name: str, gateway: GatewaySettings) -> dict[str, Any]:
+    """The route without its rules, which are the controller's."""
+    hosts = {"hostnames": [gateway.host]} if gateway.host else {}
+    spec = {"parentRefs": [{"name": gateway.name or name}], **hosts}
+    return {"apiVersion": _GATEWAY, "kind": "HTTPRoute", "metadata": {"name": name}, "spec": spec}
 
 
 def _listener(certificate: str | None) -> dict[str, Any]:
