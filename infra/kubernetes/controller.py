@@ -23,8 +23,6 @@ from platforms.kubernetes.names import CONTROLLER, CONTROLLER_PORT, GROUP
 _NAME = {"app.kubernetes.io/name": CONTROLLER}
 _PORTS = [{"name": "http", "port": CONTROLLER_PORT, "targetPort": "http"}]
 _REPLICAS = 2
-_TAKEN_OVER = {"pulumi.com/patchForce": "true"}
-"""Fields stay those of the stack that declared it before, and server-side apply refuses another stack's values."""
 
 
 class Controller(pulumi.ComponentResource):
@@ -75,7 +73,7 @@ def manifests(namespace: str, settings: KubernetesSettings, image: pulumi.Input[
         "budget": disruption_budget(_NAME),
         "deployment": {"apiVersion": "apps/v1", "kind": "Deployment", "spec": _deployment(_pod(settings, image))},
     }
-    metadata = {"name": CONTROLLER, "labels": _NAME, "annotations": _TAKEN_OVER}
+    metadata = {"name": CONTROLLER, "labels": _NAME}
     return {logical: {**manifest, "metadata": metadata} for logical, manifest in each.items()}
 
 

@@ -23,6 +23,8 @@ RBAC = "rbac.authorization.k8s.io"
 VERSION = metadata.version("pulumi-kubernetes")
 """Of the SDK, and so of the plugin."""
 _NO_WAIT = {"pulumi.com/skipAwait": "true"}
+_TAKEN_OVER = {"pulumi.com/patchForce": "true"}
+"""Fields stay those of the stack that declared them before, and server-side apply refuses another stack's values."""
 
 
 class Object(pulumi.CustomResource):
@@ -75,7 +77,7 @@ class Site:
             "namespace": self.names.namespace,
             **given,
             "labels": {**own, **(labels or {}), **given.get("labels", {})},
-            "annotations": {**_NO_WAIT, **given.get("annotations", {})},
+            "annotations": {**_NO_WAIT, **(_TAKEN_OVER if shared else {}), **given.get("annotations", {})},
         }
         if whole["namespace"] is None:
             del whole["namespace"]

@@ -408,6 +408,8 @@ def test_the_definitions_of_our_resources_stay_when_the_stack_goes(first: World)
     names = {name for kind, name in manifests(first) if kind == "CustomResourceDefinition"}
     assert names == {"rollouts.modelstack.dev", "modelpackages.modelstack.dev"}
     assert all(item.retained for item in first.all(":CustomResourceDefinition"))
+    sent = [item.inputs["metadata"]["annotations"] for item in first.all(":CustomResourceDefinition")]
+    assert {item.get("pulumi.com/patchForce") for item in sent} == {"true"}, "another stack may declare them later"
 
 
 def test_a_plan_does_not_depend_on_whose_kubeconfig_it_is_made_with(first: World) -> None:
