@@ -6,6 +6,7 @@ import ast
 import hashlib
 import re
 import sys
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from importlib import metadata
@@ -17,6 +18,9 @@ COMPILERS = ("onnx", "skl2onnx")
 """What makes the fast form; the image that serves does not hold them."""
 THE_RUNTIME = "serving"
 """The room that every image holds: a model may import it."""
+_PARSING = (
+    threading.Lock()
+)  # Python 3.11 counts the depth of a tree for all threads together, and may refuse a good one
 
 
 def locked(path: Path) -> dict[str, str]:
@@ -91,7 +95,8 @@ def _imported(files: Mapping[str, Path]) -> dict[str, str]:
         if not name.endswith(".py"):
             continue
         try:
-            tree = ast.parse(path.read_bytes())
+            with _PARSING:
+                tree = ast.parse(path.read_bytes())
         except (SyntaxError, ValueError):  # it imports nothing: who imports it is told
             continue
         for node in ast.walk(tree):
