@@ -92,7 +92,8 @@ MODELS: tuple[Row, ...] = (
         "nothing. The judge compares the tail with the champion's.",
         see="`rolled back`, metric `latency_p99`, with the shares slower than the champion's quantile.",
         do="Look for what only some requests meet: a cache, a lock, a collection of garbage.",
-        challenger={"delay": 1.5, "delayed": 0.2},
+        challenger={"delay": 6.0, "delayed": 0.2},
+        callers=10,
         plan=replace(
             QUICK, metrics=(*QUICK.metrics, metric("latency_p99", margin=1.0)), steps=(Step(50, 90),), max_seconds=150
         ),

@@ -87,6 +87,7 @@ class Row:
         challenger: How the challenger behaves; None releases none.
         plan: How the challenger earns its traffic.
         alarms: Role and measure of the alarms that there are; with any, the rollback function is subscribed.
+        callers: How many requests of the load may be under way at a time.
         asks: The variant that the load asks for by name; None leaves it to the weights.
         captures: Whether requests are captured.
         before: Done when the champion serves under load, before the challenger is released.
@@ -107,6 +108,7 @@ class Row:
     challenger: Mapping[str, Any] | None = field(default_factory=dict[str, Any])
     plan: Plan = QUICK
     alarms: tuple[tuple[Role, str], ...] = ()
+    callers: int = 2
     asks: Role | None = None
     captures: bool = False
     before: Act = nothing
@@ -156,7 +158,7 @@ def play(row: Row, stage: FaultStage) -> Played:
     if row.alarms:
         stage.rolls_back_on_alarm()
     stage.serve("champion")
-    with stage.load(target=f"v-{row.asks}" if row.asks else None) as load:
+    with stage.load(target=f"v-{row.asks}" if row.asks else None, workers=row.callers) as load:
         try:
             stage.trial("champion", row.plan)
             for role, measure in row.alarms:

@@ -38,7 +38,7 @@ from tests.e2e.conftest import FEW, QUICK, RATE, Unpreviewed, having, succeeded,
 from tests.platforms.aws.on_cloud import wait_for
 from tests.small import SMALL
 
-pytestmark = [pytest.mark.e2e, pytest.mark.needs("cluster"), pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.e2e, pytest.mark.alone, pytest.mark.needs("cluster"), pytest.mark.timeout(1800)]
 
 PATIENCE = 400  # seconds for anything; loose, for the machine may be busy
 LONG = {**QUICK, "wait": False, "strategy": {"kind": "canary", "weight": 50, "bake_seconds": 20}}
@@ -120,7 +120,8 @@ def taking(story: Bed, site: Site, on_aws: Stack) -> Stack:
         kubernetes={"namespace": site.api.namespace}, promotion={"from": on_aws.name}, rollout=QUICK,
         model={"name": site.model},
     )  # fmt: skip
-    made = Unpreviewed(LOCAL_CLUSTER, story.environment, config=config)
+    # Pulumi's plugin leaves a kubeconfig in the folder for what is temporary.
+    made = Unpreviewed(LOCAL_CLUSTER, {**story.environment, "TMPDIR": str(story.folder)}, config=config)
     succeeded(made.pulumi("stack", "init", made.name))
     return made
 

@@ -16,7 +16,10 @@ def test_the_lock_of_a_server_that_was_killed_is_taken_away_and_that_of_one_that
     layout.database.mkdir(parents=True)
     lock = layout.database / "postmaster.pid"
     database.unlock(layout)
-    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", "postgres"]) as server:
+    runs = "import time; print(flush=True); time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", runs, "postgres"], stdout=subprocess.PIPE) as server:
+        assert server.stdout is not None
+        server.stdout.readline()  # a process that was started this instant has no command line yet
         lock.write_text(f"{server.pid}\n/run/localcluster/postgresql\n")
         database.unlock(layout)
         assert lock.exists()

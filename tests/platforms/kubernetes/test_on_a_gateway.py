@@ -41,7 +41,7 @@ from tests.clusters import cluster
 from tests.platforms.kubernetes.stage import until
 from tests.platforms.kubernetes.world import pair, solo
 
-pytestmark = [pytest.mark.e2e, pytest.mark.needs("cluster"), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.e2e, pytest.mark.alone, pytest.mark.needs("cluster"), pytest.mark.timeout(900)]
 
 CLASS, SYSTEM = "localcluster", "envoy-gateway-system"
 ENDPOINT, HEADER, KEYS = "flights", "x-user-id", 200
