@@ -6,6 +6,7 @@ import json
 import os
 import shlex
 import signal
+import sys
 from collections.abc import Generator
 from pathlib import Path
 from string import Template
@@ -153,6 +154,12 @@ def test_a_program_that_is_killed_is_named_and_started_again(cluster: Box, app: 
     assert cluster.cluster("up").returncode == 0
     assert before < cluster.programs(), "nothing else is touched"
     assert len(cluster.programs() - before) == 2
+
+
+def test_its_network_is_looked_for_where_the_command_runs_whatever_the_machine_has(cluster: Box) -> None:
+    asks = (sys.executable, "-c", "from localcloud.cluster import node; print(node.linked())")
+    assert cluster.run(*asks).stdout == "True\n"
+    assert cluster.run("unshare", "--net", *asks).stdout == "False\n"
 
 
 def test_what_was_killed_is_mended_and_what_was_in_it_is_still_there(cluster: Box, app: str) -> None:

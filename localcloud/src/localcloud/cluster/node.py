@@ -136,7 +136,7 @@ def _write(layout: Layout) -> Authority:
 def _connect(layout: Layout) -> None:
     """Make the network, unless it is there and whole."""
     if Path("/run/netns", NAMESPACE).exists():
-        if Path("/sys/class/net", LINK).exists():
+        if linked():
             return
         processes.end_all(layout)  # nothing of it can be reached any more
         subprocess.run(["ip", "netns", "del", NAMESPACE], capture_output=True, check=False)
@@ -144,6 +144,11 @@ def _connect(layout: Layout) -> None:
         done = subprocess.run(words, capture_output=True, text=True, check=False)
         if done.returncode:
             raise SetupFailed(f"The cluster's network cannot be made: {' '.join(words)}: {done.stderr.strip()}")
+
+
+def linked() -> bool:
+    """Whether the network that this process is in leads to the node; /sys may be that of another one."""
+    return LINK in [name for _, name in socket.if_nameindex()]
 
 
 def _start(layout: Layout, wanted: tuple[Program, ...], name: str) -> bool:
