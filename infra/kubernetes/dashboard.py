@@ -49,7 +49,7 @@ class Dashboard(pulumi.ComponentResource):
             "apiVersion": "v1",
             "kind": "ConfigMap",
             "metadata": {"name": f"{prefix}-dashboard"},
-            "data": {f"{prefix}.json": json.dumps(content, sort_keys=True, ensure_ascii=False)},
+            "data": {f"{site.names.file}.json": json.dumps(content, sort_keys=True, ensure_ascii=False)},
         }
         site.declare("dashboard", manifest, pulumi.ResourceOptions(parent=self), labels=grafana.LABEL)
         self.register_outputs({"dashboard": f"{prefix}-dashboard"})

@@ -66,8 +66,8 @@ class Rules(pulumi.ComponentResource):
             whom = alertmanager.alertmanager_config(prefix, namespace, **told)
             alerts = _of_operator("v1alpha1", "AlertmanagerConfig", tells, whom)
         else:
-            rules = _file(rings, prefix, content)
-            alerts = _file(tells, prefix, alertmanager.config(prefix, namespace, **told))
+            rules = _file(rings, site.names.file, content)
+            alerts = _file(tells, site.names.file, alertmanager.config(prefix, namespace, **told))
         site.declare("rules", rules, child, labels=asked.rules.labels)
         site.declare("alerts", alerts, child, labels=asked.alerts.labels)
         self.register_outputs({"rules": rings, "alerts": tells})
@@ -78,8 +78,8 @@ def _of_operator(version: str, kind: str, name: str, spec: dict[str, Any]) -> di
     return {"apiVersion": version, "kind": kind, "metadata": {"name": name}, "spec": spec}
 
 
-def _file(name: str, endpoint: str, content: dict[str, Any]) -> dict[str, Any]:
-    data = {f"{endpoint}.yml": yaml.safe_dump(content, sort_keys=False, width=1000)}
+def _file(name: str, file: str, content: dict[str, Any]) -> dict[str, Any]:
+    data = {f"{file}.yml": yaml.safe_dump(content, sort_keys=False, width=1000)}
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data}
 
 

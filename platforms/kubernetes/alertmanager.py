@@ -17,7 +17,7 @@ from platforms.kubernetes.metrics import whose
 from platforms.kubernetes.names import CONTROLLER, CONTROLLER_PORT
 from platforms.kubernetes.rule import SEVERITY, WAKE
 
-_NOBODY = "nobody"
+_NOBODY, _CONTROLLER = "nobody", "controller"
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,8 @@ def config(
     """The whole config of an Alertmanager that knows this endpoint alone.
 
     To add it to one that knows more, put its routes and its receivers beside those that are there. All names begin with
-    the endpoint's. No Secret is read: who has one for it tells it to Alertmanager.
+    the namespace and the endpoint, so no other stack has one of them. No Secret is read: who has one for it tells it to
+    Alertmanager.
 
     Args:
         endpoint: The endpoint.
@@ -52,26 +53,27 @@ def config(
         page: How somebody is woken; None: nobody is.
         ticket: How somebody is told by day; None: nobody is.
     """
-    told = _told(page, ticket)
+    told, prefix = _told(page, ticket), f"{namespace}/{endpoint}/"
     receivers = [
-        {"name": _NOBODY},
-        {"name": f"{endpoint}-controller", "webhook_configs": [_woken(wake_url(namespace))]},
-        *({"name": f"{endpoint}-{severity}", **_emails(receiver)} for severity, receiver in told.items()),
+        {"name": f"{prefix}{_NOBODY}"},
+        {"name": f"{prefix}{_CONTROLLER}", "webhook_configs": [_woken(wake_url(namespace))]},
+        *({"name": f"{prefix}{severity}", **_emails(receiver)} for severity, receiver in told.items()),
     ]
-    return {
-        "route": {"receiver": _NOBODY, "routes": [_route(whose(namespace, endpoint), f"{endpoint}-", tuple(told))]},
-        "receivers": receivers,
-    }
+    route = _route(whose(namespace, endpoint), prefix, tuple(told))
+    return {"route": {"receiver": f"{prefix}{_NOBODY}", "routes": [route]}, "receivers": receivers}
 
 
 def alertmanager_config(
     endpoint: str, namespace: str, *, page: Receiver | None = None, ticket: Receiver | None = None
 ) -> dict[str, Any]:
-    """The same as the spec of an AlertmanagerConfig, whose receivers are names of its own; arguments as of `config`."""
+    """The same as the spec of an AlertmanagerConfig; arguments as of `config`.
+
+    The operator itself puts the namespace and the object's name before the names of receivers.
+    """
     told = _told(page, ticket)
     receivers = [
         {"name": _NOBODY},
-        {"name": "controller", "webhookConfigs": [_of_operator(_woken(wake_url(namespace)))]},
+        {"name": _CONTROLLER, "webhookConfigs": [_of_operator(_woken(wake_url(namespace)))]},
         *({"name": severity, **_receiver(receiver)} for severity, receiver in told.items()),
     ]
     return {"route": _of_operator(_route(whose(namespace, endpoint), "", tuple(told))), "receivers": receivers}
@@ -89,7 +91,7 @@ def _route(of: Mapping[str, str], prefix: str, told: tuple[str, ...]) -> dict[st
     time to its next tick, and one that is forged costs a look.
     """
     return {
-        "receiver": _NOBODY,
+        "receiver": f"{prefix}{_NOBODY}",
         "matchers": [f'{label}="{value}"' for label, value in of.items()],
         "continue": True,  # routes of others may tell more
         "group_by": [*of, "alertname"],
@@ -98,7 +100,7 @@ def _route(of: Mapping[str, str], prefix: str, told: tuple[str, ...]) -> dict[st
         "repeat_interval": "4h",
         "routes": [
             {
-                "receiver": f"{prefix}controller",
+                "receiver": f"{prefix}{_CONTROLLER}",
                 "matchers": [f'{WAKE}="true"'],
                 "group_by": ["..."],
                 "group_wait": "0s",

@@ -6,6 +6,9 @@ Variants are found by their labels, so a new release does not change it. What a 
 records of its rules. What is measured, each replica of the controller shows alike, so a panel takes the largest. The
 data source is a variable, which Grafana sets to its Prometheus.
 
+One Grafana may show stacks of one name from several namespaces, so the uid and the title tell these apart: of two
+dashboards of one uid it keeps the last one, and two of one title in a folder it calls an error.
+
 Source: Grafana documentation, "JSON model", schema version 39, and "Prometheus template variables" ($__interval).
 """
 
@@ -30,6 +33,7 @@ from platforms.kubernetes.metrics import (
     series,
     whose,
 )
+from platforms.kubernetes.names import digest
 from platforms.kubernetes.objective_rules import COUNTS
 from platforms.kubernetes.promql import over, plain
 from rollout.core.catalogue import EVENTS, INVALID, OWN
@@ -43,6 +47,7 @@ FAILURES = Panel("Work that fails, and releases whose drift cannot be measured",
 PROBE = Panel("What the probe found", "1: a sound answer")
 RINGS = Panel("Alarms that ring", "1: it rings")
 _WIDTH, _HEIGHT = 12, 8
+_UID = 40  # characters that a uid may have
 _SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 _EVERY = "$__interval"
 _FLOOR = "1m"
@@ -79,8 +84,8 @@ def dashboard(
     ]
     placed = [{**panel, "id": number, "gridPos": _place(number - 1)} for number, panel in enumerate(made, 1)]
     return {
-        "uid": endpoint[:40],
-        "title": endpoint,
+        "uid": digest([namespace, endpoint])[:_UID],
+        "title": f"{namespace}/{endpoint}",
         "description": "Champion and challenger, by variant.",
         "tags": [OWN],
         "schemaVersion": 39,

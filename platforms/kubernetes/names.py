@@ -79,6 +79,11 @@ class Names:
         return f"{self.model}-{self.stack}"
 
     @property
+    def file(self) -> str:
+        """The name of the stack's files, without an ending: a sidecar puts those of all namespaces in one folder."""
+        return f"{self.namespace}.{self.prefix}"
+
+    @property
     def labels(self) -> dict[str, str]:
         """The labels of all that belongs to the stack."""
         return labels_of(self.prefix)

@@ -509,9 +509,20 @@ def test_grafana_finds_the_dashboard_by_its_usual_label_and_a_release_does_not_c
     made = manifests(first)["ConfigMap", f"{NAMES.prefix}-dashboard"]
     assert made["metadata"]["labels"]["grafana_dashboard"] == "1"
     (text,) = made["data"].values()
-    assert json.loads(text)["title"] == NAMES.prefix
+    assert json.loads(text)["title"] == f"models/{NAMES.prefix}"
     later = run_on_cluster(state=idle(OLD))
     assert manifests(later)["ConfigMap", f"{NAMES.prefix}-dashboard"]["data"] == made["data"]
+
+
+def test_no_file_of_a_stack_has_the_name_of_one_from_another_namespace() -> None:
+    """A sidecar writes the files of all ConfigMaps into one folder, each over what has its name there."""
+    named = [
+        {key for (_, name), item in manifests(run_on_cluster(kubernetes={"namespace": namespace})).items()
+         if name.endswith(("-dashboard", "-rules", "-alerts")) for key in item["data"]}
+        for namespace in ("models", "others")
+    ]  # fmt: skip
+    assert [len(names) for names in named] == [2, 2], "the file of rules and that of alerts go to two programs"
+    assert not named[0] & named[1]
 
 
 PEOPLE = {"page": {"email": ["oncall@example.org"]}, "labels": {"alerts": "yes"}}

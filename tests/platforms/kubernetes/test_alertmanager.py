@@ -14,12 +14,14 @@ def test_the_controller_is_woken_first_and_at_once_and_then_people_are_told() ->
     assert own["matchers"] == ['namespace="models"', 'endpoint="e"']
     woken, paged = own["routes"]
     assert (woken["matchers"], woken["group_wait"], woken["continue"]) == (['modelstack_wake="true"'], "0s", True)
-    assert (paged["matchers"], paged["receiver"]) == (['severity="page"'], "e-page")
+    assert (paged["matchers"], paged["receiver"]) == (['severity="page"'], "models/e/page")
 
 
-def test_two_endpoints_share_no_receiver_but_nobody() -> None:
-    named = [{one["name"] for one in config(name, "models", page=PAGE)["receivers"]} for name in ("e", "f")]
-    assert named[0] & named[1] == {"nobody"}
+def test_no_two_endpoints_share_a_receiver_so_that_one_alertmanager_takes_the_routes_of_all() -> None:
+    """It refuses two receivers of one name; and a tool that keeps one of both wakes the wrong controller."""
+    places = [("models", "e"), ("models", "f"), ("others", "e"), ("models-e", "f"), ("models", "e-f")]
+    named = [one["name"] for namespace, name in places for one in config(name, namespace, page=PAGE)["receivers"]]
+    assert len(named) == len({*named})
 
 
 def test_the_operator_is_told_the_same_in_its_own_words() -> None:

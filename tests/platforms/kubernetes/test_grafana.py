@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections import Counter
 from pathlib import Path
@@ -66,7 +67,16 @@ def test_no_two_panels_lie_upon_each_other_and_each_has_a_number_and_the_source_
     sources = [one["datasource"] for panel in MADE["panels"] for one in (panel, *panel["targets"])]
     (variable,) = MADE["templating"]["list"]
     assert {source["uid"] for source in sources} == {f"${{{variable['name']}}}"}
-    assert len(MADE["uid"]) <= 40
+
+
+def test_no_two_stacks_under_one_grafana_have_one_uid_or_one_title() -> None:
+    names = [("models", "e"), ("others", "e"), ("models-e", "f"), ("models", "e-f")]
+    places = [*names, *(("models", f"{'a' * 40}{end}") for end in "bc")]
+    made = [dashboard(name, namespace, OBJECTIVE, max_p99_ms=80) for namespace, name in places]
+    for field in ("uid", "title"):
+        assert len({one[field] for one in made}) == len(places), field
+    assert all(re.fullmatch("[a-zA-Z0-9_-]{1,40}", one["uid"]) for one in made), "all that Grafana takes as a uid"
+    assert MADE["uid"] == "89f933501194ad4173a6f3a15748a0c77082b849", "links to it last"
 
 
 def test_errors_by_segment_are_shown_where_the_config_names_segments() -> None:
