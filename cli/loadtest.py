@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import ssl
 import time
 from collections import Counter, deque
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httptools
+import httpx
 import uvloop
 
 from cli.errors import OperatorError, reasons
@@ -28,6 +30,7 @@ from cli.on_time import OnTime
 PATIENCE = 10.0
 """Seconds that answers may take after the last request was sent."""
 _JSON = "application/json"
+_PORTS = {"http": 80, "https": 443}
 _LONGEST = 200  # characters of a refusal that are shown
 _TICK = 0.001
 _BARS = (0, 25, 50, 75, 90, 95, 99, 99.9, 100)
@@ -43,7 +46,8 @@ class Target:
         port: Its port.
         path: What is asked for.
         content_type: What the body is.
-        called: The Host that is asked for; empty for host and port.
+        called: The Host that is asked for, and that a certificate is for; empty for host and port.
+        tls: What the certificate is checked by; None where the server speaks without TLS.
     """
 
     host: str
@@ -51,21 +55,30 @@ class Target:
     path: str = "/invocations"
     content_type: str = _JSON
     called: str = ""
+    tls: ssl.SSLContext | None = None
 
     @classmethod
-    def of(cls, url: str, content_type: str = _JSON, called: str = "") -> Target:
+    def of(cls, url: str, content_type: str = _JSON, called: str = "", verify: ssl.SSLContext | bool = True) -> Target:
         """The target of a URL; without a path it is `/invocations`.
 
+        Args:
+            url: Of the server.
+            content_type: What the body is.
+            called: The Host that is asked for; empty for the URL's own.
+            verify: What a certificate is checked by; True: the authorities that this system knows.
+
         Raises:
-            OperatorError: It is no URL of plain HTTP, or the content type is none.
+            OperatorError: It is no URL of HTTP, or the content type is none.
         """
         parts = urlsplit(url)
-        if parts.scheme != "http" or not parts.hostname:
-            raise OperatorError(f"--url is {url!r}: expected http://HOST:PORT, with or without a path", exit_code=2)
+        if parts.scheme not in _PORTS or not parts.hostname:
+            what = "expected http://HOST:PORT or https://HOST:PORT, with or without a path"
+            raise OperatorError(f"--url is {url!r}: {what}", exit_code=2)
         if not re.fullmatch("[!-~][ -~]*", content_type):
             raise OperatorError(f"--content-type is {content_type!r}: expected one such as text/csv", exit_code=2)
         path = parts.path.rstrip("/") or "/invocations"
-        return cls(parts.hostname, parts.port or 80, path, content_type, called)
+        tls = httpx.create_ssl_context(verify) if parts.scheme == "https" else None  # as `invoke` does
+        return cls(parts.hostname, parts.port or _PORTS[parts.scheme], path, content_type, called, tls)
 
     def request(self, body: bytes) -> bytes:
         """A request with a body."""
@@ -125,7 +138,7 @@ def run(target: Target, body: bytes, load: Load) -> Found:
     """Put a load on a server.
 
     Raises:
-        OperatorError: Nothing listens there.
+        OperatorError: Nothing listens there, or it has no certificate that is believed.
     """
     asked = _Run(target.request(body), load).go(target)
     if not load.rate:
@@ -176,12 +189,18 @@ class _Run:
         self.done = asyncio.Event()
 
     async def go(self, target: Target) -> Found:
-        loop = asyncio.get_running_loop()
+        loop, where = asyncio.get_running_loop(), f"{target.host}:{target.port}"
+        named = (target.called or target.host) if target.tls else None
         try:
             for _ in range(self.load.connections):
-                await loop.create_connection(lambda: _Connection(self), target.host, target.port)
+                await loop.create_connection(
+                    lambda: _Connection(self), target.host, target.port, ssl=target.tls, server_hostname=named
+                )
+        except ssl.SSLError as error:
+            hint = "A CA of your own is named by gateway.ca_config_map of the stack, and for --url by SSL_CERT_FILE."
+            raise OperatorError(f"no TLS with {where} as {named}: {error}", hint) from None
         except OSError as error:
-            raise OperatorError(f"nothing answers at {target.host}:{target.port}: {error}") from None
+            raise OperatorError(f"nothing answers at {where}: {error}") from None
         begun = time.monotonic()
         self.ends = begun + self.load.seconds
         if self.load.rate:

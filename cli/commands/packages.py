@@ -38,7 +38,7 @@ def serve(package: Path, port: int, workers: int) -> None:
 
 @click.command(cls=Command)
 @click.argument("body", type=click.File("rb"))
-@click.option("--url", default=None, help=f"The server, by plain HTTP. The default is {_HERE}, or the stack's gateway.")
+@click.option("--url", default=None, help=f"The server. The default is {_HERE}, or the stack's gateway.")
 @click.option(
     "--rate",
     type=Number(0, 100_000),
@@ -62,7 +62,8 @@ def loadtest(  # noqa: PLR0917 - one parameter per option
 ) -> None:
     """Send the request BODY (`-` is standard input) again and again, and show latency by percentile.
 
-    Where --stack or --endpoint is given, the requests go to that endpoint: on Kubernetes, through its gateway.
+    Where --stack or --endpoint is given, the requests go to that endpoint: on Kubernetes, through its gateway, whose
+    certificate is checked as `invoke` does.
 
     With --rate, a latency counts from when its request was due, so that one that waits behind a slow one counts too.
 
@@ -70,10 +71,10 @@ def loadtest(  # noqa: PLR0917 - one parameter per option
     """
     from cli import loadtest as load  # noqa: PLC0415 - only this command needs it
 
-    wanted, host = load.Load(rate, seconds, connections), ""
+    wanted, host, verify = load.Load(rate, seconds, connections), "", True
     if url is None and asked.was_named:
-        url, host = platform_of(find(asked)).url()
-    found = load.run(load.Target.of(url or _HERE, content_type, host), body.read(), wanted)
+        url, host, verify = platform_of(find(asked)).url()
+    found = load.run(load.Target.of(url or _HERE, content_type, host, verify), body.read(), wanted)
     if as_json:
         say(json.dumps(load.as_dict(found)))
     else:

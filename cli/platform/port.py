@@ -8,6 +8,7 @@ Everything raises OperatorError where the platform does not answer, or has no su
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
@@ -149,6 +150,11 @@ class Platform(Protocol):
         """What sends requests to the endpoint, so many at once."""
         ...
 
-    def url(self) -> tuple[str, str]:
-        """Where plain HTTP reaches the endpoint, and the Host by which it is known there; empty for the URL's own."""
+    def url(self) -> tuple[str, str, ssl.SSLContext | bool]:
+        """Where unsigned HTTP reaches the endpoint, and how.
+
+        Returns:
+            The URL, the Host by which the endpoint is known there (empty for the URL's own), and what the certificate
+            of an https one is checked by (True: the authorities that this system knows).
+        """
         ...

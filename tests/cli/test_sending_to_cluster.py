@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +16,8 @@ from cli.platform.facts import Request
 from cli.platform.kubernetes.platform import Kubernetes
 from cli.replay import Pace, run
 from pipeline.contract import Event
-from platforms.kubernetes.kinds import CONFIG_MAP, GATEWAY
+from platforms.kubernetes.kinds import CONFIG_MAP, GATEWAY, ROLLOUT
+from platforms.kubernetes.spec import RolloutSpec
 from tests.cli.clustered import Cluster
 from tests.cli.there import (
     NAME,
@@ -24,7 +25,7 @@ from tests.cli.there import (
     target,
 )
 from tests.platforms.kubernetes.certificates import authority
-from tests.platforms.kubernetes.test_replay import a_gateway
+from tests.platforms.kubernetes.test_replay import Gateway, a_gateway
 
 
 def test_a_request_goes_through_the_gateway_to_the_variant_that_is_meant(
@@ -41,24 +42,52 @@ def test_a_request_goes_through_the_gateway_to_the_variant_that_is_meant(
     )  # fmt: skip
 
 
-def test_a_gateway_of_tls_is_checked_by_the_routes_host_and_by_ones_own_authority(cluster: Cluster) -> None:
+GIVEN = {"gateway": "tls", "host": "model.example.org", "ca_config_map": "authority"}
+
+
+@pytest.fixture
+def over_tls(cluster: Cluster) -> Iterator[Gateway]:
+    """A gateway whose certificate is for `model.example.org`, by an authority of its own."""
     certificate = authority("model.example.org")
     with a_gateway(certificate) as gateway:
         listener = {"name": "https", "protocol": "HTTPS", "port": int(gateway.url.rpartition(":")[2])}
         status = {"addresses": [{"value": "127.0.0.1"}]}
         cluster.put(GATEWAY, {"metadata": {"name": "tls"}, "spec": {"listeners": [listener]}, "status": status})
         cluster.put(CONFIG_MAP, {"metadata": {"name": "authority"}, "data": {"ca.crt": certificate[0].decode()}})
-        given = {"gateway": "tls", "host": "model.example.org", "ca_config_map": "authority"}
+        yield gateway
 
-        def send(**changes: str) -> bytes:
-            there = target(cluster)
-            outputs = {**there.outputs, **given, **changes}
-            return Kubernetes(replace(there, outputs=outputs)).sender().send(Request(b"{}", "application/json")).body
 
-        assert send() == b'{"p": 0.25}'
-        for changes in ({"host": "other.example.org"}, {"ca_config_map": ""}):
-            with pytest.raises(NotAnswered, match="CERTIFICATE_VERIFY_FAILED"):
-                send(**changes)
+@pytest.mark.usefixtures("over_tls")
+def test_a_gateway_of_tls_is_checked_by_the_routes_host_and_by_ones_own_authority(cluster: Cluster) -> None:
+    def send(**changes: str) -> bytes:
+        there = target(cluster)
+        outputs = {**there.outputs, **GIVEN, **changes}
+        return Kubernetes(replace(there, outputs=outputs)).sender().send(Request(b"{}", "application/json")).body
+
+    assert send() == b'{"p": 0.25}'
+    for changes in ({"host": "other.example.org"}, {"ca_config_map": ""}):
+        with pytest.raises(NotAnswered, match="CERTIFICATE_VERIFY_FAILED"):
+            send(**changes)
+
+
+@pytest.mark.parametrize("rate", ["0", "20"])
+def test_a_load_is_put_on_a_gateway_of_tls_which_is_checked_as_one_request_checks_it(
+    cluster: Cluster, typed: Callable[..., Result], over_tls: Gateway, tmp_path: Path, rate: str
+) -> None:
+    body = tmp_path / "body"
+    body.write_text("{}")
+
+    def load(**changes: str) -> Result:
+        spec = RolloutSpec("prod", "flight-delay", prometheus="http://127.0.0.1:1", **{**GIVEN, **changes})
+        cluster.put(ROLLOUT, {"metadata": {"name": NAME}, "spec": spec.as_dict()})
+        return typed("loadtest", str(body), "--for", "0.3", "--connections", "1", "--rate", rate, "--json")
+
+    assert json.loads(load().stdout)["statuses"].keys() == {"200"}
+    assert over_tls.asked[-1][0]["host"] == "model.example.org"
+    for changes in ({"host": "other.example.org"}, {"ca_config_map": ""}):
+        refused = load(**changes)
+        assert (refused.exit_code, "CERTIFICATE_VERIFY_FAILED" in refused.output) == (1, True), refused.output
+        assert "gateway.ca_config_map" in refused.output
 
 
 @pytest.mark.parametrize(

@@ -248,7 +248,7 @@ class Aws:
         """See `Platform`."""
         return SageMakerSender.of(self.target, at_once)
 
-    def url(self) -> tuple[str, str]:
+    def url(self) -> tuple[str, str, bool]:
         """There is none: a request to SageMaker is signed."""
-        why = f"{self.target.endpoint} takes signed requests, and plain HTTP does not reach it"
+        why = f"{self.target.endpoint} takes signed requests alone"
         raise OperatorError(why, "To send many requests: modelstack replay. To load a package: modelstack serve.", 2)

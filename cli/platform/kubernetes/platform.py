@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -247,10 +248,10 @@ class Kubernetes:
         """See `Platform`."""
         return GatewaySender.of(self._entrance(), at_once)
 
-    def url(self) -> tuple[str, str]:
+    def url(self) -> tuple[str, str, ssl.SSLContext | bool]:
         """See `Platform`."""
         there = self._entrance()
-        return there.url, there.host
+        return there.url, there.host, there.verify
 
     def _entrance(self) -> Entrance:
         outputs = self.target.outputs
