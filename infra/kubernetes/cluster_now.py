@@ -12,9 +12,9 @@ import pulumi_kubernetes
 
 from infra.agreement import not_known
 from infra.config.checkout import recipe_of
-from infra.config.kubernetes_settings import KubernetesSettings
+from infra.config.kubernetes_settings import BucketSettings, KubernetesSettings
 from infra.config.settings import ServingSettings, Settings
-from infra.kubernetes import checks
+from infra.kubernetes import checks, kept_bucket
 from infra.kubernetes.workloads import shape_of, wanted_release
 from infra.plan.releases import ServingPlan, Wanted
 from infra.source import champion_of, is_on_cluster
@@ -52,6 +52,7 @@ class ClusterNow:
         sticky_header: The header by which the trial under way decides which version answers; empty when by none.
         source: The release that is taken from another stack; None when the model is trained here.
         beside: The Rollouts of other stacks in the namespace, which a controller of this stack drives too.
+        bucket: The bucket that pods and the controller read.
     """
 
     names: Names
@@ -64,6 +65,7 @@ class ClusterNow:
     sticky_header: str = ""
     source: dict[str, Any] | None = None
     beside: tuple[str, ...] = ()
+    bucket: BucketSettings | None = None
 
     @property
     def registered(self) -> dict[str, Any] | None:
@@ -131,6 +133,18 @@ class ClusterNow:
             raise not_known(wanted.id, error) from None
 
 
+@dataclass(frozen=True)
+class There:
+    """What the cluster says; attributes as of `ClusterNow`, and the uid of the namespace."""
+
+    uid: str
+    state: RolloutState
+    listeners: tuple[str, ...] = ()
+    sticky_header: str = ""
+    beside: tuple[str, ...] = ()
+    bucket: BucketSettings | None = None
+
+
 async def read_cluster(settings: Settings, stack: str) -> ClusterNow:
     """Ask the cluster what it can do and what is live there, and the registry for the images.
 
@@ -140,11 +154,22 @@ async def read_cluster(settings: Settings, stack: str) -> ClusterNow:
     provider = pulumi.ProviderResource("pulumi-python", "releases", {})  # its process starts while the cluster is asked
     names = Names(settings.model.name, stack, settings.kubernetes.namespace)
     other = settings.promotion.source
-    uid, state, listeners, sticky, beside = await asyncio.to_thread(_read, settings, names)
-    source = await champion_of(other, None) if other and state.restored is None else None
-    images = await asyncio.to_thread(_images, settings, names.stack, state, source)
-    cluster = _provider(settings.kubernetes, uid)
-    return ClusterNow(names, state, *images, cluster, provider, listeners, sticky, source, beside)
+    there = await asyncio.to_thread(_read, settings, names)
+    source = await champion_of(other, None) if other and there.state.restored is None else None
+    image, controller_image = await asyncio.to_thread(_images, settings, names.stack, there.state, source)
+    return ClusterNow(
+        names,
+        there.state,
+        image,
+        controller_image,
+        _provider(settings.kubernetes, there.uid),
+        provider,
+        there.listeners,
+        there.sticky_header,
+        source,
+        there.beside,
+        there.bucket,
+    )
 
 
 def _provider(settings: KubernetesSettings, uid: str) -> pulumi.ProviderResource:
@@ -177,13 +202,7 @@ def neighbours(api: Api, names: Names) -> tuple[str, ...]:
     return tuple(sorted(name for name in found if name != names.prefix))
 
 
-def _read(settings: Settings, names: Names) -> tuple[str, RolloutState, tuple[str, ...], str, tuple[str, ...]]:
-    """What the cluster says.
-
-    Returns:
-        The uid of the namespace, the journal, the listeners of a Gateway that is there, the sticky header of before,
-        and the Rollouts of other stacks.
-    """
+def _read(settings: Settings, names: Names) -> There:
     cluster = settings.kubernetes
     where = f"modelstack:kubernetes.context = {cluster.context!r}" if cluster.context else "the current context"
     try:
@@ -204,11 +223,12 @@ def _read(settings: Settings, names: Names) -> tuple[str, RolloutState, tuple[st
         state = KubernetesJournal(api, names.prefix).read() if rollout else RolloutState(names.prefix)
         gateway = api.get(GATEWAY, cluster.gateway.name) if cluster.gateway.name else None
         beside = neighbours(api, names) if cluster.controller else ()
+        bucket = kept_bucket.read_bucket(api, cluster, state)
     except (RolloutError, StateError) as error:
         raise pulumi.RunError(f"{where}: what is live there is not known, so nothing was changed: {error}") from None
     listeners = taking(gateway, cluster.gateway.host) if gateway else ()
     sticky = str(rollout["spec"].get("stickyHeader") or "") if rollout else ""
-    return uid, state, listeners, sticky, beside
+    return There(uid, state, listeners, sticky, beside, bucket)
 
 
 def _images(settings: Settings, stack: str, state: RolloutState, source: dict[str, Any] | None) -> tuple[str, str]:

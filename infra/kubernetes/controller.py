@@ -6,7 +6,7 @@ from typing import Any
 
 import pulumi
 
-from infra.config.kubernetes_settings import KubernetesSettings
+from infra.config.kubernetes_settings import BucketSettings, KubernetesSettings
 from infra.kubernetes.pod import (
     CONTAINER_SECURITY,
     POD_SECURITY,
@@ -47,17 +47,20 @@ class Controller(pulumi.ComponentResource):
         """
         super().__init__("modelstack:kubernetes:Controller", name, None, opts)
         child = pulumi.ResourceOptions(parent=self, retain_on_delete=opts.retain_on_delete if opts else None)
-        for logical, manifest in manifests(site.names.namespace, site.settings, image).items():
+        for logical, manifest in manifests(site.names.namespace, site.settings, site.bucket, image).items():
             site.declare(logical, manifest, child, shared=True)
         self.register_outputs({"name": CONTROLLER})
 
 
-def manifests(namespace: str, settings: KubernetesSettings, image: pulumi.Input[str]) -> dict[str, dict[str, Any]]:
+def manifests(
+    namespace: str, settings: KubernetesSettings, bucket: BucketSettings | None, image: pulumi.Input[str]
+) -> dict[str, dict[str, Any]]:
     """The objects of the controller of a namespace, by their logical names. Pure.
 
     Args:
         namespace: Whose Rollouts it serves.
         settings: What it uses of the cluster.
+        bucket: The bucket in which it reads packages.
         image: What it runs, by digest.
     """
     each: dict[str, dict[str, Any]] = {
@@ -71,13 +74,17 @@ def manifests(namespace: str, settings: KubernetesSettings, image: pulumi.Input[
         },
         "service": {"apiVersion": "v1", "kind": "Service", "spec": {"selector": _NAME, "ports": _PORTS}},
         "budget": disruption_budget(_NAME),
-        "deployment": {"apiVersion": "apps/v1", "kind": "Deployment", "spec": _deployment(_pod(settings, image))},
+        "deployment": {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "spec": _deployment(_pod(settings, bucket, image)),
+        },
     }
     metadata = {"name": CONTROLLER, "labels": _NAME}
     return {logical: {**manifest, "metadata": metadata} for logical, manifest in each.items()}
 
 
-def _pod(settings: KubernetesSettings, image: pulumi.Input[str]) -> dict[str, Any]:
+def _pod(settings: KubernetesSettings, bucket: BucketSettings | None, image: pulumi.Input[str]) -> dict[str, Any]:
     secrets = {"DATABASE_URL": settings.database_secret, "WEBHOOK_URL": settings.webhook_secret}
     login = RegistryLogin.of(settings.pull_secret)
     variables = {
@@ -88,8 +95,8 @@ def _pod(settings: KubernetesSettings, image: pulumi.Input[str]) -> dict[str, An
     container = {
         "name": "controller",
         "image": image,
-        "env": environment({**variables, **login.variables, **of_bucket(settings.bucket)}),
-        **keys_of(settings.bucket),
+        "env": environment({**variables, **login.variables, **of_bucket(bucket)}),
+        **keys_of(bucket),
         "ports": [{"name": "http", "containerPort": CONTROLLER_PORT}],
         "resources": {"requests": {"cpu": "20m", "memory": "128Mi"}, "limits": {"memory": "256Mi"}},
         "securityContext": CONTAINER_SECURITY,

@@ -8,6 +8,9 @@ from typing import Any
 
 from infra.config.kubernetes_settings import BucketSettings
 
+FETCHES = "package"
+"""The init container that fetches a model's package."""
+_REGION, _ENDPOINT = "AWS_REGION", "AWS_ENDPOINT_URL_S3"
 USER = 10001
 """The user and the group of every container; an image of ours needs no other."""
 _LOGIN = "/registry"  # the folder with the docker config
@@ -55,12 +58,21 @@ def of_bucket(bucket: BucketSettings | None) -> dict[str, str]:
     """Variables of a container that reads a stack's bucket, see `serving.fetch`; its keys come with `keys_of`."""
     if bucket is None:
         return {}
-    return {"AWS_REGION": bucket.region, **({"AWS_ENDPOINT_URL_S3": bucket.endpoint} if bucket.endpoint else {})}
+    return {_REGION: bucket.region, **({_ENDPOINT: bucket.endpoint} if bucket.endpoint else {})}
 
 
 def keys_of(bucket: BucketSettings | None) -> dict[str, Any]:
     """The fields of a container that give it the keys of a stack's bucket."""
     return {"envFrom": [{"secretRef": {"name": bucket.secret}}]} if bucket and bucket.secret else {}
+
+
+def bucket_of(name: str, container: Mapping[str, Any]) -> BucketSettings | None:
+    """The bucket that a container reads: what `of_bucket` and `keys_of` were made from; None where it reads none."""
+    variables = {one["name"]: one.get("value") for one in container.get("env", ())}
+    if _REGION not in variables:
+        return None
+    secret = next((one["secretRef"]["name"] for one in container.get("envFrom", ()) if "secretRef" in one), None)
+    return BucketSettings(name=name, endpoint=variables.get(_ENDPOINT), region=variables[_REGION], secret=secret)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from infra import outputs as exported
 from infra import update_result
 from infra.agreement import Awaited, awaited
 from infra.config.settings import Settings
-from infra.kubernetes import outputs
+from infra.kubernetes import kept_bucket, outputs
 from infra.kubernetes.cluster_now import ClusterNow, read_cluster
 from infra.kubernetes.controller import Controller
 from infra.kubernetes.dashboard import Dashboard
@@ -55,7 +55,8 @@ async def declare(settings: Settings, stack: str) -> None:
     update_result.tell(plan, now.state, trial_plan)
     serving = now.serving(settings)
     instances.tell(plan, now.state, serving.pods, serving.capture_percent)
-    site = Site(now.names, settings.kubernetes, now.cluster)
+    kept_bucket.tell(settings.kubernetes, now.bucket)
+    site = Site(now.names, settings.kubernetes, now.cluster, now.bucket)
     before = [Definitions("definitions", site)] if settings.kubernetes.definitions else []
     package = Package(
         "package",

@@ -16,7 +16,7 @@ from typing import Any
 
 import pulumi
 
-from infra.config.kubernetes_settings import KubernetesSettings
+from infra.config.kubernetes_settings import BucketSettings, KubernetesSettings
 from platforms.kubernetes.names import Names
 
 RBAC = "rbac.authorization.k8s.io"
@@ -45,11 +45,13 @@ class Site:
         names: The stack's names.
         settings: What it uses of the cluster.
         provider: Speaks with the cluster.
+        bucket: The bucket that pods and the controller read; see `kept_bucket`.
     """
 
     names: Names
     settings: KubernetesSettings
     provider: pulumi.ProviderResource
+    bucket: BucketSettings | None = None
 
     def declare(
         self,

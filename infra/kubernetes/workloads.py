@@ -8,10 +8,13 @@ from urllib.parse import urlsplit
 
 import pulumi
 
+from infra.config.kubernetes_settings import BucketSettings
 from infra.config.settings import ServingSettings
+from infra.kubernetes.kept_bucket import SCHEME
 from infra.kubernetes.package import Package
 from infra.kubernetes.pod import (
     CONTAINER_SECURITY,
+    FETCHES,
     POD_SECURITY,
     RegistryLogin,
     disruption_budget,
@@ -196,13 +199,13 @@ class Serving(pulumi.ComponentResource):
 
     def _fetching(self, sealed: Release | Package, variables: Mapping[str, Any]) -> dict[str, Any]:
         """Fetches the sealed archive by digest, and verifies it before anything of it runs."""
-        bucket, of_archive = self._site.settings.bucket, dict[str, Any]()
+        bucket, of_archive = self._bucket_of(sealed), dict[str, Any]()
         if bucket:
             digest = pulumi.Output.from_input(sealed.package_digest)
             sha256 = digest.apply(lambda known: known.removeprefix("sha256:"))
             of_archive = {"MODELSTACK_ARCHIVE_SHA256": sha256, **of_bucket(bucket)}
         return {
-            "name": "package",
+            "name": FETCHES,
             "args": ["fetch"],
             "env": environment(
                 {**variables, "MODELSTACK_ARCHIVE": sealed.archive_uri, **self._login.variables, **of_archive}
@@ -210,6 +213,12 @@ class Serving(pulumi.ComponentResource):
             **keys_of(bucket),
             "volumeMounts": [_MOUNT, _SCRATCH, *self._login.mounts],
         }
+
+    def _bucket_of(self, sealed: Release | Package) -> BucketSettings | None:
+        """The bucket that a package lies in: a new one is where the config says, and others stay where they are."""
+        if isinstance(sealed, Package):
+            return self._site.settings.bucket
+        return self._site.bucket if sealed.archive_uri.startswith(SCHEME) else None
 
     def _serving(self, item: Declared, shape: Mapping[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
         names, percent = self._site.names, shape["capture_percent"]
@@ -252,7 +261,7 @@ def _network_policy(site: Site) -> dict[str, Any]:
     port of the pod that answers, not of the Service before it. A registry may give out its blobs, and its tokens, at
     another host.
     """
-    bucket, registry = site.settings.bucket, (site.settings.registry or "").partition("/")[0]
+    bucket, registry = site.bucket, (site.settings.registry or "").partition("/")[0]
     ports = {_HTTPS, _port_of(f"https://{registry}"), *site.settings.egress_ports}
     ports |= {_port_of(bucket.endpoint or "https://")} if bucket else set()
     controller = {"matchLabels": {"app.kubernetes.io/name": CONTROLLER}}

@@ -14,7 +14,8 @@ from pulumi.runtime import mocks, settings, stack
 from pulumi.runtime.proto import source_pb2
 
 import infra.__main__ as program
-from infra.config.settings import ServingSettings
+from infra.config.kubernetes_settings import BucketSettings
+from infra.config.settings import ServingSettings, Settings
 from infra.kubernetes import cluster_now
 from infra.kubernetes.workloads import wanted_release
 from platforms.kubernetes.names import Names
@@ -83,6 +84,7 @@ def run_on_cluster(
     sticky: str = "",
     agreed: int = 5,
     beside: tuple[str, ...] = (),
+    bucket: BucketSettings | None = None,
     **sections: Any,
 ) -> World:
     """Run the program of stack `local-kubernetes` to its end.
@@ -95,6 +97,7 @@ def run_on_cluster(
         sticky: The header by which the trial under way decides.
         agreed: How many people agreed to the release that the config asks for.
         beside: The Rollouts of other stacks in the namespace.
+        bucket: The bucket that what serves is read from, where the config names none.
         sections: Changes of the config, by section.
     """
     world = World(answers or OnCluster())
@@ -115,8 +118,10 @@ def run_on_cluster(
     )
     settings.set_root_resource(cast(Any, None))
 
-    def read(_: Any, names: Names) -> tuple[str, RolloutState, tuple[str, ...], str, tuple[str, ...]]:
-        return "the namespace's", state or RolloutState(names.prefix), listeners, sticky, beside
+    def read(asked: Settings, names: Names) -> cluster_now.There:
+        known = state or RolloutState(names.prefix)
+        reads = asked.kubernetes.bucket or bucket
+        return cluster_now.There("the namespace's", known, listeners, sticky, beside, reads)
 
     with (
         warnings.catch_warnings(),

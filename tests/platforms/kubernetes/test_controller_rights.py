@@ -33,7 +33,7 @@ def test_the_controller_writes_the_rules_of_its_endpoints_routes_and_of_no_other
     World(owner, lambda *_: None).declare()
     owner.create(ROUTE, {"metadata": {"name": "theirs"}, "spec": {}})
     model, _, stack = ENDPOINT.rpartition("-")
-    each = manifests(owner.namespace, KubernetesSettings(), "image")
+    each = manifests(owner.namespace, KubernetesSettings(), None, "image")
     for role, binding in ((each["role"], each["binding"]), own_rights(Names(model, stack, owner.namespace))):
         owner.apply(ROLE, role, "tests")
         owner.apply(BINDING, binding, "tests")

@@ -1,0 +1,75 @@
+"""The bucket that pods and the controller read, which outlives the field of the config that named it.
+
+    bucket = read_bucket(api, settings.kubernetes, state)     # before anything is declared
+
+When `bucket` is taken out, new packages go to the registry. But the package of a release that serves, or that a
+rollback needs, stays where it is. So its pods, and the controller, go on reading the bucket until the last such release
+has gone. Where it answers, and with which keys it is read, stands in the Deployment of that release.
+"""
+
+from __future__ import annotations
+
+import pulumi
+
+from infra.config.kubernetes_settings import BucketSettings, KubernetesSettings
+from infra.kubernetes.pod import FETCHES, bucket_of
+from platforms.kubernetes.api import Api
+from platforms.kubernetes.kinds import DEPLOYMENT, SECRET
+from rollout.core.release import Release
+from rollout.core.state import RolloutState
+
+SCHEME = "s3://"
+"""How the URI of an archive in a bucket begins."""
+
+
+def read_bucket(api: Api, settings: KubernetesSettings, state: RolloutState) -> BucketSettings | None:
+    """The bucket of the config; without one, that of a release which serves, or which a rollback needs.
+
+    Args:
+        api: The API server.
+        settings: What the stack uses of the cluster.
+        state: The journal.
+
+    Returns:
+        The bucket; None where no package lies in one.
+
+    Raises:
+        pulumi.RunError: There is such a release, and the cluster does not tell how its bucket is read.
+        RolloutError: The cluster cannot be asked.
+    """
+    there = [release for release in state.releases() if release.archive_uri.startswith(SCHEME)]
+    if settings.bucket is not None or not there:
+        return settings.bucket
+    found = next(filter(None, (_declared(api, release) for release in there)), None)
+    if found is None:
+        workloads = ", ".join(f"{api.namespace}/{release.config_name}" for release in there)
+        raise _unreadable(there, f"no Deployment tells how it is read: {workloads}")
+    if found.secret and api.find(SECRET, found.secret) is None:
+        raise _unreadable(there, f"Secret {api.namespace}/{found.secret}, with whose keys it is read, does not exist")
+    return found
+
+
+def tell(settings: KubernetesSettings, bucket: BucketSettings | None) -> None:
+    """Say that a bucket is still read which the config does not name any more."""
+    if bucket is not None and settings.bucket is None:
+        secret = f", nor Secret {bucket.secret}," if bucket.secret else ""
+        pulumi.info(
+            f"bucket {bucket.name} is still read, though modelstack:kubernetes.bucket is null: the package of a "
+            f"release that serves, or that a rollback needs, lies there. Do not delete it{secret} before this line "
+            "is gone"
+        )
+
+
+def _declared(api: Api, release: Release) -> BucketSettings | None:
+    """The bucket that the pods of a release read; None where its Deployment names none, or is gone."""
+    pod = ((api.find(DEPLOYMENT, release.config_name) or {}).get("spec") or {}).get("template", {}).get("spec", {})
+    fetch = next((one for one in pod.get("initContainers", ()) if one["name"] == FETCHES), {})
+    return bucket_of(release.archive_uri.removeprefix(SCHEME).partition("/")[0], fetch)
+
+
+def _unreadable(releases: list[Release], why: str) -> pulumi.RunError:
+    named = " and ".join(f"{release.id} ({release.archive_uri})" for release in releases)
+    return pulumi.RunError(
+        f"modelstack:kubernetes.bucket is null, but it is still needed: what serves, or what a rollback needs, has its "
+        f"package in a bucket: {named}. And {why}. So nothing was changed. Set the field again, as it was"
+    )
