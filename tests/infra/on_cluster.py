@@ -18,7 +18,8 @@ from infra.config.kubernetes_settings import BucketSettings
 from infra.config.settings import ServingSettings, Settings
 from infra.kubernetes import cluster_now
 from infra.kubernetes.workloads import wanted_release
-from platforms.kubernetes.names import Names
+from platforms.kubernetes.names import CONTENT, Names
+from platforms.kubernetes.serving_config import ServingConfig
 from rollout.core.release import Release
 from rollout.core.state import Phase, RolloutState
 from tests.infra.recorded import DIGEST, RECIPE, SIGNED_BY, Answers, Recorder, Said, World, stack_config
@@ -57,6 +58,11 @@ def release(recipe: str = RECIPE, **changes: Any) -> Release:
     return Release(**{**known, **changes})
 
 
+OLD = release("1" * 64, package_digest=f"sha256:{'1' * 64}", manifest_sha256="9" * 64)
+NEW = release()
+"""A release that served before, and the one that the checkout and the config ask for."""
+
+
 def idle(champion: Release, **changes: Any) -> RolloutState:
     """The journal of a stack whose champion serves alone."""
     return replace(RolloutState(NAMES.prefix, champion=champion, phase=Phase.IDLE), **changes)
@@ -66,6 +72,17 @@ def manifests(world: World) -> dict[tuple[str, str], dict[str, Any]]:
     """What was declared of Kubernetes, by kind and name."""
     found = [item.inputs for item in world.resources if item.type.startswith("kubernetes:")]
     return {(item["kind"], item["metadata"]["name"]): item for item in found}
+
+
+def pods(world: World) -> list[dict[str, Any]]:
+    """The pods that the declared Deployments ask for."""
+    return [item["spec"]["template"]["spec"] for (kind, _), item in manifests(world).items() if kind == "Deployment"]
+
+
+def configs(world: World) -> dict[str, ServingConfig]:
+    """The declared configs, by name."""
+    found = [item for (kind, _), item in manifests(world).items() if kind == "ConfigMap" and CONTENT in item["data"]]
+    return {item["metadata"]["name"]: ServingConfig.from_json(item["data"][CONTENT]) for item in found}
 
 
 def _pinned(image: str) -> str:

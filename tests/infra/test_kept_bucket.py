@@ -18,14 +18,13 @@ from rollout.core.release import Release
 from rollout.core.state import RolloutState
 from rollout.core.verdict import Verdict
 from rollout.reason import Reason
-from tests.infra.on_cluster import NAMES, STACK, idle, manifests, release, run_on_cluster
+from tests.infra.on_cluster import NAMES, NEW, STACK, idle, manifests, release, run_on_cluster
 from tests.infra.recorded import World, stack_config
 from tests.platforms.kubernetes.fake_api import FakeApi
 
 BUCKET = BucketSettings(name="packages", endpoint="http://minio:9000", region="eu-west-1", secret="bucket-keys")
 SERVES = release("1" * 64, archive_uri="s3://packages/packages/1/model.tar.gz")
 BEFORE = release("2" * 64)
-NEW = release()
 
 
 def cluster(state: RolloutState, *, deployments: bool = True, secret: bool = True, bucket: Any = BUCKET) -> Api:

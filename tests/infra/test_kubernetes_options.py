@@ -11,11 +11,9 @@ import pytest
 from infra.config.settings import Settings
 from rollout.core.plan import Plan, Step
 from rollout.core.state import Phase
-from tests.infra.on_cluster import NAMES, STACK, idle, manifests, release, run_on_cluster
+from tests.infra.on_cluster import NAMES, NEW, OLD, STACK, idle, manifests, run_on_cluster
 from tests.infra.recorded import World, stack_config
 
-OLD = release("1" * 64, package_digest=f"sha256:{'1' * 64}", manifest_sha256="9" * 64)
-NEW = release()
 GROWS = {"instance_count": 2, "max_instance_count": 8}
 
 

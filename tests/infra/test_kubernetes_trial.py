@@ -1,0 +1,155 @@
+"""What an update declares while a release serves and another is tried, rejected, or moved to other pods."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pulumi
+import pytest
+
+from infra.config.settings import Settings
+from platforms.kubernetes.names import CONTROLLER
+from platforms.kubernetes.serving_config import Backend, ServingConfig
+from rollout.core.plan import Plan, Step
+from rollout.core.state import Phase
+from rollout.core.verdict import Verdict
+from rollout.reason import Reason
+from tests.infra.on_cluster import NAMES, NEW, OLD, STACK, OnCluster, configs, idle, manifests, release, run_on_cluster
+from tests.infra.recorded import RECIPE, World, stack_config
+
+
+@pytest.fixture(scope="module")
+def trial() -> World:
+    return run_on_cluster(state=idle(OLD))
+
+
+def test_a_trial_keeps_what_serves_and_adds_the_challenger_and_a_pair(trial: World) -> None:
+    declared = manifests(trial)
+    pair = NAMES.pair_of(OLD.config_name, NEW.config_name)
+    assert configs(trial)[pair] == ServingConfig(
+        pair, Backend(OLD.variant, OLD.config_name), Backend(NEW.variant, NEW.config_name)
+    )
+    for kind in ("Deployment", "Service"):
+        assert {(kind, OLD.config_name), (kind, NEW.config_name)} <= declared.keys()
+    assert trial.rollout["pair_config"] == pair
+    assert trial.rollout["acts"] is True
+
+
+def test_a_shadow_trial_has_a_config_that_copies() -> None:
+    shadow = {"strategy": {"kind": "shadow", "percent": 20, "bake_seconds": 30}, "replay": None}
+    world = run_on_cluster(state=idle(OLD), rollout=shadow)
+    name = NAMES.pair_of(OLD.config_name, NEW.config_name, 20)
+    assert configs(world)[name].copied == 20
+    assert world.rollout["shadow_config"] == name
+
+
+def test_what_is_live_keeps_the_shape_that_it_was_released_with() -> None:
+    """A change of the config makes new pods for the next release; a restart of what serves would be no update."""
+    old = replace(OLD, serving={"cpu": "2", "memory": "1Gi", "instance_count": 3, "capture_percent": 0})
+    world = run_on_cluster(state=idle(old), serving={"cpu": "250m"})
+    spec = manifests(world)["Deployment", old.config_name]["spec"]
+    assert spec["replicas"] == 3
+    assert spec["template"]["spec"]["containers"][0]["resources"]["requests"] == {"cpu": "2", "memory": "1Gi"}
+    assert {item.name: item.ignores for item in world.all(":Deployment")}[
+        f"deployment-{NAMES.short(old.config_name)}"
+    ] == ["spec", "metadata", "data"], "nothing live is changed under its name"
+
+
+def test_nothing_of_what_never_changes_is_sent_again(trial: World) -> None:
+    """A field that is ignored is sent all the same when another one changes, and takes it from who scales."""
+    kept = [item for item in trial.resources if item.type.startswith("kubernetes:") and item.ignores]
+    assert {item.inputs["kind"] for item in kept} == {"Deployment", "Service", "PodDisruptionBudget", "ConfigMap"}
+    for item in kept:
+        assert {*item.inputs} - {"apiVersion", "kind", "immutable"} <= {*item.ignores}, item.name
+
+
+def test_nothing_that_serves_is_on_trial_or_may_come_back_is_left_out() -> None:
+    previous = release("2" * 64, package_digest=f"sha256:{'2' * 64}")
+    pair = NAMES.pair_of(OLD.config_name, NEW.config_name)
+    plan = Plan((Step(10, 30),))
+    state = idle(
+        OLD,
+        challenger=NEW,
+        previous=previous,
+        pair_config=pair,
+        plan=plan,
+        phase=Phase.BAKING,
+        rollout_id="000002",
+        step=0,
+    )
+    world = run_on_cluster(state=state, rollout={"wait": False})
+    kept = {name for kind, name in manifests(world) if kind == "Deployment"} - {CONTROLLER}
+    assert kept == {OLD.config_name, NEW.config_name, previous.config_name}
+    assert {*state.configs()} <= configs(world).keys()
+
+
+def test_a_rejected_release_is_not_tried_again_and_the_champion_stays() -> None:
+    why = Reason("alarm", "errors", "52% of 40 requests failed")
+    rejected = {NEW.id: Verdict("rolled_back", why, "000002", NEW.id, NEW.recipe, NEW.package_digest, 0.0)}
+    world = run_on_cluster(state=idle(OLD, rejected=rejected))
+    assert world.rollout["acts"] is False
+    assert "is not tried again" in world.warned
+
+
+def test_an_update_that_was_rolled_back_fails_and_says_why() -> None:
+    world = run_on_cluster(state=idle(OLD), answers=OnCluster(outcome="rolled_back", why="errors: 3% against 0.1%"))
+    assert world.stopped is not None
+    assert "rolled back: errors: 3% against 0.1%" in str(world.stopped)
+
+
+def test_a_refused_package_changes_nothing_else() -> None:
+    world = run_on_cluster(answers=OnCluster(refused="log_loss 0.7 is above 0.62"))
+    assert str(world.stopped) == "log_loss 0.7 is above 0.62"
+    assert {kind for kind, _ in manifests(world)} <= {"CustomResourceDefinition"}
+
+
+def test_a_champion_that_moves_to_other_pods_is_watched_on_both() -> None:
+    world = run_on_cluster(state=idle(OLD), recipe="1" * 64, serving={"cpu": "250m"}, rollout={"wait": False})
+    moved = world.rollout["target"]["config_name"]
+    assert moved != OLD.config_name
+    (text,) = manifests(world)["ConfigMap", f"{NAMES.prefix}-rules"]["data"].values()
+    assert OLD.config_name in text
+    assert moved in text
+
+
+def test_a_champion_moves_to_other_pods_in_the_steps_of_the_config_under_its_own_alarms() -> None:
+    steps = {"kind": "linear", "percent": 25, "bake_seconds": 10}
+    own = {"serving": {"cpu": "250m"}, "rollout": {"wait": False, "infrastructure": steps}}
+    world = run_on_cluster(state=idle(OLD), recipe="1" * 64, **own)
+    guard = world.rollout["plan"]["guard"]
+    assert (guard["kind"], guard["percent"], guard["bake_seconds"]) == ("linear", 25, 10)
+    assert guard["alarms"] == [f"{NAMES.prefix}-{OLD.variant}-{measure}" for measure in ("5xx", "p99")]
+    (text,) = manifests(world)["ConfigMap", f"{NAMES.prefix}-rules"]["data"].values()
+    assert all(f"alert: {name}\n" in text for name in guard["alarms"])
+    assert run_on_cluster(state=idle(OLD)).rollout["plan"]["guard"] is None, "another model is tried"
+
+
+def test_a_guarded_move_that_can_never_come_to_its_end_is_refused_as_on_aws() -> None:
+    rolling = {"serving": {"instance_count": 1}, "rollout": {"infrastructure": {"kind": "rolling", "percent": 50}}}
+    with pytest.raises(pulumi.RunError, match="a batch is one instance at least, which is 100% of 1"):
+        Settings.load(stack_config(STACK, **rolling), STACK)
+
+
+PHASES = [Phase.IDLE, Phase.PREPARING, Phase.BAKING, Phase.HELD, Phase.PROMOTING, Phase.ROLLING_BACK, Phase.RESTORING]
+
+
+@pytest.mark.parametrize("asks_for", ["the champion", "other pods", "the release on trial", "another release"])
+@pytest.mark.parametrize("phase", [*PHASES, Phase.MOVING], ids=lambda phase: phase.value)
+def test_nothing_live_is_ever_left_out(phase: Phase, asks_for: str) -> None:
+    """Pulumi deletes what a program leaves out. The one exception is what an update replaces and has waited for."""
+    previous = release("2" * 64, package_digest=f"sha256:{'2' * 64}")
+    trial = phase not in {Phase.IDLE, Phase.RESTORING, Phase.MOVING}
+    beside = {"challenger": NEW, "pair_config": NAMES.pair_of(OLD.config_name, NEW.config_name)} if trial else {}
+    if phase is Phase.MOVING:
+        beside = {"challenger": replace(OLD, config_name=f"{OLD.config_name}0", serving={"cpu": "2"})}
+    state = idle(OLD, previous=previous, plan=Plan((Step(10, 30),)), phase=phase, rollout_id="000002", **beside)
+    recipe = {"the champion": "1" * 64, "other pods": "1" * 64, "the release on trial": RECIPE}.get(asks_for, "4" * 64)
+    serving = {"serving": {"cpu": "250m"}} if asks_for == "other pods" else {}
+    world = run_on_cluster(state=state, recipe=recipe, **serving)
+    declared = manifests(world)
+    live = {item.config_name for item in state.releases()}
+    gone = {name for name in live if not {("Deployment", name), ("Service", name)} <= declared.keys()}
+    trial_ends = {previous.config_name} if asks_for.endswith("trial") or asks_for.startswith("another") else set()
+    move_ends = {OLD.config_name} if (asks_for, phase) == ("other pods", Phase.IDLE) else set()
+    assert gone <= (trial_ends | move_ends if phase is not Phase.RESTORING else set())
+    assert {*state.configs()} - gone <= configs(world).keys()
