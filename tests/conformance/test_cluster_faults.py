@@ -16,7 +16,7 @@ from tests.conformance.of_clusters import CLUSTERS
 from tests.conformance.table import ROWS
 
 SECONDS = 2400
-"""For all of them, on a slow machine."""
+"""For all of them, on a machine that is busy with other tests."""
 
 
 class Playing:
@@ -56,7 +56,6 @@ def _plays(item: pytest.Item) -> bool:
 
 
 @pytest.mark.e2e
-@pytest.mark.alone
 @pytest.mark.needs("cluster")
 @pytest.mark.timeout(SECONDS)
 @pytest.mark.parametrize("row", CLUSTERS, ids=lambda row: row.name)
