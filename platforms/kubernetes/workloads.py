@@ -35,6 +35,8 @@ _REFUSED = frozenset(
         "InvalidImageName",
     }
 )
+_STARTS = frozenset({"Pending", "Running"})
+"""The cluster's words for a pod that starts and has no trouble yet."""
 _LINES, _LONGEST = 3, 500  # of what a container said last
 _EGRESS = "modelstack:kubernetes.egress_ports"
 
@@ -90,7 +92,8 @@ def lacking(api: Api, backend: Backend) -> Lacking:
     text = worst.words
     if available.get("status") == "True" and api.find(SERVICE, name) is None:
         text = f"Service {name} is not there"
-    who = f"{backend.variant} does not come up: " if worst.own else f"workload {name} does not come up: "
+    comes = "does not come up" if final or worst.short not in _STARTS else "is not up yet"
+    who = f"{backend.variant} {comes}: " if worst.own else f"workload {name} {comes}: "
     waited = f" (ProgressDeadlineExceeded, {deadline:.0f} s)" if late else ""
     return Lacking(f"{who}{text}{waited}", worst.short, final, since, deadline)
 
@@ -126,7 +129,8 @@ def _trouble(pod: Mapping[str, Any]) -> _Trouble:
         short = str(scheduled.get("reason") or "Unscheduled")
         return _Trouble(f"pod {name} is not scheduled, {short}: {_one_line(scheduled.get('message'))}", short)
     phase = str(status.get("reason") or status.get("phase") or "Pending")
-    return _Trouble(f"pod {name} is {phase} {_one_line(status.get('message'))}".strip(), phase)
+    pulled = ": the node pulls its images, or makes its containers" if phase == "Pending" and scheduled else ""
+    return _Trouble(f"pod {name} is {phase}{pulled} {_one_line(status.get('message'))}".strip(), phase)
 
 
 def _first(pod: str, container: Mapping[str, Any]) -> _Trouble | None:

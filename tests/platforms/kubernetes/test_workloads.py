@@ -147,6 +147,17 @@ def test_of_two_pods_one_that_still_starts_is_waited_for(api: FakeApi) -> None:
     assert "3 times by now" in told.words
 
 
+def test_a_pod_that_starts_is_no_trouble_yet_and_what_it_may_wait_for_is_named(api: FakeApi) -> None:
+    fetch, serving = (container(name, waiting={"reason": "PodInitializing"}) for name in ("fetch", "serving"))
+    there = {"type": "PodScheduled", "status": "True"}
+    pod = {"initContainerStatuses": [fetch], "containerStatuses": [serving], "conditions": [there], "phase": "Pending"}
+    waits = "pod w-1-0 is Pending: the node pulls its images, or makes its containers"
+    assert why(api, pod).words == f"workload w-1 is not up yet: {waits}"
+    told = why(FakeApi(), pod, conditions=(late(),), progressDeadlineSeconds=120)
+    assert (told.final, told.short) == (True, "Pending")
+    assert told.words == f"workload w-1 does not come up: {waits} (ProgressDeadlineExceeded, 120 s)"
+
+
 def test_a_pod_without_a_node_is_final_only_at_the_deadline(api: FakeApi) -> None:
     pod = {"conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1"}]}
     assert not why(api, pod).final
