@@ -194,7 +194,10 @@ def _ended(state: RolloutState, verdict: Verdict, commands: Commands) -> Story:
     ended = verdict is not state.decided
     evidence = evidence_of(verdict.evidence, plan.metrics if plan else (), state.pivots if present else {})
     tried = reason.kind not in _WITHOUT_TRIAL and _tried(turns)
-    outcome = verdict.outcome.replace("_", " ")
+    if verdict.outcome == "failed":
+        did = "failed" if ended else "fails"
+    else:
+        did = f"{'was' if ended else 'is being'} {verdict.outcome.replace('_', ' ')}"
     when = f"at {moment(verdict.at)[11:19]} UTC on {moment(verdict.at)[:10]}" if ended else "now"
     at = _weight(turns, verdict) if own else ", as champion"
     return Story(
@@ -203,7 +206,7 @@ def _ended(state: RolloutState, verdict: Verdict, commands: Commands) -> Story:
         release=verdict.release,
         beside=_beside(turns, verdict.release) if own else "",
         outcome=verdict.outcome,
-        summary=f"release {verdict.release} {'was' if ended else 'is being'} {outcome} {when}{at}",
+        summary=f"release {verdict.release} {did} {when}{at}",
         why=reason.text,
         reason=reason.as_dict(),
         decided_by=_DECIDERS[reason.source].format(name=reason.name) + ", with no trial" * (not tried),

@@ -239,6 +239,7 @@ def test_what_failed_through_no_fault_of_its_own_may_skip_its_trial(begin: Begin
     begin(seconds=60)
     found = story(world)
     assert found.outcome == "failed"
+    assert found.summary.startswith("release b failed at ")
     assert any("modelstack skip-trial b" in step for step in found.next)
 
 

@@ -17,7 +17,7 @@ from cli.platform.kubernetes.platform import Kubernetes
 from cli.target import Target
 from cli.view import render
 from cli.view.snapshot import seen_at, take
-from platforms.kubernetes.kinds import PACKAGE, ROLLOUT
+from platforms.kubernetes.kinds import PACKAGE, ROLLOUT, ROUTE
 from platforms.kubernetes.names import ENDPOINT
 from rollout.core.live import Live, Variant
 from rollout.core.plan import Step
@@ -72,6 +72,13 @@ def test_a_snapshot_is_shown_as_on_aws(
     assert (here.namespace, here.region) == (NAMESPACE, "")
     assert {row.image for row in here.variants} == {"r/serving@sha256:2"}
     assert {row.name: row.copies for row in here.variants if row.copies} == copies
+
+
+def test_a_stack_whose_first_release_does_not_serve_yet_is_not_said_to_be_in_service(cluster: Cluster) -> None:
+    assert platform_of(target(cluster)).endpoint().status == "InService"
+    (route,) = [one for one in cluster.objects.values() if one["kind"] == ROUTE.kind]
+    del route["spec"]["rules"], route["metadata"]["annotations"]
+    assert platform_of(target(cluster)).endpoint().status == "Creating"
 
 
 def test_packages_have_their_approval_their_metrics_and_the_releases_id(cluster: Cluster) -> None:
