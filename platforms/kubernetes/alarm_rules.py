@@ -24,7 +24,7 @@ from platforms.kubernetes.metrics import (
     series,
 )  # fmt: skip
 from platforms.kubernetes.own_alarm_rules import of_gateway, of_ours
-from platforms.kubernetes.promql import beyond, bound, over, rise
+from platforms.kubernetes.promql import beyond, bound, offset, over, rise, scraped
 from platforms.kubernetes.rule import MEANINGS, WAKE, Rule, alert, group_names, record
 from platforms.kubernetes.watched import Watched
 
@@ -61,6 +61,8 @@ def group(watched: Watched) -> Rule:
 def counts(watched: Watched, variant: str, every: int, slow_ms: float, kind: str = "") -> list[Rule]:
     """What a variant counted since the evaluation before: requests, failures, timed answers, and slow ones of them.
 
+    The first rule records the counters as they are seen, and the others compare them with what was seen before.
+
     Args:
         watched: What is watched.
         variant: The variant.
@@ -70,18 +72,26 @@ def counts(watched: Watched, variant: str, every: int, slow_ms: float, kind: str
     """
     ours = {CLUSTER: any_of(watched.variants[variant])}
     answers = matched(REQUESTS, like={**ours, CLASS: "[2-5]"})
-    failed = matched(REQUESTS, {CLASS: "5"}, ours)
     timed = matched(LATENCY, {EDGE: "+Inf"}, ours)
     edge = edge_at_or_above(slow_ms)
-    within = matched(LATENCY, like={**ours, EDGE: edge_pattern(edge)}) if edge is not None else timed
+    bound_of = edge_pattern(edge) if edge is not None else "[+]Inf"
+    within = matched(LATENCY, like={**ours, EDGE: bound_of})
     place = {**watched.labels, VARIANT: variant}
+    counters = f"modelstack:{kind}counters"
     requests, all_timed = (matched(risen(f"{kind}{name}"), place) for name in ("requests", "timed"))
+
+    def rose(label: str, pattern: str) -> str:
+        now = matched(counters, place, {label: pattern})
+        return f"sum({rise(now, now + offset(every), scraped(2 * every))})"
+
     return [
-        record(risen(f"{kind}requests"), f"sum({rise(answers, every)})", place),
+        # All in one query, which sees the same scrapes of each.
+        record(counters, f"{answers} or {timed} or {within}", place),
+        record(risen(f"{kind}requests"), rose(CLASS, "[2-5]"), place),
         # Without a series of failures there were none; without one of requests nothing is known.
-        record(risen(f"{kind}failed"), f"sum({rise(failed, every)}) or 0 * sum({requests})", place),
-        record(risen(f"{kind}timed"), f"sum({rise(timed, every)})", place),
-        record(risen(f"{kind}slow"), f"sum({all_timed}) - sum({rise(within, every)})", place),
+        record(risen(f"{kind}failed"), f"{rose(CLASS, '5')} or 0 * sum({requests})", place),
+        record(risen(f"{kind}timed"), rose(EDGE, "[+]Inf"), place),
+        record(risen(f"{kind}slow"), f"sum({all_timed}) - {rose(EDGE, bound_of)}", place),
     ]
 
 

@@ -21,7 +21,7 @@ from platforms.kubernetes.metrics import (
     quoted,
     series,
 )  # fmt: skip
-from platforms.kubernetes.promql import beyond, over, rise
+from platforms.kubernetes.promql import beyond, offset, over, rise, scraped
 from platforms.kubernetes.rule import Rule, alert, record
 from platforms.kubernetes.watched import Watched
 
@@ -40,7 +40,9 @@ def of_gateway(watched: Watched) -> list[Rule]:
     here = f"and on (job, {INSTANCE}) group by (job, {INSTANCE}) ({present})"
 
     def risen(selector: str) -> str:
-        return f"sum(({rise(selector, every)}) {here})"
+        # These are the counters of all clusters: so they are looked at as of the evaluation before, and not recorded.
+        now, before = selector + offset(every), selector + offset(2 * every)
+        return f"sum(({rise(now, before, scraped(3 * every, every))}) {here})"
 
     users = f"{LISTENER}!~{quoted(NOT_OF_USERS)}"
     failed = f'{ANSWERED}{{{CLASS}="5",{users}}}'

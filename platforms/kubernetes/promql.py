@@ -1,10 +1,15 @@
 """Expressions of PromQL that the rules are made of. Pure.
 
-    rise('envoy_cluster_upstream_rq_xx{envoy_cluster_name="x"}', 15)
+    counter = 'modelstack:counters{variant="v-1"}'
+    rise(counter, f"{counter} offset 15s", scraped(30))
     beyond("part", "whole", 0.05, evidence)
 
 `increase()` neither counts what a series is born with, so it misses the first burst of failures, nor is it exact. So a
 rule records at each evaluation by how much the counters rose since the one before, and periods are sums of these.
+
+A sample has the time at which its scrape began, and is there when the scrape has ended. What an evaluation has not seen
+yet, a later one finds before it. So a counter is compared with what was seen of it, which is recorded (`counters`), or
+with times that are long past.
 
 Source: Prometheus documentation, "Querying basics" (offset, staleness) and "Operators" (vector matching).
 """
@@ -20,16 +25,34 @@ _YOUNG = 120
 _TARGET = f"job, {INSTANCE}"
 
 
-def rise(selector: str, every: int) -> str:
-    """By how much counters rose since the evaluation before, which was so many seconds ago; label by label.
+def rise(now: str, before: str, known: str) -> str:
+    """By how much counters rose from one moment to another; label by label.
 
-    A counter that was not there has risen from 0 if its process was scraped then, or is new; else nobody knows. One
+    A counter that was not there has risen from 0 if its process was watched then, or was new; else nobody knows. One
     that fell has begun again.
+
+    Args:
+        now: The counters at the later moment.
+        before: The same counters at the earlier one.
+        known: What holds for the processes whose counters are known to be born in between; see `scraped`.
     """
-    before = f"{selector} offset {every}s"
-    known = f"({UP} offset {every}s == 1 or {UPTIME} <= {_YOUNG})"
-    born = f"({selector} unless {before}) and on ({_TARGET}) {known}"
-    return f"({born}) or (({selector} - {before}) >= 0) or ({selector} < {before})"
+    born = f"({now} unless {before}) and on ({_TARGET}) {known}"
+    return f"({born}) or (({now} - {before}) >= 0) or ({now} < {before})"
+
+
+def scraped(ago: int, lag: int = 0) -> str:
+    """The processes that were scraped so many seconds ago, and those that were new when they are looked at.
+
+    Args:
+        ago: Seconds; longer than a scrape takes before the earlier moment, so that what it brought was seen then.
+        lag: How long ago the later moment was, seconds.
+    """
+    return f"({UP} offset {ago}s == 1 or {UPTIME}{offset(lag)} <= {_YOUNG})"
+
+
+def offset(seconds: int) -> str:
+    """The words that follow a selector of what was there some seconds ago."""
+    return f" offset {seconds}s" if seconds else ""
 
 
 def over(record: str, seconds: float) -> str:
