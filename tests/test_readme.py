@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 README, TUTORIAL = ROOT / "README.md", ROOT / "docs" / "tutorial.md"
-RUN_IN_CI = [line.strip() for line in (ROOT / ".ci" / "run").read_text().splitlines()]
+RUN_IN_CI = [re.sub(r"^\s*(in_time \d+ )?", "", line) for line in (ROOT / ".ci" / "run").read_text().splitlines()]
 DOCS = sorted([*(ROOT / "docs").rglob("*.md"), *(ROOT / "localcloud" / "docs").glob("*.md")])
 PAGES = [README, *(ROOT / room / "README.md" for room in ("model", "requirements", "localcloud")), *DOCS]
 

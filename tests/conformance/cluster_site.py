@@ -83,7 +83,7 @@ class Site:
         self.apply([*({**one, "apiVersion": "apiextensions.k8s.io/v1"} for one in definitions())])
         self.kubectl("wait", "crd/rollouts.modelstack.dev", "--for=condition=Established", "--timeout=60s")
         settings = KubernetesSettings(prometheus=PROMETHEUS)
-        each = manifests(self.namespace, settings, self.image)
+        each = manifests(self.namespace, settings, None, self.image)
         deployment = each["deployment"]["spec"]
         deployment["replicas"] = self.controllers
         # Its part of a machine that other tests share: what it asks for is little on one of its own.
