@@ -26,7 +26,7 @@ from cli.view.snapshot import Snapshot, take
 from cli.view.timeline import Timeline, brief, observed
 
 STOPPED = "the stack stays as it is. Run `make {}` again, or `make down`."
-RATE = 25.0  # requests a second: enough for a verdict in a minute at 10%, little enough for a laptop
+RATE = 50.0  # requests a second: enough for a verdict in a minute at 10%, little enough for a laptop
 
 
 def main() -> int:
