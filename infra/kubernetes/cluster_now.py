@@ -156,6 +156,7 @@ async def read_cluster(settings: Settings, stack: str) -> ClusterNow:
     other = settings.promotion.source
     there = await asyncio.to_thread(_read, settings, names)
     source = await champion_of(other, None) if other and there.state.restored is None else None
+    await asyncio.to_thread(_check_bucket, settings.kubernetes.bucket)
     image, controller_image = await asyncio.to_thread(_images, settings, names.stack, there.state, source)
     return ClusterNow(
         names,
@@ -229,6 +230,18 @@ def _read(settings: Settings, names: Names) -> There:
     listeners = taking(gateway, cluster.gateway.host) if gateway else ()
     sticky = str(rollout["spec"].get("stickyHeader") or "") if rollout else ""
     return There(uid, state, listeners, sticky, beside, bucket)
+
+
+def _check_bucket(bucket: BucketSettings | None) -> None:
+    """Refuse a bucket that an update could not write to: it would train first."""
+    if bucket is None:
+        return
+    from platforms.kubernetes import buckets  # noqa: PLC0415 - loads boto3, which stacks without a bucket do not need
+
+    try:
+        buckets.check(bucket.model_dump())
+    except buckets.BucketError as error:
+        raise pulumi.RunError(f"modelstack:kubernetes.bucket: {error}. Nothing was changed") from None
 
 
 def _images(settings: Settings, stack: str, state: RolloutState, source: dict[str, Any] | None) -> tuple[str, str]:

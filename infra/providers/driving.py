@@ -82,7 +82,14 @@ class DrivingProvider(ResourceProvider, ABC):
         return ReadResult(id_, {**props, **self._standing(state, props)})
 
     def _drive(self, props: Values) -> dict[str, Any]:
-        controller = self.controller(props)
+        try:
+            return self._driven(self.controller(props), props)
+        except RolloutError as error:
+            raise RuntimeError(
+                f"what is live on {props['endpoint']} is not known: {error}. Run the update again: it goes on"
+            ) from None
+
+    def _driven(self, controller: Any, props: Values) -> dict[str, Any]:
         try:
             if props["acts"]:
                 self.record_agreed(props)

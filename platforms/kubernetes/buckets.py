@@ -77,6 +77,16 @@ def connected(bucket: Settings | None) -> BucketStore:
     return BucketStore(known["name"], s3)
 
 
+def check(bucket: Settings) -> None:
+    """See that a bucket is there and lets itself be listed.
+
+    Raises:
+        BucketError: It is not there, does not answer, or lets nobody read; the message says why.
+    """
+    with asked(bucket, f"s3://{bucket['name']}/"):
+        connected(bucket).s3.list_objects_v2(Bucket=bucket["name"], MaxKeys=1)
+
+
 @contextmanager
 def asked(bucket: Settings | None, archive_uri: str) -> Generator[None]:
     """Say in plain words why a bucket cannot be asked for an archive.

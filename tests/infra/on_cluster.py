@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import warnings
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, cast
 from unittest import mock
@@ -18,6 +19,7 @@ from infra.config.kubernetes_settings import BucketSettings
 from infra.config.settings import ServingSettings, Settings
 from infra.kubernetes import cluster_now
 from infra.kubernetes.workloads import wanted_release
+from platforms.kubernetes import buckets
 from platforms.kubernetes.names import CONTENT, Names
 from platforms.kubernetes.serving_config import ServingConfig
 from rollout.core.release import Release
@@ -102,6 +104,7 @@ def run_on_cluster(
     agreed: int = 5,
     beside: tuple[str, ...] = (),
     bucket: BucketSettings | None = None,
+    bucket_is_not_there: str = "",
     **sections: Any,
 ) -> World:
     """Run the program of stack `local-kubernetes` to its end.
@@ -115,6 +118,7 @@ def run_on_cluster(
         agreed: How many people agreed to the release that the config asks for.
         beside: The Rollouts of other stacks in the namespace.
         bucket: The bucket that what serves is read from, where the config names none.
+        bucket_is_not_there: What is said of the bucket of the config when it is asked; empty when it is there.
         sections: Changes of the config, by section.
     """
     world = World(answers or OnCluster())
@@ -140,10 +144,15 @@ def run_on_cluster(
         reads = asked.kubernetes.bucket or bucket
         return cluster_now.There("the namespace's", known, listeners, sticky, beside, reads)
 
+    def check(_: Mapping[str, Any]) -> None:
+        if bucket_is_not_there:
+            raise buckets.BucketError(bucket_is_not_there)
+
     with (
         warnings.catch_warnings(),
         mock.patch.object(cluster_now, "_read", read),
         mock.patch.object(cluster_now, "pinned", _pinned),
+        mock.patch.object(buckets, "check", check),
         mock.patch.object(cluster_now, "recipe_of", lambda _: recipe),
         mock.patch.object(cluster_now.ClusterNow, "agreed", lambda now, context, wanted: agreed),
         mock.patch.object(program, "check_model", lambda: None),

@@ -125,3 +125,9 @@ def test_a_champion_that_moves_to_other_pods_fetches_its_package_where_it_lies()
 
 def test_a_bucket_that_nothing_needs_is_told_of_no_more() -> None:
     assert "is still read" not in str(run_on_cluster(state=idle(BEFORE)).said)
+
+
+def test_a_bucket_that_cannot_be_asked_stops_the_preview_before_anything_is_trained_for_it() -> None:
+    stopped = run_on_cluster(bucket_is_not_there="it is gone", kubernetes={"bucket": {"name": "packages"}}).stopped
+    assert str(stopped) == "modelstack:kubernetes.bucket: it is gone. Nothing was changed"
+    assert run_on_cluster(bucket_is_not_there="it is gone").stopped is None, "it has none"

@@ -252,6 +252,19 @@ def test_journal_that_does_not_answer_a_refresh_is_told_without_what_led_to_it(m
     assert caught.value.__suppress_context__
 
 
+def test_journal_that_does_not_answer_an_update_is_told_without_what_led_to_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def unreachable(*_: object) -> None:
+        raise Unreachable("no connection")
+
+    monkeypatch.setattr(RolloutProvider, "controller", unreachable)
+    for act in (RolloutProvider().create, lambda props: RolloutProvider().update("endpoint", {}, props)):
+        with pytest.raises(RuntimeError, match=r"endpoint is not known: no connection\. Run the") as caught:
+            act(inputs())
+        assert caught.value.__suppress_context__
+
+
 def test_update_that_does_not_act_moves_nothing(released: World) -> None:
     before = released.state
     outs = RolloutProvider().update("endpoint", {}, inputs("b", pair_config="pair-ab", acts=False)).outs or {}

@@ -17,7 +17,7 @@ from pipeline.pack import SealedPackage
 from platforms import registering
 from platforms.kubernetes import publish
 from platforms.kubernetes.api import Api
-from platforms.kubernetes.buckets import BucketError
+from platforms.kubernetes.buckets import BucketError, check
 from platforms.kubernetes.kinds import PACKAGE
 from platforms.kubernetes.stores import StackStore
 from platforms.registering import Place, ReleaseRecord
@@ -57,6 +57,14 @@ def registry(tmp_path: Path) -> Iterator[str]:
 def place(store: StackStore, api: ClusterApi, image: str = "serving:1") -> Place:
     where = {"name": "flight-delay-prod-1", "labels": dict[str, str](), "image": image, "signer": KEY}
     return publish.place(cast(Api, api), store, **where)
+
+
+def test_a_bucket_is_asked_before_anything_is_made_for_it(bucket: dict[str, Any]) -> None:
+    check(bucket)
+    with pytest.raises(BucketError, match=r"nowhere at .* is not there .*bucket of the stack: its name"):
+        check({**bucket, "name": "nowhere"})
+    with pytest.raises(BucketError, match="does not answer"):
+        check({**bucket, "endpoint": "http://127.0.0.1:1"})
 
 
 def test_what_is_put_goes_where_the_stack_says_and_is_there_afterwards(
