@@ -20,6 +20,7 @@ PACKAGES = {
     "runc": "runc",
     "/usr/lib/cni/ptp": "containernetworking-plugins",
     "docker-registry": "docker-registry",
+    "debootstrap": "debootstrap",  # a first image comes from somewhere, and no public registry is asked
     "prometheus": "prometheus",
     "prometheus-alertmanager": "prometheus-alertmanager",
     "/usr/lib/postgresql/*/bin/postgres": "postgresql",
