@@ -69,7 +69,8 @@ def _taken_back(served: Served, seen: Seen) -> _Run:
     state = served.state
     verdict = state.last
     if done.code == 0 or verdict is None or verdict.outcome != "rolled_back":
-        raise BenchError(f"a faulty release was not taken back:\n{done.output[-2000:]}")
+        ended = verdict.reason.text if verdict is not None else done.output[-2000:]
+        raise BenchError(f"a faulty release was not taken back: {ended}")
     if state.champion != before:
         raise BenchError(f"the champion is {state.champion}, and was {before}")
     variant = f"v-{verdict.release}"

@@ -158,6 +158,7 @@ def _rules() -> list[dict[str, Any]]:
         rule("gateway.envoyproxy.io", ["envoypatchpolicies"], ["get"]),
         rule("autoscaling", ["horizontalpodautoscalers"], ["get", "list", "patch"]),
         rule("apps", ["deployments"], read),
+        rule("apps", ["deployments/scale"], ["patch"]),
         rule("discovery.k8s.io", ["endpointslices"], read),
         rule("", ["configmaps", "services", "pods"], read),
         rule("", ["events"], ["create", "patch"]),

@@ -25,7 +25,7 @@ import httpx
 from platforms.kubernetes.access import Access, found
 from platforms.kubernetes.answers import NotFound, refused
 from platforms.kubernetes.clock import ServerClock
-from platforms.kubernetes.kinds import WHO, Kind
+from platforms.kubernetes.kinds import DEPLOYMENT, WHO, Kind
 from platforms.kubernetes.sent import Labels, Object, Sent, event, selector, service_path, whole
 from rollout.core.errors import Unreachable
 
@@ -201,6 +201,22 @@ class Api:
         """
         sent = Sent(obj["metadata"]["name"], "status", content=whole(kind, obj))
         return self._call("update", kind, sent).json()
+
+    def scale(self, obj: Object, pods: int, manager: str) -> None:
+        """Let a Deployment have so many pods; nothing else of it changes.
+
+        Args:
+            obj: The Deployment as it was read.
+            pods: How many.
+            manager: Who says so.
+
+        Raises:
+            Conflict: It moved on meanwhile.
+        """
+        name, version = obj["metadata"]["name"], obj["metadata"]["resourceVersion"]
+        content = {"metadata": {"resourceVersion": version}, "spec": {"replicas": pods}}
+        sent = Sent(name, "scale", asked={"fieldManager": manager}, content=content, form="merge-patch+json")
+        self._call("patch", DEPLOYMENT, sent)
 
     def delete(self, kind: Kind, name: str) -> None:
         """Delete an object and what it owns. One that is not there is deleted."""

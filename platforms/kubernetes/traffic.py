@@ -43,6 +43,7 @@ from platforms.kubernetes.moving import Move
 from platforms.kubernetes.route import Route, written_by
 from platforms.kubernetes.route_store import RouteStore
 from platforms.kubernetes.rules import Split, lingering, rules, weights
+from platforms.kubernetes.scaled_to_zero import bring_back
 from platforms.kubernetes.serving_config import Backend, ServingConfig
 from platforms.kubernetes.sticky import unsettled
 from platforms.kubernetes.workloads import Lacking, lacking, ready_endpoints
@@ -144,6 +145,8 @@ class RouteTraffic:
             config = self.store.known(name)
             ready = ready_endpoints(self.api, [item.workload for item in config.backends]) if config else {}
             pods = pods_to_take_over(self.store, route, config) if config else 0
+            if config is not None:
+                bring_back(self.api, self.endpoint, config, ready)
             if config is None or not all(ready.values()) or ready[config.champion.workload] < pods:
                 asked = asked_now(self.api, route.asked, (name, config), ready, self.clock.time())
                 noted = replace(asked, pods=pods)

@@ -37,7 +37,14 @@ def test_the_controller_may_write_journals_of_its_namespace_and_of_routes_and_se
     writes = {"create", "update", "patch", "delete", "deletecollection"}
     written = {name for rule in rules for name in rule["resources"] if writes & {*rule["verbs"]}}
     assert written == {
-        *("rollouts/status", "modelpackages/status", "horizontalpodautoscalers", "events", "leases"),
+        *(
+            "rollouts/status",
+            "modelpackages/status",
+            "horizontalpodautoscalers",
+            "deployments/scale",
+            "events",
+            "leases",
+        ),
     }
     assert not any("secrets" in rule["resources"] or "*" in rule["resources"] + rule["verbs"] for rule in rules)
     key, route = declared["Role", f"{NAMES.prefix}-key"]["rules"]

@@ -21,11 +21,12 @@ from platforms.kubernetes.program.counts import CARRIED, ENDPOINTS, FAILURES, LE
 from platforms.kubernetes.program.lease import RENEW, Lease
 from platforms.kubernetes.program.schedule import Schedule
 from platforms.kubernetes.program.watching import Watching
+from platforms.kubernetes.scaled_to_zero import scale_to_zero
 from rollout.core.errors import RolloutError
 
 TICKS, WAKES = 16, 8
 """The most endpoints that are looked at, and woken, at the same time."""
-_LOWER = 60.0  # seconds between two looks at autoscalers
+_TIDY = 60.0  # seconds between two looks at the pods that a trial left
 _SILENT, _STUCK = 20.0, 60.0  # seconds without an answer of the API server, and of a thread of ours
 
 
@@ -87,7 +88,7 @@ class Process:
             "rollouts": self._rollouts.run,
             "routes": self._routes.run,
             "lease": self._keep_lease,
-            "autoscalers": self._lower,
+            "pods": self._tidy,
             "ticks": lambda: self._dispatch("ticks", self.ticks, self.works.tick, TICKS),
             "wakes": lambda: self._dispatch("wakes", self.wakes, self.works.answer, WAKES),
         }
@@ -173,16 +174,17 @@ class Process:
             if self._stopping.wait(RENEW):
                 return
 
-    def _lower(self) -> None:
-        """Let autoscalers go down again after a trial; one process does."""
-        while not self._stopping.wait(_LOWER):
+    def _tidy(self) -> None:
+        """Take back what a trial left: raised autoscalers, and pods that nobody needs; one process does."""
+        while not self._stopping.wait(_TIDY):
             if not self._leads:
                 continue
-            try:
-                lower(self.api, self.api.clock.time())
-            except Exception as error:  # whatever it is, the next one may do
-                self.counts.add(FAILURES, work="autoscalers", error=type(error).__name__)
-                log("autoscalers not put back", error=str(error))
+            for what, take_back in (("autoscalers", lower), ("pods", scale_to_zero)):
+                try:
+                    take_back(self.api, self.api.clock.time())
+                except Exception as error:  # whatever it is, the next one may do
+                    self.counts.add(FAILURES, work=what, error=type(error).__name__)
+                    log(f"{what} not put back", error=str(error))
 
     def _lead(self, leads: bool) -> None:
         if leads != self._leads:

@@ -14,7 +14,7 @@ from typing import Any
 from platforms.kubernetes.answers import Exists, NotFound, Owned
 from platforms.kubernetes.api import Labels, Object, Objects
 from platforms.kubernetes.clock import ServerClock
-from platforms.kubernetes.kinds import Kind
+from platforms.kubernetes.kinds import DEPLOYMENT, Kind
 from rollout.core.errors import Conflict
 
 Path = tuple[str, ...]
@@ -108,6 +108,14 @@ class FakeApi:
             raise Conflict(f'"{name}": the object has been modified')
         after = {**copy.deepcopy(found), "status": copy.deepcopy(obj["status"])}
         return self._kept(kind, name, after, self._owned[kind.plural, name])
+
+    def scale(self, obj: Object, pods: int, manager: str) -> None:
+        """How many pods a Deployment is to have, if it is still the one that was read."""
+        name = obj["metadata"]["name"]
+        self.calls.append(("patch", DEPLOYMENT.plural))
+        if self.get(DEPLOYMENT, name)["metadata"]["resourceVersion"] != obj["metadata"]["resourceVersion"]:
+            raise Conflict(f'"{name}": the object has been modified')
+        self.patched(DEPLOYMENT, name, {"spec": {"replicas": pods}}, manager)
 
     def delete(self, kind: Kind, name: str) -> None:
         """Delete an object."""

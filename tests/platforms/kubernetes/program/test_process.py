@@ -231,7 +231,7 @@ def floors(api: MemoryApi) -> dict[str, int]:
 def test_an_autoscaler_that_says_nothing_of_use_is_left_alone_and_the_others_are_put_back(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(process, "_LOWER", 0.05)
+    monkeypatch.setattr(process, "_TIDY", 0.05)
     api = with_rollouts()
     for name, told in {"a": ("never",), "b": ("1", "two"), "c": ("1",)}.items():
         autoscaler(api, name, *told)
@@ -244,7 +244,7 @@ def test_an_autoscaler_that_says_nothing_of_use_is_left_alone_and_the_others_are
 def test_autoscalers_are_put_back_by_the_servers_clock(
     start: Start, monkeypatch: pytest.MonkeyPatch, ahead: float
 ) -> None:
-    monkeypatch.setattr(process, "_LOWER", 0.05)
+    monkeypatch.setattr(process, "_TIDY", 0.05)
     api = with_rollouts()
     api.clock.ahead = ahead
     for name, left in (("over", -600), ("kept", 600)):
@@ -261,10 +261,12 @@ def test_what_keeps_autoscalers_from_being_put_back_is_counted_and_ends_no_threa
     def fails(*_: object) -> None:
         raise ZeroDivisionError("oh")
 
-    monkeypatch.setattr(process, "_LOWER", 0.05)
-    monkeypatch.setattr(process, "lower", fails)
+    monkeypatch.setattr(process, "_TIDY", 0.05)
+    for what in ("lower", "scale_to_zero"):
+        monkeypatch.setattr(process, what, fails)
     running = start(with_rollouts())[0]
-    until(lambda: 'failures_total{error="ZeroDivisionError",work="autoscalers"} 2.0' in running.counts.text())
+    counted = [f'failures_total{{error="ZeroDivisionError",work="{work}"}} 2.0' for work in ("autoscalers", "pods")]
+    until(lambda: all(line in running.counts.text() for line in counted))
     assert running.alive() == ""
 
 
