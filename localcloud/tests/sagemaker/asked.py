@@ -59,3 +59,32 @@ def job_of(name: str, channels: tuple[str, ...] = (), **hyperparameters: str) ->
         "StoppingCondition": {"MaxRuntimeInSeconds": 600},
         "HyperParameters": hyperparameters,
     }
+
+
+def processing_of(name: str, inputs: tuple[str, ...] = (), **wishes: str) -> dict[str, Any]:
+    """A request for a processing job of trained_model.py, with an input for each prefix of bucket `data`.
+
+    What it leaves in `processing/seen` and `processing/out` goes below `s3://jobs/<name>`.
+    """
+    return {
+        "ProcessingJobName": name,
+        "AppSpecification": {"ImageUri": IMAGE, "ContainerEntrypoint": ["python", str(TRAINER)]},
+        "RoleArn": ROLE,
+        **({"ProcessingInputs": [input_of(one) for one in inputs]} if inputs else {}),
+        "ProcessingOutputConfig": {"Outputs": [output_of(one, f"s3://jobs/{name}/{one}") for one in ("seen", "out")]},
+        "ProcessingResources": {
+            "ClusterConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1}
+        },
+        "StoppingCondition": {"MaxRuntimeInSeconds": 600},
+        "Environment": {f"WISH_{wish}": value for wish, value in wishes.items()},
+    }
+
+
+def input_of(name: str, url: str = "") -> dict[str, Any]:
+    source = {"S3Uri": url or f"s3://data/{name}", "LocalPath": f"/opt/ml/processing/{name}", "S3DataType": "S3Prefix"}
+    return {"InputName": name, "S3Input": source}
+
+
+def output_of(name: str, url: str) -> dict[str, Any]:
+    target = {"S3Uri": url, "LocalPath": f"/opt/ml/processing/{name}", "S3UploadMode": "EndOfJob"}
+    return {"OutputName": name, "S3Output": target}

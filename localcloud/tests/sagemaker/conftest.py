@@ -31,6 +31,7 @@ from .asked import (
     job_of,
     make_archive,
     make_tar,
+    processing_of,
     variant_of,
 )
 from .fakes import Bus, FakeAws, Metrics, Trust
@@ -108,6 +109,7 @@ class InProcess:
                 ImageCommand(
                     *("*-serving", (sys.executable, str(MODEL_SERVER)), MODEL_SERVER.parent),
                     train=(sys.executable, str(TRAINER)),
+                    path=(str(Path(sys.executable).parent),),
                 ),
             ),
             metrics=self.metrics,
@@ -187,6 +189,18 @@ class InProcess:
         while True:
             described = await self.call("DescribeTrainingJob", TrainingJobName=name)
             if described["TrainingJobStatus"] not in {"InProgress", "Stopping"}:
+                return described
+            await asyncio.sleep(0.02)
+
+    async def process(self, name: str, inputs: tuple[str, ...] = (), **wishes: str) -> None:
+        """Start a processing job of trained_model.py."""
+        await self.call("CreateProcessingJob", **processing_of(name, inputs, **wishes))
+
+    async def processed(self, name: str) -> dict[str, Any]:
+        """The processing job's description when it is over."""
+        while True:
+            described = await self.call("DescribeProcessingJob", ProcessingJobName=name)
+            if described["ProcessingJobStatus"] not in {"InProgress", "Stopping"}:
                 return described
             await asyncio.sleep(0.02)
 

@@ -153,6 +153,11 @@ class Bus:
         """The details of the events of a kind: `State` or `Deployment State`."""
         return [detail for detail_type, detail in self.events if detail_type == f"SageMaker Endpoint {kind} Change"]
 
+    def of_processing(self, name: str) -> list[dict[str, Any]]:
+        """The details of the events of a processing job."""
+        told = [detail for kind, detail in self.events if kind == "SageMaker Processing Job State Change"]
+        return [detail for detail in told if detail["ProcessingJobName"] == name]
+
     def of_job(self, name: str) -> list[dict[str, Any]]:
         """The details of the events of a training job."""
         told = [detail for kind, detail in self.events if kind == "SageMaker Training Job State Change"]

@@ -14,7 +14,7 @@ import pytest
 from localcloud.sagemaker.processes import INSTANCE_MARK, marked
 from localcloud.testing import MODEL_SERVER
 
-from .asked import TRAINER, job_of
+from .asked import TRAINER, job_of, processing_of
 from .conftest import Failure, run
 from .test_training_jobs import seen
 
@@ -36,6 +36,13 @@ if arguments[0] == "run":
     given = [a[6:].partition("=") for a in arguments if a.startswith("--env=")]
     environment = {{name: value if equals else os.environ[name] for name, equals, value in given}}
     folder, *inside = next(a for a in arguments if a.startswith("--volume="))[9:].split(":")
+    os.environ.pop("OPT_ML", None)
+    entry_point = next((a[13:] for a in arguments if a.startswith("--entrypoint=")), None)
+    if entry_point:
+        assert inside == ["/opt/ml"] and "OPT_ML" not in environment
+        os.environ.update(environment, OPT_ML=folder)
+        place = next(number for number, word in enumerate(arguments) if "@sha256:" in word)
+        os.execv(sys.executable, [sys.executable, {str(TRAINER)!r}, entry_point, *arguments[place + 1:]])
     if arguments[-1] == "train":
         assert inside == ["/opt/ml"] and "OPT_ML" not in environment
         os.environ.update(environment, OPT_ML=folder)
@@ -127,6 +134,23 @@ def test_a_training_job_is_a_container_that_is_told_to_train(inside, engine):
         assert "hidden" not in str(started)  # any user of the machine can read it
         name = next(option for option in started if option.startswith("--name="))[7:]
         assert ["rm", "--force", name] in asked(engine, "rm")
+
+    run(scenario())
+
+
+def test_a_processing_job_is_a_container_with_its_own_entry_point(inside, engine):
+    async def scenario() -> None:
+        async with inside.running():
+            request = processing_of("p", files=json.dumps({"processing/out/x": "y"}))
+            words = {"ContainerEntrypoint": ["run", "all"], "ContainerArguments": ["/opt/ml/processing/in"]}
+            request["AppSpecification"] = {"ImageUri": f"{REPOSITORY}:1", **words}
+            await inside.call("CreateProcessingJob", **request)
+            assert (await inside.processed("p"))["ProcessingJobStatus"] == "Completed"
+        saw = json.loads(inside.aws.objects["jobs", "p/seen/seen.json"])
+        assert saw["arguments"] == ["run", "all", "/opt/ml/processing/in"]
+        assert inside.aws.objects["jobs", "p/out/x"] == b"y"
+        (started,) = asked(engine, "run")
+        assert started[-3:] == [f"127.0.0.1:1/model-serving@{DIGEST}", "all", "/opt/ml/processing/in"]
 
     run(scenario())
 

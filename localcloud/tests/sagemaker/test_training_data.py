@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from localcloud.sagemaker.training_transfer import DownloadFailed, UploadFailed, fetch, put
+from localcloud.sagemaker.transfer import DownloadFailed, UploadFailed, fetch, put
 
 from .asked import job_of
 from .conftest import run

@@ -28,6 +28,18 @@ def test_an_image_trains_only_if_the_file_says_how(tmp_path):
         load(file)
 
 
+def test_an_image_processes_by_a_command_of_its_own_and_finds_programs_in_its_own_folders(tmp_path):
+    file = tmp_path / "c.toml"
+    entry = '[[image]]\nrepository = "a"\ncommand = ["sh"]\n'
+    file.write_text(f'{entry}process = ["bin/process"]\npath = [".venv/bin", "/opt/bin"]\n')
+    (image,) = load(file).images
+    assert image.process == (str(tmp_path / "bin/process"),)
+    assert image.path == (str(tmp_path / ".venv/bin"), "/opt/bin")
+    file.write_text(f'{entry}path = ".venv/bin"\n')
+    with pytest.raises(ConfigurationError, match=r"image\[0\]\.path is '.venv/bin', expected a list of folders"):
+        load(file)
+
+
 def test_without_a_file_there_are_defaults():
     assert (load(None).region, load(None).account, load(None).images) == ("us-east-1", "000000000000", ())
 

@@ -1,4 +1,4 @@
-"""A SageMaker of one machine: model registry, hosting with real serving processes, the runtime, and training jobs.
+"""A SageMaker of one machine: model registry, hosting with real serving processes, the runtime, jobs and pipelines.
 
 Example:
     >>> service = create(platform)

@@ -1,4 +1,4 @@
-"""What does SageMaker tell EventBridge of endpoints and training jobs?
+"""What does SageMaker tell EventBridge of endpoints and jobs?
 
 Source: "Events that Amazon SageMaker AI sends to Amazon EventBridge" in the developer guide: statuses in upper snake
 case, times in epoch milliseconds, tags as a map. As there, an event may come more than once, and one that the bus
@@ -11,7 +11,7 @@ import logging
 import re
 from typing import Any
 
-from localcloud.sagemaker import training_status
+from localcloud.sagemaker import processing_status, training_status
 from localcloud.sagemaker.store import Document
 from localcloud.sagemaker.summaries import Progress, described
 from localcloud.server.platform import Deliveries, DeliveryRefused
@@ -20,6 +20,7 @@ SOURCE = "aws.sagemaker"
 STATE_CHANGE = "SageMaker Endpoint State Change"
 DEPLOYMENT_STATE_CHANGE = "SageMaker Endpoint Deployment State Change"
 TRAINING_STATE_CHANGE = "SageMaker Training Job State Change"
+PROCESSING_STATE_CHANGE = "SageMaker Processing Job State Change"
 
 _TIMES = {
     "CreationTime",
@@ -28,8 +29,12 @@ _TIMES = {
     "EndTime",
     "TrainingStartTime",
     "TrainingEndTime",
+    "ProcessingStartTime",
+    "ProcessingEndTime",
     "Timestamp",
 }
+# Of these a processing job's events have the values in upper snake case.
+_ENUMS = {"S3DataType", "S3InputMode", "S3DataDistributionType", "S3CompressionType", "S3UploadMode"}
 _LEFT_OUT = {"LastDeploymentConfig", "DataCaptureConfig", "DeployedImages"}
 _log = logging.getLogger(__name__)
 
@@ -53,9 +58,14 @@ class Events:
         detail = _shown(training_status.described(job))
         await self._put(TRAINING_STATE_CHANGE, job["TrainingJobArn"], detail, job)
 
+    async def processing_job(self, job: Document) -> None:
+        """A processing job came into a status."""
+        detail = _in_upper_case(_shown(processing_status.described(job)))
+        await self._put(PROCESSING_STATE_CHANGE, job["ProcessingJobArn"], detail, job)
+
     async def _tell(self, kind: str, endpoint: Document, progress: Progress | None) -> None:
         detail = _shown(described(endpoint, progress))
-        detail["EndpointStatus"] = re.sub(r"(?<!^)(?=[A-Z])", "_", endpoint["EndpointStatus"]).upper()
+        detail["EndpointStatus"] = _upper(endpoint["EndpointStatus"])
         await self._put(kind, endpoint["EndpointArn"], detail, endpoint)
 
     async def _put(self, kind: str, arn: str, detail: Document, resource: Document) -> None:
@@ -76,3 +86,14 @@ def _shown(value: Any) -> Any:
             if name not in _LEFT_OUT
         }
     return [_shown(item) for item in value] if isinstance(value, list) else value
+
+
+def _in_upper_case(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _upper(item) if name in _ENUMS else _in_upper_case(item) for name, item in value.items()}
+    return [_in_upper_case(item) for item in value] if isinstance(value, list) else value
+
+
+def _upper(word: str) -> str:
+    """`EndOfJob` as `END_OF_JOB`."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", word).upper()

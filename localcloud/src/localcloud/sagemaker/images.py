@@ -34,7 +34,7 @@ class ImageUnusable(Exception):
 
 @dataclass(frozen=True)
 class Program:
-    """What to start for one instance or training job.
+    """What to start for one instance or job.
 
     Attributes:
         arguments: Program and arguments.
@@ -80,7 +80,7 @@ class Image:
             environment = {**self.process.environment, **environment, "SM_MODEL_DIR": str(model)}
             return Program(arguments, environment, self.process.folder)
         options = _options({"/opt/ml/model:ro": model}, {**environment, "SM_MODEL_DIR": "/opt/ml/model"}, labels)
-        return self._container(instance, model, options, _SERVE, environment)
+        return self._container(instance, model, options, (_SERVE,), environment)
 
     def training(self, job: str, folder: Path, environment: Mapping[str, str], labels: Mapping[str, str]) -> Program:
         """The program of a training job.
@@ -95,10 +95,8 @@ class Image:
             ImageUnusable: It runs as a process, and its configuration does not say how it trains.
         """
         if self.process is None:
-            return self._container(
-                *(job, folder, ("--cpu-shares=256", *_options({"/opt/ml": folder}, environment, labels)), _TRAIN),
-                environment,
-            )
+            options = ("--cpu-shares=256", *_options({"/opt/ml": folder}, environment, labels))
+            return self._container(job, folder, options, (_TRAIN,), environment)
         if not self.process.train:
             raise ImageUnusable(
                 f"Image {self.resolved} cannot be run: it is not in the local registry or no container engine answers, "
@@ -107,20 +105,79 @@ class Image:
         environment = {**self.process.environment, **environment, "OPT_ML": str(folder)}
         return Program(self.process.train, environment, self.process.folder, niceness=_YIELDING)
 
+    def processing(
+        self,
+        job: str,
+        folder: Path,
+        asked: Mapping[str, Any],
+        environment: Mapping[str, str],
+        labels: Mapping[str, str],
+    ) -> Program:
+        """The program of a processing job.
+
+        A process finds no `/opt/ml`: where the entry point, an argument or a variable names a path in there, it is
+        given the folder's path instead.
+
+        Args:
+            job: Names the container.
+            folder: Stands for `/opt/ml`; `OPT_ML` tells a process of it.
+            asked: The job's AppSpecification, which may name another entry point than the image's own, and arguments.
+            environment: Variables for the program; for a process, complete but for those of its configuration.
+            labels: Labels of a container.
+
+        Raises:
+            ImageUnusable: It runs as a process, and neither the job nor its configuration names an entry point.
+        """
+        entry_point, arguments = asked.get("ContainerEntrypoint", ()), asked.get("ContainerArguments", ())
+        if self.process is None:
+            options = ("--cpu-shares=256", *_options({"/opt/ml": folder}, environment, labels))
+            if entry_point:
+                options = (*options, f"--entrypoint={entry_point[0]}")
+            return self._container(job, folder, options, (*entry_point[1:], *arguments), environment)
+        command = entry_point or self.process.process
+        if not command:
+            raise ImageUnusable(
+                f"Image {self.resolved} cannot be run: it is not in the local registry or no container engine answers, "
+                f"the job names no ContainerEntrypoint, and the entry of repository {self.process.repository!r} in the "
+                "configuration has no `process` command."
+            )
+        environment = {**self.process.environment, **environment}
+        environment = {name: _of_the_machine(value, folder) for name, value in environment.items()}
+        path = os.pathsep.join([*self.process.path, environment.get("PATH", os.defpath)])
+        return Program(
+            tuple(_of_the_machine(word, folder) for word in (*command, *arguments)),
+            {**environment, "OPT_ML": str(folder), "PATH": path},
+            self.process.folder,
+            niceness=_YIELDING,
+        )
+
     def _container(
-        self, instance: str, folder: Path, options: Iterable[str], argument: str, environment: Mapping[str, str]
+        self,
+        instance: str,
+        folder: Path,
+        options: Iterable[str],
+        arguments: Iterable[str],
+        environment: Mapping[str, str],
     ) -> Program:
         name = f"localcloud-sagemaker-{instance}"
-        arguments = (
+        command = (
             *("docker", "run", "--rm", "--network=host", f"--name={name}", *options),
             # On the machine's own network: an image that reads this listens where only this machine can reach it.
             "--env=BIND_HOST=127.0.0.1",
             self.pulled,
-            argument,
+            *arguments,
         )
         # The engine's client has the server's own environment: it may say where the engine is.
         secrets = {key: value for key, value in environment.items() if key in _SECRETS}
-        return Program(arguments, {**os.environ, **secrets}, folder, ("docker", "rm", "--force", name))
+        return Program(command, {**os.environ, **secrets}, folder, ("docker", "rm", "--force", name))
+
+
+_IN_OPT_ML = re.compile(r"(?<![\w./-])/opt/ml/")
+
+
+def _of_the_machine(text: str, folder: Path) -> str:
+    """A text with the folder's path where it names a path in `/opt/ml`."""
+    return _IN_OPT_ML.sub(lambda _: f"{folder}/", text)
 
 
 # A container has its own; only a process needs the machine's.

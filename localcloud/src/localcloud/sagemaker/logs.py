@@ -27,6 +27,9 @@ _log = logging.getLogger(__name__)
 TRAINING_JOBS = "/aws/sagemaker/TrainingJobs"
 """The log group of all training jobs."""
 
+PROCESSING_JOBS = "/aws/sagemaker/ProcessingJobs"
+"""The log group of all processing jobs."""
+
 
 def group_of(endpoint: str) -> str:
     """The log group of an endpoint's containers."""

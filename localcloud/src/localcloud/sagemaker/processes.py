@@ -1,9 +1,8 @@
 """Which processes are ours, even if nobody remembers them?
 
-Every process of a variant or a training job has two marks in its environment: the state folder of its server, and its
-instance. Workers
-that it forks inherit them. So what a killed server or a killed parent left behind can be found without a list of ids.
-Looks into /proc, so finds nothing on other systems than Linux.
+Every process of a variant or a job has two marks in its environment: the state folder of its server, and its instance.
+Workers that it forks inherit them. So what a killed server or a killed parent left behind can be found without a list
+of ids. Looks into /proc, so finds nothing on other systems than Linux.
 """
 
 from __future__ import annotations

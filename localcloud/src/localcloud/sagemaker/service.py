@@ -18,6 +18,8 @@ from localcloud.sagemaker.events import Events
 from localcloud.sagemaker.exchanges import Exchanges
 from localcloud.sagemaker.fleet import Hosting
 from localcloud.sagemaker.images import Images, remove_containers
+from localcloud.sagemaker.job_news import JobNews
+from localcloud.sagemaker.job_runs import Machine
 from localcloud.sagemaker.lifecycle import ENDPOINT, Lifecycle
 from localcloud.sagemaker.lineage_associations import LineageAssociations
 from localcloud.sagemaker.lineage_entities import LineageEntities
@@ -25,6 +27,8 @@ from localcloud.sagemaker.lineage_query import LineageQuery
 from localcloud.sagemaker.logs import ContainerLogs
 from localcloud.sagemaker.models import Models
 from localcloud.sagemaker.processes import SERVER_MARK, kill_marked
+from localcloud.sagemaker.processing_jobs import ProcessingJobs
+from localcloud.sagemaker.processing_runs import ProcessingRuns
 from localcloud.sagemaker.registry import Registry
 from localcloud.sagemaker.runtime import Runtime, is_runtime
 from localcloud.sagemaker.store import Store
@@ -44,6 +48,9 @@ class SageMaker:
     Args:
         platform: The cloud that it is part of.
         timing: Durations; tests shorten them.
+
+    Attributes:
+        jobs: Tells of each job when it begins and when it is over.
     """
 
     def __init__(self, platform: Platform, timing: Timing | None = None) -> None:
@@ -65,11 +72,14 @@ class SageMaker:
         alarms = Alarms(lambda: clients.get("cloudwatch"))
         events = Events(platform.deliveries)
         self._lifecycle = Lifecycle(self._store, account, hosting, alarms, events)
-        self._training = TrainingRuns(self._store, account, hosting, events, self._run / "training")
-        jobs = TrainingJobs(self._store, account, platform.roles, images, self._training)
+        self.jobs = JobNews()
+        machine = Machine(self._store, account, hosting, self.jobs, self._run / "jobs")
+        self._training, self._processing = TrainingRuns(machine, events), ProcessingRuns(machine, events)
+        training = TrainingJobs(self._store, account, platform.roles, images, self._training)
+        processing = ProcessingJobs(self._store, account, platform.roles, images, self._processing)
         endpoints = Endpoints(self._store, account, configs, models, lifecycle=self._lifecycle, alarms=alarms)
         lineage = [part(self._store, account) for part in (LineageEntities, LineageAssociations, LineageQuery)]
-        parts = (registry, models, configs, endpoints, jobs, *lineage, Tags(self._store, account))
+        parts = (registry, models, configs, endpoints, training, processing, *lineage, Tags(self._store, account))
         self._control = ControlPlane({name: call for part in parts for name, call in part.operations().items()})
         exchanges = Exchanges(account, self._capture, platform.metrics, platform.faults, timing.invocation)
         self._runtime = Runtime(account, self._lifecycle.live, exchanges)
@@ -93,12 +103,14 @@ class SageMaker:
         self._logs.start()
         self._capture.start()
         await self._training.recover()
+        await self._processing.recover()
         await self._lifecycle.recover()
 
     async def stop(self) -> None:
         """End every process, then hand over captured data and logs, then close the state."""
         await self._runtime.stop()
         await self._training.stop()
+        await self._processing.stop()
         await self._lifecycle.stop()
         await self._capture.stop()
         await self._logs.stop()

@@ -50,6 +50,24 @@ _CHANNEL = {
     "RecordWrapperType": {"None"},
     "InputMode": {"File"},
 }
+_PROCESSING_INPUT = {
+    "InputName": ...,
+    "AppManaged": {False},
+    "S3Input": {
+        "S3Uri": ...,
+        "LocalPath": ...,
+        "S3DataType": {"S3Prefix"},
+        "S3InputMode": {"File"},
+        # One instance gets all objects either way.
+        "S3DataDistributionType": ...,
+        "S3CompressionType": {"None"},
+    },
+}
+_PROCESSING_OUTPUT = {
+    "OutputName": ...,
+    "AppManaged": {False},
+    "S3Output": {"S3Uri": ..., "LocalPath": ..., "S3UploadMode": {"EndOfJob"}},
+}
 _PACKAGE = {
     "ModelPackageGroupName": ...,
     "ModelPackageDescription": ...,
@@ -151,6 +169,24 @@ _SUPPORTED: dict[str, dict[str, Any]] = {
         "EnableInterContainerTrafficEncryption": ...,
         "EnableManagedSpotTraining": {False},
         "Environment": ...,
+    },
+    "CreateProcessingJob": {
+        "ProcessingJobName": ...,
+        "ProcessingInputs": [_PROCESSING_INPUT],
+        "ProcessingOutputConfig": {"Outputs": [_PROCESSING_OUTPUT], "KmsKeyId": ...},
+        "ProcessingResources": {
+            "ClusterConfig": {"InstanceType": ..., "InstanceCount": {1}, "VolumeSizeInGB": ..., "VolumeKmsKeyId": ...}
+        },
+        "StoppingCondition": ...,
+        "AppSpecification": ...,
+        "Environment": ...,
+        "NetworkConfig": {
+            "EnableInterContainerTrafficEncryption": ...,
+            "EnableNetworkIsolation": {False},
+            "VpcConfig": ...,
+        },
+        "RoleArn": ...,
+        "Tags": ...,
     },
     "UpdateEndpointWeightsAndCapacities": {
         "EndpointName": ...,

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from localcloud.sagemaker.store import Document
-from localcloud.sagemaker.training_transfer import UploadFailed, fetch, put
+from localcloud.sagemaker.transfer import UploadFailed, encryption, fetch, put
 from localcloud.server.files import open_to_readers
 
 _HOST = "algo-1"
@@ -67,13 +67,11 @@ def upload(folder: Path, job: Document, s3: Any, *, model: bool) -> None:
     Raises:
         UploadFailed: S3 does not take it, or it cannot be read.
     """
-    config = job["OutputDataConfig"]
-    key = config.get("KmsKeyId")
-    encryption = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": key} if key else {}
+    encrypted = encryption(job["OutputDataConfig"].get("KmsKeyId"))
     if model:
-        put(s3, _archive(folder / "model"), f"{output(job)}/model.tar.gz", encryption)
+        put(s3, _archive(folder / "model"), f"{output(job)}/model.tar.gz", encrypted)
     if any((folder / "output/data").iterdir()):
-        put(s3, _archive(folder / "output/data"), f"{output(job)}/output.tar.gz", encryption)
+        put(s3, _archive(folder / "output/data"), f"{output(job)}/output.tar.gz", encrypted)
 
 
 def output(job: Document) -> str:

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 
 from localcloud.sagemaker.account import Account
-from localcloud.sagemaker.errors import ApiError, invalid
+from localcloud.sagemaker.errors import invalid
 from localcloud.sagemaker.images import Images
+from localcloud.sagemaker.job_checks import assume, refuse_crowd, refuse_taken, require_input, require_s3
 from localcloud.sagemaker.listing import Listing
 from localcloud.sagemaker.store import Document, Store
 from localcloud.sagemaker.training_folder import output, source
-from localcloud.sagemaker.training_runs import JOB, TrainingRuns
-from localcloud.sagemaker.training_status import UNFINISHED, described, enter
-from localcloud.sagemaker.training_transfer import address, has_objects
+from localcloud.sagemaker.training_runs import TrainingRuns
+from localcloud.sagemaker.training_status import JOB, described, enter
 from localcloud.sagemaker.wire import Operation, Request
-from localcloud.server.platform import Assumed, RoleRefused, Roles
+from localcloud.server.platform import Roles
 
-_PRINCIPAL = "sagemaker.amazonaws.com"
-_MOST_JOBS = 8  # at once: each is a process of this machine
 _RUN, _LONGEST_RUN = 86_400, 28 * 86_400  # MaxRuntimeInSeconds that AWS takes if there is none, and at most
-_AFTERWARDS = 3_600  # that the credentials outlive the training, for the upload
 
 
 class TrainingJobs:
@@ -52,15 +48,16 @@ class TrainingJobs:
         name = job["TrainingJobName"]
         arn = self._account.arn(JOB, name)
         self._refuse_taken(name, arn)
-        role = self._assume(job, arn)
+        seconds = job["StoppingCondition"]["MaxRuntimeInSeconds"]
+        role = assume(self._roles, job["RoleArn"], arn, seconds)
         image = job["AlgorithmSpecification"]["TrainingImage"]
         if not await self._images.knows(image):
             raise invalid(f"Cannot find the requested image: {image}")
-        if job["InputDataConfig"]:
-            await asyncio.to_thread(self._require_input, job, role)
+        urls = [source(channel)["S3Uri"] for channel in job["InputDataConfig"]]
+        await require_input(urls, role, job["RoleArn"], self._account)
         async with self._store.change() as change:
             self._refuse_taken(name, arn)
-            self._refuse_crowd(job["ResourceConfig"]["InstanceType"])
+            refuse_crowd("Training", job["ResourceConfig"]["InstanceType"], self._store.all(JOB))
             now = self._account.now()
             job |= {"TrainingJobArn": arn, "TrainingJobStatus": "InProgress", "CreationTime": now}
             job["ModelArtifacts"] = {"S3ModelArtifacts": f"{output(job)}/model.tar.gz"}
@@ -116,45 +113,7 @@ class TrainingJobs:
         return job
 
     def _refuse_taken(self, name: str, arn: str) -> None:
-        if self._store.get(JOB, name):
-            raise ApiError(
-                "ResourceInUse",
-                "Training job names must be unique within an AWS account and region, and a training job with this name "
-                f"already exists ({arn})",
-            )
-
-    def _refuse_crowd(self, instance: str) -> None:
-        running = sum(job["TrainingJobStatus"] in UNFINISHED for job in self._store.all(JOB))
-        if running >= _MOST_JOBS:
-            raise ApiError(
-                "ResourceLimitExceeded",
-                f"The account-level service limit '{instance} for training job usage' is {_MOST_JOBS} Instances, with "
-                f"current utilization of {running} Instances and a request delta of 1 Instances. "
-                "The local SageMaker runs no more jobs at once.",
-            )
-
-    def _assume(self, job: Document, arn: str) -> Assumed:
-        role = job["RoleArn"]
-        seconds = job["StoppingCondition"]["MaxRuntimeInSeconds"] + _AFTERWARDS
-        try:
-            return self._roles.assume(role, "SageMaker", principal=_PRINCIPAL, source_arn=arn, seconds=seconds)
-        except RoleRefused as error:
-            raise invalid(
-                f"Could not assume role {role}. Please ensure that the role exists and allows principal "
-                f"'{_PRINCIPAL}' to assume the role. ({error})"
-            ) from error
-
-    def _require_input(self, job: Document, role: Assumed) -> None:
-        """Refuse a channel that has no object which the job's role can list."""
-        s3 = role.client("s3")
-        for url in [source(channel)["S3Uri"] for channel in job["InputDataConfig"]]:
-            if not has_objects(s3, url):
-                raise invalid(
-                    f'No S3 objects found under S3 URL "{url}" given in input data source. Please ensure that the '
-                    f"bucket exists in the selected region ({self._account.region}), that objects exist under that S3 "
-                    f'prefix, and that the role "{job["RoleArn"]}" has "s3:ListBucket" permissions on bucket '
-                    f'"{address(url)[0]}".'
-                )
+        refuse_taken("Training", self._store.get(JOB, name), arn)
 
 
 def _complete(request: Request) -> Document:
@@ -171,36 +130,29 @@ def _complete(request: Request) -> Document:
     }.items():
         if value is None:
             raise invalid(f"{path} is missing; the local SageMaker needs it.")
-    channels = [channel["ChannelName"] for channel in request.get("InputDataConfig", ())]
+    inputs = request.get("InputDataConfig", ())
+    channels = [channel["ChannelName"] for channel in inputs]
     if len(channels) != len(set(channels)):
         raise invalid(f"Channel names must be unique; they are {', '.join(channels)}.")
     for definition in algorithm.get("MetricDefinitions", ()):
         _require_pattern(definition)
-    _require_s3(request)
+    require_s3(
+        [
+            *((f"channel {channel['ChannelName']}", source(channel)["S3Uri"]) for channel in inputs),
+            ("OutputDataConfig.S3OutputPath", request["OutputDataConfig"]["S3OutputPath"]),
+        ]
+    )
     seconds = request.get("StoppingCondition", {}).get("MaxRuntimeInSeconds", _RUN)
     if seconds > _LONGEST_RUN:
         raise invalid(f"StoppingCondition.MaxRuntimeInSeconds is {seconds}; {_LONGEST_RUN} (28 days) is the most.")
     return {
         **request,
-        "InputDataConfig": [
-            {"CompressionType": "None", "RecordWrapperType": "None", **channel}
-            for channel in request.get("InputDataConfig", ())
-        ],
+        "InputDataConfig": [{"CompressionType": "None", "RecordWrapperType": "None", **channel} for channel in inputs],
         "StoppingCondition": {"MaxRuntimeInSeconds": _RUN, **request.get("StoppingCondition", {})},
         "EnableNetworkIsolation": False,
         "EnableInterContainerTrafficEncryption": request.get("EnableInterContainerTrafficEncryption", False),
         "EnableManagedSpotTraining": False,
     }
-
-
-def _require_s3(request: Request) -> None:
-    urls = {
-        f"channel {channel['ChannelName']}": source(channel)["S3Uri"] for channel in request.get("InputDataConfig", ())
-    }
-    urls["OutputDataConfig.S3OutputPath"] = request["OutputDataConfig"]["S3OutputPath"]
-    for where, url in urls.items():
-        if not url.startswith("s3://"):
-            raise invalid(f"The S3 URI of {where} is {url}; the local SageMaker takes s3://bucket/prefix.")
 
 
 def _require_pattern(definition: Document) -> None:

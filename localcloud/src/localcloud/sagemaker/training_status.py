@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from localcloud.sagemaker.job_news import JobFacts, tags_of, times_of
 from localcloud.sagemaker.store import Document
+from localcloud.sagemaker.training_folder import output, source
 
-UNFINISHED = {"InProgress", "Stopping"}
-"""TrainingJobStatus of a job that is not over."""
+JOB = "training-job"
 
 _OVER = {"Completed", "Failed", "Stopped", "MaxRuntimeExceeded"}
 _MESSAGES = {
@@ -48,3 +49,23 @@ def _account_for(job: Document, now: float) -> None:
 def described(job: Document) -> Document:
     """A job as DescribeTrainingJob shows it, which shows no empty list of channels."""
     return {name: value for name, value in job.items() if name not in _INTERNAL and value != []}
+
+
+def facts(job: Document) -> JobFacts:
+    """What others are told of a job."""
+    return JobFacts(
+        kind=JOB,
+        name=job["TrainingJobName"],
+        arn=job["TrainingJobArn"],
+        status=job["TrainingJobStatus"],
+        image=job["AlgorithmSpecification"]["TrainingImage"],
+        role=job["RoleArn"],
+        inputs={channel["ChannelName"]: source(channel)["S3Uri"] for channel in job["InputDataConfig"]},
+        outputs={"model": f"{output(job)}/model.tar.gz"},
+        parameters=job.get("HyperParameters", {}),
+        environment=job.get("Environment", {}),
+        experiment=job.get("ExperimentConfig", {}),
+        tags=tags_of(job),
+        times=times_of(job, "Training"),
+        document=job,
+    )

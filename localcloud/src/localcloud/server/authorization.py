@@ -26,6 +26,7 @@ _KINDS = {
     "ModelPackageArn": "model-package",
     "ModelPackageGroupName": "model-package-group",
     "TrainingJobName": "training-job",
+    "ProcessingJobName": "processing-job",
     "ActionName": "action",
     "ArtifactArn": "artifact",
     "ContextName": "context",

@@ -15,7 +15,7 @@ _KEYS = {"region", "account", "image", "time_scale"}
 MOST_SCALE = 10_000
 """The largest time scale."""
 
-_IMAGE_KEYS = {"repository", "command", "environment", "train"}
+_IMAGE_KEYS = {"repository", "command", "environment", "train", "process", "path"}
 
 
 class ConfigurationError(Exception):
@@ -85,7 +85,9 @@ def _image(path: Path, number: int, entry: Mapping[str, Any]) -> ImageCommand:
         _program(path, f"{where}command", command),
         path.resolve().parent,
         environment,
-        _program(path, f"{where}train", entry["train"]) if "train" in entry else (),
+        train=_program(path, f"{where}train", entry["train"]) if "train" in entry else (),
+        process=_program(path, f"{where}process", entry["process"]) if "process" in entry else (),
+        path=_folders(path, f"{where}path", entry.get("path", [])),
     )
 
 
@@ -94,6 +96,12 @@ def _program(path: Path, key: str, command: object) -> tuple[str, ...]:
         raise ConfigurationError(f"{path}: {key} is {command!r}, expected a program and its arguments")
     program = command[0] if "/" not in command[0] else str(path.resolve().parent / command[0])
     return (program, *command[1:])
+
+
+def _folders(path: Path, key: str, folders: object) -> tuple[str, ...]:
+    if not isinstance(folders, list) or not all(isinstance(folder, str) and folder for folder in folders):
+        raise ConfigurationError(f"{path}: {key} is {folders!r}, expected a list of folders")
+    return tuple(str(path.resolve().parent / folder) for folder in folders)
 
 
 def _tables(path: Path, value: object) -> list[dict[str, Any]]:

@@ -37,6 +37,8 @@ TAGGING = {
             "CreateModel",
             "CreateModelPackage",
             "CreateModelPackageGroup",
+            "CreatePipeline",
+            "CreateProcessingJob",
             "CreateTrainingJob",
             "DeleteTags",
         }

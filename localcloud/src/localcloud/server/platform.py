@@ -178,6 +178,8 @@ class ImageCommand:
         folder: Working directory.
         environment: Variables to set on top of those of the server.
         train: Program and arguments that train where `command` serves; empty if it cannot train.
+        process: Program and arguments of a processing job that names no entry point of its own; may be empty.
+        path: Folders in which the entry point of a processing job is looked up before those of the server's own PATH.
     """
 
     repository: str
@@ -185,6 +187,8 @@ class ImageCommand:
     folder: Path
     environment: Mapping[str, str] = field(default_factory=dict)
     train: tuple[str, ...] = ()
+    process: tuple[str, ...] = ()
+    path: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

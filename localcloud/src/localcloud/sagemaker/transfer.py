@@ -1,4 +1,4 @@
-"""How do objects come from S3 into a training job's folders, and files from there to S3?
+"""How do objects come from S3 into a job's folders, and files from there to S3?
 
 All functions block: call them in a thread.
 """
@@ -69,6 +69,21 @@ def put(s3: Any, file: Path, url: str, encryption: dict[str, str] | None = None)
             s3.put_object(Bucket=bucket, Key=key, Body=content, **(encryption or {}))
     except (ClientError, BotoCoreError, OSError) as error:
         raise UploadFailed(f"ClientError: Artifact upload failed:{url}: {error}") from error
+
+
+def put_all(s3: Any, folder: Path, url: str, encryption: dict[str, str] | None = None) -> None:
+    """Put every file below a folder to S3, below an address as it is below the folder.
+
+    Raises:
+        UploadFailed: S3 does not take one, or one cannot be read.
+    """
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        put(s3, path, f"{url.rstrip('/')}/{path.relative_to(folder)}", encryption)
+
+
+def encryption(key: str | None) -> dict[str, str]:
+    """What is said to S3 of how to encrypt an object, by the KMS key that a job names."""
+    return {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": key} if key else {}
 
 
 def _keys(s3: Any, bucket: str, prefix: str) -> Iterator[str]:
