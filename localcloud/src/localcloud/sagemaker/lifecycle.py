@@ -24,6 +24,7 @@ from localcloud.sagemaker.routing import Live, Routes, side_of
 from localcloud.sagemaker.shifting import Reports, RollbackFailed, RolledBack, Shift
 from localcloud.sagemaker.store import Document, Store
 from localcloud.sagemaker.summaries import Progress
+from localcloud.sagemaker.tracking import Tracking
 from localcloud.server import background
 
 ENDPOINT = "endpoint"
@@ -38,12 +39,15 @@ class Lifecycle:
     A guarded deployment that a restart interrupted begins again from the old fleet; a rollback is then complete.
     """
 
-    def __init__(self, store: Store, account: Account, hosting: Hosting, alarms: Alarms, events: Events) -> None:
+    def __init__(
+        self, store: Store, account: Account, hosting: Hosting, *, alarms: Alarms, events: Events, lineage: Tracking
+    ) -> None:
         self._store = store
         self._account = account
         self._hosting = hosting
         self._alarms = alarms
         self._events = events
+        self._lineage = lineage
         self._live: dict[str, Live] = {}
         self._progress: dict[str, Progress] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -232,10 +236,18 @@ class Lifecycle:
             if reason is not None:
                 endpoint["FailureReason"] = shortened(reason)
 
+        await self._track(name)
         await self._save(name, change)
         self._progress.pop(name, None)
         if endpoint := self._store.get(ENDPOINT, name):
             await self._events.state(endpoint)
+
+    async def _track(self, name: str) -> None:
+        """Have the lineage know what an endpoint serves, before anybody is told that it does."""
+        live, endpoint = self._live.get(name), self._store.get(ENDPOINT, name)
+        if live is not None and endpoint is not None:
+            with background.log_errors(f"endpoint {name}: its lineage"):
+                await self._lineage.endpoint(endpoint, live.fleet.deployment)
 
     async def _delete(self, name: str, before: asyncio.Task[None] | None, live: Live | None) -> None:
         if before is not None:

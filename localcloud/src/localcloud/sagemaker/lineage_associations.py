@@ -1,11 +1,12 @@
-"""Which entity led to which: associations between artifacts, actions and contexts."""
+"""Which entity led to which: associations between artifacts, actions, contexts and trial components."""
 
 from __future__ import annotations
 
 from localcloud.sagemaker.account import Account
 from localcloud.sagemaker.errors import ApiError, invalid
-from localcloud.sagemaker.lineage_entities import ASSOCIATION, KINDS, in_listing_words
-from localcloud.sagemaker.listing import Listing
+from localcloud.sagemaker.lineage_entities import ASSOCIATION, BY_SERVICE
+from localcloud.sagemaker.lineage_nodes import node_of
+from localcloud.sagemaker.listing import Listing, in_lineage_words
 from localcloud.sagemaker.store import Document, Store
 from localcloud.sagemaker.wire import Operation, Request
 
@@ -17,8 +18,8 @@ _SORTED = ("CreationTime", "SourceArn", "DestinationArn", "SourceType", "Destina
 class LineageAssociations:
     """AddAssociation, DeleteAssociation and ListAssociations.
 
-    Differs from AWS: there are no experiments and trial components to associate. AWS does not say which type an
-    association has that was added without one; here it has none.
+    Differs from AWS: an experiment cannot be associated. AWS does not say which type an association has that was added
+    without one; here it has none.
     """
 
     def __init__(self, store: Store, account: Account) -> None:
@@ -34,11 +35,11 @@ class LineageAssociations:
         async with self._store.change() as change:
             ends = _ends(request)
             for arn in ends.values():
-                if entity_of(self._store, self._account, arn) is None:
+                if node_of(self._store, self._account, arn) is None:
                     raise ApiError("ResourceNotFound", f"Lineage entity {arn} does not exist.")
             if self._store.get(ASSOCIATION, _key(request)):
                 raise invalid(f"Association already exists: {ends['SourceArn']} to {ends['DestinationArn']}")
-            if len(self._store.all(ASSOCIATION)) >= _MOST:
+            if sum(BY_SERVICE not in one for one in self._store.all(ASSOCIATION)) >= _MOST:
                 raise ApiError(
                     "ResourceLimitExceeded",
                     f"The account-level service limit for Associations is {_MOST}, and there are as many.",
@@ -67,28 +68,17 @@ class LineageAssociations:
             sort_members={member: member for member in _SORTED},
             equals={name: name for name in (*_SORTED[1:], "AssociationType")},
         )
-        return listing.page(map(self._shown, self._store.all(ASSOCIATION)), in_listing_words(request))
+        return listing.page(map(self._shown, self._store.all(ASSOCIATION)), in_lineage_words(request))
 
     def _shown(self, association: Document) -> Document:
         found = {**association, _BY_ARN: _key(association), "CreatedBy": {}}
         for end in ("Source", "Destination"):
-            kind, entity = entity_of(self._store, self._account, association[f"{end}Arn"]) or ("", {})
-            found[f"{end}Type"] = entity.get(f"{kind}Type", "")
-            name = entity.get(f"{kind}Name")
+            node = node_of(self._store, self._account, association[f"{end}Arn"])
+            found[f"{end}Type"] = node.listed_type if node else ""
             # A context's name may hold `_`, which AWS's service model does not allow in this answer.
-            if name and "_" not in name:
-                found[f"{end}Name"] = name
+            if node and node.name and "_" not in node.name:
+                found[f"{end}Name"] = node.name
         return found
-
-
-def entity_of(store: Store, account: Account, arn: str) -> tuple[str, Document] | None:
-    """The kind and the document of a lineage entity; None when there is none."""
-    for kind in KINDS.values():
-        key = account.name(kind.stored, arn)
-        entity = store.get(kind.stored, key) if key != arn else None
-        if entity is not None:
-            return kind.name, entity
-    return None
 
 
 def _ends(request: Request) -> Document:
@@ -100,4 +90,4 @@ def _key(request: Request) -> str:
 
 
 def _summary(association: Document) -> Document:
-    return {name: value for name, value in association.items() if name != _BY_ARN}
+    return {name: value for name, value in association.items() if name not in {_BY_ARN, BY_SERVICE}}

@@ -10,12 +10,16 @@ from functools import partial
 
 from localcloud.sagemaker.account import Account
 from localcloud.sagemaker.errors import ApiError, invalid
-from localcloud.sagemaker.listing import Listing
+from localcloud.sagemaker.lineage_groups import default_group
+from localcloud.sagemaker.listing import Listing, in_lineage_words
 from localcloud.sagemaker.store import Document, Store
 from localcloud.sagemaker.wire import Operation, Request
 
 ASSOCIATION = "association"
+BY_SERVICE = "ByService"
+"""Member of what SageMaker made by itself, of which there may be any number."""
 _LONGEST_SHOWN = 2500  # of a property's value in an answer of AWS's own service model; requests may have 4096
+_INTERNAL = {"Tags", BY_SERVICE}
 _SHOWN_TYPE = {"Action": 64}  # of ActionSummary in that model; the request's may have 256
 
 
@@ -47,8 +51,8 @@ class LineageEntities:
     An artifact is what its source is, the URI and the types together: there is one of each source. Actions and contexts
     are told apart by their names.
 
-    Differs from AWS: nothing is made by the service itself, and `CreatedBy` is empty because callers are not told apart
-    here. The API reference calls an artifact's name unique; AWS's own SDK gives one name to many, so that is taken.
+    Those that SageMaker makes by itself are written by `localcloud.sagemaker.tracking`. Differs from AWS: `CreatedBy` is
+    empty, because callers are not told apart here. The API reference calls an artifact's name unique; AWS's own SDK gives one name to many, so that is taken.
     """
 
     def __init__(self, store: Store, account: Account) -> None:
@@ -69,12 +73,12 @@ class LineageEntities:
     async def _create(self, kind: Kind, request: Request) -> Document:
         """Make an entity; one that is there already is an error."""
         _check_properties(request)
-        key = _of_source(request["Source"]) if kind.name == "Artifact" else request[f"{kind.name}Name"]
+        key = key_of_source(request["Source"]) if kind.name == "Artifact" else request[f"{kind.name}Name"]
         arn = self._account.arn(kind.stored, key)
         async with self._store.change() as change:
             if self._store.get(kind.stored, key):
                 raise invalid(f"{kind.name} already exists: {arn}")
-            if len(self._store.all(kind.stored)) >= kind.most:
+            if sum(BY_SERVICE not in one for one in self._store.all(kind.stored)) >= kind.most:
                 raise ApiError(
                     "ResourceLimitExceeded",
                     f"The account-level service limit for {kind.name}s is {kind.most}, and there are as many.",
@@ -87,7 +91,8 @@ class LineageEntities:
     async def _describe(self, kind: Kind, request: Request) -> Document:
         """Everything about an entity."""
         _, entity = self._entity(kind, request)
-        return {**{name: value for name, value in entity.items() if name != "Tags"}, "CreatedBy": {}}
+        shown = {name: value for name, value in entity.items() if name not in _INTERNAL}
+        return {**shown, "CreatedBy": {}, "LineageGroupArn": default_group(self._account)}
 
     async def _update(self, kind: Kind, request: Request) -> Document:
         """Change an entity; given properties take the place of all that it had."""
@@ -121,7 +126,7 @@ class LineageEntities:
             partial(_summary, kind),
             equals={"SourceUri": "SourceUri", f"{kind.name}Type": f"{kind.name}Type"},
         )
-        return listing.page(map(with_source, self._store.all(kind.stored)), in_listing_words(request))
+        return listing.page(map(with_source, self._store.all(kind.stored)), in_lineage_words(request))
 
     def _entity(self, kind: Kind, request: Request) -> tuple[str, Document]:
         if kind.name != "Artifact":
@@ -129,7 +134,7 @@ class LineageEntities:
         elif "ArtifactArn" in request:
             key = self._account.name(kind.stored, request["ArtifactArn"])
         elif "Source" in request:
-            key = _of_source(request["Source"])
+            key = key_of_source(request["Source"])
         else:
             raise invalid("Either ArtifactArn or Source must be specified.")
         entity = self._store.get(kind.stored, key)
@@ -139,18 +144,12 @@ class LineageEntities:
         return key, entity
 
 
-def in_listing_words(request: Request) -> Request:
-    """The request of a lineage list as `Listing` reads it, which knows the names that other lists have for times."""
-    names = {"CreatedAfter": "CreationTimeAfter", "CreatedBefore": "CreationTimeBefore"}
-    return {names.get(name, name): value for name, value in request.items()}
-
-
 def with_source(entity: Document) -> Document:
     """An entity with its source's URI beside its other members."""
     return {**entity, "SourceUri": entity["Source"]["SourceUri"]}
 
 
-def _of_source(source: Document) -> str:
+def key_of_source(source: Document) -> str:
     """The part of an ARN that stands for an artifact's source: the same for the same URI and types, in any order."""
     types = sorted((one["SourceIdType"], one["Value"]) for one in source.get("SourceTypes", ()))
     return hashlib.sha256(json.dumps([source["SourceUri"], types]).encode()).hexdigest()[:32]

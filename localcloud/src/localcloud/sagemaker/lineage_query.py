@@ -9,13 +9,14 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from localcloud.sagemaker.account import Account
 from localcloud.sagemaker.errors import ApiError, invalid
-from localcloud.sagemaker.lineage_associations import entity_of
-from localcloud.sagemaker.lineage_entities import ASSOCIATION
+from localcloud.sagemaker.lineage_entities import ASSOCIATION, BY_SERVICE
+from localcloud.sagemaker.lineage_nodes import Node, node_of
 from localcloud.sagemaker.store import Document, Store
 from localcloud.sagemaker.wire import Operation, Request
 
@@ -56,7 +57,7 @@ class LineageQuery:
                     f"Member must have value greater than or equal to {least}"
                 )
         start = request["StartArns"][0]
-        if entity_of(self._store, self._account, start) is None:
+        if node_of(self._store, self._account, start) is None:
             raise ApiError("ResourceNotFound", f"Lineage entity {start} does not exist.")
         walked = _walk(start, self._store.all(ASSOCIATION), _ENDS[request.get("Direction", "Both")], depth)
         found = [arn for arn in walked.depths if self._fits(arn, request.get("Filters", {}))]
@@ -66,15 +67,13 @@ class LineageQuery:
         return self._page(shown, walked.edges(shown), request, size)
 
     def _fits(self, arn: str, filters: Document) -> bool:
-        kind, entity = entity_of(self._store, self._account, arn) or ("", {})
-        made, changed, endless = entity["CreationTime"], entity["LastModifiedTime"], float("inf")
-        has = entity.get("Properties", {})
+        node, endless = self._node(arn), float("inf")
         return (
-            (not filters.get("LineageTypes") or kind in filters["LineageTypes"])
-            and (not filters.get("Types") or entity[f"{kind}Type"] in filters["Types"])
-            and filters.get("CreatedAfter", -endless) < made < filters.get("CreatedBefore", endless)
-            and filters.get("ModifiedAfter", -endless) < changed < filters.get("ModifiedBefore", endless)
-            and all(has.get(name) == value for name, value in filters.get("Properties", {}).items())
+            (not filters.get("LineageTypes") or node.lineage_type in filters["LineageTypes"])
+            and (not filters.get("Types") or node.type in filters["Types"])
+            and filters.get("CreatedAfter", -endless) < node.made < filters.get("CreatedBefore", endless)
+            and filters.get("ModifiedAfter", -endless) < node.changed < filters.get("ModifiedBefore", endless)
+            and all(node.properties.get(name) == value for name, value in filters.get("Properties", {}).items())
         )
 
     def _page(self, arns: list[str], edges: list[Document], request: Request, size: int) -> Document:
@@ -92,8 +91,13 @@ class LineageQuery:
         return answer
 
     def _vertex(self, arn: str) -> Document:
-        kind, entity = entity_of(self._store, self._account, arn) or ("", {})
-        return {"Arn": arn, "Type": entity[f"{kind}Type"][:_LONGEST_TYPE], "LineageType": kind}
+        node = self._node(arn)
+        return {"Arn": arn, "Type": node.type[:_LONGEST_TYPE], "LineageType": node.lineage_type}
+
+    def _node(self, arn: str) -> Node:
+        node = node_of(self._store, self._account, arn)
+        assert node, f"{arn} is associated, and not there"
+        return node
 
 
 @dataclass(frozen=True)
@@ -127,8 +131,14 @@ class _Walked:
 
 def _walk(start: str, associations: list[Document], ends: Iterable[tuple[str, str]], deepest: int) -> _Walked:
     walked, here = _Walked({start: 0}, []), [start]
+    leaving: list[tuple[str, dict[str, list[Document]]]] = []
+    for near, far in ends:
+        of_each = defaultdict[str, list[Document]](list)
+        for edge in associations:
+            of_each[edge[near]].append(edge)
+        leaving.append((far, of_each))
     for depth in range(1, deepest + 1):
-        steps = [(edge[near], edge[far], edge) for near, far in ends for edge in associations if edge[near] in here]
+        steps = [(arn, edge[far], edge) for far, of_each in leaving for arn in here for edge in of_each.get(arn, ())]
         walked.steps.extend(steps)
         here = [far for far in dict.fromkeys(far for _, far, _ in steps) if far not in walked.depths]
         walked.depths.update(dict.fromkeys(here, depth))
@@ -136,7 +146,7 @@ def _walk(start: str, associations: list[Document], ends: Iterable[tuple[str, st
 
 
 def _edge(association: Document) -> Document:
-    return {name: value for name, value in association.items() if name != "CreationTime"}
+    return {name: value for name, value in association.items() if name not in {"CreationTime", BY_SERVICE}}
 
 
 def _place(token: str, query: str) -> int:

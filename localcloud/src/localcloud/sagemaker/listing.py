@@ -69,6 +69,12 @@ class Listing:
         )
 
 
+def in_lineage_words(request: Document) -> Document:
+    """The request of a list of lineage entities or experiments as `Listing` reads it: other lists name times otherwise."""
+    names = {"CreatedAfter": "CreationTimeAfter", "CreatedBefore": "CreationTimeBefore"}
+    return {names.get(name, name): value for name, value in request.items()}
+
+
 def _after(key: list[Any], last: list[Any], descending: bool) -> bool:
     return key < last if descending else key > last
 

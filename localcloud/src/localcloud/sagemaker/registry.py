@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, Protocol
 
 from localcloud.sagemaker import cards
 from localcloud.sagemaker.account import Account
@@ -19,6 +19,18 @@ PACKAGE = "model-package"
 _INTERNAL = {"Tags", "LastVersion", "ClientToken", "Policy"}
 
 
+class Lineage(Protocol):
+    """Who is told of packages, in the transaction that writes them."""
+
+    def package(self, change: Transaction, package: Document, group: Document) -> None:
+        """A package is registered in a group."""
+        ...
+
+    def approval(self, change: Transaction, package: Document) -> None:
+        """A package has another approval status."""
+        ...
+
+
 class Registry:
     """Model package groups and model packages.
 
@@ -26,9 +38,10 @@ class Registry:
     package is `Completed` at once, and `CreatedBy` is empty because callers are not told apart here.
     """
 
-    def __init__(self, store: Store, account: Account) -> None:
+    def __init__(self, store: Store, account: Account, lineage: Lineage) -> None:
         self._store = store
         self._account = account
+        self._lineage = lineage
 
     def operations(self) -> dict[str, Operation]:
         """The operations of this part, by name."""
@@ -134,21 +147,19 @@ class Registry:
         name = f"{group['ModelPackageGroupName']}/{version}"
         arn = self._account.arn(PACKAGE, name)
         change.put(GROUP, group["ModelPackageGroupName"], group)
-        change.put(
-            PACKAGE,
-            name,
-            {
-                "ModelApprovalStatus": "PendingManualApproval",
-                **request,
-                "ModelPackageGroupName": group["ModelPackageGroupName"],
-                "ModelPackageVersion": version,
-                "ModelPackageArn": arn,
-                "CreationTime": self._account.now(),
-                "ModelPackageStatus": "Completed",
-                "ModelPackageStatusDetails": {"ValidationStatuses": [], "ImageScanStatuses": []},
-                "CertifyForMarketplace": False,
-            },
-        )
+        package = {
+            "ModelApprovalStatus": "PendingManualApproval",
+            **request,
+            "ModelPackageGroupName": group["ModelPackageGroupName"],
+            "ModelPackageVersion": version,
+            "ModelPackageArn": arn,
+            "CreationTime": self._account.now(),
+            "ModelPackageStatus": "Completed",
+            "ModelPackageStatusDetails": {"ValidationStatuses": [], "ImageScanStatuses": []},
+            "CertifyForMarketplace": False,
+        }
+        change.put(PACKAGE, name, package)
+        self._lineage.package(change, package, group)
         return arn
 
     async def describe_package(self, request: Request) -> Document:
@@ -177,6 +188,7 @@ class Registry:
         """Change a package's approval, description of it, metadata, model card or specification."""
         async with self._store.change() as change:
             package = self.package(request["ModelPackageArn"])
+            status = package["ModelApprovalStatus"]
             for member in ("ModelApprovalStatus", "ApprovalDescription", "SourceUri", "InferenceSpecification"):
                 if member in request:
                     package[member] = request[member]
@@ -192,6 +204,8 @@ class Registry:
             package["LastModifiedTime"] = self._account.now()
             package["LastModifiedBy"] = {}
             change.put(PACKAGE, self._account.name(PACKAGE, package["ModelPackageArn"]), package)
+            if package["ModelApprovalStatus"] != status:
+                self._lineage.approval(change, package)
         return {"ModelPackageArn": package["ModelPackageArn"]}
 
     async def delete_package(self, request: Request) -> Document:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import shutil
 import threading
+from collections.abc import Iterator
 from typing import Any
 
+from localcloud.sagemaker import processing_status, training_status
 from localcloud.sagemaker.account import Account
 from localcloud.sagemaker.alarms import Alarms
 from localcloud.sagemaker.archive import Archives
@@ -16,13 +18,15 @@ from localcloud.sagemaker.deployment import from_document
 from localcloud.sagemaker.endpoints import Endpoints
 from localcloud.sagemaker.events import Events
 from localcloud.sagemaker.exchanges import Exchanges
+from localcloud.sagemaker.experiments import Experiments
 from localcloud.sagemaker.fleet import Hosting
 from localcloud.sagemaker.images import Images, remove_containers
-from localcloud.sagemaker.job_news import JobNews
+from localcloud.sagemaker.job_news import JobFacts, JobNews
 from localcloud.sagemaker.job_runs import Machine
 from localcloud.sagemaker.lifecycle import ENDPOINT, Lifecycle
 from localcloud.sagemaker.lineage_associations import LineageAssociations
 from localcloud.sagemaker.lineage_entities import LineageEntities
+from localcloud.sagemaker.lineage_groups import LineageGroups
 from localcloud.sagemaker.lineage_query import LineageQuery
 from localcloud.sagemaker.logs import ContainerLogs
 from localcloud.sagemaker.models import Models
@@ -31,11 +35,14 @@ from localcloud.sagemaker.processing_jobs import ProcessingJobs
 from localcloud.sagemaker.processing_runs import ProcessingRuns
 from localcloud.sagemaker.registry import Registry
 from localcloud.sagemaker.runtime import Runtime, is_runtime
+from localcloud.sagemaker.search import Search
 from localcloud.sagemaker.store import Store
 from localcloud.sagemaker.tags import Tags
 from localcloud.sagemaker.timing import Timing
+from localcloud.sagemaker.tracking import Tracking
 from localcloud.sagemaker.training_jobs import TrainingJobs
 from localcloud.sagemaker.training_runs import TrainingRuns
+from localcloud.sagemaker.trial_components import TrialComponents
 from localcloud.sagemaker.wire import ControlPlane
 from localcloud.server.platform import Answer, Platform
 
@@ -66,19 +73,25 @@ class SageMaker:
         self._capture = Capture(self._folder / "capture", lambda: clients.get("s3"), timing.capture)
         images = Images(platform, lambda: clients.get("ecr"), self._run / "docker")
         hosting = Hosting(platform, timing, self._archives, images, self._logs, self._run / "models")
-        self._registry = registry = Registry(self._store, account)
+        self._tracking = Tracking(self._store, account)
+        self._registry = registry = Registry(self._store, account, self._tracking)
         models = Models(self._store, account, registry, self._archives, images=images, roles=platform.roles)
         configs = Configs(self._store, account, models)
         alarms = Alarms(lambda: clients.get("cloudwatch"))
         events = Events(platform.deliveries)
-        self._lifecycle = Lifecycle(self._store, account, hosting, alarms, events)
+        self._lifecycle = Lifecycle(
+            *(self._store, account, hosting), alarms=alarms, events=events, lineage=self._tracking
+        )
         self.jobs = JobNews()
+        self.jobs.hear(self._tracking.job)
         machine = Machine(self._store, account, hosting, self.jobs, self._run / "jobs")
         self._training, self._processing = TrainingRuns(machine, events), ProcessingRuns(machine, events)
         training = TrainingJobs(self._store, account, platform.roles, images, self._training)
         processing = ProcessingJobs(self._store, account, platform.roles, images, self._processing)
         endpoints = Endpoints(self._store, account, configs, models, lifecycle=self._lifecycle, alarms=alarms)
-        lineage = [part(self._store, account) for part in (LineageEntities, LineageAssociations, LineageQuery)]
+        self._groups = LineageGroups(self._store, account)
+        of_lineage = (LineageEntities, LineageAssociations, LineageQuery, Experiments, TrialComponents, Search)
+        lineage = (self._groups, *(part(self._store, account) for part in of_lineage))
         parts = (registry, models, configs, endpoints, training, processing, *lineage, Tags(self._store, account))
         self._control = ControlPlane({name: call for part in parts for name, call in part.operations().items()})
         exchanges = Exchanges(account, self._capture, platform.metrics, platform.faults, timing.invocation)
@@ -99,11 +112,13 @@ class SageMaker:
             _log.warning("ended %d processes that a killed server left behind: %s", len(orphans), orphans)
         await remove_containers(state)
         await self._store.open()
+        await self._groups.start()
         self._archives.keep_only(self._deployed_archives())
         self._logs.start()
         self._capture.start()
         await self._training.recover()
         await self._processing.recover()
+        await self._tracking.recover(self._jobs())
         await self._lifecycle.recover()
 
     async def stop(self) -> None:
@@ -128,6 +143,10 @@ class SageMaker:
     def policy_of(self, resource_arn: str) -> str:
         """The policy of a model package or its group, as JSON; empty if it has none."""
         return self._registry.policy_of(resource_arn)
+
+    def _jobs(self) -> Iterator[JobFacts]:
+        for status in (training_status, processing_status):
+            yield from map(status.facts, self._store.all(status.JOB))
 
     def _deployed_archives(self) -> set[str]:
         deployments = [

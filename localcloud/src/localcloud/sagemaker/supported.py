@@ -87,6 +87,7 @@ _PACKAGE = {
     "SourceUri": ...,
     "ModelCard": ...,
 }
+_EXPERIMENT = {"ExperimentName": ..., "TrialName": ..., "TrialComponentDisplayName": ...}
 # `...` takes any value; a set, only its values; a dict, only its members; a list, items as its one item says.
 _SUPPORTED: dict[str, dict[str, Any]] = {
     "CreateModelPackageGroup": {"ModelPackageGroupName": ..., "ModelPackageGroupDescription": ..., "Tags": ...},
@@ -169,6 +170,7 @@ _SUPPORTED: dict[str, dict[str, Any]] = {
         "EnableInterContainerTrafficEncryption": ...,
         "EnableManagedSpotTraining": {False},
         "Environment": ...,
+        "ExperimentConfig": _EXPERIMENT,
     },
     "CreateProcessingJob": {
         "ProcessingJobName": ...,
@@ -187,6 +189,25 @@ _SUPPORTED: dict[str, dict[str, Any]] = {
         },
         "RoleArn": ...,
         "Tags": ...,
+        "ExperimentConfig": _EXPERIMENT,
+    },
+    "Search": {
+        "Resource": {
+            "Experiment",
+            "ExperimentTrial",
+            "ExperimentTrialComponent",
+            "ModelPackage",
+            "ModelPackageGroup",
+            "Pipeline",
+            "PipelineExecution",
+            "TrainingJob",
+        },
+        "SearchExpression": ...,
+        "SortBy": ...,
+        "SortOrder": ...,
+        "NextToken": ...,
+        "MaxResults": ...,
+        "CrossAccountFilterOption": {"SameAccount"},
     },
     "UpdateEndpointWeightsAndCapacities": {
         "EndpointName": ...,
