@@ -83,6 +83,7 @@ def test_an_artifact_is_what_its_source_is(inside):
                 "Properties": {"rows": "12"},
                 "MetadataProperties": {"CommitId": "abc"},
                 "CreatedBy": {},
+                "LineageGroupArn": f"{ARN}:lineage-group/sagemaker-default-lineage-group",
             }
             tags = await inside.call("ListTags", ResourceArn=made["ArtifactArn"])
             assert tags["Tags"] == [{"Key": "team", "Value": "a"}]

@@ -21,8 +21,8 @@ class Node:
     Attributes:
         lineage_type: `Artifact`, `Action`, `Context` or `TrialComponent`.
         type: Its own type, such as `DataSet`, as QueryLineage has it.
-        listed_type: The same as ListAssociations has it: there the type of a trial component is that of its source, such as
-            `SageMakerTrainingJob`, without which it is `SageMakerExperimentTrialComponent`.
+        listed_type: The same as ListAssociations has it, where the type of a trial component is that of its source,
+            such as `SageMakerTrainingJob`; without a source it is `SageMakerExperimentTrialComponent`.
         name: Its name; empty without.
         made: CreationTime.
         changed: LastModifiedTime.

@@ -96,7 +96,8 @@ class LineageQuery:
 
     def _node(self, arn: str) -> Node:
         node = node_of(self._store, self._account, arn)
-        assert node, f"{arn} is associated, and not there"
+        if node is None:
+            raise AssertionError(f"{arn} is associated, and not there")
         return node
 
 

@@ -70,7 +70,7 @@ class Listing:
 
 
 def in_lineage_words(request: Document) -> Document:
-    """The request of a list of lineage entities or experiments as `Listing` reads it: other lists name times otherwise."""
+    """The request of a list of lineage entities or experiments as `Listing` reads it, with other names of times."""
     names = {"CreatedAfter": "CreationTimeAfter", "CreatedBefore": "CreationTimeBefore"}
     return {names.get(name, name): value for name, value in request.items()}
 

@@ -48,14 +48,17 @@ _RESOURCES = {
     "PipelineExecution": _Resource("PipelineExecution", "pipeline-execution"),
     "TrainingJob": _Resource("TrainingJob", "training-job"),
 }
-_JOBS = {"SageMakerTrainingJob": ("TrainingJob", "training-job"), "SageMakerProcessingJob": ("ProcessingJob", "processing-job")}
+_JOBS = {
+    "SageMakerTrainingJob": ("TrainingJob", "training-job"),
+    "SageMakerProcessingJob": ("ProcessingJob", "processing-job"),
+}
 
 
 class Search:
     """Searches what the other parts keep.
 
-    A record has the members of its document that AWS's service model knows. Sorted by what a record does not have, it is
-    the oldest; LastModifiedTime of what was never changed is its CreationTime.
+    A record has the members of its document that AWS's service model knows. Sorted by what a record does not have, it
+    is the first of all; the LastModifiedTime of what was never changed is its CreationTime.
     """
 
     def __init__(self, store: Store, account: Account) -> None:
@@ -88,9 +91,7 @@ class Search:
             for one in records
             if satisfies(one, expression, searched)
         ]
-        listing = Listing(
-            "Results", "Arn", lambda one: {resource.member: one["Record"]}, sort_members={"Key": "Key"}
-        )
+        listing = Listing("Results", "Arn", lambda one: {resource.member: one["Record"]}, sort_members={"Key": "Key"})
         return listing.page(found, {**request, "SortBy": "Key", "By": by})
 
     def _record_shape(self, member: str) -> Any:

@@ -1,8 +1,8 @@
 """Does a record satisfy a search expression?
 
-Pure. A property is a path of members in the record's shape of botocore's service model: through lists, of which any item
-counts, and through maps, whose keys may hold dots. Beside them there are `Tags.<key>` and `Metrics.<name>`, and for a
-trial component `Metrics.<name>.<statistic>`.
+Pure. A property is a path of members in the record's shape of botocore's service model: through lists, of which any
+item counts, and through maps, whose keys may hold dots. Beside them there are `Tags.<key>` and `Metrics.<name>`, and
+for a trial component `Metrics.<name>.<statistic>`.
 
 Sources: Amazon SageMaker API Reference, "Search", "SearchExpression", "Filter" and "NestedFilters". Not documented, and
 ours: a text property is compared with regard to case; `NotEquals` is satisfied where no value equals, also where there
@@ -68,7 +68,9 @@ def check(expression: Document, searched: Searched) -> None:
     """
     terms = list(_terms(expression))
     if len(terms) > _MOST:
-        raise invalid(f"A SearchExpression can have {_MOST} filters, nested filters and subexpressions; it has {len(terms)}.")
+        raise invalid(
+            f"A SearchExpression can have {_MOST} filters, nested filters and subexpressions; it has {len(terms)}."
+        )
     contains = 0
     for term in terms:
         if not term.keys() & {"Name", "Filters", "NestedFilters", "SubExpressions"}:
@@ -130,12 +132,18 @@ def _terms(expression: Document) -> Iterator[Document]:
 def _check_filter(term: Document, kind: str) -> None:
     name, operator = term["Name"], term.get("Operator", "Equals")
     if (operator in _WITHOUT_VALUE) == ("Value" in term):
-        raise invalid(f"The filter of {name} with operator {operator} {'has a' if 'Value' in term else 'has no'} Value.")
+        raise invalid(
+            f"The filter of {name} with operator {operator} {'has a' if 'Value' in term else 'has no'} Value."
+        )
     if operator in _ORDERS and kind in {_TEXT, _BOOLEAN}:
         raise invalid(f"Operator {operator} is not supported for {name}, which is a {kind} property.")
     if operator in _ONLY_TEXT and kind not in {_TEXT, _ANY}:
         raise invalid(f"Operator {operator} is only supported for text properties; {name} is a {kind} property.")
-    if operator not in _ONLY_TEXT | _WITHOUT_VALUE and kind in {_NUMBER, _TIME} and _number(term["Value"], kind) is None:
+    if (
+        operator not in _ONLY_TEXT | _WITHOUT_VALUE
+        and kind in {_NUMBER, _TIME}
+        and _number(term["Value"], kind) is None
+    ):
         raise invalid(f"The Value of {name} is {term['Value']}, which is no {kind}.")
 
 

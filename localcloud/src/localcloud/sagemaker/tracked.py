@@ -8,8 +8,8 @@ Pure: the facts come in, the entities and what is associated come out. `localclo
     image, model, package ─ContributedTo─> deployment ─AssociatedWith─> endpoint
 
 Sources: Amazon SageMaker Developer Guide, "Amazon SageMaker AI-Created Tracking Entities", for which there are;
-`sagemaker.core.lineage` of AWS's SDK with its integration tests, for their types, their sources and the names that end in
-`-aws-training-job`, `-aws-processing-job` and `-aws-model-package`. Not documented, and ours: the names that end in
+`sagemaker.core.lineage` of AWS's SDK with its integration tests, for their types, their sources and the names that end
+in `-aws-training-job`, `-aws-processing-job` and `-aws-model-package`. Not documented, and ours: the names that end in
 `-aws-model-package-group`, `-aws-endpoint` and `-aws-model-deployment`.
 """
 
@@ -138,7 +138,9 @@ def of_job(job: JobFacts) -> Tracked:
     inputs = [Artifact(job.image, "Image"), *(Artifact(uri, "DataSet") for uri in job.inputs.values())]
     made = "Model" if job.kind == _TRAINING else "DataSet"
     outputs = [Artifact(uri, made) for uri in job.outputs.values()] if job.status == "Completed" else []
-    return Tracked(component, (*_each(inputs, component), *(Link(component, one, "Produced") for one in _told(outputs))))
+    return Tracked(
+        component, (*_each(inputs, component), *(Link(component, one, "Produced") for one in _told(outputs)))
+    )
 
 
 def name_of(job: JobFacts) -> str:
@@ -182,7 +184,9 @@ def of_approval(package: Document, when: float) -> Tracked:
         when: Epoch seconds.
     """
     version, status = Artifact(package["ModelPackageArn"], "Model"), package["ModelApprovalStatus"]
-    name = f"{package['ModelPackageGroupName']}-{package['ModelPackageVersion']}-{status}-{_epoch(when)}-aws-model-package"
+    name = (
+        f"{package['ModelPackageGroupName']}-{package['ModelPackageVersion']}-{status}-{_epoch(when)}-aws-model-package"
+    )
     approval = Action(name[-_LONGEST_NAME:].lstrip("-"), "Approval", version.uri)
     return Tracked(approval, (Link(approval, version, "ContributedTo"),))
 
@@ -240,11 +244,15 @@ def _component(job: JobFacts) -> Document:
         members["DisplayName"] = shown
     if metrics := [_metric(one, job.arn) for one in job.document.get("FinalMetricDataList", ())]:
         members["Metrics"] = metrics
-    return {name: dict(list(value.items())[: _MOST[name]]) if name in _MOST else value for name, value in members.items()}
+    return {
+        name: dict(list(value.items())[: _MOST[name]]) if name in _MOST else value for name, value in members.items()
+    }
 
 
 def _parameters(job: JobFacts) -> Document:
-    resources = job.document.get("ResourceConfig") or job.document.get("ProcessingResources", {}).get("ClusterConfig", {})
+    resources = job.document.get("ResourceConfig") or job.document.get("ProcessingResources", {}).get(
+        "ClusterConfig", {}
+    )
     machine = {
         "SageMaker.ImageUri": job.image,
         **{f"SageMaker.{name}": resources[name] for name in _RESOURCES if name in resources},

@@ -4,8 +4,8 @@
     news.hear(tracking.job)                  # jobs that begin and end
     tracking.package(change, package, group)  # in the transaction that registers it
 
-What is there already stays as it is: an artifact whoever made it, an action and a context of the name. A trial component
-takes what is told of its job, and keeps what was added to it.
+What is there already stays as it is: an artifact whoever made it, an action and a context of the name. A trial
+component takes what is told of its job, and keeps what was added to it.
 """
 
 from __future__ import annotations

@@ -56,7 +56,9 @@ class TrialComponents:
         _check(request)
         async with self._store.change() as change:
             component = self._get(request)
-            whole = {name: request[name] for name in ("DisplayName", "Status", "StartTime", "EndTime") if name in request}
+            whole = {
+                name: request[name] for name in ("DisplayName", "Status", "StartTime", "EndTime") if name in request
+            }
             for name in _MAPS:
                 merged = {**component.get(name, {}), **request.get(name, {})}
                 for gone in request.get(f"{name}ToRemove", ()):
