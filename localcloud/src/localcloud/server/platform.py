@@ -122,11 +122,16 @@ class Assumed:
 
     Attributes:
         environment: The variables that a program of the role needs: credentials, region, and the cloud's URL.
-        client: `client("s3")` is a boto3 client with these credentials. It blocks: call it in a thread.
+        client: `client("s3")` is a boto3 client with these credentials; further arguments are boto3's. It blocks: call
+            it in a thread.
+        sagemaker: `sagemaker("DescribeModel", {"ModelName": "m"})` asks this cloud's SageMaker with these credentials,
+            and answers its JSON. It spares the client, whose model of the service takes tens of megabytes. It blocks,
+            and raises botocore's ClientError.
     """
 
     environment: Mapping[str, str]
-    client: Callable[[str], Any]
+    client: Callable[..., Any]
+    sagemaker: Callable[[str, Mapping[str, Any]], dict[str, Any]]
 
 
 class Roles(Protocol):

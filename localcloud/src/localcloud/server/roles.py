@@ -9,14 +9,18 @@ from __future__ import annotations
 import json
 import secrets
 import string
+import threading
 import time
+from functools import partial
 from typing import Any
 
 import boto3
+from botocore.credentials import Credentials
 from ministack.core.responses import request_scope
 from ministack.services import iam, sts
 
 from localcloud.server.deliveries import policy_allows
+from localcloud.server.json_calls import JsonCalls
 from localcloud.server.platform import Assumed, RoleRefused
 
 _KEY_LETTERS = string.ascii_uppercase + "234567"
@@ -29,6 +33,10 @@ class CloudRoles:
         self._url = url
         self._region = region
         self._account = account
+        self._calls = JsonCalls(url, region)
+        # One session, so that the model of a service is read once.
+        self._session = boto3.Session(region_name=region)
+        self._making = threading.Lock()
 
     def require(self, role_arn: str, *, principal: str, source_arn: str) -> None:
         """Refuse a role that a service principal may not assume."""
@@ -60,8 +68,20 @@ class CloudRoles:
             "AWS_REGION": self._region,
             "AWS_DEFAULT_REGION": self._region,
         }
-        keys = boto3.Session(key, secret, token, region_name=self._region)
-        return Assumed(environment, lambda service: keys.client(service, endpoint_url=self._url))
+        keys = Credentials(key, secret, token)
+        ask = partial(self._calls.ask, keys, "sagemaker", "SageMaker")
+        return Assumed(environment, partial(self._client, keys), ask)
+
+    def _client(self, keys: Credentials, service: str, **options: Any) -> Any:
+        with self._making:  # a boto3 session makes clients in one thread only
+            return self._session.client(
+                service,
+                endpoint_url=self._url,
+                aws_access_key_id=keys.access_key,
+                aws_secret_access_key=keys.secret_key,
+                aws_session_token=keys.token,
+                **options,
+            )
 
     def _trusting(self, role_arn: str, principal: str, source_arn: str) -> dict[str, Any]:
         with request_scope(self._account, self._region):
