@@ -1,8 +1,8 @@
 """What does SageMaker tell EventBridge of endpoints, jobs and pipelines?
 
 Source: "Events that Amazon SageMaker AI sends to Amazon EventBridge" in the developer guide: statuses in upper snake
-case, times in epoch milliseconds, tags as a map; of pipelines, members in camel case and times as text. As there, an event may come more than once, and one that the bus
-refuses is only logged: nothing waits for those who listen.
+case, times in epoch milliseconds, tags as a map; of pipelines, members in camel case and times as text. As there, an
+event may come more than once, and one that the bus refuses is only logged: nothing waits for those who listen.
 """
 
 from __future__ import annotations
