@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import tarfile
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -88,3 +89,53 @@ def input_of(name: str, url: str = "") -> dict[str, Any]:
 def output_of(name: str, url: str) -> dict[str, Any]:
     target = {"S3Uri": url, "LocalPath": f"/opt/ml/processing/{name}", "S3UploadMode": "EndOfJob"}
     return {"OutputName": name, "S3Output": target}
+
+
+def token() -> dict[str, str]:
+    return {"ClientRequestToken": uuid.uuid4().hex}
+
+
+def pipeline_of(name: str, *steps: dict[str, Any], parameters: Any = (), role: str = ROLE) -> dict[str, Any]:
+    """A request for a pipeline."""
+    definition = {"Version": "2020-12-01", "Metadata": {}, "Parameters": list(parameters), "Steps": list(steps)}
+    return {"PipelineName": name, "PipelineDefinition": json.dumps(definition), "RoleArn": role, **token()}
+
+
+def parameter(name: str, kind: str, *default: Any) -> dict[str, Any]:
+    return {"Name": name, "Type": kind, **({"DefaultValue": default[0]} if default else {})}
+
+
+def train_step(name: str, *, wishes: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
+    """A step that trains by trained_model.py; members of the step in small letters."""
+    arguments = {key: value for key, value in job_of("j").items() if key != "TrainingJobName"}
+    return _step(name, "Training", {**arguments, "HyperParameters": wishes or {}}, more)
+
+
+def process_step(name: str, *, wishes: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
+    """A step that processes by trained_model.py; its output `out` goes below the execution's id in bucket `jobs`."""
+    arguments = {key: value for key, value in processing_of(name).items() if key != "ProcessingJobName"}
+    where = {"Std:Join": {"On": "/", "Values": ["s3://jobs", {"Get": "Execution.PipelineExecutionId"}, name, "out"]}}
+    arguments["ProcessingOutputConfig"]["Outputs"][1]["S3Output"]["S3Uri"] = where
+    arguments["Environment"] = {f"WISH_{wish}": value for wish, value in (wishes or {}).items()}
+    return _step(name, "Processing", arguments, more)
+
+
+def condition_step(name: str, conditions: list[Any], *, yes: Any = (), no: Any = (), **more: Any) -> dict[str, Any]:
+    arguments = {"Conditions": conditions, "IfSteps": list(yes), "ElseSteps": list(no)}
+    return _step(name, "Condition", arguments, more)
+
+
+def fail_step(name: str, message: Any) -> dict[str, Any]:
+    return _step(name, "Fail", {"ErrorMessage": message}, {})
+
+
+def register_step(name: str, data: Any, **more: Any) -> dict[str, Any]:
+    inside = {"Containers": [{"Image": IMAGE, "ModelDataUrl": data}], "SupportedContentTypes": ["text/csv"]}
+    specification = {**inside, "SupportedResponseMIMETypes": ["text/csv"]}
+    arguments = {"ModelPackageGroupName": "flights", "InferenceSpecification": specification}
+    return _step(name, "RegisterModel", arguments, more)
+
+
+def _step(name: str, kind: str, arguments: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
+    names = {"after": "DependsOn", "cache": "CacheConfig", "retries": "RetryPolicies", "files": "PropertyFiles"}
+    return {"Name": name, "Type": kind, "Arguments": arguments, **{names[key]: value for key, value in more.items()}}

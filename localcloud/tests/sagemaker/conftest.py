@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from localcloud.sagemaker.images import Images
 from localcloud.sagemaker.processes import SERVER_MARK, marked
@@ -31,7 +32,9 @@ from .asked import (
     job_of,
     make_archive,
     make_tar,
+    pipeline_of,
     processing_of,
+    token,
     variant_of,
 )
 from .fakes import Bus, FakeAws, Metrics, Trust
@@ -96,6 +99,7 @@ class InProcess:
         self.aws = FakeAws()
         self.metrics = Metrics()
         self.bus = Bus()
+        self.roles = Trust(self.aws)
         self.platform = Platform(
             state=folder / "state",
             run=folder / "run",
@@ -113,9 +117,10 @@ class InProcess:
                 ),
             ),
             metrics=self.metrics,
-            roles=Trust(self.aws),
+            roles=self.roles,
         )
         self.timing = timing
+        self.called: list[str] = []
         self.service = SageMaker(self.platform, timing)
         self._holds = folder / "holds"
 
@@ -127,6 +132,7 @@ class InProcess:
     async def running(self) -> AsyncIterator[InProcess]:
         """Started, and stopped at the end; may be entered again, like a server on the same state."""
         self.service = SageMaker(self.platform, self.timing)
+        self.roles.sagemaker = self._as_role(asyncio.get_running_loop())
         await self.service.start()
         try:
             yield self
@@ -141,6 +147,41 @@ class InProcess:
         if status != 200:
             raise Failure(status, document, answered["x-amzn-ErrorType"])
         return document
+
+    def _as_role(self, loop: asyncio.AbstractEventLoop) -> Callable[[str, Any], dict[str, Any]]:
+        def call(operation: str, request: Any) -> dict[str, Any]:
+            self.called.append(operation)
+            try:
+                return asyncio.run_coroutine_threadsafe(self.call(operation, **request), loop).result()
+            except Failure as failed:
+                error = {"Code": failed.code, "Message": failed.message}
+                raise ClientError({"Error": error, "ResponseMetadata": {}}, operation) from failed
+
+        return call
+
+    async def execute(self, *steps: dict[str, Any], parameters: Any = (), **start: Any) -> str:
+        """Make a pipeline of steps and begin an execution of it; answers its ARN."""
+        await self.call("CreatePipeline", **pipeline_of("flow", *steps, parameters=parameters))
+        return await self.start("flow", **start)
+
+    async def start(self, pipeline: str, **start: Any) -> str:
+        """Begin an execution of a pipeline; answers its ARN."""
+        started = await self.call("StartPipelineExecution", PipelineName=pipeline, **{**token(), **start})
+        return started["PipelineExecutionArn"]
+
+    async def executed(self, arn: str) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+        """The execution's description when it is over, and its steps by name."""
+        while True:
+            described = await self.call("DescribePipelineExecution", PipelineExecutionArn=arn)
+            if described["PipelineExecutionStatus"] not in {"Executing", "Stopping"}:
+                return described, await self.steps(arn)
+            await asyncio.sleep(0.01)
+
+    async def steps(self, arn: str) -> dict[str, dict[str, Any]]:
+        """The steps of an execution by name, the first first."""
+        asked = {"PipelineExecutionArn": arn, "SortOrder": "Ascending", "MaxResults": 100}
+        listed = await self.call("ListPipelineExecutionSteps", **asked)
+        return {step["StepName"]: step for step in listed["PipelineExecutionSteps"]}
 
     async def invoke(self, endpoint: str, body: Any = None, **headers: str) -> dict[str, Any]:
         """Invoke an endpoint with JSON; header names have underscores for hyphens."""

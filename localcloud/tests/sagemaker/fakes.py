@@ -139,7 +139,7 @@ class Bus:
         self._stops: list[Stop] = []
 
     async def event(self, source: str, detail_type: str, detail: Any, resources: Any = ()) -> None:
-        assert (source, len(resources)) == ("aws.sagemaker", 1)
+        assert source == "aws.sagemaker" and resources
         self.events.append((detail_type, json.loads(json.dumps(detail))))
         for stop in self._stops:
             await stop.meet(detail)
@@ -153,6 +153,13 @@ class Bus:
         """The details of the events of a kind: `State` or `Deployment State`."""
         return [detail for detail_type, detail in self.events if detail_type == f"SageMaker Endpoint {kind} Change"]
 
+    def of_pipelines(self) -> list[tuple[str, str]]:
+        """The statuses of executions, named `execution`, and of steps, in the order in which they were told."""
+        steps = ("stepName", "currentStepStatus")
+        told = [detail for kind, detail in self.events if "Pipeline" in kind]
+        execution = "currentPipelineExecutionStatus"
+        return [(d[steps[0]], d[steps[1]]) if steps[0] in d else ("execution", d[execution]) for d in told]
+
     def of_processing(self, name: str) -> list[dict[str, Any]]:
         """The details of the events of a processing job."""
         told = [detail for kind, detail in self.events if kind == "SageMaker Processing Job State Change"]
@@ -165,10 +172,15 @@ class Bus:
 
 
 class Trust:
-    """Lets SageMaker assume one role, whose clients are the fake ones."""
+    """Lets SageMaker assume one role, whose clients are the fake ones.
+
+    Attributes:
+        sagemaker: What a role's calls of SageMaker come to.
+    """
 
     def __init__(self, aws: FakeAws) -> None:
         self._aws = aws
+        self.sagemaker: Any = None
 
     def require(self, role_arn: str, *, principal: str, source_arn: str) -> None:
         if role_arn != ROLE:
@@ -177,4 +189,4 @@ class Trust:
     def assume(self, role_arn: str, session: str, *, principal: str, source_arn: str, seconds: float) -> Assumed:
         self.require(role_arn, principal=principal, source_arn=source_arn)
         credentials = {"AWS_ACCESS_KEY_ID": f"key of {principal} for {source_arn} for {seconds:g} s"}
-        return Assumed(credentials, self._aws)
+        return Assumed(credentials, self._aws, self.sagemaker)

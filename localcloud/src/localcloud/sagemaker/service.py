@@ -18,11 +18,14 @@ from localcloud.sagemaker.deployment import from_document
 from localcloud.sagemaker.endpoints import Endpoints
 from localcloud.sagemaker.events import Events
 from localcloud.sagemaker.exchanges import Exchanges
+from localcloud.sagemaker.execution_runs import ExecutionRuns
+from localcloud.sagemaker.executions import Executions
 from localcloud.sagemaker.experiments import Experiments
 from localcloud.sagemaker.fleet import Hosting
 from localcloud.sagemaker.images import Images, remove_containers
 from localcloud.sagemaker.job_news import JobFacts, JobNews
 from localcloud.sagemaker.job_runs import Machine
+from localcloud.sagemaker.job_watch import JobWatch
 from localcloud.sagemaker.lifecycle import ENDPOINT, Lifecycle
 from localcloud.sagemaker.lineage_associations import LineageAssociations
 from localcloud.sagemaker.lineage_entities import LineageEntities
@@ -30,12 +33,14 @@ from localcloud.sagemaker.lineage_groups import LineageGroups
 from localcloud.sagemaker.lineage_query import LineageQuery
 from localcloud.sagemaker.logs import ContainerLogs
 from localcloud.sagemaker.models import Models
+from localcloud.sagemaker.pipelines import Pipelines
 from localcloud.sagemaker.processes import SERVER_MARK, kill_marked
 from localcloud.sagemaker.processing_jobs import ProcessingJobs
 from localcloud.sagemaker.processing_runs import ProcessingRuns
 from localcloud.sagemaker.registry import Registry
 from localcloud.sagemaker.runtime import Runtime, is_runtime
 from localcloud.sagemaker.search import Search
+from localcloud.sagemaker.step_run import Works
 from localcloud.sagemaker.store import Store
 from localcloud.sagemaker.tags import Tags
 from localcloud.sagemaker.timing import Timing
@@ -92,7 +97,19 @@ class SageMaker:
         self._groups = LineageGroups(self._store, account)
         of_lineage = (LineageEntities, LineageAssociations, LineageQuery, Experiments, TrialComponents, Search)
         lineage = (self._groups, *(part(self._store, account) for part in of_lineage))
-        parts = (registry, models, configs, endpoints, training, processing, *lineage, Tags(self._store, account))
+        works = Works(
+            *(self._store, account, platform.roles, events, JobWatch(self._store, self.jobs)),
+            scaled=hosting.scaled,
+            retry_save=timing.retry_save,
+        )
+        pipelines = Pipelines(
+            *(self._store, account, platform.roles),
+            s3=lambda: clients.get("s3"),
+            model=lambda: self._control.model,
+        )
+        self._executions = ExecutionRuns(works, pipelines)
+        of_jobs = (training, processing, pipelines, Executions(self._store, account, pipelines, self._executions))
+        parts = (registry, models, configs, endpoints, *of_jobs, *lineage, Tags(self._store, account))
         self._control = ControlPlane({name: call for part in parts for name, call in part.operations().items()})
         exchanges = Exchanges(account, self._capture, platform.metrics, platform.faults, timing.invocation)
         self._runtime = Runtime(account, self._lifecycle.live, exchanges)
@@ -119,11 +136,13 @@ class SageMaker:
         await self._training.recover()
         await self._processing.recover()
         await self._tracking.recover(self._jobs())
+        await self._executions.recover()
         await self._lifecycle.recover()
 
     async def stop(self) -> None:
         """End every process, then hand over captured data and logs, then close the state."""
         await self._runtime.stop()
+        await self._executions.stop()
         await self._training.stop()
         await self._processing.stop()
         await self._lifecycle.stop()

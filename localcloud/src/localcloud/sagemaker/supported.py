@@ -209,6 +209,16 @@ _SUPPORTED: dict[str, dict[str, Any]] = {
         "MaxResults": ...,
         "CrossAccountFilterOption": {"SameAccount"},
     },
+    "StartPipelineExecution": {
+        "PipelineName": ...,
+        "PipelineExecutionDisplayName": ...,
+        "PipelineParameters": ...,
+        "PipelineExecutionDescription": ...,
+        "ClientRequestToken": ...,
+        "ParallelismConfiguration": ...,
+        "SelectiveExecutionConfig": ...,
+        "PipelineVersionId": ...,
+    },
     "UpdateEndpointWeightsAndCapacities": {
         "EndpointName": ...,
         "DesiredWeightsAndCapacities": [{"VariantName": ..., "DesiredWeight": ..., "DesiredInstanceCount": ...}],

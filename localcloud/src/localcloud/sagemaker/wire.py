@@ -38,11 +38,14 @@ class ControlPlane:
 
     Args:
         operations: What is implemented, by the operation's name.
+
+    Attributes:
+        model: botocore's model of these operations.
     """
 
     def __init__(self, operations: Mapping[str, Operation]) -> None:
         self._operations = operations
-        self._model = service_model("sagemaker", tuple(sorted(operations)))
+        self.model = service_model("sagemaker", tuple(sorted(operations)))
 
     async def handle(self, target: str, body: bytes) -> Answer:
         """Answer one request.
@@ -67,7 +70,7 @@ class ControlPlane:
         return 200, {"Content-Type": _JSON}, json.dumps(answer).encode() if answer else b""
 
     async def _answer(self, operation: str, body: bytes) -> dict[str, Any]:
-        if operation not in self._model.metadata["operations"]:
+        if operation not in self.model.metadata["operations"]:
             raise ApiError("UnknownOperationException", f"SageMaker has no operation {operation!r}.")
         handler = self._operations.get(operation)
         if handler is None:
@@ -76,7 +79,7 @@ class ControlPlane:
                 f"The local SageMaker does not implement {operation}. "
                 f"It implements {', '.join(sorted(self._operations))}.",
             )
-        model = self._model.operation_model(operation)
+        model = self.model.operation_model(operation)
         request = _decode(body)
         broken = shapes.validate(model.input_shape, request)
         if broken:

@@ -27,6 +27,9 @@ _KINDS = {
     "ModelPackageGroupName": "model-package-group",
     "TrainingJobName": "training-job",
     "ProcessingJobName": "processing-job",
+    "PipelineName": "pipeline",
+    "PipelineArn": "",
+    "PipelineExecutionArn": "",
     "ActionName": "action",
     "ArtifactArn": "artifact",
     "ContextName": "context",
@@ -37,6 +40,15 @@ _KINDS = {
     "DestinationArn": "",
     "ResourceArn": "",
 }
+_LISTS_OF_ONE = {
+    "ListTags",
+    "ListPipelineExecutions",
+    "ListPipelineExecutionSteps",
+    "ListPipelineParametersForExecution",
+    "ListPipelineVersions",
+}
+"""Actions that list what a resource has; others list all resources of a kind."""
+
 _OF_NEW_ARTIFACTS = {"CreateArtifact", "DeleteArtifact"}
 """Actions that may name an artifact by its source, of which SageMaker makes the ARN: any artifact is meant."""
 
@@ -115,7 +127,7 @@ def sagemaker_resources(request: Request, region: str, account: str) -> list[str
         text = str(name)
         return text if text.startswith("arn:") else f"arn:aws:sagemaker:{region}:{account}:{kind}/{text.lower()}"
 
-    if request.action.startswith("List") and request.action != "ListTags":
+    if request.action.startswith("List") and request.action not in _LISTS_OF_ONE:
         group = str(request.members.get("ModelPackageGroupName", ""))
         is_of_another = group.startswith("arn:") and group.split(":")[4] != account  # it has a policy of its own
         return [group] if is_of_another else ["*"]
@@ -142,7 +154,26 @@ def cloudwatch_resources(request: Request, region: str, account: str) -> list[st
 def passed_roles(request: Request) -> list[str]:
     """Roles that the request hands to the service, each of which needs `iam:PassRole`."""
     role = request.members.get("ExecutionRoleArn") or request.members.get("RoleArn")
-    return [str(role)] if role and request.action.startswith("Create") else []
+    return [str(role)] if role and request.action.startswith(("Create", "UpdatePipeline")) else []
+
+
+def needed_beside(service: str, request: Request, resources: list[str]) -> list[tuple[str, str]]:
+    """What else a request must be allowed: actions and resources.
+
+    Source: AWS Service Authorization Reference, "Dependent actions"; for a definition in S3, whoever names it reads it.
+
+    Args:
+        service: What IAM calls it.
+        request: The request.
+        resources: That it must be allowed on.
+    """
+    needed = []
+    if service == "sagemaker" and request.action.startswith("Create") and request.members.get("Tags"):
+        needed.append(("sagemaker:AddTags", resources[0]))
+    place = request.members.get("PipelineDefinitionS3Location")
+    if isinstance(place, Mapping):
+        needed.append(("s3:GetObject", f"arn:aws:s3:::{place.get('Bucket')}/{place.get('ObjectKey')}"))
+    return needed
 
 
 def condition_context(service: str, found: Mapping[str, Any]) -> dict[str, Any]:

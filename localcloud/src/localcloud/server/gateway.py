@@ -247,13 +247,15 @@ def _asking_beside(name: str, serve: Handle) -> Handle:
 def _refuse_on_further_resources(
     name: str, path: str, headers: dict[str, str], body: bytes, query: dict[str, list[str]]
 ) -> Answer | None:
-    """Check what ministack's one check a request leaves out: further resources, and passing a role."""
+    """Check what ministack's one check a request leaves out: further resources, tagging, and passing a role."""
     request = authorization.read(path, headers, body, query)
     if request is None:
         return None
     region, account = router.extract_region(headers, query), responses.get_account_id()
-    checks = [(f"{NAMESPACES[name]}:{request.action}", arn, {}) for arn in _RESOURCES[name](request, region, account)]
-    checks = checks[1:] + [
+    resources = _RESOURCES[name](request, region, account)
+    checks = [(f"{NAMESPACES[name]}:{request.action}", arn, {}) for arn in resources]
+    beside = authorization.needed_beside(NAMESPACES[name], request, resources)
+    checks = [*checks[1:], *((action, arn, {}) for action, arn in beside)] + [
         ("iam:PassRole", arn, {"iam:PassedToService": f"{name}.amazonaws.com"})
         for arn in authorization.passed_roles(request)
     ]
