@@ -136,6 +136,26 @@ def register_step(name: str, data: Any, **more: Any) -> dict[str, Any]:
     return _step(name, "RegisterModel", arguments, more)
 
 
+def model_step(name: str, data: Any) -> dict[str, Any]:
+    container = {"Image": IMAGE, "ModelDataUrl": data}
+    return _step(name, "Model", {"ExecutionRoleArn": ROLE, "PrimaryContainer": container}, {})
+
+
+def lambda_step(name: str, arguments: dict[str, Any], **outputs: str) -> dict[str, Any]:
+    """A step that calls function `count`, with the types of its outputs by name."""
+    function = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:count"
+    return {**_step(name, "Lambda", arguments, {}), "FunctionArn": function, "OutputParameters": _outputs(outputs)}
+
+
+def callback_step(name: str, arguments: dict[str, Any], queue: str = "https://queue", **outputs: str) -> dict[str, Any]:
+    """A step that asks a queue, with the types of its outputs by name."""
+    return {**_step(name, "Callback", arguments, {}), "SqsQueueUrl": queue, "OutputParameters": _outputs(outputs)}
+
+
+def _outputs(types: dict[str, str]) -> list[dict[str, str]]:
+    return [{"OutputName": name, "OutputType": kind} for name, kind in types.items()]
+
+
 def _step(name: str, kind: str, arguments: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
     names = {"after": "DependsOn", "cache": "CacheConfig", "retries": "RetryPolicies", "files": "PropertyFiles"}
     return {"Name": name, "Type": kind, "Arguments": arguments, **{names[key]: value for key, value in more.items()}}

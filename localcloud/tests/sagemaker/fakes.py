@@ -22,19 +22,29 @@ class _Body(io.BytesIO):
 
 @dataclass
 class FakeAws:
-    """As much of S3, Logs, ECR and CloudWatch as the local SageMaker calls.
+    """As much of S3, Logs, ECR, SQS and CloudWatch as the local SageMaker calls.
 
     Attributes:
         alarms: State by name.
+        messages: What was sent to queues: the queue's URL and the body.
     """
 
     objects: dict[tuple[str, str], bytes] = field(default_factory=dict)
     lines: dict[tuple[str, str], list[str]] = field(default_factory=dict)
     refused: set[str] = field(default_factory=set)
     alarms: dict[str, str] = field(default_factory=dict)
+    messages: list[tuple[str, str]] = field(default_factory=list)
 
-    def __call__(self, service: str) -> FakeAws:
+    def __call__(self, service: str, **_: Any) -> FakeAws:
         return self
+
+    def send_message(self, QueueUrl: str, MessageBody: str) -> None:
+        self._check("SendMessage")
+        self.messages.append((QueueUrl, MessageBody))
+
+    @staticmethod
+    def body(content: bytes) -> Any:
+        return _Body(content)
 
     def _check(self, operation: str) -> None:
         if operation in self.refused:

@@ -54,12 +54,6 @@ class ExecutionRuns:
         self._pipelines = pipelines
         self._going: dict[str, _Going] = {}
 
-    def begin(self, key: str) -> None:
-        """Begin to run an execution that the store has."""
-        going = self._going[key] = _Going()
-        going.task = background.begin(self._run(key, going.signals), f"execution {key}")
-        going.task.add_done_callback(lambda _: self._forget(key, going))
-
     async def answered(self, key: str) -> None:
         """Have the callbacks of an execution look for their answers."""
         if going := self._going.get(key):
@@ -67,13 +61,13 @@ class ExecutionRuns:
                 going.signals.answered.notify_all()
 
     async def changed(self, key: str, before: str) -> None:
-        """Have an execution do what its document says now, which had another status before."""
+        """Have an execution do what its document says now, which had another status before, or none, empty."""
         execution = self._store.get(EXECUTION, key) or {}
         status = execution.get("PipelineExecutionStatus")
         if status != before:
             await self._works.events.execution(execution, before)
         if before not in RUNNING and status in RUNNING:
-            self.begin(key)
+            self._begin(key)
         elif going := self._going.get(key):
             if status == "Stopping":
                 going.signals.stop.set()
@@ -83,7 +77,7 @@ class ExecutionRuns:
         """Go on with the executions that a server left behind."""
         for execution in self._store.all(EXECUTION):
             if execution["PipelineExecutionStatus"] in RUNNING:
-                self.begin(self._works.account.name("pipeline", execution["PipelineExecutionArn"]))
+                self._begin(self._works.account.name("pipeline", execution["PipelineExecutionArn"]))
 
     async def stop(self) -> None:
         """Leave all executions as they are, for `recover`."""
@@ -91,6 +85,11 @@ class ExecutionRuns:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _begin(self, key: str) -> None:
+        going = self._going[key] = _Going()
+        going.task = background.begin(self._run(key, going.signals), f"execution {key}")
+        going.task.add_done_callback(lambda _: self._forget(key, going))
 
     def _forget(self, key: str, going: _Going) -> None:
         if self._going.get(key) is going:

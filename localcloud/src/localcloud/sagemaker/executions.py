@@ -114,7 +114,7 @@ class Executions:
                 change.put(STEP, f"{key}/{step['StepName']}", step)
             change.put(EXECUTION, key, execution)
             self._pipelines.executed(change, pipeline, execution)
-        self._runs.begin(key)
+        await self._runs.changed(key, "")
         return {"PipelineExecutionArn": execution["PipelineExecutionArn"]}
 
     async def stop(self, request: Request) -> Document:

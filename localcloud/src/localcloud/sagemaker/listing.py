@@ -60,7 +60,7 @@ class Listing:
     def _wanted(self, document: Document, request: Document) -> bool:
         # AWS does not say whether the bounds themselves belong; "after" and "before" are taken at their word.
         return (
-            request.get("NameContains", "").lower() in document[self.name].lower()
+            request.get("NameContains", "").lower() in str(document[self.name]).lower()
             and document["CreationTime"] > request.get("CreationTimeAfter", float("-inf"))
             and document["CreationTime"] < request.get("CreationTimeBefore", float("inf"))
             and document.get("LastModifiedTime", 0) > request.get("LastModifiedTimeAfter", float("-inf"))
