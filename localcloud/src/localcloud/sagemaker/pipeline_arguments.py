@@ -29,10 +29,9 @@ def problems(shape: Any, value: Any, type_of: TypeOf, *, without: str = "") -> I
         type_of: Knows the types of references.
         without: A required member that the service adds itself.
     """
-    for name in shape.required_members:
-        if name != without and value.get(name) is None:
-            yield f"{name} is missing"
-    yield from _members(shape, value, type_of, "")
+    for problem in _members(shape, value, type_of, ""):
+        if problem != f"{without} is missing":
+            yield problem
 
 
 def type_at(shape: Any, path: tuple[Part, ...]) -> str | None:
@@ -50,8 +49,11 @@ def type_at(shape: Any, path: tuple[Part, ...]) -> str | None:
 
 
 def _members(shape: Any, value: Mapping[str, Any], type_of: TypeOf, path: str) -> Iterator[str]:
+    for name in shape.required_members:
+        if value.get(name) is None:
+            yield f"{path}.{name} is missing".lstrip(".")
     for name, item in value.items():
-        where = f"{path}.{name}" if path else name
+        where = f"{path}.{name}".lstrip(".")
         if name not in shape.members:
             yield f"unknown member {where}; there are {', '.join(sorted(shape.members))}"
         elif item is not None:

@@ -136,12 +136,10 @@ def inside(value: Any, path: tuple[Part, ...], text: str) -> Any:
         FunctionFailed: Nothing is.
     """
     for part in path:
-        if isinstance(value, Mapping) and part in value:
-            value = value[part]
-        elif isinstance(value, list) and (item := _item(value, part)) is not None:
-            value = item
-        else:
+        found = _at(value, part)
+        if not found:
             raise FunctionFailed(f"{text} has no value: there is no {part!r} in it")
+        value = found[0]
     return value
 
 
@@ -197,11 +195,16 @@ def _text(value: Any) -> str:
     return str(value)
 
 
-def _item(items: list[Any], part: Part) -> Any:
+def _at(value: Any, part: Part) -> list[Any]:
+    """What a part of a path names in a value; nothing, or several of which the first is meant."""
+    if isinstance(value, Mapping):
+        return [value[part]] if part in value else []
+    if not isinstance(value, list):
+        return []
     if isinstance(part, int):
-        return items[part] if part < len(items) else None
-    named = (item for item in items if isinstance(item, Mapping))
-    return next((item for item in named if part in [item[key] for key in item if key.endswith("Name")]), None)
+        return value[part : part + 1]
+    named = [item for item in value if isinstance(item, Mapping)]
+    return [item for item in named if part in [item[key] for key in item if key.endswith("Name")]]
 
 
 def _rooted(path: str) -> str:
