@@ -47,7 +47,7 @@ class Pipelines:
     """
 
     def __init__(
-        self, store: Store, account: Account, roles: Roles, *, s3: Callable[[], Any], model: Callable[[], Any]
+        self, store: Store, account: Account, roles: Roles, s3: Callable[[], Any], model: Callable[[], Any]
     ) -> None:
         self._store = store
         self._account = account

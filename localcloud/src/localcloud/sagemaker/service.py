@@ -97,17 +97,10 @@ class SageMaker:
         self._groups = LineageGroups(self._store, account)
         of_lineage = (LineageEntities, LineageAssociations, LineageQuery, Experiments, TrialComponents, Search)
         lineage = (self._groups, *(part(self._store, account) for part in of_lineage))
-        works = Works(
-            *(self._store, account, platform.roles, events, JobWatch(self._store, self.jobs)),
-            scaled=hosting.scaled,
-            retry_save=timing.retry_save,
-        )
         pipelines = Pipelines(
-            *(self._store, account, platform.roles),
-            s3=lambda: clients.get("s3"),
-            model=lambda: self._control.model,
+            self._store, account, platform.roles, lambda: clients.get("s3"), lambda: self._control.model
         )
-        self._executions = ExecutionRuns(works, pipelines)
+        self._executions = ExecutionRuns(self._works(account, events, hosting), pipelines)
         of_jobs = (training, processing, pipelines, Executions(self._store, account, pipelines, self._executions))
         parts = (registry, models, configs, endpoints, *of_jobs, *lineage, Tags(self._store, account))
         self._control = ControlPlane({name: call for part in parts for name, call in part.operations().items()})
@@ -166,6 +159,10 @@ class SageMaker:
     def _jobs(self) -> Iterator[JobFacts]:
         for status in (training_status, processing_status):
             yield from map(status.facts, self._store.all(status.JOB))
+
+    def _works(self, account: Account, events: Events, hosting: Hosting) -> Works:
+        roles, watch = self._platform.roles, JobWatch(self._store, self.jobs)
+        return Works(self._store, account, roles, events, watch, hosting.scaled, hosting.timing.retry_save)
 
     def _deployed_archives(self) -> set[str]:
         deployments = [

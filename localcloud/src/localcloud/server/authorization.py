@@ -49,8 +49,13 @@ _LISTS_OF_ONE = {
 }
 """Actions that list what a resource has; others list all resources of a kind."""
 
-_OF_NEW_ARTIFACTS = {"CreateArtifact", "DeleteArtifact"}
-"""Actions that may name an artifact by its source, of which SageMaker makes the ARN: any artifact is meant."""
+_OF_ANY = {
+    "CreateArtifact": "artifact",
+    "DeleteArtifact": "artifact",
+    "SendPipelineExecutionStepFailure": "pipeline",
+    "SendPipelineExecutionStepSuccess": "pipeline",
+}
+"""Actions that need not name the resource, as SageMaker makes its ARN or knows it by a token: any is meant."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +137,7 @@ def sagemaker_resources(request: Request, region: str, account: str) -> list[str
         is_of_another = group.startswith("arn:") and group.split(":")[4] != account  # it has a policy of its own
         return [group] if is_of_another else ["*"]
     named = [arn(kind, request.members[member]) for member, kind in _KINDS.items() if request.members.get(member)]
-    return named or [arn("artifact", "*") if request.action in _OF_NEW_ARTIFACTS else "*"]
+    return named or [arn(_OF_ANY[request.action], "*") if request.action in _OF_ANY else "*"]
 
 
 def cloudwatch_resources(request: Request, region: str, account: str) -> list[str]:
