@@ -75,9 +75,15 @@ class Stage:
             time.sleep(0.05)
         raise AssertionError(f"endpoint {endpoint} is still {described['EndpointStatus']}")
 
-    def role(self, *allowed: dict[str, Any], service: str = "sagemaker", when: dict[str, Any] | None = None) -> str:
+    def role(
+        self,
+        *allowed: dict[str, Any],
+        service: str = "sagemaker",
+        when: dict[str, Any] | None = None,
+        name: str = "role",
+    ) -> str:
         """Make a role with statements that allow, which a service may assume on a condition; answers its ARN."""
-        iam, name = self.cloud.client("iam", account=self.account), self.name("role")
+        iam, name = self.cloud.client("iam", account=self.account), self.name(name)
         trust = {"Effect": "Allow", "Principal": {"Service": f"{service}.amazonaws.com"}, "Action": "sts:AssumeRole"}
         trust |= {"Condition": when} if when else {}
         made = iam.create_role(RoleName=name, AssumeRolePolicyDocument=_policy(trust))
