@@ -10,6 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from localcloud.sagemaker.job_runs import LOST
+from localcloud.sagemaker.service_models import service_model
 
 from .asked import (
     ROLE,
@@ -25,7 +26,7 @@ from .asked import (
     token,
     train_step,
 )
-from .conftest import failure, ours, run
+from .conftest import Failure, failure, ours, run
 
 pytestmark = pytest.mark.e2e
 
@@ -520,6 +521,22 @@ def test_an_execution_needs_a_good_value_for_each_parameter(inside, start, why):
             assert refused.message == why
             executions = await inside.call("ListPipelineExecutions", PipelineName="flow")
             assert executions["PipelineExecutionSummaries"] == []
+
+    run(scenario())
+
+
+def test_every_operation_of_pipelines_and_processing_jobs_is_there(inside):
+    every = service_model("sagemaker").metadata["operations"]
+    names = [name for name in every if "Pipeline" in name or name.endswith(("ProcessingJob", "ProcessingJobs"))]
+
+    async def scenario() -> None:
+        async with inside.running():
+            for name in names:
+                try:
+                    await inside.call(name)
+                except Failure as refused:
+                    assert refused.code != "UnknownOperationException", name
+        assert len(names) == 23
 
     run(scenario())
 

@@ -67,6 +67,41 @@ def test_a_lineage_request_acts_on_its_entities(action, members, resources):
     ]
 
 
+EXECUTION = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:pipeline/flow/execution/e1"
+
+
+@pytest.mark.parametrize(
+    ("action", "members", "resources"),
+    [
+        ("StartPipelineExecution", {"PipelineName": "Flow"}, ["pipeline/flow"]),
+        ("StopPipelineExecution", {"PipelineExecutionArn": EXECUTION}, ["pipeline/flow/execution/e1"]),
+        ("ListPipelineExecutionSteps", {"PipelineExecutionArn": EXECUTION}, ["pipeline/flow/execution/e1"]),
+        ("ListPipelineExecutions", {"PipelineName": "flow"}, ["pipeline/flow"]),
+        ("SendPipelineExecutionStepSuccess", {"CallbackToken": "0123456789"}, ["pipeline/*"]),
+        ("StopProcessingJob", {"ProcessingJobName": "p"}, ["processing-job/p"]),
+    ],
+)
+def test_a_request_to_pipelines_acts_on_the_pipeline_or_its_execution(action, members, resources):
+    request = authorization.Request(action, members)
+    assert authorization.sagemaker_resources(request, REGION, ACCOUNT) == [
+        f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:{one}" for one in resources
+    ]
+
+
+def test_all_pipelines_are_listed_by_who_may_list_everything():
+    assert authorization.sagemaker_resources(authorization.Request("ListPipelines"), REGION, ACCOUNT) == ["*"]
+
+
+def test_a_request_needs_rights_beside_its_own_to_tag_to_read_and_to_pass_a_role():
+    tagged = authorization.Request("CreateProcessingJob", {"Tags": [{"Key": "a", "Value": "b"}], "RoleArn": "arn:r"})
+    assert authorization.needed_beside("sagemaker", tagged, ["arn:j"]) == [("sagemaker:AddTags", "arn:j")]
+    assert authorization.needed_beside("sagemaker", authorization.Request("CreateModel"), ["arn:m"]) == []
+    place = {"PipelineDefinitionS3Location": {"Bucket": "b", "ObjectKey": "k"}, "RoleArn": "arn:r"}
+    update = authorization.Request("UpdatePipeline", place)
+    assert authorization.needed_beside("sagemaker", update, ["arn:p"]) == [("s3:GetObject", "arn:aws:s3:::b/k")]
+    assert authorization.passed_roles(update) == authorization.passed_roles(tagged) == ["arn:r"]
+
+
 def test_a_query_of_lineage_acts_on_everything():
     request = authorization.Request("QueryLineage", {"StartArns": [f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:context/e"]})
     assert authorization.sagemaker_resources(request, REGION, ACCOUNT) == ["*"]
