@@ -7,10 +7,12 @@ for them. Once a step has failed, or the execution is to stop, those that run go
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 
 from localcloud.sagemaker import step_calls, step_choices, step_jobs, step_models
+from localcloud.sagemaker.errors import shortened
 from localcloud.sagemaker.pipeline_definition import Definition
 from localcloud.sagemaker.pipeline_steps import Step
 from localcloud.sagemaker.pipelines import EXECUTION, RUNNING, STEP, Pipelines
@@ -29,6 +31,7 @@ _HANDLERS: dict[str, Callable[[StepRun, Document], Awaitable[Outcome]]] = {
     "Callback": step_calls.callback,
 }
 _FAILED = "Step failure: One or multiple steps failed."
+_log = logging.getLogger(__name__)
 _MOST_AT_ONCE = 50  # steps, where an execution says nothing
 
 
@@ -96,6 +99,16 @@ class ExecutionRuns:
             del self._going[key]
 
     async def _run(self, key: str, signals: Signals) -> None:
+        try:
+            await self._conduct(key, signals)
+        except Exception as error:
+            _log.exception("execution %s failed", key)
+            await self._end(key, f"InternalServerError: {type(error).__name__}: {error}")
+        else:
+            await self._end(key)
+
+    async def _conduct(self, key: str, signals: Signals) -> None:
+        """Run the steps of an execution until none is left that can run."""
         execution = self._store.get(EXECUTION, key) or {}
         pipeline = self._pipelines.get(execution["PipelineName"])
         version = self._pipelines.version(pipeline, execution["PipelineVersionId"])
@@ -116,7 +129,6 @@ class ExecutionRuns:
             for task in tasks.values():
                 task.cancel()
             await asyncio.gather(*tasks.values(), return_exceptions=True)
-        await self._end(key)
 
     def _ready(self, key: str, definition: Definition, running: Iterable[str]) -> list[Step]:
         """The steps that begin now, or go on."""
@@ -149,12 +161,14 @@ class ExecutionRuns:
         for name in [name for name, task in tasks.items() if task.done()]:
             await tasks.pop(name)
 
-    async def _end(self, key: str) -> None:
+    async def _end(self, key: str, failure: str = "") -> None:
         def end(execution: Document) -> None:
             now = self._works.account.now()
             statuses = {step["StepStatus"] for step in self._steps(execution).values()}
             if execution["PipelineExecutionStatus"] == "Stopping":
                 execution["PipelineExecutionStatus"] = "Stopped"
+            elif failure:
+                execution.update(PipelineExecutionStatus="Failed", FailureReason=shortened(failure))
             elif statuses <= {"Succeeded"}:
                 execution["PipelineExecutionStatus"] = "Succeeded"
             else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import string
 from collections.abc import Sequence
@@ -20,6 +21,8 @@ from localcloud.sagemaker.store import Document, Store, Transaction
 from localcloud.sagemaker.wire import Operation, Request
 
 _ID_LETTERS = string.ascii_lowercase + string.digits
+_NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9])*")
+_LONGEST_NAME = 120
 _SHOWN = (
     "PipelineArn",
     "PipelineExecutionArn",
@@ -109,7 +112,7 @@ class Executions:
                 execution["ParallelismConfiguration"] = pipeline["ParallelismConfiguration"]
             if definition.experiment:
                 known = ExecutionValues(execution, definition, {}, now)
-                execution["PipelineExperimentConfig"] = resolve(definition.experiment, known)
+                execution["PipelineExperimentConfig"] = _experiment(resolve(definition.experiment, known))
             for step in self._taken_over(execution, definition):
                 change.put(STEP, f"{key}/{step['StepName']}", step)
             change.put(EXECUTION, key, execution)
@@ -307,6 +310,18 @@ def _values(definition: Definition, given: Sequence[Document]) -> Document:
             raise invalid(f"Parameter {name} has no DefaultValue, and no value was given.")
         values[name] = value
     return values
+
+
+def _experiment(config: Document) -> Document:
+    """A PipelineExperimentConfig whose names are such as experiments and trials have.
+
+    Raises:
+        ApiError: They are not.
+    """
+    for member, name in config.items():
+        if not isinstance(name, str) or len(name) > _LONGEST_NAME or not _NAME.fullmatch(name):
+            raise invalid(f"{member} of PipelineExperimentConfig is {name!r}; it has letters, digits and hyphens.")
+    return config
 
 
 def _callback(step: Document) -> Document:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -75,11 +76,20 @@ def given_value(parameter: Parameter, text: str) -> Any:
         if parameter.type == "Boolean":
             value: Any = {"true": True, "false": False}[text.lower()]
         else:
-            value = {"String": str, "Integer": int, "Float": float}[parameter.type](text)
+            value = {"String": str, "Integer": int, "Float": _finite}[parameter.type](text)
     except (ValueError, KeyError):
         raise invalid(f"Parameter {parameter.name} is of type {parameter.type}, not {text!r}.") from None
+    if value == "":
+        raise invalid(f'Parameter {parameter.name}: [string "" is too short (length: 0, required minimum: 1)]')
     if parameter.allowed and value not in parameter.allowed:
         raise invalid(f"Parameter {parameter.name} is one of {', '.join(parameter.allowed)}, not {text!r}.")
+    return value
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(text)
     return value
 
 

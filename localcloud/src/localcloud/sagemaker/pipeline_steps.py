@@ -20,6 +20,8 @@ Branch = tuple[str, bool]
 """A condition step, and the outcome with which the branch runs."""
 
 _STEP = {"Name", "Type", "Arguments", "DependsOn", "DisplayName", "Description"}
+_SHOWN = {"DisplayName": 256, "Description": 3072}
+"""Members that a listing shows, and how long they may be."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,11 @@ def read(raw: Mapping[str, Any], branch: Branch | None, check: References) -> St
         cache = _cache(raw.get("CacheConfig"))
     except ValueError as error:
         raise Broken(f"Step {name}: {error}") from error
-    shown = {f"Step{member}": str(raw[member]) for member in ("DisplayName", "Description") if raw.get(member)}
+    shown = {f"Step{member}": raw[member] for member in _SHOWN if raw.get(member)}
+    for member, most in _SHOWN.items():
+        text = raw.get(member) or ""
+        if not isinstance(text, str) or len(text) > most or "\n" in text:
+            raise Broken(f"{member} of step {name} is a line of at most {most} characters, not {text!r:.200}")
     return Step(
         *(name, raw["Type"], own, tuple(needs), branch),
         cache_seconds=cache,

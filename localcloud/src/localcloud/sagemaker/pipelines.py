@@ -29,6 +29,7 @@ PRINCIPAL = "sagemaker.amazonaws.com"
 RUNNING = {"Executing", "Stopping"}
 """Statuses of an execution that is not over."""
 
+_LONGEST_DEFINITION = 1_048_576
 _INTERNAL = {"Tags", "ClientRequestToken", "LatestVersion", "LastExecutionTime"}
 
 
@@ -235,13 +236,15 @@ class Pipelines:
 
     def _read(self, place: Document) -> str:
         version = {"VersionId": place["VersionId"]} if "VersionId" in place else {}
+        where = f"s3://{place['Bucket']}/{place['ObjectKey']}"
         try:
-            return (
-                self._s3().get_object(Bucket=place["Bucket"], Key=place["ObjectKey"], **version)["Body"].read().decode()
-            )
+            found = self._s3().get_object(Bucket=place["Bucket"], Key=place["ObjectKey"], **version)
+            text = found["Body"].read().decode()
         except (ClientError, BotoCoreError, UnicodeDecodeError) as error:
-            where = f"s3://{place['Bucket']}/{place['ObjectKey']}"
             raise invalid(f"Cannot read the pipeline definition at {where}: {error}") from error
+        if len(text) > _LONGEST_DEFINITION:
+            raise invalid(f"The pipeline definition at {where} has more than {_LONGEST_DEFINITION} characters.")
+        return text
 
     def _require_role(self, role: str, arn: str) -> None:
         try:

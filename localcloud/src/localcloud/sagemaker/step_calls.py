@@ -13,6 +13,7 @@ from botocore.config import Config
 from localcloud.sagemaker.step_run import Outcome, StepFailed, StepRun, StepStopped
 from localcloud.sagemaker.store import Document
 
+_LONGEST_VALUE, _LONGEST_TARGET = 1024, 256  # of an output, and of the function or queue, that a listing shows
 _TOKEN = string.ascii_letters + string.digits
 _FUNCTION = Config(read_timeout=660, retries={"max_attempts": 0})  # a function runs for 10 minutes at most
 
@@ -23,7 +24,7 @@ async def function(step: StepRun, arguments: Document) -> Outcome:
     Raises:
         StepFailed: It cannot be called, it fails, or its outputs are not those of the definition.
     """
-    arn = await step.resolved(step.step.target)
+    arn = await _target(step)
     await step.note(StepStatus="Executing", Metadata={"Lambda": {"Arn": arn}})
 
     def call(role: Any) -> Any:
@@ -53,7 +54,7 @@ async def callback(step: StepRun, arguments: Document) -> Outcome:
         StepFailed: The message cannot be sent, or the answer tells of a failure.
         StepStopped: The execution is to stop, and the answer has come.
     """
-    queue = await step.resolved(step.step.target)
+    queue = await _target(step)
     told = step.written.get("Metadata", {}).get("Callback", {})
     if not told:
         token = "".join(secrets.choice(_TOKEN) for _ in range(10))
@@ -75,6 +76,13 @@ async def callback(step: StepRun, arguments: Document) -> Outcome:
     given = {one["Name"]: one["Value"] for one in answer["OutputParameters"]}
     found = _outputs(step, given, {"Callback": told})
     return Outcome({"OutputParameters": found}, {"Callback": {**told, "OutputParameters": _shown(found)}})
+
+
+async def _target(step: StepRun) -> str:
+    target = await step.resolved(step.step.target)
+    if not isinstance(target, str) or len(target) > _LONGEST_TARGET:
+        raise StepFailed(f"ClientError: {target!r} is no function or queue of at most {_LONGEST_TARGET} characters")
+    return target
 
 
 async def _send(step: StepRun, told: Document, arguments: Document, status: str) -> None:
@@ -108,6 +116,11 @@ def _outputs(step: StepRun, given: Mapping[str, Any], metadata: Document) -> Doc
                 f"ClientError: Output {name} of step {step.step.name} is {given[name]!r}, not of type {kind}",
                 metadata=metadata,
             ) from None
+        if len(_text(found[name])) > _LONGEST_VALUE:
+            raise StepFailed(
+                f"ClientError: Output {name} of step {step.step.name} has more than {_LONGEST_VALUE} characters",
+                metadata=metadata,
+            )
     return found
 
 

@@ -7,6 +7,8 @@ from localcloud.sagemaker.pipeline_functions import FunctionFailed
 from localcloud.sagemaker.step_run import Outcome, StepFailed, StepRun
 from localcloud.sagemaker.store import Document
 
+_LONGEST_MESSAGE = 3072
+
 
 async def decide(step: StepRun, arguments: Document) -> Outcome:
     """Find out whether all conditions hold.
@@ -29,5 +31,5 @@ async def fail(step: StepRun, arguments: Document) -> Outcome:
         StepFailed: Always.
     """
     del step
-    message = str(arguments["ErrorMessage"])
+    message = str(arguments["ErrorMessage"])[:_LONGEST_MESSAGE]
     raise StepFailed(message, metadata={"Fail": {"ErrorMessage": message}})

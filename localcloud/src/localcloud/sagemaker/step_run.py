@@ -131,6 +131,7 @@ class StepRun:
         self._answered = signals.answered
         self._definition = definition
         self._cache_key: str | None = None
+        self._assumed: tuple[float, Assumed] | None = None
         self._key = works.account.name(PIPELINE, execution["PipelineExecutionArn"])
 
     async def run(self, handle: Callable[[StepRun, Document], Any]) -> None:
@@ -203,21 +204,26 @@ class StepRun:
             raise StepFailed(f"ClientError: {error}") from error
 
     def role(self) -> Assumed:
-        """Become the pipeline's role; blocks a little.
+        """Become the pipeline's role, once an hour.
 
         Raises:
             StepFailed: It is not there any more, or does not trust SageMaker.
         """
-        session = f"sagemaker-pipeline-{self.arn.rpartition('/')[2]}-{self.step.name}"[:_LONGEST_SESSION]
-        try:
-            return self.works.roles.assume(
-                *(self.execution["RoleArn"], session),
-                principal=PRINCIPAL,
-                source_arn=self.execution["PipelineArn"],
-                seconds=_ROLE_SECONDS,
-            )
-        except RoleRefused as error:
-            raise StepFailed(f"ClientError: Could not assume role {self.execution['RoleArn']}: {error}") from error
+        now = self.works.account.now()
+        if self._assumed is None or self._assumed[0] < now:
+            session = f"sagemaker-pipeline-{self.arn.rpartition('/')[2]}-{self.step.name}"[:_LONGEST_SESSION]
+            try:
+                assumed = self.works.roles.assume(
+                    *(self.execution["RoleArn"], session),
+                    principal=PRINCIPAL,
+                    source_arn=self.execution["PipelineArn"],
+                    seconds=2 * _ROLE_SECONDS,
+                )
+            except RoleRefused as error:
+                role = self.execution["RoleArn"]
+                raise StepFailed(f"ClientError: Could not assume role {role}: {error}") from error
+            self._assumed = now + _ROLE_SECONDS, assumed
+        return self._assumed[1]
 
     async def call(self, operation: str, request: Mapping[str, Any]) -> Document:
         """Ask SageMaker as the pipeline's role.
