@@ -12,7 +12,7 @@ from localcloud.sagemaker.account import Account
 from localcloud.sagemaker.experiments import COMPONENT, EXPERIMENT, TRIAL
 from localcloud.sagemaker.lineage_groups import default_group
 from localcloud.sagemaker.listing import Listing
-from localcloud.sagemaker.search_terms import Searched, check, satisfies, values
+from localcloud.sagemaker.search_terms import Searched, check, require, satisfies, values
 from localcloud.sagemaker.service_models import service_model
 from localcloud.sagemaker.store import Document, Store
 from localcloud.sagemaker.trial_components import parents
@@ -85,6 +85,8 @@ class Search:
         if "SearchExpression" in request:
             check(expression, searched)
         by = request.get("SortBy", _NEWEST)
+        if by != _NEWEST:
+            require(by, searched)
         records = [self._record(document, resource, searched) for document in self._store.all(resource.kind)]
         found = [
             {"Arn": one[resource.arn], "Key": self._key(one, by, searched), "CreationTime": 0, "Record": one}

@@ -88,6 +88,15 @@ def check(expression: Document, searched: Searched) -> None:
         raise invalid("'CONTAINS' operator usage limit of 1 exceeded.")
 
 
+def require(path: str, searched: Searched) -> None:
+    """Refuse a property that there is not.
+
+    Raises:
+        ApiError: A ValidationException.
+    """
+    _kind(searched, path)
+
+
 def satisfies(record: Document, expression: Document, searched: Searched) -> bool:
     """Whether a record satisfies an expression that was checked.
 
