@@ -237,7 +237,6 @@ def test_each_deployment_is_an_action_of_one_endpoint(inside):
             for number in (1, 2):
                 package = await registered(inside, f"s3://models/{number}.tar.gz")
                 await inside.call("UpdateModelPackage", ModelPackageArn=package, ModelApprovalStatus="Approved")
-                inside.platform.clock.ahead += 1  # the name of a deployment has the second in which it began
                 contexts.add(await served(inside, "e", f"m{number}", package))
             (context,) = contexts
             listed = await inside.call("ListAssociations", DestinationArn=context)

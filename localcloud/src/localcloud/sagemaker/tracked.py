@@ -201,7 +201,7 @@ def of_endpoint(endpoint: Document, deployment: Deployment, packages: Mapping[st
     """
     name, arn = endpoint["EndpointName"], endpoint["EndpointArn"]
     context = Context(f"{name}-{_epoch(endpoint['CreationTime'])}-aws-endpoint", "Endpoint", arn)
-    done = Action(f"{name}-{_epoch(deployment.started_at)}-aws-model-deployment", "ModelDeployment", arn)
+    done = Action(f"{name}-{round(deployment.started_at * 1000)}-aws-model-deployment", "ModelDeployment", arn)
     served = [
         artifact
         for variant in deployment.variants
