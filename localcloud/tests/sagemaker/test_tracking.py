@@ -13,7 +13,17 @@ from localcloud.sagemaker.job_news import JobFacts
 from localcloud.sagemaker.tracked import Artifact, of_job
 from localcloud.sagemaker.tracking import Tracking
 
-from .asked import IMAGE, ROLE, job_of, make_archive, processing_of, variant_of
+from .asked import (
+    IMAGE,
+    ROLE,
+    job_of,
+    make_archive,
+    pipeline_of,
+    processing_of,
+    register_step,
+    train_step,
+    variant_of,
+)
 from .conftest import run
 
 pytestmark = pytest.mark.e2e
@@ -21,6 +31,8 @@ pytestmark = pytest.mark.e2e
 ARN = "arn:aws:sagemaker:us-east-1:000000000000"
 ARCHIVE = "s3://jobs/out/t/output/model.tar.gz"
 PACKAGE = f"{ARN}:model-package/g/1"
+MODEL_OF_STEP = {"Get": "Steps.Train.ModelArtifacts.S3ModelArtifacts"}
+EXECUTION_ID = "Execution.PipelineExecutionId"
 
 
 async def told(inside: Any, arn: str) -> str:
@@ -191,7 +203,9 @@ def test_a_job_is_a_trial_component_with_its_parameters_and_artifacts(inside):
 def test_a_job_that_fails_produces_nothing_and_says_why(inside):
     async def scenario():
         async with inside.running():
-            await inside.call("CreateTrainingJob", **job_of("bad", fail="no memory"))
+            await inside.call(
+                "CreateTrainingJob", **job_of("bad", exit="3", files=json.dumps({"output/failure": "no memory"}))
+            )
             await inside.over("bad")
             found = await component(inside, "bad-aws-training-job")
             assert found["Status"]["PrimaryStatus"] == "Failed"
@@ -273,6 +287,50 @@ def test_a_job_whose_end_was_never_told_is_told_at_the_next_start(inside, monkey
             told_late = await inside.call("DescribeTrialComponent", TrialComponentName="t-aws-training-job")
             assert told_late["Status"]["PrimaryStatus"] == "Completed"
             assert len((await inside.call("ListArtifacts", ArtifactType="Model"))["ArtifactSummaries"]) == 1
+
+    run(scenario())
+
+
+def test_the_steps_of_a_pipeline_are_a_trial_of_its_experiment(inside):
+    request = pipeline_of("Flow", train_step("Train"), register_step("Register", MODEL_OF_STEP))
+    definition = json.loads(request["PipelineDefinition"])
+    of_execution = {"ExperimentName": {"Get": "Execution.PipelineName"}, "TrialName": {"Get": EXECUTION_ID}}
+    request["PipelineDefinition"] = json.dumps({**definition, "PipelineExperimentConfig": of_execution})
+
+    async def scenario():
+        async with inside.running():
+            await inside.call("CreateModelPackageGroup", ModelPackageGroupName="flights")
+            await inside.call("CreatePipeline", **request)
+            for _ in range(2):
+                arn = await inside.start("Flow")
+                execution, steps = await inside.executed(arn)
+                assert execution["PipelineExecutionStatus"] == "Succeeded", steps
+            job = steps["Train"]["Metadata"]["TrainingJob"]["Arn"]
+            (listed,) = (await inside.call("ListTrialComponents", SourceArn=job))["TrialComponentSummaries"]
+            asked = [{"Name": "Parents.TrialName", "Operator": "Equals", "Value": arn.rpartition("/")[2]}]
+            results = await inside.call(
+                "Search", Resource="ExperimentTrialComponent", SearchExpression={"Filters": asked}
+            )
+            (record,) = results["Results"]
+            assert record["TrialComponent"]["TrialComponentName"] == listed["TrialComponentName"]
+            assert record["TrialComponent"]["Parents"][0]["ExperimentName"] == "Flow"
+            assert len((await inside.call("ListTrials", ExperimentName="flow"))["TrialSummaries"]) == 2
+            package = steps["Register"]["Metadata"]["RegisterModel"]["Arn"]
+            (version,) = (await inside.call("ListArtifacts", SourceUri=package))["ArtifactSummaries"]
+            above = await inside.call(
+                "QueryLineage",
+                StartArns=[version["ArtifactArn"]],
+                Direction="Ascendants",
+                Filters={"Types": ["TrainingJob"]},
+            )
+            assert [one["Arn"] for one in above["Vertices"]] == [listed["TrialComponentArn"]]
+            for resource, name, value in (
+                ("Pipeline", "PipelineName", "Flow"),
+                ("PipelineExecution", "PipelineExecutionArn", arn),
+            ):
+                found = {"Filters": [{"Name": name, "Operator": "Equals", "Value": value}]}
+                (record,) = (await inside.call("Search", Resource=resource, SearchExpression=found))["Results"]
+                assert record[resource]["PipelineArn"] == arn.partition("/execution/")[0]
 
     run(scenario())
 

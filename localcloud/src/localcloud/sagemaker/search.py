@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from localcloud.sagemaker import registry
+from localcloud.sagemaker import pipelines, processing_status, registry, training_status
 from localcloud.sagemaker.account import Account
 from localcloud.sagemaker.experiments import COMPONENT, EXPERIMENT, TRIAL
 from localcloud.sagemaker.lineage_groups import default_group
@@ -44,13 +44,13 @@ _RESOURCES = {
     "ExperimentTrialComponent": _Resource("TrialComponent", COMPONENT),
     "ModelPackage": _Resource("ModelPackage", registry.PACKAGE),
     "ModelPackageGroup": _Resource("ModelPackageGroup", registry.GROUP),
-    "Pipeline": _Resource("Pipeline", "pipeline"),
-    "PipelineExecution": _Resource("PipelineExecution", "pipeline-execution"),
-    "TrainingJob": _Resource("TrainingJob", "training-job"),
+    "Pipeline": _Resource("Pipeline", pipelines.PIPELINE),
+    "PipelineExecution": _Resource("PipelineExecution", pipelines.EXECUTION),
+    "TrainingJob": _Resource("TrainingJob", training_status.JOB),
 }
 _JOBS = {
-    "SageMakerTrainingJob": ("TrainingJob", "training-job"),
-    "SageMakerProcessingJob": ("ProcessingJob", "processing-job"),
+    "SageMakerTrainingJob": ("TrainingJob", training_status.JOB),
+    "SageMakerProcessingJob": ("ProcessingJob", processing_status.JOB),
 }
 
 
@@ -68,6 +68,7 @@ class Search:
         self._more: Mapping[str, Callable[[Document], Document]] = {
             TRIAL: self._of_trial,
             COMPONENT: self._of_component,
+            pipelines.PIPELINE: _of_pipeline,
         }
 
     def operations(self) -> dict[str, Operation]:
@@ -133,6 +134,10 @@ class Search:
         if value is None:
             return [0]
         return [1, float(value)] if isinstance(value, int | float) else [2, str(value)]
+
+
+def _of_pipeline(pipeline: Document) -> Document:
+    return {"LastRunTime": pipeline.get("LastExecutionTime")}
 
 
 def _projected(document: Document, shape: Any) -> Document:
