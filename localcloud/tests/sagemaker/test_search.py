@@ -56,6 +56,7 @@ async def found(inside: Any, resource: str = RESOURCE, **asked: Any) -> list[str
         ({"Filters": [where("Parents.ExperimentName", "NotEquals", "e")]}, {"three"}),
         ({"Filters": [where("Parameters.rate", "GreaterThan", "0.15")]}, {"two"}),
         ({"Filters": [where("Parameters.rate", "LessThanOrEqualTo", "0.1")]}, {"one"}),
+        ({"Filters": [where("Parameters.rate.NumberValue", "GreaterThan", "0.15")]}, {"two"}),
         ({"Filters": [where("Parameters.rate", "NotExists")]}, {"three"}),
         ({"Filters": [where("Parameters.rate", "Exists"), where("Tags.number", "Equals", "2")]}, {"two"}),
         ({"Filters": [where("Parameters.SageMaker.InstanceType", "Equals", "ml.m3.large")]}, {"three"}),

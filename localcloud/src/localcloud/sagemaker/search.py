@@ -116,7 +116,7 @@ class Search:
         }
 
     def _of_component(self, component: Document) -> Document:
-        found = {"Parents": parents(self._store, component), "LineageGroupArn": default_group(self._account)}
+        found: Document = {"Parents": parents(self._store, component), "LineageGroupArn": default_group(self._account)}
         source = component.get("Source", {})
         if source.get("SourceType") in _JOBS:
             member, kind = _JOBS[source["SourceType"]]
