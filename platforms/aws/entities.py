@@ -20,6 +20,8 @@ from botocore.exceptions import ClientError
 Association = Literal["ContributedTo", "AssociatedWith", "DerivedFrom", "Produced"]
 LONGEST_VALUE, LONGEST_URI = 2500, 2048
 """Characters of a property's value and of a source."""
+_OF_JOBS = ":experiment-trial-component/"
+"""In the ARNs of what SageMaker makes of each job: with what it led to, that stays, as the job does."""
 _REFUSED = "ValidationException"
 """What SageMaker says of an entity or association that is there already: it has no error of its own for that.
 
@@ -136,6 +138,8 @@ def forget(sagemaker: Any, uri: str) -> None:
             arns |= dict.fromkeys(one["Arn"] for one in page["Vertices"])
             edges += page["Edges"]
     for edge in edges:
+        if any(_OF_JOBS in arn for arn in (edge["SourceArn"], edge["DestinationArn"])):
+            continue
         with _unless("ResourceNotFound"):
             sagemaker.delete_association(SourceArn=edge["SourceArn"], DestinationArn=edge["DestinationArn"])
     for arn in arns:

@@ -145,6 +145,20 @@ def test_what_goes_with_a_stack_leaves_what_another_stack_has_too(clients, prefi
     assert len(upstream(clients, other)["DataSet"]) == 2
 
 
+@pytest.mark.e2e
+def test_what_sagemaker_made_of_a_job_stays_when_a_stack_goes(clients, prefix):
+    sagemaker = clients("sagemaker")
+    package_entities.write(version(prefix), FACTS, clients, prefix)
+    job = sagemaker.create_trial_component(TrialComponentName=f"{prefix}-aws-training-job")["TrialComponentArn"]
+    (archive,) = sagemaker.list_artifacts(SourceUri=version(prefix).archive_uri)["ArtifactSummaries"]
+    ends = {"SourceArn": job, "DestinationArn": archive["ArtifactArn"]}
+    sagemaker.add_association(**ends, AssociationType="Produced")
+    entities.forget(sagemaker, version(prefix).arn)
+    assert sagemaker.list_artifacts(SourceUri=version(prefix).arn)["ArtifactSummaries"] == []
+    (left,) = sagemaker.list_associations(DestinationArn=archive["ArtifactArn"])["AssociationSummaries"]
+    assert left["SourceArn"] == job
+
+
 def manifold() -> Iterator[tuple[str, Facts]]:
     yield "outside git", replace(FACTS, source=Source())
     many = tuple(DataFile(f"{number}.csv", "7" * 64, 1) for number in range(MOST_FILES + 1))
