@@ -30,7 +30,8 @@ import pulumi_aws as aws
 
 config = pulumi.Config()
 tags = {"stage": config.get("stage") or "test"}
-trust = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
+services = {"Service": ["lambda.amazonaws.com", "sagemaker.amazonaws.com"]}
+trust = {"Effect": "Allow", "Principal": services, "Action": "sts:AssumeRole"}
 
 account = aws.get_caller_identity().account_id
 key = aws.kms.Key("key", enable_key_rotation=True, deletion_window_in_days=7, tags=tags)
@@ -76,6 +77,14 @@ table = aws.dynamodb.Table(
     billing_mode="PAY_PER_REQUEST",
     point_in_time_recovery={"enabled": True},
 )
+refuse = {"Name": "Refuse", "Type": "Fail", "Arguments": {"ErrorMessage": queue.arn}}
+aws.sagemaker.Pipeline(
+    "flow",
+    pipeline_name="engine-flow",
+    pipeline_display_name="flow",
+    role_arn=role.arn,
+    pipeline_definition=pulumi.Output.json_dumps({"Version": "2020-12-01", "Steps": [refuse]}),
+)
 group = aws.sagemaker.ModelPackageGroup("models", model_package_group_name=config.get("group") or "engine-models")
 
 for name, value in {
@@ -85,7 +94,7 @@ for name, value in {
     pulumi.export(name, value)
 """
 
-COUNT = 14  # resources, the stack itself among them
+COUNT = 15  # resources, the stack itself among them
 DESCRIBED = PROGRAM.replace('or "engine-models"', 'or "engine-models", model_package_group_description="all"')
 ADOPTED = """
 aws.sqs.Queue("adopted", name="imported", message_retention_seconds=60)
@@ -175,6 +184,11 @@ def test_outputs_are_what_is_there(stack: Stack, hosting: Any) -> None:
     found = stack.outputs
     live = hosting.client("lambda").get_function_configuration(FunctionName=found["function"])
     assert live["CodeSha256"] == found["hash"]
+    pipeline = hosting.client("sagemaker").describe_pipeline(PipelineName="engine-flow")
+    assert (
+        found["queue"].rpartition("/")[2]
+        in json.loads(pipeline["PipelineDefinition"])["Steps"][0]["Arguments"]["ErrorMessage"]
+    )
     assert found["account"] == "000000000000"
     assert found["tags"] == {"stage": "test"}
 
