@@ -185,12 +185,16 @@ def test_a_job_is_a_trial_component_with_its_parameters_and_artifacts(inside):
             archive = job["ModelArtifacts"]["S3ModelArtifacts"]
             assert found["OutputArtifacts"] == {"SageMaker.ModelArtifact": {"Value": archive}}
             (metric,) = found["Metrics"]
-            assert (metric["MetricName"], metric["Last"]) == ("loss", 0.25)
+            assert metric.pop("TimeStamp") <= job["TrainingEndTime"]
+            assert metric == {
+                **{"MetricName": "loss", "SourceArn": job["TrainingJobArn"], "Count": 2},
+                **{"Last": 0.25, "Min": 0.25, "Max": 0.5, "Avg": 0.375, "StdDev": 0.125},
+            }
             listed = await inside.call("ListTrialComponents", ExperimentName="exp")
             assert [one["TrialComponentName"] for one in listed["TrialComponentSummaries"]] == ["Fit-aws-training-job"]
             by_job = await inside.call("ListTrialComponents", SourceArn=job["TrainingJobArn"])
             assert by_job == listed
-            asked = {"Name": "Metrics.loss.Last", "Operator": "LessThan", "Value": "0.3"}
+            asked = {"Name": "Metrics.loss.max", "Operator": "GreaterThan", "Value": "0.4"}
             (record,) = (
                 await inside.call("Search", Resource="ExperimentTrialComponent", SearchExpression={"Filters": [asked]})
             )["Results"]

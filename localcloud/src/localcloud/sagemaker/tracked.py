@@ -242,8 +242,8 @@ def _component(job: JobFacts) -> Document:
         members["OutputArtifacts"] = _artifacts({names.get(name, name): uri for name, uri in job.outputs.items()}, {})
     if shown := job.experiment.get("TrialComponentDisplayName"):
         members["DisplayName"] = shown
-    if metrics := [_metric(one, job.arn) for one in job.document.get("FinalMetricDataList", ())]:
-        members["Metrics"] = metrics
+    if metrics := job.document.get("MetricSummaries"):
+        members["Metrics"] = [{**one, "SourceArn": job.arn} for one in metrics]
     return {
         name: dict(list(value.items())[: _MOST[name]]) if name in _MOST else value for name, value in members.items()
     }
@@ -287,16 +287,6 @@ def _artifacts(uris: Mapping[str, str], types: Mapping[str, str]) -> Document:
 def _content_types(document: Document) -> dict[str, str]:
     channels = document.get("InputDataConfig", ())
     return {channel["ChannelName"]: channel["ContentType"] for channel in channels if channel.get("ContentType")}
-
-
-def _metric(final: Document, arn: str) -> Document:
-    """The last value of a metric; how it came there is told to CloudWatch only."""
-    return {
-        "MetricName": final["MetricName"],
-        "SourceArn": arn,
-        "TimeStamp": final["Timestamp"],
-        "Last": final["Value"],
-    }
 
 
 def _epoch(time: float) -> int:

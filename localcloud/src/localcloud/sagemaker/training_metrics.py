@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 
@@ -28,6 +29,7 @@ class TrainingMetrics:
         self._now = now
         self._sink = sink
         self._last: dict[str, Document] = {}
+        self._seen: dict[str, _Seen] = {}
 
     def hear(self, line: str) -> None:
         """Look for metrics in a line of output."""
@@ -37,11 +39,50 @@ class TrainingMetrics:
             if value is not None:
                 now = self._now()
                 self._last[name] = {"MetricName": name, "Value": value, "Timestamp": now}
+                self._seen.setdefault(name, _Seen()).add(value)
                 self._sink.put(NAMESPACE, [Datum(name, self._dimensions, value, "None", now)])
 
     def final(self) -> list[Document]:
         """The last value of each metric that was seen, as FinalMetricDataList shows it."""
         return list(self._last.values())[:_MOST]
+
+    def summaries(self) -> list[Document]:
+        """What the values of each metric come to, as a trial component shows it."""
+        return [
+            {
+                "MetricName": last["MetricName"],
+                "TimeStamp": last["Timestamp"],
+                "Last": last["Value"],
+                **self._seen[last["MetricName"]].shown(),
+            }
+            for last in self.final()
+        ]
+
+
+class _Seen:
+    """The values of a metric, in constant space.
+
+    Source of the variance: Welford, Note on a Method for Calculating Corrected Sums of Squares and Products (1962).
+    AWS does not say of what StdDev is; here it is of all values, not of a sample.
+    """
+
+    def __init__(self) -> None:
+        self._count, self._mean, self._squares = 0, 0.0, 0.0
+        self._least, self._most = math.inf, -math.inf
+
+    def add(self, value: float) -> None:
+        """Take another value."""
+        self._count += 1
+        off = value - self._mean
+        self._mean += off / self._count
+        self._squares += off * (value - self._mean)
+        self._least, self._most = min(self._least, value), max(self._most, value)
+
+    def shown(self) -> Document:
+        """Members of a TrialComponentMetricSummary."""
+        spread = math.sqrt(self._squares / self._count)
+        of_all = {"Count": self._count, "Avg": self._mean, "StdDev": spread}
+        return {"Min": self._least, "Max": self._most, **of_all}
 
 
 def _number(text: str | None) -> float | None:

@@ -96,6 +96,7 @@ class TrainingRuns(JobRuns):
     def _settle(self, job: Document, run: Run, reason: str | None, *, lost: bool) -> None:
         if metrics := self.metrics(self._name(run.job)):
             job["FinalMetricDataList"] = metrics
+            job["MetricSummaries"] = self._metrics[self._name(run.job)].summaries()
         if job["TrainingJobStatus"] == "Stopping" and not lost:
             self._end(job, job.get("Ending", "Stopped"), None)
         else:

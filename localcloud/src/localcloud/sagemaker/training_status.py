@@ -21,7 +21,7 @@ _MESSAGES = {
     "MaxRuntimeExceeded": "Training job runtime exceeded MaxRuntimeInSeconds provided",
 }
 # Kept in the document for our own use, or told elsewhere (ListTags).
-_INTERNAL = {"Tags", "Ending"}
+_INTERNAL = {"Tags", "Ending", "MetricSummaries"}
 
 
 def enter(job: Document, secondary: str, now: float) -> None:
