@@ -156,6 +156,11 @@ def key_of_source(source: Document) -> str:
     return hashlib.sha256(json.dumps([source["SourceUri"], types]).encode()).hexdigest()[:32]
 
 
+def key_of_association(ends: Document) -> str:
+    """What tells an association apart from others: its `SourceArn` and its `DestinationArn`."""
+    return f"{ends['SourceArn']} {ends['DestinationArn']}"
+
+
 def _check_properties(request: Request) -> None:
     for name, value in request.get("Properties", {}).items():
         if len(value) > _LONGEST_SHOWN:

@@ -16,7 +16,7 @@ from localcloud.sagemaker.account import Account
 from localcloud.sagemaker.deployment import Deployment
 from localcloud.sagemaker.experiments import COMPONENT, EXPERIMENT, TRIAL, key, make, put
 from localcloud.sagemaker.job_news import JobFacts
-from localcloud.sagemaker.lineage_entities import ASSOCIATION, BY_SERVICE, KINDS, key_of_source
+from localcloud.sagemaker.lineage_entities import ASSOCIATION, BY_SERVICE, KINDS, key_of_association, key_of_source
 from localcloud.sagemaker.models import MODEL
 from localcloud.sagemaker.registry import PACKAGE
 from localcloud.sagemaker.store import Document, Store, Transaction
@@ -80,7 +80,7 @@ class Tracking:
         arns = {entity: self._entity(change, entity) for entity in tracked.entities}
         for link in tracked.links:
             ends = {"SourceArn": arns[link.source], "DestinationArn": arns[link.destination]}
-            name = " ".join(ends.values())
+            name = key_of_association(ends)
             if self._store.get(ASSOCIATION, name) is None:
                 made = {"AssociationType": link.type, "CreationTime": self._account.now(), BY_SERVICE: True}
                 change.put(ASSOCIATION, name, {**ends, **made})

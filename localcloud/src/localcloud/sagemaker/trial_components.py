@@ -5,7 +5,7 @@ from __future__ import annotations
 from localcloud.sagemaker.account import Account
 from localcloud.sagemaker.errors import invalid
 from localcloud.sagemaker.experiments import COMPONENT, EXPERIMENT, TRIAL, changed, found, key, make, put, shown
-from localcloud.sagemaker.lineage_entities import ASSOCIATION
+from localcloud.sagemaker.lineage_entities import ASSOCIATION, key_of_association
 from localcloud.sagemaker.lineage_groups import default_group
 from localcloud.sagemaker.listing import Listing, in_lineage_words
 from localcloud.sagemaker.store import Document, Store
@@ -78,7 +78,7 @@ class TrialComponents:
                 raise invalid(f"Trial component {arn} cannot be deleted because it is still associated with {names}.")
             for edge in self._store.all(ASSOCIATION):
                 if arn in {edge["SourceArn"], edge["DestinationArn"]}:
-                    change.delete(ASSOCIATION, f"{edge['SourceArn']} {edge['DestinationArn']}")
+                    change.delete(ASSOCIATION, key_of_association(edge))
             change.delete(COMPONENT, key(component["TrialComponentName"]))
         return {"TrialComponentArn": arn}
 
