@@ -291,6 +291,9 @@ def test_a_job_whose_end_was_never_told_is_told_at_the_next_start(inside, monkey
             told_late = await inside.call("DescribeTrialComponent", TrialComponentName="t-aws-training-job")
             assert told_late["Status"]["PrimaryStatus"] == "Completed"
             assert len((await inside.call("ListArtifacts", ArtifactType="Model"))["ArtifactSummaries"]) == 1
+            await inside.call("DeleteTrialComponent", TrialComponentName="t-aws-training-job")
+        async with inside.running():
+            assert (await inside.call("ListTrialComponents"))["TrialComponentSummaries"] == [], "deleted is deleted"
 
     run(scenario())
 

@@ -26,13 +26,14 @@ from localcloud.sagemaker.tracked import (
     Component,
     Entity,
     Tracked,
-    name_of,
     of_approval,
     of_endpoint,
     of_job,
     of_package,
 )
 
+_TOLD = "told-job"
+"""Kind of documents: as what a job was told last, so that a component that somebody deletes stays away."""
 _STATUS = "Completed"
 _ARN = "ARN"
 _MERGED = ("Parameters", "InputArtifacts", "OutputArtifacts")
@@ -48,14 +49,15 @@ class Tracking:
     async def recover(self, jobs: Iterable[JobFacts]) -> None:
         """Take up the jobs that a server was killed before telling of."""
         for job in jobs:
-            component = self._store.get(COMPONENT, key(name_of(job)))
-            if component is None or component["Status"]["PrimaryStatus"] != job.status:
+            told = self._store.get(_TOLD, job.arn)
+            if told is None or told["Status"] != job.status:
                 await self.job(job)
 
     async def job(self, job: JobFacts) -> None:
         """A job begins, or is over."""
         async with self._store.change() as change:
             self._keep(change, of_job(job))
+            change.put(_TOLD, job.arn, {"Status": job.status})
 
     def package(self, change: Transaction, package: Document, group: Document) -> None:
         """A package is registered."""
