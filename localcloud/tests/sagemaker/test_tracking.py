@@ -207,13 +207,12 @@ def test_a_job_is_a_trial_component_with_its_parameters_and_artifacts(inside):
 def test_a_job_that_fails_produces_nothing_and_says_why(inside):
     async def scenario():
         async with inside.running():
-            await inside.call(
-                "CreateTrainingJob", **job_of("bad", exit="3", files=json.dumps({"output/failure": "no memory"}))
-            )
-            await inside.over("bad")
+            lines = json.dumps(["Traceback:", "no memory"])
+            await inside.call("CreateTrainingJob", **job_of("bad", exit="3", lines=lines))
+            assert "Traceback:\nno memory" in (await inside.over("bad"))["FailureReason"]
             found = await component(inside, "bad-aws-training-job")
             assert found["Status"]["PrimaryStatus"] == "Failed"
-            assert "no memory" in found["Status"]["Message"]
+            assert "Traceback: no memory" in found["Status"]["Message"], "AWS's service model takes one line"
             listed = await inside.call("ListAssociations", SourceArn=found["TrialComponentArn"])
             assert (listed["AssociationSummaries"], found["OutputArtifacts"]) == ([], {})
 

@@ -31,6 +31,7 @@ _LONGEST_NAME, _LONGEST_URI, _LONGEST_TEXT, _LONGEST_KEY = 120, 2048, 2500, 128
 _MOST = {"Parameters": 300, "InputArtifacts": 60, "OutputArtifacts": 60}
 _MEDIA_TYPE = re.compile(r"(?=.{1,64}$)[-\w]+/[-\w+]+")
 _MODEL = "SageMaker.ModelArtifact"
+_RESOURCES = ("InstanceType", "InstanceCount", "VolumeSizeInGB")
 
 
 @dataclass(frozen=True)
@@ -231,7 +232,7 @@ def _component(job: JobFacts) -> Document:
     message = f"Status: {job.status}{secondary}, failure reason: {reason}."
     members: Document = {
         "Source": {"SourceArn": job.arn, "SourceType": _JOBS[job.kind]},
-        "Status": {"PrimaryStatus": job.status, "Message": shortened(message)},
+        "Status": {"PrimaryStatus": job.status, "Message": shortened(_in_one_line(message))},
         "Parameters": _parameters(job),
         "InputArtifacts": _artifacts(job.inputs, _content_types(job.document)),
         "OutputArtifacts": {},
@@ -260,9 +261,6 @@ def _parameters(job: JobFacts) -> Document:
     return {name[:_LONGEST_KEY]: _parameter(value) for name, value in {**machine, **job.parameters}.items()}
 
 
-_RESOURCES = ("InstanceType", "InstanceCount", "VolumeSizeInGB")
-
-
 def _parameter(value: object) -> Document:
     """A value as a number where it reads as one, and a text otherwise."""
     try:
@@ -271,6 +269,11 @@ def _parameter(value: object) -> Document:
         return {"StringValue": str(value)[:_LONGEST_TEXT]}
     finite = number - number == 0  # infinity and NaN have no place in JSON
     return {"NumberValue": number} if finite else {"StringValue": str(value)}
+
+
+def _in_one_line(text: str) -> str:
+    """A text without line breaks, which AWS's service model has no place for."""
+    return " ".join(text.splitlines())
 
 
 def _artifacts(uris: Mapping[str, str], types: Mapping[str, str]) -> Document:
