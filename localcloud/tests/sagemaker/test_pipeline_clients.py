@@ -118,7 +118,8 @@ SDK = """
     )
     place = [f"s3://{bucket}/{folder}", ExecutionVariables.PIPELINE_EXECUTION_ID]
     trainer = ModelTrainer(
-        training_image=image, role=role, sagemaker_session=session, hyperparameters={"exit": "0"},
+        training_image=image, role=role, sagemaker_session=session, base_job_name="train",
+        hyperparameters={"exit": "0"},
         compute=Compute(instance_type="ml.m5.large", instance_count=1, volume_size_in_gb=30),
         stopping_condition=StoppingCondition(max_runtime_in_seconds=600),
         output_data_config=OutputDataConfig(s3_output_path=Join(on="/", values=[*place, "trained"])),
@@ -170,10 +171,10 @@ SDK = """
     good.wait(delay=1)
     steps = {step["StepName"]: step for step in good.list_steps()}
     assert {one: step["StepStatus"] for one, step in steps.items()} == dict.fromkeys(
-        ["Train", "Evaluate", "Gate", "Register-RegisterModel"], "Succeeded"
+        ["Train", "Evaluate", "Gate", "Register"], "Succeeded"
     ), steps
     assert good.describe()["PipelineExperimentConfig"]["ExperimentName"] == name
-    arn = steps["Register-RegisterModel"]["Metadata"]["RegisterModel"]["Arn"]
+    arn = steps["Register"]["Metadata"]["RegisterModel"]["Arn"]
     registered = session.sagemaker_client.describe_model_package(ModelPackageName=arn)
     assert registered["CustomerMetadataProperties"] == {"execution": good.arn}
     job = steps["Train"]["Metadata"]["TrainingJob"]["Arn"].rpartition("/")[2]

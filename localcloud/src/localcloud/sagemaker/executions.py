@@ -271,10 +271,10 @@ class Executions:
             raise not_there("Pipeline execution", arn)
         return key, execution
 
-    def _of(self, pipeline: str) -> list[Document]:
+    def _of(self, pipeline: str) -> Sequence[Document]:
         return [one for one in self._store.all(EXECUTION) if one["PipelineName"] == pipeline]
 
-    def _steps(self, execution: Document) -> list[Document]:
+    def _steps(self, execution: Document) -> Sequence[Document]:
         arn = execution["PipelineExecutionArn"]
         return [step for step in self._store.all(STEP) if step["PipelineExecutionArn"] == arn]
 

@@ -74,7 +74,7 @@ class References:
         if step["Type"] == "Condition":
             return "String" if found.path == ("Outcome",) else False
         outputs = outputs_of(step)
-        return outputs.get(found.path[1], False) if first == "OutputParameters" and len(found.path) == 2 else False
+        return outputs.get(str(found.path[1]), False) if first == "OutputParameters" and len(found.path) == 2 else False
 
     def _instead(self, found: Reference) -> str:
         if found.space == "Parameters":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -223,7 +223,7 @@ class Pipelines:
         change.put(VERSION, _version_name(pipeline["PipelineName"], number), version)
         change.put(PIPELINE, pipeline["PipelineName"], pipeline)
 
-    def _versions(self, name: str) -> list[Document]:
+    def _versions(self, name: str) -> Sequence[Document]:
         return [version for version in self._store.all(VERSION) if version["PipelineName"] == name]
 
     async def _text(self, request: Request) -> str | None:

@@ -16,6 +16,7 @@ from botocore.exceptions import ClientError
 from botocore.httpsession import URLLib3Session
 
 _JSON = "application/x-amz-json-1.1"
+_SECONDS = 60
 
 
 class JsonCalls:
@@ -29,7 +30,7 @@ class JsonCalls:
     def __init__(self, url: str, region: str) -> None:
         self._url = url
         self._region = region
-        self._session = URLLib3Session(timeout=(5, 60), max_pool_connections=16)
+        self._session = URLLib3Session(timeout=_SECONDS, max_pool_connections=16)
 
     def ask(
         self, credentials: Credentials, service: str, target: str, operation: str, given: Mapping[str, Any]
@@ -54,12 +55,14 @@ class JsonCalls:
         document = _document(answer.content)
         if answer.status_code == 200:
             return document
-        error = {
-            "Code": str(document.get("__type", "UnknownError")).rpartition("#")[2],
-            "Message": str(document.get("message") or document.get("Message") or answer.content[:200]),
+        error: Any = {
+            "Error": {
+                "Code": str(document.get("__type", "UnknownError")).rpartition("#")[2],
+                "Message": str(document.get("message") or document.get("Message") or answer.content[:200]),
+            },
+            "ResponseMetadata": {"HTTPStatusCode": answer.status_code},
         }
-        status = {"HTTPStatusCode": answer.status_code}
-        raise ClientError({"Error": error, "ResponseMetadata": status}, operation)
+        raise ClientError(error, operation)
 
 
 def _document(body: bytes) -> dict[str, Any]:
