@@ -43,6 +43,8 @@ def test_a_job_reads_its_inputs_and_leaves_its_outputs(inside):
             request["Environment"]["REPORT"] = "/opt/ml/processing/out/report.json"
             assert (await inside.call("CreateProcessingJob", **request))["ProcessingJobArn"] == ARN
             job = await inside.processed("p")
+            while len(heard) < 2:
+                await asyncio.sleep(0.01)  # the end is told right after it is written down
         assert job["ProcessingJobStatus"] == "Completed"
         assert job["CreationTime"] <= job["ProcessingStartTime"] <= job["ProcessingEndTime"] == job["LastModifiedTime"]
         saw = seen(inside)
