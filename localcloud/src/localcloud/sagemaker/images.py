@@ -7,6 +7,7 @@ import base64
 import os
 import re
 import shutil
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +26,7 @@ _MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 _SERVE, _TRAIN = "serve", "train"
 # SageMaker trains on machines of their own; here endpoints that serve on the same one go first.
 _YIELDING = 5
+_MOMENT = 2.0  # seconds
 CONTAINER_LABEL = "localcloud.sagemaker.state"
 
 
@@ -208,6 +210,8 @@ class Images:
     ecr: Callable[[], Any]
     docker_config: Path
     _pulls: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _answers: bool = False
+    _known_until: float = 0
 
     async def resolve(self, uri: str) -> Image:
         """Find out how an image runs now.
@@ -240,8 +244,13 @@ class Images:
         return await asyncio.to_thread(self._digest, named) is not None
 
     async def engine_answers(self) -> bool:
-        """Whether a Docker engine is there."""
-        return bool(shutil.which("docker")) and (await _run("docker", "info", "--format={{.ID}}"))[0] == 0
+        """Whether a Docker engine is there, or was a moment ago: the steps of a pipeline ask one after another."""
+        if not shutil.which("docker"):
+            return False
+        if time.monotonic() >= self._known_until:
+            self._answers = (await _run("docker", "info", "--format={{.ID}}"))[0] == 0
+            self._known_until = time.monotonic() + _MOMENT
+        return self._answers
 
     def refused(self, uri: str) -> str | None:
         """The media type of an image's manifest, if SageMaker takes none of that type; blocks.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -29,6 +30,7 @@ PRINCIPAL = "sagemaker.amazonaws.com"
 RUNNING = {"Executing", "Stopping"}
 """Statuses of an execution that is not over."""
 
+_KEPT = 32  # definitions that were read last
 _LONGEST_DEFINITION = 1_048_576
 _INTERNAL = {"Tags", "ClientRequestToken", "LatestVersion", "LastExecutionTime"}
 
@@ -54,7 +56,7 @@ class Pipelines:
         self._account = account
         self._roles = roles
         self._s3 = s3
-        self._model = model
+        self._parse = lru_cache(_KEPT)(lambda text: pipeline_definition.parse(text, model()))
 
     def operations(self) -> dict[str, Operation]:
         """The operations of this part, by name."""
@@ -209,7 +211,7 @@ class Pipelines:
         Raises:
             ApiError: It is none.
         """
-        return pipeline_definition.parse(text, self._model())
+        return self._parse(text)
 
     def _add_version(self, change: Transaction, pipeline: Document, text: str) -> None:
         number = pipeline["LatestVersion"] = pipeline["LatestVersion"] + 1
