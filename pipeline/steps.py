@@ -1,0 +1,295 @@
+"""The pipeline, declared once: its steps, what each takes and gives, and what it may cost. Every engine runs this.
+
+    PIPELINE.order()                          # the steps, each after those that it takes from
+    PIPELINE.steps_of(PIPELINE.step("seal"))  # the steps that it takes from: data, train, evaluate
+
+A step is one function, `main(given: pipeline.given.Given) -> None`, that reads folders and texts and writes files into one
+new folder, its **outcome**, which has the step's name. Every engine starts it by the same command, in a process or a
+container, from the folder that holds the rooms:
+
+    python -m pipeline.run train --in data=FOLDER --in code=FOLDER --settings FILE --out FOLDER
+
+    --in NAME=FOLDER    an outcome that the step takes, or a folder that the pipeline is given; what is optional may lack
+    --set NAME=TEXT     a text that the step takes; those that are not named have their defaults
+    --settings FILE     texts too, as a JSON object: for engines whose arguments are short; may hold others
+    --out FOLDER        where the outcome goes: empty or not there yet
+
+Into the outcome the command puts `outcome.json` (see `pipeline.outcome`): the digest of what was made, and of what was
+taken. A step reads no outcome whose files have other digests. Status 0: done. Status 4: refused, for a reason that is the
+last line of stderr, a JSON string; it would be refused again. Any other status: failed.
+
+To add a step, write its function, and add one line to `STEPS`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
+from typing import Literal
+
+VERDICT = "verdict.json"
+"""The file of an outcome that other steps depend on with `only_if`: `{"passed": true or false, "why": "..."}`."""
+_NAME = re.compile("[a-z][a-z0-9_]{0,30}")
+_PROGRAM = re.compile(r"[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)*:[a-z_][a-z0-9_]*")
+HOUR = 3600
+
+
+class PipelineError(ValueError):
+    """A declaration that no engine could run; every problem is named."""
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        super().__init__("the pipeline is not well declared:" + "".join(f"\n  - {one}" for one in problems))
+
+
+@dataclass(frozen=True)
+class Input:
+    """What a pipeline is given from outside.
+
+    Attributes:
+        name: What steps take it by.
+        kind: A folder, which may lack, or a text.
+        says: What it is, for people.
+        default: The text where none is given.
+    """
+
+    name: str
+    kind: Literal["folder", "text"]
+    says: str
+    default: str = ""
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a step needs of a machine.
+
+    Attributes:
+        cpus: How many.
+        memory_gb: Gigabytes.
+        instance_type: Of SageMaker, with at least these.
+        volume_gb: Gigabytes of disk.
+    """
+
+    cpus: int = 1
+    memory_gb: int = 2
+    instance_type: str = "ml.t3.medium"
+    volume_gb: int = 30
+
+
+BIG = Resources(2, 8, "ml.m5.large")
+"""For steps that hold the model's data in memory."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step.
+
+    Attributes:
+        name: Its name, and that of its outcome.
+        program: Its function, `module:function`.
+        says: What it does, for people.
+        takes: Steps whose outcomes it reads, and inputs of the pipeline.
+        gives: The files that its outcome always holds; there may be more. No outcome holds folders.
+        beside: Files of the outcome that tell of this run, as times do: they are not in its digest.
+        cached: Whether an outcome that was made of the same may stand for a new one: the step changes nothing outside.
+        only_if: The step, which it takes from, whose `verdict.json` has to say `"passed": true`; else it is skipped.
+        retries: How often it is tried again after it failed; never after it refused.
+        timeout: How long one try may take, seconds.
+        resources: What it needs of a machine.
+        group: Steps of one group may share a machine.
+    """
+
+    name: str
+    program: str
+    says: str
+    takes: tuple[str, ...] = ()
+    gives: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
+    cached: bool = True
+    only_if: str | None = None
+    retries: int = 0
+    timeout: int = HOUR
+    resources: Resources = Resources()
+    group: str = "build"
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """Steps over inputs, each step after those that it takes from.
+
+    Raises:
+        PipelineError: A name is unknown or there twice, or steps wait for each other.
+    """
+
+    inputs: tuple[Input, ...]
+    steps: tuple[Step, ...]
+
+    def __post_init__(self) -> None:
+        if problems := _problems(self.inputs, self.steps):
+            raise PipelineError(problems)
+
+    def step(self, name: str) -> Step:
+        """The step of a name.
+
+        Raises:
+            PipelineError: There is none.
+        """
+        for one in self.steps:
+            if one.name == name:
+                return one
+        raise PipelineError([f"there is no step {name!r}; expected one of {', '.join(one.name for one in self.steps)}"])
+
+    def order(self) -> tuple[Step, ...]:
+        """The steps, each after those that it takes from; else in the order in which they are declared."""
+        left, ordered = list(self.steps), []
+        while left:
+            done = {one.name for one in ordered}
+            waiting = {one.name for one in left}
+            ready = next(one for one in left if not waiting & set(one.takes) - done)
+            ordered.append(ready)
+            left.remove(ready)
+        return tuple(ordered)
+
+    def steps_of(self, step: Step) -> tuple[str, ...]:
+        """The steps whose outcomes a step takes."""
+        names = {one.name for one in self.steps}
+        return tuple(name for name in step.takes if name in names)
+
+    def folders_of(self, step: Step) -> tuple[str, ...]:
+        """The folders from outside that a step takes; each may lack."""
+        names = {one.name for one in self.inputs if one.kind == "folder"}
+        return tuple(name for name in step.takes if name in names)
+
+    def texts_of(self, step: Step) -> tuple[Input, ...]:
+        """The texts that a step takes."""
+        texts = {one.name: one for one in self.inputs if one.kind == "text"}
+        return tuple(texts[name] for name in step.takes if name in texts)
+
+
+def _problems(inputs: tuple[Input, ...], steps: tuple[Step, ...]) -> list[str]:
+    problems: list[str] = []
+    names = [one.name for one in (*inputs, *steps)]
+    problems += [f"{name!r} is there twice" for name in dict.fromkeys(names) if names.count(name) > 1]
+    problems += [
+        f"{name!r} is no name: expected small letters, digits and _, at most 31" for name in names if not _fits(name)
+    ]
+    of_steps = {one.name for one in steps}
+    for one in steps:
+        problems += [
+            f"step {one.name}: takes {name!r}, which is neither a step nor an input"
+            for name in one.takes
+            if name not in names
+        ]
+        if not _PROGRAM.fullmatch(one.program):
+            problems.append(f"step {one.name}: program {one.program!r}; expected module:function")
+        if one.only_if is not None and one.only_if not in of_steps & set(one.takes):
+            problems.append(f"step {one.name}: only_if {one.only_if!r}; expected a step that it takes from")
+        if one.retries < 0 or one.timeout <= 0:
+            problems.append(f"step {one.name}: retries {one.retries}, timeout {one.timeout}; expected 0 or more, above 0")
+    try:
+        TopologicalSorter({one.name: set(one.takes) & of_steps for one in steps}).prepare()
+    except CycleError as error:
+        problems.append(f"steps wait for each other: {' -> '.join(reversed(error.args[1]))}")
+    return problems
+
+
+def _fits(name: str) -> bool:
+    return _NAME.fullmatch(name) is not None
+
+
+INPUTS = (
+    Input("code", "folder", "holds model/, or as model.tar.gz a package whose code is taken; else that of the checkout"),
+    Input("raw_data", "folder", "the model's own data files, for data/ beside model/; else those that are there"),
+    Input("champion", "folder", "holds as model.tar.gz the package that serves; without it nothing is compared"),
+    Input("parameters", "text", "the model's parameters, a JSON object; of a package in `code`, changes to its own", "{}"),
+    Input("through", "text", "a day, YYYY-MM-DD: learn from what was known then, by the package in `code`; or nothing"),
+    Input("recipe", "text", "the recipe digest that is expected; nothing where it is not known before"),
+    Input("code_digest", "text", "sha256:<hex> of the package in `code`"),
+    Input("champion_digest", "text", "sha256:<hex> of the package in `champion`"),
+    Input("gates", "text", 'what metrics have to be, JSON, such as {"auc": {"min": 0.6}}', "{}"),
+    Input("min_gain", "text", "by how much the loss has to be lower than the champion's, for sure; nothing: not asked"),
+    Input("source", "text", "commit, dirty and repository of the code, a JSON object; else git is asked", "{}"),
+    Input("place", "text", "where the package is registered and who signs it, a JSON object; see platforms.places", "{}"),
+    Input("lineage", "text", "what is kept with the version besides its recipe, a JSON object of texts", "{}"),
+)
+_CODE = ("code", "raw_data", "code_digest")
+"""What a step takes that runs the model's code, or looks at it."""
+
+STEPS = (
+    Step(
+        "data",
+        "pipeline.inputs:main",
+        "find the recipe of code, data, parameters and libraries",
+        takes=(*_CODE, "parameters", "through", "recipe"),
+        gives=("recipe.json",),
+    ),
+    Step(
+        "train",
+        "pipeline.train:main",
+        "fit the model, and take the reference for drift",
+        takes=(*_CODE, "data"),
+        gives=("model.joblib", "features.json", "reference.json", "example.json", "training.json"),
+        timeout=24 * HOUR,
+        resources=BIG,
+    ),
+    Step(
+        "evaluate",
+        "pipeline.evaluate:main",
+        "score the model on data that training could not know",
+        takes=(*_CODE, "data", "train"),
+        gives=("metrics.json",),
+        timeout=6 * HOUR,
+        resources=BIG,
+    ),
+    Step(
+        "seal",
+        "pipeline.pack:main",
+        "seal the package, and collect where it came from",
+        takes=(*_CODE, "data", "train", "evaluate", "source"),
+        gives=("model.tar.gz", "sealed.json"),
+        beside=("facts.json",),
+    ),
+    Step(
+        "compare",
+        "pipeline.compare:main",
+        "compare it with the champion, on rows that neither has seen",
+        takes=(*_CODE, "data", "seal", "champion", "champion_digest"),
+        gives=("compared.json",),
+        timeout=6 * HOUR,
+        resources=BIG,
+        group="check",
+    ),
+    Step(
+        "gate",
+        "pipeline.gate:main",
+        "judge its metrics, and what it gains over the champion",
+        takes=("seal", "compare", "gates", "min_gain"),
+        gives=(VERDICT,),
+        group="check",
+    ),
+    Step(
+        "sign",
+        "platforms.steps:sign",
+        "sign what is said of it",
+        takes=("seal", "gate", "place"),
+        gives=("key.pub",),
+        cached=False,
+        only_if="gate",
+        retries=2,
+        group="release",
+    ),
+    Step(
+        "register",
+        "platforms.steps:register",
+        "upload it, and register it for approval",
+        takes=("seal", "gate", "sign", "place", "lineage"),
+        gives=("registered.json",),
+        cached=False,
+        only_if="gate",
+        retries=2,
+        group="release",
+    ),
+)
+
+PIPELINE = Pipeline(INPUTS, STEPS)
