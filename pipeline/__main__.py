@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import archive, documents, outline, step
-from pipeline.build import BuildError, build
+from pipeline.build import build
 from pipeline.contract import ContractBroken, RecipeError
 from pipeline.gate import GateError, GateRefused
 from pipeline.origin import OriginError
@@ -21,7 +21,7 @@ from provenance.envelope import SignatureError
 from provenance.key_pair import KeyFileError
 
 _REFUSALS = (
-    *(archive.ArchiveError, BuildError, ContractBroken, GateError, GateRefused, KeyFileError, OriginError),
+    *(archive.ArchiveError, ContractBroken, GateError, GateRefused, KeyFileError, OriginError),
     *(RecipeError, SignatureError, StepFailed),
 )
 
@@ -106,7 +106,7 @@ def _run(given: argparse.Namespace) -> str:
     wanted = recipe(root, given.parameters)
     if given.command == "recipe":
         return json.dumps({"digest": wanted.digest, **wanted.parts}, indent=2)
-    sealed = build(root, wanted, None, given.gates, given.workdir, progress=lambda line: print(line, file=sys.stderr))
+    sealed = build(root, wanted, given.gates, given.workdir, progress=lambda line: print(line, file=sys.stderr))
     found = {"recipe": sealed.recipe, "digest": sealed.digest, "manifest_sha256": sealed.manifest_sha256}
     told = documents.write(sealed, documents.key_at(given.key))
     places = {"path": str(sealed.path), "documents": str(told)}

@@ -1,40 +1,38 @@
 """From a champion and a day to a candidate: the champion's own code, trained on a later window.
 
-    report = retrain(job, Path("model.tar.gz"), workdir, register, progress=print)
+    report = retrain(job, Path("model.tar.gz"), workdir, platforms.steps.at(place), progress=print)
     report.outcome          # better: it is registered and waits for approval; or why there is no candidate
 
-Nothing of the champion is run before its archive has the digest that it was released with. Champion and challenger are
-compared on the rows that the challenger was evaluated on, which neither has seen; each answers in a process of its own.
-Of a challenger that is fitted once more on these (`pipeline.refit`), the estimator that was evaluated answers.
-The same job has the same outcome, byte by byte, and a package that is registered already is not registered again.
+It runs the pipeline of `pipeline.steps` with the champion's own code. Nothing of the champion is run before its archive
+has the digest that it was released with. The same job has the same outcome, byte by byte, and a package that is
+registered already is not registered again.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import shutil
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-
-from pipeline import archive, step
-from pipeline.build import build
-from pipeline.comparison import Comparison, compare
-from pipeline.contract import DATA, NothingNewer, RecipeError, Refusal
+from pipeline import archive
+from pipeline.build import registered_in
+from pipeline.checkout import ARCHIVE, ROOT, sealed_elsewhere
+from pipeline.compare import COMPARED
+from pipeline.comparison import Comparison
+from pipeline.contract import NothingNewer, RecipeError, Refusal
 from pipeline.declared import retrained
-from pipeline.gate import GateRefused, Gates, check_gates
-from pipeline.locks import locked
-from pipeline.pack import Registered, SealedPackage
-from pipeline.recipe import canonical, recipe
+from pipeline.engines import local
+from pipeline.engines.local import Here
+from pipeline.gate import Gates, check_gates
+from pipeline.inputs import recipe_in
+from pipeline.pack import Registered
+from pipeline.recipe import canonical
 from pipeline.step import StepFailed
+from pipeline.steps import PIPELINE, VERDICT
 
-ROOT = Path(__file__).resolve().parents[1]
-ROOMS = ("pipeline", "monitoring", "provenance", "serving", "requirements")
 _TEXTS = ("through", "bucket", "group", "region", "signing_key", "report")
 _CHAMPION = ("package_digest", "manifest_sha256", "archive_uri", "image_uri")
 
@@ -129,12 +127,8 @@ class Report:
         }
 
 
-Register = Callable[[SealedPackage, Mapping[str, str]], Registered]
-"""Uploads and registers a sealed package, with where it comes from besides its recipe."""
-
-
 def retrain(
-    job: Job, champion: Path, workdir: Path, register: Register, *, progress: Callable[[str], None] = print
+    job: Job, champion: Path, workdir: Path, here: Here, *, progress: Callable[[str], None] = print
 ) -> Report:
     """Train a challenger, compare it with the champion, and register it if it is better.
 
@@ -142,109 +136,85 @@ def retrain(
         job: What is asked for.
         champion: The champion's archive, as it was downloaded.
         workdir: An empty folder to work in.
-        register: Puts the package where a stack finds it.
+        here: The functions of the steps `sign` and `register`, for the place where it is registered.
         progress: Called with a line at a time.
 
     Raises:
         JobError: The archive is not the champion's, or this environment is not the one that it was sealed in.
     """
-    sealed, root = workdir / "champion", workdir / "root"
-    known = _unpacked(job, champion, sealed)
-    lay_out(sealed, root)
+    known = _verified(job, champion)
+    given, keep = workdir / "given", workdir / "outcomes"
+    for folder in (given, keep):
+        folder.mkdir()
+    (given / ARCHIVE).symlink_to(champion.resolve())
+    archive.unpack(champion, workdir / "champion")
     progress(f"verified the champion, {known['recipe'][:12]}")
     begun = Report("refused", "", job.through)
     try:
-        changes = retrained(root, known["parameters"], job.through)
-        parameters = {**known["parameters"], **changes}
-        wanted = recipe(root, parameters)
-        begun = replace(begun, changes=changes, recipe=wanted.digest)
-        progress(f"training {wanted.id} with {', '.join(f'{name} {value}' for name, value in changes.items())}")
-        asked = ["--parameters", canonical(parameters), "--answer", str(sealed)]
-        before = _losses(root, sealed, asked, progress)
-        made = build(root, wanted, parameters, job.gates, workdir, progress=progress)
-        archive.unpack(made.path, workdir / "challenger")
-        after = _losses(root, workdir / "challenger", [*asked, "--evaluated"], progress)
+        changes = retrained(workdir / "champion" / "code", known["parameters"], job.through)
+        begun = replace(begun, changes=changes)
+        progress(f"training with {', '.join(f'{name} {value}' for name, value in changes.items())}")
+        folders, texts = {"code": given, "champion": given}, _texts(job)
+        found = local.run(
+            *(PIPELINE, ROOT, texts),
+            keep=keep,
+            groups=("build", "check", "release"),
+            folders=folders,
+            here=here,
+            progress=progress,
+        )
     except NothingNewer as error:
         return replace(begun, outcome="nothing_new", why=str(error))
-    except (GateRefused, RecipeError, Refusal, StepFailed) as error:
-        return replace(begun, why=str(error))
-    comparison = _compared(before, after)
-    begun = replace(begun, outcome="not_better", why=_in_words(comparison, job.min_gain), comparison=comparison)
-    if not comparison.better(job.min_gain):
-        return begun
-    progress(f"registering {made.digest}")
+    except (RecipeError, Refusal, StepFailed) as error:
+        return replace(_seen(begun, keep), why=str(error))
+    begun, registered = _seen(begun, keep), found["register"]
+    return begun if registered is None else replace(begun, outcome="better", package=registered_in(registered))
+
+
+def _texts(job: Job) -> dict[str, str]:
+    """The job as texts of the pipeline."""
+    digest = job.champion["package_digest"]
     lineage = {
-        "retrained_from": job.champion["package_digest"],
+        "retrained_from": digest,
         "retrained_through": job.through,
         "retrained_report": f"s3://{job.bucket}/{job.report}",
     }
-    return replace(begun, outcome="better", package=register(made, lineage))
+    return {
+        "code_digest": digest,
+        "champion_digest": digest,
+        "through": job.through,
+        "gates": canonical(job.gates),
+        "min_gain": repr(job.min_gain),
+        "lineage": canonical(lineage),
+    }
 
 
-def _unpacked(job: Job, path: Path, folder: Path) -> Mapping[str, Any]:
-    """Verify the champion's archive, unpack it, and return its manifest."""
+def _seen(begun: Report, keep: Path) -> Report:
+    """The report, with what the outcomes tell of those steps that have ended."""
+    if (keep / "data").is_dir():
+        begun = replace(begun, recipe=recipe_in(keep / "data").digest)
+    if (keep / "compare").is_dir():
+        said = json.loads((keep / "compare" / COMPARED).read_bytes())["comparison"]
+        begun = replace(begun, comparison=None if said is None else Comparison.from_dict(said))
+    if (keep / "gate").is_dir():
+        said = json.loads((keep / "gate" / VERDICT).read_bytes())
+        outcome = "not_better" if said["outcome"] == "not_better" else "refused"
+        begun = replace(begun, outcome=outcome, why=said["why"])
+    return begun
+
+
+def _verified(job: Job, path: Path) -> Mapping[str, Any]:
+    """Verify the champion's archive, and return its manifest; nothing of it is run before."""
     try:
         manifest = archive.verify(path, job.champion["package_digest"])
         if manifest.sha256 != job.champion["manifest_sha256"]:
             found, expected = manifest.sha256, job.champion["manifest_sha256"]
             raise archive.ArchiveError(f"its manifest has sha256 {found}, expected {expected}")
-        archive.unpack(path, folder)
     except (archive.ArchiveError, FileNotFoundError) as error:
         raise JobError(f"the champion's archive is refused, nothing of it was run: {error}") from None
-    content = manifest.content
-    if differs := sealed_elsewhere(content):
+    if differs := sealed_elsewhere(manifest.content):
         raise JobError(f"{differs}: retrain with the image of the champion's own libraries")
-    return content
-
-
-def sealed_elsewhere(manifest: Mapping[str, Any]) -> str:
-    """How this environment differs from the one that a champion was sealed in; empty where it does not."""
-    here, python = locked(ROOT / "requirements" / "app.txt"), f"{sys.version_info.major}.{sys.version_info.minor}"
-    sealed: Mapping[str, str] = {**manifest["libraries"], **manifest["trained_with"]}
-    differ = sorted(name for name, version in sealed.items() if here.get(name) != version)
-    if manifest["python"] == python and not differ:
-        return ""
-    return (
-        f"the champion was sealed with Python {manifest['python']}, this is Python {python}; other versions here of "
-        f"{', '.join(differ) or 'no library'}"
-    )
-
-
-def lay_out(sealed: Path, root: Path) -> None:
-    """A checkout of the champion's model and this pipeline, for the steps to run in."""
-    shutil.copytree(sealed / "code" / "model", root / "model")
-    for room in ROOMS:
-        shutil.copytree(ROOT / room, root / room, ignore=shutil.ignore_patterns("__pycache__"))
-    if (ROOT / DATA).is_dir():
-        (root / DATA).symlink_to(ROOT / DATA)  # large, and only read
-
-
-def _losses(root: Path, sealed: Path, asked: list[str], progress: Callable[[str], None]) -> dict[str, Any]:
-    """The losses of one of the two. What an answer means, the champion's package says for both."""
-    out = sealed.with_suffix(".losses.json")
-    step.run(root, "pipeline.losses", [*asked, "--model", str(sealed), "--out", str(out)], progress)
-    return json.loads(out.read_text())
-
-
-def _compared(champion: Mapping[str, Any], challenger: Mapping[str, Any]) -> Comparison:
-    if (champion["loss"], champion["days"]) != (challenger["loss"], challenger["days"]):
-        raise JobError("champion and challenger did not answer the same rows: data.evaluation has two outcomes")
-    return compare(
-        champion["loss"],
-        champion=np.array(champion["losses"], np.float64),
-        challenger=np.array(challenger["losses"], np.float64),
-        times=None if champion["days"] is None else np.array(champion["days"], "datetime64[D]"),
-    )
-
-
-def _in_words(found: Comparison, min_gain: float) -> str:
-    over = f"{found.rows:,} rows" + ("" if found.days is None else f" of {found.days} days")
-    said = f"{found.loss} {found.challenger:.4f}, the champion's {found.champion:.4f}, on {over}: gain {found.gain:.4f}"
-    if found.low is None or found.high is None:
-        return f"{said}, of which nothing is sure: it takes more than one {'row' if found.days is None else 'day'}"
-    return (
-        f"{said}, 95% interval {found.low:.4f} to {found.high:.4f}; more than {min_gain:g} is asked for, beyond doubt"
-    )
+    return manifest.content
 
 
 def _facts(package: Registered) -> dict[str, Any]:

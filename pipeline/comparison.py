@@ -11,6 +11,7 @@ days. Where rows have no time it counts rows. Of one day, or of one row, nothing
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,6 +52,22 @@ class Comparison:
     def better(self, min_gain: float = 0.0) -> bool:
         """Whether the gain is surely more than that; what nothing is known of is not."""
         return self.low is not None and self.low > min_gain
+
+    def in_words(self, min_gain: float) -> str:
+        """What came of it, where a gain was asked for."""
+        over = f"{self.rows:,} rows" + ("" if self.days is None else f" of {self.days} days")
+        losses = f"{self.loss} {self.challenger:.4f}, the champion's {self.champion:.4f}"
+        said = f"{losses}, on {over}: gain {self.gain:.4f}"
+        if self.low is None or self.high is None:
+            return f"{said}, of which nothing is sure: it takes more than one {'row' if self.days is None else 'day'}"
+        return (
+            f"{said}, 95% interval {self.low:.4f} to {self.high:.4f}; more than {min_gain:g} is asked for, beyond doubt"
+        )
+
+    @classmethod
+    def from_dict(cls, given: Mapping[str, Any]) -> Comparison:
+        """Read what `as_dict` gave."""
+        return cls(**{"since" if name == "from" else name: value for name, value in given.items()})
 
     def as_dict(self) -> dict[str, Any]:
         """The comparison as JSON values."""

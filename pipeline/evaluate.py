@@ -1,6 +1,4 @@
-"""Step: score the model on data that training could not know.
-
-    python -m pipeline.evaluate --parameters '{"max_iter": 80}' --trained FOLDER --out FOLDER
+"""Step `evaluate`: score the model on data that training could not know.
 
 Reads what `train` wrote, of two estimators that which knows less (see `pipeline.refit`); writes `metrics.json`:
 `summary` (metric -> value, what gates bind to), `evaluation` (the model's own details) and `training` (what was trained
@@ -10,7 +8,6 @@ what serves, if there is one that says the same.
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -23,9 +20,10 @@ from monitoring.labels.quality import ABSOLUTE_ERROR, ACCURACY, LOG_LOSS, Form
 from pipeline import archive, parts, refit
 from pipeline.baseline import baseline, form_of, judged, outcomes
 from pipeline.contract import ContractBroken
+from pipeline.given import Given
+from pipeline.inputs import recipe_in
 from pipeline.recipe import canonical
 from pipeline.rows import Rows, period, seconds, tables
-from pipeline.step import end_with_parent, in_words
 from pipeline.train import FEATURES
 
 NAMES = {ACCURACY: "accuracy", LOG_LOSS: "log_loss", ABSOLUTE_ERROR: "absolute_error"}
@@ -65,22 +63,16 @@ def usual(form: Form, found: Sequence[Outcome]) -> dict[str, float]:
     return {**means, "rows": float(len(found))}
 
 
-def main(arguments: list[str] | None = None) -> None:
+def main(given: Given) -> None:
     """Run the step."""
-    parser = argparse.ArgumentParser(description="Score the model on other data than it was trained on.")
-    parser.add_argument("--parameters", required=True, help="JSON object")
-    parser.add_argument("--trained", required=True, type=Path)
-    parser.add_argument("--out", required=True, type=Path)
-    given = parser.parse_args(arguments)
-    end_with_parent()
-    trained: dict[str, Any] = json.loads((given.trained / "training.json").read_text())
-    stored = refit.evaluated(given.trained)
-    every = tables(parts.data, parts.settings(json.loads(given.parameters)))
+    folder, parameters = given.folders["train"], recipe_in(given.folders["data"]).parameters
+    trained: dict[str, Any] = json.loads((folder / "training.json").read_text())
+    stored = refit.evaluated(folder)
+    every = tables(parts.data, parts.settings(parameters))
     rows = every.evaluation
     print(f"evaluating on {len(rows):,} rows{period(rows)}")
     estimator = _load(stored, trained.get("evaluated", trained))
-    parameters = json.loads(given.parameters)
-    said = _outcomes(given.trained, parts.answers(estimator, rows, parameters), rows)
+    said = _outcomes(folder, parts.answers(estimator, rows, parameters), rows)
     own = getattr(parts.evaluation, "evaluate", None)
     if own:
         summary = own(estimator, rows)
@@ -91,8 +83,11 @@ def main(arguments: list[str] | None = None) -> None:
         summary = usual(*said)
     find = getattr(parts.evaluation, "details", None)
     details = _as_json(find(estimator, rows)) if find else None
-    serves = given.trained / refit.SERVING
-    told = _fast_form(given, estimator if serves == stored else _load(serves, trained), rows)
+    serves = folder / refit.SERVING
+    declared = json.loads((folder / FEATURES).read_bytes())
+    content, told = _fast_form(estimator if serves == stored else _load(serves, trained), rows, declared)
+    if content is not None:
+        (given.out / archive.FAST_FORM).write_bytes(content)
     found = {"summary": summary, "evaluation": details, "training": trained, "fast_form": told}
     (given.out / "metrics.json").write_text(canonical(found))
     if said is not None:
@@ -116,19 +111,18 @@ def _load(stored: Path, facts: Mapping[str, Any]) -> Any:
     return parts.load(stored)
 
 
-def _fast_form(given: argparse.Namespace, serves: Any, rows: Rows) -> dict[str, Any]:
-    """Write the fast form of what serves, if it has one, and return what the metrics tell of it."""
+def _fast_form(serves: Any, rows: Rows, declared: list[dict[str, Any]]) -> tuple[bytes | None, dict[str, Any]]:
+    """The fast form of what serves, if it has one, and what the metrics tell of it."""
     content, told = None, {"why_not": f"{type(serves).__name__} is no estimator of scikit-learn"}
     if parts.is_of_scikit_learn(serves):
         from pipeline.proof import fast_form  # noqa: PLC0415  takes a second of a model that has no use for it
 
-        content, told = fast_form(serves, rows.table, json.loads((given.trained / FEATURES).read_bytes()))
+        content, told = fast_form(serves, rows.table, declared)
     if content is None:
         print(f"no fast form, so that scikit-learn serves it: {told['why_not']}")
-        return told
-    (given.out / archive.FAST_FORM).write_bytes(content)
-    print(f"the fast form says the same on {told['proven_on']:,} rows")
-    return told
+    else:
+        print(f"the fast form says the same on {told['proven_on']:,} rows")
+    return content, told
 
 
 def _as_json(details: Any) -> Any:
@@ -139,7 +133,3 @@ def _as_json(details: Any) -> Any:
             [f"model/evaluation.py: details(estimator, rows): found what is no JSON ({error}); expected JSON values"]
         ) from None
     return details
-
-
-if __name__ == "__main__":
-    in_words(main)

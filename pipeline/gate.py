@@ -1,8 +1,9 @@
-"""Step: refuse a model whose metrics are out of bounds.
+"""May a model be released? Its metrics are within bounds and, where that is asked, it is surely better than the champion.
 
     gate({"auc": 0.58}, {"auc": {"min": 0.6}})       # GateRefused, with a table
 
-Unknown is never good enough: a metric that is missing or not a number is a refusal.
+Unknown is never good enough: a metric that is missing or not a number is a refusal, and so is a comparison that there is
+not.
 """
 
 from __future__ import annotations
@@ -10,9 +11,9 @@ from __future__ import annotations
 import ast
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import isfinite, nan
+from math import isfinite, isnan, nan
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 Gates = Mapping[str, Mapping[str, float]]
 USUAL = {
@@ -133,6 +134,46 @@ def gate(metrics: Mapping[str, float], gates: Gates) -> None:
             misses.append(Miss(metric, value, "min", bounds["min"]))
     if misses:
         raise GateRefused(misses, sorted(metrics))
+
+
+def judged(
+    metrics: Mapping[str, float], gates: Gates, compared: Mapping[str, Any], min_gain: float | None
+) -> dict[str, Any]:
+    """What the step `gate` decides, as JSON values: `passed`, and if not `outcome`, `why` and `misses`.
+
+    Args:
+        metrics: Metric -> value.
+        gates: Metric -> `min` and/or `max`.
+        compared: What `compare` gave.
+        min_gain: By how much the loss has to be lower than the champion's, for sure; None where that is not asked.
+
+    Raises:
+        GateError: A gate is not understood.
+    """
+    try:
+        gate(metrics, gates)
+    except GateRefused as error:
+        misses = [{**vars(one), "value": None if isnan(one.value) else one.value} for one in error.misses]
+        return {"passed": False, "outcome": "refused", "why": str(error), "misses": misses}
+    if min_gain is None:
+        return _PASSED
+    if compared["comparison"] is None:
+        return {"passed": False, "outcome": "refused", "why": compared["why"], "misses": []}
+    from pipeline.comparison import Comparison  # noqa: PLC0415  loads NumPy, which most gates do without
+
+    found = Comparison.from_dict(compared["comparison"])
+    why = found.in_words(min_gain)
+    return {**_PASSED, "why": why} if found.better(min_gain) else {**_NOT_BETTER, "why": why}
+
+
+_PASSED = {"passed": True, "outcome": "passed", "why": "", "misses": []}
+_NOT_BETTER = {"passed": False, "outcome": "not_better", "misses": []}
+
+
+def refusal(verdict: Mapping[str, Any], metrics: Mapping[str, float]) -> GateRefused | None:
+    """The refusal that a verdict tells of; None where all bounds are kept."""
+    misses = [Miss(**{**one, "value": nan if one["value"] is None else one["value"]}) for one in verdict["misses"]]
+    return GateRefused(misses, sorted(metrics)) if misses else None
 
 
 def _is_number(bound: object) -> bool:

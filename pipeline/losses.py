@@ -1,12 +1,12 @@
-"""Step: how wrong a sealed model is about each row that it is compared on.
+"""How wrong a sealed model is about each row that it is compared on.
 
     python -m pipeline.losses --parameters JSON --model FOLDER --answer FOLDER [--evaluated] --out FILE
 
 The folder of `--model` is a sealed archive, verified and unpacked; its estimator is digested again before it is loaded:
 the one that serves, or with `--evaluated` the one that its metrics are of (see `pipeline.refit`). The rows are those to
 evaluate on with the parameters. What an answer means, `answer.json` in the folder of `--answer` says, one for all that
-are compared. Writes `loss` (which one), `losses` (of each row) and `days` (on which day it was, UTC; null for rows
-without a time). Rows that the model has seen when it was trained are refused.
+are compared. Writes `loss` (which one), `losses` (of each row), `rows` (what each is called) and `days` (on which day it
+was, UTC; null for rows without a time). Rows that the model has seen when it was trained are refused.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ NAMES = {LOG_LOSS: "log_loss", ABSOLUTE_ERROR: "absolute_error", ERROR: "error"}
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the step."""
+    """Run the program."""
     parser = argparse.ArgumentParser(description="The loss of a sealed model on each row.")
     parser.add_argument("--parameters", required=True, help="JSON object; says which rows")
     parser.add_argument("--model", required=True, type=Path)
@@ -46,7 +46,7 @@ def main(arguments: list[str] | None = None) -> None:
     name, _ = form.loss
     found = [outcome.loss(name) for outcome in outcomes(form, answers, parts.labels(rows))]
     days: Any = np.asarray(rows.event_time, "datetime64[D]").astype(str).tolist() if have_times(rows) else None
-    given.out.write_text(canonical({"loss": NAMES[name], "losses": found, "days": days}))
+    given.out.write_text(canonical({"loss": NAMES[name], "losses": found, "rows": rows.id.tolist(), "days": days}))
 
 
 def asked(sealed: Path, parameters: Mapping[str, Any], *, evaluated: bool) -> tuple[Rows, Any]:

@@ -30,6 +30,7 @@ from monitoring.labels.quality import ABSOLUTE_ERROR, ACCURACY, LOG_LOSS, Form
 from monitoring.statistics.intervals import LEVEL
 from monitoring.statistics.intervals import Interval as Measured
 from pipeline import archive
+from pipeline.contract import Refusal
 from pipeline.declared import raw_data
 from pipeline.locks import locked, locked_files, trained_with
 from pipeline.pack import SealedPackage
@@ -56,13 +57,14 @@ class OriginError(Exception):
     """Nothing can be said of where a package came from; the message says why."""
 
 
-def collect(root: Path, recipe: Recipe, sealed: SealedPackage) -> Facts:
+def collect(root: Path, recipe: Recipe, sealed: SealedPackage, known: Source | None = None) -> Facts:
     """Say where a package that was just sealed came from.
 
     Args:
         root: The checkout that it was built from.
         recipe: Its recipe.
         sealed: The package.
+        known: What git says of the checkout, where somebody else has asked it; None to ask it here.
     """
     told = archive.documents(sealed.path)
     files, version = raw_data(root)
@@ -71,7 +73,7 @@ def collect(root: Path, recipe: Recipe, sealed: SealedPackage) -> Facts:
     return Facts(
         package=said.Package(sealed.digest, sealed.path.stat().st_size, sealed.manifest_sha256),
         recipe=said.Recipe(digest=recipe.digest, parameters=recipe.parameters, **parts),
-        source=source(root),
+        source=known or source(root),
         data=data(root, files),
         data_version=version,
         dependencies=dependencies(root),
@@ -106,8 +108,8 @@ def facts_of(sealed: SealedPackage) -> Facts:
     return facts
 
 
-def found_again(root: Path, sealed: SealedPackage) -> None:
-    """Name the commit of a checkout that has the recipe of a package, if no commit is known that has it.
+def found_again(root: Path, sealed: SealedPackage) -> Facts | None:
+    """The facts with the commit of a checkout that has the recipe of a package, if no commit is known that has it.
 
     Recipes are compared by their digests: whatever code, data and locks gave the package, this checkout has the same.
 
@@ -115,15 +117,32 @@ def found_again(root: Path, sealed: SealedPackage) -> None:
         root: A checkout with that recipe.
         sealed: The package, as it was built before.
 
+    Returns:
+        What is to be kept in place of the facts; None if they stay.
+
     Raises:
         OriginError: Where it came from is not known.
     """
     facts = facts_of(sealed)
     if facts.source.commit is not None and facts.source.dirty is False:
-        return
+        return None
     here = source(root)
-    if here.commit is not None and here.dirty is False:
-        write(replace(facts, source=here, data=data(root, raw_data(root)[0])), sealed)
+    if here.commit is None or here.dirty is not False:
+        return None
+    return replace(facts, source=here, data=data(root, raw_data(root)[0]))
+
+
+def source_of(told: Mapping[str, Any]) -> Source:
+    """What git says of a checkout, as whoever started the pipeline has told it: commit, dirty and remote.
+
+    Raises:
+        Refusal: It is something else.
+    """
+    commit, dirty, remote = (told.get(name) for name in ("commit", "dirty", "remote"))
+    right = isinstance(commit, str | None) and isinstance(dirty, bool | None) and isinstance(remote, str | None)
+    if not right or told.keys() - {"commit", "dirty", "remote"}:
+        raise Refusal(f"source: {dict(told)!r}: expected commit and remote, texts, and dirty, true or false")
+    return Source(commit, dirty, None if remote is None else public_url(remote))
 
 
 def source(root: Path) -> Source:

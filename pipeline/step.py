@@ -1,12 +1,11 @@
-"""Run one step of the model's own code in a process of its own.
+"""Run a program of the model's own code in a process of its own, such as a step of the pipeline.
 
 The process has the checkout's code first on its path, a fixed hash seed, one thread, and arithmetic that each x86-64
 processor with AVX2 does alike, so that the outcome depends on nothing of the caller. A failure in the model's code
 cannot take the caller along, and its memory is given back.
 
-A step is a module with `main`: `python -m pipeline.train --parameters JSON --out FOLDER`. It prints progress, line by
-line, and writes files into `--out`. It ends when the process that started it ends. What it refuses it says in words,
-without a traceback.
+A program is a module: `python -m pipeline.losses --parameters JSON --out FILE`. It prints progress, line by line, and
+writes files. It ends when the process that started it ends. What it refuses it says in words, without a traceback.
 """
 
 from __future__ import annotations
@@ -17,69 +16,118 @@ import platform
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from pipeline.contract import Refusal
 
-REFUSED = 4  # the status of a step that has said why, as a JSON string in its last line
+REFUSED = 4  # the status of a program that has said why, as a JSON string in its last line
 STARTED_BY_PIPE = "MODELSTACK_STEP_PARENT_PIPE"
 YIELDING = 5
 """How nice a step is at least."""
+LAST_LINES = 5
+"""Of what a program printed that are told when it fails."""
 _CPU = Path("/proc/cpuinfo")
 _ALIKE = {"OPENBLAS_CORETYPE": "Haswell", "NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512_ICL AVX512_SPR"}
 """OpenBLAS and NumPy choose their code by the processor, and sums come out otherwise: here by what all have, AVX2."""
 
 
 class StepFailed(Exception):
-    """A step refused or raised; the message says why or, of an exception, where in the model's code it came from."""
+    """A step refused or failed; the message names it, and says why.
+
+    Attributes:
+        step: Its name.
+        refused: Whether it said why, so that it would do the same again.
+    """
+
+    def __init__(self, step: str, why: str, *, refused: bool = False, last: Sequence[str] = ()) -> None:
+        lines = "".join(f"\n    {line}" for line in last)
+        super().__init__(f"{step} {why}" + (f"\n  its last lines:{lines}" if lines else ""))
+        self.step = step
+        self.refused = refused
 
 
-def run(root: Path, module: str, arguments: Sequence[str], progress: Callable[[str], None]) -> None:
-    """Run a step to its end.
+def alike() -> dict[str, str]:
+    """The variables with which a step gives the same bytes on every machine."""
+    fixed = {"PYTHONHASHSEED": "0", "PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    return {**fixed, **(_ALIKE if _has_avx2() else {})}
+
+
+def run(
+    root: Path,
+    module: str,
+    arguments: Sequence[str],
+    progress: Callable[[str], None],
+    *,
+    name: str | None = None,
+    timeout: float | None = None,
+) -> None:
+    """Run a program to its end.
 
     Args:
         root: The checkout whose `model` and `pipeline` run.
-        module: The step, such as `pipeline.train`.
+        module: The program, such as `pipeline.losses`.
         arguments: Its command line.
-        progress: Called with each line that the step prints.
+        progress: Called with each line that it prints.
+        name: What a failure calls it; by default the last part of the module's name.
+        timeout: How long it may take, seconds; None for any time.
 
     Raises:
-        StepFailed: It ended with another status than 0.
+        StepFailed: It ended with another status than 0, or was ended for the time that it took.
     """
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(root),
-        "PYTHONHASHSEED": "0",
-        "PYTHONUNBUFFERED": "1",
-        "OMP_NUM_THREADS": "1",
-        "OPENBLAS_NUM_THREADS": "1",
-        **(_ALIKE if _has_avx2() else {}),
-        STARTED_BY_PIPE: "1",
-    }
     process = subprocess.Popen(
         [sys.executable, "-m", module, *arguments],
         cwd=root,
-        env=environment,
+        env={**os.environ, **alike(), "PYTHONPATH": str(root), STARTED_BY_PIPE: "1"},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        errors="replace",
     )
-    with process:
-        stderr: list[str] = []
+    said: deque[str] = deque(maxlen=LAST_LINES)
+    stderr: list[str] = []
+    with process, _limited(process, timeout) as late:
         reader = threading.Thread(target=lambda: stderr.extend(process.stderr or ()), daemon=True)
         reader.start()
         try:
             for line in process.stdout or ():
-                progress(line.rstrip("\n"))
+                said.append(line.rstrip("\n"))
+                progress(said[-1])
             process.wait()
         except BaseException:
             process.terminate()
             raise
         reader.join()
+    called = name or module.rpartition(".")[2]
+    if timeout is not None and late.is_set():
+        last = [*said, *_lines(stderr)][-LAST_LINES:]
+        raise StepFailed(called, f"took longer than {timeout:,g} s, its time limit, and was ended", last=last)
     if process.returncode:
-        raise StepFailed(_explain(module, process.returncode, stderr))
+        raise _explained(called, process.returncode, _lines(stderr), said)
+
+
+@contextmanager
+def _limited(process: subprocess.Popen[str], timeout: float | None) -> Generator[threading.Event]:
+    """Kill a process that takes too long; what it has started ends with it. The event says that this was so."""
+    late = threading.Event()
+    if timeout is None:
+        yield late
+        return
+
+    def end() -> None:
+        late.set()
+        process.kill()
+
+    clock = threading.Timer(timeout, end)
+    clock.daemon = True
+    clock.start()
+    try:
+        yield late
+    finally:
+        clock.cancel()
 
 
 def _has_avx2() -> bool:
@@ -87,12 +135,17 @@ def _has_avx2() -> bool:
 
 
 def in_words(main: Callable[[], None]) -> None:
-    """Run the `main` of a step as a command."""
+    """Run the `main` of a program as a command."""
     try:
         main()
     except Refusal as error:
-        print(json.dumps(str(error)), file=sys.stderr, flush=True)
-        sys.exit(REFUSED)
+        refuse(error)
+
+
+def refuse(why: Exception) -> None:
+    """End this process with the status and the last line of a refusal."""
+    print(json.dumps(str(why)), file=sys.stderr, flush=True)
+    sys.exit(REFUSED)
 
 
 def end_with_parent() -> None:
@@ -110,12 +163,15 @@ def end_with_parent() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _explain(module: str, status: int, stderr: Sequence[str]) -> str:
-    name = module.rpartition(".")[2]
-    lines = [line.rstrip() for line in stderr if line.strip()]
-    if not lines:
-        return f"{name} ended with status {status} and said nothing" + (" (killed)" if status < 0 else "")
-    if status == REFUSED:
-        return json.loads(lines[-1])
-    places = [line.strip() for line in lines if line.lstrip().startswith("File ") and "/model/" in line]
-    return f"{name} failed: {lines[-1]}" + (f"\n  {places[-1]}" if places else "")
+def _lines(stderr: Iterable[str]) -> list[str]:
+    return [line.rstrip() for line in stderr if line.strip()]
+
+
+def _explained(name: str, status: int, stderr: Sequence[str], said: Sequence[str]) -> StepFailed:
+    if status == REFUSED and stderr:
+        return StepFailed(name, f"refused: {json.loads(stderr[-1])}", refused=True)
+    if not stderr:
+        killed = " (killed)" if status < 0 else ""
+        return StepFailed(name, f"ended with status {status} and said nothing{killed}", last=said)
+    places = [line.strip() for line in stderr if line.lstrip().startswith("File ") and "/model/" in line]
+    return StepFailed(name, f"failed: {stderr[-1]}" + (f"\n  {places[-1]}" if places else ""), last=said)

@@ -23,10 +23,12 @@ To add a step, write its function, and add one line to `STEPS`.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
 from typing import Literal
 
 VERDICT = "verdict.json"
@@ -167,6 +169,11 @@ class Pipeline:
         return tuple(texts[name] for name in step.takes if name in texts)
 
 
+def passed(folder: Path) -> bool:
+    """Whether the verdict in an outcome lets steps run that pass only with it."""
+    return json.loads((folder / VERDICT).read_bytes())["passed"] is True
+
+
 def _problems(inputs: tuple[Input, ...], steps: tuple[Step, ...]) -> list[str]:
     problems: list[str] = []
     names = [one.name for one in (*inputs, *steps)]
@@ -209,7 +216,7 @@ INPUTS = (
     Input("champion_digest", "text", "sha256:<hex> of the package in `champion`"),
     Input("gates", "text", 'what metrics have to be, JSON, such as {"auc": {"min": 0.6}}', "{}"),
     Input("min_gain", "text", "by how much the loss has to be lower than the champion's, for sure; nothing: not asked"),
-    Input("source", "text", "commit, dirty and repository of the code, a JSON object; else git is asked", "{}"),
+    Input("source", "text", "commit, dirty and remote of the code, a JSON object; else git is asked", "{}"),
     Input("place", "text", "where the package is registered and who signs it, a JSON object; see platforms.places", "{}"),
     Input("lineage", "text", "what is kept with the version besides its recipe, a JSON object of texts", "{}"),
 )
@@ -244,7 +251,7 @@ STEPS = (
     ),
     Step(
         "seal",
-        "pipeline.pack:main",
+        "pipeline.seal:main",
         "seal the package, and collect where it came from",
         takes=(*_CODE, "data", "train", "evaluate", "source"),
         gives=("model.tar.gz", "sealed.json"),
@@ -262,7 +269,7 @@ STEPS = (
     ),
     Step(
         "gate",
-        "pipeline.gate:main",
+        "pipeline.verdict:main",
         "judge its metrics, and what it gains over the champion",
         takes=("seal", "compare", "gates", "min_gain"),
         gives=(VERDICT,),

@@ -1,6 +1,4 @@
-"""Step: fit the model and take the reference for drift.
-
-    python -m pipeline.train --parameters '{"max_iter": 80}' --out FOLDER
+"""Step `train`: fit the model and take the reference for drift.
 
 Writes `model.joblib`, `reference.json`, `features.json` and `answer.json` (what it is asked and what it answers),
 `example.json` (a request that it answers) and `training.json` (which rows it has seen). Of a model that is fitted once
@@ -10,29 +8,23 @@ more after its evaluation, these are about what serves, and `evaluated.joblib` i
 
 from __future__ import annotations
 
-import argparse
 import hashlib
-import json
 from pathlib import Path
 from typing import Any
 
 from pipeline import archive, example, parts, refit
+from pipeline.given import Given
+from pipeline.inputs import recipe_in
 from pipeline.recipe import canonical
 from pipeline.reference import judged, reference
 from pipeline.rows import Rows, period, tables, times
-from pipeline.step import end_with_parent, in_words
 
 FEATURES = "features.json"
 
 
-def main(arguments: list[str] | None = None) -> None:
+def main(given: Given) -> None:
     """Run the step."""
-    parser = argparse.ArgumentParser(description="Fit the model.")
-    parser.add_argument("--parameters", required=True, help="JSON object")
-    parser.add_argument("--out", required=True, type=Path)
-    given = parser.parse_args(arguments)
-    end_with_parent()
-    settings = parts.settings(json.loads(given.parameters))
+    settings = parts.settings(recipe_in(given.folders["data"]).parameters)
     found = tables(parts.data, settings)
     parts.check_labels(found.training)
     known, out = found.training, given.out
@@ -66,7 +58,3 @@ def _saved(path: Path, trained: parts.Trained, rows: Rows) -> dict[str, Any]:
     """Write an estimator, and return what is to be known of it."""
     parts.save(trained.estimator, path)
     return {"model_sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "rows": len(rows), **times(rows)}
-
-
-if __name__ == "__main__":
-    in_words(main)

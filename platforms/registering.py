@@ -1,7 +1,7 @@
 """Put a sealed package where a stack finds it, and get it back, believing nothing but digests and signatures.
 
     place = Place(store, catalogue, "<image>", signer)
-    registered = publish(sealed, place)
+    registered = register(sealed, signed(sealed, place), place)
     same = copy(champion, theirs, place)                # promotion: same bytes, whatever the two platforms are
 
 A store holds bytes: archives by their digests, with the JSON files of their tops beside them, and what is signed of
@@ -121,13 +121,12 @@ class Origin:
     made_by: Callable[[str], str]
 
 
-def publish(sealed: SealedPackage, place: Place, lineage: Mapping[str, str] | None = None) -> Registered:
-    """Upload, sign and register a sealed package, waiting for approval.
+def signed(sealed: SealedPackage, place: Place) -> Evidence:
+    """Sign what is said of a sealed package, and keep it where the archive goes.
 
     Args:
-        sealed: The package; its archive is checked again before it is sent.
+        sealed: The package; its archive is checked again before anything is said of it.
         place: Where to. A package that its signer has signed before is not signed again: what was said then is kept.
-        lineage: Where it comes from besides its recipe, kept with the version.
 
     Raises:
         RegistryError: Something is there under the package's name with other bytes.
@@ -136,7 +135,43 @@ def publish(sealed: SealedPackage, place: Place, lineage: Mapping[str, str] | No
         SignatureError: What lies there as signed is not what the stack has signed.
     """
     checked = describe(sealed.path, sealed.digest)
-    return _register(checked, place, lambda: sign(facts_of(checked), place.signer), lineage)
+    return _signed_once(checked, place, lambda: sign(facts_of(checked), place.signer))
+
+
+def register(
+    sealed: SealedPackage, said: Evidence, place: Place, lineage: Mapping[str, str] | None = None
+) -> Registered:
+    """Upload a sealed package, and register it, waiting for approval.
+
+    Args:
+        sealed: The package.
+        said: What was signed of it.
+        place: Where to.
+        lineage: Where it comes from besides its recipe, kept with the version.
+
+    Raises:
+        RegistryError: Something is there under the package's name with other bytes.
+        ArchiveError: The archive was changed after it was sealed.
+        SignatureError: It is not what was signed.
+    """
+    said.verify(sealed.digest, place.signer.public_key)
+    checked = describe(sealed.path, sealed.digest)
+    registered = Registered(
+        model_package_arn="",
+        archive_uri=place.store.put(checked),
+        package_digest=checked.digest,
+        manifest_sha256=checked.manifest_sha256,
+        recipe=checked.recipe,
+        image_uri=place.image,
+        metrics=checked.metrics,
+    )
+    known = place.catalogue.find(registered)
+    return replace(registered, model_package_arn=known or place.catalogue.create(registered, said, lineage or {}))
+
+
+def publish(sealed: SealedPackage, place: Place, lineage: Mapping[str, str] | None = None) -> Registered:
+    """Sign and register a sealed package; see `signed` and `register`."""
+    return register(sealed, signed(sealed, place), place, lineage)
 
 
 def copy(source: ReleaseRecord, theirs: Origin, place: Place, gates: Gates | None = None) -> Registered:
@@ -160,7 +195,8 @@ def copy(source: ReleaseRecord, theirs: Origin, place: Place, gates: Gates | Non
         by = theirs.made_by(source.model_package_arn)
         place.store.keep(said, sealed, source.signed_by)
         lineage = {PROMOTED_FROM: source.model_package_arn, **({TRAINED_BY: by} if by else {})}
-        return _register(sealed, place, lambda: said.signed_again(source.signed_by, place.signer), lineage)
+        ours = _signed_once(sealed, place, lambda: said.signed_again(source.signed_by, place.signer))
+        return register(sealed, ours, place, lineage)
 
 
 def take(candidate: ReleaseRecord, recipe: str, place: Place, gates: Gates | None = None) -> Registered:
@@ -185,7 +221,7 @@ def take(candidate: ReleaseRecord, recipe: str, place: Place, gates: Gates | Non
         if sealed.recipe != recipe:
             raise RegistryError(f"{candidate.archive_uri} is of recipe {sealed.recipe}, expected {recipe}")
         gate(sealed.metrics, gates or {})
-        return _register(sealed, place, lambda: ours)
+        return register(sealed, ours, place)
 
 
 def check(package: ReleaseRecord, store: Store) -> None:
@@ -212,23 +248,6 @@ def _fetched(source: ReleaseRecord, store: Store) -> Generator[tuple[SealedPacka
         path = Path(folder) / "model.tar.gz"
         store.fetch(source.archive_uri, source.package_digest, path)
         yield describe(path, source.package_digest), evidence
-
-
-def _register(
-    sealed: SealedPackage, place: Place, make: Callable[[], Evidence], lineage: Mapping[str, str] | None = None
-) -> Registered:
-    said = _signed_once(sealed, place, make)
-    registered = Registered(
-        model_package_arn="",
-        archive_uri=place.store.put(sealed),
-        package_digest=sealed.digest,
-        manifest_sha256=sealed.manifest_sha256,
-        recipe=sealed.recipe,
-        image_uri=place.image,
-        metrics=sealed.metrics,
-    )
-    known = place.catalogue.find(registered)
-    return replace(registered, model_package_arn=known or place.catalogue.create(registered, said, lineage or {}))
 
 
 def _signed_once(sealed: SealedPackage, place: Place, make: Callable[[], Evidence]) -> Evidence:

@@ -22,7 +22,7 @@ from cli.init.files import files
 from cli.init.source import Unwritable, source
 from pipeline import outline
 from pipeline.archive import ArchiveError
-from pipeline.build import BuildError, SealedPackage, build
+from pipeline.build import SealedPackage, build
 from pipeline.contract import DATA, ContractBroken, RecipeError
 from pipeline.recipe import check_locks, recipe
 from pipeline.step import StepFailed
@@ -145,7 +145,7 @@ def _built(
             outline.check(folder)
             check_locks(folder)
             return build(folder, recipe(folder, {}), progress=progress)
-        except (ArchiveError, BuildError, ContractBroken, RecipeError, StepFailed) as error:
+        except (ArchiveError, ContractBroken, RecipeError, StepFailed) as error:
             said = str(error).replace(f"{folder}/", "")
             raise OperatorError(
                 f"{given.estimator} and {given.table} make no model that can be released: {said}",

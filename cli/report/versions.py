@@ -17,8 +17,8 @@ from cli.target import Target
 from monitoring.drift.reference import Reference
 from monitoring.statistics.profile import UnreadableProfile
 from pipeline import archive, step
-from pipeline.build import BuildError, build, shared
-from pipeline.candidate import lay_out, sealed_elsewhere
+from pipeline.build import build, shared
+from pipeline.checkout import lay_out, sealed_elsewhere
 from pipeline.contract import RecipeError, Refusal
 from pipeline.gate import GateError, GateRefused, gate
 from pipeline.origin import OriginError
@@ -26,7 +26,7 @@ from pipeline.recipe import canonical, recipe
 from pipeline.step import StepFailed
 from platforms.sealed_packages import RegistryError
 
-REFUSALS = (archive.ArchiveError, BuildError, GateError, OriginError, RecipeError, Refusal, StepFailed)
+REFUSALS = (archive.ArchiveError, GateError, OriginError, RecipeError, Refusal, StepFailed)
 Say = Callable[[str], None]
 
 
@@ -133,8 +133,8 @@ def built(
         One of `REFUSALS`: It cannot be built.
     """
     wanted, begun = recipe(root, parameters), time.monotonic()
-    known = (shared(root) / "packages" / wanted.digest / "sealed.json").exists()
-    sealed = build(root, wanted, parameters, progress=say)
+    known = (shared(root) / "packages" / wanted.digest / "seal").exists()
+    sealed = build(root, wanted, progress=say)
     trained = 0.0 if known else time.monotonic() - begun
     try:
         gate(sealed.metrics, gates)
@@ -165,7 +165,7 @@ def on_same_rows(champion: Version, challenger: Version, folder: Path, say: Say)
 def _answered(version: Version, rows: list[dict[str, Any]], folder: Path, say: Say) -> Answered:
     """What a version answers to the first choice of rows that its own code takes and that it has not seen."""
     folder.mkdir(parents=True)
-    lay_out(version.folder, folder / "root")
+    lay_out(version.folder / "code" / "model", folder / "root")
     out = folder / "answered.json"
     for place, parameters in enumerate(rows):
         asked = ["--parameters", canonical(parameters), "--model", str(version.folder), "--out", str(out)]

@@ -26,16 +26,9 @@ class KubernetesPackageProvider(PackagingProvider):
 
     def place(self, props: Values) -> Any:
         """The registry or the bucket, and a ModelPackage; key and token of the stack are made at their first use."""
-        from platforms.kubernetes import access_token  # noqa: PLC0415  slow to load, and diff needs none
-        from platforms.kubernetes.publish import place  # noqa: PLC0415
-        from platforms.kubernetes.signing import signing_key  # noqa: PLC0415
-        from platforms.kubernetes.stores import StackStore  # noqa: PLC0415
+        from platforms.places import on_kubernetes  # noqa: PLC0415  slow to load, and diff needs none
 
-        api, labels = _api(props), _labels(props)
-        access_token.make(api, props["prefix"], labels)
-        signer = signing_key(api, props["prefix"], labels)
-        store = StackStore(props["registry"], props.get("bucket"))
-        return place(api, store, name=props["name"], labels=labels, image=props["image_uri"], signer=signer)
+        return on_kubernetes(props)
 
     def refusals(self) -> tuple[type[Exception], ...]:
         """What AWS's client raises, where the source is on AWS; all that Kubernetes says is a `RolloutError`."""
@@ -78,12 +71,6 @@ def _api(props: Values) -> Any:
     from platforms.kubernetes.api import Api  # noqa: PLC0415  see place
 
     return Api.of(props.get("context") or None, props["namespace"])
-
-
-def _labels(props: Values) -> dict[str, str]:
-    from platforms.kubernetes.names import labels_of  # noqa: PLC0415  see place
-
-    return labels_of(props["prefix"])
 
 
 @contextmanager

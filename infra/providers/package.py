@@ -26,12 +26,9 @@ class PackageProvider(PackagingProvider):
 
     def place(self, props: Values) -> Any:
         """Bucket and group, with the stack's key in KMS."""
-        from platforms.aws.kms_signer import KmsSigner  # noqa: PLC0415  slow to load, and diff needs none
-        from platforms.aws.registry import place  # noqa: PLC0415
+        from platforms.places import on_aws  # noqa: PLC0415  slow to load, and diff needs none
 
-        made = clients(props["region"])
-        signer = KmsSigner(made, props["signing_key"])
-        return place(props["bucket"], props["group"], props["image_uri"], made, signer)
+        return on_aws(props, clients(props["region"]))
 
     def refusals(self) -> tuple[type[Exception], ...]:
         """What AWS's client raises."""

@@ -77,7 +77,7 @@ class PackagingProvider(ResourceProvider, ABC):
         nothing that exists is forgotten. The program stops at it before it declares anything else.
         """
         from pipeline.archive import ArchiveError  # noqa: PLC0415  slow to load, and diff needs none
-        from pipeline.build import BuildError, GateRefused, StepFailed  # noqa: PLC0415
+        from pipeline.build import GateRefused, StepFailed  # noqa: PLC0415
         from pipeline.contract import ContractBroken, RecipeError  # noqa: PLC0415
         from pipeline.gate import GateError  # noqa: PLC0415
         from pipeline.origin import OriginError  # noqa: PLC0415
@@ -94,7 +94,7 @@ class PackagingProvider(ResourceProvider, ABC):
             signed_by = place.signer.public_key.decode()  # told of a refused package too: what serves is signed with it
             facts = self._facts(make(props, place))
         except (
-            *(ArchiveError, BuildError, ContractBroken, GateError, GateRefused, OriginError, RecipeError),
+            *(ArchiveError, ContractBroken, GateError, GateRefused, OriginError, RecipeError),
             *(RegistryError, RolloutError, SignatureError, StepFailed, OSError),
             *self.refusals(),
         ) as error:
@@ -104,19 +104,16 @@ class PackagingProvider(ResourceProvider, ABC):
         return {**facts, SIGNED_BY: signed_by, "refused": ""}
 
     def _built(self, props: Values, place: Any) -> Any:
-        from pipeline.build import build  # noqa: PLC0415  see outcome
+        """Run the whole pipeline; the steps that need the stack's clients run here."""
+        from pipeline.build import release  # noqa: PLC0415  see outcome
         from pipeline.contract import RecipeError  # noqa: PLC0415
         from pipeline.recipe import recipe  # noqa: PLC0415
-        from platforms.registering import publish  # noqa: PLC0415
+        from platforms.steps import at  # noqa: PLC0415
 
-        progress = Progress(props["urn"])
-        parameters = whole(props["parameters"])
-        wanted = recipe(ROOT, parameters)
+        wanted = recipe(ROOT, whole(props["parameters"]))
         if wanted.digest != props["recipe"]:
             raise RecipeError(f"the checkout in {ROOT} changed since this update began: run it again")
-        sealed = build(ROOT, wanted, parameters, props["gates"], progress=progress)
-        progress(f"registering {sealed.digest}")
-        return publish(sealed, place)
+        return release(ROOT, wanted, props["gates"], here=at(place), progress=Progress(props["urn"]))
 
     def _copied(self, props: Values, place: Any) -> Any:
         from platforms.registering import copy  # noqa: PLC0415  see outcome

@@ -16,8 +16,7 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Mapping
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -26,11 +25,11 @@ import boto3
 
 from pipeline.candidate import Job, JobError, retrain
 from pipeline.origin import OriginError
-from pipeline.pack import Registered, SealedPackage
 from pipeline.recipe import canonical
 from platforms.aws.kms_signer import KmsSigner
 from platforms.aws.objects import RegistryError
-from platforms.aws.registry import publish
+from platforms.aws.registry import place
+from platforms.steps import at
 from provenance.envelope import SignatureError
 
 if TYPE_CHECKING:  # the image of a job has no rollout, which that needs
@@ -66,17 +65,11 @@ def _run(folder: Path) -> str:
     clients: Clients = cache(session.client)
     champion = folder / "input/data/champion" / job.champion["archive_uri"].rpartition("/")[2]
     with TemporaryDirectory(prefix="retrain-", dir=folder) as workdir:
-        register = partial(_register, job=job, clients=clients)
-        report = retrain(job, champion, Path(workdir), register, progress=lambda line: print(line, flush=True))
+        here = at(place(job.bucket, job.group, job.champion["image_uri"], clients, KmsSigner(clients, job.signing_key)))
+        report = retrain(job, champion, Path(workdir), here, progress=lambda line: print(line, flush=True))
     body = canonical(report.as_dict()).encode()
     clients("s3").put_object(Bucket=job.bucket, Key=job.report, Body=body, ContentType="application/json")
     return f"{report.outcome}: {report.why}"
-
-
-def _register(sealed: SealedPackage, lineage: Mapping[str, str], *, job: Job, clients: Clients) -> Registered:
-    image = job.champion["image_uri"]
-    place = {"bucket": job.bucket, "group": job.group, "image": image, "clients": clients}
-    return publish(sealed, **place, signer=KmsSigner(clients, job.signing_key), lineage=lineage)
 
 
 def _failed(folder: Path, why: str) -> int:

@@ -1,0 +1,84 @@
+"""Step `compare`: hold the sealed package against the champion, on the rows that it was evaluated on.
+
+Neither has seen these rows. Each answers in a process of its own, by its own code; what an answer means, the champion's
+package says for both. Of a challenger that is fitted once more on these rows (see `pipeline.refit`), the estimator that
+was evaluated answers.
+
+Gives `compared.json`: `comparison` (see `pipeline.comparison.Comparison.as_dict`), or null and `why` there is none:
+because there is no champion, or because the two cannot be compared. Neither is a failure; the gate decides what follows.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from pipeline import archive, step
+from pipeline.checkout import ARCHIVE, lay_out, sealed_elsewhere
+from pipeline.contract import Refusal
+from pipeline.given import Given
+from pipeline.inputs import recipe_in
+from pipeline.recipe import canonical
+from pipeline.seal import sealed_in
+from pipeline.step import StepFailed
+
+COMPARED = "compared.json"
+NO_CHAMPION = "there is no champion to compare with"
+
+
+def main(given: Given) -> None:
+    """Run the step."""
+    champion = given.folders.get("champion")
+    said = {"comparison": None, "why": NO_CHAMPION} if champion is None else _against(champion / ARCHIVE, given)
+    print(said["why"] or f"compared on {said['comparison']['rows']:,} rows")
+    (given.out / COMPARED).write_text(canonical(said))
+
+
+def _against(champion: Path, given: Given) -> dict[str, Any]:
+    try:
+        manifest = archive.verify(champion, given.texts["champion_digest"] or "none was given").content
+    except (archive.ArchiveError, FileNotFoundError) as error:
+        raise Refusal(f"the champion's archive is refused, nothing of it was run: {error}") from None
+    if differs := sealed_elsewhere(manifest):
+        return {"comparison": None, "why": differs}
+    parameters = recipe_in(given.folders["data"]).parts["parameters"]
+    with TemporaryDirectory(prefix="modelstack-compare-") as name:
+        folder = Path(name).resolve()
+        before, after = folder / "champion", folder / "challenger"
+        archive.unpack(champion, before)
+        archive.unpack(sealed_in(given.folders["seal"]).path, after)
+        lay_out(before / "code" / "model", folder / "root", given.folders.get("raw_data"))
+        asked = ["--parameters", parameters, "--answer", str(before)]
+        try:
+            return _compared(
+                _losses(folder / "root", before, asked), _losses(given.root, after, [*asked, "--evaluated"])
+            )
+        except StepFailed as error:
+            return {"comparison": None, "why": str(error)}
+
+
+def _losses(root: Path, sealed: Path, asked: list[str]) -> Mapping[str, Any]:
+    """The losses of one of the two."""
+    out, whose = sealed.with_suffix(".losses.json"), f"comparing, the {sealed.name}"
+    step.run(root, "pipeline.losses", [*asked, "--model", str(sealed), "--out", str(out)], print, name=whose)
+    return json.loads(out.read_text())
+
+
+def _compared(champion: Mapping[str, Any], challenger: Mapping[str, Any]) -> dict[str, Any]:
+    import numpy as np  # noqa: PLC0415  where there is nothing to compare, none of it is loaded
+
+    from pipeline.comparison import compare  # noqa: PLC0415
+
+    if any(champion[name] != challenger[name] for name in ("loss", "rows", "days")):
+        why = "champion and challenger did not answer the same rows: model/data.py gives each others to evaluate on"
+        return {"comparison": None, "why": why}
+    found = compare(
+        champion["loss"],
+        champion=np.array(champion["losses"], np.float64),
+        challenger=np.array(challenger["losses"], np.float64),
+        times=None if champion["days"] is None else np.array(champion["days"], "datetime64[D]"),
+    )
+    return {"comparison": found.as_dict(), "why": ""}

@@ -1,0 +1,146 @@
+"""Runs the pipeline on this machine: each step a process, nothing twice.
+
+    outcomes = run(PIPELINE, root, texts, keep=folder, groups=("build", "check"), progress=print)
+    outcomes["seal"]                        # the folder with its outcome; None for a step that was skipped
+
+Outcomes are kept in a folder, one of each step, and appear there complete or not at all: a run that was interrupted goes
+on from the last step that ended. One that is kept stands for a new one if it was made of the same, and if its files have
+the digests that they had; one that was changed is made anew. A step that fails is tried again as often as it is declared,
+and ended when it takes too long. Steps run one after the other.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline import outcome, step
+from pipeline.given import Given
+from pipeline.run import finished
+from pipeline.step import StepFailed
+from pipeline.steps import Pipeline, PipelineError, Step, passed
+
+PAUSE_SECONDS = 1.0
+"""Before a step that failed is tried again; twice as long each time."""
+Here = Mapping[str, Callable[[Given], None]]
+"""Step -> its function, of those that run in this process: it has the clients and the credentials that they need."""
+
+
+def run(
+    pipeline: Pipeline,
+    root: Path,
+    texts: Mapping[str, str],
+    *,
+    keep: Path,
+    groups: Collection[str],
+    folders: Mapping[str, Path] | None = None,
+    here: Here | None = None,
+    progress: Callable[[str], None] = print,
+) -> dict[str, Path | None]:
+    """Run the steps of some groups.
+
+    Args:
+        pipeline: The declaration.
+        root: The checkout whose code runs.
+        texts: What the pipeline is given; the others have their defaults.
+        keep: Where outcomes are kept. One run at a time may use it.
+        groups: Which steps run. What these take from others has to be there already.
+        folders: The folders that the pipeline is given.
+        here: Steps that run in this process.
+        progress: Called with a line at a time, which begins with the step's name.
+
+    Returns:
+        Step -> the folder with its outcome; None of one that was skipped.
+
+    Raises:
+        StepFailed: A step refused or failed. What ran before is kept.
+        PipelineError: A step takes from one that neither runs nor ran.
+    """
+    machine = _Machine(pipeline, root, texts, keep, folders or {}, here or {}, progress)
+    done: dict[str, Path | None] = {}
+    for one in pipeline.order():
+        if one.group in groups:
+            done[one.name] = machine.outcome(one, done)
+        elif (keep / one.name).is_dir():
+            done[one.name] = keep / one.name
+    return done
+
+
+@dataclass(frozen=True)
+class _Machine:
+    """This machine, with what all steps of a run have in common; see `run`."""
+
+    pipeline: Pipeline
+    root: Path
+    texts: Mapping[str, str]
+    keep: Path
+    folders: Mapping[str, Path]
+    here: Here
+    progress: Callable[[str], None]
+
+    def outcome(self, one: Step, done: Mapping[str, Path | None]) -> Path | None:
+        """The folder with the outcome of a step: kept, or made now. None if the step is skipped."""
+        takes = self.pipeline.steps_of(one)
+        if lacks := [name for name in takes if name not in done]:
+            raise PipelineError([f"step {one.name} takes from {lacks[0]}, which neither runs nor ran"])
+        taken = {name: path for name in takes if (path := done[name]) is not None}
+        if len(taken) < len(takes) or (one.only_if and not passed(taken[one.only_if])):
+            return None
+        given = {name: self.folders[name] for name in self.pipeline.folders_of(one) if name in self.folders}
+        texts = {text.name: self.texts.get(text.name, text.default) for text in self.pipeline.texts_of(one)}
+        made_of = outcome.made_of(self.pipeline, one, taken, texts)
+        folder = self.keep / one.name
+        if self._stands(one, folder, made_of):
+            return folder
+        partial = folder.with_name(f"{one.name}.partial")
+        self._made(one, {**taken, **given}, texts, partial, made_of)
+        shutil.rmtree(folder, ignore_errors=True)
+        partial.rename(folder)
+        return folder
+
+    def _stands(self, one: Step, folder: Path, made_of: Mapping[str, str]) -> bool:
+        """Whether the outcome that is kept is that of the same, and whole."""
+        known = bool(self.pipeline.steps_of(one)) or bool(made_of.get("recipe"))  # else the code may be another
+        if not one.cached or not known or not folder.is_dir():
+            return False
+        try:
+            return outcome.verified(folder, one.name).made_of == made_of
+        except outcome.Spoiled as error:
+            self.progress(f"{one.name}: the kept outcome is damaged and is made anew: {error}")
+            return False
+
+    def _made(
+        self, one: Step, folders: Mapping[str, Path], texts: Mapping[str, str], out: Path, made_of: Mapping[str, str]
+    ) -> None:
+        """Run a step, again if it failed and may be tried again."""
+        for tried in range(one.retries + 1):
+            shutil.rmtree(out, ignore_errors=True)
+            try:
+                if one.name in self.here:
+                    finished(one, self.here[one.name], Given(self.root, folders, texts, out), made_of)
+                else:
+                    self._process(one, folders, texts, out)
+                return
+            except StepFailed as error:
+                if error.refused or tried == one.retries:
+                    raise
+                first = str(error).partition("\n")[0]
+                self.progress(f"{first}; it is tried again ({tried + 2} of {one.retries + 1})")
+                time.sleep(PAUSE_SECONDS * 2**tried)
+
+    def _process(self, one: Step, folders: Mapping[str, Path], texts: Mapping[str, str], out: Path) -> None:
+        words = [word for name, path in folders.items() for word in ("--in", f"{name}={path}")]
+        words += [word for name, text in texts.items() for word in ("--set", f"{name}={text}")]
+        self.progress(f"{one.name}: {one.says}")
+        step.run(
+            self.root,
+            "pipeline.run",
+            [one.name, *words, "--out", str(out)],
+            lambda line: self.progress(f"{one.name}: {line}"),
+            name=one.name,
+            timeout=one.timeout,
+        )

@@ -1,0 +1,91 @@
+"""Step `data`: say what is built. The recipe of code, data, parameters and libraries, found before anything is trained.
+
+Gives `recipe.json`: the recipe's `digest` and its `parts`. Later steps take the parameters from there, and refuse a
+checkout that has another recipe. The data itself is not copied: each step reads the files whose digest is in the recipe.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from pipeline import outline
+from pipeline.checkout import sealed_code
+from pipeline.contract import Refusal
+from pipeline.declared import retrained
+from pipeline.given import Given
+from pipeline.locks import locked, trained_with
+from pipeline.recipe import Recipe, canonical, model_files, recipe
+
+RECIPE = "recipe.json"
+
+
+def main(given: Given) -> None:
+    """Run the step."""
+    outline.check(given.root)
+    check_libraries(given.root)
+    package = sealed_code(given.folders.get("code"), given.texts["code_digest"])
+    asked = parameters(given.root, package, given.json("parameters"), given.texts["through"])
+    found = recipe(given.root, asked)
+    expected = given.texts["recipe"]
+    if expected and found.digest != expected:
+        raise Refusal(f"the checkout changed after its recipe {expected[:12]} was computed, it is {found.id} now: run again")
+    print(f"recipe {found.id}")
+    (given.out / RECIPE).write_text(canonical({"digest": found.digest, "parts": dict(found.parts)}))
+
+
+def recipe_in(folder: Path) -> Recipe:
+    """The recipe in the outcome of this step."""
+    said = json.loads((folder / RECIPE).read_bytes())
+    return Recipe(said["digest"], said["parts"])
+
+
+def check_unchanged(root: Path, data: Path) -> None:
+    """Refuse a checkout that has another recipe than the one that is being built.
+
+    Args:
+        root: The checkout.
+        data: The outcome of the step `data`.
+
+    Raises:
+        Refusal: It has another recipe.
+    """
+    wanted = recipe_in(data)
+    found = recipe(root, wanted.parameters)
+    if found.digest != wanted.digest:
+        raise Refusal(f"the checkout changed while recipe {wanted.id} was being built, it is {found.id} now: run again")
+
+
+def parameters(root: Path, package: Mapping[str, Any] | None, changes: Mapping[str, Any], through: str) -> dict[str, Any]:
+    """The parameters to train with.
+
+    Args:
+        root: The checkout.
+        package: The manifest of the package whose code is run; None for a checkout.
+        changes: Its parameters, or those of the package to change.
+        through: The day, YYYY-MM-DD, from which on nothing is known; empty for the day that the parameters say.
+
+    Raises:
+        NothingNewer: The model has no newer data for that day.
+        RecipeError: The model does not say how it is retrained.
+    """
+    asked = {**(package["parameters"] if package else {}), **changes}
+    return {**asked, **retrained(root, asked, through)} if through else asked
+
+
+def check_libraries(root: Path) -> None:
+    """Refuse to train with other libraries than those the recipe names and the container holds."""
+    folder = root / "requirements"
+    wanted = {"app": trained_with(folder, model_files(root)), "serving": locked(folder / "serving.txt")}
+    for lock, name, expected in ((lock, *one) for lock, found in wanted.items() for one in found.items()):
+        try:
+            found = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found = "not installed"
+        if found != expected:
+            raise Refusal(
+                f"requirements/{lock}.txt locks {name} {expected}, this environment has it {found}: run `make setup`"
+            )

@@ -1,0 +1,139 @@
+"""The outcome of a step: a folder of files, and in it `outcome.json`, which says by digests what was made, and of what.
+
+    made = record(step, folder, made_of)       # after the step has written its files
+    made = verified(folder, "train")           # before another step reads one of them
+
+    {"step": "train", "digest": "sha256:...", "files": {"model.joblib": "<sha256>"}, "beside": {}, "made_of": {...}}
+
+The digest is the sha256 over `<sha256>  <name>` lines of the files, sorted: the same files, the same digest, on every
+machine. Files `beside` tell of one run, as when it was, and are not in it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.contract import Refusal
+from pipeline.recipe import canonical, listing_digest, sha256_of
+from pipeline.steps import Pipeline, Step
+
+RECORD = "outcome.json"
+
+
+class Spoiled(Refusal):
+    """The files of an outcome are not those that were made; the message says which."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a step made.
+
+    Attributes:
+        step: Its name.
+        digest: `sha256:<hex>` of the files.
+        files: Name -> sha256, hexadecimal.
+        beside: The same of files that are not in the digest.
+        made_of: Step -> digest of its outcome, and the texts that the step took.
+    """
+
+    step: str
+    digest: str
+    files: Mapping[str, str]
+    beside: Mapping[str, str]
+    made_of: Mapping[str, str]
+
+
+def made_of(pipeline: Pipeline, step: Step, folders: Mapping[str, Path], texts: Mapping[str, str]) -> dict[str, str]:
+    """What determines the outcome of a step: the digests of what it takes, and its texts.
+
+    Folders from outside are not among them: `code_digest`, `champion_digest` and the recipe in the outcome of `data`
+    say what they hold, and a step refuses them where they do not.
+
+    Raises:
+        Spoiled: What it takes is not what was made.
+    """
+    taken = {name: verified(folders[name], name).digest for name in pipeline.steps_of(step)}
+    return {**taken, **{one.name: texts.get(one.name, one.default) for one in pipeline.texts_of(step)}}
+
+
+def record(step: Step, folder: Path, made_of: Mapping[str, str]) -> Outcome:
+    """Digest what a step wrote, and write `outcome.json` beside it, all of it safe on the disk.
+
+    Raises:
+        Refusal: The step wrote folders, or did not write what it gives.
+    """
+    found = {path.name: path for path in sorted(folder.iterdir()) if path.name != RECORD}
+    if odd := [name for name, path in found.items() if not path.is_file() or path.is_symlink()]:
+        raise Refusal(f"it wrote {odd[0]}, which is no file: expected files, and no folders")
+    if lacks := [name for name in (*step.gives, *step.beside) if name not in found]:
+        raise Refusal(f"it did not write {', '.join(lacks)}, which it should give")
+    digests = {name: sha256_of(path) for name, path in found.items()}
+    files = {name: digest for name, digest in digests.items() if name not in step.beside}
+    beside = {name: digest for name, digest in digests.items() if name in step.beside}
+    made = Outcome(step.name, f"sha256:{listing_digest(files)}", files, beside, dict(made_of))
+    _write(folder, made)
+    for path in found.values():
+        with path.open("rb") as written:
+            os.fsync(written.fileno())
+    return made
+
+
+def replaced(folder: Path, name: str, content: bytes) -> None:
+    """Write another content into a file beside an outcome."""
+    made = read(folder)
+    partial = folder.with_name(f"{folder.name}.{name}.partial")
+    partial.write_bytes(content)
+    partial.replace(folder / name)
+    beside = {**made.beside, name: hashlib.sha256(content).hexdigest()}
+    _write(folder, Outcome(made.step, made.digest, made.files, beside, made.made_of))
+
+
+def verified(folder: Path, step: str) -> Outcome:
+    """The outcome in a folder, whose files are all as they were made; there is no file more.
+
+    Raises:
+        Spoiled: They are not, or it is of another step.
+    """
+    made = read(folder)
+    if made.step != step:
+        raise Spoiled(f"{folder} holds the outcome of {made.step}, expected that of {step}")
+    expected = {**made.files, **made.beside}
+    found = {path.name: sha256_of(path) for path in folder.iterdir() if path.is_file() and path.name != RECORD}
+    for name in sorted(found.keys() | expected.keys()):
+        if found.get(name) != expected.get(name):
+            raise Spoiled(
+                f"{folder / name} has sha256 {found.get(name, 'nothing')}, {RECORD} says "
+                f"{expected.get(name, 'no such file')}: its bytes were changed"
+            )
+    if made.digest != f"sha256:{listing_digest(made.files)}":
+        raise Spoiled(f"{folder / RECORD} has digest {made.digest}, its files have another: it was changed")
+    return made
+
+
+def read(folder: Path) -> Outcome:
+    """What `outcome.json` in a folder says.
+
+    Raises:
+        Spoiled: It says nothing that can be understood, or is not there.
+    """
+    try:
+        said: Any = json.loads((folder / RECORD).read_bytes())
+        of_names = {name: {str(one): str(of) for one, of in said[name].items()} for name in ("files", "beside", "made_of")}
+        return Outcome(str(said["step"]), str(said["digest"]), **of_names)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise Spoiled(f"{folder / RECORD} cannot be read: {type(error).__name__}: {error}") from None
+
+
+def _write(folder: Path, made: Outcome) -> None:
+    partial = folder.with_name(f"{folder.name}.{RECORD}.partial")
+    with partial.open("w") as file:
+        file.write(canonical(vars(made)))
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(folder / RECORD)

@@ -1,0 +1,118 @@
+"""Run one step: `python -m pipeline.run STEP --in NAME=FOLDER --set NAME=TEXT --settings FILE --out FOLDER`.
+
+See `pipeline.steps` for what this command promises. It is the same in a process and in the container of any engine, and
+it sets by itself whatever makes the outcome the same on every machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from pipeline import outcome, step
+from pipeline.checkout import checkout
+from pipeline.contract import RecipeError, Refusal
+from pipeline.given import Given
+from pipeline.inputs import check_unchanged
+from pipeline.steps import PIPELINE, Pipeline, PipelineError, Step
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run a step; see `pipeline.steps` for its status."""
+    if any(os.environ.get(name) != value for name, value in step.alike().items()):
+        # The seed of hashes is chosen as the interpreter starts, and the threads as libraries load.
+        words = sys.argv[1:] if arguments is None else arguments
+        os.execve(sys.executable, [sys.executable, "-m", "pipeline.run", *words], {**os.environ, **step.alike()})
+    step.end_with_parent()
+    try:
+        one, folders, texts, out = _asked(PIPELINE, arguments)
+        made = ran(PIPELINE, one, folders, texts, out)
+    except (PipelineError, RecipeError, Refusal) as error:
+        step.refuse(error)
+    else:
+        print(f"outcome {made.digest}", flush=True)
+
+
+def ran(
+    pipeline: Pipeline, one: Step, folders: Mapping[str, Path], texts: Mapping[str, str], out: Path
+) -> outcome.Outcome:
+    """Run a step in this process, which runs nothing else.
+
+    Raises:
+        Refusal: It refuses; nothing was recorded.
+    """
+    made_of = outcome.made_of(pipeline, one, folders, texts)
+    runs_model = "code" in one.takes
+    code, raw_data = folders.get("code"), folders.get("raw_data")
+    with checkout(code, raw_data, texts.get("code_digest", "")) as root:
+        sys.path.insert(0, str(root))
+        found = folders.get("data") if runs_model else None
+        if found is not None:
+            check_unchanged(root, found)
+        made = finished(one, _function(one.program), Given(root, folders, texts, out), made_of)
+        if found is not None:
+            check_unchanged(root, found)
+    return made
+
+
+def finished(one: Step, function: Callable[[Given], None], given: Given, made_of: Mapping[str, str]) -> outcome.Outcome:
+    """Call the function of a step, and record what it wrote.
+
+    Raises:
+        Refusal: There is something already where it goes, or it did not write what it should.
+    """
+    given.out.mkdir(parents=True, exist_ok=True)
+    if there := next(given.out.iterdir(), None):
+        raise Refusal(f"there is {there} already: expected an empty folder for what {one.name} gives")
+    function(given)
+    return outcome.record(one, given.out, made_of)
+
+
+def _function(program: str) -> Callable[[Given], None]:
+    module, _, name = program.partition(":")
+    return getattr(import_module(module), name)
+
+
+def _asked(
+    pipeline: Pipeline, arguments: list[str] | None
+) -> tuple[Step, dict[str, Path], dict[str, str], Path]:
+    """The step, its folders, its texts with defaults filled in, and where its outcome goes."""
+    parser = argparse.ArgumentParser(prog="python -m pipeline.run", description="Run one step of the pipeline.")
+    parser.add_argument("step", help=", ".join(one.name for one in pipeline.steps))
+    parser.add_argument("--in", dest="folders", action="append", default=[], metavar="NAME=FOLDER", help="what it takes")
+    parser.add_argument("--set", dest="texts", action="append", default=[], metavar="NAME=TEXT", help="a text it takes")
+    parser.add_argument("--settings", type=Path, metavar="FILE", help="texts, as a JSON object; it may hold others")
+    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where its outcome goes")
+    given = parser.parse_args(arguments)
+    one = pipeline.step(given.step)
+    texts = {text.name: text.default for text in pipeline.texts_of(one)}
+    if given.settings:
+        held: Mapping[str, str] = json.loads(given.settings.read_bytes())
+        texts |= {name: value for name, value in held.items() if name in texts}
+    texts |= _named(one, given.texts, texts)
+    may = {*pipeline.steps_of(one), *pipeline.folders_of(one)}
+    folders = {name: Path(value).resolve() for name, value in _named(one, given.folders, may).items()}
+    if lacks := [name for name in pipeline.steps_of(one) if name not in folders]:
+        raise Refusal(f"--in {lacks[0]}=FOLDER is missing: the step takes {', '.join(pipeline.steps_of(one))}")
+    return one, folders, texts, given.out.resolve()
+
+
+def _named(one: Step, given: list[str], may: Any) -> dict[str, str]:
+    """`NAME=VALUE`, each of a name that the step takes."""
+    found: dict[str, str] = {}
+    for word in given:
+        name, equals, value = word.partition("=")
+        if not equals or name not in may:
+            raise Refusal(f"{word!r}: expected NAME=VALUE, with one of {', '.join(may) or 'no name'} for a name")
+        found[name] = value
+    return found
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,53 @@
+"""Step `seal`: one archive of what the other steps wrote and of the model's code, and where it came from.
+
+Gives `model.tar.gz` (see `pipeline.pack`), `sealed.json` (its digest, that of its manifest, its metrics and its recipe)
+and, beside them, `facts.json` (see `pipeline.origin`): of this build, and so in no digest.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from pipeline import archive, origin, outline
+from pipeline.contract import Refusal
+from pipeline.given import Given
+from pipeline.inputs import recipe_in
+from pipeline.locks import locked
+from pipeline.pack import SealedPackage, pack
+from pipeline.recipe import canonical
+
+ARCHIVE, SEALED = "model.tar.gz", "sealed.json"
+
+
+def main(given: Given) -> None:
+    """Run the step."""
+    recipe, evaluated = recipe_in(given.folders["data"]), given.folders["evaluate"]
+    check_served(given.root, evaluated)
+    try:
+        sealed = pack(given.root, recipe, given.folders["train"], evaluated, given.out / ARCHIVE)
+    except archive.ArchiveError as error:
+        raise Refusal(str(error)) from None
+    told = given.json("source")
+    origin.write(origin.collect(given.root, recipe, sealed, origin.source_of(told) if told else None), sealed)
+    said = {"digest": sealed.digest, "manifest_sha256": sealed.manifest_sha256, "recipe": sealed.recipe}
+    (given.out / SEALED).write_text(canonical({**said, "metrics": dict(sealed.metrics)}))
+    print(f"sealed {sealed.digest} ({sealed.path.stat().st_size:,} bytes)")
+
+
+def sealed_in(folder: Path) -> SealedPackage:
+    """The package in the outcome of this step, whose files were verified."""
+    said = json.loads((folder / SEALED).read_bytes())
+    return SealedPackage(folder / ARCHIVE, said["digest"], said["manifest_sha256"], said["metrics"], said["recipe"])
+
+
+def check_served(root: Path, evaluated: Path) -> None:
+    """Refuse a model that the image could not load: one without a fast form, where the image has no scikit-learn."""
+    if (evaluated / archive.FAST_FORM).exists() or outline.loads_itself(root):
+        return
+    if not {"joblib", "scikit-learn"} <= locked(root / "requirements" / "serving.txt").keys():
+        why = json.loads((evaluated / "metrics.json").read_bytes())["fast_form"]["why_not"]
+        raise Refusal(
+            f"the model has no fast form ({why}), so what serves it needs scikit-learn: add joblib and scikit-learn to "
+            "requirements/serving.in, and run `make lock` and `make setup`"
+        )
