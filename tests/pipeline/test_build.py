@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -17,7 +18,7 @@ from typing import Any
 import pytest
 
 from pipeline import archive
-from pipeline.build import BuildError, GateRefused, StepFailed, build
+from pipeline.build import GateRefused, StepFailed, build
 from pipeline.contract import ContractBroken
 from pipeline.origin import facts_of
 from pipeline.pack import SealedPackage
@@ -58,7 +59,16 @@ def built(root: Path, **environment: str) -> dict:
 
 def copy_of(sealed: SealedPackage, workdir: Path) -> Path:
     """A work folder that holds what the small model left behind."""
-    return Path(shutil.copytree(sealed.path.parent, workdir / "packages" / sealed.recipe))
+    return Path(shutil.copytree(sealed.path.parents[1], workdir / "packages" / sealed.recipe))
+
+
+def workdir_of(sealed: SealedPackage) -> Path:
+    return sealed.path.parents[3]
+
+
+def steps(said: list[str]) -> list[str]:
+    """The steps that ran, by what they said."""
+    return list(dict.fromkeys(line.partition(":")[0] for line in said))
 
 
 def small(root: Path, progress: Callable[[str], None], workdir: Path, **more: Any) -> SealedPackage:
@@ -128,50 +138,51 @@ def test_the_archive_holds_the_model_as_it_was_trained(sealed):
 
 def test_building_again_does_nothing(daily: Path, champion: SealedPackage):
     said: list[str] = []
-    again = small(daily, said.append, champion.path.parents[2])
+    again = small(daily, said.append, workdir_of(champion))
     assert again == champion
     assert said == []
 
 
-def test_a_refusal_names_its_numbers_and_other_gates_need_no_new_training(daily: Path, champion: SealedPackage):
-    workdir, said = champion.path.parents[2], []
+def test_a_refusal_names_its_numbers_and_other_gates_need_no_new_training(
+    daily: Path, champion: SealedPackage, tmp_path: Path
+):
+    copy_of(champion, tmp_path / "work")
+    workdir, said = tmp_path / "work", []
     with pytest.raises(GateRefused, match=r"accuracy +0\.\d{4} +min 0\.99") as refused:
         small(daily, said.append, workdir, gates={"accuracy": {"min": 0.99}})
     assert refused.value.misses[0].value == champion.metrics["accuracy"]
-    assert small(daily, said.append, workdir, gates={"accuracy": {"min": 0.5}}) == champion
-    assert said == []
+    assert small(daily, said.append, workdir, gates={"accuracy": {"min": 0.5}}).digest == champion.digest
+    assert steps(said) == ["gate"]
 
 
 def test_a_build_that_was_killed_between_steps_goes_on_without_training(
     daily: Path, champion: SealedPackage, tmp_path: Path
 ):
     folder = copy_of(champion, tmp_path / "work")
-    for name in ("sealed.json", "model.tar.gz"):
-        (folder / name).unlink()
-    shutil.rmtree(folder / "evaluated")
-    (folder / "evaluated.partial").mkdir()
-    (folder / "evaluated.partial" / "metrics.json").write_text("{")
+    for name in ("seal", "evaluate"):
+        shutil.rmtree(folder / name)
+    (folder / "evaluate.partial").mkdir()
+    (folder / "evaluate.partial" / "metrics.json").write_text("{")
     said: list[str] = []
     assert small(daily, said.append, tmp_path / "work").digest == champion.digest
-    assert not any("to train on" in line for line in said)
-    assert any("evaluating" in line for line in said)
+    assert steps(said) == ["evaluate", "seal"], "and it was judged before"
 
 
 def test_a_build_that_was_killed_before_it_named_its_archive_seals_again(
     daily: Path, champion: SealedPackage, tmp_path: Path
 ):
     folder = copy_of(champion, tmp_path / "work")
-    (folder / "sealed.json").unlink()
-    (folder / "model.tar.gz").write_bytes(b"half")
+    (folder / "seal").rename(folder / "seal.partial")
+    (folder / "seal.partial" / "model.tar.gz").write_bytes(b"half")
     said: list[str] = []
     assert small(daily, said.append, tmp_path / "work").digest == champion.digest
-    assert [line.split()[0] for line in said] == ["sealed"]
+    assert steps(said) == ["seal"]
 
 
 def test_a_build_that_is_killed_leaves_no_training_behind(root: Path):
     append(root / "model/training.py", "\ndef train(*_):\n    import time; time.sleep(1000)\n")
     process = subprocess.Popen(command(root / "work", {}), cwd=root, stderr=subprocess.PIPE, text=True)
-    assert "to train on" in process.stderr.readline()
+    assert "train: read " in until(process, "to train on")
     (child,) = children(process.pid)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
@@ -185,11 +196,16 @@ def test_a_build_that_is_killed_leaves_no_training_behind(root: Path):
 def test_a_build_that_was_killed_in_training_can_be_run_again(daily: Path, champion: SealedPackage, tmp_path: Path):
     work = tmp_path / "work"
     process = subprocess.Popen(command(work, {}), cwd=daily, stderr=subprocess.PIPE, text=True)
-    assert "to train on" in process.stderr.readline()
+    until(process, "to train on")
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     process.stderr.close()
     assert small(daily, lambda _: None, work).digest == champion.digest
+
+
+def until(process: subprocess.Popen[str], text: str) -> str:
+    """The first line of a build that says this."""
+    return next((line for line in process.stderr if text in line), "")
 
 
 def children(pid: int) -> list[int]:
@@ -205,13 +221,31 @@ def alive(pid: int) -> bool:
 
 
 def test_a_damaged_package_is_made_anew_with_the_same_digest(daily: Path, champion: SealedPackage, tmp_path: Path):
-    folder = copy_of(champion, tmp_path / "work")
-    whole = (folder / "model.tar.gz").read_bytes()
-    (folder / "model.tar.gz").write_bytes(whole[:5000] + b"x" + whole[5001:])
+    archive_of = copy_of(champion, tmp_path / "work") / "seal" / "model.tar.gz"
+    whole = archive_of.read_bytes()
+    archive_of.write_bytes(whole[:5000] + b"x" + whole[5001:])
     said: list[str] = []
     assert small(daily, said.append, tmp_path / "work").digest == champion.digest
-    assert "the kept package is damaged and is made anew" in said[0]
-    assert f"expected {champion.digest}" in said[0]
+    assert f"seal: the kept outcome is damaged and is made anew: {archive_of} has sha256 " in said[0]
+    assert f"outcome.json says {champion.digest.removeprefix('sha256:')}" in said[0]
+    assert steps(said) == ["seal"], "what it was made of is whole"
+
+
+@pytest.mark.parametrize("spoil", ["weights", "one more", "record"])
+def test_a_step_that_was_tampered_with_is_run_again_and_nothing_after_it(
+    daily: Path, champion: SealedPackage, tmp_path: Path, spoil: str
+):
+    train = copy_of(champion, tmp_path / "work") / "train"
+    if spoil == "weights":
+        append(train / "model.joblib", "x")
+    elif spoil == "one more":
+        append(train / "evaluated.joblib", "another estimator, which would be sealed")
+    else:
+        append(train / "outcome.json", "x")
+    said: list[str] = []
+    assert small(daily, said.append, tmp_path / "work").digest == champion.digest
+    assert "train: the kept outcome is damaged and is made anew" in said[0]
+    assert steps(said) == ["train"], "which gave the same bytes"
 
 
 @pytest.mark.parametrize("spoil", [Path.unlink, lambda path: path.write_text("{}")], ids=["missing", "damaged"])
@@ -219,11 +253,11 @@ def test_a_package_of_unknown_origin_is_made_anew(
     daily: Path, champion: SealedPackage, tmp_path: Path, spoil: Callable[[Path], object]
 ):
     folder = copy_of(champion, tmp_path / "work")
-    spoil(folder / "facts.json")
+    spoil(folder / "seal" / "facts.json")
     said: list[str] = []
     made = small(daily, said.append, tmp_path / "work")
     assert made.digest == champion.digest
-    assert "is not known" in said[0]
+    assert "facts.json has sha256" in said[0]
     assert facts_of(made).package.digest == made.digest
 
 
@@ -263,8 +297,8 @@ def test_evaluation_that_starts_before_training_ends_is_refused(root: Path):
     said: list[str] = []
     with pytest.raises(StepFailed) as refused:
         build(root, recipe(root, {}), workdir=root / "work", progress=said.append)
-    assert said == [], "it is refused before anything is fitted"
-    assert str(refused.value).startswith("evaluation starts 2013-01-20T00:00:00")
+    assert not any("to train on" in line for line in said), "it is refused before anything is fitted"
+    assert str(refused.value).startswith("train refused: evaluation starts 2013-01-20T00:00:00")
     assert "before training ends 2013-01-20T03:29:00 (UTC)" in str(refused.value)
 
 
@@ -311,8 +345,8 @@ def test_a_model_whose_code_fails_is_a_refusal_with_its_reason(root: Path, name:
     ],
 )
 def test_what_breaks_the_contract_is_told_in_words(root: Path, name: str, text: str, said: str):
-    asked = "the model does not give what docs/how-to/own-model.md asks for"
-    assert refusal(root, name, text) == f"{asked}:\n  - {said}"
+    asked = "refused: the model does not give what docs/how-to/own-model.md asks for"
+    assert refusal(root, name, text).partition(" ")[2] == f"{asked}:\n  - {said}"
 
 
 def test_a_folder_that_breaks_the_contract_is_refused_before_any_step(root: Path):
@@ -326,43 +360,42 @@ def test_a_folder_that_breaks_the_contract_is_refused_before_any_step(root: Path
 def test_other_libraries_than_those_locked_are_refused_before_training(root: Path, file: str, name: str):
     lock = root / f"requirements/{file}.txt"
     lock.write_text(lock.read_text().replace(f"{name}==", f"{name}==9."))
+    said: list[str] = []
     with pytest.raises(
-        BuildError, match=rf"{file}\.txt locks {name} 9\.\S+, this environment has it .*: run `make setup`"
+        StepFailed, match=rf"data refused: .*{file}\.txt locks {name} 9\.\S+, this environment has .*: run `make setup`"
     ):
-        build(root, recipe(root, {}), workdir=root / "work", progress=pytest.fail)
+        build(root, recipe(root, {}), workdir=root / "work", progress=said.append)
+    assert steps(said) == ["data"]
 
 
 def test_a_checkout_that_changed_after_its_recipe_is_refused(root: Path):
     wanted = recipe(root, {})
     (root / "model/more.py").touch()
-    with pytest.raises(BuildError, match="changed after its recipe"):
-        build(root, wanted, {}, workdir=root / "work", progress=pytest.fail)
+    with pytest.raises(StepFailed, match="data refused: the checkout changed after its recipe"):
+        build(root, wanted, workdir=root / "work", progress=lambda _: None)
 
 
 def test_a_checkout_that_changes_during_training_is_refused_and_nothing_is_kept(root: Path):
     wanted = recipe(root, {})
 
     def change(line: str) -> None:
-        (root / "model/more.py").write_text(line)
+        if "to train on" in line:
+            (root / "model/more.py").write_text(line)
 
-    with pytest.raises(BuildError, match="changed while"):
+    with pytest.raises(StepFailed, match="train refused: the checkout changed while"):
         build(root, wanted, workdir=root / "work", progress=change)
-    assert not list(root.rglob("model.tar.gz"))
+    assert [path.name for path in (root / "work").rglob("train")] == []
 
 
-def test_a_full_disk_is_told_and_leaves_nothing_half_made(
-    daily: Path, champion: SealedPackage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_a_full_disk_is_told_and_leaves_nothing_half_made(daily: Path, champion: SealedPackage, tmp_path: Path):
     folder = copy_of(champion, tmp_path / "work")
-    (folder / "sealed.json").unlink()
-    (folder / "model.tar.gz").unlink()
-
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    with monkeypatch.context() as patch:
-        patch.setattr("pipeline.archive._Stored.write", full)
-        with pytest.raises(OSError, match="No space left"):
+    shutil.rmtree(folder / "seal")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))  # which the step's process has from this one
+    try:
+        with pytest.raises(StepFailed, match=r"seal failed: OSError: .*File too large"):
             small(daily, lambda _: None, tmp_path / "work")
-    assert not (folder / "model.tar.gz").exists()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not (folder / "seal").exists()
     assert small(daily, lambda _: None, tmp_path / "work").digest == champion.digest

@@ -36,7 +36,7 @@ def test_recipe_prints_the_digest_and_its_parts(capsys: pytest.CaptureFixture[st
 
 
 def test_build_prints_what_was_sealed_and_refuses_by_status(sealed, capsys: pytest.CaptureFixture[str]):
-    words = ["build", "--root", str(ROOT), "--workdir", str(sealed.path.parents[2]), "--parameters", json.dumps(SMALL)]
+    words = ["build", "--root", str(ROOT), "--workdir", str(sealed.path.parents[3]), "--parameters", json.dumps(SMALL)]
     assert main(words) == 0
     assert json.loads(capsys.readouterr().out)["digest"] == sealed.digest
     assert main([*words, "--gates", '{"auc": {"min": 1}}']) == 1
@@ -122,7 +122,7 @@ def test_example_prints_a_request_out_of_the_training_rows(wine: Path, capsys: p
 def test_build_signs_what_it_says_and_verify_refuses_what_was_changed(
     sealed, own_key: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
-    words = ["build", "--root", str(ROOT), "--workdir", str(sealed.path.parents[2]), "--parameters", json.dumps(SMALL)]
+    words = ["build", "--root", str(ROOT), "--workdir", str(sealed.path.parents[3]), "--parameters", json.dumps(SMALL)]
     assert main([*words, "--key", str(own_key)]) == 0
     told = Path(json.loads(capsys.readouterr().out)["documents"])
     first = {path.name: path.read_bytes() for path in told.iterdir()}
