@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
@@ -19,13 +19,14 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 
+import platforms.aws.registry
 from pipeline import archive
 from pipeline.build import build
 from pipeline.candidate import Job, Report, retrain
-from pipeline.pack import Registered, SealedPackage, describe
+from pipeline.pack import SealedPackage, describe
 from pipeline.recipe import canonical, recipe
 from platforms.aws.clients import Clients
-from platforms.aws.registry import publish
+from platforms.steps import at
 from provenance.key_pair import KeyPair
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -154,12 +155,8 @@ def run(place: str, clients: Clients, champion: SealedPackage, tmp_path: Path) -
         work.mkdir()
         asked = replace(job(sealed, place, through), **more)
 
-        def register(made: SealedPackage, lineage: Mapping[str, str]) -> Registered:
-            image = asked.champion["image_uri"]
-            here = {"bucket": place, "group": place, "image": image, "clients": clients}
-            return publish(made, **here, signer=KeyPair.new(), lineage=lineage)
-
-        return retrain(asked, sealed.path, work, register, progress=said)
+        here = at(platforms.aws.registry.place(place, place, asked.champion["image_uri"], clients, KeyPair.new()))
+        return retrain(asked, sealed.path, work, here, progress=said)
 
     return made
 

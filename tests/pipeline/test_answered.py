@@ -12,7 +12,7 @@ import pytest
 from pipeline import archive, step
 from pipeline.answered import segments
 from pipeline.build import SealedPackage
-from pipeline.candidate import lay_out
+from pipeline.checkout import lay_out
 from pipeline.recipe import canonical
 from pipeline.step import StepFailed
 
@@ -20,7 +20,7 @@ from pipeline.step import StepFailed
 def answered(sealed: SealedPackage, folder: Path, **parameters: Any) -> dict[str, Any]:
     """Run the step as the report does, in a checkout of the package's own model."""
     archive.unpack(sealed.path, folder / "sealed")
-    lay_out(folder / "sealed", folder / "root")
+    lay_out(folder / "sealed" / "code" / "model", folder / "root")
     given = {**json.loads((folder / "sealed" / "manifest.json").read_bytes())["parameters"], **parameters}
     asked = ["--parameters", canonical(given), "--model", str(folder / "sealed"), "--out", str(folder / "out.json")]
     step.run(folder / "root", "pipeline.answered", asked, lambda _: None)

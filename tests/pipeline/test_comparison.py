@@ -149,3 +149,9 @@ def test_students_quantile_is_that_of_scipy(level: float, freedom: int):
 
 def test_students_quantile_for_many_rows_is_wider_and_close():
     assert 0 < student(0.95, 10**6) - stats.t.ppf(0.975, 10**6) < 1e-3
+
+
+@pytest.mark.parametrize(("days", "unit"), [(1, "day"), (None, "row")])
+def test_a_comparison_of_which_nothing_is_sure_says_what_it_takes(days: int | None, unit: str):
+    found = Comparison("error", 0.5, 0.2, 0.3, None, None, rows=1, days=days)
+    assert found.in_words(0.0).endswith(f": gain 0.3000, of which nothing is sure: it takes more than one {unit}")

@@ -1,0 +1,1 @@
+"""How a pipeline is drawn, as text and as a picture."""
