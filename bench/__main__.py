@@ -22,6 +22,7 @@ from bench import (
     dependent,
     drift,
     fleet,
+    flow,
     idle,
     invoke,
     journal,
@@ -49,6 +50,7 @@ RESULTS = Path(__file__).parent / "results.json"
 SIMULATED: dict[str, Callable[[], list[Row]]] = {
     "lambdas": lambdas.handlers,
     "runtime": runtime.rows,
+    "pipeline": flow.rows,
     "provenance": signatures.rows,
     "journal": journal.rows,
     "invoke": invoke.rows,

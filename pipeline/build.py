@@ -4,9 +4,9 @@
     registered = release(root, wanted, gates=gates, here=platforms.steps.at(place), progress=print)
 
 Both run the pipeline of `pipeline.steps` on this machine, see `pipeline.engines.local`. Outcomes are kept in
-`workdir/packages/<recipe>/`. Two builds of one recipe at once share the work: the second waits for the first. By default
-the folder is in the user's cache, where checkouts with the same pipeline share it: what one of them has trained, no
-other trains again. The packages used last stay there.
+`workdir/packages/<recipe>/`. Two builds of one recipe at once share the work: the second waits for the first. By
+default the folder is in the user's cache, where checkouts with the same pipeline share it: what one of them has
+trained, no other trains again. The packages used last stay there.
 """
 
 from __future__ import annotations
@@ -24,9 +24,8 @@ from pipeline import origin, outcome, outline
 from pipeline.engines import local
 from pipeline.engines.local import Here
 from pipeline.gate import GateRefused, Gates, check_gates, refusal
-from pipeline.pack import Registered, SealedPackage
+from pipeline.pack import Registered, SealedPackage, sealed_in
 from pipeline.recipe import Recipe, cache_folder, canonical, listing_digest, sha256_of
-from pipeline.seal import sealed_in
 from pipeline.step import StepFailed
 from pipeline.steps import PIPELINE, VERDICT
 from provenance.evidence import FACTS
@@ -59,8 +58,8 @@ def build(
     Raises:
         GateRefused: The metrics are out of bounds. The outcome is kept: other gates need no new training.
         ContractBroken: The model's folder lacks something that the steps call; nothing was begun.
-        StepFailed: A step refused or failed; the message names it. So it is if the checkout has changed since its recipe
-            was made, or this environment has other libraries than those locked.
+        StepFailed: A step refused or failed; the message names it. So it is if the checkout has changed since its
+            recipe was made, or this environment has other libraries than those locked.
     """
     with _built(root, recipe, gates, workdir, progress) as made:
         return made.sealed

@@ -19,8 +19,7 @@ from typing import Any, Literal
 
 from pipeline import archive
 from pipeline.build import registered_in
-from pipeline.checkout import ARCHIVE, ROOT, sealed_elsewhere
-from pipeline.compare import COMPARED
+from pipeline.checkout import ROOT, sealed_elsewhere
 from pipeline.comparison import Comparison
 from pipeline.contract import NothingNewer, RecipeError, Refusal
 from pipeline.declared import retrained
@@ -28,10 +27,10 @@ from pipeline.engines import local
 from pipeline.engines.local import Here
 from pipeline.gate import Gates, check_gates
 from pipeline.inputs import recipe_in
-from pipeline.pack import Registered
+from pipeline.pack import ARCHIVE, Registered
 from pipeline.recipe import canonical
 from pipeline.step import StepFailed
-from pipeline.steps import PIPELINE, VERDICT
+from pipeline.steps import COMPARED, PIPELINE, VERDICT
 
 _TEXTS = ("through", "bucket", "group", "region", "signing_key", "report")
 _CHAMPION = ("package_digest", "manifest_sha256", "archive_uri", "image_uri")
@@ -127,9 +126,7 @@ class Report:
         }
 
 
-def retrain(
-    job: Job, champion: Path, workdir: Path, here: Here, *, progress: Callable[[str], None] = print
-) -> Report:
+def retrain(job: Job, champion: Path, workdir: Path, here: Here, *, progress: Callable[[str], None] = print) -> Report:
     """Train a challenger, compare it with the champion, and register it if it is better.
 
     Args:

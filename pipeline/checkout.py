@@ -1,4 +1,4 @@
-"""Which code does a step run? That of the checkout it was started in, or model code from elsewhere beside this pipeline.
+"""Which code does a step run? That of the checkout it was started in, or a model from elsewhere with this pipeline.
 
     with checkout(Path("code"), None, "sha256:...") as root: ...
 
@@ -19,10 +19,10 @@ from typing import Any
 from pipeline import archive
 from pipeline.contract import DATA, Refusal
 from pipeline.locks import locked
+from pipeline.pack import ARCHIVE
 
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ("pipeline", "monitoring", "provenance", "serving", "requirements")
-ARCHIVE = "model.tar.gz"
 
 
 @contextmanager

@@ -5,7 +5,8 @@ package says for both. Of a challenger that is fitted once more on these rows (s
 was evaluated answers.
 
 Gives `compared.json`: `comparison` (see `pipeline.comparison.Comparison.as_dict`), or null and `why` there is none:
-because there is no champion, or because the two cannot be compared. Neither is a failure; the gate decides what follows.
+because there is no champion, or because the two cannot be compared. Neither is a failure: the gate decides what
+follows.
 """
 
 from __future__ import annotations
@@ -17,15 +18,15 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from pipeline import archive, step
-from pipeline.checkout import ARCHIVE, lay_out, sealed_elsewhere
+from pipeline.checkout import lay_out, sealed_elsewhere
 from pipeline.contract import Refusal
 from pipeline.given import Given
 from pipeline.inputs import recipe_in
+from pipeline.pack import ARCHIVE, sealed_in
 from pipeline.recipe import canonical
-from pipeline.seal import sealed_in
 from pipeline.step import StepFailed
+from pipeline.steps import COMPARED
 
-COMPARED = "compared.json"
 NO_CHAMPION = "there is no champion to compare with"
 
 

@@ -1,9 +1,9 @@
-"""May a model be released? Its metrics are within bounds and, where that is asked, it is surely better than the champion.
+"""May a model be released? Its metrics are within bounds and, where asked for, it is surely better than the champion.
 
     gate({"auc": 0.58}, {"auc": {"min": 0.6}})       # GateRefused, with a table
 
-Unknown is never good enough: a metric that is missing or not a number is a refusal, and so is a comparison that there is
-not.
+Unknown is never good enough: a metric that is missing or not a number is a refusal, and so is a comparison that nobody
+could make.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Step `data`: say what is built. The recipe of code, data, parameters and libraries, found before anything is trained.
 
 Gives `recipe.json`: the recipe's `digest` and its `parts`. Later steps take the parameters from there, and refuse a
-checkout that has another recipe. The data itself is not copied: each step reads the files whose digest is in the recipe.
+checkout that has another recipe. The data itself is not copied: each step reads the files whose digest is in the
+recipe.
 """
 
 from __future__ import annotations
@@ -32,7 +33,9 @@ def main(given: Given) -> None:
     found = recipe(given.root, asked)
     expected = given.texts["recipe"]
     if expected and found.digest != expected:
-        raise Refusal(f"the checkout changed after its recipe {expected[:12]} was computed, it is {found.id} now: run again")
+        raise Refusal(
+            f"the checkout changed after its recipe {expected[:12]} was computed, it is {found.id} now: run again"
+        )
     print(f"recipe {found.id}")
     (given.out / RECIPE).write_text(canonical({"digest": found.digest, "parts": dict(found.parts)}))
 
@@ -59,7 +62,9 @@ def check_unchanged(root: Path, data: Path) -> None:
         raise Refusal(f"the checkout changed while recipe {wanted.id} was being built, it is {found.id} now: run again")
 
 
-def parameters(root: Path, package: Mapping[str, Any] | None, changes: Mapping[str, Any], through: str) -> dict[str, Any]:
+def parameters(
+    root: Path, package: Mapping[str, Any] | None, changes: Mapping[str, Any], through: str
+) -> dict[str, Any]:
     """The parameters to train with.
 
     Args:

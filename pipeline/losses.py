@@ -5,8 +5,8 @@
 The folder of `--model` is a sealed archive, verified and unpacked; its estimator is digested again before it is loaded:
 the one that serves, or with `--evaluated` the one that its metrics are of (see `pipeline.refit`). The rows are those to
 evaluate on with the parameters. What an answer means, `answer.json` in the folder of `--answer` says, one for all that
-are compared. Writes `loss` (which one), `losses` (of each row), `rows` (what each is called) and `days` (on which day it
-was, UTC; null for rows without a time). Rows that the model has seen when it was trained are refused.
+are compared. Writes `loss` (which one), `losses` (of each row), `rows` (what each is called) and `days` (on which day
+it was, UTC; null for rows without a time). Rows that the model has seen when it was trained are refused.
 """
 
 from __future__ import annotations

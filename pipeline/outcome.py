@@ -124,7 +124,9 @@ def read(folder: Path) -> Outcome:
     """
     try:
         said: Any = json.loads((folder / RECORD).read_bytes())
-        of_names = {name: {str(one): str(of) for one, of in said[name].items()} for name in ("files", "beside", "made_of")}
+        of_names = {
+            name: {str(one): str(of) for one, of in said[name].items()} for name in ("files", "beside", "made_of")
+        }
         return Outcome(str(said["step"]), str(said["digest"]), **of_names)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise Spoiled(f"{folder / RECORD} cannot be read: {type(error).__name__}: {error}") from None

@@ -1,4 +1,4 @@
-"""Step: seal what the other steps wrote, with the model's code, into one archive.
+"""Seal what the other steps wrote, with the model's code, into one archive.
 
 The archive holds `manifest.json` (recipe, parameters, python, libraries, trained_with, server, files),
 `model.joblib`, `features.json`, `reference.json`, `example.json`, `metrics.json` and `code/model/...`, the model's
@@ -17,6 +17,9 @@ from pathlib import Path
 from pipeline import archive, outline, refit
 from pipeline.locks import locked, trained_with
 from pipeline.recipe import Recipe, canonical, model_files
+
+ARCHIVE, SEALED = "model.tar.gz", "sealed.json"
+"""Files of the outcome of the step `seal`."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,12 @@ def pack(root: Path, recipe: Recipe, trained: Path, evaluated: Path, to: Path) -
     ).encode()
     digest = archive.seal({**files, archive.MANIFEST: manifest}, to)
     return describe(to, digest)
+
+
+def sealed_in(folder: Path) -> SealedPackage:
+    """The package in the outcome of the step `seal`, whose files were verified."""
+    said = json.loads((folder / SEALED).read_bytes())
+    return SealedPackage(folder / ARCHIVE, said["digest"], said["manifest_sha256"], said["metrics"], said["recipe"])
 
 
 def describe(path: Path, digest: str | None = None) -> SealedPackage:

@@ -79,13 +79,13 @@ def _function(program: str) -> Callable[[Given], None]:
     return getattr(import_module(module), name)
 
 
-def _asked(
-    pipeline: Pipeline, arguments: list[str] | None
-) -> tuple[Step, dict[str, Path], dict[str, str], Path]:
+def _asked(pipeline: Pipeline, arguments: list[str] | None) -> tuple[Step, dict[str, Path], dict[str, str], Path]:
     """The step, its folders, its texts with defaults filled in, and where its outcome goes."""
     parser = argparse.ArgumentParser(prog="python -m pipeline.run", description="Run one step of the pipeline.")
     parser.add_argument("step", help=", ".join(one.name for one in pipeline.steps))
-    parser.add_argument("--in", dest="folders", action="append", default=[], metavar="NAME=FOLDER", help="what it takes")
+    parser.add_argument(
+        "--in", dest="folders", action="append", default=[], metavar="NAME=FOLDER", help="what it takes"
+    )
     parser.add_argument("--set", dest="texts", action="append", default=[], metavar="NAME=TEXT", help="a text it takes")
     parser.add_argument("--settings", type=Path, metavar="FILE", help="texts, as a JSON object; it may hold others")
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where its outcome goes")

@@ -14,10 +14,8 @@ from pipeline.contract import Refusal
 from pipeline.given import Given
 from pipeline.inputs import recipe_in
 from pipeline.locks import locked
-from pipeline.pack import SealedPackage, pack
+from pipeline.pack import ARCHIVE, SEALED, pack
 from pipeline.recipe import canonical
-
-ARCHIVE, SEALED = "model.tar.gz", "sealed.json"
 
 
 def main(given: Given) -> None:
@@ -33,12 +31,6 @@ def main(given: Given) -> None:
     said = {"digest": sealed.digest, "manifest_sha256": sealed.manifest_sha256, "recipe": sealed.recipe}
     (given.out / SEALED).write_text(canonical({**said, "metrics": dict(sealed.metrics)}))
     print(f"sealed {sealed.digest} ({sealed.path.stat().st_size:,} bytes)")
-
-
-def sealed_in(folder: Path) -> SealedPackage:
-    """The package in the outcome of this step, whose files were verified."""
-    said = json.loads((folder / SEALED).read_bytes())
-    return SealedPackage(folder / ARCHIVE, said["digest"], said["manifest_sha256"], said["metrics"], said["recipe"])
 
 
 def check_served(root: Path, evaluated: Path) -> None:

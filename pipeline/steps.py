@@ -3,20 +3,20 @@
     PIPELINE.order()                          # the steps, each after those that it takes from
     PIPELINE.steps_of(PIPELINE.step("seal"))  # the steps that it takes from: data, train, evaluate
 
-A step is one function, `main(given: pipeline.given.Given) -> None`, that reads folders and texts and writes files into one
-new folder, its **outcome**, which has the step's name. Every engine starts it by the same command, in a process or a
-container, from the folder that holds the rooms:
+A step is one function, `main(given: pipeline.given.Given) -> None`, that reads folders and texts and writes files into
+one new folder, its **outcome**, which has the step's name. Every engine starts it by the same command, in a process or
+a container, from the folder that holds the rooms:
 
     python -m pipeline.run train --in data=FOLDER --in code=FOLDER --settings FILE --out FOLDER
 
-    --in NAME=FOLDER    an outcome that the step takes, or a folder that the pipeline is given; what is optional may lack
+    --in NAME=FOLDER    an outcome that the step takes, or a folder that the pipeline is given, which may lack
     --set NAME=TEXT     a text that the step takes; those that are not named have their defaults
     --settings FILE     texts too, as a JSON object: for engines whose arguments are short; may hold others
     --out FOLDER        where the outcome goes: empty or not there yet
 
 Into the outcome the command puts `outcome.json` (see `pipeline.outcome`): the digest of what was made, and of what was
-taken. A step reads no outcome whose files have other digests. Status 0: done. Status 4: refused, for a reason that is the
-last line of stderr, a JSON string; it would be refused again. Any other status: failed.
+taken. A step reads no outcome whose files have other digests. Status 0: done. Status 4: refused, for a reason that is
+the last line of stderr, a JSON string; it would be refused again. Any other status: failed.
 
 To add a step, write its function, and add one line to `STEPS`.
 """
@@ -33,6 +33,8 @@ from typing import Literal
 
 VERDICT = "verdict.json"
 """The file of an outcome that other steps depend on with `only_if`: `{"passed": true or false, "why": "..."}`."""
+COMPARED = "compared.json"
+"""The file in which `compare` tells what came of it, or why nothing did."""
 _NAME = re.compile("[a-z][a-z0-9_]{0,30}")
 _PROGRAM = re.compile(r"[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)*:[a-z_][a-z0-9_]*")
 HOUR = 3600
@@ -193,7 +195,9 @@ def _problems(inputs: tuple[Input, ...], steps: tuple[Step, ...]) -> list[str]:
         if one.only_if is not None and one.only_if not in of_steps & set(one.takes):
             problems.append(f"step {one.name}: only_if {one.only_if!r}; expected a step that it takes from")
         if one.retries < 0 or one.timeout <= 0:
-            problems.append(f"step {one.name}: retries {one.retries}, timeout {one.timeout}; expected 0 or more, above 0")
+            problems.append(
+                f"step {one.name}: retries {one.retries}, timeout {one.timeout}; expected 0 or more, above 0"
+            )
     try:
         TopologicalSorter({one.name: set(one.takes) & of_steps for one in steps}).prepare()
     except CycleError as error:
@@ -206,10 +210,14 @@ def _fits(name: str) -> bool:
 
 
 INPUTS = (
-    Input("code", "folder", "holds model/, or as model.tar.gz a package whose code is taken; else that of the checkout"),
+    Input(
+        "code", "folder", "holds model/, or as model.tar.gz a package whose code is taken; else that of the checkout"
+    ),
     Input("raw_data", "folder", "the model's own data files, for data/ beside model/; else those that are there"),
     Input("champion", "folder", "holds as model.tar.gz the package that serves; without it nothing is compared"),
-    Input("parameters", "text", "the model's parameters, a JSON object; of a package in `code`, changes to its own", "{}"),
+    Input(
+        "parameters", "text", "the model's parameters, a JSON object; of a package in `code`, changes to its own", "{}"
+    ),
     Input("through", "text", "a day, YYYY-MM-DD: learn from what was known then, by the package in `code`; or nothing"),
     Input("recipe", "text", "the recipe digest that is expected; nothing where it is not known before"),
     Input("code_digest", "text", "sha256:<hex> of the package in `code`"),
@@ -217,7 +225,9 @@ INPUTS = (
     Input("gates", "text", 'what metrics have to be, JSON, such as {"auc": {"min": 0.6}}', "{}"),
     Input("min_gain", "text", "by how much the loss has to be lower than the champion's, for sure; nothing: not asked"),
     Input("source", "text", "commit, dirty and remote of the code, a JSON object; else git is asked", "{}"),
-    Input("place", "text", "where the package is registered and who signs it, a JSON object; see platforms.places", "{}"),
+    Input(
+        "place", "text", "where the package is registered and who signs it, a JSON object; see platforms.places", "{}"
+    ),
     Input("lineage", "text", "what is kept with the version besides its recipe, a JSON object of texts", "{}"),
 )
 _CODE = ("code", "raw_data", "code_digest")
@@ -262,7 +272,7 @@ STEPS = (
         "pipeline.compare:main",
         "compare it with the champion, on rows that neither has seen",
         takes=(*_CODE, "data", "seal", "champion", "champion_digest"),
-        gives=("compared.json",),
+        gives=(COMPARED,),
         timeout=6 * HOUR,
         resources=BIG,
         group="check",

@@ -1,7 +1,7 @@
 """Step `gate`: say whether the sealed package may be released.
 
-Gives `verdict.json`: `passed`; `outcome` (`passed`, `refused` or `not_better`), `why` in words, and `misses`, the bounds
-that are not kept. A model that may not be released is no failure of the step: what only passes with it is skipped.
+Gives `verdict.json`: `passed`; `outcome` (`passed`, `refused` or `not_better`), `why` in words, and `misses`, the
+bounds that are not kept. A model that may not be released is no failure of the step: what needs its pass is skipped.
 """
 
 from __future__ import annotations
@@ -9,13 +9,12 @@ from __future__ import annotations
 import json
 import math
 
-from pipeline.compare import COMPARED
 from pipeline.contract import Refusal
 from pipeline.gate import GateError, judged
 from pipeline.given import Given
+from pipeline.pack import sealed_in
 from pipeline.recipe import canonical
-from pipeline.seal import sealed_in
-from pipeline.steps import VERDICT
+from pipeline.steps import COMPARED, VERDICT
 
 
 def main(given: Given) -> None:

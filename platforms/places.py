@@ -1,6 +1,7 @@
 """Where a package is registered, read from plain values: the text `place` of a pipeline, or the inputs of a resource.
 
-    place_of({"platform": "aws", "region": "...", "bucket": "...", "group": "...", "signing_key": "...", "image_uri": "..."})
+    place_of({"platform": "aws", "region": "...", "bucket": "...", "group": "...", "signing_key": "<arn>",
+              "image_uri": "..."})
     place_of({"platform": "kubernetes", "context": "", "namespace": "...", "prefix": "...", "name": "...",
               "registry": "...", "bucket": None, "image_uri": "..."})
 

@@ -17,8 +17,8 @@ from pipeline.build import REGISTERED
 from pipeline.contract import Refusal
 from pipeline.given import Given
 from pipeline.outcome import RECORD
+from pipeline.pack import sealed_in
 from pipeline.recipe import canonical
-from pipeline.seal import sealed_in
 from platforms import registering
 from platforms.places import place_of
 from platforms.registering import Place
@@ -52,7 +52,9 @@ def _sign(place: Place, given: Given) -> None:
 
 def _register(place: Place, given: Given) -> None:
     beside = {KEY, RECORD}
-    said = Evidence.of({one.name: one.read_bytes() for one in given.folders["sign"].iterdir() if one.name not in beside})
+    said = Evidence.of(
+        {one.name: one.read_bytes() for one in given.folders["sign"].iterdir() if one.name not in beside}
+    )
     registered = registering.register(sealed_in(given.folders["seal"]), said, place, given.json("lineage"))
     (given.out / REGISTERED).write_text(canonical(asdict(registered)))
 

@@ -1,4 +1,4 @@
-"""A pipeline as a picture: a card for each step, from top to bottom, and a line for each outcome that another takes. Pure.
+"""A pipeline as a picture: a card for each step, top to bottom, and a line for each outcome that another takes. Pure.
 
     Path("pipeline.svg").write_text(drawn(PIPELINE))
 
@@ -97,7 +97,7 @@ def _lines(pipeline: Pipeline, order: tuple[Step, ...], sheet: _Sheet) -> Iterat
         colour = place % len(_COLOURS)
         following = order[place + 1] if place + 1 < len(order) else None
         if following is not None and one.name in pipeline.steps_of(following):
-            x, y = sheet.left + 46, sheet.top[one.name] + HEIGHT
+            x, y = sheet.left + 140, sheet.top[one.name] + HEIGHT
             yield _path(f"M{x} {y}V{sheet.top[following.name] - 3}", colour)
         start = sheet.top[one.name] + HEIGHT - 22
         for to in _far(pipeline, order, one):

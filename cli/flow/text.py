@@ -18,7 +18,10 @@ def drawn(pipeline: Pipeline) -> str:
         if one.group != group:
             lines += [*([""] if lines else []), one.group]
             group = one.group
-        lines += [f"  {one.name:<{width}}  {text}" if first else f"  {'':<{width}}  {text}" for first, text in _of(pipeline, one)]
+        lines += [
+            f"  {one.name:<{width}}  {text}" if first else f"  {'':<{width}}  {text}"
+            for first, text in _of(pipeline, one)
+        ]
     return "\n".join(lines)
 
 

@@ -3,15 +3,14 @@
     outcomes = run(PIPELINE, root, texts, keep=folder, groups=("build", "check"), progress=print)
     outcomes["seal"]                        # the folder with its outcome; None for a step that was skipped
 
-Outcomes are kept in a folder, one of each step, and appear there complete or not at all: a run that was interrupted goes
-on from the last step that ended. One that is kept stands for a new one if it was made of the same, and if its files have
-the digests that they had; one that was changed is made anew. A step that fails is tried again as often as it is declared,
-and ended when it takes too long. Steps run one after the other.
+Outcomes are kept in a folder, one of each step, and appear there complete or not at all: a run that was interrupted
+goes on from the last step that ended. One that is kept stands for a new one if it was made of the same, and if its
+files have the digests that they had; one that was changed is made anew. A step that fails is tried again as often as it
+is declared, and ended when it takes too long. Steps run one after the other.
 """
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from collections.abc import Callable, Collection, Mapping
