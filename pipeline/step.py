@@ -13,12 +13,13 @@ from __future__ import annotations
 import json
 import os
 import platform
+import signal
 import subprocess
 import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pipeline.contract import Refusal
@@ -86,6 +87,7 @@ def run(
         stderr=subprocess.PIPE,
         text=True,
         errors="replace",
+        process_group=0,
     )
     said: deque[str] = deque(maxlen=LAST_LINES)
     stderr: list[str] = []
@@ -98,7 +100,7 @@ def run(
                 progress(said[-1])
             process.wait()
         except BaseException:
-            process.terminate()
+            _end(process, signal.SIGTERM)
             raise
         reader.join()
     called = name or module.rpartition(".")[2]
@@ -111,7 +113,7 @@ def run(
 
 @contextmanager
 def _limited(process: subprocess.Popen[str], timeout: float | None) -> Generator[threading.Event]:
-    """Kill a process that takes too long; what it has started ends with it. The event says that this was so."""
+    """Kill a process that takes too long, and what it has started. The event says that this was so."""
     late = threading.Event()
     if timeout is None:
         yield late
@@ -119,7 +121,7 @@ def _limited(process: subprocess.Popen[str], timeout: float | None) -> Generator
 
     def end() -> None:
         late.set()
-        process.kill()
+        _end(process, signal.SIGKILL)
 
     clock = threading.Timer(timeout, end)
     clock.daemon = True
@@ -128,6 +130,11 @@ def _limited(process: subprocess.Popen[str], timeout: float | None) -> Generator
         yield late
     finally:
         clock.cancel()
+
+
+def _end(process: subprocess.Popen[str], how: signal.Signals) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, how)
 
 
 def _has_avx2() -> bool:
@@ -158,6 +165,8 @@ def end_with_parent() -> None:
         # Not through sys.stdin: its lock, held here for good, would stop the interpreter from shutting down.
         while os.read(0, 1):
             pass
+        if os.getpgrp() == os.getpid():
+            os.killpg(0, signal.SIGKILL)  # with what it has started
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()

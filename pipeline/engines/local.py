@@ -120,7 +120,7 @@ class _Machine:
             shutil.rmtree(out, ignore_errors=True)
             try:
                 if one.name in self.here:
-                    finished(one, self.here[one.name], Given(self.root, folders, texts, out), made_of)
+                    self._here(one, Given(self.root, folders, texts, out), made_of)
                 else:
                     self._process(one, folders, texts, out)
                 return
@@ -130,6 +130,14 @@ class _Machine:
                 first = str(error).partition("\n")[0]
                 self.progress(f"{first}; it is tried again ({tried + 2} of {one.retries + 1})")
                 time.sleep(PAUSE_SECONDS * 2**tried)
+
+    def _here(self, one: Step, given: Given, made_of: Mapping[str, str]) -> None:
+        self.progress(f"{one.name}: {one.says}")
+        try:
+            finished(one, self.here[one.name], given, made_of)
+        except Exception as error:
+            error.add_note(f"in the step {one.name}")
+            raise
 
     def _process(self, one: Step, folders: Mapping[str, Path], texts: Mapping[str, str], out: Path) -> None:
         words = [word for name, path in folders.items() for word in ("--in", f"{name}={path}")]

@@ -1,0 +1,62 @@
+"""The worked example of docs/explanation/pipeline.md: a step that is added as the page says, and seen to run."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline import outcome
+from pipeline.pack import SealedPackage
+
+pytestmark = pytest.mark.e2e  # it has a package, and a checkout of its own
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "explanation" / "pipeline.md"
+
+
+@pytest.fixture
+def added(daily: Path, champion: SealedPackage, tmp_path: Path) -> Path:
+    """A checkout to which the step was added, and what was built before in its work folder."""
+    root = Path(shutil.copytree(daily, tmp_path / "checkout"))
+    function, line = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    (root / "pipeline" / "size.py").write_text(function)
+    steps = root / "pipeline" / "steps.py"
+    assert steps.read_text().count("\nSTEPS = (\n") == 1
+    steps.write_text(steps.read_text().replace("\nSTEPS = (\n", f"\nSTEPS = (\n{line}"))
+    shutil.copytree(champion.path.parents[1], root / "work" / "packages" / champion.recipe)
+    return root
+
+
+def built(root: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "pipeline", "build", "--workdir", str(root / "work")]
+    return subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+
+
+def test_the_added_step_runs_after_what_it_takes_and_its_outcome_is_kept(added: Path, champion: SealedPackage) -> None:
+    done = built(added)
+    assert done.returncode == 0, done.stderr
+    assert f"size: the package has {champion.path.stat().st_size:,} bytes" in done.stderr
+    assert "train: " not in done.stderr, "the package is the same"
+    assert json.loads(done.stdout)["digest"] == champion.digest
+    folder = added / "work" / "packages" / champion.recipe
+    assert outcome.verified(folder / "size", "size").made_of == {"seal": outcome.read(folder / "seal").digest}
+    assert "size: " not in built(added).stderr, "its outcome stands"
+
+
+def test_the_added_step_stops_a_build_in_words(added: Path) -> None:
+    size = added / "pipeline" / "size.py"
+    size.write_text(size.read_text().replace("50_000_000", "1_000"))
+    done = built(added)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert re.search(r"^size refused: the package has [\d,]+ bytes; expected at most 1,000$", done.stderr, re.MULTILINE)
+
+
+def test_the_added_step_is_shown(added: Path) -> None:
+    program = "from pipeline.steps import PIPELINE; print([one.name for one in PIPELINE.order()])"
+    told = subprocess.run([sys.executable, "-c", program], cwd=added, capture_output=True, text=True, check=True)
+    assert "'seal', 'size', " in told.stdout

@@ -1,0 +1,80 @@
+"""A pipeline of three small steps, which runs anywhere: what engines do is seen without training a model."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import pipeline.steps
+from pipeline.steps import Pipeline
+
+ROOT = Path(__file__).resolve().parents[2]
+DECLARED = """
+
+PIPELINE = Pipeline(
+    (*INPUTS, Input("word", "text", "what it is about", "stone")),
+    (
+        Step("first", "toy:first", "write the word", takes=("word", "recipe"), gives=("word.txt",)),
+        Step("second", "toy:second", "judge it", takes=("first", "gates"), gives=("verdict.json",), retries=2),
+        Step("third", "toy:third", "tell of it", takes=("second",), gives=("told.txt",), only_if="second", cached=False),
+    ),
+)
+"""
+STEPS = """
+import json, os, sys, time
+from pathlib import Path
+
+from pipeline.contract import Refusal
+
+
+def first(given):
+    print("writing", given.texts["word"])
+    (given.out / "word.txt").write_text(given.texts["word"])
+
+
+def second(given):
+    passed = given.json("gates").get("passed", True)
+    (given.out / "verdict.json").write_text(json.dumps({"passed": passed, "why": ""}))
+
+
+def third(given):
+    (given.out / "told.txt").write_text("told")
+"""
+
+
+@dataclass(frozen=True)
+class Toy:
+    """A checkout with such a pipeline.
+
+    Attributes:
+        root: The checkout.
+        pipeline: What it declares.
+    """
+
+    root: Path
+    pipeline: Pipeline
+
+    def second(self, body: str) -> None:
+        """Let the second step do something else; `tries` in it is how often it ran before."""
+        count = "tries = len(list(given.root.glob('tried-*')))\n    (given.root / f'tried-{tries}').touch()"
+        text = f"{STEPS}\n\ndef second(given):\n    {count}\n    {body}\n"
+        (self.root / "toy.py").write_text(text)
+
+    @property
+    def tries(self) -> int:
+        """How often the second step ran."""
+        return len(list(self.root.glob("tried-*")))
+
+
+def toy(root: Path) -> Toy:
+    """Write the checkout into a folder."""
+    shutil.copytree(ROOT / "pipeline", root / "pipeline", ignore=shutil.ignore_patterns("__pycache__"))
+    for room in ("monitoring", "provenance", "serving"):
+        (root / room).symlink_to(ROOT / room)
+    steps = root / "pipeline" / "steps.py"
+    steps.write_text(steps.read_text() + DECLARED)
+    (root / "toy.py").write_text(STEPS)
+    declared = dict(vars(pipeline.steps))
+    exec(DECLARED, declared)
+    return Toy(root, declared["PIPELINE"])
