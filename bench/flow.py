@@ -7,7 +7,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections import Counter
+from collections import defaultdict
 from pathlib import Path
 
 from bench.rows import Row, sized
@@ -49,9 +49,9 @@ def rows() -> list[Row]:
     ]
 
 
-def _spent(workdir: Path) -> Counter[str]:
+def _spent(workdir: Path) -> dict[str, float]:
     """CPU seconds of the processes of each step of a build."""
-    spent: Counter[str] = Counter()
+    spent: defaultdict[str, float] = defaultdict(float)
     seen, at = "", _children()
 
     def progress(line: str) -> None:
@@ -64,7 +64,7 @@ def _spent(workdir: Path) -> Counter[str]:
     build(ROOT, recipe(ROOT, _SMALL), workdir=workdir, progress=progress)
     spent[seen] += _children() - at
     del spent[""]
-    return spent
+    return dict(spent)
 
 
 def _children() -> float:

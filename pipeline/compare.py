@@ -33,7 +33,7 @@ NO_CHAMPION = "there is no champion to compare with"
 def main(given: Given) -> None:
     """Run the step."""
     champion = given.folders.get("champion")
-    said = {"comparison": None, "why": NO_CHAMPION} if champion is None else _against(champion / ARCHIVE, given)
+    said = _none(NO_CHAMPION) if champion is None else _against(champion / ARCHIVE, given)
     print(said["why"] or f"compared on {said['comparison']['rows']:,} rows")
     (given.out / COMPARED).write_text(canonical(said))
 
@@ -44,7 +44,7 @@ def _against(champion: Path, given: Given) -> dict[str, Any]:
     except (archive.ArchiveError, FileNotFoundError) as error:
         raise Refusal(f"the champion's archive is refused, nothing of it was run: {error}") from None
     if differs := sealed_elsewhere(manifest):
-        return {"comparison": None, "why": differs}
+        return _none(differs)
     parameters = recipe_in(given.folders["data"]).parts["parameters"]
     with TemporaryDirectory(prefix="modelstack-compare-") as name:
         folder = Path(name).resolve()
@@ -58,7 +58,11 @@ def _against(champion: Path, given: Given) -> dict[str, Any]:
                 _losses(folder / "root", before, asked), _losses(given.root, after, [*asked, "--evaluated"])
             )
         except StepFailed as error:
-            return {"comparison": None, "why": str(error)}
+            return _none(str(error))
+
+
+def _none(why: str) -> dict[str, Any]:
+    return {"comparison": None, "why": why}
 
 
 def _losses(root: Path, sealed: Path, asked: list[str]) -> Mapping[str, Any]:
@@ -75,7 +79,7 @@ def _compared(champion: Mapping[str, Any], challenger: Mapping[str, Any]) -> dic
 
     if any(champion[name] != challenger[name] for name in ("loss", "rows", "days")):
         why = "champion and challenger did not answer the same rows: model/data.py gives each others to evaluate on"
-        return {"comparison": None, "why": why}
+        return _none(why)
     found = compare(
         champion["loss"],
         champion=np.array(champion["losses"], np.float64),

@@ -172,7 +172,10 @@ _NOT_BETTER = {"passed": False, "outcome": "not_better", "misses": []}
 
 def refusal(verdict: Mapping[str, Any], metrics: Mapping[str, float]) -> GateRefused | None:
     """The refusal that a verdict tells of; None where all bounds are kept."""
-    misses = [Miss(**{**one, "value": nan if one["value"] is None else one["value"]}) for one in verdict["misses"]]
+    misses = [
+        Miss(one["metric"], nan if one["value"] is None else one["value"], one["side"], one["bound"])
+        for one in verdict["misses"]
+    ]
     return GateRefused(misses, sorted(metrics)) if misses else None
 
 

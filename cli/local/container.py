@@ -174,7 +174,7 @@ def lay_out_training(root: Path, wheels: Path, folder: Path) -> None:
     for room in ("pipeline", "monitoring", "provenance", "serving", "platforms/aws/jobs"):
         for path in sorted((root / room).rglob("*.py")):
             _copy(path, folder / "checkout" / path.relative_to(root))
-    neutral = ("people.py", "registering.py", "sealed_packages.py")
+    neutral = ("people.py", "places.py", "registering.py", "releasing.py", "sealed_packages.py", "steps.py")
     files = ("identity", "kms_signer", "objects", "packages", "registry", "signatures")
     for name in ("__init__.py", *neutral, "aws/__init__.py", *(f"aws/{one}.py" for one in files)):
         _copy(root / "platforms" / name, folder / "checkout" / "platforms" / name)

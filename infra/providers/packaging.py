@@ -108,7 +108,7 @@ class PackagingProvider(ResourceProvider, ABC):
         from pipeline.build import release  # noqa: PLC0415  see outcome
         from pipeline.contract import RecipeError  # noqa: PLC0415
         from pipeline.recipe import recipe  # noqa: PLC0415
-        from platforms.steps import at  # noqa: PLC0415
+        from platforms.releasing import at  # noqa: PLC0415
 
         wanted = recipe(ROOT, whole(props["parameters"]))
         if wanted.digest != props["recipe"]:

@@ -64,10 +64,12 @@ def done(monkeypatch: pytest.MonkeyPatch, api: Api) -> list[tuple[Any, ...]]:
     def noted(name: str) -> Any:
         return lambda *given: calls.append((name, *given)) or REGISTERED
 
-    for name in ("publish", "copy", "take"):
+    def released(*_: Any, here: Any, **__: Any) -> Registered:
+        return noted("release")(here["sign"].args[0])
+
+    for name in ("copy", "take"):
         monkeypatch.setattr(platforms.registering, name, noted(name))
-    sealed = type("Sealed", (), {"digest": DIGEST})()
-    monkeypatch.setattr(pipeline.build, "build", lambda *given, **named: sealed)
+    monkeypatch.setattr(pipeline.build, "release", released)
     monkeypatch.setattr(pipeline.recipe, "recipe", lambda root, parameters: Recipe("r", {}))
     return calls
 
@@ -80,7 +82,7 @@ def test_a_package_is_built_and_registered_with_the_stacks_own_key(done: list[tu
     outs = create()
     assert (outs["archive_uri"], outs["model_package"], outs["refused"]) == (URI, f"models/{NAME}", "")
     assert (outs["package_digest"], outs["metrics"]) == (DIGEST, {"auc": 0.7})
-    ((_, _, place),) = done
+    ((_, place),) = done
     assert isinstance(place, Place)
     assert (place.image, place.store) == ("image", StackStore("127.0.0.1:5000/models"))
     assert place.store.uri(DIGEST) == f"oci://127.0.0.1:5000/models/packages@{DIGEST}"
@@ -111,7 +113,7 @@ def test_packages_go_to_a_bucket_and_are_taken_from_one(done: list[tuple[Any, ..
     bucket = {"name": "packages", "endpoint": "http://minio.storage:9000", "region": "eu-west-1", "secret": None}
     create(bucket=bucket)
     create(source={**IN_CLUSTER, "archive_uri": "s3://packages/k", "bucket": bucket})
-    (_, _, place), (_, _, taken, *_) = done
+    (_, place), (_, _, taken, *_) = done
     assert (place.store.bucket, taken.store.bucket) == (bucket, bucket)
     assert place.store.uri(DIGEST).startswith("s3://packages/packages/")
 
@@ -128,10 +130,10 @@ def test_packages_go_to_a_bucket_and_are_taken_from_one(done: list[tuple[Any, ..
 def test_what_cannot_be_released_is_an_outcome_with_its_reason(
     done: list[tuple[Any, ...]], monkeypatch: pytest.MonkeyPatch, failure: Exception
 ) -> None:
-    def fails(*_: Any) -> None:
+    def fails(*_: Any, **__: Any) -> None:
         raise failure
 
-    monkeypatch.setattr(platforms.registering, "publish", fails)
+    monkeypatch.setattr(pipeline.build, "release", fails)
     outs = create()
     assert (outs["refused"], outs["package_digest"], outs["model_package"]) == (str(failure), None, None)
 

@@ -18,7 +18,7 @@ from infra.providers import package, packaging
 from infra.providers.package import PackageProvider
 from pipeline.gate import GateRefused, Miss, gate
 from pipeline.pack import Registered
-from pipeline.recipe import Recipe
+from pipeline.recipe import Recipe, canonical
 from platforms.aws import package_entities, signatures
 from platforms.aws.objects import RegistryError
 from platforms.aws.package_entities import Version
@@ -99,11 +99,12 @@ class Registry:
     taken: list[tuple[Any, str]] = field(default_factory=list)
     fails: Exception | None = None
 
-    def build(self, root: Path, recipe: Recipe, parameters: dict[str, Any], *rest: Any, **options: Any) -> object:
+    def release(self, root: Path, recipe: Recipe, gates: Any, *, here: Any, progress: Any) -> Registered:
+        assert here.keys() == {"sign", "register"}
         if self.fails:
             raise self.fails
-        self.built.append(parameters)
-        return type("Sealed", (), {"digest": "sha256:d"})()
+        self.built.append(recipe.parameters)
+        return REGISTERED
 
     def copy(self, source: Any, theirs: Any, place: Any, gates: Any) -> Registered:
         if self.fails:
@@ -123,9 +124,10 @@ class Registry:
 @pytest.fixture
 def registry(monkeypatch: pytest.MonkeyPatch) -> Registry:
     made = Registry()
-    monkeypatch.setattr(pipeline.build, "build", made.build)
-    monkeypatch.setattr(pipeline.recipe, "recipe", lambda root, parameters: Recipe("r", {}))
-    monkeypatch.setattr(platforms.registering, "publish", lambda sealed, place: REGISTERED)
+    monkeypatch.setattr(pipeline.build, "release", made.release)
+    monkeypatch.setattr(
+        pipeline.recipe, "recipe", lambda root, parameters: Recipe("r", {"parameters": canonical(parameters)})
+    )
     monkeypatch.setattr(platforms.registering, "copy", made.copy)
     monkeypatch.setattr(platforms.registering, "take", made.take)
     monkeypatch.setattr(platforms.aws.kms_signer, "KmsSigner", lambda clients, key: KEY)

@@ -26,7 +26,7 @@ from pipeline.candidate import Job, Report, retrain
 from pipeline.pack import SealedPackage, describe
 from pipeline.recipe import canonical, recipe
 from platforms.aws.clients import Clients
-from platforms.steps import at
+from platforms.releasing import at
 from provenance.key_pair import KeyPair
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -1,4 +1,4 @@
-"""`python -m pipeline.run`: any engine gets the same bytes by the same command, from model code that comes as a folder."""
+"""`python -m pipeline.run`: any engine gets the same bytes by the same command, from code that comes as a folder."""
 
 from __future__ import annotations
 

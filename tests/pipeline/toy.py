@@ -17,7 +17,7 @@ PIPELINE = Pipeline(
     (
         Step("first", "toy:first", "write the word", takes=("word", "recipe"), gives=("word.txt",)),
         Step("second", "toy:second", "judge it", takes=("first", "gates"), gives=("verdict.json",), retries=2),
-        Step("third", "toy:third", "tell of it", takes=("second",), gives=("told.txt",), only_if="second", cached=False),
+        Step("third", "toy:third", "tell it", takes=("second",), gives=("told.txt",), only_if="second", cached=False),
     ),
 )
 """

@@ -29,7 +29,7 @@ from pipeline.recipe import canonical
 from platforms.aws.kms_signer import KmsSigner
 from platforms.aws.objects import RegistryError
 from platforms.aws.registry import place
-from platforms.steps import at
+from platforms.releasing import at
 from provenance.envelope import SignatureError
 
 if TYPE_CHECKING:  # the image of a job has no rollout, which that needs
