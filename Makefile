@@ -110,10 +110,11 @@ image: ## Build a stack's images, and push them: make image STACK=dev; needs a D
 	@$(SETUP) install --quiet
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" $(RUN) -m cli.local.image --stack $(STACK)
 
-docs: setup-dev ## Write the pages of docs/reference that are made from code: commands, config and policies
+docs: setup-dev ## Write what is made from code: the pages on commands, config and policies, the picture of the pipeline
 	@$(RUN) -m infra.config.page --write
 	@$(RUN) -m cli.commands_page --write
 	@$(RUN) -m policy.page --write
+	@$(RUN) -m cli.main pipeline show --svg docs/pictures/pipeline.svg > /dev/null
 
 example: setup-dev ## Make the example of a comment on a pull request anew: a local cloud of its own, for some minutes
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" $(RUN) -m bench.pull_request --write

@@ -12,6 +12,7 @@
     modelstack audit verify
     modelstack lineage
     modelstack pr-report --stack dev
+    modelstack pipeline show
     modelstack model init churn.joblib churn.csv --label churned
 
 Exit codes: 0 done, 1 it failed or the answer is no, 2 the command was wrong.
@@ -22,7 +23,7 @@ from __future__ import annotations
 import click
 
 from cli.asked import Group
-from cli.commands import deciding, looking, packages, proving, reporting, returning, sending
+from cli.commands import building, deciding, looking, packages, proving, reporting, returning, sending
 
 _COMMANDS = (
     *(looking.status, looking.watch, looking.explain, looking.console),
@@ -30,7 +31,7 @@ _COMMANDS = (
     *(sending.invoke, sending.replay, sending.labels),
     *(returning.restore, returning.reproduce),
     *(proving.audit, proving.lineage, reporting.pr_report),
-    *(packages.serve, packages.loadtest, packages.model),
+    *(building.pipeline, packages.serve, packages.loadtest, packages.model),
 )
 
 

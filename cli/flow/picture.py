@@ -119,13 +119,11 @@ def _head(place: int, colour: str) -> str:
 
 def _card(pipeline: Pipeline, one: Step, sheet: _Sheet) -> str:
     x, y = sheet.left, sheet.top[one.name]
-    told = takes(pipeline, one)
+    told = {"takes": takes(pipeline, one), "gives": gives(one), "costs": " · ".join(conditions(one))}
     rows = [
         f'<text x="{x + 16}" y="{y + 26}"><tspan class="name">{escape(one.name)}</tspan>'
         f'<tspan dx="10">{escape(one.says)}</tspan></text>',
-        _row(x, y + 47, "takes", told) if told else "",
-        _row(x, y + (66 if told else 47), "gives", gives(one)),
-        _row(x, y + 86, "costs", " · ".join(conditions(one))),
+        *(_row(x, y + 47 + 20 * place, name, text) for place, (name, text) in enumerate(told.items()) if text),
     ]
     style = "card" if one.cached else "card once"
     return f'<rect class="{style}" x="{x}" y="{y}" width="{CARD}" height="{HEIGHT}" rx="8"/>{"".join(rows)}'

@@ -31,5 +31,6 @@ def _of(pipeline: Pipeline, one: Step) -> Iterator[tuple[bool, str]]:
         yield False, f"after  {', '.join(after)}"
     if told := takes(pipeline, one):
         yield False, f"takes  {told}"
-    yield False, f"gives  {gives(one)}"
+    if given := gives(one):
+        yield False, f"gives  {given}"
     yield False, f"costs  {'; '.join(conditions(one))}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
@@ -99,7 +99,8 @@ class PackagingProvider(ResourceProvider, ABC):
             *self.refusals(),
         ) as error:
             names = ("package_digest", "archive_uri", "manifest_sha256", self.VERSION, "metrics")
-            return {**dict.fromkeys(names), SIGNED_BY: signed_by, "refused": self.said(error)}
+            step = "".join(f"{note}: " for note in getattr(error, "__notes__", []))
+            return {**dict.fromkeys(names), SIGNED_BY: signed_by, "refused": step + self.said(error)}
         self.registered(props, place, facts)
         return {**facts, SIGNED_BY: signed_by, "refused": ""}
 
@@ -113,7 +114,7 @@ class PackagingProvider(ResourceProvider, ABC):
         wanted = recipe(ROOT, whole(props["parameters"]))
         if wanted.digest != props["recipe"]:
             raise RecipeError(f"the checkout in {ROOT} changed since this update began: run it again")
-        return release(ROOT, wanted, props["gates"], here=at(place), progress=Progress(props["urn"]))
+        return release(ROOT, wanted, props["gates"], here=at(place), progress=_by_step(Progress(props["urn"])))
 
     def _copied(self, props: Values, place: Any) -> Any:
         from platforms.registering import copy  # noqa: PLC0415  see outcome
@@ -148,6 +149,18 @@ class PackagingProvider(ResourceProvider, ABC):
     def _facts(self, registered: Any) -> dict[str, Any]:
         same = {name: getattr(registered, name) for name in ("package_digest", "archive_uri", "manifest_sha256")}
         return {**same, self.VERSION: registered.model_package_arn, "metrics": dict(registered.metrics)}
+
+
+def _by_step(progress: Progress) -> Callable[[str], None]:
+    """Shows the first line of each step, however soon it comes after the last of the one before."""
+    seen = ""
+
+    def told(line: str) -> None:
+        nonlocal seen
+        before, seen = seen, line.partition(":")[0]
+        progress(line, at_once=seen != before)
+
+    return told
 
 
 def origin_of(source: Values) -> Any:

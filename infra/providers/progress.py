@@ -34,11 +34,16 @@ class Progress:
         self._engine: Any = None
         self._last = ("", -PAUSE_SECONDS)
 
-    def __call__(self, text: str) -> None:
-        """Show a line until the next one comes; lines that follow at once, or say the same, are left out."""
+    def __call__(self, text: str, *, at_once: bool = False) -> None:
+        """Show a line until the next one comes; lines that follow at once, or say the same, are left out.
+
+        Args:
+            text: The line.
+            at_once: Whether it is shown even if it follows at once.
+        """
         before, at = self._last
         now = time.monotonic()
-        if text != before and now - at >= PAUSE_SECONDS:
+        if text != before and (at_once or now - at >= PAUSE_SECONDS):
             self._last = (text, now)
             self._log(text, passing=True)
 

@@ -56,7 +56,8 @@ def run(
         Step -> the folder with its outcome; None of one that was skipped.
 
     Raises:
-        StepFailed: A step refused or failed. What ran before is kept.
+        StepFailed: A step refused or failed. What ran before is kept. Of a step that runs in this process, what it
+            raises is raised, with a note that names the step.
         PipelineError: A step takes from one that neither runs nor ran.
     """
     machine = _Machine(pipeline, root, texts, keep, folders or {}, here or {}, progress)
@@ -136,7 +137,7 @@ class _Machine:
         try:
             finished(one, self.here[one.name], given, made_of)
         except Exception as error:
-            error.add_note(f"in the step {one.name}")
+            error.add_note(f"{one.name} failed")
             raise
 
     def _process(self, one: Step, folders: Mapping[str, Path], texts: Mapping[str, str], out: Path) -> None:
