@@ -2,7 +2,7 @@
 # when nothing has changed.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev up up-kubernetes cluster down demo demo-kubernetes promote year test check bench bench-kubernetes timings env shell format lint types unit cloud-unit image docs example pictures lock clean
+.PHONY: help setup setup-dev up up-kubernetes cluster down demo demo-kubernetes promote pipeline year test check bench bench-kubernetes timings env shell format lint types unit cloud-unit image docs example pictures lock clean
 
 # Any Python from 3.11 that can make virtual environments; name another one with `make PYTHON=...`.
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3 python; do \
@@ -46,6 +46,10 @@ demo-kubernetes: ## The story of `make demo`, in the cluster
 promote: ## Dev, staging and prod at once, each in an account of its own: the same bytes from one to the next
 	@$(SETUP) install --quiet
 	@$(RUN) -m cli.local.promote
+
+pipeline: ## Build the model step by step, each step shown, and the digests of what they made; no local cloud is needed
+	@$(SETUP) install --quiet
+	@$(RUN) -m cli.flow.built
 
 year: ## Ten months of flights within an hour: drift, retraining, canaries, and what they gained
 	@$(SETUP) install --quiet
