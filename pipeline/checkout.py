@@ -1,6 +1,6 @@
 """Which code does a step run? That of the checkout it was started in, or a model from elsewhere with this pipeline.
 
-    with checkout(Path("code"), None, "sha256:...") as root: ...
+    with checkout(Path("code"), None, "sha256:...", out) as root: ...
 
 Model code comes as a folder that holds `model/`, or as a sealed package, of which nothing is read before its digest was
 checked.
@@ -13,7 +13,6 @@ import sys
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from pipeline import archive
@@ -26,13 +25,14 @@ ROOMS = ("pipeline", "monitoring", "provenance", "serving", "requirements")
 
 
 @contextmanager
-def checkout(code: Path | None, raw_data: Path | None, code_digest: str) -> Generator[Path]:
+def checkout(code: Path | None, raw_data: Path | None, code_digest: str, out: Path) -> Generator[Path]:
     """The folder that a step runs in, while it runs.
 
     Args:
         code: Holds `model/`, or the archive of a package; None for the code of the current folder.
         raw_data: The model's own data files; None for those that are there.
         code_digest: What the archive's digest has to be.
+        out: Where the step's outcome goes: what is laid out lies beside it.
 
     Raises:
         Refusal: The archive has another one, was sealed with other libraries, or there is neither.
@@ -40,10 +40,21 @@ def checkout(code: Path | None, raw_data: Path | None, code_digest: str) -> Gene
     if code is None and raw_data is None:
         yield Path.cwd()
         return
-    with TemporaryDirectory(prefix="modelstack-step-") as name:
-        folder = Path(name).resolve()
+    with work_folder(out, "checkout") as folder:
         lay_out(_model(code, code_digest, folder / "package"), folder / "root", raw_data)
         yield folder / "root"
+
+
+@contextmanager
+def work_folder(out: Path, what: str) -> Generator[Path]:
+    """A folder beside an outcome while a step runs; what a step that was killed has left there is removed first."""
+    folder = out.with_name(f"{out.name}.{what}")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def sealed_code(code: Path | None, code_digest: str) -> Mapping[str, Any] | None:

@@ -14,11 +14,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from pipeline import archive, step
-from pipeline.checkout import lay_out, sealed_elsewhere
+from pipeline.checkout import lay_out, sealed_elsewhere, work_folder
 from pipeline.contract import Refusal
 from pipeline.given import Given
 from pipeline.inputs import recipe_in
@@ -46,8 +45,7 @@ def _against(champion: Path, given: Given) -> dict[str, Any]:
     if differs := sealed_elsewhere(manifest):
         return _none(differs)
     parameters = recipe_in(given.folders["data"]).parts["parameters"]
-    with TemporaryDirectory(prefix="modelstack-compare-") as name:
-        folder = Path(name).resolve()
+    with work_folder(given.out, "compared") as folder:
         before, after = folder / "champion", folder / "challenger"
         archive.unpack(champion, before)
         archive.unpack(sealed_in(given.folders["seal"]).path, after)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable, Mapping
 from importlib import import_module
@@ -30,6 +31,8 @@ def main(arguments: list[str] | None = None) -> None:
         words = sys.argv[1:] if arguments is None else arguments
         os.execve(sys.executable, [sys.executable, "-m", "pipeline.run", *words], {**os.environ, **step.alike()})
     step.end_with_parent()
+    if os.getpid() == 1:  # the first process of a container dies of no signal by itself
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         one, folders, texts, out = _asked(PIPELINE, arguments)
         made = ran(PIPELINE, one, folders, texts, out)
@@ -51,7 +54,7 @@ def ran(
     made_of = outcome.made_of(pipeline, one, folders, texts)
     runs_model = "code" in one.takes
     code, raw_data = folders.get("code"), folders.get("raw_data")
-    with checkout(code, raw_data, texts.get("code_digest", "")) as root:
+    with checkout(code, raw_data, texts.get("code_digest", ""), out) as root:
         sys.path.insert(0, str(root))
         found = folders.get("data") if runs_model else None
         if found is not None:

@@ -14,7 +14,8 @@ import pytest
 from cli.errors import OperatorError
 from cli.local.container import Engine, image_tag, lay_out, lay_out_training
 from cli.local.wheels import wheels
-from pipeline import candidate
+from pipeline.checkout import ROOMS
+from pipeline.steps import PIPELINE
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -88,8 +89,10 @@ def test_the_training_context_holds_all_that_its_dockerfile_copies_and_all_that_
     copied = re.findall(r"^COPY (?!--)(\S+)", (ROOT / "pipeline/Dockerfile").read_text(), re.MULTILINE)
     assert {path.name for path in (tmp_path / "context").iterdir()} == {"Dockerfile", *copied}
     checkout = tmp_path / "context/checkout"
-    assert {path.name for path in checkout.iterdir()} == {"platforms", *candidate.ROOMS}, "no model is in the image"
-    code = "import platforms.aws.jobs.retrain, sys; sys.exit('model' in sys.modules or 'rollout' in sys.modules)"
+    assert {path.name for path in checkout.iterdir()} == {"platforms", *ROOMS}, "no model is in the image"
+    steps = [one.program.partition(":")[0] for one in PIPELINE.steps if one.name not in {"train", "evaluate"}]
+    modules = ", ".join(["platforms.aws.jobs.retrain", "pipeline.run", "platforms.aws.kms_signer", *steps])
+    code = f"import {modules}, sys; sys.exit('model' in sys.modules or 'rollout' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=checkout, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
