@@ -122,7 +122,7 @@ def _built(
     folder.mkdir(parents=True, exist_ok=True)
     os.utime(folder)
     texts = {"recipe": recipe.digest, "parameters": recipe.parts["parameters"], "gates": canonical(gates or {})}
-    with _lock(folder / "lock", progress):
+    with _lock(folder / ".lock", progress):
         before = (folder / "seal").is_dir()
         found = local.run(PIPELINE, root, texts, keep=folder, groups=("build", "check"), progress=progress)
         sealed = sealed_in(_there(found["seal"]))

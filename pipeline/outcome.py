@@ -49,16 +49,19 @@ class Outcome:
     made_of: Mapping[str, str]
 
 
-def made_of(pipeline: Pipeline, step: Step, folders: Mapping[str, Path], texts: Mapping[str, str]) -> dict[str, str]:
+def made_of(pipeline: Pipeline, step: Step, digests: Mapping[str, str], texts: Mapping[str, str]) -> dict[str, str]:
     """What determines the outcome of a step: the digests of what it takes, and its texts.
 
     Folders from outside are not among them: `code_digest`, `champion_digest` and the recipe in the outcome of `data`
     say what they hold, and a step refuses them where they do not.
 
-    Raises:
-        Spoiled: What it takes is not what was made.
+    Args:
+        pipeline: The declaration.
+        step: The step.
+        digests: Step -> digest of its outcome, of those that it takes.
+        texts: The texts that were given.
     """
-    taken = {name: verified(folders[name], name).digest for name in pipeline.steps_of(step)}
+    taken = {name: digests[name] for name in pipeline.steps_of(step)}
     return {**taken, **{one.name: texts.get(one.name, one.default) for one in pipeline.texts_of(step)}}
 
 

@@ -51,7 +51,8 @@ def ran(
     Raises:
         Refusal: It refuses; nothing was recorded.
     """
-    made_of = outcome.made_of(pipeline, one, folders, texts)
+    digests = {name: outcome.verified(folders[name], name).digest for name in pipeline.steps_of(one)}
+    made_of = outcome.made_of(pipeline, one, digests, texts)
     runs_model = "code" in one.takes
     code, raw_data = folders.get("code"), folders.get("raw_data")
     with checkout(code, raw_data, texts.get("code_digest", ""), out) as root:

@@ -35,6 +35,7 @@ VERDICT = "verdict.json"
 """The file of an outcome that other steps depend on with `only_if`: `{"passed": true or false, "why": "..."}`."""
 COMPARED = "compared.json"
 """The file in which `compare` tells what came of it, or why nothing did."""
+GROUPS = ("build", "check", "release")
 _NAME = re.compile("[a-z][a-z0-9_]{0,30}")
 _PROGRAM = re.compile(r"[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)*:[a-z_][a-z0-9_]*")
 HOUR = 3600
@@ -101,7 +102,8 @@ class Step:
         retries: How often it is tried again after it failed; never after it refused.
         timeout: How long one try may take, seconds.
         resources: What it needs of a machine.
-        group: Steps of one group may share a machine.
+        group: `build` makes the package, `check` judges it, `release` changes something outside. Steps of one group may
+            share a machine.
     """
 
     name: str
@@ -115,7 +117,7 @@ class Step:
     retries: int = 0
     timeout: int = HOUR
     resources: Resources = Resources()
-    group: str = "build"
+    group: Literal["build", "check", "release"] = "build"
 
 
 @dataclass(frozen=True)
@@ -194,6 +196,8 @@ def _problems(inputs: tuple[Input, ...], steps: tuple[Step, ...]) -> list[str]:
             problems.append(f"step {one.name}: program {one.program!r}; expected module:function")
         if one.only_if is not None and one.only_if not in of_steps & set(one.takes):
             problems.append(f"step {one.name}: only_if {one.only_if!r}; expected a step that it takes from")
+        if one.group not in GROUPS:
+            problems.append(f"step {one.name}: group {one.group!r}; expected {', '.join(GROUPS)}")
         if one.retries < 0 or one.timeout <= 0:
             problems.append(
                 f"step {one.name}: retries {one.retries}, timeout {one.timeout}; expected 0 or more, above 0"

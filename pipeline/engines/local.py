@@ -59,6 +59,7 @@ def run(
         StepFailed: A step refused or failed. What ran before is kept. Of a step that runs in this process, what it
             raises is raised, with a note that names the step.
         PipelineError: A step takes from one that neither runs nor ran.
+        Spoiled: What another run has left for a step that does not run is not what was made.
     """
     machine = _Machine(pipeline, root, texts, keep, folders or {}, here or {}, progress)
     done: dict[str, Path | None] = {}
@@ -66,6 +67,7 @@ def run(
         if one.group in groups:
             done[one.name] = machine.outcome(one, done)
         elif (keep / one.name).is_dir():
+            outcome.verified(keep / one.name, one.name)
             done[one.name] = keep / one.name
     return done
 
@@ -92,7 +94,8 @@ class _Machine:
             return None
         given = {name: self.folders[name] for name in self.pipeline.folders_of(one) if name in self.folders}
         texts = {text.name: self.texts.get(text.name, text.default) for text in self.pipeline.texts_of(one)}
-        made_of = outcome.made_of(self.pipeline, one, taken, texts)
+        digests = {name: outcome.read(path).digest for name, path in taken.items()}  # verified when they were found
+        made_of = outcome.made_of(self.pipeline, one, digests, texts)
         folder = self.keep / one.name
         if self._stands(one, folder, made_of):
             return folder

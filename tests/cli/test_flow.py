@@ -21,7 +21,7 @@ TWO = Pipeline(
     (Input("code", "folder", "the code"), Input("word", "text", "a word")),
     (
         Step("write", "toy:write", "write <it>", takes=("word", "code"), gives=("a.txt",), beside=("b.txt",)),
-        Step("tell", "toy:tell", "tell it", takes=("write",), cached=False, retries=1, timeout=90, group="end"),
+        Step("tell", "toy:tell", "tell it", takes=("write",), cached=False, retries=1, timeout=90, group="release"),
     ),
 )
 
@@ -35,7 +35,7 @@ def test_the_text_tells_each_step_after_what_it_takes() -> None:
             "         gives  a.txt, b.txt",
             "         costs  kept by what it is made of; at most 1 h; 1 CPU, 2 GB (ml.t3.medium)",
             "",
-            "end",
+            "release",
             "  tell   tell it",
             "         after  write",
             "         costs  runs each time; at most 90 s, tried 2 times; 1 CPU, 2 GB (ml.t3.medium)",

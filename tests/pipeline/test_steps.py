@@ -57,6 +57,7 @@ def test_to_import_the_declaration_loads_nothing_but_the_standard_library() -> N
         ([replace(step("a"), program="toy.main")], "step a: program 'toy.main'; expected module:function"),
         ([step("a"), step("b", only_if="a")], "step b: only_if 'a'; expected a step that it takes from"),
         ([step("a", "word", only_if="word")], "step a: only_if 'word'; expected a step that it takes from"),
+        ([step("a", group="test")], "step a: group 'test'; expected build, check, release"),
         ([step("a", retries=-1)], "step a: retries -1"),
         ([step("a", timeout=0)], "timeout 0; expected"),
     ],
