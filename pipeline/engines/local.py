@@ -26,7 +26,7 @@ from pipeline.steps import Pipeline, PipelineError, Step, passed
 PAUSE_SECONDS = 1.0
 """Before a step that failed is tried again; twice as long each time."""
 Here = Mapping[str, Callable[[Given], None]]
-"""Step -> its function, of those that run in this process: it has the clients and the credentials that they need."""
+"""Step -> its function, of those that run in this process, whose clients have the credentials and try again."""
 
 
 def run(

@@ -16,9 +16,12 @@ import platforms.aws.kms_signer
 import platforms.registering
 from infra.providers import package, packaging
 from infra.providers.package import PackageProvider
+from infra.providers.packaging import _by_step
+from infra.providers.progress import Progress
 from pipeline.gate import GateRefused, Miss, gate
 from pipeline.pack import Registered
 from pipeline.recipe import Recipe, canonical
+from pipeline.step import StepFailed
 from platforms.aws import package_entities, signatures
 from platforms.aws.objects import RegistryError
 from platforms.aws.package_entities import Version
@@ -181,6 +184,23 @@ def test_a_local_cloud_that_has_gone_is_named_with_what_to_type(
     assert create()["refused"].startswith(told)
     monkeypatch.delenv("AWS_ENDPOINT_URL")
     assert create()["refused"].startswith("Could not connect to the endpoint URL")
+
+
+def test_what_fails_in_a_step_is_told_with_its_step(registry: Registry) -> None:
+    registry.fails = StepFailed("evaluate", "failed: RuntimeError: no luck", last=["half way"])
+    assert create()["refused"] == "evaluate failed: RuntimeError: no luck\n  its last lines:\n    half way"
+    registry.fails = OSError(28, "No space left on device")
+    registry.fails.add_note("register failed")
+    assert create()["refused"] == "register failed: [Errno 28] No space left on device"
+
+
+def test_each_step_is_shown_as_it_begins_however_soon_after_the_last_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[str] = []
+    monkeypatch.setattr(Progress, "_log", lambda self, text, passing: shown.append(text))
+    told = _by_step(Progress("urn", "nowhere"))
+    for line in ("data: find", "data: recipe", "train: fit", "train: read", "train: read", "seal: seal"):
+        told(line)
+    assert shown == ["data: find", "train: fit", "seal: seal"]
 
 
 def test_bug_is_not_taken_for_a_refusal(registry: Registry) -> None:
