@@ -3,31 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import pulumi
 from pulumi.runtime import rpc
 
+from infra.package import Package
 from infra.trial import Rollout
-
-
-class Package(Protocol):
-    """The sealed package of the release that the config asks for."""
-
-    @property
-    def package_digest(self) -> pulumi.Output[str]:
-        """`sha256:<hex>`."""
-        ...
-
-    @property
-    def signed_by(self) -> pulumi.Output[str]:
-        """The public key to verify it with, PEM."""
-        ...
-
-    @property
-    def metrics(self) -> pulumi.Output[dict[str, float]]:
-        """What its evaluation measured."""
-        ...
 
 
 def of_champion(package: Package, rollout: Rollout) -> dict[str, Any]:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
 import pulumi
 
 from audit.record import moment
+from infra.package import Package
 from infra.plan.releases import ServingPlan, Wanted
 from infra.providers.driving import awaited
 from infra.trial import Rollout
@@ -29,15 +28,6 @@ FIELDS = {
     "window_seconds": "monitoring.period_seconds",
     "max_failed": "monitoring.max_5xx_rate",
 }
-
-
-class Package(Protocol):
-    """The sealed package of a release."""
-
-    @property
-    def refused(self) -> pulumi.Output[str]:
-        """Why there is none; empty when there is one."""
-        ...
 
 
 def tell(plan: ServingPlan, state: RolloutState, trial_plan: Plan) -> None:

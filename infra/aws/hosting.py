@@ -9,9 +9,9 @@ import pulumi
 import pulumi_aws as aws
 
 from infra.aws import policies
-from infra.aws.package import Package
 from infra.aws.registry import Registry
 from infra.config.settings import ServingSettings
+from infra.package import Package
 from infra.plan.releases import Declared, Pair, ServingPlan, Wanted
 from platforms.aws.names import CAPTURE, Names, variant
 from rollout.core.release import release_id

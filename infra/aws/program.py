@@ -9,12 +9,11 @@ import pulumi
 
 from infra import outputs as exported
 from infra import update_result
-from infra.agreement import Awaited, awaited
+from infra.asked import Asked, asked
 from infra.aws import agreed, outputs
 from infra.aws.hosting import Serving
 from infra.aws.lambda_zip import seal
 from infra.aws.monitors import Monitoring
-from infra.aws.package import Package
 from infra.aws.promotion import Promotion
 from infra.aws.registry import Registry
 from infra.aws.retrainer import Retraining
@@ -23,11 +22,11 @@ from infra.aws.stack_now import StackNow, ask_for_image, read_stack
 from infra.config.checkout import ROOT
 from infra.config.settings import Settings
 from infra.config.target import check_target
+from infra.package import Package
 from infra.plan import instances
-from infra.plan.releases import ServingPlan, plan_serving
+from infra.providers.package import PackageProvider
 from infra.providers.trial import RolloutProvider
 from infra.trial import Rollout
-from rollout.core.plan import Plan
 
 Opts = pulumi.ResourceOptions
 
@@ -35,78 +34,53 @@ Opts = pulumi.ResourceOptions
 async def declare(settings: Settings, stack: str) -> None:
     """Declare the stack. Fails when the release that the config asks for is refused, or is rolled back meanwhile."""
     check_target(stack, os.environ)
-    stack_now = await read_stack(settings, stack)
+    now = await read_stack(settings, stack)
     retain = settings.registry.retains(stack)
 
     # Whatever is refused is refused before the first resource is declared: then nothing was changed.
-    if stack_now.image is None:
-        ask_for_image(stack_now)
-        registry = Registry("registry", stack_now.names, retain, settings.retention)
-        exported.export(outputs.of_registry(stack_now.names, registry), outputs.NAMES)
+    if now.image is None:
+        ask_for_image(now)
+        registry = Registry("registry", now.names, retain, settings.retention)
+        exported.export(outputs.of_registry(now.names, registry), outputs.NAMES)
         return
-    wanted = stack_now.wanted(settings, stack_now.image)
-    ask = partial(agreed.agreed, stack_now, wanted.id)
-    waits = await awaited(settings.approval.people, stack_now.state, wanted, ask)
-    trial = settings.trial
-    plan = plan_serving(
-        stack_now.state,
-        wanted,
-        stack_now.names.pair_of,
-        resized=stack_now.resized(settings),
-        waits=trial.wait,
-        asks=trial.asks,
-        copied=trial.copied,
-        unapproved=waits is not None,
-    )
-    trial_plan = stack_now.trial_plan(settings, plan)
-    update_result.tell_restored(stack_now.state)
-    update_result.tell_retrained(stack_now.candidate, wanted, plan)
-    update_result.tell(plan, stack_now.state, trial_plan)
-    serving = stack_now.serving(settings)
-    instances.tell(plan, stack_now.state, serving.instances, serving.capture_percent)
-    registry = Registry("registry", stack_now.names, retain, settings.retention)
+    wanted = now.wanted(settings, now.image)
+    ask = partial(agreed.agreed, now, wanted.id)
+    update = await asked(now, settings, wanted, pair_of=now.names.pair_of, agreed=ask)
+    _tell(settings, now, update)
+    registry = Registry("registry", now.names, retain, settings.retention)
     package = Package(
         "package",
-        stack_now.names,
+        PackageProvider(),
+        place=registry.place(now.names.region),
         wanted=wanted,
-        image=stack_now.image,
-        settings=stack_now.model(settings),
-        registry=registry,
+        image=now.image,
+        settings=now.model(settings),
         retain=retain,
-        source=stack_now.source,
-        candidate=stack_now.registered,
-        opts=Opts(provider=stack_now.provider),
+        source=now.source,
+        candidate=now.registered,
+        opts=Opts(provider=now.provider, depends_on=registry.bucket_rules),
     )
-    if plan.starts or waits:
-        await update_result.stop_when_refused(package)  # before endpoint, alarms and functions change
-    if waits:
-        waits.tell()
-        if stack_now.state.champion is None:  # nothing serves, and nothing may
-            told = outputs.of_registry(stack_now.names, registry) | {"awaits": waits.as_dict()}
-            exported.export(told, outputs.NAMES)
-            return
+    if not await update.may_serve(package):
+        exported.export(outputs.of_registry(now.names, registry) | update.agreement(), outputs.NAMES)
+        return
+    rollout = declare_release(settings, now, update, registry=registry, package=package)
+    await update.end(package, rollout, waits=settings.trial.wait)
 
-    rollout = declare_release(
-        settings, stack_now, plan, trial_plan=trial_plan, registry=registry, package=package, waits=waits
-    )
-    if plan.starts:
-        await update_result.stop_unless_promoted(rollout, plan, trial.wait)
-    else:
-        await update_result.stop_when_refused(package)  # the gates may have changed
+
+def _tell(settings: Settings, now: StackNow, update: Asked) -> None:
+    """Say what the update finds and does, before anything is declared."""
+    update_result.tell_restored(now.state)
+    update_result.tell_retrained(now.candidate, update.wanted, update.plan)
+    update_result.tell(update.plan, now.state, update.trial_plan)
+    serving = now.serving(settings)
+    instances.tell(update.plan, now.state, serving.instances, serving.capture_percent)
 
 
 def declare_release(
-    settings: Settings,
-    stack_now: StackNow,
-    plan: ServingPlan,
-    *,
-    trial_plan: Plan,
-    registry: Registry,
-    package: Package,
-    waits: Awaited | None,
+    settings: Settings, now: StackNow, update: Asked, *, registry: Registry, package: Package
 ) -> Rollout:
     """Declare what serves a package, what watches over it, and its way to the traffic."""
-    names = stack_now.names
+    names, plan = now.names, update.plan
     objective = settings.slo.objective(names.stack)
     code = seal(ROOT, ROOT / ".modelstack" / "run")
 
@@ -128,7 +102,7 @@ def declare_release(
         registry=registry,
         settings=settings.serving,
         log_days=log_days,
-        adopted=stack_now.adopted,
+        adopted=now.adopted,
     )
     rollout = Rollout(
         "rollout",
@@ -137,15 +111,16 @@ def declare_release(
         place={"table": names.journal, "region": names.region, "topic": names.arn("sns", names.alerts)},
         plan=plan,
         target=plan.kept.as_dict() if plan.kept else package.release(),
-        trial_plan=trial_plan,
+        trial_plan=update.trial_plan,
         wait=settings.trial.wait,
-        state=stack_now.state,
-        opts=Opts(provider=stack_now.provider, depends_on=[rollback, monitoring, serving]),
+        state=now.state,
+        opts=Opts(provider=now.provider, depends_on=[rollback, monitoring, serving]),
     )
     exported.export(
         outputs.of_registry(names, registry)
         | exported.of_champion(package, rollout)
-        | {"slo": objective.as_dict(), "awaits": waits.as_dict() if waits else None}
+        | {"slo": objective.as_dict()}
+        | update.agreement()
         | {"promotion_role": promotion.role.arn if promotion else None}
         | outputs.of_watch(names, rollback, os.environ.get("AWS_ENDPOINT_URL")),
         outputs.NAMES,

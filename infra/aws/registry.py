@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pulumi
 import pulumi_aws as aws
 
@@ -76,6 +78,15 @@ class Registry(pulumi.ComponentResource):
                 "repository": self.repository.repository_url,
             }
         )
+
+    def place(self, region: str) -> dict[str, Any]:
+        """Where a package goes, and who signs it, as `infra.providers.package` asks for it."""
+        return {
+            "bucket": self.bucket.bucket,
+            "group": self.group.model_package_group_name,
+            "region": region,
+            "signing_key": self.signing_key.arn,
+        }
 
     def _bucket(
         self, names: Names, retain: bool, retention: RetentionSettings, child: pulumi.ResourceOptions

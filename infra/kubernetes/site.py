@@ -18,6 +18,7 @@ import pulumi
 
 from infra.config.kubernetes_settings import BucketSettings, KubernetesSettings
 from platforms.kubernetes.names import Names
+from platforms.kubernetes.signing import secret_name
 
 RBAC = "rbac.authorization.k8s.io"
 VERSION = metadata.version("pulumi-kubernetes")
@@ -52,6 +53,23 @@ class Site:
     settings: KubernetesSettings
     provider: pulumi.ProviderResource
     bucket: BucketSettings | None = None
+
+    def place(self, name: str) -> dict[str, Any]:
+        """Where a package goes, and who signs it, as `infra.providers.kubernetes_package` asks for it.
+
+        Args:
+            name: Of its ModelPackage.
+        """
+        bucket = self.settings.bucket
+        return {
+            "context": self.settings.context or "",
+            "namespace": self.names.namespace,
+            "registry": self.settings.registry,
+            "bucket": bucket.model_dump() if bucket else None,
+            "prefix": self.names.prefix,
+            "name": name,
+            "signing_key": secret_name(self.names.prefix),
+        }
 
     def declare(
         self,

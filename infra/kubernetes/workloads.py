@@ -11,7 +11,6 @@ import pulumi
 from infra.config.kubernetes_settings import BucketSettings
 from infra.config.settings import ServingSettings
 from infra.kubernetes.kept_bucket import SCHEME
-from infra.kubernetes.package import Package
 from infra.kubernetes.pod import (
     CONTAINER_SECURITY,
     FETCHES,
@@ -24,6 +23,7 @@ from infra.kubernetes.pod import (
     secret_value,
 )
 from infra.kubernetes.site import Object, Site
+from infra.package import Package
 from infra.plan.releases import Declared, Pair, ServingPlan, Wanted
 from platforms.kubernetes import access_token
 from platforms.kubernetes.autoscaled import manifest

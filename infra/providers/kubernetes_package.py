@@ -1,4 +1,4 @@
-"""The provider behind `infra.kubernetes.package`."""
+"""The provider behind `infra.package` on Kubernetes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The provider behind `infra.aws.package`. Stacks have its name in their state, so it keeps it."""
+"""The provider behind `infra.package` on AWS. Stacks have its name in their state, so it keeps it."""
 
 from __future__ import annotations
 

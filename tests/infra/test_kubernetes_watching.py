@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from infra.config.settings import Settings
-from infra.kubernetes.program import measuring
+from infra.kubernetes.rollout_spec import measuring
 from infra.kubernetes.rules import groups
 from infra.kubernetes.workloads import wanted_release
 from infra.plan.releases import plan_serving

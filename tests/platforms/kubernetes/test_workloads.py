@@ -158,6 +158,19 @@ def test_a_pod_that_starts_is_no_trouble_yet_and_what_it_may_wait_for_is_named(a
     assert told.words == f"workload w-1 does not come up: {waits} (ProgressDeadlineExceeded, 120 s)"
 
 
+@pytest.mark.parametrize(
+    ("pod", "words"),
+    [
+        ({"phase": "Pending"}, "pod w-1-0 is Pending"),
+        ({"phase": "Running", "conditions": [{"type": "PodScheduled", "status": "True"}]}, "pod w-1-0 is Running"),
+    ],
+    ids=["it has no node yet", "it runs, and nobody has looked whether it is ready"],
+)
+def test_a_pod_that_no_node_makes_now_is_not_said_to_wait_for_one(api: FakeApi, pod: Told, words: str) -> None:
+    told = why(api, pod)
+    assert (told.words, told.final) == (f"workload w-1 is not up yet: {words}", False)
+
+
 def test_a_pod_without_a_node_is_final_only_at_the_deadline(api: FakeApi) -> None:
     pod = {"conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1"}]}
     assert not why(api, pod).final

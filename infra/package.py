@@ -9,21 +9,20 @@ import pulumi
 from pulumi.dynamic import Resource
 
 from infra.config.model_settings import ModelSettings
-from infra.kubernetes.site import Site
 from infra.plan.releases import Wanted
-from infra.providers.kubernetes_package import KubernetesPackageProvider
-from platforms.kubernetes.signing import secret_name
+from infra.providers.packaging import SIGNED_BY, PackagingProvider
 
 TYPE = "pulumi-python:dynamic/modelstack:Package"
+_OUTPUTS = ("package_digest", "archive_uri", "manifest_sha256", "metrics", SIGNED_BY, "refused")
 
 
 class Package(Resource, module="modelstack", name="Package"):
     """A sealed and registered model version.
 
     Creates:
-        For a new recipe: the trained, gated and sealed archive in the registry or the bucket, signed with the stack's
-        key, and its ModelPackage. With a source: the same, as a copy of another stack's champion, byte by byte. Of a
-        restored release, nothing: it is there.
+        For a new recipe: the trained, gated and sealed archive in the stack's registry or bucket, signed with the
+        stack's key, and its version there. With a source: the same, as a copy of another stack's champion, byte by
+        byte. Of a candidate with the recipe, nothing: it is there.
 
     `signed_by` is the public key to verify it with, PEM. `refused` says why there is no package; nothing else is
     declared then.
@@ -34,7 +33,6 @@ class Package(Resource, module="modelstack", name="Package"):
     package_digest: pulumi.Output[str]
     archive_uri: pulumi.Output[str]
     manifest_sha256: pulumi.Output[str]
-    model_package: pulumi.Output[str]
     metrics: pulumi.Output[dict[str, float]]
     signed_by: pulumi.Output[str]
     refused: pulumi.Output[str]
@@ -42,8 +40,9 @@ class Package(Resource, module="modelstack", name="Package"):
     def __init__(
         self,
         name: str,
-        site: Site,
+        provider: PackagingProvider,
         *,
+        place: Mapping[str, Any],
         wanted: Wanted,
         image: str,
         settings: ModelSettings,
@@ -56,42 +55,32 @@ class Package(Resource, module="modelstack", name="Package"):
 
         Args:
             name: The logical name.
-            site: Where it goes.
+            provider: Makes it on the stack's platform.
+            place: Where it goes, and who signs it, as the provider asks for it.
             wanted: The release that the config asks for.
             image: The serving image that the package is registered with.
             settings: The model's parameters and gates.
             retain: Whether packages stay when the stack is destroyed.
             source: The release of another stack to copy; None trains here.
-            candidate: What lies here already, as what served before: `recipe`, `package_digest` and `archive_uri`, and
-                `restored`, as it may not be built again from the checkout. It is taken where that is the recipe of the
-                release.
+            candidate: What lies here already, from a training job or as what served before: `recipe`, `package_digest`
+                and `archive_uri`, and `restored` where it may not be built again from the checkout. It is taken where
+                that is the recipe of the release.
             opts: Options of the resource.
         """
         props: dict[str, object] = {
+            **place,
             "recipe": wanted.recipe,
             "parameters": settings.parameters if source is None else {},
             "gates": {metric: gate.model_dump(exclude_none=True) for metric, gate in settings.gates.items()},
-            "context": site.settings.context or "",
-            "namespace": site.names.namespace,
-            "registry": site.settings.registry,
-            "bucket": site.settings.bucket.model_dump() if site.settings.bucket else None,
-            "prefix": site.names.prefix,
-            "name": wanted.model_name,
-            "signing_key": secret_name(site.names.prefix),
             "image_uri": image,
             "retain": retain,
             "source": source,
             "candidate": candidate,
             "urn": f"urn:pulumi:{pulumi.get_stack()}::{pulumi.get_project()}::{TYPE}::{name}",
-            **dict.fromkeys(
-                (
-                    *("package_digest", "archive_uri", "manifest_sha256", "model_package", "metrics", "signed_by"),
-                    "refused",
-                )
-            ),
+            **dict.fromkeys((*_OUTPUTS, provider.VERSION)),
         }
-        super().__init__(KubernetesPackageProvider(), name, props, opts)
-        self._wanted = wanted
+        super().__init__(provider, name, props, opts)
+        self._wanted, self._version = wanted, provider.VERSION
 
     def release(self) -> pulumi.Output[dict[str, Any]]:
         """The fields of the release: what is sealed, and the names that it goes by."""
@@ -101,5 +90,5 @@ class Package(Resource, module="modelstack", name="Package"):
             archive_uri=self.archive_uri,
             image_uri=self.image_uri,
             manifest_sha256=self.manifest_sha256,
-            model_package_arn=self.model_package,
+            model_package_arn=getattr(self, self._version),
         ).apply(lambda facts: {**facts, **wanted.names})

@@ -1,0 +1,112 @@
+"""What an update is asked to do: which release, how that earns its traffic, and whether people must agree first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from infra import update_result
+from infra.agreement import Awaited, awaited
+from infra.config.settings import Settings
+from infra.package import Package
+from infra.plan.releases import PairName, ServingPlan, Wanted, plan_serving
+from infra.trial import Rollout
+from rollout.core.plan import Plan
+from rollout.core.release import Release
+from rollout.core.state import RolloutState
+
+
+class Now(Protocol):
+    """A stack before its program has declared anything: `StackNow` on AWS, `ClusterNow` on Kubernetes."""
+
+    @property
+    def state(self) -> RolloutState:
+        """What is live and on trial, by the journal."""
+        ...
+
+    def resized(self, settings: Settings) -> Release | None:
+        """The champion on the instances that the config asks for; None before the first."""
+        ...
+
+    def trial_plan(self, settings: Settings, plan: ServingPlan) -> Plan:
+        """How the config has a release earn its traffic, when the program declares so much for serving."""
+        ...
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What an update is asked to do.
+
+    Attributes:
+        wanted: The release that the config asks for.
+        plan: What is declared for serving.
+        trial_plan: How the release earns its traffic.
+        waits: That people must agree to the release first; None when they need not, or have.
+        state: The journal at the program's start.
+    """
+
+    wanted: Wanted
+    plan: ServingPlan
+    trial_plan: Plan
+    waits: Awaited | None
+    state: RolloutState
+
+    async def may_serve(self, package: Package) -> bool:
+        """Wait for the package where something is released; whether anything serves, or may.
+
+        Raises:
+            pulumi.RunError: The package was refused; what serves has not changed.
+        """
+        if self.plan.starts or self.waits:
+            await update_result.stop_when_refused(package)
+        if self.waits:
+            self.waits.tell()
+        return self.waits is None or self.state.champion is not None
+
+    async def end(self, package: Package, rollout: Rollout, *, waits: bool) -> None:
+        """Wait for what comes of the release, or at least of its package, whose gates may have changed.
+
+        Args:
+            package: The package of the release.
+            rollout: Its way to the traffic.
+            waits: Whether the update waits for the verdict.
+
+        Raises:
+            pulumi.RunError: The release was refused, or is not champion; the message says why.
+        """
+        if self.plan.starts:
+            await update_result.stop_unless_promoted(rollout, self.plan, waits)
+        else:
+            await update_result.stop_when_refused(package)
+
+    def agreement(self) -> dict[str, Any]:
+        """The output that `modelstack approve` reads; of nothing that waits for people it is null."""
+        return {"awaits": self.waits.as_dict() if self.waits else None}
+
+
+async def asked(now: Now, settings: Settings, wanted: Wanted, *, pair_of: PairName, agreed: Callable[[], int]) -> Asked:
+    """What the config asks for, as the stack is now.
+
+    Args:
+        now: The stack.
+        settings: Its config.
+        wanted: The release that the config asks for.
+        pair_of: Names the pair config of a champion's and a challenger's config.
+        agreed: Asks how many people have agreed to the release, which is done in another thread.
+
+    Raises:
+        pulumi.RunError: It is not known who has agreed.
+    """
+    waits, trial = await awaited(settings.approval.people, now.state, wanted, agreed), settings.trial
+    plan = plan_serving(
+        now.state,
+        wanted,
+        pair_of,
+        resized=now.resized(settings),
+        waits=trial.wait,
+        asks=trial.asks,
+        copied=trial.copied,
+        unapproved=waits is not None,
+    )
+    return Asked(wanted, plan, now.trial_plan(settings, plan), waits, now.state)
