@@ -12,6 +12,7 @@ import pytest
 from cli.errors import OperatorError
 from cli.view.explain import Story, explain
 from cli.view.narrate import told
+from rollout.core.endings import roll_back_trial
 from rollout.core.event import latency
 from rollout.core.plan import ReplayGate, Step
 from rollout.core.release import Release
@@ -269,6 +270,13 @@ def test_a_decision_that_is_being_carried_out_is_told_as_such(begin: Begin, worl
     assert found.summary == "release b is being rolled back now, at 10% of the traffic"
     assert "on trial v-b beside v-a" in read(world)
     assert found.next == ("nothing to do: the endpoint is changing",)
+
+
+def test_a_release_that_fails_now_is_told_in_the_present_too(begin: Begin) -> None:
+    world = begin(seconds=20)
+    now = world.clock.time()
+    found = explain(roll_back_trial(world.state, ADA, "failed", now), None, now)
+    assert (found.outcome, found.summary) == ("failed", "release b fails now, at 10% of the traffic")
 
 
 def test_an_earlier_rollout_is_found_by_its_id_or_its_release(begin: Begin, release: Callable[[str], Release]) -> None:

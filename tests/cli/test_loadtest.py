@@ -51,6 +51,16 @@ def test_a_url_that_is_none_is_refused(url: str, tmp_path: Path):
     assert "expected http://HOST:PORT or https://HOST:PORT" in done.output
 
 
+@pytest.mark.parametrize(
+    ("url", "port", "speaks_tls"),
+    [("http://here", 80, False), ("https://here", 443, True), ("https://here:8443/", 8443, True)],
+)
+def test_a_url_without_a_port_means_that_of_its_scheme(url: str, port: int, speaks_tls: bool):
+    target = Target.of(url)
+    assert (target.host, target.port, target.path) == ("here", port, "/invocations")
+    assert (target.tls is not None) is speaks_tls
+
+
 @pytest.mark.parametrize("kind", ["", "text/csv\r\nX: 1", "text/ç"])
 def test_a_content_type_that_is_none_is_refused(kind: str, tmp_path: Path):
     (tmp_path / "body").write_bytes(BODY)

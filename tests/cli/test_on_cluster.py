@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,8 +18,10 @@ from cli.platform.kubernetes.platform import Kubernetes
 from cli.target import Target
 from cli.view import render
 from cli.view.snapshot import seen_at, take
-from platforms.kubernetes.kinds import PACKAGE, ROLLOUT, ROUTE
-from platforms.kubernetes.names import ENDPOINT
+from platforms.kubernetes.kinds import CONFIG_MAP, DEPLOYMENT, PACKAGE, ROLLOUT, ROUTE
+from platforms.kubernetes.names import CONFIG, CONTENT, ENDPOINT
+from platforms.kubernetes.route import ASKED, Asked
+from platforms.kubernetes.serving_config import Backend, ServingConfig
 from rollout.core.live import Live, Variant
 from rollout.core.plan import Step
 from rollout.core.state import RolloutState
@@ -32,7 +35,6 @@ from tests.cli.there import (
     PAIR,
     RULE,
     SHADOW,
-    ServingConfig,
     on_trial,
     release,
     serve,
@@ -79,6 +81,21 @@ def test_a_stack_whose_first_release_does_not_serve_yet_is_not_said_to_be_in_ser
     (route,) = [one for one in cluster.objects.values() if one["kind"] == ROUTE.kind]
     del route["spec"]["rules"], route["metadata"]["annotations"]
     assert platform_of(target(cluster)).endpoint().status == "Creating"
+
+
+def test_a_release_that_is_waited_for_updates_what_answers_and_the_first_one_creates_it(
+    cluster: Cluster, typed: Callable[..., Result]
+) -> None:
+    waited = ServingConfig("next", Backend("v-c", "solo-c"))
+    cluster.put(CONFIG_MAP, {"metadata": {"name": "next"}, "data": {CONTENT: waited.to_json()}})
+    cluster.put(DEPLOYMENT, {"metadata": {"name": "solo-c"}, "spec": {"selector": {"matchLabels": {"w": "solo-c"}}}})
+    route = cluster.objects[ROUTE.path(NAMESPACE, NAME)]
+    route["metadata"]["annotations"][ASKED] = Asked("next", time.time(), time.time()).to_json()
+    later = typed("status", "--json")
+    assert (later.exit_code, json.loads(later.stdout)["status"]) == (0, "Updating")
+    del route["spec"]["rules"], route["metadata"]["annotations"][CONFIG]
+    first = typed("status", "--json")
+    assert (first.exit_code, json.loads(first.stdout)["status"]) == (1, "Creating"), "nothing answers yet"
 
 
 def test_packages_have_their_approval_their_metrics_and_the_releases_id(cluster: Cluster) -> None:

@@ -118,7 +118,7 @@ def run_on_cluster(
         agreed: How many people agreed to the release that the config asks for.
         beside: The Rollouts of other stacks in the namespace.
         bucket: The bucket that what serves is read from, where the config names none.
-        bucket_is_not_there: What is said of the bucket of the config when it is asked; empty when it is there.
+        bucket_is_not_there: What is said of any bucket, after its name, when it is asked; empty when it is there.
         sections: Changes of the config, by section.
     """
     world = World(answers or OnCluster())
@@ -144,9 +144,9 @@ def run_on_cluster(
         reads = asked.kubernetes.bucket or bucket
         return cluster_now.There("the namespace's", known, listeners, sticky, beside, reads)
 
-    def check(_: Mapping[str, Any]) -> None:
+    def check(asked: Mapping[str, Any]) -> None:
         if bucket_is_not_there:
-            raise buckets.BucketError(bucket_is_not_there)
+            raise buckets.BucketError(f"{asked['name']} at {asked['endpoint']} {bucket_is_not_there}")
 
     with (
         warnings.catch_warnings(),

@@ -36,7 +36,10 @@ def cluster(state: RolloutState, *, deployments: bool = True, secret: bool = Tru
     api.replace_status(ROLLOUT, {**rollout, "status": {"state": state.to_json()}})
     declared = manifests(run_on_cluster(state=state, bucket=bucket, rollout={"wait": False}))
     for one in state.releases() if deployments else ():
-        api.create(DEPLOYMENT, declared["Deployment", one.config_name])
+        made = declared["Deployment", one.config_name]
+        # As a policy of the cluster may have it.
+        made["spec"]["template"]["spec"]["initContainers"].insert(0, {"name": "added", "image": "theirs"})
+        api.create(DEPLOYMENT, made)
     if secret:
         api.create(SECRET, {"metadata": {"name": "bucket-keys"}})
     return cast(Api, api)
@@ -54,6 +57,14 @@ def test_the_bucket_of_what_serves_is_known_by_its_deployment_once_the_config_na
     assert read(cluster(idle(BEFORE, previous=SERVES))) == BUCKET, "a rollback needs it"
     plain = BucketSettings(name="packages")
     assert read(cluster(idle(SERVES), bucket=plain)) == plain
+
+
+def test_any_release_that_lies_there_and_has_its_deployment_tells_the_bucket() -> None:
+    also = release("3" * 64, archive_uri="s3://packages/packages/3/model.tar.gz")
+    for gone in (SERVES, also):
+        api = cluster(idle(SERVES, previous=also))
+        api.delete(DEPLOYMENT, gone.config_name)
+        assert read(api) == BUCKET
 
 
 def test_the_bucket_of_the_config_counts_and_where_no_package_lies_in_one_there_is_none() -> None:
@@ -125,9 +136,15 @@ def test_a_champion_that_moves_to_other_pods_fetches_its_package_where_it_lies()
 
 def test_a_bucket_that_nothing_needs_is_told_of_no_more() -> None:
     assert "is still read" not in str(run_on_cluster(state=idle(BEFORE)).said)
+    named = run_on_cluster(state=idle(SERVES), kubernetes={"bucket": {"name": "packages"}})
+    assert "is still read" not in str(named.said), "the config names it"
 
 
 def test_a_bucket_that_cannot_be_asked_stops_the_preview_before_anything_is_trained_for_it() -> None:
-    stopped = run_on_cluster(bucket_is_not_there="it is gone", kubernetes={"bucket": {"name": "packages"}}).stopped
-    assert str(stopped) == "modelstack:kubernetes.bucket: it is gone. Nothing was changed"
-    assert run_on_cluster(bucket_is_not_there="it is gone").stopped is None, "it has none"
+    named = {"bucket": {"name": "packages", "endpoint": "http://minio:9000"}}
+    stopped = run_on_cluster(bucket_is_not_there="is gone", kubernetes=named).stopped
+    said = "packages at http://minio:9000 is gone"
+    assert str(stopped) == f"modelstack:kubernetes.bucket: {said}. Nothing was changed"
+    assert run_on_cluster(bucket_is_not_there="is gone").stopped is None, "it has none"
+    kept = run_on_cluster(bucket_is_not_there="is gone", bucket=BUCKET, state=idle(SERVES))
+    assert kept.stopped is None, "no update writes to it, and only pods need reach it"

@@ -45,13 +45,15 @@ def test_grafana_finds_the_dashboard_by_its_usual_label_and_a_release_does_not_c
 
 def test_no_file_of_a_stack_has_the_name_of_one_from_another_namespace() -> None:
     """A sidecar writes the files of all ConfigMaps into one folder, each over what has its name there."""
-    named = [
-        {key for (_, name), item in manifests(run_on_cluster(kubernetes={"namespace": namespace})).items()
-         if name.endswith(("-dashboard", "-rules", "-alerts")) for key in item["data"]}
+    files = [
+        {key: text for (_, name), item in manifests(run_on_cluster(kubernetes={"namespace": namespace})).items()
+         if name.endswith(("-dashboard", "-rules", "-alerts")) for key, text in item["data"].items()}
         for namespace in ("models", "others")
     ]  # fmt: skip
-    assert [len(names) for names in named] == [2, 2], "the file of rules and that of alerts go to two programs"
-    assert not named[0] & named[1]
+    assert [len(each) for each in files] == [2, 2], "the file of rules and that of alerts go to two programs"
+    assert not files[0].keys() & files[1].keys()
+    uids = {json.loads(text)["uid"] for each in files for name, text in each.items() if name.endswith(".json")}
+    assert len(uids) == 2, "of two dashboards of one uid Grafana keeps the last one"
 
 
 PEOPLE = {"page": {"email": ["oncall@example.org"]}, "labels": {"alerts": "yes"}}

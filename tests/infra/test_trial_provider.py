@@ -249,7 +249,7 @@ def test_journal_that_does_not_answer_a_refresh_is_told_without_what_led_to_it(m
     monkeypatch.setattr(platforms.aws.endpoint.DynamoJournal, "read", unreachable)
     with pytest.raises(RuntimeError, match="what is live on endpoint is not known: no connection") as caught:
         RolloutProvider().read("endpoint", inputs())
-    assert caught.value.__suppress_context__
+    _alone(caught.value)
 
 
 def test_journal_that_does_not_answer_an_update_is_told_without_what_led_to_it(
@@ -262,7 +262,27 @@ def test_journal_that_does_not_answer_an_update_is_told_without_what_led_to_it(
     for act in (RolloutProvider().create, lambda props: RolloutProvider().update("endpoint", {}, props)):
         with pytest.raises(RuntimeError, match=r"endpoint is not known: no connection\. Run the") as caught:
             act(inputs())
-        assert caught.value.__suppress_context__
+        _alone(caught.value)
+
+
+@pytest.mark.parametrize("acts", [True, False])
+def test_journal_that_falls_silent_in_mid_update_is_told_without_what_led_to_it(
+    released: World, monkeypatch: pytest.MonkeyPatch, acts: bool
+) -> None:
+    def unreachable(*_: object) -> None:
+        raise Unreachable("no connection")
+
+    controller = released.controller()
+    monkeypatch.setattr(type(controller), "status", unreachable)
+    with pytest.raises(RuntimeError, match=r"endpoint is not known: no connection\. Run the") as caught:
+        RolloutProvider().update("endpoint", {}, inputs("b", pair_config="pair-ab", acts=acts))
+    _alone(caught.value)
+
+
+def _alone(error: BaseException) -> None:
+    """See that Pulumi, which prints an exception with all that led to it, prints this one alone."""
+    assert error.__cause__ is None
+    assert error.__suppress_context__
 
 
 def test_update_that_does_not_act_moves_nothing(released: World) -> None:

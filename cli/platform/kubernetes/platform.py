@@ -79,8 +79,7 @@ class Kubernetes:
         with explained(f"reading endpoint {self.target.endpoint}"):
             live = RouteTraffic(self.api(), self.target.endpoint).read()
             images = {item.variant: item.image for item in self._workloads()}
-        serves = live.config or live.status != "ready"
-        return Endpoint(_STATUS[live.status] if serves else "Creating", live, images)
+        return Endpoint(_STATUS[live.status] if live.config else "Creating", live, images)
 
     def _workloads(self) -> list[_Workload]:
         return [_Workload.of(item) for item in self.api().list(DEPLOYMENT, {ENDPOINT: self.target.endpoint})]
