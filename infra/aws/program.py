@@ -24,6 +24,7 @@ from infra.config.settings import Settings
 from infra.config.target import check_target
 from infra.package import Package
 from infra.plan import instances
+from infra.plan.restored import serving_of_wanted
 from infra.providers.package import PackageProvider
 from infra.providers.trial import RolloutProvider
 from infra.trial import Rollout
@@ -72,7 +73,7 @@ def _tell(settings: Settings, now: StackNow, update: Asked) -> None:
     update_result.tell_restored(now.state)
     update_result.tell_retrained(now.candidate, update.wanted, update.plan)
     update_result.tell(update.plan, now.state, update.trial_plan)
-    serving = now.serving(settings)
+    serving = serving_of_wanted(now.state, settings)
     instances.tell(update.plan, now.state, serving.instances, serving.capture_percent)
 
 

@@ -16,9 +16,10 @@ from infra.aws.hosting import shape_of, wanted_release
 from infra.aws.journal import recorded
 from infra.config.checkout import parameters_through, recipe_of
 from infra.config.model_settings import ModelSettings
-from infra.config.settings import ServingSettings, Settings
+from infra.config.settings import Settings
 from infra.config.target import is_local
 from infra.plan.releases import ServingPlan, Wanted
+from infra.plan.restored import restored_package, serving_of_champion, serving_of_wanted
 from infra.source import champion_of, is_on_cluster
 from platforms.aws.names import Names, prefix
 from retraining.record import Candidate, Record, standing
@@ -61,11 +62,8 @@ class StackNow:
     @property
     def registered(self) -> dict[str, Any] | None:
         """The package that is registered here already: a restored one, or the candidate's; None without one."""
-        restored = self.state.restored
-        if restored is not None:
-            facts = ("recipe", "package_digest", "archive_uri")
-            return {**{name: getattr(restored, name) for name in facts}, "restored": True}
-        return {**self.candidate.package, "recipe": self.candidate.recipe} if self.candidate else None
+        own = {**self.candidate.package, "recipe": self.candidate.recipe} if self.candidate else None
+        return restored_package(self.state) or own
 
     def wanted(self, settings: Settings, image: str) -> Wanted:
         """The release that is restored, or else the one that the config asks for, served by an image.
@@ -75,27 +73,16 @@ class StackNow:
         """
         restored = self.state.restored
         if restored is not None:
-            return wanted_release(self.names, restored.recipe, image, self.serving(settings))
+            return wanted_release(self.names, restored.recipe, image, serving_of_wanted(self.state, settings))
         recipe = self.source["recipe"] if self.source else recipe_of(self.model(settings).parameters)
         return wanted_release(self.names, recipe, image, settings.serving)
-
-    def serving(self, settings: Settings) -> ServingSettings:
-        """What the wanted release is served with: of a restored one, as it was then."""
-        restored = self.state.restored
-        return settings.serving.model_copy(update=restored.serving) if restored else settings.serving
-
-    def _of_champion(self, settings: Settings) -> ServingSettings:
-        """What the champion is to be served with."""
-        champion, restored = self.state.champion, self.state.restored
-        same = champion is not None and restored is not None and champion.id == restored.release
-        return self.serving(settings) if same else settings.serving
 
     def resized(self, settings: Settings) -> Release | None:
         """The champion on the instances that the config asks for; None before the first."""
         champion = self.state.champion
         if champion is None:
             return None
-        serving = self._of_champion(settings)
+        serving = serving_of_champion(self.state, settings)
         shape = shape_of(serving)
         config = self.names.config_of(champion.model_name, champion.variant, shape)
         return replace(champion, config_name=config, instances=serving.instances, serving=shape)
@@ -105,9 +92,8 @@ class StackNow:
         champion, guarded = self.state.champion, settings.trial.infrastructure if plan.moves else None
         guard = None
         if guarded and champion:
-            guard = guarded.guard(
-                self.names.answer_alarms(champion.variant), self._of_champion(settings).instance_count
-            )
+            alarms = self.names.answer_alarms(champion.variant)
+            guard = guarded.guard(alarms, serving_of_champion(self.state, settings).instance_count)
         monitoring = settings.monitoring
         return settings.trial.plan(monitoring.period_seconds, guard, max_failed=monitoring.max_5xx_rate)
 

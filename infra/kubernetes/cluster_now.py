@@ -13,10 +13,11 @@ import pulumi_kubernetes
 from infra.agreement import not_known
 from infra.config.checkout import recipe_of
 from infra.config.kubernetes_settings import BucketSettings, KubernetesSettings
-from infra.config.settings import ServingSettings, Settings
+from infra.config.settings import Settings
 from infra.kubernetes import checks, kept_bucket
 from infra.kubernetes.workloads import shape_of, wanted_release
 from infra.plan.releases import ServingPlan, Wanted
+from infra.plan.restored import restored_package, serving_of_champion, serving_of_wanted
 from infra.source import champion_of, is_on_cluster
 from platforms.alarm_names import answer_alarms
 from platforms.kubernetes.answers import NotFound
@@ -32,7 +33,6 @@ from rollout.core.plan import Plan
 from rollout.core.release import Release
 from rollout.core.state import RolloutState, StateError
 
-_PACKAGE = ("recipe", "package_digest", "archive_uri")
 CONTROLLER, SERVING, NEWEST = "controller", "serving", "latest"
 """The repositories of the images below the registry's path, and the tag that is looked for."""
 
@@ -70,15 +70,7 @@ class ClusterNow:
     @property
     def registered(self) -> dict[str, Any] | None:
         """The package of a restored release, which is registered here already; None while none is restored."""
-        restored = self.state.restored
-        if restored is None:
-            return None
-        return {**{name: getattr(restored, name) for name in _PACKAGE}, "restored": True}
-
-    def serving(self, settings: Settings) -> ServingSettings:
-        """What the wanted release is served with: of a restored one, as it was then."""
-        restored = self.state.restored
-        return settings.serving.model_copy(update=restored.serving) if restored else settings.serving
+        return restored_package(self.state)
 
     def wanted(self, settings: Settings) -> Wanted:
         """The release that is restored, or else the one that the config asks for.
@@ -88,7 +80,7 @@ class ClusterNow:
         """
         restored = self.state.restored
         if restored is not None:
-            return wanted_release(self.names, restored.recipe, self.image, self.serving(settings))
+            return wanted_release(self.names, restored.recipe, self.image, serving_of_wanted(self.state, settings))
         recipe = self.source["recipe"] if self.source else recipe_of(settings.model.parameters)
         return wanted_release(self.names, recipe, self.image, settings.serving)
 
@@ -100,11 +92,10 @@ class ClusterNow:
 
     def resized(self, settings: Settings) -> Release | None:
         """The champion on the pods that the config asks for, or those that it is restored with; None before one."""
-        champion, restored = self.state.champion, self.state.restored
+        champion = self.state.champion
         if champion is None:
             return None
-        same = restored is not None and champion.id == restored.release
-        serving = self.serving(settings) if same else settings.serving
+        serving = serving_of_champion(self.state, settings)
         shape = shape_of(serving)
         workload = self.names.workload_of(champion.model_name, champion.variant, shape)
         return replace(champion, config_name=workload, instances=serving.pods, serving=shape)
@@ -115,7 +106,7 @@ class ClusterNow:
         guard = None
         if guarded and champion:
             alarms = answer_alarms(self.names.prefix, champion.variant)
-            guard = guarded.guard(alarms, settings.serving.instance_count)
+            guard = guarded.guard(alarms, serving_of_champion(self.state, settings).instance_count)
         monitoring = settings.monitoring
         return settings.trial.plan(monitoring.period_seconds, guard, max_failed=monitoring.max_5xx_rate)
 

@@ -24,6 +24,7 @@ from infra.kubernetes.site import Site
 from infra.kubernetes.workloads import Serving
 from infra.package import Package
 from infra.plan import instances
+from infra.plan.restored import serving_of_wanted
 from infra.providers.kubernetes_package import KubernetesPackageProvider
 from infra.providers.kubernetes_trial import KubernetesRolloutProvider
 from infra.trial import Rollout
@@ -64,7 +65,7 @@ def _tell(settings: Settings, now: ClusterNow, update: Asked) -> None:
     """Say what the update finds and does, before anything is declared."""
     update_result.tell_restored(now.state)
     update_result.tell(update.plan, now.state, update.trial_plan)
-    serving = now.serving(settings)
+    serving = serving_of_wanted(now.state, settings)
     instances.tell(update.plan, now.state, serving.pods, serving.capture_percent)
     kept_bucket.tell(settings.kubernetes, now.bucket)
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from infra.providers.package import PackageProvider
+from platforms.aws.guardrails import guardrail
 from rollout.core.release import Release, release_id
 from rollout.core.restored import Restored
 from rollout.kinds import Kind
@@ -175,3 +176,14 @@ def test_a_release_that_is_restored_on_a_cluster_counts_in_place_of_checkout_con
     pod = on_cluster.manifests(world)["Deployment", target["config_name"]]["spec"]
     assert pod["replicas"] == 3
     assert "is restored, in place of what checkout and config ask for: asked for by ada: it sold more" in world.told
+
+
+def test_a_restored_champion_on_a_cluster_moves_in_as_many_batches_as_it_had_pods_then() -> None:
+    serves = on_cluster.release("3" * 64)
+    state = on_cluster.idle(serves, restored=restored(serves, serving=ON_PODS))
+    rolling = {"kind": "rolling", "percent": 20, "bake_seconds": 60}
+    asked = {"serving": {"instance_count": 2}, "rollout": {"wait": False, "infrastructure": rolling}}
+    world = on_cluster.run_on_cluster(state=state, **asked)
+    assert world.rollout["target"]["instances"].startswith("3 x ")
+    guard = world.rollout["plan"]["guard"]
+    assert guard["max_seconds"] == guardrail(**rolling, instances=3).max_seconds
