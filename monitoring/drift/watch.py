@@ -125,6 +125,25 @@ class Measured:
         """The most evidence, of the whole, after any block since the call before; None before the first block."""
         return max([sum(self.evidence.values()), *(one.evidence for one in self.findings)]) if self.judged else None
 
+    def log(self, **where: str) -> None:
+        """Write what was found, with `where` it was, as one line of the log."""
+        log(
+            "drift",
+            **where,
+            rows=self.rows,
+            unreadable=self.unreadable,
+            aside=self.aside,
+            blocks=[{"rows": one.rows, "evidence": one.evidence, "drifted": one.drifted} for one in self.findings],
+            judged=self.judged,
+            waiting=self.waiting,
+            evidence=self.most_evidence,
+            worst=max(self.evidence, key=self.evidence.__getitem__, default=None),
+            problems=[vars(problem) for problem in self.problems],
+            forgotten=self.forgotten,
+            unfinished=self.unfinished,
+            failure=repr(self.failure) if self.failure else None,
+        )
+
 
 @dataclass(frozen=True)
 class _Call:

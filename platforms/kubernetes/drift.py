@@ -173,7 +173,7 @@ class Drift:
         found = watch.measure(references, now, None, unmeasured, more)
         for variant, item in found.items():
             if item.files or item.findings or item.failure:
-                _log(self.endpoint, variant, item)
+                item.log(endpoint=self.endpoint, variant=variant)
         failure = next((item.failure for item in found.values() if item.failure), None)
         if failure is not None:
             raise failure
@@ -197,23 +197,3 @@ class Drift:
 @lru_cache(maxsize=8)
 def _parsed(sealed: bytes | None) -> Reference:
     return Reference.from_dict(json.loads(sealed) if sealed else None)
-
-
-def _log(endpoint: str, variant: str, found: Measured) -> None:
-    log(
-        "drift",
-        endpoint=endpoint,
-        variant=variant,
-        rows=found.rows,
-        unreadable=found.unreadable,
-        aside=found.aside,
-        blocks=[{"rows": one.rows, "evidence": one.evidence, "drifted": one.drifted} for one in found.findings],
-        judged=found.judged,
-        waiting=found.waiting,
-        evidence=found.most_evidence,
-        worst=max(found.evidence, key=found.evidence.__getitem__, default=None),
-        problems=[vars(problem) for problem in found.problems],
-        forgotten=found.forgotten,
-        unfinished=found.unfinished,
-        failure=repr(found.failure) if found.failure else None,
-    )

@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
-import warnings
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 from unittest import mock
-
-import pulumi.runtime
-from pulumi.runtime import mocks, settings, stack
-from pulumi.runtime.proto import source_pb2
 
 import infra.__main__ as program
 from infra.config.kubernetes_settings import BucketSettings
@@ -24,7 +17,7 @@ from platforms.kubernetes.names import CONTENT, Names
 from platforms.kubernetes.serving_config import ServingConfig
 from rollout.core.release import Release
 from rollout.core.state import Phase, RolloutState
-from tests.infra.recorded import DIGEST, RECIPE, SIGNED_BY, Answers, Recorder, Said, World, stack_config
+from tests.infra.recorded import DIGEST, RECIPE, SIGNED_BY, Answers, World, run_to_its_end
 
 STACK = "local-kubernetes"
 IMAGE = f"10.99.0.1:5000/modelstack/serving@sha256:{'f' * 64}"
@@ -122,22 +115,6 @@ def run_on_cluster(
         sections: Changes of the config, by section.
     """
     world = World(answers or OnCluster())
-    logger = logging.Logger("engine", logging.INFO)
-    logger.addHandler(Said(world))
-    pulumi.runtime.set_all_config(stack_config(STACK, **sections))
-    settings.set_root_resource(cast(Any, object()))  # or set_mocks makes a stack of its own
-    loop = asyncio.new_event_loop()
-    asyncio.set_event_loop(loop)
-    mocks.set_mocks(
-        cast(Any, None),
-        project="modelstack",
-        stack=STACK,
-        preview=False,
-        monitor=Recorder(world, lambda world: None),
-        organization="organization",
-        logger=logger,
-    )
-    settings.set_root_resource(cast(Any, None))
 
     def read(asked: Settings, names: Names) -> cluster_now.There:
         known = state or RolloutState(names.prefix)
@@ -149,20 +126,12 @@ def run_on_cluster(
             raise buckets.BucketError(f"{asked['name']} at {asked['endpoint']} {bucket_is_not_there}")
 
     with (
-        warnings.catch_warnings(),
         mock.patch.object(cluster_now, "_read", read),
         mock.patch.object(cluster_now, "pinned", _pinned),
         mock.patch.object(buckets, "check", check),
         mock.patch.object(cluster_now, "recipe_of", lambda _: recipe),
         mock.patch.object(cluster_now.ClusterNow, "agreed", lambda now, context, wanted: agreed),
         mock.patch.object(program, "check_model", lambda: None),
-        mock.patch("pulumi.runtime.resource._get_stack_trace", source_pb2.StackTrace),
     ):
-        warnings.simplefilter("ignore")
-        try:
-            loop.run_until_complete(stack.run_in_stack(program.main))
-        except pulumi.RunError as error:
-            world.stopped = error
-        finally:
-            loop.close()
+        run_to_its_end(world, STACK, sections)
     return world

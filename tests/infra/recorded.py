@@ -370,6 +370,34 @@ def record_run(
     world = World(answers or Answers())
     endpoint = {"AWS_ENDPOINT_URL": "http://127.0.0.1:4566"} if name.startswith("local") else {}
     kept = {key: value for key, value in os.environ.items() if key != "AWS_ENDPOINT_URL"}
+    with (
+        mock.patch.dict(os.environ, {**kept, **endpoint}, clear=True),
+        mock.patch.object(
+            stack_now, "recorded", lambda endpoint, region: (state or RolloutState(endpoint), record or Record())
+        ),
+        mock.patch.object(stack_now, "own_account", lambda region: own),
+        mock.patch.object(source, "_serving", serving),
+        mock.patch.object(on_aws_agreed, "agreed", lambda stack_now, release: agreed),
+        mock.patch.object(first_endpoint, "standing_endpoint", lambda names: stands),
+        mock.patch.object(stack_now, "recipe_of", recipe_of),
+        mock.patch.object(program, "check_model", lambda: _check_model(checkout.ROOT)),
+        mock.patch.object(on_aws, "seal", _sealed),
+    ):
+        run_to_its_end(world, name, sections, asked)
+    return world
+
+
+def run_to_its_end(
+    world: World, name: str, sections: dict[str, Any], asked: Callable[[World], None] = lambda world: None
+) -> None:
+    """Run the program of a stack, without an engine, whose place a world takes.
+
+    Args:
+        world: Keeps what is declared and said, and why the program stopped if it did.
+        name: The stack; its committed config is the base.
+        sections: Changes of the config, by section.
+        asked: Called when AWS is asked whose account it is.
+    """
     logger = logging.Logger("engine", logging.INFO)
     logger.addHandler(Said(world))
     pulumi.runtime.set_all_config(stack_config(name, **sections))
@@ -388,17 +416,6 @@ def record_run(
     settings.set_root_resource(cast(Any, None))
     with (
         warnings.catch_warnings(),
-        mock.patch.dict(os.environ, {**kept, **endpoint}, clear=True),
-        mock.patch.object(
-            stack_now, "recorded", lambda endpoint, region: (state or RolloutState(endpoint), record or Record())
-        ),
-        mock.patch.object(stack_now, "own_account", lambda region: own),
-        mock.patch.object(source, "_serving", serving),
-        mock.patch.object(on_aws_agreed, "agreed", lambda stack_now, release: agreed),
-        mock.patch.object(first_endpoint, "standing_endpoint", lambda names: stands),
-        mock.patch.object(stack_now, "recipe_of", recipe_of),
-        mock.patch.object(program, "check_model", lambda: _check_model(checkout.ROOT)),
-        mock.patch.object(on_aws, "seal", _sealed),
         # Where in the program each resource is declared is for the engine's messages, and a quarter of the time.
         mock.patch("pulumi.runtime.resource._get_stack_trace", source_pb2.StackTrace),
     ):
@@ -409,4 +426,3 @@ def record_run(
             world.stopped = error
         finally:
             loop.close()
-    return world

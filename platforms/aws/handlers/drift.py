@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 from monitoring.drift.reference import Reference
-from monitoring.drift.watch import DriftWatch, Measured
+from monitoring.drift.watch import DriftWatch
 from monitoring.log import log
 from platforms.aws.arrivals import Arrivals
 from platforms.aws.clients import clients
@@ -65,7 +65,7 @@ def _measure(settings: Settings, now: float, arrived: Arrivals | None, context: 
         references, now, named, unmeasured, lambda: seconds_left(context, most=1, reserve=_RESERVE) > 0
     )
     for variant, item in found.items():
-        _tell(variant, item)
+        item.log(variant=variant)
     failures = [item.failure for item in found.values() if item.failure and not passes(item.failure)]
     if arrived is None and changed:  # messages are not to blame
         failures.append(changed)
@@ -75,26 +75,6 @@ def _measure(settings: Settings, now: float, arrived: Arrivals | None, context: 
         return {variant: {"rows": item.rows, "evidence": item.most_evidence} for variant, item in found.items()}
     late = {key for variant in unmeasured for key in watch.late(variant, arrived.files[variant])}
     return arrived.unsettled({variant for variant, item in found.items() if item.unfinished or item.failure}, late)
-
-
-def _tell(variant: str, found: Measured) -> None:
-    worst = max(found.evidence.items(), key=lambda item: item[1], default=(None, None))
-    log(
-        "drift",
-        variant=variant,
-        rows=found.rows,
-        unreadable=found.unreadable,
-        aside=found.aside,
-        blocks=[{"rows": one.rows, "evidence": one.evidence, "drifted": one.drifted} for one in found.findings],
-        judged=found.judged,
-        waiting=found.waiting,
-        evidence=found.most_evidence,
-        worst=worst[0],
-        problems=[vars(problem) for problem in found.problems],
-        forgotten=found.forgotten,
-        unfinished=found.unfinished,
-        failure=repr(found.failure) if found.failure else None,
-    )
 
 
 def _references(
