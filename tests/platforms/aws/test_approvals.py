@@ -15,23 +15,19 @@ from platforms.aws.clients import Clients
 from platforms.aws.identity import REGISTERED_BY, TRAINED_BY, as_metadata, caller
 from platforms.aws.journal import DynamoJournal
 from rollout.core.release import release_id
+from tests.platforms.aws.either import EITHER, IMAGE, root_of
 from tests.platforms.aws.mocked import journal_table
 
 RECIPE = "ab" * 32
-IMAGE = "000000000000.dkr.ecr.us-east-1.amazonaws.com/flight-delay-serving:process"
 RELEASE = release_id(RECIPE, IMAGE)
 Person = Callable[[str], Clients]
 ALL = '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}'
 
 
-@pytest.fixture(params=["moto", pytest.param("local cloud", marks=pytest.mark.e2e)])
+@pytest.fixture(params=EITHER)
 def person(request: pytest.FixtureRequest) -> Person:
     """Makes a user of a name, and gives their clients; the empty name is the account's root."""
-    if request.param == "moto":
-        url, root = request.getfixturevalue("moto_url"), boto3.Session("test", "test", region_name="us-east-1")
-    else:
-        cloud = request.getfixturevalue("cloud")
-        url, root = cloud.url, cloud.session()
+    url, root = root_of(request)
 
     def make(name: str) -> Clients:
         if not name:

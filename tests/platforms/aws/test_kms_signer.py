@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from functools import cache, partial
 from pathlib import Path
 
-import boto3
 import pytest
 
 from pipeline import archive
@@ -13,14 +11,12 @@ from platforms.aws.clients import Clients
 from platforms.aws.kms_signer import KmsSigner
 from provenance.envelope import SignatureError, enclose, opened
 from provenance.signature import statement
+from tests.platforms.aws.either import EITHER, clients_of
 
 
-@pytest.fixture(params=["moto", pytest.param("local cloud", marks=pytest.mark.e2e)])
+@pytest.fixture(params=EITHER)
 def clients(request: pytest.FixtureRequest) -> Clients:
-    if request.param == "local cloud":
-        return cache(request.getfixturevalue("cloud").client)
-    session = boto3.Session("test", "test", region_name="us-east-1")
-    return cache(partial(session.client, endpoint_url=request.getfixturevalue("moto_url")))
+    return clients_of(request)
 
 
 @pytest.fixture

@@ -7,14 +7,11 @@ import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
-import boto3
 import pytest
-from botocore.config import Config
 
 from pipeline import archive, origin
 from pipeline.gate import GateRefused
@@ -30,33 +27,21 @@ from provenance.envelope import SignatureError
 from provenance.evidence import BOM, CARD, FACTS, MODEL, PROVENANCE, SAGEMAKER_CARD, sign
 from provenance.key_pair import KeyPair
 from rollout.core.release import Release
+from tests.platforms.aws.either import EITHER, IMAGE, clients_of, new_registry
 from tests.platforms.aws.sealing import put
 from tests.rollout.worlds import release as make_release
 
-IMAGE = "000000000000.dkr.ecr.us-east-1.amazonaws.com/flight-delay-serving:process"
 
-
-@pytest.fixture(params=["moto", pytest.param("local cloud", marks=pytest.mark.e2e)])
+@pytest.fixture(params=EITHER)
 def clients(request: pytest.FixtureRequest) -> Clients:
-    if request.param == "moto":
-        url, session = request.getfixturevalue("moto_url"), boto3.Session("test", "test", region_name="us-east-1")
-    else:
-        cloud = request.getfixturevalue("cloud")
-        url, session = cloud.url, cloud.session()
-    return cache(partial(session.client, endpoint_url=url, config=Config(retries={"max_attempts": 1})))
+    return clients_of(request)
 
 
 @pytest.fixture
 def place(clients: Clients) -> Callable[[], dict[str, Any]]:
     """Makes stacks' registries: bucket, group, image and clients."""
 
-    def make() -> dict[str, Any]:
-        name = f"registry-{uuid4().hex[:12]}"
-        clients("s3").create_bucket(Bucket=name)
-        clients("sagemaker").create_model_package_group(ModelPackageGroupName=name)
-        return {"bucket": name, "group": name, "image": IMAGE, "clients": clients, "signer": KeyPair.new()}
-
-    return make
+    return lambda: new_registry(clients)
 
 
 def record_of(package: registry.Registered, place: dict[str, Any]) -> ReleaseRecord:

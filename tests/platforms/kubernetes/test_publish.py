@@ -7,14 +7,11 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import cache, partial
 from pathlib import Path
 from typing import Any, cast
 from uuid import uuid4
 
-import boto3
 import pytest
-from botocore.config import Config
 
 import platforms.aws.registry
 from pipeline import archive, origin
@@ -38,6 +35,7 @@ from provenance.key_pair import KeyPair
 from rollout.core.errors import RolloutError, Unreachable
 from rollout.core.release import Release
 from tests.pipeline.conftest import moto_url
+from tests.platforms.aws.either import EITHER, clients_of, new_registry
 from tests.platforms.kubernetes.fake_api import FakeApi
 from tests.platforms.kubernetes.real_registry import running
 from tests.rollout.worlds import release as make_release
@@ -317,28 +315,15 @@ def test_a_candidate_is_taken_as_it_is_registered(sealed: SealedPackage, stack: 
 # From AWS and back
 
 
-@pytest.fixture(params=["moto", pytest.param("local cloud", marks=pytest.mark.e2e)])
+@pytest.fixture(params=EITHER)
 def clients(request: pytest.FixtureRequest) -> Clients:
-    if request.param == "moto":
-        url, session = request.getfixturevalue("moto_url"), boto3.Session("test", "test", region_name="us-east-1")
-    else:
-        cloud = request.getfixturevalue("cloud")
-        url, session = cloud.url, cloud.session()
-    return cache(partial(session.client, endpoint_url=url, config=Config(retries={"max_attempts": 1})))
-
-
-def on_aws(clients: Clients) -> dict[str, Any]:
-    name = f"registry-{uuid4().hex[:12]}"
-    clients("s3").create_bucket(Bucket=name)
-    clients("sagemaker").create_model_package_group(ModelPackageGroupName=name)
-    image = "000000000000.dkr.ecr.us-east-1.amazonaws.com/flight-delay-serving:process"
-    return {"bucket": name, "group": name, "image": image, "clients": clients, "signer": KeyPair.new()}
+    return clients_of(request)
 
 
 def test_a_champion_goes_from_aws_to_a_cluster_and_back_by_its_digest_with_all_signatures(
     sealed: SealedPackage, stack: Callable[[], Stack], clients: Clients
 ) -> None:
-    at, cluster, back = on_aws(clients), stack(), on_aws(clients)
+    at, cluster, back = new_registry(clients), stack(), new_registry(clients)
     first = platforms.aws.registry.publish(sealed, **at)
     trusted = at["signer"].public_key
     record = ReleaseRecord(first.archive_uri, first.package_digest, first.model_package_arn, trusted)
@@ -375,7 +360,7 @@ def test_a_champion_goes_from_aws_to_a_cluster_and_back_by_its_digest_with_all_s
 def test_what_aws_has_not_signed_or_has_changed_does_not_reach_a_cluster(
     sealed: SealedPackage, stack: Callable[[], Stack], clients: Clients
 ) -> None:
-    at, cluster = on_aws(clients), stack()
+    at, cluster = new_registry(clients), stack()
     first = platforms.aws.registry.publish(sealed, **at)
     theirs = platforms.aws.registry.origin(clients)
     record = ReleaseRecord(first.archive_uri, first.package_digest, first.model_package_arn, KeyPair.new().public_key)
