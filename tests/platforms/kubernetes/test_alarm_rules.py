@@ -42,8 +42,12 @@ def play(
     beside: Rule | None = None,
     every: str = "10s",
     only: str = "all else",
+    sums: Mapping[str, Mapping[str, float]] | None = None,
 ) -> None:
-    """Let promtool evaluate rules and look what rings: time -> the names of alerts, without the endpoint's."""
+    """Let promtool evaluate rules and look what rings: time -> the names of alerts, without the endpoint's.
+
+    `sums` are time -> the sum of a record's series.
+    """
     for name, loaded in {"rules.yml": [of], "beside.yml": [beside] if beside else []}.items():
         (tmp_path / name).write_text(yaml.safe_dump(rule_file(loaded), sort_keys=False))
     names = {rule.get("alert") for rule in of["rules"]}
@@ -57,6 +61,9 @@ def play(
         samples = [{"labels": f'{{alertname="{name}"}}', "value": 1} for name in wanted]
         count = f'count by (alertname) (ALERTS{{alertstate="firing", {chosen}}})'
         expected.append({"expr": count, "eval_time": at, "exp_samples": samples})
+    for at, found in (sums or {}).items():
+        each = {f"sum({record})": [{"labels": "{}", "value": value}] for record, value in found.items()}
+        expected += [{"expr": text, "eval_time": at, "exp_samples": samples} for text, samples in each.items()]
     played = [{"series": name, "values": values} for name, values in series.items()]
     one = {"interval": every, "input_series": played, "promql_expr_test": expected}
     test = {"rule_files": ["rules.yml", "beside.yml"], "evaluation_interval": every, "tests": [one]}
@@ -75,6 +82,11 @@ def requests(cluster: str, code: str) -> str:
 
 def bucket(cluster: str, le: str) -> str:
     return f'envoy_cluster_upstream_rq_time_bucket{{{TARGET}, envoy_cluster_name="{cluster}", le="{le}"}}'
+
+
+def at_gateway(code: str) -> str:
+    listener = f'{TARGET}, envoy_http_conn_manager_prefix="http-10080"'
+    return f'envoy_http_downstream_rq_xx{{{listener}, envoy_response_code_class="{code}"}}'
 
 
 UP = {f"up{{{TARGET}}}": "1x500", f"envoy_server_uptime{{{TARGET}}}": "9000+10x500"}
@@ -117,14 +129,41 @@ def test_a_failure_among_few_requests_is_chance(tmp_path: Path) -> None:
     play(tmp_path, series, {"100s": [], "120s": []})
 
 
-def test_counters_that_were_there_before_anybody_scraped_are_no_burst(tmp_path: Path) -> None:
+@pytest.mark.parametrize("seen", [10, 11], ids=["with the scrape", "one evaluation after the scrape began"])
+def test_counters_that_were_there_before_anybody_scraped_are_no_burst(tmp_path: Path, seen: int) -> None:
     series = {
         f"up{{{TARGET}}}": "_x10 1x30",
         f"envoy_server_uptime{{{TARGET}}}": "_x10 9000+10x30",
-        requests(B, "2"): "_x10 1000+20x30",
-        requests(B, "5"): "_x10 9000x30",
+        requests(B, "2"): f"_x{seen} 1000+20x30",
+        requests(B, "5"): f"_x{seen} 9000x30",
+        f'envoy_cluster_membership_total{{{TARGET}, envoy_cluster_name="{B}"}}': "_x10 1x30",
+        at_gateway("2"): f"_x{seen} 1000+20x30",
+        at_gateway("5"): f"_x{seen} 99000x30",
     }
-    play(tmp_path, series, {"100s": [], "110s": [], "150s": []})
+    play(tmp_path, series, {"100s": [], "110s": [], "120s": [], "130s": [], "150s": []})
+
+
+def test_each_request_of_a_period_counts_once(tmp_path: Path) -> None:
+    series = {
+        **UP, requests(B, "2"): "0+20x40", requests(B, "5"): "0+1x40", requests(A, "2"): "0+500x40",
+        bucket(B, "50"): "0+5x40", bucket(B, "100"): "0+18x40", bucket(B, "+Inf"): "0+21x40",
+    }  # fmt: skip
+    counted = {"requests": 126, "failed": 6, "timed": 126, "slow": 18}  # of 60 s
+    sums: dict[str, float] = {f'modelstack:{name}:period{{variant="v-b"}}': counted[name] for name in counted}
+    sums['modelstack:failed:period{variant="v-a"}'] = 0  # it has no series of failures, so there were none
+    play(tmp_path, series, {}, sums={"150s": sums, "230s": sums})
+
+
+def test_the_gateways_requests_count_once_and_as_of_the_evaluation_before(tmp_path: Path) -> None:
+    """What a scrape brings that is under way is seen late, and of these counters nothing is recorded."""
+    present = f'envoy_cluster_membership_total{{{TARGET}, envoy_cluster_name="{B}"}}'
+    series = {**UP, present: "1x60", at_gateway("2"): "0x10 70x30", at_gateway("5"): "0x10 7x5 9x25"}
+    rises = {"110s": (0, 0), "120s": (77, 7), "130s": (0, 0), "170s": (0, 0), "180s": (2, 2), "190s": (0, 0)}
+    names = ("answered", "own_errors")
+    play(tmp_path, series, {}, sums={
+        at: {f"modelstack:gateway_{name}:rise": value for name, value in zip(names, found, strict=True)}
+        for at, found in rises.items()
+    })  # fmt: skip
 
 
 def test_a_gateway_that_began_again_counts_from_0_and_a_new_one_from_its_start(tmp_path: Path) -> None:
@@ -154,14 +193,13 @@ def test_slow_answers_ring_in_two_of_three_periods(tmp_path: Path) -> None:
 
 
 def test_what_the_gateway_answers_itself_pages(tmp_path: Path) -> None:
-    listener = f'{TARGET}, envoy_http_conn_manager_prefix="http-10080"'
     series = {
         **UP,
         f'envoy_cluster_membership_total{{{TARGET}, envoy_cluster_name="{B}"}}': "1x60",
         requests(B, "2"): "0+45x60",
         requests(B, "5"): "0+1x60",
-        f'envoy_http_downstream_rq_xx{{{listener}, envoy_response_code_class="2"}}': "0+45x60",
-        f'envoy_http_downstream_rq_xx{{{listener}, envoy_response_code_class="5"}}': "0+1x20 20+6x40",
+        at_gateway("2"): "0+45x60",
+        at_gateway("5"): "0+1x20 20+6x40",
         'envoy_http_downstream_rq_xx{job="envoy", instance="10.9.9.9:1", envoy_http_conn_manager_prefix="x", '
         'envoy_response_code_class="5"}': "0+900x60",  # another gateway's
         'up{job="envoy", instance="10.9.9.9:1"}': "1x60",
