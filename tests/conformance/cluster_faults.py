@@ -19,7 +19,7 @@ from platforms.kubernetes.rules import rules
 from platforms.kubernetes.serving_config import ServingConfig
 from rollout.core.errors import RolloutError
 from tests.conformance.cluster_site import GATEWAY, PROMETHEUS, SLOW, cluster
-from tests.conformance.cluster_stage import ClusterStage, until_true
+from tests.conformance.cluster_stage import SiteStage, until_true
 
 NODE, MACHINE = "node1", "10.99.0.254"
 PROXIES = "envoy-gateway-system"
@@ -47,7 +47,7 @@ def again_and_again(work: Callable[[], Any], pause: float) -> Generator[None]:
 
 
 @contextmanager
-def mended(_: ClusterStage) -> Generator[None]:
+def mended(_: SiteStage) -> Generator[None]:
     """Whatever of the cluster was killed in the block is started again at its end."""
     try:
         yield
@@ -55,10 +55,10 @@ def mended(_: ClusterStage) -> Generator[None]:
         cluster("up")
 
 
-def down(*names: str) -> Callable[[ClusterStage], None]:
+def down(*names: str) -> Callable[[SiteStage], None]:
     """Programs of the cluster are killed, and come back after some seconds."""
 
-    def act(_: ClusterStage) -> None:
+    def act(_: SiteStage) -> None:
         cluster("kill", *names)
         time.sleep(_DOWN)
         cluster("up")
@@ -66,12 +66,12 @@ def down(*names: str) -> Callable[[ClusterStage], None]:
     return act
 
 
-def gone(*names: str) -> Callable[[ClusterStage], None]:
+def gone(*names: str) -> Callable[[SiteStage], None]:
     """Programs of the cluster are killed, and stay away until the end."""
     return lambda _: cluster("kill", *names)
 
 
-def drained(stage: ClusterStage) -> None:
+def drained(stage: SiteStage) -> None:
     """The node is drained of the endpoint's pods and the controllers, and takes pods again some seconds later."""
     own = {role: set(stage.pods_of(role)) for role in stage.releases}
     for selector in (f"app.kubernetes.io/instance={stage.names.prefix}", f"app.kubernetes.io/name={CONTROLLER}"):
@@ -82,24 +82,24 @@ def drained(stage: ClusterStage) -> None:
     assert all(left[role] != own[role] for role in own), f"nothing was evicted: {own}, {left}"
 
 
-def kill_leader(stage: ClusterStage) -> None:
+def kill_leader(stage: SiteStage) -> None:
     """The controller that leads is killed, and then the one that took over."""
     for _ in range(2):
         stage.site.kubectl("delete", "pod", stage.site.leader(), *_NOW)
 
 
-def kill_gateway(stage: ClusterStage) -> None:
+def kill_gateway(stage: SiteStage) -> None:
     """Envoy Gateway is killed."""
     stage.site.kubectl("delete", "pod", "-n", PROXIES, "-l", "control-plane=envoy-gateway", *_NOW)
 
 
-def kill_envoy(stage: ClusterStage) -> None:
+def kill_envoy(stage: SiteStage) -> None:
     """The Envoy that answers is killed."""
     ours = f"gateway.envoyproxy.io/owning-gateway-namespace={stage.site.namespace}"
     stage.site.kubectl("delete", "pod", "-n", PROXIES, "-l", ours, *_NOW)
 
 
-def patch(stage: ClusterStage) -> None:
+def patch(stage: SiteStage) -> None:
     """A person gives the challenger everything."""
     route = stage.site.api.get(ROUTE, stage.names.prefix)
     last = len(route["spec"]["rules"]) - 1
@@ -111,7 +111,7 @@ def patch(stage: ClusterStage) -> None:
     stage.site.kubectl("patch", "httproute", stage.names.prefix, *words)
 
 
-def applied_by_a_tool(stage: ClusterStage, every: float = 4.0) -> Any:
+def applied_by_a_tool(stage: SiteStage, every: float = 4.0) -> Any:
     """A tool applies the route as its repository has it: everything to the champion."""
     config = ServingConfig("x", stage.backend("champion"))
     spec = {
@@ -128,7 +128,7 @@ def applied_by_a_tool(stage: ClusterStage, every: float = 4.0) -> Any:
     return again_and_again(lambda: stage.site.apply([manifest], "argocd-controller"), every)
 
 
-def quota(stage: ClusterStage) -> None:
+def quota(stage: SiteStage) -> None:
     """The namespace allows no pod of the challenger's class."""
     scope = {"scopeName": "PriorityClass", "operator": "In", "values": [stage.name]}
     stage.site.apply(
@@ -152,7 +152,7 @@ def quota(stage: ClusterStage) -> None:
 
 
 @contextmanager
-def three_controllers(stage: ClusterStage) -> Generator[None]:
+def three_controllers(stage: SiteStage) -> Generator[None]:
     """Three more controllers carry the rollout on, as fast as they can."""
     each = [stage.assembled(f"other-{at}").controller for at in range(3)]
     with again_and_again(each[0].tick, 0.1), again_and_again(each[1].tick, 0.1), again_and_again(each[2].tick, 0.1):

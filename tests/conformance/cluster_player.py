@@ -20,7 +20,7 @@ from typing import Any
 from cli.local.oci_image import CONTROLLER, published
 from tests.conformance.cluster_row import ClusterRow, Place, play, prepare
 from tests.conformance.cluster_site import Site
-from tests.conformance.cluster_stage import ClusterStage
+from tests.conformance.cluster_stage import SiteStage
 from tests.conformance.of_clusters import CLUSTERS
 
 AT_ONCE = 3
@@ -39,7 +39,7 @@ def played(rows: list[ClusterRow]) -> Iterable[tuple[str, list[str]]]:
     """The rows, each with what is not as it must be: first those that disturb no other, then the others one by one."""
     image = published(os.environ["LOCALCLUSTER_REGISTRY"], print, (CONTROLLER,))["controller"]
     sites = {row.place: _site(row.place, image) for row in rows}
-    stages = {row.name: ClusterStage(sites[row.place], row.name) for row in rows}
+    stages = {row.name: SiteStage(sites[row.place], row.name) for row in rows}
 
     def ready(row: ClusterRow) -> list[str]:
         prepare(row, stages[row.name])

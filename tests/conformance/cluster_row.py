@@ -10,19 +10,19 @@ from typing import Literal
 
 from rollout.core.plan import Plan
 from rollout.core.state import Phase
-from tests.conformance.cluster_stage import PATIENCE, ClusterStage, Pods
+from tests.conformance.cluster_stage import PATIENCE, Pods, SiteStage
 from tests.conformance.row import AFTER, QUICK, Expected, Played, differences
 from tests.platforms.load import Asked, wait_for
 
 LONG = replace(QUICK, max_seconds=900)
 """A trial's time is never over because a machine is busy."""
-Act = Callable[[ClusterStage], None]
+Act = Callable[[SiteStage], None]
 Place = Literal["shared", "skewed", "apart", "far"]
 """A namespace with controllers and a gateway. What an Envoy answers itself is of no variant: whoever makes it do so is
 alone behind it."""
 
 
-def nothing(stage: ClusterStage) -> None:
+def nothing(stage: SiteStage) -> None:
     """Leave everything as it is."""
 
 
@@ -76,7 +76,7 @@ class ClusterRow:
     pods: int = 1
     plan: Plan = LONG
     before: Act = nothing
-    beside: Callable[[ClusterStage], AbstractContextManager[None]] = lambda stage: nullcontext()
+    beside: Callable[[SiteStage], AbstractContextManager[None]] = lambda stage: nullcontext()
     during: Act = nothing
     at: Phase = Phase.BAKING
     shows: Act = nothing
@@ -84,7 +84,7 @@ class ClusterRow:
     alone: bool = False
 
 
-def prepare(row: ClusterRow, stage: ClusterStage) -> None:
+def prepare(row: ClusterRow, stage: SiteStage) -> None:
     """Bring the row's champion to serve."""
     stage.pods = row.pods
     stage.declare()
@@ -94,7 +94,7 @@ def prepare(row: ClusterRow, stage: ClusterStage) -> None:
     stage.settled()
 
 
-def play(row: ClusterRow, stage: ClusterStage) -> list[str]:
+def play(row: ClusterRow, stage: SiteStage) -> list[str]:
     """Play a row whose champion serves, under load from before its start to after its end; where it ends otherwise."""
     with stage.load() as load:
         wait_for(lambda: sum(one.status == 200 for one in load.asked) >= AFTER, PATIENCE, "answers before the start")

@@ -23,6 +23,8 @@ from platforms.kubernetes.crds import definitions
 from platforms.kubernetes.kinds import LEASE, POD
 from platforms.kubernetes.names import CONTROLLER
 from rollout.core.errors import RolloutError
+from tests.conformance.cluster.objects import RESTRICTED
+from tests.conformance.cluster.objects import gateway as gateway_of
 from tests.platforms.load import wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,7 +35,6 @@ PROMETHEUS = "http://10.99.0.1:9090"
 SCRIPTS = "scripts"
 """The ConfigMap with what runs in the stages' own containers."""
 SLOW = 240.0  # seconds for anything of the cluster's; loose, for the machine may be busy
-_RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
 _SKEW = """
 import datetime, os, time
 _seconds, _time, _datetime = float(os.environ["SKEW"]), time.time, datetime.datetime
@@ -93,17 +94,9 @@ class Site:
         model = Path(__file__).with_name("cluster_model.py").read_text()
         self.apply(
             [
-                _object("v1", "Namespace", self.namespace, labels=_RESTRICTED),
+                _object("v1", "Namespace", self.namespace, labels=RESTRICTED),
                 _object("v1", "ConfigMap", SCRIPTS, data={"model.py": model, "sitecustomize.py": _SKEW}),
-                _object(
-                    "gateway.networking.k8s.io/v1",
-                    "Gateway",
-                    GATEWAY,
-                    spec={
-                        "gatewayClassName": "localcluster",
-                        "listeners": [{"name": "http", "port": 80, "protocol": "HTTP"}],
-                    },
-                ),
+                {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway", **gateway_of(GATEWAY)},
                 *each.values(),
             ]
         )

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from infra.kubernetes.endpoint import own_rights
-from infra.kubernetes.pod import CONTAINER_SECURITY, POD_SECURITY, disruption_budget, environment
+from infra.kubernetes.pod import POD_SECURITY, disruption_budget, environment
 from platforms.kubernetes.answers import NotFound
 from platforms.kubernetes.assembled import Assembled, assembled
 from platforms.kubernetes.journal import KubernetesJournal
@@ -29,6 +29,7 @@ from rollout.core.live import Live
 from rollout.core.plan import Plan
 from rollout.core.release import Release
 from rollout.core.state import Phase, RolloutState
+from tests.conformance.cluster import objects
 from tests.conformance.cluster.alarms import Rules
 from tests.conformance.cluster.load import GatewayLoad, Wanted
 from tests.conformance.cluster_site import GATEWAY, PROMETHEUS, SCRIPTS, SLOW, Site
@@ -59,7 +60,7 @@ class Pods:
 
 
 @dataclass
-class ClusterStage:
+class SiteStage:
     """An endpoint.
 
     Attributes:
@@ -233,41 +234,20 @@ class ClusterStage:
     def _deployment(self, role: str, pods: Pods) -> dict[str, Any]:
         """The shape is that of a release of the Pulumi program; only what runs in it is the test's own."""
         workload = f"{self.names.prefix}-{role}"
-        ping = {"httpGet": {"path": "/ping", "port": PORT}, "periodSeconds": 1, "timeoutSeconds": 5}
         variables = {"MODELSTACK_VARIANT": f"v-{role}", "BEHAVIOUR": json.dumps(pods.behaviour)}
-        container = {
-            "name": "model",
+        own = {
             "image": pods.image or self.site.image,
             "command": ["/usr/bin/python3", "-S", "/scripts/model.py"],
             "env": environment(variables),
-            "ports": [{"name": "http", "containerPort": PORT}],
-            "resources": {"requests": {"cpu": "40m", "memory": "24Mi"}, "limits": {"memory": pods.memory}},
-            "securityContext": dict(CONTAINER_SECURITY),
-            "startupProbe": {**ping, "failureThreshold": 120},
-            "readinessProbe": {**ping, "failureThreshold": 2},
-            "lifecycle": {"preStop": {"sleep": {"seconds": 5}}},
-            "terminationMessagePolicy": "FallbackToLogsOnError",
-            "volumeMounts": [{"name": "scripts", "mountPath": "/scripts", "readOnly": True}],
         }
-        labels = {"workload": workload, VARIANT: f"v-{role}", **self.names.labels}
-        return {
-            "replicas": self.pods,
-            "progressDeadlineSeconds": pods.deadline,
-            "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
-            "selector": {"matchLabels": {"workload": workload}},
-            "template": {
-                "metadata": {"labels": labels},
-                "spec": {
-                    "automountServiceAccountToken": False,
-                    "enableServiceLinks": False,
-                    "securityContext": dict(POD_SECURITY),
-                    "terminationGracePeriodSeconds": 30,
-                    "containers": [container],
-                    "volumes": [{"name": "scripts", "configMap": {"name": SCRIPTS}}],
-                    **pods.spec,
-                },
-            },
+        pod = {
+            "securityContext": dict(POD_SECURITY),
+            "containers": [objects.container(own, reads=("scripts", "/scripts"), cpu="40m", memory=pods.memory)],
+            "volumes": [{"name": "scripts", "configMap": {"name": SCRIPTS}}],
+            **pods.spec,
         }
+        labels = {VARIANT: f"v-{role}", **self.names.labels}
+        return objects.workload({"workload": workload}, pod, replicas=self.pods, deadline=pods.deadline, labels=labels)
 
 
 def until_true(holds: Callable[[], bool], seconds: float, what: str) -> None:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from platforms.kubernetes.kinds import ROUTE
 from tests.conformance import cluster_faults as faults
 from tests.conformance.cluster_row import Act, ClusterRow, Loses
-from tests.conformance.cluster_stage import ClusterStage, Pods
+from tests.conformance.cluster_stage import Pods, SiteStage
 from tests.conformance.of_events import BOTH
 from tests.conformance.of_models import REJECTED, THEIRS
 from tests.conformance.row import QUICK, Expected
@@ -27,7 +27,7 @@ AS_IF_NOTHING = "A pause; then `promoted`, as if nothing had happened."
 
 
 @contextmanager
-def _an_hour_behind(stage: ClusterStage) -> Generator[None]:
+def _an_hour_behind(stage: SiteStage) -> Generator[None]:
     with faults.behind(3600) as url:
         stage.prometheus = url
         stage.declare()
@@ -35,7 +35,7 @@ def _an_hour_behind(stage: ClusterStage) -> Generator[None]:
 
 
 def _names_the_writer(writer: str) -> Act:
-    def check(stage: ClusterStage) -> None:
+    def check(stage: SiteStage) -> None:
         told = [event["message"] for event in stage.events(ROUTE.kind)]
         assert any(writer in text for text in told), f"no Event of the route names {writer}: {told}"
 

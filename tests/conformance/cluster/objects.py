@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from infra.kubernetes.pod import CONTAINER_SECURITY
 from platforms.kubernetes import names
 from platforms.kubernetes.api import Object
 from platforms.kubernetes.serving_config import ServingConfig
@@ -18,16 +19,13 @@ RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
 RULES = {"localcluster/rules": "true"}
 """Of a ConfigMap whose keys are rule files."""
 _POD = {"runAsNonRoot": True, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}}
-_CONTAINER = {
-    "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]},
-}  # fmt: skip
 _PING = {"httpGet": {"path": "/ping", "port": "http"}, "periodSeconds": 1, "timeoutSeconds": 5}
 
 
-def gateway() -> Object:
+def gateway(name: str = GATEWAY) -> Object:
     """A Gateway, and so an Envoy, of its own."""
     listener = {"name": "http", "port": 80, "protocol": "HTTP"}
-    return {"metadata": {"name": GATEWAY}, "spec": {"gatewayClassName": "localcluster", "listeners": [listener]}}
+    return {"metadata": {"name": name}, "spec": {"gatewayClassName": "localcluster", "listeners": [listener]}}
 
 
 def route(endpoint: str, host: str) -> Object:
@@ -53,38 +51,79 @@ def service(name: str) -> Object:
 
 def deployment(name: str, image: str, words: list[str], environment: Mapping[str, str], *, scraped: bool) -> Object:
     """One pod of the stub, which finds its behaviour in a ConfigMap."""
-    container = {
+    model = container(
+        {"image": image, "args": words, "env": [{"name": key, "value": value} for key, value in environment.items()]},
+        reads=("package", "/opt/ml/model"),
+        cpu="5m",
+        memory="128Mi",
+    )
+    told = {"prometheus.io/scrape": "true", "prometheus.io/port": str(names.PORT), "prometheus.io/path": "/metrics"}
+    pod = {
+        "securityContext": _POD,
+        "containers": [model],
+        "volumes": [{"name": "package", "configMap": {"name": f"{name}-behaviour"}}],
+    }
+    return {
+        "metadata": {"name": name},
+        "spec": workload({"app": name}, pod, annotations=told if scraped else {}),
+    }
+
+
+def container(own: Mapping[str, Any], *, reads: tuple[str, str], cpu: str, memory: str) -> Object:
+    """A model's container: when it is ready, and how it ends.
+
+    Args:
+        own: Its image, what runs in it, and its variables.
+        reads: The volume that it reads, and where.
+        cpu: What it asks for.
+        memory: The most that it may use.
+    """
+    volume, path = reads
+    return {
         "name": "model",
-        "image": image,
-        "args": words,
-        "env": [{"name": key, "value": value} for key, value in environment.items()],
+        **own,
         "ports": [{"name": "http", "containerPort": names.PORT}],
-        "resources": {"requests": {"cpu": "5m", "memory": "24Mi"}, "limits": {"memory": "128Mi"}},
-        "securityContext": _CONTAINER,
+        "resources": {"requests": {"cpu": cpu, "memory": "24Mi"}, "limits": {"memory": memory}},
+        "securityContext": dict(CONTAINER_SECURITY),
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "startupProbe": {**_PING, "failureThreshold": 120},
         "readinessProbe": {**_PING, "failureThreshold": 2},
         "lifecycle": {"preStop": {"sleep": {"seconds": 5}}},
-        "volumeMounts": [{"name": "package", "mountPath": "/opt/ml/model", "readOnly": True}],
+        "volumeMounts": [{"name": volume, "mountPath": path, "readOnly": True}],
     }
-    told = {"prometheus.io/scrape": "true", "prometheus.io/port": str(names.PORT), "prometheus.io/path": "/metrics"}
+
+
+def workload(
+    selector: Mapping[str, str],
+    pod: Mapping[str, Any],
+    *,
+    replicas: int = 1,
+    deadline: int = 180,
+    labels: Mapping[str, str] | None = None,
+    annotations: Mapping[str, str] | None = None,
+) -> Object:
+    """The spec of a Deployment of a model: its pods, and how they take each other's place.
+
+    Args:
+        selector: Labels by which it knows its pods.
+        pod: Whatever of the pods' spec is their own.
+        replicas: How many there are.
+        deadline: In how many seconds they must come up.
+        labels: More labels of the pods.
+        annotations: Of the pods.
+    """
     return {
-        "metadata": {"name": name},
-        "spec": {
-            "replicas": 1,
-            "progressDeadlineSeconds": 180,
-            "strategy": {"rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
-            "selector": {"matchLabels": {"app": name}},
-            "template": {
-                "metadata": {"labels": {"app": name}, "annotations": told if scraped else {}},
-                "spec": {
-                    "automountServiceAccountToken": False,
-                    "enableServiceLinks": False,
-                    "securityContext": _POD,
-                    "terminationGracePeriodSeconds": 30,
-                    "containers": [container],
-                    "volumes": [{"name": "package", "configMap": {"name": f"{name}-behaviour"}}],
-                },
+        "replicas": replicas,
+        "progressDeadlineSeconds": deadline,
+        "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
+        "selector": {"matchLabels": dict(selector)},
+        "template": {
+            "metadata": {"labels": {**selector, **(labels or {})}, "annotations": dict(annotations or {})},
+            "spec": {
+                "automountServiceAccountToken": False,
+                "enableServiceLinks": False,
+                "terminationGracePeriodSeconds": 30,
+                **pod,
             },
         },
     }
