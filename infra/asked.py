@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -11,6 +11,7 @@ from infra.agreement import Awaited, awaited
 from infra.config.settings import Settings
 from infra.package import Package
 from infra.plan.releases import PairName, ServingPlan, Wanted, plan_serving
+from infra.plan.restored import serving_of_champion
 from infra.trial import Rollout
 from rollout.core.plan import Plan
 from rollout.core.release import Release
@@ -29,8 +30,8 @@ class Now(Protocol):
         """The champion on the instances that the config asks for; None before the first."""
         ...
 
-    def trial_plan(self, settings: Settings, plan: ServingPlan) -> Plan:
-        """How the config has a release earn its traffic, when the program declares so much for serving."""
+    def answer_alarms(self, variant: str) -> Sequence[str]:
+        """The alarms on what a variant answers."""
         ...
 
 
@@ -109,4 +110,15 @@ async def asked(now: Now, settings: Settings, wanted: Wanted, *, pair_of: PairNa
         copied=trial.copied,
         unapproved=waits is not None,
     )
-    return Asked(wanted, plan, now.trial_plan(settings, plan), waits, now.state)
+    return Asked(wanted, plan, _trial_plan(now, settings, plan), waits, now.state)
+
+
+def _trial_plan(now: Now, settings: Settings, plan: ServingPlan) -> Plan:
+    """How the config has a release earn its traffic, when the program declares so much for serving."""
+    champion, guarded = now.state.champion, settings.trial.infrastructure if plan.moves else None
+    guard = None
+    if guarded and champion:
+        instances = serving_of_champion(now.state, settings).instance_count
+        guard = guarded.guard(now.answer_alarms(champion.variant), instances)
+    monitoring = settings.monitoring
+    return settings.trial.plan(monitoring.period_seconds, guard, max_failed=monitoring.max_5xx_rate)

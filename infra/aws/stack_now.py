@@ -18,12 +18,11 @@ from infra.config.checkout import parameters_through, recipe_of
 from infra.config.model_settings import ModelSettings
 from infra.config.settings import Settings
 from infra.config.target import is_local
-from infra.plan.releases import ServingPlan, Wanted
+from infra.plan.releases import Wanted
 from infra.plan.restored import restored_package, serving_of_champion, serving_of_wanted
 from infra.source import champion_of, is_on_cluster
 from platforms.aws.names import Names, prefix
 from retraining.record import Candidate, Record, standing
-from rollout.core.plan import Plan
 from rollout.core.release import Release
 from rollout.core.state import RolloutState
 
@@ -87,15 +86,9 @@ class StackNow:
         config = self.names.config_of(champion.model_name, champion.variant, shape)
         return replace(champion, config_name=config, instances=serving.instances, serving=shape)
 
-    def trial_plan(self, settings: Settings, plan: ServingPlan) -> Plan:
-        """How the config has a release earn its traffic, when the program declares so much for serving."""
-        champion, guarded = self.state.champion, settings.trial.infrastructure if plan.moves else None
-        guard = None
-        if guarded and champion:
-            alarms = self.names.answer_alarms(champion.variant)
-            guard = guarded.guard(alarms, serving_of_champion(self.state, settings).instance_count)
-        monitoring = settings.monitoring
-        return settings.trial.plan(monitoring.period_seconds, guard, max_failed=monitoring.max_5xx_rate)
+    def answer_alarms(self, variant: str) -> tuple[str, ...]:
+        """The alarms on what a variant answers."""
+        return self.names.answer_alarms(variant)
 
 
 async def read_stack(settings: Settings, stack: str) -> StackNow:

@@ -16,7 +16,7 @@ from infra.config.kubernetes_settings import BucketSettings, KubernetesSettings
 from infra.config.settings import Settings
 from infra.kubernetes import checks, kept_bucket
 from infra.kubernetes.workloads import shape_of, wanted_release
-from infra.plan.releases import ServingPlan, Wanted
+from infra.plan.releases import Wanted
 from infra.plan.restored import restored_package, serving_of_champion, serving_of_wanted
 from infra.source import champion_of, is_on_cluster
 from platforms.alarm_names import answer_alarms
@@ -29,7 +29,6 @@ from platforms.kubernetes.names import Names
 from platforms.kubernetes.oci import pinned
 from platforms.kubernetes.oci_connection import OciUnreachable
 from rollout.core.errors import RolloutError
-from rollout.core.plan import Plan
 from rollout.core.release import Release
 from rollout.core.state import RolloutState, StateError
 
@@ -100,15 +99,9 @@ class ClusterNow:
         workload = self.names.workload_of(champion.model_name, champion.variant, shape)
         return replace(champion, config_name=workload, instances=serving.pods, serving=shape)
 
-    def trial_plan(self, settings: Settings, plan: ServingPlan) -> Plan:
-        """How the config has a release earn its traffic, when the program declares so much for serving."""
-        champion, guarded = self.state.champion, settings.trial.infrastructure if plan.moves else None
-        guard = None
-        if guarded and champion:
-            alarms = answer_alarms(self.names.prefix, champion.variant)
-            guard = guarded.guard(alarms, serving_of_champion(self.state, settings).instance_count)
-        monitoring = settings.monitoring
-        return settings.trial.plan(monitoring.period_seconds, guard, max_failed=monitoring.max_5xx_rate)
+    def answer_alarms(self, variant: str) -> tuple[str, ...]:
+        """The alarms on what a variant answers."""
+        return answer_alarms(self.names.prefix, variant)
 
     def agreed(self, context: str | None, wanted: Wanted) -> int:
         """How many people have agreed to a release; nobody before it is registered.
