@@ -178,6 +178,16 @@ def test_a_gateway_that_began_again_counts_from_0_and_a_new_one_from_its_start(t
     play(tmp_path, new, {"90s": [], "100s": ["v-b-5xx"]})
 
 
+def test_a_gateway_that_was_new_when_it_was_looked_at_counts_from_its_start(tmp_path: Path) -> None:
+    series = {
+        f"up{{{TARGET}}}": "_x10 1x30",
+        f"envoy_server_uptime{{{TARGET}}}": "_x10 115+10x30",  # 125 s when its first counters are looked at
+        f'envoy_cluster_membership_total{{{TARGET}, envoy_cluster_name="{B}"}}': "_x10 1x30",
+        at_gateway("2"): "_x10 70x30",
+    }
+    play(tmp_path, series, {}, sums={"110s": {"modelstack:gateway_answered:rise": 70}})
+
+
 def test_failures_of_both_ring_for_both(tmp_path: Path) -> None:
     series = {**UP, **{requests(one, code): "0+20x40" for one in (A, B) for code in ("2", "5")}}
     play(tmp_path, series, {"60s": ["v-a-5xx", "v-b-5xx"]})
