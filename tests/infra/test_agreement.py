@@ -8,7 +8,7 @@ import pytest
 
 from rollout.core.state import Phase, RolloutState
 from tests.infra import on_cluster
-from tests.infra.recorded import LOCAL, OLD, World, idle, release, run_program, verdict
+from tests.infra.recorded import LOCAL, OLD, Answers, World, idle, release, run_program, stopped, verdict
 
 NEW = release(LOCAL)
 
@@ -39,6 +39,15 @@ def test_the_first_release_of_a_stack_makes_a_registry_and_no_endpoint() -> None
     assert (world.all(":Endpoint"), world.all(":Rollout"), len(world.all(":Package"))) == ([], [], 1)
     assert world.exported["awaits"] == {"release": NEW.id, "people": 2}
     assert run(2).all(":Endpoint")
+
+
+@pytest.mark.parametrize("state", [None, idle(OLD)], ids=["the first release", "a later one"])
+def test_nobody_is_asked_about_a_release_that_is_refused(state: RolloutState | None) -> None:
+    refused = "log_loss 0.7 is above 0.62"
+    world, why = stopped(agreed=0, approval={"people": 2}, state=state, answers=Answers(refused=refused))
+    assert why == refused
+    assert "waits for people" not in world.told
+    assert world.all(":Rollout") == []
 
 
 def test_a_trial_under_way_is_not_superseded_by_a_release_that_waits() -> None:
