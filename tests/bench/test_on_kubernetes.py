@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import socketserver
-import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler
 
 import pytest
 
@@ -25,6 +22,7 @@ from bench.kubernetes.arithmetic import (
 from bench.kubernetes.load import load
 from bench.rows import Row
 from platforms.kubernetes.names import VARIANT_HEADER
+from tests.listening import Quiet, listening
 
 
 @pytest.mark.parametrize(("q", "value"), [(0.01, 1), (0.5, 50), (0.99, 99), (0.991, 100), (1, 100)], ids=str)
@@ -84,7 +82,7 @@ def test_scenarios_run_in_their_own_order_and_an_unknown_one_is_named(monkeypatc
         results.asked(["nothing"], ("shifts", "lost"))
 
 
-class _Moody(BaseHTTPRequestHandler):
+class _Moody(Quiet):
     """Answers well, then with 503 as a gateway does, then not at all, and so on."""
 
     protocol_version = "HTTP/1.1"
@@ -103,19 +101,11 @@ class _Moody(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(b"{}")
 
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
 
 @pytest.fixture
 def moody() -> Iterator[str]:
-    class Server(socketserver.ThreadingTCPServer):
-        allow_reuse_address = daemon_threads = True
-
-    with Server(("127.0.0.1", 0), _Moody) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
+    with listening(_Moody) as url:
+        yield url
 
 
 def test_whatever_is_not_answered_with_200_is_lost_and_nothing_is_tried_again(moody: str) -> None:

@@ -12,11 +12,9 @@ from __future__ import annotations
 import base64
 import json
 import re
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -24,6 +22,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import yaml
 
 from platforms.kubernetes.kinds import Kind
+from tests.listening import Quiet, listening
 
 Object = dict[str, Any]
 _TOKEN = "the endpoint's"
@@ -91,16 +90,9 @@ class Cluster:
     def serving(self) -> Iterator[Cluster]:
         """Serve until the block ends."""
         handler = type("Handler", (_Handler,), {"cluster": self})
-        server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self.port = server.server_port
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
+        with listening(handler) as url:
+            self.port = int(url.rpartition(":")[2])
             yield self
-        finally:
-            server.shutdown()
-            thread.join()
-            server.server_close()
 
     def asked(self, method: str, path: str, query: dict[str, list[str]], body: Any) -> tuple[int, Any]:
         """What the API server answers."""
@@ -187,7 +179,7 @@ def _missing(plural: str, name: str) -> tuple[int, Any]:
     return 404, {**_status(404, "NotFound", f'{plural} "{name}" not found'), "details": {"name": name}}
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(Quiet):
     cluster: Cluster
     protocol_version = "HTTP/1.1"
 
@@ -218,6 +210,3 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(text.encode())
 
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _any
-
-    def log_message(self, *_: object) -> None:
-        pass

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import threading
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +18,7 @@ from cli.lineage.chain import lineage
 from cli.lineage.openlineage import KEY, SCHEMA, Event, events, send
 from cli.view.records import why
 from tests.cli.traced import ADVANCE, BOB, DEV, DIGEST, OURS, PROD, at, graph, records
+from tests.listening import Quiet, listening
 from tests.provenance.conftest import FACTS
 
 ARCHIVE = {"namespace": "s3://artifacts", "name": "packages/aa/model.tar.gz"}
@@ -143,7 +142,7 @@ def test_a_file_gets_an_event_a_line(tmp_path: Path) -> None:
         send([], str(tmp_path / "none" / "events.jsonl"))
 
 
-class Service(BaseHTTPRequestHandler):
+class Service(Quiet):
     """Takes events; refuses all when it says so."""
 
     got: list[tuple[str, str | None, Event]]
@@ -155,19 +154,12 @@ class Service(BaseHTTPRequestHandler):
         self.send_response(422 if self.refuses else 201)
         self.end_headers()
 
-    def log_message(self, *_: object) -> None:
-        pass
-
 
 @pytest.fixture
 def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setattr(Service, "got", [], raising=False)
-    with HTTPServer(("127.0.0.1", 0), Service) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/api/v1/lineage"
-        server.shutdown()
-        thread.join()
+    with listening(Service) as url:
+        yield f"{url}/api/v1/lineage"
 
 
 def test_a_url_gets_each_event_with_the_key_of_the_environment(service: str, monkeypatch: pytest.MonkeyPatch) -> None:

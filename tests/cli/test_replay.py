@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 
 import pytest
 from click.testing import CliRunner, Result
@@ -20,6 +20,7 @@ from cli.replay_progress import Mark
 from cli.target import Target
 from model import data
 from model.data import Flight
+from tests.listening import Quiet, listening
 
 NOON = datetime(2013, 3, 1, 12, tzinfo=UTC)
 
@@ -28,7 +29,7 @@ def flight(number: int) -> Flight:
     return Flight(f"f{number}", NOON + timedelta(minutes=number), {"carrier": "UA"}, label=None, label_at=None)
 
 
-class Endpoint(BaseHTTPRequestHandler):
+class Endpoint(Quiet):
     """Answers as SageMaker's runtime does; every fourth flight meets a model that fails."""
 
     seen: list[dict[str, str]]
@@ -51,22 +52,14 @@ class Endpoint(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(answer)
 
-    def log_message(self, *_: object) -> None:
-        pass
-
 
 @pytest.fixture
 def endpoint(monkeypatch: pytest.MonkeyPatch, aws_keys: None) -> Iterator[type[Endpoint]]:
     handler = type("Here", (Endpoint,), {"seen": []})
     patient = type("Patient", (ThreadingHTTPServer,), {"request_queue_size": 128})
-    server = patient(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
-    yield handler
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with listening(handler, server=patient) as url:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+        yield handler
 
 
 TARGET = Target("local", "flight-delay-local", "us-east-1", {})

@@ -10,7 +10,6 @@ import urllib.parse
 import urllib.request
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from platforms.kubernetes.kinds import ROUTE
@@ -20,6 +19,7 @@ from platforms.kubernetes.serving_config import ServingConfig
 from rollout.core.errors import RolloutError
 from tests.conformance.cluster_site import GATEWAY, PROMETHEUS, SLOW, cluster
 from tests.conformance.cluster_stage import SiteStage, until_true
+from tests.listening import Quiet, listening
 
 NODE, MACHINE = "node1", "10.99.0.254"
 PROXIES = "envoy-gateway-system"
@@ -163,7 +163,7 @@ def three_controllers(stage: SiteStage) -> Generator[None]:
 def behind(seconds: float) -> Generator[str]:
     """A Prometheus that knows nothing younger than so many seconds; its URL, seen from the cluster."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Quiet):
         def do_GET(self) -> None:
             path, _, query = self.path.partition("?")
             asked = dict(urllib.parse.parse_qsl(query))
@@ -183,14 +183,5 @@ def behind(seconds: float) -> Generator[str]:
             self.end_headers()
             self.wfile.write(content)
 
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer((MACHINE, 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.1,), daemon=True)
-    thread.start()
-    try:
-        yield f"http://{MACHINE}:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
+    with listening(Handler, host=MACHINE) as url:
+        yield url

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Generator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, cast, get_args
 
 import httpx
@@ -18,6 +16,7 @@ from tests.conformance.cluster import mortal, stage
 from tests.conformance.cluster.alarms import Rules
 from tests.conformance.cluster.proxy import Fault, Proxy
 from tests.conformance.stage import Call
+from tests.listening import Quiet, listening
 from tests.platforms.kubernetes.fake_api import FakeApi
 
 
@@ -29,7 +28,7 @@ def performed() -> list[str]:
 
 @pytest.fixture
 def proxy(performed: list[str]) -> Generator[Proxy]:
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Quiet):
         def do_GET(self) -> None:
             performed.append(f"{self.command} {self.path}")
             self.send_response(200)
@@ -39,19 +38,8 @@ def proxy(performed: list[str]) -> Generator[Proxy]:
 
         do_PUT = do_GET
 
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    url = f"http://127.0.0.1:{server.server_address[1]}"
-    try:
-        with Proxy.to(Access(url, False, "models", "a test"), url) as made:
-            yield made
-    finally:
-        server.shutdown()
-        server.server_close()
+    with listening(Handler) as url, Proxy.to(Access(url, False, "models", "a test"), url) as made:
+        yield made
 
 
 def put(proxy: Proxy) -> int:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from typing import Any
+
+from tests.listening import Quiet, listening
 
 TOKEN = "t0ken"
 
@@ -52,11 +53,8 @@ def shelf(**told: Any) -> Iterator[Shelf]:
     """A server on this machine."""
     made = Shelf(**told)
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Quiet):
         protocol_version = "HTTP/1.1"
-
-        def log_message(self, *_: Any) -> None:
-            pass
 
         def do_GET(self) -> None:
             made.asked.append((self.path, dict(self.headers)))
@@ -117,18 +115,9 @@ def shelf(**told: Any) -> Iterator[Shelf]:
             self.wfile.write(body)
 
     class Server(ThreadingHTTPServer):
-        daemon_threads = True
-
         def handle_error(self, *_: Any) -> None:  # a client that was killed
             pass
 
-    server = Server(("127.0.0.1", 0), Handler)
-    made.port = server.server_address[1]
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
+    with listening(Handler, server=Server) as url:
+        made.port = int(url.rpartition(":")[2])
         yield made
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

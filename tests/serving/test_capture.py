@@ -7,7 +7,6 @@ import json
 import threading
 import time
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,6 +17,7 @@ from monitoring.captured import Recorded, when
 from monitoring.exchanges import read
 from serving.capture import MOST_POSTED, MOST_RECORDS, Capture, CaptureRefused, sink
 from serving.memory import Memory
+from tests.listening import Quiet, listening
 from tests.serving.packages import INSTANCE, refused, served, write
 
 
@@ -134,19 +134,16 @@ def test_a_servers_captures_are_read_by_the_monitors_and_survive_its_drain(tmp_p
 def test_captures_are_posted(tmp_path: Path):
     posted: list[bytes] = []
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Quiet):
         def do_POST(self) -> None:
             posted.append(self.rfile.read(int(self.headers["Content-Length"])))
             self.send_response(204)
             self.end_headers()
 
-        def log_message(self, *words: Any) -> None:
-            pass
-
-    listener = HTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=listener.serve_forever, daemon=True).start()
-    settings = {"MODELSTACK_CAPTURE": f"http://127.0.0.1:{listener.server_port}/x"}
-    with served(tmp_path / "m", write(tmp_path / "m"), **settings) as server:
+    with (
+        listening(Handler) as url,
+        served(tmp_path / "m", write(tmp_path / "m"), MODELSTACK_CAPTURE=f"{url}/x") as server,
+    ):
         server.predictions(INSTANCE)
         deadline = time.monotonic() + 120
         while not posted and time.monotonic() < deadline:
@@ -155,8 +152,6 @@ def test_captures_are_posted(tmp_path: Path):
         while not server.count("serving_captured_total") and time.monotonic() < deadline:
             time.sleep(0.05)
         assert server.count("serving_captured_total") == 1
-    listener.shutdown()
-    listener.server_close()
 
 
 def test_a_server_that_is_told_to_capture_nowhere_does_not_start(tmp_path: Path):

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Generator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from tests.conformance.stage import Message
+from tests.listening import Quiet, listening
 
 
 class Webhook:
     """What came, by the path that it was posted to."""
 
-    def __init__(self, url: str) -> None:
-        self.url = url
+    url = ""
+
+    def __init__(self) -> None:
         self._came: list[tuple[str, Message]] = []
 
     def keep(self, path: str, body: bytes) -> None:
@@ -31,22 +31,12 @@ class Webhook:
 def webhook() -> Generator[Webhook]:
     """One that runs until the block ends."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Quiet):
         def do_POST(self) -> None:
             made.keep(self.path, self.rfile.read(int(self.headers["Content-Length"])))
             self.send_response(204)
             self.end_headers()
 
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    made = Webhook(f"http://127.0.0.1:{server.server_address[1]}")
-    thread = threading.Thread(target=server.serve_forever, args=(0.1,), daemon=True)
-    thread.start()
-    try:
+    made = Webhook()
+    with listening(Handler) as made.url:
         yield made
-    finally:
-        server.shutdown()
-        server.server_close()

@@ -13,13 +13,13 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from http.server import BaseHTTPRequestHandler
 
 import httpx
 
 from platforms.kubernetes.access import Access
 from tests.conformance.stage import Effect
+from tests.listening import Quiet, listening
 
 _THROUGH = ("content-type", "accept", "idempotency-key")
 _STATUS = {"error": 500, "throttle": 429}
@@ -89,22 +89,16 @@ class Proxy:
             ),
             "prometheus": httpx.Client(base_url=prometheus, timeout=60, limits=limits, verify=False),
         }
-        server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(proxy, behind))
-        server.daemon_threads = True
-        proxy.url = f"http://127.0.0.1:{server.server_address[1]}"
-        thread = threading.Thread(target=server.serve_forever, args=(0.1,), daemon=True)
-        thread.start()
         try:
-            yield proxy
+            with listening(_handler(proxy, behind)) as proxy.url:
+                yield proxy
         finally:
-            server.shutdown()
-            server.server_close()
             for client in behind.values():
                 client.close()
 
 
 def _handler(proxy: Proxy, behind: dict[str, httpx.Client]) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Quiet):
         protocol_version = "HTTP/1.1"
         disable_nagle_algorithm = True
 
@@ -146,8 +140,5 @@ def _handler(proxy: Proxy, behind: dict[str, httpx.Client]) -> type[BaseHTTPRequ
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
-
-        def log_message(self, format: str, *args: Any) -> None:
-            pass
 
     return Handler

@@ -11,12 +11,10 @@ from __future__ import annotations
 import json
 import socket
 import subprocess
-import threading
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +23,7 @@ import yaml
 
 from platforms.kubernetes.alertmanager import config, wake_url
 from platforms.kubernetes.rule import Rule, rule_file
+from tests.listening import Quiet, listening
 from tests.machine import envoy
 
 CLUSTERS = {
@@ -68,7 +67,7 @@ class Server:
     def running(self) -> Generator[Server]:
         outer = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(Quiet):
             protocol_version = "HTTP/1.1"
 
             def do_GET(self) -> None:
@@ -83,17 +82,8 @@ class Server:
                 outer.came.append(time.time())
                 self.do_GET()
 
-            def log_message(self, format: str, *args: object) -> None:
-                pass
-
-        server = ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-        thread.start()
-        try:
+        with listening(Handler, port=self.port):
             yield self
-        finally:
-            server.shutdown()
-            server.server_close()
 
 
 @contextmanager

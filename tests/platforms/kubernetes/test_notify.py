@@ -1,10 +1,8 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Generator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
@@ -15,6 +13,7 @@ from rollout.controller.notice import notice
 from rollout.core.errors import RolloutError, Unreachable
 from rollout.core.event import Event
 from rollout.reason import Reason
+from tests.listening import Quiet, listening
 from tests.platforms.kubernetes.program.memory import MemoryApi
 
 ENDPOINT = "flights-prod"
@@ -29,7 +28,7 @@ def hook(code: int = 200) -> Generator[tuple[str, list[tuple[dict[str, str], Any
     """A webhook of somebody's, and what it is told."""
     told: list[tuple[dict[str, str], Any]] = []
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Quiet):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             told.append((dict(self.headers), json.loads(body)))
@@ -37,16 +36,8 @@ def hook(code: int = 200) -> Generator[tuple[str, list[tuple[dict[str, str], Any
             self.send_header("Location", "http://127.0.0.1:1/secret")
             self.end_headers()
 
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/secret", told
-    finally:
-        server.shutdown()
-        server.server_close()
+    with listening(Handler) as url:
+        yield f"{url}/secret", told
 
 
 def cluster() -> MemoryApi:

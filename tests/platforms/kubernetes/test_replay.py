@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from functools import partial
 from tempfile import NamedTemporaryFile
 from typing import Any
 
@@ -25,6 +25,7 @@ from platforms.kubernetes.gateway import Entrance
 from platforms.kubernetes.replay import GatewayReplay
 from rollout.core.errors import Busy
 from rollout.core.replay import NONE
+from tests.listening import Quiet, listening
 from tests.platforms.kubernetes.certificates import authority
 from tests.platforms.kubernetes.test_captures import line, post
 
@@ -58,7 +59,7 @@ def a_gateway(certificate: tuple[bytes, bytes] | None = None) -> Iterator[Gatewa
     """A gateway, over TLS where a certificate and its key are given."""
     gateway = Gateway()
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Quiet):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
             named = {key.lower(): value for key, value in self.headers.items()}
@@ -70,20 +71,9 @@ def a_gateway(certificate: tuple[bytes, bytes] | None = None) -> Iterator[Gatewa
             self.end_headers()
             self.wfile.write(text)
 
-        def log_message(self, *_: Any) -> None: ...
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    if certificate:
-        server.socket = _over_tls(server.socket, certificate)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    gateway.url = f"{'https' if certificate else 'http'}://127.0.0.1:{server.server_address[1]}"
-    try:
+    secured = partial(_over_tls, certificate=certificate) if certificate else None
+    with listening(Handler, secured=secured) as gateway.url:
         yield gateway
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def _over_tls(listening: socket.socket, certificate: tuple[bytes, bytes]) -> socket.socket:

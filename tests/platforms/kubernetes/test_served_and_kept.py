@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -17,6 +14,7 @@ from platforms.kubernetes.database import Database
 from platforms.kubernetes.gateway import Entrance
 from platforms.kubernetes.labels import FORM
 from platforms.kubernetes.replay import GatewayReplay
+from tests.listening import Quiet, listening
 from tests.platforms.kubernetes.labelled import ROLLOUT, World
 from tests.platforms.kubernetes.test_replay import Cluster
 from tests.serving.packages import INSTANCE, served, write
@@ -29,24 +27,15 @@ ANSWERS = {"kind": "regression", "value": "score", "largest_error": 10}
 def taking_in(store: Database, endpoint: str) -> Iterator[str]:
     """The URL at which captures of an endpoint are posted, as the controller's."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Quiet):
         def do_POST(self) -> None:
             lines = self.rfile.read(int(self.headers["Content-Length"]))
             intake(store, endpoint, self.path.strip("/"), lines)
             self.send_response(204)
             self.end_headers()
 
-        def log_message(self, *_: Any) -> None: ...
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with listening(Handler) as url:
+        yield url
 
 
 def test_what_a_server_captures_is_joined_and_replayed(store: Database, endpoint: str, tmp_path: Path) -> None:

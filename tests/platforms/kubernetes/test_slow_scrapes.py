@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager, suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import httpx
@@ -16,6 +14,7 @@ import yaml
 from platforms.kubernetes.alarm_rules import group
 from platforms.kubernetes.rule import rule_file
 from platforms.kubernetes.watched import Watched
+from tests.listening import Quiet, listening
 from tests.platforms.kubernetes.stage import free_port, program, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.needs("prometheus")]
@@ -50,10 +49,10 @@ class Slow:
         )
 
     @contextmanager
-    def serving(self) -> Generator[int]:
+    def serving(self) -> Generator[str]:
         outer = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(Quiet):
             def do_GET(self) -> None:
                 text = outer.text().encode()
                 time.sleep(TAKES)
@@ -64,16 +63,8 @@ class Slow:
                 with suppress(BrokenPipeError):  # nobody waits for it any more
                     self.wfile.write(text)
 
-            def log_message(self, format: str, *args: object) -> None:
-                pass
-
-        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-        try:
-            yield server.server_port
-        finally:
-            server.shutdown()
-            server.server_close()
+        with listening(Handler) as url:
+            yield url.removeprefix("http://")
 
 
 def test_each_request_is_counted_once_whenever_a_scrape_ends(tmp_path: Path) -> None:
@@ -81,7 +72,7 @@ def test_each_request_is_counted_once_whenever_a_scrape_ends(tmp_path: Path) -> 
     envoys, port = [Slow() for _ in range(8)], free_port()
     (tmp_path / "rules.yml").write_text(yaml.safe_dump(rule_file([group(WATCHED)])))
     with ExitStack() as serving:
-        targets = [f"127.0.0.1:{serving.enter_context(envoy.serving())}" for envoy in envoys]
+        targets = [serving.enter_context(envoy.serving()) for envoy in envoys]
         job = {"job_name": "envoy", "static_configs": [{"targets": targets}]}
         times = dict.fromkeys(("scrape_interval", "scrape_timeout", "evaluation_interval"), "2s")
         whole = {"global": times, "rule_files": [str(tmp_path / "rules.yml")], "scrape_configs": [job]}

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, cast
 from uuid import uuid4
@@ -26,6 +24,7 @@ from provenance.envelope import key_id
 from provenance.key_pair import KeyPair
 from rollout.core.errors import Unreachable
 from tests.cli.registered import ClusterApi
+from tests.listening import Quiet, listening
 from tests.pipeline.conftest import moto_url
 from tests.platforms.aws.mocked import lead_to_mocks
 from tests.platforms.kubernetes.real_registry import running
@@ -134,11 +133,8 @@ def test_how_an_archive_comes_back_fits_where_it_lay(uri: str, kind: str, words:
 def answering(status: int, body: str) -> Iterator[str]:
     """What gives one answer to every request; yields its URL."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Quiet):
         protocol_version = "HTTP/1.1"
-
-        def log_message(self, *_: Any) -> None:
-            pass
 
         def do_GET(self) -> None:
             self.send_response(status)
@@ -146,15 +142,8 @@ def answering(status: int, body: str) -> Iterator[str]:
             self.end_headers()
             self.wfile.write(body.encode())
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with listening(Handler) as url:
+        yield url
 
 
 def refusal(code: str) -> str:

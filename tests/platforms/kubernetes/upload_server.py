@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from tests.listening import Quiet, listening
 
 
 @dataclass
@@ -40,11 +40,8 @@ def upload_server(**told: Any) -> Iterator[Uploads]:
     """A server on this machine."""
     made = Uploads(**told)
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Quiet):
         protocol_version = "HTTP/1.1"
-
-        def log_message(self, *_: Any) -> None:
-            pass
 
         def do_HEAD(self) -> None:
             self._answer(200 if self._digest() in made.blobs else 404)
@@ -109,14 +106,6 @@ def upload_server(**told: Any) -> Iterator[Uploads]:
             if self.command != "HEAD":
                 self.wfile.write(content)
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    made.host = f"127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
+    with listening(Handler) as url:
+        made.host = url.removeprefix("http://")
         yield made
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

@@ -9,7 +9,6 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import httpx
@@ -17,6 +16,7 @@ import httpx
 from platforms.alarm_names import FAILS, SLOW, alarm_name
 from platforms.kubernetes.metrics import whose
 from platforms.kubernetes.rule import MEASURE
+from tests.listening import Quiet, listening
 from tests.platforms.kubernetes.scrapes import Envoy, Tsdb
 
 EVERY = 0.5
@@ -95,7 +95,7 @@ def scraped(namespace: str, endpoint: str, clusters: dict[str, str]) -> Generato
     """Serve it until the block ends."""
     world = Scraped(namespace, endpoint, clusters)
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Quiet):
         def do_GET(self) -> None:
             body = json.dumps({"status": "success", "data": world.answer(self.path)}).encode()
             self.send_response(200)
@@ -103,17 +103,9 @@ def scraped(namespace: str, endpoint: str, clusters: dict[str, str]) -> Generato
             self.end_headers()
             self.wfile.write(body)
 
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    world.url = f"http://127.0.0.1:{server.server_port}"
-    threads = [threading.Thread(target=run, daemon=True) for run in (server.serve_forever, world.scrape)]
-    for thread in threads:
-        thread.start()
-    try:
-        yield world
-    finally:
-        world._end.set()
-        server.shutdown()
-        server.server_close()
+    with listening(Handler) as world.url:
+        threading.Thread(target=world.scrape, daemon=True).start()
+        try:
+            yield world
+        finally:
+            world._end.set()
