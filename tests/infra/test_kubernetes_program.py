@@ -10,6 +10,7 @@ from infra.kubernetes.outputs import NAMES as OUTPUTS
 from platforms.kubernetes.names import CONFIG, CONTROLLER, ENDPOINT, VARIANT
 from platforms.kubernetes.serving_config import Backend, ServingConfig
 from platforms.kubernetes.spec import RolloutSpec
+from rollout.core.release import Release
 from tests.infra.on_cluster import FACTS, IMAGE, NAMES, NEW, OLD, STACK, configs, idle, manifests, pods, run_on_cluster
 from tests.infra.recorded import DIGEST, World
 
@@ -135,6 +136,10 @@ def test_the_route_has_no_rules_and_no_mark_of_the_controller(first: World) -> N
     route = manifests(first)["HTTPRoute", NAMES.prefix]
     assert "rules" not in route["spec"]
     assert CONFIG not in route["metadata"]["annotations"]
+
+
+def test_the_controller_is_handed_the_release_as_its_package_was_made(first: World) -> None:
+    assert Release.from_dict(first.rollout["target"]) == NEW
 
 
 def test_a_request_that_no_pod_has_got_is_sent_to_another_one_and_no_other_request_is(first: World) -> None:
