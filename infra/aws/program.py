@@ -84,9 +84,7 @@ def declare_release(
     names, plan = now.names, update.plan
     objective = settings.slo.objective(names.stack)
     code = seal(ROOT, ROOT / ".modelstack" / "run")
-
-    log_days = settings.retention.log_days
-    to = settings.promotion.to
+    log_days, to = settings.retention.log_days, settings.promotion.to
     promotion = Promotion("promotion", names, accounts=tuple(to), registry=registry) if to else None
     rollback = Rollback(
         "rollback", names, registry=registry, code=code, scheduled=settings.scheduled, log_days=log_days
@@ -117,13 +115,7 @@ def declare_release(
         state=now.state,
         opts=Opts(provider=now.provider, depends_on=[rollback, monitoring, serving]),
     )
-    exported.export(
-        outputs.of_registry(names, registry)
-        | exported.of_champion(package, rollout)
-        | {"slo": objective.as_dict()}
-        | update.agreement()
-        | {"promotion_role": promotion.role.arn if promotion else None}
-        | outputs.of_watch(names, rollback, os.environ.get("AWS_ENDPOINT_URL")),
-        outputs.NAMES,
-    )
+    told = outputs.of_registry(names, registry) | exported.of_champion(package, rollout) | update.agreement()
+    told |= {"slo": objective.as_dict(), "promotion_role": promotion.role.arn if promotion else None}
+    exported.export(told | outputs.of_watch(names, rollback, os.environ.get("AWS_ENDPOINT_URL")), outputs.NAMES)
     return rollout
