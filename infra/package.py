@@ -80,7 +80,7 @@ class Package(Resource, module="modelstack", name="Package"):
             **dict.fromkeys((*_OUTPUTS, provider.VERSION)),
         }
         super().__init__(provider, name, props, opts)
-        self._wanted, self._version = wanted, provider.VERSION
+        self._wanted, self._output = wanted, provider.VERSION
 
     def release(self) -> pulumi.Output[dict[str, Any]]:
         """The fields of the release: what is sealed, and the names that it goes by."""
@@ -90,5 +90,5 @@ class Package(Resource, module="modelstack", name="Package"):
             archive_uri=self.archive_uri,
             image_uri=self.image_uri,
             manifest_sha256=self.manifest_sha256,
-            model_package_arn=getattr(self, self._version),
+            model_package_arn=getattr(self, self._output),
         ).apply(lambda facts: {**facts, **wanted.names})
