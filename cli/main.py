@@ -11,6 +11,7 @@
     modelstack restore --at 2026-03-01 --reason "it sold more"
     modelstack audit verify
     modelstack lineage
+    modelstack trace order-17
     modelstack pr-report --stack dev
     modelstack pipeline show
     modelstack model init churn.joblib churn.csv --label churned
@@ -30,7 +31,7 @@ _COMMANDS = (
     *(deciding.approve, deciding.promote, deciding.rollback, deciding.clear, deciding.skip_trial, deciding.retrain),
     *(sending.invoke, sending.replay, sending.labels),
     *(returning.restore, returning.reproduce),
-    *(proving.audit, proving.lineage, reporting.pr_report),
+    *(proving.audit, proving.lineage, proving.trace, reporting.pr_report),
     *(building.pipeline, packages.serve, packages.loadtest, packages.model),
 )
 

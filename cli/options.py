@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from datetime import datetime
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import click
@@ -14,6 +16,8 @@ from rollout.signs import ACTS
 as_json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print JSON, and nothing else, on standard output."
 )
+
+_DAY = re.compile(r"\d{4}-?\d{2}-?\d{2}")
 
 
 class Number(click.FloatRange):
@@ -72,6 +76,29 @@ class Day(click.DateTime):
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
         """The form, as the help shows it."""
         return "YYYY-MM-DD"
+
+
+@dataclass(frozen=True)
+class When:
+    """A time that a person typed: epoch seconds, and whether it is a day as a whole, from then on."""
+
+    at: float
+    day: bool
+
+
+class Time(click.ParamType[When, str]):
+    """A time or a day, in UTC unless it says otherwise."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> When:
+        """Read it."""
+        try:
+            when = datetime.fromisoformat(value)
+            at = (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
+        except (ValueError, OverflowError):
+            self.fail(f"{value!r} is no time. Give one in UTC, such as 2026-03-01T09:30, or a day.", param, ctx)
+        return When(at, day=_DAY.fullmatch(value) is not None)
 
 
 class Reason(click.ParamType[str, str]):

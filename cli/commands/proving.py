@@ -1,4 +1,4 @@
-"""Commands about what is recorded: audit verify, audit export, audit show, lineage."""
+"""Commands about what is recorded: audit verify, audit export, audit show, lineage, trace."""
 
 from __future__ import annotations
 
@@ -9,9 +9,13 @@ from pathlib import Path
 import click
 
 from cli.asked import Asked, Command, find
-from cli.options import Whole, as_json_option
+from cli.errors import OperatorError
+from cli.options import Time, When, Whole, as_json_option
 from cli.page import give, page, say
 from cli.view.releases import journal_state
+from monitoring.predictions import LONGEST, Window
+
+_HALF_AN_HOUR, _DAY = 1800.0, 86_400.0
 
 
 @click.group()
@@ -105,3 +109,48 @@ def lineage(asked: Asked, digest: str | None, as_json: bool, to: str | None) -> 
         say(json.dumps(graph.as_dict(), indent=2))
     else:
         page().print(tree(graph))
+
+
+@click.command(cls=Command)
+@click.argument("id_", metavar="ID")
+@click.option("--at", type=Time(), default=None, help="It was given within half an hour of this time, or on this day.")
+@click.option("--since", type=Time(), default=None, help="It was given at this time or later.")
+@as_json_option
+@click.pass_obj
+def trace(asked: Asked, id_: str, at: When | None, since: When | None, as_json: bool) -> None:
+    """Show which version gave the prediction ID, and where that one came from: rollout, package, data, commit, people.
+
+    ID is the inference id that the caller sent with the request, the event id that capture gave it, or the first
+    characters of one, at least four.
+
+    An inference id is found at once in the ledger of labels, for 45 days. Else the captures are looked through, the
+    newest first: --at and --since say where to begin and where to end. A time is in UTC, such as 2026-03-01T09:30.
+
+    What is shown of the package's making is what the stack has signed, and was verified.
+    """
+    from cli.trace.read import read  # noqa: PLC0415 - only this command needs it
+    from cli.trace.told import told  # noqa: PLC0415
+
+    if not 0 < len(id_) <= LONGEST:
+        raise OperatorError(f"ID has {len(id_)} characters; expected are 1 to {LONGEST}", None, 2)
+    target = find(asked)
+    found = read(target, id_, _window(at, since))
+    if as_json:
+        say(json.dumps(found.as_dict(), indent=2))
+    else:
+        page().print(told(found, target.commands.modelstack))
+
+
+def _window(at: When | None, since: When | None) -> Window:
+    """The time that a person named.
+
+    Raises:
+        OperatorError: They named two.
+    """
+    if at and since:
+        raise OperatorError("--at and --since both say when it was", "Give one of them.", 2)
+    if since:
+        return Window(since=since.at)
+    if at:
+        return Window(at.at, at.at + _DAY) if at.day else Window(at.at - _HALF_AN_HOUR, at.at + _HALF_AN_HOUR)
+    return Window()

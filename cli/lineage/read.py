@@ -30,7 +30,7 @@ _LEAST = 4
 
 
 @dataclass(frozen=True)
-class _Found:
+class Found:
     """What a stack knows, what is proven of the package there, and what could not be read."""
 
     stack: Stack
@@ -50,7 +50,7 @@ def read(target: Target, word: str | None = None) -> Graph:
     """
     state, listed = journal_state(target), platform_of(target).shelf().digests()
     digest = chosen(word, listed.values(), state)
-    here = _look(target, digest, listed, state)
+    here = look(target, digest, listed, state)
     others, unread = _others(target, digest)
     found = [here, *others]
     facts = next((one.facts for one in found if one.facts is not None), None)
@@ -84,7 +84,7 @@ def chosen(word: str | None, known: Iterable[str], state: RolloutState) -> str:
     return found.pop()
 
 
-def _others(target: Target, digest: str) -> tuple[list[_Found], list[str]]:
+def _others(target: Target, digest: str) -> tuple[list[Found], list[str]]:
     """What the other stacks of the project know; one that was named without a stack is looked at alone."""
     if not target.stack:
         return [], ["other stacks, as the endpoint was named without its stack"]
@@ -94,7 +94,7 @@ def _others(target: Target, digest: str) -> tuple[list[_Found], list[str]]:
         return [], [f"other stacks: {error}"]
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         looked = list(pool.map(partial(_other, digest=digest, here=_account(target)), names))
-    found = [one for one in looked if isinstance(one, _Found)]
+    found = [one for one in looked if isinstance(one, Found)]
     return found, [one for one in looked if isinstance(one, str)]
 
 
@@ -103,7 +103,7 @@ def _account(target: Target) -> str:
     return (str(target.outputs.get("alerts_topic")).split(":") + [""] * 5)[4]
 
 
-def _other(name: str, digest: str, here: str) -> _Found | str | None:
+def _other(name: str, digest: str, here: str) -> Found | str | None:
     """What another stack knows; None if it does not have the package, and a sentence if it cannot be asked.
 
     Its registry has names, which would be looked for in the account of the shell's credentials: that is `here`.
@@ -116,12 +116,27 @@ def _other(name: str, digest: str, here: str) -> _Found | str | None:
         if here and there and there != here:
             return f"stack {name}: it is in account {there}, and was asked with credentials of account {here}"
         listed = platform_of(target).shelf().digests()
-        return _look(target, digest, listed, journal_state(target)) if digest in listed.values() else None
+        return look(target, digest, listed, journal_state(target)) if digest in listed.values() else None
     except OperatorError as error:
         return f"stack {name}: {error}"
 
 
-def _look(target: Target, digest: str, listed: Mapping[str, str], state: RolloutState) -> _Found:
+def look(
+    target: Target,
+    digest: str,
+    listed: Mapping[str, str],
+    state: RolloutState,
+    told: tuple[tuple[Record, ...], list[str]] | None = None,
+) -> Found:
+    """What one stack knows of a package.
+
+    Args:
+        target: The stack.
+        digest: The package's.
+        listed: Name -> digest of every registered version, the newest first.
+        state: The journal.
+        told: What `records_of` gave, if somebody has read it.
+    """
     shelf, names = platform_of(target).shelf(), [name for name, one in listed.items() if one == digest]
     versions = tuple(version_of(shelf.package(name), digest) for name in reversed(names))
     champion = state.champion
@@ -132,12 +147,12 @@ def _look(target: Target, digest: str, listed: Mapping[str, str], state: Rollout
         champion=champion.id if champion else "",
         champion_digest=champion.package_digest if champion else "",
     )
-    records, unread = _records(target, state)
+    records, unread = told or records_of(target, state)
     stack = replace(stack, records=records)
     agreed, more = _agreed(target, stack, digest)
     stack = replace(stack, records=(*records, *agreed))
     facts, keys, still = _proven(target, stack, digest)
-    return _Found(replace(stack, keys=keys), facts, (*unread, *more, *still))
+    return Found(replace(stack, keys=keys), facts, (*unread, *more, *still))
 
 
 def version_of(package: Package, digest: str) -> Version:
@@ -161,7 +176,7 @@ def version_of(package: Package, digest: str) -> Version:
     )
 
 
-def _records(target: Target, state: RolloutState) -> tuple[tuple[Record, ...], list[str]]:
+def records_of(target: Target, state: RolloutState) -> tuple[tuple[Record, ...], list[str]]:
     """The audit record in order: what is kept, and what waits in the journal."""
     try:
         lines = kept(target)

@@ -26,6 +26,7 @@ from cli.platform.facts import (
 )
 from cli.platform.shelf import Shelf
 from monitoring.objectives.slo import Objective
+from monitoring.predictions import Searched, Window
 from platforms.consent import Approval
 from retraining.record import Record
 from rollout.core.state import RolloutState
@@ -100,6 +101,10 @@ class Platform(Protocol):
 
     def records_key(self) -> bytes:
         """The public key of who signs the audit record, PEM or DER."""
+        ...
+
+    def prediction(self, word: str, window: Window) -> Searched:
+        """Look for an answer by its id, or by the beginning of one; see `monitoring.predictions`."""
         ...
 
     def kept_aside(self, names: Iterable[str], seconds: float) -> Mapping[str, float]:

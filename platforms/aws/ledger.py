@@ -200,6 +200,12 @@ class DynamoLedger:
         self.batches.finish()
 
 
+def entry_of(table: Table, inference_id: str) -> Entry | None:
+    """What is known of one inference id; None when nothing is."""
+    item = table.get(f"id#{inference_id}")
+    return _entry(item) if item else None
+
+
 def _groups(items: Sequence[tuple[str, str]]) -> Iterator[list[tuple[str, str]]]:
     """Items in groups that a transaction takes: of 100 actions and 4 MB."""
     group, size = list[tuple[str, str]](), 0

@@ -105,10 +105,14 @@ def intake(database: Database, endpoint: str, variant: str, lines: bytes) -> Tak
 
 
 def _known(item: Recorded | Malformed, otherwise: str) -> str:
-    event = item.event_id if isinstance(item, Recorded) else ""
+    return known_by(item.event_id if isinstance(item, Recorded) else "") or otherwise
+
+
+def known_by(event: str) -> str:
+    """What an event id is kept as in the table `events`."""
     if len(event) > _LONGEST_ID:
         return hashlib.sha256(event.encode("utf-8", "surrogatepass")).hexdigest()
-    return kept(event) or otherwise
+    return kept(event)
 
 
 def _file(run: Run, endpoint: str, variant: str, lines: bytes) -> None:

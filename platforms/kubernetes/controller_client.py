@@ -22,6 +22,7 @@ from platforms.kubernetes import access_token
 from platforms.kubernetes.answers import Forbidden
 from platforms.kubernetes.api import Api
 from platforms.kubernetes.names import CONTROLLER, CONTROLLER_PORT
+from platforms.kubernetes.wanted import Wanted
 from rollout.core.errors import Busy, RolloutError, Unreachable
 
 _AGAIN = frozenset({408, 429, 503})
@@ -73,6 +74,14 @@ class ControllerClient:
             after = page["next"]
             if not after:
                 return
+
+    def predictions(self, endpoint: str, wanted: Wanted) -> Iterator[dict[str, Any]]:
+        """What is found of a prediction's id, the newest first; each part is as `predictions.page` has it."""
+        doing, left = f"ask {self.place} for a prediction of {endpoint}", wanted
+        while left:
+            told = self._read(f"predictions/{endpoint}", doing, endpoint, left.as_dict())
+            yield told
+            left = left.then(told)
 
     def _read(self, path: str, doing: str, endpoint: str, asked: dict[str, Any]) -> Any:
         answer = self._call("GET", path, doing, endpoint, params=asked)

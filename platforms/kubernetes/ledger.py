@@ -91,6 +91,10 @@ class PostgresLedger:
             for place, (key, _) in enumerate(given)
         ]
 
+    def entry(self, inference_id: str) -> Entry | None:
+        """What is known of one inference id; None when nothing is."""
+        return self._read([inference_id]).get(inference_id)
+
     def _read(self, ids: Iterable[str]) -> dict[str, Entry]:
         rows = self.database.run(
             f"read pairs of {self.endpoint}",

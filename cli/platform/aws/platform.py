@@ -25,6 +25,7 @@ from cli.platform.facts import (
 )
 from cli.target import Target
 from monitoring.objectives.slo import Objective
+from monitoring.predictions import Searched, Window
 from platforms.aws.batches import STANDING
 from platforms.aws.clients import clients, code_of
 from platforms.aws.identity import caller_if_told
@@ -132,6 +133,12 @@ class Aws:
         """That of the stack's KMS key."""
         with explained(f"reading the key of the audit record of {self.target.endpoint}"):
             return self.target.client("kms").get_public_key(KeyId=self.target.output("audit_key"))["PublicKey"]
+
+    def prediction(self, word: str, window: Window) -> Searched:
+        """See `Platform`."""
+        from cli.platform.aws import predictions  # noqa: PLC0415 - few commands need it
+
+        return predictions.find(self.target, word, window)
 
     def kept_aside(self, names: Iterable[str], seconds: float) -> Mapping[str, float]:
         """See `Platform`."""

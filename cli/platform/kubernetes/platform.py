@@ -25,6 +25,7 @@ from cli.platform.kubernetes.cluster import connect
 from cli.platform.kubernetes.sending import GatewaySender
 from cli.target import Target, only_aws
 from monitoring.objectives.slo import Objective
+from monitoring.predictions import Searched, Window
 from monitoring.published import DELAY
 from platforms.consent import Approval
 from platforms.kubernetes.api import Api
@@ -166,6 +167,12 @@ class Kubernetes:
     def records_key(self) -> bytes:
         """That of the stack, which signs its packages too."""
         return self.target.output("signing_key").encode()
+
+    def prediction(self, word: str, window: Window) -> Searched:
+        """By the controller, which looks through what PostgreSQL keeps."""
+        from cli.platform.kubernetes import predictions  # noqa: PLC0415 - few commands need it
+
+        return predictions.find(self.client(), self.api(), self.target.endpoint, word, window)
 
     def client(self) -> ControllerClient:
         """The controller of the namespace."""

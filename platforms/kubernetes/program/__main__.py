@@ -59,6 +59,7 @@ def main() -> int:
         labels=store.labels if store else None,
         standings=store.standings if store else None,
         records=store.records if store else None,
+        predictions=store.predictions if store else None,
         measured=store.measured if store else None,
         tell=process.tell,
     )

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 from monitoring.log import log
-from platforms.kubernetes import captures, labels, measured, schema
+from platforms.kubernetes import captures, labels, measured, predictions, schema
 from platforms.kubernetes.database import Database
 from platforms.kubernetes.records import FIRST, PostgresRecords
 from platforms.kubernetes.standings import Standings
+from platforms.kubernetes.wanted import Wanted
 from rollout.core.errors import RolloutError
 
 _AGAIN_SECONDS = 5.0
@@ -62,6 +63,10 @@ class Store:
             raise RolloutError(f"after: got {named[:40]!r}, expected the number of a record")
         lines, last = PostgresRecords(self.ready(), endpoint, partial(self.uid, endpoint)).page(int(named))
         return {"lines": lines, "next": "" if last is None else str(last)}
+
+    def predictions(self, endpoint: str, asked: Mapping[str, str]) -> dict[str, Any]:
+        """A page of the search for a prediction by its id; raises as `Wanted.of` and `predictions.page`."""
+        return predictions.page(self.ready(), endpoint, Wanted.of(asked))
 
     def measured(self) -> str:
         """What was measured, as Prometheus reads it; raises as `measured.text`."""

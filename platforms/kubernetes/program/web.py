@@ -7,11 +7,11 @@ more than they can keep, the caller is told so, and counts what is lost. How the
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Generator, Sequence
+from collections.abc import AsyncIterator, Callable, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
@@ -35,6 +35,7 @@ _KEEPERS, _ADMITTING = 4, 2  # threads that keep what is brought, and that look 
 _TEXT = "text/plain; version=0.0.4; charset=utf-8"
 _AGAIN = {"Retry-After": "5"}
 
+T = TypeVar("T")
 Keep = Callable[[str, str, bytes], None]
 """Keeps the captured lines of an endpoint and a variant, or the labels of an endpoint under a name.
 
@@ -43,6 +44,8 @@ Raises Busy or Unreachable when they may be brought again, and another RolloutEr
 Read = Callable[[str, Sequence[str]], Any]
 """Reads what is kept of an endpoint, as JSON values, of the variants or from the place that is asked for; raises as
 `Keep`."""
+Look = Callable[[str, Mapping[str, str]], Any]
+"""Looks through what is kept of an endpoint, by the parameters of the call; raises as `Keep`."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,7 @@ class Answering:
         labels: Keeps labels; None without a database.
         standings: Reads how variants stand; None without a database.
         records: Reads the audit record, a page at a time; None without a database.
+        predictions: Looks for a prediction by its id, in a part of the captures at a time; None without a database.
         measured: More metrics, as text; None without a database.
         tell: Called before metrics are told, to bring them up to date.
     """
@@ -74,6 +78,7 @@ class Answering:
     labels: Keep | None = None
     standings: Read | None = None
     records: Read | None = None
+    predictions: Look | None = None
     measured: Callable[[], str] | None = None
     tell: Callable[[], None] = lambda: None
 
@@ -91,6 +96,7 @@ def app(answering: Answering) -> Starlette:
             Route("/labels/{endpoint}/{name}", calls.labels, methods=["POST"]),
             Route("/standings/{endpoint}", calls.standings),
             Route("/records/{endpoint}", calls.records),
+            Route("/predictions/{endpoint}", calls.predictions),
         ],
         lifespan=calls.lifespan,
     )
@@ -172,12 +178,15 @@ class _Calls:
         return await self._keep(request, request.path_params["name"], self._answering.labels)
 
     async def standings(self, request: Request) -> Response:
-        return await self._read(request, "variant", self._answering.standings)
+        return await self._read(request, self._answering.standings, request.query_params.getlist("variant"))
 
     async def records(self, request: Request) -> Response:
-        return await self._read(request, "after", self._answering.records)
+        return await self._read(request, self._answering.records, request.query_params.getlist("after"))
 
-    async def _read(self, request: Request, asked: str, read: Read | None) -> Response:
+    async def predictions(self, request: Request) -> Response:
+        return await self._read(request, self._answering.predictions, dict(request.query_params))
+
+    async def _read(self, request: Request, read: Callable[[str, T], Any] | None, asked: T) -> Response:
         """Tell what is kept of an endpoint, or say why not."""
         endpoint = request.path_params["endpoint"]
         if read is None or not self._answering.knows(endpoint):
@@ -186,8 +195,7 @@ class _Calls:
             with self._counted():
                 if refused := await self._stranger(request, endpoint):
                     return refused
-                wanted = request.query_params.getlist(asked)
-                found = await asyncio.get_running_loop().run_in_executor(self._keepers, read, endpoint, wanted)
+                found = await asyncio.get_running_loop().run_in_executor(self._keepers, read, endpoint, asked)
         except (Busy, Unreachable) as error:
             return PlainTextResponse(f"{error}\n", status_code=503, headers=_AGAIN)
         except RolloutError as error:

@@ -1,0 +1,42 @@
+"""Which prediction of the endpoint bears an id? Asked of the ledger of labels, then of the captures in the bucket."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from cli.errors import OperatorError, explained
+from cli.target import Target
+from monitoring.predictions import Searched, Window
+from platforms.aws.predictions import AwsPredictions
+
+
+def find(target: Target, word: str, window: Window) -> Searched:
+    """Look for an id, or the beginning of one.
+
+    Raises:
+        OperatorError: The captures may not be read, or S3 does not answer.
+    """
+    ledger = f"{target.endpoint}-labels"
+    there = AwsPredictions(target.client, target.endpoint, target.output("artifact_bucket"), ledger)
+    known = Searched(places=(f"the ledger of labels, table {ledger}",))
+    try:
+        with explained("looking into the ledger of labels"):
+            known = replace(known, exact=there.told(word, window))
+    except OperatorError as error:  # whoever may not read it can look through the captures all the same
+        known = Searched(unread=(str(error),))
+    if known.exact:
+        return known
+    with explained("looking through the captures"):
+        found = there.captured(word, window)
+    percent = None if found.exact or found.begun else _percent(target)
+    return replace(found, places=(*known.places, *found.places), unread=known.unread, percent=percent)
+
+
+def _percent(target: Target) -> float | None:
+    """The share of the requests that is captured now; None where the endpoint does not tell."""
+    try:
+        with explained(f"reading endpoint {target.endpoint}"):
+            told = target.client("sagemaker").describe_endpoint(EndpointName=target.endpoint).get("DataCaptureConfig")
+    except OperatorError:
+        return None
+    return (told.get("CurrentSamplingPercentage") if told["EnableCapture"] else 0.0) if told else None

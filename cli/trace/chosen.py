@@ -1,0 +1,116 @@
+"""Which prediction does an id mean? Pure: one, or an error that says what to type instead."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from audit.record import moment
+from cli.errors import OperatorError
+from monitoring.predictions import LEAST, Prediction, Searched, Window
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The prediction that is meant.
+
+    Attributes:
+        prediction: It.
+        copied: Whether its answer was never returned: it was a copy of the request, for a variant on trial.
+        others: What else has the same inference id: copies, and answers to a request that was sent again.
+    """
+
+    prediction: Prediction
+    copied: bool
+    others: tuple[Prediction, ...]
+
+
+def chosen(
+    word: str, found: Searched, copied: Callable[[Prediction], bool], *, endpoint: str, asked: str, window: Window
+) -> Chosen:
+    """The prediction that is meant.
+
+    Args:
+        word: The id, or the beginning of one.
+        found: What was found.
+        copied: Tells whether a prediction was a copy, as far as the journal still knows.
+        endpoint: Where it was looked.
+        asked: How the command begins, such as `modelstack --stack prod`.
+        window: When it was given, as a person said.
+
+    Raises:
+        OperatorError: None is found; or several are, and which one is meant changes what is told.
+    """
+    exact = found.exact or _only(word, found.begun)
+    if not exact:
+        raise _nothing(word, found, endpoint, window)
+    exact = sorted(exact, key=lambda one: one.at or 0.0, reverse=True)
+    answered = [one for one in exact if not copied(one)]
+    meant = (answered or exact)[0]
+    if len({one.variant for one in answered}) > 1:
+        raise OperatorError(
+            f"{meant.inference} was answered by {len({one.variant for one in answered})} versions: {_each(answered)}",
+            f"Either the request was sent again, or one was asked with a copy of it. Trace one of the events: "
+            f"{asked} trace {answered[0].event or 'EVENT'}",
+        )
+    return Chosen(meant, not answered, tuple(one for one in exact if one is not meant))
+
+
+def _only(word: str, begun: Sequence[Prediction]) -> Sequence[Prediction]:
+    """Those of the one id that begins with a word.
+
+    Raises:
+        OperatorError: Several ids do.
+    """
+    ids = sorted({name for one in begun for name in one.begins(word)})
+    if len(ids) > 1:
+        some = ", ".join(ids)
+        raise OperatorError(f"{word} begins the ids of several predictions: {some}", "Type more of the id.", 2)
+    return begun
+
+
+def _nothing(word: str, found: Searched, endpoint: str, window: Window) -> OperatorError:
+    """What is said where nothing is found: where it was looked, and what may be the reason."""
+    when = ""
+    if window.bounded:
+        since, until = (_when(at) for at in (window.since, window.until))
+        when = f", between {since} and {until}" if until else f", since {since}"
+    unread = "".join(f". Not looked at: {said}" for said in found.unread)
+    places = " and ".join(found.places)
+    return OperatorError(
+        f"no prediction {word} is found of endpoint {endpoint}. Looked into: {places}{when}{unread}",
+        "\n".join(["It may be that:", *(f"  - {reason}" for reason in _reasons(word, found, window))]),
+    )
+
+
+def _reasons(word: str, found: Searched, window: Window) -> list[str]:
+    reasons: list[str] = []
+    if found.percent == 0:
+        reasons.append("nothing is captured: modelstack:serving.capture_percent is 0")
+    elif found.percent is not None and found.percent < 100:
+        reasons.append(
+            f"it was not captured: of 100 requests {found.percent:g} are (modelstack:serving.capture_percent)"
+        )
+    if window.bounded:
+        reasons.append("it was given at another time: leave --at and --since out, or widen them")
+    if found.oldest is None:
+        reasons.append("no capture is kept yet: a capture comes some seconds, on AWS some minutes, after its answer")
+    else:
+        reasons.append(
+            f"it is older than what is kept (modelstack:retention.requests_days): the oldest capture is of "
+            f"{moment(found.oldest)}"
+        )
+        reasons.append("it is too new: a capture comes some seconds, on AWS some minutes, after its answer")
+    reasons.append("another stack gave it: name that one with --stack")
+    reasons.append("the request had no inference id, or another one; a request that failed on AWS is not captured")
+    if len(word) < LEAST:
+        reasons.append(f"it is the beginning of an id: that takes at least {LEAST} characters")
+    return reasons
+
+
+def _each(found: Sequence[Prediction]) -> str:
+    return ", ".join(f"{one.variant} at {_when(one.at)} (event {one.event or 'unknown'})" for one in found)
+
+
+def _when(at: float | None) -> str:
+    return "" if at is None or abs(at) == float("inf") else moment(at)

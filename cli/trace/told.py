@@ -1,0 +1,105 @@
+"""The chain of a prediction as a person reads it at night: a line for each thing, with its name first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from rich.table import Table
+from rich.text import Text
+
+from audit.record import moment
+from cli.lineage.making import DIGITS
+from cli.trace.chain import Did, Role, Trace
+
+_ROLES: Mapping[Role, str] = {
+    "champion": "the champion then",
+    "challenger": "on trial then",
+    "copy": "on trial then: it answered a copy of the request, and nobody got that answer",
+    "": "whether it was the champion then is not known",
+}
+_DID: Mapping[str, str] = {
+    "began": "released by",
+    "agreed": "agreed to by",
+    "approved": "approved by",
+    "exempted": "let past its trial by",
+    "ended": "ended by",
+    "took_back": "taken back by",
+    "registered": "registered by",
+    "promoted": "taken from another stack by",
+    "cleared": "cleared by",
+    "restored": "asked to serve again by",
+    "lifted": "asked for no more by",
+}
+_UNKNOWN = "not known"
+_FIRST = ("by", "execution", "at")
+
+
+def told(found: Trace, asked: str) -> Table:
+    """The chain, a row a thing.
+
+    Args:
+        found: It.
+        asked: How a command begins, such as `modelstack --stack prod`.
+    """
+    rows = Table(box=None, pad_edge=False, show_header=False)
+    rows.add_column(no_wrap=True, style="dim")
+    rows.add_column(overflow="fold")
+    for name, text in _rows(found, asked):
+        rows.add_row(name, Text(" ".join(text.split())))
+    return rows
+
+
+def _rows(found: Trace, asked: str) -> Iterator[tuple[str, str]]:
+    one = found.prediction
+    yield "prediction", " ".join(filter(None, (one.inference, one.event and f"event {one.event}")))
+    yield "answered", _time(one.at)
+    yield "by", f"{one.variant} on {found.endpoint}, {_ROLES[found.role]}{_share(found)}"
+    for other in found.others:
+        yield "also", f"{other.variant} at {_time(other.at)}, event {other.event or _UNKNOWN}"
+    if not found.package:
+        yield "release", f"{found.release}: neither audit record, journal nor registry knows of it any more"
+        return
+    version = found.version
+    yield "release", f"{found.release}: {version['name']}, {version['approval']}" if version else found.release
+    rollout = found.rollout
+    yield "rollout", f"{rollout['id']}, begun {rollout['began']}, {rollout['outcome']}" if rollout else _UNKNOWN
+    for did in found.people:
+        yield "", _person(did)
+    yield "package", found.package
+    yield from _making(found)
+    for said in found.unread:
+        yield "not looked at", said
+    yield "more", f"{asked} lineage {found.package.removeprefix('sha256:')[:DIGITS]}"
+
+
+def _making(found: Trace) -> Iterator[tuple[str, str]]:
+    made, data, commit = found.made, found.data, found.commit
+    if not made:
+        yield "made by", f"{_UNKNOWN}: nothing is proven of this package"
+        return
+    more = "".join(f", {name.replace('_', ' ')} {value}" for name, value in made.items() if name not in _FIRST)
+    execution = f", execution {made['execution']}" if made["execution"] else ""
+    yield "made by", f"{made['by']}{execution}{more}, {made['at']}"
+    files = ", ".join(f"{one['name']} {one['sha256'][:DIGITS]}" for one in data["files"])
+    yield "data", f"sha256 {data['sha256']}{f' ({files})' if files else ''}"
+    if not commit["commit"]:
+        yield "commit", f"{_UNKNOWN}: it was built outside git, or of a package's own code"
+        return
+    remote = f" of {commit['remote']}" if commit["remote"] else ""
+    yield "commit", f"{commit['commit']}{remote}{', but files differed from it' if commit['dirty'] else ''}"
+
+
+def _person(did: Did) -> str:
+    return f"{_DID.get(did.did, did.did)} {did.who}, {did.at}{f': {did.why}' if did.why else ''}"
+
+
+def _share(found: Trace) -> str:
+    if found.percent is None or found.role not in {"challenger", "copy"}:
+        return ""
+    return (
+        f" ({found.percent:g}% of the requests)" if found.role == "challenger" else f" ({found.percent:g}% were copied)"
+    )
+
+
+def _time(at: float | None) -> str:
+    return _UNKNOWN if at is None else f"{moment(at)[:19]}Z"
