@@ -1,0 +1,205 @@
+"""The chain from a prediction's id to the person who released its version, and what is said when there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from audit.record import Kind
+from cli.errors import OperatorError
+from cli.lineage.chain import lineage
+from cli.lineage.known import Stack
+from cli.trace.chain import Known, Trace, share_of, trace
+from cli.trace.chosen import Chosen, chosen
+from cli.trace.told import told
+from cli.view.records import why
+from monitoring.predictions import EVER, Prediction, Searched, Window
+from provenance.facts import Builder
+from rollout.core.event import Event
+from tests.cli.played import printed
+from tests.cli.traced import ADVANCE, CI, DEV, DIGEST, HERE, OTHER, OURS, THEIRS, at, graph, records
+from tests.provenance.conftest import FACTS, UNKNOWN
+
+EXECUTION = "arn:aws:sagemaker:us-east-1:000000000000:pipeline/flights/execution/e1"
+BEGUN = 1_700_000_000.0
+
+
+def given(second: float, release: str = OURS, event: str = "e-1", inference: str = "order-17") -> Prediction:
+    return Prediction(f"v-{release}", event, inference, BEGUN + second)
+
+
+def step(second: float, kind: str = "weights", **numbers: float) -> Event:
+    return Event(BEGUN + second, "r-8e", kind, OURS, numbers=numbers)
+
+
+def chain(second: float, *stacks: Stack, history: Sequence[Event] = (), facts: Any = FACTS) -> Trace:
+    found = Chosen(given(second), copied=False, others=())
+    return trace(found, Known("flight-delay-dev", history, graph(*(stacks or (DEV,))), facts))
+
+
+def meant(*exact: Prediction, history: Sequence[Event] = (), **found: Any) -> Chosen:
+    return chosen(
+        "order-17",
+        Searched(exact, **found),
+        lambda one: "copies" in share_of(history, one),
+        endpoint="flight-delay-dev",
+        asked="modelstack",
+        window=EVER,
+    )
+
+
+def test_an_answer_leads_to_version_rollout_package_data_commit_and_whoever_released_it() -> None:
+    found = chain(40)
+    assert (found.role, found.release, found.package) == ("champion", OURS, DIGEST)
+    assert found.version == {"name": HERE.name, "approval": "Approved", "image": HERE.image}
+    assert found.rollout == {"id": "r-8e", "began": at(21), "outcome": "rolled back"}
+    assert [(one.did, one.who, one.at) for one in found.people if one.at <= at(31)] == [
+        ("registered", "assumed-role/deploy/ci", at(10)),
+        ("agreed", "user/ada", at(20)),
+        ("began", "assumed-role/deploy/ci", at(21)),
+        ("ended", "flight-delay-dev-advance", at(31)),
+    ]
+    assert found.data["sha256"] == FACTS.recipe.data
+    assert [one["sha256"] for one in found.data["files"]] == ["2" * 64, "3" * 64]
+    assert found.commit == {"commit": "1" * 40, "dirty": False, "remote": "https://git.example/team/flights"}
+    assert found.made == {"by": "local", "execution": "", "at": FACTS.builder.finished}
+
+
+@pytest.mark.parametrize(
+    ("second", "role"), [(25, "challenger"), (31, "challenger"), (40, "champion"), (54, "champion"), (57, "")]
+)
+def test_what_a_version_was_is_told_of_the_moment_of_the_answer(second: float, role: str) -> None:
+    assert chain(second).role == role
+
+
+def test_of_two_rollouts_of_a_release_the_one_before_the_answer_is_told() -> None:
+    again = records(
+        "dev",
+        (70, Kind.RELEASE, CI, "preparing", OURS, {"champion": THEIRS, "rollout": "r-9"}),
+        (80, Kind.PROMOTION, ADVANCE, "promoted", OURS, {"rollout": "r-9"}),
+    )
+    stack = replace(DEV, records=(*DEV.records, *again))
+    assert [chain(second, stack).rollout["id"] for second in (40, 75, 90)] == ["r-8e", "r-9", "r-9"]
+    assert chain(10, stack).rollout == {}, "none had begun"
+
+
+def test_another_image_of_the_same_package_is_another_release() -> None:
+    other = replace(HERE, arn=HERE.arn + "0", release="0" * 12, image="registry/serving:2", created=at(60))
+    assert chain(40, replace(DEV, versions=(HERE, other))).version["image"] == "registry/serving:1"
+
+
+@pytest.mark.parametrize(
+    ("builder", "said"),
+    [
+        (FACTS.builder, "made by     local, 2026"),
+        (
+            Builder(
+                "urn:modelstack:builder:sagemaker-pipeline", "arn:aws:sagemaker:x:1:pipeline/p/execution/e", "2026"
+            ),
+            "made by     sagemaker-pipeline, execution arn:aws:sagemaker:x:1:pipeline/p/execution/e, 2026",
+        ),
+    ],
+)
+def test_the_engine_and_its_execution_are_told_as_the_signed_facts_have_them(builder: Builder, said: str) -> None:
+    found = chain(40, facts=replace(FACTS, builder=builder))
+    assert said in printed(told(found, "modelstack"))
+
+
+def test_the_page_is_a_line_a_thing_and_ends_with_where_to_go_on() -> None:
+    history = [step(21, "preparing"), step(24, percent=5, step=1)]
+    page = printed(told(chain(25, history=history), "modelstack --stack dev")).splitlines()
+    lines = dict(line.split("  ", 1) for line in page if line.split("  ", 1)[0])
+    assert lines["by"].strip() == f"v-{OURS} on flight-delay-dev, on trial then (5% of the requests)"
+    assert lines["rollout"].strip() == f"r-8e, begun {at(21)}, rolled back"
+    assert lines["commit"].strip() == f"{'1' * 40} of https://git.example/team/flights"
+    assert lines["more"].strip() == f"modelstack --stack dev lineage {'a' * 12}"
+    assert any(line.strip() == f"released by assumed-role/deploy/ci, {at(21)}" for line in page)
+
+
+def test_what_is_not_known_is_said_to_be_unknown() -> None:
+    assert "commit      not known" in printed(told(chain(40, facts=UNKNOWN), "modelstack"))
+    assert "made by     not known: nothing is proven" in printed(told(chain(40, facts=None), "modelstack"))
+    lost = trace(Chosen(given(40), copied=False, others=()), Known("flight-delay-dev", ()))
+    assert f"{OURS}: neither audit record, journal nor registry" in printed(told(lost, "modelstack"))
+
+
+def test_a_copy_is_no_answer_that_somebody_got() -> None:
+    history = [step(21, "preparing"), step(24, copies=50, step=1), step(40, percent=5, step=2), step(60, "promoted")]
+    answer, copy = given(25, THEIRS, "e-1"), given(25, OURS, "e-2")
+    assert meant(copy, answer, history=history) == Chosen(answer, copied=False, others=(copy,))
+    alone = meant(copy, history=history)
+    assert (alone.prediction, alone.copied) == (copy, True)
+    found = trace(alone, Known("flight-delay-dev", history, graph(DEV), FACTS))
+    assert (found.role, found.percent) == ("copy", 50)
+    assert "nobody got that answer (50% were copied)" in printed(told(found, "modelstack"))
+
+
+@pytest.mark.parametrize(
+    ("second", "share"),
+    [
+        (19, {}),
+        (22, {"copies": 50}),  # before the endpoint confirmed the first step
+        (38, {"copies": 50}),
+        (41, {"percent": 5}),
+        (58, {"percent": 5}),
+        (61, {}),
+    ],
+)
+def test_the_share_is_that_of_the_step_under_way(second: float, share: dict[str, float]) -> None:
+    between = [step(41, "pivots"), step(45, "held"), step(50, "approved")]
+    history = [step(21, "preparing"), step(24, copies=50), step(40, percent=5), *between, step(60, "promoted")]
+    assert share_of(history, given(second)) == share
+    assert share_of([*history, step(90, "preparing")], given(second)) == share
+
+
+def test_a_request_that_two_versions_answered_is_refused_with_the_events_to_choose_from() -> None:
+    with pytest.raises(OperatorError, match=r"was answered by 2 versions: .*event e-2.*event e-1") as refused:
+        meant(given(25, THEIRS, "e-1"), given(26, OURS, "e-2"))
+    assert refused.value.hint is not None
+    assert "modelstack trace e-2" in refused.value.hint
+
+
+def test_a_request_that_one_version_answered_twice_is_the_last_one() -> None:
+    first, last = given(25, event="e-1"), given(35, event="e-2")
+    assert meant(first, last) == Chosen(last, copied=False, others=(first,))
+
+
+def test_a_beginning_that_several_ids_have_is_refused_and_of_one_id_it_is_meant() -> None:
+    one, other = given(25, inference="order-17a"), given(26, event="e-2", inference="order-17b")
+    assert meant(begun=(one,)).prediction == one
+    with pytest.raises(OperatorError, match=r"order-17 begins the ids of several predictions: order-17a, order-17b"):
+        meant(begun=(one, other))
+
+
+@pytest.mark.parametrize(
+    ("found", "window", "said"),
+    [
+        ({"percent": 10.0, "oldest": BEGUN}, EVER, ["of 100 requests 10 are", "the oldest capture is of 2023-11-14"]),
+        ({"percent": 0.0}, EVER, ["nothing is captured", "no capture is kept yet"]),
+        (
+            {"percent": 100.0, "oldest": BEGUN},
+            Window(BEGUN),
+            ["leave --at and --since out", "with --stack"],
+        ),
+    ],
+)
+def test_of_an_id_that_is_not_found_it_is_said_where_was_looked_and_what_may_be_the_reason(
+    found: dict[str, Any], window: Window, said: list[str]
+) -> None:
+    searched = Searched(places=("the ledger", "7 files of captures"), unread=("AccessDenied",), **found)
+    with pytest.raises(OperatorError) as refused:
+        chosen("ord", searched, lambda _: False, endpoint="flight-delay-dev", asked="modelstack", window=window)
+    told = f"{refused.value}\n{refused.value.hint}"
+    since = ", since 2023-11-14T22:13:20.000Z" if window.bounded else ""
+    assert f"Looked into: the ledger and 7 files of captures{since}. Not looked at: AccessDenied" in told
+    assert [one for one in (*said, "that takes at least 4 characters") if one not in told] == []
+    assert ("was not captured" in told) == (found["percent"] == 10)
+
+
+def test_the_champion_before_a_restore_and_after_it_is_told_from_the_record() -> None:
+    known = Known("flight-delay-dev", (), lineage(OTHER, None, [replace(DEV, versions=())], why))
+    found = [trace(Chosen(given(second, THEIRS), copied=False, others=()), known).role for second in (10, 40, 58)]
+    assert found == ["champion", "", "champion"]
