@@ -49,6 +49,7 @@ class Cluster:
         blind: Whether Prometheus answers 503.
         standings: How variants stand, as the controller tells it.
         records: The audit record, as the controller reads it; None: it has no database.
+        predictions: What is found of a prediction's id, part by part, as the controller tells it.
         labels: Files of labels that were brought to the controller, by name.
         requests: What the gateway was asked: headers and body.
         answer: Status, headers and body by which the gateway answers.
@@ -62,6 +63,7 @@ class Cluster:
     blind: bool = False
     standings: dict[str, Object] = field(default_factory=dict[str, Object])
     records: list[str] | None = field(default_factory=list[str])
+    predictions: list[Object] = field(default_factory=list[Object])
     labels: dict[str, str] = field(default_factory=dict[str, str])
     requests: list[tuple[dict[str, str], str]] = field(default_factory=list[tuple[dict[str, str], str]])
     answer: tuple[int, dict[str, str], str] = (200, {"x-modelstack-variant": "v-a"}, '{"predictions": [1]}')
@@ -155,6 +157,8 @@ class Cluster:
             return 204, ""
         if what == "standings":
             return 200, json.dumps({name: self.standings[name] for name in query["variant"] if name in self.standings})
+        if what == "predictions":
+            return 200, json.dumps(self.predictions[int(float(query.get("before", ["0"])[0]))])
         first = int(query.get("after", ["0"])[0])
         page = self.records[first : first + 2]
         return 200, json.dumps({"lines": page, "next": str(first + 2) if first + 2 < len(self.records) else ""})

@@ -1,4 +1,4 @@
-"""`modelstack lineage` on two stacks of a mocked AWS: what is signed is proven, what cannot be read is named."""
+"""`modelstack lineage` and `trace` on a mocked AWS: what is signed is proven, what cannot be read is named."""
 
 from __future__ import annotations
 
@@ -97,8 +97,8 @@ def stacks(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clients]:
         yield make
 
 
-def typed(*words: str) -> Result:
-    return CliRunner().invoke(main, ["lineage", *words])
+def typed(*words: str, command: str = "lineage") -> Result:
+    return CliRunner().invoke(main, [command, *words])
 
 
 def seen(*words: str) -> dict[str, Any]:
@@ -192,3 +192,50 @@ def test_a_record_that_cannot_be_read_is_named(stacks: Clients) -> None:
 def test_what_names_no_package_is_refused_with_what_is_allowed(stacks: Clients) -> None:
     told = typed("beef")
     assert (told.exit_code, "no package beef is registered" in told.output) == (2, True)
+
+
+def answered(make: Clients, *names: str, variant: str = f"v-{OURS}") -> None:
+    """Capture answers that stack dev gave 40 s after its package was released."""
+    meta = [{"eventId": f"e-{name}", "inferenceId": name, "inferenceTime": "2023-11-14T22:14:00Z"} for name in names]
+    body = "\n".join(json.dumps({"captureData": {}, "eventMetadata": one}) for one in meta)
+    key = f"capture/flight-delay-dev/{variant}/2023/11/14/22/{names[0]}.jsonl"
+    make("s3").put_object(Bucket="flight-delay-dev", Key=key, Body=body.encode())
+
+
+def test_an_answer_leads_to_the_commit_and_to_who_released_its_version(stacks: Clients) -> None:
+    answered(stacks, "order-17", "order-18")
+    told = typed("order-17", "--at", "2023-11-14T22:30", "--json", command="trace")
+    assert told.exit_code == 0, told.output
+    found = json.loads(told.output)
+    when = {"event_id": "e-order-17", "at": "2023-11-14T22:14:00.000Z"}
+    assert found["prediction"] == {"inference_id": "order-17", "variant": f"v-{OURS}", **when}
+    assert (found["role"], found["release"], found["package"]) == ("champion", OURS, DIGEST)
+    assert (found["commit"]["commit"], found["data"]["sha256"]) == ("1" * 40, FACTS.recipe.data)
+    assert {one["did"]: one["who"] for one in found["people"]}["began"] == "assumed-role/deploy/ci"
+    assert (found["made"]["by"], found["rollout"]["id"]) == ("local", "r-1")
+    assert [line.partition(":")[0] for line in found["unread"]] == ["looking into the ledger of labels"]
+    page = typed("e-order-18", command="trace")
+    assert (page.exit_code, "order-18" in page.output, "released by assumed-role/deploy/ci" in page.output) == (
+        0,
+        True,
+        True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("order-1",), 2, "begins the ids of several predictions: order-17, order-18"),
+        (("order-17", "--since", "2023-11-15"), 1, "it was given at another time: leave --at and --since out"),
+        (("order-17", "--at", "2023-11-13"), 1, "0 files of captures"),
+        (("order-17", "--at", "noon"), 2, "'noon' is no time. Give one in UTC"),
+        (("order-17", "--at", "2023-11-14", "--since", "2023-11-14"), 2, "both say when it was"),
+        (("x" * 201,), 2, "ID has 201 characters"),
+        (("e-order-19",), 0, "neither audit record, journal nor registry knows of it any more"),
+    ],
+)
+def test_what_an_id_does_not_tell_is_said(stacks: Clients, words: tuple[str, ...], code: int, said: str) -> None:
+    answered(stacks, "order-17", "order-18")
+    answered(stacks, "order-19", variant="v-000000000000")
+    told = typed(*words, command="trace")
+    assert (told.exit_code, said in " ".join(told.output.split())) == (code, True), told.output

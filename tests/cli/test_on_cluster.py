@@ -18,6 +18,7 @@ from cli.platform.kubernetes.platform import Kubernetes
 from cli.target import Target
 from cli.view import render
 from cli.view.snapshot import seen_at, take
+from monitoring.predictions import EVER, Prediction
 from platforms.kubernetes.kinds import CONFIG_MAP, DEPLOYMENT, PACKAGE, ROLLOUT, ROUTE
 from platforms.kubernetes.names import CONFIG, CONTENT, ENDPOINT
 from platforms.kubernetes.route import ASKED, Asked
@@ -190,6 +191,17 @@ def test_quality_is_told_as_on_aws_and_hides_nothing_where_the_controller_does_n
     assert found.at == "1970-01-01T00:00:01+00:00"
     cluster.records = None
     assert platform_of(target(cluster)).quality(["v-a"]) == ()
+
+
+def test_a_prediction_is_looked_for_by_the_controller_part_by_part(cluster: Cluster) -> None:
+    answer = {"variant": "v-a", "event": "e-1", "inference": "order-17", "at": 100.0}
+    part = {"exact": [], "begun": [], "files": 7, "oldest": None, "before": None}
+    cluster.predictions = [{**part, "oldest": 5.0, "before": 1.0}, {**part, "exact": [answer]}]
+    found = platform_of(target(cluster)).prediction("order-17", EVER)
+    assert found.exact == (Prediction("v-a", "e-1", "order-17", 100.0),)
+    assert (found.oldest, found.places[1]) == (5.0, "14 files of captures there")
+    cluster.predictions = [part]
+    assert platform_of(target(cluster)).prediction("order-18", EVER).percent == 0, "as its Rollout says"
 
 
 def test_a_stack_takes_the_champion_of_one_on_a_cluster(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:

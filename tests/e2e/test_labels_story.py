@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -11,8 +12,8 @@ import pytest
 from bench.bed import Bed
 from cli.labels import LateLabels
 from cli.replay import Pace, events, run
-from cli.target import Target
-from tests.e2e.conftest import succeeded
+from cli.target import ROOT, Target
+from tests.e2e.conftest import succeeded, typed
 from tests.infra.recorded import LOCAL
 from tests.needed import unused
 from tests.small import SMALL
@@ -61,6 +62,36 @@ def test_labels_that_a_replay_sends_late_give_each_variant_its_accuracy_once(sto
         count, total = seen(target, variant, name)
         assert count == len(known)
         assert 0 < total / count < most
+
+
+def test_an_answer_is_traced_to_its_data_its_package_and_who_released_it(story: Bed) -> None:
+    target = story.target()
+    asked = (ROOT / "model" / "example_request.json").read_bytes()
+    answer = target.client("sagemaker-runtime").invoke_endpoint(
+        EndpointName=target.endpoint, ContentType="application/json", Body=asked, InferenceId="order-17"
+    )
+    end = time.monotonic() + 60
+    while (
+        done := typed("trace", "order-17", "--json")
+    ).exit_code != 0:  # the endpoint uploads a file every few seconds
+        assert "a capture comes some seconds" in done.output, done.output
+        assert time.monotonic() < end, done.output
+        time.sleep(1)
+    found = json.loads(done.output)
+    assert found["prediction"]["variant"] == answer["InvokedProductionVariant"]
+    assert (found["role"], found["package"], found["unread"]) == ("champion", target.outputs["package_digest"], [])
+    assert found["made"]["by"] == "local"
+    assert [one["name"] for one in found["data"]["files"]] and all(
+        len(one["sha256"]) == 64 for one in found["data"]["files"]
+    )
+    (released,) = [one for one in found["people"] if one["did"] == "began"]
+    assert released["who"] == target.client("sts").get_caller_identity()["Arn"].rpartition(":")[2]
+
+    now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M}"
+    event = typed("trace", found["prediction"]["event_id"][:20], "--at", now)  # which the captures alone tell
+    assert (event.exit_code, "order-17" in event.output, found["package"] in event.output) == (0, True, True), (
+        event.output
+    )
 
 
 def test_the_roles_have_used_what_this_story_shows_to_be_needed(story: Bed) -> None:

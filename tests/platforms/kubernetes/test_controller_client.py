@@ -9,7 +9,8 @@ import httpx
 import pytest
 
 from audit.verification import verify
-from platforms.kubernetes import access_token
+from monitoring.predictions import Window
+from platforms.kubernetes import access_token, predictions
 from platforms.kubernetes.answers import Forbidden
 from platforms.kubernetes.controller_client import ControllerClient
 from platforms.kubernetes.database import Database
@@ -18,6 +19,7 @@ from platforms.kubernetes.program.listening import Listening
 from platforms.kubernetes.program.store import Store
 from platforms.kubernetes.program.web import Answering, app
 from platforms.kubernetes.records import PostgresRecords
+from platforms.kubernetes.wanted import Wanted
 from rollout.core.errors import Busy, RolloutError, Unreachable
 from tests.audit.made import Key, chain
 from tests.platforms.kubernetes.labelled import World
@@ -35,6 +37,7 @@ def serve() -> Iterator[Serve]:
     def make(store: Store | None, endpoint: str) -> ControllerClient:
         given: dict[str, Any] = {} if store is None else {
             "labels": store.labels, "standings": store.standings, "records": store.records,
+            "predictions": store.predictions,
         }  # fmt: skip
         whole = {"knows": {endpoint}.__contains__, "alive": str, "ready": str, "wakes": lambda _: None, **given}
         whole["admits"] = lambda name, given: given == f"of {name}"
@@ -87,6 +90,25 @@ def test_the_audit_record_is_read_whole_and_in_its_order(
     )
     found = list(asked.records(endpoint))
     assert (len(found), found[3:]) == (1100, [f"line {n}" for n in range(4, 1101)])
+
+
+@pytest.mark.needs("postgresql")
+def test_a_prediction_is_looked_for_until_all_is_looked_through(
+    asked: ControllerClient, store: Database, endpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(predictions, "_FILES", 1)
+    world = World(store, endpoint)
+    for number in range(3):
+        world.captured("v-a", (f"ord?r {number}&", True, 0.7))
+    found = list(asked.predictions(endpoint, Wanted("ord?r 0&", window=Window(world.now - 60, world.now + 60))))
+    assert [(part["files"], [one["inference"] for one in part["exact"]]) for part in found] == [
+        (1, []),
+        (1, []),
+        (1, ["ord?r 0&"]),
+        (0, []),
+    ]
+    with pytest.raises(RolloutError, match="id: got 201 characters"):
+        list(asked.predictions(endpoint, Wanted("x" * 201)))
 
 
 @pytest.mark.needs("postgresql")

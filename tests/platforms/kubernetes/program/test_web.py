@@ -94,12 +94,14 @@ def test_nothing_is_kept_of_who_has_not_the_token_of_the_endpoint(method: str, p
     assert asked == [("flights", token) for token in ("", "wrong", "right")]
 
 
-@pytest.mark.parametrize("path", ["standings/flights", "records/flights"])
+@pytest.mark.parametrize("path", ["standings/flights", "records/flights", "predictions/flights?id=x"])
 def test_nothing_is_told_to_who_has_not_the_token(path: str) -> None:
     def read(*_: object) -> dict[str, object]:
         return {"told": True}
 
-    with served(standings=read, records=read, admits=lambda endpoint, given: given == "right") as client:
+    with served(
+        standings=read, records=read, predictions=read, admits=lambda endpoint, given: given == "right"
+    ) as client:
         assert client.get(path).status_code == 401
         assert client.get(path, headers={"x-modelstack-token": "right"}).json() == {"told": True}
 
