@@ -36,6 +36,7 @@ from bench import (
     runtime,
     signatures,
     tampering,
+    traces,
     updates,
 )
 from bench.bad_days import day
@@ -75,6 +76,7 @@ ON_STACK: dict[str, Callable[[Bed], list[Row]]] = {
     "counting": counting.rows,
     "rollouts": rollouts.under_load,
     "promotion": promotion.rows,
+    "trace": traces.rows,
 }
 SCENARIOS = (*SIMULATED, *ON_STACK)
 

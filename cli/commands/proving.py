@@ -112,12 +112,12 @@ def lineage(asked: Asked, digest: str | None, as_json: bool, to: str | None) -> 
 
 
 @click.command(cls=Command)
-@click.argument("id_", metavar="ID")
+@click.argument("id")
 @click.option("--at", type=Time(), default=None, help="It was given within half an hour of this time, or on this day.")
 @click.option("--since", type=Time(), default=None, help="It was given at this time or later.")
 @as_json_option
 @click.pass_obj
-def trace(asked: Asked, id_: str, at: When | None, since: When | None, as_json: bool) -> None:
+def trace(asked: Asked, id: str, at: When | None, since: When | None, as_json: bool) -> None:
     """Show which version gave the prediction ID, and where that one came from: rollout, package, data, commit, people.
 
     ID is the inference id that the caller sent with the request, the event id that capture gave it, or the first
@@ -131,10 +131,10 @@ def trace(asked: Asked, id_: str, at: When | None, since: When | None, as_json: 
     from cli.trace.read import read  # noqa: PLC0415 - only this command needs it
     from cli.trace.told import told  # noqa: PLC0415
 
-    if not 0 < len(id_) <= LONGEST:
-        raise OperatorError(f"ID has {len(id_)} characters; expected are 1 to {LONGEST}", None, 2)
+    if not 0 < len(id) <= LONGEST:
+        raise OperatorError(f"ID has {len(id)} characters; expected are 1 to {LONGEST}", None, 2)
     target = find(asked)
-    found = read(target, id_, _window(at, since))
+    found = read(target, id, _window(at, since))
     if as_json:
         say(json.dumps(found.as_dict(), indent=2))
     else:

@@ -26,7 +26,7 @@ class Did:
 
     Attributes:
         did: Such as `began`, `agreed`; see the edges of `cli.lineage.graph`.
-        who: Their name, as the credentials had it.
+        who: Whose credentials, or which function, as the audit record has it.
         at: When.
         why: The reason, in words; empty where there is none.
     """
@@ -205,7 +205,7 @@ def _people(graph: Graph, rollout: Node | None, version: Node | None) -> Iterato
         for edge in graph.into(node) if node else ():
             who = graph.node(edge.source)
             if who.kind in WHO:
-                yield Did(edge.kind, who.label, edge.at, edge.why)
+                yield Did(edge.kind, str(who.facts["who"]), edge.at, edge.why)
 
 
 def _made(facts: Facts | None) -> Mapping[str, Any]:

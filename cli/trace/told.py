@@ -18,7 +18,6 @@ _ROLES: Mapping[Role, str] = {
     "": "whether it was the champion then is not known",
 }
 _DID: Mapping[str, str] = {
-    "began": "released by",
     "agreed": "agreed to by",
     "approved": "approved by",
     "exempted": "let past its trial by",
@@ -59,12 +58,16 @@ def _rows(found: Trace, asked: str) -> Iterator[tuple[str, str]]:
     if not found.package:
         yield "release", f"{found.release}: neither audit record, journal nor registry knows of it any more"
         return
+    for did in (one for one in found.people if one.did == "began"):
+        yield "released by", _person("", did)
     version = found.version
     yield "release", f"{found.release}: {version['name']}, {version['approval']}" if version else found.release
     rollout = found.rollout
-    yield "rollout", f"{rollout['id']}, begun {rollout['began']}, {rollout['outcome']}" if rollout else _UNKNOWN
+    yield "rollout", f"{rollout['id']}, {rollout['outcome']}" if rollout else f"{_UNKNOWN}: the audit record has none"
     for did in found.people:
-        yield "", _person(did)
+        yield (
+            ("released by", _person("", did)) if did.did == "began" else ("", _person(_DID.get(did.did, did.did), did))
+        )
     yield "package", found.package
     yield from _making(found)
     for said in found.unread:
@@ -89,8 +92,9 @@ def _making(found: Trace) -> Iterator[tuple[str, str]]:
     yield "commit", f"{commit['commit']}{remote}{', but files differed from it' if commit['dirty'] else ''}"
 
 
-def _person(did: Did) -> str:
-    return f"{_DID.get(did.did, did.did)} {did.who}, {did.at}{f': {did.why}' if did.why else ''}"
+def _person(words: str, did: Did) -> str:
+    who = did.who.removeprefix("function ").rpartition(":")[2]
+    return f"{words} {who}, {did.at[:19]}Z{f': {did.why}' if did.why else ''}"
 
 
 def _share(found: Trace) -> str:

@@ -211,11 +211,11 @@ def test_an_answer_leads_to_the_commit_and_to_who_released_its_version(stacks: C
     assert found["prediction"] == {"inference_id": "order-17", "variant": f"v-{OURS}", **when}
     assert (found["role"], found["release"], found["package"]) == ("champion", OURS, DIGEST)
     assert (found["commit"]["commit"], found["data"]["sha256"]) == ("1" * 40, FACTS.recipe.data)
-    assert {one["did"]: one["who"] for one in found["people"]}["began"] == "assumed-role/deploy/ci"
+    assert {one["did"]: one["who"] for one in found["people"]}["began"] == CI
     assert (found["made"]["by"], found["rollout"]["id"]) == ("local", "r-1")
     assert [line.partition(":")[0] for line in found["unread"]] == ["looking into the ledger of labels"]
     page = typed("e-order-18", command="trace")
-    assert (page.exit_code, "order-18" in page.output, "released by assumed-role/deploy/ci" in page.output) == (
+    assert (page.exit_code, "order-18" in page.output, "assumed-role/deploy/ci" in page.output) == (
         0,
         True,
         True,

@@ -1,0 +1,152 @@
+"""How long does `modelstack trace ID` take among a million captured predictions, and how much memory?
+
+The captures of a day are put where the endpoint of stack `local` puts them; its functions are not told, as they would
+count for hours. What is measured is the whole command, as a person types it: it asks Pulumi for the stack, looks for
+the prediction, reads the audit record, and verifies what is signed of the package.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from bench.bed import Bed, BenchError
+from bench.rows import Row, sized
+from cli.target import ROOT, Target
+from monitoring.labels.pairs import Answer
+from platforms.aws.batches import Batches
+from platforms.aws.ledger import DynamoLedger
+from platforms.aws.names import CAPTURE
+from platforms.aws.table import Table
+
+_PREDICTIONS, _OF_A_FILE = 1_000_000, 300
+_REPEATS = 3
+_AT_ONCE = 4
+_EVENT, _INFERENCE, _AT = "{event}", "{inference}", "{at}"  # what of a line is another one in each
+
+
+@dataclass(frozen=True)
+class _Took:
+    """A command: seconds, and the most memory of it and of what it started, MB."""
+
+    seconds: float
+    memory: float
+
+
+def rows(bed: Bed) -> list[Row]:
+    """Seconds of the command: with an hour to look in, without, and of an id that the ledger has."""
+    target, files = bed.target(), max(sized(_PREDICTIONS, 20_000) // _OF_A_FILE, 1)
+    variant = _variant(target)
+    first = datetime.now(UTC).replace(microsecond=0) - timedelta(days=1)
+    named = _put(target, variant, first, files)
+    known = _in_the_ledger(target, variant)
+    in_an_hour = [_typed(bed, name, "--at", f"{at:%Y-%m-%dT%H:%M:%S}") for name, at in _among(named)]
+    oldest = [_typed(bed, named[0][0]) for _ in range(sized(_REPEATS, 1))]
+    of_ledger = [_typed(bed, known) for _ in range(sized(_REPEATS, 1))]
+    looked, everything, told = (
+        statistics.median(one.seconds for one in each) for each in (in_an_hour, oldest, of_ledger)
+    )
+    more = max(one.memory for one in oldest) - max(one.memory for one in of_ledger)
+    beside = (
+        f"among {files * _OF_A_FILE:,} captured predictions of a day in {files:,} files; {told:.2f} s by the ledger"
+    )
+    return [
+        Row("trace_s", round(looked, 2), "s", "<= 2", f"{beside}; with --at, so that two hours are looked through"),
+        Row("trace_oldest_s", round(everything, 2), "s", "<= 10", "the oldest of them, so all are looked through"),
+        Row("trace_memory_mb", round(more), "MB", "<= 100", "more for the oldest of them than by the ledger"),
+    ]
+
+
+def _put(target: Target, variant: str, first: datetime, files: int) -> list[tuple[str, datetime]]:
+    """Put the files; an event id of each, and its time, the oldest first."""
+    s3, bucket = target.client("s3"), target.output("artifact_bucket")
+    s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration={})
+    pattern, step = _pattern(target), timedelta(days=1) / files
+
+    def put(number: int) -> tuple[str, datetime]:
+        at = first + number * step
+        ids = [str(uuid.uuid4()) for _ in range(_OF_A_FILE)]
+        body = "".join(_lines(pattern, ids, f"{number}", at))
+        key = f"{CAPTURE}/{target.endpoint}/{variant}/{at:%Y/%m/%d/%H}/{at:%M-%S-%f}-{uuid.uuid4()}.jsonl"
+        s3.put_object(Bucket=bucket, Key=key, Body=body.encode())
+        return ids[-1], at
+
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        return list(pool.map(put, range(files)))
+
+
+def _lines(pattern: str, ids: list[str], file: str, at: datetime) -> Iterator[str]:
+    for number, event in enumerate(ids):
+        inference = f"order-{file}-{number}"
+        line = pattern.replace(_EVENT, event).replace(_INFERENCE, inference)
+        yield line.replace(_AT, f"{at:%Y-%m-%dT%H:%M:%SZ}")
+
+
+def _pattern(target: Target) -> str:
+    """A line as the endpoint writes it, of the model's example."""
+    asked = (ROOT / "model" / "example_request.json").read_text()
+    answered = _asked(target)["Body"].read().decode()
+    sides = {
+        name: {"observedContentType": "application/json", "mode": mode, "data": data, "encoding": "JSON"}
+        for name, mode, data in (("endpointInput", "INPUT", asked), ("endpointOutput", "OUTPUT", answered))
+    }
+    meta = {"eventId": _EVENT, "inferenceId": _INFERENCE, "inferenceTime": _AT}
+    return json.dumps({"captureData": sides, "eventMetadata": meta, "eventVersion": "0"}, separators=(",", ":")) + "\n"
+
+
+def _asked(target: Target) -> Any:
+    body = (ROOT / "model" / "example_request.json").read_bytes()
+    return target.client("sagemaker-runtime").invoke_endpoint(
+        EndpointName=target.endpoint, ContentType="application/json", Body=body, InferenceId="probe-bench"
+    )
+
+
+def _variant(target: Target) -> str:
+    return _asked(target)["InvokedProductionVariant"]
+
+
+def _in_the_ledger(target: Target, variant: str) -> str:
+    """Put an answer into the ledger of labels; its inference id."""
+    table = Table(target.client, f"{target.endpoint}-labels", time.time)
+    ledger, name = DynamoLedger(table, Batches(table, target.endpoint, None)), f"order-{uuid.uuid4().hex}"
+    ledger.answers(variant, [(name, Answer(str(uuid.uuid4()), variant, float(int(time.time())), {}, []))])
+    return name
+
+
+def _among(named: list[tuple[str, datetime]]) -> list[tuple[str, datetime]]:
+    """Some of them, from the whole day."""
+    wanted = sized(_REPEATS, 1)
+    return [named[len(named) * (2 * number + 1) // (2 * wanted)] for number in range(wanted)]
+
+
+def _typed(bed: Bed, *words: str) -> _Took:
+    """Type the command.
+
+    Raises:
+        BenchError: It does not find the prediction.
+    """
+    begun = time.monotonic()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cli.main", "trace", *words, "--json"],
+        cwd=ROOT,
+        env={**os.environ, **bed.environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    assert process.stdout is not None
+    said = process.stdout.read()
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode or not json.loads(said)["commit"]:
+        raise BenchError(f"trace {' '.join(words)} failed: {said.decode()[-2000:]}")
+    return _Took(time.monotonic() - begun, used.ru_maxrss / 1024)
