@@ -89,12 +89,14 @@ class Known:
         history: The journal's last events.
         graph: The lineage of its package on this stack; None where no package of it is known.
         facts: What is proven of the package; None when nothing is.
+        unread: What could not be looked at, and why, a sentence each.
     """
 
     endpoint: str
     history: Sequence[Event]
     graph: Graph | None = None
     facts: Facts | None = None
+    unread: Sequence[str] = ()
 
 
 def trace(chosen: Chosen, known: Known) -> Trace:
@@ -107,6 +109,7 @@ def trace(chosen: Chosen, known: Known) -> Trace:
         share_of(known.history, prediction).get("copies" if chosen.copied else "percent"),
         chosen.others,
         release_of(prediction.variant),
+        unread=tuple(known.unread),
     )
     if graph is None:
         return found
@@ -121,7 +124,6 @@ def trace(chosen: Chosen, known: Known) -> Trace:
         made=_made(facts),
         data=_data(facts),
         commit=asdict(facts.source) if facts else {},
-        unread=graph.unread,
     )
 
 

@@ -44,10 +44,10 @@ def read(target: Target, word: str, window: Window) -> Trace:
     release, told = release_of(meant.prediction.variant), records_of(target, state)
     digest = _package(target, release, state, told[0])
     if not digest:
-        return trace(meant, Known(target.endpoint, state.history))
+        return trace(meant, Known(target.endpoint, state.history, unread=[*found.unread, *told[1]]))
     here = look(target, digest, platform_of(target).shelf().digests(), state, told)
-    graph = lineage(digest, here.facts, [here.stack], why, [*found.unread, *here.unread])
-    return trace(meant, Known(target.endpoint, state.history, graph, here.facts))
+    graph = lineage(digest, here.facts, [here.stack], why)
+    return trace(meant, Known(target.endpoint, state.history, graph, here.facts, [*found.unread, *here.unread]))
 
 
 def _package(target: Target, release: str, state: RolloutState, records: Sequence[Record]) -> str:

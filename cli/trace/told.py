@@ -57,6 +57,7 @@ def _rows(found: Trace, asked: str) -> Iterator[tuple[str, str]]:
         yield "also", f"{other.variant} at {_time(other.at)}, event {other.event or _UNKNOWN}"
     if not found.package:
         yield "release", f"{found.release}: neither audit record, journal nor registry knows of it any more"
+        yield from (("not looked at", said) for said in found.unread)
         return
     for did in (one for one in found.people if one.did == "began"):
         yield "released by", _person("", did)
@@ -70,8 +71,7 @@ def _rows(found: Trace, asked: str) -> Iterator[tuple[str, str]]:
         )
     yield "package", found.package
     yield from _making(found)
-    for said in found.unread:
-        yield "not looked at", said
+    yield from (("not looked at", said) for said in found.unread)
     yield "more", f"{asked} lineage {found.package.removeprefix('sha256:')[:DIGITS]}"
 
 
