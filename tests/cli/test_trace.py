@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -110,6 +110,17 @@ def test_another_image_of_the_same_package_is_another_release() -> None:
 def test_the_engine_and_its_execution_are_told_as_the_signed_facts_have_them(builder: Builder, said: str) -> None:
     found = chain(40, facts=replace(FACTS, builder=builder))
     assert said in shown(found)
+
+
+def test_what_else_an_engine_names_is_told_as_it_is() -> None:
+    @dataclass(frozen=True)
+    class Named(Builder):
+        step: str | None = None
+        job: str | None = None
+
+    found = chain(40, facts=replace(FACTS, builder=Named("urn:modelstack:builder:other", "run-7", "2026", "train")))
+    assert found.made == {"by": "other", "execution": "run-7", "at": "2026", "step": "train"}
+    assert "made by other, execution run-7, step train, 2026" in shown(found)
 
 
 def test_the_page_is_a_line_a_thing_and_ends_with_where_to_go_on() -> None:
