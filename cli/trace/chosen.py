@@ -98,7 +98,7 @@ def _reasons(word: str, found: Searched, window: Window) -> list[str]:
     else:
         reasons.append(
             f"it is older than what is kept (modelstack:retention.requests_days): the oldest capture is of "
-            f"{moment(found.oldest)}"
+            f"{moment(found.oldest)[:10]}"
         )
         reasons.append("it is too new: a capture comes some seconds, on AWS some minutes, after its answer")
     reasons.append("another stack gave it: name that one with --stack")

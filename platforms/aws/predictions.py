@@ -26,7 +26,7 @@ from platforms.aws.transient import gone
 
 _AT_ONCE = 10  # the connections that a client of boto3 keeps
 _CHUNK = 1 << 20
-_HOUR = timedelta(hours=1)
+_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -68,50 +68,50 @@ class AwsPredictions:
         """
         search, files = Search(word), 0
         with calling(f"read s3://{self.bucket}/{CAPTURE}/"), ThreadPoolExecutor(_AT_ONCE) as pool:
-            variants = self._variants()
-            listed = zip(variants, pool.map(self._first, variants), strict=True)
-            firsts = {variant: first for variant, first in listed if first}
+            variants = self._folders(f"{CAPTURE}/{self.endpoint}/")
+            days = dict(zip(variants, pool.map(self._days, variants), strict=True))
             left = math.inf
-            for keys in self._hours(pool, firsts, window):
+            for keys in self._hours(pool, days, window):
                 if left == 0:
                     break
                 list(pool.map(partial(self._look, search), keys))
                 files += len(keys)
                 left = 1 if search.exact and left == math.inf else left - 1
         place = f"{files:,} files of captures under s3://{self.bucket}/{CAPTURE}/{self.endpoint}/"
-        oldest = min(firsts.values()).timestamp() if firsts else None
+        oldest = min((day.timestamp() for found in days.values() for day in found), default=None)
         return Searched(tuple(search.exact), tuple(search.begun), (place,), oldest=oldest)
 
-    def _variants(self) -> list[str]:
-        prefix = f"{CAPTURE}/{self.endpoint}/"
-        pages = self._pages(Prefix=prefix, Delimiter="/")
-        return [one["Prefix"][len(prefix) : -1] for page in pages for one in page.get("CommonPrefixes", [])]
+    def _folders(self, folder: str) -> list[str]:
+        """The names of the folders in a folder."""
+        pages = self._pages(Prefix=folder, Delimiter="/")
+        return [one["Prefix"][len(folder) : -1] for page in pages for one in page.get("CommonPrefixes", [])]
 
-    def _first(self, variant: str) -> datetime | None:
-        """The hour of the oldest file of a variant."""
-        prefix = self._prefix(variant)
-        listed = self.clients("s3").list_objects_v2(Bucket=self.bucket, Prefix=prefix, MaxKeys=1).get("Contents")
-        return _hour_of(listed[0]["Key"][len(prefix) :]) if listed else None
+    def _days(self, variant: str) -> list[datetime]:
+        """The days of which there are captures of a variant."""
+        found = [self._prefix(variant)]
+        for _ in ("year", "month", "day"):
+            found = [f"{folder}{name}/" for folder in found for name in self._folders(folder)]
+        hours = (_hour_of(f"{folder[len(self._prefix(variant)) :]}00") for folder in found)
+        return [day for day in hours if day]
 
     def _hours(
-        self, pool: ThreadPoolExecutor, firsts: Mapping[str, datetime], window: Window
+        self, pool: ThreadPoolExecutor, days: Mapping[str, Sequence[datetime]], window: Window
     ) -> Iterator[Sequence[tuple[str, str]]]:
         """Variants and keys of each hour that has files, the newest hour first; a day is listed at a time."""
-        oldest = max(min(firsts.values(), default=_hour(math.inf)), _hour(window.since))
-        hour = min(_hour(window.until), _hour(self.now()) + _HOUR)  # an instance's clock may be ahead
-        while hour >= oldest:
-            day = hour.replace(hour=0)
-            begun = [name for name, first in firsts.items() if first <= hour]
-            listed = pool.map(partial(self._keys, since=max(day, oldest), until=hour), begun)
+        first, last = _hour(window.since), _hour(window.until)
+        for day in sorted({day for found in days.values() for day in found}, reverse=True):
+            if not first - _DAY < day <= last:
+                continue
+            there = [variant for variant, found in days.items() if day in found]
+            listed = pool.map(partial(self._keys, since=max(day, first), until=last), there)
             of_hour: dict[datetime, list[tuple[str, str]]] = {}
-            for variant, keys in zip(begun, listed, strict=True):
+            for variant, keys in zip(there, listed, strict=True):
                 for at, key in keys:
                     of_hour.setdefault(at, []).append((variant, key))
             yield from (of_hour[at] for at in sorted(of_hour, reverse=True))
-            hour = day - _HOUR
 
     def _keys(self, variant: str, *, since: datetime, until: datetime) -> list[tuple[datetime, str]]:
-        """The files of a variant from an hour to another one of the same day, each with its hour."""
+        """The files of a variant on the day of an hour, from that one to another, each with its hour."""
         prefix = self._prefix(variant)
         found: list[tuple[datetime, str]] = []
         for page in self._pages(Prefix=f"{prefix}{since:%Y/%m/%d}/", StartAfter=f"{prefix}{since:%Y/%m/%d/%H}/"):

@@ -93,7 +93,7 @@ def test_an_id_is_found_in_whichever_variant_day_and_file_it_lies(aws: Clients) 
     nothing = there(aws).captured("order-9", EVER)
     assert nothing.exact == ()
     assert nothing.places == (f"5 files of captures under s3://{BUCKET}/capture/flights/",)
-    assert nothing.oldest == (NOW - timedelta(days=400)).replace(minute=0).timestamp()
+    assert nothing.oldest == (NOW - timedelta(days=400)).replace(hour=0, minute=0).timestamp(), "its day"
 
 
 def test_the_beginning_of_an_id_finds_all_that_begin_so(aws: Clients) -> None:
