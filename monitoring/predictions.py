@@ -109,7 +109,7 @@ class Search:
     @property
     def needle(self) -> bytes:
         """Bytes that every line has which tells of the id: as much of the word as JSON writes in one way alone."""
-        part = max(_PLAIN.findall(self.word), key=len, default="")
+        part: str = max(("", *_PLAIN.findall(self.word)), key=len)
         return f'"{part}"'.encode() if self.whole and part == self.word else part.encode()
 
     def look(self, variant: str, block: bytes) -> None:
