@@ -79,6 +79,12 @@ def test_what_a_version_was_is_told_of_the_moment_of_the_answer(second: float, r
     assert chain(second).role == role
 
 
+def test_a_trial_of_the_same_package_in_another_image_is_none_of_this_version() -> None:
+    (begun,) = records("dev", (35, Kind.RELEASE, CI, "preparing", OURS, {"rollout": "r-other", "champion": OURS}))
+    other = replace(begun, what={**begun.what, "release": "0" * 12})
+    assert chain(40, replace(DEV, records=(*DEV.records, other))).role == "champion"
+
+
 def test_of_two_rollouts_of_a_release_the_one_before_the_answer_is_told() -> None:
     again = records(
         "dev",

@@ -116,12 +116,11 @@ def test_the_beginning_of_an_id_finds_some_that_begin_so_and_the_one_that_is_the
     assert looked(store, endpoint, "order") == [("v-a", "order")]
 
 
-def test_more_files_with_the_id_than_come_at_once_are_all_seen(
-    store: Database, endpoint: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("seconds", [100, 0], ids=["one after the other", "at the same time"])
+def test_more_files_with_the_id_than_come_at_once_are_all_seen(store: Database, endpoint: str, seconds: int) -> None:
     for number in range(45):
-        posted(store, endpoint, f"a-word-of-{number}", ago=number // 3)  # several came at the same time
-    posted(store, endpoint, "a-word", ago=100)
+        posted(store, endpoint, f"a-word-of-{number}", ago=min(number // 3, seconds))
+    posted(store, endpoint, "a-word", ago=seconds)
     assert looked(store, endpoint, "a-word") == [("v-a", "a-word")]
 
 
