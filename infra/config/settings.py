@@ -18,6 +18,7 @@ from pydantic import Field, ValidationError, ValidationInfo, model_validator
 
 from infra.config import checkout
 from infra.config.kubernetes_settings import KubernetesSettings
+from infra.config.mlflow_settings import MlflowSettings
 from infra.config.model_settings import ModelSettings
 from infra.config.monitoring_settings import MonitoringSettings
 from infra.config.problems import Problem, Wrong, problems, unknown
@@ -106,6 +107,7 @@ class Settings(Section):
     registry: RegistrySettings
     retention: RetentionSettings
     kubernetes: KubernetesSettings
+    mlflow: MlflowSettings
 
     @property
     def trial(self) -> RolloutSettings:
@@ -126,7 +128,7 @@ class Settings(Section):
     def _together(self, info: ValidationInfo) -> Self:
         wrong = [*self._of_capture(), *self._of_answers()]
         if self.platform == "kubernetes":
-            wrong += [*self._of_kubernetes(), *self._of_alerts(), *self._of_retention()]
+            wrong += [*self._of_kubernetes(), *self._of_alerts(), *self._of_retention(), *self.mlflow.of_cluster()]
         else:
             wrong += [*self._of_instances(), *self._of_retraining(stack_of(info)), *self._of_no_cluster()]
         short = self.rollout.too_short(self.monitoring.period_seconds)

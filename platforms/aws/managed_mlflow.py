@@ -1,0 +1,57 @@
+"""MLflow as SageMaker runs it: where a tracking server or an app answers, and how a request to it is signed.
+
+    url, authorize = signed("arn:aws:sagemaker:us-east-1:111122223333:mlflow-tracking-server/models", os.environ)
+
+Source: sagemaker-mlflow 0.5.0, the plugin of AWS for MLflow's client.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+
+from tracking.connection import Authorize, MlflowError, Request
+
+CUSTOM_ENDPOINT = "SAGEMAKER_MLFLOW_CUSTOM_ENDPOINT"
+"""The variable that names another address, as that plugin has it."""
+ARN = re.compile(r"arn:(aws[a-z-]*):sagemaker:([a-z0-9-]+):(\d{12}):(mlflow-tracking-server|mlflow-app)/([\w-]+)")
+_SERVICE, _WHICH, _HASH = "sagemaker-mlflow", "x-mlflow-sm-tracking-server-arn", "x-amz-content-sha256"
+_SUFFIX = {"aws": "aws", "aws-cn": "com.cn"}
+
+
+def signed(arn: str, environ: Mapping[str, str]) -> tuple[str, Authorize]:
+    """The URL of a managed MLflow, and what signs a request to it with the credentials of this process.
+
+    Raises:
+        MlflowError: It is no such ARN, or there are no credentials.
+    """
+    parts = ARN.fullmatch(arn)
+    if parts is None:
+        raise MlflowError(f"{arn!r} is no ARN of a tracking server or an app of MLflow")
+    import boto3  # noqa: PLC0415 - of a managed one alone
+
+    region = parts[2]
+    session = boto3.Session(region_name=region)
+    credentials = session.get_credentials()
+    if credentials is None:
+        raise MlflowError(f"there are no credentials of AWS, which a request to {arn} is signed with")
+
+    def authorize(request: Request) -> dict[str, str]:
+        from botocore.auth import SigV4Auth  # noqa: PLC0415 - see above
+        from botocore.awsrequest import AWSRequest  # noqa: PLC0415
+
+        headers = {_WHICH: arn, _HASH: hashlib.sha256(request.body).hexdigest()}
+        asked = AWSRequest(request.method, request.url, headers=headers, data=request.body)
+        SigV4Auth(credentials.get_frozen_credentials(), _SERVICE, region).add_auth(asked)
+        return dict(asked.headers.items())
+
+    return environ.get(CUSTOM_ENDPOINT) or address(parts[1], region, parts[4]), authorize
+
+
+def address(partition: str, region: str, kind: str) -> str:
+    """Where the tracking servers, or the apps, of a region answer."""
+    suffix = _SUFFIX.get(partition, "aws")
+    if kind == "mlflow-app":
+        return f"https://mlflow.sagemaker.{region}.app.{suffix}"
+    return f"https://{region}.experiments.sagemaker.{suffix}"

@@ -1,0 +1,116 @@
+"""What MLflow is told of a build: made of the facts that were signed with the package.
+
+build = Build.of(facts, archive_uri="s3://...", version="arn:...", card=b"# Model ...")
+build.batch.metrics         # auc, auc_low and auc_high, at the time that the archive was sealed
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from tracking.api import DIGEST, Batch
+
+if TYPE_CHECKING:
+    from provenance.facts import Facts, Metric
+
+CARD, METRICS = "card.md", "metrics.json"
+_LONGEST = 4000  # of a value; what is cut lies whole among the artifacts
+_DIGEST_DIGITS = 32  # of a dataset: MLflow's column has 36
+_NOTE, _COMMIT, _REPOSITORY = "mlflow.note.content", "mlflow.source.git.commit", "mlflow.source.git.repoURL"
+
+
+@dataclass(frozen=True)
+class Build:
+    """One sealed package, as a run and a version.
+
+    Attributes:
+        name: Of the run: the first 12 digits of the recipe.
+        package_digest: `sha256:<hex>`, by which run and version are found again.
+        source: Where the sealed archive lies.
+        at: When it was sealed, milliseconds since the epoch.
+        batch: Parameters, metrics with their intervals, and tags of the run.
+        dataset: What it was trained on, as MLflow has it.
+        tags: Of the version.
+        artifacts: Name -> content, small ones.
+    """
+
+    name: str
+    package_digest: str
+    source: str
+    at: int
+    batch: Batch
+    dataset: Mapping[str, str]
+    tags: Mapping[str, str]
+    artifacts: Mapping[str, bytes]
+
+    @classmethod
+    def of(cls, facts: Facts, *, archive_uri: str, version: str, card: bytes | None) -> Build:
+        """The build that facts tell of. Pure: the same facts, the same build.
+
+        Args:
+            facts: What was signed of the package.
+            archive_uri: Where its archive lies.
+            version: Its name in the stack's registry.
+            card: Its model card, in Markdown; None without one.
+        """
+        at = round(datetime.fromisoformat(facts.builder.finished).timestamp() * 1000)
+        digest = facts.package.digest
+        metrics = tuple((name, value, at, 0) for one in facts.metrics for name, value in _numbers(one))
+        parameters = {name: _text(value)[:_LONGEST] for name, value in sorted(facts.recipe.parameters.items())}
+        tags = {name: value[:_LONGEST] for name, value in _tags(facts, archive_uri, version, card) if value}
+        told = json.dumps([asdict(one) for one in facts.metrics], indent=1).encode()
+        return cls(
+            name=facts.id,
+            package_digest=digest,
+            source=archive_uri,
+            at=at,
+            batch=Batch(parameters, metrics, tags),
+            dataset=_dataset(facts),
+            tags={DIGEST: digest, "recipe": facts.recipe.digest, "registered_as": version},
+            artifacts={METRICS: told, **({CARD: card} if card is not None else {})},
+        )
+
+
+def _numbers(metric: Metric) -> Iterator[tuple[str, float]]:
+    yield metric.name, metric.value
+    if metric.interval is not None:
+        yield f"{metric.name}_low", metric.interval.low
+        yield f"{metric.name}_high", metric.interval.high
+
+
+def _tags(facts: Facts, archive_uri: str, version: str, card: bytes | None) -> Iterator[tuple[str, str]]:
+    recipe, source, environment = facts.recipe, facts.source, facts.environment
+    yield DIGEST, facts.package.digest
+    yield "recipe", recipe.digest
+    yield "archive", archive_uri
+    yield "registered_as", version
+    yield "code_sha256", recipe.code
+    yield "data_sha256", recipe.data
+    yield "data_version", facts.data_version
+    yield "built_by", facts.builder.invocation or facts.builder.id
+    yield "python", environment.python
+    yield "changed_since_commit", {True: "yes", False: "no", None: ""}[source.dirty]
+    yield _COMMIT, source.commit or ""
+    yield _REPOSITORY, source.remote or ""
+    levels = sorted({f"{one.interval.level:g}" for one in facts.metrics if one.interval is not None})
+    yield "interval_level", ", ".join(levels)
+    yield from ((f"trained_on.{name}", str(value)) for name, value in sorted(facts.trained_on.items()))
+    yield _NOTE, card.decode() if card is not None else ""
+
+
+def _dataset(facts: Facts) -> dict[str, str]:
+    files = [{"name": one.name, "sha256": one.sha256, "bytes": one.size, "from": one.origin} for one in facts.data]
+    return {
+        "name": ", ".join(one.name for one in facts.data)[:_LONGEST] or "training data",
+        "digest": facts.recipe.data[:_DIGEST_DIGITS],
+        "source_type": "files",
+        "source": json.dumps({"sha256": facts.recipe.data, "version": facts.data_version, "files": files}),
+    }
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, sort_keys=True)

@@ -1,0 +1,108 @@
+"""What MLflow is told of rollouts: the weights that a package had, when, and how its last rollout stands.
+
+    of = courses(state)                     # package digest -> Course
+    of["sha256:..."].points[-1].weight      # 100.0
+
+Pure. The journal's history is all that it is made of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import get_args
+
+from rollout.core.event import Event
+from rollout.core.state import RolloutState
+from rollout.core.verdict import Outcome
+
+ON_TRIAL = "on trial"
+_ENDED = get_args(Outcome)
+_BEGUN = ("preparing", "moving")
+_LONGEST = 4000
+
+
+@dataclass(frozen=True)
+class Point:
+    """A change of a package's share.
+
+    Attributes:
+        at: When it was asked for, epoch seconds.
+        seconds: Since the rollout of that time began.
+        weight: Percent of the traffic.
+    """
+
+    at: float
+    seconds: int
+    weight: float
+
+
+@dataclass(frozen=True)
+class Course:
+    """How a package fared.
+
+    Attributes:
+        points: Its shares, oldest first.
+        told: Tags: the rollout, its verdict, and why; empty of a package that no event is about.
+        at: When the last of it happened, epoch seconds.
+    """
+
+    points: tuple[Point, ...]
+    told: Mapping[str, str]
+    at: float
+
+
+def courses(state: RolloutState) -> dict[str, Course]:
+    """Package digest -> how it fared, of every package that the journal still knows."""
+    digests = _digests(state)
+    begun: dict[str, float] = {}
+    points: dict[str, list[Point]] = {}
+    told: dict[str, dict[str, str]] = {}
+    last: dict[str, float] = {}
+    for event in state.history:
+        since = begun.setdefault(event.rollout_id, event.at)
+        for digest, weight in _shares(event, digests, points):
+            before = points.setdefault(digest, [])
+            if not before or before[-1].weight != weight:
+                before.append(Point(event.at, round(event.at - since), weight))
+                last[digest] = event.at
+        digest, says = digests.get(event.release), _told(event)
+        if digest is not None and says:
+            told[digest], last[digest] = says, event.at
+    return {
+        digest: Course(tuple(points.get(digest, ())), told.get(digest, {}), at) for digest, at in sorted(last.items())
+    }
+
+
+def standing(state: RolloutState) -> dict[str, str]:
+    """Alias -> digest of the package that it is to name; champion and challenger, where there is one."""
+    who = {"champion": state.champion, "challenger": state.challenger}
+    return {alias: release.package_digest for alias, release in who.items() if release is not None}
+
+
+def _digests(state: RolloutState) -> dict[str, str]:
+    """Release id -> package digest, of all that the journal names."""
+    ended = [state.decided, state.verdict, state.moved, *state.rejected.values()]
+    found = {one.release: one.package_digest for one in ended if one is not None}
+    return found | {one.id: one.package_digest for one in state.releases()}
+
+
+def _shares(event: Event, digests: Mapping[str, str], seen: Mapping[str, object]) -> Iterator[tuple[str, float]]:
+    """The share of every package after an event that tells shares; one that is not named any more has none."""
+    if not event.weights:
+        return
+    now = {digest: 0.0 for digest in seen}
+    for variant, weight in event.weights.items():
+        digest = next((digest for release, digest in digests.items() if variant.endswith(release)), None)
+        if digest is not None:
+            now[digest] = max(now.get(digest, 0.0), float(weight))  # of one package in two images, the one that serves
+    yield from now.items()
+
+
+def _told(event: Event) -> dict[str, str]:
+    """Tags, of an event that begins or ends a rollout of a release."""
+    if event.champion == event.release or event.kind not in {*_BEGUN, *_ENDED}:
+        return {}
+    why = event.reason.text if event.reason is not None else ""
+    verdict = ON_TRIAL if event.kind in _BEGUN else event.kind.replace("_", " ")
+    return {"rollout": event.rollout_id, "verdict": verdict, "why": why[:_LONGEST] or "-"}
