@@ -82,6 +82,11 @@ class Package(Resource, module="modelstack", name="Package"):
         super().__init__(provider, name, props, opts)
         self._wanted, self._output = wanted, provider.VERSION
 
+    @property
+    def registered_as(self) -> pulumi.Output[str]:
+        """What the version is called in the stack's registry."""
+        return getattr(self, self._output)
+
     def release(self) -> pulumi.Output[dict[str, Any]]:
         """The fields of the release: what is sealed, and the names that it goes by."""
         wanted = self._wanted
@@ -90,5 +95,5 @@ class Package(Resource, module="modelstack", name="Package"):
             archive_uri=self.archive_uri,
             image_uri=self.image_uri,
             manifest_sha256=self.manifest_sha256,
-            model_package_arn=getattr(self, self._output),
+            model_package_arn=self.registered_as,
         ).apply(lambda facts: {**facts, **wanted.names})

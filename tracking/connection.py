@@ -173,6 +173,7 @@ def _body(answer: http.client.HTTPResponse, end: float) -> bytes:
             raise ValueError(f"more than {_MOST_BYTES:,} bytes")
         if time.monotonic() > end:
             raise TimeoutError("the answer takes too long")
+    answer.close()  # read1 leaves an answer open that it has read to its end
     return bytes(found)
 
 

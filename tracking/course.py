@@ -93,7 +93,7 @@ def _shares(event: Event, digests: Mapping[str, str], seen: Mapping[str, object]
         return
     now = {digest: 0.0 for digest in seen}
     for variant, weight in event.weights.items():
-        digest = next((digest for release, digest in digests.items() if variant.endswith(release)), None)
+        digest = next((digest for release, digest in digests.items() if variant.rpartition("-")[2] == release), None)
         if digest is not None:
             now[digest] = max(now.get(digest, 0.0), float(weight))  # of one package in two images, the one that serves
     yield from now.items()

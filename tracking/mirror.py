@@ -1,6 +1,6 @@
 """Makes MLflow show how rollouts stand: aliases, weights and verdicts. It compares, and writes what differs.
 
-    unknown = mirror(api, "flight-delay-prod", state)       # digests of packages whose builds MLflow does not know
+    unknown = mirror(api, "flight-delay-prod", state)       # who serves or is on trial, and MLflow does not know
 
 The journal stays the truth: nothing is read back from here. One writer calls it for a stack, again and again; so what
 could not be written once is written by a later call, and what is there already is not written again.
@@ -29,7 +29,7 @@ def mirror(api: Api, model: str, state: RolloutState) -> tuple[str, ...]:
         state: Its journal.
 
     Returns:
-        The digests of those packages of the journal that have no version, and so are told of later.
+        The digests of champion and challenger, where MLflow has no version of them: they are told of later.
 
     Raises:
         MlflowError: MLflow does not answer, or refuses. The next call goes on.
@@ -37,14 +37,14 @@ def mirror(api: Api, model: str, state: RolloutState) -> tuple[str, ...]:
     aliases, found, wanted = api.aliases(model), courses(state), standing(state)
     digests = {*found, *wanted.values()}
     if aliases is None:
-        return tuple(sorted(digests))
+        return tuple(sorted({*wanted.values()}))
     versions = api.versions_of(model, digests)
     for digest, course in found.items():
         if digest in versions:
             _tell(api, model, versions[digest], course)
     named = {alias: versions[digest].number for alias, digest in wanted.items() if digest in versions}
     _point(api, model, aliases, named)
-    return tuple(sorted(digests - versions.keys()))
+    return tuple(sorted({*wanted.values()} - versions.keys()))
 
 
 def _tell(api: Api, model: str, version: Version, course: Course) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pulumi
 
 from infra.aws.function import Function, FunctionRole
@@ -11,7 +13,13 @@ from infra.aws.site import Site
 SECONDS = 240
 
 
-def advance(site: Site, role: FunctionRole, audit_key: pulumi.Input[str], opts: pulumi.ResourceOptions) -> None:
+def advance(
+    site: Site,
+    role: FunctionRole,
+    audit_key: pulumi.Input[str],
+    opts: pulumi.ResourceOptions,
+    told: Mapping[str, pulumi.Input[str]],
+) -> None:
     """Declare the advance function, and that it runs once a minute.
 
     Args:
@@ -19,6 +27,7 @@ def advance(site: Site, role: FunctionRole, audit_key: pulumi.Input[str], opts: 
         role: The controller's.
         audit_key: The ARN of the key that signs the audit record.
         opts: Options of each resource.
+        told: The variables of whom it tells, besides people; empty of nobody.
     """
     function = Function(
         "advance",
@@ -26,7 +35,7 @@ def advance(site: Site, role: FunctionRole, audit_key: pulumi.Input[str], opts: 
         does="Does what is due for the rollout, for up to 20 s, writes its lineage, and puts the audit record away.",
         may=role,
         timeout=SECONDS,
-        environment={"AUDIT_KEY": audit_key},
+        environment={"AUDIT_KEY": audit_key, **told},
         opts=opts,
     )
     function.runs_every(1)

@@ -13,11 +13,15 @@ from typing import Any
 
 from monitoring.objectives.probe import SAMPLE
 from platforms.aws.metrics import SAGEMAKER
-from platforms.aws.names import AUDIT, CAPTURE, CAPTURE_ASIDE, INDEX, LABELS, LABELS_ASIDE, RETRAINING, Names
+from platforms.aws.names import AUDIT, CAPTURE, CAPTURE_ASIDE, INDEX, LABELS, LABELS_ASIDE, MLFLOW, RETRAINING, Names
 from platforms.aws.packages import BASELINE, FORM, MANIFEST, PACKAGES, REFERENCE
 from rollout.core.catalogue import OWN
 
 _PULL = ("ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
+_MIRROR_ACTIONS = (
+    *("DeleteRegisteredModelAlias", "GetRegisteredModel", "LogBatch", "SearchModelVersions", "SetModelVersionTag"),
+    "SetRegisteredModelAlias",
+)
 _LEDGER_ACTIONS = ("BatchGetItem", "DeleteItem", "GetItem", "PutItem", "UpdateItem")
 _ECR = re.compile(r"(\d{12})\.dkr\.ecr\.([a-z0-9-]+)\.[a-z.]+/([^:@]+)")
 Statement = dict[str, Any]
@@ -260,6 +264,36 @@ def _lineage(names: Names) -> list[Statement]:
         allow(["sagemaker:AddAssociation"], ends),  # an artifact's name is of SageMaker's making
         allow(["sagemaker:ListAssociations", "sagemaker:ListContexts"], ["*"]),  # have no resource
     ]
+
+
+def mirror(names: Names, server: str, secret: str) -> list[Statement]:
+    """What tells an MLflow how rollouts stand: read a secret, or call one that SageMaker runs.
+
+    Args:
+        names: The stack's names.
+        server: A URL, or the ARN of a managed one.
+        secret: The name of the secret; empty without.
+    """
+    if not server.startswith("arn:"):
+        # Secrets Manager puts a hyphen and six characters of its own behind a name.
+        held = names.arn("secretsmanager", f"secret:{secret}-??????")
+        return [allow(["secretsmanager:GetSecretValue"], [held])] if secret else []
+    told = [allow([f"sagemaker-mlflow:{action}" for action in _MIRROR_ACTIONS], [server])]
+    return [*told, allow(["sagemaker:CallMlflowAppApi"], [server])] if ":mlflow-app/" in server else told
+
+
+def managed_mlflow_trust(names: Names) -> str:
+    """Who may assume the role of the stack's MLflow: SageMaker, for this account."""
+    return document(_by("sagemaker", "sts:AssumeRole", condition=_of_account(names)))
+
+
+def managed_mlflow(names: Names, key_arn: str) -> str:
+    """The role of the stack's MLflow: keep artifacts in a folder of their own."""
+    return document(
+        allow(["s3:DeleteObject", "s3:GetObject", "s3:PutObject"], [f"{_bucket(names)}/{MLFLOW}/*"]),
+        _list(names),
+        allow(["kms:Decrypt", "kms:GenerateDataKey"], [key_arn]),
+    )
 
 
 def drift(names: Names, key_arn: str) -> list[Statement]:

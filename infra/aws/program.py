@@ -13,6 +13,7 @@ from infra.asked import Asked, asked
 from infra.aws import agreed, outputs
 from infra.aws.hosting import Serving
 from infra.aws.lambda_zip import seal
+from infra.aws.managed_mlflow import ToldMlflow, told_mlflow
 from infra.aws.monitors import Monitoring
 from infra.aws.promotion import Promotion
 from infra.aws.registry import Registry
@@ -22,6 +23,7 @@ from infra.aws.stack_now import StackNow, ask_for_image, read_stack
 from infra.config.checkout import ROOT
 from infra.config.settings import Settings
 from infra.config.target import check_target
+from infra.mlflow import Mlflow
 from infra.package import Package
 from infra.plan import instances
 from infra.plan.restored import serving_of_wanted
@@ -61,10 +63,22 @@ async def declare(settings: Settings, stack: str) -> None:
         candidate=now.registered,
         opts=Opts(provider=now.provider, depends_on=registry.bucket_rules),
     )
+    told = told_mlflow(settings.mlflow, now.names, registry)
+    if told:
+        Mlflow(
+            "mlflow",
+            told.server,
+            settings.mlflow,
+            model=now.names.prefix,
+            package=package,
+            version=package.registered_as,
+            place={"region": now.names.region},
+            opts=Opts(provider=now.provider),
+        )
     if not await update.may_serve(package):
         exported.export(outputs.of_registry(now.names, registry) | update.agreement(), outputs.NAMES)
         return
-    rollout = declare_release(settings, now, update, registry=registry, package=package)
+    rollout = declare_release(settings, now, update, registry=registry, package=package, told=told)
     await update.end(package, rollout, waits=settings.trial.wait)
 
 
@@ -78,7 +92,7 @@ def _tell(settings: Settings, now: StackNow, update: Asked) -> None:
 
 
 def declare_release(
-    settings: Settings, now: StackNow, update: Asked, *, registry: Registry, package: Package
+    settings: Settings, now: StackNow, update: Asked, *, registry: Registry, package: Package, told: ToldMlflow | None
 ) -> Rollout:
     """Declare what serves a package, what watches over it, and its way to the traffic."""
     names, plan = now.names, update.plan
@@ -87,7 +101,7 @@ def declare_release(
     log_days, to = settings.retention.log_days, settings.promotion.to
     promotion = Promotion("promotion", names, accounts=tuple(to), registry=registry) if to else None
     rollback = Rollback(
-        "rollback", names, registry=registry, code=code, scheduled=settings.scheduled, log_days=log_days
+        "rollback", names, registry=registry, code=code, scheduled=settings.scheduled, log_days=log_days, told=told
     )
     site = rollback.site
     monitoring = Monitoring("monitoring", site, plan=plan, settings=settings, objective=objective)

@@ -15,6 +15,7 @@ from infra.aws.dead_letters import dead_letters
 from infra.aws.function import Function, FunctionRole
 from infra.aws.journal import journal_table
 from infra.aws.lambda_zip import Bundle
+from infra.aws.managed_mlflow import ToldMlflow
 from infra.aws.own_alarms import rollback_fails
 from infra.aws.registry import Registry
 from infra.aws.site import Site
@@ -42,6 +43,7 @@ class Rollback(pulumi.ComponentResource):
         code: Bundle,
         scheduled: tuple[str, ...],
         log_days: int,
+        told: ToldMlflow | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         """Declare the way back.
@@ -53,6 +55,7 @@ class Rollback(pulumi.ComponentResource):
             code: The sealed archive of the handlers.
             scheduled: The handlers of the functions that run by a schedule.
             log_days: How long the functions' log lines are kept.
+            told: The MLflow that is told how rollouts stand; None without.
             opts: Options of the component.
         """
         super().__init__("modelstack:index:Rollback", name, None, opts)
@@ -74,8 +77,8 @@ class Rollback(pulumi.ComponentResource):
         )
         self.dead_letters = dead_letters("dead-letters", names.dead_letters, child, policies.dead_letters(names))
         self.audit_key = audit_key(names, child)
-        may = pulumi.Output.all(registry.key.arn, self.audit_key.arn).apply(
-            lambda keys: policies.controller(names, *keys)
+        may = pulumi.Output.all(registry.key.arn, self.audit_key.arn, told.server if told else "").apply(
+            lambda of: [*policies.controller(names, *of[:2]), *(told.statements(names, of[2]) if told else ())]
         )
         controller = FunctionRole("controller", self.site, may, child)
         self.rollback = Function(
@@ -97,7 +100,7 @@ class Rollback(pulumi.ComponentResource):
             redrive_policy=self.dead_letters.arn.apply(lambda arn: json.dumps({"deadLetterTargetArn": arn})),
             opts=pulumi.ResourceOptions(parent=self, depends_on=[permission]),
         )
-        advance(self.site, controller, self.audit_key.arn, child)
+        advance(self.site, controller, self.audit_key.arn, child, told.environment() if told else {})
         rollback_fails(self.site, child)
         self.register_outputs({"alerts": self.alerts.arn, "function": self.rollback.function.name})
 

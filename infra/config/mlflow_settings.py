@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, ValidationInfo, model_validator
@@ -14,6 +15,8 @@ _SERVER = (
     r"^(https?://[A-Za-z0-9.-]+(:\d{1,5})?(/[A-Za-z0-9._/-]*)?"
     r"|arn:aws[a-z-]*:sagemaker:[a-z0-9-]+:\d{12}:(mlflow-tracking-server|mlflow-app)/[A-Za-z0-9_-]+)$"
 )
+
+_SECRET_OF_CLUSTER = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 
 
 class MlflowSettings(Section):
@@ -38,13 +41,13 @@ class MlflowSettings(Section):
         description="The experiment of the stack's runs. Null: named as the endpoint, `MODEL-STACK`, which is what the "
         "registered model is always named.",
     )
-    secret: Annotated[str, Allowed("the name of a secret"), Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_./-]{0,252}$")] | None = (
-        Field(
-            default=None,
-            description="With which the rollout controller signs in to `server`: a secret of Secrets Manager, as JSON, "
-            "or on Kubernetes a Secret of the namespace, with `token`, or `username` and `password`. `pulumi up` takes "
-            "MLFLOW_TRACKING_TOKEN, or _USERNAME and _PASSWORD, from its environment. Null: without.",
-        )
+    secret: (
+        Annotated[str, Allowed("the name of a secret"), Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_./-]{0,252}$")] | None
+    ) = Field(
+        default=None,
+        description="With which the rollout controller signs in to `server`: a secret of Secrets Manager, as JSON, "
+        "or on Kubernetes a Secret of the namespace, with `token`, or `username` and `password`. `pulumi up` takes "
+        "MLFLOW_TRACKING_TOKEN, or _USERNAME and _PASSWORD, from its environment. Null: without.",
     )
 
     @property
@@ -73,7 +76,9 @@ class MlflowSettings(Section):
     def of_cluster(self) -> list[Problem]:
         """What only a stack on AWS has."""
         why = "a cluster has no credentials of AWS to ask it with; allowed is the URL of a server"
-        if self.managed is not None:
-            return [Problem("mlflow.managed", why, self.managed)]
-        managed = self.server is not None and self.server.startswith("arn:")
-        return [Problem("mlflow.server", why, self.server)] if managed else []
+        wrong = [Problem("mlflow.managed", why, self.managed)] if self.managed is not None else []
+        if self.server is not None and self.server.startswith("arn:"):
+            wrong.append(Problem("mlflow.server", why, self.server))
+        if self.secret is not None and not _SECRET_OF_CLUSTER.fullmatch(self.secret):
+            wrong.append(Problem("mlflow.secret", "allowed is the name of a Secret of the namespace", self.secret))
+        return wrong

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pulumi
 
 from infra.config.kubernetes_settings import BucketSettings, KubernetesSettings
+from infra.config.mlflow_settings import MlflowSettings
 from infra.kubernetes.pod import (
     CONTAINER_SECURITY,
     POD_SECURITY,
@@ -19,6 +21,7 @@ from infra.kubernetes.pod import (
 )
 from infra.kubernetes.site import RBAC, Site
 from platforms.kubernetes.names import CONTROLLER, CONTROLLER_PORT, GROUP
+from platforms.mirroring import KEYS, SERVER
 
 _NAME = {"app.kubernetes.io/name": CONTROLLER}
 _PORTS = [{"name": "http", "port": CONTROLLER_PORT, "targetPort": "http"}]
@@ -35,7 +38,12 @@ class Controller(pulumi.ComponentResource):
     """
 
     def __init__(
-        self, name: str, site: Site, image: pulumi.Input[str], opts: pulumi.ResourceOptions | None = None
+        self,
+        name: str,
+        site: Site,
+        image: pulumi.Input[str],
+        mlflow: MlflowSettings,
+        opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         """Declare the controller.
 
@@ -43,17 +51,22 @@ class Controller(pulumi.ComponentResource):
             name: The logical name.
             site: Where it is; it serves every Rollout of that namespace.
             image: What it runs, by digest.
+            mlflow: Which MLflow it tells how the rollouts of the namespace stand.
             opts: Options of the component.
         """
         super().__init__("modelstack:kubernetes:Controller", name, None, opts)
         child = pulumi.ResourceOptions(parent=self, retain_on_delete=opts.retain_on_delete if opts else None)
-        for logical, manifest in manifests(site.names.namespace, site.settings, site.bucket, image).items():
+        for logical, manifest in manifests(site.names.namespace, site.settings, site.bucket, image, mlflow).items():
             site.declare(logical, manifest, child, shared=True)
         self.register_outputs({"name": CONTROLLER})
 
 
 def manifests(
-    namespace: str, settings: KubernetesSettings, bucket: BucketSettings | None, image: pulumi.Input[str]
+    namespace: str,
+    settings: KubernetesSettings,
+    bucket: BucketSettings | None,
+    image: pulumi.Input[str],
+    mlflow: MlflowSettings | None = None,
 ) -> dict[str, dict[str, Any]]:
     """The objects of the controller of a namespace, by their logical names. Pure.
 
@@ -62,6 +75,7 @@ def manifests(
         settings: What it uses of the cluster.
         bucket: The bucket in which it reads packages.
         image: What it runs, by digest.
+        mlflow: Which MLflow it tells; None tells none.
     """
     each: dict[str, dict[str, Any]] = {
         "account": {"apiVersion": "v1", "kind": "ServiceAccount", "automountServiceAccountToken": False},
@@ -77,20 +91,32 @@ def manifests(
         "deployment": {
             "apiVersion": "apps/v1",
             "kind": "Deployment",
-            "spec": _deployment(_pod(settings, bucket, image)),
+            "spec": _deployment(_pod(settings, bucket, image, _of_mlflow(mlflow))),
         },
     }
     metadata = {"name": CONTROLLER, "labels": _NAME}
     return {logical: {**manifest, "metadata": metadata} for logical, manifest in each.items()}
 
 
-def _pod(settings: KubernetesSettings, bucket: BucketSettings | None, image: pulumi.Input[str]) -> dict[str, Any]:
+def _of_mlflow(settings: MlflowSettings | None) -> dict[str, Any]:
+    """Variables of a container that tells an MLflow; a secret has the keys of one way to sign in."""
+    if settings is None or settings.server is None:
+        return {}
+    keys = KEYS if settings.secret else {}
+    held = {name: secret_value(settings.secret or "", key, optional=True) for key, name in keys.items()}
+    return {SERVER: settings.server, **held}
+
+
+def _pod(
+    settings: KubernetesSettings, bucket: BucketSettings | None, image: pulumi.Input[str], more: Mapping[str, Any]
+) -> dict[str, Any]:
     secrets = {"DATABASE_URL": settings.database_secret, "WEBHOOK_URL": settings.webhook_secret}
     login = RegistryLogin.of(settings.pull_secret)
     variables = {
         "NAMESPACE": {"fieldRef": {"fieldPath": "metadata.namespace"}},
         "POD_NAME": {"fieldRef": {"fieldPath": "metadata.name"}},
         **{name: secret_value(secret, "url") for name, secret in secrets.items() if secret},
+        **more,
     }
     container = {
         "name": "controller",

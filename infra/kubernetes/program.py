@@ -22,6 +22,7 @@ from infra.kubernetes.rollout_spec import rollout_spec
 from infra.kubernetes.rules import Rules
 from infra.kubernetes.site import Site
 from infra.kubernetes.workloads import Serving
+from infra.mlflow import Mlflow
 from infra.package import Package
 from infra.plan import instances
 from infra.plan.restored import serving_of_wanted
@@ -54,6 +55,21 @@ async def declare(settings: Settings, stack: str) -> None:
         candidate=now.registered,
         opts=Opts(provider=now.provider, depends_on=before),
     )
+    if settings.mlflow.server:
+        bucket = settings.kubernetes.bucket
+        Mlflow(
+            "mlflow",
+            settings.mlflow.server,
+            settings.mlflow,
+            model=now.names.prefix,
+            package=package,
+            version=package.registered_as,
+            place={
+                "context": settings.kubernetes.context or "",
+                "bucket": bucket.model_dump() if bucket else None,
+            },
+            opts=Opts(provider=now.provider),
+        )
     if not await update.may_serve(package):
         exported.export(outputs.of_place(site) | update.agreement(), outputs.NAMES)
         return
@@ -91,7 +107,9 @@ def declare_release(
         Promotion("promotion", site, settings.promotion.to)
     # Without it nothing would drive the Rollouts of the others, and no alarm would roll their releases back.
     kept = Opts(depends_on=before, retain_on_delete=True) if now.beside else after
-    controller = [Controller("controller", site, now.controller_image, kept)] if now.controller_image else []
+    controller = (
+        [Controller("controller", site, now.controller_image, settings.mlflow, kept)] if now.controller_image else []
+    )
     rollout = Rollout(
         "rollout",
         KubernetesRolloutProvider(),

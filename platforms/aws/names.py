@@ -19,7 +19,7 @@ from platforms.alarm_names import alarm_name, answer_alarms
 from rollout.core.release import ID_DIGITS, PROCESS
 
 SHORT = ID_DIGITS
-CAPTURE, LABELS, RETRAINING, AUDIT = "capture", "labels", "retraining", "audit"
+CAPTURE, LABELS, RETRAINING, AUDIT, MLFLOW = "capture", "labels", "retraining", "audit", "mlflow"
 """Folders of the bucket: captures, labels, the reports of retraining jobs, and the audit record. That of packages is in
 `packages`."""
 INDEX = "waiting"
@@ -158,6 +158,11 @@ class Names:
     def containers_log(self) -> str:
         """The log group of the model's containers, as SageMaker calls it; a stream's name holds its variant's."""
         return f"/aws/sagemaker/Endpoints/{self.endpoint}"
+
+    @property
+    def mlflow(self) -> str:
+        """The MLflow that SageMaker runs for the stack, and its role."""
+        return f"{self.prefix}-mlflow"
 
     @property
     def schedules_role(self) -> str:

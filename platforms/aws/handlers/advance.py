@@ -1,4 +1,4 @@
-"""Carries the rollout on when nobody waits for it, then writes its lineage, and puts the audit record away.
+"""Carries the rollout on when nobody waits for it, then writes its lineage, puts the audit record away, and tells MLflow.
 
 It is a scheduled tick.
 """
@@ -25,7 +25,7 @@ _FOLLOW_SECONDS = 20.0  # for which a call goes on, so that what can be done soo
 
 
 def handler(event: object, context: Context | None) -> dict[str, Any]:
-    """Do all that can be done now, and a little of what can be done soon. At the end, put the audit record away.
+    """Do all that can be done now, and a little of what can be done soon. At the end, tell of it.
 
     Raises:
         RolloutError: Something of it cannot be done; the next call goes on.
@@ -37,8 +37,12 @@ def handler(event: object, context: Context | None) -> dict[str, Any]:
     )
     state = controller.follow(seconds_left(context, most=_FOLLOW_SECONDS), poll=5, progress=_tell)
     _write_lineage(settings, state)
-    if settings.audit_key:
-        _record(settings)
+    try:
+        if settings.audit_key:
+            _record(settings)
+    finally:
+        if settings.mlflow:
+            _mirror(settings, state)
     return {"phase": state.phase.value, "rollout_id": state.rollout_id, "weights": dict(state.weights)}
 
 
@@ -66,6 +70,23 @@ def _record(settings: Settings) -> None:
     put = Recorder(journal, records).put()
     if put:
         log("audit", records=put)
+
+
+def _mirror(settings: Settings, state: RolloutState) -> None:
+    """Tell MLflow how rollouts stand. What fails is logged, and the next call tells it."""
+    from platforms.aws.mlflow_secret import credentials  # noqa: PLC0415 - of a stack with an MLflow alone
+    from platforms.mirroring import TICK_SECONDS, mlflow  # noqa: PLC0415
+    from tracking.mirror import mirror  # noqa: PLC0415
+
+    try:
+        known = credentials(_impatient_clients(), settings.mlflow_secret)
+        with mlflow(settings.mlflow, known, TICK_SECONDS) as api:
+            unknown = mirror(api, settings.endpoint, state)
+    except Exception as error:  # whatever it is, nothing waits for a mirror
+        log("mlflow", failed=f"{type(error).__name__}: {error}")
+        return
+    if unknown:
+        log("mlflow", unknown=list(unknown), until="the next `pulumi up`")
 
 
 def _tell(progress: Progress) -> None:

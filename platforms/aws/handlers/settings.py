@@ -36,6 +36,8 @@ class Settings:
         loss_rise: `LABELS_LOSS_RISE`, by which share of the sealed loss it may rise.
         concept_false_alarms: `CONCEPT_FALSE_ALARMS`, how many of a moved concept are tolerated a year and variant.
         audit_key: `AUDIT_KEY`, the ARN of the key that signs the audit record; empty of a function that does not sign.
+        mlflow: `MLFLOW_TRACKING_URI`, the MLflow that is told how rollouts stand; empty without.
+        mlflow_secret: `MLFLOW_SECRET`, the name of the secret that it is signed in to with; empty without.
         function: `AWS_LAMBDA_FUNCTION_NAME`, which Lambda sets.
     """
 
@@ -54,6 +56,8 @@ class Settings:
     loss_rise: float = 0.05
     concept_false_alarms: float = 0.1
     audit_key: str = ""
+    mlflow: str = ""
+    mlflow_secret: str = ""
     function: str = ""
 
     @property
@@ -84,6 +88,8 @@ class Settings:
             loss_rise=float(os.environ.get("LABELS_LOSS_RISE", "0.05")),
             concept_false_alarms=_share("CONCEPT_FALSE_ALARMS", "0.1"),
             audit_key=os.environ.get("AUDIT_KEY", ""),
+            mlflow=os.environ.get("MLFLOW_TRACKING_URI", ""),
+            mlflow_secret=os.environ.get("MLFLOW_SECRET", ""),
             function=os.environ.get("AWS_LAMBDA_FUNCTION_NAME", ""),
         )
 

@@ -13,17 +13,20 @@ from platforms.kubernetes import packages
 from platforms.kubernetes.access_token import Tokens
 from platforms.kubernetes.api import Api
 from platforms.kubernetes.database import Database
+from platforms.kubernetes.journal import KubernetesJournal
 from platforms.kubernetes.monitors import remembered
 from platforms.kubernetes.notify import Webhook
 from platforms.kubernetes.program.assembly import Assembly
 from platforms.kubernetes.program.counts import CALLS, Counts
 from platforms.kubernetes.program.listening import Listening, NotListening
+from platforms.kubernetes.program.mirroring import Mirroring
 from platforms.kubernetes.program.process import Process
 from platforms.kubernetes.program.settings import Settings, WrongSettings
 from platforms.kubernetes.program.store import Store
 from platforms.kubernetes.program.web import Answering, app
 from platforms.kubernetes.program.working import Working
 from platforms.kubernetes.records import uid
+from platforms.mirroring import TICK_SECONDS, mlflow
 from rollout.core.errors import RolloutError
 
 _LAST_SECONDS = 8.0  # for what is under way at the end
@@ -73,6 +76,10 @@ def main() -> int:
     looks = [assembly.probes(member, working.known).follow]
     if database is not None:
         looks.append(assembly.monitors(database, member, working.known).follow)
+    if settings.mlflow:
+        opened = partial(mlflow, settings.mlflow, os.environ, TICK_SECONDS)
+        known = working.known
+        looks.append(Mirroring(opened, known.revision, lambda name: KubernetesJournal(api, name).read()).follow)
     works = [partial(look, lambda: process.names, lambda: process.leads, process.stopping) for look in looks]
     if store is not None:
         works.append(partial(store.prepare, process.stopping))

@@ -19,8 +19,8 @@ from rollout.core.state import StateError
 class Known:
     """The endpoints of the namespace. Every method may be called by any thread."""
 
-    _said: dict[str, tuple[RolloutSpec | RolloutError, Release | None]] = field(
-        default_factory=dict[str, tuple[RolloutSpec | RolloutError, Release | None]]
+    _said: dict[str, tuple[RolloutSpec | RolloutError, Release | None, int]] = field(
+        default_factory=dict[str, tuple[RolloutSpec | RolloutError, Release | None, int]]
     )
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -37,7 +37,7 @@ class Known:
         except StateError:
             champion = None  # the looks at it say so
         with self._lock:
-            self._said[name] = spec, champion
+            self._said[name] = spec, champion, (rollout.get("status") or {}).get("revision", 0)
 
     def forget(self, name: str) -> None:
         """There is no such Rollout any more."""
@@ -51,7 +51,7 @@ class Known:
             NotFound: There is none of this name.
             RolloutError: A field of it is missing or wrong.
         """
-        spec, _ = self._of(name)
+        spec = self._of(name)[0]
         if isinstance(spec, RolloutError):
             raise spec
         return spec
@@ -64,7 +64,11 @@ class Known:
         """What serves, by the journal as it was told last; None before the first release. Raises NotFound."""
         return self._of(name)[1]
 
-    def _of(self, name: str) -> tuple[RolloutSpec | RolloutError, Release | None]:
+    def revision(self, name: str) -> int:
+        """That of the journal, as it was told last; 0 before the first release. Raises NotFound."""
+        return self._of(name)[2]
+
+    def _of(self, name: str) -> tuple[RolloutSpec | RolloutError, Release | None, int]:
         with self._lock:
             if name not in self._said:
                 raise NotFound(f"there is no Rollout {name}")

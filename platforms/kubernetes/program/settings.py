@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from platforms.kubernetes.names import CONTROLLER_PORT
+from platforms.mirroring import SERVER
 
 NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 """Where a pod finds the namespace of its service account."""
@@ -32,6 +33,8 @@ class Settings:
         webhook: `WEBHOOK_URL`, which is told of every event; empty without.
         host: `BIND_HOST`, the address to listen at.
         port: `PORT`.
+        mlflow: `MLFLOW_TRACKING_URI`, which is told how rollouts stand; empty without. Its token, or user and
+            password, stay in the environment, where MLflow's own clients look for them.
     """
 
     namespace: str
@@ -40,6 +43,7 @@ class Settings:
     webhook: str = field(default="", repr=False)
     host: str = "127.0.0.1"
     port: int = CONTROLLER_PORT
+    mlflow: str = ""
 
     @property
     def by(self) -> str:
@@ -57,7 +61,8 @@ class Settings:
         namespace = environment.get("NAMESPACE") or _text(namespace_file)
         if not _LABEL.fullmatch(namespace):
             wrong.append(f"NAMESPACE is {namespace!r}, and must be a namespace's name: small letters, digits and -")
-        schemes = {"DATABASE_URL": ("postgresql", "postgres"), "WEBHOOK_URL": ("https", "http")}
+        web = ("https", "http")
+        schemes = {"DATABASE_URL": ("postgresql", "postgres"), "WEBHOOK_URL": web, SERVER: web}
         for name, allowed in schemes.items():
             if environment.get(name) and not _is_url(environment[name], allowed):
                 wrong.append(f"{name} is no URL that begins with {' or '.join(f'{one}://' for one in allowed)}HOST")
@@ -73,6 +78,7 @@ class Settings:
             environment.get("WEBHOOK_URL", ""),
             environment.get("BIND_HOST", "127.0.0.1"),
             int(port),
+            environment.get(SERVER, ""),
         )
 
 

@@ -1,0 +1,99 @@
+"""Which MLflow a stack on AWS tells: one that SageMaker runs for it, or one that is there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_aws as aws
+
+from infra.aws import policies
+from infra.aws.registry import Registry
+from infra.config.mlflow_settings import MlflowSettings
+from platforms.aws.names import MLFLOW, Names
+from platforms.mirroring import SECRET, SERVER
+
+
+@dataclass(frozen=True)
+class ToldMlflow:
+    """The MLflow that is told.
+
+    Attributes:
+        server: Its URL or ARN.
+        secret: The name of the secret that the advance function signs in with; empty without.
+    """
+
+    server: pulumi.Input[str]
+    secret: str = ""
+
+    def environment(self) -> dict[str, pulumi.Input[str]]:
+        """The variables of the function that tells it."""
+        return {SERVER: self.server, **({SECRET: self.secret} if self.secret else {})}
+
+    def statements(self, names: Names, server: str) -> list[policies.Statement]:
+        """What that function may do, once the server is known."""
+        return policies.mirror(names, server, self.secret)
+
+
+def told_mlflow(settings: MlflowSettings, names: Names, registry: Registry) -> ToldMlflow | None:
+    """The MLflow that the config asks for; None when nobody is told. A managed one is declared."""
+    if settings.managed is not None:
+        return ToldMlflow(ManagedMlflow("mlflow-server", names, registry, settings.managed).arn)
+    return ToldMlflow(settings.server, settings.secret or "") if settings.server else None
+
+
+class ManagedMlflow(pulumi.ComponentResource):
+    """An MLflow of the stack's own, which SageMaker runs.
+
+    Creates:
+        An app or a tracking server; a role by which it keeps artifacts in the registry's bucket, in a folder of their
+        own. It registers no model in SageMaker by itself: what is registered there, the stack has built.
+    """
+
+    def __init__(
+        self, name: str, names: Names, registry: Registry, kind: str, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        """Declare it.
+
+        Args:
+            name: The logical name.
+            names: The stack's names.
+            registry: Whose bucket it uses.
+            kind: `app`, or `tracking_server`.
+            opts: Options of the component.
+        """
+        super().__init__("modelstack:index:ManagedMlflow", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        role = aws.iam.Role(
+            "mlflow", name=names.mlflow, assume_role_policy=policies.managed_mlflow_trust(names), opts=child
+        )
+        policy = aws.iam.RolePolicy(
+            "mlflow",
+            name=names.mlflow,
+            role=role.name,
+            policy=registry.key.arn.apply(lambda key: policies.managed_mlflow(names, key)),
+            opts=child,
+        )
+        store = registry.bucket.bucket.apply(lambda bucket: f"s3://{bucket}/{MLFLOW}")
+        after = pulumi.ResourceOptions(parent=self, depends_on=[policy])
+        if kind == "app":
+            app = aws.sagemaker.MlflowApp(
+                "mlflow",
+                name=names.mlflow,
+                artifact_store_uri=store,
+                role_arn=role.arn,
+                model_registration_mode="AutoModelRegistrationDisabled",
+                opts=after,
+            )
+            self.arn: pulumi.Output[str] = app.arn
+        else:
+            server = aws.sagemaker.MlflowTrackingServer(
+                "mlflow",
+                tracking_server_name=names.mlflow,
+                artifact_store_uri=store,
+                role_arn=role.arn,
+                automatic_model_registration=False,
+                opts=after,
+            )
+            self.arn = server.arn
+        self.register_outputs({"arn": self.arn})

@@ -1,0 +1,82 @@
+"""That MLflow is told of the package which the config asks for: one step of an update, beside all others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import pulumi
+from pulumi.dynamic import Resource
+
+from infra.config.mlflow_settings import MlflowSettings
+from infra.providers.mlflow import MlflowProvider
+
+TYPE = "pulumi-python:dynamic/modelstack:Mlflow"
+
+
+class Told(Protocol):
+    """The package that is told of."""
+
+    @property
+    def package_digest(self) -> pulumi.Output[str]:
+        """`sha256:<hex>` of its archive."""
+        ...
+
+    @property
+    def archive_uri(self) -> pulumi.Output[str]:
+        """Where that lies."""
+        ...
+
+    @property
+    def signed_by(self) -> pulumi.Output[str]:
+        """The public key to verify it with."""
+        ...
+
+
+class Mlflow(Resource, module="modelstack", name="Mlflow"):
+    """What MLflow knows of the stack's package.
+
+    Creates:
+        In MLflow: a run of the build, and a version of the registered model, whose source is the sealed archive.
+        Nothing depends on it. What it could not tell is in `missed`, and the next update tells it.
+    """
+
+    missed: pulumi.Output[str]
+
+    def __init__(
+        self,
+        name: str,
+        server: pulumi.Input[str],
+        settings: MlflowSettings,
+        *,
+        model: str,
+        package: Told,
+        version: pulumi.Output[str],
+        place: Mapping[str, Any],
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        """Declare it.
+
+        Args:
+            name: The logical name.
+            server: Where MLflow is.
+            settings: What the config says of it.
+            model: The registered model: what every name of the stack begins with.
+            package: The package.
+            version: Its name in the stack's registry.
+            place: Where that is: `region`, or `context` and `bucket`.
+            opts: Options of the resource.
+        """
+        props: dict[str, object] = {
+            "server": server,
+            "experiment": settings.experiment or model,
+            "model": model,
+            "package_digest": package.package_digest,
+            "archive_uri": package.archive_uri,
+            "signed_by": package.signed_by,
+            "version": version,
+            **place,
+            "urn": f"urn:pulumi:{pulumi.get_stack()}::{pulumi.get_project()}::{TYPE}::{name}",
+            "missed": None,
+        }
+        super().__init__(MlflowProvider(), name, props, opts)

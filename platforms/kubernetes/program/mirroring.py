@@ -1,0 +1,88 @@
+"""Tells MLflow how the rollouts of a namespace stand, in a thread of its own: nothing else waits for it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Collection
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+
+from monitoring.log import log
+from platforms.kubernetes.answers import NotFound
+from rollout.core.state import RolloutState
+from tracking.api import Api
+from tracking.mirror import mirror
+
+LOOK = 10.0
+"""Seconds between two looks at who has changed."""
+AGAIN = 60.0
+"""Seconds until what could not be told, or not all of it, is told again."""
+ANYWAY = 600.0
+"""Seconds until an endpoint is compared again that has not changed: somebody may have changed MLflow."""
+
+
+@dataclass
+class Mirroring:
+    """The mirror of the endpoints of a namespace.
+
+    Attributes:
+        mlflow: Opens MLflow's API for a short time.
+        revision: Tells the revision of an endpoint's journal, without asking; raises NotFound.
+        read: Reads an endpoint's journal.
+        now: Seconds, of a clock that never goes back.
+    """
+
+    mlflow: Callable[[], AbstractContextManager[Api]]
+    revision: Callable[[str], int]
+    read: Callable[[str], RolloutState]
+    now: Callable[[], float] = time.monotonic
+    _told: dict[str, tuple[int, float]] = field(default_factory=dict[str, tuple[int, float]], init=False)
+
+    def follow(
+        self, names: Callable[[], Collection[str]], leads: Callable[[], bool], stopping: threading.Event
+    ) -> None:
+        """Tell what is due again and again, while this process leads.
+
+        Args:
+            names: The endpoints of the namespace.
+            leads: Whether this process holds the Lease.
+            stopping: Ends it, after what is under way.
+        """
+        while not stopping.wait(LOOK):
+            for name in self.due(names() if leads() else ()):
+                if stopping.is_set() or not self.run(name):
+                    break  # it is down: the others would wait as long each
+
+    def due(self, names: Collection[str]) -> list[str]:
+        """The endpoints that changed since MLflow was told of them, or are to be compared again."""
+        for gone in self._told.keys() - set(names):
+            del self._told[gone]
+        return [name for name in sorted(names) if self._is_due(name)]
+
+    def run(self, name: str) -> bool:
+        """Tell MLflow of one endpoint; whether it answered."""
+        try:
+            state = self.read(name)
+        except Exception as error:  # whatever it is, the looks at the endpoint say so
+            log("not mirrored", endpoint=name, error=f"{type(error).__name__}: {error}")
+            return True
+        try:
+            with self.mlflow() as api:
+                unknown = mirror(api, name, state)
+        except Exception as error:  # whatever it is, nothing waits for a mirror
+            log("not mirrored", endpoint=name, error=f"{type(error).__name__}: {error}")
+            self._told[name] = state.revision, self.now() + AGAIN
+            return False
+        if unknown:
+            log("not mirrored", endpoint=name, unknown=list(unknown), until="the next `pulumi up`")
+        self._told[name] = state.revision, self.now() + (AGAIN if unknown else ANYWAY)
+        return True
+
+    def _is_due(self, name: str) -> bool:
+        try:
+            revision = self.revision(name)
+        except NotFound:
+            return False
+        told, again = self._told.get(name, (-1, self.now()))
+        return told != revision or self.now() >= again

@@ -1,0 +1,211 @@
+"""What MLflow is told of builds and rollouts: once, whole, whatever fails in between, and nothing but the truth."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import pytest
+
+from provenance.facts import Package
+from rollout.core.state import Phase, RolloutState
+from tests.provenance.conftest import FACTS, UNKNOWN
+from tests.rollout.worlds import PERSON, challenge, challenged, served
+from tests.tracking.small_mlflow import SmallMlflow, small_mlflow
+from tracking.api import Api
+from tracking.build import Build
+from tracking.connection import Connection, MlflowError, Silent, bearer
+from tracking.course import courses
+from tracking.logged import Shelf, log_build
+from tracking.mirror import WEIGHT, mirror
+
+MODEL = "flight-delay-local"
+SHELF = Shelf("flights", MODEL)
+
+
+@pytest.fixture
+def known() -> Iterator[SmallMlflow]:
+    with small_mlflow() as made:
+        yield made
+
+
+def api(known: SmallMlflow, seconds: float = 10) -> Api:
+    return Api(Connection.to(known.url, bearer({}), seconds))
+
+
+def build(name: str) -> Build:
+    """The build of a release of `tests.rollout.worlds`."""
+    facts = replace(FACTS, package=Package(f"sha256:{name}", 1, "b" * 64))
+    return Build.of(facts, archive_uri=f"s3://bucket/{name}/model.tar.gz", version=f"arn:{name}", card=b"# A card")
+
+
+def rolled_back() -> RolloutState:
+    """Release b was on trial beside a, and a person took it back."""
+    world = challenged(seconds=15)
+    world.controller().roll_back(PERSON)
+    world.controller().follow(100, poll=1)
+    return world.state
+
+
+def promoted() -> RolloutState:
+    """Release b was on trial beside a, and passed."""
+    return challenged(seconds=600).state
+
+
+# --- builds
+
+
+def test_a_build_is_a_run_with_all_that_was_signed_and_a_version_whose_source_is_the_archive(
+    known: SmallMlflow,
+) -> None:
+    log_build(api(known), build("a"), SHELF)
+    run, (version,) = known.one_run(), known.models[MODEL]["versions"]
+    assert (run["name"], run["status"]) == ("8ead519c468b", "FINISHED")
+    assert run["params"] == {
+        "max_iter": "80", "learning_rate": "0.1", "refit": "false", "train_until": "2013-03-01",
+    }  # fmt: skip
+    assert {(key, value) for key, value, _, _ in run["metrics"]} == {
+        ("auc", 0.706), ("log_loss", 0.4876), ("log_loss_low", 0.483), ("log_loss_high", 0.492),
+    }  # fmt: skip
+    assert {at for _, _, at, _ in run["metrics"]} == {1_795_867_200_000}
+    assert run["tags"]["package_digest"] == version["tags"]["package_digest"] == "sha256:a"
+    assert run["tags"]["recipe"] == version["tags"]["recipe"] == FACTS.recipe.digest
+    assert run["tags"]["mlflow.source.git.commit"] == "1" * 40
+    assert run["tags"]["changed_since_commit"] == "no"
+    assert run["tags"]["mlflow.note.content"] == "# A card"
+    (dataset,) = run["inputs"].values()
+    assert dataset["dataset"]["digest"] == "e" * 32
+    assert json.loads(dataset["dataset"]["source"])["files"][0]["sha256"] == "2" * 64
+    assert sorted(known.artifacts) == ["1/run0/artifacts/card.md", "1/run0/artifacts/metrics.json"]
+    assert json.loads(known.artifacts["1/run0/artifacts/metrics.json"])[1]["interval"]["low"] == 0.483
+    assert (version["source"], version["run_id"]) == ("s3://bucket/a/model.tar.gz", "run0")
+    assert known.experiments == {"flights": "1"}
+
+
+def test_a_build_of_which_next_to_nothing_is_known_can_be_told(known: SmallMlflow) -> None:
+    log_build(api(known), Build.of(UNKNOWN, archive_uri="oci://h/r@sha256:a", version="n/m", card=None), SHELF)
+    run = known.one_run()
+    assert "mlflow.source.git.commit" not in run["tags"] and not run["metrics"] and not [
+        name for name in known.artifacts if name.endswith("card.md")
+    ]  # fmt: skip
+
+
+def test_more_parameters_than_one_call_takes_are_all_logged(known: SmallMlflow) -> None:
+    many = replace(FACTS, recipe=replace(FACTS.recipe, parameters={f"p{at}": at for at in range(230)}))
+    log_build(api(known), Build.of(many, archive_uri="s3://b/a", version="v", card=None), SHELF)
+    assert len(known.one_run()["params"]) == 230
+
+
+@pytest.mark.parametrize("takes_it", [False, True], ids=["call lost", "answer lost"])
+def test_whatever_call_fails_the_next_attempt_ends_as_if_none_had(known: SmallMlflow, takes_it: bool) -> None:
+    def told(known: SmallMlflow) -> None:
+        log_build(api(known), build("a"), SHELF)
+
+    _fails_anywhere(told, takes_it)
+
+
+def _fails_anywhere(told: Callable[[SmallMlflow], object], takes_it: bool) -> None:
+    """Let each call fail once, and compare what is known after the next attempt with what would be without it."""
+    with small_mlflow() as whole:
+        told(whole)
+        told(whole)
+    assert len(whole.calls) > 10
+    for at, call in enumerate(whole.calls):
+        with small_mlflow() as known:
+            known.fails_at, known.takes_it = at, takes_it
+            with pytest.raises(Silent):
+                told(known)
+                told(known)
+            told(known)
+            assert known.facts() == whole.facts(), call
+
+
+# --- rollouts
+
+
+def test_a_promotion_moves_the_alias_and_each_run_has_its_weights_and_its_verdict(known: SmallMlflow) -> None:
+    for name in "ab":
+        log_build(api(known), build(name), SHELF)
+    state = promoted()
+    assert state.phase is Phase.IDLE and state.champion is not None and state.champion.id == "b"
+    assert mirror(api(known), MODEL, state) == ()
+    assert known.models[MODEL]["aliases"] == {"champion": "2"}
+    told = sorted((at, value) for key, value, at, _ in known.runs["run1"]["metrics"] if key == WEIGHT)
+    assert [value for _, value in told] == [0, 10, 50, 100]
+    first, second = known.models[MODEL]["versions"]
+    assert (first["tags"]["verdict"], second["tags"]["verdict"]) == ("promoted", "promoted")
+    assert known.runs["run1"]["tags"]["rollout"] == state.rollout_id
+    assert known.runs["run1"]["tags"]["why"] == state.verdict.reason.text  # pyrefly: ignore[missing-attribute]
+    assert courses(state)["sha256:a"].points[-1].weight == 0, "who served has no traffic any more"
+
+
+def test_a_trial_is_told_as_it_goes_and_a_rollback_takes_the_challenger_away(known: SmallMlflow) -> None:
+    for name in "ab":
+        log_build(api(known), build(name), SHELF)
+    mirror(api(known), MODEL, challenged(seconds=15).state)
+    assert known.models[MODEL]["aliases"] == {"champion": "1", "challenger": "2"}
+    assert known.models[MODEL]["versions"][1]["tags"]["verdict"] == "on trial"
+    state = rolled_back()
+    mirror(api(known), MODEL, state)
+    assert known.models[MODEL]["aliases"] == {"champion": "1"}
+    tags = known.runs["run1"]["tags"]
+    assert tags["verdict"] == "rolled back" and "ada" in tags["why"]
+    assert [point.weight for point in courses(state)["sha256:b"].points] == [0, 10, 0]
+
+
+def test_what_is_told_already_is_not_written_again(known: SmallMlflow) -> None:
+    for name in "ab":
+        log_build(api(known), build(name), SHELF)
+    mirror(api(known), MODEL, promoted())
+    known.calls.clear()
+    mirror(api(known), MODEL, promoted())
+    assert [call for call in known.calls if not call.startswith("GET")] == []
+
+
+@pytest.mark.parametrize("takes_it", [False, True], ids=["call lost", "answer lost"])
+def test_whatever_call_of_a_mirror_fails_the_next_one_ends_as_if_none_had(takes_it: bool) -> None:
+    state = promoted()
+
+    def told(known: SmallMlflow) -> None:
+        if not known.models:
+            known.fails_at, later = None, known.fails_at
+            for name in "ab":
+                log_build(api(known), build(name), SHELF)
+            known.fails_at = later
+            known.calls.clear()
+        mirror(api(known), MODEL, state)
+
+    _fails_anywhere(told, takes_it)
+
+
+def test_no_alias_names_a_version_that_does_not_serve_and_what_came_late_is_told_whole(known: SmallMlflow) -> None:
+    state = promoted()
+    assert mirror(api(known), MODEL, state) == ("sha256:b",), "there is not even a model"
+    log_build(api(known), build("a"), SHELF)
+    mirror(api(known), MODEL, served().state)
+    assert known.models[MODEL]["aliases"] == {"champion": "1"}
+    assert mirror(api(known), MODEL, state) == ("sha256:b",)
+    assert known.models[MODEL]["aliases"] == {}, "a is champion no more, and b is not known yet"
+    log_build(api(known), build("b"), SHELF)
+    assert mirror(api(known), MODEL, state) == ()
+    assert known.models[MODEL]["aliases"] == {"champion": "2"}
+    assert 50 in {value for _, value, _, _ in known.runs["run1"]["metrics"]}
+
+
+def test_a_champion_far_back_among_many_versions_is_found(known: SmallMlflow) -> None:
+    for name in ("a", "c", "d", "e", "f"):
+        log_build(api(known), build(name), SHELF)
+    assert mirror(api(known), MODEL, served().state) == ()
+    assert known.models[MODEL]["aliases"] == {"champion": "1"}
+    assert "GET model-versions/search" in known.calls
+
+
+def test_a_release_that_is_tried_again_is_on_trial_again(known: SmallMlflow) -> None:
+    world = challenged(seconds=15)
+    world.controller().roll_back(PERSON)
+    world.controller().follow(100, poll=1)
+    world.controller().clear_rejection("b")
+    challenge(world, seconds=15)
+    told = courses(world.state)["sha256:b"].told
+    assert (told["verdict"], told["rollout"]) == ("on trial", world.state.rollout_id)
