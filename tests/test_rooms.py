@@ -22,16 +22,19 @@ MAY = {
     "rollout": {"audit"},
     "retraining": {"audit", "rollout", "monitoring"},
     "monitoring": {"rollout"},
-    "platforms": {"audit", "model", "pipeline", "provenance", "rollout", "monitoring", "retraining", "serving"},
+    "tracking": {"provenance", "rollout"},
+    "platforms": {
+        *("audit", "model", "pipeline", "provenance", "rollout", "monitoring", "retraining", "serving", "tracking")
+    },
     "infra": {
         *("audit", "model", "pipeline", "provenance", "rollout", "monitoring", "retraining", "serving"),
-        "platforms",
+        *("platforms", "tracking"),
     },
     "policy": set(),
     "localcloud": set(),
     "cli": {
         *("audit", "model", "pipeline", "provenance", "rollout", "monitoring", "retraining", "serving", "platforms"),
-        *("localcloud", "policy"),
+        *("localcloud", "policy", "tracking"),
     },
     "bench": {
         *(
@@ -43,6 +46,7 @@ MAY = {
             "monitoring",
             "retraining",
             "serving",
+            "tracking",
             "platforms",
             "infra",
             "localcloud",
@@ -144,7 +148,7 @@ def test_the_pipeline_takes_nothing_of_monitoring_but_its_pure_statistics() -> N
 
 
 @pytest.mark.parametrize(
-    "room", ["audit", "model", "serving", "pipeline", "provenance", "rollout", "retraining", "monitoring"]
+    "room", ["audit", "model", "serving", "pipeline", "provenance", "rollout", "retraining", "monitoring", "tracking"]
 )
 def test_only_platforms_know_the_clouds_sdk_and_only_the_program_knows_pulumi(room: str) -> None:
     assert {(file, name) for file, name in first_names(room) if name in CLOUD | PULUMI} == set()

@@ -1,16 +1,17 @@
 """What we ask of MLflow, a function each: experiments, runs, registered models, versions, aliases.
 
-    api = Api(connection)
-    run = api.run(api.experiment("flight-delay-local"), "sha256:...")        # None when no run has the digest
+with opened("http://127.0.0.1:5000", bearer(os.environ), seconds=5) as api:
+run = api.run(api.experiment("flight-delay-local"), "sha256:...")        # None when no run has the digest
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from tracking.connection import Connection, MlflowError, Refused
+from tracking.connection import Authorize, Connection, MlflowError, Refused
 
 DIGEST = "package_digest"
 """The tag of runs and versions by which they are found again."""
@@ -76,7 +77,8 @@ class Api:
         """The id of an experiment, which is made if there is none."""
         call = self.connection.call
         try:
-            return call("GET", "experiments/get-by-name", query={"experiment_name": name})["experiment"]["experiment_id"]
+            found = call("GET", "experiments/get-by-name", query={"experiment_name": name})
+            return found["experiment"]["experiment_id"]
         except Refused as error:
             if error.code != _MISSING:
                 raise
@@ -219,6 +221,16 @@ class Api:
         if not uri.startswith(PROXIED):
             raise MlflowError(f"{uri} lies outside of the MLflow server; expected {PROXIED}..., which it serves itself")
         return self.connection.get(uri.removeprefix(PROXIED).lstrip("/"))
+
+
+@contextmanager
+def opened(url: str, authorize: Authorize, seconds: float) -> Generator[Api]:
+    """MLflow's API for so many seconds, over one connection that is closed at the end."""
+    connection = Connection.to(url, authorize, seconds)
+    try:
+        yield Api(connection)
+    finally:
+        connection.close()
 
 
 def _run(told: Mapping[str, Any]) -> Run:

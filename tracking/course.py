@@ -91,7 +91,7 @@ def _shares(event: Event, digests: Mapping[str, str], seen: Mapping[str, object]
     """The share of every package after an event that tells shares; one that is not named any more has none."""
     if not event.weights:
         return
-    now = {digest: 0.0 for digest in seen}
+    now = dict.fromkeys(seen, 0.0)
     for variant, weight in event.weights.items():
         digest = next((digest for release, digest in digests.items() if variant.rpartition("-")[2] == release), None)
         if digest is not None:

@@ -1,4 +1,4 @@
-"""Makes a build known to MLflow: a run, and a version of the stack's registered model. Once, however often it is called.
+"""Makes a build known to MLflow: a run, and a version of the stack's registered model. Once, however often it is asked.
 
 The version is made last. So where it is, all before it is there; and where it is not, the next call makes again what
 may be there already, which changes nothing.

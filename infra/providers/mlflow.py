@@ -53,7 +53,8 @@ def tell(props: Values) -> None:
     Raises:
         Exception: It could not be told.
     """
-    from platforms.mirroring import BUILD_SECONDS, mlflow  # noqa: PLC0415  slow to load, and diff needs none
+    from platforms.aws.mlflow import mlflow  # noqa: PLC0415  slow to load, and diff needs none
+    from platforms.mirroring import BUILD_SECONDS  # noqa: PLC0415
     from provenance.evidence import CARD  # noqa: PLC0415
     from tracking.build import Build  # noqa: PLC0415
     from tracking.logged import Shelf, log_build  # noqa: PLC0415

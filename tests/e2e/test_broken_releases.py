@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
 
 PROGRAM = (
     *("audit", "infra", "model", "monitoring", "pipeline", "platforms", "provenance", "requirements", "retraining"),
-    *("rollout", "serving"),
+    *("rollout", "serving", "tracking"),
 )
 BOOM = "the table of carriers is empty"
 

@@ -44,6 +44,7 @@ ROOMS = (
     "serving",
     "stacks",
     "tests/e2e/wine",
+    "tracking",
 )
 FILES = ("Pulumi.yaml", "localcloud.toml", "pyproject.toml")
 PAGE = (ROOT / "docs" / "how-to" / "own-model.md").read_text()

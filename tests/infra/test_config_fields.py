@@ -77,7 +77,14 @@ OWN_WORDS: dict[str, tuple[list[Any], list[Any]]] = {
     "a list of ports from 1 to 65535, such as [5000, 9000]": ([5000, [0], [65536]], [[], [1, 65535]]),
     "a section of names and values": ([3, [1]], []),
     "http(s)://HOST[:PORT][/PATH], or the ARN of an mlflow-tracking-server or mlflow-app of SageMaker": (
-        ["mlflow:5000", "ftp://mlflow", "sqlite:///mlflow.db", "arn:aws:sagemaker:us-east-1:1:mlflow-app/a", "http://", ""],
+        [
+            "mlflow:5000",
+            "ftp://mlflow",
+            "sqlite:///mlflow.db",
+            "arn:aws:sagemaker:us-east-1:1:mlflow-app/a",
+            "http://",
+            "",
+        ],
         ["http://127.0.0.1:5000", "https://mlflow.example.org/team-a"],
     ),
     "a text of 1 to 250 characters": (["", "a" * 251, 3], ["flights", "a" * 250]),

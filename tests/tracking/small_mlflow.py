@@ -46,7 +46,9 @@ class SmallMlflow:
 
     def facts(self) -> Any:
         """All that is known, without what a repetition may change."""
-        return json.loads(json.dumps([self.experiments, self.runs, self.models, sorted(self.artifacts)], default=sorted))
+        return json.loads(
+            json.dumps([self.experiments, self.runs, self.models, sorted(self.artifacts)], default=sorted)
+        )
 
     def one_run(self) -> Any:
         """The only run."""
@@ -206,7 +208,7 @@ def _handler(known: SmallMlflow) -> type[BaseHTTPRequestHandler]:
             except ValueError as error:
                 return 400, json.dumps({"error_code": str(error), "message": ""}).encode()
 
-        do_GET = do_POST = do_PUT = do_DELETE = _answer  # noqa: N815
+        do_GET = do_POST = do_PUT = do_DELETE = _answer
 
         def log_message(self, *_: object) -> None:
             pass

@@ -11,8 +11,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from platforms.aws.managed_mlflow import address, signed
-from platforms.mirroring import mlflow
+from platforms.aws.mlflow import address, mlflow, signed
 from tests.tracking.small_mlflow import small_mlflow
 from tracking.connection import Connection, MlflowError, Refused, Silent, bearer
 

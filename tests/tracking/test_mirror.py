@@ -15,7 +15,7 @@ from tests.rollout.worlds import PERSON, challenge, challenged, served
 from tests.tracking.small_mlflow import SmallMlflow, small_mlflow
 from tracking.api import Api
 from tracking.build import Build
-from tracking.connection import Connection, MlflowError, Silent, bearer
+from tracking.connection import Connection, Silent, bearer
 from tracking.course import courses
 from tracking.logged import Shelf, log_build
 from tracking.mirror import WEIGHT, mirror

@@ -74,8 +74,9 @@ def _record(settings: Settings) -> None:
 
 def _mirror(settings: Settings, state: RolloutState) -> None:
     """Tell MLflow how rollouts stand. What fails is logged, and the next call tells it."""
+    from platforms.aws.mlflow import mlflow  # noqa: PLC0415 - see below
     from platforms.aws.mlflow_secret import credentials  # noqa: PLC0415 - of a stack with an MLflow alone
-    from platforms.mirroring import TICK_SECONDS, mlflow  # noqa: PLC0415
+    from platforms.mirroring import TICK_SECONDS  # noqa: PLC0415
     from tracking.mirror import mirror  # noqa: PLC0415
 
     try:

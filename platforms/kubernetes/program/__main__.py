@@ -26,8 +26,10 @@ from platforms.kubernetes.program.store import Store
 from platforms.kubernetes.program.web import Answering, app
 from platforms.kubernetes.program.working import Working
 from platforms.kubernetes.records import uid
-from platforms.mirroring import TICK_SECONDS, mlflow
+from platforms.mirroring import TICK_SECONDS
 from rollout.core.errors import RolloutError
+from tracking.api import opened
+from tracking.connection import bearer
 
 _LAST_SECONDS = 8.0  # for what is under way at the end
 _WRONG = 2  # the exit code of settings that cannot work
@@ -77,7 +79,7 @@ def main() -> int:
     if database is not None:
         looks.append(assembly.monitors(database, member, working.known).follow)
     if settings.mlflow:
-        opened = partial(mlflow, settings.mlflow, os.environ, TICK_SECONDS)
+        opened = partial(opened, settings.mlflow, bearer(os.environ), TICK_SECONDS)
         known = working.known
         looks.append(Mirroring(opened, known.revision, lambda name: KubernetesJournal(api, name).read()).follow)
     works = [partial(look, lambda: process.names, lambda: process.leads, process.stopping) for look in looks]

@@ -1,8 +1,10 @@
-"""MLflow as SageMaker runs it: where a tracking server or an app answers, and how a request to it is signed.
+"""An MLflow that is asked from AWS: a server by its URL, or one that SageMaker runs by its ARN.
 
-    url, authorize = signed("arn:aws:sagemaker:us-east-1:111122223333:mlflow-tracking-server/models", os.environ)
+    with mlflow("http://127.0.0.1:5000", os.environ, seconds=5) as api: ...
+    with mlflow("arn:aws:sagemaker:us-east-1:111122223333:mlflow-app/app-AB12", os.environ, seconds=5) as api: ...
 
-Source: sagemaker-mlflow 0.5.0, the plugin of AWS for MLflow's client.
+Where the latter answers, and how a request to it is signed, is as in sagemaker-mlflow 0.5.0, AWS's plugin for MLflow's
+own client.
 """
 
 from __future__ import annotations
@@ -10,14 +12,31 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 
-from tracking.connection import Authorize, MlflowError, Request
+from tracking.api import Api, opened
+from tracking.connection import Authorize, MlflowError, Request, bearer
 
 CUSTOM_ENDPOINT = "SAGEMAKER_MLFLOW_CUSTOM_ENDPOINT"
 """The variable that names another address, as that plugin has it."""
 ARN = re.compile(r"arn:(aws[a-z-]*):sagemaker:([a-z0-9-]+):(\d{12}):(mlflow-tracking-server|mlflow-app)/([\w-]+)")
 _SERVICE, _WHICH, _HASH = "sagemaker-mlflow", "x-mlflow-sm-tracking-server-arn", "x-amz-content-sha256"
 _SUFFIX = {"aws": "aws", "aws-cn": "com.cn"}
+
+
+def mlflow(server: str, environ: Mapping[str, str], seconds: float) -> AbstractContextManager[Api]:
+    """MLflow's API for so many seconds.
+
+    Args:
+        server: `http(s)://HOST[:PORT][/PATH]`, or the ARN of a tracking server or an app.
+        environ: Where token, or user and password, are looked for. A request to a managed one is signed.
+        seconds: How long all calls together may take.
+
+    Raises:
+        MlflowError: There are no credentials to sign with.
+    """
+    url, authorize = signed(server, environ) if server.startswith("arn:") else (server, bearer(environ))
+    return opened(url, authorize, seconds)
 
 
 def signed(arn: str, environ: Mapping[str, str]) -> tuple[str, Authorize]:
