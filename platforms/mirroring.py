@@ -1,4 +1,4 @@
-"""What both platforms know of the MLflow that a stack is mirrored to: for how long it is asked, and by which variables."""
+"""What both platforms know of the MLflow that a stack is mirrored to: how long it is asked, and by which variables."""
 
 from __future__ import annotations
 

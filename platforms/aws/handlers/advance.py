@@ -1,4 +1,4 @@
-"""Carries the rollout on when nobody waits for it, then writes its lineage, puts the audit record away, and tells MLflow.
+"""Carries the rollout on when nobody waits for it, then writes its lineage, puts the audit record away, tells MLflow.
 
 It is a scheduled tick.
 """

@@ -79,9 +79,9 @@ def main() -> int:
     if database is not None:
         looks.append(assembly.monitors(database, member, working.known).follow)
     if settings.mlflow:
-        opened = partial(opened, settings.mlflow, bearer(os.environ), TICK_SECONDS)
+        asked = partial(opened, settings.mlflow, bearer(os.environ), TICK_SECONDS)
         known = working.known
-        looks.append(Mirroring(opened, known.revision, lambda name: KubernetesJournal(api, name).read()).follow)
+        looks.append(Mirroring(asked, known.revision, lambda name: KubernetesJournal(api, name).read()).follow)
     works = [partial(look, lambda: process.names, lambda: process.leads, process.stopping) for look in looks]
     if store is not None:
         works.append(partial(store.prepare, process.stopping))
