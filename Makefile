@@ -2,7 +2,7 @@
 # when nothing has changed.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev up up-kubernetes cluster down demo demo-kubernetes promote pipeline year test check bench bench-kubernetes timings env shell format lint types unit cloud-unit image docs example pictures lock clean
+.PHONY: help setup setup-dev up up-kubernetes cluster down demo demo-kubernetes mlflow promote pipeline year test check bench bench-kubernetes timings env shell format lint types unit cloud-unit image docs example pictures lock clean
 
 # Any Python from 3.11 that can make virtual environments; name another one with `make PYTHON=...`.
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3 python; do \
@@ -54,6 +54,10 @@ pipeline: ## Build the model step by step, each step shown, and the digests of w
 year: ## Ten months of flights within an hour: drift, retraining, canaries, and what they gained
 	@$(SETUP) install --quiet
 	@$(RUN) -m bench.year
+
+mlflow: ## An MLflow server on this machine, for the local stacks to be shown in; MLFLOW_PORT names another port than 5000
+	@$(SETUP) install --quiet
+	@$(RUN) -m cli.local.mlflow_server
 
 down: ## Destroy the local stacks, end the cluster, and stop every process
 	@$(SETUP) install --quiet

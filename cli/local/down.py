@@ -7,6 +7,7 @@ import sys
 from rich.console import Console
 
 from cli.errors import OperatorError
+from cli.local import mlflow_server
 from cli.local.cloud import Local
 from cli.local.cluster import on_cluster
 from cli.running import run
@@ -24,6 +25,8 @@ def _take_down(console: Console) -> int:
     finally:
         local.stop()
         console.print("local cloud: stopped")
+        if mlflow_server.stop(local.places.state / "mlflow"):
+            console.print("MLflow: stopped; what it knows stays in .modelstack/mlflow")
     if code == 0:
         local.forget()  # what is left in it belongs to nothing
     return code

@@ -1,0 +1,189 @@
+"""`make mlflow`: an MLflow server on this machine, for the local stacks. `make down` ends it; what it knows, it keeps.
+
+It runs in an environment of its own, on SQLite, on loopback, with one worker, without jobs and without telemetry.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+from rich.console import Console
+
+from cli.errors import OperatorError
+from cli.running import run
+from cli.target import ROOT
+from localcloud.setup import Installer, Places, SetupFailed, cached
+
+PORT = 5000
+"""MLflow's own; the variable MLFLOW_PORT names another."""
+START_SECONDS = 120.0
+END_SECONDS = 10.0
+_ENVIRONMENT = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # else eight more processes, for what nothing here asks for
+    "DO_NOT_TRACK": "true",
+    "GIT_PYTHON_REFRESH": "quiet",
+}
+_TAIL = 15
+
+
+@dataclass(frozen=True)
+class MlflowServer:
+    """The server of one folder.
+
+    Attributes:
+        folder: Where its database, artifacts, log and record lie.
+        environment: The environment that holds MLflow.
+    """
+
+    folder: Path
+    environment: Path
+
+    @classmethod
+    def here(cls, places: Places) -> MlflowServer:
+        """That of a checkout; its environment is made if it is not there.
+
+        Raises:
+            OperatorError: It cannot be made.
+        """
+        try:
+            made = cached(places, Installer(places), places.lock("mlflow"))
+        except SetupFailed as error:
+            raise OperatorError(str(error), " ".join(error.advice)) from error
+        return cls(places.state / "mlflow", made)
+
+    def start(self, port: int) -> str:
+        """Start it, unless it runs; returns its URL once it answers.
+
+        Raises:
+            OperatorError: The port is taken, or it ends before it answers.
+        """
+        if found := url(self.folder):
+            return found
+        _require_free(port)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        log = self.folder / "server.log"
+        with log.open("wb") as file:
+            process = subprocess.Popen(
+                self._command(port),
+                cwd=self.folder,
+                env={**_inherited(os.environ), **_ENVIRONMENT},
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=file,
+                start_new_session=True,
+            )
+        started = psutil.Process(process.pid).create_time()
+        _record(self.folder).write_text(json.dumps({"pid": process.pid, "started": started, "port": port}))
+        until = time.monotonic() + START_SECONDS
+        while not _answers(port):
+            if process.poll() is not None or time.monotonic() > until:
+                stop(self.folder)
+                said = "\n".join(log.read_text(errors="replace").splitlines()[-_TAIL:])
+                raise OperatorError(f"MLflow did not start; {log} says:\n{said}")
+            time.sleep(0.1)
+        return f"http://127.0.0.1:{port}"
+
+    def _command(self, port: int) -> list[str]:
+        store, artifacts = f"sqlite:///{self.folder / 'mlflow.db'}", str(self.folder / "artifacts")
+        return [
+            *(str(self.environment / "bin" / "mlflow"), "server", "--host", "127.0.0.1", "--port", str(port)),
+            *("--backend-store-uri", store, "--artifacts-destination", artifacts, "--serve-artifacts"),
+            *("--workers", "1"),
+        ]
+
+
+def url(folder: Path) -> str | None:
+    """Where the server of a folder answers; None when none runs."""
+    found = _running(folder)
+    return f"http://127.0.0.1:{found[1]}" if found and _answers(found[1]) else None
+
+
+def stop(folder: Path) -> bool:
+    """End the server of a folder, with all that it started; whether one ran."""
+    found = _running(folder)
+    _record(folder).unlink(missing_ok=True)
+    if found is None:
+        return False
+    process, _ = found
+    every = [process, *process.children(recursive=True)]
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        for one in every:
+            try:
+                one.send_signal(number)
+            except psutil.NoSuchProcess:
+                continue
+        _, every = psutil.wait_procs(every, timeout=END_SECONDS)
+    return True
+
+
+def _running(folder: Path) -> tuple[psutil.Process, int] | None:
+    """The server's process and port; None when it is gone, though another process may have its number by now."""
+    try:
+        told = json.loads(_record(folder).read_text())
+        process = psutil.Process(told["pid"])
+        return (process, told["port"]) if process.create_time() == told["started"] else None
+    except (OSError, ValueError, KeyError, psutil.NoSuchProcess):
+        return None
+
+
+def _record(folder: Path) -> Path:
+    return folder / "server.json"
+
+
+def _answers(port: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2) as answer:
+            return answer.status == 200
+    except OSError:
+        return False
+
+
+def _require_free(port: int) -> None:
+    with socket.socket() as asked:
+        asked.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            asked.bind(("127.0.0.1", port))
+        except OSError:
+            raise OperatorError(
+                f"port {port} is taken, and MLflow cannot have it", "Name another one: MLFLOW_PORT=5001 make mlflow"
+            ) from None
+
+
+def _inherited(environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment without what would point the server elsewhere, or put our libraries before its own."""
+    return {name: value for name, value in environ.items() if not name.startswith(("MLFLOW_", "PYTHON"))}
+
+
+def main() -> int:
+    """Start the server of this checkout, and say how a stack is pointed at it."""
+    return run(_started, stopped="run `make mlflow` again.")
+
+
+def _started(console: Console) -> int:
+    given = os.environ.get("MLFLOW_PORT", str(PORT))
+    if not given.isdecimal() or not 0 < int(given) < 65536:
+        raise OperatorError(f"MLFLOW_PORT: got {given!r}, expected a number from 1 to 65535")
+    server = MlflowServer.here(Places.of(ROOT))
+    with console.status("starting MLflow"):
+        address = server.start(int(given))
+    console.print(f"MLflow: {address}")
+    console.print("To show a stack there, put this under `config:` in its file, such as stacks/Pulumi.local.yaml:")
+    console.print(f"    modelstack:mlflow:\n      server: {address}")
+    console.print("then: make up")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
