@@ -20,8 +20,8 @@ from urllib.parse import quote, urlencode, urlsplit
 API = "/api/2.0/mlflow/"
 ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts/"
 CALL_SECONDS = 3.0
-"""The longest that one call may take."""
-_MOST_BYTES = 8 << 20
+"""The longest that one call may take, where all together have no more than twice as long."""
+_MOST_BYTES, _MOST_OF_ARTIFACT = 8 << 20, 2 << 30
 _CHUNK = 1 << 16
 _SAID = 300
 
@@ -80,17 +80,19 @@ class Connection:
         url: `http(s)://HOST[:PORT][/PATH]`.
         authorize: Gives the headers that say who asks.
         until: When the time is over, by the monotonic clock.
+        each: The longest that one call may take, seconds.
     """
 
     url: str
     authorize: Authorize = field(repr=False)
     until: float
+    each: float = CALL_SECONDS
     _kept: http.client.HTTPConnection | None = None
 
     @classmethod
     def to(cls, url: str, authorize: Authorize, seconds: float) -> Connection:
         """A connection for so many seconds from now."""
-        return cls(url.rstrip("/"), authorize, time.monotonic() + seconds)
+        return cls(url.rstrip("/"), authorize, time.monotonic() + seconds, max(CALL_SECONDS, seconds / 2))
 
     def call(
         self, method: str, path: str, body: Mapping[str, Any] | None = None, query: Mapping[str, str] | None = None
@@ -123,7 +125,7 @@ class Connection:
 
     def get(self, path: str) -> bytes:
         """An artifact, by its path below the server's artifacts; raises as `call`."""
-        return self._ask("GET", ARTIFACTS + quote(path), b"", "application/octet-stream")
+        return self._ask("GET", ARTIFACTS + quote(path), b"", "application/octet-stream", most=_MOST_OF_ARTIFACT)
 
     def close(self) -> None:
         """Let go of the server."""
@@ -131,16 +133,16 @@ class Connection:
             self._kept.close()
             self._kept = None
 
-    def _ask(self, method: str, target: str, body: bytes, kind: str) -> bytes:
+    def _ask(self, method: str, target: str, body: bytes, kind: str, most: int = _MOST_BYTES) -> bytes:
         where = urlsplit(self.url + target)
         headers = {"Content-Type": kind, **self.authorize(Request(method, self.url + target, body))}
         named = target.partition("?")[0].rpartition("mlflow/")[2]
-        end = min(self.until, time.monotonic() + CALL_SECONDS)
+        end = min(self.until, time.monotonic() + self.each)
         try:
             connection = self._connected(end)
             connection.request(method, f"{where.path}?{where.query}" if where.query else where.path, body, headers)
             answer = connection.getresponse()
-            text = _body(answer, end)
+            text = _body(answer, end, most)
         except (OSError, http.client.HTTPException, ValueError) as error:
             self.close()
             raise Silent(f"{self.url} does not answer ({type(error).__name__}: {error})") from error
@@ -164,13 +166,13 @@ class Connection:
         return self._kept
 
 
-def _body(answer: http.client.HTTPResponse, end: float) -> bytes:
+def _body(answer: http.client.HTTPResponse, end: float, most: int) -> bytes:
     """All of an answer, though it may come drop by drop."""
     found = bytearray()
     while chunk := answer.read1(_CHUNK):
         found += chunk
-        if len(found) > _MOST_BYTES:
-            raise ValueError(f"more than {_MOST_BYTES:,} bytes")
+        if len(found) > most:
+            raise ValueError(f"more than {most:,} bytes")
         if time.monotonic() > end:
             raise TimeoutError("the answer takes too long")
     answer.close()  # read1 leaves an answer open that it has read to its end

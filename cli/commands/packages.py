@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import click
 
@@ -82,25 +84,34 @@ def loadtest(  # noqa: PLR0917 - one parameter per option
     sys.exit(0 if set(found.statuses) == {200} and not found.unanswered else 1)
 
 
+class Logged(click.Path):
+    """A file, or the name of a model in MLflow."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path; of a model in MLflow its name as it is."""
+        return value if str(value).startswith("models:/") else super().convert(value, param, ctx)
+
+
 @click.group()
 def model() -> None:
     """Begin a model of one's own."""
 
 
 @model.command("init")
-@click.argument("estimator", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@click.argument("estimator", type=Logged(path_type=Path, dir_okay=False, exists=True))
 @click.argument("table", type=click.Path(path_type=Path, dir_okay=False, exists=True))
 @click.option("--label", required=True, help="The column with the true answers.")
 @click.option(
     "--time", "at", default=None, help="The column with the time of each row, in ISO 8601; UTC without a zone."
 )
 @click.option("--id", "name", default=None, help="The column with a name for each row, another one for each.")
-def init(estimator: Path, table: Path, label: str, at: str | None, name: str | None) -> None:
+def init(estimator: Path | str, table: Path, label: str, at: str | None, name: str | None) -> None:
     """Write the files of `model/` from the fitted estimator ESTIMATOR and the CSV file TABLE, and build them.
 
     ESTIMATOR is a classifier or regressor of scikit-learn, a pipeline or a search that ends in one, written by
-    joblib.dump. The file is unpickled, which runs what is in it: give only a file that you trust. The other columns of
-    TABLE are the features. TABLE is copied into `data/`.
+    joblib.dump; or models:/NAME@ALIAS or models:/NAME/VERSION of the MLflow server that MLFLOW_TRACKING_URI names. It
+    is unpickled, which runs what is in it: give only what you trust. The other columns of TABLE are the features. TABLE
+    is copied into `data/`.
 
     What is written is Python source that makes an equal estimator, not fitted. It is built first: trained, evaluated
     and sealed, as `python -m pipeline build` does. Only then are the files written, and never over a model: `model/`
@@ -109,6 +120,16 @@ def init(estimator: Path, table: Path, label: str, at: str | None, name: str | N
     from cli.init import start  # noqa: PLC0415 - only this command needs it
     from cli.init.report import told as report_of  # noqa: PLC0415
 
-    given = start.Given(estimator, table, label, at, name)
-    begun = start.init(ROOT, given, partial(say, err=True))
+    told = partial(say, err=True)
+    with _file_of(estimator, told) as path:
+        begun = start.init(ROOT, start.Given(path, table, label, at, name), told)
     say(report_of(begun, ROOT))
+
+
+def _file_of(estimator: Path | str, told: Callable[[str], None]) -> AbstractContextManager[Path]:
+    """The file of an estimator; of one that MLflow has, fetched from there."""
+    if isinstance(estimator, Path):
+        return nullcontext(estimator)
+    from cli.init.mlflow_model import fetched  # noqa: PLC0415 - only what MLflow has needs it
+
+    return fetched(estimator, told)
