@@ -1,0 +1,225 @@
+"""MLflow in the program: who is told, by whom, with which rights; and that no update waits for it or fails."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pytest
+
+from infra.config.settings import Settings
+from infra.providers import mlflow as provider_module
+from infra.providers.mlflow import MlflowProvider
+from platforms.kubernetes.names import CONTROLLER
+from provenance.evidence import Evidence, sign
+from provenance.facts import Package
+from provenance.key_pair import KeyPair
+from tests.infra.on_cluster import STACK, manifests, run_on_cluster
+from tests.infra.recorded import ACCOUNT, IMAGE, World, run_program, stack_config
+from tests.infra.refusals import refusal
+from tests.provenance.conftest import FACTS
+from tests.tracking.small_mlflow import SmallMlflow, small_mlflow
+
+URL = "http://127.0.0.1:5000"
+ARN = f"arn:aws:sagemaker:eu-west-1:{ACCOUNT}:mlflow-tracking-server/team"
+KEY = KeyPair.new()
+
+
+# --- the config
+
+
+@pytest.mark.parametrize(
+    ("stack", "fields", "line"),
+    [
+        (
+            "dev",
+            {"server": URL, "managed": "app"},
+            'mlflow.managed = "app": server is given too; allowed is one of both',
+        ),
+        ("dev", {"secret": "team"}, 'mlflow.secret = "team": server is null; allowed is null'),
+        ("dev", {"managed": "app", "secret": "a"}, "a managed MLflow is asked with AWS's credentials; allowed is null"),
+        ("local", {"managed": "app"}, "the local cloud runs no MLflow; allowed is null, and for server the URL that"),
+        ("local", {"server": ARN}, "the local cloud runs no MLflow; allowed is the URL that `make mlflow` prints"),
+    ],
+)
+def test_what_does_not_go_together_is_told_with_the_field_and_what_is_allowed(
+    stack: str, fields: dict[str, Any], line: str
+) -> None:
+    (told,) = refusal(stack, mlflow=fields)
+    assert told.startswith("modelstack:mlflow.") and line in told
+
+
+@pytest.mark.parametrize(
+    ("fields", "line"),
+    [
+        ({"managed": "app"}, "a cluster has no credentials of AWS to ask it with; allowed is the URL of a server"),
+        ({"server": ARN}, "a cluster has no credentials of AWS to ask it with; allowed is the URL of a server"),
+        ({"server": URL, "secret": "Team/token"}, "allowed is the name of a Secret of the namespace"),
+    ],
+)
+def test_a_cluster_takes_no_mlflow_of_aws(fields: dict[str, Any], line: str) -> None:
+    with pytest.raises(pulumi.RunError, match=line):
+        Settings.load(stack_config(STACK, mlflow=fields), "prod")
+
+
+# --- what is declared
+
+
+def test_without_it_nothing_of_mlflow_is_declared() -> None:
+    world = run_program()
+    assert not world.all(":Mlflow")
+    assert "MLFLOW_TRACKING_URI" not in world.function("advance")["environment"]["variables"]
+
+
+def test_a_server_is_told_of_the_package_by_the_update_and_of_rollouts_by_the_advance_function_alone() -> None:
+    world = run_program(mlflow={"server": URL})
+    told = world.one(":Mlflow").inputs
+    assert (told["server"], told["model"], told["experiment"]) == (URL, "flight-delay-local", "flight-delay-local")
+    assert told["package_digest"] == world.rollout["target"]["package_digest"]
+    assert world.function("advance")["environment"]["variables"]["MLFLOW_TRACKING_URI"] == URL
+    assert not [
+        name for name in ("rollback", "drift", "labels") if "MLFLOW" in str(world.function(name)["environment"])
+    ]  # fmt: skip
+
+
+def test_nothing_waits_for_mlflow() -> None:
+    world = run_program(mlflow={"server": URL})
+    mirror = world.one(":Mlflow")
+    waiting = [one.name for one in world.resources for urn in one.depends if urn.endswith(f"::{mirror.name}")]
+    assert waiting == []
+
+
+def test_a_secret_is_read_by_name_and_no_other() -> None:
+    world = run_program("dev", serving={"image": IMAGE}, mlflow={"server": "https://m.example", "secret": "ml/token"})
+    (held,) = [one for one in world.may("advance") if one["Action"] == ["secretsmanager:GetSecretValue"]]
+    assert held["Resource"] == [f"arn:aws:secretsmanager:{_region(world)}:{ACCOUNT}:secret:ml/token-??????"]
+    assert world.function("advance")["environment"]["variables"]["MLFLOW_SECRET"] == "ml/token"
+
+
+@pytest.mark.parametrize("kind", ["app", "tracking_server"])
+def test_a_managed_one_keeps_artifacts_in_its_own_folder_and_is_told_by_its_arn(kind: str) -> None:
+    world = run_program("dev", serving={"image": IMAGE}, mlflow={"managed": kind})
+    made = world.one({"app": ":MlflowApp", "tracking_server": ":MlflowTrackingServer"}[kind]).inputs
+    assert made["artifactStoreUri"].endswith("/mlflow")
+    writes = {place for one in world.allows("mlflow") for place in one["Resource"] if "s3:PutObject" in one["Action"]}
+    assert {place.partition(":::")[2].partition("/")[2] for place in writes} == {"mlflow/*"}
+    assert made.get("modelRegistrationMode", "AutoModelRegistrationDisabled") == "AutoModelRegistrationDisabled"
+    assert made.get("automaticModelRegistration", False) is False
+    arn = world.one(":Mlflow").inputs["server"]
+    assert arn.startswith("arn:aws:sagemaker")
+    (told,) = [one for one in world.may("advance") if one["Action"][0].startswith("sagemaker-mlflow:")]
+    assert told["Resource"] == [arn] and not [one for one in told["Action"] if "*" in one]
+
+
+def test_who_asks_an_app_may_call_it() -> None:
+    arn = f"arn:aws:sagemaker:us-east-1:{ACCOUNT}:mlflow-app/app-1"
+    world = run_program("dev", serving={"image": IMAGE}, mlflow={"server": arn})
+    assert [one["Resource"] for one in world.may("advance") if one["Action"] == ["sagemaker:CallMlflowAppApi"]] == [
+        [arn]
+    ]
+
+
+def test_the_controller_in_a_cluster_is_told_where_mlflow_is_and_its_keys_stay_in_the_secret() -> None:
+    declared = manifests(run_on_cluster(mlflow={"server": "http://mlflow.ml:5000", "secret": "mlflow"}))
+    (container,) = declared["Deployment", CONTROLLER]["spec"]["template"]["spec"]["containers"]
+    told = {one["name"]: one for one in container["env"] if one["name"].startswith("MLFLOW")}
+    assert told["MLFLOW_TRACKING_URI"]["value"] == "http://mlflow.ml:5000"
+    assert told["MLFLOW_TRACKING_TOKEN"]["valueFrom"]["secretKeyRef"] == {
+        "name": "mlflow", "key": "token", "optional": True,
+    }  # fmt: skip
+
+
+def _region(world: World) -> str:
+    return world.package["region"]
+
+
+# --- the provider
+
+
+@dataclass
+class Kept:
+    """A stack's store, which holds what was signed of one package."""
+
+    evidence: Evidence
+
+    def said(self, archive_uri: str, public_key: bytes) -> Evidence:
+        assert public_key == KEY.public_key
+        return self.evidence
+
+
+DIGEST = f"sha256:{'7' * 64}"
+
+
+@pytest.fixture
+def known(monkeypatch: pytest.MonkeyPatch) -> Iterator[SmallMlflow]:
+    evidence = sign(replace(FACTS, package=Package(DIGEST, 1, "b" * 64)), KEY)
+    origin = type("Origin", (), {"store": Kept(evidence)})
+    monkeypatch.setattr(provider_module, "origin_of", lambda props: origin)
+    with small_mlflow() as made:
+        yield made
+
+
+def inputs(known: SmallMlflow, **changes: Any) -> dict[str, Any]:
+    return {
+        "server": known.url,
+        "experiment": "flights",
+        "model": "flight-delay-local",
+        "package_digest": DIGEST,
+        "archive_uri": "s3://bucket/packages/7/model.tar.gz",
+        "signed_by": KEY.public_key.decode(),
+        "version": "arn:1",
+        "region": "us-east-1",
+        "urn": "urn:pulumi:local::modelstack::x::mlflow",
+        "missed": None,
+        **changes,
+    }
+
+
+def test_a_package_is_told_of_once_and_then_nothing_is_to_do(known: SmallMlflow) -> None:
+    provider = MlflowProvider()
+    made = provider.create(inputs(known)).outs
+    assert made is not None and made["missed"] == ""
+    assert provider.diff("id", made, inputs(known)).changes is False
+    assert known.models["flight-delay-local"]["versions"][0]["tags"]["package_digest"] == DIGEST
+    assert provider.diff("id", made, inputs(known, package_digest="sha256:8")).changes
+
+
+def test_an_outage_is_an_outcome_that_is_told_in_a_line_and_the_next_update_sends_what_was_missed(
+    known: SmallMlflow, capsys: pytest.CaptureFixture[str]
+) -> None:
+    provider, began = MlflowProvider(), time.monotonic()
+    down = provider.create(inputs(known, server="http://127.0.0.1:1")).outs
+    assert time.monotonic() - began < 1
+    assert down is not None and down["missed"].startswith("Silent: http://127.0.0.1:1 does not answer")
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"MLflow does not know of {DIGEST} yet, and the next update tells it: ")
+    assert provider.diff("id", down, inputs(known)).changes
+    assert provider.update("id", down, inputs(known)).outs["missed"] == ""  # pyrefly: ignore[unsupported-operation]
+    assert len(known.models["flight-delay-local"]["versions"]) == 1
+
+
+def test_nothing_is_told_of_a_package_that_is_not_what_was_signed(known: SmallMlflow) -> None:
+    other = MlflowProvider().create(inputs(known, package_digest=f"sha256:{'8' * 64}")).outs
+    assert other is not None and "SignatureError" in other["missed"]
+    assert known.calls == []
+
+
+def test_nothing_is_told_of_a_package_that_was_refused(known: SmallMlflow) -> None:
+    refused = MlflowProvider().create(inputs(known, archive_uri=None, package_digest=None)).outs
+    assert refused is not None and refused["missed"] == "" and known.calls == []
+
+
+def test_no_secret_is_in_what_the_state_keeps(known: SmallMlflow, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "s3cr3t")
+    made = MlflowProvider().create(inputs(known)).outs
+    assert known.headers["Authorization"] == "Bearer s3cr3t"
+    assert "s3cr3t" not in str(made)
+
+
+def test_the_lock_of_the_server_names_the_version_that_was_tried() -> None:
+    lock = Path(__file__).resolve().parents[2] / "requirements" / "mlflow.txt"
+    assert "\nmlflow==3.17.2 " in lock.read_text()
