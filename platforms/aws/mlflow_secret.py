@@ -30,7 +30,8 @@ def _read(clients: Clients, secret: str, _: int) -> Mapping[str, str]:
     text = clients("secretsmanager").get_secret_value(SecretId=secret).get("SecretString", "")
     try:
         held = json.loads(text)
-        return {variable: str(held[key]) for key, variable in KEYS.items() if key in held}
-    except (ValueError, TypeError):
-        # No `from`: what could not be read is secret.
-        raise MlflowError(f"the secret {secret} is no JSON object with {', '.join(KEYS)}") from None
+    except ValueError:
+        held = None
+    if not isinstance(held, dict):  # what could not be read is secret, and in no message
+        raise MlflowError(f"the secret {secret} is no JSON object with {', '.join(KEYS)}")
+    return {variable: str(held[key]) for key, variable in KEYS.items() if key in held}

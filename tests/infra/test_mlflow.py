@@ -38,7 +38,7 @@ KEY = KeyPair.new()
         (
             "dev",
             {"server": URL, "managed": "app"},
-            'mlflow.managed = "app": server is given too; allowed is one of both',
+            "server is given too; allowed is one of both",
         ),
         ("dev", {"secret": "team"}, 'mlflow.secret = "team": server is null; allowed is null'),
         ("dev", {"managed": "app", "secret": "a"}, "a managed MLflow is asked with AWS's credentials; allowed is null"),
@@ -118,9 +118,8 @@ def test_a_managed_one_keeps_artifacts_in_its_own_folder_and_is_told_by_its_arn(
 def test_who_asks_an_app_may_call_it() -> None:
     arn = f"arn:aws:sagemaker:us-east-1:{ACCOUNT}:mlflow-app/app-1"
     world = run_program("dev", serving={"image": IMAGE}, mlflow={"server": arn})
-    assert [one["Resource"] for one in world.may("advance") if one["Action"] == ["sagemaker:CallMlflowAppApi"]] == [
-        [arn]
-    ]
+    (call,) = [one for one in world.may("advance") if one["Action"] == ["sagemaker:CallMlflowAppApi"]]
+    assert call["Resource"] == [arn]
 
 
 def test_the_controller_in_a_cluster_is_told_where_mlflow_is_and_its_keys_stay_in_the_secret() -> None:
