@@ -7,6 +7,7 @@ import functools
 import json
 import logging
 import os
+import pickle
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -329,6 +330,17 @@ def _run(name: str, **given: Any) -> World:
     return _RUNS[key]
 
 
+def pickler_as_it_was() -> Any:
+    """Take back what Pulumi does to pickle's own class.
+
+    Each provider that it serializes wraps the pickler's methods once more, for good (`serialize_provider` of
+    `pulumi.dynamic`). A program has a few; a process that runs some hundred programs could pickle nothing any more, as
+    each call would go through all wrappers: RecursionError.
+    """
+    kept = {name: getattr(pickle._Pickler, name) for name in ("_batch_setitems", "save_dict")}
+    return mock.patch.multiple(pickle._Pickler, **kept)
+
+
 def record_run(
     name: str = "local",
     *,
@@ -416,6 +428,7 @@ def run_to_its_end(
     settings.set_root_resource(cast(Any, None))
     with (
         warnings.catch_warnings(),
+        pickler_as_it_was(),
         # Where in the program each resource is declared is for the engine's messages, and a quarter of the time.
         mock.patch("pulumi.runtime.resource._get_stack_trace", source_pb2.StackTrace),
     ):

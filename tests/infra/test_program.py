@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import re
 import time
 from collections.abc import Callable
@@ -50,6 +51,14 @@ def test_a_stack_has_at_most_72_resources_at_its_first_release(stack: str) -> No
     """
     declared = run(stack, answers=Answers(source=SOURCE), serving={"image": IMAGE}).resources
     assert len(declared) + 1 <= 72, "and the stack itself"
+
+
+def test_a_process_that_runs_many_programs_can_still_pickle() -> None:
+    """As joblib does, with pickle's own class in Python."""
+    before = pickle._Pickler._batch_setitems
+    for _ in range(2):
+        record_run()
+    assert pickle._Pickler._batch_setitems is before
 
 
 # --- the registry
