@@ -1,0 +1,240 @@
+"""A stack and a real MLflow server of the locked environment: builds, verdicts, an outage in the middle, and the way back.
+
+Each test goes on where the one before ended. What MLflow knows is asked by its own client, which is no part of the
+project.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from mlflow import MlflowClient
+from sklearn.tree import DecisionTreeClassifier
+
+from bench.bed import Bed
+from cli.errors import OperatorError
+from cli.init import start
+from cli.init.mlflow_model import fetched
+from cli.local.mlflow_server import MlflowServer, stop
+from cli.local.stack import Stack
+from cli.replay import Report
+from cli.target import ROOT
+from localcloud.setup import Installer, Places, cached
+from tests.e2e.conftest import FEW, QUICK, having, journal, succeeded, typed
+from tests.small import SMALL
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
+
+MODEL = "flight-delay-local"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[MlflowServer, int]]:
+    """A server that runs, and its port; it is ended at the end, whatever a test did with it."""
+    places = Places.of(ROOT)
+    made = MlflowServer(tmp_path_factory.mktemp("mlflow"), cached(places, Installer(places), places.lock("mlflow")))
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    try:
+        made.start(port)
+        yield made, port
+    finally:
+        stop(made.folder)
+
+
+@pytest.fixture(scope="module")
+def told(server: tuple[MlflowServer, int]) -> MlflowClient:
+    return MlflowClient(f"http://127.0.0.1:{server[1]}")
+
+
+@pytest.fixture(scope="module")
+def versions(story: Bed, server: tuple[MlflowServer, int]) -> list[Stack]:
+    """Three versions of a small model, on a stack that is shown in MLflow."""
+    first = having(story.stack.with_parameters(story.folder, **SMALL), QUICK, capture_percent=FEW)
+    assert first.config is not None
+    url = f"http://127.0.0.1:{server[1]}"
+    first.config.write_text(f"{first.config.read_text()}  modelstack:mlflow: {json.dumps({'server': url})}\n")
+    return [first.with_parameters(story.folder, max_iter=trees) for trees in (5, 6, 7)]
+
+
+def tick(story: Bed) -> None:
+    """The advance function runs once more, as it does each minute."""
+    target = story.target()
+    answer = target.client("lambda").invoke(FunctionName=f"{target.endpoint}-advance")
+    assert "FunctionError" not in answer, answer["Payload"].read()
+
+
+def weights(told: MlflowClient, run_id: str) -> list[float]:
+    found = told.get_metric_history(run_id, "rollout_weight")
+    return [one.value for one in sorted(found, key=lambda one: one.timestamp)]
+
+
+def test_the_first_release_is_a_run_and_a_version_and_champion(
+    story: Bed, versions: list[Stack], told: MlflowClient
+) -> None:
+    succeeded(versions[0].up())
+    tick(story)
+    version = told.get_model_version_by_alias(MODEL, "champion")
+    champion = journal(story.target()).champion
+    assert champion is not None
+    assert version.tags["package_digest"] == champion.package_digest
+    assert version.source == champion.archive_uri
+    run = told.get_run(str(version.run_id))
+    assert (run.info.status, run.data.params["max_iter"]) == ("FINISHED", "5")
+    assert run.data.metrics["log_loss_low"] <= run.data.metrics["log_loss"] <= run.data.metrics["log_loss_high"]
+    assert run.data.tags["recipe"] == champion.recipe
+    assert len(run.data.tags["mlflow.source.git.commit"]) == 40
+    assert {one.path for one in told.list_artifacts(run.info.run_id)} == {"card.md", "metrics.json"}
+    (dataset,) = run.inputs.dataset_inputs
+    assert run.data.tags["data_sha256"].startswith(dataset.dataset.digest)
+    assert weights(told, run.info.run_id) == [100]
+    assert version.tags["verdict"] == "promoted"
+
+
+def test_an_update_with_no_changes_tells_nothing_again(story: Bed, versions: list[Stack], told: MlflowClient) -> None:
+    config = ("--config-file", str(versions[0].config))
+    succeeded(story.stack.pulumi("up", "--yes", "--skip-preview", "--expect-no-changes", "--stack", "local", *config))
+    tick(story)
+    (version,) = told.search_model_versions(f"name='{MODEL}'")
+    assert weights(told, str(version.run_id)) == [100]
+
+
+def test_an_outage_holds_up_no_release_and_what_was_missed_is_sent_later(
+    story: Bed, versions: list[Stack], server: tuple[MlflowServer, int], told: MlflowClient, traffic: Report
+) -> None:
+    running, port = server
+    assert stop(running.folder)
+    done = succeeded(versions[1].up())
+    assert "MLflow does not know of sha256:" in done.output and "the next update tells it" in done.output
+    state = journal(story.target())
+    assert state.verdict is not None and state.verdict.outcome == "promoted"
+    began = time.monotonic()
+    tick(story)
+    assert time.monotonic() - began < 20
+    running.start(port)
+    tick(story)
+    assert told.get_registered_model(MODEL).aliases == {}, "who serves is not known there yet, and nobody else serves"
+    succeeded(versions[1].up())
+    tick(story)
+    version = told.get_model_version_by_alias(MODEL, "champion")
+    assert state.champion is not None and version.tags["package_digest"] == state.champion.package_digest
+    assert version.tags["why"] == state.verdict.reason.text
+    assert weights(told, str(version.run_id)) == [0, 50, 100]
+    former = next(one for one in told.search_model_versions(f"name='{MODEL}'") if one.version == "1")
+    assert weights(told, str(former.run_id)) == [100, 50, 0]
+    assert traffic.failures == []
+
+
+def test_a_rollback_takes_the_challenger_away_and_says_why(
+    story: Bed, versions: list[Stack], told: MlflowClient
+) -> None:
+    slow = {**QUICK, "wait": False, "strategy": {"kind": "canary", "weight": 50, "bake_seconds": 500}}
+    succeeded(having(versions[2], slow).up())
+    tick(story)
+    challenger = told.get_model_version_by_alias(MODEL, "challenger")
+    assert (challenger.version, challenger.tags["verdict"]) == ("3", "on trial")
+    assert typed("rollback", "--reason", "looks odd").exit_code == 0
+    tick(story)
+    assert told.get_registered_model(MODEL).aliases == {"champion": "2"}
+    run = told.get_run(str(challenger.run_id))
+    assert run.data.tags["verdict"] == "rolled back" and "looks odd" in run.data.tags["why"]
+    assert weights(told, run.info.run_id)[-1] == 0
+
+
+# --- the other way round
+
+
+def table(rows: int = 200) -> pd.DataFrame:
+    random = np.random.default_rng(1)
+    made = pd.DataFrame({"months": random.integers(1, 40, rows) * 1.0, "spend": random.normal(50, 9, rows)})
+    return made.assign(left=(made["months"] < 15) ^ (random.random(rows) < 0.1))
+
+
+def logged(url: str, estimator: Any, **more: Any) -> None:
+    """Log an estimator as a data scientist does."""
+    import mlflow
+
+    mlflow.set_tracking_uri(url)
+    mlflow.set_experiment("churn")
+    with mlflow.start_run():
+        mlflow.sklearn.log_model(estimator, name="model", registered_model_name="churn", **more)
+
+
+def test_a_model_that_was_logged_in_mlflow_is_built_and_sealed_as_any_other(
+    server: tuple[MlflowServer, int], told: MlflowClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"http://127.0.0.1:{server[1]}"
+    estimator = DecisionTreeClassifier(max_depth=3, random_state=0).fit(table()[["months", "spend"]], table()["left"])
+    logged(url, estimator)
+    told.set_registered_model_alias("churn", "champion", "1")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", url)
+    said: list[str] = []
+    with fetched("models:/churn@champion", said.append) as path:
+        assert path.name == "churn.pkl"
+        assert "is version 1, of run " in said[0] and ": sha256 " in said[0]
+        table().to_csv(tmp_path / "churn.csv", index=False)
+        root = tmp_path / "root"
+        (root / "model").mkdir(parents=True)
+        for room in start._BUILT_FROM:
+            (root / room).symlink_to(ROOT / room)
+        begun = start.init(root, start.Given(path, tmp_path / "churn.csv", "left"), said.append)
+    assert begun.name == "churn"
+    assert "max_depth=3" in (root / "model" / "training.py").read_text()
+    assert begun.sealed.digest.startswith("sha256:")
+
+
+def test_what_was_made_with_other_versions_is_refused_before_it_is_fetched(
+    server: tuple[MlflowServer, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"http://127.0.0.1:{server[1]}"
+    estimator = DecisionTreeClassifier(random_state=0).fit(table()[["months", "spend"]], table()["left"])
+    logged(url, estimator, pip_requirements=["scikit-learn==1.2.0", "mlflow"])
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", url)
+    with (
+        pytest.raises(OperatorError, match=r"scikit-learn 1.2.0 \(here .*\). Nothing of it was fetched"),
+        fetched("models:/churn/2", print),
+    ):
+        raise AssertionError("it was fetched")
+
+
+def test_a_sealed_package_of_a_stack_is_no_estimator(
+    server: tuple[MlflowServer, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{server[1]}")
+    with (
+        pytest.raises(OperatorError, match="found a package that modelstack has sealed"),
+        fetched(f"models:/{MODEL}@champion", print),
+    ):
+        raise AssertionError("it was fetched")
+
+
+# --- a managed one
+
+
+@pytest.mark.parametrize("kind", ["mlflow-tracking-server/team", "mlflow-app/app-AB12"])
+def test_awss_own_plugin_and_we_ask_one_server_in_the_same_way(
+    server: tuple[MlflowServer, int], kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By an ARN, as on AWS; the plugin is asked where the requests go without the other address, too."""
+    from platforms.aws.mlflow import mlflow as ours
+
+    arn, url = f"arn:aws:sagemaker:eu-west-1:111122223333:{kind}", f"http://127.0.0.1:{server[1]}"
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "a",
+        "AWS_SECRET_ACCESS_KEY": "b",
+        "AWS_DEFAULT_REGION": "eu-west-1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("SAGEMAKER_MLFLOW_CUSTOM_ENDPOINT", url)
+    experiment = MlflowClient(arn).create_experiment(kind.replace("/", "-"))
+    with ours(arn, os.environ, 5) as api:
+        assert api.experiment(kind.replace("/", "-")) == experiment
