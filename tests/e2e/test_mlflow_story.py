@@ -1,4 +1,4 @@
-"""A stack and a real MLflow server of the locked environment: builds, verdicts, an outage in the middle, and the way back.
+"""A stack and a real MLflow server of the locked environment: builds, verdicts, an outage, and the other way round.
 
 Each test goes on where the one before ended. What MLflow knows is asked by its own client, which is no part of the
 project.
@@ -6,7 +6,6 @@ project.
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import time
@@ -17,6 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from mlflow import MlflowClient
 from sklearn.tree import DecisionTreeClassifier
 
@@ -61,8 +61,9 @@ def versions(story: Bed, server: tuple[MlflowServer, int]) -> list[Stack]:
     """Three versions of a small model, on a stack that is shown in MLflow."""
     first = having(story.stack.with_parameters(story.folder, **SMALL), QUICK, capture_percent=FEW)
     assert first.config is not None
-    url = f"http://127.0.0.1:{server[1]}"
-    first.config.write_text(f"{first.config.read_text()}  modelstack:mlflow: {json.dumps({'server': url})}\n")
+    content = yaml.safe_load(first.config.read_text())
+    content["config"]["modelstack:mlflow"] = {"server": f"http://127.0.0.1:{server[1]}"}
+    first.config.write_text(yaml.safe_dump(content))
     return [first.with_parameters(story.folder, max_iter=trees) for trees in (5, 6, 7)]
 
 
@@ -228,12 +229,8 @@ def test_awss_own_plugin_and_we_ask_one_server_in_the_same_way(
     from platforms.aws.mlflow import mlflow as ours
 
     arn, url = f"arn:aws:sagemaker:eu-west-1:111122223333:{kind}", f"http://127.0.0.1:{server[1]}"
-    for name, value in {
-        "AWS_ACCESS_KEY_ID": "a",
-        "AWS_SECRET_ACCESS_KEY": "b",
-        "AWS_DEFAULT_REGION": "eu-west-1",
-    }.items():
-        monkeypatch.setenv(name, value)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "nobodys")
     monkeypatch.setenv("SAGEMAKER_MLFLOW_CUSTOM_ENDPOINT", url)
     experiment = MlflowClient(arn).create_experiment(kind.replace("/", "-"))
     with ours(arn, os.environ, 5) as api:
