@@ -1,0 +1,155 @@
+"""`modelstack model init models:/...`: what MLflow has is told by its digest before it is read, or refused in words."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import joblib
+import pytest
+import yaml
+from click.testing import CliRunner, Result
+
+from cli.init import mlflow_model, start
+from cli.main import main
+from tests.cli.test_init import boosted, built, frame
+from tests.tracking.small_mlflow import SmallMlflow, small_mlflow
+
+SKLEARN, PYTHON = metadata.version("scikit-learn"), platform.python_version()
+SKLEARN_FLAVOUR = {"pickled_model": "model.pkl", "serialization_format": "cloudpickle", "sklearn_version": SKLEARN}
+PYFUNC = {"loader_module": "mlflow.sklearn", "model_path": "model.pkl", "python_version": PYTHON}
+PINS = f"mlflow==9.9.9\nscikit-learn=={SKLEARN}\nnumpy=={metadata.version('numpy')}\n"
+PLACE = "1/models/m-1/artifacts"
+
+
+class Marked:
+    """What tells that it was unpickled."""
+
+    def __reduce__(self) -> Any:
+        return (Path("unpickled").touch, ())
+
+
+@pytest.fixture
+def known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SmallMlflow]:
+    """MLflow with version 1 of the model churn, as `log_model` leaves it, and an empty checkout."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "root" / "model").mkdir(parents=True)
+    for room in start._BUILT_FROM:
+        (tmp_path / "root" / room).symlink_to(Path(__file__).resolve().parents[2] / room)
+    monkeypatch.setattr("cli.commands.packages.ROOT", tmp_path / "root")
+    monkeypatch.setattr(start, "build", built)
+    frame().drop(columns="since").to_csv(tmp_path / "churn.csv", index=False)
+    with small_mlflow() as made:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", made.url)
+        made.post_registered_models_create({"name": "churn"})
+        asked = {"name": "churn", "source": f"mlflow-artifacts:/{PLACE}", "run_id": "run7", "tags": []}
+        made.post_model_versions_create(asked)
+        made.post_registered_models_alias({"name": "churn", "alias": "best", "version": "1"})
+        joblib.dump(boosted(), tmp_path / "model.pkl")
+        logged(made, content=(tmp_path / "model.pkl").read_bytes())
+        yield made
+
+
+def logged(known: SmallMlflow, content: bytes, pins: str = PINS, **flavours: Any) -> None:
+    """Let version 1 have these files."""
+    told = {"flavors": flavours or {"sklearn": SKLEARN_FLAVOUR, "python_function": PYFUNC}}
+    files = {"MLmodel": yaml.safe_dump(told).encode(), "requirements.txt": pins.encode(), "model.pkl": content}
+    known.artifacts = {f"{PLACE}/{name}": text for name, text in files.items()}
+
+
+def typed(uri: str = "models:/churn@best") -> Result:
+    words = ("model", "init", uri, "churn.csv", "--label", "churned", "--id", "customer")
+    return CliRunner().invoke(main, words)
+
+
+def refused(uri: str = "models:/churn@best") -> str:
+    """Nothing was written, and nothing was unpickled."""
+    result = typed(uri)
+    assert (result.exit_code != 0 and result.exception is None) or isinstance(result.exception, SystemExit)
+    assert not [*Path("root/model").iterdir()]
+    assert not Path("unpickled").exists()
+    return result.output
+
+
+@pytest.mark.parametrize("uri", ["models:/churn@best", "models:/churn/1"])
+def test_a_logged_estimator_becomes_a_model_under_its_registered_name(known: SmallMlflow, uri: str) -> None:
+    result = typed(uri)
+    assert result.exit_code == 0, result.output
+    digest = hashlib.sha256(Path("model.pkl").read_bytes()).hexdigest()
+    assert f"{uri} is version 1, of run run7: sha256 {digest}" in result.output
+    assert "name: churn" in result.output
+    assert "HistGradientBoostingClassifier" in Path("root/model/training.py").read_text()
+
+
+def test_a_pyfunc_that_scikit_learn_loads_is_an_estimator_too(known: SmallMlflow) -> None:
+    logged(known, Path("model.pkl").read_bytes(), python_function=PYFUNC)
+    assert typed().exit_code == 0
+
+
+def test_nothing_is_unpickled_before_its_digest_is_told(known: SmallMlflow) -> None:
+    Path("marked.pkl").write_bytes(b"")
+    joblib.dump(Marked(), "marked.pkl")
+    logged(known, Path("marked.pkl").read_bytes())
+    order: list[str] = []
+    with mlflow_model.fetched("models:/churn@best", order.append) as path:
+        assert len(order) == 1 and not Path("unpickled").exists()
+        assert hashlib.sha256(path.read_bytes()).hexdigest() in order[0]
+    assert not path.exists()
+
+
+@pytest.mark.parametrize(
+    ("pins", "flavours", "said"),
+    [
+        (PINS, {"sklearn": SKLEARN_FLAVOUR, "python_function": {**PYFUNC, "python_version": "3.8.1"}},
+         f"Python 3.8.1 (here {PYTHON})"),
+        ("scikit-learn==0.1\n", {}, f"scikit-learn 0.1 (here {SKLEARN})"),
+        (f"{PINS}nonsuch-library==2.0\n", {}, "nonsuch-library 2.0 (here not installed)"),
+        ("", {"sklearn": {**SKLEARN_FLAVOUR, "sklearn_version": "0.2"}, "python_function": PYFUNC},
+         f"scikit-learn 0.2 (here {SKLEARN})"),
+        (PINS, {"sklearn": {**SKLEARN_FLAVOUR, "serialization_format": "skops"}}, "in the form 'skops'"),
+        (PINS, {"python_function": {**PYFUNC, "loader_module": "mlflow.pyfunc.model"}},
+         "found the flavours python_function (loaded by mlflow.pyfunc.model); expected sklearn"),
+        (PINS, {"onnx": {}}, "found the flavours onnx; expected sklearn"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_used_here_is_refused_before_it_is_fetched(
+    known: SmallMlflow, pins: str, flavours: dict[str, Any], said: str
+) -> None:
+    joblib.dump(Marked(), "marked.pkl")
+    logged(known, Path("marked.pkl").read_bytes(), pins, **flavours)
+    assert said in " ".join(refused().split())
+    assert not [call for call in known.calls if call.endswith("model.pkl")]
+
+
+@pytest.mark.parametrize(
+    ("uri", "said"),
+    [
+        ("models:/churn", "expected models:/NAME@ALIAS or models:/NAME/VERSION"),
+        ("models:/churn/latest", "expected models:/NAME@ALIAS or models:/NAME/VERSION"),
+        ("models:/churn/7", "RESOURCE_DOES_NOT_EXIST"),
+        ("models:/churn@worst", "RESOURCE_DOES_NOT_EXIST"),
+        ("models:/nobody/1", "RESOURCE_DOES_NOT_EXIST"),
+    ],
+)
+def test_a_name_that_names_nothing_is_told(known: SmallMlflow, uri: str, said: str) -> None:
+    assert said in refused(uri)
+
+
+def test_a_sealed_package_is_no_estimator(known: SmallMlflow) -> None:
+    known.models["churn"]["versions"][0]["source"] = "s3://bucket/packages/1/model.tar.gz"
+    assert "found a package that modelstack has sealed" in " ".join(refused().split())
+
+
+@pytest.mark.parametrize("server", ["", "sqlite:///mlflow.db"])
+def test_where_mlflow_is_has_to_be_said(known: SmallMlflow, monkeypatch: pytest.MonkeyPatch, server: str) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
+    assert f"MLFLOW_TRACKING_URI: got '{server}', expected the URL of the MLflow server" in " ".join(refused().split())
+
+
+def test_an_mlflow_that_does_not_answer_is_told(known: SmallMlflow, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
+    assert "models:/churn@best cannot be had: http://127.0.0.1:1 does not answer" in " ".join(refused().split())
