@@ -6,8 +6,8 @@ BUILD_SECONDS = 5.0
 """For which an update tries to tell MLflow of a build, beside all else that it does."""
 TICK_SECONDS = 3.0
 """For which a controller tries to tell it of rollouts, after all that concerns traffic."""
-SERVER, SECRET = "MLFLOW_TRACKING_URI", "MLFLOW_SECRET"
-"""The environment variables of a controller: the server, and where its token lies."""
+SERVER, EXPERIMENT, SECRET = "MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_SECRET"
+"""The environment variables of a controller: the server, the experiment, and where its token lies."""
 KEYS = {
     "token": "MLFLOW_TRACKING_TOKEN",
     "username": "MLFLOW_TRACKING_USERNAME",

@@ -95,6 +95,10 @@ class Api:
         found = self.connection.call("POST", "runs/search", asked).get("runs", [])
         return _run(found[0]) if found else None
 
+    def run_of(self, run_id: str) -> Run:
+        """A run by its id."""
+        return _run(self.connection.call("GET", "runs/get", query={"run_id": run_id})["run"])
+
     def create_run(self, experiment: str, name: str, at: int, tags: Mapping[str, str]) -> Run:
         """A new run, begun at so many milliseconds."""
         asked = {"experiment_id": experiment, "run_name": name, "start_time": at, "tags": _pairs(tags)}

@@ -1,7 +1,10 @@
 """What MLflow is told of a build: made of the facts that were signed with the package.
 
-build = Build.of(facts, archive_uri="s3://...", version="arn:...", card=b"# Model ...")
-build.batch.metrics         # auc, auc_low and auc_high, at the time that the archive was sealed
+    build = Build.of(facts, archive_uri="s3://...", version="arn:...", card=b"# Model ...")
+    build.batch.metrics             # auc, auc_low and auc_high, at the time that the archive was sealed
+    outline(release, manifest, at)  # what a controller can tell, which verifies no signature
+
+An outline lets a package that serves be found, when the update that made it could not tell MLflow of it.
 """
 
 from __future__ import annotations
@@ -16,10 +19,13 @@ from tracking.api import DIGEST, Batch
 
 if TYPE_CHECKING:
     from provenance.facts import Facts, Metric
+    from rollout.core.release import Release
 
 CARD, METRICS = "card.md", "metrics.json"
 _LONGEST = 4000  # of a value; what is cut lies whole among the artifacts
 _DIGEST_DIGITS = 32  # of a dataset: MLflow's column has 36
+TOLD_BY, OUTLINED, WHOLE = "told_by", "controller", "update"
+"""The tag of a version that says who told of it, and so whether it is an outline."""
 _NOTE, _COMMIT, _REPOSITORY = "mlflow.note.content", "mlflow.source.git.commit", "mlflow.source.git.repoURL"
 
 
@@ -33,7 +39,7 @@ class Build:
         source: Where the sealed archive lies.
         at: When it was sealed, milliseconds since the epoch.
         batch: Parameters, metrics with their intervals, and tags of the run.
-        dataset: What it was trained on, as MLflow has it.
+        dataset: What it was trained on, as MLflow has it; empty when that is not known.
         tags: Of the version.
         artifacts: Name -> content, small ones.
     """
@@ -70,9 +76,32 @@ class Build:
             at=at,
             batch=Batch(parameters, metrics, tags),
             dataset=_dataset(facts),
-            tags={DIGEST: digest, "recipe": facts.recipe.digest, "registered_as": version},
+            tags={DIGEST: digest, "recipe": facts.recipe.digest, "registered_as": version, TOLD_BY: WHOLE},
             artifacts={METRICS: told, **({CARD: card} if card is not None else {})},
         )
+
+
+def outline(release: Release, manifest: bytes, at: float) -> Build:
+    """What is known of a release by its package's manifest, whose digest was checked. Pure.
+
+    Args:
+        release: The release.
+        manifest: The manifest.
+        at: When its rollout began, epoch seconds.
+    """
+    told: Mapping[str, Any] = json.loads(manifest)
+    parameters = {name: _text(value)[:_LONGEST] for name, value in sorted(told.get("parameters", {}).items())}
+    tags = {DIGEST: release.package_digest, "recipe": release.recipe, "registered_as": release.model_package_arn}
+    return Build(
+        name=release.recipe[:12],
+        package_digest=release.package_digest,
+        source=release.archive_uri,
+        at=round(at * 1000),
+        batch=Batch(parameters, tags={**tags, "archive": release.archive_uri}),
+        dataset={},
+        tags={**tags, TOLD_BY: OUTLINED},
+        artifacts={},
+    )
 
 
 def _numbers(metric: Metric) -> Iterator[tuple[str, float]]:

@@ -1,39 +1,60 @@
 """Makes MLflow show how rollouts stand: aliases, weights and verdicts. It compares, and writes what differs.
 
-    unknown = mirror(api, "flight-delay-prod", state)       # who serves or is on trial, and MLflow does not know
+    unknown = mirror(api, shelf, state, manifest, now)      # who serves or is on trial, and MLflow does not know
 
-The journal stays the truth: nothing is read back from here. One writer calls it for a stack, again and again; so what
+Whose build it was not told of, since it was down during the update, is outlined when that update has given up. The
+journal stays the truth: nothing is read back from here. One writer calls it for a stack, again and again; so what
 could not be written once is written by a later call, and what is there already is not written again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
+from rollout.core.release import Release
 from rollout.core.state import RolloutState
 from tracking.api import Api, Batch, Version
+from tracking.build import outline
 from tracking.course import Course, courses, standing
+from tracking.logged import Shelf, log_build
 
 WEIGHT = "rollout_weight"
 """The metric of a run: percent of the traffic."""
+SETTLED = 120.0
+"""Seconds after a rollout began until whoever began it has told MLflow of its package, or has given up."""
 _UNTIL = "rollout_told_until"
 """The tag of a version: when the last happened that MLflow was told of, epoch seconds. It is set last."""
 
 
-def mirror(api: Api, model: str, state: RolloutState) -> tuple[str, ...]:
+def mirror(
+    api: Api, shelf: Shelf, state: RolloutState, manifest: Callable[[Release], bytes], now: float
+) -> tuple[str, ...]:
     """Write what MLflow lacks of a stack's rollouts.
 
     Args:
         api: MLflow.
-        model: The stack's registered model.
+        shelf: Where the stack's builds are.
         state: Its journal.
+        manifest: Gives the manifest of a release's package, once its digest was checked.
+        now: Epoch seconds.
 
     Returns:
         The digests of champion and challenger, where MLflow has no version of them: they are told of later.
 
     Raises:
         MlflowError: MLflow does not answer, or refuses. The next call goes on.
+        Exception: A manifest cannot be had; whatever `manifest` raises.
     """
+    unknown = _mirrored(api, shelf.model, state)
+    if unknown and now - state.started_at > SETTLED:
+        for release in (state.champion, state.challenger):
+            if release is not None and release.package_digest in unknown:
+                log_build(api, outline(release, manifest(release), state.started_at), shelf)
+        unknown = _mirrored(api, shelf.model, state)
+    return unknown
+
+
+def _mirrored(api: Api, model: str, state: RolloutState) -> tuple[str, ...]:
     aliases, found, wanted = api.aliases(model), courses(state), standing(state)
     digests = {*found, *wanted.values()}
     if aliases is None:

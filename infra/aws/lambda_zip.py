@@ -19,7 +19,7 @@ LARGEST = 1_024_000
 _TIME = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can tell
 _MODE = 0o100644 << 16
 # What no handler uses: what needs numpy, a job's program, which runs in an image of its own, what packages are
-# registered with, what a person restores them with, what an update tells MLflow, and the other platform.
+# registered with, what a person restores them with, and the other platform.
 _LEFT_OUT = (
     "monitoring/bulk.py",
     "platforms/aws/jobs/",
@@ -31,8 +31,6 @@ _LEFT_OUT = (
     "platforms/aws/package_entities.py",
     "platforms/aws/archives.py",
     "platforms/kubernetes/",
-    "tracking/build.py",
-    "tracking/logged.py",
 )
 
 

@@ -11,7 +11,7 @@ from infra.aws import policies
 from infra.aws.registry import Registry
 from infra.config.mlflow_settings import MlflowSettings
 from platforms.aws.names import MLFLOW, Names
-from platforms.mirroring import SECRET, SERVER
+from platforms.mirroring import EXPERIMENT, SECRET, SERVER
 
 
 @dataclass(frozen=True)
@@ -20,15 +20,17 @@ class ToldMlflow:
 
     Attributes:
         server: Its URL or ARN.
+        experiment: The experiment of the stack's runs.
         secret: The name of the secret that the advance function signs in with; empty without.
     """
 
     server: pulumi.Input[str]
+    experiment: str
     secret: str = ""
 
     def environment(self) -> dict[str, pulumi.Input[str]]:
         """The variables of the function that tells it."""
-        return {SERVER: self.server, **({SECRET: self.secret} if self.secret else {})}
+        return {SERVER: self.server, EXPERIMENT: self.experiment, **({SECRET: self.secret} if self.secret else {})}
 
     def statements(self, names: Names, server: str) -> list[policies.Statement]:
         """What that function may do, once the server is known."""
@@ -37,9 +39,10 @@ class ToldMlflow:
 
 def told_mlflow(settings: MlflowSettings, names: Names, registry: Registry) -> ToldMlflow | None:
     """The MLflow that the config asks for; None when nobody is told. A managed one is declared."""
+    experiment = settings.experiment or names.prefix
     if settings.managed is not None:
-        return ToldMlflow(ManagedMlflow("mlflow-server", names, registry, settings.managed).arn)
-    return ToldMlflow(settings.server, settings.secret or "") if settings.server else None
+        return ToldMlflow(ManagedMlflow("mlflow-server", names, registry, settings.managed).arn, experiment)
+    return ToldMlflow(settings.server, experiment, settings.secret or "") if settings.server else None
 
 
 class ManagedMlflow(pulumi.ComponentResource):

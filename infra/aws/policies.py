@@ -19,8 +19,9 @@ from rollout.core.catalogue import OWN
 
 _PULL = ("ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
 _MIRROR_ACTIONS = (
-    *("DeleteRegisteredModelAlias", "GetRegisteredModel", "LogBatch", "SearchModelVersions", "SetModelVersionTag"),
-    "SetRegisteredModelAlias",
+    *("CreateExperiment", "CreateModelVersion", "CreateRegisteredModel", "CreateRun", "DeleteRegisteredModelAlias"),
+    *("GetExperimentByName", "GetRegisteredModel", "GetRun", "LogBatch", "SearchModelVersions", "SearchRuns"),
+    *("SetModelVersionTag", "SetRegisteredModelAlias", "UpdateRun"),
 )
 _LEDGER_ACTIONS = ("BatchGetItem", "DeleteItem", "GetItem", "PutItem", "UpdateItem")
 _ECR = re.compile(r"(\d{12})\.dkr\.ecr\.([a-z0-9-]+)\.[a-z.]+/([^:@]+)")
@@ -267,18 +268,19 @@ def _lineage(names: Names) -> list[Statement]:
 
 
 def mirror(names: Names, server: str, secret: str) -> list[Statement]:
-    """What tells an MLflow how rollouts stand: read a secret, or call one that SageMaker runs.
+    """What tells an MLflow how rollouts stand: read manifests, and a secret; or call one that SageMaker runs.
 
     Args:
         names: The stack's names.
         server: A URL, or the ARN of a managed one.
         secret: The name of the secret; empty without.
     """
+    reads = allow(["s3:GetObject"], _members(names))
     if not server.startswith("arn:"):
         # Secrets Manager puts a hyphen and six characters of its own behind a name.
         held = names.arn("secretsmanager", f"secret:{secret}-??????")
-        return [allow(["secretsmanager:GetSecretValue"], [held])] if secret else []
-    told = [allow([f"sagemaker-mlflow:{action}" for action in _MIRROR_ACTIONS], [server])]
+        return [reads, *([allow(["secretsmanager:GetSecretValue"], [held])] if secret else [])]
+    told = [reads, allow([f"sagemaker-mlflow:{action}" for action in _MIRROR_ACTIONS], [server])]
     return [*told, allow(["sagemaker:CallMlflowAppApi"], [server])] if ":mlflow-app/" in server else told
 
 

@@ -28,6 +28,7 @@ __all__ = [
     "beside",
     "folder_of",
     "member",
+    "proven",
 ]
 PACKAGES = "packages"
 """The folder of the bucket for all of them."""
@@ -53,10 +54,11 @@ def member(clients: Clients, release: Sealed, name: str) -> bytes | None:
     Raises:
         DigestMismatch: The manifest is not the release's, or the member not the manifest's; the message names the key.
     """
-    return member_of(release, name, lambda name, expected: _proven(clients, release, name, expected))
+    return member_of(release, name, lambda name, expected: proven(clients, release, name, expected))
 
 
-def _proven(clients: Clients, release: Sealed, name: str, expected: str) -> bytes:
+def proven(clients: Clients, release: Sealed, name: str, expected: str) -> bytes:
+    """One file beside an archive, which has this sha256, hex; raises as `member`."""
     uri = beside(release.archive_uri, name)
     place = urlsplit(uri)
     answer: Any = clients("s3").get_object(Bucket=place.netloc, Key=place.path.lstrip("/"))

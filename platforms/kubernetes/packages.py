@@ -9,7 +9,8 @@ asked for. The archive, with the model's weights, is never fetched for that.
 from __future__ import annotations
 
 import os
-from contextlib import closing
+from collections.abc import Callable, Generator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -24,6 +25,12 @@ __all__ = ["BASELINE", "FORM", "MANIFEST", "METRICS", "REFERENCE", "Sealed", "me
 _MOST_BYTES = 256 << 20
 
 
+def manifest(release: Sealed) -> bytes:
+    """The manifest of a release's package; raises as `member`."""
+    with _proving(release) as proven:
+        return proven(MANIFEST, release.manifest_sha256)
+
+
 def member(release: Sealed, name: str) -> bytes | None:
     """One member of a release's package; None when its manifest lists none of that name.
 
@@ -31,14 +38,22 @@ def member(release: Sealed, name: str) -> bytes | None:
         Unreachable: The registry or the bucket does not answer, or gives nothing; the same call later may succeed.
         RolloutError: It refuses, or has other bytes than were sealed; the message names them.
     """
+    with _proving(release) as proven:
+        return member_of(release, name, proven)
+
+
+@contextmanager
+def _proving(release: Sealed) -> Generator[Callable[[str, str], bytes]]:
+    """Gives a member of a package by its name and the sha256 that it must have."""
     if not release.archive_uri.startswith(SCHEME):
-        return member_of(release, name, lambda member, sha256: _in_bucket(release.archive_uri, member, sha256))
+        yield lambda member, sha256: _in_bucket(release.archive_uri, member, sha256)
+        return
     try:
         blob = Blob.parse(release.archive_uri)
     except ProtocolError as error:
         raise RolloutError(str(error)) from None
     with closing(Registry.of(f"{blob.registry}/{blob.repository}")) as registry:
-        return member_of(release, name, lambda _, sha256: registry.read(f"sha256:{sha256}"))
+        yield lambda _, sha256: registry.read(f"sha256:{sha256}")
 
 
 def _in_bucket(archive_uri: str, name: str, expected: str) -> bytes:

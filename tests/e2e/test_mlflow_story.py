@@ -10,9 +10,11 @@ import os
 import socket
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import boto3
 import numpy as np
 import pandas as pd
 import pytest
@@ -29,8 +31,13 @@ from cli.local.stack import Stack
 from cli.replay import Report
 from cli.target import ROOT
 from localcloud.setup import Installer, Places, cached
+from platforms.aws.packages import MANIFEST, proven
 from tests.e2e.conftest import FEW, QUICK, having, journal, succeeded, typed
 from tests.small import SMALL
+from tracking.api import opened
+from tracking.connection import bearer
+from tracking.logged import Shelf
+from tracking.mirror import SETTLED, mirror
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
 
@@ -124,10 +131,19 @@ def test_an_outage_holds_up_no_release_and_what_was_missed_is_sent_later(
     running.start(port)
     tick(story)
     assert told.get_registered_model(MODEL).aliases == {}, "who serves is not known there yet, and nobody else serves"
+    with opened(f"http://127.0.0.1:{port}", bearer({}), 10) as api:  # as a tick two minutes later
+        clients = cast(Any, boto3.client)
+        manifest = partial(proven, clients, name=MANIFEST)
+        later = time.time() + SETTLED
+        shelf = Shelf(MODEL, MODEL)
+        assert mirror(api, shelf, state, lambda one: manifest(one, expected=one.manifest_sha256), later) == ()
+    outlined = told.get_model_version_by_alias(MODEL, "champion")
+    assert (outlined.tags["told_by"], outlined.tags["verdict"]) == ("controller", "promoted")
     succeeded(versions[1].up())
     tick(story)
     version = told.get_model_version_by_alias(MODEL, "champion")
     assert state.champion is not None and version.tags["package_digest"] == state.champion.package_digest
+    assert (version.version, version.tags["told_by"]) == (outlined.version, "update")
     assert version.tags["why"] == state.verdict.reason.text
     assert weights(told, str(version.run_id)) == [0, 50, 100]
     former = next(one for one in told.search_model_versions(f"name='{MODEL}'") if one.version == "1")

@@ -107,6 +107,9 @@ class Answers:
             state["metrics"] = self.registered
         if kind == "aws:kms/key:Key":
             return {"arn": f"arn:aws:kms:us-east-1:{ACCOUNT}:key/{name}"}
+        if kind.startswith("aws:sagemaker/mlflow"):
+            which = "mlflow-app/app-AB12" if kind.endswith("App") else f"mlflow-tracking-server/{name}"
+            return {"arn": f"arn:aws:sagemaker:us-east-1:{ACCOUNT}:{which}"}
         if kind == "aws:iam/role:Role":
             state["createDate"] = self.born
         return {"arn": f"arn:aws:{kind.split(':')[1]}:us-east-1:{ACCOUNT}:{name}", **state}

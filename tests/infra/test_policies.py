@@ -40,14 +40,14 @@ def known() -> dict[str, Any]:
 def given() -> dict[str, list[dict[str, Any]]]:
     """The statements of each role's policy, of a stack that has all that there may be."""
     more = {"retraining": {"enabled": True, "image": IMAGE}, "promotion": {"to": ["111122223333"]}}
-    world = run("dev", serving={"image": IMAGE}, **more)
+    world = run("dev", serving={"image": IMAGE}, mlflow={"managed": "app"}, **more)
     return {item.name: statements(item.inputs["policy"]) for item in world.all(":RolePolicy")}
 
 
 OWN_ROLE = ("drift", "labels", "probe", "retrain")
 FUNCTIONS = {"advance": "controller", **{name: name for name in OWN_ROLE}, "rollback": "controller"}
 """Function -> the role that it runs with."""
-ROLES = ("controller", *OWN_ROLE, "promotion", "schedules", "serving", "training")
+ROLES = ("controller", *OWN_ROLE, "mlflow", "promotion", "schedules", "serving", "training")
 
 
 def test_these_are_all_roles() -> None:

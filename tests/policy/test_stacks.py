@@ -71,6 +71,12 @@ def test_a_stack_that_retrains_and_gives_to_other_accounts_keeps_to_every_rule()
     assert stops == []
 
 
+@pytest.mark.parametrize("kind", ["app", "tracking_server"])
+def test_a_stack_with_an_mlflow_of_its_own_keeps_to_every_rule(kind: str) -> None:
+    stops, _ = judged("dev", declared("dev", run("dev", serving={"image": IMAGE}, mlflow={"managed": kind})))
+    assert stops == []
+
+
 def test_variants_without_an_alarm_of_their_own_are_found_in_a_real_stack() -> None:
     """The alarms on the objective read all variants together, and are on none of them."""
     resources = declared("local", run(state=idle(OLD)))

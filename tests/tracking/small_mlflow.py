@@ -71,6 +71,9 @@ class SmallMlflow:
         found = [run for run in self.runs.values() if run["tags"].get(key) == value.strip("'")]
         return {"runs": [{"info": run["info"]} for run in found if run["experiment"] in asked["experiment_ids"]]}
 
+    def get_runs_get(self, asked: Answer) -> Answer:
+        return {"run": {"info": _of(self.runs, asked["run_id"])["info"]}}
+
     def post_runs_create(self, asked: Answer) -> Answer:
         id_ = f"run{len(self.runs)}"
         info = {"run_id": id_, "artifact_uri": f"mlflow-artifacts:/{asked['experiment_id']}/{id_}/artifacts"}

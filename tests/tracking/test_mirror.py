@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from provenance.facts import Package
+from rollout.core.release import Release
 from rollout.core.state import Phase, RolloutState
 from tests.provenance.conftest import FACTS, UNKNOWN
 from tests.rollout.worlds import PERSON, challenge, challenged, served
@@ -18,7 +19,7 @@ from tracking.build import Build
 from tracking.connection import Connection, Silent, bearer
 from tracking.course import courses
 from tracking.logged import Shelf, log_build
-from tracking.mirror import WEIGHT, mirror
+from tracking.mirror import SETTLED, WEIGHT, mirror
 
 MODEL = "flight-delay-local"
 SHELF = Shelf("flights", MODEL)
@@ -38,6 +39,16 @@ def build(name: str) -> Build:
     """The build of a release of `tests.rollout.worlds`."""
     facts = replace(FACTS, package=Package(f"sha256:{name}", 1, "b" * 64))
     return Build.of(facts, archive_uri=f"s3://bucket/{name}/model.tar.gz", version=f"arn:{name}", card=b"# A card")
+
+
+def mirrored(known: SmallMlflow, state: RolloutState, after: float = 10) -> tuple[str, ...]:
+    """What the mirror says, so many seconds after the rollout began."""
+    return mirror(api(known), SHELF, state, manifest, state.started_at + after)
+
+
+def manifest(release: Release) -> bytes:
+    """The manifest of a package, of which only the parameters are looked at."""
+    return json.dumps({"parameters": FACTS.recipe.parameters, "of": release.id}).encode()
 
 
 def rolled_back() -> RolloutState:
@@ -129,7 +140,7 @@ def test_a_promotion_moves_the_alias_and_each_run_has_its_weights_and_its_verdic
         log_build(api(known), build(name), SHELF)
     state = promoted()
     assert state.phase is Phase.IDLE and state.champion is not None and state.champion.id == "b"
-    assert mirror(api(known), MODEL, state) == ()
+    assert mirrored(known, state) == ()
     assert known.models[MODEL]["aliases"] == {"champion": "2"}
     told = sorted((at, value) for key, value, at, _ in known.runs["run1"]["metrics"] if key == WEIGHT)
     assert [value for _, value in told] == [0, 10, 50, 100]
@@ -143,11 +154,11 @@ def test_a_promotion_moves_the_alias_and_each_run_has_its_weights_and_its_verdic
 def test_a_trial_is_told_as_it_goes_and_a_rollback_takes_the_challenger_away(known: SmallMlflow) -> None:
     for name in "ab":
         log_build(api(known), build(name), SHELF)
-    mirror(api(known), MODEL, challenged(seconds=15).state)
+    mirrored(known, challenged(seconds=15).state)
     assert known.models[MODEL]["aliases"] == {"champion": "1", "challenger": "2"}
     assert known.models[MODEL]["versions"][1]["tags"]["verdict"] == "on trial"
     state = rolled_back()
-    mirror(api(known), MODEL, state)
+    mirrored(known, state)
     assert known.models[MODEL]["aliases"] == {"champion": "1"}
     tags = known.runs["run1"]["tags"]
     assert tags["verdict"] == "rolled back" and "ada" in tags["why"]
@@ -157,9 +168,9 @@ def test_a_trial_is_told_as_it_goes_and_a_rollback_takes_the_challenger_away(kno
 def test_what_is_told_already_is_not_written_again(known: SmallMlflow) -> None:
     for name in "ab":
         log_build(api(known), build(name), SHELF)
-    mirror(api(known), MODEL, promoted())
+    mirrored(known, promoted())
     known.calls.clear()
-    mirror(api(known), MODEL, promoted())
+    mirrored(known, promoted())
     assert [call for call in known.calls if not call.startswith("GET")] == []
 
 
@@ -174,21 +185,21 @@ def test_whatever_call_of_a_mirror_fails_the_next_one_ends_as_if_none_had(takes_
                 log_build(api(known), build(name), SHELF)
             known.fails_at = later
             known.calls.clear()
-        mirror(api(known), MODEL, state)
+        mirrored(known, state)
 
     _fails_anywhere(told, takes_it)
 
 
 def test_no_alias_names_a_version_that_does_not_serve_and_what_came_late_is_told_whole(known: SmallMlflow) -> None:
     state = promoted()
-    assert mirror(api(known), MODEL, state) == ("sha256:b",), "there is not even a model"
+    assert mirrored(known, state) == ("sha256:b",), "there is not even a model"
     log_build(api(known), build("a"), SHELF)
-    mirror(api(known), MODEL, served().state)
+    mirrored(known, served().state)
     assert known.models[MODEL]["aliases"] == {"champion": "1"}
-    assert mirror(api(known), MODEL, state) == ("sha256:b",)
+    assert mirrored(known, state) == ("sha256:b",)
     assert known.models[MODEL]["aliases"] == {}, "a is champion no more, and b is not known yet"
     log_build(api(known), build("b"), SHELF)
-    assert mirror(api(known), MODEL, state) == ()
+    assert mirrored(known, state) == ()
     assert known.models[MODEL]["aliases"] == {"champion": "2"}
     assert 50 in {value for _, value, _, _ in known.runs["run1"]["metrics"]}
 
@@ -196,7 +207,7 @@ def test_no_alias_names_a_version_that_does_not_serve_and_what_came_late_is_told
 def test_a_champion_far_back_among_many_versions_is_found(known: SmallMlflow) -> None:
     for name in ("a", "c", "d", "e", "f"):
         log_build(api(known), build(name), SHELF)
-    assert mirror(api(known), MODEL, served().state) == ()
+    assert mirrored(known, served().state) == ()
     assert known.models[MODEL]["aliases"] == {"champion": "1"}
     assert "GET model-versions/search" in known.calls
 
@@ -209,3 +220,34 @@ def test_a_release_that_is_tried_again_is_on_trial_again(known: SmallMlflow) -> 
     challenge(world, seconds=15)
     told = courses(world.state)["sha256:b"].told
     assert (told["verdict"], told["rollout"]) == ("on trial", world.state.rollout_id)
+
+
+def test_a_build_that_no_update_could_tell_of_is_outlined_by_a_tick_and_made_whole_by_the_next_update(
+    known: SmallMlflow,
+) -> None:
+    state = served().state
+    assert mirrored(known, state, after=SETTLED) == ("sha256:a",)
+    assert known.models == {}, "the update may still be at it"
+    assert mirrored(known, state, after=SETTLED + 1) == ()
+    assert known.models[MODEL]["aliases"] == {"champion": "1"}
+    run = known.one_run()
+    assert (run["params"]["max_iter"], run["tags"]["package_digest"], run["inputs"]) == ("80", "sha256:a", {})
+    assert known.models[MODEL]["versions"][0]["tags"]["told_by"] == "controller"
+    log_build(api(known), build("a"), SHELF)
+    run, (version,) = known.one_run(), known.models[MODEL]["versions"]
+    assert version["tags"]["told_by"] == "update" and version["tags"]["verdict"] == "promoted"
+    assert run["inputs"] and run["tags"]["mlflow.source.git.commit"] == "1" * 40
+    known.calls.clear()
+    log_build(api(known), build("a"), SHELF)
+    assert not [call for call in known.calls if "log" in call or "versions/create" in call]
+
+
+@pytest.mark.parametrize("takes_it", [False, True], ids=["call lost", "answer lost"])
+def test_whatever_call_fails_while_an_outline_is_made_and_made_whole_it_ends_as_if_none_had(takes_it: bool) -> None:
+    state = served().state
+
+    def told(known: SmallMlflow) -> None:
+        mirrored(known, state, after=SETTLED + 1)
+        log_build(api(known), build("a"), SHELF)
+
+    _fails_anywhere(told, takes_it)

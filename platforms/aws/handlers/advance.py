@@ -5,6 +5,7 @@ It is a scheduled tick.
 
 from __future__ import annotations
 
+import time
 from functools import lru_cache
 from typing import Any
 
@@ -19,6 +20,7 @@ from platforms.aws.records import S3Records
 from rollout.controller.commands import Commands
 from rollout.controller.controller import Progress
 from rollout.controller.recorder import Recorder
+from rollout.core.release import Release
 from rollout.core.state import RolloutState
 
 _FOLLOW_SECONDS = 20.0  # for which a call goes on, so that what can be done soon need not wait for the next
@@ -77,17 +79,25 @@ def _mirror(settings: Settings, state: RolloutState) -> None:
     from platforms.aws.mlflow import mlflow  # noqa: PLC0415 - see below
     from platforms.aws.mlflow_secret import credentials  # noqa: PLC0415 - of a stack with an MLflow alone
     from platforms.mirroring import TICK_SECONDS  # noqa: PLC0415
+    from tracking.logged import Shelf  # noqa: PLC0415
     from tracking.mirror import mirror  # noqa: PLC0415
 
     try:
         known = credentials(_impatient_clients(), settings.mlflow_secret)
         with mlflow(settings.mlflow, known, TICK_SECONDS) as api:
-            unknown = mirror(api, settings.endpoint, state)
+            shelf = Shelf(settings.mlflow_experiment or settings.endpoint, settings.endpoint)
+            unknown = mirror(api, shelf, state, _manifest, time.time())
     except Exception as error:  # whatever it is, nothing waits for a mirror
         log("mlflow", failed=f"{type(error).__name__}: {error}")
         return
     if unknown:
-        log("mlflow", unknown=list(unknown), until="the next `pulumi up`")
+        log("mlflow", unknown=list(unknown), until="the update that began it has ended")
+
+
+def _manifest(release: Release) -> bytes:
+    from platforms.aws.packages import MANIFEST, proven  # noqa: PLC0415 - of a stack with an MLflow alone
+
+    return proven(_impatient_clients(), release, MANIFEST, release.manifest_sha256)
 
 
 def _tell(progress: Progress) -> None:

@@ -37,6 +37,7 @@ class Settings:
         concept_false_alarms: `CONCEPT_FALSE_ALARMS`, how many of a moved concept are tolerated a year and variant.
         audit_key: `AUDIT_KEY`, the ARN of the key that signs the audit record; empty of a function that does not sign.
         mlflow: `MLFLOW_TRACKING_URI`, the MLflow that is told how rollouts stand; empty without.
+        mlflow_experiment: `MLFLOW_EXPERIMENT_NAME`, the experiment of the stack's runs; by default its endpoint's name.
         mlflow_secret: `MLFLOW_SECRET`, the name of the secret that it is signed in to with; empty without.
         function: `AWS_LAMBDA_FUNCTION_NAME`, which Lambda sets.
     """
@@ -57,6 +58,7 @@ class Settings:
     concept_false_alarms: float = 0.1
     audit_key: str = ""
     mlflow: str = ""
+    mlflow_experiment: str = ""
     mlflow_secret: str = ""
     function: str = ""
 
@@ -89,6 +91,7 @@ class Settings:
             concept_false_alarms=_share("CONCEPT_FALSE_ALARMS", "0.1"),
             audit_key=os.environ.get("AUDIT_KEY", ""),
             mlflow=os.environ.get("MLFLOW_TRACKING_URI", ""),
+            mlflow_experiment=os.environ.get("MLFLOW_EXPERIMENT_NAME", ""),
             mlflow_secret=os.environ.get("MLFLOW_SECRET", ""),
             function=os.environ.get("AWS_LAMBDA_FUNCTION_NAME", ""),
         )

@@ -28,6 +28,7 @@ from platforms.kubernetes.program.working import Working
 from platforms.kubernetes.records import uid
 from platforms.mirroring import TICK_SECONDS
 from rollout.core.errors import RolloutError
+from rollout.core.state import RolloutState
 from tracking.api import opened
 from tracking.connection import bearer
 
@@ -81,7 +82,8 @@ def main() -> int:
     if settings.mlflow:
         asked = partial(opened, settings.mlflow, bearer(os.environ), TICK_SECONDS)
         known = working.known
-        looks.append(Mirroring(asked, known.revision, lambda name: KubernetesJournal(api, name).read()).follow)
+        read = partial(_read, api)
+        looks.append(Mirroring(asked, known.revision, read, packages.manifest, today=api.clock.time).follow)
     works = [partial(look, lambda: process.names, lambda: process.leads, process.stopping) for look in looks]
     if store is not None:
         works.append(partial(store.prepare, process.stopping))
@@ -94,6 +96,10 @@ def main() -> int:
     listening.stop(1.0)
     log("stopped", ended=ended)
     return 0
+
+
+def _read(api: Api, name: str) -> RolloutState:
+    return KubernetesJournal(api, name).read()
 
 
 def _count(counts: Counts, verb: str, resource: str, status: int) -> None:

@@ -10,8 +10,10 @@ from dataclasses import dataclass, field
 
 from monitoring.log import log
 from platforms.kubernetes.answers import NotFound
+from rollout.core.release import Release
 from rollout.core.state import RolloutState
 from tracking.api import Api
+from tracking.logged import Shelf
 from tracking.mirror import mirror
 
 LOOK = 10.0
@@ -30,12 +32,16 @@ class Mirroring:
         mlflow: Opens MLflow's API for a short time.
         revision: Tells the revision of an endpoint's journal, without asking; raises NotFound.
         read: Reads an endpoint's journal.
+        manifest: Gives the manifest of a release's package, once its digest was checked.
+        today: Epoch seconds.
         now: Seconds, of a clock that never goes back.
     """
 
     mlflow: Callable[[], AbstractContextManager[Api]]
     revision: Callable[[str], int]
     read: Callable[[str], RolloutState]
+    manifest: Callable[[Release], bytes]
+    today: Callable[[], float] = time.time
     now: Callable[[], float] = time.monotonic
     _told: dict[str, tuple[int, float]] = field(default_factory=dict[str, tuple[int, float]], init=False)
 
@@ -69,13 +75,13 @@ class Mirroring:
             return True
         try:
             with self.mlflow() as api:
-                unknown = mirror(api, name, state)
+                unknown = mirror(api, Shelf(name, name), state, self.manifest, self.today())
         except Exception as error:  # whatever it is, nothing waits for a mirror
             log("not mirrored", endpoint=name, error=f"{type(error).__name__}: {error}")
             self._told[name] = state.revision, self.now() + AGAIN
             return False
         if unknown:
-            log("not mirrored", endpoint=name, unknown=list(unknown), until="the next `pulumi up`")
+            log("not mirrored", endpoint=name, unknown=list(unknown), until="the update that began it has ended")
         self._told[name] = state.revision, self.now() + (AGAIN if unknown else ANYWAY)
         return True
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -15,6 +16,7 @@ from tests.platforms.aws.stubbed_endpoint import Endpoint, an_endpoint, journal
 from tests.tracking.small_mlflow import SmallMlflow, small_mlflow
 from tests.tracking.test_mirror import api, build
 from tracking.logged import Shelf, log_build
+from tracking.mirror import SETTLED
 
 SHELF = Shelf("flights", "endpoint")
 
@@ -89,8 +91,13 @@ def test_a_tick_does_all_else_in_an_outage_and_the_next_one_tells_what_was_misse
     assert known.models["endpoint"]["aliases"] == {"champion": "1", "challenger": "2"}
 
 
-def test_a_build_that_mlflow_does_not_know_is_told_of_in_the_log(
+def test_a_build_that_mlflow_does_not_know_is_told_of_in_the_log_and_later_in_outline(
     endpoint: Endpoint, known: SmallMlflow, capsys: pytest.CaptureFixture[str]
 ) -> None:
     advance.handler({}, None)
-    assert '"until": "the next `pulumi up`"' in capsys.readouterr().out
+    assert '"unknown": ' in capsys.readouterr().out
+    state = journal().read()
+    journal().write(replace(state, started_at=state.started_at - SETTLED))
+    advance.handler({}, None)
+    assert known.models["endpoint"]["aliases"] == {"champion": "1", "challenger": "2"}
+    assert known.experiments == {"endpoint": "1"}

@@ -15,7 +15,7 @@ from rollout.core.errors import Unreachable
 from rollout.core.state import RolloutState
 from tests.rollout.worlds import served
 from tests.tracking.small_mlflow import SmallMlflow, small_mlflow
-from tests.tracking.test_mirror import SHELF, api, build
+from tests.tracking.test_mirror import SHELF, api, build, manifest
 from tracking.api import opened
 from tracking.connection import bearer
 from tracking.logged import log_build
@@ -40,7 +40,14 @@ class Namespace:
 
     def __post_init__(self) -> None:
         opens = partial(opened, self.known.url, bearer({}), 2.0)
-        self.mirroring = Mirroring(opens, lambda _: self.state.revision, self.read, lambda: self.seconds)
+        self.mirroring = Mirroring(
+            opens,
+            revision=lambda _: self.state.revision,
+            read=self.read,
+            manifest=manifest,
+            today=lambda: self.state.started_at,
+            now=lambda: self.seconds,
+        )
 
     def read(self, _: str) -> RolloutState:
         self.reads += 1
