@@ -91,7 +91,7 @@ def _build(number: int) -> Build:
     parameters = {f"parameter_{at}": at for at in range(20)}
     facts = Facts(
         package=Package(f"sha256:{digest}", 900_000, digest),
-        recipe=Recipe(digest, *["a" * 64] * 3, "8", "3.11", parameters),
+        recipe=Recipe(digest, digest, digest, digest, format="8", python="3.11", parameters=parameters),
         source=Source("b" * 40, dirty=False),
         data=(),
         data_version="",

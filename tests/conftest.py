@@ -31,7 +31,7 @@ LONG = (
     *("test_container", "test_second_thoughts", "test_year", "test_release_story"),
     *("test_retraining_story", "test_broken_releases", "test_up_and_down", "test_strategies_story", "test_own_model"),
     *("test_retrain_job", "test_image_story", "test_policies", "test_strategies", "test_promotion_story"),
-    *("test_drift_story", "test_labels_story", "test_cluster_faults"),
+    *("test_drift_story", "test_labels_story", "test_mlflow_story", "test_cluster_faults"),
 )
 """Files that take longest, in this order."""
 

@@ -197,7 +197,7 @@ def test_an_outage_is_an_outcome_that_is_told_in_a_line_and_the_next_update_send
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"MLflow does not know of {DIGEST} yet, and the next update tells it: ")
     assert provider.diff("id", down, inputs(known)).changes
-    assert provider.update("id", down, inputs(known)).outs["missed"] == ""  # pyrefly: ignore[unsupported-operation]
+    assert provider.update("id", down, inputs(known)).outs["missed"] == ""
     assert len(known.models["flight-delay-local"]["versions"]) == 1
 
 

@@ -147,7 +147,7 @@ def test_a_promotion_moves_the_alias_and_each_run_has_its_weights_and_its_verdic
     first, second = known.models[MODEL]["versions"]
     assert (first["tags"]["verdict"], second["tags"]["verdict"]) == ("promoted", "promoted")
     assert known.runs["run1"]["tags"]["rollout"] == state.rollout_id
-    assert known.runs["run1"]["tags"]["why"] == state.verdict.reason.text  # pyrefly: ignore[missing-attribute]
+    assert known.runs["run1"]["tags"]["why"] == state.verdict.reason.text
     assert courses(state)["sha256:a"].points[-1].weight == 0, "who served has no traffic any more"
 
 
