@@ -196,7 +196,7 @@ def test_an_outage_is_an_outcome_that_is_told_in_a_line_and_the_next_update_send
     assert down is not None and down["missed"].startswith("Silent: http://127.0.0.1:1 does not answer")
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"MLflow does not know of {DIGEST} yet, and the next update tells it: ")
-    assert provider.diff("id", down, inputs(known)).changes
+    assert provider.diff("id", down, inputs(known, server="http://127.0.0.1:1")).changes, "though all else is as it was"
     assert provider.update("id", down, inputs(known)).outs["missed"] == ""
     assert len(known.models["flight-delay-local"]["versions"]) == 1
 

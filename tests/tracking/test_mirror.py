@@ -12,7 +12,7 @@ from provenance.facts import Package
 from rollout.core.release import Release
 from rollout.core.state import Phase, RolloutState
 from tests.provenance.conftest import FACTS, UNKNOWN
-from tests.rollout.worlds import PERSON, challenge, challenged, served
+from tests.rollout.worlds import PERSON, challenge, challenged, release, served
 from tests.tracking.small_mlflow import SmallMlflow, small_mlflow
 from tracking.api import Api
 from tracking.build import Build
@@ -220,6 +220,16 @@ def test_a_release_that_is_tried_again_is_on_trial_again(known: SmallMlflow) -> 
     challenge(world, seconds=15)
     told = courses(world.state)["sha256:b"].told
     assert (told["verdict"], told["rollout"]) == ("on trial", world.state.rollout_id)
+
+
+def test_who_is_not_named_among_the_shares_any_more_has_none() -> None:
+    """A release that takes over at once: the shares name it alone."""
+    first = RolloutState("e", "000001-a", champion=release("a"), weights={"v-a": 100}).noting(1.0, "promoted", "a")
+    taken = replace(first, rollout_id="000002-b", champion=release("b"), previous=release("a"), weights={"v-b": 100})
+    found = courses(taken.noting(2.0, "promoted", "b"))
+    assert {digest: [point.weight for point in course.points] for digest, course in found.items()} == {
+        "sha256:a": [100, 0], "sha256:b": [100],
+    }  # fmt: skip
 
 
 def test_a_build_that_no_update_could_tell_of_is_outlined_by_a_tick_and_made_whole_by_the_next_update(
