@@ -127,7 +127,7 @@ docs: setup-dev ## Write what is made from code: the pages on commands, config a
 example: setup-dev ## Make the example of a comment on a pull request anew: a local cloud of its own, for some minutes
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" $(RUN) -m bench.pull_request --write
 
-pictures: setup-dev ## Take the pictures of docs/how-to/console.md, from stack `local`; needs Chromium
+pictures: setup-dev ## Take the pictures of the console, from stack `local`, and of MLflow where it runs; needs Chromium
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" $(RUN) -m cli.console.pictures
 
 lock: ## Compile the lock files; UPGRADE=1 takes newer versions

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 CARD, METRICS = "card.md", "metrics.json"
 _LONGEST = 4000  # of a value; what is cut lies whole among the artifacts
-_DIGEST_DIGITS = 32  # of a dataset: MLflow's column has 36
+_LONGEST_NAME, _DIGEST_DIGITS = 500, 32  # of a dataset: MLflow's columns have 500 and 36
 TOLD_BY, OUTLINED, WHOLE = "told_by", "controller", "update"
 """The tag of a version that says who told of it, and so whether it is an outline."""
 _NOTE, _COMMIT, _REPOSITORY = "mlflow.note.content", "mlflow.source.git.commit", "mlflow.source.git.repoURL"
@@ -134,7 +134,7 @@ def _tags(facts: Facts, archive_uri: str, version: str, card: bytes | None) -> I
 def _dataset(facts: Facts) -> dict[str, str]:
     files = [{"name": one.name, "sha256": one.sha256, "bytes": one.size, "from": one.origin} for one in facts.data]
     return {
-        "name": ", ".join(one.name for one in facts.data)[:_LONGEST] or "training data",
+        "name": ", ".join(one.name for one in facts.data)[:_LONGEST_NAME] or "training data",
         "digest": facts.recipe.data[:_DIGEST_DIGITS],
         "source_type": "files",
         "source": json.dumps({"sha256": facts.recipe.data, "version": facts.data_version, "files": files}),

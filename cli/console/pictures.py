@@ -1,4 +1,7 @@
-"""Takes the pictures of docs/how-to/console.md: `make pictures`, on a running stack, best during a trial."""
+"""Takes the pictures of docs/how-to/console.md: `make pictures`, on a running stack, best during a trial.
+
+Where `make mlflow` runs and shows that stack, it takes those of docs/how-to/mlflow.md too.
+"""
 
 from __future__ import annotations
 
@@ -14,23 +17,29 @@ from cli.console.app import TABS
 from cli.console.pages import Pages
 from cli.console.serve import Serving
 from cli.errors import OperatorError
+from cli.local import mlflow_server
 from cli.running import run
 from cli.target import LOCAL, ROOT, resolve
+from localcloud.setup import Places
+from tracking.api import opened
+from tracking.connection import bearer
 
 FOLDER = ROOT / "docs" / "pictures"
 _SIZE = "1280,1250"
 _SIZES = {"rollout": "1280,1830"}  # as far as the evidence
 _PATHS = {"/": "/?hours=0.25", "/compare": "/compare?hours=0.25"}
+_MLFLOW_SIZE = "1280,1000"
 _PATIENCE_S = 180
 
 
-def take(address: str, picture: Path, size: str = _SIZE) -> None:
+def take(address: str, picture: Path, size: str = _SIZE, *, seconds: int = 0) -> None:
     """Take a picture of one page.
 
     Args:
         address: The page's.
         picture: Where it goes.
         size: Width and height of the window, pixels.
+        seconds: For how long the page may go on loading things, by its own clock.
 
     Raises:
         OperatorError: There is no Chromium, or it took none.
@@ -40,6 +49,7 @@ def take(address: str, picture: Path, size: str = _SIZE) -> None:
         raise OperatorError("chromium is not on PATH", "On Debian: apt-get install chromium")
     with tempfile.TemporaryDirectory() as profile:
         flags = ["--headless=new", "--no-sandbox", "--hide-scrollbars", f"--user-data-dir={profile}"]
+        flags += [f"--virtual-time-budget={seconds * 1000}"] if seconds else []
         wanted = [f"--window-size={size}", f"--screenshot={picture}", address]
         done = subprocess.run(
             [binary, *flags, *wanted], capture_output=True, text=True, timeout=_PATIENCE_S, check=False
@@ -56,7 +66,19 @@ def main(console: Console) -> int:
             picture = FOLDER / f"console-{name}.png"
             take(address.rstrip("/") + _PATHS.get(path, path), picture, _SIZES.get(name, _SIZE))
             console.print(str(picture.relative_to(ROOT)))
+    if address := mlflow_server.url(Places.of(ROOT).state / "mlflow"):
+        for name, path in _of_mlflow(address, resolve(LOCAL).endpoint).items():
+            picture = FOLDER / f"mlflow-{name}.png"
+            take(f"{address}/#{path}", picture, _MLFLOW_SIZE, seconds=30)
+            console.print(str(picture.relative_to(ROOT)))
     return 0
+
+
+def _of_mlflow(address: str, model: str) -> dict[str, str]:
+    """The pages of MLflow that are shown, by name: the stack's registered model, and the champion's run."""
+    with opened(address, bearer({}), 10) as api:
+        champion = api.by_alias(model, "champion")
+        return {"model": f"/models/{model}", "run": f"/experiments/{api.experiment(model)}/runs/{champion.run_id}"}
 
 
 if __name__ == "__main__":
