@@ -280,8 +280,9 @@ def mirror(names: Names, server: str, secret: str) -> list[Statement]:
         # Secrets Manager puts a hyphen and six characters of its own behind a name.
         held = names.arn("secretsmanager", f"secret:{secret}-??????")
         return [reads, *([allow(["secretsmanager:GetSecretValue"], [held])] if secret else [])]
-    told = [reads, allow([f"sagemaker-mlflow:{action}" for action in _MIRROR_ACTIONS], [server])]
-    return [*told, allow(["sagemaker:CallMlflowAppApi"], [server])] if ":mlflow-app/" in server else told
+    if ":mlflow-app/" in server:  # AWS tells the operations of an app not apart
+        return [reads, allow(["sagemaker:CallMlflowAppApi"], [server])]
+    return [reads, allow([f"sagemaker-mlflow:{action}" for action in _MIRROR_ACTIONS], [server])]
 
 
 def managed_mlflow_trust(names: Names) -> str:

@@ -40,14 +40,14 @@ def known() -> dict[str, Any]:
 def given() -> dict[str, list[dict[str, Any]]]:
     """The statements of each role's policy, of a stack that has all that there may be."""
     more = {"retraining": {"enabled": True, "image": IMAGE}, "promotion": {"to": ["111122223333"]}}
-    world = run("dev", serving={"image": IMAGE}, mlflow={"managed": "app"}, **more)
+    world = run("dev", serving={"image": IMAGE}, **more)
     return {item.name: statements(item.inputs["policy"]) for item in world.all(":RolePolicy")}
 
 
 OWN_ROLE = ("drift", "labels", "probe", "retrain")
 FUNCTIONS = {"advance": "controller", **{name: name for name in OWN_ROLE}, "rollback": "controller"}
 """Function -> the role that it runs with."""
-ROLES = ("controller", *OWN_ROLE, "mlflow", "promotion", "schedules", "serving", "training")
+ROLES = ("controller", *OWN_ROLE, "promotion", "schedules", "serving", "training")
 
 
 def test_these_are_all_roles() -> None:
@@ -69,6 +69,14 @@ def test_every_action_exists_and_every_resource_is_one_that_it_acts_on(role: str
     """A resource of another kind allows nothing, and says nothing about it."""
     for statement in given()[role]:
         check(role, statement)
+
+
+@pytest.mark.parametrize("kind", ["app", "tracking_server"])
+def test_so_does_every_action_with_which_a_managed_mlflow_is_told_and_keeps_files(kind: str) -> None:
+    world = run("dev", serving={"image": IMAGE}, mlflow={"managed": kind})
+    for role in ("controller", "mlflow"):
+        for statement in world.allows(role):
+            check(role, statement)
 
 
 def check(role: str, statement: dict[str, Any]) -> None:

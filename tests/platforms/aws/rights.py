@@ -32,8 +32,14 @@ def audit_key() -> str:
     return os.environ.get("AUDIT_KEY", "arn:aws:kms:us-east-1:123456789012:key/audit")
 
 
+def mirror(names: Names) -> list[policies.Statement]:
+    """What a handler may do that is told of an MLflow."""
+    server = os.environ.get("MLFLOW_TRACKING_URI")
+    return policies.mirror(names, server, os.environ.get("MLFLOW_SECRET", "")) if server else []
+
+
 POLICIES: dict[str, Callable[[Names], list[policies.Statement]]] = {
-    "advance": lambda names: policies.controller(names, KEY, audit_key()),
+    "advance": lambda names: [*policies.controller(names, KEY, audit_key()), *mirror(names)],
     "drift": lambda names: policies.drift(names, KEY),
     "labels": lambda names: policies.labels(names, KEY),
     "probe": lambda names: policies.probe(names, KEY),

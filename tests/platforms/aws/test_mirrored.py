@@ -47,7 +47,7 @@ def built(known: SmallMlflow) -> None:
 def test_a_tick_lets_the_aliases_follow(endpoint: Endpoint, known: SmallMlflow) -> None:
     built(known)
     advance.handler({}, None)
-    assert known.models["endpoint"]["aliases"] == {"champion": "1", "challenger": "2"}
+    assert known.models["endpoint"]["aliases"] == {"champion": "1", "challenger": "1"}, "of one package"
 
 
 def test_a_tick_signs_in_with_the_keys_of_the_secret(
@@ -88,7 +88,7 @@ def test_a_tick_does_all_else_in_an_outage_and_the_next_one_tells_what_was_misse
     assert "http://127.0.0.1:1 does not answer" in capsys.readouterr().out
     monkeypatch.setenv("MLFLOW_TRACKING_URI", known.url)
     advance.handler({}, None)
-    assert known.models["endpoint"]["aliases"] == {"champion": "1", "challenger": "2"}
+    assert known.models["endpoint"]["aliases"] == {"champion": "1", "challenger": "1"}, "of one package"
 
 
 def test_a_build_that_mlflow_does_not_know_is_told_of_in_the_log_and_later_in_outline(
@@ -99,5 +99,5 @@ def test_a_build_that_mlflow_does_not_know_is_told_of_in_the_log_and_later_in_ou
     state = journal().read()
     journal().write(replace(state, started_at=state.started_at - SETTLED))
     advance.handler({}, None)
-    assert known.models["endpoint"]["aliases"] == {"champion": "1", "challenger": "2"}
+    assert known.models["endpoint"]["aliases"] == {"champion": "1", "challenger": "1"}, "of one package"
     assert known.experiments == {"endpoint": "1"}
