@@ -199,7 +199,7 @@ class Api:
 
     def drop_alias(self, name: str, alias: str) -> None:
         """Let an alias name no version."""
-        self.connection.call("DELETE", "registered-models/alias", query={"name": name, "alias": alias})
+        self.connection.call("DELETE", "registered-models/alias", {"name": name, "alias": alias})
 
     def by_alias(self, name: str, alias: str) -> Version:
         """The version that an alias names."""

@@ -115,6 +115,7 @@ def _tags(facts: Facts, archive_uri: str, version: str, card: bytes | None) -> I
     recipe, source, environment = facts.recipe, facts.source, facts.environment
     yield DIGEST, facts.package.digest
     yield "recipe", recipe.digest
+    yield TOLD_BY, WHOLE
     yield "archive", archive_uri
     yield "registered_as", version
     yield "code_sha256", recipe.code

@@ -23,6 +23,7 @@ from sklearn.utils.validation import check_is_fitted
 from cli.errors import OperatorError
 from cli.init.source import Unwritable
 
+_MADE_OF = ("sklearn", "numpy", "scipy", "functools")
 _BY_HAND = "docs/how-to/own-model.md shows how a model is written by hand."
 
 
@@ -77,7 +78,9 @@ def read(path: Path) -> Fitted:
 
 def _unpickled(path: Path) -> Any:
     try:
-        return joblib.load(path)
+        return _of_skops(path) if path.suffix == ".skops" else joblib.load(path)
+    except OperatorError:
+        raise
     except OSError as error:
         raise OperatorError(f"{path} cannot be read: {error.strerror or error}") from error
     except ModuleNotFoundError as error:
@@ -92,8 +95,21 @@ def _unpickled(path: Path) -> Any:
         ) from error
     except Exception as error:  # a pickle may raise whatever its classes do
         raise OperatorError(
-            f"{path} cannot be read ({type(error).__name__}: {error}); expected what joblib.dump or pickle.dump wrote"
+            f"{path} cannot be read ({type(error).__name__}: {error}); expected what joblib.dump, pickle.dump or "
+            "skops.io.dump wrote"
         ) from error
+
+
+def _of_skops(path: Path) -> Any:
+    """What skops wrote, as MLflow does: it is made of named types, and those of these libraries alone are made."""
+    from skops import io  # noqa: PLC0415 - of few files
+
+    wanted = io.get_untrusted_types(file=path)
+    if foreign := [one for one in wanted if one.partition(".")[0] not in _MADE_OF]:
+        raise OperatorError(
+            f"{path}: it needs {', '.join(foreign)}; expected types of {', '.join(_MADE_OF)} alone", _BY_HAND
+        )
+    return io.load(path, trusted=wanted)
 
 
 def prepared(

@@ -1,4 +1,4 @@
-"""A fitted estimator that was logged in MLflow, fetched as a file. Nothing of it is unpickled here.
+"""A fitted estimator that was logged in MLflow, fetched as a file. Nothing of it is read here but its description.
 
     with fetched("models:/churn@champion", say) as path: ...        # MLFLOW_TRACKING_URI says where MLflow is
 
@@ -28,16 +28,16 @@ from tracking.connection import MlflowError
 
 PREFIX = "models:/"
 SERVER = "MLFLOW_TRACKING_URI"
-_NAMED = re.compile(r"models:/(?P<name>[^/@]+)(@(?P<alias>[^/@]+)|/(?P<number>[1-9]\d*))")
+_URI = re.compile(r"models:/(?P<name>[^/@]+)(@(?P<alias>[^/@]+)|/(?P<number>[1-9]\d*))")
 _PINNED = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)\s*==\s*([^\s;]+)")
 _SECONDS = 600.0
-_LOADER = "mlflow.sklearn"
+_LOADER, _FORMS = "mlflow.sklearn", ("skops", "cloudpickle", "pickle")
 _BY_HAND = "Or fit it here, write it by joblib.dump, and give that file."
 
 
 @contextmanager
 def fetched(uri: str, say: Callable[[str], None]) -> Generator[Path]:
-    """The pickle of a logged estimator, named as its registered model, in a folder that goes at the end.
+    """The file of a logged estimator, named as its registered model, in a folder that goes at the end.
 
     Args:
         uri: `models:/NAME@ALIAS` or `models:/NAME/VERSION`.
@@ -46,29 +46,30 @@ def fetched(uri: str, say: Callable[[str], None]) -> Generator[Path]:
     Raises:
         OperatorError: There is no such model, or it cannot be used here.
     """
-    named = _NAMED.fullmatch(uri)
+    named = _URI.fullmatch(uri)
     if named is None:
         raise OperatorError(f"{uri}: expected {PREFIX}NAME@ALIAS or {PREFIX}NAME/VERSION, such as {PREFIX}churn/3")
-    content = _fetched(uri, named, say)
+    content, suffix = _fetched(uri, named, say)
     with TemporaryDirectory(prefix="modelstack-mlflow-") as folder:
-        path = Path(folder) / f"{re.sub('[^A-Za-z0-9-]+', '-', named['name'])}.pkl"
+        path = Path(folder) / f"{re.sub('[^A-Za-z0-9-]+', '-', named['name'])}{suffix}"
         path.write_bytes(content)
         yield path
 
 
-def _fetched(uri: str, named: re.Match[str], say: Callable[[str], None]) -> bytes:
+def _fetched(uri: str, named: re.Match[str], say: Callable[[str], None]) -> tuple[bytes, str]:
+    """The bytes of the file, and how its name ends."""
     server = os.environ.get(SERVER, "")
     if not server.startswith(("http://", "https://", "arn:")):
         raise OperatorError(f"{SERVER}: got {server!r}, expected the URL of the MLflow server that has {uri}")
     try:
         with mlflow(server, os.environ, _SECONDS) as api:
             version = _version(api, named)
-            content = _pickle(api, uri, api.place(named["name"], version.number))
+            content, suffix = _file(api, uri, api.place(named["name"], version.number))
     except MlflowError as error:
         raise OperatorError(f"{uri} cannot be had: {error}") from error
     digest = hashlib.sha256(content).hexdigest()
     say(f"{uri} is version {version.number}, of run {version.run_id or 'unknown'}: sha256 {digest}")
-    return content
+    return content, suffix
 
 
 def _version(api: Api, named: re.Match[str]) -> Version:
@@ -77,21 +78,21 @@ def _version(api: Api, named: re.Match[str]) -> Version:
     return api.version(named["name"], named["number"])
 
 
-def _pickle(api: Api, uri: str, place: str) -> bytes:
+def _file(api: Api, uri: str, place: str) -> tuple[bytes, str]:
     if place.endswith(".tar.gz"):
         raise OperatorError(
             f"{uri}: found a package that modelstack has sealed, {place}; expected an estimator of scikit-learn",
             "A sealed package goes from stack to stack by `promotion.from`: see docs/how-to/promote.md.",
         )
     described = _described(_read(api, f"{place}/MLmodel"), uri)
-    name = _pickled(described, uri)
+    name = _named(described, uri)
     pinned = dict(_PINNED.findall(_read(api, f"{place}/requirements.txt").decode(errors="replace")))
     if wrong := [*_wrong(described, pinned)]:
         raise OperatorError(
             f"{uri} was made with other versions than are here: {'; '.join(wrong)}. Nothing of it was fetched",
             f"Log it again from an environment with the versions of requirements/app.txt. {_BY_HAND}",
         )
-    return _read(api, f"{place}/{name}")
+    return _read(api, f"{place}/{name}"), Path(name).suffix
 
 
 def _described(text: bytes, uri: str) -> Mapping[str, Any]:
@@ -103,8 +104,8 @@ def _described(text: bytes, uri: str) -> Mapping[str, Any]:
         raise OperatorError(f"{uri}: its MLmodel names no flavours; expected what MLflow's log_model writes") from None
 
 
-def _pickled(described: Mapping[str, Any], uri: str) -> str:
-    """The name of the pickle among a model's files."""
+def _named(described: Mapping[str, Any], uri: str) -> str:
+    """The name of the estimator's file among a model's files."""
     loader = described.get("python_function", {}).get("loader_module")
     known = described.get("sklearn", {})
     name = known.get("pickled_model") or (described["python_function"].get("model_path") if loader == _LOADER else None)
@@ -116,10 +117,10 @@ def _pickled(described: Mapping[str, Any], uri: str) -> str:
             "hand.",
         )
     form = known.get("serialization_format", "cloudpickle")
-    if form not in {"cloudpickle", "pickle"}:
+    if form not in _FORMS:
         raise OperatorError(
-            f"{uri}: found an estimator in the form {form!r}; expected cloudpickle or pickle",
-            "Log it again by mlflow.sklearn.log_model(..., serialization_format='cloudpickle').",
+            f"{uri}: found an estimator in the form {form!r}; expected {', '.join(_FORMS)}",
+            "Log it again by mlflow.sklearn.log_model(..., serialization_format='skops').",
         )
     return str(name)
 

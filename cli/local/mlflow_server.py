@@ -27,7 +27,7 @@ from localcloud.setup import Installer, Places, SetupFailed, cached
 
 PORT = 5000
 """MLflow's own; the variable MLFLOW_PORT names another."""
-START_SECONDS = 120.0
+START_SECONDS = 300.0
 END_SECONDS = 10.0
 _ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",

@@ -11,6 +11,7 @@ from typing import Any
 
 import joblib
 import pytest
+import skops.io
 import yaml
 from click.testing import CliRunner, Result
 
@@ -90,6 +91,25 @@ def test_a_pyfunc_that_scikit_learn_loads_is_an_estimator_too(known: SmallMlflow
     assert typed().exit_code == 0
 
 
+def test_an_estimator_that_skops_wrote_is_read_as_mlflow_writes_it_by_default(known: SmallMlflow) -> None:
+    text = skops.io.dumps(boosted())
+    flavour = {**SKLEARN_FLAVOUR, "serialization_format": "skops", "pickled_model": "model.skops"}
+    logged(known, b"", sklearn=flavour, python_function=PYFUNC)
+    known.artifacts[f"{PLACE}/model.skops"] = text
+    result = typed()
+    assert result.exit_code == 0, result.output
+    assert hashlib.sha256(text).hexdigest() in result.output
+
+
+def test_a_file_of_skops_that_names_anything_else_is_refused_with_its_name(known: SmallMlflow) -> None:
+    boosted_by_it = skops.io.dumps({"estimator": boosted(), "beside": Marked()})
+    flavour = {**SKLEARN_FLAVOUR, "serialization_format": "skops", "pickled_model": "model.skops"}
+    logged(known, b"", sklearn=flavour, python_function=PYFUNC)
+    known.artifacts[f"{PLACE}/model.skops"] = boosted_by_it
+    said = " ".join(refused().split())
+    assert "Marked" in said and "expected types of sklearn, numpy, scipy, functools alone" in said
+
+
 def test_nothing_is_unpickled_before_its_digest_is_told(known: SmallMlflow) -> None:
     Path("marked.pkl").write_bytes(b"")
     joblib.dump(Marked(), "marked.pkl")
@@ -110,7 +130,7 @@ def test_nothing_is_unpickled_before_its_digest_is_told(known: SmallMlflow) -> N
         (f"{PINS}nonsuch-library==2.0\n", {}, "nonsuch-library 2.0 (here not installed)"),
         ("", {"sklearn": {**SKLEARN_FLAVOUR, "sklearn_version": "0.2"}, "python_function": PYFUNC},
          f"scikit-learn 0.2 (here {SKLEARN})"),
-        (PINS, {"sklearn": {**SKLEARN_FLAVOUR, "serialization_format": "skops"}}, "in the form 'skops'"),
+        (PINS, {"sklearn": {**SKLEARN_FLAVOUR, "serialization_format": "joblib"}}, "in the form 'joblib'"),
         (PINS, {"python_function": {**PYFUNC, "loader_module": "mlflow.pyfunc.model"}},
          "found the flavours python_function (loaded by mlflow.pyfunc.model); expected sklearn"),
         (PINS, {"onnx": {}}, "found the flavours onnx; expected sklearn"),

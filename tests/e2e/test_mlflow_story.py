@@ -20,11 +20,14 @@ import pandas as pd
 import pytest
 import yaml
 from mlflow import MlflowClient
-from sklearn.tree import DecisionTreeClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from bench.bed import Bed
 from cli.errors import OperatorError
 from cli.init import start
+from cli.init.estimator import read
 from cli.init.mlflow_model import fetched
 from cli.local.mlflow_server import MlflowServer, stop
 from cli.local.stack import Stack
@@ -176,6 +179,11 @@ def table(rows: int = 200) -> pd.DataFrame:
     return made.assign(left=(made["months"] < 15) ^ (random.random(rows) < 0.1))
 
 
+def fitted() -> Any:
+    estimator = make_pipeline(StandardScaler(), LogisticRegression(C=0.5))
+    return estimator.fit(table()[["months", "spend"]], table()["left"])
+
+
 def logged(url: str, estimator: Any, **more: Any) -> None:
     """Log an estimator as a data scientist does."""
     import mlflow
@@ -186,26 +194,42 @@ def logged(url: str, estimator: Any, **more: Any) -> None:
         mlflow.sklearn.log_model(estimator, name="model", registered_model_name="churn", **more)
 
 
-def test_a_model_that_was_logged_in_mlflow_is_built_and_sealed_as_any_other(
-    server: tuple[MlflowServer, int], told: MlflowClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("version", "ends", "more"), [("1", ".skops", {}), ("2", ".pkl", {"serialization_format": "cloudpickle"})]
+)
+def test_a_model_that_was_logged_in_mlflow_is_fetched_by_alias_and_by_version(
+    server: tuple[MlflowServer, int],
+    told: MlflowClient,
+    monkeypatch: pytest.MonkeyPatch,
+    version: str,
+    ends: str,
+    more: dict[str, Any],
 ) -> None:
     url = f"http://127.0.0.1:{server[1]}"
-    estimator = DecisionTreeClassifier(max_depth=3, random_state=0).fit(table()[["months", "spend"]], table()["left"])
-    logged(url, estimator)
-    told.set_registered_model_alias("churn", "champion", "1")
+    logged(url, fitted(), **more)
+    told.set_registered_model_alias("churn", "best", version)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", url)
-    said: list[str] = []
-    with fetched("models:/churn@champion", said.append) as path:
-        assert path.name == "churn.pkl"
-        assert "is version 1, of run " in said[0] and ": sha256 " in said[0]
-        table().to_csv(tmp_path / "churn.csv", index=False)
-        root = tmp_path / "root"
-        (root / "model").mkdir(parents=True)
-        for room in start._BUILT_FROM:
-            (root / room).symlink_to(ROOT / room)
-        begun = start.init(root, start.Given(path, tmp_path / "churn.csv", "left"), said.append)
+    for uri in (f"models:/churn/{version}", "models:/churn@best"):
+        said: list[str] = []
+        with fetched(uri, said.append) as path:
+            assert path.name == f"churn{ends}"
+            assert read(path).estimator.steps[-1][1].C == 0.5
+        assert f"{uri} is version {version}, of run " in said[0] and ": sha256 " in said[0]
+
+
+def test_it_is_built_and_sealed_as_any_other(
+    server: tuple[MlflowServer, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{server[1]}")
+    table().to_csv(tmp_path / "churn.csv", index=False)
+    root = tmp_path / "root"
+    (root / "model").mkdir(parents=True)
+    for room in start._BUILT_FROM:
+        (root / room).symlink_to(ROOT / room)
+    with fetched("models:/churn/1", print) as path:
+        begun = start.init(root, start.Given(path, tmp_path / "churn.csv", "left"), print)
     assert begun.name == "churn"
-    assert "max_depth=3" in (root / "model" / "training.py").read_text()
+    assert "LogisticRegression(C=0.5" in (root / "model" / "training.py").read_text()
     assert begun.sealed.digest.startswith("sha256:")
 
 
@@ -213,12 +237,11 @@ def test_what_was_made_with_other_versions_is_refused_before_it_is_fetched(
     server: tuple[MlflowServer, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = f"http://127.0.0.1:{server[1]}"
-    estimator = DecisionTreeClassifier(random_state=0).fit(table()[["months", "spend"]], table()["left"])
-    logged(url, estimator, pip_requirements=["scikit-learn==1.2.0", "mlflow"])
+    logged(url, fitted(), pip_requirements=["scikit-learn==1.2.0", "mlflow"])
     monkeypatch.setenv("MLFLOW_TRACKING_URI", url)
     with (
         pytest.raises(OperatorError, match=r"scikit-learn 1.2.0 \(here .*\). Nothing of it was fetched"),
-        fetched("models:/churn/2", print),
+        fetched("models:/churn/3", print),
     ):
         raise AssertionError("it was fetched")
 

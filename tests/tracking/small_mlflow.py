@@ -202,7 +202,7 @@ def _handler(known: SmallMlflow) -> type[BaseHTTPRequestHandler]:
                 if self.command == "PUT":
                     known.artifacts[name] = body
                 return (200, known.artifacts[name]) if name in known.artifacts else (404, b"{}")
-            asked = json.loads(body) if body else dict(parse_qsl(parts.query))
+            asked = dict(parse_qsl(parts.query)) if self.command == "GET" else json.loads(body)
             try:
                 return 200, json.dumps(known.answer(self.command, path, asked), default=sorted).encode()
             except Missing as missing:

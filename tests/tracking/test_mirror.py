@@ -245,7 +245,7 @@ def test_a_build_that_no_update_could_tell_of_is_outlined_by_a_tick_and_made_who
     assert known.models[MODEL]["versions"][0]["tags"]["told_by"] == "controller"
     log_build(api(known), build("a"), SHELF)
     run, (version,) = known.one_run(), known.models[MODEL]["versions"]
-    assert version["tags"]["told_by"] == "update" and version["tags"]["verdict"] == "promoted"
+    assert version["tags"]["told_by"] == run["tags"]["told_by"] == "update" and version["tags"]["verdict"] == "promoted"
     assert run["inputs"] and run["tags"]["mlflow.source.git.commit"] == "1" * 40
     known.calls.clear()
     log_build(api(known), build("a"), SHELF)
