@@ -162,7 +162,7 @@ def test_a_rollback_takes_the_challenger_away_and_says_why(
     tick(story)
     challenger = told.get_model_version_by_alias(MODEL, "challenger")
     assert (challenger.version, challenger.tags["verdict"]) == ("3", "on trial")
-    assert typed("rollback", "--reason", "looks odd").exit_code == 0
+    assert typed("rollback", "--yes", "--reason", "looks odd").exit_code == 0
     tick(story)
     assert told.get_registered_model(MODEL).aliases == {"champion": "2"}
     run = told.get_run(str(challenger.run_id))
