@@ -17,6 +17,7 @@ DIGEST = "package_digest"
 """The tag of runs and versions by which they are found again."""
 PROXIED = "mlflow-artifacts:/"
 """How a run's artifacts are named where the server itself keeps them."""
+_KIND = {"mlflow.experimentKind": "custom_model_development"}  # else its page shows runs as those of an agent
 _MISSING, _EXISTS = "RESOURCE_DOES_NOT_EXIST", "RESOURCE_ALREADY_EXISTS"
 _MOST_PARAMETERS = 100  # of one call; Source: MLflow REST API, "Request Limits"
 _MOST_VERSIONS = 200
@@ -82,7 +83,7 @@ class Api:
         except Refused as error:
             if error.code != _MISSING:
                 raise
-        return call("POST", "experiments/create", {"name": name})["experiment_id"]
+        return call("POST", "experiments/create", {"name": name, "tags": _pairs(_KIND)})["experiment_id"]
 
     def run(self, experiment: str, package_digest: str) -> Run | None:
         """The oldest run of a package in an experiment."""

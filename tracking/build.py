@@ -124,6 +124,7 @@ def _tags(facts: Facts, archive_uri: str, version: str, card: bytes | None) -> I
     yield "built_by", facts.builder.invocation or facts.builder.id
     yield "python", environment.python
     yield "changed_since_commit", {True: "yes", False: "no", None: ""}[source.dirty]
+    yield from (("mlflow.source.name", "modelstack"), ("mlflow.source.type", "PROJECT"))
     yield _COMMIT, source.commit or ""
     yield _REPOSITORY, source.remote or ""
     levels = sorted({f"{one.interval.level:g}" for one in facts.metrics if one.interval is not None})

@@ -28,7 +28,7 @@ FOLDER = ROOT / "docs" / "pictures"
 _SIZE = "1280,1250"
 _SIZES = {"rollout": "1280,1830"}  # as far as the evidence
 _PATHS = {"/": "/?hours=0.25", "/compare": "/compare?hours=0.25"}
-_MLFLOW_SIZE = "1280,1000"
+_MLFLOW_SIZE = "1640,1000"
 _PATIENCE_S = 180
 
 
