@@ -3,7 +3,7 @@
     unknown = mirror(api, shelf, state, manifest, now)      # who serves or is on trial, and MLflow does not know
 
 Whose build it was not told of, since it was down during the update, is outlined when that update has given up. The
-journal stays the truth: nothing is read back from here. One writer calls it for a stack, again and again; so what
+journal stays the truth: nothing is read back from here. It is called for a stack again and again; so what
 could not be written once is written by a later call, and what is there already is not written again.
 """
 
@@ -20,6 +20,9 @@ from tracking.logged import Shelf, log_build
 
 WEIGHT = "rollout_weight"
 """The metric of a run: percent of the traffic."""
+FRESH = 600.0
+"""Seconds for which what happened is told at each call: of two that ran at once, the one that knew less may have come
+last."""
 SETTLED = 120.0
 """Seconds after a rollout began until whoever began it has told MLflow of its package, or has given up."""
 _UNTIL = "rollout_told_until"
@@ -45,16 +48,16 @@ def mirror(
         MlflowError: MLflow does not answer, or refuses. The next call goes on.
         Exception: A manifest cannot be had; whatever `manifest` raises.
     """
-    unknown = _mirrored(api, shelf.model, state)
+    unknown = _mirrored(api, shelf.model, state, now)
     if unknown and now - state.started_at > SETTLED:
         for release in (state.champion, state.challenger):
             if release is not None and release.package_digest in unknown:
                 log_build(api, outline(release, manifest(release), state.started_at), shelf)
-        unknown = _mirrored(api, shelf.model, state)
+        unknown = _mirrored(api, shelf.model, state, now)
     return unknown
 
 
-def _mirrored(api: Api, model: str, state: RolloutState) -> tuple[str, ...]:
+def _mirrored(api: Api, model: str, state: RolloutState, now: float) -> tuple[str, ...]:
     aliases, found, wanted = api.aliases(model), courses(state), standing(state)
     digests = {*found, *wanted.values()}
     if aliases is None:
@@ -62,15 +65,15 @@ def _mirrored(api: Api, model: str, state: RolloutState) -> tuple[str, ...]:
     versions = api.versions_of(model, digests)
     for digest, course in found.items():
         if digest in versions:
-            _tell(api, model, versions[digest], course)
+            _tell(api, model, versions[digest], course, again=now - course.at < FRESH)
     named = {alias: versions[digest].number for alias, digest in wanted.items() if digest in versions}
     _point(api, model, aliases, named)
     return tuple(sorted({*wanted.values()} - versions.keys()))
 
 
-def _tell(api: Api, model: str, version: Version, course: Course) -> None:
+def _tell(api: Api, model: str, version: Version, course: Course, *, again: bool) -> None:
     until = _seconds(version.tags.get(_UNTIL, ""))
-    if course.at <= until:
+    if course.at <= until and not again:
         return
     metrics = tuple(
         (WEIGHT, point.weight, round(point.at * 1000), point.seconds) for point in course.points if point.at > until

@@ -14,7 +14,7 @@ from rollout.core.state import Phase, RolloutState
 from tests.provenance.conftest import FACTS, UNKNOWN
 from tests.rollout.worlds import PERSON, challenge, challenged, release, served
 from tests.tracking.small_mlflow import SmallMlflow, small_mlflow
-from tracking.api import Api
+from tracking.api import Api, Batch
 from tracking.build import Build
 from tracking.connection import Connection, Silent, bearer
 from tracking.course import courses
@@ -170,7 +170,7 @@ def test_what_is_told_already_is_not_written_again(known: SmallMlflow) -> None:
         log_build(api(known), build(name), SHELF)
     mirrored(known, promoted())
     known.calls.clear()
-    mirrored(known, promoted())
+    mirrored(known, promoted(), after=1000)
     assert [call for call in known.calls if not call.startswith("GET")] == []
 
 
@@ -220,6 +220,17 @@ def test_a_release_that_is_tried_again_is_on_trial_again(known: SmallMlflow) -> 
     challenge(world, seconds=15)
     told = courses(world.state)["sha256:b"].told
     assert (told["verdict"], told["rollout"]) == ("on trial", world.state.rollout_id)
+
+
+def test_of_two_that_told_at_once_the_one_that_knew_less_does_not_have_the_last_word(known: SmallMlflow) -> None:
+    for name in "ab":
+        log_build(api(known), build(name), SHELF)
+    mirrored(known, promoted())
+    stale = courses(challenged(seconds=15).state)["sha256:b"].told
+    api(known).log("run1", Batch(tags=stale))  # by a call that had begun before
+    assert known.runs["run1"]["tags"]["verdict"] == "on trial"
+    mirrored(known, promoted())
+    assert known.runs["run1"]["tags"]["verdict"] == "promoted"
 
 
 def test_who_is_not_named_among_the_shares_any_more_has_none() -> None:
