@@ -236,7 +236,7 @@ def test_columns_that_lack_texts_or_truths_are_named_where_a_build_fails(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fails(*_: Any, **__: Any) -> SealedPackage:
-        raise StepFailed("train failed: ValueError: SimpleImputer does not support data")
+        raise StepFailed("train", "failed: ValueError: SimpleImputer does not support data")
 
     monkeypatch.setattr(start, "build", fails)
     put(here, *gappy(["region", "vip"]))
