@@ -1,0 +1,93 @@
+"""A small server that stands for the API of Kubeflow Pipelines: it keeps what its SDK sends, and answers as documented.
+
+It runs no pipeline. What it checks is what the API server of a cluster would be sent.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any
+from urllib.parse import urlsplit
+
+PREFIX = "/apis/v2beta1"
+
+
+@dataclass
+class Api:
+    """What was sent, in order.
+
+    Attributes:
+        url: Where it listens.
+        sent: Method, path and body of each request; a body that is no JSON as bytes.
+    """
+
+    url: str = ""
+    sent: list[tuple[str, str, Any]] = field(default_factory=list)
+
+    def bodies(self, method: str, path: str) -> list[Any]:
+        """The bodies of the requests of a kind."""
+        return [body for one, where, body in self.sent if (one, where) == (method, path)]
+
+
+@contextmanager
+def api() -> Iterator[Api]:
+    """An API server on a free port of this machine."""
+    kept = Api()
+
+    class Handler(BaseHTTPRequestHandler):
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+        def do_GET(self) -> None:
+            self._answer(None)
+
+        def do_POST(self) -> None:
+            content = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            as_json = self.headers.get("Content-Type", "").startswith("application/json")
+            self._answer(json.loads(content) if as_json else content)
+
+        def _answer(self, body: Any) -> None:
+            path = urlsplit(self.path).path
+            kept.sent.append((self.command, path, body))
+            found = _found(self.command, path.removeprefix(PREFIX), body)
+            content = json.dumps({"code": 5, "message": f"no {self.command} {path}"} if found is None else found)
+            self.send_response(404 if found is None else 200)
+            self.send_header("Content-Type", "application/json")
+            self.end_headers()
+            self.wfile.write(content.encode())
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    kept.url = f"http://127.0.0.1:{server.server_port}"
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    try:
+        yield kept
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def _found(method: str, path: str, body: Any) -> dict[str, Any] | None:
+    match method, path:
+        case "GET", "/healthz":
+            return {"multi_user": False}
+        case "GET", "/experiments":
+            return {}
+        case "POST", "/experiments":
+            return {"experiment_id": "e1", **body}
+        case "POST", "/pipelines/upload":
+            return {"pipeline_id": "p1", "display_name": "flight-delay"}
+        case "GET", "/pipelines/p1/versions":
+            return {"pipeline_versions": [{"pipeline_id": "p1", "pipeline_version_id": "v1"}]}
+        case "POST", "/runs":
+            return {"run_id": "r1", "state": "PENDING", **body}
+        case "GET", "/runs/r1":
+            return {"run_id": "r1", "state": "SUCCEEDED"}
+        case _:
+            return None
