@@ -1,0 +1,84 @@
+"""Commands about the pipeline: pipeline compile."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from cli.asked import Asked, Command
+from cli.errors import OperatorError
+from cli.page import give, say
+
+
+@click.group()
+def pipeline() -> None:
+    """Write the pipeline for an engine that runs it elsewhere."""
+
+
+@pipeline.command("compile", cls=Command)
+@click.option("--engine", type=click.Choice(["kubeflow"]), required=True, help="Kubeflow Pipelines: kubeflow.")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write it there, not to standard output.")
+@click.option(
+    "--image",
+    default="",
+    help="The image that trains, NAME@sha256:DIGEST. The default is retraining.image of the stack.",
+)
+@click.option(
+    "--folder",
+    "folders",
+    multiple=True,
+    metavar="NAME=ADDRESS",
+    help="A folder that the pipeline takes: code, raw_data or champion, such as code=s3://bucket/code. May be repeated.",
+)
+@click.option(
+    "--set",
+    "texts",
+    multiple=True,
+    metavar="NAME=TEXT",
+    help="What a run takes for a text of the pipeline, such as place, unless it is given another. May be repeated.",
+)
+@click.option(
+    "--secret",
+    "secrets",
+    multiple=True,
+    metavar="VARIABLE=SECRET/KEY",
+    help="A value of a Secret of Kubernetes, for the steps that sign and register alone. May be repeated.",
+)
+@click.pass_obj
+def compile_(  # noqa: PLR0917 - one parameter per option
+    asked: Asked | None,
+    engine: str,
+    out: Path | None,
+    image: str,
+    folders: tuple[str, ...],
+    texts: tuple[str, ...],
+    secrets: tuple[str, ...],
+) -> None:
+    """Write the pipeline of a stack for an engine that runs it elsewhere; for Kubeflow Pipelines, IR YAML 2.1.0.
+
+    Each step is a container of the image that trains. Parameters, gates, name and image come from the stack's file, and
+    each can be given another value when a run is started. The same checkout gives the same bytes.
+
+    Nothing is started, and no network is used. See docs/how-to/kubeflow.md.
+    """
+    from cli import compiling  # noqa: PLC0415 - only this command needs it
+    from cli.local.stack import Stack  # noqa: PLC0415
+
+    asked = asked or Asked()
+    if asked.endpoint:
+        raise OperatorError("a pipeline is that of a stack: give --stack, not --endpoint", exit_code=2)
+    given = compiling.Given(
+        image,
+        compiling.named(texts, "--set", "NAME=TEXT"),
+        compiling.named(folders, "--folder", "NAME=ADDRESS"),
+        compiling.named(secrets, "--secret", "VARIABLE=SECRET/KEY"),
+    )
+    written = {"kubeflow": compiling.kubeflow}[engine](Stack(asked.stack), given)
+    if "code" not in given.folders:
+        say("The image has to hold model/, which that of `make image` does not: give --folder code=ADDRESS.", err=True)
+    if out is None:
+        give(written.rstrip("\n"))
+    else:
+        out.write_text(written)
+        say(f"wrote {out}", err=True)

@@ -1,0 +1,344 @@
+"""The pipeline as Kubeflow Pipelines runs it: the declaration in, IR YAML 2.1.0 out, the same bytes each time.
+
+    text = compiled(PIPELINE, Site("flight-delay", image="registry/modelstack@sha256:...", texts={"gates": "{}"}))
+
+Each step is a container of the image that trains, which runs the command of every engine, see `pipeline.steps`. Its
+outcome is an artifact of its name, a folder. `pipeline.engines.kubeflow_task`, which starts the step there, says by
+output parameters what its digest is and, of a verdict, whether it passed.
+
+Kubeflow's cache knows the input artifacts of a task by their names alone. So each step also takes, as a parameter, the
+digest of each outcome that it takes: the cache then finds what was made of the same, and nothing else. Of a folder from
+outside nobody knows the digest before a step has read it; a step that takes one and no outcome is never cached.
+
+A step that waits for a verdict (`only_if`) has it as a condition. Another task, `<step>-refused`, waits for the opposite,
+tells the reason and fails, so that the run does.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+from pipeline.steps import VERDICT, Input, Pipeline, Resources, Step
+
+SCHEMA = "2.1.0"
+COMMAND = ("python", "-m", "pipeline.engines.kubeflow_task")
+REFUSED = "--refused"
+DIGEST, PASSED = "digest", "passed"
+"""Output parameters: of each step, and of each that gives a verdict."""
+IMPORTED = "artifact"
+"""What an importer calls its output."""
+BACKOFF = {"backoffDuration": "10s", "backoffFactor": 2.0, "backoffMaxDuration": "600s"}
+_NAME = re.compile("[a-z0-9][a-z0-9-]{0,127}")
+_IMAGE = re.compile(r"[^\s@]+@sha256:[0-9a-f]{64}")
+_VARIABLE = re.compile("[A-Za-z_][A-Za-z0-9_]*")
+_SECRET = re.compile("[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
+_KEY = re.compile("[A-Za-z0-9._-]{1,253}")
+_URI = re.compile(r"[a-z][a-z0-9]*://\S+|/\S+")
+Json = dict[str, Any]
+
+
+class SiteError(ValueError):
+    """What the pipeline is to run with cannot be; the message has a line for each problem."""
+
+
+@dataclass(frozen=True)
+class Secret:
+    """A value of a Secret of Kubernetes.
+
+    Attributes:
+        name: The Secret.
+        key: Which of its values.
+    """
+
+    name: str
+    key: str
+
+
+@dataclass(frozen=True)
+class Site:
+    """What the pipeline runs with.
+
+    Attributes:
+        name: The pipeline's name.
+        image: The image that trains, by its digest.
+        texts: Input -> the text that a run has by default; the others have those of the declaration.
+        folders: Input -> the address of the folder, such as `s3://bucket/code`; of one that lacks, none is taken.
+        secrets: Variable -> what it holds in steps that change something outside; nothing else gets it.
+    """
+
+    name: str
+    image: str
+    texts: Mapping[str, str] = field(default_factory=dict[str, str])
+    folders: Mapping[str, str] = field(default_factory=dict[str, str])
+    secrets: Mapping[str, Secret] = field(default_factory=dict[str, Secret])
+
+
+def compiled(pipeline: Pipeline, site: Site) -> str:
+    """The pipeline's IR as YAML and, where it takes secrets, a second document for Kubernetes.
+
+    Raises:
+        SiteError: The site names what the pipeline does not know, or in another form.
+    """
+    if problems := list(_problems(pipeline, site)):
+        raise SiteError("\n".join(problems))
+    documents = [_spec(pipeline, site), *([_needs(pipeline, site)] if site.secrets else [])]
+    return yaml.safe_dump_all(documents, sort_keys=True, width=10_000, default_flow_style=False)
+
+
+def _problems(pipeline: Pipeline, site: Site) -> Iterator[str]:
+    kinds = {kind: [one.name for one in pipeline.inputs if one.kind == kind] for kind in ("text", "folder")}
+    if not _NAME.fullmatch(site.name):
+        yield f"name {site.name!r} is not allowed: expected small letters, digits and -, at most 128"
+    if not _IMAGE.fullmatch(site.image):
+        yield f"image {site.image!r} is not allowed: expected NAME@sha256:<64 digits>, so that each run has the same"
+    for kind, given in (("text", site.texts), ("folder", site.folders)):
+        for name in given.keys() - set(kinds[kind]):
+            yield f"there is no {kind} {name!r}; expected one of {', '.join(kinds[kind])}"
+    for name, uri in site.folders.items():
+        if not _URI.fullmatch(uri):
+            yield f"folder {name}: {uri!r} is not allowed: expected an address, such as s3://bucket/{name}"
+    for variable, one in site.secrets.items():
+        if not (_VARIABLE.fullmatch(variable) and _SECRET.fullmatch(one.name) and _KEY.fullmatch(one.key)):
+            yield f"secret {variable}={one.name}/{one.key} is not allowed: expected VARIABLE=SECRET/KEY"
+
+
+def _spec(pipeline: Pipeline, site: Site) -> Json:
+    steps = pipeline.order()
+    verdicts = list(dict.fromkeys(one.only_if for one in steps if one.only_if))
+    imported = [name for name in site.folders if any(name in pipeline.folders_of(one) for one in steps)]
+    components = {f"comp-{task(one.name)}": _component(pipeline, one, site) for one in steps}
+    components |= {f"comp-{task(name)}": _importer_component(task(name)) for name in imported}
+    components |= {f"comp-{refused(name)}": _refused_component(name) for name in verdicts}
+    executors = {f"exec-{task(one.name)}": {"container": _container(pipeline, one, site)} for one in steps}
+    executors |= {f"exec-{task(name)}": _importer() for name in imported}
+    executors |= {f"exec-{refused(name)}": {"container": _refused_container(name, site)} for name in verdicts}
+    tasks = {task(one.name): _task(pipeline, one, site) for one in steps}
+    tasks |= {task(name): _importer_task(name) for name in imported}
+    tasks |= {refused(name): _refused_task(name) for name in verdicts}
+    texts = [one for one in pipeline.inputs if one.kind == "text"]
+    given = {one.name: _parameter(site.texts.get(one.name, one.default), one.says) for one in texts}
+    given |= {address(name): _parameter(site.folders[name], _said(pipeline, name)) for name in imported}
+    return {
+        "pipelineInfo": {"name": site.name, "description": "; ".join(f"{one.name}: {one.says}" for one in steps)},
+        "schemaVersion": SCHEMA,
+        "sdkVersion": "modelstack",
+        "root": {"dag": {"tasks": tasks}, "inputDefinitions": {"parameters": given}},
+        "components": components,
+        "deploymentSpec": {"executors": executors},
+    }
+
+
+def task(name: str) -> str:
+    """What the task of a step, or of a folder, is called: Kubernetes takes no `_`."""
+    return name.replace("_", "-")
+
+
+def refused(step: str) -> str:
+    """The task that fails where the verdict of a step did not pass."""
+    return f"{task(step)}-refused"
+
+
+def address(folder: str) -> str:
+    """The parameter with the address of a folder."""
+    return f"{folder}_uri"
+
+
+def digest(step: str) -> str:
+    """The parameter with the digest of an outcome that another step takes."""
+    return f"{step}--{DIGEST}"
+
+
+def _said(pipeline: Pipeline, name: str) -> str:
+    return next(one.says for one in pipeline.inputs if one.name == name)
+
+
+def _folders(pipeline: Pipeline, step: Step, site: Site) -> tuple[str, ...]:
+    """The folders from outside that a step takes here."""
+    return tuple(name for name in pipeline.folders_of(step) if name in site.folders)
+
+
+def _cached(pipeline: Pipeline, step: Step, site: Site) -> bool:
+    return step.cached and (bool(pipeline.steps_of(step)) or not _folders(pipeline, step, site))
+
+
+# What a task takes from which other, and when it runs.
+
+
+def _task(pipeline: Pipeline, step: Step, site: Site) -> Json:
+    steps, folders = pipeline.steps_of(step), _folders(pipeline, step, site)
+    parameters = {one.name: {"componentInputParameter": one.name} for one in pipeline.texts_of(step)}
+    parameters |= {digest(name): _output(name, DIGEST) for name in steps}
+    artifacts = {name: _artifact(task(name), name) for name in steps}
+    artifacts |= {name: _artifact(task(name), IMPORTED) for name in folders}
+    found: Json = {
+        "taskInfo": {"name": task(step.name)},
+        "componentRef": {"name": f"comp-{task(step.name)}"},
+        "cachingOptions": {"enableCache": True} if _cached(pipeline, step, site) else {},
+        "inputs": {"artifacts": artifacts, "parameters": parameters},
+        "dependentTasks": sorted(task(name) for name in (*steps, *folders)),
+    }
+    if step.retries:
+        found["retryPolicy"] = {"maxRetryCount": step.retries, **BACKOFF}
+    if step.only_if:
+        parameters[f"{step.only_if}--{PASSED}"] = _output(step.only_if, PASSED)
+        found["triggerPolicy"] = {"condition": _condition(step.only_if, "true")}
+    return found
+
+
+def _refused_task(name: str) -> Json:
+    return {
+        "taskInfo": {"name": refused(name)},
+        "componentRef": {"name": f"comp-{refused(name)}"},
+        "cachingOptions": {},
+        "inputs": {
+            "artifacts": {name: _artifact(task(name), name)},
+            "parameters": {f"{name}--{PASSED}": _output(name, PASSED)},
+        },
+        "dependentTasks": [task(name)],
+        "triggerPolicy": {"condition": _condition(name, "false")},
+    }
+
+
+def _importer_task(name: str) -> Json:
+    return {
+        "taskInfo": {"name": task(name)},
+        "componentRef": {"name": f"comp-{task(name)}"},
+        "cachingOptions": {},
+        "inputs": {"parameters": {"uri": {"componentInputParameter": address(name)}}},
+    }
+
+
+def _condition(step: str, value: str) -> str:
+    return f"inputs.parameter_values['{step}--{PASSED}'] == {value}"
+
+
+def _output(step: str, key: str) -> Json:
+    return {"taskOutputParameter": {"producerTask": task(step), "outputParameterKey": key}}
+
+
+def _artifact(producer: str, key: str) -> Json:
+    return {"taskOutputArtifact": {"producerTask": producer, "outputArtifactKey": key}}
+
+
+# What a component takes and gives.
+
+
+def _component(pipeline: Pipeline, step: Step, site: Site) -> Json:
+    steps, folders = pipeline.steps_of(step), _folders(pipeline, step, site)
+    parameters = {one.name: _typed("STRING") for one in pipeline.texts_of(step)}
+    parameters |= {digest(name): _typed("STRING") for name in steps}
+    parameters |= {f"{step.only_if}--{PASSED}": _typed("BOOLEAN")} if step.only_if else {}
+    gives = {DIGEST: _typed("STRING")} | ({PASSED: _typed("BOOLEAN")} if VERDICT in step.gives else {})
+    return {
+        "executorLabel": f"exec-{task(step.name)}",
+        "inputDefinitions": {
+            "artifacts": {name: _any_artifact() for name in (*steps, *folders)},
+            "parameters": parameters,
+        },
+        "outputDefinitions": {"artifacts": {step.name: _any_artifact()}, "parameters": gives},
+    }
+
+
+def _refused_component(name: str) -> Json:
+    return {
+        "executorLabel": f"exec-{refused(name)}",
+        "inputDefinitions": {
+            "artifacts": {name: _any_artifact()},
+            "parameters": {f"{name}--{PASSED}": _typed("BOOLEAN")},
+        },
+    }
+
+
+def _importer_component(name: str) -> Json:
+    return {
+        "executorLabel": f"exec-{name}",
+        "inputDefinitions": {"parameters": {"uri": _typed("STRING")}},
+        "outputDefinitions": {"artifacts": {IMPORTED: _any_artifact()}},
+    }
+
+
+def _any_artifact() -> Json:
+    return {"artifactType": {"schemaTitle": "system.Artifact", "schemaVersion": "0.0.1"}}
+
+
+def _typed(kind: str) -> Json:
+    return {"parameterType": kind}
+
+
+def _parameter(default: str, says: str) -> Json:
+    return {"parameterType": "STRING", "defaultValue": default, "isOptional": True, "description": says}
+
+
+# What runs in a container.
+
+
+def _container(pipeline: Pipeline, step: Step, site: Site) -> Json:
+    taken = (*pipeline.steps_of(step), *_folders(pipeline, step, site))
+    words = [word for name in taken for word in ("--in", f"{name}={{{{$.inputs.artifacts['{name}'].path}}}}")]
+    words += [word for one in pipeline.texts_of(step) for word in ("--set", _set(one))]
+    out = f"{{{{$.outputs.artifacts['{step.name}'].path}}}}"
+    return {
+        "image": site.image,
+        "command": list(COMMAND),
+        "args": ["{{$}}", step.name, *words, "--out", out],
+        "resources": _resources(step.resources),
+    }
+
+
+def _set(text: Input) -> str:
+    return f"{text.name}={{{{$.inputs.parameters['{text.name}']}}}}"
+
+
+def _refused_container(name: str, site: Site) -> Json:
+    path = f"{{{{$.inputs.artifacts['{name}'].path}}}}"
+    return {
+        "image": site.image,
+        "command": list(COMMAND),
+        "args": [REFUSED, name, path],
+        "resources": _resources(Resources()),
+    }
+
+
+def _importer() -> Json:
+    return {
+        "importer": {
+            "artifactUri": {"runtimeParameter": "uri"},
+            "typeSchema": {"schemaTitle": "system.Artifact", "schemaVersion": "0.0.1"},
+        }
+    }
+
+
+def _resources(needs: Resources) -> Json:
+    """As the SDK writes them: numbers for older servers, texts for newer ones. Memory is in units of 10^9 bytes."""
+    return {
+        "cpuRequest": float(needs.cpus),
+        "resourceCpuRequest": str(needs.cpus),
+        "memoryRequest": float(needs.memory_gb),
+        "resourceMemoryRequest": f"{needs.memory_gb}G",
+        "memoryLimit": float(needs.memory_gb),
+        "resourceMemoryLimit": f"{needs.memory_gb}G",
+    }
+
+
+def _needs(pipeline: Pipeline, site: Site) -> Json:
+    """What Kubernetes gives to the steps that change something outside."""
+    changing = [one for one in pipeline.order() if not one.cached]
+    executors = {f"exec-{task(one.name)}": {"secretAsEnv": _variables(site)} for one in changing}
+    return {"platforms": {"kubernetes": {"deploymentSpec": {"executors": executors}}}}
+
+
+def _variables(site: Site) -> list[Json]:
+    return [
+        {
+            "secretName": one.name,
+            "secretNameParameter": {"runtimeValue": {"constant": one.name}},
+            "keyToEnv": [{"secretKey": one.key, "envVar": variable}],
+            "optional": False,
+        }
+        for variable, one in sorted(site.secrets.items())
+    ]

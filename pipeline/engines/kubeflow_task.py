@@ -1,0 +1,68 @@
+"""What runs in the container of a step in Kubeflow Pipelines, as `pipeline.engines.kubeflow` asks for it.
+
+    python -m pipeline.engines.kubeflow_task '{"inputs": ..., "outputs": ...}' train --in data=FOLDER ... --out FOLDER
+    python -m pipeline.engines.kubeflow_task --refused gate FOLDER
+
+The first runs `python -m pipeline.run` with all words but the first, as long as the step may take. Then it writes, into
+the file that the first word names, what Kubeflow is to know of the outcome: the digest, and whether a verdict passed. A
+cluster reads the artifacts that were written without being told; `kfp.local` asks to be told, and is.
+
+The second tells why a verdict did not pass. Status 4: refused, for a reason that stderr names, with the step.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pipeline import outcome, step
+from pipeline.step import StepFailed
+from pipeline.steps import PIPELINE, VERDICT, passed
+
+REFUSED = "--refused"
+
+
+def main(words: Sequence[str]) -> int:
+    """Run a step, or tell of a verdict; returns the status."""
+    if words[:1] == [REFUSED]:
+        return _tell(words[1], Path(words[2]))
+    asked: Mapping[str, Any] = json.loads(words[0])
+    name, out = words[1], Path(words[words.index("--out") + 1])
+    try:
+        step.run(Path.cwd(), "pipeline.run", words[1:], _say, name=name, timeout=PIPELINE.step(name).timeout)
+    except StepFailed as error:
+        print(error, file=sys.stderr, flush=True)
+        return step.REFUSED if error.refused else 1
+    _report(name, out, asked["outputs"])
+    return 0
+
+
+def _report(name: str, out: Path, outputs: Mapping[str, Any]) -> None:
+    """Write what Kubeflow is to know of an outcome."""
+    made = outcome.read(out)
+    parameters: dict[str, Any] = {"digest": made.digest}
+    if VERDICT in made.files:
+        parameters["passed"] = passed(out)
+    (artifact,) = outputs["artifacts"][name]["artifacts"]
+    told = {**artifact, "metadata": {**artifact.get("metadata", {}), "digest": made.digest}}
+    file = Path(outputs["outputFile"])
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps({"parameterValues": parameters, "artifacts": {name: {"artifacts": [told]}}}))
+
+
+def _tell(name: str, folder: Path) -> int:
+    outcome.verified(folder, name)
+    why = json.loads((folder / VERDICT).read_bytes())["why"]
+    print(f"{name} refused: {why}", file=sys.stderr, flush=True)
+    return step.REFUSED
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
