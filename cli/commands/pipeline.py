@@ -22,14 +22,14 @@ def pipeline() -> None:
 @click.option(
     "--image",
     default="",
-    help="The image that trains, NAME@sha256:DIGEST. The default is retraining.image of the stack.",
+    help="The image that trains, NAME@sha256:DIGEST. The default is the stack's retraining.image.",
 )
 @click.option(
     "--folder",
     "folders",
     multiple=True,
     metavar="NAME=ADDRESS",
-    help="A folder that the pipeline takes: code, raw_data or champion, such as code=s3://bucket/code. May be repeated.",
+    help="A folder that the pipeline takes: code, raw_data or champion; code=s3://bucket/code. May be repeated.",
 )
 @click.option(
     "--set",

@@ -10,8 +10,8 @@ Kubeflow's cache knows the input artifacts of a task by their names alone. So ea
 digest of each outcome that it takes: the cache then finds what was made of the same, and nothing else. Of a folder from
 outside nobody knows the digest before a step has read it; a step that takes one and no outcome is never cached.
 
-A step that waits for a verdict (`only_if`) has it as a condition. Another task, `<step>-refused`, waits for the opposite,
-tells the reason and fails, so that the run does.
+A step that waits for a verdict (`only_if`) has it as a condition. Another task, `<step>-refused`, waits for the
+opposite, tells the reason and fails, so that the run does.
 """
 
 from __future__ import annotations

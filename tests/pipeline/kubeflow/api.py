@@ -54,7 +54,7 @@ def api() -> Iterator[Api]:
         def _answer(self, body: Any) -> None:
             path = urlsplit(self.path).path
             kept.sent.append((self.command, path, body))
-            found = _found(self.command, path.removeprefix(PREFIX), body)
+            found = _ANSWERS.get((self.command, path.removeprefix(PREFIX)))
             content = json.dumps({"code": 5, "message": f"no {self.command} {path}"} if found is None else found)
             self.send_response(404 if found is None else 200)
             self.send_header("Content-Type", "application/json")
@@ -73,21 +73,11 @@ def api() -> Iterator[Api]:
         server.server_close()
 
 
-def _found(method: str, path: str, body: Any) -> dict[str, Any] | None:
-    match method, path:
-        case "GET", "/healthz":
-            return {"multi_user": False}
-        case "GET", "/experiments":
-            return {}
-        case "POST", "/experiments":
-            return {"experiment_id": "e1", **body}
-        case "POST", "/pipelines/upload":
-            return {"pipeline_id": "p1", "display_name": "flight-delay"}
-        case "GET", "/pipelines/p1/versions":
-            return {"pipeline_versions": [{"pipeline_id": "p1", "pipeline_version_id": "v1"}]}
-        case "POST", "/runs":
-            return {"run_id": "r1", "state": "PENDING", **body}
-        case "GET", "/runs/r1":
-            return {"run_id": "r1", "state": "SUCCEEDED"}
-        case _:
-            return None
+_ANSWERS: dict[tuple[str, str], dict[str, Any]] = {
+    ("GET", "/healthz"): {"multi_user": False},
+    ("GET", "/experiments"): {},
+    ("POST", "/experiments"): {"experiment_id": "e1", "display_name": "flights"},
+    ("POST", "/pipelines/upload"): {"pipeline_id": "p1", "display_name": "flight-delay"},
+    ("POST", "/runs"): {"run_id": "r1", "state": "PENDING"},
+    ("GET", "/runs/r1"): {"run_id": "r1", "state": "SUCCEEDED"},
+}

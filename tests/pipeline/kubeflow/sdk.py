@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -23,8 +24,7 @@ from kfp.pipeline_spec import pipeline_spec_pb2
 
 def read(file: str) -> dict[str, Any]:
     """What the SDK's types hold of each document of the file; an unknown or ill-typed field is an error."""
-    with open(file) as content:
-        pipeline, *platforms = yaml.safe_load_all(content)
+    pipeline, *platforms = yaml.safe_load_all(Path(file).read_text())
     spec = json_format.ParseDict(pipeline, pipeline_spec_pb2.PipelineSpec())
     executors = json_format.ParseDict(spec.deployment_spec, pipeline_spec_pb2.PipelineDeploymentConfig())
     needs: dict[str, Any] = {}
@@ -55,7 +55,11 @@ def submit(file: str, url: str, arguments: str) -> dict[str, Any]:
     client = Client(host=url)
     uploaded = client.upload_pipeline(file, pipeline_name="flight-delay")
     started = client.create_run_from_pipeline_package(
-        file, arguments=json.loads(arguments), run_name="nightly", experiment_name="flights", enable_caching=None
+        file,
+        arguments=json.loads(arguments),
+        run_name="nightly",
+        experiment_name="flights",
+        service_account="releases",
     )
     ended = client.wait_for_run_completion(started.run_id, timeout=30, sleep_duration=1)
     return {"pipeline": uploaded.pipeline_id, "run": started.run_id, "state": ended.state}

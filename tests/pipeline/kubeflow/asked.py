@@ -1,0 +1,35 @@
+"""Kubeflow's SDK, asked in an environment of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from localcloud.setup import Installer, Places, cached
+
+ROOT = Path(__file__).resolve().parents[3]
+SDK = Path(__file__).with_name("sdk.py")
+
+
+@lru_cache
+def python() -> Path:
+    """The Python of the environment, which is made if need be."""
+    places = Places.of(ROOT)
+    return cached(places, Installer(places), places.lock("kubeflow")) / "bin" / "python"
+
+
+def asked(*words: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run a command of `sdk.py`."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("KF_", "PYTHONPATH"))}
+    return subprocess.run([python(), SDK, *words], env=environment, capture_output=True, text=True, check=False)
+
+
+def answer(*words: str | Path) -> Any:
+    """What a command of `sdk.py` answers."""
+    done = asked(*words)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
+    return json.loads(done.stdout.splitlines()[-1])
