@@ -30,7 +30,7 @@ class Given:
         image: The image that trains; empty for that of the file.
         texts: Input of the pipeline -> text.
         folders: Input of the pipeline -> address of a folder.
-        secrets: Variable -> `SECRET/KEY`.
+        secrets: Variable -> `SECRET/KEY`, or folder -> `SECRET`.
     """
 
     image: str = ""

@@ -42,8 +42,8 @@ def pipeline() -> None:
     "--secret",
     "secrets",
     multiple=True,
-    metavar="VARIABLE=SECRET/KEY",
-    help="A value of a Secret of Kubernetes, for the steps that sign and register alone. May be repeated.",
+    metavar="VARIABLE=SECRET/KEY|/FOLDER=SECRET",
+    help="A value of a Secret of Kubernetes, or all as files, for sign and register alone. May be repeated.",
 )
 @click.pass_obj
 def compile_(  # noqa: PLR0917 - one parameter per option
@@ -72,7 +72,7 @@ def compile_(  # noqa: PLR0917 - one parameter per option
         image,
         compiling.named(texts, "--set", "NAME=TEXT"),
         compiling.named(folders, "--folder", "NAME=ADDRESS"),
-        compiling.named(secrets, "--secret", "VARIABLE=SECRET/KEY"),
+        compiling.named(secrets, "--secret", "VARIABLE=SECRET/KEY or /FOLDER=SECRET"),
     )
     written = {"kubeflow": compiling.kubeflow}[engine](Stack(asked.stack), given)
     if "code" not in given.folders:

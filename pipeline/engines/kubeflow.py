@@ -38,6 +38,7 @@ _IMAGE = re.compile(r"[^\s@]+@sha256:[0-9a-f]{64}")
 _VARIABLE = re.compile("[A-Za-z_][A-Za-z0-9_]*")
 _SECRET = re.compile("[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 _KEY = re.compile("[A-Za-z0-9._-]{1,253}")
+_FOLDER = re.compile("(/[A-Za-z0-9._-]+)+")
 _URI = re.compile(r"[a-z][a-z0-9]*://\S+|/\S+")
 Json = dict[str, Any]
 
@@ -48,15 +49,15 @@ class SiteError(ValueError):
 
 @dataclass(frozen=True)
 class Secret:
-    """A value of a Secret of Kubernetes.
+    """A Secret of Kubernetes.
 
     Attributes:
         name: The Secret.
-        key: Which of its values.
+        key: Which of its values; empty for all, as files of a folder.
     """
 
     name: str
-    key: str
+    key: str = ""
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class Site:
         image: The image that trains, by its digest.
         texts: Input -> the text that a run has by default; the others have those of the declaration.
         folders: Input -> the address of the folder, such as `s3://bucket/code`; of one that lacks, none is taken.
-        secrets: Variable -> what it holds in steps that change something outside; nothing else gets it.
+        secrets: Variable -> its value, or folder -> its files, in steps that change something outside and in no other.
     """
 
     name: str
@@ -102,9 +103,11 @@ def _problems(pipeline: Pipeline, site: Site) -> Iterator[str]:
     for name, uri in site.folders.items():
         if not _URI.fullmatch(uri):
             yield f"folder {name}: {uri!r} is not allowed: expected an address, such as s3://bucket/{name}"
-    for variable, one in site.secrets.items():
-        if not (_VARIABLE.fullmatch(variable) and _SECRET.fullmatch(one.name) and _KEY.fullmatch(one.key)):
-            yield f"secret {variable}={one.name}/{one.key} is not allowed: expected VARIABLE=SECRET/KEY"
+    for place, one in site.secrets.items():
+        variable = _VARIABLE.fullmatch(place) and _KEY.fullmatch(one.key)
+        if not (_SECRET.fullmatch(one.name) and (variable or (_FOLDER.fullmatch(place) and not one.key))):
+            said = f"{place}={one.name}" + (f"/{one.key}" if one.key else "")
+            yield f"secret {said} is not allowed: expected VARIABLE=SECRET/KEY or /FOLDER=SECRET"
 
 
 def _spec(pipeline: Pipeline, site: Site) -> Json:
@@ -328,17 +331,18 @@ def _resources(needs: Resources) -> Json:
 def _needs(pipeline: Pipeline, site: Site) -> Json:
     """What Kubernetes gives to the steps that change something outside."""
     changing = [one for one in pipeline.order() if not one.cached]
-    executors = {f"exec-{task(one.name)}": {"secretAsEnv": _variables(site)} for one in changing}
+    executors = {f"exec-{task(one.name)}": _secrets(site) for one in changing}
     return {"platforms": {"kubernetes": {"deploymentSpec": {"executors": executors}}}}
 
 
-def _variables(site: Site) -> list[Json]:
-    return [
-        {
-            "secretName": one.name,
-            "secretNameParameter": {"runtimeValue": {"constant": one.name}},
-            "keyToEnv": [{"secretKey": one.key, "envVar": variable}],
-            "optional": False,
-        }
-        for variable, one in sorted(site.secrets.items())
-    ]
+def _secrets(site: Site) -> Json:
+    variables: list[Json] = []
+    folders: list[Json] = []
+    for place, one in sorted(site.secrets.items()):
+        named = {"secretName": one.name, "secretNameParameter": {"runtimeValue": {"constant": one.name}}}
+        if one.key:
+            variables.append({**named, "keyToEnv": [{"secretKey": one.key, "envVar": place}], "optional": False})
+        else:
+            folders.append({**named, "mountPath": place, "optional": False})
+    found = {"secretAsEnv": variables, "secretAsVolume": folders}
+    return {name: given for name, given in found.items() if given}

@@ -57,7 +57,7 @@ def test_code_from_a_package_is_not_said_to_be_of_this_checkout():
         ((*WORDS, "--set", "gate={}"), "there is no text 'gate'; expected one of parameters, through, recipe"),
         ((*WORDS, "--set", "gates"), "--set 'gates' is not allowed: expected NAME=TEXT"),
         ((*WORDS, "--folder", "code=s3://other"), "--folder code is given twice"),
-        ((*WORDS, "--secret", "KEY=only"), "secret KEY=only/ is not allowed: expected VARIABLE=SECRET/KEY"),
+        ((*WORDS, "--secret", "KEY=only"), "secret KEY=only is not allowed: expected VARIABLE=SECRET/KEY or /FOLDER"),
     ],
 )
 def test_what_is_unknown_or_missing_is_refused_before_anything_is_written(

@@ -28,7 +28,7 @@ SITE = Site(
     IMAGE,
     texts={"parameters": canonical(SMALL), "gates": '{"auc":{"min":0.6}}'},
     folders={"code": "s3://bucket/code", "champion": "s3://bucket/packages/1"},
-    secrets={"AWS_ACCESS_KEY_ID": Secret("registry", "id"), "AWS_SECRET_ACCESS_KEY": Secret("registry", "key")},
+    secrets={"AWS_ACCESS_KEY_ID": Secret("bucket", "id"), "/root/.docker": Secret("login")},
 )
 OTHER = Pipeline(
     (Input("raw_rows", "folder", "rows"), Input("most", "text", "at most", "3")),
@@ -114,8 +114,13 @@ def test_secrets_are_for_the_steps_that_change_something_outside_alone():
     _, needs = documents(compiled(PIPELINE, SITE))
     given = needs["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
     assert given.keys() == {"exec-sign", "exec-register"}
-    variables = {pair["envVar"] for secret in given["exec-sign"]["secretAsEnv"] for pair in secret["keyToEnv"]}
-    assert variables == SITE.secrets.keys()
+    for secrets in given.values():
+        ((variable,), (folder,)) = (secrets["secretAsEnv"], secrets["secretAsVolume"])
+        assert (variable["secretName"], variable["keyToEnv"]) == (
+            "bucket",
+            [{"secretKey": "id", "envVar": "AWS_ACCESS_KEY_ID"}],
+        )
+        assert (folder["secretName"], folder["mountPath"]) == ("login", "/root/.docker")
     assert len(documents(compiled(PIPELINE, replace(SITE, secrets={})))) == 1
 
 
