@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 from cli.errors import OperatorError
 from cli.local.imported import imported
 from pipeline.contract import DATA
+from pipeline.steps import PIPELINE
 
 SUITE = "bookworm"
 DEBIAN_BASE = f"modelstack-base:{SUITE}"
@@ -174,10 +175,9 @@ def lay_out_training(root: Path, wheels: Path, folder: Path) -> None:
     for room in ("pipeline", "monitoring", "provenance", "serving", "platforms/aws/jobs"):
         for path in sorted((root / room).rglob("*.py")):
             _copy(path, folder / "checkout" / path.relative_to(root))
-    neutral = ("people.py", "places.py", "registering.py", "releasing.py", "sealed_packages.py", "steps.py")
-    files = ("identity", "kms_signer", "objects", "packages", "registry", "signatures")
-    for name in ("__init__.py", *neutral, "aws/__init__.py", *(f"aws/{one}.py" for one in files)):
-        _copy(root / "platforms" / name, folder / "checkout" / "platforms" / name)
+    for one in PIPELINE.steps:
+        for name, path in imported(root, one.program.partition(":")[0], without=("model",)).items():
+            _copy(path, folder / "checkout" / name)
     for name in ("requirements/app.txt", "requirements/serving.txt"):
         _copy(root / name, folder / "checkout" / name)
     if (root / DATA).is_dir():

@@ -13,8 +13,10 @@ import pytest
 
 from cli.errors import OperatorError
 from cli.local.container import Engine, image_tag, lay_out, lay_out_training
+from cli.local.imported import imported, names_in
 from cli.local.wheels import wheels
 from pipeline.checkout import ROOMS
+from pipeline.locks import locked
 from pipeline.steps import PIPELINE
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -89,18 +91,32 @@ def test_the_training_context_holds_all_that_its_dockerfile_copies_and_all_that_
     copied = re.findall(r"^COPY (?!--)(\S+)", (ROOT / "pipeline/Dockerfile").read_text(), re.MULTILINE)
     assert {path.name for path in (tmp_path / "context").iterdir()} == {"Dockerfile", *copied}
     checkout = tmp_path / "context/checkout"
-    assert {path.name for path in checkout.iterdir()} == {"platforms", *ROOMS}, "no model is in the image"
+    rooms = {"platforms", "rollout", *ROOMS}
+    assert {path.name for path in checkout.iterdir()} == rooms, "no model is in the image"
     steps = [one.program.partition(":")[0] for one in PIPELINE.steps if one.name not in {"train", "evaluate"}]
     modules = ", ".join(["platforms.aws.jobs.retrain", "pipeline.run", "platforms.aws.kms_signer", *steps])
     code = f"import {modules}, sys; sys.exit('model' in sys.modules or 'rollout' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=checkout, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+    places = [path.relative_to(checkout).with_suffix("") for path in sorted((checkout / "platforms").rglob("*.py"))]
+    code = f"import importlib\nfor name in {['.'.join(path.parts) for path in places]}: importlib.import_module(name)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=checkout, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_what_trains_has_the_libraries_of_the_steps_that_sign_and_register_on_either_platform():
+    files = imported(ROOT, "platforms.steps")
+    taken = {name.partition(".")[0] for path in files.values() for name in names_in(path)}
+    libraries = taken - sys.stdlib_module_names - {name.partition("/")[0] for name in files}
+    assert {"boto3", "httpx", "yaml"} <= libraries
+    named = {{"yaml": "pyyaml"}.get(name, name) for name in libraries}
+    assert named <= locked(ROOT / "requirements/training.txt").keys()
 
 
 def test_the_training_context_holds_the_teams_data_files(some_wheels: Path, tmp_path: Path):
     root = tmp_path / "checkout"
     root.mkdir()
-    for room in ("model", "monitoring", "pipeline", "platforms", "provenance", "requirements", "serving"):
+    for room in ("model", "monitoring", "pipeline", "platforms", "provenance", "requirements", "rollout", "serving"):
         (root / room).symlink_to(ROOT / room)
 
     def tag() -> str:
