@@ -24,7 +24,7 @@ from __future__ import annotations
 import click
 
 from cli.asked import Group
-from cli.commands import building, deciding, looking, packages, proving, reporting, returning, sending
+from cli.commands import building, deciding, engines, looking, packages, proving, reporting, returning, sending
 
 _COMMANDS = (
     *(looking.status, looking.watch, looking.explain, looking.console),
@@ -44,6 +44,7 @@ def main() -> None:
 
 for _command in _COMMANDS:
     main.add_command(_command)
+building.pipeline.add_command(engines.compile_)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Commands about the pipeline: pipeline compile."""
+"""Commands about engines that run the pipeline elsewhere: pipeline compile."""
 
 from __future__ import annotations
 
@@ -11,12 +11,7 @@ from cli.errors import OperatorError
 from cli.page import give, say
 
 
-@click.group()
-def pipeline() -> None:
-    """Write the pipeline for an engine that runs it elsewhere."""
-
-
-@pipeline.command("compile", cls=Command)
+@click.command("compile", cls=Command)
 @click.option("--engine", type=click.Choice(["kubeflow"]), required=True, help="Kubeflow Pipelines: kubeflow.")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write it there, not to standard output.")
 @click.option(
