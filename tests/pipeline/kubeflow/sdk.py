@@ -67,9 +67,7 @@ def submit(file: str, url: str, arguments: str) -> dict[str, Any]:
 
 def run(file: str, folder: str, arguments: str, settings: str) -> dict[str, Any]:
     """Run every step in a container, as DockerRunner does."""
-    local.init(
-        runner=local.DockerRunner(entrypoint=[""], network_mode="none", **json.loads(settings)), pipeline_root=folder
-    )
+    local.init(runner=local.DockerRunner(entrypoint=[""], **json.loads(settings)), pipeline_root=folder)
     pipeline = components.load_component_from_file(file)
     return {"outputs": {name: str(one) for name, one in pipeline(**json.loads(arguments)).outputs.items()}}
 
