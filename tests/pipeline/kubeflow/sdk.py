@@ -26,7 +26,9 @@ def read(file: str) -> dict[str, Any]:
     """What the SDK's types hold of each document of the file; an unknown or ill-typed field is an error."""
     pipeline, *platforms = yaml.safe_load_all(Path(file).read_text())
     spec = json_format.ParseDict(pipeline, pipeline_spec_pb2.PipelineSpec())
-    executors = json_format.ParseDict(spec.deployment_spec, pipeline_spec_pb2.PipelineDeploymentConfig())
+    executors = json_format.ParseDict(
+        json_format.MessageToDict(spec.deployment_spec), pipeline_spec_pb2.PipelineDeploymentConfig()
+    )
     needs: dict[str, Any] = {}
     for platform in platforms:
         parsed = json_format.ParseDict(platform, pipeline_spec_pb2.PlatformSpec())
