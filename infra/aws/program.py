@@ -129,7 +129,7 @@ def declare_release(
         state=now.state,
         opts=Opts(provider=now.provider, depends_on=[rollback, monitoring, serving]),
     )
-    told = outputs.of_registry(names, registry) | exported.of_champion(package, rollout) | update.agreement()
-    told |= {"slo": objective.as_dict(), "promotion_role": promotion.role.arn if promotion else None}
-    exported.export(told | outputs.of_watch(names, rollback, os.environ.get("AWS_ENDPOINT_URL")), outputs.NAMES)
+    shown = outputs.of_registry(names, registry) | exported.of_champion(package, rollout) | update.agreement()
+    shown |= {"slo": objective.as_dict(), "promotion_role": promotion.role.arn if promotion else None}
+    exported.export(shown | outputs.of_watch(names, rollback, os.environ.get("AWS_ENDPOINT_URL")), outputs.NAMES)
     return rollout
