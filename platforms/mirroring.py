@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-BUILD_SECONDS = 5.0
-"""For which an update tries to tell MLflow of a build, beside all else that it does."""
-TICK_SECONDS = 3.0
+BUILD_SECONDS = 20.0
+"""For which an update tries to tell MLflow of a build, beside all else that it does; less if one call takes long."""
+TICK_SECONDS = 5.0
 """For which a controller tries to tell it of rollouts, after all that concerns traffic."""
 SERVER, EXPERIMENT, SECRET = "MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_SECRET"
 """The environment variables of a controller: the server, the experiment, and where its token lies."""

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from tracking.connection import Authorize, Connection, MlflowError, Refused
+from tracking.connection import CALL_SECONDS, Authorize, Connection, MlflowError, Refused
 
 DIGEST = "package_digest"
 """The tag of runs and versions by which they are found again."""
@@ -229,9 +229,9 @@ class Api:
 
 
 @contextmanager
-def opened(url: str, authorize: Authorize, seconds: float) -> Generator[Api]:
+def opened(url: str, authorize: Authorize, seconds: float, each: float = CALL_SECONDS) -> Generator[Api]:
     """MLflow's API for so many seconds, over one connection that is closed at the end."""
-    connection = Connection.to(url, authorize, seconds)
+    connection = Connection.to(url, authorize, seconds, each)
     try:
         yield Api(connection)
     finally:

@@ -63,11 +63,11 @@ def _mirrored(api: Api, model: str, state: RolloutState, now: float) -> tuple[st
     if aliases is None:
         return tuple(sorted({*wanted.values()}))
     versions = api.versions_of(model, digests)
-    for digest, course in found.items():
+    named = {alias: versions[digest].number for alias, digest in wanted.items() if digest in versions}
+    _point(api, model, aliases, named)  # first: it matters most, and time may run out
+    for digest, course in sorted(found.items(), key=lambda one: -one[1].at):
         if digest in versions:
             _tell(api, model, versions[digest], course, again=now - course.at < FRESH)
-    named = {alias: versions[digest].number for alias, digest in wanted.items() if digest in versions}
-    _point(api, model, aliases, named)
     return tuple(sorted({*wanted.values()} - versions.keys()))
 
 

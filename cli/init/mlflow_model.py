@@ -62,7 +62,7 @@ def _fetched(uri: str, named: re.Match[str], say: Callable[[str], None]) -> tupl
     if not server.startswith(("http://", "https://", "arn:")):
         raise OperatorError(f"{SERVER}: got {server!r}, expected the URL of the MLflow server that has {uri}")
     try:
-        with mlflow(server, os.environ, _SECONDS) as api:
+        with mlflow(server, os.environ, _SECONDS, _SECONDS) as api:
             version = _version(api, named)
             content, suffix = _file(api, uri, api.place(named["name"], version.number))
     except MlflowError as error:

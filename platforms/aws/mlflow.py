@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 
 from tracking.api import Api, opened
-from tracking.connection import Authorize, MlflowError, Request, bearer
+from tracking.connection import CALL_SECONDS, Authorize, MlflowError, Request, bearer
 
 CUSTOM_ENDPOINT = "SAGEMAKER_MLFLOW_CUSTOM_ENDPOINT"
 """The variable that names another address, as that plugin has it."""
@@ -24,19 +24,22 @@ _SERVICE, _WHICH, _HASH = "sagemaker-mlflow", "x-mlflow-sm-tracking-server-arn",
 _SUFFIX = {"aws": "aws", "aws-cn": "com.cn"}
 
 
-def mlflow(server: str, environ: Mapping[str, str], seconds: float) -> AbstractContextManager[Api]:
+def mlflow(
+    server: str, environ: Mapping[str, str], seconds: float, each: float = CALL_SECONDS
+) -> AbstractContextManager[Api]:
     """MLflow's API for so many seconds.
 
     Args:
         server: `http(s)://HOST[:PORT][/PATH]`, or the ARN of a tracking server or an app.
         environ: Where token, or user and password, are looked for. A request to a managed one is signed.
         seconds: How long all calls together may take.
+        each: How long one call may take.
 
     Raises:
         MlflowError: There are no credentials to sign with.
     """
     url, authorize = signed(server, environ) if server.startswith("arn:") else (server, bearer(environ))
-    return opened(url, authorize, seconds)
+    return opened(url, authorize, seconds, each)
 
 
 def signed(arn: str, environ: Mapping[str, str]) -> tuple[str, Authorize]:
