@@ -41,8 +41,8 @@ def log_build(api: Api, build: Build, shelf: Shelf) -> Version:
         api.log_dataset(run.id, build.dataset, "training")
     for name, content in build.artifacts.items():
         api.keep(run, name, content)
-    api.finish(run.id, build.at)
     if known is None:
+        api.finish(run.id, build.at)  # an outlined one ended when it was begun
         told = f"Package {build.package_digest}, recipe {build.name}."
         return api.create_version(shelf.model, build.source, run.id, build.tags, told)
     for key, value in build.tags.items():  # who told of it comes last
