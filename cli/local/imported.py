@@ -6,6 +6,7 @@ imported(ROOT, "platforms.kubernetes.program.__main__")
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 from pathlib import Path
 
 
@@ -44,11 +45,19 @@ def _file(root: Path, parts: list[str]) -> Path | None:
 
 
 def names_in(path: Path) -> list[str]:
-    """What a file imports, also within its functions; of `from a import b` what may be `a.b`."""
+    """What a file imports, also within functions but not for types alone; of `from a import b` what may be `a.b`."""
     names: list[str] = []
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in _runs(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             names += [f"{node.module}.{alias.name}" for alias in node.names]
     return names
+
+
+def _runs(node: ast.AST) -> Iterator[ast.AST]:
+    """A node and all below it that runs: nothing below `if TYPE_CHECKING`."""
+    yield node
+    typing = isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+    for child in [] if typing else ast.iter_child_nodes(node):
+        yield from _runs(child)

@@ -353,7 +353,7 @@ def test_code_that_is_not_here_is_told(here: Path, monkeypatch: pytest.MonkeyPat
         refused(here, "it needs the module churn_features, which is not installed").hint
     )
     (here / "churn.joblib").write_bytes(b"no pickle")
-    refused(here, r"churn.joblib cannot be read \(.*\); expected what joblib.dump or pickle.dump wrote")
+    refused(here, r"churn.joblib cannot be read \(.*\); expected what joblib.dump, pickle.dump or skops.io.dump wrote")
 
 
 def test_a_feature_with_a_name_that_no_metric_can_have_is_refused(here: Path) -> None:
