@@ -45,6 +45,12 @@ LEAST: dict[str, dict[str, Any]] = {
     "aws:sagemaker/model:Model": {"executionRoleArn": "arn", "primaryContainer": {"image": "i"}},
     "aws:sagemaker/endpointConfiguration:EndpointConfiguration": {"productionVariants": [VARIANT]},
     "aws:sagemaker/endpoint:Endpoint": {"endpointConfigName": "c"},
+    "aws:sagemaker/pipeline:Pipeline": {
+        "pipelineName": "p",
+        "pipelineDisplayName": "p",
+        "roleArn": "arn",
+        "pipelineDefinition": json.dumps({"Version": "2020-12-01", "Steps": []}),
+    },
     "aws:iam/role:Role": {"assumeRolePolicy": POLICY},
     "aws:iam/rolePolicy:RolePolicy": {"role": "r", "policy": POLICY},
     "aws:iam/rolePolicyAttachment:RolePolicyAttachment": {"role": "r", "policyArn": "arn"},

@@ -86,7 +86,7 @@ CASES: list[dict[str, Any]] = [
         "replace": lambda w: {"name": w.name("other")},
     },
     {
-        "token": PIPELINE,
+        "token": "aws:sagemaker/pipeline:Pipeline",
         "inputs": lambda w: {
             "pipelineName": w.name("flow"),
             "pipelineDisplayName": "flow",

@@ -20,11 +20,11 @@ from localcloud.sagemaker.errors import shortened
 from localcloud.sagemaker.events import Events
 from localcloud.sagemaker.fleet import DeploymentFailed, Fleet, Hosting
 from localcloud.sagemaker.guardrails import Policy
+from localcloud.sagemaker.lineage_told import Tracking
 from localcloud.sagemaker.routing import Live, Routes, side_of
 from localcloud.sagemaker.shifting import Reports, RollbackFailed, RolledBack, Shift
 from localcloud.sagemaker.store import Document, Store
 from localcloud.sagemaker.summaries import Progress
-from localcloud.sagemaker.tracking import Tracking
 from localcloud.server import background
 
 ENDPOINT = "endpoint"

@@ -51,8 +51,8 @@ class LineageEntities:
     An artifact is what its source is, the URI and the types together: there is one of each source. Actions and contexts
     are told apart by their names.
 
-    Those that SageMaker makes by itself are written by `localcloud.sagemaker.tracking`. Differs from AWS: `CreatedBy`
-    is empty, because callers are not told apart here. The API reference calls an artifact's name unique; AWS's own SDK
+    Those that SageMaker makes by itself are written by `localcloud.sagemaker.lineage_told`. Differs from AWS:
+    `CreatedBy` is empty, because callers are not told apart here. The API reference calls an artifact's name unique; AWS's own SDK
     gives one name to many, so that is taken.
     """
 

@@ -31,6 +31,7 @@ from localcloud.sagemaker.lineage_associations import LineageAssociations
 from localcloud.sagemaker.lineage_entities import LineageEntities
 from localcloud.sagemaker.lineage_groups import LineageGroups
 from localcloud.sagemaker.lineage_query import LineageQuery
+from localcloud.sagemaker.lineage_told import Tracking
 from localcloud.sagemaker.logs import ContainerLogs
 from localcloud.sagemaker.models import Models
 from localcloud.sagemaker.pipelines import Pipelines
@@ -44,7 +45,6 @@ from localcloud.sagemaker.step_run import Works
 from localcloud.sagemaker.store import Store
 from localcloud.sagemaker.tags import Tags
 from localcloud.sagemaker.timing import Timing
-from localcloud.sagemaker.tracking import Tracking
 from localcloud.sagemaker.training_jobs import TrainingJobs
 from localcloud.sagemaker.training_runs import TrainingRuns
 from localcloud.sagemaker.trial_components import TrialComponents

@@ -1,6 +1,6 @@
 """Which entities of a lineage does SageMaker make by itself, of what it was told?
 
-Pure: the facts come in, the entities and what is associated come out. `localcloud.sagemaker.tracking` keeps them.
+Pure: the facts come in, the entities and what is associated come out. `localcloud.sagemaker.lineage_told` keeps them.
 
     image, data ─ContributedTo─> job ─Produced─> model or data
     image, model ─ContributedTo─> package <─ContributedTo─ approval

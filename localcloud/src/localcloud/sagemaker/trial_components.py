@@ -18,8 +18,8 @@ _ONE_FILTER = ("ExperimentName", "TrialName", "SourceArn")
 class TrialComponents:
     """Create, describe, update, delete, list trial components, and put them into trials.
 
-    Those of jobs are made by `localcloud.sagemaker.tracking`. Differs from AWS: metrics are those that a training job's
-    MetricDefinitions find; nothing takes others.
+    Those of jobs are made by `localcloud.sagemaker.lineage_told`. Differs from AWS: metrics are those that a
+    training job's MetricDefinitions find; nothing takes others.
     """
 
     def __init__(self, store: Store, account: Account) -> None:

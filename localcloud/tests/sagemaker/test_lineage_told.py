@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from localcloud.sagemaker.job_news import JobFacts
+from localcloud.sagemaker.lineage_told import Tracking
 from localcloud.sagemaker.tracked import Artifact, of_job
-from localcloud.sagemaker.tracking import Tracking
 
 from .asked import (
     IMAGE,
