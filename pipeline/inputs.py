@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +82,8 @@ def parameters(
 
 def check_libraries(root: Path) -> None:
     """Refuse to train with other libraries than those the recipe names and the container holds."""
+    from importlib import metadata  # noqa: PLC0415  slow to load, and only this step needs it
+
     folder = root / "requirements"
     wanted = {"app": trained_with(folder, model_files(root)), "serving": locked(folder / "serving.txt")}
     for lock, name, expected in ((lock, *one) for lock, found in wanted.items() for one in found.items()):

@@ -9,7 +9,6 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from importlib import metadata
 from pathlib import Path
 
 from pipeline.contract import RecipeError
@@ -115,6 +114,8 @@ def _package(module: str, *locks: Mapping[str, str]) -> str | None:
     for lock in locks:
         if name in lock:
             return name
+    from importlib import metadata  # noqa: PLC0415  slow to load, and most that read a lock need none
+
     for other in dict.fromkeys(name for lock in locks for name in lock):
         with suppress(metadata.PackageNotFoundError):
             listing = f"\n{metadata.distribution(other).read_text('RECORD')}"
