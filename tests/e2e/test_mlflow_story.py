@@ -19,6 +19,7 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pytest
+import sklearn
 import yaml
 from mlflow import MlflowClient
 from sklearn.linear_model import LogisticRegression
@@ -47,6 +48,8 @@ from tracking.mirror import SETTLED, mirror
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
 
 MODEL = "flight-delay-local"
+PINS = [f"scikit-learn=={sklearn.__version__}", f"mlflow=={mlflow.__version__}"]
+"""What MLflow would else find out, in a process of its own."""
 
 
 @pytest.fixture(scope="module")
@@ -208,7 +211,9 @@ def logged(url: str, estimator: Any, **more: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("version", "more"), [("1", {}), ("2", {"serialization_format": "cloudpickle"})], ids=["skops", "cloudpickle"]
+    ("version", "more"),
+    [("1", {}), ("2", {"serialization_format": "cloudpickle", "pip_requirements": PINS})],
+    ids=["skops", "cloudpickle"],
 )
 def test_a_model_that_was_logged_in_mlflow_is_fetched_by_alias_and_by_version(
     server: tuple[MlflowServer, int],
