@@ -76,7 +76,7 @@ def main(console: Console) -> int:
 
 def _of_mlflow(address: str, model: str) -> dict[str, str]:
     """The pages of MLflow that are shown, by name: the stack's registered model, and the champion's run."""
-    with opened(address, bearer({}), 10) as api:
+    with opened(address, bearer({}), 120, 60) as api:
         champion = api.by_alias(model, "champion")
         return {"model": f"/models/{model}", "run": f"/experiments/{api.experiment(model)}/runs/{champion.run_id}"}
 
