@@ -172,11 +172,13 @@ def lay_out(root: Path, wheels: Path, folder: Path) -> None:
 def lay_out_training(root: Path, wheels: Path, folder: Path) -> None:
     """Put what the Dockerfile of the training image asks for into a folder."""
     _copy(root / "pipeline" / "Dockerfile", folder / "Dockerfile")
-    for room in ("pipeline", "monitoring", "provenance", "serving", "platforms/aws/jobs"):
+    rooms = ("pipeline", "monitoring", "provenance", "serving", "platforms/aws/jobs")
+    for room in rooms:
         for path in sorted((root / room).rglob("*.py")):
             _copy(path, folder / "checkout" / path.relative_to(root))
-    for one in PIPELINE.steps:
-        for name, path in imported(root, one.program.partition(":")[0], without=("model",)).items():
+    programs = {one.program.partition(":")[0] for one in PIPELINE.steps}
+    for program in sorted(one for one in programs if one.partition(".")[0] not in rooms):
+        for name, path in imported(root, program, without=("model",)).items():
             _copy(path, folder / "checkout" / name)
     for name in ("requirements/app.txt", "requirements/serving.txt"):
         _copy(root / name, folder / "checkout" / name)
