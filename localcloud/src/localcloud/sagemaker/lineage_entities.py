@@ -52,8 +52,8 @@ class LineageEntities:
     are told apart by their names.
 
     Those that SageMaker makes by itself are written by `localcloud.sagemaker.lineage_told`. Differs from AWS:
-    `CreatedBy` is empty, because callers are not told apart here. The API reference calls an artifact's name unique; AWS's own SDK
-    gives one name to many, so that is taken.
+    `CreatedBy` is empty, because callers are not told apart here. The API reference calls an artifact's name unique;
+    AWS's own SDK gives one name to many, so that is taken.
     """
 
     def __init__(self, store: Store, account: Account) -> None:
