@@ -138,6 +138,39 @@ def test_a_training_job_is_a_container_that_is_told_to_train(inside, engine):
     run(scenario())
 
 
+@pytest.mark.parametrize(
+    ("words", "runs"),
+    [
+        ({"ContainerEntrypoint": ["run", "all"], "ContainerArguments": ["fast"]}, ["run", "all", "fast"]),
+        ({"ContainerEntrypoint": ["run"]}, ["run"]),
+    ],
+)
+def test_a_training_job_is_a_container_with_its_own_entry_point(inside, engine, words, runs):
+    async def scenario() -> None:
+        async with inside.running():
+            request = job_of("j")
+            request["AlgorithmSpecification"] |= {"TrainingImage": f"{REPOSITORY}:1", **words}
+            await inside.call("CreateTrainingJob", **request)
+            assert (await inside.over("j"))["TrainingJobStatus"] == "Completed"
+        assert seen(inside, "j")["arguments"] == runs
+
+    run(scenario())
+
+
+def test_a_training_job_runs_its_own_entry_point_as_a_process_and_finds_the_folder_by_its_path(inside):
+    async def scenario() -> None:
+        async with inside.running():
+            request = job_of("j")
+            words = {"ContainerEntrypoint": [sys.executable, str(TRAINER)], "ContainerArguments": ["/opt/ml/model"]}
+            request["AlgorithmSpecification"] |= words
+            await inside.call("CreateTrainingJob", **request)
+            assert (await inside.over("j"))["TrainingJobStatus"] == "Completed"
+        saw = seen(inside, "j")
+        assert saw["arguments"] == [f"{saw['environment']['OPT_ML']}/model"]
+
+    run(scenario())
+
+
 def test_a_processing_job_is_a_container_with_its_own_entry_point(inside, engine):
     async def scenario() -> None:
         async with inside.running():

@@ -131,7 +131,6 @@ def test_a_channel_must_have_objects(inside):
         (without("ResourceConfig", "InstanceCount"), "ResourceConfig.InstanceCount is missing"),
         (algorithm(TrainingInputMode="Pipe"), "TrainingInputMode = Pipe (supported: File)"),
         (algorithm(AlgorithmName="a"), "AlgorithmSpecification.AlgorithmName (supported: "),
-        (algorithm(ContainerArguments=["a"]), "AlgorithmSpecification.ContainerArguments (supported: "),
         ({"ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 2}}, "InstanceCount = 2 (supported: 1)"),
         (channel(CompressionType="Gzip"), "InputDataConfig.1.CompressionType = Gzip (supported: None)"),
         (channel(source={"S3DataType": "ManifestFile"}), "S3DataType = ManifestFile (supported: S3Prefix)"),

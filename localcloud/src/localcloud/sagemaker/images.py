@@ -84,28 +84,46 @@ class Image:
         options = _options({"/opt/ml/model:ro": model}, {**environment, "SM_MODEL_DIR": "/opt/ml/model"}, labels)
         return self._container(instance, model, options, (_SERVE,), environment)
 
-    def training(self, job: str, folder: Path, environment: Mapping[str, str], labels: Mapping[str, str]) -> Program:
+    def training(
+        self,
+        job: str,
+        folder: Path,
+        asked: Mapping[str, Any],
+        environment: Mapping[str, str],
+        labels: Mapping[str, str],
+    ) -> Program:
         """The program of a training job.
 
         Args:
             job: Names the container.
             folder: Stands for `/opt/ml`; `OPT_ML` tells a process of it.
+            asked: The job's AlgorithmSpecification, which may name another entry point than the image's own, and
+                arguments in place of `train`.
             environment: Variables for the program; for a process, complete but for those of its configuration.
             labels: Labels of a container.
 
         Raises:
-            ImageUnusable: It runs as a process, and its configuration does not say how it trains.
+            ImageUnusable: It runs as a process, and neither the job nor its configuration says how it trains.
         """
+        entry_point, arguments = asked.get("ContainerEntrypoint", ()), asked.get("ContainerArguments", ())
         if self.process is None:
-            options = ("--cpu-shares=256", *_options({"/opt/ml": folder}, environment, labels))
-            return self._container(job, folder, options, (_TRAIN,), environment)
+            return self._job(
+                job,
+                folder,
+                entry_point,
+                arguments or (() if entry_point else (_TRAIN,)),
+                environment=environment,
+                labels=labels,
+            )
+        if entry_point:
+            return self._job(job, folder, entry_point, arguments, environment=environment, labels=labels)
         if not self.process.train:
             raise ImageUnusable(
                 f"Image {self.resolved} cannot be run: it is not in the local registry or no container engine answers, "
                 f"and the entry of repository {self.process.repository!r} in the configuration has no `train` command."
             )
         environment = {**self.process.environment, **environment, "OPT_ML": str(folder)}
-        return Program(self.process.train, environment, self.process.folder, niceness=_YIELDING)
+        return Program((*self.process.train, *arguments), environment, self.process.folder, niceness=_YIELDING)
 
     def processing(
         self,
@@ -116,9 +134,6 @@ class Image:
         labels: Mapping[str, str],
     ) -> Program:
         """The program of a processing job.
-
-        A process finds no `/opt/ml`: where the entry point, an argument or a variable names a path in there, it is
-        given the folder's path instead.
 
         Args:
             job: Names the container.
@@ -131,23 +146,40 @@ class Image:
             ImageUnusable: It runs as a process, and neither the job nor its configuration names an entry point.
         """
         entry_point, arguments = asked.get("ContainerEntrypoint", ()), asked.get("ContainerArguments", ())
-        if self.process is None:
-            options = ("--cpu-shares=256", *_options({"/opt/ml": folder}, environment, labels))
-            if entry_point:
-                options = (*options, f"--entrypoint={entry_point[0]}")
-            return self._container(job, folder, options, (*entry_point[1:], *arguments), environment)
-        command = entry_point or self.process.process
-        if not command:
+        if self.process is not None and not entry_point and not self.process.process:
             raise ImageUnusable(
                 f"Image {self.resolved} cannot be run: it is not in the local registry or no container engine answers, "
                 f"the job names no ContainerEntrypoint, and the entry of repository {self.process.repository!r} in the "
                 "configuration has no `process` command."
             )
+        return self._job(job, folder, entry_point, arguments, environment=environment, labels=labels)
+
+    def _job(
+        self,
+        job: str,
+        folder: Path,
+        entry_point: Iterable[str],
+        arguments: Iterable[str],
+        *,
+        environment: Mapping[str, str],
+        labels: Mapping[str, str],
+    ) -> Program:
+        """The program of a job that may name an entry point.
+
+        A process finds no `/opt/ml`: where the entry point, an argument or a variable names a path in there, it is
+        given the folder's path instead.
+        """
+        named = tuple(entry_point)
+        if self.process is None:
+            options = ("--cpu-shares=256", *_options({"/opt/ml": folder}, environment, labels))
+            if named:
+                options = (*options, f"--entrypoint={named[0]}")
+            return self._container(job, folder, options, (*named[1:], *arguments), environment)
         environment = {**self.process.environment, **environment}
         environment = {name: _of_the_machine(value, folder) for name, value in environment.items()}
         path = os.pathsep.join([*self.process.path, environment.get("PATH", os.defpath)])
         return Program(
-            tuple(_of_the_machine(word, folder) for word in (*command, *arguments)),
+            tuple(_of_the_machine(word, folder) for word in (*(named or self.process.process), *arguments)),
             {**environment, "OPT_ML": str(folder), "PATH": path},
             self.process.folder,
             niceness=_YIELDING,

@@ -149,6 +149,8 @@ _SUPPORTED: dict[str, dict[str, Any]] = {
         "AlgorithmSpecification": {
             "TrainingImage": ...,
             "TrainingInputMode": {"File"},
+            "ContainerEntrypoint": ...,
+            "ContainerArguments": ...,
             "MetricDefinitions": ...,
             "EnableSageMakerMetricsTimeSeries": {False},
             "TrainingImageConfig": {"TrainingRepositoryAccessMode": {"Platform"}},

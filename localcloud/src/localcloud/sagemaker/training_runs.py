@@ -64,9 +64,10 @@ class TrainingRuns(JobRuns):
             "TRAINING_JOB_NAME": self._name(run.job),
             "TRAINING_JOB_ARN": run.job["TrainingJobArn"],
         }
-        image = await self._image(run.job["AlgorithmSpecification"]["TrainingImage"])
+        asked = run.job["AlgorithmSpecification"]
+        image = await self._image(asked["TrainingImage"])
         try:
-            return image.training(run.identity, run.folder, *self._surroundings(run, wanted))
+            return image.training(run.identity, run.folder, asked, *self._surroundings(run, wanted))
         except ImageUnusable as error:
             raise JobFailed(f"ClientError: {error}") from error
 
