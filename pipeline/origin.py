@@ -227,6 +227,19 @@ def builder(environ: Mapping[str, str], now: datetime) -> Builder:
     return Builder(f"{BUILDER}local", None, finished)
 
 
+def by_execution(facts: Facts, execution: str) -> Facts:
+    """The facts of a package that an execution of a pipeline releases; an earlier one may have built it.
+
+    Args:
+        facts: As they were collected where it was sealed.
+        execution: The ARN of the execution.
+    """
+    told = facts.builder
+    return replace(
+        facts, builder=replace(told, id=f"{BUILDER}sagemaker-pipeline", invocation=execution, job=told.training_job)
+    )
+
+
 def _interval(measured: Mapping[str, Measured], name: str, value: float) -> Interval | None:
     """That of the measure of the same name; none where the model means another number by it."""
     found = measured.get(INTERVALS.get(name, ""))

@@ -34,7 +34,7 @@ def sagemaker(facts: Facts) -> bytes:
             "training_details": {
                 "training_observations": _trained_on(facts),
                 "training_job_details": {
-                    **({"training_arn": facts.builder.invocation} if _is_job(facts) else {}),
+                    **({"training_arn": facts.builder.training_job} if facts.builder.training_job else {}),
                     "training_datasets": datasets,
                     "user_provided_hyper_parameters": parameters,
                 },
@@ -111,10 +111,6 @@ def _interval(metric: Metric) -> str:
 def _trained_on(facts: Facts) -> str:
     told = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in sorted(facts.trained_on.items()))
     return told or UNKNOWN
-
-
-def _is_job(facts: Facts) -> bool:
-    return bool(facts.builder.invocation and facts.builder.invocation.startswith("arn:"))
 
 
 def _dataset(file: DataFile) -> str:

@@ -163,13 +163,21 @@ class Builder:
 
     Attributes:
         id: A URI of the kind of builder.
-        invocation: The one run: the URL of a CI run, the ARN of a training job; None on somebody's machine.
+        invocation: The one run: the URL of a CI run, the ARN of a training job, or that of the execution of a pipeline
+            which released it; None on somebody's machine.
         finished: When the archive was sealed, UTC, `YYYY-MM-DDTHH:MM:SSZ`.
+        job: The ARN of the training job in which an execution, this one or an earlier one, built it; None without one.
     """
 
     id: str
     invocation: str | None
     finished: str
+    job: str | None = None
+
+    @property
+    def training_job(self) -> str | None:
+        """The ARN of the training job that ran the steps; None if none did."""
+        return self.job or (self.invocation if ":training-job/" in (self.invocation or "") else None)
 
 
 @dataclass(frozen=True)

@@ -48,8 +48,8 @@ def training_id(digest: str) -> str:
 
 def job_of(facts: Facts | None) -> str:
     """The name of the training job that made a package; empty when none did."""
-    invocation = facts.builder.invocation if facts else None
-    return invocation.rpartition("/")[2] if invocation and ":training-job/" in invocation else ""
+    job = facts.builder.training_job if facts else None
+    return job.rpartition("/")[2] if job else ""
 
 
 def short(digest: str) -> str:
