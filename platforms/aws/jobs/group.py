@@ -1,0 +1,196 @@
+"""The program of a job of the pipeline: `python -m platforms.aws.jobs.group GROUP REFUSALS`.
+
+It runs the steps of a group of `pipeline.steps`, one after the other, each by the command of every engine. It reads
+what SageMaker lays out for a job: of a training job the texts in `input/config/hyperparameters.json` and the folders in
+`input/data`; of a processing job the file and the folders in `processing/input`. The outcomes go to `model` or to
+`processing/output`, a folder for each step. REFUSALS is `s3://bucket/key`: if a step refuses, `<job>.json` below it
+says which one and why. If a job fails, `output/failure` or `output/message` says why, and the status is not 0.
+
+Environment:
+    OPT_ML: Stands for /opt/ml, where a job runs as a process.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import tarfile
+import time
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import boto3
+
+from pipeline import outcome, step
+from pipeline.engines.sagemaker import EXECUTION, Group, groups
+from pipeline.origin import by_execution, facts_of
+from pipeline.pack import sealed_in
+from pipeline.steps import PIPELINE, Pipeline, Step, passed
+from provenance.evidence import FACTS
+
+ROOT = Path(__file__).resolve().parents[3]
+LONGEST_REASON = 1024
+"""Characters of a reason that SageMaker shows."""
+_ARTIFACTS = "model.tar.gz"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where a job finds what it takes, and puts what it makes.
+
+    Attributes:
+        name: The job's.
+        inputs: Holds a folder for each input.
+        settings: The file with its texts; None without texts.
+        out: Takes a folder for each step.
+        failure: The file that says why it failed.
+    """
+
+    name: str
+    inputs: Path
+    settings: Path | None
+    out: Path
+    failure: Path
+
+    @classmethod
+    def of(cls, opt_ml: Path, environ: Mapping[str, str]) -> Layout:
+        """That of the job that this process runs in.
+
+        Args:
+            opt_ml: The folder that SageMaker lays out.
+            environ: The environment's variables.
+        """
+        hyperparameters = opt_ml / "input/config/hyperparameters.json"
+        if hyperparameters.exists():
+            name = environ.get("TRAINING_JOB_NAME", "")
+            return cls(name, opt_ml / "input/data", hyperparameters, opt_ml / "model", opt_ml / "output/failure")
+        config = json.loads((opt_ml / "config/processingjobconfig.json").read_bytes())
+        inputs = opt_ml / "processing/input"
+        settings = next((inputs / "settings").glob("*.json"), None)
+        return cls(
+            config["ProcessingJobName"], inputs, settings, opt_ml / "processing/output", opt_ml / "output/message"
+        )
+
+    def folders(self, group: Group, unpacked: Path) -> dict[str, Path]:
+        """Input or step -> its folder. What a training job has made comes as one archive, which is unpacked first.
+
+        An input that is not given comes as a folder with an empty file, and is left out.
+
+        Args:
+            group: Whose inputs.
+            unpacked: A folder to unpack into.
+        """
+        found = {name: self.inputs / name for name in group.folders if _holds_something(self.inputs / name)}
+        for name in group.groups:
+            of_group = self.inputs / name
+            if (of_group / _ARTIFACTS).is_file():
+                with tarfile.open(of_group / _ARTIFACTS) as archive:
+                    archive.extractall(unpacked / name, filter="data")
+                of_group = unpacked / name
+            found |= {outcome.name: outcome for outcome in of_group.iterdir() if outcome.is_dir()}
+        return found
+
+
+def main(arguments: list[str], opt_ml: Path) -> int:
+    """Run the job and return the exit status."""
+    by_name = {group.name: group for group in groups(PIPELINE)}
+    if len(arguments) != 2 or arguments[0] not in by_name:
+        print(f"expected one of {', '.join(by_name)}, and s3://bucket/key, got {arguments}", file=sys.stderr)
+        return 2
+    name, refusals = arguments
+    layout = Layout.of(opt_ml, os.environ)
+    try:
+        with TemporaryDirectory(prefix="group-", dir=opt_ml) as unpacked:
+            run(PIPELINE, by_name[name], layout, Path(unpacked))
+    except step.StepFailed as error:
+        if error.refused:
+            _tell(f"{refusals}/{layout.name}.json", {"step": error.step, "why": str(error)})
+        return _failed(layout, str(error), step.REFUSED if error.refused else 1)
+    except Exception as error:
+        traceback.print_exc()
+        return _failed(layout, f"{type(error).__name__}: {error}", 1)
+    return 0
+
+
+def run(pipeline: Pipeline, group: Group, layout: Layout, unpacked: Path) -> None:
+    """Run the steps of a group.
+
+    Raises:
+        StepFailed: One refused, or failed as often as it may.
+    """
+    folders = layout.folders(group, unpacked)
+    if (execution := os.environ.get(EXECUTION)) and "seal" in folders:
+        _name(execution, folders["seal"])
+    for one in group.steps:
+        if one.only_if is not None and not passed(folders[one.only_if]):
+            print(f"{one.name} is left out: {one.only_if} did not pass", flush=True)
+            continue
+        out = layout.out / one.name
+        print(f"{one.name}: {one.says}", flush=True)
+        _tried(one, command(pipeline, one, folders, layout.settings, out), out)
+        folders[one.name] = out
+
+
+def command(pipeline: Pipeline, one: Step, folders: Mapping[str, Path], settings: Path | None, out: Path) -> list[str]:
+    """The command line of a step, behind `python -m pipeline.run`."""
+    taken = [name for name in (*pipeline.steps_of(one), *pipeline.folders_of(one)) if name in folders]
+    words = [one.name, *(f"--in={name}={folders[name]}" for name in taken)]
+    return [*words, *([f"--settings={settings}"] if settings else []), f"--out={out}"]
+
+
+def _tried(one: Step, words: list[str], out: Path) -> None:
+    """Run a step, and again if it failed and may be tried again."""
+    for attempt in range(one.retries + 1):
+        try:
+            step.run(
+                ROOT, "pipeline.run", words, lambda line: print(line, flush=True), name=one.name, timeout=one.timeout
+            )
+        except step.StepFailed as error:
+            if error.refused or attempt == one.retries:
+                raise
+            print(f"{error}\ntrying it again, {attempt + 2} of {one.retries + 1}", flush=True)
+            for written in out.glob("*"):
+                written.unlink()
+            time.sleep(2**attempt)
+        else:
+            return
+
+
+def _name(execution: str, seal: Path) -> None:
+    """Say of a package, beside it, which execution releases it, before that is signed."""
+    facts = by_execution(facts_of(sealed_in(seal)), execution)
+    outcome.replaced(seal, FACTS, facts.to_json())
+
+
+def _holds_something(folder: Path) -> bool:
+    return any(path.is_file() and path.stat().st_size for path in folder.rglob("*"))
+
+
+def _tell(uri: str, said: Mapping[str, str]) -> None:
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    s3: Any = boto3.client("s3")
+    s3.put_object(Bucket=bucket, Key=key, Body=json.dumps(said).encode(), ContentType="application/json")
+
+
+def _failed(layout: Layout, why: str, status: int) -> int:
+    print(why, file=sys.stderr, flush=True)
+    layout.failure.parent.mkdir(parents=True, exist_ok=True)
+    layout.failure.write_text(why[:LONGEST_REASON])
+    return status
+
+
+def _stop(*_: object) -> None:
+    sys.exit(
+        128 + signal.SIGTERM
+    )  # so that steps end too: the first process of a container dies of no signal by itself
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, _stop)
+    sys.exit(main(sys.argv[1:], Path(os.environ.get("OPT_ML") or "/opt/ml")))
