@@ -49,6 +49,7 @@ class Package(Resource, module="modelstack", name="Package"):
         retain: bool,
         source: Mapping[str, Any] | None = None,
         candidate: Mapping[str, Any] | None = None,
+        pipeline: Mapping[str, Any] | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         """Declare the package.
@@ -65,6 +66,8 @@ class Package(Resource, module="modelstack", name="Package"):
             candidate: What lies here already, from a training job or as what served before: `recipe`, `package_digest`
                 and `archive_uri`, and `restored` where it may not be built again from the checkout. It is taken where
                 that is the recipe of the release.
+            pipeline: What an execution of the stack's pipeline is begun with, to train there; None trains on this
+                machine.
             opts: Options of the resource.
         """
         props: dict[str, object] = {
@@ -76,6 +79,7 @@ class Package(Resource, module="modelstack", name="Package"):
             "retain": retain,
             "source": source,
             "candidate": candidate,
+            "pipeline": pipeline,
             "urn": f"urn:pulumi:{pulumi.get_stack()}::{pulumi.get_project()}::{TYPE}::{name}",
             **dict.fromkeys((*_OUTPUTS, provider.VERSION)),
         }

@@ -45,6 +45,9 @@ class JobSettings:
         group: The model package group.
         region: The AWS region.
         signing_key: The ARN of the key that signs packages.
+        pipeline: The pipeline of which a retraining is an execution; empty where it is a job by itself.
+        folder: Where that pipeline puts what it makes; empty without one.
+        takes: The parameters of that pipeline.
     """
 
     role: str
@@ -57,6 +60,9 @@ class JobSettings:
     region: str
     signing_key: str
     gates: Mapping[str, Mapping[str, float]] = field(default_factory=dict[str, Mapping[str, float]])
+    pipeline: str = ""
+    folder: str = ""
+    takes: tuple[str, ...] = ()
 
 
 def written(rules: Rules, job: JobSettings) -> str:

@@ -78,7 +78,8 @@ def life(type_: str) -> set[str]:
 
 
 def declared_types() -> set[str]:
-    world = run_program("dev", serving={"image": IMAGE}, retraining={"enabled": True, "image": IMAGE})
+    retraining, pipeline = {"enabled": True, "image": IMAGE}, {"engine": "sagemaker"}
+    world = run_program("dev", serving={"image": IMAGE}, retraining=retraining, pipeline=pipeline)
     return {item.type for item in world.resources if item.type.startswith("aws:")}
 
 
@@ -105,6 +106,7 @@ BESIDE = {
     "SageMakerArtifacts": "an update writes the lineage of what it registers, and a destroy deletes it",
     "SageMakerLists": "an update looks for the package that it registers, and for its lineage",
     "FunctionMappings": "no mapping has a name that we choose",
+    "JobLogs": "an update tells the last lines of the jobs of an execution, which SageMaker names",
     "Metrics": "an update carries a trial on while it waits for the verdict",
     "ImageLogin": "`modelstack image` pushes the image",
     "iam:*RoleTags": "a refresh reads the tags of a role",
@@ -138,6 +140,7 @@ def test_a_role_acts_on_one_stack_and_on_pulumis_state_alone(role: str) -> None:
                 *(
                     "FunctionMappings",
                     "ImageLogin",
+                    "JobLogs",
                     "Key",
                     "Keys",
                     "LogLists",

@@ -13,7 +13,19 @@ from typing import Any
 
 from monitoring.objectives.probe import SAMPLE
 from platforms.aws.metrics import SAGEMAKER
-from platforms.aws.names import AUDIT, CAPTURE, CAPTURE_ASIDE, INDEX, LABELS, LABELS_ASIDE, MLFLOW, RETRAINING, Names
+from platforms.aws.names import (
+    AUDIT,
+    CAPTURE,
+    CAPTURE_ASIDE,
+    INDEX,
+    LABELS,
+    LABELS_ASIDE,
+    MLFLOW,
+    PIPELINE,
+    RETRAINING,
+    SETTINGS,
+    Names,
+)
 from platforms.aws.packages import BASELINE, FORM, MANIFEST, PACKAGES, REFERENCE
 from rollout.core.catalogue import OWN
 
@@ -25,6 +37,7 @@ _MIRROR_ACTIONS = (
 )
 _LEDGER_ACTIONS = ("BatchGetItem", "DeleteItem", "GetItem", "PutItem", "UpdateItem")
 _ECR = re.compile(r"(\d{12})\.dkr\.ecr\.([a-z0-9-]+)\.[a-z.]+/([^:@]+)")
+_TO_SAGEMAKER = {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}}
 Statement = dict[str, Any]
 
 
@@ -347,36 +360,124 @@ def labels(names: Names, key_arn: str) -> list[Statement]:
 def training(names: Names, key_arn: str, signing_key_arn: str, image: str) -> list[Statement]:
     """A training job: read the champion's package, put, sign and register another, report, log, and pull its image."""
     bucket = _bucket(names)
-    group = names.arn("sagemaker", f"model-package-group/{names.package_group}")
-    packages = names.arn("sagemaker", f"model-package/{names.package_group}/*")
     log = names.arn("logs", "log-group:/aws/sagemaker/TrainingJobs*")
     return [
         allow(["s3:GetObject"], [f"{bucket}/{PACKAGES}/*"]),
         allow(["s3:PutObject"], [f"{bucket}/{PACKAGES}/*", f"{bucket}/{RETRAINING}/*"]),
         _list(names),
         allow(["kms:Decrypt", "kms:GenerateDataKey"], [key_arn]),
-        allow(["kms:GetPublicKey", "kms:Sign"], [signing_key_arn]),
-        allow(["sagemaker:CreateModelPackage"], [group, packages]),
-        allow(["sagemaker:DescribeModelPackage"], [packages]),
-        allow(["sagemaker:ListModelPackages"], ["*"]),  # has no resource
+        *_registers(names, signing_key_arn),
         allow(["logs:CreateLogGroup", "logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"], [log]),
         allow(["cloudwatch:PutMetricData"], ["*"], _namespaces("/aws/sagemaker/TrainingJobs")),
         *_pull(names, [image]),
     ]
 
 
+def building(names: Names, key_arn: str, image: str) -> list[Statement]:
+    """The jobs of the pipeline that run the model's code: read packages, put what they make, log, and pull their image.
+
+    They may neither sign nor register anything.
+    """
+    bucket = _bucket(names)
+    return [
+        allow(["s3:GetObject"], [f"{bucket}/{PACKAGES}/*", f"{bucket}/{PIPELINE}/*"]),
+        allow(["s3:PutObject"], [f"{bucket}/{PIPELINE}/*"]),
+        *_job(names, key_arn, image),
+    ]
+
+
+def releasing(names: Names, key_arn: str, signing_key_arn: str, image: str) -> list[Statement]:
+    """The job of the pipeline that signs and registers, and runs nothing of the model."""
+    bucket = _bucket(names)
+    return [
+        allow(["s3:GetObject", "s3:PutObject"], [f"{bucket}/{PACKAGES}/*", f"{bucket}/{PIPELINE}/*"]),
+        *_registers(names, signing_key_arn),
+        *_job(names, key_arn, image),
+    ]
+
+
+def _registers(names: Names, signing_key_arn: str) -> list[Statement]:
+    """Sign packages, and register them for approval."""
+    group = names.arn("sagemaker", f"model-package-group/{names.package_group}")
+    packages = names.arn("sagemaker", f"model-package/{names.package_group}/*")
+    return [
+        allow(["kms:GetPublicKey", "kms:Sign"], [signing_key_arn]),
+        allow(["sagemaker:CreateModelPackage"], [group, packages]),
+        allow(["sagemaker:DescribeModelPackage"], [packages]),
+        allow(["sagemaker:ListModelPackages"], ["*"]),  # has no resource
+    ]
+
+
+def _job(names: Names, key_arn: str, image: str) -> list[Statement]:
+    """What every job of the pipeline needs of the bucket and its key, the logs and the registry of images."""
+    kinds = ("TrainingJobs", "ProcessingJobs")
+    logs = [names.arn("logs", f"log-group:/aws/sagemaker/{kind}*") for kind in kinds]
+    return [
+        _list(names),
+        allow(["kms:Decrypt", "kms:GenerateDataKey"], [key_arn]),
+        allow(["logs:CreateLogGroup", "logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"], logs),
+        allow(["cloudwatch:PutMetricData"], ["*"], _namespaces(*(f"/aws/sagemaker/{kind}" for kind in kinds))),
+        *_pull(names, [image]),
+    ]
+
+
+def pipeline(names: Names, key_arn: str) -> list[Statement]:
+    """Executions of the pipeline: their own jobs, in the names of two roles, and the verdict that a condition reads.
+
+    SageMaker names the jobs, `pipelines-` first, and tags each with its execution.
+    """
+    jobs = {kind: names.arn("sagemaker", f"{kind.lower()}-job/pipelines-*") for kind in ("Training", "Processing")}
+    roles = [names.role_arn(role) for role in (names.building_role, names.releasing_role)]
+    return [
+        *(
+            allow(
+                [*(f"sagemaker:{verb}{kind}Job" for verb in ("Create", "Describe", "Stop")), "sagemaker:AddTags"], [job]
+            )
+            for kind, job in jobs.items()
+        ),
+        allow(["iam:PassRole"], roles, _TO_SAGEMAKER),
+        allow(["s3:GetObject"], [f"{_bucket(names)}/{PIPELINE}/*"]),
+        allow(["kms:Decrypt"], [key_arn]),
+    ]
+
+
 def retrain(names: Names, key_arn: str) -> list[Statement]:
     """The retrain function: journal and record, the champion's alarms, its own jobs and their reports, and telling."""
     jobs = names.arn("sagemaker", f"training-job/{names.prefix}-*")
-    to_sagemaker = {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}}
+    return [
+        *_of_retraining(names),
+        allow([f"sagemaker:{verb}TrainingJob" for verb in ("Create", "Describe", "Stop")], [jobs]),
+        allow(["iam:PassRole"], [names.training_role_arn], _TO_SAGEMAKER),
+        allow(["s3:GetObject"], [f"{_bucket(names)}/{RETRAINING}/*"]),
+        allow(["kms:Decrypt"], [key_arn]),
+    ]
+
+
+def retrain_by_pipeline(names: Names, key_arn: str) -> list[Statement]:
+    """The retrain function of a stack with a pipeline: the same, with executions in place of jobs."""
+    pipeline, folder = names.arn("sagemaker", f"pipeline/{names.pipeline}"), f"{_bucket(names)}/{PIPELINE}"
+    return [
+        *_of_retraining(names),
+        allow(["sagemaker:ListPipelineExecutions", "sagemaker:StartPipelineExecution"], [pipeline]),
+        allow(
+            [
+                f"sagemaker:{one}"
+                for one in ("DescribePipelineExecution", "ListPipelineExecutionSteps", "StopPipelineExecution")
+            ],
+            [f"{pipeline}/execution/*"],
+        ),
+        allow(["s3:GetObject"], [f"{folder}/*"]),
+        allow(["s3:PutObject"], [f"{folder}/{SETTINGS}/*"]),
+        allow(["kms:Decrypt", "kms:GenerateDataKey"], [key_arn]),
+    ]
+
+
+def _of_retraining(names: Names) -> list[Statement]:
+    """What the retrain function looks at and tells, whatever trains."""
     return [
         allow(["dynamodb:GetItem", "dynamodb:PutItem"], [names.arn("dynamodb", f"table/{names.journal}")]),
         _watched_alarms(names),
-        allow([f"sagemaker:{verb}TrainingJob" for verb in ("Create", "Describe", "Stop")], [jobs]),
-        allow(["iam:PassRole"], [names.training_role_arn], to_sagemaker),
-        allow(["s3:GetObject"], [f"{_bucket(names)}/{RETRAINING}/*"]),
         _list(names),
-        allow(["kms:Decrypt"], [key_arn]),
         *_tell(names),
     ]
 

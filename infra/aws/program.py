@@ -11,6 +11,7 @@ from infra import outputs as exported
 from infra import update_result
 from infra.asked import Asked, asked
 from infra.aws import agreed, outputs
+from infra.aws.executions import Executions
 from infra.aws.hosting import Serving
 from infra.aws.lambda_zip import seal
 from infra.aws.managed_mlflow import ToldMlflow, told_mlflow
@@ -51,6 +52,8 @@ async def declare(settings: Settings, stack: str) -> None:
     update = await asked(now, settings, wanted, pair_of=now.names.pair_of, agreed=ask)
     _tell(settings, now, update)
     registry = Registry("registry", now.names, retain, settings.retention)
+    remote = settings.pipeline.remote
+    executions = Executions("executions", now.names, registry=registry, settings=settings) if remote else None
     package = Package(
         "package",
         PackageProvider(),
@@ -61,6 +64,7 @@ async def declare(settings: Settings, stack: str) -> None:
         retain=retain,
         source=now.source,
         candidate=now.registered,
+        pipeline=executions.begun_with() if executions else None,
         opts=Opts(provider=now.provider, depends_on=registry.bucket_rules),
     )
     told = told_mlflow(settings.mlflow, now.names, registry)

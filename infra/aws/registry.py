@@ -9,7 +9,10 @@ import pulumi_aws as aws
 
 from infra.aws import policies
 from infra.config.retention_settings import RetentionSettings
-from platforms.aws.names import CAPTURE, CAPTURE_ASIDE, LABELS, LABELS_ASIDE, VERSIONS, Names
+from platforms.aws.names import CAPTURE, CAPTURE_ASIDE, LABELS, LABELS_ASIDE, PIPELINE, VERSIONS, Names
+
+PIPELINE_DAYS = 45
+"""How long what executions of the pipeline made is kept: longer than SageMaker may take it for a new execution's."""
 
 
 class Registry(pulumi.ComponentResource):
@@ -143,24 +146,27 @@ class Registry(pulumi.ComponentResource):
 
 
 def _lifecycle(retention: RetentionSettings) -> list[aws.s3.BucketLifecycleConfigurationRuleArgs]:
-    """The bucket's rules: requests and labels go when they are old, all else only after it was overwritten or deleted.
+    """The bucket's rules: requests, labels and what the pipeline made go when they are old, all else only after it was
+    overwritten or deleted.
 
-    An object that expires in a versioned bucket becomes an old version; of requests and labels it goes a day later.
+    An object that expires in a versioned bucket becomes an old version; in these folders it goes a day later.
     """
     rule, old = aws.s3.BucketLifecycleConfigurationRuleArgs, aws.s3.BucketLifecycleConfigurationRuleExpirationArgs
     filter_ = aws.s3.BucketLifecycleConfigurationRuleFilterArgs
     versions = aws.s3.BucketLifecycleConfigurationRuleNoncurrentVersionExpirationArgs
-    folders = (CAPTURE, CAPTURE_ASIDE, LABELS, LABELS_ASIDE)
+    kept = dict.fromkeys((CAPTURE, CAPTURE_ASIDE, LABELS, LABELS_ASIDE), retention.requests_days) | {
+        PIPELINE: PIPELINE_DAYS
+    }
     return [
         *(
             rule(
                 id=folder,
                 status="Enabled",
                 filter=filter_(prefix=f"{folder}/"),
-                expiration=old(days=retention.requests_days),
+                expiration=old(days=days),
                 noncurrent_version_expiration=versions(noncurrent_days=1),
             )
-            for folder in folders
+            for folder, days in kept.items()
         ),
         rule(
             id=VERSIONS,

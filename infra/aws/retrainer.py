@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pulumi
 import pulumi_aws as aws
 
 from infra.aws import policies
+from infra.aws.executions import begun_with, image_of
 from infra.aws.function import Function
 from infra.aws.site import Site
 from infra.config.settings import Settings
@@ -21,8 +24,8 @@ class Retraining(pulumi.ComponentResource):
     """What trains a new version when the champion has gone wrong.
 
     Creates:
-        A role for training jobs; the retrain function, called when one of the alarms that ask for it changes, when a
-        job ends, and on a schedule.
+        A role for training jobs, unless the stack has a pipeline, whose executions train then; the retrain function,
+        called when one of the alarms that ask for it changes, when a job or an execution ends, and on a schedule.
 
     Jobs, and the packages that they register, are no resources: they come and go between updates. The record of what
     was retrained lies in the journal's table.
@@ -46,23 +49,23 @@ class Retraining(pulumi.ComponentResource):
         """
         super().__init__("modelstack:index:Retraining", name, None, opts)
         self._names, own = site.names, settings.retraining
-        image = own.image or site.names.process_image
-        allowed = self._role(site, image)
+        image, remote = image_of(site.names, settings), settings.pipeline.remote
+        allowed = [] if remote else [self._role(site, image)]
         self.function = Function(
             "retrain",
             site,
             does="Train a new version when the champion has gone wrong, and keep it as a candidate if it is better.",
-            may=site.allowed(policies.retrain),
+            may=site.allowed(policies.retrain_by_pipeline if remote else policies.retrain),
             timeout=SECONDS,
             environment={
                 "RETRAINING": site.registry.signing_key.arn.apply(
                     lambda signing_key: written(own.rules(), _job(site.names, settings, image, signing_key))
                 )
             },
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[allowed]),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=allowed),
         )
         self.function.runs_every(own.check_minutes)
-        self._hears()
+        self._hears(remote)
         self.register_outputs({"function": self.function.function.name})
 
     def _role(self, site: Site, image: str) -> aws.iam.RolePolicy:
@@ -80,8 +83,8 @@ class Retraining(pulumi.ComponentResource):
             opts=child,
         )
 
-    def _hears(self) -> None:
-        """The function is called when an alarm that asks for a retraining changes, and when a job ends."""
+    def _hears(self, remote: bool) -> None:
+        """The function is called when an alarm that asks for a retraining changes, and when a job or execution ends."""
         prefix = self._names.prefix
         self.function.hears(
             "alarms",
@@ -93,6 +96,20 @@ class Retraining(pulumi.ComponentResource):
                 "detail": {"alarmName": [{"suffix": f"-{measure}"} for measure in WATCHED]},
             },
         )
+        if remote:
+            self.function.hears(
+                "executions",
+                "An execution of the pipeline has ended",
+                {
+                    "source": ["aws.sagemaker"],
+                    "detail-type": ["SageMaker Model Building Pipeline Execution Status Change"],
+                    "detail": {
+                        "pipelineArn": [self._names.arn("sagemaker", f"pipeline/{self._names.pipeline}")],
+                        "currentPipelineExecutionStatus": ["Succeeded", "Failed", "Stopped"],
+                    },
+                },
+            )
+            return
         self.function.hears(
             "jobs",
             "A training job has ended",
@@ -121,4 +138,11 @@ def _job(names: Names, settings: Settings, image: str, signing_key: str) -> JobS
         group=names.package_group,
         region=names.region,
         signing_key=signing_key,
+        **_by_pipeline(names) if settings.pipeline.remote else {},
     )
+
+
+def _by_pipeline(names: Names) -> dict[str, Any]:
+    """What an execution of the stack's pipeline is begun with."""
+    begun = begun_with(names)
+    return {"pipeline": names.pipeline, "folder": begun["folder"], "takes": tuple(begun["takes"])}

@@ -21,6 +21,7 @@ from infra.config.kubernetes_settings import KubernetesSettings
 from infra.config.mlflow_settings import MlflowSettings
 from infra.config.model_settings import ModelSettings
 from infra.config.monitoring_settings import MonitoringSettings
+from infra.config.pipeline_settings import PipelineSettings
 from infra.config.problems import Problem, Wrong, problems, unknown
 from infra.config.promotion_settings import ApprovalSettings, PromotionSettings
 from infra.config.provable import CAPTURED, unanswered, without_capture
@@ -97,6 +98,7 @@ class Settings(Section):
         default="aws", description="Where the stack runs: on SageMaker, or on a Kubernetes cluster."
     )
     model: ModelSettings
+    pipeline: PipelineSettings
     serving: ServingSettings
     rollout: RolloutSettings
     monitoring: MonitoringSettings
@@ -131,6 +133,7 @@ class Settings(Section):
             wrong += [*self._of_kubernetes(), *self._of_alerts(), *self._of_retention(), *self.mlflow.of_cluster()]
         else:
             wrong += [*self._of_instances(), *self._of_retraining(stack_of(info)), *self._of_no_cluster()]
+            wrong += self._of_pipeline(stack_of(info))
         short = self.rollout.too_short(self.monitoring.period_seconds)
         wrong += [short.under("rollout")] if short else []
         if wrong:
@@ -167,6 +170,17 @@ class Settings(Section):
         if stack and not is_local(stack) and self.retraining.image is None:
             wrong.append("retraining.image is null, and there is no image that trains; `make image` builds one")
         return [Problem("retraining.enabled", f"{why}; allowed is false", True) for why in wrong]
+
+    def _of_pipeline(self, stack: str) -> list[Problem]:
+        """What the jobs of a pipeline need of the rest."""
+        if not self.pipeline.remote:
+            return []
+        wrong: list[str] = []
+        if self.promotion.source:
+            wrong.append(f"promotion.from is {self.promotion.source!r}: nothing is trained here")
+        if stack and not is_local(stack) and self.serving.image is not None and self.retraining.image is None:
+            wrong.append("retraining.image is null, and there is no image that trains; `make image` builds one")
+        return [Problem("pipeline.engine", f"{why}; allowed is local", self.pipeline.engine) for why in wrong]
 
     def _of_no_cluster(self) -> list[Problem]:
         """Fields that only a cluster has."""
@@ -234,6 +248,9 @@ class Settings(Section):
         if "instance_type" in self.serving.model_fields_set:
             why = "a cluster has no instance types; allowed are cpu and memory"
             wrong.append(Problem("serving.instance_type", why, self.serving.instance_type))
+        if self.pipeline.remote:
+            why = "a stack on a cluster has no SageMaker; allowed is local"
+            wrong.append(Problem("pipeline.engine", why, self.pipeline.engine))
         if self.retraining.enabled:
             why = "on a cluster nothing is retrained yet; allowed is false"
             wrong.append(Problem("retraining.enabled", why, True))

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from pulumi.dynamic import ReadResult
 
-from infra.providers.packaging import PackagingProvider, Values, clients
+from infra.providers.packaging import ROOT, PackagingProvider, Values, clients, record
 from infra.providers.progress import Progress
 
 
@@ -29,6 +29,28 @@ class PackageProvider(PackagingProvider):
         from platforms.places import on_aws  # noqa: PLC0415  slow to load, and diff needs none
 
         return on_aws(props, clients(props["region"]))
+
+    def _built(self, props: Values, place: Any) -> Any:
+        """Build here or, on a stack with a pipeline of SageMaker, have an execution do it and take what it registered.
+
+        What an earlier execution has registered is taken too, and nothing is begun.
+        """
+        if not props.get("pipeline"):
+            return super()._built(props, place)
+        from infra.providers import execution  # noqa: PLC0415  see place
+        from platforms.registering import take  # noqa: PLC0415
+        from platforms.sealed_packages import Unsigned  # noqa: PLC0415
+
+        wanted, progress, made = self.wanted(props), Progress(props["urn"]), clients(props["region"])
+        there = place.catalogue.of_recipe(wanted.digest)
+        if there is not None:
+            progress(f"taking {there['package_digest']}, which is registered already")
+            try:
+                return take(record(there, place.signer.public_key), wanted.digest, place, props["gates"])
+            except Unsigned as error:
+                progress(f"building it again: {error}")
+        found = execution.made(execution.asked(props, ROOT, wanted, made), made, progress)
+        return take(record(found, place.signer.public_key), wanted.digest, place, props["gates"])
 
     def refusals(self) -> tuple[type[Exception], ...]:
         """What AWS's client raises."""

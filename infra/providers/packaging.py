@@ -107,21 +107,31 @@ class PackagingProvider(ResourceProvider, ABC):
     def _built(self, props: Values, place: Any) -> Any:
         """Run the whole pipeline; the steps that need the stack's clients run here."""
         from pipeline.build import release  # noqa: PLC0415  see outcome
-        from pipeline.contract import RecipeError  # noqa: PLC0415
-        from pipeline.recipe import recipe  # noqa: PLC0415
         from platforms.releasing import at  # noqa: PLC0415
+
+        progress = _by_step(Progress(props["urn"]))
+        return release(ROOT, self.wanted(props), props["gates"], here=at(place), progress=progress)
+
+    def wanted(self, props: Values) -> Any:
+        """The recipe of the checkout with the config's parameters.
+
+        Raises:
+            RecipeError: It is not the one that the program found.
+        """
+        from pipeline.contract import RecipeError  # noqa: PLC0415  see outcome
+        from pipeline.recipe import recipe  # noqa: PLC0415
 
         wanted = recipe(ROOT, whole(props["parameters"]))
         if wanted.digest != props["recipe"]:
             raise RecipeError(f"the checkout in {ROOT} changed since this update began: run it again")
-        return release(ROOT, wanted, props["gates"], here=at(place), progress=_by_step(Progress(props["urn"])))
+        return wanted
 
     def _copied(self, props: Values, place: Any) -> Any:
         from platforms.registering import copy  # noqa: PLC0415  see outcome
 
         source = props["source"]
         Progress(props["urn"])(f"taking {source['package_digest']}")
-        return copy(_record(source, source[SIGNED_BY].encode()), origin_of(source), place, props["gates"])
+        return copy(record(source, source[SIGNED_BY].encode()), origin_of(source), place, props["gates"])
 
     def _taken(self, props: Values, place: Any) -> Any:
         """Take the candidate; one from before packages were signed is built again, to the same bytes, and signed.
@@ -134,7 +144,7 @@ class PackagingProvider(ResourceProvider, ABC):
         candidate, progress = props["candidate"], Progress(props["urn"])
         whose = "which served before" if candidate.get("restored") else "which a training job has registered"
         progress(f"taking {candidate['package_digest']}, {whose}")
-        ours = _record(candidate, place.signer.public_key)
+        ours = record(candidate, place.signer.public_key)
         try:
             return take(ours, props["recipe"], place, props["gates"])
         except RegistryError as error:
@@ -196,7 +206,8 @@ def known(value: Any) -> bool:
     return value != rpc.UNKNOWN
 
 
-def _record(package: Values, signed_by: bytes) -> Any:
+def record(package: Values, signed_by: bytes) -> Any:
+    """What is taken; see `platforms.registering.ReleaseRecord`."""
     from platforms.registering import ReleaseRecord  # noqa: PLC0415  see outcome
 
     return ReleaseRecord(

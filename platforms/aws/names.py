@@ -19,9 +19,13 @@ from platforms.alarm_names import alarm_name, answer_alarms
 from rollout.core.release import ID_DIGITS, PROCESS
 
 SHORT = ID_DIGITS
-CAPTURE, LABELS, RETRAINING, AUDIT, MLFLOW = "capture", "labels", "retraining", "audit", "mlflow"
-"""Folders of the bucket: captures, labels, the reports of retraining jobs, and the audit record. That of packages is in
-`packages`."""
+CAPTURE, LABELS, RETRAINING, AUDIT = "capture", "labels", "retraining", "audit"
+MLFLOW, PIPELINE = "mlflow", "pipeline"
+"""Folders of the bucket: captures, labels, the reports of retraining jobs, the audit record, what is kept for MLflow, and
+what executions of the pipeline take and make. That of packages is in `packages`."""
+SETTINGS, NOTHING, REFUSED = "settings", "nothing", "refused"
+"""Folders of that of the pipeline: the texts of executions, one that stands for an input that is not given, and what
+jobs say that refuse."""
 INDEX = "waiting"
 """The index of the ledger's table, and its key."""
 CAPTURE_ASIDE, LABELS_ASIDE = "capture-rejected", "labels-rejected"
@@ -115,6 +119,31 @@ class Names:
         return f"{self.prefix}-training"
 
     @property
+    def pipeline(self) -> str:
+        """The SageMaker pipeline."""
+        return self.prefix
+
+    @property
+    def pipeline_role(self) -> str:
+        """The role that executions of the pipeline run with."""
+        return f"{self.prefix}-pipeline"
+
+    @property
+    def building_role(self) -> str:
+        """The role that the jobs of the pipeline run with which run the model's code."""
+        return f"{self.prefix}-building"
+
+    @property
+    def releasing_role(self) -> str:
+        """The role that the job runs with which signs and registers."""
+        return f"{self.prefix}-releasing"
+
+    @property
+    def pipeline_folder(self) -> str:
+        """Where executions of the pipeline put what they make."""
+        return f"s3://{self.bucket}/{PIPELINE}"
+
+    @property
     def journal(self) -> str:
         """The DynamoDB table of the rollout journal."""
         return journal(self.prefix)
@@ -196,6 +225,10 @@ class Names:
     def serving_role_arn(self) -> str:
         """The ARN of the serving role, known before the role exists."""
         return self.arn("iam", f"role/{self.serving_role}", region="")
+
+    def role_arn(self, role: str) -> str:
+        """The ARN of a role of this stack, known before the role exists."""
+        return self.arn("iam", f"role/{role}", region="")
 
     @property
     def training_role_arn(self) -> str:

@@ -195,6 +195,23 @@ class GroupCatalogue:
         """The ARN of the newest version of a package in an image."""
         return find(self.group, package.package_digest, package.image_uri, self.clients)
 
+    def of_recipe(self, recipe: str) -> dict[str, str] | None:
+        """The newest version of a recipe: `archive_uri`, `package_digest` and `model_package_arn`; None without one.
+
+        Nothing of it is verified.
+        """
+        for summary in _versions(self.group, self.clients):
+            if recipe[:12] not in summary.get("ModelPackageDescription", recipe):
+                continue
+            arn: str = summary["ModelPackageArn"]
+            package = self.clients("sagemaker").describe_model_package(ModelPackageName=arn)
+            known = package.get("CustomerMetadataProperties", {})
+            containers = package.get("InferenceSpecification", {}).get("Containers", [{}])
+            uri = containers[0].get("ModelDataUrl")
+            if known.get("recipe") == recipe and uri and "package_digest" in known:
+                return {"archive_uri": uri, "package_digest": known["package_digest"], "model_package_arn": arn}
+        return None
+
     def create(self, package: Registered, said: Evidence, lineage: Mapping[str, str]) -> str:
         """Add a version, with its model card; returns its ARN."""
         return _create(package, self.group, self.clients, said, lineage)

@@ -1,4 +1,8 @@
-"""The record in DynamoDB, training jobs of SageMaker, and what is seen of an endpoint on AWS."""
+"""The record in DynamoDB, training jobs of SageMaker, and what is seen of an endpoint on AWS.
+
+A stack with a pipeline of its own trains by executions of it in place of training jobs, see
+`platforms.aws.retraining_executions`.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 from botocore.exceptions import ClientError
 
@@ -66,6 +70,34 @@ class DynamoBook:
         return Revisions(self.clients, self.table, key(self.endpoint), "the record of retraining in")
 
 
+class Trainer(Protocol):
+    """Where a version is trained."""
+
+    def create(self, start: Start) -> None:
+        """Create a job, unless there is one of that name.
+
+        Raises:
+            RolloutError: SageMaker does not take it.
+        """
+        ...
+
+    def stop(self, job: str) -> None:
+        """Stop a job; that it has ended, or is being stopped, is no error.
+
+        Raises:
+            RolloutError: SageMaker does not answer.
+        """
+        ...
+
+    def seen(self, record: Record) -> JobSeen:
+        """What has become of the record's job.
+
+        Raises:
+            RolloutError: SageMaker or the bucket does not answer.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class AwsWorld:
     """`World` on AWS.
@@ -74,14 +106,14 @@ class AwsWorld:
         clients: Gives clients.
         journal: The rollout journal.
         endpoint: The endpoint; begins every alarm's name.
-        settings: How a job is made.
+        trainer: Where jobs run.
         day_of: The newest day of the requests of a variant, `YYYY-MM-DD`.
     """
 
     clients: Clients
     journal: DynamoJournal
     endpoint: str
-    settings: JobSettings
+    trainer: Trainer
     day_of: Callable[[str], str]
 
     def look(self, record: Record) -> Seen:
@@ -98,8 +130,38 @@ class AwsWorld:
             champion=champion,
             on_trial=state.challenger.id if state.challenger else "",
             ringing=self._ringing(champion) if champion else (),
-            job=self._job(record.job) if record.job else None,
+            job=self.trainer.seen(record) if record.job else None,
         )
+
+    def create(self, start: Start) -> None:
+        """Create the job; one of that name is the same job."""
+        self.trainer.create(start)
+
+    def stop(self, job: str) -> None:
+        """Stop the job."""
+        self.trainer.stop(job)
+
+    def _ringing(self, champion: Release) -> tuple[Trigger, ...]:
+        names: dict[str, Kind] = {f"{self.endpoint}-{champion.variant}-{one}": one for one in _MEASURES}
+        with calling("read the champion's alarms"):
+            answer = self.clients("cloudwatch").describe_alarms(AlarmNames=list(names))
+        found = {item["AlarmName"]: item for item in answer["MetricAlarms"] if item["StateValue"] == "ALARM"}
+        return tuple(
+            _trigger(measure, found[name], champion.variant) for name, measure in names.items() if name in found
+        )
+
+
+@dataclass(frozen=True)
+class TrainingJobs:
+    """`Trainer` of training jobs, each by itself.
+
+    Attributes:
+        clients: Gives clients.
+        settings: How a job is made.
+    """
+
+    clients: Clients
+    settings: JobSettings
 
     def create(self, start: Start) -> None:
         """Create the job; one of that name is the same job.
@@ -148,16 +210,13 @@ class AwsWorld:
             if code_of(error.__cause__) not in _GONE:
                 raise
 
-    def _ringing(self, champion: Release) -> tuple[Trigger, ...]:
-        names: dict[str, Kind] = {f"{self.endpoint}-{champion.variant}-{one}": one for one in _MEASURES}
-        with calling("read the champion's alarms"):
-            answer = self.clients("cloudwatch").describe_alarms(AlarmNames=list(names))
-        found = {item["AlarmName"]: item for item in answer["MetricAlarms"] if item["StateValue"] == "ALARM"}
-        return tuple(
-            _trigger(measure, found[name], champion.variant) for name, measure in names.items() if name in found
-        )
+    def seen(self, record: Record) -> JobSeen:
+        """What has become of the record's job.
 
-    def _job(self, name: str) -> JobSeen:
+        Raises:
+            RolloutError: SageMaker or the bucket does not answer.
+        """
+        name = record.job
         try:
             with calling(f"read training job {name}"):
                 job = self.clients("sagemaker").describe_training_job(TrainingJobName=name)

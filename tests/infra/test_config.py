@@ -42,6 +42,17 @@ def test_a_field_of_an_earlier_version_is_told_with_what_took_its_place() -> Non
 # Rules that look at more than one value: config, and the lines of the refusal.
 TOGETHER: list[tuple[dict[str, Any], list[str]]] = [
     (
+        {"pipeline": {"engine": "sagemaker"}, "promotion": {"from": "local-staging"}},
+        [
+            "modelstack:pipeline.engine = \"sagemaker\": promotion.from is 'local-staging': nothing is trained here; "
+            "allowed is local"
+        ],
+    ),
+    (
+        {"pipeline": {"engine": "airflow"}},
+        ['modelstack:pipeline.engine = "airflow": allowed is one of local, sagemaker'],
+    ),
+    (
         {"model": {"gates": {"auc": {}}}},
         ["modelstack:model.gates.auc = {}: allowed is min, max, or both, each a number"],
     ),

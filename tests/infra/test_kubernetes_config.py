@@ -45,6 +45,7 @@ def test_what_a_stack_on_a_cluster_needs_is_told_before_anything_is_asked(fields
 
 
 REFUSED = [
+    ("pipeline", {"engine": "sagemaker"}, "a stack on a cluster has no SageMaker; allowed is local"),
     ("serving", {"instance_type": "ml.m5.large"}, "a cluster has no instance types; allowed are cpu and memory"),
     ("retraining", {"enabled": True}, "on a cluster nothing is retrained yet; allowed is false"),
     ("retention", {"log_days": 5}, "how long logs are kept is the cluster's; allowed is to leave it out"),

@@ -38,16 +38,23 @@ def known() -> dict[str, Any]:
 
 @functools.cache
 def given() -> dict[str, list[dict[str, Any]]]:
-    """The statements of each role's policy, of a stack that has all that there may be."""
+    """The statements of each role's policy, of a stack that has all that there may be, with a pipeline and without."""
     more = {"retraining": {"enabled": True, "image": IMAGE}, "promotion": {"to": ["111122223333"]}}
-    world = run("dev", serving={"image": IMAGE}, **more)
-    return {item.name: statements(item.inputs["policy"]) for item in world.all(":RolePolicy")}
+    found: dict[str, list[dict[str, Any]]] = {}
+    for engine in ("local", "sagemaker"):
+        world = run("dev", serving={"image": IMAGE}, pipeline={"engine": engine}, **more)
+        for item in world.all(":RolePolicy"):
+            of_role = found.setdefault(item.name, [])
+            of_role += [one for one in statements(item.inputs["policy"]) if one not in of_role]
+    return found
 
 
 OWN_ROLE = ("drift", "labels", "probe", "retrain")
 FUNCTIONS = {"advance": "controller", **{name: name for name in OWN_ROLE}, "rollback": "controller"}
 """Function -> the role that it runs with."""
-ROLES = ("controller", *OWN_ROLE, "promotion", "schedules", "serving", "training")
+ROLES = (
+    *("building", "controller", *OWN_ROLE, "pipeline", "promotion", "releasing", "schedules", "serving", "training"),
+)
 
 
 def test_these_are_all_roles() -> None:
@@ -126,6 +133,22 @@ UNSEEN = {
     Right(
         "training", "sagemaker:DescribeModelPackage", "model-package/STACK/*"
     ): "a package that is registered already",
+    **{
+        Right(role, "cloudwatch:PutMetricData", "*"): "SageMaker puts the metrics of a job"
+        for role in ("building", "releasing")
+    },
+    Right(
+        "releasing", "sagemaker:CreateModelPackage", "model-package/STACK/*"
+    ): "see WIDER: which of both AWS asks for",
+    Right(
+        "releasing", "sagemaker:DescribeModelPackage", "model-package/STACK/*"
+    ): "a package that is registered already",
+    Right(
+        "pipeline", "sagemaker:StopProcessingJob", "processing-job/pipelines-*"
+    ): "an execution is stopped while it checks",
+    Right(
+        "retrain", "sagemaker:StopPipelineExecution", "pipeline/STACK/execution/*"
+    ): "a person stops a retraining, which is over too soon in a story",
     Right("controller", "s3:GetObject", "BUCKET/audit/*"): "another call put the record at the same moment",
     Right("controller", "sagemaker:UpdateAction", "action/STACK-*"): "another verdict, or a function that starts anew",
     Right("retrain", "s3:ListBucket", "BUCKET"): "S3 says that a report is missing only to who may list",

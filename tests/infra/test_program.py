@@ -16,6 +16,7 @@ import pytest
 from cli.local.promote import STACKS as PROMOTED
 from infra.aws.outputs import NAMES
 from localcloud.testing.cloudwatch import check_dashboard
+from pipeline.engines.sagemaker import KEPT_DAYS
 from tests.infra.recorded import (
     ACCOUNT,
     DIGEST,
@@ -121,11 +122,12 @@ def test_requests_and_labels_go_after_a_time_and_packages_stay() -> None:
     """In a versioned bucket what expires becomes an old version, which must go too."""
     world = run("dev", serving={"image": IMAGE}, retention={"requests_days": 7, "versions_days": 14})
     rules = {rule["id"]: rule for rule in world.one(":BucketLifecycleConfiguration").inputs["rules"]}
-    every = rules.pop("versions")
+    every, pipeline = rules.pop("versions"), rules.pop("pipeline")
     assert rules.keys() == {"capture", "capture-rejected", "labels", "labels-rejected"}
     for name, rule in rules.items():
         assert (rule["status"], rule["filter"], rule["expiration"]) == ("Enabled", {"prefix": f"{name}/"}, {"days": 7})
         assert rule["noncurrentVersionExpiration"] == {"noncurrentDays": 1}
+    assert pipeline["expiration"]["days"] > KEPT_DAYS, "SageMaker would take what is gone"
     assert (every["status"], every["filter"]) == ("Enabled", {"prefix": ""})
     assert every["expiration"] == {"expiredObjectDeleteMarker": True}, "no package expires"
     assert every["noncurrentVersionExpiration"] == {"noncurrentDays": 14}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -103,6 +104,58 @@ def test_the_function_may_begin_look_at_and_stop_its_own_jobs_alone(world: World
     (jobs,) = [one for one in allowed if any("TrainingJob" in action for action in one["Action"])]
     assert {*jobs["Action"]} == {f"sagemaker:{verb}TrainingJob" for verb in ("Create", "Describe", "Stop")}
     assert jobs["Resource"] == [LOCAL.arn("sagemaker", f"training-job/{LOCAL.prefix}-*")]
+
+
+# --- what is declared on a stack with a pipeline
+
+
+@pytest.fixture(scope="module")
+def piped() -> World:
+    return run(state=idle(OLD), retraining={"enabled": True}, pipeline={"engine": "sagemaker"})
+
+
+def test_the_function_of_a_stack_with_a_pipeline_knows_what_an_execution_is_begun_with(piped: World) -> None:
+    _, job = read(piped.function("retrain")["environment"]["variables"]["RETRAINING"])
+    assert (job.pipeline, job.folder) == (LOCAL.pipeline, f"s3://{LOCAL.bucket}/pipeline")
+    declared = json.loads(piped.one(":Pipeline").inputs["pipelineDefinition"])
+    assert list(job.takes) == [one["Name"] for one in declared["Parameters"]]
+    assert not [item for item in piped.all(":Role") if item.name == "training"], "no lone job needs a role"
+
+
+def test_it_is_called_when_an_execution_of_this_pipeline_has_ended(piped: World) -> None:
+    rules = {item.name: item.inputs for item in piped.all(":EventRule") if item.name.startswith("retrain-")}
+    assert rules.keys() == {"retrain-alarms", "retrain-executions"}
+    detail = json.loads(rules["retrain-executions"]["eventPattern"])["detail"]
+    assert detail["pipelineArn"] == [LOCAL.arn("sagemaker", f"pipeline/{LOCAL.pipeline}")]
+    assert "Executing" not in detail["currentPipelineExecutionStatus"]
+
+
+def test_what_runs_the_models_code_may_neither_sign_nor_register_and_an_execution_may_run_jobs_alone(
+    piped: World,
+) -> None:
+    def may(role: str) -> set[str]:
+        return {action for statement in piped.allows(role) for action in statement["Action"]}
+
+    assert not {one for one in may("building") if one.startswith("sagemaker:") or one == "kms:Sign"}
+    assert {"kms:Sign", "sagemaker:CreateModelPackage"} <= may("releasing")
+    passing = next(one for one in piped.allows("pipeline") if "iam:PassRole" in one["Action"])
+    assert {arn.rpartition("-")[2] for arn in passing["Resource"]} == {"building", "releasing"}
+    assert not {one for one in may("pipeline") | may("building") if "Endpoint" in one or "Update" in one}
+
+
+def test_jobs_of_the_models_code_run_on_the_instance_type_that_is_set_and_all_end_in_time() -> None:
+    retraining = {"instance_type": "ml.m5.4xlarge", "max_minutes": 5}
+    told = run(state=idle(OLD), retraining=retraining, pipeline={"engine": "sagemaker"}).one(":Pipeline").inputs
+    text = json.dumps(json.loads(told["pipelineDefinition"]))
+    assert text.count('"InstanceType": "ml.m5.4xlarge"') == 2
+    assert set(re.findall('"MaxRuntimeInSeconds": ([0-9]+)', text)) == {"300"}
+
+
+def test_the_package_waits_for_the_pipeline_that_builds_it(piped: World) -> None:
+    assert piped.package["pipeline"]["pipeline"] == LOCAL.pipeline
+    assert any("Pipeline::pipeline" in urn for urn in piped.one(":Package").depends)
+    assert run(state=idle(OLD)).package.get("pipeline") is None
+    assert not run(state=idle(OLD)).all(":Pipeline")
 
 
 # --- what a retrained window does

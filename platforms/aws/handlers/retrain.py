@@ -14,7 +14,8 @@ from platforms.aws.clients import calling, clients, count_event
 from platforms.aws.drift_table import DynamoRecord
 from platforms.aws.handlers.settings import Context, Settings
 from platforms.aws.journal import DynamoJournal
-from platforms.aws.training import AwsWorld, DynamoBook
+from platforms.aws.retraining_executions import Executions
+from platforms.aws.training import AwsWorld, DynamoBook, TrainingJobs
 from retraining import audited, decision
 from retraining.controller import RetrainingController
 from retraining.decision import NotNow, Seen
@@ -77,9 +78,10 @@ def _controller() -> RetrainingController:
             _clients()("sns").publish(TopicArn=settings.topic, **message(entry, settings.endpoint, commands))
         count_event(_clients(), settings.endpoint, f"retraining_{entry.kind}", entry.at)
 
+    trainer = Executions(_clients(), job) if job.pipeline else TrainingJobs(_clients(), job)
     return RetrainingController(
         book=DynamoBook(_clients(), settings.journal, settings.endpoint),
-        world=AwsWorld(_clients(), journal, settings.endpoint, job, day_of),
+        world=AwsWorld(_clients(), journal, settings.endpoint, trainer, day_of),
         tell=tell,
         rules=rules,
         endpoint=settings.endpoint,

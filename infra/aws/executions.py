@@ -1,0 +1,105 @@
+"""The stack's pipeline in SageMaker, which makes its packages where the config asks for that."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pulumi
+import pulumi_aws as aws
+
+from infra.aws import policies
+from infra.aws.registry import Registry
+from infra.config.settings import Settings
+from pipeline.engines import sagemaker
+from pipeline.steps import PIPELINE
+from platforms.aws.names import REFUSED, Names
+
+RELEASES = "release"
+"""The group of steps that sign and register: its job alone has the right to."""
+
+
+class Executions(pulumi.ComponentResource):
+    """The stack's pipeline in SageMaker.
+
+    Creates:
+        The pipeline, whose definition is that of `pipeline.steps`; the role of its executions, which may run jobs of a
+        pipeline and nothing else; a role for the jobs that run the model's code, which may neither sign nor register;
+        a role for the job that does.
+
+    Executions are no resources: an update begins one for a new recipe, and so does the retrain function.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        names: Names,
+        *,
+        registry: Registry,
+        settings: Settings,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        """Declare it.
+
+        Args:
+            name: The logical name.
+            names: The stack's names.
+            registry: Where packages go.
+            settings: The config: which image trains, on what, and for how long.
+            opts: Options of the component.
+        """
+        super().__init__("modelstack:index:Executions", name, None, opts)
+        self._names, self._child = names, pulumi.ResourceOptions(parent=self)
+        image, key, signing = image_of(names, settings), registry.key.arn, registry.signing_key.arn
+        building = self._role(
+            "building", names.building_role, key.apply(lambda key: policies.building(names, key, image))
+        )
+        releasing = self._role(
+            "releasing",
+            names.releasing_role,
+            pulumi.Output.all(key, signing).apply(lambda keys: policies.releasing(names, keys[0], keys[1], image)),
+        )
+        runs = self._role("pipeline", names.pipeline_role, key.apply(lambda key: policies.pipeline(names, key)))
+        self.pipeline = aws.sagemaker.Pipeline(
+            "pipeline",
+            pipeline_name=names.pipeline,
+            pipeline_display_name=names.pipeline,
+            pipeline_description=f"Makes the packages of {names.model} on stack {names.stack}",
+            role_arn=names.role_arn(names.pipeline_role),
+            pipeline_definition=sagemaker.definition(PIPELINE, site(names, settings, image)),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[building, releasing, runs]),
+        )
+        self.register_outputs({"pipeline": self.pipeline.pipeline_name})
+
+    def begun_with(self) -> dict[str, Any]:
+        """What whoever begins an execution has to know; see `platforms.aws.executions.Asked`."""
+        return {"pipeline": self.pipeline.pipeline_name, **begun_with(self._names)}
+
+    def _role(self, name: str, full: str, statements: pulumi.Input[list[policies.Statement]]) -> aws.iam.RolePolicy:
+        role = aws.iam.Role(name, name=full, assume_role_policy=policies.trust("sagemaker"), opts=self._child)
+        allowed = pulumi.Output.from_input(statements).apply(lambda items: policies.document(*items))
+        return aws.iam.RolePolicy(name, name=full, role=role.name, policy=allowed, opts=self._child)
+
+
+def begun_with(names: Names) -> dict[str, Any]:
+    """The same but for the pipeline, which has to be there."""
+    return {"folder": names.pipeline_folder, "takes": list(sagemaker.parameters(PIPELINE))}
+
+
+def image_of(names: Names, settings: Settings) -> str:
+    """The image that trains."""
+    return settings.retraining.image or names.process_image
+
+
+def site(names: Names, settings: Settings, image: str) -> sagemaker.Site:
+    """Where the jobs run, by the config; on an instance type that it does not set the steps decide."""
+    found, trains = sagemaker.groups(PIPELINE), settings.retraining
+    larger = [one.name for one in found if one.name != RELEASES and "instance_type" in trains.model_fields_set]
+    roles = {one.name: names.releasing_role if one.name == RELEASES else names.building_role for one in found}
+    return sagemaker.Site(
+        image=image,
+        folder=names.pipeline_folder,
+        refusals=f"{names.pipeline_folder}/{REFUSED}",
+        roles={group: names.role_arn(role) for group, role in roles.items()},
+        instance_types=dict.fromkeys(larger, trains.instance_type),
+        max_seconds=60 * trains.max_minutes,
+    )

@@ -1,0 +1,170 @@
+"""The package of a recipe, made by an execution of the stack's pipeline in SageMaker, while an update waits for it.
+
+An execution has the name of the recipe. One that is under way, since an update was killed, is followed and not begun
+again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from infra.providers.stopping import stopping
+from pipeline.gate import refusal
+from pipeline.origin import source
+from pipeline.recipe import Recipe, canonical, model_files
+from platforms.aws import executions
+from platforms.aws.clients import Clients
+from platforms.aws.executions import Asked, Seen, StepSeen
+from rollout.core.errors import Busy, RolloutError, Unreachable
+
+PAUSE_SECONDS = 1.0
+PATIENCE_SECONDS = 120.0
+"""How long SageMaker may not answer while an execution is followed."""
+_OTHER_IMAGE = (
+    ". If it found another recipe: the image that trains has other libraries or data than this checkout, `make image`"
+)
+CODE = "code"
+"""The folder of that of the pipeline with the model's code, by its digest."""
+Values = Mapping[str, Any]
+
+
+class ExecutionFailed(RolloutError):
+    """An execution came to no package; the message names the step, and says why."""
+
+
+def asked(props: Values, root: Path, recipe: Recipe, clients: Clients) -> Asked:
+    """The execution that makes the package of a recipe; the model's code is put where its jobs find it.
+
+    Args:
+        props: The inputs of the package's resource.
+        root: The checkout.
+        recipe: What it makes.
+        clients: Gives clients.
+    """
+    pipeline, gates = props["pipeline"], canonical(props["gates"])
+    place = {name: props[name] for name in ("region", "bucket", "group", "signing_key", "image_uri")}
+    texts = {
+        "parameters": recipe.parts["parameters"],
+        "recipe": recipe.digest,
+        "source": canonical(asdict(source(root))),
+        "gates": gates,
+        "place": canonical({"platform": "aws", **place}),
+    }
+    return Asked(
+        pipeline["pipeline"],
+        pipeline["folder"],
+        executions.name_of(recipe.digest),
+        folders={"code": _code(pipeline["folder"], root, recipe, clients), "champion": ""},
+        texts=texts,
+        takes=pipeline["takes"],
+        says=f"recipe {recipe.digest}, parameters {recipe.parts['parameters']}, gates {gates}",
+    )
+
+
+def made(wanted: Asked, clients: Clients, progress: Callable[[str], None]) -> dict[str, Any]:
+    """Begin the execution, wait for its end, and return what it registered; see `pipeline.pack.Registered`.
+
+    An update that is cancelled stops it.
+
+    Raises:
+        ExecutionFailed: It failed or was stopped; nothing was registered.
+        GateRefused: The gates refused the model.
+        RolloutError: SageMaker does not answer.
+    """
+    arn = executions.begin(clients, wanted)
+    with stopping(lambda: executions.stop(clients, arn)) as cancelled:
+        seen = followed(arn, clients, progress, cancelled.is_set)
+    if cancelled.is_set():
+        raise ExecutionFailed(f"the update was cancelled, and {_named(arn)} with it: nothing was registered")
+    if seen.status == "Succeeded":
+        found = executions.outcome(clients, wanted.folder, seen, "release", "register/registered.json")
+        if found is not None:
+            return found
+    raise _why(seen, wanted, clients)
+
+
+def followed(
+    arn: str,
+    clients: Clients,
+    progress: Callable[[str], None],
+    cancelled: Callable[[], bool],
+    *,
+    pause: Callable[[float], object] = time.sleep,
+) -> Seen:
+    """Follow an execution to its end, or until the update is cancelled; its steps are told as they go.
+
+    Raises:
+        ExecutionFailed: SageMaker has not answered for a while. The execution goes on.
+    """
+    silent: float | None = None
+    while True:
+        try:
+            seen = executions.look(clients, arn)
+        except (Busy, Unreachable) as error:
+            silent = silent or time.monotonic()
+            if time.monotonic() - silent > PATIENCE_SECONDS:
+                raise ExecutionFailed(
+                    f"{_named(arn)} is not known to go on or to have ended: {error}. Run the update again: it follows "
+                    "the execution"
+                ) from None
+        else:
+            silent = None
+            if not seen.under_way or cancelled():
+                return seen
+            progress(_doing(seen, clients))
+        pause(PAUSE_SECONDS)
+
+
+def _doing(seen: Seen, clients: Clients) -> str:
+    """What an execution is at: its step, for how long, and the last line that this printed."""
+    running = [step for step in seen.steps if step.status in {"Starting", "Executing"}]
+    if not running:
+        return f"{_named(seen.arn)}: {seen.status.lower()}"
+    step = running[-1]
+    since = f", {(datetime.now(UTC) - step.began).total_seconds():.0f} s" if step.began else ""
+    lines = executions.last_lines(clients, step, 1)
+    said = f": {lines[-1]}" if lines else ", its job starts"
+    return f"step {step.name} of {_named(seen.arn)}{since}{said}"
+
+
+def _why(seen: Seen, wanted: Asked, clients: Clients) -> Exception:
+    """Why an execution that has ended has registered nothing."""
+    verdict = executions.outcome(clients, wanted.folder, seen, "check", "gate/verdict.json") or {"passed": True}
+    if not verdict["passed"]:
+        metrics = {miss["metric"]: miss["value"] for miss in verdict["misses"]}
+        return refusal(verdict, metrics) or ExecutionFailed(verdict["why"])
+    failed = seen.failed
+    if failed is None:
+        how = (
+            "was stopped" if seen.status == "Stopped" else f"ended as {seen.status}: {seen.why or 'no reason is given'}"
+        )
+        return ExecutionFailed(
+            f"{_named(seen.arn)} {how}; nothing was registered. Run the update again to begin another"
+        )
+    if refused := executions.refusal(clients, wanted.folder, failed):
+        hint = _OTHER_IMAGE if refused.step == "data" else ""
+        return ExecutionFailed(f"{refused.why}{hint} (step {failed.name} of {_named(seen.arn)})")
+    return ExecutionFailed(_failed(seen, failed, executions.last_lines(clients, failed)))
+
+
+def _failed(seen: Seen, step: StepSeen, lines: list[str]) -> str:
+    reason = step.why or seen.why or "no reason is given"
+    last = "".join(f"\n    {line}" for line in lines)
+    return f"step {step.name} of {_named(seen.arn)} failed: {reason}" + (f"\n  its last lines:{last}" if last else "")
+
+
+def _named(arn: str) -> str:
+    return f"execution {executions.short(arn)}"
+
+
+def _code(folder: str, root: Path, recipe: Recipe, clients: Clients) -> str:
+    """The URI of the model's code, which is put there file by file: SageMaker lays it out as it lies here."""
+    uri = f"{folder}/{CODE}/{recipe.parts['code']}"
+    for name, path in model_files(root).items():
+        executions.put(clients, f"{uri}/{name}", path.read_bytes())
+    return uri

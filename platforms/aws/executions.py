@@ -1,0 +1,317 @@
+"""Executions of a stack's pipeline: begun once, looked at step by step, stopped, and what they left in the bucket.
+
+    asked = Asked("flight-delay-dev", "s3://bucket/pipeline", "recipe-3f0c1a2b4d5e", folders={...}, texts={...}, ...)
+    arn = begin(clients, asked)
+    seen = look(clients, arn)                   # Seen(status="Executing", steps=(StepSeen(name="build", ...), ...))
+
+A name belongs to one attempt: one that is under way is not begun again, whoever asks for it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from platforms.aws.clients import Clients, calling, code_of
+from platforms.aws.names import NOTHING, REFUSED, SETTINGS
+from rollout.core.errors import RolloutError
+
+UNDER_WAY = ("Executing", "Stopping")
+LONGEST_VALUE = 1024
+"""Characters of a parameter's value, as SageMaker takes it."""
+_LOGS = {"training-job": "/aws/sagemaker/TrainingJobs", "processing-job": "/aws/sagemaker/ProcessingJobs"}
+"""The log group of a kind of job, by what its ARN calls it."""
+_GONE = {"ResourceNotFound", "ResourceNotFoundException", "ValidationException"}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """An execution that is wanted.
+
+    Attributes:
+        pipeline: The pipeline's name.
+        folder: `s3://bucket/key`, below which the pipeline puts what it makes.
+        name: What the execution is called: letters, digits and hyphens, at most 82.
+        folders: Input -> `s3://bucket/key` of what it holds; empty for one that is not given.
+        texts: Input -> the text.
+        takes: The parameters of the pipeline; texts that it does not take go into the file of settings.
+        says: What it is for, for people.
+    """
+
+    pipeline: str
+    folder: str
+    name: str
+    folders: Mapping[str, str]
+    texts: Mapping[str, str]
+    takes: Sequence[str]
+    says: str = ""
+
+
+@dataclass(frozen=True)
+class StepSeen:
+    """One step of an execution.
+
+    Attributes:
+        name: As the definition has it.
+        status: As SageMaker has it, such as `Executing`.
+        why: Why it failed; empty if it did not.
+        job: The ARN of its job; empty without one.
+        cached: The ARN of the execution whose outcome stands for it; empty if it ran.
+        began: When, None if it waits.
+        ended: When, None if it has not.
+    """
+
+    name: str
+    status: str
+    why: str = ""
+    job: str = ""
+    cached: str = ""
+    began: datetime | None = None
+    ended: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Seen:
+    """An execution at one look.
+
+    Attributes:
+        arn: Which.
+        status: As SageMaker has it.
+        why: Why it failed; empty if it did not.
+        steps: Those that have begun, in that order.
+    """
+
+    arn: str
+    status: str
+    why: str = ""
+    steps: tuple[StepSeen, ...] = field(default=())
+
+    @property
+    def under_way(self) -> bool:
+        """Whether it has not ended."""
+        return self.status in UNDER_WAY
+
+    def step(self, name: str) -> StepSeen | None:
+        """The step of a name; None if it has not begun."""
+        return next((step for step in self.steps if step.name == name), None)
+
+    @property
+    def failed(self) -> StepSeen | None:
+        """The step that failed first."""
+        return next((step for step in self.steps if step.status == "Failed"), None)
+
+
+def begin(clients: Clients, asked: Asked) -> str:
+    """Begin an execution, or find the one of that name that is under way; returns its ARN.
+
+    Raises:
+        RolloutError: SageMaker or the bucket does not take it, or a text is longer than SageMaker takes.
+    """
+    parameters = {**asked.folders, **{name: text for name, text in asked.texts.items() if name in asked.takes}}
+    for name, text in parameters.items():
+        if len(text) > LONGEST_VALUE:
+            raise RolloutError(
+                f"{name} takes {len(text):,} characters: SageMaker takes at most {LONGEST_VALUE:,} in a parameter of a "
+                "pipeline. Make it shorter, or train with the local engine"
+            )
+    if there := find(clients, asked.pipeline, asked.name, UNDER_WAY):
+        return there
+    parameters = {
+        name: text or _empty(clients, asked.folder) if name in asked.folders else text
+        for name, text in parameters.items()
+    }
+    if SETTINGS in asked.takes:
+        parameters[SETTINGS] = _put(clients, asked.folder, asked.texts)
+    with calling(f"begin execution {asked.name}"):
+        answer = clients("sagemaker").start_pipeline_execution(
+            PipelineName=asked.pipeline,
+            PipelineExecutionDisplayName=asked.name,
+            PipelineExecutionDescription=asked.says,
+            PipelineParameters=[{"Name": name, "Value": text} for name, text in sorted(parameters.items())],
+        )
+    return answer["PipelineExecutionArn"]
+
+
+def find(clients: Clients, pipeline: str, name: str, statuses: Sequence[str] = ()) -> str | None:
+    """The newest execution of a name, in one of some statuses or in any; None if there is none, or no pipeline.
+
+    Raises:
+        RolloutError: SageMaker does not answer.
+    """
+    try:
+        for one in _listed(clients, pipeline):
+            if one.get("PipelineExecutionDisplayName") == name and (
+                not statuses or one["PipelineExecutionStatus"] in statuses
+            ):
+                return one["PipelineExecutionArn"]
+    except RolloutError as error:
+        if code_of(error.__cause__) not in _GONE:
+            raise
+    return None
+
+
+def look(clients: Clients, arn: str) -> Seen:
+    """How an execution is now.
+
+    Raises:
+        RolloutError: SageMaker does not answer, or knows no such execution.
+    """
+    sagemaker, steps = clients("sagemaker"), list[StepSeen]()
+    with calling(f"read execution {short(arn)}"):
+        found = sagemaker.describe_pipeline_execution(PipelineExecutionArn=arn)
+        request: dict[str, Any] = {"PipelineExecutionArn": arn, "SortOrder": "Ascending"}
+        while True:
+            page = sagemaker.list_pipeline_execution_steps(**request)
+            steps += [_seen(one) for one in page["PipelineExecutionSteps"]]
+            if not page.get("NextToken"):
+                break
+            request["NextToken"] = page["NextToken"]
+    return Seen(arn, found["PipelineExecutionStatus"], found.get("FailureReason", ""), tuple(steps))
+
+
+def stop(clients: Clients, arn: str) -> None:
+    """Stop an execution and the job that it runs; that it has ended is no error.
+
+    Raises:
+        RolloutError: SageMaker does not answer.
+    """
+    try:
+        with calling(f"stop execution {short(arn)}"):
+            clients("sagemaker").stop_pipeline_execution(PipelineExecutionArn=arn)
+    except RolloutError as error:
+        if code_of(error.__cause__) not in {*_GONE, "ConflictException"}:
+            raise
+
+
+def last_lines(clients: Clients, step: StepSeen, most: int = 10) -> list[str]:
+    """The last lines that the job of a step has printed; none if it has no log, or the log does not answer."""
+    kind, _, job = step.job.rpartition(":")[2].partition("/")
+    group = _LOGS.get(kind)
+    if group is None:
+        return []
+    logs = clients("logs")
+    try:
+        with calling(f"read the log of {job}"):
+            streams = logs.describe_log_streams(logGroupName=group, logStreamNamePrefix=f"{job}/")["logStreams"]
+            found: list[dict[str, Any]] = []
+            for stream in streams:
+                name = stream["logStreamName"]
+                found += logs.get_log_events(logGroupName=group, logStreamName=name, limit=most)["events"]
+    except RolloutError:  # it tells more, and decides nothing
+        return []
+    newest = sorted(found, key=lambda event: event["timestamp"])[-most:]
+    return [line for event in newest for line in event["message"].rstrip().splitlines()][-most:]
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """What the job of a step says that refused.
+
+    Attributes:
+        step: Which step of the pipeline it was.
+        why: In its own words.
+    """
+
+    step: str
+    why: str
+
+
+def refusal(clients: Clients, folder: str, step: StepSeen) -> Refusal | None:
+    """Why the job of a step refused; None if it did not, or if the step has no job."""
+    said = read(clients, f"{folder}/{REFUSED}/{step.job.rpartition('/')[2]}.json") if step.job else None
+    return None if said is None else Refusal(said["step"], said["why"])
+
+
+def outcome(clients: Clients, folder: str, seen: Seen, group: str, file: str) -> Any:
+    """A JSON file of what a processing job has made; None if there is none.
+
+    Args:
+        clients: Gives clients.
+        folder: Of the pipeline.
+        seen: The execution.
+        group: The step of the definition.
+        file: `<step of the pipeline>/<name>`.
+    """
+    step = seen.step(group)
+    made_by = step.cached if step and step.cached else seen.arn
+    return read(clients, f"{folder}/{short(made_by)}/{group}/{file}")
+
+
+def read(clients: Clients, uri: str) -> Any:
+    """A JSON object of the bucket; None if there is none.
+
+    Raises:
+        RolloutError: The bucket does not answer.
+    """
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    try:
+        with calling(f"read {uri}"):
+            return json.loads(clients("s3").get_object(Bucket=bucket, Key=key)["Body"].read())
+    except RolloutError as error:
+        if code_of(error.__cause__) == "NoSuchKey":
+            return None
+        raise
+
+
+def short(arn: str) -> str:
+    """The id of an execution, the last part of its ARN."""
+    return arn.rpartition("/")[2]
+
+
+def _listed(clients: Clients, pipeline: str) -> Iterator[dict[str, Any]]:
+    request: dict[str, Any] = {"PipelineName": pipeline, "SortBy": "CreationTime", "SortOrder": "Descending"}
+    while True:
+        with calling(f"list the executions of {pipeline}"):
+            page = clients("sagemaker").list_pipeline_executions(**request)
+        yield from page["PipelineExecutionSummaries"]
+        if not page.get("NextToken"):
+            return
+        request["NextToken"] = page["NextToken"]
+
+
+def _seen(step: Mapping[str, Any]) -> StepSeen:
+    found = [one["Arn"] for one in (step.get("Metadata") or {}).values() if isinstance(one, Mapping) and "Arn" in one]
+    return StepSeen(
+        step["StepName"],
+        step["StepStatus"],
+        step.get("FailureReason", ""),
+        found[0] if found else "",
+        (step.get("CacheHitResult") or {}).get("SourcePipelineExecutionArn", ""),
+        step.get("StartTime"),
+        step.get("EndTime"),
+    )
+
+
+def _put(clients: Clients, folder: str, texts: Mapping[str, str]) -> str:
+    """The URI of a file with these texts: the same ones always lie at the same place."""
+    content = json.dumps(dict(texts), sort_keys=True, separators=(",", ":")).encode()
+    return put(clients, f"{folder}/{SETTINGS}/{hashlib.sha256(content).hexdigest()}/settings.json", content)
+
+
+def _empty(clients: Clients, folder: str) -> str:
+    """The URI of a folder in which there is nothing to take: SageMaker wants one object for each input."""
+    uri = f"{folder}/{NOTHING}"
+    put(clients, f"{uri}/{NOTHING}", b"")
+    return uri
+
+
+def put(clients: Clients, uri: str, content: bytes) -> str:
+    """Put an object; returns its URI.
+
+    Raises:
+        RolloutError: The bucket does not take it.
+    """
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    with calling(f"put {uri}"):
+        clients("s3").put_object(Bucket=bucket, Key=key, Body=content)
+    return uri
+
+
+def name_of(recipe: str) -> str:
+    """What the executions that build a recipe are called."""
+    return f"recipe-{re.sub('[^0-9a-f]', '', recipe)[:12]}"

@@ -1,0 +1,247 @@
+"""An update that has an execution build its package: what is asked for, what is told, and what becomes of a failure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import platforms.registering
+from infra.providers import execution, package, stopping
+from infra.providers.package import PackageProvider
+from pipeline.gate import GateRefused
+from pipeline.recipe import Recipe
+from platforms.aws import executions
+from platforms.aws.executions import Asked
+from platforms.sealed_packages import Unsigned
+from provenance.key_pair import KeyPair
+from rollout.core.errors import RolloutError
+from tests.infra.test_package_provider import INPUTS, REGISTERED
+from tests.platforms.aws.pipelines import ARN, DOWN, FOLDER, PIPELINE, TAKES, Look, Pipelines, step
+
+RECIPE = Recipe("f" * 64, {"code": "c" * 64, "parameters": '{"max_iter":60}'})
+ASKED = Asked(
+    PIPELINE,
+    FOLDER,
+    executions.name_of(RECIPE.digest),
+    {"code": "s3://a/code", "champion": ""},
+    {"recipe": "f" * 64, "gates": "{}"},
+    TAKES,
+)
+HERE = f"{FOLDER}/abcdef012345"
+FOUND = {
+    "package_digest": "sha256:d",
+    "archive_uri": "s3://bucket/packages/d/model.tar.gz",
+    "model_package_arn": "arn:1",
+}
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(execution, "PAUSE_SECONDS", 0)
+
+
+def made(cloud: Pipelines, told: Callable[[str], None] = lambda line: None) -> dict[str, Any]:
+    return execution.made(ASKED, cloud, told)
+
+
+def test_a_text_that_determines_the_model_is_a_parameter_and_all_are_in_the_settings() -> None:
+    cloud = Pipelines([("Succeeded", [])])
+    executions.begin(cloud, ASKED)
+    (asked,) = cloud.started
+    given = {one["Name"]: one["Value"] for one in asked["PipelineParameters"]}
+    assert asked["PipelineExecutionDisplayName"] == f"recipe-{'f' * 12}"
+    assert given["recipe"] == "f" * 64
+    assert "gates" not in given, "other gates need no new training"
+    assert json.loads(cloud.objects[given["settings"]]) == ASKED.texts
+    assert cloud.objects[f"{given['champion']}/nothing"] == b"", "SageMaker wants an object for each input"
+    executions.begin(cloud, ASKED)
+    assert cloud.started[1]["PipelineParameters"] == asked["PipelineParameters"], "or the cache would never hit"
+
+
+def test_an_execution_that_an_update_left_behind_is_followed_and_not_begun_again() -> None:
+    left = {
+        "PipelineExecutionArn": ARN,
+        "PipelineExecutionDisplayName": ASKED.name,
+        "PipelineExecutionStatus": "Executing",
+    }
+    other = {**left, "PipelineExecutionArn": "arn:other", "PipelineExecutionDisplayName": "recipe-0"}
+    ended = {**left, "PipelineExecutionArn": "arn:ended", "PipelineExecutionStatus": "Failed"}
+    cloud = Pipelines(known=[other, ended, left])
+    assert executions.begin(cloud, ASKED) == ARN
+    assert cloud.started == []
+
+
+def test_a_text_that_is_too_long_for_the_service_is_named_before_anything_is_begun() -> None:
+    cloud = Pipelines()
+    long = Asked(PIPELINE, FOLDER, "x", {}, {"parameters": "1" * 1025}, TAKES)
+    with pytest.raises(RolloutError, match="parameters takes 1,025 characters: SageMaker takes at most 1,024"):
+        executions.begin(cloud, long)
+    assert (cloud.started, cloud.objects) == ([], {})
+
+
+def test_each_step_is_told_as_it_goes_with_its_last_line() -> None:
+    cloud = Pipelines(
+        [
+            ("Executing", []),
+            ("Executing", [step("build", "Executing")]),
+            ("Executing", [step("build", "Succeeded"), step("check", "Starting")]),
+            ("Succeeded", [step("build", "Succeeded"), step("check", "Succeeded"), step("release", "Succeeded")]),
+        ]
+    )
+    cloud.lines = {"pipelines-build": ["recipe ffff", "read 27,004 rows"]}
+    cloud.has(f"{HERE}/release/register/registered.json", FOUND)
+    told: list[str] = []
+    assert made(cloud, told.append) == FOUND
+    assert told[0] == "execution abcdef012345: executing"
+    assert told[1].startswith("step build of execution abcdef012345, 0 s: read 27,004 rows")
+    assert told[2].endswith("its job starts")
+
+
+VERDICT = {
+    "passed": False,
+    "outcome": "refused",
+    "why": "below",
+    "misses": [{"metric": "auc", "value": 0.58, "side": "min", "bound": 0.6}],
+}
+FAILED = ("Failed", [step("build", "Failed", FailureReason="AlgorithmError: exit code 1")])
+
+
+@pytest.mark.parametrize(
+    ("look", "objects", "said"),
+    [
+        (
+            FAILED,
+            {},
+            "step build of execution abcdef012345 failed: AlgorithmError: exit code 1\n  its last lines:\n    one\n"
+            "    two",
+        ),
+        (
+            FAILED,
+            {f"{FOLDER}/refused/pipelines-build.json": {"step": "train", "why": "train refused: no rows"}},
+            "train refused: no rows (step build of execution abcdef012345)",
+        ),
+        (
+            FAILED,
+            {f"{FOLDER}/refused/pipelines-build.json": {"step": "data", "why": "data refused: it is 0 now"}},
+            "data refused: it is 0 now. If it found another recipe: the image that trains has other libraries or data",
+        ),
+        (("Stopped", []), {}, "execution abcdef012345 was stopped; nothing was registered"),
+        (("Succeeded", [step("release", "Succeeded")]), {}, "execution abcdef012345 ended as Succeeded"),
+    ],
+)
+def test_an_execution_without_a_package_is_told_with_its_step_and_reason(
+    look: Look, objects: dict[str, Any], said: str
+) -> None:
+    cloud = Pipelines([look], lines={"pipelines-build": ["one", "two"]})
+    for uri, content in objects.items():
+        cloud.has(uri, content)
+    with pytest.raises(execution.ExecutionFailed) as caught:
+        made(cloud)
+    assert str(caught.value).startswith(said)
+
+
+@pytest.mark.parametrize("cached", ["", "arn:aws:sagemaker:us-east-1:000000000000:pipeline/p/execution/first"])
+def test_gates_refuse_in_the_words_of_every_engine_also_by_a_verdict_of_an_earlier_execution(cached: str) -> None:
+    check = step("check", "Succeeded", **({"CacheHitResult": {"SourcePipelineExecutionArn": cached}} if cached else {}))
+    cloud = Pipelines([("Failed", [check, step("gate-refused", "Failed", FailureReason="refused by the step gate")])])
+    cloud.has(f"{FOLDER}/{'first' if cached else 'abcdef012345'}/check/gate/verdict.json", VERDICT)
+    with pytest.raises(GateRefused, match=r"auc +0\.5800  min 0\.6"):
+        made(cloud)
+
+
+def test_a_moments_silence_of_the_service_is_borne_and_a_long_one_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    cloud = Pipelines([DOWN, DOWN, ("Succeeded", [step("release", "Succeeded")])])
+    cloud.has(f"{HERE}/release/register/registered.json", FOUND)
+    assert made(cloud) == FOUND
+    monkeypatch.setattr(execution, "PATIENCE_SECONDS", -1)
+    with pytest.raises(execution.ExecutionFailed, match="Run the update again: it follows the"):
+        made(Pipelines([DOWN]))
+
+
+def test_an_update_that_is_cancelled_stops_the_execution() -> None:
+    cloud = Pipelines([("Executing", [step("build", "Executing")])])
+    with pytest.raises(execution.ExecutionFailed, match="the update was cancelled, and execution abcdef012345 with it"):
+        made(cloud, lambda line: stopping.cancel())
+    assert cloud.stopped == [ARN]
+    stopping.cancel()
+    assert cloud.stopped == [ARN], "what has ended is not stopped again"
+
+
+def test_the_answer_to_a_cancellation_is_replaced_where_dynamic_resources_are_provided(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Servicer:
+        def Cancel(self, request: object, context: object) -> str:
+            return "nobody was told"
+
+    bound, stopped = Servicer().Cancel, []
+    monkeypatch.setattr(
+        "sys.modules",
+        {**__import__("sys").modules, "__main__": type("M", (), {"DynamicResourceProviderServicer": Servicer})},
+    )
+    with stopping.stopping(lambda: stopped.append(1)) as cancelled:
+        answer = bound(None, None)
+    assert (stopped, cancelled.is_set(), type(answer).__name__) == ([1], True, "Empty")
+
+
+# --- the provider
+
+
+@dataclass
+class Catalogue:
+    there: dict[str, str] | None = None
+
+    def of_recipe(self, recipe: str) -> dict[str, str] | None:
+        assert recipe == RECIPE.digest
+        return self.there
+
+
+@dataclass
+class Place:
+    catalogue: Catalogue
+    signer: KeyPair = field(default_factory=KeyPair.new)
+
+
+@pytest.fixture
+def taken(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What was taken from the registry; the first of what was there is not signed, where a test says so."""
+    found: list[Any] = []
+
+    def take(ours: Any, recipe: str, place: Any, gates: Any) -> Any:
+        if ours.package_digest == "sha256:unsigned":
+            raise Unsigned("it is not signed")
+        found.append(ours.package_digest)
+        return REGISTERED
+
+    monkeypatch.setattr(platforms.registering, "take", take)
+    monkeypatch.setattr(PackageProvider, "wanted", lambda self, props: RECIPE)
+    monkeypatch.setattr(execution, "model_files", lambda root: {"model/__init__.py": Path(__file__)})
+    return found
+
+
+@pytest.mark.parametrize(
+    ("there", "begun"), [(FOUND, 0), (None, 1), ({**FOUND, "package_digest": "sha256:unsigned"}, 1)]
+)
+def test_a_recipe_that_is_registered_begins_nothing(
+    taken: list[Any], monkeypatch: pytest.MonkeyPatch, there: dict[str, str] | None, begun: int
+) -> None:
+    cloud = Pipelines([("Succeeded", [step("release", "Succeeded")])])
+    cloud.has(f"{HERE}/release/register/registered.json", FOUND)
+    monkeypatch.setattr(package, "clients", lambda region: cloud)
+    props = {**INPUTS, "pipeline": {"pipeline": PIPELINE, "folder": FOLDER, "takes": list(TAKES)}}
+    assert PackageProvider()._built(props, Place(Catalogue(there))) == REGISTERED
+    assert (len(cloud.started), taken) == (begun, ["sha256:d"])
+    if begun:
+        given = {one["Name"]: one["Value"] for one in cloud.started[0]["PipelineParameters"]}
+        assert f"{given['code']}/model/__init__.py" in cloud.objects
+        assert given["code"].endswith("c" * 64), "the address names the code, so the cache knows it"
+        place = json.loads(json.loads(cloud.objects[given["settings"]])["place"])
+        assert place == {
+            "platform": "aws",
+            **{name: INPUTS[name] for name in ("region", "bucket", "group", "signing_key", "image_uri")},
+        }
