@@ -1,0 +1,242 @@
+"""Updates that have a pipeline of SageMaker build: executions that succeed, are refused, killed and stopped.
+
+By a real engine and local cloud, whose jobs are real processes with the rights of the stack's roles.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import boto3
+import psutil
+import pytest
+import yaml
+
+from bench.bed import Bed
+from cli.local.stack import Done, Stack
+from cli.retrain import look
+from cli.target import ROOT
+from infra.aws.executions import site
+from infra.config.settings import Settings
+from pipeline.build import build
+from pipeline.engines.sagemaker import definition
+from pipeline.recipe import recipe
+from pipeline.steps import PIPELINE
+from platforms.aws import executions
+from platforms.aws.clients import clients
+from platforms.aws.executions import Seen
+from platforms.aws.signatures import read
+from retraining.record import Phase
+from tests.e2e.conftest import journal, succeeded, typed
+from tests.infra.recorded import LOCAL
+from tests.needed import unused
+from tests.platforms.load import wait_for
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
+
+IMAGE = LOCAL.process_image
+PATIENCE = 400  # seconds for anything; loose, for the machine may be busy
+
+
+def with_config(stack: Stack, **sections: Any) -> Stack:
+    """The same stack with fields of its config changed."""
+    assert stack.config is not None
+    content = yaml.safe_load(stack.config.read_text())
+    for name, fields in sections.items():
+        content["config"].setdefault(f"modelstack:{name}", {}).update(fields)
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml", dir=stack.config.parent, delete=False) as copy:
+        yaml.safe_dump(content, copy)
+    return replace(stack, config=Path(copy.name))
+
+
+@pytest.fixture(scope="module")
+def stack(first: Stack) -> Stack:
+    """A stack whose pipeline trains, anew as well."""
+    retraining = {"enabled": True, "ask": False, "check_minutes": 1}
+    return with_config(first, pipeline={"engine": "sagemaker"}, retraining=retraining)
+
+
+def configured(stack: Stack) -> dict[str, str]:
+    """The stack's config as Pulumi gives it to a program."""
+    found = stack.written()["config"]
+    return {key: value if isinstance(value, str) else json.dumps(value) for key, value in found.items()}
+
+
+def other(stack: Stack, trees: int, **sections: Any) -> Stack:
+    """The same stack with another recipe."""
+    return with_config(with_config(stack, model={"parameters": {**stack.parameters(), "max_iter": trees}}), **sections)
+
+
+def begun(status: str = "") -> list[Seen]:
+    """The executions of the stack's pipeline in a status, the newest first."""
+    make = clients(LOCAL.region)
+    listed = make("sagemaker").list_pipeline_executions(
+        PipelineName=LOCAL.pipeline, SortBy="CreationTime", SortOrder="Descending"
+    )
+    found = [executions.look(make, one["PipelineExecutionArn"]) for one in listed["PipelineExecutionSummaries"]]
+    return [one for one in found if status in {"", one.status}]
+
+
+def registered() -> int:
+    """How many versions there are."""
+    listed = boto3.client("sagemaker").list_model_packages(ModelPackageGroupName=LOCAL.package_group)
+    return len(listed["ModelPackageSummaryList"])
+
+
+def test_an_update_trains_by_an_execution_to_the_digest_of_the_local_engine(
+    story: Bed, stack: Stack, tmp_path: Path
+) -> None:
+    succeeded(stack.up())
+    champion = journal(story.target()).champion
+    assert champion is not None
+    (seen,) = begun()
+    assert seen.status == "Succeeded"
+    assert {step.name: step.status for step in seen.steps} == dict.fromkeys(
+        ("build", "check", "gate-passed", "release"), "Succeeded"
+    )
+    sealed = build(ROOT, recipe(ROOT, stack.parameters()), workdir=tmp_path, progress=lambda line: None)
+    assert (champion.package_digest, champion.recipe) == (sealed.digest, sealed.recipe)
+    make = clients(LOCAL.region)
+    key = story.stack.outputs()["signing_key"].encode()
+    facts = read(champion.archive_uri, key, make("s3")).verify(champion.package_digest, key)
+    job = next(step.job for step in seen.steps if step.name == "build")
+    assert (facts.builder.invocation, facts.builder.job) == (seen.arn, job)
+    assert facts.source.commit is not None, "git was asked here, and not in the job"
+
+
+def test_the_same_recipe_begins_nothing_again_not_even_to_be_judged_by_other_gates(stack: Stack) -> None:
+    succeeded(with_config(stack, model={"gates": {"auc": {"min": 0.2}}}).up())
+    assert (len(begun()), registered()) == (1, 1)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # the SDK's own
+def test_the_sdk_reads_what_was_declared_and_what_ran(stack: Stack) -> None:
+    # It takes seconds to load, and needs the region of this cloud for that.
+    from sagemaker.mlops.workflow import Pipeline, PipelineExecution
+
+    pipeline = Pipeline(name=LOCAL.pipeline)
+    told = json.loads(pipeline.describe()["PipelineDefinition"])
+    assert told == json.loads(definition(PIPELINE, site(LOCAL, Settings.load(configured(stack), stack.name), IMAGE)))
+    (listed,) = pipeline.list_executions()["PipelineExecutionSummaries"]
+    execution = PipelineExecution(arn=listed["PipelineExecutionArn"])
+    assert execution.describe()["PipelineExecutionStatus"] == "Succeeded"
+    assert {step["StepName"] for step in execution.list_steps()} == {"build", "check", "gate-passed", "release"}
+    given = pipeline.build_parameters_from_execution(execution.arn)
+    assert given["recipe"] == recipe(ROOT, stack.parameters()).digest
+    assert json.loads(given["parameters"])["max_iter"] == stack.parameters()["max_iter"]
+
+
+def test_a_model_below_its_gates_is_refused_in_the_words_of_every_engine(story: Bed, stack: Stack) -> None:
+    before = journal(story.target()).champion
+    done = other(stack, 6, model={"gates": {"auc": {"min": 0.99}}}).up()
+    assert done.code != 0
+    assert "the model is below its gates and is not released" in done.output
+    assert "min 0.99" in done.output
+    assert "Traceback" not in done.output
+    assert begun()[0].failed == begun()[0].step("gate-refused")
+    assert (registered(), journal(story.target()).champion) == (1, before)
+
+
+class Update:
+    """`pulumi up` in the background, as a person runs it in a terminal."""
+
+    def __init__(self, stack: Stack) -> None:
+        words = ("up", "--yes", "--skip-preview", "--non-interactive", "--color", "never", "--stack", stack.name)
+        self._process = subprocess.Popen(
+            ["pulumi", *words, *stack.options()],
+            cwd=stack.root,
+            env={**os.environ, **stack.environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            process_group=0,
+        )
+
+    def send(self, number: int) -> None:
+        """Send a signal to the command alone, as `kill` does."""
+        self._process.send_signal(number)
+
+    def ended(self) -> Done:
+        """Wait until it has."""
+        output, _ = self._process.communicate(timeout=PATIENCE)
+        return Done(self._process.returncode, output)
+
+
+def training(story: Bed) -> psutil.Process | None:
+    """The process of the step that fits a model in a job of this cloud."""
+    for one in psutil.process_iter(["cmdline"]):
+        words = one.info["cmdline"] or []
+        if words[1:4] == ["-m", "pipeline.run", "train"] and any(str(story.folder) in word for word in words):
+            return one
+    return None
+
+
+def soon(look: Callable[[], Any]) -> Any:
+    """What is seen as soon as something is."""
+    end = time.monotonic() + PATIENCE
+    while not (found := look()):
+        assert time.monotonic() < end, "it did not come"
+        time.sleep(0.05)
+    return found
+
+
+def test_a_step_that_is_killed_is_named_with_its_last_lines_and_nothing_is_registered(story: Bed, stack: Stack) -> None:
+    update = Update(other(stack, 400))
+    soon(lambda: training(story)).kill()
+    done = update.ended()
+    assert done.code != 0
+    assert f"step build of execution {executions.short(begun()[0].arn)} failed" in done.output
+    assert "train ended with status -9" in done.output
+    assert "train: fit the model" in done.output.partition("its last lines")[2]
+    assert registered() == 1
+
+
+def test_ctrl_c_stops_the_execution_and_its_job(story: Bed, stack: Stack) -> None:
+    update = Update(other(stack, 401))
+    process = soon(lambda: training(story))
+    update.send(signal.SIGINT)
+    done = update.ended()
+    assert done.code != 0
+    stopped = begun()[0]
+    wait_for(
+        lambda: not executions.look(clients(LOCAL.region), stopped.arn).under_way, PATIENCE, "the end of the execution"
+    )
+    assert executions.look(clients(LOCAL.region), stopped.arn).status == "Stopped"
+    wait_for(lambda: not process.is_running(), PATIENCE, "the end of its step")
+    assert registered() == 1
+
+
+def test_an_execution_that_somebody_stops_is_told_and_the_next_update_begins_another(story: Bed, stack: Stack) -> None:
+    update = Update(other(stack, 401))
+    soon(lambda: training(story))
+    (running,) = begun("Executing")
+    executions.stop(clients(LOCAL.region), running.arn)
+    done = update.ended()
+    assert f"execution {executions.short(running.arn)} was stopped; nothing was registered" in done.output
+    assert (done.code != 0, registered()) == (True, 1)
+
+
+def test_a_retraining_is_an_execution_and_one_without_newer_data_leaves_the_champion(story: Bed) -> None:
+    target, before = story.target(), len(begun())
+    assert typed("retrain", "start", "--reason", "to see").exit_code == 0
+    name = look(target).record.job
+    arn = executions.find(target.client, LOCAL.pipeline, name)
+    assert arn is not None
+    wait_for(lambda: look(target).record.phase is Phase.IDLE, PATIENCE, "the end of the retraining")
+    entry = look(target).record.history[-1]
+    assert (entry.kind, entry.job) == ("kept", name), entry.text
+    assert "data refused" in entry.text
+    assert (len(begun()), registered()) == (before + 1, 1)
+
+
+def test_the_roles_have_used_what_this_story_shows_to_be_needed(story: Bed) -> None:
+    assert not unused("test_pipeline_story", story.cloud, LOCAL)
