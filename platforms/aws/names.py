@@ -21,8 +21,8 @@ from rollout.core.release import ID_DIGITS, PROCESS
 SHORT = ID_DIGITS
 CAPTURE, LABELS, RETRAINING, AUDIT = "capture", "labels", "retraining", "audit"
 MLFLOW, PIPELINE = "mlflow", "pipeline"
-"""Folders of the bucket: captures, labels, the reports of retraining jobs, the audit record, what is kept for MLflow, and
-what executions of the pipeline take and make. That of packages is in `packages`."""
+"""Folders of the bucket: captures, labels, the reports of retraining jobs, the audit record, what is kept for MLflow,
+and what executions of the pipeline take and make. That of packages is in `packages`."""
 SETTINGS, NOTHING, REFUSED = "settings", "nothing", "refused"
 """Folders of that of the pipeline: the texts of executions, one that stands for an input that is not given, and what
 jobs say that refuse."""
