@@ -23,7 +23,8 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "explanation" / "pipeline.
 def added(daily: Path, champion: SealedPackage, tmp_path: Path) -> Path:
     """A checkout to which the step was added, and what was built before in its work folder."""
     root = Path(shutil.copytree(daily, tmp_path / "checkout"))
-    function, line = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    (function,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    (line,) = re.findall(r"^\+(.*\n)", PAGE.read_text(), re.MULTILINE)
     (root / "pipeline" / "size.py").write_text(function)
     steps = root / "pipeline" / "steps.py"
     assert steps.read_text().count("\nSTEPS = (\n") == 1
