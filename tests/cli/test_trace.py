@@ -122,9 +122,9 @@ def test_what_else_an_engine_names_is_told_as_it_is() -> None:
     @dataclass(frozen=True)
     class Named(Builder):
         step: str | None = None
-        job: str | None = None
 
-    found = chain(40, facts=replace(FACTS, builder=Named("urn:modelstack:builder:other", "run-7", "2026", "train")))
+    builder = Named("urn:modelstack:builder:other", "run-7", "2026", step="train")
+    found = chain(40, facts=replace(FACTS, builder=builder))
     assert found.made == {"by": "other", "execution": "run-7", "at": "2026", "step": "train"}
     assert "made by other, execution run-7, step train, 2026" in shown(found)
 
