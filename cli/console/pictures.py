@@ -1,6 +1,6 @@
 """Takes the pictures of docs/how-to/console.md: `make pictures`, on a running stack, best during a trial.
 
-Where `make mlflow` runs and shows that stack, it takes those of docs/how-to/mlflow.md too.
+Where `make mlflow` runs and shows that stack, it takes that of docs/how-to/mlflow.md too.
 """
 
 from __future__ import annotations
@@ -21,8 +21,6 @@ from cli.local import mlflow_server
 from cli.running import run
 from cli.target import LOCAL, ROOT, resolve
 from localcloud.setup import Places
-from tracking.api import opened
-from tracking.connection import bearer
 
 FOLDER = ROOT / "docs" / "pictures"
 _SIZE = "1280,1250"
@@ -67,18 +65,10 @@ def main(console: Console) -> int:
             take(address.rstrip("/") + _PATHS.get(path, path), picture, _SIZES.get(name, _SIZE))
             console.print(str(picture.relative_to(ROOT)))
     if address := mlflow_server.url(Places.of(ROOT).state / "mlflow"):
-        for name, path in _of_mlflow(address, resolve(LOCAL).endpoint).items():
-            picture = FOLDER / f"mlflow-{name}.png"
-            take(f"{address}/#{path}", picture, _MLFLOW_SIZE, seconds=30)
-            console.print(str(picture.relative_to(ROOT)))
+        picture = FOLDER / "mlflow-model.png"
+        take(f"{address}/#/models/{resolve(LOCAL).endpoint}", picture, _MLFLOW_SIZE, seconds=30)
+        console.print(str(picture.relative_to(ROOT)))
     return 0
-
-
-def _of_mlflow(address: str, model: str) -> dict[str, str]:
-    """The pages of MLflow that are shown, by name: the stack's registered model, and the champion's run."""
-    with opened(address, bearer({}), 120, 60) as api:
-        champion = api.by_alias(model, "champion")
-        return {"model": f"/models/{model}", "run": f"/experiments/{api.experiment(model)}/runs/{champion.run_id}"}
 
 
 if __name__ == "__main__":
