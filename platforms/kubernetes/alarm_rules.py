@@ -24,7 +24,7 @@ from platforms.kubernetes.metrics import (
     series,
 )  # fmt: skip
 from platforms.kubernetes.own_alarm_rules import of_gateway, of_ours
-from platforms.kubernetes.promql import beyond, bound, offset, over, rise, scraped
+from platforms.kubernetes.promql import YOUNG, beyond, bound, offset, over, rise, scraped
 from platforms.kubernetes.rule import MEANINGS, WAKE, Rule, alert, group_names, record
 from platforms.kubernetes.watched import Watched
 
@@ -77,16 +77,17 @@ def counts(watched: Watched, variant: str, every: int, slow_ms: float, kind: str
     bound_of = edge_pattern(edge) if edge is not None else "[+]Inf"
     within = matched(LATENCY, like={**ours, EDGE: bound_of})
     place = {**watched.labels, VARIANT: variant}
-    counters = f"modelstack:{kind}counters"
+    counters, older = f"modelstack:{kind}counters", f"modelstack:{kind}counters:older"
     requests, all_timed = (matched(risen(f"{kind}{name}"), place) for name in ("requests", "timed"))
 
     def rose(label: str, pattern: str) -> str:
-        now = matched(counters, place, {label: pattern})
-        return f"sum({rise(now, now + offset(every), scraped(2 * every))})"
+        now, ago = (matched(name, place, {label: pattern}) for name in (counters, older))
+        return f"sum({rise(now, now + offset(every), scraped(2 * every), ago)})"
 
     return [
         # All in one query, which sees the same scrapes of each.
         record(counters, f"{answers} or {timed} or {within}", place),
+        record(older, " or ".join(each + offset(YOUNG) for each in (answers, timed, within)), place),
         record(risen(f"{kind}requests"), rose(CLASS, "[2-5]"), place),
         # Without a series of failures there were none; without one of requests nothing is known.
         record(risen(f"{kind}failed"), f"{rose(CLASS, '5')} or 0 * sum({requests})", place),

@@ -20,12 +20,12 @@ from decimal import Decimal
 
 from platforms.kubernetes.metrics import INSTANCE, UP, UPTIME
 
-_YOUNG = 120
+YOUNG = 120
 """A process that ran for so many seconds at most is new: what its counters are born with is of now."""
 _TARGET = f"job, {INSTANCE}"
 
 
-def rise(now: str, before: str, known: str) -> str:
+def rise(now: str, before: str, known: str, older: str = "") -> str:
     """By how much counters rose from one moment to another; label by label.
 
     A counter that was not there has risen from 0 if its process was watched then, or was new; else nobody knows. One
@@ -35,8 +35,15 @@ def rise(now: str, before: str, known: str) -> str:
         now: The counters at the later moment.
         before: The same counters at the earlier one.
         known: What holds for the processes whose counters are known to be born in between; see `scraped`.
+        older: The same counters as their process told them some time before, where `before` is a record. A rule that
+            is declared again has no record of what it saw, and a counter that is older than that was not born since.
     """
-    born = f"({now} unless {before}) and on ({_TARGET}) {known}"
+    new = f"({now} unless {before})"
+    born = f"{new} and on ({_TARGET}) {known}"
+    if older:
+        born = (
+            f"(({new} unless {older}) and on ({_TARGET}) {known}) or ({new} and on ({_TARGET}) ({UPTIME} <= {YOUNG}))"
+        )
     return f"({born}) or (({now} - {before}) >= 0) or ({now} < {before})"
 
 
@@ -47,7 +54,7 @@ def scraped(ago: int, lag: int = 0) -> str:
         ago: Seconds; longer than a scrape takes before the earlier moment, so that what it brought was seen then.
         lag: How long ago the later moment was, seconds.
     """
-    return f"({UP} offset {ago}s == 1 or {UPTIME}{offset(lag)} <= {_YOUNG})"
+    return f"({UP} offset {ago}s == 1 or {UPTIME}{offset(lag)} <= {YOUNG})"
 
 
 def offset(seconds: int) -> str:

@@ -9,6 +9,7 @@ fails; an image that cannot be pulled, a full cluster or a missing object says n
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -39,6 +40,8 @@ _STARTS = frozenset({"Pending", "Running"})
 """The cluster's words for a pod that starts and has no trouble yet."""
 _LINES, _LONGEST = 3, 500  # of what a container said last
 _EGRESS = "modelstack:kubernetes.egress_ports"
+_PULLS = "modelstack:kubernetes.pull_secret"
+_ADDRESS = re.compile(r"\b(?:oci|s3)://[^\s'\",;]*[^\s'\",;:.]")
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,7 @@ def lacking(api: Api, backend: Backend) -> Lacking:
         text = f"Service {name} is not there"
     comes = "does not come up" if final or worst.short not in _STARTS else "is not up yet"
     who = f"{backend.variant} {comes}: " if worst.own else f"workload {name} {comes}: "
+    text = text if worst.own else _ADDRESS.sub("its package", text)  # an address would name the release as the culprit
     waited = f" (ProgressDeadlineExceeded, {deadline:.0f} s)" if late else ""
     return Lacking(f"{who}{text}{waited}", worst.short, final, since, deadline)
 
@@ -140,8 +144,10 @@ def _first(pod: str, container: Mapping[str, Any]) -> _Trouble | None:
     unreachable = found is not None and any(one.get("exitCode") == _MAY_PASS for one in ended)
     if found is None or not unreachable:
         return found
-    words = f"{found.words}. If the network keeps the pod from it, name the port in {_EGRESS}"
-    return replace(found, words=words, short="Unfetched", final=False, own=False)
+    hint = f"If the network keeps the pod from it, name the port in {_EGRESS}"
+    if re.search(r"answers 40[13]\b", found.words):
+        hint = f"Look at the login in {_PULLS}"
+    return replace(found, words=f"{found.words}. {hint}", short="Unfetched", final=False, own=False)
 
 
 def _of_container(pod: str, container: Mapping[str, Any]) -> _Trouble | None:

@@ -10,7 +10,9 @@ from platforms.kubernetes.api import Api
 from platforms.kubernetes.kinds import DEPLOYMENT, ENDPOINT_SLICE, POD
 from platforms.kubernetes.serving_config import Backend
 from platforms.kubernetes.workloads import SERVICE_NAME, Lacking, lacking, ready_endpoints
+from rollout.core.fault import at_fault
 from tests.platforms.kubernetes.fake_api import FakeApi
+from tests.rollout.worlds import release
 
 BACKEND = Backend("v-1", "w-1")
 Told = dict[str, Any]
@@ -71,6 +73,26 @@ def test_a_workload_without_slices_has_no_endpoint_and_none_asked_for_costs_no_c
     api.calls.clear()
     assert ready_endpoints(cast(Api, api), []) == {}
     assert not api.calls
+
+
+@pytest.mark.parametrize(
+    ("why_not", "hint"),
+    [
+        (
+            "registry.example.org answers 401 and says: UNAUTHORIZED",
+            "the login in modelstack:kubernetes.pull_secret",
+        ),
+        ("connection refused", "name the port in modelstack:kubernetes.egress_ports"),
+    ],
+)
+def test_a_registry_that_gives_no_package_is_no_fault_of_the_release(api: FakeApi, why_not: str, hint: str) -> None:
+    mine = release("mine")
+    said = f"cannot read {mine.archive_uri}: {why_not}"
+    fetch = container("fetch", last={"exitCode": 4, "message": said}, waiting={"reason": "CrashLoopBackOff"})
+    told = why(api, {"initContainerStatuses": [fetch]}, conditions=(late(),)).words
+    assert f"cannot read its package: {why_not}" in told
+    assert hint in told
+    assert at_fault(told, [mine, release("other")]) is None
 
 
 def test_a_package_that_cannot_be_fetched_is_told_by_the_container_that_fetches_it(api: FakeApi) -> None:
