@@ -25,7 +25,7 @@ def main(given: Given) -> None:
         said = judged(sealed.metrics, given.json("gates"), compared, _gain(given.texts["min_gain"]))
     except GateError as error:
         raise Refusal(str(error)) from None
-    print(said["why"].partition("\n")[0] or "passed")
+    print(said["outcome"].replace("_", " "))
     (given.out / VERDICT).write_text(canonical(said))
 
 

@@ -221,7 +221,7 @@ def take(candidate: ReleaseRecord, recipe: str, place: Place, gates: Gates | Non
         if sealed.recipe != recipe:
             raise RegistryError(f"{candidate.archive_uri} is of recipe {sealed.recipe}, expected {recipe}")
         gate(sealed.metrics, gates or {})
-        return register(sealed, ours, place)
+        return register(sealed, _signed_once(sealed, place, lambda: ours), place)
 
 
 def check(package: ReleaseRecord, store: Store) -> None:

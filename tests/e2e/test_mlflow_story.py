@@ -148,7 +148,7 @@ def test_an_outage_holds_up_no_release_and_what_was_missed_is_sent_later(
     tick(story)
     assert told.get_registered_model(MODEL).aliases == {}, "who serves is not known there yet, and nobody else serves"
     with opened(f"http://127.0.0.1:{port}", bearer({}), 10) as api:  # as a tick two minutes later
-        clients = cast(Any, boto3.client)
+        clients = cast(Any, boto3.Session().client)
         manifest = partial(proven, clients, name=MANIFEST)
         later = time.time() + SETTLED
         shelf = Shelf(MODEL, MODEL)

@@ -16,7 +16,7 @@ from monitoring.drift.record import Reading
 from platforms.aws.drift_table import DynamoRecord
 from platforms.aws.handlers import retrain
 from platforms.aws.journal import DynamoJournal
-from platforms.aws.training import AwsWorld, DynamoBook, report_key
+from platforms.aws.training import AwsWorld, DynamoBook, TrainingJobs, report_key
 from retraining.decision import Start
 from retraining.record import Phase, Record
 from retraining.rules import JobSettings, Rules, written
@@ -253,7 +253,9 @@ def test_a_job_that_may_not_be_stopped_is_an_error_and_the_next_call_tries_again
 
 def test_a_job_of_that_name_is_the_same_job() -> None:
     make = clients()
-    world = AwsWorld(make, DynamoJournal(make, TABLE, ENDPOINT), ENDPOINT, JOB, lambda _: "2013-05-01")
+    world = AwsWorld(
+        make, DynamoJournal(make, TABLE, ENDPOINT), ENDPOINT, TrainingJobs(make, JOB), lambda _: "2013-05-01"
+    )
     start = Start("flight-delay-local-20130501-1", CHAMPION, "2013-05-01")
     world.create(start)
     world.create(start)
