@@ -21,8 +21,12 @@ from provenance.facts import DataFile, Facts, Source
 from rollout.core.event import Event
 from rollout.core.release import release_id
 from rollout.reason import Reason
+from tests.needed import needed
+from tests.platforms.aws.rights import USED, held_to_rights
 from tests.platforms.aws.stubbed_endpoint import Endpoint, an_endpoint, journal
 from tests.provenance.conftest import FACTS
+
+__all__ = ["held_to_rights"]
 
 IMAGE = "000000000000.dkr.ecr.us-east-1.amazonaws.com/flights-serving:process"
 ARN = "arn:aws:sagemaker:us-east-1:000000000000"
@@ -247,3 +251,16 @@ def test_a_lineage_that_failed_is_written_by_the_next_call_and_then_never_again(
     for _ in range(3):
         advance.handler({}, Hurried())
     assert [one.rollout_id for one in written] == ["000000-a", "000000-a"]
+
+
+@pytest.mark.e2e
+def test_the_controller_makes_the_context_of_an_endpoint_of_which_sagemaker_has_none(
+    endpoint, clients, prefix, monkeypatch
+):
+    ended()
+    package_entities.write(version(prefix), FACTS, clients, prefix)
+    write = rollout_entities.write
+    monkeypatch.setattr(rollout_entities, "write", lambda *_: write(ending(), clients, prefix))
+    advance.handler({}, Hurried())
+    assert len(upstream(clients, prefix)["Endpoint"]) == 1
+    assert needed("test_entities") <= USED["test_entities"]
