@@ -114,7 +114,10 @@ class Serving(pulumi.ComponentResource):
         configs += [_pair(pair, solo) for pair in plan.pairs]
         objects = [policy, *(self._config(config) for config in configs)]
         for item in plan.releases:
-            objects += self._workload(item, {**shape_of(settings), "max_instance_count": None, **item.serving})
+            # One that is not tried, rejected or not agreed to, has no pods until a rollout wants it.
+            withheld = plan.kept is not None and item.known is None and item.config_name != plan.target
+            shape = {**shape_of(settings), "max_instance_count": None, **item.serving}
+            objects += self._workload(item, shape, withheld=withheld)
         self.register_outputs({"configs": [config.name for config in configs]})
 
     def _config(self, config: ServingConfig) -> Object:
@@ -127,7 +130,7 @@ class Serving(pulumi.ComponentResource):
         }
         return self._site.declare(f"config-{self._site.names.short(config.name)}", manifest, self._kept)
 
-    def _workload(self, item: Declared, shape: Mapping[str, Any]) -> list[Object]:
+    def _workload(self, item: Declared, shape: Mapping[str, Any], *, withheld: bool) -> list[Object]:
         names, workload = self._site.names, item.config_name
         selector, labels = {WORKLOAD: workload}, {WORKLOAD: workload, VARIANT: item.variant}
         least, most = shape["instance_count"], shape.get("max_instance_count")
@@ -143,7 +146,8 @@ class Serving(pulumi.ComponentResource):
                     "apiVersion": "apps/v1",
                     "kind": "Deployment",
                     "spec": {
-                        **({} if most else {"replicas": least}),  # the autoscaler's alone, where there is one
+                        # The autoscaler's alone, where there is one; it leaves a Deployment of none alone.
+                        **({"replicas": 0} if withheld else {} if most else {"replicas": least}),
                         "revisionHistoryLimit": 1,
                         "progressDeadlineSeconds": _STARTS + 60,
                         "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},

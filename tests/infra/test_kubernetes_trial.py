@@ -89,6 +89,14 @@ def test_a_rejected_release_is_not_tried_again_and_the_champion_stays() -> None:
     world = run_on_cluster(state=idle(OLD, rejected=rejected))
     assert world.rollout["acts"] is False
     assert "is not tried again" in world.warned
+    assert {name: _pods(world, name) for name in (OLD.config_name, NEW.config_name)} == {
+        OLD.config_name: 1,
+        NEW.config_name: 0,
+    }, "it has pods when a rollout wants it"
+
+
+def _pods(world: World, workload: str) -> int:
+    return manifests(world)["Deployment", workload]["spec"]["replicas"]
 
 
 def test_an_update_that_was_rolled_back_fails_and_says_why() -> None:
