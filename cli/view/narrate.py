@@ -40,7 +40,7 @@ def _what(story: Story) -> Iterator[tuple[str, RenderableType]]:
         yield "decided by", Text(story.decided_by)
     if story.alarm and story.alarm.value is not None:
         yield "", Text(f"its value was {_number(story.alarm.value)}, its threshold {_number(story.alarm.threshold)}")
-        yield "", Text(f"CloudWatch says: {story.alarm.text}", "dim")
+        yield "", Text(f"the alarm says: {story.alarm.text}", "dim")
     then = "" if story.outcome == "running" else " then"
     beside = f" beside {story.beside}, the champion{then}" if story.beside else ""
     own = story.release == release_of(story.rollout_id)

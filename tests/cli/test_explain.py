@@ -124,7 +124,7 @@ def test_a_rollback_by_an_alarm_tells_value_and_threshold(begin: Begin) -> None:
     text = read(world)
     assert "decided by alarm v-b-5xx" in text
     assert "its value was 0.4801, its threshold 0.05" in text
-    assert f"CloudWatch says: {WORDS}" in text
+    assert f"the alarm says: {WORDS}" in text
 
 
 @pytest.mark.parametrize("reason", [ADA, RINGS], ids=lambda item: item.source)
