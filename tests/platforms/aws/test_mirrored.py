@@ -23,7 +23,7 @@ SHELF = Shelf("flights", "endpoint")
 @pytest.fixture
 def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoint]:
     mlflow_secret._read.cache_clear()
-    monkeypatch.setattr(advance, "_FOLLOW_SECONDS", 0.1)
+    monkeypatch.setattr(advance, "_FOLLOW_SECONDS", 0.0)
     with an_endpoint(monkeypatch) as made:
         yield made
 
