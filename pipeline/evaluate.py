@@ -85,16 +85,17 @@ def main(given: Given) -> None:
     details = _as_json(find(estimator, rows)) if find else None
     serves = folder / refit.SERVING
     declared = json.loads((folder / FEATURES).read_bytes())
-    content, told = _fast_form(estimator if serves == stored else _load(serves, trained), rows, declared)
+    content, form = _fast_form(estimator if serves == stored else _load(serves, trained), rows, declared)
     if content is not None:
         (given.out / archive.FAST_FORM).write_bytes(content)
-    found = {"summary": summary, "evaluation": details, "training": trained, "fast_form": told}
+    found = {"summary": summary, "evaluation": details, "training": trained, "fast_form": form}
     (given.out / "metrics.json").write_text(canonical(found))
     if said is not None:
         kept = baseline(*said, seconds(rows), seconds(every.training))
         (given.out / archive.BASELINE).write_text(canonical(kept.as_dict()))
         print(judged(kept))
-    print(", ".join(f"{name} {value:.4g}" for name, value in summary.items()))
+    told = {name: f"{value:,.0f}" if value >= 1000 else f"{value:.4g}" for name, value in summary.items()}
+    print(", ".join(f"{name} {value}" for name, value in told.items()))
 
 
 def _outcomes(folder: Path, answers: Any, rows: Rows) -> tuple[Form, list[Outcome]] | None:
