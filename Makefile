@@ -47,7 +47,7 @@ promote: ## Dev, staging and prod at once, each in an account of its own: the sa
 	@$(SETUP) install --quiet
 	@$(RUN) -m cli.local.promote
 
-pipeline: ## Build the model step by step, each step shown, and the digests of what they made; no local cloud is needed
+pipeline: ## Build the model with its own defaults, step by step, and show the digests of what the steps made; needs no local cloud
 	@$(SETUP) install --quiet
 	@$(RUN) -m cli.flow.built
 

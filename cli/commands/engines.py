@@ -75,5 +75,8 @@ def compile_(  # noqa: PLR0917 - one parameter per option
     if out is None:
         give(written.rstrip("\n"))
     else:
-        out.write_text(written)
+        try:
+            out.write_text(written)
+        except OSError as error:
+            raise OperatorError(f"--out {out}: {error.strerror}; expected a file to write", exit_code=2) from None
         say(f"wrote {out}", err=True)

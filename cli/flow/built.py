@@ -1,4 +1,6 @@
-"""`make pipeline`: the model of this checkout, built step by step by each engine, and the digests side by side.
+"""`make pipeline`: the model of this checkout, with its own defaults, built step by step by each engine.
+
+It prints the digests side by side. No stack's config is read, and nothing is signed or registered.
 
 python -m cli.flow.built            # every engine
 python -m cli.flow.built local      # only these
@@ -14,6 +16,7 @@ from cli.target import ROOT
 from pipeline import outcome
 from pipeline.build import build
 from pipeline.recipe import Recipe, recipe
+from pipeline.step import StepFailed
 from pipeline.steps import PIPELINE
 
 Engine = Callable[[Recipe, Callable[[str], None]], Mapping[str, str]]
@@ -27,7 +30,7 @@ def local(wanted: Recipe, progress: Callable[[str], None]) -> Mapping[str, str]:
     return {
         one.name: outcome.read(folder / one.name).digest
         for one in PIPELINE.order()
-        if (folder / one.name / outcome.RECORD).exists()
+        if one.cached and (folder / one.name / outcome.RECORD).exists()  # those of a release are of another run
     }
 
 
@@ -43,7 +46,11 @@ def main(words: Sequence[str]) -> int:
     found: dict[str, Mapping[str, str]] = {}
     for name in words or ENGINES:
         say(f"{name} builds recipe {wanted.id}")
-        found[name] = ENGINES[name](wanted, lambda line: say(f"  {line}"))
+        try:
+            found[name] = ENGINES[name](wanted, lambda line: say(f"  {line}"))
+        except StepFailed as error:
+            say(str(error), err=True)
+            return 1
     say("\n" + beside(found))
     sealed = {digests.get("seal") for digests in found.values()}
     if len(sealed) > 1 or None in sealed:

@@ -65,10 +65,8 @@ def _rows(found: Trace, asked: str) -> Iterator[tuple[str, str]]:
     yield "release", f"{found.release}: {version['name']}, {version['approval']}" if version else found.release
     rollout = found.rollout
     yield "rollout", f"{rollout['id']}, {rollout['outcome']}" if rollout else f"{_UNKNOWN}: the audit record has none"
-    for did in found.people:
-        yield (
-            ("released by", _person("", did)) if did.did == "began" else ("", _person(_DID.get(did.did, did.did), did))
-        )
+    for did in (one for one in found.people if one.did != "began"):
+        yield "", _person(_DID.get(did.did, did.did), did)
     yield "package", found.package
     yield from _making(found)
     yield from (("not looked at", said) for said in found.unread)

@@ -15,8 +15,9 @@ class PipelineSettings(Section):
     engine: Literal["local", "sagemaker"] = Field(
         default="local",
         description="local: the machine that runs `pulumi up`. sagemaker: an execution of a pipeline of SageMaker, "
-        "which `pulumi up` begins and waits for; on AWS only. Its jobs run in `retraining.image`, each for at most "
-        "`retraining.max_minutes`. Those that run the model's code run on `retraining.instance_type`, if it is set.",
+        "which `pulumi up` begins and waits for; not on Kubernetes. Its jobs run in `retraining.image`, each for at "
+        "most `retraining.max_minutes`. Those that run the model's code run on `retraining.instance_type`, "
+        "if it is set.",
     )
 
     @property

@@ -68,3 +68,9 @@ def test_what_is_unknown_or_missing_is_refused_before_anything_is_written(
     assert refused.exit_code == 2
     assert told in refused.output
     assert not file.exists()
+
+
+def test_a_file_that_cannot_be_written_is_told_in_words(tmp_path: Path):
+    refused = typed(*WORDS, "--out", str(tmp_path / "nowhere" / "pipeline.yaml"))
+    assert refused.exit_code == 2
+    assert "pipeline.yaml: No such file or directory; expected a file to write" in " ".join(refused.output.split())

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from cli.flow import built, picture, text
 from cli.main import main
 from pipeline.recipe import Recipe
+from pipeline.step import StepFailed
 from pipeline.steps import PIPELINE, Input, Pipeline, Step
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -86,6 +87,9 @@ def test_digests_of_engines_stand_beside_each_other_and_a_difference_is_an_error
         progress("seal: sealed")
         return made
 
+    def fails(_: Recipe, __: Callable[[str], None]) -> Mapping[str, str]:
+        raise StepFailed("train", "failed: ValueError: no")
+
     engines = {"one": one, "two": lambda *_: made, "three": lambda *_: {"seal": "sha256:" + "c" * 64}}
     monkeypatch.setattr(built, "ENGINES", engines)
     assert built.main(["one", "two"]) == 0
@@ -97,4 +101,7 @@ def test_digests_of_engines_stand_beside_each_other_and_a_difference_is_an_error
     ]
     assert built.main([]) == 1
     assert "The packages differ" in capsys.readouterr().err
+    monkeypatch.setattr(built, "ENGINES", {"fails": fails})
+    assert built.main([]) == 1
+    assert capsys.readouterr().err == "train failed: ValueError: no\n", "and no traceback"
     assert built.main(["four"]) == 2

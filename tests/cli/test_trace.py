@@ -135,6 +135,7 @@ def test_the_page_is_a_line_a_thing_and_ends_with_where_to_go_on() -> None:
     lines = dict(line.split("  ", 1) for line in page if line.split("  ", 1)[0])
     assert lines["by"].strip() == f"v-{OURS} on flight-delay-dev, on trial then (5% of the requests)"
     assert lines["rollout"].strip() == "r-8e, rolled back"
+    assert "\n".join(page).count("released by") == 1
     assert lines["released by"].strip() == "assumed-role/deploy/ci, 2023-11-14T22:13:41Z"
     assert lines["commit"].strip() == f"{'1' * 40} of https://git.example/team/flights"
     assert lines["more"].strip() == f"modelstack --stack dev lineage {'a' * 12}"
