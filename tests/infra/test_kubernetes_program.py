@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -148,8 +149,15 @@ def test_a_request_that_no_pod_has_got_is_sent_to_another_one_and_no_other_reque
     assert sent.pop("targetRefs") == [{"group": group, "kind": "HTTPRoute", "name": NAMES.prefix}]
     retry = sent.pop("retry")
     assert retry["retryOn"] == {"triggers": ["connect-failure", "refused-stream"]}
-    assert retry["numRetries"] > 1, "two pods may be gone at once that the gateway still takes for ready"
+    assert 1000 < _longest_ms(retry) < 2000, "two pods may be gone at once, and callers do not wait for long"
     assert sent == {"mergeType": "StrategicMerge"}, "anything else takes the route's backends out of the merged ones"
+
+
+def _longest_ms(retry: dict[str, Any]) -> int:
+    """How long Envoy waits at most between all tries: before the nth up to (2^n - 1) base intervals, but no longer."""
+    pauses = retry["perRetry"]["backOff"]
+    base, longest = (int(pauses[name].removesuffix("ms")) for name in ("baseInterval", "maxInterval"))
+    return sum(min((2**number - 1) * base, longest) for number in range(1, int(retry["numRetries"]) + 1))
 
 
 def test_the_journal_is_the_controllers_and_no_update_touches_it(first: World) -> None:
