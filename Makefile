@@ -47,9 +47,9 @@ promote: ## Dev, staging and prod at once, each in an account of its own: the sa
 	@$(SETUP) install --quiet
 	@$(RUN) -m cli.local.promote
 
-pipeline: ## Build the model with its own defaults, step by step, and show the digests of what the steps made; needs no local cloud
+pipeline: ## Build the model by all three engines and compare, digest by digest; ENGINES="local kubeflow" builds by some
 	@$(SETUP) install --quiet
-	@$(RUN) -m cli.flow.built
+	@$(RUN) -m cli.built.command $(ENGINES)
 
 year: ## Ten months of flights within an hour: drift, retraining, canaries, and what they gained
 	@$(SETUP) install --quiet
@@ -127,7 +127,7 @@ docs: setup-dev ## Write what is made from code: the pages on commands, config a
 example: setup-dev ## Make the example of a comment on a pull request anew: a local cloud of its own, for some minutes
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" $(RUN) -m bench.pull_request --write
 
-pictures: setup-dev ## Take the pictures of the console, from stack `local`, and of MLflow where it runs; needs Chromium
+pictures: setup-dev ## Take the pictures of the console from stack `local`, and of MLflow after `make pipeline`; needs Chromium
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" $(RUN) -m cli.console.pictures
 
 lock: ## Compile the lock files; UPGRADE=1 takes newer versions

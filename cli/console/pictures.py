@@ -1,6 +1,7 @@
-"""Takes the pictures of docs/how-to/console.md: `make pictures`, on a running stack, best during a trial.
+"""Takes the pictures of docs/how-to/console.md and docs/how-to/mlflow.md: `make pictures`.
 
-Where `make mlflow` runs and shows that stack, it takes that of docs/how-to/mlflow.md too.
+Those of the console are of stack `local`, best during a trial; that of MLflow is of what `make pipeline` has built. What
+is not up is left out.
 """
 
 from __future__ import annotations
@@ -13,14 +14,15 @@ from pathlib import Path
 
 from rich.console import Console
 
+from cli.built.command import STACK as PIPELINE
 from cli.console.app import TABS
 from cli.console.pages import Pages
 from cli.console.serve import Serving
 from cli.errors import OperatorError
 from cli.local import mlflow_server
+from cli.local.cloud import Local
 from cli.running import run
 from cli.target import LOCAL, ROOT, resolve
-from localcloud.setup import Places
 
 FOLDER = ROOT / "docs" / "pictures"
 _SIZE = "1280,1250"
@@ -59,14 +61,19 @@ def take(address: str, picture: Path, size: str = _SIZE, *, seconds: int = 0) ->
 def main(console: Console) -> int:
     """Take all pictures."""
     FOLDER.mkdir(exist_ok=True)
-    with Serving(Pages(resolve(LOCAL)), 0).background() as address:
-        for name, path in TABS:
-            picture = FOLDER / f"console-{name}.png"
-            take(address.rstrip("/") + _PATHS.get(path, path), picture, _SIZES.get(name, _SIZE))
-            console.print(str(picture.relative_to(ROOT)))
-    if address := mlflow_server.url(Places.of(ROOT).state / "mlflow"):
+    local = Local.here()
+    up, mlflow = local.stack_names(), mlflow_server.url(local.places.state / "mlflow")
+    if LOCAL not in up and not (mlflow and PIPELINE in up):
+        raise OperatorError("there is nothing to take a picture of", "Type `make up`, or `make pipeline`, before.")
+    if LOCAL in up:
+        with Serving(Pages(resolve(LOCAL)), 0).background() as address:
+            for name, path in TABS:
+                picture = FOLDER / f"console-{name}.png"
+                take(address.rstrip("/") + _PATHS.get(path, path), picture, _SIZES.get(name, _SIZE))
+                console.print(str(picture.relative_to(ROOT)))
+    if mlflow and PIPELINE in up:
         picture = FOLDER / "mlflow-model.png"
-        take(f"{address}/#/models/{resolve(LOCAL).endpoint}", picture, _MLFLOW_SIZE, seconds=30)
+        take(f"{mlflow}/#/models/{resolve(PIPELINE).endpoint}", picture, _MLFLOW_SIZE, seconds=30)
         console.print(str(picture.relative_to(ROOT)))
     return 0
 

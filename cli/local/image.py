@@ -44,10 +44,8 @@ from cli.target import LOCAL, ROOT
 
 DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 """The one kind of manifest that SageMaker takes."""
-NO_ENGINE_HINT = (
-    "Start one; on Debian: `apt-get install docker.io`, then `dockerd` as root. "
-    "Without one, the local stack runs the same entry point as a process."
-)
+START_ENGINE = "Start one; on Debian: `apt-get install docker.io`, then `dockerd` as root."
+NO_ENGINE_HINT = f"{START_ENGINE} Without one, the local stack runs the same entry point as a process."
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -42,12 +44,13 @@ def _bring_up(console: Console) -> int:
     return 0
 
 
-def ensure(console: Console, name: str = STACK) -> Stack:
+def ensure(console: Console, name: str = STACK, config: Path | None = None) -> Stack:
     """Start the local cloud and bring a local stack up. This process's environment points at it then.
 
     Args:
         console: Where to show progress.
         name: The stack.
+        config: Its config file, if not the usual one.
 
     Returns:
         The stack.
@@ -60,7 +63,7 @@ def ensure(console: Console, name: str = STACK) -> Stack:
     local = Local.here()
     url = local.start(console)
     console.print(f"local cloud: {url}")
-    stack = local.select(name)
+    stack = replace(local.select(name), config=config)
     outcome = local.follow(console, stack, "up", "up.log")
     if outcome.interrupted:
         raise outcome.interrupted

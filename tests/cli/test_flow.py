@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
-from collections.abc import Callable, Mapping
 from itertools import pairwise
 from pathlib import Path
 
-import pytest
 from click.testing import CliRunner
 
-from cli.flow import built, picture, text
+from cli.flow import picture, text
 from cli.main import main
-from pipeline.recipe import Recipe
-from pipeline.step import StepFailed
 from pipeline.steps import PIPELINE, Input, Pipeline, Step
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -76,32 +72,3 @@ def test_a_file_that_cannot_be_written_is_told_in_words(tmp_path: Path) -> None:
 
 def test_the_picture_in_the_docs_is_of_the_declaration() -> None:
     assert (ROOT / "docs" / "pictures" / "pipeline.svg").read_text() == picture.drawn(PIPELINE), "make docs writes it"
-
-
-def test_digests_of_engines_stand_beside_each_other_and_a_difference_is_an_error(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    made = {"data": "sha256:" + "a" * 64, "seal": "sha256:" + "b" * 64}
-
-    def one(_: Recipe, progress: Callable[[str], None]) -> Mapping[str, str]:
-        progress("seal: sealed")
-        return made
-
-    def fails(_: Recipe, __: Callable[[str], None]) -> Mapping[str, str]:
-        raise StepFailed("train", "failed: ValueError: no")
-
-    engines = {"one": one, "two": lambda *_: made, "three": lambda *_: {"seal": "sha256:" + "c" * 64}}
-    monkeypatch.setattr(built, "ENGINES", engines)
-    assert built.main(["one", "two"]) == 0
-    said = capsys.readouterr().out
-    assert "  seal: sealed\n" in said
-    assert said.splitlines()[-2:] == [
-        f"data  sha256:{'a' * 12}  sha256:{'a' * 12}",
-        f"seal  sha256:{'b' * 12}  sha256:{'b' * 12}",
-    ]
-    assert built.main([]) == 1
-    assert "The packages differ" in capsys.readouterr().err
-    monkeypatch.setattr(built, "ENGINES", {"fails": fails})
-    assert built.main([]) == 1
-    assert capsys.readouterr().err == "train failed: ValueError: no\n", "and no traceback"
-    assert built.main(["four"]) == 2

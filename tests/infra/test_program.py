@@ -491,7 +491,9 @@ def test_serving_role_reads_packages_and_writes_captures_only() -> None:
 # --- other stacks
 
 
-@pytest.mark.parametrize("stack", ["local", "local-staging", "local-year", *PROMOTED, "dev", "staging", "prod"])
+@pytest.mark.parametrize(
+    "stack", ["local", "local-pipeline", "local-staging", "local-year", *PROMOTED, "dev", "staging", "prod"]
+)
 def test_every_stack_has_every_output(stack: str) -> None:
     exported = run(stack, answers=Answers(source=SOURCE), serving={"image": IMAGE}).exported
     assert set(exported) == set(NAMES)

@@ -5,12 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
-import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,12 +17,9 @@ from uuid import uuid4
 import pytest
 
 from pipeline.build import build
-from pipeline.engines.kubeflow import Site, compiled
 from pipeline.recipe import recipe
-from pipeline.steps import PIPELINE
 from platforms.aws.registry import Registered, publish
 from provenance.key_pair import KeyPair
-from tests.pipeline.kubeflow.asked import asked as sdk
 from tests.small import SMALL
 
 pytestmark = [pytest.mark.e2e, pytest.mark.needs("engine"), pytest.mark.timeout(1500)]
@@ -223,50 +218,6 @@ def test_a_training_job_retrains_in_a_container_to_the_bytes_that_a_build_here_h
     wanted = recipe(ROOT, {**SMALL, **report["changes"]})
     assert report["recipe"] == wanted.digest
     assert report["package"]["package_digest"] == build(ROOT, wanted).digest
-
-
-@pytest.fixture
-def empty(cloud) -> str:
-    """The name of a bucket and a package group in which nothing is."""
-    name = f"container-{uuid4().hex[:8]}"
-    cloud.client("s3").create_bucket(Bucket=name)
-    cloud.client("sagemaker").create_model_package_group(ModelPackageGroupName=name)
-    return name
-
-
-@pytest.fixture
-def kubeflow(
-    images: dict[str, str], cloud, empty: str, tmp_path: Path
-) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Runs of the compiled pipeline: each step in a container, as Kubeflow's SDK starts it."""
-    root, file = tmp_path / "root", tmp_path / "pipeline.yaml"
-    shutil.copytree(ROOT / "model", root / "code" / "model", ignore=shutil.ignore_patterns("__pycache__"))
-    signs = cloud.client("kms").create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")["KeyMetadata"]["Arn"]
-    told = {"platform": "aws", "region": "us-east-1", "bucket": empty, "group": empty, "signing_key": signs}
-    image = re.sub("^[^/]+", cloud.url.partition("://")[2], images["train"])  # as this machine's engine calls it
-    texts = {"parameters": json.dumps(SMALL), "place": json.dumps({**told, "image_uri": images["image"]})}
-    file.write_text(compiled(PIPELINE, Site("flights", image, texts, {"code": str(root / "code")})))
-    settings = {"network_mode": "host", "environment": cloud.environment()}
-
-    def run(**arguments: str) -> subprocess.CompletedProcess[str]:
-        return sdk("run", file, root, json.dumps(arguments), json.dumps(settings))
-
-    return run
-
-
-def test_kubeflows_sdk_runs_every_step_in_a_container_to_the_package_that_is_built_here(
-    kubeflow: Callable[..., subprocess.CompletedProcess[str]], cloud, empty: str, sealed
-):
-    refused = kubeflow(gates='{"auc": {"min": 0.999}}')
-    assert refused.returncode != 0
-    assert "gate-refused" in refused.stderr.splitlines()[-1]
-    done = kubeflow()
-    assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]
-    assert f"recipe {sealed.recipe[:12]}" in done.stdout
-    sagemaker = cloud.client("sagemaker")
-    found = sagemaker.list_model_packages(ModelPackageGroupName=empty)["ModelPackageSummaryList"]
-    (version,) = [sagemaker.describe_model_package(ModelPackageName=one["ModelPackageArn"]) for one in found]
-    assert version["CustomerMetadataProperties"]["package_digest"] == sealed.digest
 
 
 def test_the_same_inputs_are_the_same_images(images: dict[str, str], cloud, repository: str):

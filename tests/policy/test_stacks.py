@@ -45,7 +45,9 @@ def judged(stack: str, resources: list[Declared]) -> tuple[list[str], list[str]]
     return stops, [*tells, *judgement.used()]
 
 
-@pytest.mark.parametrize("stack", ["local", "local-staging", "local-year", *PROMOTED, "dev", "staging", "prod"])
+@pytest.mark.parametrize(
+    "stack", ["local", "local-pipeline", "local-staging", "local-year", *PROMOTED, "dev", "staging", "prod"]
+)
 def test_a_stack_keeps_to_every_rule(stack: str) -> None:
     world = run(stack, answers=Answers(source=SOURCE), serving={"image": IMAGE})
     stops, tells = judged(stack, declared(stack, world))

@@ -5,21 +5,12 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from localcloud.setup import Installer, Places, cached
+from cli.built.contained import python
 
-ROOT = Path(__file__).resolve().parents[3]
 SDK = Path(__file__).with_name("sdk.py")
-
-
-@lru_cache
-def python() -> Path:
-    """The Python of the environment, which is made if need be."""
-    places = Places.of(ROOT)
-    return cached(places, Installer(places), places.lock("kubeflow")) / "bin" / "python"
 
 
 def asked(*words: str | Path) -> subprocess.CompletedProcess[str]:

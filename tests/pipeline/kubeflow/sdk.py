@@ -3,7 +3,6 @@
     python sdk.py read PIPELINE                      what the SDK's types and its loader make of the file
     python sdk.py again PIPELINE OUT                 the same pipeline, loaded and written by the SDK
     python sdk.py submit PIPELINE URL ARGUMENTS      a run of it, by the SDK's client
-    python sdk.py run PIPELINE FOLDER ARGUMENTS SETTINGS     its steps in containers of the Docker engine
 
 The last line that each prints is JSON.
 """
@@ -17,7 +16,7 @@ from typing import Any
 
 import yaml
 from google.protobuf import json_format
-from kfp import Client, compiler, components, local
+from kfp import Client, compiler, components
 from kfp.kubernetes import kubernetes_executor_config_pb2
 from kfp.pipeline_spec import pipeline_spec_pb2
 
@@ -67,12 +66,5 @@ def submit(file: str, url: str, arguments: str) -> dict[str, Any]:
     return {"pipeline": uploaded.pipeline_id, "run": started.run_id, "state": ended.state}
 
 
-def run(file: str, folder: str, arguments: str, settings: str) -> dict[str, Any]:
-    """Run every step in a container, as DockerRunner does."""
-    local.init(runner=local.DockerRunner(entrypoint=[""], **json.loads(settings)), pipeline_root=folder)
-    pipeline = components.load_component_from_file(file)
-    return {"outputs": {name: str(one) for name, one in pipeline(**json.loads(arguments)).outputs.items()}}
-
-
 if __name__ == "__main__":
-    print(json.dumps({"read": read, "again": again, "submit": submit, "run": run}[sys.argv[1]](*sys.argv[2:])))
+    print(json.dumps({"read": read, "again": again, "submit": submit}[sys.argv[1]](*sys.argv[2:])))

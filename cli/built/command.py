@@ -1,0 +1,162 @@
+"""`make pipeline`: the model of this checkout, built by all three engines of the pipeline on this machine.
+
+The local engine builds it. Then stack `local-pipeline` is brought up, whose pipeline of SageMaker builds it in the
+local cloud. Then Kubeflow's own SDK builds it in containers. The digests of what each step made are put side by side.
+The model is asked once, and that prediction is traced back to its data. MLflow shows the build.
+
+python -m cli.built.command                    # all engines
+python -m cli.built.command local kubeflow     # only these
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import yaml
+from rich.console import Console
+
+from cli.built import beside, contained, executed, here
+from cli.built.traced import traced
+from cli.errors import OperatorError
+from cli.local.cloud import Local
+from cli.local.mlflow_server import PORT, MlflowServer
+from cli.local.stack import Stack
+from cli.local.up import ensure
+from cli.page import page
+from cli.running import run, tell
+from cli.target import Target, resolve
+from cli.trace.told import told
+from pipeline.contract import RecipeError, Refusal
+from pipeline.recipe import Recipe, recipe
+from platforms.aws.clients import clients
+from platforms.aws.executions import short
+from platforms.aws.names import PIPELINE
+
+STACK = "local-pipeline"
+LOCAL, SAGEMAKER, KUBEFLOW = "local", "sagemaker", "kubeflow"
+ENGINES = (LOCAL, SAGEMAKER, KUBEFLOW)
+MLFLOW = "modelstack:mlflow"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What every engine builds.
+
+    Attributes:
+        recipe: Of the stack's model.
+        gates: Metric -> `min` and/or `max`.
+    """
+
+    recipe: Recipe
+    gates: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, stack: Stack) -> Wanted:
+        """That of a stack's file.
+
+        Raises:
+            OperatorError: The model cannot be built with it.
+        """
+        model = (stack.written().get("config") or {}).get("modelstack:model") or {}
+        try:
+            return cls(recipe(stack.root, stack.parameters()), model.get("gates") or {})
+        except (RecipeError, Refusal) as error:
+            raise OperatorError(f"the model of stack {stack.name}: {error}", exit_code=2) from None
+
+
+def main(words: Sequence[str]) -> int:
+    """Build with each engine; 0 when all that ran made the same package."""
+    return run(partial(_build, tuple(words)), stopped="`make pipeline` goes on from here.")
+
+
+def _build(words: tuple[str, ...], console: Console) -> int:
+    if unknown := [name for name in words if name not in ENGINES]:
+        raise OperatorError(f"{unknown[0]!r} is no engine: expected {', '.join(ENGINES)}", exit_code=2)
+    names, wanted = words or ENGINES, Wanted.of(Stack(STACK))
+    console.print(f"recipe {wanted.recipe.id}", markup=False)
+    found: dict[str, Mapping[str, str]] = {}
+    if LOCAL in names:
+        _title(console, LOCAL, "each step a process of this machine")
+        found[LOCAL] = here.digests(wanted.recipe, wanted.gates, partial(_step, console))
+    if names == (LOCAL,):
+        return _compared(console, found)
+    stack, target = _served(console)
+    made = executed.executed(clients(target.region), target.endpoint, _folder(target), wanted.recipe)
+    _step(console, f"execution {short(made.arn)} has built it")
+    if SAGEMAKER in names:
+        found[SAGEMAKER] = made.digests
+    if KUBEFLOW in names:
+        _title(console, KUBEFLOW, "Kubeflow's own SDK runs each step in a container")
+        try:
+            found[KUBEFLOW] = _contained(console, stack, target, made.texts)
+        except contained.NoEngine as error:
+            if KUBEFLOW in words:
+                raise
+            tell(console, error)
+    status = _compared(console, found)
+    _title(console, "One prediction", f"`{target.commands.modelstack} trace ID` shows where it came from")
+    page().print(told(traced(target), target.commands.modelstack))
+    console.print(f"\nMLflow shows the build: {stack.written()['config'][MLFLOW]['server']}/#/models/{target.endpoint}")
+    console.print("`make down` ends all of it.")
+    return status
+
+
+def _served(console: Console) -> tuple[Stack, Target]:
+    """The stack, brought up: an execution of its pipeline has built what serves."""
+    _title(console, SAGEMAKER, f"`pulumi up` of stack {STACK} waits for an execution in the local cloud")
+    local = Local.here()
+    address = MlflowServer.here(local.places).start(int(os.environ.get("MLFLOW_PORT", PORT)))
+    console.print(f"MLflow: {address}", markup=False)
+    config = shown_in(Stack(STACK), address, local.places.state)
+    stack = ensure(console, STACK, config)
+    return stack, resolve(STACK)
+
+
+def shown_in(stack: Stack, address: str, folder: Path) -> Path | None:
+    """A copy of the stack's file that names another MLflow server; None where it names this one."""
+    content = stack.written()
+    if content["config"][MLFLOW]["server"] == address:
+        return None
+    content["config"][MLFLOW]["server"] = address
+    copy = folder / f"Pulumi.{stack.name}.yaml"
+    copy.write_text(yaml.safe_dump(content, sort_keys=False))
+    return copy
+
+
+def _contained(console: Console, stack: Stack, target: Target, texts: Mapping[str, str]) -> dict[str, str]:
+    image = contained.image_of(target.output("container_repository"), console)
+    return contained.digests(stack, image, texts, contained.keys(os.environ), partial(_step, console))
+
+
+def _compared(console: Console, found: Mapping[str, Mapping[str, str]]) -> int:
+    """Show the digests side by side; 0 when every engine made the same package."""
+    _title(console, "Side by side", "what each step made, by digest")
+    console.print(beside.table(found), markup=False)
+    same, differ = beside.agreed(found), beside.other(found)
+    console.print(f"\n{same} of {len(found)} made {next(iter(found.values()))[beside.PACKAGE]}", markup=False)
+    if differ:
+        console.print(f"The engines differ in what {', '.join(differ)} made.", markup=False, style="red")
+    return 0 if not differ and same == len(found) else 1
+
+
+def _folder(target: Target) -> str:
+    return f"s3://{target.output('artifact_bucket')}/{PIPELINE}"
+
+
+def _step(console: Console, line: str) -> None:
+    console.print(f"  {line}", markup=False)
+
+
+def _title(console: Console, name: str, what: str) -> None:
+    console.print(f"\n[bold]{name}[/bold]", end=": ")
+    console.print(what, markup=False)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,150 @@
+"""Built by Kubeflow's own SDK: the compiled pipeline, each step in a container of this machine's Docker engine.
+
+    image = image_of(repository, console)              # the image that trains, built and pushed if need be
+    found = digests(stack, image, texts, environment, progress)
+
+What is run is what `modelstack pipeline compile` writes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from rich.console import Console
+
+from cli.built.beside import PACKAGE
+from cli.compiling import Given, kubeflow
+from cli.errors import OperatorError
+from cli.local.container import Engine, base_image
+from cli.local.image import START_ENGINE, TRAINING, Repository, published
+from cli.local.stack import Stack
+from cli.target import ROOT
+from localcloud.setup import Installer, Places, SetupFailed, cached
+from pipeline import outcome
+from pipeline.engines.kubeflow import task
+from pipeline.pack import SEALED, sealed_in
+from pipeline.recipe import model_files
+from pipeline.steps import PIPELINE
+
+RUNNER = Path(__file__).with_name("kubeflow_runner.py")
+_KEYS = ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION")
+_LAST = 15  # lines of the SDK that are shown of a run that failed
+_BEGINS = re.compile(r"Executing task (?:\x1b\[\d+m)?'([^']+)'")
+
+
+class NoEngine(OperatorError):
+    """There is no Docker engine to run a container."""
+
+
+def python() -> Path:
+    """The Python of the SDK's environment, which is made if need be.
+
+    Raises:
+        OperatorError: It cannot be made.
+    """
+    places = Places.of(ROOT)
+    try:
+        return cached(places, Installer(places), places.lock("kubeflow")) / "bin" / "python"
+    except SetupFailed as error:
+        raise OperatorError(str(error), " ".join(error.advice)) from error
+
+
+def image_of(repository: str, console: Console) -> str:
+    """The image that trains, as this machine's engine knows it: `<host>/<name>@sha256:<digest>`.
+
+    Raises:
+        NoEngine: There is none.
+        OperatorError: A step of it failed.
+    """
+    try:
+        engine = Engine.find(START_ENGINE)
+    except OperatorError as error:
+        raise NoEngine(str(error), error.hint) from None
+    base = base_image(engine, lambda text: console.print(f"  {text}", markup=False))
+    named = published(engine, TRAINING, base, Repository.at(repository), console)
+    return re.sub("^[^/]+", os.environ["AWS_ENDPOINT_URL"].partition("://")[2].rstrip("/"), named)
+
+
+def keys(environ: Mapping[str, str]) -> dict[str, str]:
+    """The variables by which a container acts in the cloud that this process's environment points at."""
+    return {name: environ[name] for name in _KEYS if name in environ}
+
+
+def digests(
+    stack: Stack,
+    image: str,
+    texts: Mapping[str, str],
+    environment: Mapping[str, str],
+    progress: Callable[[str], None],
+) -> dict[str, str]:
+    """Run the pipeline of a stack, and give step -> digest of its outcome, and that of the package.
+
+    Args:
+        stack: Whose file names the model.
+        image: The image that trains.
+        texts: What the run is given: name -> text.
+        environment: The variables of each container.
+        progress: Called with a line for each step.
+
+    Raises:
+        OperatorError: A step refused or failed; the message has the last lines.
+    """
+    with TemporaryDirectory(prefix="modelstack-kubeflow-") as name:
+        folder, file = Path(name, "root"), Path(name, "pipeline.yaml")
+        _lay_out(folder / "code")
+        file.write_text(kubeflow(stack, Given(image, texts, {"code": str(folder / "code")})))
+        run(file, folder, {}, environment, progress)
+        left = {outcome.read(path.parent).step: path.parent for path in folder.rglob(outcome.RECORD)}
+        made = {one.name: outcome.verified(left[one.name], one.name).digest for one in PIPELINE.order() if one.cached}
+        package = next(sealed_in(left[one.name]).digest for one in PIPELINE.steps if SEALED in one.gives)
+    return {**made, PACKAGE: package}
+
+
+def run(
+    file: Path,
+    folder: Path,
+    arguments: Mapping[str, str],
+    environment: Mapping[str, str],
+    progress: Callable[[str], None],
+) -> None:
+    """Run a compiled pipeline; outcomes are left below a folder.
+
+    Args:
+        file: The pipeline.
+        folder: Takes what the steps make, and holds the folders that they take from outside.
+        arguments: Of the run: name -> text.
+        environment: The variables of each container.
+        progress: Called with a line for each step that begins.
+
+    Raises:
+        OperatorError: A step refused or failed; the message ends with the last lines.
+    """
+    settings = {"network_mode": "host", "environment": dict(environment), "user": f"{os.getuid()}:{os.getgid()}"}
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("KF_", "PYTHON"))}
+    command = [python(), RUNNER, file, folder, json.dumps(dict(arguments)), json.dumps(settings)]
+    lines, says = list[str](), {task(one.name): one.says for one in PIPELINE.steps}
+    with subprocess.Popen(
+        command, env=inherited, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        assert process.stdout is not None  # noqa: S101 - asked for
+        for line in process.stdout:
+            lines.append(line.rstrip())
+            if (found := _BEGINS.search(line)) and found[1] in says:
+                progress(f"{found[1]}: {says[found[1]]}")
+    if process.returncode:
+        raise OperatorError("the pipeline failed under Kubeflow's SDK:\n  " + "\n  ".join(lines[-_LAST:]))
+
+
+def _lay_out(folder: Path) -> None:
+    """Copy the model's code there, as it is taken from a store."""
+    for name, path in model_files(ROOT).items():
+        to = folder / name
+        to.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, to)

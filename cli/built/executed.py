@@ -1,0 +1,87 @@
+"""Built by an execution of a stack's pipeline in SageMaker: what it was given, and what its jobs have left."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from cli.built.beside import PACKAGE
+from cli.errors import OperatorError, explained
+from pipeline.engines.sagemaker import SETTINGS, groups
+from pipeline.outcome import RECORD
+from pipeline.pack import SEALED
+from pipeline.recipe import Recipe
+from pipeline.steps import PIPELINE
+from platforms.aws import executions
+from platforms.aws.clients import Clients
+from platforms.aws.executions import Seen
+
+
+@dataclass(frozen=True)
+class Executed:
+    """An execution that has built a recipe.
+
+    Attributes:
+        arn: Which.
+        digests: Step -> digest of its outcome, but of steps that change something outside; and that of the package.
+        texts: What its steps were given: name -> text.
+    """
+
+    arn: str
+    digests: Mapping[str, str]
+    texts: Mapping[str, str]
+
+
+def executed(clients: Clients, pipeline: str, folder: str, wanted: Recipe) -> Executed:
+    """The newest execution that has built a recipe.
+
+    Args:
+        clients: Gives clients.
+        pipeline: The pipeline's name.
+        folder: `s3://bucket/key` below which its jobs put what they make.
+        wanted: The recipe.
+
+    Raises:
+        OperatorError: There is none.
+    """
+    with explained(f"reading the executions of {pipeline}"):
+        arn = executions.find(clients, pipeline, executions.name_of(wanted.digest), ("Succeeded",))
+        if arn is None:
+            raise OperatorError(f"no execution of pipeline {pipeline} has built recipe {wanted.id}")
+        seen = executions.look(clients, arn)
+        return Executed(arn, _digests(clients, folder, seen), _texts(clients, arn))
+
+
+def _digests(clients: Clients, folder: str, seen: Seen) -> dict[str, str]:
+    found, package = dict[str, str](), ""
+    for group in groups(PIPELINE):
+        job = seen.step(group.name)
+        trained = _trained(clients, job.job) if job and group.kind == "Training" else {}
+        for step in group.steps:
+            file = f"{step.name}/{RECORD}"
+            said = trained.get(file) or executions.outcome(clients, folder, seen, group.name, file)
+            if step.cached and said:
+                found[step.name] = str(said["digest"])
+            if SEALED in step.gives:
+                package = str(trained[f"{step.name}/{SEALED}"]["digest"])
+    return {**found, PACKAGE: package}
+
+
+def _trained(clients: Clients, job: str) -> dict[str, Any]:
+    """The JSON files, by `<step>/<name>`, of the archive that a training job has left."""
+    described = clients("sagemaker").describe_training_job(TrainingJobName=job.rpartition("/")[2])
+    bucket, _, key = described["ModelArtifacts"]["S3ModelArtifacts"].removeprefix("s3://").partition("/")
+    content = clients("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
+    with tarfile.open(fileobj=io.BytesIO(content)) as archive:
+        wanted = [name for name in archive.getnames() if name.rpartition("/")[2] in {RECORD, SEALED}]
+        return {name: json.load(file) for name in wanted if (file := archive.extractfile(name))}
+
+
+def _texts(clients: Clients, arn: str) -> dict[str, str]:
+    listed = clients("sagemaker").list_pipeline_parameters_for_execution(PipelineExecutionArn=arn)
+    given = {one["Name"]: one["Value"] for one in listed["PipelineParameters"]}
+    return dict(executions.read(clients, given[SETTINGS]) or {})

@@ -1,0 +1,54 @@
+"""Built by the local engine: each step a process of this machine, as `pulumi up` does by default."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from cli.built.beside import PACKAGE
+from cli.errors import OperatorError
+from cli.target import ROOT
+from pipeline import outcome
+from pipeline.build import GateRefused, StepFailed, build
+from pipeline.contract import ContractBroken
+from pipeline.pack import SEALED, sealed_in
+from pipeline.recipe import Recipe
+from pipeline.steps import PIPELINE
+
+
+def digests(wanted: Recipe, gates: Mapping[str, Any], progress: Callable[[str], None]) -> dict[str, str]:
+    """Build, and give step -> digest of its outcome, and that of the package; nothing is built twice.
+
+    Args:
+        wanted: What to build.
+        gates: Metric -> `min` and/or `max`.
+        progress: Called with a line at a time.
+
+    Raises:
+        OperatorError: A step refused or failed, or the gates refuse the model.
+    """
+    ran: set[str] = set()
+
+    def told(line: str) -> None:
+        ran.add(line.partition(":")[0])
+        progress(line)
+
+    try:
+        folder = build(ROOT, wanted, gates, progress=told).path.parents[1]
+    except (StepFailed, GateRefused, ContractBroken) as error:
+        raise OperatorError(str(error)) from None
+    made = left(folder)
+    if kept := [name for name in made if name not in {*ran, PACKAGE}]:
+        progress(f"{', '.join(kept)}: kept from an earlier build")
+    return made
+
+
+def left(folder: Path) -> dict[str, str]:
+    """Step -> digest of the outcome that a run has left in its folder; but of steps that change something outside.
+
+    The digest of the package itself is among them.
+    """
+    made = {one.name: outcome.read(folder / one.name).digest for one in PIPELINE.order() if one.cached}
+    package = next(sealed_in(folder / one.name).digest for one in PIPELINE.steps if SEALED in one.gives)
+    return {**made, PACKAGE: package}
