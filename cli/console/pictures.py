@@ -1,15 +1,17 @@
-"""Takes the pictures of docs/how-to/console.md and docs/how-to/mlflow.md: `make pictures`.
+"""Takes the pictures of the docs: `make pictures`.
 
-Those of the console are of stack `local`, best during a trial; that of MLflow is of what `make pipeline` has built. What
-is not up is left out.
+Those of the console are of stack `local`, best during a trial. Where MLflow runs, it takes one of that stack's model,
+if it is shown there, and one of the run that `make pipeline` has made. What is not up is left out.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 from rich.console import Console
@@ -23,12 +25,16 @@ from cli.local import mlflow_server
 from cli.local.cloud import Local
 from cli.running import run
 from cli.target import LOCAL, ROOT, resolve
+from tracking.api import opened
+from tracking.connection import MlflowError, bearer
 
 FOLDER = ROOT / "docs" / "pictures"
 _SIZE = "1280,1250"
 _SIZES = {"rollout": "1280,1830"}  # as far as the evidence
 _PATHS = {"/": "/?hours=0.25", "/compare": "/compare?hours=0.25"}
 _MLFLOW_SIZE = "1640,1000"
+_RUN = "experiments/{experiment_id}/runs/{run_id}"
+_MLFLOW_SECONDS = 10.0
 _PATIENCE_S = 180
 
 
@@ -59,23 +65,43 @@ def take(address: str, picture: Path, size: str = _SIZE, *, seconds: int = 0) ->
 
 
 def main(console: Console) -> int:
-    """Take all pictures."""
+    """Take all pictures that can be had."""
     FOLDER.mkdir(exist_ok=True)
     local = Local.here()
     up, mlflow = local.stack_names(), mlflow_server.url(local.places.state / "mlflow")
-    if LOCAL not in up and not (mlflow and PIPELINE in up):
-        raise OperatorError("there is nothing to take a picture of", "Type `make up`, or `make pipeline`, before.")
-    if LOCAL in up:
-        with Serving(Pages(resolve(LOCAL)), 0).background() as address:
-            for name, path in TABS:
-                picture = FOLDER / f"console-{name}.png"
-                take(address.rstrip("/") + _PATHS.get(path, path), picture, _SIZES.get(name, _SIZE))
-                console.print(str(picture.relative_to(ROOT)))
-    if mlflow and PIPELINE in up:
-        picture = FOLDER / "mlflow-model.png"
-        take(f"{mlflow}/#/models/{resolve(PIPELINE).endpoint}", picture, _MLFLOW_SIZE, seconds=30)
-        console.print(str(picture.relative_to(ROOT)))
+    taken = [*(_of_console() if LOCAL in up else ()), *(_of_mlflow(mlflow, up) if mlflow else ())]
+    for name in taken:
+        console.print(str((FOLDER / name).relative_to(ROOT)), markup=False)
+    if not taken:
+        raise OperatorError("there is nothing to take a picture of", "Type `make up` or `make pipeline` before.")
     return 0
+
+
+def _of_console() -> Iterator[str]:
+    with Serving(Pages(resolve(LOCAL)), 0).background() as address:
+        for name, path in TABS:
+            take(address.rstrip("/") + _PATHS.get(path, path), FOLDER / f"console-{name}.png", _SIZES.get(name, _SIZE))
+            yield f"console-{name}.png"
+
+
+def _of_mlflow(server: str, up: Collection[str]) -> Iterator[str]:
+    """Of the model of stack `local`, and of the run of `make pipeline`: those that are shown there."""
+    pages = {LOCAL: ("mlflow-model.png", "models/{model}"), PIPELINE: ("mlflow-run.png", _RUN)}
+    for stack, (name, page) in pages.items():
+        model = resolve(stack).endpoint if stack in up else ""
+        if model and (run := _champions_run(server, model)):
+            take(f"{server}/#/{page.format(model=model, **run)}", FOLDER / name, _MLFLOW_SIZE, seconds=30)
+            yield name
+
+
+def _champions_run(server: str, model: str) -> Mapping[str, str]:
+    """What MLflow tells of the run that made the champion of a model; nothing where it is not shown there."""
+    try:
+        with opened(server, bearer(os.environ), _MLFLOW_SECONDS) as api:
+            asked = {"run_id": api.by_alias(model, "champion").run_id}
+            return api.connection.call("GET", "runs/get", query=asked)["run"]["info"]
+    except MlflowError:
+        return {}
 
 
 if __name__ == "__main__":
