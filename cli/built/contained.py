@@ -128,12 +128,18 @@ def run(
     """
     settings = {"network_mode": "host", "environment": dict(environment), "user": f"{os.getuid()}:{os.getgid()}"}
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("KF_", "PYTHON"))}
-    command = [python(), RUNNER, file, folder, json.dumps(dict(arguments)), json.dumps(settings)]
     lines, says = list[str](), {task(one.name): one.says for one in PIPELINE.steps}
     with subprocess.Popen(
-        command, env=inherited, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        [python(), RUNNER, file, folder],
+        env=inherited,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     ) as process:
-        assert process.stdout is not None  # noqa: S101 - asked for
+        assert process.stdin is not None and process.stdout is not None  # noqa: S101 - asked for
+        process.stdin.write(json.dumps({"arguments": dict(arguments), "settings": settings}))
+        process.stdin.close()
         for line in process.stdout:
             lines.append(line.rstrip())
             if (found := _BEGINS.search(line)) and found[1] in says:

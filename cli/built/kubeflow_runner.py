@@ -1,10 +1,10 @@
 """Runs a compiled pipeline by Kubeflow's own SDK, in its environment, which has nothing of ours.
 
-    python kubeflow_runner.py PIPELINE FOLDER ARGUMENTS SETTINGS
+    python kubeflow_runner.py PIPELINE FOLDER < GIVEN
 
 Each step runs in a container of the Docker engine, as the SDK's DockerRunner starts it, and leaves its outcome below
-FOLDER. ARGUMENTS are those of the run, and SETTINGS those of each container, JSON objects both. The last line of
-standard output is what the pipeline gives, as a JSON object; the status is not 0 if a step fails.
+FOLDER. GIVEN is a JSON object: `arguments` of the run, and `settings` of each container, among them keys, which no
+command line may hold. The status is not 0 if a step fails.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import sys
 from kfp import components, local
 
 
-def main(file: str, folder: str, arguments: str, settings: str) -> None:
+def main(file: str, folder: str) -> None:
     """Run every step."""
-    local.init(runner=local.DockerRunner(entrypoint=[""], **json.loads(settings)), pipeline_root=folder)
-    pipeline = components.load_component_from_file(file)
-    print(json.dumps({name: str(one) for name, one in pipeline(**json.loads(arguments)).outputs.items()}))
+    given = json.load(sys.stdin)
+    local.init(runner=local.DockerRunner(entrypoint=[""], **given["settings"]), pipeline_root=folder)
+    components.load_component_from_file(file)(**given["arguments"])
 
 
 if __name__ == "__main__":

@@ -20,12 +20,10 @@ import boto3
 import psutil
 import pytest
 import yaml
-from rich.console import Console
 
 from bench.bed import Bed
-from cli.built import beside, contained
+from cli.built import here
 from cli.built.executed import executed
-from cli.errors import OperatorError
 from cli.local.stack import Done, Stack
 from cli.retrain import look
 from cli.target import ROOT
@@ -113,30 +111,18 @@ def test_an_update_trains_by_an_execution_to_the_digest_of_the_local_engine(
     assert {step.name: step.status for step in seen.steps} == dict.fromkeys(
         ("build", "check", "gate-passed", "release"), "Succeeded"
     )
-    sealed = build(ROOT, recipe(ROOT, stack.parameters()), workdir=tmp_path, progress=lambda line: None)
+    wanted = recipe(ROOT, stack.parameters())
+    gates = stack.written()["config"]["modelstack:model"]["gates"]
+    sealed = build(ROOT, wanted, gates, tmp_path, progress=lambda line: None)
     assert (champion.package_digest, champion.recipe) == (sealed.digest, sealed.recipe)
     make = clients(LOCAL.region)
+    made = executed(make, LOCAL.pipeline, LOCAL.pipeline_folder, wanted)
+    assert (made.arn, made.digests) == (seen.arn, here.left(sealed.path.parents[1]))
     key = story.stack.outputs()["signing_key"].encode()
     facts = read(champion.archive_uri, key, make("s3")).verify(champion.package_digest, key)
     job = next(step.job for step in seen.steps if step.name == "build")
     assert (facts.builder.invocation, facts.builder.job) == (seen.arn, job)
     assert facts.source.commit is not None, "git was asked here, and not in the job"
-
-
-@pytest.mark.needs("engine")
-def test_kubeflows_sdk_makes_the_same_outcomes_in_containers_and_refuses_by_the_gate(story: Bed, stack: Stack) -> None:
-    target = story.target()
-    folder = f"s3://{target.output('artifact_bucket')}/pipeline"
-    made = executed(clients(LOCAL.region), LOCAL.pipeline, folder, recipe(ROOT, stack.parameters()))
-    image, keys = contained.image_of(target.output("container_repository"), Console()), contained.keys(os.environ)
-    said: list[str] = []
-    found = contained.digests(stack, image, made.texts, keys, said.append)
-    assert beside.other({"sagemaker": made.digests, "kubeflow": found}) == []
-    assert found[beside.PACKAGE] == journal(target).champion.package_digest
-    assert [line.partition(":")[0] for line in said] == [step.name for step in PIPELINE.order()]
-    assert registered() == 1, "the version that was there already is taken"
-    with pytest.raises(OperatorError, match="gate-refused"):
-        contained.digests(stack, image, {**made.texts, "gates": '{"auc": {"min": 0.999}}'}, keys, said.append)
 
 
 def test_the_same_recipe_begins_nothing_again_not_even_to_be_judged_by_other_gates(stack: Stack) -> None:

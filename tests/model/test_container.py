@@ -15,9 +15,15 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from rich.console import Console
 
+from cli.built import contained, here
+from cli.built.beside import PACKAGE
+from cli.errors import OperatorError
+from cli.local.stack import Stack
 from pipeline.build import build
 from pipeline.recipe import recipe
+from pipeline.steps import PIPELINE
 from platforms.aws.registry import Registered, publish
 from provenance.key_pair import KeyPair
 from tests.small import SMALL
@@ -218,6 +224,43 @@ def test_a_training_job_retrains_in_a_container_to_the_bytes_that_a_build_here_h
     wanted = recipe(ROOT, {**SMALL, **report["changes"]})
     assert report["recipe"] == wanted.digest
     assert report["package"]["package_digest"] == build(ROOT, wanted).digest
+
+
+@pytest.fixture
+def empty(cloud) -> str:
+    """The name of a bucket and a package group in which nothing is."""
+    name = f"container-{uuid4().hex[:8]}"
+    cloud.client("s3").create_bucket(Bucket=name)
+    cloud.client("sagemaker").create_model_package_group(ModelPackageGroupName=name)
+    return name
+
+
+@pytest.fixture
+def texts(images: dict[str, str], cloud, empty: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """What a run of the pipeline is given, that registers in an empty place; this process points at its cloud."""
+    for name, value in cloud.environment().items():
+        monkeypatch.setenv(name, value)
+    signs = cloud.client("kms").create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")["KeyMetadata"]["Arn"]
+    place = {"platform": "aws", "region": "us-east-1", "bucket": empty, "group": empty, "signing_key": signs}
+    return {"place": json.dumps({**place, "image_uri": images["image"]})}
+
+
+def test_kubeflows_sdk_runs_every_step_in_a_container_to_the_package_that_is_built_here(
+    repository: str, texts: dict[str, str], cloud, sealed, tmp_path: Path
+):
+    stack = Stack("local-pipeline").with_parameters(tmp_path, **SMALL)
+    image = contained.image_of(repository, Console())
+    keys, said = contained.keys(os.environ), list[str]()
+    with pytest.raises(OperatorError, match="gate-refused"):
+        contained.digests(stack, image, {**texts, "gates": '{"auc": {"min": 0.999}}'}, keys, said.append)
+    found = contained.digests(stack, image, {**texts, "gates": "{}"}, keys, said.append)
+    assert [line.partition(":")[0] for line in said][-len(PIPELINE.steps) :] == [step.name for step in PIPELINE.order()]
+    assert found == here.left(sealed.path.parents[1])
+    sagemaker = cloud.client("sagemaker")
+    group = json.loads(texts["place"])["group"]
+    (version,) = sagemaker.list_model_packages(ModelPackageGroupName=group)["ModelPackageSummaryList"]
+    described = sagemaker.describe_model_package(ModelPackageName=version["ModelPackageArn"])
+    assert described["CustomerMetadataProperties"]["package_digest"] == sealed.digest == found[PACKAGE]
 
 
 def test_the_same_inputs_are_the_same_images(images: dict[str, str], cloud, repository: str):
