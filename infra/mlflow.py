@@ -1,4 +1,4 @@
-"""That MLflow is told of the package which the config asks for: one step of an update, beside all others."""
+"""That MLflow is told of the package which the config asks for, and of those it missed: a step beside all others."""
 
 from __future__ import annotations
 
@@ -34,13 +34,15 @@ class Told(Protocol):
 
 
 class Mlflow(Resource, module="modelstack", name="Mlflow"):
-    """What MLflow knows of the stack's package.
+    """What MLflow knows of the stack's packages.
 
     Creates:
         In MLflow: a run of the build, and a version of the registered model, whose source is the sealed archive.
-        Nothing depends on it. What it could not tell is in `missed`, and the next update tells it.
+        Nothing depends on it. The packages that it could not tell of are in `untold`, oldest first, and why is in
+        `missed`. The next update tells them, whatever package it is of.
     """
 
+    untold: pulumi.Output[list[dict[str, str]]]
     missed: pulumi.Output[str]
 
     def __init__(
@@ -52,6 +54,7 @@ class Mlflow(Resource, module="modelstack", name="Mlflow"):
         model: str,
         package: Told,
         version: pulumi.Output[str],
+        release: str,
         place: Mapping[str, Any],
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
@@ -64,6 +67,7 @@ class Mlflow(Resource, module="modelstack", name="Mlflow"):
             model: The registered model: what every name of the stack begins with.
             package: The package.
             version: Its name in the stack's registry.
+            release: What the release is called that it is of.
             place: Where that is: `region`, or `context` and `bucket`.
             opts: Options of the resource.
         """
@@ -75,8 +79,9 @@ class Mlflow(Resource, module="modelstack", name="Mlflow"):
             "archive_uri": package.archive_uri,
             "signed_by": package.signed_by,
             "version": version,
+            "release": release,
             **place,
             "urn": f"urn:pulumi:{pulumi.get_stack()}::{pulumi.get_project()}::{TYPE}::{name}",
-            "missed": None,
+            **dict.fromkeys(("untold", "missed")),
         }
         super().__init__(MlflowProvider(), name, props, opts)

@@ -1,7 +1,7 @@
 """What we ask of MLflow, a function each: experiments, runs, registered models, versions, aliases.
 
 with opened("http://127.0.0.1:5000", bearer(os.environ), seconds=5) as api:
-run = api.run(api.experiment("flight-delay-local"), "sha256:...")        # None when no run has the digest
+    run = api.run(api.experiment("flight-delay-local"), "sha256:...")        # None when no run has the digest
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from tracking.connection import CALL_SECONDS, Authorize, Connection, MlflowError
 
 DIGEST = "package_digest"
 """The tag of runs and versions by which they are found again."""
+RELEASE = "release"
+"""The tag that says what the stack's rollouts call the package."""
 PROXIED = "mlflow-artifacts:/"
 """How a run's artifacts are named where the server itself keeps them."""
 _KIND = {"mlflow.experimentKind": "custom_model_development"}  # else its page shows runs as those of an agent
@@ -154,8 +156,26 @@ class Api:
             raise
         return {one["alias"]: str(one["version"]) for one in found.get("aliases", [])}
 
-    def versions(self, name: str) -> Iterator[Version]:
-        """Every version of a model, the newest first; those that nobody asks for are not fetched."""
+    def versions_of(self, name: str, digests: Iterable[str], releases: Iterable[str] = ()) -> dict[str, Version]:
+        """Package digest -> its oldest version, of those with one of these digests or releases.
+
+        No page is fetched after everything is found. Of two versions of one digest, which only two updates that ran at
+        once could make, the older one counts wherever both are on the pages that were.
+        """
+        missing = {*((DIGEST, one) for one in digests), *((RELEASE, one) for one in releases)}
+        wanted, found = frozenset(missing), dict[str, Version]()
+        for page in self._pages(name) if wanted else ():
+            for version in page:
+                named = wanted & version.tags.items()
+                missing -= named
+                if named and DIGEST in version.tags:
+                    found[version.tags[DIGEST]] = version
+            if not missing:
+                break
+        return found
+
+    def _pages(self, name: str) -> Iterator[list[Version]]:
+        """Every version of a model, the newest first; pages that nobody asks for are not fetched."""
         query = {
             "filter": f"name='{name}'",
             "order_by": "version_number DESC",
@@ -163,25 +183,10 @@ class Api:
         }
         while True:
             page = self.connection.call("GET", "model-versions/search", query=query)
-            yield from map(_version, page.get("model_versions", []))
+            yield [_version(one) for one in page.get("model_versions", [])]
             if not page.get("next_page_token"):
                 return
             query["page_token"] = page["next_page_token"]
-
-    def versions_of(self, name: str, package_digests: Iterable[str]) -> dict[str, Version]:
-        """Package digest -> its oldest version, of those that are there.
-
-        No page is fetched after every digest is found; of two versions of one digest, which only two updates that
-        ran at once could make, the older one counts wherever both are on the pages that were.
-        """
-        wanted, found = set(package_digests), dict[str, Version]()
-        for version in self.versions(name) if wanted else ():
-            digest = version.tags.get(DIGEST, "")
-            if digest in wanted:
-                found[digest] = version
-            if len(found) == len(wanted):
-                break
-        return found
 
     def create_version(self, name: str, source: str, run_id: str, tags: Mapping[str, str], told: str) -> Version:
         """A new version of a model."""

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from tracking.api import DIGEST, Batch
+from tracking.api import DIGEST, RELEASE, Batch
 
 if TYPE_CHECKING:
     from provenance.facts import Facts, Metric
@@ -38,9 +38,9 @@ class Build:
         package_digest: `sha256:<hex>`, by which run and version are found again.
         source: Where the sealed archive lies.
         at: When it was sealed, milliseconds since the epoch.
-        batch: Parameters, metrics with their intervals, and tags of the run.
+        batch: Parameters, metrics with their intervals, and more tags of the run.
         dataset: What it was trained on, as MLflow has it; empty when that is not known.
-        tags: Of the version.
+        tags: Of the version and its run.
         artifacts: Name -> content, small ones.
     """
 
@@ -54,7 +54,7 @@ class Build:
     artifacts: Mapping[str, bytes]
 
     @classmethod
-    def of(cls, facts: Facts, *, archive_uri: str, version: str, card: bytes | None) -> Build:
+    def of(cls, facts: Facts, *, archive_uri: str, version: str, card: bytes | None, release: str = "") -> Build:
         """The build that facts tell of. Pure: the same facts, the same build.
 
         Args:
@@ -62,21 +62,22 @@ class Build:
             archive_uri: Where its archive lies.
             version: Its name in the stack's registry.
             card: Its model card, in Markdown; None without one.
+            release: What the stack calls it in its rollouts; empty where that is not known.
         """
         at = round(datetime.fromisoformat(facts.builder.finished).timestamp() * 1000)
-        digest = facts.package.digest
+        digest, recipe = facts.package.digest, facts.recipe
         metrics = tuple((name, value, at, 0) for one in facts.metrics for name, value in _numbers(one))
-        parameters = {name: _text(value)[:_LONGEST] for name, value in sorted(facts.recipe.parameters.items())}
-        tags = {name: value[:_LONGEST] for name, value in _tags(facts, archive_uri, version, card) if value}
+        names = _names(digest, recipe.digest, version, release, WHOLE)
+        tags = {name: value[:_LONGEST] for name, value in _tags(facts, archive_uri, card) if value}
         told = json.dumps([asdict(one) for one in facts.metrics], indent=1).encode()
         return cls(
             name=facts.id,
             package_digest=digest,
             source=archive_uri,
             at=at,
-            batch=Batch(parameters, metrics, tags),
+            batch=Batch(_parameters(recipe.parameters), metrics, tags | names),
             dataset=_dataset(facts),
-            tags={DIGEST: digest, "recipe": facts.recipe.digest, "registered_as": version, TOLD_BY: WHOLE},
+            tags=names,
             artifacts={METRICS: told, **({CARD: card} if card is not None else {})},
         )
 
@@ -90,18 +91,26 @@ def outline(release: Release, manifest: bytes, at: float) -> Build:
         at: When its rollout began, epoch seconds.
     """
     told: Mapping[str, Any] = json.loads(manifest)
-    parameters = {name: _text(value)[:_LONGEST] for name, value in sorted(told.get("parameters", {}).items())}
-    tags = {DIGEST: release.package_digest, "recipe": release.recipe, "registered_as": release.model_package_arn}
     return Build(
         name=release.recipe[:12],
         package_digest=release.package_digest,
         source=release.archive_uri,
         at=round(at * 1000),
-        batch=Batch(parameters, tags={**tags, "archive": release.archive_uri}),
+        batch=Batch(_parameters(told.get("parameters", {})), tags={"archive": release.archive_uri}),
         dataset={},
-        tags={**tags, TOLD_BY: OUTLINED},
+        tags=_names(release.package_digest, release.recipe, release.model_package_arn, release.id, OUTLINED),
         artifacts={},
     )
+
+
+def _names(digest: str, recipe: str, version: str, release: str, told_by: str) -> dict[str, str]:
+    """Tags of a run and its version; who told of it comes last, when all else is there."""
+    tags = {DIGEST: digest, "recipe": recipe, "registered_as": version, RELEASE: release, TOLD_BY: told_by}
+    return {name: value for name, value in tags.items() if value}
+
+
+def _parameters(values: Mapping[str, Any]) -> dict[str, str]:
+    return {name: _text(value)[:_LONGEST] for name, value in sorted(values.items())}
 
 
 def _numbers(metric: Metric) -> Iterator[tuple[str, float]]:
@@ -111,13 +120,10 @@ def _numbers(metric: Metric) -> Iterator[tuple[str, float]]:
         yield f"{metric.name}_high", metric.interval.high
 
 
-def _tags(facts: Facts, archive_uri: str, version: str, card: bytes | None) -> Iterator[tuple[str, str]]:
+def _tags(facts: Facts, archive_uri: str, card: bytes | None) -> Iterator[tuple[str, str]]:
+    """Tags of the run, besides those that its version has too."""
     recipe, source, environment = facts.recipe, facts.source, facts.environment
-    yield DIGEST, facts.package.digest
-    yield "recipe", recipe.digest
-    yield TOLD_BY, WHOLE
     yield "archive", archive_uri
-    yield "registered_as", version
     yield "code_sha256", recipe.code
     yield "data_sha256", recipe.data
     yield "data_version", facts.data_version

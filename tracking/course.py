@@ -3,7 +3,8 @@
     of = courses(state)                     # package digest -> Course
     of["sha256:..."].points[-1].weight      # 100.0
 
-Pure. The journal's history is all that it is made of.
+Pure. The journal's history is all that it is made of. That names releases, and goes on naming those whose package the
+journal does not know any more: a champion before the last two. Which package that was, MLflow's own versions say.
 """
 
 from __future__ import annotations
@@ -52,9 +53,14 @@ class Course:
     at: float
 
 
-def courses(state: RolloutState) -> dict[str, Course]:
-    """Package digest -> how it fared, of every package that the journal still knows."""
-    digests = _digests(state)
+def courses(state: RolloutState, others: Mapping[str, str] | None = None) -> dict[str, Course]:
+    """Package digest -> how it fared, of every package that the history names.
+
+    Args:
+        state: The journal.
+        others: Release -> package digest, of those that only the history names; None where that is not known.
+    """
+    digests = {**(others or {}), **_digests(state)}
     begun: dict[str, float] = {}
     points: dict[str, list[Point]] = {}
     told: dict[str, dict[str, str]] = {}
@@ -72,6 +78,13 @@ def courses(state: RolloutState) -> dict[str, Course]:
     return {
         digest: Course(tuple(points.get(digest, ())), told.get(digest, {}), at) for digest, at in sorted(last.items())
     }
+
+
+def strangers(state: RolloutState) -> set[str]:
+    """The releases that the history names, and whose packages the journal does not know any more."""
+    named = {event.release for event in state.history if event.release}
+    named |= {_release_of(variant) for event in state.history for variant in event.weights}
+    return named - _digests(state).keys()
 
 
 def standing(state: RolloutState) -> dict[str, str]:
@@ -93,10 +106,15 @@ def _shares(event: Event, digests: Mapping[str, str], seen: Mapping[str, object]
         return
     now = dict.fromkeys(seen, 0.0)
     for variant, weight in event.weights.items():
-        digest = next((digest for release, digest in digests.items() if variant.rpartition("-")[2] == release), None)
+        digest = digests.get(_release_of(variant))
         if digest is not None:
             now[digest] = max(now.get(digest, 0.0), float(weight))  # of one package in two images, the one that serves
     yield from now.items()
+
+
+def _release_of(variant: str) -> str:
+    """The release that a production variant serves: `v-<release>`."""
+    return variant.rpartition("-")[2]
 
 
 def _told(event: Event) -> dict[str, str]:

@@ -45,7 +45,7 @@ def log_build(api: Api, build: Build, shelf: Shelf) -> Version:
         api.finish(run.id, build.at)  # an outlined one ended when it was begun
         told = f"Package {build.package_digest}, recipe {build.name}."
         return api.create_version(shelf.model, build.source, run.id, build.tags, told)
-    for key, value in build.tags.items():  # who told of it comes last
+    for key, value in build.tags.items():
         api.tag_version(shelf.model, known.number, key, value)
     return known
 

@@ -13,9 +13,9 @@ from collections.abc import Callable, Mapping
 
 from rollout.core.release import Release
 from rollout.core.state import RolloutState
-from tracking.api import Api, Batch, Version
+from tracking.api import RELEASE, Api, Batch, Version
 from tracking.build import outline
-from tracking.course import Course, courses, standing
+from tracking.course import Course, courses, standing, strangers
 from tracking.logged import Shelf, log_build
 
 WEIGHT = "rollout_weight"
@@ -58,11 +58,11 @@ def mirror(
 
 
 def _mirrored(api: Api, model: str, state: RolloutState, now: float) -> tuple[str, ...]:
-    aliases, found, wanted = api.aliases(model), courses(state), standing(state)
-    digests = {*found, *wanted.values()}
+    aliases, wanted, nameless = api.aliases(model), standing(state), strangers(state)
     if aliases is None:
         return tuple(sorted({*wanted.values()}))
-    versions = api.versions_of(model, digests)
+    versions = api.versions_of(model, {*courses(state), *wanted.values()}, nameless)
+    found = courses(state, {one.tags[RELEASE]: digest for digest, one in versions.items() if RELEASE in one.tags})
     named = {alias: versions[digest].number for alias, digest in wanted.items() if digest in versions}
     _point(api, model, aliases, named)  # first: it matters most, and time may run out
     for digest, course in sorted(found.items(), key=lambda one: -one[1].at):

@@ -76,6 +76,7 @@ async def declare(settings: Settings, stack: str) -> None:
             model=now.names.prefix,
             package=package,
             version=package.registered_as,
+            release=wanted.id,
             place={"region": now.names.region},
             opts=Opts(provider=now.provider),
         )

@@ -64,6 +64,7 @@ async def declare(settings: Settings, stack: str) -> None:
             model=now.names.prefix,
             package=package,
             version=package.registered_as,
+            release=wanted.id,
             place={
                 "context": settings.kubernetes.context or "",
                 "bucket": bucket.model_dump() if bucket else None,

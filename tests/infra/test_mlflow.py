@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from infra.config.settings import Settings
 from infra.providers import mlflow as provider_module
 from infra.providers.mlflow import MlflowProvider
 from platforms.kubernetes.names import CONTROLLER
+from platforms.sealed_packages import RegistryError
 from provenance.evidence import Evidence, sign
 from provenance.facts import Package
 from provenance.key_pair import KeyPair
@@ -80,6 +81,7 @@ def test_a_server_is_told_of_the_package_by_the_update_and_of_rollouts_by_the_ad
     told = world.one(":Mlflow").inputs
     assert (told["server"], told["model"], told["experiment"]) == (URL, "flight-delay-local", "flight-delay-local")
     assert told["package_digest"] == world.rollout["target"]["package_digest"]
+    assert told["release"] == world.rollout["target"]["id"]
     assert world.function("advance")["environment"]["variables"]["MLFLOW_TRACKING_URI"] == URL
     assert not [
         name for name in ("rollback", "drift", "labels") if "MLFLOW" in str(world.function(name)["environment"])
@@ -139,43 +141,69 @@ def _region(world: World) -> str:
 # --- the provider
 
 
+DOWN = "http://127.0.0.1:1"
+OTHER = "f"
+"""The package that lies where another was signed."""
+
+
+def digest_of(name: str) -> str:
+    return f"sha256:{name * 64}"
+
+
+DIGEST = digest_of("7")
+
+
 @dataclass
 class Kept:
-    """A stack's store, which holds what was signed of one package."""
+    """A stack's store, which holds what was signed of each package that was not taken away."""
 
-    evidence: Evidence
+    gone: set[str] = field(default_factory=set)
 
     def said(self, archive_uri: str, public_key: bytes) -> Evidence:
         assert public_key == KEY.public_key
-        return self.evidence
-
-
-DIGEST = f"sha256:{'7' * 64}"
+        name = archive_uri.split("/")[-2]
+        if name in self.gone:
+            raise RegistryError(f"{archive_uri} is gone")
+        signed = "7" if name == OTHER else name
+        return sign(replace(FACTS, package=Package(digest_of(signed), 1, "b" * 64)), KEY)
 
 
 @pytest.fixture
-def known(monkeypatch: pytest.MonkeyPatch) -> Iterator[SmallMlflow]:
-    evidence = sign(replace(FACTS, package=Package(DIGEST, 1, "b" * 64)), KEY)
-    origin = type("Origin", (), {"store": Kept(evidence)})
+def kept(monkeypatch: pytest.MonkeyPatch) -> Kept:
+    made = Kept()
+    origin = type("Origin", (), {"store": made})
     monkeypatch.setattr(provider_module, "origin_of", lambda props: origin)
+    return made
+
+
+@pytest.fixture
+def known(kept: Kept) -> Iterator[SmallMlflow]:
     with small_mlflow() as made:
         yield made
 
 
-def inputs(known: SmallMlflow, **changes: Any) -> dict[str, Any]:
+def inputs(known: SmallMlflow, name: str = "7", **changes: Any) -> dict[str, Any]:
     return {
         "server": known.url,
         "experiment": "flights",
         "model": "flight-delay-local",
-        "package_digest": DIGEST,
-        "archive_uri": "s3://bucket/packages/7/model.tar.gz",
+        "package_digest": digest_of(name),
+        "archive_uri": f"s3://bucket/packages/{name}/model.tar.gz",
         "signed_by": KEY.public_key.decode(),
-        "version": "arn:1",
+        "version": f"arn:{name}",
+        "release": f"release-{name}",
         "region": "us-east-1",
         "urn": "urn:pulumi:local::modelstack::x::mlflow",
+        "untold": None,
         "missed": None,
         **changes,
     }
+
+
+def versions(known: SmallMlflow) -> list[str]:
+    """The first digit of the digest of each version, in the order in which MLflow was told of them."""
+    told = known.models.get("flight-delay-local", {"versions": []})["versions"]
+    return [one["tags"]["package_digest"].removeprefix("sha256:")[0] for one in told]
 
 
 def test_a_package_is_told_of_once_and_then_nothing_is_to_do(known: SmallMlflow) -> None:
@@ -191,18 +219,61 @@ def test_an_outage_is_an_outcome_that_is_told_in_a_line_and_the_next_update_send
     known: SmallMlflow, capsys: pytest.CaptureFixture[str]
 ) -> None:
     provider, began = MlflowProvider(), time.monotonic()
-    down = provider.create(inputs(known, server="http://127.0.0.1:1")).outs
+    down = provider.create(inputs(known, server=DOWN)).outs
     assert time.monotonic() - began < 1
     assert down is not None and down["missed"].startswith("Silent: http://127.0.0.1:1 does not answer")
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"MLflow does not know of {DIGEST} yet, and the next update tells it: ")
-    assert provider.diff("id", down, inputs(known, server="http://127.0.0.1:1")).changes, "though all else is as it was"
+    assert provider.diff("id", down, inputs(known, server=DOWN)).changes, "though all else is as it was"
     assert provider.update("id", down, inputs(known)).outs["missed"] == ""
-    assert len(known.models["flight-delay-local"]["versions"]) == 1
+    assert versions(known) == ["7"]
+
+
+def test_what_was_missed_is_told_in_order_whatever_came_after(
+    known: SmallMlflow, capsys: pytest.CaptureFixture[str]
+) -> None:
+    provider = MlflowProvider()
+    state = provider.create(inputs(known, "1")).outs or {}
+    for name in ("2", "3", "2", "4"):  # of which the second is asked for again
+        state = provider.update("id", state, inputs(known, name, server=DOWN)).outs or {}
+    refused = inputs(known, server=DOWN, archive_uri=None, package_digest=None)
+    state = provider.update("id", state, refused).outs or {}
+    assert [one["version"] for one in state["untold"]] == ["arn:2", "arn:3", "arn:4"]
+    assert "MLflow does not know of 3 packages yet, and the next update tells them" in capsys.readouterr().err
+    known.fails_at, already = len(known.calls) + 12, len(known.calls)
+    state = provider.update("id", state, inputs(known, "5")).outs or {}
+    assert len(known.calls) == already + 13, "once it does not answer, it is not asked again"
+    assert state["missed"].startswith("Silent: ") and 0 < len(state["untold"]) < 4
+    assert provider.diff("id", state, inputs(known, "5")).changes
+    state = provider.update("id", state, inputs(known, "5")).outs or {}
+    assert versions(known) == ["1", "2", "3", "4", "5"]
+    assert (state["untold"], state["missed"]) == ([], "")
+    assert [run["tags"]["release"] for run in known.runs.values()] == [f"release-{name}" for name in "12345"]
+    assert not provider.diff("id", state, inputs(known, "5")).changes
+
+
+def test_a_package_that_cannot_be_proven_is_kept_and_holds_up_no_other(known: SmallMlflow, kept: Kept) -> None:
+    provider = MlflowProvider()
+    state = provider.create(inputs(known, "1", server=DOWN)).outs or {}
+    kept.gone.add("1")
+    state = provider.update("id", state, inputs(known, "2")).outs or {}
+    assert versions(known) == ["2"] and "is gone" in state["missed"]
+    assert [one["version"] for one in state["untold"]] == ["arn:1"]
+    kept.gone.clear()
+    provider.update("id", state, inputs(known, "2"))
+    assert versions(known) == ["2", "1"]
+
+
+def test_what_an_older_version_of_the_program_could_not_tell_is_told(known: SmallMlflow) -> None:
+    state = inputs(known, "1", missed="Silent: it was down")
+    del state["untold"], state["release"]
+    assert MlflowProvider().diff("id", state, inputs(known, "1")).changes
+    MlflowProvider().update("id", state, inputs(known, "2"))
+    assert versions(known) == ["1", "2"]
 
 
 def test_nothing_is_told_of_a_package_that_is_not_what_was_signed(known: SmallMlflow) -> None:
-    other = MlflowProvider().create(inputs(known, package_digest=f"sha256:{'8' * 64}")).outs
+    other = MlflowProvider().create(inputs(known, OTHER)).outs
     assert other is not None and "SignatureError" in other["missed"]
     assert known.calls == []
 

@@ -12,7 +12,7 @@ from provenance.facts import Package
 from rollout.core.release import Release
 from rollout.core.state import Phase, RolloutState
 from tests.provenance.conftest import FACTS, UNKNOWN
-from tests.rollout.worlds import PERSON, challenge, challenged, release, served
+from tests.rollout.worlds import PERSON, PLAN, challenge, challenged, release, served
 from tests.tracking.small_mlflow import SmallMlflow, small_mlflow
 from tracking.api import Api, Batch
 from tracking.build import Build
@@ -38,7 +38,8 @@ def api(known: SmallMlflow, seconds: float = 10) -> Api:
 def build(name: str) -> Build:
     """The build of a release of `tests.rollout.worlds`."""
     facts = replace(FACTS, package=Package(f"sha256:{name}", 1, "b" * 64))
-    return Build.of(facts, archive_uri=f"s3://bucket/{name}/model.tar.gz", version=f"arn:{name}", card=b"# A card")
+    uri = f"s3://bucket/{name}/model.tar.gz"
+    return Build.of(facts, archive_uri=uri, version=f"arn:{name}", card=b"# A card", release=name)
 
 
 def mirrored(known: SmallMlflow, state: RolloutState, after: float = 10) -> tuple[str, ...]:
@@ -59,9 +60,13 @@ def rolled_back() -> RolloutState:
     return world.state
 
 
-def promoted() -> RolloutState:
-    """Release b was on trial beside a, and passed."""
-    return challenged(seconds=600).state
+def promoted(*later: str) -> RolloutState:
+    """Release b was on trial beside a, and passed; so did later ones, each beside the one before."""
+    world = challenged(seconds=600)
+    for before, name in zip(("b", *later), later, strict=False):
+        world.controller().release(release(name), f"pair-{before}{name}", PLAN, beside=f"solo-{before}")
+        world.controller().follow(600, poll=1)
+    return world.state
 
 
 # --- builds
@@ -202,6 +207,30 @@ def test_no_alias_names_a_version_that_does_not_serve_and_what_came_late_is_told
     assert mirrored(known, state) == ()
     assert known.models[MODEL]["aliases"] == {"champion": "2"}
     assert 50 in {value for _, value, _, _ in known.runs["run1"]["metrics"]}
+
+
+def test_builds_that_are_told_when_others_serve_long_since_have_their_weights_and_verdicts_all_the_same(
+    known: SmallMlflow,
+) -> None:
+    state = promoted("c", "d")
+    assert [one.id for one in state.releases()] == ["d", "c"], "the journal does not know the packages of a and b"
+    for name in "abcd":
+        log_build(api(known), build(name), SHELF)
+    assert mirrored(known, state) == ()
+    assert known.models[MODEL]["aliases"] == {"champion": "4"}
+    assert [one["tags"]["verdict"] for one in known.models[MODEL]["versions"]] == ["promoted"] * 4
+    for number in (1, 2):
+        told = sorted((at, value) for key, value, at, _ in known.runs[f"run{number}"]["metrics"] if key == WEIGHT)
+        assert [value for _, value in told] == [0, 10, 50, 100, 90, 50, 0]
+
+
+def test_of_two_versions_of_one_package_the_older_one_counts(known: SmallMlflow) -> None:
+    for _ in range(2):  # two updates at once, of which neither saw the other's
+        of, one = api(known), build("a")
+        of.model(MODEL)
+        of.create_version(MODEL, one.source, of.create_run("1", one.name, 1, one.tags).id, one.tags, "")
+    assert mirrored(known, served().state) == ()
+    assert known.models[MODEL]["aliases"] == {"champion": "1"}
 
 
 def test_a_champion_far_back_among_many_versions_is_found(known: SmallMlflow) -> None:
