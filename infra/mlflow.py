@@ -8,7 +8,6 @@ from typing import Any, Protocol
 import pulumi
 from pulumi.dynamic import Resource
 
-from infra.config.mlflow_settings import MlflowSettings
 from infra.providers.mlflow import MlflowProvider
 
 TYPE = "pulumi-python:dynamic/modelstack:Mlflow"
@@ -49,8 +48,8 @@ class Mlflow(Resource, module="modelstack", name="Mlflow"):
         self,
         name: str,
         server: pulumi.Input[str],
-        settings: MlflowSettings,
         *,
+        experiment: str,
         model: str,
         package: Told,
         version: pulumi.Output[str],
@@ -63,7 +62,7 @@ class Mlflow(Resource, module="modelstack", name="Mlflow"):
         Args:
             name: The logical name.
             server: Where MLflow is.
-            settings: What the config says of it.
+            experiment: The experiment of the runs.
             model: The registered model: what every name of the stack begins with.
             package: The package.
             version: Its name in the stack's registry.
@@ -73,7 +72,7 @@ class Mlflow(Resource, module="modelstack", name="Mlflow"):
         """
         props: dict[str, object] = {
             "server": server,
-            "experiment": settings.experiment or model,
+            "experiment": experiment,
             "model": model,
             "package_digest": package.package_digest,
             "archive_uri": package.archive_uri,

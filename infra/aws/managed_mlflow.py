@@ -39,7 +39,7 @@ class ToldMlflow:
 
 def told_mlflow(settings: MlflowSettings, names: Names, registry: Registry) -> ToldMlflow | None:
     """The MLflow that the config asks for; None when nobody is told. A managed one is declared."""
-    experiment = settings.experiment or names.prefix
+    experiment = settings.experiment_of(names.endpoint)
     if settings.managed is not None:
         return ToldMlflow(ManagedMlflow("mlflow-server", names, registry, settings.managed).arn, experiment)
     return ToldMlflow(settings.server, experiment, settings.secret or "") if settings.server else None

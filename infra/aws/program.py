@@ -72,7 +72,7 @@ async def declare(settings: Settings, stack: str) -> None:
         Mlflow(
             "mlflow",
             told.server,
-            settings.mlflow,
+            experiment=told.experiment,
             model=now.names.prefix,
             package=package,
             version=package.registered_as,

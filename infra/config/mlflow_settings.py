@@ -55,6 +55,10 @@ class MlflowSettings(Section):
         """Whether anybody is told."""
         return self.server is not None or self.managed is not None
 
+    def experiment_of(self, endpoint: str) -> str:
+        """The experiment of a stack's runs, by the name of its endpoint."""
+        return self.experiment or endpoint
+
     @model_validator(mode="after")
     def _together(self, info: ValidationInfo) -> Self:
         wrong: list[Problem] = []
@@ -64,11 +68,11 @@ class MlflowSettings(Section):
             why = "a managed MLflow is asked with AWS's credentials" if self.asked else "server is null"
             wrong.append(Problem(".secret", f"{why}; allowed is null", self.secret))
         if is_local(stack_of(info)):
-            why = "the local cloud runs no MLflow; allowed is null, and for server the URL that `make mlflow` prints"
+            why, url = "the local cloud runs no MLflow; allowed is", "the URL that `make mlflow` prints"
             if self.managed is not None:
-                wrong.append(Problem(".managed", why, self.managed))
+                wrong.append(Problem(".managed", f"{why} null, and for server {url}", self.managed))
             if self.server is not None and self.server.startswith("arn:"):
-                wrong.append(Problem(".server", f"{why.replace('is null, and for server the', 'is the')}", self.server))
+                wrong.append(Problem(".server", f"{why} {url}", self.server))
         if wrong:
             raise Wrong(wrong)
         return self

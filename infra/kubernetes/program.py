@@ -60,7 +60,7 @@ async def declare(settings: Settings, stack: str) -> None:
         Mlflow(
             "mlflow",
             settings.mlflow.server,
-            settings.mlflow,
+            experiment=settings.mlflow.experiment_of(now.names.prefix),
             model=now.names.prefix,
             package=package,
             version=package.registered_as,
