@@ -8,16 +8,22 @@ trains. What is given counts more. Where the code comes from, git is asked.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from cli.errors import OperatorError
 from cli.local.stack import Stack
-from pipeline import origin
-from pipeline.engines.kubeflow import Secret, Site, SiteError, compiled
+from pipeline import inputs, origin
+from pipeline.contract import RecipeError, Refusal
+from pipeline.declared import check_parameters
+from pipeline.engines.kubeflow import Secret, Site, compiled, problems
+from pipeline.gate import GateError, reported, unknown_metrics
 from pipeline.recipe import canonical
 from pipeline.steps import PIPELINE
+from pipeline.texts import day, json_object
 
 IMAGE = "modelstack:retraining.image"
 
@@ -43,28 +49,78 @@ def kubeflow(stack: Stack, given: Given) -> str:
     """The pipeline for Kubeflow Pipelines, as IR YAML.
 
     Raises:
-        OperatorError: There is no image, or something given is unknown or of another form.
+        OperatorError: There is no image, or no run could use what is given; the message has a line for each problem.
     """
     file = stack.root / "stacks" / f"Pulumi.{stack.name}.yaml"
     if not file.is_file():
         raise OperatorError(f"there is no stack {stack.name}: no file {file.relative_to(stack.root)}", exit_code=2)
     config = stack.written().get("config") or {}
-    model = config.get("modelstack:model") or {}
-    image = given.image or (config.get("modelstack:retraining") or {}).get("image")
+    model, retraining = (_section(config, name, file.name) for name in ("modelstack:model", "modelstack:retraining"))
+    image = given.image or retraining.get("image")
     if not image:
         raise OperatorError(
             f"there is no image for the steps: the file of stack {stack.name} has no {IMAGE}, and --image is not given",
             f"`make image STACK={stack.name}` builds one, and prints its name.",
             2,
         )
-    texts = {name: canonical(model[name]) for name in ("parameters", "gates") if model.get(name)}
+    texts = {name: canonical(_plain(model[name])) for name in ("parameters", "gates") if model.get(name)}
     texts |= {} if "code_digest" in given.texts else {"source": _source(stack)}
     secrets = {variable: _secret(text) for variable, text in given.secrets.items()}
     name = str(model.get("name") or stack.name)
+    site = Site(name, str(image), {**texts, **given.texts}, given.folders, secrets)
+    if wrong := [*problems(PIPELINE, site), *_not_of_model(stack.root, site.texts)]:
+        said = f"; what is not given is from {file.name}" if texts.keys() - given.texts.keys() - {"source"} else ""
+        raise OperatorError("\n".join([f"the pipeline cannot be compiled{said}:", *wrong]), exit_code=2)
+    return compiled(PIPELINE, site)
+
+
+def _section(config: Mapping[str, Any], name: str, file: str) -> Mapping[str, Any]:
+    found = config.get(name) or {}
+    if not isinstance(found, Mapping):
+        raise OperatorError(f"{file}: {name} is {found!r}, and is to hold fields, each as `name: value`", exit_code=2)
+    return found
+
+
+def _plain(value: Any) -> Any:
+    """A value of the file as Pulumi takes it: a day is a text."""
+    return json.loads(json.dumps(value, default=str))
+
+
+def _not_of_model(root: Path, texts: Mapping[str, str]) -> list[str]:
+    """What the model of the checkout does not allow, by the rules of its config; of a package's nothing is known."""
+    if texts.get("code_digest"):
+        return []
     try:
-        return compiled(PIPELINE, Site(name, str(image), {**texts, **given.texts}, given.folders, secrets))
-    except SiteError as error:
-        raise OperatorError(f"the pipeline cannot be compiled: {error}", exit_code=2) from None
+        changes = json_object("parameters", texts.get("parameters", "{}"))
+        gates = json_object("gates", texts.get("gates", "{}"))
+        through = day("through", texts.get("through", ""))
+    except Refusal:  # told already
+        return []
+    return [*_wrong_parameters(root, changes, str(through or "")), *_wrong_gates(root, gates)]
+
+
+def _wrong_parameters(root: Path, changes: Mapping[str, Any], through: str) -> list[str]:
+    try:
+        check_parameters(root, changes)
+    except RecipeError as error:
+        return [f"parameters.{line}" for line in str(error).splitlines()]
+    try:
+        inputs.parameters(root, None, changes, through)
+    except RecipeError as error:
+        return str(error).splitlines()
+    return []
+
+
+def _wrong_gates(root: Path, gates: Mapping[str, Any]) -> list[str]:
+    try:
+        return [f"gates.{name}: {why}" for name, why in unknown_metrics(gates, reported(root)).items()]
+    except GateError as error:
+        return [f"gates: {error}"]
+
+
+def asked_of_runs(given: Given) -> list[str]:
+    """The texts that whoever starts a run has to give."""
+    return [one.name for one in PIPELINE.inputs if one.name not in given.texts and one.asked(given.folders)]
 
 
 def named(words: tuple[str, ...], option: str, form: str) -> dict[str, str]:

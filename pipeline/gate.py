@@ -9,12 +9,16 @@ could make.
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import isfinite, isnan, nan
 from pathlib import Path
 from typing import Any, Literal
 
+from pipeline.forms import not_allowed, one_of
+
+BOUNDS = "min, max, or both, each a number"
+"""What is allowed as the gate of a metric."""
 Gates = Mapping[str, Mapping[str, float]]
 USUAL = {
     "accuracy": "share of right answers, 0 to 1",
@@ -97,20 +101,41 @@ def reported(root: Path) -> list[str]:
         ) from None
 
 
-def check_gates(gates: Gates) -> None:
+def check_gates(gates: Mapping[str, Any]) -> None:
     """Refuse gates that cannot be applied.
 
     Raises:
-        GateError: An unknown side, or a bound that is no number.
+        GateError: They are not bounds of metrics, or no value passes; the message has a line for each.
     """
+    problems: list[str] = []
     for metric, bounds in gates.items():
-        if not bounds or bounds.keys() - {"min", "max"}:
-            raise GateError(
-                f"gates.{metric}: {dict(bounds)!r} is not allowed: expected min, max or both, each a number"
-            )
-        for side, bound in bounds.items():
-            if not _is_number(bound):
-                raise GateError(f"gates.{metric}.{side}: {bound!r} is not allowed: expected a number")
+        name = f"gates.{metric}"
+        if not isinstance(bounds, Mapping) or not bounds or bounds.keys() - {"min", "max"}:
+            problems.append(not_allowed(name, bounds, BOUNDS))
+            continue
+        bad = [side for side, bound in bounds.items() if not _is_number(bound)]
+        problems += [not_allowed(f"{name}.{side}", bounds[side], "a number") for side in bad]
+        if not bad and (why := no_value_passes(bounds.get("min"), bounds.get("max"))):
+            problems.append(not_allowed(f"{name}.max", bounds["max"], why))
+    if problems:
+        raise GateError("\n".join(problems))
+
+
+def no_value_passes(least: float | None, most: float | None) -> str:
+    """What is allowed instead of bounds that no value keeps; empty for others."""
+    if least is None or most is None or least <= most:
+        return ""
+    return f"a number from min on, which is {least:g}; or no value passes"
+
+
+def unknown_metrics(gates: Iterable[str], known: Iterable[str]) -> dict[str, str]:
+    """Gate -> what is wrong with it, of those on metrics that the model does not report."""
+    known = list(known)
+    return {
+        name: f"the model reports no metric {name!r}; allowed are {one_of(name, known)}"
+        for name in gates
+        if name not in known
+    }
 
 
 def gate(metrics: Mapping[str, float], gates: Gates) -> None:

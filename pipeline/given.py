@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from pipeline.contract import Refusal
 
 
 @dataclass(frozen=True)
@@ -26,17 +22,3 @@ class Given:
     folders: Mapping[str, Path]
     texts: Mapping[str, str]
     out: Path
-
-    def json(self, name: str) -> Any:
-        """A text that is a JSON object.
-
-        Raises:
-            Refusal: It is none.
-        """
-        try:
-            value = json.loads(self.texts[name])
-        except ValueError as error:
-            raise Refusal(f"{name}: {self.texts[name]!r} is not JSON: {error}") from None
-        if not isinstance(value, dict):
-            raise Refusal(f"{name}: {self.texts[name]!r} is not a JSON object, such as {{}}")
-        return value

@@ -19,6 +19,7 @@ from pipeline.declared import retrained
 from pipeline.given import Given
 from pipeline.locks import locked, trained_with
 from pipeline.recipe import Recipe, canonical, model_files, recipe
+from pipeline.texts import json_object
 
 RECIPE = "recipe.json"
 
@@ -28,7 +29,8 @@ def main(given: Given) -> None:
     outline.check(given.root)
     check_libraries(given.root)
     package = sealed_code(given.folders.get("code"), given.texts["code_digest"])
-    asked = parameters(given.root, package, given.json("parameters"), given.texts["through"])
+    changes = json_object("parameters", given.texts["parameters"])
+    asked = parameters(given.root, package, changes, given.texts["through"])
     found = recipe(given.root, asked)
     expected = given.texts["recipe"]
     if expected and found.digest != expected:

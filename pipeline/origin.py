@@ -32,9 +32,11 @@ from monitoring.statistics.intervals import Interval as Measured
 from pipeline import archive
 from pipeline.contract import Refusal
 from pipeline.declared import raw_data
+from pipeline.forms import not_allowed
 from pipeline.locks import locked, locked_files, trained_with
 from pipeline.pack import SealedPackage
 from pipeline.recipe import Recipe, model_files, sha256_of
+from pipeline.texts import json_object
 from provenance import facts as said
 from provenance.evidence import FACTS
 from provenance.facts import Builder, DataFile, Dependency, Environment, Facts, FactsError, Interval, Metric, Source
@@ -132,17 +134,18 @@ def found_again(root: Path, sealed: SealedPackage) -> Facts | None:
     return replace(facts, source=here, data=data(root, raw_data(root)[0]))
 
 
-def source_of(told: Mapping[str, Any]) -> Source:
-    """What git says of a checkout, as whoever started the pipeline has told it: commit, dirty and remote.
+def read_source(name: str, text: str) -> Source | None:
+    """What git says of a checkout, as whoever started the pipeline has told it; None where nothing is told.
 
     Raises:
         Refusal: It is something else.
     """
-    commit, dirty, remote = (told.get(name) for name in ("commit", "dirty", "remote"))
+    told = json_object(name, text)
+    commit, dirty, remote = (told.get(field) for field in ("commit", "dirty", "remote"))
     right = isinstance(commit, str | None) and isinstance(dirty, bool | None) and isinstance(remote, str | None)
     if not right or told.keys() - {"commit", "dirty", "remote"}:
-        raise Refusal(f"source: {dict(told)!r}: expected commit and remote, texts, and dirty, true or false")
-    return Source(commit, dirty, None if remote is None else public_url(remote))
+        raise Refusal(not_allowed(name, text, "commit and remote, texts, and dirty, true or false"))
+    return Source(commit, dirty, None if remote is None else public_url(remote)) if told else None
 
 
 def source(root: Path) -> Source:

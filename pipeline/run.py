@@ -7,21 +7,21 @@ it sets by itself whatever makes the outcome the same on every machine.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping
-from importlib import import_module
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 from pipeline import outcome, step
 from pipeline.checkout import checkout
 from pipeline.contract import RecipeError, Refusal
+from pipeline.forms import not_allowed
 from pipeline.given import Given
 from pipeline.inputs import check_unchanged
-from pipeline.steps import PIPELINE, Pipeline, PipelineError, Step
+from pipeline.steps import PIPELINE, VERDICT, Pipeline, PipelineError, Step, function, passed
+from pipeline.texts import json_object, wrong
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -52,6 +52,8 @@ def ran(
         Refusal: It refuses; nothing was recorded.
     """
     digests = {name: outcome.verified(folders[name], name).digest for name in pipeline.steps_of(one)}
+    if one.only_if and not passed(folders[one.only_if]):
+        raise Refusal(f"the {VERDICT} of {one.only_if} did not pass: {one.name} runs only if it does")
     made_of = outcome.made_of(pipeline, one, digests, texts)
     runs_model = "code" in one.takes
     code, raw_data = folders.get("code"), folders.get("raw_data")
@@ -60,13 +62,13 @@ def ran(
         found = folders.get("data") if runs_model else None
         if found is not None:
             check_unchanged(root, found)
-        made = finished(one, _function(one.program), Given(root, folders, texts, out), made_of)
+        made = finished(one, function(one.program), Given(root, folders, texts, out), made_of)
         if found is not None:
             check_unchanged(root, found)
     return made
 
 
-def finished(one: Step, function: Callable[[Given], None], given: Given, made_of: Mapping[str, str]) -> outcome.Outcome:
+def finished(one: Step, program: Callable[[Given], None], given: Given, made_of: Mapping[str, str]) -> outcome.Outcome:
     """Call the function of a step, and record what it wrote.
 
     Raises:
@@ -75,13 +77,8 @@ def finished(one: Step, function: Callable[[Given], None], given: Given, made_of
     given.out.mkdir(parents=True, exist_ok=True)
     if there := next(given.out.iterdir(), None):
         raise Refusal(f"there is {there} already: expected an empty folder for what {one.name} gives")
-    function(given)
+    program(given)
     return outcome.record(one, given.out, made_of)
-
-
-def _function(program: str) -> Callable[[Given], None]:
-    module, _, name = program.partition(":")
-    return getattr(import_module(module), name)
 
 
 def _asked(pipeline: Pipeline, arguments: list[str] | None) -> tuple[Step, dict[str, Path], dict[str, str], Path]:
@@ -97,15 +94,29 @@ def _asked(pipeline: Pipeline, arguments: list[str] | None) -> tuple[Step, dict[
     given = parser.parse_args(arguments)
     one = pipeline.step(given.step)
     texts = {text.name: text.default for text in pipeline.texts_of(one)}
-    if given.settings:
-        held: Mapping[str, str] = json.loads(given.settings.read_bytes())
-        texts |= {name: value for name, value in held.items() if name in texts}
+    texts |= _held(given.settings, texts) if given.settings else {}
     texts |= _named(one, given.texts, texts)
     may = {*pipeline.steps_of(one), *pipeline.folders_of(one)}
     folders = {name: Path(value).resolve() for name, value in _named(one, given.folders, may).items()}
     if lacks := [name for name in pipeline.steps_of(one) if name not in folders]:
         raise Refusal(f"--in {lacks[0]}=FOLDER is missing: the step takes {', '.join(pipeline.steps_of(one))}")
+    problems = [f"{name}: there is no folder {path}" for name, path in folders.items() if not path.is_dir()]
+    elsewhere = {other.name for other in pipeline.inputs} - {*one.takes}  # other steps may be given these
+    if problems := [*problems, *wrong(pipeline.texts_of(one), texts, {*folders, *elsewhere})]:
+        raise Refusal("\n".join(problems))
     return one, folders, texts, given.out.resolve()
+
+
+def _held(settings: Path, may: Collection[str]) -> dict[str, str]:
+    """The texts in a file that a step takes."""
+    try:
+        text = settings.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise Refusal(f"--settings: {settings} cannot be read: {error}") from None
+    held = {name: value for name, value in json_object("--settings", text).items() if name in may}
+    if odd := [name for name, value in held.items() if not isinstance(value, str)]:
+        raise Refusal(not_allowed(f"--settings: {odd[0]}", held[odd[0]], "a text"))
+    return held
 
 
 def _named(one: Step, given: list[str], may: Any) -> dict[str, str]:

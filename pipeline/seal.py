@@ -26,8 +26,8 @@ def main(given: Given) -> None:
         sealed = pack(given.root, recipe, given.folders["train"], evaluated, given.out / ARCHIVE)
     except archive.ArchiveError as error:
         raise Refusal(str(error)) from None
-    told = given.json("source")
-    origin.write(origin.collect(given.root, recipe, sealed, origin.source_of(told) if told else None), sealed)
+    told = origin.read_source("source", given.texts["source"])
+    origin.write(origin.collect(given.root, recipe, sealed, told), sealed)
     said = {"digest": sealed.digest, "manifest_sha256": sealed.manifest_sha256, "recipe": sealed.recipe}
     (given.out / SEALED).write_text(canonical({**said, "metrics": dict(sealed.metrics)}))
     print(f"sealed {sealed.digest} ({sealed.path.stat().st_size:,} bytes)")

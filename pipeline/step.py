@@ -177,10 +177,22 @@ def _lines(stderr: Iterable[str]) -> list[str]:
 
 
 def _explained(name: str, status: int, stderr: Sequence[str], said: Sequence[str]) -> StepFailed:
-    if status == REFUSED and stderr:
-        return StepFailed(name, f"refused: {json.loads(stderr[-1])}", refused=True)
+    if status < 0:
+        why = f"was killed by {signal.Signals(-status).name}"
+        short = ": the machine may have too little memory" if -status == signal.SIGKILL else ""
+        return StepFailed(name, f"{why}{short}", last=[*said, *stderr][-LAST_LINES:])
+    if status == REFUSED and (reason := _reason(stderr)) is not None:
+        return StepFailed(name, f"refused: {reason}", refused=True)
     if not stderr:
-        killed = " (killed)" if status < 0 else ""
-        return StepFailed(name, f"ended with status {status} and said nothing{killed}", last=said)
+        return StepFailed(name, f"ended with status {status} and said nothing", last=said)
     places = [line.strip() for line in stderr if line.lstrip().startswith("File ") and "/model/" in line]
     return StepFailed(name, f"failed: {stderr[-1]}" + (f"\n  {places[-1]}" if places else ""), last=said)
+
+
+def _reason(stderr: Sequence[str]) -> str | None:
+    """Why a program refused; None where its status means something else, as where the model's own code ended it."""
+    try:
+        reason = json.loads(stderr[-1])
+    except (IndexError, ValueError):
+        return None
+    return reason if isinstance(reason, str) else None

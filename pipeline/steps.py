@@ -25,11 +25,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
+from importlib import import_module
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 VERDICT = "verdict.json"
 """The file of an outcome that other steps depend on with `only_if`: `{"passed": true or false, "why": "..."}`."""
@@ -57,12 +58,22 @@ class Input:
         kind: A folder, which may lack, or a text.
         says: What it is, for people.
         default: The text where none is given.
+        reader: The function that reads the text, `module:function`, see `pipeline.texts`; without one, any is allowed.
+        required: Whether steps that take the text by their command cannot do with its default.
+        of: The folder without which the text is nothing; only with that is it required.
     """
 
     name: str
     kind: Literal["folder", "text"]
     says: str
     default: str = ""
+    reader: str = ""
+    required: bool = False
+    of: str | None = None
+
+    def asked(self, folders: Collection[str]) -> bool:
+        """Whether it has to be given beside these folders."""
+        return self.required and (self.of is None or self.of in folders)
 
 
 @dataclass(frozen=True)
@@ -173,6 +184,12 @@ class Pipeline:
         return tuple(texts[name] for name in step.takes if name in texts)
 
 
+def function(program: str) -> Callable[..., Any]:
+    """The function that `module:function` names."""
+    module, _, name = program.partition(":")
+    return getattr(import_module(module), name)
+
+
 def passed(folder: Path) -> bool:
     """Whether the verdict in an outcome lets steps run that pass only with it."""
     return json.loads((folder / VERDICT).read_bytes())["passed"] is True
@@ -186,6 +203,12 @@ def _problems(inputs: tuple[Input, ...], steps: tuple[Step, ...]) -> list[str]:
         f"{name!r} is no name: expected small letters, digits and _, at most 31" for name in names if not _fits(name)
     ]
     of_steps = {one.name for one in steps}
+    folders = {one.name for one in inputs if one.kind == "folder"}
+    for one in inputs:
+        if one.reader and not _PROGRAM.fullmatch(one.reader):
+            problems.append(f"input {one.name}: reader {one.reader!r}; expected module:function")
+        if one.of is not None and one.of not in folders:
+            problems.append(f"input {one.name}: of {one.of!r}; expected a folder that the pipeline is given")
     for one in steps:
         problems += [
             f"step {one.name}: takes {name!r}, which is neither a step nor an input"
@@ -220,19 +243,69 @@ INPUTS = (
     Input("raw_data", "folder", "the model's own data files, for data/ beside model/; else those that are there"),
     Input("champion", "folder", "holds as model.tar.gz the package that serves; without it nothing is compared"),
     Input(
-        "parameters", "text", "the model's parameters, a JSON object; of a package in `code`, changes to its own", "{}"
+        "parameters",
+        "text",
+        "the model's parameters, a JSON object; of a package in `code`, changes to its own",
+        "{}",
+        reader="pipeline.texts:json_object",
     ),
-    Input("through", "text", "a day, YYYY-MM-DD: learn from what was known then, by the package in `code`; or nothing"),
-    Input("recipe", "text", "the recipe digest that is expected; nothing where it is not known before"),
-    Input("code_digest", "text", "sha256:<hex> of the package in `code`"),
-    Input("champion_digest", "text", "sha256:<hex> of the package in `champion`"),
-    Input("gates", "text", 'what metrics have to be, JSON, such as {"auc": {"min": 0.6}}', "{}"),
-    Input("min_gain", "text", "by how much the loss has to be lower than the champion's, for sure; nothing: not asked"),
-    Input("source", "text", "commit, dirty and remote of the code, a JSON object; else git is asked", "{}"),
     Input(
-        "place", "text", "where the package is registered and who signs it, a JSON object; see platforms.places", "{}"
+        "through",
+        "text",
+        "a day, YYYY-MM-DD: learn from what was known then; or nothing",
+        reader="pipeline.texts:day",
     ),
-    Input("lineage", "text", "what is kept with the version besides its recipe, a JSON object of texts", "{}"),
+    Input(
+        "recipe",
+        "text",
+        "the recipe digest that is expected; nothing where it is not known before",
+        reader="pipeline.texts:recipe",
+    ),
+    Input("code_digest", "text", "sha256:<hex> of the package in `code`", reader="pipeline.texts:digest", of="code"),
+    Input(
+        "champion_digest",
+        "text",
+        "sha256:<hex> of the package in `champion`",
+        reader="pipeline.texts:digest",
+        required=True,
+        of="champion",
+    ),
+    Input(
+        "gates",
+        "text",
+        'what metrics have to be, JSON, such as {"auc": {"min": 0.6}}',
+        "{}",
+        reader="pipeline.texts:gates",
+    ),
+    Input(
+        "min_gain",
+        "text",
+        "by how much the loss has to be lower than the champion's, for sure; nothing: not asked",
+        reader="pipeline.texts:number",
+        of="champion",
+    ),
+    Input(
+        "source",
+        "text",
+        "commit, dirty and remote of the code, a JSON object; else git is asked",
+        "{}",
+        reader="pipeline.origin:read_source",
+    ),
+    Input(
+        "place",
+        "text",
+        "where the package is registered and who signs it, a JSON object; see docs/how-to/kubeflow.md",
+        "{}",
+        reader="platforms.places:read",
+        required=True,
+    ),
+    Input(
+        "lineage",
+        "text",
+        "what is kept with the version besides its recipe, a JSON object of texts",
+        "{}",
+        reader="pipeline.texts:texts",
+    ),
 )
 _CODE = ("code", "raw_data", "code_digest")
 """What a step takes that runs the model's code, or looks at it."""

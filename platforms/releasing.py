@@ -18,6 +18,7 @@ from pipeline.given import Given
 from pipeline.outcome import RECORD
 from pipeline.pack import sealed_in
 from pipeline.recipe import canonical
+from pipeline.texts import texts
 from platforms import registering
 from platforms.registering import Place
 from provenance.evidence import Evidence
@@ -40,6 +41,6 @@ def sign(place: Place, given: Given) -> None:
 def register(place: Place, given: Given) -> None:
     """Upload the sealed package, and register it with what was signed."""
     signed = {one.name: one.read_bytes() for one in given.folders["sign"].iterdir() if one.name not in {KEY, RECORD}}
-    sealed, lineage = sealed_in(given.folders["seal"]), given.json("lineage")
+    sealed, lineage = sealed_in(given.folders["seal"]), texts("lineage", given.texts["lineage"])
     registered = registering.register(sealed, Evidence.of(signed), place, lineage)
     (given.out / REGISTERED).write_text(canonical(asdict(registered)))

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pipeline.contract import Refusal
 from pipeline.given import Given
 from platforms import releasing
-from platforms.places import place_of
+from platforms.places import place_of, read
 from platforms.registering import Place
 from platforms.sealed_packages import RegistryError
 from provenance.envelope import SignatureError
@@ -29,6 +29,6 @@ def register(given: Given) -> None:
 def _in_words(function: Callable[[Place, Given], None], given: Given) -> None:
     """Say what is wrong with the package or the registry without a traceback: it would be so again."""
     try:
-        function(place_of(given.json("place")), given)
+        function(place_of(read("place", given.texts["place"])), given)
     except (RegistryError, SignatureError) as error:
         raise Refusal(str(error)) from None

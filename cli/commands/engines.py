@@ -72,6 +72,8 @@ def compile_(  # noqa: PLR0917 - one parameter per option
     written = {"kubeflow": compiling.kubeflow}[engine](Stack(asked.stack), given)
     if "code" not in given.folders:
         say("The image has to hold model/, which that of `make image` does not: give --folder code=ADDRESS.", err=True)
+    if asked_of_runs := compiling.asked_of_runs(given):
+        say(f"Each run has to be given {' and '.join(asked_of_runs)}: no --set gives it beforehand.", err=True)
     if out is None:
         give(written.rstrip("\n"))
     else:

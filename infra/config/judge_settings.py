@@ -11,9 +11,10 @@ from typing import Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from infra.config import provable
-from infra.config.problems import Problem, Wrong, meant
+from infra.config.problems import Problem, Wrong
 from infra.config.section import Section
 from infra.config.whole_numbers import whole
+from pipeline.forms import meant
 from rollout.core import catalogue
 from rollout.core.plan import Plan, PlanError, PromoteWhen, Step
 from rollout.judge.metrics import Metric, MetricError

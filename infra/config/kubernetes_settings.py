@@ -9,20 +9,11 @@ from pydantic import Field, field_validator
 
 from infra.config.problems import Allowed, NotAllowed
 from infra.config.section import Image, Section
+from platforms.addresses import BUCKET, OBJECT, REPOSITORY, URL
 
-Name = Annotated[
-    str,
-    Allowed("1 to 63 lower-case letters, digits and hyphens, a letter or digit first and last"),
-    Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"),
-]
-Url = Annotated[
-    str, Allowed("http://HOST:PORT or https://HOST:PORT"), Field(pattern=r"^https?://[A-Za-z0-9.-]+(:\d{1,5})?$")
-]
-Repository = Annotated[
-    str,
-    Allowed("HOST/PATH or HOST:PORT/PATH, in lower case"),
-    Field(pattern=r"^[a-z0-9.-]+(:\d{1,5})?(/[a-z0-9]+([._-]+[a-z0-9]+)*)+$"),
-]
+Name = Annotated[str, Allowed(OBJECT.words), Field(pattern=f"^({OBJECT.pattern})$")]
+Url = Annotated[str, Allowed(URL.words), Field(pattern=f"^({URL.pattern})$")]
+Repository = Annotated[str, Allowed(REPOSITORY.words), Field(pattern=f"^({REPOSITORY.pattern})$")]
 _ADDRESS = re.compile(r"[^@\s]+@[^@\s]+")
 
 
@@ -71,11 +62,9 @@ class RulesSettings(Section):
 class BucketSettings(Section):
     """A bucket of S3, or of what speaks like it, for sealed packages."""
 
-    name: Annotated[
-        str,
-        Allowed("3 to 63 lower-case letters, digits, dots and hyphens, a letter or digit first and last"),
-        Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$"),
-    ] = Field(description="The bucket. It must exist.")
+    name: Annotated[str, Allowed(BUCKET.words), Field(pattern=f"^({BUCKET.pattern})$")] = Field(
+        description="The bucket. It must exist."
+    )
     endpoint: Url | None = Field(
         default=None, description="Where S3 answers, for pods and for `pulumi up` alike. Null: AWS."
     )

@@ -7,8 +7,9 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, Field, JsonValue, ValidationInfo, field_validator, model_validator
 
 from infra.config import checkout
-from infra.config.problems import Allowed, Wrong, no_metric
+from infra.config.problems import Allowed, Wrong
 from infra.config.section import Section, stack_of
+from pipeline.gate import BOUNDS, no_value_passes, unknown_metrics
 
 LONGEST_NAME, LONGEST_PREFIX = 30, 40
 
@@ -22,22 +23,20 @@ class Gate(Section):
     @field_validator("max")
     @classmethod
     def _above_min(cls, most: float | None, info: ValidationInfo) -> float | None:
-        least = info.data.get("min")
-        if most is not None and least is not None and least > most:
-            raise ValueError(f"allowed is a number from min on, which is {least:g}; or no value passes")
+        if why := no_value_passes(info.data.get("min"), most):
+            raise ValueError(f"allowed is {why}")
         return most
 
     @model_validator(mode="after")
     def _bounded(self) -> Self:
         if self.min is None and self.max is None:
-            raise ValueError("allowed is min, max, or both, each a number")
+            raise ValueError(f"allowed is {BOUNDS}")
         return self
 
 
 def _reported(metric: str) -> str:
-    known = checkout.metrics()
-    if metric not in known:
-        raise ValueError(no_metric(metric, known))
+    for why in unknown_metrics([metric], checkout.metrics()).values():
+        raise ValueError(why)
     return metric
 
 

@@ -7,7 +7,6 @@ What is allowed comes from the field's own constraints, so that a text cannot sa
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -17,8 +16,9 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from annotated_types import Ge, Gt, Le, MaxLen, MinLen
 from pydantic import BaseModel, ValidationError
 
+from pipeline.forms import LONGEST, one_of
+
 Location = tuple[str | int, ...]
-LONGEST = 80
 BOUNDS = {Ge: "ge", Gt: "gt", Le: "le", MinLen: "min_length", MaxLen: "max_length"}
 KEY = "[key]"  # how pydantic marks an error of a name in a mapping
 TAG = "kind"  # the field that says which of several sections one is
@@ -89,22 +89,6 @@ def problems(error: ValidationError, namespace: str, root: type[BaseModel]) -> l
 def unknown(where: str, name: str, value: Any, known: Iterable[str]) -> Problem:
     """That there is no such field."""
     return Problem(where, f"no such field; allowed are {one_of(name, known)}", value)
-
-
-def no_metric(name: str, known: Iterable[str]) -> str:
-    """What is wrong with a gate on a metric that there is not."""
-    return f"the model reports no metric {name!r}; allowed are {one_of(name, known)}"
-
-
-def one_of(name: str, known: Iterable[str]) -> str:
-    """The known names, and the one that may have been meant."""
-    return ", ".join(known) + meant(name, known)
-
-
-def meant(name: str, known: Iterable[str]) -> str:
-    """Which known name may have been meant, to stand after a sentence; empty when none is close."""
-    close = difflib.get_close_matches(name, list(known), n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
 
 
 def _shown(value: Any) -> str:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo
 
 from infra.config.problems import Allowed
 from infra.config.target import is_local
+from pipeline.forms import IMAGE
 
 InstanceType = Annotated[
     str,
@@ -21,11 +22,7 @@ Quantity = Annotated[
     Allowed("a Kubernetes quantity, such as 500m, 2 or 512Mi"),
     Field(pattern=r"^[1-9]\d{0,5}(m|Ki|Mi|Gi|k|M|G)?$"),
 ]
-Image = Annotated[
-    str,
-    Allowed("registry/repository@sha256:<64 hexadecimal digits> or registry/repository:<tag>"),
-    Field(pattern=r"^[^\s/@]+/[^\s@]+(@sha256:[0-9a-f]{64}|:[\w.-]+)$"),
-]
+Image = Annotated[str, Allowed(IMAGE.words), Field(pattern=f"^({IMAGE.pattern})$")]
 
 
 class Section(BaseModel):

@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 
 import pulumi
 
-from infra.config.problems import Problem, one_of
+from infra.config.problems import Problem
+from pipeline.forms import one_of
 
 LOCAL = "local"
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})

@@ -23,23 +23,29 @@ from typing import Any
 
 import yaml
 
+from pipeline.engines.kubeflow_task import DIGEST, PASSED, REFUSED
+from pipeline.forms import Form, not_allowed, one_of
 from pipeline.steps import VERDICT, Input, Pipeline, Resources, Step
+from pipeline.texts import wrong
 
 SCHEMA = "2.1.0"
 COMMAND = ("python", "-m", "pipeline.engines.kubeflow_task")
-REFUSED = "--refused"
-DIGEST, PASSED = "digest", "passed"
-"""Output parameters: of each step, and of each that gives a verdict."""
 IMPORTED = "artifact"
 """What an importer calls its output."""
 BACKOFF = {"backoffDuration": "10s", "backoffFactor": 2.0, "backoffMaxDuration": "600s"}
-_NAME = re.compile("[a-z0-9][a-z0-9-]{0,127}")
-_IMAGE = re.compile(r"[^\s@]+@sha256:[0-9a-f]{64}")
+_NAME = Form("[a-z0-9][a-z0-9-]{0,127}", "small letters, digits and -, at most 128")
+_IMAGE = Form(
+    r"[a-z0-9][^\s@/]*(/[^\s@/]+)*@sha256:[0-9a-f]{64}",
+    "NAME@sha256:<64 hexadecimal digits>, so that each run has the same",
+)
 _VARIABLE = re.compile("[A-Za-z_][A-Za-z0-9_]*")
 _SECRET = re.compile("[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 _KEY = re.compile("[A-Za-z0-9._-]{1,253}")
-_FOLDER = re.compile("(/[A-Za-z0-9._-]+)+")
-_URI = re.compile(r"[a-z][a-z0-9]*://\S+|/\S+")
+_FOLDER = re.compile(r"(/(?!\.{1,2}(/|$))[A-Za-z0-9._-]+)+")
+_ADDRESS = Form(
+    r"(s3|gs|minio)://[a-z0-9][a-z0-9._-]{1,61}[a-z0-9](/[^\s/]+)*/?|(/[^\s/]+)+/?",
+    "s3://BUCKET/KEY, gs://BUCKET/KEY or minio://BUCKET/KEY; or under kfp.local a path in the container, /FOLDER",
+)
 Json = dict[str, Any]
 
 
@@ -83,26 +89,28 @@ def compiled(pipeline: Pipeline, site: Site) -> str:
     """The pipeline's IR as YAML and, where it takes secrets, a second document for Kubernetes.
 
     Raises:
-        SiteError: The site names what the pipeline does not know, or in another form.
+        SiteError: The site names what the pipeline does not know, or what no run could use.
     """
-    if problems := list(_problems(pipeline, site)):
-        raise SiteError("\n".join(problems))
+    if wrong_with_it := list(problems(pipeline, site)):
+        raise SiteError("\n".join(wrong_with_it))
     documents = [_spec(pipeline, site), *([_needs(pipeline, site)] if site.secrets else [])]
     return yaml.safe_dump_all(documents, sort_keys=True, width=10_000, default_flow_style=False)
 
 
-def _problems(pipeline: Pipeline, site: Site) -> Iterator[str]:
-    kinds = {kind: [one.name for one in pipeline.inputs if one.kind == kind] for kind in ("text", "folder")}
-    if not _NAME.fullmatch(site.name):
-        yield f"name {site.name!r} is not allowed: expected small letters, digits and -, at most 128"
-    if not _IMAGE.fullmatch(site.image):
-        yield f"image {site.image!r} is not allowed: expected NAME@sha256:<64 digits>, so that each run has the same"
+def problems(pipeline: Pipeline, site: Site) -> Iterator[str]:
+    """What is unknown to the pipeline, or no run could use, a line for each."""
+    if not _NAME.fits(site.name):
+        yield not_allowed("name", site.name, _NAME.words)
+    if not _IMAGE.fits(site.image):
+        yield not_allowed("image", site.image, _IMAGE.words)
     for kind, given in (("text", site.texts), ("folder", site.folders)):
-        for name in given.keys() - set(kinds[kind]):
-            yield f"there is no {kind} {name!r}; expected one of {', '.join(kinds[kind])}"
+        known = [one.name for one in pipeline.inputs if one.kind == kind]
+        for name in sorted(given.keys() - set(known)):
+            yield f"there is no {kind} {name!r}; expected one of {one_of(name, known)}"
+    yield from wrong([one for one in pipeline.inputs if one.name in site.texts], site.texts, site.folders)
     for name, uri in site.folders.items():
-        if not _URI.fullmatch(uri):
-            yield f"folder {name}: {uri!r} is not allowed: expected an address, such as s3://bucket/{name}"
+        if not _ADDRESS.fits(uri):
+            yield not_allowed(f"folder {name}", uri, _ADDRESS.words)
     for place, one in site.secrets.items():
         variable = _VARIABLE.fullmatch(place) and _KEY.fullmatch(one.key)
         if not (_SECRET.fullmatch(one.name) and (variable or (_FOLDER.fullmatch(place) and not one.key))):
@@ -124,7 +132,7 @@ def _spec(pipeline: Pipeline, site: Site) -> Json:
     tasks |= {task(name): _importer_task(name) for name in imported}
     tasks |= {refused(name): _refused_task(name) for name in verdicts}
     texts = [one for one in pipeline.inputs if one.kind == "text"]
-    given = {one.name: _parameter(site.texts.get(one.name, one.default), one.says) for one in texts}
+    given = {one.name: _parameter(_default(one, site), one.says) for one in texts}
     given |= {address(name): _parameter(site.folders[name], _said(pipeline, name)) for name in imported}
     return {
         "pipelineInfo": {"name": site.name, "description": "; ".join(f"{one.name}: {one.says}" for one in steps)},
@@ -273,8 +281,14 @@ def _typed(kind: str) -> Json:
     return {"parameterType": kind}
 
 
-def _parameter(default: str, says: str) -> Json:
-    return {"parameterType": "STRING", "defaultValue": default, "isOptional": True, "description": says}
+def _default(text: Input, site: Site) -> str | None:
+    """The text that a run has by default; None of one that it has to be given."""
+    return site.texts.get(text.name, None if text.asked(site.folders) else text.default)
+
+
+def _parameter(default: str | None, says: str) -> Json:
+    optional = {} if default is None else {"defaultValue": default, "isOptional": True}
+    return {"parameterType": "STRING", "description": says, **optional}
 
 
 # What runs in a container.

@@ -3,7 +3,8 @@
     python -m pipeline.engines.kubeflow_task '{"inputs": ..., "outputs": ...}' train --in data=FOLDER ... --out FOLDER
     python -m pipeline.engines.kubeflow_task --refused gate FOLDER
 
-The first runs `python -m pipeline.run` with all words but the first, as long as the step may take. Then it writes, into
+The first runs `python -m pipeline.run` with all words but the first, as long as the step may take. It refuses an
+outcome with another digest than its step told Kubeflow, which is the `inputs` of the first word. Then it writes, into
 the file that the first word names, what Kubeflow is to know of the outcome: the digest, and whether a verdict passed. A
 cluster reads the artifacts that were written without being told; `kfp.local` asks to be told, and is.
 
@@ -16,14 +17,18 @@ import json
 import signal
 import sys
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from pipeline import outcome, step
+from pipeline.outcome import Spoiled
 from pipeline.step import StepFailed
 from pipeline.steps import PIPELINE, VERDICT, passed
 
 REFUSED = "--refused"
+DIGEST, PASSED = "digest", "passed"
+"""Output parameters: of each step, and of each that gives a verdict."""
 
 
 def main(words: Sequence[str]) -> int:
@@ -33,6 +38,7 @@ def main(words: Sequence[str]) -> int:
     asked: Mapping[str, Any] = json.loads(words[0])
     name, out = words[1], Path(words[words.index("--out") + 1])
     try:
+        _check_digests(name, words, asked["inputs"].get("parameterValues", {}))
         step.run(Path.cwd(), "pipeline.run", words[1:], _say, name=name, timeout=PIPELINE.step(name).timeout)
     except StepFailed as error:
         print(error, file=sys.stderr, flush=True)
@@ -41,22 +47,39 @@ def main(words: Sequence[str]) -> int:
     return 0
 
 
+def _check_digests(name: str, words: Sequence[str], told: Mapping[str, Any]) -> None:
+    """Refuse outcomes that are not those of which Kubeflow was told, each by the parameter `<step>--digest`."""
+    taken = dict(word.split("=", 1) for flag, word in pairwise(words) if flag == "--in")
+    for one in PIPELINE.steps_of(PIPELINE.step(name)):
+        expected = told.get(f"{one}--{DIGEST}")
+        try:
+            found = outcome.read(Path(taken[one])).digest if expected is not None else None
+        except Spoiled as error:
+            raise StepFailed(name, f"refused: {error}", refused=True) from None
+        if found != expected:
+            why = f"the outcome of {one} has digest {found}, expected {expected}: another lies where it was put"
+            raise StepFailed(name, f"refused: {why}", refused=True)
+
+
 def _report(name: str, out: Path, outputs: Mapping[str, Any]) -> None:
     """Write what Kubeflow is to know of an outcome."""
     made = outcome.read(out)
-    parameters: dict[str, Any] = {"digest": made.digest}
+    parameters: dict[str, Any] = {DIGEST: made.digest}
     if VERDICT in made.files:
-        parameters["passed"] = passed(out)
+        parameters[PASSED] = passed(out)
     (artifact,) = outputs["artifacts"][name]["artifacts"]
-    told = {**artifact, "metadata": {**artifact.get("metadata", {}), "digest": made.digest}}
+    told = {**artifact, "metadata": {**artifact.get("metadata", {}), DIGEST: made.digest}}
     file = Path(outputs["outputFile"])
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps({"parameterValues": parameters, "artifacts": {name: {"artifacts": [told]}}}))
 
 
 def _tell(name: str, folder: Path) -> int:
-    outcome.verified(folder, name)
-    why = json.loads((folder / VERDICT).read_bytes())["why"]
+    try:
+        outcome.verified(folder, name)
+        why = json.loads((folder / VERDICT).read_bytes())["why"]
+    except Spoiled as error:
+        why = str(error)
     print(f"{name} refused: {why}", file=sys.stderr, flush=True)
     return step.REFUSED
 

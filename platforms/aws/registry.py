@@ -284,12 +284,12 @@ def _create(package: Registered, group: str, clients: Clients, said: Evidence, e
         },
         **_card(said),
         CustomerMetadataProperties={
+            **{name: as_metadata(value) for name, value in extra.items()},
             "recipe": package.recipe,
             "package_digest": package.package_digest,
             "manifest_sha256": package.manifest_sha256,
             REGISTERED_BY: as_metadata(caller(clients)),
             **{f"metric.{name}": f"{value:.6g}" for name, value in sorted(package.metrics.items())},
-            **{name: as_metadata(value) for name, value in extra.items()},
         },
         ClientToken=token,
     )

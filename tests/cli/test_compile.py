@@ -23,7 +23,7 @@ def typed(*words: str) -> Result:
 
 def defaults(text: str) -> dict[str, Any]:
     found = next(yaml.safe_load_all(text))["root"]["inputDefinitions"]["parameters"]
-    return {name: one["defaultValue"] for name, one in found.items()}
+    return {name: one["defaultValue"] for name, one in found.items() if "defaultValue" in one}
 
 
 def test_a_run_takes_by_default_what_the_stacks_file_and_git_say_unless_it_is_given(tmp_path: Path):
@@ -52,7 +52,7 @@ def test_code_from_a_package_is_not_said_to_be_of_this_checkout():
     [
         (("--engine", "argo"), "'argo' is not 'kubeflow'"),
         (("--engine", "kubeflow", "--stack", "dev"), "there is no image for the steps: the file of stack dev has no"),
-        ((*WORDS, "--image", "train:latest"), "image 'train:latest' is not allowed: expected NAME@sha256:<64 digits>"),
+        ((*WORDS, "--image", "train:latest"), "image: 'train:latest' is not allowed: expected NAME@sha256:<64 hexa"),
         ((*WORDS, "--stack", "nowhere"), "there is no stack nowhere: no file stacks/Pulumi.nowhere.yaml"),
         ((*WORDS, "--set", "gate={}"), "there is no text 'gate'; expected one of parameters, through, recipe"),
         ((*WORDS, "--set", "gates"), "--set 'gates' is not allowed: expected NAME=TEXT"),
@@ -67,7 +67,54 @@ def test_what_is_unknown_or_missing_is_refused_before_anything_is_written(
     refused = typed(*words, "--out", str(file))
     assert refused.exit_code == 2
     assert told in refused.output
+    assert "Traceback" not in refused.output
     assert not file.exists()
+
+
+AWS = {
+    **{"platform": "aws", "region": "us-east-1", "bucket": "models", "group": "flight-delay-dev"},
+    **{"signing_key": "alias/signing", "image_uri": "registry.example/serve:v1"},
+}
+WRONG = [
+    ('parameters={"max_iter": "many"}', "parameters.max_iter: 'many' is not allowed: expected an integer from 1 to"),
+    ('parameters={"max_itr": 80}', "parameters.max_itr: unknown parameter; the model has evaluate_from"),
+    ("through=2012-01-01", "through: '2012-01-01' is not allowed: the model knows all that it can know on that day"),
+    ('gates={"auk": {"min": 0.6}}', "gates.auk: the model reports no metric 'auk'; allowed are auc"),
+    ('gates={"auc": {"min": 0.9, "max": 0.1}}', "gates.auc.max: 0.1 is not allowed: expected a number from min on"),
+    ("min_gain=0.01", "min_gain: '0.01' is of no use without the folder champion, which is not given"),
+    ("place=here", "place: 'here' is not allowed: expected a JSON object"),
+    (
+        f"place={json.dumps(AWS | {'bucket': 's3://b'})}",
+        "place.bucket: 's3://b' is not allowed: expected 3 to 63",
+    ),
+    (f"place={json.dumps(AWS | {'regoin': 'x'})}", "place.regoin: no such field; expected platform, region"),
+]
+
+
+def test_texts_that_no_run_could_use_are_refused_all_at_once_by_the_rules_of_the_config():
+    several = [WRONG[at] for at in (0, 3, 5, 7)]
+    refused = typed(*WORDS, *(word for text, _ in several for word in ("--set", text)))
+    assert refused.exit_code == 2
+    assert refused.stdout == ""
+    assert [told for _, told in several if told not in refused.output] == []
+    for text, told in WRONG:
+        assert told in typed(*WORDS, "--set", text).output
+
+
+def test_what_every_run_has_to_be_given_has_no_default_and_is_told():
+    shown = typed(*WORDS, "--folder", "champion=s3://bucket/champion")
+    assert "Each run has to be given champion_digest and place" in shown.stderr
+    found = next(yaml.safe_load_all(shown.stdout))["root"]["inputDefinitions"]["parameters"]
+    assert {name for name, one in found.items() if not one.get("isOptional")} == {"champion_digest", "place"}
+    given = typed(*WORDS, "--set", f"place={json.dumps(AWS)}")
+    assert "has to be given" not in given.stderr
+    assert json.loads(defaults(given.stdout)["place"]) == AWS
+
+
+@pytest.mark.parametrize("address", ["here", "./code", "https://bucket/code", "s3:/bucket/code", "s3://", "s3://b u/c"])
+def test_a_folder_that_kubeflow_could_not_read_is_refused(address: str):
+    refused = typed(*WORDS, "--folder", f"champion={address}")
+    assert f"folder champion: {address!r} is not allowed: expected s3://BUCKET/KEY" in refused.output
 
 
 def test_a_file_that_cannot_be_written_is_told_in_words(tmp_path: Path):

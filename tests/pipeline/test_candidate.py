@@ -238,7 +238,7 @@ def test_hyperparameters_are_read_from_their_texts():
         ({"champion": "[]"}, "expected JSON in champion and gates"),
         ({"champion": '{"package_digest": "x"}'}, "champion lacks manifest_sha256, archive_uri, image_uri"),
         ({"gates": '{"auc": 0.6}'}, "expected JSON in champion and gates"),
-        ({"gates": '{"auc": {"least": 0.6}}'}, "expected min, max or both"),
+        ({"gates": '{"auc": {"least": 0.6}}'}, "expected min, max, or both"),
         ({"min_gain": "much"}, "a number in min_gain"),
         ({"min_gain": "nan"}, "min_gain is nan"),
     ],

@@ -126,13 +126,13 @@ def test_secrets_are_for_the_steps_that_change_something_outside_alone():
 
 def test_all_that_is_wrong_with_a_site_is_told_at_once():
     wrong = Site(
-        "Flight", "train:latest", {"gate": "{}"}, {"champion": "here", "model": "s3://b/m"}, {"A-B": Secret("s", "k")}
+        "Flight", "train:latest", {"gate": "{}"}, {"champion": "here", "model": "s3://bucket/m"}, {"A-B": Secret("s", "k")}
     )
     with pytest.raises(SiteError) as told:
         compiled(PIPELINE, wrong)
     assert [line.partition(";")[0].partition(":")[0] for line in str(told.value).splitlines()] == [
-        "name 'Flight' is not allowed",
-        "image 'train",
+        "name",
+        "image",
         "there is no text 'gate'",
         "there is no folder 'model'",
         "folder champion",
@@ -209,3 +209,31 @@ def test_why_a_verdict_did_not_pass_is_told_with_the_name_of_the_step(tmp_path: 
     outcome.record(PIPELINE.step("gate"), tmp_path, {})
     done = run("--refused", "gate", str(tmp_path))
     assert (done.returncode, done.stderr) == (4, "gate refused: auc is 0.58, below 0.6\n")
+
+
+def test_an_outcome_that_is_whole_but_is_not_the_one_that_kubeflow_was_told_of_is_refused(tmp_path: Path):
+    for name in ("seal", "compare"):
+        one, folder = PIPELINE.step(name), tmp_path / name
+        folder.mkdir()
+        for file in (*one.gives, *one.beside):
+            (folder / file).write_text("{}")
+        outcome.record(one, folder, {})
+    told = {f"{name}--digest": outcome.read(tmp_path / name).digest for name in ("seal", "compare")}
+    told["seal--digest"] = f"sha256:{'e' * 64}"
+    asked = json.loads(resolved(tmp_path, "gate")) | {"inputs": {"parameterValues": told}}
+    taken = [word for name in ("seal", "compare") for word in ("--in", f"{name}={tmp_path / name}")]
+    refused = run(json.dumps(asked), "gate", *taken, "--out", str(tmp_path / "gate"))
+    assert (refused.returncode, (tmp_path / "told").exists()) == (4, False)
+    assert refused.stderr.startswith("gate refused: the outcome of seal has digest sha256:")
+    assert f"expected sha256:{'e' * 64}" in refused.stderr
+
+
+@pytest.mark.parametrize("spoil", ["changed", "gone"])
+def test_a_verdict_that_was_changed_is_told_so_in_words(tmp_path: Path, spoil: str):
+    (tmp_path / VERDICT).write_text(canonical({"passed": False, "why": "auc is 0.58, below 0.6"}))
+    outcome.record(PIPELINE.step("gate"), tmp_path, {})
+    (tmp_path / VERDICT).write_text("{}") if spoil == "changed" else (tmp_path / outcome.RECORD).unlink()
+    done = run("--refused", "gate", str(tmp_path))
+    assert done.returncode == 4
+    assert done.stderr.startswith(f"gate refused: {tmp_path}")
+    assert len(done.stderr.splitlines()) == 1

@@ -60,10 +60,10 @@ def test_what_was_made_of_the_same_stands_and_only_what_depends_on_a_change_is_m
     run(made, said)
     assert steps(said) == ["third"], "which is not kept: it runs each time"
     said.clear()
-    run(made, said, {**RECIPE, "gates": '{"passed": true, "of": "another"}'})
+    run(made, said, {**RECIPE, "wish": '{"passed": true, "of": "another"}'})
     assert steps(said) == ["second", "third"]
     said.clear()
-    run(made, said, {**RECIPE, "word": "wood", "gates": '{"passed": true, "of": "another"}'})
+    run(made, said, {**RECIPE, "word": "wood", "wish": '{"passed": true, "of": "another"}'})
     assert steps(said) == ["first", "second", "third"]
 
 
@@ -76,7 +76,7 @@ def test_where_no_recipe_says_what_the_checkout_holds_its_outcome_is_never_taken
 
 def test_what_needs_a_pass_is_skipped_without_one_and_that_is_no_failure(made: Toy) -> None:
     said: list[str] = []
-    assert run(made, said, {**RECIPE, "gates": '{"passed": false}'})["third"] is None
+    assert run(made, said, {**RECIPE, "wish": '{"passed": false}'})["third"] is None
     assert steps(said) == ["first", "second"]
     assert not (made.root / "keep" / "third").exists()
 

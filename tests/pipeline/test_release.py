@@ -155,8 +155,8 @@ def test_a_registry_that_is_down_is_named_with_its_step_and_the_next_release_goe
     ("told", "said"),
     [
         ({"platform": "nowhere"}, "place.platform: 'nowhere' is not allowed: expected aws or kubernetes"),
-        ({}, "place: found no platform"),
-        ({"platform": "aws", "region": "us-east-1", "bucket": "b"}, "place: found no signing_key"),
+        ({}, "place: missing; expected where the package is registered and who signs it"),
+        ({"platform": "aws", "region": "us-east-1"}, "place.signing_key: missing; expected a key of KMS: its ARN"),
     ],
 )
 def test_a_place_that_cannot_be_understood_is_refused_in_words(

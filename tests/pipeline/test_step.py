@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from pipeline.step import STARTED_BY_PIPE, YIELDING
+from pipeline.step import STARTED_BY_PIPE, YIELDING, StepFailed, run
 
 STEP = "import os; from pipeline.step import end_with_parent; end_with_parent(); print(os.nice(0))"
 
@@ -26,3 +27,25 @@ def test_a_step_yields_to_what_serves_and_no_more_in_a_job_that_yields(already: 
     with started:
         assert started.stdout is not None
         assert int(started.stdout.readline()) == max(given, YIELDING)
+
+
+@pytest.mark.parametrize(
+    ("body", "told", "refused"),
+    [
+        ("print('{\"why\": 1}', file=sys.stderr); sys.exit(4)", 'it failed: {"why": 1}', False),
+        ("print('\"too few\"', file=sys.stderr); sys.exit(4)", "it refused: too few", True),
+        ("sys.exit(4)", "it ended with status 4 and said nothing", False),
+        (
+            "print('a warning', file=sys.stderr, flush=True); os.kill(os.getpid(), 9)",
+            "it was killed by SIGKILL: the machine may have too little memory\n  its last lines:\n    a warning",
+            False,
+        ),
+    ],
+)
+def test_how_a_step_ended_is_told_by_its_status_and_not_by_what_it_happened_to_say(
+    tmp_path: Path, body: str, told: str, refused: bool
+) -> None:
+    (tmp_path / "ended.py").write_text(f"import os, sys\n{body}\n")
+    with pytest.raises(StepFailed) as failed:
+        run(tmp_path, "ended", [], print, name="it")
+    assert (str(failed.value), failed.value.refused) == (told, refused)

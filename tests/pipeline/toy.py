@@ -13,10 +13,10 @@ ROOT = Path(__file__).resolve().parents[2]
 DECLARED = """
 
 PIPELINE = Pipeline(
-    (*INPUTS, Input("word", "text", "what it is about", "stone")),
+    (*INPUTS, Input("word", "text", "what it is about", "stone"), Input("wish", "text", "of its verdict", "{}")),
     (
         Step("first", "toy:first", "write the word", takes=("word", "recipe"), gives=("word.txt",)),
-        Step("second", "toy:second", "judge it", takes=("first", "gates"), gives=("verdict.json",), retries=2),
+        Step("second", "toy:second", "judge it", takes=("first", "wish"), gives=("verdict.json",), retries=2),
         Step("third", "toy:third", "tell it", takes=("second",), gives=("told.txt",), only_if="second", cached=False),
     ),
 )
@@ -34,7 +34,7 @@ def first(given):
 
 
 def second(given):
-    passed = given.json("gates").get("passed", True)
+    passed = json.loads(given.texts["wish"]).get("passed", True)
     (given.out / "verdict.json").write_text(json.dumps({"passed": passed, "why": ""}))
 
 

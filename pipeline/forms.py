@@ -1,0 +1,55 @@
+"""How texts are written that people give: the pattern of each, what it allows in words, and how a wrong one is told."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+LONGEST = 80
+"""Characters of a wrong value that are shown."""
+
+
+@dataclass(frozen=True)
+class Form:
+    """A form that texts of a kind have.
+
+    Attributes:
+        pattern: Of the whole text.
+        words: What it allows.
+    """
+
+    pattern: str
+    words: str
+
+    def fits(self, text: object) -> bool:
+        """Whether a value is a text of this form."""
+        return isinstance(text, str) and re.fullmatch(self.pattern, text) is not None
+
+
+IMAGE = Form(
+    r"[^\s/@]+/[^\s@]+(@sha256:[0-9a-f]{64}|:[\w.-]+)",
+    "registry/repository@sha256:<64 hexadecimal digits> or registry/repository:<tag>",
+)
+DIGEST = Form("sha256:[0-9a-f]{64}", "sha256:<64 hexadecimal digits>")
+RECIPE = Form("[0-9a-f]{64}", "64 hexadecimal digits")
+
+
+def not_allowed(name: str, value: object, expected: str) -> str:
+    """That a value is not allowed; it is cut where a line would become too long to read."""
+    shown = repr(value)
+    cut = shown if len(shown) <= LONGEST else f"{shown[: LONGEST - 1]}…"
+    return f"{name}: {cut} is not allowed: expected {expected}"
+
+
+def one_of(name: str, known: Iterable[str]) -> str:
+    """The known names, and the one that may have been meant."""
+    known = list(known)
+    return ", ".join(known) + meant(name, known)
+
+
+def meant(name: str, known: Iterable[str]) -> str:
+    """Which known name may have been meant, to stand after a sentence; empty when none is close."""
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""

@@ -1,0 +1,108 @@
+"""What the texts of the pipeline have to be, and that a step asks before it begins."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline import outcome
+from pipeline.contract import Refusal
+from pipeline.steps import INPUTS, PIPELINE, function
+from pipeline.texts import wrong
+from platforms.places import read
+
+ROOT = Path(__file__).resolve().parents[2]
+KUBERNETES = {
+    **{"platform": "kubernetes", "context": "", "namespace": "models", "prefix": "flight-delay-dev", "name": "v1"},
+    **{"registry": "registry.example:5000/models", "bucket": None, "image_uri": "registry.example/serve:v1"},
+}
+
+
+@pytest.mark.parametrize("one", [one for one in INPUTS if one.kind == "text"], ids=lambda one: one.name)
+def test_every_text_has_a_reader_which_its_default_fits_unless_it_has_to_be_given(one):
+    read_text = function(one.reader)
+    if one.required and one.of is None:
+        with pytest.raises(Refusal, match=f"^{one.name}"):
+            read_text(one.name, one.default)
+    else:
+        read_text(one.name, one.default)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "told"),
+    [
+        ("min_gain", "much", "min_gain: 'much' is not allowed: expected a number, or nothing"),
+        ("min_gain", "inf", "min_gain: 'inf' is not allowed: expected a number, or nothing"),
+        ("through", "2013-W01-1", "through: '2013-W01-1' is not allowed: expected a day as YYYY-MM-DD, or nothing"),
+        ("recipe", "abc", "recipe: 'abc' is not allowed: expected 64 hexadecimal digits, or nothing"),
+        (
+            "code_digest",
+            "abc",
+            "code_digest: 'abc' is not allowed: expected sha256:<64 hexadecimal digits>, or",
+        ),
+        ("gates", "[]", "gates: '[]' is not allowed: expected a JSON object, such as {}"),
+        ("gates", '{"auc": 0.6}', "gates.auc: 0.6 is not allowed: expected min, max, or both, each a number"),
+        ("source", '{"commit": 7}', "source: '{\"commit\": 7}' is not allowed: expected commit and remote, texts, and"),
+        ("lineage", '{"a": 1}', "lineage.a: 1 is not allowed: expected a text"),
+        ("lineage", '{"a#": ""}', "lineage: 'a#' is not allowed: expected a name of at most 128 letters, digits"),
+    ],
+)
+def test_a_wrong_text_is_told_with_its_name_its_value_and_what_is_allowed(name: str, text: str, told: str):
+    (line,) = wrong([one for one in INPUTS if one.name == name], {name: text}, {"code", "champion"})
+    assert line.startswith(told)
+
+
+def test_all_fields_of_a_place_are_told_at_once_and_a_right_one_is_taken():
+    assert read("place", json.dumps(KUBERNETES)) == KUBERNETES
+    other = KUBERNETES | {"namespace": "Models", "registry": "https://r", "bucket": {"name": "B"}, "more": 1}
+    del other["prefix"]
+    with pytest.raises(Refusal) as told:
+        read("place", json.dumps(other))
+    assert [line.partition(":")[0] for line in str(told.value).splitlines()] == [
+        *("place.namespace", "place.registry", "place.more", "place.prefix"),
+        *("place.bucket.name", "place.bucket.region"),
+    ]
+
+
+def step(name: str, folder: Path, *words: str) -> list[str]:
+    """The lines of why a step refuses, as a container runs it."""
+    for other in PIPELINE.steps_of(PIPELINE.step(name)):
+        words += ("--in", f"{other}={folder / other}")
+    command = [sys.executable, "-m", "pipeline.run", name, *words, "--out", str(folder / "out")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 4, done.stderr
+    assert not (folder / "out").exists()
+    return json.loads(done.stderr.splitlines()[-1]).splitlines()
+
+
+def test_a_step_asks_for_all_that_it_takes_before_it_begins(tmp_path: Path):
+    for name in ("data", "seal", "compare", "champion"):
+        (tmp_path / name).mkdir()
+    assert step("gate", tmp_path, "--set", "min_gain=much", "--set", 'gates={"auc": {}}') == [
+        "gates.auc: {} is not allowed: expected min, max, or both, each a number",
+        "min_gain: 'much' is not allowed: expected a number, or nothing",
+    ]
+    champion = ("--in", f"champion={tmp_path / 'champion'}", "--in", f"code={tmp_path / 'nowhere'}")
+    assert step("compare", tmp_path, *champion) == [
+        f"code: there is no folder {tmp_path / 'nowhere'}",
+        "champion_digest: missing; expected sha256:<hex> of the package in `champion`, as champion is given",
+    ]
+    (settings := tmp_path / "settings.json").write_text('{"gates": {"auc": {"min": 0.6}}}')
+    assert step("gate", tmp_path, "--settings", str(settings)) == [
+        "--settings: gates: {'auc': {'min': 0.6}} is not allowed: expected a text"
+    ]
+
+
+def test_a_step_that_waits_for_a_verdict_refuses_one_that_did_not_pass_whatever_engine_starts_it(tmp_path: Path):
+    for name in ("seal", "gate"):
+        one, folder = PIPELINE.step(name), tmp_path / name
+        folder.mkdir()
+        for file in (*one.gives, *one.beside):
+            (folder / file).write_text('{"passed": false}')
+        outcome.record(one, folder, {})
+    (why,) = step("sign", tmp_path, "--set", f"place={json.dumps(KUBERNETES)}")
+    assert why == "the verdict.json of gate did not pass: sign runs only if it does"
