@@ -126,7 +126,7 @@ def test_secrets_are_for_the_steps_that_change_something_outside_alone():
 
 def test_all_that_is_wrong_with_a_site_is_told_at_once():
     wrong = Site(
-        "Flight", "train:latest", {"gate": "{}"}, {"champion": "here", "model": "s3://bucket/m"}, {"A-B": Secret("s", "k")}
+        "Flight", "train:latest", {"gate": "{}"}, {"champion": "here", "model": "s3://any/m"}, {"A-B": Secret("s", "k")}
     )
     with pytest.raises(SiteError) as told:
         compiled(PIPELINE, wrong)
