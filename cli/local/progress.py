@@ -6,7 +6,7 @@ import json
 import math
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -36,6 +36,9 @@ _ADVICE: dict[str, str] = {
     waiting("evidence"): _SEND,
     waiting("labels"): f"{_SEND} --labels-after 5",
 }
+_OURS = "pulumi-python:dynamic/modelstack:"
+_NO_FAILURE = ("promoted", "running", "waiting", "held")
+"""The outcomes of a rollout with which its update is not over, or went well."""
 _UNSEEN = ("pulumi:providers:", "pulumi:pulumi:Stack")
 _NOISE = ("Duration:", "Resources:")
 
@@ -165,6 +168,8 @@ class Follower:
         if since is None or not state.get("custom"):  # a component is created with its children
             return
         sign, style, verb = _DONE[metadata["op"]]
+        if failed := _failed(metadata["type"], state.get("outputs") or {}):
+            sign, style, verb = "x", "red", failed
         took = time.monotonic() - since
         self._print(
             Text.assemble(
@@ -174,6 +179,20 @@ class Follower:
                 (f"  {took:.1f} s" if took >= 1 else "", "dim"),
             )
         )
+
+
+def _failed(kind: str, outputs: Mapping[str, Any]) -> str:
+    """How a resource of ours came to nothing, by the outputs that record it; empty where it did not.
+
+    A package that was refused and a release that was not promoted are outcomes that the engine keeps: for it, the
+    resource is updated. The program fails because of them afterwards.
+    """
+    if not kind.startswith(_OURS):
+        return ""
+    if outputs.get("refused"):
+        return "refused"
+    outcome = outputs.get("outcome")
+    return str(outcome).replace("_", " ") if outcome and outcome not in _NO_FAILURE else ""
 
 
 def _lacking(text: str) -> str:

@@ -96,6 +96,7 @@ class DrivingProvider(ResourceProvider, ABC):
             state = follow(controller, props, Progress(props["urn"])) if props["acts"] else controller.status().state
         except RolloutError as error:
             # Not an exception: Pulumi would print a traceback, and lose what is live. The program fails with the text.
+            Progress(props["urn"])("failed, the error says why")
             state = controller.status().state
             return {**props, **self._standing(state, props), "outcome": "failed", "why": str(error)}
         return {**props, **self._standing(state, props), **ending(state, props)}

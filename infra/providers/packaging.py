@@ -16,6 +16,8 @@ from infra.providers.progress import Progress
 
 ROOT = Path(__file__).resolve().parents[2]
 SIGNED_BY = "signed_by"
+NO_PACKAGE = "no package was made, the error says why"
+"""Stands beside the resource, of which the engine says that it was created or updated: its record was."""
 Values = Mapping[str, Any]
 
 
@@ -100,6 +102,7 @@ class PackagingProvider(ResourceProvider, ABC):
         ) as error:
             names = ("package_digest", "archive_uri", "manifest_sha256", self.VERSION, "metrics")
             step = "".join(f"{note}: " for note in getattr(error, "__notes__", []))
+            Progress(props["urn"])(NO_PACKAGE)
             return {**dict.fromkeys(names), SIGNED_BY: signed_by, "refused": step + self.said(error)}
         self.registered(props, place, facts)
         return {**facts, SIGNED_BY: signed_by, "refused": ""}

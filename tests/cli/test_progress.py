@@ -78,6 +78,33 @@ def test_a_resource_is_shown_when_it_is_done_by_its_type_and_name(console: Conso
     assert "+ sagemaker Endpoint serving created" in text(console)
 
 
+PACKAGE, ROLLOUT = (
+    f"urn:pulumi:local::modelstack::pulumi-python:dynamic/modelstack:{kind}::flights" for kind in ("Package", "Rollout")
+)
+
+
+@pytest.mark.parametrize(
+    ("urn", "outputs", "told"),
+    [
+        (PACKAGE, {"refused": "data refused: no rows"}, "x Package flights refused"),
+        (PACKAGE, {"refused": ""}, "~ Package flights updated"),
+        (ROLLOUT, {"outcome": "rolled_back"}, "x Rollout flights rolled back"),
+        (ROLLOUT, {"outcome": "failed"}, "x Rollout flights failed"),
+        *((ROLLOUT, {"outcome": one}, "~ Rollout flights updated") for one in ("promoted", "waiting", None)),
+        (URN, {"outcome": "failed"}, "~ sagemaker Endpoint serving updated"),
+    ],
+)
+def test_what_came_to_nothing_is_not_said_to_be_updated_though_the_engine_keeps_its_record(
+    console: Console, urn: str, outputs: dict[str, Any], told: str
+) -> None:
+    follower = Follower(console, Recorder())
+    follower.event(step("resourcePreEvent", "update", urn))
+    after = step("resOutputsEvent", "update", urn)
+    after["resOutputsEvent"]["metadata"]["new"]["outputs"] = outputs
+    follower.event(after)
+    assert text(console).split("  ")[1].strip() == told
+
+
 def test_what_stays_as_it_is_and_what_only_groups_others_is_not_shown(console: Console) -> None:
     follower = Follower(console, Recorder())
     parent = "urn:pulumi:local::modelstack::modelstack:index:Serving::serving"
