@@ -178,9 +178,9 @@ def _lines(stderr: Iterable[str]) -> list[str]:
 
 def _explained(name: str, status: int, stderr: Sequence[str], said: Sequence[str]) -> StepFailed:
     if status < 0:
-        why = f"was killed by {signal.Signals(-status).name}"
-        short = ": the machine may have too little memory" if -status == signal.SIGKILL else ""
-        return StepFailed(name, f"{why}{short}", last=[*said, *stderr][-LAST_LINES:])
+        memory = ": the machine may have too little memory" if -status == signal.SIGKILL else ""
+        why = f"was ended by signal {-status} ({signal.strsignal(-status)}){memory}"
+        return StepFailed(name, why, last=[*said, *stderr][-LAST_LINES:])
     if status == REFUSED and (reason := _reason(stderr)) is not None:
         return StepFailed(name, f"refused: {reason}", refused=True)
     if not stderr:

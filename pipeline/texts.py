@@ -21,8 +21,11 @@ from pipeline.forms import DIGEST, RECIPE, Form, not_allowed
 from pipeline.gate import GateError, Gates, check_gates
 from pipeline.steps import Input, function
 
-NAME = Form(r"[\w .:/=+@-]{1,128}", "a name of at most 128 letters, digits, spaces and _.:/=+@-")
-"""What the registries let something be called that is kept with a version."""
+NAME = Form(
+    "[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?",
+    "names of 1 to 63 letters, digits and _.-, a letter or digit first and last",
+)
+"""What every registry lets something be called that is kept with a version."""
 
 
 def wrong(inputs: Iterable[Input], texts: Mapping[str, str], folders: Collection[str]) -> list[str]:

@@ -7,8 +7,9 @@ outcome is an artifact of its name, a folder. `pipeline.engines.kubeflow_task`, 
 output parameters what its digest is and, of a verdict, whether it passed.
 
 Kubeflow's cache knows the input artifacts of a task by their names alone. So each step also takes, as a parameter, the
-digest of each outcome that it takes: the cache then finds what was made of the same, and nothing else. Of a folder from
-outside nobody knows the digest before a step has read it; a step that takes one and no outcome is never cached.
+digest of each outcome that it takes: the cache then finds what was made of the same, and nothing else, and the step
+refuses an outcome that was exchanged. Of a folder from outside nobody knows the digest before a step has read it; a
+step that takes one and no outcome is never cached.
 
 A step that waits for a verdict (`only_if`) has it as a condition. Another task, `<step>-refused`, waits for the
 opposite, tells the reason and fails, so that the run does.
@@ -91,8 +92,8 @@ def compiled(pipeline: Pipeline, site: Site) -> str:
     Raises:
         SiteError: The site names what the pipeline does not know, or what no run could use.
     """
-    if wrong_with_it := list(problems(pipeline, site)):
-        raise SiteError("\n".join(wrong_with_it))
+    if found := list(problems(pipeline, site)):
+        raise SiteError("\n".join(found))
     documents = [_spec(pipeline, site), *([_needs(pipeline, site)] if site.secrets else [])]
     return yaml.safe_dump_all(documents, sort_keys=True, width=10_000, default_flow_style=False)
 
@@ -186,19 +187,18 @@ def _task(pipeline: Pipeline, step: Step, site: Site) -> Json:
     parameters |= {digest(name): _output(name, DIGEST) for name in steps}
     artifacts = {name: _artifact(task(name), name) for name in steps}
     artifacts |= {name: _artifact(task(name), IMPORTED) for name in folders}
-    found: Json = {
+    more: Json = {"retryPolicy": {"maxRetryCount": step.retries, **BACKOFF}} if step.retries else {}
+    if step.only_if:
+        parameters |= {f"{step.only_if}--{PASSED}": _output(step.only_if, PASSED)}
+        more |= {"triggerPolicy": {"condition": _condition(step.only_if, "true")}}
+    return {
         "taskInfo": {"name": task(step.name)},
         "componentRef": {"name": f"comp-{task(step.name)}"},
         "cachingOptions": {"enableCache": True} if _cached(pipeline, step, site) else {},
         "inputs": {"artifacts": artifacts, "parameters": parameters},
         "dependentTasks": sorted(task(name) for name in (*steps, *folders)),
+        **more,
     }
-    if step.retries:
-        found["retryPolicy"] = {"maxRetryCount": step.retries, **BACKOFF}
-    if step.only_if:
-        parameters[f"{step.only_if}--{PASSED}"] = _output(step.only_if, PASSED)
-        found["triggerPolicy"] = {"condition": _condition(step.only_if, "true")}
-    return found
 
 
 def _refused_task(name: str) -> Json:

@@ -38,7 +38,7 @@ def main(words: Sequence[str]) -> int:
     asked: Mapping[str, Any] = json.loads(words[0])
     name, out = words[1], Path(words[words.index("--out") + 1])
     try:
-        _check_digests(name, words, asked["inputs"].get("parameterValues", {}))
+        _check_digests(name, words, asked.get("inputs", {}).get("parameterValues", {}))
         step.run(Path.cwd(), "pipeline.run", words[1:], _say, name=name, timeout=PIPELINE.step(name).timeout)
     except StepFailed as error:
         print(error, file=sys.stderr, flush=True)

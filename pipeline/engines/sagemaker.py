@@ -75,7 +75,7 @@ class Group:
         steps: In their order.
         kind: Of the job.
         groups: The groups whose outcomes it takes.
-        folders: The folders from outside that it takes.
+        folders: The folders from outside that it takes; `raw_data` is never one, the image holds it.
         texts: The texts that it takes.
         only_if: The step of another group whose verdict it waits for.
     """
@@ -134,7 +134,7 @@ def parameters(pipeline: Pipeline) -> dict[str, str | None]:
     folders = dict.fromkeys(name for one in found for name in one.folders)
     texts = {text.name: text.default for one in found if one.kind == "Training" for text in one.texts}
     settings = any(one.kind == "Processing" and one.texts for one in found)
-    return {**dict.fromkeys(folders), **texts, **({SETTINGS: None} if settings else {})}
+    return {**folders, **texts, **({SETTINGS: None} if settings else {})}
 
 
 def groups(pipeline: Pipeline) -> tuple[Group, ...]:

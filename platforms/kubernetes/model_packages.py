@@ -68,7 +68,7 @@ class ModelPackages:
         Raises:
             RolloutError: The API server refuses, or does not answer.
         """
-        told = {REGISTERED_BY: self.api.user(), **lineage}
+        told = {**lineage, REGISTERED_BY: self.api.user()}
         made = {
             "apiVersion": names.API_VERSION,
             "kind": names.PACKAGE,

@@ -36,8 +36,8 @@ def test_a_step_yields_to_what_serves_and_no_more_in_a_job_that_yields(already: 
         ("print('\"too few\"', file=sys.stderr); sys.exit(4)", "it refused: too few", True),
         ("sys.exit(4)", "it ended with status 4 and said nothing", False),
         (
-            "print('a warning', file=sys.stderr, flush=True); os.kill(os.getpid(), 9)",
-            "it was killed by SIGKILL: the machine may have too little memory\n  its last lines:\n    a warning",
+            "print('note', file=sys.stderr, flush=True); os.kill(os.getpid(), 9)",
+            "it was ended by signal 9 (Killed): the machine may have too little memory\n  its last lines:\n    note",
             False,
         ),
     ],

@@ -48,7 +48,7 @@ def test_every_text_has_a_reader_which_its_default_fits_unless_it_has_to_be_give
         ("gates", '{"auc": 0.6}', "gates.auc: 0.6 is not allowed: expected min, max, or both, each a number"),
         ("source", '{"commit": 7}', "source: '{\"commit\": 7}' is not allowed: expected commit and remote, texts, and"),
         ("lineage", '{"a": 1}', "lineage.a: 1 is not allowed: expected a text"),
-        ("lineage", '{"a#": ""}', "lineage: 'a#' is not allowed: expected a name of at most 128 letters, digits"),
+        ("lineage", '{"a#": ""}', "lineage: 'a#' is not allowed: expected names of 1 to 63 letters, digits"),
     ],
 )
 def test_a_wrong_text_is_told_with_its_name_its_value_and_what_is_allowed(name: str, text: str, told: str):
@@ -106,3 +106,8 @@ def test_a_step_that_waits_for_a_verdict_refuses_one_that_did_not_pass_whatever_
         outcome.record(one, folder, {})
     (why,) = step("sign", tmp_path, "--set", f"place={json.dumps(KUBERNETES)}")
     assert why == "the verdict.json of gate did not pass: sign runs only if it does"
+
+
+def test_the_page_on_kubeflow_tells_of_everything_that_a_run_can_be_given():
+    page = (ROOT / "docs/how-to/kubeflow.md").read_text()
+    assert [one.name for one in INPUTS if f"\n| `{one.name}` | {one.kind} |" not in page] == []
