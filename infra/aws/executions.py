@@ -7,8 +7,9 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
-from infra.aws import policies
+from infra.aws import training_policies as may
 from infra.aws.registry import Registry
+from infra.aws.statements import Statement, document, trust
 from infra.config.settings import Settings
 from pipeline.engines import sagemaker
 from pipeline.steps import PIPELINE
@@ -50,15 +51,13 @@ class Executions(pulumi.ComponentResource):
         super().__init__("modelstack:index:Executions", name, None, opts)
         self._names, self._child = names, pulumi.ResourceOptions(parent=self)
         image, key, signing = image_of(names, settings), registry.key.arn, registry.signing_key.arn
-        building = self._role(
-            "building", names.building_role, key.apply(lambda key: policies.building(names, key, image))
-        )
+        building = self._role("building", names.building_role, key.apply(lambda key: may.building(names, key, image)))
         releasing = self._role(
             "releasing",
             names.releasing_role,
-            pulumi.Output.all(key, signing).apply(lambda keys: policies.releasing(names, keys[0], keys[1], image)),
+            pulumi.Output.all(key, signing).apply(lambda keys: may.releasing(names, keys[0], keys[1], image)),
         )
-        runs = self._role("pipeline", names.pipeline_role, key.apply(lambda key: policies.pipeline(names, key)))
+        runs = self._role("pipeline", names.pipeline_role, key.apply(lambda key: may.pipeline(names, key)))
         self.pipeline = aws.sagemaker.Pipeline(
             "pipeline",
             pipeline_name=names.pipeline,
@@ -74,9 +73,9 @@ class Executions(pulumi.ComponentResource):
         """What whoever begins an execution has to know; see `platforms.aws.executions.Asked`."""
         return {"pipeline": self.pipeline.pipeline_name, **begun_with(self._names)}
 
-    def _role(self, name: str, full: str, statements: pulumi.Input[list[policies.Statement]]) -> aws.iam.RolePolicy:
-        role = aws.iam.Role(name, name=full, assume_role_policy=policies.trust("sagemaker"), opts=self._child)
-        allowed = pulumi.Output.from_input(statements).apply(lambda items: policies.document(*items))
+    def _role(self, name: str, full: str, statements: pulumi.Input[list[Statement]]) -> aws.iam.RolePolicy:
+        role = aws.iam.Role(name, name=full, assume_role_policy=trust("sagemaker"), opts=self._child)
+        allowed = pulumi.Output.from_input(statements).apply(lambda items: document(*items))
         return aws.iam.RolePolicy(name, name=full, role=role.name, policy=allowed, opts=self._child)
 
 

@@ -11,6 +11,7 @@ import pulumi_aws as aws
 
 from infra.aws import policies
 from infra.aws.site import Site
+from infra.aws.statements import Statement, document, trust
 
 RUNTIME = "python3.13"
 """The newest Python that Lambda and the SageMaker SDK share. The containers have that of their base image."""
@@ -27,7 +28,7 @@ class FunctionRole:
         self,
         name: str,
         site: Site,
-        statements: pulumi.Input[list[policies.Statement]],
+        statements: pulumi.Input[list[Statement]],
         opts: pulumi.ResourceOptions,
     ) -> None:
         """Declare the role.
@@ -39,13 +40,13 @@ class FunctionRole:
             opts: Options of each resource.
         """
         names, full = site.names, site.names.function(name)
-        self.role = aws.iam.Role(name, name=full, assume_role_policy=policies.trust("lambda"), opts=opts)
+        self.role = aws.iam.Role(name, name=full, assume_role_policy=trust("lambda"), opts=opts)
         self.policy = aws.iam.RolePolicy(
             name,
             name=full,
             role=self.role.name,
             policy=pulumi.Output.from_input(statements).apply(
-                lambda items: policies.document(policies.function_logs(names), *items)
+                lambda items: document(policies.function_logs(names), *items)
             ),
             opts=opts,
         )
@@ -64,7 +65,7 @@ class Function:
         site: Site,
         *,
         does: str,
-        may: pulumi.Input[list[policies.Statement]] | FunctionRole,
+        may: pulumi.Input[list[Statement]] | FunctionRole,
         timeout: int,
         dead_letters: pulumi.Input[str] | None = None,
         environment: Mapping[str, pulumi.Input[str]] | None = None,

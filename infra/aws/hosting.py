@@ -10,6 +10,7 @@ import pulumi_aws as aws
 
 from infra.aws import policies
 from infra.aws.registry import Registry
+from infra.aws.statements import trust
 from infra.config.settings import ServingSettings
 from infra.package import Package
 from infra.plan.releases import Declared, Pair, ServingPlan, Wanted
@@ -81,9 +82,7 @@ class Serving(pulumi.ComponentResource):
         self._names = names
         self._shapes = {item.config_name: {**shape_of(settings), **item.serving} for item in plan.releases}
         child = pulumi.ResourceOptions(parent=self)
-        self.role = aws.iam.Role(
-            "serving", name=names.serving_role, assume_role_policy=policies.trust("sagemaker"), opts=child
-        )
+        self.role = aws.iam.Role("serving", name=names.serving_role, assume_role_policy=trust("sagemaker"), opts=child)
         policy = aws.iam.RolePolicy(
             "serving",
             name=names.serving_role,

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
-from infra.aws import policies
+from infra.aws import mlflow_policies
 from infra.aws.registry import Registry
+from infra.aws.statements import Statement
 from infra.config.mlflow_settings import MlflowSettings
 from platforms.aws.names import MLFLOW, Names
 from platforms.mirroring import EXPERIMENT, SECRET, SERVER
@@ -32,9 +33,9 @@ class ToldMlflow:
         """The variables of the function that tells it."""
         return {SERVER: self.server, EXPERIMENT: self.experiment, **({SECRET: self.secret} if self.secret else {})}
 
-    def statements(self, names: Names, server: str) -> list[policies.Statement]:
+    def statements(self, names: Names, server: str) -> list[Statement]:
         """What that function may do, once the server is known."""
-        return policies.mirror(names, server, self.secret)
+        return mlflow_policies.mirror(names, server, self.secret)
 
 
 def told_mlflow(settings: MlflowSettings, names: Names, registry: Registry) -> ToldMlflow | None:
@@ -68,13 +69,13 @@ class ManagedMlflow(pulumi.ComponentResource):
         super().__init__("modelstack:index:ManagedMlflow", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         role = aws.iam.Role(
-            "mlflow", name=names.mlflow, assume_role_policy=policies.managed_mlflow_trust(names), opts=child
+            "mlflow", name=names.mlflow, assume_role_policy=mlflow_policies.managed_trust(names), opts=child
         )
         policy = aws.iam.RolePolicy(
             "mlflow",
             name=names.mlflow,
             role=role.name,
-            policy=registry.key.arn.apply(lambda key: policies.managed_mlflow(names, key)),
+            policy=registry.key.arn.apply(lambda key: mlflow_policies.managed(names, key)),
             opts=child,
         )
         store = registry.bucket.bucket.apply(lambda bucket: f"s3://{bucket}/{MLFLOW}")

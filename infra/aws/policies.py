@@ -1,84 +1,36 @@
-"""IAM and resource policies, as data: who may do what to which resource.
+"""Who may do what to which resource: of what serves, what watches over it, and what is kept. As data.
 
-Every ARN is known from the names, so a policy can be read, and tested, without a cloud. `*` stands only where AWS has
-no narrower resource, and a condition narrows it where AWS has one.
+Who may train a version is in `infra.aws.training_policies`, who may use an MLflow in `infra.aws.mlflow_policies`.
 """
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterable
 from typing import Any
 
+from infra.aws.statements import (
+    PULL,
+    Statement,
+    allow,
+    allow_service,
+    bucket_arn,
+    document,
+    in_namespaces,
+    lists_bucket,
+    members,
+    of_account,
+    pulls,
+    tells,
+    tls_only,
+    watched_alarms,
+)
 from monitoring.objectives.probe import SAMPLE
 from platforms.aws.metrics import SAGEMAKER
-from platforms.aws.names import (
-    AUDIT,
-    CAPTURE,
-    CAPTURE_ASIDE,
-    INDEX,
-    LABELS,
-    LABELS_ASIDE,
-    MLFLOW,
-    PIPELINE,
-    RETRAINING,
-    SETTINGS,
-    Names,
-)
-from platforms.aws.packages import BASELINE, FORM, MANIFEST, PACKAGES, REFERENCE
+from platforms.aws.names import AUDIT, CAPTURE, CAPTURE_ASIDE, INDEX, LABELS, LABELS_ASIDE, Names
+from platforms.aws.packages import BASELINE, FORM, PACKAGES, REFERENCE
 from rollout.core.catalogue import OWN
 
-_PULL = ("ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
-_MIRROR_ACTIONS = (
-    *("CreateExperiment", "CreateModelVersion", "CreateRegisteredModel", "CreateRun", "DeleteRegisteredModelAlias"),
-    *("GetExperimentByName", "GetRegisteredModel", "GetRun", "LogBatch", "SearchModelVersions", "SearchRuns"),
-    *("SetModelVersionTag", "SetRegisteredModelAlias", "UpdateRun"),
-)
 _LEDGER_ACTIONS = ("BatchGetItem", "DeleteItem", "GetItem", "PutItem", "UpdateItem")
-_ECR = re.compile(r"(\d{12})\.dkr\.ecr\.([a-z0-9-]+)\.[a-z.]+/([^:@]+)")
-_TO_SAGEMAKER = {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}}
-Statement = dict[str, Any]
-
-
-def allow(actions: list[str], resources: list[str], condition: dict[str, Any] | None = None) -> Statement:
-    """One statement that allows actions on resources."""
-    statement: Statement = {"Effect": "Allow", "Action": actions, "Resource": resources}
-    return {**statement, "Condition": condition} if condition else statement
-
-
-def document(*statements: Statement) -> str:
-    """A policy of statements, as canonical JSON."""
-    return json.dumps({"Version": "2012-10-17", "Statement": list(statements)}, sort_keys=True)
-
-
-def _by(service: str, action: str, resource: str = "", condition: dict[str, Any] | None = None) -> Statement:
-    """One statement that allows one AWS service, such as `lambda`, an action."""
-    statement: Statement = {"Effect": "Allow", "Principal": {"Service": f"{service}.amazonaws.com"}, "Action": [action]}
-    if resource:
-        statement["Resource"] = [resource]
-    return {**statement, "Condition": condition} if condition else statement
-
-
-def _tls_only(action: str, *resources: str) -> Statement:
-    """Nobody uses a resource without TLS."""
-    return {
-        "Sid": "TlsOnly",
-        "Effect": "Deny",
-        "Principal": "*",
-        "Action": action,
-        "Resource": list(resources),
-        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-    }
-
-
-def _of_account(names: Names) -> dict[str, Any]:
-    return {"StringEquals": {"aws:SourceAccount": names.account}}
-
-
-def trust(service: str) -> str:
-    """Who may assume a role: one AWS service."""
-    return document(_by(service, "sts:AssumeRole"))
 
 
 def accounts_trust(names: Names, accounts: Iterable[str]) -> str:
@@ -88,7 +40,7 @@ def accounts_trust(names: Names, accounts: Iterable[str]) -> str:
 
 def accounts_pull(names: Names, accounts: Iterable[str]) -> str:
     """The repository's policy: other accounts may pull."""
-    return document({"Effect": "Allow", "Principal": _accounts(names, accounts), "Action": list(_PULL)})
+    return document({"Effect": "Allow", "Principal": _accounts(names, accounts), "Action": list(PULL)})
 
 
 def _accounts(names: Names, accounts: Iterable[str]) -> dict[str, list[str]]:
@@ -99,7 +51,7 @@ def promotion(names: Names, key_arn: str) -> str:
     """The role of a promotion: read which release serves, its package, and who registered it."""
     return document(
         allow(["dynamodb:GetItem"], [names.arn("dynamodb", f"table/{names.journal}")]),
-        allow(["s3:GetObject"], [f"{_bucket(names)}/{PACKAGES}/*"]),
+        allow(["s3:GetObject"], [f"{bucket_arn(names)}/{PACKAGES}/*"]),
         allow(["kms:Decrypt"], [key_arn]),
         allow(["sagemaker:DescribeModelPackage"], [names.arn("sagemaker", f"model-package/{names.package_group}/*")]),
     )
@@ -107,7 +59,7 @@ def promotion(names: Names, key_arn: str) -> str:
 
 def schedules_trust(names: Names) -> str:
     """Who may assume the role of schedules: EventBridge Scheduler, for schedules of this account."""
-    return document(_by("scheduler", "sts:AssumeRole", condition=_of_account(names)))
+    return document(allow_service("scheduler", "sts:AssumeRole", condition=of_account(names)))
 
 
 def schedules(names: Names, handlers: Iterable[str]) -> str:
@@ -122,9 +74,9 @@ def bucket(names: Names) -> str:
 
     Only the controller's role writes it. A destroy of the stack deletes this policy before the bucket.
     """
-    denied = {"Effect": "Deny", "Principal": "*", "Resource": [f"{_bucket(names)}/{AUDIT}/*"]}
+    denied = {"Effect": "Deny", "Principal": "*", "Resource": [f"{bucket_arn(names)}/{AUDIT}/*"]}
     return document(
-        _tls_only("s3:*", _bucket(names), f"{_bucket(names)}/*"),
+        tls_only("s3:*", bucket_arn(names), f"{bucket_arn(names)}/*"),
         {**denied, "Sid": "AuditIsKept", "Action": ["s3:DeleteObject", "s3:DeleteObjectVersion"]},
         {
             # Source: Amazon S3 User Guide, "Enforce conditional writes on Amazon S3 buckets".
@@ -161,32 +113,34 @@ def _others_than_the_controller(names: Names) -> dict[str, Any]:
 
 def captures_dead_letters(names: Names) -> str:
     """The policy of the queue of captured files that could not be handled."""
-    return document(_tls_only("sqs:*", names.arn("sqs", names.captures_dead_letters)))
+    return document(tls_only("sqs:*", names.arn("sqs", names.captures_dead_letters)))
 
 
 def captures(names: Names) -> str:
     """The policy of the queue of captured files: the rule may fill it."""
     queue, rule = names.arn("sqs", names.captures), names.arn("events", f"rule/{names.captures}")
-    fills = _by("events", "sqs:SendMessage", queue, {"ArnEquals": {"aws:SourceArn": rule}})
-    return document(fills, _tls_only("sqs:*", queue))
+    fills = allow_service("events", "sqs:SendMessage", queue, {"ArnEquals": {"aws:SourceArn": rule}})
+    return document(fills, tls_only("sqs:*", queue))
 
 
 def dead_letters(names: Names) -> str:
     """The dead-letter queue's policy: the topic may leave there what it could not deliver."""
     topic = {"ArnEquals": {"aws:SourceArn": names.arn("sns", names.alerts)}}
     queue = names.arn("sqs", names.dead_letters)
-    return document(_by("sns", "sqs:SendMessage", queue, topic), _tls_only("sqs:*", queue))
+    return document(allow_service("sns", "sqs:SendMessage", queue, topic), tls_only("sqs:*", queue))
 
 
 def labels_dead_letters(names: Names) -> str:
     """The policy of the queue of labels and captures that could not be taken in."""
-    return document(_tls_only("sqs:*", names.arn("sqs", names.labels_dead_letters)))
+    return document(tls_only("sqs:*", names.arn("sqs", names.labels_dead_letters)))
 
 
 def alerts(names: Names) -> str:
     """The topic's policy: CloudWatch alarms of this account may publish. A topic's policy takes no `sns:*`."""
     topic = names.arn("sns", names.alerts)
-    return document(_by("cloudwatch", "sns:Publish", topic, _of_account(names)), _tls_only("sns:Publish", topic))
+    return document(
+        allow_service("cloudwatch", "sns:Publish", topic, of_account(names)), tls_only("sns:Publish", topic)
+    )
 
 
 def serving(names: Names, key_arn: str, images: Iterable[str]) -> str:
@@ -194,19 +148,19 @@ def serving(names: Names, key_arn: str, images: Iterable[str]) -> str:
 
     SageMaker reads the alarms of a guarded deployment in its name.
     """
-    bucket = _bucket(names)
+    bucket = bucket_arn(names)
     return document(
         allow(["s3:GetObject"], [f"{bucket}/{PACKAGES}/*"]),
         allow(["s3:PutObject"], [f"{bucket}/{CAPTURE}/*"]),
-        _list(names),
+        lists_bucket(names),
         allow(["kms:Decrypt", "kms:GenerateDataKey"], [key_arn]),
-        *_pull(names, images),
+        *pulls(names, images),
         allow(
             ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"],
             [names.arn("logs", f"log-group:{names.containers_log}*")],
         ),
-        allow(["cloudwatch:PutMetricData"], ["*"], _namespaces("/aws/sagemaker/Endpoints", SAGEMAKER)),
-        _watched_alarms(names),
+        allow(["cloudwatch:PutMetricData"], ["*"], in_namespaces("/aws/sagemaker/Endpoints", SAGEMAKER)),
+        watched_alarms(names),
     )
 
 
@@ -239,11 +193,11 @@ def controller(names: Names, key_arn: str, audit_key_arn: str) -> list[Statement
             [names.arn("sagemaker", f"model-package/{names.package_group}/*")],
         ),
         allow(["cloudwatch:GetMetricData"], ["*"]),  # has no resource
-        _watched_alarms(names),
+        watched_alarms(names),
         *_replay(names, key_arn),
         *_audit(names, key_arn, audit_key_arn),
         *_lineage(names),
-        *_tell(names),
+        *tells(names),
         allow(["sqs:SendMessage"], [names.arn("sqs", names.dead_letters)]),
     ]
 
@@ -251,8 +205,8 @@ def controller(names: Names, key_arn: str, audit_key_arn: str) -> list[Statement
 def _replay(names: Names, key_arn: str) -> list[Statement]:
     """What replays captured requests to a challenger: this endpoint's captures, and asking this endpoint."""
     return [
-        allow(["s3:GetObject"], [f"{_bucket(names)}/{CAPTURE}/{names.endpoint}/*"]),
-        _list(names),
+        allow(["s3:GetObject"], [f"{bucket_arn(names)}/{CAPTURE}/{names.endpoint}/*"]),
+        lists_bucket(names),
         allow(["kms:Decrypt"], [key_arn]),
         allow(["sagemaker:InvokeEndpoint"], [names.arn("sagemaker", f"endpoint/{names.endpoint}")]),
     ]
@@ -260,7 +214,7 @@ def _replay(names: Names, key_arn: str) -> list[Statement]:
 
 def _audit(names: Names, key_arn: str, audit_key_arn: str) -> list[Statement]:
     """What puts the audit record away: sign a record, put it, and compare it with what is there."""
-    records = [f"{_bucket(names)}/{AUDIT}/*"]
+    records = [f"{bucket_arn(names)}/{AUDIT}/*"]
     return [
         allow(["s3:GetObject", "s3:PutObject"], records),
         allow(["kms:GenerateDataKey"], [key_arn]),
@@ -280,52 +234,20 @@ def _lineage(names: Names) -> list[Statement]:
     ]
 
 
-def mirror(names: Names, server: str, secret: str) -> list[Statement]:
-    """What tells an MLflow how rollouts stand: read manifests, and a secret; or call one that SageMaker runs.
-
-    Args:
-        names: The stack's names.
-        server: A URL, or the ARN of a managed one.
-        secret: The name of the secret; empty without.
-    """
-    reads = allow(["s3:GetObject"], _members(names))
-    if not server.startswith("arn:"):
-        # Secrets Manager puts a hyphen and six characters of its own behind a name.
-        held = names.arn("secretsmanager", f"secret:{secret}-??????")
-        return [reads, *([allow(["secretsmanager:GetSecretValue"], [held])] if secret else [])]
-    if ":mlflow-app/" in server:  # AWS tells the operations of an app not apart
-        return [reads, allow(["sagemaker:CallMlflowAppApi"], [server])]
-    return [reads, allow([f"sagemaker-mlflow:{action}" for action in _MIRROR_ACTIONS], [server])]
-
-
-def managed_mlflow_trust(names: Names) -> str:
-    """Who may assume the role of the stack's MLflow: SageMaker, for this account."""
-    return document(_by("sagemaker", "sts:AssumeRole", condition=_of_account(names)))
-
-
-def managed_mlflow(names: Names, key_arn: str) -> str:
-    """The role of the stack's MLflow: keep artifacts in a folder of their own."""
-    return document(
-        allow(["s3:DeleteObject", "s3:GetObject", "s3:PutObject"], [f"{_bucket(names)}/{MLFLOW}/*"]),
-        _list(names),
-        allow(["kms:Decrypt", "kms:GenerateDataKey"], [key_arn]),
-    )
-
-
 def drift(names: Names, key_arn: str) -> list[Statement]:
     """The drift job: hear of captures, read them and references, keep what it counted, and put its metrics."""
-    bucket, table = _bucket(names), names.arn("dynamodb", f"table/{names.journal}")
+    bucket, table = bucket_arn(names), names.arn("dynamodb", f"table/{names.journal}")
     actions = ["dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"]
     return [
-        allow(["s3:GetObject"], [f"{bucket}/{CAPTURE}/*", *_members(names, REFERENCE)]),
+        allow(["s3:GetObject"], [f"{bucket}/{CAPTURE}/*", *members(names, REFERENCE)]),
         allow(["s3:PutObject"], [f"{bucket}/{CAPTURE_ASIDE}/*"]),
-        _list(names),
+        lists_bucket(names),
         allow(["kms:Decrypt", "kms:GenerateDataKey"], [key_arn]),
         allow(actions, [table]),
         allow(
             ["sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"], [names.arn("sqs", names.captures)]
         ),
-        allow(["cloudwatch:PutMetricData"], ["*"], _namespaces(OWN)),
+        allow(["cloudwatch:PutMetricData"], ["*"], in_namespaces(OWN)),
     ]
 
 
@@ -333,18 +255,18 @@ def probe(names: Names, key_arn: str) -> list[Statement]:
     """The probe: find the champion, read the request in its package, ask the endpoint, and count the answer."""
     return [
         allow(["dynamodb:GetItem"], [names.arn("dynamodb", f"table/{names.journal}")]),
-        allow(["s3:GetObject"], _members(names, SAMPLE)),
+        allow(["s3:GetObject"], members(names, SAMPLE)),
         allow(["kms:Decrypt"], [key_arn]),
         allow(["sagemaker:InvokeEndpoint"], [names.arn("sagemaker", f"endpoint/{names.endpoint}")]),
-        allow(["cloudwatch:PutMetricData"], ["*"], _namespaces(OWN)),
+        allow(["cloudwatch:PutMetricData"], ["*"], in_namespaces(OWN)),
     ]
 
 
 def labels(names: Names, key_arn: str) -> list[Statement]:
     """The labels job: read captures, labels, packages and the journal, keep the ledger, and put metrics."""
-    bucket, ledger = _bucket(names), names.arn("dynamodb", f"table/{names.labels}")
+    bucket, ledger = bucket_arn(names), names.arn("dynamodb", f"table/{names.labels}")
     return [
-        allow(["s3:GetObject"], [f"{bucket}/{CAPTURE}/*", f"{bucket}/{LABELS}/*", *_members(names, FORM, BASELINE)]),
+        allow(["s3:GetObject"], [f"{bucket}/{CAPTURE}/*", f"{bucket}/{LABELS}/*", *members(names, FORM, BASELINE)]),
         allow(["s3:PutObject"], [f"{bucket}/{LABELS_ASIDE}/*"]),
         allow(["kms:Decrypt", "kms:GenerateDataKey"], [key_arn]),
         allow(["dynamodb:GetItem"], [names.arn("dynamodb", f"table/{names.journal}")]),
@@ -352,176 +274,6 @@ def labels(names: Names, key_arn: str) -> list[Statement]:
         allow(["dynamodb:Query"], [f"{ledger}/index/{INDEX}"]),
         allow(["sagemaker:ListModelPackages"], ["*"]),  # has no resource
         allow(["sagemaker:DescribeModelPackage"], [names.arn("sagemaker", f"model-package/{names.package_group}/*")]),
-        allow(["cloudwatch:PutMetricData"], ["*"], _namespaces(OWN)),
+        allow(["cloudwatch:PutMetricData"], ["*"], in_namespaces(OWN)),
         allow(["sqs:SendMessage"], [names.arn("sqs", names.labels_dead_letters)]),
     ]
-
-
-def training(names: Names, key_arn: str, signing_key_arn: str, image: str) -> list[Statement]:
-    """A training job: read the champion's package, put, sign and register another, report, log, and pull its image."""
-    bucket = _bucket(names)
-    log = names.arn("logs", "log-group:/aws/sagemaker/TrainingJobs*")
-    return [
-        allow(["s3:GetObject"], [f"{bucket}/{PACKAGES}/*"]),
-        allow(["s3:PutObject"], [f"{bucket}/{PACKAGES}/*", f"{bucket}/{RETRAINING}/*"]),
-        _list(names),
-        allow(["kms:Decrypt", "kms:GenerateDataKey"], [key_arn]),
-        *_registers(names, signing_key_arn),
-        allow(["logs:CreateLogGroup", "logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"], [log]),
-        allow(["cloudwatch:PutMetricData"], ["*"], _namespaces("/aws/sagemaker/TrainingJobs")),
-        *_pull(names, [image]),
-    ]
-
-
-def building(names: Names, key_arn: str, image: str) -> list[Statement]:
-    """The jobs of the pipeline that run the model's code: read packages, put what they make, log, and pull their image.
-
-    They may neither sign nor register anything.
-    """
-    bucket = _bucket(names)
-    return [
-        allow(["s3:GetObject"], [f"{bucket}/{PACKAGES}/*", f"{bucket}/{PIPELINE}/*"]),
-        allow(["s3:PutObject"], [f"{bucket}/{PIPELINE}/*"]),
-        *_job(names, key_arn, image),
-    ]
-
-
-def releasing(names: Names, key_arn: str, signing_key_arn: str, image: str) -> list[Statement]:
-    """The job of the pipeline that signs and registers, and runs nothing of the model."""
-    bucket = _bucket(names)
-    return [
-        allow(["s3:GetObject", "s3:PutObject"], [f"{bucket}/{PACKAGES}/*", f"{bucket}/{PIPELINE}/*"]),
-        *_registers(names, signing_key_arn),
-        *_job(names, key_arn, image),
-    ]
-
-
-def _registers(names: Names, signing_key_arn: str) -> list[Statement]:
-    """Sign packages, and register them for approval."""
-    group = names.arn("sagemaker", f"model-package-group/{names.package_group}")
-    packages = names.arn("sagemaker", f"model-package/{names.package_group}/*")
-    return [
-        allow(["kms:GetPublicKey", "kms:Sign"], [signing_key_arn]),
-        allow(["sagemaker:CreateModelPackage"], [group, packages]),
-        allow(["sagemaker:DescribeModelPackage"], [packages]),
-        allow(["sagemaker:ListModelPackages"], ["*"]),  # has no resource
-    ]
-
-
-def _job(names: Names, key_arn: str, image: str) -> list[Statement]:
-    """What every job of the pipeline needs of the bucket and its key, the logs and the registry of images."""
-    kinds = ("TrainingJobs", "ProcessingJobs")
-    logs = [names.arn("logs", f"log-group:/aws/sagemaker/{kind}*") for kind in kinds]
-    return [
-        _list(names),
-        allow(["kms:Decrypt", "kms:GenerateDataKey"], [key_arn]),
-        allow(["logs:CreateLogGroup", "logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"], logs),
-        allow(["cloudwatch:PutMetricData"], ["*"], _namespaces(*(f"/aws/sagemaker/{kind}" for kind in kinds))),
-        *_pull(names, [image]),
-    ]
-
-
-def pipeline(names: Names, key_arn: str) -> list[Statement]:
-    """Executions of the pipeline: their own jobs, in the names of two roles, and the verdict that a condition reads.
-
-    SageMaker names the jobs, `pipelines-` first, and tags each with its execution.
-    """
-    jobs = {kind: names.arn("sagemaker", f"{kind.lower()}-job/pipelines-*") for kind in ("Training", "Processing")}
-    roles = [names.role_arn(role) for role in (names.building_role, names.releasing_role)]
-    return [
-        *(
-            allow(
-                [*(f"sagemaker:{verb}{kind}Job" for verb in ("Create", "Describe", "Stop")), "sagemaker:AddTags"], [job]
-            )
-            for kind, job in jobs.items()
-        ),
-        allow(["iam:PassRole"], roles, _TO_SAGEMAKER),
-        allow(["s3:GetObject"], [f"{_bucket(names)}/{PIPELINE}/*"]),
-        allow(["kms:Decrypt"], [key_arn]),
-    ]
-
-
-def retrain(names: Names, key_arn: str) -> list[Statement]:
-    """The retrain function: journal and record, the champion's alarms, its own jobs and their reports, and telling."""
-    jobs = names.arn("sagemaker", f"training-job/{names.prefix}-*")
-    return [
-        *_of_retraining(names),
-        allow([f"sagemaker:{verb}TrainingJob" for verb in ("Create", "Describe", "Stop")], [jobs]),
-        allow(["iam:PassRole"], [names.training_role_arn], _TO_SAGEMAKER),
-        allow(["s3:GetObject"], [f"{_bucket(names)}/{RETRAINING}/*"]),
-        allow(["kms:Decrypt"], [key_arn]),
-    ]
-
-
-def retrain_by_pipeline(names: Names, key_arn: str) -> list[Statement]:
-    """The retrain function of a stack with a pipeline: the same, with executions in place of jobs."""
-    pipeline, folder = names.arn("sagemaker", f"pipeline/{names.pipeline}"), f"{_bucket(names)}/{PIPELINE}"
-    return [
-        *_of_retraining(names),
-        allow(["sagemaker:ListPipelineExecutions", "sagemaker:StartPipelineExecution"], [pipeline]),
-        allow(
-            [
-                f"sagemaker:{one}"
-                for one in ("DescribePipelineExecution", "ListPipelineExecutionSteps", "StopPipelineExecution")
-            ],
-            [f"{pipeline}/execution/*"],
-        ),
-        allow(["s3:GetObject"], [f"{folder}/*"]),
-        allow(["s3:PutObject"], [f"{folder}/{SETTINGS}/*"]),
-        allow(["kms:Decrypt", "kms:GenerateDataKey"], [key_arn]),
-    ]
-
-
-def _of_retraining(names: Names) -> list[Statement]:
-    """What the retrain function looks at and tells, whatever trains."""
-    return [
-        allow(["dynamodb:GetItem", "dynamodb:PutItem"], [names.arn("dynamodb", f"table/{names.journal}")]),
-        _watched_alarms(names),
-        _list(names),
-        *_tell(names),
-    ]
-
-
-def _members(names: Names, *members: str) -> list[str]:
-    """The named members of packages, and the manifest that proves them; no archive."""
-    return [f"{_bucket(names)}/{PACKAGES}/*/{name}" for name in (MANIFEST, *members)]
-
-
-def _pull(names: Names, images: Iterable[str]) -> list[Statement]:
-    """Pull images: the stack's own, and those that a promoted release keeps of where it came from."""
-    repositories = {names.arn("ecr", f"repository/{names.repository}")}
-    for found in filter(None, map(_ECR.match, images)):
-        owner, region, name = found.group(1, 2, 3)
-        repositories.add(names.arn("ecr", f"repository/{name}", account=owner, region=region))
-    return [
-        allow(list(_PULL), sorted(repositories)),
-        allow(["ecr:GetAuthorizationToken"], ["*"]),  # has no resource
-    ]
-
-
-def _tell(names: Names) -> list[Statement]:
-    """Tell people what happened, and count it for the dashboard."""
-    return [
-        allow(["sns:Publish"], [names.arn("sns", names.alerts)]),
-        allow(["cloudwatch:PutMetricData"], ["*"], _namespaces(OWN)),
-    ]
-
-
-def _watched_alarms(names: Names) -> Statement:
-    """Which alarms ring; and only who may read alarms may name them in a guarded deployment."""
-    return allow(["cloudwatch:DescribeAlarms"], [names.arn("cloudwatch", f"alarm:{names.prefix}-*")])
-
-
-def _namespaces(*names: str) -> dict[str, Any]:
-    return {"StringEquals": {"cloudwatch:namespace": list(names)}}
-
-
-def _list(names: Names) -> Statement:
-    """List the bucket; under whichever prefix, since S3 tells a file that is not there (404) from one that may not be
-    read (403) only to who may list without a condition.
-    """
-    return allow(["s3:ListBucket"], [_bucket(names)])
-
-
-def _bucket(names: Names) -> str:
-    return names.arn("s3", names.bucket, account="", region="")

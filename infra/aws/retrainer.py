@@ -7,10 +7,11 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
-from infra.aws import policies
+from infra.aws import training_policies
 from infra.aws.executions import begun_with, image_of
 from infra.aws.function import Function
 from infra.aws.site import Site
+from infra.aws.statements import document, trust
 from infra.config.settings import Settings
 from platforms.alarm_names import CONCEPT, DRIFT
 from platforms.aws.names import Names
@@ -55,7 +56,7 @@ class Retraining(pulumi.ComponentResource):
             "retrain",
             site,
             does="Train a new version when the champion has gone wrong, and keep it as a candidate if it is better.",
-            may=site.allowed(policies.retrain_by_pipeline if remote else policies.retrain),
+            may=site.allowed(training_policies.retrain_by_pipeline if remote else training_policies.retrain),
             timeout=SECONDS,
             environment={
                 "RETRAINING": site.registry.signing_key.arn.apply(
@@ -71,14 +72,13 @@ class Retraining(pulumi.ComponentResource):
     def _role(self, site: Site, image: str) -> aws.iam.RolePolicy:
         """What a job may do."""
         child, names = pulumi.ResourceOptions(parent=self), site.names
-        trust = policies.trust("sagemaker")
-        role = aws.iam.Role("training", name=names.training_role, assume_role_policy=trust, opts=child)
+        role = aws.iam.Role("training", name=names.training_role, assume_role_policy=trust("sagemaker"), opts=child)
         return aws.iam.RolePolicy(
             "training",
             name=names.training_role,
             role=role.name,
             policy=pulumi.Output.all(site.registry.key.arn, site.registry.signing_key.arn).apply(
-                lambda keys: policies.document(*policies.training(names, keys[0], keys[1], image))
+                lambda keys: document(*training_policies.training(names, keys[0], keys[1], image))
             ),
             opts=child,
         )

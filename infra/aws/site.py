@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import pulumi
 
-from infra.aws import policies
 from infra.aws.lambda_zip import Bundle
 from infra.aws.registry import Registry
+from infra.aws.statements import Statement
 from platforms.aws.names import Names
 
-Allowed = Callable[[Names, str], list[policies.Statement]]
+Allowed = Callable[[Names, str], list[Statement]]
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,6 @@ class Site:
     journal: pulumi.Input[str]
     born: pulumi.Output[int]
 
-    def allowed(self, statements: Allowed) -> pulumi.Output[list[policies.Statement]]:
+    def allowed(self, statements: Allowed) -> pulumi.Output[list[Statement]]:
         """What a role may do, given the names and the ARN of the key that the registry encrypts with."""
         return self.registry.key.arn.apply(lambda key: statements(self.names, key))

@@ -17,6 +17,7 @@ from botocore.config import Config
 
 from infra.aws import policies
 from infra.aws.function import RUNTIME
+from infra.aws.statements import document, trust
 from infra.plan import beyond_chance
 from localcloud.process import ProcessError
 from localcloud.testing import Cloud
@@ -93,9 +94,9 @@ class AwsStage(Stage, FaultStage):
     def rolls_back_on_alarm(self) -> None:
         """Subscribe the rollback function to the topic, with the role that infra gives it."""
         iam, functions, name = self.clients("iam"), self.clients("lambda"), self.names.function("rollback")
-        role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=policies.trust("lambda"))["Role"]["Arn"]
+        role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust("lambda"))["Role"]["Arn"]
         key = self.names.arn("kms", "key/artifacts")
-        may = policies.document(policies.function_logs(self.names), *policies.controller(self.names, key, key))
+        may = document(policies.function_logs(self.names), *policies.controller(self.names, key, key))
         iam.put_role_policy(RoleName=name, PolicyName=name, PolicyDocument=may)
         environment = {
             "ENDPOINT_NAME": self.names.endpoint, "JOURNAL_TABLE": self.names.journal, "ALERTS_TOPIC": self.topic

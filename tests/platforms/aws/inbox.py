@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from infra.aws import policies
+from infra.aws.statements import document
 from tests.conformance.stage import Message
 
 
@@ -20,7 +20,7 @@ def subscribed(clients: Callable[[str], Any], name: str, topic: str, **attribute
         "Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"}, "Action": ["sqs:SendMessage"],
         "Resource": [arn], "Condition": {"ArnEquals": {"aws:SourceArn": topic}},
     }  # fmt: skip
-    sqs.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": policies.document(send)})
+    sqs.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": document(send)})
     clients("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn, Attributes=attributes)
     return queue
 

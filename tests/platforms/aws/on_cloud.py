@@ -19,7 +19,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from infra.aws import policies
+from infra.aws.statements import trust
 from localcloud.testing import MODEL_SERVER
 from platforms.aws.clients import clients
 from platforms.aws.endpoint import SageMakerTraffic, controller_with
@@ -148,7 +148,7 @@ class Stage:
         self.clients("s3").create_bucket(Bucket=self.names.bucket)
         self.clients("sagemaker").create_model_package_group(ModelPackageGroupName=self.names.package_group)
         role = self.names.serving_role_arn.rpartition("/")[2]
-        self.clients("iam").create_role(RoleName=role, AssumeRolePolicyDocument=policies.trust("sagemaker"))
+        self.clients("iam").create_role(RoleName=role, AssumeRolePolicyDocument=trust("sagemaker"))
         journal_table(self.clients, self.names.journal)
 
     def release(self, role: str, **behaviour: Any) -> Release:

@@ -1,7 +1,7 @@
 """Holds each call that a handler makes in a test to its role's policy, by moto's evaluation of policies.
 
 A handler's tests call it in this process, where every call of AWS is allowed. So each call of botocore below a handler
-is looked up in what `infra.aws.policies` gives its role, for the names that the test's environment has.
+is looked up in what `infra.aws` gives its role, for the names that the test's environment has.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ import pytest
 from botocore.client import BaseClient
 from moto.iam.access_control import IAMPolicy, PermissionResult
 
-from infra.aws import policies
+from infra.aws import mlflow_policies, policies, training_policies
+from infra.aws.statements import Statement, document
 from platforms.aws.names import Names
 from tests.needed import Right, short
 
@@ -32,18 +33,18 @@ def audit_key() -> str:
     return os.environ.get("AUDIT_KEY", "arn:aws:kms:us-east-1:123456789012:key/audit")
 
 
-def mirror(names: Names) -> list[policies.Statement]:
+def mirror(names: Names) -> list[Statement]:
     """What a handler may do that is told of an MLflow."""
     server = os.environ.get("MLFLOW_TRACKING_URI")
-    return policies.mirror(names, server, os.environ.get("MLFLOW_SECRET", "")) if server else []
+    return mlflow_policies.mirror(names, server, os.environ.get("MLFLOW_SECRET", "")) if server else []
 
 
-POLICIES: dict[str, Callable[[Names], list[policies.Statement]]] = {
+POLICIES: dict[str, Callable[[Names], list[Statement]]] = {
     "advance": lambda names: [*policies.controller(names, KEY, audit_key()), *mirror(names)],
     "drift": lambda names: policies.drift(names, KEY),
     "labels": lambda names: policies.labels(names, KEY),
     "probe": lambda names: policies.probe(names, KEY),
-    "retrain": lambda names: policies.retrain(names, KEY),
+    "retrain": lambda names: training_policies.retrain(names, KEY),
     "rollback": lambda names: policies.controller(names, KEY, audit_key()),
 }
 """What each handler's role may do; that `infra` gives it just that is shown by the tests of the program."""
@@ -119,7 +120,7 @@ def permitting(handler: str, action: str, resource: str, given: dict[str, Any]) 
     for told, named in zip(POLICIES[handler](TOLD), POLICIES[handler](NAMES), strict=True):
         for here, there in zip(told["Resource"], named["Resource"], strict=True):
             one = {**told, "Resource": ["*" if resource == "*" else here]}
-            policy = IAMPolicy(policies.document(one))
+            policy = IAMPolicy(document(one))
             if policy.is_action_permitted(action, resource, None, context) is PermissionResult.PERMITTED:
                 yield Right(ROLE.get(handler, handler), action, short(there, NAMES))
 

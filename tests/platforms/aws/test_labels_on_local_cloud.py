@@ -15,6 +15,7 @@ from infra.aws import policies
 from infra.aws.function import RUNTIME
 from infra.aws.labels import FOLDERS
 from infra.aws.lambda_zip import seal
+from infra.aws.statements import document, trust
 from platforms.aws.journal import DynamoJournal
 from rollout.core.plan import Plan, Step
 from rollout.core.state import Phase, RolloutState
@@ -50,9 +51,9 @@ class Labelled(Stage):
         name = self.names.function("labels")
         self.clients("sqs").create_queue(QueueName=self.names.labels_dead_letters)
         iam = self.clients("iam")
-        role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=policies.trust("lambda"))["Role"]["Arn"]
+        role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust("lambda"))["Role"]["Arn"]
         statements = [policies.function_logs(self.names), *policies.labels(self.names, self.key)]
-        iam.put_role_policy(RoleName=name, PolicyName=name, PolicyDocument=policies.document(*statements))
+        iam.put_role_policy(RoleName=name, PolicyName=name, PolicyDocument=document(*statements))
         made = self.clients("lambda").create_function(
             FunctionName=name,
             Role=role,

@@ -15,6 +15,7 @@ from audit.record import Entry, Kind
 from audit.verification import verify
 from cli.view.records import checking
 from infra.aws import policies
+from infra.aws.statements import allow, document
 from platforms.aws.clients import Clients
 from platforms.aws.kms_signer import KmsSigner
 from platforms.aws.names import Names
@@ -64,7 +65,7 @@ def admin(cloud) -> Clients:
     """Clients of a user who may do everything that no policy of a resource denies; the cloud asks none of its root."""
     iam, name = cloud.client("iam"), f"admin-{uuid4().hex[:8]}"
     iam.create_user(UserName=name)
-    iam.put_user_policy(UserName=name, PolicyName="all", PolicyDocument=policies.document(policies.allow(["*"], ["*"])))
+    iam.put_user_policy(UserName=name, PolicyName="all", PolicyDocument=document(allow(["*"], ["*"])))
     keys = iam.create_access_key(UserName=name)["AccessKey"]
     session = boto3.Session(keys["AccessKeyId"], keys["SecretAccessKey"], region_name="us-east-1")
     return cache(partial(session.client, endpoint_url=cloud.environment()["AWS_ENDPOINT_URL"]))
@@ -115,7 +116,7 @@ def test_the_controllers_role_puts_records_and_may_do_no_more_with_them(
     anybody = {"Statement": [{"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}]}
     arn = iam.create_role(RoleName=role, AssumeRolePolicyDocument=json.dumps(anybody))["Role"]["Arn"]
     bucket_key = clients("kms").create_key()["KeyMetadata"]["Arn"]
-    may = policies.document(*policies.controller(names, bucket_key, key))
+    may = document(*policies.controller(names, bucket_key, key))
     iam.put_role_policy(RoleName=role, PolicyName=role, PolicyDocument=may)
     given = clients("sts").assume_role(RoleArn=arn, RoleSessionName="test")["Credentials"]
     session = boto3.Session(given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"], "us-east-1")

@@ -9,7 +9,8 @@ from uuid import uuid4
 
 import pytest
 
-from infra.aws import policies
+from infra.aws import training_policies
+from infra.aws.statements import document, trust
 from pipeline.build import SealedPackage
 from platforms.aws import signatures
 from platforms.aws.clients import Clients
@@ -41,8 +42,8 @@ def signing_key(cloud) -> str:
 def role(cloud, names: Names, signing: str) -> str:
     key = cloud.client("kms").create_key()["KeyMetadata"]["Arn"]
     iam = cloud.client("iam")
-    made = iam.create_role(RoleName=names.training_role, AssumeRolePolicyDocument=policies.trust("sagemaker"))
-    allowed = policies.document(*policies.training(names, key, signing, names.process_image))
+    made = iam.create_role(RoleName=names.training_role, AssumeRolePolicyDocument=trust("sagemaker"))
+    allowed = document(*training_policies.training(names, key, signing, names.process_image))
     iam.put_role_policy(RoleName=names.training_role, PolicyName="training", PolicyDocument=allowed)
     return made["Role"]["Arn"]
 
