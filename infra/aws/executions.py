@@ -51,11 +51,15 @@ class Executions(pulumi.ComponentResource):
         super().__init__("modelstack:index:Executions", name, None, opts)
         self._names, self._child = names, pulumi.ResourceOptions(parent=self)
         image, key, signing = image_of(names, settings), registry.key.arn, registry.signing_key.arn
-        building = self._role("building", names.building_role, key.apply(lambda key: may.building(names, key, image)))
+        groups = [one.name for one in sagemaker.groups(PIPELINE) if one.kind == "Processing"]
+        others = [one for one in groups if one != RELEASES]
+        building = self._role(
+            "building", names.building_role, key.apply(lambda key: may.building(names, key, image, others))
+        )
         releasing = self._role(
             "releasing",
             names.releasing_role,
-            pulumi.Output.all(key, signing).apply(lambda keys: may.releasing(names, keys[0], keys[1], image)),
+            pulumi.Output.all(key, signing).apply(lambda keys: may.releasing(names, *keys, image, [RELEASES])),
         )
         runs = self._role("pipeline", names.pipeline_role, key.apply(lambda key: may.pipeline(names, key)))
         self.pipeline = aws.sagemaker.Pipeline(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from infra.aws.statements import (
     Statement,
     allow,
@@ -12,7 +14,8 @@ from infra.aws.statements import (
     tells,
     watched_alarms,
 )
-from platforms.aws.names import PIPELINE, RETRAINING, SETTINGS, Names
+from pipeline.steps import VERDICT
+from platforms.aws.names import PIPELINE, REFUSED, RETRAINING, SETTINGS, Names
 from platforms.aws.packages import PACKAGES
 
 _TO_SAGEMAKER = {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}}
@@ -34,27 +37,41 @@ def training(names: Names, key_arn: str, signing_key_arn: str, image: str) -> li
     ]
 
 
-def building(names: Names, key_arn: str, image: str) -> list[Statement]:
+def building(names: Names, key_arn: str, image: str, groups: Iterable[str]) -> list[Statement]:
     """The jobs of the pipeline that run the model's code: read packages, put what they make, log, and pull their image.
 
-    They may neither sign nor register anything.
+    They may neither sign nor register anything, nor put what others read: code, settings, and what was registered.
+
+    Args:
+        names: The stack's names.
+        key_arn: The key of the bucket.
+        image: What the jobs run.
+        groups: The steps of the definition that are processing jobs of this role.
     """
+    bucket = bucket_arn(names)
+    trained = f"{bucket}/{PIPELINE}/pipelines-*"  # a folder for each training job, called as the job
+    return [
+        allow(["s3:GetObject"], [f"{bucket}/{PACKAGES}/*", f"{bucket}/{PIPELINE}/*"]),
+        allow(["s3:PutObject"], [trained, *_made_by(names, groups)]),
+        *_job(names, key_arn, image),
+    ]
+
+
+def releasing(names: Names, key_arn: str, signing_key_arn: str, image: str, groups: Iterable[str]) -> list[Statement]:
+    """The job of the pipeline that signs and registers, and runs nothing of the model; arguments as of `building`."""
     bucket = bucket_arn(names)
     return [
         allow(["s3:GetObject"], [f"{bucket}/{PACKAGES}/*", f"{bucket}/{PIPELINE}/*"]),
-        allow(["s3:PutObject"], [f"{bucket}/{PIPELINE}/*"]),
-        *_job(names, key_arn, image),
-    ]
-
-
-def releasing(names: Names, key_arn: str, signing_key_arn: str, image: str) -> list[Statement]:
-    """The job of the pipeline that signs and registers, and runs nothing of the model."""
-    bucket = bucket_arn(names)
-    return [
-        allow(["s3:GetObject", "s3:PutObject"], [f"{bucket}/{PACKAGES}/*", f"{bucket}/{PIPELINE}/*"]),
+        allow(["s3:PutObject"], [f"{bucket}/{PACKAGES}/*", *_made_by(names, groups)]),
         *_registers(names, signing_key_arn),
         *_job(names, key_arn, image),
     ]
+
+
+def _made_by(names: Names, groups: Iterable[str]) -> list[str]:
+    """What processing jobs make in any execution, and what one says that refuses."""
+    folder = f"{bucket_arn(names)}/{PIPELINE}"
+    return [*(f"{folder}/*/{group}/*" for group in groups), f"{folder}/{REFUSED}/*"]
 
 
 def _registers(names: Names, signing_key_arn: str) -> list[Statement]:
@@ -97,7 +114,7 @@ def pipeline(names: Names, key_arn: str) -> list[Statement]:
             for kind, job in jobs.items()
         ),
         allow(["iam:PassRole"], roles, _TO_SAGEMAKER),
-        allow(["s3:GetObject"], [f"{bucket_arn(names)}/{PIPELINE}/*"]),
+        allow(["s3:GetObject"], [f"{bucket_arn(names)}/{PIPELINE}/*/{VERDICT}"]),
         allow(["kms:Decrypt"], [key_arn]),
     ]
 
@@ -127,7 +144,7 @@ def retrain_by_pipeline(names: Names, key_arn: str) -> list[Statement]:
             ],
             [f"{ours}/execution/*"],
         ),
-        allow(["s3:GetObject"], [f"{folder}/*"]),
+        allow(["s3:GetObject"], [f"{folder}/*.json"]),  # what steps say; no archive
         allow(["s3:PutObject"], [f"{folder}/{SETTINGS}/*"]),
         allow(["kms:Decrypt", "kms:GenerateDataKey"], [key_arn]),
     ]

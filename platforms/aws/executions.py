@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -119,8 +119,9 @@ def begin(clients: Clients, asked: Asked) -> str:
                 f"{name} takes {len(text):,} characters: SageMaker takes at most {LONGEST_VALUE:,} in a parameter of a "
                 "pipeline. Make it shorter, or train with the local engine"
             )
-    if there := find(clients, asked.pipeline, asked.name, UNDER_WAY):
-        return there
+    known = _called(clients, asked.pipeline, asked.name)
+    if under_way := next((one for one in known if one["PipelineExecutionStatus"] in UNDER_WAY), None):
+        return under_way["PipelineExecutionArn"]
     parameters = {
         name: text or _empty(clients, asked.folder) if name in asked.folders else text
         for name, text in parameters.items()
@@ -133,6 +134,7 @@ def begin(clients: Clients, asked: Asked) -> str:
             PipelineExecutionDisplayName=asked.name,
             PipelineExecutionDescription=asked.says,
             PipelineParameters=[{"Name": name, "Value": text} for name, text in sorted(parameters.items())],
+            ClientRequestToken=_token(asked.name, known),
         )
     return answer["PipelineExecutionArn"]
 
@@ -143,15 +145,9 @@ def find(clients: Clients, pipeline: str, name: str, statuses: Sequence[str] = (
     Raises:
         RolloutError: SageMaker does not answer.
     """
-    try:
-        for one in _listed(clients, pipeline):
-            if one.get("PipelineExecutionDisplayName") == name and (
-                not statuses or one["PipelineExecutionStatus"] in statuses
-            ):
-                return one["PipelineExecutionArn"]
-    except RolloutError as error:
-        if code_of(error.__cause__) not in _GONE:
-            raise
+    for one in _called(clients, pipeline, name):
+        if not statuses or one["PipelineExecutionStatus"] in statuses:
+            return one["PipelineExecutionArn"]
     return None
 
 
@@ -263,15 +259,28 @@ def short(arn: str) -> str:
     return arn.rpartition("/")[2]
 
 
-def _listed(clients: Clients, pipeline: str) -> Iterator[dict[str, Any]]:
+def _called(clients: Clients, pipeline: str, name: str) -> list[dict[str, Any]]:
+    """The executions of a name, the newest first; none of a pipeline that is not there."""
     request: dict[str, Any] = {"PipelineName": pipeline, "SortBy": "CreationTime", "SortOrder": "Descending"}
+    found: list[dict[str, Any]] = []
     while True:
-        with calling(f"list the executions of {pipeline}"):
-            page = clients("sagemaker").list_pipeline_executions(**request)
-        yield from page["PipelineExecutionSummaries"]
+        try:
+            with calling(f"list the executions of {pipeline}"):
+                page = clients("sagemaker").list_pipeline_executions(**request)
+        except RolloutError as error:
+            if code_of(error.__cause__) in _GONE:
+                return []
+            raise
+        found += [one for one in page["PipelineExecutionSummaries"] if one.get("PipelineExecutionDisplayName") == name]
         if not page.get("NextToken"):
-            return
+            return found
         request["NextToken"] = page["NextToken"]
+
+
+def _token(name: str, known: Sequence[Mapping[str, Any]]) -> str:
+    """Makes two calls that begin the same attempt at once one: SageMaker answers both with the same execution."""
+    last = known[0]["PipelineExecutionArn"] if known else ""
+    return hashlib.sha256(f"{name} after {last}".encode()).hexdigest()
 
 
 def _seen(step: Mapping[str, Any]) -> StepSeen:

@@ -76,6 +76,20 @@ def test_an_execution_that_an_update_left_behind_is_followed_and_not_begun_again
     assert cloud.started == []
 
 
+def test_two_that_begin_an_attempt_at_once_begin_one_and_the_next_attempt_is_another() -> None:
+    """SageMaker answers the same token with the same execution: neither of both saw the other's in the list."""
+    told = {"PipelineExecutionDisplayName": ASKED.name, "PipelineExecutionStatus": "Failed"}
+    attempts = [Pipelines(), Pipelines(known=[{**told, "PipelineExecutionArn": ARN}])]
+    tokens: list[list[str]] = []
+    for cloud in attempts:
+        executions.begin(cloud, ASKED)
+        executions.begin(cloud, ASKED)
+        tokens.append([asked["ClientRequestToken"] for asked in cloud.started])
+    (first, again), (second, _) = tokens
+    assert first == again != second
+    assert 32 <= len(first) <= 128, "as SageMaker takes it"
+
+
 def test_a_text_that_is_too_long_for_the_service_is_named_before_anything_is_begun() -> None:
     cloud = Pipelines()
     long = Asked(PIPELINE, FOLDER, "x", {}, {"parameters": "1" * 1025}, TAKES)

@@ -143,6 +143,7 @@ UNSEEN = {
     Right(
         "releasing", "sagemaker:DescribeModelPackage", "model-package/STACK/*"
     ): "a package that is registered already",
+    Right("releasing", "s3:PutObject", "BUCKET/pipeline/refused/*"): "the job refuses, when it finds other bytes",
     Right(
         "pipeline", "sagemaker:StopProcessingJob", "processing-job/pipelines-*"
     ): "an execution is stopped while it checks",
