@@ -55,7 +55,7 @@ class PromotionSettings(Section):
             raise ValueError("a stack cannot be its own source; allowed is the name of another, or null")
         if is_local(source) != is_local(stack):
             raise ValueError(
-                "a local stack and an AWS stack cannot promote to one another; allowed is the name of a stack "
+                "a local stack and one that is not cannot promote to one another; allowed is the name of a stack "
                 f"that is {'' if is_local(stack) else 'not '}local, or null"
             )
         return source

@@ -150,8 +150,8 @@ class RolloutSettings(Section):
     def _asked_by_name(cls, replay: ReplaySettings | None, info: ValidationInfo) -> ReplaySettings | None:
         if replay is not None and _only_copies(info.data.get("strategy")):
             raise ValueError(
-                "SageMaker lets nobody ask a shadow variant by name, and this strategy has no live step before the "
-                "promotion; allowed is null, or a `then` in the strategy"
+                "requests are replayed before the first live step, and this strategy has none before the promotion; "
+                "allowed is null, or a `then` in the strategy"
             )
         return replay
 

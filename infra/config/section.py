@@ -17,12 +17,24 @@ InstanceType = Annotated[
     Allowed("a SageMaker instance type, such as ml.m5.large"),
     Field(pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9]+$"),
 ]
-Quantity = Annotated[
+Cores = Annotated[
     str,
-    Allowed("a Kubernetes quantity, such as 500m, 2 or 512Mi"),
-    Field(pattern=r"^[1-9]\d{0,5}(m|Ki|Mi|Gi|k|M|G)?$"),
+    Allowed("a number of cores or thousandths of one, such as 2 or 500m"),
+    Field(pattern=r"^[1-9]\d{0,5}m?$"),
+]
+Memory = Annotated[
+    str,
+    Allowed("an amount of memory, such as 512Mi or 2Gi, of at least 64Mi: no model starts in less"),
+    Field(pattern=r"^[1-9]\d{0,5}[KMG]i$|^[1-9]\d{0,5}[kMG]$"),
 ]
 Image = Annotated[str, Allowed(IMAGE.words), Field(pattern=f"^({IMAGE.pattern})$")]
+_BYTES = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "k": 10**3, "M": 10**6, "G": 10**9}
+
+
+def bytes_of(memory: str) -> int:
+    """How many bytes a `Memory` is."""
+    number = memory.rstrip("".join(_BYTES))
+    return int(number) * _BYTES[memory.removeprefix(number)]
 
 
 class Section(BaseModel):

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, Self
 
 import pulumi
-from pydantic import Field, ValidationError, ValidationInfo, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from infra.config import checkout
 from infra.config.kubernetes_settings import KubernetesSettings
@@ -22,13 +22,13 @@ from infra.config.mlflow_settings import MlflowSettings
 from infra.config.model_settings import ModelSettings
 from infra.config.monitoring_settings import MonitoringSettings
 from infra.config.pipeline_settings import PipelineSettings
-from infra.config.problems import Problem, Wrong, problems, unknown
+from infra.config.problems import NotAllowed, Problem, Wrong, problems, unknown
 from infra.config.promotion_settings import ApprovalSettings, PromotionSettings
 from infra.config.provable import CAPTURED, unanswered, without_capture
 from infra.config.retention_settings import RetentionSettings
 from infra.config.retraining_settings import RetrainingSettings
 from infra.config.rollout_settings import RolloutSettings
-from infra.config.section import Image, InstanceType, Quantity, Section, Whose, stack_of
+from infra.config.section import Cores, Image, InstanceType, Memory, Section, Whose, bytes_of, stack_of
 from infra.config.slo_settings import SloSettings
 from infra.config.target import is_local, second_callers, wrong_region
 from infra.config.whole_numbers import whole
@@ -39,6 +39,8 @@ _AWS_RETENTION = {
     "log_days": "how long logs are kept is the cluster's; allowed is to leave it out",
 }
 _METRICS = "rollout.judge.metrics"
+_LEAST_MEMORY = 64 * 2**20
+"""Bytes of a pod; the serving runtime alone takes more. See `Memory`, which says so."""
 
 
 class ServingSettings(Section):
@@ -53,8 +55,8 @@ class ServingSettings(Section):
         description="On Kubernetes: up to how many pods a variant grows under load; instance_count is the least then. "
         "Pods are added above 70% of the cpu that they request. Null: always instance_count.",
     )
-    cpu: Quantity = Field(default="500m", description="On Kubernetes: the cores of a pod, requested and no limit.")
-    memory: Quantity = Field(default="512Mi", description="On Kubernetes: the memory of a pod, requested and limited.")
+    cpu: Cores = Field(default="500m", description="On Kubernetes: the cores of a pod, requested and no limit.")
+    memory: Memory = Field(default="512Mi", description="On Kubernetes: the memory of a pod, requested and limited.")
     image: Image | None = Field(
         default=None,
         description="The serving image. Null: on a local stack, a process serves; elsewhere only the registry is "
@@ -66,6 +68,13 @@ class ServingSettings(Section):
         le=100,
         description="Percent of requests whose copies are kept (captured), for drift, labels and the replay gate.",
     )
+
+    @field_validator("memory")
+    @classmethod
+    def _starts(cls, memory: str) -> str:
+        if bytes_of(memory) < _LEAST_MEMORY:
+            raise NotAllowed
+        return memory
 
     @property
     def instances(self) -> str:

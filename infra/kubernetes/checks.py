@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -11,6 +12,7 @@ import yaml
 
 from infra.config.kubernetes_settings import KubernetesSettings
 from infra.config.target import LOOPBACK, is_local
+from platforms.kubernetes.answers import Forbidden
 from platforms.kubernetes.api import Api
 from platforms.kubernetes.gateway import AUTHORITY, is_tls
 from platforms.kubernetes.kinds import (
@@ -25,6 +27,7 @@ from platforms.kubernetes.kinds import (
     SECRET,
 )
 from platforms.kubernetes.names import CONTROLLER, GROUP, Names
+from platforms.kubernetes.prometheus import Prometheus
 from platforms.kubernetes.sticky import refused
 from rollout.core.errors import RolloutError
 
@@ -84,6 +87,25 @@ def lacking(
         *_definitions(api, settings),
         *_controller(api, settings),
     ]
+
+
+def unwatched(api: Api, settings: KubernetesSettings) -> str:
+    """Why Prometheus may watch over no release, a sentence with what to do; empty when it answers.
+
+    It is asked from here, as every command does. Where nobody here has the right to ask it, nothing is known.
+    """
+    url = settings.prometheus or ""
+    with api.reach(url) as client:
+        try:
+            Prometheus(client).values("vector(1)", time.time())
+        except Forbidden:
+            return ""
+        except RolloutError as error:
+            return (
+                f'modelstack:kubernetes.prometheus = "{url}": {error}. Unless the cluster reaches it better, no '
+                "release can be tried and no alarm rings. Start it, or correct the address"
+            )
+    return ""
 
 
 def _gateway(api: Api, settings: KubernetesSettings) -> Iterator[str]:

@@ -119,7 +119,12 @@ class ClusterNow:
 
 @dataclass(frozen=True)
 class There:
-    """What the cluster says; attributes as of `ClusterNow`, and the uid of the namespace."""
+    """What the cluster says; attributes as of `ClusterNow`, and these.
+
+    Attributes:
+        uid: The uid of the namespace.
+        unwatched: Why Prometheus cannot watch over a release; empty when it can.
+    """
 
     uid: str
     state: RolloutState
@@ -127,6 +132,7 @@ class There:
     sticky_header: str = ""
     beside: tuple[str, ...] = ()
     bucket: BucketSettings | None = None
+    unwatched: str = ""
 
 
 async def read_cluster(settings: Settings, stack: str) -> ClusterNow:
@@ -139,6 +145,8 @@ async def read_cluster(settings: Settings, stack: str) -> ClusterNow:
     names = Names(settings.model.name, stack, settings.kubernetes.namespace)
     other = settings.promotion.source
     there = await asyncio.to_thread(_read, settings, names)
+    if there.unwatched:
+        pulumi.warn(there.unwatched)
     source = await champion_of(other, None) if other and there.state.restored is None else None
     await asyncio.to_thread(_check_bucket, settings.kubernetes.bucket)
     image, controller_image = await asyncio.to_thread(_images, settings, names.stack, there.state, source)
@@ -209,11 +217,12 @@ def _read(settings: Settings, names: Names) -> There:
         gateway = api.get(GATEWAY, cluster.gateway.name) if cluster.gateway.name else None
         beside = neighbours(api, names) if cluster.controller else ()
         bucket = kept_bucket.read_bucket(api, cluster, state)
+        unwatched = checks.unwatched(api, cluster)
     except (RolloutError, StateError) as error:
         raise pulumi.RunError(f"{where}: what is live there is not known, so nothing was changed: {error}") from None
     listeners = taking(gateway, cluster.gateway.host) if gateway else ()
     sticky = str(rollout["spec"].get("stickyHeader") or "") if rollout else ""
-    return There(uid, state, listeners, sticky, beside, bucket)
+    return There(uid, state, listeners, sticky, beside, bucket, unwatched)
 
 
 def _check_bucket(bucket: BucketSettings | None) -> None:

@@ -16,6 +16,7 @@ from typing import Any, cast
 
 import httpx
 
+from platforms.kubernetes.answers import Forbidden
 from rollout.core.errors import Busy, RolloutError, Unreachable
 
 _TOO_MANY = 429
@@ -133,14 +134,15 @@ class Prometheus:
         return cast(Mapping[str, Any], body["data"])
 
     def _refused(self, answer: httpx.Response, body: Mapping[str, Any]) -> RolloutError:
-        said = str(body.get("error") or " ".join(answer.text.split())[:200] or "nothing")
+        # An API server that is asked in between says `message`.
+        said = str(body.get("error") or body.get("message") or " ".join(answer.text.split())[:200] or "nothing")
         told = f"{self._name} answers {answer.status_code}: {said}"
         if answer.status_code == _TOO_MANY:
             return Busy(told)
         if answer.status_code in _DOWN or body.get("errorType") in {"timeout", "canceled"}:
             return Unreachable(told)
         if answer.status_code in _REFUSED:
-            return RolloutError(f"{told}. Give the controller the right to read it")
+            return Forbidden(f"{told}. Give the controller the right to read it")
         return RolloutError(told if body else f"{told}. Is that the address of a Prometheus?")
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+import httpx
 import pulumi
 import pytest
 
 from infra.config.kubernetes_settings import KubernetesSettings
-from infra.kubernetes.checks import LOCAL_NODE, check_target, lacking
+from infra.kubernetes.checks import LOCAL_NODE, check_target, lacking, unwatched
 from platforms.kubernetes.api import Api
 from platforms.kubernetes.kinds import Kind
 from platforms.kubernetes.names import Names
@@ -171,3 +172,29 @@ def test_a_local_stack_points_at_no_cluster_elsewhere() -> None:
         check_target("local-kubernetes", cast(Api, Cluster()))
     check_target("local-kubernetes", cast(Api, Cluster(f"https://{LOCAL_NODE}:6443")))
     check_target("prod", cast(Api, Cluster()))
+
+
+def watching(answer: httpx.Response | httpx.HTTPError) -> str:
+    """What is said of a Prometheus that answers so."""
+
+    def handle(_: httpx.Request) -> httpx.Response:
+        if isinstance(answer, httpx.HTTPError):
+            raise answer
+        return answer
+
+    class Reaching(Cluster):
+        def reach(self, url: str) -> httpx.Client:
+            return httpx.Client(base_url=url, transport=httpx.MockTransport(handle))
+
+    url = {"prometheus": "http://prometheus.monitoring:9090"}
+    return unwatched(cast(Api, Reaching()), KubernetesSettings.model_validate(url))
+
+
+def test_a_prometheus_that_does_not_answer_is_told_with_its_address_and_what_follows() -> None:
+    whole = {"status": "success", "data": {"resultType": "vector", "result": []}}
+    assert watching(httpx.Response(200, json=whole)) == ""
+    assert watching(httpx.Response(403, text="forbidden")) == "", "who may not ask knows nothing of it"
+    for answer in (httpx.Response(404, json={"message": "not found"}), httpx.ConnectError("refused")):
+        said = watching(answer)
+        assert said.startswith('modelstack:kubernetes.prometheus = "http://prometheus.monitoring:9090": Prometheus at ')
+        assert said.endswith("no alarm rings. Start it, or correct the address")

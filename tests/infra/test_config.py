@@ -90,7 +90,7 @@ TOGETHER: list[tuple[dict[str, Any], list[str]]] = [
     (
         {"promotion": {"from": "dev"}},
         [
-            'modelstack:promotion.from = "dev": a local stack and an AWS stack cannot promote to one another; '
+            'modelstack:promotion.from = "dev": a local stack and one that is not cannot promote to one another; '
             "allowed is the name of a stack that is local, or null"
         ],
     ),

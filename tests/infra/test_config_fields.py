@@ -40,9 +40,13 @@ OWN_WORDS: dict[str, tuple[list[Any], list[Any]]] = {
         ["carrier", ["a", "a"], ["a", "b", "c", "d"], [""]],
         [[], ["a", "b", "c"]],
     ),
-    "a Kubernetes quantity, such as 500m, 2 or 512Mi": (
-        ["0", "1.5", "500 m", "1Ti", 2, ""],
-        ["500m", "2", "512Mi", "4Gi"],
+    "a number of cores or thousandths of one, such as 2 or 500m": (
+        ["0", "1.5", "500 m", "512Mi", "2k", 2, ""],
+        ["500m", "2"],
+    ),
+    "an amount of memory, such as 512Mi or 2Gi, of at least 64Mi: no model starts in less": (
+        ["0", "1.5Gi", "512 Mi", "512", "500m", "1Ti", "1Ki", "63Mi", "65535Ki", "67M", 512, ""],
+        ["512Mi", "4Gi", "64Mi", "65536Ki", "68M", "1G"],
     ),
     "1 to 63 lower-case letters, digits and hyphens, a letter or digit first and last": (
         ["Models", "-a", "a-", "a" * 64, "a_b", ""],

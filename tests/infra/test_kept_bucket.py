@@ -48,7 +48,11 @@ def cluster(state: RolloutState, *, deployments: bool = True, secret: bool = Tru
 def read(api: Api, **kubernetes: Any) -> BucketSettings | None:
     """The bucket that the program reads, as it looks at the cluster."""
     settings = Settings.load(stack_config(STACK, kubernetes=kubernetes), STACK)
-    with mock.patch.object(Api, "of", lambda *_: api), mock.patch.object(checks, "lacking", lambda *_, **__: []):
+    with (
+        mock.patch.object(Api, "of", lambda *_: api),
+        mock.patch.object(checks, "lacking", lambda *_, **__: []),
+        mock.patch.object(checks, "unwatched", lambda *_: ""),
+    ):
         return cluster_now._read(settings, NAMES).bucket
 
 

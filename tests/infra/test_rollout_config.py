@@ -187,8 +187,8 @@ TOGETHER: list[tuple[dict[str, Any], list[str]]] = [
     (
         {"rollout": {"strategy": strategy("shadow"), "replay": {"requests": 5}}},
         [
-            'replay = {"requests": 5}: SageMaker lets nobody ask a shadow variant by name, and this '
-            "strategy has no live step before the promotion; allowed is null, or a `then` in the strategy"
+            'replay = {"requests": 5}: requests are replayed before the first live step, and this strategy has none '
+            "before the promotion; allowed is null, or a `then` in the strategy"
         ],
     ),
     (

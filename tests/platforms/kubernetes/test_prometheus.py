@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from platforms.kubernetes.answers import Forbidden
 from platforms.kubernetes.prometheus import Prometheus, Samples
 from rollout.core.errors import Busy, RolloutError, Unreachable
 
@@ -80,7 +81,9 @@ def test_the_kinds_of_refusal_are_told_apart() -> None:
     assert "query timed out" in fails(503, error("timeout", "query timed out"), Unreachable)
     assert "too many samples" in fails(422, error("execution", "too many samples"), RolloutError)
     assert "parse error" in fails(400, error("bad_data", "parse error"), RolloutError)
-    assert "Give the controller the right" in fails(403, "forbidden", RolloutError)
+    assert "Give the controller the right" in fails(403, "forbidden", Forbidden)
+    gone = json.dumps({"kind": "Status", "message": 'services "prometheus" not found'})
+    assert fails(404, gone, RolloutError).endswith('answers 404: services "prometheus" not found')
     assert "answers 429" in fails(429, "slow down", Busy)
     assert "Is that the address of a Prometheus?" in fails(200, "<html>Log in</html>", RolloutError)
 
