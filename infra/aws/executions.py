@@ -59,7 +59,7 @@ class Executions(pulumi.ComponentResource):
         releasing = self._role(
             "releasing",
             names.releasing_role,
-            pulumi.Output.all(key, signing).apply(lambda keys: may.releasing(names, *keys, image, [RELEASES])),
+            pulumi.Output.all(key, signing).apply(lambda of: may.releasing(names, of[0], of[1], image, [RELEASES])),
         )
         runs = self._role("pipeline", names.pipeline_role, key.apply(lambda key: may.pipeline(names, key)))
         self.pipeline = aws.sagemaker.Pipeline(

@@ -1,7 +1,7 @@
 """Works on what was taken in: joins labels, measures drift, forgets what is old. In a thread of the controller.
 
     monitors = Monitors(database, member=remembered(member), state=lambda name: KubernetesJournal(api, name).read())
-    monitors.follow(lambda: process.names, lambda: process.leads, stopping)     # until `stopping` is set
+    monitors.follow(Rounds(lambda: process.names, lambda: process.leads, stopping))     # until `stopping` is set
 
 One process does so, whoever holds the Lease; that two do for a moment costs work and counts nothing twice. An endpoint
 whose journal or package cannot be read now is tried again, and stops no other.
@@ -9,7 +9,6 @@ whose journal or package cannot be read now is tried again, and stops no other.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Collection
 from contextlib import suppress
@@ -20,6 +19,7 @@ from platforms.kubernetes.database import Database
 from platforms.kubernetes.drift import Drift
 from platforms.kubernetes.labels import Find, Labels, Member, Watched
 from platforms.kubernetes.measuring import Measuring
+from platforms.kubernetes.rounds import Rounds
 from platforms.kubernetes.schema import forget, keep, prepare
 from rollout.core.errors import RolloutError
 from rollout.core.release import Release
@@ -87,20 +87,12 @@ class Monitors:
     _swept: float = field(default=float("-inf"), init=False)
     _forgot: float = field(default=float("-inf"), init=False)
 
-    def follow(
-        self, names: Callable[[], Collection[str]], leads: Callable[[], bool], stopping: threading.Event
-    ) -> None:
-        """Look again and again, while this process leads.
-
-        Args:
-            names: The endpoints of the namespace.
-            leads: Whether this process holds the Lease.
-            stopping: Ends it, after what is under way.
-        """
-        while not stopping.wait(PAUSE):
-            if leads():
+    def follow(self, rounds: Rounds) -> None:
+        """Look again and again, while this process leads."""
+        for names in rounds.every(PAUSE):
+            if names is not None:
                 try:
-                    self.look(sorted(names()))
+                    self.look(sorted(names))
                 except Exception as error:  # whatever it is, the next look may do
                     log("monitors", error=str(error) if isinstance(error, RolloutError) else repr(error))
 

@@ -1,7 +1,7 @@
 """Asks each endpoint whether it answers, so that silence is told from health. In a thread of the controller.
 
     probes = Probes(ask=asking(api), sample=sampled(member), spec=known.spec, champion=known.champion, tell=...)
-    probes.follow(lambda: process.names, lambda: process.leads, stopping)     # until `stopping` is set
+    probes.follow(Rounds(lambda: process.names, lambda: process.leads, stopping))     # until `stopping` is set
 
 The request is the one that is sealed in the champion's package, and the champion is asked for by name: a trial without
 traffic must not be taken for one with some. The serving runtime keeps no copy of it, by its id.
@@ -9,7 +9,6 @@ traffic must not be taken for one with some. The serving runtime keeps no copy o
 
 from __future__ import annotations
 
-import threading
 import time
 import uuid
 from collections.abc import Callable, Collection
@@ -25,6 +24,7 @@ from platforms.kubernetes.api import Api
 from platforms.kubernetes.gateway import Entrance, entrance
 from platforms.kubernetes.labels import Member
 from platforms.kubernetes.names import INFERENCE_ID, INVOCATIONS, TARGET_HEADER
+from platforms.kubernetes.rounds import Rounds
 from platforms.kubernetes.spec import RolloutSpec
 from rollout.core.errors import RolloutError
 from rollout.core.release import Release
@@ -68,19 +68,11 @@ class Probes:
     now: Callable[[], float] = time.time
     _asked: dict[str, float] = field(default_factory=dict[str, float], init=False)  # when they were last
 
-    def follow(
-        self, names: Callable[[], Collection[str]], leads: Callable[[], bool], stopping: threading.Event
-    ) -> None:
-        """Probe what is due again and again, while this process leads.
-
-        Args:
-            names: The endpoints of the namespace.
-            leads: Whether this process holds the Lease.
-            stopping: Ends it, after what is under way.
-        """
+    def follow(self, rounds: Rounds) -> None:
+        """Probe what is due again and again, while this process leads."""
         with ThreadPoolExecutor(_AT_ONCE, "probe") as pool:
-            while not stopping.wait(LOOK):
-                for asked in [pool.submit(self.run, name) for name in self.due(names() if leads() else ())]:
+            for names in rounds.every(LOOK):
+                for asked in [pool.submit(self.run, name) for name in self.due(names or ())]:
                     if error := asked.exception():  # whatever it is, the next probe may do
                         log("not probed", error=repr(error))
 

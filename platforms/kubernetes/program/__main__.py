@@ -13,24 +13,20 @@ from platforms.kubernetes import packages
 from platforms.kubernetes.access_token import Tokens
 from platforms.kubernetes.api import Api
 from platforms.kubernetes.database import Database
-from platforms.kubernetes.journal import KubernetesJournal
 from platforms.kubernetes.monitors import remembered
 from platforms.kubernetes.notify import Webhook
 from platforms.kubernetes.program.assembly import Assembly
 from platforms.kubernetes.program.counts import CALLS, Counts
+from platforms.kubernetes.program.known import Known
 from platforms.kubernetes.program.listening import Listening, NotListening
-from platforms.kubernetes.program.mirroring import Mirroring
 from platforms.kubernetes.program.process import Process
 from platforms.kubernetes.program.settings import Settings, WrongSettings
 from platforms.kubernetes.program.store import Store
 from platforms.kubernetes.program.web import Answering, app
 from platforms.kubernetes.program.working import Working
 from platforms.kubernetes.records import uid
-from platforms.mirroring import TICK_SECONDS
+from platforms.kubernetes.rounds import Rounds
 from rollout.core.errors import RolloutError
-from rollout.core.state import RolloutState
-from tracking.api import opened
-from tracking.connection import bearer
 
 _LAST_SECONDS = 8.0  # for what is under way at the end
 _WRONG = 2  # the exit code of settings that cannot work
@@ -54,7 +50,25 @@ def main() -> int:
     working = Working(assembly.endpoint, counts, api.clock.time)
     process = Process(api, settings.pod, working, counts)
     store = Store(database, api.namespace, lambda: process.names, partial(uid, api)) if database else None
-    answering = Answering(
+    try:
+        listening = Listening.at(settings.host, settings.port, app(_answering(api, counts, process, store)))
+    except NotListening as error:
+        log("cannot start", error=str(error))
+        return _WRONG
+    process.start()
+    _begin(assembly, working.known, process, store, settings.mlflow)
+    log("started", namespace=settings.namespace, pod=settings.pod, port=listening.port, database=database is not None)
+    told.wait()
+    log("stopping")
+    ended = process.stop(_LAST_SECONDS)
+    listening.stop(1.0)
+    log("stopped", ended=ended)
+    return 0
+
+
+def _answering(api: Api, counts: Counts, process: Process, store: Store | None) -> Answering:
+    """What the server of the port answers with."""
+    return Answering(
         counts=counts,
         knows=process.knows,
         alive=process.alive,
@@ -69,37 +83,21 @@ def main() -> int:
         measured=store.measured if store else None,
         tell=process.tell,
     )
-    try:
-        listening = Listening.at(settings.host, settings.port, app(answering))
-    except NotListening as error:
-        log("cannot start", error=str(error))
-        return _WRONG
-    process.start()
+
+
+def _begin(assembly: Assembly, known: Known, process: Process, store: Store | None, mlflow: str) -> None:
+    """Begin what goes on beside the rollouts, each in a thread of its own."""
+    rounds = Rounds(lambda: process.names, lambda: process.leads, process.stopping)
     member = remembered(packages.member)
-    looks = [assembly.probes(member, working.known).follow]
-    if database is not None:
-        looks.append(assembly.monitors(database, member, working.known).follow)
-    if settings.mlflow:
-        asked = partial(opened, settings.mlflow, bearer(os.environ), TICK_SECONDS)
-        known = working.known
-        read = partial(_read, api)
-        looks.append(Mirroring(asked, known.revision, read, packages.manifest, today=api.clock.time).follow)
-    works = [partial(look, lambda: process.names, lambda: process.leads, process.stopping) for look in looks]
+    works = [partial(assembly.probes(member, known).follow, rounds)]
+    if assembly.database is not None:
+        works.append(partial(assembly.monitors(assembly.database, member, known).follow, rounds))
+    if mlflow:
+        works.append(partial(assembly.mirroring(mlflow, known).follow, rounds))
     if store is not None:
         works.append(partial(store.prepare, process.stopping))
     for run in works:
         threading.Thread(target=run, daemon=True).start()
-    log("started", namespace=settings.namespace, pod=settings.pod, port=listening.port, database=database is not None)
-    told.wait()
-    log("stopping")
-    ended = process.stop(_LAST_SECONDS)
-    listening.stop(1.0)
-    log("stopped", ended=ended)
-    return 0
-
-
-def _read(api: Api, name: str) -> RolloutState:
-    return KubernetesJournal(api, name).read()
 
 
 def _count(counts: Counts, verb: str, resource: str, status: int) -> None:

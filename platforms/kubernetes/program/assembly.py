@@ -5,12 +5,14 @@ Both go by the API server's clock.
 
 from __future__ import annotations
 
+import os
 import threading
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 from audit.record import Signer
+from platforms.kubernetes import packages
 from platforms.kubernetes.api import Api
 from platforms.kubernetes.assembled import assembled
 from platforms.kubernetes.database import Database
@@ -22,11 +24,16 @@ from platforms.kubernetes.probes import Probes, asking, sampled
 from platforms.kubernetes.program.counts import EVENTS, Counts
 from platforms.kubernetes.program.endpoint import Endpoint
 from platforms.kubernetes.program.known import Known
+from platforms.kubernetes.program.mirroring import Mirroring
 from platforms.kubernetes.prometheus import Prometheus
 from platforms.kubernetes.records import PostgresRecords, uid
 from platforms.kubernetes.spec import RolloutSpec
+from platforms.mirroring import TICK_SECONDS
 from rollout.controller.commands import Commands
 from rollout.controller.recorder import Recorder
+from rollout.core.state import RolloutState
+from tracking.api import opened
+from tracking.connection import bearer
 
 
 @dataclass(frozen=True)
@@ -97,10 +104,18 @@ class Assembly:
         return Monitors(
             database,
             member,
-            lambda name: KubernetesJournal(self.api, name).read(),
+            self._state,
             known.measuring,
             now=self.api.clock.time,
         )
+
+    def mirroring(self, mlflow: str, known: Known) -> Mirroring:
+        """What tells the MLflow at a URL how rollouts stand; it signs in by the environment, as MLflow's clients do."""
+        opens = partial(opened, mlflow, bearer(os.environ), TICK_SECONDS)
+        return Mirroring(opens, known.revision, self._state, packages.manifest, today=self.api.clock.time)
+
+    def _state(self, name: str) -> RolloutState:
+        return KubernetesJournal(self.api, name).read()
 
     def _prometheus(self, url: str) -> Prometheus:
         """One client for all endpoints that name the same."""

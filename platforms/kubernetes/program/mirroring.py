@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
@@ -10,6 +9,7 @@ from dataclasses import dataclass, field
 
 from monitoring.log import log
 from platforms.kubernetes.answers import NotFound
+from platforms.kubernetes.rounds import Rounds
 from rollout.core.release import Release
 from rollout.core.state import RolloutState
 from tracking.api import Api
@@ -45,19 +45,11 @@ class Mirroring:
     now: Callable[[], float] = time.monotonic
     _told: dict[str, tuple[int, float]] = field(default_factory=dict[str, tuple[int, float]], init=False)
 
-    def follow(
-        self, names: Callable[[], Collection[str]], leads: Callable[[], bool], stopping: threading.Event
-    ) -> None:
-        """Tell what is due again and again, while this process leads.
-
-        Args:
-            names: The endpoints of the namespace.
-            leads: Whether this process holds the Lease.
-            stopping: Ends it, after what is under way.
-        """
-        while not stopping.wait(LOOK):
-            for name in self.due(names() if leads() else ()):
-                if stopping.is_set() or not self.run(name):
+    def follow(self, rounds: Rounds) -> None:
+        """Tell what is due again and again, while this process leads."""
+        for names in rounds.every(LOOK):
+            for name in self.due(names or ()):
+                if rounds.stopping.is_set() or not self.run(name):
                     break  # it is down: the others would wait as long each
 
     def due(self, names: Collection[str]) -> list[str]:

@@ -15,6 +15,7 @@ from platforms.kubernetes.drift import Drift
 from platforms.kubernetes.labels import Watched
 from platforms.kubernetes.measuring import Measuring
 from platforms.kubernetes.monitors import Monitors, remembered, watched
+from platforms.kubernetes.rounds import Rounds
 from rollout.core.errors import RolloutError, Unreachable
 from rollout.core.release import Release
 from rollout.core.state import RolloutState
@@ -142,9 +143,8 @@ class TestOnPostgres:
         world.labelled(("x", True))
         stopping, leads = threading.Event(), threading.Event()
         monitors = Monitors(world.database, world.member, lambda _: world.state)
-        thread = threading.Thread(
-            target=monitors.follow, args=(lambda: {world.endpoint}, leads.is_set, stopping), daemon=True
-        )
+        rounds = Rounds(lambda: {world.endpoint}, leads.is_set, stopping)
+        thread = threading.Thread(target=monitors.follow, args=(rounds,), daemon=True)
         thread.start()
         time.sleep(0.3)
         assert world.pairs("v-a", ROLLOUT) == (0, 0)

@@ -11,6 +11,7 @@ import pytest
 
 from platforms.kubernetes.program import mirroring
 from platforms.kubernetes.program.mirroring import AGAIN, ANYWAY, Mirroring
+from platforms.kubernetes.rounds import Rounds
 from rollout.core.errors import Unreachable
 from rollout.core.state import RolloutState
 from tests.rollout.worlds import served
@@ -100,5 +101,5 @@ def test_only_the_process_that_leads_tells_anything(known: SmallMlflow, monkeypa
         there, stopping = Namespace(known), threading.Event()
         ended = threading.Timer(0.2, stopping.set)
         ended.start()
-        there.mirroring.follow(lambda: [NAME], lambda leads=leads: leads, stopping)
+        there.mirroring.follow(Rounds(lambda: [NAME], lambda leads=leads: leads, stopping))
         assert there.reads == int(leads)
