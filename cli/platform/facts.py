@@ -115,7 +115,8 @@ class ServedView:
     """What a variant was asked within a time, and how it answered.
 
     `failed` counts answers of 5XX, `refused` those of 4XX, which the caller is to blame for. `latency_ms` has p50, p90
-    and p99 of the model's own latency in milliseconds, and is empty when none was measured.
+    and p99 in milliseconds: on AWS of the model's own latency, on Kubernetes of that at the gateway. It is empty when
+    none was measured.
     """
 
     variant: str

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
-from cli.platform.facts import Spent
-from cli.platform.kubernetes.counted import spent
+from cli.platform.facts import ServedView, Spent
+from cli.platform.kubernetes.counted import served, spent
 from monitoring.objectives.slo import Objective
 from platforms.kubernetes import objective_rules
+from platforms.kubernetes.metrics import CLASS, EDGE
 from platforms.kubernetes.prometheus import Prometheus
 from platforms.kubernetes.watched import Watched
 
@@ -36,3 +38,19 @@ class Recorded:
 
 def test_the_requests_of_an_objective_are_those_that_its_rules_count() -> None:
     assert spent(cast(Prometheus, Recorded()), "models", "e", OBJECTIVE, 0.0) == Spent(1000, 1000, 1000)
+
+
+class Buckets:
+    """A Prometheus in which 100 requests of a day were answered: half within 10 ms, 90 within 25 ms, all within 50."""
+
+    def values(self, query: str, at: float) -> list[tuple[dict[str, str], float]]:
+        if "histogram" not in query and "bucket" not in query:
+            return [({CLASS: "2"}, 99.0), ({CLASS: "5"}, 1.0)]
+        return [({EDGE: edge}, count) for edge, count in (("10", 50.0), ("25", 90.0), ("50", 100.0), ("+Inf", 100.0))]
+
+
+def test_a_table_tells_the_quantiles_that_the_graphs_of_prometheus_draw() -> None:
+    """Source of the numbers: PromQL's `histogram_quantile`, which interpolates within a bucket."""
+    end = datetime(2026, 3, 2, tzinfo=UTC)
+    (told,) = served(cast(Prometheus, Buckets()), {"v-a": ("a",)}, end - timedelta(days=1), end)
+    assert told == ServedView("v-a", 100, 1, 0, {"p50": 10.0, "p90": 25.0, "p99": 47.5})

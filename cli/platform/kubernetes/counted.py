@@ -30,7 +30,7 @@ _MOST = 3 * 3600  # seconds that are read scrape by scrape: more is computed by 
 
 
 def served(prometheus: Prometheus, clusters: Clusters, start: datetime, end: datetime) -> list[ServedView]:
-    """How each variant answered between two times, in whole minutes; a quantile is the bound of a bucket of Envoy's.
+    """How each variant answered between two times, in whole minutes.
 
     Args:
         prometheus: Which is asked.
@@ -75,14 +75,21 @@ def _summed(prometheus: Prometheus, variant: str, names: tuple[str, ...], first:
 
 
 def _quantiles(buckets: Mapping[float, float]) -> dict[str, float]:
-    """The bound of the bucket that holds each quantile, milliseconds; none of what is above the last one."""
-    whole = buckets.get(ALL, 0.0)
+    """Each quantile in milliseconds; none of what is above the last bound.
+
+    Within a bucket it is interpolated as `histogram_quantile` of PromQL does, with which the graphs are drawn.
+    """
+    whole, ordered = buckets.get(ALL, 0.0), sorted(buckets.items())
     found: dict[str, float] = {}
     for name in QUANTILES if whole else ():
         wanted = float(name.removeprefix("p")) / 100 * whole
-        edge = next((edge for edge, count in sorted(buckets.items()) if count >= wanted), ALL)
-        if math.isfinite(edge):
-            found[name] = edge
+        below, least = 0.0, 0.0
+        for edge, count in ordered:
+            if count >= wanted:
+                if math.isfinite(edge):
+                    found[name] = least + (edge - least) * (wanted - below) / (count - below)
+                break
+            least, below = edge, count
     return found
 
 
