@@ -47,9 +47,10 @@ def chosen(
     exact = sorted(exact, key=lambda one: one.at or 0.0, reverse=True)
     answered = [one for one in exact if not copied(one)]
     meant = (answered or exact)[0]
-    if len({one.variant for one in answered}) > 1:
+    versions = {one.variant for one in answered}
+    if len(versions) > 1:
         raise OperatorError(
-            f"{meant.inference} was answered by {len({one.variant for one in answered})} versions: {_each(answered)}",
+            f"{meant.inference} was answered by {len(versions)} versions: {_each(answered)}",
             f"Either the request was sent again, or one was asked with a copy of it. Trace one of the events: "
             f"{asked} trace {answered[0].event or 'EVENT'}",
         )

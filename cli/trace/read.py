@@ -41,25 +41,25 @@ def read(target: Target, word: str, window: Window) -> Trace:
         asked=target.commands.modelstack,
         window=window,
     )
-    release, told = release_of(meant.prediction.variant), records_of(target, state)
-    digest = _package(target, release, state, told[0])
+    release, audited = release_of(meant.prediction.variant), records_of(target, state)
+    digest, unasked = _package(target, release, state, audited[0])
     if not digest:
-        return trace(meant, Known(target.endpoint, state.history, unread=[*found.unread, *told[1]]))
-    here = look(target, digest, platform_of(target).shelf().digests(), state, told)
+        return trace(meant, Known(target.endpoint, state.history, unread=[*found.unread, *audited[1], *unasked]))
+    here = look(target, digest, platform_of(target).shelf().digests(), state, audited)
     graph = lineage(digest, here.facts, [here.stack], why)
     return trace(meant, Known(target.endpoint, state.history, graph, here.facts, [*found.unread, *here.unread]))
 
 
-def _package(target: Target, release: str, state: RolloutState, records: Sequence[Record]) -> str:
-    """The digest of the package of a release; empty where nobody knows it."""
-    for record in reversed(records):
-        if record.what.get("release") == release and record.what.get("package"):
-            return str(record.what["package"])
-    named = next((one.package for one in known(state) if one.id == release and one.package), "")
-    if named:
-        return named
+def _package(
+    target: Target, release: str, state: RolloutState, records: Sequence[Record]
+) -> tuple[str, tuple[str, ...]]:
+    """The digest of the package of a release, empty where nobody knows it; and why the registry does not tell."""
+    told = (str(one.what.get("package") or "") for one in reversed(records) if one.what.get("release") == release)
+    named = (one.package for one in known(state) if one.id == release)
+    if digest := next(filter(None, (*told, *named)), ""):
+        return digest, ()
     try:
         listed = platform_of(target).packages(_VERSIONS)
-    except OperatorError:
-        return ""
-    return next((one.view.digest for one in listed if one.view.release == release), "")
+    except OperatorError as error:
+        return "", (str(error),)
+    return next((one.view.digest for one in listed if one.view.release == release), ""), ()

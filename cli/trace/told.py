@@ -56,7 +56,10 @@ def _rows(found: Trace, asked: str) -> Iterator[tuple[str, str]]:
     for other in found.others:
         yield "also", f"{other.variant} at {_time(other.at)}, event {other.event or _UNKNOWN}"
     if not found.package:
-        yield "release", f"{found.release}: neither audit record, journal nor registry knows of it any more"
+        knows = (
+            "nothing that was looked at knows" if found.unread else "neither audit record, journal nor registry knows"
+        )
+        yield "release", f"{found.release}: {knows} of it any more"
         yield from (("not looked at", said) for said in found.unread)
         return
     for did in (one for one in found.people if one.did == "began"):

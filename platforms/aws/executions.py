@@ -26,7 +26,9 @@ LONGEST_VALUE = 1024
 """Characters of a parameter's value, as SageMaker takes it."""
 _LOGS = {"training-job": "/aws/sagemaker/TrainingJobs", "processing-job": "/aws/sagemaker/ProcessingJobs"}
 """The log group of a kind of job, by what its ARN calls it."""
-_GONE = {"ResourceNotFound", "ResourceNotFoundException", "ValidationException"}
+_NOT_THERE = {"ResourceNotFound", "ResourceNotFoundException"}
+_ENDED = {*_NOT_THERE, "ConflictException", "ValidationException"}
+"""What SageMaker says of an execution that is not to be stopped any more."""
 
 
 @dataclass(frozen=True)
@@ -180,7 +182,7 @@ def stop(clients: Clients, arn: str) -> None:
         with calling(f"stop execution {short(arn)}"):
             clients("sagemaker").stop_pipeline_execution(PipelineExecutionArn=arn)
     except RolloutError as error:
-        if code_of(error.__cause__) not in {*_GONE, "ConflictException"}:
+        if code_of(error.__cause__) not in _ENDED:
             raise
 
 
@@ -268,7 +270,7 @@ def _called(clients: Clients, pipeline: str, name: str) -> list[dict[str, Any]]:
             with calling(f"list the executions of {pipeline}"):
                 page = clients("sagemaker").list_pipeline_executions(**request)
         except RolloutError as error:
-            if code_of(error.__cause__) in _GONE:
+            if code_of(error.__cause__) in _NOT_THERE:
                 return []
             raise
         found += [one for one in page["PipelineExecutionSummaries"] if one.get("PipelineExecutionDisplayName") == name]

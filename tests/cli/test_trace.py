@@ -148,6 +148,9 @@ def test_what_is_not_known_is_said_to_be_unknown() -> None:
     assert "made by not known: nothing is proven" in shown(chain(40, facts=None))
     lost = trace(Chosen(given(40), copied=False, others=()), Known("flight-delay-dev", ()))
     assert f"{OURS}: neither audit record, journal nor registry" in shown(lost)
+    unread = replace(lost, unread=("the registry does not answer",))
+    assert f"{OURS}: nothing that was looked at knows" in shown(unread)
+    assert "not looked at the registry does not answer" in shown(unread)
 
 
 def test_a_copy_is_no_answer_that_somebody_got() -> None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 import os
-import signal
+import shutil
 import sys
 import tarfile
 import time
@@ -32,11 +32,11 @@ from pipeline.engines.sagemaker import EXECUTION, Group, groups
 from pipeline.origin import by_execution, facts_of
 from pipeline.pack import sealed_in
 from pipeline.steps import PIPELINE, Pipeline, Step, passed
+from platforms.aws.jobs import ending
+from platforms.aws.jobs.ending import failed
 from provenance.evidence import FACTS
 
 ROOT = Path(__file__).resolve().parents[3]
-LONGEST_REASON = 1024
-"""Characters of a reason that SageMaker shows."""
 _ARTIFACTS = "model.tar.gz"
 
 
@@ -109,12 +109,13 @@ def main(arguments: list[str], opt_ml: Path) -> int:
         with TemporaryDirectory(prefix="group-", dir=opt_ml) as unpacked:
             run(PIPELINE, by_name[name], layout, Path(unpacked))
     except step.StepFailed as error:
+        status = failed(str(error), layout.failure, step.REFUSED if error.refused else 1)
         if error.refused:
             _tell(f"{refusals}/{layout.name}.json", {"step": error.step, "why": str(error)})
-        return _failed(layout, str(error), step.REFUSED if error.refused else 1)
+        return status
     except Exception as error:
         traceback.print_exc()
-        return _failed(layout, f"{type(error).__name__}: {error}", 1)
+        return failed(f"{type(error).__name__}: {error}", layout.failure)
     return 0
 
 
@@ -155,8 +156,7 @@ def _tried(one: Step, words: list[str], out: Path) -> None:
             if error.refused or attempt == one.retries:
                 raise
             print(f"{error}\ntrying it again, {attempt + 2} of {one.retries + 1}", flush=True)
-            for written in out.glob("*"):
-                written.unlink()
+            shutil.rmtree(out, ignore_errors=True)  # a step wants an empty folder
             time.sleep(2**attempt)
         else:
             return
@@ -178,19 +178,5 @@ def _tell(uri: str, said: Mapping[str, str]) -> None:
     s3.put_object(Bucket=bucket, Key=key, Body=json.dumps(said).encode(), ContentType="application/json")
 
 
-def _failed(layout: Layout, why: str, status: int) -> int:
-    print(why, file=sys.stderr, flush=True)
-    layout.failure.parent.mkdir(parents=True, exist_ok=True)
-    layout.failure.write_text(why[:LONGEST_REASON])
-    return status
-
-
-def _stop(*_: object) -> None:
-    sys.exit(
-        128 + signal.SIGTERM
-    )  # so that steps end too: the first process of a container dies of no signal by itself
-
-
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, _stop)
-    sys.exit(main(sys.argv[1:], Path(os.environ.get("OPT_ML") or "/opt/ml")))
+    ending.run(main)

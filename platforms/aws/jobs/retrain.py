@@ -12,8 +12,6 @@ Environment:
 from __future__ import annotations
 
 import json
-import os
-import signal
 import sys
 import traceback
 from functools import cache
@@ -26,6 +24,8 @@ import boto3
 from pipeline.candidate import Job, JobError, retrain
 from pipeline.origin import OriginError
 from pipeline.recipe import canonical
+from platforms.aws.jobs import ending
+from platforms.aws.jobs.ending import failed
 from platforms.aws.kms_signer import KmsSigner
 from platforms.aws.objects import RegistryError
 from platforms.aws.registry import place
@@ -36,8 +36,6 @@ if TYPE_CHECKING:  # the image of a job has no rollout, which that needs
     from platforms.aws.clients import Clients
 
 TOLD = (JobError, OriginError, RegistryError, SignatureError)
-LONGEST_REASON = 1024
-"""Characters of a FailureReason that SageMaker shows."""
 
 
 def main(arguments: list[str], folder: Path) -> int:
@@ -50,7 +48,8 @@ def main(arguments: list[str], folder: Path) -> int:
     except Exception as error:
         if not isinstance(error, TOLD):
             traceback.print_exc()
-        return _failed(folder, str(error) if isinstance(error, TOLD) else f"{type(error).__name__}: {error}")
+        why = str(error) if isinstance(error, TOLD) else f"{type(error).__name__}: {error}"
+        return failed(why, folder / "output/failure")
     print(outcome, flush=True)
     return 0
 
@@ -72,19 +71,5 @@ def _run(folder: Path) -> str:
     return f"{report.outcome}: {report.why}"
 
 
-def _failed(folder: Path, why: str) -> int:
-    print(why, file=sys.stderr, flush=True)
-    (folder / "output").mkdir(parents=True, exist_ok=True)
-    (folder / "output" / "failure").write_text(why[:LONGEST_REASON])
-    return 1
-
-
-def _stop(*_: object) -> None:
-    sys.exit(
-        128 + signal.SIGTERM
-    )  # so that steps end too: the first process of a container dies of no signal by itself
-
-
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, _stop)
-    sys.exit(main(sys.argv[1:], Path(os.environ.get("OPT_ML") or "/opt/ml")))
+    ending.run(main)

@@ -36,8 +36,8 @@ class Steps:
         self.ran.append(words)
         out = Path(words[-1].removeprefix("--out="))
         assert not out.exists() or not list(out.iterdir()), "a step wants an empty folder"
-        out.mkdir(parents=True, exist_ok=True)
-        (out / "partly").write_text("x")
+        (out / "folder").mkdir(parents=True)
+        (out / "folder" / "partly").write_text("x")
         assert how == {"name": words[0], "timeout": PIPELINE.step(words[0]).timeout}
         if left := self.fails.get(words[0]):
             raise left.pop(0)
@@ -146,6 +146,19 @@ def test_a_refusal_is_told_in_the_bucket_and_not_tried_again(
     assert told == {f"{REFUSALS}/pipelines-build.json": {"step": "train", "why": "train refused: no rows"}}
     assert (tmp_path / "output/failure").read_text() == "train refused: no rows"
     assert [words[0] for words in steps.ran] == ["data", "train"]
+
+
+def test_a_refusal_that_the_bucket_does_not_take_is_still_the_reason_of_the_job(
+    steps: Steps, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(uri: str, said: Any) -> None:
+        raise PermissionError(uri)
+
+    monkeypatch.setattr(group, "_tell", denied)
+    steps.fails["train"] = [StepFailed("train", "refused: no rows", refused=True)]
+    with pytest.raises(PermissionError):
+        group.main(["build", REFUSALS], training(tmp_path, monkeypatch))
+    assert (tmp_path / "output/failure").read_text() == "train refused: no rows"
 
 
 @pytest.mark.parametrize(("failures", "status"), [(2, 0), (3, 1)])
