@@ -3,33 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any
 
 import pulumi
 from pulumi.dynamic import Resource
 
+from infra.package import Package
 from infra.providers.mlflow import MlflowProvider
 
 TYPE = "pulumi-python:dynamic/modelstack:Mlflow"
-
-
-class Told(Protocol):
-    """The package that is told of."""
-
-    @property
-    def package_digest(self) -> pulumi.Output[str]:
-        """`sha256:<hex>` of its archive."""
-        ...
-
-    @property
-    def archive_uri(self) -> pulumi.Output[str]:
-        """Where that lies."""
-        ...
-
-    @property
-    def signed_by(self) -> pulumi.Output[str]:
-        """The public key to verify it with."""
-        ...
 
 
 class Mlflow(Resource, module="modelstack", name="Mlflow"):
@@ -51,8 +33,7 @@ class Mlflow(Resource, module="modelstack", name="Mlflow"):
         *,
         experiment: str,
         model: str,
-        package: Told,
-        version: pulumi.Output[str],
+        package: Package,
         release: str,
         place: Mapping[str, Any],
         opts: pulumi.ResourceOptions | None = None,
@@ -65,9 +46,8 @@ class Mlflow(Resource, module="modelstack", name="Mlflow"):
             experiment: The experiment of the runs.
             model: The registered model: what every name of the stack begins with.
             package: The package.
-            version: Its name in the stack's registry.
             release: What the release is called that it is of.
-            place: Where that is: `region`, or `context` and `bucket`.
+            place: Where the stack's registry is: `region`, or `context` and `bucket`.
             opts: Options of the resource.
         """
         props: dict[str, object] = {
@@ -77,7 +57,7 @@ class Mlflow(Resource, module="modelstack", name="Mlflow"):
             "package_digest": package.package_digest,
             "archive_uri": package.archive_uri,
             "signed_by": package.signed_by,
-            "version": version,
+            "version": package.registered_as,
             "release": release,
             **place,
             "urn": f"urn:pulumi:{pulumi.get_stack()}::{pulumi.get_project()}::{TYPE}::{name}",

@@ -84,7 +84,7 @@ class Executions(pulumi.ComponentResource):
 
 
 def begun_with(names: Names) -> dict[str, Any]:
-    """The same but for the pipeline, which has to be there."""
+    """What of that is known before the pipeline is declared: where executions put things, and what they take."""
     return {"folder": names.pipeline_folder, "takes": list(sagemaker.parameters(PIPELINE))}
 
 

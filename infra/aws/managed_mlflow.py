@@ -67,21 +67,11 @@ class ManagedMlflow(pulumi.ComponentResource):
             opts: Options of the component.
         """
         super().__init__("modelstack:index:ManagedMlflow", name, None, opts)
-        child = pulumi.ResourceOptions(parent=self)
-        role = aws.iam.Role(
-            "mlflow", name=names.mlflow, assume_role_policy=mlflow_policies.managed_trust(names), opts=child
-        )
-        policy = aws.iam.RolePolicy(
-            "mlflow",
-            name=names.mlflow,
-            role=role.name,
-            policy=registry.key.arn.apply(lambda key: mlflow_policies.managed(names, key)),
-            opts=child,
-        )
+        role, allowed = self._role(names, registry)
         store = registry.bucket.bucket.apply(lambda bucket: f"s3://{bucket}/{MLFLOW}")
-        after = pulumi.ResourceOptions(parent=self, depends_on=[policy])
+        after = pulumi.ResourceOptions(parent=self, depends_on=[allowed])
         if kind == "app":
-            app = aws.sagemaker.MlflowApp(
+            made: aws.sagemaker.MlflowApp | aws.sagemaker.MlflowTrackingServer = aws.sagemaker.MlflowApp(
                 "mlflow",
                 name=names.mlflow,
                 artifact_store_uri=store,
@@ -89,9 +79,8 @@ class ManagedMlflow(pulumi.ComponentResource):
                 model_registration_mode="AutoModelRegistrationDisabled",
                 opts=after,
             )
-            self.arn: pulumi.Output[str] = app.arn
         else:
-            server = aws.sagemaker.MlflowTrackingServer(
+            made = aws.sagemaker.MlflowTrackingServer(
                 "mlflow",
                 tracking_server_name=names.mlflow,
                 artifact_store_uri=store,
@@ -99,5 +88,18 @@ class ManagedMlflow(pulumi.ComponentResource):
                 automatic_model_registration=False,
                 opts=after,
             )
-            self.arn = server.arn
+        self.arn = made.arn
         self.register_outputs({"arn": self.arn})
+
+    def _role(self, names: Names, registry: Registry) -> tuple[aws.iam.Role, aws.iam.RolePolicy]:
+        """The role of the server, and what it may do."""
+        child, trusted = pulumi.ResourceOptions(parent=self), mlflow_policies.managed_trust(names)
+        role = aws.iam.Role("mlflow", name=names.mlflow, assume_role_policy=trusted, opts=child)
+        allowed = aws.iam.RolePolicy(
+            "mlflow",
+            name=names.mlflow,
+            role=role.name,
+            policy=registry.key.arn.apply(lambda key: mlflow_policies.managed(names, key)),
+            opts=child,
+        )
+        return role, allowed

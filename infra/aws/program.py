@@ -75,7 +75,6 @@ async def declare(settings: Settings, stack: str) -> None:
             experiment=told.experiment,
             model=now.names.prefix,
             package=package,
-            version=package.registered_as,
             release=wanted.id,
             place={"region": now.names.region},
             opts=Opts(provider=now.provider),

@@ -176,8 +176,7 @@ class Settings(Section):
             wrong.append("model/parameters.py has no retrained(parameters, through)")
         if not self.serving.capture_percent:
             wrong.append("serving.capture_percent is 0, so neither drift nor a moved concept is seen")
-        if stack and not is_local(stack) and self.retraining.image is None:
-            wrong.append("retraining.image is null, and there is no image that trains; `make image` builds one")
+        wrong += self._of_image(stack)
         return [Problem("retraining.enabled", f"{why}; allowed is false", True) for why in wrong]
 
     def _of_pipeline(self, stack: str) -> list[Problem]:
@@ -187,9 +186,15 @@ class Settings(Section):
         wrong: list[str] = []
         if self.promotion.source:
             wrong.append(f"promotion.from is {self.promotion.source!r}: nothing is trained here")
-        if stack and not is_local(stack) and self.serving.image is not None and self.retraining.image is None:
-            wrong.append("retraining.image is null, and there is no image that trains; `make image` builds one")
+        if self.serving.image is not None:  # until there is one the stack is a registry, and trains nothing
+            wrong += self._of_image(stack)
         return [Problem("pipeline.engine", f"{why}; allowed is local", self.pipeline.engine) for why in wrong]
+
+    def _of_image(self, stack: str) -> list[str]:
+        """What is wrong with the image of jobs; a local stack's run without one."""
+        if not stack or is_local(stack) or self.retraining.image is not None:
+            return []
+        return ["retraining.image is null, and there is no image that trains; `make image` builds one"]
 
     def _of_no_cluster(self) -> list[Problem]:
         """Fields that only a cluster has."""

@@ -43,10 +43,11 @@ async def declare(settings: Settings, stack: str) -> None:
     _tell(settings, now, update)
     site = Site(now.names, settings.kubernetes, now.cluster, now.bucket)
     before = [Definitions("definitions", site)] if settings.kubernetes.definitions else []
+    place = site.place(wanted.model_name)
     package = Package(
         "package",
         KubernetesPackageProvider(),
-        place=site.place(wanted.model_name),
+        place=place,
         wanted=wanted,
         image=now.image,
         settings=settings.model,
@@ -56,19 +57,14 @@ async def declare(settings: Settings, stack: str) -> None:
         opts=Opts(provider=now.provider, depends_on=before),
     )
     if settings.mlflow.server:
-        bucket = settings.kubernetes.bucket
         Mlflow(
             "mlflow",
             settings.mlflow.server,
             experiment=settings.mlflow.experiment_of(now.names.prefix),
             model=now.names.prefix,
             package=package,
-            version=package.registered_as,
             release=wanted.id,
-            place={
-                "context": settings.kubernetes.context or "",
-                "bucket": bucket.model_dump() if bucket else None,
-            },
+            place={name: place[name] for name in ("context", "bucket")},
             opts=Opts(provider=now.provider),
         )
     if not await update.may_serve(package):

@@ -224,7 +224,7 @@ class Names:
     @property
     def serving_role_arn(self) -> str:
         """The ARN of the serving role, known before the role exists."""
-        return self.arn("iam", f"role/{self.serving_role}", region="")
+        return self.role_arn(self.serving_role)
 
     def role_arn(self, role: str) -> str:
         """The ARN of a role of this stack, known before the role exists."""
@@ -233,7 +233,7 @@ class Names:
     @property
     def training_role_arn(self) -> str:
         """The ARN of the training role, known before the role exists."""
-        return self.arn("iam", f"role/{self.training_role}", region="")
+        return self.role_arn(self.training_role)
 
     def model_of(self, recipe: str, image: str) -> str:
         """The SageMaker model of a recipe in an image."""
