@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -77,6 +78,7 @@ def with_arguments(step: dict[str, Any], **changes: Any) -> dict[str, Any]:
 
 T, P = train_step("T"), process_step("P")
 FILE = {"PropertyFileName": "M", "OutputName": "none", "FilePath": "m.json"}
+METERED = process_step("P", files=[{**FILE, "OutputName": "out"}])
 NUMBER = parameter("N", "Integer", 1)
 
 
@@ -162,6 +164,17 @@ NUMBER = parameter("N", "Integer", 1)
         (broken(T, Parameters=[parameter("a", "Text")]), "Type of parameter a is 'Text'; it is one of String, Integer"),
         (broken(T, Parameters=[parameter("a", "Integer", True)]), "DefaultValue of parameter a is True; it is of type"),
         (broken(T, Parameters=[NUMBER, NUMBER]), "Parameter name 'N' is taken"),
+        (broken(T, Parameters=[parameter("a" * 257, "String")]), "is not of 1 to 256 letters, digits"),
+        (broken(T, Parameters=[{**NUMBER, "EnumValues": [1]}]), "EnumValues of parameter N are texts, of a parameter"),
+        (broken(condition_step("C", equals(1))), "Conditions of step C is a list, not {'Type': 'Equals'"),
+        (
+            broken(METERED, fail_step("F", {"Get": "Steps.P.PropertyFiles.M"})),
+            "Std:JsonGet reads the property file 'Steps.P.PropertyFiles.M'; Get does not",
+        ),
+        (
+            broken(T, PipelineExperimentConfig={"TrialName": {"Get": "Steps.T.TrainingJobName"}}),
+            "PipelineExperimentConfig refers to Steps.T.TrainingJobName; it can to Parameters and to Execution",
+        ),
     ],
 )
 def test_what_is_no_definition_is_refused_by_name(model, document, why):
@@ -170,6 +183,35 @@ def test_what_is_no_definition_is_refused_by_name(model, document, why):
     assert refused.value.code == "ValidationException"
     assert refused.value.message.startswith("Unable to parse pipeline definition. ")
     assert why in refused.value.message
+
+
+def places(value: Any, way: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The way to each piece of a document."""
+    pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in pairs:
+        yield (*way, key)
+        yield from places(item, (*way, key))
+
+
+@pytest.mark.parametrize("piece", [None, 1, "", [[]], {"x": 1}, {"Get": "Steps.P.PropertyFiles"}], ids=json.dumps)
+def test_a_definition_with_a_wrong_piece_is_read_or_refused_and_never_a_fault_of_the_service(model, piece):
+    policy = {"ExceptionType": ["Step.THROTTLING"], "IntervalSeconds": 2}
+    train = train_step("T", cache={"Enabled": True, "ExpireAfter": "PT1H"}, retries=[policy])
+    gate = condition_step("C", [equals(1)], yes=[fail_step("F", "x")], after=["P"])
+    steps = (train, METERED, gate, callback_step("A", {"a": {"Get": "Parameters.N"}}, Rows="Integer"))
+    experiment = {"ExperimentName": {"Get": "Execution.PipelineName"}}
+    text = json.dumps(definition(*steps, Parameters=[NUMBER], PipelineExperimentConfig=experiment))
+    refused = 0
+    for *way, last in places(json.loads(text)):
+        document = whole = json.loads(text)
+        for key in way:
+            document = document[key]
+        document[last] = piece
+        try:
+            parse(json.dumps(whole), model)
+        except ApiError:
+            refused += 1
+    assert refused > 40
 
 
 class Known:

@@ -67,6 +67,8 @@ class ExecutionValues:
         Raises:
             FunctionFailed: It cannot be read, or is no JSON.
         """
+        if self.s3 is None:
+            raise FunctionFailed(f"{url} is not read before a step runs")
         bucket, key = address(url)
         try:
             return json.loads(self.s3().get_object(Bucket=bucket, Key=key)["Body"].read())

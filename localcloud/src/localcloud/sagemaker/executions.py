@@ -14,7 +14,7 @@ from localcloud.sagemaker.execution_runs import ExecutionRuns
 from localcloud.sagemaker.execution_values import ExecutionValues
 from localcloud.sagemaker.listing import Listing, in_lineage_words
 from localcloud.sagemaker.pipeline_definition import Definition
-from localcloud.sagemaker.pipeline_functions import resolve
+from localcloud.sagemaker.pipeline_functions import FunctionFailed, resolve
 from localcloud.sagemaker.pipeline_parameters import given_value
 from localcloud.sagemaker.pipelines import EXECUTION, PIPELINE, STEP, Pipelines, not_there
 from localcloud.sagemaker.store import Document, Store, Transaction
@@ -111,8 +111,7 @@ class Executions:
             if "ParallelismConfiguration" not in execution and "ParallelismConfiguration" in pipeline:
                 execution["ParallelismConfiguration"] = pipeline["ParallelismConfiguration"]
             if definition.experiment:
-                known = ExecutionValues(execution, definition, {}, now)
-                execution["PipelineExperimentConfig"] = _experiment(resolve(definition.experiment, known))
+                execution["PipelineExperimentConfig"] = _experiment(execution, definition)
             for step in self._taken_over(execution, definition):
                 change.put(STEP, f"{key}/{step['StepName']}", step)
             change.put(EXECUTION, key, execution)
@@ -312,12 +311,16 @@ def _values(definition: Definition, given: Sequence[Document]) -> Document:
     return values
 
 
-def _experiment(config: Document) -> Document:
-    """A PipelineExperimentConfig whose names are such as experiments and trials have.
+def _experiment(execution: Document, definition: Definition) -> Document:
+    """The PipelineExperimentConfig of an execution, whose names are such as experiments and trials have.
 
     Raises:
-        ApiError: They are not.
+        ApiError: They are not, or a function comes to nothing.
     """
+    try:
+        config = resolve(definition.experiment, ExecutionValues(execution, definition, {}, execution["CreationTime"]))
+    except FunctionFailed as error:
+        raise invalid(f"PipelineExperimentConfig: {error}") from error
     for member, name in config.items():
         if not isinstance(name, str) or len(name) > _LONGEST_NAME or not _NAME.fullmatch(name):
             raise invalid(f"{member} of PipelineExperimentConfig is {name!r}; it has letters, digits and hyphens.")

@@ -29,7 +29,7 @@ _MEMBERS = {
 def problems(condition: Any) -> Iterator[str]:
     """What makes a condition none, by its form; its values may be functions."""
     kind = condition.get("Type") if isinstance(condition, Mapping) else None
-    if kind not in _MEMBERS:
+    if kind not in list(_MEMBERS):
         yield f"unknown condition type {kind!r}; there are {', '.join(_MEMBERS)}"
         return
     members = condition.keys() - {"Type"}

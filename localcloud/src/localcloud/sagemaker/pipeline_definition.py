@@ -12,15 +12,16 @@ from typing import Any
 
 from localcloud.sagemaker import pipeline_parameters, pipeline_steps
 from localcloud.sagemaker.errors import ApiError, invalid
+from localcloud.sagemaker.pipeline_form import Broken, items, name_of, require_members
 from localcloud.sagemaker.pipeline_functions import FunctionInvalid, references
-from localcloud.sagemaker.pipeline_parameters import NAME, Broken, Parameter, require_members
+from localcloud.sagemaker.pipeline_parameters import Parameter
 from localcloud.sagemaker.pipeline_references import References
 from localcloud.sagemaker.pipeline_steps import BRANCHES, Branch, Step
 from localcloud.sagemaker.step_types import ELSEWHERE, TYPES
 
 VERSION = "2020-12-01"
 _TOP = {"Version", "Metadata", "Parameters", "PipelineExperimentConfig", "MlflowConfig", "Steps"}
-_MOST_STEPS = 50
+_MOST_STEPS, _LONGEST_NAME = 50, 64
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def _definition(document: Any, model: Any) -> Definition:
         raise Broken(f"Version is {document['Version']!r}; it is {VERSION!r}")
     if document.get("MlflowConfig") is not None:
         raise Broken("The local SageMaker does not support MlflowConfig")
-    parameters = pipeline_parameters.read(document.get("Parameters") or [])
+    parameters = pipeline_parameters.read(document.get("Parameters"))
     raw = list(_flattened(document["Steps"]))
     if not 1 <= len(raw) <= _MOST_STEPS:
         raise Broken(f"A pipeline has from 1 to {_MOST_STEPS} steps, not {len(raw)}")
@@ -77,35 +78,42 @@ def _definition(document: Any, model: Any) -> Definition:
     check = References(parameters, {step["Name"]: step for step, _ in raw}, model)
     steps = {step["Name"]: pipeline_steps.read(step, branch, check) for step, branch in raw}
     _refuse_circles(steps)
-    experiment = document.get("PipelineExperimentConfig") or {}
-    require_members("PipelineExperimentConfig", experiment, {"ExperimentName", "TrialName"}, set())
-    for found in references(experiment):
+    return Definition(parameters, steps, _experiment(document.get("PipelineExperimentConfig"), check))
+
+
+def _experiment(config: Any, check: References) -> Mapping[str, Any]:
+    """A PipelineExperimentConfig, which is resolved before any step runs."""
+    if config is None:
+        return {}
+    require_members("PipelineExperimentConfig", config, {"ExperimentName", "TrialName"}, set())
+    for found in references(config):
+        if found.space not in {"Parameters", "Execution"}:
+            raise Broken(f"PipelineExperimentConfig refers to {found.text}; it can to Parameters and to Execution")
         check.require(found, "PipelineExperimentConfig")
-    return Definition(parameters, steps, experiment)
+    return config
 
 
 def _flattened(steps: Any, branch: Branch | None = None) -> Iterator[tuple[Any, Branch | None]]:
     """Every step as it stands in the definition, and the branch that it is in."""
-    if not isinstance(steps, list):
-        raise Broken(f"Steps are a list, not {steps!r}")
-    for step in steps:
-        name = step.get("Name") if isinstance(step, Mapping) else None
-        if not isinstance(name, str) or not NAME.fullmatch(name):
-            raise Broken(f"Step name {name!r} is not of 1 to 64 letters, digits, hyphens and underscores")
-        kind = step.get("Type")
-        if kind in ELSEWHERE:
-            known = ", ".join(TYPES)
-            raise Broken(f"The local SageMaker does not support type {kind} of step {name}; it supports {known}")
-        if kind not in TYPES:
-            raise Broken(f"Unknown type {kind!r} of step {name}; there are {', '.join(sorted({*TYPES, *ELSEWHERE}))}")
+    for step in items("Steps", steps):
+        name = name_of("Step name", step.get("Name") if isinstance(step, Mapping) else None, _LONGEST_NAME)
+        _require_type(name, step.get("Type"))
         if not isinstance(step.get("Arguments"), Mapping):
             raise Broken(f"Step {name} has no Arguments")
         yield step, branch
-        if kind == "Condition":
+        if step["Type"] == "Condition":
             if branch is not None:
                 raise Broken(f"Condition step {name} is in a branch of {branch[0]}; conditions cannot be nested")
             for member, outcome in BRANCHES.items():
-                yield from _flattened(step["Arguments"].get(member) or [], (name, outcome))
+                yield from _flattened(step["Arguments"].get(member), (name, outcome))
+
+
+def _require_type(name: str, kind: Any) -> None:
+    if kind in list(ELSEWHERE):
+        known = ", ".join(TYPES)
+        raise Broken(f"The local SageMaker does not support type {kind} of step {name}; it supports {known}")
+    if kind not in list(TYPES):
+        raise Broken(f"Unknown type {kind!r:.200} of step {name}; there are {', '.join(sorted({*TYPES, *ELSEWHERE}))}")
 
 
 def _refuse_circles(steps: Mapping[str, Step]) -> None:

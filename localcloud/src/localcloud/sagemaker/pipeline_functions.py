@@ -146,7 +146,10 @@ def inside(value: Any, path: tuple[Part, ...], text: str) -> Any:
 def _referenced(function: Mapping[str, Any]) -> Iterator[Reference]:
     ((name, given),) = function.items()
     if name == GET:
-        yield reference(given)
+        found = reference(given)
+        if found.path[:1] == (PROPERTY_FILES,):
+            raise FunctionInvalid(f"{JSON_GET} reads the property file {found.text!r}; {GET} does not")
+        yield found
     elif name == JOIN:
         _require_members(name, given, {"On", "Values"}, {"Values"})
         if not isinstance(given["Values"], list) or not isinstance(given.get("On", ""), str):

@@ -3,25 +3,13 @@
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from localcloud.sagemaker.errors import invalid
+from localcloud.sagemaker.pipeline_form import SCALARS, Broken, items, name_of, one_of, require_members
 
-_MOST = 200
-
-
-class Broken(Exception):
-    """The text is no definition; the text says why."""
-
-
-SCALARS: Mapping[str, Any] = {"String": str, "Integer": int, "Float": (int, float), "Boolean": bool}
-"""Types of parameters and outputs, and what their values are in JSON."""
-
-NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
-"""The names of parameters and steps."""
+_MOST, _LONGEST_NAME = 200, 256
 
 
 @dataclass(frozen=True)
@@ -32,7 +20,7 @@ class Parameter:
         name: Its name.
         type: `String`, `Integer`, `Float` or `Boolean`.
         default: Its value if none is given; None if one must be given.
-        allowed: Its values, if it has not all.
+        allowed: The values that a text may have; empty for any.
     """
 
     name: str
@@ -47,23 +35,33 @@ def read(found: Any) -> dict[str, Parameter]:
     Raises:
         Broken: They are none.
     """
-    if not isinstance(found, list) or len(found) > _MOST:
-        raise Broken(f"Parameters is a list of at most {_MOST}")
+    given = items("Parameters", found)
+    if len(given) > _MOST:
+        raise Broken(f"Parameters has {len(given)} items; {_MOST} is the most")
     parameters: dict[str, Parameter] = {}
-    for one in found:
-        require_members("A parameter", one, {"Name", "Type", "DefaultValue", "EnumValues"}, {"Name", "Type"})
-        name, kind, default = one["Name"], one["Type"], one.get("DefaultValue")
-        if not isinstance(name, str) or not NAME.fullmatch(name) or name in parameters:
-            raise Broken(f"Parameter name {name!r} is taken or is not of letters, digits, hyphens and underscores")
-        if kind not in SCALARS:
-            raise Broken(f"Type of parameter {name} is {kind!r}; it is one of {', '.join(SCALARS)}")
-        fits = isinstance(default, SCALARS[kind]) and isinstance(default, bool) == (kind == "Boolean")
-        allowed = tuple(one.get("EnumValues") or ())
-        if default is not None and (not fits or (allowed and default not in allowed)):
-            expected = " or ".join(allowed) or f"of type {kind}"
-            raise Broken(f"DefaultValue of parameter {name} is {default!r}; it is {expected}")
-        parameters[name] = Parameter(name, kind, default, allowed)
+    for one in given:
+        parameter = _parameter(one)
+        if parameter.name in parameters:
+            raise Broken(f"Parameter name {parameter.name!r} is taken")
+        parameters[parameter.name] = parameter
     return parameters
+
+
+def _parameter(found: Any) -> Parameter:
+    require_members("A parameter", found, {"Name", "Type", "DefaultValue", "EnumValues"}, {"Name", "Type"})
+    name = name_of("Parameter name", found["Name"], _LONGEST_NAME)
+    kind, default = one_of(f"Type of parameter {name}", found["Type"], SCALARS), found.get("DefaultValue")
+    allowed = tuple(items(f"EnumValues of parameter {name}", found.get("EnumValues")))
+    if allowed and (kind != "String" or not all(isinstance(value, str) for value in allowed)):
+        raise Broken(f"EnumValues of parameter {name} are texts, of a parameter of type String")
+    if default is not None and (not _is_of(kind, default) or (allowed and default not in allowed)):
+        expected = " or ".join(allowed) or f"of type {kind}"
+        raise Broken(f"DefaultValue of parameter {name} is {default!r:.200}; it is {expected}")
+    return Parameter(name, kind, default, allowed)
+
+
+def _is_of(kind: str, value: Any) -> bool:
+    return isinstance(value, SCALARS[kind]) and isinstance(value, bool) == (kind == "Boolean")
 
 
 def given_value(parameter: Parameter, text: str) -> Any:
@@ -91,19 +89,3 @@ def _finite(text: str) -> float:
     if not math.isfinite(value):
         raise ValueError(text)
     return value
-
-
-def require_members(what: str, document: Any, known: Collection[str], needed: Collection[str]) -> None:
-    """Refuse what is no object, or has a member that it cannot have, or lacks one that it must have.
-
-    Raises:
-        Broken: It is so.
-    """
-    if not isinstance(document, Mapping):
-        raise Broken(f"{what} is a JSON object, not {document!r}")
-    for name in document:
-        if name not in known:
-            raise Broken(f"{what} has an unknown member {name!r}; there are {', '.join(sorted(known))}")
-    for name in sorted(needed):
-        if name not in document:
-            raise Broken(f"{what} has no {name}")

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from localcloud.sagemaker.pipeline_arguments import type_at
+from localcloud.sagemaker.pipeline_form import SCALARS, Broken, items, one_of, require_members, text_of
 from localcloud.sagemaker.pipeline_functions import PROPERTY_FILES, Reference, reference
-from localcloud.sagemaker.pipeline_parameters import SCALARS, Broken, Parameter, require_members
+from localcloud.sagemaker.pipeline_parameters import Parameter
 from localcloud.sagemaker.step_types import TYPES
 
 VARIABLES = {
@@ -93,15 +94,25 @@ def property_files_of(raw: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
         Broken: One is in no output of the step.
     """
     files: dict[str, tuple[str, str]] = {}
-    for one in raw.get("PropertyFiles") or ():
+    step, outputs = raw["Name"], _processing_outputs(raw["Arguments"])
+    for one in items(f"PropertyFiles of step {step}", raw.get("PropertyFiles")):
         members = {"PropertyFileName", "OutputName", "FilePath"}
-        require_members(f"A property file of step {raw['Name']}", one, members, members)
-        outputs = raw["Arguments"].get("ProcessingOutputConfig", {}).get("Outputs", ())
-        name, output = one["PropertyFileName"], one["OutputName"]
-        if output not in [other.get("OutputName") for other in outputs]:
-            raise Broken(f"Property file {name} of step {raw['Name']} is in output {output}, which the step has not")
-        files[name] = (output, one["FilePath"])
+        require_members(f"A property file of step {step}", one, members, members)
+        name, output, path = (
+            text_of(f"{member} of a property file of step {step}", one[member])
+            for member in ("PropertyFileName", "OutputName", "FilePath")
+        )
+        if output not in outputs:
+            raise Broken(f"Property file {name} of step {step} is in output {output}, which the step has not")
+        files[name] = (output, path)
     return files
+
+
+def _processing_outputs(arguments: Mapping[str, Any]) -> list[Any]:
+    """The names of a processing step's outputs, as far as its arguments, which are checked later, have any."""
+    config = arguments.get("ProcessingOutputConfig")
+    outputs = config.get("Outputs") if isinstance(config, Mapping) else None
+    return [one.get("OutputName") for one in outputs if isinstance(one, Mapping)] if isinstance(outputs, list) else []
 
 
 def outputs_of(raw: Mapping[str, Any]) -> dict[str, str]:
@@ -111,10 +122,8 @@ def outputs_of(raw: Mapping[str, Any]) -> dict[str, str]:
         Broken: One is none.
     """
     outputs: dict[str, str] = {}
-    for one in raw.get("OutputParameters") or ():
+    for one in items(f"OutputParameters of step {raw['Name']}", raw.get("OutputParameters")):
         require_members(f"An output of step {raw['Name']}", one, {"OutputName", "OutputType"}, {"OutputName"})
-        kind = one.get("OutputType", "String")
-        if kind not in SCALARS:
-            raise Broken(f"OutputType in step {raw['Name']} is {kind!r}; it is one of {', '.join(SCALARS)}")
-        outputs[one["OutputName"]] = kind
+        name = text_of(f"OutputName in step {raw['Name']}", one["OutputName"])
+        outputs[name] = one_of(f"OutputType in step {raw['Name']}", one.get("OutputType", "String"), SCALARS)
     return outputs

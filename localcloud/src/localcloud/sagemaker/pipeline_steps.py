@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from localcloud.sagemaker import pipeline_arguments, pipeline_conditions, step_cache, step_retries
+from localcloud.sagemaker.pipeline_form import Broken, items, require_members
 from localcloud.sagemaker.pipeline_functions import PROPERTY_FILES, references
-from localcloud.sagemaker.pipeline_parameters import Broken, require_members
 from localcloud.sagemaker.pipeline_references import References, outputs_of, property_files_of
 from localcloud.sagemaker.step_retries import RetryPolicy
 from localcloud.sagemaker.step_types import TYPES, StepType
@@ -91,7 +91,8 @@ def read(raw: Mapping[str, Any], branch: Branch | None, check: References) -> St
         if check.steps[needed]["Type"] == "Fail":
             raise Broken(f"{name} can not depends on {needed}")
     try:
-        retries = tuple(step_retries.read(policy) for policy in raw.get("RetryPolicies") or ())
+        policies = items(f"RetryPolicies of step {name}", raw.get("RetryPolicies"))
+        retries = tuple(step_retries.read(policy) for policy in policies)
         cache = _cache(raw.get("CacheConfig"))
     except ValueError as error:
         raise Broken(f"Step {name}: {error}") from error
@@ -118,7 +119,7 @@ def _check_arguments(raw: Mapping[str, Any], own: Mapping[str, Any], check: Refe
         problems = list(pipeline_arguments.problems(shape, own, check.type_of, without=kind.named))
     elif raw["Type"] == "Condition":
         require_members(f"Arguments of step {name}", raw["Arguments"], {"Conditions", *BRANCHES}, {"Conditions"})
-        conditions = own["Conditions"] if isinstance(own["Conditions"], list) else [own["Conditions"]]
+        conditions = items(f"Conditions of step {name}", own["Conditions"])
         problems = [problem for one in conditions for problem in pipeline_conditions.problems(one)]
         problems += [] if conditions else ["it has no condition"]
     else:
@@ -130,14 +131,14 @@ def _check_arguments(raw: Mapping[str, Any], own: Mapping[str, Any], check: Refe
 
 
 def _depends_on(raw: Mapping[str, Any], check: References) -> list[str]:
-    found = raw.get("DependsOn") or []
+    found = items(f"DependsOn of step {raw['Name']}", raw.get("DependsOn"))
     for one in found:
         if isinstance(one, Mapping):
             raise Broken(f"The local SageMaker does not support {one!r} in DependsOn of step {raw['Name']}")
-        if one not in check.steps:
+        if one not in list(check.steps):
             known = ", ".join(check.steps)
             raise Broken(f"Step {raw['Name']} depends on {one!r}, and there is no such step, only {known}")
-    return list(found)
+    return found
 
 
 def _cache(config: Any) -> float | None:

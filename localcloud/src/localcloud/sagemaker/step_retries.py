@@ -63,7 +63,7 @@ def read(policy: Any) -> RetryPolicy:
     if not isinstance(policy, Mapping) or not policy.keys() <= _MEMBERS:
         raise ValueError(f"a retry policy has {', '.join(sorted(_MEMBERS))}, not {policy!r}")
     named = policy.get("ExceptionType")
-    if not isinstance(named, list) or not named or not set(named) <= EXCEPTIONS:
+    if not isinstance(named, list) or not named or any(one not in list(EXCEPTIONS) for one in named):
         raise ValueError(f"ExceptionType of a retry policy is {named!r}; there are {', '.join(sorted(EXCEPTIONS))}")
     if "MaxAttempts" in policy and "ExpireAfterMin" in policy:
         raise ValueError("a retry policy has either MaxAttempts or ExpireAfterMin, not both")
