@@ -33,7 +33,7 @@ async def run(step: StepRun, arguments: Document) -> Outcome:
                 raise StepStopped
             await step.call(kind.create, {**arguments, **_of_execution(step, arguments), kind.named: name})
         metadata = {kind.metadata: {"Arn": step.works.account.arn(stored, name)}}
-        if step.written["StepStatus"] == "Starting":
+        if step.written.get("Metadata") != metadata:
             await step.note(StepStatus="Executing", Metadata=metadata)
         await _until_over(step, stored, name)
         described = await step.call(kind.describe, {kind.named: name})
