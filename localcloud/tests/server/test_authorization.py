@@ -79,9 +79,10 @@ EXECUTION = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:pipeline/flow/execution/e1"
         ("ListPipelineExecutions", {"PipelineName": "flow"}, ["pipeline/flow"]),
         ("SendPipelineExecutionStepSuccess", {"CallbackToken": "0123456789"}, ["pipeline/*"]),
         ("StopProcessingJob", {"ProcessingJobName": "p"}, ["processing-job/p"]),
+        ("CreateTrial", {"ExperimentName": "e", "TrialName": "t"}, ["experiment-trial/t", "experiment/e"]),
     ],
 )
-def test_a_request_to_pipelines_acts_on_the_pipeline_or_its_execution(action, members, resources):
+def test_a_request_acts_first_on_what_it_makes_changes_or_runs(action, members, resources):
     request = authorization.Request(action, members)
     assert authorization.sagemaker_resources(request, REGION, ACCOUNT) == [
         f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:{one}" for one in resources

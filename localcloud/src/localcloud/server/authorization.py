@@ -18,6 +18,7 @@ from botocore.parsers import BaseCBORParser, ResponseParserError
 _CBOR_MAP, _CBOR_OPEN_MAP = 0xA0, 0xBF
 # Compiled, and made once: each invocation needs them.
 _RUNTIME = re.compile(r"/endpoints/([^/]+)/(invocations|async-invocations|invocations-response-stream)")
+# In this order: what a request makes or changes stands before what it is made of or in.
 _KINDS = {
     "EndpointName": "endpoint",
     "EndpointConfigName": "endpoint-config",
@@ -33,9 +34,9 @@ _KINDS = {
     "ActionName": "action",
     "ArtifactArn": "artifact",
     "ContextName": "context",
-    "ExperimentName": "experiment",
-    "TrialName": "experiment-trial",
     "TrialComponentName": "experiment-trial-component",
+    "TrialName": "experiment-trial",
+    "ExperimentName": "experiment",
     "SourceArn": "",
     "DestinationArn": "",
     "ResourceArn": "",
@@ -170,7 +171,7 @@ def needed_beside(service: str, request: Request, resources: list[str]) -> list[
     Args:
         service: What IAM calls it.
         request: The request.
-        resources: That it must be allowed on.
+        resources: That it must be allowed on, the one that it makes first.
     """
     needed = []
     if service == "sagemaker" and request.action.startswith("Create") and request.members.get("Tags"):
