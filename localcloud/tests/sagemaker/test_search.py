@@ -201,6 +201,17 @@ def test_other_resources_are_found_too(inside):
             },
             "The filter of TrialName is not one of Parents",
         ),
+        *(
+            (
+                {
+                    "SearchExpression": {
+                        "NestedFilters": [{"NestedPropertyName": name, "Filters": [where(f"{name}.Value", None, "1")]}]
+                    }
+                },
+                f"{name} of TrialComponent is no list of objects",
+            )
+            for name in ("Parameters.rate", "DisplayName", "Nothing")
+        ),
         ({"Resource": "FeatureGroup"}, "does not support in Search: Resource = FeatureGroup"),
         ({"CrossAccountFilterOption": "CrossAccount"}, "CrossAccountFilterOption = CrossAccount"),
     ],

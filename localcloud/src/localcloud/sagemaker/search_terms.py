@@ -76,7 +76,7 @@ def check(expression: Document, searched: Searched) -> None:
         if not term.keys() & {"Name", "Filters", "NestedFilters", "SubExpressions"}:
             raise invalid("A SearchExpression must have at least one subexpression, filter, or nested filter.")
         if "NestedPropertyName" in term:
-            _kind(searched, term["NestedPropertyName"])
+            _require_objects(searched, term["NestedPropertyName"])
             for inner in term["Filters"]:
                 if not inner["Name"].startswith(f"{term['NestedPropertyName']}."):
                     raise invalid(f"The filter of {inner['Name']} is not one of {term['NestedPropertyName']}.")
@@ -136,6 +136,17 @@ def _terms(expression: Document) -> Iterator[Document]:
     for name in ("Filters", "NestedFilters", "SubExpressions"):
         for inner in expression.get(name, ()):
             yield from _terms(inner)
+
+
+def _require_objects(searched: Searched, path: str) -> None:
+    """Refuse a property that does not lead to objects through members and lists alone."""
+    shape = searched.shape
+    for part in path.split("."):
+        shape = getattr(shape, "members", {}).get(part)
+        while shape is not None and shape.type_name == "list":
+            shape = shape.member
+    if shape is None or shape.type_name != "structure":
+        raise invalid(f"{path} of {searched.member} is no list of objects, which a nested filter needs.")
 
 
 def _check_filter(term: Document, kind: str) -> None:
