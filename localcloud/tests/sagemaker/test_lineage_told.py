@@ -156,7 +156,7 @@ def test_a_job_is_a_trial_component_with_its_parameters_and_artifacts(inside):
 
     async def scenario():
         async with inside.running():
-            request = job_of("Fit", ("train",), depth="3", kind="tree", rate="1e-3", most="inf")
+            request = job_of("Fit", ("train",), depth="3", kind="tree", rate="1e-3", most="inf", month="2024_01")
             request["InputDataConfig"][0]["ContentType"] = "text/csv"
             request["ExperimentConfig"] = {
                 "ExperimentName": "Exp",
@@ -180,7 +180,8 @@ def test_a_job_is_a_trial_component_with_its_parameters_and_artifacts(inside):
             assert parameters["SageMaker.InstanceType"] == {"StringValue": "ml.m5.large"}
             assert parameters["SageMaker.InstanceCount"] == {"NumberValue": 1}
             assert (parameters["depth"], parameters["rate"]) == ({"NumberValue": 3}, {"NumberValue": 0.001})
-            assert (parameters["kind"], parameters["most"]) == ({"StringValue": "tree"}, {"StringValue": "inf"})
+            words = {"kind": "tree", "most": "inf", "month": "2024_01"}
+            assert {name: parameters[name] for name in words} == {n: {"StringValue": v} for n, v in words.items()}
             assert found["InputArtifacts"] == {"train": {"Value": "s3://data/train", "MediaType": "text/csv"}}
             archive = job["ModelArtifacts"]["S3ModelArtifacts"]
             assert found["OutputArtifacts"] == {"SageMaker.ModelArtifact": {"Value": archive}}

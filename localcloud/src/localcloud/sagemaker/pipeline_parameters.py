@@ -74,7 +74,7 @@ def given_value(parameter: Parameter, text: str) -> Any:
         if parameter.type == "Boolean":
             value: Any = {"true": True, "false": False}[text.lower()]
         else:
-            value = {"String": str, "Integer": int, "Float": _finite}[parameter.type](text)
+            value = {"String": str, "Integer": whole, "Float": finite}[parameter.type](text)
     except (ValueError, KeyError):
         raise invalid(f"Parameter {parameter.name} is of type {parameter.type}, not {text!r}.") from None
     if value == "":
@@ -84,8 +84,24 @@ def given_value(parameter: Parameter, text: str) -> Any:
     return value
 
 
-def _finite(text: str) -> float:
+def whole(text: str) -> int:
+    """A whole number, without the `_` that Python takes in one.
+
+    Raises:
+        ValueError: It is none.
+    """
+    if "_" in text:
+        raise ValueError(text)
+    return int(text)
+
+
+def finite(text: str) -> float:
+    """A number that JSON can have.
+
+    Raises:
+        ValueError: It is none.
+    """
     value = float(text)
-    if not math.isfinite(value):
+    if "_" in text or not math.isfinite(value):
         raise ValueError(text)
     return value

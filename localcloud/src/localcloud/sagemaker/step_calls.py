@@ -10,6 +10,7 @@ from typing import Any
 
 from botocore.config import Config
 
+from localcloud.sagemaker.pipeline_parameters import finite, whole
 from localcloud.sagemaker.step_run import Outcome, StepFailed, StepRun, StepStopped
 from localcloud.sagemaker.store import Document
 
@@ -132,7 +133,7 @@ def _typed(kind: str, value: Any) -> Any:
         if text.lower() not in {"true", "false"}:
             raise ValueError(text)
         return text.lower() == "true"
-    return int(text) if kind == "Integer" else float(text)
+    return whole(text) if kind == "Integer" else finite(text)
 
 
 def _shown(outputs: Document) -> list[Document]:

@@ -15,6 +15,7 @@ in `-aws-training-job`, `-aws-processing-job` and `-aws-model-package`. Not docu
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ _TRAINING = "training-job"
 _JOBS = {_TRAINING: "SageMakerTrainingJob", "processing-job": "SageMakerProcessingJob"}
 _LONGEST_NAME, _LONGEST_URI, _LONGEST_TEXT, _LONGEST_KEY = 120, 2048, 2500, 128
 _MOST = {"Parameters": 300, "InputArtifacts": 60, "OutputArtifacts": 60}
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)  # without the `_` that Python takes
 _MEDIA_TYPE = re.compile(r"(?=.{1,64}$)[-\w]+/[-\w+]+")
 _MODEL = "SageMaker.ModelArtifact"
 _RESOURCES = ("InstanceType", "InstanceCount", "VolumeSizeInGB")
@@ -262,13 +264,10 @@ def _parameters(job: JobFacts) -> Document:
 
 
 def _parameter(value: object) -> Document:
-    """A value as a number where it reads as one, and a text otherwise."""
-    try:
-        number = float(str(value))
-    except ValueError:
-        return {"StringValue": str(value)[:_LONGEST_TEXT]}
-    finite = number - number == 0  # infinity and NaN have no place in JSON
-    return {"NumberValue": number} if finite else {"StringValue": str(value)}
+    """A value as a number where it reads as one that JSON can have, and a text otherwise."""
+    text = str(value)
+    number = float(text) if _NUMBER.fullmatch(text) else math.inf
+    return {"NumberValue": number} if math.isfinite(number) else {"StringValue": text[:_LONGEST_TEXT]}
 
 
 def _in_one_line(text: str) -> str:
