@@ -92,6 +92,8 @@ def test_a_model_is_trained_evaluated_and_registered_if_it_is_good_and_else_the_
             assert steps["Refuse"]["Metadata"] == {"Fail": {"ErrorMessage": "auc below 0.9"}}
             given = await inside.call("ListPipelineParametersForExecution", PipelineExecutionArn=refused)
             assert given["PipelineParameters"] == strict
+            given = await inside.call("ListPipelineParametersForExecution", PipelineExecutionArn=arn)
+            assert given["PipelineParameters"] == [{"Name": "MinAuc", "Value": "0.6"}]
             while inside.bus.of_pipelines()[-1] != ("execution", "Failed"):
                 await asyncio.sleep(0.01)  # an event is told right after what it tells of
         told = inside.bus.of_pipelines()
@@ -360,6 +362,33 @@ def test_a_step_is_tried_again_as_its_policy_says(inside):
     run(scenario())
 
 
+def test_a_step_that_is_tried_again_shows_the_job_that_runs_now(inside):
+    policy = [{"ExceptionType": ["SageMaker.JOB_INTERNAL_ERROR"], "IntervalSeconds": 1, "MaxAttempts": 1}]
+    shown: list[str] = []
+
+    async def scenario() -> None:
+        async with inside.faster(1000).running():
+            ask = inside.roles.sagemaker
+
+            def describe(operation: str, request: Any) -> Any:
+                answer = ask(operation, request)
+                if operation != "DescribeProcessingJob":
+                    return answer
+                (step,) = ask("ListPipelineExecutionSteps", {"PipelineExecutionArn": arn})["PipelineExecutionSteps"]
+                shown.append(step["Metadata"]["ProcessingJob"]["Arn"])
+                assert shown[-1] == answer["ProcessingJobArn"]
+                first = {"ProcessingJobStatus": "Failed", "FailureReason": "InternalServerError: We encountered one."}
+                return answer | (first if len(shown) == 1 else {})
+
+            inside.roles.sagemaker = describe
+            arn = await inside.execute(process_step("A", retries=policy))
+            execution, steps = await inside.executed(arn)
+        assert (execution["PipelineExecutionStatus"], steps["A"]["AttemptCount"]) == ("Succeeded", 2)
+        assert len(set(shown)) == 2
+
+    run(scenario())
+
+
 def test_an_execution_goes_on_where_a_server_left_it(inside):
     hold = inside.hold()
     ask = callback_step("Ask", {})
@@ -506,6 +535,7 @@ def test_a_pipeline_that_is_executed_is_not_deleted(inside):
     [
         ({}, "Parameter Rows has no DefaultValue, and no value was given."),
         ({"Rows": "many"}, "Parameter Rows is of type Integer, not 'many'."),
+        ({"Rows": "1_000"}, "Parameter Rows is of type Integer, not '1_000'."),
         ({"Rows": "1", "Stage": "test"}, "Parameter Stage is one of dev, prod, not 'test'."),
         ({"Rows": "1", "Other": "1"}, "Parameter Other is not one of the pipeline's: Rows, Stage."),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import secrets
 import string
@@ -184,11 +185,11 @@ class Executions:
         return listing.page(found, request)
 
     async def list_parameters(self, request: Request) -> Document:
-        """The parameters that were given to an execution."""
+        """All parameters of an execution, by name, with the values that it has, given or not."""
         _, execution = self._get(request["PipelineExecutionArn"])
-        given = [{**one, "CreationTime": 0} for one in execution.get("PipelineParameters", [])]
+        found = [{"Name": name, "Value": value, "CreationTime": 0} for name, value in execution["Values"].items()]
         listing = Listing("PipelineParameters", "Name", _parameter, ascending=True)
-        return listing.page(given, {**request, "SortBy": "Name"})
+        return listing.page(found, {**request, "SortBy": "Name"})
 
     async def succeed_step(self, request: Request) -> Document:
         """Tell that what a callback waits for is done."""
@@ -347,5 +348,6 @@ def _step_summary(step: Document) -> Document:
     return {member: step[member] for member in _SHOWN_OF_STEPS if member in step}
 
 
-def _parameter(given: Document) -> Document:
-    return {"Name": given["Name"], "Value": given["Value"]}
+def _parameter(found: Document) -> Document:
+    value = found["Value"]
+    return {"Name": found["Name"], "Value": value if isinstance(value, str) else json.dumps(value)}
