@@ -7,12 +7,10 @@ from collections.abc import Iterable
 
 from localcloud.sagemaker.account import Account
 from localcloud.sagemaker.errors import ApiError, invalid
+from localcloud.sagemaker.job_kinds import JobKind
 from localcloud.sagemaker.store import Document
 from localcloud.sagemaker.transfer import address, has_objects
 from localcloud.server.platform import Assumed, RoleRefused, Roles
-
-UNFINISHED = {"InProgress", "Stopping"}
-"""Statuses of a job that is not over."""
 
 _PRINCIPAL = "sagemaker.amazonaws.com"
 _MOST_JOBS = 8  # of a kind at once: each is a process of this machine
@@ -74,28 +72,28 @@ def require_s3(urls: Iterable[tuple[str, str]]) -> None:
             raise invalid(f"The S3 URI of {where} is {url}; the local SageMaker takes s3://bucket/prefix.")
 
 
-def refuse_crowd(kind: str, instance: str, jobs: Iterable[Document]) -> None:
+def refuse_crowd(kind: JobKind, instance: str, jobs: Iterable[Document]) -> None:
     """Refuse a job where as many run as this machine is to bear.
 
     Args:
-        kind: `Training` or `Processing`.
+        kind: Its kind.
         instance: The type of instance that it asks for.
         jobs: All of its kind.
 
     Raises:
         ApiError: So many run.
     """
-    running = sum(job[f"{kind}JobStatus"] in UNFINISHED for job in jobs)
+    running = sum(not kind.over(job) for job in jobs)
     if running >= _MOST_JOBS:
         raise ApiError(
             "ResourceLimitExceeded",
-            f"The account-level service limit '{instance} for {kind.lower()} job usage' is {_MOST_JOBS} Instances, "
-            f"with current utilization of {running} Instances and a request delta of 1 Instances. "
+            f"The account-level service limit '{instance} for {kind.word.lower()} job usage' is {_MOST_JOBS} "
+            f"Instances, with current utilization of {running} Instances and a request delta of 1 Instances. "
             "The local SageMaker runs no more jobs at once.",
         )
 
 
-def refuse_taken(kind: str, job: Document | None, arn: str) -> None:
+def refuse_taken(kind: JobKind, job: Document | None, arn: str) -> None:
     """Refuse a name that another job has, or once had.
 
     Raises:
@@ -104,6 +102,6 @@ def refuse_taken(kind: str, job: Document | None, arn: str) -> None:
     if job:
         raise ApiError(
             "ResourceInUse",
-            f"{kind} job names must be unique within an AWS account and region, and a {kind.lower()} job with this "
-            f"name already exists ({arn})",
+            f"{kind.word} job names must be unique within an AWS account and region, and a {kind.word.lower()} job "
+            f"with this name already exists ({arn})",
         )

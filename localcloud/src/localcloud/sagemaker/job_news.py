@@ -16,6 +16,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
+from localcloud.sagemaker.job_kinds import UNFINISHED, JobKind
 from localcloud.sagemaker.store import Document
 
 _log = logging.getLogger(__name__)
@@ -60,7 +61,7 @@ class JobFacts:
     @property
     def over(self) -> bool:
         """Whether it has ended."""
-        return self.status not in {"InProgress", "Stopping"}
+        return self.status not in UNFINISHED
 
 
 Listener = Callable[[JobFacts], Awaitable[None]]
@@ -85,12 +86,30 @@ class JobNews:
                 _log.exception("%s was told, and failed for it", job.arn)
 
 
-def tags_of(document: Document) -> dict[str, str]:
-    """A resource's tags by key."""
-    return {tag["Key"]: tag["Value"] for tag in document.get("Tags", ())}
-
-
-def times_of(document: Document, kind: str) -> dict[str, float]:
-    """The times of a job of a kind (`Training` or `Processing`) under the names of `JobFacts`."""
-    names = {"CreationTime": "CreationTime", f"{kind}StartTime": "StartTime", f"{kind}EndTime": "EndTime"}
-    return {name: document[member] for member, name in names.items() if member in document}
+def facts_of(
+    kind: JobKind,
+    job: Document,
+    *,
+    image: str,
+    inputs: Mapping[str, str],
+    outputs: Mapping[str, str],
+    parameters: Mapping[str, str],
+) -> JobFacts:
+    """What others are told of a job; what differs from kind to kind is given, as `JobFacts` has it."""
+    times = {"CreationTime": "CreationTime", f"{kind.word}StartTime": "StartTime", f"{kind.word}EndTime": "EndTime"}
+    return JobFacts(
+        kind=kind.stored,
+        name=kind.name(job),
+        arn=job[kind.member("Arn")],
+        status=kind.status(job),
+        image=image,
+        role=job["RoleArn"],
+        inputs=inputs,
+        outputs=outputs,
+        parameters=parameters,
+        environment=job.get("Environment", {}),
+        experiment=job.get("ExperimentConfig", {}),
+        tags={tag["Key"]: tag["Value"] for tag in job.get("Tags", ())},
+        times={name: job[member] for member, name in times.items() if member in job},
+        document=job,
+    )

@@ -18,7 +18,7 @@ from pathlib import Path
 from localcloud.sagemaker.account import Account
 from localcloud.sagemaker.fleet import Hosting
 from localcloud.sagemaker.images import CONTAINER_LABEL, Image, ImageUnusable
-from localcloud.sagemaker.job_checks import UNFINISHED
+from localcloud.sagemaker.job_kinds import JobKind
 from localcloud.sagemaker.job_news import JobFacts, JobNews
 from localcloud.sagemaker.processes import environment
 from localcloud.sagemaker.store import Document, Store
@@ -82,24 +82,23 @@ class JobRuns(abc.ABC):
 
     Args:
         machine: What they share with others.
-        kind: `Training` or `Processing`, as it stands in the names of members.
+        kind: Which.
     """
 
-    def __init__(self, machine: Machine, kind: str) -> None:
+    def __init__(self, machine: Machine, kind: JobKind) -> None:
         self._machine = machine
         self._store = machine.store
         self._account = machine.account
         self._hosting = machine.hosting
         self._kind = kind
-        self._stored = f"{kind.lower()}-job"
         self._runs: dict[str, Run] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     def begin(self, job: Document, role: Assumed) -> None:
         """Begin to run a job that the store has."""
-        name = self._name(job)
-        run = self._runs[name] = Run(job, role, self._machine.folder / self._stored / name)
-        task = background.begin(self._run(name, run), f"{self._kind.lower()} job {name}")
+        name = self._kind.name(job)
+        run = self._runs[name] = Run(job, role, self._machine.folder / self._kind.stored / name)
+        task = background.begin(self._run(name, run), f"{self._kind.word.lower()} job {name}")
         self._tasks[name] = task
         task.add_done_callback(lambda _: (self._tasks.pop(name), self._runs.pop(name)))
 
@@ -111,7 +110,8 @@ class JobRuns(abc.ABC):
 
     async def recover(self) -> None:
         """Call the jobs failed that a server left behind."""
-        for name in [self._name(job) for job in self._store.all(self._stored) if self._status(job) in UNFINISHED]:
+        kind = self._kind
+        for name in [kind.name(job) for job in self._store.all(kind.stored) if not kind.over(job)]:
             await self._finish(name, lambda job: self._end(job, "Failed", LOST))
 
     async def stop(self) -> None:
@@ -152,7 +152,7 @@ class JobRuns(abc.ABC):
         except UploadFailed as error:
             reason, lost = str(error), True
         except Exception as error:
-            _log.exception("%s job %s failed", self._kind.lower(), name)
+            _log.exception("%s job %s failed", self._kind.word.lower(), name)
             reason = f"InternalServerError: {type(error).__name__}: {error}"
         finally:
             await asyncio.to_thread(shutil.rmtree, run.folder, ignore_errors=True)
@@ -170,32 +170,26 @@ class JobRuns(abc.ABC):
         variables = environment(platform, run.identity, {**wanted, **run.role.environment})
         return variables, {CONTAINER_LABEL: str(platform.state.resolve())}
 
-    def _status(self, job: Document) -> str:
-        return job[f"{self._kind}JobStatus"]
-
-    def _name(self, job: Document) -> str:
-        return job[f"{self._kind}JobName"]
-
     async def _goes_on(self, name: str, change: Callable[[Document], None]) -> bool:
         """Change a job's document, unless it is to stop; answers whether it goes on."""
 
         def unless_it_stops(job: Document) -> None:
-            if self._status(job) == "InProgress":
+            if self._kind.status(job) == "InProgress":
                 change(job)
 
         await self._change(name, unless_it_stops)
-        job = self._store.get(self._stored, name)
-        return job is not None and self._status(job) == "InProgress"
+        job = self._store.get(self._kind.stored, name)
+        return job is not None and self._kind.status(job) == "InProgress"
 
     async def _finish(self, name: str, end: Callable[[Document], None]) -> None:
         await self._change(name, end)
-        if job := self._store.get(self._stored, name):
+        if job := self._store.get(self._kind.stored, name):
             await self._machine.news.tell(self.facts(job))
 
     async def _change(self, name: str, change: Callable[[Document], None]) -> None:
-        await self._store.persist(self._stored, name, change, self._hosting.timing.retry_save)
+        await self._store.persist(self._kind.stored, name, change, self._hosting.timing.retry_save)
         await self._tell(name)
 
     async def _tell(self, name: str) -> None:
-        if job := self._store.get(self._stored, name):
+        if job := self._store.get(self._kind.stored, name):
             await self._announce(job)

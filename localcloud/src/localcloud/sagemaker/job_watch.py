@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from localcloud.sagemaker.job_kinds import KINDS
 from localcloud.sagemaker.job_news import JobFacts, JobNews
 from localcloud.sagemaker.store import Document, Store
 
@@ -30,7 +31,7 @@ class JobWatch:
         event = self._waiting.setdefault((kind, name), asyncio.Event())
         try:
             job = self._store.get(kind, name)
-            if job and job[f"{kind.partition('-')[0].capitalize()}JobStatus"] in {"InProgress", "Stopping"}:
+            if job and not KINDS[kind].over(job):
                 await event.wait()
         finally:
             self._waiting.pop((kind, name), None)

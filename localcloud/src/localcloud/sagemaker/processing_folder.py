@@ -15,8 +15,8 @@ from localcloud.sagemaker.store import Document
 from localcloud.sagemaker.transfer import encryption, fetch, put_all
 from localcloud.server.files import open_to_readers
 
-ROOT = "/opt/ml/"
-PROCESSING = "/opt/ml/processing/"
+_ROOT = "/opt/ml/"
+PLACES = "/opt/ml/processing/"
 """Where inputs and outputs are."""
 
 _HOST = "algo-1"
@@ -29,7 +29,7 @@ def make(folder: Path, job: Document) -> None:
     for path in (folder / "config", folder / "output", folder / "processing"):
         path.mkdir(parents=True)
     for one in [*(one["S3Input"] for one in inputs(job)), *(one["S3Output"] for one in outputs(job))]:
-        local(folder, one["LocalPath"]).mkdir(parents=True, exist_ok=True)
+        _local(folder, one["LocalPath"]).mkdir(parents=True, exist_ok=True)
     asked = {name: value for name, value in described(job).items() if name not in _SHOWN_AFTERWARDS}
     (folder / "config/processingjobconfig.json").write_text(json.dumps(asked))
     hosts = {"current_host": _HOST, "hosts": [_HOST], "network_interface_name": "lo"}
@@ -43,7 +43,7 @@ def download(folder: Path, job: Document, s3: Any) -> None:
         DownloadFailed: The job's role may not read an object.
     """
     for source in (one["S3Input"] for one in inputs(job)):
-        fetch(s3, source["S3Uri"], local(folder, source["LocalPath"]))
+        fetch(s3, source["S3Uri"], _local(folder, source["LocalPath"]))
     open_to_readers(folder)
 
 
@@ -55,7 +55,7 @@ def upload(folder: Path, job: Document, s3: Any) -> None:
     """
     encrypted = encryption(job.get("ProcessingOutputConfig", {}).get("KmsKeyId"))
     for target in (one["S3Output"] for one in outputs(job)):
-        put_all(s3, local(folder, target["LocalPath"]), target["S3Uri"], encrypted)
+        put_all(s3, _local(folder, target["LocalPath"]), target["S3Uri"], encrypted)
 
 
 def message(folder: Path) -> str:
@@ -66,6 +66,6 @@ def message(folder: Path) -> str:
         return ""
 
 
-def local(folder: Path, path: str) -> Path:
+def _local(folder: Path, path: str) -> Path:
     """A path of the container in the folder that stands for `/opt/ml`."""
-    return folder / path.removeprefix(ROOT)
+    return folder / path.removeprefix(_ROOT)

@@ -1,35 +1,28 @@
-"""What do clients ask of processing jobs: create, describe, list, stop, delete?"""
+"""What do clients ask of processing jobs: create, describe, list, stop, delete? What all jobs share is in `jobs`."""
 
 from __future__ import annotations
 
-from localcloud.sagemaker.account import Account
 from localcloud.sagemaker.errors import ApiError, invalid
-from localcloud.sagemaker.images import Images
-from localcloud.sagemaker.job_checks import UNFINISHED, assume, refuse_crowd, refuse_taken, require_input, require_s3
+from localcloud.sagemaker.job_checks import require_s3
+from localcloud.sagemaker.job_kinds import PROCESSING
+from localcloud.sagemaker.jobs import LONGEST_BY_DEFAULT, Jobs, Needs
 from localcloud.sagemaker.listing import Listing
-from localcloud.sagemaker.processing_folder import PROCESSING
+from localcloud.sagemaker.processing_folder import PLACES
 from localcloud.sagemaker.processing_runs import ProcessingRuns
 from localcloud.sagemaker.processing_status import JOB, described, inputs, outputs
-from localcloud.sagemaker.store import Document, Store
+from localcloud.sagemaker.store import Document
 from localcloud.sagemaker.wire import Operation, Request
-from localcloud.server.platform import Roles
-
-_RUN = 86_400  # MaxRuntimeInSeconds that AWS takes if there is none
 
 
-class ProcessingJobs:
-    """The control plane of processing jobs; what follows from a request is the runs'.
+class ProcessingJobs(Jobs[ProcessingRuns]):
+    """The control plane of processing jobs.
 
     Differs from AWS: one instance a job, inputs of S3 in `File` mode under a prefix, outputs to S3 at the end of the
     job; no data sets of Athena and Redshift, no feature groups; at most 8 jobs at once.
     """
 
-    def __init__(self, store: Store, account: Account, roles: Roles, images: Images, runs: ProcessingRuns) -> None:
-        self._store = store
-        self._account = account
-        self._roles = roles
-        self._images = images
-        self._runs = runs
+    kind = PROCESSING
+    missing = "Could not find requested job with name: {name}"
 
     def operations(self) -> dict[str, Operation]:
         """The operations of this part, by name."""
@@ -41,31 +34,9 @@ class ProcessingJobs:
             "DeleteProcessingJob": self.delete,
         }
 
-    async def create(self, request: Request) -> Document:
-        """Begin a job after checking what AWS checks at once: its role, its image, its input, its name."""
-        job = _complete(request)
-        name = job["ProcessingJobName"]
-        arn = self._account.arn(JOB, name)
-        refuse_taken("Processing", self._store.get(JOB, name), arn)
-        role = assume(self._roles, job["RoleArn"], arn, job["StoppingCondition"]["MaxRuntimeInSeconds"])
-        image = job["AppSpecification"]["ImageUri"]
-        if not await self._images.knows(image):
-            raise invalid(f"Cannot find the requested image: {image}")
-        await require_input([one["S3Input"]["S3Uri"] for one in inputs(job)], role, job["RoleArn"], self._account)
-        async with self._store.change() as change:
-            refuse_taken("Processing", self._store.get(JOB, name), arn)
-            instance = job["ProcessingResources"]["ClusterConfig"]["InstanceType"]
-            refuse_crowd("Processing", instance, self._store.all(JOB))
-            now = self._account.now()
-            times = {"CreationTime": now, "LastModifiedTime": now}
-            job |= {"ProcessingJobArn": arn, "ProcessingJobStatus": "InProgress", **times}
-            change.put(JOB, name, job)
-        self._runs.begin(job, role)
-        return {"ProcessingJobArn": arn}
-
     async def describe(self, request: Request) -> Document:
         """How a job is now."""
-        return described(self._get(request["ProcessingJobName"]))
+        return described(self._get(request))
 
     async def list(self, request: Request) -> Document:
         """Jobs, the newest first unless asked otherwise."""
@@ -78,23 +49,11 @@ class ProcessingJobs:
         )
         return listing.page(self._store.all(JOB), request)
 
-    async def stop(self, request: Request) -> Document:
-        """Begin to stop a job."""
-        async with self._store.change() as change:
-            job = self._get(request["ProcessingJobName"])
-            status = job["ProcessingJobStatus"]
-            if status != "InProgress":
-                raise invalid(f"The request was rejected because the processing job is in status {status}.")
-            job.update(ProcessingJobStatus="Stopping", LastModifiedTime=self._account.now())
-            change.put(JOB, job["ProcessingJobName"], job)
-        await self._runs.interrupt(job["ProcessingJobName"])
-        return {}
-
     async def delete(self, request: Request) -> Document:
         """Forget a job that is over."""
         async with self._store.change() as change:
-            job = self._get(request["ProcessingJobName"])
-            if job["ProcessingJobStatus"] in UNFINISHED:
+            job = self._get(request)
+            if not self.kind.over(job):
                 raise ApiError(
                     "ResourceInUse",
                     f"Processing job {job['ProcessingJobArn']} cannot be deleted in status "
@@ -103,32 +62,36 @@ class ProcessingJobs:
             change.delete(JOB, job["ProcessingJobName"])
         return {}
 
-    def _get(self, name: str) -> Document:
-        job = self._store.get(JOB, name)
-        if job is None:
-            raise invalid(f"Could not find requested job with name: {name}")
+    @staticmethod
+    def _complete(request: Request) -> Document:
+        cluster = request["ProcessingResources"]["ClusterConfig"]
+        for member in ("InstanceType", "InstanceCount"):
+            if member not in cluster:
+                raise invalid(f"ProcessingResources.ClusterConfig.{member} is missing; the local SageMaker needs it.")
+        _require_places("ProcessingInputs", inputs(request), "Input")
+        _require_places("ProcessingOutputConfig.Outputs", outputs(request), "Output")
+        job = {
+            **request,
+            "StoppingCondition": request.get("StoppingCondition", {"MaxRuntimeInSeconds": LONGEST_BY_DEFAULT}),
+        }
+        if inputs(request):
+            job["ProcessingInputs"] = [_complete_input(one) for one in inputs(request)]
+        if outputs(request):
+            found = [{"AppManaged": False, **one} for one in outputs(request)]
+            job["ProcessingOutputConfig"] = {**request["ProcessingOutputConfig"], "Outputs": found}
         return job
 
+    @staticmethod
+    def _needs(job: Document) -> Needs:
+        return Needs(
+            job["AppSpecification"]["ImageUri"],
+            job["ProcessingResources"]["ClusterConfig"]["InstanceType"],
+            [one["S3Input"]["S3Uri"] for one in inputs(job)],
+        )
 
-def _complete(request: Request) -> Document:
-    """A job's document with AWS's defaults.
-
-    Raises:
-        ApiError: Something is missing that the service model does not call required, or contradicts itself.
-    """
-    cluster = request["ProcessingResources"]["ClusterConfig"]
-    for member in ("InstanceType", "InstanceCount"):
-        if member not in cluster:
-            raise invalid(f"ProcessingResources.ClusterConfig.{member} is missing; the local SageMaker needs it.")
-    _require_places("ProcessingInputs", inputs(request), "Input")
-    _require_places("ProcessingOutputConfig.Outputs", outputs(request), "Output")
-    job = {**request, "StoppingCondition": request.get("StoppingCondition", {"MaxRuntimeInSeconds": _RUN})}
-    if inputs(request):
-        job["ProcessingInputs"] = [_complete_input(one) for one in inputs(request)]
-    if outputs(request):
-        found = [{"AppManaged": False, **one} for one in outputs(request)]
-        job["ProcessingOutputConfig"] = {**request["ProcessingOutputConfig"], "Outputs": found}
-    return job
+    @staticmethod
+    def _enter(job: Document, status: str, now: float) -> None:
+        job.update(ProcessingJobStatus=status, LastModifiedTime=now)
 
 
 def _complete_input(one: Document) -> Document:
@@ -146,9 +109,9 @@ def _require_places(where: str, found: list[Document], way: str) -> None:
         if place is None:
             raise invalid(f"{where} {name} has no S3{way}; the local SageMaker needs it.")
         path = place.get("LocalPath", "")
-        inside = path.startswith(PROCESSING) and ".." not in path.split("/")
-        if not inside or not path.removeprefix(PROCESSING).strip("/"):
-            raise invalid(f"LocalPath of {where} {name} is {path!r}; it must be a path below {PROCESSING}.")
+        inside = path.startswith(PLACES) and ".." not in path.split("/")
+        if not inside or not path.removeprefix(PLACES).strip("/"):
+            raise invalid(f"LocalPath of {where} {name} is {path!r}; it must be a path below {PLACES}.")
     require_s3((f"{where} {name}", one[f"S3{way}"]["S3Uri"]) for name, one in zip(names, found, strict=True))
 
 

@@ -9,6 +9,7 @@ from localcloud.sagemaker.child import how_it_ended
 from localcloud.sagemaker.errors import shortened
 from localcloud.sagemaker.events import Events
 from localcloud.sagemaker.images import ImageUnusable, Program
+from localcloud.sagemaker.job_kinds import PROCESSING
 from localcloud.sagemaker.job_news import JobFacts
 from localcloud.sagemaker.job_runs import JobFailed, JobRuns, Machine, Run
 from localcloud.sagemaker.logs import PROCESSING_JOBS
@@ -19,7 +20,7 @@ class ProcessingRuns(JobRuns):
     """Runs processing jobs."""
 
     def __init__(self, machine: Machine, events: Events) -> None:
-        super().__init__(machine, "Processing")
+        super().__init__(machine, PROCESSING)
         self._events = events
 
     def facts(self, job: Document) -> JobFacts:
@@ -27,7 +28,7 @@ class ProcessingRuns(JobRuns):
         return processing_status.facts(job)
 
     async def _attempt(self, run: Run) -> str | None:
-        name = self._name(run.job)
+        name = self._kind.name(run.job)
         program = await self._program(run)
         s3 = await asyncio.to_thread(run.role.client, "s3")
         await asyncio.to_thread(processing_folder.make, run.folder, run.job)
@@ -52,7 +53,7 @@ class ProcessingRuns(JobRuns):
 
     async def _process(self, run: Run, program: Program) -> str | None:
         """Run the program to its end; answers why it failed, if it did."""
-        name = self._name(run.job)
+        name = self._kind.name(run.job)
         ended = await job_process.run(
             *(program, run.identity, self._hosting),
             self._hosting.logs.stream(PROCESSING_JOBS, f"{name}/algo-1-{round(self._account.now())}"),

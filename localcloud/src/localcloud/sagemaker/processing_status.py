@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from localcloud.sagemaker.job_news import JobFacts, tags_of, times_of
+from localcloud.sagemaker.job_kinds import PROCESSING
+from localcloud.sagemaker.job_news import JobFacts, facts_of
 from localcloud.sagemaker.store import Document
 
-JOB = "processing-job"
+JOB = PROCESSING.stored
 
 
 def described(job: Document) -> Document:
@@ -25,19 +26,11 @@ def outputs(job: Document) -> list[Document]:
 
 def facts(job: Document) -> JobFacts:
     """What others are told of a job."""
-    return JobFacts(
-        kind=JOB,
-        name=job["ProcessingJobName"],
-        arn=job["ProcessingJobArn"],
-        status=job["ProcessingJobStatus"],
+    return facts_of(
+        PROCESSING,
+        job,
         image=job["AppSpecification"]["ImageUri"],
-        role=job["RoleArn"],
         inputs={one["InputName"]: one["S3Input"]["S3Uri"] for one in inputs(job)},
         outputs={one["OutputName"]: one["S3Output"]["S3Uri"] for one in outputs(job)},
         parameters={},
-        environment=job.get("Environment", {}),
-        experiment=job.get("ExperimentConfig", {}),
-        tags=tags_of(job),
-        times=times_of(job, "Processing"),
-        document=job,
     )

@@ -22,12 +22,12 @@ from dataclasses import dataclass
 
 from localcloud.sagemaker.deployment import Deployment
 from localcloud.sagemaker.errors import shortened
+from localcloud.sagemaker.job_kinds import PROCESSING, TRAINING
 from localcloud.sagemaker.job_news import JobFacts
 from localcloud.sagemaker.models import model_data_url
 from localcloud.sagemaker.store import Document
 
-_TRAINING = "training-job"
-_JOBS = {_TRAINING: "SageMakerTrainingJob", "processing-job": "SageMakerProcessingJob"}
+_JOBS = {TRAINING.stored: "SageMakerTrainingJob", PROCESSING.stored: "SageMakerProcessingJob"}
 _LONGEST_NAME, _LONGEST_URI, _LONGEST_TEXT, _LONGEST_KEY = 120, 2048, 2500, 128
 _MOST = {"Parameters": 300, "InputArtifacts": 60, "OutputArtifacts": 60}
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)  # without the `_` that Python takes
@@ -139,7 +139,7 @@ def of_job(job: JobFacts) -> Tracked:
     trial = job.experiment.get("TrialName", name) if experiment else ""
     component = Component(name, _component(job), experiment, trial)
     inputs = [Artifact(job.image, "Image"), *(Artifact(uri, "DataSet") for uri in job.inputs.values())]
-    made = "Model" if job.kind == _TRAINING else "DataSet"
+    made = "Model" if job.kind == TRAINING.stored else "DataSet"
     outputs = [Artifact(uri, made) for uri in job.outputs.values()] if job.status == "Completed" else []
     return Tracked(
         component, (*_each(inputs, component), *(Link(component, one, "Produced") for one in _told(outputs)))
@@ -241,7 +241,7 @@ def _component(job: JobFacts) -> Document:
         **{name: time for name, time in job.times.items() if name in {"StartTime", "EndTime"}},
     }
     if job.status == "Completed":
-        names = {"model": _MODEL} if job.kind == _TRAINING else {}
+        names = {"model": _MODEL} if job.kind == TRAINING.stored else {}
         members["OutputArtifacts"] = _artifacts({names.get(name, name): uri for name, uri in job.outputs.items()}, {})
     if shown := job.experiment.get("TrialComponentDisplayName"):
         members["DisplayName"] = shown

@@ -10,6 +10,7 @@ from localcloud.sagemaker.child import how_it_ended
 from localcloud.sagemaker.errors import shortened
 from localcloud.sagemaker.events import Events
 from localcloud.sagemaker.images import ImageUnusable, Program
+from localcloud.sagemaker.job_kinds import TRAINING
 from localcloud.sagemaker.job_news import JobFacts
 from localcloud.sagemaker.job_process import Ended
 from localcloud.sagemaker.job_runs import JobFailed, JobRuns, Machine, Run
@@ -24,7 +25,7 @@ class TrainingRuns(JobRuns):
     """Runs training jobs."""
 
     def __init__(self, machine: Machine, events: Events) -> None:
-        super().__init__(machine, "Training")
+        super().__init__(machine, TRAINING)
         self._events = events
         self._metrics: dict[str, TrainingMetrics] = {}
 
@@ -54,14 +55,14 @@ class TrainingRuns(JobRuns):
         if not await self._enters(run, "Training"):
             return None
         reason = await self._train(run, program)
-        await self._change(self._name(run.job), lambda job: enter(job, "Uploading", self._account.now()))
+        await self._change(self._kind.name(run.job), lambda job: enter(job, "Uploading", self._account.now()))
         await asyncio.to_thread(training_folder.upload, run.folder, run.job, s3, model=reason is None)
         return reason
 
     async def _program(self, run: Run) -> Program:
         wanted = {
             **run.job.get("Environment", {}),
-            "TRAINING_JOB_NAME": self._name(run.job),
+            "TRAINING_JOB_NAME": self._kind.name(run.job),
             "TRAINING_JOB_ARN": run.job["TrainingJobArn"],
         }
         asked = run.job["AlgorithmSpecification"]
@@ -73,7 +74,7 @@ class TrainingRuns(JobRuns):
 
     async def _train(self, run: Run, program: Program) -> str | None:
         """Run the program to its end; answers why it failed, if it did."""
-        name = self._name(run.job)
+        name = self._kind.name(run.job)
         log = self._hosting.logs.stream(TRAINING_JOBS, f"{name}/algo-1-{round(self._account.now())}")
         metrics = self._metrics[name]
 
@@ -95,9 +96,9 @@ class TrainingRuns(JobRuns):
             enter(job, "Stopping", self._account.now())
 
     def _settle(self, job: Document, run: Run, reason: str | None, *, lost: bool) -> None:
-        if metrics := self.metrics(self._name(run.job)):
+        if metrics := self.metrics(self._kind.name(run.job)):
             job["FinalMetricDataList"] = metrics
-            job["MetricSummaries"] = self._metrics[self._name(run.job)].summaries()
+            job["MetricSummaries"] = self._metrics[self._kind.name(run.job)].summaries()
         if job["TrainingJobStatus"] == "Stopping" and not lost:
             self._end(job, job.get("Ending", "Stopped"), None)
         else:
@@ -110,7 +111,7 @@ class TrainingRuns(JobRuns):
         enter(job, status, self._account.now())
 
     async def _enters(self, run: Run, secondary: str) -> bool:
-        return await self._goes_on(self._name(run.job), lambda job: enter(job, secondary, self._account.now()))
+        return await self._goes_on(self._kind.name(run.job), lambda job: enter(job, secondary, self._account.now()))
 
     async def _announce(self, job: Document) -> None:
         await self._events.training_job(job)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from localcloud.sagemaker.job_news import JobFacts, tags_of, times_of
+from localcloud.sagemaker.job_kinds import TRAINING
+from localcloud.sagemaker.job_news import JobFacts, facts_of
 from localcloud.sagemaker.store import Document
 from localcloud.sagemaker.training_folder import output, source
 
-JOB = "training-job"
+JOB = TRAINING.stored
 
 _OVER = {"Completed", "Failed", "Stopped", "MaxRuntimeExceeded"}
 _MESSAGES = {
@@ -53,19 +54,11 @@ def described(job: Document) -> Document:
 
 def facts(job: Document) -> JobFacts:
     """What others are told of a job."""
-    return JobFacts(
-        kind=JOB,
-        name=job["TrainingJobName"],
-        arn=job["TrainingJobArn"],
-        status=job["TrainingJobStatus"],
+    return facts_of(
+        TRAINING,
+        job,
         image=job["AlgorithmSpecification"]["TrainingImage"],
-        role=job["RoleArn"],
         inputs={channel["ChannelName"]: source(channel)["S3Uri"] for channel in job["InputDataConfig"]},
         outputs={"model": f"{output(job)}/model.tar.gz"},
         parameters=job.get("HyperParameters", {}),
-        environment=job.get("Environment", {}),
-        experiment=job.get("ExperimentConfig", {}),
-        tags=tags_of(job),
-        times=times_of(job, "Training"),
-        document=job,
     )
