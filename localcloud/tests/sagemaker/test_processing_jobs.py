@@ -107,7 +107,7 @@ def test_a_job_that_is_stopped_or_has_had_its_time_leaves_what_it_has(inside):
             rescue = json.dumps({"processing/out/rescued": "x"})
             await inside.process("p", until=hold.until, fork="1", on_term=rescue)
             short = processing_of("short", until="/none", on_term=rescue)
-            await inside.call("CreateProcessingJob", **{**short, "StoppingCondition": {"MaxRuntimeInSeconds": 1}})
+            await inside.call("CreateProcessingJob", **{**short, "StoppingCondition": {"MaxRuntimeInSeconds": 5}})
             await hold.reached()
             await inside.call("StopProcessingJob", ProcessingJobName="p")
             stopping = await failure(inside.call("StopProcessingJob", ProcessingJobName="p"))

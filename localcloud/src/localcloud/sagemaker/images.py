@@ -23,10 +23,12 @@ _URI = re.compile(
 _ECR = re.compile(r"^\d{12}\.dkr\.ecr(-fips)?\.[a-z0-9-]+\.amazonaws\.com(\.cn)?/")
 _MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 """The one kind of manifest that SageMaker takes."""
-_SERVE, _TRAIN = "serve", "train"
+_SERVE = "serve"
+TRAIN, PROCESS = "train", "process"
+"""What an image may be asked to do in a job."""
 # SageMaker trains on machines of their own; here endpoints that serve on the same one go first.
 _YIELDING = 5
-_MOMENT = 2.0  # seconds
+_MOMENT = 2.0  # seconds for which an engine is taken to answer as it did
 CONTAINER_LABEL = "localcloud.sagemaker.state"
 
 
@@ -84,103 +86,54 @@ class Image:
         options = _options({"/opt/ml/model:ro": model}, {**environment, "SM_MODEL_DIR": "/opt/ml/model"}, labels)
         return self._container(instance, model, options, (_SERVE,), environment)
 
-    def training(
+    def job(
         self,
-        job: str,
+        verb: str,
         folder: Path,
         asked: Mapping[str, Any],
+        *,
+        name: str,
         environment: Mapping[str, str],
         labels: Mapping[str, str],
     ) -> Program:
-        """The program of a training job.
+        """The program of a job: its own entry point, or else what the image has for the verb.
+
+        A process finds no `/opt/ml`: where a word of its command or a variable names a path in there, it is given the
+        folder's path instead.
 
         Args:
-            job: Names the container.
+            verb: `TRAIN` or `PROCESS`.
             folder: Stands for `/opt/ml`; `OPT_ML` tells a process of it.
-            asked: The job's AlgorithmSpecification, which may name another entry point than the image's own, and
-                arguments in place of `train`.
+            asked: The job's AlgorithmSpecification or AppSpecification, which may name another entry point than the
+                image's own, and arguments.
+            name: Of the container.
             environment: Variables for the program; for a process, complete but for those of its configuration.
             labels: Labels of a container.
 
         Raises:
-            ImageUnusable: It runs as a process, and neither the job nor its configuration says how it trains.
+            ImageUnusable: It runs as a process, and neither the job nor its configuration names a program.
         """
-        entry_point, arguments = asked.get("ContainerEntrypoint", ()), asked.get("ContainerArguments", ())
+        entry_point = tuple(asked.get("ContainerEntrypoint", ()))
+        arguments = tuple(asked.get("ContainerArguments", ()))
         if self.process is None:
-            return self._job(
-                job,
-                folder,
-                entry_point,
-                arguments or (() if entry_point else (_TRAIN,)),
-                environment=environment,
-                labels=labels,
-            )
-        if entry_point:
-            return self._job(job, folder, entry_point, arguments, environment=environment, labels=labels)
-        if not self.process.train:
-            raise ImageUnusable(
-                f"Image {self.resolved} cannot be run: it is not in the local registry or no container engine answers, "
-                f"and the entry of repository {self.process.repository!r} in the configuration has no `train` command."
-            )
-        environment = {**self.process.environment, **environment, "OPT_ML": str(folder)}
-        return Program((*self.process.train, *arguments), environment, self.process.folder, niceness=_YIELDING)
-
-    def processing(
-        self,
-        job: str,
-        folder: Path,
-        asked: Mapping[str, Any],
-        environment: Mapping[str, str],
-        labels: Mapping[str, str],
-    ) -> Program:
-        """The program of a processing job.
-
-        Args:
-            job: Names the container.
-            folder: Stands for `/opt/ml`; `OPT_ML` tells a process of it.
-            asked: The job's AppSpecification, which may name another entry point than the image's own, and arguments.
-            environment: Variables for the program; for a process, complete but for those of its configuration.
-            labels: Labels of a container.
-
-        Raises:
-            ImageUnusable: It runs as a process, and neither the job nor its configuration names an entry point.
-        """
-        entry_point, arguments = asked.get("ContainerEntrypoint", ()), asked.get("ContainerArguments", ())
-        if self.process is not None and not entry_point and not self.process.process:
+            if verb == TRAIN and not entry_point:
+                arguments = arguments or (TRAIN,)
+            options = ["--cpu-shares=256", *_options({"/opt/ml": folder}, environment, labels)]
+            options += [f"--entrypoint={program}" for program in entry_point[:1]]
+            return self._container(name, folder, options, (*entry_point[1:], *arguments), environment)
+        command = entry_point or {TRAIN: self.process.train, PROCESS: self.process.process}[verb]
+        if not command:
             raise ImageUnusable(
                 f"Image {self.resolved} cannot be run: it is not in the local registry or no container engine answers, "
                 f"the job names no ContainerEntrypoint, and the entry of repository {self.process.repository!r} in the "
-                "configuration has no `process` command."
+                f"configuration has no `{verb}` command."
             )
-        return self._job(job, folder, entry_point, arguments, environment=environment, labels=labels)
-
-    def _job(
-        self,
-        job: str,
-        folder: Path,
-        entry_point: Iterable[str],
-        arguments: Iterable[str],
-        *,
-        environment: Mapping[str, str],
-        labels: Mapping[str, str],
-    ) -> Program:
-        """The program of a job that may name an entry point.
-
-        A process finds no `/opt/ml`: where the entry point, an argument or a variable names a path in there, it is
-        given the folder's path instead.
-        """
-        named = tuple(entry_point)
-        if self.process is None:
-            options = ("--cpu-shares=256", *_options({"/opt/ml": folder}, environment, labels))
-            if named:
-                options = (*options, f"--entrypoint={named[0]}")
-            return self._container(job, folder, options, (*named[1:], *arguments), environment)
-        environment = {**self.process.environment, **environment}
-        environment = {name: _of_the_machine(value, folder) for name, value in environment.items()}
-        path = os.pathsep.join([*self.process.path, environment.get("PATH", os.defpath)])
+        variables = {**self.process.environment, **environment}
+        variables = {variable: _of_the_machine(value, folder) for variable, value in variables.items()}
+        path = os.pathsep.join([*self.process.path, variables.get("PATH", os.defpath)])
         return Program(
-            tuple(_of_the_machine(word, folder) for word in (*(named or self.process.process), *arguments)),
-            {**environment, "OPT_ML": str(folder), "PATH": path},
+            tuple(_of_the_machine(word, folder) for word in (*command, *arguments)),
+            {**variables, "OPT_ML": str(folder), "PATH": path},
             self.process.folder,
             niceness=_YIELDING,
         )

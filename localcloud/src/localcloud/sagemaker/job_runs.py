@@ -14,10 +14,11 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from localcloud.sagemaker.account import Account
 from localcloud.sagemaker.fleet import Hosting
-from localcloud.sagemaker.images import CONTAINER_LABEL, Image, ImageUnusable
+from localcloud.sagemaker.images import CONTAINER_LABEL, ImageUnusable, Program
 from localcloud.sagemaker.job_kinds import JobKind
 from localcloud.sagemaker.job_news import JobFacts, JobNews
 from localcloud.sagemaker.processes import environment
@@ -83,14 +84,16 @@ class JobRuns(abc.ABC):
     Args:
         machine: What they share with others.
         kind: Which.
+        verb: What an image is asked to do in such a job.
     """
 
-    def __init__(self, machine: Machine, kind: JobKind) -> None:
+    def __init__(self, machine: Machine, kind: JobKind, verb: str) -> None:
         self._machine = machine
         self._store = machine.store
         self._account = machine.account
         self._hosting = machine.hosting
         self._kind = kind
+        self._verb = verb
         self._runs: dict[str, Run] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
@@ -158,17 +161,26 @@ class JobRuns(abc.ABC):
             await asyncio.to_thread(shutil.rmtree, run.folder, ignore_errors=True)
         await self._finish(name, lambda job: self._settle(job, run, reason, lost=lost))
 
-    async def _image(self, uri: str) -> Image:
-        try:
-            return await self._hosting.images.resolve(uri)
-        except ImageUnusable as error:
-            raise JobFailed(f"ClientError: {error}") from error
+    async def _program(self, run: Run, image: str, asked: Mapping[str, Any], wanted: Mapping[str, str]) -> Program:
+        """What runs in a job.
 
-    def _surroundings(self, run: Run, wanted: Mapping[str, str]) -> tuple[Mapping[str, str], Mapping[str, str]]:
-        """The environment of a job's program, and the labels of its container."""
+        Args:
+            run: The job.
+            image: As it names it.
+            asked: The part of its document that may name another entry point than the image's own, and arguments.
+            wanted: Variables for the program.
+
+        Raises:
+            JobFailed: Nothing can run.
+        """
         platform = self._hosting.platform
         variables = environment(platform, run.identity, {**wanted, **run.role.environment})
-        return variables, {CONTAINER_LABEL: str(platform.state.resolve())}
+        labels = {CONTAINER_LABEL: str(platform.state.resolve())}
+        try:
+            found = await self._hosting.images.resolve(image)
+            return found.job(*(self._verb, run.folder, asked), name=run.identity, environment=variables, labels=labels)
+        except ImageUnusable as error:
+            raise JobFailed(f"ClientError: {error}") from error
 
     async def _goes_on(self, name: str, change: Callable[[Document], None]) -> bool:
         """Change a job's document, unless it is to stop; answers whether it goes on."""

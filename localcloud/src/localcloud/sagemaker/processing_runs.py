@@ -8,10 +8,10 @@ from localcloud.sagemaker import job_process, processing_folder, processing_stat
 from localcloud.sagemaker.child import how_it_ended
 from localcloud.sagemaker.errors import shortened
 from localcloud.sagemaker.events import Events
-from localcloud.sagemaker.images import ImageUnusable, Program
+from localcloud.sagemaker.images import PROCESS, Program
 from localcloud.sagemaker.job_kinds import PROCESSING
 from localcloud.sagemaker.job_news import JobFacts
-from localcloud.sagemaker.job_runs import JobFailed, JobRuns, Machine, Run
+from localcloud.sagemaker.job_runs import JobRuns, Machine, Run
 from localcloud.sagemaker.logs import PROCESSING_JOBS
 from localcloud.sagemaker.store import Document
 
@@ -20,7 +20,7 @@ class ProcessingRuns(JobRuns):
     """Runs processing jobs."""
 
     def __init__(self, machine: Machine, events: Events) -> None:
-        super().__init__(machine, PROCESSING)
+        super().__init__(machine, PROCESSING, PROCESS)
         self._events = events
 
     def facts(self, job: Document) -> JobFacts:
@@ -28,8 +28,8 @@ class ProcessingRuns(JobRuns):
         return processing_status.facts(job)
 
     async def _attempt(self, run: Run) -> str | None:
-        name = self._kind.name(run.job)
-        program = await self._program(run)
+        asked, name = run.job["AppSpecification"], self._kind.name(run.job)
+        program = await self._program(run, asked["ImageUri"], asked, run.job.get("Environment", {}))
         s3 = await asyncio.to_thread(run.role.client, "s3")
         await asyncio.to_thread(processing_folder.make, run.folder, run.job)
         await asyncio.to_thread(processing_folder.download, run.folder, run.job, s3)
@@ -41,15 +41,6 @@ class ProcessingRuns(JobRuns):
         if reason is None:
             await asyncio.to_thread(processing_folder.upload, run.folder, run.job, s3)
         return reason
-
-    async def _program(self, run: Run) -> Program:
-        asked = run.job["AppSpecification"]
-        image = await self._image(asked["ImageUri"])
-        try:
-            surroundings = self._surroundings(run, run.job.get("Environment", {}))
-            return image.processing(run.identity, run.folder, asked, *surroundings)
-        except ImageUnusable as error:
-            raise JobFailed(f"ClientError: {error}") from error
 
     async def _process(self, run: Run, program: Program) -> str | None:
         """Run the program to its end; answers why it failed, if it did."""

@@ -9,11 +9,11 @@ from localcloud.sagemaker import job_process, training_folder, training_status
 from localcloud.sagemaker.child import how_it_ended
 from localcloud.sagemaker.errors import shortened
 from localcloud.sagemaker.events import Events
-from localcloud.sagemaker.images import ImageUnusable, Program
+from localcloud.sagemaker.images import TRAIN, Program
 from localcloud.sagemaker.job_kinds import TRAINING
 from localcloud.sagemaker.job_news import JobFacts
 from localcloud.sagemaker.job_process import Ended
-from localcloud.sagemaker.job_runs import JobFailed, JobRuns, Machine, Run
+from localcloud.sagemaker.job_runs import JobRuns, Machine, Run
 from localcloud.sagemaker.logs import TRAINING_JOBS
 from localcloud.sagemaker.store import Document
 from localcloud.sagemaker.training_metrics import TrainingMetrics
@@ -25,7 +25,7 @@ class TrainingRuns(JobRuns):
     """Runs training jobs."""
 
     def __init__(self, machine: Machine, events: Events) -> None:
-        super().__init__(machine, TRAINING)
+        super().__init__(machine, TRAINING, TRAIN)
         self._events = events
         self._metrics: dict[str, TrainingMetrics] = {}
 
@@ -46,7 +46,9 @@ class TrainingRuns(JobRuns):
         return training_status.facts(job)
 
     async def _attempt(self, run: Run) -> str | None:
-        program = await self._program(run)
+        asked, name = run.job["AlgorithmSpecification"], self._kind.name(run.job)
+        own = {"TRAINING_JOB_NAME": name, "TRAINING_JOB_ARN": run.job["TrainingJobArn"]}
+        program = await self._program(run, asked["TrainingImage"], asked, {**run.job.get("Environment", {}), **own})
         s3 = await asyncio.to_thread(run.role.client, "s3")
         await asyncio.to_thread(training_folder.make, run.folder, run.job)
         if not await self._enters(run, "Downloading"):
@@ -55,22 +57,9 @@ class TrainingRuns(JobRuns):
         if not await self._enters(run, "Training"):
             return None
         reason = await self._train(run, program)
-        await self._change(self._kind.name(run.job), lambda job: enter(job, "Uploading", self._account.now()))
+        await self._change(name, lambda job: enter(job, "Uploading", self._account.now()))
         await asyncio.to_thread(training_folder.upload, run.folder, run.job, s3, model=reason is None)
         return reason
-
-    async def _program(self, run: Run) -> Program:
-        wanted = {
-            **run.job.get("Environment", {}),
-            "TRAINING_JOB_NAME": self._kind.name(run.job),
-            "TRAINING_JOB_ARN": run.job["TrainingJobArn"],
-        }
-        asked = run.job["AlgorithmSpecification"]
-        image = await self._image(asked["TrainingImage"])
-        try:
-            return image.training(run.identity, run.folder, asked, *self._surroundings(run, wanted))
-        except ImageUnusable as error:
-            raise JobFailed(f"ClientError: {error}") from error
 
     async def _train(self, run: Run, program: Program) -> str | None:
         """Run the program to its end; answers why it failed, if it did."""
