@@ -72,28 +72,41 @@ def programs(layout: Layout, binaries: Mapping[str, Path], authority: Authority,
         authority: Signs.
         database: The folder of PostgreSQL's programs.
     """
+    authority.issue(DISCOVERY)
+    return (
+        _etcd(layout),
+        _api_server(binaries, authority),
+        Program("registry", ("docker-registry", "serve", str(layout.configs / "registry.yml"))),
+        Program("containerd", ("containerd", f"--config={layout.configs / 'containerd.toml'}")),
+        *_monitoring(layout),
+        _postgresql(database),
+        _watcher("discovery", layout, layout.targets),
+        _watcher("rule-files", layout, layout.rules),
+        _watcher("alert-routes", layout, layout.alertmanager),
+        *_control_plane(layout, binaries, authority),
+        *_node(layout, binaries),
+    )
+
+
+def _etcd(layout: Layout) -> Program:
+    return Program(
+        "etcd",
+        (
+            "etcd", f"--data-dir={layout.state / 'etcd'}", f"--listen-client-urls={_ETCD}",
+            f"--advertise-client-urls={_ETCD}", "--listen-peer-urls=http://127.0.0.1:2380", "--logger=zap",
+        ),
+    )  # fmt: skip
+
+
+def _api_server(binaries: Mapping[str, Path], authority: Authority) -> Program:
     public, private = authority.account_key()
     serving, serving_key = authority.issue(API_SERVER)
     asking, asking_key = authority.issue(TO_KUBELET)
-    authority.issue(DISCOVERY)
-    ca = str(authority.certificate)
-
-    def asks(name: str) -> str:
-        return f"--kubeconfig={layout.kubeconfig_of(name)}"
-
-    def built(name: str, command: str, *arguments: str) -> Program:
-        return Program(name, (str(binaries[command]), *arguments), after_api=name != "apiserver")
-
-    return (
-        Program(
-            "etcd",
-            (
-                "etcd", f"--data-dir={layout.state / 'etcd'}", f"--listen-client-urls={_ETCD}",
-                f"--advertise-client-urls={_ETCD}", "--listen-peer-urls=http://127.0.0.1:2380", "--logger=zap",
-            ),
-        ),
-        built(
-            "apiserver", "kube-apiserver", f"--etcd-servers={_ETCD}", f"--advertise-address={NODE}",
+    ca = authority.certificate
+    return Program(
+        "apiserver",
+        (
+            str(binaries["kube-apiserver"]), f"--etcd-servers={_ETCD}", f"--advertise-address={NODE}",
             "--secure-port=6443", f"--client-ca-file={ca}", f"--tls-cert-file={serving}",
             f"--tls-private-key-file={serving_key}", f"--kubelet-client-certificate={asking}",
             f"--kubelet-client-key={asking_key}", f"--kubelet-certificate-authority={ca}",
@@ -103,8 +116,11 @@ def programs(layout: Layout, binaries: Mapping[str, Path], authority: Authority,
             "--enable-admission-plugins=NodeRestriction", "--anonymous-auth=false", "--allow-privileged=true",
             "--profiling=false",
         ),
-        Program("registry", ("docker-registry", "serve", str(layout.configs / "registry.yml"))),
-        Program("containerd", ("containerd", f"--config={layout.configs / 'containerd.toml'}")),
+    )  # fmt: skip
+
+
+def _monitoring(layout: Layout) -> tuple[Program, ...]:
+    return (
         Program(
             "prometheus",
             (
@@ -122,46 +138,70 @@ def programs(layout: Layout, binaries: Mapping[str, Path], authority: Authority,
                 "--cluster.listen-address=",
             ),
         ),
+    )  # fmt: skip
+
+
+def _postgresql(database: Path) -> Program:
+    return Program(
+        "postgresql",
+        (
+            str(database / "postgres"), "-D", str(DATABASE_FOLDER), "-c", f"listen_addresses={NODE}",
+            "-c", "unix_socket_directories=",
+        ),
+        user="postgres",
+    )  # fmt: skip
+
+
+def _watcher(name: str, layout: Layout, target: Path) -> Program:
+    """A program of ours that keeps a file or folder as the API server's objects say."""
+    module = f"localcloud.cluster.{name.replace('-', '_')}"
+    return Program(name, (sys.executable, "-m", module, str(layout.pki), str(target)), after_api=True)
+
+
+def _control_plane(layout: Layout, binaries: Mapping[str, Path], authority: Authority) -> tuple[Program, ...]:
+    _, private = authority.account_key()
+    return (
         Program(
-            "postgresql",
+            "controller-manager",
             (
-                str(database / "postgres"), "-D", str(DATABASE_FOLDER), "-c", f"listen_addresses={NODE}",
-                "-c", "unix_socket_directories=",
+                str(binaries["kube-controller-manager"]), f"--kubeconfig={layout.kubeconfig_of('controller-manager')}",
+                "--bind-address=127.0.0.1", f"--service-account-private-key-file={private}",
+                f"--root-ca-file={authority.certificate}", "--use-service-account-credentials=true",
+                "--leader-elect=false", "--profiling=false",
             ),
-            user="postgres",
-        ),
-        Program(
-            "discovery",
-            (sys.executable, "-m", "localcloud.cluster.discovery", str(layout.pki), str(layout.targets)),
             after_api=True,
         ),
         Program(
-            "rule-files",
-            (sys.executable, "-m", "localcloud.cluster.rule_files", str(layout.pki), str(layout.rules)),
+            "scheduler",
+            (
+                str(binaries["kube-scheduler"]), f"--kubeconfig={layout.kubeconfig_of('scheduler')}",
+                "--bind-address=127.0.0.1", "--leader-elect=false", "--profiling=false",
+            ),
+            after_api=True,
+        ),
+    )  # fmt: skip
+
+
+def _node(layout: Layout, binaries: Mapping[str, Path]) -> tuple[Program, ...]:
+    return (
+        Program(
+            "kubelet",
+            (
+                str(binaries["kubelet"]), f"--kubeconfig={layout.kubeconfig_of('kubelet')}",
+                f"--config={layout.configs / 'kubelet.yaml'}", f"--root-dir={layout.state / 'kubelet'}",
+                f"--cert-dir={layout.state / 'kubelet' / 'pki'}", f"--hostname-override={NODE_NAME}",
+                f"--node-ip={NODE}",
+            ),
             after_api=True,
         ),
         Program(
-            "alert-routes",
-            (sys.executable, "-m", "localcloud.cluster.alert_routes", str(layout.pki), str(layout.alertmanager)),
+            "proxy",
+            (
+                str(binaries["kube-proxy"]), f"--kubeconfig={layout.kubeconfig_of('proxy')}",
+                f"--hostname-override={NODE_NAME}", "--proxy-mode=iptables", "--conntrack-max-per-core=0",
+                f"--cluster-cidr={PODS}",
+            ),
             after_api=True,
-        ),
-        built(
-            "controller-manager", "kube-controller-manager", asks("controller-manager"), "--bind-address=127.0.0.1",
-            f"--service-account-private-key-file={private}", f"--root-ca-file={ca}",
-            "--use-service-account-credentials=true", "--leader-elect=false", "--profiling=false",
-        ),
-        built(
-            "scheduler", "kube-scheduler", asks("scheduler"), "--bind-address=127.0.0.1", "--leader-elect=false",
-            "--profiling=false",
-        ),
-        built(
-            "kubelet", "kubelet", asks("kubelet"), f"--config={layout.configs / 'kubelet.yaml'}",
-            f"--root-dir={layout.state / 'kubelet'}", f"--cert-dir={layout.state / 'kubelet' / 'pki'}",
-            f"--hostname-override={NODE_NAME}", f"--node-ip={NODE}",
-        ),
-        built(
-            "proxy", "kube-proxy", asks("proxy"), f"--hostname-override={NODE_NAME}", "--proxy-mode=iptables",
-            "--conntrack-max-per-core=0", f"--cluster-cidr={PODS}",
         ),
     )  # fmt: skip
 
