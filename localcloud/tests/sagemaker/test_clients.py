@@ -3,42 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
-import textwrap
-import time
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+
+from .clients import aws, environment, eventually, messages, run_sdk
 
 IMAGE = "000000000000.dkr.ecr.us-east-1.amazonaws.com/model-serving:process"
 ROLE = "arn:aws:iam::000000000000:role/model-serving"
 JSON = "application/json"
 
 pytestmark = pytest.mark.e2e
-
-
-def environment(stage: Any) -> dict[str, str]:
-    return {
-        **os.environ,
-        **stage.cloud.environment(),
-        "AWS_REGION": "us-east-1",
-        "AWS_CONFIG_FILE": os.devnull,
-        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-        "SAGEMAKER_USER_CONFIG_OVERRIDE": os.devnull,
-    }
-
-
-def eventually(check: Any, seconds: float = 100) -> Any:
-    end = time.monotonic() + seconds
-    while not (found := check()):
-        assert time.monotonic() < end, "it never came"
-        time.sleep(0.1)
-    return found
 
 
 def test_boto3_takes_an_endpoint_through_its_life(stage):
@@ -92,14 +70,6 @@ def test_boto3_takes_an_endpoint_through_its_life(stage):
     stage.sagemaker.get_waiter("endpoint_deleted").wait(EndpointName=endpoint, WaiterConfig={"Delay": 1})
 
 
-def messages(logs: Any, group: str, prefix: str) -> list[str]:
-    try:
-        found = logs.filter_log_events(logGroupName=group, logStreamNamePrefix=prefix)
-    except ClientError:
-        return []
-    return [event["message"] for event in found["events"]]
-
-
 def metric(stage: Any, endpoint: str, variant: str, name: str, statistic: str) -> float:
     now = datetime.now(UTC)
     (point,) = stage.cloud.client("cloudwatch").get_metric_statistics(
@@ -117,20 +87,14 @@ def metric(stage: Any, endpoint: str, variant: str, name: str, statistic: str) -
 def test_the_aws_cli_reads_and_invokes(stage, tmp_path):
     endpoint = stage.endpoint("e", {"a": 1})
 
-    def aws(*arguments: str) -> Any:
-        command = [str(Path(sys.executable).with_name("aws")), *arguments]
-        command[0] = command[0] if Path(command[0]).exists() else "aws"
-        done = subprocess.run(command, env=environment(stage), capture_output=True, text=True, check=False, timeout=60)
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout) if done.stdout.strip() else None
-
-    described = aws("sagemaker", "describe-endpoint", "--endpoint-name", endpoint)
+    described = aws(stage, "sagemaker", "describe-endpoint", "--endpoint-name", endpoint)
     assert described["EndpointStatus"] == "InService"
     assert described["ProductionVariants"][0]["CurrentWeight"] == 1.0
-    listed = aws("sagemaker", "list-models", "--name-contains", stage.prefix)
+    listed = aws(stage, "sagemaker", "list-models", "--name-contains", stage.prefix)
     assert [model["ModelName"] for model in listed["Models"]] == [stage.name("e-a")]
     wish = "VariantName=a,DesiredWeight=2"
     aws(
+        stage,
         *("sagemaker", "update-endpoint-weights-and-capacities", "--endpoint-name", endpoint),
         *("--desired-weights-and-capacities", wish),
     )
@@ -202,16 +166,7 @@ def test_the_sagemaker_sdk_registers_deploys_invokes_and_deletes(stage):
         group.delete()
         print("done")
     """
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(program)],
-        env=environment(stage),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=180,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.endswith("done\n")
+    run_sdk(stage, program)
 
 
 def test_the_sagemaker_sdk_writes_a_lineage_and_asks_it(stage):
@@ -269,16 +224,7 @@ def test_the_sagemaker_sdk_writes_a_lineage_and_asks_it(stage):
             entity.delete()
         print("done")
     """
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", textwrap.dedent(program)],
-        env=environment(stage),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=180,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.endswith("done\n")
+    run_sdk(stage, program)
 
 
 def test_a_lineage_needs_rights_on_both_of_its_entities(stage):

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import subprocess
-import sys
-import textwrap
 import time
 import zipfile
 from pathlib import Path
@@ -30,10 +27,12 @@ from .asked import (
     token,
     train_step,
 )
+from .clients import eventually, run_sdk
 from .conftest import Hold
-from .test_clients import environment, eventually
 
 pytestmark = pytest.mark.e2e
+
+PIPELINE_BY_SDK = Path(__file__).with_name("pipeline_by_sdk.py")
 
 JOBS = [f"sagemaker:{verb}{kind}Job" for verb in ("Create", "Describe", "Stop") for kind in ("Training", "Processing")]
 PACKAGES = [f"sagemaker:{name}" for name in ("CreateModelPackage", "CreateModelPackageGroup", "DescribeModelPackage")]
@@ -85,120 +84,6 @@ def start(stage: Any, pipeline: str) -> str:
     return stage.sagemaker.start_pipeline_execution(PipelineName=pipeline)["PipelineExecutionArn"]
 
 
-SDK = """
-    import json, sys
-    from botocore.exceptions import WaiterError
-    from sagemaker.core.processing import Processor
-    from sagemaker.core.shapes import (
-        OutputDataConfig, ProcessingInput, ProcessingOutput, ProcessingS3Input, ProcessingS3Output, StoppingCondition,
-    )
-    from sagemaker.core.training.configs import Compute
-    from sagemaker.core.workflow.conditions import ConditionGreaterThanOrEqualTo
-    from sagemaker.core.workflow.execution_variables import ExecutionVariables
-    from sagemaker.core.workflow.functions import Join, JsonGet
-    from sagemaker.core.workflow.parameters import ParameterFloat, ParameterString
-    from sagemaker.core.workflow.pipeline_context import PipelineSession, _ModelStepArguments
-    from sagemaker.core.workflow.properties import PropertyFile
-    from sagemaker.mlops.workflow.condition_step import ConditionStep
-    from sagemaker.mlops.workflow.fail_step import FailStep
-    from sagemaker.mlops.workflow.model_step import ModelStep
-    from sagemaker.mlops.workflow.pipeline import Pipeline
-    from sagemaker.mlops.workflow.retry import SageMakerJobExceptionTypeEnum, SageMakerJobStepRetryPolicy
-    from sagemaker.mlops.workflow.steps import CacheConfig, ProcessingStep, TrainingStep
-    from sagemaker.train.model_trainer import ModelTrainer
-
-    asked = json.loads(sys.argv[1])
-    name, role, bucket, folder = (asked[key] for key in ("name", "role", "bucket", "folder"))
-    session = PipelineSession(default_bucket=bucket)
-    image = ParameterString("Image", default_value=asked["image"])
-    least = ParameterFloat("MinAuc", default_value=0.6)
-    day = CacheConfig(enable_caching=True, expire_after="P1D")
-    once_more = SageMakerJobStepRetryPolicy(
-        exception_types=[SageMakerJobExceptionTypeEnum.RESOURCE_LIMIT], interval_seconds=1, max_attempts=2,
-    )
-    place = [f"s3://{bucket}/{folder}", ExecutionVariables.PIPELINE_EXECUTION_ID]
-    trainer = ModelTrainer(
-        training_image=image, role=role, sagemaker_session=session, base_job_name="train",
-        hyperparameters={"exit": "0"},
-        compute=Compute(instance_type="ml.m5.large", instance_count=1, volume_size_in_gb=30),
-        stopping_condition=StoppingCondition(max_runtime_in_seconds=600),
-        output_data_config=OutputDataConfig(s3_output_path=Join(on="/", values=[*place, "trained"])),
-    )
-    train = TrainingStep("Train", step_args=trainer.train(), cache_config=day, retry_policies=[once_more])
-    metrics = PropertyFile(name="Metrics", output_name="out", path="metrics.json")
-    processor = Processor(
-        role=role, image_uri=image, instance_count=1, instance_type="ml.m5.large", sagemaker_session=session,
-        entrypoint=["python", asked["program"]], env=asked["env"], max_runtime_in_seconds=600,
-    )
-    model = train.properties.ModelArtifacts.S3ModelArtifacts
-    source = ProcessingS3Input(
-        s3_uri=model, local_path="/opt/ml/processing/model", s3_data_type="S3Prefix", s3_input_mode="File",
-    )
-    evaluated = Join(on="/", values=[*place, "evaluated"])
-    target = ProcessingS3Output(s3_uri=evaluated, local_path="/opt/ml/processing/out", s3_upload_mode="EndOfJob")
-    arguments = processor.run(
-        inputs=[ProcessingInput(input_name="model", s3_input=source)],
-        outputs=[ProcessingOutput(output_name="out", s3_output=target)],
-    )
-    evaluate = ProcessingStep("Evaluate", step_args=arguments, property_files=[metrics], cache_config=day)
-    package = _ModelStepArguments(trainer)
-    package.caller_name = "create_model_package_from_containers"
-    package.create_model_package_request = {
-        "ModelPackageGroupName": name,
-        "InferenceSpecification": {
-            "Containers": [{"Image": image, "ModelDataUrl": model}],
-            "SupportedContentTypes": ["text/csv"], "SupportedResponseMIMETypes": ["text/csv"],
-        },
-        "CustomerMetadataProperties": {"execution": ExecutionVariables.PIPELINE_EXECUTION_ARN},
-    }
-    found = JsonGet(step_name="Evaluate", property_file=metrics, json_path="summary.auc")
-    gate = ConditionStep(
-        "Gate", conditions=[ConditionGreaterThanOrEqualTo(left=found, right=least)],
-        if_steps=[ModelStep("Register", step_args=package)],
-        else_steps=[FailStep("Refuse", error_message=Join(on=" ", values=["auc below", least]))],
-    )
-    pipeline = Pipeline(name, parameters=[image, least], steps=[train, evaluate, gate], sagemaker_session=session)
-
-    made = pipeline.create(role, description="first")
-    assert pipeline.upsert(role, description="second", tags=[{"Key": "team", "Value": "flights"}])["PipelineArn"] == (
-        made["PipelineArn"]
-    )
-    described = pipeline.describe()
-    assert (described["PipelineDescription"], described["PipelineStatus"]) == ("second", "Active")
-    assert json.loads(described["PipelineDefinition"]) == json.loads(pipeline.definition())
-
-    good = pipeline.start()
-    good.wait(delay=1)
-    steps = {step["StepName"]: step for step in good.list_steps()}
-    assert {one: step["StepStatus"] for one, step in steps.items()} == dict.fromkeys(
-        ["Train", "Evaluate", "Gate", "Register"], "Succeeded"
-    ), steps
-    assert good.describe()["PipelineExperimentConfig"]["ExperimentName"] == name
-    arn = steps["Register"]["Metadata"]["RegisterModel"]["Arn"]
-    registered = session.sagemaker_client.describe_model_package(ModelPackageName=arn)
-    assert registered["CustomerMetadataProperties"] == {"execution": good.arn}
-    job = steps["Train"]["Metadata"]["TrainingJob"]["Arn"].rpartition("/")[2]
-    identity = good.arn.rpartition("/")[2]
-    (container,) = registered["InferenceSpecification"]["Containers"]
-    assert container["ModelDataUrl"] == f"s3://{bucket}/{folder}/{identity}/trained/{job}/output/model.tar.gz"
-
-    bad = pipeline.start(parameters={"MinAuc": 0.9}, execution_display_name="strict")
-    try:
-        bad.wait(delay=1)
-    except WaiterError as error:
-        assert "terminal failure" in str(error)
-    steps = {step["StepName"]: step for step in bad.list_steps()}
-    assert steps["Train"]["CacheHitResult"]["SourcePipelineExecutionArn"] == good.arn
-    assert steps["Refuse"]["FailureReason"] == "auc below 0.9"
-    assert bad.list_parameters()["PipelineParameters"] == [{"Name": "MinAuc", "Value": "0.9"}]
-    assert [one["PipelineExecutionStatus"] for one in pipeline.list_executions()["PipelineExecutionSummaries"]] == [
-        "Failed", "Succeeded",
-    ]
-    pipeline.delete()
-    print("done")
-"""
-
-
 def test_the_sagemaker_sdk_makes_runs_and_reads_a_pipeline(stage):
     role = stage.role(*rights(stage))
     files = {"processing/out/metrics.json": json.dumps({"summary": {"auc": 0.7}})}
@@ -211,16 +96,7 @@ def test_the_sagemaker_sdk_makes_runs_and_reads_a_pipeline(stage):
         "program": str(TRAINER),
         "env": {"WISH_files": json.dumps(files)},
     }
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(SDK), json.dumps(asked)],
-        env={**environment(stage), "SAGEMAKER_VALIDATE_ROLE": "false"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=240,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.endswith("done\n")
+    run_sdk(stage, PIPELINE_BY_SDK, json.dumps(asked), SAGEMAKER_VALIDATE_ROLE="false")
 
 
 @pytest.mark.parametrize(

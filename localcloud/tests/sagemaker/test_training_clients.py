@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-import subprocess
-import sys
 import tarfile
-import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +14,8 @@ from botocore.exceptions import ClientError
 from localcloud.sagemaker.processes import SERVER_MARK, marked
 
 from .asked import job_of
+from .clients import aws, eventually, messages, run_sdk
 from .conftest import Hold
-from .test_clients import environment, eventually, messages
 
 pytestmark = pytest.mark.e2e
 
@@ -140,22 +137,17 @@ def test_each_status_comes_to_a_queue_by_a_rule(stage, allowed):
 def test_the_aws_cli_starts_reads_and_stops_a_job(stage, allowed, tmp_path):
     hold = Hold(tmp_path / "holds")
 
-    def aws(*arguments: str) -> Any:
-        command = [str(Path(sys.executable).with_name("aws")), "sagemaker", *arguments]
-        command[0] = command[0] if Path(command[0]).exists() else "aws"
-        done = subprocess.run(command, env=environment(stage), capture_output=True, text=True, check=False, timeout=60)
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout) if done.stdout.strip() else None
-
     wanted = tmp_path / "job.json"
     wanted.write_text(json.dumps(request(stage, allowed, "j", until=hold.until)))
-    created = aws("create-training-job", "--cli-input-json", f"file://{wanted}")
+    created = aws(stage, "sagemaker", "create-training-job", "--cli-input-json", f"file://{wanted}")
     name = ("--training-job-name", stage.name("j"))
-    assert aws("describe-training-job", *name)["TrainingJobArn"] == created["TrainingJobArn"]
-    listed = aws("list-training-jobs", "--status-equals", "InProgress", "--name-contains", stage.prefix)
+    assert aws(stage, "sagemaker", "describe-training-job", *name)["TrainingJobArn"] == created["TrainingJobArn"]
+    listed = aws(
+        stage, "sagemaker", "list-training-jobs", "--status-equals", "InProgress", "--name-contains", stage.prefix
+    )
     assert [job["TrainingJobName"] for job in listed["TrainingJobSummaries"]] == [stage.name("j")]
-    aws("stop-training-job", *name)
-    aws("wait", "training-job-completed-or-stopped", *name)
+    aws(stage, "sagemaker", "stop-training-job", *name)
+    aws(stage, "sagemaker", "wait", "training-job-completed-or-stopped", *name)
     assert stage.over(stage.name("j"))["SecondaryStatus"] == "Stopped"
 
 
@@ -191,16 +183,7 @@ def test_the_sagemaker_sdk_trains_and_shows_the_log(stage, allowed):
         assert listed.training_job_name == job.training_job_name
         print("done")
     """
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(program)],
-        env=environment(stage),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=180,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.endswith("done\n")
+    run_sdk(stage, program)
 
 
 def left(stage: Any) -> list[int]:

@@ -10,8 +10,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from .asked import ACCOUNT, IMAGE, ROLE, job_of, make_archive
+from .clients import eventually
 from .stage import Stage, set_up
-from .test_clients import eventually
 
 pytestmark = pytest.mark.e2e
 
