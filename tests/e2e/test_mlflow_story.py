@@ -132,7 +132,7 @@ def test_an_update_with_no_changes_tells_nothing_again(story: Bed, versions: lis
     assert weights(told, str(version.run_id)) == [100]
 
 
-def test_an_outage_holds_up_no_release_and_what_was_missed_is_sent_later(
+def test_an_outage_holds_up_no_release_and_the_controller_outlines_who_serves(
     story: Bed, versions: list[Stack], server: tuple[MlflowServer, int], told: MlflowClient, traffic: Report
 ) -> None:
     running, port = server
@@ -155,24 +155,30 @@ def test_an_outage_holds_up_no_release_and_what_was_missed_is_sent_later(
         assert mirror(api, shelf, state, lambda one: manifest(one, expected=one.manifest_sha256), later) == ()
     outlined = told.get_model_version_by_alias(MODEL, "champion")
     assert (outlined.tags["told_by"], outlined.tags["verdict"]) == ("controller", "promoted")
-    shown(versions[1])
-    tick(story)
-    version = told.get_model_version_by_alias(MODEL, "champion")
-    assert state.champion is not None and version.tags["package_digest"] == state.champion.package_digest
-    assert (version.version, version.tags["told_by"]) == (outlined.version, "update")
-    assert version.tags["why"] == state.verdict.reason.text
-    assert weights(told, str(version.run_id)) == [0, 50, 100]
+    assert state.champion is not None and outlined.tags["package_digest"] == state.champion.package_digest
+    assert outlined.tags["why"] == state.verdict.reason.text
+    assert weights(told, str(outlined.run_id)) == [0, 50, 100]
     former = next(one for one in told.search_model_versions(f"name='{MODEL}'") if one.version == "1")
     assert weights(told, str(former.run_id)) == [100, 50, 0]
     assert traffic.failures == []
 
 
-def test_a_rollback_takes_the_challenger_away_and_says_why(
+def test_the_next_update_tells_what_was_missed_though_it_is_of_another_package(
     story: Bed, versions: list[Stack], told: MlflowClient
 ) -> None:
     slow = {**QUICK, "wait": False, "strategy": {"kind": "canary", "weight": 50, "bake_seconds": 500}}
     shown(having(versions[2], slow))
     tick(story)
+    found = sorted(told.search_model_versions(f"name='{MODEL}'"), key=lambda one: int(one.version))
+    runs = [told.get_run(str(one.run_id)) for one in found]
+    assert [one.data.params["max_iter"] for one in runs] == ["5", "6", "7"]
+    assert [one.tags["told_by"] for one in found] == ["update"] * 3
+    assert "log_loss" in runs[1].data.metrics and runs[1].inputs.dataset_inputs
+
+
+def test_a_rollback_takes_the_challenger_away_and_says_why(
+    story: Bed, versions: list[Stack], told: MlflowClient
+) -> None:
     challenger = told.get_model_version_by_alias(MODEL, "challenger")
     assert (challenger.version, challenger.tags["verdict"]) == ("3", "on trial")
     assert typed("rollback", "--yes", "--reason", "looks odd").exit_code == 0
