@@ -85,12 +85,13 @@ def predictions(item: Recorded | Malformed) -> Rows | Malformed:
 def when(item: Recorded, now: float) -> tuple[float, bool]:
     """The time that a request is about, epoch seconds, at most now; and whether its sender told it."""
     given = (_EVENT_TIME.search(text) for text in item.attributes)
-    told = next((at for match in given if match and (at := _seconds(match[1])) is not None), None)
-    asked = told if told is not None else _seconds(item.at)
+    told = next((at for match in given if match and (at := epoch(match[1])) is not None), None)
+    asked = told if told is not None else epoch(item.at)
     return min(asked if asked is not None else now, now), told is not None
 
 
-def _seconds(text: str) -> float | None:
+def epoch(text: str) -> float | None:
+    """Epoch seconds of a time as a capture has it, ISO 8601, in UTC where it does not say; None of what is none."""
     try:
         at = datetime.fromisoformat(text)
         return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()

@@ -17,8 +17,9 @@ import re
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
+
+from monitoring.captured import epoch
 
 if TYPE_CHECKING:  # it loads statistics, which a person who asks need not wait for
     from monitoring.labels.pairs import Entry
@@ -188,12 +189,4 @@ def _prediction(variant: str, line: bytes) -> Prediction | None:
         return None
     told = cast(Mapping[str, object], meta)
     event, inference = (str(told.get(name) or "") for name in ("eventId", "inferenceId"))
-    return Prediction(variant, event, inference, _seconds(str(told.get("inferenceTime") or "")))
-
-
-def _seconds(text: str) -> float | None:
-    try:
-        at = datetime.fromisoformat(text)
-        return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
-    except (ValueError, OverflowError):
-        return None
+    return Prediction(variant, event, inference, epoch(str(told.get("inferenceTime") or "")))

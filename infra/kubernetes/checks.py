@@ -56,7 +56,13 @@ def check_target(stack: str, api: Api) -> None:
 
 
 def lacking(
-    api: Api, settings: KubernetesSettings, names: Names, *, sticky: str = "", autoscaled: bool = False
+    api: Api,
+    settings: KubernetesSettings,
+    names: Names,
+    *,
+    sticky: str = "",
+    autoscaled: bool = False,
+    mlflow_secret: str | None = None,
 ) -> list[str]:
     """What the cluster lacks, a sentence each with what to do; empty when nothing.
 
@@ -66,6 +72,7 @@ def lacking(
         names: The stack's names.
         sticky: The header that is to decide which version answers in a trial; empty when none is.
         autoscaled: Whether pods are to follow the load.
+        mlflow_secret: The Secret with which the controller signs in to MLflow; None without.
 
     Raises:
         RolloutError: The cluster cannot be asked.
@@ -82,7 +89,7 @@ def lacking(
         *(_sticky(api, settings, names) if sticky else ()),
         *(_metrics(api) if autoscaled else ()),
         *_rules(api, settings),
-        *_secrets(api, settings),
+        *_secrets(api, settings, mlflow_secret),
         *_authority(api, settings),
         *_definitions(api, settings),
         *_controller(api, settings),
@@ -222,22 +229,23 @@ def _rules(api: Api, settings: KubernetesSettings) -> Iterator[str]:
         )
 
 
-def _secrets(api: Api, settings: KubernetesSettings) -> Iterator[str]:
+def _secrets(api: Api, settings: KubernetesSettings, mlflow_secret: str | None) -> Iterator[str]:
     named = {
-        "pull_secret": settings.pull_secret,
-        "database_secret": settings.database_secret,
-        "webhook_secret": settings.webhook_secret,
-        "bucket.secret": settings.bucket.secret if settings.bucket else None,
-        "gateway.tls_secret": settings.gateway.tls_secret,
+        "mlflow.secret": mlflow_secret,
+        "kubernetes.pull_secret": settings.pull_secret,
+        "kubernetes.database_secret": settings.database_secret,
+        "kubernetes.webhook_secret": settings.webhook_secret,
+        "kubernetes.bucket.secret": settings.bucket.secret if settings.bucket else None,
+        "kubernetes.gateway.tls_secret": settings.gateway.tls_secret,
         **{
-            f"alerts.{name}.webhook_secret": receiver.webhook_secret
+            f"kubernetes.alerts.{name}.webhook_secret": receiver.webhook_secret
             for name, receiver in (("page", settings.alerts.page), ("ticket", settings.alerts.ticket))
             if receiver is not None
         },
     }
     for field, name in named.items():
         if name is not None and api.find(SECRET, name) is None:
-            yield f"Secret {api.namespace}/{name} does not exist (modelstack:kubernetes.{field})"
+            yield f"Secret {api.namespace}/{name} does not exist (modelstack:{field})"
 
 
 def _authority(api: Api, settings: KubernetesSettings) -> Iterator[str]:

@@ -207,6 +207,7 @@ def _read(settings: Settings, names: Names) -> There:
             names,
             sticky=settings.rollout.sticky_header,
             autoscaled=settings.serving.max_instance_count is not None,
+            mlflow_secret=settings.mlflow.secret,
         )
         if lacking:
             lines = "\n".join(f"  - {line}" for line in lacking)

@@ -26,7 +26,8 @@ PAUSE_SECONDS = 1.0
 PATIENCE_SECONDS = 120.0
 """How long SageMaker may not answer while an execution is followed."""
 _OTHER_IMAGE = (
-    ". If it found another recipe: the image that trains has other libraries or data than this checkout, `make image`"
+    ". If it found another recipe: the image that trains has other libraries or data than this checkout. `make image` "
+    "builds it anew"
 )
 CODE = "code"
 """The folder of that of the pipeline with the model's code, by its digest."""

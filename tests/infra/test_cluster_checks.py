@@ -91,6 +91,12 @@ def test_the_secret_of_a_bucket_is_asked_for() -> None:
     assert line == "Secret models/bucket-keys does not exist (modelstack:kubernetes.bucket.secret)"
 
 
+def test_so_is_that_of_mlflow_without_which_the_controller_would_be_refused_for_ever() -> None:
+    (line,) = told(Cluster(), mlflow_secret="mlflow")
+    assert line == "Secret models/mlflow does not exist (modelstack:mlflow.secret)"
+    assert told(Cluster(Secret__mlflow={}), mlflow_secret="mlflow") == []
+
+
 def test_a_gateway_without_a_data_plane_and_a_namespace_without_a_controller_are_told() -> None:
     given = {"gateway": {"name": "shared"}, "controller": False, "definitions": False}
     gateway = {"spec": {"gatewayClassName": "envoy"}, "status": {"conditions": []}}
