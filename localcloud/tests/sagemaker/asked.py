@@ -12,6 +12,10 @@ from typing import Any
 ACCOUNT, REGION = "000000000000", "us-east-1"
 IMAGE = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/model-serving:process"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/model-serving"
+MODEL = {"Get": "Steps.Train.ModelArtifacts.S3ModelArtifacts"}
+"""The archive that step `Train` of a pipeline leaves."""
+DAY = {"Enabled": True, "ExpireAfter": "P1D"}
+"""A CacheConfig."""
 TRAINER = Path(__file__).with_name("trained_model.py")
 
 
@@ -118,6 +122,16 @@ def process_step(name: str, *, wishes: dict[str, Any] | None = None, **more: Any
     arguments["ProcessingOutputConfig"]["Outputs"][1]["S3Output"]["S3Uri"] = where
     arguments["Environment"] = {f"WISH_{wish}": value for wish, value in (wishes or {}).items()}
     return _step(name, "Processing", arguments, more)
+
+
+def evaluate_step(auc: float, **more: Any) -> dict[str, Any]:
+    """A step `Evaluate` that reads the model of step `Train` and leaves a property file."""
+    files = json.dumps({"processing/out/metrics.json": json.dumps({"summary": {"auc": auc}})})
+    file = {"PropertyFileName": "Metrics", "OutputName": "out", "FilePath": "metrics.json"}
+    step = process_step("Evaluate", wishes={"files": files}, files=[file], **more)
+    source = {"S3Uri": MODEL, "LocalPath": "/opt/ml/processing/model", "S3DataType": "S3Prefix"}
+    step["Arguments"]["ProcessingInputs"] = [{"InputName": "model", "S3Input": source}]
+    return step
 
 
 def condition_step(name: str, conditions: list[Any], *, yes: Any = (), no: Any = (), **more: Any) -> dict[str, Any]:
