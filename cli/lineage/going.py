@@ -50,7 +50,7 @@ def gone(digest: str, stacks: Sequence[Stack], job: str, why: Why) -> Iterator[P
         done = [one for one in ours if one.kind is not Kind.RETRAINING and _wish(one) is None]
         yield from _tried(digest, stack, done, why)
         yield from _served(digest, stack, why)
-        yield from _retrained(digest, stack.records, job, why)
+        yield from _retrained(digest, stack, job, why)
 
 
 def _registered(digest: str, stack: Stack, version: Version, known: set[str]) -> Iterator[Part]:
@@ -163,17 +163,23 @@ def _served(digest: str, stack: Stack, why: Why) -> Iterator[Part]:
     yield from spans
 
 
-def _retrained(digest: str, records: Sequence[Record], job: str, why: Why) -> Iterator[Part]:
-    """Who asked for the training job, and agreed to it: what was said since the job before."""
+def _retrained(digest: str, stack: Stack, job: str, why: Why) -> Iterator[Part]:
+    """Who asked for the retraining, and agreed to it: what was said since the one before.
+
+    The record has the name of the training job or, of an execution of a pipeline, that of the execution. The job in
+    that one has another name. So the record of the candidate tells, too, which one it was.
+    """
+    told = [record for record in stack.records if record.kind is Kind.RETRAINING]
+    ours = stack.releases(digest)
+    candidates = (one.what for one in told if one.what.get("event") == "candidate" and one.what.get("release") in ours)
+    jobs = {job, *(str(what.get("job")) for what in candidates)} - {""}
     asked: list[Record] = []
-    for record in records:
-        if record.kind is not Kind.RETRAINING:
-            continue
+    for record in told:
         event = str(record.what.get("event"))
         if event in _ASKED and not record.what.get("job"):
             asked.append(record)
         elif event == "started":
-            if job and record.what.get("job") == job:
+            if record.what.get("job") in jobs:
                 for one in [*asked, record]:
                     verb = _ASKED.get(str(one.what.get("event")), "began")
                     yield from _by(one.who, training_id(digest), verb, one.time, _words(one.what, why))

@@ -18,6 +18,9 @@ Role = Literal["champion", "challenger", "copy", ""]
 _BEGINS = frozenset({"preparing", "weights"})
 _ENDS = frozenset({"promoted", "rolled_back", "withdrawn", "superseded", "failed"})
 _BUILDER = "urn:modelstack:builder:"
+_TRAINING = "training_"
+"""Before what somebody did to a training, as others begin a rollout, and approve one."""
+_RETRAINED = frozenset({"retrained_from", "retrained_through"})
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,8 @@ class Trace:
         version: The registered version: `name`, `approval`, `image`.
         rollout: The rollout that put it there: `id`, `began`, `outcome`.
         people: Who did what in that rollout and to that version, in order of time.
-        made: What made the package: `by` (the engine), `execution`, `at`, and `step` where the engine names one.
+        made: What made the package: `by` (the engine), `execution`, `at`, and `step` where the engine names one. Of a
+            retraining also `retrained_from`, the package whose code it has, and `retrained_through`.
         data: `sha256` of all of it, and the `files`.
         commit: `commit`, `dirty` and `remote`.
         unread: What could not be looked at, and why, a sentence each.
@@ -121,7 +125,7 @@ def trace(chosen: Chosen, known: Known) -> Trace:
         version=_named(version),
         rollout=_of_rollout(rollout),
         people=tuple(sorted(_people(graph, rollout, version), key=lambda one: one.at)),
-        made=_made(facts),
+        made=_made(facts, graph),
         data=_data(facts),
         commit=asdict(facts.source) if facts else {},
     )
@@ -202,19 +206,22 @@ def _of_rollout(rollout: Node | None) -> Mapping[str, str]:
 
 
 def _people(graph: Graph, rollout: Node | None, version: Node | None) -> Iterator[Did]:
-    """What people and functions did to the rollout, and to the version."""
-    for node in (rollout, version):
-        for edge in graph.into(node) if node else ():
+    """What people and functions did to the rollout, to the version and, of a retraining, to its training."""
+    of_training = [(node, _TRAINING) for node in graph.of("training")]
+    for node, prefix in (*((one, "") for one in (rollout, version) if one), *of_training):
+        for edge in graph.into(node):
             who = graph.node(edge.source)
             if who.kind in WHO:
-                yield Did(edge.kind, str(who.facts["who"]), edge.at, edge.why)
+                yield Did(f"{prefix}{edge.kind}", str(who.facts["who"]), edge.at, edge.why)
 
 
-def _made(facts: Facts | None) -> Mapping[str, Any]:
+def _made(facts: Facts | None, graph: Graph) -> Mapping[str, Any]:
     """Which engine made a package, and in which of its executions; `step` and whatever else the builder tells."""
     if facts is None:
         return {}
     told = {name: value for name, value in asdict(facts.builder).items() if value}
+    for node in graph.of("training"):
+        told |= {name: value for name, value in node.facts.items() if name in _RETRAINED}
     by, execution, at = (told.pop(name, "") for name in ("id", "invocation", "finished"))
     return {"by": by.removeprefix(_BUILDER), "execution": execution, "at": at, **told}
 

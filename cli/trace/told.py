@@ -28,6 +28,10 @@ _DID: Mapping[str, str] = {
     "cleared": "cleared by",
     "restored": "asked to serve again by",
     "lifted": "asked for no more by",
+    "training_asked": "its training asked for by",
+    "training_approved": "its training agreed to by",
+    "training_declined": "its training declined by",
+    "training_began": "its training begun by",
 }
 _UNKNOWN = "not known"
 _FIRST = ("by", "execution", "at")
@@ -73,7 +77,7 @@ def _rows(found: Trace, asked: str) -> Iterator[tuple[str, str]]:
     yield "package", found.package
     yield from _making(found)
     yield from (("not looked at", said) for said in found.unread)
-    yield "more", f"{asked} lineage {found.package.removeprefix('sha256:')[:DIGITS]}"
+    yield "more", f"{asked} lineage {_short(found.package)}"
 
 
 def _making(found: Trace) -> Iterator[tuple[str, str]]:
@@ -87,10 +91,20 @@ def _making(found: Trace) -> Iterator[tuple[str, str]]:
     files = ", ".join(f"{one['name']} {one['sha256'][:DIGITS]}" for one in data["files"])
     yield "data", f"sha256 {data['sha256']}{f' ({files})' if files else ''}"
     if not commit["commit"]:
-        yield "commit", f"{_UNKNOWN}: it was built outside git, or of a package's own code"
+        of = made.get("retrained_from")
+        why = (
+            f"its code is that of package {_short(of)}"
+            if of
+            else "it was built outside git, or of a package's own code"
+        )
+        yield "commit", f"{_UNKNOWN}: {why}"
         return
     remote = f" of {commit['remote']}" if commit["remote"] else ""
     yield "commit", f"{commit['commit']}{remote}{', but files differed from it' if commit['dirty'] else ''}"
+
+
+def _short(digest: str) -> str:
+    return digest.removeprefix("sha256:")[:DIGITS]
 
 
 def _person(words: str, did: Did) -> str:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from dataclasses import replace
 
 import pytest
 
-from audit.record import Kind, Record
+from audit.record import Kind
 from cli.errors import OperatorError
 from cli.lineage.chain import lineage
 from cli.lineage.graph import WHO, Edge, Graph
@@ -30,12 +29,14 @@ from tests.cli.traced import (
     OTHER,
     OURS,
     PROD,
+    RETRAINERS,
     TAKEN_BACK,
     THEIRS,
     arn,
     at,
     graph,
     records,
+    retrained,
 )
 from tests.provenance.conftest import FACTS, UNKNOWN
 from tests.rollout.worlds import release as make_release
@@ -183,30 +184,12 @@ def test_keys_are_verified_where_one_stack_has_done_so() -> None:
     }
 
 
-def retraining(*told: tuple[int, dict[str, object]]) -> Iterable[Record]:
-    return (
-        Record(number, at(second), DEV.endpoint, Kind.RETRAINING, "function flight-delay-dev-retrain", what)
-        for number, (second, what) in enumerate(told, 90)
-    )
-
-
-def test_a_retraining_names_the_job_what_it_came_from_and_who_asked_and_agreed() -> None:
-    builder = "urn:modelstack:builder:sagemaker-training-job"
-    job = "arn:aws:sagemaker:us-east-1:000000000000:training-job/retrain-2"
-    facts = replace(FACTS, builder=Builder(builder, job, "2026-11-28T12:00:00Z"))
-    alarm = {"kind": "drift", "alarm": "flight-delay-dev-v-9-drift", "said": ""}
-    told = retraining(
-        (1, {"event": "asked", "trigger": {"kind": "person", "said": "of another job"}}),
-        (2, {"event": "started", "job": "retrain-1", "trigger": alarm}),
-        (3, {"event": "asked", "trigger": alarm}),
-        (4, {"event": "approved", "said": "by ada: new destinations"}),
-        (5, {"event": "started", "job": "retrain-2", "trigger": alarm}),
-        (6, {"event": "candidate", "job": "retrain-2", "release": OURS}),
-    )
-    version = replace(HERE, told={"retrained_from": OTHER, "retrained_through": "2013-06-16"})
-    found = lineage(DIGEST, facts, [replace(DEV, versions=(version,), records=tuple(told))], why)
+@pytest.mark.parametrize("builder", RETRAINERS)
+def test_a_retraining_names_the_job_what_it_came_from_and_who_asked_and_agreed(builder: Builder) -> None:
+    stack, facts = retrained(builder)
+    found = lineage(DIGEST, facts, [stack], why)
     (training,) = found.of("training")
-    assert training.label == "training job retrain-2"
+    assert training.label == f"training job {str(builder.training_job).rpartition('/')[2]}"
     assert training.facts["retrained_through"] == "2013-06-16"
     into = {(edge.kind, edge.why) for edge in found.into(training)}
     assert into >= {

@@ -20,7 +20,22 @@ from monitoring.predictions import EVER, Prediction, Searched, Window
 from provenance.facts import Builder
 from rollout.core.event import Event
 from tests.cli.played import printed
-from tests.cli.traced import ADA, ADVANCE, CI, DEV, DIGEST, HERE, OTHER, OURS, THEIRS, at, graph, records
+from tests.cli.traced import (
+    ADA,
+    ADVANCE,
+    CI,
+    DEV,
+    DIGEST,
+    HERE,
+    OTHER,
+    OURS,
+    RETRAINERS,
+    THEIRS,
+    at,
+    graph,
+    records,
+    retrained,
+)
 from tests.provenance.conftest import FACTS, UNKNOWN
 
 BEGUN = 1_700_000_000.0
@@ -127,6 +142,22 @@ def test_what_else_an_engine_names_is_told_as_it_is() -> None:
     found = chain(40, facts=replace(FACTS, builder=builder))
     assert found.made == {"by": "other", "execution": "run-7", "at": "2026", "step": "train"}
     assert "made by other, execution run-7, step train, 2026" in shown(found)
+
+
+@pytest.mark.parametrize("builder", RETRAINERS)
+def test_of_a_retrained_version_it_is_told_who_wanted_it_and_whose_code_it_has(builder: Builder) -> None:
+    stack, facts = retrained(builder)
+    of = Known("flight-delay-dev", (), lineage(DIGEST, facts, [stack], why), facts)
+    found = trace(Chosen(given(40), copied=False, others=()), of)
+    assert [(one.did, one.why) for one in found.people if one.did.startswith("training")] == [
+        ("training_asked", "flight-delay-dev-v-9-drift"),
+        ("training_approved", "by ada: new destinations"),
+        ("training_began", "flight-delay-dev-v-9-drift"),
+    ]
+    assert {**found.made, "retrained_from": OTHER, "retrained_through": "2013-06-16"} == found.made
+    assert "its training agreed to by flight-delay-dev-retrain" in shown(found)
+    assert "commit not known: its code is that of package 999999999999" in shown(found)
+    assert "released by" not in shown(found), "who begins a training releases nothing"
 
 
 def test_the_page_is_a_line_a_thing_and_ends_with_where_to_go_on() -> None:

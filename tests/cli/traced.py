@@ -11,6 +11,7 @@ from cli.lineage.chain import lineage
 from cli.lineage.graph import Graph
 from cli.lineage.known import Stack, Version
 from cli.view.records import why
+from provenance.facts import Builder, Facts
 from tests.provenance.conftest import FACTS
 
 DIGEST, OTHER = FACTS.package.digest, "sha256:" + "9" * 64
@@ -95,3 +96,36 @@ PROD = Stack(
 
 def graph(*stacks: Stack) -> Graph:
     return lineage(DIGEST, FACTS, stacks or (DEV, PROD), why)
+
+
+_BUILDER, _ARN = "urn:modelstack:builder:sagemaker", "arn:aws:sagemaker:us-east-1:000000000000"
+RETRAINERS = (
+    Builder(f"{_BUILDER}-training-job", f"{_ARN}:training-job/retrain-2", "2026-11-28T12:00:00Z"),
+    Builder(
+        f"{_BUILDER}-pipeline",
+        f"{_ARN}:pipeline/flight-delay-dev/execution/abcdef012345",
+        "2026-11-28T12:00:00Z",
+        job=f"{_ARN}:training-job/pipelines-abcdef012345-build-x",
+    ),
+)
+"""What a retraining runs in: a training job of its name, or an execution of its name, whose job has another."""
+
+
+def retrained(builder: Builder) -> tuple[Stack, Facts]:
+    """The package as one that a retraining made, after another retraining that came to nothing."""
+    alarm = {"kind": "drift", "alarm": "flight-delay-dev-v-9-drift", "said": ""}
+    told: tuple[dict[str, Any], ...] = (
+        {"event": "asked", "trigger": {"kind": "person", "said": "of another job"}},
+        {"event": "started", "job": "retrain-1", "trigger": {"kind": "person", "said": "of another job"}},
+        {"event": "asked", "trigger": alarm},
+        {"event": "approved", "said": "by ada: new destinations"},
+        {"event": "started", "job": "retrain-2", "trigger": alarm},
+        {"event": "candidate", "job": "retrain-2", "release": OURS},
+    )
+    who = "function flight-delay-dev-retrain"
+    recorded = tuple(
+        Record(number, at(number), DEV.endpoint, Kind.RETRAINING, who, what) for number, what in enumerate(told, 1)
+    )
+    version = replace(HERE, told={"retrained_from": OTHER, "retrained_through": "2013-06-16"})
+    facts = replace(FACTS, builder=builder, source=replace(FACTS.source, commit=None))
+    return replace(DEV, versions=(version,), records=recorded), facts
