@@ -6,11 +6,6 @@ BUILD_SECONDS = 20.0
 """For which an update tries to tell MLflow of a build, beside all else that it does; less if one call takes long."""
 TICK_SECONDS = 5.0
 """For which a controller tries to tell it of rollouts, after all that concerns traffic."""
-SERVER, EXPERIMENT, SECRET = "MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_SECRET"
-"""The environment variables of a controller: the server, the experiment, and where its token lies."""
-KEYS = {
-    "token": "MLFLOW_TRACKING_TOKEN",
-    "username": "MLFLOW_TRACKING_USERNAME",
-    "password": "MLFLOW_TRACKING_PASSWORD",
-}
-"""Key of a secret -> the variable that MLflow's own clients read."""
+EXPERIMENT, SECRET = "MLFLOW_EXPERIMENT_NAME", "MLFLOW_SECRET"
+"""The environment variables of a controller, besides those of MLflow's own clients: the experiment, and the name of the
+secret that holds the keys."""

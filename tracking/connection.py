@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
+from tracking.variables import KEYS
+
 API = "/api/2.0/mlflow/"
 ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts/"
 CALL_SECONDS = 3.0
@@ -35,7 +37,7 @@ class Silent(MlflowError):
 
 
 class Refused(MlflowError):
-    """It answered that it does not do that.
+    """It answered that it does not do that, or failed at it. Something else it may do.
 
     Attributes:
         code: MLflow's name of the error, such as RESOURCE_DOES_NOT_EXIST; empty of what is no error of MLflow's.
@@ -61,8 +63,7 @@ Authorize = Callable[[Request], Mapping[str, str]]
 
 def bearer(environ: Mapping[str, str]) -> Authorize:
     """As MLflow's own clients: a token, or a user with a password, from the variables that these read."""
-    token = environ.get("MLFLOW_TRACKING_TOKEN", "")
-    user, password = (environ.get(f"MLFLOW_TRACKING_{name}", "") for name in ("USERNAME", "PASSWORD"))
+    token, user, password = (environ.get(name, "") for name in KEYS.values())
     if token:
         headers = {"Authorization": f"Bearer {token}"}
     elif user:
@@ -146,7 +147,7 @@ class Connection:
         except (OSError, http.client.HTTPException, ValueError) as error:
             self.close()
             raise Silent(f"{self.url} does not answer ({type(error).__name__}: {error})") from error
-        if answer.status >= http.HTTPStatus.INTERNAL_SERVER_ERROR:
+        if answer.status > http.HTTPStatus.INTERNAL_SERVER_ERROR:  # 500 is of this request, others of the server
             raise Silent(f"{self.url} answers {named} with {answer.status}")
         if answer.status >= http.HTTPStatus.MULTIPLE_CHOICES:
             raise _refused(self.url, named, answer.status, text)

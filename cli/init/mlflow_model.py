@@ -25,9 +25,9 @@ from cli.errors import OperatorError
 from platforms.aws.mlflow import mlflow
 from tracking.api import PROXIED, Api, Version
 from tracking.connection import MlflowError
+from tracking.variables import SERVER
 
 PREFIX = "models:/"
-SERVER = "MLFLOW_TRACKING_URI"
 _URI = re.compile(r"models:/(?P<name>[^/@]+)(@(?P<alias>[^/@]+)|/(?P<number>[1-9]\d*))")
 _PINNED = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)\s*==\s*([^\s;]+)")
 _SECONDS = 600.0

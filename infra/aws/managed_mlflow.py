@@ -12,7 +12,8 @@ from infra.aws.registry import Registry
 from infra.aws.statements import Statement
 from infra.config.mlflow_settings import MlflowSettings
 from platforms.aws.names import MLFLOW, Names
-from platforms.mirroring import EXPERIMENT, SECRET, SERVER
+from platforms.mirroring import EXPERIMENT, SECRET
+from tracking.variables import SERVER
 
 
 @dataclass(frozen=True)

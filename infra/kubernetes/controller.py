@@ -21,7 +21,7 @@ from infra.kubernetes.pod import (
 )
 from infra.kubernetes.site import RBAC, Site
 from platforms.kubernetes.names import CONTROLLER, CONTROLLER_PORT, GROUP
-from platforms.mirroring import KEYS, SERVER
+from tracking.variables import KEYS, SERVER
 
 _NAME = {"app.kubernetes.io/name": CONTROLLER}
 _PORTS = [{"name": "http", "port": CONTROLLER_PORT, "targetPort": "http"}]

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from functools import lru_cache
 
 from platforms.aws.clients import Clients
-from platforms.mirroring import KEYS
 from tracking.connection import MlflowError
+from tracking.variables import KEYS
 
 _FRESH = 300.0  # seconds after which a secret is asked for again: it may have been rotated
 

@@ -82,6 +82,7 @@ def test_a_server_that_is_not_there_is_told_of_with_its_address() -> None:
         (b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n<html>", Refused, "it is no MLflow server"),
         (b"HTTP/1.1 302 Found\r\nLocation: http://evil.example\r\nContent-Length: 0\r\n\r\n", Refused, "302"),
         (b"HTTP/1.1 403 No\r\nContent-Length: 9\r\n\r\nForbidden", Refused, "refuses runs/get .403.: Forbidden"),
+        (b"HTTP/1.1 500 No\r\nContent-Length: 6\r\n\r\nbroken", Refused, "refuses runs/get .500.: broken"),
         (b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n", Silent, "answers runs/get with 503"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n" + b"x" * 9_000_000, Silent, "more than"),
         (b"nonsense\r\n\r\n", Silent, "BadStatusLine"),

@@ -7,6 +7,9 @@ import os
 from dataclasses import dataclass
 from typing import Protocol
 
+from platforms.mirroring import EXPERIMENT, SECRET
+from tracking.variables import SERVER
+
 
 class Context(Protocol):
     """What Lambda tells a handler about its call."""
@@ -90,9 +93,9 @@ class Settings:
             loss_rise=float(os.environ.get("LABELS_LOSS_RISE", "0.05")),
             concept_false_alarms=_share("CONCEPT_FALSE_ALARMS", "0.1"),
             audit_key=os.environ.get("AUDIT_KEY", ""),
-            mlflow=os.environ.get("MLFLOW_TRACKING_URI", ""),
-            mlflow_experiment=os.environ.get("MLFLOW_EXPERIMENT_NAME", ""),
-            mlflow_secret=os.environ.get("MLFLOW_SECRET", ""),
+            mlflow=os.environ.get(SERVER, ""),
+            mlflow_experiment=os.environ.get(EXPERIMENT, ""),
+            mlflow_secret=os.environ.get(SECRET, ""),
             function=os.environ.get("AWS_LAMBDA_FUNCTION_NAME", ""),
         )
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from platforms.kubernetes.names import CONTROLLER_PORT
-from platforms.mirroring import SERVER
+from tracking.variables import SERVER
 
 NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 """Where a pod finds the namespace of its service account."""
