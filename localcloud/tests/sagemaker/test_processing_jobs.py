@@ -124,6 +124,30 @@ def test_a_job_that_is_stopped_or_has_had_its_time_leaves_what_it_has(inside):
     run(scenario())
 
 
+def test_a_job_with_the_name_of_one_that_was_deleted_stops_when_it_is_to(inside):
+    hold, told = inside.hold(), asyncio.Event()
+
+    async def slow(job: JobFacts) -> None:
+        if job.over:
+            await told.wait()
+
+    async def scenario() -> None:
+        async with inside.running():
+            inside.service.jobs.hear(slow)
+            await inside.process("p")
+            await inside.processed("p")
+            (first,) = [task for task in asyncio.all_tasks() if task.get_name() == "processing job p"]
+            await inside.call("DeleteProcessingJob", ProcessingJobName="p")
+            await inside.process("p", until=hold.until)
+            await hold.reached()
+            told.set()
+            await first
+            await inside.call("StopProcessingJob", ProcessingJobName="p")
+            assert (await inside.processed("p"))["ProcessingJobStatus"] == "Stopped"
+
+    run(asyncio.wait_for(scenario(), 60))
+
+
 def test_a_job_that_a_server_left_is_failed_at_the_next_start(inside):
     hold = inside.hold()
 

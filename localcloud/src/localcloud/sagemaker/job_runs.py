@@ -103,7 +103,11 @@ class JobRuns(abc.ABC):
         run = self._runs[name] = Run(job, role, self._machine.folder / self._kind.stored / name)
         task = background.begin(self._run(name, run), f"{self._kind.word.lower()} job {name}")
         self._tasks[name] = task
-        task.add_done_callback(lambda _: (self._tasks.pop(name), self._runs.pop(name)))
+        task.add_done_callback(lambda _: self._forget(name, run))
+
+    def _forget(self, name: str, run: Run) -> None:
+        if self._runs.get(name) is run:  # another job may have the name of one that is over and deleted
+            del self._tasks[name], self._runs[name]
 
     async def interrupt(self, name: str) -> None:
         """Have a job stop whose document says that it is to."""
