@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -12,6 +15,7 @@ from localcloud.sagemaker.job_runs import LOST
 from .asked import (
     callback_step,
     evaluate_step,
+    lambda_step,
     process_step,
     token,
     train_step,
@@ -44,6 +48,23 @@ def test_steps_run_side_by_side_as_many_as_the_execution_allows(inside):
         assert execution["PipelineExecutionStatus"] == "Succeeded"
         assert list(found)[-1] == "Last"
         assert found["Last"]["StartTime"] >= max(found[name]["EndTime"] for name in ("A", "B", "C"))
+
+    run(scenario())
+
+
+def test_steps_that_wait_for_this_cloud_take_no_thread_of_those_that_answer(inside):
+    both, names = threading.Barrier(2, timeout=60), ("A", "B")
+
+    def invoke(FunctionName: str, Payload: str) -> dict[str, Any]:
+        both.wait()
+        return {"Payload": inside.aws.body(b"{}")}
+
+    async def scenario() -> None:
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+        async with inside.running():
+            inside.aws.invoke = invoke
+            _, steps = await inside.executed(await inside.execute(*(lambda_step(name, {}) for name in names)))
+        assert {name: step["StepStatus"] for name, step in steps.items()} == dict.fromkeys(names, "Succeeded")
 
     run(scenario())
 

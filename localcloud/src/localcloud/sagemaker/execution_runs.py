@@ -88,6 +88,7 @@ class ExecutionRuns:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        self._works.threads.shutdown(wait=False, cancel_futures=True)
 
     def _begin(self, key: str) -> None:
         going = self._going[key] = _Going()

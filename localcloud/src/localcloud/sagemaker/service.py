@@ -6,6 +6,7 @@ import logging
 import shutil
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from localcloud.sagemaker import processing_status, training_status
@@ -52,6 +53,7 @@ from localcloud.sagemaker.wire import ControlPlane
 from localcloud.server.platform import Answer, Platform
 
 _log = logging.getLogger(__name__)
+_STEP_THREADS = 64  # made as they are needed; an execution has 50 steps at most
 
 
 class SageMaker:
@@ -162,7 +164,8 @@ class SageMaker:
 
     def _works(self, account: Account, events: Events, hosting: Hosting) -> Works:
         roles, watch = self._platform.roles, JobWatch(self._store, self.jobs)
-        return Works(self._store, account, roles, events, watch, hosting.scaled, hosting.timing.retry_save)
+        threads = ThreadPoolExecutor(_STEP_THREADS, "pipeline-step")
+        return Works(self._store, account, roles, events, watch, hosting.scaled, hosting.timing.retry_save, threads)
 
     def _deployed_archives(self) -> set[str]:
         deployments = [

@@ -7,12 +7,15 @@ the name of its job is written down before the job is asked for, and the token o
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 import secrets
 import string
 from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -32,6 +35,7 @@ from localcloud.server.platform import Assumed, RoleRefused, Roles
 OVER = {"Succeeded", "Failed", "Stopped"}
 """Statuses of a step that is over."""
 
+_T = TypeVar("_T")
 _LETTERS = string.ascii_letters + string.digits
 _LONGEST_JOB_NAME, _SUFFIX = 63, 10
 _ROLE_SECONDS = 3_600.0
@@ -86,6 +90,7 @@ class Works:
         jobs: Knows when a job is over.
         scaled: A documented wait in this cloud's time.
         retry_save: Seconds before a document is saved again that the disk refused.
+        threads: In which steps wait for answers of this very cloud, so that they take none of those that answer.
     """
 
     store: Store
@@ -95,6 +100,12 @@ class Works:
     jobs: JobWatch
     scaled: Callable[[float], float]
     retry_save: float
+    threads: Executor
+
+    async def in_thread(self, call: Callable[..., _T], *arguments: Any) -> _T:
+        """What a call answers that blocks."""
+        in_context = partial(contextvars.copy_context().run, call, *arguments)
+        return await asyncio.get_running_loop().run_in_executor(self.threads, in_context)
 
 
 @dataclass
@@ -199,7 +210,7 @@ class StepRun:
             s3=lambda: self.role().client("s3"),
         )
         try:
-            return await asyncio.to_thread(resolve, value, values)
+            return await self.works.in_thread(resolve, value, values)
         except FunctionFailed as error:
             raise StepFailed(f"ClientError: {error}") from error
 
@@ -241,7 +252,7 @@ class StepRun:
         """
         role = self.role()
         try:
-            return await asyncio.to_thread(call, role)
+            return await self.works.in_thread(call, role)
         except ClientError as error:
             told, status = error.response["Error"], error.response.get("ResponseMetadata", {})
             exception = step_retries.of_refusal(told.get("Code", ""), status.get("HTTPStatusCode", 400))
