@@ -6,14 +6,13 @@ import json
 import re
 import secrets
 import string
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 from localcloud.sagemaker.account import Account
 from localcloud.sagemaker.errors import conflict, invalid
 from localcloud.sagemaker.execution_runs import ExecutionRuns
 from localcloud.sagemaker.execution_values import ExecutionValues
-from localcloud.sagemaker.listing import Listing, in_lineage_words
+from localcloud.sagemaker.listing import Listing, with_usual_times
 from localcloud.sagemaker.pipeline_definition import Definition
 from localcloud.sagemaker.pipeline_functions import FunctionFailed, resolve
 from localcloud.sagemaker.pipeline_parameters import given_value
@@ -24,6 +23,10 @@ from localcloud.sagemaker.wire import Operation, Request
 _ID_LETTERS = string.ascii_lowercase + string.digits
 _NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9])*")
 _LONGEST_NAME = 120
+_CHANGEABLE = ("PipelineExecutionDisplayName", "PipelineExecutionDescription", "ParallelismConfiguration")
+_GIVEN = (*_CHANGEABLE, "PipelineParameters", "SelectiveExecutionConfig")
+"""Members of an execution that a request may set: while it is there, and when it is started."""
+
 _SHOWN = (
     "PipelineArn",
     "PipelineExecutionArn",
@@ -104,7 +107,7 @@ class Executions:
                 "RoleArn": pipeline["RoleArn"],
                 "CreationTime": now,
                 "LastModifiedTime": now,
-                **{member: request[member] for member in _OF_START if member in request},
+                **{member: request[member] for member in _GIVEN if member in request},
                 "Values": _values(definition, request.get("PipelineParameters", [])),
                 "Tokens": {"Start": token},
                 "Attempts": {},
@@ -148,12 +151,7 @@ class Executions:
 
     async def update(self, request: Request) -> Document:
         """Give an execution another name, description or parallelism."""
-
-        def update(_: Transaction, key: str, execution: Document) -> None:
-            del key
-            execution |= {member: request[member] for member in _OF_START if member in request}
-
-        return await self._change(request, None, update)
+        return await self._change(request, None, lambda *_: None)
 
     async def describe(self, request: Request) -> Document:
         """How an execution is now."""
@@ -173,7 +171,7 @@ class Executions:
         """Executions of a pipeline, the newest first unless asked otherwise."""
         pipeline = self._pipelines.get(request["PipelineName"])
         listing = Listing("PipelineExecutionSummaries", "PipelineExecutionArn", _summary)
-        return listing.page(self._of(pipeline["PipelineName"]), in_lineage_words(request))
+        return listing.page(self._of(pipeline["PipelineName"]), with_usual_times(request))
 
     async def list_steps(self, request: Request) -> Document:
         """The steps of an execution that have begun, the last first unless asked otherwise."""
@@ -217,8 +215,10 @@ class Executions:
         await self._runs.answered(self._account.name(PIPELINE, arn))
         return {"PipelineExecutionArn": arn}
 
-    async def _change(self, request: Request, what: str | None, apply: Any) -> Document:
-        """Change an execution; with a token, once for each token."""
+    async def _change(
+        self, request: Request, what: str | None, apply: Callable[[Transaction, str, Document], None]
+    ) -> Document:
+        """Change an execution, its changeable members included; if it is called something, once for each token."""
         async with self._store.change() as change:
             key, execution = self._get(request["PipelineExecutionArn"])
             answer = {"PipelineExecutionArn": execution["PipelineExecutionArn"]}
@@ -230,8 +230,7 @@ class Executions:
             execution["LastModifiedTime"] = self._account.now()
             if what:
                 execution["Tokens"][what] = token
-            if "ParallelismConfiguration" in request:
-                execution["ParallelismConfiguration"] = request["ParallelismConfiguration"]
+            execution |= {member: request[member] for member in _CHANGEABLE if member in request}
             change.put(EXECUTION, key, execution)
         await self._runs.changed(key, before)
         return answer
@@ -281,15 +280,6 @@ class Executions:
     def _conflict(self, execution: Document, verb: str) -> Exception:
         arn, status = execution["PipelineExecutionArn"], execution["PipelineExecutionStatus"]
         return conflict(f"Pipeline execution {arn} cannot be {verb} in status {status}.")
-
-
-_OF_START = (
-    "PipelineExecutionDisplayName",
-    "PipelineExecutionDescription",
-    "PipelineParameters",
-    "ParallelismConfiguration",
-    "SelectiveExecutionConfig",
-)
 
 
 def _values(definition: Definition, given: Sequence[Document]) -> Document:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from localcloud.sagemaker.account import Account
 from localcloud.sagemaker.errors import ApiError, invalid
-from localcloud.sagemaker.listing import Listing, in_lineage_words
+from localcloud.sagemaker.listing import Listing, with_usual_times
 from localcloud.sagemaker.store import Document, Store, Transaction
 from localcloud.sagemaker.wire import Operation, Request
 
@@ -71,7 +71,7 @@ class Experiments:
     async def list_experiments(self, request: Request) -> Document:
         """Experiments, the newest first unless asked otherwise."""
         listing = Listing("ExperimentSummaries", "ExperimentName", _summary("Experiment"))
-        return listing.page(self._store.all(EXPERIMENT), in_lineage_words(request))
+        return listing.page(self._store.all(EXPERIMENT), with_usual_times(request))
 
     async def create_trial(self, request: Request) -> Document:
         """Make an empty trial in an experiment."""
@@ -110,7 +110,7 @@ class Experiments:
         if "TrialComponentName" in request:
             component = found(self._store, self._account, COMPONENT, request["TrialComponentName"])
             trials = [trial for trial in trials if trial["TrialName"] in component["Trials"]]
-        return Listing("TrialSummaries", "TrialName", _summary("Trial")).page(trials, in_lineage_words(request))
+        return Listing("TrialSummaries", "TrialName", _summary("Trial")).page(trials, with_usual_times(request))
 
 
 def key(name: str) -> str:

@@ -6,7 +6,7 @@ from localcloud.sagemaker.account import Account
 from localcloud.sagemaker.errors import ApiError, invalid
 from localcloud.sagemaker.lineage_entities import ASSOCIATION, BY_SERVICE, key_of_association
 from localcloud.sagemaker.lineage_nodes import node_of
-from localcloud.sagemaker.listing import Listing, in_lineage_words
+from localcloud.sagemaker.listing import Listing, with_usual_times
 from localcloud.sagemaker.store import Document, Store
 from localcloud.sagemaker.wire import Operation, Request
 
@@ -73,7 +73,7 @@ class LineageAssociations:
         found = [{**one, _BY_ARN: key_of_association(one)} for one in kept]
         if _TYPES & {*request, request.get("SortBy")}:
             found = [{**one, **self._ends_of(one)} for one in found]
-        return listing.page(found, in_lineage_words(request))
+        return listing.page(found, with_usual_times(request))
 
     def _summary(self, association: Document) -> Document:
         shown = {**association, **self._ends_of(association), "CreatedBy": {}}

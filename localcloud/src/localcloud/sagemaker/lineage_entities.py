@@ -11,7 +11,7 @@ from functools import partial
 from localcloud.sagemaker.account import Account
 from localcloud.sagemaker.errors import ApiError, invalid
 from localcloud.sagemaker.lineage_groups import default_group
-from localcloud.sagemaker.listing import Listing, in_lineage_words
+from localcloud.sagemaker.listing import Listing, with_usual_times
 from localcloud.sagemaker.store import Document, Store
 from localcloud.sagemaker.wire import Operation, Request
 
@@ -127,7 +127,7 @@ class LineageEntities:
             partial(_summary, kind),
             equals={"SourceUri": "SourceUri", f"{kind.name}Type": f"{kind.name}Type"},
         )
-        return listing.page(map(with_source, self._store.all(kind.stored)), in_lineage_words(request))
+        return listing.page(map(with_source, self._store.all(kind.stored)), with_usual_times(request))
 
     def _entity(self, kind: Kind, request: Request) -> tuple[str, Document]:
         if kind.name != "Artifact":

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from localcloud.sagemaker.account import Account
 from localcloud.sagemaker.errors import ApiError
-from localcloud.sagemaker.listing import Listing, in_lineage_words
+from localcloud.sagemaker.listing import Listing, with_usual_times
 from localcloud.sagemaker.store import Document, Store
 from localcloud.sagemaker.wire import Operation, Request
 
@@ -49,7 +49,7 @@ class LineageGroups:
     async def list(self, request: Request) -> Document:
         """The group."""
         listing = Listing("LineageGroupSummaries", "LineageGroupName", dict, ascending=True)
-        return listing.page(self._store.all(GROUP), in_lineage_words(request))
+        return listing.page(self._store.all(GROUP), with_usual_times(request))
 
     async def policy(self, request: Request) -> Document:
         """The policy of the group, which is empty."""

@@ -69,8 +69,8 @@ class Listing:
         )
 
 
-def in_lineage_words(request: Document) -> Document:
-    """The request of a list of lineage entities or experiments as `Listing` reads it, with other names of times."""
+def with_usual_times(request: Document) -> Document:
+    """The request of a list that names the bounds of CreationTime otherwise (`CreatedAfter`), as `Listing` reads it."""
     names = {"CreatedAfter": "CreationTimeAfter", "CreatedBefore": "CreationTimeBefore"}
     return {names.get(name, name): value for name, value in request.items()}
 

@@ -12,7 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from localcloud.sagemaker import pipeline_definition
 from localcloud.sagemaker.account import Account
 from localcloud.sagemaker.errors import ApiError, conflict, invalid
-from localcloud.sagemaker.listing import Listing, in_lineage_words
+from localcloud.sagemaker.listing import Listing, with_usual_times
 from localcloud.sagemaker.pipeline_definition import Definition
 from localcloud.sagemaker.store import Document, Store, Transaction
 from localcloud.sagemaker.wire import Operation, Request
@@ -154,13 +154,13 @@ class Pipelines:
         """Pipelines, the newest first unless asked otherwise."""
         prefix = request.get("PipelineNamePrefix", "")
         found = [one for one in self._store.all(PIPELINE) if one["PipelineName"].startswith(prefix)]
-        return Listing("PipelineSummaries", "PipelineName", _summary).page(found, in_lineage_words(request))
+        return Listing("PipelineSummaries", "PipelineName", _summary).page(found, with_usual_times(request))
 
     async def list_versions(self, request: Request) -> Document:
         """Versions of a pipeline, the newest first unless asked otherwise."""
         pipeline = self.get(request["PipelineName"])
         listing = Listing("PipelineVersionSummaries", "PipelineVersionId", _version_summary)
-        asked = {member: value for member, value in in_lineage_words(request).items() if member != "PipelineName"}
+        asked = {member: value for member, value in with_usual_times(request).items() if member != "PipelineName"}
         return listing.page(self._versions(pipeline["PipelineName"]), {**asked, "SortBy": "Version"})
 
     async def update_version(self, request: Request) -> Document:

@@ -7,7 +7,7 @@ from localcloud.sagemaker.errors import invalid
 from localcloud.sagemaker.experiments import COMPONENT, EXPERIMENT, TRIAL, changed, found, key, make, put, shown
 from localcloud.sagemaker.lineage_entities import ASSOCIATION, key_of_association
 from localcloud.sagemaker.lineage_groups import default_group
-from localcloud.sagemaker.listing import Listing, in_lineage_words
+from localcloud.sagemaker.listing import Listing, with_usual_times
 from localcloud.sagemaker.store import Document, Store
 from localcloud.sagemaker.wire import Operation, Request
 
@@ -89,7 +89,7 @@ class TrialComponents:
             raise invalid(f"{' and '.join(given)} are both set; ListTrialComponents takes one of them.")
         components = [one for one in self._store.all(COMPONENT) if self._wanted(one, request)]
         return Listing("TrialComponentSummaries", "TrialComponentName", _summary).page(
-            components, in_lineage_words(request)
+            components, with_usual_times(request)
         )
 
     async def associate(self, request: Request) -> Document:
