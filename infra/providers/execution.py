@@ -1,7 +1,8 @@
 """The package of a recipe, made by an execution of the stack's pipeline in SageMaker, while an update waits for it.
 
 An execution has the name of the recipe. One that is under way, since an update was killed, is followed and not begun
-again.
+again. SageMaker lets a job of an earlier execution stand for one of the same inputs. If what that one left was changed
+or deleted since, another execution builds anew.
 """
 
 from __future__ import annotations
@@ -38,7 +39,19 @@ class ExecutionFailed(RolloutError):
     """An execution came to no package; the message names the step, and says why."""
 
 
-def asked(props: Values, root: Path, recipe: Recipe, clients: Clients) -> Asked:
+class Spoiled(ExecutionFailed):
+    """What a job of an earlier execution left, and stood for one of this, was changed or deleted.
+
+    Attributes:
+        execution: The id of the execution that met it.
+    """
+
+    def __init__(self, execution: str, why: str) -> None:
+        super().__init__(why)
+        self.execution = execution
+
+
+def asked(props: Values, root: Path, recipe: Recipe, clients: Clients, *, instead: str = "") -> Asked:
     """The execution that makes the package of a recipe; the model's code is put where its jobs find it.
 
     Args:
@@ -46,6 +59,8 @@ def asked(props: Values, root: Path, recipe: Recipe, clients: Clients) -> Asked:
         root: The checkout.
         recipe: What it makes.
         clients: Gives clients.
+        instead: The id of an execution instead of which this one is to build anew. SageMaker knows a job by the address
+            of the code, so no earlier job stands for one with this in its address.
     """
     pipeline, gates = props["pipeline"], canonical(props["gates"])
     place = {name: props[name] for name in ("region", "bucket", "group", "signing_key", "image_uri")}
@@ -60,19 +75,40 @@ def asked(props: Values, root: Path, recipe: Recipe, clients: Clients) -> Asked:
         pipeline["pipeline"],
         pipeline["folder"],
         executions.name_of(recipe.digest),
-        folders={"code": _code(pipeline["folder"], root, recipe, clients), "champion": ""},
+        folders={"code": _code(pipeline["folder"], root, recipe, clients, instead), "champion": ""},
         texts=texts,
         takes=pipeline["takes"],
         says=f"recipe {recipe.digest}, parameters {recipe.parts['parameters']}, gates {gates}",
     )
 
 
-def made(wanted: Asked, clients: Clients, progress: Callable[[str], None]) -> dict[str, Any]:
-    """Begin the execution, wait for its end, and return what it registered; see `pipeline.pack.Registered`.
+def made(ask: Callable[[str], Asked], clients: Clients, progress: Callable[..., None]) -> dict[str, Any]:
+    """Have an execution make the package, and return what it registered; see `pipeline.pack.Registered`.
+
+    Args:
+        ask: Gives what is asked for, instead of the execution of an id; of none at first.
+        clients: Gives clients.
+        progress: Takes a line.
+
+    Raises:
+        ExecutionFailed: It failed or was stopped; nothing was registered.
+        GateRefused: The gates refused the model.
+        RolloutError: SageMaker does not answer.
+    """
+    try:
+        return _made(ask(""), clients, progress)
+    except Spoiled as error:
+        progress(f"{error}. Building anew", at_once=True)
+        return _made(ask(error.execution), clients, progress)
+
+
+def _made(wanted: Asked, clients: Clients, progress: Callable[..., None]) -> dict[str, Any]:
+    """Begin the execution, wait for its end, and return what it registered.
 
     An update that is cancelled stops it.
 
     Raises:
+        Spoiled: What an earlier job left for it is not as it was made.
         ExecutionFailed: It failed or was stopped; nothing was registered.
         GateRefused: The gates refused the model.
         RolloutError: SageMaker does not answer.
@@ -148,8 +184,12 @@ def _why(seen: Seen, wanted: Asked, clients: Clients) -> Exception:
             f"{_named(seen.arn)} {how}; nothing was registered. Run the update again to begin another"
         )
     if refused := executions.refusal(clients, wanted.folder, failed):
+        if refused.spoiled and any(step.cached for step in seen.steps):
+            return Spoiled(executions.short(seen.arn), refused.why)
         hint = _OTHER_IMAGE if refused.step == "data" else ""
         return ExecutionFailed(f"{refused.why}{hint} (step {failed.name} of {_named(seen.arn)})")
+    if not failed.job and (lost := executions.gone(clients, wanted.folder, seen)):
+        return Spoiled(executions.short(seen.arn), f"what an earlier job left is gone: nothing lies at {lost}")
     return ExecutionFailed(_failed(seen, failed, executions.last_lines(clients, failed)))
 
 
@@ -163,9 +203,9 @@ def _named(arn: str) -> str:
     return f"execution {executions.short(arn)}"
 
 
-def _code(folder: str, root: Path, recipe: Recipe, clients: Clients) -> str:
+def _code(folder: str, root: Path, recipe: Recipe, clients: Clients, instead: str) -> str:
     """The URI of the model's code, which is put there file by file: SageMaker lays it out as it lies here."""
-    uri = f"{folder}/{CODE}/{recipe.parts['code']}"
+    uri = "/".join((folder, CODE, *([f"instead-of-{instead}"] if instead else []), recipe.parts["code"]))
     for name, path in model_files(root).items():
         executions.put(clients, f"{uri}/{name}", path.read_bytes())
     return uri

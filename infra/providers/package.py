@@ -49,7 +49,9 @@ class PackageProvider(PackagingProvider):
                 return take(record(there, place.signer.public_key), wanted.digest, place, props["gates"])
             except Unsigned as error:
                 progress(f"building it again: {error}")
-        found = execution.made(execution.asked(props, ROOT, wanted, made), made, progress)
+        found = execution.made(
+            lambda instead: execution.asked(props, ROOT, wanted, made, instead=instead), made, progress
+        )
         return take(record(found, place.signer.public_key), wanted.digest, place, props["gates"])
 
     def refusals(self) -> tuple[type[Exception], ...]:

@@ -213,16 +213,42 @@ class Refusal:
     Attributes:
         step: Which step of the pipeline it was.
         why: In its own words.
+        spoiled: Whether it was for what an earlier job left: no step has run on that.
     """
 
     step: str
     why: str
+    spoiled: bool = False
 
 
 def refusal(clients: Clients, folder: str, step: StepSeen) -> Refusal | None:
     """Why the job of a step refused; None if it did not, or if the step has no job."""
     said = read(clients, f"{folder}/{REFUSED}/{step.job.rpartition('/')[2]}.json") if step.job else None
-    return None if said is None else Refusal(said["step"], said["why"])
+    return None if said is None else Refusal(said["step"], said["why"], said.get("spoiled", False))
+
+
+def gone(clients: Clients, folder: str, seen: Seen) -> str:
+    """The address of what a job of an earlier execution left for this one, where nothing lies; empty if all is there.
+
+    SageMaker does not look whether what it knows of is still there, and cannot begin the job that takes it.
+
+    Raises:
+        RolloutError: SageMaker or the bucket does not answer.
+    """
+    for step in seen.steps:
+        if not step.cached:
+            continue
+        uri = f"{folder}/{short(step.cached)}/{step.name}/"
+        if ":training-job/" in step.job:
+            with calling(f"read job {short(step.job)}"):
+                job = clients("sagemaker").describe_training_job(TrainingJobName=short(step.job))
+            uri = job["ModelArtifacts"]["S3ModelArtifacts"]
+        bucket, _, key = uri.removeprefix("s3://").partition("/")
+        with calling(f"list {uri}"):
+            found = clients("s3").list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1)
+        if not found.get("KeyCount"):
+            return uri
+    return ""
 
 
 def outcome(clients: Clients, folder: str, seen: Seen, group: str, file: str) -> Any:
@@ -257,7 +283,7 @@ def read(clients: Clients, uri: str) -> Any:
 
 
 def short(arn: str) -> str:
-    """The id of an execution, the last part of its ARN."""
+    """The id of an execution or the name of a job, the last part of its ARN."""
     return arn.rpartition("/")[2]
 
 

@@ -46,7 +46,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def made(cloud: Pipelines, told: Callable[[str], None] = lambda line: None) -> dict[str, Any]:
-    return execution.made(ASKED, cloud, told)
+    return execution.made(lambda instead: ASKED, cloud, lambda line, at_once=False: told(line))
 
 
 def test_a_text_that_determines_the_model_is_a_parameter_and_all_are_in_the_settings() -> None:
@@ -157,6 +157,59 @@ def test_an_execution_without_a_package_is_told_with_its_step_and_reason(
     with pytest.raises(execution.ExecutionFailed) as caught:
         made(cloud)
     assert str(caught.value).startswith(said)
+
+
+EARLIER = {"CacheHitResult": {"SourcePipelineExecutionArn": ARN.replace("abcdef", "fedcba")}}
+LEFT = f"{FOLDER}/pipelines-build/output/model.tar.gz"
+CHANGED = {"step": "check", "why": "what an earlier job left is not as it was made: model.tar.gz", "spoiled": True}
+BUILT = ("Succeeded", [step("build", "Succeeded"), step("release", "Succeeded")])
+
+
+def spoiled(*, deleted: bool, build: dict[str, Any]) -> tuple[Look, dict[str, Any]]:
+    """An execution that met what is changed or deleted, and what lies in the bucket."""
+    check = step("check", "Failed", FailureReason="ClientError: it exits with 4, or No S3 objects found")
+    if deleted:
+        del check["Metadata"]
+    return ("Failed", [step("build", "Succeeded", **build), check]), (
+        {} if deleted else {LEFT: "other bytes", f"{FOLDER}/refused/pipelines-check.json": CHANGED}
+    )
+
+
+@pytest.mark.parametrize("deleted", [False, True])
+def test_what_an_earlier_execution_left_and_somebody_changed_or_deleted_is_built_anew(
+    monkeypatch: pytest.MonkeyPatch, deleted: bool
+) -> None:
+    look, objects = spoiled(deleted=deleted, build=EARLIER)
+    cloud = Pipelines([look, BUILT])
+    for uri, content in {**objects, f"{HERE}/release/register/registered.json": FOUND}.items():
+        cloud.has(uri, content)
+    monkeypatch.setattr(execution, "model_files", lambda root: {"model/__init__.py": Path(__file__)})
+    props = {**INPUTS, "pipeline": {"pipeline": PIPELINE, "folder": FOLDER, "takes": list(TAKES)}}
+
+    def ask(instead: str) -> Asked:
+        return execution.asked(props, Path(__file__), RECIPE, cloud, instead=instead)
+
+    told: list[str] = []
+    assert execution.made(ask, cloud, lambda line, at_once=False: told.append(line)) == FOUND
+    assert any("what an earlier job left is" in line and line.endswith("Building anew") for line in told)
+    first, second = ({one["Name"]: one["Value"] for one in asked["PipelineParameters"]} for asked in cloud.started)
+    assert {name for name in first if first[name] != second[name]} == {"code"}, "or the same job would stand for it"
+    assert f"{second['code']}/model/__init__.py" in cloud.objects
+    assert not second["code"].startswith(first["code"]), "or a job of the first would take the other code too"
+
+
+def test_what_is_changed_again_while_it_is_used_is_told_and_not_built_for_ever() -> None:
+    look, objects = spoiled(deleted=False, build=EARLIER)
+    cloud = Pipelines([look])
+    for uri, content in objects.items():
+        cloud.has(uri, content)
+    with pytest.raises(execution.ExecutionFailed, match="is not as it was made"):
+        made(cloud)
+    assert len(cloud.started) == 2
+    fresh = Pipelines([spoiled(deleted=False, build={})[0]], objects=cloud.objects)
+    with pytest.raises(execution.ExecutionFailed, match=r"is not as it was made.* \(step check of execution"):
+        made(fresh)
+    assert len(fresh.started) == 1, "the next execution builds it anew"
 
 
 @pytest.mark.parametrize("cached", ["", "arn:aws:sagemaker:us-east-1:000000000000:pipeline/p/execution/first"])

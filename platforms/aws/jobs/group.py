@@ -4,7 +4,8 @@ It runs the steps of a group of `pipeline.steps`, one after the other, each by t
 what SageMaker lays out for a job: of a training job the texts in `input/config/hyperparameters.json` and the folders in
 `input/data`; of a processing job the file and the folders in `processing/input`. The outcomes go to `model` or to
 `processing/output`, a folder for each step. REFUSALS is `s3://bucket/key`: if a step refuses, `<job>.json` below it
-says which one and why. If a job fails, `output/failure` or `output/message` says why, and the status is not 0.
+says which one and why. If what an earlier job left is not as it was made, the whole group refuses, and that is said
+there too. If a job fails, `output/failure` or `output/message` says why, and the status is not 0.
 
 Environment:
     OPT_ML: Stands for /opt/ml, where a job runs as a process.
@@ -19,6 +20,7 @@ import sys
 import tarfile
 import time
 import traceback
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,15 +87,20 @@ class Layout:
         Args:
             group: Whose inputs.
             unpacked: A folder to unpack into.
+
+        Raises:
+            Spoiled: An outcome is not as it was made.
         """
         found = {name: self.inputs / name for name in group.folders if _holds_something(self.inputs / name)}
         for name in group.groups:
             of_group = self.inputs / name
             if (of_group / _ARTIFACTS).is_file():
-                with tarfile.open(of_group / _ARTIFACTS) as archive:
-                    archive.extractall(unpacked / name, filter="data")
+                _unpack(of_group / _ARTIFACTS, unpacked / name)
                 of_group = unpacked / name
-            found |= {outcome.name: outcome for outcome in of_group.iterdir() if outcome.is_dir()}
+            made = {folder.name: folder for folder in of_group.iterdir() if folder.is_dir()}
+            for of_step, folder in made.items():
+                outcome.verified(folder, of_step)
+            found |= made
         return found
 
 
@@ -108,6 +115,11 @@ def main(arguments: list[str], opt_ml: Path) -> int:
     try:
         with TemporaryDirectory(prefix="group-", dir=opt_ml) as unpacked:
             run(PIPELINE, by_name[name], layout, Path(unpacked))
+    except outcome.Spoiled as error:
+        why = f"what an earlier job left is not as it was made: {error}"
+        status = failed(why, layout.failure, step.REFUSED)
+        _tell(f"{refusals}/{layout.name}.json", {"step": name, "why": why, "spoiled": True})
+        return status
     except step.StepFailed as error:
         status = failed(str(error), layout.failure, step.REFUSED if error.refused else 1)
         if error.refused:
@@ -123,6 +135,7 @@ def run(pipeline: Pipeline, group: Group, layout: Layout, unpacked: Path) -> Non
     """Run the steps of a group.
 
     Raises:
+        Spoiled: What an earlier job left is not as it was made; no step has run.
         StepFailed: One refused, or failed as often as it may.
     """
     folders = layout.folders(group, unpacked)
@@ -168,11 +181,25 @@ def _name(execution: str, seal: Path) -> None:
     outcome.replaced(seal, FACTS, facts.to_json())
 
 
+def _unpack(archive: Path, into: Path) -> None:
+    """Unpack what a training job has made.
+
+    Raises:
+        Spoiled: It is no such archive.
+    """
+    try:
+        with tarfile.open(archive) as opened:
+            opened.extractall(into, filter="data")
+    except (tarfile.TarError, EOFError, zlib.error) as error:
+        said = str(error).partition("\n")[0]
+        raise outcome.Spoiled(f"{archive} cannot be unpacked: {said}") from None
+
+
 def _holds_something(folder: Path) -> bool:
     return any(path.is_file() and path.stat().st_size for path in folder.rglob("*"))
 
 
-def _tell(uri: str, said: Mapping[str, str]) -> None:
+def _tell(uri: str, said: Mapping[str, Any]) -> None:
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     s3: Any = boto3.client("s3")
     s3.put_object(Bucket=bucket, Key=key, Body=json.dumps(said).encode(), ContentType="application/json")

@@ -94,6 +94,13 @@ class Pipelines:
             raise ClientError({"Error": {"Code": "NoSuchKey", "Message": uri}}, "GetObject")
         return {"Body": io.BytesIO(self.objects[uri])}
 
+    def describe_training_job(self, TrainingJobName: str) -> dict[str, Any]:
+        return {"ModelArtifacts": {"S3ModelArtifacts": f"{FOLDER}/{TrainingJobName}/output/model.tar.gz"}}
+
+    def list_objects_v2(self, Bucket: str, Prefix: str, MaxKeys: int) -> dict[str, Any]:
+        found = [uri for uri in self.objects if uri.startswith(f"s3://{Bucket}/{Prefix}")]
+        return {"KeyCount": len(found[:MaxKeys])}
+
     def describe_log_streams(self, logGroupName: str, logStreamNamePrefix: str) -> dict[str, Any]:
         assert logGroupName in {"/aws/sagemaker/TrainingJobs", "/aws/sagemaker/ProcessingJobs"}
         return {"logStreams": [{"logStreamName": f"{logStreamNamePrefix}algo-1-1"}]}

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import tarfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pipeline import step
+from pipeline import outcome, step
 from pipeline.step import REFUSED, StepFailed
 from pipeline.steps import PIPELINE
 from platforms.aws.jobs import group
@@ -76,8 +77,6 @@ def processing(opt_ml: Path, *, champion: str, passed: bool = True) -> Path:
         given / "settings/settings.json": '{"gates": "{}"}',
         given / "code/model/__init__.py": "1",
         given / "champion/model.tar.gz" if champion else given / "champion/nothing": champion,
-        given / "check/gate/verdict.json": json.dumps({"passed": passed}),
-        given / "check/compare/compared.json": "{}",
         opt_ml / "config/processingjobconfig.json": '{"ProcessingJobName": "pipelines-check"}',
     }
     for path, content in files.items():
@@ -85,13 +84,21 @@ def processing(opt_ml: Path, *, champion: str, passed: bool = True) -> Path:
         path.write_text(content)
     made = opt_ml / "made"
     for name in ("data", "train", "evaluate", "seal"):
-        (made / name).mkdir(parents=True)
-        (made / name / "outcome.json").write_text(name)
+        left(made, name, "made.txt", name)
+    left(given / "check", "gate", "verdict.json", json.dumps({"passed": passed}))
+    left(given / "check", "compare", "compared.json", "{}")
     (given / "build").mkdir()
     with tarfile.open(given / "build/model.tar.gz", "w:gz") as archive:
         for path in made.iterdir():
             archive.add(path, path.name)
     return opt_ml
+
+
+def left(group: Path, name: str, file: str, content: str) -> None:
+    """The outcome of a step of an earlier job, with one file."""
+    (group / name).mkdir(parents=True)
+    (group / name / file).write_text(content)
+    outcome.record(replace(PIPELINE.step(name), gives=(file,), beside=()), group / name, {})
 
 
 def taken(words: list[str]) -> dict[str, Path]:
@@ -118,7 +125,7 @@ def test_a_processing_job_unpacks_what_training_made_and_leaves_out_what_is_not_
     run = steps.run
 
     def reading(root: Path, module: str, words: list[str], progress: Callable[[str], None], **how: Any) -> None:
-        read.append((taken(words)["seal"] / "outcome.json").read_text())
+        read.append((taken(words)["seal"] / "made.txt").read_text())
         run(root, module, words, progress, **how)
 
     monkeypatch.setattr(step, "run", reading)
@@ -159,6 +166,26 @@ def test_a_refusal_that_the_bucket_does_not_take_is_still_the_reason_of_the_job(
     with pytest.raises(PermissionError):
         group.main(["build", REFUSALS], training(tmp_path, monkeypatch))
     assert (tmp_path / "output/failure").read_text() == "train refused: no rows"
+
+
+@pytest.mark.parametrize(
+    ("group_of", "file", "said"),
+    [
+        ("check", "build/model.tar.gz", "model.tar.gz cannot be unpacked: "),
+        ("release", "check/gate/verdict.json", "gate/verdict.json has sha256 "),
+        ("release", "check/compare/outcome.json", "compare/outcome.json cannot be read: "),
+    ],
+)
+def test_nothing_runs_on_what_an_earlier_job_left_and_somebody_changed(
+    steps: Steps, told: dict[str, Any], tmp_path: Path, *, group_of: str, file: str, said: str
+) -> None:
+    (processing(tmp_path, champion="") / "processing/input" / file).write_bytes(b'{"passed": true }')
+    assert group.main([group_of, REFUSALS], tmp_path) == REFUSED
+    (refusal,) = told.values()
+    assert (refusal["step"], refusal["spoiled"]) == (group_of, True)
+    assert said in refusal["why"]
+    assert "\n" not in refusal["why"]
+    assert steps.ran == []
 
 
 @pytest.mark.parametrize(("failures", "status"), [(2, 0), (3, 1)])
