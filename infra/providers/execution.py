@@ -30,6 +30,8 @@ _OTHER_IMAGE = (
     ". If it found another recipe: the image that trains has other libraries or data than this checkout. `make image` "
     "builds it anew"
 )
+_TOO_LONG = "MaxRuntimeExceeded"
+"""What SageMaker calls a job that ran longer than it may."""
 CODE = "code"
 """The folder of that of the pipeline with the model's code, by its digest."""
 Values = Mapping[str, Any]
@@ -195,6 +197,10 @@ def _why(seen: Seen, wanted: Asked, clients: Clients) -> Exception:
 
 def _failed(seen: Seen, step: StepSeen, lines: list[str]) -> str:
     reason = step.why or seen.why or "no reason is given"
+    if lines:  # which the reason repeats, as far as it is long enough
+        reason = reason.partition("\n")[0]
+    if _TOO_LONG in reason:
+        reason += " A job may take modelstack:retraining.max_minutes"
     last = "".join(f"\n    {line}" for line in lines)
     return f"step {step.name} of {_named(seen.arn)} failed: {reason}" + (f"\n  its last lines:{last}" if last else "")
 

@@ -1,4 +1,4 @@
-"""Updates that have a pipeline of SageMaker build: executions that succeed, are refused, killed and stopped.
+"""Updates that have a pipeline of SageMaker build: executions that succeed, are refused, killed, stopped, and retrain.
 
 By a real engine and local cloud, whose jobs are real processes with the rights of the stack's roles.
 """
@@ -25,6 +25,7 @@ from bench.bed import Bed
 from cli.built import here
 from cli.built.executed import executed
 from cli.local.stack import Done, Stack
+from cli.replay import background
 from cli.retrain import look
 from cli.target import ROOT
 from infra.aws.executions import site
@@ -38,7 +39,8 @@ from platforms.aws.clients import clients
 from platforms.aws.executions import Seen
 from platforms.aws.signatures import read
 from retraining.record import Phase
-from tests.e2e.conftest import journal, succeeded, typed
+from tests.e2e.conftest import RATE, journal, package, succeeded, typed
+from tests.e2e.test_retraining_story import DAY, requests_of, until
 from tests.infra.recorded import LOCAL
 from tests.needed import unused
 from tests.platforms.load import wait_for
@@ -63,8 +65,8 @@ def with_config(stack: Stack, **sections: Any) -> Stack:
 @pytest.fixture(scope="module")
 def stack(first: Stack) -> Stack:
     """A stack whose pipeline trains, anew as well."""
-    retraining = {"enabled": True, "ask": False, "check_minutes": 1}
-    return with_config(first, pipeline={"engine": "sagemaker"}, retraining=retraining)
+    retraining = {"enabled": True, "ask": False, "check_minutes": 1, "min_gain": -0.1}
+    return with_config(first, pipeline={"engine": "sagemaker"}, retraining=retraining, serving={"capture_percent": 100})
 
 
 @pytest.fixture(autouse=True)
@@ -158,6 +160,23 @@ def test_a_model_below_its_gates_is_refused_in_the_words_of_every_engine(story: 
     assert (registered(), journal(story.target()).champion) == (1, before)
 
 
+def test_a_cached_outcome_that_was_changed_is_found_out_and_built_anew(stack: Stack) -> None:
+    cached = begun()[0].step("build")
+    assert cached is not None
+    make = clients(LOCAL.region)
+    job = make("sagemaker").describe_training_job(TrainingJobName=executions.short(cached.job))
+    executions.put(make, job["ModelArtifacts"]["S3ModelArtifacts"], b"no archive")
+    done = other(stack, 6, model={"gates": {"auc": {"min": 0.99}}}).up()
+    assert "what an earlier job left is not as it was made" in done.output
+    assert "the model is below its gates and is not released" in done.output
+    assert "Traceback" not in done.output
+    anew, spoiled = begun()[:2]
+    assert (spoiled.failed, anew.failed) == (spoiled.step("check"), anew.step("gate-refused"))
+    again = anew.step("build")
+    assert again is not None
+    assert (again.cached, registered()) == ("", 1)
+
+
 class Update:
     """`pulumi up` in the background, as a person runs it in a terminal."""
 
@@ -248,6 +267,40 @@ def test_a_retraining_is_an_execution_and_one_without_newer_data_leaves_the_cham
     assert (entry.kind, entry.job) == ("kept", name), entry.text
     assert "data refused" in entry.text
     assert (len(begun()), registered()) == (before + 1, 1)
+
+
+def test_a_retraining_by_an_execution_gives_a_candidate_which_the_next_update_releases(
+    story: Bed, stack: Stack
+) -> None:
+    target, champion = story.target(), journal(story.target()).champion
+    assert champion is not None
+    requests_of(target, DAY, "2013-04-17")
+    assert typed("retrain", "start", "--reason", "spring").exit_code == 0
+    seen = until(target, lambda seen: seen.record.phase is Phase.IDLE)
+    entry = seen.record.history[-1]
+    assert (entry.kind, entry.through) == ("candidate", DAY), entry.text
+    assert seen.waits is not None
+    digest = seen.waits.package["package_digest"]
+    assert package(story, digest)["ModelApprovalStatus"] == "PendingManualApproval", "trained is not released"
+    arn = executions.find(target.client, LOCAL.pipeline, entry.job)
+    with background(target, RATE, since=DAY) as report:
+        succeeded(stack.up())
+    assert report.failed == 0
+    served = journal(target).champion
+    assert served is not None
+    assert (served.package_digest, begun()[0].arn) == (digest, arn), "nothing is trained again"
+    answer = target.client("sagemaker-runtime").invoke_endpoint(
+        EndpointName=target.endpoint,
+        ContentType="application/json",
+        InferenceId="of-spring",
+        Body=(ROOT / "model/example_request.json").read_bytes(),
+    )
+    traced = json.loads(soon(lambda: (told := typed("trace", "of-spring", "--json")).exit_code == 0 and told.stdout))
+    assert traced["prediction"]["variant"] == answer["InvokedProductionVariant"]
+    assert (traced["package"], traced["made"]["execution"]) == (digest, arn)
+    assert (traced["made"]["retrained_from"], traced["made"]["retrained_through"]) == (champion.package_digest, DAY)
+    (wanted,) = [one for one in traced["people"] if one["did"] == "training_began"]
+    assert wanted["why"].endswith("spring"), "who wanted it is found by the name of the execution"
 
 
 def test_the_roles_have_used_what_this_story_shows_to_be_needed(story: Bed) -> None:
