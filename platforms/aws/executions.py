@@ -236,7 +236,7 @@ def gone(clients: Clients, folder: str, seen: Seen) -> str:
         RolloutError: SageMaker or the bucket does not answer.
     """
     for step in seen.steps:
-        if not step.cached:
+        if not (step.cached and step.job):
             continue
         uri = f"{folder}/{short(step.cached)}/{step.name}/"
         if ":training-job/" in step.job:
