@@ -11,7 +11,7 @@ import pulumi_aws as aws
 from infra.aws import policies
 from infra.aws.registry import Registry
 from infra.aws.statements import trust
-from infra.config.settings import ServingSettings
+from infra.config.serving_settings import ServingSettings
 from infra.package import Package
 from infra.plan.releases import Declared, Pair, ServingPlan, Wanted
 from platforms.aws.names import CAPTURE, Names, variant

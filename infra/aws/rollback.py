@@ -81,7 +81,14 @@ class Rollback(pulumi.ComponentResource):
             lambda of: [*policies.controller(names, *of[:2]), *(told.statements(names, of[2]) if told else ())]
         )
         controller = FunctionRole("controller", self.site, may, child)
-        self.rollback = Function(
+        self.rollback = self._function(controller, child)
+        advance(self.site, controller, self.audit_key.arn, child, told.environment() if told else {})
+        rollback_fails(self.site, child)
+        self.register_outputs({"alerts": self.alerts.arn, "function": self.rollback.function.name})
+
+    def _function(self, controller: FunctionRole, child: pulumi.ResourceOptions) -> Function:
+        """The function that acts on what the topic tells."""
+        function = Function(
             "rollback",
             self.site,
             does="Acts on alarms: takes a challenger back, or a new champion within its watch time; leaves a shared "
@@ -91,18 +98,16 @@ class Rollback(pulumi.ComponentResource):
             dead_letters=self.dead_letters.arn,
             opts=child,
         )
-        permission = self.rollback.may_be_called_by("sns", self.alerts.arn)
+        permission = function.may_be_called_by("sns", self.alerts.arn)
         aws.sns.TopicSubscription(
             "rollback",
             topic=self.alerts.arn,
             protocol="lambda",
-            endpoint=self.rollback.function.arn,
+            endpoint=function.function.arn,
             redrive_policy=self.dead_letters.arn.apply(lambda arn: json.dumps({"deadLetterTargetArn": arn})),
             opts=pulumi.ResourceOptions(parent=self, depends_on=[permission]),
         )
-        advance(self.site, controller, self.audit_key.arn, child, told.environment() if told else {})
-        rollback_fails(self.site, child)
-        self.register_outputs({"alerts": self.alerts.arn, "function": self.rollback.function.name})
+        return function
 
     def _schedules(
         self, names: Names, scheduled: tuple[str, ...], child: pulumi.ResourceOptions

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, Self
 
 import pulumi
-from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, model_validator
 
 from infra.config import checkout
 from infra.config.kubernetes_settings import KubernetesSettings
@@ -22,13 +22,14 @@ from infra.config.mlflow_settings import MlflowSettings
 from infra.config.model_settings import ModelSettings
 from infra.config.monitoring_settings import MonitoringSettings
 from infra.config.pipeline_settings import PipelineSettings
-from infra.config.problems import NotAllowed, Problem, Wrong, problems, unknown
+from infra.config.problems import Problem, Wrong, problems, unknown
 from infra.config.promotion_settings import ApprovalSettings, PromotionSettings
 from infra.config.provable import CAPTURED, unanswered, without_capture
 from infra.config.retention_settings import RetentionSettings
 from infra.config.retraining_settings import RetrainingSettings
 from infra.config.rollout_settings import RolloutSettings
-from infra.config.section import Cores, Image, InstanceType, Memory, Section, Whose, bytes_of, stack_of
+from infra.config.section import Section, Whose, stack_of
+from infra.config.serving_settings import ServingSettings
 from infra.config.slo_settings import SloSettings
 from infra.config.target import is_local, second_callers, wrong_region
 from infra.config.whole_numbers import whole
@@ -39,53 +40,6 @@ _AWS_RETENTION = {
     "log_days": "how long logs are kept is the cluster's; allowed is to leave it out",
 }
 _METRICS = "rollout.judge.metrics"
-_LEAST_MEMORY = 64 * 2**20
-"""Bytes of a pod; the serving runtime alone takes more. See `Memory`, which says so."""
-
-
-class ServingSettings(Section):
-    """The instances behind a release."""
-
-    instance_type: InstanceType = Field(default="ml.m5.large", description="On AWS: what a variant runs on.")
-    instance_count: int = Field(default=1, ge=1, le=100, description="Instances, or pods, per variant.")
-    max_instance_count: int | None = Field(
-        default=None,
-        ge=2,
-        le=100,
-        description="On Kubernetes: up to how many pods a variant grows under load; instance_count is the least then. "
-        "Pods are added above 70% of the cpu that they request. Null: always instance_count.",
-    )
-    cpu: Cores = Field(default="500m", description="On Kubernetes: the cores of a pod, requested and no limit.")
-    memory: Memory = Field(default="512Mi", description="On Kubernetes: the memory of a pod, requested and limited.")
-    image: Image | None = Field(
-        default=None,
-        description="The serving image. Null: on a local stack, a process serves; elsewhere only the registry is "
-        "made, so that you can push the image to it.",
-    )
-    capture_percent: int = Field(
-        default=100,
-        ge=0,
-        le=100,
-        description="Percent of requests whose copies are kept (captured), for drift, labels and the replay gate.",
-    )
-
-    @field_validator("memory")
-    @classmethod
-    def _starts(cls, memory: str) -> str:
-        if bytes_of(memory) < _LEAST_MEMORY:
-            raise NotAllowed
-        return memory
-
-    @property
-    def instances(self) -> str:
-        """Number and type of instances on AWS, as `Release` has them."""
-        return f"{self.instance_count} x {self.instance_type}"
-
-    @property
-    def pods(self) -> str:
-        """Number and size of pods on Kubernetes, as `Release` has them."""
-        most = f" to {self.max_instance_count}" if self.max_instance_count else ""
-        return f"{self.instance_count}{most} x {self.cpu}/{self.memory}"
 
 
 class RegistrySettings(Section):

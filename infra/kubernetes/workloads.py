@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import pulumi
 
 from infra.config.kubernetes_settings import BucketSettings
-from infra.config.settings import ServingSettings
+from infra.config.serving_settings import ServingSettings
 from infra.kubernetes.kept_bucket import SCHEME
 from infra.kubernetes.pod import (
     CONTAINER_SECURITY,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from infra.config.settings import ServingSettings, Settings
+from infra.config.serving_settings import ServingSettings
+from infra.config.settings import Settings
 from rollout.core.state import RolloutState
 
 _PACKAGE = ("recipe", "package_digest", "archive_uri")

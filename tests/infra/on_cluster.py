@@ -9,7 +9,8 @@ from unittest import mock
 
 import infra.__main__ as program
 from infra.config.kubernetes_settings import BucketSettings
-from infra.config.settings import ServingSettings, Settings
+from infra.config.serving_settings import ServingSettings
+from infra.config.settings import Settings
 from infra.kubernetes import cluster_now
 from infra.kubernetes.workloads import wanted_release
 from platforms.kubernetes import buckets

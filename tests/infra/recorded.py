@@ -30,7 +30,7 @@ from infra.aws import program as on_aws
 from infra.aws.hosting import wanted_release
 from infra.config import checkout
 from infra.config.checkout import check_model
-from infra.config.settings import ServingSettings
+from infra.config.serving_settings import ServingSettings
 from platforms.aws.elsewhere import role_for
 from platforms.aws.names import Names
 from retraining.record import Record
