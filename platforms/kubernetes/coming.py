@@ -13,7 +13,7 @@ from platforms.kubernetes.route import Asked, Route
 from platforms.kubernetes.route_store import RouteStore
 from platforms.kubernetes.serving_config import ServingConfig
 from platforms.kubernetes.workloads import Lacking, deadline_of, lacking, ready_endpoints
-from rollout.core.state import Phase
+from rollout.core.state import Phase, RolloutState
 
 _MARGIN = 30.0  # seconds beyond a Deployment's own deadline
 _PARTS = 5  # in which that time is waited; a rollout gives a config up that it asked for six times
@@ -50,7 +50,7 @@ def coming_up(api: Api, asked: Asked, wanted: ServingConfig | None, ready: Mappi
     """
     if wanted is None:
         return Coming(failure=f"config {asked.config} is not there: no ConfigMap of that name in {api.namespace}")
-    found = [lacking(api, item) for item in wanted.backends if not ready[item.workload]]
+    found = [lacking(api, item, asked.began) for item in wanted.backends if not ready[item.workload]]
     if not found:
         return _in_number(api, asked, wanted.champion.workload, ready, now)
     patience = max(item.deadline for item in found) + _MARGIN
@@ -61,13 +61,18 @@ def coming_up(api: Api, asked: Asked, wanted: ServingConfig | None, ready: Mappi
 
 
 def asked_now(
-    api: Api, before: Asked | None, wanted: tuple[str, ServingConfig | None], ready: Mapping[str, int], now: float
+    store: RouteStore, route: Route, wanted: tuple[str, ServingConfig | None], ready: Mapping[str, int]
 ) -> Asked:
-    """What is noted of a config, by its name, that is asked for and cannot serve yet; one that failed begins anew."""
-    name, config = wanted
-    if before is None or before.config != name or coming_up(api, before, config, ready, now).failure:
-        return Asked(name, now, now)
-    return Asked(name, before.since, now)
+    """What is noted of a config, by its name, that is asked for and cannot serve yet.
+
+    One that failed begins anew, and so does one that only an earlier rollout asked for.
+    """
+    (name, config), before, now = wanted, route.asked, store.clock.time()
+    state = KubernetesJournal(store.api, store.name).read()
+    mine = before is not None and before.config == name and before.counts_in(state)
+    if before is None or not mine or coming_up(store.api, before, config, ready, now).failure:
+        return Asked(name, now, now, began=state.started_at)
+    return Asked(name, before.since, now, began=state.started_at)
 
 
 def pods_to_take_over(store: RouteStore, route: Route, config: ServingConfig) -> int:
@@ -93,15 +98,15 @@ def pods_to_take_over(store: RouteStore, route: Route, config: ServingConfig) ->
     return min(wants, noted or wants)
 
 
-def still_waited(store: RouteStore, asked: Asked, serve: int) -> Asked:
+def still_waited(state: RolloutState, asked: Asked, serve: int) -> Asked:
     """What is asked for, without its number of pods once that is waited for no more.
 
     Args:
-        store: The route.
+        state: The journal.
         asked: What is asked for.
         serve: How many pods of what serves are ready.
     """
-    waits = asked.pods and serve and KubernetesJournal(store.api, store.name).read().phase is Phase.MOVING
+    waits = asked.pods and serve and state.phase is Phase.MOVING
     return asked if waits else replace(asked, pods=0)
 
 

@@ -16,6 +16,7 @@ from typing import Any
 from platforms.kubernetes import names
 from platforms.kubernetes.api import Object
 from platforms.kubernetes.moving import MOVE, Move
+from rollout.core.state import RolloutState
 
 ASKED = f"{names.GROUP}/asked"
 """The annotation of a route with the config that is asked for and could not serve yet."""
@@ -31,12 +32,19 @@ class Asked:
         since: Since when it is waited for, epoch seconds.
         at: When it was last asked for, epoch seconds.
         pods: How many pods of its champion are waited for; 0 where one is enough.
+        began: When the rollout began that asked, epoch seconds: only in that one counts what is told of the config. 0
+            when nobody noted it.
     """
 
     config: str
     since: float
     at: float
     pods: int = 0
+    began: float = 0.0
+
+    def counts_in(self, state: RolloutState) -> bool:
+        """Whether what is told of the config counts in a rollout: not when only an earlier one asked for it."""
+        return self.began in {0.0, state.started_at}
 
     def to_json(self) -> str:
         """For the annotation."""
@@ -70,7 +78,8 @@ class Route:
         """What is asked for and could not serve yet; None, too, when nobody can read it."""
         try:
             value = json.loads(self._annotations[ASKED])
-            return Asked(str(value["config"]), float(value["since"]), float(value["at"]), int(value.get("pods") or 0))
+            since, at, pods = float(value["since"]), float(value["at"]), int(value.get("pods") or 0)
+            return Asked(str(value["config"]), since, at, pods, float(value.get("began") or 0))
         except (KeyError, TypeError, ValueError):
             return None
 

@@ -89,9 +89,12 @@ class RouteTraffic:
         wanted = store.known(asked.config) if asked is not None else None
         backends = {item.workload: item for one in (config, wanted) if one is not None for item in one.backends}
         ready = ready_endpoints(self.api, [*backends, *([split.backend.workload] if split else ())])
+        coming = UP
         if asked is not None:
-            asked = still_waited(store, asked, serve=ready[config.champion.workload] if config else 0)
-        coming = coming_up(self.api, asked, wanted, ready, self.clock.time()) if asked is not None else UP
+            state = KubernetesJournal(self.api, self.endpoint).read()
+            asked = still_waited(state, asked, serve=ready[config.champion.workload] if config else 0)
+            if asked.counts_in(state):
+                coming = coming_up(self.api, asked, wanted, ready, self.clock.time())
         status, detail = self._standing(route, config, ready)
         if coming.pending and status == "ready":
             status, detail = ("ready" if coming.asked_enough else "changing"), coming.pending
@@ -135,7 +138,8 @@ class RouteTraffic:
             guard: By which steps the champion's traffic moves to other pods of it; None moves it at once.
 
         Raises:
-            Busy: The champion moves to another config's pods; or the route is being written all the time.
+            Busy: The champion moves to another config's pods; pods that failed before this rollout make room for new
+                ones; or the route is being written all the time.
         """
 
         def change(route: Route) -> None:
@@ -146,10 +150,9 @@ class RouteTraffic:
             ready = ready_endpoints(self.api, [item.workload for item in config.backends]) if config else {}
             pods = pods_to_take_over(self.store, route, config) if config else 0
             if config is not None:
-                bring_back(self.api, self.endpoint, config, ready)
+                bring_back(self.api, self.endpoint, config, ready, self.clock.time())
             if config is None or not all(ready.values()) or ready[config.champion.workload] < pods:
-                asked = asked_now(self.api, route.asked, (name, config), ready, self.clock.time())
-                noted = replace(asked, pods=pods)
+                noted = replace(asked_now(self.store, route, (name, config), ready), pods=pods)
                 self.store.write(route, route.config, route.rules if route.config else None, asked=noted)
                 return
             if guard is not None and (serving := self._left(route, config)) is not None:

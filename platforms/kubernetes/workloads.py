@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from platforms.kubernetes.api import Api
+from platforms.kubernetes.api import Api, Object
 from platforms.kubernetes.kinds import DEPLOYMENT, ENDPOINT_SLICE, POD, SERVICE
 from platforms.kubernetes.serving_config import Backend
 
@@ -25,6 +25,7 @@ DEADLINE = 600.0
 """Kubernetes' own default of a Deployment's progressDeadlineSeconds."""
 _ENDED, _CRASHES = "CrashLoopBackOff", 3
 """The cluster's word for a container that ends again and again, and how often is often enough: once may be chance."""
+_UNFETCHED = "Unfetched"  # our own word for a package that cannot be had now
 _MAY_PASS = 4  # the exit status of `python -m serving fetch` when the package cannot be had now
 _REFUSED = frozenset(
     {
@@ -74,8 +75,14 @@ def ready_endpoints(api: Api, workloads: Sequence[str]) -> dict[str, int]:
     return {name: len(addresses) for name, addresses in found.items()}
 
 
-def lacking(api: Api, backend: Backend) -> Lacking:
-    """What keeps a workload that has no ready endpoint from having one."""
+def lacking(api: Api, backend: Backend, began: float = 0.0) -> Lacking:
+    """What keeps a workload that has no ready endpoint from having one.
+
+    Args:
+        api: The API server.
+        backend: The workload.
+        began: Since when it is waited for, epoch seconds; a deadline of the Deployment that was over by then is past.
+    """
     name = backend.workload
     deployment = api.find(DEPLOYMENT, name)
     if deployment is None:
@@ -90,7 +97,8 @@ def lacking(api: Api, backend: Backend) -> Lacking:
     since = max((at for pod in pods if (at := _unready(pod)) is not None), default=unavailable)
     troubles = [_trouble(pod) for pod in pods] or [_of_deployment(said)]
     worst = max(troubles, key=lambda item: (item.final, item.own))
-    late = progressing.get("reason") == "ProgressDeadlineExceeded" and not any(_came_up(pod) for pod in pods)
+    passed = progressing.get("reason") == "ProgressDeadlineExceeded" and (_since(progressing) or began) >= began
+    late = passed and not any(_came_up(pod) for pod in pods)
     final = late or all(item.final for item in troubles)
     text = worst.words
     if available.get("status") == "True" and api.find(SERVICE, name) is None:
@@ -106,6 +114,20 @@ def deadline_of(api: Api, workload: str) -> float:
     """How long a workload may take to come up, seconds."""
     deployment = api.find(DEPLOYMENT, workload)
     return DEADLINE if deployment is None else _deadline(deployment)
+
+
+def failed_before(api: Api, deployment: Object, began: float, ended: float) -> bool:
+    """Whether pods of a Deployment tell of an earlier attempt: what they say is past, and they wait before they retry.
+
+    Args:
+        api: The API server.
+        deployment: The Deployment; none of its pods is ready.
+        began: When the present attempt began, epoch seconds: no pod from before that may have failed.
+        ended: When the last one ended, epoch seconds: no pod is from before that; 0 where there was none.
+    """
+    pods = api.list(POD, deployment["spec"]["selector"].get("matchLabels") or {})
+    made = [(pod, _epoch(pod["metadata"].get("creationTimestamp")) or began) for pod in pods if not _leaving(pod)]
+    return any(at < ended or (at < began and _failed(pod)) for pod, at in made)
 
 
 @dataclass(frozen=True)
@@ -147,7 +169,7 @@ def _first(pod: str, container: Mapping[str, Any]) -> _Trouble | None:
     hint = f"If the network keeps the pod from it, name the port in {_EGRESS}"
     if re.search(r"answers 40[13]\b", found.words):
         hint = f"Look at the login in {_PULLS}"
-    return replace(found, words=f"{found.words}. {hint}", short="Unfetched", final=False, own=False)
+    return replace(found, words=f"{found.words}. {hint}", short=_UNFETCHED, final=False, own=False)
 
 
 def _of_container(pod: str, container: Mapping[str, Any]) -> _Trouble | None:
@@ -172,6 +194,12 @@ def _of_container(pod: str, container: Mapping[str, Any]) -> _Trouble | None:
         before = f"; it {_end(last)} before{_said(last)}" if last else ""
         return _Trouble(f"{name} runs and does not pass its health check{before}", "NotReady", own=True)
     return None
+
+
+def _failed(pod: Mapping[str, Any]) -> bool:
+    """Whether a container of a pod ended badly, or was refused."""
+    found = _trouble(pod).short
+    return found in {_ENDED, _UNFETCHED, "ErrImagePull", *_REFUSED}
 
 
 def _done(container: Mapping[str, Any]) -> bool:

@@ -134,7 +134,7 @@ class FakeApi:
         self._kept(kind, name, found, owners)
 
     def _new(self, kind: Kind, name: str) -> Object:
-        made = {"uid": str(uuid.uuid4()), "generation": 0, "creationTimestamp": "2026-03-01T12:00:00Z"}
+        made = {"uid": str(uuid.uuid4()), "generation": 0, "creationTimestamp": _now()}
         metadata = {"name": name, "namespace": self.namespace, **made}
         return {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": metadata}
 

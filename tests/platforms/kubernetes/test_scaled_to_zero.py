@@ -13,15 +13,17 @@ import pytest
 from platforms.kubernetes import names
 from platforms.kubernetes.api import Object
 from platforms.kubernetes.journal import KubernetesJournal
-from platforms.kubernetes.kinds import DEPLOYMENT
+from platforms.kubernetes.kinds import DEPLOYMENT, POD
 from platforms.kubernetes.scaled_to_zero import scale_to_zero, unneeded
+from platforms.kubernetes.serving_config import ServingConfig
 from platforms.kubernetes.traffic import RouteTraffic
+from rollout.core.errors import Busy
 from rollout.core.event import Event
 from rollout.core.release import Release
 from rollout.core.state import Phase, RolloutState
 from rollout.core.verdict import Verdict
 from rollout.reason import Reason
-from tests.platforms.kubernetes.world import ENDPOINT, TestClock, World, pair, solo
+from tests.platforms.kubernetes.world import CRASH, ENDPOINT, TestClock, World, pair, solo
 from tests.rollout.worlds import release
 
 NOW, HOUR = 100_000.0, 3600.0
@@ -113,6 +115,82 @@ def test_one_that_is_tried_again_has_as_many_pods_as_before(world: World) -> Non
     assert traffic.read().failure == "", "it is on its way"
     scale_to_zero(world.api, NOW)
     assert pods(world)["w-b"] == PODS
+
+
+AGAIN = pair(solo("w-a", "v-a"), solo("w-b", "v-b"))
+FIRST = solo("w-b", "v-b")
+UNFETCHED = "oci://r answers 401"
+
+
+def tried(world: World, began: float, rollout: str, *ended: Event, champion: Release | None) -> None:
+    """A rollout of b that began then, beside a champion or as the first one."""
+    phase = Phase.PREPARING if champion else Phase.MOVING
+    journal = state(*ended, champion=champion, challenger=of("b"), phase=phase)
+    says(world, replace(journal, rollout_id=rollout, started_at=began))
+
+
+@pytest.mark.parametrize("ended", ["failed", "rolled_back", ""], ids=["failed", "crashed", "before any rollout"])
+@pytest.mark.parametrize("config", [AGAIN, FIRST], ids=["beside a champion", "the first"])
+def test_what_failed_is_tried_with_new_pods_and_by_no_words_of_before(
+    world: World, config: ServingConfig, ended: str
+) -> None:
+    """The kubelet would start the old ones only after minutes, whatever was mended meanwhile."""
+    clock, champion = TestClock(), of("a") if config is AGAIN else None
+    declared(world, "ab")
+    world.endpoints("w-b", 0)
+    if config is AGAIN:
+        world.config(config)
+    traffic = RouteTraffic(world.api, ENDPOINT, clock)
+    tried(world, clock.now - 200, "1-b", champion=champion)
+    if champion:
+        traffic.use_config("w-a")
+    traffic.use_config(config.name)
+    # After its end a pod that ended in none of its containers tells of it, too.
+    world.pod("w-b", {"running": {}} if ended else CRASH, last=UNFETCHED)
+    world.deployment("w-b", Progressing=("False", "ProgressDeadlineExceeded", 60))
+    assert UNFETCHED in traffic.read().failure
+    clock.sleep(5)
+    before = [over("b", clock.now - 1, ended)] if ended else []
+    tried(world, clock.now, "2-b", *before, champion=champion)
+    assert traffic.read().failure == "", "nothing was asked for yet"
+    for seen in (None, None, PODS):
+        if seen is not None:
+            world.pods_of("w-b", seen)
+        with pytest.raises(Busy, match="w-b that failed before this rollout make room"):
+            traffic.use_config(config.name)
+        assert pods(world) == {"w-a": PODS, "w-b": 0}
+    world.pods_of("w-b", 0)
+    for pod in world.api.list(POD):
+        world.api.delete(POD, pod["metadata"]["name"])
+    RouteTraffic(world.api, ENDPOINT, clock).use_config(config.name)  # another controller's
+    assert pods(world) == {"w-a": PODS, "w-b": PODS}
+    assert traffic.read().failure == "", "they are on their way"
+
+
+def test_pods_that_fail_in_this_rollout_and_those_that_serve_are_not_replaced(world: World) -> None:
+    clock = TestClock()
+    declared(world, "ab")
+    world.config(AGAIN)
+    traffic = RouteTraffic(world.api, ENDPOINT, clock)
+    traffic.use_config("w-a")
+    for name in ("w-a", "w-b"):
+        world.endpoints(name, 0)
+    world.pod("w-a", CRASH, last="the node is gone")
+    world.pod("w-b", {"waiting": {"reason": "ContainerCreating"}})
+    tried(world, clock.now + 5, "1-b", champion=of("a"))
+    traffic.use_config(AGAIN.name)
+    assert pods(world) == {"w-a": PODS, "w-b": PODS}, "what was made for it, and has not failed"
+    (new,) = (pod["metadata"]["name"] for pod in world.api.list(POD) if pod["metadata"]["name"].startswith("w-b"))
+    world.api.delete(POD, new)
+    tried(world, clock.now - 60, "2-b", over("b", clock.now - 70, "failed"), champion=of("a"))
+    world.pod("w-b", CRASH, last=UNFETCHED)
+    traffic.use_config(AGAIN.name)
+    assert pods(world) == {"w-a": PODS, "w-b": PODS}
+    assert "2 workloads do not come up at once" in traffic.read().failure
+    tried(world, clock.now + 5, "3-b", over("a", clock.now + 1, "failed"), champion=of("a"))
+    with pytest.raises(Busy):
+        traffic.use_config(AGAIN.name)
+    assert pods(world) == {"w-a": PODS, "w-b": 0}
 
 
 def test_a_rollout_that_begins_meanwhile_keeps_its_pods(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any, cast
 
 import pytest
@@ -51,6 +52,16 @@ def container(name: str = "serving", *, last: Told | None = None, **state: Any) 
 
 def late(status: str = "False", reason: str = "ProgressDeadlineExceeded") -> Told:
     return {"type": "Progressing", "status": status, "reason": reason}
+
+
+@pytest.mark.parametrize(("after", "final"), [(-5.0, False), (5.0, True)])
+def test_a_deadline_that_was_over_before_the_rollout_began_is_none_of_its(
+    api: FakeApi, after: float, final: bool
+) -> None:
+    passed = {**late(), "lastTransitionTime": "2026-03-01T12:00:00Z"}
+    why(api, {"phase": "Pending"}, conditions=(passed,))
+    began = datetime(2026, 3, 1, 12, tzinfo=UTC).timestamp() - after
+    assert lacking(cast(Api, api), BACKEND, began).final is final
 
 
 def ready(api: FakeApi) -> int:

@@ -138,6 +138,11 @@ class World:
         ]
         self._status(DEPLOYMENT, self.api.get(DEPLOYMENT, name), {"conditions": said})
 
+    def pods_of(self, name: str, pods: int) -> None:
+        """What the Deployments' controller says once it has seen how many pods a Deployment is to have."""
+        found = self.api.get(DEPLOYMENT, name)
+        self._status(DEPLOYMENT, found, {"observedGeneration": found["metadata"]["generation"], "replicas": pods})
+
     def gateway_follows(self, *, accepted: str = "True", behind: int = 0, resolved: str = "ResolvedRefs") -> None:
         """The gateway's word on the route as it stands, or on one that was there before."""
         route = self.api.get(ROUTE, ENDPOINT)
