@@ -21,7 +21,7 @@ import httpx
 
 from platforms.sealed_packages import RegistryError
 from rollout.core.errors import RolloutError, Unreachable
-from serving.registry_protocol import DIGEST, Login, ProtocolError, challenge_of, token_in, words_in
+from serving.registry_protocol import DIGEST, LOCAL_CLUSTER, Login, ProtocolError, challenge_of, token_in, words_in
 
 LONGEST = 16 * 1024**2
 """Bytes of an answer that is read into memory."""
@@ -31,6 +31,8 @@ _BLOCK = 1 << 20
 _REDIRECTS = 4
 _TIMEOUT = httpx.Timeout(30, connect=5)
 _READS = ("GET", "HEAD")
+_PLAIN = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG")
+"""OpenSSL's words, of one version or another, for an answer that is not TLS."""
 
 
 class OciError(RegistryError, RolloutError):
@@ -145,10 +147,18 @@ class Connection:
             finally:
                 answer.close()
         except httpx.HTTPError as error:
-            why = str(error) or type(error).__name__
-            raise OciUnreachable(f"{self.named(about)}: the registry does not answer: {why}") from None
+            raise self._silent(about, str(error) or type(error).__name__) from None
         except ProtocolError as error:
             raise OciError(f"{self.named(about)}: {error}") from None
+
+    def _silent(self, about: str, why: str) -> OciError:
+        """What to say of a registry that gave no answer; one without TLS will not have it a moment later either."""
+        if self._insecure or not any(word in why for word in _PLAIN):
+            return OciUnreachable(f"{self.named(about)}: the registry does not answer: {why}")
+        return OciError(
+            f"{self.named(about)}: the registry answers without TLS. That is allowed at localhost, at a loopback "
+            f"address, and at {LOCAL_CLUSTER}, the local cluster: give {self.host} a certificate"
+        )
 
     def check(self, answer: httpx.Response, about: str, expected: Collection[int]) -> None:
         """Refuse an answer with another status, with the registry's words.

@@ -195,6 +195,12 @@ def at() -> Iterator[Shelf]:
         yield one
 
 
+def test_a_registry_without_tls_is_told_as_such_with_what_is_allowed() -> None:
+    with upload_server() as server, pytest.raises(OciError, match=r"answers without TLS.* at 10\.99\.0\.1, ") as told:
+        Registry(Connection(server.host, "team/model")).manifest("latest")
+    assert not isinstance(told.value, OciUnreachable)
+
+
 def test_an_answer_that_ends_too_early_is_asked_for_again(at: Shelf) -> None:
     at.faults = [("cut", 1000), ("status", 503)]
     assert near(at.host, "m").read(DIGEST) == CONTENT
