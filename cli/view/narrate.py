@@ -51,7 +51,8 @@ def _what(story: Story) -> Iterator[tuple[str, RenderableType]]:
         weights = ", ".join(f"{name} {weight}%" for name, weight in turn.weights.items())
         asked = f"  [{weights}]" if turn.kind == "weights" and weights else ""
         after = f"+{int(turn.after) // 60}:{int(turn.after) % 60:02d}"
-        line = Text.assemble((f"{turn.at[11:19]} {after:>6}  ", "dim"), turn.text, (asked, "dim"))
+        what = turn.text.removesuffix(f": {story.why}")  # which stands above
+        line = Text.assemble((f"{turn.at[11:19]} {after:>6}  ", "dim"), what, (asked, "dim"))
         yield ("" if number else "history"), line
 
 

@@ -135,10 +135,13 @@ def follow(controller: Any, props: Values, progress: Progress) -> Any:
     told = {event_key(event) for event in controller.status().state.history}
 
     def tell(seen: Any) -> None:
+        before = None
         for event in seen.state.history:
             if event_key(event) not in told:
                 told.add(event_key(event))
-                progress.note(event.text)
+                again = event.reason is not None and event.reason == before  # as of a decision, and then of its end
+                progress.note(event.what if again else event.text)
+            before = event.reason
         if seen.doing:
             progress(doing(seen.doing, seen.decision))
 

@@ -98,12 +98,15 @@ def test_good_release_ends_as_champion_and_every_step_is_told(released: World, l
     assert any("50%" in line for line in lines)
 
 
-def test_faulty_release_is_an_outcome_with_its_numbers_and_the_champion_stays(released: World) -> None:
+def test_faulty_release_is_an_outcome_with_its_numbers_and_the_champion_stays(
+    released: World, lines: list[str]
+) -> None:
     released.error_rates["v-b"] = 0.5
     outs = RolloutProvider().update("endpoint", {}, inputs("b", pair_config="pair-ab")).outs or {}
     assert (outs["champion"], outs["challenger"], outs["outcome"]) == ("sha256:a", "", "rolled_back")
     assert outs["metrics"] == {"auc": 0.7}, "the champion's, not those of the release that was rolled back"
     assert "%" in outs["why"]
+    assert sum(outs["why"] in line for line in lines) == 1, "told with the decision, and not again with its end"
     assert released.serving == "solo-a"
 
 
