@@ -6,9 +6,6 @@ Entities".
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import json
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,6 +14,7 @@ from localcloud.sagemaker.account import Account
 from localcloud.sagemaker.errors import ApiError, invalid
 from localcloud.sagemaker.lineage_entities import ASSOCIATION, BY_SERVICE
 from localcloud.sagemaker.lineage_nodes import Node, node_of
+from localcloud.sagemaker.listing import fingerprint, read_token, write_token
 from localcloud.sagemaker.store import Document, Store
 from localcloud.sagemaker.wire import Operation, Request
 
@@ -78,8 +76,8 @@ class LineageQuery:
 
     def _page(self, arns: list[str], edges: list[Document], request: Request, size: int) -> Document:
         asked = {name: value for name, value in request.items() if name not in {"NextToken", "MaxResults"}}
-        query = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:16]
-        begin = _place(request["NextToken"], query) if "NextToken" in request else 0
+        query = fingerprint(asked)
+        begin = read_token(request["NextToken"], query) if "NextToken" in request else 0
         place = {arn: number for number, arn in enumerate(arns)}
         later = [max(place[edge["SourceArn"]], place[edge["DestinationArn"]]) for edge in edges]
         answer: Document = {
@@ -87,7 +85,7 @@ class LineageQuery:
             "Edges": [_edge(one) for one, at in zip(edges, later, strict=True) if begin <= at < begin + size],
         }
         if len(arns) > begin + size:
-            answer["NextToken"] = base64.urlsafe_b64encode(json.dumps([query, begin + size]).encode()).decode()
+            answer["NextToken"] = write_token(begin + size, query)
         return answer
 
     def _vertex(self, arn: str) -> Document:
@@ -148,13 +146,3 @@ def _walk(start: str, associations: list[Document], ends: Iterable[tuple[str, st
 
 def _edge(association: Document) -> Document:
     return {name: value for name, value in association.items() if name not in {"CreationTime", BY_SERVICE}}
-
-
-def _place(token: str, query: str) -> int:
-    try:
-        made_for, place = json.loads(base64.urlsafe_b64decode(token))
-    except ValueError as error:
-        raise invalid("Invalid pagination token.") from error
-    if made_for != query:
-        raise invalid("Invalid pagination token: the filters or the order differ from those it was made for.")
-    return place

@@ -47,14 +47,14 @@ class Listing:
         descending = request.get("SortOrder", "Ascending" if self.ascending else "Descending") == "Descending"
         member = self.sort_members.get(request.get("SortBy", "CreationTime"), self.name)
         found.sort(key=lambda document: (document[member], document[self.name]), reverse=descending)
-        query = _fingerprint({k: v for k, v in request.items() if k not in {"NextToken", "MaxResults"}})
+        query = fingerprint({k: v for k, v in request.items() if k not in {"NextToken", "MaxResults"}})
         if "NextToken" in request:
-            last = _read_token(request["NextToken"], query)
+            last = read_token(request["NextToken"], query)
             found = [d for d in found if _after([d[member], d[self.name]], last, descending)]
         size = request.get("MaxResults", _DEFAULT_PAGE)
         answer: Document = {self.result: [self.summary(document) for document in found[:size]]}
         if len(found) > size:
-            answer["NextToken"] = _write_token([found[size - 1][member], found[size - 1][self.name]], query)
+            answer["NextToken"] = write_token([found[size - 1][member], found[size - 1][self.name]], query)
         return answer
 
     def _wanted(self, document: Document, request: Document) -> bool:
@@ -79,15 +79,22 @@ def _after(key: list[Any], last: list[Any], descending: bool) -> bool:
     return key < last if descending else key > last
 
 
-def _fingerprint(query: Document) -> str:
+def fingerprint(query: Document) -> str:
+    """What tells a query apart from others: a NextToken holds good for the one that it was made for."""
     return hashlib.sha256(json.dumps(query, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _write_token(last: list[Any], query: str) -> str:
+def write_token(last: Any, query: str) -> str:
+    """A NextToken that says where the page of a query has ended."""
     return base64.urlsafe_b64encode(json.dumps([query, last]).encode()).decode()
 
 
-def _read_token(token: str, query: str) -> list[Any]:
+def read_token(token: str, query: str) -> Any:
+    """Where the page before has ended.
+
+    Raises:
+        ApiError: A ValidationException: the token is none, or was made for another query.
+    """
     try:
         made_for, last = json.loads(base64.urlsafe_b64decode(token))
     except ValueError as error:
