@@ -197,8 +197,6 @@ def _why(seen: Seen, wanted: Asked, clients: Clients) -> Exception:
 
 def _failed(seen: Seen, step: StepSeen, lines: list[str]) -> str:
     reason = step.why or seen.why or "no reason is given"
-    if lines:  # which the reason repeats, as far as it is long enough
-        reason = reason.partition("\n")[0]
     if _TOO_LONG in reason:
         reason += " A job may take modelstack:retraining.max_minutes"
     last = "".join(f"\n    {line}" for line in lines)

@@ -135,14 +135,6 @@ FAILED = ("Failed", [step("build", "Failed", FailureReason="AlgorithmError: exit
             "    two",
         ),
         (
-            (
-                "Failed",
-                [step("build", "Failed", FailureReason="AlgorithmError: train failed: x\n  File y, exit code: 1")],
-            ),
-            {},
-            "step build of execution abcdef012345 failed: AlgorithmError: train failed: x\n  its last lines:\n    one",
-        ),
-        (
             ("Failed", [step("build", "Failed", FailureReason="ClientError: Job has ended in MaxRuntimeExceeded.")]),
             {},
             "step build of execution abcdef012345 failed: ClientError: Job has ended in MaxRuntimeExceeded. A job may "
