@@ -226,7 +226,7 @@ def test_a_step_that_is_killed_is_named_with_its_last_lines_and_nothing_is_regis
     done = update.ended()
     assert done.code != 0
     assert f"step build of execution {executions.short(begun()[0].arn)} failed" in done.output
-    assert "train ended with status -9" in done.output
+    assert "train was ended by signal 9 (Killed)" in done.output
     assert "train: fit the model" in done.output.partition("its last lines")[2]
     assert registered() == 1
 
