@@ -9,7 +9,7 @@ trains. What is given counts more. Where the code comes from, git is asked.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -90,13 +90,20 @@ def _not_of_model(root: Path, texts: Mapping[str, str]) -> list[str]:
     """What the model of the checkout does not allow, by the rules of its config; of a package's nothing is known."""
     if texts.get("code_digest"):
         return []
+    through = _readable(day, "through", texts) or ""
+    changes, gates = (_readable(json_object, name, texts, "{}") for name in ("parameters", "gates"))
+    return [
+        *(_wrong_parameters(root, changes, str(through)) if changes is not None else ()),
+        *(_wrong_gates(root, gates) if gates is not None else ()),
+    ]
+
+
+def _readable(reader: Callable[[str, str], Any], name: str, texts: Mapping[str, str], default: str = "") -> Any:
+    """What a text says; None of one that cannot be read, which is told already."""
     try:
-        changes = json_object("parameters", texts.get("parameters", "{}"))
-        gates = json_object("gates", texts.get("gates", "{}"))
-        through = day("through", texts.get("through", ""))
-    except Refusal:  # told already
-        return []
-    return [*_wrong_parameters(root, changes, str(through or "")), *_wrong_gates(root, gates)]
+        return reader(name, texts.get(name, default))
+    except Refusal:
+        return None
 
 
 def _wrong_parameters(root: Path, changes: Mapping[str, Any], through: str) -> list[str]:

@@ -29,12 +29,10 @@ class Point:
 
     Attributes:
         at: When it was asked for, epoch seconds.
-        seconds: Since the rollout of that time began.
         weight: Percent of the traffic.
     """
 
     at: float
-    seconds: int
     weight: float
 
 
@@ -61,16 +59,14 @@ def courses(state: RolloutState, others: Mapping[str, str] | None = None) -> dic
         others: Release -> package digest, of those that only the history names; None where that is not known.
     """
     digests = {**(others or {}), **_digests(state)}
-    begun: dict[str, float] = {}
     points: dict[str, list[Point]] = {}
     told: dict[str, dict[str, str]] = {}
     last: dict[str, float] = {}
     for event in state.history:
-        since = begun.setdefault(event.rollout_id, event.at)
         for digest, weight in _shares(event, digests, points):
             before = points.setdefault(digest, [])
             if not before or before[-1].weight != weight:
-                before.append(Point(event.at, round(event.at - since), weight))
+                before.append(Point(event.at, weight))
                 last[digest] = event.at
         digest, says = digests.get(event.release), _told(event)
         if digest is not None and says:

@@ -75,8 +75,9 @@ def _tell(api: Api, model: str, version: Version, course: Course, *, again: bool
     until = _seconds(version.tags.get(_UNTIL, ""))
     if course.at <= until and not again:
         return
+    # MLflow shows the value of the highest step as the latest, so steps rise over all rollouts of a version.
     metrics = tuple(
-        (WEIGHT, point.weight, round(point.at * 1000), point.seconds) for point in course.points if point.at > until
+        (WEIGHT, point.weight, round(point.at * 1000), round(point.at)) for point in course.points if point.at > until
     )
     if version.run_id:
         api.log(version.run_id, Batch(metrics=metrics, tags=course.told))

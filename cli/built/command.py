@@ -42,6 +42,8 @@ STACK = "local-pipeline"
 LOCAL, SAGEMAKER, KUBEFLOW = "local", "sagemaker", "kubeflow"
 ENGINES = (LOCAL, SAGEMAKER, KUBEFLOW)
 MLFLOW = "modelstack:mlflow"
+_EXECUTION = f"`pulumi up` of stack {STACK} waits for an execution in the local cloud"
+_NEEDED = "its registry is where Kubeflow's steps register; an execution of its pipeline builds what serves"
 
 
 @dataclass(frozen=True)
@@ -79,13 +81,16 @@ def _build(words: tuple[str, ...], console: Console) -> int:
     if unknown := [name for name in words if name not in ENGINES]:
         raise OperatorError(f"{unknown[0]!r} is no engine: expected {', '.join(ENGINES)}", exit_code=2)
     names, wanted = words or ENGINES, Wanted.of(Stack(STACK))
+    if KUBEFLOW in words:
+        contained.engine()
     console.print(f"recipe {wanted.recipe.id}", markup=False)
     found: dict[str, Mapping[str, str]] = {}
     if LOCAL in names:
         _title(console, LOCAL, "each step a process of this machine")
         found[LOCAL] = here.digests(wanted.recipe, wanted.gates, partial(_step, console))
-    if names == (LOCAL,):
+    if set(names) == {LOCAL}:
         return _compared(console, found)
+    _title(console, *((SAGEMAKER, _EXECUTION) if SAGEMAKER in names else (f"stack {STACK}", _NEEDED)))
     stack, target = _served(console)
     made = executed.executed(clients(target.region), target.endpoint, _folder(target), wanted.recipe)
     _step(console, f"execution {short(made.arn)} has built it")
@@ -100,20 +105,23 @@ def _build(words: tuple[str, ...], console: Console) -> int:
                 raise
             tell(console, error)
     status = _compared(console, found)
-    _title(console, "One prediction", f"`{target.commands.modelstack} trace ID` shows where it came from")
+    _title(console, "One prediction", "which version gave it, and where that came from")
     page().print(told(traced(target), target.commands.modelstack))
-    console.print(f"\nMLflow shows the build: {stack.written()['config'][MLFLOW]['server']}/#/models/{target.endpoint}")
-    console.print("`make down` ends all of it.")
+    server = stack.written()["config"][MLFLOW]["server"]
+    console.print(f"\nMLflow shows the build: {server}/#/models/{target.endpoint}", markup=False)
+    console.print(f'To go on, type: eval "$(make -s env)"; {target.commands.modelstack} status', markup=False)
+    console.print("`make down` ends all of it.", markup=False)
     return status
 
 
 def _served(console: Console) -> tuple[Stack, Target]:
     """The stack, brought up: an execution of its pipeline has built what serves."""
-    _title(console, SAGEMAKER, f"`pulumi up` of stack {STACK} waits for an execution in the local cloud")
     local = Local.here()
     address = MlflowServer.here(local.places).start(int(os.environ.get("MLFLOW_PORT", PORT)))
     console.print(f"MLflow: {address}", markup=False)
     config = shown_in(Stack(STACK), address, local.places.state)
+    if config:
+        console.print(f"The stack's file names another address: {config} is taken in its place.", markup=False)
     stack = ensure(console, STACK, config)
     return stack, resolve(STACK)
 

@@ -43,6 +43,18 @@ class NoEngine(OperatorError):
     """There is no Docker engine to run a container."""
 
 
+def engine() -> Engine:
+    """The Docker engine.
+
+    Raises:
+        NoEngine: There is none.
+    """
+    try:
+        return Engine.find(START_ENGINE)
+    except OperatorError as error:
+        raise NoEngine(str(error), error.hint) from None
+
+
 def python() -> Path:
     """The Python of the SDK's environment, which is made if need be.
 
@@ -63,12 +75,9 @@ def image_of(repository: str, console: Console) -> str:
         NoEngine: There is none.
         OperatorError: A step of it failed.
     """
-    try:
-        engine = Engine.find(START_ENGINE)
-    except OperatorError as error:
-        raise NoEngine(str(error), error.hint) from None
-    base = base_image(engine, lambda text: console.print(f"  {text}", markup=False))
-    named = published(engine, TRAINING, base, Repository.at(repository), console)
+    docker = engine()
+    base = base_image(docker, lambda text: console.print(f"  {text}", markup=False))
+    named = published(docker, TRAINING, base, Repository.at(repository), console)
     return re.sub("^[^/]+", os.environ["AWS_ENDPOINT_URL"].partition("://")[2].rstrip("/"), named)
 
 

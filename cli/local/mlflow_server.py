@@ -160,7 +160,8 @@ def _require_free(port: int) -> None:
             asked.bind(("127.0.0.1", port))
         except OSError:
             raise OperatorError(
-                f"port {port} is taken, and MLflow cannot have it", "Name another one: MLFLOW_PORT=5001 make mlflow"
+                f"port {port} is taken, and MLflow cannot have it",
+                "Name another one in MLFLOW_PORT, such as 5001.",
             ) from None
 
 

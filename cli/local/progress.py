@@ -16,6 +16,7 @@ from rich.text import Text
 
 from cli.again import again
 from cli.local.stack import Stack
+from rollout.controller.commands import Commands
 from rollout.controller.notice import waiting
 
 _POLL_S = 0.1
@@ -30,7 +31,7 @@ _DONE = {
 _REPEAT_S = 20.0  # how often a line says what is under way, or waited for, where no status line can
 _ADVISE_S = 120.0  # how often it is said how to send what is waited for
 _STILL_S = 25.0  # with requests on their way, what is waited for changes sooner: two windows of a local stack
-_SEND = 'to send some, type in another shell: eval "$(make -s env)"; modelstack replay --rate 25'
+_SEND = 'to send some, type in another shell: eval "$(make -s env)"; {modelstack} replay --rate 25'
 _ADVICE: dict[str, str] = {
     waiting("requests"): _SEND,
     waiting("evidence"): _SEND,
@@ -76,7 +77,15 @@ class Outcome:
 class Follower:
     """Turns events into lines."""
 
-    def __init__(self, console: Console, status: Status) -> None:
+    def __init__(self, console: Console, status: Status, modelstack: str = "modelstack") -> None:
+        """Make one.
+
+        Args:
+            console: Where lines go.
+            status: The line that is overwritten.
+            modelstack: How a command on the stack begins.
+        """
+        self._modelstack = modelstack
         self.outcome = Outcome()
         self._console = console
         self._status = status
@@ -155,7 +164,7 @@ class Follower:
         advice = _ADVICE.get(_lacking(self._waiting))
         if advice and now - self._since >= _STILL_S and now - self._advised >= _ADVISE_S:
             self._advised = now
-            self._print(Text(_indented(advice, " ")))
+            self._print(Text(_indented(advice.format(modelstack=self._modelstack), " ")))
 
     def _before(self, metadata: dict[str, Any]) -> None:
         if metadata["op"] in _DONE and not metadata["type"].startswith(_UNSEEN):
@@ -221,7 +230,8 @@ def follow(console: Console, stack: Stack, *words: str, log: Path) -> Outcome:
     talkative = replace(stack, environment={**stack.environment, "PULUMI_DEBUG_COMMANDS": "true"})
     with tempfile.TemporaryDirectory() as folder, log.open("w") as output, console.status("working") as status:
         events = Path(folder, "events.json")
-        follower, lines = Follower(console, status), _lines(events)
+        follower = Follower(console, status, Commands.of_stack(stack.name).modelstack)
+        lines = _lines(events)
         outcome = follower.outcome
 
         def show() -> None:

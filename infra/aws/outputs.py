@@ -24,6 +24,7 @@ NAMES = (
     "release",
     "metrics",
     "signing_key",
+    "signing_key_arn",
     "slo",
     "awaits",
     "promotion_role",
@@ -39,6 +40,7 @@ def of_registry(names: Names, registry: Registry) -> dict[str, Any]:
         "package_group": registry.group.model_package_group_name,
         "artifact_bucket": registry.bucket.bucket,
         "container_repository": registry.repository.repository_url,
+        "signing_key_arn": registry.signing_key.arn,
     }
 
 

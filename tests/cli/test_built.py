@@ -12,6 +12,7 @@ import yaml
 
 from cli.built import beside, command, contained, here
 from cli.built.executed import Executed
+from cli.errors import OperatorError
 from cli.local.stack import Stack
 from pipeline.step import StepFailed
 
@@ -57,11 +58,11 @@ def world(monkeypatch: pytest.MonkeyPatch) -> dict[str, Mapping[str, str]]:
     )
 
     def no_engine(*_: Any) -> None:
-        raise contained.NoEngine("no Docker engine answers: no", "Start one.")
+        raise OperatorError("no Docker engine answers: no", "Start one.")
 
     monkeypatch.setattr(here, "digests", lambda *_: makes["local"])
     monkeypatch.setattr(command.executed, "executed", lambda *_: Executed("a/b", makes["sagemaker"], {}))
-    monkeypatch.setattr(contained, "image_of", no_engine)
+    monkeypatch.setattr(contained.Engine, "find", no_engine)
     monkeypatch.setattr(command, "_served", lambda console: (Stack(command.STACK), target))
     monkeypatch.setattr(command, "traced", lambda target: None)
     monkeypatch.setattr(command, "told", lambda *_: "the chain")
@@ -77,6 +78,7 @@ def test_without_a_docker_engine_the_others_are_compared_and_it_is_said(
     assert f"2 of 2 made {MADE[beside.PACKAGE]}" in said
     assert "the chain" in said
     assert command.main(["kubeflow"]) == 1, "it was asked for"
+    assert capsys.readouterr().out.startswith("error: no Docker engine answers: no"), "before anything is done"
 
 
 def test_engines_that_differ_are_an_error_that_names_the_steps(
@@ -92,6 +94,8 @@ def test_its_stack_is_that_of_make_up_but_for_who_builds_and_who_shows() -> None
         return yaml.safe_load((ROOT / "stacks" / f"Pulumi.{name}.yaml").read_text())["config"]
 
     mine, usual = config(command.STACK), config("local")
+    assert mine.pop("modelstack:rollout")["strategy"]["kind"] == "all_at_once", "nobody sends requests"
+    del usual["modelstack:rollout"]
     assert {name: mine.pop(name) for name in ("modelstack:pipeline", command.MLFLOW)} == {
         "modelstack:pipeline": {"engine": "sagemaker"},
         command.MLFLOW: {"server": "http://127.0.0.1:5000"},

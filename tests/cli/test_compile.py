@@ -91,6 +91,14 @@ WRONG = [
 ]
 
 
+def test_values_that_are_wrong_in_different_ways_are_told_together() -> None:
+    given = ("parameters=[]", 'gates={"auk": {"min": 0.6}}', "through=yesterday")
+    shown = typed(*WORDS, *(word for text in given for word in ("--set", text)))
+    assert shown.exit_code == 2
+    for said in ("parameters: ", "gates.auk: the model reports no metric", "through: "):
+        assert said in shown.output
+
+
 def test_texts_that_no_run_could_use_are_refused_all_at_once_by_the_rules_of_the_config():
     several = [WRONG[at] for at in (0, 3, 5, 7)]
     refused = typed(*WORDS, *(word for text, _ in several for word in ("--set", text)))

@@ -156,6 +156,15 @@ def test_a_promotion_moves_the_alias_and_each_run_has_its_weights_and_its_verdic
     assert courses(state)["sha256:a"].points[-1].weight == 0, "who served has no traffic any more"
 
 
+def test_steps_rise_over_all_rollouts_of_a_version_as_the_highest_has_the_latest_value(known: SmallMlflow) -> None:
+    for name in "abc":
+        log_build(api(known), build(name), SHELF)
+    mirrored(known, promoted("c"))
+    told = sorted((at, step, value) for key, value, at, step in known.runs["run1"]["metrics"] if key == WEIGHT)
+    assert [value for _, _, value in told] == [0, 10, 50, 100, 90, 50, 0], "b was on trial, then c beside it"
+    assert [step for _, step, _ in told] == sorted({step for _, step, _ in told})
+
+
 def test_a_trial_is_told_as_it_goes_and_a_rollback_takes_the_challenger_away(known: SmallMlflow) -> None:
     for name in "ab":
         log_build(api(known), build(name), SHELF)
