@@ -18,6 +18,7 @@ import pytest
 
 from platforms.kubernetes import attempts, names
 from platforms.kubernetes.api import Api
+from platforms.kubernetes.crds import definitions
 from platforms.kubernetes.gateway import url
 from platforms.kubernetes.kinds import (
     BACKEND_POLICY,
@@ -29,15 +30,18 @@ from platforms.kubernetes.kinds import (
     NAMESPACE,
     PATCH_POLICY,
     POD,
+    ROLLOUT,
     ROUTE,
     SERVICE,
 )
 from platforms.kubernetes.metrics import cluster as metrics_name
+from platforms.kubernetes.spec import RolloutSpec
 from platforms.kubernetes.sticky import policy, unsettled
 from platforms.kubernetes.traffic import RouteTraffic
 from platforms.kubernetes.workloads import SERVICE_NAME
 from rollout.core.errors import Busy, RolloutError
 from tests.clusters import cluster
+from tests.platforms.kubernetes.apiserver import define
 from tests.platforms.kubernetes.stage import until
 from tests.platforms.kubernetes.world import pair, solo
 
@@ -117,6 +121,9 @@ def _declared(api: Api) -> Gateway:
     listener = {"name": "http", "port": 80, "protocol": "HTTP"}
     api.create(GATEWAY, {"metadata": {"name": "own"}, "spec": {"gatewayClassName": CLASS, "listeners": [listener]}})
     api.apply(ROUTE, {"metadata": {"name": ENDPOINT}, "spec": {"parentRefs": [{"name": "own"}]}}, names.PROGRAM)
+    define(api, definitions())
+    spec = RolloutSpec("test", "flights", "own", "http://prometheus:9090")
+    api.apply(ROLLOUT, {"metadata": {"name": ENDPOINT}, "spec": spec.as_dict()}, names.PROGRAM)
     api.apply(BACKEND_POLICY, attempts.policy(ENDPOINT), names.PROGRAM)
     for config in (OLD, NEW, PAIR):
         content = {names.CONTENT: config.to_json()}
