@@ -84,7 +84,8 @@ def _bare(folder: Path, texts: Mapping[str, str]) -> float:
 def _again(make: Clients, pipeline: str, arn: str) -> Seen:
     """An execution with the parameters of another, at its end."""
     sagemaker = make("sagemaker")
-    given = sagemaker.list_pipeline_parameters_for_execution(PipelineExecutionArn=arn)["PipelineParameters"]
+    listed = sagemaker.list_pipeline_parameters_for_execution(PipelineExecutionArn=arn)["PipelineParameters"]
+    given = [one for one in listed if one["Value"]]  # those that were not given are listed with their defaults
     begun = sagemaker.start_pipeline_execution(PipelineName=pipeline, PipelineParameters=given)
     end = time.monotonic() + _MOST_SECONDS
     while (seen := executions.look(make, begun["PipelineExecutionArn"])).under_way:
