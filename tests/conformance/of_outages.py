@@ -18,9 +18,19 @@ TOLERANT = replace(QUICK, max_failed=0.05)
 
 
 def _left_to_the_judge(stage: FaultStage) -> None:
-    """The challenger's alarm rings, people are told, and nothing is rolled back, however often it is delivered."""
+    """The challenger's alarm rings, people are told, and nothing is rolled back, however often it is delivered.
+
+    Who answers the alarm leaves the telling to others when a controller is just telling something else. So the trial
+    is carried on meanwhile.
+    """
     message, trial = stage.rung("challenger"), stage.state().rollout_id
-    wait_for(lambda: stage.told(LEFT, trial), PATIENCE, "people are told that both fail")
+
+    def told() -> bool:
+        state = stage.controller().follow(0)
+        assert state.rollout_id == trial and state.on_trial, f"the trial is over: {state.verdict}"
+        return bool(stage.told(LEFT, trial))
+
+    wait_for(told, PATIENCE, "people are told that both fail")
     assert [answer["action"] for answer in stage.deliver(message, times=2)] == ["left to the judge"] * 2
     assert len(stage.told(LEFT, trial)) == 1
     assert stage.state().on_trial
