@@ -13,6 +13,7 @@ from platforms.kubernetes.route import Asked, Route
 from platforms.kubernetes.route_store import RouteStore
 from platforms.kubernetes.serving_config import ServingConfig
 from platforms.kubernetes.workloads import Lacking, deadline_of, lacking, ready_endpoints
+from rollout.core.errors import Busy
 from rollout.core.state import Phase, RolloutState
 
 _MARGIN = 30.0  # seconds beyond a Deployment's own deadline
@@ -66,13 +67,18 @@ def asked_now(
     """What is noted of a config, by its name, that is asked for and cannot serve yet.
 
     One that failed begins anew, and so does one that only an earlier rollout asked for.
+
+    Raises:
+        Busy: Another controller has just asked for it. So however many look at once, it is asked for once a while.
     """
     (name, config), before, now = wanted, route.asked, store.clock.time()
     state = KubernetesJournal(store.api, store.name).read()
-    mine = before is not None and before.config == name and before.counts_in(state)
-    if before is None or not mine or coming_up(store.api, before, config, ready, now).failure:
+    if before is None or before.config != name or not before.counts_in(state):
         return Asked(name, now, now, began=state.started_at)
-    return Asked(name, before.since, now, began=state.started_at)
+    coming = coming_up(store.api, before, config, ready, now)
+    if coming.pending and not coming.asked_enough:
+        raise Busy(f"config {name} was asked for a moment ago: {coming.pending}")
+    return Asked(name, now if coming.failure else before.since, now, began=state.started_at)
 
 
 def pods_to_take_over(store: RouteStore, route: Route, config: ServingConfig) -> int:

@@ -139,7 +139,8 @@ class RouteTraffic:
 
         Raises:
             Busy: The champion moves to another config's pods; pods that failed before this rollout make room for new
-                ones; or the route is being written all the time.
+                ones; another controller has just asked for a config that is not ready; or the route is being written
+                all the time.
         """
 
         def change(route: Route) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
+from rollout.controller.agreement import change
 from rollout.controller.look import Looker
 from rollout.controller.ports import Clock, Journal, Mover, Registry, Replay, Traffic
 from rollout.core import transitions
@@ -178,7 +179,7 @@ class Loop:
         except Busy:
             if counted is not None:
                 with suppress(Busy, Unreachable, Conflict):
-                    self.journal.write(replace(counted, moves=counted.moves - 1))
+                    change(self.journal, lambda state: _uncounted(state, counted))
             raise
 
     def _set_approval(self, effect: SetApproval) -> None:
@@ -202,3 +203,9 @@ class Loop:
             return self.registry.approval(package)
         except (Busy, Unreachable):
             return None  # then it is set once more
+
+
+def _uncounted(state: RolloutState, counted: RolloutState) -> RolloutState:
+    """The state with one attempt less; itself when the rollout went on since it was counted."""
+    same = (state.rollout_id, state.phase) == (counted.rollout_id, counted.phase)
+    return replace(state, moves=state.moves - 1) if same and state.moves else state

@@ -269,6 +269,7 @@ def test_other_pods_of_the_champion_take_over_when_they_are_as_many(
     live = traffic.read()
     assert (live.status, live.detail) == ("changing", "workload w-large has 2 of the 8 pods that are to take over")
     world.endpoints("w-old", 10)  # a load that grows is not run after
+    clock.now += 130
     traffic.use_config(larger.name)
     assert floors(world)["w-large"] == 10
     world.endpoints("w-large", 8)

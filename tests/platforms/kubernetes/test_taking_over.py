@@ -9,6 +9,7 @@ import pytest
 from platforms.kubernetes.journal import KubernetesJournal
 from platforms.kubernetes.serving_config import ServingConfig
 from platforms.kubernetes.traffic import RouteTraffic
+from rollout.core.errors import Busy
 from rollout.core.plan import Plan, Step
 from rollout.core.state import Phase, SkipTrial
 from tests.platforms.kubernetes.test_autoscaled import says
@@ -18,6 +19,7 @@ from tests.rollout.worlds import PERSON
 
 OLD, NEW, OTHER_PODS = solo("w-old", "v-old"), solo("w-new", "v-new"), solo("w-more", "v-old")
 PODS, LONGEST = 10, 630  # seconds: the default of a Deployment, and a margin
+LATER = LONGEST / 5 + 1
 
 
 @pytest.fixture
@@ -47,10 +49,11 @@ def moving(world: World, clock: TestClock) -> None:
 @pytest.mark.usefixtures("moving")
 @pytest.mark.parametrize("config", [NEW, OTHER_PODS])
 def test_it_takes_over_when_as_many_of_its_pods_are_ready_as_serve(
-    world: World, traffic: RouteTraffic, config: ServingConfig
+    world: World, traffic: RouteTraffic, clock: TestClock, config: ServingConfig
 ) -> None:
     for ready in (1, PODS - 1):
         world.endpoints(config.name, ready)
+        clock.now += LATER
         traffic.use_config(config.name)
         assert world.weights() == {OLD.name: 100}
         live = traffic.read()
@@ -60,6 +63,26 @@ def test_it_takes_over_when_as_many_of_its_pods_are_ready_as_serve(
     assert traffic.read().status == "ready"
     traffic.use_config(config.name)
     assert world.weights() == {config.name: 100}
+
+
+@pytest.mark.usefixtures("moving")
+def test_who_asks_just_after_another_controller_has_not_asked(
+    world: World, traffic: RouteTraffic, clock: TestClock
+) -> None:
+    traffic.use_config(NEW.name)
+    first, clock.now = traffic.store.read().asked, clock.now + 1
+    with pytest.raises(Busy, match="config w-new was asked for a moment ago: workload w-new has 1 of the 10 pods"):
+        traffic.use_config(NEW.name)
+    assert traffic.store.read().asked == first
+    clock.now += LATER
+    assert traffic.read().status == "ready", "it may be asked for again"
+    traffic.use_config(NEW.name)
+    asked = traffic.store.read().asked
+    assert first is not None
+    assert asked == replace(first, at=clock.now)
+    world.endpoints(NEW.name, PODS)
+    traffic.use_config(NEW.name)
+    assert world.weights() == {NEW.name: 100}
 
 
 @pytest.mark.usefixtures("moving")

@@ -32,6 +32,17 @@ class Throttled(MemoryTraffic):
 
 
 @dataclass
+class Met(Throttled):
+    """Takes no config for some calls, in each of which another controller writes the journal."""
+
+    def use_config(self, name: str, guard: Guard | None = None) -> None:
+        if self.left:
+            journal = MemoryJournal(self.world)
+            journal.write(journal.read())
+        super().use_config(name, guard)
+
+
+@dataclass
 class Blind(MemoryTraffic):
     """Cannot be read at first when a rollback has begun."""
 
@@ -150,9 +161,10 @@ def test_a_second_alarm_does_not_wait_for_the_previous_champion_that_the_first_h
     assert world.controller().follow(600).champion == release("a")
 
 
-def test_throttled_calls_fail_no_trial() -> None:
+@pytest.mark.parametrize("kind", [Throttled, Met])
+def test_throttled_calls_fail_no_trial(kind: type[Throttled]) -> None:
     world = served()
-    throttled = world.controller(traffic=Throttled(world, 20))
+    throttled = world.controller(traffic=kind(world, 20))
     throttled.release(release("b"), "pair-ab", PLAN)
     assert throttled.follow(1200).champion == release("b")
 
