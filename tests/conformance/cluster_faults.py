@@ -17,8 +17,9 @@ from platforms.kubernetes.names import CONTROLLER
 from platforms.kubernetes.rules import rules
 from platforms.kubernetes.serving_config import ServingConfig
 from rollout.core.errors import RolloutError
+from tests.conformance.cluster_row import LONG
 from tests.conformance.cluster_site import GATEWAY, PROMETHEUS, SLOW, cluster
-from tests.conformance.cluster_stage import SiteStage, until_true
+from tests.conformance.cluster_stage import LOGIN, RIGHT, Pods, SiteStage, until_true
 from tests.listening import Quiet, listening
 
 NODE, MACHINE = "node1", "10.99.0.254"
@@ -97,6 +98,27 @@ def kill_envoy(stage: SiteStage) -> None:
     """The Envoy that answers is killed."""
     ours = f"gateway.envoyproxy.io/owning-gateway-namespace={stage.site.namespace}"
     stage.site.kubectl("delete", "pod", "-n", PROXIES, "-l", ours, *_NOW)
+
+
+def wrong_login(pods: Pods) -> Callable[[SiteStage], None]:
+    """A release is tried with a wrong password, and then the right one is put in its place."""
+
+    def act(stage: SiteStage) -> None:
+        _password(stage, "wrong")
+        stage.release("challenger", pods)
+        stage.begin("challenger", LONG, beside="champion")
+        verdict = stage.settled().verdict
+        assert verdict is not None
+        assert verdict.outcome == "failed", verdict
+        assert "pull_secret" in verdict.reason.text, verdict
+        _password(stage, RIGHT)
+
+    return act
+
+
+def _password(stage: SiteStage, password: str) -> None:
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": LOGIN}, "stringData": {"password": password}}
+    stage.site.apply([secret])
 
 
 def patch(stage: SiteStage) -> None:

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from infra.kubernetes.endpoint import own_rights
-from infra.kubernetes.pod import POD_SECURITY, disruption_budget, environment
+from infra.kubernetes.pod import CONTAINER_SECURITY, POD_SECURITY, disruption_budget, environment
 from platforms.kubernetes.answers import NotFound
 from platforms.kubernetes.assembled import Assembled, assembled
 from platforms.kubernetes.journal import KubernetesJournal
@@ -37,6 +37,13 @@ from tests.conformance.stage import Message
 from tests.platforms.load import wait_for
 
 PATIENCE = 1000.0  # seconds for a trial; loose, for the machine may be busy
+LOGIN, RIGHT = "login", "right"
+_FETCH = f"""
+import os, sys
+if os.environ["PASSWORD"] != "{RIGHT}":
+    print("the registry answers 401")
+    sys.exit(4)
+"""
 _SHA = "0" * 64
 
 
@@ -50,6 +57,8 @@ class Pods:
         image: Whose container it is; empty for the stage's own.
         deadline: In how many seconds the Deployment must come up.
         spec: Fields of the pods' spec.
+        logs_in: Whether a container fetches first, which ends as the product's own does when it may not: with exit
+            status 4, until the Secret LOGIN has the password RIGHT.
     """
 
     behaviour: Mapping[str, Any] = field(default_factory=dict[str, Any])
@@ -57,6 +66,7 @@ class Pods:
     image: str = ""
     deadline: int = 180
     spec: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    logs_in: bool = False
 
 
 @dataclass
@@ -244,10 +254,23 @@ class SiteStage:
             "securityContext": dict(POD_SECURITY),
             "containers": [objects.container(own, reads=("scripts", "/scripts"), cpu="40m", memory=pods.memory)],
             "volumes": [{"name": "scripts", "configMap": {"name": SCRIPTS}}],
+            **({"initContainers": [self._first()]} if pods.logs_in else {}),
             **pods.spec,
         }
         labels = {VARIANT: f"v-{role}", **self.names.labels}
         return objects.workload({"workload": workload}, pod, replicas=self.pods, deadline=pods.deadline, labels=labels)
+
+    def _first(self) -> dict[str, Any]:
+        """The container that fetches."""
+        password = {"secretKeyRef": {"name": LOGIN, "key": "password"}}
+        return {
+            "name": "fetch",
+            "image": self.site.image,
+            "command": ["/usr/bin/python3", "-S", "-c", _FETCH],
+            "env": [{"name": "PASSWORD", "valueFrom": password}],
+            "securityContext": dict(CONTAINER_SECURITY),
+            "terminationMessagePolicy": "FallbackToLogsOnError",
+        }
 
 
 def until_true(holds: Callable[[], bool], seconds: float, what: str) -> None:

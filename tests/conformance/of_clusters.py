@@ -22,6 +22,7 @@ UNJUDGED = {"champion": "Approved", "challenger": "PendingManualApproval"}
 TIMED_OUT = Expected("rolled_back", "timeout", ("max_seconds",), "champion", REJECTED)
 NOT_TRIED = Expected("failed", "endpoint", ("endpoint",), "champion", UNJUDGED, silent=THEIRS)
 SHORT = replace(QUICK, max_seconds=60)
+LOGS_IN = Pods(deadline=15, logs_in=True)
 NO_IMAGE = f"10.99.0.1:5000/faults/none@sha256:{'0' * 64}"
 AS_IF_NOTHING = "A pause; then `promoted`, as if nothing had happened."
 
@@ -51,6 +52,18 @@ CLUSTERS: tuple[ClusterRow, ...] = (
         do="Push the image, or give the namespace the right to pull it; then release again.",
         challenger=Pods(image=NO_IMAGE),
         expects=replace(NOT_TRIED, says="ImagePullBackOff"),
+    ),
+    ClusterRow(
+        name="login-put-right",
+        happens="The challenger's pods could not fetch its package, as the login of the registry was wrong. When it is "
+        "right, the release is tried again. It begins with new pods: the old ones wait for up to five minutes before "
+        "they retry, and what they and their Deployment say is past.",
+        see="`failed`, source `endpoint`, with the registry's words and `pull_secret`; then, after the next update, "
+        "`promoted`.",
+        do="Put the login right; then release again.",
+        challenger=LOGS_IN,
+        before=faults.wrong_login(LOGS_IN),
+        expects=PROMOTED,
     ),
     ClusterRow(
         name="quota-exceeded",
