@@ -5,7 +5,7 @@ package says for both. Of a challenger that is fitted once more on these rows (s
 was evaluated answers.
 
 Gives `compared.json`: `comparison` (see `pipeline.comparison.Comparison.as_dict`), or null and `why` there is none:
-because there is no champion, or because the two cannot be compared. Neither is a failure: the gate decides what
+because no champion was given, or because the two cannot be compared. Neither is a failure: the gate decides what
 follows.
 """
 
@@ -26,7 +26,7 @@ from pipeline.recipe import canonical
 from pipeline.step import StepFailed
 from pipeline.steps import COMPARED
 
-NO_CHAMPION = "there is no champion to compare with"
+NO_CHAMPION = "no champion was given, as in each update: that compares the two on live requests"
 
 
 def main(given: Given) -> None:

@@ -54,6 +54,7 @@ class Trace:
         package: Its digest.
         version: The registered version: `name`, `approval`, `image`.
         rollout: The rollout that put it there: `id`, `began`, `outcome`.
+        returned: When it served again in place of a later release, and why: `at`, `why`. Empty where that was not so.
         people: Who did what in that rollout and to that version, in order of time.
         made: What made the package: `by` (the engine), `execution`, `at`, and `step` where the engine names one. Of a
             retraining also `retrained_from`, the package whose code it has, and `retrained_through`.
@@ -71,6 +72,7 @@ class Trace:
     package: str = ""
     version: Mapping[str, str] = field(default_factory=dict[str, str])
     rollout: Mapping[str, str] = field(default_factory=dict[str, str])
+    returned: Mapping[str, str] = field(default_factory=dict[str, str])
     people: tuple[Did, ...] = ()
     made: Mapping[str, Any] = field(default_factory=dict[str, Any])
     data: Mapping[str, Any] = field(default_factory=dict[str, Any])
@@ -124,6 +126,7 @@ def trace(chosen: Chosen, known: Known) -> Trace:
         package=graph.package,
         version=_named(version),
         rollout=_of_rollout(rollout),
+        returned=_returned(known.history, found.release, rollout, prediction.at),
         people=tuple(sorted(_people(graph, rollout, version), key=lambda one: one.at)),
         made=_made(facts, graph),
         data=_data(facts),
@@ -203,6 +206,21 @@ def _of_rollout(rollout: Node | None) -> Mapping[str, str]:
         return {}
     name, _, outcome = rollout.label.removeprefix("rollout ").partition(": ")
     return {"id": name, "began": rollout.at, "outcome": outcome}
+
+
+def _returned(history: Sequence[Event], release: str, rollout: Node | None, at: float | None) -> Mapping[str, str]:
+    """The last time before the prediction that a later release was taken back for this one, which had served before."""
+    began = rollout.at if rollout is not None else ""
+    back = [
+        one
+        for one in history
+        if one.kind in _ENDS and one.champion == release and at is not None and began < moment(one.at) <= moment(at + 1)
+    ]
+    return {"at": moment(back[-1].at), "why": f"{back[-1].release} was taken back: {_why(back[-1])}"} if back else {}
+
+
+def _why(event: Event) -> str:
+    return event.reason.text if event.reason is not None else event.kind
 
 
 def _people(graph: Graph, rollout: Node | None, version: Node | None) -> Iterator[Did]:

@@ -72,6 +72,8 @@ def _rows(found: Trace, asked: str) -> Iterator[tuple[str, str]]:
     yield "release", f"{found.release}: {version['name']}, {version['approval']}" if version else found.release
     rollout = found.rollout
     yield "rollout", f"{rollout['id']}, {rollout['outcome']}" if rollout else f"{_UNKNOWN}: the audit record has none"
+    if found.returned:
+        yield "served again", f"{found.returned['at'][:19]}Z: {found.returned['why']}"
     for did in (one for one in found.people if one.did != "began"):
         yield "", _person(_DID.get(did.did, did.did), did)
     yield "package", found.package

@@ -19,6 +19,8 @@ from cli.view.records import why
 from monitoring.predictions import EVER, Prediction, Searched, Window
 from provenance.facts import Builder
 from rollout.core.event import Event
+from rollout.kinds import Kind as Kinds
+from rollout.reason import Reason
 from tests.cli.played import printed
 from tests.cli.traced import (
     ADA,
@@ -109,6 +111,22 @@ def test_of_two_rollouts_of_a_release_the_one_before_the_answer_is_told() -> Non
     stack = replace(DEV, records=(*DEV.records, *again))
     assert [chain(second, stack).rollout["id"] for second in (40, 75, 90)] == ["r-8e", "r-9", "r-9"]
     assert chain(10, stack).rollout == {}, "none had begun"
+
+
+@pytest.mark.parametrize(("second", "returned"), [(40, False), (54, True), (70, True)])
+def test_that_a_version_served_again_in_place_of_a_later_one_is_told_with_the_reason(
+    second: float, returned: bool
+) -> None:
+    reason = Reason("person", "bob", "customers complain", kind=Kinds.TAKEN_BACK)
+    history = [
+        Event(BEGUN + 45, "r-9", "rolled_back", THEIRS, reason=reason),  # a trial of it, which changed nothing here
+        Event(BEGUN + 50, "r-99", "restoring", THEIRS, champion=OURS, reason=reason),
+        Event(BEGUN + 53, "r-99", "rolled_back", THEIRS, champion=OURS, reason=reason),
+    ]
+    found = chain(second, history=history)
+    why = f"{THEIRS} was taken back: {reason.text}"
+    assert found.returned == ({"at": f"{at(53)}", "why": why} if returned else {})
+    assert (f"served again {at(53)[:19]}Z: {why}" in shown(found)) == returned
 
 
 def test_another_image_of_the_same_package_is_another_release() -> None:
