@@ -193,13 +193,13 @@ class Follower:
 def _failed(kind: str, outputs: Mapping[str, Any]) -> str:
     """How a resource of ours came to nothing, by the outputs that record it; empty where it did not.
 
-    A package that was refused and a release that was not promoted are outcomes that the engine keeps: for it, the
-    resource is updated. The program fails because of them afterwards.
+    A package that was refused, or of which a step failed, and a release that was not promoted are outcomes that the
+    engine keeps: for it, the resource is updated. The program fails because of them afterwards.
     """
     if not kind.startswith(_OURS):
         return ""
     if outputs.get("refused"):
-        return "refused"
+        return "not made"
     outcome = outputs.get("outcome")
     return str(outcome).replace("_", " ") if outcome and outcome not in _NO_FAILURE else ""
 

@@ -192,15 +192,17 @@ def _why(seen: Seen, wanted: Asked, clients: Clients) -> Exception:
         return ExecutionFailed(f"{refused.why}{hint} (step {failed.name} of {_named(seen.arn)})")
     if not failed.job and (lost := executions.gone(clients, wanted.folder, seen)):
         return Spoiled(executions.short(seen.arn), f"what an earlier job left is gone: nothing lies at {lost}")
-    return ExecutionFailed(_failed(seen, failed, executions.last_lines(clients, failed)))
+    why = executions.failure(clients, wanted.folder, failed) or _by_sagemaker(seen, failed, clients)
+    return ExecutionFailed(f"step {failed.name} of {_named(seen.arn)} failed: {why}")
 
 
-def _failed(seen: Seen, step: StepSeen, lines: list[str]) -> str:
+def _by_sagemaker(seen: Seen, step: StepSeen, clients: Clients) -> str:
+    """Why a job failed that could not say so itself, as where it was ended: SageMaker's words and its last lines."""
     reason = step.why or seen.why or "no reason is given"
     if _TOO_LONG in reason:
         reason += " A job may take modelstack:retraining.max_minutes"
-    last = "".join(f"\n    {line}" for line in lines)
-    return f"step {step.name} of {_named(seen.arn)} failed: {reason}" + (f"\n  its last lines:{last}" if last else "")
+    last = "".join(f"\n    {line}" for line in executions.last_lines(clients, step))
+    return reason + (f"\n  its last lines:{last}" if last else "")
 
 
 def _named(arn: str) -> str:

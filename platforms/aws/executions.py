@@ -223,8 +223,14 @@ class Refusal:
 
 def refusal(clients: Clients, folder: str, step: StepSeen) -> Refusal | None:
     """Why the job of a step refused; None if it did not, or if the step has no job."""
-    said = read(clients, f"{folder}/{REFUSED}/{step.job.rpartition('/')[2]}.json") if step.job else None
+    said = read(clients, f"{folder}/{REFUSED}/{short(step.job)}.json") if step.job else None
     return None if said is None else Refusal(said["step"], said["why"], said.get("spoiled", False))
+
+
+def failure(clients: Clients, folder: str, step: StepSeen) -> str:
+    """Why a step of the pipeline failed in the job of a step, with its last lines; empty if the job does not say."""
+    said = read(clients, f"{folder}/{REFUSED}/{short(step.job)}.failed.json") if step.job else None
+    return said["why"] if said else ""
 
 
 def gone(clients: Clients, folder: str, seen: Seen) -> str:

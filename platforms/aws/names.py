@@ -25,7 +25,7 @@ MLFLOW, PIPELINE = "mlflow", "pipeline"
 and what executions of the pipeline take and make. That of packages is in `packages`."""
 SETTINGS, NOTHING, REFUSED = "settings", "nothing", "refused"
 """Folders of that of the pipeline: the texts of executions, one that stands for an input that is not given, and what
-jobs say that refuse."""
+jobs say that refuse or fail."""
 INDEX = "waiting"
 """The index of the ledger's table, and its key."""
 CAPTURE_ASIDE, LABELS_ASIDE = "capture-rejected", "labels-rejected"

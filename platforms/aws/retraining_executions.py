@@ -55,7 +55,8 @@ class Executions:
         if seen.status == "Stopped":
             return JobSeen("failed", _STOPPED)
         failed = seen.failed
-        return JobSeen("failed", (failed.why if failed else "") or seen.why)
+        told = executions.failure(self.clients, self.settings.folder, failed) if failed else ""
+        return JobSeen("failed", told or (failed.why if failed else "") or seen.why)
 
     def _report(self, seen: Seen, through: str) -> Mapping[str, Any] | None:
         """What a training job would have reported, see `pipeline.candidate.Report`; None if the steps tell nothing."""

@@ -86,7 +86,7 @@ PACKAGE, ROLLOUT = (
 @pytest.mark.parametrize(
     ("urn", "outputs", "told"),
     [
-        (PACKAGE, {"refused": "data refused: no rows"}, "x Package flights refused"),
+        (PACKAGE, {"refused": "data refused: no rows"}, "x Package flights not made"),
         (PACKAGE, {"refused": ""}, "~ Package flights updated"),
         (ROLLOUT, {"outcome": "rolled_back"}, "x Rollout flights rolled back"),
         (ROLLOUT, {"outcome": "failed"}, "x Rollout flights failed"),

@@ -123,6 +123,7 @@ VERDICT = {
     "misses": [{"metric": "auc", "value": 0.58, "side": "min", "bound": 0.6}],
 }
 FAILED = ("Failed", [step("build", "Failed", FailureReason="AlgorithmError: exit code 1")])
+TRAIN_FAILED = "train failed: ValueError: no\n  its last lines:\n    one\n    two"
 
 
 @pytest.mark.parametrize(
@@ -133,6 +134,14 @@ FAILED = ("Failed", [step("build", "Failed", FailureReason="AlgorithmError: exit
             {},
             "step build of execution abcdef012345 failed: AlgorithmError: exit code 1\n  its last lines:\n    one\n"
             "    two",
+        ),
+        (
+            (
+                "Failed",
+                [step("build", "Failed", FailureReason="AlgorithmError: train failed: no\n    two, exit code: 1")],
+            ),
+            {f"{FOLDER}/refused/pipelines-build.failed.json": {"step": "train", "why": TRAIN_FAILED}},
+            f"step build of execution abcdef012345 failed: {TRAIN_FAILED}",
         ),
         (
             ("Failed", [step("build", "Failed", FailureReason="ClientError: Job has ended in MaxRuntimeExceeded.")]),
@@ -163,6 +172,7 @@ def test_an_execution_without_a_package_is_told_with_its_step_and_reason(
     with pytest.raises(execution.ExecutionFailed) as caught:
         made(cloud)
     assert str(caught.value).startswith(said)
+    assert str(caught.value).count("last lines") <= 1
 
 
 EARLIER = {"CacheHitResult": {"SourcePipelineExecutionArn": ARN.replace("abcdef", "fedcba")}}

@@ -5,7 +5,8 @@ what SageMaker lays out for a job: of a training job the texts in `input/config/
 `input/data`; of a processing job the file and the folders in `processing/input`. The outcomes go to `model` or to
 `processing/output`, a folder for each step. REFUSALS is `s3://bucket/key`: if a step refuses, `<job>.json` below it
 says which one and why. If what an earlier job left is not as it was made, the whole group refuses, and that is said
-there too. If a job fails, `output/failure` or `output/message` says why, and the status is not 0.
+there too. If a step fails, `<job>.failed.json` says so, with the step's last lines. If a job fails for whatever reason,
+`output/failure` or `output/message` says why, at the length that SageMaker shows, and the status is not 0.
 
 Environment:
     OPT_ML: Stands for /opt/ml, where a job runs as a process.
@@ -122,8 +123,8 @@ def main(arguments: list[str], opt_ml: Path) -> int:
         return status
     except step.StepFailed as error:
         status = failed(str(error), layout.failure, step.REFUSED if error.refused else 1)
-        if error.refused:
-            _tell(f"{refusals}/{layout.name}.json", {"step": error.step, "why": str(error)})
+        name = layout.name if error.refused else f"{layout.name}.failed"
+        _tell(f"{refusals}/{name}.json", {"step": error.step, "why": str(error)})
         return status
     except Exception as error:
         traceback.print_exc()

@@ -192,12 +192,14 @@ def test_nothing_runs_on_what_an_earlier_job_left_and_somebody_changed(
 def test_a_step_is_tried_as_often_as_it_is_declared(
     steps: Steps, told: dict[str, Any], tmp_path: Path, failures: int, status: int
 ) -> None:
-    steps.fails["sign"] = [StepFailed("sign", "failed: KMS is down")] * failures
+    steps.fails["sign"] = [StepFailed("sign", "failed: KMS is down", last=["signing"])] * failures
     assert group.main(["release", REFUSALS], processing(tmp_path, champion="")) == status
     assert [words[0] for words in steps.ran].count("sign") == 3
-    assert told == {}, "a failure is no refusal"
+    why = "sign failed: KMS is down\n  its last lines:\n    signing"
+    file = f"{REFUSALS}/pipelines-check.failed.json"
+    assert told == ({file: {"step": "sign", "why": why}} if status else {}), "a failure is no refusal"
     if status:
-        assert (tmp_path / "output/message").read_text() == "sign failed: KMS is down"
+        assert (tmp_path / "output/message").read_text() == why
 
 
 def test_another_group_is_refused_with_the_names_of_all(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

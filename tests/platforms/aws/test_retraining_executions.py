@@ -37,7 +37,8 @@ def seen(status: str, steps: list[dict[str, Any]], **files: Any) -> JobSeen:
     for name, content in files.items():
         cloud.has({"verdict": f"{HERE}/check/gate/verdict.json", "compared": f"{HERE}/check/compare/compared.json",
                    "registered": f"{HERE}/release/register/registered.json",
-                   "refusal": f"{FOLDER}/refused/pipelines-build.json"}[name], content)  # fmt: skip
+                   "refusal": f"{FOLDER}/refused/pipelines-build.json",
+                   "failure": f"{FOLDER}/refused/pipelines-build.failed.json"}[name], content)  # fmt: skip
     return Executions(cloud, JOB).seen(RECORD)
 
 
@@ -100,6 +101,13 @@ def test_a_step_that_refuses_is_a_report_in_its_own_words() -> None:
         refusal={"step": "data", "why": "nothing newer"},
     )
     assert told == JobSeen("completed", report={"outcome": "refused", "why": "nothing newer", "through": "2013-05-01"})
+
+
+def test_a_step_that_fails_is_told_in_its_own_words_and_is_no_report() -> None:
+    failed = step("build", "Failed", FailureReason="AlgorithmError: train failed: no, exit code: 1")
+    assert seen("Failed", [failed], failure={"step": "train", "why": "train failed: no"}) == JobSeen(
+        "failed", "train failed: no"
+    )
 
 
 @pytest.mark.parametrize(
