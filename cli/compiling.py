@@ -9,7 +9,7 @@ trains. What is given counts more. Where the code comes from, git is asked.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from pipeline import inputs, origin
 from pipeline.contract import RecipeError, Refusal
 from pipeline.declared import check_parameters
 from pipeline.engines.kubeflow import Secret, Site, compiled, problems
+from pipeline.forms import DIGEST
 from pipeline.gate import GateError, reported, unknown_metrics
 from pipeline.recipe import canonical
 from pipeline.steps import PIPELINE
@@ -37,40 +38,50 @@ class Given:
         texts: Input of the pipeline -> text.
         folders: Input of the pipeline -> address of a folder.
         secrets: Variable -> `SECRET/KEY`, or folder -> `SECRET`.
+        wrong: What was typed and says none of these, a line each.
     """
 
     image: str = ""
     texts: Mapping[str, str] = field(default_factory=dict[str, str])
     folders: Mapping[str, str] = field(default_factory=dict[str, str])
     secrets: Mapping[str, str] = field(default_factory=dict[str, str])
+    wrong: tuple[str, ...] = ()
+
+    @classmethod
+    def typed(cls, image: str, texts: Iterable[str], folders: Iterable[str], secrets: Iterable[str]) -> Given:
+        """What the words of the command's options say, each `NAME=VALUE`."""
+        wrong: list[str] = []
+        return cls(
+            image,
+            _named(texts, "--set", "NAME=TEXT", wrong),
+            _named(folders, "--folder", "NAME=ADDRESS", wrong),
+            _named(secrets, "--secret", "VARIABLE=SECRET/KEY or /FOLDER=SECRET", wrong),
+            tuple(wrong),
+        )
 
 
 def kubeflow(stack: Stack, given: Given) -> str:
     """The pipeline for Kubeflow Pipelines, as IR YAML.
 
     Raises:
-        OperatorError: There is no image, or no run could use what is given; the message has a line for each problem.
+        OperatorError: There is no such stack, or no run could use what is given; then the message has a line for each
+            problem.
     """
     file = stack.root / "stacks" / f"Pulumi.{stack.name}.yaml"
     if not file.is_file():
         raise OperatorError(f"there is no stack {stack.name}: no file {file.relative_to(stack.root)}", exit_code=2)
     config = stack.written().get("config") or {}
     model, retraining = (_section(config, name, file.name) for name in ("modelstack:model", "modelstack:retraining"))
-    image = given.image or retraining.get("image")
-    if not image:
-        raise OperatorError(
-            f"there is no image for the steps: the file of stack {stack.name} has no {IMAGE}, and --image is not given",
-            f"`make image STACK={stack.name}` builds one, and prints its name.",
-            2,
-        )
+    image = str(given.image or retraining.get("image") or "")
     texts = {name: canonical(_plain(model[name])) for name in ("parameters", "gates") if model.get(name)}
     texts |= {} if "code_digest" in given.texts else {"source": _source(stack)}
     secrets = {variable: _secret(text) for variable, text in given.secrets.items()}
     name = str(model.get("name") or stack.name)
-    site = Site(name, str(image), {**texts, **given.texts}, given.folders, secrets)
-    if wrong := [*problems(PIPELINE, site), *_not_of_model(stack.root, site.texts)]:
+    site = Site(name, image, {**texts, **given.texts}, given.folders, secrets)
+    if wrong := [*given.wrong, *problems(PIPELINE, site), *_not_of_model(stack.root, site.texts)]:
         said = f"; what is not given is from {file.name}" if texts.keys() - given.texts.keys() - {"source"} else ""
-        raise OperatorError("\n".join([f"the pipeline cannot be compiled{said}:", *wrong]), exit_code=2)
+        none = f"{file.name} has no {IMAGE}. `make image STACK={stack.name}` builds one, and prints its name."
+        raise OperatorError("\n".join([f"the pipeline cannot be compiled{said}:", *wrong]), None if image else none, 2)
     return compiled(PIPELINE, site)
 
 
@@ -88,7 +99,7 @@ def _plain(value: Any) -> Any:
 
 def _not_of_model(root: Path, texts: Mapping[str, str]) -> list[str]:
     """What the model of the checkout does not allow, by the rules of its config; of a package's nothing is known."""
-    if texts.get("code_digest"):
+    if DIGEST.fits(texts.get("code_digest")):
         return []
     through = _readable(day, "through", texts) or ""
     changes, gates = (_readable(json_object, name, texts, "{}") for name in ("parameters", "gates"))
@@ -130,20 +141,17 @@ def asked_of_runs(given: Given) -> list[str]:
     return [one.name for one in PIPELINE.inputs if one.name not in given.texts and one.asked(given.folders)]
 
 
-def named(words: tuple[str, ...], option: str, form: str) -> dict[str, str]:
-    """`NAME=VALUE` words as a mapping.
-
-    Raises:
-        OperatorError: One has another form, or a name stands twice.
-    """
+def _named(words: Iterable[str], option: str, form: str, wrong: list[str]) -> dict[str, str]:
+    """`NAME=VALUE` words as a mapping; those of another form, and a name that stands twice, go to what is wrong."""
     found: dict[str, str] = {}
     for word in words:
         name, equals, value = word.partition("=")
         if not (name and equals):
-            raise OperatorError(f"{option} {word!r} is not allowed: expected {form}", exit_code=2)
-        if name in found:
-            raise OperatorError(f"{option} {name} is given twice", exit_code=2)
-        found[name] = value
+            wrong.append(f"{option} {word!r} is not allowed: expected {form}")
+        elif name in found:
+            wrong.append(f"{option} {name} is given twice")
+        else:
+            found[name] = value
     return found
 
 

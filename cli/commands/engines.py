@@ -63,12 +63,7 @@ def compile_(  # noqa: PLR0917 - one parameter per option
     asked = asked or Asked()
     if asked.endpoint:
         raise OperatorError("a pipeline is that of a stack: give --stack, not --endpoint", exit_code=2)
-    given = compiling.Given(
-        image,
-        compiling.named(texts, "--set", "NAME=TEXT"),
-        compiling.named(folders, "--folder", "NAME=ADDRESS"),
-        compiling.named(secrets, "--secret", "VARIABLE=SECRET/KEY or /FOLDER=SECRET"),
-    )
+    given = compiling.Given.typed(image, texts, folders, secrets)
     written = {"kubeflow": compiling.kubeflow}[engine](Stack(asked.stack), given)
     if "code" not in given.folders:
         say("The image has to hold model/, which that of `make image` does not: give --folder code=ADDRESS.", err=True)

@@ -45,7 +45,8 @@ _KEY = re.compile("[A-Za-z0-9._-]{1,253}")
 _FOLDER = re.compile(r"(/(?!\.{1,2}(/|$))[A-Za-z0-9._-]+)+")
 _ADDRESS = Form(
     r"(s3|gs|minio)://[a-z0-9][a-z0-9._-]{1,61}[a-z0-9](/[^\s/]+)*/?|(/[^\s/]+)+/?",
-    "s3://BUCKET/KEY, gs://BUCKET/KEY or minio://BUCKET/KEY; or under kfp.local a path in the container, /FOLDER",
+    "s3://BUCKET/KEY, gs://BUCKET/KEY or minio://BUCKET/KEY, where BUCKET has 3 to 63 small letters, digits and ._-, a "
+    "letter or digit first and last, and KEY no blank and no //; or under kfp.local a path in the container, /FOLDER",
 )
 Json = dict[str, Any]
 
@@ -102,15 +103,17 @@ def problems(pipeline: Pipeline, site: Site) -> Iterator[str]:
     """What is unknown to the pipeline, or no run could use, a line for each."""
     if not _NAME.fits(site.name):
         yield not_allowed("name", site.name, _NAME.words)
-    if not _IMAGE.fits(site.image):
+    if not site.image:
+        yield f"image: missing; expected {_IMAGE.words}"
+    elif not _IMAGE.fits(site.image):
         yield not_allowed("image", site.image, _IMAGE.words)
+    inputs = {kind: [one.name for one in pipeline.inputs if one.kind == kind] for kind in ("text", "folder")}
     for kind, given in (("text", site.texts), ("folder", site.folders)):
-        known = [one.name for one in pipeline.inputs if one.kind == kind]
-        for name in sorted(given.keys() - set(known)):
-            yield f"there is no {kind} {name!r}; expected one of {one_of(name, known)}"
+        for name in sorted(given.keys() - set(inputs[kind])):
+            yield f"there is no {kind} {name!r}; expected one of {one_of(name, inputs[kind])}"
     yield from wrong([one for one in pipeline.inputs if one.name in site.texts], site.texts, site.folders)
     for name, uri in site.folders.items():
-        if not _ADDRESS.fits(uri):
+        if name in inputs["folder"] and not _ADDRESS.fits(uri):
             yield not_allowed(f"folder {name}", uri, _ADDRESS.words)
     for place, one in site.secrets.items():
         variable = _VARIABLE.fullmatch(place) and _KEY.fullmatch(one.key)

@@ -51,7 +51,8 @@ def test_code_from_a_package_is_not_said_to_be_of_this_checkout():
     ("words", "told"),
     [
         (("--engine", "argo"), "'argo' is not 'kubeflow'"),
-        (("--engine", "kubeflow", "--stack", "dev"), "there is no image for the steps: the file of stack dev has no"),
+        (("--engine", "kubeflow", "--stack", "dev"), "image: missing; expected NAME@sha256:<64 hexadecimal digits>"),
+        (("--engine", "kubeflow", "--stack", "dev"), "Pulumi.dev.yaml has no modelstack:retraining.image. `make image"),
         ((*WORDS, "--image", "train:latest"), "image: 'train:latest' is not allowed: expected NAME@sha256:<64 hexa"),
         ((*WORDS, "--stack", "nowhere"), "there is no stack nowhere: no file stacks/Pulumi.nowhere.yaml"),
         ((*WORDS, "--set", "gate={}"), "there is no text 'gate'; expected one of parameters, through, recipe"),
@@ -109,6 +110,41 @@ def test_texts_that_no_run_could_use_are_refused_all_at_once_by_the_rules_of_the
         assert told in typed(*WORDS, "--set", text).output
 
 
+def test_what_is_missing_or_not_written_as_name_and_value_is_told_with_all_else() -> None:
+    several = (
+        "--set",
+        "through",
+        "--set",
+        "code_digest=zz",
+        "--set",
+        'parameters={"max_iter": -3}',
+        "--folder",
+        "code",
+    )
+    refused = typed("--engine", "kubeflow", "--stack", "dev", *several, "--set", "gates=1", "--set", "gates={}")
+    assert refused.exit_code == 2
+    for said in (
+        "image: missing; expected NAME@sha256:",
+        "--set 'through' is not allowed: expected NAME=TEXT",
+        "--set gates is given twice",
+        "--folder 'code' is not allowed: expected NAME=ADDRESS",
+        "parameters.max_iter: -3 is not allowed: expected an integer from 1 to",
+        "gates: '1' is not allowed: expected a JSON object",
+    ):
+        assert said in refused.output
+    refused = typed(*WORDS, *several[2:6])
+    for said in ("code_digest: 'zz' is not allowed: expected sha256:<64", "parameters.max_iter: -3 is not allowed"):
+        assert said in refused.output
+
+
+def test_parameters_of_a_package_elsewhere_are_left_to_the_first_step() -> None:
+    """They change those of a model that this checkout does not know."""
+    digest = ("--set", f"code_digest=sha256:{'b' * 64}")
+    shown = typed(*WORDS, *digest, "--set", 'parameters={"depth": 9}')
+    assert json.loads(defaults(shown.stdout)["parameters"]) == {"depth": 9}
+    assert "parameters: '[]' is not allowed" in typed(*WORDS, *digest, "--set", "parameters=[]").output
+
+
 def test_what_every_run_has_to_be_given_has_no_default_and_is_told():
     shown = typed(*WORDS, "--folder", "champion=s3://bucket/champion")
     assert "Each run has to be given champion_digest and place" in shown.stderr
@@ -123,6 +159,13 @@ def test_what_every_run_has_to_be_given_has_no_default_and_is_told():
 def test_a_folder_that_kubeflow_could_not_read_is_refused(address: str):
     refused = typed(*WORDS, "--folder", f"champion={address}")
     assert f"folder champion: {address!r} is not allowed: expected s3://BUCKET/KEY" in refused.output
+
+
+def test_of_an_address_it_is_told_how_long_a_bucket_is_and_an_unknown_folder_is_told_once() -> None:
+    refused = typed(*WORDS, "--folder", "champion=s3://a/b", "--folder", "chamipon=s3://a/b")
+    assert "folder champion: 's3://a/b' is not allowed" in refused.output
+    assert "where BUCKET has 3 to 63 small letters, digits and ._-" in refused.output
+    assert refused.output.count("chamipon") == 1
 
 
 def test_a_file_that_cannot_be_written_is_told_in_words(tmp_path: Path):
