@@ -24,6 +24,8 @@ from rollout.kinds import Kind
 from rollout.reason import Reason
 
 _MOST_NAMED = 5
+_LEAST = 4
+"""Digits of a name that are taken for one: what is meant is shown and asked before anything changes."""
 _DATE = re.compile(r"\d{4}-")  # no name of a release begins so
 
 
@@ -47,7 +49,7 @@ def look(target: Target, word: str, *, although_rejected: bool) -> Found:
 
     Args:
         target: Which endpoint.
-        word: A time, or a name of a release: id, variant, recipe or package digest.
+        word: A time, or a name of a release or the beginning of one: id, variant, recipe or package digest.
         although_rejected: Whether a rejection of it is cleared.
 
     Raises:
@@ -88,7 +90,7 @@ def choose(served: Sequence[Deployment], word: str, endpoint: str, now: float) -
                 f"{moment(first.since)}"
             )
         return found
-    named = find(word, dict.fromkeys(Name(one.release, one.recipe, one.package) for one in served))
+    named = find(word, dict.fromkeys(Name(one.release, one.recipe, one.package) for one in served), _LEAST)
     found = latest(served, named.id) if named else None
     if found is None:
         known = list(dict.fromkeys(one.release for one in reversed(served)))
@@ -96,7 +98,7 @@ def choose(served: Sequence[Deployment], word: str, endpoint: str, now: float) -
         raise OperatorError(
             f"--at {word}: no release of that name ever served {endpoint}; served have: "
             f"{', '.join(known[:_MOST_NAMED])}{more}",
-            "Give a time in UTC, such as 2026-03-01T09:30, or the id of a release, or 12 digits or more of its digest. "
+            "Give a time in UTC, such as 2026-03-01T09:30, or the id or digest of a release, or its first 4 digits. "
             "One that was only on trial has never served. `modelstack audit show` lists all of them.",
             2,
         )

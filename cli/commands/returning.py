@@ -23,9 +23,10 @@ def restore(asked: Asked, *, when: str | None, reason: str, although_rejected: b
     """Bring a release back that served before: its package, its image, and what it was served with.
 
     TIME is in UTC, such as 2026-03-01T09:30: what served then is meant. DIGEST is a package digest, or the id, variant
-    or recipe of a release. The command finds the release in the audit record, checks that its archive is there and that
-    digest and signature are right, and says what will be otherwise. The next `pulumi up` then puts that release on
-    trial, as any other, whatever the checkout has. So does every update after it, until `restore --clear`.
+    or recipe of a release, or the first digits of one, at least four. The command finds the release in the audit
+    record, checks that its archive is there and that digest and signature are right, and says what will be otherwise.
+    The next `pulumi up` then puts that release on trial, as any other, whatever the checkout has. So does every update
+    after it, until `restore --clear`.
     """
     from cli import restore as restoring  # noqa: PLC0415 - only this command needs it
 

@@ -30,13 +30,13 @@ class Name:
     recipe: str
     package: str
 
-    def meant_by(self, word: str) -> bool:
-        """Whether a person who typed `word` means this release."""
+    def meant_by(self, word: str, least: int = ID_DIGITS) -> bool:
+        """Whether a person who typed `word` means this release; the beginning of a name has so many digits at least."""
         bare = _bare(word)
         if bare == self.id:
             return True
-        digests = (self.recipe, self.package.removeprefix("sha256:"))
-        return len(bare) >= ID_DIGITS and any(digest.startswith(bare) for digest in digests)
+        names = (self.id, self.recipe, self.package.removeprefix("sha256:"))
+        return len(bare) >= least and any(name.startswith(bare) for name in names)
 
 
 def _bare(word: str) -> str:
@@ -57,17 +57,24 @@ def known(state: RolloutState) -> list[Name]:
     return list(dict.fromkeys(names))
 
 
-def find(word: str, names: Iterable[Name]) -> Name | None:
+def find(word: str, names: Iterable[Name], least: int = ID_DIGITS) -> Name | None:
     """The one that is meant, if any.
 
+    Args:
+        word: As a person typed it.
+        names: Those that may be meant.
+        least: Digits that the beginning of a name has at least.
+
     Raises:
-        OperatorError: The word names a model, and several releases have it, each in another image.
+        OperatorError: The word names a model, and several releases have it, each in another image. Or it begins the
+            names of several.
     """
-    meant = [name for name in names if name.meant_by(word)]
+    meant = [name for name in names if name.meant_by(word, least)]
     exact = [name for name in meant if name.id == _bare(word)] or meant
     if len(exact) > 1:
-        which = ", ".join(name.id for name in exact)
-        raise OperatorError(f"{word} names the model of several releases, each in another image: {which}")
+        one_model = len({name.package for name in exact}) == 1
+        said = "names the model of several releases, each in another image" if one_model else "begins several releases"
+        raise OperatorError(f"{word} {said}: {', '.join(name.id for name in exact)}")
     return exact[0] if exact else None
 
 

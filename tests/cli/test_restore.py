@@ -51,6 +51,9 @@ SERVED = (A, B, A_AGAIN)
         ("v-bbbbbbbbbbbb", B),
         (B.package, B),
         (RECIPES["a"], A_AGAIN),
+        ("bbbb", B),
+        ("v-bbbbb", B),
+        ("sha256:bbbb", B),
     ],
 )
 def test_a_time_means_what_served_then_and_a_name_means_its_last_time(word: str, meant: Deployment) -> None:
@@ -65,6 +68,7 @@ def test_a_time_means_what_served_then_and_a_name_means_its_last_time(word: str,
             "nothing served e at 1970-01-01T00:00:00.000Z: the first release, aaaaaaaaaaaa, became champion",
         ),
         ("cccccccccccc", "--at cccccccccccc: no release of that name ever served e; served have: aaaaaaaaaaaa, bbbb"),
+        ("bbb", "--at bbb: no release of that name"),
         ("yesterday", "--at yesterday: no release"),
         ("2099-01-01", "--at 2099-01-01: 2099-01-01T00:00:00.000Z is still to come; now it is 2052-"),
         ("2026-02-30", "--at 2026-02-30 is no time: day is out of range"),
@@ -80,6 +84,10 @@ def test_the_model_of_two_releases_is_no_one_of_them() -> None:
     with pytest.raises(OperatorError, match="names the model of several releases"):
         choose((*SERVED, other), B.package, "e", NOW)
     assert choose((*SERVED, other), "cccccccccccc", "e", NOW) == other
+    near = replace(A, release="bbbb00000000", recipe="bbbb" + "0" * 60)
+    with pytest.raises(OperatorError, match="bbbb begins several releases: bbbbbbbbbbbb, bbbb00000000"):
+        choose((B, near), "bbbb", "e", NOW)
+    assert choose((B, near), "bbbb0", "e", NOW) == near
 
 
 def test_without_any_deployment_it_says_so() -> None:
