@@ -28,20 +28,26 @@ def digests(wanted: Recipe, gates: Mapping[str, Any], progress: Callable[[str], 
     Raises:
         OperatorError: A step refused or failed, or the gates refuse the model.
     """
-    ran: set[str] = set()
+    ahead = [one.name for one in PIPELINE.order() if one.cached]
+
+    def passed(steps: int) -> None:
+        """Tell of so many steps ahead that they did not run."""
+        if kept := ahead[:steps]:
+            progress(f"{', '.join(kept)}: kept from an earlier build")
+        del ahead[:steps]
 
     def told(line: str) -> None:
-        ran.add(line.partition(":")[0])
+        if (step := line.partition(":")[0]) in ahead:
+            passed(ahead.index(step))
+            ahead.remove(step)
         progress(line)
 
     try:
         folder = build(ROOT, wanted, gates, progress=told).path.parents[1]
     except (StepFailed, GateRefused, ContractBroken) as error:
         raise OperatorError(str(error)) from None
-    made = left(folder)
-    if kept := [name for name in made if name not in {*ran, PACKAGE}]:
-        progress(f"{', '.join(kept)}: kept from an earlier build")
-    return made
+    passed(len(ahead))
+    return left(folder)
 
 
 def left(folder: Path) -> dict[str, str]:

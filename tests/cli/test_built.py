@@ -14,10 +14,13 @@ from cli.built import beside, command, contained, here
 from cli.built.executed import Executed
 from cli.errors import OperatorError
 from cli.local.stack import Stack
+from pipeline.recipe import Recipe
 from pipeline.step import StepFailed
 
 ROOT = Path(__file__).resolve().parents[2]
 MADE = {"data": f"sha256:{'a' * 64}", beside.PACKAGE: f"sha256:{'b' * 64}"}
+BEFORE = "data, train, evaluate, seal, compare"
+RECIPE = Recipe("f" * 64, {})
 OTHER = {**MADE, beside.PACKAGE: f"sha256:{'c' * 64}"}
 
 
@@ -47,6 +50,39 @@ def test_a_step_that_fails_here_is_told_without_a_traceback(
     monkeypatch.setattr(here, "build", fails)
     assert command.main(["local"]) == 1
     assert capsys.readouterr().out.splitlines()[-1] == "error: train failed: ValueError: no"
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        (
+            ["waiting for another", "gate: judge", "gate: passed"],
+            ["waiting for another", f"{BEFORE}: kept from an earlier build", "gate: judge", "gate: passed"],
+        ),
+        (
+            ["train: fit", "train: fitted", "train failed: no; it is tried again", "seal: seal"],
+            [
+                *("data: kept from an earlier build", "train: fit", "train: fitted"),
+                *("train failed: no; it is tried again", "evaluate: kept from an earlier build", "seal: seal"),
+                "compare, gate: kept from an earlier build",
+            ],
+        ),
+        ([], [f"{BEFORE}, gate: kept from an earlier build"]),
+    ],
+)
+def test_steps_that_were_kept_are_told_in_the_order_of_the_steps(
+    monkeypatch: pytest.MonkeyPatch, said: list[str], shown: list[str]
+) -> None:
+    def build(*_: Any, progress: Any) -> Any:
+        for line in said:
+            progress(line)
+        return SimpleNamespace(path=Path("folder/seal/model.tar.gz"))
+
+    monkeypatch.setattr(here, "build", build)
+    monkeypatch.setattr(here, "left", lambda folder: {folder.name: ""})
+    lines: list[str] = []
+    assert here.digests(RECIPE, {}, lines.append) == {"folder": ""}
+    assert lines == shown
 
 
 @pytest.fixture
