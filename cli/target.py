@@ -39,6 +39,11 @@ Made = TypeVar("Made")
 _ASK_AGAIN_S = 60.0
 _LONG_AGO = datetime.fromtimestamp(0, UTC)
 
+
+class NoStack(OperatorError):
+    """There is no such local stack: it was never brought up, or `make down` has ended it and all that it kept."""
+
+
 _PART = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}"
 _STACK_NAME = re.compile(rf"({_PART}/){{0,2}}{_PART}")  # as Pulumi has it, with its organization and project or not
 
@@ -286,7 +291,7 @@ def _run_pulumi(stack: str, *words: str) -> Any:
 
 def _refused_by_pulumi(stack: str, reason: str) -> OperatorError:
     if "no stack named" in reason and stack.startswith(LOCAL):
-        return OperatorError(f"stack {stack} is not up", _bring_up(stack, new=True), 2)
+        return NoStack(f"stack {stack} is not up", _bring_up(stack, new=True), 2)
     if "PULUMI_ACCESS_TOKEN" in reason:
         hint = "Type `pulumi login`; see docs/how-to/aws.md."
         return OperatorError(f"stack {stack}: no Pulumi backend is chosen", hint, 2)

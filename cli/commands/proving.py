@@ -12,6 +12,7 @@ from cli.asked import Asked, Command, find
 from cli.errors import OperatorError
 from cli.options import Time, When, Whole, as_json_option
 from cli.page import give, page, say
+from cli.target import NoStack
 from cli.view.releases import journal_state
 from monitoring.predictions import LONGEST, Window
 
@@ -133,7 +134,11 @@ def trace(asked: Asked, id: str, at: When | None, since: When | None, as_json: b
 
     if not 0 < len(id) <= LONGEST:
         raise OperatorError(f"ID has {len(id)} characters; expected are 1 to {LONGEST}", None, 2)
-    target = find(asked)
+    try:
+        target = find(asked)
+    except NoStack as error:
+        gone = "If `make down` has ended it, its predictions went with it: a new stack does not know them."
+        raise OperatorError(str(error), f"{gone}\n{error.hint}", error.exit_code) from None
     found = read(target, id, _window(at, since))
     if as_json:
         say(json.dumps(found.as_dict(), indent=2))

@@ -198,6 +198,16 @@ def test_a_local_stack_that_is_gone_says_what_brings_it_up(bin_folder: Path, sta
     assert told(invoke("--stack", stack, "status")) == f"error: stack {stack} is not up Type: {bring_up}"
 
 
+def test_trace_says_that_the_predictions_of_a_local_stack_went_with_it(bin_folder: Path) -> None:
+    pulumi(bin_folder, says="error: no stack named 'local' found\n", code=255)
+    result = invoke("trace", "order-17")
+    assert result.exit_code == 2
+    assert told(result) == (
+        "error: stack local is not up If `make down` has ended it, its predictions went with it: a new stack does not "
+        "know them. Type: make up"
+    )
+
+
 def test_a_stack_that_is_not_up_says_what_brings_it_up(bin_folder: Path) -> None:
     pulumi(bin_folder, prints="{}\n")
     result = invoke("status")
