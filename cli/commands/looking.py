@@ -78,11 +78,14 @@ def watch(  # noqa: PLR0917 - one parameter per option
 
     When piped, it prints one line for each change. With --json, it prints one object for each look.
 
-    Exits with 0 when the release was promoted or nothing is on trial, 1 when it was rolled back or failed, 3 when it
-    was withdrawn or superseded, 4 when a person must decide (an approval, or a trial that is held), and 5 when the time
-    is over and the trial goes on, or has not begun. A release that already serves ends it with 0, and one that was
-    already rejected with 1, at once; standard error says so. With --until-verdict, 2 when nothing is on trial and none
-    is named: a verdict from before is no answer.
+    With none of ROLLOUT, --next, --until-verdict and --for, it goes on until Ctrl-C: after a verdict too, and where
+    nothing is on trial.
+
+    Exits with 0 when the release was promoted, or when the time of --for is over and nothing is on trial, 1 when it was
+    rolled back or failed, 3 when it was withdrawn or superseded, 4 when a person must decide (an approval, or a trial
+    that is held), and 5 when the time is over and the trial goes on, or has not begun. A release that already serves
+    ends it with 0, and one that was already rejected with 1, at once; standard error says so. With --until-verdict, 2
+    when nothing is on trial and none is named: a verdict from before is no answer.
     """
     from cli import next_release  # noqa: PLC0415 - only this command needs it
     from cli.view.awaited import Awaited  # noqa: PLC0415

@@ -118,6 +118,23 @@ def test_nothing_on_trial_is_0_whatever_the_verdict_before(begin: Begin, world: 
     assert (no.value.exit_code, "watch --next" in str(no.value.hint)) == (2, True)
 
 
+def test_nothing_on_trial_does_not_end_it_where_no_verdict_is_waited_for(
+    world: World, off_terminal: Console
+) -> None:
+    looks = 0
+
+    def once() -> Snapshot:
+        nonlocal looks
+        looks += 1
+        if looks == 4:
+            raise KeyboardInterrupt
+        return look(world)
+
+    with pytest.raises(KeyboardInterrupt):
+        watched(world, off_terminal, once, until_verdict=False)
+    assert "idle" in text(off_terminal)
+
+
 def of(world: World, word: str) -> dict[str, Any]:
     """The options by which a rollout is named."""
     awaited = Awaited(word, world.clock.time())
