@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from infra.providers.progress import Progress
 from infra.providers.stopping import stopping
 from pipeline.gate import refusal
 from pipeline.origin import source
@@ -84,13 +86,13 @@ def asked(props: Values, root: Path, recipe: Recipe, clients: Clients, *, instea
     )
 
 
-def made(ask: Callable[[str], Asked], clients: Clients, progress: Callable[..., None]) -> dict[str, Any]:
+def made(ask: Callable[[str], Asked], clients: Clients, progress: Progress) -> dict[str, Any]:
     """Have an execution make the package, and return what it registered; see `pipeline.pack.Registered`.
 
     Args:
         ask: Gives what is asked for, instead of the execution of an id; of none at first.
         clients: Gives clients.
-        progress: Takes a line.
+        progress: Tells how it goes, and that it is stopped.
 
     Raises:
         ExecutionFailed: It failed or was stopped; nothing was registered.
@@ -104,10 +106,10 @@ def made(ask: Callable[[str], Asked], clients: Clients, progress: Callable[..., 
         return _made(ask(error.execution), clients, progress)
 
 
-def _made(wanted: Asked, clients: Clients, progress: Callable[..., None]) -> dict[str, Any]:
+def _made(wanted: Asked, clients: Clients, progress: Progress) -> dict[str, Any]:
     """Begin the execution, wait for its end, and return what it registered.
 
-    An update that is cancelled stops it.
+    An update that is cancelled stops it, and says so at once: of a program that is cancelled no error is shown.
 
     Raises:
         Spoiled: What an earlier job left for it is not as it was made.
@@ -116,7 +118,7 @@ def _made(wanted: Asked, clients: Clients, progress: Callable[..., None]) -> dic
         RolloutError: SageMaker does not answer.
     """
     arn = executions.begin(clients, wanted)
-    with stopping(lambda: executions.stop(clients, arn)) as cancelled:
+    with stopping(lambda: _stop(arn, clients, progress)) as cancelled:
         seen = followed(arn, clients, progress, cancelled.is_set)
     if cancelled.is_set():
         raise ExecutionFailed(f"the update was cancelled, and {_named(arn)} with it: nothing was registered")
@@ -125,6 +127,19 @@ def _made(wanted: Asked, clients: Clients, progress: Callable[..., None]) -> dic
         if found is not None:
             return found
     raise _why(seen, wanted, clients)
+
+
+def _stop(arn: str, clients: Clients, progress: Progress) -> None:
+    """Stop an execution, and say at which step it was."""
+    try:
+        executions.stop(clients, arn)
+    except RolloutError as error:
+        progress.note(f"the update is cancelled, and {_named(arn)} may go on: {error}")
+        return
+    step = None
+    with suppress(RolloutError):
+        step = _running(executions.look(clients, arn))
+    progress.note(f"the update is cancelled: {_named(arn)} is being stopped{f' at step {step.name}' if step else ''}")
 
 
 def followed(
@@ -161,14 +176,19 @@ def followed(
 
 def _doing(seen: Seen, clients: Clients) -> str:
     """What an execution is at: its step, for how long, and the last line that this printed."""
-    running = [step for step in seen.steps if step.status in {"Starting", "Executing"}]
-    if not running:
+    step = _running(seen)
+    if step is None:
         return f"{_named(seen.arn)}: {seen.status.lower()}"
-    step = running[-1]
     since = f", {(datetime.now(UTC) - step.began).total_seconds():.0f} s" if step.began else ""
     lines = executions.last_lines(clients, step, 1)
     said = f": {lines[-1]}" if lines else ", its job starts"
     return f"step {step.name} of {_named(seen.arn)}{since}{said}"
+
+
+def _running(seen: Seen) -> StepSeen | None:
+    """The step that an execution is at."""
+    running = [step for step in seen.steps if step.status in {"Starting", "Executing", "Stopping"}]
+    return running[-1] if running else None
 
 
 def _why(seen: Seen, wanted: Asked, clients: Clients) -> Exception:

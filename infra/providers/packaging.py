@@ -16,7 +16,7 @@ from infra.providers.progress import Progress
 
 ROOT = Path(__file__).resolve().parents[2]
 SIGNED_BY = "signed_by"
-NO_PACKAGE = "no package was made, the error says why"
+NO_PACKAGE = "no package was made; the reason is told below"
 """Stands beside the resource, of which the engine says that it was created or updated: its record was."""
 Values = Mapping[str, Any]
 

@@ -13,6 +13,7 @@ import pytest
 import platforms.registering
 from infra.providers import execution, package, stopping
 from infra.providers.package import PackageProvider
+from infra.providers.progress import Progress
 from pipeline.gate import GateRefused
 from pipeline.recipe import Recipe
 from platforms.aws import executions
@@ -45,8 +46,26 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(execution, "PAUSE_SECONDS", 0)
 
 
+class Told(Progress):
+    """Lines that a test takes.
+
+    Attributes:
+        notes: Those that stay.
+    """
+
+    def __init__(self, take: Callable[[str], None] = lambda line: None) -> None:
+        super().__init__("urn")
+        self._take, self.notes = take, list[str]()
+
+    def __call__(self, text: str, *, at_once: bool = False) -> None:
+        self._take(text)
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
 def made(cloud: Pipelines, told: Callable[[str], None] = lambda line: None) -> dict[str, Any]:
-    return execution.made(lambda instead: ASKED, cloud, lambda line, at_once=False: told(line))
+    return execution.made(lambda instead: ASKED, cloud, Told(told))
 
 
 def test_a_text_that_determines_the_model_is_a_parameter_and_all_are_in_the_settings() -> None:
@@ -206,7 +225,7 @@ def test_what_an_earlier_execution_left_and_somebody_changed_or_deleted_is_built
         return execution.asked(props, Path(__file__), RECIPE, cloud, instead=instead)
 
     told: list[str] = []
-    assert execution.made(ask, cloud, lambda line, at_once=False: told.append(line)) == FOUND
+    assert execution.made(ask, cloud, Told(told.append)) == FOUND
     assert any("what an earlier job left is" in line and line.endswith("Building anew") for line in told)
     first, second = ({one["Name"]: one["Value"] for one in asked["PipelineParameters"]} for asked in cloud.started)
     assert {name for name in first if first[name] != second[name]} == {"code"}, "or the same job would stand for it"
@@ -246,13 +265,27 @@ def test_a_moments_silence_of_the_service_is_borne_and_a_long_one_is_told(monkey
         made(Pipelines([DOWN]))
 
 
-def test_an_update_that_is_cancelled_stops_the_execution() -> None:
+def test_an_update_that_is_cancelled_stops_the_execution_and_says_at_which_step() -> None:
     cloud = Pipelines([("Executing", [step("build", "Executing")])])
+    told = Told(lambda line: stopping.cancel())
     with pytest.raises(execution.ExecutionFailed, match="the update was cancelled, and execution abcdef012345 with it"):
-        made(cloud, lambda line: stopping.cancel())
+        execution.made(lambda instead: ASKED, cloud, told)
     assert cloud.stopped == [ARN]
+    assert told.notes == ["the update is cancelled: execution abcdef012345 is being stopped at step build"]
     stopping.cancel()
     assert cloud.stopped == [ARN], "what has ended is not stopped again"
+
+
+def test_an_execution_that_cannot_be_stopped_is_told_to_go_on_perhaps(monkeypatch: pytest.MonkeyPatch) -> None:
+    def down(self: Pipelines, PipelineExecutionArn: str) -> None:
+        raise DOWN
+
+    monkeypatch.setattr(Pipelines, "stop_pipeline_execution", down)
+    told = Told(lambda line: stopping.cancel())
+    with pytest.raises(execution.ExecutionFailed):
+        execution.made(lambda instead: ASKED, Pipelines([("Executing", [])]), told)
+    (note,) = told.notes
+    assert note.startswith("the update is cancelled, and execution abcdef012345 may go on: ")
 
 
 def test_the_answer_to_a_cancellation_is_replaced_where_dynamic_resources_are_provided(

@@ -81,7 +81,8 @@ class Pipelines:
 
     def stop_pipeline_execution(self, PipelineExecutionArn: str) -> None:
         self.stopped.append(PipelineExecutionArn)
-        self.looks[:] = [("Stopped", [])]
+        steps = next((look[1] for look in reversed(self.looks) if not isinstance(look, Exception)), ())
+        self.looks[:] = [("Stopping", [{**one, "StepStatus": "Stopping"} for one in steps])]
 
     def _next(self) -> Look:
         return self.looks.pop(0) if len(self.looks) > 1 else self.looks[0]
