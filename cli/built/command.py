@@ -11,9 +11,11 @@ python -m cli.built.command local kubeflow     # only these
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,17 +23,19 @@ from typing import Any
 import yaml
 from rich.console import Console
 
-from cli.built import beside, contained, executed, here
+from cli.built import beside, contained, executed, here, unserved
 from cli.built.traced import traced
 from cli.errors import OperatorError
+from cli.lineage.making import DIGITS
 from cli.local.cloud import Local
-from cli.local.mlflow_server import PORT, MlflowServer
+from cli.local.mlflow_server import MlflowServer, port_of
 from cli.local.stack import Stack
 from cli.local.up import ensure
 from cli.page import page
 from cli.running import run, tell
 from cli.target import Target, resolve
 from cli.trace.told import told
+from cli.view.releases import journal_state
 from pipeline.contract import RecipeError, Refusal
 from pipeline.recipe import Recipe, recipe
 from platforms.aws.clients import clients
@@ -72,6 +76,21 @@ class Wanted:
             raise OperatorError(f"the model of stack {stack.name}: {error}", exit_code=2) from None
 
 
+@dataclass(frozen=True)
+class Serving:
+    """The stack, up.
+
+    Attributes:
+        stack: It.
+        target: Its endpoint.
+        built: The digest of the package that an execution of its pipeline has built.
+    """
+
+    stack: Stack
+    target: Target
+    built: str
+
+
 def main(words: Sequence[str]) -> int:
     """Build with each engine; 0 when all that ran made the same package."""
     return run(partial(_build, tuple(words)), stopped="`make pipeline` goes on from here.")
@@ -83,17 +102,44 @@ def _build(words: tuple[str, ...], console: Console) -> int:
     names, wanted = words or ENGINES, Wanted.of(Stack(STACK))
     if KUBEFLOW in words:
         contained.engine()
+    if set(names) != {LOCAL}:
+        Local.of().require_free(STACK)
+        port_of(os.environ)
     console.print(f"recipe {wanted.recipe.id}", markup=False)
     found: dict[str, Mapping[str, str]] = {}
+    try:
+        serving = _made(console, words, wanted, found)
+    except OperatorError:
+        if found:
+            _title(console, "Made before the error", "what each step made, by digest")
+            console.print(beside.table(found), markup=False)
+        raise
+    status = _compared(console, found)
+    if serving is not None:
+        _asked(console, serving)
+    return status
+
+
+def _made(
+    console: Console, words: tuple[str, ...], wanted: Wanted, found: dict[str, Mapping[str, str]]
+) -> Serving | None:
+    """Build with each engine, and put its digests into `found`; gives what serves, unless only the local one is asked.
+
+    Raises:
+        OperatorError: An engine failed. What was found before is there.
+    """
+    names = words or ENGINES
     if LOCAL in names:
         _title(console, LOCAL, "each step a process of this machine")
         found[LOCAL] = here.digests(wanted.recipe, wanted.gates, partial(_step, console))
     if set(names) == {LOCAL}:
-        return _compared(console, found)
+        return None
     _title(console, *((SAGEMAKER, _EXECUTION) if SAGEMAKER in names else (f"stack {STACK}", _NEEDED)))
+    began = datetime.now(UTC)
     stack, target = _served(console)
-    made = executed.executed(clients(target.region), target.endpoint, _folder(target), wanted.recipe)
-    _step(console, f"execution {short(made.arn)} has built it")
+    made = _executed(target, wanted.recipe)
+    kept = made.ended < began
+    _step(console, f"execution {short(made.arn)} {'built it: kept from an earlier update' if kept else 'has built it'}")
     if SAGEMAKER in names:
         found[SAGEMAKER] = made.digests
     if KUBEFLOW in names:
@@ -104,20 +150,40 @@ def _build(words: tuple[str, ...], console: Console) -> int:
             if KUBEFLOW in words:
                 raise
             tell(console, error)
-    status = _compared(console, found)
+    return Serving(stack, target, made.digests[beside.PACKAGE])
+
+
+def _executed(target: Target, wanted: Recipe) -> executed.Executed:
+    try:
+        return executed.executed(clients(target.region), target.endpoint, _folder(target), wanted)
+    except executed.NoneExecuted as error:
+        raise OperatorError(str(error), unserved.why(journal_state(target), "", target.commands)) from None
+
+
+def _asked(console: Console, serving: Serving) -> None:
+    """Ask the model once, and show what its answer came from, and how to go on."""
+    stack, target = serving.stack, serving.target
     _title(console, "One prediction", "which version gave it, and where that came from")
-    page().print(told(traced(target), target.commands.modelstack))
+    answer = traced(target)
+    page().print(told(answer, target.commands.modelstack))
+    if answer.package and answer.package != serving.built:
+        built = serving.built[: len("sha256:") + DIGITS]
+        said = f"\nThis answer is not of what was built: package {built} does not serve."
+        console.print(said, markup=False, style="yellow")
+        console.print(unserved.why(journal_state(target), serving.built, target.commands), markup=False)
     server = stack.written()["config"][MLFLOW]["server"]
     console.print(f"\nMLflow shows the build: {server}/#/models/{target.endpoint}", markup=False)
     console.print(f'To go on, type: eval "$(make -s env)"; {target.commands.modelstack} status', markup=False)
+    if stack.config:
+        up = shlex.join([*target.commands.pulumi_up.split(), *stack.options()])
+        console.print(f"To update it by hand, name that copy, which `make pipeline` writes anew: {up}", markup=False)
     console.print("`make down` ends all of it.", markup=False)
-    return status
 
 
 def _served(console: Console) -> tuple[Stack, Target]:
-    """The stack, brought up: an execution of its pipeline has built what serves."""
+    """The stack, brought up, and its endpoint."""
     local = Local.here()
-    address = MlflowServer.here(local.places).start(int(os.environ.get("MLFLOW_PORT", PORT)))
+    address = MlflowServer.here(local.places).start(port_of(os.environ))
     console.print(f"MLflow: {address}", markup=False)
     config = shown_in(Stack(STACK), address, local.places.state)
     if config:

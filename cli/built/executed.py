@@ -7,6 +7,7 @@ import json
 import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from cli.built.beside import PACKAGE
@@ -27,13 +28,19 @@ class Executed:
 
     Attributes:
         arn: Which.
+        ended: When its last step did.
         digests: Step -> digest of its outcome, but of steps that change something outside; and that of the package.
         texts: What its steps were given: name -> text.
     """
 
     arn: str
+    ended: datetime
     digests: Mapping[str, str]
     texts: Mapping[str, str]
+
+
+class NoneExecuted(OperatorError):
+    """No execution has built the recipe."""
 
 
 def executed(clients: Clients, pipeline: str, folder: str, wanted: Recipe) -> Executed:
@@ -46,14 +53,16 @@ def executed(clients: Clients, pipeline: str, folder: str, wanted: Recipe) -> Ex
         wanted: The recipe.
 
     Raises:
-        OperatorError: There is none.
+        NoneExecuted: There is none.
+        OperatorError: It cannot be read.
     """
     with explained(f"reading the executions of {pipeline}"):
         arn = executions.find(clients, pipeline, executions.name_of(wanted.digest), ("Succeeded",))
         if arn is None:
-            raise OperatorError(f"no execution of pipeline {pipeline} has built recipe {wanted.id}")
+            raise NoneExecuted(f"no execution of pipeline {pipeline} has built recipe {wanted.id}")
         seen = executions.look(clients, arn)
-        return Executed(arn, _digests(clients, folder, seen), _texts(clients, arn))
+        ended = max(step.ended for step in seen.steps if step.ended)
+        return Executed(arn, ended, _digests(clients, folder, seen), _texts(clients, arn))
 
 
 def _digests(clients: Clients, folder: str, seen: Seen) -> dict[str, str]:

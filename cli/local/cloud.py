@@ -16,7 +16,7 @@ from rich.console import Console
 from cli.errors import OperatorError
 from cli.local import account
 from cli.local.progress import Outcome, follow
-from cli.local.recovery import mend, recover
+from cli.local.recovery import left, mend, recover
 from cli.local.stack import Stack
 from cli.local.yaml_file import read
 from cli.running import tell
@@ -33,13 +33,22 @@ class Local:
     project: str
 
     @classmethod
+    def of(cls, root: Path = ROOT) -> Local:
+        """That of this checkout. Nothing is pointed at it.
+
+        Raises:
+            OperatorError: The checkout's Pulumi.yaml is broken.
+        """
+        return cls(Places.of(root), str(read(root / "Pulumi.yaml")["name"]))
+
+    @classmethod
     def here(cls, root: Path = ROOT) -> Local:
         """That of this checkout; this process's environment points at it from now on.
 
         Raises:
             OperatorError: The checkout was not set up, or its Pulumi.yaml is broken.
         """
-        local = cls(Places.of(root), str(read(root / "Pulumi.yaml")["name"]))
+        local = cls.of(root)
         local.point()
         return local
 
@@ -82,6 +91,14 @@ class Local:
         except (OSError, ValueError, KeyError):
             started = None
         return os.environ.get("LOCALCLOUD_PORT") or str(started or PORT)
+
+    def require_free(self, name: str) -> None:
+        """See that no update is at work on a stack.
+
+        Raises:
+            OperatorError: One is.
+        """
+        left(name, self.places.backend, self.project)
 
     def ready(self, console: Console, stack: Stack) -> None:
         """Put right what an interrupted update of a stack has left; see `recover`."""

@@ -175,13 +175,23 @@ def main() -> int:
     return run(_started, stopped="run `make mlflow` again.")
 
 
-def _started(console: Console) -> int:
-    given = os.environ.get("MLFLOW_PORT", str(PORT))
+def port_of(environ: Mapping[str, str]) -> int:
+    """The port that an environment asks for.
+
+    Raises:
+        OperatorError: It is none.
+    """
+    given = environ.get("MLFLOW_PORT", str(PORT))
     if not given.isdecimal() or not 0 < int(given) < 65536:
         raise OperatorError(f"MLFLOW_PORT: got {given!r}, expected a number from 1 to 65535")
+    return int(given)
+
+
+def _started(console: Console) -> int:
+    port = port_of(os.environ)
     server = MlflowServer.here(Places.of(ROOT))
     with console.status("starting MLflow"):
-        address = server.start(int(given))
+        address = server.start(port)
     console.print(f"MLflow: {address}")
     console.print("To show a stack there, put this under `config:` in its file, such as stacks/Pulumi.local.yaml:")
     console.print(f"    modelstack:mlflow:\n      server: {address}")

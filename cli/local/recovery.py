@@ -34,6 +34,9 @@ _NAMED = {
     "aws:scheduler/schedule:Schedule": "name",
 }
 
+_ASK_TWICE = ("cli.local.", "cli.built.")
+"""How the modules are named that start the engine for a person, and stop it."""
+
 
 @dataclass(frozen=True)
 class Lock:
@@ -57,11 +60,11 @@ class Lock:
     def stop(self) -> str:
         """What to type to stop its holder. The engine lets a step that takes long end, unless it is asked twice.
 
-        `make up` asks twice by itself, so where it started the engine it is the one to tell.
+        `make up` and `make pipeline` ask twice by themselves, so where one started the engine it is the one to tell.
         """
         try:
             parents = psutil.Process(self.pid).parents() if self.host == socket.gethostname() else []
-            ours = [one.pid for one in parents if any(word.startswith("cli.local.") for word in one.cmdline())]
+            ours = [one.pid for one in parents if any(word.startswith(_ASK_TWICE) for word in one.cmdline())]
         except psutil.Error:
             ours = []
         if ours:
@@ -97,6 +100,22 @@ def mend(backend: Path) -> list[Path]:
     return removed
 
 
+def left(stack: str, backend: Path, project: str) -> list[Lock]:
+    """The locks that ended processes have left on a stack.
+
+    Raises:
+        OperatorError: Another update is at work.
+    """
+    held = list(locks(backend, project, stack))
+    for lock in held:
+        if not lock.stale:
+            raise OperatorError(
+                f"another update is at work on stack {stack} (process {lock.pid} on {lock.host})",
+                f"Wait for it, or stop it: {lock.stop}",
+            )
+    return held
+
+
 def recover(stack: Stack, backend: Path, project: str, say: Callable[[str], None]) -> None:
     """Make a stack ready for an update, whatever ended the last one.
 
@@ -112,13 +131,7 @@ def recover(stack: Stack, backend: Path, project: str, say: Callable[[str], None
     Raises:
         OperatorError: Another update is at work, or the state cannot be put right.
     """
-    held = list(locks(backend, project, stack.name))
-    for lock in held:
-        if not lock.stale:
-            raise OperatorError(
-                f"another update is at work on stack {stack.name} (process {lock.pid} on {lock.host})",
-                f"Wait for it, or stop it: {lock.stop}",
-            )
+    held = left(stack.name, backend, project)
     if held:
         say(f"the last update of stack {stack.name} was cut off; taking its lock away")
         _must(stack.pulumi("cancel", "--yes", "--stack", stack.name), f"taking the lock of stack {stack.name} away")

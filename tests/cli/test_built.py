@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,17 +12,23 @@ from typing import Any
 import pytest
 import yaml
 
-from cli.built import beside, command, contained, here
+from cli.built import beside, command, contained, executed, here, unserved
 from cli.built.executed import Executed
 from cli.errors import OperatorError
 from cli.local.stack import Stack
 from pipeline.recipe import Recipe
 from pipeline.step import StepFailed
+from rollout.controller.commands import Commands
+from rollout.core.restored import Restored
+from rollout.core.state import RolloutState
+from rollout.core.verdict import Verdict
+from rollout.reason import Reason
 
 ROOT = Path(__file__).resolve().parents[2]
 MADE = {"data": f"sha256:{'a' * 64}", beside.PACKAGE: f"sha256:{'b' * 64}"}
 BEFORE = "data, train, evaluate, seal, compare"
 RECIPE = Recipe("f" * 64, {})
+COMMANDS = Commands.of_stack(command.STACK)
 OTHER = {**MADE, beside.PACKAGE: f"sha256:{'c' * 64}"}
 
 
@@ -85,44 +93,144 @@ def test_steps_that_were_kept_are_told_in_the_order_of_the_steps(
     assert lines == shown
 
 
+@dataclass
+class Engines:
+    """Engines that make at once what a test says; Kubeflow's has no Docker engine.
+
+    Attributes:
+        local: What the local one makes.
+        sagemaker: What an execution has made; None: there is none.
+        ended: When that ended.
+        answered: The package that answers.
+        state: The journal.
+        config: The copy of the stack's file.
+    """
+
+    local: Mapping[str, str] = field(default_factory=lambda: MADE)
+    sagemaker: Mapping[str, str] | None = field(default_factory=lambda: MADE)
+    ended: datetime = field(default_factory=lambda: datetime.now(UTC) + timedelta(hours=1))
+    answered: str = MADE[beside.PACKAGE]
+    state: RolloutState = field(default_factory=lambda: RolloutState("e"))
+    config: Path | None = None
+
+    def executed(self, *_: Any) -> Executed:
+        if self.sagemaker is None:
+            raise executed.NoneExecuted("no execution of pipeline e has built recipe r")
+        return Executed("a/b", self.ended, self.sagemaker, {})
+
+    def served(self, console: Any) -> tuple[Any, Any]:
+        target = SimpleNamespace(region="us-east-1", endpoint="e", output=lambda name: name, commands=COMMANDS)
+        return replace(Stack(command.STACK), config=self.config), target
+
+
 @pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch) -> dict[str, Mapping[str, str]]:
-    """Engines that make at once what the test says, by their names; Kubeflow without a Docker engine."""
-    makes: dict[str, Mapping[str, str]] = {"local": MADE, "sagemaker": MADE}
-    target: Any = SimpleNamespace(
-        region="us-east-1", endpoint="e", output=lambda name: name, commands=SimpleNamespace(modelstack="modelstack")
-    )
+def world(monkeypatch: pytest.MonkeyPatch) -> Engines:
+    """The engines."""
+    engines = Engines()
 
     def no_engine(*_: Any) -> None:
         raise OperatorError("no Docker engine answers: no", "Start one.")
 
-    monkeypatch.setattr(here, "digests", lambda *_: makes["local"])
-    monkeypatch.setattr(command.executed, "executed", lambda *_: Executed("a/b", makes["sagemaker"], {}))
+    monkeypatch.setattr(here, "digests", lambda *_: engines.local)
+    monkeypatch.setattr(executed, "executed", engines.executed)
     monkeypatch.setattr(contained.Engine, "find", no_engine)
-    monkeypatch.setattr(command, "_served", lambda console: (Stack(command.STACK), target))
-    monkeypatch.setattr(command, "traced", lambda target: None)
+    monkeypatch.setattr(command.Local, "require_free", lambda self, name: None)
+    monkeypatch.setattr(command, "_served", engines.served)
+    monkeypatch.setattr(command, "traced", lambda target: SimpleNamespace(package=engines.answered))
     monkeypatch.setattr(command, "told", lambda *_: "the chain")
-    return makes
+    monkeypatch.setattr(command, "journal_state", lambda target: engines.state)
+    return engines
 
 
 def test_without_a_docker_engine_the_others_are_compared_and_it_is_said(
-    world: dict[str, Mapping[str, str]], capsys: pytest.CaptureFixture[str]
+    world: Engines, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert command.main([]) == 0
     said = capsys.readouterr().out
     assert "error: no Docker engine answers: no" in said
     assert f"2 of 2 made {MADE[beside.PACKAGE]}" in said
     assert "the chain" in said
+    assert "execution b has built it" in said
+    assert "is not of what was built" not in said
+    assert "--config-file" not in said
     assert command.main(["kubeflow"]) == 1, "it was asked for"
     assert capsys.readouterr().out.startswith("error: no Docker engine answers: no"), "before anything is done"
 
 
 def test_engines_that_differ_are_an_error_that_names_the_steps(
-    world: dict[str, Mapping[str, str]], capsys: pytest.CaptureFixture[str]
+    world: Engines, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    world["sagemaker"] = OTHER
+    world.sagemaker = OTHER
     assert command.main([]) == 1
     assert "The engines differ in what package made" in capsys.readouterr().out
+
+
+WHY = Reason("person", "ada", "it sold more")
+RESTORED = Restored("3f0c", "r", OTHER[beside.PACKAGE], "s3://a", "image", WHY, 2.0, 1.0)
+REFUSED = Verdict("rolled_back", Reason("alarm", "v-77c1-p99", "it was slow"), "1", "77c1", "r", MADE["package"], 1.0)
+
+
+def test_why_what_was_built_does_not_serve_is_told_with_the_way_back() -> None:
+    built, state = MADE[beside.PACKAGE], RolloutState("e")
+    refused = replace(state, rejected={"0": replace(REFUSED, release="0", package_digest="other"), "77c1": REFUSED})
+    assert unserved.why(refused, built, COMMANDS) == (
+        "Release 77c1 was rolled back and is not tried again: it was slow. To try it again: "
+        "modelstack --stack local-pipeline clear 77c1; then type: make pipeline"
+    )
+    assert unserved.why(replace(refused, restored=RESTORED), built, COMMANDS) == (
+        "Release 3f0c is restored, in place of what checkout and config ask for: it sold more. To let "
+        'these count again: modelstack --stack local-pipeline restore --clear --reason "..."; then type: make pipeline'
+    )
+    assert unserved.why(state, built, COMMANDS) == "To see what serves: modelstack --stack local-pipeline status"
+
+
+def test_a_package_of_an_earlier_update_that_does_not_serve_is_told_as_such(
+    world: Engines, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.ended, world.answered = datetime.now(UTC) - timedelta(seconds=1), OTHER[beside.PACKAGE]
+    world.state = replace(world.state, rejected={"77c1": REFUSED})
+    assert command.main(["sagemaker"]) == 0
+    said = capsys.readouterr().out
+    assert "execution b built it: kept from an earlier update" in said
+    assert f"not of what was built: package sha256:{'b' * 12} does not serve.\nRelease 77c1 was rolled back" in said
+
+
+def test_a_recipe_that_was_not_built_as_another_release_is_restored_is_told_so(
+    world: Engines, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.sagemaker, world.state = None, replace(world.state, restored=RESTORED)
+    assert command.main(["sagemaker"]) == 1
+    assert capsys.readouterr().out.endswith(
+        "error: no execution of pipeline e has built recipe r\n  " + unserved.why(world.state, "", COMMANDS) + "\n"
+    )
+
+
+def test_what_engines_made_before_one_failed_is_shown_before_the_error(
+    world: Engines, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def gone(*_: Any) -> None:
+        raise OperatorError("the Docker engine went away")
+
+    monkeypatch.setattr(command, "_contained", gone)
+    assert command.main([]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1] == "error: the Docker engine went away"
+    assert lines[-4:-1] == beside.table({"local": MADE, "sagemaker": MADE}).splitlines()
+
+
+def test_an_update_at_work_or_a_wrong_port_is_told_before_anything_is_built(
+    world: Engines, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def at_work(self: Any, name: str) -> None:
+        raise OperatorError(f"another update is at work on stack {name}")
+
+    monkeypatch.setenv("MLFLOW_PORT", "many")
+    assert command.main([]) == 1
+    assert capsys.readouterr().out == "error: MLFLOW_PORT: got 'many', expected a number from 1 to 65535\n"
+    monkeypatch.setattr(command.Local, "require_free", at_work)
+    assert command.main([]) == 1
+    assert capsys.readouterr().out == f"error: another update is at work on stack {command.STACK}\n"
+    assert command.main(["local"]) == 0, "it needs no stack"
 
 
 def test_its_stack_is_that_of_make_up_but_for_who_builds_and_who_shows() -> None:
@@ -145,3 +253,13 @@ def test_mlflow_on_another_port_is_written_into_a_copy_of_the_stacks_file(tmp_pa
     copy = command.shown_in(stack, "http://127.0.0.1:5001", tmp_path)
     assert copy is not None
     assert yaml.safe_load(copy.read_text())["config"][command.MLFLOW] == {"server": "http://127.0.0.1:5001"}
+
+
+def test_where_a_copy_of_the_stacks_file_counts_an_update_by_hand_is_told_with_it(
+    world: Engines, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.config = command.shown_in(Stack(command.STACK), "http://127.0.0.1:5001", tmp_path)
+    assert command.main(["sagemaker"]) == 0
+    said = capsys.readouterr().out
+    assert f"pulumi up --stack local-pipeline --config-file {world.config}\n" in said
+    assert "MLflow shows the build: http://127.0.0.1:5001/" in said

@@ -84,11 +84,14 @@ def test_an_update_that_is_at_work_is_left_alone_and_named(tmp_path: Path) -> No
     assert stack.asked == []
 
 
-def test_an_update_that_make_up_started_is_stopped_by_one_signal_to_that(tmp_path: Path) -> None:
+@pytest.mark.parametrize("module", ["cli.local.up", "cli.built.command"])
+def test_an_update_that_make_up_or_pipeline_started_is_stopped_by_one_signal_to_that(
+    tmp_path: Path, module: str
+) -> None:
     program = tmp_path / "pulumi"
     program.symlink_to("/bin/sleep")
     starts = "import subprocess, sys; held = subprocess.Popen(sys.argv[1:3]); print(held.pid, flush=True); held.wait()"
-    words = [sys.executable, "-c", starts, str(program), "30", "cli.local.up"]
+    words = [sys.executable, "-c", starts, str(program), "30", module]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as running:
         assert running.stdout is not None
         held = int(running.stdout.readline())

@@ -118,9 +118,7 @@ def test_nothing_on_trial_is_0_whatever_the_verdict_before(begin: Begin, world: 
     assert (no.value.exit_code, "watch --next" in str(no.value.hint)) == (2, True)
 
 
-def test_nothing_on_trial_does_not_end_it_where_no_verdict_is_waited_for(
-    world: World, off_terminal: Console
-) -> None:
+def test_nothing_on_trial_does_not_end_it_where_no_verdict_is_waited_for(world: World, off_terminal: Console) -> None:
     looks = 0
 
     def once() -> Snapshot:
