@@ -9,7 +9,7 @@ import json
 import threading
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -133,7 +133,8 @@ def _declared(api: Api) -> Gateway:
     made = RouteTraffic(api, ENDPOINT, sticky=HEADER)
 
     def serves() -> bool:
-        made.use_config(PAIR.name)
+        with suppress(Busy):  # it was asked for, and its pods are not ready yet
+            made.use_config(PAIR.name)
         live = made.read()
         return live.config == PAIR.name and live.status == "ready"
 
