@@ -58,7 +58,7 @@ class AlarmNumbers:
         counterpart = rules.get(alarm.name.replace(alarm.variant, champion))
         if counts is None or counterpart is None:
             return None
-        end = math.floor(alarm.at)
+        end = math.floor(alarm.at) + 1  # what was scraped in the same second, the rule has seen
         windows = EnvoyCounts(self.prometheus).read(
             {variant: self.clusters(variant) for variant in (alarm.variant, champion)},
             end - counts.seconds,

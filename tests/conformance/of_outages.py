@@ -25,15 +25,18 @@ def _left_to_the_judge(stage: FaultStage) -> None:
     looks at the trial meanwhile, so the alarm is delivered again until people are told.
     """
     message, trial = stage.rung("challenger"), stage.state().rollout_id
-    wait_for(lambda: _noted(stage.state()), PATIENCE, "who is subscribed leaves it to the judge")
+    state = wait_for(lambda: _left(stage.state()), PATIENCE, "who is subscribed leaves it to the judge")
+    assert state.on_trial, f"it is taken back: {state.decided or state.verdict}"
     wait_for(lambda: stage.told(LEFT, trial) or not stage.deliver(message), PATIENCE, "people are told that both fail")
     assert [answer["action"] for answer in stage.deliver(message, times=2)] == ["left to the judge"] * 2
     assert len(stage.told(LEFT, trial)) == 1
     assert stage.state().on_trial
 
 
-def _noted(state: RolloutState) -> bool:
-    return any((event.kind, event.rollout_id) == (LEFT, state.rollout_id) for event in state.history)
+def _left(state: RolloutState) -> RolloutState | None:
+    """The state, if it was noted that the judge decides, or if the trial is over."""
+    noted = any((event.kind, event.rollout_id) == (LEFT, state.rollout_id) for event in state.history)
+    return state if noted or not state.on_trial else None
 
 
 OUTAGES: tuple[Row, ...] = (

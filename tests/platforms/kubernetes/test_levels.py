@@ -233,6 +233,16 @@ def test_the_last_scrape_counts_at_once(tsdb: Tsdb, envoy: Envoy) -> None:
     assert alarms(rules({"endpoint-v-b-5xx": "1"}), tsdb).ringing(STATE) == (), "both fail, as far as anybody has seen"
 
 
+def test_what_was_scraped_in_the_same_second_as_the_rule_was_evaluated_counts(tsdb: Tsdb, envoy: Envoy) -> None:
+    def answers() -> None:
+        envoy.answer(A, "5", 40)
+        envoy.answer(B, "5", 20)
+
+    played(envoy, {58: answers}, every(5, -60, 61))
+    at_once = replace(ALARM, at=NOW + 0.3)
+    assert numbers(tsdb, at_once) == Numbers(0.05, Counted(20, 20), Counted(40, 40), champion_rings=True)
+
+
 def test_times_at_which_the_challenger_was_well_are_left_out(tsdb: Tsdb, envoy: Envoy) -> None:
     def answers(failed: int) -> None:
         envoy.answer(B, "5", failed)
