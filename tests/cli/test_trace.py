@@ -119,6 +119,7 @@ def test_that_a_version_served_again_in_place_of_a_later_one_is_told_with_the_re
 ) -> None:
     reason = Reason("person", "bob", "customers complain", kind=Kinds.TAKEN_BACK)
     history = [
+        Event(BEGUN + 15, "r-1", "rolled_back", THEIRS, champion=OURS, reason=reason),  # before its last rollout
         Event(BEGUN + 45, "r-9", "rolled_back", THEIRS, reason=reason),  # a trial of it, which changed nothing here
         Event(BEGUN + 50, "r-99", "restoring", THEIRS, champion=OURS, reason=reason),
         Event(BEGUN + 53, "r-99", "rolled_back", THEIRS, champion=OURS, reason=reason),
