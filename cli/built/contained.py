@@ -28,7 +28,8 @@ from cli.local.stack import Stack
 from cli.target import ROOT
 from localcloud.setup import Installer, Places, SetupFailed, cached
 from pipeline import outcome
-from pipeline.engines.kubeflow import task
+from pipeline.engines.kubeflow import refused, task
+from pipeline.engines.kubeflow_task import refusal
 from pipeline.pack import SEALED, sealed_in
 from pipeline.recipe import model_files
 from pipeline.steps import PIPELINE
@@ -111,9 +112,30 @@ def digests(
         file.write_text(kubeflow(stack, Given(image, texts, {"code": str(folder / "code")})))
         run(file, folder, {}, environment, progress)
         left = {outcome.read(path.parent).step: path.parent for path in folder.rglob(outcome.RECORD)}
+        check_all_ran(left)
         made = {one.name: outcome.verified(left[one.name], one.name).digest for one in PIPELINE.order() if one.cached}
         package = next(sealed_in(left[one.name]).digest for one in PIPELINE.steps if SEALED in one.gives)
     return {**made, PACKAGE: package}
+
+
+def check_all_ran(left: Mapping[str, Path]) -> None:
+    """Refuse a run in which a step did not do its work.
+
+    The SDK does not always know: it asks for a container's status when Docker may have removed the container, and takes
+    one that is not there for one that did well. What a step leaves is there only when it did.
+
+    Args:
+        left: Step -> the folder of its outcome.
+
+    Raises:
+        OperatorError: A step has left none; the message names it, or the verdict that refused.
+    """
+    for one in PIPELINE.order():
+        if one.name not in left:
+            said, verdict = f"{task(one.name)} has left no outcome", one.only_if
+            if verdict in left and (why := refusal(left[verdict], verdict)):
+                said = f"{refused(verdict)}: {why}"
+            raise OperatorError(f"the pipeline failed under Kubeflow's SDK: {said}")
 
 
 def run(

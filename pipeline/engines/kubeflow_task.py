@@ -74,13 +74,17 @@ def _report(name: str, out: Path, outputs: Mapping[str, Any]) -> None:
     file.write_text(json.dumps({"parameterValues": parameters, "artifacts": {name: {"artifacts": [told]}}}))
 
 
-def _tell(name: str, folder: Path) -> int:
+def refusal(folder: Path, name: str) -> str:
+    """Why the verdict in the outcome of a step did not pass; empty if it did."""
     try:
         outcome.verified(folder, name)
-        why = json.loads((folder / VERDICT).read_bytes())["why"]
+        return "" if passed(folder) else str(json.loads((folder / VERDICT).read_bytes())["why"])
     except Spoiled as error:
-        why = str(error)
-    print(f"{name} refused: {why}", file=sys.stderr, flush=True)
+        return str(error)
+
+
+def _tell(name: str, folder: Path) -> int:
+    print(f"{name} refused: {refusal(folder, name)}", file=sys.stderr, flush=True)
     return step.REFUSED
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -16,8 +17,10 @@ from cli.built import beside, command, contained, executed, here, unserved
 from cli.built.executed import Executed
 from cli.errors import OperatorError
 from cli.local.stack import Stack
+from pipeline import outcome
 from pipeline.recipe import Recipe
 from pipeline.step import StepFailed
+from pipeline.steps import PIPELINE
 from rollout.controller.commands import Commands
 from rollout.core.restored import Restored
 from rollout.core.state import RolloutState
@@ -121,6 +124,35 @@ class Engines:
     def served(self, console: Any) -> tuple[Any, Any]:
         target = SimpleNamespace(region="us-east-1", endpoint="e", output=lambda name: name, commands=COMMANDS)
         return replace(Stack(command.STACK), config=self.config), target
+
+
+def left_by(folder: Path, *, through: str, passed: bool = True) -> dict[str, Path]:
+    """Step -> the folder of its outcome, of every step up to one."""
+    left: dict[str, Path] = {}
+    for one in PIPELINE.order():
+        left[one.name] = folder / one.name
+        left[one.name].mkdir()
+        for file in (*one.gives, *one.beside):
+            (left[one.name] / file).write_text(json.dumps({"passed": passed, "why": "auc is 0.58, below 0.6"}))
+        outcome.record(one, left[one.name], {})
+        if one.name == through:
+            return left
+    raise AssertionError(f"there is no step {through}")
+
+
+def test_a_refusal_that_kubeflows_sdk_takes_for_success_is_one(tmp_path: Path) -> None:
+    with pytest.raises(OperatorError, match=r"SDK: gate-refused: auc is 0\.58, below 0\.6$"):
+        contained.check_all_ran(left_by(tmp_path, through="gate", passed=False))
+
+
+@pytest.mark.parametrize(("through", "lacks"), [("train", "evaluate"), ("gate", "sign"), ("sign", "register")])
+def test_a_step_that_failed_unseen_by_kubeflows_sdk_is_named(tmp_path: Path, through: str, lacks: str) -> None:
+    with pytest.raises(OperatorError, match=f"SDK: {lacks} has left no outcome$"):
+        contained.check_all_ran(left_by(tmp_path, through=through))
+
+
+def test_a_run_that_left_every_outcome_is_one(tmp_path: Path) -> None:
+    contained.check_all_ran(left_by(tmp_path, through=PIPELINE.order()[-1].name))
 
 
 @pytest.fixture

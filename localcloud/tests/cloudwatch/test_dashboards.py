@@ -6,7 +6,7 @@ import json
 
 import pytest
 from botocore.exceptions import ClientError
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from localcloud.cloudwatch.dashboards import check
@@ -131,6 +131,7 @@ anything = st.recursive(
 
 
 @given(anything)
+@example({"widgets": [{"type": []}, {"type": [], "properties": {}}]})
 def test_any_body_is_checked_without_a_crash(value):
     errors, warnings = check(json.dumps(value))
     assert all(at.startswith("/") and what for at, what in [*errors, *warnings])

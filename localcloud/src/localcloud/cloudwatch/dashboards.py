@@ -102,7 +102,7 @@ def _widget_errors(at: str, widget: Any) -> Iterator[Problem]:
         yield at, "Should be an object"
         return
     kind = widget.get("type")
-    if kind not in _REQUIRED:
+    if not isinstance(kind, str) or kind not in _REQUIRED:
         yield f"{at}/type", f"Should be one of {', '.join(_REQUIRED)}"
         return
     for name, low, high in (
@@ -182,6 +182,6 @@ def _widget_warnings(at: str, widget: Mapping[str, Any]) -> Iterator[Problem]:
     for name in sorted(widget.keys() - _WIDGET_MEMBERS):
         yield f"{at}/{name}", "Unknown property"
     kind, properties = widget.get("type"), widget.get("properties")
-    if kind in _KNOWN and isinstance(properties, dict):
+    if isinstance(kind, str) and kind in _KNOWN and isinstance(properties, dict):
         for name in sorted(properties.keys() - _KNOWN[kind]):
             yield f"{at}/properties/{name}", "Unknown property"
