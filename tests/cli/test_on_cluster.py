@@ -168,6 +168,16 @@ def test_a_prometheus_that_is_down_rings_and_hides_nothing_else(cluster: Cluster
     assert platform.delay() == 0.0
 
 
+def test_rules_that_are_not_loaded_ring_once_something_serves(cluster: Cluster) -> None:
+    platform = platform_of(target(cluster))
+    assert platform.alarms() == ()
+    on_trial(cluster, plan())
+    (alarm,) = platform_of(target(cluster)).alarms()
+    assert (alarm.name, alarm.state, alarm.severity) == (f"{NAME}-prometheus", "ALARM", "page")
+    assert f"{NAMESPACE}/{NAME}-rules" in alarm.reason
+    assert alarm.reason.endswith("pulumi up --stack prod --refresh")
+
+
 def test_labels_are_brought_to_the_controller(cluster: Cluster, typed: Callable[..., Result], tmp_path: Path) -> None:
     file = tmp_path / "labels.jsonl"
     file.write_text('{"inference_id": "order-17", "label": true}\n')

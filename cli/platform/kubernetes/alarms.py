@@ -16,7 +16,7 @@ _STATES = {"firing": "ALARM", "pending": "OK", "inactive": "OK"}
 _UNKNOWN = "INSUFFICIENT_DATA"
 _FILLED_IN = re.compile(r"\{\{[^}]*\}\}")  # by Prometheus, when it rings
 BLIND = "prometheus"
-"""What the alarm is called that stands for all others while Prometheus does not answer."""
+"""What the alarm is called that stands for all others while Prometheus does not answer, or has not loaded them."""
 
 
 def read(prometheus: Prometheus, namespace: str, endpoint: str) -> list[AlarmInFull]:
@@ -36,7 +36,7 @@ def read(prometheus: Prometheus, namespace: str, endpoint: str) -> list[AlarmInF
 
 
 def blind(endpoint: str, why: str) -> AlarmInFull:
-    """What rings while Prometheus does not answer: nobody watches the endpoint."""
+    """What rings while Prometheus does not answer, or has no rule of the endpoint: nobody watches it."""
     text = "Nobody watches the endpoint: its alarms cannot be read, and no trial goes on."
     return AlarmInFull(AlarmView(f"{endpoint}-{BLIND}", "ALARM", why, "page"), None, text)
 

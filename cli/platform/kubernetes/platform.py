@@ -96,18 +96,25 @@ class Kubernetes:
         return found
 
     def alarms(self) -> tuple[AlarmView, ...]:
-        """See `Platform`. A Prometheus that does not answer rings as an alarm does: nobody watches the endpoint."""
+        """See `Platform`. A Prometheus that does not answer, or has no rules, rings: nobody watches the endpoint."""
         return tuple(item.alarm for item in self.alarms_in_full())
 
     def alarms_in_full(self) -> list[AlarmInFull]:
         """See `Platform`."""
         try:
             with explained("reading the alarms"):
-                return alarms.read(self.prometheus(), self.target.namespace, self.target.endpoint)
+                found = alarms.read(self.prometheus(), self.target.namespace, self.target.endpoint)
         except OperatorError as error:
             if not isinstance(error.__cause__, Unreachable):
                 raise
             return [alarms.blind(self.target.endpoint, str(error.__cause__))]
+        if found or self.state().champion is None:
+            return found
+        why = (
+            f"Prometheus has no rule of the endpoint. Its rules are in {self.registry_name()}-rules; if that is gone, "
+            f"this makes it again: {self.target.commands.pulumi_up} --refresh"
+        )
+        return [alarms.blind(self.target.endpoint, why)]
 
     def packages(self, limit: int) -> list[Package]:
         """See `Platform`."""
