@@ -151,6 +151,19 @@ def test_a_step_that_failed_unseen_by_kubeflows_sdk_is_named(tmp_path: Path, thr
         contained.check_all_ran(left_by(tmp_path, through=through))
 
 
+def test_what_is_compared_is_of_a_run_that_was_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(file: Path, folder: Path, *_: Any) -> None:
+        (folder / "run").mkdir()
+        left_by(folder / "run", through="gate", passed=False)
+
+    monkeypatch.setattr(contained, "run", refused)
+    image = f"registry/modelstack@sha256:{'a' * 64}"
+    place = {"platform": "kubernetes", "namespace": "models", "prefix": "p", "name": "n", "registry": "registry/p"}
+    texts = {"place": json.dumps({**place, "image_uri": image})}
+    with pytest.raises(OperatorError, match="gate-refused"):
+        contained.digests(Stack(command.STACK), image, texts, {}, print)
+
+
 def test_a_run_that_left_every_outcome_is_one(tmp_path: Path) -> None:
     contained.check_all_ran(left_by(tmp_path, through=PIPELINE.order()[-1].name))
 
