@@ -93,7 +93,7 @@ class Serving:
 
 def main(words: Sequence[str]) -> int:
     """Build with each engine; 0 when all that ran made the same package."""
-    return run(partial(_build, tuple(words)), stopped="`make pipeline` goes on from here.")
+    return run(partial(_build, tuple(words)), stopped="`make pipeline` goes on from here; Kubeflow's steps begin anew.")
 
 
 def _build(words: tuple[str, ...], console: Console) -> int:

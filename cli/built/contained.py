@@ -14,6 +14,8 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -36,8 +38,13 @@ from pipeline.steps import PIPELINE
 
 RUNNER = Path(__file__).with_name("kubeflow_runner.py")
 _KEYS = ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION")
-_LAST = 15  # lines of the SDK that are shown of a run that failed
-_BEGINS = re.compile(r"Executing task (?:\x1b\[\d+m)?'([^']+)'")
+_FAILED = "the pipeline failed under Kubeflow's SDK"
+_LABEL = "modelstack.run"
+"""Of a container: the run that it is of."""
+_LAST = 15  # lines that are shown of a run that failed
+_COLOUR = re.compile(r"\x1b\[\d*m")
+_BEGINS, _ENDS = re.compile(r"Executing task '([^']+)'"), re.compile(r"Task '[^']+' finished with status")
+_OF_THE_SDK = ("Found image ", "Pulling image ", "Image pull complete")
 
 
 class NoEngine(OperatorError):
@@ -104,21 +111,50 @@ def digests(
         progress: Called with a line for each step.
 
     Raises:
-        OperatorError: A step refused or failed; the message has the last lines.
+        OperatorError: A step refused or failed; the message has its last lines.
     """
     with TemporaryDirectory(prefix="modelstack-kubeflow-") as name:
         folder, file = Path(name, "root"), Path(name, "pipeline.yaml")
         _lay_out(folder / "code")
         file.write_text(kubeflow(stack, Given(image, texts, {"code": str(folder / "code")})))
-        run(file, folder, {}, environment, progress)
+        said = run(file, folder, {}, environment, progress)
         left = {outcome.read(path.parent).step: path.parent for path in folder.rglob(outcome.RECORD)}
-        check_all_ran(left)
+        check_all_ran(left, said.of)
+        if not said.succeeded:
+            raise OperatorError(f"{_FAILED}:{_indented(said.lines)}")
         made = {one.name: outcome.verified(left[one.name], one.name).digest for one in PIPELINE.order() if one.cached}
         package = next(sealed_in(left[one.name]).digest for one in PIPELINE.steps if SEALED in one.gives)
     return {**made, PACKAGE: package}
 
 
-def check_all_ran(left: Mapping[str, Path]) -> None:
+@dataclass
+class Said:
+    """What the SDK says of a run.
+
+    Attributes:
+        lines: All that it printed.
+        of: Task -> what its containers printed.
+        succeeded: Whether it takes the run for one that did well.
+    """
+
+    lines: list[str] = field(default_factory=list[str])
+    of: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    succeeded: bool = False
+    _task: str = ""
+
+    def hear(self, line: str) -> str:
+        """Take in the next line; gives the task that begins with it, or an empty string."""
+        text = _COLOUR.sub("", line.rstrip())
+        self.lines.append(text)
+        begins = _BEGINS.search(text)
+        if begins or _ENDS.search(text):
+            self._task = begins[1] if begins else ""
+        elif self._task and text.strip() and not text.strip().startswith(_OF_THE_SDK) and "Streamed logs:" not in text:
+            self.of.setdefault(self._task, []).append(text.strip())
+        return begins[1] if begins else ""
+
+
+def check_all_ran(left: Mapping[str, Path], said: Mapping[str, list[str]]) -> None:
     """Refuse a run in which a step did not do its work.
 
     The SDK does not always know: it asks for a container's status when Docker may have removed the container, and takes
@@ -126,16 +162,22 @@ def check_all_ran(left: Mapping[str, Path]) -> None:
 
     Args:
         left: Step -> the folder of its outcome.
+        said: Task -> what its containers printed.
 
     Raises:
-        OperatorError: A step has left none; the message names it, or the verdict that refused.
+        OperatorError: A step has left none; the message names it and has its last lines, or what the verdict says.
     """
     for one in PIPELINE.order():
         if one.name not in left:
-            said, verdict = f"{task(one.name)} has left no outcome", one.only_if
+            name, verdict = task(one.name), one.only_if
+            told = f"{name} has left no outcome{_indented(said.get(name, []))}"
             if verdict in left and (why := refusal(left[verdict], verdict)):
-                said = f"{refused(verdict)}: {why}"
-            raise OperatorError(f"the pipeline failed under Kubeflow's SDK: {said}")
+                told = f"{refused(verdict)}: {why}"
+            raise OperatorError(f"{_FAILED}: {told}")
+
+
+def _indented(lines: list[str]) -> str:
+    return "".join(f"\n  {line}" for line in lines[-_LAST:])
 
 
 def run(
@@ -144,8 +186,8 @@ def run(
     arguments: Mapping[str, str],
     environment: Mapping[str, str],
     progress: Callable[[str], None],
-) -> None:
-    """Run a compiled pipeline; outcomes are left below a folder.
+) -> Said:
+    """Run a compiled pipeline; outcomes are left below a folder, and no container is left running, whatever happens.
 
     Args:
         file: The pipeline.
@@ -153,30 +195,46 @@ def run(
         arguments: Of the run: name -> text.
         environment: The variables of each container.
         progress: Called with a line for each step that begins.
-
-    Raises:
-        OperatorError: A step refused or failed; the message ends with the last lines.
     """
-    settings = {"network_mode": "host", "environment": dict(environment), "user": f"{os.getuid()}:{os.getgid()}"}
+    settings = {
+        "network_mode": "host",
+        "environment": dict(environment),
+        "user": f"{os.getuid()}:{os.getgid()}",
+        "labels": {_LABEL: folder.parent.name},
+    }
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("KF_", "PYTHON"))}
-    lines, says = list[str](), {task(one.name): one.says for one in PIPELINE.steps}
-    with subprocess.Popen(
-        [python(), RUNNER, file, folder],
-        env=inherited,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    ) as process:
-        assert process.stdin is not None and process.stdout is not None  # noqa: S101 - asked for
-        process.stdin.write(json.dumps({"arguments": dict(arguments), "settings": settings}))
-        process.stdin.close()
-        for line in process.stdout:
-            lines.append(line.rstrip())
-            if (found := _BEGINS.search(line)) and found[1] in says:
-                progress(f"{found[1]}: {says[found[1]]}")
-    if process.returncode:
-        raise OperatorError("the pipeline failed under Kubeflow's SDK:\n  " + "\n  ".join(lines[-_LAST:]))
+    said, says = Said(), {task(one.name): one.says for one in PIPELINE.steps}
+    try:
+        with subprocess.Popen(
+            [python(), RUNNER, file, folder],
+            env=inherited,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,  # so that a Ctrl-C is ours alone: the SDK would end, and leave its container behind
+        ) as process:
+            assert process.stdin is not None and process.stdout is not None  # noqa: S101 - asked for
+            try:
+                process.stdin.write(json.dumps({"arguments": dict(arguments), "settings": settings}))
+                process.stdin.close()
+                for line in process.stdout:
+                    if (begins := said.hear(line)) in says:
+                        progress(f"{begins}: {says[begins]}")
+            except BaseException:
+                process.kill()  # it would go on to the next step, and to `register`
+                raise
+    finally:
+        _end_containers(f"{_LABEL}={folder.parent.name}")
+    said.succeeded = process.returncode == 0
+    return said
+
+
+def _end_containers(label: str) -> None:
+    docker = Engine()
+    with suppress(OperatorError):
+        if found := docker.run("ps", "--all", "--quiet", "--filter", f"label={label}").split():
+            docker.run("rm", "--force", *found)
 
 
 def _lay_out(folder: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -10,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import psutil
 import pytest
 import yaml
 
@@ -142,19 +144,24 @@ def left_by(folder: Path, *, through: str, passed: bool = True) -> dict[str, Pat
 
 def test_a_refusal_that_kubeflows_sdk_takes_for_success_is_one(tmp_path: Path) -> None:
     with pytest.raises(OperatorError, match=r"SDK: gate-refused: auc is 0\.58, below 0\.6$"):
-        contained.check_all_ran(left_by(tmp_path, through="gate", passed=False))
+        contained.check_all_ran(left_by(tmp_path, through="gate", passed=False), {})
 
 
 @pytest.mark.parametrize(("through", "lacks"), [("train", "evaluate"), ("gate", "sign"), ("sign", "register")])
 def test_a_step_that_failed_unseen_by_kubeflows_sdk_is_named(tmp_path: Path, through: str, lacks: str) -> None:
-    with pytest.raises(OperatorError, match=f"SDK: {lacks} has left no outcome$"):
-        contained.check_all_ran(left_by(tmp_path, through=through))
+    said = {lacks: [*map(str, range(20)), "it was ended by signal 9 (Killed)"], "data": ["not of it"]}
+    with pytest.raises(OperatorError) as refused:
+        contained.check_all_ran(left_by(tmp_path, through=through), said)
+    first, *lines = str(refused.value).splitlines()
+    assert first == f"the pipeline failed under Kubeflow's SDK: {lacks} has left no outcome"
+    assert lines == [f"  {line}" for line in said[lacks][-15:]]
 
 
 def test_what_is_compared_is_of_a_run_that_was_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refused(file: Path, folder: Path, *_: Any) -> None:
+    def refused(file: Path, folder: Path, *_: Any) -> contained.Said:
         (folder / "run").mkdir()
         left_by(folder / "run", through="gate", passed=False)
+        return contained.Said(succeeded=True)
 
     monkeypatch.setattr(contained, "run", refused)
     image = f"registry/modelstack@sha256:{'a' * 64}"
@@ -165,7 +172,51 @@ def test_what_is_compared_is_of_a_run_that_was_checked(tmp_path: Path, monkeypat
 
 
 def test_a_run_that_left_every_outcome_is_one(tmp_path: Path) -> None:
-    contained.check_all_ran(left_by(tmp_path, through=PIPELINE.order()[-1].name))
+    contained.check_all_ran(left_by(tmp_path, through=PIPELINE.order()[-1].name), {})
+
+
+def test_a_steps_own_words_are_told_apart_from_those_of_kubeflows_sdk() -> None:
+    said = contained.Said()
+    printed = """\
+07:32:57.1 - INFO - Executing task \x1b[96m'data'\x1b[0m
+07:32:57.1 - INFO - Streamed logs:
+
+    Found image 'a@sha256:b'
+    
+    data: recipe 1
+07:32:58.1 - INFO - Task \x1b[96m'data'\x1b[0m finished with status \x1b[92mSUCCESS\x1b[0m
+07:32:58.1 - INFO - Task \x1b[96m'data'\x1b[0m outputs:
+    digest: 'sha256:1'
+07:32:59.1 - INFO - Executing task \x1b[96m'train'\x1b[0m
+    train failed: it was ended by signal 9 (Killed)
+07:33:00.1 - ERROR - Task \x1b[96m'train'\x1b[0m finished with status \x1b[91mFAILURE\x1b[0m
+Traceback (most recent call last):
+"""
+    assert [task for line in printed.splitlines() if (task := said.hear(line))] == ["data", "train"]
+    assert said.of == {"data": ["data: recipe 1"], "train": ["train failed: it was ended by signal 9 (Killed)"]}
+
+
+def test_a_run_that_is_stopped_leaves_no_sdk_that_goes_on_to_register(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runner, pid = tmp_path / "runner.py", tmp_path / "pid"
+    runner.write_text(
+        f"import os, time\nopen({str(pid)!r}, 'w').write(str(os.getpid()))\n"
+        "print(\"Executing task 'data'\", flush=True)\ntime.sleep(600)\n"
+    )
+    ended: list[str] = []
+    monkeypatch.setattr(contained, "RUNNER", runner)
+    monkeypatch.setattr(contained, "python", lambda: sys.executable)
+    monkeypatch.setattr(contained, "_end_containers", ended.append)
+
+    def stopped(_: str) -> None:
+        raise KeyboardInterrupt
+
+    folder = tmp_path / "run" / "root"
+    with pytest.raises(KeyboardInterrupt):
+        contained.run(tmp_path / "pipeline.yaml", folder, {}, {}, stopped)
+    assert not psutil.pid_exists(int(pid.read_text()))
+    assert ended == ["modelstack.run=run"]
 
 
 @pytest.fixture
