@@ -170,7 +170,7 @@ def check_all_ran(left: Mapping[str, Path], said: Mapping[str, list[str]]) -> No
     for one in PIPELINE.order():
         if one.name not in left:
             name, verdict = task(one.name), one.only_if
-            told = f"{name} has left no outcome{_indented(said.get(name, []))}"
+            told = f"{name} failed, and has left no outcome{_indented(said.get(name, []))}"
             if verdict in left and (why := refusal(left[verdict], verdict)):
                 told = f"{refused(verdict)}: {why}"
             raise OperatorError(f"{_FAILED}: {told}")
@@ -207,7 +207,7 @@ def run(
     try:
         with subprocess.Popen(
             [python(), RUNNER, file, folder],
-            env=inherited,
+            env={**inherited, "TMPDIR": str(folder.parent)},  # the SDK leaves a folder there when it is killed
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -153,7 +153,7 @@ def test_a_step_that_failed_unseen_by_kubeflows_sdk_is_named(tmp_path: Path, thr
     with pytest.raises(OperatorError) as refused:
         contained.check_all_ran(left_by(tmp_path, through=through), said)
     first, *lines = str(refused.value).splitlines()
-    assert first == f"the pipeline failed under Kubeflow's SDK: {lacks} has left no outcome"
+    assert first == f"the pipeline failed under Kubeflow's SDK: {lacks} failed, and has left no outcome"
     assert lines == [f"  {line}" for line in said[lacks][-15:]]
 
 
