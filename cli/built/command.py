@@ -150,6 +150,7 @@ def _made(
             if KUBEFLOW in words:
                 raise
             tell(console, error)
+            console.print("The other engines are compared without it.", markup=False)
     return Serving(stack, target, made.digests[beside.PACKAGE])
 
 

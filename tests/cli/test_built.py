@@ -244,6 +244,7 @@ def test_without_a_docker_engine_the_others_are_compared_and_it_is_said(
     assert command.main([]) == 0
     said = capsys.readouterr().out
     assert "error: no Docker engine answers: no" in said
+    assert "The other engines are compared without it." in said
     assert f"2 of 2 made {MADE[beside.PACKAGE]}" in said
     assert "the chain" in said
     assert "execution b has built it" in said
