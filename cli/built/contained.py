@@ -119,7 +119,7 @@ def digests(
         file.write_text(kubeflow(stack, Given(image, texts, {"code": str(folder / "code")})))
         said = run(file, folder, {}, environment, progress)
         left = {outcome.read(path.parent).step: path.parent for path in folder.rglob(outcome.RECORD)}
-        check_all_ran(left, said.of)
+        check_all_ran(left, said)
         if not said.succeeded:
             raise OperatorError(f"{_FAILED}:{_indented(said.lines)}")
         made = {one.name: outcome.verified(left[one.name], one.name).digest for one in PIPELINE.order() if one.cached}
@@ -154,7 +154,7 @@ class Said:
         return begins[1] if begins else ""
 
 
-def check_all_ran(left: Mapping[str, Path], said: Mapping[str, list[str]]) -> None:
+def check_all_ran(left: Mapping[str, Path], said: Said) -> None:
     """Refuse a run in which a step did not do its work.
 
     The SDK does not always know: it asks for a container's status when Docker may have removed the container, and takes
@@ -162,7 +162,7 @@ def check_all_ran(left: Mapping[str, Path], said: Mapping[str, list[str]]) -> No
 
     Args:
         left: Step -> the folder of its outcome.
-        said: Task -> what its containers printed.
+        said: What the SDK says.
 
     Raises:
         OperatorError: A step has left none; the message names it and has its last lines, or what the verdict says.
@@ -170,7 +170,8 @@ def check_all_ran(left: Mapping[str, Path], said: Mapping[str, list[str]]) -> No
     for one in PIPELINE.order():
         if one.name not in left:
             name, verdict = task(one.name), one.only_if
-            told = f"{name} failed, and has left no outcome{_indented(said.get(name, []))}"
+            lines = said.of.get(name) or ([] if said.succeeded else said.lines[-1:])
+            told = f"{name} failed, and has left no outcome{_indented(lines)}"
             if verdict in left and (why := refusal(left[verdict], verdict)):
                 told = f"{refused(verdict)}: {why}"
             raise OperatorError(f"{_FAILED}: {told}")

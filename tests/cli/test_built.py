@@ -144,17 +144,17 @@ def left_by(folder: Path, *, through: str, passed: bool = True) -> dict[str, Pat
 
 def test_a_refusal_that_kubeflows_sdk_takes_for_success_is_one(tmp_path: Path) -> None:
     with pytest.raises(OperatorError, match=r"SDK: gate-refused: auc is 0\.58, below 0\.6$"):
-        contained.check_all_ran(left_by(tmp_path, through="gate", passed=False), {})
+        contained.check_all_ran(left_by(tmp_path, through="gate", passed=False), contained.Said())
 
 
 @pytest.mark.parametrize(("through", "lacks"), [("train", "evaluate"), ("gate", "sign"), ("sign", "register")])
 def test_a_step_that_failed_unseen_by_kubeflows_sdk_is_named(tmp_path: Path, through: str, lacks: str) -> None:
-    said = {lacks: [*map(str, range(20)), "it was ended by signal 9 (Killed)"], "data": ["not of it"]}
+    of = {lacks: [*map(str, range(20)), "it was ended by signal 9 (Killed)"], "data": ["not of it"]}
     with pytest.raises(OperatorError) as refused:
-        contained.check_all_ran(left_by(tmp_path, through=through), said)
+        contained.check_all_ran(left_by(tmp_path, through=through), contained.Said(of=of))
     first, *lines = str(refused.value).splitlines()
     assert first == f"the pipeline failed under Kubeflow's SDK: {lacks} failed, and has left no outcome"
-    assert lines == [f"  {line}" for line in said[lacks][-15:]]
+    assert lines == [f"  {line}" for line in of[lacks][-15:]]
 
 
 def test_what_is_compared_is_of_a_run_that_was_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -171,8 +171,14 @@ def test_what_is_compared_is_of_a_run_that_was_checked(tmp_path: Path, monkeypat
         contained.digests(Stack(command.STACK), image, texts, {}, print)
 
 
+def test_an_sdk_that_fails_before_a_step_says_why() -> None:
+    said = contained.Said(["Traceback:", "docker.errors.APIError: 500: lookup registry: no such host"])
+    with pytest.raises(OperatorError, match=r"data failed, and has left no outcome\n  docker\.errors\.APIError: 500: "):
+        contained.check_all_ran({}, said)
+
+
 def test_a_run_that_left_every_outcome_is_one(tmp_path: Path) -> None:
-    contained.check_all_ran(left_by(tmp_path, through=PIPELINE.order()[-1].name), {})
+    contained.check_all_ran(left_by(tmp_path, through=PIPELINE.order()[-1].name), contained.Said())
 
 
 def test_a_steps_own_words_are_told_apart_from_those_of_kubeflows_sdk() -> None:
