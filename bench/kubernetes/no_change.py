@@ -48,6 +48,7 @@ def _empty(served: Served) -> Stack:
     (folder / "Pulumi.yaml").write_text(f"name: empty\nruntime:\n  name: python\n{virtualenv}")
     program = _EMPTY.format(context=CONTEXT, namespace=served.place.api.namespace)
     (folder / "__main__.py").write_text(program)
-    stack = Stack("empty", served.stack.environment, folder)
+    # The plugin leaves the kubeconfig that the SDK gave it there.
+    stack = Stack("empty", {**served.stack.environment, "TMPDIR": str(folder)}, folder)
     must(stack.pulumi("stack", "init", "empty"), "pulumi stack init of the empty program")
     return stack
