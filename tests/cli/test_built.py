@@ -205,9 +205,12 @@ Traceback (most recent call last):
 def test_a_run_that_is_stopped_leaves_no_sdk_that_goes_on_to_register(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    runner, pid = tmp_path / "runner.py", tmp_path / "pid"
+    runner, facts = tmp_path / "runner.py", tmp_path / "facts.json"
     runner.write_text(
-        f"import os, time\nopen({str(pid)!r}, 'w').write(str(os.getpid()))\n"
+        "import json, os, sys, time\n"
+        "given = json.load(sys.stdin)['settings']['labels']\n"
+        f"with open({str(facts)!r}, 'w') as file:\n"
+        "    json.dump([os.getpid(), os.getsid(0), os.environ['TMPDIR'], given], file)\n"
         "print(\"Executing task 'data'\", flush=True)\ntime.sleep(600)\n"
     )
     ended: list[str] = []
@@ -221,8 +224,11 @@ def test_a_run_that_is_stopped_leaves_no_sdk_that_goes_on_to_register(
     folder = tmp_path / "run" / "root"
     with pytest.raises(KeyboardInterrupt):
         contained.run(tmp_path / "pipeline.yaml", folder, {}, {}, stopped)
-    assert not psutil.pid_exists(int(pid.read_text()))
-    assert ended == ["modelstack.run=run"]
+    pid, session, temporary, labels = json.loads(facts.read_text())
+    assert not psutil.pid_exists(pid)
+    assert session == pid, "a Ctrl-C reaches us alone"
+    assert Path(temporary) == folder.parent
+    assert ended == [f"{name}={value}" for name, value in labels.items()]
 
 
 @pytest.fixture
