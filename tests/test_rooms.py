@@ -23,18 +23,20 @@ MAY = {
     "retraining": {"audit", "rollout", "monitoring"},
     "monitoring": {"rollout"},
     "tracking": {"provenance", "rollout"},
+    "services": {"audit", "pipeline", "provenance", "rollout", "monitoring", "retraining", "serving", "tracking"},
     "platforms": {
-        *("audit", "model", "pipeline", "provenance", "rollout", "monitoring", "retraining", "serving", "tracking")
+        *("audit", "model", "pipeline", "provenance", "rollout", "monitoring", "retraining", "serving", "tracking"),
+        "services",
     },
     "infra": {
         *("audit", "model", "pipeline", "provenance", "rollout", "monitoring", "retraining", "serving"),
-        *("platforms", "tracking"),
+        *("platforms", "services", "tracking"),
     },
     "policy": set(),
     "localcloud": set(),
     "cli": {
         *("audit", "model", "pipeline", "provenance", "rollout", "monitoring", "retraining", "serving", "platforms"),
-        *("localcloud", "policy", "tracking"),
+        *("localcloud", "policy", "services", "tracking"),
     },
     "bench": {
         *(
@@ -45,6 +47,7 @@ MAY = {
             "rollout",
             "monitoring",
             "retraining",
+            "services",
             "serving",
             "tracking",
             "platforms",

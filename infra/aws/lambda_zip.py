@@ -14,7 +14,7 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOMS = ("audit", "monitoring", "platforms", "retraining", "rollout", "tracking")
+ROOMS = ("audit", "monitoring", "platforms", "retraining", "rollout", "services", "tracking")
 LARGEST = 1_024_000
 _TIME = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can tell
 _MODE = 0o100644 << 16

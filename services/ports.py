@@ -1,0 +1,101 @@
+"""The eight ports: what a platform implements. Everything above them is written once, in this package.
+
+| port        | what it is                                       | on AWS              | on Kubernetes              |
+|-------------|--------------------------------------------------|---------------------|----------------------------|
+| `Traffic`   | what an endpoint serves, and with which weights  | SageMaker           | HTTPRoute and Deployments  |
+| `Metrics`   | counts per variant and window                    | CloudWatch          | Prometheus                 |
+| `Alarms`    | which alarms fire                                | CloudWatch          | Prometheus                 |
+| `Documents` | small JSON documents with compare-and-set        | DynamoDB            | PostgreSQL                 |
+| `Blobs`     | bytes by name, written once                      | S3                  | PostgreSQL, registry or S3 |
+| `Versions`  | the versions of a model, and who approved them   | model package group | ModelPackage objects       |
+| `Invoke`    | one request to one variant                       | SageMaker runtime   | the gateway                |
+| `Identity`  | who the caller is, and a signature in their name | STS and KMS         | a token and a Secret       |
+
+Every call raises `rollout.core.errors.Unreachable` when the platform does not answer, `Busy` when it takes no change
+now, and may be repeated: by several callers, late, or twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from rollout.controller.ports import Alarms, Traffic
+
+__all__ = ["Alarms", "Blob", "Blobs", "Document", "Documents", "Traffic"]
+
+
+@dataclass(frozen=True)
+class Document:
+    """A small JSON document.
+
+    Attributes:
+        key: Its name, unique in the store, such as `label#8f3a`.
+        body: What it holds; at most 350 kB as JSON.
+        revision: Number of writes so far; 0: it does not exist yet. A write succeeds only on the stored revision.
+        queue: Lists it in `Documents.scan` while it is not empty.
+        since: Its place in the queue, epoch seconds.
+    """
+
+    key: str
+    body: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    revision: int = 0
+    queue: str = ""
+    since: float = 0.0
+
+
+class Documents(Protocol):
+    """Small JSON documents with compare-and-set. A document that nobody writes for 45 days is deleted."""
+
+    def get(self, keys: Iterable[str]) -> Mapping[str, Document]:
+        """Read documents consistently; one that does not exist is an empty one of revision 0."""
+        ...
+
+    def scan(self, queue: str, before: float) -> Iterator[Document]:
+        """The documents of a queue whose `since` is at most `before`, oldest first; they may be late by a second."""
+        ...
+
+    def transact(self, puts: Sequence[Document], deletes: Sequence[Document] = ()) -> frozenset[str]:
+        """Write all documents, each on the revision that it has, or none.
+
+        Args:
+            puts: At most 100 together with `deletes`. The stored one has the next revision.
+            deletes: They must be there at the revision that they have.
+
+        Returns:
+            The keys at which another writer was first; empty when everything was written.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Blob:
+    """Bytes, and when they were written, epoch seconds."""
+
+    content: bytes
+    written: float
+
+
+class Blobs(Protocol):
+    """Bytes by name; a name never gets other bytes."""
+
+    def put_new(self, name: str, content: bytes) -> None:
+        """Write bytes under a name.
+
+        Raises:
+            rollout.core.errors.Conflict: Other bytes are stored under this name.
+        """
+        ...
+
+    def get(self, name: str) -> Blob:
+        """Read a blob.
+
+        Raises:
+            FileNotFoundError: It does not exist.
+        """
+        ...
+
+    def list(self, prefix: str, after: str = "", most: int = 1000) -> Sequence[str]:
+        """The names with a prefix that sort after a name, in order, at most so many."""
+        ...
