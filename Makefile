@@ -29,7 +29,7 @@ up: ## Set up, start the local cloud, and bring up stack `local` with its model
 
 demo: ## A release that is promoted and one that is rolled back, under real traffic
 	@$(SETUP) install --quiet
-	@$(RUN) -m cli.local.demo
+	@$(RUN) -m demos.release
 
 cluster: ## A real Kubernetes cluster of one node on this machine; needs root on Debian, and builds for 20 minutes at first
 	@$(SETUP) install --quiet --with kubernetes
@@ -41,19 +41,19 @@ up-kubernetes: ## Start the cluster, and bring up stack `local-kubernetes` with 
 
 demo-kubernetes: ## The story of `make demo`, in the cluster
 	@$(SETUP) install --quiet --with kubernetes
-	@$(RUN) -m cli.local.demo_kubernetes
+	@$(RUN) -m demos.release.on_kubernetes
 
 promote: ## Dev, staging and prod at once, each in an account of its own: the same bytes from one to the next
 	@$(SETUP) install --quiet
-	@$(RUN) -m cli.local.promote
+	@$(RUN) -m demos.promotion
 
 pipeline: ## Build the model by all three engines and compare, digest by digest; ENGINES="local kubeflow" builds by some
 	@$(SETUP) install --quiet
-	@$(RUN) -m cli.built.command $(ENGINES)
+	@$(RUN) -m demos.builds $(ENGINES)
 
 year: ## Ten months of flights within an hour: drift, retraining, canaries, and what they gained
 	@$(SETUP) install --quiet
-	@$(RUN) -m bench.year
+	@$(RUN) -m demos.year
 
 mlflow: ## An MLflow server on this machine, for the local stacks to be shown in; MLFLOW_PORT names another port than 5000
 	@$(SETUP) install --quiet

@@ -44,8 +44,8 @@ from bench import (
 from bench.bad_days import day
 from bench.bed import Bed, BenchError, bed
 from bench.rows import Row, sized
-from cli.local.versions import as_good
 from cli.target import ROOT
+from demos.versions import as_good
 from pipeline.build import shared
 
 RESULTS = Path(__file__).parent / "results.json"

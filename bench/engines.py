@@ -18,11 +18,11 @@ from rich.console import Console
 
 from bench.bed import BenchError, bed, must
 from bench.rows import Row
-from cli.built import beside, contained, executed, here
-from cli.built.executed import Executed
 from cli.local.stack import Stack
-from cli.local.versions import as_good
 from cli.target import ROOT, Target
+from demos.builds import digest_comparison, kubeflow_docker, local_build, sagemaker_execution
+from demos.builds.sagemaker_execution import Executed
+from demos.versions import as_good
 from pipeline.engines import local
 from pipeline.recipe import recipe
 from pipeline.steps import PIPELINE
@@ -41,15 +41,15 @@ def rows() -> list[Row]:
         must(stack.up(), "pulumi up")
         target, wanted = made.target(), recipe(ROOT, stack.parameters())
         make, folder = clients(target.region), f"s3://{target.output('artifact_bucket')}/{names.PIPELINE}"
-        first = executed.executed(make, target.endpoint, folder, wanted)
+        first = sagemaker_execution.executed(make, target.endpoint, folder, wanted)
         took = _seconds(make, executions.look(make, first.arn))
         bare = _bare(made.folder / "bare", first.texts)
         cached = _seconds(make, _again(make, target.endpoint, first.arn))
-        found = {"local": here.left(made.folder / "bare"), "sagemaker": first.digests}
+        found = {"local": local_build.left(made.folder / "bare"), "sagemaker": first.digests}
         lacking = _by_kubeflow(stack, target, first, found)
     whole, verdict = max(took.values()), max(cached[name] for name in ("build", "check"))
     return [
-        Row("pipeline_same_digest", beside.agreed(found), "engines", "== 3", f"{', '.join(found)}{lacking}"),
+        Row("pipeline_same_digest", digest_comparison.agreed(found), "engines", "== 3", f"{', '.join(found)}{lacking}"),
         Row("pipeline_overhead_s", round(whole - bare, 1), "s", "<= 5", f"{whole:.1f} s over bare steps {bare:.1f} s"),
         Row(
             *("pipeline_cached_s", round(verdict, 2), "s", "<= 3"),
@@ -108,8 +108,10 @@ def _by_kubeflow(stack: Stack, target: Target, first: Executed, found: dict[str,
     """Add what Kubeflow's SDK makes of the same; or say why it can make nothing."""
     console = Console(quiet=True)
     try:
-        image = contained.image_of(target.output("container_repository"), console)
-    except contained.NoEngine as error:
+        image = kubeflow_docker.image_of(target.output("container_repository"), console)
+    except kubeflow_docker.NoEngine as error:
         return f"; not kubeflow: {error}"
-    found["kubeflow"] = contained.digests(stack, image, first.texts, contained.keys(os.environ), lambda line: None)
+    found["kubeflow"] = kubeflow_docker.digests(
+        stack, image, first.texts, kubeflow_docker.keys(os.environ), lambda line: None
+    )
     return ""

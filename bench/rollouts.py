@@ -14,11 +14,11 @@ from scipy.stats import binomtest
 from bench.bed import Bed, BenchError, must
 from bench.rows import Row, sized
 from cli.again import again
-from cli.local.versions import as_good, at_fault
 from cli.platform.aws.alarms import read, values
 from cli.replay import Failure, Report, background
 from cli.target import ROOT, Target
 from cli.view.snapshot import take
+from demos.versions import as_good, at_fault
 from platforms.aws.endpoint import controller_with
 from platforms.aws.metrics import VARIANT
 from rollout.core.errors import RolloutError

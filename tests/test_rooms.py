@@ -54,7 +54,12 @@ MAY = {
             "infra",
             "localcloud",
             "cli",
+            "demos",
         )
+    },
+    "demos": {
+        *("audit", "model", "pipeline", "provenance", "rollout", "monitoring", "retraining", "serving", "platforms"),
+        *("localcloud", "cli"),
     },
 }
 PURE = {"bulk", "statistics", "drift.reference"} | {
@@ -177,7 +182,7 @@ def test_no_module_bears_the_name_of_a_room() -> None:
 
 def test_the_page_on_design_tells_the_same_rules() -> None:
     page = (ROOT / "docs" / "explanation" / "design.md").read_text()
-    for room in MAY.keys() - {"bench"}:
+    for room in MAY.keys() - {"bench", "demos"}:
         assert f"| `{room}/` |" in page
 
 
@@ -216,7 +221,8 @@ def test_a_name_in_the_cloud_is_written_in_its_home_alone() -> None:
     elsewhere = {
         (module, text)
         for module, path in modules().items()
-        if module.partition(".")[0] in {"monitoring", "platforms", "infra", "cli", "bench"} and module not in NAMED
+        if module.partition(".")[0] in {"monitoring", "platforms", "infra", "cli", "bench", "demos"}
+        and module not in NAMED
         for text in named & strings(path)
         if text not in ASKED_OF_AWS or module.startswith("infra.")
     }

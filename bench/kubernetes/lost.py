@@ -13,7 +13,7 @@ from bench.kubernetes.load import Answer, Seen
 from bench.kubernetes.place import until
 from bench.kubernetes.served import Served
 from bench.rows import Row, sized
-from cli.local.versions import as_good
+from demos.versions import as_good
 from platforms.kubernetes.names import CONTROLLER
 from rollout.kinds import Kind
 from rollout.reason import Reason

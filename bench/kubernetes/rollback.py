@@ -18,7 +18,7 @@ from bench.kubernetes.load import Seen
 from bench.kubernetes.place import until
 from bench.kubernetes.served import Served
 from bench.rows import Row, sized
-from cli.local.versions import as_good, at_fault
+from demos.versions import as_good, at_fault
 
 _RUNS = 7
 _RATE = 80.0  # requests a second, of which the release gets a tenth

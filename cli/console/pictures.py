@@ -16,7 +16,6 @@ from pathlib import Path
 
 from rich.console import Console
 
-from cli.built.command import STACK as PIPELINE
 from cli.console.app import TABS
 from cli.console.pages import Pages
 from cli.console.serve import Serving
@@ -29,6 +28,8 @@ from tracking.api import opened
 from tracking.connection import MlflowError, bearer
 
 FOLDER = ROOT / "docs" / "pictures"
+_PIPELINE = "local-pipeline"
+"""The stack of `make pipeline`."""
 _SIZE = "1280,1250"
 _SIZES = {"rollout": "1280,1830"}  # as far as the evidence
 _PATHS = {"/": "/?hours=0.25", "/compare": "/compare?hours=0.25"}
@@ -87,7 +88,7 @@ def _of_console() -> Iterator[str]:
 
 def _of_mlflow(server: str, up: Collection[str]) -> Iterator[str]:
     """Of the model of stack `local`, and of the run of `make pipeline`: those that are shown there."""
-    pages = {LOCAL: ("mlflow-model.png", "models/{model}"), PIPELINE: ("mlflow-run.png", _RUN)}
+    pages = {LOCAL: ("mlflow-model.png", "models/{model}"), _PIPELINE: ("mlflow-run.png", _RUN)}
     for stack, (name, page) in pages.items():
         model = resolve(stack).endpoint if stack in up else ""
         if model and (run := _champions_run(server, model)):

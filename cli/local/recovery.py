@@ -34,7 +34,7 @@ _NAMED = {
     "aws:scheduler/schedule:Schedule": "name",
 }
 
-_ASK_TWICE = ("cli.local.", "cli.built.")
+_ASK_TWICE = ("cli.local.", "demos.")
 """How the modules are named that start the engine for a person, and stop it."""
 
 

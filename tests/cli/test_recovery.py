@@ -84,7 +84,7 @@ def test_an_update_that_is_at_work_is_left_alone_and_named(tmp_path: Path) -> No
     assert stack.asked == []
 
 
-@pytest.mark.parametrize("module", ["cli.local.up", "cli.built.command"])
+@pytest.mark.parametrize("module", ["cli.local.up", "demos.builds"])
 def test_an_update_that_make_up_or_pipeline_started_is_stopped_by_one_signal_to_that(
     tmp_path: Path, module: str
 ) -> None:

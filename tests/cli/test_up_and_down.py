@@ -161,7 +161,7 @@ def test_an_update_that_was_killed_is_finished_by_the_next(checkout: Checkout) -
 def test_one_ctrl_c_ends_a_demo_whose_output_goes_through_a_pipe_and_the_stack_can_be_used(checkout: Checkout) -> None:
     log = checkout.root / "demo.log"
     shell_line = subprocess.Popen(
-        ["sh", "-c", f".venv/bin/python -m cli.local.demo 2>&1 | cat >{log}"],
+        ["sh", "-c", f".venv/bin/python -m demos.release 2>&1 | cat >{log}"],
         cwd=checkout.root,
         env=checkout.environ,
         stdin=subprocess.DEVNULL,

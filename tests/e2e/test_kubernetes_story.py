@@ -25,10 +25,10 @@ import yaml
 from bench.bed import Bed
 from cli.local.oci_image import published
 from cli.local.stack import Stack
-from cli.local.versions import at_fault
 from cli.replay import Report, background
 from cli.target import LOCAL_CLUSTER, ROOT, resolve
 from cli.view.snapshot import take
+from demos.versions import at_fault
 from platforms.kubernetes.answers import NotFound
 from platforms.kubernetes.api import Api
 from platforms.kubernetes.gateway import url

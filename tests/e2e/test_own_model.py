@@ -185,6 +185,6 @@ def test_another_version_goes_on_trial_and_is_promoted(story: tuple[Bed, Checkou
 
 def test_the_demo_says_what_the_model_does_not_give_it(story: tuple[Bed, Checkout]) -> None:
     _, checkout = story
-    said = checkout.type("python -m cli.local.demo", status=2)
+    said = checkout.type("python -m demos.release", status=2)
     assert "model/parameters.py has no FAULTY" in said
     assert "docs/how-to/own-model.md" in said

@@ -22,12 +22,12 @@ import pytest
 import yaml
 
 from bench.bed import Bed
-from cli.built import here
-from cli.built.executed import executed
 from cli.local.stack import Done, Stack
 from cli.replay import background
 from cli.retrain import look
 from cli.target import ROOT
+from demos.builds import local_build
+from demos.builds.sagemaker_execution import executed
 from infra.aws.executions import site
 from infra.config.settings import Settings
 from pipeline.build import build
@@ -119,7 +119,7 @@ def test_an_update_trains_by_an_execution_to_the_digest_of_the_local_engine(
     assert (champion.package_digest, champion.recipe) == (sealed.digest, sealed.recipe)
     make = clients(LOCAL.region)
     made = executed(make, LOCAL.pipeline, LOCAL.pipeline_folder, wanted)
-    assert (made.arn, made.digests) == (seen.arn, here.left(sealed.path.parents[1]))
+    assert (made.arn, made.digests) == (seen.arn, local_build.left(sealed.path.parents[1]))
     key = story.stack.outputs()["signing_key"].encode()
     facts = read(champion.archive_uri, key, make("s3")).verify(champion.package_digest, key)
     job = next(step.job for step in seen.steps if step.name == "build")

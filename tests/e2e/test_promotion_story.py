@@ -15,13 +15,14 @@ from botocore.exceptions import ClientError
 from rich.console import Console
 
 from bench.bed import Bed
-from cli.local import documents, promote
 from cli.local.account import account_of, user
 from cli.local.cloud import Local
-from cli.local.promote import STACKS
-from cli.local.storyteller import Storyteller
-from cli.local.workplace import RELEASES, Workplace
 from cli.target import ROOT
+from demos.promotion import __main__ as promote
+from demos.promotion import documents
+from demos.promotion.__main__ import STACKS
+from demos.promotion.demo_output import Storyteller
+from demos.promotion.stack_session import RELEASES, Workplace
 from localcloud import process
 from localcloud.setup import Places
 from platforms.aws import signatures

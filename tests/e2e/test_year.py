@@ -14,13 +14,13 @@ import pytest
 import yaml
 
 from bench.bed import Bed
-from bench.year import report
-from bench.year.__main__ import live_through
-from bench.year.facts import Year
-from bench.year.plan import Plan
 from cli.local.stack import Stack
 from cli.replay import events
 from cli.target import ROOT, Target
+from demos.year import report
+from demos.year.__main__ import live_through
+from demos.year.facts import Year
+from demos.year.plan import Plan
 from monitoring.drift.record import newest_day
 from platforms.aws.drift_table import DynamoRecord
 from tests.e2e.conftest import journal, succeeded, typed

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from botocore.session import get_session
 
-from cli.local.promote import STACKS as PROMOTED
+from demos.promotion.__main__ import STACKS as PROMOTED
 from infra.config import checkout
 from infra.config.retention_settings import LOG_DAYS
 from infra.config.settings import Settings

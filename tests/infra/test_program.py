@@ -13,7 +13,7 @@ from typing import Any
 import pulumi
 import pytest
 
-from cli.local.promote import STACKS as PROMOTED
+from demos.promotion.__main__ import STACKS as PROMOTED
 from infra.aws.outputs import NAMES
 from localcloud.testing.cloudwatch import check_dashboard
 from pipeline.engines.sagemaker import KEPT_DAYS

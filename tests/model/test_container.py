@@ -17,10 +17,10 @@ from uuid import uuid4
 import pytest
 from rich.console import Console
 
-from cli.built import contained, here
-from cli.built.beside import PACKAGE
 from cli.errors import OperatorError
 from cli.local.stack import Stack
+from demos.builds import kubeflow_docker, local_build
+from demos.builds.digest_comparison import PACKAGE
 from pipeline.build import build
 from pipeline.recipe import recipe
 from pipeline.steps import PIPELINE
@@ -249,13 +249,13 @@ def test_kubeflows_sdk_runs_every_step_in_a_container_to_the_package_that_is_bui
     repository: str, texts: dict[str, str], cloud, sealed, tmp_path: Path
 ):
     stack = Stack("local-pipeline").with_parameters(tmp_path, **SMALL)
-    image = contained.image_of(repository, Console())
-    keys, said = contained.keys(os.environ), list[str]()
+    image = kubeflow_docker.image_of(repository, Console())
+    keys, said = kubeflow_docker.keys(os.environ), list[str]()
     with pytest.raises(OperatorError, match="gate-refused"):
-        contained.digests(stack, image, {**texts, "gates": '{"auc": {"min": 0.999}}'}, keys, said.append)
-    found = contained.digests(stack, image, {**texts, "gates": "{}"}, keys, said.append)
+        kubeflow_docker.digests(stack, image, {**texts, "gates": '{"auc": {"min": 0.999}}'}, keys, said.append)
+    found = kubeflow_docker.digests(stack, image, {**texts, "gates": "{}"}, keys, said.append)
     assert [line.partition(":")[0] for line in said][-len(PIPELINE.steps) :] == [step.name for step in PIPELINE.order()]
-    assert found == here.left(sealed.path.parents[1])
+    assert found == local_build.left(sealed.path.parents[1])
     sagemaker = cloud.client("sagemaker")
     group = json.loads(texts["place"])["group"]
     (version,) = sagemaker.list_model_packages(ModelPackageGroupName=group)["ModelPackageSummaryList"]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from cli.local.promote import STACKS as PROMOTED
+from demos.promotion.__main__ import STACKS as PROMOTED
 from policy.exemptions import read
 from policy.judgement import Judgement
 from policy.rule import Declared, ResourceRule, StackRule

@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from cli.built.contained import python
+from demos.builds.kubeflow_docker import python
 
 SDK = Path(__file__).with_name("sdk.py")
 

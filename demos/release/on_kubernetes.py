@@ -9,9 +9,9 @@ from rich.console import Console
 
 from cli.local import up_kubernetes
 from cli.local.cloud import Local
-from cli.local.demo import STOPPED, story
 from cli.local.stack import Stack
 from cli.running import run
+from demos.release.__main__ import STOPPED, story
 
 
 def main() -> int:

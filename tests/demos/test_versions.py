@@ -10,8 +10,8 @@ import yaml
 
 from cli.errors import OperatorError
 from cli.local.stack import Stack
-from cli.local.versions import as_good, at_fault, check_named
 from cli.target import ROOT
+from demos.versions import as_good, at_fault, check_named
 from pipeline.recipe import recipe
 
 
@@ -34,7 +34,7 @@ def test_another_version_differs_in_its_recipe_and_keeps_all_other_parameters(st
 
 
 def test_a_version_that_is_known_is_not_taken(stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cli.local.versions._TRIES", 5)
+    monkeypatch.setattr("demos.versions._TRIES", 5)
     asked: list[str] = []
 
     def known(digest: str) -> bool:

@@ -1,6 +1,6 @@
 """What if nobody had retrained, and what if somebody had on the first of each month? Without an endpoint.
 
-    python -m bench.year.policies --parameters '{"max_iter": 60}' --since 2013-03-01 --until 2014-01-01 --out FOLDER
+    python -m demos.year.policies --parameters '{"max_iter": 60}' --since 2013-03-01 --until 2014-01-01 --out FOLDER
 
 Both by the model's own code, its seed fixed. `never` is the model that the year begins with. `monthly` is fitted anew
 on the first of each month, on all rows whose label was known by then, and serves at once. Writes `losses.json`:
@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import model
-from bench.year.losses import Losses, form, loss
-from bench.year.plan import Plan
+from demos.year.losses import Losses, form, loss
+from demos.year.plan import Plan
 from model import data, training
 from model.parameters import Parameters
 from pipeline import parts

@@ -10,13 +10,13 @@ import yaml
 from rich.console import Console
 
 from cli.errors import OperatorError
-from cli.local import promote
 from cli.local.account import ALLOWED, account_of, keys
 from cli.local.cloud import Local
-from cli.local.promote import STACKS
 from cli.local.stack import Done, Stack
-from cli.local.storyteller import Storyteller
 from cli.target import LOCAL, ROOT, Target
+from demos.promotion import __main__ as promote
+from demos.promotion.__main__ import STACKS
+from demos.promotion.demo_output import Storyteller
 from localcloud.setup import Places
 from rollout.core.restored import Restored
 from rollout.core.state import RolloutState

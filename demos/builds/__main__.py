@@ -4,8 +4,8 @@ The local engine builds it. Then stack `local-pipeline` is brought up, whose pip
 local cloud. Then Kubeflow's own SDK builds it in containers. The digests of what each step made are put side by side.
 The model is asked once, and that prediction is traced back to its data. MLflow shows the build.
 
-python -m cli.built.command                    # all engines
-python -m cli.built.command local kubeflow     # only these
+python -m demos.builds                    # all engines
+python -m demos.builds local kubeflow     # only these
 """
 
 from __future__ import annotations
@@ -23,8 +23,6 @@ from typing import Any
 import yaml
 from rich.console import Console
 
-from cli.built import beside, contained, executed, here, unserved
-from cli.built.traced import traced
 from cli.errors import OperatorError
 from cli.lineage.making import DIGITS
 from cli.local.cloud import Local
@@ -36,6 +34,8 @@ from cli.running import run, tell
 from cli.target import Target, resolve
 from cli.trace.told import told
 from cli.view.releases import journal_state
+from demos.builds import digest_comparison, kubeflow_docker, local_build, not_serving, sagemaker_execution
+from demos.builds.trace_check import traced
 from pipeline.contract import RecipeError, Refusal
 from pipeline.recipe import Recipe, recipe
 from platforms.aws.clients import clients
@@ -101,7 +101,7 @@ def _build(words: tuple[str, ...], console: Console) -> int:
         raise OperatorError(f"{unknown[0]!r} is no engine: expected {', '.join(ENGINES)}", exit_code=2)
     names, wanted = words or ENGINES, Wanted.of(Stack(STACK))
     if KUBEFLOW in words:
-        contained.engine()
+        kubeflow_docker.engine()
     if set(names) != {LOCAL}:
         Local.of().require_free(STACK)
         port_of(os.environ)
@@ -112,7 +112,7 @@ def _build(words: tuple[str, ...], console: Console) -> int:
     except OperatorError:
         if found:
             _title(console, "Made before the error", "what each step made, by digest")
-            console.print(beside.table(found), markup=False)
+            console.print(digest_comparison.table(found), markup=False)
         raise
     status = _compared(console, found)
     if serving is not None:
@@ -131,7 +131,7 @@ def _made(
     names = words or ENGINES
     if LOCAL in names:
         _title(console, LOCAL, "each step a process of this machine")
-        found[LOCAL] = here.digests(wanted.recipe, wanted.gates, partial(_step, console))
+        found[LOCAL] = local_build.digests(wanted.recipe, wanted.gates, partial(_step, console))
     if set(names) == {LOCAL}:
         return None
     _title(console, *((SAGEMAKER, _EXECUTION) if SAGEMAKER in names else (f"stack {STACK}", _NEEDED)))
@@ -146,19 +146,19 @@ def _made(
         _title(console, KUBEFLOW, "Kubeflow's own SDK runs each step in a container")
         try:
             found[KUBEFLOW] = _contained(console, stack, target, made.texts)
-        except contained.NoEngine as error:
+        except kubeflow_docker.NoEngine as error:
             if KUBEFLOW in words:
                 raise
             tell(console, error)
             console.print("The other engines are compared without it.", markup=False)
-    return Serving(stack, target, made.digests[beside.PACKAGE])
+    return Serving(stack, target, made.digests[digest_comparison.PACKAGE])
 
 
-def _executed(target: Target, wanted: Recipe) -> executed.Executed:
+def _executed(target: Target, wanted: Recipe) -> sagemaker_execution.Executed:
     try:
-        return executed.executed(clients(target.region), target.endpoint, _folder(target), wanted)
-    except executed.NoneExecuted as error:
-        raise OperatorError(str(error), unserved.why(journal_state(target), "", target.commands)) from None
+        return sagemaker_execution.executed(clients(target.region), target.endpoint, _folder(target), wanted)
+    except sagemaker_execution.NoneExecuted as error:
+        raise OperatorError(str(error), not_serving.why(journal_state(target), "", target.commands)) from None
 
 
 def _asked(console: Console, serving: Serving) -> None:
@@ -171,7 +171,7 @@ def _asked(console: Console, serving: Serving) -> None:
         built = serving.built[: len("sha256:") + DIGITS]
         said = f"\nThis answer is not of what was built: package {built} does not serve."
         console.print(said, markup=False, style="yellow")
-        console.print(unserved.why(journal_state(target), serving.built, target.commands), markup=False)
+        console.print(not_serving.why(journal_state(target), serving.built, target.commands), markup=False)
     server = stack.written()["config"][MLFLOW]["server"]
     console.print(f"\nMLflow shows the build: {server}/#/models/{target.endpoint}", markup=False)
     console.print(f'To go on, type: eval "$(make -s env)"; {target.commands.modelstack} status', markup=False)
@@ -205,16 +205,18 @@ def shown_in(stack: Stack, address: str, folder: Path) -> Path | None:
 
 
 def _contained(console: Console, stack: Stack, target: Target, texts: Mapping[str, str]) -> dict[str, str]:
-    image = contained.image_of(target.output("container_repository"), console)
-    return contained.digests(stack, image, texts, contained.keys(os.environ), partial(_step, console))
+    image = kubeflow_docker.image_of(target.output("container_repository"), console)
+    return kubeflow_docker.digests(stack, image, texts, kubeflow_docker.keys(os.environ), partial(_step, console))
 
 
 def _compared(console: Console, found: Mapping[str, Mapping[str, str]]) -> int:
     """Show the digests side by side; 0 when every engine made the same package."""
     _title(console, "Side by side", "what each step made, by digest")
-    console.print(beside.table(found), markup=False)
-    same, differ = beside.agreed(found), beside.other(found)
-    console.print(f"\n{same} of {len(found)} made {next(iter(found.values()))[beside.PACKAGE]}", markup=False)
+    console.print(digest_comparison.table(found), markup=False)
+    same, differ = digest_comparison.agreed(found), digest_comparison.other(found)
+    console.print(
+        f"\n{same} of {len(found)} made {next(iter(found.values()))[digest_comparison.PACKAGE]}", markup=False
+    )
     if differ:
         console.print(f"The engines differ in what {', '.join(differ)} made.", markup=False, style="red")
     return 0 if not differ and same == len(found) else 1

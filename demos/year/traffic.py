@@ -17,15 +17,15 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from bench.year.clock import Clock
-from bench.year.facts import Counts
-from bench.year.groups import Group, grouped
-from bench.year.losses import Losses, loss
-from bench.year.plan import DAY, Doing, Plan
 from cli.errors import OperatorError
 from cli.labels import LateLabels
 from cli.platform.aws.sending import runtime
 from cli.target import Target
+from demos.year.clock import Clock
+from demos.year.facts import Counts
+from demos.year.groups import Group, grouped
+from demos.year.losses import Losses, loss
+from demos.year.plan import DAY, Doing, Plan
 from monitoring.labels.quality import Form
 from pipeline.contract import Event
 

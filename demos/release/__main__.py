@@ -17,13 +17,13 @@ from rich.console import Console
 from cli.local import up
 from cli.local.cloud import Local
 from cli.local.stack import Done, Stack
-from cli.local.versions import as_good, at_fault, check_named
 from cli.replay import background
 from cli.running import run
 from cli.target import ROOT, Target, resolve
 from cli.view.releases import journal_state
 from cli.view.snapshot import Snapshot, take
 from cli.view.timeline import Timeline, brief, observed
+from demos.versions import as_good, at_fault, check_named
 
 STOPPED = "the stack stays as it is. Run `make {}` again, or `make down`."
 RATE = 50.0  # requests a second: enough for a verdict in a minute at 10%, little enough for a laptop

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from cli.built.beside import PACKAGE
 from cli.errors import OperatorError, explained
+from demos.builds.digest_comparison import PACKAGE
 from pipeline.engines.sagemaker import SETTINGS, groups
 from pipeline.outcome import RECORD
 from pipeline.pack import SEALED

@@ -11,13 +11,13 @@ from pathlib import Path
 from rich.console import Console
 
 from cli.errors import explained
-from cli.local import documents
 from cli.local.cloud import Local
 from cli.local.stack import Done, Stack
 from cli.local.up import UpdateFailed
-from cli.local.workplace import Workplace
 from cli.replay import background
 from cli.view import records
+from demos.promotion import documents
+from demos.promotion.stack_session import Workplace
 
 RATE = 25.0  # requests a second: enough for a verdict within a minute, little enough for a laptop
 _PATIENCE_S = 120.0  # until the audit record is put away, which the advance function does once a minute by itself

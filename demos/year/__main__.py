@@ -1,7 +1,7 @@
 """`make year`: the year's flights on a live endpoint that retrains itself, and a page on what that was good for.
 
-python -m bench.year                              # March to December
-python -m bench.year 2013-03-01 2013-05-01        # a part of it
+python -m demos.year                              # March to December
+python -m demos.year 2013-03-01 2013-05-01        # a part of it
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench.year import WRITTEN, policies, report
-from bench.year.facts import LIVE, Year, gain
-from bench.year.live import Live
-from bench.year.losses import Losses, by_day, form
-from bench.year.plan import Plan
-from bench.year.policies import MONTHLY, NEVER
 from cli.local import down, up
 from cli.local.cloud import Local
 from cli.local.stack import Stack
 from cli.running import run
 from cli.target import ROOT, Target, resolve
+from demos.year import WRITTEN, policies, report
+from demos.year.facts import LIVE, Year, gain
+from demos.year.live import Live
+from demos.year.losses import Losses, by_day, form
+from demos.year.plan import Plan
+from demos.year.policies import MONTHLY, NEVER
 from pipeline import step
 
 STACK = "local-year"

@@ -9,15 +9,15 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any
 
-from bench.year.clock import Clock
-from bench.year.facts import Alarm, Retraining, Rollout
-from bench.year.plan import Doing
 from cli.console.figure import Span
 from cli.errors import explained
 from cli.platform.aws.measured import curves, metric
 from cli.retrain import look
 from cli.target import Target
 from cli.view.releases import journal_state
+from demos.year.clock import Clock
+from demos.year.facts import Alarm, Retraining, Rollout
+from demos.year.plan import Doing
 from monitoring.published import CONCEPT_EVIDENCE, DRIFT_EVIDENCE
 from platforms.alarm_names import CONCEPT, DRIFT
 from retraining.record import Candidate, Entry, Phase

@@ -8,11 +8,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from bench.year.facts import Year, start
-from bench.year.plan import Doing, Plan
-from bench.year.seen import alarms, evidence, joined
-from bench.year.traffic import Traffic, raised
-from bench.year.watcher import Watcher
 from cli.again import again
 from cli.console.figure import Span
 from cli.errors import OperatorError
@@ -20,6 +15,11 @@ from cli.labels import LateLabels
 from cli.local.stack import Stack
 from cli.replay import events
 from cli.target import Target
+from demos.year.facts import Year, start
+from demos.year.observations import alarms, evidence, joined
+from demos.year.plan import Doing, Plan
+from demos.year.traffic import Traffic, raised
+from demos.year.watcher import Watcher
 from monitoring.labels.quality import Form
 
 _LOOK_S = 0.5

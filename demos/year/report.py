@@ -11,11 +11,11 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from bench.year.facts import AFTER_DAYS, LIVE, Alarm, Retraining, Rollout, Year, start
-from bench.year.losses import smoothed
-from bench.year.policies import MONTHLY, NEVER
 from cli.console import app
 from cli.console.figure import Bar, Curve, Figure, Lane, Limit, Mark, Point, Span, Version, short
+from demos.year.facts import AFTER_DAYS, LIVE, Alarm, Retraining, Rollout, Year, start
+from demos.year.losses import smoothed
+from demos.year.policies import MONTHLY, NEVER
 
 PAGE, TABLES, FACTS = "year.html", "year.md", "year.json"
 NAMES = {LIVE: "live, by gates and trials", NEVER: "never retrained", MONTHLY: "retrained each month"}

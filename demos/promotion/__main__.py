@@ -17,13 +17,13 @@ from rich.console import Console
 
 from cli.errors import OperatorError
 from cli.local.cloud import Local
-from cli.local.storyteller import Storyteller
 from cli.local.up import UpdateFailed
-from cli.local.versions import as_good, check_named
-from cli.local.workplace import Workplace, agrees, workplace
 from cli.running import run
 from cli.target import ROOT
 from cli.view.releases import journal_state
+from demos.promotion.demo_output import Storyteller
+from demos.promotion.stack_session import Workplace, agrees, workplace
+from demos.versions import as_good, check_named
 
 STACKS = ("local-1-dev", "local-2-staging", "local-3-prod")
 FOLDER = "promotion"

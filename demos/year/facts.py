@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from bench.year.losses import Day, Losses
-from bench.year.plan import Plan
+from demos.year.losses import Day, Losses
+from demos.year.plan import Plan
 from pipeline.comparison import Comparison, compare
 
 LIVE = "live"

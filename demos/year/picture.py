@@ -1,4 +1,4 @@
-"""Brings the last `make year` into docs/explanation/year.md, tables and picture: `python -m bench.year.picture`."""
+"""Brings the last `make year` into docs/explanation/year.md, tables and picture: `python -m demos.year.picture`."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import sys
 
 from rich.console import Console
 
-from bench.year import WRITTEN
-from bench.year.report import PAGE, TABLES
 from cli.console.pictures import FOLDER, take
 from cli.errors import OperatorError
 from cli.running import run
 from cli.target import ROOT
+from demos.year import WRITTEN
+from demos.year.report import PAGE, TABLES
 
-BEGINS, ENDS = "<!-- python -m bench.year.picture writes from here -->", "<!-- to here -->"
+BEGINS, ENDS = "<!-- python -m demos.year.picture writes from here -->", "<!-- to here -->"
 _DOCS = ROOT / "docs" / "explanation" / "year.md"
 _SIZE = "1180,1560"  # as far as what was gained
 

@@ -15,10 +15,11 @@ import psutil
 import pytest
 import yaml
 
-from cli.built import beside, command, contained, executed, here, unserved
-from cli.built.executed import Executed
 from cli.errors import OperatorError
 from cli.local.stack import Stack
+from demos.builds import __main__ as command
+from demos.builds import digest_comparison, kubeflow_docker, local_build, not_serving, sagemaker_execution
+from demos.builds.sagemaker_execution import Executed
 from pipeline import outcome
 from pipeline.recipe import Recipe
 from pipeline.step import StepFailed
@@ -30,23 +31,25 @@ from rollout.core.verdict import Verdict
 from rollout.reason import Reason
 
 ROOT = Path(__file__).resolve().parents[2]
-MADE = {"data": f"sha256:{'a' * 64}", beside.PACKAGE: f"sha256:{'b' * 64}"}
+MADE = {"data": f"sha256:{'a' * 64}", digest_comparison.PACKAGE: f"sha256:{'b' * 64}"}
 BEFORE = "data, train, evaluate, seal, compare"
 RECIPE = Recipe("f" * 64, {})
 COMMANDS = Commands.of_stack(command.STACK)
-OTHER = {**MADE, beside.PACKAGE: f"sha256:{'c' * 64}"}
+OTHER = {**MADE, digest_comparison.PACKAGE: f"sha256:{'c' * 64}"}
 
 
 def test_digests_stand_beside_each_other_and_differences_are_named() -> None:
     found = {"one": MADE, "two": OTHER}
-    assert beside.table(found).splitlines() == [
+    assert digest_comparison.table(found).splitlines() == [
         "step     one                  two",
         f"data     sha256:{'a' * 12}  sha256:{'a' * 12}",
         f"package  sha256:{'b' * 12}  sha256:{'c' * 12}",
     ]
-    assert beside.other(found) == [beside.PACKAGE]
-    assert beside.other({"one": MADE, "two": {beside.PACKAGE: MADE[beside.PACKAGE]}}) == ["data"]
-    assert beside.agreed({**found, "three": MADE}) == 2
+    assert digest_comparison.other(found) == [digest_comparison.PACKAGE]
+    assert digest_comparison.other(
+        {"one": MADE, "two": {digest_comparison.PACKAGE: MADE[digest_comparison.PACKAGE]}}
+    ) == ["data"]
+    assert digest_comparison.agreed({**found, "three": MADE}) == 2
 
 
 def test_an_unknown_engine_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
@@ -60,7 +63,7 @@ def test_a_step_that_fails_here_is_told_without_a_traceback(
     def fails(*_: Any, **__: Any) -> None:
         raise StepFailed("train", "failed: ValueError: no")
 
-    monkeypatch.setattr(here, "build", fails)
+    monkeypatch.setattr(local_build, "build", fails)
     assert command.main(["local"]) == 1
     assert capsys.readouterr().out.splitlines()[-1] == "error: train failed: ValueError: no"
 
@@ -91,10 +94,10 @@ def test_steps_that_were_kept_are_told_in_the_order_of_the_steps(
             progress(line)
         return SimpleNamespace(path=Path("folder/seal/model.tar.gz"))
 
-    monkeypatch.setattr(here, "build", build)
-    monkeypatch.setattr(here, "left", lambda folder: {folder.name: ""})
+    monkeypatch.setattr(local_build, "build", build)
+    monkeypatch.setattr(local_build, "left", lambda folder: {folder.name: ""})
     lines: list[str] = []
-    assert here.digests(RECIPE, {}, lines.append) == {"folder": ""}
+    assert local_build.digests(RECIPE, {}, lines.append) == {"folder": ""}
     assert lines == shown
 
 
@@ -114,13 +117,13 @@ class Engines:
     local: Mapping[str, str] = field(default_factory=lambda: MADE)
     sagemaker: Mapping[str, str] | None = field(default_factory=lambda: MADE)
     ended: datetime = field(default_factory=lambda: datetime.now(UTC) + timedelta(hours=1))
-    answered: str = MADE[beside.PACKAGE]
+    answered: str = MADE[digest_comparison.PACKAGE]
     state: RolloutState = field(default_factory=lambda: RolloutState("e"))
     config: Path | None = None
 
     def executed(self, *_: Any) -> Executed:
         if self.sagemaker is None:
-            raise executed.NoneExecuted("no execution of pipeline e has built recipe r")
+            raise sagemaker_execution.NoneExecuted("no execution of pipeline e has built recipe r")
         return Executed("a/b", self.ended, self.sagemaker, {})
 
     def served(self, console: Any) -> tuple[Any, Any]:
@@ -144,45 +147,45 @@ def left_by(folder: Path, *, through: str, passed: bool = True) -> dict[str, Pat
 
 def test_a_refusal_that_kubeflows_sdk_takes_for_success_is_one(tmp_path: Path) -> None:
     with pytest.raises(OperatorError, match=r"SDK: gate-refused: auc is 0\.58, below 0\.6$"):
-        contained.check_all_ran(left_by(tmp_path, through="gate", passed=False), contained.Said())
+        kubeflow_docker.check_all_ran(left_by(tmp_path, through="gate", passed=False), kubeflow_docker.Said())
 
 
 @pytest.mark.parametrize(("through", "lacks"), [("train", "evaluate"), ("gate", "sign"), ("sign", "register")])
 def test_a_step_that_failed_unseen_by_kubeflows_sdk_is_named(tmp_path: Path, through: str, lacks: str) -> None:
     of = {lacks: [*map(str, range(20)), "it was ended by signal 9 (Killed)"], "data": ["not of it"]}
     with pytest.raises(OperatorError) as refused:
-        contained.check_all_ran(left_by(tmp_path, through=through), contained.Said(of=of))
+        kubeflow_docker.check_all_ran(left_by(tmp_path, through=through), kubeflow_docker.Said(of=of))
     first, *lines = str(refused.value).splitlines()
     assert first == f"the pipeline failed under Kubeflow's SDK: {lacks} failed, and has left no outcome"
     assert lines == [f"  {line}" for line in of[lacks][-15:]]
 
 
 def test_what_is_compared_is_of_a_run_that_was_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refused(file: Path, folder: Path, *_: Any) -> contained.Said:
+    def refused(file: Path, folder: Path, *_: Any) -> kubeflow_docker.Said:
         (folder / "run").mkdir()
         left_by(folder / "run", through="gate", passed=False)
-        return contained.Said(succeeded=True)
+        return kubeflow_docker.Said(succeeded=True)
 
-    monkeypatch.setattr(contained, "run", refused)
+    monkeypatch.setattr(kubeflow_docker, "run", refused)
     image = f"registry/modelstack@sha256:{'a' * 64}"
     place = {"platform": "kubernetes", "namespace": "models", "prefix": "p", "name": "n", "registry": "registry/p"}
     texts = {"place": json.dumps({**place, "image_uri": image})}
     with pytest.raises(OperatorError, match="gate-refused"):
-        contained.digests(Stack(command.STACK), image, texts, {}, print)
+        kubeflow_docker.digests(Stack(command.STACK), image, texts, {}, print)
 
 
 def test_an_sdk_that_fails_before_a_step_says_why() -> None:
-    said = contained.Said(["Traceback:", "docker.errors.APIError: 500: lookup registry: no such host"])
+    said = kubeflow_docker.Said(["Traceback:", "docker.errors.APIError: 500: lookup registry: no such host"])
     with pytest.raises(OperatorError, match=r"data failed, and has left no outcome\n  docker\.errors\.APIError: 500: "):
-        contained.check_all_ran({}, said)
+        kubeflow_docker.check_all_ran({}, said)
 
 
 def test_a_run_that_left_every_outcome_is_one(tmp_path: Path) -> None:
-    contained.check_all_ran(left_by(tmp_path, through=PIPELINE.order()[-1].name), contained.Said())
+    kubeflow_docker.check_all_ran(left_by(tmp_path, through=PIPELINE.order()[-1].name), kubeflow_docker.Said())
 
 
 def test_a_steps_own_words_are_told_apart_from_those_of_kubeflows_sdk() -> None:
-    said = contained.Said()
+    said = kubeflow_docker.Said()
     printed = """\
 07:32:57.1 - INFO - Executing task \x1b[96m'data'\x1b[0m
 07:32:57.1 - INFO - Streamed logs:
@@ -214,16 +217,16 @@ def test_a_run_that_is_stopped_leaves_no_sdk_that_goes_on_to_register(
         "print(\"Executing task 'data'\", flush=True)\ntime.sleep(600)\n"
     )
     ended: list[str] = []
-    monkeypatch.setattr(contained, "RUNNER", runner)
-    monkeypatch.setattr(contained, "python", lambda: sys.executable)
-    monkeypatch.setattr(contained, "_end_containers", ended.append)
+    monkeypatch.setattr(kubeflow_docker, "RUNNER", runner)
+    monkeypatch.setattr(kubeflow_docker, "python", lambda: sys.executable)
+    monkeypatch.setattr(kubeflow_docker, "_end_containers", ended.append)
 
     def stopped(_: str) -> None:
         raise KeyboardInterrupt
 
     folder = tmp_path / "run" / "root"
     with pytest.raises(KeyboardInterrupt):
-        contained.run(tmp_path / "pipeline.yaml", folder, {}, {}, stopped)
+        kubeflow_docker.run(tmp_path / "pipeline.yaml", folder, {}, {}, stopped)
     pid, session, temporary, labels = json.loads(facts.read_text())
     assert not psutil.pid_exists(pid)
     assert session == pid, "a Ctrl-C reaches us alone"
@@ -239,9 +242,9 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Engines:
     def no_engine(*_: Any) -> None:
         raise OperatorError("no Docker engine answers: no", "Start one.")
 
-    monkeypatch.setattr(here, "digests", lambda *_: engines.local)
-    monkeypatch.setattr(executed, "executed", engines.executed)
-    monkeypatch.setattr(contained.Engine, "find", no_engine)
+    monkeypatch.setattr(local_build, "digests", lambda *_: engines.local)
+    monkeypatch.setattr(sagemaker_execution, "executed", engines.executed)
+    monkeypatch.setattr(kubeflow_docker.Engine, "find", no_engine)
     monkeypatch.setattr(command.Local, "require_free", lambda self, name: None)
     monkeypatch.setattr(command, "_served", engines.served)
     monkeypatch.setattr(command, "traced", lambda target: SimpleNamespace(package=engines.answered))
@@ -257,7 +260,7 @@ def test_without_a_docker_engine_the_others_are_compared_and_it_is_said(
     said = capsys.readouterr().out
     assert "error: no Docker engine answers: no" in said
     assert "The other engines are compared without it." in said
-    assert f"2 of 2 made {MADE[beside.PACKAGE]}" in said
+    assert f"2 of 2 made {MADE[digest_comparison.PACKAGE]}" in said
     assert "the chain" in said
     assert "execution b has built it" in said
     assert "is not of what was built" not in said
@@ -275,28 +278,28 @@ def test_engines_that_differ_are_an_error_that_names_the_steps(
 
 
 WHY = Reason("person", "ada", "it sold more")
-RESTORED = Restored("3f0c", "r", OTHER[beside.PACKAGE], "s3://a", "image", WHY, 2.0, 1.0)
+RESTORED = Restored("3f0c", "r", OTHER[digest_comparison.PACKAGE], "s3://a", "image", WHY, 2.0, 1.0)
 REFUSED = Verdict("rolled_back", Reason("alarm", "v-77c1-p99", "it was slow"), "1", "77c1", "r", MADE["package"], 1.0)
 
 
 def test_why_what_was_built_does_not_serve_is_told_with_the_way_back() -> None:
-    built, state = MADE[beside.PACKAGE], RolloutState("e")
+    built, state = MADE[digest_comparison.PACKAGE], RolloutState("e")
     refused = replace(state, rejected={"0": replace(REFUSED, release="0", package_digest="other"), "77c1": REFUSED})
-    assert unserved.why(refused, built, COMMANDS) == (
+    assert not_serving.why(refused, built, COMMANDS) == (
         "Release 77c1 was rolled back and is not tried again: it was slow. To try it again: "
         "modelstack --stack local-pipeline clear 77c1; then type: make pipeline"
     )
-    assert unserved.why(replace(refused, restored=RESTORED), built, COMMANDS) == (
+    assert not_serving.why(replace(refused, restored=RESTORED), built, COMMANDS) == (
         "Release 3f0c is restored, in place of what checkout and config ask for: it sold more. To let "
         'these count again: modelstack --stack local-pipeline restore --clear --reason "..."; then type: make pipeline'
     )
-    assert unserved.why(state, built, COMMANDS) == "To see what serves: modelstack --stack local-pipeline status"
+    assert not_serving.why(state, built, COMMANDS) == "To see what serves: modelstack --stack local-pipeline status"
 
 
 def test_a_package_of_an_earlier_update_that_does_not_serve_is_told_as_such(
     world: Engines, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    world.ended, world.answered = datetime.now(UTC) - timedelta(seconds=1), OTHER[beside.PACKAGE]
+    world.ended, world.answered = datetime.now(UTC) - timedelta(seconds=1), OTHER[digest_comparison.PACKAGE]
     world.state = replace(world.state, rejected={"77c1": REFUSED})
     assert command.main(["sagemaker"]) == 0
     said = capsys.readouterr().out
@@ -310,7 +313,7 @@ def test_a_recipe_that_was_not_built_as_another_release_is_restored_is_told_so(
     world.sagemaker, world.state = None, replace(world.state, restored=RESTORED)
     assert command.main(["sagemaker"]) == 1
     assert capsys.readouterr().out.endswith(
-        "error: no execution of pipeline e has built recipe r\n  " + unserved.why(world.state, "", COMMANDS) + "\n"
+        "error: no execution of pipeline e has built recipe r\n  " + not_serving.why(world.state, "", COMMANDS) + "\n"
     )
 
 
@@ -324,7 +327,7 @@ def test_what_engines_made_before_one_failed_is_shown_before_the_error(
     assert command.main([]) == 1
     lines = capsys.readouterr().out.splitlines()
     assert lines[-1] == "error: the Docker engine went away"
-    assert lines[-4:-1] == beside.table({"local": MADE, "sagemaker": MADE}).splitlines()
+    assert lines[-4:-1] == digest_comparison.table({"local": MADE, "sagemaker": MADE}).splitlines()
 
 
 def test_an_update_at_work_or_a_wrong_port_is_told_before_anything_is_built(

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from cli.built.beside import PACKAGE
 from cli.errors import OperatorError
 from cli.target import ROOT
+from demos.builds.digest_comparison import PACKAGE
 from pipeline import outcome
 from pipeline.build import GateRefused, StepFailed, build
 from pipeline.contract import ContractBroken

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from cli.local.demo import _why
 from cli.local.stack import Done
 from cli.view.snapshot import Snapshot
+from demos.release.__main__ import _why
 
 PROMOTED = {"outcome": "promoted", "text": "not worse by more than 2%"}
 SECOND = Snapshot("t", "local", "e", "InService", "c", "idle", "a", None, "sha256:a", None, PROMOTED, (), (), ())

@@ -12,16 +12,16 @@ from typing import Any
 
 import pytest
 
-from bench.year import policies, report
-from bench.year.clock import Clock
-from bench.year.facts import Alarm, Counts, Retraining, Rollout, Year, gain, start
-from bench.year.groups import MOST, Group, grouped
-from bench.year.losses import by_day, form, loss, smoothed
-from bench.year.picture import BEGINS, ENDS, written
-from bench.year.plan import Plan
-from bench.year.seen import Seen, rang
 from cli.errors import OperatorError
 from cli.target import ROOT, Target
+from demos.year import policies, report
+from demos.year.clock import Clock
+from demos.year.facts import Alarm, Counts, Retraining, Rollout, Year, gain, start
+from demos.year.groups import MOST, Group, grouped
+from demos.year.losses import by_day, form, loss, smoothed
+from demos.year.observations import Seen, rang
+from demos.year.picture import BEGINS, ENDS, written
+from demos.year.plan import Plan
 from model import data
 from model.data import Flight
 from model.parameters import Parameters

@@ -21,13 +21,13 @@ from tempfile import TemporaryDirectory
 
 from rich.console import Console
 
-from cli.built.beside import PACKAGE
 from cli.compiling import Given, kubeflow
 from cli.errors import OperatorError
 from cli.local.container import Engine, base_image
 from cli.local.image import START_ENGINE, TRAINING, Repository, published
 from cli.local.stack import Stack
 from cli.target import ROOT
+from demos.builds.digest_comparison import PACKAGE
 from localcloud.setup import Installer, Places, SetupFailed, cached
 from pipeline import outcome
 from pipeline.engines.kubeflow import refused, task
@@ -215,7 +215,7 @@ def run(
             text=True,
             start_new_session=True,  # so that a Ctrl-C is ours alone: the SDK would end, and leave its container behind
         ) as process:
-            assert process.stdin is not None and process.stdout is not None  # noqa: S101 - asked for
+            assert process.stdin is not None and process.stdout is not None
             try:
                 process.stdin.write(json.dumps({"arguments": dict(arguments), "settings": settings}))
                 process.stdin.close()
