@@ -2,7 +2,7 @@
 # when nothing has changed.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev up up-kubernetes cluster down demo demo-kubernetes mlflow promote pipeline year test check bench bench-kubernetes timings env shell format lint types unit cloud-unit image docs example pictures lock clean
+.PHONY: help setup setup-dev up up-kubernetes cluster down demo demo-kubernetes mlflow promote pipeline year test test-faults check bench bench-kubernetes timings env shell format lint types unit image docs example pictures lock clean
 
 # Any Python from 3.11 that can make virtual environments; name another one with `make PYTHON=...`.
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3 python; do \
@@ -70,25 +70,25 @@ env: ## Print exports that point a client at the local stack: eval "$$(make -s e
 shell: ## A shell on the local stack, or in another ACCOUNT of the local cloud; other stacks need AWS's own settings
 	@$(SETUP) shell $(if $(ACCOUNT),--account $(ACCOUNT))
 
-test check bench bench-kubernetes: export PATH := $(CURDIR)/.venv/bin:$(PATH)
+test test-faults check bench bench-kubernetes: export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # Compiled once: else every process that a test starts would compile all of the project anew.
-test check bench bench-kubernetes: export PYTHONDONTWRITEBYTECODE :=
+test test-faults check bench bench-kubernetes: export PYTHONDONTWRITEBYTECODE :=
 export PYTEST_ARGS
 
-# How long a whole run took is kept for `make timings`.
-TIMED = $(if $(PYTEST_ARGS),,$(RUN) -m bench.timings "make $@")
+# The duration of a whole run is recorded for `make timings`.
+TIMED = $(if $(PYTEST_ARGS),,$(RUN) -m bench.timings --run "make $@")
 
 test: setup-dev ## All tests, with what they need of the machine where it may be installed; PYTEST_ARGS chooses some
 	@$(TIMED) $(RUN) -m tests -n 3 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
+test-faults: setup-dev ## The whole fault table on every platform; PYTEST_ARGS='-k NAME' chooses some
+	@$(TIMED) $(RUN) -m tests --faults $(PYTEST_ARGS)
+
 check: setup-dev ## Format, lint, types and unit tests, side by side, so that no core is idle
-	@+$(TIMED) $(MAKE) --no-print-directory -j 3 -k --output-sync=target unit cloud-unit types lint
+	@+$(TIMED) $(MAKE) --no-print-directory -j 3 -k --output-sync=target unit types lint
 
 unit: setup-dev
-	@$(RUN) -m pytest -m "not e2e and not slow" -q -n 3 $(PYTEST_ARGS)
-
-cloud-unit: setup-dev
-	@+$(if $(PYTEST_ARGS),,$(CLOUD) unit)
+	@$(RUN) -m pytest -m "not e2e and not slow" -q -n 3 -p tests.durations --durations-to check $(PYTEST_ARGS)
 
 bench: setup-dev ## Measure, and write bench/results.json
 	@$(RUN) -m bench $(BENCH_ARGS)
@@ -97,16 +97,17 @@ bench-kubernetes: setup-dev ## Measure in this checkout's cluster, started if ne
 	@$(SETUP) install --level dev --quiet --with kubernetes
 	@$(RUN) -m bench.kubernetes $(BENCH_ARGS)
 
-timings: setup-dev ## How long the checks took last, and the lines of each room; SINCE=REVISION puts those of one beside
+timings: setup-dev ## Duration of the last checks, lines of each folder, slowest tests; SINCE=REVISION adds its lines
 	@$(RUN) -m bench.timings $(SINCE)
 
 format: setup-dev ## Format, and fix what the linter can
 	@$(RUN) -m ruff format .
 	@$(RUN) -m ruff check --fix .
 
-lint: setup-dev ## Format and lint, changing nothing
+lint: setup-dev ## Format, lint and lines of each folder, changing nothing
 	@$(RUN) -m ruff format --check --quiet .
 	@$(RUN) -m ruff check --quiet .
+	@$(RUN) -m bench.timings --check
 
 types: setup-dev ## The type checker alone
 	@$(RUN) -m pyrefly check

@@ -1,9 +1,11 @@
-"""How long do the checks take, and how long is the code? What the checkout's own runs and files tell.
+"""Duration of the checks and lines of code, compared with `budgets.toml`.
 
-make timings                                      # the last whole run of each check; lines of each room
-make timings SINCE=<revision>                     # the lines beside those of a revision
-python -m bench.timings "make check" COMMAND ...  # runs a command, and keeps how long it took when it succeeds
-    python -m bench.timings --keep .ci/run 1000       # keeps the seconds of a run
+make timings                                      # last whole run of each check, lines of each folder, slowest tests
+make timings SINCE=<revision>                     # the same, with the lines of a revision alongside
+python -m bench.timings --check                   # fails when a folder has more lines than its budget
+python -m bench.timings --budgets                 # the current lines, in the form of budgets.toml
+python -m bench.timings --run "make check" CMD..  # runs a command, and records its duration when it succeeds
+python -m bench.timings --record .ci/run 1000     # records the duration of a run, in seconds
 """
 
 from __future__ import annotations
@@ -12,17 +14,90 @@ import json
 import subprocess
 import sys
 import time
+import tomllib
 from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-KEPT = ROOT / ".modelstack" / "timings.json"
-GOALS = {"make check": 60, "make test": 600, ".ci/run": 1800}
-"""Seconds, on two cores, once set-up has run."""
+RUNS = ROOT / ".modelstack" / "timings.json"
+DURATIONS = ROOT / ".modelstack" / "durations"
+"""Each file holds the seconds of each test of a suite, by its node id; tests/durations.py writes it."""
+KINDS = ("source", "tests")
+SLOWEST = 40
+
+Lines = Counter[tuple[str, str]]
+"""Lines of Python by kind and folder; a folder of tests/ has the name of the folder that it tests."""
 
 
-def timed(name: str, command: list[str]) -> int:
-    """Run a command to its end, and keep its time under a name; its status."""
+@dataclass(frozen=True)
+class Budgets:
+    """What `budgets.toml` allows.
+
+    Attributes:
+        seconds: Command -> most seconds, on two cores, once set-up has run.
+        lines: Kind -> row -> most lines. A row names folders ("a + b"), or all of them but some ("all without a, b").
+    """
+
+    seconds: dict[str, int]
+    lines: dict[str, dict[str, int]]
+
+    @classmethod
+    def read(cls, path: Path = ROOT / "budgets.toml") -> Budgets:
+        """Parse the file."""
+        document = tomllib.loads(path.read_text())
+        return cls(document["seconds"], {kind: document[kind] for kind in KINDS})
+
+
+def covers(row: str, folder: str) -> bool:
+    """Whether a row of a budget counts the files of a folder."""
+    included, _, excluded = row.partition(" without ")
+    return (included == "all" or _within(folder, included.split(" + "))) and not _within(folder, excluded.split(", "))
+
+
+def _within(folder: str, parents: Iterable[str]) -> bool:
+    return any(folder == parent or folder.startswith(f"{parent}/") for parent in parents)
+
+
+def total(lines: Lines, kind: str, row: str) -> int:
+    """Lines that a row of a budget counts."""
+    return sum(count for (of, folder), count in lines.items() if of == kind and covers(row, folder))
+
+
+def violations(lines: Lines, budgets: Budgets) -> list[str]:
+    """Rows over their budget, and folders without one; each message says what to do."""
+    rows = {(kind, row): most for kind, each in budgets.lines.items() for row, most in each.items()}
+    over = [
+        f"{row}: {now:,} lines of {kind}, budget {most:,}. Remove {now - most:,}, or edit budgets.toml and give the "
+        "reason on the same line."
+        for (kind, row), most in rows.items()
+        if (now := total(lines, kind, row)) > most
+    ]
+    folders = {(kind, folder.partition("/")[0]) for kind, folder in lines}
+    return over + [
+        f"{folder}: {total(lines, kind, folder):,} lines of {kind} have no budget. Add `{folder}` to [{kind}] in "
+        "budgets.toml."
+        for kind, folder in sorted(folders - rows.keys())
+    ]
+
+
+def count_lines(revision: str = "") -> Lines:
+    """Count the lines of Python in the work tree, or in a revision."""
+    words = ["git", "grep", "-c", *([] if revision else ["--untracked"]), "-e", "", *([revision] if revision else [])]
+    found: Lines = Counter()
+    for line in subprocess.check_output([*words, "--", "*.py"], cwd=ROOT, text=True).splitlines():
+        path, _, number = line.removeprefix(f"{revision}:").rpartition(":")
+        parts = path.split("/")[:-1]
+        kind = "tests" if "tests" in parts else "source"
+        folder = "/".join(parts[1:] if parts[:1] == ["tests"] and parts[1:] else parts)
+        if revision or (ROOT / path).exists():
+            found[kind, folder] += int(number)
+    return found
+
+
+def run(name: str, command: list[str]) -> int:
+    """Run a command to its end, and record its duration if it succeeds; its status."""
     begun = time.monotonic()
     process = subprocess.Popen(command, cwd=ROOT)
     while True:
@@ -32,58 +107,80 @@ def timed(name: str, command: list[str]) -> int:
         except KeyboardInterrupt:  # a terminal's Ctrl-C reaches the command, too, which ends in its own time
             continue
     if status == 0:
-        keep(name, time.monotonic() - begun)
+        record(name, time.monotonic() - begun)
     return status
 
 
-def keep(name: str, seconds: float) -> None:
-    """Keep how long a run took."""
-    runs = kept() | {name: {"seconds": round(seconds), "at": time.strftime("%Y-%m-%d %H:%M")}}
-    KEPT.parent.mkdir(exist_ok=True)
-    KEPT.write_text(json.dumps(runs, indent=1))
+def record(name: str, seconds: float) -> None:
+    """Store the duration of a run."""
+    runs = read_runs() | {name: {"seconds": round(seconds), "at": time.strftime("%Y-%m-%d %H:%M")}}
+    RUNS.parent.mkdir(exist_ok=True)
+    RUNS.write_text(json.dumps(runs, indent=1))
 
 
-def kept() -> dict[str, dict[str, int | str]]:
-    """The last whole run of each name."""
-    return json.loads(KEPT.read_text()) if KEPT.exists() else {}
+def read_runs() -> dict[str, dict[str, int | str]]:
+    """The last whole run of each command."""
+    return json.loads(RUNS.read_text()) if RUNS.exists() else {}
 
 
-def lines(revision: str = "") -> Counter[tuple[str, str]]:
-    """Lines of Python by room and kind, `source` or `tests`, in the work tree or a revision."""
-    words = ["git", "grep", "-c", *([] if revision else ["--untracked"]), "-e", "", *([revision] if revision else [])]
-    found: Counter[tuple[str, str]] = Counter()
-    for line in subprocess.check_output([*words, "--", "*.py"], cwd=ROOT, text=True).splitlines():
-        path, _, number = line.removeprefix(f"{revision}:").rpartition(":")
-        room, *inside = path.split("/")
-        if room == "tests":
-            room, kind = inside[0] if len(inside) > 1 else "(all)", "tests"
-        else:
-            kind = "tests" if "tests" in inside else "source"
-        found[room, kind] += int(number)
-    return found
+def slowest(folder: Path = DURATIONS) -> list[tuple[float, str]]:
+    """Seconds and node id of the slowest tests of the last run of each suite."""
+    durations: dict[str, float] = {}
+    for file in sorted(folder.glob("*.json")):
+        durations |= json.loads(file.read_text())
+    return sorted(((seconds, test) for test, seconds in durations.items()), reverse=True)[:SLOWEST]
+
+
+def render(revision: str) -> list[str]:
+    """The lines that `make timings` prints; with those of a revision unless it is empty."""
+    budgets, runs, text = Budgets.read(), read_runs(), list[str]()
+    for name, most in budgets.seconds.items():
+        if name not in runs:
+            text.append(f"{name:<12}no whole run yet; budget: {most} s")
+            continue
+        seconds = int(runs[name]["seconds"])
+        over = f", {seconds - most} s over it" if seconds > most else ""
+        text.append(f"{name:<12}{seconds:>6} s  budget: {most} s{over}; {runs[name]['at']}")
+
+    sides = {"now": count_lines()} | ({revision: count_lines(revision)} if revision else {})
+    folders = {folder.partition("/")[0] for side in sides.values() for _, folder in side}
+    rows = sorted(folders) + [row for row in budgets.lines["source"] | budgets.lines["tests"] if row not in folders]
+    width = max(map(len, rows))
+    text += ["", " " * width + "".join(f"{f'source {name}':>20}{f'tests {name}':>20}" for name in sides)]
+    for row in [*rows, "all"]:
+        cells = [total(side, kind, row) for side in sides.values() for kind in KINDS]
+        text.append(f"{row:<{width}}" + "".join(f"{cell:>20,}" for cell in cells))
+
+    if tests := slowest():
+        text += ["", f"the slowest {len(tests)} tests:", *(f"{seconds:>7.1f} s  {test}" for seconds, test in tests)]
+    return text
+
+
+def render_budgets(lines: Lines, budgets: Budgets) -> list[str]:
+    """The tables of lines in `budgets.toml`, with the current lines rounded up to the next 50."""
+    text: list[str] = []
+    for kind in KINDS:
+        folders = {folder.partition("/")[0] for of, folder in lines if of == kind}
+        rows = sorted(folders) + [row for row in budgets.lines[kind] if row not in folders]
+        text += ["", f"[{kind}]", *(f'"{row}" = {-(-total(lines, kind, row) // 50) * 50}' for row in rows)]
+    return text[1:]
 
 
 def main(arguments: list[str]) -> int:
-    """Run a command, or print."""
-    if arguments[:1] == ["--keep"]:
-        keep(arguments[1], float(arguments[2]))
-        return 0
-    if len(arguments) > 1:
-        return timed(arguments[0], arguments[1:])
-    runs = kept()
-    for name, goal in GOALS.items():
-        run = runs.get(name)
-        told = f"{run['seconds']:>6} s  goal: {goal} s at most; {run['at']}" if run else "no whole run yet"
-        print(f"{name:<12}{told}")
-    now, before = lines(), lines(arguments[0]) if arguments else Counter[tuple[str, str]]()
-    print(f"\n{'lines of':<14}{'source':>8}{'tests':>8}" + (f"   in {arguments[0]}:" if arguments else ""))
-    for room in [*sorted({room for room, _ in now + before}), "sum"]:
-        cells = [
-            sum(count for (one, of), count in each.items() if of == kind and room in (one, "sum"))
-            for each in ([now, before] if arguments else [now])
-            for kind in ("source", "tests")
-        ]
-        print(f"{room:<14}" + "".join(f"{cell:>8,}" for cell in cells))
+    """Do what the module's text says."""
+    match arguments:
+        case ["--run", name, *command]:
+            return run(name, command)
+        case ["--record", name, seconds]:
+            record(name, float(seconds))
+        case ["--budgets"]:
+            print("\n".join(render_budgets(count_lines(), Budgets.read())))
+        case ["--check"]:
+            for message in (over := violations(count_lines(), Budgets.read())):
+                print(message, file=sys.stderr)
+            return 1 if over else 0
+        case _:
+            print("\n".join(render("".join(arguments))))
     return 0
 
 

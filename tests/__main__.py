@@ -1,8 +1,10 @@
-"""`make test`: provides what the tests need of the machine, and runs them all, the local cloud's own ones beside.
+"""`make test` and `make test-faults`: provide what the tests need of the machine, and run them.
 
-Those that are marked `alone` run at the end, when nothing else does.
+Tests that are marked `alone` run at the end, when nothing else does. The whole fault table is marked `faults`, and is
+played by `make test-faults` only.
 
-python -m tests [ARGUMENTS OF PYTEST]    # with PYTEST_ARGS set, which chooses some, only those of this folder
+python -m tests [ARGUMENTS OF PYTEST]    # with PYTEST_ARGS set, which chooses some, only those
+python -m tests --faults [ARGUMENTS OF PYTEST]
 """
 
 from __future__ import annotations
@@ -11,13 +13,8 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
-from pathlib import Path
 
 from tests import machine
-
-ROOT = Path(__file__).resolve().parents[1]
-_PYTEST = (sys.executable, "-m", "pytest")
 
 
 def main(arguments: list[str]) -> int:
@@ -34,37 +31,25 @@ def main(arguments: list[str]) -> int:
 
 
 def _run(arguments: list[str]) -> int:
+    if arguments[:1] == ["--faults"]:
+        return _pytest("faults", *arguments[1:], "-m", "faults")
     if os.environ.get("PYTEST_ARGS"):
-        return _status([*_PYTEST, *arguments])
+        return _pytest("chosen", *arguments)
     # One after the other, also when the first has failed: whoever waits so long wants to know all.
-    return max(_beside_the_cloud_s([*_PYTEST, *arguments, "-m", "not alone"]), _status([*_PYTEST, "-m", "alone"]))
+    return max(
+        _pytest("test", *arguments, "-m", "not alone and not faults"),
+        _pytest("test-alone", "-m", "alone and not faults"),
+    )
 
 
-def _status(command: list[str]) -> int:
-    """That of a command, at its end."""
+def _pytest(durations: str, *arguments: str) -> int:
+    """The status of pytest, at its end; the duration of each test goes to a file of that name."""
+    command = [sys.executable, "-m", "pytest", "-p", "tests.durations", "--durations-to", durations, *arguments]
     with subprocess.Popen(command) as process:
         try:
             return abs(_ended(process))
         finally:
             process.terminate()
-
-
-def _beside_the_cloud_s(command: list[str]) -> int:
-    """The same of a command beside which the local cloud's own tests run."""
-    # One worker is done before the others are, and more of them would only make the others late.
-    cloud = ["make", "--no-print-directory", "-C", str(ROOT / "localcloud"), "test", f"RUN={sys.executable}"]
-    with tempfile.TemporaryFile() as said:
-        with subprocess.Popen([*cloud, "PYTEST_ARGS=-n 1"], stdout=said, stderr=subprocess.STDOUT) as beside:
-            try:
-                statuses = [_status(command), abs(_ended(beside))]
-            finally:
-                beside.terminate()
-        said.seek(0)
-        lines = said.read().splitlines(keepends=True)
-        # Of what passed nobody needs more than the sum, so that what failed stands at the end.
-        sys.stdout.buffer.writelines(lines if statuses[-1] else lines[-1:])
-        sys.stdout.flush()
-        return max(statuses)
 
 
 def _ended(process: subprocess.Popen[bytes]) -> int:

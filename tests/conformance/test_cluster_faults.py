@@ -61,6 +61,7 @@ def _plays(item: pytest.Item) -> bool:
 
 
 @pytest.mark.e2e
+@pytest.mark.faults
 @pytest.mark.needs("cluster")
 @pytest.mark.timeout(SECONDS)
 @pytest.mark.parametrize("row", CLUSTERS, ids=lambda row: row.name)

@@ -13,8 +13,6 @@ from tests.conformance.row import SECONDS, Played, Plays, Row, differences
 from tests.conformance.stage import Platform
 from tests.conformance.table import PAGE, ROWS, in_page, shown, written
 
-pytestmark = pytest.mark.alone
-
 COMMON = [row for row in ROWS if not row.not_on]
 MARKS = {"aws": [], "kubernetes": [pytest.mark.needs("cluster")]}
 PLAYED = [
@@ -26,6 +24,8 @@ PLAYED = [
 
 
 @pytest.mark.e2e
+@pytest.mark.faults
+@pytest.mark.alone
 @pytest.mark.timeout(SECONDS + 60)
 @pytest.mark.parametrize(("row", "platform"), PLAYED)
 def test_a_fault_ends_as_the_table_says(row: Row, platform: Platform, request: pytest.FixtureRequest) -> None:
@@ -36,6 +36,8 @@ def test_a_fault_ends_as_the_table_says(row: Row, platform: Platform, request: p
 
 
 @pytest.mark.e2e
+@pytest.mark.faults
+@pytest.mark.alone
 @pytest.mark.needs("cluster")
 @pytest.mark.timeout(2 * SECONDS + 60)
 def test_both_platforms_come_to_the_same_verdicts(
