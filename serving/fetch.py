@@ -110,7 +110,8 @@ def fetch(wanted: Wanted, say: Callable[[str], None]) -> None:
     _empty(folder)
     work.mkdir(parents=True)
     archive, unpacked = work / "archive", work / "unpacked"
-    found = download(wanted.source, archive, limit=MAX_BYTES, say=say)
+    with archive.open("wb") as file:
+        found = download(wanted.source, file, limit=MAX_BYTES, say=say)
     if found != wanted.archive_sha256:
         raise PackageRefused(
             f"{wanted.source.name} has sha256 {found}, expected {wanted.archive_sha256}: nothing of it was unpacked"

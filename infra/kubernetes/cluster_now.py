@@ -26,8 +26,7 @@ from platforms.kubernetes.gateway import taking
 from platforms.kubernetes.journal import KubernetesJournal
 from platforms.kubernetes.kinds import GATEWAY, NAMESPACE, ROLLOUT
 from platforms.kubernetes.names import Names
-from platforms.kubernetes.oci import pinned
-from platforms.kubernetes.oci_connection import OciUnreachable
+from platforms.kubernetes.oci import OciUnreachable, pinned
 from rollout.core.errors import RolloutError
 from rollout.core.release import Release
 from rollout.core.state import RolloutState, StateError

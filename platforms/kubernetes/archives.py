@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import suppress
 
-from platforms.kubernetes.oci import Registry
-from platforms.kubernetes.oci_connection import OciError
+from platforms.kubernetes.oci import OciError, Registry
 from platforms.kubernetes.stores import StackStore
 from platforms.registering import ReleaseRecord, check
 from platforms.sealed_packages import Gone

@@ -1,40 +1,72 @@
-"""A client of an OCI registry that believes no byte whose digest it has not computed.
+"""The blobs and manifests of an OCI registry: no byte is believed whose digest was not computed.
 
     registry = Registry.of("registry.example:5000/models/flight-delay")
-    digest = registry.put(Path("model.tar.gz"))                # in parts, and goes on where a connection broke
-    registry.download(digest, Path("copy.tar.gz"))
+    digest = registry.put(Path("model.tar.gz"))
+    registry.download(digest, Path("copy.tar.gz"))             # resumes where a connection broke
     pinned("registry.example:5000/serving:latest")             # registry.example:5000/serving@sha256:...
 
-Blobs and manifests are named by their digests, so every call may be repeated. Logins are those of a docker config.
+Blobs and manifests are named by their digests, so every call may be repeated. Requests are those of `serving.registry`.
 Source: OCI distribution specification v1.1.
 """
 
 from __future__ import annotations
 
 import hashlib
+import http.client
+import io
 import json
 import os
 import re
 import time
-from collections.abc import Callable, Generator, Mapping
-from contextlib import suppress
+import urllib.error
+from collections.abc import Callable, Collection, Generator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from email.message import Message
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
+from urllib.parse import urljoin
 
-from platforms.kubernetes.oci_connection import LONGEST, PAUSES, Connection, OciError, OciUnreachable
-from platforms.kubernetes.oci_upload import upload
-from serving.registry_protocol import DIGEST, ProtocolError, docker_config, is_insecure, login_of, place_of
+import httpx
+
+from platforms.sealed_packages import RegistryError
+from rollout.core.errors import RolloutError, Unreachable
+from serving.download import DownloadError, Refused, RegistrySource, download, failure, is_temporary, refusal
+from serving.registry import Repository
+from serving.registry_protocol import DIGEST, ProtocolError, place_of
 from serving.unpacking import MAX_BYTES
 
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
+LONGEST = 16 * 1024**2
+"""Bytes of an answer that is read into memory."""
+PAUSES = (0.2, 0.5, 1.0, 2.0)
+"""Seconds before each further try of a call that may be repeated."""
 _DOCKER = "application/vnd.docker.distribution.manifest"
 _ACCEPTED = ", ".join((MANIFEST_TYPE, INDEX_TYPE, f"{_DOCKER}.v2+json", f"{_DOCKER}.list.v2+json"))
 _IMAGE = re.compile(r"(?P<place>[^@]+?)(:(?P<tag>\w[\w.-]{0,127}))?(@(?P<digest>sha256:[0-9a-f]{64}))?")
 _NO_REFERRERS = (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.BAD_REQUEST)
+_UNKNOWN_CALLER = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 T = TypeVar("T")
+
+
+class OciError(RegistryError, RolloutError):
+    """A registry refuses, or has other bytes than a name says; the message names it, the repository and the digest."""
+
+
+class OciUnreachable(OciError, Unreachable):
+    """A registry does not answer, or not now; the same call later may succeed."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A short answer: its status, its headers, its body, and the URL that gave it."""
+
+    status: int
+    headers: Message
+    body: bytes
+    url: str
 
 
 @dataclass(frozen=True)
@@ -64,11 +96,11 @@ class Registry:
     """One repository of a registry.
 
     Args:
-        connection: How it is asked.
+        repository: How it is reached.
     """
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    def __init__(self, repository: Repository) -> None:
+        self._repository = repository
 
     @classmethod
     def of(cls, place: str, environment: Mapping[str, str] = os.environ) -> Registry:
@@ -78,24 +110,19 @@ class Registry:
             OciError: The name or the docker config cannot be understood.
         """
         try:
-            host, repository = place_of(place)
-            login = login_of(docker_config(environment), host)
-            return cls(Connection(host, repository, login=login, insecure=is_insecure(host, environment)))
+            host, name = place_of(place)
+            return cls(Repository.of(host, name, environment, httpx.create_ssl_context()))
         except ProtocolError as error:
             raise OciError(str(error)) from None
-
-    def close(self) -> None:
-        """Let go of what is open."""
-        self._connection.close()
 
     @property
     def place(self) -> str:
         """`HOST[:PORT]/REPOSITORY`."""
-        return f"{self._connection.host}/{self._connection.repository}"
+        return f"{self._repository.registry}/{self._repository.name}"
 
-    def uri(self, digest: str) -> str:
-        """How a blob is named everywhere else."""
-        return self._connection.named(digest)
+    def uri(self, reference: str) -> str:
+        """The name of a blob or a manifest by its digest, or of a manifest by its tag."""
+        return f"oci://{self.place}{'@' if DIGEST.fullmatch(reference) else ':'}{reference}"
 
     def read(self, digest: str) -> bytes:
         """A small blob.
@@ -103,7 +130,9 @@ class Registry:
         Raises:
             OciError: It is not there, longer than 16 MiB, or of another digest.
         """
-        return b"".join(self._repeated(lambda: list(self._blocks(digest, LONGEST))))
+        content = io.BytesIO()
+        self._fetch(digest, content, LONGEST)
+        return content.getvalue()
 
     def download(self, digest: str, to: Path) -> None:
         """Write a blob into a file, which appears only if the bytes have the digest.
@@ -112,13 +141,9 @@ class Registry:
             OciError: It is not there, or of another digest.
         """
         unproven = to.with_name(to.name + ".partial")
-
-        def write() -> None:
-            with unproven.open("wb") as file:
-                file.writelines(self._blocks(digest, MAX_BYTES))
-
         try:
-            self._repeated(write)
+            with unproven.open("wb") as file:
+                self._fetch(digest, file, MAX_BYTES)
             unproven.replace(to)
         finally:
             unproven.unlink(missing_ok=True)
@@ -126,8 +151,7 @@ class Registry:
     def has(self, digest: str) -> bool:
         """Whether a blob is there; nothing of it is read."""
         expected = (HTTPStatus.OK, HTTPStatus.NOT_FOUND)
-        answer = self._connection.ask("HEAD", f"blobs/{digest}", digest, expected=expected)
-        return answer.status != HTTPStatus.NOT_FOUND
+        return self._request("HEAD", f"blobs/{digest}", digest, expected=expected).status != HTTPStatus.NOT_FOUND
 
     def holds(self, digest: str) -> bool:
         """Whether a blob is there; its bytes are read back.
@@ -137,7 +161,7 @@ class Registry:
         """
         if not self.has(digest):
             return False
-        self._repeated(lambda: sum(map(len, self._blocks(digest, MAX_BYTES))))
+        self._fetch(digest, _Discarded(), MAX_BYTES)
         return True
 
     def put(self, content: bytes | Path) -> str:
@@ -151,7 +175,7 @@ class Registry:
             if self.holds(digest):
                 return digest
             try:
-                upload(self._connection, content, digest)
+                self._upload(content, digest)
             except OciUnreachable:
                 if pause is None:
                     raise
@@ -168,7 +192,7 @@ class Registry:
         """
         expected = (HTTPStatus.OK, HTTPStatus.NOT_FOUND)
         headers = {"Accept": _ACCEPTED}
-        found = self._connection.ask("GET", f"manifests/{reference}", reference, expected=expected, headers=headers)
+        found = self._request("GET", f"manifests/{reference}", reference, expected=expected, headers=headers)
         if found.status == HTTPStatus.NOT_FOUND:
             return None
         digest = sha256(found.body)
@@ -186,7 +210,7 @@ class Registry:
         """
         digest = sha256(content)
         reference, headers = tag or digest, {"Content-Type": media_type}
-        answer = self._connection.ask(
+        answer = self._request(
             "PUT", f"manifests/{reference}", reference, expected=(201,), content=content, headers=headers
         )
         told = answer.headers.get("Docker-Content-Digest", digest)
@@ -201,31 +225,106 @@ class Registry:
             OciError: It refuses to tell.
         """
         expected, path = (HTTPStatus.OK, *_NO_REFERRERS), f"referrers/{subject}"
-        answer = self._connection.ask("GET", path, subject, expected=expected)
+        answer = self._request("GET", path, subject, expected=expected)
         return manifests_in(answer.body) if answer.status == HTTPStatus.OK else None
 
-    def _blocks(self, digest: str, limit: int) -> Generator[bytes]:
-        """The bytes of a blob; it fails at the last of them, if they have another digest."""
+    def _fetch(self, digest: str, to: IO[bytes], limit: int) -> None:
+        """Write a blob into a file, and fail at its end if it has another digest."""
         if not DIGEST.fullmatch(digest):
             raise OciError(f"{digest!r} is no digest: expected sha256:<64 digits>")
-        found = hashlib.sha256()
-        with self._connection.opened("GET", f"blobs/{digest}", digest) as answer:
-            self._connection.check(answer, digest, (HTTPStatus.OK,))
-            for block in self._connection.blocks(answer, digest, limit):
-                found.update(block)
-                yield block
-        if f"sha256:{found.hexdigest()}" != digest:
-            raise OciError(
-                f"{self.uri(digest)}: the registry sends bytes of sha256:{found.hexdigest()}; nothing in it was read"
-            )
+        try:
+            found = download(RegistrySource(self._repository, digest), to, limit=limit, pauses=PAUSES)
+        except Refused as error:
+            raise OciError(f"{error}{self._login_hint(error.status)}") from None
+        except DownloadError as error:
+            raise OciUnreachable(str(error)) from None
+        except ProtocolError as error:
+            raise OciError(f"{self.uri(digest)}: {error}") from None
+        if f"sha256:{found}" != digest:
+            raise OciError(f"{self.uri(digest)}: the registry sends bytes of sha256:{found}; nothing in it was read")
 
-    @staticmethod
-    def _repeated(read: Callable[[], T]) -> T:
-        for pause in PAUSES:
-            with suppress(OciUnreachable):
-                return read()
-            time.sleep(pause)
-        return read()
+    def _upload(self, content: bytes | Path, digest: str) -> None:
+        begun = self._request("POST", "blobs/uploads/", digest, expected=(HTTPStatus.ACCEPTED,))
+        location = begun.headers.get("Location", "")
+        if not location:
+            raise OciError(f"{self.uri(digest)}: the registry does not say where the upload continues")
+        place = f"{urljoin(begun.url, location)}{'&' if '?' in location else '?'}digest={digest}"
+        expected = (HTTPStatus.CREATED, HTTPStatus.NOT_FOUND)
+        ended = self._request("PUT", place, digest, expected=expected, content=content)
+        if ended.status == HTTPStatus.NOT_FOUND:
+            raise OciUnreachable(f"{self.uri(digest)}: the registry has forgotten the upload")
+
+    def _request(
+        self,
+        method: str,
+        path: str,
+        about: str,
+        *,
+        expected: Collection[int],
+        content: bytes | Path = b"",
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """Send a request and read the short answer; one that may be repeated is repeated while the registry is away.
+
+        Raises:
+            OciUnreachable: There is no answer, or it is to be requested again.
+            OciError: The answer has another status, or is too long.
+        """
+
+        def once() -> Answer:
+            with self._explained(about):
+                types = {"Content-Type": "application/octet-stream"} if method in {"POST", "PUT"} else {}
+                answer: Any
+                try:
+                    answer = self._repository.open(path, method, {**types, **(headers or {})}, content)
+                except urllib.error.HTTPError as error:
+                    if error.code not in expected:
+                        raise
+                    answer = error
+                with answer:
+                    body = answer.read(LONGEST + 1)
+                    if len(body) > LONGEST:
+                        raise OciError(f"{self.uri(about)}: the registry sends more than {LONGEST:,} bytes")
+                    if getattr(answer, "length", 0):  # bytes that are missing at the end of the connection
+                        raise http.client.IncompleteRead(body)
+                    if answer.status not in expected:
+                        raise OciError(f"{self.uri(about)}: the registry answers {answer.status}")
+                    return Answer(answer.status, answer.headers, body, answer.url)
+
+        return _repeated(once) if method in {"GET", "HEAD"} or path.startswith("manifests/") else once()
+
+    @contextmanager
+    def _explained(self, about: str) -> Generator[None]:
+        """Turn what went wrong with a request into an error that names what it was about."""
+        try:
+            yield
+        except urllib.error.HTTPError as error:
+            kind = OciUnreachable if is_temporary(error.code) else OciError
+            raise kind(f"{self.uri(about)}: {refusal(error)}{self._login_hint(error.code)}") from None
+        except ProtocolError as error:
+            raise OciError(f"{self.uri(about)}: {error}") from None
+        except (OSError, http.client.HTTPException) as error:
+            raise OciUnreachable(f"{self.uri(about)}: the registry does not answer: {failure(error)}") from None
+
+    def _login_hint(self, status: int) -> str:
+        anonymous = self._repository.login is None and status in _UNKNOWN_CALLER
+        return f". The docker config has no login for {self._repository.registry}" if anonymous else ""
+
+
+class _Discarded(io.BytesIO):
+    """A file that stores nothing: for a blob whose bytes are only verified."""
+
+    def write(self, content: Any, /) -> int:
+        """Forget them."""
+        return len(content)
+
+
+def _repeated(call: Callable[[], T]) -> T:
+    for pause in PAUSES:
+        with suppress(OciUnreachable):
+            return call()
+        time.sleep(pause)
+    return call()
 
 
 def pinned(image: str, environment: Mapping[str, str] = os.environ) -> str:

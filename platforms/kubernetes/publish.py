@@ -20,8 +20,7 @@ from pipeline.pack import SealedPackage
 from platforms.kubernetes import artifacts
 from platforms.kubernetes.api import Api
 from platforms.kubernetes.model_packages import ModelPackages, made_by
-from platforms.kubernetes.oci import Manifest, OciError, Registry, sha256
-from platforms.kubernetes.oci_connection import OciUnreachable
+from platforms.kubernetes.oci import Manifest, OciError, OciUnreachable, Registry, sha256
 from platforms.kubernetes.oci_referrers import refer, referrers
 from platforms.registering import Origin, Place, Store
 from platforms.sealed_packages import RegistryError, Unsigned

@@ -20,7 +20,7 @@ from platforms.kubernetes import access_token
 from platforms.kubernetes.api import Api
 from platforms.kubernetes.kinds import PACKAGE, SECRET
 from platforms.kubernetes.names import labels_of
-from platforms.kubernetes.oci_connection import OciUnreachable
+from platforms.kubernetes.oci import OciUnreachable
 from platforms.kubernetes.stores import StackStore
 from platforms.registering import Origin, Place, ReleaseRecord
 from platforms.sealed_packages import RegistryError

@@ -1,0 +1,167 @@
+"""Requests to one repository of an OCI registry: logins, tokens, redirects and TLS. The only client of registries.
+
+    repository = Repository.of("registry.example:5000", "models/flight-delay", os.environ)
+    with repository.open("blobs/sha256:...") as answer:       # its body is not read yet
+        answer.read(4096)
+
+A login is sent to the registry and to the token server that it names, never to a host that it redirects to. Standard
+library only: the serving image has no other client. Source: OCI distribution specification v1.1.
+"""
+
+from __future__ import annotations
+
+import ssl
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from serving.registry_protocol import (
+    LOCAL_CLUSTER,
+    Login,
+    ProtocolError,
+    challenge_of,
+    docker_config,
+    is_insecure,
+    login_of,
+    token_in,
+)
+
+_TIMEOUT = 30.0
+"""Seconds without a byte after which a connection is given up."""
+_READS = ("GET", "HEAD")
+_PLAIN = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG")
+"""OpenSSL's reasons, of one version or another, for an answer that is not TLS."""
+
+
+@dataclass
+class Repository:
+    """One repository of a registry.
+
+    Attributes:
+        registry: `HOST` or `HOST:PORT`.
+        name: The repository.
+        login: Of the caller; None for anonymous access.
+        insecure: Whether requests are sent without TLS.
+        trusted: Verifies the registry's certificate; None: the CAs of the system, or of SSL_CERT_FILE.
+    """
+
+    registry: str
+    name: str
+    login: Login | None = None
+    insecure: bool = False
+    trusted: ssl.SSLContext | None = None
+    _authorizations: dict[bool, str] = field(default_factory=dict[bool, str], repr=False)  # by whether it may write
+
+    @classmethod
+    def of(
+        cls, registry: str, name: str, environment: Mapping[str, str], trusted: ssl.SSLContext | None = None
+    ) -> Repository:
+        """With the login of the docker config, and without TLS where that is allowed.
+
+        Raises:
+            ProtocolError: The config cannot be read, or the registry must have TLS.
+        """
+        insecure = is_insecure(registry, environment)
+        return cls(registry, name, login_of(docker_config(environment), registry), insecure, trusted)
+
+    def open(
+        self, path: str, method: str = "GET", headers: Mapping[str, str] | None = None, content: bytes | Path = b""
+    ) -> Any:
+        """Send a request, authorized as the registry wants it, and return the answer of success.
+
+        Args:
+            path: Below the repository, or a URL that the registry gave.
+            method: The HTTP method. Only a GET or a HEAD follows redirects.
+            headers: Of the request.
+            content: The body: bytes, or a file.
+
+        Raises:
+            HTTPError: The registry refuses.
+            OSError: There is no answer.
+            ProtocolError: The registry wants a login of an unknown kind, or something sent without TLS.
+        """
+        base = f"{'http' if self.insecure else 'https'}://{self.registry}/v2/{self.name}/"
+        url, writes = path if "://" in path else base + path, method not in _READS
+        own = urlsplit(url)[:2] == urlsplit(base)[:2]
+        if not own:
+            _check_tls(url, self.insecure)
+        for again in (False, True):
+            authorization = self._authorizations.get(writes, "") if own else ""
+            try:
+                return self._sent(url, method, headers or {}, content, authorization)
+            except urllib.error.HTTPError as error:
+                wanted = error.headers.get("WWW-Authenticate")
+                if error.code != HTTPStatus.UNAUTHORIZED or not wanted or again:
+                    raise
+                error.close()
+            self._authorizations[writes] = self._authorized(wanted)
+        raise AssertionError("a request is sent at least once")
+
+    def _authorized(self, wanted: str) -> str:
+        challenge = challenge_of(wanted, self.name, insecure=self.insecure)
+        basic = self.login.basic if self.login else ""
+        if challenge.scheme == "basic":
+            return basic
+        with self._sent(challenge.token_url, "GET", {}, b"", basic) as answer:
+            return f"Bearer {token_in(answer.read(1 << 20))}"
+
+    def _sent(
+        self, url: str, method: str, headers: Mapping[str, str], content: bytes | Path, authorization: str
+    ) -> Any:
+        with ExitStack() as stack:
+            body = stack.enter_context(content.open("rb")) if isinstance(content, Path) else content
+            request = urllib.request.Request(url, headers=dict(headers), method=method)  # noqa: S310  checked above
+            if method not in _READS:
+                size = content.stat().st_size if isinstance(content, Path) else len(content)
+                request.data = body
+                request.add_header("Content-Length", str(size))
+            return send(request, authorization, insecure=self.insecure, trusted=self.trusted)
+
+
+def send(
+    request: urllib.request.Request, authorization: str = "", *, insecure: bool, trusted: ssl.SSLContext | None = None
+) -> Any:
+    """Send a request, whose `Authorization` no other host gets, and which no redirect leads from TLS to none.
+
+    Raises:
+        HTTPError, OSError: There is no answer of success.
+        ProtocolError: The server redirects to a URL without TLS, or has none itself.
+    """
+    if authorization:
+        request.add_unredirected_header("Authorization", authorization)
+    handlers = [_Redirects(insecure=insecure), urllib.request.HTTPSHandler(context=trusted)]
+    try:
+        return urllib.request.build_opener(*handlers).open(request, timeout=_TIMEOUT)
+    except urllib.error.URLError as error:
+        if insecure or not any(reason in str(error) for reason in _PLAIN):
+            raise
+        raise ProtocolError(
+            f"{request.host} answers without TLS. That is allowed at localhost, at a loopback address, and at "
+            f"{LOCAL_CLUSTER}, the local cluster: give {request.host} a certificate"
+        ) from None
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows the redirect of a read, but never from TLS to none."""
+
+    def __init__(self, *, insecure: bool) -> None:
+        self._insecure = insecure
+
+    def redirect_request(  # noqa: PLR0917  as urllib calls it
+        self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str
+    ) -> Any:
+        if req.get_method() not in _READS:
+            raise urllib.error.HTTPError(req.full_url, code, msg, headers, fp)
+        _check_tls(newurl, self._insecure)
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _check_tls(url: str, insecure: bool) -> None:
+    if not insecure and not url.startswith("https://"):
+        raise ProtocolError(f"the server refers to {urlsplit(url).netloc}, which is to be reached without TLS")
