@@ -73,13 +73,12 @@ def submitted(pool: ThreadPoolExecutor, rows: list[Row], stage: Callable[[Row], 
 def selected(request: pytest.FixtureRequest, platform: Platform) -> list[Row]:
     """The module's rows that a selected test is about, the longest first."""
     of_module = [item for item in request.session.items if item.module is request.module]
-    every = any({"on_aws", "on_kubernetes"} <= {*item.fixturenames} for item in of_module)  # it compares all
     asked = {_row(item, platform) for item in of_module}
-    return [row for row in reversed(request.module.ROWS) if platform not in row.not_on and (every or row.name in asked)]
+    return [row for row in reversed(request.module.ROWS) if row.name in asked]
 
 
 def _row(item: Any, platform: Platform) -> str | None:
     """The name of the row that a selected test is about, on a platform."""
     params = item.callspec.params if hasattr(item, "callspec") else {}
     row = params.get("row")
-    return row.name if isinstance(row, Row) and params.get("platform", "aws") == platform else None
+    return row.name if isinstance(row, Row) and params.get("platform") == platform else None

@@ -51,14 +51,7 @@ def run(module: str, where: Mapping[str, Any], stage: FaultStage, asked: Killed)
     with tempfile.TemporaryDirectory() as folder:
         marks = Path(folder) / "marks"
         marks.touch()
-        told = json.dumps(
-            {
-                "module": module, "where": dict(where), "does": asked.does,
-                "release": stage.releases["challenger"].as_dict(), "pair": stage.pair("champion", "challenger"),
-                "shadow": stage.shadow("champion", "challenger") if asked.plan.steps[0].shadow else None,
-                "plan": asked.plan.as_dict(), "marks": str(marks),
-            }
-        )  # fmt: skip
+        told = json.dumps({**orders(stage, asked), "module": module, "where": dict(where), "marks": str(marks)})
         done = subprocess.run(
             [sys.executable, __file__],
             input=told,
@@ -72,6 +65,16 @@ def run(module: str, where: Mapping[str, Any], stage: FaultStage, asked: Killed)
         ends = [int(line) for line in done.stdout.split()]
         assert {*ends} <= {0, 1, -signal.SIGKILL}, done.stderr
         return ends, len(marks.read_text().splitlines())
+
+
+def orders(stage: FaultStage, asked: Killed) -> dict[str, Any]:
+    """What each controller is told to do, as JSON values."""
+    return {
+        "does": asked.does, "release": stage.releases["challenger"].as_dict(),
+        "pair": stage.pair("champion", "challenger"),
+        "shadow": stage.shadow("champion", "challenger") if asked.plan.steps[0].shadow else None,
+        "plan": asked.plan.as_dict(),
+    }  # fmt: skip
 
 
 def once_each(marks: Path) -> Die:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -13,9 +12,8 @@ from rollout.core.state import Phase, RolloutState
 from rollout.core.transitions import Rejected
 from rollout.judge.metrics import Metric
 from tests.conformance.of_models import REJECTED, SOLD, THEIRS
-from tests.conformance.row import QUICK, Expected, Row
-from tests.conformance.stage import PATIENCE, FaultStage
-from tests.platforms.load import wait_for
+from tests.conformance.row import BOTH_ADAPTERS, QUICK, Expected, Row
+from tests.conformance.stage import FaultStage
 
 ALARMED = replace(QUICK, steps=(Step(50, 90),), metrics=(Metric("errors", "rate", 0.9),), max_seconds=150)
 """A judge that tolerates much, and long bakes: only an alarm ends the trial."""
@@ -40,8 +38,7 @@ def _one_rollback(state: RolloutState) -> None:
 
 
 def _both_ring(stage: FaultStage) -> None:
-    with ThreadPoolExecutor(2) as pool:
-        list(pool.map(lambda measure: stage.ring("challenger", measure), ("5xx", "p99")))
+    stage.at_once(lambda: stage.ring("challenger", "5xx"), lambda: stage.ring("challenger", "p99"))
 
 
 def _rolled_back_once(stage: FaultStage) -> None:
@@ -54,7 +51,7 @@ def _superseded(stage: FaultStage) -> None:
     superseded = stage.state().rollout_id
     champion = stage.pair("champion", "next")
     stage.controller().release(stage.releases["next"], champion, QUICK)
-    wait_for(lambda: stage.told("superseded", superseded), PATIENCE, f"the end of {superseded} is told")
+    stage.wait(lambda: stage.told("superseded", superseded), f"the end of {superseded} is told")
     stage.deliver(stage.ring("challenger"))
 
 
@@ -87,7 +84,7 @@ def _turns_bad_for_good(stage: FaultStage) -> None:
 def _held(stage: FaultStage) -> None:
     state = stage.state()
     assert stage.live().shares() == {"v-champion": 50.0, "v-challenger": 50.0}
-    wait_for(lambda: stage.told("held", state.rollout_id), PATIENCE, "that the trial is held is told")
+    stage.wait(lambda: stage.told("held", state.rollout_id), "that the trial is held is told")
     stage.controller().roll_back(stage.person("nobody knows whether it sells"))
 
 
@@ -132,7 +129,7 @@ def _rings_during_the_next_trial(stage: FaultStage, row: Row) -> RolloutState:
 
     stage.trial("next", row.plan, during=turn)
     assert stage.approval("next") == "Rejected"
-    return wait_for(lambda: _back(stage), PATIENCE, "the champion before comes back")
+    return stage.wait(lambda: _back(stage), "the champion before comes back")
 
 
 def _back(stage: FaultStage) -> RolloutState | None:
@@ -152,6 +149,7 @@ EVENTS: tuple[Row, ...] = (
         alarms=(("challenger", "5xx"),),
         during=_again_and_again,
         after=_once_more,
+        adapters=BOTH_ADAPTERS,
         expects=Expected(
             "rolled_back", "alarm", ("v-challenger-5xx",), "champion", REJECTED, fails=THEIRS, ignored=True
         ),
@@ -190,6 +188,7 @@ EVENTS: tuple[Row, ...] = (
         plan=ALARMED,
         alarms=(("challenger", "5xx"),),
         during=_scaled,
+        adapters=BOTH_ADAPTERS,
         expects=Expected("rolled_back", "alarm", ("v-challenger-5xx",), "champion", REJECTED, fails=THEIRS),
     ),
     Row(

@@ -8,9 +8,8 @@ from dataclasses import replace
 from rollout.core.catalogue import metric
 from rollout.core.plan import ReplayGate, Step
 from rollout.judge.metrics import Metric
-from tests.conformance.row import QUICK, Expected, Row
-from tests.conformance.stage import PATIENCE, FaultStage, Platform
-from tests.platforms.load import wait_for
+from tests.conformance.row import AWS_ADAPTER, BOTH_ADAPTERS, KUBERNETES_ADAPTER, QUICK, Expected, Row
+from tests.conformance.stage import FaultStage, Platform
 
 REJECTED = {"champion": "Approved", "challenger": "Rejected"}
 THEIRS = frozenset({"challenger"})
@@ -25,7 +24,7 @@ _FOR_P99 = 1000  # requests
 def _tail_is_known(stage: FaultStage) -> None:
     """Ask until the champion's p99 is known well enough to compare with."""
     with stage.load(rate=60, workers=6):
-        wait_for(lambda: stage.timed("champion") >= _FOR_P99, PATIENCE, "the champion's p99")
+        stage.wait(lambda: stage.timed("champion") >= _FOR_P99, "the champion's p99")
 
 
 def _archive_breaks(stage: FaultStage) -> None:
@@ -55,7 +54,7 @@ def _next_skips_its_trial(stage: FaultStage) -> None:
         taken_back.verdict
     )
     assert stage.live().config == stage.pair("champion", "challenger")
-    wait_for(lambda: stage.told("stranded", taken_back.rollout_id), PATIENCE, "that the champion stays is told")
+    stage.wait(lambda: stage.told("stranded", taken_back.rollout_id), "that the champion stays is told")
     stage.release("next")
     failed = stage.trial("next", QUICK).verdict
     assert failed is not None
@@ -75,6 +74,7 @@ MODELS: tuple[Row, ...] = (
         see="`rolled back`, metric `errors`, with both rates and the evidence.",
         do="Read the container's log, fix the model, release it again.",
         challenger={"status": 500},
+        adapters=BOTH_ADAPTERS,
         expects=Expected("rolled_back", "judge", ("errors",), "champion", REJECTED, says="errors worse", fails=THEIRS),
     ),
     Row(
@@ -84,6 +84,7 @@ MODELS: tuple[Row, ...] = (
         do="Profile the model, or allow a larger margin if it is worth the time.",
         challenger={"delay": 0.8},
         plan=replace(QUICK, metrics=(*QUICK.metrics, metric("latency_p50", margin=1.0)), steps=(Step(50, 40),)),
+        adapters=BOTH_ADAPTERS,
         expects=Expected("rolled_back", "judge", ("latency_p50",), "champion", REJECTED, says="latency_p50 worse"),
     ),
     Row(
@@ -123,6 +124,7 @@ MODELS: tuple[Row, ...] = (
         plan=GATED,
         captures=True,
         before=FaultStage.captured,
+        adapters=BOTH_ADAPTERS,
         expects=Expected(
             "rolled_back", "replay", ("errors",), "champion", REJECTED, says="expected a finite number", silent=THEIRS
         ),
@@ -137,6 +139,7 @@ MODELS: tuple[Row, ...] = (
         plan=replace(QUICK, metrics=(*QUICK.metrics, metric("invalid_answers", prove=True)), steps=(Step(50, 5),)),
         captures=True,
         beside=lambda stage: stage.labels(None),
+        adapters=BOTH_ADAPTERS,
         expects=Expected(
             "rolled_back", "judge", ("invalid_answers",), "champion", REJECTED, says="invalid_answers worse"
         ),
@@ -210,6 +213,7 @@ MODELS: tuple[Row, ...] = (
         ),
         captures=True,
         beside=lambda stage: stage.labels(True),
+        adapters=BOTH_ADAPTERS,
         expects=Expected("rolled_back", "judge", ("log_loss",), "champion", REJECTED, says="log_loss worse"),
     ),
     Row(
@@ -220,6 +224,7 @@ MODELS: tuple[Row, ...] = (
         do="Ask the owner of the metric. The requests themselves show nothing.",
         plan=replace(QUICK, metrics=(*QUICK.metrics, SOLD), steps=(Step(50, 5),)),
         beside=lambda stage: stage.publishes("shop", "Conversions", {"champion": 0.6, "challenger": 0.2}),
+        adapters=BOTH_ADAPTERS,
         expects=Expected("rolled_back", "judge", ("conversions",), "champion", REJECTED, says="conversions worse"),
     ),
     Row(
@@ -229,6 +234,7 @@ MODELS: tuple[Row, ...] = (
         do="As for errors.",
         challenger={"status": 500},
         plan=replace(QUICK, steps=(Step(100, 2, shadow=True), Step(50, 2))),
+        adapters=BOTH_ADAPTERS,
         expects=Expected("rolled_back", "judge", ("errors",), "champion", REJECTED, says="errors worse", silent=THEIRS),
     ),
     Row(
@@ -257,6 +263,7 @@ MODELS: tuple[Row, ...] = (
         "to it are answered 503 meanwhile.",
         do="Read the container's log for what it said last; look at its memory.",
         challenger={"crash": True},
+        adapters=KUBERNETES_ADAPTER,
         expects=Expected(
             "rolled_back", "judge", ("errors",), "champion", REJECTED, says="errors worse", fails=THEIRS,
             or_by=("endpoint", "v-challenger"),
@@ -268,6 +275,7 @@ MODELS: tuple[Row, ...] = (
         see="`rolled back`, source `endpoint`, the challenger's variant and the container's last line.",
         do="Run the container by hand with the same archive.",
         challenger={"start": "raise"},
+        adapters=BOTH_ADAPTERS,
         expects=Expected(
             "rolled_back", "endpoint", ("v-challenger",), "champion", REJECTED, says="no module named", silent=THEIRS
         ),
@@ -320,6 +328,7 @@ MODELS: tuple[Row, ...] = (
         before=_archive_breaks,
         after=_skip_trial,
         not_on=STAYS,
+        adapters=AWS_ADAPTER,
         expects=Expected(
             "promoted", "person", ("ada",), "challenger", {"champion": "Approved", "challenger": "Approved"},
         ),

@@ -8,9 +8,8 @@ from monitoring.alarms.outage import LEFT
 from rollout.core.state import RolloutState
 from tests.conformance.of_events import BOTH
 from tests.conformance.of_models import REJECTED
-from tests.conformance.row import QUICK, Expected, Row
-from tests.conformance.stage import PATIENCE, FaultStage
-from tests.platforms.load import wait_for
+from tests.conformance.row import BOTH_ADAPTERS, QUICK, Expected, Row
+from tests.conformance.stage import FaultStage
 
 EITHER = frozenset({"champion", "challenger"})
 ALARMS = (("champion", "5xx"), ("challenger", "5xx"))
@@ -25,9 +24,9 @@ def _left_to_the_judge(stage: FaultStage) -> None:
     looks at the trial meanwhile, so the alarm is delivered again until people are told.
     """
     message, trial = stage.rung("challenger"), stage.state().rollout_id
-    state = wait_for(lambda: _left(stage.state()), PATIENCE, "who is subscribed leaves it to the judge")
+    state = stage.wait(lambda: _left(stage.state()), "who is subscribed leaves it to the judge")
     assert state.on_trial, f"it is taken back: {state.decided or state.verdict}"
-    wait_for(lambda: stage.told(LEFT, trial) or not stage.deliver(message), PATIENCE, "people are told that both fail")
+    stage.wait(lambda: stage.told(LEFT, trial) or not stage.deliver(message), "people are told that both fail")
     assert [answer["action"] for answer in stage.deliver(message, times=2)] == ["left to the judge"] * 2
     assert len(stage.told(LEFT, trial)) == 1
     assert stage.state().on_trial
@@ -53,6 +52,7 @@ OUTAGES: tuple[Row, ...] = (
         plan=replace(TOLERANT, max_seconds=60),
         alarms=ALARMS,
         during=_left_to_the_judge,
+        adapters=BOTH_ADAPTERS,
         expects=Expected(
             "rolled_back", "timeout", ("max_seconds",), "champion", REJECTED, says="the champion failed", fails=EITHER
         ),

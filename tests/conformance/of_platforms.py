@@ -10,7 +10,7 @@ from rollout.core.plan import Step
 from rollout.core.state import RolloutState
 from tests.conformance.of_events import BOTH
 from tests.conformance.of_models import REJECTED, THEIRS
-from tests.conformance.row import QUICK, Expected, Row
+from tests.conformance.row import BOTH_ADAPTERS, QUICK, Expected, Row
 from tests.conformance.stage import FaultStage, Killed
 
 _LEAST_KILLED = 8  # a trial has more effects than that
@@ -99,6 +99,7 @@ PLATFORMS: tuple[Row, ...] = (
         do="Nothing.",
         before=_throttled_early,
         during=_throttled_late,
+        adapters=BOTH_ADAPTERS,
         expects=Expected("promoted", "judge", ("errors",), "challenger", BOTH),
     ),
     Row(
@@ -109,6 +110,7 @@ PLATFORMS: tuple[Row, ...] = (
         do="Nothing.",
         before=_unanswered_early,
         during=_unanswered_late,
+        adapters=BOTH_ADAPTERS,
         expects=Expected("promoted", "judge", ("errors",), "challenger", BOTH, again=True),
     ),
     Row(
@@ -127,6 +129,7 @@ PLATFORMS: tuple[Row, ...] = (
         see="`promoted`, as if nothing had happened. An event may be told twice, and is told at least once.",
         do="Nothing.",
         drive=_killed,
+        adapters=BOTH_ADAPTERS,
         expects=Expected("promoted", "judge", ("errors",), "challenger", BOTH, again=True),
     ),
     Row(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, nullcontext
@@ -15,14 +14,18 @@ from rollout.core.state import Phase, RolloutState
 from rollout.core.verdict import Outcome
 from rollout.judge.metrics import Metric
 from rollout.reason import Source
-from tests.conformance.stage import PATIENCE, Act, FaultStage, Message, Platform, nothing
-from tests.platforms.load import Asked, wait_for
+from tests.conformance.stage import Act, FaultStage, Message, Platform, nothing
+from tests.platforms.load import Asked
 
 Role = Literal["champion", "challenger", "next"]
 Drive = Callable[[FaultStage, "Row"], RolloutState]
 Beside = Callable[[FaultStage], AbstractContextManager[None]]
 AFTER = 20  # answers after the end
 SECONDS = 1200  # to the end of any row
+
+AWS_ADAPTER: frozenset[Platform] = frozenset({"aws"})
+KUBERNETES_ADAPTER: frozenset[Platform] = frozenset({"kubernetes"})
+BOTH_ADAPTERS = AWS_ADAPTER | KUBERNETES_ADAPTER
 
 QUICK = Plan(
     steps=(Step(50, 2),),
@@ -96,6 +99,8 @@ class Row:
         at: In which phase of it.
         after: Done after the verdict; the end is what stands after it.
         drive: Who carries the rollout on.
+        adapters: The platforms whose adapter the fault touches. On another one only `make test-faults` plays it, and
+            `make test` plays it in memory alone.
         not_on: Platform -> why there can be no such fault.
     """
 
@@ -117,6 +122,7 @@ class Row:
     at: Phase = Phase.BAKING
     after: Act = nothing
     drive: Drive = lambda stage, row: stage.trial("challenger", row.plan, row.during, row.at)
+    adapters: frozenset[Platform] = frozenset()
     not_on: Mapping[Platform, str] = field(default_factory=dict[Platform, str])
 
 
@@ -168,14 +174,14 @@ def play(row: Row, stage: FaultStage) -> Played:
                 with row.beside(stage):
                     row.drive(stage, row)
             row.after(stage)
-            state, over = stage.settled(), time.time()
-            wait_for(lambda: sum(one.at > over for one in load.asked) >= AFTER, PATIENCE, "answers after the end")
+            state, over = stage.settled(), stage.now()
+            stage.wait(lambda: sum(one.at > over for one in load.asked) >= AFTER, "answers after the end")
             live = stage.live()
         finally:
             stage.end_faults()
     assert state.verdict is not None
     kind, rollout_id = state.verdict.outcome, state.verdict.rollout_id
-    wait_for(lambda: stage.told(kind, rollout_id), PATIENCE, f"the notification {kind} of {rollout_id}")
+    stage.wait(lambda: stage.told(kind, rollout_id), f"the notification {kind} of {rollout_id}")
     config = stage.releases[row.expects.serves].config_name
     told, asked = stage.told(kind, rollout_id), stage.who_failed(load.asked)
     stage.close()

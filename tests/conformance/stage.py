@@ -1,13 +1,15 @@
 """What a row plays on: an endpoint with alarms, what people are told of it, and ways to disturb it.
 
-`on_aws.AwsStage` is one on the local cloud, `cluster.stage.ClusterStage` one on a real cluster. A row names what goes
-wrong in the words of this page, and each of them makes it so by the means of its platform.
+`in_memory.MemoryStage` is simulated, `on_aws.AwsStage` is on the local cloud, `cluster.stage.ClusterStage` on a real
+cluster. A row names what goes wrong in the words of this page, and each of them makes it so by its own means.
 """
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from threading import Event, Thread
@@ -28,7 +30,7 @@ PERIODS = 540  # that an alarm is looked at on a local stack: 90 minutes
 TOLERATED = 0.05  # of both alarms
 SLOW_MS = 150  # what an alarm on latency takes for slow
 
-Platform = Literal["aws", "kubernetes"]
+Platform = Literal["memory", "aws", "kubernetes"]
 Call = Literal[
     "read metrics", "read journal", "write journal", "read endpoint", "use config", "set weights", "set approval",
     "notify",
@@ -88,6 +90,21 @@ class FaultStage(ABC):
     """By role."""
     ran: list[dict[str, Any]]
     """What was answered to alarms that were given directly to whoever acts on them."""
+
+    # Time
+
+    def now(self) -> float:
+        """Epoch seconds."""
+        return time.time()
+
+    def wait(self, question: Callable[[], Any], doing: str) -> Any:
+        """The first answer that is true; an AssertionError if none comes."""
+        return wait_for(question, PATIENCE, doing)
+
+    def at_once(self, *calls: Callable[[], Any]) -> None:
+        """Make calls in the same moment."""
+        with ThreadPoolExecutor(len(calls)) as pool:
+            list(pool.map(lambda call: call(), calls))
 
     # What is there
 
@@ -251,8 +268,8 @@ class FaultStage(ABC):
             state = self.controller().follow(20, poll=1, progress=watch)
             return None if state.challenger else state
 
-        wait_for(lambda: self._released(role, plan), PATIENCE, f"the release of {role} begins")
-        return wait_for(over, PATIENCE, f"the verdict on {role}")
+        self.wait(lambda: self._released(role, plan), f"the release of {role} begins")
+        return self.wait(over, f"the verdict on {role}")
 
     def _released(self, role: str, plan: Plan) -> bool:
         """Whether the release was taken; what does not answer is asked again, as the next update does."""
@@ -273,7 +290,7 @@ class FaultStage(ABC):
             state = self.controller().follow(20, poll=1)
             return state if state.at_rest and not state.outbox else None
 
-        return wait_for(ended, PATIENCE, "the end")
+        return self.wait(ended, "the end")
 
     def person(self, why: str) -> Reason:
         """A reason that a person gives."""

@@ -1,4 +1,4 @@
-"""Every row that only a cluster has, played on a cluster of its own, which is broken on the way; a test a row."""
+"""Every row that only a cluster has, played on a separate cluster, which is broken on the way; a test a row."""
 
 from __future__ import annotations
 

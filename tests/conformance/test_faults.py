@@ -1,63 +1,44 @@
-"""Every row of the table of faults, played on each platform that can have it, several at a time; a test a row.
+"""Every row of the table of faults, played in memory and on each platform that can have it; a test a row.
 
 A row is a disturbance and the end that it must come to: verdict, weights, registry, notification, and no request lost.
+Rows that do not touch the adapter of a real platform are marked `faults` there.
 """
 
 from __future__ import annotations
 
-from typing import get_args
-
 import pytest
 
-from tests.conformance.row import SECONDS, Played, Plays, Row, differences
+from tests.conformance.in_memory import MemoryStage
+from tests.conformance.row import SECONDS, Plays, Row, differences, play
 from tests.conformance.stage import Platform
 from tests.conformance.table import PAGE, ROWS, in_page, shown, written
 
-COMMON = [row for row in ROWS if not row.not_on]
-MARKS = {"aws": [], "kubernetes": [pytest.mark.needs("cluster")]}
+REAL: dict[Platform, list[pytest.MarkDecorator]] = {"aws": [], "kubernetes": [pytest.mark.needs("cluster")]}
 PLAYED = [
-    pytest.param(row, platform, id=f"{platform}-{row.name}", marks=MARKS[platform])
-    for platform in get_args(Platform)
+    pytest.param(
+        row, platform, id=f"{platform}-{row.name}",
+        marks=marks if platform in row.adapters else [*marks, pytest.mark.faults],
+    )
+    for platform, marks in REAL.items()
     for row in ROWS
     if platform not in row.not_on
-]
+]  # fmt: skip
 
 
-@pytest.mark.e2e
-@pytest.mark.faults
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_a_fault_ends_in_memory_as_the_table_says(row: Row) -> None:
+    found = differences(row.expects, play(row, MemoryStage()))
+    assert not found, "\n".join(found)
+
+
 @pytest.mark.alone
+@pytest.mark.e2e
 @pytest.mark.timeout(SECONDS + 60)
 @pytest.mark.parametrize(("row", "platform"), PLAYED)
 def test_a_fault_ends_as_the_table_says(row: Row, platform: Platform, request: pytest.FixtureRequest) -> None:
     plays: Plays = request.getfixturevalue(f"on_{platform}")
-    seen = plays[row.name].result(SECONDS)
-    found = differences(row.expects, seen)
+    found = differences(row.expects, plays[row.name].result(SECONDS))
     assert not found, "\n".join(found)
-
-
-@pytest.mark.e2e
-@pytest.mark.faults
-@pytest.mark.alone
-@pytest.mark.needs("cluster")
-@pytest.mark.timeout(2 * SECONDS + 60)
-def test_both_platforms_come_to_the_same_verdicts(
-    on_aws: Plays, on_kubernetes: Plays, record_property: pytest.RecordProperty
-) -> None:
-    both = (on_aws, on_kubernetes)
-    pairs = {row.name: [_verdict(row, plays[row.name].result(SECONDS)) for plays in both] for row in COMMON}
-    differ = {name: found for name, found in pairs.items() if found[0] != found[1]}
-    record_property("verdicts_equal", f"{len(pairs) - len(differ)} of {len(pairs)}")
-    assert not differ
-
-
-def _verdict(row: Row, seen: Played) -> tuple[str, str, str]:
-    """Outcome, who decided, and by what; of several that the row allows, the first stands for all."""
-    assert seen.state.verdict is not None
-    reason, first = seen.state.verdict.reason, row.expects
-    expected = first.by(reason.source)
-    allowed = reason.source == expected.source and reason.name.endswith(expected.names)
-    decided = (first.source, first.names[0]) if allowed else (reason.source, reason.name)
-    return seen.state.verdict.outcome, *decided
 
 
 def test_a_row_that_a_platform_cannot_have_says_why() -> None:

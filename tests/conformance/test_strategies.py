@@ -1,4 +1,4 @@
-"""Every strategy alone, on an endpoint that really answers: the shares that it gives, who answers whom, and its end."""
+"""Every strategy by itself: the shares that it gives, who answers whom, and its end."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ import pytest
 from rollout.core import strategies
 from rollout.core.state import RolloutState
 from rollout.judge.metrics import Metric
+from tests.conformance.in_memory import MemoryStage
 from tests.conformance.of_events import BOTH
 from tests.conformance.of_models import REJECTED
-from tests.conformance.row import QUICK, SECONDS, Expected, Plays, Row, differences
+from tests.conformance.row import QUICK, Expected, Played, Row, differences, play
 from tests.conformance.stage import FaultStage
 
 PROMOTED = Expected("promoted", "judge", ("errors",), "challenger", BOTH)
@@ -64,13 +65,15 @@ SHARES = {"all-at-once": [100], "shadow": [0], "ab-taken-back": [30], "ab-until-
 """Percent of the answers that are asked for, step by step."""
 
 
-@pytest.mark.e2e
-@pytest.mark.timeout(SECONDS + 60)
+def _plays(row: Row) -> Played:
+    seen = play(row, MemoryStage())
+    assert differences(row.expects, seen) == []
+    return seen
+
+
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
-def test_a_strategy_gives_the_shares_that_it_says(row: Row, on_aws: Plays) -> None:
-    seen = on_aws[row.name].result(SECONDS)
-    found = differences(row.expects, seen)
-    assert not found, "\n".join(found)
+def test_a_strategy_gives_the_shares_that_it_says(row: Row) -> None:
+    seen = _plays(row)
     steps = [event for event in seen.state.history if event.kind == "weights"]
     assert [event.weights.get("v-challenger", 0) for event in steps] == SHARES[row.name]
     if row.expects.outcome == "promoted":
@@ -80,11 +83,9 @@ def test_a_strategy_gives_the_shares_that_it_says(row: Row, on_aws: Plays) -> No
         assert all(seconds >= step.bake_seconds for seconds, step in zip(baked, row.plan.steps, strict=True)), baked
 
 
-@pytest.mark.e2e
-@pytest.mark.timeout(SECONDS + 60)
-@pytest.mark.parametrize("row", [row for row in ROWS if row.name == "shadow"], ids=lambda row: row.name)
-def test_nobody_gets_an_answer_of_a_shadow(row: Row, on_aws: Plays) -> None:
-    seen = on_aws[row.name].result(SECONDS)
+def test_nobody_gets_an_answer_of_a_shadow() -> None:
+    (row,) = [row for row in ROWS if row.name == "shadow"]
+    seen = _plays(row)
     (promoting,) = [event for event in seen.state.history if event.kind == "promoting"]
     assert {one.variant for one in seen.asked if one.at < promoting.at} == {"v-champion"}
     assert not any(event.weights.get("v-challenger") for event in seen.state.history if event.at < promoting.at)

@@ -14,10 +14,11 @@ import random
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 from audit.record import Record
 from rollout.controller.controller import Controller
-from rollout.controller.ports import Alarms, Ask, Journal, Notify, Quantile, Registry, Replay, Traffic
+from rollout.controller.ports import Alarms, Ask, Journal, Notify, Quantile, Registry, Replay, Signals, Traffic
 from rollout.core.catalogue import KNOWN
 from rollout.core.decision import Seen
 from rollout.core.errors import Busy, Conflict, RolloutError, Unreachable
@@ -33,12 +34,20 @@ from tests.simulator.answers import Answered
 _HISTORY = 3 * 3600
 
 
+class Watcher(Protocol):
+    """What happens while time passes."""
+
+    def pass_time(self, now: float, seconds: float) -> None:
+        """So many seconds have passed, and it is now."""
+        ...
+
+
 class ManualClock:
     """A clock that moves only when it is told to, second by second."""
 
     def __init__(self, now: float = 1_000_000.0) -> None:
         self._now = now
-        self.watchers: list[World] = []
+        self.watchers: list[Watcher] = []
 
     def time(self) -> float:
         """Epoch seconds."""
@@ -51,8 +60,8 @@ class ManualClock:
             part = min(1.0, left)
             self._now += part
             left -= part
-            for world in self.watchers:
-                world.pass_time(self._now, part)
+            for watcher in self.watchers:
+                watcher.pass_time(self._now, part)
 
 
 @dataclass
@@ -74,6 +83,7 @@ class World:
         change_seconds: How long a change of config or weights takes.
         broken: Configs that never come up, nobody can tell why: the endpoint falls back to what served.
         unstartable: Variants of which no new instance comes up, and with them no config that has one.
+        last_words: Variant -> the last line in the log of an instance that does not come up.
         ringing: The alarms that ring.
         metrics_problem: Why metrics are unreachable; empty when they are not.
         unsendable: Whether notifications cannot be sent.
@@ -95,6 +105,7 @@ class World:
     change_seconds: float = 3.0
     broken: set[str] = field(default_factory=set[str])
     unstartable: set[str] = field(default_factory=set[str])
+    last_words: dict[str, str] = field(default_factory=dict[str, str])
     ringing: tuple[Ringing, ...] = ()
     metrics_problem: str = ""
     unsendable: bool = False
@@ -127,11 +138,12 @@ class World:
         notify: Notify | None = None,
         replay: Replay | None = None,
         alarms: Alarms | None = None,
+        signals: Signals | None = None,
     ) -> Controller:
         """A controller of its own over this world, with other ports where they are given; any number may be used."""
         return Controller(
             traffic=traffic or MemoryTraffic(self),
-            signals=MemorySignals(self),
+            signals=signals or MemorySignals(self),
             alarms=alarms or MemoryAlarms(self),
             journal=journal or MemoryJournal(self),
             registry=registry or MemoryRegistry(self),
@@ -171,7 +183,9 @@ class World:
             self._pending = None
             failed = sorted(weights.keys() & self.unstartable) if config != self.serving else []
             if failed:
-                self._detail = f"the container for production variant {failed[0]} did not pass the ping health check"
+                said = self.last_words.get(failed[0], "")
+                why = f"the container for production variant {failed[0]} did not pass the ping health check"
+                self._detail = f"{why}: {said}" if said else why
             elif config in self.broken:
                 self._detail = f"{config} did not come up: no capacity"
             else:
