@@ -23,7 +23,14 @@ from typing import Any, Protocol
 
 from rollout.controller.ports import Alarms, Traffic
 
-__all__ = ["Alarms", "Blob", "Blobs", "Document", "Documents", "Traffic"]
+__all__ = ["LARGEST", "MOST", "TOGETHER", "Alarms", "Blob", "Blobs", "Document", "Documents", "Traffic"]
+
+MOST = 100
+"""Documents of one transaction."""
+LARGEST = 350_000
+"""Bytes of one document."""
+TOGETHER = 3_500_000
+"""Bytes of all documents of one transaction."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +39,7 @@ class Document:
 
     Attributes:
         key: Its name, unique in the store, such as `label#8f3a`.
-        body: What it holds; at most 350 kB as JSON.
+        body: What it holds: JSON values, at most `LARGEST` bytes of them when `services.documents.packed`.
         revision: Number of writes so far; 0: it does not exist yet. A write succeeds only on the stored revision.
         queue: Lists it in `Documents.scan` while it is not empty.
         since: Its place in the queue, epoch seconds.
@@ -60,11 +67,11 @@ class Documents(Protocol):
         """Write all documents, each on the revision that it has, or none.
 
         Args:
-            puts: At most 100 together with `deletes`. The stored one has the next revision.
-            deletes: They must be there at the revision that they have.
+            puts: At most `MOST` together with `deletes`, and `TOGETHER` bytes. The stored one has the next revision.
+            deletes: They must exist at the revision that they have.
 
         Returns:
-            The keys at which another writer was first; empty when everything was written.
+            Keys at which another writer was first, at least one of them; empty when everything was written.
         """
         ...
 

@@ -22,7 +22,7 @@ LEDGER_DAYS = 45
 """For how many days a label, or an answer, waits for the other half, and is known to have counted."""
 REQUESTS_DAYS = 30
 """For how many days captured requests and files of labels are kept, of an endpoint that says nothing of it."""
-_LEDGER = ("answers", "labels", "taken")
+_LEDGER = ("answers", "documents", "labels", "taken")
 _AT_ONCE = {"captures": 50, "label_files": 20}
 _REQUESTS = (*_AT_ONCE, "aside", "events")
 _ROWS = 2000  # that one call deletes of each other table
@@ -99,6 +99,14 @@ CREATE TRIGGER audit_stays BEFORE UPDATE OR DELETE OR TRUNCATE ON audit
     """
 ALTER TABLE audit ADD rollout text NOT NULL DEFAULT '';
 ALTER TABLE audit DROP CONSTRAINT audit_pkey, ADD PRIMARY KEY (endpoint, rollout, number);
+""",
+    """
+CREATE TABLE documents (
+    endpoint text, key text, revision bigint NOT NULL, body text NOT NULL, queue text NOT NULL,
+    since double precision NOT NULL, received timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (key, endpoint));
+CREATE INDEX documents_queued ON documents (endpoint, queue, since, key) WHERE queue <> '';
+CREATE INDEX documents_received ON documents USING brin (received);
 """,
 )
 """Applied in this order, each once. One that was released is never changed: another one follows."""

@@ -12,6 +12,7 @@ from moto import mock_aws
 
 from platforms.aws.clients import Clients
 from platforms.aws.clients import clients as make
+from platforms.aws.names import INDEX
 
 REGION = "us-east-1"
 
@@ -45,11 +46,11 @@ def journal_table(clients: Clients, name: str = "rollouts") -> None:
 
 def labels_table(clients: Clients, name: str = "labels") -> None:
     """The table where answers and labels wait for each other."""
-    keys = [{"AttributeName": "waiting", "KeyType": "HASH"}, {"AttributeName": "since", "KeyType": "RANGE"}]
+    keys = [{"AttributeName": INDEX, "KeyType": "HASH"}, {"AttributeName": "since", "KeyType": "RANGE"}]
     clients("dynamodb").create_table(
         **_keyed(name, "id"),
-        AttributeDefinitions=_attributes(id="S", waiting="S", since="N"),
-        GlobalSecondaryIndexes=[{"IndexName": "waiting", "KeySchema": keys, "Projection": {"ProjectionType": "ALL"}}],
+        AttributeDefinitions=_attributes(id="S", since="N", **{INDEX: "S"}),
+        GlobalSecondaryIndexes=[{"IndexName": INDEX, "KeySchema": keys, "Projection": {"ProjectionType": "ALL"}}],
     )
 
 

@@ -1,0 +1,126 @@
+"""What every store of documents needs: their packed form, and changes of more documents than a transaction takes.
+
+stored = Stored(documents)
+stored.read(["label#8f3a", "label#91c0"])
+stored.change(["label#8f3a"], lambda document: replace(document, body={"label": True}))    # {"label#8f3a"}
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from services.ports import LARGEST, MOST, TOGETHER, Document, Documents
+
+KEPT_SECONDS = 45 * 86_400
+"""How long a document is stored that nobody writes."""
+
+
+def text(body: Mapping[str, Any]) -> str:
+    """A body as JSON in ASCII.
+
+    Raises:
+        ValueError: It holds a number that JSON has no form for.
+    """
+    return json.dumps(body, separators=(",", ":"), allow_nan=False)
+
+
+def packed(body: Mapping[str, Any]) -> bytes:
+    """A body as compressed JSON; raises as `text`."""
+    return zlib.compress(text(body).encode())
+
+
+def unpacked(content: bytes) -> dict[str, Any]:
+    """The body of which `packed` made this."""
+    return json.loads(zlib.decompress(content))
+
+
+def check_limits(puts: Sequence[Document], deletes: Sequence[Document]) -> None:
+    """Check a transaction against the limits of `services.ports`.
+
+    Raises:
+        ValueError: It exceeds one; the message names the limit.
+    """
+    keys = [document.key for document in (*puts, *deletes)]
+    if len(keys) > MOST:
+        raise ValueError(f"got {len(keys)} documents, at most {MOST} are written together")
+    if len({*keys}) < len(keys):
+        raise ValueError("got a document twice, expected each once")
+    sizes = {document.key: len(packed(document.body)) for document in puts}
+    for key, size in sizes.items():
+        if size > LARGEST:
+            raise ValueError(f"document {key}: got {size:,} bytes, at most {LARGEST:,} are stored")
+    if sum(sizes.values()) > TOGETHER:
+        raise ValueError(f"got {sum(sizes.values()):,} bytes, at most {TOGETHER:,} are written together")
+
+
+def groups(documents: Iterable[Document]) -> Iterator[list[Document]]:
+    """Documents in groups that a transaction takes."""
+    group, size = list[Document](), 0
+    for document in documents:
+        bytes_ = len(text(document.body))
+        if group and (len(group) == MOST or size + bytes_ > TOGETHER):
+            yield group
+            group, size = [], 0
+        group.append(document)
+        size += bytes_
+    if group:
+        yield group
+
+
+@dataclass
+class Stored:
+    """Documents as they were read or written last. What is written on an older revision is refused, and read again.
+
+    Attributes:
+        documents: Where they are stored.
+    """
+
+    documents: Documents
+    _known: dict[str, Document] = field(default_factory=dict[str, Document])
+
+    def __getitem__(self, key: str) -> Document:
+        """A document that was read."""
+        return self._known[key]
+
+    def read(self, keys: Collection[str], *, again: bool = True) -> None:
+        """Read documents; those that are known only if `again`."""
+        unknown = [key for key in keys if again or key not in self._known]
+        if unknown:
+            self._known.update(self.documents.get(unknown))
+
+    def forget(self) -> None:
+        """Forget what was read, which bounds the memory."""
+        self._known.clear()
+
+    def change(self, keys: Iterable[str], change: Callable[[Document], Document | None]) -> set[str]:
+        """Change known documents, however many; which of them were changed.
+
+        Args:
+            keys: Their keys.
+            change: The successor of a document, None when it stays. Called again when another writer was first.
+        """
+        pending, changed = list(keys), set[str]()
+        while pending:
+            puts = [after for key in pending if (after := change(self._known[key])) is not None]
+            pending = []
+            for group in groups(puts):
+                if self.transact(group):
+                    pending += [document.key for document in group]
+                else:
+                    changed.update(document.key for document in group)
+        return changed
+
+    def transact(self, puts: Sequence[Document], deletes: Sequence[Document] = ()) -> frozenset[str]:
+        """As `Documents.transact`; what was refused is read again."""
+        refused = self.documents.transact(puts, deletes)
+        if refused:
+            self.read(refused)
+        else:
+            self._known.update({one.key: replace(one, revision=one.revision + 1) for one in puts})
+            for one in deletes:
+                self._known.pop(one.key, None)
+        return refused

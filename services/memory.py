@@ -1,0 +1,66 @@
+"""A platform in this process: what its stores hold is gone when it ends. For tests, and as strict as the strictest one.
+
+documents = MemoryDocuments()
+documents.transact([Document("label#8f3a", {"label": True})])
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from services.documents import KEPT_SECONDS, check_limits, packed, unpacked
+from services.ports import Document
+
+_LONGEST_KEY = 2048  # bytes
+
+
+@dataclass
+class MemoryDocuments:
+    """`Documents` in memory, for any number of threads.
+
+    Attributes:
+        now: The time, epoch seconds.
+    """
+
+    now: Callable[[], float] = time.time
+    _stored: dict[str, tuple[float, Document]] = field(default_factory=dict[str, tuple[float, Document]])
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def get(self, keys: Iterable[str]) -> Mapping[str, Document]:
+        """See `Documents`."""
+        with self._lock:
+            return {key: self._read(key) for key in keys}
+
+    def scan(self, queue: str, before: float) -> Iterator[Document]:
+        """See `Documents`."""
+        if not queue:
+            raise ValueError("queue: got an empty name, expected one")
+        with self._lock:
+            listed = [one for key in self._stored if (one := self._read(key)).queue == queue and one.since <= before]
+        yield from sorted(listed, key=lambda document: document.since)
+
+    def transact(self, puts: Sequence[Document], deletes: Sequence[Document] = ()) -> frozenset[str]:
+        """See `Documents`."""
+        check_limits(puts, deletes)
+        for document in puts:
+            if not 0 < len(document.key.encode()) <= _LONGEST_KEY:
+                raise ValueError(f"key: got {document.key[:80]!r}, expected a text of 1 to {_LONGEST_KEY} bytes")
+        with self._lock:
+            refused = {one.key for one in puts if self._read(one.key).revision != one.revision}
+            refused |= {one.key for one in deletes if self._read(one.key).revision != one.revision or not one.revision}
+            if not refused:
+                for one in puts:
+                    body = unpacked(packed(one.body))
+                    self._stored[one.key] = self.now(), replace(one, body=body, revision=one.revision + 1)
+                for one in deletes:
+                    del self._stored[one.key]
+        return frozenset(refused)
+
+    def _read(self, key: str) -> Document:
+        written, document = self._stored.get(key, (0.0, Document(key)))
+        if document.revision and written <= self.now() - KEPT_SECONDS:
+            return Document(key)
+        return replace(document, body=unpacked(packed(document.body)))
