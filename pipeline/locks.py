@@ -15,8 +15,8 @@ from pipeline.contract import RecipeError
 
 COMPILERS = ("onnx", "skl2onnx")
 """What makes the fast form; the image that serves does not hold them."""
-THE_RUNTIME = "serving"
-"""The room that every image holds: a model may import it."""
+OURS = ("pipeline", "serving")
+"""Packages that a model may import: each image that trains holds both, and each that serves holds the second."""
 _PARSING = (
     threading.Lock()
 )  # Python 3.11 counts the depth of a tree for all threads together, and may refuse a good one
@@ -103,9 +103,7 @@ def _imported(files: Mapping[str, Path]) -> dict[str, str]:
                 found |= {alias.name.partition(".")[0]: name for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
                 found[node.module.partition(".")[0]] = name
-    return {
-        module: file for module, file in found.items() if module not in {"model", THE_RUNTIME, *sys.stdlib_module_names}
-    }
+    return {module: file for module, file in found.items() if module not in {"model", *OURS, *sys.stdlib_module_names}}
 
 
 def _package(module: str, *locks: Mapping[str, str]) -> str | None:

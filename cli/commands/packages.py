@@ -94,7 +94,7 @@ class Logged(click.Path):
 
 @click.group()
 def model() -> None:
-    """Begin a model of one's own."""
+    """Start a model of your own."""
 
 
 @model.command("init")
@@ -113,23 +113,23 @@ def init(estimator: Path | str, table: Path, label: str, at: str | None, name: s
     is unpickled, which runs what is in it: give only what you trust. The other columns of TABLE are the features. TABLE
     is copied into `data/`.
 
-    What is written is Python source that makes an equal estimator, not fitted. It is built first: trained, evaluated
-    and sealed, as `python -m pipeline build` does. Only then are the files written, and never over a model: `model/`
-    must hold no file. At the end it prints what to type next, and what each further part of a model would buy.
+    The estimator is stored in `model/` with its parameters, not fitted: each training fits it again. The model is built
+    first: trained, evaluated and sealed, as `python -m pipeline build` does. Only then are the files written, and never
+    over a model: `model/` must hold no file. At the end it prints what to type next, and what each further part of a
+    model would buy.
     """
-    from cli.init import start  # noqa: PLC0415 - only this command needs it
-    from cli.init.report import told as report_of  # noqa: PLC0415
+    from cli.init import new_model, report  # noqa: PLC0415 - only this command needs it
 
-    told = partial(say, err=True)
-    with _file_of(estimator, told) as path:
-        begun = start.init(ROOT, start.Given(path, table, label, at, name), told)
-    say(report_of(begun, ROOT))
+    progress = partial(say, err=True)
+    with _file_of(estimator, progress) as path:
+        made = new_model.init(ROOT, new_model.ModelInputs(path, table, label, at, name), progress)
+    say(report.render(made, ROOT))
 
 
-def _file_of(estimator: Path | str, told: Callable[[str], None]) -> AbstractContextManager[Path]:
+def _file_of(estimator: Path | str, progress: Callable[[str], None]) -> AbstractContextManager[Path]:
     """The file of an estimator; of one that MLflow has, fetched from there."""
     if isinstance(estimator, Path):
         return nullcontext(estimator)
     from cli.init.mlflow_model import fetched  # noqa: PLC0415 - only what MLflow has needs it
 
-    return fetched(estimator, told)
+    return fetched(estimator, progress)

@@ -1,4 +1,4 @@
-"""What `modelstack model init` tells when it is done."""
+"""The report that `modelstack model init` prints at its end."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from cli.init.start import Begun
+from cli.init.new_model import NewModel
 from pipeline import outline
 
 _LEAST_ERROR = 0.05
 _ROOM = 1.2  # a gate refuses what is worse than now by more than a fifth
 
 
-def told(begun: Begun, root: Path) -> str:
+def render(made: NewModel, root: Path) -> str:
     """The whole report: files, notes, the stack's section, what to type next, and the parts that may be added.
 
     Args:
-        begun: What was written.
+        made: What was written.
         root: The checkout.
     """
-    return "\n".join([*_written(begun), *_section(begun), *_next(begun), "", outline.listed(root)])
+    return "\n".join([*_written(made), *_section(made), *_next(made), "", outline.listed(root)])
 
 
 def gates(metrics: Mapping[str, float]) -> dict[str, str]:
@@ -48,31 +48,30 @@ def _rounded_up(value: float) -> str:
     return f"{math.ceil(value / step) * step:.10g}"
 
 
-def _written(begun: Begun) -> Iterator[str]:
-    files = [f"{file} ({lines} lines)" for file, lines in begun.lines.items()]
-    yield f"written: {', '.join((*files, begun.example, begun.copied))}"
-    for note in begun.notes:
+def _written(made: NewModel) -> Iterator[str]:
+    yield f"written: {', '.join(made.files)}"
+    for note in made.notes:
         yield f"  - {note}"
-    told = ", ".join(f"{name} {value:.4g}" for name, value in begun.sealed.metrics.items())
-    yield f"built: {told}, on rows that were kept back; what serves is a new fit on the others"
+    metrics = ", ".join(f"{name} {value:.4g}" for name, value in made.sealed.metrics.items())
+    yield f"built: {metrics}, on rows that were kept back; what serves is a new fit on the others"
 
 
-def _section(begun: Begun) -> Iterator[str]:
+def _section(made: NewModel) -> Iterator[str]:
     yield "\nin stacks/Pulumi.local.yaml, replace the section modelstack:model by this one:\n"
     yield "  modelstack:model:"
-    yield f"    name: {begun.name}"
+    yield f"    name: {made.name}"
     yield "    gates:"
-    for name, gate in gates(begun.sealed.metrics).items():
+    for name, gate in gates(made.sealed.metrics).items():
         yield f"      {name}: {gate}"
 
 
-def _next(begun: Begun) -> Iterator[str]:
+def _next(made: NewModel) -> Iterator[str]:
     yield "\nthen type:\n"
     for command, what in (
-        (f"modelstack serve {shlex.quote(str(begun.sealed.path))}", "answers on this machine, until Ctrl-C"),
-        (f"modelstack loadtest {begun.example}", "asks it, in another shell: a row of the table, over and over"),
+        (f"modelstack serve {shlex.quote(str(made.sealed.path))}", "answers on this machine, until Ctrl-C"),
+        (f"modelstack loadtest {made.example}", "sends a row of the table again and again, from another shell"),
         ("python -m pipeline build", "after each change of model/ or data/"),
         ("make up", "releases it on the local stack"),
-        (f"modelstack invoke {begun.example}", "asks that one"),
+        (f"modelstack invoke {made.example}", "sends a request to that stack"),
     ):
         yield f"  {command}  # {what}"

@@ -16,8 +16,8 @@ from pipeline.example import request
 from pipeline.rows import BESIDE, Rows
 
 _SHOWN = 8
-_ASKED = 1000
-_TOLD = 3
+_CHECKED_ROWS = 1000
+_HINTS = 3
 
 
 @dataclass(frozen=True)
@@ -30,10 +30,9 @@ class Table:
         time: The column with the time of each row, if any.
         id: The column with the name of each row, if any.
         features: The columns that the estimator takes, in its order.
-        texts: Those of them that hold texts, or true, false and gaps.
         left: Columns that nothing takes.
-        gaps: Those of `texts` that lack values -> what is found there, in words.
-        example: A request: the first row that lacks nothing, or else the first.
+        gaps: Features of texts, or of true and false, with missing values -> what is found there, in words.
+        example: A request: the first row without a missing value, or else the first.
     """
 
     path: Path
@@ -41,14 +40,13 @@ class Table:
     time: str | None
     id: str | None
     features: tuple[str, ...]
-    texts: frozenset[str]
     left: tuple[str, ...]
     gaps: Mapping[str, str]
     example: Mapping[str, Any]
 
 
 def read(path: Path, label: str, time: str | None, name: str | None, fitted: Any) -> Table:
-    """Read a table and hold it against an estimator.
+    """Read a table and check it against an estimator.
 
     Args:
         path: A file of CSV.
@@ -66,8 +64,8 @@ def read(path: Path, label: str, time: str | None, name: str | None, fitted: Any
         raise OperatorError(f"{path} cannot be read: {error.strerror or error}") from error
     except ValueError as error:
         raise OperatorError(f"{path} cannot be read as CSV with a line of names first: {error}") from error
-    asked = {"--label": label, "--time": time, "--id": name}
-    given = {option: column for option, column in asked.items() if column is not None}
+    options = {"--label": label, "--time": time, "--id": name}
+    given = {option: column for option, column in options.items() if column is not None}
     for option, column in given.items():
         if column not in frame.columns:
             raise OperatorError(
@@ -82,12 +80,13 @@ def read(path: Path, label: str, time: str | None, name: str | None, fitted: Any
         rows = Rows.of(frame[features])
     except ContractBroken as error:
         raise OperatorError(f"{path}: {error.problems[0].partition('table: ')[2]}") from None
-    texts = frozenset(one for one in features if frame[one].dtype.kind not in "biuf")
-    gaps = {one: _gap(frame[one]) for one in features if one in texts and frame[one].isna().any()}
-    _check_answers(path, fitted, frame[features].head(_ASKED), gaps)
+    gaps = {
+        one: _gap(frame[one]) for one in features if frame[one].dtype.kind not in "biuf" and frame[one].isna().any()
+    }
+    _check_answers(path, fitted, frame[features].head(_CHECKED_ROWS), gaps)
     if wrong := next(_wrong(frame, label, time, name, fitted), None):
         raise OperatorError(f"{path}: {wrong}")
-    return Table(path, label, time, name, tuple(features), texts, left, gaps, request(rows))
+    return Table(path, label, time, name, tuple(features), left, gaps, request(rows))
 
 
 def _features(path: Path, fitted: Any, rest: list[str], given: dict[str, str]) -> list[str]:
@@ -117,11 +116,11 @@ def _features(path: Path, fitted: Any, rest: list[str], given: dict[str, str]) -
     return names
 
 
-def told(gaps: Mapping[str, str]) -> str:
-    """Some of the columns that lack values where a model may stumble over it, a sentence each; empty without."""
+def hints(gaps: Mapping[str, str]) -> str:
+    """A sentence for each of the first columns whose missing values may be why a model cannot be built."""
     return " ".join(
         f"Column {name!r}: {found}; if that is why, fill it before the fit, or by a SimpleImputer for it alone."
-        for name, found in [*gaps.items()][:_TOLD]
+        for name, found in [*gaps.items()][:_HINTS]
     )
 
 
@@ -133,18 +132,18 @@ def _gap(values: Any) -> str:
     return f"found no value in {some}, the first of them row {first:,}, beside {kind}"
 
 
-def _check_answers(path: Path, fitted: Any, asked: Any, gaps: Mapping[str, str]) -> None:
+def _check_answers(path: Path, fitted: Any, rows: Any, gaps: Mapping[str, str]) -> None:
     """Refuse a table whose rows the estimator cannot answer, or answers with more than one value each."""
     try:
-        said = fitted.predict(asked if hasattr(fitted, "feature_names_in_") else asked.to_numpy())
+        answers = fitted.predict(rows if hasattr(fitted, "feature_names_in_") else rows.to_numpy())
     except Exception as error:  # whatever a part of it raises
         raise OperatorError(
             f"{path}: the estimator cannot answer its rows ({type(error).__name__}: {str(error).splitlines()[0]}); "
             "expected the table that it was fitted on, as pandas.read_csv reads it",
-            told(gaps) or "If the estimator was made with another version of scikit-learn, fit it with the one here.",
+            hints(gaps) or "If the estimator was made with another version of scikit-learn, fit it with the one here.",
         ) from error
-    if len(said.shape) > 1 and said.shape[1] > 1:
-        raise OperatorError(f"{path}: the estimator answers {said.shape[1]} values for each row; expected one")
+    if len(answers.shape) > 1 and answers.shape[1] > 1:
+        raise OperatorError(f"{path}: the estimator answers {answers.shape[1]} values for each row; expected one")
 
 
 def _wrong(frame: Any, label: str, time: str | None, name: str | None, fitted: Any) -> Iterator[str]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import json
 import pickle
 import re
-import shutil
 import subprocess
 import sys
 import warnings
@@ -30,13 +30,12 @@ from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
 from cli.errors import OperatorError
-from cli.init import start
+from cli.init import new_model
 from cli.init.report import gates
-from cli.init.source import same
 from cli.main import main
 from pipeline.pack import SealedPackage
 from pipeline.rows import Rows
@@ -78,7 +77,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "root" / "model").mkdir(parents=True)
     for room in ("pipeline", "monitoring", "provenance", "serving", "requirements"):
         (tmp_path / "root" / room).symlink_to(ROOT / room)
-    monkeypatch.setattr(start, "build", built)
+    monkeypatch.setattr(new_model, "build", built)
     put(tmp_path, boosted(), frame().drop(columns="since"))
     return tmp_path
 
@@ -93,9 +92,9 @@ def put(folder: Path, estimator: Any, table: pd.DataFrame) -> None:
     table.to_csv(folder / "churn.csv", index=False)
 
 
-def init(here: Path, label: str = "churned", **columns: str) -> start.Begun:
-    given = start.Given(here / "churn.joblib", here / "churn.csv", label, **{"id": "customer", **columns})
-    return start.init(here / "root", given, print)
+def init(here: Path, label: str = "churned", **columns: str) -> new_model.NewModel:
+    given = new_model.ModelInputs(here / "churn.joblib", here / "churn.csv", label, **{"id": "customer", **columns})
+    return new_model.init(here / "root", given, print)
 
 
 def refused(here: Path, told: str, **more: str) -> OperatorError:
@@ -124,7 +123,12 @@ def rows(here: Path, monkeypatch: pytest.MonkeyPatch) -> Rows:
 
 def test_what_is_written_reads_the_whole_table_and_trains_the_same(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = boosted()
-    assert init(here).lines.keys() == {f"model/{name}.py" for name in ("__init__", "data", "sources", "training")}
+    written = [file.partition(" ")[0] for file in init(here).files]
+    assert sorted(written) == [
+        "data/churn.csv",
+        *(f"model/{name}" for name in ("__init__.py", "data.py", "estimator.pickle", "example_request.json")),
+        *("model/sources.py", "model/training.py"),
+    ]
     found = rows(here, monkeypatch)
     assert (list(found.columns), found.id.tolist()) == (COLUMNS, frame()["customer"].tolist())
     training = module(here, "training", monkeypatch)
@@ -168,14 +172,58 @@ def test_an_estimator_fitted_on_an_array_takes_all_columns(here: Path, monkeypat
     init(here)
     assert list(rows(here, monkeypatch).columns) == NUMBERS
     made = module(here, "training", monkeypatch).estimator()
-    assert same(made, clone(fitted).set_params(logisticregression__random_state=0))
-    put(here, fitted, table.assign(age=3))
-    shutil.rmtree(here / "root" / "model")
-    (here / "root" / "model").mkdir()
-    (here / "root" / "data" / "churn.csv").unlink()
+    assert str(made) == str(clone(fitted).set_params(logisticregression__random_state=0))
+    assert fitted[-1].random_state is None, "the person's own is not changed"
+
+
+def test_a_table_with_more_columns_than_an_estimator_without_names_was_fitted_on_is_refused(here: Path) -> None:
+    table = frame()[["customer", *NUMBERS, "churned"]]
+    put(here, LogisticRegression().fit(table[NUMBERS].to_numpy(), table["churned"]), table.assign(age=3))
     refused(
         here, r"churn.csv: found 3 columns of features, months, spend, age; expected 2: the estimator was fitted on"
     )
+
+
+def test_a_changed_file_of_the_estimator_is_not_unpickled(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    init(here)
+    path = here / "root" / "model" / "estimator.pickle"
+    path.write_bytes(path.read_bytes() + b".")
+    module(here, "sources", monkeypatch)
+    with pytest.raises(
+        ValueError, match=r"estimator.pickle: found sha256 \w{64}; expected \w{64}, as training.py says"
+    ):
+        module(here, "training", monkeypatch).estimator()
+
+
+def test_seeds_that_are_not_set_are_set_and_reported(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = frame()[["customer", *NUMBERS, "churned"]]
+    put(here, make_pipeline(StandardScaler(), LogisticRegression()).fit(table[NUMBERS], table["churned"]), table)
+    assert "logisticregression__random_state: set to 0, so that each training has the same outcome" in init(here).notes
+    assert module(here, "training", monkeypatch).estimator()[-1].random_state == 0
+
+
+def test_the_libraries_of_an_estimator_are_imported_so_that_their_versions_count(here: Path) -> None:
+    init(here)
+    text = (here / "root" / "model" / "training.py").read_text()
+    assert re.findall(r"^import (\w+)  # noqa: F401", text, re.MULTILINE) == ["numpy", "sklearn"]
+    assert "#                  HistGradientBoostingClassifier(max_iter=5, random_state=0))])" in text
+    digest = hashlib.sha256((here / "churn.joblib").read_bytes()).hexdigest()
+    assert f"read from churn.joblib, a file of sha256\n{digest}" in text
+
+
+def test_functions_of_ones_own_are_refused_by_name(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = ModuleType("churn_features")
+    exec("def ratio(values):\n    return values", own.__dict__)
+    monkeypatch.setitem(sys.modules, "churn_features", own)
+    table = frame()[["customer", *NUMBERS, "churned"]]
+    for function in (own.__dict__["ratio"],):
+        estimator = make_pipeline(FunctionTransformer(function), LogisticRegression())
+        put(here, estimator.fit(table[NUMBERS], table["churned"]), table)
+        refused(here, "app.txt does not lock churn_features, which model/training.py imports: add it to requirements")
+    monkeypatch.setattr(
+        "cli.init.estimator.joblib.load", lambda _: estimator.set_params(functiontransformer__func=lambda x: x)
+    )
+    refused(here, "churn.joblib: a part of it cannot be stored .*lambda.*; expected parts of installed libraries alone")
 
 
 def test_a_regressor_needs_labels_that_are_numbers(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -223,22 +271,13 @@ VIP = "found no value in 2 of 60 rows, the first of them row 5, beside true and 
 REGION = "found no value in 1 of 60 rows, the first of them row 3, beside texts"
 
 
-@pytest.mark.parametrize(("columns", "told"), [(["vip", "spend"], VIP), (["region", "spend"], REGION)])
-def test_an_imputer_of_numbers_and_of_what_lacks_texts_or_truths_is_refused_by_column(
-    here: Path, columns: list[str], told: str
-) -> None:
-    put(here, *gappy(columns))
-    both = ", ".join(columns)
-    refused(here, f"column '{columns[0]}': {told}, and one SimpleImputer fills {both}; expected one for {columns[0]}")
-
-
 def test_columns_that_lack_texts_or_truths_are_named_where_a_build_fails(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fails(*_: Any, **__: Any) -> SealedPackage:
         raise StepFailed("train", "failed: ValueError: SimpleImputer does not support data")
 
-    monkeypatch.setattr(start, "build", fails)
+    monkeypatch.setattr(new_model, "build", fails)
     put(here, *gappy(["region", "vip"]))
     hint = refused(here, "churn.csv make no model that can be released: train failed: .*SimpleImputer").hint
     then = "; if that is why, fill it before the fit, or by a SimpleImputer for it alone."
@@ -278,7 +317,9 @@ def test_a_table_that_is_in_place_already_is_taken(here: Path) -> None:
     (here / "root" / "data").mkdir()
     table = here / "root" / "data" / "churn.csv"
     (here / "churn.csv").rename(table)
-    start.init(here / "root", start.Given(here / "churn.joblib", table, "churned", None, "customer"), print)
+    new_model.init(
+        here / "root", new_model.ModelInputs(here / "churn.joblib", table, "churned", None, "customer"), print
+    )
     assert len(pd.read_csv(table)) == 60
 
 
@@ -380,7 +421,7 @@ def test_an_estimator_of_several_labels_at_once_is_refused(here: Path, kind: Any
 def test_what_cannot_be_built_is_told_and_not_written(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from pipeline.build import build
 
-    monkeypatch.setattr(start, "build", build)
+    monkeypatch.setattr(new_model, "build", build)
     table = frame()[["months", "churned"]].head(2).assign(churned=["no", "yes"], customer=["a", "b"])
     put(here, LogisticRegression().fit(table[["months"]], table["churned"]), table)
     hint = refused(here, "(?s)churn.csv make no model that can be released: .*(no fifth can be kept|2 classes)").hint
@@ -399,12 +440,12 @@ def test_the_command_tells_files_gates_next_commands_and_parts(here: Path, monke
     assert yaml.safe_load(section) == {
         "modelstack:model": {"name": "churn", "gates": {"accuracy": {"min": 0.88}, "log_loss": {"max": 0.26}}}
     }
-    asked = "modelstack invoke model/example_request.json"
-    for line in ("modelstack serve /kept/model.tar.gz", "python -m pipeline build", "make up", asked):
+    invoke = "modelstack invoke model/example_request.json"
+    for line in ("modelstack serve /kept/model.tar.gz", "python -m pipeline build", "make up", invoke):
         assert line in done.stdout
     assert re.search("features.py +FEATURES +- +units, and the values", done.stdout)
     again = CliRunner().invoke(main, [*words, "--id", "customer"])
-    assert (again.exit_code, "model/ holds __init__.py and 4 more files" in again.stderr) == (1, True)
+    assert (again.exit_code, "model/ holds __init__.py and 5 more files" in again.stderr) == (1, True)
 
 
 def test_gates_leave_room_and_are_never_better_than_what_was_found() -> None:
@@ -423,4 +464,4 @@ def test_gates_leave_room_and_are_never_better_than_what_was_found() -> None:
     ],
 )
 def test_the_name_is_one_that_the_stack_allows(file: str, name: str) -> None:
-    assert start._name(Path(file)) == name
+    assert new_model._name(Path(file)) == name

@@ -28,7 +28,7 @@ from sklearn.preprocessing import StandardScaler
 
 from bench.bed import Bed
 from cli.errors import OperatorError
-from cli.init import start
+from cli.init import new_model
 from cli.init.estimator import read
 from cli.init.mlflow_model import fetched
 from cli.local.mlflow_server import MlflowServer, stop
@@ -247,13 +247,13 @@ def test_it_is_built_and_sealed_as_any_other(
     table().to_csv(tmp_path / "churn.csv", index=False)
     root = tmp_path / "root"
     (root / "model").mkdir(parents=True)
-    for room in start._BUILT_FROM:
+    for room in new_model.BUILT_FROM:
         (root / room).symlink_to(ROOT / room)
     with fetched("models:/churn/1", print) as path:
-        begun = start.init(root, start.Given(path, tmp_path / "churn.csv", "left"), print)
-    assert begun.name == "churn"
+        made = new_model.init(root, new_model.ModelInputs(path, tmp_path / "churn.csv", "left"), print)
+    assert made.name == "churn"
     assert "LogisticRegression(C=0.5" in (root / "model" / "training.py").read_text()
-    assert begun.sealed.digest.startswith("sha256:")
+    assert made.sealed.digest.startswith("sha256:")
 
 
 def test_what_was_made_with_other_versions_is_refused_before_it_is_fetched(

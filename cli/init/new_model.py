@@ -1,8 +1,8 @@
 """`modelstack model init`: from a fitted estimator and its table to a model that is built, and to its files.
 
 All is tried in a folder of its own first: the files are written there, checked, and built by the pipeline, which
-trains, evaluates and seals. Only then are they written into the checkout. The package is kept, so the next build of the
-same files takes no time.
+trains, evaluates and seals. Only then are they written into the checkout. The package stays in the cache, so the next
+build of the same files takes no time.
 """
 
 from __future__ import annotations
@@ -18,8 +18,7 @@ from tempfile import TemporaryDirectory
 
 from cli.errors import OperatorError
 from cli.init import estimator, table
-from cli.init.files import files
-from cli.init.source import Unwritable, source
+from cli.init.model_files import PICKLE, render
 from pipeline import outline
 from pipeline.archive import ArchiveError
 from pipeline.build import SealedPackage, build
@@ -27,14 +26,14 @@ from pipeline.contract import DATA, ContractBroken, RecipeError
 from pipeline.recipe import check_locks, recipe
 from pipeline.step import StepFailed
 
-_BUILT_FROM = ("pipeline", "monitoring", "provenance", "serving", "requirements")
+BUILT_FROM = ("pipeline", "monitoring", "provenance", "serving", "requirements")
 _EXAMPLE = "example_request.json"
 _EMPTY_IT = "find model -mindepth 1 -delete"
 _LONGEST_NAME = 24  # with a hyphen and the name of a stack it is part of every name in the cloud
 
 
 @dataclass(frozen=True)
-class Given:
+class ModelInputs:
     """What a person names.
 
     Attributes:
@@ -53,71 +52,68 @@ class Given:
 
 
 @dataclass(frozen=True)
-class Begun:
+class NewModel:
     """A model that was written.
 
     Attributes:
         name: A name for it in the stack's file.
-        lines: File, from the checkout's folder -> how many lines it has.
-        copied: The table in the checkout, from its folder.
-        example: The request that was written, from its folder.
+        files: The files that were written, from the checkout's folder, each with its number of lines if it is source.
+        example: The request that was written, from the checkout's folder.
         notes: What the person should know, a line each.
-        sealed: The package that was built of it.
+        sealed: The package that was built from it.
     """
 
     name: str
-    lines: Mapping[str, int]
-    copied: str
+    files: tuple[str, ...]
     example: str
     notes: tuple[str, ...]
     sealed: SealedPackage
 
 
-def init(root: Path, given: Given, progress: Callable[[str], None]) -> Begun:
+def init(root: Path, inputs: ModelInputs, progress: Callable[[str], None]) -> NewModel:
     """Write a model into a checkout.
 
     Args:
         root: The checkout; its folder `model` holds no file.
-        given: What the model is made of.
+        inputs: What the model is made of.
         progress: Called with each line that the build prints.
 
     Raises:
         OperatorError: Something cannot be used. Nothing was written.
     """
-    to = root / DATA / given.table.name
-    _check_room(root, given.table, to)
-    fitted = estimator.read(given.estimator)
-    found = table.read(given.table, given.label, given.time, given.id, fitted.estimator)
-    try:
-        blank = estimator.prepared(fitted.estimator, found.features, found.texts, found.gaps)
-        texts = files(found, source(blank.estimator))
-    except Unwritable as error:
-        raise OperatorError(
-            f"{given.estimator}: it cannot be written as Python source: {error}",
-            "Nothing was written. docs/how-to/own-model.md shows how a model is written by hand.",
-        ) from None
-    sealed = _built(root, texts, given, progress, found.gaps)
+    to = root / DATA / inputs.table.name
+    _check_nothing_is_overwritten(root, inputs.table, to)
+    fitted = estimator.read(inputs.estimator)
+    found = table.read(inputs.table, inputs.label, inputs.time, inputs.id, fitted.estimator)
+    blank = estimator.blank(inputs.estimator, fitted.estimator)
+    contents = render(inputs.estimator, found, blank)
+    sealed = _built(root, contents, inputs, progress, found.gaps)
     to.parent.mkdir(exist_ok=True)
     if not to.exists():
-        shutil.copyfile(given.table, to)
+        shutil.copyfile(inputs.table, to)
     (root / "model").mkdir(exist_ok=True)
-    for name, text in texts.items():
-        (root / "model" / name).write_text(text, encoding="utf-8")
+    for name, content in contents.items():
+        (root / "model" / name).write_bytes(content)
     example = root / "model" / _EXAMPLE
     example.write_text(json.dumps(found.example, indent=2) + "\n", encoding="utf-8")
-    lines = {f"model/{name}": text.count("\n") for name, text in texts.items()}
-    notes = (*fitted.notes, *blank.notes, *_notes(found))
-    copied, asked = (one.relative_to(root).as_posix() for one in (to, example))
-    return Begun(_name(given.estimator), lines, copied, asked, notes, sealed)
+    copied, request = (one.relative_to(root).as_posix() for one in (to, example))
+    sources = {name: len(text.splitlines()) for name, text in contents.items() if name.endswith(".py")}
+    return NewModel(
+        _name(inputs.estimator),
+        (*(f"model/{name} ({lines} lines)" for name, lines in sources.items()), f"model/{PICKLE}", request, copied),
+        request,
+        (*fitted.notes, *blank.notes, *_notes(found)),
+        sealed,
+    )
 
 
-def _check_room(root: Path, path: Path, to: Path) -> None:
-    """Refuse to write over anything."""
-    there = [one for one in sorted((root / "model").rglob("*")) if one.is_file() and one.parent.name != "__pycache__"]
-    if there:
-        more = f" and {len(there) - 1} more files" if len(there) > 1 else ""
+def _check_nothing_is_overwritten(root: Path, path: Path, to: Path) -> None:
+    """Refuse to overwrite a file of `model/`, or another table."""
+    found = [one for one in sorted((root / "model").rglob("*")) if one.is_file() and one.parent.name != "__pycache__"]
+    if found:
+        more = f" and {len(found) - 1} more files" if len(found) > 1 else ""
         raise OperatorError(
-            f"model/ holds {there[0].relative_to(root / 'model').as_posix()}{more}; expected no file: nothing is "
+            f"model/ holds {found[0].relative_to(root / 'model').as_posix()}{more}; expected no file: nothing is "
             "written over a model",
             f"To replace it, commit or copy what you need of it, and type: {_EMPTY_IT}",
         )
@@ -129,27 +125,31 @@ def _check_room(root: Path, path: Path, to: Path) -> None:
 
 
 def _built(
-    root: Path, texts: Mapping[str, str], given: Given, progress: Callable[[str], None], gaps: Mapping[str, str]
+    root: Path,
+    contents: Mapping[str, bytes],
+    inputs: ModelInputs,
+    progress: Callable[[str], None],
+    gaps: Mapping[str, str],
 ) -> SealedPackage:
     """Check and build the model in a folder of its own, as `python -m pipeline check` and `build` do."""
     with TemporaryDirectory(prefix="modelstack-init-") as name:
         folder = Path(name).resolve()
-        for room in _BUILT_FROM:
-            (folder / room).symlink_to(root / room)
+        for package in BUILT_FROM:
+            (folder / package).symlink_to(root / package)
         for inside in ("model", DATA):
             (folder / inside).mkdir()
-        (folder / DATA / given.table.name).symlink_to(given.table.resolve())
-        for file, text in texts.items():
-            (folder / "model" / file).write_text(text, encoding="utf-8")
+        (folder / DATA / inputs.table.name).symlink_to(inputs.table.resolve())
+        for file, content in contents.items():
+            (folder / "model" / file).write_bytes(content)
         try:
             outline.check(folder)
             check_locks(folder)
             return build(folder, recipe(folder, {}), progress=progress)
         except (ArchiveError, ContractBroken, RecipeError, StepFailed) as error:
-            said = str(error).replace(f"{folder}/", "")
+            message = str(error).replace(f"{folder}/", "")
             raise OperatorError(
-                f"{given.estimator} and {given.table} make no model that can be released: {said}",
-                " ".join(filter(None, ("Nothing was written.", table.told(gaps)))),
+                f"{inputs.estimator} and {inputs.table} make no model that can be released: {message}",
+                " ".join(filter(None, ("Nothing was written.", table.hints(gaps)))),
             ) from error
 
 
