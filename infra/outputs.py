@@ -8,8 +8,11 @@ from typing import Any
 import pulumi
 from pulumi.runtime import rpc
 
+from infra.config.settings import Settings
 from infra.package import Package
 from infra.trial import Rollout
+from monitoring.objectives.slo import Objective
+from services.declaration.panels import OUTPUT
 
 
 def of_champion(package: Package, rollout: Rollout) -> dict[str, Any]:
@@ -28,6 +31,11 @@ def of_champion(package: Package, rollout: Rollout) -> dict[str, Any]:
         "signing_key": package.signed_by,
         "metrics": same.apply(lambda is_champion: package.metrics if is_champion else rollout.metrics),
     }
+
+
+def of_objective(objective: Objective, settings: Settings) -> dict[str, Any]:
+    """What users are promised, and what the panels of the console depend on."""
+    return {"slo": objective.as_dict(), OUTPUT: settings.monitoring.panels(objective).to_output()}
 
 
 def export(outputs: Mapping[str, Any], names: Sequence[str]) -> None:

@@ -196,7 +196,7 @@ def test_the_page_on_design_names_every_folder_of_the_rooms() -> None:
 NAMED = {
     "monitoring.published": r"[A-Z][a-z]+[A-Z]\w+",
     "platforms.aws.metrics": r"AWS/\w+|Invocation\w*|ModelLatency|ApproximateNumber\w+|\w+Name",
-    "platforms.alarm_names": r"5xx",
+    "services.declaration.alarm_names": r"5xx",
     "platforms.aws.names": r"\w+-rejected",
 }
 """The homes of names in the cloud, and which of their texts stand for nothing else."""

@@ -11,7 +11,6 @@ from bench.kubernetes.fake_nodes import SCHEDULING
 from bench.kubernetes.objects import Object, gateway_of, route_of, service_of
 from bench.kubernetes.place import Place, at_once, until
 from infra.kubernetes.rules import EVERY
-from infra.plan.beyond_chance import evidence
 from platforms.kubernetes import names
 from platforms.kubernetes.alarm_rules import group
 from platforms.kubernetes.assembled import assembled
@@ -29,6 +28,7 @@ from platforms.kubernetes.watched import Watched
 from rollout.core.plan import Plan
 from rollout.core.release import Release
 from rollout.core.state import Phase, RolloutState
+from services.declaration.alarm_thresholds import evidence
 
 _GATEWAY, _RIGHTS = "fleet", "fleet-rights"
 _PERIOD_S = 10  # between two looks at a trial

@@ -18,9 +18,9 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from cli.console.asked import asked_range
 from cli.console.figure import short
 from cli.console.pages import Pages
+from cli.console.time_range import requested_range
 from cli.errors import OperatorError
 from cli.view.board import duration, value
 
@@ -81,14 +81,16 @@ def app(pages: Pages) -> Starlette:
 
     def compare(request: Request) -> dict[str, Any]:
         given = request.query_params
-        return pages.compare(asked_range(given, pages.clock()), given)
+        return pages.compare(requested_range(given, pages.clock()), given)
 
     return Starlette(
         exception_handlers={404: missing},
         routes=[
             Route(
                 "/",
-                page("dashboard", lambda request: pages.dashboard(asked_range(request.query_params, pages.clock()))),
+                page(
+                    "dashboard", lambda request: pages.dashboard(requested_range(request.query_params, pages.clock()))
+                ),
             ),
             Route("/rollout", page("rollout", lambda _: pages.rollout())),
             Route("/alarms", page("alarms", lambda _: pages.alarms())),

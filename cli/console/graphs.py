@@ -1,43 +1,34 @@
-"""What is drawn of an endpoint, and where the data are: on AWS in CloudWatch, on Kubernetes in Prometheus."""
+"""The graphs of an endpoint and where their data are: on AWS in CloudWatch, on Kubernetes in Prometheus."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from cli.console import definition, drawn
-from cli.console.definition import Widget
 from cli.console.figure import Span
-from cli.errors import explained
-from cli.platform.facts import QUANTILES, Series
+from cli.platform.facts import Series
 from cli.target import Target
-from platforms.aws import metrics
+from services.declaration.panels import Panel, PanelSettings
 
-_PERIOD = 60  # seconds, of the graphs of a comparison
+_INTERVALS = (60, 300, 900, 3600, 6 * 3600, 86400)
+_RETAINED = ((63 * 86400, 3600), (15 * 86400, 300))  # seconds ago -> the shortest period that CloudWatch retains
+_POINTS = 720  # of a curve, at most: more cannot be distinguished
 
 
 class Graphs(Protocol):
     """The graphs of one endpoint."""
 
-    def widgets(self) -> list[Widget]:
-        """Those of its dashboard.
-
-        Raises:
-            OperatorError: It cannot be read.
-        """
+    def panels(self, interval: int) -> list[Panel]:
+        """The panels of its dashboard, with at least so many seconds between two points."""
         ...
 
-    def comparing(self, variants: Sequence[str]) -> list[Widget]:
-        """Those by which variants are compared: requests, what failed, and latency."""
+    def comparison(self, variants: Sequence[str], interval: int) -> list[Panel]:
+        """The panels by which variants are compared: requests, failures, and latency."""
         ...
 
-    def coarser(self, widget: Widget, seconds: float, ago: float) -> Widget:
-        """A widget as it is drawn over so many seconds that begin so many seconds ago: with not too many points."""
-        ...
-
-    def curves(self, widget: Widget, shown: Span) -> list[Series]:
-        """The data of a widget.
+    def curves(self, panel: Panel, shown: Span) -> list[Series]:
+        """The data of a panel.
 
         Raises:
             OperatorError: They cannot be read.
@@ -45,10 +36,19 @@ class Graphs(Protocol):
         ...
 
 
+def interval(shown: Span, now: float) -> int:
+    """The seconds between two points so that a curve has few enough of them, and that are still retained.
+
+    Source: "Metrics retention" in the Amazon CloudWatch User Guide.
+    """
+    few = next((each for each in _INTERVALS if (shown.end - shown.start) / each <= _POINTS), _INTERVALS[-1])
+    return max(few, next((period for ago, period in _RETAINED if now - shown.start > ago), 0))
+
+
 def graphs_of(target: Target) -> Graphs:
     """The graphs of an endpoint."""
     if target.on_kubernetes:
-        from cli.console.cluster_graphs import PrometheusGraphs  # noqa: PLC0415 - it loads what asks a cluster
+        from cli.console.cluster_graphs import PrometheusGraphs  # noqa: PLC0415 - it loads the client of a cluster
         from cli.platform.kubernetes.platform import Kubernetes  # noqa: PLC0415
 
         return PrometheusGraphs(Kubernetes(target))
@@ -57,57 +57,34 @@ def graphs_of(target: Target) -> Graphs:
 
 @dataclass(frozen=True)
 class CloudWatchGraphs:
-    """`Graphs` over the stack's own dashboard."""
+    """`Graphs` over the metrics of CloudWatch."""
 
     target: Target
 
-    def widgets(self) -> list[Widget]:
+    def panels(self, interval: int) -> list[Panel]:
         """See `Graphs`."""
-        name = str(self.target.outputs.get("dashboard_url") or self.target.endpoint).rpartition("/")[2]
-        with explained(f"reading dashboard {name}"):
-            body = self.target.client("cloudwatch").get_dashboard(DashboardName=name)["DashboardBody"]
-        return definition.widgets(body)
+        from platforms.aws import panels  # noqa: PLC0415 - loaded on AWS alone
 
-    def comparing(self, variants: Sequence[str]) -> list[Widget]:
+        return panels.panels(self.target.endpoint, PanelSettings.from_outputs(self.target.outputs), interval)
+
+    def comparison(self, variants: Sequence[str], interval: int) -> list[Panel]:
         """See `Graphs`."""
-        return _comparing(self.target, variants, _PERIOD)
+        from platforms.aws import panels  # noqa: PLC0415 - see above
 
-    def coarser(self, widget: Widget, seconds: float, ago: float) -> Widget:
+        return panels.comparison(self.target.endpoint, variants, interval)
+
+    def curves(self, panel: Panel, shown: Span) -> list[Series]:
         """See `Graphs`."""
-        return definition.coarser(widget, seconds, ago)
+        from cli.platform.aws.measured import curves  # noqa: PLC0415 - see above
 
-    def curves(self, widget: Widget, shown: Span) -> list[Series]:
-        """See `Graphs`."""
-        from cli.platform.aws.measured import curves  # noqa: PLC0415 - what is of AWS alone is loaded when it is needed
-
-        return curves(self.target, drawn.telling(widget).queries, shown.start, shown.end)
+        start = shown.end - panel.spec.seconds if panel.spec.kind == "budget" else shown.start
+        return curves(self.target, list(_requests(panel)), start, shown.end)
 
 
-def _comparing(target: Target, variants: Sequence[str], period: int) -> list[Widget]:
-    from cli.platform.aws.measured import metric  # noqa: PLC0415 - see above
-
-    def stat(key: str, name: str, stat: str, of: str, *, shown: bool) -> Mapping[str, Any]:
-        read = {"Metric": metric(target, metrics.SAGEMAKER, name, of), "Period": period, "Stat": stat}
-        return {"Id": key, "MetricStat": read, "ReturnData": shown, "Label": of}
-
-    requests = [stat(f"r{n}", metrics.INVOCATIONS, "Sum", one, shown=True) for n, one in enumerate(variants)]
-    failing: list[Mapping[str, Any]] = []
-    latency: list[Mapping[str, Any]] = []
-    for n, one in enumerate(variants):
-        failing += [
-            stat(f"r{n}", metrics.INVOCATIONS, "Sum", one, shown=False),
-            stat(f"f{n}", metrics.FAILED, "Sum", one, shown=False),
-            stat(f"c{n}", metrics.REFUSED, "Sum", one, shown=False),
-            {"Id": f"s{n}", "Expression": f"100 * (FILL(f{n}, 0) + FILL(c{n}, 0)) / r{n}", "Label": one},
-        ]
-        for quantile in QUANTILES:
-            key = f"{quantile}x{n}"
-            latency += [
-                stat(key, metrics.LATENCY, quantile, one, shown=False),
-                {"Id": f"ms{key}", "Expression": f"{key} / 1000", "Label": f"{quantile} {one}"},
-            ]
-    return [
-        Widget("metric", "Requests", queries=tuple(requests), unit="requests", period=period),
-        Widget("metric", "Failed or refused", queries=tuple(failing), unit="% of requests", period=period),
-        Widget("metric", "Model latency", queries=tuple(latency), unit="ms", period=period),
-    ]
+def _requests(panel: Panel) -> Iterator[Mapping[str, Any]]:
+    """The queries of a panel as GetMetricData takes them, which fills in dimensions in labels."""
+    for number, query in enumerate(panel.queries, 1):
+        for name, stat in query.inputs.items():
+            yield {"Id": name, "MetricStat": stat, "ReturnData": False}
+        label = " ".join(filter(None, (query.label, *(f"${{PROP('Dim.{name}')}}" for name in query.by))))
+        yield {"Id": f"q{number}", "Expression": query.text, **({"Label": label} if label else {})}

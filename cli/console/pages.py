@@ -10,14 +10,10 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Protocol
 
-from markdown_it import MarkdownIt
-from markupsafe import Markup
-
-from cli.console import comparison, drawn, lineage, trial
-from cli.console.asked import HOURS, Range
-from cli.console.definition import Widget
+from cli.console import comparison, lineage, trial, widget_figures
 from cli.console.figure import Figure, Mark, Span
-from cli.console.graphs import graphs_of
+from cli.console.graphs import Graphs, graphs_of, interval
+from cli.console.time_range import HOURS, Range
 from cli.errors import OperatorError
 from cli.lineage.graph import Graph
 from cli.lineage.read import read as trace
@@ -34,6 +30,7 @@ from rollout.controller.look import asked as asked_of_signals
 from rollout.controller.ports import Signals
 from rollout.core.decision import Decision
 from rollout.core.state import RolloutState
+from services.declaration.panels import Panel, PanelSpec
 
 _AT_ONCE = 4  # requests for data
 _VERSIONS = 50
@@ -58,12 +55,11 @@ class Looking(Protocol):
 
 
 @dataclass(frozen=True)
-class Drawn:
-    """A widget as it is shown: its figure, its text or its newest values, or why it could not be read."""
+class PanelView:
+    """A panel as it is shown: its figure or its newest values, or why it could not be read."""
 
-    widget: Widget
+    spec: PanelSpec
     figure: Figure | None = None
-    text: str = ""
     curves: tuple[Series, ...] = ()
     problem: str = ""
 
@@ -76,12 +72,18 @@ class Pages:
         clock: Epoch seconds now.
     """
 
-    def __init__(self, target: Target, looks: Looking | None = None, clock: Callable[[], float] = time.time):
-        """Take whose endpoint it is; `looks` takes a look at its rollout."""
+    def __init__(
+        self,
+        target: Target,
+        looks: Looking | None = None,
+        clock: Callable[[], float] = time.time,
+        graphs: Graphs | None = None,
+    ):
+        """Take whose endpoint it is; `looks` observes its rollout, and `graphs` have the data of its panels."""
         self.target = target
         self.clock = clock
         self._looks = looks or Looks(target)
-        self._platform, self._graphs = platform_of(target), graphs_of(target)
+        self._platform, self._graphs = platform_of(target), graphs or graphs_of(target)
         self._memory = course.Memory()
         self._traced: dict[str | None, tuple[float, Graph]] = {}
 
@@ -123,9 +125,9 @@ class Pages:
 
     def dashboard(self, asked: Range) -> dict[str, Any]:
         """The stack's dashboard, with the data of a time."""
-        widgets, seen = self._graphs.widgets(), self._looks()
+        seen = self._looks()
         return {
-            "widgets": self._drawn(widgets, asked.span),
+            "panels": self._views(self._graphs.panels(interval(asked.span, self.clock())), asked.span),
             "range": asked,
             "choices": HOURS,
             "seen": seen,
@@ -143,7 +145,8 @@ class Pages:
         names = [comparison.variant_of(item) for item in (one, other)]
         start, end = (datetime.fromtimestamp(at, UTC) for at in (asked.span.start, asked.span.end))
         views = served.between(self.target, [name for name in names if name], start, end)
-        asking = self._graphs.comparing(list(dict.fromkeys(filter(None, names))))
+        variants = list(dict.fromkeys(filter(None, names)))
+        compared = self._graphs.comparison(variants, interval(asked.span, self.clock()))
         return {
             "versions": found,
             "one": one,
@@ -157,7 +160,7 @@ class Pages:
                 "Evaluation": comparison.rows(*(item.view.metrics for item in (one, other))),
                 "Where from": comparison.rows(*(item.lineage for item in (one, other))),
             },
-            "widgets": self._drawn(asking, asked.span),
+            "panels": self._views(compared, asked.span),
             "said": "",
         }
 
@@ -212,28 +215,20 @@ class Pages:
         found = ((name, getattr(state, name)) for name in _ROLES)
         return {release.variant: name for name, release in found if release is not None}
 
-    def _drawn(self, asked: Sequence[Widget], shown: Span) -> list[Drawn]:
+    def _views(self, panels: Sequence[Panel], shown: Span) -> list[PanelView]:
         state = self._looks.state
-        draw = partial(self._draw, shown=shown, marks=trial.marks(state.history), roles=self._roles(state))
+        view = partial(self._view, shown=shown, marks=trial.marks(state.history), roles=self._roles(state))
         with ThreadPoolExecutor(_AT_ONCE) as pool:
-            return list(pool.map(draw, asked))
+            return list(pool.map(view, panels))
 
-    def _draw(self, widget: Widget, shown: Span, marks: Sequence[Mark], roles: drawn.Roles) -> Drawn:
-        if widget.kind == "text":
-            rendered = MarkdownIt("commonmark", {"html": False}).render(widget.text)
-            text = Markup(rendered)  # noqa: S704 - without html, the renderer escapes all that it is given
-            return Drawn(widget, text=text)
-        if widget.kind != "metric":
-            return Drawn(widget, problem="" if widget.kind == "alarm" else f"a {widget.kind} widget is not drawn here")
-        widget = self._graphs.coarser(widget, shown.end - shown.start, self.clock() - shown.start)
-        span = shown if widget.seconds is None else Span(shown.end - widget.seconds, shown.end)
+    def _view(self, panel: Panel, shown: Span, marks: Sequence[Mark], roles: widget_figures.Roles) -> PanelView:
         try:
-            found = self._graphs.curves(widget, span)
+            found = self._graphs.curves(panel, shown)
         except OperatorError as error:
-            return Drawn(widget, problem=str(error))
-        if widget.single:
-            return Drawn(widget, curves=tuple(found))
-        return Drawn(widget, drawn.figure(widget, found, span, marks, roles))
+            return PanelView(panel.spec, problem=str(error))
+        if panel.spec.kind == "budget":
+            return PanelView(panel.spec, curves=tuple(found))
+        return PanelView(panel.spec, widget_figures.figure(panel, found, shown, marks, roles))
 
 
 def _why(item: Package, role: str, state: RolloutState) -> str:

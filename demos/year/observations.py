@@ -19,10 +19,10 @@ from demos.year.clock import Clock
 from demos.year.facts import Alarm, Retraining, Rollout
 from demos.year.plan import Doing
 from monitoring.published import CONCEPT_EVIDENCE, DRIFT_EVIDENCE
-from platforms.alarm_names import CONCEPT, DRIFT
 from retraining.record import Candidate, Entry, Phase
 from rollout.core.catalogue import OWN
 from rollout.core.verdict import Verdict
+from services.declaration.alarm_names import CONCEPT, DRIFT
 
 _EVIDENCE = {DRIFT: DRIFT_EVIDENCE, CONCEPT: CONCEPT_EVIDENCE}
 MEASURES = tuple(_EVIDENCE)

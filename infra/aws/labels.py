@@ -15,10 +15,10 @@ from infra.aws.site import Site
 from infra.config.monitoring_settings import MonitoringSettings
 from infra.plan.releases import ServingPlan
 from monitoring.published import CONCEPT_EVIDENCE
-from platforms.alarm_names import CONCEPT
 from platforms.aws.metrics import place
 from platforms.aws.names import CAPTURE, INDEX, LABELS
 from rollout.core.catalogue import OWN
+from services.declaration.alarm_names import CONCEPT
 
 SWEEP_MINUTES = 5
 FOLDERS = (CAPTURE, LABELS)

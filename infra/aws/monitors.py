@@ -19,13 +19,14 @@ from infra.aws.probe import probe
 from infra.aws.site import Site
 from infra.aws.slo import Slo
 from infra.config.settings import Settings
-from infra.plan import beyond_chance
 from infra.plan.releases import ServingPlan
 from monitoring.objectives.slo import Objective
 from monitoring.published import DRIFT_EVIDENCE
-from platforms.alarm_names import DRIFT, FAILS, SLOW
+from platforms.aws.evaluations import evaluations, ratio
 from platforms.aws.metrics import FAILED, INVOCATIONS, LATENCY, SAGEMAKER, place, slower_than
 from rollout.core.catalogue import OWN
+from services.declaration.alarm_names import DRIFT, FAILS, SLOW
+from services.declaration.alarm_thresholds import evidence
 
 MAY_BE_SLOW = 0.01
 """Share of requests that may take longer than `max_p99_ms`."""
@@ -69,8 +70,8 @@ class Monitoring(pulumi.ComponentResource):
         super().__init__("modelstack:index:Monitoring", name, None, opts)
         watch, rollout, child = settings.monitoring, settings.rollout, pulumi.ResourceOptions(parent=self)
         self._names, self._settings, self._alerts, self._born = site.names, watch, site.alerts, site.born
-        looks = beyond_chance.looks(rollout, watch.period_seconds)
-        self._nats = beyond_chance.evidence(looks, rollout.judge.alpha)
+        often = evaluations(60 * (rollout.max_minutes + rollout.watch_minutes), watch.period_seconds)
+        self._nats = evidence(often, rollout.judge.alpha)
         for variant in dict.fromkeys(item.variant for item in plan.releases):
             self._alarms(variant)
         self._drift(site)
@@ -90,7 +91,7 @@ class Monitoring(pulumi.ComponentResource):
         self.dashboard = aws.cloudwatch.Dashboard(
             "dashboard",
             dashboard_name=site.names.dashboard,
-            dashboard_body=dashboard(site.names, watch, objective, site.scheduled),
+            dashboard_body=dashboard(site.names, watch.panels(objective)),
             opts=child,
         )
         self.register_outputs({"dashboard": self.dashboard.dashboard_name})
@@ -167,7 +168,7 @@ class Monitoring(pulumi.ComponentResource):
 
     def _share(self, variant: str, measure: str, tolerated: float, counts: list[Query], **rule: Any) -> None:
         """An alarm on the share of one count, `part`, in another, `whole`, where it is beyond chance."""
-        share = beyond_chance.ratio(tolerated, self._nats)
+        share = ratio(tolerated, self._nats)
         rate = Query(id="rate", expression=share, label="share beyond chance", return_data=True)
         self._alarm(
             variant,

@@ -26,6 +26,7 @@ NAMES = (
     "signing_key",
     "signing_key_arn",
     "slo",
+    "panels",
     "awaits",
     "promotion_role",
     "audit_key",

@@ -11,10 +11,10 @@ from infra.aws.alarm import LOOKED_BACK, Query, declared, read
 from infra.aws.site import Site
 from infra.config.monitoring_settings import MonitoringSettings
 from monitoring.published import DELAY, DRIFT_UNMEASURED
-from platforms.alarm_names import FAILING
 from platforms.aws.metrics import DEPTH, ERRORS, FUNCTION, LAMBDA, QUEUE, SQS, place
 from platforms.aws.names import Names
 from rollout.core.catalogue import OWN
+from services.declaration.alarm_names import FAILING
 
 LATE_MINUTES = 15
 _LATE_FILES = 3

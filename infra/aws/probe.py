@@ -11,9 +11,9 @@ from infra.aws.function import Function
 from infra.aws.site import Site
 from monitoring.objectives.slo import OBJECTIVE
 from monitoring.published import PROBE_SUCCESS
-from platforms.alarm_names import PROBE, SILENT
 from platforms.aws.metrics import place
 from rollout.core.catalogue import OWN
+from services.declaration.alarm_names import PROBE, SILENT
 
 _PROBES = 3
 """So many in a row must fail, or not have run."""

@@ -134,6 +134,6 @@ def declare_release(
         opts=Opts(provider=now.provider, depends_on=[rollback, monitoring, serving]),
     )
     shown = outputs.of_registry(names, registry) | exported.of_champion(package, rollout) | update.agreement()
-    shown |= {"slo": objective.as_dict(), "promotion_role": promotion.role.arn if promotion else None}
+    shown |= exported.of_objective(objective, settings) | {"promotion_role": promotion.role.arn if promotion else None}
     exported.export(shown | outputs.of_watch(names, rollback, os.environ.get("AWS_ENDPOINT_URL")), outputs.NAMES)
     return rollout

@@ -13,9 +13,9 @@ from infra.aws.function import Function
 from infra.aws.site import Site
 from infra.aws.statements import document, trust
 from infra.config.settings import Settings
-from platforms.alarm_names import CONCEPT, DRIFT
 from platforms.aws.names import Names
 from retraining.rules import JobSettings, written
+from services.declaration.alarm_names import CONCEPT, DRIFT
 
 SECONDS = 60
 WATCHED = (DRIFT, CONCEPT)

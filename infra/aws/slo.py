@@ -10,12 +10,14 @@ import pulumi
 import pulumi_aws as aws
 
 from infra.aws.alarm import Query, declared, read, told
-from infra.plan import beyond_chance
 from infra.plan.releases import ServingPlan
 from monitoring.objectives.slo import OBJECTIVE, SLIS, BurnRule, Objective, rules, still
-from platforms.alarm_names import BURN
+from platforms.aws.evaluations import evaluations
 from platforms.aws.metrics import FAILED, INVOCATIONS, LATENCY, SAGEMAKER, place, slower_than
 from platforms.aws.names import Names
+from services.declaration import alarm_thresholds
+from services.declaration.alarm_names import BURN
+from services.declaration.alarm_thresholds import bound, plain
 
 SECTION = "the-error-budget-burns"
 ALPHA = 0.05
@@ -152,10 +154,10 @@ class Slo:
         """
         for sli in SLIS:
             tolerated = self._objective.tolerated(sli)
-            rate = f"{_BAD[sli]} / requests / {beyond_chance.plain(tolerated)}"
+            rate = f"{_BAD[sli]} / requests / {plain(tolerated)}"
             if guarded:
-                beyond = beyond_chance.bound("requests", tolerated, self._nats)
-                enough = f"requests >= {self._objective.min_requests} AND {_BAD[sli]} > {beyond}"
+                above = bound("requests", tolerated, self._nats)
+                enough = f"requests >= {self._objective.min_requests} AND {_BAD[sli]} > {above}"
                 rate = f"IF({enough}, {rate}, 0)"
             yield Query(id=sli, expression=rate, label=sli, return_data=False)
         yield Query(id="burn", expression=f"MAX([{', '.join(SLIS)}])", label="burn rate", return_data=True)
@@ -189,8 +191,8 @@ def evidence(objective: Objective, longs: Iterable[BurnRule]) -> float:
 
     By the union bound over all their looks, at failures and at slowness.
     """
-    looks = sum(beyond_chance.looks_in(objective.window_seconds, rule.seconds) for rule in longs)
-    return beyond_chance.evidence(looks, ALPHA)
+    often = sum(evaluations(objective.window_seconds, rule.seconds) for rule in longs)
+    return alarm_thresholds.evidence(often, ALPHA)
 
 
 def _rings(alarm: aws.cloudwatch.MetricAlarm) -> pulumi.Output[str]:

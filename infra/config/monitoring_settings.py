@@ -10,6 +10,8 @@ from pydantic import Field, ValidationInfo, field_validator
 from infra.config.problems import Allowed, NotAllowed
 from infra.config.section import Section, on_aws
 from monitoring.labels.concept import FALSE_ALARMS, LOSS_RISE
+from monitoring.objectives.slo import Objective
+from services.declaration.panels import PanelSettings
 
 MOST_SEGMENTS = 3
 LONGEST_PERIOD = 3600
@@ -100,3 +102,7 @@ class MonitoringSettings(Section):
         if period % 60 and on_aws(info):
             raise ValueError("SageMaker's metrics come once a minute, so allowed is a multiple of 60 on AWS")
         return period
+
+    def panels(self, objective: Objective) -> PanelSettings:
+        """What the panels of the dashboard depend on."""
+        return PanelSettings(self.max_p99_ms, self.period_seconds, self.drift_minutes, bool(self.segments), objective)

@@ -19,7 +19,6 @@ from infra.kubernetes.workloads import shape_of, wanted_release
 from infra.plan.releases import Wanted
 from infra.plan.restored import restored_package, serving_of_champion, serving_of_wanted
 from infra.source import champion_of, is_on_cluster
-from platforms.alarm_names import answer_alarms
 from platforms.kubernetes.answers import NotFound
 from platforms.kubernetes.api import Api
 from platforms.kubernetes.gateway import taking
@@ -30,6 +29,7 @@ from platforms.kubernetes.oci import OciUnreachable, pinned
 from rollout.core.errors import RolloutError
 from rollout.core.release import Release
 from rollout.core.state import RolloutState, StateError
+from services.declaration.alarm_names import answer_alarms
 
 CONTROLLER, SERVING, NEWEST = "controller", "serving", "latest"
 """The repositories of the images below the registry's path, and the tag that is looked for."""

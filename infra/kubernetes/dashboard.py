@@ -37,14 +37,8 @@ class Dashboard(pulumi.ComponentResource):
             opts: Options of the component.
         """
         super().__init__("modelstack:kubernetes:Dashboard", name, None, opts)
-        prefix, monitoring = site.names.prefix, settings.monitoring
-        content = grafana.dashboard(
-            prefix,
-            site.names.namespace,
-            objective,
-            max_p99_ms=monitoring.max_p99_ms,
-            segments=monitoring.segments,
-        )
+        prefix = site.names.prefix
+        content = grafana.dashboard(prefix, site.names.namespace, settings.monitoring.panels(objective))
         manifest = {
             "apiVersion": "v1",
             "kind": "ConfigMap",

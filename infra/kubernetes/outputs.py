@@ -9,7 +9,8 @@ from infra.kubernetes.site import Site
 NAMES = (
     *("platform", "endpoint_name", "context", "namespace", "gateway", "host", "ca_config_map"),
     *("prometheus_url", "registry", "bucket"),
-    *("package_digest", "champion", "challenger", "release", "metrics", "signing_key", "slo", "awaits"),
+    *("package_digest", "champion", "challenger", "release", "metrics", "signing_key", "slo", "panels"),
+    "awaits",
 )
 
 

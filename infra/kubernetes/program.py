@@ -119,6 +119,7 @@ def declare_release(
         state=now.state,
         opts=Opts(provider=now.provider, depends_on=[endpoint, serving, rules, *controller]),
     )
-    told = outputs.of_place(site) | exported.of_champion(package, rollout) | {"slo": objective.as_dict()}
+    told = outputs.of_place(site) | exported.of_champion(package, rollout)
+    told |= exported.of_objective(objective, settings)
     exported.export(told | update.agreement(), outputs.NAMES)
     return rollout

@@ -11,7 +11,6 @@ import yaml
 from infra.config.kubernetes_settings import ReceiverSettings
 from infra.config.settings import Settings
 from infra.kubernetes.site import Site
-from infra.plan.beyond_chance import evidence
 from infra.plan.releases import ServingPlan
 from monitoring.objectives.slo import Objective, rules
 from platforms.kubernetes import alarm_rules, alertmanager, objective_rules
@@ -20,6 +19,7 @@ from platforms.kubernetes.metrics import cluster
 from platforms.kubernetes.names import Names
 from platforms.kubernetes.rule import rule_file
 from platforms.kubernetes.watched import Watched
+from services.declaration.alarm_thresholds import evidence
 
 EVERY = 2
 """Seconds between two evaluations of the alarms of a variant."""

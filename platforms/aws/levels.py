@@ -9,12 +9,12 @@ from typing import Any
 
 from monitoring.alarms.alarm import Alarm, Measure
 from monitoring.alarms.outage import alike
-from platforms.alarm_names import FAILS, SLOW, alarm_name
 from platforms.aws.alarm_events import said
 from platforms.aws.clients import Clients, calling
 from platforms.aws.numbers import AlarmNumbers
 from rollout.core.ringing import Ringing
 from rollout.core.state import RolloutState
+from services.declaration.alarm_names import FAILS, SLOW, alarm_name
 
 _MEASURES: Mapping[str, Measure] = {FAILS: "errors", SLOW: "latency"}
 

@@ -15,8 +15,8 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from platforms.alarm_names import alarm_name, answer_alarms
 from rollout.core.release import ID_DIGITS, PROCESS
+from services.declaration.alarm_names import alarm_name, answer_alarms
 
 SHORT = ID_DIGITS
 CAPTURE, LABELS, RETRAINING, AUDIT = "capture", "labels", "retraining", "audit"
@@ -212,7 +212,7 @@ class Names:
         return alarm_name(self.prefix, subject, measure)
 
     def answer_alarms(self, variant_name: str) -> tuple[str, ...]:
-        """See `platforms.alarm_names`."""
+        """See `services.declaration.alarm_names`."""
         return answer_alarms(self.prefix, variant_name)
 
     def arn(self, service: str, resource: str, *, account: str | None = None, region: str | None = None) -> str:

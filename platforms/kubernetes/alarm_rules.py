@@ -8,7 +8,6 @@ They are the alarms that AWS has (`infra.aws.monitors`), under the same names. E
 from __future__ import annotations
 
 from monitoring.published import CONCEPT_EVIDENCE, DRIFT_EVIDENCE
-from platforms.alarm_names import CONCEPT, DRIFT, FAILS, SLOW
 from platforms.kubernetes.metrics import (
     CLASS,
     CLUSTER,
@@ -24,9 +23,11 @@ from platforms.kubernetes.metrics import (
     series,
 )  # fmt: skip
 from platforms.kubernetes.own_alarm_rules import of_gateway, of_ours
-from platforms.kubernetes.promql import YOUNG, beyond, bound, offset, over, rise, scraped
+from platforms.kubernetes.promql import YOUNG, beyond, offset, over, rise, scraped
 from platforms.kubernetes.rule import MEANINGS, WAKE, Rule, alert, group_names, record
 from platforms.kubernetes.watched import Watched
+from services.declaration.alarm_names import CONCEPT, DRIFT, FAILS, SLOW
+from services.declaration.alarm_thresholds import bound
 
 MAY_BE_SLOW = 0.01
 """Share of requests that may take longer than `max_p99_ms`."""

@@ -11,7 +11,6 @@ from typing import Any
 
 from monitoring.alarms.alarm import Alarm, Measure, Said
 from monitoring.alarms.outage import alike
-from platforms.alarm_names import FAILS, SLOW
 from platforms.kubernetes.metrics import LATENCY, REQUESTS, VARIANT, whose
 from platforms.kubernetes.numbers import AlarmNumbers
 from platforms.kubernetes.prometheus import Prometheus
@@ -19,6 +18,7 @@ from platforms.kubernetes.rule import MEASURE, group_names
 from rollout.core.errors import Unreachable
 from rollout.core.ringing import Ringing
 from rollout.core.state import RolloutState
+from services.declaration.alarm_names import FAILS, SLOW
 
 _MEASURES: Mapping[str, tuple[Measure, str]] = {FAILS: ("errors", REQUESTS), SLOW: ("latency", LATENCY)}
 _LATE, _LATE_INTERVALS = 60.0, 3.0

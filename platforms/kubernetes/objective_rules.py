@@ -13,10 +13,11 @@ from collections.abc import Iterator
 from monitoring.objectives.slo import OBJECTIVE, SLIS, BurnRule, Objective, Sli, rules, still
 from platforms.kubernetes.alarm_rules import counts, risen
 from platforms.kubernetes.metrics import ENDPOINT, edge_at_or_above, matched
-from platforms.kubernetes.promql import bound, over, plain
+from platforms.kubernetes.promql import over
 from platforms.kubernetes.rule import Rule, alert, group_names, record
 from platforms.kubernetes.watched import Watched
 from rollout.core.catalogue import OWN
+from services.declaration.alarm_thresholds import bound, plain
 
 SECTION = "the-error-budget-burns"
 COUNTS: dict[Sli, tuple[str, str]] = {"availability": ("failed", "requests"), "latency": ("slow", "timed")}
@@ -30,7 +31,7 @@ def group(watched: Watched, objective: Objective, *, every: int, nats: float) ->
         watched: The endpoint and its variants.
         objective: What users are promised.
         every: How often the rules are evaluated, in seconds; the shortest of their windows.
-        nats: The evidence that a window needs (`beyond_chance.evidence`, over all evaluations in the objective's own).
+        nats: The evidence that a window needs (`evidence`, over all evaluations in the window of the objective).
 
     Raises:
         ValueError: The objective's latency lies above Envoy's buckets.

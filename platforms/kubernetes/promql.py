@@ -16,9 +16,8 @@ Source: Prometheus documentation, "Querying basics" (offset, staleness) and "Ope
 
 from __future__ import annotations
 
-from decimal import Decimal
-
 from platforms.kubernetes.metrics import INSTANCE, UP, UPTIME
+from services.declaration.alarm_thresholds import bound
 
 YOUNG = 120
 """A process that ran for so many seconds at most is new: what its counters are born with is of now."""
@@ -67,17 +66,6 @@ def over(record: str, seconds: float) -> str:
     return f"sum_over_time({record}[{round(seconds * 1000) - 1}ms])"
 
 
-def bound(requests: str, tolerated: float, nats: float) -> str:
-    """The count that cannot well be chance: t n + sqrt(2 nats t n) + nats / 3, as `beyond_chance.least` has it."""
-    mean, spread, rest = (plain(value) for value in (tolerated, 2 * nats * tolerated, nats / 3))
-    return f"({mean} * {requests} + ({spread} * {requests}) ^ 0.5 + {rest})"
-
-
 def beyond(part: str, whole: str, tolerated: float, nats: float) -> str:
     """The share of `part` in `whole`, where it is above the tolerated one and no chance; else nothing."""
     return f"({part} / {whole}) and ({part} > {bound(whole, tolerated, nats)})"
-
-
-def plain(number: float) -> str:
-    """To six digits, without an exponent."""
-    return f"{Decimal(f'{number:.6g}').normalize():f}"

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from monitoring.objectives.slo import Severity
-from platforms.alarm_names import alarm_name
 from platforms.kubernetes.metrics import ENDPOINT
-from platforms.kubernetes.promql import plain
+from services.declaration.alarm_names import alarm_name
+from services.declaration.alarm_thresholds import plain
 
 Rule = dict[str, Any]
 WAKE = "modelstack_wake"

@@ -20,7 +20,7 @@ class Watched:
         period_seconds: Over which time the alarms of a variant count.
         max_5xx_rate: The share of requests that may fail.
         max_p99_ms: How long 99 of 100 requests may take, in milliseconds.
-        nats: The evidence that a period needs (`beyond_chance.evidence`, over all evaluations of a trial and watch).
+        nats: The evidence that a period needs (`alarm_thresholds.evidence`, over all evaluations of a trial and watch).
         probe_minutes: How often the endpoint is probed; None: never.
         sweep_minutes: How often drift is measured at least.
     """

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 import pytest
 from starlette.applications import Starlette
 
+from cli.console.graphs import CloudWatchGraphs
 from cli.console.pages import Pages
 from cli.errors import OperatorError
 from cli.platform.facts import AlarmView
@@ -23,6 +23,7 @@ from cli.view.snapshot import Snapshot
 from retraining.record import Candidate, Entry, Record
 from rollout.core.decision import Decision
 from rollout.core.state import RolloutState
+from services.declaration.panels import CurveSpec, Panel, PanelSpec, Query
 from tests.cli.played import look
 from tests.simulator.platform import MemorySignals, World
 
@@ -32,37 +33,22 @@ GAP = range(36, 40)
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC).timestamp()
 
 
-def body(*items: dict[str, Any]) -> str:
-    """A dashboard's body of these widgets."""
-    return json.dumps({"widgets": list(items)})
-
-
-def metric(**properties: Any) -> dict[str, Any]:
-    """A metric widget."""
-    return {"type": "metric", "x": 0, "y": 0, "width": 12, "properties": {"region": "us-east-1", **properties}}
-
-
-def searched(title: str, unit: str, *labels: str, **more: Any) -> dict[str, Any]:
-    """A widget of searches by variant, as the stack's dashboard has them: a single one has no label."""
-    curves = [
-        [
-            {
-                "expression": f"SEARCH('{{a,VariantName}} MetricName=\"{label}\"', 'Sum', 60)",
-                **({"label": label} if len(labels) > 1 else {}),
-            }
-        ]
+def searched(title: str, unit: str, *labels: str, kind: Literal["curves", "events"] = "curves") -> Panel:
+    """A panel of searches by variant: a single one has no label."""
+    queries = [
+        Query(f"SEARCH('{{a,VariantName}} MetricName=\"{label}\"', 'Sum', 60)", label if len(labels) > 1 else "")
         for label in labels
     ]
-    return metric(title=title, metrics=curves, yAxis={"left": {"label": unit}}, **more)
+    return Panel(PanelSpec(title, unit, (CurveSpec(labels[0]),), kind=kind), tuple(queries), unfinished=True)
 
 
 REQUESTS = searched("Requests", "requests", "Invocations")
-WIDGETS = (
-    searched("Requests", "requests", "Invocations"),
+PANELS = (
+    REQUESTS,
     searched("Model latency", "ms", "p50", "p90", "p99"),
     searched("Accuracy", "share of answers", "Accuracy", "AccuracyLow", "AccuracyHigh"),
     searched("Distance", "distance", *(f"a_feature_with_a_long_name_{number}" for number in range(8))),
-    searched("What happened", "events", "Events"),
+    searched("What happened", "events", "Events", kind="events"),
     searched("Of three versions", "requests", "1More"),
     searched("Of five versions", "requests that were answered", "3More", "other3More"),
 )
@@ -124,16 +110,12 @@ class Metrics:
 class CloudWatch:
     """Answers what the pages ask, or fails."""
 
-    def __init__(self, dashboard: str, now: Callable[[], float], problem: str = "") -> None:
-        self.dashboard, self.now, self.problem = dashboard, now, problem
-
-    def get_dashboard(self, DashboardName: str) -> dict[str, Any]:
-        assert DashboardName == "endpoint"
-        if self.problem:
-            raise OperatorError(self.problem, "Type something.")
-        return {"DashboardBody": self.dashboard}
+    def __init__(self, now: Callable[[], float], problem: str = "") -> None:
+        self.now, self.problem = now, problem
 
     def get_paginator(self, operation: str) -> Paginator | Metrics:
+        if self.problem:
+            raise OperatorError(self.problem, "Type something.")
         if operation == "describe_alarms":
             others = {**RINGS, "AlarmName": "endpoint-year-v-b-5xx", "Dimensions": []}
             return Paginator({"MetricAlarms": [RINGS, others]})
@@ -186,13 +168,21 @@ class Looks:
         return look(self.world, AlarmView("endpoint-v-b-5xx", "ALARM", "0.5 > 0.05"))
 
 
-def pages(world: World, monkeypatch: pytest.MonkeyPatch, *items: dict[str, Any], problem: str = "") -> Pages:
-    """The pages of a world, whose dashboard has these widgets."""
-    outputs = {"package_group": "models", "dashboard_url": "x/dashboards/endpoint"}
-    target = Target("local", "endpoint", "us-east-1", outputs)
-    cloudwatch = CloudWatch(body(*(items or (REQUESTS,))), world.clock.time, problem)
-    clients = {"cloudwatch": cloudwatch, "sagemaker": SageMaker()}
+@dataclass(frozen=True)
+class Graphs(CloudWatchGraphs):
+    """The graphs of a dashboard with these panels."""
+
+    shown: tuple[Panel, ...] = (REQUESTS,)
+
+    def panels(self, interval: int) -> list[Panel]:
+        return list(self.shown)
+
+
+def pages(world: World, monkeypatch: pytest.MonkeyPatch, *panels: Panel, problem: str = "") -> Pages:
+    """The pages of a world, whose dashboard has these panels."""
+    target = Target("local", "endpoint", "us-east-1", {"package_group": "models"})
+    clients = {"cloudwatch": CloudWatch(world.clock.time, problem), "sagemaker": SageMaker()}
     monkeypatch.setattr(Target, "client", lambda self, service: clients[service])
     monkeypatch.setattr("cli.console.pages.journal_state", lambda _: world.state)
     monkeypatch.setattr("cli.console.pages.look", lambda _: RETRAINING)
-    return Pages(target, looks=Looks(world), clock=world.clock.time)
+    return Pages(target, Looks(world), world.clock.time, Graphs(target, panels or (REQUESTS,)))

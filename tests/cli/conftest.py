@@ -166,9 +166,9 @@ def watched(begin: Callable[..., World]) -> World:
 @pytest.fixture
 def served(watched: World, monkeypatch: pytest.MonkeyPatch) -> Pages:
     """The pages of that world."""
-    from tests.cli.browsed import WIDGETS, pages
+    from tests.cli.browsed import PANELS, pages
 
-    return pages(watched, monkeypatch, *WIDGETS)
+    return pages(watched, monkeypatch, *PANELS)
 
 
 @pytest.fixture

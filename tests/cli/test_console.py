@@ -1,105 +1,34 @@
-"""The console: what a dashboard's body asks for, what is drawn of it, and what its pages show."""
+"""The console: what its pages show."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 from markupsafe import escape
 
 from cli.console.app import app
 from cli.console.comparison import Row
-from cli.console.definition import coarser, widgets
-from cli.console.figure import Limit
+from cli.console.figure import Span
+from cli.console.graphs import interval
 from rollout.core.plan import Step
-from tests.cli.browsed import REQUESTS, Browser, body, metric, pages
+from tests.cli.browsed import Browser, pages
 from tests.cli.conftest import plan
 from tests.rollout.worlds import wish
 from tests.simulator.platform import World
 
-# --- the definition
+# --- the time between two points
 
 
-def test_widgets_come_in_the_order_in_which_they_are_read() -> None:
-    text = {"type": "text", "properties": {"markdown": "# hello"}}
-    found = widgets(body({**text, "x": 12, "y": 2}, {**text, "x": 0, "y": 9}, {**text, "x": 0, "y": 2, "width": 24}))
-    assert [(item.kind, item.width) for item in found] == [("text", 24), ("text", 6), ("text", 6)]
+@pytest.mark.parametrize(("hours", "seconds"), [(1, 60), (24, 300), (168, 900)])
+def test_a_long_time_has_few_enough_points_to_be_drawn(hours: int, seconds: int) -> None:
+    assert interval(Span(0, 3600 * hours), 3600 * hours) == seconds
 
 
-def test_a_metric_takes_stat_and_period_from_itself_then_the_widget_then_the_default() -> None:
-    entries = [["AWS/SageMaker", "Invocations", "EndpointName", "e", {"stat": "Sum", "period": 10}], ["own", "Rows"]]
-    (given,) = widgets(body(metric(metrics=entries, stat="Maximum")))
-    assert [query["MetricStat"]["Stat"] for query in given.queries] == ["Sum", "Maximum"]
-    assert [query["MetricStat"]["Period"] for query in given.queries] == [10, 300]
-    assert given.queries[0]["MetricStat"]["Metric"]["Dimensions"] == [{"Name": "EndpointName", "Value": "e"}]
-    assert given.period == 300
-
-
-def test_dots_repeat_what_stands_above() -> None:
-    above = ["AWS/SageMaker", "Invocations", "EndpointName", "e", "VariantName", "v-a"]
-    (given,) = widgets(body(metric(metrics=[above, [".", "ModelLatency", "...", "v-b"], ["...", "v-c"]])))
-    found = [query["MetricStat"]["Metric"] for query in given.queries]
-    assert [item["MetricName"] for item in found] == ["Invocations", "ModelLatency", "ModelLatency"]
-    assert [[pair["Value"] for pair in item["Dimensions"]] for item in found] == [
-        ["e", name] for name in ("v-a", "v-b", "v-c")
-    ]
-
-
-def test_expressions_keep_id_label_and_whether_they_are_shown() -> None:
-    entries = [
-        [{"expression": "SEARCH('x', 'Sum', 60)", "id": "e1", "visible": False}],
-        [{"expression": "e1 * 2", "label": "twice"}],
-    ]
-    (given,) = widgets(body(metric(metrics=entries)))
-    assert given.queries == (
-        {"Id": "e1", "ReturnData": False, "Expression": "SEARCH('x', 'Sum', 60)"},
-        {"Id": "q2", "ReturnData": True, "Label": "twice", "Expression": "e1 * 2"},
-    )
-    assert given.period == 60
-
-
-@pytest.mark.parametrize(
-    ("start", "seconds"), [("-PT3H", 10800), ("-P7D", 604800), ("-P1DT2H30M", 95400), ("2026-03-01T00:00:00Z", None)]
-)
-def test_a_widget_may_have_a_time_of_its_own(start: str, seconds: float | None) -> None:
-    (given,) = widgets(body(metric(metrics=[], start=start)))
-    assert given.seconds == seconds
-
-
-def test_lines_alarms_and_other_kinds_are_told() -> None:
-    drawn = metric(annotations={"horizontal": [{"label": "alarm", "value": 5}]}, view="singleValue", metrics=[])
-    alarm = {"type": "alarm", "y": 1, "properties": {"alarms": ["arn:aws:cloudwatch:us-east-1:1:alarm:e-v-5xx"]}}
-    found = widgets(body(drawn, alarm, {"type": "log", "y": 2, "properties": {}}))
-    assert (found[0].limits, found[0].single) == ((Limit("alarm", 5.0),), True)
-    assert found[1].alarms == ("e-v-5xx",)
-    assert found[2].kind == "log"
-
-
-@pytest.mark.parametrize(("hours", "period"), [(1, 60), (24, 300), (168, 900)])
-def test_a_long_time_is_read_with_longer_periods(hours: int, period: int) -> None:
-    entries = [
-        [{"expression": "SEARCH('{a,VariantName} x', 'p99', 60) / 1000", "label": "p99"}],
-        ["AWS/SageMaker", "Invocations", {"stat": "Sum", "period": 60}],
-    ]
-    (given,) = widgets(body(metric(metrics=entries)))
-    read = coarser(given, 3600 * hours)
-    assert read.period == period
-    assert read.queries[0]["Expression"] == f"SEARCH('{{a,VariantName}} x', 'p99', {period}) / 1000"
-    assert read.queries[1]["MetricStat"]["Period"] == period
-
-
-@pytest.mark.parametrize(("days", "period"), [(1, 60), (16, 300), (64, 3600)])
-def test_a_time_long_ago_is_read_with_periods_that_are_still_kept(days: int, period: int) -> None:
-    (given,) = widgets(body(metric(metrics=[[{"expression": "SEARCH('x', 'Sum', 10)"}]])))
-    assert coarser(given, 3600, 86400 * days).period == period
-    assert coarser(given, 3600, 3600) is given
-
-
-def test_a_widget_with_a_time_of_its_own_keeps_its_period() -> None:
-    (given,) = widgets(body(metric(metrics=[[{"expression": "SEARCH('x', 'Sum', 60)"}]], start="-PT3H")))
-    assert coarser(given, 7 * 86400) is given
+@pytest.mark.parametrize(("days", "seconds"), [(1, 60), (16, 300), (64, 3600)])
+def test_a_time_long_ago_is_read_in_intervals_that_are_still_retained(days: int, seconds: int) -> None:
+    assert interval(Span(0, 3600), 86400 * days) == seconds
 
 
 # --- the pages
@@ -109,20 +38,17 @@ def test_a_widget_with_a_time_of_its_own_keeps_its_period() -> None:
 def browse(begin: Callable[..., World], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Browser]:
     """Makes a client of the console of an endpoint with b on trial."""
 
-    def make(problem: str = "", *items: dict[str, Any]) -> Browser:
-        return Browser(app(pages(begin(seconds=90), monkeypatch, *items, problem=problem)))
+    def make(problem: str = "") -> Browser:
+        return Browser(app(pages(begin(seconds=90), monkeypatch, problem=problem)))
 
     return make
 
 
-def test_the_dashboard_shows_each_widget_with_its_newest_values(browse: Callable[..., Browser]) -> None:
-    text = {"type": "text", "y": 9, "properties": {"markdown": "# Alarms\n`v-*` <script>"}}
-    page = browse("", REQUESTS, text).get("/").text
+def test_the_dashboard_shows_each_panel_with_its_newest_values(browse: Callable[..., Browser]) -> None:
+    page = browse().get("/").text
     assert "<h2>Requests</h2>" in page
     assert re.search(r"champion <code>v-a</code></th><th scope=\"col\">challenger <code>v-b</code>", page)
     assert re.search(r'<b data-curve="0">40.39</b>.*<b data-curve="1">41.13</b>', page, re.DOTALL)
-    assert "<h1>Alarms</h1>" in page
-    assert "<code>v-*</code> &lt;script&gt;" in page
     assert 'href="/alarms#endpoint-v-b-5xx">v-b-5xx rings' in page
 
 
@@ -184,7 +110,11 @@ def test_the_registry_shows_the_verdict_that_made_the_champion_and_no_older_word
 
 
 def test_what_cannot_be_read_is_said_with_what_to_do(browse: Callable[..., Browser]) -> None:
-    answer = browse("CloudWatch does not answer").get("/")
+    console = browse("CloudWatch does not answer")
+    shown = console.get("/")
+    assert shown.status_code == 200
+    assert '<p class="problem">CloudWatch does not answer' in shown.text, "in the place of the graph"
+    answer = console.get("/alarms")
     assert answer.status_code == 503
     assert "CloudWatch does not answer" in answer.text
     assert "Type something." in answer.text
@@ -267,11 +197,6 @@ def test_what_is_announced_is_the_rollout_and_its_alarms_and_no_clock(browse: Ca
     assert re.search(r'data-said="baking, step \d of 2; in alarm: endpoint-v-b-5xx"', page)
     assert '<p id="news"></p>' in page
     assert page.count('role="status"') == 1
-
-
-def test_a_kind_of_widget_that_is_not_drawn_says_so(browse: Callable[..., Browser]) -> None:
-    page = browse("", {"type": "log", "properties": {"title": "Errors in logs"}}).get("/").text
-    assert "a log widget is not drawn here" in page
 
 
 def test_only_a_browser_of_this_machine_is_answered_and_nothing_can_be_changed(

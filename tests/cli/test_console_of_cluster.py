@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 from markupsafe import escape
 
 from cli.console.app import app
+from cli.console.cluster_graphs import PrometheusGraphs
 from cli.console.pages import Pages
-from cli.console.panels import asked, called, widgets
+from cli.platform.kubernetes.platform import Kubernetes
 from monitoring.objectives.slo import Objective
-from platforms.kubernetes.grafana import dashboard
-from platforms.kubernetes.kinds import CONFIG_MAP
+from platforms.kubernetes.panels import Panels
+from services.declaration.panels import PanelSettings
 from tests.cli.browsed import Browser
 from tests.cli.clustered import Cluster
 from tests.cli.conftest import plan
@@ -25,6 +26,9 @@ from tests.cli.there import (
     on_trial,
     target,
 )
+
+PANELS = 23
+"""Of a stack that has not said what it promises."""
 
 
 @pytest.fixture
@@ -37,6 +41,9 @@ def console(cluster: Cluster) -> Browser:
         for name in "ab"
     ]
     cluster.results["sum by (envoy_cluster_name) (increase("] = series
+    cluster.results["sum_over_time(modelstack:requests:rise"] = [
+        {"metric": {"variant": "v-b"}, "values": [[at, "42"]]},
+    ]
     now = datetime.now(UTC).isoformat()
     cluster.rules = [{"name": NAME, "interval": 5, "lastEvaluation": now, "rules": [{**RULE, "lastEvaluation": now}]}]
     return Browser(app(Pages(target(cluster))))
@@ -61,32 +68,29 @@ def test_the_console_shows_the_same_pages(console: Browser, path: str, shown: li
 def test_a_dashboard_without_prometheus_says_so_in_each_graph(cluster: Cluster, console: Browser) -> None:
     cluster.blind = True
     answer = console.get("/")
-    assert (answer.status_code, answer.text.count("answers 503: starting up")) == (200, 5)
+    assert (answer.status_code, answer.text.count("answers 503: starting up")) == (200, PANELS)
     assert "prometheus rings" in answer.text
 
 
-def test_the_dashboard_is_the_stacks_own_where_it_declares_one(cluster: Cluster, console: Browser) -> None:
-    made = dashboard(NAME, NAMESPACE, Objective(0.999, 0.99, 250, 7 * 86_400, 20), max_p99_ms=80)
-    cluster.put(CONFIG_MAP, {"metadata": {"name": f"{NAME}-dashboard"}, "data": {"x.json": json.dumps(made)}})
+def test_the_dashboard_shows_the_panels_of_the_stack_and_the_variant_of_a_workload(
+    cluster: Cluster, console: Browser
+) -> None:
     at = time.time() // 60 * 60
-    cluster.results["sum_over_time(modelstack:requests:rise"] = [
-        {"metric": {"variant": "v-b"}, "values": [[at, "42"]]},
-    ]
-    workload = {"workload": "solo-a"}
-    cluster.results["histogram_quantile"] = [{"metric": workload, "values": [[at, "12"]]}]
+    cluster.results["histogram_quantile"] = [{"metric": {"workload": "solo-a"}, "values": [[at, "12"]]}]
     answer = console.get("/")
     assert answer.status_code == 200, answer.text
-    assert [panel["title"] for panel in made["panels"] if escape(panel["title"]) not in answer.text] == []
+    declared = Panels(NAMESPACE, NAME, "60s", "240s").all(PanelSettings())
+    assert [panel.spec.title for panel in declared if escape(panel.spec.title) not in answer.text] == []
     assert "p99" in answer.text
     assert "solo-a" not in answer.text, "the variant stands for its workload"
 
 
-def test_a_panel_is_drawn_in_the_steps_of_the_page_with_its_line_and_its_name() -> None:
-    made = dashboard(NAME, NAMESPACE, Objective(0.999, 0.99, 250, 7 * 86_400, 20), max_p99_ms=80)
-    found = {widget.title: widget for widget in widgets(json.dumps(made), 60)}
-    slow = found["Latency at the gateway"]
-    assert ([limit.value for limit in slow.limits], slow.unit, slow.period) == ([80.0], "ms", 60)
-    assert found["Error budget left, % of 7 days"].single
-    assert asked("increase(x[$__interval]) + rate(x[$__rate_interval])", 900) == "increase(x[900s]) + rate(x[900s])"
-    assert asked("rate(x[$__rate_interval])", 60) == "rate(x[240s])", "a rate needs several scrapes"
-    assert called("p99 {{workload}} {{none}}", {"workload": "v-a"}) == "p99 v-a"
+def test_a_stack_that_says_what_it_promises_has_a_budget_and_a_line_in_its_graphs(cluster: Cluster) -> None:
+    slo = Objective(0.999, 0.99, 250, 7 * 86_400, 20).as_dict()
+    outputs = {**target(cluster).outputs, "slo": slo, "panels": {"max_p99_ms": 80}}
+    graphs = PrometheusGraphs(Kubernetes(replace(target(cluster), outputs=outputs)))
+    found = {panel.spec.title: panel for panel in graphs.panels(900)}
+    assert found["Latency at the gateway"].spec.line == 80
+    assert found["Error budget left, % of 7 days"].spec.kind == "budget"
+    assert found["Requests"].spec.seconds == 900
+    assert "[900s]" in found["Requests"].queries[0].text

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from cli.console import app
-from cli.console.definition import Widget
-from cli.console.drawn import figure, telling
 from cli.console.figure import Curve, Figure, Lane, Mark, Span, Version, lasting, short
+from cli.console.widget_figures import figure
 from cli.platform.facts import Series
+from services.declaration.panels import CurveSpec, Panel, PanelSpec, Query
 
 NOON = 1_772_366_400.0
 HOUR = Span(NOON - 3600, NOON)
@@ -25,18 +25,14 @@ def series(label: str, *values: float, apart: float = 60, first: float = HOUR.st
     return Series(label, tuple((first + apart * at, value) for at, value in enumerate(values)))
 
 
-def searched(*labels: str, metric: str = "X", unit: str = "") -> Widget:
-    queries = [
-        {"Expression": f"SEARCH('{{a,VariantName}} MetricName=\"{metric}\"', 'Sum', 60)"} for _ in labels or ("",)
-    ]
-    named = [
-        {**query, "Label": label} if label else query for query, label in zip(queries, labels or ("",), strict=True)
-    ]
-    return Widget("metric", "t", queries=tuple(named), unit=unit, period=60)
+def searched(*labels: str, metric: str = "X", unit: str = "", **more: Any) -> Panel:
+    text = f"SEARCH('{{a,VariantName}} MetricName=\"{metric}\"', 'Sum', 60)"
+    queries = tuple(Query(text, label) for label in labels or ("",))
+    return Panel(PanelSpec("t", unit, (CurveSpec(metric),), **more), queries, unfinished=True)
 
 
-def drawn(widget: Widget, *found: Series, roles: dict[str, str] = ROLES) -> Figure:
-    return figure(widget, found, HOUR, (), roles)
+def drawn(panel: Panel, *found: Series, roles: dict[str, str] = ROLES) -> Figure:
+    return figure(panel, found, HOUR, (), roles)
 
 
 # --- who looks how
@@ -68,7 +64,7 @@ def test_versions_without_a_role_look_like_no_role_and_differ() -> None:
 
 
 def test_curves_of_no_version_have_colours_of_no_role_and_all_differ() -> None:
-    shown = drawn(Widget("metric", "t"), *(series(f"what {number}", 1) for number in range(12)))
+    shown = drawn(Panel(PanelSpec("t", ""), ()), *(series(f"what {number}", 1) for number in range(12)))
     looks = [shown.style(curve) for curve in shown.curves]
     assert len(set(looks)) == 12
     assert {look.colour for look in looks} <= {"1", "2", "3", "4", "5", "6"}
@@ -82,39 +78,11 @@ def test_a_search_that_finds_one_metric_is_of_the_only_version() -> None:
     assert shown.rows == ("requests",)
 
 
-@pytest.mark.parametrize(
-    ("expression", "label", "asked", "answered", "row"),
-    [
-        (
-            "SEARCH('{{o,EndpointName,VariantName}} MetricName=\"DriftEvidence\"', 'Maximum', 60)",
-            "",
-            "{v}",
-            "",
-            "evidence",
-        ),
-        (
-            "SEARCH('{{o,EndpointName,VariantName}} MetricName=\"Invalid\"', 'Sum', 60)",
-            "Invalid",
-            "Invalid {v}",
-            "",
-            "Invalid",
-        ),
-        ("SEARCH('{{o,EndpointName,VariantName,Feature}} x', 'Maximum', 60)", "", "{v} {f}", "carrier", "carrier"),
-        ("SEARCH('{{o,EndpointName,VariantName}} x', 'p50', 60) / 1000", "p50", "p50", CHALLENGER, "p50"),
-    ],
-)
-def test_cloudwatch_is_asked_to_tell_the_version_even_of_a_single_curve(
-    expression: str, label: str, asked: str, answered: str, row: str
-) -> None:
-    query = {"Expression": expression.format(), **({"Label": label} if label else {})}
-    widget = Widget("metric", "t", queries=(query,), unit="evidence", period=60)
-    variant, feature = "${PROP('Dim.VariantName')}", "${PROP('Dim.Feature')}"
-    (told,) = telling(widget).queries
-    assert told["Label"] == asked.format(v=variant, f=feature)
-    said = told["Label"].replace(variant, CHALLENGER).replace(feature, "")
-    for after in ("", CHALLENGER):  # whether CloudWatch adds its own label or not
-        (curve,) = drawn(widget, series(f"{said} {answered} {after}", 1)).curves
-        assert (curve.measure, curve.version) == (row, Version(CHALLENGER, "challenger"))
+@pytest.mark.parametrize(("label", "row"), [("", "evidence"), ("Invalid", "Invalid"), ("carrier", "carrier")])
+@pytest.mark.parametrize("after", ["", CHALLENGER], ids=["", "CloudWatch adds its own label"])
+def test_a_curve_is_of_the_version_that_its_label_names(label: str, row: str, after: str) -> None:
+    (curve,) = drawn(searched(label, unit="evidence"), series(f"{label} {CHALLENGER} {after}", 1)).curves
+    assert (curve.measure, curve.version) == (row, Version(CHALLENGER, "challenger"))
 
 
 def test_with_two_versions_nobody_guesses_whose_a_curve_is() -> None:
@@ -161,7 +129,7 @@ def test_latency_and_evidence_are_on_a_log_scale(unit: str, log: bool) -> None:
 
 
 def test_what_happened_is_in_lanes_on_the_time_axis_and_not_a_curve_at_one() -> None:
-    shown = drawn(searched(metric="Events"), series("rolled_back", 0, 1), series("weights", 1, 2))
+    shown = drawn(searched(metric="Events", kind="events"), series("rolled_back", 0, 1), series("weights", 1, 2))
     assert shown.curves == ()
     assert [(lane.name, [(bar.began, bar.ended) for bar in lane.bars]) for lane in shown.lanes] == [
         ("rolled back", [(HOUR.start + 60, HOUR.start + 60)]),

@@ -11,11 +11,7 @@ import boto3
 import pytest
 
 from cli.target import Target
-from cli.view.kept_aside import FOLDERS, line, read
-from infra.aws.dashboard import dashboard
-from infra.config.monitoring_settings import MonitoringSettings
-from infra.config.slo_settings import SloSettings
-from tests.infra.recorded import LOCAL
+from cli.view.kept_aside import line, read
 from tests.platforms.aws.mocked import mocked_aws
 
 
@@ -87,9 +83,3 @@ def test_it_is_told_with_where_the_reasons_lie() -> None:
         "capture-rejected/"
     )
     assert line({"LabelsUnparsable": 2}, in_cluster=True) == "2 LabelsUnparsable: the reasons lie in the table `aside`"
-
-
-def test_the_dashboard_shows_whatever_is_kept_aside() -> None:
-    shown = dashboard(LOCAL, MonitoringSettings(), SloSettings().objective("local"), ())
-    for metric in (name for names in FOLDERS.values() for name in names):
-        assert f'MetricName=\\"{metric}\\"' in shown

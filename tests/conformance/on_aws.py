@@ -18,7 +18,6 @@ from botocore.config import Config
 from infra.aws import policies
 from infra.aws.function import RUNTIME
 from infra.aws.statements import document, trust
-from infra.plan import beyond_chance
 from localcloud.process import ProcessError
 from localcloud.testing import Cloud
 from monitoring.exchanges import traffic
@@ -27,12 +26,14 @@ from monitoring.labels.joining import LabelJoin
 from monitoring.labels.pairs import Trial
 from monitoring.labels.quality import Form
 from platforms.aws.batches import Batches
+from platforms.aws.evaluations import ratio
 from platforms.aws.files import S3Files
 from platforms.aws.journal import DynamoJournal
 from platforms.aws.ledger import DynamoLedger
 from platforms.aws.signals import CloudWatchSignals
 from platforms.aws.table import Table
 from rollout.core.state import RolloutState
+from services.declaration import alarm_thresholds
 from tests.conformance import mortal
 from tests.conformance.stage import (
     LABEL_LATE,
@@ -133,7 +134,7 @@ class AwsStage(Stage, FaultStage):
             }
             for id_, (metric, stat) in counts.items()
         ]  # fmt: skip
-        expression = beyond_chance.ratio(TOLERATED, beyond_chance.evidence(PERIODS, alpha=0.05))
+        expression = ratio(TOLERATED, alarm_thresholds.evidence(PERIODS, alpha=0.05))
         self.clients("cloudwatch").put_metric_alarm(
             AlarmName=self.alarm(role, measure), EvaluationPeriods=1, ComparisonOperator="GreaterThanThreshold",
             TreatMissingData="notBreaching", AlarmActions=[self.topic], Threshold=TOLERATED,

@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from infra.config.rollout_settings import RolloutSettings
 from infra.config.settings import Settings
-from infra.plan.beyond_chance import evidence, least, looks, ratio
 from localcloud.testing.cloudwatch import Condition
+from platforms.aws.evaluations import evaluations, ratio
+from services.declaration.alarm_thresholds import evidence, least
 from tests.infra.recorded import LOCAL, RECIPE, run_program, stack_config
 from tests.infra.watched import Watched, play
 
@@ -33,7 +33,9 @@ def chances(requests: int, share: float) -> list[float]:
 def needed(stack: str) -> float:
     """The evidence that a period of a committed stack needs."""
     settings = Settings.load(stack_config(stack), stack=stack)
-    return evidence(looks(settings.rollout, settings.monitoring.period_seconds), settings.rollout.judge.alpha)
+    rollout = settings.rollout
+    seconds = 60 * (rollout.max_minutes + rollout.watch_minutes)
+    return evidence(evaluations(seconds, settings.monitoring.period_seconds), rollout.judge.alpha)
 
 
 @pytest.mark.parametrize("tolerated", [0.01, 0.05, 0.3])
@@ -63,11 +65,6 @@ def test_half_of_twenty_requests_is_beyond_chance_in_one_period(stack: str) -> N
     assert least(20, 0.05, needed(stack)) < 10
 
 
-def half_an_hour_and_twenty_minutes() -> RolloutSettings:
-    settings = Settings.load(stack_config("local", rollout={"max_minutes": 30, "watch_minutes": 20}), stack="local")
-    return settings.rollout
-
-
 def test_evidence_covers_every_look_in_trial_and_watch_and_both_alarms() -> None:
     assert math.exp(-evidence(301, 0.05)) * 301 * 2 == pytest.approx(0.05)
 
@@ -77,7 +74,7 @@ def test_looks_are_all_the_periods_that_cloudwatch_looks_at(period: int, many: i
     alarm = Condition("GreaterThanThreshold", 0.05, period, evaluation_periods=1, datapoints_to_alarm=1)
     seconds = range(3600, 3600 + 50 * 60 + 1)  # the trial and the watch after it
     assert len({alarm.range_end(now) for now in seconds}) == many
-    assert looks(half_an_hour_and_twenty_minutes(), period) == many
+    assert evaluations(50 * 60, period) == many
 
 
 def test_counting_long_periods_once_each_would_break_the_promise_that_counting_looks_keeps() -> None:

@@ -13,9 +13,10 @@ from scipy.stats import binom
 from infra.aws.slo import ALPHA, evidence
 from infra.config.section import Whose
 from infra.config.slo_settings import SloSettings
-from infra.plan import beyond_chance
 from monitoring.objectives.slo import SLIS, rules
+from platforms.aws.evaluations import evaluations
 from rollout.core.state import RolloutState
+from services.declaration import alarm_thresholds
 from tests.infra.recorded import ACCOUNT, IMAGE, LOCAL, OLD, SOURCE, Answers, idle, release
 from tests.infra.recorded import run_program as run
 from tests.infra.refusals import refusal
@@ -145,9 +146,9 @@ def test_a_service_that_just_keeps_to_its_objective_rings_by_chance_within_the_p
         chance = 0.0
         for rule in pairs:
             for sli in SLIS:
-                above = int(beyond_chance.least(requests, objective.tolerated(sli), nats))
+                above = int(alarm_thresholds.least(requests, objective.tolerated(sli), nats))
                 each = float(binom.sf(above, requests, objective.tolerated(sli)))
-                chance += each * beyond_chance.looks_in(objective.window_seconds, rule.seconds)
+                chance += each * evaluations(objective.window_seconds, rule.seconds)
         assert chance <= ALPHA, requests
 
 

@@ -12,10 +12,10 @@ from cli.errors import explained
 from cli.platform.facts import AlarmInFull, AlarmView
 from cli.target import Target
 from monitoring.alarms.alarm import Said
-from platforms.alarm_names import BURN
 from platforms.aws.alarm_events import said
 from platforms.aws.descriptions import Description
 from platforms.aws.metrics import ENDPOINT
+from services.declaration.alarm_names import BURN
 
 _AT_ONCE = 4  # requests to AWS
 _CHANGES = 12  # of one alarm

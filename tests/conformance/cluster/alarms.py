@@ -14,8 +14,6 @@ from typing import Any
 
 import httpx
 
-from infra.plan import beyond_chance
-from platforms.alarm_names import alarm_name
 from platforms.kubernetes import names
 from platforms.kubernetes.alarm_rules import group
 from platforms.kubernetes.api import Api, Object
@@ -23,6 +21,8 @@ from platforms.kubernetes.kinds import CONFIG_MAP
 from platforms.kubernetes.metrics import cluster
 from platforms.kubernetes.rule import Rule, rule_file
 from platforms.kubernetes.watched import Watched
+from services.declaration import alarm_thresholds
+from services.declaration.alarm_names import alarm_name
 from tests.conformance.cluster.objects import RULES
 from tests.conformance.stage import PERIODS, SLOW_MS, TOLERATED
 
@@ -66,7 +66,7 @@ class Rules:
         clusters = {variant: (cluster(self.api.namespace, name),) for variant, name in self.workloads.items()}
         watched = Watched(
             self.api.namespace, self.endpoint, clusters, every_seconds=EVERY, period_seconds=_PERIOD,
-            max_5xx_rate=TOLERATED, max_p99_ms=SLOW_MS, nats=beyond_chance.evidence(PERIODS, alpha=0.05),
+            max_5xx_rate=TOLERATED, max_p99_ms=SLOW_MS, nats=alarm_thresholds.evidence(PERIODS, alpha=0.05),
             probe_minutes=None,
         )  # fmt: skip
         made = group(watched)

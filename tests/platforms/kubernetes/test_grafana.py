@@ -1,8 +1,7 @@
-"""A stack's dashboard: its words are those of CloudWatch's, and Prometheus takes each of its queries."""
+"""A stack's dashboard for Grafana, whose queries Prometheus takes."""
 
 from __future__ import annotations
 
-import json
 import re
 import subprocess
 from collections import Counter
@@ -12,24 +11,12 @@ from typing import Any
 import pytest
 import yaml
 
-from infra.aws.dashboard import dashboard as on_aws
-from infra.config.monitoring_settings import MonitoringSettings
 from monitoring.objectives.slo import Objective
-from platforms.aws.names import Names
-from platforms.kubernetes import grafana
 from platforms.kubernetes.grafana import dashboard
+from services.declaration.panels import PanelSettings
 
-OBJECTIVE = Objective(0.999, 0.99, 250, 7 * 86_400, 20)
-MADE = dashboard("flight-delay-prod", "models", OBJECTIVE, max_p99_ms=80, segments=["carrier"])
-ON_AWS_ALONE = {
-    "Model latency",
-    "Functions that fail, and releases whose drift cannot be measured",
-    "Events that none could handle",
-}
-ON_A_CLUSTER_ALONE = {
-    one.title
-    for one in (grafana.AT_GATEWAY, grafana.GATEWAY, grafana.BURN, grafana.FAILURES, grafana.PROBE, grafana.RINGS)
-}
+SETTINGS = PanelSettings(80, segments=True, objective=Objective(0.999, 0.99, 250, 7 * 86_400, 20))
+MADE = dashboard("flight-delay-prod", "models", SETTINGS)
 
 
 def queries(made: dict[str, Any]) -> dict[str, str]:
@@ -43,15 +30,6 @@ def queries(made: dict[str, Any]) -> dict[str, str]:
                 text = text.replace(name, value)
             found[f"{panel['title']}: {target['legendFormat']}"] = text
     return found
-
-
-def test_the_panels_are_those_of_cloudwatch_in_the_same_words() -> None:
-    names = Names("flight-delay", "prod", "1" * 12, "us-east-1")
-    body = json.loads(on_aws(names, MonitoringSettings(segments=["carrier"]), OBJECTIVE, ["advance"]))
-    there = {one["properties"]["title"] for one in body["widgets"] if one["type"] == "metric"}
-    here = {one["title"] for one in MADE["panels"]}
-    assert there - here == ON_AWS_ALONE
-    assert here - there == ON_A_CLUSTER_ALONE
 
 
 def test_no_two_panels_lie_upon_each_other_and_each_has_a_number_and_the_source_of_its_data() -> None:
@@ -72,16 +50,11 @@ def test_no_two_panels_lie_upon_each_other_and_each_has_a_number_and_the_source_
 def test_no_two_stacks_under_one_grafana_have_one_uid_or_one_title() -> None:
     names = [("models", "e"), ("others", "e"), ("models-e", "f"), ("models", "e-f")]
     places = [*names, *(("models", f"{'a' * 40}{end}") for end in "bc")]
-    made = [dashboard(name, namespace, OBJECTIVE, max_p99_ms=80) for namespace, name in places]
+    made = [dashboard(name, namespace, SETTINGS) for namespace, name in places]
     for field in ("uid", "title"):
         assert len({one[field] for one in made}) == len(places), field
     assert all(re.fullmatch("[a-zA-Z0-9_-]{1,40}", one["uid"]) for one in made), "all that Grafana takes as a uid"
     assert MADE["uid"] == "89f933501194ad4173a6f3a15748a0c77082b849", "links to it last"
-
-
-def test_errors_by_segment_are_shown_where_the_config_names_segments() -> None:
-    plain = dashboard("flight-delay-prod", "models", OBJECTIVE, max_p99_ms=80)
-    assert len(plain["panels"]) == len(MADE["panels"]) - 1
 
 
 @pytest.mark.needs("prometheus")

@@ -9,7 +9,6 @@ from typing import Any, cast
 
 import pytest
 
-from platforms.alarm_names import answer_alarms
 from platforms.kubernetes.controller import controller
 from platforms.kubernetes.guarded import GuardedMoves
 from platforms.kubernetes.journal import KubernetesJournal
@@ -26,6 +25,7 @@ from rollout.core.release import Release
 from rollout.core.ringing import Ringing
 from rollout.core.state import Phase, RolloutState
 from rollout.reason import Reason
+from services.declaration.alarm_names import answer_alarms
 from tests.platforms.kubernetes.world import CRASH, ENDPOINT, TestClock, World, solo
 from tests.rollout.worlds import PERSON
 from tests.rollout.worlds import release as plain

@@ -26,6 +26,7 @@ from rollout.core.decision import Seen
 from rollout.core.plan import ERRORS, Plan, Step
 from rollout.core.ringing import Ringing
 from rollout.core.state import Phase, Pivot, RolloutState
+from services.declaration.panels import PanelSettings
 from tests.platforms.kubernetes.stage import CLUSTERS, Stage, stage, until
 from tests.platforms.kubernetes.test_grafana import queries
 from tests.rollout.worlds import release
@@ -218,7 +219,8 @@ def test_an_outage_of_both_is_left_to_the_judge(it: Stage, prometheus: Prometheu
 def test_the_dashboard_shows_what_was_asked_and_prometheus_takes_all_of_it(it: Stage, prometheus: Prometheus) -> None:
     it.ask(20)
     it.ask(4, 500)
-    made = dashboard("endpoint", "models", Objective(0.999, 0.99, 1000, 21_600, 20), max_p99_ms=1000)
+    settings = PanelSettings(1000, objective=Objective(0.999, 0.99, 1000, 21_600, 20))
+    made = dashboard("endpoint", "models", settings)
     asked = queries(made)
 
     def shown() -> set[str]:

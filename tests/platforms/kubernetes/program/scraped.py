@@ -13,9 +13,9 @@ from typing import Any
 
 import httpx
 
-from platforms.alarm_names import FAILS, SLOW, alarm_name
 from platforms.kubernetes.metrics import whose
 from platforms.kubernetes.rule import MEASURE
+from services.declaration.alarm_names import FAILS, SLOW, alarm_name
 from tests.listening import Quiet, listening
 from tests.platforms.kubernetes.scrapes import Envoy, Tsdb
 

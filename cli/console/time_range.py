@@ -1,4 +1,4 @@
-"""Which time does a page show? Read from its address: `hours`, or `from` and `to`."""
+"""The time that a page shows, from its address: `hours`, or `from` and `to`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Range:
 
     Attributes:
         span: From when to when.
-        hours: The choice on offer that ends now; None for a time of one's own.
+        hours: The choice on offer that ends now; None for a custom time.
     """
 
     span: Span
@@ -32,14 +32,14 @@ class Range:
         return begin.strftime("%Y-%m-%dT%H:%M:%S"), end.strftime("%Y-%m-%dT%H:%M:%S")
 
 
-def asked_range(given: Mapping[str, str], now: float) -> Range:
+def requested_range(given: Mapping[str, str], now: float) -> Range:
     """The time that an address asks for; an hour when it says nothing.
 
     Raises:
         OperatorError: A field is none of what is allowed; the message names it.
     """
     if given.get("from") or given.get("to"):
-        return _own(given, now)
+        return _custom(given, now)
     text = given.get("hours", "1")
     for hours in HOURS:
         if text == f"{hours:g}":
@@ -48,7 +48,7 @@ def asked_range(given: Mapping[str, str], now: float) -> Range:
     raise OperatorError(f"hours is {text!r}", f"Allowed are {offered}.", 2)
 
 
-def _own(given: Mapping[str, str], now: float) -> Range:
+def _custom(given: Mapping[str, str], now: float) -> Range:
     begin, end = _time("from", given), _time("to", given)
     if end - begin < _LEAST_S:
         raise OperatorError(

@@ -1,0 +1,104 @@
+"""The figure of a panel. Pure: the curves that a platform has measured, and the roles of variants, are arguments."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from cli.console.figure import Bar, Curve, Figure, Lane, Limit, Mark, Span, Version
+from cli.platform.facts import Series
+from services.declaration.panels import VARIANT, Panel
+
+Roles = Mapping[str, str]
+"""Variant -> its role now."""
+LOGARITHMIC = frozenset({"ms", "evidence"})
+"""Units of what is compared by how many times as much it is, not by how much more."""
+_VARIANT = re.compile(r"v-[0-9a-f]{12}")
+_LOW, _HIGH = "Low", "High"  # at the end of a measure: the ends of its interval
+
+
+def figure(panel: Panel, found: Sequence[Series], span: Span, marks: Iterable[Mark], roles: Roles) -> Figure:
+    """The figure of a panel.
+
+    Args:
+        panel: The panel.
+        found: The curves of its queries.
+        span: The time that it shows.
+        marks: What happened meanwhile.
+        roles: The role of each variant.
+    """
+    spec = panel.spec
+    inside = [Series(one.label, tuple(point for point in one.points if point[0] >= span.start)) for one in found]
+    if spec.kind == "events":
+        lanes = tuple(_lane(series) for series in inside if any(value for _, value in series.points))
+        return Figure(spec.title, span, lanes=lanes, period=spec.seconds)
+    ended = [_ended(series, panel, span) for series in inside]
+    return Figure(
+        spec.title,
+        span,
+        _banded(_distinguished([_curve(series, panel, roles) for series in ended if series.points])),
+        unit=spec.unit,
+        period=spec.seconds,
+        log=spec.unit in LOGARITHMIC,
+        clamp=(1e-4, 1e6) if spec.unit == "evidence" else None,
+        limits=() if spec.line is None else (Limit("alarm", float(spec.line)),),
+        marks=tuple(marks),
+    )
+
+
+def _ended(series: Series, panel: Panel, span: Span) -> Series:
+    """Of counts, the intervals that are over: half an interval looks as if half of the traffic were gone."""
+    if not panel.unfinished:
+        return series
+    return Series(series.label, tuple(one for one in series.points if one[0] + panel.spec.seconds <= span.end))
+
+
+def _distinguished(curves: Iterable[Curve]) -> list[Curve]:
+    """The curves, with a number behind the measure of those that CloudWatch labels alike."""
+    known, made = Counter[tuple[str, Version]](), list[Curve]()
+    for curve in curves:
+        known[curve.measure, curve.version] += 1
+        number = known[curve.measure, curve.version]
+        made.append(replace(curve, measure=f"{curve.measure} ({number})") if number > 1 else curve)
+    return made
+
+
+def _lane(series: Series) -> Lane:
+    bars = (Bar(at, at, f"{series.label} ({value:g})") for at, value in series.points if value)
+    return Lane(series.label.replace("_", " "), tuple(bars))
+
+
+def _curve(series: Series, panel: Panel, roles: Roles) -> Curve:
+    """A curve by its label: the name of a variant in it says whose it is, and the rest what it shows.
+
+    CloudWatch labels a single curve that is computed by its metric, and by none of its dimensions.
+    """
+    words = list(dict.fromkeys(series.label.split()))
+    labelled = any(query.label for query in panel.queries)
+    searched = words and any(f'MetricName="{words[-1]}"' in query.text for query in panel.queries)
+    if searched and (len(words) > 1 or not labelled):
+        words = words[:-1]
+    name = next((word for word in words if word in roles or _VARIANT.fullmatch(word)), "")
+    measure = " ".join(word for word in words if word != name)
+    if not name and len(roles) == 1 and any(VARIANT in curve.by for curve in panel.spec.curves):
+        name = next(iter(roles))
+    return Curve(measure or panel.spec.unit or "value", Version(name, roles.get(name, "")), series.points)
+
+
+def _banded(curves: Sequence[Curve]) -> tuple[Curve, ...]:
+    """The curves, with the ends of an interval as a band around the curve that it is of."""
+    known = {(curve.measure, curve.version): curve for curve in curves}
+    made: list[Curve] = []
+    for curve in curves:
+        if any(
+            curve.measure.endswith(end) and (curve.measure.removesuffix(end), curve.version) in known
+            for end in (_LOW, _HIGH)
+        ):
+            continue
+        low, high = (known.get((curve.measure + end, curve.version)) for end in (_LOW, _HIGH))
+        lows, highs = dict(low.points if low else ()), dict(high.points if high else ())
+        band = tuple((at, lows[at], highs[at]) for at, _ in curve.points if at in lows and at in highs)
+        made.append(Curve(curve.measure, curve.version, curve.points, band))
+    return tuple(made)

@@ -1,0 +1,175 @@
+"""The panels of a stack as Prometheus is queried for them. Pure.
+
+Variants are found by their labels, so a new release changes no query. What a variant answered is read from the records
+of its rules. Each replica of the controller shows what is measured alike, so a panel takes the largest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from monitoring import published
+from monitoring.objectives.slo import OBJECTIVE, SLIS, Objective
+from platforms.kubernetes.alarm_rules import risen
+from platforms.kubernetes.metrics import (
+    CLASS,
+    CLUSTER,
+    EDGE,
+    LATENCY,
+    PROBED,
+    REQUESTS,
+    VARIANT,
+    any_of,
+    matched,
+    series,
+    whose,
+)
+from platforms.kubernetes.objective_rules import COUNTS
+from platforms.kubernetes.promql import over
+from rollout.core.catalogue import INVALID, OWN
+from services.declaration import panels as declared
+from services.declaration.alarm_thresholds import plain
+from services.declaration.panels import CurveSpec, Panel, PanelSettings, PanelSpec, Query
+
+WORKLOAD = "workload"
+"""The label of curves that Envoy counts: the workload, taken from the name of its cluster."""
+GATEWAY = PanelSpec("Errors of the gateway itself", "answers")
+BURN = PanelSpec("How fast the error budget burns", "times as fast as the objective allows")
+FAILURES = PanelSpec("Work that fails, and releases whose drift cannot be measured", "times")
+PROBE = PanelSpec("What the probe found", "1: a sound answer")
+FIRING = PanelSpec("Alarms that fire", "1: it fires")
+_AT_GATEWAY = "Latency at the gateway"
+
+
+@dataclass(frozen=True)
+class Panels:
+    """Compiles the panels of one endpoint.
+
+    Attributes:
+        namespace: Where the endpoint is.
+        endpoint: The endpoint.
+        interval: The time from point to point, over which counts are taken, as PromQL writes it.
+        rate_interval: The time of a rate: several scrapes.
+    """
+
+    namespace: str
+    endpoint: str
+    interval: str
+    rate_interval: str
+
+    def all(self, settings: PanelSettings) -> list[Panel]:
+        """Every panel of the dashboard, in order."""
+        objective = settings.objective
+        return [
+            *map(self._compiled, declared.service(settings)),
+            Panel(GATEWAY, (Query(f"sum({self._sum('modelstack:gateway_own_errors:rise')})", "5XX"),)),
+            *map(self._compiled, declared.model_input(settings)),
+            *(self._promised(objective) if objective else ()),
+            *map(self._compiled, declared.quality(settings)),
+            *self._own(),
+        ]
+
+    def comparison(self, clusters: Sequence[str]) -> list[Panel]:
+        """The panels by which the versions behind clusters of Envoy are compared."""
+        served = {CLUSTER: any_of(tuple(clusters))}
+
+        def counted(classes: str) -> str:
+            selector = matched(REQUESTS, like={**served, CLASS: classes})
+            return f"sum by ({CLUSTER}) (increase({selector}[{self.interval}]))"
+
+        failing = f"100 * ({counted('[45]')} or 0 * {counted('[2-5]')}) / {counted('[2-5]')}"
+        latency = replace(declared.COMPARED_LATENCY, title=_AT_GATEWAY)
+        return [
+            Panel(declared.COMPARED_REQUESTS, (Query(counted("[2-5]"), by=(VARIANT,)),)),
+            Panel(declared.COMPARED_FAILURES, (Query(failing, by=(VARIANT,)),)),
+            Panel(latency, tuple(Query(self._quantile(name, served), name, (VARIANT,)) for name in declared.QUANTILES)),
+        ]
+
+    @property
+    def _of(self) -> dict[str, str]:
+        return whose(self.namespace, self.endpoint)
+
+    @property
+    def _served(self) -> dict[str, str]:
+        return {CLUSTER: f"service/{self.namespace}/{self.endpoint}-[0-9a-f]{{12}}/.*"}
+
+    def _compiled(self, spec: PanelSpec) -> Panel:
+        title = _AT_GATEWAY if spec.curves[0].metric == declared.LATENCY else spec.title
+        return Panel(replace(spec, title=title), tuple(map(self._query, spec.curves)))
+
+    def _query(self, curve: CurveSpec) -> Query:
+        if curve.metric == declared.LATENCY:
+            return Query(_workload(self._quantile(curve.stat, self._served)), curve.label, (WORKLOAD,))
+        if curve.metric == declared.REFUSED:
+            selector = matched(REQUESTS, {CLASS: "4"}, self._served)
+            refused = _workload(f"increase({selector}[{self.interval}])")
+            return Query(f"sum by ({WORKLOAD}) ({refused})", curve.label, (WORKLOAD,))
+        if curve.metric in {declared.REQUESTS, declared.FAILED}:
+            text = f"sum by ({VARIANT}) ({self._sum(risen(curve.metric))})"
+            if curve.stat == "share":
+                text = f"100 * {text} / on () group_left () sum({text})"
+        elif curve.metric == INVALID:
+            text = self._born(f"{series(INVALID)}_sum", VARIANT, whole=f"{VARIANT}, rollout")
+        elif curve.stat == "count":
+            text = self._born(f"{series(curve.metric)}_total", ", ".join(curve.by))
+        else:
+            text = f"max by ({', '.join(curve.by)}) ({matched(series(curve.metric), self._of)})"
+        return Query(text, curve.label, curve.by)
+
+    def _promised(self, objective: Objective) -> list[Panel]:
+        """What is left of the error budgets, and how fast they burn."""
+        left: list[Query] = []
+        for sli in SLIS:
+            part, whole = (
+                f"sum({over(matched(risen(f'{OBJECTIVE}_{name}'), self._of), objective.window_seconds)})"
+                for name in COUNTS[sli]
+            )
+            left.append(Query(f"100 * (1 - {part} / {whole} / {plain(objective.tolerated(sli))})", sli))
+        burns = f'max by (__name__, sli) ({{__name__=~"{OWN}:burn:.*",{matched("", self._of)[1:-1]}}})'
+        return [
+            Panel(declared.budget(objective), tuple(left)),
+            Panel(BURN, (Query(burns, by=("sli", "__name__")),)),
+        ]
+
+    def _own(self) -> list[Panel]:
+        """The controller, the probe and the alarms."""
+        failures = self._born("modelstack_tick_failures_total", "work")
+        unmeasured = self._born(f"{series(published.DRIFT_UNMEASURED)}_total", "")
+        firing = f"max by (alertname) ({matched('ALERTS', {**self._of, 'alertstate': 'firing'})})"
+        delay = f"max({matched(series(f'{published.DELAY}_seconds'), self._of)})"
+        sound = f"max({matched(series(published.PROBE_SUCCESS), self._of)})"
+        ago = f"(time() - max({matched(PROBED, self._of)})) / 60"
+        return [
+            Panel(FAILURES, (Query(failures, by=("work",)), Query(unmeasured, "drift"))),
+            Panel(declared.LATE, (Query(delay, "most"),)),
+            Panel(PROBE, (Query(sound, "sound"), Query(ago, "minutes since the last one"))),
+            Panel(FIRING, (Query(firing, by=("alertname",)),)),
+        ]
+
+    def _quantile(self, name: str, served: dict[str, str]) -> str:
+        buckets = f"rate({matched(LATENCY, like=served)}[{self.rate_interval}])"
+        return f"histogram_quantile(0.{name[1:]}, sum by ({EDGE}, {CLUSTER}) ({buckets}))"
+
+    def _sum(self, record: str) -> str:
+        return f"sum_over_time({matched(record, self._of)}[{self.interval}])"
+
+    def _born(self, name: str, by: str, *, whole: str = "") -> str:
+        """By how much a counter of ours rose from point to point; one that is new rose from 0.
+
+        The replicas of the controller show what the database counts alike, but each counts its own work. Where a
+        counter falls, because a replica began again, nothing is shown.
+
+        Args:
+            name: The counter.
+            by: What distinguishes its curves.
+            whole: What distinguishes its series, where that is more.
+        """
+        inner = f"max by ({whole or by}) ({matched(name, self._of)}"
+        now, before = (f"sum by ({by}) ({inner}{ago}))" for ago in ("", f" offset {self.interval}"))
+        return f"clamp_min({now} - ({before} or 0 * {now}), 0)"
+
+
+def _workload(expression: str) -> str:
+    """With the label `WORKLOAD`, taken from the name of Envoy's cluster."""
+    return f'label_replace({expression}, "{WORKLOAD}", "$1", "{CLUSTER}", "service/[^/]+/([^/]+)/.*")'

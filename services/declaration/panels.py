@@ -1,0 +1,216 @@
+"""The panels of a stack's dashboard, declared once: each platform compiles them, and the console draws them. Pure.
+
+for spec in service(settings):
+print(spec.title, [curve.metric for curve in spec.curves])
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from monitoring import published
+from monitoring.objectives.slo import Objective
+from rollout.core.catalogue import EVENTS, INVALID
+
+REQUESTS, FAILED, REFUSED, LATENCY = "requests", "failed", "refused", "latency"
+"""What each platform measures of a variant by itself: all requests, 5XX, 4XX, and milliseconds."""
+VARIANT, FEATURE, SEGMENT, EVENT = "variant", "feature", "segment", "event"
+"""Dimensions that distinguish the curves of one metric."""
+QUANTILES = ("p50", "p90", "p99")
+UNUSUAL = (published.OUT_OF_RANGE, published.NEW_CODES, published.SCHEMA)
+"""Counts of rows that are unlike the training data."""
+LATE_SECONDS = 900
+"""Captures and labels that wait longer are late."""
+OUTPUT = "panels"
+"""The stack output that holds a stack's `PanelSettings`, without the objective, which is the output `slo`."""
+
+Stat = Literal["count", "share", "maximum", "average", "p50", "p90", "p99"]
+
+
+@dataclass(frozen=True)
+class CurveSpec:
+    """The curves of one metric, one for each value of its dimensions.
+
+    Attributes:
+        metric: The name of a published metric, or one of those that the platform measures.
+        stat: What each point is: how often it happened in the interval (`count`), the percent of all curves (`share`),
+            its value (`maximum` or `average` of the interval), or a quantile.
+        by: The dimensions that distinguish the curves.
+        label: What the curves show; empty where their dimensions say it.
+    """
+
+    metric: str
+    stat: Stat = "count"
+    by: tuple[str, ...] = (VARIANT,)
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class PanelSpec:
+    """One graph.
+
+    Attributes:
+        title: Its title.
+        unit: The unit of its vertical axis.
+        curves: What it shows; none where a platform has its own queries.
+        line: A horizontal line where an alarm fires; None: no line.
+        seconds: The shortest interval between two points; of a budget its whole window.
+        kind: `curves` over time, `events` of which people want to know when, or the newest value of a `budget`.
+    """
+
+    title: str
+    unit: str
+    curves: tuple[CurveSpec, ...] = ()
+    line: float | None = None
+    seconds: int = 60
+    kind: Literal["curves", "events", "budget"] = "curves"
+
+
+@dataclass(frozen=True)
+class Query:
+    """One query of a panel, in the language of its platform.
+
+    Attributes:
+        text: The expression.
+        label: What its curves show; empty where their dimensions say it.
+        by: The dimensions that distinguish its curves, as the platform names them.
+        inputs: What the expression refers to, by name.
+    """
+
+    text: str
+    label: str = ""
+    by: tuple[str, ...] = ()
+    inputs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A panel as its platform queries it.
+
+    Attributes:
+        spec: What it shows.
+        queries: How that is read.
+        unfinished: Whether its newest point may count an interval that has not ended.
+    """
+
+    spec: PanelSpec
+    queries: tuple[Query, ...]
+    unfinished: bool = False
+
+
+@dataclass(frozen=True)
+class PanelSettings:
+    """What the panels of a stack depend on.
+
+    Attributes:
+        max_p99_ms: From which latency on an alarm fires; None: not known.
+        period_seconds: The period of the alarms.
+        drift_minutes: How often drift is measured.
+        segments: Whether errors are counted by segment.
+        objective: What users are promised; None: not known.
+    """
+
+    max_p99_ms: float | None = None
+    period_seconds: int = 60
+    drift_minutes: int = 60
+    segments: bool = False
+    objective: Objective | None = None
+
+    def to_output(self) -> dict[str, Any]:
+        """The stack output `OUTPUT`."""
+        return {name: value for name, value in asdict(self).items() if name != "objective"}
+
+    @classmethod
+    def from_outputs(cls, outputs: Mapping[str, Any]) -> PanelSettings:
+        """Read the settings of a live stack; numbers may have become floats on their way.
+
+        Args:
+            outputs: The stack's outputs. Without any, nothing that depends on the stack's config is drawn.
+        """
+        told, slo = outputs.get(OUTPUT) or {}, outputs.get("slo")
+        defaults = cls()
+        return cls(
+            told.get("max_p99_ms"),
+            int(told.get("period_seconds", defaults.period_seconds)),
+            int(told.get("drift_minutes", defaults.drift_minutes)),
+            bool(told.get("segments")),
+            Objective.from_dict(slo) if slo else None,
+        )
+
+
+def service(settings: PanelSettings) -> tuple[PanelSpec, ...]:
+    """Which variants answer, how fast, and what happened to releases."""
+    seconds = max(settings.period_seconds, 60)
+    slow = tuple(CurveSpec(LATENCY, stat, label=stat) for stat in QUANTILES)
+    errors = (CurveSpec(FAILED, label="5XX"), CurveSpec(REFUSED, label="4XX"))
+    happened = (CurveSpec(EVENTS, by=(EVENT,)),)
+    return (
+        PanelSpec("Requests", "requests", (CurveSpec(REQUESTS),), seconds=seconds),
+        PanelSpec("Share of traffic", "% of requests", (CurveSpec(REQUESTS, "share"),), seconds=seconds),
+        PanelSpec("What happened to releases", "events", happened, seconds=seconds, kind="events"),
+        PanelSpec("Model latency", "ms", slow, settings.max_p99_ms, seconds),
+        PanelSpec("Errors", "answers", errors, seconds=seconds),
+    )
+
+
+def model_input(settings: PanelSettings) -> tuple[PanelSpec, ...]:
+    """How requests differ from the training data."""
+    seconds, features = 60 * settings.drift_minutes, (VARIANT, FEATURE)
+    drift = (CurveSpec(published.DRIFT_EVIDENCE, "maximum"),)
+    distance = (CurveSpec(published.DRIFT_DISTANCE, "maximum", features),)
+    rows = tuple(CurveSpec(name, label=name) for name in (*UNUSUAL, published.CAPTURE_UNREADABLE))
+    return (
+        PanelSpec("Drift: evidence that requests differ from training", "evidence", drift, 1, seconds),
+        PanelSpec("Drift: distance from training, by feature", "distance", distance, seconds=seconds),
+        PanelSpec("Rows unlike training's", "rows", rows, seconds=seconds),
+        PanelSpec("Values that are missing", "rows", (CurveSpec(published.MISSING, by=features),), seconds=seconds),
+    )
+
+
+def budget(objective: Objective) -> PanelSpec:
+    """What is left of the error budgets, in percent, over the objective's window."""
+    seconds = 60 * -(-objective.window_seconds // 60)
+    title = f"Error budget left, % of {objective.window_seconds / 86400:g} days"
+    return PanelSpec(title, "%", seconds=seconds, kind="budget")
+
+
+_MEASURES = {
+    "Accuracy": ("Accuracy by the newest labels", "share of answers"),
+    "LogLoss": ("Log-loss by the newest labels", "nats"),
+    "AbsoluteError": ("Absolute error by the newest labels", "the label's unit"),
+    "AUC": ("AUC by the newest labels", "AUC"),
+    "CalibrationError": ("Calibration error", "share of answers"),
+}
+
+
+def quality(settings: PanelSettings) -> tuple[PanelSpec, ...]:
+    """How right the answers were, and which labels and answers could not be used."""
+    seconds = max(settings.period_seconds, 60)
+
+    def interval(title: str, unit: str, metric: str) -> PanelSpec:
+        names = (f"{metric}{end}" for end in ("", "Low", "High"))
+        curves = tuple(CurveSpec(name, "average", label=name) for name in names)
+        return PanelSpec(f"{title}, with its interval", unit, curves, seconds=seconds)
+
+    errors = (CurveSpec(published.SEGMENT_ERROR, "average", (VARIANT, SEGMENT)),)
+    segments = PanelSpec("Error by segment, by the newest labels", "error", errors, seconds=seconds)
+    concept = (CurveSpec(published.CONCEPT_EVIDENCE, "maximum"),)
+    unusable = tuple(CurveSpec(name, by=(), label=name) for name in published.UNUSABLE)
+    problems = "Labels and answers that could not be used, by what is wrong"
+    return (
+        *(interval(*panel, f"{published.REALISED}{name}") for name, panel in _MEASURES.items()),
+        *((segments,) if settings.segments else ()),
+        interval("Accuracy, estimated before labels come", "share of answers", f"{published.ESTIMATED}Accuracy"),
+        PanelSpec("Evidence that the concept has moved", "evidence", concept, 1, seconds),
+        PanelSpec(problems, "labels or answers", unusable, seconds=seconds),
+        PanelSpec("Answers that break the contract", "answers", (CurveSpec(INVALID),), seconds=seconds),
+    )
+
+
+LATE = PanelSpec("How late captures and labels are counted", "seconds", line=LATE_SECONDS)
+COMPARED_REQUESTS = PanelSpec("Requests", "requests", (CurveSpec(REQUESTS),))
+COMPARED_FAILURES = PanelSpec("Failed or refused", "% of requests")
+COMPARED_LATENCY = PanelSpec("Model latency", "ms", tuple(CurveSpec(LATENCY, stat, label=stat) for stat in QUANTILES))
+"""The panels by which two versions are compared."""
