@@ -16,7 +16,7 @@ import yaml
 from bench.bed import BenchError, must
 from bench.kubernetes.load import Seen, load
 from bench.kubernetes.place import Place, until
-from cli.local.oci_image import published
+from cli.local.cluster_image import published
 from cli.local.stack import Stack
 from cli.target import LOCAL_CLUSTER, ROOT
 from localcloud.setup import Places, applied

@@ -1,4 +1,4 @@
-"""A Docker engine, and what a build of the model's image needs from it."""
+"""The images of this project, what each is built from, and the Docker engine that builds those for AWS."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pipeline.steps import PIPELINE
 
 SUITE = "bookworm"
 DEBIAN_BASE = f"modelstack-base:{SUITE}"
-PUBLIC_BASE = "python:3.11-slim-bookworm"
+PUBLIC_BASE = "docker.io/library/python:3.11-slim-bookworm"
 ONE_DOCKER_MANIFEST = ("--provenance=false", "--sbom=false", "--output", "type=docker,oci-mediatypes=false")
 """Options of `docker build` with BuildKit for an image that SageMaker takes."""
 CONTROLLER_PROGRAM = "platforms.kubernetes.program.__main__"
@@ -199,6 +199,31 @@ def lay_out_controller(root: Path, wheels: Path, folder: Path) -> None:
         _copy(path, folder / "runtime" / name)
     _copy(root / "requirements" / "controller.txt", folder / "controller.txt")
     shutil.copytree(wheels, folder / "wheels", dirs_exist_ok=True)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """An image of this project.
+
+    Attributes:
+        name: What it does; also the lock of its libraries.
+        lay_out: Puts what it is built from into a folder.
+        suffix: What its tags end with.
+        setting: The config field that names it.
+        word: Begins the line with its name.
+    """
+
+    name: str
+    lay_out: Callable[[Path, Path, Path], None]
+    suffix: str
+    setting: str
+    word: str
+
+
+SERVING = Kind("serving", lay_out, "", "modelstack:serving.image", "image")
+TRAINING = Kind("training", lay_out_training, "-train", "modelstack:retraining.image", "train")
+CONTROLLER = Kind("controller", lay_out_controller, "", "modelstack:kubernetes.registry", "controller")
+"""For Kubernetes alone."""
 
 
 def _copy(source: Path, to: Path) -> None:

@@ -2,7 +2,7 @@
 
 python -m cli.local.image                        # what serves and what trains, into the local stack's registry
 python -m cli.local.image --stack dev            # into that of dev, on AWS
-python -m cli.local.image --stack prod           # what serves and the controller, if prod is on Kubernetes: no engine
+python -m cli.local.image --stack prod           # what serves and the controller, if prod is on Kubernetes: by buildah
 python -m cli.local.image --context FOLDER       # only lay the build contexts out, for any other builder
 """
 
@@ -12,7 +12,6 @@ import base64
 import os
 import re
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,17 +22,18 @@ import click
 from rich.console import Console
 
 from cli.errors import OperatorError, explained
-from cli.local import oci_image
+from cli.local import cluster_image
 from cli.local.cloud import Local
 from cli.local.cluster import on_cluster
 from cli.local.container import (
+    CONTROLLER,
     ONE_DOCKER_MANIFEST,
+    SERVING,
+    TRAINING,
     Engine,
+    Kind,
     base_image,
     image_tag,
-    lay_out,
-    lay_out_controller,
-    lay_out_training,
     python_of,
 )
 from cli.local.stack import Stack
@@ -48,29 +48,6 @@ START_ENGINE = "Start one; on Debian: `apt-get install docker.io`, then `dockerd
 NO_ENGINE_HINT = f"{START_ENGINE} Without one, the local stack runs the same entry point as a process."
 
 
-@dataclass(frozen=True)
-class Kind:
-    """An image of this project.
-
-    Attributes:
-        name: What it does; also the lock of its libraries.
-        lay_out: Puts what it is built from into a folder.
-        suffix: What its tags end with.
-        setting: The config field that names it.
-        word: Begins the line with its name.
-    """
-
-    name: str
-    lay_out: Callable[[Path, Path, Path], None]
-    suffix: str
-    setting: str
-    word: str
-
-
-SERVING = Kind("serving", lay_out, "", "modelstack:serving.image", "image")
-TRAINING = Kind("training", lay_out_training, "-train", "modelstack:retraining.image", "train")
-CONTROLLER = Kind("controller", lay_out_controller, "", "modelstack:kubernetes.registry", "controller")
-"""For Kubernetes alone: `cli.local.oci_image` makes it without an engine, other builders from its context."""
 REGISTRY = CONTROLLER.setting
 
 
@@ -88,7 +65,7 @@ REGISTRY = CONTROLLER.setting
 def main(stack: str, repository: str | None, base_image: str | None, context: Path | None) -> None:
     """Build a stack's images, push them, and say how the stack takes them.
 
-    A stack on Kubernetes takes what serves and the controller; no container engine is needed for these.
+    A stack on Kubernetes takes what serves and the controller; these are built by buildah, without a Docker engine.
     """
     console = Page(highlight=False, soft_wrap=True, emoji=False)
     try:
@@ -119,7 +96,7 @@ def push_for_cluster(stack: Stack, console: Console) -> None:
     if not registry:
         raise OperatorError(f"the file of stack {stack.name} has no {REGISTRY}", "Write there where images go.", 2)
     with explained(f"making the images for {registry}"):
-        for name, pushed in oci_image.published(registry, console.print).items():
+        for name, pushed in cluster_image.published(registry, console.print).items():
             console.print(f"{name}  {pushed}", markup=False)
     console.print(f"next\n       pulumi up --stack {stack.name}", markup=False)
 

@@ -10,7 +10,7 @@ from rich.console import Console
 from cli.errors import OperatorError
 from cli.local.cloud import Local
 from cli.local.cluster import Cluster
-from cli.local.oci_image import published
+from cli.local.cluster_image import published
 from cli.local.stack import Stack
 from cli.local.up import UpdateFailed
 from cli.running import run

@@ -14,7 +14,7 @@ from moto import mock_aws
 from rich.console import Console
 
 from cli.errors import OperatorError
-from cli.local import image, oci_image
+from cli.local import cluster_image, image
 from cli.local.container import Engine
 from cli.local.image import DOCKER_MANIFEST, SERVING, Repository, published
 from cli.local.stack import Stack
@@ -116,7 +116,7 @@ def test_a_stack_on_kubernetes_gets_its_images_where_its_file_says(
 ) -> None:
     asked: list[str] = []
     monkeypatch.setattr(
-        oci_image, "published", lambda registry, say: asked.append(registry) or {"serving": f"{registry}/serving@1"}
+        cluster_image, "published", lambda registry, say: asked.append(registry) or {"serving": f"{registry}/serving@1"}
     )
     image.push_for_cluster(of_cluster(tmp_path, registry="registry.example.org/models"), Console())
     assert asked == ["registry.example.org/models"]

@@ -17,7 +17,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stdout
 from typing import Any
 
-from cli.local.oci_image import CONTROLLER, published
+from cli.local.cluster_image import published
+from cli.local.container import CONTROLLER
 from tests.conformance.cluster_row import ClusterRow, Place, play, prepare
 from tests.conformance.cluster_site import Site
 from tests.conformance.cluster_stage import SiteStage

@@ -6,12 +6,11 @@ import json
 import sys
 from collections.abc import Generator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 
-from cli.local.oci_image import CONTROLLER
-from cli.local.oci_image import made as made_image
+from cli.local.cluster_image import built
+from cli.local.container import CONTROLLER
 from tests.conformance.cluster_box import box
 from tests.conformance.cluster_row import ClusterRow
 from tests.conformance.cluster_table import PAGE, in_page, shown, written
@@ -43,8 +42,7 @@ def playing(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     """The rows that were selected, on a cluster of their own."""
     asked = [item.callspec.params["row"].name for item in request.session.items if _plays(item)]
     log = tmp_path_factory.mktemp("cluster") / "log"
-    with TemporaryDirectory() as folder:  # its layers are kept; in there is no way out, to Debian and the package index
-        made_image(CONTROLLER, Path(folder), print)
+    built(CONTROLLER, print)  # in the box is no way out, to Debian and the package index
     with box() as made:
         process = made.start([sys.executable, "-m", "tests.conformance.cluster_player", *asked], log)
         assert process.stdout is not None

@@ -23,7 +23,7 @@ import pytest
 import yaml
 
 from bench.bed import Bed
-from cli.local.oci_image import published
+from cli.local.cluster_image import published
 from cli.local.stack import Stack
 from cli.replay import Report, background
 from cli.target import LOCAL_CLUSTER, ROOT, resolve

@@ -21,6 +21,7 @@ PACKAGES = {
     "/usr/lib/cni/ptp": "containernetworking-plugins",
     "docker-registry": "docker-registry",
     "debootstrap": "debootstrap",  # a first image comes from somewhere, and no public registry is asked
+    "buildah": "buildah",
     "prometheus": "prometheus",
     "prometheus-alertmanager": "prometheus-alertmanager",
     "/usr/lib/postgresql/*/bin/postgres": "postgresql",
