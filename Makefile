@@ -104,9 +104,15 @@ format: setup-dev ## Format, and fix what the linter can
 	@$(RUN) -m ruff format .
 	@$(RUN) -m ruff check --fix .
 
-lint: setup-dev ## Format, lint and lines of each folder, changing nothing
+# What a command says is shown only when it fails.
+QUIET = said=$$($(1) 2>&1) || { printf '%s\n' "$$said"; exit 1; }
+
+lint: setup-dev ## Format, lint, import rules, dependencies, dead code and lines of each folder, changing nothing
 	@$(RUN) -m ruff format --check --quiet .
 	@$(RUN) -m ruff check --quiet .
+	@$(call QUIET,.venv/bin/lint-imports --no-logo --cache-dir .modelstack/import-linter)
+	@$(call QUIET,$(RUN) -m deptry --config requirements/deptry.toml .)
+	@$(RUN) -m vulture
 	@$(RUN) -m bench.timings --check
 
 types: setup-dev ## The type checker alone

@@ -59,12 +59,6 @@ class Model:
         """Whether its trial is judged by now."""
         return KubernetesJournal(self.place.api, self.name).read().step_started_at is not None
 
-    @property
-    def is_served(self) -> bool:
-        """Whether its route is taken, and all its pods get requests."""
-        live = RouteTraffic(self.place.api, self.name).read()
-        return live.status == "ready" and [one.instances for one in live.variants.values()] == [_PODS]
-
     def declare(self) -> None:
         """A model that serves one release, and rests."""
         api = self.place.api

@@ -47,7 +47,7 @@ def _serve(options: argparse.Namespace) -> int:
         wanted = settings(Folders(state), options.port, configuration.region, configuration.account)
         arrange(os.environ, wanted)
         # ministack reads its settings, the place for temporary files too, while it is imported.
-        from localcloud.server.host import run  # noqa: PLC0415
+        from localcloud.host import run  # noqa: PLC0415
 
         run(Folders(state), options.port, configuration)
     return 0
