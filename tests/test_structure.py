@@ -89,7 +89,7 @@ def test_a_name_in_the_cloud_is_written_in_its_home_alone() -> None:
     elsewhere = {
         (module, text)
         for module, path in modules().items()
-        if module.partition(".")[0] in {"monitoring", "platforms", "infra", "cli", "bench", "demos"}
+        if module.partition(".")[0] in {"monitoring", "services", "platforms", "infra", "cli", "bench", "demos"}
         and module not in NAMED
         for text in named & strings(path)
         if text not in ASKED_OF_AWS or module.startswith("infra.")
