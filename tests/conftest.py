@@ -28,10 +28,9 @@ settings.register_profile("thorough", max_examples=1000, derandomize=False, dead
 settings.load_profile("quick")
 
 LONG = (
-    *("test_container", "test_second_thoughts", "test_year", "test_release_story"),
-    *("test_retraining_story", "test_broken_releases", "test_up_and_down", "test_strategies_story", "test_own_model"),
-    *("test_retrain_job", "test_image_story", "test_policies", "test_strategies", "test_promotion_story"),
-    *("test_drift_story", "test_labels_story", "test_mlflow_story", "test_cluster_faults"),
+    *("test_container", "test_trials_story", "test_year", "test_release_story", "test_pipeline_story"),
+    *("test_promotion_story", "test_retrain_job", "test_up_and_down", "test_own_model", "test_retraining_story"),
+    *("test_policies", "test_mlflow_story", "test_monitoring_story"),
 )
 """Files that take longest, in this order."""
 

@@ -8,10 +8,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -117,21 +115,6 @@ def test_a_port_that_is_taken_is_named_with_the_way_out(checkout: Checkout, monk
     assert "Traceback" not in output
 
 
-def test_ctrl_c_leaves_a_stack_that_can_be_taken_down(checkout: Checkout) -> None:
-    process = checkout.start("up")
-    assert process.stdout is not None
-    for line in process.stdout:
-        if "created" in line:
-            break
-    process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=300)
-
-    assert process.returncode == 130
-    assert "make up` goes on from here" in output and "Traceback" not in output
-    code, output = checkout.run("down")
-    assert code == 0, output
-
-
 def test_an_update_that_was_killed_is_finished_by_the_next(checkout: Checkout) -> None:
     process = checkout.start("up")
     assert process.stdout is not None
@@ -156,32 +139,6 @@ def test_an_update_that_was_killed_is_finished_by_the_next(checkout: Checkout) -
     code, output = checkout.run("up")
     assert code == 0, output
     assert "nothing to do" in output
-
-
-def test_one_ctrl_c_ends_a_demo_whose_output_goes_through_a_pipe_and_the_stack_can_be_used(checkout: Checkout) -> None:
-    log = checkout.root / "demo.log"
-    shell_line = subprocess.Popen(
-        ["sh", "-c", f".venv/bin/python -m demos.release 2>&1 | cat >{log}"],
-        cwd=checkout.root,
-        env=checkout.environ,
-        stdin=subprocess.DEVNULL,
-        process_group=0,  # what a terminal's Ctrl-C reaches
-    )
-    while "10%" not in (seen := log.read_text() if log.exists() else ""):
-        assert shell_line.poll() is None, seen
-        time.sleep(0.2)
-    started = psutil.Process(shell_line.pid).children(recursive=True)
-    assert "pulumi" in [process.name() for process in started]
-
-    os.killpg(shell_line.pid, signal.SIGINT)
-    _, left = psutil.wait_procs(started, timeout=300)
-
-    assert left == []
-    shell_line.wait()
-    assert "Traceback" not in log.read_text()
-    code, output = checkout.run("up")  # the champion is wanted again, so the trial that was left is withdrawn
-    assert code == 0, output
-    assert "withdrawn" in output and "100%" in output
 
 
 def test_a_stack_whose_update_was_killed_is_taken_down_whole(checkout: Checkout) -> None:

@@ -195,10 +195,6 @@ def test_the_champion_of_a_stack_on_aws_serves_on_the_cluster_too(site: Site, on
     assert answer(taking) == answer(on_aws)
 
 
-def test_then_there_is_nothing_to_change(taking: Stack) -> None:
-    unchanged(taking)
-
-
 def test_its_pods_have_no_rights_and_write_nowhere(site: Site, taking: Stack) -> None:
     (service,) = site.weights()
     pods = [

@@ -124,14 +124,6 @@ def test_the_first_release_is_a_run_and_a_version_and_champion(
     assert version.tags["verdict"] == "promoted"
 
 
-def test_an_update_with_no_changes_tells_nothing_again(story: Bed, versions: list[Stack], told: MlflowClient) -> None:
-    config = ("--config-file", str(versions[0].config))
-    succeeded(story.stack.pulumi("up", "--yes", "--skip-preview", "--expect-no-changes", "--stack", "local", *config))
-    tick(story)
-    (version,) = told.search_model_versions(f"name='{MODEL}'")
-    assert weights(told, str(version.run_id)) == [100]
-
-
 def test_an_outage_holds_up_no_release_and_the_controller_outlines_who_serves(
     story: Bed, versions: list[Stack], server: tuple[MlflowServer, int], told: MlflowClient, traffic: Report
 ) -> None:

@@ -23,7 +23,7 @@ import yaml
 from bench.bed import Bed, bed
 from cli.target import ROOT
 from tests.e2e.conftest import QUICK, RATE
-from tests.e2e.test_labels_story import seen as values
+from tests.e2e.test_monitoring_story import seen as values
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
 

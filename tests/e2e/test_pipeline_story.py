@@ -24,7 +24,6 @@ import yaml
 from bench.bed import Bed
 from cli.local.stack import Done, Stack
 from cli.replay import background
-from cli.retrain import look
 from cli.target import ROOT
 from demos.builds import local_build
 from demos.builds.sagemaker_execution import executed
@@ -127,11 +126,6 @@ def test_an_update_trains_by_an_execution_to_the_digest_of_the_local_engine(
     assert facts.source.commit is not None, "git was asked here, and not in the job"
 
 
-def test_the_same_recipe_begins_nothing_again_not_even_to_be_judged_by_other_gates(stack: Stack) -> None:
-    succeeded(with_config(stack, model={"gates": {"auc": {"min": 0.2}}}).up())
-    assert (len(begun()), registered()) == (1, 1)
-
-
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # the SDK's own
 def test_the_sdk_reads_what_was_declared_and_what_ran(stack: Stack) -> None:
     # It takes seconds to load, and needs the region of this cloud for that.
@@ -158,23 +152,6 @@ def test_a_model_below_its_gates_is_refused_in_the_words_of_every_engine(story: 
     assert "Traceback" not in done.output
     assert begun()[0].failed == begun()[0].step("gate-refused")
     assert (registered(), journal(story.target()).champion) == (1, before)
-
-
-def test_a_cached_outcome_that_was_changed_is_found_out_and_built_anew(stack: Stack) -> None:
-    cached = begun()[0].step("build")
-    assert cached is not None
-    make = clients(LOCAL.region)
-    job = make("sagemaker").describe_training_job(TrainingJobName=executions.short(cached.job))
-    executions.put(make, job["ModelArtifacts"]["S3ModelArtifacts"], b"no archive")
-    done = other(stack, 6, model={"gates": {"auc": {"min": 0.98}}}).up()  # so that the check is none of those cached
-    assert "what an earlier job left is not as it was made" in done.output
-    assert "the model is below its gates and is not released" in done.output
-    assert "Traceback" not in done.output
-    anew, spoiled = begun()[:2]
-    assert (spoiled.failed, anew.failed) == (spoiled.step("check"), anew.step("gate-refused"))
-    again = anew.step("build")
-    assert again is not None
-    assert (again.cached, registered()) == ("", 1)
 
 
 class Update:
@@ -220,16 +197,6 @@ def soon(look: Callable[[], Any]) -> Any:
     return found
 
 
-def test_a_step_that_is_killed_is_named_with_how_it_ended_and_nothing_is_registered(story: Bed, stack: Stack) -> None:
-    update = Update(other(stack, 400))
-    soon(lambda: training(story)).kill()
-    done = update.ended()
-    assert done.code != 0
-    began = f"step build of execution {executions.short(begun()[0].arn)} failed"
-    assert f"{began}: train was ended by signal 9 (Killed)" in done.output, "in the words of the step's own job"
-    assert registered() == 1
-
-
 def test_ctrl_c_stops_the_execution_and_its_job(story: Bed, stack: Stack) -> None:
     update = Update(other(stack, 401))
     process = soon(lambda: training(story))
@@ -243,29 +210,6 @@ def test_ctrl_c_stops_the_execution_and_its_job(story: Bed, stack: Stack) -> Non
     assert executions.look(clients(LOCAL.region), stopped.arn).status == "Stopped"
     wait_for(lambda: not process.is_running(), PATIENCE, "the end of its step")
     assert registered() == 1
-
-
-def test_an_execution_that_somebody_stops_is_told_and_the_next_update_begins_another(story: Bed, stack: Stack) -> None:
-    update = Update(other(stack, 401))
-    soon(lambda: training(story))
-    (running,) = begun("Executing")
-    executions.stop(clients(LOCAL.region), running.arn)
-    done = update.ended()
-    assert f"execution {executions.short(running.arn)} was stopped; nothing was registered" in done.output
-    assert (done.code != 0, registered()) == (True, 1)
-
-
-def test_a_retraining_is_an_execution_and_one_without_newer_data_leaves_the_champion(story: Bed) -> None:
-    target, before = story.target(), len(begun())
-    assert typed("retrain", "start", "--reason", "to see").exit_code == 0
-    name = look(target).record.job
-    arn = executions.find(target.client, LOCAL.pipeline, name)
-    assert arn is not None
-    wait_for(lambda: look(target).record.phase is Phase.IDLE, PATIENCE, "the end of the retraining")
-    entry = look(target).record.history[-1]
-    assert (entry.kind, entry.job) == ("kept", name), entry.text
-    assert "data refused" in entry.text
-    assert (len(begun()), registered()) == (before + 1, 1)
 
 
 def test_a_retraining_by_an_execution_gives_a_candidate_which_the_next_update_releases(

@@ -6,12 +6,8 @@ import io
 import json
 import os
 import re
-import shutil
 import subprocess
 import threading
-from collections.abc import Iterator
-from dataclasses import replace
-from typing import Any
 
 import pytest
 import yaml
@@ -19,35 +15,14 @@ from rich.console import Console
 
 from bench.bed import Bed
 from cli.local.progress import follow
-from cli.local.stack import Done, Stack
+from cli.local.stack import Stack
 from cli.target import ROOT
-from localcloud.setup import POLICY_PACK
 from tests.e2e.conftest import QUICK, TOKEN, having, succeeded, typed
 from tests.test_comment import Forge
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
 
 EXEMPT = "own-key is not asked of journal, ledger until "
-
-
-def with_exemptions(story: Bed, stack: Stack, *entries: dict[str, Any]) -> Stack:
-    """The same stack under a copy of the pack with other exemptions."""
-    copy = story.folder / "packs" / str(len(list(story.folder.glob("packs/*")))) / "policy"
-    shutil.copytree(ROOT / "policy", copy, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
-    (copy / "exemptions.yaml").write_text(yaml.safe_dump(list(entries)))
-    return replace(stack, environment={**stack.environment, POLICY_PACK: str(copy)})
-
-
-def exempt() -> list[dict[str, Any]]:
-    """The project's own exemptions."""
-    return yaml.safe_load((ROOT / "policy" / "exemptions.yaml").read_text())
-
-
-def events(done: Done) -> Iterator[dict[str, Any]]:
-    """What a streamed preview says of policies."""
-    for line in done.output.splitlines():
-        if line.startswith("{") and "policyEvent" in (event := json.loads(line)):
-            yield event["policyEvent"]
 
 
 def test_the_pack_runs_by_itself_and_passes_the_first_preview(first: Stack) -> None:
@@ -59,26 +34,12 @@ def test_the_pack_runs_by_itself_and_passes_the_first_preview(first: Stack) -> N
 
 def test_a_stack_that_captures_nothing_is_refused_and_nothing_is_made(story: Bed, first: Stack) -> None:
     bad = having(first, QUICK, capture_percent=0)
-    for done in (bad.preview(), bad.pulumi("up", "--yes", "--stack", bad.name, *bad.options())):
-        assert done.code != 0
-        assert "[mandatory]  captured" in done.output
-        assert "data capture is off. Set modelstack:serving.capture_percent to 1 or more." in done.output
+    done = bad.pulumi("up", "--yes", "--stack", bad.name, *bad.options())
+    assert done.code != 0
+    assert "[mandatory]  captured" in done.output
+    assert "data capture is off. Set modelstack:serving.capture_percent to 1 or more." in done.output
     listed = succeeded(story.stack.pulumi("stack", "export", "--stack", "local")).output
     assert not json.loads(listed)["deployment"].get("resources")
-
-
-def test_an_exemption_that_has_ended_stops_the_preview_and_says_so(story: Bed, first: Stack) -> None:
-    ended = [entry | {"until": entry["until"].replace(year=2026, month=1)} for entry in exempt()]
-    done = with_exemptions(story, first, *ended).preview()
-    assert done.code != 0
-    assert "journal: it names no KMS key." in done.output
-    assert "Its exemption in policy/exemptions.yaml ended on 2026-01-31: " in done.output
-
-
-def test_a_wrong_exemption_stops_the_preview_with_its_field(story: Bed, first: Stack) -> None:
-    done = with_exemptions(story, first, *exempt(), {"rule": "own-key"}).preview()
-    assert done.code != 0
-    assert "policy/exemptions.yaml, entry 6: the field resources is missing" in done.output
 
 
 def test_an_update_passes_when_every_value_is_known_and_so_does_what_stands(first: Stack) -> None:
@@ -152,16 +113,6 @@ def test_the_workflow_of_a_merge_updates_with_the_policies_and_promotes_what_a_s
     for job in ("staging", "prod"):
         done = step("promote.yml", job, "Release", first)
         assert done.returncode == 2 and "stack local takes its releases from no other" in done.stderr
-
-
-def test_findings_are_events_of_a_streamed_preview(first: Stack) -> None:
-    streamed = replace(first, environment={**first.environment, "PULUMI_ENABLE_STREAMING_JSON_PREVIEW": "true"})
-    bad = having(streamed, QUICK, capture_percent=0, instance_type="ml.m5.4xlarge")
-    said = list(events(bad.preview("--json")))
-    stopping = {event["policyName"] for event in said if event["enforcementLevel"] == "mandatory"}
-    assert stopping == {"captured", "cost-ceiling"}
-    assert {event["policyName"] for event in said} - stopping == {"exemptions"}
-    assert {event["policyPackName"].partition("|")[0] for event in said} == {"modelstack"}
 
 
 def test_make_up_says_which_policy_stops_it(story: Bed, first: Stack) -> None:

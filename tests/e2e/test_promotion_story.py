@@ -83,28 +83,6 @@ def teller(story: Bed) -> Storyteller:
     return Storyteller(Console(), Local(Places(story.folder, "modelstack", story.folder), "modelstack"))
 
 
-def giving_to(place: Workplace, account: str) -> Workplace:
-    """The same stack, whose champion another account may take."""
-    assert place.stack.config is not None
-    content = yaml.safe_load(place.stack.config.read_text())
-    content["config"]["modelstack:promotion"]["to"] = [account]
-    other = Path(f"{place.stack.config}.{account}.yaml")
-    other.write_text(yaml.safe_dump(content))
-    return replace(place, stack=replace(place.stack, config=other))
-
-
-def test_an_account_that_the_source_does_not_name_takes_nothing(
-    dev: Workplace, staging: Workplace, prod: Workplace
-) -> None:
-    succeeded(giving_to(dev, prod.account).stack.up())
-    refused = staging.stack.up()
-    assert refused.code != 0
-    assert "Traceback" not in refused.output
-    assert "AccessDenied" in refused.error
-    assert f"Does modelstack:promotion.to of {dev.stack.name} name account {staging.account}?" in refused.error
-    assert staging.stack.outputs() == {}
-
-
 def test_a_package_that_another_key_has_signed_is_not_registered(dev: Workplace, staging: Workplace) -> None:
     succeeded(dev.stack.up())
     target = dev.target()

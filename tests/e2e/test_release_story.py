@@ -5,15 +5,13 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections import Counter
-from collections.abc import Iterator
 from urllib.request import urlopen
 
 import httpx
 import pytest
 import yaml
 
-from bench.bed import Bed, bed
+from bench.bed import Bed
 from cli.console.pages import Pages
 from cli.console.serve import Serving
 from cli.local.stack import Stack
@@ -39,13 +37,6 @@ OUTPUTS = {
     "dashboard_url",
     "rollback_function",
 }
-
-
-@pytest.fixture(scope="module")
-def story() -> Iterator[Bed]:
-    """An empty local cloud and stack, whose updates show their preview first, as a person's do."""
-    with bed() as made:
-        yield made
 
 
 @pytest.fixture(scope="module")
@@ -202,14 +193,6 @@ def test_the_next_preview_tells_the_verdict_and_deletes_nothing_that_serves(
     assert previewed == {("dynamodb:GetItem", "table/STACK-rollouts")}, "before the first release, the endpoint as well"
 
 
-def test_the_same_recipe_is_not_tried_again(story: Bed, versions: dict[str, Stack]) -> None:
-    before = take(story.target())
-    unpreviewed(versions["faulty"]).up()
-    after = take(story.target())
-    assert (after.champion, after.verdict) == (before.champion, before.verdict)
-    assert shares(after) == {"champion": 100.0}
-
-
 def test_the_audit_record_tells_all_of_it_and_shows_what_was_tampered_with(
     story: Bed, versions: dict[str, Stack]
 ) -> None:
@@ -258,28 +241,6 @@ def test_from_the_endpoint_sagemaker_finds_the_data_and_the_commit_that_the_line
     described = [sagemaker.describe_action(ActionName=action["ActionName"]) for action in actions]
     verdicts = [one["Properties"]["verdict"] for one in described if "Properties" in one]
     assert verdicts == ["promoted", "promoted", "rolled_back"], "SageMaker's own deployments have no properties"
-
-
-def test_another_stack_takes_the_champion_as_the_same_bytes(story: Bed) -> None:
-    champion = story.stack.outputs()["champion"]
-    config = story.folder / "Pulumi.local-staging.yaml"
-    config.write_text((ROOT / "stacks/Pulumi.local-staging.yaml").read_text())
-    staging = Stack("local-staging", story.environment, config=config)
-    succeeded(staging.pulumi("stack", "init", "local-staging"))
-    succeeded(staging.up())
-    outputs = staging.outputs()
-    assert outputs["champion"] == outputs["package_digest"] == champion
-    assert outputs["endpoint_name"] != story.stack.outputs()["endpoint_name"]
-    told = json.loads(typed("lineage", champion[:20], "--json").stdout)
-    assert (told["package"], told["unread"]) == (champion, [])
-    kinds = Counter(node["kind"] for node in told["nodes"])
-    assert kinds["commit"] and kinds["data"] and kinds["training"] and kinds["person"], kinds
-    assert (kinds["version"], kinds["endpoint"], kinds["key"]) == (2, 2, 2), kinds
-    served = [(edge["target"], edge["until"]) for edge in told["edges"] if edge["kind"] == "served"]
-    assert sorted(served) == [("endpoint:flight-delay-local", ""), ("endpoint:flight-delay-local-staging", "")]
-    (taken,) = [edge for edge in told["edges"] if edge["kind"] == "promoted" and ":model-package/" in edge["source"]]
-    assert taken["target"].split("/")[-2] == "flight-delay-local-staging"
-    succeeded(staging.pulumi("destroy", "--yes", "--stack", "local-staging"))
 
 
 def test_destroy_leaves_nothing(story: Bed) -> None:

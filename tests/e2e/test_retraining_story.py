@@ -1,11 +1,10 @@
-"""A drift alarm, a person who agrees, a training job, a candidate, and its trial: by a real engine and local cloud.
+"""A drift alarm, a person who agrees, a training job and a candidate: by a real engine and local cloud.
 
 The champion knows two days of January. The requests are of April, so that `now` is a day of April.
 """
 
 from __future__ import annotations
 
-import json
 import tempfile
 import time
 from collections.abc import Callable
@@ -19,14 +18,14 @@ import yaml
 
 from bench.bed import Bed
 from cli.local.stack import Stack
-from cli.replay import background
 from cli.retrain import Retraining, look
 from cli.target import Target
 from monitoring.drift.record import newest_day
+from platforms.aws import signatures
 from platforms.aws.drift_table import DynamoRecord
 from retraining.record import Phase
-from tests.e2e.conftest import RATE, journal, package, said, succeeded, typed
-from tests.e2e.test_drift_story import ask
+from tests.e2e.conftest import journal, package, succeeded, typed
+from tests.e2e.test_monitoring_story import ask
 from tests.infra.recorded import LOCAL
 from tests.needed import unused
 
@@ -116,42 +115,14 @@ def test_what_is_agreed_to_is_trained_and_held_against_the_champion(story: Bed) 
     assert seen.waits.through == DAY
     (job,) = target.client("sagemaker").list_training_jobs()["TrainingJobSummaries"]
     assert job["TrainingJobStatus"] == "Completed"
-    registered = package(story, seen.waits.package["package_digest"])
+    digest, key = seen.waits.package["package_digest"], target.output("signing_key").encode()
+    facts = signatures.read(seen.waits.package["archive_uri"], key, target.client("s3")).verify(digest, key)
+    assert facts.builder.invocation == job["TrainingJobArn"]
+    assert facts.source.commit is None, "the champion's code comes from its package, not from a checkout"
+    registered = package(story, digest)
     assert registered["ModelApprovalStatus"] == "PendingManualApproval", "trained is not released"
     assert typed("retrain", "waiting").exit_code == 0
     assert f"candidate {seen.waits.release} waits" in typed("status").stdout
-
-
-def test_the_next_update_puts_the_very_package_on_trial_and_promotes_it(story: Bed, stack: Stack) -> None:
-    target = story.target()
-    candidate = look(target).waits
-    assert candidate is not None
-    planned = stack.preview("--json")
-    assert f"release {candidate.release} was retrained on data to {DAY}" in said(planned)
-    with background(target, RATE, since=DAY) as report:
-        done = succeeded(stack.up())
-    assert report.failed == 0
-    assert "trees of" not in done.output, "nothing is trained again"
-    champion = journal(target).champion
-    assert champion is not None
-    assert champion.package_digest == candidate.package["package_digest"]
-    assert package(story, champion.package_digest)["ModelApprovalStatus"] == "Approved"
-    assert typed("retrain", "waiting").exit_code == 3
-    assert f"data to {DAY}" in typed("retrain").stdout
-
-
-def test_nothing_is_left_to_do_and_an_alarm_within_the_cool_down_begins_nothing(story: Bed, stack: Stack) -> None:
-    target = story.target()
-    steps = json.loads(succeeded(stack.preview("--json")).output)["steps"]
-    assert {step["op"] for step in steps} <= {"same", "read"}
-    requests_of(target, "2013-06-04", "2013-06-05")  # later than the traffic of the trial has come
-    seen = until(
-        target,
-        lambda seen: seen.record.held is not None and seen.record.held.obstacle.kind == "cool_down",
-        lambda: drifts(target),
-    )
-    assert seen.record.phase is Phase.IDLE
-    assert len(target.client("sagemaker").list_training_jobs()["TrainingJobSummaries"]) == 1
 
 
 def test_a_person_begins_a_job_and_stops_it(story: Bed) -> None:
@@ -160,7 +131,7 @@ def test_a_person_begins_a_job_and_stops_it(story: Bed) -> None:
     job = look(target).record.job
     stopped = typed("retrain", "stop", "--reason", "seen")
     assert f"{job} is stopped, the champion stays" in stopped.output
-    assert until(target, lambda seen: seen.record.phase is Phase.IDLE).waits is None
+    until(target, lambda seen: seen.record.phase is Phase.IDLE)
     assert target.client("sagemaker").describe_training_job(TrainingJobName=job)["TrainingJobStatus"] == "Stopped"
     assert typed("retrain", "stop", "--reason", "again").exit_code == 1
 

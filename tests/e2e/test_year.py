@@ -29,7 +29,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
 
 # While something is under way a day takes so long that a training and a trial have theirs on a busy machine too.
 WEEKS = Plan(
-    "2013-03-01", "2013-03-20", day_s=1.0, trial_day_s=40.0, training_day_s=120.0, rate=8, look_s=3.0,
+    "2013-03-01", "2013-03-14", day_s=1.0, trial_day_s=40.0, training_day_s=120.0, rate=8, look_s=3.0,
     last_release_days=3,
 )  # fmt: skip
 THREE_DAYS_OF_JANUARY = {

@@ -17,7 +17,7 @@ from uuid import uuid4
 import boto3
 import pytest
 
-from pipeline.build import SealedPackage, build
+from pipeline.build import SealedPackage
 from pipeline.recipe import recipe
 from tests.pipeline.conftest import appending, resealed
 from tests.small import SMALL
@@ -87,9 +87,7 @@ def job(tmp_path: Path, moto_url: str) -> JobFolder:
     return JobFolder(tmp_path / "opt-ml", moto_url)
 
 
-def test_the_flights_model_is_retrained_on_half_a_year_and_told_to_be_better_twice_alike(
-    job: JobFolder, sealed: SealedPackage
-):
+def test_the_flights_model_is_retrained_on_half_a_year_and_reported_to_be_better(job: JobFolder, sealed: SealedPackage):
     job.lay_out(sealed, "2013-07-20", gates=json.dumps({"auc": {"min": 0.55}}))
     status, said, wrong = job.run()
     assert status == 0, wrong
@@ -101,15 +99,12 @@ def test_the_flights_model_is_retrained_on_half_a_year_and_told_to_be_better_twi
     assert report["through"] == "2013-07-20"
     wanted = recipe(ROOT, {**SMALL, **changes})
     assert report["recipe"] == wanted.digest
-    assert report["package"]["package_digest"] == build(ROOT, wanted).digest
     compared = report["comparison"]
     assert (compared["loss"], compared["days"]) == ("log_loss", 28)
     assert (compared["from"], compared["until"]) == ("2013-06-21", "2013-07-19")
     assert compared["challenger"] == pytest.approx(report["package"]["metrics"]["log_loss"], abs=1e-9)
     assert 0 < compared["low"] <= compared["gain"] <= compared["high"]
     assert said.splitlines()[-1] == f"better: {report['why']}"
-    assert job.run()[0] == 0
-    assert job.report() == report
     assert len(job.versions()) == 1
     assert sorted(one.name for one in job.folder.iterdir()) == ["input"], "it leaves nothing behind"
 

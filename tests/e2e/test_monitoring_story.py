@@ -1,11 +1,14 @@
-"""Late labels on a whole stack: the real engine, the default model, a replay that tells the truth afterwards."""
+"""Drift, late labels and the trace of an answer on a whole stack: the real engine and the default model.
+
+Each test continues where the one before ended.
+"""
 
 from __future__ import annotations
 
 import json
 import time
 from datetime import UTC, datetime, timedelta
-from itertools import islice
+from itertools import groupby, islice
 
 import pytest
 
@@ -13,14 +16,30 @@ from bench.bed import Bed
 from cli.labels import LateLabels
 from cli.replay import Pace, events, run
 from cli.target import ROOT, Target
-from tests.e2e.conftest import succeeded, typed
+from tests.e2e.conftest import journal, succeeded, typed
 from tests.infra.recorded import LOCAL
 from tests.needed import unused
-from tests.small import SMALL
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
 
 REQUESTS = 120
+
+
+def ask(target: Target, since: str, until: str) -> None:
+    """All flights of some days, an hour of them a request."""
+    runtime = target.client("sagemaker-runtime")
+    for hour, flights in groupby(events(since, until), lambda flight: flight.event_time.replace(minute=0)):
+        runtime.invoke_endpoint(
+            EndpointName=target.endpoint,
+            ContentType="application/json",
+            CustomAttributes=f"event-time={hour.isoformat()}",
+            Body=json.dumps({"instances": [flight.instance for flight in flights]}),
+        )
+
+
+def state(target: Target, alarm: str) -> str:
+    (found,) = target.client("cloudwatch").describe_alarms(AlarmNames=[alarm])["MetricAlarms"]
+    return found["StateValue"]
 
 
 def seen(target: Target, variant: str, name: str) -> tuple[float, float]:
@@ -28,10 +47,7 @@ def seen(target: Target, variant: str, name: str) -> tuple[float, float]:
     points = target.client("cloudwatch").get_metric_statistics(
         Namespace="modelstack",
         MetricName=name,
-        Dimensions=[
-            {"Name": "EndpointName", "Value": target.endpoint},
-            {"Name": "VariantName", "Value": variant},
-        ],
+        Dimensions=[{"Name": "EndpointName", "Value": target.endpoint}, {"Name": "VariantName", "Value": variant}],
         StartTime=datetime.now(UTC) - timedelta(minutes=30),
         EndTime=datetime.now(UTC) + timedelta(minutes=2),
         Period=60,
@@ -40,8 +56,37 @@ def seen(target: Target, variant: str, name: str) -> tuple[float, float]:
     return sum(point["SampleCount"] for point in points), sum(point["Sum"] for point in points)
 
 
+def messages(target: Target, queue: str) -> int:
+    """How many messages a queue holds, those that are being handled too."""
+    sqs = target.client("sqs")
+    url = sqs.get_queue_url(QueueName=f"{target.endpoint}-{queue}")["QueueUrl"]
+    names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+    return sum(int(n) for n in sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"].values())
+
+
+def test_flights_of_july_ring_the_alarm_of_a_model_of_winter_and_roll_nothing_back(story: Bed) -> None:
+    # All of training's days: the more there are, the surer a difference is. Few trees, as answers do not count.
+    succeeded(story.stack.with_parameters(story.folder, max_iter=5, folds=0).up())
+    target = story.target()
+    (variant,) = journal(target).weights
+    alarm = f"{target.endpoint}-{variant}-drift"
+    ask(target, "2013-07-01", "2013-07-16")
+
+    end = time.monotonic() + 300
+    while state(target, alarm) != "ALARM":
+        assert time.monotonic() < end, "no captured file has called the function, or it has found nothing"
+        time.sleep(1)
+    flights = sum(1 for _ in events("2013-07-01", "2013-07-16"))
+    while (counted := seen(target, variant, "CaptureRows")[1]) < flights or messages(target, "captures"):
+        assert time.monotonic() < end, f"{counted} of {flights} flights are counted"
+        time.sleep(1)
+    assert counted == flights
+    assert not messages(target, "captures-dlq")
+    assert state(target, f"{target.endpoint}-functions-failing") != "ALARM", "drift is measured, and no function fails"
+    assert journal(target).weights == {variant: 100}
+
+
 def test_labels_that_a_replay_sends_late_give_each_variant_its_accuracy_once(story: Bed) -> None:
-    succeeded(story.stack.with_parameters(story.folder, **SMALL).up())
     target = story.target()
     source = list(islice(events("2013-03-01", "2013-03-03"), REQUESTS))
     known = [flight for flight in source if flight.label is not None]
@@ -97,4 +142,4 @@ def test_an_answer_is_traced_to_its_data_its_package_and_who_released_it(story: 
 
 
 def test_the_roles_have_used_what_this_story_shows_to_be_needed(story: Bed) -> None:
-    assert not unused("test_labels_story", story.cloud, LOCAL)
+    assert not unused("test_monitoring_story", story.cloud, LOCAL)
