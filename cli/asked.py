@@ -11,9 +11,9 @@ from typing import Any
 
 import click
 
+from cli.error_handling import show_error
 from cli.errors import OperatorError
 from cli.page import Page, say
-from cli.running import tell
 from cli.target import Target, named, resolve
 from rollout.controller.commands import DEFAULT_STACK
 
@@ -132,7 +132,7 @@ class Group(click.Group):
             if as_json:
                 say(_document(str(error), error.hint, error.exit_code))
             else:
-                tell(Page(stderr=True, highlight=False, soft_wrap=True, emoji=False), error)
+                show_error(Page(stderr=True, highlight=False, soft_wrap=True, emoji=False), error)
             sys.exit(error.exit_code)
         except click.UsageError as error:
             if not as_json:

@@ -18,7 +18,7 @@ from cli.errors import OperatorError
 from cli.invoke import send
 from cli.options import Day, Delay, Number, Whole, as_json_option
 from cli.page import Page, give, page, say
-from cli.stopping import interruptible
+from cli.signals import interruptible
 from cli.target import ROOT
 from cli.view.releases import variant_of
 

@@ -19,10 +19,10 @@ from rich.console import Console
 from cli.console.app import TABS
 from cli.console.pages import Pages
 from cli.console.serve import Serving
+from cli.error_handling import run
 from cli.errors import OperatorError
 from cli.local import mlflow_server
 from cli.local.cloud import Local
-from cli.running import run
 from cli.target import LOCAL, ROOT, resolve
 from tracking.api import opened
 from tracking.connection import MlflowError, bearer

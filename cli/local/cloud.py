@@ -13,13 +13,13 @@ from urllib.parse import urlsplit
 
 from rich.console import Console
 
+from cli.error_handling import show_error
 from cli.errors import OperatorError
 from cli.local import account
 from cli.local.progress import Outcome, follow
 from cli.local.recovery import left, mend, recover
 from cli.local.stack import Stack
 from cli.local.yaml_file import read
-from cli.running import tell
 from cli.target import LOCAL, ROOT
 from localcloud import process
 from localcloud.setup import PORT, UNSET, Places, SetupFailed, variables
@@ -118,7 +118,7 @@ class Local:
         words = (verb, "--yes", "--skip-preview", "--stack", stack.name, *stack.options())
         outcome = follow(console, stack, *words, log=self.places.logs / log)
         for text in dict.fromkeys(outcome.errors) if outcome.code and not outcome.interrupted else ():
-            tell(console, OperatorError(text))
+            show_error(console, OperatorError(text))
         return outcome
 
     def stop(self) -> None:

@@ -6,11 +6,11 @@ import sys
 
 from rich.console import Console
 
+from cli.error_handling import run
 from cli.errors import OperatorError
 from cli.local import mlflow_server
 from cli.local.cloud import Local
 from cli.local.cluster import on_cluster
-from cli.running import run
 
 
 def main() -> int:

@@ -21,6 +21,7 @@ import boto3
 import click
 from rich.console import Console
 
+from cli.error_handling import show_error
 from cli.errors import OperatorError, explained
 from cli.local import cluster_image
 from cli.local.cloud import Local
@@ -39,7 +40,6 @@ from cli.local.container import (
 from cli.local.stack import Stack
 from cli.local.wheels import wheels
 from cli.page import Page
-from cli.running import tell
 from cli.target import LOCAL, ROOT
 
 DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
@@ -81,7 +81,7 @@ def main(stack: str, repository: str | None, base_image: str | None, context: Pa
             return
         build_and_push(stack, repository, base_image, console)
     except OperatorError as error:
-        tell(console, error)
+        show_error(console, error)
         sys.exit(error.exit_code)
 
 

@@ -20,8 +20,8 @@ from pathlib import Path
 import psutil
 from rich.console import Console
 
+from cli.error_handling import run
 from cli.errors import OperatorError
-from cli.running import run
 from cli.target import ROOT
 from localcloud.setup import Installer, Places, SetupFailed, cached
 

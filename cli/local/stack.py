@@ -16,7 +16,7 @@ import yaml
 
 from cli.errors import OperatorError
 from cli.local.yaml_file import read
-from cli.stopping import Ending
+from cli.signals import terminate
 from cli.target import ROOT
 
 
@@ -87,7 +87,7 @@ class Stack:
             except BaseException:
                 # What it still says is read by nobody, but must not block it.
                 threading.Thread(target=process.stdout.read, name="rest", daemon=True).start()
-                Ending(process).finish()
+                terminate(process)
                 raise
         return Done(process.returncode, "".join(lines))
 

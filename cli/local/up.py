@@ -11,10 +11,10 @@ from typing import Any
 
 from rich.console import Console
 
+from cli.error_handling import run
 from cli.errors import OperatorError
 from cli.local.cloud import Local
 from cli.local.stack import Stack
-from cli.running import run
 from cli.target import resolve
 from cli.view import render
 from cli.view.snapshot import Snapshot

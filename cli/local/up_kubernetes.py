@@ -7,13 +7,13 @@ import time
 
 from rich.console import Console
 
+from cli.error_handling import run
 from cli.errors import OperatorError
 from cli.local.cloud import Local
 from cli.local.cluster import Cluster
 from cli.local.cluster_image import published
 from cli.local.stack import Stack
 from cli.local.up import UpdateFailed
-from cli.running import run
 from cli.target import resolve
 from cli.view import render
 from cli.view.watching import Looks

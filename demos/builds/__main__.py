@@ -23,6 +23,7 @@ from typing import Any
 import yaml
 from rich.console import Console
 
+from cli.error_handling import run, show_error
 from cli.errors import OperatorError
 from cli.lineage.making import DIGITS
 from cli.local.cloud import Local
@@ -30,7 +31,6 @@ from cli.local.mlflow_server import MlflowServer, port_of
 from cli.local.stack import Stack
 from cli.local.up import ensure
 from cli.page import page
-from cli.running import run, tell
 from cli.target import Target, resolve
 from cli.trace.told import told
 from cli.view.releases import journal_state
@@ -149,7 +149,7 @@ def _made(
         except kubeflow_docker.NoEngine as error:
             if KUBEFLOW in words:
                 raise
-            tell(console, error)
+            show_error(console, error)
             console.print("The other engines are compared without it.", markup=False)
     return Serving(stack, target, made.digests[digest_comparison.PACKAGE])
 

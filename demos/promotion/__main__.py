@@ -15,10 +15,10 @@ from tempfile import TemporaryDirectory
 
 from rich.console import Console
 
+from cli.error_handling import run
 from cli.errors import OperatorError
 from cli.local.cloud import Local
 from cli.local.up import UpdateFailed
-from cli.running import run
 from cli.target import ROOT
 from cli.view.releases import journal_state
 from demos.promotion.demo_output import Storyteller

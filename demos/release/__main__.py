@@ -14,11 +14,11 @@ from tempfile import TemporaryDirectory
 
 from rich.console import Console
 
+from cli.error_handling import run
 from cli.local import up
 from cli.local.cloud import Local
 from cli.local.stack import Done, Stack
 from cli.replay import background
-from cli.running import run
 from cli.target import ROOT, Target, resolve
 from cli.view.releases import journal_state
 from cli.view.snapshot import Snapshot, take

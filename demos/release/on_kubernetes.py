@@ -7,10 +7,10 @@ from functools import partial
 
 from rich.console import Console
 
+from cli.error_handling import run
 from cli.local import up_kubernetes
 from cli.local.cloud import Local
 from cli.local.stack import Stack
-from cli.running import run
 from demos.release.__main__ import STOPPED, story
 
 

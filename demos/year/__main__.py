@@ -15,10 +15,10 @@ from pathlib import Path
 
 from rich.console import Console
 
+from cli.error_handling import run
 from cli.local import down, up
 from cli.local.cloud import Local
 from cli.local.stack import Stack
-from cli.running import run
 from cli.target import ROOT, Target, resolve
 from demos.year import WRITTEN, policies, report
 from demos.year.facts import LIVE, Year, gain

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from cli.loadtest import Found, Load, Target, _why, plotted, run, summed_up
+from cli.loadtest import Found, Load, Target, _PreciseSelector, _why, plotted, run, summed_up
 from cli.main import main
 from localcloud.testing import free_port
 from tests.serving.packages import CODE, INSTANCE, ROOT, served, write
@@ -29,6 +29,16 @@ def test_percentiles_are_of_what_was_seen():
     assert lines[0].split()[:3] == ["fastest", "1.00", "ms"]
     assert lines[-1].count("█") == 50
     assert plotted(Found()) == []
+
+
+def test_the_selector_wakes_within_the_millisecond():
+    late: list[float] = []
+    with _PreciseSelector() as selector:
+        for _ in range(50):
+            begun = time.monotonic()
+            assert selector.select(0.0102) == []  # epoll would take the next whole millisecond, 0.8 ms later
+            late.append(time.monotonic() - begun - 0.0102)
+    assert 0 <= min(late) < 0.0005
 
 
 def test_what_failed_is_summed_up():

@@ -16,10 +16,10 @@ from rich.tree import Tree
 from audit.chain import Chain
 from audit.record import Entry, Kind, Signed
 from cli import page as printing
+from cli.error_handling import show_error
 from cli.errors import OperatorError
 from cli.options import Reason
 from cli.page import Page, give, page, say
-from cli.running import tell
 from cli.view import records
 from rollout.kinds import Kind as Why
 from rollout.reason import Reason as Kept
@@ -60,7 +60,7 @@ def test_colors_stay_and_are_not_those_of_the_text() -> None:
 def test_lines_and_errors_are_cleaned_too(capsys: pytest.CaptureFixture[str]) -> None:
     say(f"a\tb\n{HOSTILE}")
     say(HOSTILE, err=True)
-    tell(Page(stderr=True), OperatorError(HOSTILE, HOSTILE))
+    show_error(Page(stderr=True), OperatorError(HOSTILE, HOSTILE))
     seen = capsys.readouterr()
     assert seen.out.startswith("a\tb\nwell")
     assert not ACTS.search(seen.out + seen.err) and seen.err.count(CLEANED) == 3

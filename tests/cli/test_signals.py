@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from cli.stopping import Ending
+from cli.signals import terminate
 
 pytestmark = pytest.mark.e2e
 ROOT = Path(__file__).resolve().parents[2]
@@ -21,7 +21,7 @@ STUBBORN = "trap '' INT; sleep 300 & sleep 300 & echo $$ >{0}.new; mv {0}.new {0
 STOPPING = "\nstopping what is under way; Ctrl-C again stops at once\n"
 COMMAND = """
 import sys
-from cli.running import run
+from cli.error_handling import run
 from cli.local.stack import Stack
 
 def body(console):
@@ -75,7 +75,7 @@ def stubborn(tmp_path: Path) -> Path:
 
 
 def start(tmp_path: Path, *words: str, patience: str = "(0.3, 0.3)") -> subprocess.Popen[str]:
-    program = f"import cli.stopping\ncli.stopping.Ending.__init__.__defaults__ = ({patience},)\n{COMMAND}"
+    program = f"import cli.signals\ncli.signals.terminate.__defaults__ = ({patience},)\n{COMMAND}"
     return subprocess.Popen(
         [sys.executable, "-c", program, *words],
         cwd=ROOT,
@@ -93,7 +93,7 @@ def test_a_process_that_takes_no_notice_is_killed_with_its_children(tmp_path: Pa
     started = family(process)
     assert len(started) >= 3
 
-    Ending(process, (0.2, 0.2)).finish()
+    terminate(process, (0.2, 0.2))
 
     assert process.returncode == -signal.SIGKILL
     assert running(started) == []
@@ -105,7 +105,7 @@ def test_a_process_that_listens_is_asked_once_and_may_finish(tmp_path: Path) -> 
     process = subprocess.Popen(["sh", "-c", script], text=True, process_group=0)
     until(tmp_path / "ready")
 
-    Ending(process, (60, 60)).finish()
+    terminate(process, (60, 60))
 
     assert process.returncode == 7
     assert (tmp_path / "marks").read_text().split() == ["int"]

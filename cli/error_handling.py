@@ -9,7 +9,7 @@ from contextlib import suppress
 from rich.console import Console
 
 from cli.errors import OperatorError
-from cli.stopping import Output, Stopped, listen
+from cli.signals import Output, Stopped, handle_signals
 
 
 def run(body: Callable[[Console], int], *, stopped: str) -> int:
@@ -23,12 +23,12 @@ def run(body: Callable[[Console], int], *, stopped: str) -> int:
         The exit code: the body's or its error's; 130 after Ctrl-C, 143 after `kill -TERM`.
     """
     if threading.current_thread() is threading.main_thread():
-        listen()
+        handle_signals()
     console = Output(highlight=False, soft_wrap=True, emoji=False)
     try:
         return body(console)
     except OperatorError as error:
-        tell(console, error)
+        show_error(console, error)
         return error.exit_code
     except KeyboardInterrupt as stop:
         with suppress(KeyboardInterrupt):  # its reader was stopped with us
@@ -36,7 +36,7 @@ def run(body: Callable[[Console], int], *, stopped: str) -> int:
         return stop.exit_code if isinstance(stop, Stopped) else 130
 
 
-def tell(console: Console, error: OperatorError) -> None:
+def show_error(console: Console, error: OperatorError) -> None:
     """Show an error and what to do about it."""
     console.print("[red]error:[/red]", end=" ")
     console.print(str(error), markup=False)
