@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Generator, Sequence
@@ -23,6 +22,7 @@ import yaml
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from localcloud.testing import free_port
 from platforms.kubernetes.access import Access, from_kubeconfig
 from platforms.kubernetes.api import Api
 from platforms.kubernetes.kinds import CRD
@@ -73,7 +73,7 @@ def api_server(folder: Path) -> Generator[ApiServer]:
     found = programs()
     assert found is not None, missing()
     program, definitions = found
-    etcd_port, peer_port, port = (_free_port() for _ in range(3))
+    etcd_port, peer_port, port = (free_port() for _ in range(3))
     etcd_url, peer_url = f"http://127.0.0.1:{etcd_port}", f"http://127.0.0.1:{peer_port}"
     etcd = [
         "etcd", "--data-dir", str(folder / "etcd"), "--unsafe-no-fsync", "--log-level", "error",
@@ -177,9 +177,3 @@ def _running(words: Sequence[str], log: Path) -> Generator[subprocess.Popen[byte
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-
-
-def _free_port() -> int:
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        return int(held.getsockname()[1])

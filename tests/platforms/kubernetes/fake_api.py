@@ -6,16 +6,19 @@ The same tests run against it and against a real one (`world.py`), which is how 
 from __future__ import annotations
 
 import copy
+import queue
+import threading
 import uuid
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 from platforms.kubernetes.answers import Exists, NotFound, Owned
-from platforms.kubernetes.api import Labels, Object, Objects
+from platforms.kubernetes.api import Api, Labels, Object, Objects
 from platforms.kubernetes.clock import ServerClock
 from platforms.kubernetes.kinds import DEPLOYMENT, Kind
-from rollout.core.errors import Conflict
+from rollout.core.errors import Conflict, Unreachable
 
 Path = tuple[str, ...]
 _SERVER = ("name", "uid", "resourceVersion", "managedFields", "generation", "creationTimestamp", "namespace")
@@ -23,19 +26,31 @@ _NONE: Labels = {}
 
 
 class FakeApi:
-    """The calls of `platforms.kubernetes.api.Api` that the ports use."""
+    """The calls of `platforms.kubernetes.api.Api` that the ports and the controller's threads use.
+
+    Attributes:
+        down: Whether no call is answered.
+        calls: Verb and plural of each call.
+    """
 
     def __init__(self, namespace: str = "models") -> None:
         self.namespace, self.in_cluster, self.server = namespace, False, "https://fake"
-        self.clock = ServerClock()
+        self.clock, self.down = ServerClock(), False
         self.calls: list[tuple[str, str]] = []
+        self.watchers: list[tuple[str, queue.Queue[tuple[str, Object] | None]]] = []
+        self._lock = threading.RLock()
         self._objects: dict[tuple[str, str], Object] = {}
         self._owned: dict[tuple[str, str], dict[tuple[str, str], set[Path]]] = {}
         self._version = 0
 
+    @property
+    def as_api(self) -> Api:
+        """The same, as what it stands for."""
+        return cast(Api, self)
+
     def get(self, kind: Kind, name: str, namespace: str | None = None) -> Object:
         """One object."""
-        self.calls.append(("get", kind.plural))
+        self._called("get", kind)
         if namespace not in {None, self.namespace} or (kind.plural, name) not in self._objects:
             raise NotFound(f'{kind.plural} "{name}" not found')
         return copy.deepcopy(self._objects[kind.plural, name])
@@ -49,17 +64,31 @@ class FakeApi:
 
     def list(self, kind: Kind, labels: Labels = _NONE) -> Objects:
         """All that have these labels."""
-        self.calls.append(("list", kind.plural))
-        every = [item for (plural, _), item in self._objects.items() if plural == kind.plural]
-        return [copy.deepcopy(item) for item in every if _has(item, labels)]
+        self._called("list", kind)
+        with self._lock:
+            every = [item for (plural, _), item in self._objects.items() if plural == kind.plural]
+            return [copy.deepcopy(item) for item in every if _has(item, labels)]
 
     def watch(self, kind: Kind, labels: Labels = _NONE, seconds: int = 1) -> Iterator[tuple[str, Object]]:
-        """All that is there, and then the end."""
-        yield from (("ADDED", item) for item in self.list(kind, labels))
+        """All that is there, and what happens to it for so many seconds."""
+        told: queue.Queue[tuple[str, Object] | None] = queue.Queue()
+        with self._lock:
+            for item in self.list(kind, labels):
+                told.put(("ADDED", item))
+            self.watchers.append((kind.plural, told))
+        with suppress(queue.Empty):
+            while (event := told.get(timeout=seconds)) is not None:
+                yield event
+
+    def end_watches(self) -> None:
+        """Cut off whoever watches."""
+        for _, told in self.watchers:
+            told.put(None)
+        self.watchers.clear()
 
     def create(self, kind: Kind, obj: Mapping[str, Any], *, manager: str | None = None) -> Object:
         """Make an object."""
-        self.calls.append(("create", kind.plural))
+        self._called("create", kind)
         name = obj["metadata"]["name"]
         if (kind.plural, name) in self._objects:
             raise Exists(f'{kind.plural} "{name}" already exists')
@@ -70,7 +99,7 @@ class FakeApi:
 
     def apply(self, kind: Kind, obj: Mapping[str, Any], manager: str, *, force: bool = False) -> Object:
         """Server-side apply; lists are atomic."""
-        self.calls.append(("patch", kind.plural))
+        self._called("patch", kind)
         name, asked = obj["metadata"]["name"], obj["metadata"]
         key = (kind.plural, name)
         before = self._objects.get(key)
@@ -98,7 +127,7 @@ class FakeApi:
 
     def replace_status(self, kind: Kind, obj: Mapping[str, Any]) -> Object:
         """Put the status."""
-        self.calls.append(("update", kind.plural))
+        self._called("update", kind)
         name = obj["metadata"]["name"]
         found = self._objects.get((kind.plural, name))
         if found is None:
@@ -112,15 +141,24 @@ class FakeApi:
     def scale(self, obj: Object, pods: int, manager: str) -> None:
         """How many pods a Deployment is to have, if it is still the one that was read."""
         name = obj["metadata"]["name"]
-        self.calls.append(("patch", DEPLOYMENT.plural))
+        self._called("patch", DEPLOYMENT)
         if self.get(DEPLOYMENT, name)["metadata"]["resourceVersion"] != obj["metadata"]["resourceVersion"]:
             raise Conflict(f'"{name}": the object has been modified')
         self.patched(DEPLOYMENT, name, {"spec": {"replicas": pods}}, manager)
 
     def delete(self, kind: Kind, name: str) -> None:
         """Delete an object."""
-        self._objects.pop((kind.plural, name), None)
+        gone = self._objects.pop((kind.plural, name), None)
         self._owned.pop((kind.plural, name), None)
+        if gone is not None:
+            self._tell(kind, "DELETED", gone)
+
+    def put(self, kind: Kind, name: str, **parts: Any) -> None:
+        """Make or change an object, as another client does."""
+        with self._lock:
+            made = copy.deepcopy(self._objects.get((kind.plural, name))) or self._new(kind, name)
+            after = {**made, **parts, "metadata": {**made["metadata"], **parts.get("metadata", {})}}
+            self._kept(kind, name, after, {("tests", "Update"): {path for path, _ in _leaves(after)}})
 
     def patched(self, kind: Kind, name: str, obj: Mapping[str, Any], manager: str) -> None:
         """What `kubectl edit` or `patch` does: these fields so, whosever they are."""
@@ -132,6 +170,16 @@ class FakeApi:
             (_drop if value is None else _put)(found, path, *(() if value is None else (value,)))
             owners.setdefault((manager, "Update"), set()).add(path)
         self._kept(kind, name, found, owners)
+
+    def _called(self, verb: str, kind: Kind) -> None:
+        self.calls.append((verb, kind.plural))
+        if self.down:
+            raise Unreachable("the API server does not answer")
+
+    def _tell(self, kind: Kind, event: str, item: Object) -> None:
+        for plural, told in self.watchers:
+            if plural == kind.plural:
+                told.put((event, copy.deepcopy(item)))
 
     def _new(self, kind: Kind, name: str) -> Object:
         made = {"uid": str(uuid.uuid4()), "generation": 0, "creationTimestamp": _now()}
@@ -153,6 +201,8 @@ class FakeApi:
             self._version += 1
             metadata["resourceVersion"] = str(self._version)
         self._objects[key], self._owned[key] = obj, owners
+        if before != obj:
+            self._tell(kind, "MODIFIED" if before else "ADDED", obj)
         return copy.deepcopy(obj)
 
 

@@ -6,7 +6,6 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -18,10 +17,11 @@ from typing import Any
 
 from pg8000.native import Connection
 
+from localcloud.testing import free_port
 from platforms.kubernetes.database import Database
 from rollout.core.errors import RolloutError
 from tests.machine import POSTGRES, postgresql
-from tests.platforms.kubernetes.real_registry import certificate
+from tests.platforms.kubernetes.certificates import certificate
 
 _SECONDS = 30
 
@@ -92,7 +92,7 @@ def running() -> Generator[Server]:
     # The temporary folder of a test is closed to other users.
     where = "/tmp" if os.geteuid() == 0 else None
     with tempfile.TemporaryDirectory(prefix="modelstack-postgresql-", dir=where, ignore_cleanup_errors=True) as place:
-        folder, password, port = Path(place), secrets.token_hex(8), _free_port()
+        folder, password, port = Path(place), secrets.token_hex(8), free_port()
         words = folder / "password"
         words.write_text(password)
         if os.geteuid() == 0:
@@ -149,9 +149,3 @@ def _started(data: Path, port: int) -> subprocess.Popen[bytes]:
 
 def _as_another() -> dict[str, Any]:
     return {"user": POSTGRES, "group": POSTGRES, "cwd": "/"} if os.geteuid() == 0 else {"cwd": "/"}
-
-
-def _free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])

@@ -9,7 +9,6 @@ Envoy takes its routes from a file, as it would from a control plane; each varia
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -21,6 +20,7 @@ from typing import Any
 import httpx
 import yaml
 
+from localcloud.testing import free_port
 from platforms.kubernetes.alertmanager import config, wake_url
 from platforms.kubernetes.rule import Rule, rule_file
 from tests.listening import Quiet, listening
@@ -32,12 +32,6 @@ CLUSTERS = {
 }
 TARGET = "x-modelstack-target"
 _PATIENCE = 60.0
-
-
-def free_port() -> int:
-    with socket.socket() as made:
-        made.bind(("127.0.0.1", 0))
-        return int(made.getsockname()[1])
 
 
 def until(condition: Callable[[], Any], patience: float = _PATIENCE) -> Any:

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from platforms.kubernetes.kinds import ROLLOUT
+from platforms.kubernetes.kinds import EVENT, ROLLOUT
 from platforms.kubernetes.notify import MESSAGE, KubernetesNotify, Webhook, cluster_event
 from rollout.controller.notice import notice
 from rollout.core.errors import RolloutError, Unreachable
 from rollout.core.event import Event
 from rollout.reason import Reason
 from tests.listening import Quiet, listening
-from tests.platforms.kubernetes.program.memory import MemoryApi
+from tests.platforms.kubernetes.fake_api import FakeApi
 
 ENDPOINT = "flights-prod"
 BACK = Event(
@@ -40,14 +40,14 @@ def hook(code: int = 200) -> Generator[tuple[str, list[tuple[dict[str, str], Any
         yield f"{url}/secret", told
 
 
-def cluster() -> MemoryApi:
-    api = MemoryApi()
+def cluster() -> FakeApi:
+    api = FakeApi()
     api.put(ROLLOUT, ENDPOINT)
     return api
 
 
-def events(api: MemoryApi) -> list[dict[str, Any]]:
-    return [one for (kind, _), one in sorted(api.objects.items()) if kind == "Event"]
+def events(api: FakeApi) -> list[dict[str, Any]]:
+    return sorted(api.list(EVENT), key=lambda one: one["metadata"]["name"])
 
 
 def test_an_event_is_shown_with_its_rollout() -> None:
@@ -59,7 +59,7 @@ def test_an_event_is_shown_with_its_rollout() -> None:
         "kind": "Rollout",
         "name": ENDPOINT,
         "namespace": "models",
-        "uid": f"uid-{ENDPOINT}",
+        "uid": api.get(ROLLOUT, ENDPOINT)["metadata"]["uid"],
     }
     assert (told["type"], told["reason"]) == ("Warning", "RolledBack")
     assert told["message"] == "b rolled back: it looks odd"

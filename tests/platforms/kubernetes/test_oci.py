@@ -8,6 +8,7 @@ import os
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,7 +25,8 @@ from platforms.kubernetes.oci import (
 from platforms.kubernetes.oci_referrers import refer, referrers
 from serving.registry import Repository
 from serving.registry_protocol import Login
-from tests.platforms.kubernetes.real_registry import LOGIN, bad_line, certificate, running
+from tests.platforms.kubernetes.certificates import certificate
+from tests.platforms.kubernetes.real_registry import LOGIN, running
 from tests.serving.shelf import Shelf, shelf
 
 EMPTY = "application/vnd.oci.empty.v1+json"
@@ -66,11 +68,22 @@ class TestWithARealOne:
         assert registry.put(b"small") == sha256(b"small")
         assert not registry.holds(sha256(b"never put"))
 
-    def test_a_large_blob_arrives_whole_over_a_line_that_breaks(self, real: str, tmp_path: Path) -> None:
-        (tmp_path / "large").write_bytes(os.urandom(2_000_000))
-        with bad_line(real, lasts=700_000, breaks=3) as line:
-            digest = near(line).put(tmp_path / "large")
-        assert near(real).holds(digest)
+    def test_an_upload_whose_connection_breaks_is_repeated_and_then_given_up(
+        self, real: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        uploads, opened = [0], Repository.open
+
+        def broken(self: Repository, path: str, method: str = "GET", *more: Any, **named: Any) -> Any:
+            uploads[0] += method == "PUT"
+            if method == "PUT" and uploads[0] <= len(PAUSES):
+                raise ConnectionResetError("reset by peer")
+            return opened(self, path, method, *more, **named)
+
+        monkeypatch.setattr(Repository, "open", broken)
+        assert near(real).holds(near(real).put(b"over a line that breaks"))
+        uploads[0] = -1
+        with pytest.raises(OciUnreachable, match="the registry does not answer: reset by peer"):
+            near(real).put(b"over a line that breaks for longer")
 
     def test_bytes_that_were_changed_on_its_disk_are_noticed(self, tmp_path: Path) -> None:
         with running(tmp_path / "registry") as host:

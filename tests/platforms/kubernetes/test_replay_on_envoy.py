@@ -13,13 +13,14 @@ from typing import Any
 import httpx
 import pytest
 
+from localcloud.testing import free_port
 from platforms.kubernetes.captures import intake
 from platforms.kubernetes.database import Database
 from platforms.kubernetes.gateway import Entrance
 from platforms.kubernetes.replay import GatewayReplay
 from rollout.core.errors import Busy
 from tests.machine import envoy
-from tests.platforms.kubernetes.stage import free_port, program, until
+from tests.platforms.kubernetes.stage import program, until
 from tests.platforms.kubernetes.test_captures import line, post
 from tests.platforms.kubernetes.test_replay import Cluster, Gateway, a_gateway
 

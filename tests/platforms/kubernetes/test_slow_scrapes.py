@@ -11,11 +11,12 @@ import httpx
 import pytest
 import yaml
 
+from localcloud.testing import free_port
 from platforms.kubernetes.alarm_rules import group
 from platforms.kubernetes.rule import rule_file
 from platforms.kubernetes.watched import Watched
 from tests.listening import Quiet, listening
-from tests.platforms.kubernetes.stage import free_port, program, until
+from tests.platforms.kubernetes.stage import program, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.needs("prometheus")]
 

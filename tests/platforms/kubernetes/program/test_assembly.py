@@ -12,7 +12,7 @@ from platforms.kubernetes.program.counts import ASKED, Counts
 from platforms.kubernetes.program.known import Known
 from platforms.kubernetes.spec import RolloutSpec
 from rollout.core.state import RolloutState
-from tests.platforms.kubernetes.program.memory import MemoryApi
+from tests.platforms.kubernetes.fake_api import FakeApi
 from tests.platforms.kubernetes.program.test_counts import read
 from tests.rollout.worlds import release
 
@@ -20,7 +20,7 @@ SPEC = RolloutSpec("prod", "m", "g", "http://p:9090", measuring=Measuring(probe_
 
 
 def test_what_looks_at_all_endpoints_goes_by_the_servers_clock() -> None:
-    api, counts, known = MemoryApi(), Counts("models"), Known()
+    api, counts, known = FakeApi(), Counts("models"), Known()
     api.clock.ahead = -3600.0
     state = RolloutState("e", champion=release("a")).to_json()
     known.learn({"metadata": {"name": "e"}, "spec": SPEC.as_dict(), "status": {"state": state}})

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from platforms.kubernetes.autoscaled import HELD, LEAST
-from platforms.kubernetes.kinds import AUTOSCALER, ROLLOUT, ROUTE
+from platforms.kubernetes.kinds import AUTOSCALER, LEASE, ROLLOUT, ROUTE
 from platforms.kubernetes.names import CONTROLLER
 from platforms.kubernetes.program import process
 from platforms.kubernetes.program.counts import Counts
 from platforms.kubernetes.program.process import Process
-from tests.platforms.kubernetes.program.memory import MemoryApi
+from tests.platforms.kubernetes.fake_api import FakeApi
 from tests.platforms.kubernetes.program.test_watching import until
 
 Start = Callable[..., tuple[Process, "Works"]]
@@ -58,9 +58,9 @@ class Works:
 @pytest.fixture
 def start(monkeypatch: pytest.MonkeyPatch) -> Generator[Start]:
     monkeypatch.setattr(process, "RENEW", 0.05)
-    begun: list[tuple[MemoryApi, Process]] = []
+    begun: list[tuple[FakeApi, Process]] = []
 
-    def of(api: MemoryApi, pod: str = "one", **given: Any) -> tuple[Process, Works]:
+    def of(api: FakeApi, pod: str = "one", **given: Any) -> tuple[Process, Works]:
         works = Works(**given)
         running = Process(api.as_api, pod, works, Counts("models"))
         running.start()
@@ -74,10 +74,10 @@ def start(monkeypatch: pytest.MonkeyPatch) -> Generator[Start]:
         api.end_watches()
 
 
-def with_rollouts(*names: str) -> MemoryApi:
-    api = MemoryApi()
+def with_rollouts(*names: str) -> FakeApi:
+    api = FakeApi()
     for name in names:
-        api.put(ROLLOUT, name, metadata={"generation": 1}, spec={}, status={"revision": 1})
+        api.put(ROLLOUT, name, spec={}, status={"revision": 1})
     return api
 
 
@@ -88,9 +88,9 @@ def test_one_that_leads_looks_at_every_rollout_and_again_when_its_journal_change
     assert running.leads
     assert (running.ready(), running.alive(), running.knows("a"), running.knows("c")) == ("", "", True, False)
     works.done.clear()
-    api.put(ROLLOUT, "a", metadata={"generation": 1}, spec={}, status={"revision": 2})
+    api.put(ROLLOUT, "a", spec={}, status={"revision": 2})
     until(lambda: "tick a" in works.done)
-    api.put(ROLLOUT, "b", metadata={"generation": 1, "labels": {"x": "y"}}, spec={}, status={"revision": 1})
+    api.put(ROLLOUT, "b", metadata={"labels": {"x": "y"}}, spec={}, status={"revision": 1})
     time.sleep(0.2)
     assert "tick b" not in works.done, "a label says nothing of a rollout"
 
@@ -107,12 +107,12 @@ def test_a_route_that_somebody_changes_is_looked_at(start: Start) -> None:
     api = with_rollouts("a")
     works = start(api)[1]
     until(lambda: "tick a" in works.done)
-    until(lambda: len(api._watchers) == 2)
+    until(lambda: len(api.watchers) == 2)
     works.done.clear()
-    api.put(ROUTE, "a", metadata={"generation": 7}, spec={})
+    api.put(ROUTE, "a", spec={"rules": 1})
     until(lambda: works.done == ["tick a"])
-    api.put(ROUTE, "a", metadata={"generation": 7}, spec={}, status={"seen": True})
-    api.put(ROUTE, "other", metadata={"generation": 1}, spec={})
+    api.put(ROUTE, "a", spec={"rules": 1}, status={"seen": True})
+    api.put(ROUTE, "other", spec={})
     time.sleep(0.2)
     assert works.done == ["tick a"]
 
@@ -135,7 +135,7 @@ def test_the_other_goes_on_when_one_is_stopped(start: Start) -> None:
     until(lambda: "tick a" in looked.done)
     second, waited = start(api, "two")
     assert first.stop(5)
-    assert api.objects["Lease", CONTROLLER]["spec"]["holderIdentity"] in {"", "two"}
+    assert api.get(LEASE, CONTROLLER)["spec"]["holderIdentity"] in {"", "two"}
     until(lambda: "tick a" in waited.done)
     assert second.leads
 
@@ -219,12 +219,12 @@ def test_an_endpoint_that_nobody_will_look_at_is_not_told_to_be_carried_on(start
     assert "tick_time" not in running.counts.text()
 
 
-def autoscaler(api: MemoryApi, name: str, held: str, least: str = "2") -> None:
-    told = {LEAST: least, HELD: held}
-    api.put(AUTOSCALER, name, metadata={"annotations": told}, spec={"minReplicas": 8, "maxReplicas": 10})
+def autoscaler(api: FakeApi, name: str, held: str, least: str = "2") -> None:
+    metadata = {"annotations": {LEAST: least, HELD: held}, "labels": {"app.kubernetes.io/part-of": "modelstack"}}
+    api.put(AUTOSCALER, name, metadata=metadata, spec={"minReplicas": 8, "maxReplicas": 10})
 
 
-def floors(api: MemoryApi) -> dict[str, int]:
+def floors(api: FakeApi) -> dict[str, int]:
     return {item["metadata"]["name"]: item["spec"]["minReplicas"] for item in api.list(AUTOSCALER)}
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from platforms.kubernetes.kinds import ROLLOUT
 from platforms.kubernetes.program import watching
 from platforms.kubernetes.program.watching import Watching
-from tests.platforms.kubernetes.program.memory import MemoryApi
+from tests.platforms.kubernetes.fake_api import FakeApi
 
 
 def until(true: Any, seconds: float = 10.0) -> None:
@@ -20,7 +20,7 @@ def until(true: Any, seconds: float = 10.0) -> None:
 class Seen:
     """A watch in a thread of its own, and what it told."""
 
-    def __init__(self, api: MemoryApi) -> None:
+    def __init__(self, api: FakeApi) -> None:
         self.told: list[str] = []
         self.watching = Watching(
             api.as_api,
@@ -33,7 +33,7 @@ class Seen:
         self.thread = threading.Thread(target=self.watching.run, daemon=True)
         self.thread.start()
 
-    def stop(self, api: MemoryApi) -> None:
+    def stop(self, api: FakeApi) -> None:
         self.watching.stopping.set()
         api.end_watches()
         self.thread.join(10)
@@ -41,10 +41,10 @@ class Seen:
 
 
 def test_what_is_there_and_what_happens_is_told_once_each() -> None:
-    api = MemoryApi()
+    api = FakeApi()
     api.put(ROLLOUT, "a", spec=1)
     seen = Seen(api)
-    until(lambda: len(api._watchers) == 1)
+    until(lambda: len(api.watchers) == 1)
     api.put(ROLLOUT, "b", spec=1)
     api.put(ROLLOUT, "a", spec=1, status="what does not matter")
     api.put(ROLLOUT, "a", spec=2)
@@ -57,18 +57,18 @@ def test_what_is_there_and_what_happens_is_told_once_each() -> None:
 
 def test_what_happens_while_nobody_watches_is_told_afterwards(monkeypatch: Any) -> None:
     monkeypatch.setattr(watching, "_FIRST", 0.05)
-    api = MemoryApi()
+    api = FakeApi()
     api.put(ROLLOUT, "a", spec=1)
     api.put(ROLLOUT, "b", spec=1)
     seen = Seen(api)
-    until(lambda: len(api._watchers) == 1)
+    until(lambda: len(api.watchers) == 1)
     api.down = True
     api.end_watches()
-    del api.objects["Rollout", "a"]
-    api.objects["Rollout", "b"]["spec"] = 2
+    api.delete(ROLLOUT, "a")
+    api.put(ROLLOUT, "b", spec=2)
     time.sleep(0.2)
     assert seen.watching.knows("a"), "an API server that is down says nothing of what is there"
     api.down = False
-    until(lambda: len(api._watchers) == 1)
+    until(lambda: len(api.watchers) == 1)
     seen.stop(api)
     assert sorted(seen.told[2:]) == ["+b", "-a"]
