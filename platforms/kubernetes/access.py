@@ -18,7 +18,7 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from time import time
@@ -77,7 +77,9 @@ def of_this_pod(account: Path = ACCOUNT, environment: Mapping[str, str] = os.env
     except (KeyError, OSError) as error:
         raise RolloutError(f"this is no pod with a token of a service account: {error!r}") from error
     server = f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
-    return Access(server, verify, namespace, "the pod's service account", FileToken(account / "token"), in_cluster=True)
+    return Access(
+        server, verify, namespace, "the pod's service account", BearerToken(account / "token"), in_cluster=True
+    )
 
 
 def from_kubeconfig(context: str | None = None, files: Sequence[Path] | None = None) -> Access:
@@ -91,16 +93,15 @@ def from_kubeconfig(context: str | None = None, files: Sequence[Path] | None = N
         RolloutError: There is no such context, or it says what cannot be done; the message names the field.
     """
     paths = _files() if files is None else list(files)
-    config = _merged(paths)
-    name = context or config.current
-    if name not in config.contexts:
+    config, current = _merged(paths)
+    name, contexts = context or current, config["contexts"]
+    if name not in contexts:
         asked = f"context {name!r}" if name else "current context"
-        known = ", ".join(sorted(config.contexts)) or "none"
+        known = ", ".join(sorted(contexts)) or "none"
         raise RolloutError(f"no {asked} in {' or '.join(map(str, paths))}; its contexts are: {known}")
-    there = config.contexts[name]
-    where = f"context {name}"
-    cluster = _of(config.clusters, there.get("cluster"), where, "cluster")
-    user = _of(config.users, there.get("user"), where, "user") if there.get("user") else {}
+    there, where = contexts[name], f"context {name}"
+    cluster = _of(config["clusters"], there.get("cluster"), where, "cluster")
+    user = _of(config["users"], there.get("user"), where, "user") if there.get("user") else {}
     return Access(
         server=str(cluster["server"]).rstrip("/"),
         verify=_tls(cluster, user, where),
@@ -111,14 +112,6 @@ def from_kubeconfig(context: str | None = None, files: Sequence[Path] | None = N
     )
 
 
-@dataclass(frozen=True)
-class _Config:
-    clusters: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
-    users: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
-    contexts: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
-    current: str = ""
-
-
 _PATHS = ("certificate-authority", "client-certificate", "client-key", "tokenFile")
 
 
@@ -127,8 +120,11 @@ def _files() -> list[Path]:
     return named or [Path.home() / ".kube" / "config"]
 
 
-def _merged(paths: Sequence[Path]) -> _Config:
-    """What the files say; of two things with one name the first counts, and paths are those beside their file."""
+def _merged(paths: Sequence[Path]) -> tuple[dict[str, dict[str, dict[str, Any]]], str]:
+    """Clusters, users and contexts by their names, and the current context.
+
+    The first of two entries with one name counts, and paths are relative to their file.
+    """
     parts: dict[str, dict[str, dict[str, Any]]] = {"clusters": {}, "users": {}, "contexts": {}}
     current = ""
     for path in paths:
@@ -144,7 +140,7 @@ def _merged(paths: Sequence[Path]) -> _Config:
                 value = dict(item.get(plural[:-1]) or {})
                 value |= {key: str(path.parent / value[key]) for key in _PATHS if value.get(key)}
                 known.setdefault(str(item["name"]), value)
-    return _Config(**parts, current=current)
+    return parts, current
 
 
 def _of(known: Mapping[str, dict[str, Any]], name: Any, where: str, what: str) -> dict[str, Any]:
@@ -189,9 +185,9 @@ def _load_own(verify: ssl.SSLContext, user: Mapping[str, Any]) -> None:
 
 def _auth(cluster: Mapping[str, Any], user: Mapping[str, Any], where: str) -> httpx.Auth | None:
     if user.get("tokenFile"):
-        return FileToken(Path(user["tokenFile"]))
+        return BearerToken(Path(user["tokenFile"]))
     if user.get("token"):
-        return Token(str(user["token"]))
+        return BearerToken(str(user["token"]))
     if user.get("exec"):
         return CommandToken(user["exec"], cluster, where)
     if user.get("username"):
@@ -201,30 +197,19 @@ def _auth(cluster: Mapping[str, Any], user: Mapping[str, Any], where: str) -> ht
     return None
 
 
-class Token(httpx.Auth):
-    """A token that never changes."""
+class BearerToken(httpx.Auth):
+    """A token that never changes, or one in a file that is renewed and therefore read for each request."""
 
-    def __init__(self, token: str) -> None:
-        self._token = token
+    def __init__(self, source: str | Path) -> None:
+        self._source = source
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         """Add it."""
-        request.headers["Authorization"] = f"Bearer {self._token}"
-        yield request
-
-
-class FileToken(httpx.Auth):
-    """A token in a file that somebody renews."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        """Add what the file says now."""
         try:
-            request.headers["Authorization"] = f"Bearer {self._path.read_text().strip()}"
+            token = self._source.read_text().strip() if isinstance(self._source, Path) else self._source
         except OSError as error:
             raise Unreachable(f"the token cannot be read: {error}") from error
+        request.headers["Authorization"] = f"Bearer {token}"
         yield request
 
 

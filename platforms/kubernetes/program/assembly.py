@@ -9,7 +9,6 @@ import os
 import threading
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
 from audit.record import Signer
 from platforms.kubernetes import packages
@@ -56,28 +55,23 @@ class Assembly:
     _asked: dict[str, Prometheus] = field(default_factory=dict[str, Prometheus])
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def endpoint(self, name: str, spec: dict[str, Any]) -> Endpoint:
-        """All that is needed to drive the Rollout of this name.
-
-        Raises:
-            RolloutError: A field of the spec is missing or wrong; the message names it.
-        """
-        told = RolloutSpec.from_dict(spec)
+    def endpoint(self, name: str, spec: RolloutSpec) -> Endpoint:
+        """All that is needed to drive the Rollout of this name."""
         notify = KubernetesNotify(
             self.api,
             name,
             self.webhook,
-            Commands.of_stack(told.stack),
+            Commands.of_stack(spec.stack),
             lambda kind: self.counts.add(EVENTS, endpoint=name, event=kind),
         )
         found = assembled(
             self.api,
             name,
-            told,
+            spec,
             by=self.by,
             notify=notify,
             database=self.database,
-            prometheus=self._prometheus(told.prometheus),
+            prometheus=self._prometheus(spec.prometheus),
         )
         recorder = None
         if self.database:
@@ -86,7 +80,7 @@ class Assembly:
             recorder = Recorder(found.journal, records)
         return Endpoint(
             name,
-            float(told.period_seconds),
+            float(spec.period_seconds),
             found.controller,
             found.journal,
             found.outage,

@@ -44,6 +44,11 @@ class Known:
         with self._lock:
             self._said.pop(name, None)
 
+    def has(self, name: str) -> bool:
+        """Whether there is a Rollout of this name."""
+        with self._lock:
+            return name in self._said
+
     def spec(self, name: str) -> RolloutSpec:
         """What a Rollout says.
 

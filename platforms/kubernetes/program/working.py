@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from monitoring.log import log
-from platforms.kubernetes.answers import NotFound
 from platforms.kubernetes.program import pace
 from platforms.kubernetes.program.counts import ANSWERS, CARRIED, FAILURES, PHASE, TICKS, Counts
 from platforms.kubernetes.program.endpoint import Endpoint
 from platforms.kubernetes.program.known import Known
+from platforms.kubernetes.spec import RolloutSpec
 from rollout.controller.loop import Progress
 from rollout.core.errors import Busy, Conflict, RolloutError, Unreachable
 
@@ -36,12 +36,11 @@ class Working:
         known: What is known of them without asking.
     """
 
-    make: Callable[[str, dict[str, Any]], Endpoint]
+    make: Callable[[str, RolloutSpec], Endpoint]
     counts: Counts
     now: Callable[[], float] = time.time
     known: Known = field(default_factory=Known)
-    _specs: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
-    _made: dict[str, Endpoint] = field(default_factory=dict[str, Endpoint])
+    _made: dict[str, tuple[RolloutSpec, Endpoint]] = field(default_factory=dict[str, tuple[RolloutSpec, Endpoint]])
     _failures: dict[str, int] = field(default_factory=dict[str, int])
     _told: dict[str, object] = field(default_factory=dict[str, object])
     _woken: dict[str, float] = field(default_factory=dict[str, float])
@@ -49,17 +48,12 @@ class Working:
 
     def learn(self, rollout: dict[str, Any]) -> None:
         """There is a Rollout, or it has changed."""
-        name, spec = rollout["metadata"]["name"], rollout.get("spec") or {}
         self.known.learn(rollout)
-        with self._lock:
-            if self._specs.get(name) != spec:
-                self._specs[name] = spec
-                self._made.pop(name, None)
 
     def forget(self, name: str) -> None:
         """There is no such Rollout any more."""
         with self._lock:
-            for known in (self._specs, self._made, self._failures, self._told, self._woken):
+            for known in (self._made, self._failures, self._told, self._woken):
                 known.pop(name, None)
         self.known.forget(name)
         for measure in (TICKS, FAILURES, ANSWERS, PHASE, CARRIED):
@@ -71,7 +65,7 @@ class Working:
             endpoint = self._endpoint(name)
             seen = endpoint.tick()
         except Exception as error:
-            return self._failed(name, "tick", error) if name in self._specs else None
+            return self._failed(name, "tick", error) if self.known.has(name) else None
         self._failures.pop(name, None)
         self._seen(name, seen)
         recorded = self._record(name, endpoint, seen)
@@ -85,7 +79,7 @@ class Working:
                 self.counts.add(ANSWERS, endpoint=name, action=answer.action)
                 log("alarm", endpoint=name, **answer.as_dict())
         except Exception as error:
-            if name in self._specs:
+            if self.known.has(name):
                 self._count_failure(name, "wake", error)
                 if self.now() - since < WAKE_SECONDS:
                     return AGAIN
@@ -97,12 +91,11 @@ class Working:
         return name not in self._failures
 
     def _endpoint(self, name: str) -> Endpoint:
+        spec = self.known.spec(name)
         with self._lock:
-            if name not in self._specs:
-                raise NotFound(f"there is no Rollout {name}")
-            if name not in self._made:
-                self._made[name] = self.make(name, self._specs[name])
-            return self._made[name]
+            if name not in self._made or self._made[name][0] != spec:
+                self._made[name] = spec, self.make(name, spec)
+            return self._made[name][1]
 
     def _record(self, name: str, endpoint: Endpoint, seen: Progress) -> bool:
         """Put the audit record away; whether that could be done. What moves traffic does not wait for it."""
@@ -121,7 +114,7 @@ class Working:
         if not isinstance(error, _PASSING):
             return _UNFORESEEN
         made = self._made.get(name)
-        return pace.after_failures(self._failures[name], made.every if made else pace.MOVING)
+        return pace.after_failures(self._failures[name], made[1].every if made else pace.MOVING)
 
     def _count_failure(self, name: str, work: str, error: Exception) -> None:
         kind = type(error).__name__

@@ -228,13 +228,6 @@ def test_no_traffic_goes_to_fewer_pods_than_were_asked_for(scene: Scene) -> None
     assert scene.world.weights() == {"w-small": 80, "w-large": 20}
 
 
-def test_when_the_old_pods_are_gone_the_new_ones_take_everything(scene: Scene) -> None:
-    rollout = scene.to_step(0)
-    scene.world.endpoints("w-small", 0)
-    scene.tick(rollout)
-    assert scene.world.weights() == {"w-small": 0, "w-large": 100}
-
-
 def test_a_person_brings_everything_back_in_mid_move(scene: Scene) -> None:
     rollout = scene.to_step(1)
     rollout.roll_back(PERSON)
@@ -283,14 +276,6 @@ def test_rules_that_somebody_else_wrote_in_mid_move_are_taken_back(scene: Scene)
     scene.tick(rollout)
     assert scene.world.route["spec"]["rules"] == right
     assert [event["reason"] for event in scene.world.events()] == ["RulesTakenBack"]
-
-
-def test_what_the_program_declares_again_leaves_a_move_alone(scene: Scene) -> None:
-    scene.to_step(0)
-    before = scene.world.route
-    scene.world.declare()
-    after = scene.world.route
-    assert (after["spec"], after["metadata"]["annotations"]) == (before["spec"], before["metadata"]["annotations"])
 
 
 def test_a_config_that_was_deleted_in_mid_move_takes_it_back(scene: Scene) -> None:

@@ -79,13 +79,6 @@ def test_a_config_that_is_ready_serves_at_once(world: World, traffic: RouteTraff
     assert "parentRefs" in world.route["spec"]
 
 
-def test_what_the_program_declares_again_leaves_the_rules(world: World, traffic: RouteTraffic) -> None:
-    on_trial(world, traffic)
-    before = world.route["spec"]["rules"]
-    world.declare()
-    assert world.route["spec"]["rules"] == before
-
-
 def test_both_variants_of_a_pair_are_there_and_the_challenger_has_nothing_yet(
     world: World, traffic: RouteTraffic
 ) -> None:

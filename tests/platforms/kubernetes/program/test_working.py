@@ -13,6 +13,7 @@ from platforms.kubernetes.program.counts import Counts
 from platforms.kubernetes.program.endpoint import Endpoint
 from platforms.kubernetes.program.pace import MOVING, REST
 from platforms.kubernetes.program.working import AGAIN, WAKE_SECONDS, Working
+from platforms.kubernetes.spec import RolloutSpec
 from rollout.controller.outbox import Outbox
 from rollout.controller.recorder import Recorder
 from rollout.core.errors import RolloutError, Unreachable
@@ -21,6 +22,9 @@ from tests.rollout.worlds import challenged, served
 from tests.simulator.platform import MemoryJournal, MemoryNotify, World
 
 RINGS = Alarm("endpoint-v-b-5xx", "ALARM", Said("0.5 > 0.05"), None, "endpoint", "v-b", ("failed",), "errors")
+
+
+SPEC = RolloutSpec("test", "m", "g", "http://p:9090", period_seconds=5)
 
 
 def rings(world: World, *alarms: Alarm) -> Callable[[RolloutState], tuple[Alarm, ...]]:
@@ -39,7 +43,7 @@ def working(world: World, **parts: Any) -> Working:
         parts.get("recorder"),
     )
     found = Working(lambda name, spec: endpoint, Counts("models"), now=world.clock.time)
-    found.learn({"metadata": {"name": "endpoint"}, "spec": {"periodSeconds": 5}})
+    found.learn({"metadata": {"name": "endpoint"}, "spec": SPEC.as_dict()})
     return found
 
 
@@ -165,13 +169,13 @@ def test_a_rollout_that_is_there_no_more_is_let_go_and_its_series_end() -> None:
 
 
 def test_an_endpoint_is_made_again_when_its_spec_changes_and_not_when_its_journal_does() -> None:
-    made: list[dict[str, Any]] = []
-    world = served()
+    made: list[RolloutSpec] = []
+    world, slower = served(), replace(SPEC, period_seconds=9)
     inner = working(world)
     work = Working(
         lambda name, spec: made.append(spec) or inner.make(name, spec), Counts("models"), now=world.clock.time
     )
-    for spec, revision in (({"periodSeconds": 5}, 1), ({"periodSeconds": 5}, 2), ({"periodSeconds": 9}, 2)):
-        work.learn({"metadata": {"name": "endpoint"}, "spec": spec, "status": {"revision": revision}})
+    for spec, revision in ((SPEC, 1), (SPEC, 2), (slower, 2)):
+        work.learn({"metadata": {"name": "endpoint"}, "spec": spec.as_dict(), "status": {"revision": revision}})
         work.tick("endpoint")
-    assert made == [{"periodSeconds": 5}, {"periodSeconds": 9}]
+    assert made == [SPEC, slower]

@@ -1,10 +1,8 @@
-"""What is sent to an API server, and where: bodies, selectors, paths. Pure."""
+"""Parts of requests to an API server: bodies, selectors, paths of services; and the events of its watches. Pure."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,29 +13,6 @@ Object = dict[str, Any]
 Labels = Mapping[str, str | tuple[str, ...]]
 """Label -> its value, or the values of which it has one."""
 _GONE = 410  # a watch that is too old to go on
-
-
-@dataclass(frozen=True)
-class Sent:
-    """What a call sends: the name of what it is about, a part of that such as `status`, the query, and the body."""
-
-    name: str = ""
-    part: str = ""
-    namespace: str | None = None
-    asked: Mapping[str, str | int] = field(default_factory=dict[str, str | int])
-    content: Mapping[str, Any] | None = None
-    form: str = "json"
-
-    @property
-    def called(self) -> str:
-        """The object's name, which a body may have alone."""
-        metadata: Mapping[str, Any] = (self.content or {}).get("metadata") or {}
-        return self.name or str(metadata.get("name") or metadata.get("generateName") or "")
-
-    @property
-    def body(self) -> bytes | None:
-        """The content as bytes."""
-        return None if self.content is None else json.dumps(self.content).encode()
 
 
 def whole(kind: Kind, obj: Mapping[str, Any]) -> Object:
