@@ -15,12 +15,12 @@ import numpy as np
 
 from bench.judge import ALPHA, EQUAL, METRICS, WEIGHTS, Model, share, trial
 from bench.rows import Row
-from infra.aws.monitors import MAY_BE_SLOW
 from monitoring.alarms.alike import Numbers, fails_alike
 from rollout.core.failing import Counted
 from rollout.judge.metrics import Tally, Window
 from rollout.judge.verdict import judge
 from services.declaration.alarm_thresholds import evidence, least
+from services.declaration.alarms import MAY_BE_SLOW
 
 TRIALS = 300
 FAILING = 0.05  # the share of failures that is tolerated, as by default

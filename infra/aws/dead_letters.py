@@ -9,7 +9,7 @@ _KEPT = 14 * 24 * 3600  # seconds; the longest that SQS keeps a message
 
 
 def dead_letters(logical: str, name: str, opts: pulumi.ResourceOptions, policy: str) -> aws.sqs.Queue:
-    """Declare an encrypted dead-letter queue; `infra.aws.own_alarms` has the alarms on their depths.
+    """Declare an encrypted dead-letter queue; `infra.aws.alarms` has the alarms on their depths.
 
     Args:
         logical: The logical name.

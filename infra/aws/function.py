@@ -56,7 +56,7 @@ class Function:
     """A Lambda function.
 
     Creates:
-        A role of its own, unless it is given one; the function. `own_alarms` counts its errors.
+        A role of its own, unless it is given one; the function. `alarms` counts its errors.
     """
 
     def __init__(

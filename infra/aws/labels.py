@@ -8,17 +8,11 @@ import pulumi
 import pulumi_aws as aws
 
 from infra.aws import policies
-from infra.aws.alarm import declared, read
 from infra.aws.dead_letters import dead_letters
 from infra.aws.function import Function
 from infra.aws.site import Site
 from infra.config.monitoring_settings import MonitoringSettings
-from infra.plan.releases import ServingPlan
-from monitoring.published import CONCEPT_EVIDENCE
-from platforms.aws.metrics import place
 from platforms.aws.names import CAPTURE, INDEX, LABELS
-from rollout.core.catalogue import OWN
-from services.declaration.alarm_names import CONCEPT
 
 SWEEP_MINUTES = 5
 FOLDERS = (CAPTURE, LABELS)
@@ -30,24 +24,18 @@ class Labels:
     Creates:
         The ledger, a table where each half of a pair waits for the other, with an index of the labels that wait, and an
         expiry; the labels function, called for each file under `capture/` and `labels/` of the bucket and on a
-        schedule; a dead-letter queue for files that it could not take in; per variant an alarm that rings when its
-        concept has moved.
+        schedule; a dead-letter queue for files that it could not take in.
     """
 
-    def __init__(
-        self, site: Site, *, plan: ServingPlan, settings: MonitoringSettings, opts: pulumi.ResourceOptions
-    ) -> None:
+    def __init__(self, site: Site, *, settings: MonitoringSettings, opts: pulumi.ResourceOptions) -> None:
         """Declare the path of labels.
 
         Args:
             site: What all functions of the stack have; the registry is where captures and labels arrive.
-            plan: Which releases are declared.
             settings: How long labels take, and how far losses may rise.
             opts: Options of each resource.
         """
         self._names, self._child = site.names, opts
-        for variant in dict.fromkeys(item.variant for item in plan.releases):
-            self._concept_alarm(variant, settings, site)
         self.ledger = self._ledger()
         self.function = self._function(site, settings)
         self._hears_of_files(site.registry.bucket)
@@ -97,35 +85,6 @@ class Labels:
             opts=pulumi.ResourceOptions.merge(
                 self._child, pulumi.ResourceOptions(depends_on=[permission, self.ledger])
             ),
-        )
-
-    def _concept_alarm(self, variant: str, settings: MonitoringSettings, site: Site) -> None:
-        """Rings at an evidence of 1, and tells people: another release would meet the same world."""
-        declared(
-            self._names,
-            variant,
-            CONCEPT,
-            text=f"By its labels, the loss of {variant} has risen by more than {settings.max_loss_rise:.0%} above that "
-            "of its evaluation, for days.",
-            severity="ticket",
-            section="the-concept-has-moved",
-            missing="ignore",  # no label says neither that the concept has moved nor that it is back
-            queries=[
-                read(
-                    "evidence",
-                    OWN,
-                    CONCEPT_EVIDENCE,
-                    place(self._names.endpoint, variant),
-                    stat="Maximum",
-                    period=settings.period_seconds,
-                    watched=True,
-                )
-            ],
-            born=site.born,
-            threshold=1,
-            comparison_operator="GreaterThanOrEqualToThreshold",
-            alarm_actions=[site.alerts],
-            opts=self._child,
         )
 
     def _ledger(self) -> aws.dynamodb.Table:

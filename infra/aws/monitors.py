@@ -2,36 +2,33 @@
 
 from __future__ import annotations
 
-import math
-from typing import Any
+from collections.abc import Iterable
 
 import pulumi
 import pulumi_aws as aws
 
 from infra.aws import policies
-from infra.aws.alarm import LOOKED_BACK, Query, declared, read
+from infra.aws.alarms import budget_alarms, functions_alarm, silence_alarm, variant_alarm
 from infra.aws.arrivals import arrivals
 from infra.aws.dashboard import dashboard
 from infra.aws.function import Function
 from infra.aws.labels import Labels
-from infra.aws.own_alarms import functions_fail
 from infra.aws.probe import probe
 from infra.aws.site import Site
-from infra.aws.slo import Slo
+from infra.config.monitoring_settings import MonitoringSettings
 from infra.config.settings import Settings
 from infra.plan.releases import ServingPlan
-from monitoring.objectives.slo import Objective
-from monitoring.published import DRIFT_EVIDENCE
-from platforms.aws.evaluations import evaluations, ratio
-from platforms.aws.metrics import FAILED, INVOCATIONS, LATENCY, SAGEMAKER, place, slower_than
-from rollout.core.catalogue import OWN
-from services.declaration.alarm_names import DRIFT, FAILS, SLOW
+from monitoring.objectives.slo import BurnRule, Objective, rules, still
+from platforms.aws.evaluations import evaluations
 from services.declaration.alarm_thresholds import evidence
+from services.declaration.alarms import objective_alarms, probe_alarm, variant_alarms
 
-MAY_BE_SLOW = 0.01
-"""Share of requests that may take longer than `max_p99_ms`."""
 TIMEOUT = 300
 """The longest that the drift function may take, in seconds."""
+ALPHA = 0.05
+"""How likely a service that keeps its objective fires one of the alarms by chance in the whole of its window."""
+_MOST = 3
+"""Versions that are counted: an alarm reads ten metrics at most, and three of each version."""
 
 
 class Monitoring(pulumi.ComponentResource):
@@ -43,8 +40,7 @@ class Monitoring(pulumi.ComponentResource):
         objective; one alarm for all functions that do not do their work; a dashboard of traffic, latency, errors,
         drift and error budget.
 
-    Champion and challenger have the same alarms, so a promotion changes none. All tell the alerts topic; what follows
-    depends on which of the two the variant is then. Those that can roll a release back ring only beyond chance.
+    All alarms notify the alerts topic; what follows depends on whether the variant is the champion then.
     """
 
     def __init__(
@@ -63,41 +59,42 @@ class Monitoring(pulumi.ComponentResource):
             name: The logical name.
             site: What all functions of the stack have.
             plan: Which releases are declared.
-            settings: When an alarm rings, how long one can roll a release back, and how sure it must be.
+            settings: When an alarm fires, how long one can roll a release back, and how sure it must be.
             objective: What users are promised.
             opts: Options of the component.
         """
         super().__init__("modelstack:index:Monitoring", name, None, opts)
-        watch, rollout, child = settings.monitoring, settings.rollout, pulumi.ResourceOptions(parent=self)
-        self._names, self._settings, self._alerts, self._born = site.names, watch, site.alerts, site.born
-        often = evaluations(60 * (rollout.max_minutes + rollout.watch_minutes), watch.period_seconds)
-        self._nats = evidence(often, rollout.judge.alpha)
+        monitoring, rollout, child = settings.monitoring, settings.rollout, pulumi.ResourceOptions(parent=self)
+        period, minutes = monitoring.period_seconds, settings.slo.probe_minutes
+        often = evaluations(60 * (rollout.max_minutes + rollout.watch_minutes), period)
+        watch = settings.watch(evidence(often, rollout.judge.alpha))
         for variant in dict.fromkeys(item.variant for item in plan.releases):
-            self._alarms(variant)
-        self._drift(site)
-        Labels(site, plan=plan, settings=watch, opts=child)
-        every = settings.slo.probe_minutes
-        Slo(
-            site.names,
-            plan=plan,
-            objective=objective,
-            finest=min(watch.period_seconds, 60),
-            silent=probe(site, every, child) if every else None,
-            alerts=site.alerts,
-            born=site.born,
-            opts=child,
+            for spec in variant_alarms(watch, variant):
+                variant_alarm(site, spec, period, child)
+        self._drift(site, monitoring)
+        Labels(site, settings=monitoring, opts=child)
+        finest = min(period, 60)
+        windows = rules(objective, finest)
+        if minutes:
+            probe(site, minutes, child)
+        budget_alarms(
+            site,
+            objective_alarms(objective, windows, still(windows, finest), burn_evidence(objective, windows)),
+            counted(plan),
+            silence_alarm(site, probe_alarm(minutes), child) if minutes else None,
+            child,
         )
-        functions_fail(site, watch, child)
+        functions_alarm(site, monitoring.drift_minutes, child)
         self.dashboard = aws.cloudwatch.Dashboard(
             "dashboard",
             dashboard_name=site.names.dashboard,
-            dashboard_body=dashboard(site.names, watch.panels(objective)),
+            dashboard_body=dashboard(site.names, monitoring.panels(objective)),
             opts=child,
         )
         self.register_outputs({"dashboard": self.dashboard.dashboard_name})
 
-    def _drift(self, site: Site) -> None:
-        child, settings = pulumi.ResourceOptions(parent=self), self._settings
+    def _drift(self, site: Site, settings: MonitoringSettings) -> None:
+        child = pulumi.ResourceOptions(parent=self)
         function = Function(
             "drift",
             site,
@@ -113,68 +110,20 @@ class Monitoring(pulumi.ComponentResource):
         function.runs_every(settings.drift_minutes)
         arrivals(site.names, function, TIMEOUT, child)
 
-    def _alarms(self, variant: str) -> None:
-        settings, period, of = self._settings, self._settings.period_seconds, place(self._names.endpoint, variant)
 
-        def counted(id_: str, metric: str, stat: str) -> Query:
-            return read(id_, SAGEMAKER, metric, of, stat=stat, period=period)
+def counted(plan: ServingPlan) -> tuple[str, ...]:
+    """The variants whose requests are counted: what serves, what is to serve, and what may yet get traffic.
 
-        self._share(
-            variant,
-            FAILS,
-            settings.max_5xx_rate,
-            [counted("part", FAILED, "Sum"), counted("whole", INVOCATIONS, "Sum")],
-            text=f"{variant} answers more than {settings.max_5xx_rate:.1%} of its requests with a 5XX, beyond chance.",
-        )
-        self._share(
-            variant,
-            SLOW,
-            MAY_BE_SLOW,
-            [
-                counted("part", LATENCY, slower_than(settings.max_p99_ms)),
-                counted("whole", LATENCY, "SampleCount"),
-            ],
-            text=f"{variant} takes longer than {settings.max_p99_ms:g} ms for more than {MAY_BE_SLOW:.0%} of its "
-            "requests, beyond chance.",
-            evaluation_periods=3,
-            datapoints_to_alarm=2,
-        )
-        self._alarm(
-            variant,
-            DRIFT,
-            text=f"{variant} is asked about other data than it was trained on, as surely as at most "
-            f"{settings.drift_false_alarms:g} false alarms a year allow.",
-            # Each sweep tells the evidence of what serves, so a drift lasts from file to file, and ends with a release
-            # that serves no more. That it cannot be measured is a matter of `own_alarms`.
-            missing="notBreaching",
-            queries=[read("evidence", OWN, DRIFT_EVIDENCE, of, stat="Maximum", period=period, watched=True)],
-            evaluation_periods=max(1, min(math.ceil(2 * 60 * settings.drift_minutes / period), LOOKED_BACK // period)),
-            comparison_operator="GreaterThanOrEqualToThreshold",
-            threshold=1,
-        )
+    In an order that a promotion does not change, so that it changes no alarm.
+    """
+    first = {plan.serving: 0, plan.target: 1}
+    ordered = sorted(plan.releases, key=lambda item: first.get(item.config_name, 2))
+    return tuple(sorted(list(dict.fromkeys(item.variant for item in ordered))[:_MOST]))
 
-    def _alarm(self, variant: str, measure: str, **rule: Any) -> None:
-        opts = pulumi.ResourceOptions(parent=self)
-        declared(
-            self._names,
-            variant,
-            measure,
-            severity="ticket",
-            born=self._born,
-            alarm_actions=[self._alerts],
-            opts=opts,
-            **rule,
-        )
 
-    def _share(self, variant: str, measure: str, tolerated: float, counts: list[Query], **rule: Any) -> None:
-        """An alarm on the share of one count, `part`, in another, `whole`, where it is beyond chance."""
-        share = ratio(tolerated, self._nats)
-        rate = Query(id="rate", expression=share, label="share beyond chance", return_data=True)
-        self._alarm(
-            variant,
-            measure,
-            missing="notBreaching",  # no requests: nothing failed, and the judge never promotes on that
-            queries=[*counts, rate],
-            threshold=tolerated,
-            **rule,
-        )
+def burn_evidence(objective: Objective, windows: Iterable[BurnRule]) -> float:
+    """What the long windows need, in nats, so that none fires by chance in the objective's window but with ALPHA.
+
+    By the union bound over all their evaluations, of failures and of slowness.
+    """
+    return evidence(sum(evaluations(objective.window_seconds, window.seconds) for window in windows), ALPHA)

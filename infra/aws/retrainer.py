@@ -15,10 +15,9 @@ from infra.aws.statements import document, trust
 from infra.config.settings import Settings
 from platforms.aws.names import Names
 from retraining.rules import JobSettings, written
-from services.declaration.alarm_names import CONCEPT, DRIFT
+from services.declaration.alarm_names import RETRAIN
 
 SECONDS = 60
-WATCHED = (DRIFT, CONCEPT)
 
 
 class Retraining(pulumi.ComponentResource):
@@ -93,7 +92,7 @@ class Retraining(pulumi.ComponentResource):
                 "source": ["aws.cloudwatch"],
                 "detail-type": ["CloudWatch Alarm State Change"],
                 "resources": [{"prefix": self._names.arn("cloudwatch", f"alarm:{prefix}-v-")}],
-                "detail": {"alarmName": [{"suffix": f"-{measure}"} for measure in WATCHED]},
+                "detail": {"alarmName": [{"suffix": f"-{measure}"} for measure in RETRAIN]},
             },
         )
         if remote:

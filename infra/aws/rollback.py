@@ -10,13 +10,13 @@ import pulumi_aws as aws
 
 from infra.aws import policies
 from infra.aws.advance import SECONDS, advance
+from infra.aws.alarms import rollback_alarm
 from infra.aws.audit_key import audit_key
 from infra.aws.dead_letters import dead_letters
 from infra.aws.function import Function, FunctionRole
 from infra.aws.journal import journal_table
 from infra.aws.lambda_zip import Bundle
 from infra.aws.managed_mlflow import ToldMlflow
-from infra.aws.own_alarms import rollback_fails
 from infra.aws.registry import Registry
 from infra.aws.site import Site
 from platforms.aws.names import Names
@@ -83,7 +83,7 @@ class Rollback(pulumi.ComponentResource):
         controller = FunctionRole("controller", self.site, may, child)
         self.rollback = self._function(controller, child)
         advance(self.site, controller, self.audit_key.arn, child, told.environment() if told else {})
-        rollback_fails(self.site, child)
+        rollback_alarm(self.site, child)
         self.register_outputs({"alerts": self.alerts.arn, "function": self.rollback.function.name})
 
     def _function(self, controller: FunctionRole, child: pulumi.ResourceOptions) -> Function:

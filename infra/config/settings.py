@@ -33,6 +33,7 @@ from infra.config.serving_settings import ServingSettings
 from infra.config.slo_settings import SloSettings
 from infra.config.target import is_local, second_callers, wrong_region
 from infra.config.whole_numbers import whole
+from services.declaration.alarms import Watch
 
 NAMESPACE = "modelstack"
 _AWS_RETENTION = {
@@ -82,6 +83,20 @@ class Settings(Section):
         judge = self.rollout.judge
         metrics = {name: item for name, item in judge.metrics.items() if name not in CAPTURED}
         return self.rollout.model_copy(update={"replay": None, "judge": judge.model_copy(update={"metrics": metrics})})
+
+    def watch(self, nats: float) -> Watch:
+        """When the alarms fire, given the evidence that a period needs."""
+        monitoring = self.monitoring
+        return Watch(
+            period_seconds=monitoring.period_seconds,
+            max_5xx_rate=monitoring.max_5xx_rate,
+            max_p99_ms=monitoring.max_p99_ms,
+            nats=nats,
+            drift_minutes=monitoring.drift_minutes,
+            drift_false_alarms=monitoring.drift_false_alarms,
+            max_loss_rise=monitoring.max_loss_rise,
+            probe_minutes=self.slo.probe_minutes,
+        )
 
     @property
     def scheduled(self) -> tuple[str, ...]:

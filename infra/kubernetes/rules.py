@@ -1,4 +1,4 @@
-"""What watches over an endpoint: rules of Prometheus on each variant, the objective and the controller."""
+"""The alarms of an endpoint: rules of Prometheus on each variant, the objective and the controller."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ _MINUTE = 60
 
 
 class Rules(pulumi.ComponentResource):
-    """What watches over an endpoint.
+    """The alarms of an endpoint.
 
     Creates:
         The alarms of every variant that is declared, of the objective and of the controller, as one PrometheusRule; and
-        whom they tell, as an AlertmanagerConfig. Without an operator, ConfigMaps with a rule file and with the file of
+        their receivers, as an AlertmanagerConfig. Without an operator, ConfigMaps with a rule file and with the file of
         an Alertmanager.
     """
 
@@ -57,20 +57,20 @@ class Rules(pulumi.ComponentResource):
         """
         super().__init__("modelstack:kubernetes:Rules", name, None, opts)
         content = rule_file(groups(site.names, plan, settings, objective))
-        asked, prefix, namespace = site.settings, site.names.prefix, site.names.namespace
+        wanted, prefix, namespace = site.settings, site.names.prefix, site.names.namespace
         child = pulumi.ResourceOptions(parent=self)
-        rings, tells = f"{prefix}-rules", f"{prefix}-alerts"
-        told = {"page": _receiver(asked.alerts.page), "ticket": _receiver(asked.alerts.ticket)}
-        if asked.rules.kind == "prometheus_rule":
-            rules = _of_operator("v1", "PrometheusRule", rings, content)
-            whom = alertmanager.alertmanager_config(prefix, namespace, **told)
-            alerts = _of_operator("v1alpha1", "AlertmanagerConfig", tells, whom)
+        alarms, receivers = f"{prefix}-rules", f"{prefix}-alerts"
+        people = {"page": _receiver(wanted.alerts.page), "ticket": _receiver(wanted.alerts.ticket)}
+        if wanted.rules.kind == "prometheus_rule":
+            rules = _of_operator("v1", "PrometheusRule", alarms, content)
+            routes = alertmanager.alertmanager_config(prefix, namespace, **people)
+            alerts = _of_operator("v1alpha1", "AlertmanagerConfig", receivers, routes)
         else:
-            rules = _file(rings, site.names.file, content)
-            alerts = _file(tells, site.names.file, alertmanager.config(prefix, namespace, **told))
-        site.declare("rules", rules, child, labels=asked.rules.labels)
-        site.declare("alerts", alerts, child, labels=asked.alerts.labels)
-        self.register_outputs({"rules": rings, "alerts": tells})
+            rules = _file(alarms, site.names.file, content)
+            alerts = _file(receivers, site.names.file, alertmanager.config(prefix, namespace, **people))
+        site.declare("rules", rules, child, labels=wanted.rules.labels)
+        site.declare("alerts", alerts, child, labels=wanted.alerts.labels)
+        self.register_outputs({"rules": alarms, "alerts": receivers})
 
 
 def _of_operator(version: str, kind: str, name: str, spec: dict[str, Any]) -> dict[str, Any]:
@@ -101,24 +101,15 @@ def groups(names: Names, plan: ServingPlan, settings: Settings, objective: Objec
     for item in plan.releases:
         served = cluster(names.namespace, item.config_name)
         variants[item.variant] = (*variants.get(item.variant, ()), served)
-    watched = Watched(
-        namespace=names.namespace,
-        endpoint=names.prefix,
-        variants=variants,
-        every_seconds=EVERY,
-        period_seconds=monitoring.period_seconds,
-        max_5xx_rate=monitoring.max_5xx_rate,
-        max_p99_ms=monitoring.max_p99_ms,
-        nats=evidence(_looks((rollout.max_minutes + rollout.watch_minutes) * 60, EVERY), alpha),
-        probe_minutes=settings.slo.probe_minutes,
-        sweep_minutes=monitoring.drift_minutes,
-    )
+    nats = evidence(_evaluations((rollout.max_minutes + rollout.watch_minutes) * 60, EVERY), alpha)
+    watch = vars(settings.watch(nats))
+    watched = Watched(namespace=names.namespace, endpoint=names.prefix, variants=variants, every_seconds=EVERY, **watch)
     every = min(monitoring.period_seconds, _MINUTE)
     windows = len(rules(objective, every))
-    burning = evidence(windows * _looks(objective.window_seconds, every), alpha)
+    burning = evidence(windows * _evaluations(objective.window_seconds, every), alpha)
     return [alarm_rules.group(watched), objective_rules.group(watched, objective, every=every, nats=burning)]
 
 
-def _looks(seconds: float, every: int) -> int:
+def _evaluations(seconds: float, every: int) -> int:
     """How often rules are evaluated in a stretch of time, both its ends included."""
     return math.floor(seconds / every) + 1

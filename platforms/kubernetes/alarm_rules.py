@@ -1,13 +1,12 @@
-"""The alarms of an endpoint, as rules of Prometheus. Pure.
+"""The alarms of an endpoint, compiled to rules of Prometheus. Pure.
 
-    rule_file([group(watched)])
-
-They are the alarms that AWS has (`infra.aws.monitors`), under the same names. Each says what missing data means.
+rule_file([group(watched)])
 """
 
 from __future__ import annotations
 
-from monitoring.published import CONCEPT_EVIDENCE, DRIFT_EVIDENCE
+from dataclasses import replace
+
 from platforms.kubernetes.metrics import (
     CLASS,
     CLUSTER,
@@ -22,31 +21,15 @@ from platforms.kubernetes.metrics import (
     matched,
     series,
 )  # fmt: skip
-from platforms.kubernetes.own_alarm_rules import of_gateway, of_ours
 from platforms.kubernetes.promql import YOUNG, beyond, offset, over, rise, scraped
-from platforms.kubernetes.rule import MEANINGS, WAKE, Rule, alert, group_names, record
+from platforms.kubernetes.rule import PERCENT, Rule, alert, group_names, record
+from platforms.kubernetes.system_rules import controller_rules, gateway_rules
 from platforms.kubernetes.watched import Watched
-from services.declaration.alarm_names import CONCEPT, DRIFT, FAILS, SLOW
 from services.declaration.alarm_thresholds import bound
+from services.declaration.alarms import MAY_BE_SLOW, AlarmSpec, BadShare, Evidence, variant_alarms
 
-MAY_BE_SLOW = 0.01
-"""Share of requests that may take longer than `max_p99_ms`."""
 PERIOD, PERIODS, SLOWER_THAN = "period_seconds", "periods", "slower_than_ms"
 """Annotations: what the alarm counts over, how many of those it looks at, and what is slow."""
-_OF_PERIODS = 3
-_SAYS = {
-    DRIFT: (
-        "is asked about other data than it was trained on",
-        "No drift is known. That it cannot be measured is told by functions-failing.",
-        MEANINGS,
-    ),
-    CONCEPT: (
-        "is wrong more often than in its evaluation, for days",
-        "No label says neither that the concept has moved nor that it is back: the evidence stays as it was for as "
-        "long as the controller tells it.",
-        "the-concept-has-moved",
-    ),
-}
 
 
 def group(watched: Watched) -> Rule:
@@ -54,8 +37,8 @@ def group(watched: Watched) -> Rule:
     rules: list[Rule] = []
     for variant in watched.variants:
         rules += _of_variant(watched, variant)
-    rules += of_gateway(watched)
-    rules += of_ours(watched)
+    rules += gateway_rules(watched)
+    rules += controller_rules(watched)
     return {"name": group_names(watched.endpoint)[0], "interval": f"{watched.every_seconds}s", "rules": rules}
 
 
@@ -103,72 +86,44 @@ def risen(name: str) -> str:
 
 
 def _of_variant(watched: Watched, variant: str) -> list[Rule]:
-    place = {**watched.labels, VARIANT: variant}
-    period, nats = watched.period_seconds, watched.nats
-
-    def counted(name: str) -> str:
-        return matched(f"modelstack:{name}:period", place)
-
-    periods = [
-        record(f"modelstack:{name}:period", over(matched(risen(name), place), period), place)
-        for name in ("requests", "failed", "timed", "slow")
-    ]
-    slow, timed, edge = counted("slow"), counted("timed"), edge_at_or_above(watched.max_p99_ms) or watched.max_p99_ms
-    lately = matched("modelstack:slow:beyond", place)
-    ago = " or ".join(
-        f'label_replace({lately}{f" offset {back * period}s" if back else ""}, "ago", "{back}", "", "")'
-        for back in range(_OF_PERIODS)
-    )
-    same = f"on ({ENDPOINT}, {VARIANT})"
+    place, period = {**watched.labels, VARIANT: variant}, watched.period_seconds
+    edge = edge_at_or_above(watched.max_p99_ms) or watched.max_p99_ms
+    slow, timed = (matched(f"modelstack:{name}:period", place) for name in ("slow", "timed"))
     return [
         *counts(watched, variant, watched.every_seconds, watched.max_p99_ms),
-        *periods,
-        record("modelstack:slow:beyond", f"{slow} > bool {bound(timed, MAY_BE_SLOW, nats)}", place),
-        alert(
-            watched.labels,
-            variant,
-            FAILS,
-            beyond(counted("failed"), counted("requests"), watched.max_5xx_rate, nats),
-            severity="ticket",
-            summary=f"{variant} answers {{{{ $value | humanizePercentage }}}} of its requests with a 5XX: more than "
-            f"{watched.max_5xx_rate:.1%}, and than chance explains",
-            missing="No request, nothing failed; and the judge promotes nobody on that.",
-            threshold=watched.max_5xx_rate,
-            labels={VARIANT: variant, WAKE: "true"},
-            told={PERIOD: period, PERIODS: 1},
+        *(
+            record(f"modelstack:{name}:period", over(matched(risen(name), place), period), place)
+            for name in ("requests", "failed", "timed", "slow")
         ),
-        alert(
-            watched.labels,
-            variant,
-            SLOW,
-            f"({slow} / {timed}) and {same} (sum by ({ENDPOINT}, {VARIANT}) ({ago}) >= 2)",
-            severity="ticket",
-            summary=f"{variant} takes longer than {edge:g} ms for "
-            f"{{{{ $value | humanizePercentage }}}} of its requests: more than {MAY_BE_SLOW:.0%}, and than chance "
-            f"explains, in 2 of {_OF_PERIODS} periods",
-            missing="No request, nothing was slow; and the judge promotes nobody on that.",
-            threshold=MAY_BE_SLOW,
-            labels={VARIANT: variant, WAKE: "true"},
-            told={PERIOD: period, PERIODS: _OF_PERIODS, SLOWER_THAN: edge},
-        ),
-        _evidence(watched, variant, DRIFT, DRIFT_EVIDENCE),
-        _evidence(watched, variant, CONCEPT, CONCEPT_EVIDENCE),
+        record("modelstack:slow:beyond", f"{slow} > bool {bound(timed, MAY_BE_SLOW, watched.nats)}", place),
+        *(_alert(watched, spec) for spec in variant_alarms(replace(watched, max_p99_ms=edge), variant)),
     ]
 
 
-def _evidence(watched: Watched, variant: str, measure: str, metric: str) -> Rule:
-    """An alarm on evidence, which the controller measures; every replica tells the same."""
-    told = matched(series(metric), {**watched.labels, VARIANT: variant})
-    says, missing, section = _SAYS[measure]
-    return alert(
-        watched.labels,
-        variant,
-        measure,
-        f"max({told}) >= 1",
-        severity="ticket",
-        summary=f"{variant} {says}",
-        missing=missing,
-        threshold=1,
-        section=section,
-        labels={VARIANT: variant},
+def _alert(watched: Watched, spec: AlarmSpec) -> Rule:
+    condition, labels = spec.condition, {VARIANT: spec.subject}
+    place = {**watched.labels, **labels}
+    if isinstance(condition, Evidence):  # every replica of the controller publishes the same
+        expression = f"max({matched(series(condition.metric), place)}) >= {spec.threshold:g}"
+        return alert(watched.labels, spec, expression, labels=labels)
+    assert isinstance(condition, BadShare)  # noqa: S101 - it narrows the type
+    period = watched.period_seconds
+    bad, whole = (
+        matched(f"modelstack:{name}:period", place)
+        for name in (condition.bad, "timed" if condition.bad == "slow" else "requests")
     )
+    notes: dict[str, float] = {PERIOD: period, PERIODS: condition.periods}
+    if condition.periods == 1:
+        expression = beyond(bad, whole, condition.tolerated, condition.nats)
+    else:
+        lately = matched(f"modelstack:{condition.bad}:beyond", place)
+        ago = " or ".join(
+            f'label_replace({lately}{f" offset {back * period}s" if back else ""}, "ago", "{back}", "", "")'
+            for back in range(condition.periods)
+        )
+        both = f"{ENDPOINT}, {VARIANT}"
+        enough = f"(sum by ({both}) ({ago}) >= {condition.needed})"
+        expression = f"({bad} / {whole}) and on ({both}) {enough}"
+    if condition.bad == "slow":
+        notes[SLOWER_THAN] = condition.slow_ms
+    return alert(watched.labels, spec, expression, value=PERCENT, labels=labels, notes=notes)

@@ -1,9 +1,8 @@
-"""The alarms on what users are promised, as rules of Prometheus: by how fast the error budget burns. Pure.
+"""The alarms on the error budget, compiled to rules of Prometheus. Pure.
 
     group(watched, objective, every=60, nats=evidence)
 
-They are those of `infra.aws.slo`: a page when a long window and the short one burn, a ticket on the longest. A group of
-its own is evaluated less often, as its windows are days. Its counts are of all versions together.
+A group of its own is evaluated less often, as its windows are days. Its counts are of all versions together.
 """
 
 from __future__ import annotations
@@ -18,10 +17,9 @@ from platforms.kubernetes.rule import Rule, alert, group_names, record
 from platforms.kubernetes.watched import Watched
 from rollout.core.catalogue import OWN
 from services.declaration.alarm_thresholds import bound, plain
+from services.declaration.alarms import AlarmSpec, Burn, objective_alarms
 
-SECTION = "the-error-budget-burns"
 COUNTS: dict[Sli, tuple[str, str]] = {"availability": ("failed", "requests"), "latency": ("slow", "timed")}
-_MISSING = "No request, nothing burns. A probe, where one runs, tells silence from health."
 
 
 def group(watched: Watched, objective: Objective, *, every: int, nats: float) -> Rule:
@@ -48,9 +46,8 @@ def group(watched: Watched, objective: Objective, *, every: int, nats: float) ->
     for window in found:
         made += _burns(watched, objective, window, nats)
     made += _burns(watched, objective, short, None)
-    pages = [window for window in found if window.severity == "page"]
-    (lasting,) = (window for window in found if window.severity == "ticket")
-    made += [_page(watched, pages, short), _ticket(watched, lasting)]
+    for spec in objective_alarms(objective, found, short, nats):
+        made.append(_alert(watched, spec))
     return {"name": group_names(watched.endpoint)[1], "interval": f"{every}s", "rules": made}
 
 
@@ -68,36 +65,14 @@ def _burns(watched: Watched, objective: Objective, window: BurnRule, nats: float
         yield record(f"{OWN}:burn:{window.name}", rate, {**watched.labels, "sli": sli})
 
 
-def _page(watched: Watched, pages: list[BurnRule], short: BurnRule) -> Rule:
+def _alert(watched: Watched, spec: AlarmSpec) -> Rule:
+    condition = spec.condition
+    assert isinstance(condition, Burn)  # noqa: S101 - it narrows the type
+
     def above(window: BurnRule) -> str:
         return f"({matched(f'{OWN}:burn:{window.name}', watched.labels)} > {plain(window.factor)})"
 
-    longs = " or ".join(above(window) for window in pages)
-    return alert(
-        watched.labels,
-        OBJECTIVE,
-        "page",
-        f"max by ({ENDPOINT}) ({longs}) and on ({ENDPOINT}) max by ({ENDPOINT}) ({above(short)})",
-        severity="page",
-        summary="The error budget of all versions together burns {{ $value | humanize }} times as fast as the "
-        "objective allows, by failures or by slow requests: it wakes somebody",
-        missing=_MISSING,
-        threshold=min(window.factor for window in pages),
-        section=SECTION,
-    )
-
-
-def _ticket(watched: Watched, lasting: BurnRule) -> Rule:
-    burn = matched(f"{OWN}:burn:{lasting.name}", watched.labels)
-    return alert(
-        watched.labels,
-        OBJECTIVE,
-        "ticket",
-        f"max by ({ENDPOINT}) ({burn} > {plain(lasting.factor)})",
-        severity="ticket",
-        summary="The error budget of all versions together burns {{ $value | humanize }} times as fast as the "
-        "objective allows: the objective will be missed",
-        missing=_MISSING,
-        threshold=lasting.factor,
-        section=SECTION,
-    )
+    expression = f"max by ({ENDPOINT}) ({' or '.join(map(above, condition.windows))})"
+    if condition.short:
+        expression += f" and on ({ENDPOINT}) max by ({ENDPOINT}) ({above(condition.short)})"
+    return alert(watched.labels, spec, expression, value="{{ $value | humanize }} times as fast as allowed")

@@ -1,4 +1,4 @@
-"""How a rule of Prometheus is written, and what an alert says. Pure.
+"""A rule of Prometheus, and the alert of a declared alarm. Pure.
 
     rule_file([group])    # for `rule_files`, and the spec of a PrometheusRule
 
@@ -10,17 +10,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from monitoring.objectives.slo import Severity
 from platforms.kubernetes.metrics import ENDPOINT
 from services.declaration.alarm_names import alarm_name
 from services.declaration.alarm_thresholds import plain
+from services.declaration.alarms import AlarmSpec
 
 Rule = dict[str, Any]
 WAKE = "modelstack_wake"
-"""The label of alerts at which the controller looks at once."""
+"""The label of alerts that wake the controller."""
+PERCENT = "{{ $value | humanizePercentage }}"
+"""The value of an alert on a share."""
 MEASURE, SEVERITY = "measure", "severity"
-RUNBOOK = "docs/how-to/runbook.md"
-MEANINGS = "what-each-alarm-means"
 
 
 def group_names(endpoint: str) -> tuple[str, str]:
@@ -35,48 +35,39 @@ def rule_file(groups: Iterable[Rule]) -> dict[str, Any]:
 
 def alert(
     of: Mapping[str, str],
-    subject: str,
-    measure: str,
+    spec: AlarmSpec,
     expression: str,
     *,
-    severity: Severity,
-    summary: str,
-    missing: str,
-    threshold: float,
-    section: str = MEANINGS,
+    value: str = "",
     lasts: str = "",
     labels: Mapping[str, str] | None = None,
-    told: Mapping[str, float] | None = None,
+    notes: Mapping[str, float] | None = None,
 ) -> Rule:
-    """An alert.
+    """The alert of an alarm.
 
     Args:
         of: The labels of the endpoint.
-        subject: What it is about: a variant, or another part.
-        measure: What of that it is on.
-        expression: What rings it; its value is told.
-        severity: `page` wakes somebody, `ticket` waits for the day.
-        summary: What has happened, in a sentence.
-        missing: What missing data means.
-        threshold: What the value is compared with.
-        section: The anchor of the section of the runbook.
+        spec: What it says.
+        expression: What fires it.
+        value: How its value is added to the sentence, as a template of Prometheus; empty: not at all.
         lasts: How long it must last, such as `2m`; empty: at once.
         labels: More of them.
-        told: More numbers of it, for whoever reads the rule.
+        notes: More numbers of it, for whoever reads the rule.
     """
-    rule: Rule = {"alert": alarm_name(of[ENDPOINT], subject, measure), "expr": expression}
+    rule: Rule = {"alert": alarm_name(of[ENDPOINT], spec.subject, spec.measure), "expr": expression}
     if lasts:
         rule["for"] = lasts
+    wakes = {WAKE: "true"} if spec.role == "rollback" else {}
     return {
         **rule,
-        "labels": {**of, MEASURE: measure, SEVERITY: severity, **(labels or {})},
+        "labels": {**of, MEASURE: spec.measure, SEVERITY: spec.severity, **wakes, **(labels or {})},
         "annotations": {
-            "summary": summary,
+            "summary": f"{spec.text}: {value}" if value else spec.text,
             "value": "{{ $value }}",
-            "threshold": plain(threshold),
-            "missing": missing,
-            "runbook": f"{RUNBOOK}#{section}",
-            **{name: plain(number) for name, number in (told or {}).items()},
+            "threshold": plain(spec.threshold),
+            "missing": spec.missing.text,
+            "runbook": spec.runbook,
+            **{name: plain(number) for name, number in (notes or {}).items()},
         },
     }
 

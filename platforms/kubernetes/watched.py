@@ -1,40 +1,30 @@
-"""What the rules of an endpoint watch, and when they ring."""
+"""What the rules of an endpoint watch, and when they fire."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 
 from platforms.kubernetes.metrics import edge_at_or_above, whose
+from services.declaration.alarms import Watch
 
 
 @dataclass(frozen=True)
-class Watched:
-    """What is watched, and when it rings.
+class Watched(Watch):
+    """An endpoint, and when its alarms fire.
 
     Attributes:
         namespace: Where the endpoint is.
         endpoint: The endpoint.
         variants: Variant -> the clusters of Envoy that serve it.
         every_seconds: How often the rules are evaluated.
-        period_seconds: Over which time the alarms of a variant count.
-        max_5xx_rate: The share of requests that may fail.
-        max_p99_ms: How long 99 of 100 requests may take, in milliseconds.
-        nats: The evidence that a period needs (`alarm_thresholds.evidence`, over all evaluations of a trial and watch).
-        probe_minutes: How often the endpoint is probed; None: never.
-        sweep_minutes: How often drift is measured at least.
     """
 
     namespace: str
     endpoint: str
     variants: Mapping[str, tuple[str, ...]]
+    _: KW_ONLY
     every_seconds: int
-    period_seconds: int
-    max_5xx_rate: float
-    max_p99_ms: float
-    nats: float
-    probe_minutes: int | None = 1
-    sweep_minutes: int = 60
 
     def __post_init__(self) -> None:
         if self.period_seconds < self.every_seconds:

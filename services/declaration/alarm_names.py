@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 FAILS, SLOW, DRIFT, CONCEPT = "5xx", "p99", "drift", "concept"
-"""What the alarms of a variant are on."""
+"""What the alarms of a variant measure."""
 BURN, PROBE, SILENT, FAILING = "burn", "probe", "silent", "failing"
 """Parts of the other alarms' names; those on the objective begin with `monitoring.objectives.slo.OBJECTIVE`."""
+LATE_MINUTES = 15
+"""Captures and labels that wait longer are late."""
+
+Role = Literal["rollback", "retrain", "people"]
+"""What an alarm may start: it can roll a release back, start a retraining, or do neither. All notify people."""
+ROLLBACK, RETRAIN = (FAILS, SLOW), (DRIFT, CONCEPT)
+"""The measures of the alarms that can roll a release back, and of those that can start a retraining."""
+
+
+def role(measure: str) -> Role:
+    """What the alarm on a measure may start."""
+    return "rollback" if measure in ROLLBACK else "retrain" if measure in RETRAIN else "people"
 
 
 def answer_alarms(endpoint: str, variant: str) -> tuple[str, ...]:
-    """The alarms on how a variant answers; drift is the requests' own, whatever answers them."""
-    return tuple(alarm_name(endpoint, variant, measure) for measure in (FAILS, SLOW))
+    """The alarms on how a variant answers; drift concerns the requests, whatever answers them."""
+    return tuple(alarm_name(endpoint, variant, measure) for measure in ROLLBACK)
 
 
 def alarm_name(endpoint: str, subject: str, measure: str) -> str:

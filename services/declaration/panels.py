@@ -13,6 +13,7 @@ from typing import Any, Literal
 from monitoring import published
 from monitoring.objectives.slo import Objective
 from rollout.core.catalogue import EVENTS, INVALID
+from services.declaration.alarm_names import LATE_MINUTES
 
 REQUESTS, FAILED, REFUSED, LATENCY = "requests", "failed", "refused", "latency"
 """What each platform measures of a variant by itself: all requests, 5XX, 4XX, and milliseconds."""
@@ -21,8 +22,6 @@ VARIANT, FEATURE, SEGMENT, EVENT = "variant", "feature", "segment", "event"
 QUANTILES = ("p50", "p90", "p99")
 UNUSUAL = (published.OUT_OF_RANGE, published.NEW_CODES, published.SCHEMA)
 """Counts of rows that are unlike the training data."""
-LATE_SECONDS = 900
-"""Captures and labels that wait longer are late."""
 OUTPUT = "panels"
 """The stack output that holds a stack's `PanelSettings`, without the objective, which is the output `slo`."""
 
@@ -209,7 +208,7 @@ def quality(settings: PanelSettings) -> tuple[PanelSpec, ...]:
     )
 
 
-LATE = PanelSpec("How late captures and labels are counted", "seconds", line=LATE_SECONDS)
+LATE = PanelSpec("How late captures and labels are counted", "seconds", line=60 * LATE_MINUTES)
 COMPARED_REQUESTS = PanelSpec("Requests", "requests", (CurveSpec(REQUESTS),))
 COMPARED_FAILURES = PanelSpec("Failed or refused", "% of requests")
 COMPARED_LATENCY = PanelSpec("Model latency", "ms", tuple(CurveSpec(LATENCY, stat, label=stat) for stat in QUANTILES))

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from scipy.stats import binom
 
-from infra.aws.slo import ALPHA, evidence
+from infra.aws.monitors import ALPHA
+from infra.aws.monitors import burn_evidence as evidence
 from infra.config.section import Whose
 from infra.config.slo_settings import SloSettings
 from monitoring.objectives.slo import SLIS, rules

@@ -17,7 +17,10 @@ OLD, NEW = "9000+10x40", "0+10x40"  # the uptime of a process, each 10 s
 
 
 def test_the_rules_of_a_variant_know_what_was_there_long_before() -> None:
-    rules = counts(Watched("models", "flight-delay-prod", {"v-a": ("a",)}, 10, 60, 0.05, 80, 8.0), "v-a", 10, 100)
+    watched = Watched(
+        "models", "e", {"v-a": ("a",)}, every_seconds=10, period_seconds=60, max_5xx_rate=0.05, max_p99_ms=80, nats=8.0
+    )
+    rules = counts(watched, "v-a", 10, 100)
     told = {rule["record"]: str(rule["expr"]) for rule in rules}
     assert told["modelstack:counters:older"].count("offset 120s") == 3
     assert all("unless modelstack:counters:older{" in told[f"modelstack:{name}:rise"] for name in ("requests", "timed"))

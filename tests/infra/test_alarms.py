@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from infra.aws.alarm import RUNBOOK
+from services.declaration.alarms import RUNBOOK
 from tests.infra.recorded import OLD, ROOT, Declared, World, idle
 from tests.infra.recorded import run_program as run
 

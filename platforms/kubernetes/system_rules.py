@@ -1,0 +1,150 @@
+"""The alarms on the gateway, the controller and the probe, as rules of Prometheus. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from monitoring.published import DRIFT_UNMEASURED, PROBE_SUCCESS
+from platforms.kubernetes.metrics import (
+    ANSWERED,
+    CLASS,
+    CLUSTER,
+    INSTANCE,
+    INTERNAL,
+    LISTENER,
+    NOT_OF_USERS,
+    PROBED,
+    REQUESTS,
+    TICKED,
+    any_of,
+    matched,
+    quoted,
+    series,
+)  # fmt: skip
+from platforms.kubernetes.promql import beyond, offset, over, rise, scraped
+from platforms.kubernetes.rule import PERCENT, Rule, alert, record
+from platforms.kubernetes.watched import Watched
+from services.declaration.alarm_names import FAILING, LATE_MINUTES
+from services.declaration.alarms import PROBES, AlarmSpec, Missing, Silence, probe_alarm
+
+GATEWAY_ERRORS = 0.01
+"""Share of requests that the gateway may answer itself with a 5XX."""
+STOPPED_SECONDS = 180
+"""A controller that did nothing for so long has stopped."""
+_PRESENT = "envoy_cluster_membership_total"  # of each cluster that an Envoy knows, with or without requests
+_GATEWAY = AlarmSpec(
+    "gateway",
+    "errors",
+    "The gateway answers requests with a 5XX of its own. No variant counts them, and trials stand still. Check whether "
+    "each variant is ready. Of all requests",
+    "page",
+    GATEWAY_ERRORS,
+    Missing("notBreaching", "No request, nothing failed. metrics-missing reports a gateway that is not scraped."),
+    "the-gateway-answers-with-errors",
+)
+_NO_METRICS = AlarmSpec(
+    "metrics",
+    "missing",
+    "No Envoy that serves the endpoint is scraped: its alarms have no data, and trials stand still",
+    "ticket",
+    1,
+    Missing("breaching", "It fires at missing data."),
+    "no-metrics-come",
+)
+_CONTROLLER = AlarmSpec(
+    "controller",
+    FAILING,
+    "The controller does not continue rollouts: an alarm on a release may not be acted upon. Check whether the "
+    "champion has all traffic",
+    "page",
+    STOPPED_SECONDS,
+    Missing("breaching", "A controller without metrics counts as one that does not work."),
+    "the-controller-does-not-work",
+)
+_FUNCTIONS = AlarmSpec(
+    "functions",
+    FAILING,
+    "{{ $labels.what }}: a part that watches does not do its work",
+    "ticket",
+    0,
+    Missing("notBreaching", "Nothing ran, nothing failed. controller-failing reports that nothing runs."),
+    "a-function-fails",
+)
+
+
+def gateway_rules(watched: Watched) -> list[Rule]:
+    """What no variant counts: answers that the gateway makes itself, and a gateway that is not scraped."""
+    every, place = watched.every_seconds, watched.labels
+    present = matched(_PRESENT, like={CLUSTER: any_of(watched.clusters)})
+    here = f"and on (job, {INSTANCE}) group by (job, {INSTANCE}) ({present})"
+
+    def risen(selector: str) -> str:
+        # These are the counters of all clusters: so they are looked at as of the evaluation before, and not recorded.
+        now, before = selector + offset(every), selector + offset(2 * every)
+        return f"sum(({rise(now, before, scraped(3 * every, every))}) {here})"
+
+    users = f"{LISTENER}!~{quoted(NOT_OF_USERS)}"
+    failed = f'{ANSWERED}{{{CLASS}="5",{users}}}'
+    passed = f'{REQUESTS}{{{CLASS}="5",{CLUSTER}!~{quoted(INTERNAL)}}}'
+    answered, own = (f"modelstack:gateway_{name}:rise" for name in ("answered", "own_errors"))
+    part, whole = (over(matched(name, place), watched.period_seconds) for name in (own, answered))
+    return [
+        record(answered, risen(f"{ANSWERED}{{{users}}}"), place),
+        record(own, f"{risen(failed)} - ({risen(passed)} or vector(0))", place),
+        alert(
+            place,
+            _GATEWAY,
+            beyond(part, whole, GATEWAY_ERRORS, watched.nats),
+            value=PERCENT,
+        ),
+        alert(place, _NO_METRICS, f"absent({present})", lasts="5m"),
+    ]
+
+
+def controller_rules(watched: Watched) -> list[Rule]:
+    """The alarms on the controller and on the probe."""
+    place = watched.labels
+    ticked = matched(TICKED, place)
+    stopped = f"(time() - max({ticked}) > {STOPPED_SECONDS}) or absent({ticked})"
+    rules = [alert(place, _CONTROLLER, stopped, lasts="2m"), alert(place, _FUNCTIONS, _failures(watched))]
+    if watched.probe_minutes is not None:
+        rules += _silence(watched, probe_alarm(watched.probe_minutes))
+    return rules
+
+
+def _failures(watched: Watched) -> str:
+    seconds, place = 120 * watched.drift_minutes, watched.labels
+    unmeasured = matched(f"{series(DRIFT_UNMEASURED)}_total", place)
+    ticks = matched("modelstack_tick_failures_total", place)
+    late = matched("modelstack_labels_delay_seconds", place)
+    ago = f"offset {seconds}s"
+    # The counts of the store are those of all time: one that is born has risen, if anything was published before.
+    born = f"(max({unmeasured}) unless max({unmeasured} {ago})) and on () max({matched(TICKED, place)} {ago})"
+    each = {
+        "drift is not measured": f"((max({unmeasured}) - max({unmeasured} {ago})) or ({born})) > 0",
+        "rollouts do not continue": f"sum(increase({ticks}[10m])) > 0",
+        "labels are counted late": f"max({late}) > {60 * LATE_MINUTES}",
+    }
+    return " or ".join(f'label_replace({fires}, "what", "{what}", "", "")' for what, fires in each.items())
+
+
+def _silence(watched: Watched, spec: AlarmSpec) -> list[Rule]:
+    assert isinstance(spec.condition, Silence)  # noqa: S101 - it narrows the type
+    minutes, warm_up = spec.condition.minutes, spec.condition.warm_up_minutes
+    success, probed = matched(series(PROBE_SUCCESS), watched.labels), matched(PROBED, watched.labels)
+    never = Missing("breaching", "It fires after the time that a new endpoint and its first release may take.")
+    return [
+        alert(
+            watched.labels,
+            spec,
+            f"(max({success}) < 1) or (time() - max({probed}) > {60 * PROBES * minutes})",
+            lasts=f"{(PROBES - 1) * minutes}m",
+        ),
+        alert(
+            watched.labels,
+            replace(spec, missing=never),
+            f"absent({probed})",
+            lasts=f"{warm_up}m",
+            labels={"never": "true"},
+        ),
+    ]

@@ -1,0 +1,284 @@
+"""The alarms of a stack, declared once: each platform compiles them to its own form. Pure.
+
+for spec in variant_alarms(watch, "v-3f2a"):
+print(spec.measure, spec.text, spec.condition)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from monitoring.labels.concept import LOSS_RISE
+from monitoring.objectives.slo import OBJECTIVE, BurnRule, Objective, Severity
+from monitoring.published import CONCEPT_EVIDENCE, DRIFT_EVIDENCE
+from services.declaration.alarm_names import CONCEPT, DRIFT, FAILS, PROBE, SILENT, SLOW, Role, role
+
+MAY_BE_SLOW = 0.01
+"""Share of requests that may take longer than `max_p99_ms`."""
+SLOW_PERIODS, SLOW_NEEDED = 3, 2
+"""So many of the newest periods must have too many slow requests."""
+PROBES = 3
+"""So many probes in a row must fail, or not have run."""
+_WARM_UP = 30
+"""Minutes that a new endpoint and its first release may take; the first probes end it."""
+RUNBOOK = "docs/how-to/runbook.md"
+MEANINGS = "what-each-alarm-means"
+BUDGET_BURNS = "the-error-budget-burns"
+"""Anchors of sections of the runbook."""
+
+
+@dataclass(frozen=True)
+class Missing:
+    """What missing data means.
+
+    Attributes:
+        treatment: As CloudWatch names it.
+        text: In a sentence.
+    """
+
+    treatment: Literal["notBreaching", "breaching", "ignore"]
+    text: str
+
+
+@dataclass(frozen=True)
+class BadShare:
+    """Fires where more requests of a variant are bad than tolerated, and than chance explains.
+
+    Attributes:
+        bad: Whether failed or slow requests are bad.
+        tolerated: The share of them that may be bad.
+        nats: The evidence that a period needs (`alarm_thresholds.evidence`).
+        slow_ms: From which latency on a request is slow.
+        periods: How many of the newest periods count.
+        needed: How many of these must have too many bad requests.
+    """
+
+    bad: Literal["failed", "slow"]
+    tolerated: float
+    nats: float
+    slow_ms: float
+    periods: int = 1
+    needed: int = 1
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Fires at an evidence of 1.
+
+    Attributes:
+        metric: The metric that holds the evidence of each variant.
+        lasts_seconds: How long an evidence holds where it is published seldom; 0: one period.
+    """
+
+    metric: str
+    lasts_seconds: int = 0
+
+
+@dataclass(frozen=True)
+class Burn:
+    """Fires where the error budget of all versions together burns too fast in one of the windows, and still does.
+
+    Attributes:
+        objective: What users are promised.
+        windows: The windows in which it must burn more than chance explains.
+        nats: The evidence that these need.
+        short: The window in which it must still burn; None: that does not matter.
+    """
+
+    objective: Objective
+    windows: tuple[BurnRule, ...]
+    nats: float
+    short: BurnRule | None = None
+
+
+@dataclass(frozen=True)
+class Silence:
+    """Fires where so many probes in a row had no sound answer, or did not run.
+
+    Attributes:
+        minutes: The time between two probes.
+        warm_up_minutes: How long a new endpoint may have none.
+    """
+
+    minutes: int
+    warm_up_minutes: int
+
+
+@dataclass(frozen=True)
+class AlarmSpec:
+    """One alarm.
+
+    Attributes:
+        subject: What it is about: a variant, or another part.
+        measure: What of that it measures.
+        text: What has happened, in sentences, without the last full stop.
+        severity: `page` wakes somebody, `ticket` waits for the day.
+        threshold: What its value is compared with.
+        missing: What missing data means.
+        section: The anchor of the section of the runbook.
+        condition: When it fires; None where only the platform can say it.
+    """
+
+    subject: str
+    measure: str
+    text: str
+    severity: Severity
+    threshold: float
+    missing: Missing
+    section: str = MEANINGS
+    condition: BadShare | Evidence | Burn | Silence | None = None
+
+    @property
+    def role(self) -> Role:
+        """What it may start."""
+        return role(self.measure)
+
+    @property
+    def runbook(self) -> str:
+        """The address of the section that says what to do."""
+        return f"{RUNBOOK}#{self.section}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Watch:
+    """When the alarms of a stack fire.
+
+    Attributes:
+        period_seconds: Over which time the alarms of a variant count.
+        max_5xx_rate: The share of requests that may fail.
+        max_p99_ms: How long 99 of 100 requests may take, in milliseconds.
+        nats: The evidence that a period needs, over all evaluations of a trial and the watch after it.
+        drift_minutes: How often drift is measured at least.
+        drift_false_alarms: How many false alarms on drift are accepted, a year and variant.
+        max_loss_rise: By what share the loss may rise above that of the evaluation.
+        probe_minutes: How often the endpoint is probed; None: never.
+    """
+
+    period_seconds: int
+    max_5xx_rate: float
+    max_p99_ms: float
+    nats: float
+    drift_minutes: int = 60
+    drift_false_alarms: float = 0.05
+    max_loss_rise: float = LOSS_RISE
+    probe_minutes: int | None = 1
+
+
+def variant_alarms(watch: Watch, variant: str) -> tuple[AlarmSpec, ...]:
+    """The alarms of a variant. Champion and challenger have the same, so a promotion changes none."""
+    nothing = Missing("notBreaching", "No request, nothing bad; and the judge promotes nobody on that.")
+    tolerated, slow_ms = watch.max_5xx_rate, watch.max_p99_ms
+    return (
+        AlarmSpec(
+            variant,
+            FAILS,
+            f"{variant} answers more than {tolerated:.1%} of its requests with a 5XX, and more than chance explains",
+            "ticket",
+            tolerated,
+            nothing,
+            condition=BadShare("failed", tolerated, watch.nats, slow_ms),
+        ),
+        AlarmSpec(
+            variant,
+            SLOW,
+            f"{variant} takes longer than {slow_ms:g} ms for more than {MAY_BE_SLOW:.0%} of its requests, and for more "
+            f"than chance explains, in {SLOW_NEEDED} of {SLOW_PERIODS} periods",
+            "ticket",
+            MAY_BE_SLOW,
+            nothing,
+            condition=BadShare("slow", MAY_BE_SLOW, watch.nats, slow_ms, SLOW_PERIODS, SLOW_NEEDED),
+        ),
+        AlarmSpec(
+            variant,
+            DRIFT,
+            f"{variant} gets other data than it was trained on, as surely as at most {watch.drift_false_alarms:g} "
+            "false alarms a year allow",
+            "ticket",
+            1,
+            Missing("notBreaching", "No drift is known. functions-failing reports that it cannot be measured."),
+            # Each sweep publishes the evidence of what serves again, so a drift lasts from file to file, and ends with
+            # a release that serves no more.
+            condition=Evidence(DRIFT_EVIDENCE, 2 * 60 * watch.drift_minutes),
+        ),
+        AlarmSpec(
+            variant,
+            CONCEPT,
+            f"By its labels, the loss of {variant} has risen by more than {watch.max_loss_rise:.0%} above that of its "
+            "evaluation, for days",
+            "ticket",
+            1,
+            Missing("ignore", "No label says neither that the concept has moved nor that it is back."),
+            "the-concept-has-moved",
+            condition=Evidence(CONCEPT_EVIDENCE),
+        ),
+    )
+
+
+_NOTHING_BURNS = Missing("notBreaching", "No request, nothing burns. A probe, where one runs, detects silence.")
+
+
+def objective_alarms(
+    objective: Objective, windows: Sequence[BurnRule], short: BurnRule, nats: float
+) -> tuple[AlarmSpec, AlarmSpec]:
+    """The alarm that pages when the error budget burns fast, and the one that asks for a ticket when it burns steadily.
+
+    Args:
+        objective: What users are promised.
+        windows: What `monitoring.objectives.slo.rules` gives.
+        short: What `still` gives.
+        nats: The evidence that a window needs, over all evaluations in the window of the objective.
+    """
+    urgent = tuple(window for window in windows if window.severity == "page")
+    (lasting,) = (window for window in windows if window.severity == "ticket")
+    page = AlarmSpec(
+        OBJECTIVE,
+        "page",
+        "The error budget of all versions together burns fast enough to page somebody, by failures or by slow requests",
+        "page",
+        min(window.factor for window in urgent),
+        _NOTHING_BURNS,
+        BUDGET_BURNS,
+        condition=Burn(objective, urgent, nats, short),
+    )
+    ticket = AlarmSpec(
+        OBJECTIVE,
+        "ticket",
+        f"{burns(lasting)}: the objective will be missed",
+        "ticket",
+        lasting.factor,
+        _NOTHING_BURNS,
+        BUDGET_BURNS,
+        condition=Burn(objective, (lasting,), nats),
+    )
+    return page, ticket
+
+
+def burns(window: BurnRule) -> str:
+    """That the budget burns too fast in a window, in a sentence."""
+    return (
+        f"Over {_span(window.seconds)} the error budget of all versions together burns more than {window.factor:g} "
+        "times as fast as the objective allows, by failures or by slow requests"
+    )
+
+
+def _span(seconds: int) -> str:
+    for unit, size in (("days", 86400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds} seconds"
+
+
+def probe_alarm(minutes: int) -> AlarmSpec:
+    """The alarm on an endpoint that is probed so often and does not answer."""
+    return AlarmSpec(
+        PROBE,
+        SILENT,
+        f"The last {PROBES} probes had no sound answer, or no probe ran: nobody can say that the endpoint is well",
+        "page",
+        1,
+        Missing("breaching", "A probe that does not run says as little as one that fails."),
+        "the-endpoint-is-silent",
+        condition=Silence(minutes, max(_WARM_UP, (PROBES + 1) * minutes)),
+    )
