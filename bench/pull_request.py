@@ -47,7 +47,7 @@ comment as `modelstack pr-report` wrote it.
 """
 _ROOMS = (
     *("audit", "cli", "infra", "localcloud", "model", "monitoring", "pipeline", "platforms", "policy", "provenance"),
-    *("requirements", "retraining", "rollout", "serving", "stacks", "tracking"),
+    *("records", "requirements", "retraining", "rollout", "services", "serving", "stacks", "tracking"),
 )
 _FILES = ("Pulumi.yaml", "localcloud.toml", "pyproject.toml")
 _FEATURE = """    "flights_in_hour": {"unit": "flights scheduled at the origin in the hour", "low": 1, "high": 200},

@@ -103,7 +103,8 @@ def lineage(asked: Asked, digest: str | None, as_json: bool, to: str | None) -> 
 
     graph = read(find(asked), digest)
     if to is not None:
-        from cli.lineage.openlineage import events, send  # noqa: PLC0415
+        from cli.lineage.send import send  # noqa: PLC0415
+        from records.lineage.openlineage import events  # noqa: PLC0415
 
         say(send(events(graph), to), err=True)
     if as_json:
@@ -130,7 +131,7 @@ def trace(asked: Asked, id: str, at: When | None, since: When | None, as_json: b
     What is shown of the package's making is what the stack has signed, and was verified.
     """
     from cli.trace.read import read  # noqa: PLC0415 - only this command needs it
-    from cli.trace.told import told  # noqa: PLC0415
+    from cli.trace.render import render  # noqa: PLC0415
 
     if not 0 < len(id) <= LONGEST:
         raise OperatorError(f"ID has {len(id)} characters; expected are 1 to {LONGEST}", None, 2)
@@ -143,7 +144,7 @@ def trace(asked: Asked, id: str, at: When | None, since: When | None, as_json: b
     if as_json:
         say(json.dumps(found.as_dict(), indent=2))
     else:
-        page().print(told(found, target.commands.modelstack))
+        page().print(render(found, target.commands.modelstack))
 
 
 def _window(at: When | None, since: When | None) -> Window:

@@ -1,6 +1,6 @@
-"""Where does each part of a lineage stand in its picture? Pure; `templates/lineage.html` draws it as SVG.
+"""The lineage as a picture: where each part of it is drawn. Pure; `templates/lineage.html` draws it as SVG.
 
-What was first stands to the left. People and functions stand below what they did something to.
+What was first is on the left. People and functions are below what they did something to.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cli.lineage.graph import WHO, Edge, Graph, Kind, Node
-from cli.lineage.tree import by, onward, told
+from cli.lineage.tree import when_and_why
+from records.lineage.graph import ACTORS, Edge, Graph, Kind, Node, Verb
 
 _COLUMNS: Mapping[Kind, int] = {
     **dict.fromkeys(("data", "commit", "parameters", "locks"), 0),
@@ -52,13 +52,13 @@ class Line:
         edge: The edge.
         path: From where to where, as SVG has it.
         style: Its class in `console.css`.
-        said: What it tells.
+        title: What it means, in words.
     """
 
     edge: Edge
     path: str
     style: str
-    said: str
+    title: str
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def picture(graph: Graph) -> Picture:
     """Give each node a place, and each edge a line."""
     columns: dict[int, list[Node]] = {}
     for node in graph.nodes:
-        if node.kind not in WHO:
+        if node.kind not in ACTORS:
             columns.setdefault(_column(graph, node), []).append(node)
     most = max(len(nodes) for nodes in columns.values())
     places = {
@@ -102,7 +102,7 @@ def picture(graph: Graph) -> Picture:
         for row, node in enumerate(nodes)
     }
     free: list[tuple[int, int]] = []
-    for node in graph.of(*WHO):
+    for node in graph.of(*ACTORS):
         if not free:
             row = max(y for _, y in places.values()) + HEIGHT + 3 * _DOWN
             free = [(_x(column), row) for column in sorted({*columns.keys(), *_COLUMNS.values()})]
@@ -121,16 +121,16 @@ def happened(graph: Graph) -> Iterator[Row]:
         source, target = graph.node(edge.source), graph.node(edge.target)
         if not edge.at:
             continue
-        if source.kind in WHO:
-            yield Row(edge.at, edge.until, by(edge).removesuffix(" by"), target.label, source.label, edge.why)
-        elif edge.kind in {"sealed", "tried", "served"} or not _somebody(graph, edge):
-            yield Row(edge.at, edge.until, f"{source.label}, {onward(edge)}", target.label, "", edge.why)
+        if source.kind in ACTORS:
+            yield Row(edge.at, edge.until, edge.kind.by.removesuffix(" by"), target.label, source.label, edge.why)
+        elif edge.kind in {Verb.SEALED, Verb.TRIED, Verb.SERVED} or not _has_actor(graph, edge):
+            yield Row(edge.at, edge.until, f"{source.label}, {edge.kind.forward}", target.label, "", edge.why)
 
 
-def _somebody(graph: Graph, edge: Edge) -> bool:
+def _has_actor(graph: Graph, edge: Edge) -> bool:
     """Whether it is known who did the same, or who began what came of it."""
-    did = {edge.kind, "began"} if edge.kind == "released" else {edge.kind}
-    return any(one.kind in did and graph.node(one.source).kind in WHO for one in graph.into(graph.node(edge.target)))
+    same = {edge.kind, Verb.BEGAN} if edge.kind is Verb.RELEASED else {edge.kind}
+    return any(one.kind in same for one, _ in graph.deeds(graph.node(edge.target)))
 
 
 def _column(graph: Graph, node: Node) -> int:
@@ -149,18 +149,18 @@ def _y(row: int) -> int:
 def _line(graph: Graph, edge: Edge, places: Mapping[str, tuple[int, int]]) -> Line:
     (x, y), (to_x, to_y) = places[edge.source], places[edge.target]
     source, target, middle = graph.node(edge.source), graph.node(edge.target), HEIGHT // 2
-    if source.kind in WHO:
+    if source.kind in ACTORS:
         half, down = WIDTH // 2, to_y + HEIGHT
         path = _path((x + half, y), (x + half, y - _BEND), (to_x + half, down + _BEND), (to_x + half, down))
-        return Line(edge, path, "who", f"{target.label}: {by(edge)} {source.label}{told(edge)}")
-    said = f"{source.label}: {onward(edge)} {target.label}{told(edge)}"
+        return Line(edge, path, "who", f"{target.label}: {edge.kind.by} {source.label}{when_and_why(edge)}")
+    title = f"{source.label}: {edge.kind.forward} {target.label}{when_and_why(edge)}"
     if x == to_x:
         left, y, to_y = x - _BEND, y + middle, to_y + middle
-        return Line(edge, _path((x, y), (left, y), (left, to_y), (to_x, to_y)), edge.kind, said)
+        return Line(edge, _path((x, y), (left, y), (left, to_y), (to_x, to_y)), edge.kind, title)
     begin, between = x + WIDTH, (x + WIDTH + to_x) // 2
-    middle += _APART if edge.kind == "tried" else 0  # on trial and as champion it is one endpoint: two lines are seen
+    middle += _APART if edge.kind is Verb.TRIED else 0  # a trial and a champion of one endpoint: two lines
     y, to_y = y + middle, to_y + middle
-    return Line(edge, _path((begin, y), (between, y), (between, to_y), (to_x, to_y)), edge.kind, said)
+    return Line(edge, _path((begin, y), (between, y), (between, to_y), (to_x, to_y)), edge.kind, title)
 
 
 def _path(*points: tuple[int, int]) -> str:

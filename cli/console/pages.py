@@ -15,7 +15,6 @@ from cli.console.figure import Figure, Mark, Span
 from cli.console.graphs import Graphs, graphs_of, interval
 from cli.console.time_range import HOURS, Range
 from cli.errors import OperatorError
-from cli.lineage.graph import Graph
 from cli.lineage.read import read as trace
 from cli.platform.choose import platform_of
 from cli.platform.facts import Package, Series
@@ -26,6 +25,7 @@ from cli.view.releases import journal_state
 from cli.view.snapshot import Snapshot, moment
 from cli.view.trial import evidence_of
 from cli.view.watching import Looks
+from records.lineage.graph import Graph
 from rollout.controller.look import asked as asked_of_signals
 from rollout.controller.ports import Signals
 from rollout.core.decision import Decision

@@ -1,4 +1,4 @@
-"""Asks a stack, and the other stacks of its project, what they know of a package."""
+"""Reads what a stack, and the other stacks of its project, know about a package."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ from functools import partial
 
 from audit.record import Kind, Record, Signed, moment
 from cli.errors import OperatorError
-from cli.lineage.chain import lineage
-from cli.lineage.graph import Graph
-from cli.lineage.known import Stack, Version
 from cli.platform.choose import platform_of
 from cli.platform.facts import Package
 from cli.target import Target, resolve, siblings
 from cli.view import releases
-from cli.view.records import kept, why
+from cli.view.records import kept
 from cli.view.releases import journal_state
 from platforms.sealed_packages import REGISTERED_BY, RegistryError
 from provenance.envelope import SignatureError, key_id
 from provenance.facts import Facts
+from records.lineage.facts import Stack, Version
+from records.lineage.graph import Graph
+from records.lineage.package import lineage
 from rollout.core.state import RolloutState
 
 _AT_ONCE = 4
 _KEY_DIGITS = 12
 _LEAST = 4
-"""Digits of a digest that are taken for one."""
+"""Digits of a digest that are taken for the beginning of one."""
 
 
 @dataclass(frozen=True)
-class Found:
-    """What a stack knows, what is proven of the package there, and what could not be read."""
+class Fetched:
+    """What a stack knows, what is proven about the package there, and what could not be read."""
 
     stack: Stack
     facts: Facts | None = None
@@ -49,17 +49,17 @@ def read(target: Target, word: str | None = None) -> Graph:
         OperatorError: The stack does not answer, knows no such package, or several.
     """
     state, listed = journal_state(target), platform_of(target).shelf().digests()
-    digest = chosen(word, listed.values(), state)
-    here = look(target, digest, listed, state)
+    digest = find_digest(word, listed.values(), state)
+    here = fetch(target, digest, listed, state)
     others, unread = _others(target, digest)
     found = [here, *others]
     facts = next((one.facts for one in found if one.facts is not None), None)
-    said = [*unread, *(line for one in found for line in one.unread)]
-    return lineage(digest, facts, [one.stack for one in found], why, said)
+    unread += [line for one in found for line in one.unread]
+    return lineage(digest, facts, [one.stack for one in found], unread)
 
 
-def chosen(word: str | None, known: Iterable[str], state: RolloutState) -> str:
-    """The digest that is meant.
+def find_digest(word: str | None, known: Iterable[str], state: RolloutState) -> str:
+    """The digest of the package that is meant.
 
     Args:
         word: As a person typed it; None for the champion's.
@@ -84,7 +84,7 @@ def chosen(word: str | None, known: Iterable[str], state: RolloutState) -> str:
     return found.pop()
 
 
-def _others(target: Target, digest: str) -> tuple[list[Found], list[str]]:
+def _others(target: Target, digest: str) -> tuple[list[Fetched], list[str]]:
     """What the other stacks of the project know; one that was named without a stack is looked at alone."""
     if not target.stack:
         return [], ["other stacks, as the endpoint was named without its stack"]
@@ -93,9 +93,9 @@ def _others(target: Target, digest: str) -> tuple[list[Found], list[str]]:
     except OperatorError as error:
         return [], [f"other stacks: {error}"]
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        looked = list(pool.map(partial(_other, digest=digest, here=_account(target)), names))
-    found = [one for one in looked if isinstance(one, Found)]
-    return found, [one for one in looked if isinstance(one, str)]
+        answers = list(pool.map(partial(_other, digest=digest, here=_account(target)), names))
+    found = [one for one in answers if isinstance(one, Fetched)]
+    return found, [one for one in answers if isinstance(one, str)]
 
 
 def _account(target: Target) -> str:
@@ -103,7 +103,7 @@ def _account(target: Target) -> str:
     return (str(target.outputs.get("alerts_topic")).split(":") + [""] * 5)[4]
 
 
-def _other(name: str, digest: str, here: str) -> Found | str | None:
+def _other(name: str, digest: str, here: str) -> Fetched | str | None:
     """What another stack knows; None if it does not have the package, and a sentence if it cannot be asked.
 
     Its registry has names, which would be looked for in the account of the shell's credentials: that is `here`.
@@ -116,26 +116,26 @@ def _other(name: str, digest: str, here: str) -> Found | str | None:
         if here and there and there != here:
             return f"stack {name}: it is in account {there}, and was asked with credentials of account {here}"
         listed = platform_of(target).shelf().digests()
-        return look(target, digest, listed, journal_state(target)) if digest in listed.values() else None
+        return fetch(target, digest, listed, journal_state(target)) if digest in listed.values() else None
     except OperatorError as error:
         return f"stack {name}: {error}"
 
 
-def look(
+def fetch(
     target: Target,
     digest: str,
     listed: Mapping[str, str],
     state: RolloutState,
-    told: tuple[tuple[Record, ...], list[str]] | None = None,
-) -> Found:
-    """What one stack knows of a package.
+    audited: tuple[tuple[Record, ...], list[str]] | None = None,
+) -> Fetched:
+    """What one stack knows about a package.
 
     Args:
         target: The stack.
         digest: The package's.
         listed: Name -> digest of every registered version, the newest first.
         state: The journal.
-        told: What `records_of` gave, if somebody has read it.
+        audited: What `records_of` returned, if it was read before.
     """
     shelf, names = platform_of(target).shelf(), [name for name, one in listed.items() if one == digest]
     versions = tuple(version_of(shelf.package(name), digest) for name in reversed(names))
@@ -147,20 +147,18 @@ def look(
         champion=champion.id if champion else "",
         champion_digest=champion.package_digest if champion else "",
     )
-    records, unread = told or records_of(target, state)
+    records, unread = audited or records_of(target, state)
     stack = replace(stack, records=records)
     agreed, more = _agreed(target, stack, digest)
     stack = replace(stack, records=(*records, *agreed))
     facts, keys, still = _proven(target, stack, digest)
-    return Found(replace(stack, keys=keys), facts, (*unread, *more, *still))
+    return Fetched(replace(stack, keys=keys), facts, (*unread, *more, *still))
 
 
 def version_of(package: Package, digest: str) -> Version:
-    """A version as the registry tells it."""
-    told = dict(package.lineage)
-    recipe = told.pop("recipe", "")
-    for name in ("package_digest", "manifest_sha256"):
-        told.pop(name, None)
+    """A version as the registry describes it."""
+    more = dict(package.lineage)
+    recipe, by = more.pop("recipe", ""), more.pop(REGISTERED_BY, "")
     return Version(
         arn=package.name,
         created=moment(package.made.timestamp()),
@@ -171,8 +169,8 @@ def version_of(package: Package, digest: str) -> Version:
         archive=package.archive,
         approval=package.view.approval,
         why=package.why,
-        by=told.pop(REGISTERED_BY, ""),
-        told=told,
+        by=by,
+        more={name: text for name, text in more.items() if name not in {"package_digest", "manifest_sha256"}},
     )
 
 

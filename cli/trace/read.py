@@ -6,15 +6,14 @@ from collections.abc import Sequence
 
 from audit.record import Record
 from cli.errors import OperatorError
-from cli.lineage.chain import lineage
-from cli.lineage.read import look, records_of
+from cli.lineage.read import fetch, records_of
 from cli.platform.choose import platform_of
 from cli.target import Target
-from cli.trace.chain import Known, Trace, release_of, share_of, trace
-from cli.trace.chosen import chosen
-from cli.view.records import why
+from cli.trace.answer import Trace, release_of, share_of, trace
+from cli.trace.resolve import resolve
 from cli.view.releases import journal_state, known
 from monitoring.predictions import Window
+from records.lineage.package import lineage
 from rollout.core.state import RolloutState
 
 _VERSIONS = 100  # that are looked through for a release that neither the audit record nor the journal names
@@ -33,30 +32,30 @@ def read(target: Target, word: str, window: Window) -> Trace:
     """
     found = platform_of(target).prediction(word, window)
     state = journal_state(target)
-    meant = chosen(
+    resolved = resolve(
         word,
         found,
         lambda one: "copies" in share_of(state.history, one),
         endpoint=target.endpoint,
-        asked=target.commands.modelstack,
+        command=target.commands.modelstack,
         window=window,
     )
-    release, audited = release_of(meant.prediction.variant), records_of(target, state)
-    digest, unasked = _package(target, release, state, audited[0])
+    release, audited = release_of(resolved.prediction.variant), records_of(target, state)
+    digest, unread = _package(target, release, state, audited[0])
     if not digest:
-        return trace(meant, Known(target.endpoint, state.history, unread=[*found.unread, *audited[1], *unasked]))
-    here = look(target, digest, platform_of(target).shelf().digests(), state, audited)
-    graph = lineage(digest, here.facts, [here.stack], why)
-    return trace(meant, Known(target.endpoint, state.history, graph, here.facts, [*found.unread, *here.unread]))
+        return trace(resolved, target.endpoint, state.history, unread=[*found.unread, *audited[1], *unread])
+    here = fetch(target, digest, platform_of(target).shelf().digests(), state, audited)
+    graph = lineage(digest, here.facts, [here.stack])
+    return trace(resolved, target.endpoint, state.history, graph, here.facts, unread=[*found.unread, *here.unread])
 
 
 def _package(
     target: Target, release: str, state: RolloutState, records: Sequence[Record]
 ) -> tuple[str, tuple[str, ...]]:
-    """The digest of the package of a release, empty where nobody knows it; and why the registry does not tell."""
-    told = (str(one.what.get("package") or "") for one in reversed(records) if one.what.get("release") == release)
+    """The digest of the package of a release, empty if it is not known; and why the registry cannot be read."""
+    recorded = (str(one.what.get("package") or "") for one in reversed(records) if one.what.get("release") == release)
     named = (one.package for one in known(state) if one.id == release)
-    if digest := next(filter(None, (*told, *named)), ""):
+    if digest := next(filter(None, (*recorded, *named)), ""):
         return digest, ()
     try:
         listed = platform_of(target).packages(_VERSIONS)

@@ -20,8 +20,8 @@ from cli.errors import OperatorError, explained
 from cli.platform.choose import platform_of
 from cli.target import Target
 from cli.view.releases import journal_state
+from records.reason import reason_text
 from rollout.core.errors import Conflict
-from rollout.reason import Reason
 
 _LOOKS = 5
 _PROBLEMS: Mapping[Problem, str] = {
@@ -165,7 +165,7 @@ def table(lines: Sequence[str], end: Chain) -> Table:
 
 def _cells(record: Record) -> tuple[str, ...]:
     what = record.what
-    told = f"{_turns(record)}{why(what)}"
+    told = f"{_turns(record)}{reason_text(what)}"
     return (str(record.number), record.time, record.kind, str(what.get("release", "")), record.who, told)
 
 
@@ -177,14 +177,3 @@ def _turns(record: Record) -> str:
     if record.kind is Kind.RESTORE and event == "rolled_back":
         return f"taken back, {record.what.get('champion')} serves again: "
     return ""
-
-
-def why(what: Mapping[str, Any]) -> str:
-    """Why, in the words that everything else uses; of a reason that a newer version wrote, its kind."""
-    reason = what.get("reason")
-    if not isinstance(reason, dict):
-        return str(what.get("said") or what.get("event", ""))
-    try:
-        return Reason.from_dict(reason).text
-    except (AttributeError, KeyError, TypeError, ValueError):
-        return str(reason.get("said") or reason.get("kind", ""))

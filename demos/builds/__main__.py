@@ -25,14 +25,13 @@ from rich.console import Console
 
 from cli.error_handling import run, show_error
 from cli.errors import OperatorError
-from cli.lineage.making import DIGITS
 from cli.local.cloud import Local
 from cli.local.mlflow_server import MlflowServer, port_of
 from cli.local.stack import Stack
 from cli.local.up import ensure
 from cli.page import page
 from cli.target import Target, resolve
-from cli.trace.told import told
+from cli.trace.render import render
 from cli.view.releases import journal_state
 from demos.builds import digest_comparison, kubeflow_docker, local_build, not_serving, sagemaker_execution
 from demos.builds.trace_check import traced
@@ -41,6 +40,7 @@ from pipeline.recipe import Recipe, recipe
 from platforms.aws.clients import clients
 from platforms.aws.executions import short
 from platforms.aws.names import PIPELINE
+from records.lineage.graph import DIGITS
 
 STACK = "local-pipeline"
 LOCAL, SAGEMAKER, KUBEFLOW = "local", "sagemaker", "kubeflow"
@@ -166,7 +166,7 @@ def _asked(console: Console, serving: Serving) -> None:
     stack, target = serving.stack, serving.target
     _title(console, "One prediction", "which version gave it, and where that came from")
     answer = traced(target)
-    page().print(told(answer, target.commands.modelstack))
+    page().print(render(answer, target.commands.modelstack))
     if answer.package and answer.package != serving.built:
         built = serving.built[: len("sha256:") + DIGITS]
         said = f"\nThis answer is not of what was built: package {built} does not serve."

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cli.errors import OperatorError, explained
 from cli.target import ROOT, Target
-from cli.trace.chain import Trace
+from cli.trace.answer import Trace
 from cli.trace.read import read
 from monitoring.predictions import Window
 

@@ -23,7 +23,6 @@ from cli.main import main
 from cli.page import page
 from cli.target import ROOT, Target
 from cli.view import records
-from cli.view.records import why
 from platforms.aws.journal import DynamoJournal
 from platforms.kubernetes.api import Api
 from platforms.kubernetes.journal import KubernetesJournal
@@ -173,11 +172,6 @@ def test_the_table_tells_what_happened_to_whom_and_why_in_plain_words(stack: Sta
     assert "cannot be read" in stack.typed("show").output
     last = stack.typed("show", "--last", "1").output
     assert "preparing" not in last
-
-
-def test_a_reason_of_a_newer_version_is_told_by_its_kind() -> None:
-    assert why({"reason": {**REASON, "kind": "by_lot", "said": ""}}) == "by_lot"
-    assert why({"event": "started", "said": "a new season"}) == "a new season"
 
 
 def test_a_reason_with_brackets_is_told_as_it_was_typed(

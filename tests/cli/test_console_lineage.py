@@ -13,10 +13,10 @@ from cli.console import pages as shown_pages
 from cli.console.app import app
 from cli.console.lineage import HEIGHT, WIDTH, happened, picture
 from cli.errors import OperatorError
-from cli.lineage.graph import WHO, Graph
 from cli.target import Target
+from records.lineage.graph import ACTORS, Graph
 from tests.cli.browsed import Browser, pages
-from tests.cli.traced import DEV, DIGEST, HERE, OURS, PROD, arn, at, graph
+from tests.records.lineage.recorded import DEV, DIGEST, HERE, OURS, PROD, arn, at, graph
 from tests.simulator.platform import World
 
 
@@ -34,7 +34,7 @@ def test_what_was_first_stands_to_the_left_and_people_below() -> None:
     places = {box.node.id: box for box in drawn.boxes}
     for line in drawn.lines:
         source, target = places[line.edge.source], places[line.edge.target]
-        if source.node.kind in WHO:
+        if source.node.kind in ACTORS:
             assert source.y > target.y
         else:
             assert source.x < target.x or {source.node.kind, target.node.kind} == {"version"}

@@ -26,9 +26,9 @@ from provenance.evidence import sign
 from provenance.key_pair import KeyPair
 from rollout.core.state import RolloutState
 from tests.audit.made import Key
-from tests.cli.traced import ADA, BOB, CI, DIGEST, OURS
 from tests.platforms.aws.mocked import journal_table, mocked_aws
 from tests.provenance.conftest import FACTS
+from tests.records.lineage.recorded import ADA, BOB, CI, DIGEST, OURS
 from tests.rollout.worlds import release as make_release
 
 AUDIT = Key()

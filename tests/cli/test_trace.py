@@ -10,19 +10,19 @@ import pytest
 
 from audit.record import Kind
 from cli.errors import OperatorError
-from cli.lineage.chain import lineage
-from cli.lineage.known import Stack
-from cli.trace.chain import Known, Trace, share_of, trace
-from cli.trace.chosen import Chosen, chosen
-from cli.trace.told import told
-from cli.view.records import why
+from cli.trace.answer import Trace, share_of, trace
+from cli.trace.render import render
+from cli.trace.resolve import Resolved, resolve
 from monitoring.predictions import EVER, Prediction, Searched, Window
 from provenance.facts import Builder
+from records.lineage.facts import Stack
+from records.lineage.package import lineage
 from rollout.core.event import Event
 from rollout.kinds import Kind as Kinds
 from rollout.reason import Reason
 from tests.cli.played import printed
-from tests.cli.traced import (
+from tests.provenance.conftest import FACTS, UNKNOWN
+from tests.records.lineage.recorded import (
     ADA,
     ADVANCE,
     CI,
@@ -38,8 +38,8 @@ from tests.cli.traced import (
     records,
     retrained,
 )
-from tests.provenance.conftest import FACTS, UNKNOWN
 
+ENDPOINT = "flight-delay-dev"
 BEGUN = 1_700_000_000.0
 
 
@@ -52,22 +52,22 @@ def step(second: float, kind: str = "weights", **numbers: float) -> Event:
 
 
 def chain(second: float, *stacks: Stack, history: Sequence[Event] = (), facts: Any = FACTS) -> Trace:
-    found = Chosen(given(second), copied=False, others=())
-    return trace(found, Known("flight-delay-dev", history, graph(*(stacks or (DEV,))), facts))
+    found = Resolved(given(second), copied=False, others=())
+    return trace(found, ENDPOINT, history, graph(*(stacks or (DEV,))), facts)
 
 
 def shown(found: Trace) -> str:
     """The page, with one blank between words."""
-    return " ".join(printed(told(found, "modelstack")).split())
+    return " ".join(printed(render(found, "modelstack")).split())
 
 
-def meant(*exact: Prediction, history: Sequence[Event] = (), **found: Any) -> Chosen:
-    return chosen(
+def meant(*exact: Prediction, history: Sequence[Event] = (), **found: Any) -> Resolved:
+    return resolve(
         "order-17",
         Searched(exact, **found),
         lambda one: "copies" in share_of(history, one),
         endpoint="flight-delay-dev",
-        asked="modelstack",
+        command="modelstack",
         window=EVER,
     )
 
@@ -75,7 +75,7 @@ def meant(*exact: Prediction, history: Sequence[Event] = (), **found: Any) -> Ch
 def test_an_answer_leads_to_version_rollout_package_data_commit_and_whoever_released_it() -> None:
     found = chain(40)
     assert (found.role, found.release, found.package) == ("champion", OURS, DIGEST)
-    assert found.version == {"name": HERE.name, "approval": "Approved", "image": HERE.image}
+    assert found.version == {"name": "flight-delay-dev version 3", "approval": "Approved", "image": HERE.image}
     assert found.rollout == {"id": "r-8e", "began": at(21), "outcome": "rolled back"}
     assert [(one.did, one.who, one.at) for one in found.people if one.at <= at(31)] == [
         ("registered", CI, at(10)),
@@ -166,8 +166,7 @@ def test_what_else_an_engine_names_is_told_as_it_is() -> None:
 @pytest.mark.parametrize("builder", RETRAINERS)
 def test_of_a_retrained_version_it_is_told_who_wanted_it_and_whose_code_it_has(builder: Builder) -> None:
     stack, facts = retrained(builder)
-    of = Known("flight-delay-dev", (), lineage(DIGEST, facts, [stack], why), facts)
-    found = trace(Chosen(given(40), copied=False, others=()), of)
+    found = trace(Resolved(given(40), copied=False, others=()), ENDPOINT, (), lineage(DIGEST, facts, [stack]), facts)
     assert [(one.did, one.why) for one in found.people if one.did.startswith("training")] == [
         ("training_asked", "flight-delay-dev-v-9-drift"),
         ("training_approved", "by ada: new destinations"),
@@ -181,7 +180,7 @@ def test_of_a_retrained_version_it_is_told_who_wanted_it_and_whose_code_it_has(b
 
 def test_the_page_is_a_line_a_thing_and_ends_with_where_to_go_on() -> None:
     history = [step(21, "preparing"), step(24, percent=5, step=1)]
-    page = printed(told(chain(25, history=history), "modelstack --stack dev")).splitlines()
+    page = printed(render(chain(25, history=history), "modelstack --stack dev")).splitlines()
     lines = dict(line.split("  ", 1) for line in page if line.split("  ", 1)[0])
     assert lines["by"].strip() == f"v-{OURS} on flight-delay-dev, on trial then (5% of the requests)"
     assert lines["rollout"].strip() == "r-8e, rolled back"
@@ -196,7 +195,7 @@ def test_the_page_is_a_line_a_thing_and_ends_with_where_to_go_on() -> None:
 def test_what_is_not_known_is_said_to_be_unknown() -> None:
     assert "commit not known" in shown(chain(40, facts=UNKNOWN))
     assert "made by not known: nothing is proven" in shown(chain(40, facts=None))
-    lost = trace(Chosen(given(40), copied=False, others=()), Known("flight-delay-dev", ()))
+    lost = trace(Resolved(given(40), copied=False, others=()), ENDPOINT, ())
     assert f"{OURS}: neither audit record, journal nor registry" in shown(lost)
     unread = replace(lost, unread=("the registry does not answer",))
     assert f"{OURS}: nothing that was looked at knows" in shown(unread)
@@ -206,10 +205,10 @@ def test_what_is_not_known_is_said_to_be_unknown() -> None:
 def test_a_copy_is_no_answer_that_somebody_got() -> None:
     history = [step(21, "preparing"), step(24, copies=50, step=1), step(40, percent=5, step=2), step(60, "promoted")]
     answer, copy = given(25, THEIRS, "e-1"), given(25, OURS, "e-2")
-    assert meant(copy, answer, history=history) == Chosen(answer, copied=False, others=(copy,))
+    assert meant(copy, answer, history=history) == Resolved(answer, copied=False, others=(copy,))
     alone = meant(copy, history=history)
     assert (alone.prediction, alone.copied) == (copy, True)
-    found = trace(alone, Known("flight-delay-dev", history, graph(DEV), FACTS))
+    found = trace(alone, ENDPOINT, history, graph(DEV), FACTS)
     assert (found.role, found.percent) == ("copy", 50)
     assert "nobody got that answer (50% were copied)" in shown(found)
 
@@ -241,7 +240,7 @@ def test_a_request_that_two_versions_answered_is_refused_with_the_events_to_choo
 
 def test_a_request_that_one_version_answered_twice_is_the_last_one() -> None:
     first, last = given(25, event="e-1"), given(35, event="e-2")
-    assert meant(first, last) == Chosen(last, copied=False, others=(first,))
+    assert meant(first, last) == Resolved(last, copied=False, others=(first,))
 
 
 def test_a_beginning_that_several_ids_have_is_refused_and_of_one_id_it_is_meant() -> None:
@@ -268,7 +267,7 @@ def test_of_an_id_that_is_not_found_it_is_said_where_was_looked_and_what_may_be_
 ) -> None:
     searched = Searched(places=("the ledger", "7 files of captures"), unread=("AccessDenied",), **found)
     with pytest.raises(OperatorError) as refused:
-        chosen("ord", searched, lambda _: False, endpoint="flight-delay-dev", asked="modelstack", window=window)
+        resolve("ord", searched, lambda _: False, endpoint="flight-delay-dev", command="modelstack", window=window)
     told = f"{refused.value}\n{refused.value.hint}"
     since = ", since 2023-11-14T22:13:20.000Z" if window.bounded else ""
     assert f"Looked into: the ledger and 7 files of captures{since}. Not looked at: AccessDenied" in told
@@ -277,6 +276,7 @@ def test_of_an_id_that_is_not_found_it_is_said_where_was_looked_and_what_may_be_
 
 
 def test_the_champion_before_a_restore_and_after_it_is_told_from_the_record() -> None:
-    known = Known("flight-delay-dev", (), lineage(OTHER, None, [replace(DEV, versions=())], why))
-    found = [trace(Chosen(given(second, THEIRS), copied=False, others=()), known).role for second in (10, 40, 58)]
+    theirs = lineage(OTHER, None, [replace(DEV, versions=())])
+    answers = [Resolved(given(second, THEIRS), copied=False, others=()) for second in (10, 40, 58)]
+    found = [trace(answer, ENDPOINT, (), theirs).role for answer in answers]
     assert found == ["champion", "", "champion"]

@@ -8,8 +8,8 @@ from rich.table import Table
 from rich.text import Text
 
 from audit.record import moment
-from cli.lineage.making import DIGITS
-from cli.trace.chain import Did, Role, Trace
+from cli.trace.answer import TRAINING, Deed, Role, Trace
+from records.lineage.graph import DIGITS, Verb
 
 _ROLES: Mapping[Role, str] = {
     "champion": "the champion then",
@@ -17,42 +17,32 @@ _ROLES: Mapping[Role, str] = {
     "copy": "on trial then: it answered a copy of the request, and nobody got that answer",
     "": "whether it was the champion then is not known",
 }
-_DID: Mapping[str, str] = {
-    "agreed": "agreed to by",
-    "approved": "approved by",
-    "exempted": "let past its trial by",
-    "ended": "ended by",
-    "took_back": "taken back by",
-    "registered": "registered by",
-    "promoted": "taken from another stack by",
-    "cleared": "cleared by",
-    "restored": "asked to serve again by",
-    "lifted": "asked for no more by",
-    "training_asked": "its training asked for by",
-    "training_approved": "its training agreed to by",
-    "training_declined": "its training declined by",
-    "training_began": "its training begun by",
+_TRAINING: Mapping[str, str] = {
+    "asked": "its training asked for by",
+    "approved": "its training agreed to by",
+    "declined": "its training declined by",
+    "began": "its training begun by",
 }
 _UNKNOWN = "not known"
 _FIRST = ("by", "execution", "at")
 
 
-def told(found: Trace, asked: str) -> Table:
-    """The chain, a row a thing.
+def render(found: Trace, command: str) -> Table:
+    """The chain, a row for each thing.
 
     Args:
-        found: It.
-        asked: How a command begins, such as `modelstack --stack prod`.
+        found: The chain.
+        command: How a command begins, such as `modelstack --stack prod`.
     """
     rows = Table(box=None, pad_edge=False, show_header=False)
     rows.add_column(no_wrap=True, style="dim")
     rows.add_column(overflow="fold")
-    for name, text in _rows(found, asked):
+    for name, text in _rows(found, command):
         rows.add_row(name, Text(" ".join(text.split())))
     return rows
 
 
-def _rows(found: Trace, asked: str) -> Iterator[tuple[str, str]]:
+def _rows(found: Trace, command: str) -> Iterator[tuple[str, str]]:
     one = found.prediction
     yield "prediction", " ".join(filter(None, (one.inference, one.event and f"event {one.event}")))
     yield "answered", _time(one.at)
@@ -66,20 +56,20 @@ def _rows(found: Trace, asked: str) -> Iterator[tuple[str, str]]:
         yield "release", f"{found.release}: {knows} of it any more"
         yield from (("not looked at", said) for said in found.unread)
         return
-    for did in (one for one in found.people if one.did == "began"):
-        yield "released by", _person("", did)
+    for deed in (one for one in found.people if one.did == Verb.BEGAN):
+        yield "released by", _person("", deed)
     version = found.version
     yield "release", f"{found.release}: {version['name']}, {version['approval']}" if version else found.release
     rollout = found.rollout
     yield "rollout", f"{rollout['id']}, {rollout['outcome']}" if rollout else f"{_UNKNOWN}: the audit record has none"
     if found.returned:
         yield "served again", f"{found.returned['at'][:19]}Z: {found.returned['why']}"
-    for did in (one for one in found.people if one.did != "began"):
-        yield "", _person(_DID.get(did.did, did.did), did)
+    for deed in (one for one in found.people if one.did != Verb.BEGAN):
+        yield "", _person(_words(deed), deed)
     yield "package", found.package
     yield from _making(found)
     yield from (("not looked at", said) for said in found.unread)
-    yield "more", f"{asked} lineage {_short(found.package)}"
+    yield "more", f"{command} lineage {_short(found.package)}"
 
 
 def _making(found: Trace) -> Iterator[tuple[str, str]]:
@@ -109,9 +99,15 @@ def _short(digest: str) -> str:
     return digest.removeprefix("sha256:")[:DIGITS]
 
 
-def _person(words: str, did: Did) -> str:
-    who = did.who.removeprefix("function ").rpartition(":")[2]
-    return f"{words} {who}, {did.at[:19]}Z{f': {did.why}' if did.why else ''}"
+def _words(deed: Deed) -> str:
+    if deed.did.startswith(TRAINING):
+        return _TRAINING[deed.did.removeprefix(TRAINING)]
+    return "taken from another stack by" if deed.did == Verb.PROMOTED else Verb(deed.did).by
+
+
+def _person(words: str, deed: Deed) -> str:
+    who = deed.who.removeprefix("function ").rpartition(":")[2]
+    return f"{words} {who}, {deed.at[:19]}Z{f': {deed.why}' if deed.why else ''}"
 
 
 def _share(found: Trace) -> str:

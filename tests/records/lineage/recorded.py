@@ -7,11 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 from audit.record import Kind, Record, moment
-from cli.lineage.chain import lineage
-from cli.lineage.graph import Graph
-from cli.lineage.known import Stack, Version
-from cli.view.records import why
 from provenance.facts import Builder, Facts
+from records.lineage.facts import Stack, Version
+from records.lineage.graph import Graph
+from records.lineage.package import lineage
 from tests.provenance.conftest import FACTS
 
 DIGEST, OTHER = FACTS.package.digest, "sha256:" + "9" * 64
@@ -31,7 +30,7 @@ def at(second: int) -> str:
     return moment(1_700_000_000 + second)
 
 
-def records(stack: str, *told: tuple[int, Kind, str, str, str, Mapping[str, Any]]) -> tuple[Record, ...]:
+def records(stack: str, *rows: tuple[int, Kind, str, str, str, Mapping[str, Any]]) -> tuple[Record, ...]:
     """Records of (second, kind, who, event, release, more)."""
     packages = {OURS: DIGEST, THEIRS: OTHER}
     return tuple(
@@ -43,7 +42,7 @@ def records(stack: str, *told: tuple[int, Kind, str, str, str, Mapping[str, Any]
             who,
             {"event": event, "release": release, "package": packages[release], "rollout": f"r-{release[:2]}", **more},
         )
-        for number, (second, kind, who, event, release, more) in enumerate(told, 1)
+        for number, (second, kind, who, event, release, more) in enumerate(rows, 1)
     )
 
 
@@ -82,7 +81,7 @@ DEV = Stack(
 PROD = Stack(
     "prod",
     "flight-delay-prod",
-    (replace(HERE, arn=arn("prod", 1), created=at(40), by=BOB, told={"promoted_from": HERE.arn}),),
+    (replace(HERE, arn=arn("prod", 1), created=at(40), by=BOB, more={"promoted_from": HERE.arn}),),
     records(
         "prod",
         (41, Kind.RELEASE, BOB, "moving", OURS, {}),
@@ -95,7 +94,7 @@ PROD = Stack(
 
 
 def graph(*stacks: Stack) -> Graph:
-    return lineage(DIGEST, FACTS, stacks or (DEV, PROD), why)
+    return lineage(DIGEST, FACTS, stacks or (DEV, PROD))
 
 
 _BUILDER, _ARN = "urn:modelstack:builder:sagemaker", "arn:aws:sagemaker:us-east-1:000000000000"
@@ -126,6 +125,6 @@ def retrained(builder: Builder) -> tuple[Stack, Facts]:
     recorded = tuple(
         Record(number, at(number), DEV.endpoint, Kind.RETRAINING, who, what) for number, what in enumerate(told, 1)
     )
-    version = replace(HERE, told={"retrained_from": OTHER, "retrained_through": "2013-06-16"})
+    version = replace(HERE, more={"retrained_from": OTHER, "retrained_through": "2013-06-16"})
     facts = replace(FACTS, builder=builder, source=replace(FACTS.source, commit=None))
     return replace(DEV, versions=(version,), records=recorded), facts

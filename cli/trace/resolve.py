@@ -11,11 +11,11 @@ from monitoring.predictions import LEAST, Prediction, Searched, Window
 
 
 @dataclass(frozen=True)
-class Chosen:
+class Resolved:
     """The prediction that is meant.
 
     Attributes:
-        prediction: It.
+        prediction: The prediction.
         copied: Whether its answer was never returned: it was a copy of the request, for a variant on trial.
         others: What else has the same inference id: copies, and answers to a request that was sent again.
     """
@@ -25,21 +25,21 @@ class Chosen:
     others: tuple[Prediction, ...]
 
 
-def chosen(
-    word: str, found: Searched, copied: Callable[[Prediction], bool], *, endpoint: str, asked: str, window: Window
-) -> Chosen:
+def resolve(
+    word: str, found: Searched, copied: Callable[[Prediction], bool], *, endpoint: str, command: str, window: Window
+) -> Resolved:
     """The prediction that is meant.
 
     Args:
         word: The id, or the beginning of one.
         found: What was found.
-        copied: Tells whether a prediction was a copy, as far as the journal still knows.
-        endpoint: Where it was looked.
-        asked: How the command begins, such as `modelstack --stack prod`.
-        window: When it was given, as a person said.
+        copied: Whether a prediction was a copy, as far as the journal still knows.
+        endpoint: The endpoint that was searched.
+        command: How the command begins, such as `modelstack --stack prod`.
+        window: When it was given, as far as the person says.
 
     Raises:
-        OperatorError: None is found; or several are, and which one is meant changes what is told.
+        OperatorError: None is found; or several are, by different versions.
     """
     exact = found.exact or _only(word, found.begun)
     if not exact:
@@ -52,9 +52,9 @@ def chosen(
         raise OperatorError(
             f"{meant.inference} was answered by {len(versions)} versions: {_each(answered)}",
             f"Either the request was sent again, or one was asked with a copy of it. Trace one of the events: "
-            f"{asked} trace {answered[0].event or 'EVENT'}",
+            f"{command} trace {answered[0].event or 'EVENT'}",
         )
-    return Chosen(meant, not answered, tuple(one for one in exact if one is not meant))
+    return Resolved(meant, not answered, tuple(one for one in exact if one is not meant))
 
 
 def _only(word: str, begun: Sequence[Prediction]) -> Sequence[Prediction]:

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from audit.record import Kind
-from cli.errors import OperatorError
-from cli.lineage.chain import lineage
-from cli.lineage.openlineage import KEY, SCHEMA, Event, events, send
-from cli.view.records import why
-from tests.cli.traced import ADVANCE, BOB, DEV, DIGEST, OURS, PROD, at, graph, records
-from tests.listening import Quiet, listening
+from records.lineage.openlineage import SCHEMA, Event, events
+from records.lineage.package import lineage
 from tests.provenance.conftest import FACTS
+from tests.records.lineage.recorded import ADVANCE, BOB, DEV, DIGEST, OURS, PROD, at, graph, records
 
 ARCHIVE = {"namespace": "s3://artifacts", "name": "packages/aa/model.tar.gz"}
 
@@ -131,46 +126,4 @@ def test_a_rollout_that_goes_on_has_no_end() -> None:
 
 
 def test_what_is_not_proven_is_no_run() -> None:
-    assert not named(events(lineage(DIGEST, None, [DEV, PROD], why)), "flight-delay.train")
-
-
-def test_a_file_gets_an_event_a_line(tmp_path: Path) -> None:
-    file = tmp_path / "events.jsonl"
-    assert send(events(graph()), str(file)) == f"8 events are in {file}"
-    assert [json.loads(line) for line in file.read_text().splitlines()] == events(graph())
-    with pytest.raises(OperatorError, match="No such file"):
-        send([], str(tmp_path / "none" / "events.jsonl"))
-
-
-class Service(Quiet):
-    """Takes events; refuses all when it says so."""
-
-    got: list[tuple[str, str | None, Event]]
-    refuses = False
-
-    def do_POST(self) -> None:
-        content = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.got.append((self.path, self.headers["Authorization"], content))
-        self.send_response(422 if self.refuses else 201)
-        self.end_headers()
-
-
-@pytest.fixture
-def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    monkeypatch.setattr(Service, "got", [], raising=False)
-    with listening(Service) as url:
-        yield f"{url}/api/v1/lineage"
-
-
-def test_a_url_gets_each_event_with_the_key_of_the_environment(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(KEY, "secret")
-    send(events(graph()), service)
-    assert [event for _, _, event in Service.got] == events(graph())
-    assert {(path, key) for path, key, _ in Service.got} == {("/api/v1/lineage", "Bearer secret")}
-
-
-def test_a_service_that_refuses_is_named(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Service, "refuses", True)
-    with pytest.raises(OperatorError, match="422"):
-        send(events(graph()), service)
-    assert len(Service.got) == 1
+    assert not named(events(lineage(DIGEST, None, [DEV, PROD])), "flight-delay.train")

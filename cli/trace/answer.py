@@ -1,4 +1,4 @@
-"""The chain from a prediction to its version, package, rollout, making, data, commit and people. Pure."""
+"""The chain from an answer to its version, package, rollout, making, data, commit and people. Pure."""
 
 from __future__ import annotations
 
@@ -7,28 +7,28 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from audit.record import moment
-from cli.lineage.graph import WHO, Edge, Graph, Node
-from cli.trace.chosen import Chosen
+from cli.trace.resolve import Resolved
 from monitoring.predictions import Prediction
 from provenance.facts import Facts
+from records.lineage.graph import Edge, Graph, Node, Verb
 from rollout.core.event import Event
 
 Role = Literal["champion", "challenger", "copy", ""]
-"""What its version was when it answered; a copy's answer was returned to nobody. Empty where nobody knows."""
+"""What its version was when it answered; a copy's answer was returned to nobody. Empty where that is not known."""
 _BEGINS = frozenset({"preparing", "weights"})
 _ENDS = frozenset({"promoted", "rolled_back", "withdrawn", "superseded", "failed"})
 _BUILDER = "urn:modelstack:builder:"
-_TRAINING = "training_"
-"""Before what somebody did to a training, as others begin a rollout, and approve one."""
+TRAINING = "training_"
+"""Prefix of what somebody did to a training, as others begin a rollout, and approve one."""
 _RETRAINED = frozenset({"retrained_from", "retrained_through"})
 
 
 @dataclass(frozen=True)
-class Did:
+class Deed:
     """What somebody did to let a version serve.
 
     Attributes:
-        did: Such as `began`, `agreed`; see the edges of `cli.lineage.graph`.
+        did: Such as `began`, `agreed`: a verb of `records.lineage.graph`, or `training_` and one.
         who: Whose credentials, or which function, as the audit record has it.
         at: When.
         why: The reason, in words; empty where there is none.
@@ -46,7 +46,7 @@ class Trace:
 
     Attributes:
         prediction: The prediction.
-        endpoint: Who was asked.
+        endpoint: The endpoint that gave it.
         role: What its version was then.
         percent: The challenger's share of the requests then, 0 to 100; None where that is not known.
         others: What else has the same inference id.
@@ -73,7 +73,7 @@ class Trace:
     version: Mapping[str, str] = field(default_factory=dict[str, str])
     rollout: Mapping[str, str] = field(default_factory=dict[str, str])
     returned: Mapping[str, str] = field(default_factory=dict[str, str])
-    people: tuple[Did, ...] = ()
+    people: tuple[Deed, ...] = ()
     made: Mapping[str, Any] = field(default_factory=dict[str, Any])
     data: Mapping[str, Any] = field(default_factory=dict[str, Any])
     commit: Mapping[str, Any] = field(default_factory=dict[str, Any])
@@ -81,55 +81,55 @@ class Trace:
 
     def as_dict(self) -> dict[str, Any]:
         """As plain JSON values; docs/how-to/trace.md describes them."""
-        told = asdict(self)
-        told["prediction"], told["others"] = _told(self.prediction), [_told(one) for one in self.others]
-        return told
+        predictions = {"prediction": _as_dict(self.prediction), "others": [_as_dict(one) for one in self.others]}
+        return {**asdict(self), **predictions}
 
 
-@dataclass(frozen=True)
-class Known:
-    """What is known of the release whose variant answered.
+def trace(
+    resolved: Resolved,
+    endpoint: str,
+    history: Sequence[Event],
+    graph: Graph | None = None,
+    facts: Facts | None = None,
+    *,
+    unread: Sequence[str] = (),
+) -> Trace:
+    """Put the chain together.
 
-    Attributes:
-        endpoint: Who was asked.
+    Args:
+        resolved: The prediction.
+        endpoint: The endpoint that gave it.
         history: The journal's last events.
-        graph: The lineage of its package on this stack; None where no package of it is known.
-        facts: What is proven of the package; None when nothing is.
+        graph: The lineage of its package on this stack; None where no package is known.
+        facts: What is proven about the package; None when nothing is.
         unread: What could not be looked at, and why, a sentence each.
     """
-
-    endpoint: str
-    history: Sequence[Event]
-    graph: Graph | None = None
-    facts: Facts | None = None
-    unread: Sequence[str] = ()
-
-
-def trace(chosen: Chosen, known: Known) -> Trace:
-    """Put the chain together."""
-    prediction, graph, facts = chosen.prediction, known.graph, known.facts
+    prediction, release = resolved.prediction, release_of(resolved.prediction.variant)
     found = Trace(
         prediction,
-        known.endpoint,
-        "copy" if chosen.copied else "",
-        share_of(known.history, prediction).get("copies" if chosen.copied else "percent"),
-        chosen.others,
-        release_of(prediction.variant),
-        unread=tuple(known.unread),
+        endpoint,
+        "copy" if resolved.copied else "",
+        share_of(history, prediction).get("copies" if resolved.copied else "percent"),
+        resolved.others,
+        release,
+        unread=tuple(unread),
     )
     if graph is None:
         return found
-    rollout, version = _rollout(graph, found.release, prediction.at), _version(graph, found.release)
+    rollouts = [one for one in _of_release(graph, "rollout", release) if _begun(one.at, prediction.at)]
+    rollout, version = _newest(rollouts), _newest(_of_release(graph, "version", release))
     return replace(
         found,
         role=found.role or _role(graph, rollout, prediction.at),
         package=graph.package,
-        version=_named(version),
-        rollout=_of_rollout(rollout),
-        returned=_returned(known.history, found.release, rollout, prediction.at),
+        version={"name": version.label, **{name: str(version.facts.get(name, "")) for name in ("approval", "image")}}
+        if version
+        else {},
+        rollout=_rollout(rollout) if rollout else {},
+        returned=_returned(history, release, rollout.at if rollout else "", prediction.at),
         people=tuple(sorted(_people(graph, rollout, version), key=lambda one: one.at)),
-        made=_made(facts, graph),
-        data=_data(facts),
+        made=_made(facts, graph) if facts else {},
+        data=_data(facts) if facts else {},
         commit=asdict(facts.source) if facts else {},
     )
 
@@ -142,8 +142,8 @@ def release_of(variant: str) -> str:
 def share_of(history: Sequence[Event], prediction: Prediction) -> Mapping[str, float]:
     """The share of the requests that a version on trial had when it answered: `percent`, or `copies`.
 
-    Empty of one that was not on trial, or of which the journal's history knows nothing any more. A step is told when
-    the endpoint confirms it: what a version answers before its first one is told, it answers by that one.
+    Empty for one that was not on trial, or that is no longer in the journal's history. A step is recorded when the
+    endpoint confirms it: what a version answers before its first step is recorded, it answers in that step.
     """
     release, at = release_of(prediction.variant), prediction.at
     if at is None:
@@ -158,94 +158,73 @@ def share_of(history: Sequence[Event], prediction: Prediction) -> Mapping[str, f
     return found
 
 
-def _told(prediction: Prediction) -> dict[str, Any]:
+def _as_dict(prediction: Prediction) -> dict[str, Any]:
     at = moment(prediction.at) if prediction.at is not None else ""
     ids = {"inference_id": prediction.inference, "event_id": prediction.event}
     return {**ids, "variant": prediction.variant, "at": at}
 
 
-def _rollout(graph: Graph, release: str, at: float | None) -> Node | None:
-    """The last rollout of a release that had begun when the prediction was given."""
-    ours = [one for one in graph.of("rollout") if one.facts.get("release") == release]
-    begun = [one for one in ours if at is None or one.at <= moment(at + 1)]
-    return max(begun, key=lambda one: one.at, default=None)
+def _of_release(graph: Graph, kind: Literal["rollout", "version"], release: str) -> list[Node]:
+    return [one for one in graph.of(kind) if one.facts.get("release") == release]
 
 
-def _version(graph: Graph, release: str) -> Node | None:
-    """The newest registered version of a release."""
-    return max((one for one in graph.of("version") if one.facts.get("release") == release), key=_at, default=None)
+def _newest(nodes: Sequence[Node]) -> Node | None:
+    return max(nodes, key=lambda one: one.at, default=None)
 
 
-def _at(node: Node) -> str:
-    return node.at
+def _begun(began: str, at: float | None) -> bool:
+    return at is None or began <= moment(at + 1)
 
 
 def _role(graph: Graph, rollout: Node | None, at: float | None) -> Role:
     if at is None:
         return ""
-    then = moment(at)
-    for edge in graph.edges:
-        if edge.kind == "tried" and rollout is not None and edge.source == rollout.id and _during(edge, then):
-            return "challenger"
-    return "champion" if any(edge.kind == "served" and _during(edge, then) for edge in graph.edges) else ""
+    now = [edge for edge in graph.edges if _during(edge, moment(at))]
+    if any(edge.kind is Verb.TRIED and rollout is not None and edge.source == rollout.id for edge in now):
+        return "challenger"
+    return "champion" if any(edge.kind is Verb.SERVED for edge in now) else ""
 
 
 def _during(edge: Edge, then: str) -> bool:
     return edge.at <= then and (not edge.until or then <= edge.until)
 
 
-def _named(version: Node | None) -> Mapping[str, str]:
-    if version is None:
-        return {}
-    facts = version.facts
-    return {"name": version.label, "approval": str(facts.get("approval", "")), "image": str(facts.get("image", ""))}
-
-
-def _of_rollout(rollout: Node | None) -> Mapping[str, str]:
-    if rollout is None:
-        return {}
+def _rollout(rollout: Node) -> Mapping[str, str]:
     name, _, outcome = rollout.label.removeprefix("rollout ").partition(": ")
     return {"id": name, "began": rollout.at, "outcome": outcome}
 
 
-def _returned(history: Sequence[Event], release: str, rollout: Node | None, at: float | None) -> Mapping[str, str]:
-    """The last time before the prediction that a later release was taken back for this one, which had served before."""
-    began = rollout.at if rollout is not None else ""
+def _returned(history: Sequence[Event], release: str, began: str, at: float | None) -> Mapping[str, str]:
+    """The last rollback of a later release before the prediction that made this one, which had served, serve again."""
     back = [
         one
         for one in history
         if one.kind in _ENDS and one.champion == release and at is not None and began < moment(one.at) <= moment(at + 1)
     ]
-    return {"at": moment(back[-1].at), "why": f"{back[-1].release} was taken back: {_why(back[-1])}"} if back else {}
+    if not back:
+        return {}
+    last = back[-1]
+    why = last.reason.text if last.reason is not None else last.kind
+    return {"at": moment(last.at), "why": f"{last.release} was taken back: {why}"}
 
 
-def _why(event: Event) -> str:
-    return event.reason.text if event.reason is not None else event.kind
-
-
-def _people(graph: Graph, rollout: Node | None, version: Node | None) -> Iterator[Did]:
+def _people(graph: Graph, rollout: Node | None, version: Node | None) -> Iterator[Deed]:
     """What people and functions did to the rollout, to the version and, of a retraining, to its training."""
-    of_training = [(node, _TRAINING) for node in graph.of("training")]
-    for node, prefix in (*((one, "") for one in (rollout, version) if one), *of_training):
-        for edge in graph.into(node):
-            who = graph.node(edge.source)
-            if who.kind in WHO:
-                yield Did(f"{prefix}{edge.kind}", str(who.facts["who"]), edge.at, edge.why)
+    nodes = [(node, "") for node in (rollout, version) if node] + [(node, TRAINING) for node in graph.of("training")]
+    for node, prefix in nodes:
+        for edge, actor in graph.deeds(node):
+            yield Deed(f"{prefix}{edge.kind}", str(actor.facts["who"]), edge.at, edge.why)
 
 
-def _made(facts: Facts | None, graph: Graph) -> Mapping[str, Any]:
-    """Which engine made a package, and in which of its executions; `step` and whatever else the builder tells."""
-    if facts is None:
-        return {}
-    told = {name: value for name, value in asdict(facts.builder).items() if value}
+def _made(facts: Facts, graph: Graph) -> Mapping[str, Any]:
+    """Which engine made a package, and in which of its executions; `step` and whatever else the builder names."""
+    known = {name: value for name, value in asdict(facts.builder).items() if value}
     for node in graph.of("training"):
-        told |= {name: value for name, value in node.facts.items() if name in _RETRAINED}
-    by, execution, at = (told.pop(name, "") for name in ("id", "invocation", "finished"))
-    return {"by": by.removeprefix(_BUILDER), "execution": execution, "at": at, **told}
+        known |= {name: value for name, value in node.facts.items() if name in _RETRAINED}
+    by, execution, at = (known.pop(name, "") for name in ("id", "invocation", "finished"))
+    return {"by": by.removeprefix(_BUILDER), "execution": execution, "at": at, **known}
 
 
-def _data(facts: Facts | None) -> Mapping[str, Any]:
-    if facts is None:
-        return {}
+def _data(facts: Facts) -> Mapping[str, Any]:
     files = [{"name": one.name, "sha256": one.sha256, "source": one.origin or ""} for one in facts.data]
     return {"sha256": facts.recipe.data, "version": facts.data_version, "files": files}

@@ -1,4 +1,4 @@
-"""What is known of a package on a stack, before it becomes a graph."""
+"""What is known about a package on a stack, before it becomes a graph."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class Version:
         digest: The package digest, `sha256:<hex>`.
         recipe: The recipe digest, hex.
         image: The serving image.
-        archive: Where the archive lies.
+        archive: Where the archive is stored.
         approval: Its approval status.
         why: The words of its approval; empty without any.
         by: Who registered it.
-        told: What else its making wrote down, such as `promoted_from` and `retrained_from`.
+        more: What else its making wrote down, such as `promoted_from` and `retrained_from`.
     """
 
     arn: str
@@ -36,12 +36,7 @@ class Version:
     approval: str = ""
     why: str = ""
     by: str = ""
-    told: Mapping[str, str] = field(default_factory=dict[str, str])
-
-    @property
-    def name(self) -> str:
-        """`<group> version <number>`."""
-        return named(self.arn)
+    more: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True)
@@ -73,7 +68,7 @@ class Stack:
         return frozenset(found | ({self.champion} if self.champion_digest == digest else set())) - {""}
 
 
-def named(arn: str) -> str:
-    """`arn:...:model-package/<group>/<number>` as a person reads it."""
+def version_name(arn: str) -> str:
+    """`arn:...:model-package/<group>/<number>` as a person reads it: `<group> version <number>`."""
     _, group, number = arn.rsplit("/", 2) if arn.count("/") >= 2 else ("", arn, "")
     return f"{group} version {number}".removesuffix(" version ")

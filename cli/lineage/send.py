@@ -1,0 +1,49 @@
+"""Writes run events of OpenLineage to a file, or sends them to a service."""
+
+from __future__ import annotations
+
+import json
+import os
+import urllib.request
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from cli.errors import OperatorError
+from records.lineage.openlineage import Event
+
+KEY = "OPENLINEAGE_API_KEY"
+"""The variable of OpenLineage's own clients that holds the key of a service."""
+_SECONDS = 30
+
+
+def send(events: Sequence[Event], to: str) -> str:
+    """Write events to a file, one a line, or send each to a URL; returns what was done, in a sentence.
+
+    Args:
+        events: The events.
+        to: A path, or the URL that takes events, such as `http://127.0.0.1:5000/api/v1/lineage`.
+
+    Raises:
+        OperatorError: The file cannot be written, or the service does not take an event.
+    """
+    if urlsplit(to).scheme not in {"http", "https"}:
+        try:
+            Path(to).write_text("".join(f"{json.dumps(event)}\n" for event in events))
+        except OSError as error:
+            raise OperatorError(f"--openlineage {to}: {error.strerror}") from error
+        return f"{len(events)} events are in {to}"
+    for event in events:
+        _post(event, to)
+    return f"{len(events)} events were sent to {to}"
+
+
+def _post(event: Event, url: str) -> None:
+    key = os.environ.get(KEY)
+    headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {key}"} if key else {})}
+    request = urllib.request.Request(url, json.dumps(event).encode(), headers, method="POST")  # noqa: S310 - see send
+    try:
+        with urllib.request.urlopen(request, timeout=_SECONDS):  # noqa: S310
+            pass
+    except (OSError, ValueError) as error:
+        raise OperatorError(f"--openlineage {url}: {error}") from error

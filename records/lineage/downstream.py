@@ -1,0 +1,210 @@
+"""The second half of a lineage: where a package was registered, tried and served, and who did it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from audit.chain import UNKNOWN
+from audit.record import Kind, Record
+from provenance.facts import Facts
+from records.lineage.facts import Stack, Version, version_name
+from records.lineage.graph import Edge, Node, Verb
+from records.lineage.upstream import Part, job_of, training_id
+from records.reason import reason_text
+
+_ENDS = {Kind.PROMOTION, Kind.VERDICT, Kind.RESTORE}
+_TO_ROLLOUTS: Mapping[Kind, Verb] = {
+    Kind.RELEASE: Verb.BEGAN,
+    Kind.APPROVAL: Verb.APPROVED,
+    **dict.fromkeys(_ENDS, Verb.ENDED),
+}
+_TO_VERSIONS: Mapping[Kind, Verb] = {Kind.EXEMPTION: Verb.EXEMPTED, Kind.CLEAR: Verb.CLEARED}
+_REQUESTS: Mapping[str, Verb] = {"restore": Verb.RESTORED, "restore_lifted": Verb.LIFTED}
+"""Events by which a person requests that a version serves again, or withdraws that: no part of a rollout."""
+_RETRAINING: Mapping[str, Verb] = {"asked": Verb.ASKED, "approved": Verb.APPROVED, "declined": Verb.DECLINED}
+"""Events before a retraining starts."""
+
+
+def downstream(digest: str, facts: Facts | None, stacks: Sequence[Stack]) -> Iterator[Part]:
+    """Everything from the package on.
+
+    Args:
+        digest: The package's.
+        facts: What is proven about it; None when nothing is.
+        stacks: Those that know it.
+    """
+    known = {version.arn for stack in stacks for version in stack.versions}
+    for stack in stacks:
+        for version in stack.versions:
+            yield from _registered(digest, stack, version, known)
+        ours = [one for one in stack.records if one.what.get("release") in stack.releases(digest)]
+        for record in ours:
+            if verb := _request(record):
+                yield from _deed(record.who, _version(stack, [record], digest), verb, record.time, _why(record))
+        of_rollouts = [one for one in ours if one.kind is not Kind.RETRAINING and _request(one) is None]
+        yield from _rollouts(digest, stack, of_rollouts)
+        yield from _served(digest, stack)
+        yield from _retrained(digest, stack, job_of(facts))
+
+
+def _registered(digest: str, stack: Stack, version: Version, known: set[str]) -> Iterator[Part]:
+    facts = {
+        "stack": stack.name,
+        "release": version.release,
+        "approval": version.approval,
+        "why": version.why,
+        "image": version.image,
+        "archive": version.archive,
+    }
+    yield Node(version.arn, "version", version_name(version.arn), version.created, facts)
+    source = version.more.get("promoted_from")
+    if source and source not in known:
+        yield Node(source, "version", version_name(source), facts={"arn": source})
+        yield Edge(digest, source, Verb.REGISTERED)
+    verb = Verb.PROMOTED if source else Verb.REGISTERED
+    yield Edge(source or digest, version.arn, verb, version.created)
+    yield from _deed(version.by, version.arn, verb, version.created)
+
+
+def _request(record: Record) -> Verb | None:
+    """What a person requests of a version by a record; None for any other record."""
+    return _REQUESTS.get(str(record.what.get("event"))) if record.kind is Kind.RESTORE else None
+
+
+def _rollouts(digest: str, stack: Stack, records: Sequence[Record]) -> Iterator[Part]:
+    """The rollouts of the package on a stack, what people did in them, and when it was on trial."""
+    by_name: dict[str, list[Record]] = {}
+    for record in records:
+        by_name.setdefault(str(record.what.get("rollout", "")), []).append(record)
+    for name, ours in by_name.items():
+        version = rollout = _version(stack, ours, digest)
+        if any(one.kind is Kind.RELEASE or one.kind in _ENDS for one in ours):
+            rollout = _rollout_id(stack, name)
+            yield from _rollout(stack, name, version, ours)
+        for record in ours:
+            yield from _deed_of(record, rollout, version)
+
+
+def _rollout(stack: Stack, name: str, version: str, records: Sequence[Record]) -> Iterator[Part]:
+    id_, first = _rollout_id(stack, name), records[0]
+    ends = [
+        {"at": one.time, "outcome": str(one.what.get("event")), "why": _why(one), "who": one.who}
+        for one in records
+        if one.kind in _ENDS
+    ]
+    outcome = str(ends[-1]["outcome"]).replace("_", " ") if ends else "goes on"
+    facts = {"stack": stack.name, "release": first.what.get("release", ""), "verdicts": ends}
+    yield Node(id_, "rollout", f"rollout {name}: {outcome}", first.time, facts)
+    yield Edge(version, id_, Verb.RELEASED, first.time)
+    trial = next((one for one in records if one.kind is Kind.RELEASE and one.what.get("event") == "preparing"), None)
+    if trial is not None:
+        end = next((one.time for one in records if one.kind in _ENDS and one.number >= trial.number), "")
+        yield _endpoint(stack)
+        yield Edge(id_, _endpoint(stack).id, Verb.TRIED, trial.time, end)
+
+
+def _deed_of(record: Record, rollout: str, version: str) -> Iterator[Part]:
+    """Who did something to a rollout, or to a version outside one."""
+    what, why = record.what, _why(record)
+    if what.get("event") == "agreed":
+        yield from _deed(
+            str(what.get("who") or record.who), version, Verb.AGREED, record.time, str(what.get("why", ""))
+        )
+    elif verb := _TO_VERSIONS.get(record.kind):
+        yield from _deed(record.who, version, verb, record.time, why)
+    elif verb := _TO_ROLLOUTS.get(record.kind):
+        if verb is Verb.ENDED:
+            why = ": ".join(filter(None, (str(what.get("event", "")).replace("_", " "), why)))
+        yield from _deed(record.who, rollout, verb, record.time, why)
+    elif record.kind is Kind.DECISION and _by_person(what) and what.get("event") != "promoting":
+        yield from _deed(record.who, rollout, Verb.TOOK_BACK, record.time, why)
+
+
+def _why(record: Record) -> str:
+    """The reason of a record; empty where it has none."""
+    return reason_text(record.what) if record.what.get("reason") or record.what.get("said") else ""
+
+
+def _by_person(what: Mapping[str, Any]) -> bool:
+    reason = what.get("reason")
+    return isinstance(reason, dict) and reason.get("source") == "person"
+
+
+def _served(digest: str, stack: Stack) -> Iterator[Part]:
+    """From when to when the package was the champion's, by the audit record; else as the journal has it now."""
+    ours, endpoint = stack.releases(digest), _endpoint(stack)
+    spans, released, serves = list[Edge](), "", False
+    for record in stack.records:
+        what = record.what
+        if what.get("release") in ours and record.kind in {Kind.RELEASE, Kind.PROMOTION}:
+            released = _rollout_id(stack, str(what.get("rollout", "")))
+        if record.kind not in {Kind.PROMOTION, Kind.RESTORE} or _request(record):
+            continue
+        now = what.get("champion" if record.kind is Kind.RESTORE else "release") in ours
+        if now and not serves:
+            source = released or _version(stack, [], digest)
+            spans.append(Edge(source, endpoint.id, Verb.SERVED, record.time, why=_why(record)))
+        elif serves and not now:
+            spans[-1] = replace(spans[-1], until=record.time)
+        serves = now
+    if stack.champion in ours and not serves:  # from before anything was recorded
+        spans.append(Edge(_version(stack, [], digest), endpoint.id, Verb.SERVED))
+    if spans:
+        yield endpoint
+    yield from spans
+
+
+def _retrained(digest: str, stack: Stack, job: str) -> Iterator[Part]:
+    """Who requested the retraining, and agreed to it: the records since the retraining before.
+
+    A record has the name of the training job or, if a pipeline ran it, that of its execution. The job of an execution
+    has another name. So the record of the candidate is read too.
+    """
+    records, ours = [one for one in stack.records if one.kind is Kind.RETRAINING], stack.releases(digest)
+    candidates = (one.what for one in records if one.what.get("event") == "candidate")
+    jobs = {job, *(str(what.get("job")) for what in candidates if what.get("release") in ours)} - {""}
+    before: list[Record] = []
+    for record in records:
+        event = str(record.what.get("event"))
+        if event in _RETRAINING and not record.what.get("job"):
+            before.append(record)
+        elif event == "started":
+            for one in [*before, record] if record.what.get("job") in jobs else ():
+                verb = _RETRAINING.get(str(one.what.get("event")), Verb.BEGAN)
+                yield from _deed(one.who, training_id(digest), verb, one.time, _trigger(one))
+            before = []
+
+
+def _trigger(record: Record) -> str:
+    trigger = record.what.get("trigger")
+    if isinstance(trigger, dict):
+        return str(trigger.get("said") or trigger.get("alarm") or trigger.get("kind", ""))
+    return _why(record)
+
+
+def _deed(who: str, target: str, verb: Verb, at: str, why: str = "") -> Iterator[Part]:
+    """Who did it, and that they did; nothing where that is not known."""
+    if not who or who == UNKNOWN:
+        return
+    function = who.startswith("function ")
+    label = who.removeprefix("function ") if function else who.rpartition(":")[2]
+    node = Node(f"who:{who}", "function" if function else "person", label, facts={"who": who})
+    yield node
+    yield Edge(node.id, target, verb, at, why=why)
+
+
+def _endpoint(stack: Stack) -> Node:
+    return Node(f"endpoint:{stack.endpoint}", "endpoint", f"endpoint {stack.endpoint}", facts={"stack": stack.name})
+
+
+def _rollout_id(stack: Stack, name: str) -> str:
+    return f"rollout:{stack.endpoint}/{name}"
+
+
+def _version(stack: Stack, records: Sequence[Record], digest: str) -> str:
+    """The version that was released; the package if it is no longer in the registry."""
+    releases = {str(one.what.get("release")) for one in records}
+    found = [one.arn for one in stack.versions if not records or one.release in releases]
+    return found[-1] if found else digest

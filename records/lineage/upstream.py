@@ -1,0 +1,99 @@
+"""The first half of a lineage: what a package was made of, how, and who signed it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+
+from provenance.facts import Facts
+from records.lineage.facts import Stack
+from records.lineage.graph import DIGITS, Edge, Node, Verb
+
+Part = Node | Edge
+
+
+def upstream(digest: str, facts: Facts | None, stacks: Sequence[Stack]) -> Iterator[Part]:
+    """Everything up to the package itself.
+
+    Args:
+        digest: The package's.
+        facts: What is proven about it; None when nothing is.
+        stacks: Those that know the package.
+    """
+    versions = [version for stack in stacks for version in stack.versions]
+    more = {name: text for one in versions for name, text in one.more.items() if name.startswith("retrained_")}
+    recipe = facts.recipe.digest if facts else next((one.recipe for one in versions), "")
+    yield _package(digest, facts)
+    yield from _keys(digest, stacks)
+    if not recipe:
+        return
+    recipe_id, training = f"recipe:{recipe}", _training(digest, facts, more)
+    parts = asdict(facts.recipe) if facts else {}
+    shown = {name: parts[name] for name in ("code", "data", "dependencies", "format", "python") if parts}
+    yield Node(recipe_id, "recipe", f"recipe {recipe[:DIGITS]}", facts={"digest": recipe, **shown})
+    for node in _inputs(facts) if facts else ():
+        yield node
+        yield Edge(node.id, recipe_id, Verb.USED)
+    yield training
+    yield Edge(recipe_id, training.id, Verb.TRAINED, training.at)
+    yield Edge(training.id, digest, Verb.SEALED, training.at)
+    if before := more.get("retrained_from"):
+        yield _package(before, None)
+        yield Edge(before, training.id, Verb.RETRAINED)
+
+
+def training_id(digest: str) -> str:
+    """The id of the node of a package's making."""
+    return f"training:{digest}"
+
+
+def job_of(facts: Facts | None) -> str:
+    """The name of the training job that made a package; empty when none did."""
+    return str(facts.builder.training_job or "").rpartition("/")[2] if facts else ""
+
+
+def _package(digest: str, facts: Facts | None) -> Node:
+    label, known = f"package {digest.removeprefix('sha256:')[:DIGITS]}", {"digest": digest}
+    if facts is None:
+        return Node(digest, "package", label, facts=known)
+    metrics = {one.name: one.value for one in facts.metrics}
+    return Node(
+        digest, "package", label, facts.builder.finished, {**known, "bytes": facts.package.size, "metrics": metrics}
+    )
+
+
+def _inputs(facts: Facts) -> Iterator[Node]:
+    source, recipe = facts.source, facts.recipe
+    for one in facts.data:
+        known = {"sha256": one.sha256, "bytes": one.size, "source": one.origin}
+        yield Node(f"data:{one.sha256}", "data", one.name, facts=known)
+    if not facts.data:
+        yield Node(f"data:{recipe.data}", "data", "training data", facts={"sha256": recipe.data})
+    commit = f"commit {source.commit[:DIGITS]}" if source.commit else "unknown commit"
+    yield Node(f"commit:{source.commit or recipe.digest}", "commit", commit, facts=asdict(source))
+    count = len(recipe.parameters)
+    yield Node(f"parameters:{recipe.digest}", "parameters", f"{count} parameters", facts=dict(recipe.parameters))
+    libraries = {one.name: one.version for one in facts.dependencies}
+    locks = {"sha256": recipe.dependencies, "libraries": libraries}
+    yield Node(f"locks:{recipe.dependencies}", "locks", f"{len(facts.dependencies)} locked libraries", facts=locks)
+
+
+def _training(digest: str, facts: Facts | None, more: Mapping[str, str]) -> Node:
+    if facts is None:
+        return Node(training_id(digest), "training", "training", facts=dict(more))
+    job, builder = job_of(facts), facts.builder
+    label = f"training job {job}" if job else f"{builder.id.rpartition(':')[2]} build"
+    known = {"builder": builder.id, "run": builder.invocation, "environment": asdict(facts.environment)}
+    rows = {"trained_on": dict(facts.trained_on)} if facts.trained_on else {}
+    return Node(training_id(digest), "training", label, builder.finished, {**known, **rows, **more})
+
+
+def _keys(digest: str, stacks: Sequence[Stack]) -> Iterator[Part]:
+    """Who signed it: the same key may be known on more than one stack, and be verified on one of them."""
+    found: dict[str, bool] = {}
+    for stack in stacks:
+        for key, verified in stack.keys.items():
+            found[key] = found.get(key, False) or verified
+    for key, verified in found.items():
+        yield Node(f"key:{key}", "key", f"key {key}", facts={"key": key, "verified": verified})
+        yield Edge(f"key:{key}", digest, Verb.SIGNED)

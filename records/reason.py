@@ -1,0 +1,19 @@
+"""The reason of an audit record, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rollout.reason import Reason
+
+
+def reason_text(what: Mapping[str, Any]) -> str:
+    """The reason in the words that everything else uses; of a reason that a newer version wrote, its kind."""
+    reason = what.get("reason")
+    if not isinstance(reason, dict):
+        return str(what.get("said") or what.get("event", ""))
+    try:
+        return Reason.from_dict(reason).text
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return str(reason.get("said") or reason.get("kind", ""))
