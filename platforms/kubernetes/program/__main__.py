@@ -22,7 +22,7 @@ from platforms.kubernetes.program.listening import Listening, NotListening
 from platforms.kubernetes.program.process import Process
 from platforms.kubernetes.program.settings import Settings, WrongSettings
 from platforms.kubernetes.program.store import Store
-from platforms.kubernetes.program.web import Answering, app
+from platforms.kubernetes.program.web import app
 from platforms.kubernetes.program.working import Working
 from platforms.kubernetes.records import uid
 from platforms.kubernetes.rounds import Rounds
@@ -51,7 +51,7 @@ def main() -> int:
     process = Process(api, settings.pod, working, counts)
     store = Store(database, api.namespace, lambda: process.names, partial(uid, api)) if database else None
     try:
-        listening = Listening.at(settings.host, settings.port, app(_answering(api, counts, process, store)))
+        listening = Listening.at(settings.host, settings.port, app(counts, process, Tokens(api).admits, store))
     except NotListening as error:
         log("cannot start", error=str(error))
         return _WRONG
@@ -64,25 +64,6 @@ def main() -> int:
     listening.stop(1.0)
     log("stopped", ended=ended)
     return 0
-
-
-def _answering(api: Api, counts: Counts, process: Process, store: Store | None) -> Answering:
-    """What the server of the port answers with."""
-    return Answering(
-        counts=counts,
-        knows=process.knows,
-        alive=process.alive,
-        ready=process.ready,
-        wakes=process.wake,
-        admits=Tokens(api).admits,
-        captures=store.captures if store else None,
-        labels=store.labels if store else None,
-        standings=store.standings if store else None,
-        records=store.records if store else None,
-        predictions=store.predictions if store else None,
-        measured=store.measured if store else None,
-        tell=process.tell,
-    )
 
 
 def _begin(assembly: Assembly, known: Known, process: Process, store: Store | None, mlflow: str) -> None:

@@ -7,10 +7,9 @@ more than they can keep, the caller is told so, and counts what is lost. How the
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Generator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from starlette.applications import Starlette
@@ -22,6 +21,8 @@ from monitoring.log import log
 from platforms.kubernetes.access_token import HEADER, secret_name
 from platforms.kubernetes.program import wake
 from platforms.kubernetes.program.counts import CAPTURES, STORE, WAKES, Counts
+from platforms.kubernetes.program.process import Process
+from platforms.kubernetes.program.store import Store
 from rollout.core.errors import Busy, RolloutError, Unreachable
 
 MOST_BYTES, MOST_WAITING = 8 * 1024 * 1024, 16 * 1024 * 1024
@@ -37,55 +38,22 @@ _AGAIN = {"Retry-After": "5"}
 
 T = TypeVar("T")
 Keep = Callable[[str, str, bytes], None]
-"""Keeps the captured lines of an endpoint and a variant, or the labels of an endpoint under a name.
-
-Raises Busy or Unreachable when they may be brought again, and another RolloutError when they are wrong.
-"""
-Read = Callable[[str, Sequence[str]], Any]
-"""Reads what is kept of an endpoint, as JSON values, of the variants or from the place that is asked for; raises as
-`Keep`."""
-Look = Callable[[str, Mapping[str, str]], Any]
-"""Looks through what is kept of an endpoint, by the parameters of the call; raises as `Keep`."""
+"""Stores what is brought to an endpoint under a name. Raises Busy or Unreachable when it may be brought again, and
+another RolloutError when it is wrong."""
+Admits = Callable[[str, str], bool]
+"""Whether a token is that of an endpoint; raises RolloutError where that is not known."""
 
 
-@dataclass(frozen=True)
-class Answering:
-    """What the calls need.
+def app(counts: Counts, process: Process, admits: Admits, store: Store | None) -> Starlette:
+    """The application that answers.
 
-    Attributes:
+    Args:
         counts: Counts.
-        knows: Whether an endpoint is one of the namespace's.
-        alive: Why the process should be started again; empty when it should not.
-        ready: Why it can do nothing now; empty when it can.
-        wakes: Looks at an endpoint now.
-        admits: Whether a token is that of an endpoint; raises RolloutError where that cannot be told.
-        captures: Keeps captures; None without a database.
-        labels: Keeps labels; None without a database.
-        standings: Reads how variants stand; None without a database.
-        records: Reads the audit record, a page at a time; None without a database.
-        predictions: Looks for a prediction by its id, in a part of the captures at a time; None without a database.
-        measured: More metrics, as text; None without a database.
-        tell: Called before metrics are told, to bring them up to date.
+        process: The controller's threads.
+        admits: Who may call for an endpoint.
+        store: The database; None without.
     """
-
-    counts: Counts
-    knows: Callable[[str], bool]
-    alive: Callable[[], str]
-    ready: Callable[[], str]
-    wakes: Callable[[str], None]
-    admits: Callable[[str, str], bool]
-    captures: Keep | None = None
-    labels: Keep | None = None
-    standings: Read | None = None
-    records: Read | None = None
-    predictions: Look | None = None
-    measured: Callable[[], str] | None = None
-    tell: Callable[[], None] = lambda: None
-
-
-def app(answering: Answering) -> Starlette:
-    """The application that answers."""
-    calls = _Calls(answering)
+    calls = _Calls(counts, process, admits, store)
     return Starlette(
         routes=[
             Route("/healthz", calls.healthz),
@@ -107,8 +75,8 @@ class _TooLarge(Exception):
 
 
 class _Calls:
-    def __init__(self, answering: Answering) -> None:
-        self._answering = answering
+    def __init__(self, counts: Counts, process: Process, admits: Admits, store: Store | None) -> None:
+        self._counts, self._process, self._admits, self._store = counts, process, admits, store
         self._keepers = ThreadPoolExecutor(_KEEPERS, "keeper")
         self._admitting = ThreadPoolExecutor(_ADMITTING, "admitting")
         self._reader = ThreadPoolExecutor(1, "metrics")
@@ -123,23 +91,23 @@ class _Calls:
             threads.shutdown(wait=False, cancel_futures=True)
 
     async def healthz(self, _: Request) -> Response:
-        return _told(self._answering.alive())
+        return _told(self._process.alive())
 
     async def readyz(self, _: Request) -> Response:
-        return _told(self._answering.ready())
+        return _told(self._process.ready())
 
     async def metrics(self, _: Request) -> Response:
         """Ours are there also when the database is not."""
         more = ""
-        if self._answering.measured is not None:
+        if self._store is not None:
             try:
-                more = await self._measured(self._answering.measured)
-                self._answering.counts.put(STORE, 1.0)
+                more = await self._measured(self._store.measured)
+                self._counts.put(STORE, 1.0)
             except RolloutError as error:
-                self._answering.counts.put(STORE, 0.0)
+                self._counts.put(STORE, 0.0)
                 log("metrics not read", error=str(error))
-        self._answering.tell()
-        return Response(self._answering.counts.text() + more, media_type=_TEXT)
+        self._process.tell()
+        return Response(self._counts.text() + more, media_type=_TEXT)
 
     async def _measured(self, measured: Callable[[], str]) -> str:
         """What the database says, of one look at a time; what comes too late is told at the next call.
@@ -161,35 +129,39 @@ class _Calls:
             named = wake.endpoints(await _body(request, _WAKE_BYTES))
         except (_TooLarge, wake.NoCall, TimeoutError) as error:
             return _refused(error)
-        woken = [name for name in named if self._answering.knows(name)]
+        woken = [name for name in named if self._process.knows(name)]
         for name in woken:
-            self._answering.counts.add(WAKES, endpoint=name)
-            self._answering.wakes(name)
+            self._counts.add(WAKES, endpoint=name)
+            self._process.wake(name)
         return PlainTextResponse("".join(f"{name}\n" for name in woken), status_code=202)
 
     async def captures(self, request: Request) -> Response:
         variant = request.path_params["variant"]
-        answer = await self._keep(request, variant, self._answering.captures)
+        answer = await self._keep(request, variant, self._store.captures if self._store else None)
         if answer.status_code != 404:  # a name that nobody knows makes no series
-            self._answering.counts.add(CAPTURES, endpoint=request.path_params["endpoint"], code=str(answer.status_code))
+            self._counts.add(CAPTURES, endpoint=request.path_params["endpoint"], code=str(answer.status_code))
         return answer
 
     async def labels(self, request: Request) -> Response:
-        return await self._keep(request, request.path_params["name"], self._answering.labels)
+        return await self._keep(request, request.path_params["name"], self._store.labels if self._store else None)
 
     async def standings(self, request: Request) -> Response:
-        return await self._read(request, self._answering.standings, request.query_params.getlist("variant"))
+        return await self._read(
+            request, self._store.standings if self._store else None, request.query_params.getlist("variant")
+        )
 
     async def records(self, request: Request) -> Response:
-        return await self._read(request, self._answering.records, request.query_params.getlist("after"))
+        return await self._read(
+            request, self._store.records if self._store else None, request.query_params.getlist("after")
+        )
 
     async def predictions(self, request: Request) -> Response:
-        return await self._read(request, self._answering.predictions, dict(request.query_params))
+        return await self._read(request, self._store.predictions if self._store else None, dict(request.query_params))
 
     async def _read(self, request: Request, read: Callable[[str, T], Any] | None, asked: T) -> Response:
         """Tell what is kept of an endpoint, or say why not."""
         endpoint = request.path_params["endpoint"]
-        if read is None or not self._answering.knows(endpoint):
+        if read is None or not self._process.knows(endpoint):
             return _unknown(endpoint, there=read is not None)
         try:
             with self._counted():
@@ -205,7 +177,7 @@ class _Calls:
     async def _keep(self, request: Request, name: str, keep: Keep | None) -> Response:
         """Keep what is brought to an endpoint, or say why not."""
         endpoint, told = request.path_params["endpoint"], request.headers.get("content-length", "")
-        if keep is None or not self._answering.knows(endpoint):
+        if keep is None or not self._process.knows(endpoint):
             return _unknown(endpoint, there=keep is not None)
         if not told.isdecimal():
             return PlainTextResponse("a post needs its length: Content-Length\n", status_code=411)
@@ -226,8 +198,7 @@ class _Calls:
     async def _stranger(self, request: Request, endpoint: str) -> Response | None:
         """What is answered to who has not the endpoint's token; None for who has it."""
         given = request.headers.get(HEADER, "")
-        admits = self._answering.admits
-        if await asyncio.get_running_loop().run_in_executor(self._admitting, admits, endpoint, given):
+        if await asyncio.get_running_loop().run_in_executor(self._admitting, self._admits, endpoint, given):
             return None
         why = f"the header {HEADER} must have the token of Secret {secret_name(endpoint)}\n"
         return PlainTextResponse(why, status_code=401)

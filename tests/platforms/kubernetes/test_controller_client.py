@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any, cast
 
 import httpx
@@ -16,8 +17,9 @@ from platforms.kubernetes.controller_client import ControllerClient
 from platforms.kubernetes.database import Database
 from platforms.kubernetes.program.counts import Counts
 from platforms.kubernetes.program.listening import Listening
+from platforms.kubernetes.program.process import Process
 from platforms.kubernetes.program.store import Store
-from platforms.kubernetes.program.web import Answering, app
+from platforms.kubernetes.program.web import app
 from platforms.kubernetes.records import PostgresRecords
 from platforms.kubernetes.wanted import Wanted
 from rollout.core.errors import Busy, RolloutError, Unreachable
@@ -35,13 +37,10 @@ def serve() -> Iterator[Serve]:
     started: list[Listening] = []
 
     def make(store: Store | None, endpoint: str) -> ControllerClient:
-        given: dict[str, Any] = {} if store is None else {
-            "labels": store.labels, "standings": store.standings, "records": store.records,
-            "predictions": store.predictions,
-        }  # fmt: skip
-        whole = {"knows": {endpoint}.__contains__, "alive": str, "ready": str, "wakes": lambda _: None, **given}
-        whole["admits"] = lambda name, given: given == f"of {name}"
-        started.append(Listening.at("127.0.0.1", 0, app(Answering(counts=Counts("models"), **whole))))
+        whole = {"knows": {endpoint}.__contains__, "alive": str, "ready": str, "tell": lambda: None}
+        process = cast(Process, SimpleNamespace(**whole))
+        calls = app(Counts("models"), process, lambda name, given: given == f"of {name}", store)
+        started.append(Listening.at("127.0.0.1", 0, calls))
         url = f"http://127.0.0.1:{started[-1].port}"
         return ControllerClient(httpx.Client(base_url=url), "modelstack-controller.models", "of {}".format)
 

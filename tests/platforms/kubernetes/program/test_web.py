@@ -7,29 +7,40 @@ from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from starlette.applications import Starlette
 
 from platforms.kubernetes.program import web
 from platforms.kubernetes.program.counts import Counts
 from platforms.kubernetes.program.listening import Listening, NotListening
-from platforms.kubernetes.program.web import Answering, app
+from platforms.kubernetes.program.process import Process
+from platforms.kubernetes.program.store import Store
+from platforms.kubernetes.program.web import app
 from rollout.core.errors import RolloutError, Unreachable
 
 TOKEN = {"x-modelstack-token": "right"}
 LINES = b'{"a": 1}\n{"a": 2}\n'
 
 
+def answering(**given: Any) -> Starlette:
+    """The application, with what is given of a process, of a store, and of who is admitted."""
+    nobody: Callable[..., None] = lambda *_: None  # noqa: E731
+    whole = {"knows": {"flights"}.__contains__, "alive": str, "ready": str, "wake": nobody, "tell": nobody}
+    process = SimpleNamespace(**{name: given.pop(name, call) for name, call in whole.items()})
+    admits = given.pop("admits", lambda endpoint, token: True)
+    store = SimpleNamespace(**{"measured": str, **given}) if given else None
+    return app(Counts("models"), cast(Process, process), admits, cast(Store, store))
+
+
 @contextmanager
 def served(**given: Any) -> Generator[httpx.Client]:
     """The calls over a real server on a free port."""
-    nobody: Callable[[str], None] = lambda _: None  # noqa: E731
-    whole = {"counts": Counts("models"), "knows": {"flights"}.__contains__, "alive": str, "ready": str, "wakes": nobody}
-    whole["admits"] = lambda endpoint, given: True
-    listening = Listening.at("127.0.0.1", 0, app(Answering(**{**whole, **given})))
+    listening = Listening.at("127.0.0.1", 0, answering(**given))
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{listening.port}") as client:
             yield client
@@ -48,7 +59,7 @@ def test_it_says_how_it_is() -> None:
 def test_a_wake_names_endpoints_and_only_known_ones_are_woken() -> None:
     woken: list[str] = []
     alerts = [{"status": "firing", "labels": {"endpoint": name}} for name in ("flights", "nobody", "flights")]
-    with served(wakes=woken.append) as client:
+    with served(wake=woken.append) as client:
         answer = client.post("/wake", json={"version": "4", "alerts": alerts})
         assert (answer.status_code, answer.text) == (202, "flights\n")
         assert woken == ["flights"]
@@ -135,6 +146,7 @@ def test_what_nobody_asked_for_is_not_taken() -> None:
         assert client.post("/captures/flights/v-1", content=iter([LINES])).status_code == 411
         too_large = client.post("/captures/flights/v-1", content=bytes(web.MOST_BYTES + 1))
         assert (too_large.status_code, kept) == (413, [])
+    with served() as client:
         without = client.post("/labels/flights/monday", content=LINES)
         assert (without.status_code, without.text) == (404, "this controller has no database: set DATABASE_URL\n")
 
