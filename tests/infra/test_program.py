@@ -268,15 +268,6 @@ def test_champion_keeps_its_own_archive_and_image() -> None:
 # --- monitors
 
 
-def test_every_alarm_says_what_missing_data_means_and_what_it_is_about() -> None:
-    for alarm in run(state=idle(OLD)).all(":MetricAlarm"):
-        said = {"ignore"} if alarm.name.endswith("-concept") else {"breaching", "notBreaching"}
-        assert alarm.inputs["treatMissingData"] in said, alarm.name
-        assert len(alarm.inputs["alarmDescription"]) > 20, alarm.name
-        asked = alarm.name.startswith("burn-") or alarm.name == "probe-silent"  # by an alarm on alarms, which tells
-        assert asked or alarm.inputs["alarmActions"], "an alarm that tells nobody is none"
-
-
 def test_alarms_of_a_variant_see_only_its_own_numbers() -> None:
     world = run(state=idle(OLD))
     for variant in (OLD.variant, release(LOCAL).variant):
@@ -284,34 +275,6 @@ def test_alarms_of_a_variant_see_only_its_own_numbers() -> None:
         for measure in ("5xx", "p99", "drift", "concept"):
             for query in world.alarm(f"{variant}-{measure}")["metricQueries"]:
                 assert "metric" not in query or query["metric"]["dimensions"] == wanted
-
-
-def test_error_rate_is_a_share_and_not_a_count() -> None:
-    alarm = run().alarm(f"v-{RECIPE[:12]}-5xx")
-    queries = {query["id"]: query for query in alarm["metricQueries"]}
-    assert "part / whole" in queries["rate"]["expression"]
-    (watched,) = (query for query in alarm["metricQueries"] if query["returnData"])
-    assert watched["expression"].endswith(", rate)")
-    assert alarm["threshold"] == 0.05
-    assert queries["part"]["metric"]["metricName"] == "Invocation5XXErrors"
-    assert queries["whole"]["metric"]["metricName"] == "Invocations"
-
-
-def test_slow_requests_are_counted_in_sagemakers_microseconds_and_one_of_a_hundred_may_be() -> None:
-    alarm = run(monitoring={"max_p99_ms": 250}).alarm(f"v-{RECIPE[:12]}-p99")
-    counted = {query["id"]: query["metric"]["stat"] for query in alarm["metricQueries"] if "metric" in query}
-    assert counted == {"part": "TC(250000:)", "whole": "SampleCount"}
-    assert alarm["threshold"] == 0.01
-
-
-def test_drift_is_an_alarm_of_each_variant_when_the_evidence_is_enough() -> None:
-    world = run(state=idle(OLD), monitoring={"drift_minutes": 7})
-    for variant in (OLD.variant, release(LOCAL).variant):
-        alarm = world.alarm(f"{variant}-drift")
-        (read,) = (query["metric"] for query in alarm["metricQueries"] if "metric" in query)
-        assert (read["namespace"], read["metricName"], read["stat"]) == ("modelstack", "DriftEvidence", "Maximum")
-        assert (alarm["threshold"], alarm["comparisonOperator"]) == (1, "GreaterThanOrEqualToThreshold")
-        assert "0.05 false alarms a year" in alarm["alarmDescription"]
 
 
 def test_drift_is_judged_as_surely_and_as_often_as_the_config_says() -> None:
@@ -356,16 +319,6 @@ def test_alarm_reaches_the_rollback_function_or_the_dead_letter_queue() -> None:
     permission = world.one(":Permission", "rollback-sns").inputs
     assert permission["principal"] == "sns.amazonaws.com"
     assert permission["sourceArn"], "without it any topic of any account could call the function"
-
-
-def test_failure_of_the_rollback_itself_is_an_alarm() -> None:
-    alarm = run().alarm("rollback-failing")
-    read = {query["metric"]["metricName"]: query["metric"]["dimensions"] for query in alarm["metricQueries"][1:3]}
-    assert read == {
-        "Errors": {"FunctionName": "flight-delay-local-rollback"},
-        "ApproximateNumberOfMessagesVisible": {"QueueName": "flight-delay-local-rollback-dlq"},
-    }
-    assert (alarm["threshold"], alarm["tags"]) == (0, {"severity": "page"})
 
 
 def test_schedules_may_call_the_functions_that_run_by_them_and_no_other() -> None:
