@@ -135,23 +135,6 @@ def test_another_image_of_the_same_package_is_another_release() -> None:
     assert chain(40, replace(DEV, versions=(HERE, other))).version["image"] == "registry/serving:1"
 
 
-@pytest.mark.parametrize(
-    ("builder", "said"),
-    [
-        (FACTS.builder, "made by local, 2026"),
-        (
-            Builder(
-                "urn:modelstack:builder:sagemaker-pipeline", "arn:aws:sagemaker:x:1:pipeline/p/execution/e", "2026"
-            ),
-            "made by sagemaker-pipeline, execution arn:aws:sagemaker:x:1:pipeline/p/execution/e, 2026",
-        ),
-    ],
-)
-def test_the_engine_and_its_execution_are_told_as_the_signed_facts_have_them(builder: Builder, said: str) -> None:
-    found = chain(40, facts=replace(FACTS, builder=builder))
-    assert said in shown(found)
-
-
 def test_what_else_an_engine_names_is_told_as_it_is() -> None:
     @dataclass(frozen=True)
     class Named(Builder):

@@ -58,10 +58,6 @@ def test_each_run_begins_once_and_ends_once_and_nothing_is_out_of_order() -> Non
     assert [event["eventTime"] for event in told] == sorted(event["eventTime"] for event in told)
 
 
-def test_the_same_lineage_is_the_same_runs() -> None:
-    assert events(graph()) == events(graph())
-
-
 def test_the_training_reads_the_data_from_the_commit_and_makes_the_package() -> None:
     (_, done) = named(events(graph()), "flight-delay.train")
     assert [place(one) for one in done["inputs"]] == [

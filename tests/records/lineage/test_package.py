@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 
 import pytest
@@ -207,11 +206,6 @@ def test_another_package_on_the_same_endpoint_is_no_part_of_it() -> None:
     found = graph()
     assert "r-99" not in str(found)
     assert {edge.target for edge in found.out_of(found.node(DIGEST))} == {HERE.arn}
-
-
-def test_it_is_json_and_the_same_twice() -> None:
-    assert json.dumps(graph().as_dict()) == json.dumps(graph().as_dict())
-    assert json.loads(json.dumps(graph().as_dict()))["package"] == DIGEST
 
 
 def test_a_stack_that_knows_nothing_adds_nothing() -> None:
