@@ -17,7 +17,7 @@ from bench.rows import Row, sized
 from cli.local.account import session
 from cli.local.stack import Stack
 from localcloud import process
-from platforms.aws.packages import folder_of
+from services.sealed_packages import folder_of
 
 ACCOUNT = "222222222222"
 _NAME = "local-staging"

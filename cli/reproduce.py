@@ -24,11 +24,11 @@ from cli.target import ROOT, Target
 from cli.view.releases import Name, find
 from pipeline import archive
 from pipeline.contract import DATA
-from platforms.sealed_packages import RegistryError
 from provenance.envelope import SignatureError
 from provenance.evidence import FACTS
 from provenance.facts import Facts
 from provenance.reproduction import Change, changes, lacking, recipe_parts, surroundings
+from services.sealed_packages import RegistryError
 
 _VERSIONS = 100
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
@@ -71,16 +71,16 @@ def facts_of(target: Target, word: str) -> Facts:
         OperatorError: No such package is registered, or what is said of it is not what the stack has signed.
     """
     package = word.lower() if _is_kept(target, word.lower()) else _package(word, target)
-    shelf, signed_by = platform_of(target).shelf(), target.output("signing_key").encode()
+    store, signed_by = platform_of(target).package_store(), target.output("signing_key").encode()
     try:
-        return shelf.evidence(package, signed_by).verify(package, signed_by)
+        return store.evidence(package, signed_by).verify(package, signed_by)
     except (RegistryError, SignatureError) as error:
         raise OperatorError(f"what is said of {package} is not to be believed: {error}") from None
 
 
 def _is_kept(target: Target, word: str) -> bool:
     """Whether a word is the whole digest of a package that is kept, however long ago it was registered."""
-    return bool(_DIGEST.fullmatch(word)) and bool(platform_of(target).shelf().signers(word))
+    return bool(_DIGEST.fullmatch(word)) and bool(platform_of(target).package_store().signers(word))
 
 
 def _package(word: str, target: Target) -> str:
@@ -234,7 +234,7 @@ def _check_recipe(facts: Facts, found: Mapping[str, str]) -> None:
 def _members_of_then(target: Target, facts: Facts, path: Path) -> dict[str, str] | None:
     """The files of the archive of then, by their sha256; None where it cannot be had."""
     try:
-        platform_of(target).shelf().fetch(facts.package.digest, path)
+        platform_of(target).package_store().fetch(facts.package.digest, path)
     except RegistryError:
         return None
     return dict(archive.verify(path, facts.package.digest).content["files"])

@@ -15,13 +15,13 @@ from cli.rollback import caller, controller
 from cli.target import Target
 from cli.view import records
 from cli.view.releases import Name, find, journal_state
-from platforms.sealed_packages import Gone, RegistryError
 from provenance.envelope import SignatureError
 from rollout.core.deployments import Deployment, Difference, at, deployments, differences, latest
 from rollout.core.restored import Restored
 from rollout.core.restoring import refuse_unless_restorable
 from rollout.kinds import Kind
 from rollout.reason import Reason
+from services.sealed_packages import Gone, RegistryError
 
 _MOST_NAMED = 5
 _LEAST = 4
@@ -121,15 +121,15 @@ def _moment(word: str) -> float | None:
 
 
 def _verified(target: Target, meant: Deployment) -> str:
-    shelf, signed_by = platform_of(target).shelf(), target.output("signing_key").encode()
+    store, signed_by = platform_of(target).package_store(), target.output("signing_key").encode()
     try:
-        return shelf.kept(meant.package, meant.image, signed_by)
+        return store.verified(meant.package, meant.image, signed_by)
     except Gone as error:
         hint = f"`modelstack reproduce {meant.package}` tells whether the same bytes can be built again."
         raise OperatorError(f"release {meant.release} cannot be restored: {error}", hint) from None
     except (RegistryError, SignatureError) as error:
         why = f"release {meant.release} is not restored, nothing of it was run: {error}"
-        raise OperatorError(why, shelf.mending(meant.package)) from None
+        raise OperatorError(why, store.restoring(meant.package)) from None
 
 
 def told(found: Found) -> str:

@@ -1,7 +1,7 @@
 """From a recipe to a sealed package, doing nothing twice.
 
     sealed = build(root, wanted, gates={"auc": {"min": 0.6}}, progress=print)
-    registered = release(root, wanted, gates=gates, here=platforms.releasing.at(place), progress=print)
+    registered = release(root, wanted, gates=gates, here=services.publish_steps.at(place), progress=print)
 
 Both run the pipeline of `pipeline.steps` on this machine, see `pipeline.engines.local`. Outcomes are kept in
 `workdir/packages/<recipe>/`. Two builds of one recipe at once share the work: the second waits for the first. By

@@ -1,6 +1,6 @@
 """From a champion and a day to a candidate: the champion's own code, trained on a later window.
 
-    report = retrain(job, Path("model.tar.gz"), workdir, platforms.releasing.at(place), progress=print)
+    report = retrain(job, Path("model.tar.gz"), workdir, services.publish_steps.at(place), progress=print)
     report.outcome          # better: it is registered and waits for approval; or why there is no candidate
 
 It runs the pipeline of `pipeline.steps` with the champion's own code. Nothing of the champion is run before its archive

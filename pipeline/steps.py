@@ -296,7 +296,7 @@ INPUTS = (
         "text",
         "where the package is registered and who signs it, a JSON object; see docs/how-to/kubeflow.md",
         "{}",
-        reader="platforms.places:read",
+        reader="platforms.package_locations:read",
         required=True,
     ),
     Input(

@@ -1,6 +1,6 @@
 """Steps `sign` and `register` in a container: `python -m pipeline.run sign --set place=JSON ...`.
 
-The text `place` says where; see `platforms.places`.
+The text `place` says where; see `platforms.package_locations`.
 """
 
 from __future__ import annotations
@@ -9,26 +9,26 @@ from collections.abc import Callable
 
 from pipeline.contract import Refusal
 from pipeline.given import Given
-from platforms import releasing
-from platforms.places import place_of, read
-from platforms.registering import Place
-from platforms.sealed_packages import RegistryError
+from platforms.package_locations import read, registry_at
 from provenance.envelope import SignatureError
+from services import publish_steps
+from services.package_registry import PackageRegistry
+from services.sealed_packages import RegistryError
 
 
 def sign(given: Given) -> None:
     """Run the step `sign`."""
-    _in_words(releasing.sign, given)
+    _in_words(publish_steps.sign, given)
 
 
 def register(given: Given) -> None:
     """Run the step `register`."""
-    _in_words(releasing.register, given)
+    _in_words(publish_steps.register, given)
 
 
-def _in_words(function: Callable[[Place, Given], None], given: Given) -> None:
+def _in_words(function: Callable[[PackageRegistry, Given], None], given: Given) -> None:
     """Say what is wrong with the package or the registry without a traceback: it would be so again."""
     try:
-        function(place_of(read("place", given.texts["place"])), given)
+        function(registry_at(read("place", given.texts["place"])), given)
     except (RegistryError, SignatureError) as error:
         raise Refusal(str(error)) from None

@@ -22,8 +22,9 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from rollout.controller.ports import Alarms, Traffic
+from services.versions import Versions
 
-__all__ = ["LARGEST", "MOST", "TOGETHER", "Alarms", "Blob", "Blobs", "Document", "Documents", "Traffic"]
+__all__ = ["LARGEST", "MOST", "TOGETHER", "Alarms", "Blob", "Blobs", "Document", "Documents", "Traffic", "Versions"]
 
 MOST = 100
 """Documents of one transaction."""

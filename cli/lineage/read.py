@@ -15,13 +15,13 @@ from cli.target import Target, resolve, siblings
 from cli.view import releases
 from cli.view.records import kept
 from cli.view.releases import journal_state
-from platforms.sealed_packages import REGISTERED_BY, RegistryError
 from provenance.envelope import SignatureError, key_id
 from provenance.facts import Facts
 from records.lineage.facts import Stack, Version
 from records.lineage.graph import Graph
 from records.lineage.package import lineage
 from rollout.core.state import RolloutState
+from services.sealed_packages import REGISTERED_BY, RegistryError
 
 _AT_ONCE = 4
 _KEY_DIGITS = 12
@@ -48,7 +48,7 @@ def read(target: Target, word: str | None = None) -> Graph:
     Raises:
         OperatorError: The stack does not answer, knows no such package, or several.
     """
-    state, listed = journal_state(target), platform_of(target).shelf().digests()
+    state, listed = journal_state(target), platform_of(target).package_store().digests()
     digest = find_digest(word, listed.values(), state)
     here = fetch(target, digest, listed, state)
     others, unread = _others(target, digest)
@@ -115,7 +115,7 @@ def _other(name: str, digest: str, here: str) -> Fetched | str | None:
         there = _account(target)
         if here and there and there != here:
             return f"stack {name}: it is in account {there}, and was asked with credentials of account {here}"
-        listed = platform_of(target).shelf().digests()
+        listed = platform_of(target).package_store().digests()
         return fetch(target, digest, listed, journal_state(target)) if digest in listed.values() else None
     except OperatorError as error:
         return f"stack {name}: {error}"
@@ -137,8 +137,8 @@ def fetch(
         state: The journal.
         audited: What `records_of` returned, if it was read before.
     """
-    shelf, names = platform_of(target).shelf(), [name for name, one in listed.items() if one == digest]
-    versions = tuple(version_of(shelf.package(name), digest) for name in reversed(names))
+    store, names = platform_of(target).package_store(), [name for name, one in listed.items() if one == digest]
+    versions = tuple(version_of(store.package(name), digest) for name in reversed(names))
     champion = state.champion
     stack = Stack(
         target.stack or target.endpoint,
@@ -210,12 +210,12 @@ def _agreed(target: Target, stack: Stack, digest: str) -> tuple[list[Record], li
 
 def _proven(target: Target, stack: Stack, digest: str) -> tuple[Facts | None, dict[str, bool], Sequence[str]]:
     """What the stack has signed of the package, the keys that lie beside it, and why nothing is proven, if so."""
-    shelf, key = platform_of(target).shelf(), str(target.outputs.get("signing_key") or "").encode()
+    store, key = platform_of(target).package_store(), str(target.outputs.get("signing_key") or "").encode()
     try:
-        keys = dict.fromkeys(shelf.signers(digest), False)
+        keys = dict.fromkeys(store.signers(digest), False)
         if not key or not any(one.archive for one in stack.versions):
             return None, keys, [f"the documents of {digest} on {stack.name}, as no key to verify them is known"]
-        facts = shelf.evidence(digest, key).verify(digest, key)
+        facts = store.evidence(digest, key).verify(digest, key)
     except (RegistryError, SignatureError, OperatorError) as error:
         return None, {}, [f"the documents of {digest} on {stack.name}: {error}"]
     return facts, {**keys, key_id(key)[:_KEY_DIGITS]: True}, []

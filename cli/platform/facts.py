@@ -11,6 +11,7 @@ from monitoring.alarms.alarm import Said
 from monitoring.labels.reach import Reach
 from monitoring.published import CONCEPT_EVIDENCE, ESTIMATED, PAIRS, REALISED, SEGMENT_ERROR
 from rollout.core.live import Live
+from services.versions import Version
 
 QUANTILES = ("p50", "p90", "p99")
 """The quantiles of the latency that people look at."""
@@ -108,6 +109,33 @@ class Package:
     image: str
     archive: str
     lineage: Mapping[str, str]
+
+
+def package_of(version: Version) -> Package:
+    """What people and lineage see of a registered version."""
+    digests = {
+        "manifest_sha256": version.manifest_sha256,
+        "package_digest": version.package_digest,
+        "recipe": version.recipe,
+    }
+    known = {name: value for name, value in digests.items() if value}
+    view = PackageView(
+        version=version.number,
+        release=version.release,
+        digest=version.package_digest,
+        approval=version.approval,
+        created=version.created.isoformat(timespec="seconds"),
+        metrics=dict(version.metrics),
+    )
+    return Package(
+        view=view,
+        name=version.name,
+        made=version.created,
+        why=version.why,
+        image=version.image_uri,
+        archive=version.archive_uri,
+        lineage=dict(sorted({**known, **version.lineage}.items())),
+    )
 
 
 @dataclass(frozen=True)

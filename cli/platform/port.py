@@ -24,7 +24,7 @@ from cli.platform.facts import (
     ServedView,
     Spent,
 )
-from cli.platform.shelf import Shelf
+from cli.platform.package_store import PackageStore
 from monitoring.objectives.slo import Objective
 from monitoring.predictions import Searched, Window
 from platforms.consent import Approval
@@ -71,8 +71,8 @@ class Platform(Protocol):
         """The newest versions in the registry, the newest first."""
         ...
 
-    def shelf(self) -> Shelf:
-        """Where the packages lie."""
+    def package_store(self) -> PackageStore:
+        """Where the packages are."""
         ...
 
     def registry_name(self) -> str:

@@ -24,7 +24,7 @@ from pipeline.gate import GateError, GateRefused, gate
 from pipeline.origin import OriginError
 from pipeline.recipe import canonical, recipe
 from pipeline.step import StepFailed
-from platforms.sealed_packages import RegistryError
+from services.sealed_packages import RegistryError
 
 REFUSALS = (archive.ArchiveError, GateError, OriginError, RecipeError, Refusal, StepFailed)
 Say = Callable[[str], None]
@@ -86,13 +86,13 @@ def bring(target: Target, release: Mapping[str, Any], to: Path) -> None:
     """
     archive_uri, digest = str(release["archive_uri"]), str(release["package_digest"])
     if "context" in release or (target.on_kubernetes and "region" not in release):
-        from platforms.kubernetes.stores import StackStore  # noqa: PLC0415 - of a stack on Kubernetes alone
+        from platforms.kubernetes.package_store import ClusterPackageStore  # noqa: PLC0415 - of a stack on Kubernetes alone
 
         there = release if "context" in release else target.outputs
-        StackStore("", there.get("bucket")).fetch(archive_uri, digest, to)
+        ClusterPackageStore("", there.get("bucket")).fetch(archive_uri, digest, to)
         return
     from platforms.aws.clients import clients  # noqa: PLC0415 - of one on AWS alone
-    from platforms.aws.objects import fetch  # noqa: PLC0415
+    from platforms.s3.objects import fetch  # noqa: PLC0415
 
     fetch(archive_uri, digest, to, clients(None)("s3") if target.on_kubernetes else target.client("s3"))
 

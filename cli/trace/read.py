@@ -44,7 +44,7 @@ def read(target: Target, word: str, window: Window) -> Trace:
     digest, unread = _package(target, release, state, audited[0])
     if not digest:
         return trace(resolved, target.endpoint, state.history, unread=[*found.unread, *audited[1], *unread])
-    here = fetch(target, digest, platform_of(target).shelf().digests(), state, audited)
+    here = fetch(target, digest, platform_of(target).package_store().digests(), state, audited)
     graph = lineage(digest, here.facts, [here.stack])
     return trace(resolved, target.endpoint, state.history, graph, here.facts, unread=[*found.unread, *here.unread])
 

@@ -18,11 +18,10 @@ from botocore.exceptions import ClientError
 from cli.errors import explained
 from cli.target import Target
 from cli.view.records import kept
-from platforms.aws import signatures
 from platforms.aws.approvals import APPROVALS
-from platforms.aws.objects import RegistryError
-from platforms.aws.packages import folder_of
+from platforms.s3.package_store import BucketPackageStore
 from provenance.envelope import SignatureError
+from services.sealed_packages import RegistryError, folder_of
 
 ARCHIVE = "model.tar.gz"
 _SAID = ("documents/", "signatures/", ARCHIVE)
@@ -55,10 +54,10 @@ def collect(target: Target, digest: str, folder: Path) -> None:
 
 def signed(target: Target, digest: str) -> bool:
     """Whether all that is said of a package is signed with the key that the stack names in its outputs."""
-    uri = f"s3://{target.output('artifact_bucket')}/{folder_of(digest)}/{ARCHIVE}"
+    store = BucketPackageStore(target.output("artifact_bucket"), target.client("s3"))
     key = target.output("signing_key").encode()
     try:
-        signatures.read(uri, key, target.client("s3")).verify(digest, key)
+        store.evidence(store.uri(digest), key).verify(digest, key)
     except (ClientError, RegistryError, SignatureError):
         return False
     return True

@@ -15,7 +15,8 @@ def agreed(stack_now: StackNow, release: str) -> int:
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415  most stacks ask nobody
 
     from platforms.aws.approvals import count  # noqa: PLC0415
-    from platforms.aws.clients import clients, code_of  # noqa: PLC0415
+    from platforms.aws.clients import clients  # noqa: PLC0415
+    from platforms.s3.errors import code_of  # noqa: PLC0415
 
     names = stack_now.names
     try:

@@ -15,9 +15,10 @@ from typing import Any
 import pulumi
 from botocore.exceptions import ClientError
 
-from platforms.aws.clients import Clients, calling, clients, code_of
+from platforms.aws.clients import Clients, calling, clients
 from platforms.aws.endpoint import why_failed
 from platforms.aws.names import Names
+from platforms.s3.errors import code_of
 from rollout.core.errors import RolloutError
 
 MOST_SECONDS = 3600

@@ -24,14 +24,16 @@ _LEFT_OUT = (
     "monitoring/bulk.py",
     "platforms/aws/jobs/",
     "platforms/addresses.py",
-    "platforms/places.py",
-    "platforms/registering.py",
-    "platforms/releasing.py",
+    "platforms/package_locations.py",
     "platforms/steps.py",
-    "platforms/aws/registry.py",
+    "platforms/s3/objects.py",
+    "platforms/s3/package_store.py",
+    "platforms/aws/package_registry.py",
+    "platforms/aws/package_store.py",
     "platforms/aws/package_entities.py",
-    "platforms/aws/archives.py",
     "platforms/kubernetes/",
+    "services/package_registry.py",
+    "services/publish_steps.py",
 )
 
 

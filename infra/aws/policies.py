@@ -27,8 +27,8 @@ from infra.aws.statements import (
 from monitoring.objectives.probe import SAMPLE
 from platforms.aws.metrics import SAGEMAKER
 from platforms.aws.names import AUDIT, CAPTURE, CAPTURE_ASIDE, INDEX, LABELS, LABELS_ASIDE, Names
-from platforms.aws.packages import BASELINE, FORM, PACKAGES, REFERENCE
 from rollout.core.catalogue import OWN
+from services.sealed_packages import BASELINE, FORM, PACKAGES, REFERENCE
 
 _LEDGER_ACTIONS = ("BatchGetItem", "DeleteItem", "GetItem", "PutItem", "UpdateItem")
 

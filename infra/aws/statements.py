@@ -12,8 +12,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from platforms.aws.names import Names
-from platforms.aws.packages import MANIFEST, PACKAGES
 from rollout.core.catalogue import OWN
+from services.sealed_packages import MANIFEST, PACKAGES
 
 PULL = ("ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
 _ECR = re.compile(r"(\d{12})\.dkr\.ecr\.([a-z0-9-]+)\.[a-z.]+/([^:@]+)")

@@ -16,7 +16,7 @@ from infra.aws.statements import (
 )
 from pipeline.steps import VERDICT
 from platforms.aws.names import PIPELINE, REFUSED, RETRAINING, SETTINGS, Names
-from platforms.aws.packages import PACKAGES
+from services.sealed_packages import PACKAGES
 
 _TO_SAGEMAKER = {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}}
 

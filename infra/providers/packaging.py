@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from functools import cache
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
-from pulumi.dynamic import CreateResult, DiffResult, ResourceProvider, UpdateResult
+from pulumi.dynamic import CreateResult, DiffResult, ReadResult, ResourceProvider, UpdateResult
 from pulumi.runtime import rpc
 
 from infra.config.whole_numbers import whole
@@ -40,18 +40,22 @@ class PackagingProvider(ResourceProvider, ABC):
         """The id of the resource."""
 
     @abstractmethod
-    def place(self, props: Values) -> Any:
-        """Where the package is registered, with which image, and who signs it; see `platforms.registering.Place`."""
+    def registry(self, props: Values) -> Any:
+        """Where the package is registered, with which image, and who signs it; see `services.package_registry`."""
 
-    def refusals(self) -> tuple[type[Exception], ...]:
-        """What the platform raises when it refuses, or does not answer."""
-        return ()
+    @abstractmethod
+    def versions(self, props: Values) -> Any:
+        """The versions that are registered; see `services.versions`."""
+
+    @abstractmethod
+    def delete_all(self, props: Values) -> None:
+        """Delete all that the registration of packages has made, but no archive."""
 
     def said(self, error: Exception) -> str:
         """What went wrong, for a person."""
         return str(error)
 
-    def registered(self, props: Values, place: Any, facts: Values) -> None:
+    def registered(self, props: Values, registry: Any, facts: Values) -> None:
         """Whatever follows a registered package; nothing may refuse it any more."""
 
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
@@ -72,6 +76,34 @@ class PackagingProvider(ResourceProvider, ABC):
         """Make and register the package of another recipe; what was registered before stays."""
         return UpdateResult({**news, **self.outcome(news)})
 
+    def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
+        """Look whether the registered package is still there.
+
+        Raises:
+            RuntimeError: The registry does not answer; the message is one line.
+        """
+        version = props.get(self.VERSION)
+        with self._in_one_line():
+            if version and self.versions(props).get(version) is None:
+                return ReadResult(None, {})
+        return ReadResult(id_, props)
+
+    def delete(self, _id: str, props: dict[str, Any]) -> None:
+        """When the stack goes: delete its versions, unless packages are retained."""
+        if not props.get("retain"):
+            with self._in_one_line():
+                self.delete_all(props)
+
+    @contextmanager
+    def _in_one_line(self) -> Generator[None]:
+        """Leave out what a client went through before it failed: Pulumi prints an exception with all its causes."""
+        from rollout.core.errors import RolloutError  # noqa: PLC0415  see outcome
+
+        try:
+            yield
+        except (RolloutError, *sdk_errors()) as error:
+            raise RuntimeError(self.said(error)) from None
+
     def outcome(self, props: Values) -> dict[str, Any]:
         """Make and register a package, or say why not.
 
@@ -83,37 +115,37 @@ class PackagingProvider(ResourceProvider, ABC):
         from pipeline.contract import ContractBroken, RecipeError  # noqa: PLC0415
         from pipeline.gate import GateError  # noqa: PLC0415
         from pipeline.origin import OriginError  # noqa: PLC0415
-        from platforms.sealed_packages import RegistryError  # noqa: PLC0415
         from provenance.envelope import SignatureError  # noqa: PLC0415
         from rollout.core.errors import RolloutError  # noqa: PLC0415
+        from services.sealed_packages import RegistryError  # noqa: PLC0415
 
         candidate = props.get("candidate") or {}
         taken = candidate.get("recipe") == props["recipe"]
         make = self._copied if props.get("source") else self._taken if taken else self._built
         signed_by = None
         try:
-            place = self.place(props)
-            signed_by = place.signer.public_key.decode()  # told of a refused package too: what serves is signed with it
-            facts = self._facts(make(props, place))
+            registry = self.registry(props)
+            signed_by = registry.signer.public_key.decode()  # of a refused package too: what serves is signed with it
+            facts = self._facts(make(props, registry))
         except (
             *(ArchiveError, ContractBroken, GateError, GateRefused, OriginError, RecipeError),
             *(RegistryError, RolloutError, SignatureError, StepFailed, OSError),
-            *self.refusals(),
+            *sdk_errors(),
         ) as error:
             names = ("package_digest", "archive_uri", "manifest_sha256", self.VERSION, "metrics")
             step = "".join(f"{note}: " for note in getattr(error, "__notes__", []))
             Progress(props["urn"])(NO_PACKAGE)
             return {**dict.fromkeys(names), SIGNED_BY: signed_by, "refused": step + self.said(error)}
-        self.registered(props, place, facts)
+        self.registered(props, registry, facts)
         return {**facts, SIGNED_BY: signed_by, "refused": ""}
 
-    def _built(self, props: Values, place: Any) -> Any:
+    def _built(self, props: Values, registry: Any) -> Any:
         """Run the whole pipeline; the steps that need the stack's clients run here."""
         from pipeline.build import release  # noqa: PLC0415  see outcome
-        from platforms.releasing import at  # noqa: PLC0415
+        from services.publish_steps import at  # noqa: PLC0415
 
         progress = _by_step(Progress(props["urn"]))
-        return release(ROOT, self.wanted(props), props["gates"], here=at(place), progress=progress)
+        return release(ROOT, self.wanted(props), props["gates"], here=at(registry), progress=progress)
 
     def wanted(self, props: Values) -> Any:
         """The recipe of the checkout with the config's parameters.
@@ -129,27 +161,27 @@ class PackagingProvider(ResourceProvider, ABC):
             raise RecipeError(f"the checkout in {ROOT} changed since this update began: run it again")
         return wanted
 
-    def _copied(self, props: Values, place: Any) -> Any:
-        from platforms.registering import copy  # noqa: PLC0415  see outcome
+    def _copied(self, props: Values, registry: Any) -> Any:
+        from services.package_registry import copy  # noqa: PLC0415  see outcome
 
         source = props["source"]
         Progress(props["urn"])(f"taking {source['package_digest']}")
-        return copy(record(source, source[SIGNED_BY].encode()), origin_of(source), place, props["gates"])
+        return copy(record(source, source[SIGNED_BY].encode()), origin_of(source), registry, props["gates"])
 
-    def _taken(self, props: Values, place: Any) -> Any:
+    def _taken(self, props: Values, registry: Any) -> Any:
         """Take the candidate; one from before packages were signed is built again, to the same bytes, and signed.
 
         Of a restored one the checkout need not have the recipe: unsigned, it is refused.
         """
-        from platforms.registering import take  # noqa: PLC0415  see outcome
-        from platforms.sealed_packages import RegistryError, Unsigned  # noqa: PLC0415
+        from services.package_registry import take  # noqa: PLC0415  see outcome
+        from services.sealed_packages import RegistryError, Unsigned  # noqa: PLC0415
 
         candidate, progress = props["candidate"], Progress(props["urn"])
         whose = "which served before" if candidate.get("restored") else "which a training job has registered"
         progress(f"taking {candidate['package_digest']}, {whose}")
-        ours = record(candidate, place.signer.public_key)
+        ours = record(candidate, registry.signer.public_key)
         try:
-            return take(ours, props["recipe"], place, props["gates"])
+            return take(ours, props["recipe"], registry, props["gates"])
         except RegistryError as error:
             if candidate.get("restored"):  # the checkout has another recipe
                 asked = f"`modelstack restore --at {candidate['package_digest']}` tells what became of it"
@@ -157,7 +189,7 @@ class PackagingProvider(ResourceProvider, ABC):
             if not isinstance(error, Unsigned):
                 raise
             progress(f"building it again: {error}")
-            return self._built(props, place)
+            return self._built(props, registry)
 
     def _facts(self, registered: Any) -> dict[str, Any]:
         same = {name: getattr(registered, name) for name in ("package_digest", "archive_uri", "manifest_sha256")}
@@ -177,31 +209,19 @@ def _by_step(progress: Progress) -> Callable[[str], None]:
 
 
 def origin_of(source: Values) -> Any:
-    """Where another stack has its champion, whatever its platform is; see `platforms.registering.Origin`.
-
-    Args:
-        source: Its release, with `region` and `role` of a stack on AWS, and `context` and `bucket` of one on
-            Kubernetes.
-    """
-    if "context" not in source:
-        from platforms.aws.registry import origin as on_aws  # noqa: PLC0415  see outcome
-
-        return on_aws(clients(source["region"], source.get("role")))
-    from platforms.kubernetes.api import Api  # noqa: PLC0415  see outcome
-    from platforms.kubernetes.publish import origin  # noqa: PLC0415
-    from platforms.kubernetes.stores import StackStore  # noqa: PLC0415
-
-    namespace = source["model_package_arn"].partition("/")[0]
-    return origin(StackStore("", source.get("bucket")), Api.of(source["context"] or None, namespace))
+    """Where another stack has its champion, whatever its platform is; see `services.package_registry.Origin`."""
+    if "context" in source:
+        from platforms.kubernetes.package_store import origin_of  # noqa: PLC0415  see outcome
+    else:
+        from platforms.aws.package_registry import origin_of  # noqa: PLC0415
+    return origin_of(source)
 
 
-def clients(region: str, role: str | None = None) -> Any:
-    """Clients of AWS, in the name of a role if one is named."""
-    import boto3  # noqa: PLC0415  see outcome
+def sdk_errors() -> tuple[type[Exception], ...]:
+    """What AWS's client raises, also on Kubernetes: a source, or a bucket, may be on AWS."""
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415  see outcome
 
-    from platforms.aws.clients import acting_as  # noqa: PLC0415
-
-    return cache((acting_as(role, region) if role else boto3.Session(region_name=region)).client)
+    return BotoCoreError, ClientError
 
 
 def known(value: Any) -> bool:
@@ -210,8 +230,8 @@ def known(value: Any) -> bool:
 
 
 def record(package: Values, signed_by: bytes) -> Any:
-    """What is taken; see `platforms.registering.ReleaseRecord`."""
-    from platforms.registering import ReleaseRecord  # noqa: PLC0415  see outcome
+    """What is taken; see `services.package_registry.ReleaseRecord`."""
+    from services.package_registry import ReleaseRecord  # noqa: PLC0415  see outcome
 
     return ReleaseRecord(
         package["archive_uri"], package["package_digest"], package.get("model_package_arn", ""), signed_by

@@ -17,11 +17,11 @@ from typing import Any
 from platforms.aws.clients import Clients, calling
 from platforms.aws.identity import caller
 from platforms.aws.journal import DynamoJournal
-from platforms.aws.names import variant
-from platforms.aws.registered import registered
+from platforms.aws.versions import GroupVersions
 from platforms.consent import Approval, ApprovalRefused, entry, refuse_maker
 from platforms.people import person
 from rollout.controller.agreement import change
+from services.versions import of_release
 
 APPROVALS = "approvals"
 """The folder of the bucket."""
@@ -44,7 +44,7 @@ def give(clients: Clients, release: str, why: str, now: float, *, bucket: str, g
     Raises:
         ApprovalRefused: No such release is registered, or the caller registered it.
     """
-    package = registered(clients, group, variant(release))
+    package = of_release(GroupVersions(group, clients), release)
     if package is None:
         raise ApprovalRefused(f"no release {release} is registered in {group}")
     who = caller(clients)

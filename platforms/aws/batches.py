@@ -27,10 +27,10 @@ from monitoring.labels.told import told
 from monitoring.log import log
 from monitoring.published import LOST
 from platforms.aws.batch_metrics import gauge_data, metric_data
-from platforms.aws.clients import AWS_DOWN, code_of, status_of
 from platforms.aws.metrics import parts, put
 from platforms.aws.revisions import on_revision
 from platforms.aws.table import Item, Table
+from platforms.s3.errors import AWS_DOWN, code_of, status_of
 
 STANDING = "standing#"
 _PENDING_SECONDS = 60  # a batch this old was left by a call that was killed

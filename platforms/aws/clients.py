@@ -2,36 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any
 
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from platforms.aws.metrics import EVENT, datum, place, put
+from platforms.s3.errors import AWS_DOWN, THROTTLED, code_of, status_of
 from rollout.core.catalogue import EVENTS
 from rollout.core.errors import Busy, RolloutError, Unreachable
 
 Clients = Callable[[str], Any]
 """Gives the boto3 client of a service by its name."""
-
-THROTTLED = frozenset(
-    {
-        "ProvisionedThroughputExceededException",
-        "RequestLimitExceeded",
-        "RequestTimeout",
-        "SlowDown",
-        "Throttling",
-        "ThrottlingException",
-        "TooManyRequestsException",
-    }
-)
-"""Codes of what a service does not take now, and may take a little later."""
-AWS_DOWN = 500
-"""From this HTTP status on the service failed, and not the request."""
 
 
 def clients(
@@ -85,17 +71,6 @@ def calling(doing: str) -> Generator[None]:
         raise RolloutError(f"{doing}: {error}") from error
     except BotoCoreError as error:
         raise Unreachable(f"{doing}: {error}") from error
-
-
-def code_of(error: BaseException | None) -> str:
-    """AWS's code of an error; empty when it is none of AWS's."""
-    return str(cast(Any, error).response.get("Error", {}).get("Code", "")) if isinstance(error, ClientError) else ""
-
-
-def status_of(error: BaseException) -> int:
-    """The HTTP status of AWS's answer; 0 when there was none."""
-    answer: Mapping[str, Any] = cast(Any, error).response if isinstance(error, ClientError) else {}
-    return int(answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
 
 
 def count_event(clients: Clients, endpoint: str, kind: str, at: float) -> None:

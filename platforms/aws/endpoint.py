@@ -10,13 +10,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from platforms.aws.clients import Clients, calling, clients, code_of, count_event
+from platforms.aws.clients import Clients, calling, clients, count_event
 from platforms.aws.identity import caller_if_told
 from platforms.aws.journal import DynamoJournal
 from platforms.aws.levels import CloudWatchAlarms
 from platforms.aws.replay import SageMakerReplay
 from platforms.aws.signals import CloudWatchSignals
 from platforms.clock import SystemClock
+from platforms.s3.errors import code_of
 from rollout.controller.commands import PLAIN, Commands
 from rollout.controller.controller import Controller
 from rollout.controller.notice import notice

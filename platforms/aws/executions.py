@@ -17,8 +17,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from platforms.aws.clients import Clients, calling, code_of
+from platforms.aws.clients import Clients, calling
 from platforms.aws.names import NOTHING, REFUSED, SETTINGS
+from platforms.s3.errors import code_of
 from rollout.core.errors import RolloutError
 
 UNDER_WAY = ("Executing", "Stopping")

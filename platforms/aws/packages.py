@@ -12,7 +12,16 @@ import hashlib
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from platforms.sealed_packages import BASELINE, FORM, MANIFEST, METRICS, REFERENCE, Sealed, member_of
+from services.sealed_packages import (
+    BASELINE,
+    FORM,
+    MANIFEST,
+    METRICS,
+    REFERENCE,
+    Sealed,
+    member_of,
+    member_uri,
+)
 
 if TYPE_CHECKING:  # the program takes only names from here, and needs no boto3
     from platforms.aws.clients import Clients
@@ -25,27 +34,13 @@ __all__ = [
     "REFERENCE",
     "DigestMismatch",
     "Sealed",
-    "beside",
-    "folder_of",
     "member",
     "proven",
 ]
-PACKAGES = "packages"
-"""The folder of the bucket for all of them."""
 
 
 class DigestMismatch(Exception):
     """The bytes of a member are not those that were sealed: nothing in it is read."""
-
-
-def folder_of(package_digest: str) -> str:
-    """The folder of the bucket for one package, by its digest `sha256:<hex>`."""
-    return f"{PACKAGES}/{package_digest.removeprefix('sha256:')}"
-
-
-def beside(archive_uri: str, name: str) -> str:
-    """Where a member of an archive lies by itself: under the same name of the package."""
-    return f"{archive_uri.rpartition('/')[0]}/{name}"
 
 
 def member(clients: Clients, release: Sealed, name: str) -> bytes | None:
@@ -59,7 +54,7 @@ def member(clients: Clients, release: Sealed, name: str) -> bytes | None:
 
 def proven(clients: Clients, release: Sealed, name: str, expected: str) -> bytes:
     """One file beside an archive, which has this sha256, hex; raises as `member`."""
-    uri = beside(release.archive_uri, name)
+    uri = member_uri(release.archive_uri, name)
     place = urlsplit(uri)
     answer: Any = clients("s3").get_object(Bucket=place.netloc, Key=place.path.lstrip("/"))
     content: bytes = answer["Body"].read()

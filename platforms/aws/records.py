@@ -14,8 +14,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from audit.record import Record, Signed, Signer
-from platforms.aws.clients import Clients, calling, code_of
+from platforms.aws.clients import Clients, calling
 from platforms.aws.names import AUDIT
+from platforms.s3.errors import code_of
 from rollout.core.errors import Busy, RolloutError
 
 _DIGITS = 10  # S3 lists by name: so many digits keep the order of numbers

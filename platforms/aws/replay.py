@@ -17,7 +17,8 @@ from urllib.parse import urlsplit
 from monitoring.captured import REPLAYED, Malformed, Side
 from monitoring.exchanges import exchange, read
 from monitoring.replaying import HOURS, refused, replay
-from platforms.aws.clients import Clients, calling, code_of
+from platforms.aws.clients import Clients, calling
+from platforms.s3.errors import code_of
 from rollout.core.errors import RolloutError
 from rollout.core.replay import NONE, Examined, examine
 from rollout.core.state import Replayed

@@ -13,7 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from platforms.aws.clients import Clients, calling, code_of
+from platforms.aws.clients import Clients, calling
+from platforms.s3.errors import code_of
 from rollout.core.errors import Conflict, RolloutError, Unreachable
 
 Item = Mapping[str, Mapping[str, Any]]

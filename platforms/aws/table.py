@@ -10,8 +10,9 @@ from typing import Any, cast
 
 from botocore.exceptions import ClientError
 
-from platforms.aws.clients import Clients, code_of
+from platforms.aws.clients import Clients
 from platforms.aws.names import INDEX
+from platforms.s3.errors import code_of
 
 KEPT_SECONDS = 45 * 86_400
 """How long an item is kept."""

@@ -14,10 +14,11 @@ from typing import Any, Protocol
 
 from botocore.exceptions import ClientError
 
-from platforms.aws.clients import Clients, calling, code_of
+from platforms.aws.clients import Clients, calling
 from platforms.aws.journal import DynamoJournal
 from platforms.aws.names import RETRAINING
 from platforms.aws.revisions import Revisions
+from platforms.s3.errors import code_of
 from retraining.decision import JobSeen, Seen, Start
 from retraining.record import Kind, Record, Trigger
 from retraining.rules import JobSettings

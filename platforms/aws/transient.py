@@ -9,7 +9,7 @@ from botocore.exceptions import (
     IncompleteReadError,
 )
 
-from platforms.aws.clients import AWS_DOWN, THROTTLED, code_of, status_of
+from platforms.s3.errors import AWS_DOWN, THROTTLED, code_of, status_of
 from rollout.core.errors import Busy, Conflict, Unreachable
 
 _GONE = frozenset({"NoSuchKey", "404"})

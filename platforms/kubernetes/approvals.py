@@ -17,8 +17,8 @@ from platforms.kubernetes.api import Api, Object
 from platforms.kubernetes.crds import AGREED
 from platforms.kubernetes.journal import KubernetesJournal
 from platforms.kubernetes.kinds import PACKAGE
-from platforms.kubernetes.model_packages import makers
 from platforms.kubernetes.names import ENDPOINT
+from platforms.kubernetes.versions import version_of
 from platforms.people import person
 from rollout.controller.agreement import change
 from rollout.core.errors import Busy, Conflict
@@ -65,7 +65,7 @@ def give(api: Api, endpoint: str, release: str, why: str, now: float) -> list[Ap
         found = _registered(api, endpoint, release)
         if found is None:
             raise ApprovalRefused(f"no release {release} is registered in {api.namespace}/{endpoint}")
-        refuse_maker(who, release, makers(found))
+        refuse_maker(who, release, version_of(found).made_by)
         given = _given(found, release)
         if person(who) in [person(one.who) for one in given]:
             return given

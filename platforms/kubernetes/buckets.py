@@ -1,6 +1,6 @@
 """The bucket of a stack on Kubernetes: how it is asked, and what is said when it cannot be.
 
-    with asked(settings, "s3://models/packages/.../model.tar.gz"):
+    with explained(settings, "s3://models/packages/.../model.tar.gz"):
         connected(settings).fetch(...)             # raises BucketError where the bucket does not let anybody read
 
 Its keys are those that AWS's clients find: variables of the shell, a profile, a role.
@@ -17,10 +17,10 @@ import boto3
 from botocore import exceptions
 from botocore.config import Config
 
-from platforms.aws.clients import AWS_DOWN, THROTTLED, code_of, status_of
-from platforms.aws.registry import BucketStore
-from platforms.sealed_packages import RegistryError
+from platforms.s3.errors import AWS_DOWN, THROTTLED, code_of, status_of
+from platforms.s3.package_store import BucketPackageStore
 from rollout.core.errors import Unreachable
+from services.sealed_packages import RegistryError
 
 Settings = Mapping[str, Any]
 """`name`, `endpoint` and `region`, as `modelstack:kubernetes.bucket` has them."""
@@ -55,7 +55,7 @@ class BucketError(RegistryError, Unreachable):
     """A bucket does not answer, or lets nobody read, so nothing is known of what lies there; the message says why."""
 
 
-def connected(bucket: Settings | None) -> BucketStore:
+def connected(bucket: Settings | None) -> BucketPackageStore:
     """The store in a bucket.
 
     Args:
@@ -63,7 +63,7 @@ def connected(bucket: Settings | None) -> BucketStore:
             lead.
 
     Raises:
-        BotoCoreError: The credentials of the shell cannot be understood; see `asked`.
+        BotoCoreError: The credentials of the shell cannot be understood; see `explained`.
     """
     known = bucket or _NOWHERE
     # What speaks like S3 seldom has a name for each bucket, and pods ask in the same way.
@@ -74,7 +74,7 @@ def connected(bucket: Settings | None) -> BucketStore:
         retries={"mode": "standard", "total_max_attempts": 3},
     )
     s3 = boto3.Session().client("s3", region_name=known["region"], endpoint_url=known["endpoint"], config=config)
-    return BucketStore(known["name"], s3)
+    return BucketPackageStore(known["name"], s3)
 
 
 def check(bucket: Settings) -> None:
@@ -83,12 +83,12 @@ def check(bucket: Settings) -> None:
     Raises:
         BucketError: It is not there, does not answer, or lets nobody read; the message says why.
     """
-    with asked(bucket, f"s3://{bucket['name']}/"):
+    with explained(bucket, f"s3://{bucket['name']}/"):
         connected(bucket).s3.list_objects_v2(Bucket=bucket["name"], MaxKeys=1)
 
 
 @contextmanager
-def asked(bucket: Settings | None, archive_uri: str) -> Generator[None]:
+def explained(bucket: Settings | None, archive_uri: str) -> Generator[None]:
     """Say in plain words why a bucket cannot be asked for an archive.
 
     Raises:

@@ -30,8 +30,8 @@ from urllib.parse import urljoin
 
 import httpx
 
-from platforms.sealed_packages import RegistryError
 from rollout.core.errors import RolloutError, Unreachable
+from services.sealed_packages import RegistryError
 from serving.download import DownloadError, Refused, RegistrySource, download, failure, is_temporary, refusal
 from serving.registry import Repository
 from serving.registry_protocol import DIGEST, ProtocolError, place_of

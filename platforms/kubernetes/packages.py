@@ -13,8 +13,8 @@ import os
 from collections.abc import Callable
 
 from platforms.kubernetes.oci import Registry
-from platforms.sealed_packages import BASELINE, FORM, MANIFEST, METRICS, REFERENCE, Sealed, member_of
 from rollout.core.errors import RolloutError, Unreachable
+from services.sealed_packages import BASELINE, FORM, MANIFEST, METRICS, REFERENCE, Sealed, member_of, member_uri
 from serving.download import PAUSES, BucketSource, DownloadError, download
 from serving.registry_protocol import SCHEME, Blob, ProtocolError
 
@@ -52,7 +52,7 @@ def _proving(release: Sealed) -> Callable[[str, str], bytes]:
 
 def _in_bucket(archive_uri: str, name: str, expected: str) -> bytes:
     """A member that lies beside its archive, with the keys of this process's environment, see `serving.fetch`."""
-    uri = f"{archive_uri.rpartition('/')[0]}/{name}"
+    uri = member_uri(archive_uri, name)
     content = io.BytesIO()
     try:
         # The caller tries again later, so nothing waits here.

@@ -12,18 +12,17 @@ from cli.lineage import read as reading
 from cli.platform.kubernetes.platform import Kubernetes
 from cli.target import Target
 from pipeline.pack import Registered, SealedPackage
-from platforms import registering
-from platforms.kubernetes import publish
 from platforms.kubernetes.api import Api
 from platforms.kubernetes.journal import KubernetesJournal
 from platforms.kubernetes.kinds import ROLLOUT
-from platforms.kubernetes.names import labels_of
+from platforms.kubernetes.package_store import ClusterPackageStore
 from platforms.kubernetes.spec import RolloutSpec
-from platforms.kubernetes.stores import StackStore
+from platforms.kubernetes.versions import ModelPackages
 from provenance.key_pair import KeyPair
 from rollout.core.deployments import Deployment
 from rollout.core.release import Release, release_id
 from rollout.core.state import Phase, RolloutState
+from services.package_registry import PackageRegistry, publish
 from tests.platforms.kubernetes.fake_api import FakeApi
 from tests.rollout.worlds import release as make_release
 
@@ -77,9 +76,8 @@ def stack_of(
 ) -> Stack:
     """Register a package where a stack of this registry and bucket puts it, and let the stack serve it."""
     api, key = ClusterApi(), KeyPair.new()
-    there, store = cast(Api, api), StackStore(registry, bucket)
-    where = {"name": f"{NAME}-1", "labels": labels_of(NAME)}
-    package = registering.publish(sealed, publish.place(there, store, **where, image=image, signer=key))
+    there, store = cast(Api, api), ClusterPackageStore(registry, bucket)
+    package = publish(sealed, PackageRegistry(store, ModelPackages(there, NAME, f"{NAME}-1"), image, key))
     spec = RolloutSpec("prod", "flight-delay", "gate", "http://prometheus.monitoring:9090")
     api.apply(ROLLOUT, {"metadata": {"name": NAME}, "spec": spec.as_dict()}, "tests")
     facts = ("recipe", "package_digest", "archive_uri", "manifest_sha256", "model_package_arn")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from click.testing import CliRunner, Result
@@ -17,14 +18,15 @@ from cli.errors import OperatorError
 from cli.lineage import read as reading
 from cli.main import main
 from cli.target import Target
-from platforms.aws import approvals, signatures
+from platforms.aws import approvals
 from platforms.aws.clients import Clients
 from platforms.aws.journal import DynamoJournal
-from platforms.aws.packages import folder_of
 from platforms.aws.records import S3Records
+from platforms.s3.package_store import BucketPackageStore
 from provenance.evidence import sign
 from provenance.key_pair import KeyPair
 from rollout.core.state import RolloutState
+from services.sealed_packages import folder_of
 from tests.audit.made import Key
 from tests.platforms.aws.mocked import journal_table, mocked_aws
 from tests.provenance.conftest import FACTS
@@ -37,7 +39,7 @@ IMAGE = "000000000000.dkr.ecr.us-east-1.amazonaws.com/flight-delay-serving:proce
 
 
 def register(make: Clients, stack: str, **more: str) -> str:
-    """Put the package into a stack's registry, as `platforms.aws.registry` does; returns the version's ARN."""
+    """Put the package into a stack's registry, as `platforms.aws.versions` does; returns the version's ARN."""
     sagemaker, name = make("sagemaker"), f"flight-delay-{stack}"
     sagemaker.create_model_package_group(ModelPackageGroupName=name)
     return sagemaker.create_model_package(
@@ -89,7 +91,8 @@ def stacks(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clients]:
         made = register(make, "dev", registered_by=CI)
         register(make, "prod", registered_by=BOB, promoted_from=made)
         for stack, who in (("dev", CI), ("prod", BOB)):
-            signatures.keep(sign(FACTS, SIGNER), DIGEST, SIGNER.public_key, f"flight-delay-{stack}", make("s3"))
+            store = BucketPackageStore(f"flight-delay-{stack}", make("s3"))
+            store.put_evidence(sign(FACTS, SIGNER), cast(Any, SimpleNamespace(digest=DIGEST)), SIGNER.public_key)
             serve(make, stack, who)
         monkeypatch.setattr(proving, "find", lambda _: targets["dev"])
         monkeypatch.setattr(reading, "siblings", lambda _: ["prod"])

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from cli import rollback
 from cli.errors import OperatorError
-from cli.platform.aws import packages
 from cli.platform.aws.platform import Aws
+from cli.platform.facts import package_of
 from cli.target import Target
 from cli.view import releases as room
 from cli.view import render, snapshot
@@ -19,6 +20,7 @@ from rollout.core.release import Release
 from rollout.core.state import RolloutState
 from rollout.core.verdict import Verdict
 from rollout.reason import Reason
+from services.versions import Version
 from tests.cli.played import printed
 
 RECIPES = {"old": "a2527f0cafcc" + "1" * 52, "bad": "131f6efc130e" + "2" * 52}
@@ -110,14 +112,21 @@ def test_a_model_in_two_images_is_named_by_the_id_of_the_release() -> None:
 
 
 def test_people_are_shown_one_id_and_no_package_digest(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
-    package = {
-        "ModelPackageVersion": 1, "ModelApprovalStatus": "Approved", "CreationTime": snapshot.datetime.now(),
-        "CustomerMetadataProperties": {"recipe": RECIPES["old"], "package_digest": PACKAGES["old"]},
-        "InferenceSpecification": {"Containers": [{"Image": "registry/serving:process"}]},
-    }  # fmt: skip
+    package = Version(
+        "arn:1",
+        1,
+        RECIPES["old"],
+        PACKAGES["old"],
+        "",
+        "",
+        "registry/serving:process",
+        "Approved",
+        "",
+        datetime.now(UTC),
+    )
     monkeypatch.setattr(snapshot, "journal_state", lambda _: STATE)
     monkeypatch.setattr(Aws, "alarms", lambda _: ())
-    monkeypatch.setattr(packages, "read", lambda *_: [package])
+    monkeypatch.setattr(Aws, "packages", lambda *_: [package_of(package)])
     seen = snapshot.take(target)
     shown = printed(render.snapshot(seen))
     assert shown.count("a2527f0cafcc") == 3  # the headline, the variant, the package

@@ -20,9 +20,10 @@ from pipeline.build import build
 from pipeline.pack import SealedPackage
 from pipeline.recipe import recipe
 from platforms.aws.clients import Clients
-from platforms.aws.registry import publish
+from platforms.aws.package_registry import registry
 from provenance.facts import Facts
 from provenance.key_pair import KeyPair
+from services.package_registry import publish
 from tests.pipeline.conftest import ROOT, append, checkout_of, resealed
 from tests.platforms.aws.mocked import mocked_aws
 
@@ -72,7 +73,7 @@ def published(clients: Clients, sealed: SealedPackage, **changes: Any) -> Facts:
     """Register a package with what is said of it, some of it changed."""
     facts = replace(origin.facts_of(sealed), **changes)
     origin.write(facts, sealed)
-    publish(sealed, **PLACE, image="image:process", clients=clients, signer=KEY)
+    publish(sealed, registry(**PLACE, image="image:process", clients=clients, signer=KEY))
     return facts
 
 
@@ -173,7 +174,7 @@ def test_a_whole_digest_is_found_however_many_were_registered_since(
     clients: Clients, built: Built, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     facts = published(clients, built.sealed)
-    monkeypatch.setattr("cli.platform.aws.packages.read", lambda *_: [])
+    monkeypatch.setattr("cli.platform.aws.platform.Aws.packages", lambda *_: [])
     outputs = {**PLACE, "artifact_bucket": "artifacts", "package_group": "packages"}
     target = Target("prod", "e", "us-east-1", {**outputs, "signing_key": KEY.public_key.decode()})
     assert reproduce.facts_of(target, facts.package.digest.upper().replace("SHA256", "sha256")) == facts

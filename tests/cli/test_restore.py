@@ -16,11 +16,11 @@ from cli.main import main
 from cli.restore import choose
 from cli.target import Target
 from cli.view import render
-from platforms.aws.objects import RegistryError
 from rollout.controller.commands import PLAIN
 from rollout.core.deployments import Deployment
 from rollout.core.plan import Step
 from rollout.reason import Reason
+from services.sealed_packages import RegistryError
 from tests.cli.conftest import plan
 from tests.cli.played import look, printed
 from tests.simulator.platform import World
@@ -233,8 +233,9 @@ def test_an_archive_that_was_changed_is_told_with_what_lay_there_before(monkeypa
     def changed(*_: object, **__: object) -> str:
         raise RegistryError("it was changed after it was registered")
 
-    monkeypatch.setattr("platforms.aws.archives.kept", changed)
-    target = Target("prod", "e", "us-east-1", {"artifact_bucket": "artifacts", "signing_key": "key"})
+    monkeypatch.setattr("cli.platform.package_store.verify_past", changed)
+    outputs = {"artifact_bucket": "artifacts", "package_group": "packages", "signing_key": "key"}
+    target = Target("prod", "e", "us-east-1", outputs)
     with pytest.raises(OperatorError, match="nothing of it was run: it was changed after") as refused:
         restoring._verified(target, A)
     assert "list-object-versions --bucket artifacts --prefix packages/aaaaaaaa" in str(refused.value.hint)

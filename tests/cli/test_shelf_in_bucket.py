@@ -212,7 +212,7 @@ def found_all_over(before: Stack, now: Target, folder: Path) -> None:
     champion = platform_of(now).state().champion
     assert champion is not None
     bring(now, champion.as_dict(), folder / "champion")
-    platform_of(now).shelf().fetch(digest, folder / "then")
+    platform_of(now).package_store().fetch(digest, folder / "then")
     gone = replace(before, package=replace(before.package, package_digest=f"sha256:{'0' * 64}"))
     with pytest.raises(OperatorError, match="is gone"):
         _verified(now, gone.deployment)

@@ -78,7 +78,7 @@ def test_what_is_to_be_reproduced_is_found_by_any_of_its_names(stack: Stack, by:
 
 
 def test_the_archive_of_then_is_fetched_to_compare_with(stack: Stack, tmp_path: Any) -> None:
-    platform_of(stack.target).shelf().fetch(stack.package.package_digest, tmp_path / "then")
+    platform_of(stack.target).package_store().fetch(stack.package.package_digest, tmp_path / "then")
     facts = reproduce.facts_of(stack.target, stack.id)
     assert reproduce._members_of_then(stack.target, facts, tmp_path / "again")
     gone = replace(facts, package=replace(facts.package, digest=f"sha256:{'0' * 64}"))
@@ -125,7 +125,7 @@ def test_a_package_is_found_where_it_was_put_when_the_stack_names_another_regist
     moved, digest = stack.told(registry=f"{stack.target.outputs['registry']}/elsewhere"), stack.package.package_digest
     assert _verified(moved, cast(Any, replace(stack, image="serving:1").deployment)) == stack.package.archive_uri
     assert reproduce.facts_of(moved, digest).package.digest == digest
-    platform_of(moved).shelf().fetch(digest, tmp_path / "then")
+    platform_of(moved).package_store().fetch(digest, tmp_path / "then")
     if by == "ModelPackage":
         assert read(moved, digest).unread == ()
 

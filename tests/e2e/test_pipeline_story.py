@@ -36,7 +36,7 @@ from pipeline.steps import PIPELINE
 from platforms.aws import executions
 from platforms.aws.clients import clients
 from platforms.aws.executions import Seen
-from platforms.aws.signatures import read
+from platforms.s3.package_store import BucketPackageStore
 from retraining.record import Phase
 from tests.e2e.conftest import RATE, journal, package, succeeded, typed
 from tests.e2e.test_retraining_story import DAY, requests_of, until
@@ -120,7 +120,7 @@ def test_an_update_trains_by_an_execution_to_the_digest_of_the_local_engine(
     made = executed(make, LOCAL.pipeline, LOCAL.pipeline_folder, wanted)
     assert (made.arn, made.digests) == (seen.arn, local_build.left(sealed.path.parents[1]))
     key = story.stack.outputs()["signing_key"].encode()
-    facts = read(champion.archive_uri, key, make("s3")).verify(champion.package_digest, key)
+    facts = BucketPackageStore("", make("s3")).evidence(champion.archive_uri, key).verify(champion.package_digest, key)
     job = next(step.job for step in seen.steps if step.name == "build")
     assert (facts.builder.invocation, facts.builder.job) == (seen.arn, job)
     assert facts.source.commit is not None, "git was asked here, and not in the job"

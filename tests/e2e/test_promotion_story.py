@@ -25,10 +25,10 @@ from demos.promotion.demo_output import Storyteller
 from demos.promotion.stack_session import RELEASES, Workplace
 from localcloud import process
 from localcloud.setup import Places
-from platforms.aws import signatures
 from platforms.aws.names import Names
-from platforms.aws.packages import folder_of
+from platforms.s3.package_store import BucketPackageStore
 from provenance.key_pair import KeyPair
+from services.sealed_packages import folder_of
 from tests.e2e.conftest import FEW, QUICK, Unpreviewed, succeeded
 from tests.needed import unused
 from tests.small import SMALL
@@ -87,8 +87,8 @@ def test_a_package_that_another_key_has_signed_is_not_registered(dev: Workplace,
     succeeded(dev.stack.up())
     target = dev.target()
     s3, bucket, digest = target.client("s3"), target.output("artifact_bucket"), target.output("champion")
-    key, uri = target.output("signing_key").encode(), f"s3://{bucket}/{folder_of(digest)}/model.tar.gz"
-    forged = signatures.read(uri, key, s3).signed_again(key, KeyPair.new())
+    key, store = target.output("signing_key").encode(), BucketPackageStore(bucket, s3)
+    forged = store.evidence(store.uri(digest), key).signed_again(key, KeyPair.new())
     folder = f"{folder_of(digest)}/signatures/"
     (provenance,) = [
         item["Key"]

@@ -21,8 +21,8 @@ from cli.local.stack import Stack
 from cli.retrain import Retraining, look
 from cli.target import Target
 from monitoring.drift.record import newest_day
-from platforms.aws import signatures
 from platforms.aws.drift_table import DynamoRecord
+from platforms.s3.package_store import BucketPackageStore
 from retraining.record import Phase
 from tests.e2e.conftest import journal, package, succeeded, typed
 from tests.e2e.test_monitoring_story import ask
@@ -116,7 +116,9 @@ def test_what_is_agreed_to_is_trained_and_held_against_the_champion(story: Bed) 
     (job,) = target.client("sagemaker").list_training_jobs()["TrainingJobSummaries"]
     assert job["TrainingJobStatus"] == "Completed"
     digest, key = seen.waits.package["package_digest"], target.output("signing_key").encode()
-    facts = signatures.read(seen.waits.package["archive_uri"], key, target.client("s3")).verify(digest, key)
+    facts = (
+        BucketPackageStore("", target.client("s3")).evidence(seen.waits.package["archive_uri"], key).verify(digest, key)
+    )
     assert facts.builder.invocation == job["TrainingJobArn"]
     assert facts.source.commit is None, "the champion's code comes from its package, not from a checkout"
     registered = package(story, digest)

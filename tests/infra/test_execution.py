@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-import platforms.registering
-from infra.providers import execution, package, stopping
+import services.package_registry
+from infra.providers import execution, stopping
 from infra.providers.package import PackageProvider
 from infra.providers.progress import Progress
 from pipeline.gate import GateRefused
 from pipeline.recipe import Recipe
 from platforms.aws import executions
 from platforms.aws.executions import Asked
-from platforms.sealed_packages import Unsigned
 from provenance.key_pair import KeyPair
 from rollout.core.errors import RolloutError
+from services.sealed_packages import Unsigned
+from services.versions import Version
 from tests.infra.test_package_provider import INPUTS, REGISTERED
 from tests.platforms.aws.pipelines import ARN, DOWN, FOLDER, PIPELINE, TAKES, Look, Pipelines, step
 
@@ -39,6 +42,18 @@ FOUND = {
     "archive_uri": "s3://bucket/packages/d/model.tar.gz",
     "model_package_arn": "arn:1",
 }
+REGISTERED_VERSION = Version(
+    "arn:1",
+    1,
+    RECIPE.digest,
+    "sha256:d",
+    "m",
+    "s3://bucket/packages/d/model.tar.gz",
+    "image",
+    "",
+    "",
+    datetime(2026, 3, 1, tzinfo=UTC),
+)
 
 
 @pytest.fixture(autouse=True)
@@ -308,21 +323,6 @@ def test_the_answer_to_a_cancellation_is_replaced_where_dynamic_resources_are_pr
 # --- the provider
 
 
-@dataclass
-class Catalogue:
-    there: dict[str, str] | None = None
-
-    def of_recipe(self, recipe: str) -> dict[str, str] | None:
-        assert recipe == RECIPE.digest
-        return self.there
-
-
-@dataclass
-class Place:
-    catalogue: Catalogue
-    signer: KeyPair = field(default_factory=KeyPair.new)
-
-
 @pytest.fixture
 def taken(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """What was taken from the registry; the first of what was there is not signed, where a test says so."""
@@ -334,23 +334,25 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         found.append(ours.package_digest)
         return REGISTERED
 
-    monkeypatch.setattr(platforms.registering, "take", take)
+    monkeypatch.setattr(services.package_registry, "take", take)
     monkeypatch.setattr(PackageProvider, "wanted", lambda self, props: RECIPE)
     monkeypatch.setattr(execution, "model_files", lambda root: {"model/__init__.py": Path(__file__)})
     return found
 
 
 @pytest.mark.parametrize(
-    ("there", "begun"), [(FOUND, 0), (None, 1), ({**FOUND, "package_digest": "sha256:unsigned"}, 1)]
+    ("there", "begun"),
+    [(REGISTERED_VERSION, 0), (None, 1), (replace(REGISTERED_VERSION, package_digest="sha256:unsigned"), 1)],
 )
 def test_a_recipe_that_is_registered_begins_nothing(
-    taken: list[Any], monkeypatch: pytest.MonkeyPatch, there: dict[str, str] | None, begun: int
+    taken: list[Any], monkeypatch: pytest.MonkeyPatch, there: Version | None, begun: int
 ) -> None:
     cloud = Pipelines([("Succeeded", [step("release", "Succeeded")])])
     cloud.has(f"{HERE}/release/register/registered.json", FOUND)
-    monkeypatch.setattr(package, "clients", lambda region: cloud)
+    versions = SimpleNamespace(list=lambda about: iter([there] if there else []), clients=cloud)
+    registry: Any = SimpleNamespace(versions=versions, signer=KeyPair.new())
     props = {**INPUTS, "pipeline": {"pipeline": PIPELINE, "folder": FOLDER, "takes": list(TAKES)}}
-    assert PackageProvider()._built(props, Place(Catalogue(there))) == REGISTERED
+    assert PackageProvider()._built(props, registry) == REGISTERED
     assert (len(cloud.started), taken) == (begun, ["sha256:d"])
     if begun:
         given = {one["Name"]: one["Value"] for one in cloud.started[0]["PipelineParameters"]}

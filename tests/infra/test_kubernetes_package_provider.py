@@ -10,21 +10,22 @@ from pulumi.runtime import rpc
 
 import pipeline.build
 import pipeline.recipe
-import platforms.registering
+import services.package_registry
 from infra.providers import kubernetes_package, packaging
 from infra.providers.kubernetes_package import KubernetesPackageProvider
 from pipeline.gate import GateRefused, Miss
 from pipeline.pack import Registered
 from pipeline.recipe import Recipe
+from platforms.aws import package_registry as aws_registry
 from platforms.kubernetes import access_token
 from platforms.kubernetes.api import Api
 from platforms.kubernetes.kinds import PACKAGE, SECRET
 from platforms.kubernetes.names import labels_of
 from platforms.kubernetes.oci import OciUnreachable
-from platforms.kubernetes.stores import StackStore
-from platforms.registering import Origin, Place, ReleaseRecord
-from platforms.sealed_packages import RegistryError
+from platforms.kubernetes.package_store import ClusterPackageStore
 from rollout.core.errors import Unreachable
+from services.package_registry import Origin, PackageRegistry, ReleaseRecord
+from services.sealed_packages import RegistryError
 from tests.platforms.kubernetes.fake_api import FakeApi
 
 DIGEST = "sha256:" + "d" * 64
@@ -68,7 +69,7 @@ def done(monkeypatch: pytest.MonkeyPatch, api: Api) -> list[tuple[Any, ...]]:
         return noted("release")(here["sign"].args[0])
 
     for name in ("copy", "take"):
-        monkeypatch.setattr(platforms.registering, name, noted(name))
+        monkeypatch.setattr(services.package_registry, name, noted(name))
     monkeypatch.setattr(pipeline.build, "release", released)
     monkeypatch.setattr(pipeline.recipe, "recipe", lambda root, parameters: Recipe("r", {}))
     return calls
@@ -83,8 +84,8 @@ def test_a_package_is_built_and_registered_with_the_stacks_own_key(done: list[tu
     assert (outs["archive_uri"], outs["model_package"], outs["refused"]) == (URI, f"models/{NAME}", "")
     assert (outs["package_digest"], outs["metrics"]) == (DIGEST, {"auc": 0.7})
     ((_, place),) = done
-    assert isinstance(place, Place)
-    assert (place.image, place.store) == ("image", StackStore("127.0.0.1:5000/models"))
+    assert isinstance(place, PackageRegistry)
+    assert (place.image, place.store) == ("image", ClusterPackageStore("127.0.0.1:5000/models"))
     assert place.store.uri(DIGEST) == f"oci://127.0.0.1:5000/models/packages@{DIGEST}"
     assert outs["signed_by"] == place.signer.public_key.decode()
     for name in ("flight-delay-prod-signing", "flight-delay-prod-token"):
@@ -98,7 +99,7 @@ def test_a_package_is_built_and_registered_with_the_stacks_own_key(done: list[tu
 def test_a_champion_is_taken_from_aws_and_from_another_cluster(
     done: list[tuple[Any, ...]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(packaging, "clients", lambda region, role=None: lambda service: (region, role, service))
+    monkeypatch.setattr(aws_registry, "clients_of", lambda region, role=None: lambda service: (region, role, service))
     create(source=ON_AWS)
     create(source=IN_CLUSTER)
     (_, first, from_aws, *_), (_, second, from_cluster, *_) = done
@@ -106,7 +107,7 @@ def test_a_champion_is_taken_from_aws_and_from_another_cluster(
     assert second.archive_uri == URI
     assert isinstance(from_aws, Origin) and isinstance(from_cluster, Origin)
     assert cast(Any, from_aws.store).s3 == ("us-east-1", None, "s3")
-    assert from_cluster.store == StackStore("")
+    assert from_cluster.store == ClusterPackageStore("")
 
 
 def test_packages_go_to_a_bucket_and_are_taken_from_one(done: list[tuple[Any, ...]]) -> None:

@@ -15,10 +15,10 @@ from infra.config.settings import Settings
 from infra.providers import mlflow as provider_module
 from infra.providers.mlflow import MlflowProvider
 from platforms.kubernetes.names import CONTROLLER
-from platforms.sealed_packages import RegistryError
 from provenance.evidence import Evidence, sign
 from provenance.facts import Package
 from provenance.key_pair import KeyPair
+from services.sealed_packages import RegistryError
 from tests.infra.on_cluster import STACK, manifests, run_on_cluster
 from tests.infra.recorded import ACCOUNT, IMAGE, World, run_program, stack_config
 from tests.infra.refusals import refusal

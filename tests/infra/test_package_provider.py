@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,7 @@ from pulumi.runtime import rpc
 
 import pipeline.build
 import pipeline.recipe
-import platforms.aws.kms_signer
-import platforms.registering
-from infra.providers import package, packaging
+import services.package_registry
 from infra.providers.package import PackageProvider
 from infra.providers.packaging import _by_step
 from infra.providers.progress import Progress
@@ -22,11 +21,12 @@ from pipeline.gate import GateRefused, Miss, gate
 from pipeline.pack import Registered
 from pipeline.recipe import Recipe, canonical
 from pipeline.step import StepFailed
-from platforms.aws import package_entities, signatures
-from platforms.aws.objects import RegistryError
+from platforms.aws import package_entities
+from platforms.aws import package_registry as aws_registry
 from platforms.aws.package_entities import Version
-from platforms.aws.signatures import Unsigned
+from platforms.s3.package_store import BucketPackageStore
 from provenance.key_pair import KeyPair
+from services.sealed_packages import RegistryError, Unsigned
 
 REGISTERED = Registered(
     model_package_arn="arn:1",
@@ -73,7 +73,7 @@ class SageMaker:
             raise EndpointConnectionError(endpoint_url="http://127.0.0.1:1")
         if ModelPackageName not in self.arns:
             raise ClientError({"Error": {"Code": "ValidationException", "Message": "no such"}}, "DescribeModelPackage")
-        return {}
+        return {"CreationTime": datetime(2026, 3, 1, tzinfo=UTC)}
 
     def delete_model_package(self, ModelPackageName: str) -> None:
         self.arns.remove(ModelPackageName)
@@ -131,11 +131,10 @@ def registry(monkeypatch: pytest.MonkeyPatch) -> Registry:
     monkeypatch.setattr(
         pipeline.recipe, "recipe", lambda root, parameters: Recipe("r", {"parameters": canonical(parameters)})
     )
-    monkeypatch.setattr(platforms.registering, "copy", made.copy)
-    monkeypatch.setattr(platforms.registering, "take", made.take)
-    monkeypatch.setattr(platforms.aws.kms_signer, "KmsSigner", lambda clients, key: KEY)
-    for module in (package, packaging):
-        monkeypatch.setattr(module, "clients", lambda region, role=None: lambda service: made.sagemaker)
+    monkeypatch.setattr(services.package_registry, "copy", made.copy)
+    monkeypatch.setattr(services.package_registry, "take", made.take)
+    monkeypatch.setattr(aws_registry, "KmsSigner", lambda clients, key: KEY)
+    monkeypatch.setattr(aws_registry, "clients_of", lambda region, role=None: lambda service: made.sagemaker)
     return made
 
 
@@ -264,7 +263,7 @@ def test_candidate_from_before_packages_were_signed_is_built_again_and_signed(
     def unsigned(*_: Any) -> Registered:
         raise Unsigned("s3://bucket is not signed")
 
-    monkeypatch.setattr(platforms.registering, "take", unsigned)
+    monkeypatch.setattr(services.package_registry, "take", unsigned)
     outs = create(candidate=CANDIDATE)
     assert (outs["package_digest"], outs["refused"]) == ("sha256:d", "")
     assert len(registry.built) == 1
@@ -324,9 +323,8 @@ def test_package_that_somebody_deleted_is_noticed_by_a_refresh(registry: Registr
 def proven(monkeypatch: pytest.MonkeyPatch) -> object:
     """What is proven of every package."""
     facts = object()
-    monkeypatch.setattr(
-        signatures, "read", lambda uri, key, s3: type("Evidence", (), {"verify": lambda self, digest, key: facts})()
-    )
+    evidence = type("Evidence", (), {"verify": lambda self, digest, key: facts})()
+    monkeypatch.setattr(BucketPackageStore, "evidence", lambda store, uri, key: evidence)
     return facts
 
 

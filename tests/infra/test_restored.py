@@ -135,16 +135,16 @@ def test_a_stack_that_takes_from_another_does_not_while_a_release_is_restored() 
 
 
 def test_what_is_restored_is_never_built_from_the_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
-    from platforms import registering
-    from platforms.sealed_packages import Unsigned
+    from services import package_registry
+    from services.sealed_packages import Unsigned
 
     def unsigned(*_: object) -> None:
         raise Unsigned("it is not signed")
 
-    monkeypatch.setattr(registering, "take", unsigned)
+    monkeypatch.setattr(package_registry, "take", unsigned)
     monkeypatch.setattr(PackageProvider, "_built", lambda *_: pytest.fail("built"))
-    place = SimpleNamespace(signer=SimpleNamespace(public_key=SIGNED_BY.encode()))
-    monkeypatch.setattr(PackageProvider, "place", lambda *_: place)
+    registry = SimpleNamespace(signer=SimpleNamespace(public_key=SIGNED_BY.encode()))
+    monkeypatch.setattr(PackageProvider, "registry", lambda *_: registry)
     candidate = {"recipe": "r", "package_digest": DIGEST, "archive_uri": "s3://bucket/key", "restored": True}
     props = {"recipe": "r", "candidate": candidate, "gates": {}, "urn": "urn:pulumi:local::p::t::n"}
     told = PackageProvider().outcome(props)

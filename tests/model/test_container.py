@@ -21,10 +21,12 @@ from cli.local.stack import Stack
 from demos.builds import kubeflow_docker, local_build
 from demos.builds.digest_comparison import PACKAGE
 from pipeline.build import build
+from pipeline.pack import Registered
 from pipeline.recipe import recipe
 from pipeline.steps import PIPELINE
-from platforms.aws.registry import Registered, publish
+from platforms.aws.package_registry import registry
 from provenance.key_pair import KeyPair
+from services.package_registry import publish
 from tests.small import SMALL
 
 pytestmark = [pytest.mark.e2e, pytest.mark.needs("engine"), pytest.mark.timeout(1500)]
@@ -94,8 +96,7 @@ def place(cloud) -> str:
 @pytest.fixture(scope="module")
 def published(image: str, cloud, place: str, sealed) -> Registered:
     """The sealed model, registered with the image that serves."""
-    here = {"bucket": place, "group": place, "image": image, "clients": cache(cloud.client)}
-    return publish(sealed, **here, signer=KeyPair.new())
+    return publish(sealed, registry(place, place, image, cache(cloud.client), KeyPair.new()))
 
 
 def role_arn(cloud, name: str) -> str:

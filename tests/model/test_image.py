@@ -91,7 +91,7 @@ def test_the_training_context_holds_all_that_its_dockerfile_copies_and_all_that_
     copied = re.findall(r"^COPY (?!--)(\S+)", (ROOT / "pipeline/Dockerfile").read_text(), re.MULTILINE)
     assert {path.name for path in (tmp_path / "context").iterdir()} == {"Dockerfile", *copied}
     checkout = tmp_path / "context/checkout"
-    rooms = {"platforms", "rollout", *ROOMS}
+    rooms = {"platforms", "rollout", "services", *ROOMS}
     assert {path.name for path in checkout.iterdir()} == rooms, "no model is in the image"
     steps = [one.program.partition(":")[0] for one in PIPELINE.steps if one.name not in {"train", "evaluate"}]
     modules = ", ".join(["platforms.aws.jobs.retrain", "pipeline.run", "platforms.aws.kms_signer", *steps])
@@ -116,7 +116,17 @@ def test_what_trains_has_the_libraries_of_the_steps_that_sign_and_register_on_ei
 def test_the_training_context_holds_the_teams_data_files(some_wheels: Path, tmp_path: Path):
     root = tmp_path / "checkout"
     root.mkdir()
-    for room in ("model", "monitoring", "pipeline", "platforms", "provenance", "requirements", "rollout", "serving"):
+    for room in (
+        "model",
+        "monitoring",
+        "pipeline",
+        "platforms",
+        "provenance",
+        "requirements",
+        "rollout",
+        "services",
+        "serving",
+    ):
         (root / room).symlink_to(ROOT / room)
 
     def tag() -> str:

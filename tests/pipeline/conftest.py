@@ -19,15 +19,15 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 
-import platforms.aws.registry
+import platforms.aws.package_registry
 from pipeline import archive
 from pipeline.build import build
 from pipeline.candidate import Job, Report, retrain
 from pipeline.pack import SealedPackage, describe
 from pipeline.recipe import canonical, recipe
 from platforms.aws.clients import Clients
-from platforms.releasing import at
 from provenance.key_pair import KeyPair
+from services.publish_steps import at
 
 ROOT = Path(__file__).resolve().parents[2]
 IMAGE = "000000000000.dkr.ecr.us-east-1.amazonaws.com/daily-serving:process"
@@ -155,7 +155,9 @@ def run(place: str, clients: Clients, champion: SealedPackage, tmp_path: Path) -
         work.mkdir()
         asked = replace(job(sealed, place, through), **more)
 
-        here = at(platforms.aws.registry.place(place, place, asked.champion["image_uri"], clients, KeyPair.new()))
+        here = at(
+            platforms.aws.package_registry.registry(place, place, asked.champion["image_uri"], clients, KeyPair.new())
+        )
         return retrain(asked, sealed.path, work, here, progress=said)
 
     return made

@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,11 +19,10 @@ from pipeline.outcome import read
 from pipeline.pack import Registered, SealedPackage
 from pipeline.recipe import recipe
 from pipeline.step import REFUSED
-from platforms.registering import Place
-from platforms.releasing import KEY, at
-from platforms.sealed_packages import Unsigned
-from provenance.evidence import Evidence
 from provenance.key_pair import KeyPair
+from services.memory_packages import MemoryPackageStore, MemoryVersions
+from services.package_registry import PackageRegistry
+from services.publish_steps import KEY, at
 from tests.pipeline.conftest import append
 
 pytestmark = pytest.mark.e2e  # it takes a package that was trained
@@ -33,47 +32,10 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @dataclass
 class Shelf:
-    """A store and a catalogue in memory.
+    """A registry in memory."""
 
-    Attributes:
-        archives: Digest -> bytes.
-        signed: What is said of each archive, once.
-        versions: The names of versions, with where they come from.
-        down: Whether the catalogue takes nothing.
-    """
-
-    archives: dict[str, bytes] = field(default_factory=dict)
-    signed: dict[str, Evidence] = field(default_factory=dict)
-    versions: dict[str, Mapping[str, str]] = field(default_factory=dict)
-    down: bool = False
-
-    def uri(self, digest: str) -> str:
-        return f"shelf://{digest}"
-
-    def said(self, archive_uri: str, public_key: bytes) -> Evidence:
-        if archive_uri not in self.signed:
-            raise Unsigned(f"{archive_uri} is not signed")
-        return self.signed[archive_uri]
-
-    def keep(self, evidence: Evidence, sealed: SealedPackage, public_key: bytes) -> None:
-        assert self.uri(sealed.digest) not in self.signed, "signed twice"
-        self.signed[self.uri(sealed.digest)] = evidence
-
-    def put(self, sealed: SealedPackage) -> str:
-        self.archives[sealed.digest] = sealed.path.read_bytes()
-        return self.uri(sealed.digest)
-
-    def fetch(self, archive_uri: str, package_digest: str, to: Path) -> None:
-        raise AssertionError("nothing is fetched to register it")
-
-    def find(self, package: Registered) -> str | None:
-        return package.recipe if package.recipe in self.versions else None
-
-    def create(self, package: Registered, said: Evidence, lineage: Mapping[str, str]) -> str:
-        if self.down:
-            raise OSError(111, "Connection refused")
-        self.versions[package.recipe] = lineage
-        return package.recipe
+    store: MemoryPackageStore = field(default_factory=MemoryPackageStore)
+    versions: MemoryVersions = field(default_factory=MemoryVersions)
 
 
 @pytest.fixture
@@ -90,12 +52,12 @@ def key() -> KeyPair:
 def released(daily: Path, champion: SealedPackage, tmp_path: Path, shelf: Shelf, key: KeyPair) -> Callable[..., Any]:
     """Releases the small model, which was built before; returns the version, and what was said."""
     shutil.copytree(champion.path.parents[1], tmp_path / "packages" / champion.recipe)
-    place = Place(shelf, shelf, "image", key)
+    registry = PackageRegistry(shelf.store, shelf.versions, "image", key)
 
     def made(root: Path = daily, **gates: Any) -> tuple[Registered, list[str]]:
         said: list[str] = []
         wanted = recipe(root, {})
-        return release(root, wanted, gates, tmp_path, here=at(place), progress=said.append), said
+        return release(root, wanted, gates, tmp_path, here=at(registry), progress=said.append), said
 
     return made
 
@@ -104,17 +66,20 @@ def test_a_package_is_signed_and_registered_after_its_gate_passed_and_again_with
     released: Callable[..., Any], champion: SealedPackage, shelf: Shelf, key: KeyPair, tmp_path: Path
 ) -> None:
     made, said = released(accuracy={"min": 0.5})
-    assert (made.package_digest, made.archive_uri) == (champion.digest, f"shelf://{champion.digest}")
+    assert (made.package_digest, made.archive_uri) == (champion.digest, shelf.store.uri(champion.digest))
     assert (made.manifest_sha256, made.image_uri) == (champion.manifest_sha256, "image")
     assert made.metrics == dict(champion.metrics)
     assert list(dict.fromkeys(line.partition(":")[0] for line in said)) == ["gate", "sign", "register"]
-    assert shelf.archives == {champion.digest: champion.path.read_bytes()}
-    assert shelf.signed[made.archive_uri].verify(champion.digest, key.public_key).recipe.digest == champion.recipe
+    assert shelf.store.archives == {made.archive_uri: champion.path.read_bytes()}
+    assert (
+        shelf.store.evidence(made.archive_uri, key.public_key).verify(champion.digest, key.public_key).recipe.digest
+        == champion.recipe
+    )
     folder = tmp_path / "packages" / champion.recipe
     assert (folder / "sign" / KEY).read_bytes() == key.public_key
     assert read(folder / "register").made_of["sign"] == read(folder / "sign").digest
     assert released(accuracy={"min": 0.5})[0] == made
-    assert len(shelf.versions) == 1
+    assert len(shelf.versions.stored) == 1
 
 
 def test_a_package_below_its_gates_is_neither_signed_nor_registered(released: Callable[..., Any], shelf: Shelf) -> None:
@@ -139,16 +104,19 @@ def test_a_step_that_fails_leaves_nothing_registered(
 
 
 def test_a_registry_that_is_down_is_named_with_its_step_and_the_next_release_goes_on(
-    released: Callable[..., Any], shelf: Shelf, champion: SealedPackage
+    released: Callable[..., Any], shelf: Shelf, champion: SealedPackage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shelf.down = True
-    with pytest.raises(OSError, match="Connection refused") as failed:
-        released()
+    def refused(*_: Any) -> str:
+        raise OSError(111, "Connection refused")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(MemoryVersions, "add", refused)
+        with pytest.raises(OSError, match="Connection refused") as failed:
+            released()
     assert failed.value.__notes__ == ["register failed"]
-    assert (len(shelf.signed), shelf.versions) == (1, {})
-    shelf.down = False
+    assert (len(shelf.store.signed), shelf.versions.stored) == (1, [])
     assert released()[0].package_digest == champion.digest
-    assert len(shelf.versions) == 1
+    assert len(shelf.versions.stored) == 1
 
 
 @pytest.mark.parametrize(

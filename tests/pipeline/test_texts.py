@@ -13,7 +13,7 @@ from pipeline import outcome
 from pipeline.contract import Refusal
 from pipeline.steps import INPUTS, PIPELINE, function
 from pipeline.texts import wrong
-from platforms.places import read
+from platforms.package_locations import read
 
 ROOT = Path(__file__).resolve().parents[2]
 KUBERNETES = {

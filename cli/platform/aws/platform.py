@@ -7,12 +7,13 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from cli.errors import OperatorError, explained
-from cli.platform.aws import alarms, counted, packages
+from cli.platform.aws import alarms, counted
 from cli.platform.aws.sending import SageMakerSender
 from cli.platform.facts import (
     AlarmInFull,
@@ -22,23 +23,25 @@ from cli.platform.facts import (
     QualityView,
     ServedView,
     Spent,
+    package_of,
 )
 from cli.target import Target
 from monitoring.objectives.slo import Objective
 from monitoring.predictions import Searched, Window
 from platforms.aws.batches import STANDING
-from platforms.aws.clients import clients, code_of
+from platforms.aws.clients import clients
 from platforms.aws.identity import caller_if_told
 from platforms.aws.journal import DynamoJournal
 from platforms.aws.names import LABELS
 from platforms.aws.training import DynamoBook
 from platforms.clock import SystemClock
 from platforms.consent import Approval
+from platforms.s3.errors import code_of
 from retraining.record import Record
 from rollout.core.state import RolloutState
 
 if TYPE_CHECKING:
-    from cli.platform.aws.shelf import BucketShelf
+    from cli.platform.package_store import PackageStore
     from rollout.controller.controller import Controller
     from rollout.controller.ports import Signals
 
@@ -78,13 +81,21 @@ class Aws:
 
     def packages(self, limit: int) -> list[Package]:
         """See `Platform`."""
-        return [packages.package(item) for item in packages.read(self.target, limit)]
+        from platforms.aws.versions import GroupVersions  # noqa: PLC0415 - few commands need it
 
-    def shelf(self) -> BucketShelf:
+        group = self.target.output("package_group")
+        with explained(f"reading the package group {group}"):
+            return [package_of(one) for one in islice(GroupVersions(group, self.target.client).list(), limit)]
+
+    def package_store(self) -> PackageStore:
         """See `Platform`."""
-        from cli.platform.aws.shelf import BucketShelf  # noqa: PLC0415 - few commands need it
+        from cli.platform.package_store import PackageStore  # noqa: PLC0415 - few commands need it
+        from platforms.aws.package_store import AwsPackageStore  # noqa: PLC0415
+        from platforms.aws.versions import GroupVersions  # noqa: PLC0415
 
-        return BucketShelf(self.target)
+        target = self.target
+        store = AwsPackageStore.of(target.output("artifact_bucket"), target.client)
+        return PackageStore(store, GroupVersions(target.output("package_group"), target.client))
 
     def registry_name(self) -> str:
         """The stack's model package group."""

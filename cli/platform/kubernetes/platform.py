@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from cli.errors import OperatorError, explained
@@ -19,8 +20,9 @@ from cli.platform.facts import (
     QualityView,
     ServedView,
     Spent,
+    package_of,
 )
-from cli.platform.kubernetes import alarms, packages
+from cli.platform.kubernetes import alarms
 from cli.platform.kubernetes.cluster import connect
 from cli.platform.kubernetes.sending import GatewaySender
 from cli.target import Target, only_aws
@@ -37,12 +39,13 @@ from platforms.kubernetes.metrics import cluster, matched, series, whose
 from platforms.kubernetes.names import ENDPOINT, VARIANT
 from platforms.kubernetes.prometheus import Prometheus
 from platforms.kubernetes.traffic import RouteTraffic
+from platforms.kubernetes.versions import ModelPackages
 from retraining.record import Record
 from rollout.core.errors import Busy, RolloutError, Unreachable
 from rollout.core.state import Replayed, RolloutState
 
 if TYPE_CHECKING:
-    from cli.platform.kubernetes.shelf import ClusterShelf
+    from cli.platform.package_store import PackageStore
     from platforms.kubernetes.assembled import Assembled
     from rollout.controller.controller import Controller
     from rollout.controller.ports import Signals
@@ -119,13 +122,16 @@ class Kubernetes:
     def packages(self, limit: int) -> list[Package]:
         """See `Platform`."""
         with explained(f"reading the packages of {self.target.endpoint}"):
-            return packages.read(self.api(), self.target.endpoint, limit)
+            return [package_of(one) for one in islice(ModelPackages(self.api(), self.target.endpoint).list(), limit)]
 
-    def shelf(self) -> ClusterShelf:
+    def package_store(self) -> PackageStore:
         """See `Platform`."""
-        from cli.platform.kubernetes.shelf import ClusterShelf  # noqa: PLC0415 - few commands need it
+        from cli.platform.package_store import PackageStore  # noqa: PLC0415 - few commands need it
+        from platforms.kubernetes.package_store import ClusterPackageStore  # noqa: PLC0415
 
-        return ClusterShelf(self.target, self.api())
+        target = self.target
+        store = ClusterPackageStore(target.output("registry"), target.outputs.get("bucket"))
+        return PackageStore(store, ModelPackages(self.api(), target.endpoint), self.state)
 
     def registry_name(self) -> str:
         """The namespace, and where the archives lie."""

@@ -31,9 +31,10 @@ from platforms.aws.ledger import DynamoLedger
 from platforms.aws.metrics import datum, place, put
 from platforms.aws.names import CAPTURE, LABELS
 from platforms.aws.packages import BASELINE, FORM, DigestMismatch, Sealed, member
-from platforms.aws.registered import registered
 from platforms.aws.table import Table
+from platforms.aws.versions import GroupVersions
 from rollout.core.state import RolloutState
+from services.versions import of_release
 
 
 def handler(event: dict[str, Any], context: Context | None) -> dict[str, Any]:
@@ -135,7 +136,11 @@ def _package(state: RolloutState, variant: str, settings: Settings) -> Sealed | 
     if release is not None:
         return release
     if variant not in _forgotten:
-        found = registered(_clients(), settings.group, variant) if settings.group else None
+        found = (
+            of_release(GroupVersions(settings.group, _clients()), variant.removeprefix("v-"))
+            if settings.group
+            else None
+        )
         if found is None:
             return None  # asked for again: it may be a release of another moment
         _forgotten[variant] = found

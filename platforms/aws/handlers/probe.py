@@ -12,11 +12,12 @@ from botocore.exceptions import BotoCoreError, ClientError
 from monitoring.captured import PROBED
 from monitoring.log import log
 from monitoring.objectives import probe
-from platforms.aws.clients import clients, code_of
+from platforms.aws.clients import clients
 from platforms.aws.handlers.settings import Context, Settings
 from platforms.aws.journal import DynamoJournal
 from platforms.aws.metrics import datum, place, put
 from platforms.aws.packages import member
+from platforms.s3.errors import code_of
 from rollout.core.release import Release
 
 _JSON = "application/json"

@@ -27,10 +27,10 @@ from pipeline.recipe import canonical
 from platforms.aws.jobs import ending
 from platforms.aws.jobs.ending import failed
 from platforms.aws.kms_signer import KmsSigner
-from platforms.aws.objects import RegistryError
-from platforms.aws.registry import place
-from platforms.releasing import at
+from platforms.aws.package_registry import registry
 from provenance.envelope import SignatureError
+from services.publish_steps import at
+from services.sealed_packages import RegistryError
 
 if TYPE_CHECKING:  # the image of a job has no rollout, which that needs
     from platforms.aws.clients import Clients
@@ -64,7 +64,8 @@ def _run(folder: Path) -> str:
     clients: Clients = cache(session.client)
     champion = folder / "input/data/champion" / job.champion["archive_uri"].rpartition("/")[2]
     with TemporaryDirectory(prefix="retrain-", dir=folder) as workdir:
-        here = at(place(job.bucket, job.group, job.champion["image_uri"], clients, KmsSigner(clients, job.signing_key)))
+        signer = KmsSigner(clients, job.signing_key)
+        here = at(registry(job.bucket, job.group, job.champion["image_uri"], clients, signer))
         report = retrain(job, champion, Path(workdir), here, progress=lambda line: print(line, flush=True))
     body = canonical(report.as_dict()).encode()
     clients("s3").put_object(Bucket=job.bucket, Key=job.report, Body=body, ContentType="application/json")

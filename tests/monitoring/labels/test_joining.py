@@ -19,9 +19,10 @@ from monitoring.labels.pairs import Batch, Entry, Given, Row, Trial
 from platforms.aws.batch_metrics import metric_data
 from platforms.aws.batches import Batches
 from platforms.aws.handlers import labels
-from platforms.aws.packages import FORM, DigestMismatch, beside
+from platforms.aws.packages import FORM, DigestMismatch
 from platforms.aws.table import KEPT_SECONDS, Table
 from rollout.core.state import Phase
+from services.sealed_packages import member_uri
 from tests.monitoring.labelled_world import DECLARED, Killed, World, a_world
 from tests.needed import needed
 from tests.platforms.aws.rights import USED, held_to_rights
@@ -323,7 +324,7 @@ def test_a_release_that_does_not_say_what_its_answers_mean_has_no_losses(world: 
 def test_nothing_in_a_form_of_other_bytes_is_read(world: World) -> None:
     challenger = world.state().challenger
     assert challenger is not None
-    put(world.real("s3"), beside(challenger.archive_uri, FORM), b"{}")
+    put(world.real("s3"), member_uri(challenger.archive_uri, FORM), b"{}")
     good = world.captured("v-a", ("x", True, 0.9))
     with pytest.raises(DigestMismatch, match="nothing in it was read"):
         world.deliver(world.captured("v-b", ("y", True, 0.9)), good)

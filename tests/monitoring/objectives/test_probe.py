@@ -16,8 +16,9 @@ from monitoring.objectives import probe
 from platforms.aws.clients import Clients
 from platforms.aws.handlers import probe as handler
 from platforms.aws.journal import DynamoJournal
-from platforms.aws.packages import DigestMismatch, beside
+from platforms.aws.packages import DigestMismatch
 from rollout.core.release import Release
+from services.sealed_packages import member_uri
 from tests.platforms.aws.mocked import journal_table, mocked_aws
 from tests.platforms.aws.rights import held_to_rights
 from tests.platforms.aws.sealing import put, sealed_release
@@ -155,7 +156,7 @@ def test_before_the_first_release_nothing_is_asked_and_nothing_counted(world: Wo
 
 def test_a_package_that_was_changed_is_not_asked_from(world: World) -> None:
     champion = world.release(SAMPLE)
-    put(world.clients("s3"), beside(champion.archive_uri, probe.SAMPLE), b"{}")
+    put(world.clients("s3"), member_uri(champion.archive_uri, probe.SAMPLE), b"{}")
     with pytest.raises(DigestMismatch):
         handler.handler({}, None)
     assert (world.runtime.asked, world.counted()) == ([], {}), "no probe is missing data, which rings too"

@@ -8,7 +8,6 @@ def clients(request: pytest.FixtureRequest) -> Clients:
 from __future__ import annotations
 
 from functools import cache, partial
-from typing import Any
 from uuid import uuid4
 
 import boto3
@@ -16,7 +15,9 @@ import pytest
 from botocore.config import Config
 
 from platforms.aws.clients import Clients
+from platforms.aws.package_registry import registry
 from provenance.key_pair import KeyPair
+from services.package_registry import PackageRegistry
 
 EITHER = ["moto", pytest.param("local cloud", marks=pytest.mark.e2e)]
 IMAGE = "000000000000.dkr.ecr.us-east-1.amazonaws.com/flight-delay-serving:process"
@@ -36,9 +37,9 @@ def clients_of(request: pytest.FixtureRequest) -> Clients:
     return cache(partial(session.client, endpoint_url=url, config=Config(retries={"max_attempts": 1})))
 
 
-def new_registry(clients: Clients) -> dict[str, Any]:
-    """A stack's registry, new there: bucket, group, image, clients and key."""
+def new_registry(clients: Clients, image: str = IMAGE) -> PackageRegistry:
+    """A stack's registry, new there, with a key of its own."""
     name = f"registry-{uuid4().hex[:12]}"
     clients("s3").create_bucket(Bucket=name)
     clients("sagemaker").create_model_package_group(ModelPackageGroupName=name)
-    return {"bucket": name, "group": name, "image": IMAGE, "clients": clients, "signer": KeyPair.new()}
+    return registry(name, name, image, clients, KeyPair.new())

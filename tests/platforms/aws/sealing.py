@@ -11,8 +11,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from pipeline import archive
+from pipeline.pack import SealedPackage
 from platforms.aws.packages import MANIFEST
-from platforms.aws.registry import store
+from platforms.s3.package_store import BucketPackageStore
 from rollout.core.release import Release
 from tests.rollout.worlds import release as make_release
 
@@ -29,8 +30,8 @@ def sealed_release(name: str, s3: Any, bucket: str, members: Mapping[str, Any]) 
     with TemporaryDirectory() as folder:
         path = Path(folder) / "model.tar.gz"
         digest = archive.seal({**files, MANIFEST: manifest}, path)
-        uri = store(path, digest, bucket, s3)
-    proof = hashlib.sha256(manifest).hexdigest()
+        proof = hashlib.sha256(manifest).hexdigest()
+        uri = BucketPackageStore(bucket, s3).put(SealedPackage(path, digest, proof, {}, ""))
     return replace(make_release(name), package_digest=digest, archive_uri=uri, manifest_sha256=proof)
 
 

@@ -19,7 +19,8 @@ from botocore.response import StreamingBody
 from monitoring.captured import Malformed, instances
 from platforms.aws.files import S3Captures
 from platforms.aws.handlers import drift
-from platforms.aws.packages import REFERENCE, DigestMismatch, beside
+from platforms.aws.packages import REFERENCE, DigestMismatch
+from services.sealed_packages import member_uri
 from tests.needed import needed
 from tests.platforms.aws.mocked import clients
 from tests.platforms.aws.rights import USED
@@ -158,7 +159,7 @@ def test_a_file_leaves_a_mark_that_expires_when_no_message_can_come_any_more(end
 def test_nothing_in_a_reference_of_other_bytes_is_read(endpoint: Endpoint, capsys: pytest.CaptureFixture[str]) -> None:
     champion = journal().read().champion
     assert champion is not None
-    put(clients()("s3"), beside(champion.archive_uri, REFERENCE), b'{"rows": 1, "features": {}}')
+    put(clients()("s3"), member_uri(champion.archive_uri, REFERENCE), b'{"rows": 1, "features": {}}')
     with pytest.raises(DigestMismatch, match="nothing in it was read"):
         drift.handler({}, None)
     assert "reference not read" in capsys.readouterr().out

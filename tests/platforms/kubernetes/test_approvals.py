@@ -16,9 +16,8 @@ from platforms.kubernetes.api import Api
 from platforms.kubernetes.approvals import give, people_of, people_of_package
 from platforms.kubernetes.journal import KubernetesJournal
 from platforms.kubernetes.kinds import PACKAGE
-from platforms.kubernetes.model_packages import ModelPackages
-from platforms.kubernetes.names import labels_of
 from platforms.kubernetes.package_status import PackageStatus
+from platforms.kubernetes.versions import ModelPackages
 from provenance.evidence import Evidence
 from rollout.core.errors import RolloutError
 from rollout.core.release import release_id
@@ -52,7 +51,7 @@ def person(world: World, request: pytest.FixtureRequest) -> As:
 def register(api: Api, **lineage: str) -> None:
     """Register the release, as who asks."""
     said = Evidence({}, b"", b"")
-    ModelPackages(api, f"{ENDPOINT}-{RELEASE}", labels_of(ENDPOINT)).create(PACKAGED, said, lineage)
+    ModelPackages(api, ENDPOINT, f"{ENDPOINT}-{RELEASE}").add(PACKAGED, said, lineage)
 
 
 def test_each_person_counts_once_and_a_verdict_takes_nobody_away(person: As) -> None:

@@ -15,7 +15,7 @@ from platforms.kubernetes.api import Api
 from platforms.kubernetes.crds import definitions
 from platforms.kubernetes.journal import KubernetesJournal
 from platforms.kubernetes.kinds import NAMESPACE, PACKAGE, ROLLOUT, ROUTE, SECRET, Kind
-from platforms.kubernetes.model_packages import made_by
+from platforms.kubernetes.versions import ModelPackages
 from rollout.core.state import RolloutState
 from tests.infra.on_cluster import release
 from tests.platforms.kubernetes.apiserver import ApiServer, define
@@ -62,7 +62,8 @@ def test_a_group_that_is_named_reads_what_serves_and_who_made_it(
     found = taken(owner, asked, monkeypatch)
     assert found is not None
     assert found["package_digest"] == release().package_digest
-    assert made_by(asked, f"{owner.namespace}/p-1") == ""
+    version = ModelPackages(asked).get(f"{owner.namespace}/p-1")
+    assert version and version.made_by == ()
 
 
 @pytest.mark.parametrize("kind", [SECRET, ROUTE, PACKAGE, ROLLOUT])

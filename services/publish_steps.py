@@ -1,6 +1,6 @@
-"""What the steps `sign` and `register` of `pipeline.steps` do, at a place.
+"""What the steps `sign` and `register` of `pipeline.steps` do, with a package registry.
 
-    release(root, recipe, here=at(place))       # in a process that has the clients and credentials already
+    release(root, recipe, here=at(registry))    # in a process that has the clients and credentials already
 
 In a container it is `platforms.steps` that calls them. `sign` gives what is said of the package and the signatures (see
 `provenance.evidence`), and `key.pub`. `register` gives `registered.json`, see `pipeline.pack.Registered`. Both may be
@@ -19,28 +19,28 @@ from pipeline.outcome import RECORD
 from pipeline.pack import sealed_in
 from pipeline.recipe import canonical
 from pipeline.texts import texts
-from platforms import registering
-from platforms.registering import Place
 from provenance.evidence import Evidence
+from services import package_registry
+from services.package_registry import PackageRegistry
 
 KEY = "key.pub"
 
 
-def at(place: Place) -> Mapping[str, Callable[[Given], None]]:
+def at(registry: PackageRegistry) -> Mapping[str, Callable[[Given], None]]:
     """The functions of both steps, by name; what the platform raises they raise."""
-    return {"sign": partial(sign, place), "register": partial(register, place)}
+    return {"sign": partial(sign, registry), "register": partial(register, registry)}
 
 
-def sign(place: Place, given: Given) -> None:
-    """Sign what is said of the sealed package, and keep it at the place."""
-    said = registering.signed(sealed_in(given.folders["seal"]), place)
-    for name, content in {**said.files(), KEY: place.signer.public_key}.items():
+def sign(registry: PackageRegistry, given: Given) -> None:
+    """Sign what is said of the sealed package, and store it in the registry."""
+    said = package_registry.signed(sealed_in(given.folders["seal"]), registry)
+    for name, content in {**said.files(), KEY: registry.signer.public_key}.items():
         (given.out / name).write_bytes(content)
 
 
-def register(place: Place, given: Given) -> None:
+def register(registry: PackageRegistry, given: Given) -> None:
     """Upload the sealed package, and register it with what was signed."""
     signed = {one.name: one.read_bytes() for one in given.folders["sign"].iterdir() if one.name not in {KEY, RECORD}}
     sealed, lineage = sealed_in(given.folders["seal"]), texts("lineage", given.texts["lineage"])
-    registered = registering.register(sealed, Evidence.of(signed), place, lineage)
+    registered = package_registry.register(sealed, Evidence.of(signed), registry, lineage)
     (given.out / REGISTERED).write_text(canonical(asdict(registered)))

@@ -1,12 +1,10 @@
-"""The registry of a stack on Kubernetes: a repository of images, and ModelPackages of the stack's namespace.
+"""`PackageStore` in a registry of images.
 
-    here = place(api, repository("registry.example/models"), name=names.model_of(recipe, image), labels=names.labels,
-                 image=image, signer=signer)
-    registered = registering.publish(sealed, here)
-    same = registering.copy(champion, platforms.aws.registry.origin(clients), here)    # promotion from AWS
+    store = repository("registry.example/models")
+    store.put(sealed)
 
 A package is an artifact: its archive is a blob, and `archive_uri` names that blob. What is signed of it is another
-artifact that refers to it, one for each key. See `platforms.registering`.
+artifact that refers to it, one for each key.
 """
 
 from __future__ import annotations
@@ -18,14 +16,11 @@ from pathlib import Path
 from pipeline import archive
 from pipeline.pack import SealedPackage
 from platforms.kubernetes import artifacts
-from platforms.kubernetes.api import Api
-from platforms.kubernetes.model_packages import ModelPackages, made_by
 from platforms.kubernetes.oci import Manifest, OciError, OciUnreachable, Registry, sha256
 from platforms.kubernetes.oci_referrers import refer, referrers
-from platforms.registering import Origin, Place, Store
-from platforms.sealed_packages import RegistryError, Unsigned
-from provenance.envelope import SignatureError, Signer, key_id
+from provenance.envelope import SignatureError, key_id
 from provenance.evidence import Evidence
+from services.sealed_packages import RegistryError, Unsigned
 from serving.registry_protocol import Blob, ProtocolError
 
 _KEY_DIGITS = 12
@@ -33,40 +28,16 @@ MOST_SIGNATURES = 32
 """Of one key that are looked at; there are more than one only if two stacks' updates ran at once."""
 
 
-def repository(registry: str) -> RegistryStore:
+def repository(registry: str) -> RegistryPackageStore:
     """The store in a repository, `HOST[:PORT]/REPOSITORY`.
 
     Raises:
         OciError: The repository or the docker config cannot be understood.
     """
-    return RegistryStore(Registry.of(registry))
+    return RegistryPackageStore(Registry.of(registry))
 
 
-def place(api: Api, store: Store, *, name: str, labels: Mapping[str, str], image: str, signer: Signer) -> Place:
-    """Where a stack on Kubernetes registers one package.
-
-    Args:
-        api: The stack's namespace.
-        store: Where archives go: a repository, or a bucket.
-        name: Of the ModelPackage.
-        labels: Of the ModelPackage.
-        image: The serving image.
-        signer: The stack's.
-    """
-    return Place(store, ModelPackages(api, name, labels), image, signer)
-
-
-def origin(store: Store, api: Api | None) -> Origin:
-    """Where a stack on Kubernetes has a package, for another stack that takes it.
-
-    Args:
-        store: Where it lies.
-        api: That stack's namespace, if it may be read; it tells who made a package.
-    """
-    return Origin(store, lambda version: made_by(api, version) if api else "")
-
-
-def store_of(archive_uri: str) -> RegistryStore:
+def store_of(archive_uri: str) -> RegistryPackageStore:
     """The store of a package.
 
     Raises:
@@ -77,8 +48,8 @@ def store_of(archive_uri: str) -> RegistryStore:
 
 
 @dataclass(frozen=True)
-class RegistryStore:
-    """`Store` in a repository of images.
+class RegistryPackageStore:
+    """`PackageStore` in a repository of images.
 
     Attributes:
         registry: The repository.
@@ -87,10 +58,10 @@ class RegistryStore:
     registry: Registry
 
     def uri(self, package_digest: str) -> str:
-        """Where the archive of a digest lies here, or would."""
+        """See `PackageStore`."""
         return self.registry.uri(package_digest)
 
-    def said(self, archive_uri: str, public_key: bytes) -> Evidence:
+    def evidence(self, archive_uri: str, public_key: bytes) -> Evidence:
         """What was signed with a key of an archive, verified. Who may write the repository can add to it, not forge it.
 
         Raises:
@@ -120,7 +91,7 @@ class RegistryStore:
         )
 
     def has(self, archive_uri: str) -> bool:
-        """Whether an archive is there; nothing of it is read.
+        """See `PackageStore`.
 
         Raises:
             OciError: The registry refuses, or does not answer.
@@ -128,7 +99,7 @@ class RegistryStore:
         return self.registry.has(self._here(archive_uri))
 
     def signers(self, archive_uri: str) -> list[str]:
-        """The first 12 digits of the id of each key that has signed an archive; nothing is verified.
+        """See `PackageStore`.
 
         Raises:
             OciError: The registry refuses, or does not answer.
@@ -138,7 +109,7 @@ class RegistryStore:
         signed = dict.fromkeys(one for one in map(_signed_by, found) if isinstance(one, str))
         return [one[:_KEY_DIGITS] for one in signed]
 
-    def keep(self, evidence: Evidence, sealed: SealedPackage, public_key: bytes) -> None:
+    def put_evidence(self, evidence: Evidence, sealed: SealedPackage, public_key: bytes) -> None:
         """Put documents and signatures, as an artifact that refers to the package's."""
         files, subject = evidence.files(), self._manifest(sealed.digest)
         about = subject.content if subject else _manifest_of(sealed)
@@ -156,7 +127,7 @@ class RegistryStore:
         return self.uri(sealed.digest)
 
     def fetch(self, archive_uri: str, package_digest: str, to: Path) -> None:
-        """Write an archive into a file, which appears only if the bytes have the digest."""
+        """See `PackageStore`."""
         if self._here(archive_uri) != package_digest:
             raise OciError(f"{archive_uri} does not name the package {package_digest}: nothing was read")
         self.registry.download(package_digest, to)

@@ -8,15 +8,17 @@ from typing import Any, cast
 import pytest
 
 from pipeline.pack import Registered
+from platforms.kubernetes.answers import Exists
 from platforms.kubernetes.api import Api
 from platforms.kubernetes.kinds import NAMESPACE, PACKAGE, SECRET
-from platforms.kubernetes.model_packages import PENDING, ModelPackages, made_by
 from platforms.kubernetes.names import labels_of
 from platforms.kubernetes.package_status import PackageStatus
 from platforms.kubernetes.signing import secret_name, signing_key
-from platforms.sealed_packages import RegistryError
+from platforms.kubernetes.versions import ModelPackages
 from provenance.evidence import Evidence
 from rollout.core.errors import RolloutError
+from services.sealed_packages import RegistryError
+from services.versions import PENDING
 from tests.platforms.kubernetes.fake_api import FakeApi
 
 DIGEST = "sha256:" + "d" * 64
@@ -44,42 +46,62 @@ def api(request: pytest.FixtureRequest) -> Api:
 
 
 def versions(api: Api, name: str = "flight-delay-prod-3f0c1a2b4d5e") -> ModelPackages:
-    return ModelPackages(api, name, labels_of("flight-delay-prod"))
+    return ModelPackages(api, "flight-delay-prod", name)
 
 
-def test_a_version_is_found_once_it_is_made_and_waits_for_approval(api: Api) -> None:
+def test_a_version_is_an_object_of_the_stack_that_waits_for_approval(api: Api) -> None:
     there = versions(api)
-    assert there.find(PACKAGED) is None
-    version = there.create(PACKAGED, SAID, {"promoted_from": "arn:aws:x/1", "trained_by": "arn:aws:sts::1:ada"})
-    assert there.find(PACKAGED) == version == f"{api.namespace}/{there.name}"
+    version = there.add(PACKAGED, SAID, {"promoted_from": "arn:aws:x/1", "trained_by": "arn:aws:sts::1:ada"})
+    assert version == f"{api.namespace}/{there.name}"
     made = api.get(PACKAGE, there.name)
-    assert (made["spec"]["metrics"], made["spec"]["digest"]) == ({"auc": 0.7}, DIGEST)
+    assert made["spec"] == {
+        "digest": DIGEST,
+        "recipe": PACKAGED.recipe,
+        "image": PACKAGED.image_uri,
+        "manifestSha256": PACKAGED.manifest_sha256,
+        "archive": PACKAGED.archive_uri,
+        "metrics": {"auc": 0.7},
+    }
+    assert made["metadata"]["annotations"].items() >= {
+        "modelstack.dev/promoted-from": "arn:aws:x/1", "modelstack.dev/trained-by": "arn:aws:sts::1:ada"
+    }.items()  # fmt: skip
     assert made["status"]["approval"] == PENDING == PackageStatus(api).approval(version)
-    assert made_by(api, version) == "arn:aws:sts::1:ada"
-    assert made_by(api, f"{api.namespace}/nothing") == ""
-    there.create(PACKAGED, SAID, {})
+    there.add(PACKAGED, SAID, {})
     assert [one["metadata"]["name"] for one in api.list(PACKAGE, labels_of("flight-delay-prod"))] == [there.name]
 
 
-def test_a_verdict_stays_and_a_status_that_was_never_written_is(api: Api) -> None:
+def test_a_decision_stays_and_a_status_that_was_never_written_is(api: Api) -> None:
     there = versions(api)
-    version = there.create(PACKAGED, SAID, {})
+    version = there.add(PACKAGED, SAID, {})
     PackageStatus(api).set_approval(version, "Rejected", "it fails")
-    there.find(PACKAGED)
+    there.add(PACKAGED, SAID, {})
     assert PackageStatus(api).approval(version) == "Rejected"
     cut_off = {"metadata": {"name": "other"}, "spec": dict(api.get(PACKAGE, there.name)["spec"])}
     api.create(PACKAGE, {"apiVersion": "modelstack.dev/v1", "kind": "ModelPackage", **cut_off})
-    versions(api, "other").find(PACKAGED)
+    versions(api, "other").add(PACKAGED, SAID, {})
     assert api.get(PACKAGE, "other")["status"]["approval"] == PENDING
 
 
 @pytest.mark.parametrize("field", ["package_digest", "image_uri", "recipe"])
-def test_a_version_of_other_bytes_under_its_name_is_told(api: Api, field: str) -> None:
+def test_a_version_of_other_bytes_under_its_name_is_refused(api: Api, field: str) -> None:
     there = versions(api)
-    there.create(PACKAGED, SAID, {})
+    there.add(PACKAGED, SAID, {})
     values: dict[str, Any] = {**vars(PACKAGED), field: "sha256:" + "e" * 64}
     with pytest.raises(RegistryError, match=f"ModelPackage {api.namespace}/{there.name} has .*, expected sha256:eee"):
-        there.find(Registered(**values))
+        there.add(Registered(**values), SAID, {})
+
+
+def test_two_updates_at_once_make_one_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    api = NamedApi()
+    create = api.create
+
+    def late(*given: Any, **named: Any) -> None:
+        create(*given, **named)
+        raise Exists("a moment ago")
+
+    monkeypatch.setattr(api, "create", late)
+    versions(cast(Api, api)).add(PACKAGED, SAID, {})
+    assert [one["status"]["approval"] for one in api.list(PACKAGE)] == [PENDING]
 
 
 def test_the_key_of_a_stack_is_made_once_and_cannot_be_changed(api: Api) -> None:

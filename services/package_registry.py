@@ -1,17 +1,16 @@
 """Put a sealed package where a stack finds it, and get it back, believing nothing but digests and signatures.
 
-    place = Place(store, catalogue, "<image>", signer)
-    registered = register(sealed, signed(sealed, place), place)
-    same = copy(champion, theirs, place)                # promotion: same bytes, whatever the two platforms are
+    registry = PackageRegistry(store, versions, "<image>", signer)
+    registered = publish(sealed, registry)
+    same = copy(champion, theirs, registry)             # promotion: same bytes, whatever the two platforms are
 
-A store holds bytes: archives by their digests, with the JSON files of their tops beside them, and what is signed of
-each. A catalogue holds the versions that wait for approval. Every call may be repeated, and goes on where an
-interrupted one ended.
+A store holds bytes: archives by their digests, with the JSON files of their tops next to them, and what is signed of
+each. The versions wait for approval. Every call may be repeated, and continues where an interrupted one ended.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,9 +20,10 @@ from typing import Protocol
 from pipeline.gate import Gates, gate
 from pipeline.origin import facts_of
 from pipeline.pack import Registered, SealedPackage, describe
-from platforms.sealed_packages import PROMOTED_FROM, TRAINED_BY, RegistryError, Unsigned
 from provenance.envelope import Signer
 from provenance.evidence import Evidence, sign
+from services.sealed_packages import PROMOTED_FROM, TRAINED_BY, Gone, RegistryError, Unsigned
+from services.versions import Versions
 
 
 @dataclass(frozen=True)
@@ -44,14 +44,22 @@ class ReleaseRecord:
     signed_by: bytes
 
 
-class Store(Protocol):
+class PackageStore(Protocol):
     """Holds archives and what is signed of them, each under a name that its bytes or its key decide."""
 
     def uri(self, package_digest: str) -> str:
-        """Where the archive of a digest lies here, or would."""
+        """Where the archive of a digest is here, or would be."""
         ...
 
-    def said(self, archive_uri: str, public_key: bytes) -> Evidence:
+    def has(self, archive_uri: str) -> bool:
+        """Whether an archive is there; nothing of it is read."""
+        ...
+
+    def signers(self, archive_uri: str) -> list[str]:
+        """The first 12 digits of the id of each key that has signed an archive; nothing is verified."""
+        ...
+
+    def evidence(self, archive_uri: str, public_key: bytes) -> Evidence:
         """What was signed with a key of an archive; nothing is verified but what names the documents.
 
         Raises:
@@ -61,7 +69,7 @@ class Store(Protocol):
         """
         ...
 
-    def keep(self, evidence: Evidence, sealed: SealedPackage, public_key: bytes) -> None:
+    def put_evidence(self, evidence: Evidence, sealed: SealedPackage, public_key: bytes) -> None:
         """Put documents and signatures where those of an archive are; what is there is compared.
 
         Raises:
@@ -70,7 +78,7 @@ class Store(Protocol):
         ...
 
     def put(self, sealed: SealedPackage) -> str:
-        """Put an archive, and the JSON files of its top beside it; returns the archive's URI.
+        """Put an archive, and the JSON files of its top next to it; returns the archive's URI.
 
         Raises:
             RegistryError: Other bytes are there under one of these names.
@@ -86,24 +94,32 @@ class Store(Protocol):
         ...
 
 
-class Catalogue(Protocol):
-    """Holds the versions of a stack's model, each with what a person or a rollout decided about it."""
+class StackPackageStore(PackageStore, Protocol):
+    """The store of one stack, which also says what became of a package that is missing."""
 
-    def find(self, package: Registered) -> str | None:
-        """The name of the version of a package in an image, or None."""
+    def why_gone(self, archive_uris: Sequence[str]) -> str:
+        """Why an archive is in none of the places where it may be, and how it is restored."""
         ...
 
-    def create(self, package: Registered, said: Evidence, lineage: Mapping[str, str]) -> str:
-        """Add a version, waiting for approval; returns its name."""
+    def restoring(self, archive_uri: str) -> str:
+        """How an archive that was changed is restored, in a sentence or two."""
+        ...
+
+    def check_image(self, image: str) -> None:
+        """See that a serving image is still in its repository; the trial reports one that may not be looked at.
+
+        Raises:
+            Gone: It is not.
+        """
         ...
 
 
 @dataclass(frozen=True)
-class Place:
+class PackageRegistry:
     """Where a package is registered, with which image, and who signs it."""
 
-    store: Store
-    catalogue: Catalogue
+    store: PackageStore
+    versions: Versions
     image: str
     signer: Signer
 
@@ -114,19 +130,24 @@ class Origin:
 
     Attributes:
         store: Its store.
-        made_by: Tells who made a version, by the version's name; empty where nobody knows.
+        versions: Its versions; None where they may not be read.
     """
 
-    store: Store
-    made_by: Callable[[str], str]
+    store: PackageStore
+    versions: Versions | None
+
+    def made_by(self, version: str) -> str:
+        """Who made a version first, by the version's name; empty where nobody knows."""
+        found = self.versions.get(version) if self.versions else None
+        return next(iter(found.made_by), "") if found else ""
 
 
-def signed(sealed: SealedPackage, place: Place) -> Evidence:
+def signed(sealed: SealedPackage, registry: PackageRegistry) -> Evidence:
     """Sign what is said of a sealed package, and keep it where the archive goes.
 
     Args:
         sealed: The package; its archive is checked again before anything is said of it.
-        place: Where to. A package that its signer has signed before is not signed again: what was said then is kept.
+        registry: Where to. A package that its signer has signed before is not signed again: what was said then is kept.
 
     Raises:
         RegistryError: Something is there under the package's name with other bytes.
@@ -135,18 +156,18 @@ def signed(sealed: SealedPackage, place: Place) -> Evidence:
         SignatureError: What lies there as signed is not what the stack has signed.
     """
     checked = describe(sealed.path, sealed.digest)
-    return _signed_once(checked, place, lambda: sign(facts_of(checked), place.signer))
+    return _signed_once(checked, registry, lambda: sign(facts_of(checked), registry.signer))
 
 
 def register(
-    sealed: SealedPackage, said: Evidence, place: Place, lineage: Mapping[str, str] | None = None
+    sealed: SealedPackage, evidence: Evidence, registry: PackageRegistry, lineage: Mapping[str, str] | None = None
 ) -> Registered:
     """Upload a sealed package, and register it, waiting for approval.
 
     Args:
         sealed: The package.
-        said: What was signed of it.
-        place: Where to.
+        evidence: What was signed of it.
+        registry: Where to.
         lineage: Where it comes from besides its recipe, kept with the version.
 
     Raises:
@@ -154,33 +175,32 @@ def register(
         ArchiveError: The archive was changed after it was sealed.
         SignatureError: It is not what was signed.
     """
-    said.verify(sealed.digest, place.signer.public_key)
+    evidence.verify(sealed.digest, registry.signer.public_key)
     checked = describe(sealed.path, sealed.digest)
     registered = Registered(
         model_package_arn="",
-        archive_uri=place.store.put(checked),
+        archive_uri=registry.store.put(checked),
         package_digest=checked.digest,
         manifest_sha256=checked.manifest_sha256,
         recipe=checked.recipe,
-        image_uri=place.image,
+        image_uri=registry.image,
         metrics=checked.metrics,
     )
-    known = place.catalogue.find(registered)
-    return replace(registered, model_package_arn=known or place.catalogue.create(registered, said, lineage or {}))
+    return replace(registered, model_package_arn=registry.versions.add(registered, evidence, lineage or {}))
 
 
-def publish(sealed: SealedPackage, place: Place, lineage: Mapping[str, str] | None = None) -> Registered:
+def publish(sealed: SealedPackage, registry: PackageRegistry, lineage: Mapping[str, str] | None = None) -> Registered:
     """Sign and register a sealed package; see `signed` and `register`."""
-    return register(sealed, signed(sealed, place), place, lineage)
+    return register(sealed, signed(sealed, registry), registry, lineage)
 
 
-def copy(source: ReleaseRecord, theirs: Origin, place: Place, gates: Gates | None = None) -> Registered:
+def copy(source: ReleaseRecord, theirs: Origin, registry: PackageRegistry, gates: Gates | None = None) -> Registered:
     """Promote: register the same bytes, by digest, in another stack.
 
     Args:
         source: The champion of the stack to take from.
         theirs: Where that stack has it.
-        place: This stack's. Its signer signs what the source has signed, whose signatures stay beside its own.
+        registry: This stack's. Its signer signs what the source has signed, whose signatures stay beside its own.
         gates: What the package must show in this stack.
 
     Raises:
@@ -190,16 +210,16 @@ def copy(source: ReleaseRecord, theirs: Origin, place: Place, gates: Gates | Non
         GateError: A gate is not understood. Nothing was registered.
         GateRefused: At least one bound is not kept. Nothing was registered.
     """
-    with _fetched(source, theirs.store) as (sealed, said):
+    with _fetched(source, theirs.store) as (sealed, evidence):
         gate(sealed.metrics, gates or {})
         by = theirs.made_by(source.model_package_arn)
-        place.store.keep(said, sealed, source.signed_by)
+        registry.store.put_evidence(evidence, sealed, source.signed_by)
         lineage = {PROMOTED_FROM: source.model_package_arn, **({TRAINED_BY: by} if by else {})}
-        ours = _signed_once(sealed, place, lambda: said.signed_again(source.signed_by, place.signer))
-        return register(sealed, ours, place, lineage)
+        ours = _signed_once(sealed, registry, lambda: evidence.signed_again(source.signed_by, registry.signer))
+        return register(sealed, ours, registry, lineage)
 
 
-def take(candidate: ReleaseRecord, recipe: str, place: Place, gates: Gates | None = None) -> Registered:
+def take(candidate: ReleaseRecord, recipe: str, registry: PackageRegistry, gates: Gates | None = None) -> Registered:
     """Take a package that lies in this registry already, as a training job left it: nothing is trained or copied.
 
     Registered as it is, it keeps its version and its approval; only another image makes another version of it.
@@ -207,7 +227,7 @@ def take(candidate: ReleaseRecord, recipe: str, place: Place, gates: Gates | Non
     Args:
         candidate: The package.
         recipe: The digest of the recipe that is wanted.
-        place: This stack's, whose signer has signed it.
+        registry: This stack's, whose signer has signed it.
         gates: What it must show; judged anew, since gates may have changed.
 
     Raises:
@@ -217,14 +237,14 @@ def take(candidate: ReleaseRecord, recipe: str, place: Place, gates: Gates | Non
         GateError: A gate is not understood.
         GateRefused: At least one bound is not kept.
     """
-    with _fetched(candidate, place.store) as (sealed, ours):
+    with _fetched(candidate, registry.store) as (sealed, ours):
         if sealed.recipe != recipe:
             raise RegistryError(f"{candidate.archive_uri} is of recipe {sealed.recipe}, expected {recipe}")
         gate(sealed.metrics, gates or {})
-        return register(sealed, _signed_once(sealed, place, lambda: ours), place)
+        return register(sealed, _signed_once(sealed, registry, lambda: ours), registry)
 
 
-def check(package: ReleaseRecord, store: Store) -> None:
+def check(package: ReleaseRecord, store: PackageStore) -> None:
     """See that a package which lies in a store is what was signed there; nothing changes.
 
     Raises:
@@ -236,13 +256,45 @@ def check(package: ReleaseRecord, store: Store) -> None:
         pass
 
 
+def verify_past(
+    store: StackPackageStore, archive_uris: Iterable[str], package_digest: str, image: str, signed_by: bytes
+) -> str:
+    """See that the package of a past release is there and is what was signed, and that its image is there.
+
+    Args:
+        store: Of the stack.
+        archive_uris: Where it may be; the first is where the stack puts packages now.
+        package_digest: `sha256:<hex>`.
+        image: What served it.
+        signed_by: The public key of the stack, PEM.
+
+    Returns:
+        Where its archive is.
+
+    Raises:
+        Gone: The archive or the image is not there.
+        SignatureError: The archive is not what was signed.
+        RegistryError: It has another digest, or is not signed.
+    """
+    looked: list[str] = []
+    for uri in archive_uris:
+        looked.append(uri)
+        if store.has(uri):
+            break
+    else:
+        raise Gone(store.why_gone(looked))
+    store.check_image(image)
+    check(ReleaseRecord(looked[-1], package_digest, "", signed_by), store)
+    return looked[-1]
+
+
 @contextmanager
-def _fetched(source: ReleaseRecord, store: Store) -> Generator[tuple[SealedPackage, Evidence]]:
+def _fetched(source: ReleaseRecord, store: PackageStore) -> Generator[tuple[SealedPackage, Evidence]]:
     """The package of a record and what is said of it, while they are looked at.
 
     The archive is parsed last: after the signatures were verified, and after its bytes have the digest that was signed.
     """
-    evidence = store.said(source.archive_uri, source.signed_by)
+    evidence = store.evidence(source.archive_uri, source.signed_by)
     evidence.verify(source.package_digest, source.signed_by)
     with TemporaryDirectory(prefix="modelstack-") as folder:
         path = Path(folder) / "model.tar.gz"
@@ -250,13 +302,13 @@ def _fetched(source: ReleaseRecord, store: Store) -> Generator[tuple[SealedPacka
         yield describe(path, source.package_digest), evidence
 
 
-def _signed_once(sealed: SealedPackage, place: Place, make: Callable[[], Evidence]) -> Evidence:
+def _signed_once(sealed: SealedPackage, registry: PackageRegistry, make: Callable[[], Evidence]) -> Evidence:
     """Sign a package, unless it is signed with that key already; returns what is signed, verified if it was there."""
-    store, key = place.store, place.signer.public_key
+    store, key = registry.store, registry.signer.public_key
     try:
-        evidence = store.said(store.uri(sealed.digest), key)
+        evidence = store.evidence(store.uri(sealed.digest), key)
         evidence.verify(sealed.digest, key)
     except Unsigned:
         evidence = make()
-        store.keep(evidence, sealed, key)
+        store.put_evidence(evidence, sealed, key)
     return evidence

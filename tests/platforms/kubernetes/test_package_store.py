@@ -12,17 +12,16 @@ import boto3
 import pytest
 
 from pipeline.pack import SealedPackage
-from platforms import registering
-from platforms.kubernetes import publish
 from platforms.kubernetes.api import Api
 from platforms.kubernetes.buckets import BucketError, check
 from platforms.kubernetes.kinds import PACKAGE
-from platforms.kubernetes.stores import StackStore
-from platforms.registering import Place, ReleaseRecord
-from platforms.sealed_packages import Gone, RegistryError
-from provenance.envelope import key_id
+from platforms.kubernetes.package_store import ClusterPackageStore
+from platforms.kubernetes.versions import ModelPackages
 from provenance.key_pair import KeyPair
 from rollout.core.errors import Unreachable
+from services.package_registry import PackageRegistry, ReleaseRecord, publish, take, verify_past
+from services.package_registry import check as check_package
+from services.sealed_packages import Gone, RegistryError
 from tests.cli.registered import ClusterApi
 from tests.listening import Quiet, listening
 from tests.pipeline.conftest import moto_url
@@ -53,9 +52,9 @@ def registry(tmp_path: Path) -> Iterator[str]:
         yield f"{host}/models"
 
 
-def place(store: StackStore, api: ClusterApi, image: str = "serving:1") -> Place:
-    where = {"name": "flight-delay-prod-1", "labels": dict[str, str](), "image": image, "signer": KEY}
-    return publish.place(cast(Api, api), store, **where)
+def registry_of(store: ClusterPackageStore, api: ClusterApi) -> PackageRegistry:
+    versions = ModelPackages(cast(Api, api), "flight-delay-prod", "flight-delay-prod-1")
+    return PackageRegistry(store, versions, "serving:1", KEY)
 
 
 def test_a_bucket_is_asked_before_anything_is_made_for_it(bucket: dict[str, Any]) -> None:
@@ -66,27 +65,19 @@ def test_a_bucket_is_asked_before_anything_is_made_for_it(bucket: dict[str, Any]
         check({**bucket, "endpoint": "http://127.0.0.1:1"})
 
 
-def test_what_is_put_goes_where_the_stack_says_and_is_there_afterwards(
-    sealed: SealedPackage, bucket: dict[str, Any], tmp_path: Path
-) -> None:
-    store = StackStore("registry.example/models", bucket)
-    uri = store.uri(sealed.digest)
-    assert uri == f"s3://{bucket['name']}/packages/{sealed.digest[7:]}/model.tar.gz"
-    assert (store.has(uri), store.signers(uri)) == (False, [])
-    with pytest.raises(Gone, match=f"^{uri} is gone"):
-        store.found([uri])
+def test_a_package_that_is_in_none_of_its_places_is_gone(bucket: dict[str, Any], tmp_path: Path) -> None:
+    store = ClusterPackageStore("registry.example/models", bucket)
+    uri = store.uri(DIGEST)
+    assert uri == f"s3://{bucket['name']}/packages/{DIGEST[7:]}/model.tar.gz"
+    with pytest.raises(Gone, match=f"^{uri} and {uri} are gone.* so the bucket or somebody did"):
+        verify_past(store, [uri, uri], DIGEST, "serving:1", KEY.public_key)
     with pytest.raises(RegistryError, match=f"cannot read {uri}: .*NoSuchKey") as caught:
-        store.fetch(uri, sealed.digest, tmp_path / "copy")
+        store.fetch(uri, DIGEST, tmp_path / "copy")
     assert not isinstance(caught.value, BucketError), "the bucket has answered"
-    assert registering.publish(sealed, place(store, ClusterApi())).archive_uri == uri
-    assert (store.has(uri), store.signers(uri)) == (True, [key_id(KEY.public_key)[:12]])
-    assert store.found([uri]) == uri
-    store.fetch(uri, sealed.digest, tmp_path / "copy")
-    assert (tmp_path / "copy").read_bytes() == sealed.path.read_bytes()
 
 
 def test_without_a_bucket_packages_go_to_the_registry_and_no_sdk_is_asked() -> None:
-    store = StackStore("registry.example/models")
+    store = ClusterPackageStore("registry.example/models")
     assert store.uri(DIGEST) == f"oci://registry.example/models/packages@{DIGEST}"
 
 
@@ -96,19 +87,19 @@ def test_a_release_that_is_restored_is_taken_from_the_other_kind_of_store_into_t
     sealed: SealedPackage, registry: str, bucket: dict[str, Any], to: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As the stack was moved, with `bucket` in its config or without, before the update that restores it."""
-    stores = [StackStore(registry), StackStore(registry, bucket)]
+    stores = [ClusterPackageStore(registry), ClusterPackageStore(registry, bucket)]
     before, now = stores if to == "bucket" else stores[::-1]
     if to == "registry":
         monkeypatch.setenv("AWS_ENDPOINT_URL_S3", str(bucket["endpoint"]))
     api = ClusterApi()
-    first = registering.publish(sealed, place(before, api))
+    first = publish(sealed, registry_of(before, api))
     restored = ReleaseRecord(first.archive_uri, first.package_digest, "", KEY.public_key)
-    taken = registering.take(restored, sealed.recipe, place(now, api))
+    taken = take(restored, sealed.recipe, registry_of(now, api))
     assert taken.archive_uri == now.uri(sealed.digest)
     assert taken.archive_uri.startswith("s3://" if to == "bucket" else "oci://")
     assert [one["spec"]["archive"] for one in api.list(PACKAGE)] == [first.archive_uri], "what was registered stays"
     for uri in (first.archive_uri, taken.archive_uri):
-        registering.check(ReleaseRecord(uri, sealed.digest, "", KEY.public_key), now)
+        check_package(ReleaseRecord(uri, sealed.digest, "", KEY.public_key), now)
 
 
 @pytest.mark.parametrize(
@@ -123,10 +114,10 @@ def test_a_release_that_is_restored_is_taken_from_the_other_kind_of_store_into_t
     ],
 )
 def test_how_an_archive_comes_back_fits_where_it_lay(uri: str, kind: str, words: str) -> None:
-    told = StackStore("registry.example/models", settings("http://minio:9000")).mending(uri)
+    told = ClusterPackageStore("registry.example/models", settings("http://minio:9000")).restoring(uri)
     assert told.endswith(words), "whoever copies the command copies nothing else"
     assert ("registry" if kind == "bucket" else "bucket") not in told
-    assert "--endpoint-url" not in StackStore("registry.example/models", settings(None)).mending(uri)
+    assert "--endpoint-url" not in ClusterPackageStore("registry.example/models", settings(None)).restoring(uri)
 
 
 @contextmanager
@@ -184,7 +175,7 @@ def test_a_bucket_that_refuses_is_told_in_plain_words_whatever_is_asked_of_it(
 ) -> None:
     lead_to_mocks(monkeypatch)
     with answering(status, body) as url:
-        store = StackStore("registry.example/models", settings(url))
+        store = ClusterPackageStore("registry.example/models", settings(url))
         uri = store.uri(DIGEST)
         for ask in (
             lambda: store.has(uri),
@@ -200,13 +191,13 @@ def test_a_bucket_that_refuses_is_told_in_plain_words_whatever_is_asked_of_it(
 def test_a_bucket_that_is_busy_is_told_as_one_to_ask_again(monkeypatch: pytest.MonkeyPatch) -> None:
     lead_to_mocks(monkeypatch)
     with answering(503, refusal("SlowDown")) as url:
-        store = StackStore("registry.example/models", settings(url))
+        store = ClusterPackageStore("registry.example/models", settings(url))
         with pytest.raises(BucketError, match=r"does not answer now \(SlowDown: so it is\)\. Try again a little later"):
             store.has(store.uri(DIGEST))
 
 
 def test_keys_of_a_profile_that_is_not_there_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     lead_to_mocks(monkeypatch, AWS_PROFILE="nobody", AWS_CONFIG_FILE="/nowhere", AWS_SHARED_CREDENTIALS_FILE="/nowhere")
-    store = StackStore("registry.example/models", settings("http://127.0.0.1:9"))
+    store = ClusterPackageStore("registry.example/models", settings("http://127.0.0.1:9"))
     with pytest.raises(BucketError, match=r"there are no AWS credentials to ask with \(.*nobody.*\)\. Set AWS_ACCESS"):
         store.has(store.uri(DIGEST))

@@ -26,6 +26,10 @@ REGISTERED_BY, TRAINED_BY, PROMOTED_FROM = "registered_by", "trained_by", "promo
 """What is kept with a version: who registered it, who made the one that it was copied from, and which one that was."""
 
 
+PACKAGES = "packages"
+"""The folder of a bucket for all of them."""
+
+
 class RegistryError(Exception):
     """Bytes in the registry are not what their name says, or a package cannot be found; nothing was registered."""
 
@@ -50,6 +54,16 @@ class Sealed(Protocol):
     def manifest_sha256(self) -> str:
         """Of its manifest, hex."""
         ...
+
+
+def folder_of(package_digest: str) -> str:
+    """The folder of a bucket for one package, by its digest `sha256:<hex>`."""
+    return f"{PACKAGES}/{package_digest.removeprefix('sha256:')}"
+
+
+def member_uri(archive_uri: str, name: str) -> str:
+    """Where a member is that is next to its archive, in a bucket."""
+    return f"{archive_uri.rpartition('/')[0]}/{name}"
 
 
 def member_of(release: Sealed, name: str, proven: Callable[[str, str], bytes]) -> bytes | None:

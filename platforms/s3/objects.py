@@ -11,7 +11,7 @@ import io
 from pathlib import Path
 from typing import Any
 
-from platforms.sealed_packages import RegistryError
+from services.sealed_packages import RegistryError
 
 
 def upload(s3: Any, bucket: str, key: str, content: bytes | Path, content_type: str) -> str:
@@ -80,8 +80,8 @@ def fetch(archive_uri: str, package_digest: str, to: Path, s3: Any) -> None:
 def is_there(uri: str, s3: Any) -> bool:
     """Whether an object is there; nothing of it is read.
 
-    It is asked for, and not for its head alone: that answer has no words, by which a bucket that is not there differs
-    from an object that is not.
+    The object is requested, and not its head alone: the answer to that has no body, which tells a missing bucket from a
+    missing object.
     """
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     try:

@@ -1,0 +1,55 @@
+"""The registry of a stack on AWS: a bucket, a model package group, and the stack's key in KMS."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import boto3
+
+from platforms.aws.kms_signer import KmsSigner
+from platforms.aws.versions import GroupVersions
+from platforms.s3.package_store import BucketPackageStore
+from provenance.envelope import Signer
+from services.package_registry import Origin, PackageRegistry
+
+if TYPE_CHECKING:  # a training job has no rollout, which that needs
+    from platforms.aws.clients import Clients
+
+
+def registry(bucket: str, group: str, image: str, clients: Clients, signer: Signer) -> PackageRegistry:
+    """That of a bucket and a group, for packages in an image."""
+    return PackageRegistry(BucketPackageStore(bucket, clients("s3")), GroupVersions(group, clients), image, signer)
+
+
+def registry_of(given: Mapping[str, Any]) -> PackageRegistry:
+    """That of `region`, `bucket` and `group`, with the image `image_uri` and the key `signing_key` in KMS."""
+    clients = clients_of(given["region"])
+    signer = KmsSigner(clients, given["signing_key"])
+    return registry(given["bucket"], given["group"], given["image_uri"], clients, signer)
+
+
+def origin_of(source: Mapping[str, Any]) -> Origin:
+    """Where a stack on AWS has its champion, for another stack that copies it.
+
+    Args:
+        source: Its release, with `region`, and the `role` to assume there if one is needed.
+    """
+    return origin(clients_of(source["region"], source.get("role")))
+
+
+def origin(clients: Clients) -> Origin:
+    """The same, by its clients."""
+    return Origin(BucketPackageStore("", clients("s3")), GroupVersions("", clients))
+
+
+def clients_of(region: str, role: str | None = None) -> Clients:
+    """Clients with the SDK's own retries, in the name of a role if one is named."""
+    if role:
+        from platforms.aws.clients import acting_as  # noqa: PLC0415  a training job has no rollout, which that needs
+
+        session: Any = acting_as(role, region)
+    else:
+        session = boto3.Session(region_name=region)
+    return cache(session.client)

@@ -1,0 +1,146 @@
+"""`Versions` in SageMaker: the versions of a model package group.
+
+GroupVersions("flight-delay-prod", clients).add(registered, evidence, {})      # its ARN
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from platforms.aws.identity import as_metadata, caller
+from platforms.s3.errors import code_of
+from services.sealed_packages import METRICS, REFERENCE, REGISTERED_BY, member_uri
+from services.versions import PENDING, Version, find
+
+if TYPE_CHECKING:  # a function reads versions and has no pipeline; a training job adds one and has no rollout
+    from pipeline.pack import Registered
+    from platforms.aws.clients import Clients
+    from provenance.evidence import Evidence
+
+MANIFEST_VARIABLE = "MODELSTACK_MANIFEST_SHA256"
+_JSON = "application/json"
+_METRIC = "metric."
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_GONE = {"ValidationException", "ResourceNotFound"}
+_OWN = ("recipe", "package_digest", "manifest_sha256")
+
+
+@dataclass(frozen=True)
+class GroupVersions:
+    """`Versions` of a model package group.
+
+    Attributes:
+        group: The group; empty where versions are only read by their ARNs.
+        clients: The stack's account and region.
+    """
+
+    group: str
+    clients: Clients
+
+    def list(self, about: str = "") -> Iterator[Version]:
+        """See `Versions`; each one is described when it is taken.
+
+        A version's description has its package digest and the beginning of its recipe: few others are described.
+        """
+        for summary in self._summaries():
+            if about[:12] in summary.get("ModelPackageDescription", about):
+                found = self.get(summary["ModelPackageArn"])
+                if found is not None:
+                    yield found
+
+    def get(self, name: str) -> Version | None:
+        """See `Versions`; by its ARN."""
+        sagemaker = self.clients("sagemaker")
+        try:
+            found = sagemaker.describe_model_package(ModelPackageName=name)
+        except ClientError as error:
+            if code_of(error) in _GONE:
+                return None
+            raise
+        known = found.get("CustomerMetadataProperties", {})
+        container = (found.get("InferenceSpecification", {}).get("Containers") or [{}])[0]
+        return Version(
+            name=found.get("ModelPackageArn", name),
+            number=found.get("ModelPackageVersion", 0),
+            **{field: known.get(field, "") for field in _OWN},
+            archive_uri=container.get("ModelDataUrl") or "",
+            image_uri=container.get("Image", ""),
+            approval=found.get("ModelApprovalStatus", PENDING),
+            why=found.get("ApprovalDescription", ""),
+            created=found["CreationTime"],
+            metrics={name.removeprefix(_METRIC): value for name, value in known.items() if name.startswith(_METRIC)},
+            lineage={name: value for name, value in known.items() if name not in _OWN and not name.startswith(_METRIC)},
+        )
+
+    def digests(self) -> Mapping[str, str]:
+        """See `Versions`; only what has no digest in its description is described."""
+        found = dict[str, str]()
+        for summary in self._summaries():
+            arn, named = summary["ModelPackageArn"], _DIGEST.search(summary.get("ModelPackageDescription", ""))
+            version = None if named else self.get(arn)
+            digest = named[0] if named else version and version.package_digest
+            if digest:
+                found[arn] = digest
+        return found
+
+    def add(self, package: Registered, evidence: Evidence, lineage: Mapping[str, str]) -> str:
+        """See `Versions`; with the model card that was signed."""
+        there = find(self, package.package_digest, package.image_uri)
+        return there.name if there else self._create(package, evidence, lineage)
+
+    def _create(self, package: Registered, evidence: Evidence, lineage: Mapping[str, str]) -> str:
+        # The token makes a call that is repeated after a lost answer the same call (at most 36 characters).
+        token = hashlib.sha256(f"{self.group} {package.package_digest} {package.image_uri}".encode()).hexdigest()[:36]
+        answer = self.clients("sagemaker").create_model_package(
+            ModelPackageGroupName=self.group,
+            ModelPackageDescription=f"recipe {package.recipe[:12]}, archive {package.package_digest}",
+            ModelApprovalStatus=PENDING,
+            InferenceSpecification={
+                "Containers": [
+                    {
+                        "Image": package.image_uri,
+                        "ModelDataUrl": package.archive_uri,
+                        "Environment": {MANIFEST_VARIABLE: package.manifest_sha256},
+                    }
+                ],
+                "SupportedContentTypes": [_JSON],
+                "SupportedResponseMIMETypes": [_JSON],
+            },
+            ModelMetrics={
+                measure: {"Statistics": {"ContentType": _JSON, "S3Uri": member_uri(package.archive_uri, name)}}
+                for measure, name in (("ModelQuality", METRICS), ("ModelDataQuality", REFERENCE))
+            },
+            **_card(evidence),
+            CustomerMetadataProperties={
+                **{name: as_metadata(value) for name, value in lineage.items()},
+                **{name: getattr(package, name) for name in _OWN},
+                REGISTERED_BY: as_metadata(caller(self.clients)),
+                **{f"{_METRIC}{name}": f"{value:.6g}" for name, value in sorted(package.metrics.items())},
+            },
+            ClientToken=token,
+        )
+        return answer["ModelPackageArn"]
+
+    def _summaries(self) -> Iterator[dict[str, Any]]:
+        order = {"SortBy": "CreationTime", "SortOrder": "Descending", "MaxResults": 100}
+        request = {"ModelPackageGroupName": self.group, **order}
+        while True:
+            page = self.clients("sagemaker").list_model_packages(**request)
+            yield from page["ModelPackageSummaryList"]
+            if not page.get("NextToken"):
+                return
+            request["NextToken"] = page["NextToken"]
+
+
+def _card(evidence: Evidence) -> dict[str, Any]:
+    """The model card of a version, as it was signed; none where another version of modelstack has made none."""
+    from provenance.evidence import SAGEMAKER_CARD  # noqa: PLC0415  see above
+
+    content = evidence.documents.get(SAGEMAKER_CARD)
+    return {"ModelCard": {"ModelCardContent": content.decode(), "ModelCardStatus": "Draft"}} if content else {}

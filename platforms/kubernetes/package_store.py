@@ -1,0 +1,157 @@
+"""Where the packages of a stack on Kubernetes are: in its registry of images, or in a bucket.
+
+store = ClusterPackageStore(outputs["registry"], outputs["bucket"])
+store.uri(digest)                              # where a new package goes, by what the stack names now
+store.fetch(archive_uri, digest, path)         # by the URI alone: what was put elsewhere before is there still
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from pipeline.pack import SealedPackage
+from platforms.kubernetes import access_token
+from platforms.kubernetes.api import Api
+from platforms.kubernetes.names import PACKAGES, labels_of
+from platforms.kubernetes.oci import OciError, Registry
+from platforms.kubernetes.registry_store import store_of
+from platforms.kubernetes.signing import signing_key
+from platforms.kubernetes.versions import ModelPackages
+from provenance.evidence import Evidence
+from services.package_registry import Origin, PackageRegistry, PackageStore
+from services.sealed_packages import Gone
+from serving.registry_protocol import SCHEME
+
+
+def registry_of(given: Mapping[str, Any]) -> PackageRegistry:
+    """A registry or a bucket, and a ModelPackage; key and token of the stack are made at their first use.
+
+    Args:
+        given: `context`, `namespace`, `prefix` and `name` of the ModelPackage, `registry`, `bucket` and `image_uri`.
+    """
+    api, prefix, bucket = Api.of(given.get("context") or None, given["namespace"]), given["prefix"], given.get("bucket")
+    access_token.make(api, prefix, labels_of(prefix))
+    signer = signing_key(api, prefix, labels_of(prefix))
+    store = ClusterPackageStore(given["registry"], {"endpoint": None, **bucket} if bucket else None)
+    return PackageRegistry(store, ModelPackages(api, prefix, given["name"]), given["image_uri"], signer)
+
+
+def origin_of(source: Mapping[str, Any]) -> Origin:
+    """Where a stack on Kubernetes has its champion, for another stack that copies it.
+
+    Args:
+        source: Its release, with `context` and `bucket`.
+    """
+    api = Api.of(source["context"] or None, source["model_package_arn"].partition("/")[0])
+    return Origin(ClusterPackageStore("", source.get("bucket")), ModelPackages(api))
+
+
+@dataclass(frozen=True)
+class ClusterPackageStore:
+    """`StackPackageStore` of either kind.
+
+    What is put goes where the stack says. What is read is read where its URI says, so that a stack that was moved from
+    a registry to a bucket, or back, has its packages of before.
+
+    Everything raises `OciError` or `BucketError` where a registry or a bucket does not answer, or lets nobody read.
+
+    Attributes:
+        registry: `HOST[:PORT]/REPOSITORY` of the stack, below which its packages are; empty where nothing is put.
+        bucket: The stack's bucket, with `name`, `endpoint` and `region`; None where packages go to the registry.
+    """
+
+    registry: str
+    bucket: Mapping[str, Any] | None = None
+
+    def uri(self, package_digest: str) -> str:
+        """See `PackageStore`."""
+        if self.bucket is None:
+            return f"{SCHEME}{self.registry}/{PACKAGES}@{package_digest}"
+        from platforms.s3.package_store import BucketPackageStore  # noqa: PLC0415 - of a stack with a bucket alone
+
+        return BucketPackageStore(self.bucket["name"], None).uri(package_digest)
+
+    def has(self, archive_uri: str) -> bool:
+        """See `PackageStore`."""
+        with self._at(archive_uri) as store:
+            return store.has(archive_uri)
+
+    def signers(self, archive_uri: str) -> list[str]:
+        """See `PackageStore`."""
+        with self._at(archive_uri) as store:
+            return store.signers(archive_uri)
+
+    def evidence(self, archive_uri: str, public_key: bytes) -> Evidence:
+        """See `PackageStore`."""
+        with self._at(archive_uri) as store:
+            return store.evidence(archive_uri, public_key)
+
+    def put_evidence(self, evidence: Evidence, sealed: SealedPackage, public_key: bytes) -> None:
+        """See `PackageStore`."""
+        with self._at(self.uri(sealed.digest)) as store:
+            store.put_evidence(evidence, sealed, public_key)
+
+    def put(self, sealed: SealedPackage) -> str:
+        """See `PackageStore`."""
+        with self._at(self.uri(sealed.digest)) as store:
+            return store.put(sealed)
+
+    def fetch(self, archive_uri: str, package_digest: str, to: Path) -> None:
+        """See `PackageStore`."""
+        with self._at(archive_uri) as store:
+            store.fetch(archive_uri, package_digest, to)
+
+    def why_gone(self, archive_uris: Sequence[str]) -> str:
+        """See `StackPackageStore`; nothing of modelstack deletes a package here."""
+        where = "the bucket" if archive_uris[0].startswith("s3://") else "the registry"
+        return (
+            f"{' and '.join(archive_uris)} {'is' if len(archive_uris) == 1 else 'are'} gone. No rule of modelstack "
+            f"deletes a package, so {where} or somebody did. {self.restoring(archive_uris[0])}"
+        )
+
+    def restoring(self, archive_uri: str) -> str:
+        """See `StackPackageStore`."""
+        if archive_uri.startswith(SCHEME):
+            return (
+                f"A registry keeps bytes under their digests. Bring back what lay at {archive_uri} from the registry's "
+                "own backup."
+            )
+        name, _, key = archive_uri.removeprefix("s3://").partition("/")
+        endpoint = (self.bucket or {}).get("endpoint")
+        where = f"--bucket {name} --prefix {key.rpartition('/')[0]}/" + (
+            f" --endpoint-url {endpoint}" if endpoint else ""
+        )
+        return (
+            "If the bucket keeps no versions, bring back what lay there from its own backup. If it does, take away the "
+            "newest version of an object, or the mark that it was deleted: then the one before is there again. This "
+            f"lists them: aws s3api list-object-versions {where}"
+        )
+
+    def check_image(self, image: str) -> None:
+        """See `StackPackageStore`."""
+        repository, _, digest = image.partition("@")
+        if digest:
+            with suppress(OciError):
+                if Registry.of(repository).manifest(digest) is None:
+                    raise Gone(f"the serving image {image} is gone: no rule of modelstack deletes images")
+
+    @contextmanager
+    def _at(self, archive_uri: str) -> Generator[PackageStore]:
+        if archive_uri.startswith(SCHEME):
+            yield store_of(archive_uri)
+            return
+        from platforms.kubernetes.buckets import explained  # noqa: PLC0415 - see uri
+
+        with explained(self.bucket, archive_uri):
+            yield self._bucket
+
+    @cached_property
+    def _bucket(self) -> PackageStore:
+        from platforms.kubernetes.buckets import connected  # noqa: PLC0415 - see uri
+
+        return connected(self.bucket)

@@ -1,0 +1,115 @@
+"""The versions of a stack's model in its registry, and how one is found among them.
+
+find(versions, package_digest="sha256:...", image_uri="...")      # the newest version of a package in an image
+of_release(versions, "77c1aa20b3f1")                              # when the journal has forgotten its release
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import islice
+from typing import TYPE_CHECKING, Protocol
+
+from services.sealed_packages import REGISTERED_BY, TRAINED_BY
+
+if TYPE_CHECKING:
+    from pipeline.pack import Registered
+    from provenance.evidence import Evidence
+
+PENDING = "PendingManualApproval"
+_NEWEST = 100
+
+
+@dataclass(frozen=True)
+class Version:
+    """A package in an image, as the registry has it.
+
+    Attributes:
+        name: What the registry calls it: an ARN on AWS, NAMESPACE/NAME on Kubernetes.
+        number: Its place in the order in which versions were made, from 1; 0 where the registry was not asked for it.
+        recipe: The digest of its recipe; empty of what modelstack has not registered.
+        package_digest: `sha256:<hex>` of its archive.
+        manifest_sha256: Of its manifest, hex.
+        archive_uri: Where its archive is.
+        image_uri: The serving image.
+        approval: What was decided about it.
+        why: The reason for that.
+        created: When it was registered.
+        metrics: What its evaluation measured, to six digits.
+        lineage: What else was written down about it: who registered it, where it was copied from.
+    """
+
+    name: str
+    number: int
+    recipe: str
+    package_digest: str
+    manifest_sha256: str
+    archive_uri: str
+    image_uri: str
+    approval: str
+    why: str
+    created: datetime
+    metrics: Mapping[str, str] = field(default_factory=dict[str, str], hash=False)
+    lineage: Mapping[str, str] = field(default_factory=dict[str, str], hash=False)
+
+    @property
+    def release(self) -> str:
+        """The id of its release; empty when it names no recipe."""
+        from rollout.core.release import release_id  # noqa: PLC0415  a training job registers, and has no rollout
+
+        return release_id(self.recipe, self.image_uri) if self.recipe else ""
+
+    @property
+    def made_by(self) -> tuple[str, ...]:
+        """Who made the package first, where that is known, and then who registered it here."""
+        return tuple(self.lineage[name] for name in (TRAINED_BY, REGISTERED_BY) if self.lineage.get(name))
+
+
+class Versions(Protocol):
+    """The registry of one stack's model: one of the eight ports.
+
+    Its decisions (`approval`, `set_approval`) are `rollout.controller.ports.Registry`.
+    """
+
+    def list(self, about: str = "") -> Iterator[Version]:
+        """The versions, newest first.
+
+        Args:
+            about: A package digest or the digest of a recipe: others may be left out. Empty for all.
+        """
+        ...
+
+    def get(self, name: str) -> Version | None:
+        """One version by its name, whose number may be 0; None where there is none."""
+        ...
+
+    def digests(self) -> Mapping[str, str]:
+        """Name -> package digest of every version, newest first."""
+        ...
+
+    def add(self, package: Registered, evidence: Evidence, lineage: Mapping[str, str]) -> str:
+        """Add a version that waits for approval, unless it is there; returns its name.
+
+        Raises:
+            RegistryError: Its name is taken by other bytes or another image.
+        """
+        ...
+
+
+def find(versions: Versions, package_digest: str, image_uri: str) -> Version | None:
+    """The newest version of a package in an image."""
+    found = versions.list(package_digest)
+    return next((one for one in found if (one.package_digest, one.image_uri) == (package_digest, image_uri)), None)
+
+
+def of_recipe(versions: Versions, recipe: str) -> Version | None:
+    """The newest version of a recipe; nothing of it is verified."""
+    found = versions.list(recipe)
+    return next((one for one in found if one.recipe == recipe and one.archive_uri and one.package_digest), None)
+
+
+def of_release(versions: Versions, release: str) -> Version | None:
+    """The newest version of a release among the newest hundred versions."""
+    return next((one for one in islice(versions.list(), _NEWEST) if one.release == release), None)
