@@ -35,8 +35,8 @@ _PRESENT = "envoy_cluster_membership_total"  # of each cluster that an Envoy kno
 _GATEWAY = AlarmSpec(
     "gateway",
     "errors",
-    "The gateway answers requests with a 5XX of its own. No variant counts them, and trials stand still. Check whether "
-    "each variant is ready. Of all requests",
+    "No variant counts the requests that the gateway answers with a 5XX of its own, and trials stand still. Check "
+    "whether each variant is ready. Their share of all requests",
     "page",
     GATEWAY_ERRORS,
     Missing("notBreaching", "No request, nothing failed. metrics-missing reports a gateway that is not scraped."),
