@@ -1,14 +1,14 @@
-"""The table of faults, and how docs/reference/faults.md shows it.
+"""The tables of faults, and how docs/reference/faults.md shows them.
 
-pytest tests/conformance --write-page     # writes the table into docs/reference/faults.md
+pytest tests/conformance -k page --write-page     # writes both tables into docs/reference/faults.md
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import dropwhile, takewhile
 from pathlib import Path
 
+from tests.conformance.cluster_row import ClusterRow
 from tests.conformance.of_events import EVENTS
 from tests.conformance.of_models import MODELS
 from tests.conformance.of_outages import OUTAGES
@@ -18,48 +18,71 @@ from tests.conformance.stage import Platform
 
 ROWS: tuple[Row, ...] = (*MODELS, *OUTAGES, *EVENTS, *PLATFORMS)
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "faults.md"
-HEAD = ("| fault | what happens | how it ends | what you see | what to do | played on |", "|---|---|---|---|---|---|")
+EVERYWHERE, ON_A_CLUSTER = "# Faults", "## Only on a cluster"
+"""The headings that the tables are below."""
 NAMES: Mapping[Platform, str] = {"aws": "AWS", "kubernetes": "Kubernetes"}
+_COLUMNS = ["fault", "what happens", "how it ends", "what you see", "what to do"]
+_NONE_LOST = "; no request lost"
 
 
-def shown(rows: Sequence[Row]) -> list[str]:
+def shown(rows: Sequence[Row] | Sequence[ClusterRow]) -> list[str]:
     """The table as Markdown, a line a row."""
-    lines = [(f"`{row.name}`", row.happens, ending(row.expects), row.see, row.do, played_on(row)) for row in rows]
-    return [*HEAD, *(f"| {' | '.join(cells)} |" for cells in lines)]
+    cells = [_cells(row) for row in rows]
+    columns = [*_COLUMNS, "played on"][: len(cells[0])]
+    return [_line(columns), "|" + "---|" * len(columns), *map(_line, cells)]
 
 
-def ending(expected: Expected) -> str:
+def in_page(text: str, heading: str) -> list[str]:
+    """The lines of the page's table below a heading."""
+    lines = text.splitlines()
+    first, last = _place(lines, heading)
+    return lines[first:last]
+
+
+def written(text: str, heading: str, table: Sequence[str]) -> str:
+    """The page with a table in the place of the one below a heading."""
+    lines = text.splitlines()
+    first, last = _place(lines, heading)
+    return "\n".join([*lines[:first], *table, *lines[last:]]) + "\n"
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _cells(row: Row | ClusterRow) -> list[str]:
+    if isinstance(row, ClusterRow):
+        return [f"`{row.name}`", row.happens, _ending_on_a_cluster(row), row.see, row.do]
+    return [f"`{row.name}`", row.happens, _ending(row.expects), row.see, row.do, _played_on(row)]
+
+
+def _ending(expected: Expected) -> str:
     """The end of a row in a few words."""
     outcome = expected.outcome.replace("_", " ")
     packages = ", ".join(f"{role} {status}" for role, status in expected.packages.items())
     other = f" or {expected.or_by[0]}" if expected.or_by else ""
-    end = f"{outcome} by {expected.source}{other}; {expected.serves} has 100%; {packages}; no request lost"
+    end = f"{outcome} by {expected.source}{other}; {expected.serves} has 100%; {packages}{_NONE_LOST}"
     theirs = " and ".join(sorted(expected.fails))
     return f"{end} but those that the {theirs} itself failed" if theirs else end
 
 
-def played_on(row: Row) -> str:
+def _ending_on_a_cluster(row: ClusterRow) -> str:
+    end = _ending(row.expects)
+    if row.either and row.either.outcome == row.expects.outcome:
+        end = end.replace(f"by {row.expects.source}", f"by {row.expects.source} or {row.either.source}")
+    elif row.either:
+        end = end.replace(_NONE_LOST, f"; or {_ending(row.either)}")
+    return f"{end}{', and' if row.expects.fails else ' but'} {row.loses.why}" if row.loses else end
+
+
+def _played_on(row: Row) -> str:
     """The platforms that a row is played on and why not on the others."""
     played = " and ".join(name for platform, name in NAMES.items() if platform not in row.not_on)
     reasons = "".join(f". Not on {NAMES[platform]}: {why}" for platform, why in row.not_on.items())
     return f"{played}{reasons}"
 
 
-def in_page(text: str) -> list[str]:
-    """The lines of the page's table of faults, which begins with its head."""
-    return list(takewhile(_is_row, dropwhile(_is_no_head, text.splitlines())))
-
-
-def written(text: str, rows: Sequence[Row]) -> str:
-    """The page with the table of these rows in the place of the one that it has."""
-    before = list(takewhile(_is_no_head, text.splitlines()))
-    after = text.splitlines()[len(before) + len(in_page(text)) :]
-    return "\n".join([*before, *shown(rows), *after]) + "\n"
-
-
-def _is_no_head(line: str) -> bool:
-    return not line.startswith("| fault |")
-
-
-def _is_row(line: str) -> bool:
-    return line.startswith("|")
+def _place(lines: Sequence[str], heading: str) -> tuple[int, int]:
+    """Where the table of faults below a heading begins, and where it ends."""
+    first = next(at for at in range(lines.index(heading), len(lines)) if lines[at].startswith("| fault |"))
+    return first, next(at for at in range(first, len(lines) + 1) if not (lines[at : at + 1] or [""])[0].startswith("|"))

@@ -13,9 +13,7 @@ from cli.local.cluster_image import built
 from cli.local.container import CONTROLLER
 from tests.conformance.cluster_box import box
 from tests.conformance.cluster_row import ClusterRow
-from tests.conformance.cluster_table import PAGE, in_page, shown, written
 from tests.conformance.of_clusters import CLUSTERS
-from tests.conformance.table import ROWS
 
 SECONDS = 2400
 """For all of them, on a machine that is busy with other tests."""
@@ -66,15 +64,3 @@ def _plays(item: pytest.Item) -> bool:
 def test_a_fault_of_a_cluster_ends_as_the_table_says(row: ClusterRow, playing: Playing) -> None:
     found = playing.of(row.name)
     assert not found, "\n".join(found)
-
-
-def test_the_page_on_faults_has_a_line_for_each_row_of_a_cluster(pytestconfig: pytest.Config) -> None:
-    if pytestconfig.getoption("--write-page", False):
-        PAGE.write_text(written(PAGE.read_text(), CLUSTERS))
-    assert in_page(PAGE.read_text()) == shown(CLUSTERS), "run: pytest tests/conformance -k page --write-page"
-
-
-def test_rows_of_a_cluster_have_names_of_their_own_and_say_what_a_person_sees_and_does() -> None:
-    assert not {row.name for row in CLUSTERS} & {row.name for row in ROWS}
-    assert len({row.name for row in CLUSTERS}) == len(CLUSTERS)
-    assert [row.name for row in CLUSTERS if not (row.happens and row.see and row.do)] == []

@@ -6,12 +6,16 @@ Rows that do not touch the adapter of a real platform are marked `faults` there.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
+from tests.conformance.cluster_row import ClusterRow
 from tests.conformance.in_memory import MemoryStage
+from tests.conformance.of_clusters import CLUSTERS
 from tests.conformance.row import SECONDS, Plays, Row, differences, play
 from tests.conformance.stage import Platform
-from tests.conformance.table import PAGE, ROWS, in_page, shown, written
+from tests.conformance.table import EVERYWHERE, ON_A_CLUSTER, PAGE, ROWS, in_page, shown, written
 
 REAL: dict[Platform, list[pytest.MarkDecorator]] = {"aws": [], "kubernetes": [pytest.mark.needs("cluster")]}
 PLAYED = [
@@ -46,12 +50,18 @@ def test_a_row_that_a_platform_cannot_have_says_why() -> None:
     assert all(why for row in ROWS for why in row.not_on.values())
 
 
-def test_the_page_on_faults_has_a_line_for_each_row(pytestconfig: pytest.Config) -> None:
+@pytest.mark.parametrize(
+    ("heading", "rows"), [(EVERYWHERE, ROWS), (ON_A_CLUSTER, CLUSTERS)], ids=["everywhere", "on-a-cluster"]
+)
+def test_the_page_on_faults_has_a_line_for_each_row(
+    heading: str, rows: Sequence[Row] | Sequence[ClusterRow], pytestconfig: pytest.Config
+) -> None:
     if pytestconfig.getoption("--write-page", False):
-        PAGE.write_text(written(PAGE.read_text(), ROWS))
-    assert in_page(PAGE.read_text()) == shown(ROWS), "run: pytest tests/conformance -k page --write-page"
+        PAGE.write_text(written(PAGE.read_text(), heading, shown(rows)))
+    assert in_page(PAGE.read_text(), heading) == shown(rows), "run: pytest tests/conformance -k page --write-page"
 
 
 def test_rows_have_names_of_their_own_and_say_what_a_person_sees_and_does() -> None:
-    assert len({row.name for row in ROWS}) == len(ROWS)
-    assert [row.name for row in ROWS if not (row.see and row.do)] == []
+    rows = [*ROWS, *CLUSTERS]
+    assert len({row.name for row in rows}) == len(rows)
+    assert [row.name for row in rows if not (row.happens and row.see and row.do)] == []
