@@ -13,13 +13,11 @@ from platforms.kubernetes.kinds import ROUTE
 from tests.conformance import cluster_faults as faults
 from tests.conformance.cluster_row import Act, ClusterRow, Loses
 from tests.conformance.cluster_stage import Pods, SiteStage
-from tests.conformance.of_events import BOTH
-from tests.conformance.of_models import REJECTED, THEIRS
-from tests.conformance.row import QUICK, Expected
+from tests.conformance.row import PROMOTED, QUICK, THEIRS, Expected, rolled_back
 
-PROMOTED = Expected("promoted", "judge", ("errors",), "challenger", BOTH, again=True)
+TOLD_AGAIN = replace(PROMOTED, again=True)
 UNJUDGED = {"champion": "Approved", "challenger": "PendingManualApproval"}
-TIMED_OUT = Expected("rolled_back", "timeout", ("max_seconds",), "champion", REJECTED)
+TIMED_OUT = rolled_back("timeout", "max_seconds")
 NOT_TRIED = Expected("failed", "endpoint", ("endpoint",), "champion", UNJUDGED, silent=THEIRS)
 SHORT = replace(QUICK, max_seconds=60)
 LOGS_IN = Pods(deadline=15, logs_in=True)
@@ -63,7 +61,7 @@ CLUSTERS: tuple[ClusterRow, ...] = (
         do="Put the login right; then release again.",
         challenger=LOGS_IN,
         before=faults.wrong_login(LOGS_IN),
-        expects=PROMOTED,
+        expects=TOLD_AGAIN,
     ),
     ClusterRow(
         name="quota-exceeded",
@@ -86,8 +84,8 @@ CLUSTERS: tuple[ClusterRow, ...] = (
         challenger=Pods({"eats": 40_000_000}),
         place="apart",
         loses=Loses("those that came to the challenger while it was down", 200),
-        expects=Expected("rolled_back", "judge", ("errors",), "champion", REJECTED, fails=THEIRS),
-        either=Expected("rolled_back", "endpoint", ("v-challenger",), "champion", REJECTED, fails=THEIRS),
+        expects=rolled_back("judge", "errors", fails=THEIRS),
+        either=rolled_back("endpoint", "v-challenger", fails=THEIRS),
     ),
     ClusterRow(
         name="readiness-flapping",
@@ -102,7 +100,7 @@ CLUSTERS: tuple[ClusterRow, ...] = (
         plan=replace(QUICK, max_seconds=45),
         loses=Loses("those that came to the challenger while it was not ready", 200),
         expects=replace(TIMED_OUT, fails=THEIRS),
-        either=replace(PROMOTED, fails=THEIRS),
+        either=replace(TOLD_AGAIN, fails=THEIRS),
     ),
     ClusterRow(
         name="route-patched",
@@ -111,7 +109,7 @@ CLUSTERS: tuple[ClusterRow, ...] = (
         see="An Event of the HTTPRoute that names who wrote; then `promoted`.",
         do="Nothing. To take the challenger back, use `modelstack rollback`.",
         during=faults.patch,
-        expects=PROMOTED,
+        expects=TOLD_AGAIN,
         shows=_names_the_writer("ada"),
     ),
     ClusterRow(
@@ -122,7 +120,7 @@ CLUSTERS: tuple[ClusterRow, ...] = (
         do="Take `spec.rules` out of the repository's manifest: the rollout controller owns them.",
         beside=faults.applied_by_a_tool,
         loses=Loses("those that meet the tool's rules just when a version comes or goes", 200),
-        expects=PROMOTED,
+        expects=TOLD_AGAIN,
         either=TIMED_OUT,
         shows=_names_the_writer("argocd-controller"),
     ),
@@ -133,7 +131,7 @@ CLUSTERS: tuple[ClusterRow, ...] = (
         see="`promoted`, told once.",
         do="Nothing.",
         beside=faults.three_controllers,
-        expects=replace(PROMOTED, again=False),
+        expects=PROMOTED,
     ),
     ClusterRow(
         name="prometheus-an-hour-behind",
@@ -152,7 +150,7 @@ CLUSTERS: tuple[ClusterRow, ...] = (
         see="`promoted`, as if nothing had happened.",
         do="Nothing for the rollout. Put the machine's clock right.",
         place="skewed",
-        expects=PROMOTED,
+        expects=TOLD_AGAIN,
     ),
     ClusterRow(
         name="node-drained",
@@ -162,7 +160,7 @@ CLUSTERS: tuple[ClusterRow, ...] = (
         do="Nothing. With one pod a release there is nothing to keep: give it two.",
         pods=2,
         during=faults.drained,
-        expects=PROMOTED,
+        expects=TOLD_AGAIN,
         alone=True,
     ),
     ClusterRow(
@@ -172,7 +170,7 @@ CLUSTERS: tuple[ClusterRow, ...] = (
         see=AS_IF_NOTHING,
         do="Nothing.",
         during=faults.kill_leader,
-        expects=PROMOTED,
+        expects=TOLD_AGAIN,
         alone=True,
     ),
     ClusterRow(
@@ -182,7 +180,7 @@ CLUSTERS: tuple[ClusterRow, ...] = (
         see=AS_IF_NOTHING,
         do="Nothing.",
         during=faults.kill_gateway,
-        expects=PROMOTED,
+        expects=TOLD_AGAIN,
         alone=True,
     ),
     ClusterRow(
@@ -205,7 +203,7 @@ CLUSTERS: tuple[ClusterRow, ...] = (
         do="Nothing. Run more than one Envoy where that pause is too long.",
         during=faults.kill_envoy,
         loses=Loses("all until another Envoy answers", 150),
-        expects=PROMOTED,
+        expects=TOLD_AGAIN,
         alone=True,
     ),
     ClusterRow(
@@ -216,7 +214,7 @@ CLUSTERS: tuple[ClusterRow, ...] = (
         do="Nothing.",
         during=faults.down("etcd"),
         beside=faults.mended,
-        expects=PROMOTED,
+        expects=TOLD_AGAIN,
         alone=True,
     ),
     ClusterRow(
@@ -227,7 +225,7 @@ CLUSTERS: tuple[ClusterRow, ...] = (
         do="Nothing. To take traffic from a bad version before it is back, there is no way but the version's pods.",
         during=faults.down("apiserver"),
         beside=faults.mended,
-        expects=PROMOTED,
+        expects=TOLD_AGAIN,
         alone=True,
     ),
 )

@@ -8,11 +8,20 @@ from dataclasses import replace
 from rollout.core.catalogue import metric
 from rollout.core.plan import ReplayGate, Step
 from rollout.judge.metrics import Metric
-from tests.conformance.row import AWS_ADAPTER, BOTH_ADAPTERS, KUBERNETES_ADAPTER, QUICK, Expected, Row
+from tests.conformance.row import (
+    AWS_ADAPTER,
+    BOTH_ADAPTERS,
+    KUBERNETES_ADAPTER,
+    PROMOTED,
+    QUICK,
+    REJECTED,
+    THEIRS,
+    Expected,
+    Row,
+    rolled_back,
+)
 from tests.conformance.stage import FaultStage, Platform
 
-REJECTED = {"champion": "Approved", "challenger": "Rejected"}
-THEIRS = frozenset({"challenger"})
 GATED = replace(QUICK, replay=ReplayGate(requests=30))
 SOLD = Metric("conversions", "rate", 0.1, better="higher", namespace="shop", metric="Conversions")
 STAYS: Mapping[Platform, str] = {
@@ -75,7 +84,7 @@ MODELS: tuple[Row, ...] = (
         do="Read the container's log, fix the model, release it again.",
         challenger={"status": 500},
         adapters=BOTH_ADAPTERS,
-        expects=Expected("rolled_back", "judge", ("errors",), "champion", REJECTED, says="errors worse", fails=THEIRS),
+        expects=rolled_back("judge", "errors", says="errors worse", fails=THEIRS),
     ),
     Row(
         name="slow",
@@ -85,7 +94,7 @@ MODELS: tuple[Row, ...] = (
         challenger={"delay": 0.8},
         plan=replace(QUICK, metrics=(*QUICK.metrics, metric("latency_p50", margin=1.0)), steps=(Step(50, 40),)),
         adapters=BOTH_ADAPTERS,
-        expects=Expected("rolled_back", "judge", ("latency_p50",), "champion", REJECTED, says="latency_p50 worse"),
+        expects=rolled_back("judge", "latency_p50", says="latency_p50 worse"),
     ),
     Row(
         name="slow-tail",
@@ -99,7 +108,7 @@ MODELS: tuple[Row, ...] = (
             QUICK, metrics=(*QUICK.metrics, metric("latency_p99", margin=1.0)), steps=(Step(50, 90),), max_seconds=150
         ),
         before=_tail_is_known,
-        expects=Expected("rolled_back", "judge", ("latency_p99",), "champion", REJECTED, says="latency_p99 worse"),
+        expects=rolled_back("judge", "latency_p99", says="latency_p99 worse"),
     ),
     Row(
         name="slow-at-replay",
@@ -111,9 +120,7 @@ MODELS: tuple[Row, ...] = (
         plan=GATED,
         captures=True,
         before=FaultStage.captured,
-        expects=Expected(
-            "rolled_back", "replay", ("latency",), "champion", REJECTED, says="times the champion's", silent=THEIRS
-        ),
+        expects=rolled_back("replay", "latency", says="times the champion's", silent=THEIRS),
     ),
     Row(
         name="nan-answers",
@@ -125,9 +132,7 @@ MODELS: tuple[Row, ...] = (
         captures=True,
         before=FaultStage.captured,
         adapters=BOTH_ADAPTERS,
-        expects=Expected(
-            "rolled_back", "replay", ("errors",), "champion", REJECTED, says="expected a finite number", silent=THEIRS
-        ),
+        expects=rolled_back("replay", "errors", says="expected a finite number", silent=THEIRS),
     ),
     Row(
         name="nan-live",
@@ -140,9 +145,7 @@ MODELS: tuple[Row, ...] = (
         captures=True,
         beside=lambda stage: stage.labels(None),
         adapters=BOTH_ADAPTERS,
-        expects=Expected(
-            "rolled_back", "judge", ("invalid_answers",), "champion", REJECTED, says="invalid_answers worse"
-        ),
+        expects=rolled_back("judge", "invalid_answers", says="invalid_answers worse"),
     ),
     Row(
         name="counted-late",
@@ -169,9 +172,7 @@ MODELS: tuple[Row, ...] = (
         plan=GATED,
         captures=True,
         before=FaultStage.captured,
-        expects=Expected(
-            "rolled_back", "replay", ("errors",), "champion", REJECTED, says="another schema", silent=THEIRS
-        ),
+        expects=rolled_back("replay", "errors", says="another schema", silent=THEIRS),
     ),
     Row(
         name="other-decisions",
@@ -184,9 +185,7 @@ MODELS: tuple[Row, ...] = (
         plan=GATED,
         captures=True,
         before=FaultStage.captured,
-        expects=Expected(
-            "rolled_back", "replay", ("changed decisions",), "champion", REJECTED, says="decision", silent=THEIRS
-        ),
+        expects=rolled_back("replay", "changed decisions", says="decision", silent=THEIRS),
     ),
     Row(
         name="wrong-predictions",
@@ -197,7 +196,7 @@ MODELS: tuple[Row, ...] = (
         plan=replace(QUICK, metrics=(*QUICK.metrics, metric("accuracy", margin=0.3, prove=True)), steps=(Step(50, 5),)),
         captures=True,
         beside=lambda stage: stage.labels(True),
-        expects=Expected("rolled_back", "judge", ("accuracy",), "champion", REJECTED, says="accuracy worse"),
+        expects=rolled_back("judge", "accuracy", says="accuracy worse"),
     ),
     Row(
         name="wrong-probabilities",
@@ -214,7 +213,7 @@ MODELS: tuple[Row, ...] = (
         captures=True,
         beside=lambda stage: stage.labels(True),
         adapters=BOTH_ADAPTERS,
-        expects=Expected("rolled_back", "judge", ("log_loss",), "champion", REJECTED, says="log_loss worse"),
+        expects=rolled_back("judge", "log_loss", says="log_loss worse"),
     ),
     Row(
         name="own-metric",
@@ -225,7 +224,7 @@ MODELS: tuple[Row, ...] = (
         plan=replace(QUICK, metrics=(*QUICK.metrics, SOLD), steps=(Step(50, 5),)),
         beside=lambda stage: stage.publishes("shop", "Conversions", {"champion": 0.6, "challenger": 0.2}),
         adapters=BOTH_ADAPTERS,
-        expects=Expected("rolled_back", "judge", ("conversions",), "champion", REJECTED, says="conversions worse"),
+        expects=rolled_back("judge", "conversions", says="conversions worse"),
     ),
     Row(
         name="bad-shadow",
@@ -235,7 +234,7 @@ MODELS: tuple[Row, ...] = (
         challenger={"status": 500},
         plan=replace(QUICK, steps=(Step(100, 2, shadow=True), Step(50, 2))),
         adapters=BOTH_ADAPTERS,
-        expects=Expected("rolled_back", "judge", ("errors",), "champion", REJECTED, says="errors worse", silent=THEIRS),
+        expects=rolled_back("judge", "errors", says="errors worse", silent=THEIRS),
     ),
     Row(
         name="wrong-shadow",
@@ -251,9 +250,7 @@ MODELS: tuple[Row, ...] = (
         ),
         captures=True,
         beside=lambda stage: stage.labels(True),
-        expects=Expected(
-            "rolled_back", "judge", ("accuracy",), "champion", REJECTED, says="accuracy worse", silent=THEIRS
-        ),
+        expects=rolled_back("judge", "accuracy", says="accuracy worse", silent=THEIRS),
     ),
     Row(
         name="crash-loop",
@@ -264,10 +261,7 @@ MODELS: tuple[Row, ...] = (
         do="Read the container's log for what it said last; look at its memory.",
         challenger={"crash": True},
         adapters=KUBERNETES_ADAPTER,
-        expects=Expected(
-            "rolled_back", "judge", ("errors",), "champion", REJECTED, says="errors worse", fails=THEIRS,
-            or_by=("endpoint", "v-challenger"),
-        ),
+        expects=rolled_back("judge", "errors", says="errors worse", fails=THEIRS, or_by=("endpoint", "v-challenger")),
     ),
     Row(
         name="never-starts",
@@ -276,9 +270,7 @@ MODELS: tuple[Row, ...] = (
         do="Run the container by hand with the same archive.",
         challenger={"start": "raise"},
         adapters=BOTH_ADAPTERS,
-        expects=Expected(
-            "rolled_back", "endpoint", ("v-challenger",), "champion", REJECTED, says="no module named", silent=THEIRS
-        ),
+        expects=rolled_back("endpoint", "v-challenger", says="no module named", silent=THEIRS),
     ),
     Row(
         name="no-traffic",
@@ -288,10 +280,7 @@ MODELS: tuple[Row, ...] = (
         "`modelstack clear`.",
         plan=replace(QUICK, max_seconds=30),
         asks="champion",
-        expects=Expected(
-            "rolled_back", "timeout", ("max_seconds",), "champion", REJECTED,
-            says="no data of the challenger", silent=THEIRS,
-        ),
+        expects=rolled_back("timeout", "max_seconds", says="no data of the challenger", silent=THEIRS),
     ),
     Row(
         name="misspelt-metric",
@@ -299,9 +288,7 @@ MODELS: tuple[Row, ...] = (
         see="`rolled back`, source `timeout`, with the metric's name and where it was looked for.",
         do="Correct `namespace` and `metric` in the stack config, then `modelstack clear`.",
         plan=replace(QUICK, metrics=(*QUICK.metrics, replace(SOLD, metric="Conversoins")), max_seconds=30),
-        expects=Expected(
-            "rolled_back", "timeout", ("max_seconds",), "champion", REJECTED, says="in metric Conversoins in shop"
-        ),
+        expects=rolled_back("timeout", "max_seconds", says="in metric Conversoins in shop"),
     ),
     Row(
         name="bad-champion",
@@ -314,10 +301,7 @@ MODELS: tuple[Row, ...] = (
         plan=replace(QUICK, steps=(Step(50, 5),)),
         alarms=(("champion", "5xx"),),
         during=_champions_alarm,
-        expects=Expected(
-            "promoted", "judge", ("errors",), "challenger", {"champion": "Approved", "challenger": "Approved"},
-            fails=frozenset({"champion"}), ignored=True,
-        ),
+        expects=replace(PROMOTED, fails=frozenset({"champion"}), ignored=True),
     ),
     Row(
         name="champion-cannot-start",
@@ -345,8 +329,6 @@ MODELS: tuple[Row, ...] = (
         during=_cannot_come_back,
         after=_next_skips_its_trial,
         not_on=STAYS,
-        expects=Expected(
-            "promoted", "person", ("ada",), "next", {**REJECTED, "next": "Approved"},
-        ),
+        expects=Expected("promoted", "person", ("ada",), "next", {**REJECTED, "next": "Approved"}),
     ),
 )  # fmt: skip

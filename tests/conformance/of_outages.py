@@ -6,9 +6,7 @@ from dataclasses import replace
 
 from monitoring.alarms.outage import LEFT
 from rollout.core.state import RolloutState
-from tests.conformance.of_events import BOTH
-from tests.conformance.of_models import REJECTED
-from tests.conformance.row import BOTH_ADAPTERS, QUICK, Expected, Row
+from tests.conformance.row import BOTH_ADAPTERS, PROMOTED, QUICK, Row, rolled_back
 from tests.conformance.stage import FaultStage
 
 EITHER = frozenset({"champion", "challenger"})
@@ -53,9 +51,7 @@ OUTAGES: tuple[Row, ...] = (
         alarms=ALARMS,
         during=_left_to_the_judge,
         adapters=BOTH_ADAPTERS,
-        expects=Expected(
-            "rolled_back", "timeout", ("max_seconds",), "champion", REJECTED, says="the champion failed", fails=EITHER
-        ),
+        expects=rolled_back("timeout", "max_seconds", says="the champion failed", fails=EITHER),
     ),
     Row(
         name="partly-mended",
@@ -68,6 +64,6 @@ OUTAGES: tuple[Row, ...] = (
         plan=replace(TOLERANT, watch_seconds=0),
         alarms=ALARMS,
         during=_left_to_the_judge,
-        expects=Expected("promoted", "judge", ("errors",), "challenger", BOTH, fails=EITHER),
+        expects=replace(PROMOTED, fails=EITHER),
     ),
 )

@@ -8,9 +8,7 @@ from typing import Literal
 
 from rollout.core.plan import Step
 from rollout.core.state import RolloutState
-from tests.conformance.of_events import BOTH
-from tests.conformance.of_models import REJECTED, THEIRS
-from tests.conformance.row import BOTH_ADAPTERS, QUICK, Expected, Row
+from tests.conformance.row import BOTH_ADAPTERS, PROMOTED, QUICK, THEIRS, Row, rolled_back
 from tests.conformance.stage import FaultStage, Killed
 
 _LEAST_KILLED = 8  # a trial has more effects than that
@@ -87,9 +85,7 @@ PLATFORMS: tuple[Row, ...] = (
         do="Look at the service and at the controller's rights, then `modelstack clear`.",
         plan=replace(QUICK, max_seconds=30),
         during=_no_metrics,
-        expects=Expected(
-            "rolled_back", "timeout", ("max_seconds",), "champion", REJECTED, says="the metrics are unreachable"
-        ),
+        expects=rolled_back("timeout", "max_seconds", says="the metrics are unreachable"),
     ),
     Row(
         name="throttled-calls",
@@ -100,7 +96,7 @@ PLATFORMS: tuple[Row, ...] = (
         before=_throttled_early,
         during=_throttled_late,
         adapters=BOTH_ADAPTERS,
-        expects=Expected("promoted", "judge", ("errors",), "challenger", BOTH),
+        expects=PROMOTED,
     ),
     Row(
         name="timed-out-calls",
@@ -111,7 +107,7 @@ PLATFORMS: tuple[Row, ...] = (
         before=_unanswered_early,
         during=_unanswered_late,
         adapters=BOTH_ADAPTERS,
-        expects=Expected("promoted", "judge", ("errors",), "challenger", BOTH, again=True),
+        expects=replace(PROMOTED, again=True),
     ),
     Row(
         name="hung-calls",
@@ -121,7 +117,7 @@ PLATFORMS: tuple[Row, ...] = (
         do="Nothing.",
         before=_hung_early,
         during=_hung_late,
-        expects=Expected("promoted", "judge", ("errors",), "challenger", BOTH, again=True),
+        expects=replace(PROMOTED, again=True),
     ),
     Row(
         name="controller-killed-promoting",
@@ -130,7 +126,7 @@ PLATFORMS: tuple[Row, ...] = (
         do="Nothing.",
         drive=_killed,
         adapters=BOTH_ADAPTERS,
-        expects=Expected("promoted", "judge", ("errors",), "challenger", BOTH, again=True),
+        expects=replace(PROMOTED, again=True),
     ),
     Row(
         name="controller-killed-rolling-back",
@@ -139,9 +135,7 @@ PLATFORMS: tuple[Row, ...] = (
         do="As for errors.",
         challenger={"status": 500},
         drive=_killed,
-        expects=Expected(
-            "rolled_back", "judge", ("errors",), "champion", REJECTED, says="errors worse", again=True, fails=THEIRS
-        ),
+        expects=rolled_back("judge", "errors", says="errors worse", again=True, fails=THEIRS),
     ),
     Row(
         name="controller-killed-copying",
@@ -150,7 +144,7 @@ PLATFORMS: tuple[Row, ...] = (
         do="Nothing.",
         plan=replace(QUICK, steps=(Step(100, 2, shadow=True), Step(50, 2))),
         drive=_killed,
-        expects=Expected("promoted", "judge", ("errors",), "challenger", BOTH, again=True),
+        expects=replace(PROMOTED, again=True),
     ),
     Row(
         name="controller-killed-restoring",
@@ -158,6 +152,6 @@ PLATFORMS: tuple[Row, ...] = (
         see="`rolled back` by the person; the previous champion serves again.",
         do="Nothing.",
         drive=_killed_restoring,
-        expects=Expected("rolled_back", "person", ("ada",), "champion", REJECTED, says="sells less", again=True),
+        expects=rolled_back("person", "ada", says="sells less", again=True),
     ),
 )  # fmt: skip

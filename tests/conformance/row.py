@@ -76,6 +76,17 @@ class Expected:
         return replace(self, source=source, names=self.or_by[1:], says="")
 
 
+BOTH: Mapping[Role, Approval] = {"champion": "Approved", "challenger": "Approved"}
+REJECTED: Mapping[Role, Approval] = {"champion": "Approved", "challenger": "Rejected"}
+THEIRS: frozenset[Role] = frozenset({"challenger"})
+PROMOTED = Expected("promoted", "judge", ("errors",), "challenger", BOTH)
+
+
+def rolled_back(source: Source, *names: str, **more: Any) -> Expected:
+    """The challenger is rolled back and rejected; `more` are further fields of what is expected."""
+    return Expected("rolled_back", source, names, "champion", REJECTED, **more)
+
+
 @dataclass(frozen=True)
 class Row:
     """A rollout that is played, with what goes wrong in it.

@@ -10,12 +10,8 @@ from rollout.core import strategies
 from rollout.core.state import RolloutState
 from rollout.judge.metrics import Metric
 from tests.conformance.in_memory import MemoryStage
-from tests.conformance.of_events import BOTH
-from tests.conformance.of_models import REJECTED
-from tests.conformance.row import QUICK, Expected, Played, Row, differences, play
+from tests.conformance.row import BOTH, PROMOTED, QUICK, Expected, Played, Row, differences, play, rolled_back
 from tests.conformance.stage import FaultStage
-
-PROMOTED = Expected("promoted", "judge", ("errors",), "challenger", BOTH)
 
 
 def _taken_back(stage: FaultStage, row: Row) -> RolloutState:
@@ -43,7 +39,7 @@ ROWS: tuple[Row, ...] = (
         happens="A fixed split, which a person ends.",
         plan=replace(QUICK, steps=strategies.ab(30, 100)),
         drive=_taken_back,
-        expects=Expected("rolled_back", "person", ("ada",), "champion", REJECTED, says="the button"),
+        expects=rolled_back("person", "ada", says="the button"),
     ),
     Row(
         name="ab-until-decided",
