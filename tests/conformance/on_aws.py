@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -26,12 +27,18 @@ from monitoring.labels.joining import LabelJoin
 from monitoring.labels.pairs import Trial
 from monitoring.labels.quality import Form
 from platforms.aws.batches import Batches
+from platforms.aws.endpoint import SageMakerTraffic, controller_with
 from platforms.aws.evaluations import ratio
 from platforms.aws.files import S3Files
 from platforms.aws.journal import DynamoJournal
 from platforms.aws.ledger import DynamoLedger
+from platforms.aws.names import Names
+from platforms.aws.packages import FORM
 from platforms.aws.signals import CloudWatchSignals
 from platforms.aws.table import Table
+from rollout.controller.controller import Controller
+from rollout.core.live import Approval, Live
+from rollout.core.release import Release
 from rollout.core.state import RolloutState
 from services.declaration import alarm_thresholds
 from tests.conformance import mortal
@@ -49,8 +56,9 @@ from tests.conformance.stage import (
     beside,
 )
 from tests.platforms.aws.inbox import Inbox
-from tests.platforms.aws.mocked import labels_table
-from tests.platforms.aws.on_cloud import DECLARED, REGION, Clients, EndpointLoad, Stage
+from tests.platforms.aws.mocked import journal_table, labels_table
+from tests.platforms.aws.on_cloud import ACCOUNT, DECLARED, PREDICTION, REGION, Clients, EndpointLoad
+from tests.platforms.aws.sealing import sealed_release
 from tests.platforms.load import wait_for
 
 _ANSWERS = 10  # that a metric of the user's is published of at a time
@@ -66,7 +74,7 @@ _OPERATIONS: Mapping[Call, tuple[str, str]] = {
 }
 
 
-class AwsStage(Stage, FaultStage):
+class AwsStage(FaultStage):
     """A stage on the local cloud.
 
     Args:
@@ -79,10 +87,17 @@ class AwsStage(Stage, FaultStage):
     one_more = 5
 
     def __init__(self, shared: Clients, name: str, cloud: Cloud, code: Path) -> None:
-        super().__init__(shared, name)
+        self.shared = shared
+        self.clients: Callable[[str], Any] = shared.make
         self.cloud, self._code = cloud, code
-        self.ran = []
-        self._faults: list[str] = []
+        self.names = Names(name, "test", ACCOUNT, REGION)
+        self.releases, self.ran = {}, []
+        self._faults, self._configs = list[str](), set[str]()
+        self.clients("s3").create_bucket(Bucket=self.names.bucket)
+        self.clients("sagemaker").create_model_package_group(ModelPackageGroupName=self.names.package_group)
+        role = self.names.serving_role_arn.rpartition("/")[2]
+        self.clients("iam").create_role(RoleName=role, AssumeRolePolicyDocument=trust("sagemaker"))
+        journal_table(self.clients, self.names.journal)
         self.topic = self._topic()
         self.inbox = Inbox(self.clients, self.names.alerts, self.topic)
 
@@ -91,6 +106,99 @@ class AwsStage(Stage, FaultStage):
         topic = sns.create_topic(Name=self.names.alerts)["TopicArn"]
         sns.set_topic_attributes(TopicArn=topic, AttributeName="Policy", AttributeValue=policies.alerts(self.names))
         return topic
+
+    # What is there
+
+    def release(self, role: str, **behaviour: Any) -> Release:
+        """Everything that one release is in the cloud; see localcloud's `served_model.py` for how it may behave."""
+        names, sagemaker = self.names, self.clients("sagemaker")
+        made = sealed_release(role, self.clients("s3"), names.bucket, _members(role, behaviour))
+        container = {"Image": names.process_image, "ModelDataUrl": made.archive_uri}
+        package = sagemaker.create_model_package(
+            ModelPackageGroupName=names.package_group,
+            ModelApprovalStatus="PendingManualApproval",
+            InferenceSpecification={
+                "Containers": [container],
+                "SupportedContentTypes": ["application/json"],
+                "SupportedResponseMIMETypes": ["application/json"],
+            },
+        )["ModelPackageArn"]
+        model = f"{names.prefix}-{role}"
+        sagemaker.create_model(ModelName=model, ExecutionRoleArn=names.serving_role_arn, PrimaryContainer=container)
+        self.releases[role] = made = replace(
+            made, image_uri=names.process_image, model_package_arn=package, model_name=model,
+            config_name=f"{names.prefix}-solo-{role}",
+        )  # fmt: skip
+        self._config(made.config_name, {role: 1})
+        return made
+
+    def replace_archive(self, role: str, **behaviour: Any) -> None:
+        """Put other bytes where the archive of a release lies."""
+        s3, uri = self.clients("s3"), self.releases[role].archive_uri
+        other = sealed_release(role, s3, self.names.bucket, _members(role, behaviour)).archive_uri
+        bucket, _, key = uri.removeprefix("s3://").partition("/")
+        s3.copy_object(Bucket=bucket, Key=key, CopySource=other.removeprefix("s3://"))
+
+    def pair(self, champion: str, challenger: str) -> str:
+        """The endpoint config that serves two releases together, all traffic to the first."""
+        return self._config(f"{self.names.prefix}-{champion}-{challenger}", {champion: 1, challenger: 0})
+
+    def shadow(self, champion: str, challenger: str) -> str:
+        """The endpoint config that serves the first and copies every request to the second."""
+        return self._config(f"{self.names.prefix}-{champion}-shadow-{challenger}", {champion: 1}, {challenger: 1})
+
+    def _config(self, name: str, weights: Mapping[str, float], shadows: Mapping[str, float] | None = None) -> str:
+        if name in self._configs:
+            return name
+        capture = {
+            "EnableCapture": True,
+            "InitialSamplingPercentage": 100,
+            "DestinationS3Uri": f"s3://{self.names.bucket}/capture",
+            "CaptureOptions": [{"CaptureMode": "Input"}, {"CaptureMode": "Output"}],
+            "CaptureContentTypeHeader": {"JsonContentTypes": ["application/json"]},
+        }
+        more: dict[str, Any] = {"DataCaptureConfig": capture} if self.captures else {}
+        if shadows:
+            more["ShadowProductionVariants"] = self._variants(shadows)
+        self.clients("sagemaker").create_endpoint_config(
+            EndpointConfigName=name, ProductionVariants=self._variants(weights), **more
+        )
+        self._configs.add(name)
+        return name
+
+    def _variants(self, weights: Mapping[str, float]) -> list[dict[str, Any]]:
+        return [
+            {
+                "VariantName": self.releases[role].variant, "ModelName": self.releases[role].model_name,
+                "InitialVariantWeight": weight, "InstanceType": "ml.m5.large", "InitialInstanceCount": 1,
+            }
+            for role, weight in weights.items()
+        ]  # fmt: skip
+
+    def serve(self, role: str) -> None:
+        """Create the endpoint with one release, and wait until it serves."""
+        sagemaker, release = self.clients("sagemaker"), self.releases[role]
+        sagemaker.create_endpoint(EndpointName=self.names.endpoint, EndpointConfigName=release.config_name)
+        wait_for(lambda: self.live().status != "changing")
+
+    def close(self) -> None:
+        """End the endpoint's processes, which would be looked after as long as the cloud runs."""
+        self.clients("sagemaker").delete_endpoint(EndpointName=self.names.endpoint)
+
+    def controller(self) -> Controller:
+        """A controller of its own; any number may be used."""
+        return controller_with(self.clients, self.names.endpoint, self.names.journal, by="test", topic=self.topic)
+
+    def live(self) -> Live:
+        """What the endpoint says of itself."""
+        return SageMakerTraffic(self.clients, self.names.endpoint).read()
+
+    def approval(self, role: str) -> Approval:
+        """The approval status of a release's package."""
+        arn = self.releases[role].model_package_arn
+        return self.clients("sagemaker").describe_model_package(ModelPackageName=arn)["ModelApprovalStatus"]
+
+    # Alarms, and what people are told
 
     def rolls_back_on_alarm(self) -> None:
         """Subscribe the rollback function to the topic, with the role that infra gives it."""
@@ -210,7 +318,12 @@ class AwsStage(Stage, FaultStage):
         """Let the controllers from now on give a call up after so many seconds, instead of the product's 15."""
         session = boto3.Session(region_name=REGION)
         settings = Config(retries={"mode": "standard", "total_max_attempts": 2}, read_timeout=read_timeout)
-        self.clients = lru_cache(lambda service: session.client(service, config=settings))
+
+        @lru_cache
+        def client(service: Any) -> Any:
+            return session.client(service, config=settings)
+
+        self.clients = client
 
     @contextmanager
     def scaling(self, role: str) -> Generator[None]:
@@ -311,3 +424,7 @@ class AwsStage(Stage, FaultStage):
     def state(self) -> RolloutState:
         """What the journal says."""
         return DynamoJournal(self.clients, self.names.journal, self.names.endpoint).read()
+
+
+def _members(role: str, behaviour: Mapping[str, Any]) -> dict[str, Any]:
+    return {"behaviour.json": {"name": f"v-{role}", "answer": PREDICTION, **behaviour}, FORM: DECLARED}

@@ -35,7 +35,7 @@ from platforms.kubernetes.gateway import url
 from platforms.kubernetes.kinds import NAMESPACE, SECRET
 from tests.clusters import cluster, reached
 from tests.e2e.conftest import FEW, QUICK, RATE, Unpreviewed, having, succeeded, typed
-from tests.platforms.aws.on_cloud import wait_for
+from tests.platforms.load import wait_for
 from tests.small import SMALL
 
 pytestmark = [pytest.mark.e2e, pytest.mark.alone, pytest.mark.needs("cluster"), pytest.mark.timeout(1800)]
