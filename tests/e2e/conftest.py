@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from bench.bed import Bed, bed
 from cli.local.stack import Done, Stack
 from cli.main import main as modelstack
 from cli.replay import Report, background
-from cli.target import Target
+from cli.target import ROOT, Target
 from cli.view.snapshot import Snapshot
 from localcloud.setup import POLICY_PACK
 from platforms.aws.endpoint import controller
@@ -37,6 +38,9 @@ QUICK: dict[str, Any] = {
 """A trial of one short step that few requests decide."""
 
 
+_BUILD = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]
+PACKAGES: list[str] = _BUILD["targets"]["wheel"]["packages"]
+"""What is installed: a copy of the checkout that runs the program or the commands needs all of it."""
 FEW = 1  # percent of the requests are captured where nobody looks at them: each file of them calls functions
 TOKEN = "ghp_which-nobody-may-see"
 KEYS = ("cloud/*credentials", "cloud/*iam.json", "cloud/*sts.json")

@@ -22,32 +22,12 @@ import yaml
 
 from bench.bed import Bed, bed
 from cli.target import ROOT
-from tests.e2e.conftest import QUICK, RATE
+from tests.e2e.conftest import PACKAGES, QUICK, RATE
 from tests.e2e.test_monitoring_story import seen as values
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
 
-ROOMS = (
-    "audit",
-    "cli",
-    "docs",
-    "infra",
-    "localcloud",
-    "model",
-    "monitoring",
-    "pipeline",
-    "platforms",
-    "provenance",
-    "records",
-    "requirements",
-    "retraining",
-    "rollout",
-    "services",
-    "serving",
-    "stacks",
-    "tests/e2e/wine",
-    "tracking",
-)
+FOLDERS = (*PACKAGES, "demos", "docs", "localcloud", "requirements", "stacks", "tests/e2e/wine")
 FILES = ("Pulumi.yaml", "localcloud.toml", "pyproject.toml")
 PAGE = (ROOT / "docs" / "how-to" / "own-model.md").read_text()
 INIT, REPLACE, TRY, RELEASE, TRAFFIC, AGAIN = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
@@ -97,8 +77,8 @@ class Checkout:
 
 def copied(root: Path) -> Checkout:
     """A copy of this checkout."""
-    for room in ROOMS:
-        shutil.copytree(ROOT / room, root / room, ignore=shutil.ignore_patterns("__pycache__"))
+    for folder in FOLDERS:
+        shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__"))
     for file in FILES:
         shutil.copy(ROOT / file, root)
     (root / ".venv").symlink_to(ROOT / ".venv")

@@ -21,7 +21,7 @@ from cli.target import ROOT
 from cli.view.records import proven
 from cli.view.snapshot import take
 from rollout.core.state import Phase
-from tests.e2e.conftest import QUICK, Unpreviewed, having, journal, package, said, shares, succeeded, typed
+from tests.e2e.conftest import PACKAGES, QUICK, Unpreviewed, having, journal, package, said, shares, succeeded, typed
 from tests.infra.recorded import LOCAL
 from tests.needed import unused
 from tests.platforms.aws.inbox import Inbox
@@ -47,10 +47,6 @@ CAREFUL: dict[str, Any] = {
     "replay": {"requests": 40, "max_changed": 1, "max_latency_ratio": 1000},
 }
 """Copies of requests first, then captured ones, then traffic until a person approves."""
-PROGRAM = (
-    *("audit", "infra", "model", "monitoring", "pipeline", "platforms", "provenance", "requirements", "retraining"),
-    *("rollout", "services", "serving", "tracking"),
-)
 BOOM = "the table of carriers is empty"
 
 
@@ -73,8 +69,8 @@ def inbox(story: Bed, versions: list[Stack]) -> Inbox:
 def broken(story: Bed, versions: list[Stack]) -> Stack:
     """The same stack from a checkout whose model trains and is evaluated, and raises when it is imported to serve."""
     root = story.folder / "checkout"
-    for package_folder in PROGRAM:
-        shutil.copytree(ROOT / package_folder, root / package_folder, ignore=shutil.ignore_patterns("__pycache__"))
+    for folder in (*PACKAGES, "requirements"):
+        shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "Pulumi.yaml", root)
     (root / ".venv").symlink_to(ROOT / ".venv")
     with (root / "model" / "serving.py").open("a") as code:
