@@ -22,6 +22,7 @@ import yaml
 
 from bench.bed import Bed, bed
 from cli.target import ROOT
+from localcloud.setup import POLICY_PACK
 from tests.e2e.conftest import PACKAGES, QUICK, RATE
 from tests.e2e.test_monitoring_story import seen as values
 
@@ -99,7 +100,9 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
 def story(checkout: Checkout) -> Iterator[tuple[Bed, Checkout]]:
     """An empty local cloud and stack of that checkout."""
     with bed(checkout.root) as made:
-        yield made, Checkout(checkout.root, {**made.environment, "PYTHONPATH": str(checkout.root)})
+        # test_policies.py is about policies.
+        environment = {**made.environment, "PYTHONPATH": str(checkout.root), POLICY_PACK: ""}
+        yield made, Checkout(checkout.root, environment)
 
 
 def test_the_page_says_what_a_broken_contract_looks_like(story: tuple[Bed, Checkout]) -> None:
