@@ -11,14 +11,14 @@ from contextlib import suppress
 from typing import Any
 
 from cli import retrain
-from cli.errors import OperatorError, explained
-from cli.target import LOCAL, ROOT, Target, config_of, resolve
+from cli.errors import OperatorError
+from cli.platform.choose import platform_of
+from cli.target import ROOT, Target, config_of, resolve
 from cli.view.releases import journal_state
 from pipeline.contract import RecipeError
 from pipeline.declared import retrained
 from pipeline.recipe import recipe
-from platforms.aws.elsewhere import champion, role_for
-from rollout.core.release import PROCESS, release_id
+from rollout.core.release import release_id
 
 
 def id_of(target: Target) -> str:
@@ -31,17 +31,13 @@ def id_of(target: Target) -> str:
     stack = target.stack
     if not stack:
         raise OperatorError("--next reads the config of a stack, and none is named", "Give --stack, not --endpoint.", 2)
-    if target.on_kubernetes:
-        why = "--next finds what an update releases on AWS alone so far"
-        raise OperatorError(why, "Name the release or the rollout, as in: modelstack watch 77c1aa20b3f1 --for 3600", 2)
     restored = journal_state(target).restored if target.outputs.get("journal_table") else None
     if restored is not None:
         return restored.release
     config = config_of(stack)
     other = config.get("promotion", {}).get("from")
     source = taken_from(stack, other) if other else {}
-    configured = config.get("serving", {}).get("image")
-    image = configured or (f":{PROCESS}" if stack.startswith(LOCAL) else source.get("image_uri"))
+    image = platform_of(target).next_image(config.get("serving", {}).get("image"), source.get("image_uri"))
     if not image:
         hint = f"Build it, which prints how to set it: make image STACK={stack}"
         raise OperatorError(f"stack {stack}: modelstack:serving.image is not set, so nothing can be released", hint)
@@ -55,21 +51,10 @@ def taken_from(stack: str, name: str) -> dict[str, str]:
         OperatorError: There is none, or it cannot be read.
     """
     other = f"{stack[: stack.rfind('/') + 1]}{name}"
-    found = _serving(resolve(other))
+    found = platform_of(resolve(other)).champion()
     if found is None:
         raise OperatorError(f"stack {other}, which modelstack:promotion.from names, has no champion to take")
-    return found
-
-
-def _serving(source: Target) -> dict[str, str] | None:
-    if source.on_kubernetes:
-        there = journal_state(source).champion
-        return there.as_dict() if there else None
-    with explained(f"reading what serves on {source.endpoint}"):
-        account = source.client("sts").get_caller_identity()["Account"]
-        role = role_for(source.outputs.get("promotion_role"), account)
-        found = champion(source.region, source.output("journal_table"), source.endpoint, role)
-    return found.as_dict() if found else None
+    return found.as_dict()
 
 
 def _recipe(target: Target, model: dict[str, Any]) -> str:

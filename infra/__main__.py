@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-
 import pulumi
 from pulumi.runtime.config import CONFIG
 
 from infra.config.checkout import check_model
 from infra.config.settings import Settings
+from services.platforms import platform
 
 
 async def main() -> None:
@@ -16,7 +15,7 @@ async def main() -> None:
     stack = pulumi.get_stack()
     check_model()
     settings = Settings.load(CONFIG.get(), stack)
-    await import_module(f"infra.{settings.platform}.program").declare(settings, stack)
+    await platform(settings.platform).use("declare")(settings, stack)
 
 
 if __name__ == "__main__":

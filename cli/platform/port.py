@@ -29,6 +29,7 @@ from monitoring.objectives.slo import Objective
 from monitoring.predictions import Searched, Window
 from platforms.consent import Approval
 from retraining.record import Record
+from rollout.core.release import Release
 from rollout.core.state import RolloutState
 
 if TYPE_CHECKING:  # they load the judge, which few commands need
@@ -57,6 +58,19 @@ class Platform(Protocol):
 
     def endpoint(self) -> Endpoint:
         """What serves now."""
+        ...
+
+    def champion(self) -> Release | None:
+        """What serves, as another stack reads it that takes its releases from here; None before the first."""
+        ...
+
+    def next_image(self, configured: str | None, taken: str | None) -> str | None:
+        """The serving image of the next release; None where the config has to name one.
+
+        Args:
+            configured: What the config names.
+            taken: The image of the release that is taken from another stack.
+        """
         ...
 
     def alarms(self) -> tuple[AlarmView, ...]:

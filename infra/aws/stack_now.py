@@ -20,7 +20,7 @@ from infra.config.settings import Settings
 from infra.config.target import is_local
 from infra.plan.releases import Wanted
 from infra.plan.restored import restored_package, serving_of_champion, serving_of_wanted
-from infra.source import champion_of, is_on_cluster
+from infra.source import champion_of
 from platforms.aws.names import Names, prefix
 from retraining.record import Candidate, Record, standing
 from rollout.core.release import Release
@@ -150,7 +150,7 @@ def image_for(configured: str | None, names: Names, source: dict[str, Any] | Non
         return configured
     if is_local(names.stack):
         return names.process_image
-    return source["image_uri"] if source and not is_on_cluster(source) else None
+    return source["image_uri"] if source and source["platform"] == "aws" else None
 
 
 def ask_for_image(stack_now: StackNow) -> None:

@@ -18,7 +18,7 @@ from infra.kubernetes import checks, kept_bucket
 from infra.kubernetes.workloads import shape_of, wanted_release
 from infra.plan.releases import Wanted
 from infra.plan.restored import restored_package, serving_of_champion, serving_of_wanted
-from infra.source import champion_of, is_on_cluster
+from infra.source import champion_of
 from platforms.kubernetes.answers import NotFound
 from platforms.kubernetes.api import Api
 from platforms.kubernetes.gateway import taking
@@ -240,7 +240,7 @@ def _check_bucket(bucket: BucketSettings | None) -> None:
 def _images(settings: Settings, stack: str, state: RolloutState, source: dict[str, Any] | None) -> tuple[str, str]:
     """The images of the serving runtime and of the controller; a restored release has that of then."""
     cluster, restored = settings.kubernetes, state.restored
-    taken = source["image_uri"] if source and is_on_cluster(source) else None
+    taken = source["image_uri"] if source and source["platform"] == "kubernetes" else None
     serving = settings.serving.image or taken or f"{cluster.registry}/{SERVING}:{NEWEST}"
     controller = cluster.controller_image or f"{cluster.registry}/{CONTROLLER}:{NEWEST}"
     return (

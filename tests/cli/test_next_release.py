@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from click.testing import CliRunner
 from cli import next_release, promote
 from cli.errors import OperatorError
 from cli.main import main
+from cli.platform.aws.platform import Aws
 from cli.retrain import Retraining
 from cli.target import Target
 from infra.aws.stack_now import StackNow, image_for
@@ -27,7 +29,7 @@ from tests.rollout.worlds import wish
 ROOT = Path(__file__).resolve().parents[2]
 IMAGE = "111122223333.dkr.ecr.us-east-1.amazonaws.com/flight-delay-dev@sha256:" + "a" * 64
 OTHER = IMAGE.replace("a" * 64, "b" * 64)
-SOURCE = {"recipe": "c" * 64, "image_uri": OTHER}
+SOURCE = {"recipe": "c" * 64, "image_uri": OTHER, "platform": "aws"}
 CANDIDATE = Candidate("2013-06-16", "b" * 64, "b" * 12, {}, "drift")
 
 
@@ -47,6 +49,12 @@ def pulumi(folder: Path, config: dict[str, Any], monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("PATH", str(folder))
     monkeypatch.setenv("PULUMI_BACKEND_URL", folder.as_uri())
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+
+
+def serves(monkeypatch: pytest.MonkeyPatch, release: dict[str, str] | None) -> None:
+    """What other stacks serve."""
+    champion = release and SimpleNamespace(as_dict=lambda: release)
+    monkeypatch.setattr(Aws, "champion", lambda _: champion)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +80,7 @@ def test_it_is_the_release_that_the_program_finds(  # noqa: PLR0917 - one parame
     pulumi(tmp_path, config, monkeypatch)
     monkeypatch.setattr("cli.retrain.look", lambda _: Retraining(Record(), candidate, None))
     monkeypatch.setattr(next_release, "resolve", lambda name: Target(name, "e", "us-east-1", {}))
-    monkeypatch.setattr(next_release, "_serving", lambda _: SOURCE)
+    serves(monkeypatch, SOURCE)
 
     names = Names("flight-delay", stack, "111122223333", "us-east-1")
     source = SOURCE if "modelstack:promotion" in more else None
@@ -98,7 +106,7 @@ def test_promote_says_what_serves_there_and_runs_pulumi_up(
 ) -> None:
     pulumi(tmp_path, config_of_file({}) | {"modelstack:promotion": {"from": "local"}}, monkeypatch)
     monkeypatch.setattr(next_release, "resolve", lambda name: Target(name, "e", "us-east-1", {}))
-    monkeypatch.setattr(next_release, "_serving", lambda _: SOURCE | {"id": "3f0c", "package_digest": "sha256:cd"})
+    serves(monkeypatch, SOURCE | {"id": "3f0c", "package_digest": "sha256:cd"})
     script = (tmp_path / "pulumi").read_text().replace("exit 1", 'echo "ran: $@"; exit 7')
     (tmp_path / "pulumi").write_text(script)
     monkeypatch.setattr(promote, "if_up", lambda _: None)
@@ -141,6 +149,6 @@ def test_without_a_stack_an_image_or_a_champion_there_it_says_so(
         next_release.id_of(Target("dev", "e", "us-east-1", {}))
     pulumi(tmp_path, config | {"modelstack:promotion": {"from": "staging"}}, monkeypatch)
     monkeypatch.setattr(next_release, "resolve", lambda name: Target(name, "e", "us-east-1", {}))
-    monkeypatch.setattr(next_release, "_serving", lambda _: None)
+    serves(monkeypatch, None)
     with pytest.raises(OperatorError, match=r"stack acme/flights/staging, .* has no champion to take"):
         next_release.id_of(Target("acme/flights/prod", "e", "us-east-1", {}))

@@ -23,10 +23,10 @@ from pulumi.runtime import mocks, settings, stack
 from pulumi.runtime.proto import resource_pb2, source_pb2
 
 import infra.__main__ as program
-from infra import source
 from infra.aws import agreed as on_aws_agreed
 from infra.aws import first_endpoint, stack_now
 from infra.aws import program as on_aws
+from infra.aws import source as aws_source
 from infra.aws.hosting import wanted_release
 from infra.config import checkout
 from infra.config.checkout import check_model
@@ -377,10 +377,11 @@ def record_run(
             raise recipe
         return recipe
 
-    def serving(_: str, outputs: Any, role: str | None, account: str) -> Any:
+    def champion(_: str, outputs: Any, account: str) -> Any:
         if "release" not in world.answers.source:
             return None
-        return {**world.answers.source["release"], "region": outputs["region"], "role": role_for(role, account)}
+        role = role_for(outputs["promotion_role"], account)
+        return {**world.answers.source["release"], "region": outputs["region"], "role": role}
 
     world = World(answers or Answers())
     endpoint = {"AWS_ENDPOINT_URL": "http://127.0.0.1:4566"} if name.startswith("local") else {}
@@ -391,7 +392,7 @@ def record_run(
             stack_now, "recorded", lambda endpoint, region: (state or RolloutState(endpoint), record or Record())
         ),
         mock.patch.object(stack_now, "own_account", lambda region: own),
-        mock.patch.object(source, "_serving", serving),
+        mock.patch.object(aws_source, "champion", champion),
         mock.patch.object(on_aws_agreed, "agreed", lambda stack_now, release: agreed),
         mock.patch.object(first_endpoint, "standing_endpoint", lambda names: stands),
         mock.patch.object(stack_now, "recipe_of", recipe_of),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pulumi
 import pytest
 
-from infra import source
+from infra.aws import source
 from platforms.aws import elsewhere
 from platforms.aws.elsewhere import role_for
 from rollout.core.errors import Unreachable
@@ -14,7 +14,13 @@ from tests.infra.recorded import run_program as run
 
 OTHER = "111122223333"
 ROLE = f"arn:aws:iam::{OTHER}:role/flight-delay-dev-promotion"
-OUTPUTS = {"endpoint_name": "flight-delay-dev", "journal_table": "flight-delay-dev-rollouts", "region": "us-east-1"}
+OUTPUTS = {
+    "endpoint_name": "flight-delay-dev",
+    "journal_table": "flight-delay-dev-rollouts",
+    "region": "us-east-1",
+    "promotion_role": ROLE,
+    "alerts_topic": None,
+}
 
 
 def test_a_role_is_made_for_the_accounts_that_the_config_names() -> None:
@@ -50,7 +56,7 @@ def test_a_stack_of_the_same_account_is_read_without_a_role(role: str | None) ->
 def test_the_champion_is_what_the_journal_of_the_source_has(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[object] = []
     monkeypatch.setattr(elsewhere, "champion", lambda *given: asked.append(given) or OLD)
-    found = source._serving("dev", OUTPUTS, ROLE, ACCOUNT)
+    found = source.champion("dev", OUTPUTS, ACCOUNT)
     assert found == {**OLD.as_dict(), "region": "us-east-1", "role": ROLE}
     assert asked == [("us-east-1", "flight-delay-dev-rollouts", "flight-delay-dev", ROLE)]
 
@@ -62,7 +68,7 @@ def test_a_source_that_cannot_be_read_stops_the_update_before_anything_changes(m
     monkeypatch.setattr(elsewhere, "champion", denied)
     told = rf"promotion\.from = .dev.: what serves there is not known.*promotion\.to of dev name account {ACCOUNT}\?"
     with pytest.raises(pulumi.RunError, match=told):
-        source._serving("dev", OUTPUTS, ROLE, LOCAL.account)
+        source.champion("dev", OUTPUTS, LOCAL.account)
 
 
 def test_a_source_of_another_account_that_names_none_is_told_which_field_to_set() -> None:

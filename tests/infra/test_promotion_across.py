@@ -9,7 +9,8 @@ from unittest import mock
 import pulumi
 import pytest
 
-from infra import source
+from infra.aws import source as aws_source
+from infra.kubernetes import source
 from platforms.kubernetes.api import Api
 from platforms.kubernetes.journal import KubernetesJournal
 from rollout.core.errors import Unreachable
@@ -44,10 +45,10 @@ def serves(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
 def test_a_cluster_takes_from_aws_the_package_and_not_the_image() -> None:
     there = {**OLD.as_dict(), "region": "us-east-1", "role": None}
-    with mock.patch.object(source, "_serving", lambda *given: there):
+    with mock.patch.object(aws_source, "champion", lambda *given: there):
         world = run_on_cluster(answers=OnCluster(source=SOURCE), promotion={"from": "local"})
     assert world.stopped is None
-    assert world.package["source"] == {**there, "signed_by": SIGNED_BY}
+    assert world.package["source"] == {**there, "platform": "aws", "signed_by": SIGNED_BY}
     assert (world.package["recipe"], world.package["image_uri"], world.package["parameters"]) == (OLD.recipe, IMAGE, {})
     assert world.package["name"] == NAMES.model_of(OLD.recipe, IMAGE)
 
@@ -64,9 +65,8 @@ def test_aws_takes_from_a_cluster_the_package_and_not_the_image(serves: list[Any
 
 
 def test_a_cluster_takes_from_a_cluster_the_image_too(serves: list[Any]) -> None:
-    there = source._serving_in_cluster("staging", IN_CLUSTER)
+    there = source.champion("staging", IN_CLUSTER, None)
     assert there is not None
-    assert source.is_on_cluster(there) and not source.is_on_cluster({"region": "us-east-1"})
     assert there["image_uri"] == IMAGE
 
 

@@ -25,11 +25,12 @@ from cli.platform.facts import (
     Spent,
     package_of,
 )
-from cli.target import Target
+from cli.target import LOCAL, Target
 from monitoring.objectives.slo import Objective
 from monitoring.predictions import Searched, Window
 from platforms.aws.batches import STANDING
 from platforms.aws.clients import clients
+from platforms.aws.elsewhere import champion, role_for
 from platforms.aws.identity import caller_if_told
 from platforms.aws.journal import DynamoJournal
 from platforms.aws.names import LABELS
@@ -38,6 +39,7 @@ from platforms.clock import SystemClock
 from platforms.consent import Approval
 from platforms.s3.errors import code_of
 from retraining.record import Record
+from rollout.core.release import PROCESS, Release
 from rollout.core.state import RolloutState
 
 if TYPE_CHECKING:
@@ -70,6 +72,18 @@ class Aws:
             for item in told.get(kind, [])
         }
         return Endpoint(told["EndpointStatus"], live_of(told), images)
+
+    def champion(self) -> Release | None:
+        """By the journal, in the role that the stack has for other accounts where it is of another one."""
+        target = self.target
+        with explained(f"reading what serves on {target.endpoint}"):
+            account = target.client("sts").get_caller_identity()["Account"]
+            role = role_for(target.outputs.get("promotion_role"), account)
+            return champion(target.region, target.output("journal_table"), target.endpoint, role)
+
+    def next_image(self, configured: str | None, taken: str | None) -> str | None:
+        """See `Platform`. A local stack without an image is served by a process."""
+        return configured or (f":{PROCESS}" if self.target.stack.startswith(LOCAL) else taken)
 
     def alarms(self) -> tuple[AlarmView, ...]:
         """See `Platform`: an alarm on one window of the error budget tells nobody."""

@@ -42,6 +42,7 @@ from platforms.kubernetes.traffic import RouteTraffic
 from platforms.kubernetes.versions import ModelPackages
 from retraining.record import Record
 from rollout.core.errors import Busy, RolloutError, Unreachable
+from rollout.core.release import Release
 from rollout.core.state import Replayed, RolloutState
 
 if TYPE_CHECKING:
@@ -84,6 +85,19 @@ class Kubernetes:
             live = RouteTraffic(self.api(), self.target.endpoint).read()
             images = {item.variant: item.image for item in self._workloads()}
         return Endpoint(_STATUS[live.status] if live.config else "Creating", live, images)
+
+    def champion(self) -> Release | None:
+        """By the journal."""
+        return self.state().champion
+
+    def next_image(self, configured: str | None, taken: str | None) -> str | None:
+        """See `Platform`. An image is resolved to its digest by an update, so it is not known before.
+
+        Raises:
+            OperatorError: Always.
+        """
+        why = "--next finds what an update releases on AWS alone so far"
+        raise OperatorError(why, "Name the release or the rollout, as in: modelstack watch 77c1aa20b3f1 --for 3600", 2)
 
     def _workloads(self) -> list[_Workload]:
         return [_Workload.of(item) for item in self.api().list(DEPLOYMENT, {ENDPOINT: self.target.endpoint})]

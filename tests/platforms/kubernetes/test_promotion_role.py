@@ -8,7 +8,7 @@ from dataclasses import replace
 import pulumi
 import pytest
 
-from infra import source
+from infra.kubernetes import source
 from infra.kubernetes.promotion import manifests
 from platforms.kubernetes.answers import Forbidden
 from platforms.kubernetes.api import Api
@@ -51,8 +51,8 @@ def as_one_of(server: ApiServer, owner: Api, group: str) -> Api:
 
 def taken(owner: Api, asked: Api, monkeypatch: pytest.MonkeyPatch) -> dict[str, object] | None:
     monkeypatch.setattr(Api, "of", lambda context, namespace: asked)
-    outputs = {"endpoint_name": ENDPOINT, "context": "prod", "namespace": owner.namespace}
-    return source._serving_in_cluster("staging", outputs)
+    outputs = {"endpoint_name": ENDPOINT, "context": "prod", "namespace": owner.namespace, "bucket": None}
+    return source.champion("staging", outputs, None)
 
 
 def test_a_group_that_is_named_reads_what_serves_and_who_made_it(

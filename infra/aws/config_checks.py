@@ -1,0 +1,89 @@
+"""What a stack on AWS refuses of its config, beyond what every stack does."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from infra.config import checkout
+from infra.config.problems import Problem
+from infra.config.target import is_local
+from infra.config.whole_numbers import whole
+
+if TYPE_CHECKING:  # which asks the platform for its problems
+    from infra.config.settings import Settings
+
+
+def problems(settings: Settings, stack: str) -> list[Problem]:
+    """Every wrong value, and what is allowed instead."""
+    return [
+        *_of_instances(settings),
+        *_of_retraining(settings, stack),
+        *_of_no_cluster(settings),
+        *_of_pipeline(settings, stack),
+    ]
+
+
+def _of_retraining(settings: Settings, stack: str) -> list[Problem]:
+    """What retraining needs of the rest."""
+    if not settings.retraining.enabled:
+        return []
+    wrong: list[str] = []
+    if settings.promotion.source:
+        wrong.append(f"promotion.from is {settings.promotion.source!r}: a model is retrained where it is trained")
+    if not checkout.can_retrain():
+        wrong.append("model/parameters.py has no retrained(parameters, through)")
+    if not settings.serving.capture_percent:
+        wrong.append("serving.capture_percent is 0, so neither drift nor a moved concept is seen")
+    wrong += _of_image(settings, stack)
+    return [Problem("retraining.enabled", f"{why}; allowed is false", True) for why in wrong]
+
+
+def _of_pipeline(settings: Settings, stack: str) -> list[Problem]:
+    """What the jobs of a pipeline need of the rest."""
+    if not settings.pipeline.remote:
+        return []
+    wrong: list[str] = []
+    if settings.promotion.source:
+        wrong.append(f"promotion.from is {settings.promotion.source!r}: nothing is trained here")
+    if settings.serving.image is not None:  # until there is one the stack is a registry, and trains nothing
+        wrong += _of_image(settings, stack)
+    return [Problem("pipeline.engine", f"{why}; allowed is local", settings.pipeline.engine) for why in wrong]
+
+
+def _of_image(settings: Settings, stack: str) -> list[str]:
+    """What is wrong with the image of jobs; a local stack's run without one."""
+    if not stack or is_local(stack) or settings.retraining.image is not None:
+        return []
+    return ["retraining.image is null, and there is no image that trains; `make image` builds one"]
+
+
+def _of_no_cluster(settings: Settings) -> list[Problem]:
+    """Fields that only a cluster has."""
+    given = {f"kubernetes.{name}": getattr(settings.kubernetes, name) for name in settings.kubernetes.model_fields_set}
+    given |= {
+        f"serving.{name}": getattr(settings.serving, name)
+        for name in ("cpu", "memory", "max_instance_count")
+        if name in settings.serving.model_fields_set
+    }
+    split = settings.rollout.split
+    if split is not None and split[1].sticky_header and "sticky_header" in split[1].model_fields_set:
+        given[f"rollout{split[0]}.sticky_header"] = split[1].sticky_header
+    why = "only stacks on a cluster have it; allowed is to leave it out, or platform: kubernetes"
+    wrong = [Problem(name, why, whole(value)) for name, value in given.items()]
+    if takers := settings.promotion.not_of("aws"):
+        wrong.append(Problem("promotion.to", "allowed are AWS accounts, each of 12 digits in quotes", whole(takers)))
+    return wrong
+
+
+def _of_instances(settings: Settings) -> list[Problem]:
+    """What SageMaker refuses of so many instances, and refuses or passes over on Inf1 ("Exclusions")."""
+    if not settings.serving.instance_type.startswith("ml.inf1."):
+        return settings.guard_problems()
+    wrong: list[str] = []
+    if settings.rollout.copied is not None:
+        wrong.append("SageMaker has no shadow variants on Inf1; allowed is another type, or another rollout.strategy")
+    if settings.rollout.infrastructure is not None:
+        wrong.append(
+            "SageMaker passes guardrails over on Inf1; allowed is another type, or rollout.infrastructure: null"
+        )
+    return [Problem("serving.instance_type", why, settings.serving.instance_type) for why in wrong]

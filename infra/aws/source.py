@@ -1,0 +1,60 @@
+"""What serves on a stack on AWS that another one takes its releases from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pulumi
+
+from infra.source import not_known
+from rollout.core.errors import RolloutError
+from rollout.core.state import StateError
+
+
+def champion(source: str, outputs: Mapping[str, Any], account: str | None) -> dict[str, Any] | None:
+    """The champion of a stack, with its `region` and the `role` to assume there, null within one account.
+
+    Args:
+        source: The stack.
+        outputs: Its outputs.
+        account: The account of the stack that takes it; None where it has none, and the credentials tell.
+
+    Returns:
+        None before the first champion.
+
+    Raises:
+        pulumi.RunError: It cannot be read, or the stack lets this account take nothing.
+    """
+    from platforms.aws.clients import calling, clients  # noqa: PLC0415  slow to load, and most stacks train
+    from platforms.aws.elsewhere import champion as read  # noqa: PLC0415
+    from platforms.aws.elsewhere import role_for  # noqa: PLC0415
+    from platforms.aws.identity import caller  # noqa: PLC0415
+
+    region, table, endpoint = (outputs[name] for name in ("region", "journal_table", "endpoint_name"))
+    if account is not None:
+        _check_named(source, outputs["alerts_topic"], outputs["promotion_role"], account)
+    if not (region and table and endpoint):
+        return None
+    role, needed = outputs["promotion_role"], None
+    try:
+        if role and account is None:
+            with calling("ask AWS whose the credentials are"):
+                account = caller(clients(region)).split(":")[4]
+        needed = role_for(role, account) if account else None
+        found = read(region, table, endpoint, needed)
+    except (RolloutError, StateError) as error:
+        more = f". Does modelstack:promotion.to of {source} name account {account}?" if needed else ""
+        raise not_known(source, error, more) from None
+    return {**found.as_dict(), "region": region, "role": needed} if found else None
+
+
+def _check_named(source: str, topic: str | None, role: str | None, account: str) -> None:
+    """Refuse to continue when the source is of another account, and lets no other account take its champion."""
+    there = topic.split(":")[4] if topic else account
+    if there != account and not role:
+        raise pulumi.RunError(
+            f"modelstack:promotion.from = {source!r}: this stack is in account {there}, and its "
+            "modelstack:promotion.to names no other account, so nothing was changed. Let it name "
+            f"{account}, and run `pulumi up` on it"
+        )

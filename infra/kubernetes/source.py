@@ -1,0 +1,41 @@
+"""What serves on a stack on Kubernetes that another one takes its releases from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from infra.source import not_known
+from rollout.core.errors import RolloutError
+from rollout.core.state import StateError
+
+
+def champion(source: str, outputs: Mapping[str, Any], _account: str | None) -> dict[str, Any] | None:
+    """The champion of a stack, with the `context` of its cluster and the `bucket` of its packages.
+
+    Args:
+        source: The stack.
+        outputs: Its outputs.
+
+    Returns:
+        None before the first champion.
+
+    Raises:
+        pulumi.RunError: It cannot be read.
+    """
+    from platforms.kubernetes.answers import Forbidden  # noqa: PLC0415  slow to load, and most stacks train
+    from platforms.kubernetes.api import Api  # noqa: PLC0415
+    from platforms.kubernetes.journal import KubernetesJournal  # noqa: PLC0415
+
+    if not (outputs["endpoint_name"] and outputs["namespace"]):
+        return None
+    context = outputs["context"]
+    try:
+        api = Api.of(context or None, outputs["namespace"])
+        found = KubernetesJournal(api, outputs["endpoint_name"]).read().champion
+    except Forbidden as error:
+        more = f". Does modelstack:promotion.to of {source} name a group that you are in?"
+        raise not_known(source, error, more) from None
+    except (RolloutError, StateError) as error:
+        raise not_known(source, error) from None
+    return {**found.as_dict(), "context": context or "", "bucket": outputs.get("bucket")} if found else None

@@ -1,0 +1,13 @@
+"""AWS, as `services.platforms` finds it."""
+
+from __future__ import annotations
+
+from services.platforms import Platform
+
+PLATFORM = Platform(
+    name="aws",
+    declare="infra.aws.program:declare",
+    problems="infra.aws.config_checks:problems",
+    champion="infra.aws.source:champion",
+    operator="cli.platform.aws.platform:Aws",
+)

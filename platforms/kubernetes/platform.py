@@ -1,0 +1,13 @@
+"""Kubernetes, as `services.platforms` finds it."""
+
+from __future__ import annotations
+
+from services.platforms import Platform
+
+PLATFORM = Platform(
+    name="kubernetes",
+    declare="infra.kubernetes.program:declare",
+    problems="infra.kubernetes.config_checks:problems",
+    champion="infra.kubernetes.source:champion",
+    operator="cli.platform.kubernetes.platform:Kubernetes",
+)

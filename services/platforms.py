@@ -1,0 +1,75 @@
+"""The platforms that are installed, by name.
+
+    platform("aws").use("declare")(settings, stack)
+
+A platform is an entry point of the group `modelstack.platforms` whose object is a `Platform`. So a package of somebody
+else can add one, and nothing here changes. What a platform does not need for a command is not imported.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from importlib import metadata
+from pkgutil import resolve_name
+from typing import Any
+
+GROUP = "modelstack.platforms"
+DEFAULT = "aws"
+"""The platform of a stack that names none."""
+_OWN = "modelstack"
+
+
+@dataclass(frozen=True)
+class Platform:
+    """Where a platform has what differs between platforms, each as `module:name`, imported at its first use.
+
+    Attributes:
+        name: As `modelstack:platform` has it.
+        declare: `async (settings, stack)`: declares the resources of a stack.
+        problems: `(settings, stack) -> list[Problem]`: what this platform refuses of a stack's config.
+        champion: `(stack, outputs, account) -> Mapping | None`: what serves on a stack here, and how it is reached.
+        operator: `(target) -> cli.platform.port.Platform`: the endpoint of a stack, for the commands.
+    """
+
+    name: str
+    declare: str
+    problems: str
+    champion: str
+    operator: str
+
+    def use(self, what: str) -> Any:
+        """What an attribute names."""
+        return resolve_name(getattr(self, what))
+
+
+class UnknownPlatform(ValueError):
+    """No platform of this name is installed; the message lists those that are."""
+
+
+@cache
+def platform(name: str) -> Platform:
+    """The platform of a name.
+
+    Raises:
+        UnknownPlatform: None is installed.
+    """
+    found = _entry(name)
+    if found is None:
+        raise UnknownPlatform(f"platform: got {name!r}, allowed are {', '.join(names())}")
+    return found.load()
+
+
+def names() -> list[str]:
+    """The names of all platforms that are installed; the default one is the first."""
+    return sorted(
+        {entry.name for entry in metadata.entry_points(group=GROUP)}, key=lambda name: (name != DEFAULT, name)
+    )
+
+
+def _entry(name: str) -> metadata.EntryPoint | None:
+    # To read one distribution takes a millisecond, to read all of an environment thirty.
+    for entries in (lambda: metadata.distribution(_OWN).entry_points, metadata.entry_points):
+        if found := next(iter(entries().select(group=GROUP, name=name)), None):
+            return found
+    return None
