@@ -21,6 +21,7 @@ from platforms.s3.errors import code_of
 from rollout.controller.commands import PLAIN, Commands
 from rollout.controller.controller import Controller
 from rollout.controller.notice import notice
+from rollout.controller.ports import Signals
 from rollout.core.errors import Busy, RolloutError, Unreachable
 from rollout.core.event import Event
 from rollout.core.live import Approval, Live, Status, Variant
@@ -55,7 +56,14 @@ def controller(
 
 
 def controller_with(
-    make: Clients, endpoint: str, table: str, *, by: str, topic: str | None = None, commands: Commands = PLAIN
+    make: Clients,
+    endpoint: str,
+    table: str,
+    *,
+    by: str = "",
+    topic: str | None = None,
+    commands: Commands = PLAIN,
+    signals: Signals | None = None,
 ) -> Controller:
     """A controller over clients that exist already; see `controller`.
 
@@ -66,10 +74,11 @@ def controller_with(
         by: Whose credentials, or which function, acts; empty when nobody knows. The audit record tells it.
         topic: The ARN of the topic for notifications.
         commands: How notifications write the commands of the endpoint's stack.
+        signals: The observations, where somebody has read some already.
     """
     return Controller(
         traffic=SageMakerTraffic(make, endpoint),
-        signals=CloudWatchSignals(make, endpoint),
+        signals=signals or CloudWatchSignals(make, endpoint),
         alarms=CloudWatchAlarms(make, endpoint),
         journal=DynamoJournal(make, table, endpoint, by),
         registry=SageMakerRegistry(make),

@@ -26,7 +26,7 @@ from platforms.kubernetes.signals import PrometheusSignals
 from platforms.kubernetes.spec import RolloutSpec
 from rollout.controller.controller import Controller
 from rollout.controller.outbox import Outbox
-from rollout.controller.ports import Clock, Journal, Notify
+from rollout.controller.ports import Clock, Journal, Notify, Signals
 from rollout.core.replay import NONE
 from rollout.core.state import Replayed, RolloutState
 
@@ -47,7 +47,7 @@ class Assembled:
 
     controller: Controller
     journal: KubernetesJournal
-    signals: PrometheusSignals
+    signals: Signals
     alarms: PrometheusAlarms
     outage: Outage
 
@@ -71,6 +71,7 @@ def assembled(
     notify: Notify | None = None,
     database: Database | None = None,
     prometheus: Prometheus | None = None,
+    signals: Signals | None = None,
     clock: Clock | None = None,
 ) -> Assembled:
     """What drives the endpoint of a Rollout.
@@ -83,13 +84,16 @@ def assembled(
         notify: Tells people; None leaves the events to a controller that can.
         database: Where captures are kept; None of who cannot reach it. The replay then waits for one who can.
         prometheus: A client of the spec's Prometheus that exists already; None makes one.
+        signals: The observations, where somebody has read some already.
         clock: Time; None is the API server's.
     """
     clock = clock or api.clock
     prometheus = prometheus or Prometheus(api.reach(spec.prometheus))
     journal = KubernetesJournal(api, name, by)
     clusters = Clusters(journal, api.namespace, clock)
-    signals = PrometheusSignals(prometheus, api.namespace, name, clusters, captured=spec.capture_percent / 100)
+    signals = signals or PrometheusSignals(
+        prometheus, api.namespace, name, clusters, captured=spec.capture_percent / 100
+    )
     alarms = PrometheusAlarms(prometheus, api.namespace, name, clusters, clock.time)
     return Assembled(
         controller(

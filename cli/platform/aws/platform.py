@@ -35,7 +35,6 @@ from platforms.aws.identity import caller_if_told
 from platforms.aws.journal import DynamoJournal
 from platforms.aws.names import LABELS
 from platforms.aws.training import DynamoBook
-from platforms.clock import SystemClock
 from platforms.consent import Approval
 from platforms.s3.errors import code_of
 from retraining.record import Record
@@ -181,22 +180,10 @@ class Aws:
 
     def observer(self, signals: Signals) -> Controller:
         """See `Platform`."""
-        from platforms.aws.endpoint import SageMakerRegistry, SageMakerTraffic, SnsNotify  # noqa: PLC0415
-        from platforms.aws.levels import CloudWatchAlarms  # noqa: PLC0415
-        from platforms.aws.replay import SageMakerReplay  # noqa: PLC0415
-        from rollout.controller.controller import Controller  # noqa: PLC0415
+        from platforms.aws.endpoint import controller_with  # noqa: PLC0415 - it loads the judge
 
-        make, endpoint = self.target.client, self.target.endpoint
-        return Controller(
-            traffic=SageMakerTraffic(make, endpoint),
-            signals=signals,
-            alarms=CloudWatchAlarms(make, endpoint),
-            journal=DynamoJournal(make, self.target.output("journal_table"), endpoint),
-            registry=SageMakerRegistry(make),
-            replay=SageMakerReplay(make, endpoint),
-            clock=SystemClock(),
-            notify=SnsNotify(make, None, endpoint),
-        )
+        target = self.target
+        return controller_with(target.client, target.endpoint, target.output("journal_table"), signals=signals)
 
     def controller(self, who: str) -> Controller:
         """See `Platform`."""

@@ -41,9 +41,9 @@ from platforms.kubernetes.prometheus import Prometheus
 from platforms.kubernetes.traffic import RouteTraffic
 from platforms.kubernetes.versions import ModelPackages
 from retraining.record import Record
-from rollout.core.errors import Busy, RolloutError, Unreachable
+from rollout.core.errors import RolloutError, Unreachable
 from rollout.core.release import Release
-from rollout.core.state import Replayed, RolloutState
+from rollout.core.state import RolloutState
 
 if TYPE_CHECKING:
     from cli.platform.package_store import PackageStore
@@ -231,23 +231,18 @@ class Kubernetes:
 
     def observer(self, signals: Signals) -> Controller:
         """See `Platform`."""
-        from platforms.kubernetes.controller import controller  # noqa: PLC0415 - it loads the judge
-
-        alarms = self._assembled().alarms
-        return controller(
-            self.api(), self.target.endpoint, signals=signals, alarms=alarms, replay=LeftToTheCluster(), notify=None
-        )
+        return self._assembled(signals=signals).controller
 
     def controller(self, who: str) -> Controller:
         """See `Platform`. It tells nobody: the controller in the cluster sends what the journal has for people."""
         return self._assembled(who).controller
 
-    def _assembled(self, by: str = "") -> Assembled:
+    def _assembled(self, by: str = "", signals: Signals | None = None) -> Assembled:
         from platforms.kubernetes.assembled import assembled, spec_of  # noqa: PLC0415 - it loads the judge
 
         api, name = self.api(), self.target.endpoint
         with explained(f"reading Rollout {name}"):
-            return assembled(api, name, spec_of(api, name), by=by, prometheus=self.prometheus())
+            return assembled(api, name, spec_of(api, name), by=by, prometheus=self.prometheus(), signals=signals)
 
     def caller(self) -> str:
         """See `Platform`."""
@@ -292,19 +287,6 @@ class Kubernetes:
         named = [str(outputs.get(name) or "") for name in ("host", "ca_config_map")]
         with explained(f"looking where endpoint {self.target.endpoint} answers"):
             return entrance(self.api(), self.target.output("gateway"), *named)
-
-
-@dataclass(frozen=True)
-class LeftToTheCluster:
-    """`Replay` of whoever has no captured requests at hand: the controller in the cluster has them, and goes on."""
-
-    def run(self, champion: str, challenger: str, requests: int, before: Replayed) -> Replayed:
-        """Leave it.
-
-        Raises:
-            Busy: Always.
-        """
-        raise Busy(f"captured requests of {champion} are replayed by the controller in the cluster, at its next look")
 
 
 @dataclass(frozen=True)

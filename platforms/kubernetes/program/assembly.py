@@ -31,6 +31,7 @@ from platforms.mirroring import TICK_SECONDS
 from rollout.controller.commands import Commands
 from rollout.controller.recorder import Recorder
 from rollout.core.state import RolloutState
+from services.worker import Worker
 from tracking.api import opened
 from tracking.connection import bearer
 
@@ -78,15 +79,8 @@ class Assembly:
             key = _StackKey(self.api, name)
             records = PostgresRecords(self.database, name, partial(uid, self.api, name), key)
             recorder = Recorder(found.journal, records)
-        return Endpoint(
-            name,
-            float(spec.period_seconds),
-            found.controller,
-            found.journal,
-            found.outage,
-            found.alarms.alarms,
-            recorder,
-        )
+        worker = Worker(name, found.controller, found.journal, found.outage, recorder)
+        return Endpoint(worker, float(spec.period_seconds), found.alarms.alarms)
 
     def probes(self, member: Member, known: Known) -> Probes:
         """What asks the endpoints whether they answer, with what is read of packages."""

@@ -12,9 +12,9 @@ from platforms.kubernetes.answers import NotFound
 from platforms.kubernetes.rounds import Rounds
 from rollout.core.release import Release
 from rollout.core.state import RolloutState
+from services.worker import mirror
 from tracking.api import Api
 from tracking.logged import Shelf
-from tracking.mirror import mirror
 
 LOOK = 10.0
 """Seconds between two looks at who has changed."""
@@ -65,17 +65,9 @@ class Mirroring:
         except Exception as error:  # whatever it is, the looks at the endpoint say so
             log("not mirrored", endpoint=name, error=f"{type(error).__name__}: {error}")
             return True
-        try:
-            with self.mlflow() as api:
-                unknown = mirror(api, Shelf(name, name), state, self.manifest, self.today())
-        except Exception as error:  # whatever it is, nothing waits for a mirror
-            log("not mirrored", endpoint=name, error=f"{type(error).__name__}: {error}")
-            self._told[name] = state.revision, self.now() + AGAIN
-            return False
-        if unknown:
-            log("not mirrored", endpoint=name, unknown=list(unknown), until="the update that began it has ended")
-        self._told[name] = state.revision, self.now() + (AGAIN if unknown else ANYWAY)
-        return True
+        unknown = mirror(self.mlflow, Shelf(name, name), state, self.manifest, self.today())
+        self._told[name] = state.revision, self.now() + (ANYWAY if unknown == () else AGAIN)
+        return unknown is not None
 
     def _is_due(self, name: str) -> bool:
         try:

@@ -6,8 +6,10 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
+from monitoring.alarms.response import Answer
 from monitoring.log import log
 from platforms.kubernetes.program import pace
 from platforms.kubernetes.program.counts import ANSWERS, CARRIED, FAILURES, PHASE, TICKS, Counts
@@ -21,6 +23,8 @@ AGAIN = 2.0
 """Seconds after which a wake that could not be answered is tried again."""
 WAKE_SECONDS = 120.0
 """For which that is done; by then the looks at the levels have found what rings."""
+ACT_SECONDS = 45.0
+"""For which one alarm's rollback is tried."""
 _UNFORESEEN = 60.0  # seconds until an endpoint is looked at again whose journal or spec cannot be read
 _PASSING = (Busy, Unreachable, Conflict)
 
@@ -63,7 +67,7 @@ class Working:
         """Look at an endpoint; seconds until the next look, None when it is there no more."""
         try:
             endpoint = self._endpoint(name)
-            seen = endpoint.tick()
+            seen = endpoint.worker.tick()
         except Exception as error:
             return self._failed(name, "tick", error) if self.known.has(name) else None
         self._failures.pop(name, None)
@@ -75,9 +79,9 @@ class Working:
         """Answer a wake; seconds until it is to be tried again, None when it is answered."""
         since = self._woken.setdefault(name, self.now())
         try:
-            for answer in self._endpoint(name).answer():
-                self.counts.add(ANSWERS, endpoint=name, action=answer.action)
-                log("alarm", endpoint=name, **answer.as_dict())
+            endpoint = self._endpoint(name)
+            firing = endpoint.firing(endpoint.worker.journal.read())
+            endpoint.worker.answer(firing, patience=lambda: ACT_SECONDS, each=partial(self._answered, name))
         except Exception as error:
             if self.known.has(name):
                 self._count_failure(name, "wake", error)
@@ -97,10 +101,14 @@ class Working:
                 self._made[name] = spec, self.make(name, spec)
             return self._made[name][1]
 
+    def _answered(self, name: str, answer: Answer) -> None:
+        self.counts.add(ANSWERS, endpoint=name, action=answer.action)
+        log("alarm", endpoint=name, **answer.as_dict())
+
     def _record(self, name: str, endpoint: Endpoint, seen: Progress) -> bool:
         """Put the audit record away; whether that could be done. What moves traffic does not wait for it."""
         try:
-            put = endpoint.record(seen.state)
+            put = endpoint.worker.record(seen.state)
         except Exception as error:
             self._count_failure(name, "record", error)
             return False

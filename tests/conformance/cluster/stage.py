@@ -30,7 +30,7 @@ from platforms.kubernetes.metrics import whose
 from platforms.kubernetes.notify import KubernetesNotify
 from platforms.kubernetes.notify import Webhook as Posts
 from platforms.kubernetes.package_status import PackageStatus
-from platforms.kubernetes.program.endpoint import Endpoint
+from platforms.kubernetes.program.working import ACT_SECONDS
 from platforms.kubernetes.prometheus import Prometheus
 from platforms.kubernetes.serving_config import Backend, ServingConfig
 from platforms.kubernetes.spec import RolloutSpec
@@ -40,6 +40,7 @@ from rollout.core.errors import RolloutError
 from rollout.core.live import Approval, Live
 from rollout.core.release import Release
 from rollout.core.state import RolloutState
+from services.worker import Worker
 from tests.conformance import mortal
 from tests.conformance.cluster import objects
 from tests.conformance.cluster.alarms import Alarm, Alertmanager, Rules
@@ -214,15 +215,17 @@ class ClusterStage(FaultStage):
             with suppress(httpx.HTTPError, RolloutError):
                 firing = {(one["fingerprint"], one["startsAt"]) for one in self.alertmanager.firing()}
                 if firing - answered:
-                    self.endpoint_of().answer()
+                    self.answer()
                 answered = firing
                 continue
             stop.wait(_AGAIN)
 
-    def endpoint_of(self) -> Endpoint:
-        """What answers a wake."""
+    def answer(self) -> tuple[Answer, ...]:
+        """Answer a wake."""
         made = self.assembled()
-        return Endpoint(self.endpoint, 1.0, made.controller, made.journal, made.outage, made.alarms.alarms)
+        worker = Worker(self.endpoint, made.controller, made.journal, made.outage)
+        firing = made.alarms.alarms(made.journal.read())
+        return worker.answer(firing, patience=lambda: ACT_SECONDS, each=lambda _: None)
 
     def declare_alarm(self, role: str, measure: str) -> None:
         """Let a rule be as the stack declares it."""
@@ -247,7 +250,7 @@ class ClusterStage(FaultStage):
         self.rules.write()
         message = self.rung(role, measure)
         with suppress(RolloutError):
-            self.endpoint_of().answer()
+            self.answer()
         self.rules.ringing.discard(alarm)
         self.rules.write()
         wait_for(lambda: not self._forced(), PATIENCE, f"{alarm} rings no more")
@@ -275,7 +278,7 @@ class ClusterStage(FaultStage):
         until = time.monotonic() + PATIENCE
         while True:
             try:
-                return self.endpoint_of().answer()
+                return self.answer()
             except RolloutError:
                 if time.monotonic() > until:
                     raise

@@ -274,7 +274,7 @@ import sys
 import boto3, botocore.config, botocore.exceptions
 before = set(sys.modules)
 import platforms.aws.handlers.{name}
-rooms = {{"audit", "monitoring", "platforms", "rollout", "retraining", "services", "tracking"}}
+rooms = {set(ROOMS)}
 other = {{item.partition(".")[0] for item in set(sys.modules) - before}} - rooms - set(sys.stdlib_module_names)
 print(sorted(other))
 """

@@ -18,6 +18,7 @@ from rollout.controller.outbox import Outbox
 from rollout.controller.recorder import Recorder
 from rollout.core.errors import RolloutError, Unreachable
 from rollout.core.state import Phase, RolloutState
+from services.worker import Worker
 from tests.rollout.worlds import challenged, served
 from tests.simulator.platform import MemoryJournal, MemoryNotify, World
 
@@ -33,15 +34,10 @@ def rings(world: World, *alarms: Alarm) -> Callable[[RolloutState], tuple[Alarm,
 
 def working(world: World, **parts: Any) -> Working:
     journal = MemoryJournal(world)
-    endpoint = Endpoint(
-        "endpoint",
-        5.0,
-        parts.get("controller") or world.controller(),
-        journal,
-        Outage(lambda *_: None, Outbox(journal, MemoryNotify(world), world.clock)),
-        parts.get("ringing") or rings(world),
-        parts.get("recorder"),
-    )
+    outage = Outage(lambda *_: None, Outbox(journal, MemoryNotify(world), world.clock))
+    controller = parts.get("controller") or world.controller()
+    worker = Worker("endpoint", controller, journal, outage, parts.get("recorder"))
+    endpoint = Endpoint(worker, 5.0, parts.get("ringing") or rings(world))
     found = Working(lambda name, spec: endpoint, Counts("models"), now=world.clock.time)
     found.learn({"metadata": {"name": "endpoint"}, "spec": SPEC.as_dict()})
     return found

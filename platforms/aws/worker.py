@@ -1,0 +1,43 @@
+"""What drives an endpoint on AWS in a function."""
+
+from __future__ import annotations
+
+from monitoring.alarms.outage import Outage
+from platforms.aws.clients import Clients
+from platforms.aws.endpoint import SnsNotify, controller_with
+from platforms.aws.handlers.settings import Settings
+from platforms.aws.journal import DynamoJournal
+from platforms.aws.kms_signer import KmsSigner
+from platforms.aws.numbers import AlarmNumbers
+from platforms.aws.records import S3Records
+from platforms.clock import SystemClock
+from rollout.controller.commands import Commands
+from rollout.controller.outbox import Outbox
+from rollout.controller.recorder import Recorder
+from services.worker import Worker
+
+
+def worker_of(settings: Settings, make: Clients, soon: Clients) -> Worker:
+    """The worker of a function's endpoint.
+
+    Args:
+        settings: The function's.
+        make: Gives the clients that move traffic.
+        soon: Gives clients that give up early, for what must not delay it: whether the champion fails as well, and the
+            audit record, which the next call stores.
+    """
+    commands = Commands.of_stack(settings.stack)
+    journal = DynamoJournal(soon, settings.journal, settings.endpoint, settings.by)
+    notify = SnsNotify(soon, settings.topic, settings.endpoint, commands) if settings.topic else None
+    recorder = None
+    if settings.audit_key:
+        recorder = Recorder(journal, S3Records(soon, settings.bucket, KmsSigner(soon, settings.audit_key)))
+    return Worker(
+        settings.endpoint,
+        controller_with(
+            make, settings.endpoint, settings.journal, by=settings.by, topic=settings.topic, commands=commands
+        ),
+        journal,
+        Outage(AlarmNumbers(soon, settings.endpoint).read, Outbox(journal, notify, SystemClock())),
+        recorder,
+    )
