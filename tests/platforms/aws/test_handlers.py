@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from audit.record import Signed
+from infra.aws.lambda_zip import ROOMS
 from platforms.aws.clients import clients
 from platforms.aws.handlers import advance, rollback
 from platforms.aws.handlers.settings import Settings, seconds_left
