@@ -55,7 +55,7 @@ class RegistrySettings(Section):
 class Settings(Section):
     """All of a stack's config. Each field is one key of the namespace `modelstack`."""
 
-    platform: Annotated[str, Allowed("aws, kubernetes, or another one that is installed")] = Field(
+    platform: Annotated[str, Allowed("one of aws, kubernetes")] = Field(
         default=DEFAULT, description="Where the stack runs: on SageMaker, or on a Kubernetes cluster."
     )
     model: ModelSettings
@@ -107,7 +107,7 @@ class Settings(Section):
         try:
             return platform(name).name
         except UnknownPlatform:
-            raise ValueError(f"allowed is {' or '.join(names())}") from None
+            raise ValueError(f"allowed is one of {', '.join(names())}") from None
 
     @model_validator(mode="after")
     def _together(self, info: ValidationInfo) -> Self:
