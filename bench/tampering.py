@@ -24,7 +24,7 @@ from audit.signature import ORDER
 from audit.verification import verify
 from bench.bad_days.day import BadDay
 from bench.rows import Row, sized
-from cli.view.records import checking
+from cli.view.audit_records import checking
 
 MUTANTS = 200
 _SEED, _AT_LEAST = 20, 20

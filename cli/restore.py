@@ -13,7 +13,7 @@ from cli.errors import OperatorError, explained
 from cli.platform.choose import platform_of
 from cli.rollback import caller, controller
 from cli.target import Target
-from cli.view import records
+from cli.view import audit_records
 from cli.view.releases import Name, find, journal_state
 from provenance.envelope import SignatureError
 from rollout.core.deployments import Deployment, Difference, at, deployments, differences, latest
@@ -55,7 +55,7 @@ def look(target: Target, word: str, *, although_rejected: bool) -> Found:
     Raises:
         OperatorError: There is none, it cannot be restored now, or what it needs is gone; the message says which.
     """
-    meant = choose(deployments(records.proven(target)), word, target.endpoint, time.time())
+    meant = choose(deployments(audit_records.proven(target)), word, target.endpoint, time.time())
     state = journal_state(target)
     with explained(f"restoring release {meant.release}"):
         refuse_unless_restorable(state, meant.release, meant.serving, although_rejected=although_rejected)

@@ -7,7 +7,7 @@ from pulumi.runtime.config import CONFIG
 
 from infra.config.checkout import check_model
 from infra.config.settings import Settings
-from services.platforms import platform
+from services.platform_registry import platform
 
 
 async def main() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pulumi
 
-from services.platforms import DEFAULT, platform
+from services.platform_registry import DEFAULT, platform
 
 _NAMES = (
     *("platform", "endpoint_name", "journal_table", "region", "promotion_role", "alerts_topic"),

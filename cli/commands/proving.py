@@ -41,10 +41,10 @@ def verify(asked: Asked, key: Path | None, as_json: bool) -> None:
 
     Exits with 1 when a record is not as it was written, and names the first one.
     """
-    from cli.view import records  # noqa: PLC0415 - only these commands need it
+    from cli.view import audit_records  # noqa: PLC0415 - only these commands need it
 
-    seen = records.verify(find(asked), key)
-    say(json.dumps(records.as_dict(seen), indent=2) if as_json else records.told(seen))
+    seen = audit_records.verify(find(asked), key)
+    say(json.dumps(audit_records.as_dict(seen), indent=2) if as_json else audit_records.told(seen))
     sys.exit(0 if seen.finding is None else 1)
 
 
@@ -55,9 +55,9 @@ def export(asked: Asked) -> None:
 
     What is printed can be verified without modelstack.
     """
-    from cli.view import records  # noqa: PLC0415 - only these commands need it
+    from cli.view import audit_records  # noqa: PLC0415 - only these commands need it
 
-    for line in records.kept(find(asked)):
+    for line in audit_records.kept(find(asked)):
         give(line)
 
 
@@ -69,11 +69,11 @@ def show(asked: Asked, last: int) -> None:
 
     Nothing is verified: for that, type `modelstack audit verify`.
     """
-    from cli.view import records  # noqa: PLC0415 - only these commands need it
+    from cli.view import audit_records  # noqa: PLC0415 - only these commands need it
 
     target = find(asked)
     end = journal_state(target).audit
-    page().print(records.table(records.kept(target)[-last:], end))
+    page().print(audit_records.table(audit_records.kept(target)[-last:], end))
 
 
 @click.command(cls=Command)

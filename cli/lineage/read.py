@@ -13,7 +13,7 @@ from cli.platform.choose import platform_of
 from cli.platform.facts import Package
 from cli.target import Target, resolve, siblings
 from cli.view import releases
-from cli.view.records import kept
+from cli.view.audit_records import kept
 from cli.view.releases import journal_state
 from provenance.envelope import SignatureError, key_id
 from provenance.facts import Facts

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cli.platform.port import Platform
 from cli.target import Target
-from services.platforms import DEFAULT, platform
+from services.platform_registry import DEFAULT, platform
 
 
 def platform_of(target: Target) -> Platform:

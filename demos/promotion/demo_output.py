@@ -15,7 +15,7 @@ from cli.local.cloud import Local
 from cli.local.stack import Done, Stack
 from cli.local.up import UpdateFailed
 from cli.replay import background
-from cli.view import records
+from cli.view import audit_records
 from demos.promotion import documents
 from demos.promotion.stack_session import Workplace
 
@@ -113,7 +113,7 @@ class Storyteller:
         """Let the advance function put away what waits to be recorded, and verify the record."""
         target, end = place.target(), time.monotonic() + _PATIENCE_S
         with explained(f"putting the audit record of {place.stack.name} away"):
-            while records.verify(target).waiting and time.monotonic() < end:
+            while audit_records.verify(target).waiting and time.monotonic() < end:
                 target.client("lambda").invoke(FunctionName=f"{target.endpoint}-advance")
         verified = self.typed(place, "audit", "verify")
         self.check(f"the audit record of {place.name} is as it was written", verified.code == 0)

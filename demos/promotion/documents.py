@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError
 
 from cli.errors import explained
 from cli.target import Target
-from cli.view.records import kept
+from cli.view.audit_records import kept
 from platforms.aws.approvals import APPROVALS
 from platforms.s3.package_store import BucketPackageStore
 from provenance.envelope import SignatureError

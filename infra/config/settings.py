@@ -34,7 +34,7 @@ from infra.config.slo_settings import SloSettings
 from infra.config.target import is_local, second_callers, wrong_region
 from infra.config.whole_numbers import whole
 from services.declaration.alarms import Watch
-from services.platforms import DEFAULT, UnknownPlatform, names, platform
+from services.platform_registry import DEFAULT, UnknownPlatform, names, platform
 
 NAMESPACE = "modelstack"
 _METRICS = "rollout.judge.metrics"

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from monitoring.alarms.outage import Outage
+from platforms.aws.audit_records import S3Records
 from platforms.aws.clients import Clients
 from platforms.aws.endpoint import SnsNotify, controller_with
 from platforms.aws.handlers.settings import Settings
 from platforms.aws.journal import DynamoJournal
 from platforms.aws.kms_signer import KmsSigner
 from platforms.aws.numbers import AlarmNumbers
-from platforms.aws.records import S3Records
 from platforms.clock import SystemClock
 from rollout.controller.commands import Commands
 from rollout.controller.outbox import Outbox

@@ -1,8 +1,8 @@
-"""Kubernetes, as `services.platforms` finds it."""
+"""Kubernetes, as `services.platform_registry` finds it."""
 
 from __future__ import annotations
 
-from services.platforms import Platform
+from services.platform_registry import Platform
 
 PLATFORM = Platform(
     name="kubernetes",

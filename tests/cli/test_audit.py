@@ -22,7 +22,7 @@ from cli.commands import proving
 from cli.main import main
 from cli.page import page
 from cli.target import ROOT, Target
-from cli.view import records
+from cli.view import audit_records
 from platforms.aws.journal import DynamoJournal
 from platforms.kubernetes.api import Api
 from platforms.kubernetes.journal import KubernetesJournal
@@ -180,7 +180,7 @@ def test_a_reason_with_brackets_is_told_as_it_was_typed(
     monkeypatch.delenv("COLUMNS", raising=False)
     entry = Entry(0.0, Kind.CLEAR, {"said": "built from [v2], see [/wiki] and [red]"})
     chain = Chain().noting(entry).sealed("e", "w")
-    page().print(records.table([Signed(chain.waiting[0], b"x").line], chain))
+    page().print(audit_records.table([Signed(chain.waiting[0], b"x").line], chain))
     assert "built from [v2], see [/wiki] and [red]" in capsys.readouterr().out
 
 
@@ -226,7 +226,7 @@ def test_the_three_things_that_a_restore_may_be_are_told_apart() -> None:
         {"release": "b", "event": "rolled_back", "champion": "a"},
     ):
         state = state.recording(Entry(0.0, Kind.RESTORE, {**what, "reason": REASON}))
-    asked, lifted, back = [records._cells(record)[-1] for record in state.audit.sealed(ENDPOINT, "w").waiting]
+    asked, lifted, back = [audit_records._cells(record)[-1] for record in state.audit.sealed(ENDPOINT, "w").waiting]
     assert asked == "asked for by ada: customers complain"
     assert lifted == f"lifted, it counts no more: {asked}"
     assert back == f"taken back, a serves again: {asked}"

@@ -19,9 +19,9 @@ from cli.lineage import read as reading
 from cli.main import main
 from cli.target import Target
 from platforms.aws import approvals
+from platforms.aws.audit_records import S3Records
 from platforms.aws.clients import Clients
 from platforms.aws.journal import DynamoJournal
-from platforms.aws.records import S3Records
 from platforms.s3.package_store import BucketPackageStore
 from provenance.evidence import sign
 from provenance.key_pair import KeyPair

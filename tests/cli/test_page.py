@@ -20,7 +20,7 @@ from cli.error_handling import show_error
 from cli.errors import OperatorError
 from cli.options import Reason
 from cli.page import Page, give, page, say
-from cli.view import records
+from cli.view import audit_records
 from rollout.kinds import Kind as Why
 from rollout.reason import Reason as Kept
 from rollout.signs import ACTS
@@ -79,7 +79,7 @@ def test_a_program_gets_data_as_they_are_and_a_terminal_does_not(
 def test_the_audit_record_of_a_hostile_reason_is_shown_cleaned(capsys: pytest.CaptureFixture[str]) -> None:
     entry = Entry(0.0, Kind.CLEAR, {"said": HOSTILE, "release": HOSTILE})
     chain = Chain().noting(entry).sealed("e", HOSTILE)
-    page().print(records.table([Signed(chain.waiting[0], b"x").line], chain))
+    page().print(audit_records.table([Signed(chain.waiting[0], b"x").line], chain))
     out = capsys.readouterr().out
     assert out.count("well") == 3 and not ACTS.search(out)
 

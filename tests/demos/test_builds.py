@@ -248,7 +248,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Engines:
     monkeypatch.setattr(command.Local, "require_free", lambda self, name: None)
     monkeypatch.setattr(command, "_served", engines.served)
     monkeypatch.setattr(command, "traced", lambda target: SimpleNamespace(package=engines.answered))
-    monkeypatch.setattr(command, "told", lambda *_: "the chain")
+    monkeypatch.setattr(command, "render", lambda *_: "the chain")
     monkeypatch.setattr(command, "journal_state", lambda target: engines.state)
     return engines
 

@@ -18,7 +18,7 @@ from bench.bed import Bed
 from cli.local.stack import Stack
 from cli.replay import Report
 from cli.target import ROOT
-from cli.view.records import proven
+from cli.view.audit_records import proven
 from cli.view.snapshot import take
 from rollout.core.state import Phase
 from tests.e2e.conftest import PACKAGES, QUICK, Unpreviewed, having, journal, package, said, shares, succeeded, typed

@@ -148,7 +148,7 @@ class Aws:
 
     def records(self) -> list[str]:
         """Those in the stack's bucket."""
-        from platforms.aws.records import S3Records  # noqa: PLC0415 - few commands need it
+        from platforms.aws.audit_records import S3Records  # noqa: PLC0415 - few commands need it
 
         with explained(f"reading the audit record of {self.target.endpoint}"):
             return list(S3Records(self.target.client, self.target.output("artifact_bucket")).lines())

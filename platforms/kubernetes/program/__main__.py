@@ -12,6 +12,7 @@ from monitoring.log import log
 from platforms.kubernetes import packages
 from platforms.kubernetes.access_token import Tokens
 from platforms.kubernetes.api import Api
+from platforms.kubernetes.audit_records import uid
 from platforms.kubernetes.database import Database
 from platforms.kubernetes.monitors import remembered
 from platforms.kubernetes.notify import Webhook
@@ -24,7 +25,6 @@ from platforms.kubernetes.program.settings import Settings, WrongSettings
 from platforms.kubernetes.program.store import Store
 from platforms.kubernetes.program.web import app
 from platforms.kubernetes.program.working import Working
-from platforms.kubernetes.records import uid
 from platforms.kubernetes.rounds import Rounds
 from rollout.core.errors import RolloutError
 

@@ -14,6 +14,7 @@ from audit.record import Signer
 from platforms.kubernetes import packages
 from platforms.kubernetes.api import Api
 from platforms.kubernetes.assembled import assembled
+from platforms.kubernetes.audit_records import PostgresRecords, uid
 from platforms.kubernetes.database import Database
 from platforms.kubernetes.journal import KubernetesJournal
 from platforms.kubernetes.labels import Member
@@ -25,7 +26,6 @@ from platforms.kubernetes.program.endpoint import Endpoint
 from platforms.kubernetes.program.known import Known
 from platforms.kubernetes.program.mirroring import Mirroring
 from platforms.kubernetes.prometheus import Prometheus
-from platforms.kubernetes.records import PostgresRecords, uid
 from platforms.kubernetes.spec import RolloutSpec
 from platforms.mirroring import TICK_SECONDS
 from rollout.controller.commands import Commands

@@ -11,8 +11,8 @@ from typing import Any
 
 from monitoring.log import log
 from platforms.kubernetes import captures, labels, measured, predictions, schema
+from platforms.kubernetes.audit_records import FIRST, PostgresRecords
 from platforms.kubernetes.database import Database
-from platforms.kubernetes.records import FIRST, PostgresRecords
 from platforms.kubernetes.standings import Standings
 from platforms.kubernetes.wanted import Wanted
 from rollout.core.errors import RolloutError

@@ -15,10 +15,10 @@ import pytest
 
 from audit.record import Signed
 from infra.aws.lambda_zip import ROOMS
+from platforms.aws.audit_records import S3Records
 from platforms.aws.clients import clients
 from platforms.aws.handlers import advance, rollback
 from platforms.aws.handlers.settings import Settings, seconds_left
-from platforms.aws.records import S3Records
 from platforms.clock import SystemClock
 from rollout.core import endings
 from rollout.core.errors import RolloutError

@@ -13,9 +13,9 @@ from botocore.exceptions import ClientError
 
 from audit.record import Kind, Record, Signed
 from audit.verification import verify
+from platforms.aws.audit_records import S3Records
 from platforms.aws.clients import Clients
 from platforms.aws.kms_signer import KmsSigner
-from platforms.aws.records import S3Records
 from rollout.core.errors import Busy, RolloutError, Unreachable
 from tests.audit.made import ENDPOINT, Key, chain
 from tests.platforms.aws.mocked import mocked_aws

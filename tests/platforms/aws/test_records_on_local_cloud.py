@@ -13,13 +13,13 @@ from botocore.exceptions import ClientError
 from audit.chain import Chain
 from audit.record import Entry, Kind
 from audit.verification import verify
-from cli.view.records import checking
+from cli.view.audit_records import checking
 from infra.aws import policies
 from infra.aws.statements import allow, document
+from platforms.aws.audit_records import S3Records
 from platforms.aws.clients import Clients
 from platforms.aws.kms_signer import KmsSigner
 from platforms.aws.names import Names
-from platforms.aws.records import S3Records
 from rollout.core.errors import RolloutError
 from tests.audit.made import ENDPOINT, chain
 

@@ -13,6 +13,7 @@ from audit.verification import verify
 from monitoring.predictions import Window
 from platforms.kubernetes import access_token, predictions
 from platforms.kubernetes.answers import Forbidden
+from platforms.kubernetes.audit_records import PostgresRecords
 from platforms.kubernetes.controller_client import ControllerClient
 from platforms.kubernetes.database import Database
 from platforms.kubernetes.program.counts import Counts
@@ -20,7 +21,6 @@ from platforms.kubernetes.program.listening import Listening
 from platforms.kubernetes.program.process import Process
 from platforms.kubernetes.program.store import Store
 from platforms.kubernetes.program.web import app
-from platforms.kubernetes.records import PostgresRecords
 from platforms.kubernetes.wanted import Wanted
 from rollout.core.errors import Busy, RolloutError, Unreachable
 from tests.audit.made import Key, chain

@@ -9,8 +9,8 @@ import pytest
 
 from audit.record import Signed
 from audit.verification import verify
+from platforms.kubernetes.audit_records import PostgresRecords
 from platforms.kubernetes.database import Database
-from platforms.kubernetes.records import PostgresRecords
 from rollout.core.errors import RolloutError, Unreachable
 from tests.audit.made import Key, chain
 from tests.platforms.kubernetes.killed import killed_after

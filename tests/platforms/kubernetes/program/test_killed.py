@@ -24,11 +24,11 @@ from localcloud.testing import free_port
 from platforms.kubernetes import access_token, names
 from platforms.kubernetes.api import Api
 from platforms.kubernetes.assembled import assembled
+from platforms.kubernetes.audit_records import PostgresRecords, uid
 from platforms.kubernetes.database import Database
 from platforms.kubernetes.journal import KubernetesJournal
 from platforms.kubernetes.kinds import EVENT, LEASE, NAMESPACE, ROLLOUT
 from platforms.kubernetes.metrics import cluster
-from platforms.kubernetes.records import PostgresRecords, uid
 from platforms.kubernetes.spec import RolloutSpec
 from rollout.core.plan import Plan, Step
 from rollout.core.release import Release
