@@ -8,8 +8,8 @@ from cli.errors import OperatorError
 from cli.platform.choose import platform_of
 from cli.target import Target
 from cli.view.releases import journal_state
-from platforms.consent import ApprovalRefused
 from rollout.core.state import Phase
+from services.approvals import ApprovalRefused
 
 
 @dataclass(frozen=True)

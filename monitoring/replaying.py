@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
-from monitoring.captured import Side
+from monitoring.captured import Malformed, Side
+from monitoring.exchanges import exchange, read
 from monitoring.log import log
 from rollout.core.replay import NONE, Answer, Examined, summed
 from rollout.core.state import Replayed
@@ -51,6 +52,31 @@ def replay(latest: Latest, ask: Ask, *, champion: str, challenger: str, before: 
             reached = place
             break
     return summed(answers, unreadable, before=before, seconds=time.monotonic() - began, reached=reached)
+
+
+def newest(
+    files: Iterable[tuple[str, bytes]], limit: int, unreadable: Counter[str], after: str
+) -> Iterator[tuple[str, Exchange]]:
+    """The exchanges in files of captures, each with its place, the last line of a file first.
+
+    Args:
+        files: Name -> content, newest first; they begin with the file of `after`, or the next one if it is gone.
+        limit: At most how many exchanges.
+        unreadable: Counts the lines that are passed over, by the reason.
+        after: Only those after this place; empty for all.
+    """
+    found, (begins, _, passed) = 0, after.rpartition("#")
+    for name, content in files:
+        first = int(passed) + 1 if begins and name == begins else 0
+        for number, item in enumerate(read(reversed(content.splitlines()))):
+            captured = exchange(item) if number >= first else None
+            if isinstance(captured, Malformed):
+                unreadable[captured.why] += 1
+            elif captured is not None:
+                yield f"{name}#{number}", captured
+                found += 1
+                if found == limit:
+                    return
 
 
 def refused(variant: str, number: int, status: object, text: str) -> Examined:

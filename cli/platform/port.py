@@ -27,10 +27,10 @@ from cli.platform.facts import (
 from cli.platform.package_store import PackageStore
 from monitoring.objectives.slo import Objective
 from monitoring.predictions import Searched, Window
-from platforms.consent import Approval
 from retraining.record import Record
 from rollout.core.release import Release
 from rollout.core.state import RolloutState
+from services.approvals import Approval
 
 if TYPE_CHECKING:  # they load the judge, which few commands need
     from rollout.controller.controller import Controller

@@ -27,12 +27,13 @@ class KubernetesRolloutProvider(DrivingProvider):
 
     def record_agreed(self, props: Values) -> None:
         """By the status of the ModelPackage."""
-        from platforms.kubernetes import approvals  # noqa: PLC0415  see state
+        from platforms.kubernetes.approvals import people_of_package  # noqa: PLC0415  see state
         from platforms.kubernetes.journal import KubernetesJournal  # noqa: PLC0415
+        from services.approvals import record  # noqa: PLC0415
 
         api, target = _api(props), props["target"]
         journal = KubernetesJournal(api, props["endpoint"], api.user())
-        approvals.record(api, target["model_package_arn"].rpartition("/")[2], target["id"], journal)
+        record(people_of_package(api, target["model_package_arn"].rpartition("/")[2], target["id"]), journal)
 
     def metrics(self, release: Any, props: Values) -> dict[str, float]:
         """Those of its ModelPackage."""

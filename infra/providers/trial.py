@@ -30,15 +30,16 @@ class RolloutProvider(DrivingProvider):
 
     def record_agreed(self, props: Values) -> None:
         """By the objects in the bucket."""
-        from platforms.aws import approvals  # noqa: PLC0415  see state
+        from platforms.aws import approvals as aws_approvals  # noqa: PLC0415  see state
         from platforms.aws.clients import clients  # noqa: PLC0415
         from platforms.aws.identity import caller_if_told  # noqa: PLC0415
         from platforms.aws.journal import DynamoJournal  # noqa: PLC0415
+        from services import approvals  # noqa: PLC0415
 
         make = clients(props["region"])
         bucket = props["target"]["archive_uri"].removeprefix("s3://").partition("/")[0]
         journal = DynamoJournal(make, props["table"], props["endpoint"], caller_if_told(make))
-        approvals.record(make("s3"), bucket, props["target"]["id"], journal)
+        approvals.record(aws_approvals.given(make("s3"), bucket, props["target"]["id"]), journal)
 
     def metrics(self, release: Any, props: Values) -> dict[str, float]:
         """Those that lie beside the archive."""

@@ -16,11 +16,9 @@ from typing import Any
 
 from platforms.aws.clients import Clients, calling
 from platforms.aws.identity import caller
-from platforms.aws.journal import DynamoJournal
 from platforms.aws.versions import GroupVersions
-from platforms.consent import Approval, ApprovalRefused, entry, refuse_maker
-from platforms.people import person
-from rollout.controller.agreement import change
+from services.approvals import Approval, ApprovalRefused, refuse_maker
+from services.principals import person
 from services.versions import of_release
 
 APPROVALS = "approvals"
@@ -34,7 +32,8 @@ def count(s3: Any, bucket: str, release: str) -> int:
 
 def given(s3: Any, bucket: str, release: str) -> list[Approval]:
     """Who agreed to a release, and why, oldest first."""
-    read = (s3.get_object(Bucket=bucket, Key=key)["Body"].read() for key in _keys(s3, bucket, release))
+    with calling(f"read who agreed to release {release}"):
+        read = [s3.get_object(Bucket=bucket, Key=key)["Body"].read() for key in _keys(s3, bucket, release)]
     return sorted((Approval(**json.loads(content)) for content in read), key=lambda one: one.at)
 
 
@@ -63,19 +62,6 @@ def give(clients: Clients, release: str, why: str, now: float, *, bucket: str, g
         if error.response["Error"]["Code"] != "PreconditionFailed":
             raise
     return approval
-
-
-def record(s3: Any, bucket: str, release: str, journal: DynamoJournal) -> None:
-    """Note in the journal who agreed to a release, for the audit record; each once, however often it is asked for.
-
-    Raises:
-        RolloutError: S3 or the journal does not answer, or does not let the caller read or write.
-    """
-    with calling(f"read who agreed to release {release}"):
-        agreed = given(s3, bucket, release)
-    for one in agreed:
-        noted = entry(one)
-        change(journal, lambda state, noted=noted: state.recording(noted))
 
 
 def _keys(s3: Any, bucket: str, release: str) -> list[str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from platforms.people import as_metadata, person
+from services.principals import as_metadata, person
 from services.sealed_packages import REGISTERED_BY, TRAINED_BY
 
 if TYPE_CHECKING:  # a training job has no rollout, which that needs

@@ -14,9 +14,8 @@ from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
-from monitoring.captured import REPLAYED, Malformed, Side
-from monitoring.exchanges import exchange, read
-from monitoring.replaying import HOURS, refused, replay
+from monitoring.captured import REPLAYED, Side
+from monitoring.replaying import HOURS, newest, refused, replay
 from platforms.aws.clients import Clients, calling
 from platforms.s3.errors import code_of
 from rollout.core.errors import RolloutError
@@ -50,26 +49,12 @@ class SageMakerReplay:
         with calling(f"describe endpoint {self.endpoint}"):
             described = self.clients("sagemaker").describe_endpoint(EndpointName=self.endpoint)
         capture: Mapping[str, Any] = described.get("DataCaptureConfig") or {}
-        bucket_and_folder = str(capture.get("DestinationS3Uri", ""))
-        found, (begins, _, passed) = 0, after.rpartition("#")
-        for bucket, key in self._files(bucket_and_folder, variant) if bucket_and_folder else ():
-            if begins not in {"", key}:
-                continue
-            with calling(f"read captures s3://{bucket}/{key}"):
-                text: bytes = self.clients("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
-            first = int(passed) + 1 if begins else 0
-            begins = ""
-            for number, item in enumerate(read(reversed(text.splitlines()))):
-                captured = exchange(item) if number >= first else None
-                if isinstance(captured, Malformed):
-                    unreadable[captured.why] += 1
-                elif captured is not None:
-                    yield f"{key}#{number}", captured
-                    found += 1
-                    if found == limit:
-                        return
+        place = str(capture.get("DestinationS3Uri", ""))
+        files = self._files(place, variant, after.rpartition("#")[0]) if place else ()
+        return newest(files, limit, unreadable, after)
 
-    def _files(self, place: str, variant: str) -> Iterator[tuple[str, str]]:
+    def _files(self, place: str, variant: str, begins: str) -> Iterator[tuple[str, bytes]]:
+        """The captured files of a variant, newest first, from one on."""
         parts = urlsplit(place)
         root = "/".join(part for part in (parts.path.strip("/"), self.endpoint, variant) if part)
         hour = datetime.now(UTC)
@@ -79,7 +64,13 @@ class SageMakerReplay:
                 pages = self.clients("s3").get_paginator("list_objects_v2").paginate(Bucket=parts.netloc, Prefix=prefix)
                 listed = [item for page in pages for item in page.get("Contents", [])]
             for item in sorted(listed, key=lambda item: item["LastModified"], reverse=True):
-                yield parts.netloc, item["Key"]
+                if begins in {"", item["Key"]}:
+                    begins = ""
+                    yield item["Key"], self._read(parts.netloc, item["Key"])
+
+    def _read(self, bucket: str, key: str) -> bytes:
+        with calling(f"read captures s3://{bucket}/{key}"):
+            return self.clients("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
 
     def _ask(self, variant: str, captured: tuple[Side, Side], number: int) -> tuple[float, Examined]:
         asked, answered = captured

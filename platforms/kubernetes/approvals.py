@@ -12,17 +12,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from platforms.consent import Approval, ApprovalRefused, entry, refuse_maker
 from platforms.kubernetes.api import Api, Object
 from platforms.kubernetes.crds import AGREED
-from platforms.kubernetes.journal import KubernetesJournal
 from platforms.kubernetes.kinds import PACKAGE
 from platforms.kubernetes.names import ENDPOINT
 from platforms.kubernetes.versions import version_of
-from platforms.people import person
-from rollout.controller.agreement import change
 from rollout.core.errors import Busy, Conflict
 from rollout.core.release import release_id
+from services.approvals import Approval, ApprovalRefused, refuse_maker
+from services.principals import person
 
 _ATTEMPTS = 8
 
@@ -81,23 +79,6 @@ def give(api: Api, endpoint: str, release: str, why: str, now: float) -> list[Ap
             )
         return given
     raise Busy(f"agree to release {release}: others write its ModelPackage all the time")
-
-
-def record(api: Api, name: str, release: str, journal: KubernetesJournal) -> None:
-    """Note in the journal who agreed to a release, for the audit record; each once, however often it is asked for.
-
-    Args:
-        api: The namespace.
-        name: Of the release's ModelPackage.
-        release: The release's id.
-        journal: The journal.
-
-    Raises:
-        RolloutError: The API server does not answer, or does not let the caller read or write.
-    """
-    for one in people_of_package(api, name, release):
-        noted = entry(one)
-        change(journal, lambda state, noted=noted: state.recording(noted))
 
 
 def _registered(api: Api, endpoint: str, release: str) -> Object | None:

@@ -22,9 +22,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from monitoring.captured import Malformed, Recorded, Side
-from monitoring.exchanges import exchange, read, traffic
+from monitoring.exchanges import read, traffic
 from monitoring.published import CAPTURE_UNREADABLE, CAPTURED
-from monitoring.replaying import HOURS
+from monitoring.replaying import HOURS, newest
 from platforms.kubernetes.database import Database, Run
 from platforms.kubernetes.measured import add, counter
 from platforms.kubernetes.schema import kept
@@ -212,22 +212,14 @@ class Captures:
             unreadable: Counts the lines that are passed over, by the reason.
             after: Only those after this place; empty for all.
         """
-        found = 0
-        begins, _, passed = after.rpartition("#")
-        until, passed_over = (int(begins), int(passed) + 1) if begins else (_NEWEST, 0)
+        return newest(self._newest(variant, after.rpartition("#")[0]), limit, unreadable, after)
+
+    def _newest(self, variant: str, begins: str) -> Iterator[tuple[str, bytes]]:
+        """The files of a variant, newest first, from one on, or from the next one where that is forgotten."""
+        until = int(begins or _NEWEST)
         while files := self._before(variant, until):
-            for number, lines in files:
-                first = passed_over if number == until else 0
-                for place, item in enumerate(read(reversed(bytes(lines).split(b"\n")))):
-                    captured = exchange(item) if place >= first else None
-                    if isinstance(captured, Malformed):
-                        unreadable[captured.why] += 1
-                    elif captured is not None:
-                        yield f"{number}#{place}", captured
-                        found += 1
-                        if found == limit:
-                            return
-            until, passed_over = files[-1][0] - 1, 0
+            yield from ((str(number), bytes(lines)) for number, lines in files)
+            until = files[-1][0] - 1
 
     def _before(self, variant: str, until: int) -> list[list[Any]]:
         return self.database.run(

@@ -12,10 +12,10 @@ from cli.agreement import line
 from cli.main import main
 from cli.target import Target
 from platforms.aws import approvals
-from platforms.consent import Approval, ApprovalRefused
 from platforms.kubernetes.kinds import PACKAGE
 from rollout.core.release import release_id
 from rollout.core.state import Phase
+from services.approvals import Approval, ApprovalRefused
 from tests.cli.clustered import NAMESPACE, Cluster
 from tests.cli.there import NAME
 from tests.cli.there import target as on_cluster

@@ -13,7 +13,6 @@ import pipeline.recipe
 import services.package_registry
 from infra.providers import kubernetes_package, packaging
 from infra.providers.kubernetes_package import KubernetesPackageProvider
-from pipeline.gate import GateRefused, Miss
 from pipeline.pack import Registered
 from pipeline.recipe import Recipe
 from platforms.aws import package_registry as aws_registry
@@ -21,11 +20,9 @@ from platforms.kubernetes import access_token
 from platforms.kubernetes.api import Api
 from platforms.kubernetes.kinds import PACKAGE, SECRET
 from platforms.kubernetes.names import labels_of
-from platforms.kubernetes.oci import OciUnreachable
 from platforms.kubernetes.package_store import ClusterPackageStore
 from rollout.core.errors import Unreachable
 from services.package_registry import Origin, PackageRegistry, ReleaseRecord
-from services.sealed_packages import RegistryError
 from tests.platforms.kubernetes.fake_api import FakeApi
 
 DIGEST = "sha256:" + "d" * 64
@@ -117,26 +114,6 @@ def test_packages_go_to_a_bucket_and_are_taken_from_one(done: list[tuple[Any, ..
     (_, place), (_, _, taken, *_) = done
     assert (place.store.bucket, taken.store.bucket) == (bucket, bucket)
     assert place.store.uri(DIGEST).startswith("s3://packages/packages/")
-
-
-@pytest.mark.parametrize(
-    "failure",
-    [
-        GateRefused([Miss("auc", 0.58, "min", 0.6)], ["auc"]),
-        RegistryError("its bytes were changed"),
-        OciUnreachable("oci://r/m: the registry does not answer"),
-        Unreachable("the API server does not answer"),
-    ],
-)
-def test_what_cannot_be_released_is_an_outcome_with_its_reason(
-    done: list[tuple[Any, ...]], monkeypatch: pytest.MonkeyPatch, failure: Exception
-) -> None:
-    def fails(*_: Any, **__: Any) -> None:
-        raise failure
-
-    monkeypatch.setattr(pipeline.build, "release", fails)
-    outs = create()
-    assert (outs["refused"], outs["package_digest"], outs["model_package"]) == (str(failure), None, None)
 
 
 def test_an_api_server_that_is_away_is_an_outcome_too(monkeypatch: pytest.MonkeyPatch) -> None:

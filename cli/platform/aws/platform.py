@@ -35,11 +35,11 @@ from platforms.aws.identity import caller_if_told
 from platforms.aws.journal import DynamoJournal
 from platforms.aws.names import LABELS
 from platforms.aws.training import DynamoBook
-from platforms.consent import Approval
 from platforms.s3.errors import code_of
 from retraining.record import Record
 from rollout.core.release import PROCESS, Release
 from rollout.core.state import RolloutState
+from services.approvals import Approval
 
 if TYPE_CHECKING:
     from cli.platform.package_store import PackageStore

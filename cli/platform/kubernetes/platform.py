@@ -29,7 +29,6 @@ from cli.target import Target, only_aws
 from monitoring.objectives.slo import Objective
 from monitoring.predictions import Searched, Window
 from monitoring.published import DELAY
-from platforms.consent import Approval
 from platforms.kubernetes.api import Api
 from platforms.kubernetes.controller_client import ControllerClient
 from platforms.kubernetes.gateway import Entrance, entrance
@@ -44,6 +43,7 @@ from retraining.record import Record
 from rollout.core.errors import RolloutError, Unreachable
 from rollout.core.release import Release
 from rollout.core.state import RolloutState
+from services.approvals import Approval
 
 if TYPE_CHECKING:
     from cli.platform.package_store import PackageStore

@@ -10,11 +10,12 @@ from uuid import uuid4
 import boto3
 import pytest
 
-from platforms.aws.approvals import ApprovalRefused, count, give, given, record
+from platforms.aws.approvals import count, give, given
 from platforms.aws.clients import Clients
 from platforms.aws.identity import REGISTERED_BY, TRAINED_BY, as_metadata, caller
 from platforms.aws.journal import DynamoJournal
 from rollout.core.release import release_id
+from services.approvals import ApprovalRefused, record
 from tests.platforms.aws.either import EITHER, IMAGE, root_of
 from tests.platforms.aws.mocked import journal_table
 
@@ -124,7 +125,7 @@ def test_who_agreed_is_put_into_the_audit_record_once(person: Person, place: Cal
     journal_table(root, name)
     journal = DynamoJournal(root, name, "endpoint", "deployer")
     for _ in range(2):
-        record(root("s3"), name, RELEASE, journal)
+        record(given(root("s3"), name, RELEASE), journal)
     (kept,) = journal.read().audit.waiting
     assert (kept.kind, kept.who, kept.what["event"]) == ("approval", "deployer", "agreed")
     assert (kept.what["who"], kept.what["why"], kept.what["package"]) == (caller(ada), "looks well", "sha256:cd")

@@ -11,7 +11,6 @@ import pytest
 from infra.providers import kubernetes_trial
 from infra.providers.kubernetes_trial import KubernetesRolloutProvider
 from pipeline.pack import Registered
-from platforms.consent import ApprovalRefused
 from platforms.kubernetes.api import Api
 from platforms.kubernetes.approvals import give, people_of, people_of_package
 from platforms.kubernetes.journal import KubernetesJournal
@@ -21,6 +20,7 @@ from platforms.kubernetes.versions import ModelPackages
 from provenance.evidence import Evidence
 from rollout.core.errors import RolloutError
 from rollout.core.release import release_id
+from services.approvals import ApprovalRefused
 from tests.platforms.kubernetes.fake_api import FakeApi
 from tests.platforms.kubernetes.impersonating import Impersonating
 from tests.platforms.kubernetes.world import ENDPOINT, World

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import socket
 import ssl
 import threading
@@ -16,7 +15,6 @@ from typing import Any
 import httpx
 import pytest
 
-from monitoring import replaying
 from monitoring.captured import REPLAYED
 from platforms.kubernetes import replay
 from platforms.kubernetes.captures import intake
@@ -24,7 +22,6 @@ from platforms.kubernetes.database import Database
 from platforms.kubernetes.gateway import Entrance
 from platforms.kubernetes.replay import GatewayReplay
 from rollout.core.errors import Busy
-from rollout.core.replay import NONE
 from tests.listening import Quiet, listening
 from tests.platforms.kubernetes.certificates import authority
 from tests.platforms.kubernetes.test_captures import line, post
@@ -119,34 +116,6 @@ class TestWithCaptures:
 
     def test_nothing_captured_is_nothing_replayed(self, gateway: Gateway, store: Database, endpoint: str) -> None:
         assert GatewayReplay(Cluster(), store, endpoint, Entrance(gateway.url)).run("v-a", "v-b", 10).requests == 0
-
-    def test_a_slow_variant_is_replayed_over_several_runs_each_request_once(
-        self, gateway: Gateway, store: Database, endpoint: str, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        self.captured(store, endpoint, 22)
-        monkeypatch.setattr(replaying, "SECONDS", 0.15)
-        gateway.seconds, seen, runs = 0.02, NONE, 0
-        while runs == 0 or seen.reached:
-            seen = GatewayReplay(Cluster(), store, endpoint, Entrance(gateway.url)).run(
-                "v-a", "v-b", 22 - seen.requests, seen
-            )
-            runs += 1
-        bodies = [body for headers, body in gateway.asked if headers["x-modelstack-target"] == "v-b"]
-        assert sorted(bodies, key=int) == [str(n).encode() for n in range(22)]
-        assert (seen.requests, runs > 2) == (22, True)
-        again = [body for headers, body in gateway.asked if headers["x-modelstack-target"] == "v-a"]
-        assert len(again) == replaying.ASKED_AGAIN
-
-    def test_an_error_of_the_variant_is_counted_and_a_long_one_is_cut(
-        self, gateway: Gateway, store: Database, endpoint: str, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        self.captured(store, endpoint, 3)
-        gateway.says["v-b"] = (500, b"broken " + b"x" * 60_000)
-        seen = GatewayReplay(Cluster(), store, endpoint, Entrance(gateway.url)).run("v-a", "v-b", 10)
-        assert (seen.requests, seen.errors) == (3, 3)
-        assert seen.examples[0].startswith("the answer is an error 500: broken xxx")
-        assert len(seen.examples[0]) < 1_100
-        assert len(json.loads(capsys.readouterr().out.splitlines()[0])["said"]) > 60_000
 
     def test_a_variant_that_does_not_answer_in_time_is_an_error_of_its_own(
         self, gateway: Gateway, store: Database, endpoint: str, monkeypatch: pytest.MonkeyPatch

@@ -24,7 +24,6 @@ from platforms.kubernetes.approvals import give
 from platforms.kubernetes.journal import KubernetesJournal
 from platforms.kubernetes.kinds import PACKAGE
 from platforms.kubernetes.oci import Registry, sha256
-from provenance.key_pair import KeyPair
 from tests.cli.registered import NAME, Stack, stack_of
 from tests.platforms.kubernetes.real_registry import running
 
@@ -58,31 +57,6 @@ def test_the_lineage_of_a_package_is_proven_and_shown_as_on_aws(
     keys = [node for node in graph.nodes if node.kind == "key"]
     assert [node.facts["verified"] for node in keys] == [True]
     assert read(stack.target, stack.package.package_digest[:20]).package == graph.package
-
-
-def test_what_another_key_has_signed_is_shown_and_not_believed(stack: Stack) -> None:
-    other = {**stack.target.outputs, "signing_key": KeyPair.new().public_key.decode()}
-    graph = read(replace(stack.target, outputs=other))
-    assert ["is not signed with the key" in line for line in graph.unread] == [True]
-    with pytest.raises(OperatorError, match=r"is not to be believed: .* is not signed with the key"):
-        reproduce.facts_of(replace(stack.target, outputs=other), stack.id)
-
-
-@pytest.mark.parametrize("by", ["digest", "release"])
-def test_what_is_to_be_reproduced_is_found_by_any_of_its_names(stack: Stack, by: str) -> None:
-    facts = reproduce.facts_of(stack.target, stack.package.package_digest if by == "digest" else stack.id)
-    assert facts.package.digest == stack.package.package_digest
-    assert facts.recipe.digest == stack.package.recipe
-    with pytest.raises(OperatorError, match=f"no such package is among the newest 100 of models/{NAME}"):
-        reproduce.facts_of(stack.target, "0" * 12)
-
-
-def test_the_archive_of_then_is_fetched_to_compare_with(stack: Stack, tmp_path: Any) -> None:
-    platform_of(stack.target).package_store().fetch(stack.package.package_digest, tmp_path / "then")
-    facts = reproduce.facts_of(stack.target, stack.id)
-    assert reproduce._members_of_then(stack.target, facts, tmp_path / "again")
-    gone = replace(facts, package=replace(facts.package, digest=f"sha256:{'0' * 64}"))
-    assert reproduce._members_of_then(stack.target, gone, tmp_path / "gone") is None
 
 
 def test_a_comment_on_a_pull_request_reads_the_champion_from_the_registry(stack: Stack, tmp_path: Any) -> None:

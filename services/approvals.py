@@ -12,7 +12,9 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
 from audit.record import Entry, Kind
-from platforms.people import as_metadata, person
+from rollout.controller.agreement import change
+from rollout.controller.ports import Journal
+from services.principals import as_metadata, person
 
 
 class ApprovalRefused(Exception):
@@ -60,3 +62,14 @@ def entry(approval: Approval) -> Entry:
     one = approval
     what = {**asdict(one), "event": "agreed", "package": one.package_digest}
     return Entry(one.at, Kind.APPROVAL, what, f"{one.at}/agreed/{one.release}/{one.who}")
+
+
+def record(approvals: Iterable[Approval], journal: Journal) -> None:
+    """Note in the journal who agreed to a release, for the audit record; each once, however often it is repeated.
+
+    Raises:
+        RolloutError: The journal does not answer, or does not let the caller write.
+    """
+    for one in approvals:
+        noted = entry(one)
+        change(journal, lambda state, noted=noted: state.recording(noted))
