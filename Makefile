@@ -41,7 +41,7 @@ up-kubernetes: ## Start the cluster, and bring up stack `local-kubernetes` with 
 
 demo-kubernetes: ## The story of `make demo`, in the cluster
 	@$(SETUP) install --quiet --with kubernetes
-	@$(RUN) -m demos.release.on_kubernetes
+	@$(RUN) -m demos.release local-kubernetes
 
 promote: ## Dev, staging and prod at once, each in an account of its own: the same bytes from one to the next
 	@$(SETUP) install --quiet

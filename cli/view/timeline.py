@@ -1,60 +1,15 @@
-"""What was seen to happen, and when: each change of an endpoint, written down as it is seen."""
+"""What differs between two looks at an endpoint, in lines."""
 
 from __future__ import annotations
 
 import textwrap
-import threading
-import time
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import Any
 
-from cli.again import again
-from cli.errors import OperatorError
-from cli.target import Target
-from cli.view.snapshot import Snapshot, take
+from cli.view.snapshot import Snapshot
 from rollout.reason import Reason
 
 _LINE = 110
-
-
-@dataclass
-class Timeline:
-    """Lines of what was seen, each with its seconds since the beginning; `show` is called for each as it comes."""
-
-    show: Callable[[str], object] = lambda line: None
-    begun: float = field(default_factory=time.monotonic)
-    lines: list[str] = field(default_factory=list)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def note(self, text: str) -> None:
-        """Add a line now."""
-        with self._lock:
-            self.lines.append(f"  {time.monotonic() - self.begun:7.1f} s  {text}")
-            self.show(self.lines[-1])
-
-
-def observed(target: Target, timeline: Timeline, every: float = 0.5) -> AbstractContextManager[None]:
-    """Note each change of weights, verdict and alarms, by a look each `every` seconds, until the block ends."""
-    last: Snapshot | None = None
-    blind_until = 0.0
-
-    def look() -> None:
-        nonlocal last, blind_until
-        if time.monotonic() < blind_until:
-            return
-        try:
-            seen = take(target)
-        except OperatorError as error:
-            timeline.note(f"could not look: {error}")
-            blind_until = time.monotonic() + 5 * every
-            return
-        for text in changes(last, seen):
-            timeline.note(text)
-        last = seen
-
-    return again(every, look)
 
 
 def changes(before: Snapshot | None, now: Snapshot) -> list[str]:

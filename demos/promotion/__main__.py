@@ -20,9 +20,8 @@ from cli.errors import OperatorError
 from cli.local.cloud import Local
 from cli.local.up import UpdateFailed
 from cli.target import ROOT
-from cli.view.releases import journal_state
-from demos.promotion.demo_output import Storyteller
-from demos.promotion.stack_session import Workplace, agrees, workplace
+from demos.promotion.account_session import AccountSession, agrees, open_session
+from demos.promotion.demo_output import DemoOutput
 from demos.versions import as_good, check_named
 
 STACKS = ("local-1-dev", "local-2-staging", "local-3-prod")
@@ -50,8 +49,8 @@ def _story(console: Console) -> int:
     check_named(ROOT)
     local = Local.here()
     console.print(f"local cloud: {local.start(console)}")
-    places = dev, staging, prod = tuple(workplace(local, name) for name in STACKS)
-    teller = Storyteller(console, local)
+    places = dev, staging, prod = tuple(open_session(local, name) for name in STACKS)
+    teller = DemoOutput(console, local)
     _unpinned(teller, *places)
     _first(teller, dev, staging, prod)
     before = prod.stack.outputs()["champion"]
@@ -68,7 +67,7 @@ def _story(console: Console) -> int:
     return 0 if held else 1
 
 
-def _unpinned(teller: Storyteller, *places: Workplace) -> None:
+def _unpinned(teller: DemoOutput, *places: AccountSession) -> None:
     """Lift what an earlier story restored and left so, as it was stopped: such a stack releases nothing else.
 
     Raises:
@@ -77,22 +76,17 @@ def _unpinned(teller: Storyteller, *places: Workplace) -> None:
     for place in places:
         if not place.stack.outputs().get("journal_table"):
             continue  # it has not been up yet
-        target = place.target()
-        restored = journal_state(target).restored
-        if restored is None:
+        restored = place.status()["restored"]
+        if not restored:
             continue
-        if restored.reason.said != _BACK:
-            raise OperatorError(
-                f"release {restored.release} is restored on {place.stack.name}, which releases nothing else: "
-                f"{restored.reason.text}",
-                f"To lift that, type: {target.commands.lift}",
-            )
+        if _BACK not in restored:
+            raise OperatorError(f"{place.stack.name} releases nothing else: it serves {restored}")
         teller.title(f"{place.name} goes on", "An earlier `make promote` was stopped while it tried out the way back.")
         lifted = teller.typed(place, "restore", "--clear", "--yes", "--reason", _ON)
         teller.check(f"what {place.name} takes counts again", lifted.code == 0)
 
 
-def _first(teller: Storyteller, dev: Workplace, staging: Workplace, prod: Workplace) -> None:
+def _first(teller: DemoOutput, dev: AccountSession, staging: AccountSession, prod: AccountSession) -> None:
     """Version 1 on its way through all three; what serves already is taken as it is."""
     teller.title(f"1. {dev.name}, account {dev.account}", "It trains version 1, signs it, and serves it.")
     if teller.idle(dev):
@@ -108,12 +102,12 @@ def _first(teller: Storyteller, dev: Workplace, staging: Workplace, prod: Workpl
         teller.up(prod)
 
 
-def _second(teller: Storyteller, dev: Workplace, staging: Workplace, prod: Workplace, scratch: Path) -> None:
+def _second(
+    teller: DemoOutput, dev: AccountSession, staging: AccountSession, prod: AccountSession, scratch: Path
+) -> None:
     """Version 2: a trial in each account, each under requests of its own."""
-    state = journal_state(dev.target())
-    known = {item.recipe for item in (*state.releases(), *state.rejected.values())}
     teller.title(f"4. {dev.name} releases version 2", "Another parameter. Its trial is under requests.")
-    teller.trial(dev, as_good(dev.stack, scratch, known.__contains__))
+    teller.trial(dev, as_good(dev.stack, scratch, dev.has_released))
     teller.title(f"5. {staging.name} takes version 2", "By its digest. It tries it in a rollout of its own.")
     teller.trial(staging)
     teller.title(f"6. {prod.name} takes version 2", "It waits for a person. What serves stays as it is.")
@@ -121,7 +115,7 @@ def _second(teller: Storyteller, dev: Workplace, staging: Workplace, prod: Workp
     teller.trial(prod)
 
 
-def _agreed(teller: Storyteller, staging: Workplace, prod: Workplace) -> None:
+def _agreed(teller: DemoOutput, staging: AccountSession, prod: AccountSession) -> None:
     """Let prod ask for a person: its author may not agree, somebody else may."""
     log = teller.up(prod)
     digest = staging.stack.outputs()["champion"]
@@ -136,7 +130,7 @@ def _agreed(teller: Storyteller, staging: Workplace, prod: Workplace) -> None:
     teller.check("another user may", agreed.code == 0)
 
 
-def _same(teller: Storyteller, dev: Workplace, staging: Workplace, prod: Workplace) -> str:
+def _same(teller: DemoOutput, dev: AccountSession, staging: AccountSession, prod: AccountSession) -> str:
     """Show what the three stacks serve; returns the digest of dev's champion."""
     teller.title("7. The same bytes in three accounts", "The package that each stack serves, by its digest.")
     digests = {place.name: place.stack.outputs()["champion"] for place in (dev, staging, prod)}
@@ -153,18 +147,17 @@ def _same(teller: Storyteller, dev: Workplace, staging: Workplace, prod: Workpla
     return digests[dev.name]
 
 
-def _back(teller: Storyteller, prod: Workplace, before: str) -> None:
+def _back(teller: DemoOutput, prod: AccountSession, before: str) -> None:
     """Restore version 1 on prod, and then let what staging serves count again for the next update."""
     teller.title(f"8. {prod.name} goes back to version 1", "Its package, by its digest, with a trial.")
     asked = teller.typed(prod, "restore", "--at", before, "--yes", "--reason", _BACK)
     teller.check(f"what {prod.name} served before can be had, and is what was signed", asked.code == 0)
     teller.trial(prod, version=1)
-    champion = journal_state(prod.target()).champion
-    teller.check(f"{prod.name} serves version 1 again", champion is not None and champion.package_digest == before)
+    teller.check(f"{prod.name} serves version 1 again", prod.status()["champion_package"] == before)
     teller.typed(prod, "restore", "--clear", "--yes", "--reason", _ON)
 
 
-def _documents(teller: Storyteller, folder: Path, digest: str, *places: Workplace) -> None:
+def _documents(teller: DemoOutput, folder: Path, digest: str, *places: AccountSession) -> None:
     """Verify what each stack has recorded and signed, and put it where a person can look at it."""
     teller.title("9. What can be proved", "The audit record of each stack, and what is said and signed of version 2.")
     shutil.rmtree(folder, ignore_errors=True)

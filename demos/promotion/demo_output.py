@@ -1,7 +1,8 @@
-"""Tells a story of several stacks: what is done next, what was seen, and at the end whether it went as it should."""
+"""The output of a story of several stacks: what is done next, what was observed, and whether it went as it should."""
 
 from __future__ import annotations
 
+import json
 import shlex
 import time
 from collections.abc import Mapping
@@ -10,21 +11,18 @@ from pathlib import Path
 
 from rich.console import Console
 
-from cli.errors import explained
 from cli.local.cloud import Local
 from cli.local.stack import Done, Stack
 from cli.local.up import UpdateFailed
-from cli.replay import background
-from cli.view import audit_records
 from demos.promotion import documents
-from demos.promotion.stack_session import Workplace
+from demos.promotion.account_session import AccountSession
 
-RATE = 25.0  # requests a second: enough for a verdict within a minute, little enough for a laptop
+RATE = 25  # requests a second: enough for a verdict within a minute, little enough for a laptop
 _PATIENCE_S = 120.0  # until the audit record is put away, which the advance function does once a minute by itself
 
 
 @dataclass
-class Storyteller:
+class DemoOutput:
     """Shows a story on a console, and keeps what was checked.
 
     Attributes:
@@ -60,7 +58,7 @@ class Storyteller:
             self.console.print(f"  [{'green]yes' if held else 'red]NO '}[/] {text}")
         return all(found.values())
 
-    def idle(self, place: Workplace) -> bool:
+    def idle(self, place: AccountSession) -> bool:
         """Whether nothing serves on a stack; what serves is told, and what an update left behind is put right."""
         champion = place.stack.outputs().get("champion")
         if champion:
@@ -68,7 +66,7 @@ class Storyteller:
             self.say(f"  {place.stack.name} serves {champion} already")
         return not champion
 
-    def up(self, place: Workplace, stack: Stack | None = None) -> str:
+    def up(self, place: AccountSession, stack: Stack | None = None) -> str:
         """Run `pulumi up` and show how it goes; returns what the CLI printed.
 
         Raises:
@@ -82,7 +80,7 @@ class Storyteller:
             raise UpdateFailed(f"the update of {place.stack.name} failed", exit_code=outcome.code)
         return (self.local.places.logs / log).read_text()
 
-    def trial(self, place: Workplace, stack: Stack | None = None, *, version: int = 2) -> None:
+    def trial(self, place: AccountSession, stack: Stack | None = None, *, version: int = 2) -> None:
         """Run `pulumi up` with requests on the endpoint, and see whether it ends with another champion.
 
         Args:
@@ -94,14 +92,15 @@ class Storyteller:
             UpdateFailed: As `up`.
         """
         before = place.stack.outputs()["champion"]
-        with background(place.target(), RATE) as answered:
+        with place.background("replay", "--rate", str(RATE), "--json") as lines:
             self.up(place, stack)
-        self.say(f"  {answered.sent:,} requests were sent meanwhile, {answered.failed:,} failed")
+        answered = json.loads("\n".join(lines))
+        self.say(f"  {answered['sent']:,} requests were sent meanwhile, {answered['failed']:,} failed")
         after = place.stack.outputs()["champion"]
         self.check(f"{place.name} promoted version {version} after a trial of its own", after != before)
-        self.check(f"no request to {place.name} failed meanwhile", answered.sent > 0 and not answered.failed)
+        self.check(f"no request to {place.name} failed meanwhile", answered["sent"] > 0 and not answered["failed"])
 
-    def typed(self, place: Workplace, *words: str, keys: Mapping[str, str] | None = None) -> Done:
+    def typed(self, place: AccountSession, *words: str, keys: Mapping[str, str] | None = None) -> Done:
         """Run `modelstack --stack STACK WORDS`, and show the command and what it said."""
         self.say(f"  $ modelstack --stack {place.stack.name} {shlex.join(words)}")
         done = place.modelstack(*words, keys=keys)
@@ -109,17 +108,17 @@ class Storyteller:
             self.say(f"    {line}")
         return done
 
-    def audit(self, place: Workplace) -> None:
+    def audit(self, place: AccountSession) -> None:
         """Let the advance function put away what waits to be recorded, and verify the record."""
-        target, end = place.target(), time.monotonic() + _PATIENCE_S
-        with explained(f"putting the audit record of {place.stack.name} away"):
-            while audit_records.verify(target).waiting and time.monotonic() < end:
-                target.client("lambda").invoke(FunctionName=f"{target.endpoint}-advance")
+        end = time.monotonic() + _PATIENCE_S
+        while place.read("audit", "verify")["waiting"] and time.monotonic() < end:
+            place.client("lambda").invoke(FunctionName=f"{place.stack.outputs()['endpoint_name']}-advance")
         verified = self.typed(place, "audit", "verify")
         self.check(f"the audit record of {place.name} is as it was written", verified.code == 0)
 
-    def documents(self, place: Workplace, digest: str, folder: Path) -> None:
+    def documents(self, place: AccountSession, digest: str, folder: Path) -> None:
         """Put what a stack has said of a package into a folder, and see whether all of it is signed."""
-        target = place.target()
-        documents.collect(target, digest, folder)
-        self.check(f"what {place.name} says of version 2 is signed with its key", documents.signed(target, digest))
+        documents.collect(place, digest, folder)
+        keys = [node for node in place.read("lineage", digest)["nodes"] if node["kind"] == "key"]
+        signed = any(node["facts"]["verified"] for node in keys)
+        self.check(f"what {place.name} says of version 2 is signed with its key", signed)

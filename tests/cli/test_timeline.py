@@ -1,11 +1,9 @@
 from dataclasses import asdict, replace
 
-import pytest
-
 from cli.platform.facts import AlarmView, Endpoint
 from cli.target import Target
 from cli.view.snapshot import Snapshot, VariantView, role, seen_at
-from cli.view.timeline import Timeline, brief, brief_verdict, changes
+from cli.view.timeline import brief, brief_verdict, changes
 from rollout.core.live import Live, Variant
 from rollout.core.state import RolloutState
 from rollout.kinds import Kind
@@ -77,16 +75,6 @@ def test_a_line_that_is_too_short_for_a_reason_still_has_the_evidence() -> None:
     assert line.startswith("not yet known: errors: 0.00% of 45 requests")
     assert line.endswith(" ... evidence for worse 0.9 of 60, for not worse 2.3 of 20")
     assert brief("many words; " + "of one clause " * 20).endswith(" ...")
-
-
-def test_a_timeline_keeps_the_order_and_shows_each_moment() -> None:
-    shown: list[str] = []
-    timeline = Timeline(show=shown.append)
-    timeline.note("first")
-    timeline.note("second")
-    assert shown == timeline.lines
-    assert [line.partition(" s  ")[2] for line in shown] == ["first", "second"]
-    assert [float(line.partition(" s  ")[0]) for line in shown] == pytest.approx([0, 0], abs=60)
 
 
 def test_no_weight_at_all_is_no_share_and_not_an_even_split() -> None:

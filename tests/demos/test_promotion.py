@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,14 +14,11 @@ from cli.errors import OperatorError
 from cli.local.account import ALLOWED, account_of, keys
 from cli.local.cloud import Local
 from cli.local.stack import Done, Stack
-from cli.target import LOCAL, ROOT, Target
+from cli.target import LOCAL, ROOT
 from demos.promotion import __main__ as promote
 from demos.promotion.__main__ import STACKS
-from demos.promotion.demo_output import Storyteller
+from demos.promotion.demo_output import DemoOutput
 from localcloud.setup import Places
-from rollout.core.restored import Restored
-from rollout.core.state import RolloutState
-from tests.rollout.worlds import wish
 
 
 def stack(folder: Path, **config: Any) -> Stack:
@@ -65,7 +63,7 @@ def test_an_account_of_another_form_is_told_with_the_field(named: object, tmp_pa
 
 
 def test_one_check_that_does_not_hold_is_told_and_makes_the_story_fail(capsys: pytest.CaptureFixture[str]) -> None:
-    teller = Storyteller(Console(width=200), Local(Places.of(ROOT), "modelstack"))
+    teller = DemoOutput(Console(width=200), Local(Places.of(ROOT), "modelstack"))
     teller.check("asked twice", True)
     teller.check("another", True)
     assert teller.verdict()
@@ -76,33 +74,22 @@ def test_one_check_that_does_not_hold_is_told_and_makes_the_story_fail(capsys: p
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines() if line.strip()] == ["NO", "yes"]
 
 
-class Pinned:
-    """A stack of the story on which a release is restored."""
-
-    name = "prod"
-    stack: Any = type("Of", (), {"name": "local-3-prod", "outputs": lambda _: {"journal_table": "rollouts"}})()
-
-    def target(self) -> Target:
-        return Target(self.stack.name, "e", "us-east-1", {})
-
-
 def test_what_a_stopped_story_restored_is_lifted_and_what_a_person_restored_is_not(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    teller, place = Storyteller(Console(width=200), Local(Places.of(ROOT), "modelstack")), Pinned()
-    typed: list[tuple[str, ...]] = []
-    monkeypatch.setattr(teller, "typed", lambda _, *words: typed.append(words) or Done(0, ""))
-    wishes: dict[str, Restored | None] = {"now": wish(said=promote._BACK)}
-    monkeypatch.setattr(promote, "journal_state", lambda _: RolloutState("e", restored=wishes["now"]))
-    promote._unpinned(teller, place)  # pyrefly: ignore[bad-argument-type]
+    out = DemoOutput(Console(width=200), Local(Places.of(ROOT), "modelstack"))
+    restored, typed = {"by": ""}, list[tuple[str, ...]]()
+    place: Any = SimpleNamespace(
+        name="prod",
+        stack=SimpleNamespace(name="local-3-prod", outputs=lambda: {"journal_table": "rollouts"}),
+        status=lambda: {"restored": restored["by"]},
+    )
+    monkeypatch.setattr(out, "typed", lambda _, *words: typed.append(words) or Done(0, ""))
+    promote._unpinned(out, place)
+    restored["by"] = f"release 3f0c, in place of what checkout and config ask for: {promote._BACK}"
+    promote._unpinned(out, place)
     assert [words[:2] for words in typed] == [("restore", "--clear")]
-    assert teller.verdict()
-
-    wishes["now"] = wish()
-    with pytest.raises(OperatorError, match=r"release 3f0c is restored on local-3-prod.*it sold more") as refused:
-        promote._unpinned(teller, place)  # pyrefly: ignore[bad-argument-type]
-    assert "modelstack --stack local-3-prod restore --clear" in str(refused.value.hint)
-
-    wishes["now"] = None
-    promote._unpinned(teller, place)  # pyrefly: ignore[bad-argument-type]
-    assert len(typed) == 1
+    assert out.verdict()
+    restored["by"] = "release 3f0c, in place of what checkout and config ask for: it sold more"
+    with pytest.raises(OperatorError, match=r"local-3-prod.*release 3f0c.*it sold more"):
+        promote._unpinned(out, place)

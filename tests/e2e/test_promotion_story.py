@@ -19,10 +19,9 @@ from cli.local.account import account_of, user
 from cli.local.cloud import Local
 from cli.target import ROOT
 from demos.promotion import __main__ as promote
-from demos.promotion import documents
 from demos.promotion.__main__ import STACKS
-from demos.promotion.demo_output import Storyteller
-from demos.promotion.stack_session import RELEASES, Workplace
+from demos.promotion.account_session import RELEASES, AccountSession
+from demos.promotion.demo_output import DemoOutput
 from localcloud import process
 from localcloud.setup import Places
 from platforms.aws.names import Names
@@ -34,7 +33,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
 
 
 @pytest.fixture(scope="module")
-def places(story: Bed) -> dict[str, Workplace]:
+def places(story: Bed) -> dict[str, AccountSession]:
     """The three stacks of `make promote`, each with a user of its account: a small model, and quick trials."""
     made = {}
     for name in STACKS:
@@ -52,36 +51,36 @@ def places(story: Bed) -> dict[str, Workplace]:
         keys = {**story.environment, **user(root, "releases", RELEASES)}
         succeeded(stack.pulumi("stack", "init", name))
         short = name.rpartition("-")[2]
-        made[short] = Workplace(short, account, replace(stack, environment=keys), root)
+        made[short] = AccountSession(replace(stack, environment=keys), short, account, root)
     return made
 
 
 @pytest.fixture
-def dev(places: dict[str, Workplace]) -> Workplace:
+def dev(places: dict[str, AccountSession]) -> AccountSession:
     """The stack that trains."""
     return places["dev"]
 
 
 @pytest.fixture
-def staging(places: dict[str, Workplace]) -> Workplace:
+def staging(places: dict[str, AccountSession]) -> AccountSession:
     """The stack that takes from dev."""
     return places["staging"]
 
 
 @pytest.fixture
-def prod(places: dict[str, Workplace]) -> Workplace:
+def prod(places: dict[str, AccountSession]) -> AccountSession:
     """The stack that takes from staging, and asks a person."""
     return places["prod"]
 
 
 @pytest.fixture
-def teller(story: Bed) -> Storyteller:
+def teller(story: Bed) -> DemoOutput:
     """Tells the story on the bed's cloud, as `make promote` does."""
-    return Storyteller(Console(), Local(Places(story.folder, "modelstack", story.folder), "modelstack"))
+    return DemoOutput(Console(), Local(Places(story.folder, "modelstack", story.folder), "modelstack"))
 
 
 def test_staging_takes_the_champion_of_dev_as_the_same_bytes_and_trains_nothing(
-    dev: Workplace, staging: Workplace
+    dev: AccountSession, staging: AccountSession
 ) -> None:
     succeeded(dev.stack.up())
     done = succeeded(staging.stack.up())
@@ -96,20 +95,21 @@ def test_staging_takes_the_champion_of_dev_as_the_same_bytes_and_trains_nothing(
     assert known["registered_by"] == f"arn:aws:iam::{staging.account}:user/releases"
 
 
-def test_the_keys_of_another_account_are_refused(dev: Workplace, staging: Workplace, prod: Workplace) -> None:
+def test_the_keys_of_another_account_are_refused(
+    dev: AccountSession, staging: AccountSession, prod: AccountSession
+) -> None:
     """Before anything is declared, and by each resource."""
     refused = replace(prod.stack, environment=dev.stack.environment).up()
     assert refused.code != 0
     assert "Traceback" not in refused.output
     assert f"account {dev.account} is not allowed" in refused.output
     assert prod.stack.outputs() == {}
-    foreign, bucket = replace(staging.target(), keys=dev.stack.environment), staging.target().output("artifact_bucket")
     with pytest.raises(ClientError, match="AccessDenied"):
-        foreign.client("s3").list_objects_v2(Bucket=bucket)
+        dev.client("s3").list_objects_v2(Bucket=staging.stack.outputs()["artifact_bucket"])
 
 
 def test_prod_waits_for_a_person_who_is_not_its_author_and_serves_the_same_bytes_then(
-    teller: Storyteller, dev: Workplace, staging: Workplace, prod: Workplace
+    teller: DemoOutput, dev: AccountSession, staging: AccountSession, prod: AccountSession
 ) -> None:
     """As `make promote` tells it, which takes what serves already as it is."""
     promote._first(teller, dev, staging, prod)
@@ -118,7 +118,7 @@ def test_prod_waits_for_a_person_who_is_not_its_author_and_serves_the_same_bytes
     assert len(teller.checks) == 8
 
 
-def test_keys_of_another_account_agree_to_nothing(dev: Workplace, prod: Workplace) -> None:
+def test_keys_of_another_account_agree_to_nothing(dev: AccountSession, prod: AccountSession) -> None:
     release = prod.stack.outputs()["release"]["id"]
     foreign = prod.modelstack("approve", release, "--reason", "I trained it", keys=dev.stack.environment)
     assert (foreign.code, f":{dev.account}:" in foreign.output) == (1, True), foreign.output
@@ -127,7 +127,7 @@ def test_keys_of_another_account_agree_to_nothing(dev: Workplace, prod: Workplac
 
 
 def test_what_can_be_proved_lies_in_one_folder(
-    teller: Storyteller, places: dict[str, Workplace], tmp_path: Path
+    teller: DemoOutput, places: dict[str, AccountSession], tmp_path: Path
 ) -> None:
     dev, prod = places["dev"], places["prod"]
     champion = dev.stack.outputs()["champion"]
@@ -147,10 +147,10 @@ def test_what_can_be_proved_lies_in_one_folder(
             "card.md",
             "audit-key.der",
         }
-    with_key_of_dev = {**prod.stack.outputs(), "signing_key": dev.stack.outputs()["signing_key"]}
-    assert not documents.signed(replace(prod.target(), outputs=with_key_of_dev), champion)
 
 
-def test_the_role_for_other_accounts_has_used_what_this_story_shows_to_be_needed(story: Bed, dev: Workplace) -> None:
+def test_the_role_for_other_accounts_has_used_what_this_story_shows_to_be_needed(
+    story: Bed, dev: AccountSession
+) -> None:
     names = Names("flight-delay", dev.stack.name, dev.account, "us-east-1")
     assert not unused("test_promotion_story", story.cloud, names)

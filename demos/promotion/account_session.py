@@ -1,0 +1,86 @@
+"""A session on one stack of `make promote`: with the keys of a user of its account, and of no other."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import boto3
+
+from cli.errors import OperatorError
+from cli.local.account import account_of, user
+from cli.local.cloud import Local
+from demos.stack_session import Session
+
+RELEASES = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+"""The policy of who runs `pulumi up`: all rights in their own account. In another one, they have what it gives them."""
+
+
+@dataclass(frozen=True)
+class AccountSession(Session):
+    """One stack, and who works there.
+
+    Attributes:
+        name: What people call it, such as `staging`.
+        account: The account that it is in.
+        root: The environment variables by which commands sign as root of the account.
+    """
+
+    name: str
+    account: str
+    root: Mapping[str, str]
+
+    def client(self, service: str) -> Any:
+        """A client of AWS with the keys of who releases there."""
+        keys = (self.stack.environment[name] for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"))
+        return boto3.Session(*keys, region_name=os.environ["AWS_REGION"]).client(service)
+
+    def version(self, digest: str) -> dict[str, Any]:
+        """The registered version of a package, by its digest, as SageMaker describes it; empty when there is none."""
+        sagemaker, group = self.client("sagemaker"), self.stack.outputs()["package_group"]
+        for page in sagemaker.get_paginator("list_model_packages").paginate(ModelPackageGroupName=group):
+            for item in page["ModelPackageSummaryList"]:
+                found = sagemaker.describe_model_package(ModelPackageName=item["ModelPackageArn"])
+                if found.get("CustomerMetadataProperties", {}).get("package_digest") == digest:
+                    return found
+        return {}
+
+
+def open_session(local: Local, name: str) -> AccountSession:
+    """Select a stack, make it if it is not there, and give who releases there a user of its account.
+
+    Args:
+        local: The local cloud, which runs.
+        name: The stack's name, such as `local-2-staging`.
+
+    Raises:
+        OperatorError: The stack's file names no account, or the stack cannot be made.
+    """
+    stack = local.select(name)
+    account = account_of(stack)
+    if account is None:
+        raise OperatorError(f"stack {name}: its file names no account, and it is to have one of its own", exit_code=2)
+    keys = user(stack.environment, "releases", RELEASES)
+    return AccountSession(replace(stack, environment=keys), name.rpartition("-")[2], account, stack.environment)
+
+
+def agrees(place: AccountSession) -> dict[str, str]:
+    """The keys of a user who may agree to what waits on a stack, and do nothing else there."""
+    outputs, region = place.stack.outputs(), os.environ["AWS_REGION"]
+    bucket = f"arn:aws:s3:::{outputs['artifact_bucket']}"
+
+    def arn(service: str, resource: str) -> str:
+        return f"arn:aws:{service}:{region}:{place.account}:{resource}"
+
+    given = {
+        "s3:PutObject": f"{bucket}/approvals/*",
+        "s3:ListBucket": bucket,
+        "kms:GenerateDataKey": arn("kms", "key/*"),
+        "dynamodb:GetItem": arn("dynamodb", f"table/{outputs['journal_table']}"),
+        "sagemaker:ListModelPackages": "*",
+        "sagemaker:DescribeModelPackage": arn("sagemaker", f"model-package/{outputs['package_group']}/*"),
+    }
+    allowed = [{"Effect": "Allow", "Action": action, "Resource": resource} for action, resource in given.items()]
+    return user(place.root, "approves", {"Version": "2012-10-17", "Statement": allowed})
