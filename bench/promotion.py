@@ -10,11 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import boto3
 import yaml
 
 from bench.bed import Bed, BenchError, must
 from bench.rows import Row, sized
-from cli.local.account import session
 from cli.local.stack import Stack
 from localcloud import process
 from services.sealed_packages import folder_of
@@ -74,7 +74,7 @@ def _released(bed: Bed, number: int) -> dict[str, Any]:
 def _archive(outputs: Mapping[str, Any], environment: Mapping[str, str]) -> bytes:
     """The archive that a stack has of its newest package."""
     digest = outputs["challenger"] or outputs["champion"]
-    s3 = session(environment).client("s3")
+    s3 = boto3.Session(environment["AWS_ACCESS_KEY_ID"], environment["AWS_SECRET_ACCESS_KEY"]).client("s3")
     return s3.get_object(Bucket=outputs["artifact_bucket"], Key=f"{folder_of(digest)}/model.tar.gz")["Body"].read()
 
 

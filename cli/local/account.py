@@ -1,19 +1,11 @@
-"""In which account of the local cloud does a stack live, and who works there?
+"""In which account of the local cloud a stack lives.
 
-environment = keys(places, stack)                  # root's keys of the account that the stack's file allows
-someone = user(environment, "approver", policy)    # keys of an IAM user of that account
+environment = keys(places, stack)    # root's keys of the account that the stack's file allows
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from contextlib import suppress
-from typing import Any
-
-import boto3
-
-from cli.errors import OperatorError, explained
+from cli.errors import OperatorError
 from cli.local.stack import Stack
 from localcloud import process
 from localcloud.setup import Places
@@ -53,30 +45,3 @@ def keys(places: Places, stack: Stack) -> dict[str, str]:
         return process.keys(places.server_record.parent, account)
     except OSError as error:
         raise OperatorError(f"stack {stack.name}: {ALLOWED}: {error}", exit_code=2) from error
-
-
-def user(root: Mapping[str, str], name: str, policy: Mapping[str, Any]) -> dict[str, str]:
-    """The variables by which commands sign as an IAM user, who is made if not there; earlier keys of theirs are gone.
-
-    Args:
-        root: The same of the account's root.
-        name: The user's name.
-        policy: The one policy that the user has.
-
-    Raises:
-        OperatorError: IAM refuses.
-    """
-    iam = session(root).client("iam")
-    with explained(f"making the user {name}"):
-        with suppress(iam.exceptions.EntityAlreadyExistsException):
-            iam.create_user(UserName=name)
-        iam.put_user_policy(UserName=name, PolicyName=name, PolicyDocument=json.dumps(policy))
-        for key in iam.list_access_keys(UserName=name)["AccessKeyMetadata"]:
-            iam.delete_access_key(UserName=name, AccessKeyId=key["AccessKeyId"])
-        made = iam.create_access_key(UserName=name)["AccessKey"]
-    return {"AWS_ACCESS_KEY_ID": made["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": made["SecretAccessKey"]}
-
-
-def session(given: Mapping[str, str]) -> boto3.Session:
-    """A session that signs with given keys, whatever the environment has."""
-    return boto3.Session(given["AWS_ACCESS_KEY_ID"], given["AWS_SECRET_ACCESS_KEY"])

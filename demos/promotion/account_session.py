@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
 import boto3
 
 from cli.errors import OperatorError
-from cli.local.account import account_of, user
+from cli.local.account import account_of
 from cli.local.cloud import Local
 from demos.stack_session import Session
 
@@ -34,8 +36,7 @@ class AccountSession(Session):
 
     def client(self, service: str) -> Any:
         """A client of AWS with the keys of who releases there."""
-        keys = (self.stack.environment[name] for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"))
-        return boto3.Session(*keys, region_name=os.environ["AWS_REGION"]).client(service)
+        return _client(service, self.stack.environment)
 
     def version(self, digest: str) -> dict[str, Any]:
         """The registered version of a package, by its digest, as SageMaker describes it; empty when there is none."""
@@ -84,3 +85,27 @@ def agrees(place: AccountSession) -> dict[str, str]:
     }
     allowed = [{"Effect": "Allow", "Action": action, "Resource": resource} for action, resource in given.items()]
     return user(place.root, "approves", {"Version": "2012-10-17", "Statement": allowed})
+
+
+def user(root: Mapping[str, str], name: str, policy: Mapping[str, Any]) -> dict[str, str]:
+    """The variables by which commands sign as an IAM user, who is made if not there; earlier keys of theirs are gone.
+
+    Args:
+        root: The same of the account's root.
+        name: The user's name.
+        policy: The one policy that the user has.
+    """
+    iam = _client("iam", root)
+    with suppress(iam.exceptions.EntityAlreadyExistsException):
+        iam.create_user(UserName=name)
+    iam.put_user_policy(UserName=name, PolicyName=name, PolicyDocument=json.dumps(policy))
+    for key in iam.list_access_keys(UserName=name)["AccessKeyMetadata"]:
+        iam.delete_access_key(UserName=name, AccessKeyId=key["AccessKeyId"])
+    made = iam.create_access_key(UserName=name)["AccessKey"]
+    return {"AWS_ACCESS_KEY_ID": made["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": made["SecretAccessKey"]}
+
+
+def _client(service: str, keys: Mapping[str, str]) -> Any:
+    """A client of AWS that signs with given keys, whatever the environment has."""
+    named = (keys[name] for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"))
+    return boto3.Session(*named, region_name=os.environ["AWS_REGION"]).client(service)

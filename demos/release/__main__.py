@@ -30,6 +30,7 @@ from demos.versions import as_good, at_fault, check_named
 
 RATE = 50  # requests a second: enough for a verdict in a minute at 10%, little enough for a laptop
 _LINE = 110
+_TOLD = ("weights", "rollout", "alarm", "verdict", "moved", "cannot look")
 
 
 class Timeline:
@@ -48,6 +49,12 @@ class Timeline:
         with self._lock:
             self.lines.append(f"  {time.monotonic() - self._began:7.1f} s  {text}")
             self._show(self.lines[-1])
+
+    def observe(self, line: str) -> None:
+        """Add what a line of `modelstack watch` says after its time, unless it is about the evidence so far."""
+        text = line.partition("  ")[2]
+        if text.startswith(_TOLD):
+            self.note(text)
 
 
 def main(stack: str = up.STACK) -> int:
@@ -73,7 +80,7 @@ def story(console: Console, serving: Callable[[Console], Stack]) -> int:
     timeline = Timeline(say)
     with (
         TemporaryDirectory(prefix="modelstack-demo-") as scratch,
-        session.background("watch", "--every", "0.5", on_line=lambda line: timeline.note(line.partition("  ")[2])),
+        session.background("watch", "--every", "0.5", on_line=timeline.observe),
         session.background("replay", "--rate", str(RATE)) as replayed,
     ):
         first = session.status()

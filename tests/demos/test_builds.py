@@ -22,7 +22,6 @@ from demos.builds import digest_comparison, kubeflow_docker, local_build, not_se
 from demos.builds.sagemaker_execution import Executed
 from pipeline import outcome
 from pipeline.recipe import Recipe
-from pipeline.step import StepFailed
 from pipeline.steps import PIPELINE
 from rollout.controller.commands import Commands
 from rollout.core.restored import Restored
@@ -55,17 +54,6 @@ def test_digests_stand_beside_each_other_and_differences_are_named() -> None:
 def test_an_unknown_engine_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main(["four"]) == 2
     assert "'four' is no engine: expected local, sagemaker, kubeflow" in capsys.readouterr().out
-
-
-def test_a_step_that_fails_here_is_told_without_a_traceback(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def fails(*_: Any, **__: Any) -> None:
-        raise StepFailed("train", "failed: ValueError: no")
-
-    monkeypatch.setattr(local_build, "build", fails)
-    assert command.main(["local"]) == 1
-    assert capsys.readouterr().out.splitlines()[-1] == "error: train failed: ValueError: no"
 
 
 @pytest.mark.parametrize(
@@ -158,26 +146,6 @@ def test_a_step_that_failed_unseen_by_kubeflows_sdk_is_named(tmp_path: Path, thr
     first, *lines = str(refused.value).splitlines()
     assert first == f"the pipeline failed under Kubeflow's SDK: {lacks} failed, and has left no outcome"
     assert lines == [f"  {line}" for line in of[lacks][-15:]]
-
-
-def test_what_is_compared_is_of_a_run_that_was_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refused(file: Path, folder: Path, *_: Any) -> kubeflow_docker.Said:
-        (folder / "run").mkdir()
-        left_by(folder / "run", through="gate", passed=False)
-        return kubeflow_docker.Said(succeeded=True)
-
-    monkeypatch.setattr(kubeflow_docker, "run", refused)
-    image = f"registry/modelstack@sha256:{'a' * 64}"
-    place = {"platform": "kubernetes", "namespace": "models", "prefix": "p", "name": "n", "registry": "registry/p"}
-    texts = {"place": json.dumps({**place, "image_uri": image})}
-    with pytest.raises(OperatorError, match="gate-refused"):
-        kubeflow_docker.digests(Stack(command.STACK), image, texts, {}, print)
-
-
-def test_an_sdk_that_fails_before_a_step_says_why() -> None:
-    said = kubeflow_docker.Said(["Traceback:", "docker.errors.APIError: 500: lookup registry: no such host"])
-    with pytest.raises(OperatorError, match=r"data failed, and has left no outcome\n  docker\.errors\.APIError: 500: "):
-        kubeflow_docker.check_all_ran({}, said)
 
 
 def test_a_run_that_left_every_outcome_is_one(tmp_path: Path) -> None:
@@ -330,21 +298,6 @@ def test_what_engines_made_before_one_failed_is_shown_before_the_error(
     assert lines[-4:-1] == digest_comparison.table({"local": MADE, "sagemaker": MADE}).splitlines()
 
 
-def test_an_update_at_work_or_a_wrong_port_is_told_before_anything_is_built(
-    world: Engines, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def at_work(self: Any, name: str) -> None:
-        raise OperatorError(f"another update is at work on stack {name}")
-
-    monkeypatch.setenv("MLFLOW_PORT", "many")
-    assert command.main([]) == 1
-    assert capsys.readouterr().out == "error: MLFLOW_PORT: got 'many', expected a number from 1 to 65535\n"
-    monkeypatch.setattr(command.Local, "require_free", at_work)
-    assert command.main([]) == 1
-    assert capsys.readouterr().out == f"error: another update is at work on stack {command.STACK}\n"
-    assert command.main(["local"]) == 0, "it needs no stack"
-
-
 def test_its_stack_is_that_of_make_up_but_for_who_builds_and_who_shows() -> None:
     def config(name: str) -> dict[str, Any]:
         return yaml.safe_load((ROOT / "stacks" / f"Pulumi.{name}.yaml").read_text())["config"]
@@ -357,21 +310,3 @@ def test_its_stack_is_that_of_make_up_but_for_who_builds_and_who_shows() -> None
         command.MLFLOW: {"server": "http://127.0.0.1:5000"},
     }
     assert mine == usual
-
-
-def test_mlflow_on_another_port_is_written_into_a_copy_of_the_stacks_file(tmp_path: Path) -> None:
-    stack = Stack(command.STACK)
-    assert command.shown_in(stack, "http://127.0.0.1:5000", tmp_path) is None
-    copy = command.shown_in(stack, "http://127.0.0.1:5001", tmp_path)
-    assert copy is not None
-    assert yaml.safe_load(copy.read_text())["config"][command.MLFLOW] == {"server": "http://127.0.0.1:5001"}
-
-
-def test_where_a_copy_of_the_stacks_file_counts_an_update_by_hand_is_told_with_it(
-    world: Engines, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    world.config = command.shown_in(Stack(command.STACK), "http://127.0.0.1:5001", tmp_path)
-    assert command.main(["sagemaker"]) == 0
-    said = capsys.readouterr().out
-    assert f"pulumi up --stack local-pipeline --config-file {world.config}\n" in said
-    assert "MLflow shows the build: http://127.0.0.1:5001/" in said

@@ -38,10 +38,6 @@ def test_each_stack_names_its_account_and_lets_the_next_one_take_its_champion() 
     assert [one.get("to", []) for one in promotions] == [[accounts[1]], [accounts[2]], []]
 
 
-def test_make_down_destroys_who_takes_before_who_gives() -> None:
-    assert sorted(STACKS, reverse=True) == [*reversed(STACKS)]
-
-
 def test_a_stack_whose_file_names_no_account_is_in_the_clouds_own(tmp_path: Path) -> None:
     places = Places(tmp_path, "modelstack", tmp_path)
     assert keys(places, stack(tmp_path)) == {}

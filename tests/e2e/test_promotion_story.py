@@ -15,12 +15,12 @@ from botocore.exceptions import ClientError
 from rich.console import Console
 
 from bench.bed import Bed
-from cli.local.account import account_of, user
+from cli.local.account import account_of
 from cli.local.cloud import Local
 from cli.target import ROOT
 from demos.promotion import __main__ as promote
 from demos.promotion.__main__ import STACKS
-from demos.promotion.account_session import RELEASES, AccountSession
+from demos.promotion.account_session import RELEASES, AccountSession, user
 from demos.promotion.demo_output import DemoOutput
 from localcloud import process
 from localcloud.setup import Places
