@@ -26,10 +26,11 @@ from bench.bed import Bed, BenchError
 from bench.rows import Row, sized
 from cli.target import ROOT, Target
 from monitoring.labels.pairs import Answer
-from platforms.aws.batches import Batches
-from platforms.aws.ledger import DynamoLedger
-from platforms.aws.names import CAPTURE
-from platforms.aws.table import Table
+from platforms.aws.documents import DynamoDocuments
+from platforms.aws.names import CAPTURE, documents
+from platforms.aws.published import CloudWatchMetrics
+from services.batches import Batches
+from services.ledger import DocumentLedger
 
 _PREDICTIONS, _OF_A_FILE = 1_000_000, 300
 _REPEATS = 3
@@ -125,8 +126,8 @@ def _variant(target: Target) -> str:
 
 def _in_the_ledger(target: Target, variant: str) -> str:
     """Put an answer into the ledger of labels; its inference id."""
-    table = Table(target.client, f"{target.endpoint}-labels", time.time)
-    ledger, name = DynamoLedger(table, Batches(table, target.endpoint, None)), f"order-{uuid.uuid4().hex}"
+    stored, name = DynamoDocuments(target.client, documents(target.endpoint)), f"order-{uuid.uuid4().hex}"
+    ledger = DocumentLedger(stored, Batches(stored, CloudWatchMetrics(None, target.endpoint)), time.time)
     ledger.answers(variant, [(name, Answer(str(uuid.uuid4()), variant, float(int(time.time())), {}, []))])
     return name
 

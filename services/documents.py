@@ -20,16 +20,12 @@ KEPT_SECONDS = 45 * 86_400
 
 
 def text(body: Mapping[str, Any]) -> str:
-    """A body as JSON in ASCII.
-
-    Raises:
-        ValueError: It holds a number that JSON has no form for.
-    """
-    return json.dumps(body, separators=(",", ":"), allow_nan=False)
+    """A body as JSON in ASCII."""
+    return json.dumps(body, separators=(",", ":"))
 
 
 def packed(body: Mapping[str, Any]) -> bytes:
-    """A body as compressed JSON; raises as `text`."""
+    """A body as compressed JSON."""
     return zlib.compress(text(body).encode())
 
 

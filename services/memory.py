@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from monitoring.measurements import Datum, Values
 from services.documents import KEPT_SECONDS, check_limits, packed, unpacked
 from services.ports import Document
 
@@ -64,3 +65,26 @@ class MemoryDocuments:
         if document.revision and written <= self.now() - KEPT_SECONDS:
             return Document(key)
         return replace(document, body=unpacked(packed(document.body)))
+
+
+@dataclass
+class MemoryMetrics:
+    """`Metrics` in memory.
+
+    Attributes:
+        repeatable: See `Metrics`.
+        data: The single values that were published, in order.
+        values: The values of answers that were published, in order.
+    """
+
+    repeatable: bool = False
+    data: list[Datum] = field(default_factory=list[Datum])
+    values: list[Values] = field(default_factory=list[Values])
+    _once: set[str] = field(default_factory=set[str], repr=False)
+
+    def put(self, data: Sequence[Datum], values: Sequence[Values] = (), once: str = "") -> None:
+        """See `Metrics`."""
+        if not (self.repeatable and once in self._once):
+            self.data += data
+            self.values += values
+        self._once |= {once} - {""}

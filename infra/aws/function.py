@@ -165,6 +165,7 @@ def _environment(site: Site) -> dict[str, pulumi.Input[str]]:
     return {
         "ENDPOINT_NAME": names.endpoint,
         "JOURNAL_TABLE": site.journal,
+        "DOCUMENTS_TABLE": site.documents,
         "ALERTS_TOPIC": names.arn("sns", names.alerts),
         "ARTIFACT_BUCKET": names.bucket,
         "PACKAGE_GROUP": names.package_group,

@@ -7,7 +7,7 @@ import os
 import pulumi
 import pulumi_aws as aws
 
-from platforms.aws.names import Names, journal
+from platforms.aws.names import INDEX, Names, journal
 from retraining.record import Record
 from rollout.core.errors import RolloutError, Unreachable
 from rollout.core.state import RolloutState, StateError
@@ -39,10 +39,9 @@ def recorded(endpoint: str, region: str) -> tuple[RolloutState, Record]:
 
 
 def journal_table(names: Names, opts: pulumi.ResourceOptions) -> aws.dynamodb.Table:
-    """Declare where the rollout controller keeps its state, one item an endpoint, and drift what it has counted.
+    """Declare where the rollout controller keeps its state, one item an endpoint.
 
-    A table with on-demand capacity, encryption, recovery to any point in time, and an expiry: of the marks on files
-    that were counted, no other item has one.
+    A table with on-demand capacity, encryption, and recovery to any point in time.
     """
     return aws.dynamodb.Table(
         "journal",
@@ -50,6 +49,38 @@ def journal_table(names: Names, opts: pulumi.ResourceOptions) -> aws.dynamodb.Ta
         billing_mode="PAY_PER_REQUEST",
         hash_key="endpoint",
         attributes=[aws.dynamodb.TableAttributeArgs(name="endpoint", type="S")],
+        point_in_time_recovery=aws.dynamodb.TablePointInTimeRecoveryArgs(enabled=True),
+        server_side_encryption=aws.dynamodb.TableServerSideEncryptionArgs(enabled=True),
+        opts=opts,
+    )
+
+
+def documents_table(names: Names, opts: pulumi.ResourceOptions) -> aws.dynamodb.Table:
+    """Declare where labels and answers wait for each other, and drift what it has counted: `platforms.aws.documents`.
+
+    A table with on-demand capacity, encryption, recovery to any point in time, an expiry of every item, and an index of
+    the documents that are in a queue.
+    """
+    return aws.dynamodb.Table(
+        "documents",
+        name=names.documents,
+        billing_mode="PAY_PER_REQUEST",
+        hash_key="id",
+        attributes=[
+            aws.dynamodb.TableAttributeArgs(name="id", type="S"),
+            aws.dynamodb.TableAttributeArgs(name=INDEX, type="S"),
+            aws.dynamodb.TableAttributeArgs(name="since", type="N"),
+        ],
+        global_secondary_indexes=[
+            aws.dynamodb.TableGlobalSecondaryIndexArgs(
+                name=INDEX,
+                key_schemas=[
+                    aws.dynamodb.TableGlobalSecondaryIndexKeySchemaArgs(attribute_name=INDEX, key_type="HASH"),
+                    aws.dynamodb.TableGlobalSecondaryIndexKeySchemaArgs(attribute_name="since", key_type="RANGE"),
+                ],
+                projection_type="ALL",
+            )
+        ],
         ttl=aws.dynamodb.TableTtlArgs(attribute_name="expires", enabled=True),
         point_in_time_recovery=aws.dynamodb.TablePointInTimeRecoveryArgs(enabled=True),
         server_side_encryption=aws.dynamodb.TableServerSideEncryptionArgs(enabled=True),

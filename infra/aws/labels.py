@@ -12,7 +12,7 @@ from infra.aws.dead_letters import dead_letters
 from infra.aws.function import Function
 from infra.aws.site import Site
 from infra.config.monitoring_settings import MonitoringSettings
-from platforms.aws.names import CAPTURE, INDEX, LABELS
+from platforms.aws.names import CAPTURE, LABELS
 
 SWEEP_MINUTES = 5
 FOLDERS = (CAPTURE, LABELS)
@@ -22,9 +22,8 @@ class Labels:
     """How captured answers are checked, and late labels joined with them.
 
     Creates:
-        The ledger, a table where each half of a pair waits for the other, with an index of the labels that wait, and an
-        expiry; the labels function, called for each file under `capture/` and `labels/` of the bucket and on a
-        schedule; a dead-letter queue for files that it could not take in.
+        The labels function, called for each file under `capture/` and `labels/` of the bucket and on a schedule; a
+        dead-letter queue for files that it could not take in.
     """
 
     def __init__(self, site: Site, *, settings: MonitoringSettings, opts: pulumi.ResourceOptions) -> None:
@@ -36,7 +35,6 @@ class Labels:
             opts: Options of each resource.
         """
         self._names, self._child = site.names, opts
-        self.ledger = self._ledger()
         self.function = self._function(site, settings)
         self._hears_of_files(site.registry.bucket)
 
@@ -53,7 +51,6 @@ class Labels:
             timeout=300,
             dead_letters=queue.arn,
             environment={
-                "LABELS_TABLE": self.ledger.name,  # a sweep before it is there would fail
                 "LABELS_WAIT_SECONDS": str(60 * settings.labels_minutes),
                 "LABELS_SEGMENTS": json.dumps(settings.segments),
                 "LABELS_DAYS": str(settings.labels_days),
@@ -82,34 +79,5 @@ class Labels:
                 )
                 for folder in FOLDERS
             ],
-            opts=pulumi.ResourceOptions.merge(
-                self._child, pulumi.ResourceOptions(depends_on=[permission, self.ledger])
-            ),
-        )
-
-    def _ledger(self) -> aws.dynamodb.Table:
-        return aws.dynamodb.Table(
-            "ledger",
-            name=self._names.labels,
-            billing_mode="PAY_PER_REQUEST",
-            hash_key="id",
-            attributes=[
-                aws.dynamodb.TableAttributeArgs(name="id", type="S"),
-                aws.dynamodb.TableAttributeArgs(name=INDEX, type="S"),
-                aws.dynamodb.TableAttributeArgs(name="since", type="N"),
-            ],
-            global_secondary_indexes=[
-                aws.dynamodb.TableGlobalSecondaryIndexArgs(
-                    name=INDEX,
-                    key_schemas=[
-                        aws.dynamodb.TableGlobalSecondaryIndexKeySchemaArgs(attribute_name=INDEX, key_type="HASH"),
-                        aws.dynamodb.TableGlobalSecondaryIndexKeySchemaArgs(attribute_name="since", key_type="RANGE"),
-                    ],
-                    projection_type="ALL",
-                )
-            ],
-            ttl=aws.dynamodb.TableTtlArgs(attribute_name="expires", enabled=True),
-            point_in_time_recovery=aws.dynamodb.TablePointInTimeRecoveryArgs(enabled=True),
-            server_side_encryption=aws.dynamodb.TableServerSideEncryptionArgs(enabled=True),
-            opts=self._child,
+            opts=pulumi.ResourceOptions.merge(self._child, pulumi.ResourceOptions(depends_on=[permission])),
         )

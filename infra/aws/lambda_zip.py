@@ -22,6 +22,7 @@ _MODE = 0o100644 << 16
 # registered with, what a person restores them with, and the other platform.
 _LEFT_OUT = (
     "monitoring/bulk.py",
+    "services/memory.py",
     "platforms/aws/jobs/",
     "platforms/addresses.py",
     "platforms/package_locations.py",

@@ -30,8 +30,6 @@ from platforms.aws.names import AUDIT, CAPTURE, CAPTURE_ASIDE, INDEX, LABELS, LA
 from rollout.core.catalogue import OWN
 from services.sealed_packages import BASELINE, FORM, PACKAGES, REFERENCE
 
-_LEDGER_ACTIONS = ("BatchGetItem", "DeleteItem", "GetItem", "PutItem", "UpdateItem")
-
 
 def accounts_trust(names: Names, accounts: Iterable[str]) -> str:
     """Who may assume a role: whom the administrators of other accounts let."""
@@ -236,14 +234,14 @@ def _lineage(names: Names) -> list[Statement]:
 
 def drift(names: Names, key_arn: str) -> list[Statement]:
     """The drift job: hear of captures, read them and references, keep what it counted, and put its metrics."""
-    bucket, table = bucket_arn(names), names.arn("dynamodb", f"table/{names.journal}")
-    actions = ["dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"]
+    bucket = bucket_arn(names)
     return [
         allow(["s3:GetObject"], [f"{bucket}/{CAPTURE}/*", *members(names, REFERENCE)]),
         allow(["s3:PutObject"], [f"{bucket}/{CAPTURE_ASIDE}/*"]),
         lists_bucket(names),
         allow(["kms:Decrypt", "kms:GenerateDataKey"], [key_arn]),
-        allow(actions, [table]),
+        allow(["dynamodb:GetItem"], [names.arn("dynamodb", f"table/{names.journal}")]),
+        *_documents(names),
         allow(
             ["sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"], [names.arn("sqs", names.captures)]
         ),
@@ -264,16 +262,24 @@ def probe(names: Names, key_arn: str) -> list[Statement]:
 
 def labels(names: Names, key_arn: str) -> list[Statement]:
     """The labels job: read captures, labels, packages and the journal, keep the ledger, and put metrics."""
-    bucket, ledger = bucket_arn(names), names.arn("dynamodb", f"table/{names.labels}")
+    bucket = bucket_arn(names)
     return [
         allow(["s3:GetObject"], [f"{bucket}/{CAPTURE}/*", f"{bucket}/{LABELS}/*", *members(names, FORM, BASELINE)]),
         allow(["s3:PutObject"], [f"{bucket}/{LABELS_ASIDE}/*"]),
         allow(["kms:Decrypt", "kms:GenerateDataKey"], [key_arn]),
         allow(["dynamodb:GetItem"], [names.arn("dynamodb", f"table/{names.journal}")]),
-        allow([f"dynamodb:{action}" for action in _LEDGER_ACTIONS], [ledger]),
-        allow(["dynamodb:Query"], [f"{ledger}/index/{INDEX}"]),
+        *_documents(names),
         allow(["sagemaker:ListModelPackages"], ["*"]),  # has no resource
         allow(["sagemaker:DescribeModelPackage"], [names.arn("sagemaker", f"model-package/{names.package_group}/*")]),
         allow(["cloudwatch:PutMetricData"], ["*"], in_namespaces(OWN)),
         allow(["sqs:SendMessage"], [names.arn("sqs", names.labels_dead_letters)]),
+    ]
+
+
+def _documents(names: Names) -> list[Statement]:
+    """What reads and writes documents, and their queues."""
+    table = names.arn("dynamodb", f"table/{names.documents}")
+    return [
+        allow(["dynamodb:BatchGetItem", "dynamodb:DeleteItem", "dynamodb:PutItem"], [table]),
+        allow(["dynamodb:Query"], [f"{table}/index/{INDEX}"]),
     ]

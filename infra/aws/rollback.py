@@ -14,7 +14,7 @@ from infra.aws.alarms import rollback_alarm
 from infra.aws.audit_key import audit_key
 from infra.aws.dead_letters import dead_letters
 from infra.aws.function import Function, FunctionRole
-from infra.aws.journal import journal_table
+from infra.aws.journal import documents_table, journal_table
 from infra.aws.lambda_zip import Bundle
 from infra.aws.managed_mlflow import ToldMlflow
 from infra.aws.registry import Registry
@@ -73,6 +73,7 @@ class Rollback(pulumi.ComponentResource):
             schedules=schedules,
             scheduled=scheduled,
             journal=self.journal.name,
+            documents=documents_table(names, child).name,
             born=born,
         )
         self.dead_letters = dead_letters("dead-letters", names.dead_letters, child, policies.dead_letters(names))

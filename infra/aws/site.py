@@ -29,6 +29,7 @@ class Site:
         scheduled: The handlers of the functions that run by a schedule: all but that of the rollback.
         journal: The name of the journal's table, known when it is there: a function without it fails, and an alarm
             would ring for the stack that comes after this one under the same name.
+        documents: The name of the table of documents, known when it exists.
         born: When the stack was made, epoch seconds. CloudWatch keeps what it measured of a stack that had the name
             before, and deletes nothing: alarms are to count what came later.
     """
@@ -41,6 +42,7 @@ class Site:
     schedules: pulumi.Input[str]
     scheduled: tuple[str, ...]
     journal: pulumi.Input[str]
+    documents: pulumi.Input[str]
     born: pulumi.Output[int]
 
     def allowed(self, statements: Allowed) -> pulumi.Output[list[Statement]]:

@@ -154,6 +154,7 @@ def _of_retraining(names: Names) -> list[Statement]:
     """What the retrain function looks at and tells, whatever trains."""
     return [
         allow(["dynamodb:GetItem", "dynamodb:PutItem"], [names.arn("dynamodb", f"table/{names.journal}")]),
+        allow(["dynamodb:BatchGetItem"], [names.arn("dynamodb", f"table/{names.documents}")]),
         watched_alarms(names),
         lists_bucket(names),
         *tells(names),

@@ -5,31 +5,12 @@ newest_day(record.read(variant))    # date(2013, 4, 17): the requests that were 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any, Protocol
 
-
-@dataclass(frozen=True)
-class Datum:
-    """One value of one metric.
-
-    Attributes:
-        name: The metric.
-        variant: Which variant it is about; empty for the endpoint as a whole.
-        value: Its value.
-        unit: `Count` or `None`.
-        at: Epoch seconds.
-        feature: Which feature it is about; None for the variant as a whole.
-    """
-
-    name: str
-    variant: str
-    value: float
-    unit: str
-    at: float
-    feature: str | None = None
+from monitoring.measurements import Datum
 
 
 @dataclass(frozen=True)
@@ -40,13 +21,11 @@ class Reading:
         revision: Counts the writes.
         after: The last key, in their order, of the files that were counted; empty before the first.
         state: `as_dict` of its `DriftMonitor`; None before the first row.
-        unsent: Metrics that are still to be sent, by the revision that found them.
     """
 
     revision: int = 0
     after: str = ""
     state: Mapping[str, Any] | None = None
-    unsent: Mapping[int, tuple[Datum, ...]] = field(default_factory=dict[int, tuple[Datum, ...]])
 
 
 class Record(Protocol):
@@ -92,6 +71,10 @@ class Record(Protocol):
 
     def sent(self, variant: str, revision: int) -> None:
         """Note that what a revision had to send is sent. This is no revision, and a second time changes nothing."""
+        ...
+
+    def unsent(self, variant: str, before: float) -> Iterable[tuple[int, Sequence[Datum]]]:
+        """What revisions had to send that was not sent, of a time before this one, with these revisions."""
         ...
 
 

@@ -30,11 +30,12 @@ from typing import Any, Protocol
 
 from monitoring import captured
 from monitoring.captured import Malformed, Recorded
-from monitoring.drift.record import Datum, Record
+from monitoring.drift.record import Record
 from monitoring.drift.reference import Reference
 from monitoring.drift.shift import DriftMonitor, Finding
 from monitoring.drift.unusual import Unusual, unusual
 from monitoring.log import log
+from monitoring.measurements import Datum, Metrics
 from monitoring.published import CAPTURE_ROWS, CAPTURE_UNREADABLE, DRIFT_DISTANCE, DRIFT_EVIDENCE, DRIFT_UNMEASURED
 from monitoring.statistics.statistic import Problem
 
@@ -69,14 +70,6 @@ class Captures(Protocol):
 
     def keep(self, key: str, lines: Sequence[str]) -> None:
         """Keep aside what could not be read in one file; a second time, it replaces the first."""
-        ...
-
-
-class Metrics(Protocol):
-    """Where metrics go."""
-
-    def put(self, data: Sequence[Datum]) -> None:
-        """Send values."""
         ...
 
 
@@ -225,9 +218,9 @@ class DriftWatch:
     def _swept(self, variant: str, now: float) -> set[str]:
         """Send what a killed call has left, and look for files that came late while nobody told of them."""
         before = self.record.read(variant)
-        for revision, data in before.unsent.items():
-            if data[0].at < now - _ABANDONED_S:
-                self._send(variant, revision, [item for item in data if item.at > now - _OLDEST_S])
+        patience = 0.0 if self.metrics.repeatable else _ABANDONED_S
+        for revision, data in self.record.unsent(variant, now - patience):
+            self._send(variant, revision, [item for item in data if item.at > now - _OLDEST_S])
         return self._late(before.after, self.captures.recent(variant, before.after))
 
     def _turn(self, variant: str, reference: Reference, named: Collection[str], call: _Call) -> Measured | None:
@@ -296,7 +289,7 @@ class DriftWatch:
             return reference.monitor(self.false_alarms, self.every)
 
     def _send(self, variant: str, revision: int, data: Sequence[Datum]) -> None:
-        self.metrics.put(data)
+        self.metrics.put(data, once=f"drift {variant} {revision}")
         self.record.sent(variant, revision)
 
     def _read(self, key: str, monitor: DriftMonitor, now: float, found: Measured) -> None:

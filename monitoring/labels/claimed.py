@@ -9,12 +9,12 @@ from typing import Any
 from monitoring.labels.pairs import Batch, Row
 from monitoring.labels.quality import ABSOLUTE_ERROR, LOG_LOSS
 from monitoring.labels.scores import Scores
+from monitoring.measurements import Datum, Values
+from rollout.core.catalogue import INVALID
 
 _SQUARES = {name: f"{name}Squared" for name in (LOG_LOSS, ABSOLUTE_ERROR)}
 SQUARES = frozenset(_SQUARES.values())
 """The metrics that are squares of another one's values."""
-Of = tuple[str, str, str]
-"""A metric, a variant, and the rollout in whose trial was answered; empty outside of one."""
 
 
 def content(batch: Batch, rows: Mapping[str, Row], counts: Counter[str]) -> dict[str, Any]:
@@ -47,13 +47,23 @@ def answered_of(content: Mapping[str, Any]) -> Scores:
     return Scores.from_dict(content["answered"], "answered")
 
 
-def losses_of(content: Mapping[str, Any]) -> dict[Of, list[float]]:
-    """The losses of a batch's rows and, of those whose variance is wanted, their squares as a metric of its own."""
-    found: dict[Of, list[float]] = {}
+def measured(content: Mapping[str, Any], at: float) -> tuple[list[Datum], list[Values]]:
+    """What a batch publishes: its counts; losses, the squares of those whose variance is needed, and checked answers.
+
+    Args:
+        content: What was claimed.
+        at: The time of the values, epoch seconds.
+    """
+    losses: dict[tuple[str, str, str], list[float]] = {}
     for row in content["rows"]:
         of = str(row["variant"]), str(row["trial"] or "")
         for name, values in row["losses"].items():
-            found.setdefault((name, *of), []).extend(values)
+            losses.setdefault((name, *of), []).extend(values)
             if name in _SQUARES:
-                found.setdefault((_SQUARES[name], *of), []).extend(loss * loss for loss in values)
-    return found
+                losses.setdefault((_SQUARES[name], *of), []).extend(loss * loss for loss in values)
+    found = [Values(*of, values, at) for of, values in losses.items()]
+    found += [
+        Values(INVALID, item["variant"], item["trial"] or "", [float(item["invalid"])], at, [item["answers"]])
+        for item in content["checked"]
+    ]
+    return [Datum(name, "", count, "Count", at) for name, count in content["counts"].items()], found

@@ -5,7 +5,7 @@
 | `id`             | the key of the document, the hash key                                   |
 | `revision`       | number of writes                                                        |
 | `body`           | JSON: text, or bytes that zlib has compressed where it has over 1 kB    |
-| `waiting`, `since` | queue and place in it, the keys of the index `waiting`; missing without a queue |
+| `queue`, `since` | the keys of the index `queue`; missing of a document in no queue        |
 | `expires`        | when DynamoDB deletes the item                                          |
 
 Source: Amazon DynamoDB Developer Guide, "Optimistic locking with version number" and "Amazon DynamoDB transactions".
@@ -22,8 +22,9 @@ from typing import Any, cast
 
 from botocore.exceptions import ClientError
 
-from platforms.aws.clients import Clients, calling, code_of
+from platforms.aws.clients import Clients, calling
 from platforms.aws.names import INDEX
+from platforms.s3.errors import code_of
 from rollout.core.errors import Busy
 from services.documents import KEPT_SECONDS, packed, text, unpacked
 from services.ports import MOST, Document
@@ -70,7 +71,7 @@ class DynamoDocuments:
                 answer = self._dynamodb.query(
                     TableName=self.table,
                     IndexName=INDEX,
-                    KeyConditionExpression=f"{INDEX} = :queue AND since <= :before",
+                    KeyConditionExpression="queue = :queue AND since <= :before",
                     ExpressionAttributeValues={":queue": {"S": queue}, ":before": {"N": repr(before)}},
                     **more,
                 )

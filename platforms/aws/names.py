@@ -26,8 +26,8 @@ and what executions of the pipeline take and make. That of packages is in `packa
 SETTINGS, NOTHING, REFUSED = "settings", "nothing", "refused"
 """Folders of that of the pipeline: the texts of executions, one that stands for an input that is not given, and what
 jobs say that refuse or fail."""
-INDEX = "waiting"
-"""The index of the ledger's table, and its key."""
+INDEX = "queue"
+"""The index of the table of documents, and its key."""
 CAPTURE_ASIDE, LABELS_ASIDE = "capture-rejected", "labels-rejected"
 """The folders of what could not be used, with the reasons."""
 VERSIONS = "versions"
@@ -53,6 +53,11 @@ def prefix(model: str, stack: str) -> str:
 def journal(endpoint: str) -> str:
     """The DynamoDB table of the rollout journal of an endpoint."""
     return f"{endpoint}-rollouts"
+
+
+def documents(endpoint: str) -> str:
+    """The DynamoDB table of the documents of an endpoint: its ledger of labels, and its record of drift."""
+    return f"{endpoint}-documents"
 
 
 @dataclass(frozen=True)
@@ -159,9 +164,9 @@ class Names:
         return f"{self.prefix}-rollback-dlq"
 
     @property
-    def labels(self) -> str:
-        """The DynamoDB table where answers and labels wait for each other."""
-        return f"{self.prefix}-labels"
+    def documents(self) -> str:
+        """The DynamoDB table of the stack's documents."""
+        return documents(self.prefix)
 
     @property
     def labels_dead_letters(self) -> str:

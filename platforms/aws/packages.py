@@ -12,6 +12,7 @@ import hashlib
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from rollout.core.errors import RolloutError
 from services.sealed_packages import (
     BASELINE,
     FORM,
@@ -39,7 +40,7 @@ __all__ = [
 ]
 
 
-class DigestMismatch(Exception):
+class DigestMismatch(RolloutError):
     """The bytes of a member are not those that were sealed: nothing in it is read."""
 
 

@@ -19,10 +19,10 @@ from botocore.exceptions import ClientError
 
 from monitoring.predictions import Prediction, Search, Searched, Window, blocks, of_entry
 from platforms.aws.clients import Clients, calling
-from platforms.aws.ledger import entry_of
+from platforms.aws.documents import DynamoDocuments
 from platforms.aws.names import CAPTURE
-from platforms.aws.table import Table
 from platforms.aws.transient import gone
+from services.ledger import entry_of
 
 _AT_ONCE = 10  # the connections that a client of boto3 keeps
 _CHUNK = 1 << 20
@@ -54,7 +54,7 @@ class AwsPredictions:
             RolloutError: It may not be read, or does not answer.
         """
         with calling(f"read {self.ledger}"):
-            entry = entry_of(Table(self.clients, self.ledger, self.now), word)
+            entry = entry_of(DynamoDocuments(self.clients, self.ledger), word)
         return of_entry(entry, window) if entry else ()
 
     def captured(self, word: str, window: Window) -> Searched:

@@ -16,18 +16,24 @@ Source: Prometheus, "Exposition formats", text format 0.0.4.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 
+from monitoring.labels.claimed import SQUARES
+from monitoring.measurements import Datum, Values
 from monitoring.published import DELAY
 from platforms.kubernetes.database import Database, Run
 from platforms.kubernetes.metrics import series, whose
+from platforms.kubernetes.schema import kept
 
 Series = tuple[str, str]
 """The name of a metric, and its labels but the endpoint, as JSON with sorted keys."""
 _DELAY = series(f"{DELAY}_seconds")
 _OF = "SELECT name, endpoint, labels, value FROM"
 _WHERE = "WHERE endpoint = ANY (:endpoints::text[])"
+_ONCE = "INSERT INTO taken (endpoint, once) VALUES (:endpoint, :once) ON CONFLICT DO NOTHING RETURNING 1"
 _READ = (
     ("counter", f"{_OF} counters {_WHERE} ORDER BY name, endpoint, labels"),
     ("gauge", f"{_OF} gauges {_WHERE} AND until > now() ORDER BY name, endpoint, labels"),
@@ -98,6 +104,45 @@ def tell(run: Run, endpoint: str, levels: Mapping[Series, float], seconds: float
             labels=[labels for (_, labels), _ in found],
             values=[float(value) for _, value in found],
         )
+
+
+@dataclass(frozen=True)
+class PostgresMetrics:
+    """`Metrics` of one endpoint: counts and values add to counters, in one transaction with their name.
+
+    Attributes:
+        database: The database.
+        endpoint: The endpoint.
+        shown: Seconds that a level is shown, unless it is published again.
+    """
+
+    database: Database
+    endpoint: str
+    shown: float
+    repeatable: bool = True
+
+    def put(self, data: Sequence[Datum], values: Sequence[Values] = (), once: str = "") -> None:
+        """Publish values; those of a name once."""
+        counts, levels = defaultdict[Series, float](float), dict[Series, float]()
+        for one in data:
+            of = {"variant": one.variant, "feature": one.feature or "", "segment": one.segment or ""}
+            if one.unit == "Count":
+                counts[counter(one.name, **of)] += one.value
+            else:
+                levels[gauge(one.name, **of)] = one.value
+        for each in values:
+            of, often = {"variant": each.variant, "rollout": each.rollout}, each.counts or [1] * len(each.values)
+            total = sum(value * count for value, count in zip(each.values, often, strict=True))
+            counts[counter(each.name, "sum", **of)] += total
+            if each.name not in SQUARES:
+                counts[counter(each.name, "count", **of)] += sum(often)
+
+        def publish(run: Run) -> None:
+            if not once or run(_ONCE, endpoint=self.endpoint, once=kept(once)):
+                add(run, self.endpoint, counts)
+                tell(run, self.endpoint, levels, self.shown)
+
+        self.database.together(f"publish metrics of {self.endpoint}", publish)
 
 
 def text(database: Database, namespace: str, endpoints: Collection[str]) -> str:

@@ -16,45 +16,29 @@ from dataclasses import dataclass, field
 
 from monitoring.log import log
 from platforms.kubernetes.database import Database
-from platforms.kubernetes.drift import Drift
-from platforms.kubernetes.labels import Find, Labels, Member, Watched
+from platforms.kubernetes.drift import sweep
+from platforms.kubernetes.labels import join, labels_of
 from platforms.kubernetes.measuring import Measuring
 from platforms.kubernetes.rounds import Rounds
 from platforms.kubernetes.schema import forget, keep, prepare
 from rollout.core.errors import RolloutError
-from rollout.core.release import Release
 from rollout.core.state import RolloutState
+from services.batches import UNFINISHED
+from services.promises import Find, Member, Promises, QualitySettings
 
 PAUSE = 5.0
 """Seconds between two looks for what has come."""
 _SWEEP_S, _FORGET_S = 60.0, 600.0
-_MEMBERS = 64  # that are remembered; each has some hundred kilobytes at most
 _WAITS = """
 SELECT endpoint FROM label_files WHERE NOT taken AND endpoint = ANY (:names::text[])
 UNION SELECT endpoint FROM variants WHERE joined < last AND endpoint = ANY (:names::text[])
-UNION SELECT endpoint FROM joined_batches WHERE endpoint = ANY (:names::text[])"""
+UNION SELECT endpoint FROM documents WHERE queue = ANY (:queues::text[]) AND endpoint = ANY (:names::text[])"""
 _CAPTURES = "SELECT DISTINCT endpoint FROM variants WHERE endpoint = ANY (:names::text[])"
 
 
-def remembered(member: Member) -> Member:
-    """The same, which remembers what it has read: a package never changes."""
-    known: dict[tuple[str, str], bytes | None] = {}
-
-    def read(release: Release, name: str) -> bytes | None:
-        key = release.manifest_sha256, name
-        if key not in known:
-            found = member(release, name)
-            if len(known) >= _MEMBERS:
-                known.pop(next(iter(known), key), None)  # another thread may have been first
-            known[key] = found
-        return known[key]
-
-    return read
-
-
-def watched(measuring: Measuring) -> Watched:
-    """How labels are held against what was promised."""
-    return Watched(
+def quality_settings(measuring: Measuring) -> QualitySettings:
+    """How labels are compared with what was promised."""
+    return QualitySettings(
         wait=60.0 * measuring.labels_minutes,
         segments=measuring.segments,
         late_days=measuring.labels_days,
@@ -107,7 +91,7 @@ class Monitors:
             self._prepared = True
         failures: list[RolloutError] = []
         sweeps = self.now() - self._swept >= _SWEEP_S
-        waiting = self._asked(_WAITS, names)
+        waiting = self._asked(_WAITS, names, queues=[*UNFINISHED])
         for name in sorted(waiting | (self._asked(_CAPTURES, names) if sweeps else set())):
             try:
                 self._work(name, waits=name in waiting, sweeps=sweeps)
@@ -123,8 +107,9 @@ class Monitors:
         if failures:
             raise failures[0]
 
-    def _asked(self, statement: str, names: Collection[str]) -> set[str]:
-        return {name for (name,) in self.database.run("look for what has come", statement, names=list(names))}
+    def _asked(self, statement: str, names: Collection[str], **values: list[str]) -> set[str]:
+        found = self.database.run("look for what has come", statement, names=list(names), **values)
+        return {name for (name,) in found}
 
     def _days(self, names: Collection[str]) -> dict[str, int]:
         found: dict[str, int] = {}
@@ -134,16 +119,14 @@ class Monitors:
         return found
 
     def _work(self, name: str, *, waits: bool, sweeps: bool) -> None:
-        state, measuring = self.state(name), self.measuring(name)
-        labels = Labels(self.database, name, self.member, self.find, watched(measuring))
+        measuring = self.measuring(name)
+        promises = Promises(self.state(name), self.member, self.find, quality_settings(measuring))
+        labels = labels_of(self.database, promises, self.now)
         try:
             if waits:
-                labels.run(state)
+                join(self.database, name, labels)
             if sweeps:
-                labels.sweep(state)
+                labels.sweep()
         finally:
             if sweeps:
-                drift = Drift(
-                    self.database, name, self.member, measuring.drift_false_alarms, every=measuring.block_seconds
-                )
-                drift.sweep(state, self.now())
+                sweep(self.database, promises, self.now(), false_alarms=measuring.drift_false_alarms)

@@ -12,8 +12,9 @@ from typing import Any
 from monitoring.predictions import Prediction, Search, of_entry
 from platforms.kubernetes.captures import known_by
 from platforms.kubernetes.database import Database, Run
-from platforms.kubernetes.ledger import PostgresLedger
+from platforms.kubernetes.documents import PostgresDocuments
 from platforms.kubernetes.wanted import FOREVER, Wanted
+from services.ledger import entry_of
 
 _BYTES, _FILES = 64 * 1024 * 1024, 5_000  # that one page looks through
 _HITS = 20  # files with the id that come from the database at once
@@ -61,7 +62,7 @@ def _oldest(database: Database, endpoint: str) -> float | None:
 
 
 def _in_the_ledger(database: Database, endpoint: str, wanted: Wanted) -> tuple[Prediction, ...]:
-    entry = PostgresLedger(database, endpoint).entry(wanted.word)
+    entry = entry_of(PostgresDocuments(database, endpoint), wanted.word)
     return of_entry(entry, wanted.window) if entry else ()
 
 

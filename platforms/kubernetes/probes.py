@@ -22,12 +22,12 @@ from monitoring.log import log
 from monitoring.objectives import probe
 from platforms.kubernetes.api import Api
 from platforms.kubernetes.gateway import Entrance, entrance
-from platforms.kubernetes.labels import Member
 from platforms.kubernetes.names import INFERENCE_ID, INVOCATIONS, TARGET_HEADER
 from platforms.kubernetes.rounds import Rounds
 from platforms.kubernetes.spec import RolloutSpec
 from rollout.core.errors import RolloutError
 from rollout.core.release import Release
+from services.promises import Member
 
 LOOK = 1.0
 """Seconds between two looks at what is due."""

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import asdict, replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from botocore.exceptions import ClientError
 
+from cli.platform.aws import platform as module
 from cli.platform.facts import QualityView
 from cli.target import Target
 from cli.view import render
@@ -19,8 +20,11 @@ from monitoring.bulk import usual
 from monitoring.labels.baseline import Baseline
 from monitoring.labels.performance import Outcome, Performance
 from monitoring.labels.quality import Scored
+from services.promises import QualitySettings
 from tests.cli.played import printed
-from tests.monitoring.labelled_world import DECLARED, World, a_world
+from tests.services.labelled import DECLARED, World
+
+TARGET = Target(stack="local", endpoint="e", region="us-east-1", outputs={})
 
 
 def sealed() -> Baseline:
@@ -35,29 +39,17 @@ def sealed() -> Baseline:
 
 
 @pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    with a_world(monkeypatch) as made:
-        made.write_state(replace(made.state(), champion=made.release("a", DECLARED, sealed().as_dict())))
-        yield made
-
-
-class Asked:
-    """DynamoDB as a person's role sees it."""
-
-    def __init__(self, world: World | None) -> None:
-        self._world = world
-
-    def get_item(self, **given: Any) -> Any:
-        assert given["TableName"] == "e-labels"
-        if self._world is None:
-            raise ClientError({"Error": {"Code": "AccessDeniedException"}}, "GetItem")
-        return self._world.real("dynamodb").get_item(**{**given, "TableName": "labels"})
-
-
-def target(monkeypatch: pytest.MonkeyPatch, world: World | None) -> Target:
-    made = Target(stack="local", endpoint="e", region="us-east-1", outputs={})
-    monkeypatch.setattr(Target, "client", lambda *_: Asked(world))
+def world() -> World:
+    made = World(settings=QualitySettings(segments=("carrier",)))
+    made.release("a", DECLARED, sealed().as_dict())
     return made
+
+
+def views(world: World, monkeypatch: pytest.MonkeyPatch) -> tuple[QualityView, ...]:
+    """What a person reads of the variants, whatever stores the documents."""
+    monkeypatch.setattr(module, "DynamoDocuments", lambda *_: world.documents)
+    monkeypatch.setattr(Target, "client", lambda *_: None)
+    return read(TARGET, ["v-a", "v-b"])
 
 
 def test_what_the_function_told_last_is_what_status_shows(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,7 +59,7 @@ def test_what_the_function_told_last_is_what_status_shows(world: World, monkeypa
     world.now += 3600
     world.deliver(world.captured("v-a", ("later", True, 0.8)), world.labelled(("later", False)))
     world.sweep()
-    (view,) = read(target(monkeypatch, world), ["v-a", "v-b"])
+    (view,) = views(world, monkeypatch)
     assert (view.variant, view.labels, view.values["RealisedAccuracy"]) == ("v-a", 50, 0.5)
     assert view.values["EstimatedAccuracy"] == pytest.approx(0.8)
     assert "2026" < (view.since or "") < view.at
@@ -88,13 +80,12 @@ def test_what_the_function_told_last_is_what_status_shows(world: World, monkeypa
 
 
 def test_the_error_of_a_segment_is_read_with_its_interval(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LABELS_SEGMENTS", '["carrier"]')
     names = [f"n{number}" for number in range(50)]
     world.deliver(world.captured("v-a", *((name, True, 0.8) for name in names)))
     world.deliver(world.labelled(*((name, number >= 20) for number, name in enumerate(names))))
     world.now += 3600
     world.sweep()
-    (view,) = read(target(monkeypatch, world), ["v-a"])
+    (view,) = views(world, monkeypatch)
     (found,) = view.by_segment.items()
     assert found[0] == "carrier=missing", "the requests lack the field"
     assert found[1]["SegmentErrorLow"] < 0.4 == found[1]["SegmentError"] < found[1]["SegmentErrorHigh"]
@@ -115,4 +106,8 @@ def test_segments_are_shown_worst_first_and_a_release_without_a_baseline_says_so
 
 
 def test_whoever_may_not_read_the_table_sees_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert read(target(monkeypatch, None), ["v-a"]) == ()
+    def refuse(**_: Any) -> None:
+        raise ClientError({"Error": {"Code": "AccessDeniedException"}}, "BatchGetItem")
+
+    monkeypatch.setattr(Target, "client", lambda *_: SimpleNamespace(batch_get_item=refuse))
+    assert read(TARGET, ["v-a"]) == ()

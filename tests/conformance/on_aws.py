@@ -21,26 +21,22 @@ from infra.aws.function import RUNTIME
 from infra.aws.statements import document, trust
 from localcloud.process import ProcessError
 from localcloud.testing import Cloud
-from monitoring.exchanges import traffic
-from monitoring.labels.answered import Reader
-from monitoring.labels.joining import LabelJoin
-from monitoring.labels.pairs import Trial
-from monitoring.labels.quality import Form
-from platforms.aws.batches import Batches
+from platforms.aws.documents import DynamoDocuments
 from platforms.aws.endpoint import SageMakerTraffic, controller_with
 from platforms.aws.evaluations import ratio
 from platforms.aws.files import S3Files
 from platforms.aws.journal import DynamoJournal
-from platforms.aws.ledger import DynamoLedger
 from platforms.aws.names import Names
 from platforms.aws.packages import FORM
+from platforms.aws.published import CloudWatchMetrics
 from platforms.aws.signals import CloudWatchSignals
-from platforms.aws.table import Table
 from rollout.controller.controller import Controller
 from rollout.core.live import Approval, Live
 from rollout.core.release import Release
 from rollout.core.state import RolloutState
 from services.declaration import alarm_thresholds
+from services.labels import Labels
+from services.promises import Promises
 from tests.conformance import mortal
 from tests.conformance.stage import (
     LABEL_LATE,
@@ -56,7 +52,7 @@ from tests.conformance.stage import (
     beside,
 )
 from tests.platforms.aws.inbox import Inbox
-from tests.platforms.aws.mocked import journal_table, labels_table
+from tests.platforms.aws.mocked import documents_table, journal_table
 from tests.platforms.aws.on_cloud import ACCOUNT, DECLARED, PREDICTION, REGION, Clients, EndpointLoad
 from tests.platforms.aws.sealing import sealed_release
 from tests.platforms.load import wait_for
@@ -353,8 +349,8 @@ class AwsStage(FaultStage):
         Args:
             label: None when no label ever comes.
         """
-        ledger = self._ledger()
-        return beside(lambda stop: self._label(label, stop, ledger))
+        documents = self._documents()
+        return beside(lambda stop: self._label(label, stop, documents))
 
     def publishes(self, namespace: str, metric: str, rates: Mapping[str, float]) -> AbstractContextManager[None]:
         """Publish a metric of the user's for answers of each role, of which this share is 1, the others 0."""
@@ -375,24 +371,23 @@ class AwsStage(FaultStage):
             ]  # fmt: skip
             self.clients("cloudwatch").put_metric_data(Namespace=namespace, MetricData=data)
 
-    def _ledger(self) -> DynamoLedger:
-        names = self.names
-        labels_table(self.clients, names.labels)
-        table = Table(self.clients, names.labels, time.time)
-        return DynamoLedger(table, Batches(table, names.endpoint, self.clients("cloudwatch")))
+    def _documents(self) -> DynamoDocuments:
+        documents_table(self.clients, self.names.documents)
+        return DynamoDocuments(self.clients, self.names.documents)
 
-    def _label(self, label: bool | None, stop: threading.Event, ledger: DynamoLedger) -> None:
+    def _label(self, label: bool | None, stop: threading.Event, documents: DynamoDocuments) -> None:
         files, seen = S3Files(self.clients, self.names.bucket), set[str]()
+        metrics = CloudWatchMetrics(self.clients("cloudwatch"), self.names.endpoint)
         waiting: list[tuple[float, str]] = []
         while not stop.wait(0.5):
             state = self.state()
-            join = LabelJoin(ledger, files, Trial.of(state))
+            labels = Labels(documents, metrics, files, Promises(state, lambda *_: json.dumps(DECLARED).encode()))
             for release in state.releases():
                 for key in set(self._captured(release.variant)) - seen:
                     seen.add(key)
                     with files.read(key) as file:
                         lines = list(file.lines)
-                    join.answers(key, Reader(release.variant, Form.from_dict(DECLARED)), traffic(lines))
+                        labels.take_answers(release.variant, key, file.written, lines)
                     names = [json.loads(line)["eventMetadata"]["inferenceId"] for line in lines]
                     waiting += [(time.time() + LABEL_LATE, name) for name in names]
             due, waiting = (
@@ -401,7 +396,7 @@ class AwsStage(FaultStage):
             )
             if due and label is not None:
                 lines = [json.dumps({"inference_id": name, "label": label}).encode() for name in due]
-                join.labels(f"labels/{due[0]}.jsonl", due[0], lines)
+                labels.take_labels(f"labels/{due[0]}.jsonl", due[0], lines)
 
     def _captured(self, variant: str) -> list[str]:
         prefix = f"capture/{self.names.endpoint}/{variant}/"

@@ -21,9 +21,11 @@ from cli.local.stack import Stack
 from cli.retrain import Retraining, look
 from cli.target import Target
 from monitoring.drift.record import newest_day
-from platforms.aws.drift_table import DynamoRecord
+from platforms.aws.documents import DynamoDocuments
+from platforms.aws.names import documents
 from platforms.s3.package_store import BucketPackageStore
 from retraining.record import Phase
+from services.drift_record import DriftRecord
 from tests.e2e.conftest import journal, package, succeeded, typed
 from tests.e2e.test_monitoring_story import ask
 from tests.infra.recorded import LOCAL
@@ -70,7 +72,7 @@ def requests_of(target: Target, since: str, until: str) -> None:
     """All flights of a day, and wait until the drift function has counted them."""
     ask(target, since, until)
     (variant,) = journal(target).weights
-    record = DynamoRecord(target.client, target.output("journal_table"), target.endpoint)
+    record = DriftRecord(DynamoDocuments(target.client, documents(target.endpoint)))
     end = time.monotonic() + 400
     while str(newest_day(record.read(variant))) != since:
         assert time.monotonic() < end, "the requests were not counted"

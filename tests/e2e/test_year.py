@@ -22,7 +22,9 @@ from demos.year.__main__ import live_through
 from demos.year.facts import Year
 from demos.year.plan import Plan
 from monitoring.drift.record import newest_day
-from platforms.aws.drift_table import DynamoRecord
+from platforms.aws.documents import DynamoDocuments
+from platforms.aws.names import documents
+from services.drift_record import DriftRecord
 from tests.e2e.conftest import journal, succeeded, typed
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
@@ -62,8 +64,8 @@ def wait_until(true: Callable[[], object]) -> None:
 def counted(target: Target) -> bool:
     """Whether a day of the replay was counted, so that the stack knows which day it is."""
     (variant,) = journal(target).weights
-    found = DynamoRecord(target.client, target.output("journal_table"), target.endpoint).read(variant)
-    return found is not None and newest_day(found) is not None
+    found = DriftRecord(DynamoDocuments(target.client, documents(target.endpoint))).read(variant)
+    return newest_day(found) is not None
 
 
 def test_weeks_pass_on_a_live_endpoint_with_a_retraining_that_is_released_and_judged(

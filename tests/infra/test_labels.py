@@ -31,16 +31,16 @@ def test_files_of_captures_and_labels_call_the_function_and_what_it_writes_does_
 
 
 def test_ledger_forgets_and_has_the_index_that_the_function_asks(world: World) -> None:
-    table = world.one(":Table", "ledger").inputs
+    table = world.one(":Table", "documents").inputs
     assert table["ttl"] == {"attributeName": "expires", "enabled": True}
     (index,) = table["globalSecondaryIndexes"]
     assert index["name"] == INDEX
-    assert [key["attributeName"] for key in index["keySchemas"]] == ["waiting", "since"]
+    assert [key["attributeName"] for key in index["keySchemas"]] == ["queue", "since"]
     assert table["serverSideEncryption"]["enabled"] is True
 
 
 def test_function_is_told_its_table_and_how_long_a_label_waits(world: World) -> None:
-    assert variables(world)["LABELS_TABLE"] == world.one(":Table", "ledger").inputs["name"]
+    assert variables(world)["DOCUMENTS_TABLE"] == world.one(":Table", "documents").inputs["name"]
     assert variables(world)["LABELS_WAIT_SECONDS"] == "180"
     assert variables(world)["ENDPOINT_NAME"] == "flight-delay-local"
 
@@ -60,4 +60,4 @@ def test_function_reads_what_it_joins_and_writes_only_what_is_its_own(world: Wor
     written = [one["Resource"] for one in policy if "s3:PutObject" in one["Action"]]
     assert [resource.rpartition(":")[2].partition("/")[2] for (resource,) in written] == ["labels-rejected/*"]
     tables = [one["Resource"] for one in policy if "dynamodb:PutItem" in one["Action"]]
-    assert [resource.endswith("table/flight-delay-local-labels") for (resource,) in tables] == [True]
+    assert [resource.endswith("table/flight-delay-local-documents") for (resource,) in tables] == [True]

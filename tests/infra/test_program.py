@@ -500,7 +500,7 @@ def test_image_that_is_taken_out_of_the_config_takes_no_endpoint_down() -> None:
 def test_functions_come_after_their_tables_and_go_before_them() -> None:
     world = run()
     for function in world.all(":Function"):
-        tables = {"journal", *(["ledger"] if function.name == "labels" else [])}
+        tables = {"journal", "documents"}
         assert tables <= {urn.rpartition("::")[2] for urn in function.depends}, (
             "one that runs without its table fails, and an alarm rings for the next stack of this name"
         )

@@ -1,10 +1,11 @@
-"""Captures, records and metrics in memory, and the rows that tests put there."""
+"""Captures, the record of drift and metrics in memory, and the rows that tests put there."""
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,10 +13,13 @@ import numpy as np
 
 from monitoring.bulk import DAY, sealed
 from monitoring.captured import Malformed, Recorded
-from monitoring.drift.record import Datum, Reading
+from monitoring.drift.record import Reading
 from monitoring.drift.reference import Reference
 from monitoring.drift.watch import DriftWatch, Measured
 from monitoring.exchanges import traffic
+from monitoring.measurements import Datum, Values
+from services.drift_record import DriftRecord
+from services.memory import MemoryDocuments
 
 ROWS = 30  # a day
 START = 20_000 * DAY
@@ -40,15 +44,14 @@ class Killed(BaseException):
 
 @dataclass
 class Shelf:
-    """Captures, records and metrics in memory."""
+    """Captures, the record of drift and metrics in memory."""
 
     files: dict[str, list[bytes]] = field(default_factory=dict[str, list[bytes]])
-    readings: dict[str, Reading] = field(default_factory=dict[str, Reading])
     told: list[Datum] = field(default_factory=list[Datum])
     aside: dict[str, list[Any]] = field(default_factory=dict[str, list[Any]])
-    marked: set[str] = field(default_factory=set[str])
     kill_at_put: bool = False
-    begun: int = 0
+    documents: MemoryDocuments = field(default_factory=MemoryDocuments)
+    repeatable: bool = False
 
     def keys(self, variant: str, after: str, most: int) -> Sequence[str]:
         return sorted(key for key in self.files if key.startswith(f"{variant}/") and key > after)[:most]
@@ -65,37 +68,31 @@ class Shelf:
     def keep(self, key: str, lines: Sequence[str]) -> None:
         self.aside[key] = [json.loads(line) for line in lines]
 
+    @property
+    def record(self) -> DriftRecord:
+        """The record as another process has it."""
+        return DriftRecord(self.documents)
+
     def read(self, variant: str) -> Reading:
-        return self.readings.get(variant, Reading())
+        return self.record.read(variant)
 
-    def counted(self, keys: Collection[str]) -> set[str]:
-        return {*keys} & self.marked
+    def unsent(self) -> list[Datum]:
+        """What is still to be sent."""
+        return [one for _, data in self.record.unsent("v-a", math.inf) for one in data]
 
-    def write(
-        self, variant: str, reading: Reading, files: Collection[str], unsent: tuple[Datum, ...], begun: int = 0
-    ) -> Reading | None:
-        if reading.revision != self.read(variant).revision:
-            return None
-        body, revision = json.loads(json.dumps(reading.state, allow_nan=False)), reading.revision + 1
-        waiting = {**self.read(variant).unsent, **({revision: unsent} if unsent else {})}
-        self.readings[variant] = replace(reading, revision=revision, state=body, unsent=waiting)
-        self.marked |= {*files}
-        self.begun = begun
-        return self.readings[variant]
+    @property
+    def marked(self) -> set[str]:
+        """The files that were counted."""
+        keys = self.documents._stored
+        return {key.removeprefix("counted#") for key in keys if key.startswith("counted#")}
 
-    def begins(self, variant: str) -> int:
-        self.begun += 1
-        return self.begun
+    @property
+    def begun(self) -> int:
+        """How many calls began since the last write."""
+        key = "drift-begun#v-a"
+        return self.documents.get([key])[key].body["calls"]
 
-    def failed(self, variant: str) -> None:
-        self.begun -= 1
-
-    def sent(self, variant: str, revision: int) -> None:
-        before = self.readings[variant]
-        waiting = {number: data for number, data in before.unsent.items() if number != revision}
-        self.readings[variant] = replace(before, unsent=waiting)
-
-    def put(self, data: Sequence[Datum]) -> None:
+    def put(self, data: Sequence[Datum], values: Sequence[Values] = (), once: str = "") -> None:
         if self.kill_at_put and data:
             self.kill_at_put = False
             raise Killed
@@ -136,7 +133,7 @@ def moved(number: int, seed: int = 5) -> dict[str, Any]:
 
 
 def watch(shelf: Shelf) -> DriftWatch:
-    return DriftWatch(shelf, shelf, shelf, false_alarms=0.05, every=3600.0)
+    return DriftWatch(shelf, shelf.record, shelf, false_alarms=0.05, every=3600.0)
 
 
 def swept(shelf: Shelf, now: float = START + 400 * DAY) -> Measured:

@@ -12,13 +12,16 @@ from services.memory import MemoryDocuments
 from services.ports import Documents
 from tests.pipeline.conftest import moto_url
 from tests.platforms.aws.either import EITHER, clients_of
-from tests.platforms.aws.mocked import labels_table
+from tests.platforms.aws.mocked import documents_table
 from tests.platforms.kubernetes.conftest import postgres, store
 
 __all__ = ["moto_url", "postgres", "store"]
 
 
-@pytest.fixture(params=["memory", *EITHER, pytest.param("postgresql", marks=pytest.mark.needs("postgresql"))])
+EVERY = ["memory", *EITHER, pytest.param("postgresql", marks=pytest.mark.needs("postgresql"))]
+
+
+@pytest.fixture(params=EVERY)
 def documents(request: pytest.FixtureRequest) -> Documents:
     """An empty store of documents."""
     name = f"documents-{uuid.uuid4().hex[:8]}"
@@ -27,5 +30,5 @@ def documents(request: pytest.FixtureRequest) -> Documents:
     if request.param == "postgresql":
         return PostgresDocuments(request.getfixturevalue("store"), name)
     clients = clients_of(request)
-    labels_table(clients, name)
+    documents_table(clients, name)
     return DynamoDocuments(clients, name)

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
 from cli.errors import OperatorError, explained
 from cli.platform.aws import alarms, counted
@@ -28,18 +28,21 @@ from cli.platform.facts import (
 from cli.target import LOCAL, Target
 from monitoring.objectives.slo import Objective
 from monitoring.predictions import Searched, Window
-from platforms.aws.batches import STANDING
 from platforms.aws.clients import clients
+from platforms.aws.documents import DynamoDocuments
 from platforms.aws.elsewhere import champion, role_for
 from platforms.aws.identity import caller_if_told
 from platforms.aws.journal import DynamoJournal
 from platforms.aws.names import LABELS
+from platforms.aws.names import documents as documents_table
 from platforms.aws.training import DynamoBook
 from platforms.s3.errors import code_of
 from retraining.record import Record
+from rollout.core.errors import RolloutError
 from rollout.core.release import PROCESS, Release
 from rollout.core.state import RolloutState
 from services.approvals import Approval
+from services.batches import quality
 
 if TYPE_CHECKING:
     from cli.platform.package_store import PackageStore
@@ -127,15 +130,12 @@ class Aws:
 
         None where the table cannot be read: whoever may not read it must see the rest all the same.
         """
-        found: list[QualityView] = []
-        for variant in variants:
-            key, table = {"id": {"S": f"{STANDING}{variant}"}}, f"{self.target.endpoint}-labels"
-            try:
-                answer = self.target.client("dynamodb").get_item(TableName=table, Key=key)
-            except (ClientError, BotoCoreError):
-                return ()
-            if "told" in answer.get("Item", {}):
-                found.append(QualityView.of(variant, json.loads(answer["Item"]["told"]["S"])))
+        documents = DynamoDocuments(self.target.client, documents_table(self.target.endpoint))
+        try:
+            shown = {variant: quality(documents, variant) for variant in variants}
+        except RolloutError:
+            return ()
+        found = [QualityView.of(variant, one) for variant, one in shown.items() if one is not None]
         return tuple(item for item in found if item.values)
 
     def bring_labels(self, name: str, content: bytes) -> str:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from cli.errors import OperatorError, explained
 from cli.target import Target
 from monitoring.predictions import Searched, Window
+from platforms.aws.names import documents
 from platforms.aws.predictions import AwsPredictions
 
 
@@ -16,7 +17,7 @@ def find(target: Target, word: str, window: Window) -> Searched:
     Raises:
         OperatorError: The captures may not be read, or S3 does not answer.
     """
-    ledger = f"{target.endpoint}-labels"
+    ledger = documents(target.endpoint)
     there = AwsPredictions(target.client, target.endpoint, target.output("artifact_bucket"), ledger)
     known = Searched(places=(f"the ledger of labels, table {ledger}",))
     try:

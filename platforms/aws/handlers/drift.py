@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from monitoring.drift.reference import Reference
 from monitoring.drift.watch import DriftWatch
 from monitoring.log import log
 from platforms.aws.arrivals import Arrivals
-from platforms.aws.clients import clients
-from platforms.aws.drift_table import DynamoRecord
-from platforms.aws.files import CloudWatchMetrics, S3Captures
+from platforms.aws.clients import calling, clients
+from platforms.aws.documents import DynamoDocuments
+from platforms.aws.files import S3Captures
 from platforms.aws.handlers.settings import Context, Settings, seconds_left
 from platforms.aws.journal import DynamoJournal
-from platforms.aws.packages import REFERENCE, DigestMismatch, member
-from platforms.aws.transient import PASSING, gone, passes
-from rollout.core.release import Release
-from rollout.core.state import RolloutState
+from platforms.aws.packages import DigestMismatch, Sealed, member
+from platforms.aws.published import CloudWatchMetrics
+from platforms.aws.transient import PASSING, passes
+from services.drift import Drift
+from services.drift_record import DriftRecord
+from services.promises import Promises, remembered
 
 _RESERVE = 60.0  # seconds that reading some more files may take
 _LATE = 7200.0  # seconds back that a sweep looks for files of which no message told
 
 
 def handler(event: Mapping[str, Any], context: Context | None) -> dict[str, Any]:
-    """Measure the variants whose captured files the queue's messages tell of; without messages, sweep all live ones.
+    """Measure the variants whose captured files the queue's messages name; without messages, sweep all live ones.
 
     What passes by itself (a service that does not answer, a capture that has gone) is logged and left to the next call:
     nothing is counted twice, and nothing is lost. A variant whose reference cannot be had is logged and counted as
@@ -51,68 +51,36 @@ def handler(event: Mapping[str, Any], context: Context | None) -> dict[str, Any]
 
 
 def _measure(settings: Settings, now: float, arrived: Arrivals | None, context: Context | None) -> dict[str, Any]:
-    state = DynamoJournal(_clients(), settings.journal, settings.endpoint).read()
-    named = arrived.files if arrived else None
-    references, unmeasured, changed = _references(state, named)
+    promises = Promises(DynamoJournal(_clients(), settings.journal, settings.endpoint).read(), _member)
     watch = DriftWatch(
         captures=S3Captures(_clients(), settings.bucket, settings.endpoint, since=now - _LATE - settings.drift_every),
-        record=DynamoRecord(_clients(), settings.journal, settings.endpoint),
-        metrics=CloudWatchMetrics(_clients(), settings.endpoint),
+        record=DriftRecord(DynamoDocuments(_clients(), settings.documents)),
+        metrics=CloudWatchMetrics(_clients()("cloudwatch"), settings.endpoint),
         false_alarms=settings.false_alarms,
         every=settings.drift_every,
     )
-    found = watch.measure(
-        references, now, named, unmeasured, lambda: seconds_left(context, most=1, reserve=_RESERVE) > 0
+    found = Drift(promises, watch).measure(
+        now, arrived.files if arrived else None, lambda: seconds_left(context, most=1, reserve=_RESERVE) > 0
     )
-    for variant, item in found.items():
-        item.log(variant=variant)
-    failures = [item.failure for item in found.values() if item.failure and not passes(item.failure)]
-    if arrived is None and changed:  # messages are not to blame
-        failures.append(changed)
+    failures = [error for error in found.failures if not passes(error)]
+    if arrived is None:  # messages are not to blame for a package
+        failures += [error for error in found.unmeasured.values() if isinstance(error, DigestMismatch)]
     if failures:
         raise failures[-1]
     if arrived is None:
-        return {variant: {"rows": item.rows, "evidence": item.most_evidence} for variant, item in found.items()}
-    late = {key for variant in unmeasured for key in watch.late(variant, arrived.files[variant])}
-    return arrived.unsettled({variant for variant, item in found.items() if item.unfinished or item.failure}, late)
-
-
-def _references(
-    state: RolloutState, variants: Collection[str] | None
-) -> tuple[dict[str, Reference], list[str], DigestMismatch | None]:
-    """The references that can be had of live variants, those without one, and the last package that was changed.
-
-    Args:
-        state: What is live.
-        variants: Which are wanted; None for all.
-    """
-    found: dict[str, Reference] = {}
-    unmeasured: list[str] = []
-    failure: DigestMismatch | None = None
-    for release in (state.champion, state.challenger):
-        if release is None or (variants is not None and release.variant not in variants):
-            continue
-        try:
-            found[release.variant] = _reference(release)
-        except (DigestMismatch, ValueError, *PASSING) as error:
-            if isinstance(error, PASSING) and not (gone(error) or passes(error)):
-                raise
-            log("reference not read", variant=release.variant, error=str(error))
-            unmeasured.append(release.variant)
-            failure = error if isinstance(error, DigestMismatch) else failure
-    return found, unmeasured, failure
+        measured = found.measured.items()
+        return {variant: {"rows": item.rows, "evidence": item.most_evidence} for variant, item in measured}
+    late = {key for variant in found.unmeasured for key in watch.late(variant, arrived.files[variant])}
+    again = {variant for variant, item in found.measured.items() if item.unfinished or item.failure}
+    return arrived.unsettled(again, late)
 
 
 _clients = lru_cache(clients)
 
 
-@lru_cache(maxsize=4)
-def _reference(release: Release) -> Reference:
-    """What a release was trained on, read once.
+def _read(release: Sealed, name: str) -> bytes | None:
+    with calling(f"read {name} of {release.archive_uri}"):
+        return member(_clients(), release, name)
 
-    Raises:
-        DigestMismatch: The package is not the one that was sealed.
-        UnreadableProfile: Its `reference.json` is missing or has another form.
-    """
-    found = member(_clients(), release, REFERENCE)
-    return Reference.from_dict(json.loads(found) if found else None)
+
+_member = remembered(_read)

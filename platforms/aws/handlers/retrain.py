@@ -11,7 +11,7 @@ from typing import Any, cast
 from monitoring.drift.record import newest_day
 from monitoring.log import log
 from platforms.aws.clients import calling, clients, count_event
-from platforms.aws.drift_table import DynamoRecord
+from platforms.aws.documents import DynamoDocuments
 from platforms.aws.handlers.settings import Context, Settings
 from platforms.aws.journal import DynamoJournal
 from platforms.aws.retraining_executions import Executions
@@ -24,6 +24,7 @@ from retraining.record import Entry, Record
 from retraining.rules import read
 from rollout.controller.agreement import change
 from rollout.controller.commands import Commands
+from services.drift_record import DriftRecord
 
 _CHANGES: Mapping[str, Callable[[Record, Seen, str], Record]] = {
     "start": decision.request,
@@ -65,11 +66,10 @@ def _controller() -> RetrainingController:
     settings = Settings.from_environment()
     rules, job = read(os.environ["RETRAINING"])
     journal = DynamoJournal(_clients(), settings.journal, settings.endpoint, settings.by)
-    commands = Commands.of_stack(settings.stack)
+    documents, commands = DynamoDocuments(_clients(), settings.documents), Commands.of_stack(settings.stack)
 
     def day_of(variant: str) -> str:
-        counted = DynamoRecord(_clients(), settings.journal, settings.endpoint).read(variant) if variant else None
-        newest = newest_day(counted) if counted else None
+        newest = newest_day(DriftRecord(documents).read(variant)) if variant else None
         return str(newest or datetime.now(UTC).date())
 
     def tell(entry: Entry) -> None:

@@ -30,7 +30,7 @@ class Settings:
         bucket: `ARTIFACT_BUCKET`, where packages and captures lie.
         false_alarms: `DRIFT_FALSE_ALARMS`, how many of drift are tolerated a year and variant.
         drift_every: `DRIFT_MINUTES`, how often drift is measured, as seconds.
-        labels: `LABELS_TABLE`, the DynamoDB table of the labels' ledger.
+        documents: `DOCUMENTS_TABLE`, the DynamoDB table of labels and drift.
         group: `PACKAGE_GROUP`, the model package group.
         stack: `MODELSTACK_STACK`, which messages name in the commands that they tell.
         labels_wait: `LABELS_WAIT_SECONDS`, how long a label waits for its answer before it counts as unknown.
@@ -51,7 +51,7 @@ class Settings:
     bucket: str
     false_alarms: float = 0.05
     drift_every: float = 3600.0
-    labels: str = ""
+    documents: str = ""
     group: str = ""
     stack: str = ""
     labels_wait: float = 3600.0
@@ -84,7 +84,7 @@ class Settings:
             bucket=os.environ.get("ARTIFACT_BUCKET", ""),
             false_alarms=_share("DRIFT_FALSE_ALARMS", "0.05"),
             drift_every=60.0 * _whole("DRIFT_MINUTES", "60"),
-            labels=os.environ.get("LABELS_TABLE", ""),
+            documents=os.environ.get("DOCUMENTS_TABLE", ""),
             group=os.environ.get("PACKAGE_GROUP", ""),
             stack=os.environ.get("MODELSTACK_STACK", ""),
             labels_wait=float(_whole("LABELS_WAIT_SECONDS", "3600")),

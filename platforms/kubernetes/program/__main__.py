@@ -14,7 +14,6 @@ from platforms.kubernetes.access_token import Tokens
 from platforms.kubernetes.api import Api
 from platforms.kubernetes.audit_records import uid
 from platforms.kubernetes.database import Database
-from platforms.kubernetes.monitors import remembered
 from platforms.kubernetes.notify import Webhook
 from platforms.kubernetes.program.assembly import Assembly
 from platforms.kubernetes.program.counts import CALLS, Counts
@@ -27,6 +26,7 @@ from platforms.kubernetes.program.web import app
 from platforms.kubernetes.program.working import Working
 from platforms.kubernetes.rounds import Rounds
 from rollout.core.errors import RolloutError
+from services.promises import remembered
 
 _LAST_SECONDS = 8.0  # for what is under way at the end
 _WRONG = 2  # the exit code of settings that cannot work

@@ -17,7 +17,6 @@ from platforms.kubernetes.assembled import assembled
 from platforms.kubernetes.audit_records import PostgresRecords, uid
 from platforms.kubernetes.database import Database
 from platforms.kubernetes.journal import KubernetesJournal
-from platforms.kubernetes.labels import Member
 from platforms.kubernetes.monitors import Monitors
 from platforms.kubernetes.notify import KubernetesNotify, Webhook
 from platforms.kubernetes.probes import Probes, asking, sampled
@@ -31,6 +30,7 @@ from platforms.mirroring import TICK_SECONDS
 from rollout.controller.commands import Commands
 from rollout.controller.recorder import Recorder
 from rollout.core.state import RolloutState
+from services.promises import Member
 from services.worker import Worker
 from tracking.api import opened
 from tracking.connection import bearer

@@ -13,9 +13,10 @@ from monitoring.log import log
 from platforms.kubernetes import captures, labels, measured, predictions, schema
 from platforms.kubernetes.audit_records import FIRST, PostgresRecords
 from platforms.kubernetes.database import Database
-from platforms.kubernetes.standings import Standings
+from platforms.kubernetes.documents import PostgresDocuments
 from platforms.kubernetes.wanted import Wanted
 from rollout.core.errors import RolloutError
+from services.batches import quality
 
 _AGAIN_SECONDS = 5.0
 
@@ -47,10 +48,10 @@ class Store:
         labels.take_labels(self.ready(), endpoint, name, lines)
 
     def standings(self, endpoint: str, variants: Sequence[str]) -> dict[str, Any]:
-        """How variants stand by their labels; raises as `Standings.told`."""
-        standings = Standings(self.ready(), endpoint)
-        told = {variant: standings.told(variant) for variant in variants}
-        return {variant: found for variant, found in told.items() if found is not None}
+        """The quality of variants by their labels; raises as `PostgresDocuments.get`."""
+        documents = PostgresDocuments(self.ready(), endpoint)
+        found = {variant: quality(documents, variant) for variant in variants}
+        return {variant: one for variant, one in found.items() if one is not None}
 
     def records(self, endpoint: str, after: Sequence[str]) -> dict[str, Any]:
         """A page of the audit record, from after the number that is named; raises as `PostgresRecords.page`.

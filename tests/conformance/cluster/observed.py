@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING
 import httpx
 
 from platforms.kubernetes.captures import Captures, intake
-from platforms.kubernetes.labels import FORM, Labels, take_labels
+from platforms.kubernetes.labels import join, labels_of, take_labels
 from platforms.kubernetes.measured import text
 from platforms.kubernetes.metrics import ENDPOINT, ROLLOUT, VARIANT, matched, series
 from rollout.core.errors import RolloutError
-from rollout.core.release import Release
+from services.promises import Promises
 from tests.conformance.stage import LABEL_LATE
 from tests.platforms.aws.on_cloud import DECLARED
 
@@ -31,8 +31,8 @@ _ANSWERS = 10  # that a metric of the user's is published of at a time
 _PAUSE = 0.5
 
 
-def _member(_: Release, name: str) -> bytes | None:
-    return json.dumps(DECLARED).encode() if name == FORM else None
+def _member(_: object, name: str) -> bytes | None:
+    return json.dumps(DECLARED).encode() if name == "answer.json" else None
 
 
 class Observed:
@@ -69,7 +69,6 @@ class Observed:
     def label(self, label: bool | None, stop: Event) -> None:
         """Join, and publish what comes of it; label what was answered two seconds ago."""
         endpoint = self._stage.endpoint
-        labels = Labels(self._database, endpoint, _member)
         while not stop.wait(_PAUSE):
             with suppress(RolloutError):
                 due = list[str]()
@@ -78,7 +77,8 @@ class Observed:
                 if due and label is not None:
                     lines = [json.dumps({"inference_id": name, "label": label}).encode() for name in due]
                     take_labels(self._database, endpoint, f"{due[0]}.jsonl", b"\n".join(lines))
-                labels.run(self._stage.state())
+                promises = Promises(self._stage.state(), _member)
+                join(self._database, endpoint, labels_of(self._database, promises, time.time))
                 self._stage.world.tells(text(self._database, self._stage.api.namespace, [endpoint]))
 
     def publish(self, namespace: str, metric: str, rates: Mapping[str, float], stop: Event) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from monitoring.bulk import DAY, sealed
-from monitoring.drift.record import newest_day
+from monitoring.drift.record import Reading, newest_day
 from monitoring.drift.reference import Reference
 from monitoring.drift.watch import FILES, Measured
 from tests.monitoring.shelf import (
@@ -86,7 +86,7 @@ def test_before_the_first_day_has_ended_there_is_no_evidence_of_either(shelf: Sh
 
 def test_no_captures_at_all_tell_nothing_and_write_nothing(shelf: Shelf) -> None:
     measured(shelf)
-    assert (shelf.told, shelf.readings) == ([], {})
+    assert (shelf.told, shelf.read("v-a")) == ([], Reading())
 
 
 def test_files_and_calls_make_no_difference_to_the_last_bit(shelf: Shelf) -> None:
@@ -160,7 +160,7 @@ def test_a_call_that_is_killed_before_it_told_is_finished_by_a_later_sweep(shelf
     swept(shelf, START + 21 * DAY)
     assert [item.at for item in shelf.told if item.name == "CaptureRows"] == [START + 20 * DAY]
     swept(shelf, START + 22 * DAY)
-    assert (shelf.values("CaptureRows"), shelf.read("v-a").unsent) == ([360], {})
+    assert (shelf.values("CaptureRows"), shelf.unsent()) == ([360], [])
 
 
 def test_a_value_too_old_for_cloudwatch_is_let_go_and_stops_nothing(shelf: Shelf) -> None:
@@ -236,7 +236,8 @@ def test_a_variant_that_cannot_be_measured_is_counted_at_every_call_and_its_capt
 def test_a_record_of_another_form_is_begun_anew_and_no_file_is_read_twice(shelf: Shelf) -> None:
     shelf.files["v-a/1"] = file(days(1, 2))
     measured(shelf)
-    shelf.readings["v-a"] = replace(shelf.read("v-a"), state={"open": {"seen": {"rows": "many"}}})
+    unknown = replace(shelf.read("v-a"), state={"open": {"seen": {"rows": "many"}}})
+    assert shelf.record.write("v-a", unknown, (), ()) is not None
     shelf.files["v-a/2"] = file(days(1, 3))
     found = measured(shelf)
     assert (found.rows, found.waiting) == (30, 30)

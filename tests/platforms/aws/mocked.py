@@ -44,12 +44,12 @@ def journal_table(clients: Clients, name: str = "rollouts") -> None:
     clients("dynamodb").create_table(**_keyed(name, "endpoint"), AttributeDefinitions=_attributes(endpoint="S"))
 
 
-def labels_table(clients: Clients, name: str = "labels") -> None:
-    """The table where answers and labels wait for each other."""
+def documents_table(clients: Clients, name: str = "documents") -> None:
+    """The table of documents."""
     keys = [{"AttributeName": INDEX, "KeyType": "HASH"}, {"AttributeName": "since", "KeyType": "RANGE"}]
     clients("dynamodb").create_table(
         **_keyed(name, "id"),
-        AttributeDefinitions=_attributes(id="S", since="N", **{INDEX: "S"}),
+        AttributeDefinitions=_attributes(id="S", queue="S", since="N"),
         GlobalSecondaryIndexes=[{"IndexName": INDEX, "KeySchema": keys, "Projection": {"ProjectionType": "ALL"}}],
     )
 

@@ -66,8 +66,8 @@ class Told(Names):
         return os.environ.get("ARTIFACT_BUCKET", "artifacts")
 
     @property
-    def labels(self) -> str:
-        return os.environ.get("LABELS_TABLE", "labels")
+    def documents(self) -> str:
+        return os.environ.get("DOCUMENTS_TABLE", "documents")
 
     @property
     def alerts(self) -> str:

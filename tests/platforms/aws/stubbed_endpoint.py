@@ -18,7 +18,8 @@ from platforms.aws.packages import REFERENCE
 from rollout.core.plan import Plan, Step
 from rollout.core.release import Release
 from rollout.core.state import Phase, RolloutState
-from tests.platforms.aws.mocked import clients, journal_table, mocked_aws
+from services.promises import remembered
+from tests.platforms.aws.mocked import clients, documents_table, journal_table, mocked_aws
 from tests.platforms.aws.sealing import sealed_release
 
 BUCKET = "artifacts"
@@ -67,15 +68,21 @@ def an_endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoint]:
     """Release b is on trial against a; the handlers' clients are moto's but for SageMaker's."""
     for name in ("ALERTS_TOPIC", "DRIFT_FALSE_ALARMS", "DRIFT_MINUTES"):
         monkeypatch.delenv(name, raising=False)
-    environment = {"ENDPOINT_NAME": "endpoint", "JOURNAL_TABLE": "rollouts", "ARTIFACT_BUCKET": BUCKET}
+    environment = {
+        "ENDPOINT_NAME": "endpoint",
+        "JOURNAL_TABLE": "rollouts",
+        "ARTIFACT_BUCKET": BUCKET,
+        "DOCUMENTS_TABLE": "documents",
+    }
     with mocked_aws(monkeypatch, **environment) as real:
         fake = Endpoint()
         for module in (advance, drift, rollback):
             monkeypatch.setattr(module, "_clients", lambda: lambda name: fake if name == "sagemaker" else real(name))
         for module in (advance, rollback):
             monkeypatch.setattr(module, "_impatient_clients", lambda: real)
-        drift._reference.cache_clear()
+        monkeypatch.setattr(drift, "_member", remembered(drift._read))
         journal_table(real)
+        documents_table(real)
         real("s3").create_bucket(Bucket=BUCKET)
         a, b = release("a", TRAINED_ON), release("b", TRAINED_ON)
         plan = Plan(steps=(Step(10, 300),), max_seconds=86_400)

@@ -20,12 +20,13 @@ from monitoring.captured import Malformed, instances
 from platforms.aws.files import S3Captures
 from platforms.aws.handlers import drift
 from platforms.aws.packages import REFERENCE, DigestMismatch
+from rollout.core.release import Release
 from services.sealed_packages import member_uri
 from tests.needed import needed
 from tests.platforms.aws.mocked import clients
 from tests.platforms.aws.rights import USED
 from tests.platforms.aws.sealing import put
-from tests.platforms.aws.stubbed_endpoint import BUCKET, TRAINED_ON, Endpoint, an_endpoint, journal, release
+from tests.platforms.aws.stubbed_endpoint import BUCKET, Endpoint, an_endpoint, journal, release
 
 
 @pytest.fixture
@@ -140,20 +141,10 @@ def test_what_was_counted_takes_little_room_in_its_item(endpoint: Endpoint) -> N
     for hour in range(10, 24):
         capture_file(f"{hour}", captured(source.uniform(-1, 9, 60).tolist(), hour=hour))
         drift.handler(arrival(f"{hour}"), None)
-        key = {"endpoint": {"S": "endpoint#drift#v-b"}}
-        item = clients()("dynamodb").get_item(TableName="rollouts", Key=key)["Item"]
-        assert item.keys() == {"endpoint", "revision", "reading"}, "all metrics are sent"
-        sizes.append(len(item["reading"]["B"]))
+        key = {"id": {"S": "drift#v-b"}}
+        item = clients()("dynamodb").get_item(TableName="documents", Key=key)["Item"]
+        sizes.append(len(next(iter(item["body"].values()))))
     assert max(sizes) < 1500, "for a feature, whatever the rows"
-
-
-def test_a_file_leaves_a_mark_that_expires_when_no_message_can_come_any_more(endpoint: Endpoint) -> None:
-    capture_file("a", captured([9.0] * 40))
-    drift.handler(arrival("a"), None)
-    key = {"endpoint": {"S": "#counted#capture/endpoint/v-b/2026/01/05/12/a.jsonl"}}
-    item = clients()("dynamodb").get_item(TableName="rollouts", Key=key)["Item"]
-    days_left = (int(item["expires"]["N"]) - datetime.now(UTC).timestamp()) / 86_400
-    assert days_left > 2 * 14, "as long as two queues, one after the other, keep a message"
 
 
 def test_nothing_in_a_reference_of_other_bytes_is_read(endpoint: Endpoint, capsys: pytest.CaptureFixture[str]) -> None:
@@ -170,12 +161,17 @@ def unmeasured() -> float:
     return sum(told(("EndpointName", "endpoint"), metric="DriftUnmeasured", statistic="Sum"))
 
 
+def unreachable() -> Release:
+    """Release b, whose package is not in the bucket."""
+    return replace(release("b", {}), archive_uri=f"s3://{BUCKET}/packages/gone/model.tar.gz", manifest_sha256="0" * 64)
+
+
 @pytest.mark.parametrize("what", ["gone", "without reference.json", "with another form of it"])
 def test_a_release_whose_reference_cannot_be_had_is_counted_and_stops_nothing(
     endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], what: str
 ) -> None:
     b = {
-        "gone": replace(release("b", TRAINED_ON), archive_uri=f"s3://{BUCKET}/packages/gone/model.tar.gz"),
+        "gone": unreachable(),
         "without reference.json": release("b", {}, "other.json"),
         "with another form of it": release("b", {"rows": "many"}),
     }[what]
@@ -184,7 +180,7 @@ def test_a_release_whose_reference_cannot_be_had_is_counted_and_stops_nothing(
 
     assert drift.handler({}, None) == {"v-a": {"rows": 0, "evidence": None}}
     assert unmeasured() == 1
-    assert '"reference not read", "variant": "v-b"' in capsys.readouterr().out
+    assert '"reference not read", "endpoint": "endpoint", "variant": "v-b"' in capsys.readouterr().out
     assert again(drift.handler(arrival("a"), None)) == [], "a later list will show it"
     assert unmeasured() == 2
 
@@ -192,7 +188,7 @@ def test_a_release_whose_reference_cannot_be_had_is_counted_and_stops_nothing(
 def test_a_late_file_of_a_release_whose_reference_cannot_be_had_is_told_again(endpoint: Endpoint) -> None:
     capture_file("b", captured([9.0] * 40))
     drift.handler(arrival("b"), None)
-    gone = replace(release("b", TRAINED_ON), archive_uri=f"s3://{BUCKET}/packages/gone/model.tar.gz")
+    gone = unreachable()
     journal().write(replace(journal().read(), challenger=gone))
     capture_file("a", captured([9.0] * 40))
     assert again(drift.handler(arrival("a", "b"), None)) == ["a"], "no list will show it"
@@ -201,7 +197,7 @@ def test_a_late_file_of_a_release_whose_reference_cannot_be_had_is_told_again(en
 @pytest.mark.parametrize(
     ("operation", "status"),
     [
-        ("GetItem", 503),
+        ("BatchGetItem", 503),
         ("ListObjectsV2", 503),
         ("GetObject", 503),
         ("TransactWriteItems", 503),

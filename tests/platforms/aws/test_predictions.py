@@ -11,12 +11,13 @@ import pytest
 
 from monitoring.labels.pairs import Answer
 from monitoring.predictions import EVER, Prediction, Window
-from platforms.aws.batches import Batches
 from platforms.aws.clients import Clients
-from platforms.aws.ledger import DynamoLedger
+from platforms.aws.documents import DynamoDocuments
 from platforms.aws.predictions import AwsPredictions
-from platforms.aws.table import Table
-from tests.platforms.aws.mocked import labels_table, mocked_aws
+from services.batches import Batches
+from services.ledger import DocumentLedger
+from services.memory import MemoryMetrics
+from tests.platforms.aws.mocked import documents_table, mocked_aws
 
 NOW = datetime(2026, 3, 10, 9, 30, tzinfo=UTC)
 BUCKET, ENDPOINT = "artifacts", "flights"
@@ -26,7 +27,7 @@ BUCKET, ENDPOINT = "artifacts", "flights"
 def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clients]:
     with mocked_aws(monkeypatch) as make:
         make("s3").create_bucket(Bucket=BUCKET)
-        labels_table(make)
+        documents_table(make)
         yield make
 
 
@@ -48,7 +49,7 @@ class Reads:
 
 
 def there(make: Clients, now: datetime = NOW) -> AwsPredictions:
-    return AwsPredictions(make, ENDPOINT, BUCKET, "labels", now.timestamp)
+    return AwsPredictions(make, ENDPOINT, BUCKET, "documents", now.timestamp)
 
 
 def captured(make: Clients, ago: timedelta, *names: str, variant: str = "v-a", endpoint: str = ENDPOINT) -> str:
@@ -71,8 +72,8 @@ def captured(make: Clients, ago: timedelta, *names: str, variant: str = "v-a", e
 
 
 def test_what_the_ledger_has_is_found_in_one_read_if_it_was_given_at_that_time(aws: Clients) -> None:
-    table = Table(aws, "labels", NOW.timestamp)
-    ledger = DynamoLedger(table, Batches(table, ENDPOINT, None))
+    documents = DynamoDocuments(aws, "documents", NOW.timestamp)
+    ledger = DocumentLedger(documents, Batches(documents, MemoryMetrics()), NOW.timestamp)
     ledger.answers("v-a", [("order-17", Answer("e-1", "v-a", 100.0, {}, []))])
     ledger.answers("v-b", [("order-17", Answer("e-2", "v-b", 101.0, {}, []))])
     found = (Prediction("v-a", "e-1", "order-17", 100.0), Prediction("v-b", "e-2", "order-17", 101.0))

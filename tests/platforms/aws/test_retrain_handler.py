@@ -13,7 +13,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from monitoring.drift.record import Reading
-from platforms.aws.drift_table import DynamoRecord
+from platforms.aws.documents import DynamoDocuments
 from platforms.aws.handlers import retrain
 from platforms.aws.journal import DynamoJournal
 from platforms.aws.training import AwsWorld, DynamoBook, TrainingJobs, report_key
@@ -23,12 +23,14 @@ from retraining.rules import JobSettings, Rules, written
 from rollout.core.errors import RolloutError
 from rollout.core.state import Phase as Rollout
 from rollout.core.state import RolloutState
+from services.drift_record import DriftRecord
 from tests.platforms.aws.inbox import subscribed
-from tests.platforms.aws.mocked import clients, journal_table, mocked_aws
+from tests.platforms.aws.mocked import clients, documents_table, journal_table, mocked_aws
 from tests.retraining.test_decision import BETTER, CHAMPION, IMAGE
 
 ENDPOINT = "flight-delay-local"
 TABLE = f"{ENDPOINT}-rollouts"
+DOCUMENTS = f"{ENDPOINT}-documents"
 BUCKET = "artifacts"
 ROLE = "arn:aws:iam::123456789012:role/flight-delay-local-training"
 JOB = JobSettings(
@@ -41,12 +43,14 @@ DAY = 1_367_366_400.0  # 2013-05-01
 def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     with mocked_aws(monkeypatch) as make:
         journal_table(make, TABLE)
+        documents_table(make, DOCUMENTS)
         make("s3").create_bucket(Bucket=BUCKET)
         make("s3").put_object(Bucket=BUCKET, Key="packages/b/model.tar.gz", Body=b"x")
         topic = make("sns").create_topic(Name="alerts")["TopicArn"]
         for name, value in {
             "ENDPOINT_NAME": ENDPOINT,
             "JOURNAL_TABLE": TABLE,
+            "DOCUMENTS_TABLE": DOCUMENTS,
             "ALERTS_TOPIC": topic,
             "MODELSTACK_STACK": "dev",
             "INBOX": subscribed(make, "inbox", topic),
@@ -57,7 +61,7 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         journal = DynamoJournal(make, TABLE, ENDPOINT)
         journal.write(RolloutState(ENDPOINT, champion=CHAMPION, phase=Rollout.IDLE))
         state = {"open": {"since": DAY}}
-        DynamoRecord(make, TABLE, ENDPOINT).write(CHAMPION.variant, Reading(state=state), (), ())
+        DriftRecord(DynamoDocuments(make, DOCUMENTS)).write(CHAMPION.variant, Reading(state=state), (), ())
         yield
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import count
@@ -10,14 +11,17 @@ from typing import Any
 
 from platforms.kubernetes.captures import intake
 from platforms.kubernetes.database import Database
-from platforms.kubernetes.labels import FORM, Labels, Watched, take_labels
+from platforms.kubernetes.labels import join, labels_of, take_labels
 from platforms.kubernetes.measured import text
 from platforms.kubernetes.metrics import whose
 from rollout.core.plan import Plan, Step
 from rollout.core.release import Release
 from rollout.core.state import Phase, RolloutState
+from services.labels import Labels
+from services.promises import Promises
 from tests.rollout.worlds import release
 
+FORM = "answer.json"
 DECLARED = {"kind": "classification", "classes": [False, True], "decision": "late", "probability": "p"}
 ROLLOUT = "000002-b"
 
@@ -46,12 +50,15 @@ class World:
             pair_config="pair", plan=Plan(steps=(Step(10, 300),), max_seconds=86_400), step=0, step_starts=(self.now,),
         )  # fmt: skip
 
-    def member(self, of: Release, name: str) -> bytes | None:
+    def member(self, of: Any, name: str) -> bytes | None:
         found = self.members.get((of.variant, name))
         return json.dumps(found).encode() if found else None
 
-    def labels(self, database: Database | None = None, **watched: Any) -> Labels:
-        return Labels(database or self.database, self.endpoint, self.member, self.known.get, Watched(**watched))
+    def promises(self) -> Promises:
+        return Promises(self.state, self.member, self.known.get)
+
+    def labels(self, database: Database | None = None) -> Labels:
+        return labels_of(database or self.database, self.promises(), time.time)
 
     def answers(self, *answers: tuple[str | None, Any, Any], ago: float = 0, **meta: Any) -> bytes:
         """A post of captured answers: inference id, decision, probability."""
@@ -84,8 +91,8 @@ class World:
         take_labels(self.database, self.endpoint, "labels of today.jsonl", content)
         return content
 
-    def run(self, **watched: Any) -> int:
-        return self.labels(**watched).run(self.state)
+    def run(self, database: Database | None = None) -> int:
+        return join(database or self.database, self.endpoint, self.labels(database))
 
     def seen(self, name: str, **labels: str) -> float:
         """A series of /metrics, by its labels but the endpoint; 0 when it is not there."""
@@ -99,11 +106,3 @@ class World:
         """How many pairs were counted, and how many of them were right."""
         of = {**({"rollout": rollout} if rollout else {}), "variant": variant}
         return self.seen("accuracy_count", **of), self.seen("accuracy_sum", **of)
-
-    def rejected(self) -> list[tuple[str, str]]:
-        """Kind and reason of every line that was kept aside."""
-        rows = self.database.run(
-            "see", "SELECT lines FROM aside WHERE endpoint = :e AND kind = 'labels'", e=self.endpoint
-        )
-        found = [json.loads(line) for (lines,) in rows for line in lines.splitlines()]
-        return sorted((line["kind"], line["reason"]) for line in found)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
@@ -12,14 +12,15 @@ from typing import Any
 import pytest
 
 from monitoring.bulk import DAY
+from monitoring.drift.watch import Measured
 from platforms.kubernetes.captures import intake
 from platforms.kubernetes.database import Database
-from platforms.kubernetes.drift import Drift, PostgresRecord
+from platforms.kubernetes.drift import sweep
 from platforms.kubernetes.measured import text
 from platforms.kubernetes.metrics import whose
 from rollout.core.errors import Unreachable
-from rollout.core.release import Release
 from rollout.core.state import Phase, RolloutState
+from services.promises import Member, Promises
 from tests.monitoring.shelf import REFERENCE, ROWS, START, days, file, moved
 from tests.platforms.kubernetes.killed import killed_after
 from tests.platforms.kubernetes.postgres import Server
@@ -31,7 +32,7 @@ NOW = START + 400 * DAY
 _names = count()
 
 
-def sealed(_: Release, name: str) -> bytes:
+def sealed(_: object, name: str) -> bytes:
     assert name == "reference.json"
     return SEALED
 
@@ -40,14 +41,14 @@ def sealed(_: Release, name: str) -> bytes:
 class World:
     database: Database
     endpoint: str
-    member: Callable[[Release, str], bytes | None] = sealed
+    member: Member = sealed
 
     @property
     def state(self) -> RolloutState:
         return RolloutState(self.endpoint, phase=Phase.IDLE, champion=release("a"))
 
-    def drift(self, database: Database | None = None) -> Drift:
-        return Drift(database or self.database, self.endpoint, self.member)
+    def drift(self, database: Database | None = None) -> Mapping[str, Measured]:
+        return sweep(database or self.database, Promises(self.state, self.member), NOW)
 
     def captured(self, columns: dict[str, Any], post: int = 100) -> None:
         lines = file(columns)
@@ -55,7 +56,7 @@ class World:
             intake(self.database, self.endpoint, "v-a", b"\n".join(lines[start : start + post]))
 
     def sweep(self) -> Any:
-        return self.drift().sweep(self.state, NOW)["v-a"]
+        return self.drift()["v-a"]
 
     def seen(self, name: str, **labels: str) -> float | None:
         inside = ",".join(f'{key}="{value}"' for key, value in {**whose("models", self.endpoint), **labels}.items())
@@ -67,16 +68,6 @@ class World:
 @pytest.fixture
 def world(store: Database, endpoint: str) -> World:
     return World(store, endpoint)
-
-
-def test_rows_like_those_of_training_are_no_drift_and_each_counts_once(world: World) -> None:
-    world.captured(days(30, 7))
-    assert world.sweep().rows == 30 * ROWS
-    assert world.sweep().rows == 0
-    assert world.seen("capture_rows_total", variant="v-a") == 30 * ROWS
-    evidence = world.seen("drift_evidence", variant="v-a")
-    assert evidence is not None
-    assert evidence < 1
 
 
 def test_rows_that_have_moved_ring_and_the_feature_is_named(world: World) -> None:
@@ -100,17 +91,6 @@ def test_a_level_that_nobody_tells_any_more_is_not_shown(world: World) -> None:
     assert world.seen("drift_evidence", variant="v-a") is not None, "a sweep tells it though nothing has come"
 
 
-def test_what_holds_no_rows_is_kept_aside_and_counted(world: World) -> None:
-    answered = {"endpointOutput": {"data": "1", "encoding": "CSV"}}
-    intake(world.database, world.endpoint, "v-a", json.dumps({"captureData": answered}).encode())
-    assert dict(world.sweep().unreadable) == {"the request was not captured": 1}
-    world.sweep()
-    assert world.seen("capture_unreadable_total", variant="v-a") == 1
-    kept = world.database.run("see", "SELECT name, lines FROM aside WHERE endpoint = :e", e=world.endpoint)
-    assert [name for name, _ in kept] == ["v-a/0000000000000000001"]
-    assert json.loads(kept[0][1])["why"] == "the request was not captured"
-
-
 def test_a_release_whose_reference_cannot_be_had_is_counted_and_its_captures_wait(world: World) -> None:
     world.captured(days(2, 7))
 
@@ -118,21 +98,10 @@ def test_a_release_whose_reference_cannot_be_had_is_counted_and_its_captures_wai
         raise Unreachable("registry: no answer")
 
     world.member = down
-    assert world.drift().sweep(world.state, NOW) == {}
+    assert world.drift() == {}
     assert world.seen("drift_unmeasured_total") == 1
     world.member = sealed
     assert world.sweep().rows == 2 * ROWS
-
-
-def test_calls_that_were_cut_off_are_counted_until_one_writes(world: World) -> None:
-    record = PostgresRecord(world.database, world.endpoint, 60)
-    assert [record.begins("v-a") for _ in range(3)] == [1, 2, 3]
-    record.failed("v-a")
-    assert record.begins("v-a") == 3
-    before = record.read("v-a")
-    assert record.write("v-a", before, ("k",), (), 2) is not None
-    assert record.write("v-a", before, ("k",), (), 2) is None, "another writer was first"
-    assert record.begins("v-a") == 3
 
 
 def test_a_process_that_is_killed_after_any_transaction_leaves_each_row_to_be_counted_once(
@@ -143,9 +112,7 @@ def test_a_process_that_is_killed_after_any_transaction_leaves_each_row_to_be_co
         transactions += 1
         world = World(store, f"drift-{next(_names)}")
         world.captured(days(4, 7))
-        finished = not killed_after(
-            transactions, postgres.url(), lambda it, of=world: of.drift(it).sweep(of.state, NOW), "COMMIT"
-        )
+        finished = not killed_after(transactions, postgres.url(), world.drift, "COMMIT")
         world.sweep()
         assert world.seen("capture_rows_total", variant="v-a") == 4 * ROWS
     assert transactions > 5
@@ -158,7 +125,7 @@ def test_of_processes_that_sweep_at_once_each_row_is_counted_by_one(postgres: Se
         child = os.fork()
         if not child:
             try:
-                world.drift(Database.of(postgres.url())).sweep(world.state, NOW)
+                world.drift(Database.of(postgres.url()))
             finally:
                 os._exit(0)
         children.append(child)

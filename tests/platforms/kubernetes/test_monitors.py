@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import threading
 import time
+from typing import Any
 
 import pytest
 
 from monitoring.drift.watch import Measured
 from platforms.kubernetes import monitors as module
 from platforms.kubernetes.database import Database
-from platforms.kubernetes.drift import REFERENCE as MEMBER
-from platforms.kubernetes.drift import Drift
-from platforms.kubernetes.labels import Watched
 from platforms.kubernetes.measuring import Measuring
-from platforms.kubernetes.monitors import Monitors, remembered, watched
+from platforms.kubernetes.monitors import Monitors, quality_settings
 from platforms.kubernetes.rounds import Rounds
 from rollout.core.errors import RolloutError, Unreachable
-from rollout.core.release import Release
 from rollout.core.state import RolloutState
+from services.promises import Promises, QualitySettings, remembered
 from tests.monitoring.shelf import REFERENCE
 from tests.platforms.kubernetes.labelled import ROLLOUT, World
 from tests.rollout.worlds import release
@@ -27,7 +25,7 @@ from tests.rollout.worlds import release
 def test_a_member_is_read_once_and_one_that_could_not_be_read_is_asked_for_again() -> None:
     asked: list[str] = []
 
-    def member(of: Release, name: str) -> bytes | None:
+    def member(of: Any, name: str) -> bytes | None:
         asked.append(of.id)
         if len(asked) == 1:
             raise Unreachable("registry: no answer")
@@ -47,8 +45,8 @@ def test_a_member_is_read_once_and_one_that_could_not_be_read_is_asked_for_again
 
 def test_labels_are_held_against_what_the_stack_says() -> None:
     measuring = Measuring(5, 0.1, 7, 2.5, 0.2, 0.02, ("carrier",))
-    assert watched(measuring) == Watched(420.0, ("carrier",), 2.5, 0.2, 0.02, 300.0)
-    assert watched(Measuring()) == Watched(), "and by default against what it is on AWS"
+    assert quality_settings(measuring) == QualitySettings(420.0, ("carrier",), 2.5, 0.2, 0.02, 300.0)
+    assert quality_settings(Measuring()) == QualitySettings(), "the defaults of the monitors hold"
 
 
 @pytest.mark.needs("postgresql")
@@ -57,7 +55,7 @@ class TestOnPostgres:
     def world(self, store: Database, endpoint: str) -> World:
         made = World(store, endpoint)
         for variant in ("v-a", "v-b"):
-            made.members[variant, MEMBER] = REFERENCE.as_dict()
+            made.members[variant, "reference.json"] = REFERENCE.as_dict()
         return made
 
     def test_what_has_come_is_joined_and_the_journal_is_left_alone_when_nothing_has(self, world: World) -> None:
@@ -67,7 +65,7 @@ class TestOnPostgres:
             asked.append(name)
             return world.state
 
-        now = 0.0
+        now = time.time()
         monitors = Monitors(world.database, world.member, state, now=lambda: now)
         monitors.look([world.endpoint])
         assert asked == []
@@ -78,7 +76,7 @@ class TestOnPostgres:
         assert asked == [world.endpoint]
         monitors.look([world.endpoint])
         assert asked == [world.endpoint], "nothing waits, and the next sweep is not due"
-        now = 61.0
+        now += 61.0
         monitors.look([world.endpoint])
         assert asked == [world.endpoint] * 2
         assert world.seen("capture_rows_total", variant="v-a") == 1
@@ -89,12 +87,11 @@ class TestOnPostgres:
         other, wrong = World(world.database, f"{world.endpoint}-other"), f"{world.endpoint}-wrong"
         swept: list[tuple[str, float, float]] = []
 
-        class Spy(Drift):
-            def sweep(self, *_: object) -> dict[str, Measured]:
-                swept.append((self.endpoint, self.false_alarms, self.every))
-                return {}
+        def sweep(_: Database, promises: Promises, __: float, *, false_alarms: float) -> dict[str, Measured]:
+            swept.append((promises.state.endpoint, false_alarms, promises.settings.every))
+            return {}
 
-        monkeypatch.setattr(module, "Drift", Spy)
+        monkeypatch.setattr(module, "sweep", sweep)
         told = {
             world.endpoint: Measuring(drift_minutes=2, drift_false_alarms=0.3, labels_minutes=1, requests_days=3),
             other.endpoint: Measuring(),
@@ -112,7 +109,7 @@ class TestOnPostgres:
         monitors = Monitors(world.database, world.member, states.__getitem__, measuring)
         monitors.look([world.endpoint, other.endpoint, wrong])
         assert swept == [(world.endpoint, 0.3, 120.0), (other.endpoint, 0.05, 3600.0)]
-        world.database.run("age", "UPDATE labels SET received = now() - '5 min'::interval WHERE id = 'nobody'")
+        world.database.run("age", "UPDATE documents SET since = since - 300 WHERE queue = 'label'")
         monitors.now = lambda: time.time() + 61
         monitors.look([world.endpoint, other.endpoint, wrong])
         assert (world.seen("labels_unknown_total"), other.seen("labels_unknown_total")) == (1, 0)

@@ -12,7 +12,6 @@ import pytest
 from platforms.kubernetes.captures import Captures, intake
 from platforms.kubernetes.database import Database
 from platforms.kubernetes.gateway import Entrance
-from platforms.kubernetes.labels import FORM
 from platforms.kubernetes.replay import GatewayReplay
 from tests.listening import Quiet, listening
 from tests.platforms.kubernetes.labelled import ROLLOUT, World
@@ -40,7 +39,7 @@ def taking_in(store: Database, endpoint: str) -> Iterator[str]:
 
 def test_what_a_server_captures_is_joined_and_replayed(store: Database, endpoint: str, tmp_path: Path) -> None:
     world = World(store, endpoint)
-    world.members["v-a", FORM] = ANSWERS
+    world.members["v-a", "answer.json"] = ANSWERS
     with taking_in(store, endpoint) as url:
         told = {"MODELSTACK_CAPTURE": f"{url}/v-a", "MODELSTACK_VARIANT": "v-a"}
         with served(tmp_path / "m", write(tmp_path / "m"), **told) as server:

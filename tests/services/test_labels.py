@@ -1,40 +1,30 @@
-"""Labels and answers, in any order and delivered any number of times, on moto's DynamoDB, S3 and CloudWatch."""
+"""Labels and answers, in any order, delivered any number of times and by processes that are killed."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime
 from random import Random
 
 import pytest
-from botocore.exceptions import ClientError
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from monitoring.labels.claimed import measured
 from monitoring.labels.lines import parse
-from monitoring.labels.pairs import Batch, Entry, Given, Row, Trial
-from platforms.aws.batch_metrics import metric_data
-from platforms.aws.batches import Batches
-from platforms.aws.handlers import labels
-from platforms.aws.packages import FORM, DigestMismatch
-from platforms.aws.table import KEPT_SECONDS, Table
+from monitoring.labels.pairs import Answer, Batch, Entry, Given, Row, Trial
+from monitoring.measurements import Datum, Values
+from rollout.core.errors import Busy, Unreachable
 from rollout.core.state import Phase
-from services.sealed_packages import member_uri
-from tests.monitoring.labelled_world import DECLARED, Killed, World, a_world
-from tests.needed import needed
-from tests.platforms.aws.rights import USED, held_to_rights
-from tests.platforms.aws.sealing import put
-
-__all__ = ["held_to_rights"]
+from services.batches import Batches
+from services.ledger import DocumentLedger
+from tests.services.labelled import DECLARED, Killed, World
 
 
-@pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    with a_world(monkeypatch) as made:
-        yield made
+@pytest.fixture(params=[False, True], ids=["sent once", "repeatable"])
+def world(request: pytest.FixtureRequest) -> World:
+    return World(repeatable=request.param)
 
 
 @pytest.mark.parametrize("answers_first", [True, False])
@@ -63,9 +53,9 @@ def test_answers_of_the_present_trial_count_once_more_under_its_rollout(world: W
 
 
 def test_answers_of_an_earlier_step_count_for_no_trial(world: World) -> None:
-    state = world.state()
+    state = world.state
     earlier = world.captured("v-b", ("first", True, 0.5), ago=60)
-    world.write_state(replace(state, step=1, step_starts=(world.now - 100, world.now - 30)))
+    world.state = replace(state, step=1, step_starts=(world.now - 100, world.now - 30))
     world.deliver(
         earlier, world.captured("v-b", ("second", True, 0.5)), world.labelled(("first", True), ("second", True))
     )
@@ -74,34 +64,26 @@ def test_answers_of_an_earlier_step_count_for_no_trial(world: World) -> None:
 
 
 def test_without_a_trial_that_has_traffic_nothing_counts_for_one(world: World) -> None:
-    state = world.state()
+    state = world.state
     assert Trial.of(state) is not None
     assert Trial.of(replace(state, phase=Phase.PREPARING, step_starts=())) is None
     assert Trial.of(replace(state, phase=Phase.IDLE)) is None
-    world.write_state(replace(state, phase=Phase.ROLLING_BACK))
+    world.state = replace(state, phase=Phase.ROLLING_BACK)
     world.deliver(world.captured("v-b", ("x", True, 0.5)), world.labelled(("x", True)))
     assert world.seen("Accuracy", "v-b") == (1, 1)
     assert world.seen("Accuracy", "v-b", "000002-b") == (0, 0)
 
 
-def test_losses_are_stamped_with_the_time_at_which_they_were_sent() -> None:
+def test_a_batch_publishes_losses_their_squares_and_counts() -> None:
     rows = [{"variant": "v", "trial": None, "losses": {"AbsoluteError": [3.0, 4.0]}}]
-    content = {"rows": rows, "checked": [], "counts": {"N": 2}}
-    plain, squared, count = metric_data(content, "e", 1_700_000_000)
-    dimensions = [{"Name": "EndpointName", "Value": "e"}, {"Name": "VariantName", "Value": "v"}]
-    at = datetime.fromtimestamp(1_700_000_000, UTC)
-    assert plain == {
-        "MetricName": "AbsoluteError", "Dimensions": dimensions, "Timestamp": at, "Values": [3, 4], "Unit": "None",
-        "StorageResolution": 1,
-    }  # fmt: skip
-    assert (squared["MetricName"], squared["Values"]) == ("AbsoluteErrorSquared", [9, 16])
-    assert (count["MetricName"], count["Dimensions"], count["Values"]) == ("N", dimensions[:1], [2])
-
-
-def test_a_datum_has_no_more_values_than_cloudwatch_takes() -> None:
-    rows = [{"variant": "v", "trial": "t", "losses": {"Accuracy": [1.0] * 400}}]
-    data = metric_data({"rows": rows, "checked": [], "counts": {}}, "e", 0.0)
-    assert [len(item["Values"]) for item in data] == [150, 150, 100] * 2
+    checked = [{"variant": "v", "trial": "t", "invalid": True, "answers": 7}]
+    data, values = measured({"rows": rows, "checked": checked, "counts": {"N": 2}}, 5.0)
+    assert data == [Datum("N", "", 2, "Count", 5.0)]
+    assert values == [
+        Values("AbsoluteError", "v", "", [3.0, 4.0], 5.0),
+        Values("AbsoluteErrorSquared", "v", "", [9.0, 16.0], 5.0),
+        Values("InvalidAnswers", "v", "t", [1.0], 5.0, [7]),
+    ]
 
 
 def test_an_answer_of_several_predictions_has_as_many_labels(world: World) -> None:
@@ -197,7 +179,7 @@ def test_the_same_content_under_another_name_is_one_delivery(world: World) -> No
 
 def test_a_label_meets_the_answer_of_every_variant_that_was_asked(world: World) -> None:
     world.deliver(world.captured("v-a", ("x", True, 0.9)), world.captured("v-b", ("x", False, 0.1)))
-    assert world.deliver(world.labelled(("x", True))) == {"joined": 2}
+    assert world.deliver(world.labelled(("x", True))) == 2
     assert (world.seen("Accuracy", "v-a"), world.seen("Accuracy", "v-b")) == ((1, 1), (1, 0))
     assert (world.seen("Accuracy", "v-a", "000002-b"), world.seen("Accuracy", "v-b", "000002-b")) == ((1, 1), (1, 0))
     assert world.seen("AnswersDuplicate") == (0, 0)
@@ -212,7 +194,7 @@ def test_an_id_that_one_variant_answered_twice_counts_as_it_was_first(world: Wor
 
 def test_a_label_that_one_variant_could_not_have_given_counts_for_the_other(world: World) -> None:
     three = {**DECLARED, "classes": ["early", "late", "gone"], "probability": None}
-    world.write_state(replace(world.state(), challenger=world.release("b", three)))
+    world.state = replace(world.state, challenger=world.release("b", three))
     world.deliver(world.captured("v-a", ("x", True, 0.9)), world.captured("v-b", ("x", "gone", None)))
     world.deliver(world.labelled(("x", "gone")))
     assert (world.seen("Accuracy", "v-a"), world.seen("Accuracy", "v-b")) == ((0, 0), (1, 1))
@@ -222,19 +204,18 @@ def test_a_label_that_one_variant_could_not_have_given_counts_for_the_other(worl
 def test_a_label_that_met_one_answer_waits_for_no_other_and_still_meets_the_one_that_comes_late(world: World) -> None:
     world.deliver(world.labelled(("x", True)), world.captured("v-a", ("x", True, 0.9)))
     world.now += 4000
-    assert world.sweep() == {"given_up": 0}
+    assert world.sweep() == 0
     world.deliver(world.captured("v-b", ("x", False, 0.1)))
     assert (world.seen("Accuracy", "v-a"), world.seen("Accuracy", "v-b")) == ((1, 1), (1, 0))
     assert world.seen("LabelsUnknown") == (0, 0)
 
 
-@pytest.mark.slow
-@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.permutations(range(4)), st.lists(st.integers(0, 3), max_size=5))
+@settings(max_examples=25)
+@given(st.booleans(), st.permutations(range(4)), st.lists(st.integers(0, 3), max_size=5))
 def test_each_variant_counts_once_by_the_first_label_whatever_the_order(
-    world: World, order: list[int], again: list[int]
+    repeatable: bool, order: list[int], again: list[int]
 ) -> None:
-    world.sent.clear()
+    world = World(repeatable)
     ids = [f"{world.names}-{number}" for number in range(3)]
     keys = [
         world.captured("v-a", *((name, True, 0.9) for name in ids)),
@@ -256,10 +237,10 @@ def test_a_label_of_an_unknown_id_is_given_up_after_its_time_and_counts_if_its_a
 ) -> None:
     world.deliver(world.labelled(("ghost", True), ("late", False)))
     world.now += 3599
-    assert world.sweep() == {"given_up": 0}
+    assert world.sweep() == 0
     world.now += 2
-    assert world.sweep() == {"given_up": 2}
-    assert world.sweep() == {"given_up": 0}
+    assert world.sweep() == 2
+    assert world.sweep() == 0
     assert world.seen("LabelsUnknown")[1] == 2
     assert [kind for kind, _ in world.rejected()] == ["LabelsUnknown"] * 2
     assert "no answer with this id was captured within 3600 s" in world.rejected()[0][1]
@@ -268,7 +249,7 @@ def test_a_label_of_an_unknown_id_is_given_up_after_its_time_and_counts_if_its_a
 
 
 def test_answers_that_say_nothing_are_wrong_and_those_that_cannot_be_read_are_counted(world: World) -> None:
-    garbage = world.file("capture/e/v-a/2026/01/05/12/zzz.jsonl", 'nonsense\n{"captureData": {}}\n')
+    garbage = world.file("capture/v-a/zzz.jsonl", 'nonsense\n{"captureData": {}}\n')
     world.deliver(garbage, world.captured("v-a", ("x", None, None)), world.labelled(("x", False)))
     assert world.seen("Accuracy", "v-a") == (1, 0)
     assert world.seen("LogLoss", "v-a") == (1, 5)
@@ -291,7 +272,8 @@ def test_answers_that_break_the_contract_count_at_once_by_variant_and_by_trial(w
     assert [kind for kind, _ in world.rejected()] == ["InvalidAnswers"] * 4
 
 
-def test_answers_are_checked_once_however_often_their_file_is_delivered_or_its_call_is_killed(world: World) -> None:
+def test_answers_are_checked_once_however_often_their_file_is_delivered_or_its_call_is_killed() -> None:
+    world = World(repeatable=True)
     key = world.captured("v-b", *((f"n{n}", True, None) for n in range(5)))
     for kill_after in (*range(12), None):
         world.kill_after = kill_after
@@ -308,60 +290,34 @@ def test_answers_are_checked_once_however_often_their_file_is_delivered_or_its_c
 def test_records_without_an_answer_say_nothing_of_the_contract(world: World) -> None:
     side = {"data": '{"instances": [{}]}', "encoding": "JSON"}
     asked = json.dumps({"captureData": {"endpointInput": side}, "eventMetadata": {}})
-    world.deliver(world.file("capture/e/v-b/2026/01/05/12/zzz.jsonl", f"nonsense\n{asked}"))
+    world.deliver(world.file("capture/v-b/zzz.jsonl", f"nonsense\n{asked}"))
     assert world.seen("InvalidAnswers", "v-b") == (0, 0)
 
 
 def test_a_release_that_does_not_say_what_its_answers_mean_has_no_losses(world: World) -> None:
-    state = world.state()
-    world.write_state(replace(state, champion=world.release("a", None)))
+    state = world.state
+    world.state = replace(state, champion=world.release("a", None))
     world.deliver(world.captured("v-a", ("x", True, 0.9)), world.captured("v-gone", ("y", True, 0.9)))
     assert world.seen("AnswersUnreadable")[1] == 2
-    assert world.deliver(world.labelled(("x", True), ("y", True))) == {"joined": 0}
-    assert needed("test_joining") <= USED["test_joining"]
-
-
-def test_nothing_in_a_form_of_other_bytes_is_read(world: World) -> None:
-    challenger = world.state().challenger
-    assert challenger is not None
-    put(world.real("s3"), member_uri(challenger.archive_uri, FORM), b"{}")
-    good = world.captured("v-a", ("x", True, 0.9))
-    with pytest.raises(DigestMismatch, match="nothing in it was read"):
-        world.deliver(world.captured("v-b", ("y", True, 0.9)), good)
-    world.deliver(world.labelled(("x", True)))
-    assert world.seen("Accuracy", "v-a") == (1, 1), "the other files of the event are taken in"
-
-
-def test_files_of_another_endpoint_are_left_alone(world: World) -> None:
-    other = world.file("capture/f/v-a/2026/01/05/12/1.jsonl", "{}")
-    assert world.deliver(other, world.file("notes.txt", "{}")) == {"joined": 0}
-    assert world.seen("AnswersUnreadable") == (0, 0)
-
-
-def test_halves_expire_when_nothing_came(world: World) -> None:
-    world.deliver(world.labelled(("x", True)))
-    item = world.real("dynamodb").get_item(TableName="labels", Key={"id": {"S": "id#x"}})["Item"]
-    assert float(item["expires"]["N"]) == world.now + KEPT_SECONDS
-    assert item["waiting"] == {"S": "label"}
+    assert world.deliver(world.labelled(("x", True), ("y", True))) == 0
 
 
 def test_metrics_that_were_certainly_not_taken_are_sent_by_the_next_call(world: World) -> None:
     world.deliver(world.captured("v-a", ("x", True, 0.9)))
-    throttled = {"Error": {"Code": "Throttling"}, "ResponseMetadata": {"HTTPStatusCode": 400}}
-    world.refuse = ClientError(throttled, "PutMetricData")
+    world.metrics.refuse = Busy("throttled")
     key = world.labelled(("x", True))
-    with pytest.raises(ClientError, match="Throttling"):
+    with pytest.raises(Busy, match="throttled"):
         world.deliver(key)
     world.now += 61
     world.deliver(key)
     assert world.seen("Accuracy", "v-a") == (1, 1)
 
 
-def test_metrics_that_may_have_been_taken_are_never_sent_again_but_counted_as_lost(world: World) -> None:
+def test_metrics_that_may_have_been_taken_are_never_sent_again_but_counted_as_lost() -> None:
+    world = World()
     world.deliver(world.captured("v-a", ("x", True, 0.9), ("y", True, 0.9)))
-    unclear = {"Error": {"Code": "InternalFailure"}, "ResponseMetadata": {"HTTPStatusCode": 500}}
-    world.refuse = ClientError(unclear, "PutMetricData")
-    with pytest.raises(ClientError, match="InternalFailure"):
+    world.metrics.refuse = Unreachable("no answer")
+    with pytest.raises(Unreachable, match="no answer"):
         world.deliver(world.labelled(("x", True), ("y", True)))
     for seconds, lost in ((120, 0), (900, 2), (900, 2)):
         world.now += seconds
@@ -371,25 +327,33 @@ def test_metrics_that_may_have_been_taken_are_never_sent_again_but_counted_as_lo
 
 
 def test_of_two_claims_at_once_one_counts(world: World) -> None:
-    table = Table(world.client, "labels", lambda: world.now)
-    ledger = labels.DynamoLedger(table, Batches(table, "e", world.client("cloudwatch")))
-    row = Row("v-a", None, {"Accuracy": [1.0]})
-    ledger.commit(Batch("v-a", {"x": row, "y": row}))
-    ledger.commit(Batch("v-a", {"y": row, "z": row}))
-    ledger.commit(Batch("v-a", {"x": row}))
+    def ledger() -> DocumentLedger:
+        return DocumentLedger(world.documents, Batches(world.documents, world.metrics), lambda: world.now)
+
+    ledger().labels([(name, Given("true", "f:1")) for name in "xyz"])
+    for variant in ("v-a", "v-b"):
+        ledger().answers(variant, [(name, Answer("event", variant, 0.0, DECLARED, [])) for name in "xyz"])
+    row, one, other = Row("v-a", None, {"Accuracy": [1.0]}), ledger(), ledger()
+    assert [other.answers("v-a", [(name, Answer("e", "v-a", 0, {}, []))])[0][1] for name in "xyz"] == [False] * 3
+    one.commit(Batch("v-a", {"x": row, "y": row}))
+    other.commit(Batch("v-a", {"y": row, "z": row}))  # it has read z before
+    one.commit(Batch("v-a", {"x": row}))
     assert world.seen("Accuracy", "v-a") == (3, 3)
-    ledger.commit(Batch("v-b", {"x": replace(row, variant="v-b")}))
+    one.commit(Batch("v-b", {"x": replace(row, variant="v-b")}))
     assert world.seen("Accuracy", "v-b") == (1, 1)
 
 
-@pytest.mark.slow
-@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(st.tuples(st.integers(0, 4), st.none() | st.integers(0, 25)), max_size=8), st.integers(0, 99))
+@settings(max_examples=40)
+@given(
+    st.booleans(),
+    st.lists(st.tuples(st.integers(0, 4), st.none() | st.integers(0, 25)), max_size=8),
+    st.integers(0, 99),
+)
 def test_whatever_is_killed_and_delivered_again_no_pair_counts_twice_and_none_is_lost_unseen(
-    world: World, deliveries: list[tuple[int, int | None]], seed: int
+    repeatable: bool, deliveries: list[tuple[int, int | None]], seed: int
 ) -> None:
     random = Random(seed)
-    world.sent.clear()
+    world = World(repeatable)
     pairs = [f"{world.names}-{number}" for number in range(12)]
     keys = [
         world.captured("v-a", *((name, True, 0.9) for name in pairs[:7])),
@@ -413,6 +377,7 @@ def test_whatever_is_killed_and_delivered_again_no_pair_counts_twice_and_none_is
     counted, lost = [world.seen("Accuracy", variant)[0] for variant in ("v-a", "v-b")], world.seen("LabelsLost")[1]
     assert max(counted) <= len(pairs)
     assert sum(counted) + lost >= 2 * len(pairs)
+    assert not (repeatable and (lost or sum(counted) > 2 * len(pairs)))
     assert world.seen("LabelsDuplicate") == world.seen("LabelsUnknown") == world.seen("AnswersDuplicate") == (0, 0)
 
 
@@ -424,12 +389,3 @@ def test_a_line_is_an_inference_id_and_a_label() -> None:
         parse(b'{"inference_id": "\\ud800", "label": 1}')
     with pytest.raises(ValueError, match="nested too deeply"):
         parse(b'{"inference_id": "x", "label": ' + b"[" * 100_000 + b"]" * 100_000 + b"}")
-
-
-def test_how_long_a_file_waited_is_told_with_each_call(world: World) -> None:
-    key = world.captured("v-b", ("x", True, 0.5))
-    world.now += 500
-    world.deliver(key)
-    calls, seconds = world.seen("LabelsDelay")
-    assert calls == 1
-    assert 490 < seconds < 900

@@ -1,0 +1,59 @@
+"""What monitors publish, as CloudWatch takes it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from monitoring import measurements
+from monitoring.measurements import Values
+from platforms.aws.clients import calling
+from platforms.aws.metrics import FEATURE, ROLLOUT, SEGMENT, Datum, datum, parts, place, put
+from platforms.s3.errors import AWS_DOWN, status_of
+from rollout.core.errors import Unreachable
+
+_VALUES = 150  # of one datum
+
+
+@dataclass(frozen=True)
+class CloudWatchMetrics:
+    """`Metrics` in the namespace `modelstack`. CloudWatch knows no value that it gets twice.
+
+    Attributes:
+        cloudwatch: A client; one that sends once, where values must not be counted twice.
+        endpoint: The endpoint.
+    """
+
+    cloudwatch: Any
+    endpoint: str
+    repeatable: bool = False
+
+    def put(self, data: Sequence[measurements.Datum], values: Sequence[Values] = (), once: str = "") -> None:
+        """Publish values, in as many requests as that takes; `once` is of no use here."""
+        found = [datum(one.name, self._place(one), [one.value], one.unit, one.at) for one in data]
+        found += [part for one in values for part in self._values(one)]
+        doing = f"publish metrics of {self.endpoint}"
+        for number, part in enumerate(parts(found)):
+            with calling(doing):
+                try:
+                    put(self.cloudwatch, part)
+                except (ClientError, BotoCoreError) as error:
+                    if number or not 0 < status_of(error) < AWS_DOWN:
+                        raise Unreachable(f"{doing}: {error}") from error
+                    raise
+
+    def _place(self, one: measurements.Datum) -> dict[str, str]:
+        more = {FEATURE: one.feature or "", SEGMENT: one.segment or ""}
+        return place(self.endpoint, one.variant, **more)
+
+    def _values(self, one: Values) -> Iterator[Datum]:
+        """Values by their variant, and those of a trial again by the rollout too."""
+        for rollout in ("", one.rollout) if one.rollout else ("",):
+            for start in range(0, len(one.values), _VALUES):
+                chosen = slice(start, start + _VALUES)
+                counts = None if one.counts is None else [float(count) for count in one.counts[chosen]]
+                of = place(self.endpoint, one.variant, **{ROLLOUT: rollout})
+                yield datum(one.name, of, one.values[chosen], "None", one.at, counts=counts)

@@ -1,0 +1,158 @@
+"""Batches of losses and counts: claimed, published once, and then summed up in the quality state of their variant.
+
+    claimed --send--> (sending) --> sent --sum_up--> part of `quality#<variant>`
+
+Some metric stores know no value that they get twice (`Metrics.repeatable`). There a batch is marked before it is sent.
+One that may have been sent or not (the call was killed in that moment, or the answer was lost) is never sent again: its
+labels count as `LabelsLost`. A judge that sees fewer labels errs less than one that sees some twice.
+
+The labels of a variant are summed up in one document, `quality#<variant>`. One transaction deletes batches and writes
+the successor of that document. So each batch is summed up once, those that the metric store may have lost included.
+The metrics of a quality state are levels, and may be sent twice.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from monitoring.labels.claimed import answered_of, content, measured, rows_of
+from monitoring.labels.pairs import Batch
+from monitoring.labels.standing import Promised, Standing
+from monitoring.labels.told import told
+from monitoring.log import log
+from monitoring.measurements import Datum, Metrics
+from monitoring.published import LOST
+from rollout.core.errors import Busy, RolloutError, Unreachable
+from services.ports import Document, Documents
+
+_CLAIMED, _SENDING, _SENT = "batch", "batch-sending", "batch-sent"
+UNFINISHED = (_CLAIMED, _SENT)
+"""The queues of batches that `finish` and `sum_up` still work on."""
+_PENDING_SECONDS = 60  # a batch this old was left by a call that was killed
+_SENDING_SECONDS = 900  # the longest that a call takes
+_TOGETHER = 50  # batches that one transaction sums up
+
+
+@dataclass(frozen=True)
+class Batches:
+    """The batches of one endpoint.
+
+    Attributes:
+        documents: Where they are stored.
+        metrics: Where they are published.
+        now: The time, epoch seconds.
+    """
+
+    documents: Documents
+    metrics: Metrics
+    now: Callable[[], float] = time.time
+
+    def document(self, body: Mapping[str, Any]) -> Document:
+        """A new batch, to be written in one transaction with what it claims."""
+        return Document(f"batch#{uuid.uuid4().hex}", body, queue=_CLAIMED, since=self.now())
+
+    def finish(self) -> None:
+        """Send the batches of calls that were killed before they sent them; give up those killed while they sent."""
+        patience = 0 if self.metrics.repeatable else _PENDING_SECONDS
+        for batch in self.documents.scan(_CLAIMED, self.now() - patience):
+            self.send(batch)
+        for batch in self.documents.scan(_SENDING, self.now() - _SENDING_SECONDS):
+            self._give_up(batch)
+
+    def send(self, batch: Document) -> None:
+        """Send a stored batch, unless another call does. Its time is that of sending: closed windows never change."""
+        marked = batch if self.metrics.repeatable else self._moved(batch, _SENDING)
+        if marked is None:
+            return
+        try:
+            self.metrics.put(*measured(batch.body, self.now()), once=batch.key)
+        except Unreachable:
+            raise
+        except RolloutError:  # nothing was published
+            if not self.metrics.repeatable:
+                self._moved(marked, _CLAIMED)
+            raise
+        self._sent(marked)
+
+    def _moved(self, batch: Document, queue: str) -> Document | None:
+        after = replace(batch, queue=queue, since=self.now())
+        return None if self.documents.transact([after]) else replace(after, revision=after.revision + 1)
+
+    def _sent(self, batch: Document, *more: Document) -> bool:
+        """Let a batch be summed up, or delete one that holds nothing for it; False when another call was first."""
+        if batch.body["rows"] or batch.body["answered"]:
+            return not self.documents.transact([replace(batch, queue=_SENT, since=self.now()), *more])
+        return not self.documents.transact(more, [batch])
+
+    def _give_up(self, batch: Document) -> None:
+        lost = self.document(content(Batch(), {}, Counter({LOST: max(1, len(batch.body["rows"]))})))
+        if self._sent(batch, lost):
+            self.send(replace(lost, revision=1))
+
+    def sum_up(self, promised: Callable[[str], Promised | None]) -> None:
+        """Sum up what was sent in the quality state of each variant, and publish that.
+
+        Args:
+            promised: What a variant's release was sealed with; None when the release is not known any more.
+        """
+        by_variant: dict[str, list[Document]] = {}
+        for batch in self.documents.scan(_SENT, self.now()):
+            by_variant.setdefault(batch.body["variant"], []).append(batch)
+        for variant, batches in by_variant.items():
+            known, state = promised(variant), None
+            for start in range(0, len(batches), _TOGETHER):
+                group = batches[start : start + _TOGETHER]
+                state = self._take(variant, group, known, last=start + _TOGETHER >= len(batches))
+                if state is None:
+                    break  # another call sums up this variant
+            if state is not None and known is not None:
+                levels = [
+                    Datum(one.name, variant, one.value, "None", self.now(), segment=one.segment)
+                    for one in state.gauges(known)
+                ]
+                self.metrics.put(levels)
+
+    def _take(
+        self, variant: str, batches: Sequence[Document], promised: Promised | None, *, last: bool
+    ) -> Standing | None:
+        """Sum up batches in one transaction; None when another call was first. With the last ones days are judged."""
+        stored = _read(self.documents, variant)
+        state = _state(stored)
+        state.take(
+            [row for batch in batches for row in rows_of(batch.body)],
+            [answered_of(batch.body) for batch in batches],
+            promised,
+        )
+        if last:
+            state.judge(promised)
+        body = {"state": state.as_dict(), "shown": told(state, promised, self.now())}
+        try:
+            return None if self.documents.transact([replace(stored, body=body)], batches) else state
+        except Busy:
+            return None
+
+
+def quality(documents: Documents, variant: str) -> dict[str, Any] | None:
+    """What people are shown of a variant, see `monitoring.labels.told`; None when nothing is known of it."""
+    return _read(documents, variant).body.get("shown")
+
+
+def _read(documents: Documents, variant: str) -> Document:
+    key = f"quality#{variant}"
+    return documents.get([key])[key]
+
+
+def _state(document: Document) -> Standing:
+    """A stored quality state; it begins again where nothing is stored, or in a form that is not known."""
+    if not document.revision:
+        return Standing.new()
+    try:
+        return Standing.from_dict(document.body.get("state"))
+    except ValueError as error:
+        log("quality state not read", key=document.key, error=repr(error))
+        return Standing.new()

@@ -1,0 +1,106 @@
+"""The record of drift, above documents.
+
+| document                          | what it holds                                                                   |
+|-----------------------------------|---------------------------------------------------------------------------------|
+| `drift#<variant>`                 | the reading of a variant                                                        |
+| `drift-begun#<variant>`           | how many calls began to read files since the last write                         |
+| `drift-unsent#<variant>#<number>` | metrics that a revision has to send, in a queue of this variant until they are  |
+| `counted#<key>`                   | nothing: a file of this key was counted                                         |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
+
+from monitoring.drift.record import Reading
+from monitoring.measurements import Datum
+from services.documents import Stored
+from services.ports import Document, Documents
+
+
+@dataclass
+class DriftRecord:
+    """`monitoring.drift.record.Record` above documents.
+
+    Attributes:
+        documents: Where readings are stored.
+        marks: Whether each counted file is marked: needed where files may be listed after later ones.
+    """
+
+    documents: Documents
+    marks: bool = True
+    _stored: Stored = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._stored = Stored(self.documents)
+
+    def read(self, variant: str) -> Reading:
+        """The reading of a variant, or an empty one."""
+        self._stored.read([_reading(variant)])
+        document = self._stored[_reading(variant)]
+        return Reading(document.revision, document.body.get("after", ""), document.body.get("state"))
+
+    def counted(self, keys: Collection[str]) -> set[str]:
+        """Those of some files that were counted."""
+        found = self.documents.get([_mark(key) for key in keys])
+        return {key for key in keys if found[_mark(key)].revision}
+
+    def write(
+        self, variant: str, reading: Reading, files: Collection[str], unsent: tuple[Datum, ...], begun: int = 0
+    ) -> Reading | None:
+        """Store the successor of a revision, in one transaction with the marks and what is to be sent."""
+        after = Document(_reading(variant), {"after": reading.after, "state": reading.state}, reading.revision)
+        new = [Document(_mark(key)) for key in files] if self.marks else []
+        if unsent:
+            name, body = _unsent(variant, reading.revision + 1), {"data": [asdict(one) for one in unsent]}
+            new.append(Document(name, body, queue=_queue(variant), since=unsent[0].at))
+        ends = _begun(variant)
+        self._stored.read([ends], again=False)
+        while refused := self._stored.transact([after, *new, replace(self._stored[ends], body={"calls": begun})]):
+            if refused != {ends}:
+                return None
+        return replace(reading, revision=reading.revision + 1)
+
+    def begins(self, variant: str) -> int:
+        """Note that files are about to be read; how often that was noted since the last write."""
+        return self._count(variant, 1)
+
+    def failed(self, variant: str) -> None:
+        """Note that what `begins` noted has ended with an error."""
+        self._count(variant, -1)
+
+    def _count(self, variant: str, more: int) -> int:
+        key = _begun(variant)
+        self._stored.read([key])
+        self._stored.change([key], lambda one: replace(one, body={"calls": one.body.get("calls", 0) + more}))
+        return self._stored[key].body["calls"]
+
+    def sent(self, variant: str, revision: int) -> None:
+        """Delete what a revision had to send."""
+        self.documents.transact([], [Document(_unsent(variant, revision), revision=1)])
+
+    def unsent(self, variant: str, before: float) -> Iterator[tuple[int, Sequence[Datum]]]:
+        """What revisions had to send that was not sent, of a time before this one."""
+        for one in self.documents.scan(_queue(variant), before):
+            yield int(one.key.rpartition("#")[2]), [Datum(**datum) for datum in one.body["data"]]
+
+
+def _reading(variant: str) -> str:
+    return f"drift#{variant}"
+
+
+def _begun(variant: str) -> str:
+    return f"drift-begun#{variant}"
+
+
+def _queue(variant: str) -> str:
+    return f"drift-unsent#{variant}"
+
+
+def _unsent(variant: str, revision: int) -> str:
+    return f"{_queue(variant)}#{revision}"
+
+
+def _mark(key: str) -> str:
+    return f"counted#{key}"

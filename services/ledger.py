@@ -1,0 +1,185 @@
+"""The ledger of labels, above documents: each pair counts once, whichever half comes first.
+
+    ledger = DocumentLedger(documents, Batches(documents, metrics), time.time)
+    LabelJoin(ledger, rejected, trial).labels(name, digest, lines)
+
+| document              | what it holds                                                                       |
+|-----------------------|-------------------------------------------------------------------------------------|
+| `id#<inference id>`   | a label, each variant's answer, and which answers were joined or could not be       |
+| `once#<name>`         | nothing: a file of this name was read to its end                                    |
+| `batch#<id>`          | losses and counts that are claimed, see `services.batches`                          |
+| `quality#<variant>`   | the quality state of a variant, see `services.batches`                              |
+
+One document holds an id's label and all its answers. So the writer of the last half of a pair sees the other half, and
+a label finds the answers of every variant in one read. A label without an answer is in the queue `label`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+from monitoring.labels.claimed import content, holds
+from monitoring.labels.pairs import Answer, Batch, Entry, Given
+from monitoring.published import UNKNOWN, UNPARSABLE
+from services.batches import Batches
+from services.documents import Stored
+from services.ports import Document, Documents
+
+_WAITING = "label"
+T = TypeVar("T")
+
+
+@dataclass
+class DocumentLedger:
+    """`pairs.Ledger` above documents.
+
+    Attributes:
+        documents: Where halves of pairs are stored.
+        batches: Publishes what is claimed.
+        now: The time, epoch seconds.
+    """
+
+    documents: Documents
+    batches: Batches
+    now: Callable[[], float]
+    _stored: Stored = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._stored = Stored(self.documents)
+
+    def answers(self, variant: str, given: Sequence[tuple[str, Answer]]) -> Sequence[tuple[Entry, bool]]:
+        """Store each answer of a variant by its inference id, unless it has one."""
+
+        def add(document: Document, answer: Answer) -> Document | None:
+            entry = _entry(document)
+            if variant in entry.answers:
+                return None
+            return replace(document, body=_body(replace(entry, answers={**entry.answers, variant: answer})))
+
+        return self._store(given, add)
+
+    def labels(self, given: Sequence[tuple[str, Given]]) -> Sequence[tuple[Entry, bool]]:
+        """Store each label by its inference id, unless there is one that is of use."""
+
+        def add(document: Document, label: Given) -> Document | None:
+            entry = _entry(document)
+            if entry.given is not None and not entry.gives_way_to(label):
+                return None
+            body = _body(replace(entry, given=label, unusable=frozenset()))
+            return replace(document, body=body, queue=_WAITING, since=self.now())
+
+        return self._store(given, add)
+
+    def _store(
+        self, given: Sequence[tuple[str, T]], add: Callable[[Document, T], Document | None]
+    ) -> list[tuple[Entry, bool]]:
+        """Store the first of each id; what is known then, and whether it was stored."""
+        first: dict[str, int] = {}
+        for place, (inference_id, _) in enumerate(given):
+            first.setdefault(_key(inference_id), place)
+        self._stored.forget()
+        self._stored.read(first)
+        new = self._stored.change(first, lambda document: add(document, given[first[document.key]][1]))
+        keys = [_key(inference_id) for inference_id, _ in given]
+        return [(_entry(self._stored[key]), key in new and first[key] == place) for place, key in enumerate(keys)]
+
+    def seen(self, once: str) -> bool:
+        """Whether a batch with this name was taken."""
+        return was_taken(self.documents, once)
+
+    def commit(self, batch: Batch) -> None:
+        """Claim in one transaction with the batch, then publish it. What another call has claimed is left out."""
+        stored, once = self._stored, _once(batch.once or "")
+        stored.read([_key(one) for one in (*batch.rows, *batch.unusable, *batch.unknown)], again=False)
+        while True:
+            rows, unusable, unknown = self._claimable(batch)
+            claims = [*rows.values(), *unusable, *unknown]
+            if not claims and batch.once is None:
+                return
+            counts = Counter(batch.counts)
+            counts[UNKNOWN] += len(unknown)
+            counts[UNPARSABLE] += len(unusable)
+            body = content(batch, {name: batch.rows[name] for name in rows}, counts)
+            new = [self.batches.document(body)] if holds(body) else []
+            refused = stored.transact([*([Document(once)] if batch.once else ()), *claims, *new])
+            if not refused:
+                for document in new:
+                    self.batches.send(replace(document, revision=1))
+                return
+            if once in refused:
+                return
+
+    def _claimable(self, batch: Batch) -> tuple[dict[str, Document], list[Document], list[Document]]:
+        """The successors of what nobody has claimed: of rows by their ids, of unusable labels, of unknown ones."""
+
+        def entry(inference_id: str) -> Entry:
+            return _entry(self._stored[_key(inference_id)])
+
+        def claimed(entry: Entry) -> Document:
+            return replace(self._stored[_key(entry.id)], body=_body(entry), queue="", since=0.0)
+
+        variant = batch.variant
+        rows = {one.id: one for one in map(entry, batch.rows) if variant in one.due}
+        unusable = [one for one in map(entry, batch.unusable) if variant in one.due]
+        waiting = [one for one in batch.unknown if self._stored[_key(one)].queue == _WAITING]
+        return (
+            {name: claimed(replace(one, joined=one.joined | {variant})) for name, one in rows.items()},
+            [
+                claimed(replace(one, unusable=one.unusable | {variant}))
+                for one in unusable
+                if one.given == batch.unusable[one.id]
+            ],
+            [claimed(one) for one in map(entry, waiting) if not one.answers],
+        )
+
+    def waiting(self, seconds: float) -> Iterator[Entry]:
+        """Labels that have waited longer for their answer, oldest first."""
+        return map(_entry, self.documents.scan(_WAITING, self.now() - seconds))
+
+    def finish(self) -> None:
+        """Publish what calls that were killed left behind."""
+        self.batches.finish()
+
+
+def was_taken(documents: Documents, once: str) -> bool:
+    """Whether a file was read to its end."""
+    key = _once(once)
+    return bool(documents.get([key])[key].revision)
+
+
+def entry_of(documents: Documents, inference_id: str) -> Entry | None:
+    """What is known of one inference id; None when nothing is."""
+    key = _key(inference_id)
+    document = documents.get([key])[key]
+    return _entry(document) if document.revision else None
+
+
+def _key(inference_id: str) -> str:
+    return f"id#{inference_id}"
+
+
+def _once(name: str) -> str:
+    return f"once#{name}"
+
+
+def _entry(document: Document) -> Entry:
+    body: Mapping[str, Any] = document.body
+    return Entry(
+        id=document.key.removeprefix("id#"),
+        answers={variant: Answer(**answer) for variant, answer in body.get("answers", {}).items()},
+        given=Given(**body["given"]) if "given" in body else None,
+        joined=frozenset(body.get("joined", ())),
+        unusable=frozenset(body.get("unusable", ())),
+    )
+
+
+def _body(entry: Entry) -> dict[str, Any]:
+    return {
+        **({"given": vars(entry.given)} if entry.given else {}),
+        "answers": {variant: vars(answer) for variant, answer in entry.answers.items()},
+        "joined": sorted(entry.joined),
+        "unusable": sorted(entry.unusable),
+    }

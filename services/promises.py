@@ -1,0 +1,156 @@
+"""What a release was sealed with, as the monitors need it: read from its package, which is proven before it is parsed.
+
+promises = Promises(state, remembered(member), find)
+promises.form("v-77c1aa20b3f1")         # the form of its predictions, or why it is not known
+promises.promised("v-77c1aa20b3f1")     # what its labels are compared with
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from functools import lru_cache
+
+from monitoring.captured import Malformed
+from monitoring.drift.reference import Reference
+from monitoring.labels.baseline import Baseline
+from monitoring.labels.concept import FALSE_ALARMS, LOSS_RISE, Tolerated
+from monitoring.labels.quality import Form
+from monitoring.labels.standing import Promised
+from monitoring.log import log
+from rollout.core.errors import RolloutError
+from rollout.core.state import RolloutState
+from services.sealed_packages import BASELINE, FORM, REFERENCE, Sealed
+
+_MEMBERS = 64  # that are remembered; each has some hundred kilobytes at most
+
+Member = Callable[[Sealed, str], bytes | None]
+"""One member of a release's sealed package, proven; None when it has none of that name.
+
+It raises RolloutError, and is called again for the same member: see `remembered`."""
+Find = Callable[[str], Sealed | None]
+"""The package of a variant that is no longer in the journal."""
+
+
+@dataclass(frozen=True)
+class QualitySettings:
+    """How labels are compared with what was promised.
+
+    Attributes:
+        wait: Seconds that a label waits for its answer before it counts as unknown.
+        segments: Columns by which errors are told apart.
+        late_days: After how many days the labels of a day have come.
+        loss_rise: By which share of the sealed loss it may rise.
+        false_alarms: How many of a moved concept are tolerated a year and variant.
+        every: Seconds a block at least, of a model whose rows have no times.
+    """
+
+    wait: float = 3600.0
+    segments: tuple[str, ...] = ()
+    late_days: float = 1.0
+    loss_rise: float = LOSS_RISE
+    false_alarms: float = FALSE_ALARMS
+    every: float = 3600.0
+
+
+def remembered(member: Member) -> Member:
+    """The same, which remembers what it has read: a package never changes."""
+    known: dict[tuple[str, str], bytes | None] = {}
+
+    def read(release: Sealed, name: str) -> bytes | None:
+        key = release.manifest_sha256, name
+        if key not in known:
+            found = member(release, name)
+            if len(known) >= _MEMBERS:
+                known.pop(next(iter(known), key), None)  # another thread may have been first
+            known[key] = found
+        return known[key]
+
+    return read
+
+
+@dataclass(frozen=True)
+class Promises:
+    """What the releases of one endpoint were sealed with.
+
+    Attributes:
+        state: The journal.
+        member: Reads members of packages.
+        find: Finds the packages of variants that the journal has forgotten.
+        settings: How labels are compared with it.
+    """
+
+    state: RolloutState
+    member: Member
+    find: Find = lambda _: None
+    settings: QualitySettings = QualitySettings()
+
+    def form(self, variant: str) -> Form | Malformed:
+        """The form of a variant's predictions, or why it is not known; raises as `member`."""
+        package = self._package(variant)
+        if package is None:
+            return Malformed("neither the rollout nor the registry knows a release of this variant")
+        found = self.member(package, FORM)
+        try:
+            return _form(found) if found else Malformed("the release has no answer.json")
+        except ValueError as error:
+            return Malformed(str(error))
+
+    def promised(self, variant: str) -> Promised | None:
+        """What a variant was sealed with; None of an unknown release, or one whose package cannot be used."""
+        try:
+            package = self._package(variant)
+            form, sealed = (self.member(package, name) if package else None for name in (FORM, BASELINE))
+            return self._compared(_form(form), _baseline(sealed) if sealed else None) if form else None
+        except (RolloutError, ValueError) as error:
+            log("baseline not read", endpoint=self.state.endpoint, variant=variant, error=repr(error))
+            return None
+
+    def _compared(self, form: Form, sealed: Baseline | None) -> Promised:
+        if sealed is None or sealed.usual is None:
+            return Promised(form, sealed.performance if sealed else None)
+        tolerated = Tolerated.of(
+            sealed.usual,
+            share=self.settings.loss_rise,
+            false_alarms=self.settings.false_alarms,
+            late_days=self.settings.late_days,
+            every=self.settings.every,
+        )
+        return Promised(form, sealed.performance, tolerated)
+
+    def references(self, variants: Collection[str] | None = None) -> tuple[dict[str, Reference], dict[str, Exception]]:
+        """The references of the variants that serve, and why those of the others cannot be had.
+
+        Args:
+            variants: Which are needed; None for all.
+        """
+        found: dict[str, Reference] = {}
+        failures: dict[str, Exception] = {}
+        for release in (self.state.champion, self.state.challenger):
+            if release is None or (variants is not None and release.variant not in variants):
+                continue
+            try:
+                found[release.variant] = _reference(self.member(release, REFERENCE))
+            except (RolloutError, ValueError) as error:
+                log("reference not read", endpoint=self.state.endpoint, variant=release.variant, error=str(error))
+                failures[release.variant] = error
+        return found, failures
+
+    def _package(self, variant: str) -> Sealed | None:
+        return next((one for one in self.state.releases() if one.variant == variant), None) or self.find(variant)
+
+
+@lru_cache(maxsize=8)
+def _form(sealed: bytes) -> Form:
+    return Form.from_dict(json.loads(sealed))
+
+
+@lru_cache(maxsize=8)
+def _baseline(sealed: bytes) -> Baseline:
+    return Baseline.from_dict(json.loads(sealed))
+
+
+@lru_cache(maxsize=8)
+def _reference(sealed: bytes | None) -> Reference:
+    return Reference.from_dict(json.loads(sealed) if sealed else None)
