@@ -1,7 +1,7 @@
 """`make test` and `make test-faults`: provide what the tests need of the machine, and run them.
 
-Tests that are marked `alone` run at the end, when nothing else does. The whole fault table is marked `faults`, and is
-played by `make test-faults` only.
+Tests that are marked `alone` run at the end, when nothing else does. Rows of the fault table that are marked `faults` are
+left to `make test-faults`, which plays the whole table.
 
 python -m tests [ARGUMENTS OF PYTEST]    # with PYTEST_ARGS set, which chooses some, only those
 python -m tests --faults [ARGUMENTS OF PYTEST]
@@ -16,9 +16,12 @@ import sys
 
 from tests import machine
 
+_FAULTS = ("tests/conformance/test_faults.py", "tests/conformance/test_cluster_faults.py")
+
 
 def main(arguments: list[str]) -> int:
     """Run the tests; 0 when all passed."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's `&` has it ignored, by children, too
     for number in (signal.SIGHUP, signal.SIGTERM):
         signal.signal(number, lambda number, _: sys.exit(128 + number))  # so that what was started is ended
     with machine.provided(lambda text: print(text, flush=True)) as missing:
@@ -32,7 +35,7 @@ def main(arguments: list[str]) -> int:
 
 def _run(arguments: list[str]) -> int:
     if arguments[:1] == ["--faults"]:
-        return _pytest("faults", *arguments[1:], "-m", "faults")
+        return _pytest("faults", *_FAULTS, "-m", "e2e", *arguments[1:])
     if os.environ.get("PYTEST_ARGS"):
         return _pytest("chosen", *arguments)
     # One after the other, also when the first has failed: whoever waits so long wants to know all.
