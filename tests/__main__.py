@@ -1,7 +1,7 @@
 """`make test` and `make test-faults`: provide what the tests need of the machine, and run them.
 
-Tests that are marked `alone` run at the end, when nothing else does. Rows of the fault table that are marked `faults` are
-left to `make test-faults`, which plays the whole table.
+Tests that are marked `alone` run at the end, when nothing else does. Rows of the fault table that are marked `faults`
+are left to `make test-faults`, which plays the whole table.
 
 python -m tests [ARGUMENTS OF PYTEST]    # with PYTEST_ARGS set, which chooses some, only those
 python -m tests --faults [ARGUMENTS OF PYTEST]

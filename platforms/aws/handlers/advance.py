@@ -11,7 +11,7 @@ from monitoring.log import log
 from platforms.aws import rollout_entities
 from platforms.aws.clients import clients
 from platforms.aws.handlers.settings import Context, Settings, seconds_left
-from platforms.aws.worker import worker_of
+from platforms.aws.handlers.worker import worker_of
 from rollout.controller.controller import Progress
 from rollout.core.release import Release
 from rollout.core.state import RolloutState

@@ -13,7 +13,7 @@ from monitoring.log import log
 from platforms.aws.alarm_events import read
 from platforms.aws.clients import clients
 from platforms.aws.handlers.settings import Context, Settings, seconds_left
-from platforms.aws.worker import worker_of
+from platforms.aws.handlers.worker import worker_of
 
 _ACT_SECONDS = 60.0  # for which one alarm's rollback is tried
 _FOLLOW_SECONDS = 20.0  # for which what is left of a rollback is followed, once the endpoint has taken it
