@@ -104,7 +104,7 @@ def shell(world: World, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result
     monkeypatch.setattr("cli.asked.resolve", lambda stack: target)
     monkeypatch.setattr(restoring, "controller", lambda target, who: world.controller())
     monkeypatch.setattr(restoring, "caller", lambda _: "arn:aws:iam::000000000000:user/ada")
-    monkeypatch.setattr(restoring.records, "proven", lambda _: list(world.records))
+    monkeypatch.setattr(restoring.audit_records, "proven", lambda _: list(world.records))
     monkeypatch.setattr(restoring, "journal_state", lambda _: world.state)
     monkeypatch.setattr(restoring, "_verified", lambda _, meant: f"s3://bucket/{meant.release}")
     return lambda *words: CliRunner().invoke(main, ["restore", *words])
