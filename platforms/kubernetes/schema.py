@@ -22,7 +22,7 @@ LEDGER_DAYS = 45
 """For how many days a label, or an answer, waits for the other half, and is known to have counted."""
 REQUESTS_DAYS = 30
 """For how many days captured requests and files of labels are kept, of an endpoint that says nothing of it."""
-_LEDGER = ("answers", "documents", "labels", "taken")
+_LEDGER = ("documents", "taken")
 _AT_ONCE = {"captures": 50, "label_files": 20}
 _REQUESTS = (*_AT_ONCE, "aside", "events")
 _ROWS = 2000  # that one call deletes of each other table
@@ -108,6 +108,7 @@ CREATE TABLE documents (
 CREATE INDEX documents_queued ON documents (endpoint, queue, since, key) WHERE queue <> '';
 CREATE INDEX documents_received ON documents USING brin (received);
 """,
+    "DROP TABLE labels, answers, joined_batches, standings, drift;",  # all of it is in documents now
 )
 """Applied in this order, each once. One that was released is never changed: another one follows."""
 
