@@ -261,7 +261,7 @@ def probe(names: Names, key_arn: str) -> list[Statement]:
 
 
 def labels(names: Names, key_arn: str) -> list[Statement]:
-    """The labels job: read captures, labels, packages and the journal, keep the ledger, and put metrics."""
+    """The labels job: read captures, labels, packages and the journal, store documents, and put metrics."""
     bucket = bucket_arn(names)
     return [
         allow(["s3:GetObject"], [f"{bucket}/{CAPTURE}/*", f"{bucket}/{LABELS}/*", *members(names, FORM, BASELINE)]),

@@ -22,7 +22,7 @@ from tests.test_comment import Forge
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
 
-EXEMPT = "own-key is not asked of journal, ledger until "
+EXEMPT = "own-key is not asked of documents, journal until "
 
 
 def test_the_pack_runs_by_itself_and_passes_the_first_preview(first: Stack) -> None:
