@@ -30,11 +30,13 @@ from serving.registry_protocol import (
     is_insecure,
     login_of,
     token_in,
+    words_in,
 )
 
 _TIMEOUT = 30.0
 """Seconds without a byte after which a connection is given up."""
 _READS = ("GET", "HEAD")
+_LATER = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS)
 _PLAIN = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG")
 """OpenSSL's reasons, of one version or another, for an answer that is not TLS."""
 
@@ -88,7 +90,7 @@ class Repository:
         """
         base = f"{'http' if self.insecure else 'https'}://{self.registry}/v2/{self.name}/"
         url, writes = path if "://" in path else base + path, method not in _READS
-        own = urlsplit(url)[:2] == urlsplit(base)[:2]
+        own = _origin(url) == _origin(base)
         if not own:
             _check_tls(url, self.insecure)
         for again in (False, True):
@@ -97,7 +99,8 @@ class Repository:
                 return self._sent(url, method, headers or {}, content, authorization)
             except urllib.error.HTTPError as error:
                 wanted = error.headers.get("WWW-Authenticate")
-                if error.code != HTTPStatus.UNAUTHORIZED or not wanted or again:
+                by_registry = _origin(error.url or url) == _origin(base)
+                if error.code != HTTPStatus.UNAUTHORIZED or not wanted or again or not by_registry:
                     raise
                 error.close()
             self._authorizations[writes] = self._authorized(wanted)
@@ -108,8 +111,16 @@ class Repository:
         basic = self.login.basic if self.login else ""
         if challenge.scheme == "basic":
             return basic
-        with self._sent(challenge.token_url, "GET", {}, b"", basic) as answer:
-            return f"Bearer {token_in(answer.read(1 << 20))}"
+        try:
+            with self._sent(challenge.token_url, "GET", {}, b"", basic) as answer:
+                return f"Bearer {token_in(answer.read(1 << 20))}"
+        except urllib.error.HTTPError as error:
+            if error.code in _LATER or error.code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                raise
+            with error:
+                words = words_in(error.read(4096))
+            host = urlsplit(challenge.token_url).netloc
+            raise ProtocolError(f"{host}, which gives its tokens, answers {error.code} and says: {words}") from None
 
     def _sent(
         self, url: str, method: str, headers: Mapping[str, str], content: bytes | Path, authorization: str
@@ -159,7 +170,19 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         if req.get_method() not in _READS:
             raise urllib.error.HTTPError(req.full_url, code, msg, headers, fp)
         _check_tls(newurl, self._insecure)
-        return super().redirect_request(req, fp, code, msg, headers, newurl)
+        following = super().redirect_request(req, fp, code, msg, headers, newurl)
+        if following is not None:
+            following.method = req.get_method()  # Python 3.11 makes a GET of a HEAD
+            authorization = req.unredirected_hdrs.get("Authorization")
+            if authorization and _origin(newurl) == _origin(req.full_url):
+                following.add_unredirected_header("Authorization", authorization)
+        return following
+
+
+def _origin(url: str) -> tuple[str, str | None, int | None]:
+    """Scheme, host and port of a URL; the default port is the same as none."""
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port or {"https": 443, "http": 80}.get(parts.scheme)
 
 
 def _check_tls(url: str, insecure: bool) -> None:

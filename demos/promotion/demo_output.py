@@ -11,6 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from cli.errors import OperatorError
 from cli.local.cloud import Local
 from cli.local.stack import Done, Stack
 from cli.local.up import UpdateFailed
@@ -94,7 +95,9 @@ class DemoOutput:
         before = place.stack.outputs()["champion"]
         with place.background("replay", "--rate", str(RATE), "--json") as lines:
             self.up(place, stack)
-        answered = json.loads("\n".join(lines))
+        answered = json.loads("\n".join(lines) or '{"error": "the replay printed nothing"}')
+        if "error" in answered:
+            raise OperatorError(answered["error"], answered.get("hint"))
         self.say(f"  {answered['sent']:,} requests were sent meanwhile, {answered['failed']:,} failed")
         after = place.stack.outputs()["champion"]
         self.check(f"{place.name} promoted version {version} after a trial of its own", after != before)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from cli.errors import OperatorError
 from demos.promotion.account_session import AccountSession
 
 ARCHIVE = "model.tar.gz"
@@ -38,4 +39,7 @@ def collect(place: AccountSession, digest: str, folder: Path) -> None:
                     to.write_bytes(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
     (folder / "signing-key.pem").write_text(outputs["signing_key"])
     (folder / "audit-key.der").write_bytes(place.client("kms").get_public_key(KeyId=outputs["audit_key"])["PublicKey"])
-    (folder / "audit.jsonl").write_text(place.modelstack("audit", "export").output)
+    exported = place.modelstack("audit", "export")
+    if exported.code:
+        raise OperatorError(f"{place.stack.name}: the audit record cannot be exported: {exported.output.strip()}")
+    (folder / "audit.jsonl").write_text(exported.output)

@@ -71,6 +71,8 @@ class ClusterPackageStore:
     def uri(self, package_digest: str) -> str:
         """See `PackageStore`."""
         if self.bucket is None:
+            if not self.registry:
+                raise OciError("the registry of this endpoint is not known: give --stack, not --endpoint")
             return f"{SCHEME}{self.registry}/{PACKAGES}@{package_digest}"
         from platforms.s3.package_store import BucketPackageStore  # noqa: PLC0415 - of a stack with a bucket alone
 

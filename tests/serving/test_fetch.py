@@ -150,7 +150,8 @@ def test_the_login_of_the_docker_config_is_used_and_asked_for_once(
     assert "Authorization" not in first
     status, said = run(made.environment(at, folder.with_name("other")))
     assert status == 4
-    assert f"{at.host} answers 401 and says: " in said
+    who = f"{at.host}, which gives its tokens," if wants == "bearer" else at.host
+    assert f"{who} answers 401 and says: " in said
 
 
 def test_who_asks_is_not_told_to_where_a_registry_redirects(made: Made, at: Shelf, folder: Path) -> None:

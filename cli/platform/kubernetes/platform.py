@@ -144,7 +144,7 @@ class Kubernetes:
         from platforms.kubernetes.package_store import ClusterPackageStore  # noqa: PLC0415
 
         target = self.target
-        store = ClusterPackageStore(target.output("registry"), target.outputs.get("bucket"))
+        store = ClusterPackageStore(target.outputs.get("registry") or "", target.outputs.get("bucket"))
         return PackageStore(store, ModelPackages(self.api(), target.endpoint), self.state)
 
     def registry_name(self) -> str:
