@@ -100,16 +100,19 @@ class Batches:
         Args:
             promised: What a variant's release was sealed with; None when the release is not known any more.
         """
-        by_variant: dict[str, list[Document]] = {}
-        for batch in self.documents.scan(_SENT, self.now()):
-            by_variant.setdefault(batch.body["variant"], []).append(batch)
-        for variant, batches in by_variant.items():
-            known, state = promised(variant), None
-            for start in range(0, len(batches), _TOGETHER):
-                group = batches[start : start + _TOGETHER]
-                state = self._take(variant, group, known, last=start + _TOGETHER >= len(batches))
-                if state is None:
-                    break  # another call sums up this variant
+        groups, left = dict[str, list[Document]](), set[str]()  # `left`: another call sums up these variants
+        for batch in self.documents.scan(_SENT, self.now()):  # group by group: all of a backlog is too much to hold
+            variant = batch.body["variant"]
+            group = groups.setdefault(variant, [])
+            if len(group) == _TOGETHER:
+                if self._take(variant, group, promised(variant), last=False) is None:
+                    left.add(variant)
+                group.clear()
+            if variant not in left:
+                group.append(batch)
+        for variant, group in groups.items():
+            known = promised(variant)
+            state = self._take(variant, group, known, last=True) if group else None
             if state is not None and known is not None:
                 levels = [
                     Datum(one.name, variant, one.value, "None", self.now(), segment=one.segment)

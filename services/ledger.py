@@ -29,6 +29,7 @@ from services.documents import Stored
 from services.ports import Document, Documents
 
 _WAITING = "label"
+_REMEMBERED = 1000  # waiting labels whose documents are remembered at once
 T = TypeVar("T")
 
 
@@ -137,7 +138,10 @@ class DocumentLedger:
 
     def waiting(self, seconds: float) -> Iterator[Entry]:
         """Labels that have waited longer for their answer, oldest first."""
-        return map(_entry, self.documents.scan(_WAITING, self.now() - seconds))
+        for number, document in enumerate(self.documents.scan(_WAITING, self.now() - seconds)):
+            if number % _REMEMBERED == 0:
+                self._stored.forget()  # which bounds the memory: `commit` reads again what it needs
+            yield _entry(document)
 
     def finish(self) -> None:
         """Publish what calls that were killed left behind."""

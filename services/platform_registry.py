@@ -8,6 +8,7 @@ else can add one, and nothing here changes. What a platform does not need for a 
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
@@ -56,7 +57,8 @@ def platform(name: str) -> Platform:
     """
     found = _entry(name)
     if found is None:
-        raise UnknownPlatform(f"platform: got {name!r}, allowed are {', '.join(names())}")
+        allowed = ", ".join(names()) or "none: this checkout is not installed as it is now; run `make setup`"
+        raise UnknownPlatform(f"platform: got {name!r}, allowed are {allowed}")
     return found.load()
 
 
@@ -70,6 +72,7 @@ def names() -> list[str]:
 def _entry(name: str) -> metadata.EntryPoint | None:
     # To read one distribution takes a millisecond, to read all of an environment thirty.
     for entries in (lambda: metadata.distribution(_OWN).entry_points, metadata.entry_points):
-        if found := next(iter(entries().select(group=GROUP, name=name)), None):
-            return found
+        with suppress(metadata.PackageNotFoundError):
+            if found := next(iter(entries().select(group=GROUP, name=name)), None):
+                return found
     return None

@@ -54,7 +54,10 @@ class Document:
 
 
 class Documents(Protocol):
-    """Small JSON documents with compare-and-set. A document that nobody writes for 45 days is deleted."""
+    """Small JSON documents with compare-and-set. One that nobody writes for 45 days is deleted.
+
+    See `services.documents.LASTING` for those that are stored for good.
+    """
 
     def get(self, keys: Iterable[str]) -> Mapping[str, Document]:
         """Read documents consistently; one that does not exist is an empty one of revision 0."""

@@ -26,7 +26,7 @@ from platforms.aws.clients import Clients, calling
 from platforms.aws.names import INDEX
 from platforms.s3.errors import code_of
 from rollout.core.errors import Busy
-from services.documents import KEPT_SECONDS, packed, text, unpacked
+from services.documents import KEPT_SECONDS, LASTING, packed, text, unpacked
 from services.ports import MOST, Document
 
 _ATTEMPTS = 6
@@ -106,13 +106,14 @@ class DynamoDocuments:
 
     def _item(self, document: Document) -> Item:
         body = text(document.body)
-        queued = {INDEX: {"S": document.queue}, "since": {"N": repr(document.since)}} if document.queue else {}
+        more: Item = {INDEX: {"S": document.queue}, "since": {"N": repr(document.since)}} if document.queue else {}
+        if not document.key.startswith(LASTING):
+            more = {**more, "expires": {"N": str(math.ceil(self.now()) + KEPT_SECONDS)}}
         return {
             "id": {"S": document.key},
             "revision": {"N": str(document.revision + 1)},
             "body": {"S": body} if len(body) <= _SMALL else {"B": packed(document.body)},
-            "expires": {"N": str(math.ceil(self.now()) + KEPT_SECONDS)},
-            **queued,
+            **more,
         }
 
     def _on_revision(self, document: Document) -> dict[str, Any]:

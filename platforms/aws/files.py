@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,9 +12,7 @@ from datetime import UTC, datetime
 from botocore.exceptions import ClientError
 
 from monitoring.captured import Malformed, Recorded
-from monitoring.drift.record import Datum
 from monitoring.exchanges import traffic
-from platforms.aws import metrics
 from platforms.aws.clients import Clients
 from platforms.aws.names import CAPTURE, CAPTURE_ASIDE, LABELS_ASIDE
 from platforms.aws.transient import gone
@@ -91,22 +89,6 @@ class S3Captures:
         content = "".join(f"{line}\n" for line in lines).encode()
         kept = f"{CAPTURE_ASIDE}/{key.partition('/')[2]}"
         self.clients("s3").put_object(Bucket=self.bucket, Key=kept, Body=content)
-
-
-@dataclass(frozen=True)
-class CloudWatchMetrics:
-    """`Metrics` in the namespace `modelstack`, by EndpointName, VariantName and, where it is about one, Feature."""
-
-    clients: Clients
-    endpoint: str
-
-    def put(self, data: Sequence[Datum]) -> None:
-        """Send values, each with its own time."""
-        published = [metrics.datum(item.name, self._place(item), [item.value], item.unit, item.at) for item in data]
-        metrics.put(self.clients("cloudwatch"), published)
-
-    def _place(self, item: Datum) -> Mapping[str, str]:
-        return metrics.place(self.endpoint, item.variant, **{metrics.FEATURE: item.feature or ""})
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ UPDATE documents AS d SET revision = d.revision + 1, body = g.body, queue = g.qu
 FROM {_GIVEN} WHERE d.endpoint = :endpoint AND d.key = g.key"""  # noqa: S608
 _DELETED = f"DELETE FROM documents WHERE {_THESE}"  # noqa: S608
 _QUEUE = """
-SELECT key, body, revision, queue, since FROM documents WHERE endpoint = :endpoint AND queue = :queue
+SELECT key, body, revision, queue, since FROM documents WHERE endpoint = :endpoint AND queue = :queue AND queue <> ''
 AND since <= :before AND (since, key) > (:since, :after) ORDER BY since, key LIMIT :most"""
 
 

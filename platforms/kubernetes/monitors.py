@@ -32,7 +32,8 @@ _SWEEP_S, _FORGET_S = 60.0, 600.0
 _WAITS = """
 SELECT endpoint FROM label_files WHERE NOT taken AND endpoint = ANY (:names::text[])
 UNION SELECT endpoint FROM variants WHERE joined < last AND endpoint = ANY (:names::text[])
-UNION SELECT endpoint FROM documents WHERE queue = ANY (:queues::text[]) AND endpoint = ANY (:names::text[])"""
+UNION SELECT endpoint FROM documents WHERE queue = ANY (:queues::text[]) AND queue <> ''
+AND endpoint = ANY (:names::text[])"""
 _CAPTURES = "SELECT DISTINCT endpoint FROM variants WHERE endpoint = ANY (:names::text[])"
 
 

@@ -16,13 +16,13 @@ from collections.abc import Mapping
 
 from platforms.kubernetes.database import SCHEMA, Database, Run
 from rollout.core.errors import RolloutError
+from services.documents import LASTING
 
 _LOCK = 0x6D6F64656C  # "model": the advisory lock of who changes the schema
 LEDGER_DAYS = 45
 """For how many days a label, or an answer, waits for the other half, and is known to have counted."""
 REQUESTS_DAYS = 30
 """For how many days captured requests and files of labels are kept, of an endpoint that says nothing of it."""
-_LEDGER = ("documents", "taken")
 _AT_ONCE = {"captures": 50, "label_files": 20}
 _REQUESTS = (*_AT_ONCE, "aside", "events")
 _ROWS = 2000  # that one call deletes of each other table
@@ -189,7 +189,7 @@ def forget(database: Database) -> bool:
         "(SELECT r.days FROM retention r WHERE r.endpoint = {table}.endpoint), :days))"
     )
     every = {table: (requests.format(table=table), REQUESTS_DAYS) for table in _REQUESTS}
-    every |= dict.fromkeys(_LEDGER, (old, LEDGER_DAYS))
+    every |= {"taken": (old, LEDGER_DAYS), "documents": (f"{old} AND key NOT LIKE '{LASTING}%'", LEDGER_DAYS)}
     every |= {table: (silent, _SILENT_DAYS) for table, silent in _SERIES.items()}
     more = False
     for table, (gone_by, days) in every.items():

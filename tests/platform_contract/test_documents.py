@@ -8,7 +8,9 @@ from random import Random
 
 import pytest
 
-from services.documents import Stored
+from platforms.aws.documents import DynamoDocuments
+from services.documents import KEPT_SECONDS, Stored
+from services.memory import MemoryDocuments
 from services.ports import LARGEST, MOST, Document, Documents
 from tests.platform_contract.conftest import EVERY
 
@@ -94,3 +96,15 @@ def test_of_many_that_change_the_same_documents_at_once_none_loses_a_change(docu
         thread.join()
     assert failures == []
     assert [one.body for one in documents.get(keys).values()] == [{"n": 15}] * 3
+
+
+def test_what_drift_has_counted_outlives_all_else() -> None:
+    clock = [0.0]
+    documents = MemoryDocuments(lambda: clock[0])
+    stored(documents, Document("drift#v-a"), Document("counted#file"))
+    clock[0] = KEPT_SECONDS + 1
+    found = documents.get(["drift#v-a", "counted#file"])
+    assert {key: document.revision for key, document in found.items()} == {"drift#v-a": 1, "counted#file": 0}
+    items = DynamoDocuments(lambda _: None, "documents", lambda: 0.0)
+    assert "expires" in items._item(Document("counted#file"))
+    assert "expires" not in items._item(Document("drift#v-a"))

@@ -233,8 +233,9 @@ def test_each_variant_counts_once_by_the_first_label_whatever_the_order(
 
 
 def test_a_label_of_an_unknown_id_is_given_up_after_its_time_and_counts_if_its_answer_comes_after_all(
-    world: World,
+    world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("services.ledger._REMEMBERED", 1)
     world.deliver(world.labelled(("ghost", True), ("late", False)))
     world.now += 3599
     assert world.sweep() == 0

@@ -92,7 +92,8 @@ def _take(labels: Labels, files: S3Files, settings: Settings, key: str) -> tuple
 def _find(group: str, variant: str) -> Sealed | None:
     """The package of a variant that was rolled back or replaced, by the registry."""
     if group and variant not in _found:
-        found = of_release(GroupVersions(group, _clients()), variant.removeprefix("v-"))
+        with calling(f"look for {variant} in {group}"):
+            found = of_release(GroupVersions(group, _clients()), variant.removeprefix("v-"))
         if found is None:
             return None  # the next call tries again: it may be a release of another moment
         _found[variant] = found

@@ -235,11 +235,18 @@ class TestOnPostgres:
             "INSERT INTO audit (endpoint, number, line, received) VALUES (:e, 1, 'x', now() - '9y'::interval)",
             e=endpoint,
         )
+        store.run(
+            "make",
+            "INSERT INTO documents SELECT :e, key, 1, '{}', '', 0, now() - make_interval(days => 60) "
+            "FROM unnest(ARRAY['drift#v-a', 'counted#file']) AS key",
+            e=endpoint,
+        )
         left, calls = "SELECT count(*) FROM taken WHERE endpoint = :e", 1
         while forget(store):
             calls += 1
         assert calls == 3
         assert store.run("see", left, e=endpoint) == [[1]]
+        assert store.run("see", "SELECT key FROM documents WHERE endpoint = :e", e=endpoint) == [["drift#v-a"]]
         assert store.run("see", "SELECT count(*) FROM audit WHERE endpoint = :e", e=endpoint) == [[1]]
 
     def test_requests_are_kept_for_as_long_as_their_endpoint_says_and_a_month_where_none_does(
