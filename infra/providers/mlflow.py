@@ -96,7 +96,7 @@ def _failed(api: Any, props: Values, package: Values) -> Exception | None:
 
     key, uri, version = package[SIGNED_BY].encode(), package["archive_uri"], package["version"]
     try:
-        said = origin_of({**props, "model_package_arn": version}).store.said(uri, key)
+        said = origin_of({**props, "model_package_arn": version}).store.evidence(uri, key)
         facts = said.verify(package["package_digest"], key)
         release, card = package.get("release") or "", said.documents.get(CARD)
         build = Build.of(facts, archive_uri=uri, version=version, release=release, card=card)

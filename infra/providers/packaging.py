@@ -6,13 +6,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pulumi.dynamic import CreateResult, DiffResult, ReadResult, ResourceProvider, UpdateResult
 from pulumi.runtime import rpc
 
 from infra.config.whole_numbers import whole
 from infra.providers.progress import Progress
+
+if TYPE_CHECKING:  # slow to load, and diff needs none
+    from services.package_registry import Origin, ReleaseRecord
 
 ROOT = Path(__file__).resolve().parents[2]
 SIGNED_BY = "signed_by"
@@ -208,7 +211,7 @@ def _by_step(progress: Progress) -> Callable[[str], None]:
     return told
 
 
-def origin_of(source: Values) -> Any:
+def origin_of(source: Values) -> Origin:
     """Where another stack has its champion, whatever its platform is; see `services.package_registry.Origin`."""
     if "context" in source:
         from platforms.kubernetes.package_store import origin_of  # noqa: PLC0415  see outcome
@@ -229,7 +232,7 @@ def known(value: Any) -> bool:
     return value != rpc.UNKNOWN
 
 
-def record(package: Values, signed_by: bytes) -> Any:
+def record(package: Values, signed_by: bytes) -> ReleaseRecord:
     """What is taken; see `services.package_registry.ReleaseRecord`."""
     from services.package_registry import ReleaseRecord  # noqa: PLC0415  see outcome
 

@@ -159,7 +159,7 @@ class Kept:
 
     gone: set[str] = field(default_factory=set)
 
-    def said(self, archive_uri: str, public_key: bytes) -> Evidence:
+    def evidence(self, archive_uri: str, public_key: bytes) -> Evidence:
         assert public_key == KEY.public_key
         name = archive_uri.split("/")[-2]
         if name in self.gone:
