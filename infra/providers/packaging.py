@@ -15,7 +15,7 @@ from infra.config.whole_numbers import whole
 from infra.providers.progress import Progress
 
 if TYPE_CHECKING:  # slow to load, and diff needs none
-    from services.package_registry import Origin, ReleaseRecord
+    from services.package_registry import Origin, PackageRegistry, ReleaseRecord
 
 ROOT = Path(__file__).resolve().parents[2]
 SIGNED_BY = "signed_by"
@@ -58,7 +58,7 @@ class PackagingProvider(ResourceProvider, ABC):
         """What went wrong, for a person."""
         return str(error)
 
-    def registered(self, props: Values, registry: Any, facts: Values) -> None:
+    def registered(self, props: Values, registry: PackageRegistry, facts: Values) -> None:
         """Whatever follows a registered package; nothing may refuse it any more."""
 
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
@@ -142,7 +142,7 @@ class PackagingProvider(ResourceProvider, ABC):
         self.registered(props, registry, facts)
         return {**facts, SIGNED_BY: signed_by, "refused": ""}
 
-    def _built(self, props: Values, registry: Any) -> Any:
+    def _built(self, props: Values, registry: PackageRegistry) -> Any:
         """Run the whole pipeline; the steps that need the stack's clients run here."""
         from pipeline.build import release  # noqa: PLC0415  see outcome
         from services.publish_steps import at  # noqa: PLC0415
@@ -164,14 +164,14 @@ class PackagingProvider(ResourceProvider, ABC):
             raise RecipeError(f"the checkout in {ROOT} changed since this update began: run it again")
         return wanted
 
-    def _copied(self, props: Values, registry: Any) -> Any:
+    def _copied(self, props: Values, registry: PackageRegistry) -> Any:
         from services.package_registry import copy  # noqa: PLC0415  see outcome
 
         source = props["source"]
         Progress(props["urn"])(f"taking {source['package_digest']}")
         return copy(record(source, source[SIGNED_BY].encode()), origin_of(source), registry, props["gates"])
 
-    def _taken(self, props: Values, registry: Any) -> Any:
+    def _taken(self, props: Values, registry: PackageRegistry) -> Any:
         """Take the candidate; one from before packages were signed is built again, to the same bytes, and signed.
 
         Of a restored one the checkout need not have the recipe: unsigned, it is refused.
