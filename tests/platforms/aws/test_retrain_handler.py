@@ -177,7 +177,7 @@ def test_an_alarm_that_has_ended_or_is_of_another_version_begins_nothing(state: 
 
 def test_before_any_captured_request_the_day_is_today() -> None:
     boto3.client("dynamodb", region_name="us-east-1").delete_item(
-        TableName=TABLE, Key={"endpoint": {"S": f"{ENDPOINT}#drift#{CHAMPION.variant}"}}
+        TableName=DOCUMENTS, Key={"id": {"S": f"drift#{CHAMPION.variant}"}}
     )
     before = time.strftime("%Y-%m-%d", time.gmtime())
     retrain.handler({"do": "start", "reason": "anna: first"}, None)
