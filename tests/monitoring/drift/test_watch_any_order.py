@@ -9,8 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitoring.bulk import DAY
-from monitoring.measurements import Datum
+from monitoring.measurements import Datum, Values
+from services.drift_record import DriftRecord
 from tests.monitoring.shelf import REFERENCE, START, Killed, Shelf, line, measured, swept, watch
+
+
+class Blameless(DriftRecord):
+    """A record for which no file is to blame for the end of a call."""
+
+    def begins(self, variant: str) -> int:
+        return 1
 
 
 class Chaos:
@@ -28,12 +36,13 @@ class Chaos:
                 self.happens()
                 return shelf.files[key]
 
-            def begins(shelf, variant: str) -> int:
-                return 1  # no file is to blame for the end of these calls
+            @property
+            def record(shelf) -> DriftRecord:
+                return Blameless(shelf.documents)
 
-            def put(shelf, data: Sequence[Datum]) -> None:
+            def put(shelf, data: Sequence[Datum], values: Sequence[Values] = (), once: str = "") -> None:
                 self.happens()
-                super().put(data)
+                super().put(data, values, once)
 
         self.world = Interrupted()
 
