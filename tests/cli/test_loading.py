@@ -7,6 +7,10 @@ import sys
 
 import pytest
 
+from cli.errors import OperatorError
+from cli.platform.choose import platform_of
+from cli.target import Target
+
 AWS = ("boto3", "botocore", "platforms.aws.journal")
 CLUSTER = ("httpx", "pg8000", "platforms.kubernetes")
 LOOKS = """
@@ -37,3 +41,8 @@ def test_a_look_loads_what_its_own_platform_needs_and_nothing_of_the_other(
     found = loaded(f"import cli.main{LOOKS.format(outputs=outputs)}")
     assert [name for name in found if name.startswith(others)] == []
     assert [name for name in its if name in found] == [*its]
+
+
+def test_a_platform_that_is_not_installed_is_an_error_that_lists_those_that_are() -> None:
+    with pytest.raises(OperatorError, match="platform: got 'vertex', allowed are aws, kubernetes"):
+        platform_of(Target("prod", "flight-delay-prod", "", {"platform": "vertex"}))
