@@ -197,6 +197,16 @@ def soon(look: Callable[[], Any]) -> Any:
     return found
 
 
+def test_a_step_that_is_killed_is_named_with_how_it_ended_and_nothing_is_registered(story: Bed, stack: Stack) -> None:
+    update = Update(other(stack, 400))
+    soon(lambda: training(story)).kill()
+    done = update.ended()
+    assert done.code != 0
+    began = f"step build of execution {executions.short(begun()[0].arn)} failed"
+    assert f"{began}: train was ended by signal 9 (Killed)" in done.output, "the job put the reason where it may"
+    assert registered() == 1
+
+
 def test_ctrl_c_stops_the_execution_and_its_job(story: Bed, stack: Stack) -> None:
     update = Update(other(stack, 401))
     process = soon(lambda: training(story))
