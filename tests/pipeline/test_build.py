@@ -136,13 +136,6 @@ def test_the_archive_holds_the_model_as_it_was_trained(sealed):
     assert content["server"] == "usual"
 
 
-def test_building_again_does_nothing(daily: Path, champion: SealedPackage):
-    said: list[str] = []
-    again = small(daily, said.append, workdir_of(champion))
-    assert again == champion
-    assert said == []
-
-
 def test_a_refusal_names_its_numbers_and_other_gates_need_no_new_training(
     daily: Path, champion: SealedPackage, tmp_path: Path
 ):
@@ -168,17 +161,6 @@ def test_a_build_that_was_killed_between_steps_goes_on_without_training(
     assert steps(said) == ["evaluate", "seal"], "and it was judged before"
 
 
-def test_a_build_that_was_killed_before_it_named_its_archive_seals_again(
-    daily: Path, champion: SealedPackage, tmp_path: Path
-):
-    folder = copy_of(champion, tmp_path / "work")
-    (folder / "seal").rename(folder / "seal.partial")
-    (folder / "seal.partial" / "model.tar.gz").write_bytes(b"half")
-    said: list[str] = []
-    assert small(daily, said.append, tmp_path / "work").digest == champion.digest
-    assert steps(said) == ["seal"]
-
-
 def test_a_build_that_is_killed_leaves_no_training_behind(root: Path):
     append(root / "model/training.py", "\ndef train(*_):\n    import time; time.sleep(1000)\n")
     process = subprocess.Popen(command(root / "work", {}), cwd=root, stderr=subprocess.PIPE, text=True)
@@ -191,16 +173,6 @@ def test_a_build_that_is_killed_leaves_no_training_behind(root: Path):
     while alive(child):
         assert time.monotonic() < deadline, "the step outlived its build"
         time.sleep(0.02)
-
-
-def test_a_build_that_was_killed_in_training_can_be_run_again(daily: Path, champion: SealedPackage, tmp_path: Path):
-    work = tmp_path / "work"
-    process = subprocess.Popen(command(work, {}), cwd=daily, stderr=subprocess.PIPE, text=True)
-    until(process, "to train on")
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    process.stderr.close()
-    assert small(daily, lambda _: None, work).digest == champion.digest
 
 
 def until(process: subprocess.Popen[str], text: str) -> str:
@@ -218,34 +190,6 @@ def alive(pid: int) -> bool:
         return "State:\tZ" not in status.read_text()
     except (FileNotFoundError, ProcessLookupError):
         return False
-
-
-def test_a_damaged_package_is_made_anew_with_the_same_digest(daily: Path, champion: SealedPackage, tmp_path: Path):
-    archive_of = copy_of(champion, tmp_path / "work") / "seal" / "model.tar.gz"
-    whole = archive_of.read_bytes()
-    archive_of.write_bytes(whole[:5000] + b"x" + whole[5001:])
-    said: list[str] = []
-    assert small(daily, said.append, tmp_path / "work").digest == champion.digest
-    assert f"seal: the kept outcome is damaged and is made anew: {archive_of} has sha256 " in said[0]
-    assert f"outcome.json says {champion.digest.removeprefix('sha256:')}" in said[0]
-    assert steps(said) == ["seal"], "what it was made of is whole"
-
-
-@pytest.mark.parametrize("spoil", ["weights", "one more", "record"])
-def test_a_step_that_was_tampered_with_is_run_again_and_nothing_after_it(
-    daily: Path, champion: SealedPackage, tmp_path: Path, spoil: str
-):
-    train = copy_of(champion, tmp_path / "work") / "train"
-    if spoil == "weights":
-        append(train / "model.joblib", "x")
-    elif spoil == "one more":
-        append(train / "evaluated.joblib", "another estimator, which would be sealed")
-    else:
-        append(train / "outcome.json", "x")
-    said: list[str] = []
-    assert small(daily, said.append, tmp_path / "work").digest == champion.digest
-    assert "train: the kept outcome is damaged and is made anew" in said[0]
-    assert steps(said) == ["train"], "which gave the same bytes"
 
 
 @pytest.mark.parametrize("spoil", [Path.unlink, lambda path: path.write_text("{}")], ids=["missing", "damaged"])

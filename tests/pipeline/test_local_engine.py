@@ -144,14 +144,17 @@ def test_an_outcome_that_is_not_what_was_declared_is_refused(made: Toy, body: st
         run(made)
 
 
-def test_a_kept_outcome_with_another_content_is_noticed_and_made_anew(made: Toy) -> None:
+@pytest.mark.parametrize("spoiled", ["word.txt", "another.txt", "outcome.json"])
+def test_a_kept_outcome_with_another_content_is_noticed_and_made_anew(made: Toy, spoiled: str) -> None:
     found = run(made)
-    (found["first"] / "word.txt").write_text("wood")
+    with (found["first"] / spoiled).open("a") as file:
+        file.write("wood")
     said: list[str] = []
     run(made, said)
     assert "first: the kept outcome is damaged and is made anew: " in said[0]
-    assert "its bytes were changed" in said[0]
+    assert ("its bytes were changed" in said[0]) is (spoiled != "outcome.json")
     assert (found["first"] / "word.txt").read_text() == "stone"
+    assert not (found["first"] / "another.txt").exists()
 
 
 def test_no_step_reads_an_outcome_with_other_digests_whatever_started_it(made: Toy, tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ def test_a_queue_lists_its_documents_oldest_first_until_they_leave_it(documents:
 
 
 def test_more_documents_are_read_and_listed_than_one_request_takes(documents: Documents) -> None:
-    keys = [f"{number:04}" for number in range(6 * MOST + 5)]
+    keys = [f"{number:04}" for number in range(2 * MOST + 5)]
     for start in range(0, len(keys), MOST):
         stored(documents, *(Document(key, queue="waiting", since=1) for key in keys[start : start + MOST]))
     assert {one.revision for one in documents.get(keys).values()} == {1}

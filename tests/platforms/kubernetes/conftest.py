@@ -20,7 +20,7 @@ from platforms.kubernetes.schema import prepare
 from tests.platforms.kubernetes.apiserver import ApiServer, api_server, define
 from tests.platforms.kubernetes.fake_api import FakeApi
 from tests.platforms.kubernetes.postgres import Server, running
-from tests.platforms.kubernetes.world import World
+from tests.platforms.kubernetes.world import BOTH, World
 
 
 @pytest.fixture(scope="session")
@@ -31,7 +31,14 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Generator[ApiServer]:
         yield started
 
 
-@pytest.fixture(params=["memory", pytest.param("real", marks=[pytest.mark.needs("apiserver"), pytest.mark.slow])])
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run the tests of a namespace in memory and on a real API server, or only where the module's WORLDS say."""
+    marked = any(mark.args[0] == "world" for mark in metafunc.definition.iter_markers("parametrize"))
+    if "world" in metafunc.fixturenames and not marked:
+        metafunc.parametrize("world", getattr(metafunc.module, "WORLDS", BOTH), indirect=True)
+
+
+@pytest.fixture
 def world(request: pytest.FixtureRequest) -> World:
     """An endpoint in a namespace of its own, as Pulumi declares it."""
     made = _real(request.getfixturevalue("server")) if request.param == "real" else _fake()

@@ -20,12 +20,13 @@ from rollout.core.errors import Busy
 from rollout.core.release import Release
 from rollout.core.state import Phase
 from tests.infra.on_cluster import manifests, run_on_cluster
-from tests.platforms.kubernetes.world import ENDPOINT, TestClock, World, pair, solo
+from tests.platforms.kubernetes.world import ENDPOINT, IN_MEMORY, TestClock, World, on_both, pair, solo
 from tests.rollout.worlds import release
 
 OLD, NEW = solo("w-old", "v-old"), solo("w-new", "v-new")
 PAIR = pair(OLD, NEW)
 LEAST_PODS, MOST = 2, 10
+WORLDS = IN_MEMORY
 
 
 @pytest.fixture
@@ -220,6 +221,7 @@ def test_what_a_trial_raises_while_autoscalers_are_put_back_stays(
     assert floors(world)["w-old"] == 8
 
 
+@on_both
 def test_an_autoscaler_that_its_own_controller_writes_meanwhile_stops_no_step(
     world: World, traffic: RouteTraffic
 ) -> None:
@@ -284,6 +286,7 @@ def test_pods_of_a_fixed_number_wait_for_nothing(world: World, traffic: RouteTra
     assert world.weights() == {"w-old": 50, "w-new": 50}
 
 
+@on_both
 def test_an_update_in_the_middle_leaves_the_autoscalers_number(world: World) -> None:
     """By server-side apply, as Pulumi applies: what it does not send it neither owns nor takes back."""
 

@@ -26,14 +26,14 @@ from rollout.core.ringing import Ringing
 from rollout.core.state import Phase, RolloutState
 from rollout.reason import Reason
 from services.declaration.alarm_names import answer_alarms
-from tests.platforms.kubernetes.world import CRASH, ENDPOINT, TestClock, World, solo
+from tests.platforms.kubernetes.world import CRASH, ENDPOINT, IN_MEMORY, TestClock, World, on_both, solo
 from tests.rollout.worlds import PERSON
 from tests.rollout.worlds import release as plain
 
 SMALL, LARGE, OTHER = solo("w-small", "v-a"), solo("w-large", "v-a"), solo("w-other", "v-a")
 ALARMS = answer_alarms(ENDPOINT, "v-a")
 GUARD = Guard("canary", 20, 60, ALARMS, 1800)
-in_memory = pytest.mark.parametrize("world", ["memory"], indirect=True)
+WORLDS = IN_MEMORY
 
 
 @dataclass
@@ -117,6 +117,7 @@ def scene(world: World) -> Scene:
     return made
 
 
+@on_both
 def test_a_champion_moves_by_steps_and_each_has_its_wait(scene: Scene) -> None:
     rollout = scene.move()
     traffic = RouteTraffic(scene.world.api, ENDPOINT, scene.clock)
@@ -170,6 +171,7 @@ def test_an_alarm_that_rings_already_ends_the_move_before_it_has_any_traffic(sce
     assert not state.rejected
 
 
+@on_both
 @pytest.mark.parametrize("step", [0, 1])
 def test_an_alarm_that_begins_to_ring_brings_everything_back_in_the_same_look(scene: Scene, step: int) -> None:
     rollout = scene.to_step(step)
@@ -289,7 +291,6 @@ def test_a_config_that_was_deleted_in_mid_move_takes_it_back(scene: Scene) -> No
     assert "config w-large is not there" in state.moved.reason.text
 
 
-@in_memory
 def test_the_config_that_serves_is_read_from_the_rules_in_mid_move_too(scene: Scene) -> None:
     scene.to_step(0)
     scene.world.api.delete(CONFIG_MAP, "w-small")
@@ -303,7 +304,6 @@ class Killed(BaseException):
     """The process ends here."""
 
 
-@in_memory
 @pytest.mark.parametrize("rings", [False, True])
 def test_a_controller_that_is_killed_after_each_write_in_turn_leaves_the_same_end(scene: Scene, rings: bool) -> None:
     api: Any = scene.world.api
@@ -381,7 +381,6 @@ def test_two_controllers_take_each_step_once(scene: Scene) -> None:
     assert [event.kind for event in scene.journal.history].count("promoted") == 2  # the first release, and the move
 
 
-@in_memory
 def test_a_move_that_another_controller_began_a_moment_ago_is_not_called_off(scene: Scene) -> None:
     """The journal is read after the route: one that was read before would not know of the move yet."""
     late = scene.journal

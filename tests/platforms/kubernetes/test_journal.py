@@ -86,12 +86,6 @@ def test_what_pulumi_writes_meanwhile_is_no_conflict_and_stays(world: World, jou
     assert world.api.get(ROLLOUT, ENDPOINT)["spec"]["periodSeconds"] == 30
 
 
-def test_what_pulumi_declares_again_leaves_the_journal(world: World, journal: KubernetesJournal) -> None:
-    after = journal.write(idle(journal.read()))
-    world.declare()
-    assert journal.read() == after
-
-
 @pytest.mark.parametrize("landed", [True, False])
 def test_a_write_whose_answer_is_lost_is_looked_for(world: World, journal: KubernetesJournal, landed: bool) -> None:
     read, put = journal.read(), world.api.replace_status

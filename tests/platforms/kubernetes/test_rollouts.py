@@ -11,11 +11,9 @@ import pytest
 from platforms.kubernetes.kinds import PACKAGE, ROLLOUT, ROUTE
 from platforms.kubernetes.package_status import PackageStatus
 from platforms.kubernetes.rules import rules
-from rollout.core.errors import Unreachable
 from rollout.core.state import Phase
 from tests.platforms.kubernetes.simulated import PAIR, B, Cluster, cluster_in, ends, in_memory
 from tests.platforms.kubernetes.world import CRASH, ENDPOINT, World
-from tests.rollout.worlds import PERSON
 
 
 @pytest.fixture
@@ -54,18 +52,6 @@ def test_a_challenger_that_crashes_in_its_trial_loses_its_traffic_at_the_next_ti
     assert state.verdict is not None
     assert state.verdict.outcome == "rolled_back"
     assert "MemoryError" in state.verdict.reason.text
-
-
-@in_memory
-def test_a_champion_that_crashes_after_its_promotion_can_be_taken_back(cluster: Cluster) -> None:
-    rollout = cluster.begin()
-    ends(cluster, rollout)
-    cluster.goes_down("b", CRASH, "MemoryError")
-    rollout.roll_back(PERSON)
-    state = ends(cluster, rollout, 60)
-    assert state.champion is not None
-    assert state.champion.id == "a"
-    assert cluster.around.weights() == {"solo-a": 100}
 
 
 @in_memory
@@ -130,18 +116,3 @@ def test_a_controller_that_is_killed_after_each_new_write_in_turn_leaves_the_sam
     assert state.verdict.outcome == "promoted"
     assert cluster.around.weights() == {"solo-b": 100}
     assert len(seen) >= 8, seen
-
-
-def test_two_controllers_at_once_end_a_trial_once(cluster: Cluster) -> None:
-    rollout, other = cluster.begin(), cluster.over(by="other")
-    for _ in range(200):
-        for one in (rollout, other):
-            with suppress(Unreachable):
-                one.tick()
-        if cluster.journal.at_rest:
-            break
-        cluster.clock.sleep(2)
-    state = cluster.journal
-    assert state.phase is Phase.IDLE
-    assert [event.kind for event in state.history].count("promoted") == 2  # a, and b
-    assert cluster.around.weights() == {"solo-b": 100}

@@ -23,11 +23,12 @@ from rollout.core.release import Release
 from rollout.core.state import Phase, RolloutState
 from rollout.core.verdict import Verdict
 from rollout.reason import Reason
-from tests.platforms.kubernetes.world import CRASH, ENDPOINT, TestClock, World, pair, solo
+from tests.platforms.kubernetes.world import CRASH, ENDPOINT, IN_MEMORY, TestClock, World, on_both, pair, solo
 from tests.rollout.worlds import release
 
 NOW, HOUR = 100_000.0, 3600.0
 PODS = 2
+WORLDS = IN_MEMORY
 
 
 def of(name: str) -> Release:
@@ -193,6 +194,7 @@ def test_pods_that_fail_in_this_rollout_and_those_that_serve_are_not_replaced(wo
     assert pods(world) == {"w-a": PODS, "w-b": 0}
 
 
+@on_both
 def test_a_rollout_that_begins_meanwhile_keeps_its_pods(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     declared(world, "ab")
     says(world, state(over("b")))

@@ -14,11 +14,12 @@ from platforms.kubernetes.kinds import PATCH_POLICY
 from platforms.kubernetes.sticky import policy
 from platforms.kubernetes.traffic import RouteTraffic
 from rollout.core.errors import Busy
-from tests.platforms.kubernetes.world import ENDPOINT, World, pair, solo
+from tests.platforms.kubernetes.world import ENDPOINT, IN_MEMORY, World, on_both, pair, solo
 
 OLD, NEW = solo("w-old", "v-old"), solo("w-new", "v-new")
 PAIR = pair(OLD, NEW)
 HEADER = "x-user-id"
+WORLDS = IN_MEMORY
 TAKEN = {"Accepted": ("True", "Accepted"), "Programmed": ("True", "Programmed")}
 
 
@@ -63,6 +64,7 @@ def test_until_then_it_gets_nothing_and_the_reason_is_told(world: World, traffic
     assert world.weights() == {"w-old": 100, "w-new": 0}
 
 
+@on_both
 def test_a_policy_that_changed_since_the_gateway_looked_counts_as_not_taken(
     world: World, traffic: RouteTraffic
 ) -> None:

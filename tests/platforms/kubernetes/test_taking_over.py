@@ -14,12 +14,13 @@ from rollout.core.plan import Plan, Step
 from rollout.core.state import Phase, SkipTrial
 from tests.platforms.kubernetes.test_autoscaled import says
 from tests.platforms.kubernetes.test_guarded import Scene
-from tests.platforms.kubernetes.world import ENDPOINT, TestClock, World, solo
+from tests.platforms.kubernetes.world import ENDPOINT, IN_MEMORY, TestClock, World, solo
 from tests.rollout.worlds import PERSON
 
 OLD, NEW, OTHER_PODS = solo("w-old", "v-old"), solo("w-new", "v-new"), solo("w-more", "v-old")
 PODS, LONGEST = 10, 630  # seconds: the default of a Deployment, and a margin
 LATER = LONGEST / 5 + 1
+WORLDS = IN_MEMORY
 
 
 @pytest.fixture

@@ -79,15 +79,6 @@ def test_a_config_that_is_ready_serves_at_once(world: World, traffic: RouteTraff
     assert "parentRefs" in world.route["spec"]
 
 
-def test_both_variants_of_a_pair_are_there_and_the_challenger_has_nothing_yet(
-    world: World, traffic: RouteTraffic
-) -> None:
-    serving(world, traffic)
-    traffic.use_config(PAIR.name)
-    world.gateway_follows()
-    assert traffic.read().variants == {"v-old": Variant(100, 100, 1), "v-new": Variant(0, 0, 1)}
-
-
 def test_weights_are_those_that_were_asked_for(world: World, traffic: RouteTraffic) -> None:
     on_trial(world, traffic, 25)
     assert world.weights() == {"w-old": 75, "w-new": 25}
@@ -128,13 +119,6 @@ def test_a_lingering_rule_without_a_service_stops_nothing(world: World, traffic:
     on_trial(world, traffic)
     world.gateway_follows(resolved="BackendNotFound")
     assert traffic.read().status == "ready"
-
-
-def test_weight_zero_keeps_a_way_to_the_variant(world: World, traffic: RouteTraffic) -> None:
-    on_trial(world, traffic)
-    traffic.set_weights({"v-old": 100, "v-new": 0})
-    targets = [rule["backendRefs"][0]["name"] for rule in world.route["spec"]["rules"][:-1]]
-    assert targets == ["w-old", "w-new"]
 
 
 def test_what_served_before_keeps_its_rule_until_the_next_config(world: World, traffic: RouteTraffic) -> None:
@@ -477,22 +461,6 @@ def test_a_config_whose_words_were_deleted_is_read_from_the_rules(world: World, 
     assert fresh.read().variants == {"v-old": Variant(70, 70, 1), "v-new": Variant(30, 30, 1)}
     fresh.set_weights({"v-old": 100, "v-new": 0})
     assert world.weights() == {"w-old": 100, "w-new": 0}
-
-
-def test_a_variant_moves_to_other_instances(world: World, traffic: RouteTraffic) -> None:
-    serving(world, traffic)
-    larger = solo("w-large", "v-old")
-    world.config(larger)
-    world.workload("w-large", ready=0)
-    traffic.use_config(larger.name)
-    assert world.weights() == {"w-old": 100}
-    world.endpoints("w-large", 2)
-    traffic.use_config(larger.name)
-    world.gateway_follows()
-    assert world.weights() == {"w-large": 100}
-    assert traffic.read().variants == {"v-old": Variant(100, 100, 2)}
-    assert targets(world) == ["w-large", "w-old"]
-    assert traffic.read().shares(desired=True) == {"v-old": 100}
 
 
 def test_what_the_program_declares_again_changes_nothing_and_takes_no_ownership(

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
+
 from platforms.kubernetes import names
 from platforms.kubernetes.api import Api, Object
 from platforms.kubernetes.kinds import (
@@ -35,6 +37,10 @@ from platforms.kubernetes.spec import RolloutSpec
 from platforms.kubernetes.sticky import policy
 from platforms.kubernetes.workloads import SERVICE_NAME
 
+IN_MEMORY = ["memory"]
+BOTH = [*IN_MEMORY, pytest.param("real", marks=[pytest.mark.needs("apiserver"), pytest.mark.slow])]
+on_both = pytest.mark.parametrize("world", BOTH, indirect=True)
+"""Of a module whose WORLDS are IN_MEMORY: a test of what a real API server may answer differently."""
 ENDPOINT, GATEWAY = "flight-delay-test", "models"
 CONTROLLER = "gateway.envoyproxy.io/gatewayclass-controller"
 Patch = Callable[[Kind, str, Mapping[str, Any], str], None]

@@ -322,24 +322,6 @@ def test_throttled_calls_at_any_effect_change_no_end(quick: Worlds, play: Callab
         check_end(world, play.__name__)
 
 
-def test_of_two_writers_on_one_revision_the_journal_takes_one(quick: Worlds) -> None:
-    world = quick()
-    first, second = MemoryJournal(world), MemoryJournal(world)
-    read = first.read()
-    second.write(read)
-    with pytest.raises(Conflict, match="at revision"):
-        first.write(read)
-
-
-def test_no_request_is_lost_through_any_story(quick: Worlds) -> None:
-    for play in STORIES:
-        world = quick()
-        start = world.clock.time()
-        play(world.controller(), world)
-        asked = int((world.clock.time() - start) * world.requests_per_second)
-        assert abs(sum(world.served.values()) - asked) <= 1
-
-
 def test_an_endpoint_that_cannot_be_read_does_not_stop_a_rollback(quick: Worlds) -> None:
     world = quick()
     world.controller().release(release("b"), "pair-ab", FAST)

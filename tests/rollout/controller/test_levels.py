@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pytest
 
@@ -11,7 +11,6 @@ from rollout.core.plan import Plan, Step
 from rollout.core.ringing import Ringing
 from rollout.core.state import Phase, RolloutState
 from rollout.kinds import Kind
-from rollout.reason import Reason
 from tests.rollout.worlds import ALARM, PERSON, PLAN, challenged, release
 from tests.simulator.platform import MemoryAlarms, World
 
@@ -95,33 +94,3 @@ def test_what_only_alarms_judge_is_not_promoted_while_they_cannot_be_read() -> N
     world.controller(alarms=alarms).follow(400)
     assert world.state.phase is Phase.BAKING
     assert world.controller().follow(60).champion == release("b")
-
-
-def test_an_approved_pause_runs_out_of_time_when_the_metrics_are_unreachable() -> None:
-    plan = replace(PLAN, steps=(Step(10, 30, approve=True), Step(50, 30)))
-    world = challenged(plan=plan, seconds=600)
-    assert world.state.phase is Phase.PAUSED
-    world.metrics_problem = "CloudWatch says Forbidden"
-    world.clock.sleep(5000)
-    world.controller().approve(Reason("person", "ada", "looks well", kind=Kind.APPROVED))
-    assert world.state.phase is Phase.BAKING, "nobody is asked to approve again"
-    state = world.controller().follow(2 * plan.max_seconds)
-    assert (state.verdict.outcome, state.verdict.reason.kind) == ("rolled_back", Kind.NO_VERDICT)
-
-
-def test_after_a_rollback_whose_champion_cannot_start_the_next_release_gets_through() -> None:
-    world = challenged()
-    world.unstartable = {"v-a"}
-    world.controller().roll_back(ALARM, variant="v-b", at=world.clock.time())
-    state = world.controller().follow(600)
-    assert (state.phase, state.verdict.outcome, world.serving) == (Phase.IDLE, "rolled_back", "pair-ab")
-    assert (world.live().shares(), "pair-ab" in state.configs()) == ({"v-a": 100.0, "v-b": 0.0}, True)
-    assert [event.kind for event in world.sent][-2:] == ["rolled_back", "stranded"]
-    world.controller().clear_rejection("b")
-    world.controller().release(release("c"), "pair-ac", PLAN)
-    state = world.controller().follow(600)
-    assert (state.phase, state.verdict.outcome) == (Phase.IDLE, "failed")
-    world.controller().skip_trial("c", PERSON)
-    world.controller().release(release("c"), "pair-ac", PLAN)
-    state = world.controller().follow(600)
-    assert (state.champion, world.serving, state.retiring) == (release("c"), "solo-c", ())
