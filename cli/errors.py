@@ -123,17 +123,18 @@ def _is_local() -> bool:
     return urlsplit(os.environ.get("AWS_ENDPOINT_URL", "")).hostname in ("127.0.0.1", "localhost", "::1")
 
 
+def not_answered(error: BaseException) -> NotAnswered:
+    """What to raise when a platform did not answer a request to a model, from the cause of what it raised."""
+    cause = error.__cause__ or error
+    if (aws := _aws()) and isinstance(cause, aws.ClientError):
+        return NotAnswered(str(cause.response.get("Error", {}).get("Code", "error")), refusal(cause))
+    return NotAnswered(type(cause).__name__, str(error))
+
+
 def refusal(error: botocore.exceptions.ClientError) -> str:
-    """What the service says; what a model says of a request that it refuses, a line for each reason."""
+    """What a service of AWS says of a call that it refuses."""
     detail: Mapping[str, Any] = error.response.get("Error", {})
-    words = error.response.get("OriginalMessage")
-    if not words:
-        return f"{detail.get('Code', 'Error')}: {detail.get('Message', error)}"
-    status = error.response.get("OriginalStatusCode")
-    problems = reasons(str(words))
-    if len(problems) == 1:
-        return f"the model answered {status}: {problems[0]}"
-    return f"the model answered {status}: {len(problems)} problems" + "".join(f"\n  {line}" for line in problems)
+    return f"{detail.get('Code', 'Error')}: {detail.get('Message', error)}"
 
 
 def reasons(answer: str) -> list[str]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from cli.errors import explained
+from dataclasses import replace
+
+from cli.errors import NotAnswered, OperatorError, explained, not_answered, reasons
 from cli.platform.choose import platform_of
-from cli.platform.facts import Request
 from cli.target import Target
 from cli.view.releases import variant_of
+from rollout.core.errors import RolloutError
+from services.invoke import Invoke, Request, Response, TooLarge
 
 
 def send(target: Target, body: bytes, content_type: str, variant: str | None) -> tuple[str, str]:
@@ -26,5 +29,31 @@ def send(target: Target, body: bytes, content_type: str, variant: str | None) ->
     """
     chosen = variant_of(target, variant) if variant else None
     with explained(f"invoking {target.endpoint}"):
-        answer = platform_of(target).sender().send(Request(body, content_type, chosen))
+        answer = answer_of(platform_of(target).invoke(), Request(body, content_type, variant=chosen))
     return answer.variant, answer.body.decode(errors="replace")
+
+
+def answer_of(invoke: Invoke, request: Request) -> Response:
+    """Send a request once; its good answer.
+
+    Raises:
+        NotAnswered: There is none.
+        OperatorError: The payload is too large to be sent.
+    """
+    try:
+        response = invoke.send(request)
+    except TooLarge as error:
+        hint = "Send fewer instances in one request. A model may have a smaller limit of its own, which it names."
+        raise OperatorError(str(error), hint, 2) from None
+    except RolloutError as error:
+        raise not_answered(error) from (error.__cause__ or error)
+    if response.ok:
+        return replace(response, variant=response.variant or "a variant that does not say its name")
+    raise NotAnswered(str(response.status), _error(response))
+
+
+def _error(response: Response) -> str:
+    """What was answered instead of a prediction, a line for each reason."""
+    said = f"{'the model' if response.by_model else 'the gateway itself'} answered {response.status}: "
+    problems = reasons(response.body.decode(errors="replace"))
+    return said + (problems[0] if len(problems) == 1 else "\n  ".join([f"{len(problems)} problems", *problems]))

@@ -23,10 +23,11 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 
 from cli.errors import NotAnswered, OperatorError
+from cli.invoke import answer_of
 from cli.platform.choose import platform_of
-from cli.platform.facts import Request
 from cli.target import Target
 from pipeline.contract import Event
+from services.invoke import Request
 
 if TYPE_CHECKING:
     from cli.labels import LateLabels
@@ -153,7 +154,7 @@ class Sender:
         variant: str | None = None,
         labels: LateLabels | None = None,
     ) -> None:
-        self._sender, self._variant = platform_of(target).sender(_WORKERS), variant
+        self._invoke, self._variant = platform_of(target).invoke(_WORKERS), variant
         self._labels, self._pace = labels, pace
         self._run = uuid.uuid4().hex[:8]  # an event that is replayed again is another request, with a label of its own
         self._lock = threading.Lock()
@@ -168,7 +169,7 @@ class Sender:
         about = event.event_time.isoformat() if event.event_time else ""
         try:
             asked = Request(body.encode(), variant=self._variant, inference_id=inference_id, event_time=about)
-            variant, name = self._sender.send(asked).variant, "200"
+            variant, name = answer_of(self._invoke, asked).variant, "200"
             if self._labels is not None and event.label is not None:
                 self._labels.add(inference_id, event.label, self._pace.lateness(event))
         except NotAnswered as error:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from monitoring.measurements import Datum, Values
 from services.documents import KEPT_SECONDS, LASTING, check_limits, packed, unpacked
+from services.invoke import NoSuchVariant, Request, Response
 from services.ports import Document
 
 _LONGEST_KEY = 2048  # bytes
@@ -88,3 +89,28 @@ class MemoryMetrics:
             self.data += data
             self.values += values
         self._once |= {once} - {""}
+
+
+Model = Callable[[Request], tuple[int, bytes, float]]
+"""Answers a request: status, body and seconds."""
+
+
+@dataclass
+class MemoryInvoke:
+    """`Invoke` in memory.
+
+    Attributes:
+        models: Variant -> what answers; the first one gets the requests that name no variant.
+        sent: The requests, in order.
+    """
+
+    models: Mapping[str, Model]
+    sent: list[Request] = field(default_factory=list[Request])
+
+    def send(self, request: Request) -> Response:
+        """See `Invoke`."""
+        self.sent.append(request)
+        variant = request.variant or next(iter(self.models), "")
+        if variant not in self.models:
+            raise NoSuchVariant(f"variant: got {variant!r}, the endpoint has {', '.join(self.models)}")
+        return Response(*self.models[variant](request), variant)

@@ -22,9 +22,22 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from rollout.controller.ports import Alarms, Traffic
+from services.invoke import Invoke
 from services.versions import Versions
 
-__all__ = ["LARGEST", "MOST", "TOGETHER", "Alarms", "Blob", "Blobs", "Document", "Documents", "Traffic", "Versions"]
+__all__ = [
+    "LARGEST",
+    "MOST",
+    "TOGETHER",
+    "Alarms",
+    "Blob",
+    "Blobs",
+    "Document",
+    "Documents",
+    "Invoke",
+    "Traffic",
+    "Versions",
+]
 
 MOST = 100
 """Documents of one transaction."""

@@ -224,32 +224,5 @@ class Series:
     points: tuple[tuple[float, float], ...]
 
 
-@dataclass(frozen=True)
-class Request:
-    """A request to an endpoint.
-
-    Attributes:
-        body: The payload, as it is.
-        content_type: What the payload is.
-        variant: The variant that is to answer; None lets the weights choose.
-        inference_id: By which a label finds its answer; empty for none.
-        event_time: Of what the request is about, ISO 8601; empty when it has no time.
-    """
-
-    body: bytes
-    content_type: str = "application/json"
-    variant: str | None = None
-    inference_id: str = ""
-    event_time: str = ""
-
-
-@dataclass(frozen=True)
-class Answer:
-    """An answer with status 200: the variant that gave it, and its body."""
-
-    variant: str
-    body: bytes
-
-
 def _moment(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")

@@ -16,11 +16,9 @@ from typing import TYPE_CHECKING, Protocol
 from cli.platform.facts import (
     AlarmInFull,
     AlarmView,
-    Answer,
     Endpoint,
     Package,
     QualityView,
-    Request,
     ServedView,
     Spent,
 )
@@ -31,22 +29,11 @@ from retraining.record import Record
 from rollout.core.release import Release
 from rollout.core.state import RolloutState
 from services.approvals import Approval
+from services.invoke import Invoke
 
 if TYPE_CHECKING:  # they load the judge, which few commands need
     from rollout.controller.controller import Controller
     from rollout.controller.ports import Signals
-
-
-class Sender(Protocol):
-    """Sends requests, from several threads at once."""
-
-    def send(self, request: Request) -> Answer:
-        """Send one request, once.
-
-        Raises:
-            NotAnswered: There is no good answer.
-        """
-        ...
 
 
 class Platform(Protocol):
@@ -165,8 +152,8 @@ class Platform(Protocol):
         """Have done what a person wants of the retraining (`cli.retrain.ACTIONS`); what came of it, in a sentence."""
         ...
 
-    def sender(self, at_once: int = 1) -> Sender:
-        """What sends requests to the endpoint, so many at once."""
+    def invoke(self, at_once: int = 1) -> Invoke:
+        """What sends requests to the endpoint, so many at once; if more than one, it never sends a request twice."""
         ...
 
     def url(self) -> tuple[str, str, ssl.SSLContext | bool]:

@@ -15,11 +15,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
-from cli.errors import OperatorError
+from cli.errors import NotAnswered, OperatorError
+from cli.invoke import answer_of
 from cli.labels import LateLabels
-from cli.platform.aws.sending import runtime
+from cli.platform.choose import platform_of
 from cli.target import Target
 from demos.year.clock import Clock
 from demos.year.facts import Counts
@@ -28,6 +27,7 @@ from demos.year.losses import Losses, loss
 from demos.year.plan import DAY, Doing, Plan
 from monitoring.labels.quality import Form
 from pipeline.contract import Event
+from services.invoke import Request
 
 _AT_ONCE = 8
 _NAMED = 20  # failures that are kept in words
@@ -72,7 +72,7 @@ class Traffic:
         labels: LateLabels,
         doing: Callable[[], Doing],
     ) -> None:
-        self._runtime, self._endpoint = runtime(target, _AT_ONCE), target.endpoint
+        self._invoke = platform_of(target).invoke(_AT_ONCE)
         self._plan, self._source, self._said, self._labels, self._doing = plan, source, said, labels, doing
         self._run_id = uuid.uuid4().hex[:8]
         self._lock, self._stop, self._free = threading.Lock(), threading.Event(), threading.Semaphore(2 * _AT_ONCE)
@@ -128,20 +128,16 @@ class Traffic:
     def _ask(self, group: Group) -> tuple[str, list[Mapping[str, Any]], str]:
         inference_id = f"{group.id}.{self._run_id}"
         try:
-            answer = self._runtime.invoke_endpoint(
-                EndpointName=self._endpoint,
-                ContentType="application/json",
-                InferenceId=inference_id,
-                CustomAttributes=f"event-time={group.at.isoformat()}",
-                Body=json.dumps({"instances": [event.instance for event in group.events]}),
-            )
-            predictions: list[Mapping[str, Any]] = json.loads(answer["Body"].read())["predictions"]
-        except (ClientError, BotoCoreError, ValueError, KeyError) as error:
+            body = json.dumps({"instances": [event.instance for event in group.events]}).encode()
+            request = Request(body, inference_id=inference_id, event_time=group.at.isoformat())
+            answer = answer_of(self._invoke, request)
+            predictions: list[Mapping[str, Any]] = json.loads(answer.body)["predictions"]
+        except (NotAnswered, ValueError, KeyError) as error:
             return "", [], f"{group.id}: {error}"
         if group.label_at is not None:
             known = (group.label_at - group.at) / DAY * self._day_s()
             self._labels.add(inference_id, [event.label for event in group.events], known)
-        return answer["InvokedProductionVariant"], predictions, ""
+        return answer.variant, predictions, ""
 
     def _keep(self, group: Group, variant: str, predictions: list[Mapping[str, Any]], failure: str) -> None:
         kept, counts = self.answered, self.answered.counts

@@ -24,10 +24,10 @@ from infra.aws.statements import (
     tls_only,
     watched_alarms,
 )
-from monitoring.objectives.probe import SAMPLE
 from platforms.aws.metrics import SAGEMAKER
 from platforms.aws.names import AUDIT, CAPTURE, CAPTURE_ASIDE, INDEX, LABELS, LABELS_ASIDE, Names
 from rollout.core.catalogue import OWN
+from services.probe import SAMPLE
 from services.sealed_packages import BASELINE, FORM, PACKAGES, REFERENCE
 
 

@@ -5,7 +5,6 @@ Where the captures lie, the endpoint says itself: files under `<destination>/<en
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,13 +13,12 @@ from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
-from monitoring.captured import REPLAYED, Side
-from monitoring.replaying import HOURS, newest, refused, replay
+from monitoring.captured import Side
 from platforms.aws.clients import Clients, calling
-from platforms.s3.errors import code_of
-from rollout.core.errors import RolloutError
-from rollout.core.replay import NONE, Examined, examine
+from platforms.aws.invoke import SageMakerInvoke
+from rollout.core.replay import NONE
 from rollout.core.state import Replayed
+from services.replay import HOURS, newest, replay
 
 
 @dataclass(frozen=True)
@@ -33,7 +31,8 @@ class SageMakerReplay:
     def run(self, champion: str, challenger: str, requests: int, before: Replayed = NONE) -> Replayed:
         """Replay the latest captured requests; none when the endpoint captures nothing."""
         latest = partial(self.latest, champion, requests)
-        return replay(latest, self._ask, champion=champion, challenger=challenger, before=before)
+        invoke = SageMakerInvoke(self.clients, self.endpoint)
+        return replay(latest, invoke, champion=champion, challenger=challenger, before=before)
 
     def latest(
         self, variant: str, limit: int, unreadable: Counter[str], after: str = ""
@@ -71,25 +70,3 @@ class SageMakerReplay:
     def _read(self, bucket: str, key: str) -> bytes:
         with calling(f"read captures s3://{bucket}/{key}"):
             return self.clients("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
-
-    def _ask(self, variant: str, captured: tuple[Side, Side], number: int) -> tuple[float, Examined]:
-        asked, answered = captured
-        began = time.monotonic()
-        try:
-            with calling(f"replay a request to {variant}"):
-                answer = self.clients("sagemaker-runtime").invoke_endpoint(
-                    EndpointName=self.endpoint,
-                    TargetVariant=variant,
-                    Body=asked.body,
-                    ContentType=asked.content_type,
-                    Accept=answered.content_type,
-                    InferenceId=f"{REPLAYED}{variant}-{number}",
-                )
-                body: bytes = answer["Body"].read()
-        except RolloutError as error:
-            if code_of(error.__cause__) != "ModelError":
-                raise
-            cause: Any = error.__cause__
-            status, text = cause.response.get("OriginalStatusCode", "5XX"), cause.response.get("OriginalMessage", "")
-            return time.monotonic() - began, refused(variant, number, status, text)
-        return time.monotonic() - began, examine(answered.body, body)

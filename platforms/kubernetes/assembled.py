@@ -14,7 +14,6 @@ from monitoring.alarms.outage import Outage
 from platforms.kubernetes.api import Api
 from platforms.kubernetes.controller import controller
 from platforms.kubernetes.database import Database
-from platforms.kubernetes.gateway import Entrance, entrance
 from platforms.kubernetes.journal import KubernetesJournal
 from platforms.kubernetes.kinds import ROLLOUT
 from platforms.kubernetes.levels import PrometheusAlarms
@@ -27,8 +26,7 @@ from platforms.kubernetes.spec import RolloutSpec
 from rollout.controller.controller import Controller
 from rollout.controller.outbox import Outbox
 from rollout.controller.ports import Clock, Journal, Notify, Signals
-from rollout.core.replay import NONE
-from rollout.core.state import Replayed, RolloutState
+from rollout.core.state import RolloutState
 
 _FRESH = 2.0  # seconds for which it is known which workloads serve a variant
 
@@ -101,7 +99,7 @@ def assembled(
             name,
             signals=signals,
             alarms=alarms,
-            replay=_Replay(api, database, name, spec),
+            replay=GatewayReplay(api, database, name, spec),
             notify=notify,
             by=by,
             sticky=spec.sticky_header,
@@ -146,21 +144,3 @@ class Clusters:
         if state.challenger is not None and state.challenger.variant == variant:
             return (*found, *copies(self.namespace, state.endpoint))
         return found
-
-
-@dataclass(frozen=True)
-class _Replay:
-    """`Replay` through the gateway, whose address may change."""
-
-    api: Api
-    database: Database | None
-    endpoint: str
-    spec: RolloutSpec
-
-    def run(self, champion: str, challenger: str, requests: int, before: Replayed = NONE) -> Replayed:
-        """As `GatewayReplay`; only who can replay asks where the gateway is."""
-        can = self.api.in_cluster and self.database is not None
-        place = self.spec.gateway, self.spec.host, self.spec.ca_config_map
-        there = entrance(self.api, *place) if can else Entrance("")
-        replay = GatewayReplay(self.api, self.database, self.endpoint, there)
-        return replay.run(champion, challenger, requests, before)

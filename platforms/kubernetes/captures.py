@@ -24,11 +24,11 @@ from typing import Any
 from monitoring.captured import Malformed, Recorded, Side
 from monitoring.exchanges import read, traffic
 from monitoring.published import CAPTURE_UNREADABLE, CAPTURED
-from monitoring.replaying import HOURS, newest
 from platforms.kubernetes.database import Database, Run
 from platforms.kubernetes.measured import add, counter
 from platforms.kubernetes.schema import kept
 from rollout.core.errors import RolloutError
+from services.replay import HOURS, newest
 
 MOST = 16 * 1024 * 1024
 """Bytes of one post."""

@@ -1,42 +1,34 @@
-"""Asks each endpoint whether it answers, so that silence is told from health. In a thread of the controller.
+"""Probes each endpoint when it is due, in a thread of the controller; see `services.probe`.
 
-    probes = Probes(ask=asking(api), sample=sampled(member), spec=known.spec, champion=known.champion, tell=...)
-    probes.follow(Rounds(lambda: process.names, lambda: process.leads, stopping))     # until `stopping` is set
-
-The request is the one that is sealed in the champion's package, and the champion is asked for by name: a trial without
-traffic must not be taken for one with some. The serving runtime keeps no copy of it, by its id.
+probes = Probes(through_gateways(api), sampled(member), known.spec, known.champion, tell=...)
+probes.follow(Rounds(lambda: process.names, lambda: process.leads, stopping))     # until `stopping` is set
 """
 
 from __future__ import annotations
 
 import time
-import uuid
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import httpx
 
-from monitoring.captured import PROBED
 from monitoring.log import log
-from monitoring.objectives import probe
 from platforms.kubernetes.api import Api
 from platforms.kubernetes.gateway import Entrance, entrance
-from platforms.kubernetes.names import INFERENCE_ID, INVOCATIONS, TARGET_HEADER
+from platforms.kubernetes.invoke import GatewayInvoke
 from platforms.kubernetes.rounds import Rounds
 from platforms.kubernetes.spec import RolloutSpec
-from rollout.core.errors import RolloutError
+from rollout.core.errors import RolloutError, Unreachable
 from rollout.core.release import Release
+from services import probe
+from services.invoke import Invoke, Request, Response
 from services.promises import Member
 
 LOOK = 1.0
 """Seconds between two looks at what is due."""
 _AT_ONCE = 8  # endpoints that are asked at the same time
 _TIMEOUT = httpx.Timeout(20.0, connect=3.0)
-_SHOWN = 200  # characters of an answer
-
-Asked = Callable[[RolloutSpec, str, bytes], bytes]
-"""Sends a request to a variant of an endpoint and returns the answer's body; raises `probe.Unanswered`."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +44,7 @@ class Probes:
     """The probes of a namespace's endpoints.
 
     Attributes:
-        ask: Sends a request.
+        invoke: Gives what sends requests to an endpoint.
         sample: The request of a release's package; raises RolloutError or `probe.UnreadableSample`.
         spec: What the Rollout of an endpoint says; raises RolloutError where it says something wrong.
         champion: What serves; None before the first release. Raises RolloutError where the journal cannot be read.
@@ -60,7 +52,7 @@ class Probes:
         now: Epoch seconds.
     """
 
-    ask: Asked
+    invoke: Callable[[RolloutSpec], Invoke]
     sample: Callable[[Release], bytes]
     spec: Callable[[str], RolloutSpec]
     champion: Callable[[str], Release | None]
@@ -103,7 +95,7 @@ class Probes:
         except (RolloutError, ValueError) as error:
             log("not probed", endpoint=name, error=str(error))
             return
-        outcome = probe.run(body, lambda body: self.ask(spec, champion.variant, body), time.monotonic)
+        outcome = probe.run(self.invoke(spec), champion.variant, body)
         if not outcome.ok:
             log("probe", endpoint=name, ok=False, why=outcome.why)
         if name in self._asked:
@@ -121,29 +113,25 @@ def sampled(member: Member) -> Callable[[Release], bytes]:
     return lambda champion: probe.sample(member(champion, probe.SAMPLE))
 
 
-def asking(api: Api) -> Asked:
-    """Asks through the gateway of the endpoint, as users do."""
+def through_gateways(api: Api) -> Callable[[RolloutSpec], Invoke]:
+    """Gives what sends requests through the gateway of an endpoint, as users do."""
     known: dict[tuple[str, str, str], Entrance] = {}  # until one does not answer
+    return lambda spec: _Probe(api, (spec.gateway, spec.host, spec.ca_config_map), known)
 
-    def ask(spec: RolloutSpec, variant: str, body: bytes) -> bytes:
-        headers = {
-            "content-type": "application/json",
-            "accept": "application/json",
-            TARGET_HEADER: variant,
-            INFERENCE_ID: f"{PROBED}{uuid.uuid4().hex}",
-        }
-        place = spec.gateway, spec.host, spec.ca_config_map
+
+@dataclass(frozen=True)
+class _Probe:
+    """`Invoke` by a new connection each time, to the gateway at a place."""
+
+    api: Api
+    place: tuple[str, str, str]
+    known: dict[tuple[str, str, str], Entrance]
+
+    def send(self, request: Request) -> Response:
+        there = self.known.get(self.place) or self.known.setdefault(self.place, entrance(self.api, *self.place))
         try:
-            there = known.get(place) or known.setdefault(place, entrance(api, *place))
             with there.client(_TIMEOUT) as client:
-                answer = client.post(INVOCATIONS, content=body, headers=headers)
-        except RolloutError as error:
-            raise probe.Unanswered(str(error)) from error
-        except httpx.HTTPError as error:
-            known.pop(place, None)
-            raise probe.Unanswered(f"{spec.gateway}: {type(error).__name__}: {error}") from error
-        if not answer.is_success:
-            raise probe.Unanswered(f"{answer.status_code} {answer.text[:_SHOWN]}".rstrip())
-        return answer.content
-
-    return ask
+                return GatewayInvoke(client).send(request)
+        except Unreachable:
+            self.known.pop(self.place, None)
+            raise

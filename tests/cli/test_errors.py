@@ -8,19 +8,12 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 from click.testing import CliRunner
 
-from cli.errors import OperatorError, explained
+from cli.errors import NotAnswered, OperatorError, explained
+from cli.invoke import answer_of
 from cli.main import main
 from rollout.core.errors import RolloutError, Unreachable
-
-
-def model_error(answer: object) -> ClientError:
-    words = answer if isinstance(answer, str) else json.dumps(answer)
-    response = {
-        "Error": {"Code": "ModelError", "Message": f"Received client error (400) with message {words}"},
-        "OriginalMessage": words,
-        "OriginalStatusCode": 400,
-    }
-    return ClientError(response, "InvokeEndpoint")
+from services.invoke import Request
+from services.memory import MemoryInvoke
 
 
 def told(error: Exception) -> OperatorError:
@@ -29,9 +22,17 @@ def told(error: Exception) -> OperatorError:
     return caught.value
 
 
+def answered(answer: object) -> NotAnswered:
+    words = answer if isinstance(answer, str) else json.dumps(answer)
+    invoke = MemoryInvoke({"v-a": lambda _: (400, words.encode(), 0.1)})
+    with pytest.raises(NotAnswered) as caught:
+        answer_of(invoke, Request(b"{}"))
+    return caught.value
+
+
 def test_each_problem_of_a_request_is_a_line_and_none_is_said_twice() -> None:
     first, second = "instances[0].carrier: 5 is not allowed: expected a string", "instances[0].dest: missing"
-    error = told(model_error({"error": first, "problems": [first, second, second]}))
+    error = told(answered({"error": first, "problems": [first, second, second]}))
 
     assert str(error).splitlines() == ["invoking e: the model answered 400: 2 problems", f"  {first}", f"  {second}"]
 
@@ -49,7 +50,7 @@ def test_each_problem_of_a_request_is_a_line_and_none_is_said_twice() -> None:
     ],
 )
 def test_a_single_problem_stands_in_the_first_line_whatever_the_models_form(answer: object, line: str) -> None:
-    assert str(told(model_error(answer))) == f"invoking e: the model answered 400: {line}"
+    assert str(answered(answer)) == f"the model answered 400: {line}"
 
 
 @pytest.mark.parametrize(

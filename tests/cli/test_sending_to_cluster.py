@@ -5,27 +5,25 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from click.testing import Result
 
 from cli.errors import NotAnswered
-from cli.platform.facts import Request
+from cli.invoke import answer_of
 from cli.platform.kubernetes.platform import Kubernetes
-from cli.replay import Pace, run
-from pipeline.contract import Event
 from platforms.kubernetes.kinds import CONFIG_MAP, GATEWAY, ROLLOUT
 from platforms.kubernetes.spec import RolloutSpec
+from services.invoke import Request
 from tests.cli.clustered import Cluster
 from tests.cli.there import (
     NAME,
     PAIR,
     target,
 )
+from tests.platforms.http_endpoint import Gateway, a_gateway
 from tests.platforms.kubernetes.certificates import authority
-from tests.platforms.kubernetes.test_replay import Gateway, a_gateway
 
 
 def test_a_request_goes_through_the_gateway_to_the_variant_that_is_meant(
@@ -62,7 +60,7 @@ def test_a_gateway_of_tls_is_checked_by_the_routes_host_and_by_ones_own_authorit
     def send(**changes: str) -> bytes:
         there = target(cluster)
         outputs = {**there.outputs, **GIVEN, **changes}
-        return Kubernetes(replace(there, outputs=outputs)).sender().send(Request(b"{}", "application/json")).body
+        return answer_of(Kubernetes(replace(there, outputs=outputs)).invoke(), Request(b"{}")).body
 
     assert send() == b'{"p": 0.25}'
     for changes in ({"host": "other.example.org"}, {"ca_config_map": ""}):
@@ -101,18 +99,6 @@ def test_a_refusal_says_whose_it_is(
     cluster.answer = (503, headers, json.dumps({"error": "no"}))
     done = typed("invoke", str(body))
     assert (done.exit_code, done.stderr) == (1, f"error: invoking {NAME}: {by} answered 503: no\n")
-
-
-def test_a_replay_counts_what_answers_and_names_what_fails(cluster: Cluster) -> None:
-    source = [Event(f"e{n}", datetime(2013, 3, 1, tzinfo=UTC), {"a": n}, None, None) for n in range(4)]
-    report = run(target(cluster), source, Pace(rate=1000))
-    assert (report.answers, report.variants) == ({"200": 4}, {"v-a": 4})
-    headers, body = cluster.requests[0]
-    assert headers["x-amzn-sagemaker-custom-attributes"] == "event-time=2013-03-01T00:00:00+00:00"
-    assert (headers["x-amzn-sagemaker-inference-id"][:1], "instances" in body) == ("e", True)
-    cluster.answer = (500, {"x-modelstack-variant": "v-a"}, '{"error": "boom"}')
-    report = run(target(cluster), source[:1], Pace(rate=1000))
-    assert (report.answers, report.first_failures) == ({"500": 1}, ["e0: the model answered 500: boom"])
 
 
 def test_a_load_is_put_on_the_gateway_under_the_routes_host(

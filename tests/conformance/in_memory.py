@@ -14,6 +14,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from http import HTTPStatus
 from typing import Any
 
 from monitoring.alarms.alarm import Alarm, Measure, Said
@@ -21,7 +22,6 @@ from monitoring.alarms.alike import Numbers
 from monitoring.alarms.outage import Outage, alike
 from monitoring.alarms.response import respond
 from monitoring.captured import Side
-from monitoring.replaying import Exchange, refused, replay
 from rollout.controller.controller import Controller
 from rollout.controller.outbox import Outbox
 from rollout.controller.ports import Ask
@@ -31,10 +31,11 @@ from rollout.core.errors import Busy, RolloutError, Unreachable
 from rollout.core.failing import Counted
 from rollout.core.live import Approval, Live
 from rollout.core.release import Release
-from rollout.core.replay import Examined, examine
 from rollout.core.ringing import Ringing
 from rollout.core.state import Replayed, RolloutState
 from rollout.judge.metrics import Metric, Tally
+from services.invoke import Request, Response
+from services.replay import Exchange, replay
 from tests.conformance import mortal
 from tests.conformance.stage import SLOW_MS, TOLERATED, Call, Effect, FaultStage, Killed, Message
 from tests.platforms.aws.on_cloud import PREDICTION
@@ -489,13 +490,13 @@ class _Replay:
         def latest(unreadable: Counter[str], after: str) -> Iterator[tuple[str, Exchange]]:
             yield from ((str(n), (answered, answered)) for n in range(requests))
 
-        def ask(variant: str, exchange: Exchange, number: int) -> tuple[float, Examined]:
-            how = self.world.behaves[variant]
-            if how["status"] != 200:
-                return how["delay"], refused(variant, number, how["status"], "")
-            return how["delay"], examine(exchange[1].body, how["answer"].encode())
+        return replay(latest, self, champion=champion, challenger=challenger, before=before)
 
-        return replay(latest, ask, champion=champion, challenger=challenger, before=before)
+    def send(self, request: Request) -> Response:
+        """As `Invoke` does."""
+        how = self.world.behaves[request.variant]
+        body = how["answer"].encode() if how["status"] == HTTPStatus.OK else b""
+        return Response(how["status"], body, how["delay"], request.variant)
 
 
 def _kind(call: Call, given: tuple[Any, ...]) -> str:

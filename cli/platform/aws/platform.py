@@ -10,11 +10,11 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from cli.errors import OperatorError, explained
 from cli.platform.aws import alarms, counted
-from cli.platform.aws.sending import SageMakerSender
 from cli.platform.facts import (
     AlarmInFull,
     AlarmView,
@@ -32,6 +32,7 @@ from platforms.aws.clients import clients
 from platforms.aws.documents import DynamoDocuments
 from platforms.aws.elsewhere import champion, role_for
 from platforms.aws.identity import caller_if_told
+from platforms.aws.invoke import SageMakerInvoke
 from platforms.aws.journal import DynamoJournal
 from platforms.aws.names import LABELS
 from platforms.aws.names import documents as documents_table
@@ -263,9 +264,14 @@ class Aws:
             raise OperatorError(f"nothing was done: {said['refused']}")
         return said["held"] or said["latest"]
 
-    def sender(self, at_once: int = 1) -> SageMakerSender:
+    def invoke(self, at_once: int = 1) -> SageMakerInvoke:
         """See `Platform`."""
-        return SageMakerSender.of(self.target, at_once)
+        if at_once == 1:
+            return SageMakerInvoke(self.target.client, self.target.endpoint)
+        once = {"total_max_attempts": 1}
+        config = Config(connect_timeout=3, read_timeout=65, retries=once, max_pool_connections=at_once)
+        runtime = self.target.client("sagemaker-runtime", config)
+        return SageMakerInvoke(lambda _: runtime, self.target.endpoint)
 
     def url(self) -> tuple[str, str, bool]:
         """There is none: a request to SageMaker is signed."""

@@ -11,6 +11,8 @@ from datetime import datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+import httpx
+
 from cli.errors import OperatorError, explained
 from cli.platform.facts import (
     AlarmInFull,
@@ -24,7 +26,6 @@ from cli.platform.facts import (
 )
 from cli.platform.kubernetes import alarms
 from cli.platform.kubernetes.cluster import connect
-from cli.platform.kubernetes.sending import GatewaySender
 from cli.target import Target, only_aws
 from monitoring.objectives.slo import Objective
 from monitoring.predictions import Searched, Window
@@ -32,6 +33,7 @@ from monitoring.published import DELAY
 from platforms.kubernetes.api import Api
 from platforms.kubernetes.controller_client import ControllerClient
 from platforms.kubernetes.gateway import Entrance, entrance
+from platforms.kubernetes.invoke import GatewayInvoke
 from platforms.kubernetes.journal import KubernetesJournal
 from platforms.kubernetes.kinds import DEPLOYMENT
 from platforms.kubernetes.metrics import cluster, matched, series, whose
@@ -273,9 +275,9 @@ class Kubernetes:
         """See `Platform`."""
         raise only_aws(self.target)
 
-    def sender(self, at_once: int = 1) -> GatewaySender:
+    def invoke(self, at_once: int = 1) -> GatewayInvoke:
         """See `Platform`."""
-        return GatewaySender.of(self._entrance(), at_once)
+        return GatewayInvoke(self._entrance().client(httpx.Timeout(65, connect=3), at_once))
 
     def url(self) -> tuple[str, str, ssl.SSLContext | bool]:
         """See `Platform`."""

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 
-from monitoring.objectives.probe import Unanswered
 from platforms.kubernetes.kinds import CONFIG_MAP, Kind
 from platforms.kubernetes.measuring import Measuring
-from platforms.kubernetes.probes import Probes, asking, sampled
+from platforms.kubernetes.probes import Probes, sampled, through_gateways
 from platforms.kubernetes.program.counts import Counts
 from platforms.kubernetes.spec import RolloutSpec
-from rollout.core.errors import RolloutError
+from rollout.core.errors import RolloutError, Unreachable
 from rollout.core.release import Release
+from services.invoke import Request, Response
+from tests.platforms.http_endpoint import a_gateway
 from tests.platforms.kubernetes.certificates import authority
-from tests.platforms.kubernetes.test_replay import Gateway, a_gateway
+from tests.platforms.kubernetes.test_replay import Cluster
 from tests.rollout.worlds import release
 
 SPEC = RolloutSpec("prod", "m", "gateway", "http://p:9090", measuring=Measuring(probe_minutes=2))
@@ -33,12 +32,17 @@ class World:
     says: bytes | str = b'{"predictions": [1]}'
     specs: dict[str, RolloutSpec | RolloutError] = field(default_factory=lambda: {"a": SPEC, "b": SPEC})
     champions: dict[str, Release | None] = field(default_factory=lambda: {"a": release("1"), "b": release("2")})
-    asked: list[tuple[str, bytes]] = field(default_factory=list[tuple[str, bytes]])
+    asked: list[tuple[str | None, bytes]] = field(default_factory=list[tuple[str | None, bytes]])
     counts: Counts = field(default_factory=lambda: Counts("models"))
 
     def __post_init__(self) -> None:
         self.probes = Probes(
-            self.ask, sampled(self.member), self.spec, self.champions.__getitem__, self.counts.probed, lambda: self.now
+            lambda _: self,
+            sampled(self.member),
+            self.spec,
+            self.champions.__getitem__,
+            self.counts.probed,
+            lambda: self.now,
         )
 
     def spec(self, name: str) -> RolloutSpec:
@@ -51,11 +55,11 @@ class World:
         assert name == "example.json"
         return None if of.id == "none" else BODY
 
-    def ask(self, spec: RolloutSpec, variant: str, body: bytes) -> bytes:
-        self.asked.append((variant, body))
+    def send(self, request: Request) -> Response:
+        self.asked.append((request.variant, request.body))
         if isinstance(self.says, str):
-            raise Unanswered(self.says)
-        return self.says
+            raise Unreachable(self.says)
+        return Response(200, self.says, 0.1, request.variant or "")
 
     def look(self, *names: str) -> list[str]:
         due = self.probes.due(names)
@@ -130,13 +134,11 @@ def test_what_cannot_be_asked_tells_nothing(world: World) -> None:
 
 
 @dataclass
-class Cluster:
-    """What asking needs of an API server, before one gateway."""
+class Looked(Cluster):
+    """Before one gateway, whose certificate is checked by an authority."""
 
-    address: str
     authority: str = ""
     looked: int = 0
-    namespace: str = "models"
 
     def find(self, kind: Kind, name: str) -> dict[str, Any] | None:
         assert (kind, name) == (CONFIG_MAP, "authority")
@@ -144,55 +146,39 @@ class Cluster:
 
     def get(self, kind: Kind, name: str) -> dict[str, Any]:
         self.looked += 1
-        protocol, address = self.address.split("://")
-        host, _, port = address.partition(":")
-        listeners = [{"protocol": protocol.upper(), "port": int(port)}]
-        return {"spec": {"listeners": listeners}, "status": {"addresses": [{"value": host}]}}
+        return super().get(kind, name)
 
 
-class TestThroughAGateway:
-    @pytest.fixture
-    def gateway(self) -> Iterator[Gateway]:
-        with a_gateway() as made:
-            made.rules = ("v-1",)
-            yield made
+PROBE = Request(BODY, variant="v-1")
 
-    def test_the_champion_is_asked_by_name_under_an_id_that_is_not_captured(self, gateway: Gateway) -> None:
-        cluster: Any = Cluster(gateway.url)
-        ask = asking(cluster)
-        assert json.loads(ask(SPEC, "v-1", BODY))
-        assert ask(SPEC, "v-1", BODY)
-        assert cluster.looked == 1, "where a gateway is, is not asked each time"
-        (first, body), _ = gateway.asked
-        assert (first["path"], body) == ("/invocations", BODY)
-        assert first["x-modelstack-target"] == "v-1"
-        assert first["x-amzn-sagemaker-inference-id"].startswith("probe-")
 
-    def test_an_error_and_a_gateway_that_is_gone_are_no_answer(self, gateway: Gateway) -> None:
-        cluster: Any = Cluster(gateway.url)
-        ask = asking(cluster)
-        gateway.says["v-1"] = (503, b"overloaded")
-        with pytest.raises(Unanswered, match="503 overloaded"):
-            ask(SPEC, "v-1", BODY)
-        cluster.address = "http://127.0.0.1:9"
-        gone = asking(cluster)
-        for looked in (2, 3):
-            with pytest.raises(Unanswered, match="ConnectError"):
-                gone(SPEC, "v-1", BODY)
-            assert cluster.looked == looked, "and is looked for anew"
+def test_where_a_gateway_is_is_looked_up_once_and_again_when_it_does_not_answer() -> None:
+    with a_gateway() as gateway:
+        gateway.rules = ("v-1",)
+        there: Any = Looked(gateway.url)
+        send = through_gateways(there)
+        assert [send(SPEC).send(PROBE).status for _ in range(2)] == [200, 200]
+        assert there.looked == 1
+    there.address = "http://127.0.0.1:9"
+    gone = through_gateways(there)
+    for looked in (2, 3):
+        with pytest.raises(Unreachable, match="Connection refused"):
+            gone(SPEC).send(PROBE)
+        assert there.looked == looked
 
-    def test_a_gateway_of_tls_is_checked_by_the_host_of_the_route_and_by_ones_own_authority(self) -> None:
-        certificate = authority("flights.example")
-        named = replace(SPEC, host="flights.example", ca_config_map="authority")
-        with a_gateway(certificate) as gateway:
-            gateway.rules = ("v-1",)
-            cluster: Any = Cluster(gateway.url, certificate[0].decode())
-            ask = asking(cluster)
-            assert json.loads(ask(named, "v-1", BODY))
-            for other in (replace(named, host="other.example"), replace(named, ca_config_map="")):
-                with pytest.raises(Unanswered, match="CERTIFICATE_VERIFY_FAILED"):
-                    ask(other, "v-1", BODY)
-            for wrong in ("", "no certificate"):
-                cluster.authority = wrong
-                with pytest.raises(Unanswered, match=r"ConfigMap models/authority: ca\.crt holds no certificate"):
-                    asking(cluster)(named, "v-1", BODY)
+
+def test_a_gateway_of_tls_is_checked_by_the_host_of_the_route_and_by_ones_own_authority() -> None:
+    certificate = authority("flights.example")
+    named = replace(SPEC, host="flights.example", ca_config_map="authority")
+    with a_gateway(certificate) as gateway:
+        gateway.rules = ("v-1",)
+        there: Any = Looked(gateway.url, authority=certificate[0].decode())
+        send = through_gateways(there)
+        assert send(named).send(PROBE).ok
+        for other in (replace(named, host="other.example"), replace(named, ca_config_map="")):
+            with pytest.raises(Unreachable, match="CERTIFICATE_VERIFY_FAILED"):
+                send(other).send(PROBE)
+        for wrong in ("", "no certificate"):
+            there.authority = wrong
+            with pytest.raises(RolloutError, match=r"ConfigMap models/authority: ca\.crt holds no certificate"):
+                through_gateways(there)(named).send(PROBE)

@@ -14,17 +14,15 @@ import httpx
 import pytest
 
 from localcloud.testing import free_port
-from platforms.kubernetes.captures import intake
-from platforms.kubernetes.database import Database
-from platforms.kubernetes.gateway import Entrance
-from platforms.kubernetes.replay import GatewayReplay
+from platforms.kubernetes.invoke import GatewayInvoke
 from rollout.core.errors import Busy
+from rollout.core.state import Replayed
 from tests.machine import envoy
+from tests.platforms.http_endpoint import Gateway, a_gateway
 from tests.platforms.kubernetes.stage import program, until
-from tests.platforms.kubernetes.test_captures import line, post
-from tests.platforms.kubernetes.test_replay import Cluster, Gateway, a_gateway
+from tests.services.test_replay import World, line
 
-pytestmark = [pytest.mark.needs("envoy"), pytest.mark.needs("postgresql")]
+pytestmark = pytest.mark.needs("envoy")
 _ROUTER = "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"
 _MANAGER = "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 
@@ -95,47 +93,44 @@ def _bootstrap(port: int, admin: int, ends: dict[str, list[int]]) -> dict[str, A
     }
 
 
-@pytest.fixture
-def captured(store: Database, endpoint: str) -> str:
-    intake(store, endpoint, "v-a", post(line("1", "1")))
-    return endpoint
+def replayed(url: str, challenger: str) -> Replayed:
+    with httpx.Client(base_url=url, timeout=60) as client:
+        world = World(invoke=GatewayInvoke(client))
+        world.file(line("1"))
+        return world.run(challenger=challenger)
 
 
-def test_a_variant_that_answers_is_compared(url: str, backend: Gateway, store: Database, captured: str) -> None:
-    seen = GatewayReplay(Cluster(), store, captured, Entrance(url)).run("v-a", "v-slow", 10)
+def test_a_variant_that_answers_is_compared(url: str) -> None:
+    seen = replayed(url, "v-slow")
     assert (seen.requests, seen.errors) == (1, 0)
 
 
-def test_an_error_of_the_variant_itself_is_its_error(
-    url: str, backend: Gateway, store: Database, captured: str
-) -> None:
+def test_an_error_of_the_variant_itself_is_its_error(url: str, backend: Gateway) -> None:
     backend.says["v-slow"] = (503, b"overloaded")
     try:
-        seen = GatewayReplay(Cluster(), store, captured, Entrance(url)).run("v-a", "v-slow", 10)
+        seen = replayed(url, "v-slow")
     finally:
         backend.says.clear()
     assert (seen.errors, seen.examples) == (1, ("the answer is an error 503: overloaded",))
 
 
-@pytest.mark.parametrize("variant", ["v-refused", "v-none"])
-def test_a_variant_that_cannot_be_reached_is_asked_again_later(
-    url: str, store: Database, captured: str, variant: str
-) -> None:
-    with pytest.raises(Busy, match="no variant answered, but the gateway: 503"):
-        GatewayReplay(Cluster(), store, captured, Entrance(url)).run("v-a", variant, 10)
+@pytest.mark.parametrize(
+    ("variant", "why"),
+    [
+        ("v-refused", "no variant answered, but the gateway: 503"),
+        ("v-none", "no variant answered, but the gateway: 503"),
+        ("v-new", "v-a answered: the route has no rule for v-new yet"),
+    ],
+)
+def test_a_variant_that_cannot_be_reached_is_sent_the_request_again_later(url: str, variant: str, why: str) -> None:
+    with pytest.raises(Busy, match=why):
+        replayed(url, variant)
 
 
-def test_a_variant_without_a_rule_is_not_taken_for_the_champion(url: str, store: Database, captured: str) -> None:
-    with pytest.raises(Busy, match="v-a answered: the route has no rule for v-new yet"):
-        GatewayReplay(Cluster(), store, captured, Entrance(url)).run("v-a", "v-new", 10)
-
-
-def test_a_variant_that_the_gateway_waits_for_in_vain_has_failed(
-    url: str, backend: Gateway, store: Database, captured: str
-) -> None:
+def test_a_variant_that_the_gateway_waits_for_in_vain_has_failed(url: str, backend: Gateway) -> None:
     backend.seconds = 1.0
     try:
-        seen = GatewayReplay(Cluster(), store, captured, Entrance(url)).run("v-a", "v-slow", 10)
+        seen = replayed(url, "v-slow")
     finally:
         backend.seconds = 0.0
     assert (seen.errors, seen.examples) == (1, ("the answer is an error 504: upstream request timeout",))

@@ -11,11 +11,9 @@ import pytest
 
 from platforms.kubernetes.captures import Captures, intake
 from platforms.kubernetes.database import Database
-from platforms.kubernetes.gateway import Entrance
-from platforms.kubernetes.replay import GatewayReplay
 from tests.listening import Quiet, listening
 from tests.platforms.kubernetes.labelled import ROLLOUT, World
-from tests.platforms.kubernetes.test_replay import Cluster
+from tests.platforms.kubernetes.test_replay import Cluster, gate
 from tests.serving.packages import INSTANCE, served, write
 
 pytestmark = [pytest.mark.e2e, pytest.mark.needs("postgresql")]
@@ -56,7 +54,7 @@ def test_what_a_server_captures_is_joined_and_replayed(store: Database, endpoint
             assert world.seen("absolute_error_sum", **of) == pytest.approx(2)
             assert world.seen("captured_exchanges_total", variant="v-a") == 1
 
-            seen = GatewayReplay(Cluster(), store, endpoint, Entrance(server.url)).run("v-a", "v-a", 10)
+            seen = gate(Cluster(server.url), store, endpoint).run("v-a", "v-a", 10)
             assert (seen.requests, seen.errors, seen.changed) == (1, 0, 0)
             time.sleep(2)  # what the replay asked was captured, too, and is left out
     assert world.seen("captured_exchanges_total", variant="v-a") == 1

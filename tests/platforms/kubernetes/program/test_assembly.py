@@ -4,7 +4,6 @@ import time
 
 import pytest
 
-from monitoring.objectives.probe import Unanswered
 from platforms.kubernetes.database import Database
 from platforms.kubernetes.measuring import Measuring
 from platforms.kubernetes.program.assembly import Assembly
@@ -12,6 +11,7 @@ from platforms.kubernetes.program.counts import ASKED, Counts
 from platforms.kubernetes.program.known import Known
 from platforms.kubernetes.spec import RolloutSpec
 from rollout.core.state import RolloutState
+from services.memory import MemoryInvoke
 from tests.platforms.kubernetes.fake_api import FakeApi
 from tests.platforms.kubernetes.program.test_counts import read
 from tests.rollout.worlds import release
@@ -26,11 +26,8 @@ def test_what_looks_at_all_endpoints_goes_by_the_servers_clock() -> None:
     known.learn({"metadata": {"name": "e"}, "spec": SPEC.as_dict(), "status": {"state": state}})
     assembly = Assembly(api.as_api, "controller", counts)
 
-    def ask(spec: RolloutSpec, variant: str, body: bytes) -> bytes:
-        raise Unanswered("nobody is there")
-
     probes = assembly.probes(lambda *_: b'{"instances": [{"a": 1}]}', known)
-    probes.ask = ask
+    probes.invoke = lambda _: MemoryInvoke({})
     for name in probes.due(["e"]):
         probes.run(name)
     hour_ago = pytest.approx(time.time() - 3600, abs=600)

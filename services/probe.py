@@ -1,27 +1,29 @@
-"""Does the endpoint answer? Asked on a schedule, so that one that nobody asks can be told from one that is dead.
+"""Does the endpoint answer? Requested on a schedule, so that an endpoint without traffic can be told from a dead one.
 
+    run(invoke, champion.variant, sample(content))      # Outcome(ok=True, milliseconds=12.4, why="")
 
-    run(sample(content), ask, time.monotonic)      # Outcome(ok=True, milliseconds=12.4, why="")
-
-The request is the one that is sealed in the champion's package, the answer must be sound: finite and not empty.
+The request is the one that is sealed in the champion's package, the answer must be sound: finite and not empty. The
+champion is requested by name, so that a trial without traffic is not taken for one with some. The serving runtime
+captures no copy, by the inference id.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
+from monitoring.captured import PROBED
 from monitoring.published import PROBE_LATENCY, PROBE_SUCCESS
 from rollout.core.answers import broken
+from rollout.core.errors import RolloutError
+from services.invoke import JSON, Invoke, NoSuchVariant, Request, Response
 
 SAMPLE = "example.json"
 """Where an archive has a request that its model answers."""
-
-
-class Unanswered(Exception):
-    """The endpoint gave no answer, or an error; the message is its own."""
+_SHOWN = 200  # characters of an error's body
 
 
 class UnreadableSample(ValueError):
@@ -67,19 +69,28 @@ def sample(content: bytes | None) -> bytes:
     return content
 
 
-def run(body: bytes, ask: Callable[[bytes], bytes], clock: Callable[[], float]) -> Outcome:
-    """Ask once, and say what came of it.
+def run(invoke: Invoke, champion: str, body: bytes) -> Outcome:
+    """Send the request once, and judge the answer.
 
     Args:
+        invoke: Sends it.
+        champion: The champion's variant. If a promotion has just removed it, whichever variant serves is requested.
         body: The request.
-        ask: Sends it and returns the answer's body; raises Unanswered.
-        clock: Seconds, monotonic.
     """
-    began = clock()
     try:
-        answer = ask(body)
-    except Unanswered as error:
+        response = _send(invoke, champion, body)
+    except RolloutError as error:
         return Outcome(ok=False, milliseconds=None, why=str(error))
-    took = 1000 * (clock() - began)
-    wrong = broken(answer)
-    return Outcome(ok=wrong is None, milliseconds=took, why=wrong or "")
+    if not response.ok:
+        text = response.body.decode(errors="replace")[:_SHOWN]
+        return Outcome(ok=False, milliseconds=None, why=f"{response.status} {text}".rstrip())
+    wrong = broken(response.body)
+    return Outcome(ok=wrong is None, milliseconds=1000 * response.seconds, why=wrong or "")
+
+
+def _send(invoke: Invoke, champion: str, body: bytes) -> Response:
+    inference_id = f"{PROBED}{uuid.uuid4().hex}"
+    try:
+        return invoke.send(Request(body, accept=JSON, variant=champion, inference_id=inference_id))
+    except NoSuchVariant:
+        return invoke.send(Request(body, accept=JSON, inference_id=inference_id))
