@@ -4,14 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from rollout.controller.controller import Progress
 from rollout.core.endings import Ignored
-from rollout.core.errors import Busy, RolloutError, Unreachable
+from rollout.core.errors import RolloutError, Unreachable
 from rollout.core.plan import LONGEST
 from rollout.core.state import Phase
-from rollout.core.transitions import Rejected
-from rollout.reason import Reason
-from tests.rollout.worlds import ALARM, PERSON, PLAN, challenge, challenged, fresh, release, served
+from tests.rollout.worlds import ALARM, PERSON, PLAN, challenged, fresh, release, served
 from tests.simulator.platform import World
 
 
@@ -19,35 +16,11 @@ def outcome(world: World) -> str:
     return world.state.verdict.outcome if world.state.verdict else ""
 
 
-def test_a_first_release_becomes_champion_at_once_and_is_approved() -> None:
-    world = fresh()
-    state = world.controller().release(release("a"), None, PLAN).state
-    assert (state.phase, state.champion, state.challenger) == (Phase.IDLE, release("a"), None)
-    assert world.approvals == {"arn:a": "Approved"}
-
-
 def test_a_first_release_waits_for_an_endpoint_that_is_still_being_made() -> None:
     world = fresh()
     world.change("solo-a", {"v-a": 1})
     assert world.controller().release(release("a"), None, PLAN).state.phase is Phase.MOVING
     assert world.controller().follow(30).champion == release("a")
-
-
-def test_a_good_challenger_goes_through_its_steps_and_is_promoted() -> None:
-    world = served()
-    seen: list[tuple[float, ...]] = []
-
-    def look(progress: Progress) -> None:
-        shares = tuple(progress.live.shares().values()) if progress.live else ()
-        if not seen or seen[-1] != shares:
-            seen.append(shares)
-
-    world.controller().release(release("b"), "pair-ab", PLAN)
-    world.controller().follow(1000, poll=1, progress=look)
-    assert seen == [(100.0,), (100.0, 0.0), (90.0, 10.0), (50.0, 50.0), (0.0, 100.0), (100.0,)]
-    assert outcome(world) == "promoted"
-    assert (world.state.champion, world.state.previous) == (release("b"), release("a"))
-    assert (world.serving, world.approvals["arn:b"]) == ("solo-b", "Approved")
 
 
 def held() -> World:
@@ -85,54 +58,11 @@ def test_a_held_trial_gets_no_more_time_than_its_metrics_are_kept() -> None:
     assert world.state == before
 
 
-def test_an_alarm_that_meets_an_updating_endpoint_keeps_trying_until_it_lands() -> None:
-    world = challenged()
-    world.change_seconds = 20
-    world.change("pair-ab", {"v-a": 50, "v-b": 50})  # a step forward that is just under way
-    world.change_seconds = 3
-    world.controller().roll_back(ALARM, variant="v-b")
-    assert world.live().shares(desired=True) == {"v-a": 100, "v-b": 0}
-
-
-def test_a_rollback_that_cannot_land_in_time_raises_and_the_next_tick_goes_on() -> None:
-    world = challenged()
-    world.change_seconds = 100
-    world.change("pair-ab", {"v-a": 50, "v-b": 50})
-    world.change_seconds = 3
-    with pytest.raises(Busy, match="the next tick tries again"):
-        world.controller().roll_back(ALARM, variant="v-b", patience=10)
-    world.controller().follow(200)
-    assert (outcome(world), world.serving) == ("rolled_back", "solo-a")
-
-
-def test_two_alarms_at_once_make_one_rollback_and_the_first_is_its_reason() -> None:
-    world = challenged()
-    world.controller().roll_back(ALARM, variant="v-b")
-    world.controller().roll_back(Reason("alarm", "v-b-p99", "too slow"), variant="v-b")
-    world.controller().follow(60)
-    assert world.state.verdict.reason.name == "v-b-5xx"
-    assert [event.kind for event in world.sent].count("rolled_back") == 1
-
-
 def test_asking_again_for_what_is_on_trial_changes_nothing() -> None:
     world = challenged()
     before = world.state
     world.controller().release(release("b"), "pair-ab", PLAN)
     assert world.state == before
-
-
-def test_a_rejected_release_is_not_tried_again_until_a_person_clears_it() -> None:
-    world = served()
-    world.error_rates["v-b"] = 0.5
-    challenge(world, seconds=200)
-    with pytest.raises(Rejected, match="release b was rolled back before: errors worse by more than"):
-        world.controller().release(release("b"), "pair-ab", PLAN)
-    with pytest.raises(RolloutError, match="'x' is not rejected; rejected are: b"):
-        world.controller().clear_rejection("x")
-    world.controller().clear_rejection("b")
-    world.error_rates["v-b"] = 0.01
-    challenge(world, seconds=1000)
-    assert outcome(world) == "promoted"
 
 
 def test_a_rollback_with_nothing_to_go_back_to_says_so() -> None:
@@ -145,17 +75,6 @@ def test_a_rollback_with_nothing_to_go_back_to_says_so() -> None:
     )
 
 
-def test_after_a_promotion_an_alarm_brings_the_previous_champion_back_for_a_time_only() -> None:
-    world = challenged(seconds=1000)
-    world.clock.sleep(PLAN.watch_seconds - 60 - (world.clock.time() - world.state.promoted_at))
-    assert isinstance(world.controller().roll_back(ALARM, variant="v-b"), Progress)
-    assert world.controller().follow(60).champion == release("a")
-
-    world = challenged(seconds=1000)
-    world.clock.sleep(PLAN.watch_seconds + 60)
-    assert world.controller().roll_back(ALARM, variant="v-b") == Ignored("champion b was promoted more than 3600 s ago")
-
-
 def test_a_previous_champion_that_does_not_come_up_leaves_the_present_one() -> None:
     world = challenged(seconds=1000)
     world.broken.add("solo-a")
@@ -164,29 +83,12 @@ def test_a_previous_champion_that_does_not_come_up_leaves_the_present_one() -> N
     assert (state.phase, state.champion, outcome(world)) == (Phase.IDLE, release("b"), "failed")
 
 
-def test_the_champion_on_other_instances_takes_over_without_a_trial() -> None:
-    world = served()
-    large = replace(release("a"), config_name="solo-a-large")
-    world.controller().release(large, None, PLAN)
-    state = world.controller().follow(60)
-    assert (state.champion, state.previous, world.serving) == (large, None, "solo-a-large")
-    assert state.rejected == {}
-
-
 def test_wanting_the_champion_again_withdraws_the_challenger_without_rejecting_it() -> None:
     world = challenged()
     world.controller().release(release("a"), None, PLAN)
     state = world.controller().follow(60)
     assert (outcome(world), state.rejected, world.serving) == ("withdrawn", {}, "solo-a")
     assert "arn:b" not in world.approvals
-
-
-def test_a_release_waits_for_a_rollback_under_way() -> None:
-    world = challenged()
-    world.controller().roll_back(ALARM, variant="v-b")
-    assert world.state.phase is Phase.ROLLING_BACK
-    world.controller().release(release("c"), "pair-ac", PLAN)
-    assert [event.kind for event in world.state.history][-2:] == ["rolled_back", "preparing"]
 
 
 def test_a_challenger_without_a_pair_config_is_refused_before_anything_changes() -> None:
@@ -204,28 +106,6 @@ def test_status_has_no_effect() -> None:
     assert (world.state, len(world.sent)) == (before, sent)
     assert progress.decision is not None
     assert progress.live.shares() == {"v-a": 90.0, "v-b": 10.0}
-
-
-def test_an_event_stays_until_it_can_be_sent() -> None:
-    world = served()
-    world.unsendable = True
-    challenge(world)
-    assert world.sent[-1].kind == "promoted"
-    world.unsendable = False
-    world.controller().tick()
-    assert [event.kind for event in world.sent][-2:] == ["preparing", "weights"]
-
-
-def test_a_rollback_whose_record_cannot_be_written_moves_the_traffic_all_the_same() -> None:
-    world = challenged()
-    world.unwritable = True
-    with pytest.raises(RolloutError, match="the journal does not answer"):
-        world.controller().roll_back(ALARM, variant="v-b")
-    assert world.live().shares(desired=True) == {"v-a": 100, "v-b": 0}
-    world.unwritable = False
-    world.controller().roll_back(ALARM, variant="v-b")  # delivered again
-    world.controller().follow(60)
-    assert outcome(world) == "rolled_back"
 
 
 def test_a_release_planned_beside_a_champion_that_an_alarm_took_back_since_moves_nothing() -> None:

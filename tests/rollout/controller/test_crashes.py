@@ -176,14 +176,6 @@ def effects_of(world: World, play: Callable[..., None]) -> list[str]:
     return meddler.done
 
 
-@pytest.mark.parametrize("play", STORIES, ids=lambda play: play.__name__)
-def test_undisturbed_each_story_ends_as_told(quick: Worlds, play: Callable[..., None]) -> None:
-    world = quick()
-    effects = effects_of(world, play)
-    assert {"journal", "config", "notify"} <= set(effects)
-    check_end(world, play.__name__)
-
-
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("play", STORIES, ids=lambda play: play.__name__)
 def test_controller_killed_between_any_two_effects_is_finished_by_another(

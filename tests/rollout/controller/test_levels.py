@@ -11,7 +11,7 @@ from rollout.core.plan import Plan, Step
 from rollout.core.ringing import Ringing
 from rollout.core.state import Phase, RolloutState
 from rollout.kinds import Kind
-from tests.rollout.worlds import ALARM, PERSON, PLAN, challenged, release
+from tests.rollout.worlds import ALARM, PLAN, challenged, release
 from tests.simulator.platform import MemoryAlarms, World
 
 
@@ -53,23 +53,6 @@ def test_a_tick_gives_the_traffic_back_that_rings_when_no_message_came_and_the_j
     with pytest.raises(RolloutError, match="the journal does not answer"):
         world.controller().tick()
     assert world.live().shares(desired=True) == {"v-a": 100.0, "v-b": 0.0}
-
-
-def test_a_champion_that_began_to_ring_while_another_was_on_trial_is_taken_back_after_it() -> None:
-    world = challenged(seconds=1000)
-    assert world.state.champion == release("b")
-    world.controller().release(release("c"), "pair-bc", PLAN)
-    world.controller().follow(20)
-    rings(world, "b")
-    world.controller().roll_back(ALARM, variant="v-b", at=world.clock.time())  # ignored: c is on trial
-    world.controller().tick()
-    assert world.state.challenger == release("c"), "rolling forward stays possible"
-    world.controller().roll_back(PERSON)
-    world.controller().follow(60)
-    world.clock.sleep(60)
-    state = world.controller().follow(120)
-    assert (state.champion, world.serving, state.verdict.reason) == (release("a"), "solo-a", ALARM)
-    assert (world.approvals["arn:a"], world.approvals["arn:b"]) == ("Approved", "Rejected")
 
 
 def test_alarms_that_cannot_be_read_let_nobody_have_more_traffic_and_the_time_runs_out() -> None:

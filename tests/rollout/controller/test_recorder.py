@@ -12,7 +12,7 @@ from audit.record import Record
 from rollout.controller.recorder import Recorder
 from rollout.core.errors import Conflict, RolloutError, Unreachable
 from rollout.core.state import RolloutState
-from tests.rollout.worlds import ALARM, PLAN, challenge, release, served
+from tests.rollout.worlds import ALARM, PLAN, release, served
 from tests.simulator.platform import MemoryJournal, World
 
 
@@ -97,20 +97,6 @@ def test_whoever_is_killed_leaves_the_rest_to_the_next(world: World, side: str, 
     assert whole(again, world)
 
 
-def test_one_that_is_killed_before_it_says_so_in_the_journal_leaves_the_same_records(world: World) -> None:
-    store, journal = Store(), Keeping(world)
-
-    def die(state: RolloutState) -> RolloutState:
-        raise Killed
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(journal, "write", die)
-        with pytest.raises(Killed):
-            Recorder(journal, store).put()
-    assert Recorder(Keeping(world), store).put() == 3
-    assert whole(store, world)
-
-
 def test_two_at_once_put_the_same_records(world: World) -> None:
     other = Store()
 
@@ -157,11 +143,3 @@ def test_a_record_that_somebody_else_put_under_the_number_is_an_error(world: Wor
     with pytest.raises(RolloutError, match="another record"):
         Recorder(Keeping(world), store).put()
     assert world.state.audit.waiting == waiting
-
-
-def test_the_world_of_other_tests_records_the_same() -> None:
-    world = served()
-    challenge(world)
-    world.controller().roll_back(ALARM, variant="v-b")
-    world.controller().follow(60)
-    assert [record.number for record in world.records] == list(range(1, world.state.audit.number + 1))

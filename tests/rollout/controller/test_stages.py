@@ -44,23 +44,6 @@ def test_a_clean_replay_comes_before_any_live_traffic_and_is_told() -> None:
     assert "100 captured requests replayed: 0 errors, 3 other decisions" in world.sent[kinds.index("replayed")].text
 
 
-@pytest.mark.parametrize(
-    ("seen", "words"),
-    [
-        (Replayed(100, 2, 0, 1.0, ("the answer is no JSON: ",)), "2.0% of 100 replayed requests got an error"),
-        (Replayed(100, 0, 21, 1.0), "21.0% of 100 replayed requests got another decision, allowed are 20.0%"),
-        (Replayed(100, 0, 0, 3.5), "3.50 times the champion's, allowed is 3 times"),
-    ],
-)
-def test_a_replay_beyond_the_gate_rolls_back_before_any_live_traffic(seen: Replayed, words: str) -> None:
-    world = served()
-    world.replays["v-b"] = seen
-    state = tried(world, plan(replay=ReplayGate()))
-    assert (state.verdict.outcome, state.verdict.reason.source) == ("rolled_back", "replay")
-    assert words in state.verdict.reason.text
-    assert (world.served.get("v-b"), world.approvals["arn:b"]) == (None, "Rejected")
-
-
 def test_requests_that_cannot_be_replayed_never_let_a_challenger_through() -> None:
     world = served(replay_problem="S3 does not answer")
     state = tried(world, plan(replay=ReplayGate(), max_seconds=100), seconds=90)

@@ -230,8 +230,3 @@ def test_nothing_goes_forward_without_bake_time_left_requests_and_evidence(
 def test_only_a_trial_is_decided_upon(plan: Plan, state: RolloutState, seen: Seen, now: float) -> None:
     if state.phase not in ON_TRIAL:
         assert decide(plan, state, seen, now).action == "hold"
-
-
-@given(plans, states, observations, st.floats(0, 5000))
-def test_the_same_question_has_the_same_answer(plan: Plan, state: RolloutState, seen: Seen, now: float) -> None:
-    assert decide(plan, state, seen, now) == decide(plan, state, seen, now)

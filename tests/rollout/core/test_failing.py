@@ -1,10 +1,8 @@
-"""Both versions fail: what that says of a challenger, window by window and in whole trials."""
+"""Both versions fail: what that says of a challenger, window by window."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -15,8 +13,7 @@ from rollout.core.failing import FAILED, Counted, both_fail, clearly_worse
 from rollout.core.plan import Plan, Step
 from rollout.core.state import Phase, RolloutState
 from rollout.judge.metrics import Metric, Tally, Window
-from tests.rollout.worlds import release, served
-from tests.simulator.platform import World
+from tests.rollout.worlds import release
 
 TOLERATED = 0.05
 PLAN = Plan(
@@ -194,46 +191,3 @@ def test_every_window_counts_or_is_of_the_outage(pairs: list[Pair], tolerated: f
     if failing is not None:
         assert failing.windows + len(failing.others) == failing.of == len(windows)
         assert all(window in windows for window in failing.others)
-
-
-# --- whole trials
-
-
-def follow(world: World, then: Callable[[World], None] = lambda _: None, **changes: Any) -> RolloutState:
-    """A trial of b, with something that happens after its first minute."""
-    world.controller().release(release("b"), "pair-ab", replace(PLAN, **changes))
-    world.controller().follow(60)
-    then(world)
-    return world.controller().follow(1500)
-
-
-def fail(*names: str, share: float) -> Callable[[World], None]:
-    return lambda world: world.error_rates.update(dict.fromkeys(names, share))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("share", [0.3, 1.0])
-def test_a_trial_in_an_outage_of_both_is_never_promoted(share: float) -> None:
-    world = served()
-    state = follow(world, fail("v-a", "v-b", share=share))
-    assert (state.verdict.outcome, state.verdict.reason.source) == ("rolled_back", "timeout")
-    assert "the champion failed (5XX)" in state.verdict.reason.text
-    assert state.champion == release("a")
-
-
-def test_a_trial_goes_on_after_an_outage() -> None:
-    world = served()
-
-    def outage(world: World) -> None:
-        fail("v-a", "v-b", share=1.0)(world)
-        during = world.controller().follow(120)
-        assert during.on_trial
-        fail("v-a", "v-b", share=0.01)(world)
-
-    assert follow(world, outage).champion == release("b")
-
-
-def test_a_challenger_that_mends_a_champion_that_fails_is_promoted() -> None:
-    for share in (0.0, 0.4):
-        world = served(error_rates={"v-a": 0.9, "v-b": share})
-        assert follow(world).champion == release("b")

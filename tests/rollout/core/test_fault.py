@@ -6,7 +6,7 @@ import pytest
 
 from rollout.core.errors import RolloutError
 from rollout.core.fault import at_fault
-from rollout.core.state import Phase, RolloutState
+from rollout.core.state import RolloutState
 from rollout.reason import Reason
 from tests.rollout.worlds import PLAN, challenge, challenged, release, served
 from tests.simulator.platform import World
@@ -41,38 +41,12 @@ def test_the_release_that_the_platform_names_first_is_at_fault(words: str, whose
     assert (found.id if found else None) == whose
 
 
-def test_a_champion_that_cannot_start_again_is_named_and_the_challenger_may_be_released_again() -> None:
-    world = challenged(seconds=200, unstartable={"v-a"})
-    state = failed(world)
-    assert (state.phase, state.champion, world.serving) == (Phase.IDLE, release("a"), "solo-a")
-    assert (state.rejected, "arn:b" in world.approvals) == ({}, False)
-    assert state.verdict.reason.name == "v-a"
-    assert "a new instance of the champion, a, does not come up" in state.verdict.reason.text
-    assert "b was not tried and is not rejected" in state.verdict.reason.text
-
-    world.unstartable.clear()  # somebody put the archive right
-    challenge(world, seconds=1000)
-    assert world.state.champion == release("b")
-
-
 def test_a_failure_that_names_nobody_rejects_nobody() -> None:
     world = challenged(seconds=200, broken={"pair-ab"})
     state = failed(world)
     assert (state.rejected, "arn:b" in world.approvals) == ({}, False)
     assert "does not tell whose instance failed: " in state.verdict.reason.text
     assert "no capacity" in state.verdict.reason.text
-
-
-def test_a_person_lets_a_release_past_a_champion_that_cannot_start_again() -> None:
-    world = challenged(seconds=200, unstartable={"v-a"})
-    world.controller().skip_trial("b", PERSON)
-    assert world.serving == "solo-a"  # nothing moves before the release
-    world.controller().release(release("b"), "pair-ab", PLAN, beside="solo-a")
-    world.controller().release(release("b"), "pair-ab", PLAN, beside="solo-a")  # the update was run twice
-    state = world.controller().follow(100)
-    assert (state.champion, state.previous, world.serving) == (release("b"), release("a"), "solo-b")
-    assert (world.approvals["arn:b"], state.skip_trial) == ("Approved", None)
-    assert (state.verdict.outcome, state.verdict.reason) == ("promoted", PERSON)
 
 
 def test_a_release_that_skips_its_trial_and_does_not_come_up_is_rejected_and_the_champion_serves_on() -> None:

@@ -106,13 +106,6 @@ def test_lifting_lets_the_config_count_again_and_is_recorded() -> None:
     )
 
 
-def test_a_second_wish_replaces_the_first() -> None:
-    world = challenged(seconds=900)
-    world.controller().restore(wanted("a"))
-    world.controller().restore(wanted("c"))
-    assert world.state.restored == wanted("c")
-
-
 def test_a_release_that_the_journal_names_nowhere_else_is_recorded_with_its_digests() -> None:
     world = challenged(seconds=900)
     world.controller().restore(wanted("c", serving={"instance_count": 2}))
