@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cli.errors import OperatorError
+from cli.errors import OperatorError, explained
 from cli.platform.choose import platform_of
 from cli.target import Target
 from cli.view.releases import journal_state
 from rollout.core.state import Phase
-from services.approvals import ApprovalRefused
+from services.approvals import Approval, ApprovalRefused, approve
 
 
 @dataclass(frozen=True)
@@ -51,9 +53,19 @@ def line(target: Target) -> str:
     told = target.outputs.get("awaits")
     if not told:
         return ""
-    given = platform_of(target).agreed(told["release"])
+    given = approvals_of(target, told["release"])
     names = ", ".join(f"{one.who} ({one.why})" for one in given)
     return f"release {told['release']}: {len(given)} of {told['people']} have agreed" + (f": {names}" if names else "")
+
+
+def approvals_of(target: Target, release: str) -> Sequence[Approval]:
+    """The approvals of a release, oldest first.
+
+    Raises:
+        OperatorError: They cannot be read.
+    """
+    with explained(f"looking who agreed to release {release}"):
+        return platform_of(target).approvals().given(release)
 
 
 def agree(target: Target, what: Waiting, why: str) -> str:
@@ -62,8 +74,11 @@ def agree(target: Target, what: Waiting, why: str) -> str:
     Raises:
         OperatorError: The caller may not agree, or no such release is registered.
     """
+    platform, registry = platform_of(target), platform_of(target).registry_name()
     try:
-        who, agreed = platform_of(target).agree(what.release, why)
+        with explained(f"agreeing to release {what.release}"):
+            versions, approvals = platform.versions(), platform.approvals()
+            who, agreed = approve(versions, approvals, what.release, why, now=time.time(), registry=registry)
     except ApprovalRefused as error:
         raise OperatorError(str(error)) from None
     said = f"{who} agrees to release {what.release}"

@@ -20,6 +20,7 @@ from typing import Any
 
 from cli.errors import OperatorError
 from cli.platform.choose import platform_of
+from cli.platform.package_store import newest
 from cli.target import ROOT, Target
 from cli.view.releases import Name, find
 from pipeline import archive
@@ -88,7 +89,7 @@ def _package(word: str, target: Target) -> str:
     platform = platform_of(target)
     names = [
         Name(one.view.release, one.lineage["recipe"], one.view.digest)
-        for one in platform.packages(_VERSIONS)
+        for one in newest(platform, _VERSIONS)
         if one.lineage.get("recipe") and one.view.digest
     ]
     meant = {name.package for name in names if name.meant_by(word)}

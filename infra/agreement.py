@@ -10,6 +10,7 @@ import pulumi
 
 from infra.plan.releases import Wanted
 from rollout.controller.commands import Commands
+from rollout.core.errors import RolloutError
 from rollout.core.state import RolloutState
 
 
@@ -48,7 +49,7 @@ async def awaited(people: int, state: RolloutState, wanted: Wanted, agreed: Call
         people: How many must agree.
         state: The journal.
         wanted: The release that the config asks for.
-        agreed: Asks how many have, which is done in another thread.
+        agreed: Counts how many have, in another thread.
 
     Raises:
         pulumi.RunError: It is not known who has agreed.
@@ -56,10 +57,10 @@ async def awaited(people: int, state: RolloutState, wanted: Wanted, agreed: Call
     known = [release.id for release in (state.champion, state.challenger) if release is not None]
     if not people or wanted.id in known or wanted.id in state.rejected:
         return None
-    there = await asyncio.to_thread(agreed)
+    try:
+        there = await asyncio.to_thread(agreed)
+    except RolloutError as error:
+        raise pulumi.RunError(
+            f"who agreed to release {wanted.id} is not known, so nothing was changed: {error}"
+        ) from None
     return None if there >= people else Awaited(wanted.id, people, there)
-
-
-def not_known(release: str, error: Exception) -> pulumi.RunError:
-    """What is said where nobody can be asked who agreed."""
-    return pulumi.RunError(f"who agreed to release {release} is not known, so nothing was changed: {error}")

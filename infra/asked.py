@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 from infra import update_result
@@ -32,6 +33,14 @@ class Now(Protocol):
 
     def answer_alarms(self, variant: str) -> Sequence[str]:
         """The alarms on what a variant answers."""
+        ...
+
+    def agreed(self, settings: Settings, wanted: Wanted) -> int:
+        """How many people have approved a release; 0 before the stack's first update.
+
+        Raises:
+            RolloutError: The platform does not answer.
+        """
         ...
 
 
@@ -86,7 +95,7 @@ class Asked:
         return {"awaits": self.waits.as_dict() if self.waits else None}
 
 
-async def asked(now: Now, settings: Settings, wanted: Wanted, *, pair_of: PairName, agreed: Callable[[], int]) -> Asked:
+async def asked(now: Now, settings: Settings, wanted: Wanted, *, pair_of: PairName) -> Asked:
     """What the config asks for, as the stack is now.
 
     Args:
@@ -94,12 +103,12 @@ async def asked(now: Now, settings: Settings, wanted: Wanted, *, pair_of: PairNa
         settings: Its config.
         wanted: The release that the config asks for.
         pair_of: Names the pair config of a champion's and a challenger's config.
-        agreed: Asks how many people have agreed to the release, which is done in another thread.
 
     Raises:
         pulumi.RunError: It is not known who has agreed.
     """
-    waits, trial = await awaited(settings.approval.people, now.state, wanted, agreed), settings.trial
+    agreed, trial = partial(now.agreed, settings, wanted), settings.trial
+    waits = await awaited(settings.approval.people, now.state, wanted, agreed)
     plan = plan_serving(
         now.state,
         wanted,

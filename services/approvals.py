@@ -1,20 +1,22 @@
-"""A person's word that a release may go on trial, and whose word counts: the same on every platform.
+"""People approve a release before its trial: whose approval counts, and what the audit record holds of it.
 
-    refuse_maker("arn:aws:iam::1:user/ada", "3f0c1a2b4d5e", package.made_by)     # ApprovalRefused when she made it
-    entry(approval)                                                              # what the audit record keeps of it
+    approve(versions, approvals, "3f0c1a2b4d5e", "looks well", now=time.time(), registry="flight-delay-prod")
+    record(approvals.given("3f0c1a2b4d5e"), journal)     # when the release begins
 
-Who somebody is, the platform says: AWS by their credentials, a cluster by its API server.
+The platform says who the caller is, AWS by their credentials, a cluster by its API server, and who may write approvals.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from typing import Protocol
 
 from audit.record import Entry, Kind
 from rollout.controller.agreement import change
 from rollout.controller.ports import Journal
 from services.principals import as_metadata, person
+from services.versions import Versions, of_release
 
 
 class ApprovalRefused(Exception):
@@ -38,6 +40,58 @@ class Approval:
     who: str
     why: str
     at: float
+
+
+class Approvals(Protocol):
+    """Where a stack stores the approvals of its releases: one of each person for each release."""
+
+    def caller(self) -> str:
+        """The identity of the caller."""
+        ...
+
+    def given(self, release: str) -> Sequence[Approval]:
+        """The approvals of a release, oldest first."""
+        ...
+
+    def count(self, release: str) -> int:
+        """How many they are, which needs fewer rights than to read them."""
+        ...
+
+    def add(self, approval: Approval) -> None:
+        """Store an approval of a registered release by the caller, unless its person has approved it before.
+
+        Raises:
+            ApprovalRefused: It cannot be stored; the message says why.
+        """
+        ...
+
+
+def approve(
+    versions: Versions, approvals: Approvals, release: str, why: str, *, now: float, registry: str
+) -> tuple[str, int]:
+    """Approve a release as the caller. A second time changes nothing.
+
+    Args:
+        versions: The registry.
+        approvals: Stores the approval.
+        release: The release's id.
+        why: The person's reason.
+        now: The time, epoch seconds.
+        registry: The name of the registry, for messages.
+
+    Returns:
+        The caller, and how many people have approved the release then.
+
+    Raises:
+        ApprovalRefused: No such release is registered, or the caller made it.
+    """
+    package = of_release(versions, release)
+    if package is None:
+        raise ApprovalRefused(f"no release {release} is registered in {registry}")
+    who = approvals.caller()
+    refuse_maker(who, release, package.made_by)
+    approvals.add(Approval(release, package.package_digest, who, why, now))
+    return who, approvals.count(release)
 
 
 def refuse_maker(who: str, release: str, made_by: Iterable[str]) -> None:

@@ -18,6 +18,7 @@ from cli.errors import OperatorError
 from cli.lineage.read import read as trace
 from cli.platform.choose import platform_of
 from cli.platform.facts import Package, Series
+from cli.platform.package_store import newest
 from cli.retrain import doing, look
 from cli.target import Target
 from cli.view import course, served
@@ -140,7 +141,7 @@ class Pages:
         Raises:
             OperatorError: A version is named that there is not.
         """
-        found, roles = self._platform.packages(_VERSIONS), self._roles(self._state())
+        found, roles = newest(self._platform, _VERSIONS), self._roles(self._state())
         one, other = _two(found, given, roles)
         names = [comparison.variant_of(item) for item in (one, other)]
         start, end = (datetime.fromtimestamp(at, UTC) for at in (asked.span.start, asked.span.end))
@@ -187,7 +188,7 @@ class Pages:
             for name in ("previous", "challenger", "champion")
             if (release := getattr(state, name)) is not None
         }
-        found = self._platform.packages(_VERSIONS)
+        found = newest(self._platform, _VERSIONS)
         versions = [(item, role, _why(item, role, state)) for item in found for role in [roles.get(item.name, "")]]
         return {"group": self._platform.registry_name(), "versions": versions, "said": f"{len(versions)} versions"}
 

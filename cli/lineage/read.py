@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 
 from audit.record import Kind, Record, Signed, moment
+from cli.agreement import approvals_of
 from cli.errors import OperatorError
 from cli.platform.choose import platform_of
 from cli.platform.facts import Package
@@ -199,7 +200,7 @@ def _agreed(target: Target, stack: Stack, digest: str) -> tuple[list[Record], li
     found: list[Record] = []
     try:
         for release in sorted(stack.releases(digest)):
-            for one in platform_of(target).agreed(release):
+            for one in approvals_of(target, release):
                 if (release, one.who) not in known:
                     what = {**asdict(one), "event": "agreed", "package": one.package_digest}
                     found.append(Record(0, moment(one.at), stack.endpoint, Kind.APPROVAL, one.who, what))

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cli.errors import OperatorError, explained
 from cli.platform.facts import Package, package_of
@@ -15,6 +17,9 @@ from rollout.core.state import RolloutState
 from services.package_registry import StackPackageStore, verify_past
 from services.sealed_packages import RegistryError
 from services.versions import Versions
+
+if TYPE_CHECKING:
+    from cli.platform.port import Platform
 
 
 @dataclass(frozen=True)
@@ -98,6 +103,16 @@ class PackageStore:
             named = [one.archive_uri for one in self.versions.list(digest) if one.package_digest == digest]
             named += [one.archive_uri for one in self.state().releases() if one.package_digest == digest]
         yield from (one for one in dict.fromkeys(named) if one and one != own)
+
+
+def newest(platform: Platform, limit: int) -> list[Package]:
+    """The newest versions in the registry, the newest first.
+
+    Raises:
+        OperatorError: It cannot be read.
+    """
+    with explained(f"reading the packages of {platform.registry_name()}"):
+        return [package_of(one) for one in islice(platform.versions().list(), limit)]
 
 
 @contextmanager

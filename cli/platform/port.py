@@ -17,7 +17,6 @@ from cli.platform.facts import (
     AlarmInFull,
     AlarmView,
     Endpoint,
-    Package,
     QualityView,
     ServedView,
     Spent,
@@ -28,8 +27,9 @@ from monitoring.predictions import Searched, Window
 from retraining.record import Record
 from rollout.core.release import Release
 from rollout.core.state import RolloutState
-from services.approvals import Approval
+from services.approvals import Approvals
 from services.invoke import Invoke
+from services.versions import Versions
 
 if TYPE_CHECKING:  # they load the judge, which few commands need
     from rollout.controller.controller import Controller
@@ -68,8 +68,8 @@ class Platform(Protocol):
         """Every alarm of the endpoint, with its last changes, composite ones first."""
         ...
 
-    def packages(self, limit: int) -> list[Package]:
-        """The newest versions in the registry, the newest first."""
+    def versions(self) -> Versions:
+        """The registry."""
         ...
 
     def package_store(self) -> PackageStore:
@@ -132,16 +132,8 @@ class Platform(Protocol):
         """Who asks, as their credentials say; empty where nobody tells in time, as a rollback does not wait."""
         ...
 
-    def agreed(self, release: str) -> list[Approval]:
-        """Who agreed that a release may go on trial, oldest first."""
-        ...
-
-    def agree(self, release: str, why: str) -> tuple[str, int]:
-        """Agree to a release as who the credentials say; who that is, and how many agree then.
-
-        Raises:
-            ApprovalRefused: The caller may not agree, or no such release is registered.
-        """
+    def approvals(self) -> Approvals:
+        """The approvals of the stack's releases."""
         ...
 
     def retraining(self) -> tuple[Record, bool]:

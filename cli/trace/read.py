@@ -8,6 +8,7 @@ from audit.record import Record
 from cli.errors import OperatorError
 from cli.lineage.read import fetch, records_of
 from cli.platform.choose import platform_of
+from cli.platform.package_store import newest
 from cli.target import Target
 from cli.trace.answer import Trace, release_of, share_of, trace
 from cli.trace.resolve import resolve
@@ -58,7 +59,7 @@ def _package(
     if digest := next(filter(None, (*recorded, *named)), ""):
         return digest, ()
     try:
-        listed = platform_of(target).packages(_VERSIONS)
+        listed = newest(platform_of(target), _VERSIONS)
     except OperatorError as error:
         return "", (str(error),)
     return next((one.view.digest for one in listed if one.view.release == release), ""), ()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from cli.platform.choose import platform_of
 from cli.platform.facts import AlarmView, Endpoint, PackageView, QualityView, ServedView
+from cli.platform.package_store import newest
 from cli.target import Target, commands_of
 from cli.view.budget import BudgetView
 from cli.view.releases import journal_state
@@ -155,7 +156,7 @@ def take(
     platform = platform_of(target)
     state = journal_state(target) if state is None else state
     serves = platform.endpoint()
-    found = tuple(item.view for item in platform.packages(_PACKAGES)) if packages is None else packages
+    found = tuple(item.view for item in newest(platform, _PACKAGES)) if packages is None else packages
     rings = platform.alarms() if alarms is None else alarms
     return seen_at(time.time(), target, serves, state, decision, alarms=rings, packages=found)
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-from functools import partial
 
 import pulumi
 
 from infra import outputs as exported
 from infra import update_result
 from infra.asked import Asked, asked
-from infra.aws import agreed, outputs
+from infra.aws import outputs
 from infra.aws.executions import Executions
 from infra.aws.hosting import Serving
 from infra.aws.lambda_zip import seal
@@ -48,8 +47,7 @@ async def declare(settings: Settings, stack: str) -> None:
         exported.export(outputs.of_registry(now.names, registry), outputs.NAMES)
         return
     wanted = now.wanted(settings, now.image)
-    ask = partial(agreed.agreed, now, wanted.id)
-    update = await asked(now, settings, wanted, pair_of=now.names.pair_of, agreed=ask)
+    update = await asked(now, settings, wanted, pair_of=now.names.pair_of)
     _tell(settings, now, update)
     registry = Registry("registry", now.names, retain, settings.retention)
     remote = settings.pipeline.remote

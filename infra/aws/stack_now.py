@@ -90,6 +90,13 @@ class StackNow:
         """The alarms on what a variant answers."""
         return self.names.answer_alarms(variant)
 
+    def agreed(self, settings: Settings, wanted: Wanted) -> int:
+        """How many people have approved a release, by the bucket; 0 before the stack's first update."""
+        from platforms.aws.approvals import BucketApprovals  # noqa: PLC0415  most stacks ask nobody
+        from platforms.aws.clients import clients  # noqa: PLC0415
+
+        return BucketApprovals(clients(self.names.region), self.names.bucket).count(wanted.id)
+
 
 async def read_stack(settings: Settings, stack: str) -> StackNow:
     """The account and region that the credentials and the config lead to, what is live there, and what to release.

@@ -10,7 +10,6 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes
 
-from infra.agreement import not_known
 from infra.config.checkout import recipe_of
 from infra.config.kubernetes_settings import BucketSettings, KubernetesSettings
 from infra.config.settings import Settings
@@ -102,18 +101,12 @@ class ClusterNow:
         """The alarms on what a variant answers."""
         return answer_alarms(self.names.prefix, variant)
 
-    def agreed(self, context: str | None, wanted: Wanted) -> int:
-        """How many people have agreed to a release; nobody before it is registered.
+    def agreed(self, settings: Settings, wanted: Wanted) -> int:
+        """How many people have approved a release, by its ModelPackage; 0 before it is registered."""
+        from platforms.kubernetes.approvals import PackageApprovals  # noqa: PLC0415  most stacks ask nobody
 
-        Raises:
-            pulumi.RunError: The API server does not tell.
-        """
-        from platforms.kubernetes.approvals import people_of_package  # noqa: PLC0415  most stacks ask nobody
-
-        try:
-            return len(people_of_package(Api.of(context, self.names.namespace), wanted.model_name, wanted.id))
-        except RolloutError as error:
-            raise not_known(wanted.id, error) from None
+        api = Api.of(settings.kubernetes.context, self.names.namespace)
+        return PackageApprovals(api, self.names.prefix, wanted.model_name).count(wanted.id)
 
 
 @dataclass(frozen=True)

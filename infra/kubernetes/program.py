@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
 import pulumi
 
@@ -38,8 +37,7 @@ async def declare(settings: Settings, stack: str) -> None:
     # Whatever is refused is refused before the first resource is declared: then nothing was changed.
     now = await read_cluster(settings, stack)
     wanted = now.wanted(settings)
-    ask = partial(now.agreed, settings.kubernetes.context, wanted)
-    update = await asked(now, settings, wanted, pair_of=now.names.pair_of, agreed=ask)
+    update = await asked(now, settings, wanted, pair_of=now.names.pair_of)
     _tell(settings, now, update)
     site = Site(now.names, settings.kubernetes, now.cluster, now.bucket)
     before = [Definitions("definitions", site)] if settings.kubernetes.definitions else []

@@ -29,20 +29,16 @@ class DrivingProvider(ResourceProvider, ABC):
     PLACE: ClassVar[tuple[str, ...]]
 
     @abstractmethod
-    def state(self, props: Values) -> Any:
-        """The state of the journal. Raises a RolloutError when it cannot be read."""
+    def journal(self, props: Values, *, signed: bool = False) -> Any:
+        """The endpoint's journal; what it records names the caller when `signed`."""
 
     @abstractmethod
     def controller(self, props: Values) -> Any:
         """A controller of the endpoint, in the name of whose credentials there are."""
 
     @abstractmethod
-    def record_agreed(self, props: Values) -> None:
-        """Put into the audit record who agreed to the release, before it begins.
-
-        Raises:
-            RolloutError: That cannot be read or written; nothing has begun.
-        """
+    def approvals(self, props: Values) -> Any:
+        """The approvals of the stack's releases, see `services.approvals.Approvals`."""
 
     @abstractmethod
     def metrics(self, release: Any, props: Values) -> dict[str, float]:
@@ -76,7 +72,7 @@ class DrivingProvider(ResourceProvider, ABC):
             RuntimeError: The journal cannot be read; the message is one line.
         """
         try:
-            state = self.state(props)
+            state = self.journal(props).read()
         except RolloutError as error:
             raise RuntimeError(f"what is live on {props['endpoint']} is not known: {error}") from None
         return ReadResult(id_, {**props, **self._standing(state, props)})
@@ -92,7 +88,7 @@ class DrivingProvider(ResourceProvider, ABC):
     def _driven(self, controller: Any, props: Values) -> dict[str, Any]:
         try:
             if props["acts"]:
-                self.record_agreed(props)
+                self._record_approvals(props)
             state = follow(controller, props, Progress(props["urn"])) if props["acts"] else controller.status().state
         except RolloutError as error:
             # Not an exception: Pulumi would print a traceback, and lose what is live. The program fails with the text.
@@ -100,6 +96,12 @@ class DrivingProvider(ResourceProvider, ABC):
             state = controller.status().state
             return {**props, **self._standing(state, props), "outcome": "failed", "why": str(error)}
         return {**props, **self._standing(state, props), **ending(state, props)}
+
+    def _record_approvals(self, props: Values) -> None:
+        """Put into the audit record who approved the release, before it begins."""
+        from services.approvals import record  # noqa: PLC0415  slow to load, and diff needs none
+
+        record(self.approvals(props).given(props["target"]["id"]), self.journal(props, signed=True))
 
     def _standing(self, state: Any, props: Values) -> dict[str, Any]:
         """What serves, by the journal: package digests, and the champion's release and metrics; empty without one.

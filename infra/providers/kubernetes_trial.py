@@ -12,32 +12,30 @@ class KubernetesRolloutProvider(DrivingProvider):
 
     PLACE: ClassVar[tuple[str, ...]] = ("endpoint", "context", "namespace")
 
-    def state(self, props: Values) -> Any:
+    def journal(self, props: Values, *, signed: bool = False) -> Any:
         """The status of the Rollout."""
         from platforms.kubernetes.journal import KubernetesJournal  # noqa: PLC0415  slow to load, and diff needs none
 
-        return KubernetesJournal(_api(props), props["endpoint"]).read()
+        api = _api(props)
+        return KubernetesJournal(api, props["endpoint"], api.user() if signed else "")
 
     def controller(self, props: Values) -> Any:
         """A controller outside of the cluster. What people are told waits in the journal for the one inside."""
-        from platforms.kubernetes.assembled import assembled, spec_of  # noqa: PLC0415  see state
+        from platforms.kubernetes.assembled import assembled, spec_of  # noqa: PLC0415  see journal
 
         api = _api(props)
         return assembled(api, props["endpoint"], spec_of(api, props["endpoint"]), by=api.user()).controller
 
-    def record_agreed(self, props: Values) -> None:
-        """By the status of the ModelPackage."""
-        from platforms.kubernetes.approvals import people_of_package  # noqa: PLC0415  see state
-        from platforms.kubernetes.journal import KubernetesJournal  # noqa: PLC0415
-        from services.approvals import record  # noqa: PLC0415
+    def approvals(self, props: Values) -> Any:
+        """Those in the status of the release's ModelPackage."""
+        from platforms.kubernetes.approvals import PackageApprovals  # noqa: PLC0415  see journal
 
-        api, target = _api(props), props["target"]
-        journal = KubernetesJournal(api, props["endpoint"], api.user())
-        record(people_of_package(api, target["model_package_arn"].rpartition("/")[2], target["id"]), journal)
+        name = props["target"]["model_package_arn"].rpartition("/")[2]
+        return PackageApprovals(_api(props), props["endpoint"], name)
 
     def metrics(self, release: Any, props: Values) -> dict[str, float]:
         """Those of its ModelPackage."""
-        from platforms.kubernetes.kinds import PACKAGE  # noqa: PLC0415  see state
+        from platforms.kubernetes.kinds import PACKAGE  # noqa: PLC0415  see journal
         from rollout.core.errors import RolloutError  # noqa: PLC0415
 
         try:
@@ -48,6 +46,6 @@ class KubernetesRolloutProvider(DrivingProvider):
 
 
 def _api(props: Values) -> Any:
-    from platforms.kubernetes.api import Api  # noqa: PLC0415  see KubernetesRolloutProvider.state
+    from platforms.kubernetes.api import Api  # noqa: PLC0415  see KubernetesRolloutProvider.journal
 
     return Api.of(props["context"] or None, props["namespace"])

@@ -9,8 +9,8 @@ from __future__ import annotations
 from platforms.kubernetes.api import Api
 from platforms.kubernetes.guarded import GuardedMoves
 from platforms.kubernetes.journal import KubernetesJournal
-from platforms.kubernetes.package_status import PackageStatus
 from platforms.kubernetes.traffic import RouteTraffic
+from platforms.kubernetes.versions import ModelPackages
 from rollout.controller.controller import Controller
 from rollout.controller.ports import Alarms, Clock, Notify, Replay, Signals
 
@@ -47,7 +47,7 @@ def controller(
         signals=signals,
         alarms=alarms,
         journal=journal,
-        registry=PackageStatus(api, clock),
+        registry=ModelPackages(api, clock=clock),
         replay=replay,
         clock=clock,
         notify=notify,

@@ -1,6 +1,7 @@
 """`Versions` in a cluster: one ModelPackage for each package in an image, waiting for approval.
 
     ModelPackages(api, "flight-delay-prod", "flight-delay-prod-3f0c1a2b4d5e").add(registered, evidence, {})
+    ModelPackages(api).set_approval("models/flight-delay-prod-3f0c…", "Approved", "promoted: not worse")
 
 What it is never changes: its name is a digest of recipe and image. What was decided about it is its status, which the
 rollout controller and `modelstack` write.
@@ -8,38 +9,47 @@ rollout controller and `modelstack` write.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast, get_args
 
-from pipeline.pack import Registered
+from platforms.clock import SystemClock
 from platforms.kubernetes import names
 from platforms.kubernetes.answers import Exists
-from platforms.kubernetes.api import Api
+from platforms.kubernetes.api import Api, Object
 from platforms.kubernetes.kinds import PACKAGE
-from provenance.evidence import Evidence
-from rollout.core.errors import Conflict
+from rollout.controller.ports import Clock
+from rollout.core.errors import Busy, Conflict, RolloutError
+from rollout.core.live import Approval
 from services.sealed_packages import REGISTERED_BY, RegistryError
 from services.versions import PENDING, Version
 
+if TYPE_CHECKING:  # the controller decides about versions, and has no pipeline
+    from pipeline.pack import Registered
+    from provenance.evidence import Evidence
+
 _GROUP = f"{names.GROUP}/"
+_ATTEMPTS = 8
+_WHY = 4096  # characters of a reason
 
 
 @dataclass(frozen=True)
 class ModelPackages:
-    """`Versions` in a namespace.
+    """`Versions` and `Registry` in a namespace.
 
     Attributes:
         api: The namespace.
         endpoint: What the names of the stack begin with; empty where versions are only read by their names.
         name: Of the ModelPackage that is added; empty where none is.
+        clock: Time.
     """
 
     api: Api
     endpoint: str = ""
     name: str = ""
+    clock: Clock = field(default_factory=SystemClock)
 
     def list(self, about: str = "") -> Iterator[Version]:
         """See `Versions`.
@@ -74,18 +84,51 @@ class ModelPackages:
             except Exists:  # another update of the stack was faster
                 found = self.api.get(PACKAGE, self.name)
         version, wanted = f"{self.api.namespace}/{self.name}", _spec(package)
-        for field in ("digest", "recipe", "image"):
-            if found["spec"].get(field) != wanted[field]:
+        for name in ("digest", "recipe", "image"):
+            if found["spec"].get(name) != wanted[name]:
                 raise RegistryError(
-                    f"ModelPackage {version} has {field} {found['spec'].get(field)}, expected {wanted[field]}: "
+                    f"ModelPackage {version} has {name} {found['spec'].get(name)}, expected {wanted[name]}: "
                     "the same recipe has given other bytes, or somebody changed it. Delete it, if nothing serves it, "
                     "and run again"
                 )
         if not (found.get("status") or {}).get("approval"):
-            at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
             with suppress(Conflict):  # somebody has just decided
-                self.api.replace_status(PACKAGE, {**found, "status": {"approval": PENDING, "why": "", "at": at}})
+                self.api.replace_status(PACKAGE, {**found, "status": self._decision(PENDING, "")})
         return version
+
+    def approval(self, package: str) -> Approval:
+        """The status of a package, `NAMESPACE/NAME`; pending while nobody decided.
+
+        Raises:
+            NotFound: There is no such package.
+        """
+        found = self.api.get(PACKAGE, self._name(package))
+        value = (found.get("status") or {}).get("approval") or PENDING
+        if value not in get_args(Approval):
+            raise RolloutError(
+                f"ModelPackage {package}: status.approval: got {value!r}, allowed is {', '.join(get_args(Approval))}"
+            )
+        return cast(Approval, value)
+
+    def set_approval(self, package: str, approval: Approval, why: str) -> None:
+        """Set it, with the reason and the time; one that is so already stays as it is."""
+        decision = self._decision(approval, " ".join(why.split())[:_WHY])
+
+        def decided(found: Object) -> dict[str, str] | None:
+            before = found.get("status") or {}
+            return None if all(before.get(key) == decision[key] for key in ("approval", "why")) else decision
+
+        change_status(self.api, self._name(package), f"set package {package} to {approval}", decided)
+
+    def _decision(self, approval: str, why: str) -> dict[str, str]:
+        at = datetime.fromtimestamp(self.clock.time(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return {"approval": approval, "why": why, "at": at}
+
+    def _name(self, package: str) -> str:
+        namespace, _, name = package.partition("/")
+        if namespace != self.api.namespace or not name:
+            raise RolloutError(f"package {package!r}: expected NAMESPACE/NAME in namespace {self.api.namespace}")
+        return name
 
     def _new(self, package: Registered, lineage: Mapping[str, str]) -> dict[str, Any]:
         notes = {**lineage, REGISTERED_BY: self.api.user()}
@@ -99,6 +142,34 @@ class ModelPackages:
             },
             "spec": _spec(package),
         }
+
+
+def change_status(api: Api, name: str, doing: str, change: Callable[[Object], Mapping[str, Any] | None]) -> Object:
+    """Change fields of a ModelPackage's status on the version that was read, again when another writer was first.
+
+    Args:
+        api: The namespace.
+        name: The ModelPackage.
+        doing: What the caller does, for messages.
+        change: Gives the fields to set, by the object that was read; None when nothing is to change.
+
+    Returns:
+        The object as it is stored.
+
+    Raises:
+        Busy: Others write it all the time.
+        RolloutError: There is no such package, or the API server refuses or does not answer.
+    """
+    for _ in range(_ATTEMPTS):
+        found = api.get(PACKAGE, name)
+        fields = change(found)
+        if fields is None:
+            return found
+        metadata = {key: item for key, item in found["metadata"].items() if key != "managedFields"}
+        status = {**(found.get("status") or {}), **fields}
+        with suppress(Conflict):
+            return api.replace_status(PACKAGE, {**found, "metadata": metadata, "status": status})
+    raise Busy(f"{doing}: others write its ModelPackage all the time")
 
 
 def _made(item: Mapping[str, Any]) -> tuple[str, str]:

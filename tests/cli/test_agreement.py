@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 from cli.agreement import line
 from cli.main import main
 from cli.target import Target
-from platforms.aws import approvals
+from platforms.aws.approvals import BucketApprovals
 from platforms.kubernetes.kinds import PACKAGE
 from rollout.core.release import release_id
 from rollout.core.state import Phase
@@ -35,19 +35,18 @@ def shell(agreed: list[Approval], monkeypatch: pytest.MonkeyPatch) -> Shell:
     """Runs `modelstack approve` on a stack with some outputs, as a person whom each run names."""
 
     def go(*words: str, who: str = "arn:aws:iam::1:user/first", phase: Phase = Phase.IDLE, **outputs: Any) -> Result:
-        def give(clients: Any, release: str, why: str, now: float, *, bucket: str, group: str) -> Approval:
-            assert (bucket, group) == ("bucket", "group")
+        def give(_: Any, approvals: BucketApprovals, release: str, why: str, now: float, registry: str) -> Any:
+            assert (approvals.bucket, registry) == ("bucket", "group")
             if release != "3f0c1a2b4d5e":
                 raise ApprovalRefused(f"no release {release} is registered in group")
             agreed.append(Approval(release, "sha256:cd", who, why, now))
-            return agreed[-1]
+            return who, len(agreed)
 
         target = Target("prod", "endpoint", "us-east-1", OUTPUTS | outputs)
         monkeypatch.setattr("cli.commands.deciding.find", lambda _: target)
         monkeypatch.setattr("cli.commands.deciding.give_approval", lambda _, why: f"the trial goes on: {why}")
         monkeypatch.setattr("cli.agreement.journal_state", lambda _: type("State", (), {"phase": phase}))
-        monkeypatch.setattr(approvals, "give", give)
-        monkeypatch.setattr(approvals, "count", lambda *_: len(agreed))
+        monkeypatch.setattr("cli.agreement.approve", give)
         return CliRunner().invoke(main, ["approve", *words])
 
     return go
@@ -83,7 +82,7 @@ def test_where_no_release_waits_it_is_about_the_trial(shell: Shell):
 
 def test_status_says_who_has_agreed_and_why(monkeypatch: pytest.MonkeyPatch):
     by = [Approval("3f0c1a2b4d5e", "sha256:cd", "arn:aws:iam::1:user/first", "looks well", 1.0)]
-    monkeypatch.setattr(approvals, "given", lambda *_: by)
+    monkeypatch.setattr(BucketApprovals, "given", lambda *_: by)
     told = line(Target("prod", "endpoint", "us-east-1", OUTPUTS))
     assert told == "release 3f0c1a2b4d5e: 1 of 2 have agreed: arn:aws:iam::1:user/first (looks well)"
     assert line(Target("prod", "endpoint", "us-east-1", {})) == ""

@@ -18,7 +18,6 @@ from cli.errors import OperatorError
 from cli.lineage import read as reading
 from cli.main import main
 from cli.target import Target
-from platforms.aws import approvals
 from platforms.aws.audit_records import S3Records
 from platforms.aws.clients import Clients
 from platforms.aws.journal import DynamoJournal
@@ -26,6 +25,7 @@ from platforms.s3.package_store import BucketPackageStore
 from provenance.evidence import sign
 from provenance.key_pair import KeyPair
 from rollout.core.state import RolloutState
+from services.approvals import Approval
 from services.sealed_packages import folder_of
 from tests.audit.made import Key
 from tests.platforms.aws.mocked import journal_table, mocked_aws
@@ -134,7 +134,7 @@ def test_without_a_word_it_is_the_champions_and_told_as_a_tree(stacks: Clients) 
 
 
 def test_who_agreed_is_told_before_the_release_begins(stacks: Clients) -> None:
-    given = approvals.Approval(OURS, DIGEST, ADA, "looks well", 1_700_000_000.0)
+    given = Approval(OURS, DIGEST, ADA, "looks well", 1_700_000_000.0)
     body = json.dumps(vars(given)).encode()
     stacks("s3").put_object(Bucket="flight-delay-dev", Key=f"approvals/{OURS}/ada.json", Body=body)
     (agreed,) = [edge for edge in seen()["edges"] if edge["kind"] == "agreed"]

@@ -15,6 +15,7 @@ from cli.errors import OperatorError
 from cli.platform.choose import platform_of
 from cli.platform.facts import Endpoint
 from cli.platform.kubernetes.platform import Kubernetes
+from cli.platform.package_store import newest
 from cli.target import Target
 from cli.view import render
 from cli.view.snapshot import seen_at, take
@@ -100,7 +101,7 @@ def test_a_release_that_is_waited_for_updates_what_answers_and_the_first_one_cre
 
 
 def test_packages_have_their_approval_their_metrics_and_the_releases_id(cluster: Cluster) -> None:
-    (found,) = platform_of(target(cluster)).packages(5)
+    (found,) = newest(platform_of(target(cluster)), 5)
     assert (found.view.version, found.view.approval, found.view.metrics, found.why) == (
         1,
         "Approved",
@@ -116,7 +117,7 @@ def test_the_newest_packages_come_first(cluster: Cluster) -> None:
         made = f"2026-03-0{number}T12:00:00Z"
         named = {"name": f"p{number}", "labels": {ENDPOINT: NAME}, "creationTimestamp": made}
         cluster.put(PACKAGE, {"metadata": named, "spec": {}})
-    found = platform_of(target(cluster)).packages(2)
+    found = newest(platform_of(target(cluster)), 2)
     assert [(item.view.version, item.name) for item in found] == [(3, f"{NAMESPACE}/p3"), (2, f"{NAMESPACE}/p2")]
 
 
@@ -249,7 +250,7 @@ def test_a_rollback_moves_the_traffic_rejects_the_package_and_keeps_who_and_why_
 ) -> None:
     on_trial(cluster, plan())
     cluster.blind = True
-    for name in ("alarms", "packages"):
+    for name in ("alarms", "versions"):
         monkeypatch.setattr(Kubernetes, name, lambda *_: pytest.fail("what brings traffic back waits for no metrics"))
     done = typed("rollback", "--yes", "--reason", "customers complain")
     assert done.exit_code == 0, done.output

@@ -20,10 +20,12 @@ from cli.report.versions import bring, fetched
 from cli.restore import _verified
 from pipeline.pack import SealedPackage
 from platforms.kubernetes.api import Api
-from platforms.kubernetes.approvals import give
+from platforms.kubernetes.approvals import PackageApprovals
 from platforms.kubernetes.journal import KubernetesJournal
 from platforms.kubernetes.kinds import PACKAGE
 from platforms.kubernetes.oci import Registry, sha256
+from platforms.kubernetes.versions import ModelPackages
+from services.approvals import approve
 from tests.cli.registered import NAME, Stack, stack_of
 from tests.platforms.kubernetes.real_registry import running
 
@@ -47,7 +49,8 @@ def test_the_lineage_of_a_package_is_proven_and_shown_as_on_aws(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "300")
     stack.api.who = "ben@example.org"
-    give(cast(Api, stack.api), NAME, stack.id, "looks well", 1.0)
+    approvals = PackageApprovals(cast(Api, stack.api), NAME)
+    approve(ModelPackages(approvals.api, NAME), approvals, stack.id, "looks well", now=1.0, registry=NAME)
     graph = read(stack.target)
     assert (graph.package, graph.unread) == (stack.package.package_digest, ())
     page().print(tree(graph))

@@ -20,10 +20,10 @@ from platforms.kubernetes.journal import KubernetesJournal
 from platforms.kubernetes.kinds import EVENT, POD
 from platforms.kubernetes.names import API_VERSION, CONTENT, PORT, ROLLOUT, VARIANT, Names
 from platforms.kubernetes.names import PACKAGE as MODEL_PACKAGE
-from platforms.kubernetes.package_status import PackageStatus
 from platforms.kubernetes.serving_config import Backend, ServingConfig
 from platforms.kubernetes.spec import RolloutSpec
 from platforms.kubernetes.traffic import RouteTraffic
+from platforms.kubernetes.versions import ModelPackages
 from rollout.core.errors import Busy, Conflict, RolloutError, Unreachable
 from rollout.core.live import Live
 from rollout.core.plan import Plan
@@ -197,7 +197,7 @@ class SiteStage:
 
     def packages(self) -> Mapping[str, str]:
         """The approval status of each release's package."""
-        registry = PackageStatus(self.site.api)
+        registry = ModelPackages(self.site.api)
         return {role: registry.approval(release.model_package_arn) for role, release in self.releases.items()}
 
     def told(self, kind: str, since: float) -> list[Message]:

@@ -131,7 +131,7 @@ def run_on_cluster(
         mock.patch.object(cluster_now, "pinned", _pinned),
         mock.patch.object(buckets, "check", check),
         mock.patch.object(cluster_now, "recipe_of", lambda _: recipe),
-        mock.patch.object(cluster_now.ClusterNow, "agreed", lambda now, context, wanted: agreed),
+        mock.patch.object(cluster_now.ClusterNow, "agreed", lambda now, settings, wanted: agreed),
         mock.patch.object(program, "check_model", lambda: None),
     ):
         run_to_its_end(world, STACK, sections)

@@ -23,7 +23,6 @@ from pulumi.runtime import mocks, settings, stack
 from pulumi.runtime.proto import resource_pb2, source_pb2
 
 import infra.__main__ as program
-from infra.aws import agreed as on_aws_agreed
 from infra.aws import first_endpoint, stack_now
 from infra.aws import program as on_aws
 from infra.aws import source as aws_source
@@ -393,7 +392,7 @@ def record_run(
         ),
         mock.patch.object(stack_now, "own_account", lambda region: own),
         mock.patch.object(aws_source, "champion", champion),
-        mock.patch.object(on_aws_agreed, "agreed", lambda stack_now, release: agreed),
+        mock.patch.object(stack_now.StackNow, "agreed", lambda now, settings, wanted: agreed),
         mock.patch.object(first_endpoint, "standing_endpoint", lambda names: stands),
         mock.patch.object(stack_now, "recipe_of", recipe_of),
         mock.patch.object(program, "check_model", lambda: _check_model(checkout.ROOT)),

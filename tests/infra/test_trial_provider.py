@@ -66,7 +66,7 @@ def world(monkeypatch: pytest.MonkeyPatch, lines: list[str]) -> World:
     configs = {"solo-a": {"v-a": 1.0}, "solo-b": {"v-b": 1.0}, "pair-ab": {"v-a": 1.0, "v-b": 0.0}}
     made = World(configs=configs, serving="solo-a", requests_per_second=60)
     monkeypatch.setattr(platforms.aws.endpoint, "controller", lambda *args, **options: made.controller())
-    monkeypatch.setattr(platforms.aws.approvals, "given", lambda *_: [])
+    monkeypatch.setattr(platforms.aws.approvals.BucketApprovals, "given", lambda *_: [])
 
     def measured(_: Any, of: Release, name: str) -> bytes:
         assert name == "metrics.json"

@@ -13,7 +13,6 @@ from pipeline.pack import Registered
 from platforms.aws.clients import Clients
 from platforms.kubernetes.api import Api
 from platforms.kubernetes.oci import Registry
-from platforms.kubernetes.package_status import PackageStatus
 from platforms.kubernetes.package_store import ClusterPackageStore
 from platforms.kubernetes.versions import ModelPackages
 from platforms.s3 import package_store
@@ -94,8 +93,7 @@ def stack_of(kind: str, clients: Callable[[], Clients], host: Callable[[], str])
     versions = ModelPackages(cast(Api, api), ENDPOINT, f"{ENDPOINT}-{IMAGE[-8:]}")
     here = PackageRegistry(ClusterPackageStore(registry, bucket), versions, IMAGE, KeyPair.new())
     writes = ((package_store, "upload"),) if bucket else ((Registry, "put"), (Registry, "put_manifest"))
-    status = PackageStatus(cast(Api, api))
-    return Stack(here, lambda version, verdict: status.set_approval(version, cast(Any, verdict), "why"), writes)
+    return Stack(here, lambda version, verdict: versions.set_approval(version, cast(Any, verdict), "why"), writes)
 
 
 def in_sagemaker(clients: Clients) -> Callable[[str, str], None]:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from botocore.config import Config
@@ -19,11 +17,9 @@ from cli.platform.facts import (
     AlarmInFull,
     AlarmView,
     Endpoint,
-    Package,
     QualityView,
     ServedView,
     Spent,
-    package_of,
 )
 from cli.target import LOCAL, Target
 from monitoring.objectives.slo import Objective
@@ -42,11 +38,12 @@ from retraining.record import Record
 from rollout.core.errors import RolloutError
 from rollout.core.release import PROCESS, Release
 from rollout.core.state import RolloutState
-from services.approvals import Approval
 from services.batches import quality
 
 if TYPE_CHECKING:
     from cli.platform.package_store import PackageStore
+    from platforms.aws.approvals import BucketApprovals
+    from platforms.aws.versions import GroupVersions
     from rollout.controller.controller import Controller
     from rollout.controller.ports import Signals
 
@@ -96,23 +93,19 @@ class Aws:
         """See `Platform`."""
         return alarms.in_full(self.target)
 
-    def packages(self, limit: int) -> list[Package]:
-        """See `Platform`."""
+    def versions(self) -> GroupVersions:
+        """Those of the stack's model package group."""
         from platforms.aws.versions import GroupVersions  # noqa: PLC0415 - few commands need it
 
-        group = self.target.output("package_group")
-        with explained(f"reading the package group {group}"):
-            return [package_of(one) for one in islice(GroupVersions(group, self.target.client).list(), limit)]
+        return GroupVersions(self.registry_name(), self.target.client)
 
     def package_store(self) -> PackageStore:
         """See `Platform`."""
         from cli.platform.package_store import PackageStore  # noqa: PLC0415 - few commands need it
         from platforms.aws.package_store import AwsPackageStore  # noqa: PLC0415
-        from platforms.aws.versions import GroupVersions  # noqa: PLC0415
 
-        target = self.target
-        store = AwsPackageStore.of(target.output("artifact_bucket"), target.client)
-        return PackageStore(store, GroupVersions(target.output("package_group"), target.client))
+        store = AwsPackageStore.of(self.target.output("artifact_bucket"), self.target.client)
+        return PackageStore(store, self.versions())
 
     def registry_name(self) -> str:
         """The stack's model package group."""
@@ -204,23 +197,11 @@ class Aws:
         """See `Platform`."""
         return caller_if_told(clients(self.target.region, attempts=1, answer_within=3))
 
-    def agreed(self, release: str) -> list[Approval]:
-        """By the objects in the stack's bucket."""
-        from platforms.aws import approvals  # noqa: PLC0415 - few commands need it
+    def approvals(self) -> BucketApprovals:
+        """Those in the stack's bucket."""
+        from platforms.aws.approvals import BucketApprovals  # noqa: PLC0415 - few commands need it
 
-        target = self.target
-        with explained(f"looking who agreed to release {release}"):
-            return approvals.given(target.client("s3"), target.output("artifact_bucket"), release)
-
-    def agree(self, release: str, why: str) -> tuple[str, int]:
-        """See `Platform`."""
-        from platforms.aws import approvals  # noqa: PLC0415 - few commands need it
-
-        target, bucket = self.target, self.target.output("artifact_bucket")
-        with explained(f"agreeing to release {release}"):
-            group = target.output("package_group")
-            given = approvals.give(target.client, release, why, time.time(), bucket=bucket, group=group)
-            return given.who, approvals.count(target.client("s3"), bucket, release)
+        return BucketApprovals(self.target.client, self.target.output("artifact_bucket"))
 
     def retraining(self) -> tuple[Record, bool]:
         """See `Platform`."""

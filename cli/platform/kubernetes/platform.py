@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -18,11 +17,9 @@ from cli.platform.facts import (
     AlarmInFull,
     AlarmView,
     Endpoint,
-    Package,
     QualityView,
     ServedView,
     Spent,
-    package_of,
 )
 from cli.platform.kubernetes import alarms
 from cli.platform.kubernetes.cluster import connect
@@ -45,10 +42,10 @@ from retraining.record import Record
 from rollout.core.errors import RolloutError, Unreachable
 from rollout.core.release import Release
 from rollout.core.state import RolloutState
-from services.approvals import Approval
 
 if TYPE_CHECKING:
     from cli.platform.package_store import PackageStore
+    from platforms.kubernetes.approvals import PackageApprovals
     from platforms.kubernetes.assembled import Assembled
     from rollout.controller.controller import Controller
     from rollout.controller.ports import Signals
@@ -135,10 +132,9 @@ class Kubernetes:
         )
         return [alarms.blind(self.target.endpoint, why)]
 
-    def packages(self, limit: int) -> list[Package]:
-        """See `Platform`."""
-        with explained(f"reading the packages of {self.target.endpoint}"):
-            return [package_of(one) for one in islice(ModelPackages(self.api(), self.target.endpoint).list(), limit)]
+    def versions(self) -> ModelPackages:
+        """Those of the stack in its namespace."""
+        return ModelPackages(self.api(), self.target.endpoint)
 
     def package_store(self) -> PackageStore:
         """See `Platform`."""
@@ -147,7 +143,7 @@ class Kubernetes:
 
         target = self.target
         store = ClusterPackageStore(target.outputs.get("registry") or "", target.outputs.get("bucket"))
-        return PackageStore(store, ModelPackages(self.api(), target.endpoint), self.state)
+        return PackageStore(store, self.versions(), self.state)
 
     def registry_name(self) -> str:
         """The namespace, and where the archives lie."""
@@ -252,20 +248,11 @@ class Kubernetes:
             return self.api().user()
         return ""
 
-    def agreed(self, release: str) -> list[Approval]:
-        """By the status of the release's ModelPackage."""
-        from platforms.kubernetes import approvals  # noqa: PLC0415 - few commands need it
+    def approvals(self) -> PackageApprovals:
+        """Those in the status of the ModelPackages."""
+        from platforms.kubernetes.approvals import PackageApprovals  # noqa: PLC0415 - few commands need it
 
-        with explained(f"looking who agreed to release {release}"):
-            return approvals.people_of(self.api(), self.target.endpoint, release)
-
-    def agree(self, release: str, why: str) -> tuple[str, int]:
-        """See `Platform`."""
-        from platforms.kubernetes import approvals  # noqa: PLC0415 - few commands need it
-
-        with explained(f"agreeing to release {release}"):
-            given = approvals.give(self.api(), self.target.endpoint, release, why, time.time())
-            return self.api().user(), len(given)
+        return PackageApprovals(self.api(), self.target.endpoint)
 
     def retraining(self) -> tuple[Record, bool]:
         """Nothing retrains on Kubernetes so far."""

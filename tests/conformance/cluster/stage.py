@@ -29,12 +29,12 @@ from platforms.kubernetes.kinds import CONFIG_MAP, DEPLOYMENT, PACKAGE, ROLLOUT,
 from platforms.kubernetes.metrics import whose
 from platforms.kubernetes.notify import KubernetesNotify
 from platforms.kubernetes.notify import Webhook as Posts
-from platforms.kubernetes.package_status import PackageStatus
 from platforms.kubernetes.program.working import ACT_SECONDS
 from platforms.kubernetes.prometheus import Prometheus
 from platforms.kubernetes.serving_config import Backend, ServingConfig
 from platforms.kubernetes.spec import RolloutSpec
 from platforms.kubernetes.traffic import RouteTraffic
+from platforms.kubernetes.versions import ModelPackages
 from rollout.controller.controller import Controller
 from rollout.core.errors import RolloutError
 from rollout.core.live import Approval, Live
@@ -172,7 +172,7 @@ class ClusterStage(FaultStage):
 
     def approval(self, role: str) -> Approval:
         """Of the ModelPackage."""
-        return PackageStatus(self.api).approval(self.releases[role].model_package_arn)
+        return ModelPackages(self.api).approval(self.releases[role].model_package_arn)
 
     def load(self, *, target: str | None = None, rate: float = 10, workers: int = 2) -> GatewayLoad:
         """On the gateway."""

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from platforms.kubernetes.journal import KubernetesJournal
-from platforms.kubernetes.package_status import PackageStatus
 from platforms.kubernetes.rules import weights
 from platforms.kubernetes.traffic import RouteTraffic
+from platforms.kubernetes.versions import ModelPackages
 from rollout.controller.controller import Controller
 from rollout.core.plan import Plan
 from rollout.core.release import Release
@@ -83,7 +83,7 @@ class Cluster(Simulated):
         return self.controller(
             traffic=RouteTraffic(api, ENDPOINT, self.clock),
             journal=KubernetesJournal(api, ENDPOINT, by),
-            registry=PackageStatus(api, self.clock),
+            registry=ModelPackages(api, clock=self.clock),
         )
 
     def release(self, name: str) -> Release:

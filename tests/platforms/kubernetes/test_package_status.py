@@ -8,26 +8,26 @@ import pytest
 
 from platforms.kubernetes.answers import NotFound
 from platforms.kubernetes.kinds import PACKAGE
-from platforms.kubernetes.package_status import PackageStatus
+from platforms.kubernetes.versions import ModelPackages
 from rollout.core.errors import Busy, RolloutError
 from tests.platforms.kubernetes.world import TestClock, World
 
 
 @pytest.fixture
-def registry(world: World) -> PackageStatus:
+def registry(world: World) -> ModelPackages:
     world.package("p-1")
-    return PackageStatus(world.api, TestClock())
+    return ModelPackages(world.api, clock=TestClock())
 
 
 def name(world: World) -> str:
     return f"{world.api.namespace}/p-1"
 
 
-def test_nobody_has_decided_yet(world: World, registry: PackageStatus) -> None:
+def test_nobody_has_decided_yet(world: World, registry: ModelPackages) -> None:
     assert registry.approval(name(world)) == "PendingManualApproval"
 
 
-def test_a_verdict_stands_with_its_reason_and_time(world: World, registry: PackageStatus) -> None:
+def test_a_verdict_stands_with_its_reason_and_time(world: World, registry: ModelPackages) -> None:
     registry.set_approval(name(world), "Rejected", "errors worse:\n3.1% of 1,904")
     assert registry.approval(name(world)) == "Rejected"
     status = world.api.get(PACKAGE, "p-1")["status"]
@@ -35,20 +35,20 @@ def test_a_verdict_stands_with_its_reason_and_time(world: World, registry: Packa
     assert status["at"].endswith("Z")
 
 
-def test_the_same_verdict_is_not_written_again(world: World, registry: PackageStatus) -> None:
+def test_the_same_verdict_is_not_written_again(world: World, registry: ModelPackages) -> None:
     registry.set_approval(name(world), "Approved", "not worse")
     before = world.api.get(PACKAGE, "p-1")
     registry.set_approval(name(world), "Approved", "not worse")
     assert world.api.get(PACKAGE, "p-1") == before
 
 
-def test_a_lost_race_is_repeated_and_the_last_word_counts(world: World, registry: PackageStatus) -> None:
+def test_a_lost_race_is_repeated_and_the_last_word_counts(world: World, registry: ModelPackages) -> None:
     put, raced = world.api.replace_status, list[int]()
 
     def late(kind: Any, obj: Any) -> Any:
         if not raced:
             raced.append(1)
-            PackageStatus(world.api).set_approval(name(world), "Approved", "not worse")
+            ModelPackages(world.api).set_approval(name(world), "Approved", "not worse")
         return put(kind, obj)
 
     world.api.replace_status = late  # type: ignore[method-assign]
@@ -56,7 +56,7 @@ def test_a_lost_race_is_repeated_and_the_last_word_counts(world: World, registry
     assert registry.approval(name(world)) == "Rejected"
 
 
-def test_one_who_always_loses_the_race_is_told_to_come_again(world: World, registry: PackageStatus) -> None:
+def test_one_who_always_loses_the_race_is_told_to_come_again(world: World, registry: ModelPackages) -> None:
     put = world.api.replace_status
 
     def late(kind: Any, obj: Any) -> Any:
@@ -70,12 +70,12 @@ def test_one_who_always_loses_the_race_is_told_to_come_again(world: World, regis
         registry.set_approval(name(world), "Rejected", "alarm")
 
 
-def test_a_package_that_is_not_there_is_an_error(world: World, registry: PackageStatus) -> None:
+def test_a_package_that_is_not_there_is_an_error(world: World, registry: ModelPackages) -> None:
     with pytest.raises(NotFound):
         registry.approval(f"{world.api.namespace}/p-2")
 
 
 @pytest.mark.parametrize("package", ["p-1", "elsewhere/p-1", "arn:aws:sagemaker:eu-west-1:1:model-package/m/1"])
-def test_a_package_of_another_place_is_refused(registry: PackageStatus, package: str) -> None:
+def test_a_package_of_another_place_is_refused(registry: ModelPackages, package: str) -> None:
     with pytest.raises(RolloutError, match="expected NAMESPACE/NAME in namespace"):
         registry.approval(package)

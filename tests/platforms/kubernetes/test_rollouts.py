@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from platforms.kubernetes.kinds import PACKAGE, ROLLOUT, ROUTE
-from platforms.kubernetes.package_status import PackageStatus
 from platforms.kubernetes.rules import rules
+from platforms.kubernetes.versions import ModelPackages
 from rollout.core.state import Phase
 from tests.platforms.kubernetes.simulated import PAIR, B, Cluster, cluster_in, ends, in_memory
 from tests.platforms.kubernetes.world import CRASH, ENDPOINT, World
@@ -27,7 +27,7 @@ def test_a_challenger_that_is_not_worse_becomes_champion_and_nobody_is_lost(clus
     assert state.verdict.outcome == "promoted"
     assert cluster.around.weights() == {"solo-b": 100}
     assert cluster.over().status().live.config == B.name  # type: ignore[union-attr]
-    assert PackageStatus(cluster.around.api).approval(cluster.release("b").model_package_arn) == "Approved"
+    assert ModelPackages(cluster.around.api).approval(cluster.release("b").model_package_arn) == "Approved"
     assert not cluster.lost
 
 

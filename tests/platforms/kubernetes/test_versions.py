@@ -12,7 +12,6 @@ from platforms.kubernetes.answers import Exists
 from platforms.kubernetes.api import Api
 from platforms.kubernetes.kinds import NAMESPACE, PACKAGE, SECRET
 from platforms.kubernetes.names import labels_of
-from platforms.kubernetes.package_status import PackageStatus
 from platforms.kubernetes.signing import secret_name, signing_key
 from platforms.kubernetes.versions import ModelPackages
 from provenance.evidence import Evidence
@@ -65,7 +64,7 @@ def test_a_version_is_an_object_of_the_stack_that_waits_for_approval(api: Api) -
     assert made["metadata"]["annotations"].items() >= {
         "modelstack.dev/promoted-from": "arn:aws:x/1", "modelstack.dev/trained-by": "arn:aws:sts::1:ada"
     }.items()  # fmt: skip
-    assert made["status"]["approval"] == PENDING == PackageStatus(api).approval(version)
+    assert made["status"]["approval"] == PENDING == ModelPackages(api).approval(version)
     there.add(PACKAGED, SAID, {})
     assert [one["metadata"]["name"] for one in api.list(PACKAGE, labels_of("flight-delay-prod"))] == [there.name]
 
@@ -73,9 +72,9 @@ def test_a_version_is_an_object_of_the_stack_that_waits_for_approval(api: Api) -
 def test_a_decision_stays_and_a_status_that_was_never_written_is(api: Api) -> None:
     there = versions(api)
     version = there.add(PACKAGED, SAID, {})
-    PackageStatus(api).set_approval(version, "Rejected", "it fails")
+    ModelPackages(api).set_approval(version, "Rejected", "it fails")
     there.add(PACKAGED, SAID, {})
-    assert PackageStatus(api).approval(version) == "Rejected"
+    assert ModelPackages(api).approval(version) == "Rejected"
     cut_off = {"metadata": {"name": "other"}, "spec": dict(api.get(PACKAGE, there.name)["spec"])}
     api.create(PACKAGE, {"apiVersion": "modelstack.dev/v1", "kind": "ModelPackage", **cut_off})
     versions(api, "other").add(PACKAGED, SAID, {})
