@@ -12,12 +12,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
-from audit.record import Record, Signed, Signer
+from audit.record import Record, Signer
 from platforms.aws.clients import Clients, calling
 from platforms.aws.names import AUDIT
 from platforms.s3.errors import code_of
 from rollout.core.errors import Busy, RolloutError
+from services.audit_records import put_signed
 
 _DIGITS = 10  # S3 lists by name: so many digits keep the order of numbers
 _AT_ONCE = 16
@@ -39,49 +41,32 @@ class S3Records:
     signer: Signer | None = None
 
     def put(self, record: Record) -> None:
-        """Sign a record and put it, unless it is there.
+        """Sign a record and put it, unless it is there; raises as `services.audit_records.put_signed`, and these.
 
         Raises:
             Busy: Another writer puts it just now, or a service is throttled.
             Unreachable: S3 or KMS does not answer.
-            RolloutError: Another record is there under this number, or the policies do not allow it.
         """
-        if self.signer is None:
-            raise RolloutError(f"audit record {record.number}: there is no key to sign it with")
-        with calling(f"sign audit record {record.number}"):
-            line = Signed.by(self.signer, record).line
         key = _key(record.number)
+        with calling(f"sign audit record {record.number}"):
+            put_signed(record, self.signer, partial(self._put_new, key), f"s3://{self.bucket}/{key}")
+
+    def _put_new(self, key: str, line: str) -> str:
+        new = {"ContentType": "application/json", "IfNoneMatch": "*"}
         try:
             with calling(f"put s3://{self.bucket}/{key}"):
-                self.clients("s3").put_object(
-                    Bucket=self.bucket, Key=key, Body=line.encode(), ContentType="application/json", IfNoneMatch="*"
-                )
+                self.clients("s3").put_object(Bucket=self.bucket, Key=key, Body=line.encode(), **new)
         except RolloutError as error:
             code = code_of(error.__cause__)
             if code == _RACE:
                 raise Busy(f"{key}: another writer puts it just now") from error
             if code != _TAKEN:
                 raise
-            self._compare(record, key)
-
-    def _compare(self, record: Record, key: str) -> None:
-        """See that what was there is this record: another signature of it is as good."""
-        try:
-            there = Signed.from_line(self._line(key)).record
-        except (ValueError, KeyError, TypeError) as error:
-            raise RolloutError(f"s3://{self.bucket}/{key} is no audit record: {error}") from error
-        if there != record:
-            raise RolloutError(
-                f"s3://{self.bucket}/{key} is not the record that the journal has under this number: somebody else put "
-                "it there, and `modelstack audit verify` names it"
-            )
+            return self._line(key)
+        return line
 
     def lines(self) -> Iterator[str]:
-        """Every record as it lies there, in the order of their names.
-
-        Raises:
-            RolloutError: S3 does not answer, or may not be asked.
-        """
+        """Every record as it lies there, in the order of their names; raises as `put`."""
         with calling(f"list s3://{self.bucket}/{AUDIT}/"):
             paginator = self.clients("s3").get_paginator("list_objects_v2")
             pages = paginator.paginate(Bucket=self.bucket, Prefix=f"{AUDIT}/")

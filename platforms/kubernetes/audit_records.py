@@ -16,12 +16,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
-from audit.record import Record, Signed, Signer
+from audit.record import Record, Signer
 from platforms.kubernetes.api import Api
 from platforms.kubernetes.database import Database
 from platforms.kubernetes.kinds import ROLLOUT
-from rollout.core.errors import RolloutError
+from services.audit_records import put_signed
 
 FIRST = -(2**63)
 """Before every number that a record can have in the database."""
@@ -54,55 +55,33 @@ class PostgresRecords:
     signer: Signer | None = None
 
     def put(self, record: Record) -> None:
-        """Sign a record and put it, unless it is there.
+        """Sign a record and put it, unless it is there; raises as `services.audit_records.put_signed`, and these.
 
         Raises:
             Busy: Others are in the way.
             Unreachable: The database or the key does not answer.
-            RolloutError: Another record is there under this number, or the rights do not allow it.
         """
-        if self.signer is None:
-            raise RolloutError(f"audit record {record.number}: there is no key to sign it with")
-        rollout = self.rollout()
-        new = self.database.run(
-            f"put audit record {record.number}",
-            "INSERT INTO audit (endpoint, rollout, number, line) VALUES (:endpoint, :rollout, :number, :line) "
-            "ON CONFLICT DO NOTHING RETURNING 1",
-            endpoint=self.endpoint,
-            rollout=rollout,
-            number=record.number,
-            line=Signed.by(self.signer, record).line,
-        )
-        if not new:
-            self._compare(record, rollout)
-
-    def _compare(self, record: Record, rollout: str) -> None:
-        """See that what was there is this record: another signature of it is as good."""
         place = f"audit record {record.number} of {self.endpoint} in {self.database.place}"
-        found = self.database.run(
-            f"read audit record {record.number}",
-            "SELECT line FROM audit WHERE endpoint = :endpoint AND rollout = :rollout AND number = :number",
-            endpoint=self.endpoint,
-            rollout=rollout,
-            number=record.number,
+        put_signed(record, self.signer, partial(self._put_new, record.number), place)
+
+    def _put_new(self, number: int, line: str) -> str:
+        row = {"endpoint": self.endpoint, "rollout": self.rollout(), "number": number}
+        new = self.database.run(
+            f"put audit record {number}",
+            "INSERT INTO audit (endpoint, rollout, number, line) VALUES (:endpoint, :rollout, :number, :line) "
+            "ON CONFLICT DO NOTHING RETURNING line",
+            **row,
+            line=line,
         )
-        try:
-            there = Signed.from_line(found[0][0]).record
-        except (ValueError, KeyError, TypeError, IndexError) as error:
-            raise RolloutError(f"{place} is no audit record: {error}") from error
-        if there != record:
-            raise RolloutError(
-                f"{place} is not the record that the journal has under this number: somebody else put it there, and "
-                "`modelstack audit verify` names it"
-            )
+        found = new or self.database.run(
+            f"read audit record {number}",
+            "SELECT line FROM audit WHERE endpoint = :endpoint AND rollout = :rollout AND number = :number",
+            **row,
+        )
+        return found[0][0]
 
     def lines(self) -> Iterator[str]:
-        """Every record as it lies there, in the order of their numbers.
-
-        Raises:
-            Busy, Unreachable: The database does not answer.
-            RolloutError: It may not be asked.
-        """
+        """Every record as it lies there, in the order of their numbers; raises as `put`."""
         after: int | None = FIRST
         while after is not None:
             found, after = self.page(after)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import replace
 
 import pytest
@@ -25,14 +24,6 @@ ROLLOUT = "5d0c4f6e"
 @pytest.fixture
 def records(store: Database, endpoint: str) -> PostgresRecords:
     return PostgresRecords(store, endpoint, lambda: ROLLOUT, KEY)
-
-
-def test_records_are_read_in_the_order_of_their_numbers_and_hold(records: PostgresRecords, endpoint: str) -> None:
-    made = chain(12, endpoint)
-    for record in reversed(made.waiting):
-        records.put(record)
-    seen = verify(replace(records, signer=None).lines(), endpoint, KEY.check, made.kept(12))
-    assert (seen.records, seen.finding) == (12, None)
 
 
 def test_an_endpoint_that_is_made_anew_begins_a_record_of_its_own_and_the_one_before_stays(
@@ -60,60 +51,10 @@ def test_more_than_one_page_is_read(store: Database, endpoint: str) -> None:
     assert list(PostgresRecords(store, f"{endpoint}-other", lambda: ROLLOUT).lines()) == []
 
 
-def test_the_same_record_again_is_no_error_and_keeps_what_is_there(records: PostgresRecords) -> None:
-    record = chain(1).waiting[0]
-    records.put(record)
-    (line,) = records.lines()
-    records.put(record)
-    assert list(records.lines()) == [line]
-
-
-def test_another_record_under_the_number_is_refused_and_what_is_there_stays(records: PostgresRecords) -> None:
-    record = chain(1).waiting[0]
-    records.put(record)
-    with pytest.raises(RolloutError, match=r"is not the record that the journal has under this number") as caught:
-        records.put(replace(record, who="eve"))
-    assert type(caught.value) is RolloutError
-    assert [Signed.from_line(line).record for line in records.lines()] == [record]
-
-
-def test_what_is_no_record_under_the_number_is_told_so(
-    store: Database, records: PostgresRecords, endpoint: str
-) -> None:
-    sql = "INSERT INTO audit (endpoint, rollout, number, line) VALUES (:e, :r, 1, '{}')"
-    store.run("make", sql, e=endpoint, r=ROLLOUT)
-    with pytest.raises(RolloutError, match="is no audit record"):
-        records.put(chain(1).waiting[0])
-
-
-def test_without_a_key_nothing_is_put(records: PostgresRecords) -> None:
-    with pytest.raises(RolloutError, match="there is no key to sign it with"):
-        replace(records, signer=None).put(chain(1).waiting[0])
-    assert list(records.lines()) == []
-
-
 def test_nobody_there_is_unreachable() -> None:
     nowhere = Database.of("postgresql://me@127.0.0.1:1/x?sslmode=disable")
     with pytest.raises(Unreachable):
         PostgresRecords(nowhere, "e", lambda: ROLLOUT, KEY).put(chain(1).waiting[0])
-
-
-def test_of_several_that_put_the_same_record_at_once_one_is_kept(records: PostgresRecords) -> None:
-    record, failures = chain(1).waiting[0], list[BaseException]()
-
-    def put() -> None:
-        try:
-            records.put(record)
-        except BaseException as error:
-            failures.append(error)
-
-    threads = [threading.Thread(target=put) for _ in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert failures == []
-    assert [Signed.from_line(line).record for line in records.lines()] == [record]
 
 
 def test_a_process_that_is_killed_after_any_statement_leaves_the_record_or_nothing(
