@@ -174,7 +174,7 @@ def test_a_whole_digest_is_found_however_many_were_registered_since(
     clients: Clients, built: Built, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     facts = published(clients, built.sealed)
-    monkeypatch.setattr("cli.platform.aws.platform.Aws.packages", lambda *_: [])
+    monkeypatch.setattr("cli.reproduce.newest", lambda *_: [])
     outputs = {**PLACE, "artifact_bucket": "artifacts", "package_group": "packages"}
     target = Target("prod", "e", "us-east-1", {**outputs, "signing_key": KEY.public_key.decode()})
     assert reproduce.facts_of(target, facts.package.digest.upper().replace("SHA256", "sha256")) == facts
