@@ -79,6 +79,6 @@ class Labels:
 
     def sweep(self) -> int:
         """Join and sum up what was left, and give up labels that wait too long; how many of these."""
-        given_up = self._join.sweep(self.promises.settings.wait)
+        given_up = self._join.sweep(self.promises.settings.wait_seconds)
         self.sum_up()
         return given_up

@@ -9,18 +9,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 from monitoring.captured import Malformed
 from monitoring.drift.reference import Reference
 from monitoring.labels.baseline import Baseline
-from monitoring.labels.concept import FALSE_ALARMS, LOSS_RISE, Tolerated
+from monitoring.labels.concept import Tolerated
 from monitoring.labels.quality import Form
 from monitoring.labels.standing import Promised
 from monitoring.log import log
 from rollout.core.errors import RolloutError
 from rollout.core.state import RolloutState
+from services.measuring import Measuring
 from services.sealed_packages import BASELINE, FORM, REFERENCE, Sealed
 
 _MEMBERS = 64  # that are remembered; each has some hundred kilobytes at most
@@ -31,27 +32,6 @@ Member = Callable[[Sealed, str], bytes | None]
 It raises RolloutError, and is called again for the same member: see `remembered`."""
 Find = Callable[[str], Sealed | None]
 """The package of a variant that is no longer in the journal."""
-
-
-@dataclass(frozen=True)
-class QualitySettings:
-    """How labels are compared with what was promised.
-
-    Attributes:
-        wait: Seconds that a label waits for its answer before it counts as unknown.
-        segments: Columns by which errors are told apart.
-        late_days: After how many days the labels of a day have come.
-        loss_rise: By which share of the sealed loss it may rise.
-        false_alarms: How many of a moved concept are tolerated a year and variant.
-        every: Seconds a block at least, of a model whose rows have no times.
-    """
-
-    wait: float = 3600.0
-    segments: tuple[str, ...] = ()
-    late_days: float = 1.0
-    loss_rise: float = LOSS_RISE
-    false_alarms: float = FALSE_ALARMS
-    every: float = 3600.0
 
 
 def remembered(member: Member) -> Member:
@@ -84,7 +64,7 @@ class Promises:
     state: RolloutState
     member: Member
     find: Find = lambda _: None
-    settings: QualitySettings = QualitySettings()
+    settings: Measuring = field(default_factory=Measuring)
 
     def form(self, variant: str) -> Form | Malformed:
         """The form of a variant's predictions, or why it is not known; raises as `member`."""
@@ -112,10 +92,10 @@ class Promises:
             return Promised(form, sealed.performance if sealed else None)
         tolerated = Tolerated.of(
             sealed.usual,
-            share=self.settings.loss_rise,
-            false_alarms=self.settings.false_alarms,
-            late_days=self.settings.late_days,
-            every=self.settings.every,
+            share=self.settings.max_loss_rise,
+            false_alarms=self.settings.concept_false_alarms,
+            late_days=self.settings.labels_days,
+            every=self.settings.block_seconds,
         )
         return Promised(form, sealed.performance, tolerated)
 

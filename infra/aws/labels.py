@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 
 import pulumi
 import pulumi_aws as aws
@@ -11,7 +11,6 @@ from infra.aws import policies
 from infra.aws.dead_letters import dead_letters
 from infra.aws.function import Function
 from infra.aws.site import Site
-from infra.config.monitoring_settings import MonitoringSettings
 from platforms.aws.names import CAPTURE, LABELS
 
 SWEEP_MINUTES = 5
@@ -26,19 +25,19 @@ class Labels:
         dead-letter queue for files that it could not take in.
     """
 
-    def __init__(self, site: Site, *, settings: MonitoringSettings, opts: pulumi.ResourceOptions) -> None:
+    def __init__(self, site: Site, *, measures: Mapping[str, str], opts: pulumi.ResourceOptions) -> None:
         """Declare the path of labels.
 
         Args:
             site: What all functions of the stack have; the registry is where captures and labels arrive.
-            settings: How long labels take, and how far losses may rise.
+            measures: The variable that says how long labels take, and how far losses may rise.
             opts: Options of each resource.
         """
         self._names, self._child = site.names, opts
-        self.function = self._function(site, settings)
+        self.function = self._function(site, measures)
         self._hears_of_files(site.registry.bucket)
 
-    def _function(self, site: Site, settings: MonitoringSettings) -> Function:
+    def _function(self, site: Site, measures: Mapping[str, str]) -> Function:
         names = site.names
         queue = dead_letters(
             "labels-dead-letters", names.labels_dead_letters, self._child, policies.labels_dead_letters(names)
@@ -50,14 +49,7 @@ class Labels:
             may=site.allowed(policies.labels),
             timeout=300,
             dead_letters=queue.arn,
-            environment={
-                "LABELS_WAIT_SECONDS": str(60 * settings.labels_minutes),
-                "LABELS_SEGMENTS": json.dumps(settings.segments),
-                "LABELS_DAYS": str(settings.labels_days),
-                "LABELS_LOSS_RISE": str(settings.max_loss_rise),
-                "CONCEPT_FALSE_ALARMS": str(settings.concept_false_alarms),
-                "DRIFT_MINUTES": str(settings.drift_minutes),
-            },
+            environment=measures,
             opts=self._child,
         )
         function.runs_every(SWEEP_MINUTES)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Mapping
 
 import pulumi
 import pulumi_aws as aws
@@ -15,11 +16,12 @@ from infra.aws.function import Function
 from infra.aws.labels import Labels
 from infra.aws.probe import probe
 from infra.aws.site import Site
-from infra.config.monitoring_settings import MonitoringSettings
 from infra.config.settings import Settings
+from infra.plan.measured import measuring
 from infra.plan.releases import ServingPlan
 from monitoring.objectives.slo import BurnRule, Objective, rules, still
 from platforms.aws.evaluations import evaluations
+from platforms.aws.names import MONITORING
 from services.declaration.alarm_thresholds import evidence
 from services.declaration.alarms import objective_alarms, probe_alarm, variant_alarms
 
@@ -71,8 +73,9 @@ class Monitoring(pulumi.ComponentResource):
         for variant in dict.fromkeys(item.variant for item in plan.releases):
             for spec in variant_alarms(watch, variant):
                 variant_alarm(site, spec, period, child)
-        self._drift(site, monitoring)
-        Labels(site, settings=monitoring, opts=child)
+        measures = {MONITORING: json.dumps(measuring(settings).as_dict())}
+        self._drift(site, monitoring.drift_minutes, measures)
+        Labels(site, measures=measures, opts=child)
         finest = min(period, 60)
         windows = rules(objective, finest)
         if minutes:
@@ -93,7 +96,7 @@ class Monitoring(pulumi.ComponentResource):
         )
         self.register_outputs({"dashboard": self.dashboard.dashboard_name})
 
-    def _drift(self, site: Site, settings: MonitoringSettings) -> None:
+    def _drift(self, site: Site, minutes: int, measures: Mapping[str, str]) -> None:
         child = pulumi.ResourceOptions(parent=self)
         function = Function(
             "drift",
@@ -101,13 +104,10 @@ class Monitoring(pulumi.ComponentResource):
             does="Measure how far captured requests have moved from the training data.",
             may=site.allowed(policies.drift),
             timeout=TIMEOUT,
-            environment={
-                "DRIFT_FALSE_ALARMS": str(settings.drift_false_alarms),
-                "DRIFT_MINUTES": str(settings.drift_minutes),
-            },
+            environment=measures,
             opts=child,
         )
-        function.runs_every(settings.drift_minutes)
+        function.runs_every(minutes)
         arrivals(site.names, function, TIMEOUT, child)
 
 

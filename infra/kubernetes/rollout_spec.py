@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from infra.config.settings import Settings
-from platforms.kubernetes.measuring import Measuring
+from infra.plan.measured import measuring
 from platforms.kubernetes.names import Names
 from platforms.kubernetes.spec import RolloutSpec
 
@@ -28,20 +28,4 @@ def rollout_spec(settings: Settings, names: Names, sticky_header: str) -> Rollou
         capture_percent=settings.serving.capture_percent,
         sticky_header=sticky_header,
         measuring=measuring(settings),
-    )
-
-
-def measuring(settings: Settings) -> Measuring:
-    """What the controller measures."""
-    monitoring = settings.monitoring
-    return Measuring(
-        drift_minutes=monitoring.drift_minutes,
-        drift_false_alarms=monitoring.drift_false_alarms,
-        labels_minutes=monitoring.labels_minutes,
-        labels_days=monitoring.labels_days,
-        max_loss_rise=monitoring.max_loss_rise,
-        concept_false_alarms=monitoring.concept_false_alarms,
-        segments=tuple(monitoring.segments),
-        requests_days=settings.retention.requests_days,
-        probe_minutes=settings.slo.probe_minutes or 0,
     )

@@ -26,6 +26,8 @@ and what executions of the pipeline take and make. That of packages is in `packa
 SETTINGS, NOTHING, REFUSED = "settings", "nothing", "refused"
 """Folders of that of the pipeline: the texts of executions, one that stands for an input that is not given, and what
 jobs say that refuse or fail."""
+MONITORING = "MONITORING"
+"""The variable of the functions that measure: `services.measuring.Measuring` as JSON."""
 INDEX = "queue"
 """The index of the table of documents, and its key."""
 CAPTURE_ASIDE, LABELS_ASIDE = "capture-rejected", "labels-rejected"

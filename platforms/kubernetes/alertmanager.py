@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from platforms.kubernetes.measuring import camel
 from platforms.kubernetes.metrics import whose
 from platforms.kubernetes.names import CONTROLLER, CONTROLLER_PORT
 from platforms.kubernetes.rule import SEVERITY, WAKE
+from services.measuring import camel
 
 _NOBODY, _CONTROLLER = "nobody", "controller"
 

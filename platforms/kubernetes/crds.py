@@ -11,9 +11,9 @@ from typing import Any, get_args
 
 from platforms.kubernetes import names
 from platforms.kubernetes.kinds import PACKAGE, ROLLOUT, Kind
-from platforms.kubernetes.measuring import BOUNDS, KEYS, WHOLE
 from platforms.kubernetes.spec import DataPlane
 from rollout.core.live import Approval
+from services.measuring import BOUNDS, KEYS, WHOLE
 
 CATEGORY = "modelstack"
 """`kubectl get modelstack` shows all of them."""

@@ -43,7 +43,7 @@ def sweep(
         record=DriftRecord(PostgresDocuments(database, endpoint), marks=False),
         metrics=PostgresMetrics(database, endpoint, _SHOWN_S),
         false_alarms=false_alarms,
-        every=promises.settings.every,
+        every=promises.settings.block_seconds,
     )
     found = Drift(promises, watch).measure(now, None, more)
     if found.failures:

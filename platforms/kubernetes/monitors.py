@@ -18,13 +18,13 @@ from monitoring.log import log
 from platforms.kubernetes.database import Database
 from platforms.kubernetes.drift import sweep
 from platforms.kubernetes.labels import join, labels_of
-from platforms.kubernetes.measuring import Measuring
 from platforms.kubernetes.rounds import Rounds
 from platforms.kubernetes.schema import forget, keep, prepare
 from rollout.core.errors import RolloutError
 from rollout.core.state import RolloutState
 from services.batches import UNFINISHED
-from services.promises import Find, Member, Promises, QualitySettings
+from services.measuring import Measuring
+from services.promises import Find, Member, Promises
 
 PAUSE = 5.0
 """Seconds between two looks for what has come."""
@@ -35,18 +35,6 @@ UNION SELECT endpoint FROM variants WHERE joined < last AND endpoint = ANY (:nam
 UNION SELECT endpoint FROM documents WHERE queue = ANY (:queues::text[]) AND queue <> ''
 AND endpoint = ANY (:names::text[])"""
 _CAPTURES = "SELECT DISTINCT endpoint FROM variants WHERE endpoint = ANY (:names::text[])"
-
-
-def quality_settings(measuring: Measuring) -> QualitySettings:
-    """How labels are compared with what was promised."""
-    return QualitySettings(
-        wait=60.0 * measuring.labels_minutes,
-        segments=measuring.segments,
-        late_days=measuring.labels_days,
-        loss_rise=measuring.max_loss_rise,
-        false_alarms=measuring.concept_false_alarms,
-        every=measuring.block_seconds,
-    )
 
 
 @dataclass
@@ -121,7 +109,7 @@ class Monitors:
 
     def _work(self, name: str, *, waits: bool, sweeps: bool) -> None:
         measuring = self.measuring(name)
-        promises = Promises(self.state(name), self.member, self.find, quality_settings(measuring))
+        promises = Promises(self.state(name), self.member, self.find, measuring)
         labels = labels_of(self.database, promises, self.now)
         try:
             if waits:

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, get_args
 
-from platforms.kubernetes.measuring import Measuring, camel
 from rollout.core.errors import RolloutError
+from services.measuring import Measuring, camel
 
 DataPlane = Literal["merged"]
 
@@ -81,7 +81,10 @@ class RolloutSpec:
             raise RolloutError(f"Rollout.spec: missing {', '.join(missing)}; `pulumi up` writes them")
         measuring = value.get(_MEASURING, {})
         _want(_MEASURING, measuring, isinstance(measuring, Mapping), "an object")
-        return cls(**given, measuring=Measuring.from_dict(measuring))
+        try:
+            return cls(**given, measuring=Measuring.from_dict(measuring))
+        except ValueError as error:
+            raise RolloutError(f"Rollout.spec.{error}") from None
 
 
 _MEASURING = "monitoring"

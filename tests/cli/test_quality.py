@@ -20,7 +20,7 @@ from monitoring.bulk import usual
 from monitoring.labels.baseline import Baseline
 from monitoring.labels.performance import Outcome, Performance
 from monitoring.labels.quality import Scored
-from services.promises import QualitySettings
+from services.measuring import Measuring
 from tests.cli.played import printed
 from tests.services.labelled import DECLARED, World
 
@@ -40,7 +40,7 @@ def sealed() -> Baseline:
 
 @pytest.fixture
 def world() -> World:
-    made = World(settings=QualitySettings(segments=("carrier",)))
+    made = World(settings=Measuring(segments=("carrier",)))
     made.release("a", DECLARED, sealed().as_dict())
     return made
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
 import pytest
 
+from platforms.aws.names import MONITORING
 from rollout.core.state import RolloutState
 from services.declaration.alarms import RUNBOOK
+from services.measuring import Measuring
 from tests.infra.recorded import ACCOUNT, IMAGE, LOCAL, OLD, ROOT, SOURCE, Answers, Declared, World, idle, release
 from tests.infra.recorded import run_program as run
 
@@ -151,6 +154,6 @@ def test_probe_runs_as_often_as_the_config_says_and_not_at_all_when_it_says_null
 def test_the_labels_function_gets_what_is_tolerated_and_the_segments() -> None:
     monitoring = {"max_loss_rise": 0.25, "labels_days": 3, "segments": ["carrier"]}
     variables = run(monitoring=monitoring).function("labels")["environment"]["variables"]
-    assert variables["LABELS_SEGMENTS"] == '["carrier"]'
-    assert (variables["LABELS_LOSS_RISE"], variables["CONCEPT_FALSE_ALARMS"]) == ("0.25", "0.1")
-    assert (float(variables["LABELS_DAYS"]), variables["DRIFT_MINUTES"]) == (3, "2")
+    told = Measuring.from_dict(json.loads(variables[MONITORING]))
+    assert (told.segments, told.max_loss_rise, told.concept_false_alarms) == (("carrier",), 0.25, 0.1)
+    assert (told.labels_days, told.drift_minutes) == (3, 2)

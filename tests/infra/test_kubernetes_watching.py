@@ -8,9 +8,9 @@ import pytest
 import yaml
 
 from infra.config.settings import Settings
-from infra.kubernetes.rollout_spec import measuring
 from infra.kubernetes.rules import groups
 from infra.kubernetes.workloads import wanted_release
+from infra.plan.measured import measuring
 from infra.plan.releases import plan_serving
 from platforms.kubernetes.alertmanager import Receiver, alertmanager_config, config
 from rollout.core.state import RolloutState

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
-from platforms.aws.names import INDEX
+from platforms.aws.names import INDEX, MONITORING
 from tests.infra.recorded import World
 from tests.infra.recorded import run_program as run
 
@@ -41,7 +42,7 @@ def test_ledger_forgets_and_has_the_index_that_the_function_asks(world: World) -
 
 def test_function_is_told_its_table_and_how_long_a_label_waits(world: World) -> None:
     assert variables(world)["DOCUMENTS_TABLE"] == world.one(":Table", "documents").inputs["name"]
-    assert variables(world)["LABELS_WAIT_SECONDS"] == "180"
+    assert json.loads(variables(world)[MONITORING])["labelsMinutes"] == 3
     assert variables(world)["ENDPOINT_NAME"] == "flight-delay-local"
 
 

@@ -16,7 +16,9 @@ from demos.promotion.__main__ import STACKS as PROMOTED
 from infra.aws.outputs import NAMES
 from localcloud.testing.cloudwatch import check_dashboard
 from pipeline.engines.sagemaker import KEPT_DAYS
+from platforms.aws.names import MONITORING
 from platforms.aws.panels import HANDLERS
+from services.measuring import Measuring
 from tests.infra.recorded import (
     ACCOUNT,
     DIGEST,
@@ -280,7 +282,8 @@ def test_alarms_of_a_variant_see_only_its_own_numbers() -> None:
 def test_drift_is_judged_as_surely_and_as_often_as_the_config_says() -> None:
     world = run(monitoring={"drift_false_alarms": 0.2, "drift_minutes": 7})
     variables = world.function("drift")["environment"]["variables"]
-    assert (variables["DRIFT_FALSE_ALARMS"], variables["DRIFT_MINUTES"]) == ("0.2", "7")
+    told = Measuring.from_dict(json.loads(variables[MONITORING]))
+    assert (told.drift_false_alarms, told.drift_minutes) == (0.2, 7)
 
 
 def test_promotion_changes_no_alarm() -> None:

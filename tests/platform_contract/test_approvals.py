@@ -161,7 +161,7 @@ def test_a_release_that_is_not_registered_cannot_be_approved(place: Place) -> No
 def test_an_approval_is_put_into_the_audit_record_once(place: Place) -> None:
     place.register("deployer")
     place.approve("ada", "looks well", 1.0)
-    journal = MemoryJournal(World(configs={}))
+    journal = MemoryJournal(World(configs={"solo": {"v-a": 1.0}}, serving="solo"))
     for _ in range(2):
         record(place.approvals.given(RELEASE), journal)
     assert journal.read().audit.number == 1

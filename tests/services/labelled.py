@@ -14,9 +14,10 @@ from rollout.core.plan import Plan, Step
 from rollout.core.release import Release
 from rollout.core.state import Phase, RolloutState
 from services.labels import Labels
+from services.measuring import Measuring
 from services.memory import MemoryDocuments, MemoryMetrics
 from services.ports import Document
-from services.promises import Promises, QualitySettings
+from services.promises import Promises
 from tests.rollout import worlds
 
 DECLARED = {"kind": "classification", "classes": [False, True], "decision": "late", "probability": "p"}
@@ -74,7 +75,7 @@ class World:
     kill_after: int | None = None
     packages: dict[tuple[str, str], Any] = field(default_factory=dict[tuple[str, str], Any])
     forgotten: dict[str, Release] = field(default_factory=dict[str, Release])
-    settings: QualitySettings = field(default_factory=QualitySettings)
+    settings: Measuring = field(default_factory=Measuring)
     names: int = 0
     files: dict[str, tuple[bytes, float]] = field(default_factory=dict[str, tuple[bytes, float]])
     aside: dict[str, Sequence[str]] = field(default_factory=dict[str, Sequence[str]])

@@ -16,14 +16,14 @@ from monitoring.labels.concept import DAY
 from monitoring.labels.standing import Standing
 from rollout.core.errors import Unreachable
 from services import batches
-from services.promises import QualitySettings
+from services.measuring import Measuring
 from tests.monitoring.labels.test_standing import DAILY, SEALED, pair
 from tests.services.labelled import DECLARED, Killed, World
 
 
 @pytest.fixture
 def world() -> World:
-    made = World(settings=QualitySettings(loss_rise=0.02, false_alarms=0.5))
+    made = World(settings=Measuring(max_loss_rise=0.02, concept_false_alarms=0.5))
     made.release("a", DECLARED, DAILY.as_dict())
     return made
 

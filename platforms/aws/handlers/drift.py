@@ -53,11 +53,13 @@ def handler(event: Mapping[str, Any], context: Context | None) -> dict[str, Any]
 def _measure(settings: Settings, now: float, arrived: Arrivals | None, context: Context | None) -> dict[str, Any]:
     promises = Promises(DynamoJournal(_clients(), settings.journal, settings.endpoint).read(), _member)
     watch = DriftWatch(
-        captures=S3Captures(_clients(), settings.bucket, settings.endpoint, since=now - _LATE - settings.drift_every),
+        captures=S3Captures(
+            _clients(), settings.bucket, settings.endpoint, since=now - _LATE - settings.measuring.block_seconds
+        ),
         record=DriftRecord(DynamoDocuments(_clients(), settings.documents)),
         metrics=CloudWatchMetrics(_clients()("cloudwatch"), settings.endpoint),
-        false_alarms=settings.false_alarms,
-        every=settings.drift_every,
+        false_alarms=settings.measuring.drift_false_alarms,
+        every=settings.measuring.block_seconds,
     )
     found = Drift(promises, watch).measure(
         now, arrived.files if arrived else None, lambda: seconds_left(context, most=1, reserve=_RESERVE) > 0

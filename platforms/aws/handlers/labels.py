@@ -24,7 +24,7 @@ from platforms.aws.published import CloudWatchMetrics
 from platforms.aws.versions import GroupVersions
 from rollout.core.errors import RolloutError
 from services.labels import Labels
-from services.promises import Promises, QualitySettings, remembered
+from services.promises import Promises, remembered
 from services.versions import of_release
 
 
@@ -33,7 +33,7 @@ def handler(event: dict[str, Any], context: Context | None) -> dict[str, Any]:
     settings = Settings.from_environment()
     files, metrics = S3Files(_clients(), settings.bucket), CloudWatchMetrics(_cloudwatch(), settings.endpoint)
     state = DynamoJournal(_clients(), settings.journal, settings.endpoint).read()
-    promises = Promises(state, _member, lambda variant: _find(settings.group, variant), _quality(settings))
+    promises = Promises(state, _member, lambda variant: _find(settings.group, variant), settings.measuring)
     labels = Labels(DynamoDocuments(_clients(), settings.documents, _now), metrics, files, promises, _now)
     records = event.get("Records", [])
     if not records:
@@ -56,17 +56,6 @@ def handler(event: dict[str, Any], context: Context | None) -> dict[str, Any]:
     if written < math.inf:
         _publish_delay(metrics, _now() - written)
     return {"joined": joined}
-
-
-def _quality(settings: Settings) -> QualitySettings:
-    return QualitySettings(
-        wait=settings.labels_wait,
-        segments=settings.segments,
-        late_days=settings.labels_days,
-        loss_rise=settings.loss_rise,
-        false_alarms=settings.concept_false_alarms,
-        every=settings.drift_every,
-    )
 
 
 def _publish_delay(metrics: CloudWatchMetrics, seconds: float) -> None:

@@ -8,11 +8,11 @@ from typing import Any
 
 from platforms.kubernetes.answers import NotFound
 from platforms.kubernetes.journal import state_of
-from platforms.kubernetes.measuring import Measuring
 from platforms.kubernetes.spec import RolloutSpec
 from rollout.core.errors import RolloutError
 from rollout.core.release import Release
 from rollout.core.state import StateError
+from services.measuring import Measuring
 
 
 @dataclass

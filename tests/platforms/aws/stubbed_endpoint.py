@@ -14,6 +14,7 @@ from monitoring.bulk import sealed
 from monitoring.drift.reference import Reference
 from platforms.aws.handlers import advance, drift, rollback
 from platforms.aws.journal import DynamoJournal
+from platforms.aws.names import MONITORING
 from platforms.aws.packages import REFERENCE
 from rollout.core.plan import Plan, Step
 from rollout.core.release import Release
@@ -66,7 +67,7 @@ def release(name: str, content: Any, member: str = REFERENCE) -> Release:
 @contextmanager
 def an_endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoint]:
     """Release b is on trial against a; the handlers' clients are moto's but for SageMaker's."""
-    for name in ("ALERTS_TOPIC", "DRIFT_FALSE_ALARMS", "DRIFT_MINUTES"):
+    for name in ("ALERTS_TOPIC", MONITORING):
         monkeypatch.delenv(name, raising=False)
     environment = {
         "ENDPOINT_NAME": "endpoint",

@@ -115,7 +115,7 @@ class Stack:
 def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
     with mocked_aws(
         monkeypatch, ENDPOINT_NAME="e", JOURNAL_TABLE="rollouts", ARTIFACT_BUCKET=BUCKET, DOCUMENTS_TABLE="documents",
-        LABELS_WAIT_SECONDS="3600", PACKAGE_GROUP="e",
+        PACKAGE_GROUP="e",
     ) as real:  # fmt: skip
         yield Stack(monkeypatch, real)
 

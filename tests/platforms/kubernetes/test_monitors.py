@@ -11,12 +11,12 @@ import pytest
 from monitoring.drift.watch import Measured
 from platforms.kubernetes import monitors as module
 from platforms.kubernetes.database import Database
-from platforms.kubernetes.measuring import Measuring
-from platforms.kubernetes.monitors import Monitors, quality_settings
+from platforms.kubernetes.monitors import Monitors
 from platforms.kubernetes.rounds import Rounds
 from rollout.core.errors import RolloutError, Unreachable
 from rollout.core.state import RolloutState
-from services.promises import Promises, QualitySettings, remembered
+from services.measuring import Measuring
+from services.promises import Promises, remembered
 from tests.monitoring.shelf import REFERENCE
 from tests.platforms.kubernetes.labelled import ROLLOUT, World
 from tests.rollout.worlds import release
@@ -41,12 +41,6 @@ def test_a_member_is_read_once_and_one_that_could_not_be_read_is_asked_for_again
         read(release(str(number)), "answer.json")
     read(release("a"), "answer.json")
     assert asked[-1] == "a", "it remembers only so many"
-
-
-def test_labels_are_held_against_what_the_stack_says() -> None:
-    measuring = Measuring(5, 0.1, 7, 2.5, 0.2, 0.02, ("carrier",))
-    assert quality_settings(measuring) == QualitySettings(420.0, ("carrier",), 2.5, 0.2, 0.02, 300.0)
-    assert quality_settings(Measuring()) == QualitySettings(), "the defaults of the monitors hold"
 
 
 @pytest.mark.needs("postgresql")

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from platforms.kubernetes.kinds import CONFIG_MAP, Kind
-from platforms.kubernetes.measuring import Measuring
 from platforms.kubernetes.probes import Probes, sampled, through_gateways
 from platforms.kubernetes.program.counts import Counts
 from platforms.kubernetes.spec import RolloutSpec
 from rollout.core.errors import RolloutError, Unreachable
 from rollout.core.release import Release
 from services.invoke import Request, Response
+from services.measuring import Measuring
 from tests.platforms.http_endpoint import a_gateway
 from tests.platforms.kubernetes.certificates import authority
 from tests.platforms.kubernetes.test_replay import Cluster

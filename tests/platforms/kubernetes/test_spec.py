@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from platforms.kubernetes.measuring import Measuring
 from platforms.kubernetes.spec import RolloutSpec
 from rollout.core.errors import RolloutError
+from services.measuring import Measuring
 
 MEASURING = Measuring(5, 0.1, 7, 2.5, 0.2, 0.02, ("carrier",), 9, 4)
 SPEC = RolloutSpec(

@@ -5,12 +5,12 @@ import time
 import pytest
 
 from platforms.kubernetes.database import Database
-from platforms.kubernetes.measuring import Measuring
 from platforms.kubernetes.program.assembly import Assembly
 from platforms.kubernetes.program.counts import ASKED, Counts
 from platforms.kubernetes.program.known import Known
 from platforms.kubernetes.spec import RolloutSpec
 from rollout.core.state import RolloutState
+from services.measuring import Measuring
 from services.memory import MemoryInvoke
 from tests.platforms.kubernetes.fake_api import FakeApi
 from tests.platforms.kubernetes.program.test_counts import read

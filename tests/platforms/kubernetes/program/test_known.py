@@ -3,11 +3,11 @@ from __future__ import annotations
 import pytest
 
 from platforms.kubernetes.answers import NotFound
-from platforms.kubernetes.measuring import Measuring
 from platforms.kubernetes.program.known import Known
 from platforms.kubernetes.spec import RolloutSpec
 from rollout.core.errors import RolloutError
 from rollout.core.state import RolloutState
+from services.measuring import Measuring
 from tests.rollout.worlds import release
 
 SPEC = RolloutSpec("prod", "m", "g", "http://p:9090", measuring=Measuring(probe_minutes=3))

@@ -1,8 +1,9 @@
-"""What of an endpoint is measured, and how long it is kept: the part `monitoring` of its Rollout's spec.
+"""What of an endpoint is measured, how often, and how long it is kept.
 
     Measuring.from_dict(rollout["spec"].get("monitoring", {})).drift_minutes     # 60
 
-The Pulumi program writes it of the stack's config: `modelstack:monitoring`, `retention` and `slo.probe_minutes`.
+The Pulumi program writes it of the stack's config, `modelstack:monitoring`, `retention` and `slo.probe_minutes`, for
+whatever measures: into the Rollout on Kubernetes, into the environment of the functions on AWS.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from monitoring.labels.concept import FALSE_ALARMS, LOSS_RISE
-from rollout.core.errors import RolloutError
 
 DRIFT_FALSE_ALARMS = 0.05
 _MOST_SEGMENTS = 3
@@ -21,7 +21,10 @@ _MOST_SEGMENTS = 3
 
 @dataclass(frozen=True)
 class Measuring:
-    """What is measured of an endpoint.
+    """What is measured of an endpoint; the defaults are those of the config.
+
+    Raises:
+        ValueError: A field has a value that is not allowed; the message names it.
 
     Attributes:
         drift_minutes: The shortest block that drift and the concept are judged by, of rows without times.
@@ -58,8 +61,13 @@ class Measuring:
         """The shortest block, in seconds."""
         return 60.0 * self.drift_minutes
 
+    @property
+    def wait_seconds(self) -> float:
+        """How long a label waits for its answer, in seconds."""
+        return 60.0 * self.labels_minutes
+
     def as_dict(self) -> dict[str, Any]:
-        """As it stands in the object."""
+        """As JSON values."""
         found = {key: getattr(self, name) for name, key in KEYS.items()}
         return found | {"segments": list(self.segments)}
 
@@ -68,7 +76,7 @@ class Measuring:
         """Read back what `as_dict` wrote. What is missing has a default; what a newer program wrote is left out.
 
         Raises:
-            RolloutError: A field has a value that is not allowed; the message names it.
+            ValueError: A field has a value that is not allowed; the message names it.
         """
         given: dict[str, Any] = {name: value[key] for name, key in KEYS.items() if key in value}
         for name, item in given.items():
@@ -98,7 +106,7 @@ WHOLE = {"drift_minutes", "labels_minutes", "requests_days", "probe_minutes"}
 
 
 def camel(name: str) -> str:
-    """A name of Python as objects of Kubernetes have it."""
+    """A name of Python as a JSON object has it."""
     first, *others = name.split("_")
     return "".join([first, *(item.capitalize() for item in others)])
 
@@ -107,5 +115,5 @@ KEYS = {item.name: camel(item.name) for item in fields(Measuring)}
 """The fields, as they are called in the object."""
 
 
-def _wrong(name: str, value: object, allowed: str) -> RolloutError:
-    return RolloutError(f"Rollout.spec.monitoring.{KEYS[name]}: got {value!r}, allowed is {allowed}")
+def _wrong(name: str, value: object, allowed: str) -> ValueError:
+    return ValueError(f"monitoring.{KEYS[name]}: got {value!r}, allowed is {allowed}")
