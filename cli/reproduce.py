@@ -89,7 +89,7 @@ def _package(word: str, target: Target) -> str:
     platform = platform_of(target)
     names = [
         Name(one.view.release, one.lineage["recipe"], one.view.digest)
-        for one in newest(platform, _VERSIONS)
+        for one in newest(platform.versions(), _VERSIONS)
         if one.lineage.get("recipe") and one.view.digest
     ]
     meant = {name.package for name in names if name.meant_by(word)}

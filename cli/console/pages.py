@@ -141,7 +141,7 @@ class Pages:
         Raises:
             OperatorError: A version is named that there is not.
         """
-        found, roles = newest(self._platform, _VERSIONS), self._roles(self._state())
+        found, roles = newest(self._platform.versions(), _VERSIONS), self._roles(self._state())
         one, other = _two(found, given, roles)
         names = [comparison.variant_of(item) for item in (one, other)]
         start, end = (datetime.fromtimestamp(at, UTC) for at in (asked.span.start, asked.span.end))
@@ -188,7 +188,7 @@ class Pages:
             for name in ("previous", "challenger", "champion")
             if (release := getattr(state, name)) is not None
         }
-        found = newest(self._platform, _VERSIONS)
+        found = newest(self._platform.versions(), _VERSIONS)
         versions = [(item, role, _why(item, role, state)) for item in found for role in [roles.get(item.name, "")]]
         return {"group": self._platform.registry_name(), "versions": versions, "said": f"{len(versions)} versions"}
 

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from cli.errors import OperatorError, explained
 from cli.platform.facts import Package, package_of
@@ -17,9 +16,6 @@ from rollout.core.state import RolloutState
 from services.package_registry import StackPackageStore, verify_past
 from services.sealed_packages import RegistryError
 from services.versions import Versions
-
-if TYPE_CHECKING:
-    from cli.platform.port import Platform
 
 
 @dataclass(frozen=True)
@@ -105,14 +101,14 @@ class PackageStore:
         yield from (one for one in dict.fromkeys(named) if one and one != own)
 
 
-def newest(platform: Platform, limit: int) -> list[Package]:
-    """The newest versions in the registry, the newest first.
+def newest(versions: Versions, limit: int) -> list[Package]:
+    """The newest versions of a registry, the newest first.
 
     Raises:
         OperatorError: It cannot be read.
     """
-    with explained(f"reading the packages of {platform.registry_name()}"):
-        return [package_of(one) for one in islice(platform.versions().list(), limit)]
+    with explained("reading the registered packages"):
+        return [package_of(one) for one in islice(versions.list(), limit)]
 
 
 @contextmanager

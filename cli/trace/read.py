@@ -59,7 +59,7 @@ def _package(
     if digest := next(filter(None, (*recorded, *named)), ""):
         return digest, ()
     try:
-        listed = newest(platform_of(target), _VERSIONS)
+        listed = newest(platform_of(target).versions(), _VERSIONS)
     except OperatorError as error:
         return "", (str(error),)
     return next((one.view.digest for one in listed if one.view.release == release), ""), ()

@@ -156,7 +156,7 @@ def take(
     platform = platform_of(target)
     state = journal_state(target) if state is None else state
     serves = platform.endpoint()
-    found = tuple(item.view for item in newest(platform, _PACKAGES)) if packages is None else packages
+    found = tuple(item.view for item in newest(platform.versions(), _PACKAGES)) if packages is None else packages
     rings = platform.alarms() if alarms is None else alarms
     return seen_at(time.time(), target, serves, state, decision, alarms=rings, packages=found)
 

@@ -101,7 +101,7 @@ def test_a_release_that_is_waited_for_updates_what_answers_and_the_first_one_cre
 
 
 def test_packages_have_their_approval_their_metrics_and_the_releases_id(cluster: Cluster) -> None:
-    (found,) = newest(platform_of(target(cluster)), 5)
+    (found,) = newest(platform_of(target(cluster)).versions(), 5)
     assert (found.view.version, found.view.approval, found.view.metrics, found.why) == (
         1,
         "Approved",
@@ -117,7 +117,7 @@ def test_the_newest_packages_come_first(cluster: Cluster) -> None:
         made = f"2026-03-0{number}T12:00:00Z"
         named = {"name": f"p{number}", "labels": {ENDPOINT: NAME}, "creationTimestamp": made}
         cluster.put(PACKAGE, {"metadata": named, "spec": {}})
-    found = newest(platform_of(target(cluster)), 2)
+    found = newest(platform_of(target(cluster)).versions(), 2)
     assert [(item.view.version, item.name) for item in found] == [(3, f"{NAMESPACE}/p3"), (2, f"{NAMESPACE}/p2")]
 
 
