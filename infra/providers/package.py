@@ -67,14 +67,22 @@ class PackageProvider(PackagingProvider):
 
     def registered(self, props: Values, registry: Any, facts: Values) -> None:
         """Write what led to the version into SageMaker's lineage, of whatever way it came to be registered."""
-        from platforms.aws import package_entities  # noqa: PLC0415  see registry
+        from platforms.aws.lineage import write  # noqa: PLC0415  see registry
+        from records.lineage.facts import Stack, Version  # noqa: PLC0415
+        from records.lineage.package import lineage  # noqa: PLC0415
+        from rollout.core.release import release_id  # noqa: PLC0415
 
         with _without_lineage(props["urn"]):
-            uri, key = facts["archive_uri"], registry.signer.public_key
-            proven = registry.store.evidence(uri, key).verify(facts["package_digest"], key)
-            source = (props.get("source") or {}).get("model_package_arn", "")
-            version = package_entities.Version(facts[self.VERSION], uri, registry.image, source)
-            package_entities.write(version, proven, registry.versions.clients, registry.versions.group)
+            uri, digest, key = facts["archive_uri"], facts["package_digest"], registry.signer.public_key
+            proven = registry.store.evidence(uri, key).verify(digest, key)
+            recipe, image = proven.recipe.digest, registry.image
+            source = {"promoted_from": (props.get("source") or {}).get("model_package_arn", "")}
+            version = Version(
+                facts[self.VERSION], "", release_id(recipe, image), digest, recipe, image, uri, more=source
+            )
+            prefix = registry.versions.group
+            graph = lineage(digest, proven, [Stack(prefix, prefix, (version,))])
+            write(graph, registry.versions.clients, prefix)
 
     def delete_all(self, props: Values) -> None:
         """Empty the group, which AWS does not delete otherwise."""

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from audit.chain import UNKNOWN
-from audit.record import Kind, Record
-from provenance.facts import Facts
+from audit.record import Kind, Record, moment
 from records.lineage.facts import Stack, Version, version_name
 from records.lineage.graph import Edge, Node, Verb
 from records.lineage.upstream import Part, job_of, training_id
 from records.reason import reason_text
+from rollout.core.event import Event
+from rollout.core.verdict import Outcome
+
+if TYPE_CHECKING:
+    from provenance.facts import Facts
 
 _ENDS = {Kind.PROMOTION, Kind.VERDICT, Kind.RESTORE}
 _TO_ROLLOUTS: Mapping[Kind, Verb] = {
@@ -25,6 +29,7 @@ _REQUESTS: Mapping[str, Verb] = {"restore": Verb.RESTORED, "restore_lifted": Ver
 """Events by which a person requests that a version serves again, or withdraws that: no part of a rollout."""
 _RETRAINING: Mapping[str, Verb] = {"asked": Verb.ASKED, "approved": Verb.APPROVED, "declined": Verb.DECLINED}
 """Events before a retraining starts."""
+_LATEST = 5
 
 
 def downstream(digest: str, facts: Facts | None, stacks: Sequence[Stack]) -> Iterator[Part]:
@@ -47,6 +52,23 @@ def downstream(digest: str, facts: Facts | None, stacks: Sequence[Stack]) -> Ite
         yield from _rollouts(digest, stack, of_rollouts)
         yield from _served(digest, stack)
         yield from _retrained(digest, stack, job_of(facts))
+
+
+def ended(history: Sequence[Event], endpoint: str) -> list[Node]:
+    """The last rollouts that ended, oldest first, each with its last verdict: a promotion may be rolled back later.
+
+    Args:
+        history: The journal's events, oldest first.
+        endpoint: The endpoint's name.
+    """
+    found: dict[str, Node] = {}
+    for event in history:
+        if event.kind in get_args(Outcome):
+            found.pop(event.rollout_id, None)
+            verdict = {"at": moment(event.at), "outcome": event.kind, "why": event.reason.text if event.reason else ""}
+            stack = Stack(endpoint, endpoint)
+            found[event.rollout_id] = _rollout_node(stack, event.rollout_id, event.release, "", [verdict])
+    return list(found.values())[-_LATEST:]
 
 
 def _registered(digest: str, stack: Stack, version: Version, known: set[str]) -> Iterator[Part]:
@@ -88,21 +110,26 @@ def _rollouts(digest: str, stack: Stack, records: Sequence[Record]) -> Iterator[
 
 
 def _rollout(stack: Stack, name: str, version: str, records: Sequence[Record]) -> Iterator[Part]:
-    id_, first = _rollout_id(stack, name), records[0]
+    first = records[0]
     ends = [
         {"at": one.time, "outcome": str(one.what.get("event")), "why": _why(one), "who": one.who}
         for one in records
         if one.kind in _ENDS
     ]
-    outcome = str(ends[-1]["outcome"]).replace("_", " ") if ends else "goes on"
-    facts = {"stack": stack.name, "release": first.what.get("release", ""), "verdicts": ends}
-    yield Node(id_, "rollout", f"rollout {name}: {outcome}", first.time, facts)
-    yield Edge(version, id_, Verb.RELEASED, first.time)
+    node = _rollout_node(stack, name, first.what.get("release", ""), first.time, ends)
+    yield node
+    yield Edge(version, node.id, Verb.RELEASED, first.time)
     trial = next((one for one in records if one.kind is Kind.RELEASE and one.what.get("event") == "preparing"), None)
     if trial is not None:
         end = next((one.time for one in records if one.kind in _ENDS and one.number >= trial.number), "")
         yield _endpoint(stack)
-        yield Edge(id_, _endpoint(stack).id, Verb.TRIED, trial.time, end)
+        yield Edge(node.id, _endpoint(stack).id, Verb.TRIED, trial.time, end)
+
+
+def _rollout_node(stack: Stack, name: str, release: str, at: str, verdicts: Sequence[Mapping[str, str]]) -> Node:
+    outcome = verdicts[-1]["outcome"].replace("_", " ") if verdicts else "goes on"
+    facts = {"stack": stack.name, "release": release, "verdicts": verdicts}
+    return Node(_rollout_id(stack, name), "rollout", f"rollout {name}: {outcome}", at, facts)
 
 
 def _deed_of(record: Record, rollout: str, version: str) -> Iterator[Part]:

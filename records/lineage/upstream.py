@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
-from provenance.facts import Facts
 from records.lineage.facts import Stack
 from records.lineage.graph import DIGITS, Edge, Node, Verb
+
+if TYPE_CHECKING:
+    from provenance.facts import Facts
 
 Part = Node | Edge
 
@@ -64,11 +67,12 @@ def _package(digest: str, facts: Facts | None) -> Node:
 
 def _inputs(facts: Facts) -> Iterator[Node]:
     source, recipe = facts.source, facts.recipe
+    version = {"version": facts.data_version} if facts.data_version else {}
     for one in facts.data:
-        known = {"sha256": one.sha256, "bytes": one.size, "source": one.origin}
-        yield Node(f"data:{one.sha256}", "data", one.name, facts=known)
+        known = {"sha256": one.sha256, "bytes": one.size, "source": one.origin, **version}
+        yield Node(f"data:{one.sha256}/{one.name}", "data", one.name, facts=known)
     if not facts.data:
-        yield Node(f"data:{recipe.data}", "data", "training data", facts={"sha256": recipe.data})
+        yield Node(f"data:{recipe.data}", "data", "training data", facts={"sha256": recipe.data, **version})
     commit = f"commit {source.commit[:DIGITS]}" if source.commit else "unknown commit"
     yield Node(f"commit:{source.commit or recipe.digest}", "commit", commit, facts=asdict(source))
     count = len(recipe.parameters)

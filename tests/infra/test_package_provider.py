@@ -21,12 +21,14 @@ from pipeline.gate import GateRefused, Miss, gate
 from pipeline.pack import Registered
 from pipeline.recipe import Recipe, canonical
 from pipeline.step import StepFailed
-from platforms.aws import package_entities
+from platforms.aws import lineage
 from platforms.aws import package_registry as aws_registry
-from platforms.aws.package_entities import Version
 from platforms.s3.package_store import BucketPackageStore
 from provenance.key_pair import KeyPair
+from records.lineage.graph import Verb
+from rollout.core.release import release_id
 from services.sealed_packages import RegistryError, Unsigned
+from tests.provenance.conftest import FACTS
 
 REGISTERED = Registered(
     model_package_arn="arn:1",
@@ -320,35 +322,39 @@ def test_package_that_somebody_deleted_is_noticed_by_a_refresh(registry: Registr
 
 
 @pytest.fixture
-def proven(monkeypatch: pytest.MonkeyPatch) -> object:
-    """What is proven of every package."""
-    facts = object()
-    evidence = type("Evidence", (), {"verify": lambda self, digest, key: facts})()
+def proven(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The facts that are proven of every package."""
+    evidence = type("Evidence", (), {"verify": lambda self, digest, key: FACTS})()
     monkeypatch.setattr(BucketPackageStore, "evidence", lambda store, uri, key: evidence)
-    return facts
 
 
+@pytest.mark.usefixtures("proven")
 @pytest.mark.parametrize(
-    ("more", "promoted_from"), [({}, ""), ({"source": SOURCE}, "arn:o"), ({"candidate": CANDIDATE}, "")]
+    ("more", "promoted_from"), [({}, []), ({"source": SOURCE}, ["arn:o"]), ({"candidate": CANDIDATE}, [])]
 )
 def test_the_lineage_is_written_whichever_way_a_package_came(
-    registry: Registry, monkeypatch: pytest.MonkeyPatch, proven: object, more: dict[str, Any], promoted_from: str
+    registry: Registry, monkeypatch: pytest.MonkeyPatch, more: dict[str, Any], promoted_from: list[str]
 ) -> None:
     written: list[Any] = []
-    monkeypatch.setattr(package_entities, "write", lambda *given: written.append(given))
+    monkeypatch.setattr(lineage, "write", lambda *given: written.append(given))
     create(**more)
-    ((version, facts, _, prefix),) = written
-    assert version == Version("arn:1", REGISTERED.archive_uri, "image", promoted_from)
-    assert (facts, prefix) == (proven, "group")
+    ((graph, _, prefix),) = written
+    version = graph.node("arn:1")
+    known = {"archive": REGISTERED.archive_uri, "image": "image", "release": release_id(FACTS.recipe.digest, "image")}
+    assert known.items() <= version.facts.items()
+    assert [one.id for one in graph.sources(version, Verb.PROMOTED)] == promoted_from
+    assert (graph.package, prefix) == ("sha256:d", "group")
+    assert graph.of("recipe")[0].facts["digest"] == FACTS.recipe.digest
 
 
+@pytest.mark.usefixtures("proven")
 def test_a_lineage_that_fails_refuses_no_package_and_is_told(
-    registry: Registry, monkeypatch: pytest.MonkeyPatch, proven: object, capsys: pytest.CaptureFixture[str]
+    registry: Registry, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def fails(*_: Any) -> None:
         raise EndpointConnectionError(endpoint_url="http://127.0.0.1:1")
 
-    monkeypatch.setattr(package_entities, "write", fails)
+    monkeypatch.setattr(lineage, "write", fails)
     outs = create()
     assert (outs["package_digest"], outs["refused"]) == ("sha256:d", "")
     assert "SageMaker's lineage is not complete: " in capsys.readouterr().err

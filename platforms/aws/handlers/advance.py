@@ -8,14 +8,17 @@ from functools import lru_cache
 from typing import Any
 
 from monitoring.log import log
-from platforms.aws import rollout_entities
+from platforms.aws import lineage
 from platforms.aws.clients import clients
 from platforms.aws.handlers.settings import Context, Settings, seconds_left
 from platforms.aws.handlers.worker import worker_of
+from records.lineage.downstream import ended
+from records.lineage.graph import Graph, Node
 from rollout.controller.controller import Progress
 from rollout.core.release import Release
 from rollout.core.state import RolloutState
 
+_written: dict[str, Node] = {}  # to SageMaker's lineage, by this process
 _FOLLOW_SECONDS = 20.0  # for which a call goes on, so that what can be done soon need not wait for the next
 
 
@@ -40,18 +43,14 @@ def handler(event: object, context: Context | None) -> dict[str, Any]:
 
 def _write_lineage(settings: Settings, state: RolloutState) -> None:
     """SageMaker's lineage of the rollouts that ended lately. What fails is logged, and the next call tries it again."""
-    for ending in rollout_entities.endings(state.history):
+    for node in ended(state.history, settings.endpoint):
         try:
-            _written(settings.endpoint, ending)
+            if _written.get(node.id) != node:
+                lineage.write(Graph("", (node,)), _impatient_clients(), settings.endpoint)
+                _written[node.id] = node
         except Exception as error:  # whatever it is, nothing waits for a lineage
-            log("lineage", rollout=ending.rollout_id, failed=f"{type(error).__name__}: {error}")
+            log("lineage", rollout=node.id.rpartition("/")[2], failed=f"{type(error).__name__}: {error}")
             return
-
-
-@lru_cache(maxsize=100)
-def _written(endpoint: str, ending: rollout_entities.Ending) -> None:
-    """Write it once; what is raised is not remembered."""
-    rollout_entities.write(ending, _impatient_clients(), endpoint)
 
 
 def _mirror(settings: Settings, state: RolloutState) -> None:

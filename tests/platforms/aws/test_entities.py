@@ -12,12 +12,15 @@ from uuid import uuid4
 import pytest
 from botocore.exceptions import ClientError
 
-from platforms.aws import entities, package_entities, rollout_entities
+from platforms.aws import entities, lineage
 from platforms.aws.clients import Clients
 from platforms.aws.handlers import advance
-from platforms.aws.package_entities import MOST_FILES, Version
-from platforms.aws.rollout_entities import Ending, endings
+from platforms.aws.lineage import MOST_FILES
 from provenance.facts import DataFile, Facts, Source
+from records.lineage import downstream
+from records.lineage.facts import Stack, Version
+from records.lineage.graph import Graph, Node
+from records.lineage.package import lineage as graph_of
 from rollout.core.event import Event
 from rollout.core.release import release_id
 from rollout.reason import Reason
@@ -59,11 +62,21 @@ def prefix() -> str:
 
 
 def version(prefix: str) -> Version:
-    return Version(f"{ARN}:model-package/{prefix}/1", f"s3://{prefix}/packages/a/model.tar.gz", IMAGE)
+    arn, archive = f"{ARN}:model-package/{prefix}/1", f"s3://{prefix}/packages/a/model.tar.gz"
+    return Version(arn, "", RELEASE, FACTS.package.digest, FACTS.recipe.digest, IMAGE, archive)
 
 
-def ending(outcome: str = "promoted", why: str = "not worse") -> Ending:
-    return Ending("000001-r", RELEASE, outcome, why)
+def write_version(clients: Clients, prefix: str, facts: Facts = FACTS) -> None:
+    """Write what led to the version, as an update does."""
+    stack = Stack(prefix, prefix, (version(prefix),))
+    lineage.write(graph_of(facts.package.digest, facts, [stack]), clients, prefix)
+
+
+def write_rollout(clients: Clients, prefix: str, outcome: str = "promoted", why: str = "not worse") -> None:
+    """Write how the rollout of the version ended, as the controller does."""
+    event = Event(1, "000001-r", outcome, RELEASE, reason=Reason("judge", "errors", why))
+    (node,) = downstream.ended([event], prefix)
+    lineage.write(Graph("", (node,)), clients, prefix)
 
 
 def upstream(clients: Clients, prefix: str) -> dict[str, list[dict[str, Any]]]:
@@ -82,8 +95,8 @@ def upstream(clients: Clients, prefix: str) -> dict[str, list[dict[str, Any]]]:
 
 @pytest.mark.e2e
 def test_from_the_endpoint_a_query_finds_the_data_the_commit_and_the_verdict(clients, prefix):
-    package_entities.write(version(prefix), FACTS, clients, prefix)
-    rollout_entities.write(ending(), clients, prefix)
+    write_version(clients, prefix)
+    write_rollout(clients, prefix)
     found = upstream(clients, prefix)
     told = {kind: len(each) for kind, each in found.items()}
     assert told == {
@@ -98,17 +111,17 @@ def test_from_the_endpoint_a_query_finds_the_data_the_commit_and_the_verdict(cli
     (rollout,) = found["ModelDeployment"]
     assert rollout["Status"] == "Completed"
     assert rollout["Properties"] == {"release": RELEASE, "verdict": "promoted", "why": "not worse"}
-    assert found["Model"][0]["Source"]["SourceUri"] == version(prefix).archive_uri
+    assert found["Model"][0]["Source"]["SourceUri"] == version(prefix).archive
     assert found["ModelPackage"][0]["Source"]["SourceUri"] == version(prefix).arn
 
 
 @pytest.mark.e2e
 def test_a_repeat_writes_nothing_twice_and_a_later_verdict_counts(clients, prefix):
-    package_entities.write(version(prefix), FACTS, clients, prefix)
-    rollout_entities.write(ending(), clients, prefix)
+    write_version(clients, prefix)
+    write_rollout(clients, prefix)
     once = upstream(clients, prefix)
-    package_entities.write(version(prefix), FACTS, clients, prefix)
-    rollout_entities.write(ending("rolled_back", "errors"), clients, prefix)
+    write_version(clients, prefix)
+    write_rollout(clients, prefix, "rolled_back", "errors")
     again = upstream(clients, prefix)
     assert {kind: len(each) for kind, each in again.items()} == {kind: len(each) for kind, each in once.items()}
     (rollout,) = again["ModelDeployment"]
@@ -120,8 +133,8 @@ def test_entities_that_sagemaker_made_are_taken(clients, prefix):
     sagemaker, endpoint = clients("sagemaker"), {"SourceUri": f"{ARN}:endpoint/{prefix}"}
     sagemaker.create_artifact(ArtifactType="Own", Source={"SourceUri": version(prefix).arn})
     sagemaker.create_context(ContextName=f"{prefix}-aws-endpoint", ContextType="Endpoint", Source=endpoint)
-    package_entities.write(version(prefix), FACTS, clients, prefix)
-    rollout_entities.write(ending(), clients, prefix)
+    write_version(clients, prefix)
+    write_rollout(clients, prefix)
     found = upstream(clients, prefix)
     assert found["Endpoint"][0]["ContextName"] == f"{prefix}-aws-endpoint"
     assert "Own" in found
@@ -140,8 +153,8 @@ def test_two_versions_of_one_source_are_two_artifacts_and_each_is_found_again(cl
 def test_what_goes_with_a_stack_leaves_what_another_stack_has_too(clients, prefix):
     other = f"{prefix}-other"
     for stack in (prefix, other):
-        package_entities.write(version(stack), FACTS, clients, stack)
-        rollout_entities.write(ending(), clients, stack)
+        write_version(clients, stack)
+        write_rollout(clients, stack)
     entities.forget(clients("sagemaker"), version(prefix).arn)
     assert clients("sagemaker").list_contexts(SourceUri=f"{ARN}:endpoint/{prefix}")["ContextSummaries"] == []
     with pytest.raises(ClientError, match="ResourceNotFound"):
@@ -152,9 +165,9 @@ def test_what_goes_with_a_stack_leaves_what_another_stack_has_too(clients, prefi
 @pytest.mark.e2e
 def test_what_sagemaker_made_of_a_job_stays_when_a_stack_goes(clients, prefix):
     sagemaker = clients("sagemaker")
-    package_entities.write(version(prefix), FACTS, clients, prefix)
+    write_version(clients, prefix)
     job = sagemaker.create_trial_component(TrialComponentName=f"{prefix}-aws-training-job")["TrialComponentArn"]
-    (archive,) = sagemaker.list_artifacts(SourceUri=version(prefix).archive_uri)["ArtifactSummaries"]
+    (archive,) = sagemaker.list_artifacts(SourceUri=version(prefix).archive)["ArtifactSummaries"]
     ends = {"SourceArn": job, "DestinationArn": archive["ArtifactArn"]}
     sagemaker.add_association(**ends, AssociationType="Produced")
     entities.forget(sagemaker, version(prefix).arn)
@@ -173,14 +186,22 @@ def manifold() -> Iterator[tuple[str, Facts]]:
 @pytest.mark.e2e
 @pytest.mark.parametrize(("of", "facts"), list(manifold()), ids=[name for name, _ in manifold()])
 def test_what_is_not_known_or_too_much_is_told_by_its_digest(clients, prefix, of, facts):
-    package_entities.write(version(prefix), facts, clients, prefix)
-    rollout_entities.write(ending(), clients, prefix)
+    write_version(clients, prefix, facts)
+    write_rollout(clients, prefix)
     found = upstream(clients, prefix)
     if of == "outside git":
         assert found["Code"][0]["Properties"] == {"sha256": FACTS.recipe.code}
     else:
         (data,) = found["DataSet"]
         assert data["Properties"]["sha256"] == FACTS.recipe.data
+
+
+def told(history: list[Event]) -> list[tuple[str, ...]]:
+    """Id, release, outcome and reason of each rollout that ended."""
+    found = [(one, one.facts["verdicts"][-1]) for one in downstream.ended(history, "e")]
+    return [
+        (one.id.removeprefix("rollout:e/"), one.facts["release"], last["outcome"], last["why"]) for one, last in found
+    ]
 
 
 def test_the_last_rollouts_that_ended_are_told_by_their_last_ending():
@@ -192,20 +213,17 @@ def test_the_last_rollouts_that_ended_are_told_by_their_last_ending():
         Event(4, "000002-b", "rolled_back", "b", reason=reason),
         Event(5, "000003-c", "preparing", "c"),
     ]
-    assert endings(history) == [
-        Ending("000001-a", "a", "promoted", ""),
-        Ending("000002-b", "b", "rolled_back", reason.text),
-    ]
+    assert told(history) == [("000001-a", "a", "promoted", ""), ("000002-b", "b", "rolled_back", reason.text)]
     late = [*history[1:3], Event(6, "000001-a", "rolled_back", "a", reason=reason)]
-    assert [one.rollout_id for one in endings(late)] == ["000002-b", "000001-a"], "by their last ending"
+    assert [one[0] for one in told(late)] == ["000002-b", "000001-a"], "by their last ending"
     many = [Event(number, f"{number:06}-a", "promoted", "a") for number in range(9)]
-    assert [one.rollout_id for one in endings(many)] == [f"{number:06}-a" for number in range(4, 9)]
+    assert [one[0] for one in told(many)] == [f"{number:06}-a" for number in range(4, 9)]
 
 
 @pytest.fixture
 def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoint]:
     with an_endpoint(monkeypatch) as made:
-        advance._written.cache_clear()
+        advance._written.clear()
         yield made
 
 
@@ -229,7 +247,7 @@ def test_a_lineage_that_fails_is_logged_and_changes_nothing(endpoint, monkeypatc
     def fails(*_: Any) -> None:
         raise ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "CreateAction")
 
-    monkeypatch.setattr(rollout_entities, "write", fails)
+    monkeypatch.setattr(lineage, "write", fails)
     answer = advance.handler({}, Hurried())
     assert answer["phase"] == before.phase.value
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
@@ -240,17 +258,17 @@ def test_a_lineage_that_fails_is_logged_and_changes_nothing(endpoint, monkeypatc
 
 def test_a_lineage_that_failed_is_written_by_the_next_call_and_then_never_again(endpoint, monkeypatch):
     ended()
-    written: list[Ending] = []
+    written: list[Node] = []
 
-    def write(one: Ending, *_: Any) -> None:
-        written.append(one)
+    def write(graph: Graph, *_: Any) -> None:
+        written.extend(graph.nodes)
         if len(written) == 1:
             raise ClientError({"Error": {"Code": "ThrottlingException", "Message": "slow"}}, "CreateAction")
 
-    monkeypatch.setattr(rollout_entities, "write", write)
+    monkeypatch.setattr(lineage, "write", write)
     for _ in range(3):
         advance.handler({}, Hurried())
-    assert [one.rollout_id for one in written] == ["000000-a", "000000-a"]
+    assert [one.id.rpartition("/")[2] for one in written] == ["000000-a", "000000-a"]
 
 
 @pytest.mark.e2e
@@ -258,9 +276,14 @@ def test_the_controller_makes_the_context_of_an_endpoint_of_which_sagemaker_has_
     endpoint, clients, prefix, monkeypatch
 ):
     ended()
-    package_entities.write(version(prefix), FACTS, clients, prefix)
-    write = rollout_entities.write
-    monkeypatch.setattr(rollout_entities, "write", lambda *_: write(ending(), clients, prefix))
+    write_version(clients, prefix)
+    write = lineage.write
+
+    def of_the_version(graph: Graph, *_: Any) -> None:
+        (node,) = graph.nodes
+        write(Graph("", (replace(node, facts={**node.facts, "release": RELEASE}),)), clients, prefix)
+
+    monkeypatch.setattr(lineage, "write", of_the_version)
     advance.handler({}, Hurried())
     assert len(upstream(clients, prefix)["Endpoint"]) == 1
     assert needed("test_entities") <= USED["test_entities"]

@@ -66,6 +66,12 @@ def test_data_commit_parameters_and_locks_lead_to_the_package() -> None:
     assert sealed.at == FACTS.builder.finished
 
 
+def test_two_files_of_the_same_content_are_two_nodes_with_the_version_of_the_data() -> None:
+    facts = replace(FACTS, data=tuple(replace(FACTS.data[0], name=name) for name in ("a", "b")), data_version="v7")
+    found = lineage(DIGEST, facts, []).of("data")
+    assert [(node.label, node.facts["version"]) for node in found] == [("a", "v7"), ("b", "v7")]
+
+
 def test_a_promotion_joins_the_versions_of_two_stacks_and_names_who_took_it() -> None:
     found = graph()
     (promoted,) = [edge for edge in edges(found, "promoted") if edge.source not in {f"who:{BOB}"}]
