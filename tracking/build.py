@@ -98,7 +98,7 @@ def outline(release: Release, manifest: bytes, at: float) -> Build:
         at=round(at * 1000),
         batch=Batch(_parameters(told.get("parameters", {})), tags={"archive": release.archive_uri}),
         dataset={},
-        tags=_names(release.package_digest, release.recipe, release.model_package_arn, release.id, OUTLINED),
+        tags=_names(release.package_digest, release.recipe, release.version, release.id, OUTLINED),
         artifacts={},
     )
 

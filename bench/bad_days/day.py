@@ -59,7 +59,7 @@ def release(name: str) -> Release:
     """A release by its short name."""
     return Release(
         id=name, recipe=f"{name}-recipe", package_digest=f"sha256:{name}", archive_uri=f"s3://bucket/{name}/model.tar.gz",
-        image_uri="registry/serving:1", manifest_sha256=f"{name}-manifest", model_package_arn=f"arn:{name}",
+        image_uri="registry/serving:1", manifest_sha256=f"{name}-manifest", version=f"arn:{name}",
         model_name=f"model-{name}", variant=f"v-{name}", config_name=f"solo-{name}", instances="1 x ml.m5.large",
     )  # fmt: skip
 
@@ -297,7 +297,7 @@ class BadDay:
         world, state = self.world, self.world.state
         champion, found = state.champion, list[str]()
         assert champion is not None
-        if (status := world.packages.get(champion.model_package_arn)) != "Approved":
+        if (status := world.packages.get(champion.version)) != "Approved":
             found.append(f"champion {champion.id} is {status}")
         found += [
             f"{name} is rejected, its package {world.packages.get(f'arn:{name}')}"

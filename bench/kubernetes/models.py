@@ -111,7 +111,7 @@ class Model:
             archive_uri="oci://bench/packages@sha256:" + "0" * 64,
             image_uri=_IMAGE,
             manifest_sha256="0" * 64,
-            model_package_arn=f"{self.place.api.namespace}/{name}",
+            version=f"{self.place.api.namespace}/{name}",
             model_name=name,
             variant=f"v-{letter}",
             config_name=name,

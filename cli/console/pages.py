@@ -184,7 +184,7 @@ class Pages:
         """
         state = journal_state(self.target)
         roles = {
-            release.model_package_arn: name
+            release.version: name
             for name in ("previous", "challenger", "champion")
             if (release := getattr(state, name)) is not None
         }

@@ -37,7 +37,7 @@ def check_account(caller: aws.GetCallerIdentityResult, state: RolloutState, own:
 
 def _of_releases(state: RolloutState) -> str:
     """The account of the releases in a journal; empty when there are none, or their packages have no ARN."""
-    parts = [release.model_package_arn.split(":") for release in (state.champion, state.challenger) if release]
+    parts = [release.version.split(":") for release in (state.champion, state.challenger) if release]
     return next((found[4] for found in parts if len(found) > 4), "")
 
 

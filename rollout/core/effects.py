@@ -137,9 +137,9 @@ def _settles(state: RolloutState) -> tuple[tuple[Release, Approval], ...]:
 def _settling(state: RolloutState, approvals: Approvals) -> SetApproval | None:
     """The next package to settle; None when all have their status."""
     for release, status in _settles(state):
-        if approvals.get(release.model_package_arn) != status:
+        if approvals.get(release.version) != status:
             only_if = release.id if status == "Approved" else None
-            return SetApproval(release.model_package_arn, status, _why(state), only_if)
+            return SetApproval(release.version, status, _why(state), only_if)
     return None
 
 

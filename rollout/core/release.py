@@ -11,6 +11,8 @@ from typing import Any
 ID_DIGITS = 12
 PROCESS = "process"
 """The tag of an image that stands for a process of the local cloud, which runs nothing but what the recipe holds."""
+_STORED = {"version": "model_package_arn"}
+"""Field -> its name in journals and outputs, where that is another one."""
 
 
 def release_id(recipe: str, image: str) -> str:
@@ -43,7 +45,8 @@ class Release:
         archive_uri: Where the archive lies, `s3://bucket/key`.
         image_uri: The serving container.
         manifest_sha256: sha256, in hex, of the archive's `manifest.json`.
-        model_package_arn: The registered package, whose approval status carries the verdict.
+        version: What the registry calls the registered package, whose approval status carries the verdict. Stored as
+            `model_package_arn`.
         model_name: The model in the serving platform.
         variant: The production variant that serves this release, `v-<id>`.
         config_name: The endpoint config that serves this release alone.
@@ -58,7 +61,7 @@ class Release:
     archive_uri: str
     image_uri: str
     manifest_sha256: str
-    model_package_arn: str
+    version: str
     model_name: str
     variant: str
     config_name: str
@@ -69,11 +72,11 @@ class Release:
         for one in _texts(self):
             value: object = getattr(self, one)
             if not isinstance(value, str) or not value:
-                raise ValueError(f"release.{one}: got {value!r}, expected a non-empty string")
+                raise ValueError(f"release.{_STORED.get(one, one)}: got {value!r}, expected a non-empty string")
 
     def as_dict(self) -> dict[str, Any]:
-        """The release as plain JSON values, one key a field."""
-        return asdict(self)
+        """The release as plain JSON values, one key a field, as it is stored."""
+        return {_STORED.get(name, name): value for name, value in asdict(self).items()}
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Release:
@@ -82,11 +85,11 @@ class Release:
         Raises:
             ValueError: A field is missing or is not a non-empty string; the message names it.
         """
-        names = _texts(cls)
-        missing = [name for name in names if name not in value]
+        names = {name: _STORED.get(name, name) for name in _texts(cls)}
+        missing = [name for name in names.values() if name not in value]
         if missing:
-            raise ValueError(f"release: missing {', '.join(missing)}; expected the fields {', '.join(names)}")
-        return cls(**{name: value[name] for name in names}, serving=value.get("serving") or {})
+            raise ValueError(f"release: missing {', '.join(missing)}; expected the fields {', '.join(names.values())}")
+        return cls(**{name: value[stored] for name, stored in names.items()}, serving=value.get("serving") or {})
 
 
 def _texts(of: Release | type[Release]) -> list[str]:

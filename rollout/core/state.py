@@ -297,7 +297,7 @@ class RolloutState:
 
     def to_json(self) -> str:
         """The state as one JSON object with a format version."""
-        return json.dumps({"version": VERSION, **vars(self)}, sort_keys=True, default=vars)
+        return json.dumps({"version": VERSION, **vars(self)}, sort_keys=True, default=_plain)
 
     @classmethod
     def from_json(cls, text: str) -> RolloutState:
@@ -318,11 +318,16 @@ class RolloutState:
             raise StateError(f"journal entry cannot be read: {error!r} in {text[:200]!r}") from error
 
 
+def _plain(one: Any) -> Any:
+    """A part of the state as JSON values."""
+    return one.as_dict() if isinstance(one, Release) else vars(one)
+
+
 def _kept(history: tuple[Event, ...]) -> tuple[Event, ...]:
     """The newest events, as many as there is room for in an item of the journal."""
     if len(history) <= _FEW:
         return history
-    sizes = accumulate(len(json.dumps(vars(event), default=vars)) for event in reversed(history[-HISTORY:]))
+    sizes = accumulate(len(json.dumps(vars(event), default=_plain)) for event in reversed(history[-HISTORY:]))
     room = sum(size <= HISTORY_BYTES for size in sizes)
     return history[-max(room, 1) :]
 

@@ -118,7 +118,7 @@ def on_trial(cluster: Cluster, trial: Plan, seconds: float = 25) -> None:
     state, named = world.state, {}
     for name in ("champion", "challenger", "previous"):
         if one := getattr(state, name):
-            named[name] = replace(one, model_package_arn=f"{NAMESPACE}/package-{one.id}")
+            named[name] = replace(one, version=f"{NAMESPACE}/package-{one.id}")
             named_so = {"name": f"package-{one.id}", "labels": {ENDPOINT: NAME}}
             cluster.put(PACKAGE, {"metadata": named_so, "spec": {"digest": one.package_digest}})
     state = replace(state, endpoint=NAME, **named)

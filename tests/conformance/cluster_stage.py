@@ -198,7 +198,7 @@ class SiteStage:
     def packages(self) -> Mapping[str, str]:
         """The approval status of each release's package."""
         registry = ModelPackages(self.site.api)
-        return {role: registry.approval(release.model_package_arn) for role, release in self.releases.items()}
+        return {role: registry.approval(release.version) for role, release in self.releases.items()}
 
     def told(self, kind: str, since: float) -> list[Message]:
         """The Events of the Rollout of one kind, from a time on."""

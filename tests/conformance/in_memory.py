@@ -287,7 +287,7 @@ class MemoryStage(FaultStage):
 
     def approval(self, role: str) -> Approval:
         """The registry's."""
-        return MemoryRegistry(self.world).approval(self.releases[role].model_package_arn)
+        return MemoryRegistry(self.world).approval(self.releases[role].version)
 
     def load(self, *, target: str | None = None, rate: float = 10, workers: int = 2) -> Any:
         """Requests come all the time; of a load that is asked for, these are kept."""

@@ -122,7 +122,7 @@ class AwsStage(FaultStage):
         model = f"{names.prefix}-{role}"
         sagemaker.create_model(ModelName=model, ExecutionRoleArn=names.serving_role_arn, PrimaryContainer=container)
         self.releases[role] = made = replace(
-            made, image_uri=names.process_image, model_package_arn=package, model_name=model,
+            made, image_uri=names.process_image, version=package, model_name=model,
             config_name=f"{names.prefix}-solo-{role}",
         )  # fmt: skip
         self._config(made.config_name, {role: 1})
@@ -191,7 +191,7 @@ class AwsStage(FaultStage):
 
     def approval(self, role: str) -> Approval:
         """The approval status of a release's package."""
-        arn = self.releases[role].model_package_arn
+        arn = self.releases[role].version
         return self.clients("sagemaker").describe_model_package(ModelPackageName=arn)["ModelApprovalStatus"]
 
     # Alarms, and what people are told

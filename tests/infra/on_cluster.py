@@ -51,7 +51,7 @@ def release(recipe: str = RECIPE, **changes: Any) -> Release:
     facts = {key: value for key, value in FACTS.items() if key not in {"metrics", "refused", "model_package"}}
     wanted = wanted_release(NAMES, recipe, IMAGE, SERVING)
     known = {**facts, **wanted.names, "image_uri": IMAGE, "model_package_arn": FACTS["model_package"]}
-    return Release(**{**known, **changes})
+    return Release.from_dict({**known, **changes})
 
 
 OLD = release("1" * 64, package_digest=f"sha256:{'1' * 64}", manifest_sha256="9" * 64)

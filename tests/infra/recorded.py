@@ -272,7 +272,7 @@ def release(names: Names, recipe: str = RECIPE, image: str | None = None, **chan
         "config_name": wanted.config_name,
         "instances": wanted.instances,
     }
-    return Release(**{**known, **changes})
+    return Release.from_dict({**known, **changes})
 
 
 LOCAL = Names("flight-delay", "local", ACCOUNT, "us-east-1")

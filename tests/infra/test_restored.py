@@ -107,7 +107,7 @@ def test_instances_that_are_those_of_then_are_told_without_advice_that_does_not_
 
 
 def test_the_update_after_it_was_promoted_changes_nothing() -> None:
-    serves = Release(**{**updated().rollout["target"], **kept(PAST)})
+    serves = Release.from_dict({**updated().rollout["target"], **kept(PAST)})
     world = updated(champion=serves)
     assert world.rollout["acts"] is False, "the checkout's own recipe does not take over again"
     assert world.rollout["target"]["config_name"] == serves.config_name

@@ -25,7 +25,7 @@ def release(name: str) -> Release:
         archive_uri=f"s3://bucket/packages/{name}/model.tar.gz",
         image_uri="registry/serving:1",
         manifest_sha256=f"{name}-manifest",
-        model_package_arn=f"arn:{name}",
+        version=f"arn:{name}",
         model_name=f"model-{name}",
         variant=f"v-{name}",
         config_name=f"solo-{name}",

@@ -207,9 +207,7 @@ def test_release_canary_rollback_promotion_drift_and_retraining(project: Path, t
     assert dev.approval(good) == "Approved"
     assert served.keys() < dev.world.served.keys()
 
-    there = ReleaseRecord(
-        good.archive_uri, good.package_digest, dev.champion.model_package_arn, dev.registry.signer.public_key
-    )
+    there = ReleaseRecord(good.archive_uri, good.package_digest, dev.champion.version, dev.registry.signer.public_key)
     promoted = copy(there, Origin(dev.store, dev.versions), prod.registry)
     prod.release(promoted)
     assert prod.champion.package_digest == good.package_digest

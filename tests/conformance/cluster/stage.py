@@ -110,7 +110,7 @@ class ClusterStage(FaultStage):
         spec = {"digest": f"sha256:{'0' * 64}", "archive": f"oci://r/models@sha256:{'0' * 64}"}
         self.api.create(PACKAGE, {"metadata": {"name": name}, "spec": spec})
         self.releases[role] = made = replace(
-            make_release(role), model_package_arn=f"{self.api.namespace}/{name}", model_name=name, variant=variant,
+            make_release(role), version=f"{self.api.namespace}/{name}", model_name=name, variant=variant,
             config_name=name, image_uri=self.world.shared.image,
         )  # fmt: skip
         self.rules.workloads[variant] = name
@@ -172,7 +172,7 @@ class ClusterStage(FaultStage):
 
     def approval(self, role: str) -> Approval:
         """Of the ModelPackage."""
-        return ModelPackages(self.api).approval(self.releases[role].model_package_arn)
+        return ModelPackages(self.api).approval(self.releases[role].version)
 
     def load(self, *, target: str | None = None, rate: float = 10, workers: int = 2) -> GatewayLoad:
         """On the gateway."""

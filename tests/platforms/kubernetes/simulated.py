@@ -88,7 +88,7 @@ class Cluster(Simulated):
 
     def release(self, name: str) -> Release:
         """A release by its short name."""
-        return replace(plain(name), model_package_arn=f"{self.around.api.namespace}/{name}")
+        return replace(plain(name), version=f"{self.around.api.namespace}/{name}")
 
     def begin(self, plan: Plan = PLAN) -> Controller:
         """Put b on trial beside a."""

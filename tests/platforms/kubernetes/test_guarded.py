@@ -67,7 +67,7 @@ class Scene:
             plain("a"),
             variant="v-a",
             config_name=workload,
-            model_package_arn=f"{self.world.api.namespace}/a",
+            version=f"{self.world.api.namespace}/a",
         )
 
     def move(self, to: str = "w-large", guard: Guard | None = GUARD) -> Controller:

@@ -36,7 +36,7 @@ def owner(server: ApiServer) -> Api:
     world = World(api, lambda *_: None)
     world.declare()
     world.package("p-1")
-    champion = release(model_package_arn=f"{api.namespace}/p-1")
+    champion = release(version=f"{api.namespace}/p-1")
     KubernetesJournal(api, ENDPOINT).write(replace(RolloutState(ENDPOINT), champion=champion))
     for kind, manifest in zip((ROLE, BINDING), manifests(ENDPOINT, ["deployers-prod"]), strict=True):
         api.apply(kind, manifest, "tests")

@@ -27,7 +27,7 @@ def test_a_challenger_that_is_not_worse_becomes_champion_and_nobody_is_lost(clus
     assert state.verdict.outcome == "promoted"
     assert cluster.around.weights() == {"solo-b": 100}
     assert cluster.over().status().live.config == B.name  # type: ignore[union-attr]
-    assert ModelPackages(cluster.around.api).approval(cluster.release("b").model_package_arn) == "Approved"
+    assert ModelPackages(cluster.around.api).approval(cluster.release("b").version) == "Approved"
     assert not cluster.lost
 
 

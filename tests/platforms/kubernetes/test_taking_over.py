@@ -139,7 +139,7 @@ def test_pods_that_are_too_few_for_ever_strand_no_update(
     world.endpoints("w-large", 1)
     target = scene.release("w-large")
     if variant == "v-b":
-        target = replace(target, id="b", variant=variant, model_package_arn=f"{world.api.namespace}/b")
+        target = replace(target, id="b", variant=variant, version=f"{world.api.namespace}/b")
         journal = KubernetesJournal(world.api, ENDPOINT)
         journal.write(replace(journal.read(), skip_trial=SkipTrial("b", PERSON)))
     revision, began = scene.journal.revision, clock.now

@@ -136,7 +136,7 @@ class Anything(RuleBasedStateMachine):
         if state.phase is Phase.IDLE and state.champion is not None:
             assert state.champion.id not in state.rejected
             if state.verdict is not None and state.verdict.outcome == "promoted":
-                assert self.world.approvals[state.champion.model_package_arn] == "Approved"
+                assert self.world.approvals[state.champion.version] == "Approved"
 
     @invariant()
     def a_rejected_package_says_so_in_the_registry(self) -> None:

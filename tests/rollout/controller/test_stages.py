@@ -10,7 +10,6 @@ import pytest
 
 from rollout.core.errors import RolloutError
 from rollout.core.plan import Guard, Plan, ReplayGate, Step
-from rollout.core.release import Release
 from rollout.core.state import Phase, Replayed, RolloutState
 from rollout.reason import Reason
 from tests.rollout.worlds import release, served
@@ -208,7 +207,7 @@ def test_a_step_that_asks_for_an_approval_waits_for_it_however_long() -> None:
 
 def test_other_instances_of_the_same_model_move_under_the_platforms_guard() -> None:
     world, guard = served(), Guard("canary", 50, 60, ("v-a-5xx",))
-    larger = Release(**{**release("a").as_dict(), "config_name": "solo-a-large"})
+    larger = replace(release("a"), config_name="solo-a-large")
     world.controller().release(larger, None, plan(guard=guard))
     assert (follow(world).champion, world.guards) == (larger, [guard])
     assert "the champion, a, moves to other instances, without a trial" in {event.text for event in world.state.history}
@@ -256,7 +255,7 @@ def test_other_instances_that_wait_for_a_trial_to_be_left_are_given_up_when_its_
 
 def test_other_instances_that_an_alarm_turned_back_are_not_tried_again_by_themselves() -> None:
     world = served(broken={"solo-a-large"})
-    larger = Release(**{**release("a").as_dict(), "config_name": "solo-a-large"})
+    larger = replace(release("a"), config_name="solo-a-large")
     world.controller().release(larger, None, plan(guard=Guard("canary", 50, 60, ("v-a-5xx",))))
     before, state = world.state.verdict, follow(world)
     assert (state.moved.outcome, state.champion, len(world.guards)) == ("failed", release("a"), 1)

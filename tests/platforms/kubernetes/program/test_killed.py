@@ -111,7 +111,7 @@ class Stage:
         rollout.release(self._release(name), pair_config, PLAN, beside=beside)
 
     def _release(self, name: str) -> Release:
-        return replace(plain(name), model_package_arn=f"{self.world.api.namespace}/{name}")
+        return replace(plain(name), version=f"{self.world.api.namespace}/{name}")
 
 
 def until(true: Callable[[], bool], seconds: float) -> None:
