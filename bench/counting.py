@@ -17,10 +17,13 @@ from typing import Any
 from bench.bed import Bed, BenchError
 from bench.idle import cpu_of, family
 from bench.rows import Row, sized
+from cli.invoke import answer_of
 from cli.platform.aws.measured import totals
+from cli.platform.choose import platform_of
 from cli.target import ROOT, Target
 from platforms.aws.names import CAPTURE, LABELS
 from rollout.core.catalogue import INVALID, OWN
+from services.invoke import Request
 
 _RATE = 100
 _SECONDS = 120
@@ -56,10 +59,8 @@ def _files(target: Target, seconds: int) -> Iterator[tuple[str, bytes]]:
     """Keys and content of what comes within so many seconds."""
     asked = (ROOT / "model" / "example_request.json").read_bytes()
     endpoint = target.endpoint
-    answer = target.client("sagemaker-runtime").invoke_endpoint(
-        EndpointName=endpoint, ContentType="application/json", Body=asked, InferenceId="probe-bench"
-    )
-    variant, answered = answer["InvokedProductionVariant"], answer["Body"].read().decode()
+    answer = answer_of(platform_of(target).invoke(), Request(asked, inference_id="probe-bench"))
+    variant, answered = answer.variant, answer.body.decode()
     names = [uuid.uuid4().hex for _ in range(seconds * _RATE)]
     folder = f"{CAPTURE}/{endpoint}/{variant}/{datetime.now(UTC):%Y/%m/%d/%H}"
     lines = [_line(name, asked.decode(), answered) for name in names]

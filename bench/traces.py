@@ -20,16 +20,18 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from bench.bed import Bed, BenchError
 from bench.rows import Row, sized
+from cli.invoke import answer_of
+from cli.platform.choose import platform_of
 from cli.target import ROOT, Target
 from monitoring.labels.pairs import Answer
 from platforms.aws.documents import DynamoDocuments
 from platforms.aws.names import CAPTURE, documents
 from platforms.aws.published import CloudWatchMetrics
 from services.batches import Batches
+from services.invoke import Request, Response
 from services.ledger import DocumentLedger
 
 _PREDICTIONS, _OF_A_FILE = 1_000_000, 300
@@ -59,7 +61,7 @@ class _Took:
 def rows(bed: Bed) -> list[Row]:
     """Seconds of the command: with an hour to look in, without, and of an id that the ledger has."""
     target, files = bed.target(), max(sized(_PREDICTIONS, 20_000) // _OF_A_FILE, 1)
-    variant = _variant(target)
+    variant = _asked(target).variant
     first = datetime.now(UTC).replace(microsecond=0) - timedelta(days=1)
     named = _put(target, variant, first, files)
     known = _in_the_ledger(target, variant)
@@ -104,7 +106,7 @@ def _lines(pattern: str, ids: list[str], file: str, at: datetime) -> Iterator[st
 def _pattern(target: Target) -> str:
     """A line as the endpoint writes it, of the model's example."""
     asked = (ROOT / "model" / "example_request.json").read_text()
-    answered = _asked(target)["Body"].read().decode()
+    answered = _asked(target).body.decode()
     sides = {
         name: {"observedContentType": "application/json", "mode": mode, "data": data, "encoding": "JSON"}
         for name, mode, data in (("endpointInput", "INPUT", asked), ("endpointOutput", "OUTPUT", answered))
@@ -113,15 +115,9 @@ def _pattern(target: Target) -> str:
     return json.dumps({"captureData": sides, "eventMetadata": meta, "eventVersion": "0"}, separators=(",", ":")) + "\n"
 
 
-def _asked(target: Target) -> Any:
+def _asked(target: Target) -> Response:
     body = (ROOT / "model" / "example_request.json").read_bytes()
-    return target.client("sagemaker-runtime").invoke_endpoint(
-        EndpointName=target.endpoint, ContentType="application/json", Body=body, InferenceId="probe-bench"
-    )
-
-
-def _variant(target: Target) -> str:
-    return _asked(target)["InvokedProductionVariant"]
+    return answer_of(platform_of(target).invoke(), Request(body, inference_id="probe-bench"))
 
 
 def _in_the_ledger(target: Target, variant: str) -> str:

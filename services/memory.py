@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from monitoring.measurements import Datum, Values
+from rollout.core.errors import Conflict
 from services.documents import KEPT_SECONDS, LASTING, check_limits, packed, unpacked
 from services.invoke import NoSuchVariant, Request, Response
 from services.ports import Document
@@ -89,6 +90,28 @@ class MemoryMetrics:
             self.data += data
             self.values += values
         self._once |= {once} - {""}
+
+
+@dataclass
+class MemoryBlobs:
+    """`Blobs` in memory."""
+
+    stored: dict[str, bytes] = field(default_factory=dict[str, bytes])
+
+    def put_new(self, name: str, content: bytes) -> None:
+        """See `Blobs`."""
+        if self.stored.setdefault(name, content) != content:
+            raise Conflict(f"{name}: other bytes are stored under this name")
+
+    def get(self, name: str) -> Iterable[bytes]:
+        """See `Blobs`."""
+        if name not in self.stored:
+            raise FileNotFoundError(name)
+        return [self.stored[name]]
+
+    def list(self, prefix: str, after: str = "", most: int = 1000) -> Sequence[str]:
+        """See `Blobs`."""
+        return sorted(name for name in self.stored if name.startswith(prefix) and name > after)[:most]
 
 
 Model = Callable[[Request], tuple[int, bytes, float]]

@@ -30,7 +30,6 @@ __all__ = [
     "MOST",
     "TOGETHER",
     "Alarms",
-    "Blob",
     "Blobs",
     "Document",
     "Documents",
@@ -93,14 +92,6 @@ class Documents(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Blob:
-    """Bytes, and when they were written, epoch seconds."""
-
-    content: bytes
-    written: float
-
-
 class Blobs(Protocol):
     """Bytes by name; a name never gets other bytes."""
 
@@ -112,8 +103,8 @@ class Blobs(Protocol):
         """
         ...
 
-    def get(self, name: str) -> Blob:
-        """Read a blob.
+    def get(self, name: str) -> Iterable[bytes]:
+        """Read a blob, in chunks of about a megabyte.
 
         Raises:
             FileNotFoundError: It does not exist.

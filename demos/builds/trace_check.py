@@ -7,10 +7,13 @@ import uuid
 from pathlib import Path
 
 from cli.errors import OperatorError, explained
+from cli.invoke import answer_of
+from cli.platform.choose import platform_of
 from cli.target import ROOT, Target
 from cli.trace.answer import Trace
 from cli.trace.read import read
 from monitoring.predictions import Window
+from services.invoke import Request
 
 EXAMPLE = ROOT / "model" / "example_request.json"
 _CAPTURED_SECONDS = 120.0
@@ -29,9 +32,7 @@ def traced(target: Target, body: Path = EXAMPLE) -> Trace:
     """
     name, asked_at = f"pipeline-{uuid.uuid4().hex[:12]}", time.time()
     with explained(f"invoking {target.endpoint}"):
-        target.client("sagemaker-runtime").invoke_endpoint(
-            EndpointName=target.endpoint, ContentType="application/json", Body=body.read_bytes(), InferenceId=name
-        )
+        answer_of(platform_of(target).invoke(), Request(body.read_bytes(), inference_id=name))
     end = time.monotonic() + _CAPTURED_SECONDS
     while True:
         try:

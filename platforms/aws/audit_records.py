@@ -4,7 +4,7 @@ records = S3Records(clients, "flight-delay-prod-artifacts-000000000000", KmsSign
 records.put(record)  # audit/0000000001.json, if there is none yet
 list(records.lines())  # as they lie there, in order
 
-Source: Amazon S3 User Guide, "Conditional writes"; AWS KMS API Reference, Sign.
+Source: AWS KMS API Reference, Sign.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from dataclasses import dataclass
 from functools import partial
 
 from audit.record import Record, Signer
+from platforms.aws.blobs import S3Blobs
 from platforms.aws.clients import Clients, calling
 from platforms.aws.names import AUDIT
-from platforms.s3.errors import code_of
-from rollout.core.errors import Busy, RolloutError
+from rollout.core.errors import Conflict
 from services.audit_records import put_signed
+from services.blobs import names
 
 _DIGITS = 10  # S3 lists by name: so many digits keep the order of numbers
 _AT_ONCE = 16
-_TAKEN, _RACE = "PreconditionFailed", "ConditionalRequestConflict"
 
 
 @dataclass(frozen=True)
@@ -52,32 +52,23 @@ class S3Records:
             put_signed(record, self.signer, partial(self._put_new, key), f"s3://{self.bucket}/{key}")
 
     def _put_new(self, key: str, line: str) -> str:
-        new = {"ContentType": "application/json", "IfNoneMatch": "*"}
         try:
-            with calling(f"put s3://{self.bucket}/{key}"):
-                self.clients("s3").put_object(Bucket=self.bucket, Key=key, Body=line.encode(), **new)
-        except RolloutError as error:
-            code = code_of(error.__cause__)
-            if code == _RACE:
-                raise Busy(f"{key}: another writer puts it just now") from error
-            if code != _TAKEN:
-                raise
+            self._blobs.put_new(key, line.encode())
+        except Conflict:
             return self._line(key)
         return line
 
     def lines(self) -> Iterator[str]:
-        """Every record as it lies there, in the order of their names; raises as `put`."""
-        with calling(f"list s3://{self.bucket}/{AUDIT}/"):
-            paginator = self.clients("s3").get_paginator("list_objects_v2")
-            pages = paginator.paginate(Bucket=self.bucket, Prefix=f"{AUDIT}/")
-            keys = [item["Key"] for page in pages for item in page.get("Contents", [])]
+        """Every record as it is stored, in the order of their names; raises as `put`."""
         with ThreadPoolExecutor(_AT_ONCE) as pool:
-            yield from pool.map(self._line, keys)
+            yield from pool.map(self._line, names(self._blobs, f"{AUDIT}/"))
 
     def _line(self, key: str) -> str:
-        with calling(f"read s3://{self.bucket}/{key}"):
-            body = self.clients("s3").get_object(Bucket=self.bucket, Key=key)["Body"].read()
-        return body.decode("utf-8", "replace")
+        return b"".join(self._blobs.get(key)).decode("utf-8", "replace")
+
+    @property
+    def _blobs(self) -> S3Blobs:
+        return S3Blobs(self.clients, self.bucket)
 
 
 def _key(number: int) -> str:

@@ -1,94 +1,47 @@
-"""Captures and labels in S3, and drift in CloudWatch."""
+"""Captures and labels in S3."""
 
 from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
-from botocore.exceptions import ClientError
-
-from monitoring.captured import Malformed, Recorded
-from monitoring.exchanges import traffic
+from platforms.aws.blobs import S3Blobs
 from platforms.aws.clients import Clients
 from platforms.aws.names import CAPTURE, CAPTURE_ASIDE, LABELS_ASIDE
-from platforms.aws.transient import gone
+from services.captures import CaptureFiles
 
 _CHUNK = 1 << 20
 
 
-@dataclass(frozen=True)
-class S3Captures:
-    """`Captures` in a bucket, under `capture/<endpoint>/<variant>/yyyy/mm/dd/hh/`.
+def captures_of(clients: Clients, bucket: str, endpoint: str, since: float = 0.0) -> CaptureFiles:
+    """The captures of an endpoint; what cannot be read of a file is stored under `capture-rejected/`.
 
-    Attributes:
+    Args:
         clients: Gives clients.
         bucket: The bucket.
         endpoint: The endpoint.
-        since: The hour from which on files are looked for that came late, epoch seconds.
+        since: See `CaptureFiles`.
     """
+    folder = f"{CAPTURE}/{endpoint}/"
+    rejected = S3Rejected(clients, bucket, CAPTURE_ASIDE)
+    return CaptureFiles(S3Blobs(clients, bucket), folder, since, rejected, f"s3://{bucket}/{folder}")
+
+
+@dataclass(frozen=True)
+class S3Rejected:
+    """`Aside` in a folder of a bucket."""
 
     clients: Clients
     bucket: str
-    endpoint: str
-    since: float
+    folder: str
 
-    def keys(self, variant: str, after: str, most: int) -> Sequence[str]:
-        """The next files, oldest first."""
-        prefix = self._prefix(variant)
-        answer = self.clients("s3").list_objects_v2(
-            Bucket=self.bucket, Prefix=prefix, StartAfter=after or prefix, MaxKeys=most
-        )
-        return [item["Key"] for item in answer.get("Contents", [])]
-
-    def recent(self, variant: str, until: str) -> Sequence[str]:
-        """The files of the last hours up to one."""
-        prefix = self._prefix(variant)
-        first = f"{prefix}{datetime.fromtimestamp(self.since, UTC):%Y/%m/%d/%H}/"
-        found: list[str] = []
-        if until > first:
-            pages = self.clients("s3").get_paginator("list_objects_v2")
-            for page in pages.paginate(Bucket=self.bucket, Prefix=prefix, StartAfter=first):
-                keys = [item["Key"] for item in page.get("Contents", [])]
-                found += [key for key in keys if key <= until]
-                if keys and keys[-1] > until:
-                    break
-        return found
-
-    def _prefix(self, variant: str) -> str:
-        return f"{CAPTURE}/{self.endpoint}/{variant}/"
-
-    def exchanges(self, key: str) -> Iterator[tuple[bytes, Recorded | Malformed]]:
-        """What one file holds, each with its line.
-
-        Raises:
-            FileNotFoundError: It has gone since it was listed.
-        """
-        return ((line, item) for line in self.lines(key) for item in traffic((line,)))
-
-    def lines(self, key: str) -> Iterable[bytes]:
-        """The lines of one file, as they arrive.
-
-        In large chunks: a line is put together anew with each chunk, and one of 7 MB would be with 7,000 small ones.
-
-        Raises:
-            FileNotFoundError: It has gone since it was listed.
-        """
-        try:
-            return self.clients("s3").get_object(Bucket=self.bucket, Key=key)["Body"].iter_lines(_CHUNK)
-        except ClientError as error:
-            if gone(error):
-                raise FileNotFoundError(key) from error
-            raise
-
-    def keep(self, key: str, lines: Sequence[str]) -> None:
-        """Write what could not be read of a file under `capture-rejected/`, at the same place."""
+    def keep(self, name: str, lines: Sequence[str]) -> None:
+        """Write lines; the same name again replaces them."""
         content = "".join(f"{line}\n" for line in lines).encode()
-        kept = f"{CAPTURE_ASIDE}/{key.partition('/')[2]}"
-        self.clients("s3").put_object(Bucket=self.bucket, Key=kept, Body=content)
+        self.clients("s3").put_object(Bucket=self.bucket, Key=f"{self.folder}/{name}", Body=content)
 
 
 @dataclass(frozen=True)
@@ -128,5 +81,4 @@ class S3Files:
 
     def keep(self, name: str, lines: Sequence[str]) -> None:
         """Write a file of rejected labels."""
-        content = "".join(f"{line}\n" for line in lines).encode()
-        self.clients("s3").put_object(Bucket=self.bucket, Key=f"{LABELS_ASIDE}/{name}.jsonl", Body=content)
+        S3Rejected(self.clients, self.bucket, LABELS_ASIDE).keep(f"{name}.jsonl", lines)

@@ -7,12 +7,10 @@ from typing import Any
 import pytest
 
 from monitoring.captured import PROBED
-from monitoring.exchanges import traffic
 from rollout.core.errors import Unreachable
 from services import probe
-from services.invoke import Request
 from services.memory import MemoryInvoke
-from tests.services.test_replay import Answering, line
+from tests.services.test_replay import Answering
 
 SAMPLE = b'{"instances":[{"x":1.5}]}'
 
@@ -28,6 +26,7 @@ def test_a_sound_answer_of_the_champion_is_a_success_with_the_time_that_it_took(
     assert outcome.metrics() == [("ProbeSuccess", 1, "Count"), ("ProbeLatency", 250, "Milliseconds")]
     (sent,) = invoke.sent
     assert (sent.body, sent.variant) == (SAMPLE, "v-a"), "a challenger on trial must not be judged by probes"
+    assert sent.inference_id.startswith(PROBED), "by which captures leave it out"
 
 
 def test_whatever_serves_is_requested_when_a_promotion_has_just_removed_the_champion() -> None:
@@ -56,12 +55,3 @@ def test_an_answer_that_is_not_sound_or_missing_is_a_failure_and_has_no_latency(
 def test_a_package_without_a_request_says_so(content: bytes | None) -> None:
     with pytest.raises(probe.UnreadableSample, match=r"example\.json"):
         probe.sample(content)
-
-
-def test_answers_to_probes_are_no_part_of_what_is_captured() -> None:
-    invoke = answering(b'{"predictions":[1]}')
-    probe.run(invoke, "v-a", SAMPLE)
-    sent: Request = invoke.sent[0]
-    assert sent.inference_id.startswith(PROBED)
-    found = traffic([line("1", sent.inference_id), line("1", "flight-7")])
-    assert [getattr(item, "inference_id", None) for item in found] == ["flight-7"]

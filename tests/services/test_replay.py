@@ -62,19 +62,6 @@ def answer(_: Request) -> tuple[int, bytes, float]:
     return 200, b'{"p": 0.25}', 0.1
 
 
-def bodies(world: World, limit: int = 100) -> list[bytes]:
-    return [asked.body for _, (asked, _) in world.latest(limit, Counter())]
-
-
-def test_the_latest_requests_come_first_and_no_more_than_are_wanted() -> None:
-    world = World()
-    world.file(line("1"), line("2"))
-    world.file(line("3"))
-    assert bodies(world) == [b"3", b"2", b"1"]
-    assert bodies(world, 2) == [b"3", b"2"]
-    assert World().run().requests == 0
-
-
 def test_a_request_is_sent_as_it_was_captured_to_both_variants() -> None:
     world = World()
     world.file(line("1"))
@@ -88,16 +75,10 @@ def test_a_request_is_sent_as_it_was_captured_to_both_variants() -> None:
 
 def test_lines_without_a_request_and_its_answer_are_counted_by_reason_and_stop_nothing() -> None:
     world = World()
-    world.file(line("1"), "{", line("2", endpointOutput=None), "oops", line("3"))
+    world.file(line("1"), "{", line("2", endpointOutput=None), "oops", line("3"), line("4", f"{REPLAYED}v-b-3"))
     seen = world.run()
     assert seen.requests == 2
     assert seen.unreadable == {"the line is no JSON": 2, "the request or the answer was not captured": 1}
-
-
-def test_what_a_replay_asked_is_not_replayed_again() -> None:
-    world = World()
-    world.file(line("1"), line("2", f"{REPLAYED}v-b-3"))
-    assert bodies(world) == [b"1"]
 
 
 def test_a_slow_model_is_replayed_over_several_runs_each_request_once(monkeypatch: pytest.MonkeyPatch) -> None:

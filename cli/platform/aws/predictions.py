@@ -6,9 +6,11 @@ from dataclasses import replace
 
 from cli.errors import OperatorError, explained
 from cli.target import Target
-from monitoring.predictions import Searched, Window
+from monitoring.predictions import Searched, Window, of_entry
+from platforms.aws.documents import DynamoDocuments
+from platforms.aws.files import captures_of
 from platforms.aws.names import documents
-from platforms.aws.predictions import AwsPredictions
+from services.ledger import entry_of
 
 
 def find(target: Target, word: str, window: Window) -> Searched:
@@ -18,17 +20,18 @@ def find(target: Target, word: str, window: Window) -> Searched:
         OperatorError: The captures may not be read, or S3 does not answer.
     """
     ledger = documents(target.endpoint)
-    there = AwsPredictions(target.client, target.endpoint, target.output("artifact_bucket"), ledger)
+    captures = captures_of(target.client, target.output("artifact_bucket"), target.endpoint)
     known = Searched(places=(f"the ledger of labels, table {ledger}",))
     try:
         with explained("looking into the ledger of labels"):
-            known = replace(known, exact=there.told(word, window))
+            entry = entry_of(DynamoDocuments(target.client, ledger), word)
+            known = replace(known, exact=of_entry(entry, window) if entry else ())
     except OperatorError as error:  # whoever may not read it can look through the captures all the same
         known = Searched(unread=(str(error),))
     if known.exact:
         return known
     with explained("looking through the captures"):
-        found = there.captured(word, window)
+        found = captures.search(word, window)
     percent = None if found.exact or found.begun else _percent(target)
     return replace(found, places=(*known.places, *found.places), unread=known.unread, percent=percent)
 

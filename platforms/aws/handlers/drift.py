@@ -12,7 +12,7 @@ from monitoring.log import log
 from platforms.aws.arrivals import Arrivals
 from platforms.aws.clients import calling, clients
 from platforms.aws.documents import DynamoDocuments
-from platforms.aws.files import S3Captures
+from platforms.aws.files import captures_of
 from platforms.aws.handlers.settings import Context, Settings, seconds_left
 from platforms.aws.journal import DynamoJournal
 from platforms.aws.packages import DigestMismatch, Sealed, member
@@ -53,8 +53,8 @@ def handler(event: Mapping[str, Any], context: Context | None) -> dict[str, Any]
 def _measure(settings: Settings, now: float, arrived: Arrivals | None, context: Context | None) -> dict[str, Any]:
     promises = Promises(DynamoJournal(_clients(), settings.journal, settings.endpoint).read(), _member)
     watch = DriftWatch(
-        captures=S3Captures(
-            _clients(), settings.bucket, settings.endpoint, since=now - _LATE - settings.measuring.block_seconds
+        captures=captures_of(
+            _clients(), settings.bucket, settings.endpoint, now - _LATE - settings.measuring.block_seconds
         ),
         record=DriftRecord(DynamoDocuments(_clients(), settings.documents)),
         metrics=CloudWatchMetrics(_clients()("cloudwatch"), settings.endpoint),

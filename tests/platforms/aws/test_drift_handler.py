@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import io
 import json
 import time
 from collections.abc import Iterator
@@ -14,10 +13,8 @@ from unittest.mock import ANY
 
 import numpy as np
 import pytest
-from botocore.response import StreamingBody
 
-from monitoring.captured import Malformed, instances
-from platforms.aws.files import S3Captures
+from platforms.aws.files import captures_of
 from platforms.aws.handlers import drift
 from platforms.aws.packages import REFERENCE, DigestMismatch
 from rollout.core.release import Release
@@ -241,54 +238,10 @@ def test_a_service_that_fails_is_left_to_the_next_call_and_one_that_refuses_is_a
     assert len(told(("EndpointName", "endpoint"), ("VariantName", "v-b"))) == 1
 
 
-def test_a_line_of_many_megabytes_is_read_in_few_chunks() -> None:
-    class Raw(io.BytesIO):
-        reads = 0
-
-        def read(self, size: int | None = -1, /) -> bytes:
-            self.reads += 1
-            return super().read(size)
-
-    class Store:
-        def get_object(self, **_: Any) -> dict[str, Any]:
-            return {"Body": StreamingBody(raw, len(body))}
-
-    rows = json.dumps({"instances": [{"x": place / 7, "code": "a" * 150} for place in range(20_000)]})
-    body = json.dumps({"captureData": {"endpointInput": {"data": rows, "encoding": "JSON"}}}).encode()
-    raw = Raw(body)
-    ((_, item),) = S3Captures(lambda _: Store(), BUCKET, "endpoint", since=0).exchanges("large")
-    found = instances(item)
-    assert not isinstance(found, Malformed) and len(found) == 20_000
-    assert raw.reads <= len(body) // 2**20 + 3, "a line is put together anew with each chunk"
-
-
-def test_a_file_at_which_calls_are_cut_off_is_named_in_the_log_and_beside_the_unreadable_lines(
-    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    class Killed(BaseException):
-        pass
-
-    read = S3Captures.lines
-
-    def lines(self: S3Captures, key: str) -> Any:
-        if key.endswith("large.jsonl"):
-            raise Killed
-        return read(self, key)
-
-    monkeypatch.setattr(S3Captures, "lines", lines)
-    for name in ("a", "large", "z"):
-        capture_file(name, captured([9.0] * 40))
-    for _ in range(8):
-        with pytest.raises(Killed):
-            drift.handler(arrival("z"), None)
-    assert again(drift.handler(arrival("z"), None)) == []
-    assert sum(told(("EndpointName", "endpoint"), ("VariantName", "v-b"), metric="CaptureRows", statistic="Sum")) == 80
-    assert unmeasured() == 1, "the alarm on functions counts it"
-    log = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    (aside,) = (line for line in log if line["message"] == "file set aside")
-    assert aside["key"].endswith("/large.jsonl") and "no memory, or no time" in aside["why"]
-    kept = clients()("s3").get_object(Bucket=BUCKET, Key=aside["key"].replace("capture/", "capture-rejected/", 1))
-    assert json.loads(kept["Body"].read())["file"] == aside["key"]
+def test_what_cannot_be_read_of_a_file_is_stored_beside_the_captures(endpoint: Endpoint) -> None:
+    captures_of(clients(), BUCKET, "endpoint").keep("capture/endpoint/v-b/1.jsonl", ["a", "b"])
+    kept = clients()("s3").get_object(Bucket=BUCKET, Key="capture-rejected/endpoint/v-b/1.jsonl")
+    assert kept["Body"].read() == b"a\nb\n"
 
 
 def test_an_endpoint_without_releases_has_nothing_to_measure(

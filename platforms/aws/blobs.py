@@ -1,0 +1,69 @@
+"""`Blobs` on AWS: the objects of an S3 bucket.
+
+Source: Amazon S3 User Guide, "Conditional writes".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from mimetypes import guess_type
+
+from platforms.aws.clients import Clients, calling
+from platforms.aws.transient import gone
+from platforms.s3.errors import code_of
+from rollout.core.errors import Busy, Conflict, RolloutError
+
+_CHUNK = 1 << 20
+_TAKEN, _RACE = "PreconditionFailed", "ConditionalRequestConflict"
+
+
+@dataclass(frozen=True)
+class S3Blobs:
+    """`Blobs` in a bucket.
+
+    Attributes:
+        clients: Gives clients.
+        bucket: The bucket.
+    """
+
+    clients: Clients
+    bucket: str
+
+    def put_new(self, name: str, content: bytes) -> None:
+        """See `Blobs`."""
+        try:
+            with calling(f"put s3://{self.bucket}/{name}"):
+                self.clients("s3").put_object(
+                    Bucket=self.bucket,
+                    Key=name,
+                    Body=content,
+                    IfNoneMatch="*",
+                    ContentType=guess_type(name)[0] or "application/octet-stream",
+                )
+        except RolloutError as error:
+            code = code_of(error.__cause__)
+            if code == _RACE:
+                raise Busy(f"{name}: another writer puts it just now") from error
+            if code != _TAKEN:
+                raise
+            if b"".join(self.get(name)) != content:
+                raise Conflict(f"s3://{self.bucket}/{name}: other bytes are stored under this name") from error
+
+    def get(self, name: str) -> Iterable[bytes]:
+        """See `Blobs`."""
+        try:
+            with calling(f"read s3://{self.bucket}/{name}"):
+                return self.clients("s3").get_object(Bucket=self.bucket, Key=name)["Body"].iter_chunks(_CHUNK)
+        except RolloutError as error:
+            if error.__cause__ and gone(error.__cause__):
+                raise FileNotFoundError(name) from error
+            raise
+
+    def list(self, prefix: str, after: str = "", most: int = 1000) -> Sequence[str]:
+        """See `Blobs`."""
+        with calling(f"list s3://{self.bucket}/{prefix}"):
+            answer = self.clients("s3").list_objects_v2(
+                Bucket=self.bucket, Prefix=prefix, StartAfter=after or prefix, MaxKeys=most
+            )
+        return [item["Key"] for item in answer.get("Contents", [])]

@@ -1,0 +1,188 @@
+"""Captured exchanges in blobs: files by hour, under `<folder><variant>/yyyy/mm/dd/hh/`, as SageMaker writes them.
+
+    captures = CaptureFiles(blobs, "capture/flights/")
+    captures.keys("v-a", after="", most=20)        # the next files, oldest first
+    captures.latest("v-a", 100, unreadable)        # exchanges, the latest first
+    captures.search("order-17", Window(since))     # the predictions with an id, the newest hour first
+
+A platform whose captures are rows of a database reads them by SQL instead, see `platforms.kubernetes.captures`: an
+index finds an event id in one read, and only the files that hold an id leave the database.
+"""
+
+from __future__ import annotations
+
+import math
+from calendar import monthrange
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from itertools import takewhile
+from typing import TYPE_CHECKING
+
+from monitoring.captured import Malformed, Recorded
+from monitoring.exchanges import traffic
+from monitoring.predictions import Search, Searched, Window, blocks
+from services.blobs import names
+from services.ports import Blobs
+from services.replay import HOURS, Exchange, newest
+
+if TYPE_CHECKING:  # it loads statistics
+    from monitoring.labels.pairs import Aside
+
+_AT_ONCE = 10  # files that a search reads at once
+_DAY = timedelta(days=1)
+_AFTER_SLASH = "0"  # the character after "/": `a0` sorts after all of `a/`, and before what sorts after that
+
+
+@dataclass(frozen=True)
+class CaptureFiles:
+    """The files of captures of one endpoint.
+
+    Attributes:
+        blobs: Where they are.
+        folder: What their names begin with, such as `capture/flights/`.
+        since: The hour from which on `recent` lists files, epoch seconds.
+        rejected: Where lines that cannot be read are stored, under the name of their file without its first folder.
+        uri: The folder in words for people; empty for its name.
+    """
+
+    blobs: Blobs
+    folder: str
+    since: float = 0.0
+    rejected: Aside | None = None
+    uri: str = ""
+
+    def keys(self, variant: str, after: str, most: int) -> Sequence[str]:
+        """The next files, oldest first; at most so many."""
+        return self.blobs.list(f"{self.folder}{variant}/", after, most)
+
+    def recent(self, variant: str, until: str) -> Sequence[str]:
+        """The files of the last hours up to one."""
+        prefix = f"{self.folder}{variant}/"
+        return list(
+            takewhile(lambda key: key <= until, names(self.blobs, prefix, f"{prefix}{_hour(self.since):%Y/%m/%d/%H}/"))
+        )
+
+    def exchanges(self, key: str) -> Iterator[tuple[bytes, Recorded | Malformed]]:
+        """What one file holds, each with its line.
+
+        Raises:
+            FileNotFoundError: It has gone since it was listed.
+        """
+        found = blocks(self.blobs.get(key))
+        return ((line, item) for block in found for line in block.splitlines() for item in traffic((line,)))
+
+    def keep(self, key: str, lines: Sequence[str]) -> None:
+        """Store what could not be read of a file."""
+        if self.rejected is not None:
+            self.rejected.keep(key.partition("/")[2], lines)
+
+    def latest(
+        self, variant: str, limit: int, unreadable: Counter[str], after: str = ""
+    ) -> Iterator[tuple[str, Exchange]]:
+        """The captured exchanges of a variant in the last `HOURS`, each with its place, the latest files first.
+
+        Args:
+            variant: The variant that answered.
+            limit: At most how many.
+            unreadable: Counts the lines that are passed over, by the reason.
+            after: Only those after this place; empty for all.
+        """
+        return newest(self._newest(variant, after.rpartition("#")[0]), limit, unreadable, after)
+
+    def _newest(self, variant: str, begins: str) -> Iterator[tuple[str, bytes]]:
+        """The files of a variant, newest first, from one on."""
+        hour = datetime.now(UTC)
+        for back in range(HOURS):
+            prefix = f"{self.folder}{variant}/{hour - timedelta(hours=back):%Y/%m/%d/%H}/"
+            for key in sorted(names(self.blobs, prefix), reverse=True):
+                if begins in {"", key}:
+                    begins = ""
+                    yield key, b"".join(self.blobs.get(key))
+
+    def search(self, word: str, window: Window) -> Searched:
+        """Look for an id, or the beginning of one.
+
+        It ends an hour before the newest prediction of this id. That hour is looked through too: it may have the answer
+        of a shadow variant, or of another one to which the request was sent again.
+
+        Raises:
+            RolloutError: The captures cannot be read.
+        """
+        search, files, left = Search(word), 0, math.inf
+        variants = [key.split("/")[self.folder.count("/")] for key in self._firsts(self.folder, 1)]
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            months = dict(zip(variants, pool.map(self._months, variants), strict=True))
+            for found in self._hours(pool, months, window):
+                if left == 0:
+                    break
+                list(pool.map(partial(self._look, search), found))
+                files += len(found)
+                left = 1 if search.exact and left == math.inf else left - 1
+        oldest = min((hour.timestamp() for found in months.values() for hour in found), default=None)
+        place = f"{files:,} files of captures under {self.uri or self.folder}"
+        return Searched(tuple(search.exact), tuple(search.begun), (place,), oldest=oldest)
+
+    def _months(self, variant: str) -> list[datetime]:
+        """The first hour of each month in which captures of a variant were made."""
+        hours = (self._hour_of(variant, key) for key in self._firsts(f"{self.folder}{variant}/", 2))
+        return [hour for hour in hours if hour]
+
+    def _hours(
+        self, pool: ThreadPoolExecutor, months: Mapping[str, Sequence[datetime]], window: Window
+    ) -> Iterator[Sequence[tuple[str, str]]]:
+        """Variants and keys of each hour that has files, the newest hour first; a day is listed at a time."""
+        first, last = _hour(window.since), _hour(window.until)
+        there: dict[tuple[int, int], list[str]] = {}
+        for variant, found in months.items():
+            for hour in found:
+                there.setdefault((hour.year, hour.month), []).append(variant)
+        for (year, month), variants in sorted(there.items(), reverse=True):
+            for number in reversed(range(1, monthrange(year, month)[1] + 1)):
+                day = datetime(year, month, number, tzinfo=UTC)
+                if first - _DAY < day <= last:
+                    listed = pool.map(partial(self._of_day, since=max(day, first), until=last), variants)
+                    of_hour: dict[datetime, list[tuple[str, str]]] = {}
+                    for variant, keys in zip(variants, listed, strict=True):
+                        for at, key in keys:
+                            of_hour.setdefault(at, []).append((variant, key))
+                    yield from (of_hour[at] for at in sorted(of_hour, reverse=True))
+
+    def _of_day(self, variant: str, *, since: datetime, until: datetime) -> list[tuple[datetime, str]]:
+        """The files of a variant on the day of an hour, from that one to another, each with its hour."""
+        prefix = f"{self.folder}{variant}/"
+        keys = names(self.blobs, f"{prefix}{since:%Y/%m/%d}/", f"{prefix}{since:%Y/%m/%d/%H}/")
+        found = ((at, key) for key in keys if (at := self._hour_of(variant, key)))
+        return list(takewhile(lambda one: one[0] <= until, found))
+
+    def _look(self, search: Search, place: tuple[str, str]) -> None:
+        variant, key = place
+        with suppress(FileNotFoundError):  # it has gone since it was listed
+            for block in blocks(self.blobs.get(key)):
+                search.look(variant, block)
+
+    def _hour_of(self, variant: str, key: str) -> datetime | None:
+        """The hour in the name of a file; None of another name."""
+        rest = key[len(f"{self.folder}{variant}/") :]
+        try:
+            return datetime.strptime(rest[:13], "%Y/%m/%d/%H").replace(tzinfo=UTC)
+        except ValueError:
+            return None
+
+    def _firsts(self, prefix: str, depth: int) -> Iterator[str]:
+        """The first file of each folder that is so many levels below a prefix; the other files are not listed."""
+        after = prefix
+        while found := self.blobs.list(prefix, after, 1):
+            yield found[0]
+            folder = "/".join(found[0].split("/")[: prefix.count("/") + depth])
+            after = f"{folder}{_AFTER_SLASH}"
+
+
+def _hour(at: float) -> datetime:
+    """The hour of a time, within those that there are."""
+    bounded = min(max(at, 0.0), 253_402_300_799.0 - 86_400)
+    return datetime.fromtimestamp(bounded, UTC).replace(minute=0, second=0, microsecond=0)

@@ -1,0 +1,44 @@
+"""What every platform's store of bytes by name promises."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+
+from platforms.aws.blobs import S3Blobs
+from rollout.core.errors import Conflict
+from services.memory import MemoryBlobs
+from services.ports import Blobs
+from tests.platforms.aws.either import EITHER, clients_of
+
+
+@pytest.fixture(params=["memory", *EITHER])
+def blobs(request: pytest.FixtureRequest) -> Blobs:
+    """An empty store of blobs."""
+    if request.param == "memory":
+        return MemoryBlobs()
+    clients, name = clients_of(request), f"blobs-{uuid.uuid4().hex[:8]}"
+    clients("s3").create_bucket(Bucket=name)
+    return S3Blobs(clients, name)
+
+
+def test_what_was_written_is_read_and_never_replaced(blobs: Blobs) -> None:
+    content = b"\x00\xff" * (1 << 20)
+    for _ in range(2):
+        blobs.put_new("a/b", content)
+    with pytest.raises(Conflict, match="other bytes are stored under this name"):
+        blobs.put_new("a/b", b"")
+    assert b"".join(blobs.get("a/b")) == content
+    assert len(list(blobs.get("a/b"))) <= 3, "a line of many megabytes is put together again with each chunk"
+    with pytest.raises(FileNotFoundError, match="a/c"):
+        blobs.get("a/c")
+
+
+def test_names_are_listed_in_order_from_one_on(blobs: Blobs) -> None:
+    for name in ("a/3", "a-b/1", "a/1", "a/2", "a/1/x", "b"):
+        blobs.put_new(name, name.encode())
+    assert blobs.list("a/") == ["a/1", "a/1/x", "a/2", "a/3"]
+    assert blobs.list("a/", "a/1", 2) == ["a/1/x", "a/2"]
+    assert blobs.list("a/", "a/10") == ["a/2", "a/3"]
+    assert blobs.list("c") == []
