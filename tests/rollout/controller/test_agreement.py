@@ -73,3 +73,4 @@ def test_a_release_that_meets_a_rollback_between_its_looks_waits_for_its_end(mon
     kinds = [event.kind for event in world.state.history if event.kind in {"rolled_back", "superseded", "preparing"}]
     assert kinds[-2:] == ["rolled_back", "preparing"], "the rollback ended before the release began"
     assert (world.state.challenger, set(world.state.rejected)) == (release("c"), {"b"})
+    assert (world.state.step, world.state.step_starts) == (-1, ()), "the judge starts again"

@@ -134,21 +134,6 @@ def test_every_event_of_whole_stories_can_be_sent_and_says_nothing_twice() -> No
             assert event.text.count(word) <= 1, event.text
 
 
-def test_a_release_that_replaces_another_on_trial_says_so_once() -> None:
-    world = served()
-    plan = Plan(steps=(Step(20, 20),))
-    world.controller().release(release("b"), "pair-ab", plan)
-    first = world.state.rollout_id
-    world.controller().release(release("c"), "pair-ac", plan)
-    verdict = world.state.verdict
-    assert f"{verdict.outcome}: {verdict.reason.text}" == "superseded: release c is wanted instead"
-    (ended,) = [event for event in world.sent if event.kind == "superseded"]
-    told = notice(ended, "e")
-    assert told.text.startswith("b superseded\nWhy: release c is wanted instead\n")
-    assert told.attributes == {"endpoint": "e", "kind": "superseded", "outcome": "superseded", "rollout_id": first}
-    assert (release_of(first), world.state.rollout_id != first) == ("b", True)
-
-
 def test_a_release_that_is_tried_again_is_not_said_to_be_wanted_instead_of_itself() -> None:
     world = served()
     plan = Plan(steps=(Step(20, 20),))
@@ -242,10 +227,3 @@ def test_a_trial_whose_metric_is_out_of_its_range_waits_for_no_labels() -> None:
     decision = decide(state.plan, state, Seen(windows), 600.0)
     assert (decision.action, lack(decision)) == ("hold", None)
     assert decision.reason.text.startswith("not known: loss: the challenger's mean of 5 values is 60, but")
-
-
-def test_a_decision_tells_the_requests_of_its_step() -> None:
-    state = baking()
-    assert state.plan is not None
-    assert decide(state.plan, state, Seen((window(errors=Tally(60)),)), 100.0).requests == 60
-    assert decide(state.plan, state, Seen.unknown("no answer"), 100.0).requests is None

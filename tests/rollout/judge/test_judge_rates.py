@@ -70,20 +70,6 @@ def test_the_rates_may_differ_from_request_to_request_as_long_as_their_averages_
     assert expected_e_value(guess, margin, champion, challenger) <= 1 + 1e-9
 
 
-@given(q0=rate, q1=rate, margin=st.floats(0.0001, 0.9), n0=st.integers(1, 10_000), n1=st.integers(1, 10_000))
-def test_the_closest_rates_are_those_that_a_numeric_minimiser_finds(
-    *, q0: float, q1: float, margin: float, n0: int, n1: int
-) -> None:
-    def divergence(r0: float) -> float:
-        pairs = [(n0, q0, r0), (n1, q1, r0 + margin)]
-        return sum(float(n * (rel_entr(q, r) + rel_entr(1 - q, 1 - r))) for n, q, r in pairs)
-
-    found = minimize_scalar(divergence, bounds=(0, 1 - margin), method="bounded", options={"xatol": 1e-12})
-    ours = closest((q0, q1), margin, n0, n1)
-    assert ours[1] - ours[0] == pytest.approx(margin)
-    assert divergence(ours[0]) <= found.fun + 1e-7 * max(1.0, found.fun)
-
-
 def closest_by_halving(q0: float, q1: float, margin: float, n0: float, n1: float) -> float:
     """Where the divergence's slope along the line changes its sign, with 50 digits."""
     with localcontext(prec=50):
@@ -131,20 +117,6 @@ def test_rounding_does_not_lift_the_expected_evidence_above_one_at_the_edges_and
         one, other = low + (high - low) / 3, high - (high - low) / 3
         low, high = (one, high) if log_expected(one) < log_expected(other) else (low, other)
     assert max(map(log_expected, (0.0, 1 - margin, (low + high) / 2))) <= 1e-6
-
-
-@given(q0=rate, q1=rate, n0=st.integers(1, 50), n1=st.integers(1, 50), share=st.floats(0, 1))
-def test_without_a_margin_it_is_the_e_value_of_turner_ly_and_grunwald(
-    *, q0: float, q1: float, n0: int, n1: int, share: float
-) -> None:
-    assume(abs(q0 - q1) > 1e-6)
-    k0, k1 = int(share * n0), n1 - int(share * n1)
-    pooled = (n0 * q0 + n1 * q1) / (n0 + n1)
-    groups = [(n0, k0, q0), (n1, k1, q1)]
-    by_formula = math.prod(
-        (q / pooled) ** k * ((1 - q) / (1 - pooled)) ** (n - k) for n, k, q in groups
-    )  # their equation 1.5, observation by observation
-    assert math.exp(log_e_value((q0, q1), 0.0, Tally(n0, k0), Tally(n1, k1))) == pytest.approx(by_formula, rel=1e-9)
 
 
 def test_a_guess_that_would_need_a_rate_above_one_is_not_bet_on() -> None:
