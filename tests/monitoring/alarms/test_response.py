@@ -16,7 +16,7 @@ from rollout.core.errors import Busy, RolloutError, Unreachable
 from rollout.core.failing import Counted
 from rollout.core.plan import Plan, Step
 from rollout.core.state import Phase
-from tests.rollout.worlds import challenged, release
+from tests.rollout.worlds import challenged
 from tests.simulator.platform import MemoryJournal, MemoryNotify, World
 
 PLAN = Plan(steps=(Step(10, 300),), window_seconds=10)
@@ -115,26 +115,9 @@ def test_an_alarm_on_the_objective_rolls_nothing_back_even_when_it_counts_one_ve
     assert (answer.action, "people are told" in answer.why, world.state) == ("ignored", True, before)
 
 
-def test_the_alarms_on_functions_that_fail_roll_nothing_back(world: World) -> None:
-    """They name the endpoint and no variant."""
-    before = world.state
-    metrics = ("AWS/Lambda/Errors", "modelstack/DriftUnmeasured", "modelstack/LabelsDelay")
-    failing = replace(ALARM, name="endpoint-functions-failing", variant=None, metrics=metrics)
-    answer = respond_to(failing, world)
-    assert (answer.action, world.state) == ("ignored", before)
-
-
 def test_an_alarm_on_how_right_a_challenger_is_rolls_back(world: World) -> None:
     wrong = replace(ALARM, metrics=("modelstack/Accuracy",))
     assert respond_to(wrong, world).action == "rolled back"
-
-
-def test_the_second_of_two_deliveries_finds_nothing_left_to_do(world: World) -> None:
-    respond_to(ALARM, world)
-    world.controller().follow(60)
-    answer = respond_to(ALARM, world)
-    assert (answer.action, answer.why) == ("ignored", "the event is about variant v-b, serving is v-a")
-    assert [event.kind for event in world.sent].count("rolled_back") == 1
 
 
 # --- the champion fails too
@@ -156,14 +139,6 @@ def test_a_challenger_that_fails_as_the_champion_does_is_left_to_the_judge_and_p
         "alarm v-b-5xx rings, and the champion fails alike. In the same periods failed (5XX): 10 of 20 (50.0%) "
         "requests of the challenger v-b, 90 of 180 (50.0%) of the champion v-a; tolerated are 5.0%"
     )
-
-
-def test_people_are_told_once_of_an_alarm_that_is_delivered_twice(world: World) -> None:
-    alarm = ringing(world)
-    for _ in range(2):
-        respond_to(alarm, world, ALIKE)
-        world.clock.sleep(5)
-    assert [event.kind for event in world.sent].count(LEFT) == 1
 
 
 def promoting(world: World) -> World:
@@ -224,14 +199,6 @@ def test_else_and_whenever_the_champion_cannot_be_compared_the_challenger_is_rol
     answer = respond_to(ringing(world), world, numbers)
     assert answer.action == "rolled back"
     assert LEFT not in [event.kind for event in world.sent]
-
-
-def test_after_a_promotion_an_alarm_of_the_new_champion_brings_the_previous_one_back_unasked(world: World) -> None:
-    state = world.controller().follow(1200)
-    assert state.champion == release("b")
-    answer = respond_to(ringing(world), world, ALIKE)
-    assert answer.action == "rolled back"
-    assert world.controller().follow(60).champion == release("a")
 
 
 def test_people_who_could_not_be_told_are_told_when_the_alarm_is_delivered_again(world: World) -> None:

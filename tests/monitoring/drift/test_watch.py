@@ -1,9 +1,8 @@
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
@@ -104,13 +103,6 @@ def test_files_and_calls_make_no_difference_to_the_last_bit(shelf: Shelf) -> Non
     assert sum(other.values("OutOfRange")) == sum(shelf.values("OutOfRange")) > 0
 
 
-def test_an_event_delivered_twice_counts_its_rows_once(shelf: Shelf) -> None:
-    shelf.files["v-a/1"] = file(days(1, 2))
-    measured(shelf)
-    again = measured(shelf)
-    assert (again.rows, again.waiting, shelf.values("CaptureRows")) == (0, 30, [30])
-
-
 def test_a_file_that_comes_late_under_an_older_key_counts_once(shelf: Shelf) -> None:
     shelf.files["v-a/2"] = file(days(1, 2))
     measured(shelf, "v-a/2")
@@ -119,34 +111,6 @@ def test_a_file_that_comes_late_under_an_older_key_counts_once(shelf: Shelf) -> 
     assert measured(shelf, "v-a/2").rows == 0
     assert measured(shelf, "v-a/1", "v-a/2").rows == 30
     assert measured(shelf, "v-a/1").rows == swept(shelf).rows == 0
-
-
-def test_a_file_of_which_nobody_tells_is_found_by_a_sweep(shelf: Shelf) -> None:
-    shelf.files["v-a/2"] = file(days(1, 2))
-    measured(shelf, "v-a/2")
-    shelf.files |= {"v-a/1": file(days(1, 3)), "v-a/3": file(days(1, 4))}
-    assert (swept(shelf).rows, swept(shelf).rows) == (60, 0)
-
-
-def test_of_two_calls_at_once_each_counts_what_the_other_did_not(shelf: Shelf) -> None:
-    shelf.files["v-a/1"] = file(days(1, 2))
-
-    @dataclass
-    class Overtaken(Shelf):
-        """While it reads its first file, another call counts that file, and one more comes."""
-
-        overtaken: bool = False
-
-        def lines(self, key: str) -> Iterable[bytes]:
-            if not self.overtaken:
-                self.overtaken = True
-                measured(self, "v-a/1")
-                self.files["v-a/2"] = file(days(1, 3))
-            return super().lines(key)
-
-    world = Overtaken(**vars(shelf))
-    assert measured(world, "v-a/1").rows == 30
-    assert (world.values("CaptureRows"), measured(world).waiting, world.marked) == ([30, 30], 60, {"v-a/1", "v-a/2"})
 
 
 def test_a_call_that_is_killed_before_it_told_is_finished_by_a_later_sweep(shelf: Shelf) -> None:
@@ -200,13 +164,6 @@ def test_a_variant_with_many_files_lets_the_others_have_their_turn(shelf: Shelf)
     )
     assert (found["v-a"].rows, found["v-a"].unfinished) == (FILES, True)
     assert (found["v-b"].rows, found["v-b"].unfinished) == (360, False)
-
-
-def test_a_call_counts_all_files_however_many_wait(shelf: Shelf) -> None:
-    row = file(days(1, 2))[:1]
-    shelf.files = {f"v-a/{place:03}": row for place in range(3 * FILES)}
-    found = measured(shelf, "v-a/000")
-    assert (found.rows, found.unfinished, shelf.read("v-a").revision) == (3 * FILES, False, 3)
 
 
 def test_a_variant_that_cannot_be_read_stops_no_other(shelf: Shelf) -> None:
@@ -338,21 +295,6 @@ def test_a_feature_that_vanishes_is_counted_at_once_and_drift_soon(shelf: Shelf)
     assert found.findings[-1].drifted == ["x"]
 
 
-def test_a_column_of_nothing_but_nan_is_counted_at_once_and_drift_soon(shelf: Shelf) -> None:
-    nan = json.dumps({"instances": [{"x": float("nan"), "code": "a", "gust": 3.0}]})
-    captured = {"captureData": {"endpointInput": {"data": nan, "encoding": "JSON"}}}
-    shelf.files["v-a/1"] = [
-        json.dumps(
-            {**captured, "eventMetadata": {"inferenceTime": datetime.fromtimestamp(START + p * 2880, UTC).isoformat()}}
-        ).encode()
-        for p in range(360)
-    ]
-    found = measured(shelf)
-    assert shelf.values("MissingValues", "x") == [360]
-    assert ("x", "no values", 30) in [(one.field, one.what, one.rows) for one in found.problems]
-    assert "x" in found.findings[-1].drifted
-
-
 def test_what_training_never_saw_is_counted_apart_by_feature_and_as_a_whole(shelf: Shelf) -> None:
     rows = [
         {"x": 99.0, "code": "zz", "gust": None},
@@ -369,15 +311,6 @@ def test_what_training_never_saw_is_counted_apart_by_feature_and_as_a_whole(shel
         ("SchemaViolations", "x"): 2, ("SchemaViolations", None): 3,
     }  # fmt: skip
     assert ("more", "unknown field", 1) in [(one.field, one.what, one.rows) for one in found.problems]
-
-
-def test_a_window_with_one_row_waits_for_more_and_stops_nothing(shelf: Shelf) -> None:
-    rows = rows_of(days(3, 2))
-    shelf.files["v-a/1"] = [line(rows[0], START)]
-    shelf.files["v-a/2"] = [line(row, START + 5 * DAY + place) for place, row in enumerate(rows[1:40])]
-    shelf.files["v-a/3"] = [line(rows[41], START + 6 * DAY)]
-    assert [finding.rows for finding in measured(shelf).findings] == [40]
-    assert measured(shelf).waiting == 1
 
 
 def test_a_file_that_has_gone_since_it_was_listed_is_counted_and_passed(shelf: Shelf) -> None:

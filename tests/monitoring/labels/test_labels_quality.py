@@ -5,17 +5,13 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.serving import predict
 from monitoring.labels.quality import Form, UnreadableForm, UnreadableLabel
-from serving.answers import Answers
-from serving.sealed import Sealed
 
 ROOT = Path(__file__).resolve().parents[3]
 LATE = Form.from_dict(json.loads((ROOT / "model" / "answer.json").read_text()))
@@ -53,18 +49,6 @@ def test_a_decision_between_two_classes_is_right_or_wrong_and_its_probability_co
 ) -> None:
     found = losses(LATE, {"late": late, "probability": probability}, label)
     assert found == {"Accuracy": accuracy, "LogLoss": pytest.approx(log_loss, abs=1e-4)}
-
-
-def test_the_default_model_answers_in_the_form_that_it_declares() -> None:
-    class Estimator:
-        def predict_proba(self, rows: Any) -> Any:
-            import numpy as np
-
-            return np.array([[0.3, 0.7]] * len(rows))
-
-    rows = SimpleNamespace(table=[[]])
-    (prediction,) = Answers.of(predict(Sealed(Estimator()), rows), 1).documents(0, 1)
-    assert losses(LATE, prediction, True) == {"Accuracy": 1.0, "LogLoss": pytest.approx(-math.log(0.7))}
 
 
 def test_several_classes_have_a_probability_each() -> None:
