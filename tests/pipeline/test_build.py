@@ -20,7 +20,6 @@ import pytest
 from pipeline import archive
 from pipeline.build import GateRefused, StepFailed, build
 from pipeline.contract import ContractBroken
-from pipeline.origin import facts_of
 from pipeline.pack import SealedPackage
 from pipeline.recipe import recipe
 from tests.pipeline.conftest import append
@@ -192,19 +191,6 @@ def alive(pid: int) -> bool:
         return False
 
 
-@pytest.mark.parametrize("spoil", [Path.unlink, lambda path: path.write_text("{}")], ids=["missing", "damaged"])
-def test_a_package_of_unknown_origin_is_made_anew(
-    daily: Path, champion: SealedPackage, tmp_path: Path, spoil: Callable[[Path], object]
-):
-    folder = copy_of(champion, tmp_path / "work")
-    spoil(folder / "seal" / "facts.json")
-    said: list[str] = []
-    made = small(daily, said.append, tmp_path / "work")
-    assert made.digest == champion.digest
-    assert "facts.json has sha256" in said[0]
-    assert facts_of(made).package.digest == made.digest
-
-
 def test_two_builds_at_once_train_once(daily: Path, tmp_path: Path):
     said: list[str] = []
     results: list[str] = []
@@ -244,20 +230,6 @@ def test_evaluation_that_starts_before_training_ends_is_refused(root: Path):
     assert not any("to train on" in line for line in said), "it is refused before anything is fitted"
     assert str(refused.value).startswith("train refused: evaluation starts 2013-01-20T00:00:00")
     assert "before training ends 2013-01-20T03:29:00 (UTC)" in str(refused.value)
-
-
-@pytest.mark.parametrize(
-    ("name", "text", "said"),
-    [
-        ("training.py", "\nraise RuntimeError('not today')\n", "train failed: RuntimeError: not today"),
-        ("evaluation.py", "\nfrom model import no_such_file\n", "train failed: ImportError: cannot import name"),
-        ("training.py", "\ndef train(*_):\n    import os; os._exit(7)\n", "train ended with status 7 and said nothing"),
-    ],
-)
-def test_a_model_whose_code_fails_is_a_refusal_with_its_reason(root: Path, name: str, text: str, said: str):
-    told = refusal(root, name, text)
-    assert told.startswith(said)
-    assert name in told or "status 7" in said
 
 
 @pytest.mark.parametrize(

@@ -84,11 +84,6 @@ def test_inspect_of_something_else_says_so(tmp_path: Path, capsys: pytest.Captur
     assert "does not exist" in capsys.readouterr().err
 
 
-def test_a_wrong_parameter_is_a_line_and_no_traceback(capsys: pytest.CaptureFixture[str]):
-    assert main(["recipe", "--root", str(ROOT), "--parameters", '{"max_iter": 0}']) == 1
-    assert capsys.readouterr().err.startswith("max_iter: 0 is not allowed")
-
-
 def test_check_tells_of_a_library_that_is_not_locked(checkout: Checkout, capsys: pytest.CaptureFixture[str]):
     root = checkout("checkout")
     source = root / "model" / "sources.py"

@@ -45,19 +45,6 @@ def test_an_equally_good_challenger_is_taken_for_better_in_one_of_forty_cases_an
     assert np.mean(taken) < 0.025 + 3 * np.sqrt(0.025 * 0.975 / 2000)
 
 
-@pytest.mark.slow
-def test_rows_taken_as_independent_would_promise_far_too_much():
-    # Why days are counted: the same losses without their times.
-    rng = np.random.default_rng(1)
-    held = []
-    for _ in range(500):
-        champion = rng.exponential(0.5, 14 * 300)
-        challenger = champion - np.repeat(rng.normal(0, 0.05, 14), 300) - rng.normal(0, 0.3, 14 * 300)
-        found = compare("log_loss", champion=champion, challenger=challenger)
-        held.append(found.low <= 0 <= found.high)
-    assert np.mean(held) < 0.7
-
-
 def test_days_of_one_size_give_the_interval_of_a_sample_of_their_means():
     rng = np.random.default_rng(3)
     champion, challenger = rng.exponential(1, 70), rng.exponential(1, 70)

@@ -18,7 +18,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
-from sklearn.datasets import load_wine
 from sklearn.ensemble import (
     GradientBoostingClassifier,
     HistGradientBoostingClassifier,
@@ -32,7 +31,7 @@ from sklearn.model_selection import FixedThresholdClassifier
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder, PolynomialFeatures, StandardScaler
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder, PolynomialFeatures
 from sklearn.svm import SVC
 from threadpoolctl import threadpool_limits
 
@@ -108,16 +107,6 @@ def test_estimators_of_texts_and_numbers_have_one(missing: bool, name: str):
 @pytest.mark.parametrize("name", PICKED)
 def test_columns_may_be_picked_in_any_way(name: str):
     same(make_pipeline(PICKED[name], Ridge()), mixed(), "number")
-
-
-def test_the_wine_model_has_one():
-    raw = load_wine(as_frame=True)
-    rows = rows_of(raw.data.assign(label=raw.target_names[raw.target]))
-    fitted = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)).fit(rows.table, rows.label)
-    content, told = fast_form(fitted, rows.table, rows.features)
-    assert content is not None
-    assert told["largest_difference"] == 1e-12
-    assert load(content).classes_.tolist() == fitted.classes_.tolist()
 
 
 @st.composite
