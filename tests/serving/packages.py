@@ -141,7 +141,9 @@ class Server:
         return [int(pid) for pid in children.split()]
 
 
-def started(folder: Path, manifest_sha256: str, descriptors: int = 0, **environment: str) -> subprocess.Popen[str]:
+def started(
+    folder: Path, manifest_sha256: str, descriptors: int = 0, *, command: str = "serve", **environment: str
+) -> subprocess.Popen[str]:
     """Start a server of an unpacked package, with at most so many descriptors a process."""
     settings = {
         "PATH": os.environ["PATH"],
@@ -150,10 +152,10 @@ def started(folder: Path, manifest_sha256: str, descriptors: int = 0, **environm
         "SAGEMAKER_MODEL_SERVER_WORKERS": "1",
         **environment,
     }
-    command = [sys.executable, "-m", "serving", "serve"]
+    words = [sys.executable, "-m", "serving", command]
     if descriptors:
-        command = ["sh", "-c", f'ulimit -n {descriptors}; exec "$@"', "sh", *command]
-    return subprocess.Popen(command, env=settings, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+        words = ["sh", "-c", f'ulimit -n {descriptors}; exec "$@"', "sh", *words]
+    return subprocess.Popen(words, env=settings, cwd=ROOT, stderr=subprocess.PIPE, text=True)
 
 
 @contextmanager
@@ -183,6 +185,6 @@ def served(folder: Path, manifest_sha256: str, descriptors: int = 0, **environme
 
 def refused(folder: Path, manifest_sha256: str, **environment: str) -> tuple[int, str]:
     """Run a server that does not come up; returns its exit status and its last line."""
-    process = started(folder, manifest_sha256, SAGEMAKER_BIND_TO_PORT=str(free_port()), **environment)
+    process = started(folder, manifest_sha256, **{"SAGEMAKER_BIND_TO_PORT": str(free_port()), **environment})
     said = process.communicate(timeout=60)[1]
     return process.returncode, re.sub(r"\s+", " ", said.strip().splitlines()[-1])

@@ -4,25 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import pickle
 import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from localcloud.testing import free_port
-from tests.serving.packages import write
+from tests.serving.packages import Server, refused, served, write
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMAND = [sys.executable, "-P", "-m", "serving"]
 EXAMPLE = ROOT / "model" / "example_request.json"
 
 
@@ -30,59 +23,20 @@ def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def environment(folder: Path, **changes: str) -> dict[str, str]:
-    wanted = {
-        "PATH": os.environ["PATH"],
-        "PYTHONPATH": str(ROOT),
-        "SAGEMAKER_MODEL_SERVER_WORKERS": "1",
-        "SM_MODEL_DIR": str(folder),
-        "MODELSTACK_MANIFEST_SHA256": digest(folder / "manifest.json")
-        if (folder / "manifest.json").exists()
-        else "0" * 64,
-        "SAGEMAKER_BIND_TO_PORT": str(free_port()),
-    }
-    return wanted | changes
-
-
-def run(folder: Path, *words: str, **changes: str) -> tuple[int, str]:
+def run(folder: Path, **changes: str) -> tuple[int, str]:
     """Run the entry point to its end; returns the exit status and what it said last."""
-    done = subprocess.run(
-        [*COMMAND, *(words or ("serve",))],
-        env=environment(folder, **changes),
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    return done.returncode, done.stderr.strip().splitlines()[-1]
+    manifest = folder / "manifest.json"
+    return refused(folder, changes.pop("sealed_as", digest(manifest) if manifest.exists() else "0" * 64), **changes)
 
 
-@contextmanager
-def served(folder: Path) -> Iterator[tuple[str, int]]:
-    """A serving process that answers /ping: its URL and process id."""
-    settings = environment(folder)
-    process = subprocess.Popen([*COMMAND, "serve"], env=settings, cwd=folder)
-    url = f"http://127.0.0.1:{settings['SAGEMAKER_BIND_TO_PORT']}"
-    try:
-        deadline = time.monotonic() + 300
-        while True:
-            try:
-                urllib.request.urlopen(f"{url}/ping", timeout=5).read()
-                break
-            except OSError:
-                assert process.poll() is None and time.monotonic() < deadline, "it does not serve"
-                time.sleep(0.05)
-        yield url, process.pid
-    finally:
-        process.terminate()
-        process.wait(60)
+def serving(folder: Path) -> AbstractContextManager[Server]:
+    """A server of an unpacked package."""
+    return served(folder, digest(folder / "manifest.json"))
 
 
-def ask(url: str) -> list[dict[str, Any]]:
-    """Send the example request; returns the predictions."""
-    request = urllib.request.Request(f"{url}/invocations", EXAMPLE.read_bytes(), {"content-type": "application/json"})
-    return json.loads(urllib.request.urlopen(request, timeout=10).read())["predictions"]
+def ask(server: Server) -> list[Any]:
+    """The answers to the example request."""
+    return server.predictions(*json.loads(EXAMPLE.read_bytes())["instances"])
 
 
 def reseal(folder: Path) -> None:
@@ -104,27 +58,15 @@ class Bomb:
 
 
 @pytest.mark.e2e
-def test_a_sealed_package_serves_the_example_request(unpacked: Path):
-    with served(unpacked) as (url, _):
-        (prediction,) = ask(url)
-    assert 0 < prediction["probability"] < 1
-
-
-@pytest.mark.e2e
-def test_serving_leaves_the_package_as_it_was_and_can_be_started_again(unpacked: Path):
+def test_a_sealed_package_serves_without_pandas_and_is_left_as_it_was_so_that_it_can_be_started_again(unpacked: Path):
     before = sorted(path.relative_to(unpacked) for path in unpacked.rglob("*"))
     for _ in range(2):
-        with served(unpacked):
-            pass
+        with serving(unpacked) as server:
+            (prediction,) = ask(server)
+            assert 0 < prediction["probability"] < 1
+            maps = [Path(f"/proc/{worker}/maps").read_text() for worker in server.workers()]
+            assert [one for one in maps if "/pandas/" in one] == []
     assert sorted(path.relative_to(unpacked) for path in unpacked.rglob("*")) == before
-
-
-@pytest.mark.e2e
-def test_serving_does_not_load_pandas_for_a_request_either(unpacked: Path):
-    with served(unpacked) as (url, pid):
-        ask(url)
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        assert [one for one in children if "/pandas/" in Path(f"/proc/{one}/maps").read_text()] == []
 
 
 def test_a_changed_model_is_refused_before_it_is_unpickled(unpacked: Path, tmp_path: Path):
@@ -141,7 +83,7 @@ def test_a_changed_model_with_a_manifest_to_match_is_refused_too(unpacked: Path,
     sealed_as = digest(unpacked / "manifest.json")
     (unpacked / "model.joblib").write_bytes(pickle.dumps(Bomb(tmp_path / "unpickled")))
     reseal(unpacked)
-    status, said = run(unpacked, MODELSTACK_MANIFEST_SHA256=sealed_as)
+    status, said = run(unpacked, sealed_as=sealed_as)
     assert status == 1
     assert f"manifest.json has sha256 {digest(unpacked / 'manifest.json')}, expected {sealed_as}" in said
     assert not (tmp_path / "unpickled").exists()
@@ -159,22 +101,16 @@ def test_changed_code_is_refused_before_it_is_imported(unpacked: Path, tmp_path:
 def test_a_file_that_was_not_sealed_is_refused(unpacked: Path, name: str):
     (unpacked / name).parent.mkdir(exist_ok=True)
     (unpacked / name).touch()
-    assert run(unpacked) == (
-        1,
-        f"cannot serve: the package in {unpacked} is refused: {name} is not in the manifest: "
-        "the package has a file that was not sealed",
-    )
-
-
-def test_a_missing_file_is_refused(unpacked: Path):
-    (unpacked / "metrics.json").unlink()
     status, said = run(unpacked)
-    assert (status, "metrics.json is in the manifest, but not a file" in said) == (1, True)
+    assert status == 1
+    assert f"is refused: {name} is not in the manifest: the package has a file that was not sealed" in said
 
 
-def test_a_link_in_place_of_a_file_is_refused_though_its_content_is_right(unpacked: Path, tmp_path: Path):
+@pytest.mark.parametrize("linked", [False, True], ids=["missing", "a link to the right content"])
+def test_a_missing_file_is_refused(unpacked: Path, tmp_path: Path, linked: bool):
     moved = (unpacked / "metrics.json").rename(tmp_path / "metrics.json")
-    (unpacked / "metrics.json").symlink_to(moved)
+    if linked:
+        (unpacked / "metrics.json").symlink_to(moved)
     status, said = run(unpacked)
     assert (status, "metrics.json is in the manifest, but not a file" in said) == (1, True)
 
@@ -199,20 +135,20 @@ def test_another_python_or_library_than_sealed_with_is_refused(unpacked: Path, c
     assert (status, said in last) == (1, True), last
 
 
-def test_without_the_manifests_digest_nothing_is_served(unpacked: Path):
-    status, said = run(unpacked, MODELSTACK_MANIFEST_SHA256="")
-    assert (status, "MODELSTACK_MANIFEST_SHA256 is '': expected" in said) == (2, True)
-
-
-@pytest.mark.parametrize("port", ["http", "0", "65536", "-1"])
-def test_a_wrong_port_is_named(unpacked: Path, port: str):
-    status, said = run(unpacked, SAGEMAKER_BIND_TO_PORT=port)
-    assert (status, f"SAGEMAKER_BIND_TO_PORT is {port!r}: expected a port" in said) == (2, True)
-
-
-def test_another_command_than_serve_is_named(unpacked: Path):
-    status, said = run(unpacked, "train")
-    assert (status, "command 'train' is not known: expected serve or fetch" in said) == (2, True)
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"sealed_as": ""}, "MODELSTACK_MANIFEST_SHA256 is '': expected"),
+        *(
+            ({"SAGEMAKER_BIND_TO_PORT": port}, f"SAGEMAKER_BIND_TO_PORT is {port!r}: expected a port")
+            for port in ("http", "0", "65536", "-1")
+        ),
+        ({"command": "train"}, "command 'train' is not known: expected serve or fetch"),
+    ],
+)
+def test_a_wrong_setting_or_command_is_named_and_nothing_is_served(unpacked: Path, change: dict[str, str], said: str):
+    status, last = run(unpacked, **change)
+    assert (status, said in last) == (2, True), last
 
 
 @pytest.mark.e2e
@@ -273,5 +209,5 @@ def main(folder, host, port):
     HTTPServer((host, port), Handler).serve_forever()
 """
     write(tmp_path / "m", code, server="own")
-    with served(tmp_path / "m") as (url, _):
-        assert ask(url) == [7]
+    with serving(tmp_path / "m") as server:
+        assert ask(server) == [7]
