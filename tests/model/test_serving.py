@@ -54,11 +54,6 @@ def test_the_example_request_is_a_real_flight():
     assert any(flight.instance == instance() for flight in flights)
 
 
-def test_what_is_optional_may_be_null_or_left_out(reader: Reader):
-    left_out = {name: value for name, value in instance().items() if name != "wind_gust"}
-    assert reader.documents([left_out]).values == reader.documents([instance(wind_gust=None)]).values
-
-
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
