@@ -3,7 +3,8 @@
 | port        | what it is                                       | on AWS              | on Kubernetes              |
 |-------------|--------------------------------------------------|---------------------|----------------------------|
 | `Traffic`   | what an endpoint serves, and with which weights  | SageMaker           | HTTPRoute and Deployments  |
-| `Metrics`   | counts per variant and window                    | CloudWatch          | Prometheus                 |
+| `Metrics`   | `Counters` reads counts per variant and window,  | CloudWatch          | Prometheus,                |
+|             | `monitoring.measurements.Metrics` writes         |                     | PostgreSQL                 |
 | `Alarms`    | which alarms fire                                | CloudWatch          | Prometheus                 |
 | `Documents` | small JSON documents with compare-and-set        | DynamoDB            | PostgreSQL                 |
 | `Blobs`     | bytes by name, written once                      | S3                  | PostgreSQL, registry or S3 |
@@ -21,7 +22,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from rollout.controller.ports import Alarms, Traffic
+from rollout.controller.ports import Traffic
+from services.counters import Alarms, Counters
 from services.invoke import Invoke
 from services.versions import Versions
 
@@ -31,6 +33,7 @@ __all__ = [
     "TOGETHER",
     "Alarms",
     "Blobs",
+    "Counters",
     "Document",
     "Documents",
     "Invoke",

@@ -10,12 +10,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from platforms.aws.alarm_states import CloudWatchAlarms
 from platforms.aws.clients import Clients, calling, clients, count_event
+from platforms.aws.counters import CloudWatchCounters
 from platforms.aws.identity import caller_if_told
 from platforms.aws.journal import DynamoJournal
-from platforms.aws.levels import CloudWatchAlarms
 from platforms.aws.replay import SageMakerReplay
-from platforms.aws.signals import CloudWatchSignals
 from platforms.clock import SystemClock
 from platforms.s3.errors import code_of
 from rollout.controller.commands import PLAIN, Commands
@@ -26,6 +26,8 @@ from rollout.core.errors import Busy, RolloutError, Unreachable
 from rollout.core.event import Event
 from rollout.core.live import Approval, Live, Status, Variant
 from rollout.core.plan import Guard
+from services.alarms import JudgedAlarms
+from services.signals import CountedSignals
 
 _READY = frozenset({"InService"})
 _FAILED = frozenset({"Failed", "OutOfService", "UpdateRollbackFailed"})
@@ -76,10 +78,11 @@ def controller_with(
         commands: How notifications write the commands of the endpoint's stack.
         signals: The observations, where somebody has read some already.
     """
+    counters = CloudWatchCounters(make, endpoint)
     return Controller(
         traffic=SageMakerTraffic(make, endpoint),
-        signals=signals or CloudWatchSignals(make, endpoint),
-        alarms=CloudWatchAlarms(make, endpoint),
+        signals=signals or CountedSignals(counters),
+        alarms=JudgedAlarms(CloudWatchAlarms(make, endpoint), counters),
         journal=DynamoJournal(make, table, endpoint, by),
         registry=SageMakerRegistry(make),
         replay=SageMakerReplay(make, endpoint),

@@ -11,22 +11,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from monitoring.alarms.outage import Outage
+from platforms.kubernetes.alarm_states import PrometheusAlarms
 from platforms.kubernetes.api import Api
 from platforms.kubernetes.controller import controller
+from platforms.kubernetes.counters import PrometheusCounters
 from platforms.kubernetes.database import Database
 from platforms.kubernetes.journal import KubernetesJournal
 from platforms.kubernetes.kinds import ROLLOUT
-from platforms.kubernetes.levels import PrometheusAlarms
 from platforms.kubernetes.metrics import cluster, copies
-from platforms.kubernetes.numbers import AlarmNumbers
 from platforms.kubernetes.prometheus import Prometheus
 from platforms.kubernetes.replay import GatewayReplay
-from platforms.kubernetes.signals import PrometheusSignals
 from platforms.kubernetes.spec import RolloutSpec
 from rollout.controller.controller import Controller
 from rollout.controller.outbox import Outbox
 from rollout.controller.ports import Clock, Journal, Notify, Signals
 from rollout.core.state import RolloutState
+from services.alarms import AlarmNumbers, JudgedAlarms
+from services.signals import CountedSignals
 
 _FRESH = 2.0  # seconds for which it is known which workloads serve a variant
 
@@ -46,7 +47,7 @@ class Assembled:
     controller: Controller
     journal: KubernetesJournal
     signals: Signals
-    alarms: PrometheusAlarms
+    alarms: JudgedAlarms
     outage: Outage
 
 
@@ -89,10 +90,10 @@ def assembled(
     prometheus = prometheus or Prometheus(api.reach(spec.prometheus))
     journal = KubernetesJournal(api, name, by)
     clusters = Clusters(journal, api.namespace, clock)
-    signals = signals or PrometheusSignals(
-        prometheus, api.namespace, name, clusters, captured=spec.capture_percent / 100
-    )
-    alarms = PrometheusAlarms(prometheus, api.namespace, name, clusters, clock.time)
+    counters = PrometheusCounters(prometheus, api.namespace, name, clusters, spec.capture_percent / 100)
+    signals = signals or CountedSignals(counters)
+    source = PrometheusAlarms(prometheus, api.namespace, name, clock.time)
+    alarms = JudgedAlarms(source, counters)
     return Assembled(
         controller(
             api,
@@ -108,7 +109,7 @@ def assembled(
         journal,
         signals,
         alarms,
-        Outage(AlarmNumbers(prometheus, api.namespace, name, clusters).read, Outbox(journal, notify, clock)),
+        Outage(AlarmNumbers(source, counters).read, Outbox(journal, notify, clock)),
     )
 
 

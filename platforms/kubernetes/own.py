@@ -13,13 +13,12 @@ from dataclasses import dataclass
 from platforms.kubernetes.increments import Points
 from platforms.kubernetes.metrics import ENDPOINT, ROLLOUT, VARIANT, any_of, matched, series, whose
 from platforms.kubernetes.prometheus import Prometheus
-from rollout.controller.ports import Ask
-from rollout.core.catalogue import KNOWN, OWN
-from rollout.core.decision import REQUESTS
+from rollout.core.catalogue import INVALID, OWN
 from rollout.judge.metrics import Metric, Tally
+from services.counters import COUNTED, CountQuery
 
 _COUNT, _SUM, _SQUARES = "_count", "_sum", "_squared_sum"
-_CHECKED = KNOWN["invalid_answers"]  # each captured answer, whatever it says
+_CAPTURED = f"{series(INVALID)}{_COUNT}"  # each captured answer, whatever it says
 
 
 @dataclass(frozen=True)
@@ -34,10 +33,6 @@ class Observed:
     metrics: tuple[Metric, ...]
     counts: Mapping[tuple[str, str], Mapping[int, float]]
 
-    def total(self, base: str, variant: str) -> float:
-        """How many observations of a series there were in all windows."""
-        return sum(self.counts.get((f"{base}{_COUNT}", variant), {}).values())
-
     def tallies(self, at: int, variant: str) -> dict[str, Tally]:
         """The tallies of a window by the metrics' names; a sum without its count says nothing, nor the other way."""
         found: dict[str, Tally] = {}
@@ -46,6 +41,8 @@ class Observed:
             values = [each.get(at, 0.0) for each in known if each is not None]
             if len(values) == len(known):
                 found[metric.name] = Tally(round(values[0]), *values[1:])
+        if (_CAPTURED, variant) in self.counts:
+            found[COUNTED] = Tally(round(self.counts[_CAPTURED, variant].get(at, 0.0)))
         return found
 
 
@@ -57,35 +54,35 @@ class OwnCounts:
     namespace: str
     endpoint: str
 
-    def read(self, ask: Ask, first: int, last: int) -> Observed:
-        """What is asked, in the windows from `first` to `last`, epoch seconds.
+    def read(self, query: CountQuery, first: int, last: int) -> Observed:
+        """The metrics of a query, in the windows from `first` to `last`, epoch seconds.
 
         Raises:
             RolloutError: Prometheus does not answer.
         """
-        metrics = tuple(metric for metric in ask.metrics if metric.kind != "quantile" and metric.name != REQUESTS)
-        ours = tuple(name for metric in metrics if metric.namespace == OWN for name in _names(metric))
-        theirs = tuple(name for metric in metrics if metric.namespace != OWN for name in _names(metric))
+        ours = tuple(name for metric in query.metrics if metric.namespace == OWN for name in _names(metric))
+        if query.captured:
+            ours = tuple(dict.fromkeys([*ours, _CAPTURED]))
+        theirs = tuple(name for metric in query.metrics if metric.namespace != OWN for name in _names(metric))
         counts: dict[tuple[str, str], Mapping[int, float]] = {}
         if ours:
-            counts.update(self._ours(ask, tuple(dict.fromkeys([*ours, *_names(_CHECKED)])), first, last))
+            counts.update(self._ours(query, ours, first, last))
         for name in theirs:
-            counts.update(self._theirs(ask, name, first, last))
-        return Observed(metrics, counts)
+            counts.update(self._theirs(query, name, first, last))
+        return Observed(query.metrics, counts)
 
-    def _of(self, ask: Ask, name: str, equal: Mapping[str, str], like: Mapping[str, str] | None = None) -> str:
-        variants = {VARIANT: any_of((ask.champion, ask.challenger))}
-        return matched(name, {**equal, ROLLOUT: ask.rollout_id}, {**variants, **(like or {})})
+    def _of(self, query: CountQuery, name: str, equal: Mapping[str, str], like: Mapping[str, str] | None = None) -> str:
+        variants = {VARIANT: any_of(query.variants)}
+        return matched(name, {**equal, ROLLOUT: query.rollout_id}, {**variants, **(like or {})})
 
     def _ours(
-        self, ask: Ask, names: tuple[str, ...], first: int, last: int
+        self, query: CountQuery, names: tuple[str, ...], first: int, last: int
     ) -> dict[tuple[str, str], Mapping[int, float]]:
         """Totals that every replica tells alike, so what one of them tells at the edges of a window is enough."""
-        of = self._of(ask, "", whose(self.namespace, self.endpoint), {"__name__": any_of(names)})
-        query = f"max by (__name__, {VARIANT}) ({of})"
-        width = ask.window_seconds
+        of = self._of(query, "", whose(self.namespace, self.endpoint), {"__name__": any_of(names)})
+        width = query.seconds
         found: dict[tuple[str, str], Mapping[int, float]] = {}
-        for item in self.prometheus.steps(query, first, last, width):
+        for item in self.prometheus.steps(f"max by (__name__, {VARIANT}) ({of})", first, last, width):
             told, rises, level = dict(item.points), dict[int, float](), 0.0
             for edge in range(first, last + 1, width):
                 value = max(told.get(float(edge), level), level)
@@ -95,13 +92,15 @@ class OwnCounts:
             found[item.labels["__name__"], item.labels[VARIANT]] = rises
         return found
 
-    def _theirs(self, ask: Ask, name: str, first: int, last: int) -> Mapping[tuple[str, str], Mapping[int, float]]:
+    def _theirs(
+        self, query: CountQuery, name: str, first: int, last: int
+    ) -> Mapping[tuple[str, str], Mapping[int, float]]:
         """Counters of which each process has its own, summed; wherever what publishes them runs."""
         found: dict[tuple[str, str], dict[int, float]] = {}
-        for item in self.prometheus.samples(self._of(ask, name, {ENDPOINT: self.endpoint}), first - 60, last):
+        for item in self.prometheus.samples(self._of(query, name, {ENDPOINT: self.endpoint}), first - 60, last):
             rises = found.setdefault((name, item.labels[VARIANT]), defaultdict(float))
             for at, rise in _rises(item.points):
-                rises[int(at // ask.window_seconds) * ask.window_seconds] += rise
+                rises[int(at // query.seconds) * query.seconds] += rise
         return found
 
 

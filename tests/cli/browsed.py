@@ -24,8 +24,9 @@ from retraining.record import Candidate, Entry, Record
 from rollout.core.decision import Decision
 from rollout.core.state import RolloutState
 from services.declaration.panels import CurveSpec, Panel, PanelSpec, Query
+from services.signals import CountedSignals
 from tests.cli.played import look
-from tests.simulator.platform import MemorySignals, World
+from tests.simulator.platform import MemoryCounters, World
 
 _MORE = re.compile(r"(\d)More")
 GAP = range(36, 40)
@@ -159,7 +160,7 @@ class Looks:
     """Looks at a world."""
 
     def __init__(self, world: World) -> None:
-        self.world, self.signals = world, MemorySignals(world)
+        self.world, self.signals = world, CountedSignals(MemoryCounters(world))
         self.state: RolloutState = world.state
         self.decision: Decision | None = None
 

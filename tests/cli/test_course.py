@@ -13,8 +13,9 @@ from cli.view.trial import Evidence, evidence_of
 from rollout.controller.look import asked as asked_of_signals
 from rollout.core.decision import Seen
 from rollout.core.state import RolloutState
+from services.signals import CountedSignals
 from tests.cli.conftest import METRICS, plan
-from tests.simulator.platform import MemorySignals, World
+from tests.simulator.platform import MemoryCounters, World
 
 
 def seen_of(world: World) -> Seen:
@@ -22,7 +23,9 @@ def seen_of(world: World) -> Seen:
     assert state.plan is not None
     assert both is not None
     end = ended(state) or world.clock.time()
-    return MemorySignals(world).read(asked_of_signals(state, state.plan, both.champion, both.challenger, end))
+    return CountedSignals(MemoryCounters(world)).read(
+        asked_of_signals(state, state.plan, both.champion, both.challenger, end)
+    )
 
 
 def found_now(world: World) -> tuple[Evidence, ...]:

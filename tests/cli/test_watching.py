@@ -29,10 +29,11 @@ from rollout.controller.ports import Ask
 from rollout.core.decision import Seen
 from rollout.core.plan import Plan, Step
 from rollout.core.release import Release
+from services.signals import CountedSignals
 from tests.cli.conftest import plan
 from tests.cli.played import look
 from tests.rollout import worlds
-from tests.simulator.platform import MemorySignals, World
+from tests.simulator.platform import MemoryCounters, World
 
 Begin = Callable[..., World]
 TARGET: Any = type("Target", (), {"endpoint": "endpoint"})()
@@ -274,7 +275,7 @@ class Counted:
 
     def __init__(self, world: World) -> None:
         self.asked = 0
-        self._signals = MemorySignals(world)
+        self._signals = CountedSignals(MemoryCounters(world))
 
     def read(self, ask: Ask) -> Seen:
         self.asked += 1
@@ -291,7 +292,7 @@ def test_metrics_are_read_again_only_when_another_window_has_closed(world: World
         now[0] += 1
         signals.read(Ask("v-a", "v-b", "r", 100, second + 0.5, 10))
     assert counted.asked == 10
-    assert signals.read(Ask("v-a", "v-b", "r", 100, 199.5, 10)) == MemorySignals(world).read(
+    assert signals.read(Ask("v-a", "v-b", "r", 100, 199.5, 10)) == CountedSignals(MemoryCounters(world)).read(
         Ask("v-a", "v-b", "r", 100, 199.5, 10)
     )
     signals.read(Ask("v-a", "v-b", "another", 100, 199.5, 10))

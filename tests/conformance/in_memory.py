@@ -24,9 +24,7 @@ from monitoring.alarms.response import respond
 from monitoring.captured import Side
 from rollout.controller.controller import Controller
 from rollout.controller.outbox import Outbox
-from rollout.controller.ports import Ask
 from rollout.core.catalogue import KNOWN, LOSS_MOST, OWN
-from rollout.core.decision import Seen
 from rollout.core.errors import Busy, RolloutError, Unreachable
 from rollout.core.failing import Counted
 from rollout.core.live import Approval, Live
@@ -34,15 +32,17 @@ from rollout.core.release import Release
 from rollout.core.ringing import Ringing
 from rollout.core.state import Replayed, RolloutState
 from rollout.judge.metrics import Metric, Tally
+from services.counters import CountedWindow, CountQuery
 from services.invoke import Request, Response
 from services.replay import Exchange, replay
+from services.signals import CountedSignals
 from tests.conformance import mortal
 from tests.conformance.stage import SLOW_MS, TOLERATED, Call, Effect, FaultStage, Killed, Message
 from tests.platforms.aws.on_cloud import PREDICTION
 from tests.platforms.load import Asked, Load
 from tests.rollout.worlds import release as make_release
 from tests.simulator.answers import Answered
-from tests.simulator.platform import MemoryJournal, MemoryNotify, MemoryRegistry, MemorySignals, MemoryTraffic, World
+from tests.simulator.platform import MemoryCounters, MemoryJournal, MemoryNotify, MemoryRegistry, MemoryTraffic, World
 
 RATE = 20  # requests a second
 _ENDPOINT = "endpoint"
@@ -245,7 +245,7 @@ class MemoryStage(FaultStage):
             journal=through(MemoryJournal(world), read="read journal", write="write journal"),
             registry=through(MemoryRegistry(world), set_approval="set approval"),
             notify=through(MemoryNotify(world), send="notify"),
-            signals=_Signals(world, self),
+            signals=CountedSignals(_Counters(world, self)),
             alarms=_Alarms(self),
             replay=_Replay(world),
         )
@@ -457,17 +457,14 @@ class _Load(Load):
 
 
 @dataclass
-class _Signals(MemorySignals):
+class _Counters(MemoryCounters):
     stage: MemoryStage
 
-    def read(self, ask: Ask) -> Seen:
-        try:
-            return self.stage.called("read metrics", super().read, lambda kind: None, ask)
-        except (Busy, Unreachable) as error:
-            return Seen.unknown(str(error))
+    def counts(self, query: CountQuery) -> list[CountedWindow]:
+        return self.stage.called("read metrics", super().counts, lambda kind: None, query)
 
-    def _counted(self, ask: Ask) -> float:
-        return self.world.answered.tally(KNOWN["invalid_answers"], ask.challenger, ask.start, ask.end, None).count
+    def _until(self, query: CountQuery) -> float:
+        return query.end
 
 
 @dataclass

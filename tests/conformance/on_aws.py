@@ -21,6 +21,7 @@ from infra.aws.function import RUNTIME
 from infra.aws.statements import document, trust
 from localcloud.process import ProcessError
 from localcloud.testing import Cloud
+from platforms.aws.counters import CloudWatchCounters
 from platforms.aws.documents import DynamoDocuments
 from platforms.aws.endpoint import SageMakerTraffic, controller_with
 from platforms.aws.evaluations import ratio
@@ -29,7 +30,6 @@ from platforms.aws.journal import DynamoJournal
 from platforms.aws.names import Names
 from platforms.aws.packages import FORM
 from platforms.aws.published import CloudWatchMetrics
-from platforms.aws.signals import CloudWatchSignals
 from rollout.controller.controller import Controller
 from rollout.core.live import Approval, Live
 from rollout.core.release import Release
@@ -409,7 +409,7 @@ class AwsStage(FaultStage):
 
     def timed(self, role: str) -> int:
         """As CloudWatch has it."""
-        seen = CloudWatchSignals(self.clients, self.names.endpoint).quantile(f"v-{role}", 0.99, time.time())
+        seen = CloudWatchCounters(self.clients, self.names.endpoint).quantile(f"v-{role}", 0.99, time.time())
         return seen.requests if seen else 0
 
     def load(self, *, target: str | None = None, rate: float = 10, workers: int = 2) -> EndpointLoad:

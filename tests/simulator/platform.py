@@ -18,9 +18,8 @@ from typing import Protocol
 
 from audit.record import Record
 from rollout.controller.controller import Controller
-from rollout.controller.ports import Alarms, Ask, Journal, Notify, Quantile, Registry, Replay, Signals, Traffic
+from rollout.controller.ports import Alarms, Journal, Notify, Quantile, Registry, Replay, Signals, Traffic
 from rollout.core.catalogue import KNOWN
-from rollout.core.decision import Seen
 from rollout.core.errors import Busy, Conflict, RolloutError, Unreachable
 from rollout.core.event import Event
 from rollout.core.failing import FAILED
@@ -28,7 +27,9 @@ from rollout.core.live import Approval, Live, Variant
 from rollout.core.plan import ERRORS, Guard
 from rollout.core.ringing import Ringing
 from rollout.core.state import Replayed, RolloutState
-from rollout.judge.metrics import Tally, Window
+from rollout.judge.metrics import Metric, Tally
+from services.counters import COUNTED, CountedWindow, CountQuery
+from services.signals import CountedSignals
 from tests.simulator.answers import Answered
 
 _HISTORY = 3 * 3600
@@ -120,7 +121,7 @@ class World:
         self._detail = ""
         self._owed = 0.0
         self.answered = Answered(self._random)
-        self.windows: dict[object, dict[int, Window]] = {}
+        self.windows: dict[object, dict[int, CountedWindow]] = {}
         self.guards: list[Guard | None] = []
         self.state = RolloutState("endpoint")
         self.approvals: dict[str, Approval] = {}
@@ -143,7 +144,7 @@ class World:
         """A controller of its own over this world, with other ports where they are given; any number may be used."""
         return Controller(
             traffic=traffic or MemoryTraffic(self),
-            signals=signals or MemorySignals(self),
+            signals=signals or CountedSignals(MemoryCounters(self)),
             alarms=alarms or MemoryAlarms(self),
             journal=journal or MemoryJournal(self),
             registry=registry or MemoryRegistry(self),
@@ -241,50 +242,60 @@ class MemoryTraffic:
 
 
 @dataclass
-class MemorySignals:
-    """`Signals` over a world."""
+class MemoryCounters:
+    """`Counters` over a world, whose latencies are milliseconds."""
 
     world: World
 
-    def read(self, ask: Ask) -> Seen:
-        """The closed windows that begin after the start."""
-        if self.world.metrics_problem:
-            return Seen.unknown(self.world.metrics_problem)
-        width = ask.window_seconds
-        first = int(-(-ask.start // width) * width)
-        times = range(first, int(ask.end) - width + 1, width)
-        # What is over stays as it was: a trial of weeks is looked at as often as there are windows in it.
-        closed = self.world.windows.setdefault(
-            (ask.champion, ask.challenger, width, ask.metrics, *ask.pivots.items()), {}
-        )
+    def counts(self, query: CountQuery) -> list[CountedWindow]:
+        """The closed windows, and an open one with all answers that were counted by now."""
+        self._reach()
+        # What is over stays as it was: a trial of weeks is read as often as it has windows.
+        cuts = str(query.cuts)
+        closed = self.world.windows.setdefault((query.variants, query.seconds, query.metrics, cuts), {})
+        times = range(*query.grid, query.seconds)
         for at in times:
             if at not in closed:
-                closed[at] = self._window(ask, at)
-        return Seen(tuple(closed[at] for at in times), counted=self._counted(ask))
+                closed[at] = CountedWindow(at, {name: self._tallies(query, at, name) for name in query.variants})
+        found = [closed[at] for at in times]
+        if query.captured:
+            found.append(
+                CountedWindow(times.stop, {name: self._counted(query, name) for name in query.variants}, False)
+            )
+        return found
 
-    def _counted(self, ask: Ask) -> float:
-        """How many of the challenger's answers were counted by now."""
-        until = self.world.clock.time() - self.world.count_seconds
-        return self.world.answered.tally(KNOWN["invalid_answers"], ask.challenger, ask.start, until, None).count
+    def _tallies(self, query: CountQuery, at: int, variant: str) -> dict[str, Tally]:
+        def tally(metric: Metric, cut: float | None = None) -> Tally:
+            return self.world.answered.tally(metric, variant, at, at + query.seconds, cut)
 
-    def _window(self, ask: Ask, at: int) -> Window:
-        metrics = {metric.name: metric for metric in (*ask.metrics, ERRORS)}
+        found = {metric.name: tally(metric) for metric in query.metrics}
+        found |= {name: tally(KNOWN["latency_p99"], cut) for name, cut in query.cuts.get(variant, {}).items()}
+        errors = tally(ERRORS)
+        return {**found, ERRORS.name: errors, FAILED: errors}
 
-        def tallies(variant: str, slack: bool) -> dict[str, Tally]:
-            found: dict[str, Tally] = {}
-            for name, metric in metrics.items():
-                pivot = ask.pivots.get(name)
-                known = pivot is not None and at >= pivot.since
-                cut = pivot.value * (1 + metric.margin if slack else 1) if pivot and known else None
-                found[name] = self.world.answered.tally(metric, variant, at, at + ask.window_seconds, cut)
-            return {**found, FAILED: found[ERRORS.name]}
+    def _counted(self, query: CountQuery, variant: str) -> dict[str, Tally]:
+        answers = self.world.answered.tally(KNOWN["invalid_answers"], variant, query.start, self._until(query), None)
+        return {COUNTED: answers}
 
-        return Window(at, ask.window_seconds, tallies(ask.champion, False), tallies(ask.challenger, True))
+    def _until(self, query: CountQuery) -> float:
+        """Until when answers are counted by now."""
+        return self.world.clock.time() - self.world.count_seconds
+
+    def _reach(self) -> None:
+        if self.world.metrics_problem:
+            raise Unreachable(self.world.metrics_problem)
+
+    def cut(self, latency: float) -> float:
+        """Any latency is exact."""
+        return latency
+
+    def captured(self) -> float:
+        """All answers are."""
+        return 1.0
 
     def quantile(self, variant: str, quantile: float, end: float) -> Quantile | None:
         """The quantile over the last three hours."""
-        if self.world.metrics_problem:
-            return None
+        self._reach()
         ordered = sorted(self.world.answered.milliseconds(variant, end - _HISTORY, end))
         return Quantile(ordered[int(quantile * len(ordered))], len(ordered)) if ordered else None
 

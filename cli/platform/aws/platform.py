@@ -168,9 +168,10 @@ class Aws:
 
     def signals(self) -> Signals:
         """CloudWatch's."""
-        from platforms.aws.signals import CloudWatchSignals  # noqa: PLC0415 - it loads the judge
+        from platforms.aws.counters import CloudWatchCounters  # noqa: PLC0415 - it loads the judge
+        from services.signals import CountedSignals  # noqa: PLC0415
 
-        return CloudWatchSignals(self.target.client, self.target.endpoint)
+        return CountedSignals(CloudWatchCounters(self.target.client, self.target.endpoint))
 
     def observer(self, signals: Signals) -> Controller:
         """See `Platform`."""

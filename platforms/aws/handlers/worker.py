@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from monitoring.alarms.outage import Outage
+from platforms.aws.alarm_states import CloudWatchAlarms
 from platforms.aws.audit_records import S3Records
 from platforms.aws.clients import Clients
+from platforms.aws.counters import CloudWatchCounters
 from platforms.aws.endpoint import SnsNotify, controller_with
 from platforms.aws.handlers.settings import Settings
 from platforms.aws.journal import DynamoJournal
 from platforms.aws.kms_signer import KmsSigner
-from platforms.aws.numbers import AlarmNumbers
 from platforms.clock import SystemClock
 from rollout.controller.commands import Commands
 from rollout.controller.outbox import Outbox
 from rollout.controller.recorder import Recorder
+from services.alarms import AlarmNumbers
 from services.worker import Worker
 
 
@@ -32,12 +34,13 @@ def worker_of(settings: Settings, make: Clients, soon: Clients) -> Worker:
     recorder = None
     if settings.audit_key:
         recorder = Recorder(journal, S3Records(soon, settings.bucket, KmsSigner(soon, settings.audit_key)))
+    numbers = AlarmNumbers(CloudWatchAlarms(soon, settings.endpoint), CloudWatchCounters(soon, settings.endpoint))
     return Worker(
         settings.endpoint,
         controller_with(
             make, settings.endpoint, settings.journal, by=settings.by, topic=settings.topic, commands=commands
         ),
         journal,
-        Outage(AlarmNumbers(soon, settings.endpoint).read, Outbox(journal, notify, SystemClock())),
+        Outage(numbers.read, Outbox(journal, notify, SystemClock())),
         recorder,
     )

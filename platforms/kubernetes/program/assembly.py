@@ -80,7 +80,7 @@ class Assembly:
             records = PostgresRecords(self.database, name, partial(uid, self.api, name), key)
             recorder = Recorder(found.journal, records)
         worker = Worker(name, found.controller, found.journal, found.outage, recorder)
-        return Endpoint(worker, float(spec.period_seconds), found.alarms.alarms)
+        return Endpoint(worker, float(spec.period_seconds), found.alarms.firing)
 
     def probes(self, member: Member, known: Known) -> Probes:
         """What asks the endpoints whether they answer, with what is read of packages."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -18,14 +18,11 @@ from platforms.aws.clients import clients
 from platforms.aws.endpoint import SageMakerRegistry, SageMakerTraffic, SnsNotify, _one_line, controller
 from platforms.aws.guardrails import guardrail
 from platforms.aws.journal import DynamoJournal
-from platforms.aws.signals import CloudWatchSignals
-from rollout.controller.ports import Ask
 from rollout.core.errors import Busy, Conflict, RolloutError, Unreachable
 from rollout.core.event import Event
 from rollout.core.live import Live, Variant
 from rollout.core.release import Release
 from rollout.core.state import Phase, RolloutState
-from rollout.judge.metrics import Tally
 from rollout.reason import Reason
 from tests.platforms.aws.inbox import subscribed
 from tests.platforms.aws.mocked import journal_table, lead_to_mocks
@@ -230,82 +227,6 @@ def test_a_journal_takes_one_writer_a_revision(journal: DynamoJournal, release: 
 def test_journals_of_two_endpoints_do_not_touch(aws: Callable[[str], Any], journal: DynamoJournal) -> None:
     journal.write(journal.read())
     assert DynamoJournal(aws, "rollouts", "other").read() == RolloutState("other")
-
-
-def put(aws: Callable[[str], Any], metric: str, variant: str, at: datetime, value: float) -> None:
-    aws("cloudwatch").put_metric_data(
-        Namespace="AWS/SageMaker",
-        MetricData=[
-            {
-                "MetricName": metric,
-                "Dimensions": [
-                    {"Name": "EndpointName", "Value": "endpoint"},
-                    {"Name": "VariantName", "Value": variant},
-                ],
-                "Timestamp": at,
-                "Value": value,
-            }
-        ],
-    )
-
-
-def _errors(side: Mapping[str, Tally]) -> tuple[int, float]:
-    return side["errors"].count, side["errors"].total
-
-
-def test_windows_are_read_on_cloudwatchs_grid_and_only_closed_ones(aws: Callable[[str], Any]) -> None:
-    start = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(minutes=10)
-    for minute, (requests, errors) in enumerate([(90, 1), (80, 2), (70, 3)]):
-        at = start + timedelta(minutes=minute, seconds=5)
-        put(aws, "Invocations", "v-a", at, requests)
-        put(aws, "Invocation4XXErrors", "v-a", at, 0)
-        put(aws, "Invocation5XXErrors", "v-a", at, errors)
-    put(aws, "Invocations", "v-b", start + timedelta(minutes=1), 9)
-    put(aws, "Invocation4XXErrors", "v-b", start + timedelta(minutes=1), 4)
-    put(aws, "Invocation5XXErrors", "v-b", start + timedelta(minutes=1), 7)
-    begin, end = start.timestamp() - 30, start.timestamp() + 150
-    seen = CloudWatchSignals(aws, "endpoint").read(Ask("v-a", "v-b", "r", begin, end, 60))
-    assert seen.windows is not None
-    found = [
-        (item.start - start.timestamp(), *(part for side in (item.champion, item.challenger) for part in _errors(side)))
-        for item in seen.windows
-    ]
-    # The third minute is not over yet; errors of the challenger are capped at its requests.
-    assert found == [(0, 90, 1, 0, 0), (60, 80, 2, 9, 9)]
-
-
-def test_a_span_without_a_whole_window_is_seen_and_empty(aws: Callable[[str], Any]) -> None:
-    assert CloudWatchSignals(aws, "endpoint").read(Ask("v-a", "v-b", "r", 100, 130, 60)).windows == ()
-
-
-def test_metrics_that_cannot_be_read_are_unknown_with_the_reason() -> None:
-    client = boto3.client("cloudwatch", region_name="us-east-1")
-    signals = CloudWatchSignals(lambda _: client, "endpoint")
-    with Stubber(client) as stubber:
-        stubber.add_client_error("get_metric_data", "AccessDenied", "not authorized", 403)
-        stubber.add_client_error("get_metric_data", "Throttling", "Rate exceeded", 400)
-        result = {"Id": "q0", "Timestamps": [], "Values": [], "StatusCode": "Forbidden"}
-        stubber.add_response("get_metric_data", {"MetricDataResults": [result]})
-        for words in ("not authorized", "Rate exceeded", "CloudWatch says Forbidden"):
-            seen = signals.read(Ask("v-a", "v-b", "r", 0, 600, 60))
-            assert seen.windows is None
-            assert words in seen.problem
-
-
-def test_metrics_on_several_pages_are_put_together() -> None:
-    client = boto3.client("cloudwatch", region_name="us-east-1")
-    with Stubber(client) as stubber:
-        for token, minute, status in (("more", 0, "PartialData"), (None, 60, "Complete")):
-            at = datetime.fromtimestamp(minute, UTC)
-            page: dict[str, Any] = {
-                "MetricDataResults": [
-                    {"Id": name, "Timestamps": [at], "Values": [value], "StatusCode": status}
-                    for name, value in (("q0", 9.0), ("q1", 0.0), ("q2", 0.0))
-                ]
-            }
-            stubber.add_response("get_metric_data", {**page, **({"NextToken": token} if token else {})})
-        seen = CloudWatchSignals(lambda _: client, "endpoint").read(Ask("v-a", "v-b", "r", 0, 120, 60))
-    assert [_errors(item.champion)[0] for item in seen.windows or ()] == [9, 9]
 
 
 @pytest.fixture

@@ -14,11 +14,10 @@ import pytest
 from monitoring.objectives.slo import Objective
 from platforms.kubernetes import objective_rules
 from platforms.kubernetes.alarm_rules import group
+from platforms.kubernetes.alarm_states import PrometheusAlarms
+from platforms.kubernetes.counters import PrometheusCounters
 from platforms.kubernetes.grafana import dashboard
-from platforms.kubernetes.levels import PrometheusAlarms
-from platforms.kubernetes.numbers import AlarmNumbers
 from platforms.kubernetes.prometheus import Prometheus
-from platforms.kubernetes.signals import PrometheusSignals
 from platforms.kubernetes.watched import Watched
 from rollout.controller.ports import Ask
 from rollout.core.catalogue import KNOWN
@@ -26,7 +25,9 @@ from rollout.core.decision import Seen
 from rollout.core.plan import ERRORS, Plan, Step
 from rollout.core.ringing import Ringing
 from rollout.core.state import Phase, Pivot, RolloutState
+from services.alarms import AlarmNumbers, JudgedAlarms
 from services.declaration.panels import PanelSettings
+from services.signals import CountedSignals
 from tests.platforms.kubernetes.stage import CLUSTERS, Stage, stage, until
 from tests.platforms.kubernetes.test_grafana import queries
 from tests.rollout.worlds import release
@@ -40,8 +41,16 @@ WATCHED = Watched(
 )  # fmt: skip
 
 
-def clusters(variant: str) -> tuple[str, ...]:
-    return (CLUSTERS[variant],)
+def counters(prometheus: Prometheus) -> PrometheusCounters:
+    return PrometheusCounters(prometheus, "models", "endpoint", lambda variant: (CLUSTERS[variant],))
+
+
+def signals_of(prometheus: Prometheus) -> CountedSignals:
+    return CountedSignals(counters(prometheus))
+
+
+def judged(prometheus: Prometheus) -> JudgedAlarms:
+    return JudgedAlarms(PrometheusAlarms(prometheus, "models", "endpoint"), counters(prometheus))
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +78,7 @@ def trial() -> RolloutState:
 def test_the_first_failures_of_a_challenger_ring_and_wake_the_controller(
     it: Stage, prometheus: Prometheus, record_property: pytest.RecordProperty
 ) -> None:
-    state, alarms = trial(), PrometheusAlarms(prometheus, "models", "endpoint", clusters)
+    state, alarms = trial(), judged(prometheus)
     it.ask(40)
     it.scraped(it.ask(10, variant="v-b"))
     until(lambda: not rings(alarms, state, none=True))
@@ -86,13 +95,13 @@ def test_the_first_failures_of_a_challenger_ring_and_wake_the_controller(
     record_property("first_bad_answer_to_ringing_s", round(rang, 1))
     record_property("first_bad_answer_to_webhook_s", round(it.woken.came[0] - began, 1))
     assert rang < 3 * SCRAPE + 5
-    (alarm,) = alarms.alarms(state)
-    numbers = AlarmNumbers(prometheus, "models", "endpoint", clusters).read(alarm, "v-a")
+    (alarm,) = alarms.firing(state)
+    numbers = AlarmNumbers(alarms.alarms, alarms.counters).read(alarm, "v-a")
     assert numbers is not None
     assert not numbers.champion_rings
 
 
-def rings(alarms: PrometheusAlarms, state: RolloutState, *, none: bool = False) -> tuple[Ringing, ...]:
+def rings(alarms: JudgedAlarms, state: RolloutState, *, none: bool = False) -> tuple[Ringing, ...]:
     """What rings; with `none`, one that says so while nobody can say."""
     try:
         return alarms.ringing(state)
@@ -121,7 +130,7 @@ def test_each_window_holds_what_the_servers_answered_in_it(it: Stage, prometheus
     it.start_envoy()
     it.ask(15, 502, "v-b")
     it.scraped(traffic(4) + WIDTH + SCRAPE)
-    signals = PrometheusSignals(prometheus, "models", "endpoint", clusters)
+    signals = signals_of(prometheus)
 
     def read() -> Seen:
         pivots = {P99.name: Pivot(5_000.0, began)}
@@ -178,7 +187,7 @@ def _scraped(scrapes: list[float], at: float) -> float:
 def test_what_the_gateway_answers_itself_is_unknown_and_so_is_a_gateway_or_prometheus_that_is_gone(
     it: Stage, prometheus: Prometheus
 ) -> None:
-    signals = PrometheusSignals(prometheus, "models", "endpoint", clusters)
+    signals = signals_of(prometheus)
 
     def read(end: float) -> Seen:
         return signals.read(Ask("v-a", "v-b", "r-1", time.time() - 40, end, WIDTH))
@@ -197,20 +206,18 @@ def test_what_the_gateway_answers_itself_is_unknown_and_so_is_a_gateway_or_prome
     assert behind.windows is None
     assert "behind" in behind.problem
     with httpx.Client(base_url="http://127.0.0.1:9", timeout=1) as nobody:
-        gone = PrometheusSignals(Prometheus(nobody), "models", "endpoint", clusters).read(
-            Ask("v-a", "v-b", "r", 0, 60, 10)
-        )
+        gone = signals_of(Prometheus(nobody)).read(Ask("v-a", "v-b", "r", 0, 60, 10))
     assert "does not answer" in gone.problem
     assert signals.quantile("v-a", 0.5, time.time()) is not None
 
 
 def test_an_outage_of_both_is_left_to_the_judge(it: Stage, prometheus: Prometheus) -> None:
-    alarms, state = PrometheusAlarms(prometheus, "models", "endpoint", clusters), trial()
+    alarms, state = judged(prometheus), trial()
     until(lambda: not rings(alarms, state, none=True))
     for _ in range(30):
         it.ask(2, 500)
         it.ask(1, 500, "v-b")
-    until(lambda: {alarm.variant for alarm in alarms.alarms(state)} == {"v-a", "v-b"})
+    until(lambda: {alarm.variant for alarm in alarms.firing(state)} == {"v-a", "v-b"})
 
     # The two variants are scraped in one go, but a rule may be evaluated between their alarms.
     until(lambda: [alarm.variant for alarm in alarms.ringing(state)] == ["v-a"])

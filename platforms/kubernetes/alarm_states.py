@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from monitoring.alarms.alarm import Alarm, Measure, Said
-from monitoring.alarms.outage import alike
-from platforms.kubernetes.metrics import LATENCY, REQUESTS, VARIANT, whose
-from platforms.kubernetes.numbers import AlarmNumbers
+from monitoring.alarms.alarm import Alarm, Said
+from platforms.kubernetes.alarm_rules import PERIOD, PERIODS, SLOWER_THAN
+from platforms.kubernetes.metrics import VARIANT, whose
 from platforms.kubernetes.prometheus import Prometheus
 from platforms.kubernetes.rule import MEASURE, group_names
 from rollout.core.errors import Unreachable
-from rollout.core.ringing import Ringing
-from rollout.core.state import RolloutState
-from services.declaration.alarm_names import FAILS, SLOW
+from services.alarms import MEASURES
+from services.counters import FiringAlarm, ShareRule
 
-_MEASURES: Mapping[str, tuple[Measure, str]] = {FAILS: ("errors", REQUESTS), SLOW: ("latency", LATENCY)}
+_MINUTE, _OFTEN = 60, 10
+"""Seconds that are compared as one, at periods from a minute, and at shorter ones."""
 _LATE, _LATE_INTERVALS = 60.0, 3.0
 """Rules that were evaluated longer ago than so many seconds, and intervals, say nothing of now."""
 
@@ -30,67 +29,58 @@ class PrometheusAlarms:
     """`Alarms` over the rules of one endpoint.
 
     Attributes:
-        prometheus: Which evaluates them.
+        prometheus: The Prometheus that evaluates them.
         namespace: Where the endpoint is.
         endpoint: The endpoint.
-        clusters: Says by which clusters of Envoy a variant is served.
-        now: Tells the time, epoch seconds.
+        now: The time, epoch seconds.
     """
 
     prometheus: Prometheus
     namespace: str
     endpoint: str
-    clusters: Callable[[str], tuple[str, ...]]
     now: Callable[[], float] = time.time
 
-    def ringing(self, state: RolloutState) -> tuple[Ringing, ...]:
-        """What rings of champion and challenger; an outage that both share is left to the judge."""
-        read = AlarmNumbers(self.prometheus, self.namespace, self.endpoint, self.clusters).read
-        return tuple(
-            Ringing(alarm.variant, alarm.reason, alarm.at)
-            for alarm, evaluated in self._firing(state)
-            if alarm.variant is not None and alarm.at is not None
-            # Not as the numbers were when it began to ring, nor as they are now, when a late scrape may leave nothing
-            # to compare, but as the rule has them that rings.
-            if alike(state, replace(alarm, at=max(alarm.at, evaluated)), read) is None
-        )
+    def firing(self, variants: Collection[str]) -> list[FiringAlarm]:
+        """See `Alarms`.
 
-    def alarms(self, state: RolloutState) -> tuple[Alarm, ...]:
-        """What rings of champion and challenger, whether or not both fail alike.
+        The counts of an alarm are those that its rule has seen. Those of now may be nothing, when a scrape is late.
 
         Raises:
-            RolloutError: Prometheus does not answer; or nothing rings, and it cannot be said that nothing does, for a
+            RolloutError: Prometheus does not answer; or nothing fires, and it cannot be said that nothing does, for a
                 version's rules are not there, fail, or were not evaluated lately.
         """
-        return tuple(alarm for alarm, _ in self._firing(state))
-
-    def _firing(self, state: RolloutState) -> list[tuple[Alarm, float]]:
-        """Each alarm that rings, and when that was last found."""
-        variants = {release.variant for release in (state.champion, state.challenger) if release is not None}
-        groups = self.prometheus.groups(group_names(self.endpoint)[0], whose(self.namespace, self.endpoint))
-        found, known = list[tuple[Alarm, float]](), dict[tuple[str, str], str]()
-        for group in groups:
+        found, known = list[FiringAlarm](), dict[tuple[str, str], str]()
+        for group in self._groups():
             evaluated = _epoch(group["lastEvaluation"])
             late = self._late(group, evaluated)
             for rule in group.get("rules", []):
                 labels = rule.get("labels", {})
                 variant, measure = labels.get(VARIANT, ""), labels.get(MEASURE, "")
-                if variant in variants and measure in _MEASURES:
+                if variant in variants and measure in MEASURES:
                     known[variant, measure] = late or _failure(rule)
                     found += [
-                        (self._alarm(item, variant, measure), evaluated)
+                        FiringAlarm(self._alarm(item, variant, measure), evaluated)
                         for item in rule["alerts"]
                         if item["state"] == "firing"
                     ]
         problems = [
             problem
             for variant in sorted(variants)
-            for measure in _MEASURES
+            for measure in MEASURES
             if (problem := known.get((variant, measure), f"the rule {measure} of {variant} is not loaded"))
         ]
         if problems and not found:
             raise Unreachable(f"nobody can say whether an alarm of {self.endpoint} rings: {'; '.join(problems)}")
         return found
+
+    def rules(self, names: Collection[str]) -> dict[str, ShareRule]:
+        """See `Alarms`."""
+        rules = [rule for group in self._groups() for rule in group.get("rules", [])]
+        found = {rule.get("name"): _share(rule) for rule in rules if rule.get("name") in names}
+        return {str(name): rule for name, rule in found.items() if rule is not None}
+
+    def _groups(self) -> list[Mapping[str, Any]]:
+        return self.prometheus.groups(group_names(self.endpoint)[0], whose(self.namespace, self.endpoint))
 
     def _late(self, group: Mapping[str, Any], evaluated: float) -> str:
         """Why what a group says is not of now; empty when it is."""
@@ -100,7 +90,6 @@ class PrometheusAlarms:
         return f"its rules were evaluated {ago:.0f} s ago" if ago < _NEVER else "its rules were not evaluated yet"
 
     def _alarm(self, item: Mapping[str, Any], variant: str, measure: str) -> Alarm:
-        says, series = _MEASURES[measure]
         notes = item["annotations"]
         why = Said(str(notes.get("summary", "")), _number(item.get("value")), _number(notes.get("threshold")))
         return Alarm(
@@ -110,12 +99,27 @@ class PrometheusAlarms:
             at=_epoch(item["activeAt"]),
             endpoint=self.endpoint,
             variant=variant,
-            metrics=(series,),
-            measure=says,
+            metrics=(),
+            measure=MEASURES[measure],
         )
 
 
-_NEVER = 10 * 365 * 86_400  # what was never evaluated was so in the year 1
+_NEVER = 10 * 365 * 86_400  # Prometheus says of a rule that was never evaluated that it was so in the year 1
+
+
+def _share(rule: Mapping[str, Any]) -> ShareRule | None:
+    """None when it is no rule on a share."""
+    notes = rule.get("annotations", {})
+    if PERIOD not in notes:
+        return None
+    period, slower_ms = int(float(notes[PERIOD])), notes.get(SLOWER_THAN)
+    return ShareRule(
+        tolerated=float(notes["threshold"]),
+        seconds=period * int(notes[PERIODS]),
+        step=_OFTEN if period < _MINUTE else _MINUTE,
+        slower_than=None if slower_ms is None else float(slower_ms) * 1000,
+        fires=any(item["state"] == "firing" for item in rule.get("alerts", [])),
+    )
 
 
 def _failure(rule: Mapping[str, Any]) -> str:

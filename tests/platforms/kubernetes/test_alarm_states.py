@@ -12,8 +12,8 @@ import pytest
 from monitoring.alarms.alarm import Alarm, Said
 from monitoring.alarms.alike import Numbers
 from platforms.kubernetes.alarm_rules import group
-from platforms.kubernetes.levels import PrometheusAlarms
-from platforms.kubernetes.numbers import AlarmNumbers
+from platforms.kubernetes.alarm_states import PrometheusAlarms
+from platforms.kubernetes.counters import PrometheusCounters
 from platforms.kubernetes.prometheus import Prometheus
 from platforms.kubernetes.watched import Watched
 from rollout.core.catalogue import KNOWN
@@ -21,6 +21,7 @@ from rollout.core.errors import Unreachable
 from rollout.core.failing import Counted
 from rollout.core.plan import ERRORS, Plan, Step
 from rollout.core.state import Phase, RolloutState
+from services.alarms import AlarmNumbers, JudgedAlarms
 from tests.platforms.kubernetes.scrapes import START, Envoy, Tsdb, every, played
 from tests.rollout.worlds import release
 
@@ -69,10 +70,12 @@ def rules(rings: Mapping[str, str] | None = None, *, evaluated: float = NOW - 2,
     return {"groups": [{"name": "endpoint", "interval": 5, "lastEvaluation": told(evaluated), "rules": found}]}
 
 
-def alarms(data: dict[str, Any], tsdb: Tsdb | None = None) -> PrometheusAlarms:
+def alarms(data: dict[str, Any], tsdb: Tsdb | None = None) -> JudgedAlarms:
     it = tsdb or Tsdb()
     it.rules = data
-    return PrometheusAlarms(Prometheus(it.client()), "models", "endpoint", CLUSTERS.__getitem__, now=lambda: NOW)
+    prometheus = Prometheus(it.client())
+    counters = PrometheusCounters(prometheus, "models", "endpoint", CLUSTERS.__getitem__)
+    return JudgedAlarms(PrometheusAlarms(prometheus, "models", "endpoint", now=lambda: NOW), counters)
 
 
 def test_what_rings_of_both_versions_is_told_with_value_threshold_and_since_when() -> None:
@@ -84,9 +87,7 @@ def test_what_rings_of_both_versions_is_told_with_value_threshold_and_since_when
     ]
     assert found[1].reason.numbers == {"value": 0.12, "threshold": 0.05}
     assert found[0].reason.numbers == {"threshold": 0.01}, "not a number is none"
-    (one, other) = alarms(data).alarms(STATE)
-    assert (one.measure, other.measure) == ("latency", "errors")
-    assert one.metrics and other.metrics
+    assert [alarm.measure for alarm in alarms(data).firing(STATE)] == ["latency", "errors"]
 
 
 def test_an_alarm_that_only_may_ring_soon_does_not() -> None:
@@ -170,19 +171,6 @@ def failing(envoy: Envoy, champion: int, challenger: int) -> None:
     played(envoy, dict.fromkeys((41, 46, 51, 56), answers), every(5, -58, 60))
 
 
-def test_a_champion_that_fails_alike_leaves_the_challenger_to_the_judge(tsdb: Tsdb, envoy: Envoy) -> None:
-    failing(envoy, 50, 50)
-    data = rules({"endpoint-v-b-5xx": "0.5", "endpoint-v-a-5xx": "0.5"})
-    assert [item.variant for item in alarms(data, tsdb).ringing(STATE)] == ["v-a"]
-    assert [item.variant for item in alarms(data, tsdb).alarms(STATE)] == ["v-a", "v-b"]
-
-
-def test_a_challenger_that_is_clearly_worse_rings(tsdb: Tsdb, envoy: Envoy) -> None:
-    failing(envoy, 10, 50)
-    data = rules({"endpoint-v-b-5xx": "0.5", "endpoint-v-a-5xx": "0.1"})
-    assert [item.variant for item in alarms(data, tsdb).ringing(STATE)] == ["v-a", "v-b"]
-
-
 def test_scrapes_that_come_late_take_nothing_from_an_outage_that_both_share(tsdb: Tsdb, envoy: Envoy) -> None:
     def answers() -> None:
         for cluster in (A, B):
@@ -215,8 +203,8 @@ ALARM = Alarm(
 
 
 def numbers(tsdb: Tsdb, alarm: Alarm = ALARM, data: dict[str, Any] | None = None) -> Numbers | None:
-    tsdb.rules = rules({"endpoint-v-a-5xx": "0.1"}) if data is None else data
-    return AlarmNumbers(Prometheus(tsdb.client()), "models", "endpoint", CLUSTERS.__getitem__).read(alarm, "v-a")
+    both = alarms(rules({"endpoint-v-a-5xx": "0.1"}) if data is None else data, tsdb)
+    return AlarmNumbers(both.alarms, both.counters).read(alarm, "v-a")
 
 
 def test_the_numbers_are_those_up_to_now_of_both_at_the_same_times(tsdb: Tsdb, envoy: Envoy) -> None:
@@ -262,16 +250,3 @@ def test_slow_answers_are_counted_above_the_bound_of_the_alarm(tsdb: Tsdb, envoy
     played(envoy, {53: answers}, every(5, -58, 60))
     slow = replace(ALARM, name="endpoint-v-b-p99", measure="latency")
     assert numbers(tsdb, slow) == Numbers(0.01, Counted(4, 10), Counted(0, 10), champion_rings=False)
-
-
-@pytest.mark.parametrize(
-    "alarm", [replace(ALARM, variant=None), replace(ALARM, at=None), replace(ALARM, name="endpoint-v-b-drift")]
-)
-def test_there_are_no_numbers_of_what_counts_no_share(tsdb: Tsdb, alarm: Alarm) -> None:
-    assert numbers(tsdb, alarm) is None
-
-
-def test_there_are_no_numbers_where_the_champion_has_no_such_alarm(tsdb: Tsdb) -> None:
-    data = rules()
-    data["groups"][0]["rules"] = [rule for rule in data["groups"][0]["rules"] if "v-a" not in rule["name"]]
-    assert numbers(tsdb, data=data) is None

@@ -1,0 +1,176 @@
+"""`Counters` on AWS: the metrics that SageMaker publishes of an endpoint's variants, and a user's own.
+
+Everything is read as counts and sums per window. How many answers were slower than a threshold comes from the statistic
+`PR(:threshold)`, the percentage of values up to it, times the number of values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from platforms.aws import metrics
+from platforms.aws.clients import Clients, calling
+from platforms.aws.metrics import INVOCATIONS, LATENCY, REFUSED, SAGEMAKER
+from rollout.controller.ports import Quantile
+from rollout.core.catalogue import INVALID, OWN
+from rollout.core.decision import REQUESTS
+from rollout.core.errors import Unreachable
+from rollout.core.failing import FAILED
+from rollout.judge.metrics import Kind, Tally
+from services.counters import COUNTED, CountedWindow, CountQuery
+
+_COUNTS = {
+    REQUESTS: (INVOCATIONS, REFUSED, metrics.FAILED),
+    FAILED: (INVOCATIONS, metrics.FAILED),
+}
+_HISTORY, _PERIOD = 3 * 3600, 3600  # where a quantile is looked for, seconds
+_PERCENT = 100
+
+
+@dataclass(frozen=True)
+class Series:
+    """One statistic of one metric of one variant.
+
+    Attributes:
+        metric: Its name in its namespace.
+        stat: `Sum`, `SampleCount`, `p99`, `PR(:300)`, ...
+        variant: The production variant.
+        namespace: Where it is published.
+        rollout_id: Of a metric that is counted by rollout; empty for SageMaker's own.
+    """
+
+    metric: str
+    stat: str
+    variant: str
+    namespace: str = SAGEMAKER
+    rollout_id: str = ""
+
+
+Found = Mapping[tuple[Series, int], float]
+
+
+@dataclass(frozen=True)
+class CloudWatchCounters:
+    """`Counters` over one SageMaker endpoint. A window without a data point holds nothing."""
+
+    clients: Clients
+    endpoint: str
+
+    def counts(self, query: CountQuery) -> list[CountedWindow]:
+        """See `Counters`. Every window may change yet: CloudWatch does not say which ones are complete.
+
+        Raises:
+            RolloutError: CloudWatch does not answer, throttles or refuses.
+        """
+        sources = {variant: tuple(_sources(query, variant)) for variant in query.variants}
+        series = (each for found in sources.values() for source in found for each in source.series)
+        values = self.fetch(dict.fromkeys(series), query.grid, query.seconds)
+
+        def tallies(at: int, variant: str) -> dict[str, Tally]:
+            found = ((source.name, source.tally(values, at)) for source in sources[variant])
+            return {name: tally for name, tally in found if tally is not None}
+
+        times = range(*query.grid, query.seconds)
+        return [CountedWindow(at, {variant: tallies(at, variant) for variant in query.variants}) for at in times]
+
+    def cut(self, latency: float) -> float:
+        """See `Counters`: any latency is exact."""
+        return latency
+
+    def captured(self) -> float:
+        """See `Counters`. As the endpoint's current config says."""
+        with calling(f"describe endpoint {self.endpoint}"):
+            described = self.clients("sagemaker").describe_endpoint(EndpointName=self.endpoint)
+        capture: Mapping[str, Any] = described.get("DataCaptureConfig") or {}
+        return capture.get("CurrentSamplingPercentage", 0) / _PERCENT if capture.get("EnableCapture") else 0.0
+
+    def quantile(self, variant: str, quantile: float, end: float) -> Quantile | None:
+        """See `Counters`. Of ModelLatency, in the busiest of the last hours."""
+        stat = f"p{_PERCENT * quantile:g}"
+        value, count = Series(LATENCY, stat, variant), Series(LATENCY, "SampleCount", variant)
+        last = -(-int(end) // _PERIOD) * _PERIOD
+        found = self.fetch((value, count), (last - _HISTORY, last), _PERIOD)
+        seen = [Quantile(found[value, at], int(n)) for (series, at), n in found.items() if series == count]
+        return max(seen, key=lambda item: item.requests, default=None)
+
+    def fetch(self, wanted: Iterable[Series], span: tuple[int, int], period: int) -> Found:
+        """The values of all series between two epoch seconds, by series and begin of the period.
+
+        Raises:
+            RolloutError: CloudWatch does not answer, throttles or refuses.
+        """
+        asked = {f"q{n}": series for n, series in enumerate(wanted)}
+        queries = [self._query(key, series, period) for key, series in asked.items()]
+        found: dict[tuple[Series, int], float] = {}
+        times = {"StartTime": datetime.fromtimestamp(span[0], UTC), "EndTime": datetime.fromtimestamp(span[1], UTC)}
+        more: dict[str, str] = {}
+        while True:
+            with calling(f"read metrics of endpoint {self.endpoint}"):
+                answer = self.clients("cloudwatch").get_metric_data(
+                    MetricDataQueries=queries, ScanBy="TimestampAscending", **times, **more
+                )
+            unfinished = {"PartialData"} if answer.get("NextToken") else set[str]()
+            for result in answer["MetricDataResults"]:
+                if result.get("StatusCode", "Complete") not in {"Complete", *unfinished}:
+                    raise Unreachable(f"metric {asked[result['Id']]}: CloudWatch says {result['StatusCode']}")
+                for at, value in zip(result["Timestamps"], result["Values"], strict=True):
+                    found[asked[result["Id"]], int(at.timestamp())] = float(value)
+            if not answer.get("NextToken"):
+                return found
+            more = {"NextToken": answer["NextToken"]}
+
+    def _query(self, key: str, series: Series, period: int) -> dict[str, Any]:
+        place = metrics.place(self.endpoint, series.variant, **{metrics.ROLLOUT: series.rollout_id})
+        metric = {
+            "Namespace": series.namespace,
+            "MetricName": series.metric,
+            "Dimensions": metrics.dimensions(place),
+        }
+        return {"Id": key, "MetricStat": {"Metric": metric, "Period": period, "Stat": series.stat}}
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a tally of one variant comes from.
+
+    Attributes:
+        name: The name of the tally.
+        kind: The kind of its metric; None of counts alone.
+        series: The series to read: counts first, then sums.
+    """
+
+    name: str
+    kind: Kind | None
+    series: tuple[Series, ...]
+
+    def tally(self, found: Found, at: int) -> Tally | None:
+        """The tally of the window that begins at `at`; None when one of the series has no value."""
+        known = [found.get((series, at)) for series in self.series]
+        values = [value for value in known if value is not None]
+        if len(values) < len(known):
+            return None  # a missing number is no 0: neither "none failed" nor "all were slow"
+        count = int(values[0])
+        if self.kind is None:
+            return Tally(count, min(count, int(sum(values[1:]))))
+        if self.kind == "quantile":
+            return Tally(count, count - round(count * values[1] / _PERCENT))
+        return Tally(count, *values[1:])
+
+
+def _sources(query: CountQuery, variant: str) -> Iterator[Source]:
+    for name, counts in _COUNTS.items():
+        yield Source(name, None, tuple(Series(metric, "Sum", variant) for metric in counts))
+    for name, cut in query.cuts.get(variant, {}).items():
+        stats = "SampleCount", f"PR(:{cut:.6f})"
+        yield Source(name, "quantile", tuple(Series(LATENCY, stat, variant) for stat in stats))
+    if query.captured:  # each is observed, whatever it says
+        yield Source(COUNTED, None, (Series(INVALID, "SampleCount", variant, OWN),))
+    for metric in query.metrics:
+        own = [(metric.metric, "SampleCount"), (metric.metric, "Sum")]
+        if metric.kind == "mean":
+            own.append((f"{metric.metric}Squared", "Sum"))
+        series = (Series(name, stat, variant, metric.namespace, query.rollout_id) for name, stat in own)
+        yield Source(metric.name, metric.kind, tuple(series))

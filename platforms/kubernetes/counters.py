@@ -1,0 +1,171 @@
+"""`Counters` on Kubernetes: what Envoy counted of variants, and the metrics of this project and of users.
+
+Everything is a count or a sum of a window. Nothing is interpolated: a window that the samples do not cover holds
+nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from platforms.kubernetes.envoy import ALL, Counted, EnvoyCounts
+from platforms.kubernetes.metrics import CLUSTER, EDGE, LATENCY, any_of, edge_at_or_above, matched
+from platforms.kubernetes.own import Observed, OwnCounts
+from platforms.kubernetes.prometheus import Prometheus
+from rollout.controller.ports import Quantile
+from rollout.core.decision import REQUESTS
+from rollout.core.errors import Unreachable
+from rollout.core.failing import FAILED
+from rollout.judge.metrics import Tally
+from services.counters import CountedWindow, CountQuery
+
+_HISTORY = 3 * 3600  # where a quantile is looked for, seconds
+_MICROSECONDS = 1000  # in a millisecond: Envoy counts in these
+_PART = 3600  # seconds whose samples are held at once
+_NEWEST = 2
+"""If the gateway itself answered with 5XX in one of so many windows at the end, that continues."""
+
+
+@dataclass
+class _Known:
+    """The windows that were read before and do not change any more."""
+
+    of: object = None
+    windows: list[Counted] = field(default_factory=list[Counted])
+
+
+@dataclass(frozen=True)
+class PrometheusCounters:
+    """`Counters` over what Prometheus scrapes of Envoy and of the controller.
+
+    Requests that name the variant in a header are among the variant's. Latencies are counted at the bounds of Envoy's
+    buckets alone, so a cut is moved to the bound at or above it: a challenger may be somewhat slower than its margin
+    says (of 100 ms and 50% up to 250 ms), never less.
+
+    Windows that were read once are cached, so a later call reads what is new.
+
+    Attributes:
+        prometheus: The Prometheus.
+        namespace: Where the endpoint is, as the labels of our own metrics have it.
+        endpoint: The endpoint, as they have it.
+        clusters: Returns the clusters of Envoy that serve a variant.
+        share: The share of answers that is captured, 0 to 1.
+    """
+
+    prometheus: Prometheus
+    namespace: str
+    endpoint: str
+    clusters: Callable[[str], tuple[str, ...]]
+    share: float = 1.0
+    _known: _Known = field(default_factory=_Known, compare=False, repr=False)
+
+    def counts(self, query: CountQuery) -> list[CountedWindow]:
+        """See `Counters`.
+
+        Raises:
+            RolloutError: Prometheus does not answer or is behind, or the gateway answers requests itself.
+        """
+        if query.provisional:
+            return self._latest(query)
+        counted = self._closed(query)
+        own = OwnCounts(self.prometheus, self.namespace, self.endpoint).read(query, *query.grid)
+        made = sum(window.gateway for window in counted[-_NEWEST:])
+        if made:
+            raise Unreachable(
+                f"the gateway answers requests itself with a 5XX, {made:.0f} in the last {_NEWEST * query.seconds} s, "
+                "which no variant counts: nobody can say how either does. Look whether each variant has ready pods"
+            )
+        closed = {window.start: [window] for window in counted}
+        return [
+            _window(query, at, closed.get(at, []), own, closed=at in closed) for at in range(*query.grid, query.seconds)
+        ]
+
+    def cut(self, latency: float) -> float | None:
+        """See `Counters`: the bound of a bucket."""
+        edge = edge_at_or_above(latency / _MICROSECONDS)
+        return None if edge is None else edge * _MICROSECONDS
+
+    def captured(self) -> float:
+        """See `Counters`."""
+        return self.share
+
+    def _closed(self, query: CountQuery) -> list[Counted]:
+        """The windows that do not change any more."""
+        (first, last), width, edges = query.grid, query.seconds, _edges(query)
+        clusters = {variant: self.clusters(variant) for variant in query.variants}
+        known, key = self._known, (clusters, first, width, edges)
+        if known.of != key:
+            known.of, known.windows = key, []
+        begin = known.windows[-1].start + width if known.windows else first
+        envoys, part, found = EnvoyCounts(self.prometheus), max(1, _PART // width) * width, list[Counted]()
+        while last - begin > part:
+            found += envoys.read(clusters, begin, begin + part, width, edges, until=None)
+            begin += part
+        if begin < last:
+            found += envoys.read(clusters, begin, last, width, edges, until=query.end)
+        known.windows += found  # once it is known that Prometheus is not behind
+        return [window for window in known.windows if window.start < last]
+
+    def _latest(self, query: CountQuery) -> list[CountedWindow]:
+        """Scrape by scrape up to the end: an alarm fires in the middle of a window, and where scrapes are late.
+
+        All variants are counted at the same scrapes, so that it does not matter to which window a late one belongs.
+        """
+        end = math.floor(query.end) + 1  # what was scraped in the same second, a rule has seen
+        first = math.floor(query.start) + 1
+        clusters = {variant: self.clusters(variant) for variant in query.variants}
+        scrapes = EnvoyCounts(self.prometheus).read(
+            clusters, first, end, 1, _edges(query), until=query.end, as_seen=True
+        )
+        together: dict[int, list[Counted]] = {}
+        for one in scrapes:
+            together.setdefault(end - ((end - 1 - one.start) // query.seconds + 1) * query.seconds, []).append(one)
+        return [_window(query, start, found) for start, found in together.items()]
+
+    def quantile(self, variant: str, quantile: float, end: float) -> Quantile | None:
+        """See `Counters`. The bound at or above it; None where it lies above all bounds."""
+        matches = {CLUSTER: any_of(self.clusters(variant))}
+        query = f"sum by ({EDGE}) (increase({matched(LATENCY, like=matches)}[{_HISTORY}s]))"
+        found = sorted((float(labels[EDGE]), count) for labels, count in self.prometheus.values(query, end))
+        requests = found[-1][1] if found else 0.0
+        edge = next((edge for edge, count in found if count >= quantile * requests), ALL)
+        if not requests or not math.isfinite(edge):
+            return None
+        return Quantile(edge * _MICROSECONDS, int(requests))
+
+
+def _edges(query: CountQuery) -> set[float]:
+    return {cut / _MICROSECONDS for cuts in query.cuts.values() for cut in cuts.values()}
+
+
+def _window(
+    query: CountQuery, start: int, counted: Sequence[Counted], own: Observed | None = None, *, closed: bool = True
+) -> CountedWindow:
+    known = [window for window in counted if window.counts is not None]
+    tallies: dict[str, dict[str, Tally]] = {}
+    for variant in query.variants:
+        cuts = query.cuts.get(variant, {})
+        found = dict(_of_envoy(known, variant, cuts.items())) if known else {}
+        tallies[variant] = {**found, **(own.tallies(start, variant) if own else {})}
+    return CountedWindow(start, tallies, closed)
+
+
+def _of_envoy(
+    windows: Sequence[Counted], variant: str, cuts: Iterable[tuple[str, float]]
+) -> Iterable[tuple[str, Tally]]:
+    requests, failed, refused = (
+        round(sum(counts))
+        for counts in (
+            [window.requests(variant) for window in windows],
+            [window.of(variant, "5") for window in windows],
+            [window.of(variant, "4") for window in windows],
+        )
+    )
+    yield REQUESTS, Tally(requests, failed + refused)
+    yield FAILED, Tally(requests, failed)
+    answers = round(sum(window.within(variant, ALL) for window in windows))
+    for name, cut in cuts:
+        within = sum(window.within(variant, cut / _MICROSECONDS) for window in windows)
+        yield name, Tally(answers, answers - round(within))

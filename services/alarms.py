@@ -1,0 +1,93 @@
+"""The alarms on how champion and challenger answer, above `Alarms` and `Counters`.
+
+JudgedAlarms(alarms, counters).ringing(state)               # without those that both versions share
+AlarmNumbers(alarms, counters).read(alarm, "v-3f2a")        # the counts behind an alarm, of both versions
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from monitoring.alarms.alarm import Alarm, Measure
+from monitoring.alarms.alike import Numbers
+from monitoring.alarms.outage import alike
+from rollout.core.failing import FAILED, Counted
+from rollout.core.ringing import Ringing
+from rollout.core.state import RolloutState
+from rollout.judge.metrics import Tally
+from services.counters import Alarms, CountedWindow, Counters, CountQuery
+from services.declaration.alarm_names import FAILS, SLOW
+
+MEASURES: Mapping[str, Measure] = {FAILS: "errors", SLOW: "latency"}
+"""The alarms on how a variant answers, and what the judge calls their measure."""
+
+
+@dataclass(frozen=True)
+class AlarmNumbers:
+    """Reads the numbers behind the alarms of one endpoint's variants."""
+
+    alarms: Alarms
+    counters: Counters
+
+    def read(self, alarm: Alarm, champion: str) -> Numbers | None:
+        """The numbers behind an alarm of the challenger, and the champion's at the same times.
+
+        Args:
+            alarm: The alarm; its numbers are those before `alarm.at`.
+            champion: The champion's variant.
+
+        Returns:
+            None when the alarm counts no share of requests, or when the champion has no such alarm.
+
+        Raises:
+            RolloutError: The alarms or the counts are not known.
+        """
+        if alarm.variant is None or alarm.variant not in alarm.name or alarm.at is None:
+            return None
+        counterpart = alarm.name.replace(alarm.variant, champion)
+        rules = self.alarms.rules((alarm.name, counterpart))
+        rule = rules.get(alarm.name)
+        if rule is None or counterpart not in rules:
+            return None
+        name, slower_than = (FAILED, None) if rule.slower_than is None else (SLOW, self.counters.cut(rule.slower_than))
+        both = (alarm.variant, champion)
+        cuts = {variant: {SLOW: slower_than} for variant in both} if slower_than is not None else {}
+        start = math.floor(alarm.at) - rule.seconds
+        windows = self.counters.counts(CountQuery(both, start, alarm.at, rule.step, cuts, provisional=True))
+        bad = [window for window in windows if _sum([window], alarm.variant, name).share > rule.tolerated]
+        challenger, other = (_sum(bad, variant, name) for variant in both)
+        return Numbers(rule.tolerated, challenger, other, rules[counterpart].fires)
+
+
+@dataclass(frozen=True)
+class JudgedAlarms:
+    """`rollout.controller.ports.Alarms` of one endpoint."""
+
+    alarms: Alarms
+    counters: Counters
+
+    def ringing(self, state: RolloutState) -> tuple[Ringing, ...]:
+        """The firing alarms of champion and challenger; an outage that both share is left to the judge."""
+        read = AlarmNumbers(self.alarms, self.counters).read
+        return tuple(
+            Ringing(alarm.variant, alarm.reason, alarm.at)
+            for alarm, evaluated in self._firing(state)
+            if alarm.variant is not None and alarm.at is not None
+            # By the counts of its last evaluation, and not by those of when it began to fire.
+            if alike(state, replace(alarm, at=max(alarm.at, evaluated)), read) is None
+        )
+
+    def firing(self, state: RolloutState) -> tuple[Alarm, ...]:
+        """The firing alarms of champion and challenger, whether or not they share an outage."""
+        return tuple(alarm for alarm, _ in self._firing(state))
+
+    def _firing(self, state: RolloutState) -> list[tuple[Alarm, float]]:
+        variants = {release.variant for release in (state.champion, state.challenger) if release is not None}
+        return [(one.alarm, one.evaluated) for one in self.alarms.firing(sorted(variants))]
+
+
+def _sum(windows: Iterable[CountedWindow], variant: str, name: str) -> Counted:
+    tallies = [window.of(variant).get(name, Tally()) for window in windows]
+    return Counted(sum(tally.total for tally in tallies), sum(tally.count for tally in tallies))

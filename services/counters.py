@@ -1,0 +1,141 @@
+"""Two of the ports: `Counters` reads counts per variant and window, `Alarms` the alarms that fire on such counts.
+
+query = CountQuery(("v-a", "v-b"), start, end, seconds=60)
+counters.counts(query)[0].of("v-b")["errors"]       # Tally(count=40, total=1)
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from monitoring.alarms.alarm import Alarm
+from rollout.controller.ports import Quantile
+from rollout.judge.metrics import Metric, Tally
+
+COUNTED = "counted"
+"""The tally of captured answers whose metrics were published."""
+
+
+@dataclass(frozen=True)
+class CountQuery:
+    """What to count.
+
+    Attributes:
+        variants: The variants.
+        start: Epoch seconds.
+        end: Epoch seconds. If the platform's counts do not reach up to here, they are unreachable.
+        seconds: The width of a window.
+        cuts: Variant -> name of a tally -> latency, one that `Counters.cut` returned.
+        metrics: The project's and users' metrics to count besides requests.
+        rollout_id: The trial of these metrics.
+        captured: Whether to count captured answers too, as `COUNTED`.
+        provisional: Whether requests count that were counted by `end`, though their windows may still change. Otherwise
+            windows begin at multiples of `seconds` since 1970, and lie between the times.
+    """
+
+    variants: tuple[str, ...]
+    start: float
+    end: float
+    seconds: int
+    cuts: Mapping[str, Mapping[str, float]] = field(default_factory=dict[str, Mapping[str, float]])
+    metrics: tuple[Metric, ...] = ()
+    rollout_id: str = ""
+    captured: bool = False
+    provisional: bool = False
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Begin of the first window and end of the last one, epoch seconds, at multiples of `seconds`."""
+        first = math.floor(self.start / self.seconds) if self.provisional else math.ceil(self.start / self.seconds)
+        return first * self.seconds, math.floor(self.end / self.seconds) * self.seconds
+
+
+@dataclass(frozen=True)
+class CountedWindow:
+    """What was counted in one window.
+
+    Attributes:
+        start: Epoch seconds.
+        tallies: Variant -> name -> tally. `errors`: requests, and those answered 4XX or 5XX. `failed`: requests, and
+            those answered 5XX. A name of `CountQuery.cuts`: answers, and those that took longer. A metric's name: its
+            observations. `COUNTED`: captured answers whose metrics were published. What is not known exactly is
+            absent; an absent tally is no 0.
+        closed: Whether its requests are complete, as far as the platform can say.
+    """
+
+    start: int
+    tallies: Mapping[str, Mapping[str, Tally]]
+    closed: bool = True
+
+    def of(self, variant: str) -> Mapping[str, Tally]:
+        """The known tallies of a variant."""
+        return self.tallies.get(variant, {})
+
+
+class Counters(Protocol):
+    """Counts per variant and window: each request in one window, exactly, or the window holds nothing.
+
+    Latencies have the platform's unit: microseconds on AWS and on Kubernetes.
+    """
+
+    def counts(self, query: CountQuery) -> Sequence[CountedWindow]:
+        """The windows between two times, in order."""
+        ...
+
+    def cut(self, latency: float) -> float | None:
+        """The latency at or above a given one at which counts are exact; None: there is none."""
+        ...
+
+    def quantile(self, variant: str, quantile: float, end: float) -> Quantile | None:
+        """A quantile of a variant's latency in the hours before `end`; None without a request."""
+        ...
+
+    def captured(self) -> float:
+        """The share of answers that is captured, 0 to 1."""
+        ...
+
+
+@dataclass(frozen=True)
+class FiringAlarm:
+    """An alarm that fires, and when its platform has last evaluated it, epoch seconds."""
+
+    alarm: Alarm
+    evaluated: float
+
+
+@dataclass(frozen=True)
+class ShareRule:
+    """What an alarm counts that fires on a share of bad requests.
+
+    Attributes:
+        tolerated: The share of them that may be bad.
+        seconds: The time before an evaluation whose requests may have mattered.
+        step: Seconds of it that are compared as one; divides `seconds`.
+        slower_than: Answers that took longer are bad; None: those with 5XX are.
+        fires: Whether it fires.
+    """
+
+    tolerated: float
+    seconds: int
+    step: int
+    slower_than: float | None
+    fires: bool
+
+
+class Alarms(Protocol):
+    """The alarms of an endpoint."""
+
+    def firing(self, variants: Collection[str]) -> Sequence[FiringAlarm]:
+        """The alarms on how variants answer that fire now.
+
+        Raises:
+            rollout.core.errors.RolloutError: Nobody can say.
+        """
+        ...
+
+    def rules(self, names: Collection[str]) -> Mapping[str, ShareRule]:
+        """What alarms count; those that do not exist, and those on something else than a share, are left out."""
+        ...

@@ -1,0 +1,92 @@
+"""`rollout.controller.ports.Signals` above `Counters`: the tallies that the judge compares, window by window.
+
+signals = CountedSignals(counters)
+signals.read(ask).windows
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from rollout.controller.ports import Ask, Quantile
+from rollout.core.catalogue import OWN
+from rollout.core.decision import REQUESTS, Seen
+from rollout.core.errors import RolloutError
+from rollout.judge.metrics import Tally, Window
+from services.counters import COUNTED, CountedWindow, Counters, CountQuery
+
+
+@dataclass(frozen=True)
+class CountedSignals:
+    """`Signals` over one endpoint's counters.
+
+    An error is an answer 4XX or 5XX of the variant: a client's own mistakes affect both variants alike, and a
+    challenger that refuses what the champion accepts is worse.
+
+    Attributes:
+        counters: The counters. They may cache windows: keep the object as long as a trial.
+    """
+
+    counters: Counters
+
+    def read(self, ask: Ask) -> Seen:
+        """The closed windows between two times. When the counters are unreachable, nothing is known."""
+        metrics = tuple(metric for metric in ask.metrics if metric.kind != "quantile" and metric.name != REQUESTS)
+        is_captured = any(metric.namespace == OWN for metric in metrics)
+        query = CountQuery(
+            (ask.champion, ask.challenger),
+            ask.start,
+            ask.end,
+            ask.window_seconds,
+            self._cuts(ask),
+            metrics,
+            ask.rollout_id,
+            is_captured,
+        )
+        if query.grid[1] <= query.grid[0]:
+            return Seen(())
+        try:
+            counted = self.counters.counts(query)
+            share = self.counters.captured() if is_captured else 0.0
+        except RolloutError as error:
+            return Seen.unknown(str(error))
+        answers = sum(window.of(ask.challenger).get(COUNTED, Tally()).count for window in counted)
+        windows = tuple(
+            Window(window.start, ask.window_seconds, *(_known(ask, window, variant) for variant in query.variants))
+            for window in counted
+            if window.closed
+        )
+        return Seen(windows, counted=_of_all(answers, share) if share else None)
+
+    def quantile(self, variant: str, quantile: float, end: float) -> Quantile | None:
+        """See `Signals`."""
+        try:
+            return self.counters.quantile(variant, quantile, end)
+        except RolloutError:
+            return None
+
+    def _cuts(self, ask: Ask) -> dict[str, dict[str, float]]:
+        """Where latencies are cut: the challenger's at (1 + margin) times the champion's, or at the next exact one."""
+        found = dict[str, dict[str, float]]({ask.champion: {}, ask.challenger: {}})
+        for metric in ask.metrics:
+            pivot = ask.pivots.get(metric.name)
+            cut = self.counters.cut(pivot.value) if pivot else None
+            if cut is not None:
+                found[ask.champion][metric.name] = cut
+                more = self.counters.cut(cut * (1 + metric.margin))
+                if more is not None:
+                    found[ask.challenger][metric.name] = more
+        return found
+
+
+def _known(ask: Ask, window: CountedWindow, variant: str) -> Mapping[str, Tally]:
+    """The tallies of a variant, without latencies of a window that began before their cut was fixed."""
+    early = {name for name, pivot in ask.pivots.items() if window.start < pivot.since}
+    return {name: tally for name, tally in window.of(variant).items() if name not in early}
+
+
+def _of_all(counted: float, share: float) -> float:
+    """The answers of which these are a random share; when not all are captured, the largest number that is likely."""
+    return counted if share >= 1 else (counted + 3 * math.sqrt(counted)) / share

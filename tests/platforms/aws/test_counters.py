@@ -1,0 +1,99 @@
+"""Counts from what CloudWatch says. What every platform's counters promise: tests/platform_contract."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import boto3
+import pytest
+from botocore.stub import Stubber
+
+from platforms.aws.counters import CloudWatchCounters, Series, Source
+from rollout.core.errors import RolloutError
+from rollout.judge.metrics import Kind, Tally
+from services.counters import CountQuery
+from tests.platforms.aws.mocked import lead_to_mocks
+
+QUERY = CountQuery(("v-a",), 0, 120, 60)
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "tally"),
+    [
+        ("mean", (4.0, 40.0, 500.0), Tally(4, 40.0, 500.0)),
+        ("rate", (4.0, 3.0), Tally(4, 3.0)),
+        ("quantile", (40.0, 90.0), Tally(40, 4)),
+        ("quantile", (40.0, 0.0), Tally(40, 40)),
+        (None, (40.0, 1.0, 0.0), Tally(40, 1)),
+        (None, (9.0, 4.0, 7.0), Tally(9, 9)),
+    ],
+)
+def test_a_tally_is_known_only_when_each_of_its_series_is(
+    kind: Kind | None, values: tuple[float, ...], tally: Tally
+) -> None:
+    """Neither are requests without the series of failures sound, nor answers without the share of fast ones slow."""
+    series = tuple(Series(str(number), "Sum", "v-a") for number, _ in enumerate(values))
+    source, found = Source("it", kind, series), {(each, 60): value for each, value in zip(series, values, strict=True)}
+    assert source.tally(found, 60) == tally
+    for missing in series:
+        assert source.tally({each: value for each, value in found.items() if each[0] != missing}, 60) is None
+
+
+class Cloud:
+    """An endpoint that captures a share of its answers."""
+
+    def __init__(self, capture: Mapping[str, Any]) -> None:
+        self.capture = capture
+
+    def __call__(self, _: str) -> Any:
+        return self
+
+    def describe_endpoint(self, **_: str) -> dict[str, Any]:
+        return {"DataCaptureConfig": self.capture}
+
+
+def capturing(percent: int, *, on: bool = True) -> dict[str, Any]:
+    return {"EnableCapture": on, "CurrentSamplingPercentage": percent}
+
+
+@pytest.mark.parametrize(
+    ("capture", "share"),
+    [(capturing(100), 1.0), (capturing(10), 0.1), (capturing(100, on=False), 0.0), ({}, 0.0)],
+    ids=["all", "a tenth", "off", "never"],
+)
+def test_the_share_of_captured_answers_is_that_of_the_endpoint(capture: Mapping[str, Any], share: float) -> None:
+    assert CloudWatchCounters(Cloud(capture), "e").captured() == share
+
+
+@pytest.fixture
+def cloudwatch(monkeypatch: pytest.MonkeyPatch) -> Any:
+    lead_to_mocks(monkeypatch)
+    return boto3.client("cloudwatch", region_name="us-east-1")
+
+
+def test_metrics_that_cannot_be_read_are_an_error_with_the_reason(cloudwatch: Any) -> None:
+    with Stubber(cloudwatch) as stubber:
+        stubber.add_client_error("get_metric_data", "AccessDenied", "not authorized", 403)
+        stubber.add_client_error("get_metric_data", "Throttling", "Rate exceeded", 400)
+        result = {"Id": "q0", "Timestamps": [], "Values": [], "StatusCode": "Forbidden"}
+        stubber.add_response("get_metric_data", {"MetricDataResults": [result]})
+        for words in ("not authorized", "Rate exceeded", "CloudWatch says Forbidden"):
+            with pytest.raises(RolloutError, match=words):
+                CloudWatchCounters(lambda _: cloudwatch, "endpoint").counts(QUERY)
+
+
+def test_metrics_on_several_pages_are_put_together(cloudwatch: Any) -> None:
+    with Stubber(cloudwatch) as stubber:
+        for token, minute, status in (("more", 0, "PartialData"), (None, 60, "Complete")):
+            at = datetime.fromtimestamp(minute, UTC)
+            page: dict[str, Any] = {
+                "MetricDataResults": [
+                    {"Id": name, "Timestamps": [at], "Values": [value], "StatusCode": status}
+                    for name, value in (("q0", 9.0), ("q1", 0.0), ("q2", 0.0))
+                ]
+            }
+            stubber.add_response("get_metric_data", {**page, **({"NextToken": token} if token else {})})
+        windows = CloudWatchCounters(lambda _: cloudwatch, "endpoint").counts(QUERY)
+    assert [window.of("v-a")["errors"] for window in windows] == [Tally(9), Tally(9)]
