@@ -8,7 +8,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -17,9 +17,8 @@ from platforms.kubernetes.names import CONTROLLER
 from platforms.kubernetes.rules import rules
 from platforms.kubernetes.serving_config import ServingConfig
 from rollout.core.errors import RolloutError
-from tests.conformance.cluster_row import LONG
 from tests.conformance.cluster_site import GATEWAY, PROMETHEUS, SLOW, cluster
-from tests.conformance.cluster_stage import LOGIN, RIGHT, Pods, SiteStage, until_true
+from tests.conformance.cluster_stage import LOGIN, LONG, RIGHT, SiteStage, until_true
 from tests.listening import Quiet, listening
 
 NODE, MACHINE = "node1", "10.99.0.254"
@@ -100,14 +99,13 @@ def kill_envoy(stage: SiteStage) -> None:
     stage.site.kubectl("delete", "pod", "-n", PROXIES, "-l", ours, *_NOW)
 
 
-def wrong_login(pods: Pods) -> Callable[[SiteStage], None]:
+def wrong_login(pods: Mapping[str, Any]) -> Callable[[SiteStage], None]:
     """A release is tried with a wrong password, and then the right one is put in its place."""
 
     def act(stage: SiteStage) -> None:
         _password(stage, "wrong")
-        stage.release("challenger", pods)
-        stage.begin("challenger", LONG, beside="champion")
-        verdict = stage.settled().verdict
+        stage.release("challenger", **pods)
+        verdict = stage.trial("challenger", LONG).verdict
         assert verdict is not None
         assert verdict.outcome == "failed", verdict
         assert "pull_secret" in verdict.reason.text, verdict

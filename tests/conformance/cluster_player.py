@@ -19,10 +19,10 @@ from typing import Any
 
 from cli.local.cluster_image import published
 from cli.local.container import CONTROLLER
-from tests.conformance.cluster_row import ClusterRow, Place, play, prepare
 from tests.conformance.cluster_site import Site
 from tests.conformance.cluster_stage import SiteStage
 from tests.conformance.of_clusters import CLUSTERS
+from tests.conformance.row import Place, Row, play, prepare, wrong
 
 AT_ONCE = 3
 _HOUR = 3600.0
@@ -36,21 +36,23 @@ def main(wanted: list[str]) -> None:
             print(json.dumps({"name": name, "found": found}), file=answers, flush=True)
 
 
-def played(rows: list[ClusterRow]) -> Iterable[tuple[str, list[str]]]:
+def played(rows: list[Row]) -> Iterable[tuple[str, list[str]]]:
     """The rows, each with what is not as it must be: first those that disturb no other, then the others one by one."""
     image = published(os.environ["LOCALCLUSTER_REGISTRY"], print, (CONTROLLER,))["controller"]
-    sites = {row.place: _site(row.place, image) for row in rows}
+    sites = {row.place: _site(row.place or "shared", image) for row in rows}
     stages = {row.name: SiteStage(sites[row.place], row.name) for row in rows}
 
-    def ready(row: ClusterRow) -> list[str]:
+    def ready(row: Row) -> list[str]:
         prepare(row, stages[row.name])
         return []
 
-    def whole(row: ClusterRow) -> list[str]:
-        prepare(row, stages[row.name])
-        found = play(row, stages[row.name])
-        stages[row.name].close()
-        return found
+    def ended(row: Row) -> list[str]:
+        seen = play(row, stages[row.name])
+        print(f"{row.name}: {len(seen.lost)} of {len(seen.lost) + len(seen.asked)} requests lost; {seen.state.verdict}")
+        return wrong(row, seen)
+
+    def whole(row: Row) -> list[str]:
+        return ready(row) or ended(row)
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         list(pool.map(Site.make, sites.values()))
@@ -60,8 +62,7 @@ def played(rows: list[ClusterRow]) -> Iterable[tuple[str, list[str]]]:
             yield name, one.result()
         for row in rows:
             if row.alone:
-                yield row.name, others[row.name].result() or _tried(play, row, stages[row.name])
-                stages[row.name].close()
+                yield row.name, others[row.name].result() or _tried(ended, row)
 
 
 def _site(place: Place, image: str) -> Site:

@@ -6,11 +6,14 @@ The controllers in the cluster carry the rollouts on. The stage does what an upd
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
+
+import httpx
 
 from infra.kubernetes.endpoint import own_rights
 from infra.kubernetes.pod import CONTAINER_SECURITY, POD_SECURITY, disruption_budget, environment
@@ -33,10 +36,14 @@ from tests.conformance.cluster import objects
 from tests.conformance.cluster.alarms import Rules
 from tests.conformance.cluster.load import GatewayLoad, Wanted
 from tests.conformance.cluster_site import GATEWAY, PROMETHEUS, SCRIPTS, SLOW, Site
-from tests.conformance.stage import Message
-from tests.platforms.load import wait_for
+from tests.conformance.row import QUICK, Row
+from tests.conformance.stage import Act, Message, Stage, nothing
+from tests.platforms.aws.on_cloud import BODY
+from tests.platforms.load import RATE, wait_for
 
 PATIENCE = 1000.0  # seconds for a trial; loose, for the machine may be busy
+LONG = replace(QUICK, max_seconds=900)
+"""A trial's time is never over because a machine is busy."""
 LOGIN, RIGHT = "login", "right"
 _FETCH = f"""
 import os, sys
@@ -70,7 +77,7 @@ class Pods:
 
 
 @dataclass
-class SiteStage:
+class SiteStage(Stage):
     """An endpoint.
 
     Attributes:
@@ -90,6 +97,7 @@ class SiteStage:
         self.names = Names(self.name, "test", self.site.namespace)
         self.host = f"{self.name}.example"
         self.journal = KubernetesJournal(self.site.api, self.names.prefix)
+        self.ran, self._began = [], 0.0
 
     def declare(self) -> None:
         """What Pulumi declares of an endpoint: the route without rules, the Rollout, and the controller's rights."""
@@ -106,8 +114,9 @@ class SiteStage:
             ]
         )
 
-    def release(self, role: str, pods: Pods) -> None:
-        """Everything that one release is in the cluster."""
+    def release(self, role: str, **behaviour: Any) -> Release:
+        """Everything that one release is in the cluster, of such `Pods`."""
+        pods = Pods(**behaviour)
         workload = f"{self.names.prefix}-{role}"
         self.releases[role] = Release(
             role, role, f"sha256:{_SHA}", f"oci://10.99.0.1:5000/m@sha256:{_SHA}", self.site.image, _SHA,
@@ -127,6 +136,30 @@ class SiteStage:
                 self._object("apps/v1", "Deployment", workload, spec=self._deployment(role, pods)),
             ]
         )
+        return self.releases[role]
+
+    def serve(self, role: str) -> None:
+        """Declare the endpoint with one release, and wait until the gateway gives its answers."""
+        self.declare()
+        self.comes_up(role)
+        self.begin(role, LONG)
+        self.settled()
+        until_true(self._answers, SLOW, f"answers of {role}")
+
+    def _answers(self) -> bool:
+        with suppress(httpx.HTTPError):
+            return httpx.post(
+                f"{self.site.url}/invocations", content=BODY, headers=Wanted(self.host).headers
+            ).is_success
+        return False
+
+    def tried(self, row: Row) -> RolloutState:
+        """Release a row's challenger and follow its trial; its pods come up before its time begins."""
+        new = "challenger" not in self.releases
+        self.release("challenger", **(row.challenger or {}))
+        if new and not row.expects.silent:
+            self.comes_up("challenger")
+        return self.trial("challenger", row.plan, row.during, row.at)
 
     def comes_up(self, role: str) -> None:
         """Wait until a release's pods are ready."""
@@ -167,14 +200,33 @@ class SiteStage:
 
         return wait_for(there, PATIENCE, f"{self.name} is {phase.value}")
 
-    def settled(self, seconds: float = PATIENCE) -> RolloutState:
-        """Wait until nothing moves any more, and people are told."""
+    def trial(self, role: str, plan: Plan, during: Act = nothing, at: Phase = Phase.BAKING) -> RolloutState:
+        """Release beside the champion, and wait until the controllers in the cluster have ended the trial."""
+        state = self.state()
+        if state.champion == self.releases[role]:
+            return state
+        self._began = time.time()
+        trial = self.begin(role, plan, beside="champion").rollout_id
+        if during is not nothing:
+            self.reached(at)
+            during(self)
+        state = self._ended()
+        assert state.verdict is not None
+        assert state.verdict.rollout_id == trial, state.verdict
+        return state
 
+    def settled(self) -> RolloutState:
+        """Wait until nothing moves any more, people are told, and the gateway has followed."""
+        state = self._ended()
+        wait_for(self._followed, PATIENCE, "the gateway follows")
+        return state
+
+    def _ended(self) -> RolloutState:
         def ended() -> RolloutState | None:
             state = self.state()
             return state if state.at_rest and not state.on_trial and not state.outbox else None
 
-        return wait_for(ended, seconds, f"the end of {self.name}, now {self.state().phase}")
+        return wait_for(ended, PATIENCE, f"the end of {self.name}, now {self.state().phase}")
 
     def state(self) -> RolloutState:
         """What the journal says, as soon as it can be asked."""
@@ -187,12 +239,13 @@ class SiteStage:
         return wait_for(read, SLOW, "the journal")
 
     def live(self) -> Live:
-        """What the route, the gateway and the endpoints say."""
-        return RouteTraffic(self.site.api, self.names.prefix).read()
+        """What the route, the gateway and the endpoints say, as soon as they are ready."""
+        traffic = RouteTraffic(self.site.api, self.names.prefix)
+        return wait_for(lambda: seen if (seen := traffic.read()).status == "ready" else None, PATIENCE, "it is ready")
 
-    def followed(self) -> bool:
+    def _followed(self) -> bool:
         """Whether the gateway gives the champion everything."""
-        live, champion = self.live(), self.state().champion
+        live, champion = RouteTraffic(self.site.api, self.names.prefix).read(), self.state().champion
         return live.status == "ready" and champion is not None and live.shares() == {champion.variant: 100.0}
 
     def packages(self) -> Mapping[str, str]:
@@ -200,13 +253,13 @@ class SiteStage:
         registry = ModelPackages(self.site.api)
         return {role: registry.approval(release.version) for role, release in self.releases.items()}
 
-    def told(self, kind: str, since: float) -> list[Message]:
-        """The Events of the Rollout of one kind, from a time on."""
+    def told(self, kind: str, rollout_id: str) -> list[Message]:
+        """The Events of the Rollout of one kind, from the begin of the last trial on."""
         reason = "".join(word.capitalize() for word in kind.split("_"))
         return [
             Message(item["message"], {"why": item["message"]})
             for item in self.events(ROLLOUT)
-            if item["reason"] == reason and _epoch(item["lastTimestamp"]) >= int(since)
+            if item["reason"] == reason and _epoch(item["lastTimestamp"]) >= int(self._began)
         ]
 
     def events(self, kind: str) -> list[dict[str, Any]]:
@@ -219,9 +272,9 @@ class SiteStage:
         found = self.site.api.list(POD, {"workload": self.releases[role].config_name})
         return [item["metadata"]["name"] for item in found]
 
-    def load(self) -> GatewayLoad:
+    def load(self, *, target: str | None = None, rate: float = RATE, workers: int = 2) -> GatewayLoad:
         """A constant load, not started yet."""
-        return GatewayLoad(self.site.url, Wanted(self.host), self.name)
+        return GatewayLoad(self.site.url, Wanted(self.host, target or ""), self.name, rate, workers)
 
     def close(self) -> None:
         """Let the pods end."""

@@ -15,7 +15,7 @@ from tests.clusters import cluster
 from tests.conformance.cluster.stage import ClusterStage
 from tests.conformance.cluster.world import World, shared
 from tests.conformance.on_aws import AwsStage
-from tests.conformance.row import Plays, Row, play
+from tests.conformance.row import Played, Plays, Row, play, prepare
 from tests.conformance.stage import FaultStage, Platform
 from tests.platforms.aws.on_cloud import Clients, configured, point_at
 
@@ -67,7 +67,13 @@ def on_kubernetes(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempP
 
 def submitted(pool: ThreadPoolExecutor, rows: list[Row], stage: Callable[[Row], FaultStage]) -> Plays:
     """The rows, each on a stage of its own."""
-    return {row.name: pool.submit(lambda row=row: play(row, stage(row))) for row in rows}
+
+    def whole(row: Row) -> Played:
+        made = stage(row)
+        prepare(row, made)
+        return play(row, made)
+
+    return {row.name: pool.submit(whole, row) for row in rows}
 
 
 def selected(request: pytest.FixtureRequest, platform: Platform) -> list[Row]:

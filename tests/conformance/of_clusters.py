@@ -8,20 +8,23 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 
 from platforms.kubernetes.kinds import ROUTE
 from tests.conformance import cluster_faults as faults
-from tests.conformance.cluster_row import Act, ClusterRow, Loses
-from tests.conformance.cluster_stage import Pods, SiteStage
-from tests.conformance.row import PROMOTED, QUICK, THEIRS, Expected, rolled_back
+from tests.conformance.cluster_stage import LONG, SiteStage
+from tests.conformance.row import PROMOTED, QUICK, THEIRS, Expected, Loses, Row, rolled_back
+from tests.conformance.stage import Act
 
 TOLD_AGAIN = replace(PROMOTED, again=True)
 UNJUDGED = {"champion": "Approved", "challenger": "PendingManualApproval"}
 TIMED_OUT = rolled_back("timeout", "max_seconds")
 NOT_TRIED = Expected("failed", "endpoint", ("endpoint",), "champion", UNJUDGED, silent=THEIRS)
 SHORT = replace(QUICK, max_seconds=60)
-LOGS_IN = Pods(deadline=15, logs_in=True)
+LOGS_IN = {"deadline": 15, "logs_in": True}
 NO_IMAGE = f"10.99.0.1:5000/faults/none@sha256:{'0' * 64}"
+ClusterRow = partial(Row, place="shared", plan=LONG, drive=SiteStage.tried)
+"""A row whose trial the controllers in the cluster carry on."""
 AS_IF_NOTHING = "A pause; then `promoted`, as if nothing had happened."
 
 
@@ -41,14 +44,14 @@ def _names_the_writer(writer: str) -> Act:
     return check
 
 
-CLUSTERS: tuple[ClusterRow, ...] = (
+CLUSTERS: tuple[Row, ...] = (
     ClusterRow(
         name="image-missing",
         happens="The challenger's image is not in the registry. Whose fault that is nobody can say, so the release is "
         "not rejected.",
         see="`failed`, source `endpoint`: `ImagePullBackOff` with the image and the registry's words.",
         do="Push the image, or give the namespace the right to pull it; then release again.",
-        challenger=Pods(image=NO_IMAGE),
+        challenger={"image": NO_IMAGE},
         expects=replace(NOT_TRIED, says="ImagePullBackOff"),
     ),
     ClusterRow(
@@ -70,7 +73,7 @@ CLUSTERS: tuple[ClusterRow, ...] = (
         see="`failed`, source `endpoint`: `FailedCreate`, with what the quota allows and what was asked for.",
         do="Raise the quota, or ask for fewer or smaller pods (`serving.instance_count`, `cpu`, `memory`); then "
         "release again.",
-        challenger=Pods(deadline=15, spec={"priorityClassName": "quota-exceeded"}),
+        challenger={"deadline": 15, "spec": {"priorityClassName": "quota-exceeded"}},
         before=faults.quota,
         expects=replace(NOT_TRIED, says="exceeded quota"),
     ),
@@ -81,7 +84,7 @@ CLUSTERS: tuple[ClusterRow, ...] = (
         "never a pass.",
         see="`rolled back`, metric `errors`, or source `endpoint` with the words `exit code 137 (OOMKilled)`.",
         do="Look for what the model keeps, or raise `serving.memory`.",
-        challenger=Pods({"eats": 40_000_000}),
+        challenger={"behaviour": {"eats": 40_000_000}},
         place="apart",
         loses=Loses("those that came to the challenger while it was down", 200),
         expects=rolled_back("judge", "errors", fails=THEIRS),
@@ -95,7 +98,7 @@ CLUSTERS: tuple[ClusterRow, ...] = (
         see="`the gateway answers requests itself with a 5XX` while that is so, and the alarm `gateway-errors`.",
         do="Look why the health check fails; release with more than one pod. Until then nothing else behind that "
         "gateway is judged either.",
-        challenger=Pods({"flaps": 5}),
+        challenger={"behaviour": {"flaps": 5}},
         place="far",
         plan=replace(QUICK, max_seconds=45),
         loses=Loses("those that came to the challenger while it was not ready", 200),

@@ -14,12 +14,15 @@ from rollout.core.state import Phase, RolloutState
 from rollout.core.verdict import Outcome
 from rollout.judge.metrics import Metric
 from rollout.reason import Source
-from tests.conformance.stage import Act, FaultStage, Message, Platform, nothing
+from tests.conformance.stage import Act, FaultStage, Message, Platform, Stage, nothing
 from tests.platforms.load import Asked
 
 Role = Literal["champion", "challenger", "next"]
-Drive = Callable[[FaultStage, "Row"], RolloutState]
-Beside = Callable[[FaultStage], AbstractContextManager[None]]
+Drive = Callable[[Any, "Row"], RolloutState]
+Beside = Callable[[Any], AbstractContextManager[None]]
+Place = Literal["shared", "skewed", "apart", "far"]
+"""A namespace of a cluster with controllers and a gateway. What an Envoy answers itself is of no variant: whoever makes
+it do so is alone behind it. In `skewed` the controllers' clock is off."""
 AFTER = 20  # answers after the end
 SECONDS = 1200  # to the end of any row
 
@@ -88,6 +91,19 @@ def rolled_back(source: Source, *names: str, **more: Any) -> Expected:
 
 
 @dataclass(frozen=True)
+class Loses:
+    """The requests that the failing part itself loses.
+
+    Attributes:
+        why: Which they are, as the page says it.
+        most: How many they may be.
+    """
+
+    why: str
+    most: int
+
+
+@dataclass(frozen=True)
 class Row:
     """A rollout that is played, with what goes wrong in it.
 
@@ -113,6 +129,12 @@ class Row:
         adapters: The platforms whose adapter the fault touches. On another one only `make test-faults` plays it, and
             `make test` plays it in memory alone.
         not_on: Platform -> why there can be no such fault.
+        either: Another end that is as right, by who sees the fault first; None for none.
+        loses: Which requests may be lost, from the fault's begin to the end of the trial; None for none.
+        shows: Checks what a person sees, when all is over.
+        place: Of a row that only a cluster has, where in it; None of any other row.
+        pods: How many instances each release has.
+        alone: Whether it disturbs every other row of the cluster, too.
     """
 
     name: str
@@ -135,6 +157,12 @@ class Row:
     drive: Drive = lambda stage, row: stage.trial("challenger", row.plan, row.during, row.at)
     adapters: frozenset[Platform] = frozenset()
     not_on: Mapping[Platform, str] = field(default_factory=dict[Platform, str])
+    either: Expected | None = None
+    loses: Loses | None = None
+    shows: Act = nothing
+    place: Place | None = None
+    pods: int = 1
+    alone: bool = False
 
 
 @dataclass(frozen=True)
@@ -144,42 +172,52 @@ class Played:
     Attributes:
         state: The journal.
         live: The endpoint.
-        config: The config of the release that must serve.
+        configs: The config of each release alone, by role.
         packages: Approval statuses by role.
         told: The notifications of the verdict.
         asked: Every request of the load.
         over: When the end was there, epoch seconds.
         ran: What the function answered to events given to it directly.
+        lost: The requests that the failing part may have lost.
+        unseen: What a person does not see although the row says so.
     """
 
     state: RolloutState
     live: Live
-    config: str
+    configs: Mapping[str, str]
     packages: Mapping[str, str]
     told: list[Message]
     asked: list[Asked]
     over: float
     ran: list[dict[str, Any]]
+    lost: list[Asked] = field(default_factory=list[Asked])
+    unseen: str = ""
 
 
 Plays = dict[str, Future[Played]]
 """How rows end, by name; they are played meanwhile."""
 
 
-def play(row: Row, stage: FaultStage) -> Played:
-    """Play a row on a stage of its own, under load from before its start to after its end."""
-    stage.captures = row.captures
+def prepare(row: Row, stage: Stage) -> None:
+    """Bring the row's champion to serve."""
+    stage.captures, stage.pods = row.captures, row.pods
     stage.release("champion", **row.champion)
-    if row.challenger is not None:
+    if row.challenger is not None and row.place is None:
         stage.release("challenger", **row.challenger)
-    if row.alarms:
+    if row.alarms and isinstance(stage, FaultStage):
         stage.rolls_back_on_alarm()
     stage.serve("champion")
+
+
+def play(row: Row, stage: Stage) -> Played:
+    """Play a row whose champion serves, under load from before its start to after its end."""
     with stage.load(target=f"v-{row.asks}" if row.asks else None, workers=row.callers) as load:
         try:
             stage.trial("champion", row.plan)
-            for role, measure in row.alarms:
-                stage.declare_alarm(role, measure)
+            if isinstance(stage, FaultStage):
+                for role, measure in row.alarms:
+                    stage.declare_alarm(role, measure)
+            began = stage.now()
             row.before(stage)
             if row.challenger is not None:
                 with row.beside(stage):
@@ -189,18 +227,46 @@ def play(row: Row, stage: FaultStage) -> Played:
             stage.wait(lambda: sum(one.at > over for one in load.asked) >= AFTER, "answers after the end")
             live = stage.live()
         finally:
-            stage.end_faults()
+            if isinstance(stage, FaultStage):
+                stage.end_faults()
     assert state.verdict is not None
     kind, rollout_id = state.verdict.outcome, state.verdict.rollout_id
     stage.wait(lambda: stage.told(kind, rollout_id), f"the notification {kind} of {rollout_id}")
-    config = stage.releases[row.expects.serves].config_name
-    told, asked = stage.told(kind, rollout_id), stage.who_failed(load.asked)
+    configs = {role: release.config_name for role, release in stage.releases.items()}
+    told, unseen = stage.told(kind, rollout_id), _unseen(row, stage)
+    lost, asked = _lost(row, stage.who_failed(load.asked), began, over)
+    packages = stage.packages()
     stage.close()
-    return Played(state, live, config, stage.packages(), told, asked, over, stage.ran)
+    return Played(state, live, configs, packages, told, asked, over, stage.ran, lost, unseen)
+
+
+def _unseen(row: Row, stage: Stage) -> str:
+    try:
+        row.shows(stage)
+    except AssertionError as error:
+        return str(error)
+    return ""
+
+
+def _lost(row: Row, asked: list[Asked], began: float, over: float) -> tuple[list[Asked], list[Asked]]:
+    """The requests that the failing part may have lost, and all others."""
+    if row.loses is None:
+        return [], asked
+    theirs = {f"v-{role}" for role in row.expects.fails}
+    lost = [one for one in asked if one.status != 200 and one.variant not in theirs and began <= one.at <= over]
+    return lost, [one for one in asked if one not in lost]
+
+
+def wrong(row: Row, seen: Played) -> list[str]:
+    """Where a row did not end as it must, a sentence each."""
+    found = min((differences(one, seen) for one in (row.expects, row.either) if one), key=len)
+    if row.loses is not None and len(seen.lost) > row.loses.most:
+        found.append(f"{len(seen.lost)} requests lost, expected at most {row.loses.most}: {seen.lost[0]}")
+    return [*found, f"a person does not see what the row says: {seen.unseen}"] if seen.unseen else found
 
 
 def differences(expected: Expected, seen: Played) -> list[str]:
-    """Where a row did not end as it must, a sentence each."""
+    """Where an end is not the expected one, a sentence each."""
     return [*_of_verdict(expected, seen), *_of_traffic(expected, seen), *_of_events(expected, seen)]
 
 
@@ -223,8 +289,9 @@ def _of_verdict(expected: Expected, seen: Played) -> list[str]:
 
 def _of_traffic(expected: Expected, seen: Played) -> list[str]:
     found, serves = list[str](), f"v-{expected.serves}"
-    if (seen.live.status, seen.live.config) != ("ready", seen.config):
-        found.append(f"the endpoint is {seen.live.detail} with {seen.live.config}, expected {seen.config}")
+    config = seen.configs[expected.serves]
+    if (seen.live.status, seen.live.config) != ("ready", config):
+        found.append(f"the endpoint is {seen.live.detail} with {seen.live.config}, expected {config}")
     if seen.live.shares() != {serves: 100.0}:
         found.append(f"final weights {seen.live.shares()}, expected all to {serves}")
     theirs = {f"v-{role}" for role in expected.fails}

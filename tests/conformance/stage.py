@@ -38,7 +38,7 @@ Call = Literal[
 """What a controller asks of its platform. On a cluster `use config` and `set weights` are one call."""
 Effect = Literal["error", "throttle", "drop_before", "drop_after"]
 """It is refused as broken, or as too much; its connection is closed before it is performed, or after."""
-Act = Callable[["FaultStage"], None]
+Act = Callable[[Any], None]
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Killed:
     plan: Plan
 
 
-def nothing(stage: FaultStage) -> None:
+def nothing(stage: Stage) -> None:
     """Leave everything as it is."""
 
 
@@ -79,19 +79,17 @@ def beside(work: Callable[[Event], None]) -> Generator[None]:
         thread.join(60)
 
 
-class FaultStage(ABC):
-    """An endpoint whose events can be read, whose alarms roll back, and that can be disturbed."""
+class Stage(ABC):
+    """An endpoint on which a row is played: a champion serves, a challenger is tried, and events can be read."""
 
-    one_more: int
-    """Calls: one more than a client tries."""
     captures: bool = False
     """Whether requests are captured; set before the first release."""
+    pods: int = 1
+    """How many instances each release has; set before the first release."""
     releases: dict[str, Release]
     """By role."""
     ran: list[dict[str, Any]]
     """What was answered to alarms that were given directly to whoever acts on them."""
-
-    # Time
 
     def now(self) -> float:
         """Epoch seconds."""
@@ -101,16 +99,68 @@ class FaultStage(ABC):
         """The first answer that is true; an AssertionError if none comes."""
         return wait_for(question, PATIENCE, doing)
 
+    @abstractmethod
+    def release(self, role: str, **behaviour: Any) -> Release:
+        """Everything that one release is; see localcloud's `served_model.py` for how it may behave."""
+
+    @abstractmethod
+    def serve(self, role: str) -> None:
+        """Let the endpoint serve one release alone, and wait until it does."""
+
+    @abstractmethod
+    def load(self, *, target: str | None = None, rate: float = 10, workers: int = 2) -> Load:
+        """A constant load on the endpoint, not started yet; of who asks a variant by name, that one's."""
+
+    @abstractmethod
+    def trial(self, role: str, plan: Plan, during: Act = nothing, at: Phase = Phase.BAKING) -> RolloutState:
+        """Release, and follow to the verdict, as often as it takes.
+
+        Args:
+            role: What is released.
+            plan: How it earns its traffic.
+            during: Done once, as soon as the trial is in the phase `at` and the endpoint has confirmed its weights.
+            at: The phase.
+        """
+
+    @abstractmethod
+    def settled(self) -> RolloutState:
+        """Follow what is still under way to its end, and until people are told."""
+
+    @abstractmethod
+    def live(self) -> Live:
+        """What the endpoint says of itself."""
+
+    @abstractmethod
+    def packages(self) -> Mapping[str, str]:
+        """The approval status of each release's package."""
+
+    @abstractmethod
+    def told(self, kind: str, rollout_id: str) -> list[Message]:
+        """What people were told of one kind of event of one rollout."""
+
+    def who_failed(self, asked: list[Asked]) -> list[Asked]:
+        """The same requests; of a failure that names nobody, whose it was, where the platform can tell."""
+        return asked
+
+    @abstractmethod
+    def close(self) -> None:
+        """End the endpoint's processes."""
+
+
+class FaultStage(Stage):
+    """An endpoint whose alarms roll back, and that can be disturbed."""
+
+    one_more: int
+    """Calls: one more than a client tries."""
+
+    # Time
+
     def at_once(self, *calls: Callable[[], Any]) -> None:
         """Make calls in the same moment."""
         with ThreadPoolExecutor(len(calls)) as pool:
             list(pool.map(lambda call: call(), calls))
 
     # What is there
-
-    @abstractmethod
-    def release(self, role: str, **behaviour: Any) -> Release:
-        """Everything that one release is; see localcloud's `served_model.py` for how it may behave."""
 
     @abstractmethod
     def pair(self, champion: str, challenger: str) -> str:
@@ -121,10 +171,6 @@ class FaultStage(ABC):
         """The config that serves the first and copies every request to the second."""
 
     @abstractmethod
-    def serve(self, role: str) -> None:
-        """Let the endpoint serve one release alone, and wait until it does."""
-
-    @abstractmethod
     def controller(self) -> Controller:
         """A controller of its own; any number may be used."""
 
@@ -133,24 +179,8 @@ class FaultStage(ABC):
         """What the journal says."""
 
     @abstractmethod
-    def live(self) -> Live:
-        """What the endpoint says of itself."""
-
-    @abstractmethod
     def approval(self, role: str) -> Approval:
         """The approval status of a release's package."""
-
-    @abstractmethod
-    def load(self, *, target: str | None = None, rate: float = 10, workers: int = 2) -> Load:
-        """A constant load on the endpoint, not started yet; of who asks a variant by name, that one's."""
-
-    @abstractmethod
-    def close(self) -> None:
-        """End the endpoint's processes."""
-
-    def who_failed(self, asked: list[Asked]) -> list[Asked]:
-        """The same requests; of a failure that names nobody, whose it was, where the platform can tell."""
-        return asked
 
     # Alarms, and what people are told
 
@@ -173,10 +203,6 @@ class FaultStage(ABC):
     @abstractmethod
     def deliver(self, message: str, times: int = 1) -> list[dict[str, Any]]:
         """Give an alarm's message to whoever acts on it, as often at once; what it answered each time."""
-
-    @abstractmethod
-    def told(self, kind: str, rollout_id: str) -> list[Message]:
-        """What people were told of one kind of event of one rollout."""
 
     # Disturbances
 
@@ -244,14 +270,7 @@ class FaultStage(ABC):
     # Rollouts
 
     def trial(self, role: str, plan: Plan, during: Act = nothing, at: Phase = Phase.BAKING) -> RolloutState:
-        """Release, and follow to the verdict, as often as it takes.
-
-        Args:
-            role: What is released.
-            plan: How it earns its traffic.
-            during: Done once, as soon as the trial is in the phase `at` and the endpoint has confirmed its weights.
-            at: The phase.
-        """
+        """By controllers of this process."""
         done: list[bool] = []
 
         def watch(seen: Progress) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tests.conformance.cluster_row import ClusterRow
 from tests.conformance.of_events import EVENTS
 from tests.conformance.of_models import MODELS
 from tests.conformance.of_outages import OUTAGES
@@ -25,7 +24,7 @@ _COLUMNS = ["fault", "what happens", "how it ends", "what you see", "what to do"
 _NONE_LOST = "; no request lost"
 
 
-def shown(rows: Sequence[Row] | Sequence[ClusterRow]) -> list[str]:
+def shown(rows: Sequence[Row]) -> list[str]:
     """The table as Markdown, a line a row."""
     cells = [_cells(row) for row in rows]
     columns = [*_COLUMNS, "played on"][: len(cells[0])]
@@ -50,10 +49,9 @@ def _line(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _cells(row: Row | ClusterRow) -> list[str]:
-    if isinstance(row, ClusterRow):
-        return [f"`{row.name}`", row.happens, _ending_on_a_cluster(row), row.see, row.do]
-    return [f"`{row.name}`", row.happens, _ending(row.expects), row.see, row.do, _played_on(row)]
+def _cells(row: Row) -> list[str]:
+    cells = [f"`{row.name}`", row.happens, _ending_of(row), row.see, row.do]
+    return cells if row.place else [*cells, _played_on(row)]
 
 
 def _ending(expected: Expected) -> str:
@@ -66,7 +64,7 @@ def _ending(expected: Expected) -> str:
     return f"{end} but those that the {theirs} itself failed" if theirs else end
 
 
-def _ending_on_a_cluster(row: ClusterRow) -> str:
+def _ending_of(row: Row) -> str:
     end = _ending(row.expects)
     if row.either and row.either.outcome == row.expects.outcome:
         end = end.replace(f"by {row.expects.source}", f"by {row.expects.source} or {row.either.source}")

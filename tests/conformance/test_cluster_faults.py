@@ -12,8 +12,8 @@ import pytest
 from cli.local.cluster_image import built
 from cli.local.container import CONTROLLER
 from tests.conformance.cluster_box import box
-from tests.conformance.cluster_row import ClusterRow
 from tests.conformance.of_clusters import CLUSTERS
+from tests.conformance.row import Row
 
 SECONDS = 2400
 """For all of them, on a machine that is busy with other tests."""
@@ -53,7 +53,8 @@ def playing(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 def _plays(item: pytest.Item) -> bool:
     call = getattr(item, "callspec", None)
-    return call is not None and isinstance(call.params.get("row"), ClusterRow)
+    row = call and call.params.get("row")
+    return isinstance(row, Row) and row.place is not None
 
 
 @pytest.mark.e2e
@@ -61,6 +62,6 @@ def _plays(item: pytest.Item) -> bool:
 @pytest.mark.needs("cluster")
 @pytest.mark.timeout(SECONDS)
 @pytest.mark.parametrize("row", CLUSTERS, ids=lambda row: row.name)
-def test_a_fault_of_a_cluster_ends_as_the_table_says(row: ClusterRow, playing: Playing) -> None:
+def test_a_fault_of_a_cluster_ends_as_the_table_says(row: Row, playing: Playing) -> None:
     found = playing.of(row.name)
     assert not found, "\n".join(found)

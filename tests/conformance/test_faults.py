@@ -10,10 +10,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from tests.conformance.cluster_row import ClusterRow
 from tests.conformance.in_memory import MemoryStage
 from tests.conformance.of_clusters import CLUSTERS
-from tests.conformance.row import SECONDS, Plays, Row, differences, play
+from tests.conformance.row import SECONDS, Plays, Row, play, prepare, wrong
 from tests.conformance.stage import Platform
 from tests.conformance.table import EVERYWHERE, ON_A_CLUSTER, PAGE, ROWS, in_page, shown, written
 
@@ -31,7 +30,9 @@ PLAYED = [
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 def test_a_fault_ends_in_memory_as_the_table_says(row: Row) -> None:
-    found = differences(row.expects, play(row, MemoryStage()))
+    stage = MemoryStage()
+    prepare(row, stage)
+    found = wrong(row, play(row, stage))
     assert not found, "\n".join(found)
 
 
@@ -41,7 +42,7 @@ def test_a_fault_ends_in_memory_as_the_table_says(row: Row) -> None:
 @pytest.mark.parametrize(("row", "platform"), PLAYED)
 def test_a_fault_ends_as_the_table_says(row: Row, platform: Platform, request: pytest.FixtureRequest) -> None:
     plays: Plays = request.getfixturevalue(f"on_{platform}")
-    found = differences(row.expects, plays[row.name].result(SECONDS))
+    found = wrong(row, plays[row.name].result(SECONDS))
     assert not found, "\n".join(found)
 
 
@@ -54,7 +55,7 @@ def test_a_row_that_a_platform_cannot_have_says_why() -> None:
     ("heading", "rows"), [(EVERYWHERE, ROWS), (ON_A_CLUSTER, CLUSTERS)], ids=["everywhere", "on-a-cluster"]
 )
 def test_the_page_on_faults_has_a_line_for_each_row(
-    heading: str, rows: Sequence[Row] | Sequence[ClusterRow], pytestconfig: pytest.Config
+    heading: str, rows: Sequence[Row], pytestconfig: pytest.Config
 ) -> None:
     if pytestconfig.getoption("--write-page", False):
         PAGE.write_text(written(PAGE.read_text(), heading, shown(rows)))

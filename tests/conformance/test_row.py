@@ -11,7 +11,7 @@ from rollout.core.live import Live, Variant
 from rollout.core.state import Phase, RolloutState
 from rollout.core.verdict import Verdict
 from rollout.reason import Reason
-from tests.conformance.row import Expected, Played, differences
+from tests.conformance.row import Expected, Loses, Played, Row, differences, wrong
 from tests.conformance.stage import Message
 from tests.platforms.load import Asked
 
@@ -31,7 +31,7 @@ VERDICT = Verdict(
 PLAYED = Played(
     state=RolloutState("row-test", phase=Phase.IDLE, verdict=VERDICT),
     live=Live("ready", "solo", {"v-champion": Variant(1, 1, 1)}),
-    config="solo",
+    configs={"champion": "solo"},
     packages={"champion": "Approved"},
     told=[Message("", {"why": "it rings"})],
     asked=[Asked("1", 1, 200, "v-champion"), Asked("2", 2, 500, "v-challenger"), Asked("3", 11, 200, "v-champion")],
@@ -56,7 +56,7 @@ def test_another_may_have_seen_the_same_first_and_then_names_what_it_saw() -> No
     [
         ({"state": RolloutState("row-test")}, "there is no verdict"),
         ({"packages": {"champion": "Rejected"}}, "packages {'champion': 'Rejected'}"),
-        ({"config": "other"}, "with solo, expected other"),
+        ({"configs": {"champion": "other"}}, "with solo, expected other"),
         ({"live": replace(PLAYED.live, status="changing")}, "the endpoint is"),
         ({"live": replace(PLAYED.live, variants={"v-champion": Variant(1, 1, 1), "v-b": Variant(1, 1, 1)})}, "weights"),
         ({"asked": [*PLAYED.asked, Asked("4", 3, 500, "v-champion")]}, "1 of 4 requests lost"),
@@ -91,3 +91,13 @@ def test_each_expectation_counts(expected: Expected, words: str) -> None:
     found = differences(expected, PLAYED)
     assert len(found) == 1
     assert words in found[0]
+
+
+def test_a_row_may_have_two_ends_and_lose_some_requests_and_shows_what_it_says() -> None:
+    row = Row("r", "it happens", replace(EXPECTED, source="judge"), either=EXPECTED, loses=Loses("some", 1))
+    lost = [Asked("4", 3, 503, "")]
+    assert wrong(row, replace(PLAYED, lost=lost)) == []
+    found = wrong(row, replace(PLAYED, lost=2 * lost, unseen="no Event"))
+    assert [words.partition(",")[0].partition(":")[0] for words in found] == [
+        "2 requests lost", "a person does not see what the row says",
+    ]  # fmt: skip

@@ -10,7 +10,7 @@ from rollout.core import strategies
 from rollout.core.state import RolloutState
 from rollout.judge.metrics import Metric
 from tests.conformance.in_memory import MemoryStage
-from tests.conformance.row import BOTH, PROMOTED, QUICK, Expected, Played, Row, differences, play, rolled_back
+from tests.conformance.row import BOTH, PROMOTED, QUICK, Expected, Played, Row, play, prepare, rolled_back, wrong
 from tests.conformance.stage import FaultStage
 
 
@@ -62,8 +62,10 @@ SHARES = {"all-at-once": [100], "shadow": [0], "ab-taken-back": [30], "ab-until-
 
 
 def _plays(row: Row) -> Played:
-    seen = play(row, MemoryStage())
-    assert differences(row.expects, seen) == []
+    stage = MemoryStage()
+    prepare(row, stage)
+    seen = play(row, stage)
+    assert wrong(row, seen) == []
     return seen
 
 
