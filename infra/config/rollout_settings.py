@@ -20,7 +20,6 @@ from infra.config.problems import Problem, Wrong
 from infra.config.section import Section
 from infra.config.strategy_settings import AB, Percent, Shadow, Steps, StepSettings, Strategy
 from infra.config.whole_numbers import whole
-from platforms.aws.guardrails import FEWEST_TO_ROLL, guardrail
 from rollout.core.plan import (
     LONGEST,
     Guard,
@@ -31,6 +30,7 @@ from rollout.core.plan import (
     PlanError,
     ReplayGate,
 )
+from services.guardrails import FEWEST_TO_ROLL, guardrail
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Requests = Annotated[int, Field(ge=1, le=10_000)]

@@ -17,6 +17,8 @@ from typing import Any, Literal
 
 from botocore.exceptions import ClientError
 
+from platforms.s3.errors import code_of
+
 Association = Literal["ContributedTo", "AssociatedWith", "DerivedFrom", "Produced"]
 LONGEST_VALUE, LONGEST_URI = 2500, 2048
 """Characters of a property's value and of a source."""
@@ -81,13 +83,11 @@ class Entities:
         try:
             return self._sagemaker.create_artifact(**asked)["ArtifactArn"]
         except ClientError as error:
-            found = [
-                one["ArtifactArn"]
-                for page in _pages(self._sagemaker.list_artifacts, **source)
-                for one in page["ArtifactSummaries"]
-                if one["Source"].get("SourceTypes", []) == types
-            ]
-            return _or_raise(error, found)
+            for page in _pages(self._sagemaker.list_artifacts, **source) if code_of(error) == _REFUSED else ():
+                for one in page["ArtifactSummaries"]:
+                    if one["Source"].get("SourceTypes", []) == types:
+                        return one["ArtifactArn"]
+            raise
 
     def action(self, name: str, kind: str, uri: str, *, status: str, properties: Mapping[str, Any]) -> str:
         """The ARN of an action; one that is there gets this status and these properties."""
@@ -97,7 +97,7 @@ class Entities:
                 ActionName=name, ActionType=kind, Source={"SourceUri": uri[:LONGEST_URI]}, **said
             )
         except ClientError as error:
-            if _code(error) != _REFUSED:
+            if code_of(error) != _REFUSED:
                 raise
             made = self._sagemaker.update_action(ActionName=name, **said)
         return made["ActionArn"]
@@ -167,20 +167,9 @@ def _unless(*codes: str) -> Generator[None]:
     try:
         yield
     except ClientError as error:
-        if _code(error) not in codes:
+        if code_of(error) not in codes:
             raise
-
-
-def _or_raise(error: ClientError, found: list[str]) -> str:
-    """What was found to be there already; the error when it was about something else."""
-    if _code(error) != _REFUSED or not found:
-        raise error
-    return found[0]
 
 
 def _texts(properties: Mapping[str, Any]) -> dict[str, str]:
     return {name: str(value)[:LONGEST_VALUE] for name, value in properties.items() if value not in (None, "")}
-
-
-def _code(error: ClientError) -> str:
-    return str(error.response.get("Error", {}).get("Code", ""))

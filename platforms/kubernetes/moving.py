@@ -4,7 +4,7 @@
     decided(move, seen, now)       # the move after this look, or how it ends
 
 SageMaker does this by itself; in a cluster nobody does. So the steps are those of a SageMaker deployment, with its
-waits (`platforms.aws.guardrails`): traffic moves in parts, each is followed by a wait in which the alarms are watched,
+waits (`services.guardrails`): traffic moves in parts, each is followed by a wait in which the alarms are watched,
 and the last part has its wait too, before the old pods are let go.
 
 The move is kept on the route, in an annotation that is written together with the rules. So there is one truth, a write
@@ -15,10 +15,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 from platforms.kubernetes import names
 from rollout.core.plan import EVERYTHING, Guard
+from rollout.stored import read
+from services.guardrails import steps_of
 
 MOVE = f"{names.GROUP}/move"
 """The annotation of a route with the move that is under way, or with why the last one was taken back."""
@@ -102,13 +104,11 @@ class Move:
             ValueError: It is no move.
         """
         try:
-            value: dict[str, Any] = json.loads(text)
-            given: dict[str, Any] = {**value, "steps": tuple(value["steps"]), "alarms": tuple(value["alarms"])}
-            move = cls(**given)
+            move = read(cls, json.loads(text))
             whole = all(isinstance(share, int) and 0 < share <= EVERYTHING for share in move.steps)
             if not whole or not move.steps or not _STANDING_BY <= move.step < len(move.steps):
                 raise ValueError(f"no steps of a move: {move.steps}, {move.step}")
-        except (TypeError, KeyError) as error:
+        except (AttributeError, TypeError, KeyError) as error:
             raise ValueError(f"no move of a route: {error!r}") from error
         return move
 
@@ -134,18 +134,6 @@ class Seen:
     lacking: str = ""
     gateway: str = ""
     ringing: tuple[str, ...] | None = ()
-
-
-def steps_of(guard: Guard, instances: int) -> tuple[int, ...]:
-    """The percent that the new pods take, one step after another."""
-    if guard.kind == "all_at_once":
-        return (EVERYTHING,)
-    if guard.kind == "canary":
-        return (guard.percent, EVERYTHING)
-    if guard.kind == "linear":
-        return (*range(guard.percent, EVERYTHING, guard.percent), EVERYTHING)
-    batch = max(1, instances * guard.percent // EVERYTHING)
-    return (*(round(EVERYTHING * done / instances) for done in range(batch, instances, batch)), EVERYTHING)
 
 
 def decided(move: Move, seen: Seen, now: float) -> Move | Ending:

@@ -11,6 +11,8 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 
+from rollout.stored import read
+
 
 @dataclass(frozen=True)
 class Backend:
@@ -59,13 +61,6 @@ class ServingConfig:
             ValueError: It is no config; the message says why.
         """
         try:
-            value = json.loads(text)
-            challenger = value["challenger"]
-            return cls(
-                value["name"],
-                Backend(**value["champion"]),
-                Backend(**challenger) if challenger else None,
-                value["copied"],
-            )
-        except (TypeError, KeyError, json.JSONDecodeError) as error:
+            return read(cls, json.loads(text), newer=True, whole=True)
+        except (AttributeError, TypeError, KeyError, ValueError) as error:
             raise ValueError(f"no config of a route: {error!r}") from error

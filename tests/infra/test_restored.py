@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from infra.providers.package import PackageProvider
-from platforms.aws.guardrails import guardrail
 from rollout.core.release import Release, release_id
 from rollout.core.restored import Restored
 from rollout.kinds import Kind
 from rollout.reason import Reason
+from services.guardrails import guardrail
 from tests.infra import on_cluster
 from tests.infra.recorded import DIGEST, IMAGE, LOCAL, OLD, SIGNED_BY, SOURCE, Answers, World, idle, release, verdict
 from tests.infra.recorded import run_program as run

@@ -16,7 +16,6 @@ from moto import mock_aws
 
 from platforms.aws.clients import clients
 from platforms.aws.endpoint import SageMakerRegistry, SageMakerTraffic, SnsNotify, _one_line, controller
-from platforms.aws.guardrails import guardrail
 from platforms.aws.journal import DynamoJournal
 from rollout.core.errors import Busy, Conflict, RolloutError, Unreachable
 from rollout.core.event import Event
@@ -24,6 +23,7 @@ from rollout.core.live import Live, Variant
 from rollout.core.release import Release
 from rollout.core.state import Phase, RolloutState
 from rollout.reason import Reason
+from services.guardrails import guardrail
 from tests.platforms.aws.inbox import subscribed
 from tests.platforms.aws.mocked import journal_table, lead_to_mocks
 

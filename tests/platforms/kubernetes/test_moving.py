@@ -6,8 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from platforms.aws.guardrails import guardrail
-from platforms.kubernetes.moving import Move, Seen, decided, steps_of
+from platforms.kubernetes.moving import Move, Seen, decided
 from rollout.core.plan import Guard
 
 ALARM = "flight-delay-test-v-a-5xx"
@@ -15,22 +14,6 @@ MOVE = Move.begun("w-large", Guard("canary", 20, 60, (ALARM,), 1800), 2, 1000.0)
 FIRST = replace(MOVE, step=0, at=1010.0)
 LAST = replace(MOVE, step=1, at=1080.0)
 WELL = Seen(wanted=True, old=2, new=2, of=2)
-
-
-@pytest.mark.parametrize(
-    ("kind", "percent", "instances", "steps"),
-    [
-        ("all_at_once", 100, 1, (100,)),
-        ("canary", 20, 3, (20, 100)),
-        ("linear", 25, 1, (25, 50, 75, 100)),
-        ("linear", 30, 1, (30, 60, 90, 100)),
-        ("rolling", 50, 2, (50, 100)),
-        ("rolling", 34, 3, (33, 67, 100)),
-        ("rolling", 50, 5, (40, 80, 100)),
-    ],
-)
-def test_the_steps_are_those_of_sagemaker(kind: str, percent: int, instances: int, steps: tuple[int, ...]) -> None:
-    assert steps_of(guardrail(kind, percent, 60, (ALARM,), instances), instances) == steps
 
 
 def test_a_move_is_read_back_as_it_was_written_and_anything_else_is_refused() -> None:

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from platforms.aws.guardrails import guardrail
 from rollout.core.plan import Guard, PlanError
+from services.guardrails import guardrail, steps_of
 
 
 @pytest.mark.parametrize(
@@ -36,6 +36,22 @@ def test_what_sagemaker_would_refuse_is_refused_with_the_arithmetic(make: Callab
     with pytest.raises(PlanError) as refused:
         make()
     assert words in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "percent", "instances", "steps"),
+    [
+        ("all_at_once", 100, 1, (100,)),
+        ("canary", 20, 3, (20, 100)),
+        ("linear", 25, 1, (25, 50, 75, 100)),
+        ("linear", 30, 1, (30, 60, 90, 100)),
+        ("rolling", 50, 2, (50, 100)),
+        ("rolling", 34, 3, (33, 67, 100)),
+        ("rolling", 50, 5, (40, 80, 100)),
+    ],
+)
+def test_the_steps_are_those_of_sagemaker(kind: str, percent: int, instances: int, steps: tuple[int, ...]) -> None:
+    assert steps_of(guardrail(kind, percent, 60, ("alarm",), instances), instances) == steps
 
 
 @pytest.mark.parametrize(("instances", "batches"), [(2, 2), (3, 3), (4, 2), (5, 3), (10, 2), (19, 3)])

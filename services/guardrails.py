@@ -1,4 +1,4 @@
-"""SageMaker's deployment guardrails, for a change of the instances alone.
+"""SageMaker's deployment guardrails, for a change of the instances alone, on every platform.
 
 Source: Amazon SageMaker Developer Guide, "Deployment guardrails", and the limits of `BlueGreenUpdatePolicy` and
 `RollingUpdatePolicy` in its API reference.
@@ -6,7 +6,6 @@ Source: Amazon SageMaker Developer Guide, "Deployment guardrails", and the limit
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import get_args
 
@@ -18,9 +17,7 @@ LINEAR_LEAST, LINEAR_MOST = 10, 50
 ROLLING_LEAST, ROLLING_MOST = 5, 50
 WAIT_MOST = 3600
 TOTAL_MOST = 28_800
-START_UP = (
-    1800  # that the waits leave for the instances to come up; SageMaker takes up to half an hour to start a fleet
-)
+START_UP = 1800  # that the waits leave for the instances to start, which takes SageMaker up to half an hour
 ALARMS_MOST = 10
 FEWEST_TO_ROLL = 2  # instances: one is the least batch, and a batch is at most half of them
 
@@ -60,20 +57,32 @@ def guardrail(
         why = f"a batch is one instance at least, which is {EVERYTHING / instances:.0f}% of {instances}"
         allowed = f"allowed is at most {ROLLING_MOST}%: {FEWEST_TO_ROLL} instances, or another kind"
         raise _refused("kind", kind, allowed, why)
-    # SageMaker waits after each part but the last; after the last, before it takes the old instances away; and after
-    # every batch of instances that it replaces in place.
-    batch = max(1, instances * percent // EVERYTHING)
-    parts = math.ceil(instances / batch) if kind == "rolling" else math.ceil(EVERYTHING / percent)
-    waits = {"all_at_once": 1, "canary": 2}.get(kind, parts)
+    waits = len(steps_of(Guard(chosen, percent), instances))
     total = waits * bake_seconds
     if total + START_UP > TOTAL_MOST:
-        of = f" of {instances} instances, {batch} at a time," if kind == "rolling" else ""
+        of = f" of {instances} instances, {_batch(percent, instances)} at a time," if kind == "rolling" else ""
         why = f"{kind} by {percent}%{of} has {waits} waits, and {waits} x {bake_seconds} s = {total} s"
         less = f"({TOTAL_MOST} s less {START_UP} s for the instances to come up)"
         allowed = f"allowed is at most {TOTAL_MOST - START_UP} s in all {less}"
         raise _refused("bake_seconds", bake_seconds, allowed, why)
     # As long again for the instances to come up, within what SageMaker takes.
     return Guard(chosen, percent, bake_seconds, tuple(alarms), min(total + max(total, START_UP), TOTAL_MOST))
+
+
+def steps_of(guard: Guard, instances: int) -> tuple[int, ...]:
+    """The percent of the traffic on the new instances, step by step; the last is 100. A wait follows each step."""
+    if guard.kind == "all_at_once":
+        return (EVERYTHING,)
+    if guard.kind == "canary":
+        return (guard.percent, EVERYTHING)
+    if guard.kind == "linear":
+        return (*range(guard.percent, EVERYTHING, guard.percent), EVERYTHING)
+    batch = _batch(guard.percent, instances)
+    return (*(round(EVERYTHING * done / instances) for done in range(batch, instances, batch)), EVERYTHING)
+
+
+def _batch(percent: int, instances: int) -> int:
+    return max(1, instances * percent // EVERYTHING)
 
 
 def _refused(field: str, value: object, allowed: str, why: str = "") -> PlanError:
