@@ -28,6 +28,7 @@ from rollout.core.state import RolloutState
 from services.approvals import Approval
 from services.sealed_packages import folder_of
 from tests.audit.made import Key
+from tests.captured import line
 from tests.platforms.aws.mocked import journal_table, mocked_aws
 from tests.provenance.conftest import FACTS
 from tests.records.lineage.recorded import ADA, BOB, CI, DIGEST, OURS
@@ -194,10 +195,10 @@ def test_a_record_that_cannot_be_read_is_named(stacks: Clients) -> None:
 
 def answered(make: Clients, *names: str, variant: str = f"v-{OURS}") -> None:
     """Capture answers that stack dev gave 40 s after its package was released."""
-    meta = [{"eventId": f"e-{name}", "inferenceId": name, "inferenceTime": "2023-11-14T22:14:00Z"} for name in names]
-    body = "\n".join(json.dumps({"captureData": {}, "eventMetadata": one}) for one in meta)
+    at = "2023-11-14T22:14:00Z"
+    body = b"\n".join(line(eventId=f"e-{name}", inferenceId=name, inferenceTime=at) for name in names)
     key = f"capture/flight-delay-dev/{variant}/2023/11/14/22/{names[0]}.jsonl"
-    make("s3").put_object(Bucket="flight-delay-dev", Key=key, Body=body.encode())
+    make("s3").put_object(Bucket="flight-delay-dev", Key=key, Body=body)
 
 
 def test_an_answer_leads_to_the_commit_and_to_who_released_its_version(stacks: Clients) -> None:

@@ -20,6 +20,7 @@ from monitoring.exchanges import traffic
 from monitoring.measurements import Datum, Values
 from services.drift_record import DriftRecord
 from services.memory import MemoryDocuments
+from tests import captured
 
 ROWS = 30  # a day
 START = 20_000 * DAY
@@ -109,9 +110,7 @@ def line(row: Any, at: float | None = None, told: float | None = None) -> bytes:
     meta: dict[str, Any] = {} if at is None else {"inferenceTime": iso(at)}
     if told is not None:
         meta["customAttributes"] = [f"trace=7,event-time={iso(told)}"]
-    data = json.dumps({"instances": [row]})
-    captured = {"endpointInput": {"data": data, "encoding": "JSON"}}
-    return json.dumps({"captureData": captured, "eventMetadata": meta}).encode()
+    return captured.line({"instances": [row]}, **meta)
 
 
 def rows_of(columns: dict[str, Any]) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from monitoring.captured import REPLAYED, Malformed, Recorded, Side, instances, predictions, when
+from monitoring.captured import Malformed, Recorded, Side, instances, predictions, when
 from monitoring.exchanges import traffic
 
 ROWS = [{"distance": 1400.0, "carrier": "UA"}, {"distance": 200.0, "carrier": "B6"}]
@@ -52,15 +52,6 @@ def test_a_request_without_rows_says_why(body: Any, why: str) -> None:
 def test_a_line_that_cannot_be_read_says_why_on_both_sides() -> None:
     (broken,) = traffic([b"not json"])
     assert instances(broken) == predictions(broken) == Malformed("the line is no JSON")
-
-
-def test_what_the_replay_gate_asked_is_no_traffic() -> None:
-    def line(name: str) -> str:
-        data = {"endpointInput": {"data": "{}", "encoding": "JSON"}}
-        return json.dumps({"captureData": data, "eventMetadata": {"inferenceId": name}})
-
-    found = list(traffic([line(f"{REPLAYED}v-b-1"), line("order-1")]))
-    assert [item.inference_id for item in found if isinstance(item, Recorded)] == ["order-1"]
 
 
 @pytest.mark.parametrize(

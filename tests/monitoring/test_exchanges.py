@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitoring.captured import PROBED, REPLAYED, Malformed, Recorded, Side
-from monitoring.exchanges import read
+from monitoring.exchanges import read, traffic
 
 ASKED = {"observedContentType": "text/csv", "mode": "INPUT", "data": "1,2", "encoding": "CSV"}
 ANSWERED = {"observedContentType": "application/json", "mode": "OUTPUT", "data": '{"p": 0.5}', "encoding": "JSON"}
@@ -74,6 +74,7 @@ def test_what_a_replay_or_the_probe_asked_is_told_apart() -> None:
         item = one(line(inferenceId=name))
         assert isinstance(item, Recorded)
         assert item.ours is ours
+        assert len(list(traffic([line(inferenceId=name)]))) == (not ours)
 
 
 @pytest.mark.parametrize(

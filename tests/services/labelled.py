@@ -18,6 +18,7 @@ from services.measuring import Measuring
 from services.memory import MemoryDocuments, MemoryMetrics
 from services.ports import Document
 from services.promises import Promises
+from tests.captured import answers
 from tests.rollout import worlds
 
 DECLARED = {"kind": "classification", "classes": [False, True], "decision": "late", "probability": "p"}
@@ -100,24 +101,11 @@ class World:
         self.packages |= {(made.variant, "answer.json"): form, (made.variant, "baseline.json"): baseline}
         return made
 
-    def captured(self, variant: str, *answers: tuple[str | None, Any, Any], ago: float = 0, **meta: Any) -> str:
+    def captured(self, variant: str, *given: tuple[str | None, Any, Any], ago: float = 0, **meta: Any) -> str:
         """A file of captured answers: inference id, decision, probability; returns its name."""
         self.names += 1
-        when = datetime.fromtimestamp(self.now - ago, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        lines: list[str] = []
-        for number, (inference_id, late, probability) in enumerate(answers):
-            several = late if isinstance(late, list) else [(late, probability)]
-            answer = {"predictions": [{"late": one, "p": p} for one, p in several]}
-            known = {"inferenceId": inference_id} if inference_id else {}
-            record = {
-                "captureData": {
-                    "endpointInput": {"data": json.dumps({"instances": [{}] * len(several)}), "encoding": "JSON"},
-                    "endpointOutput": {"data": json.dumps(answer), "encoding": "JSON"},
-                },
-                "eventMetadata": {"eventId": f"{self.names}-{number}", "inferenceTime": when, **known, **meta},
-            }
-            lines.append(json.dumps(record))
-        return self.file(f"capture/{variant}/{self.names:03}.jsonl", "\n".join(lines))
+        lines = answers(*given, at=self.now - ago, event=str(self.names), **meta)
+        return self.file(f"capture/{variant}/{self.names:03}.jsonl", lines.decode())
 
     def labelled(self, *lines: tuple[str, Any] | str) -> str:
         """A file of labels: inference id and label, or the line itself; returns its name."""

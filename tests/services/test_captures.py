@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
@@ -13,7 +12,7 @@ import pytest
 from monitoring.predictions import EVER, Window
 from services.captures import CaptureFiles
 from services.memory import MemoryBlobs
-from tests.services.test_replay import line
+from tests.captured import line
 
 NOW = datetime(2026, 3, 10, 9, 30, tzinfo=UTC)
 ENDPOINT = "flights"
@@ -48,19 +47,10 @@ def ago(**time: int) -> float:
 def captured(there: CaptureFiles, age: timedelta, *names: str, variant: str = "v-a", endpoint: str = ENDPOINT) -> str:
     """Put a file of what was answered so long ago, with inference ids and an event id for each."""
     at = NOW - age
-    lines = [
-        json.dumps(
-            {
-                "captureData": {},
-                "eventMetadata": {
-                    "eventId": f"{variant}-{name}", "inferenceId": name, "inferenceTime": f"{at:%Y-%m-%dT%H:%M:%SZ}",
-                },
-            }
-        )
-        for name in names
-    ]  # fmt: skip
+    time = f"{at:%Y-%m-%dT%H:%M:%SZ}"
+    lines = [line(eventId=f"{variant}-{name}", inferenceId=name, inferenceTime=time) for name in names]
     key = f"capture/{endpoint}/{variant}/{at:%Y/%m/%d/%H}/{at:%M-%S-%f}-{len(names)}{names[0]}.jsonl"
-    there.blobs.put_new(key, "\n".join(lines).encode())
+    there.blobs.put_new(key, b"\n".join(lines))
     return key
 
 
@@ -139,7 +129,7 @@ def test_the_latest_exchanges_come_first_and_a_later_call_continues_where_anothe
 ) -> None:
     for number, (hours, lines) in enumerate([(60, ["0"]), (30, ["1", "2"]), (1, ["3", "4"]), (1, ["5"])]):
         at = datetime.now(UTC) - timedelta(hours=hours)
-        content = "\n".join(map(line, lines)).encode()
+        content = b"\n".join(line(one, {"p": 0.5}) for one in lines)
         blobs.put_new(f"capture/{ENDPOINT}/v-a/{at:%Y/%m/%d/%H}/{number}.jsonl", content)
 
     def latest(after: str = "", most: int = 100) -> list[tuple[str, bytes]]:

@@ -19,6 +19,7 @@ from rollout.core.errors import Busy, Unreachable
 from rollout.core.state import Phase
 from services.batches import Batches
 from services.ledger import DocumentLedger
+from tests.captured import line
 from tests.services.labelled import DECLARED, Killed, World
 
 
@@ -289,8 +290,7 @@ def test_answers_are_checked_once_however_often_their_file_is_delivered_or_its_c
 
 
 def test_records_without_an_answer_say_nothing_of_the_contract(world: World) -> None:
-    side = {"data": '{"instances": [{}]}', "encoding": "JSON"}
-    asked = json.dumps({"captureData": {"endpointInput": side}, "eventMetadata": {}})
+    asked = line({"instances": [{}]}).decode()
     world.deliver(world.file("capture/v-b/zzz.jsonl", f"nonsense\n{asked}"))
     assert world.seen("InvalidAnswers", "v-b") == (0, 0)
 

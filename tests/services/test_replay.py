@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import pytest
@@ -18,9 +19,10 @@ from rollout.core.state import Replayed
 from rollout.core.transitions import replayed
 from rollout.kinds import Kind
 from services import replay as replaying
+from services.captures import CaptureFiles
 from services.invoke import Request, Response, TimedOut
-from services.memory import MemoryInvoke
-from services.replay import Exchange, newest, replay
+from services.memory import MemoryBlobs, MemoryInvoke
+from services.replay import replay
 from tests.rollout import worlds
 
 ASKED = {"observedContentType": "text/csv", "data": "1,2", "encoding": "CSV"}
@@ -34,28 +36,18 @@ def line(body: str, name: str = "", **sides: Any) -> str:
 
 @dataclass
 class World:
-    """Files of captures, the newest last, and an endpoint of v-a and v-b."""
+    """Captures of v-a, and an endpoint of v-a and v-b."""
 
-    files: list[str] = field(default_factory=list[str])
+    blobs: MemoryBlobs = field(default_factory=MemoryBlobs)
     invoke: Any = field(default_factory=lambda: MemoryInvoke(dict.fromkeys(("v-a", "v-b"), answer)))
 
     def file(self, *lines: str) -> None:
-        self.files.append("\n".join(lines))
-
-    def latest(self, limit: int, unreadable: Counter[str], after: str = "") -> Iterator[tuple[str, Exchange]]:
-        begins = after.rpartition("#")[0]
-        found = [(text, text.encode()) for text in reversed(self.files)]
-        first = next((place for place, (name, _) in enumerate(found) if name == begins), 0)
-        return newest(found[first:], limit, unreadable, after)
+        name = f"e/v-a/{datetime.now(UTC):%Y/%m/%d/%H}/{len(self.blobs.stored):03}.jsonl"
+        self.blobs.put_new(name, "\n".join(lines).encode())
 
     def run(self, requests: int = 100, before: Replayed = NONE, challenger: str = "v-b") -> Replayed:
-        return replay(
-            lambda unreadable, after: self.latest(requests, unreadable, after),
-            self.invoke,
-            champion="v-a",
-            challenger=challenger,
-            before=before,
-        )
+        latest = partial(CaptureFiles(self.blobs, "e/").latest, "v-a", requests)
+        return replay(latest, self.invoke, champion="v-a", challenger=challenger, before=before)
 
 
 def answer(_: Request) -> tuple[int, bytes, float]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import time
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from platforms.aws.handlers import drift
 from platforms.aws.packages import REFERENCE, DigestMismatch
 from rollout.core.release import Release
 from services.sealed_packages import member_uri
+from tests.captured import line
 from tests.needed import needed
 from tests.platforms.aws.mocked import clients
 from tests.platforms.aws.rights import USED
@@ -33,15 +33,8 @@ def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoint]:
 
 
 def captured(rows: list[float], encoding: str = "JSON", hour: int = 12) -> bytes:
-    lines: list[str] = []
-    meta = {"inferenceTime": f"2026-01-05T{hour}:00:00Z"}
-    for value in rows:
-        data = json.dumps({"instances": [{"x": value}]})
-        if encoding == "BASE64":
-            data = base64.b64encode(data.encode()).decode()
-        side = {"endpointInput": {"data": data, "encoding": encoding}}
-        lines.append(json.dumps({"captureData": side, "eventMetadata": meta}))
-    return "\n".join(lines).encode()
+    at = f"2026-01-05T{hour}:00:00Z"
+    return b"\n".join(line({"instances": [{"x": value}]}, encoding=encoding, inferenceTime=at) for value in rows)
 
 
 def capture_file(name: str, body: bytes) -> None:

@@ -20,6 +20,7 @@ from rollout.core.release import Release, release_id
 from rollout.core.state import Phase, RolloutState
 from services.promises import remembered
 from services.sealed_packages import member_uri
+from tests.captured import answers
 from tests.needed import needed
 from tests.platforms.aws.mocked import documents_table, journal_table, mocked_aws
 from tests.platforms.aws.rights import USED, held_to_rights
@@ -78,24 +79,9 @@ class Stack:
     def release(self, name: str) -> Release:
         return sealed_release(name, self.real("s3"), BUCKET, {FORM: DECLARED, "of.json": name})
 
-    def captured(self, variant: str, *answers: tuple[str, bool, float], endpoint: str = "e") -> str:
-        at = datetime.fromtimestamp(self.now, UTC).isoformat()
-        lines = [
-            json.dumps(
-                {
-                    "captureData": {
-                        "endpointInput": {"data": '{"instances": [{}]}', "encoding": "JSON"},
-                        "endpointOutput": {
-                            "data": json.dumps({"predictions": [{"late": late, "p": p}]}),
-                            "encoding": "JSON",
-                        },
-                    },
-                    "eventMetadata": {"eventId": f"{variant}-{name}", "inferenceId": name, "inferenceTime": at},
-                }
-            )
-            for name, late, p in answers
-        ]
-        return self.file(f"capture/{endpoint}/{variant}/2026/01/05/12/", "\n".join(lines))
+    def captured(self, variant: str, *given: tuple[str, bool, float], endpoint: str = "e") -> str:
+        lines = answers(*given, at=self.now, event=f"{variant}-{self.files}")
+        return self.file(f"capture/{endpoint}/{variant}/2026/01/05/12/", lines.decode())
 
     def labelled(self, *lines: tuple[str, bool]) -> str:
         return self.file("labels/", "\n".join(json.dumps({"inference_id": of, "label": late}) for of, late in lines))

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import io
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from platforms.aws.blobs import S3Blobs
 from platforms.aws.replay import SageMakerReplay
-from tests.services.test_replay import line
+from services.captures import CaptureFiles
 
 
 class Cloud:
-    """An endpoint that captures into a bucket, and answers whatever it is sent."""
+    """An endpoint that captures into a place."""
 
     def __init__(self, place: str) -> None:
         self.place = place
@@ -24,23 +23,12 @@ class Cloud:
     def describe_endpoint(self, EndpointName: str) -> dict[str, Any]:
         return {"DataCaptureConfig": {"DestinationS3Uri": self.place}} if self.place else {}
 
-    def list_objects_v2(self, Bucket: str, Prefix: str, StartAfter: str, MaxKeys: int) -> dict[str, Any]:
-        key = f"capture/e/v-a/{datetime.now(UTC):%Y/%m/%d/%H}/1.jsonl"
-        return {"Contents": [{"Key": key}] if key.startswith(Prefix) and key > StartAfter else []}
 
-    def get_object(self, Bucket: str, Key: str) -> dict[str, Any]:
-        assert Bucket == "artifacts"
-        return {"Body": Body(line("1").encode())}
-
-    def invoke_endpoint(self, **_: Any) -> dict[str, Any]:
-        return {"Body": io.BytesIO(b'{"p": 0.25}')}
-
-
-class Body(io.BytesIO):
-    def iter_chunks(self, size: int) -> list[bytes]:
-        return [self.read()]
-
-
-@pytest.mark.parametrize(("place", "requests"), [("s3://artifacts/capture", 1), ("", 0)])
-def test_what_the_endpoint_says_that_it_captures_is_replayed(place: str, requests: int) -> None:
-    assert SageMakerReplay(Cloud(place), "e").run("v-a", "v-b", 10).requests == requests
+@pytest.mark.parametrize(
+    ("place", "folder"), [("s3://artifacts/capture", "capture/e/"), ("s3://artifacts", "e/"), ("", None)]
+)
+def test_captures_are_where_the_endpoint_says(place: str, folder: str | None) -> None:
+    cloud = Cloud(place)
+    expected = folder and CaptureFiles(S3Blobs(cloud, "artifacts"), folder)
+    assert SageMakerReplay(cloud, "e")._captures() == (expected or None)
+    assert folder or SageMakerReplay(cloud, "e").run("v-a", "v-b", 10).requests == 0

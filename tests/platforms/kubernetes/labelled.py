@@ -19,6 +19,7 @@ from rollout.core.release import Release
 from rollout.core.state import Phase, RolloutState
 from services.labels import Labels
 from services.promises import Promises
+from tests.captured import answers
 from tests.rollout.worlds import release
 
 FORM = "answer.json"
@@ -60,27 +61,9 @@ class World:
     def labels(self, database: Database | None = None) -> Labels:
         return labels_of(database or self.database, self.promises(), time.time)
 
-    def answers(self, *answers: tuple[str | None, Any, Any], ago: float = 0, **meta: Any) -> bytes:
-        """A post of captured answers: inference id, decision, probability."""
-        when = datetime.fromtimestamp(self.now - ago, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        lines: list[str] = []
-        for inference_id, late, probability in answers:
-            several = late if isinstance(late, list) else [(late, probability)]
-            body = {"predictions": [{"late": one, "p": p} for one, p in several]}
-            known = {"inferenceId": inference_id} if inference_id else {}
-            asked = json.dumps({"instances": [{}] * len(several)})
-            record = {
-                "captureData": {
-                    "endpointInput": {"data": asked, "encoding": "JSON"},
-                    "endpointOutput": {"data": json.dumps(body), "encoding": "JSON"},
-                },
-                "eventMetadata": {"eventId": f"event-{next(self.events)}", "inferenceTime": when, **known, **meta},
-            }
-            lines.append(json.dumps(record))
-        return "\n".join(lines).encode()
-
-    def captured(self, variant: str, *answers: tuple[str | None, Any, Any], ago: float = 0, **meta: Any) -> bytes:
-        post = self.answers(*answers, ago=ago, **meta)
+    def captured(self, variant: str, *given: tuple[str | None, Any, Any], ago: float = 0, **meta: Any) -> bytes:
+        """Post captured answers: inference id, decision, probability."""
+        post = answers(*given, at=self.now - ago, event=f"event-{next(self.events)}", **meta)
         intake(self.database, self.endpoint, variant, post)
         return post
 

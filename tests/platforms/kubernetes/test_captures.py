@@ -18,6 +18,7 @@ from platforms.kubernetes.captures import MOST, Captures, Taken, intake, key_of
 from platforms.kubernetes.database import Database
 from platforms.kubernetes.measured import text
 from rollout.core.errors import RolloutError
+from tests import captured
 from tests.platforms.kubernetes.killed import killed_after
 from tests.platforms.kubernetes.postgres import Server
 
@@ -26,11 +27,7 @@ _names = count()
 
 
 def line(event: str, body: str = "1", **meta: Any) -> bytes:
-    sides = {
-        "endpointInput": {"observedContentType": "text/csv", "data": body, "encoding": "CSV"},
-        "endpointOutput": {"observedContentType": "application/json", "data": '{"p": 0.5}', "encoding": "JSON"},
-    }
-    return json.dumps({"captureData": sides, "eventMetadata": {"eventId": event, **meta}}).encode()
+    return captured.line(body, {"p": 0.5}, **{"eventId": event, **meta})
 
 
 def post(*lines: bytes) -> bytes:

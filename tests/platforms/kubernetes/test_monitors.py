@@ -82,7 +82,7 @@ class TestOnPostgres:
         swept: list[tuple[str, float, float]] = []
 
         def sweep(_: Database, promises: Promises, __: float, *, false_alarms: float) -> dict[str, Measured]:
-            swept.append((promises.state.endpoint, false_alarms, promises.settings.every))
+            swept.append((promises.state.endpoint, false_alarms, promises.settings.block_seconds))
             return {}
 
         monkeypatch.setattr(module, "sweep", sweep)

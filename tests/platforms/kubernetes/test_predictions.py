@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from typing import Any
 
@@ -14,6 +13,7 @@ from platforms.kubernetes.captures import intake
 from platforms.kubernetes.database import Database
 from platforms.kubernetes.wanted import Wanted
 from rollout.core.errors import RolloutError
+from tests.captured import line
 from tests.platforms.kubernetes.labelled import World
 
 pytestmark = pytest.mark.needs("postgresql")
@@ -24,12 +24,9 @@ def posted(store: Database, endpoint: str, *names: str, variant: str = "v-a", ag
     """Keep a post of captures that came so many seconds ago; an event id is the variant's and the name."""
     events = [f"{variant}-{name}" for name in names]
     lines = [
-        json.dumps({
-            "captureData": {"endpointInput": {"data": "1", "encoding": "CSV"}},
-            "eventMetadata": {"eventId": event, "inferenceId": name, "inferenceTime": "2026-03-01T09:30:12Z"},
-        }).encode()
+        line("1", eventId=event, inferenceId=name, inferenceTime="2026-03-01T09:30:12Z")
         for name, event in zip(names, events, strict=True)
-    ]  # fmt: skip
+    ]
     intake(store, endpoint, variant, b"\n".join(lines))
     came = {"e": endpoint, "v": variant, "at": NOW - ago}
     which = "SELECT max(number) FROM captures WHERE endpoint = :e AND variant = :v"
