@@ -2,46 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from infra import update_result
 from infra.agreement import Awaited, awaited
 from infra.config.settings import Settings
+from infra.live_state import LiveState
 from infra.package import Package
+from infra.plan import instances
 from infra.plan.releases import PairName, ServingPlan, Wanted, plan_serving
-from infra.plan.restored import serving_of_champion
+from infra.plan.restored import serving_of_champion, serving_of_wanted
 from infra.trial import Rollout
 from rollout.core.plan import Plan
-from rollout.core.release import Release
 from rollout.core.state import RolloutState
-
-
-class Now(Protocol):
-    """A stack before its program has declared anything: `StackNow` on AWS, `ClusterNow` on Kubernetes."""
-
-    @property
-    def state(self) -> RolloutState:
-        """What is live and on trial, by the journal."""
-        ...
-
-    def resized(self, settings: Settings) -> Release | None:
-        """The champion on the instances that the config asks for; None before the first."""
-        ...
-
-    def answer_alarms(self, variant: str) -> Sequence[str]:
-        """The alarms on what a variant answers."""
-        ...
-
-    def agreed(self, settings: Settings, wanted: Wanted) -> int:
-        """How many people have approved a release; 0 before the stack's first update.
-
-        Raises:
-            RolloutError: The platform does not answer.
-        """
-        ...
 
 
 @dataclass(frozen=True)
@@ -61,6 +36,14 @@ class Asked:
     trial_plan: Plan
     waits: Awaited | None
     state: RolloutState
+
+    def tell(self, now: LiveState, settings: Settings) -> None:
+        """Say what the update finds and does, before anything is declared."""
+        update_result.tell_restored(now.state)
+        update_result.tell_retrained(now.candidate, self.wanted, self.plan)
+        update_result.tell(self.plan, now.state, self.trial_plan)
+        serving = serving_of_wanted(now.state, settings)
+        instances.tell(self.plan, now.state, now.shape(serving)[0], serving.capture_percent)
 
     async def may_serve(self, package: Package) -> bool:
         """Wait for the package where something is released; whether anything serves, or may.
@@ -95,19 +78,19 @@ class Asked:
         return {"awaits": self.waits.as_dict() if self.waits else None}
 
 
-async def asked(now: Now, settings: Settings, wanted: Wanted, *, pair_of: PairName) -> Asked:
+async def asked(now: LiveState, settings: Settings, *, pair_of: PairName) -> Asked:
     """What the config asks for, as the stack is now.
 
     Args:
         now: The stack.
         settings: Its config.
-        wanted: The release that the config asks for.
         pair_of: Names the pair config of a champion's and a challenger's config.
 
     Raises:
-        pulumi.RunError: It is not known who has agreed.
+        pulumi.RunError: The model has no recipe, or it is not known who has agreed.
     """
-    agreed, trial = partial(now.agreed, settings, wanted), settings.trial
+    wanted, trial = now.wanted(settings), settings.trial
+    agreed = partial(now.agreed, settings, wanted)
     waits = await awaited(settings.approval.people, now.state, wanted, agreed)
     plan = plan_serving(
         now.state,
@@ -122,12 +105,12 @@ async def asked(now: Now, settings: Settings, wanted: Wanted, *, pair_of: PairNa
     return Asked(wanted, plan, _trial_plan(now, settings, plan), waits, now.state)
 
 
-def _trial_plan(now: Now, settings: Settings, plan: ServingPlan) -> Plan:
+def _trial_plan(now: LiveState, settings: Settings, plan: ServingPlan) -> Plan:
     """How the config has a release earn its traffic, when the program declares so much for serving."""
     champion, guarded = now.state.champion, settings.trial.infrastructure if plan.moves else None
     guard = None
     if guarded and champion:
-        instances = serving_of_champion(now.state, settings).instance_count
-        guard = guarded.guard(now.answer_alarms(champion.variant), instances)
+        count = serving_of_champion(now.state, settings).instance_count
+        guard = guarded.guard(now.answer_alarms(champion.variant), count)
     monitoring = settings.monitoring
     return settings.trial.plan(monitoring.period_seconds, guard, max_failed=monitoring.max_5xx_rate)

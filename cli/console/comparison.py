@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from cli.platform.facts import QUANTILES, Package, ServedView
-from platforms.aws.names import variant
+from rollout.core.release import variant
 
 _WHOLE = 1000.0  # from here on a difference is told without its fraction
 _Told = Callable[[ServedView], str]

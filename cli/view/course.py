@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from cli.view.trial import Evidence, evidence_of
-from platforms.aws.names import variant
 from rollout.core.decision import Seen, judged
 from rollout.core.event import Event
 from rollout.core.plan import Plan
+from rollout.core.release import variant
 from rollout.core.state import RolloutState
 from rollout.judge.metrics import Window
 

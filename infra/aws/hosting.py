@@ -13,9 +13,8 @@ from infra.aws.registry import Registry
 from infra.aws.statements import trust
 from infra.config.serving_settings import ServingSettings
 from infra.package import Package
-from infra.plan.releases import Declared, Pair, ServingPlan, Wanted
-from platforms.aws.names import CAPTURE, Names, variant
-from rollout.core.release import release_id
+from infra.plan.releases import Declared, Pair, ServingPlan
+from platforms.aws.names import CAPTURE, Names
 
 # A name here is a digest of the content, so content never changes under a name. What is live keeps the shape that it
 # was released with, whatever the config says by now.
@@ -29,15 +28,6 @@ def shape_of(settings: ServingSettings) -> dict[str, Any]:
         "instance_count": settings.instance_count,
         "capture_percent": settings.capture_percent,
     }
-
-
-def wanted_release(names: Names, recipe: str, image: str, settings: ServingSettings) -> Wanted:
-    """The release that the config asks for, with every name it goes by; nothing is trained for that."""
-    model = names.model_of(recipe, image)
-    id_ = release_id(recipe, image)
-    name = variant(id_)
-    shape = shape_of(settings)
-    return Wanted(id_, recipe, name, model, names.config_of(model, name, shape), settings.instances, shape)
 
 
 class Serving(pulumi.ComponentResource):

@@ -7,7 +7,6 @@ import os
 import pulumi
 
 from infra import outputs as exported
-from infra import update_result
 from infra.asked import Asked, asked
 from infra.aws import outputs
 from infra.aws.executions import Executions
@@ -25,8 +24,6 @@ from infra.config.settings import Settings
 from infra.config.target import check_target
 from infra.mlflow import Mlflow
 from infra.package import Package
-from infra.plan import instances
-from infra.plan.restored import serving_of_wanted
 from infra.providers.package import PackageProvider
 from infra.providers.trial import RolloutProvider
 from infra.trial import Rollout
@@ -41,14 +38,13 @@ async def declare(settings: Settings, stack: str) -> None:
     retain = settings.registry.retains(stack)
 
     # Whatever is refused is refused before the first resource is declared: then nothing was changed.
-    if now.image is None:
+    if not now.image:
         ask_for_image(now)
         registry = Registry("registry", now.names, retain, settings.retention)
         exported.export(outputs.of_registry(now.names, registry), outputs.NAMES)
         return
-    wanted = now.wanted(settings, now.image)
-    update = await asked(now, settings, wanted, pair_of=now.names.pair_of)
-    _tell(settings, now, update)
+    update = await asked(now, settings, pair_of=now.names.pair_of)
+    update.tell(now, settings)
     registry = Registry("registry", now.names, retain, settings.retention)
     remote = settings.pipeline.remote
     executions = Executions("executions", now.names, registry=registry, settings=settings) if remote else None
@@ -56,7 +52,7 @@ async def declare(settings: Settings, stack: str) -> None:
         "package",
         PackageProvider(),
         place=registry.place(now.names.region),
-        wanted=wanted,
+        wanted=update.wanted,
         image=now.image,
         settings=now.model(settings),
         retain=retain,
@@ -73,7 +69,7 @@ async def declare(settings: Settings, stack: str) -> None:
             experiment=told.experiment,
             model=now.names.prefix,
             package=package,
-            release=wanted.id,
+            release=update.wanted.id,
             place={"region": now.names.region},
             opts=Opts(provider=now.provider),
         )
@@ -82,15 +78,6 @@ async def declare(settings: Settings, stack: str) -> None:
         return
     rollout = declare_release(settings, now, update, registry=registry, package=package, told=told)
     await update.end(package, rollout, waits=settings.trial.wait)
-
-
-def _tell(settings: Settings, now: StackNow, update: Asked) -> None:
-    """Say what the update finds and does, before anything is declared."""
-    update_result.tell_restored(now.state)
-    update_result.tell_retrained(now.candidate, update.wanted, update.plan)
-    update_result.tell(update.plan, now.state, update.trial_plan)
-    serving = serving_of_wanted(now.state, settings)
-    instances.tell(update.plan, now.state, serving.instances, serving.capture_percent)
 
 
 def declare_release(

@@ -5,93 +5,49 @@ from __future__ import annotations
 import asyncio
 import gc
 import importlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import pulumi
 import pulumi_aws as aws
 
 from infra.aws.account import check_account, own_account
-from infra.aws.hosting import shape_of, wanted_release
+from infra.aws.hosting import shape_of
 from infra.aws.journal import recorded
-from infra.config.checkout import parameters_through, recipe_of
-from infra.config.model_settings import ModelSettings
+from infra.config.serving_settings import ServingSettings
 from infra.config.settings import Settings
 from infra.config.target import is_local
+from infra.live_state import LiveState
 from infra.plan.releases import Wanted
-from infra.plan.restored import restored_package, serving_of_champion, serving_of_wanted
 from infra.source import champion_of
 from platforms.aws.names import Names, prefix
-from retraining.record import Candidate, Record, standing
-from rollout.core.release import Release
+from retraining.record import Record, standing
 from rollout.core.state import RolloutState
 
 SERVICES = ("cloudwatch", "dynamodb", "ecr", "iam", "kms", "lambda_", "s3", "sagemaker", "scheduler", "sns", "sqs")
 
 
-@dataclass(frozen=True)
-class StackNow:
-    """A stack before its program has declared anything.
+@dataclass(frozen=True, kw_only=True)
+class StackNow(LiveState):
+    """A stack on AWS before its program has declared anything; also these.
 
     Attributes:
-        names: The stack's names.
-        state: What is live and on trial, by the journal.
-        source: The release that is taken from another stack; None when the model is trained here.
-        image: The serving image of a new release; None when there is none yet.
-        candidate: The retrained version whose window counts; None when the config's own does.
         adopted: The endpoint that an earlier update made and did not keep; None when there is none, or it was kept.
-        provider: Makes the package and drives the rollout.
     """
 
     names: Names
-    state: RolloutState
-    source: dict[str, Any] | None
-    image: str | None
-    candidate: Candidate | None
-    adopted: str | None
-    provider: pulumi.ProviderResource
+    adopted: str | None = None
 
-    def model(self, settings: Settings) -> ModelSettings:
-        """What is trained: as the config has it, on the data that the newest retraining knows."""
-        if self.candidate is None:
-            return settings.model
-        parameters = parameters_through(settings.model.parameters, self.candidate.through)
-        return settings.model.model_copy(update={"parameters": parameters})
-
-    @property
-    def registered(self) -> dict[str, Any] | None:
-        """The package that is registered here already: a restored one, or the candidate's; None without one."""
-        own = {**self.candidate.package, "recipe": self.candidate.recipe} if self.candidate else None
-        return restored_package(self.state) or own
-
-    def wanted(self, settings: Settings, image: str) -> Wanted:
-        """The release that is restored, or else the one that the config asks for, served by an image.
-
-        Raises:
-            pulumi.RunError: The model has no recipe.
-        """
-        restored = self.state.restored
-        if restored is not None:
-            return wanted_release(self.names, restored.recipe, image, serving_of_wanted(self.state, settings))
-        recipe = self.source["recipe"] if self.source else recipe_of(self.model(settings).parameters)
-        return wanted_release(self.names, recipe, image, settings.serving)
-
-    def resized(self, settings: Settings) -> Release | None:
-        """The champion on the instances that the config asks for; None before the first."""
-        champion = self.state.champion
-        if champion is None:
-            return None
-        serving = serving_of_champion(self.state, settings)
-        shape = shape_of(serving)
-        config = self.names.config_of(champion.model_name, champion.variant, shape)
-        return replace(champion, config_name=config, instances=serving.instances, serving=shape)
+    def shape(self, serving: ServingSettings) -> tuple[str, dict[str, Any]]:
+        """See `LiveState`: instances."""
+        return serving.instances, shape_of(serving)
 
     def answer_alarms(self, variant: str) -> tuple[str, ...]:
-        """The alarms on what a variant answers."""
+        """See `LiveState`."""
         return self.names.answer_alarms(variant)
 
     def agreed(self, settings: Settings, wanted: Wanted) -> int:
-        """How many people have approved a release, by the bucket; 0 before the stack's first update."""
+        """See `LiveState`; by the bucket."""
         from platforms.aws.approvals import BucketApprovals  # noqa: PLC0415  most stacks ask nobody
         from platforms.aws.clients import clients  # noqa: PLC0415
 
@@ -117,7 +73,15 @@ async def read_stack(settings: Settings, stack: str) -> StackNow:
         from infra.aws.first_endpoint import standing_endpoint  # noqa: PLC0415  it loads boto3, which has its own time
 
         adopted = standing_endpoint(names)
-    return StackNow(names, state, source, image, candidate, adopted, provider)
+    return StackNow(
+        names=names,
+        state=state,
+        source=source,
+        image=image or "",
+        candidate=candidate,
+        adopted=adopted,
+        provider=provider,
+    )
 
 
 async def _live(model: str, stack: str, region: str) -> tuple[Names, RolloutState, Record]:

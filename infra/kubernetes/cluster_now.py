@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import pulumi
 import pulumi_kubernetes
 
-from infra.config.checkout import recipe_of
 from infra.config.kubernetes_settings import BucketSettings, KubernetesSettings
+from infra.config.serving_settings import ServingSettings
 from infra.config.settings import Settings
 from infra.kubernetes import checks, kept_bucket
-from infra.kubernetes.workloads import shape_of, wanted_release
+from infra.kubernetes.workloads import shape_of
+from infra.live_state import LiveState
 from infra.plan.releases import Wanted
-from infra.plan.restored import restored_package, serving_of_champion, serving_of_wanted
 from infra.source import champion_of
 from platforms.kubernetes.answers import NotFound
 from platforms.kubernetes.api import Api
@@ -26,7 +26,6 @@ from platforms.kubernetes.kinds import GATEWAY, NAMESPACE, ROLLOUT
 from platforms.kubernetes.names import Names
 from platforms.kubernetes.oci import OciUnreachable, pinned
 from rollout.core.errors import RolloutError
-from rollout.core.release import Release
 from rollout.core.state import RolloutState, StateError
 from services.declaration.alarm_names import answer_alarms
 
@@ -35,86 +34,16 @@ CONTROLLER, SERVING, NEWEST = "controller", "serving", "latest"
 
 
 @dataclass(frozen=True)
-class ClusterNow:
-    """A stack before its program has declared anything.
-
-    Attributes:
-        names: The stack's names.
-        state: What is live and on trial, by the journal.
-        image: The serving image of a new release, by digest.
-        controller_image: The controller's, by digest; empty where another stack declares the controller.
-        cluster: Speaks with the cluster for Pulumi.
-        provider: Makes the package and drives the rollout.
-        listeners: Those of a Gateway that is there already which take requests for the route.
-        sticky_header: The header by which the trial under way decides which version answers; empty when by none.
-        source: The release that is taken from another stack; None when the model is trained here.
-        beside: The Rollouts of other stacks in the namespace, which a controller of this stack drives too.
-        bucket: The bucket that pods and the controller read.
-    """
-
-    names: Names
-    state: RolloutState
-    image: str
-    controller_image: str
-    cluster: pulumi.ProviderResource
-    provider: pulumi.ProviderResource
-    listeners: tuple[str, ...] = ()
-    sticky_header: str = ""
-    source: dict[str, Any] | None = None
-    beside: tuple[str, ...] = ()
-    bucket: BucketSettings | None = None
-
-    @property
-    def registered(self) -> dict[str, Any] | None:
-        """The package of a restored release, which is registered here already; None while none is restored."""
-        return restored_package(self.state)
-
-    def wanted(self, settings: Settings) -> Wanted:
-        """The release that is restored, or else the one that the config asks for.
-
-        Raises:
-            pulumi.RunError: The model has no recipe.
-        """
-        restored = self.state.restored
-        if restored is not None:
-            return wanted_release(self.names, restored.recipe, self.image, serving_of_wanted(self.state, settings))
-        recipe = self.source["recipe"] if self.source else recipe_of(settings.model.parameters)
-        return wanted_release(self.names, recipe, self.image, settings.serving)
-
-    def sticky(self, wanted: Wanted, header: str) -> str:
-        """The header that decides which version answers: that of a trial under way goes on deciding until it ends."""
-        challenger = self.state.challenger if self.state.on_trial else None
-        same = challenger is not None and challenger.id == wanted.id
-        return (self.sticky_header if same else "") or header
-
-    def resized(self, settings: Settings) -> Release | None:
-        """The champion on the pods that the config asks for, or those that it is restored with; None before one."""
-        champion = self.state.champion
-        if champion is None:
-            return None
-        serving = serving_of_champion(self.state, settings)
-        shape = shape_of(serving)
-        workload = self.names.workload_of(champion.model_name, champion.variant, shape)
-        return replace(champion, config_name=workload, instances=serving.pods, serving=shape)
-
-    def answer_alarms(self, variant: str) -> tuple[str, ...]:
-        """The alarms on what a variant answers."""
-        return answer_alarms(self.names.prefix, variant)
-
-    def agreed(self, settings: Settings, wanted: Wanted) -> int:
-        """How many people have approved a release, by its ModelPackage; 0 before it is registered."""
-        from platforms.kubernetes.approvals import PackageApprovals  # noqa: PLC0415  most stacks ask nobody
-
-        api = Api.of(settings.kubernetes.context, self.names.namespace)
-        return PackageApprovals(api, self.names.prefix, wanted.model_name).count(wanted.id)
-
-
-@dataclass(frozen=True)
 class There:
-    """What the cluster says; attributes as of `ClusterNow`, and these.
+    """What the cluster says.
 
     Attributes:
         uid: The uid of the namespace.
+        state: What is live and on trial, by the journal.
+        listeners: Those of a Gateway that is there already which take requests for the route.
+        sticky_header: The header by which the trial under way decides which version answers; empty when by none.
+        beside: The Rollouts of other stacks in the namespace, which a controller of this stack drives too.
+        bucket: The bucket that pods and the controller read.
         unwatched: Why Prometheus cannot watch over a release; empty when it can.
     """
 
@@ -125,6 +54,43 @@ class There:
     beside: tuple[str, ...] = ()
     bucket: BucketSettings | None = None
     unwatched: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClusterNow(LiveState):
+    """A stack on a cluster before its program has declared anything; also these.
+
+    Attributes:
+        there: What the cluster says.
+        controller_image: The controller's, by digest; empty where another stack declares the controller.
+        cluster: Speaks with the cluster for Pulumi.
+    """
+
+    names: Names
+    there: There
+    controller_image: str
+    cluster: pulumi.ProviderResource
+
+    def shape(self, serving: ServingSettings) -> tuple[str, dict[str, Any]]:
+        """See `LiveState`: pods."""
+        return serving.pods, shape_of(serving)
+
+    def sticky(self, wanted: Wanted, header: str) -> str:
+        """The header that decides which version answers: that of a trial under way goes on deciding until it ends."""
+        challenger = self.state.challenger if self.state.on_trial else None
+        same = challenger is not None and challenger.id == wanted.id
+        return (self.there.sticky_header if same else "") or header
+
+    def answer_alarms(self, variant: str) -> tuple[str, ...]:
+        """See `LiveState`."""
+        return answer_alarms(self.names.prefix, variant)
+
+    def agreed(self, settings: Settings, wanted: Wanted) -> int:
+        """See `LiveState`; by the release's ModelPackage."""
+        from platforms.kubernetes.approvals import PackageApprovals  # noqa: PLC0415  most stacks ask nobody
+
+        api = Api.of(settings.kubernetes.context, self.names.namespace)
+        return PackageApprovals(api, self.names.prefix, wanted.model_name).count(wanted.id)
 
 
 async def read_cluster(settings: Settings, stack: str) -> ClusterNow:
@@ -143,17 +109,14 @@ async def read_cluster(settings: Settings, stack: str) -> ClusterNow:
     await asyncio.to_thread(_check_bucket, settings.kubernetes.bucket)
     image, controller_image = await asyncio.to_thread(_images, settings, names.stack, there.state, source)
     return ClusterNow(
-        names,
-        there.state,
-        image,
-        controller_image,
-        _provider(settings.kubernetes, there.uid),
-        provider,
-        there.listeners,
-        there.sticky_header,
-        source,
-        there.beside,
-        there.bucket,
+        names=names,
+        state=there.state,
+        there=there,
+        image=image,
+        controller_image=controller_image,
+        cluster=_provider(settings.kubernetes, there.uid),
+        provider=provider,
+        source=source,
     )
 
 

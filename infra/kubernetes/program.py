@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import pulumi
 
 from infra import outputs as exported
-from infra import update_result
 from infra.asked import Asked, asked
 from infra.config.settings import Settings
 from infra.kubernetes import kept_bucket, outputs
@@ -23,8 +22,6 @@ from infra.kubernetes.site import Site
 from infra.kubernetes.workloads import Serving
 from infra.mlflow import Mlflow
 from infra.package import Package
-from infra.plan import instances
-from infra.plan.restored import serving_of_wanted
 from infra.providers.kubernetes_package import KubernetesPackageProvider
 from infra.providers.kubernetes_trial import KubernetesRolloutProvider
 from infra.trial import Rollout
@@ -36,17 +33,17 @@ async def declare(settings: Settings, stack: str) -> None:
     """Declare the stack. Fails when the release that the config asks for is refused, or is rolled back meanwhile."""
     # Whatever is refused is refused before the first resource is declared: then nothing was changed.
     now = await read_cluster(settings, stack)
-    wanted = now.wanted(settings)
-    update = await asked(now, settings, wanted, pair_of=now.names.pair_of)
-    _tell(settings, now, update)
-    site = Site(now.names, settings.kubernetes, now.cluster, now.bucket)
+    update, there = await asked(now, settings, pair_of=now.names.pair_of), now.there
+    update.tell(now, settings)
+    kept_bucket.tell(settings.kubernetes, there.bucket)
+    site = Site(now.names, settings.kubernetes, now.cluster, there.bucket)
     before = [Definitions("definitions", site)] if settings.kubernetes.definitions else []
-    place = site.place(wanted.model_name)
+    place = site.place(update.wanted.model_name)
     package = Package(
         "package",
         KubernetesPackageProvider(),
         place=place,
-        wanted=wanted,
+        wanted=update.wanted,
         image=now.image,
         settings=settings.model,
         retain=settings.registry.retains(stack),
@@ -61,7 +58,7 @@ async def declare(settings: Settings, stack: str) -> None:
             experiment=settings.mlflow.experiment_of(now.names.prefix),
             model=now.names.prefix,
             package=package,
-            release=wanted.id,
+            release=update.wanted.id,
             place={name: place[name] for name in ("context", "bucket")},
             opts=Opts(provider=now.provider),
         )
@@ -70,15 +67,6 @@ async def declare(settings: Settings, stack: str) -> None:
         return
     rollout = declare_release(settings, now, update, site=site, package=package, before=before)
     await update.end(package, rollout, waits=settings.trial.wait)
-
-
-def _tell(settings: Settings, now: ClusterNow, update: Asked) -> None:
-    """Say what the update finds and does, before anything is declared."""
-    update_result.tell_restored(now.state)
-    update_result.tell(update.plan, now.state, update.trial_plan)
-    serving = serving_of_wanted(now.state, settings)
-    instances.tell(update.plan, now.state, serving.pods, serving.capture_percent)
-    kept_bucket.tell(settings.kubernetes, now.bucket)
 
 
 def declare_release(
@@ -94,14 +82,14 @@ def declare_release(
     names, plan, objective = now.names, update.plan, settings.slo.objective(now.names.stack)
     spec = rollout_spec(settings, names, now.sticky(update.wanted, settings.trial.sticky_header))
     after = Opts(depends_on=before)
-    endpoint = Endpoint("endpoint", site, spec, listeners=now.listeners, opts=after)
+    endpoint = Endpoint("endpoint", site, spec, listeners=now.there.listeners, opts=after)
     serving = Serving("serving", site, plan=plan, package=package, settings=settings.serving)
     rules = Rules("rules", site, plan=plan, settings=settings, objective=objective)
     Dashboard("dashboard", site, settings=settings, objective=objective)
     if settings.promotion.to:
         Promotion("promotion", site, settings.promotion.to)
     # Without it nothing would drive the Rollouts of the others, and no alarm would roll their releases back.
-    kept = Opts(depends_on=before, retain_on_delete=True) if now.beside else after
+    kept = Opts(depends_on=before, retain_on_delete=True) if now.there.beside else after
     controller = (
         [Controller("controller", site, now.controller_image, settings.mlflow, kept)] if now.controller_image else []
     )

@@ -24,7 +24,7 @@ from infra.kubernetes.pod import (
 )
 from infra.kubernetes.site import Object, Site
 from infra.package import Package
-from infra.plan.releases import Declared, Pair, ServingPlan, Wanted
+from infra.plan.releases import Declared, Pair, ServingPlan
 from platforms.kubernetes import access_token
 from platforms.kubernetes.autoscaled import manifest
 from platforms.kubernetes.names import (
@@ -34,11 +34,9 @@ from platforms.kubernetes.names import (
     GROUP,
     PORT,
     VARIANT,
-    Names,
-    variant,
 )
 from platforms.kubernetes.serving_config import Backend, ServingConfig
-from rollout.core.release import Release, release_id
+from rollout.core.release import Release
 
 UNCHANGING = ["spec", "metadata", "data"]
 """A name here is a digest of what the object holds, so nothing of it changes under its name, whatever the config says.
@@ -63,13 +61,6 @@ def shape_of(settings: ServingSettings) -> dict[str, Any]:
         "capture_percent": settings.capture_percent,
         **({"max_instance_count": most} if (most := settings.max_instance_count) else {}),
     }
-
-
-def wanted_release(names: Names, recipe: str, image: str, settings: ServingSettings) -> Wanted:
-    """The release that the config asks for, with every name it goes by; nothing is trained for that."""
-    model, id_, shape = names.model_of(recipe, image), release_id(recipe, image), shape_of(settings)
-    name = variant(id_)
-    return Wanted(id_, recipe, name, model, names.workload_of(model, name, shape), settings.pods, shape)
 
 
 class Serving(pulumi.ComponentResource):

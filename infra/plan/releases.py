@@ -14,9 +14,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
-from rollout.core.release import Release
+from rollout.core.release import Release, release_id, variant
 from rollout.core.state import Phase, RolloutState
 from rollout.core.verdict import Verdict
 
@@ -57,6 +57,32 @@ class Wanted:
             "instances": self.instances,
             "serving": dict(self.serving),
         }
+
+
+class ReleaseNames(Protocol):
+    """How a platform names what serves a release; a name is a digest of the content."""
+
+    def model_of(self, recipe: str, image: str) -> str:
+        """The model of a recipe in an image."""
+        ...
+
+    def config_of(self, model_name: str, variant_name: str, shape: dict[str, Any]) -> str:
+        """The config that serves one model alone, with all that shapes what it runs on."""
+        ...
+
+
+def wanted_release(names: ReleaseNames, recipe: str, image: str, shape: tuple[str, dict[str, Any]]) -> Wanted:
+    """A release with every name it goes by; nothing is trained for that.
+
+    Args:
+        names: Of the stack.
+        recipe: The digest of its recipe.
+        image: Its serving image.
+        shape: What it runs on, for people, and all that shapes it, see `Wanted`.
+    """
+    id_, model, (instances, serving) = release_id(recipe, image), names.model_of(recipe, image), shape
+    config = names.config_of(model, variant(id_), serving)
+    return Wanted(id_, recipe, variant(id_), model, config, instances, serving)
 
 
 @dataclass(frozen=True)

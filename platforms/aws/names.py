@@ -42,11 +42,6 @@ def digest(content: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def variant(release: str) -> str:
-    """The production variant of a release, by its id."""
-    return f"v-{release}"
-
-
 def prefix(model: str, stack: str) -> str:
     """What every name of a stack begins with; also the name of its endpoint."""
     return f"{model}-{stack}"
@@ -247,9 +242,9 @@ class Names:
         content = {"recipe": recipe, "image": image, "role": self.serving_role_arn, "bucket": self.bucket}
         return f"{self.prefix}-{digest(content)[:SHORT]}"
 
-    def config_of(self, model_name: str, variant_name: str, instances: dict[str, Any]) -> str:
-        """The endpoint config that serves one model alone; `instances` is all that shapes its variant and capture."""
-        content = {"model": model_name, "variant": variant_name, **instances}
+    def config_of(self, model_name: str, variant_name: str, shape: dict[str, Any]) -> str:
+        """The endpoint config that serves one model alone; `shape` is all that shapes its variant and capture."""
+        content = {"model": model_name, "variant": variant_name, **shape}
         return f"{self.prefix}-{digest(content)[:SHORT]}"
 
     def pair_of(self, champion_config: str, challenger_config: str, copied: int | None = None) -> str:

@@ -50,11 +50,6 @@ def digest(content: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def variant(release: str) -> str:
-    """The variant of a release, by its id."""
-    return f"v-{release}"
-
-
 def labels_of(prefix: str) -> dict[str, str]:
     """The labels of all that belongs to a stack, by what its names begin with."""
     return {"app.kubernetes.io/part-of": "modelstack", "app.kubernetes.io/instance": prefix, ENDPOINT: prefix}
@@ -93,7 +88,7 @@ class Names:
         """The ModelPackage of a recipe in an image."""
         return self._named({"recipe": recipe, "image": image})
 
-    def workload_of(self, model_name: str, variant_name: str, shape: dict[str, Any]) -> str:
+    def config_of(self, model_name: str, variant_name: str, shape: dict[str, Any]) -> str:
         """The Deployment, Service and config that serve one model alone; `shape` is all that shapes its pods."""
         return self._named({"model": model_name, "variant": variant_name, **shape})
 

@@ -25,6 +25,7 @@ from platforms.kubernetes.kinds import DEPLOYMENT
 from platforms.kubernetes.serving_config import ServingConfig
 from platforms.kubernetes.workloads import failed_before
 from rollout.core.errors import Busy, Conflict
+from rollout.core.release import variant
 from rollout.core.state import Phase, RolloutState, StateError
 
 _PART_OF = "app.kubernetes.io/part-of"
@@ -45,7 +46,7 @@ def unneeded(state: RolloutState, now: float) -> frozenset[str]:
     if state.at_rest and state.last is not None and now - state.last.at < _LOOKED_AT:
         needed.add(state.last.release)
     over = {event.release for event in state.history if event.kind in _ENDS} | state.rejected.keys()
-    return frozenset(names.variant(release) for release in over - needed)
+    return frozenset(variant(release) for release in over - needed)
 
 
 def scale_to_zero(api: Api, now: float) -> None:

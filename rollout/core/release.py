@@ -31,6 +31,11 @@ def release_id(recipe: str, image: str) -> str:
     return hashlib.sha256(both.encode()).hexdigest()[:ID_DIGITS]
 
 
+def variant(release: str) -> str:
+    """The variant that serves a release, by its id."""
+    return f"v-{release}"
+
+
 @dataclass(frozen=True)
 class Release:
     """One sealed model version in one serving image, and every name that derives from them.

@@ -89,8 +89,9 @@ def test_it_is_the_release_that_the_program_finds(  # noqa: PLR0917 - one parame
     image = image_for(settings.serving.image, names, source)
     assert image is not None
     provider: Any = None
-    now = StackNow(names, RolloutState("e"), source, image, None if source else candidate, None, provider)
-    assert next_release.id_of(Target(stack, "e", "us-east-1", {})) == now.wanted(settings, image).id
+    known = {"source": source, "candidate": None if source else candidate}
+    now = StackNow(names=names, state=RolloutState("e"), image=image, provider=provider, **known)
+    assert next_release.id_of(Target(stack, "e", "us-east-1", {})) == now.wanted(settings).id
 
 
 def test_while_a_release_is_restored_it_is_that_one_whatever_the_checkout_has(monkeypatch: pytest.MonkeyPatch) -> None:

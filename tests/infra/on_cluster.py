@@ -8,11 +8,13 @@ from typing import Any
 from unittest import mock
 
 import infra.__main__ as program
+from infra import live_state
 from infra.config.kubernetes_settings import BucketSettings
 from infra.config.serving_settings import ServingSettings
 from infra.config.settings import Settings
 from infra.kubernetes import cluster_now
-from infra.kubernetes.workloads import wanted_release
+from infra.kubernetes.workloads import shape_of
+from infra.plan.releases import wanted_release
 from platforms.kubernetes import buckets
 from platforms.kubernetes.names import CONTENT, Names
 from platforms.kubernetes.serving_config import ServingConfig
@@ -49,7 +51,7 @@ class OnCluster(Answers):
 def release(recipe: str = RECIPE, **changes: Any) -> Release:
     """The release of a recipe, as the program names it."""
     facts = {key: value for key, value in FACTS.items() if key not in {"metrics", "refused", "model_package"}}
-    wanted = wanted_release(NAMES, recipe, IMAGE, SERVING)
+    wanted = wanted_release(NAMES, recipe, IMAGE, (SERVING.pods, shape_of(SERVING)))
     known = {**facts, **wanted.names, "image_uri": IMAGE, "model_package_arn": FACTS["model_package"]}
     return Release.from_dict({**known, **changes})
 
@@ -130,7 +132,7 @@ def run_on_cluster(
         mock.patch.object(cluster_now, "_read", read),
         mock.patch.object(cluster_now, "pinned", _pinned),
         mock.patch.object(buckets, "check", check),
-        mock.patch.object(cluster_now, "recipe_of", lambda _: recipe),
+        mock.patch.object(live_state, "recipe_of", lambda _: recipe),
         mock.patch.object(cluster_now.ClusterNow, "agreed", lambda now, settings, wanted: agreed),
         mock.patch.object(program, "check_model", lambda: None),
     ):

@@ -23,13 +23,15 @@ from pulumi.runtime import mocks, settings, stack
 from pulumi.runtime.proto import resource_pb2, source_pb2
 
 import infra.__main__ as program
+from infra import live_state
 from infra.aws import first_endpoint, stack_now
 from infra.aws import program as on_aws
 from infra.aws import source as aws_source
-from infra.aws.hosting import wanted_release
+from infra.aws.hosting import shape_of
 from infra.config import checkout
 from infra.config.checkout import check_model
 from infra.config.serving_settings import ServingSettings
+from infra.plan.releases import wanted_release
 from platforms.aws.elsewhere import role_for
 from platforms.aws.names import Names
 from retraining.record import Record
@@ -260,7 +262,8 @@ def stack_config(name: str, **sections: dict[str, Any]) -> dict[str, str]:
 def release(names: Names, recipe: str = RECIPE, image: str | None = None, **changes: str) -> Release:
     """The release of a recipe on a stack, as the program names it."""
     image = image or names.process_image
-    wanted = wanted_release(names, recipe, image, ServingSettings())
+    serving = ServingSettings()
+    wanted = wanted_release(names, recipe, image, (serving.instances, shape_of(serving)))
     facts = {key: value for key, value in FACTS.items() if isinstance(value, str) and value}
     known = {
         **facts,
@@ -394,7 +397,7 @@ def record_run(
         mock.patch.object(aws_source, "champion", champion),
         mock.patch.object(stack_now.StackNow, "agreed", lambda now, settings, wanted: agreed),
         mock.patch.object(first_endpoint, "standing_endpoint", lambda names: stands),
-        mock.patch.object(stack_now, "recipe_of", recipe_of),
+        mock.patch.object(live_state, "recipe_of", recipe_of),
         mock.patch.object(program, "check_model", lambda: _check_model(checkout.ROOT)),
         mock.patch.object(on_aws, "seal", _sealed),
     ):

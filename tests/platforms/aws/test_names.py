@@ -7,7 +7,8 @@ import string
 from hypothesis import given
 from hypothesis import strategies as st
 
-from platforms.aws.names import Names, digest, journal, prefix, variant
+from platforms.aws.names import Names, digest, journal, prefix
+from rollout.core.release import variant
 
 NAMES = Names("flight-delay", "local", "000000000000", "us-east-1")
 json_values = st.recursive(
