@@ -13,11 +13,12 @@ from infra.config.checkout import parameters_through, recipe_of
 from infra.config.model_settings import ModelSettings
 from infra.config.serving_settings import ServingSettings
 from infra.config.settings import Settings
-from infra.plan.releases import ReleaseNames, Wanted, wanted_release
+from infra.plan.releases import Wanted, wanted_release
 from infra.plan.restored import restored_package, serving_of_champion, serving_of_wanted
 from retraining.record import Candidate
 from rollout.core.release import Release
 from rollout.core.state import RolloutState
+from services.release_names import ReleaseNames
 
 
 @dataclass(frozen=True, kw_only=True)

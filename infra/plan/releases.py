@@ -14,11 +14,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from rollout.core.release import Release, release_id, variant
 from rollout.core.state import Phase, RolloutState
 from rollout.core.verdict import Verdict
+from services.release_names import ReleaseNames
 
 PairName = Callable[[str, str, int | None], str]
 
@@ -57,18 +58,6 @@ class Wanted:
             "instances": self.instances,
             "serving": dict(self.serving),
         }
-
-
-class ReleaseNames(Protocol):
-    """How a platform names what serves a release; a name is a digest of the content."""
-
-    def model_of(self, recipe: str, image: str) -> str:
-        """The model of a recipe in an image."""
-        ...
-
-    def config_of(self, model_name: str, variant_name: str, shape: dict[str, Any]) -> str:
-        """The config that serves one model alone, with all that shapes what it runs on."""
-        ...
 
 
 def wanted_release(names: ReleaseNames, recipe: str, image: str, shape: tuple[str, dict[str, Any]]) -> Wanted:

@@ -1,4 +1,4 @@
-"""Every name in the cloud, and the digests that names derive from.
+"""Every name in the cloud.
 
     names = Names(model="flight-delay", stack="local", account="000000000000", region="us-east-1")
     names.endpoint                                  # flight-delay-local
@@ -10,15 +10,12 @@ bit-identical for a recipe, so the recipe stands for the archive, and every name
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass
-from typing import Any
 
-from rollout.core.release import ID_DIGITS, PROCESS
+from rollout.core.release import PROCESS
 from services.declaration.alarm_names import alarm_name, answer_alarms
+from services.release_names import ReleaseNames
 
-SHORT = ID_DIGITS
 CAPTURE, LABELS, RETRAINING, AUDIT = "capture", "labels", "retraining", "audit"
 MLFLOW, PIPELINE = "mlflow", "pipeline"
 """Folders of the bucket: captures, labels, the reports of retraining jobs, the audit record, what is kept for MLflow,
@@ -34,12 +31,6 @@ CAPTURE_ASIDE, LABELS_ASIDE = "capture-rejected", "labels-rejected"
 """The folders of what could not be used, with the reasons."""
 VERSIONS = "versions"
 """The id of the bucket's rule for what was deleted or overwritten."""
-
-
-def digest(content: Any) -> str:
-    """sha256, in hex, of JSON content in canonical form: sorted keys, no spaces."""
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def prefix(model: str, stack: str) -> str:
@@ -58,27 +49,18 @@ def documents(endpoint: str) -> str:
 
 
 @dataclass(frozen=True)
-class Names:
-    """The names of one stack.
+class Names(ReleaseNames):
+    """The names of one stack; also these.
 
     Attributes:
-        model: The model's name, from the config.
-        stack: The stack's name.
         account: The AWS account's id.
         region: The AWS region.
         partition: The AWS partition, the second part of an ARN.
     """
 
-    model: str
-    stack: str
     account: str
     region: str
     partition: str = "aws"
-
-    @property
-    def prefix(self) -> str:
-        """What every name of the stack begins with."""
-        return prefix(self.model, self.stack)
 
     @property
     def endpoint(self) -> str:
@@ -239,25 +221,4 @@ class Names:
 
     def model_of(self, recipe: str, image: str) -> str:
         """The SageMaker model of a recipe in an image."""
-        content = {"recipe": recipe, "image": image, "role": self.serving_role_arn, "bucket": self.bucket}
-        return f"{self.prefix}-{digest(content)[:SHORT]}"
-
-    def config_of(self, model_name: str, variant_name: str, shape: dict[str, Any]) -> str:
-        """The endpoint config that serves one model alone; `shape` is all that shapes its variant and capture."""
-        content = {"model": model_name, "variant": variant_name, **shape}
-        return f"{self.prefix}-{digest(content)[:SHORT]}"
-
-    def pair_of(self, champion_config: str, challenger_config: str, copied: int | None = None) -> str:
-        """The endpoint config that serves a champion and a challenger together, each as in its own config.
-
-        Args:
-            champion_config: The champion's own config.
-            challenger_config: The challenger's own config.
-            copied: How many percent of the requests are only copied to the challenger; None when it answers.
-        """
-        content = [champion_config, challenger_config, *([] if copied is None else [copied])]
-        return f"{self.prefix}-{digest(content)[:SHORT]}"
-
-    def short(self, name: str) -> str:
-        """A cloud name without the stack's prefix."""
-        return name.removeprefix(f"{self.prefix}-")
+        return self.named({"recipe": recipe, "image": image, "role": self.serving_role_arn, "bucket": self.bucket})

@@ -13,10 +13,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from platforms.kubernetes.names import digest
 from platforms.kubernetes.panels import Panels
 from rollout.core.catalogue import OWN
 from services.declaration.panels import Panel, PanelSettings, Query
+from services.release_names import digest
 
 LABEL = {"grafana_dashboard": "1"}
 """By which Grafana's sidecar finds it."""

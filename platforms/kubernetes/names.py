@@ -1,21 +1,15 @@
 """Every name in a cluster: of objects, labels, annotations and headers.
 
-    names = Names(model="flight-delay", stack="prod", namespace="models")
-    names.prefix                       # flight-delay-prod: the Rollout, the HTTPRoute
-    names.workload_of(recipe, image, shape)    # flight-delay-prod-3f0c…: a Deployment, its Service and its config
-
-A name is a digest of what it stands for, so what has a name never changes: Pulumi makes new objects beside the old
-ones, and the rollout controller moves the traffic.
+names = Names(model="flight-delay", stack="prod", namespace="models")
+names.prefix                       # flight-delay-prod: the Rollout, the HTTPRoute
+names.config_of(model, variant, shape)    # flight-delay-prod-3f0c…: a Deployment, its Service and its config
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass
-from typing import Any
 
-from rollout.core.release import ID_DIGITS
+from services.release_names import ReleaseNames
 
 GROUP, VERSION = "modelstack.dev", "v1"
 API_VERSION = f"{GROUP}/{VERSION}"
@@ -44,35 +38,20 @@ CONTROLLER, CONTROLLER_PORT = "modelstack-controller", 8081
 """The Deployment, Service and service account of the controller, and where it listens."""
 
 
-def digest(content: Any) -> str:
-    """sha256, in hex, of JSON content in canonical form: sorted keys, no spaces."""
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
 def labels_of(prefix: str) -> dict[str, str]:
     """The labels of all that belongs to a stack, by what its names begin with."""
     return {"app.kubernetes.io/part-of": "modelstack", "app.kubernetes.io/instance": prefix, ENDPOINT: prefix}
 
 
 @dataclass(frozen=True)
-class Names:
-    """The names of one stack.
+class Names(ReleaseNames):
+    """The names of one stack; also these.
 
     Attributes:
-        model: The model's name, from the config.
-        stack: The stack's name.
         namespace: The namespace that all of it is in.
     """
 
-    model: str
-    stack: str
     namespace: str
-
-    @property
-    def prefix(self) -> str:
-        """What every name of the stack begins with; also the name of its Rollout and of its HTTPRoute."""
-        return f"{self.model}-{self.stack}"
 
     @property
     def file(self) -> str:
@@ -83,28 +62,3 @@ class Names:
     def labels(self) -> dict[str, str]:
         """The labels of all that belongs to the stack."""
         return labels_of(self.prefix)
-
-    def model_of(self, recipe: str, image: str) -> str:
-        """The ModelPackage of a recipe in an image."""
-        return self._named({"recipe": recipe, "image": image})
-
-    def config_of(self, model_name: str, variant_name: str, shape: dict[str, Any]) -> str:
-        """The Deployment, Service and config that serve one model alone; `shape` is all that shapes its pods."""
-        return self._named({"model": model_name, "variant": variant_name, **shape})
-
-    def pair_of(self, champion_config: str, challenger_config: str, copied: int | None = None) -> str:
-        """The config that serves a champion and a challenger together, each by its own workload.
-
-        Args:
-            champion_config: The champion's own config.
-            challenger_config: The challenger's own config.
-            copied: How many percent of the requests are only copied to the challenger; None when it answers.
-        """
-        return self._named([champion_config, challenger_config, *([] if copied is None else [copied])])
-
-    def short(self, name: str) -> str:
-        """A name without the stack's prefix."""
-        return name.removeprefix(f"{self.prefix}-")
-
-    def _named(self, content: Any) -> str:
-        return f"{self.prefix}-{digest(content)[:ID_DIGITS]}"

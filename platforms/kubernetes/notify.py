@@ -20,11 +20,12 @@ import httpx
 
 from platforms.kubernetes.api import Api
 from platforms.kubernetes.kinds import EVENT, ROLLOUT
-from platforms.kubernetes.names import API_VERSION, CONTROLLER, ENDPOINT, digest
+from platforms.kubernetes.names import API_VERSION, CONTROLLER, ENDPOINT
 from rollout.controller.commands import PLAIN, Commands
 from rollout.controller.notice import Notice, notice
 from rollout.core.errors import RolloutError, Unreachable
 from rollout.core.event import Event
+from services.release_names import digest
 
 MESSAGE = 1024
 """Bytes that the API server takes of an Event's message."""

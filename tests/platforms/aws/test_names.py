@@ -7,8 +7,9 @@ import string
 from hypothesis import given
 from hypothesis import strategies as st
 
-from platforms.aws.names import Names, digest, journal, prefix
+from platforms.aws.names import Names, journal, prefix
 from rollout.core.release import variant
+from services.release_names import digest
 
 NAMES = Names("flight-delay", "local", "000000000000", "us-east-1")
 json_values = st.recursive(
