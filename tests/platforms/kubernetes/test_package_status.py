@@ -23,11 +23,8 @@ def name(world: World) -> str:
     return f"{world.api.namespace}/p-1"
 
 
-def test_nobody_has_decided_yet(world: World, registry: ModelPackages) -> None:
-    assert registry.approval(name(world)) == "PendingManualApproval"
-
-
 def test_a_verdict_stands_with_its_reason_and_time(world: World, registry: ModelPackages) -> None:
+    assert registry.approval(name(world)) == "PendingManualApproval"
     registry.set_approval(name(world), "Rejected", "errors worse:\n3.1% of 1,904")
     assert registry.approval(name(world)) == "Rejected"
     status = world.api.get(PACKAGE, "p-1")["status"]
@@ -40,20 +37,6 @@ def test_the_same_verdict_is_not_written_again(world: World, registry: ModelPack
     before = world.api.get(PACKAGE, "p-1")
     registry.set_approval(name(world), "Approved", "not worse")
     assert world.api.get(PACKAGE, "p-1") == before
-
-
-def test_a_lost_race_is_repeated_and_the_last_word_counts(world: World, registry: ModelPackages) -> None:
-    put, raced = world.api.replace_status, list[int]()
-
-    def late(kind: Any, obj: Any) -> Any:
-        if not raced:
-            raced.append(1)
-            ModelPackages(world.api).set_approval(name(world), "Approved", "not worse")
-        return put(kind, obj)
-
-    world.api.replace_status = late  # type: ignore[method-assign]
-    registry.set_approval(name(world), "Rejected", "alarm")
-    assert registry.approval(name(world)) == "Rejected"
 
 
 def test_one_who_always_loses_the_race_is_told_to_come_again(world: World, registry: ModelPackages) -> None:
