@@ -12,13 +12,14 @@ from typing import Any, Protocol
 
 from cli.console import comparison, lineage, trial, widget_figures
 from cli.console.figure import Figure, Mark, Span
-from cli.console.graphs import Graphs, graphs_of, interval
+from cli.console.graphs import interval
 from cli.console.time_range import HOURS, Range
 from cli.errors import OperatorError
 from cli.lineage.read import read as trace
 from cli.platform.choose import platform_of
 from cli.platform.facts import Package, Series
 from cli.platform.package_store import newest
+from cli.platform.port import Graphs
 from cli.retrain import doing, look
 from cli.target import Target
 from cli.view import course, served
@@ -84,7 +85,8 @@ class Pages:
         self.target = target
         self.clock = clock
         self._looks = looks or Looks(target)
-        self._platform, self._graphs = platform_of(target), graphs or graphs_of(target)
+        self._platform = platform_of(target)
+        self._graphs = graphs or self._platform.graphs()
         self._memory = course.Memory()
         self._traced: dict[str | None, tuple[float, Graph]] = {}
 
@@ -224,7 +226,7 @@ class Pages:
 
     def _view(self, panel: Panel, shown: Span, marks: Sequence[Mark], roles: widget_figures.Roles) -> PanelView:
         try:
-            found = self._graphs.curves(panel, shown)
+            found = self._graphs.curves(panel, shown.start, shown.end)
         except OperatorError as error:
             return PanelView(panel.spec, problem=str(error))
         if panel.spec.kind == "budget":

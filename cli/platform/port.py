@@ -18,6 +18,7 @@ from cli.platform.facts import (
     AlarmView,
     Endpoint,
     QualityView,
+    Series,
     ServedView,
     Spent,
 )
@@ -28,12 +29,33 @@ from retraining.record import Record
 from rollout.core.release import Release
 from rollout.core.state import RolloutState
 from services.approvals import Approvals
+from services.declaration.panels import Panel
 from services.invoke import Invoke
 from services.versions import Versions
 
 if TYPE_CHECKING:  # they load the judge, which few commands need
     from rollout.controller.controller import Controller
     from rollout.controller.ports import Signals
+
+
+class Graphs(Protocol):
+    """The graphs of one endpoint."""
+
+    def panels(self, interval: int) -> list[Panel]:
+        """The panels of its dashboard, with at least so many seconds between two points."""
+        ...
+
+    def comparison(self, variants: Sequence[str], interval: int) -> list[Panel]:
+        """The panels by which variants are compared: requests, failures, and latency."""
+        ...
+
+    def curves(self, panel: Panel, start: float, end: float) -> list[Series]:
+        """The data of a panel between two times, epoch seconds.
+
+        Raises:
+            OperatorError: They cannot be read.
+        """
+        ...
 
 
 class Platform(Protocol):
@@ -106,6 +128,10 @@ class Platform(Protocol):
 
     def prediction(self, word: str, window: Window) -> Searched:
         """Look for an answer by its id, or by the beginning of one; see `monitoring.predictions`."""
+        ...
+
+    def graphs(self) -> Graphs:
+        """The graphs of its metrics."""
         ...
 
     def kept_aside(self, names: Iterable[str], seconds: float) -> Mapping[str, float]:

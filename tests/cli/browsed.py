@@ -13,9 +13,9 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
-from cli.console.graphs import CloudWatchGraphs
 from cli.console.pages import Pages
 from cli.errors import OperatorError
+from cli.platform.aws.graphs import CloudWatchGraphs
 from cli.platform.facts import AlarmView
 from cli.retrain import Retraining
 from cli.target import Target

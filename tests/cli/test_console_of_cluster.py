@@ -10,8 +10,8 @@ import pytest
 from markupsafe import escape
 
 from cli.console.app import app
-from cli.console.cluster_graphs import PrometheusGraphs
 from cli.console.pages import Pages
+from cli.platform.kubernetes.graphs import PrometheusGraphs
 from cli.platform.kubernetes.platform import Kubernetes
 from monitoring.objectives.slo import Objective
 from platforms.kubernetes.panels import Panels

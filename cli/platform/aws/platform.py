@@ -41,6 +41,7 @@ from rollout.core.state import RolloutState
 from services.batches import quality
 
 if TYPE_CHECKING:
+    from cli.platform.aws.graphs import CloudWatchGraphs
     from cli.platform.package_store import PackageStore
     from platforms.aws.approvals import BucketApprovals
     from platforms.aws.versions import GroupVersions
@@ -157,6 +158,12 @@ class Aws:
         from cli.platform.aws import predictions  # noqa: PLC0415 - few commands need it
 
         return predictions.find(self.target, word, window)
+
+    def graphs(self) -> CloudWatchGraphs:
+        """CloudWatch's."""
+        from cli.platform.aws.graphs import CloudWatchGraphs  # noqa: PLC0415 - the console alone needs it
+
+        return CloudWatchGraphs(self.target)
 
     def kept_aside(self, names: Iterable[str], seconds: float) -> Mapping[str, float]:
         """See `Platform`."""

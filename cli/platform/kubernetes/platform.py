@@ -44,6 +44,7 @@ from rollout.core.release import Release
 from rollout.core.state import RolloutState
 
 if TYPE_CHECKING:
+    from cli.platform.kubernetes.graphs import PrometheusGraphs
     from cli.platform.package_store import PackageStore
     from platforms.kubernetes.approvals import PackageApprovals
     from platforms.kubernetes.assembled import Assembled
@@ -205,6 +206,12 @@ class Kubernetes:
 
     def _client(self) -> ControllerClient:
         return ControllerClient.of(self.api())
+
+    def graphs(self) -> PrometheusGraphs:
+        """Prometheus's."""
+        from cli.platform.kubernetes.graphs import PrometheusGraphs  # noqa: PLC0415 - the console alone needs it
+
+        return PrometheusGraphs(self)
 
     def kept_aside(self, names: Iterable[str], seconds: float) -> Mapping[str, float]:
         """See `Platform`. Nothing while Prometheus does not answer, which the alarms tell."""

@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from cli.console.figure import Span
 from cli.errors import explained
 from cli.platform.facts import Series
-from cli.platform.kubernetes.platform import Kubernetes
 from platforms.kubernetes.metrics import CLUSTER, VARIANT
 from platforms.kubernetes.panels import WORKLOAD, Panels
 from services.declaration.panels import Panel, PanelSettings
+
+if TYPE_CHECKING:
+    from cli.platform.kubernetes.platform import Kubernetes
 
 _LEAST_RATED = 240
 """Seconds of a rate: four of the longest pauses between two scrapes that a cluster may have."""
@@ -39,15 +41,15 @@ class PrometheusGraphs:
         target, rated = self.platform.target, max(interval, _LEAST_RATED)
         return Panels(target.namespace, target.endpoint, f"{interval}s", f"{rated}s")
 
-    def curves(self, panel: Panel, shown: Span) -> list[Series]:
+    def curves(self, panel: Panel, start: float, end: float) -> list[Series]:
         """See `Graphs`."""
         single, step = panel.spec.kind == "budget", panel.spec.seconds
-        start = math.floor(shown.end) if single else math.ceil(shown.start / step) * step
+        start = math.floor(end) if single else math.ceil(start / step) * step
         named = {cluster: variant for variant, names in self.platform.clusters().items() for cluster in names}
         found: list[Series] = []
         with explained("reading metrics"):
             for query in panel.queries:
-                for item in self.platform.prometheus().steps(query.text, start, shown.end, step):
+                for item in self.platform.prometheus().steps(query.text, start, end, step):
                     labels = {**item.labels, **_variant(item.labels, named)}
                     words = (query.label, *(labels.get(name, "") for name in query.by))
                     points = tuple(point for point in item.points if math.isfinite(point[1]))
