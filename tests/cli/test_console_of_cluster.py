@@ -11,7 +11,6 @@ from markupsafe import escape
 
 from cli.console.app import app
 from cli.console.pages import Pages
-from cli.platform.kubernetes.graphs import PrometheusGraphs
 from cli.platform.kubernetes.platform import Kubernetes
 from monitoring.objectives.slo import Objective
 from platforms.kubernetes.panels import Panels
@@ -88,7 +87,7 @@ def test_the_dashboard_shows_the_panels_of_the_stack_and_the_variant_of_a_worklo
 def test_a_stack_that_says_what_it_promises_has_a_budget_and_a_line_in_its_graphs(cluster: Cluster) -> None:
     slo = Objective(0.999, 0.99, 250, 7 * 86_400, 20).as_dict()
     outputs = {**target(cluster).outputs, "slo": slo, "panels": {"max_p99_ms": 80}}
-    graphs = PrometheusGraphs(Kubernetes(replace(target(cluster), outputs=outputs)))
+    graphs = Kubernetes(replace(target(cluster), outputs=outputs)).graphs()
     found = {panel.spec.title: panel for panel in graphs.panels(900)}
     assert found["Latency at the gateway"].spec.line == 80
     assert found["Error budget left, % of 7 days"].spec.kind == "budget"

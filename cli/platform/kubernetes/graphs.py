@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from cli.errors import explained
 from cli.platform.facts import Series
+from cli.target import Target
 from platforms.kubernetes.metrics import CLUSTER, VARIANT
 from platforms.kubernetes.panels import WORKLOAD, Panels
+from platforms.kubernetes.prometheus import Prometheus
 from services.declaration.panels import Panel, PanelSettings
-
-if TYPE_CHECKING:
-    from cli.platform.kubernetes.platform import Kubernetes
 
 _LEAST_RATED = 240
 """Seconds of a rate: four of the longest pauses between two scrapes that a cluster may have."""
@@ -22,34 +20,41 @@ _LEAST_RATED = 240
 
 @dataclass(frozen=True)
 class PrometheusGraphs:
-    """`Graphs` over one endpoint's Prometheus."""
+    """`Graphs` over one endpoint's Prometheus.
 
-    platform: Kubernetes
+    Attributes:
+        target: The endpoint.
+        prometheus: Gives its Prometheus.
+        clusters: Gives what Envoy calls the workloads of each variant.
+    """
+
+    target: Target
+    prometheus: Callable[[], Prometheus]
+    clusters: Callable[[], Mapping[str, tuple[str, ...]]]
 
     def panels(self, interval: int) -> list[Panel]:
         """See `Graphs`."""
-        target = self.platform.target
-        return _paced(self._of(interval).all(PanelSettings.from_outputs(target.outputs)), interval)
+        return _paced(self._of(interval).all(PanelSettings.from_outputs(self.target.outputs)), interval)
 
     def comparison(self, variants: Sequence[str], interval: int) -> list[Panel]:
         """See `Graphs`."""
-        known = self.platform.clusters()
+        known = self.clusters()
         names = [name for variant in variants for name in known.get(variant, ())]
         return _paced(self._of(interval).comparison(names), interval) if names else []
 
     def _of(self, interval: int) -> Panels:
-        target, rated = self.platform.target, max(interval, _LEAST_RATED)
+        target, rated = self.target, max(interval, _LEAST_RATED)
         return Panels(target.namespace, target.endpoint, f"{interval}s", f"{rated}s")
 
     def curves(self, panel: Panel, start: float, end: float) -> list[Series]:
         """See `Graphs`."""
         single, step = panel.spec.kind == "budget", panel.spec.seconds
         start = math.floor(end) if single else math.ceil(start / step) * step
-        named = {cluster: variant for variant, names in self.platform.clusters().items() for cluster in names}
+        named = {cluster: variant for variant, names in self.clusters().items() for cluster in names}
         found: list[Series] = []
         with explained("reading metrics"):
             for query in panel.queries:
-                for item in self.platform.prometheus().steps(query.text, start, end, step):
+                for item in self.prometheus().steps(query.text, start, end, step):
                     labels = {**item.labels, **_variant(item.labels, named)}
                     words = (query.label, *(labels.get(name, "") for name in query.by))
                     points = tuple(point for point in item.points if math.isfinite(point[1]))

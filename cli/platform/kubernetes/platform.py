@@ -211,7 +211,7 @@ class Kubernetes:
         """Prometheus's."""
         from cli.platform.kubernetes.graphs import PrometheusGraphs  # noqa: PLC0415 - the console alone needs it
 
-        return PrometheusGraphs(self)
+        return PrometheusGraphs(self.target, self.prometheus, self.clusters)
 
     def kept_aside(self, names: Iterable[str], seconds: float) -> Mapping[str, float]:
         """See `Platform`. Nothing while Prometheus does not answer, which the alarms tell."""
