@@ -23,6 +23,8 @@ API = "/api/2.0/mlflow/"
 ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts/"
 CALL_SECONDS = 3.0
 """The longest that one call may take, unless it is told otherwise."""
+TICK_SECONDS = 5.0
+"""The longest that a controller tries to tell of rollouts, after all that concerns traffic."""
 _MOST_BYTES, _MOST_OF_ARTIFACT = 8 << 20, 2 << 30
 _CHUNK = 1 << 16
 _SAID = 300

@@ -10,3 +10,5 @@ KEYS = {
     "password": "MLFLOW_TRACKING_PASSWORD",
 }
 """What it is signed in to with, as a stack's secret calls it -> the variable. A token, or the two others."""
+EXPERIMENT, SECRET = "MLFLOW_EXPERIMENT_NAME", "MLFLOW_SECRET"
+"""Where a controller finds the experiment, and the name of the secret that holds the keys."""

@@ -12,8 +12,7 @@ from infra.aws.registry import Registry
 from infra.aws.statements import Statement
 from infra.config.mlflow_settings import MlflowSettings
 from platforms.aws.names import MLFLOW, Names
-from platforms.mirroring import EXPERIMENT, SECRET
-from tracking.variables import SERVER
+from tracking.variables import EXPERIMENT, SECRET, SERVER
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ ASKED = ("server", "experiment", "model", "package_digest", "archive_uri", "vers
 """The inputs with which MLflow is told something else."""
 PACKAGE = ("package_digest", "archive_uri", "version", "release", SIGNED_BY)
 """The inputs that say which package MLflow is told of, and what is kept of one that it does not know yet."""
+_SECONDS = 20.0  # for which an update tries to tell MLflow, beside all else that it does; less if one call takes long
 
 
 class MlflowProvider(ResourceProvider):
@@ -74,12 +75,11 @@ def tell(props: Values, packages: Iterable[Values]) -> list[tuple[Values, Except
         Exception: Nothing could be asked.
     """
     from platforms.aws.mlflow import mlflow  # noqa: PLC0415  slow to load, and diff needs none
-    from platforms.mirroring import BUILD_SECONDS  # noqa: PLC0415
     from tracking.connection import Silent  # noqa: PLC0415
 
     missed: list[tuple[Values, Exception]] = []
     down: Silent | None = None
-    with mlflow(props["server"], os.environ, BUILD_SECONDS) as api:
+    with mlflow(props["server"], os.environ, _SECONDS) as api:
         for package in packages:
             error = down or _failed(api, props, package)
             if error is not None:

@@ -10,18 +10,28 @@ own client.
 from __future__ import annotations
 
 import hashlib
+import json
+import os
 import re
+import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from tracking.api import Api, opened
 from tracking.connection import CALL_SECONDS, Authorize, MlflowError, Request, bearer
+from tracking.variables import KEYS
+
+if TYPE_CHECKING:  # slow to load
+    from platforms.aws.clients import Clients
 
 CUSTOM_ENDPOINT = "SAGEMAKER_MLFLOW_CUSTOM_ENDPOINT"
 """The variable that names another address, as that plugin has it."""
 ARN = re.compile(r"arn:(aws[a-z-]*):sagemaker:([a-z0-9-]+):(\d{12}):(mlflow-tracking-server|mlflow-app)/([\w-]+)")
 _SERVICE, _WHICH, _HASH = "sagemaker-mlflow", "x-mlflow-sm-tracking-server-arn", "x-amz-content-sha256"
 _SUFFIX = {"aws": "aws", "aws-cn": "com.cn"}
+_FRESH = 300.0  # seconds after which a secret is read again: it may have been rotated
 
 
 def mlflow(
@@ -77,3 +87,25 @@ def address(partition: str, region: str, kind: str) -> str:
     if kind == "mlflow-app":
         return f"https://mlflow.sagemaker.{region}.app.{suffix}"
     return f"https://{region}.experiments.sagemaker.{suffix}"
+
+
+def credentials(clients: Clients, secret: str) -> Mapping[str, str]:
+    """The environment, with the keys of a secret in place of its own.
+
+    Raises:
+        MlflowError: The secret is no JSON object with texts.
+        ClientError, BotoCoreError: It cannot be read.
+    """
+    return {**os.environ, **(_read(clients, secret, int(time.monotonic() // _FRESH)) if secret else {})}
+
+
+@lru_cache(maxsize=4)
+def _read(clients: Clients, secret: str, _: int) -> Mapping[str, str]:
+    text = clients("secretsmanager").get_secret_value(SecretId=secret).get("SecretString", "")
+    try:
+        held = json.loads(text)
+    except ValueError:
+        held = None
+    if not isinstance(held, dict):  # what could not be read is secret, and in no message
+        raise MlflowError(f"the secret {secret} is no JSON object with {', '.join(KEYS)}")
+    return {variable: str(held[key]) for key, variable in KEYS.items() if key in held}

@@ -54,10 +54,9 @@ def _write_lineage(settings: Settings, state: RolloutState) -> None:
 
 
 def _mirror(settings: Settings, state: RolloutState) -> None:
-    from platforms.aws.mlflow import mlflow  # noqa: PLC0415 - of a stack with an MLflow alone
-    from platforms.aws.mlflow_secret import credentials  # noqa: PLC0415
-    from platforms.mirroring import TICK_SECONDS  # noqa: PLC0415
+    from platforms.aws.mlflow import credentials, mlflow  # noqa: PLC0415 - of a stack with an MLflow alone
     from services.worker import mirror  # noqa: PLC0415
+    from tracking.connection import TICK_SECONDS  # noqa: PLC0415
     from tracking.logged import Shelf  # noqa: PLC0415
 
     def opened() -> AbstractContextManager[Any]:

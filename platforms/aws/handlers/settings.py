@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from platforms.aws.names import MONITORING
-from platforms.mirroring import EXPERIMENT, SECRET
 from services.measuring import Measuring
-from tracking.variables import SERVER
+from tracking.variables import EXPERIMENT, SECRET, SERVER
 
 
 class Context(Protocol):

@@ -26,14 +26,13 @@ from platforms.kubernetes.program.known import Known
 from platforms.kubernetes.program.mirroring import Mirroring
 from platforms.kubernetes.prometheus import Prometheus
 from platforms.kubernetes.spec import RolloutSpec
-from platforms.mirroring import TICK_SECONDS
 from rollout.controller.commands import Commands
 from rollout.controller.recorder import Recorder
 from rollout.core.state import RolloutState
 from services.promises import Member
 from services.worker import Worker
 from tracking.api import opened
-from tracking.connection import bearer
+from tracking.connection import TICK_SECONDS, bearer
 
 
 @dataclass(frozen=True)

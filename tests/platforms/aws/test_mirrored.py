@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from platforms.aws import mlflow_secret
+from platforms.aws import mlflow
 from platforms.aws.handlers import advance
 from tests.platforms.aws.mocked import clients
 from tests.platforms.aws.stubbed_endpoint import Endpoint, an_endpoint, journal
@@ -22,7 +22,7 @@ SHELF = Shelf("flights", "endpoint")
 
 @pytest.fixture
 def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoint]:
-    mlflow_secret._read.cache_clear()
+    mlflow._read.cache_clear()
     monkeypatch.setattr(advance, "_FOLLOW_SECONDS", 0.0)
     with an_endpoint(monkeypatch) as made:
         yield made
