@@ -50,32 +50,21 @@ def test_a_statement_names_the_digest_of_its_archive(sealed: Path):
     "change",
     [
         {"subject": []},
-        {"subject": [{"name": "model.tar.gz", "digest": {"sha256": "0" * 64}}]},
-        {"predicate": {"resources": []}},
-        {"predicate": {"resources": [{"name": ".", "algorithm": "sha256", "digest": "no hex"}]}},
-        {"predicate": {"resources": [{"name": ".", "algorithm": "md5", "digest": "a" * 64}]}},
-        {"predicate": 7},
-        {"predicateType": "https://slsa.dev/provenance/v1"},
-        {"_type": "https://in-toto.io/Statement/v0.1"},
-    ],
-)
-def test_a_statement_of_something_else_is_refused(change: dict[str, object]):
-    body = json.loads(statement("sha256:" + "a" * 64))
-    with pytest.raises(StatementError):
-        signed_digest(canonical({**body, **change}))
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
         {"subject": [{"name": "other.tar.gz"}]},
+        {"subject": [{"digest": {"sha256": "0" * 64}}]},
+        {"predicate": 7},
+        {"predicate": {"resources": []}},
+        {"predicate": {"resources": [{"digest": "no hex"}]}},
+        {"predicate": {"resources": [{"algorithm": "md5"}]}},
+        {"predicate": {"resources": [{"name": "elsewhere"}]}},
         {"predicate": {"serialization": {"ignore_paths": ["."]}}},
         {"predicate": {"serialization": {"hash_type": "md5"}}},
-        {"predicate": {"resources": [{"name": "elsewhere"}]}},
+        {"predicateType": "https://slsa.dev/provenance/v1"},
+        {"_type": "https://in-toto.io/Statement/v0.1"},
         {"note": "one field more"},
     ],
 )
-def test_a_statement_that_is_right_about_the_digest_and_wrong_elsewhere_is_refused(change: dict[str, Any]):
+def test_a_statement_with_anything_else_in_it_is_refused(change: dict[str, Any]):
     body = json.loads(statement("sha256:" + "a" * 64))
     _merge(body, change)
     with pytest.raises(StatementError):
@@ -86,7 +75,7 @@ def _merge(body: Any, change: Any) -> None:
     for key, value in change.items():
         if isinstance(value, dict):
             _merge(body[key], value)
-        elif isinstance(value, list) and isinstance(value[0], dict):
+        elif isinstance(value, list) and value and isinstance(value[0], dict):
             _merge(body[key][0], value[0])
         else:
             body[key] = value

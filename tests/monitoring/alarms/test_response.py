@@ -89,29 +89,29 @@ def test_other_alarms_are_ignored_with_the_reason(world: World, alarm: Alarm | N
     assert world.state == before
 
 
+SLO = ("AWS/SageMaker/Invocations", "AWS/SageMaker/Invocation5XXErrors", "AWS/SageMaker/ModelLatency")
+"""Counted by the alarm on the objective, of one version alone too."""
+
+
 @pytest.mark.parametrize(
-    "metric",
+    ("name", "metrics"),
     [
-        *("DriftEvidence", "DriftUnmeasured", "OutOfRange", "NewCodes", "MissingValues", "SchemaViolations"),
-        *("ConceptEvidence", "CaptureUnreadable", "LabelsLost", "AnswersUnreadable"),
+        ("endpoint-slo-page", SLO),
+        ("endpoint-slo-ticket", SLO),
+        *(
+            ("v-b-monitoring", (f"modelstack/{metric}",))
+            for metric in (
+                *("DriftEvidence", "DriftUnmeasured", "OutOfRange", "NewCodes", "MissingValues", "SchemaViolations"),
+                *("ConceptEvidence", "CaptureUnreadable", "LabelsLost", "AnswersUnreadable"),
+            )
+        ),
     ],
 )
-def test_an_alarm_on_drift_or_on_what_could_not_be_measured_tells_people_and_rolls_nothing_back(
-    world: World, metric: str
+def test_an_alarm_on_drift_on_what_could_not_be_measured_or_on_the_objective_tells_people_and_rolls_nothing_back(
+    world: World, name: str, metrics: tuple[str, ...]
 ) -> None:
     before = world.state
-    answer = respond_to(replace(ALARM, metrics=(f"modelstack/{metric}",)), world)
-    assert (answer.action, "people are told" in answer.why, world.state) == ("ignored", True, before)
-
-
-@pytest.mark.parametrize("name", ["endpoint-slo-page", "endpoint-slo-ticket"])
-def test_an_alarm_on_the_objective_rolls_nothing_back_even_when_it_counts_one_version_alone(
-    world: World, name: str
-) -> None:
-    before = world.state
-    counted = ("AWS/SageMaker/Invocations", "AWS/SageMaker/Invocation5XXErrors", "AWS/SageMaker/ModelLatency")
-    burning = replace(ALARM, name=name, metrics=counted)
-    answer = respond_to(burning, world)
+    answer = respond_to(replace(ALARM, name=name, metrics=metrics), world)
     assert (answer.action, "people are told" in answer.why, world.state) == ("ignored", True, before)
 
 

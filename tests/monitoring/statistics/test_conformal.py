@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import random
 from statistics import fmean
 
@@ -116,23 +115,6 @@ def test_persistence_of_nothing_is_none() -> None:
     assert persistence([]) == persistence([1.0, 2.0]) == persistence([3.0] * 50) == 0.0
     assert persistence([0.0, 1.0] * 30) == 0.0
     assert persistence([float(place) for place in range(50)]) == 0.95
-
-
-def test_what_was_seen_survives_json() -> None:
-    scores = noise(100, 9, 0.3)
-    sealed = Calibration.of(scores[:60], two_sided=True)
-    again = Calibration.from_dict(json.loads(json.dumps(sealed.as_dict())), "x")
-    assert again == sealed
-    whole, half = Detector(sealed), Detector(sealed)
-    for score in scores[60:80]:
-        whole.take(score)
-        half.take(score)
-    rest = Detector(again)
-    rest.read(json.loads(json.dumps(half.as_dict())), "x")
-    for score in scores[80:]:
-        whole.take(score)
-        rest.take(score)
-    assert rest.as_dict() == whole.as_dict()
 
 
 def test_another_form_is_refused() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from audit.record import Kind, Record
+from audit.record import Kind
 from rollout.core.deployments import Difference, at, deployments, differences, latest
 from rollout.reason import Reason
 from tests.rollout.worlds import ALARM, PLAN, challenge, challenged, release, served
@@ -27,6 +27,7 @@ def test_each_release_that_became_champion_is_a_deployment_until_the_next_one() 
     assert (second.release, second.until) == ("b", None)
     assert first.until == second.since > first.since
     assert world.records[second.record - 1].what["event"] == "promoted"
+    assert first.since == datetime.fromisoformat(world.records[1].time).timestamp()
 
 
 def test_a_release_that_was_rolled_back_has_not_served() -> None:
@@ -78,21 +79,12 @@ def test_what_a_release_was_served_with_is_part_of_it_and_other_instances_are_an
 
 
 def test_a_record_that_had_no_room_for_digests_takes_those_of_the_same_release() -> None:
-    records = deployments_of_b_without_digests()
-    assert [one.package for one in deployments(records)] == ["sha256:a", "sha256:b"]
-    assert [one.release for one in deployments(records[:2] + records[-1:])] == ["a"], "nothing tells what b is"
-
-
-def deployments_of_b_without_digests() -> list[Record]:
     *before, last = challenged(seconds=900).records
     assert last.kind is Kind.PROMOTION
     kept = {name: last.what[name] for name in ("event", "rollout", "release")}
-    return [*before, replace(last, what={**kept, "shortened": True})]
-
-
-def test_times_are_those_of_the_records() -> None:
-    world = challenged(seconds=900)
-    assert deployments(world.records)[0].since == datetime.fromisoformat(world.records[1].time).timestamp()
+    records = [*before, replace(last, what={**kept, "shortened": True})]
+    assert [one.package for one in deployments(records)] == ["sha256:a", "sha256:b"]
+    assert [one.release for one in deployments(records[:2] + records[-1:])] == ["a"], "nothing tells what b is"
 
 
 def test_only_what_is_otherwise_is_a_difference() -> None:

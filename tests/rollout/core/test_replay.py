@@ -83,11 +83,7 @@ def test_another_schema_is_an_error(champion: bytes, challenger: bytes, text: st
     [
         (b"0.5", b"NaN"),
         (b"NaN", b"NaN"),
-        (b"1", b"-Infinity"),
-        (b'{"p": 1e999}', b'{"p": 1e999}'),
-        (b"1,0.5", b"nan,nan"),
         (b"nan,0.5", b"nan,0.5"),
-        (b"1,0.5", b"1,1e999"),
         (b"1,0.5", b"9" * 5000 + b",0.5"),
     ],
 )

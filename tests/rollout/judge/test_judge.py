@@ -313,29 +313,6 @@ def regressions(by: float, seed: int = 7) -> list[Window]:
     return [Window(10 * at, 10, side(10), side(10 + by)) for at in range(100)]
 
 
-def test_a_regression_worse_by_twice_the_margin_is_found_and_an_equal_one_passes() -> None:
-    for metric in (ERROR, PROVEN):
-        findings = judge(regressions(2 * ERROR.margin), metrics=[ERRORS, metric], alpha=ALPHA)
-        assert (findings.answer, findings.reason.name) == ("worse", "absolute_error")
-        assert judge(regressions(0), metrics=[ERRORS, metric], alpha=ALPHA).answer == "not worse"
-
-
-def test_errors_of_ten_and_of_sixty_are_not_alike_because_both_are_beyond_a_range_up_to_one() -> None:
-    ten, sixty = Tally(100, 1000, 10_500), Tally(100, 6000, 360_000)
-    windows = both(
-        champion={"errors": WELL, "absolute_error": ten}, challenger={"errors": WELL, "absolute_error": sixty}
-    )
-    for prove in (True, False):
-        unranged = replace(ERROR, margin=0.1, high=1, prove=prove)
-        findings = judge(windows, metrics=[ERRORS, unranged], alpha=ALPHA)
-        assert findings.answer == "unknown"
-        assert findings.reason.text == (
-            "not known: absolute_error: the challenger's mean of 100 values is 60, but its values are to lie within "
-            "0 to 1 (windows like this: 60; looked for in metric AbsoluteError in modelstack)"
-        )
-        assert [item.answer for item in findings.each] == ["not worse", "unknown"]
-
-
 NOT_OF_VALUES = (
     Tally(10, -1, 1), Tally(10, 601, 36_100), Tally(10, 40, 30_000), Tally(10, 40, 0), Tally(10, 40, -1),
     Tally(10, math.nan, 9), Tally(10, 40, math.inf), Tally(0, math.nan), Tally(-3, 1, 1),
