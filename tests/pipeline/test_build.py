@@ -252,12 +252,6 @@ def test_evaluation_that_starts_before_training_ends_is_refused(root: Path):
             "model/evaluation.py: details(estimator, rows): found what is no JSON (Object of type set is not JSON "
             "serializable); expected JSON values",
         ),
-        (
-            "data.py",
-            "\ndef evaluation(_):\n    return []\n",
-            "model/data.py: evaluation(settings): found list; expected a table: a DataFrame, or a mapping of "
-            "columns to values",
-        ),
     ],
 )
 def test_what_breaks_the_contract_is_told_in_words(root: Path, name: str, text: str, said: str):

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +14,6 @@ from pipeline.build import GateRefused, release
 from pipeline.outcome import read
 from pipeline.pack import Registered, SealedPackage
 from pipeline.recipe import recipe
-from pipeline.step import REFUSED
 from provenance.key_pair import KeyPair
 from services.memory_packages import MemoryPackageStore, MemoryVersions
 from services.package_registry import PackageRegistry
@@ -101,32 +96,3 @@ def test_a_registry_that_is_down_is_named_with_its_step_and_the_next_release_goe
     assert (len(shelf.store.signed), shelf.versions.stored) == (1, [])
     assert released()[0].package_digest == champion.digest
     assert len(shelf.versions.stored) == 1
-
-
-@pytest.mark.parametrize(
-    ("told", "said"),
-    [
-        ({"platform": "nowhere"}, "place.platform: 'nowhere' is not allowed: expected aws or kubernetes"),
-        ({}, "place: missing; expected where the package is registered and who signs it"),
-        ({"platform": "aws", "region": "us-east-1"}, "place.signing_key: missing; expected a key of KMS: its ARN"),
-    ],
-)
-def test_a_place_that_cannot_be_understood_is_refused_in_words(
-    released: Callable[..., Any], champion: SealedPackage, tmp_path: Path, told: dict[str, str], said: str
-) -> None:
-    kept, out = tmp_path / "packages" / champion.recipe, tmp_path / "out"
-    taken = ["--in", f"seal={kept / 'seal'}", "--in", f"gate={kept / 'gate'}"]
-    command = [
-        sys.executable,
-        "-m",
-        "pipeline.run",
-        "sign",
-        *taken,
-        "--set",
-        f"place={json.dumps(told)}",
-        "--out",
-        str(out),
-    ]
-    done = subprocess.run(command, cwd=ROOT, env=os.environ, capture_output=True, text=True, check=False)
-    assert done.returncode == REFUSED, done.stderr
-    assert said in json.loads(done.stderr.splitlines()[-1])

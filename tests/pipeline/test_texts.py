@@ -68,6 +68,19 @@ def test_all_fields_of_a_place_are_told_at_once_and_a_right_one_is_taken():
     ]
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"platform": "nowhere"}, "place.platform: 'nowhere' is not allowed: expected aws or kubernetes"),
+        ({}, "place: missing; expected where the package is registered and who signs it"),
+        ({"platform": "aws", "region": "us-east-1"}, "place.signing_key: missing; expected a key of KMS: its ARN"),
+    ],
+)
+def test_a_place_that_cannot_be_understood_is_refused_in_words(given: dict[str, str], said: str):
+    lines = wrong([one for one in INPUTS if one.name == "place"], {"place": json.dumps(given)}, ())
+    assert any(line.startswith(said) for line in lines), lines
+
+
 def step(name: str, folder: Path, *words: str) -> list[str]:
     """The lines of why a step refuses, as a container runs it."""
     for other in PIPELINE.steps_of(PIPELINE.step(name)):
