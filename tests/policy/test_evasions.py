@@ -25,9 +25,13 @@ def role(*statements: dict[str, Any]) -> Declared:
     return made(tokens.ROLE_POLICY, policy=document(*statements))
 
 
-def shared(condition: dict[str, Any] | None = None, **more: Any) -> Declared:
+def may(action: str, resource: str = OBJECTS) -> list[Declared]:
+    return [role(allow(action, resource))]
+
+
+def shared(condition: dict[str, Any] | None = None, **more: Any) -> list[Declared]:
     given = {"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": OBJECTS, **more}
-    return made(tokens.BUCKET_POLICY, policy=document({**given, "Condition": condition or {}}))
+    return [made(tokens.BUCKET_POLICY, policy=document({**given, "Condition": condition or {}}))]
 
 
 def denies(**more: Any) -> Declared:
@@ -50,14 +54,8 @@ def workflow(subject: Any, operator: str = "StringLike", audience: str = "sts.am
 
 
 def queue(name: str, **more: Any) -> Declared:
-    refuses = {
-        "Effect": "Deny",
-        "Principal": "*",
-        "Action": "sqs:*",
-        "Resource": "*",
-        "Condition": {"Bool": WITHOUT_TLS},
-    }
-    return made(tokens.QUEUE, name, name=name, policy=document({**refuses, **more}))
+    refuses = {"Effect": "Deny", "Principal": "*", "Action": "sqs:*", "Resource": "*"}
+    return made(tokens.QUEUE, name, name=name, policy=document({**refuses, "Condition": {"Bool": WITHOUT_TLS}, **more}))
 
 
 def everything(**more: Any) -> dict[str, Any]:
@@ -71,174 +69,145 @@ def findings(name: str, resources: Iterable[Declared]) -> list[str]:
     return [text for _, text in rule.findings(list(resources))]
 
 
-BREAKS: dict[str, tuple[str, list[Declared]]] = {
-    "a question mark is a wildcard": ("no-wildcard", [role(allow("s3:GetObjec?"))]),
-    "every bucket by its ARN": ("no-wildcard", [role(allow("s3:GetObject", "arn:aws:s3:::*"))]),
-    "every object by its ARN": ("no-wildcard", [role(allow("s3:GetObject", "arn:aws:s3:::*/*"))]),
-    "every ARN": ("no-wildcard", [role(allow("s3:GetObject", "arn:*"))]),
-    "every table of every account": ("no-wildcard", [role(allow("dynamodb:GetItem", "arn:aws:dynamodb:*:*:*"))]),
-    "a user": ("no-wildcard", [made(tokens.USER_POLICY, policy=document(allow("*", "*")))]),
-    "a group": ("no-wildcard", [made("aws:iam/groupPolicyAttachment:GroupPolicyAttachment", policyArn=ADMINISTRATOR)]),
-    "all whom an attachment names": (
-        "no-wildcard",
-        [made("aws:iam/policyAttachment:PolicyAttachment", policyArn=ADMINISTRATOR)],
-    ),
-    "everybody with TLS": ("not-public", [shared({"Bool": {"aws:SecureTransport": "true"}})]),
-    "everybody with an ARN": ("not-public", [shared({"StringLike": {"aws:PrincipalArn": "*"}})]),
-    "every address": ("not-public", [shared({"IpAddress": {"aws:SourceIp": ["0.0.0.0/0"]}})]),
-    "everybody else": ("not-public", [shared({"StringNotEquals": {"aws:PrincipalAccount": "1"}})]),
-    "who has no organization": ("not-public", [shared({"StringEqualsIfExists": {"aws:PrincipalOrgID": "o-1"}})]),
-    "all but one": (
-        "not-public",
-        [made(tokens.BUCKET_POLICY, policy=document(allow("s3:GetObject", NotPrincipal={"AWS": "arn:x"})))],
-    ),
-    "an ACL within a bucket": ("not-public", [made(tokens.BUCKET, acl="public-read")]),
-    "a grant within a bucket": ("not-public", [made(tokens.BUCKET, grants=[{"uri": ALL_USERS}])]),
-    "a grant of an ACL": (
-        "not-public",
-        [made(tokens.BUCKET_ACL, accessControlPolicy={"grants": [{"grantee": {"uri": ALL_USERS}}]})],
-    ),
-    "the policy of a key, beside it": (
-        "not-public",
-        [made(tokens.KEY_POLICY, policy=document(allow("kms:Decrypt", "*", Principal={"AWS": "*"})))],
-    ),
-    "TLS for one action": ("tls-only", [BUCKET, denies(Action="s3:PutObject")]),
-    "TLS for objects": ("tls-only", [BUCKET, denies(Resource=OBJECTS)]),
-    "TLS for the bucket": ("tls-only", [BUCKET, denies(Resource="arn:aws:s3:::it")]),
-    "TLS from one network": (
-        "tls-only",
-        [BUCKET, denies(Condition={"Bool": WITHOUT_TLS, "IpAddress": {"aws:SourceIp": "10.0.0.0/8"}})],
-    ),
-    "TLS for one of two kinds": (
-        "tls-only",
-        [BUCKET, denies(Condition={"Bool": {**WITHOUT_TLS, "aws:ViaAWSService": "true"}})],
-    ),
-    "TLS for every service": ("tls-only", [BUCKET, denies(Principal={"AWS": "arn:aws:iam::1:role/x", "Service": "*"})]),
-    "a key of AWS by its ARN": (
-        "own-key",
-        [key(sseAlgorithm="aws:kms", kmsMasterKeyId="arn:aws:kms:x:1:alias/aws/s3")],
-    ),
-    "a key that is named and not used": (
-        "own-key",
-        [made(tokens.REPOSITORY, encryptionConfigurations=[{"encryptionType": "AES256", "kmsKey": "arn:key"}])],
-    ),
-    "a repository for everybody": ("not-public", [made(tokens.PUBLIC_REPOSITORY)]),
-    "a database for everybody": ("not-public", [made("aws:rds/instance:Instance", publiclyAccessible=True)]),
-    "every account by its length": ("not-public", [shared({"StringLike": {"aws:SourceAccount": "????????????"}})]),
-    "an account, or any": ("not-public", [shared({"StringLike": {"aws:SourceAccount": ["1", "*"]}})]),
-    "every role of every account": ("not-public", [shared({"ArnLike": {"aws:PrincipalArn": "arn:aws:iam::*:role/*"}})]),
-    "everybody is who they are": (
-        "not-public",
-        [shared({"StringEquals": {"aws:PrincipalAccount": "${aws:PrincipalAccount}"}})],
-    ),
-    "every address in halves": ("not-public", [shared({"IpAddress": {"aws:SourceIp": ["0.0.0.0/1", "128.0.0.0/1"]}})]),
-    "a network that anybody can make": ("not-public", [shared({"IpAddress": {"aws:VpcSourceIp": "10.0.0.0/16"}})]),
-    "every organization": ("not-public", [shared({"StringLike": {"aws:PrincipalOrgID": "o-*"}})]),
-    "who has no account": ("not-public", [shared({"ForAllValues:StringEquals": {"aws:PrincipalAccount": "1"}})]),
-    "everybody among others": ("not-public", [shared(Principal={"AWS": [USER, "*"]})]),
-    "everybody by another kind": ("not-public", [shared(Principal={"*": "*"})]),
-    "every account's administrator": ("not-public", [shared(Principal={"AWS": "arn:aws:iam::*:root"})]),
-    "a service for every bucket": (
-        "not-public",
-        [shared({"ArnLike": {"aws:SourceArn": "arn:aws:s3:::*"}}, Principal={"Service": "s3.amazonaws.com"})],
-    ),
-    "a workflow of any repository": ("not-public", [workflow(["repo:owner/name:*", "repo:*:pull_request"])]),
-    "a workflow of any name": ("not-public", [workflow("repo:owner/*")]),
-    "a workflow without a subject": ("not-public", [workflow("repo:owner/name:*", "StringLikeIfExists")]),
-    "a workflow for any audience": (
-        "not-public",
-        [workflow("repo:owner/name:*", "ForAnyValue:StringLike", audience="*")],
-    ),
-    "a policy of a type that no rule names": (
-        "not-public",
-        [made("aws:glue/resourcePolicy:ResourcePolicy", policy=json.dumps(everything(Principal="*")))],
-    ),
-    "a policy by another provider": (
-        "no-wildcard",
-        [made("aws-native:iam:Role", policies=[{"policyDocument": everything()}])],
-    ),
-    "a policy within a list": (
-        "no-wildcard",
-        [made(tokens.ROLE, inlinePolicies=[{"policy": UNKNOWN}, {"policy": json.dumps(everything())}])],
-    ),
-    "a policy that says for whom it is": ("no-wildcard", [role(allow("*", Principal={"AWS": USER}))]),
-    "a policy beside what is not known": (
-        "not-public",
-        [made(tokens.BUCKET, acl=UNKNOWN, policy=json.dumps(everything(Principal="*")))],
-    ),
-    "a policy of AWS after what is not known": (
-        "no-wildcard",
-        [made(tokens.ROLE, managedPolicyArns=[UNKNOWN, "arn:aws-cn:iam::aws:policy/IAMFullAccess"])],
-    ),
-    "an escaped wildcard": (
-        "no-wildcard",
-        [made(tokens.POLICY, policy=document(allow("s3:*")).replace("*", "\\u002a"))],
-    ),
-    "every role by a letter": ("no-wildcard", [role(allow("iam:PassRole", "arn:aws:iam::1:role/a*"))]),
-    "every table by half a type": ("no-wildcard", [role(allow("dynamodb:GetItem", "arn:aws:dynamodb:x:1:table*"))]),
-    "every role of services": ("no-wildcard", [role(allow("iam:PassRole", "arn:aws:iam::1:role/service-role/*"))]),
-    "a role of any account": ("no-wildcard", [role(allow("sts:AssumeRole", "arn:aws:iam::*:role/deploy"))]),
-    "every bucket that ends so": ("no-wildcard", [role(allow("s3:GetObject", "arn:aws:s3:::*-it/*"))]),
-    "a bucket that the request names": ("no-wildcard", [role(allow("s3:GetObject", "arn:aws:s3:::${aws:username}/*"))]),
-    "the logs of all functions": (
-        "no-wildcard",
-        [role(allow("logs:GetLogEvents", "arn:aws:logs:x:1:log-group:/aws/lambda/*"))],
-    ),
-    "TLS for what nobody asks": ("tls-only", [queue("it", Action="sqs:ListQueues")]),
-    "TLS for another queue": ("tls-only", [queue("other"), made(tokens.QUEUE, name="it")]),
-    "nothing but markers expires": ("objects-end", [expires(expiredObjectDeleteMarker=True)]),
-    "it may grow": (
-        "cost-ceiling",
-        [
-            made(
-                tokens.CONFIG,
-                productionVariants=[
-                    {
-                        "instanceType": "ml.m5.large",
-                        "initialInstanceCount": 1,
-                        "managedInstanceScaling": {"maxInstanceCount": 100},
-                    }
-                ],
-            )
+GROWS = {
+    **{"instanceType": "ml.m5.large", "initialInstanceCount": 1},
+    "managedInstanceScaling": {"maxInstanceCount": 100},
+}
+BREAKS: dict[str, dict[str, list[Declared]]] = {
+    "no-wildcard": {
+        "a question mark is a wildcard": may("s3:GetObjec?"),
+        "every bucket by its ARN": may("s3:GetObject", "arn:aws:s3:::*"),
+        "every object by its ARN": may("s3:GetObject", "arn:aws:s3:::*/*"),
+        "every ARN": may("s3:GetObject", "arn:*"),
+        "every table of every account": may("dynamodb:GetItem", "arn:aws:dynamodb:*:*:*"),
+        "every role by a letter": may("iam:PassRole", "arn:aws:iam::1:role/a*"),
+        "every table by half a type": may("dynamodb:GetItem", "arn:aws:dynamodb:x:1:table*"),
+        "every role of services": may("iam:PassRole", "arn:aws:iam::1:role/service-role/*"),
+        "a role of any account": may("sts:AssumeRole", "arn:aws:iam::*:role/deploy"),
+        "every bucket that ends so": may("s3:GetObject", "arn:aws:s3:::*-it/*"),
+        "a bucket that the request names": may("s3:GetObject", "arn:aws:s3:::${aws:username}/*"),
+        "the logs of all functions": may("logs:GetLogEvents", "arn:aws:logs:x:1:log-group:/aws/lambda/*"),
+        "a user": [made(tokens.USER_POLICY, policy=document(allow("*", "*")))],
+        "a group": [made("aws:iam/groupPolicyAttachment:GroupPolicyAttachment", policyArn=ADMINISTRATOR)],
+        "all whom an attachment names": [made("aws:iam/policyAttachment:PolicyAttachment", policyArn=ADMINISTRATOR)],
+        "a policy by another provider": [made("aws-native:iam:Role", policies=[{"policyDocument": everything()}])],
+        "a policy within a list": [
+            made(tokens.ROLE, inlinePolicies=[{"policy": UNKNOWN}, {"policy": json.dumps(everything())}])
         ],
-    ),
+        "a policy that says for whom it is": [role(allow("*", Principal={"AWS": USER}))],
+        "a policy of AWS after what is not known": [
+            made(tokens.ROLE, managedPolicyArns=[UNKNOWN, "arn:aws-cn:iam::aws:policy/IAMFullAccess"])
+        ],
+        "an escaped wildcard": [made(tokens.POLICY, policy=document(allow("s3:*")).replace("*", "\\u002a"))],
+    },
+    "not-public": {
+        "everybody with TLS": shared({"Bool": {"aws:SecureTransport": "true"}}),
+        "everybody with an ARN": shared({"StringLike": {"aws:PrincipalArn": "*"}}),
+        "every address": shared({"IpAddress": {"aws:SourceIp": ["0.0.0.0/0"]}}),
+        "everybody else": shared({"StringNotEquals": {"aws:PrincipalAccount": "1"}}),
+        "who has no organization": shared({"StringEqualsIfExists": {"aws:PrincipalOrgID": "o-1"}}),
+        "every account by its length": shared({"StringLike": {"aws:SourceAccount": "????????????"}}),
+        "an account, or any": shared({"StringLike": {"aws:SourceAccount": ["1", "*"]}}),
+        "every role of every account": shared({"ArnLike": {"aws:PrincipalArn": "arn:aws:iam::*:role/*"}}),
+        "everybody is who they are": shared({"StringEquals": {"aws:PrincipalAccount": "${aws:PrincipalAccount}"}}),
+        "every address in halves": shared({"IpAddress": {"aws:SourceIp": ["0.0.0.0/1", "128.0.0.0/1"]}}),
+        "a network that anybody can make": shared({"IpAddress": {"aws:VpcSourceIp": "10.0.0.0/16"}}),
+        "every organization": shared({"StringLike": {"aws:PrincipalOrgID": "o-*"}}),
+        "who has no account": shared({"ForAllValues:StringEquals": {"aws:PrincipalAccount": "1"}}),
+        "everybody among others": shared(Principal={"AWS": [USER, "*"]}),
+        "everybody by another kind": shared(Principal={"*": "*"}),
+        "every account's administrator": shared(Principal={"AWS": "arn:aws:iam::*:root"}),
+        "a service for every bucket": shared(
+            {"ArnLike": {"aws:SourceArn": "arn:aws:s3:::*"}}, Principal={"Service": "s3.amazonaws.com"}
+        ),
+        "all but one": [
+            made(tokens.BUCKET_POLICY, policy=document(allow("s3:GetObject", NotPrincipal={"AWS": "arn:x"})))
+        ],
+        "an ACL within a bucket": [made(tokens.BUCKET, acl="public-read")],
+        "a grant within a bucket": [made(tokens.BUCKET, grants=[{"uri": ALL_USERS}])],
+        "a grant of an ACL": [
+            made(tokens.BUCKET_ACL, accessControlPolicy={"grants": [{"grantee": {"uri": ALL_USERS}}]})
+        ],
+        "the policy of a key, beside it": [
+            made(tokens.KEY_POLICY, policy=document(allow("kms:Decrypt", "*", Principal={"AWS": "*"})))
+        ],
+        "a repository for everybody": [made(tokens.PUBLIC_REPOSITORY)],
+        "a database for everybody": [made("aws:rds/instance:Instance", publiclyAccessible=True)],
+        "a workflow of any repository": [workflow(["repo:owner/name:*", "repo:*:pull_request"])],
+        "a workflow of any name": [workflow("repo:owner/*")],
+        "a workflow without a subject": [workflow("repo:owner/name:*", "StringLikeIfExists")],
+        "a workflow for any audience": [workflow("repo:owner/name:*", "ForAnyValue:StringLike", audience="*")],
+        "a policy of a type that no rule names": [
+            made("aws:glue/resourcePolicy:ResourcePolicy", policy=json.dumps(everything(Principal="*")))
+        ],
+        "a policy beside what is not known": [
+            made(tokens.BUCKET, acl=UNKNOWN, policy=json.dumps(everything(Principal="*")))
+        ],
+    },
+    "tls-only": {
+        "for one action": [BUCKET, denies(Action="s3:PutObject")],
+        "for objects": [BUCKET, denies(Resource=OBJECTS)],
+        "for the bucket": [BUCKET, denies(Resource="arn:aws:s3:::it")],
+        "from one network": [
+            BUCKET,
+            denies(Condition={"Bool": WITHOUT_TLS, "IpAddress": {"aws:SourceIp": "10.0.0.0/8"}}),
+        ],
+        "for one of two kinds": [BUCKET, denies(Condition={"Bool": {**WITHOUT_TLS, "aws:ViaAWSService": "true"}})],
+        "for every service": [BUCKET, denies(Principal={"AWS": "arn:aws:iam::1:role/x", "Service": "*"})],
+        "for what nobody asks": [queue("it", Action="sqs:ListQueues")],
+        "for another queue": [queue("other"), made(tokens.QUEUE, name="it")],
+    },
+    "own-key": {
+        "a key of AWS by its ARN": [key(sseAlgorithm="aws:kms", kmsMasterKeyId="arn:aws:kms:x:1:alias/aws/s3")],
+        "a key that is named and not used": [
+            made(tokens.REPOSITORY, encryptionConfigurations=[{"encryptionType": "AES256", "kmsKey": "arn:key"}])
+        ],
+    },
+    "objects-end": {"nothing but markers expires": [expires(expiredObjectDeleteMarker=True)]},
+    "cost-ceiling": {"it may grow": [made(tokens.CONFIG, productionVariants=[GROWS])]},
 }
-KEEPS: dict[str, tuple[str, list[Declared]]] = {
-    "objects below a name": ("no-wildcard", [role(allow("s3:GetObject", "arn:aws:s3:::it/audit/*"))]),
-    "streams of a log": ("no-wildcard", [role(allow("logs:PutLogEvents", "arn:aws:logs:x:1:log-group:/it:*"))]),
-    "a path of roles": ("no-wildcard", [role(allow("iam:PassRole", "arn:aws:iam::1:role/it/*"))]),
-    "a topic's subscriptions": ("no-wildcard", [role(allow("sns:Unsubscribe", "arn:aws:sns:x:1:it:*"))]),
-    "roles of one account": ("not-public", [shared({"ArnLike": {"aws:PrincipalArn": "arn:aws:iam::1:role/*"}})]),
-    "a service for one bucket": (
-        "not-public",
-        [shared({"ArnLike": {"aws:SourceArn": "arn:aws:s3:::it"}}, Principal={"Service": "s3.amazonaws.com"})],
-    ),
-    "a workflow of one branch": ("not-public", [workflow("repo:owner/name:ref:refs/heads/main", "StringEquals")]),
-    "a text that is no policy": ("not-public", [made("aws:ssm/parameter:Parameter", value='{"a": "a statement"}')]),
-    "TLS by a queue's own policy": ("tls-only", [queue("it")]),
-    "an organization": ("not-public", [shared({"StringEquals": {"aws:PrincipalOrgID": "o-1"}})]),
-    "an owner, in other letters": ("not-public", [shared({"StringEquals": {"AWS:SourceOwner": "1"}})]),
-    "a network, and TLS": (
-        "not-public",
-        [shared({"Bool": {"aws:SecureTransport": "true"}, "IpAddress": {"aws:SourceIp": "192.0.2.0/24"}})],
-    ),
-    "TLS in a list": ("tls-only", [BUCKET, denies(Condition={"Bool": {"aws:SecureTransport": ["false"]}})]),
-    "TLS in other letters": ("tls-only", [BUCKET, denies(Condition={"Bool": {"AWS:securetransport": False}})]),
-    "TLS if it is told": ("tls-only", [BUCKET, denies(Condition={"BoolIfExists": WITHOUT_TLS})]),
-    "TLS by one pattern": ("tls-only", [BUCKET, denies(Resource="arn:aws:s3:::it*")]),
-    "TLS in two policies": ("tls-only", [BUCKET, denies(Resource="arn:aws:s3:::it"), denies(Resource=OBJECTS)]),
+KEEPS: dict[str, dict[str, list[Declared]]] = {
+    "no-wildcard": {
+        "objects below a name": may("s3:GetObject", "arn:aws:s3:::it/audit/*"),
+        "streams of a log": may("logs:PutLogEvents", "arn:aws:logs:x:1:log-group:/it:*"),
+        "a path of roles": may("iam:PassRole", "arn:aws:iam::1:role/it/*"),
+        "a topic's subscriptions": may("sns:Unsubscribe", "arn:aws:sns:x:1:it:*"),
+    },
+    "not-public": {
+        "roles of one account": shared({"ArnLike": {"aws:PrincipalArn": "arn:aws:iam::1:role/*"}}),
+        "a service for one bucket": shared(
+            {"ArnLike": {"aws:SourceArn": "arn:aws:s3:::it"}}, Principal={"Service": "s3.amazonaws.com"}
+        ),
+        "an organization": shared({"StringEquals": {"aws:PrincipalOrgID": "o-1"}}),
+        "an owner, in other letters": shared({"StringEquals": {"AWS:SourceOwner": "1"}}),
+        "a network, and TLS": shared(
+            {"Bool": {"aws:SecureTransport": "true"}, "IpAddress": {"aws:SourceIp": "192.0.2.0/24"}}
+        ),
+        "a workflow of one branch": [workflow("repo:owner/name:ref:refs/heads/main", "StringEquals")],
+        "a text that is no policy": [made("aws:ssm/parameter:Parameter", value='{"a": "a statement"}')],
+    },
+    "tls-only": {
+        "by a queue's own policy": [queue("it")],
+        "in a list": [BUCKET, denies(Condition={"Bool": {"aws:SecureTransport": ["false"]}})],
+        "in other letters": [BUCKET, denies(Condition={"Bool": {"AWS:securetransport": False}})],
+        "if it is told": [BUCKET, denies(Condition={"BoolIfExists": WITHOUT_TLS})],
+        "by one pattern": [BUCKET, denies(Resource="arn:aws:s3:::it*")],
+        "in two policies": [BUCKET, denies(Resource="arn:aws:s3:::it"), denies(Resource=OBJECTS)],
+    },
 }
 
 
-@pytest.mark.parametrize("name", BREAKS)
-def test_another_form_of_what_is_forbidden_is_found(name: str):
-    rule, resources = BREAKS[name]
+def cases(of: dict[str, dict[str, list[Declared]]]) -> list[Any]:
+    return [pytest.param(rule, case, id=f"{rule}: {name}") for rule, all_ in of.items() for name, case in all_.items()]
+
+
+@pytest.mark.parametrize(("rule", "resources"), cases(BREAKS))
+def test_another_form_of_what_is_forbidden_is_found(rule: str, resources: list[Declared]):
     assert findings(rule, resources)
 
 
-@pytest.mark.parametrize("name", KEEPS)
-def test_another_form_of_what_is_allowed_is_no_finding(name: str):
-    rule, resources = KEEPS[name]
+@pytest.mark.parametrize(("rule", "resources"), cases(KEEPS))
+def test_another_form_of_what_is_allowed_is_no_finding(rule: str, resources: list[Declared]):
     assert not findings(rule, resources)
 
 

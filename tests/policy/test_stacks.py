@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -62,21 +63,18 @@ def test_every_rule_meets_something_in_a_stack() -> None:
         assert not isinstance(rule, ResourceRule) or any(map(rule.is_about, types)), rule.name
 
 
-def test_a_stack_on_trial_keeps_to_every_rule() -> None:
-    stops, _ = judged("local", declared("local", run(state=idle(OLD))))
-    assert stops == []
-
-
-def test_a_stack_that_retrains_and_gives_to_other_accounts_keeps_to_every_rule() -> None:
-    more = {"retraining": {"enabled": True, "image": IMAGE}, "promotion": {"to": ["111111111111"]}}
-    stops, _ = judged("dev", declared("dev", run("dev", serving={"image": IMAGE}, **more)))
-    assert stops == []
-
-
-@pytest.mark.parametrize("kind", ["app", "tracking_server"])
-def test_a_stack_with_an_mlflow_of_its_own_keeps_to_every_rule(kind: str) -> None:
-    stops, _ = judged("dev", declared("dev", run("dev", serving={"image": IMAGE}, mlflow={"managed": kind})))
-    assert stops == []
+@pytest.mark.parametrize(
+    ("stack", "given"),
+    [
+        ("local", {"state": idle(OLD)}),
+        ("dev", {"retraining": {"enabled": True, "image": IMAGE}, "promotion": {"to": ["111111111111"]}}),
+        ("dev", {"mlflow": {"managed": "app"}}),
+        ("dev", {"mlflow": {"managed": "tracking_server"}}),
+    ],
+    ids=["on trial", "retrains and gives to other accounts", "MLflow app", "MLflow server"],
+)
+def test_a_stack_with_more_than_its_file_says_keeps_to_every_rule(stack: str, given: dict[str, Any]) -> None:
+    assert judged(stack, declared(stack, run(stack, serving={"image": IMAGE}, **given)))[0] == []
 
 
 def test_variants_without_an_alarm_of_their_own_are_found_in_a_real_stack() -> None:
