@@ -235,7 +235,8 @@ def test_commands_in_messages_lead_to_the_cluster() -> None:
 def test_a_trial_is_shown_explained_and_watched(cluster: Cluster, typed: Callable[..., Result]) -> None:
     on_trial(cluster, plan())
     seen = typed("status")
-    assert "on trial b, step 1 of 2" in seen.stdout, seen.output
+    assert "on trial b, step 1 of 2: the step's bake: " in " ".join(seen.stdout.split()), seen.output
+    assert json.loads(typed("status", "--json").stdout)["trial"]["waits_for"].startswith("the step's bake: ")
     assert "90%" in seen.stdout
     told = json.loads(typed("explain", "--json").stdout)
     assert (told["outcome"], told["release"], told["endpoint_status"]) == ("running", "b", "InService")
