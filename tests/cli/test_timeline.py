@@ -40,25 +40,12 @@ def test_nothing_is_said_when_nothing_changed() -> None:
     assert changes(SEEN, replace(SEEN, at="later", config="other")) == []
 
 
-def test_weights_are_told_as_the_endpoint_reports_them() -> None:
-    now = replace(SEEN, variants=(variant("v-a", "champion", 90), variant("v-b", "challenger", 10)))
-    assert changes(SEEN, now) == ["weights  v-a (champion) 90%  v-b (challenger) 10%"]
-
-
 def test_an_alarm_is_told_when_it_begins_to_ring_by_its_numbers_and_when_it_stops() -> None:
     words = "Threshold Crossed: 1 datapoint was received for 2 periods and 1 missing one was treated as [NonBreaching]"
     ringing = replace(SEEN, alarms=(AlarmView("e-5xx", "ALARM", words, "page", 0.48012, 0.05),))
     assert changes(SEEN, ringing) == ["alarm    e-5xx rings: value 0.4801, threshold 0.05"]
     assert changes(ringing, ringing) == []
     assert changes(ringing, SEEN) == ["alarm    e-5xx is ok again"]
-
-
-def test_a_verdict_is_told_once_with_its_reason() -> None:
-    ended = replace(
-        SEEN, verdict={"outcome": "rolled_back", "reason": asdict(Reason("person", "ada", "too many errors"))}
-    )
-    assert changes(SEEN, ended) == ["verdict  rolled back: too many errors"]
-    assert changes(ended, ended) == []
 
 
 def test_a_line_that_is_too_short_for_a_reason_still_has_the_evidence() -> None:

@@ -27,10 +27,6 @@ def seen(world: World) -> Trial:
     return found
 
 
-def test_nothing_is_on_trial_while_the_champion_serves_alone(world: World) -> None:
-    assert trial(world.state, None, world.clock.time()) is None
-
-
 def test_a_trial_tells_its_step_bake_requests_and_time_left(begin: Begin) -> None:
     world = begin(plan(Step(10, 60), Step(50, 60)), 30)
     now = seen(world)
@@ -58,11 +54,6 @@ def test_a_time_that_is_too_short_at_this_pace_is_told_long_before_it_is_over(
 def test_before_the_weights_are_confirmed_nothing_is_baked(begin: Begin) -> None:
     now = seen(begin())
     assert (now.step, now.baked, now.requests) == (0, None, None)
-
-
-def test_a_shadow_step_tells_the_share_that_is_copied(begin: Begin) -> None:
-    now = seen(begin(plan(Step(50, 60, shadow=True), Step(20, 20)), 20))
-    assert (now.shadow, now.weight) == (True, 50)
 
 
 def test_evidence_stands_beside_what_is_needed_of_it(begin: Begin) -> None:
@@ -110,11 +101,6 @@ def test_a_trial_that_is_held_has_no_time_left_and_says_what_ends_it(begin: Begi
     assert world.state.phase is Phase.HELD
     assert (now.seconds_left, now.approval) == (0, False)
     assert "until a person takes it back, or gives it more time" in now.waits_for
-
-
-def test_what_lacks_requests_says_so(begin: Begin) -> None:
-    world = begin(plan(min_requests=1_000_000), 60)
-    assert seen(world).waits_for.startswith("waiting for requests: too little traffic")
 
 
 def test_a_replay_is_awaited_and_then_told(begin: Begin, gate: ReplayGate) -> None:

@@ -97,19 +97,6 @@ def test_a_withdrawn_release_ends_it_with_3(
     assert watched(world, off_terminal) == NOT_TRIED == 3
 
 
-@pytest.mark.parametrize(
-    "trial",
-    [plan(Step(20, 20, approve=True)), plan(max_seconds=100, on_timeout="hold", min_requests=1_000_000)],
-    ids=["approval", "held"],
-)
-def test_a_trial_that_waits_for_a_person_ends_it_with_4(begin: Begin, trial: Plan, off_terminal: Console) -> None:
-    assert watched(begin(trial), off_terminal) == NEEDS_A_PERSON == 4
-
-
-def test_a_trial_that_goes_on_when_the_time_is_over_ends_it_with_5(begin: Begin, off_terminal: Console) -> None:
-    assert watched(begin(seconds=10), off_terminal, seconds=1e-9, until_verdict=False) == ON_TRIAL == 5
-
-
 def test_nothing_on_trial_is_0_whatever_the_verdict_before(begin: Begin, world: World, off_terminal: Console) -> None:
     world.error_rates["v-b"] = 0.5
     begin(seconds=600)
@@ -205,10 +192,19 @@ def test_a_release_that_was_withdrawn_once_is_waited_for_anew(
     assert starting(world, off_terminal, "b", after=3) == PROMOTED
 
 
-def test_a_release_that_was_named_and_goes_on_or_waits_is_told_so(begin: Begin, off_terminal: Console) -> None:
-    world = begin(plan(Step(20, 20, approve=True)), 10)
-    assert watched(world, off_terminal, **of(world, "b"), seconds=1e-9) == ON_TRIAL
-    assert watched(world, off_terminal, **of(world, "b")) == NEEDS_A_PERSON
+@pytest.mark.parametrize(
+    "trial",
+    [plan(Step(20, 20, approve=True)), plan(max_seconds=100, on_timeout="hold", min_requests=1_000_000)],
+    ids=["approval", "held"],
+)
+def test_a_trial_ends_it_with_5_when_the_time_is_over_and_with_4_when_it_waits_for_a_person(
+    begin: Begin, trial: Plan, off_terminal: Console
+) -> None:
+    world = begin(trial, 10)
+    for named in ({}, of(world, "b")):
+        assert watched(world, off_terminal, **{"until_verdict": False, **named}, seconds=1e-9) == ON_TRIAL == 5
+    for named in ({}, of(world, "b")):
+        assert watched(world, off_terminal, **named) == NEEDS_A_PERSON == 4
 
 
 def test_where_nothing_was_ever_released_it_ends_with_0(world: World) -> None:
@@ -285,31 +281,27 @@ class Counted:
         return None
 
 
-def test_metrics_are_read_again_only_when_another_window_has_closed(world: World) -> None:
+def test_metrics_are_read_again_when_another_window_has_closed_and_after_a_while_if_they_could_not_be_read(
+    world: World,
+) -> None:
     counted, now = Counted(world), [0.0]
     signals = Remembered(counted, lambda: now[0])
+    last = Ask("v-a", "v-b", "r", 100, 199.5, 10)
     for second in range(100, 200):
         now[0] += 1
-        signals.read(Ask("v-a", "v-b", "r", 100, second + 0.5, 10))
+        signals.read(replace(last, end=second + 0.5))
     assert counted.asked == 10
-    assert signals.read(Ask("v-a", "v-b", "r", 100, 199.5, 10)) == CountedSignals(MemoryCounters(world)).read(
-        Ask("v-a", "v-b", "r", 100, 199.5, 10)
-    )
-    signals.read(Ask("v-a", "v-b", "another", 100, 199.5, 10))
+    assert signals.read(last) == CountedSignals(MemoryCounters(world)).read(last)
+    signals.read(replace(last, rollout_id="another"))
     assert counted.asked == 11
-
-
-def test_metrics_that_could_not_be_read_are_asked_for_again_after_a_while(world: World) -> None:
     world.metrics_problem = "throttled"
-    counted, now = Counted(world), [0.0]
-    signals = Remembered(counted, lambda: now[0])
     for _ in range(10):
         now[0] += 1
-        signals.read(Ask("v-a", "v-b", "r", 100, 200, 10))
-    assert counted.asked == 2
+        signals.read(replace(last, end=200))
+    assert counted.asked == 13
 
 
-def test_packages_are_read_again_only_when_the_rollout_moved_on(
+def test_packages_are_read_again_only_when_the_rollout_moved_on_and_never_where_none_are_shown(
     world: World, begin: Begin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given: list[Any] = []
@@ -322,16 +314,9 @@ def test_packages_are_read_again_only_when_the_rollout_moved_on(
     looks = Looks(TARGET, world.controller())
     looks()
     looks()
-    begin()
+    begin(seconds=20)
     looks()
-    assert given == [None, PACKAGES, None]
+    Looks(TARGET, world.controller(), with_packages=False)()
+    assert given == [None, PACKAGES, None, ()]
     assert looks.state.challenger is not None
-
-
-def test_what_shows_no_packages_reads_none(world: World, begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
-    given: list[Any] = []
-    monkeypatch.setattr("cli.view.watching.take", lambda target, **options: given.append(options) or look(world))
-    looks = Looks(TARGET, begin(seconds=20).controller(), with_packages=False)
-    looks()
-    assert given[0]["packages"] == ()
-    assert given[0]["decision"] == looks.decision is not None
+    assert looks.decision is not None
