@@ -23,20 +23,21 @@ def failed(done: Result) -> str:
     return done.stderr
 
 
-def test_a_context_that_is_missing_is_named_with_those_there_are(cluster: Cluster) -> None:
-    done = CliRunner().invoke(main, ["--endpoint", f"{NAMESPACE}/{NAME}", "--context", "prd", "status"])
-    assert "no context 'prd' in" in failed(done)
-    assert "its contexts are: prod" in done.stderr
-
-
-def test_a_rollout_that_is_missing_is_named_with_those_there_are(cluster: Cluster) -> None:
-    done = CliRunner().invoke(main, ["--endpoint", f"{NAMESPACE}/other", "status"])
-    assert f"namespace {NAMESPACE} has no Rollout other; there are: {NAME}" in failed(done)
-
-
-def test_a_namespace_that_is_missing_is_named(cluster: Cluster) -> None:
-    done = CliRunner().invoke(main, ["--endpoint", f"elsewhere/{NAME}", "status"])
-    assert "there is no namespace elsewhere" in failed(done)
+@pytest.mark.parametrize(
+    ("words", "parts"),
+    [
+        ([f"{NAMESPACE}/{NAME}", "--context", "prd"], ["no context 'prd' in", "its contexts are: prod"]),
+        ([f"{NAMESPACE}/other"], [f"namespace {NAMESPACE} has no Rollout other; there are: {NAME}"]),
+        ([f"elsewhere/{NAME}"], ["there is no namespace elsewhere"]),
+        (["a/b", "--region", "x"], ["--region is of an endpoint on AWS, and --context of one on Kubernetes"]),
+        *(([word, "--context", "c"], [f"--endpoint is {word!r}", "NAMESPACE/NAME"]) for word in ("/x", "a/", "a/b/c")),
+    ],
+)
+def test_an_endpoint_that_cannot_be_found_is_named_with_those_there_are(
+    cluster: Cluster, words: list[str], parts: list[str]
+) -> None:
+    said = failed(CliRunner().invoke(main, ["--endpoint", *words, "status"]))
+    assert [part for part in parts if part not in said] == []
 
 
 def test_a_cluster_without_our_kinds_is_told_so(cluster: Cluster) -> None:
@@ -56,15 +57,3 @@ def test_an_api_server_that_is_down_is_named(tmp_path: Path, monkeypatch: pytest
         monkeypatch.setenv("KUBECONFIG", str(gone.kubeconfig(tmp_path / "kubeconfig")))
     done = CliRunner().invoke(main, ["--endpoint", f"{NAMESPACE}/{NAME}", "status"])
     assert f"the API server http://127.0.0.1:{gone.port} (context prod) does not answer" in failed(done)
-
-
-@pytest.mark.parametrize("word", ["/x", "a/", "a/b/c"])
-def test_a_name_of_another_form_is_refused(word: str) -> None:
-    said = failed(CliRunner().invoke(main, ["--endpoint", word, "--context", "c", "status"]))
-    assert f"--endpoint is {word!r}" in said
-    assert "NAMESPACE/NAME" in said
-
-
-def test_region_and_context_exclude_each_other() -> None:
-    done = CliRunner().invoke(main, ["--endpoint", "a/b", "--region", "eu-west-1", "status"])
-    assert "--region is of an endpoint on AWS, and --context of one on Kubernetes" in failed(done)
