@@ -90,14 +90,34 @@ def test_findings_and_errors_are_told_once_and_without_colours() -> None:
     assert (seen.code, seen.errors, seen.packs) == (255, ("no recipe", "preview failed"), ("modelstack",))
 
 
-def test_only_statements_that_differ_are_told_and_wide_ones_first() -> None:
-    same, narrow, wide = allow("s3:GetObject", "arn:b/*"), allow("s3:PutObject", "arn:b/x"), allow("s3:*", "*")
-    seen = read([step("update", ROLE, "role", policy(same, narrow), policy(same, wide))], 0)
-    found = permissions(seen)
-    assert [(one.adds, one.actions, one.on, one.wide) for one in found.statements] == [
-        (True, ("s3:*",), ("*",), True),
-        (False, ("s3:PutObject",), ("arn:b/x",), False),
-    ]
+CLUSTER_ROLE = "kubernetes:rbac.authorization.k8s.io/v1:Role"
+OLD_RULE = {
+    **{"apiGroups": ["modelstack.dev"], "resources": ["rollouts"], "resourceNames": ["a"], "verbs": ["get"]},
+}
+NEW_RULE = {"apiGroups": [""], "resources": ["secrets"], "verbs": ["*"]}
+SAME = allow("s3:GetObject", "arn:b/*")
+
+
+@pytest.mark.parametrize(
+    ("kind", "old", "new", "added", "removed"),
+    [
+        (
+            *(ROLE, policy(SAME, allow("s3:PutObject", "arn:b/x")), policy(SAME, allow("s3:*", "*"))),
+            *((("s3:*",), ("*",)), (("s3:PutObject",), ("arn:b/x",))),
+        ),
+        (
+            *(CLUSTER_ROLE, {"rules": [OLD_RULE]}, {"rules": [NEW_RULE]}),
+            *((("*",), ("core/secrets",)), (("get",), ("modelstack.dev/rollouts (a)",))),
+        ),
+    ],
+    ids=["IAM", "cluster"],
+)
+def test_only_statements_that_differ_are_told_and_wide_ones_first(
+    kind: str, old: Any, new: Any, added: Any, removed: Any
+) -> None:
+    found = permissions(read([step("update", kind, "role", old, new)], 0))
+    told = [(one.adds, (one.actions, one.on), one.wide) for one in found.statements]
+    assert told == [(True, added, True), (False, removed, False)]
     assert found.unknown == ()
 
 
@@ -117,24 +137,6 @@ def test_trust_attachments_and_invocations_are_permissions_too() -> None:
     assert (found["p"].adds, found["p"].who, found["p"].on) == (False, ("events.amazonaws.com",), ("f",))
 
 
-def test_the_rules_of_a_clusters_role_are_permissions_too() -> None:
-    role, group = "kubernetes:rbac.authorization.k8s.io/v1:Role", ["modelstack.dev"]
-    narrow = {"apiGroups": group, "resources": ["rollouts"], "resourceNames": ["a"], "verbs": ["get"]}
-    wide = {"apiGroups": [""], "resources": ["secrets"], "verbs": ["*"]}
-    lines = [step("update", role, "promotion", {"rules": [narrow]}, {"rules": [wide]})]
-    assert [(one.adds, one.actions, one.on, one.wide) for one in permissions(read(lines, 0)).statements] == [
-        (True, ("*",), ("core/secrets",), True),
-        (False, ("get",), ("modelstack.dev/rollouts (a)",), False),
-    ]
-
-
-def test_anybody_is_wide_and_a_denial_is_not() -> None:
-    open_to_all = {"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": "arn:b/x"}
-    denied = {"Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": "*"}
-    lines = [step("create", "aws:s3/bucketPolicy:BucketPolicy", "b", None, policy(open_to_all, denied))]
-    assert [one.wide for one in permissions(read(lines, 0)).statements] == [True, False]
-
-
 @pytest.mark.parametrize(
     ("statement", "wide"),
     [
@@ -142,12 +144,14 @@ def test_anybody_is_wide_and_a_denial_is_not() -> None:
         ({"NotAction": "iam:CreateUser", "Resource": "arn:b/x"}, True),
         ({"Action": "s3:GetObject", "NotResource": "arn:b/x"}, True),
         ({"NotPrincipal": {"AWS": "arn:x"}, "Action": "s3:GetObject", "Resource": "arn:b/x"}, True),
+        ({"Principal": "*", "Action": "s3:GetObject", "Resource": "arn:b/x"}, True),
         ({"Principal": {"Federated": "*"}, "Action": "sts:AssumeRoleWithWebIdentity"}, True),
         ({"Principal": {"AWS": "arn:x"}, "Action": "s3:GetObject", "Resource": "arn:aws:s3:::bucket/*"}, False),
         ({"Effect": "Deny", "NotAction": "iam:CreateUser", "Resource": "*"}, False),
+        ({"Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": "*"}, False),
     ],
 )
-def test_what_allows_all_but_a_few_or_many_by_a_pattern_is_wide(statement: dict[str, Any], wide: bool) -> None:
+def test_what_allows_anybody_all_but_a_few_or_many_by_a_pattern_is_wide(statement: dict[str, Any], wide: bool) -> None:
     lines = [step("create", ROLE, "role", None, policy({"Effect": "Allow", **statement}))]
     (found,) = permissions(read(lines, 0)).statements
     assert found.wide is wide
@@ -185,18 +189,17 @@ def test_documents_within_lists_and_those_that_are_no_text_are_found() -> None:
     assert one.on == ("arn:b/x",)
 
 
-def test_a_document_that_is_not_known_yet_is_named() -> None:
-    found = permissions(read([step("create", ROLE, "role", None, {"policy": UNKNOWN})], 0))
-    assert (found.statements, found.unknown) == ((), ("role",))
-
-
-def test_what_is_known_beside_a_document_that_is_not_is_told() -> None:
+def test_a_document_that_is_not_known_yet_is_named_and_what_is_known_beside_it_is_told() -> None:
     trust = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
     before = {"assumeRolePolicy": policy()["policy"], "inlinePolicies": [policy(allow("s3:*", "*"))]}
     after = {"assumeRolePolicy": policy(trust)["policy"], "inlinePolicies": [{"policy": UNKNOWN}]}
-    found = permissions(read([step("update", "aws:iam/role:Role", "r", before, after)], 0))
+    lines = [
+        step("update", "aws:iam/role:Role", "r", before, after),
+        step("create", ROLE, "role", None, {"policy": UNKNOWN}),
+    ]
+    found = permissions(read(lines, 0))
     assert [(one.adds, one.who, one.wide) for one in found.statements] == [(True, ("AWS: *",), True)]
-    assert found.unknown == ("r",)
+    assert found.unknown == ("r", "role")
 
 
 def test_the_cost_is_that_of_the_config_that_serves_now_in_the_trial_and_afterwards() -> None:
