@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 import warnings
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -156,31 +157,119 @@ def test_times_become_those_of_events_in_utc(here: Path, monkeypatch: pytest.Mon
     assert "label_at in model/data.py is since: change it if labels are known only later" in made.notes
 
 
-def test_columns_are_chosen_and_ordered_as_the_estimator_was_fitted(
+def test_columns_are_chosen_and_ordered_as_the_estimator_was_fitted_from_a_table_that_may_be_in_place(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(here, boosted(), frame()[["churned", "region", "since", "customer", *COLUMNS[:3]]])
-    assert "since: left out, because the estimator was not fitted on it" in init(here).notes
+    (here / "root" / "data").mkdir()
+    table = (here / "churn.csv").rename(here / "root" / "data" / "churn.csv")
+    given = new_model.ModelInputs(here / "churn.joblib", table, "churned", None, "customer")
+    made = new_model.init(here / "root", given, print)
+    assert "since: left out, because the estimator was not fitted on it" in made.notes
     assert list(rows(here, monkeypatch).columns) == COLUMNS
 
 
-def test_an_estimator_fitted_on_an_array_takes_all_columns(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_estimator_fitted_on_an_array_takes_all_columns_and_a_seed_that_it_has_not(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     table = frame()[["customer", *NUMBERS, "churned"]]
     fitted = make_pipeline(StandardScaler(), LogisticRegression(C=0.5)).fit(table[NUMBERS].to_numpy(), table["churned"])
     put(here, fitted, table)
-    init(here)
+    assert "logisticregression__random_state: set to 0, so that each training has the same outcome" in init(here).notes
     assert list(rows(here, monkeypatch).columns) == NUMBERS
     made = module(here, "training", monkeypatch).estimator()
     assert str(made) == str(clone(fitted).set_params(logisticregression__random_state=0))
     assert fitted[-1].random_state is None, "the person's own is not changed"
 
 
-def test_a_table_with_more_columns_than_an_estimator_without_names_was_fitted_on_is_refused(here: Path) -> None:
-    table = frame()[["customer", *NUMBERS, "churned"]]
-    put(here, LogisticRegression().fit(table[NUMBERS].to_numpy(), table["churned"]), table.assign(age=3))
-    refused(
-        here, r"churn.csv: found 3 columns of features, months, spend, age; expected 2: the estimator was fitted on"
-    )
+def on_an_array() -> tuple[Any, pd.DataFrame]:
+    return LogisticRegression().fit(frame()[NUMBERS].to_numpy(), frame()["churned"]), frame().assign(age=3)[
+        ["customer", *NUMBERS, "age", "churned"]
+    ]
+
+
+def on_dummies() -> tuple[Any, pd.DataFrame]:
+    return LogisticRegression(max_iter=500).fit(pd.get_dummies(frame()[COLUMNS]), frame()["churned"]), frame()
+
+
+def on_a_column(name: str) -> tuple[Any, pd.DataFrame]:
+    table = frame().rename(columns={"spend": name})
+    return LogisticRegression().fit(table[["months", name]], table["churned"]), table
+
+
+def of_two_labels(kind: Any) -> tuple[Any, pd.DataFrame]:
+    return kind().fit(frame()[["months"]], (frame()[NUMBERS] > 20).astype(int)), frame()
+
+
+@pytest.mark.parametrize(
+    ("makes", "file", "told"),
+    [
+        (
+            lambda: (boosted(), frame().assign(churned=None)),
+            "csv",
+            "'churned': found 60 rows without a value; expected one",
+        ),
+        (
+            *(lambda: (boosted(), frame().assign(churned="maybe")), "csv"),
+            "column 'churned': found the labels maybe; expected the estimator's classes, no, yes",
+        ),
+        (
+            lambda: (boosted(), frame().assign(customer="c1")),
+            "csv",
+            "'customer': found c1 twice; expected another name",
+        ),
+        (
+            *(lambda: (boosted(), frame().assign(since="31.12.2026")), "csv"),
+            "column 'since': found '31.12.2026'; expected dates or times such as 2026-01-31",
+        ),
+        (
+            lambda: (boosted(), frame().assign(since=2026)),
+            "csv",
+            "'since': found numbers, such as 2026; expected dates",
+        ),
+        (
+            *(lambda: (boosted(), frame().assign(spend="much")), "csv"),
+            r"the estimator cannot answer its rows \(ValueError: .*\); expected the table that it was",
+        ),
+        (lambda: (boosted(), frame().head(0)), "csv", "found no rows; expected at least one"),
+        (
+            *(on_an_array, "csv"),
+            "found 3 columns of features, months, spend, age; expected 2: the estimator was fitted on",
+        ),
+        (
+            *(on_dummies, "csv"),
+            "found no column plan_basic, plan_gold, region_north, region_south, which the estimator",
+        ),
+        (
+            *(lambda: on_a_column("id"), "csv"),
+            "found id among the features; expected another name, as id, label, event_time, label_at are no",
+        ),
+        (
+            *(lambda: on_a_column("mês"), "csv"),
+            "found the column 'mês'; expected a name of up to 200 characters of ASCII",
+        ),
+        (lambda: of_two_labels(Ridge), "csv", "the estimator answers 2 values for each row; expected one"),
+        (lambda: of_two_labels(DecisionTreeClassifier), "csv", "the estimator answers 2 values for each row"),
+        (
+            lambda: (LogisticRegression(), frame()),
+            "joblib",
+            "found a LogisticRegression that is not fitted; expected a",
+        ),
+        (
+            *(lambda: (PCA(1).fit(frame()[NUMBERS]), frame()), "joblib"),
+            "found a PCA; expected a fitted classifier or regressor",
+        ),
+        (lambda: ({"a": 1}, frame()), "joblib", "found a dict; expected"),
+    ],
+)
+def test_an_estimator_and_a_table_that_cannot_be_used_are_refused_by_the_file_and_what_is_wrong_in_it(
+    here: Path, makes: Callable[[], tuple[Any, pd.DataFrame]], file: str, told: str
+) -> None:
+    put(here, *makes())
+    more = {} if makes is on_an_array else {"time": "since"}
+    error = refused(here, told, **more)
+    assert str(here / f"churn.{file}") in str(error)
+    assert makes is not on_dummies or "get_dummies, belongs into the estimator" in str(error.hint)
 
 
 def test_a_changed_file_of_the_estimator_is_not_unpickled(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -192,13 +281,6 @@ def test_a_changed_file_of_the_estimator_is_not_unpickled(here: Path, monkeypatc
         ValueError, match=r"estimator.pickle: found sha256 \w{64}; expected \w{64}, as training.py says"
     ):
         module(here, "training", monkeypatch).estimator()
-
-
-def test_seeds_that_are_not_set_are_set_and_reported(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    table = frame()[["customer", *NUMBERS, "churned"]]
-    put(here, make_pipeline(StandardScaler(), LogisticRegression()).fit(table[NUMBERS], table["churned"]), table)
-    assert "logisticregression__random_state: set to 0, so that each training has the same outcome" in init(here).notes
-    assert module(here, "training", monkeypatch).estimator()[-1].random_state == 0
 
 
 def test_the_libraries_of_an_estimator_are_imported_so_that_their_versions_count(here: Path) -> None:
@@ -311,31 +393,6 @@ def test_nothing_is_written_over_a_model_or_a_table(here: Path) -> None:
     refused(here, "found no column 'churned' for --label; expected one of another")
 
 
-def test_a_table_that_is_in_place_already_is_taken(here: Path) -> None:
-    (here / "root" / "data").mkdir()
-    table = here / "root" / "data" / "churn.csv"
-    (here / "churn.csv").rename(table)
-    new_model.init(
-        here / "root", new_model.ModelInputs(here / "churn.joblib", table, "churned", None, "customer"), print
-    )
-    assert len(pd.read_csv(table)) == 60
-
-
-@pytest.mark.parametrize(
-    ("change", "told"),
-    [
-        ({"churned": None}, "column 'churned': found 60 rows without a value; expected one in each"),
-        ({"churned": "maybe"}, "column 'churned': found the labels maybe; expected the estimator's classes, no, yes"),
-        ({"customer": "c1"}, "column 'customer': found c1 twice; expected another name for each row"),
-        ({"since": "31.12.2026"}, "column 'since': found '31.12.2026'; expected dates or times such as 2026-01-31"),
-        ({"since": 2026}, "column 'since': found numbers, such as 2026; expected dates"),
-    ],
-)
-def test_a_column_that_cannot_be_used_is_refused_by_name(here: Path, change: dict[str, Any], told: str) -> None:
-    put(here, boosted(), frame().assign(**change))
-    assert str(here / "churn.csv") in str(refused(here, told, time="since"))
-
-
 @pytest.mark.parametrize(
     ("columns", "told"),
     [
@@ -352,33 +409,6 @@ def test_a_column_that_is_not_there_is_told_with_those_that_are(here: Path, colu
     refused(here, told, **columns)
 
 
-def test_columns_that_were_made_before_the_fit_are_missed(here: Path) -> None:
-    dummies = pd.get_dummies(frame()[COLUMNS])
-    put(here, LogisticRegression(max_iter=500).fit(dummies, frame()["churned"]), frame())
-    hint = refused(here, r"found no column plan_basic, plan_gold, region_north, region_south, which the estimator").hint
-    assert hint is not None
-    assert "get_dummies, belongs into the estimator" in hint
-
-
-def test_a_feature_with_a_name_that_the_pipeline_keeps_for_itself_is_refused(here: Path) -> None:
-    table = frame()[["months", "churned"]].assign(id=frame()["spend"])
-    put(here, LogisticRegression().fit(table[["months", "id"]], table["churned"]), table.assign(customer=range(60)))
-    refused(here, "found id among the features; expected another name, as id, label, event_time, label_at are no")
-
-
-@pytest.mark.parametrize(
-    ("estimator", "told"),
-    [
-        (LogisticRegression(), "found a LogisticRegression that is not fitted; expected a fitted one"),
-        (PCA(1).fit(frame()[NUMBERS]), "found a PCA; expected a fitted classifier or regressor"),
-        ({"a": 1}, "found a dict; expected"),
-    ],
-)
-def test_a_file_with_anything_else_is_refused(here: Path, estimator: Any, told: str) -> None:
-    put(here, estimator, frame())
-    assert str(here / "churn.joblib") in str(refused(here, told))
-
-
 def test_code_that_is_not_here_is_told(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     gone = ModuleType("churn_features")
     exec("class Ratio: ...", gone.__dict__)
@@ -393,26 +423,6 @@ def test_code_that_is_not_here_is_told(here: Path, monkeypatch: pytest.MonkeyPat
     )
     (here / "churn.joblib").write_bytes(b"no pickle")
     refused(here, r"churn.joblib cannot be read \(.*\); expected what joblib.dump, pickle.dump or skops.io.dump wrote")
-
-
-def test_a_feature_with_a_name_that_no_metric_can_have_is_refused(here: Path) -> None:
-    table = frame()[["customer", "months", "churned"]].rename(columns={"months": "mês"})
-    put(here, LogisticRegression().fit(table[["mês"]], table["churned"]), table)
-    refused(here, "churn.csv: found the column 'mês'; expected a name of up to 200 characters of ASCII")
-
-
-def test_rows_that_the_estimator_cannot_answer_are_refused(here: Path) -> None:
-    put(here, boosted(), frame().assign(spend="much"))
-    refused(here, r"churn.csv: the estimator cannot answer its rows \(ValueError: .*\); expected the table that it was")
-    put(here, boosted(), frame().head(0))
-    refused(here, "churn.csv: found no rows; expected at least one")
-
-
-@pytest.mark.parametrize("kind", [Ridge, DecisionTreeClassifier])
-def test_an_estimator_of_several_labels_at_once_is_refused(here: Path, kind: Any) -> None:
-    table = frame()
-    put(here, kind().fit(table[["months"]], (table[NUMBERS] > 20).astype(int)), table)
-    refused(here, "churn.csv: the estimator answers 2 values for each row; expected one")
 
 
 def test_the_command_tells_files_gates_next_commands_and_parts(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
