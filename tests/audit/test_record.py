@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from audit.record import Kind, Record, Signed, canonical, moment, plain
+from audit.record import Kind, Record, Signed, canonical, plain
 from tests.audit.made import ENDPOINT, WHO
 
 RECORD = Record(1, "2026-01-02T03:04:05.678Z", ENDPOINT, Kind.VERDICT, WHO, {"release": "b", "said": "ä\n\ud800"})
@@ -54,7 +54,3 @@ def test_whatever_was_decided_can_be_recorded() -> None:
     assert plain(odd) == {"a": "inf", "b": [1, ["nan"]], "3": None, "c": True, "d": "clear", "e": "b'x'"}
     assert canonical(plain(odd))
     assert plain({"rate": 0.25}) == {"rate": 0.25}
-
-
-def test_a_moment_is_told_in_utc() -> None:
-    assert moment(1_000_000.25) == "1970-01-12T13:46:40.250Z"

@@ -103,10 +103,6 @@ def test_a_record_of_another_stack_is_found() -> None:
     assert found(kept) == Finding(3, Problem.FOREIGN)
 
 
-def test_a_chain_of_the_same_name_with_another_key_is_found() -> None:
-    assert found(lines(chain(COUNT, who="somebody else"), Key())) == Finding(1, Problem.OTHER_KEY)
-
-
 def test_who_has_the_key_and_rewrites_a_record_breaks_the_link_after_it() -> None:
     kept = list(whole()[1])
     for number in range(1, COUNT + 1):

@@ -135,11 +135,6 @@ def test_a_tampered_record_is_named_and_the_exit_code_says_no(stack: Stack) -> N
     assert (seen["ok"], seen["finding"]["problem"], seen["finding"]["number"]) == (False, "changed", 2)
 
 
-def test_a_missing_tail_is_noticed_by_the_journal(stack: Stack) -> None:
-    stack.put(2, None)
-    assert "record 2 is missing" in stack.verify().output
-
-
 def test_a_key_is_taken_in_pem_form_too_and_another_one_finds_its_first_record(stack: Stack) -> None:
     stack.key.write_bytes(load_der_public_key(KEY.public).public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
     assert stack.verify().exit_code == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import cache
 
 import pytest
 
@@ -42,6 +43,12 @@ def build(name: str) -> Build:
     return Build.of(facts, archive_uri=uri, version=f"arn:{name}", card=b"# A card", release=name)
 
 
+def builds(known: SmallMlflow, names: str) -> None:
+    """Log the build of each of these releases."""
+    for name in names:
+        log_build(api(known), build(name), SHELF)
+
+
 def mirrored(known: SmallMlflow, state: RolloutState, after: float = 10) -> tuple[str, ...]:
     """What the mirror says, so many seconds after the rollout began."""
     return mirror(api(known), SHELF, state, manifest, state.started_at + after)
@@ -52,6 +59,7 @@ def manifest(release: Release) -> bytes:
     return json.dumps({"parameters": FACTS.recipe.parameters, "of": release.id}).encode()
 
 
+@cache
 def rolled_back() -> RolloutState:
     """Release b was on trial beside a, and a person took it back."""
     world = challenged(seconds=15)
@@ -60,6 +68,7 @@ def rolled_back() -> RolloutState:
     return world.state
 
 
+@cache
 def promoted(*later: str) -> RolloutState:
     """Release b was on trial beside a, and passed; so did later ones, each beside the one before."""
     world = challenged(seconds=600)
@@ -113,16 +122,29 @@ def test_more_parameters_than_one_call_takes_are_all_logged(known: SmallMlflow) 
     assert len(known.one_run()["params"]) == 230
 
 
+def one_build(known: SmallMlflow) -> None:
+    log_build(api(known), build("a"), SHELF)
+
+
+def one_promotion(known: SmallMlflow) -> None:
+    if not known.models:
+        known.fails_at, later = None, known.fails_at
+        builds(known, "ab")
+        known.fails_at = later
+        known.calls.clear()
+    mirrored(known, promoted())
+
+
+def an_outline_made_whole(known: SmallMlflow) -> None:
+    mirrored(known, served().state, after=SETTLED + 1)
+    log_build(api(known), build("a"), SHELF)
+
+
 @pytest.mark.parametrize("takes_it", [False, True], ids=["call lost", "answer lost"])
-def test_whatever_call_fails_the_next_attempt_ends_as_if_none_had(known: SmallMlflow, takes_it: bool) -> None:
-    def told(known: SmallMlflow) -> None:
-        log_build(api(known), build("a"), SHELF)
-
-    _fails_anywhere(told, takes_it)
-
-
-def _fails_anywhere(told: Callable[[SmallMlflow], object], takes_it: bool) -> None:
-    """Let each call fail once, and compare what is known after the next attempt with what would be without it."""
+@pytest.mark.parametrize("told", [one_build, one_promotion, an_outline_made_whole])
+def test_whatever_call_fails_the_next_attempt_ends_as_if_none_had(
+    told: Callable[[SmallMlflow], object], takes_it: bool
+) -> None:
     with small_mlflow() as whole:
         told(whole)
         told(whole)
@@ -141,8 +163,7 @@ def _fails_anywhere(told: Callable[[SmallMlflow], object], takes_it: bool) -> No
 
 
 def test_a_promotion_moves_the_alias_and_each_run_has_its_weights_and_its_verdict(known: SmallMlflow) -> None:
-    for name in "ab":
-        log_build(api(known), build(name), SHELF)
+    builds(known, "ab")
     state = promoted()
     assert state.phase is Phase.IDLE and state.champion is not None and state.champion.id == "b"
     assert mirrored(known, state) == ()
@@ -157,8 +178,7 @@ def test_a_promotion_moves_the_alias_and_each_run_has_its_weights_and_its_verdic
 
 
 def test_steps_rise_over_all_rollouts_of_a_version_as_the_highest_has_the_latest_value(known: SmallMlflow) -> None:
-    for name in "abc":
-        log_build(api(known), build(name), SHELF)
+    builds(known, "abc")
     mirrored(known, promoted("c"))
     told = sorted((at, step, value) for key, value, at, step in known.runs["run1"]["metrics"] if key == WEIGHT)
     assert [value for _, _, value in told] == [0, 10, 50, 100, 90, 50, 0], "b was on trial, then c beside it"
@@ -166,8 +186,7 @@ def test_steps_rise_over_all_rollouts_of_a_version_as_the_highest_has_the_latest
 
 
 def test_a_trial_is_told_as_it_goes_and_a_rollback_takes_the_challenger_away(known: SmallMlflow) -> None:
-    for name in "ab":
-        log_build(api(known), build(name), SHELF)
+    builds(known, "ab")
     mirrored(known, challenged(seconds=15).state)
     assert known.models[MODEL]["aliases"] == {"champion": "1", "challenger": "2"}
     assert known.models[MODEL]["versions"][1]["tags"]["verdict"] == "on trial"
@@ -180,28 +199,11 @@ def test_a_trial_is_told_as_it_goes_and_a_rollback_takes_the_challenger_away(kno
 
 
 def test_what_is_told_already_is_not_written_again(known: SmallMlflow) -> None:
-    for name in "ab":
-        log_build(api(known), build(name), SHELF)
+    builds(known, "ab")
     mirrored(known, promoted())
     known.calls.clear()
     mirrored(known, promoted(), after=1000)
     assert [call for call in known.calls if not call.startswith("GET")] == []
-
-
-@pytest.mark.parametrize("takes_it", [False, True], ids=["call lost", "answer lost"])
-def test_whatever_call_of_a_mirror_fails_the_next_one_ends_as_if_none_had(takes_it: bool) -> None:
-    state = promoted()
-
-    def told(known: SmallMlflow) -> None:
-        if not known.models:
-            known.fails_at, later = None, known.fails_at
-            for name in "ab":
-                log_build(api(known), build(name), SHELF)
-            known.fails_at = later
-            known.calls.clear()
-        mirrored(known, state)
-
-    _fails_anywhere(told, takes_it)
 
 
 def test_no_alias_names_a_version_that_does_not_serve_and_what_came_late_is_told_whole(known: SmallMlflow) -> None:
@@ -223,8 +225,7 @@ def test_builds_that_are_told_when_others_serve_long_since_have_their_weights_an
 ) -> None:
     state = promoted("c", "d")
     assert [one.id for one in state.releases()] == ["d", "c"], "the journal does not know the packages of a and b"
-    for name in "abcd":
-        log_build(api(known), build(name), SHELF)
+    builds(known, "abcd")
     assert mirrored(known, state) == ()
     assert known.models[MODEL]["aliases"] == {"champion": "4"}
     assert [one["tags"]["verdict"] for one in known.models[MODEL]["versions"]] == ["promoted"] * 4
@@ -243,8 +244,7 @@ def test_of_two_versions_of_one_package_the_older_one_counts(known: SmallMlflow)
 
 
 def test_a_champion_far_back_among_many_versions_is_found(known: SmallMlflow) -> None:
-    for name in ("a", "c", "d", "e", "f"):
-        log_build(api(known), build(name), SHELF)
+    builds(known, "acdef")
     assert mirrored(known, served().state) == ()
     assert known.models[MODEL]["aliases"] == {"champion": "1"}
     assert "GET model-versions/search" in known.calls
@@ -261,8 +261,7 @@ def test_a_release_that_is_tried_again_is_on_trial_again(known: SmallMlflow) -> 
 
 
 def test_of_two_that_told_at_once_the_one_that_knew_less_does_not_have_the_last_word(known: SmallMlflow) -> None:
-    for name in "ab":
-        log_build(api(known), build(name), SHELF)
+    builds(known, "ab")
     mirrored(known, promoted())
     stale = courses(challenged(seconds=15).state)["sha256:b"].told
     api(known).log("run1", Batch(tags=stale))  # by a call that had begun before
@@ -299,14 +298,3 @@ def test_a_build_that_no_update_could_tell_of_is_outlined_by_a_tick_and_made_who
     known.calls.clear()
     log_build(api(known), build("a"), SHELF)
     assert not [call for call in known.calls if "log" in call or "versions/create" in call]
-
-
-@pytest.mark.parametrize("takes_it", [False, True], ids=["call lost", "answer lost"])
-def test_whatever_call_fails_while_an_outline_is_made_and_made_whole_it_ends_as_if_none_had(takes_it: bool) -> None:
-    state = served().state
-
-    def told(known: SmallMlflow) -> None:
-        mirrored(known, state, after=SETTLED + 1)
-        log_build(api(known), build("a"), SHELF)
-
-    _fails_anywhere(told, takes_it)
