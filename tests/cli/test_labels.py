@@ -130,14 +130,6 @@ def test_a_replay_sends_the_truth_of_what_was_answered_and_is_known(stack: Stack
     assert stack.labels() == {by_flight["f0"]: True, by_flight["f3"]: False}
 
 
-def test_labels_are_not_sent_before_their_time(stack: Stack) -> None:
-    late = LateLabels(stack.target, after=3600)
-    late.add("x", True)
-    assert late._due() == []
-    late._hurry.set()
-    assert [json.loads(line) for line in late._due()] == [{"inference_id": "x", "label": True}]
-
-
 def test_a_replay_says_how_late_each_label_is_known_at_its_speed(stack: Stack, runtime: Runtime) -> None:
     class Noted(LateLabels):
         def add(self, inference_id: str, label: Any, lateness: float = 0.0) -> None:

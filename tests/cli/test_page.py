@@ -13,14 +13,11 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from audit.chain import Chain
-from audit.record import Entry, Kind, Signed
 from cli import page as printing
 from cli.error_handling import show_error
 from cli.errors import OperatorError
 from cli.options import Reason
 from cli.page import Page, give, page, say
-from cli.view import audit_records
 from rollout.kinds import Kind as Why
 from rollout.reason import Reason as Kept
 from rollout.signs import ACTS
@@ -74,14 +71,6 @@ def test_a_program_gets_data_as_they_are_and_a_terminal_does_not(
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     give(HOSTILE)
     assert not ACTS.search(capsys.readouterr().out)
-
-
-def test_the_audit_record_of_a_hostile_reason_is_shown_cleaned(capsys: pytest.CaptureFixture[str]) -> None:
-    entry = Entry(0.0, Kind.CLEAR, {"said": HOSTILE, "release": HOSTILE})
-    chain = Chain().noting(entry).sealed("e", HOSTILE)
-    page().print(audit_records.table([Signed(chain.waiting[0], b"x").line], chain))
-    out = capsys.readouterr().out
-    assert out.count("well") == 3 and not ACTS.search(out)
 
 
 def test_nothing_is_printed_but_by_way_of_this_page() -> None:

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from audit.record import moment
 from cli import restore as restoring
 from cli.errors import OperatorError
 from cli.main import main
@@ -137,15 +136,6 @@ def test_it_says_what_will_be_otherwise_and_keeps_the_wish(promoted: World, shel
     asked = "asked for by arn:aws:iam::000000000000:user/ada: it sold more"
     assert f"restored release a, in place of what checkout and config ask for: {asked}" in status
     assert "it is not on trial yet, type: pulumi up; to lift that: modelstack restore --clear" in status
-
-
-def test_the_time_before_the_promotion_means_the_champion_of_then(
-    promoted: World, shell: Callable[..., Result]
-) -> None:
-    done = shell("--at", moment(promoted.state.promoted_at - 1), "--reason", "odd", "--yes")
-    assert done.exit_code == 0, done.output
-    assert promoted.state.restored is not None
-    assert promoted.state.restored.release == "a"
 
 
 def test_what_serves_needs_no_restore(promoted: World, shell: Callable[..., Result]) -> None:

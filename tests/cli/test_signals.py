@@ -13,8 +13,6 @@ from pathlib import Path
 import psutil
 import pytest
 
-from cli.signals import terminate
-
 pytestmark = pytest.mark.e2e
 ROOT = Path(__file__).resolve().parents[2]
 STUBBORN = "trap '' INT; sleep 300 & sleep 300 & echo $$ >{0}.new; mv {0}.new {0}; while :; do sleep 0.1; done"
@@ -84,31 +82,6 @@ def start(tmp_path: Path, *words: str, patience: str = "(0.3, 0.3)") -> subproce
         stderr=subprocess.PIPE,
         text=True,
     )
-
-
-def test_a_process_that_takes_no_notice_is_killed_with_its_children(tmp_path: Path) -> None:
-    ready = tmp_path / "ready"
-    process = subprocess.Popen(["sh", "-c", STUBBORN.format(ready)], text=True, process_group=0)
-    until(ready)
-    started = family(process)
-    assert len(started) >= 3
-
-    terminate(process, (0.2, 0.2))
-
-    assert process.returncode == -signal.SIGKILL
-    assert running(started) == []
-
-
-def test_a_process_that_listens_is_asked_once_and_may_finish(tmp_path: Path) -> None:
-    ends = f"trap 'echo int >>{tmp_path}/marks; sleep 0.3; exit 7' INT"
-    script = f"{ends}; touch {tmp_path}/ready; while :; do sleep 0.1; done"
-    process = subprocess.Popen(["sh", "-c", script], text=True, process_group=0)
-    until(tmp_path / "ready")
-
-    terminate(process, (60, 60))
-
-    assert process.returncode == 7
-    assert (tmp_path / "marks").read_text().split() == ["int"]
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
