@@ -80,11 +80,12 @@ def stack_of(
     package = publish(sealed, PackageRegistry(store, ModelPackages(there, NAME, f"{NAME}-1"), image, key))
     spec = RolloutSpec("prod", "flight-delay", "gate", "http://prometheus.monitoring:9090")
     api.apply(ROLLOUT, {"metadata": {"name": NAME}, "spec": spec.as_dict()}, "tests")
-    facts = ("recipe", "package_digest", "archive_uri", "manifest_sha256", "model_package_arn")
+    facts = ("recipe", "package_digest", "archive_uri", "manifest_sha256")
     champion: Release = replace(
         make_release("a"),
         id=release_id(package.recipe, image),
         image_uri=image,
+        version=package.model_package_arn,
         **{name: getattr(package, name) for name in facts},
     )
     KubernetesJournal(there, NAME).write(RolloutState(NAME, champion=champion, phase=Phase.IDLE))
