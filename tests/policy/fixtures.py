@@ -88,15 +88,38 @@ def lifecycle(*rules: Mapping[str, Any]) -> Declared:
 
 @dataclass(frozen=True)
 class Pair:
-    """Stacks for one rule.
+    """Stacks for one rule, each a resource or several.
 
     Attributes:
         keeps: Stacks that keep to it.
-        breaks: Stacks that break it, each with what is said, one text for each finding.
+        breaks: What is said, one text for each finding -> stacks that break it so.
     """
 
-    keeps: Sequence[Sequence[Declared]]
-    breaks: Sequence[tuple[Sequence[Declared], Sequence[str]]]
+    keeps: Sequence[Declared | Sequence[Declared]]
+    breaks: Mapping[str | tuple[str, ...], Sequence[Declared | Sequence[Declared]]]
+
+    def kept(self) -> list[list[Declared]]:
+        """The stacks that keep to it."""
+        return [_stack(item) for item in self.keeps]
+
+    def broken(self) -> list[tuple[list[Declared], list[str]]]:
+        """The stacks that break it, each with its texts."""
+        found = [(text, item) for text, items in self.breaks.items() for item in items]
+        return [(_stack(item), [text] if isinstance(text, str) else [*text]) for text, item in found]
+
+
+def _stack(item: Declared | Sequence[Declared]) -> list[Declared]:
+    return [item] if isinstance(item, Declared) else [*item]
+
+
+def says(kind: str, *statements: Mapping[str, Any], under: str = "policy") -> Declared:
+    """A resource with a policy of these statements."""
+    return made(kind, **{under: document(*statements)})
+
+
+def from_everywhere(**addresses: Any) -> Declared:
+    """A security group that lets requests in from these addresses."""
+    return made(tokens.SECURITY_GROUP, ingress=[addresses])
 
 
 BUCKET = made(tokens.BUCKET, bucket="it")
@@ -130,315 +153,263 @@ def trusting(condition: Mapping[str, Any]) -> Declared:
     return made(tokens.ROLE, assumeRolePolicy=document(statement))
 
 
+NO_TLS, NO_KEY = "no policy refuses requests without TLS", "it names no KMS key"
+ANYBODY = {"Principal": {"AWS": "*"}}
+TELLS_NOBODY = "it tells nobody, and no composite alarm asks about it"
+NOTHING_ENDS = ("no rule lets anything expire", "old versions are kept for ever")
 FIXTURES: Mapping[str, Pair] = {
     "own-key": Pair(
         keeps=[
-            [encryption(**KEY)],
-            [made(tokens.TABLE, serverSideEncryption={"enabled": True, "kmsKeyArn": "arn:key"})],
-            [made(tokens.REPOSITORY, encryptionConfigurations=[{"encryptionType": "KMS", "kmsKey": "arn:key"}])],
+            encryption(**KEY),
+            made(tokens.TABLE, serverSideEncryption={"enabled": True, "kmsKeyArn": "arn:key"}),
+            made(tokens.REPOSITORY, encryptionConfigurations=[{"encryptionType": "KMS", "kmsKey": "arn:key"}]),
         ],
-        breaks=[
-            ([encryption("AES256")], ["it names no KMS key"]),
-            ([encryption("AES256", **KEY)], ["it names no KMS key"]),
-            ([encryption()], ["it names no KMS key"]),
-            ([made(tokens.BUCKET_ENCRYPTION, bucket="it", rules=[])], ["it names no KMS key"]),
-            ([made(tokens.TABLE, serverSideEncryption={"enabled": True})], ["it names no KMS key"]),
-            ([made(tokens.REPOSITORY)], ["it names no KMS key"]),
-            ([made(tokens.TOPIC, kmsMasterKeyId="alias/aws/sns")], ["its key is alias/aws/sns, which AWS owns"]),
-        ],
+        breaks={
+            NO_KEY: [
+                encryption("AES256"),
+                encryption("AES256", **KEY),
+                encryption(),
+                made(tokens.BUCKET_ENCRYPTION, bucket="it", rules=[]),
+                made(tokens.TABLE, serverSideEncryption={"enabled": True}),
+                made(tokens.REPOSITORY),
+            ],
+            "its key is alias/aws/sns, which AWS owns": [made(tokens.TOPIC, kmsMasterKeyId="alias/aws/sns")],
+        },
     ),
     "encrypted": Pair(
         keeps=[
-            [made(tokens.TABLE, serverSideEncryption={"enabled": True})],
-            [made(tokens.QUEUE, sqsManagedSseEnabled=True)],
-            [made(tokens.QUEUE, **KEY)],
+            made(tokens.TABLE, serverSideEncryption={"enabled": True}),
+            made(tokens.QUEUE, sqsManagedSseEnabled=True),
+            made(tokens.QUEUE, **KEY),
         ],
-        breaks=[
-            ([made(tokens.TABLE)], ["its encryption is not switched on"]),
-            ([made(tokens.QUEUE, sqsManagedSseEnabled=False)], ["its encryption is not switched on"]),
-        ],
+        breaks={
+            "its encryption is not switched on": [made(tokens.TABLE), made(tokens.QUEUE, sqsManagedSseEnabled=False)]
+        },
     ),
     "key-rotation": Pair(
-        keeps=[[made(tokens.KEY, enableKeyRotation=True)], [made(tokens.KEY, keyUsage="SIGN_VERIFY")]],
-        breaks=[([made(tokens.KEY)], ["enableKeyRotation is not true"])],
+        keeps=[made(tokens.KEY, enableKeyRotation=True), made(tokens.KEY, keyUsage="SIGN_VERIFY")],
+        breaks={"enableKeyRotation is not true": [made(tokens.KEY)]},
     ),
     "tls-only": Pair(
         keeps=[
             [BUCKET, made(tokens.BUCKET_POLICY, bucket="it", policy=tls("arn:aws:s3:::it"))],
-            [made(tokens.QUEUE, name="it", policy=tls(QUEUE_ARN))],
+            made(tokens.QUEUE, name="it", policy=tls(QUEUE_ARN)),
             [made(tokens.TOPIC, name="it"), made(tokens.TOPIC_POLICY, policy=tls(TOPIC_ARN))],
         ],
-        breaks=[
-            ([BUCKET], ["no policy refuses requests without TLS"]),
-            (
+        breaks={
+            NO_TLS: [
+                BUCKET,
                 [BUCKET, made(tokens.BUCKET_POLICY, bucket="other", policy=tls("arn:aws:s3:::other"))],
-                ["no policy refuses requests without TLS"],
-            ),
-            ([made(tokens.QUEUE, name="it", policy=document(DENIES_ALL))], ["no policy refuses requests without TLS"]),
-            (
-                [made(tokens.QUEUE, name="it", policy=tls(QUEUE_ARN).replace("Deny", "Allow"))],
-                ["no policy refuses requests without TLS"],
-            ),
-        ],
+                made(tokens.QUEUE, name="it", policy=document(DENIES_ALL)),
+                made(tokens.QUEUE, name="it", policy=tls(QUEUE_ARN).replace("Deny", "Allow")),
+            ]
+        },
     ),
     "not-public": Pair(
         keeps=[
-            [closed()],
-            [made(tokens.QUEUE, policy=document(DENIES_ALL))],
-            [made(tokens.BUCKET_ACL, acl="private")],
-            [made(tokens.FUNCTION_URL, authorizationType="AWS_IAM")],
-            [made(tokens.FUNCTION_PERMISSION, principal="s3.amazonaws.com", sourceArn="arn:aws:s3:::it")],
-            [made(tokens.FUNCTION_PERMISSION, principal="sns.amazonaws.com", sourceAccount="000000000000")],
-            [made(tokens.FUNCTION_PERMISSION, principal="*", principalOrgId="o-1")],
-            [made(tokens.LAYER_PERMISSION, principal="*", organizationId="o-1")],
-            [made(tokens.SECURITY_GROUP, ingress=[{"cidrBlocks": ["10.0.0.0/8"], "ipv6CidrBlocks": ["fd00::/48"]}])],
-            [made(tokens.SECURITY_RULE, type="egress", cidrBlocks=["0.0.0.0/0"])],
-            [made(tokens.ACCESS_POINT, bucket="it")],
-            [made(tokens.TABLE_POLICY, policy=document(allow("dynamodb:GetItem", Principal={"AWS": USER})))],
-            [made(tokens.LOG_POLICY, policyDocument=document(allow("logs:PutLogEvents", **OF_ACCOUNT)))],
-            [made(tokens.VPC_ENDPOINT, policy=document(allow("s3:GetObject", Principal="*")))],
-            [trusting(GITHUB_ASKED)],
-            [made(tokens.ROLE, assumeRolePolicy=document(allow(ASSUME, Principal={"Service": "lambda"})))],
+            closed(),
+            says(tokens.QUEUE, DENIES_ALL),
+            made(tokens.BUCKET_ACL, acl="private"),
+            made(tokens.FUNCTION_URL, authorizationType="AWS_IAM"),
+            made(tokens.FUNCTION_PERMISSION, principal="s3.amazonaws.com", sourceArn="arn:aws:s3:::it"),
+            made(tokens.FUNCTION_PERMISSION, principal="sns.amazonaws.com", sourceAccount="000000000000"),
+            made(tokens.FUNCTION_PERMISSION, principal="*", principalOrgId="o-1"),
+            made(tokens.LAYER_PERMISSION, principal="*", organizationId="o-1"),
+            from_everywhere(cidrBlocks=["10.0.0.0/8"], ipv6CidrBlocks=["fd00::/48"]),
+            made(tokens.SECURITY_RULE, type="egress", cidrBlocks=["0.0.0.0/0"]),
+            made(tokens.ACCESS_POINT, bucket="it"),
+            says(tokens.TABLE_POLICY, allow("dynamodb:GetItem", Principal={"AWS": USER})),
+            says(tokens.LOG_POLICY, allow("logs:PutLogEvents", **OF_ACCOUNT), under="policyDocument"),
+            says(tokens.VPC_ENDPOINT, allow("s3:GetObject", Principal="*")),
+            trusting(GITHUB_ASKED),
+            says(tokens.ROLE, allow(ASSUME, Principal={"Service": "lambda"}), under="assumeRolePolicy"),
         ],
-        breaks=[
-            ([closed(blockPublicPolicy=False)], ["blockPublicPolicy is not true"]),
-            ([made(tokens.BUCKET_ACL, acl="public-read")], ["its ACL is public-read"]),
-            ([made(tokens.FUNCTION_URL, authorizationType="NONE")], ["its URL asks nobody who they are"]),
-            ([made(tokens.FUNCTION_PERMISSION, principal="*")], ["everybody may call the function"]),
-            (
-                [made(tokens.FUNCTION_PERMISSION, principal="s3.amazonaws.com", sourceArn="arn:aws:s3:::*")],
-                ["s3.amazonaws.com may call the function for everybody: sourceArn or sourceAccount names no source"],
-            ),
-            ([made(tokens.LAYER_PERMISSION, principal="*")], ["it is for everybody"]),
-            (
-                [made(tokens.SECURITY_GROUP, ingress=[{"cidrBlocks": ["0.0.0.0/1", "128.0.0.0/1"]}])],
-                ["requests may come from 0.0.0.0/1", "requests may come from 128.0.0.0/1"],
-            ),
-            (
-                [made(tokens.SECURITY_RULE, type="ingress", ipv6CidrBlocks=["::/0"])],
-                ["requests may come from ::/0"],
-            ),
-            ([made(tokens.INGRESS_RULE, cidrIpv4="0.0.0.0/0")], ["requests may come from 0.0.0.0/0"]),
-            (
-                [made(tokens.ACCESS_POINT, publicAccessBlockConfiguration={"blockPublicPolicy": False})],
-                ["blockPublicPolicy is false"],
-            ),
-            (
-                [made(tokens.LOG_POLICY, policyDocument=document(allow("logs:PutLogEvents", Principal="*")))],
-                ["a statement allows logs:PutLogEvents to everybody"],
-            ),
-            (
-                [made(tokens.QUEUE, policy=document(allow("sqs:SendMessage", Principal={"Service": "sns"})))],
-                ["a statement allows sqs:SendMessage to sns for everybody: no condition names a source"],
-            ),
-            (
-                [trusting({"StringEquals": {f"{GITHUB}:aud": "sts.amazonaws.com"}})],
-                [f"a statement allows {WEB} to everybody whom {PROVIDER} knows: no condition names aud and sub"],
-            ),
-            (
-                [made(tokens.TOPIC, policy=document(allow("sns:Publish", Principal={"AWS": "*"})))],
-                ["a statement allows sns:Publish to everybody"],
-            ),
-            (
-                [made(tokens.ROLE, assumeRolePolicy=document(allow(ASSUME, Principal="*")))],
-                ["a statement allows sts:AssumeRole to everybody"],
-            ),
-        ],
+        breaks={
+            "blockPublicPolicy is not true": [closed(blockPublicPolicy=False)],
+            "its ACL is public-read": [made(tokens.BUCKET_ACL, acl="public-read")],
+            "its URL asks nobody who they are": [made(tokens.FUNCTION_URL, authorizationType="NONE")],
+            "everybody may call the function": [made(tokens.FUNCTION_PERMISSION, principal="*")],
+            "s3.amazonaws.com may call the function for everybody: sourceArn or sourceAccount names no source": [
+                made(tokens.FUNCTION_PERMISSION, principal="s3.amazonaws.com", sourceArn="arn:aws:s3:::*")
+            ],
+            "it is for everybody": [made(tokens.LAYER_PERMISSION, principal="*")],
+            ("requests may come from 0.0.0.0/1", "requests may come from 128.0.0.0/1"): [
+                from_everywhere(cidrBlocks=["0.0.0.0/1", "128.0.0.0/1"])
+            ],
+            "requests may come from ::/0": [made(tokens.SECURITY_RULE, type="ingress", ipv6CidrBlocks=["::/0"])],
+            "requests may come from 0.0.0.0/0": [made(tokens.INGRESS_RULE, cidrIpv4="0.0.0.0/0")],
+            "blockPublicPolicy is false": [
+                made(tokens.ACCESS_POINT, publicAccessBlockConfiguration={"blockPublicPolicy": False})
+            ],
+            "a statement allows logs:PutLogEvents to everybody": [
+                says(tokens.LOG_POLICY, allow("logs:PutLogEvents", Principal="*"), under="policyDocument")
+            ],
+            "a statement allows sqs:SendMessage to sns for everybody: no condition names a source": [
+                says(tokens.QUEUE, allow("sqs:SendMessage", Principal={"Service": "sns"}))
+            ],
+            f"a statement allows {WEB} to everybody whom {PROVIDER} knows: no condition names aud and sub": [
+                trusting({"StringEquals": {f"{GITHUB}:aud": "sts.amazonaws.com"}})
+            ],
+            "a statement allows sns:Publish to everybody": [says(tokens.TOPIC, allow("sns:Publish", **ANYBODY))],
+            "a statement allows sts:AssumeRole to everybody": [
+                says(tokens.ROLE, allow(ASSUME, Principal="*"), under="assumeRolePolicy")
+            ],
+        },
     ),
     "buckets-whole": Pair(
         keeps=[[BUCKET, *PARTS]],
-        breaks=[
-            ([BUCKET, closed(), encryption(), lifecycle()], ["no resource declares its versioning"]),
-            (
-                [BUCKET, encryption(), VERSIONED],
-                [f"no resource declares its {part}" for part in ("public access block", "lifecycle")],
-            ),
-        ],
+        breaks={
+            "no resource declares its versioning": [[BUCKET, closed(), encryption(), lifecycle()]],
+            ("no resource declares its public access block", "no resource declares its lifecycle"): [
+                [BUCKET, encryption(), VERSIONED]
+            ],
+        },
     ),
     "network-isolation": Pair(
-        keeps=[[made(tokens.MODEL, enableNetworkIsolation=True)]],
-        breaks=[([made(tokens.MODEL)], ["its container may call any address"])],
+        keeps=[made(tokens.MODEL, enableNetworkIsolation=True)],
+        breaks={"its container may call any address": [made(tokens.MODEL)]},
     ),
     "images-fixed": Pair(
         keeps=[
-            [
-                made(
-                    tokens.REPOSITORY,
-                    imageTagMutability="IMMUTABLE",
-                    imageScanningConfiguration={"scanOnPush": True},
-                )
+            made(tokens.REPOSITORY, imageTagMutability="IMMUTABLE", imageScanningConfiguration={"scanOnPush": True})
+        ],
+        breaks={
+            ("images are not scanned when they are pushed", "a tag may be moved to another image"): [
+                made(tokens.REPOSITORY)
             ]
-        ],
-        breaks=[
-            (
-                [made(tokens.REPOSITORY)],
-                ["images are not scanned when they are pushed", "a tag may be moved to another image"],
-            )
-        ],
+        },
     ),
     "no-wildcard": Pair(
         keeps=[
-            [made(tokens.ROLE_POLICY, policy=document(allow("s3:GetObject")))],
-            [made(tokens.ROLE_POLICY, policy=document(allow("cloudwatch:GetMetricData", "*")))],
-            [made(tokens.ROLE_POLICY, policy=document({**allow("s3:*", "*"), "Effect": "Deny"}))],
-            [made(ATTACHMENT, policyArn="arn:aws:iam::000000000000:policy/it")],
+            says(tokens.ROLE_POLICY, allow("s3:GetObject")),
+            says(tokens.ROLE_POLICY, allow("cloudwatch:GetMetricData", "*")),
+            says(tokens.ROLE_POLICY, {**allow("s3:*", "*"), "Effect": "Deny"}),
+            made(ATTACHMENT, policyArn="arn:aws:iam::000000000000:policy/it"),
         ],
-        breaks=[
-            (
-                [made(tokens.ROLE_POLICY, policy=document(allow("*", "*")))],
-                ["* allows more than one action", "* is allowed on every resource"],
-            ),
-            ([made(tokens.POLICY, policy=document(allow(["s3:Get*"])))], ["s3:Get* allows more than one action"]),
-            (
-                [made(tokens.ROLE_POLICY, policy=document(allow("s3:GetObject", "*")))],
-                ["s3:GetObject is allowed on every resource"],
-            ),
-            (
-                [
-                    made(
-                        tokens.ROLE_POLICY,
-                        policy=document({"Effect": "Allow", "NotAction": "iam:*", "Resource": "arn"}),
-                    )
-                ],
-                ["NotAction allows all but what it names"],
-            ),
-            (
-                [made(tokens.ROLE, inlinePolicies=[{"name": "it", "policy": document(allow("s3:*"))}])],
-                ["s3:* allows more than one action"],
-            ),
-            (
-                [made(ATTACHMENT, policyArn="arn:aws:iam::aws:policy/AdministratorAccess")],
-                ["arn:aws:iam::aws:policy/AdministratorAccess is kept by AWS, and names no resource of this account"],
-            ),
-            (
-                [made(tokens.ROLE_POLICY, policy=document(allow("iam:PassRole", "arn:aws:iam::000000000000:role/*")))],
-                ["iam:PassRole is allowed on every resource like arn:aws:iam::000000000000:role/*"],
-            ),
-        ],
+        breaks={
+            ("* allows more than one action", "* is allowed on every resource"): [
+                says(tokens.ROLE_POLICY, allow("*", "*"))
+            ],
+            "s3:Get* allows more than one action": [says(tokens.POLICY, allow(["s3:Get*"]))],
+            "s3:GetObject is allowed on every resource": [says(tokens.ROLE_POLICY, allow("s3:GetObject", "*"))],
+            "NotAction allows all but what it names": [
+                says(tokens.ROLE_POLICY, {"Effect": "Allow", "NotAction": "iam:*", "Resource": "arn"})
+            ],
+            "s3:* allows more than one action": [
+                made(tokens.ROLE, inlinePolicies=[{"name": "it", "policy": document(allow("s3:*"))}])
+            ],
+            "arn:aws:iam::aws:policy/AdministratorAccess is kept by AWS, and names no resource of this account": [
+                made(ATTACHMENT, policyArn="arn:aws:iam::aws:policy/AdministratorAccess")
+            ],
+            "iam:PassRole is allowed on every resource like arn:aws:iam::000000000000:role/*": [
+                says(tokens.ROLE_POLICY, allow("iam:PassRole", "arn:aws:iam::000000000000:role/*"))
+            ],
+        },
     ),
     "two-instances": Pair(
         keeps=[
-            [config(stack="prod", count=2)],
-            *([config(stack=stack)] for stack in ("dev", "pre-prod", "local-3-prod", "products")),
-            [made(tokens.MODEL, stack="prod", vpcConfig={"subnets": ["a", "b"]})],
+            config(stack="prod", count=2),
+            *(config(stack=stack) for stack in ("dev", "pre-prod", "local-3-prod", "products")),
+            made(tokens.MODEL, stack="prod", vpcConfig={"subnets": ["a", "b"]}),
         ],
-        breaks=[
-            *(
-                ([config(stack=stack)], ["variant v-1 has 1 instance"])
-                for stack in ("prod", "production", "eu-prod", "Prod_2")
-            ),
-            ([config(tags={"Environment": "production"})], ["variant v-1 has 1 instance"]),
-            (
-                [made(tokens.MODEL, stack="prod-eu", vpcConfig={"subnets": ["a"]})],
-                ["vpcConfig names one subnet, which lies in one zone"],
-            ),
-        ],
+        breaks={
+            "variant v-1 has 1 instance": [
+                *(config(stack=stack) for stack in ("prod", "production", "eu-prod", "Prod_2")),
+                config(tags={"Environment": "production"}),
+            ],
+            "vpcConfig names one subnet, which lies in one zone": [
+                made(tokens.MODEL, stack="prod-eu", vpcConfig={"subnets": ["a"]})
+            ],
+        },
     ),
     "captured": Pair(
-        keeps=[[config()]],
-        breaks=[
-            ([config(dataCaptureConfig=None)], ["data capture is off"]),
-            (
-                [config(dataCaptureConfig={"enableCapture": True, "captureOptions": [{"captureMode": "Input"}]})],
-                ["0% of the requests are captured", "requests and answers are not both captured"],
-            ),
-        ],
+        keeps=[config()],
+        breaks={
+            "data capture is off": [config(dataCaptureConfig=None)],
+            ("0% of the requests are captured", "requests and answers are not both captured"): [
+                config(dataCaptureConfig={"enableCapture": True, "captureOptions": [{"captureMode": "Input"}]})
+            ],
+        },
     ),
     "watched": Pair(
         keeps=[[config(), alarm("slow"), alarm("fails", "Invocation5XXErrors")]],
-        breaks=[
-            ([config(), alarm("slow")], ["no alarm is on the failures of variant v-1"]),
-            (
+        breaks={
+            "no alarm is on the failures of variant v-1": [
+                [config(), alarm("slow")],
                 [config(), alarm("slow"), alarm("both", metricQueries=[reads("v-1"), reads("v-2")])],
-                ["no alarm is on the failures of variant v-1"],
-            ),
-            (
-                [config(), config("pair")],
-                [f"no alarm is on the {what} of variant v-1" for what in ("failures", "latency")],
-            ),
-        ],
+            ],
+            ("no alarm is on the failures of variant v-1", "no alarm is on the latency of variant v-1"): [
+                [config(), config("pair")]
+            ],
+        },
     ),
     "alarms-tell": Pair(
-        keeps=[[alarm("loud")], [alarm("quiet", alarmActions=[]), COMPOSITE]],
-        breaks=[
-            ([alarm("loud", treatMissingData=None)], ["it does not say what missing data means"]),
-            (
-                [alarm("silent", alarmActions=[]), COMPOSITE],
-                ["it tells nobody, and no composite alarm asks about it"],
-            ),
-            ([alarm("off", actionsEnabled=False)], ["it tells nobody, and no composite alarm asks about it"]),
-            ([made(tokens.COMPOSITE_ALARM, alarmRule="TRUE")], ["it tells nobody"]),
-        ],
+        keeps=[alarm("loud"), [alarm("quiet", alarmActions=[]), COMPOSITE]],
+        breaks={
+            "it does not say what missing data means": [alarm("loud", treatMissingData=None)],
+            TELLS_NOBODY: [[alarm("silent", alarmActions=[]), COMPOSITE], alarm("off", actionsEnabled=False)],
+            "it tells nobody": [made(tokens.COMPOSITE_ALARM, alarmRule="TRUE")],
+        },
     ),
     "way-back": Pair(
         keeps=[
             [ENDPOINT, HEARS, alarm("loud")],
-            [made(tokens.ENDPOINT, deploymentConfig={"autoRollbackConfiguration": {"alarms": [{"alarmName": "it"}]}})],
+            made(tokens.ENDPOINT, deploymentConfig={"autoRollbackConfiguration": {"alarms": [{"alarmName": "it"}]}}),
         ],
-        breaks=[
-            (stack, ["nothing takes a bad release back: no function hears of alarms, and no alarm guards it"])
-            for stack in ([ENDPOINT], [ENDPOINT, HEARS], [ENDPOINT, alarm("loud")])
-        ],
+        breaks={
+            "nothing takes a bad release back: no function hears of alarms, and no alarm guards it": [
+                ENDPOINT,
+                [ENDPOINT, HEARS],
+                [ENDPOINT, alarm("loud")],
+            ]
+        },
     ),
     "signed": Pair(
-        keeps=[[made(tokens.PACKAGE, signing_key="arn:aws:kms:us-east-1:000000000000:key/signing")]],
-        breaks=[([made(tokens.PACKAGE)], ["no key signs it"])],
+        keeps=[made(tokens.PACKAGE, signing_key="arn:aws:kms:us-east-1:000000000000:key/signing")],
+        breaks={"no key signs it": [made(tokens.PACKAGE)]},
     ),
     "logs-end": Pair(
-        keeps=[[made(tokens.LOG, retentionInDays=30)]],
-        breaks=[([made(tokens.LOG)], ["its lines are kept for ever"])],
+        keeps=[made(tokens.LOG, retentionInDays=30)],
+        breaks={"its lines are kept for ever": [made(tokens.LOG)]},
     ),
     "objects-end": Pair(
-        keeps=[[lifecycle(EXPIRES)]],
-        breaks=[
-            ([lifecycle()], ["no rule lets anything expire", "old versions are kept for ever"]),
-            (
-                [lifecycle({**EXPIRES, "status": "Disabled"})],
-                ["no rule lets anything expire", "old versions are kept for ever"],
-            ),
-        ],
+        keeps=[lifecycle(EXPIRES)],
+        breaks={NOTHING_ENDS: [lifecycle(), lifecycle({**EXPIRES, "status": "Disabled"})]},
     ),
     "recoverable": Pair(
-        keeps=[[made(tokens.TABLE, pointInTimeRecovery={"enabled": True})], [VERSIONED]],
-        breaks=[
-            ([made(tokens.TABLE)], ["it has no recovery to a point in time"]),
-            (
-                [made(tokens.BUCKET_VERSIONING, versioningConfiguration={"status": "Suspended"})],
-                ["versions are not kept"],
-            ),
-        ],
+        keeps=[made(tokens.TABLE, pointInTimeRecovery={"enabled": True}), VERSIONED],
+        breaks={
+            "it has no recovery to a point in time": [made(tokens.TABLE)],
+            "versions are not kept": [made(tokens.BUCKET_VERSIONING, versioningConfiguration={"status": "Suspended"})],
+        },
     ),
     "owned": Pair(
         keeps=[
-            [made(tokens.BUCKET, tags=TAGS)],
-            [made(tokens.BUCKET, default_tags=TAGS)],
-            [made(tokens.BUCKET, tags={"owner": "me"}, default_tags={"project": "modelstack"})],
-            [made(tokens.BUCKET_POLICY)],
+            made(tokens.BUCKET, tags=TAGS),
+            made(tokens.BUCKET, default_tags=TAGS),
+            made(tokens.BUCKET, tags={"owner": "me"}, default_tags={"project": "modelstack"}),
+            made(tokens.BUCKET_POLICY),
         ],
-        breaks=[
-            ([made(tokens.BUCKET)], ["it has no tag 'project'", "it has no tag 'owner'"]),
-            ([made(tokens.BUCKET, tags={"owner": ""}, default_tags=TAGS)], ["it has no tag 'owner'"]),
-        ],
+        breaks={
+            ("it has no tag 'project'", "it has no tag 'owner'"): [made(tokens.BUCKET)],
+            "it has no tag 'owner'": [made(tokens.BUCKET, tags={"owner": ""}, default_tags=TAGS)],
+        },
     ),
     "cost-ceiling": Pair(
         keeps=[
-            [config(count=2)],
-            [config(kind="ml.p9.large", count=50)],
-            [config(stack="prod", kind="ml.m5.4xlarge", count=2)],
+            config(count=2),
+            config(kind="ml.p9.large", count=50),
+            config(stack="prod", kind="ml.m5.4xlarge", count=2),
         ],
-        breaks=[
-            (
-                [config(kind="ml.m5.4xlarge")],
-                ["its instances cost 673 USD a month, and stack dev may spend 500"],
-            ),
-            (
-                [config(shadowProductionVariants=[{"instanceType": "ml.m5.xlarge", "initialInstanceCount": 3}])],
-                ["its instances cost 588 USD a month, and stack dev may spend 500"],
-            ),
-        ],
+        breaks={
+            "its instances cost 673 USD a month, and stack dev may spend 500": [config(kind="ml.m5.4xlarge")],
+            "its instances cost 588 USD a month, and stack dev may spend 500": [
+                config(shadowProductionVariants=[{"instanceType": "ml.m5.xlarge", "initialInstanceCount": 3}])
+            ],
+        },
     ),
     "priced": Pair(
-        keeps=[[config()]],
-        breaks=[([config(kind="ml.p9.large")], ["ml.p9.large is not priced, so the ceiling leaves it out"])],
+        keeps=[config()],
+        breaks={"ml.p9.large is not priced, so the ceiling leaves it out": [config(kind="ml.p9.large")]},
     ),
 }

@@ -17,8 +17,8 @@ from tests.infra.test_policies import NO_RESOURCE, WIDER, arns
 from .fixtures import BUCKET, COMPOSITE, FIXTURES, PARTS, alarm, config, made
 
 BY_NAME = {rule.name: rule for rule in RULES}
-KEEPS = [(name, stack) for name, pair in FIXTURES.items() for stack in pair.keeps]
-BREAKS = [(name, *broken) for name, pair in FIXTURES.items() for broken in pair.breaks]
+KEEPS = [(name, stack) for name, pair in FIXTURES.items() for stack in pair.kept()]
+BREAKS = [(name, *broken) for name, pair in FIXTURES.items() for broken in pair.broken()]
 
 
 def said(rule: Rule, stack: Sequence[Declared]) -> list[str]:
