@@ -25,13 +25,23 @@ MEASURES: Mapping[str, Measure] = {FAILS: "errors", SLOW: "latency"}
 
 
 @dataclass(frozen=True)
-class AlarmNumbers:
-    """Reads the numbers behind the alarms of one endpoint's variants."""
+class JudgedAlarms:
+    """`rollout.controller.ports.Alarms` of one endpoint."""
 
     alarms: Alarms
     counters: Counters
 
-    def read(self, alarm: Alarm, champion: str) -> Numbers | None:
+    def ringing(self, state: RolloutState) -> tuple[Ringing, ...]:
+        """The firing alarms of champion and challenger; an outage that both share is left to the judge."""
+        return tuple(
+            Ringing(alarm.variant, alarm.reason, alarm.at)
+            for alarm, evaluated in self._firing(state)
+            if alarm.variant is not None and alarm.at is not None
+            # By the counts of its last evaluation, and not by those of when it began to fire.
+            if alike(state, replace(alarm, at=max(alarm.at, evaluated)), self.numbers) is None
+        )
+
+    def numbers(self, alarm: Alarm, champion: str) -> Numbers | None:
         """The numbers behind an alarm of the challenger, and the champion's at the same times.
 
         Args:
@@ -59,25 +69,6 @@ class AlarmNumbers:
         bad = [window for window in windows if _sum([window], alarm.variant, name).share > rule.tolerated]
         challenger, other = (_sum(bad, variant, name) for variant in both)
         return Numbers(rule.tolerated, challenger, other, rules[counterpart].fires)
-
-
-@dataclass(frozen=True)
-class JudgedAlarms:
-    """`rollout.controller.ports.Alarms` of one endpoint."""
-
-    alarms: Alarms
-    counters: Counters
-
-    def ringing(self, state: RolloutState) -> tuple[Ringing, ...]:
-        """The firing alarms of champion and challenger; an outage that both share is left to the judge."""
-        read = AlarmNumbers(self.alarms, self.counters).read
-        return tuple(
-            Ringing(alarm.variant, alarm.reason, alarm.at)
-            for alarm, evaluated in self._firing(state)
-            if alarm.variant is not None and alarm.at is not None
-            # By the counts of its last evaluation, and not by those of when it began to fire.
-            if alike(state, replace(alarm, at=max(alarm.at, evaluated)), read) is None
-        )
 
     def firing(self, state: RolloutState) -> tuple[Alarm, ...]:
         """The firing alarms of champion and challenger, whether or not they share an outage."""

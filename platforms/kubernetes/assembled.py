@@ -26,7 +26,7 @@ from rollout.controller.controller import Controller
 from rollout.controller.outbox import Outbox
 from rollout.controller.ports import Clock, Journal, Notify, Signals
 from rollout.core.state import RolloutState
-from services.alarms import AlarmNumbers, JudgedAlarms
+from services.alarms import JudgedAlarms
 from services.signals import CountedSignals
 
 _FRESH = 2.0  # seconds for which it is known which workloads serve a variant
@@ -92,8 +92,7 @@ def assembled(
     clusters = Clusters(journal, api.namespace, clock)
     counters = PrometheusCounters(prometheus, api.namespace, name, clusters, spec.capture_percent / 100)
     signals = signals or CountedSignals(counters)
-    source = PrometheusAlarms(prometheus, api.namespace, name, clock.time)
-    alarms = JudgedAlarms(source, counters)
+    alarms = JudgedAlarms(PrometheusAlarms(prometheus, api.namespace, name, clock.time), counters)
     return Assembled(
         controller(
             api,
@@ -109,7 +108,7 @@ def assembled(
         journal,
         signals,
         alarms,
-        Outage(AlarmNumbers(source, counters).read, Outbox(journal, notify, clock)),
+        Outage(alarms.numbers, Outbox(journal, notify, clock)),
     )
 
 

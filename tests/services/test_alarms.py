@@ -15,7 +15,7 @@ from rollout.core.failing import Counted
 from rollout.core.plan import ERRORS, Plan, Step
 from rollout.core.state import Phase, RolloutState
 from rollout.judge.metrics import Tally
-from services.alarms import AlarmNumbers, JudgedAlarms
+from services.alarms import JudgedAlarms
 from services.counters import CountedWindow, CountQuery, FiringAlarm, ShareRule
 from tests.rollout.worlds import release
 
@@ -71,7 +71,7 @@ class Platform:
 
 
 def numbers(platform: Platform, alarm: Alarm = ALARM) -> Numbers | None:
-    return AlarmNumbers(platform, platform).read(alarm, "v-a")
+    return JudgedAlarms(platform, platform).numbers(alarm, "v-a")
 
 
 def ringing(platform: Platform, state: RolloutState = STATE) -> list[str]:

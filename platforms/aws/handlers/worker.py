@@ -15,7 +15,7 @@ from platforms.clock import SystemClock
 from rollout.controller.commands import Commands
 from rollout.controller.outbox import Outbox
 from rollout.controller.recorder import Recorder
-from services.alarms import AlarmNumbers
+from services.alarms import JudgedAlarms
 from services.worker import Worker
 
 
@@ -34,13 +34,13 @@ def worker_of(settings: Settings, make: Clients, soon: Clients) -> Worker:
     recorder = None
     if settings.audit_key:
         recorder = Recorder(journal, S3Records(soon, settings.bucket, KmsSigner(soon, settings.audit_key)))
-    numbers = AlarmNumbers(CloudWatchAlarms(soon, settings.endpoint), CloudWatchCounters(soon, settings.endpoint))
+    alarms = JudgedAlarms(CloudWatchAlarms(soon, settings.endpoint), CloudWatchCounters(soon, settings.endpoint))
     return Worker(
         settings.endpoint,
         controller_with(
             make, settings.endpoint, settings.journal, by=settings.by, topic=settings.topic, commands=commands
         ),
         journal,
-        Outage(numbers.read, Outbox(journal, notify, SystemClock())),
+        Outage(alarms.numbers, Outbox(journal, notify, SystemClock())),
         recorder,
     )

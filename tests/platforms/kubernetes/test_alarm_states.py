@@ -21,7 +21,7 @@ from rollout.core.errors import Unreachable
 from rollout.core.failing import Counted
 from rollout.core.plan import ERRORS, Plan, Step
 from rollout.core.state import Phase, RolloutState
-from services.alarms import AlarmNumbers, JudgedAlarms
+from services.alarms import JudgedAlarms
 from tests.platforms.kubernetes.scrapes import START, Envoy, Tsdb, every, played
 from tests.rollout.worlds import release
 
@@ -203,8 +203,7 @@ ALARM = Alarm(
 
 
 def numbers(tsdb: Tsdb, alarm: Alarm = ALARM, data: dict[str, Any] | None = None) -> Numbers | None:
-    both = alarms(rules({"endpoint-v-a-5xx": "0.1"}) if data is None else data, tsdb)
-    return AlarmNumbers(both.alarms, both.counters).read(alarm, "v-a")
+    return alarms(rules({"endpoint-v-a-5xx": "0.1"}) if data is None else data, tsdb).numbers(alarm, "v-a")
 
 
 def test_the_numbers_are_those_up_to_now_of_both_at_the_same_times(tsdb: Tsdb, envoy: Envoy) -> None:

@@ -25,7 +25,7 @@ from rollout.core.decision import Seen
 from rollout.core.plan import ERRORS, Plan, Step
 from rollout.core.ringing import Ringing
 from rollout.core.state import Phase, Pivot, RolloutState
-from services.alarms import AlarmNumbers, JudgedAlarms
+from services.alarms import JudgedAlarms
 from services.declaration.panels import PanelSettings
 from services.signals import CountedSignals
 from tests.platforms.kubernetes.stage import CLUSTERS, Stage, stage, until
@@ -96,7 +96,7 @@ def test_the_first_failures_of_a_challenger_ring_and_wake_the_controller(
     record_property("first_bad_answer_to_webhook_s", round(it.woken.came[0] - began, 1))
     assert rang < 3 * SCRAPE + 5
     (alarm,) = alarms.firing(state)
-    numbers = AlarmNumbers(alarms.alarms, alarms.counters).read(alarm, "v-a")
+    numbers = alarms.numbers(alarm, "v-a")
     assert numbers is not None
     assert not numbers.champion_rings
 
