@@ -13,9 +13,8 @@ import pytest
 
 from rollout.controller.controller import Controller
 from rollout.core.errors import Busy, Conflict, RolloutError, Unreachable
-from rollout.core.event import Event
-from rollout.core.live import Approval, Live
-from rollout.core.plan import Guard, Plan, Step
+from rollout.core.live import Live
+from rollout.core.plan import Plan, Step
 from rollout.core.state import RolloutState
 from rollout.core.transitions import Rejected
 from rollout.judge.metrics import Metric
@@ -62,6 +61,21 @@ class Meddler:
 
 
 @dataclass
+class Watched:
+    """A port some of whose calls are effects, by their names, which go through a meddler."""
+
+    port: Any
+    meddler: Meddler
+    effects: Mapping[str, str]
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self.port, name)
+        if name not in self.effects:
+            return method
+        return lambda *given: self.meddler.effect(self.effects[name], lambda: method(*given))
+
+
+@dataclass
 class Ports:
     """All the ports of a world, with every effect through a meddler."""
 
@@ -69,29 +83,14 @@ class Ports:
     meddler: Meddler
 
     def controller(self) -> Controller:
-        world, effect = self.world, self.meddler.effect
+        def watched(port: type[Any], **effects: str) -> Any:
+            return Watched(port(self.world), self.meddler, effects)
 
-        class Traffic(MemoryTraffic):
-            def set_weights(self, weights: Mapping[str, int]) -> None:
-                effect("weights", lambda: super(Traffic, self).set_weights(weights))
-
-            def use_config(self, name: str, guard: Guard | None = None) -> None:
-                effect("config", lambda: super(Traffic, self).use_config(name, guard))
-
-        class Journal(MemoryJournal):
-            def write(self, state: RolloutState) -> RolloutState:
-                return effect("journal", lambda: super(Journal, self).write(state))
-
-        class Registry(MemoryRegistry):
-            def set_approval(self, package: str, approval: Approval, why: str) -> None:
-                effect("approval", lambda: super(Registry, self).set_approval(package, approval, why))
-
-        class Notify(MemoryNotify):
-            def send(self, event: Event) -> None:
-                effect("notify", lambda: super(Notify, self).send(event))
-
-        return world.controller(
-            traffic=Traffic(world), journal=Journal(world), registry=Registry(world), notify=Notify(world)
+        return self.world.controller(
+            traffic=watched(MemoryTraffic, set_weights="weights", use_config="config"),
+            journal=watched(MemoryJournal, write="journal"),
+            registry=watched(MemoryRegistry, set_approval="approval"),
+            notify=watched(MemoryNotify, send="notify"),
         )
 
 
