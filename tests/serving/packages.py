@@ -50,25 +50,27 @@ def write(folder: Path, code: str = CODE, features: Sequence[Mapping[str, Any]] 
         folder: Where to; made if need be.
         code: `model/serving.py`.
         features: What it is asked.
-        changes: Fields of the manifest, and `instance` for the sealed example.
+        changes: Fields of the manifest; `instance` for the sealed example, and `weights`, more files by name.
     """
     (folder / "code" / "model").mkdir(parents=True)
-    files: dict[str, str] = {
+    files: dict[str, str | bytes] = {
         "code/model/__init__.py": "",
         "code/model/serving.py": code,
         "features.json": json.dumps(features),
         "metrics.json": json.dumps({"summary": {"auc": 0.7}}),
         "example.json": json.dumps({"instances": [changes.pop("instance", INSTANCE)]}),
     }
-    for name, text in files.items():
-        (folder / name).write_text(text)
+    files |= changes.pop("weights", {})
+    content = {name: file.encode() if isinstance(file, str) else file for name, file in files.items()}
+    for name, written in content.items():
+        (folder / name).write_bytes(written)
     manifest: dict[str, Any] = {
         "recipe": "ab" * 32,
         "parameters": {},
         "python": f"{sys.version_info.major}.{sys.version_info.minor}",
         "libraries": {},
         "server": "usual",
-        "files": {name: hashlib.sha256(text.encode()).hexdigest() for name, text in files.items()},
+        "files": {name: hashlib.sha256(written).hexdigest() for name, written in content.items()},
     }
     (folder / "manifest.json").write_text(json.dumps(manifest | changes))
     return hashlib.sha256((folder / "manifest.json").read_bytes()).hexdigest()

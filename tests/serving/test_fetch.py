@@ -70,10 +70,11 @@ class Made:
         }
 
 
-def made_of(folder: Path, **more: bytes) -> Made:
-    manifest_sha256 = write(folder)
+def made_of(folder: Path, *, weights: bytes = b"", **changed: bytes) -> Made:
+    """A small package, with files that are not those of its manifest where they are given."""
+    manifest_sha256 = write(folder, weights={"model.bin": weights})
     files = {one.relative_to(folder).as_posix(): one for one in folder.rglob("*") if one.is_file()}
-    return sealed_as({**files, **more}, manifest_sha256, folder.with_suffix(".tar.gz"))
+    return sealed_as({**files, **changed}, manifest_sha256, folder.with_suffix(".tar.gz"))
 
 
 def sealed_as(files: dict[str, Any], manifest_sha256: str, to: Path) -> Made:
@@ -83,15 +84,7 @@ def sealed_as(files: dict[str, Any], manifest_sha256: str, to: Path) -> Made:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
-    folder = tmp_path_factory.mktemp("package") / "inside"
-    write(folder)
-    weights = os.urandom(400_000)
-    (folder / "model.bin").write_bytes(weights)
-    manifest = json.loads((folder / "manifest.json").read_bytes())
-    manifest["files"]["model.bin"] = hashlib.sha256(weights).hexdigest()
-    (folder / "manifest.json").write_text(json.dumps(manifest))
-    files = {one.relative_to(folder).as_posix(): one for one in folder.rglob("*") if one.is_file()}
-    return sealed_as(files, hashlib.sha256((folder / "manifest.json").read_bytes()).hexdigest(), folder.parent / "a")
+    return made_of(tmp_path_factory.mktemp("package") / "inside", weights=os.urandom(400_000))
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 from typing import Any
 from urllib.parse import urlsplit
+
+from tests.listening import Quiet, listening
 
 PREFIX = "/apis/v2beta1"
 
@@ -39,10 +39,7 @@ def api() -> Iterator[Api]:
     """An API server on a free port of this machine."""
     kept = Api()
 
-    class Handler(BaseHTTPRequestHandler):
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
+    class Handler(Quiet):
         def do_GET(self) -> None:
             self._answer(None)
 
@@ -61,16 +58,8 @@ def api() -> Iterator[Api]:
             self.end_headers()
             self.wfile.write(content.encode())
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    kept.url = f"http://127.0.0.1:{server.server_port}"
-    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
+    with listening(Handler) as kept.url:
         yield kept
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 _ANSWERS: dict[tuple[str, str], dict[str, Any]] = {
