@@ -51,7 +51,7 @@ class PrometheusAlarms:
         """
         found, known = list[FiringAlarm](), dict[tuple[str, str], str]()
         for group in self._groups():
-            evaluated = _epoch(group["lastEvaluation"])
+            evaluated = epoch(group["lastEvaluation"])
             late = self._late(group, evaluated)
             for rule in group.get("rules", []):
                 labels = rule.get("labels", {})
@@ -91,12 +91,12 @@ class PrometheusAlarms:
 
     def _alarm(self, item: Mapping[str, Any], variant: str, measure: str) -> Alarm:
         notes = item["annotations"]
-        why = Said(str(notes.get("summary", "")), _number(item.get("value")), _number(notes.get("threshold")))
+        why = Said(str(notes.get("summary", "")), number(item.get("value")), number(notes.get("threshold")))
         return Alarm(
             name=item["labels"]["alertname"],
             state="ALARM",
             said=why,
-            at=_epoch(item["activeAt"]),
+            at=epoch(item["activeAt"]),
             endpoint=self.endpoint,
             variant=variant,
             metrics=(),
@@ -128,12 +128,14 @@ def _failure(rule: Mapping[str, Any]) -> str:
     return f"the rule {rule.get('name')} is {rule.get('health')}: {rule.get('lastError') or 'not evaluated yet'}"
 
 
-def _epoch(text: str) -> float:
+def epoch(text: str) -> float:
+    """A time of Prometheus, which has nanoseconds, in seconds; 0 of what never was."""
     at = datetime.fromisoformat(text)
     return at.timestamp() if at.year > 1 else 0.0
 
 
-def _number(value: object) -> float | None:
+def number(value: object) -> float | None:
+    """A number of Prometheus; None where it is none, or not finite."""
     try:
         number = float(str(value))
     except ValueError:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from cli.platform.facts import AlarmInFull, AlarmView
+from platforms.kubernetes.alarm_states import epoch, number
 from platforms.kubernetes.metrics import whose
 from platforms.kubernetes.prometheus import Prometheus
 from platforms.kubernetes.rule import SEVERITY, group_names
@@ -47,15 +48,16 @@ def _alarm(rule: Mapping[str, Any]) -> AlarmInFull:
     first = next((item for item in rule["alerts"] if item.get("state") == "firing"), {})
     state = _STATES.get(rule.get("state", ""), _UNKNOWN) if rule.get("health", "ok") == "ok" else _UNKNOWN
     summary = _FILLED_IN.sub("…", str((first.get("annotations") or told).get("summary", "")))
-    since = _moment(first.get("activeAt"))
+    began = first.get("activeAt")
+    since = datetime.fromtimestamp(int(epoch(began)), UTC) if began else None
     return AlarmInFull(
         AlarmView(
             str(rule["name"]),
             state,
             str(rule.get("lastError") or (summary if first else "")),
             labels.get(SEVERITY, ""),
-            _number(first.get("value")),
-            _number(told.get("threshold")),
+            number(first.get("value")),
+            number(told.get("threshold")),
         ),
         since=since,
         text=summary,
@@ -63,17 +65,3 @@ def _alarm(rule: Mapping[str, Any]) -> AlarmInFull:
         missing=told.get("missing", ""),
         changes=((since, "began to ring"),) if since else (),
     )
-
-
-def _number(text: Any) -> float | None:
-    try:
-        return None if text is None else float(text)
-    except ValueError:
-        return None
-
-
-def _moment(text: Any) -> datetime | None:
-    """A time of Prometheus, which has nanoseconds."""
-    if not text:
-        return None
-    return datetime.fromisoformat(f"{str(text)[:19]}+00:00").astimezone(UTC)

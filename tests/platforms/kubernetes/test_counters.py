@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import httpx
 import pytest
 
 from platforms.kubernetes.counters import PrometheusCounters
@@ -22,8 +21,8 @@ CLUSTERS = {"v-a": (A,), "v-b": (B,)}
 P99 = KNOWN["latency_p99"]
 
 
-def signals(client: httpx.Client, captured: float = 1.0) -> CountedSignals:
-    prometheus = Prometheus(client)
+def signals(tsdb: Tsdb, captured: float = 1.0) -> CountedSignals:
+    prometheus = Prometheus(tsdb.client())
     return CountedSignals(PrometheusCounters(prometheus, "models", "endpoint", CLUSTERS.__getitem__, captured))
 
 
@@ -46,57 +45,24 @@ def envoy(tsdb: Tsdb) -> Envoy:
     return Envoy(tsdb)
 
 
-def test_each_request_is_in_one_window_and_the_first_failures_are_counted(tsdb: Tsdb, envoy: Envoy) -> None:
-    played(
-        envoy,
-        {
-            1: lambda: envoy.answer(A, times=30),
-            3: lambda: envoy.answer(B, "5", 7),  # the series 5XX is born with seven
-            12: lambda: envoy.answer(B, "5", 2),
-            13: lambda: envoy.answer(B, "4", 1),
-            21: lambda: envoy.answer(B, "2", 4),
-        },
-        every(5, -58, 60),
-    )
-    seen = signals(tsdb.client()).read(ask(30))
-    assert errors(seen) == [Tally(7, 7), Tally(3, 3), Tally(4, 0)]
-    assert errors(seen, "champion") == [Tally(30, 0), Tally(0, 0), Tally(0, 0)]
-    assert seen.windows is not None
-    assert [window.challenger["failed"] for window in seen.windows] == [Tally(7, 7), Tally(3, 2), Tally(4, 0)]
-
-
 def test_what_was_counted_before_the_trial_is_no_part_of_it(tsdb: Tsdb, envoy: Envoy) -> None:
     envoy.answer(A, "5", 1000)
     played(envoy, {-4: lambda: envoy.answer(A, times=50), 4: lambda: envoy.answer(A)}, every(5, -58, 30))
-    assert errors(signals(tsdb.client()).read(ask(10)), "champion") == [Tally(1, 0)]
-
-
-def test_a_restart_of_the_gateway_loses_no_count_but_what_was_never_scraped(tsdb: Tsdb, envoy: Envoy) -> None:
-    played(
-        envoy,
-        {
-            1: lambda: envoy.answer(B, times=5),
-            6: lambda: envoy.restart(START + 6),
-            7: lambda: envoy.answer(B, times=9),  # more than before: by its value alone no restart would show
-            11: lambda: envoy.answer(B, "5", 2),
-        },
-        every(5, -58, 40),
-    )
-    assert errors(signals(tsdb.client()).read(ask(20))) == [Tally(14, 0), Tally(2, 2)]
+    assert errors(signals(tsdb).read(ask(10)), "champion") == [Tally(1, 0)]
 
 
 def test_replicas_of_the_gateway_are_summed_and_one_that_comes_counts_from_its_start(tsdb: Tsdb, envoy: Envoy) -> None:
     other = Envoy(tsdb, "10.0.0.2:19001", born=START + 11)
     played(envoy, {2: lambda: envoy.answer(B, times=3), 14: lambda: envoy.answer(B, times=3)}, every(5, -58, 50))
     played(other, {13: lambda: other.answer(B, "5", 4)}, every(5, 14, 50))
-    assert errors(signals(tsdb.client()).read(ask(20))) == [Tally(3, 0), Tally(7, 4)]
+    assert errors(signals(tsdb).read(ask(20))) == [Tally(3, 0), Tally(7, 4)]
 
 
 def test_a_replica_that_went_away_stops_nothing(tsdb: Tsdb, envoy: Envoy) -> None:
     other = Envoy(tsdb, "10.0.0.2:19001")
     played(envoy, {2: lambda: envoy.answer(B), 32: lambda: envoy.answer(B)}, every(5, -58, 60))
     played(other, {3: lambda: other.answer(B)}, every(5, -57, 8))
-    assert errors(signals(tsdb.client()).read(ask(40))) == [Tally(2), Tally(0), Tally(0), Tally(1)]
+    assert errors(signals(tsdb).read(ask(40))) == [Tally(2), Tally(0), Tally(0), Tally(1)]
 
 
 def test_a_replica_whose_scrapes_fail_makes_its_windows_unknown(tsdb: Tsdb, envoy: Envoy) -> None:
@@ -105,19 +71,19 @@ def test_a_replica_whose_scrapes_fail_makes_its_windows_unknown(tsdb: Tsdb, envo
     played(other, {3: lambda: other.answer(B)}, every(5, -57, 8))
     for at in every(5, 13, 58):
         other.scrape(START + at, fails=True)
-    assert errors(signals(tsdb.client()).read(ask(40))) == [None] * 4, "the last good scrape is in the first window"
+    assert errors(signals(tsdb).read(ask(40))) == [None] * 4, "the last good scrape is in the first window"
 
 
 def test_a_gap_that_crosses_an_edge_hides_the_windows_on_both_sides(tsdb: Tsdb, envoy: Envoy) -> None:
     counts = {at: lambda: envoy.answer(B) for at in (1, 9, 11, 16, 21, 31)}
     played(envoy, counts, every(5, -58, 60, without=[12]))
-    assert errors(signals(tsdb.client()).read(ask(40))) == [None, None, Tally(1), Tally(1)]
+    assert errors(signals(tsdb).read(ask(40))) == [None, None, Tally(1), Tally(1)]
 
 
 def test_a_gap_within_a_window_hides_nothing(tsdb: Tsdb, envoy: Envoy) -> None:
     counts = {at: lambda: envoy.answer(B) for at in (1, 3, 5, 11)}
     played(envoy, counts, every(2, -59, 60, without=[3, 5]))
-    assert errors(signals(tsdb.client()).read(ask(20))) == [Tally(3), Tally(1)]
+    assert errors(signals(tsdb).read(ask(20))) == [Tally(3), Tally(1)]
 
 
 def test_an_envoy_that_two_jobs_scrape_counts_once(tsdb: Tsdb, envoy: Envoy) -> None:
@@ -127,7 +93,7 @@ def test_an_envoy_that_two_jobs_scrape_counts_once(tsdb: Tsdb, envoy: Envoy) -> 
         {1: lambda: envoy.answer(B, times=6), **{at: lambda at=at: again.scrape(START + at) for at in range(2, 60, 5)}},
         every(5, -58, 60),
     )
-    assert errors(signals(tsdb.client()).read(ask(10))) == [Tally(6, 0)]
+    assert errors(signals(tsdb).read(ask(10))) == [Tally(6, 0)]
 
 
 def test_a_pod_that_took_over_an_address_counts_for_itself(tsdb: Tsdb) -> None:
@@ -135,24 +101,24 @@ def test_a_pod_that_took_over_an_address_counts_for_itself(tsdb: Tsdb) -> None:
     played(first, {1: lambda: first.answer(B, times=6)}, every(5, -58, 8))
     second = Envoy(tsdb, job="new", born=START + 10)
     played(second, {12: lambda: second.answer(B, times=2)}, every(5, 13, 60))
-    assert errors(signals(tsdb.client()).read(ask(20))) == [Tally(6, 0), Tally(2, 0)]
+    assert errors(signals(tsdb).read(ask(20))) == [Tally(6, 0), Tally(2, 0)]
 
 
 def test_a_variant_without_a_request_has_none_and_one_that_is_not_scraped_is_unknown(tsdb: Tsdb, envoy: Envoy) -> None:
     played(envoy, {1: lambda: envoy.answer(A)}, every(5, -58, 40))
-    assert errors(signals(tsdb.client()).read(ask(20))) == [Tally(0, 0), Tally(0, 0)]
+    assert errors(signals(tsdb).read(ask(20))) == [Tally(0, 0), Tally(0, 0)]
     empty = Tsdb(said={"count(envoy_server_uptime)": {"resultType": "vector", "result": []}})
-    seen = signals(empty.client()).read(ask(20))
+    seen = signals(empty).read(ask(20))
     assert seen.windows is None
     assert "no sample of an Envoy" in seen.problem
     empty.said["count("] = {"resultType": "vector", "result": [{"metric": {}, "value": [START, "1"]}]}
     del empty.said["count(envoy_server_uptime)"]
-    assert errors(signals(empty.client()).read(ask(20))) == [Tally(0, 0), Tally(0, 0)]
+    assert errors(signals(empty).read(ask(20))) == [Tally(0, 0), Tally(0, 0)]
 
 
 def test_a_window_is_told_when_it_does_not_change_any_more(tsdb: Tsdb, envoy: Envoy) -> None:
     played(envoy, {1: lambda: envoy.answer(B), 11: lambda: envoy.answer(B)}, every(5, -58, 18))
-    reader = signals(tsdb.client())
+    reader = signals(tsdb)
     assert errors(reader.read(ask(20))) == [Tally(1)]
     played(envoy, {19: lambda: envoy.answer(B)}, every(5, 22, 38))
     assert errors(reader.read(ask(25))) == [Tally(1), Tally(1)], "seen by the scrape after the edge"
@@ -163,16 +129,16 @@ def test_a_window_waits_for_the_scrapes_of_all_replicas(tsdb: Tsdb, envoy: Envoy
     other = Envoy(tsdb, "10.0.0.2:19001")
     played(envoy, {2: lambda: envoy.answer(B)}, every(5, -58, 12))
     played(other, {-9: lambda: other.answer(B), 8: lambda: other.answer(B, "5")}, every(5, -56, 4))
-    assert errors(signals(tsdb.client()).read(ask(10))) == []
+    assert errors(signals(tsdb).read(ask(10))) == []
     other.scrape(START + 9)
-    assert errors(signals(tsdb.client()).read(ask(10))) == []
+    assert errors(signals(tsdb).read(ask(10))) == []
     other.scrape(START + 14)
-    assert errors(signals(tsdb.client()).read(ask(10))) == [Tally(2, 1)]
+    assert errors(signals(tsdb).read(ask(10))) == [Tally(2, 1)]
 
 
 def test_windows_that_are_known_are_not_read_again(tsdb: Tsdb, envoy: Envoy) -> None:
     played(envoy, {1: lambda: envoy.answer(B)}, every(5, -58, 1200))
-    reader = signals(tsdb.client())
+    reader = signals(tsdb)
     first = errors(reader.read(ask(1000)))
     tsdb.asked.clear()
     again = errors(reader.read(ask(1010)))
@@ -185,7 +151,7 @@ def test_windows_that_are_known_are_not_read_again(tsdb: Tsdb, envoy: Envoy) -> 
 def test_hours_are_read_one_by_one_and_one_in_which_nothing_was_scraped_holds_nothing(tsdb: Tsdb, envoy: Envoy) -> None:
     counts = {at: lambda: envoy.answer(B) for at in (7, 3603, 3608, 9000, 10_000)}
     played(envoy, counts, [*every(5, -58, 3700), *every(5, 9007, 11_000)])
-    seen = signals(tsdb.client()).read(ask(10_800))
+    seen = signals(tsdb).read(ask(10_800))
     found = {10 * place: tally for place, tally in enumerate(errors(seen)) if tally not in {None, Tally()}}
     assert found == {0: Tally(1), 3600: Tally(1), 3610: Tally(1), 10_000: Tally(1)}, "what came at 9000 is not known"
     assert len(errors(seen)) == 1080
@@ -196,11 +162,11 @@ def test_hours_are_read_one_by_one_and_one_in_which_nothing_was_scraped_holds_no
 def test_a_prometheus_that_is_behind_is_unknown(tsdb: Tsdb, envoy: Envoy) -> None:
     played(envoy, {1: lambda: envoy.answer(B)}, every(5, -58, 100))
     for end in (600, 3500):
-        seen = signals(tsdb.client()).read(ask(end))
+        seen = signals(tsdb).read(ask(end))
         assert seen.windows is None
         assert f"behind: its newest sample of an Envoy is {end - 97} s too old" in seen.problem
     tsdb.said["count("] = {"resultType": "vector", "result": []}
-    reader = signals(tsdb.client())
+    reader = signals(tsdb)
     assert "or is behind" in reader.read(ask(7300)).problem
     played(envoy, {}, every(5, 102, 7400))
     assert len(errors(reader.read(ask(7300)))) == 730, "nothing was kept of what was not there"
@@ -214,10 +180,10 @@ def test_what_the_gateway_answers_itself_makes_a_window_unknown_and_while_it_las
         {1: lambda: envoy.answer(B), 4: lambda: envoy.itself("5", 3), 11: lambda: envoy.answer(B, "5", 2)},
         every(5, -58, 90),
     )
-    seen = signals(tsdb.client()).read(ask(20))
+    seen = signals(tsdb).read(ask(20))
     assert seen.windows is None
     assert "3 in the last 20 s" in seen.problem
-    assert errors(signals(tsdb.client()).read(ask(40))) == [None, Tally(2, 2), Tally(0), Tally(0)]
+    assert errors(signals(tsdb).read(ask(40))) == [None, Tally(2, 2), Tally(0), Tally(0)]
 
 
 def test_a_refusal_by_the_gateway_or_a_scrape_between_two_counters_is_no_such_thing(tsdb: Tsdb, envoy: Envoy) -> None:
@@ -231,33 +197,7 @@ def test_a_refusal_by_the_gateway_or_a_scrape_between_two_counters_is_no_such_th
         },
         every(5, -58, 60),
     )
-    assert errors(signals(tsdb.client()).read(ask(20))) == [Tally(0), Tally(1, 1)]
-
-
-def test_a_latency_is_cut_at_the_bounds_at_or_above_pivot_and_margin(tsdb: Tsdb, envoy: Envoy) -> None:
-    played(
-        envoy,
-        {
-            **{1 + n / 10: lambda ms=ms: envoy.answer(A, milliseconds=ms) for n, ms in enumerate((40, 60, 90, 120))},
-            **{2 + n / 10: lambda ms=ms: envoy.answer(B, milliseconds=ms) for n, ms in enumerate((60, 120, 240, 400))},
-            11: lambda: envoy.answer(A, milliseconds=120),
-        },
-        every(5, -58, 60),
-    )
-    pivots = {P99.name: Pivot(80_000.0, START + 0.0)}  # 80 ms: 100 for the champion; 150 for the challenger: 250
-    seen = signals(tsdb.client()).read(ask(20, P99, pivots=pivots))
-    assert seen.windows is not None
-    assert [window.champion[P99.name] for window in seen.windows] == [Tally(4, 1), Tally(1, 1)]
-    assert seen.windows[0].challenger[P99.name] == Tally(4, 1)
-
-
-def test_above_the_last_bucket_nothing_is_known_of_a_latency(tsdb: Tsdb, envoy: Envoy) -> None:
-    played(envoy, {1: lambda: envoy.answer(B, milliseconds=3)}, every(5, -58, 60))
-    pivots = {P99.name: Pivot(1.7e9, START + 0.0)}
-    seen = signals(tsdb.client()).read(ask(10, P99, pivots=pivots))
-    assert seen.windows is not None
-    assert P99.name in seen.windows[0].champion
-    assert P99.name not in seen.windows[0].challenger
+    assert errors(signals(tsdb).read(ask(20))) == [Tally(0), Tally(1, 1)]
 
 
 def test_a_quantile_is_the_bound_at_or_above_it_in_microseconds(tsdb: Tsdb) -> None:
@@ -266,11 +206,11 @@ def test_a_quantile_is_the_bound_at_or_above_it_in_microseconds(tsdb: Tsdb) -> N
         return {"resultType": "vector", "result": found}
 
     tsdb.said["sum by (le)"] = buckets(**{"5.0": 60, "10": 89, "25": 99.5, "+Inf": 100})
-    assert signals(tsdb.client()).quantile("v-a", 0.5, START) == Quantile(5_000, 100)
-    assert signals(tsdb.client()).quantile("v-a", 0.9, START) == Quantile(25_000, 100)
-    assert signals(tsdb.client()).quantile("v-a", 0.999, START) is None, "it lies beyond all bounds"
+    assert signals(tsdb).quantile("v-a", 0.5, START) == Quantile(5_000, 100)
+    assert signals(tsdb).quantile("v-a", 0.9, START) == Quantile(25_000, 100)
+    assert signals(tsdb).quantile("v-a", 0.999, START) is None, "it lies beyond all bounds"
     tsdb.said["sum by (le)"] = buckets()
-    assert signals(tsdb.client()).quantile("v-a", 0.5, START) is None
+    assert signals(tsdb).quantile("v-a", 0.5, START) is None
 
 
 def told(tsdb: Tsdb, values: Mapping[tuple[str, str], Mapping[int, float]]) -> None:
@@ -298,7 +238,7 @@ def test_our_own_metrics_rise_from_edge_to_edge(tsdb: Tsdb, envoy: Envoy) -> Non
             ("invalid_answers_count", "v-b"): {0: 0, 10: 30, 30: 40},
         },
     )
-    reader = signals(tsdb.client(), captured=0.1)
+    reader = signals(tsdb, captured=0.1)
     seen = reader.read(ask(30, KNOWN["log_loss"]))
     assert seen.windows is not None
     assert [window.challenger["log_loss"] for window in seen.windows] == [
@@ -320,17 +260,7 @@ def test_a_metric_of_a_users_own_is_summed_over_all_that_publish_it(tsdb: Tsdb, 
                     endpoint="endpoint", variant="v-b", rollout="r-1", instance=instance,
                 )  # fmt: skip
     own = Metric("orders", "rate", 0.1, namespace="shop", metric="OrderValue")
-    seen = signals(tsdb.client()).read(ask(20, own))
+    seen = signals(tsdb).read(ask(20, own))
     assert seen.windows is not None
     assert [window.challenger["orders"] for window in seen.windows] == [Tally(16, 8), Tally(3, 1.5)]
     assert seen.counted is None, "it is made of no captured answers"
-
-
-def test_a_prometheus_that_does_not_answer_is_unknown_and_says_how() -> None:
-    def down(_: httpx.Request) -> httpx.Response:
-        raise httpx.ConnectError("Connection refused")
-
-    client = httpx.Client(transport=httpx.MockTransport(down), base_url="http://prometheus:9090")
-    seen = signals(client).read(ask(20))
-    assert seen.windows is None
-    assert seen.problem == "Prometheus at http://prometheus:9090 does not answer: Connection refused"
