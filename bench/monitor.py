@@ -25,9 +25,9 @@ from monitoring.bulk import DAY, sealed
 from monitoring.drift.reference import Reference
 from platforms.aws.handlers import drift
 from platforms.aws.journal import DynamoJournal
-from platforms.aws.packages import MANIFEST, REFERENCE
 from rollout.core.release import Release
 from rollout.core.state import RolloutState
+from services.sealed_packages import MANIFEST, REFERENCE
 
 ROWS = 1000
 _CALLS = 9

@@ -7,9 +7,12 @@ member: both are checked before anything of them is parsed.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from typing import Protocol
+
+from rollout.core.errors import RolloutError
 
 MANIFEST = "manifest.json"
 """Lists the sha256 of every member."""
@@ -42,6 +45,10 @@ class Unsigned(RegistryError):
     """A package was not signed with the key that is trusted; the message says what to do."""
 
 
+class DigestMismatch(RolloutError):
+    """The bytes of a member are not those that were sealed: nothing in it is read."""
+
+
 class Sealed(Protocol):
     """Where a sealed package lies, and what proves it: as a release has both."""
 
@@ -66,14 +73,30 @@ def member_uri(archive_uri: str, name: str) -> str:
     return f"{archive_uri.rpartition('/')[0]}/{name}"
 
 
-def member_of(release: Sealed, name: str, proven: Callable[[str, str], bytes]) -> bytes | None:
+def member_of(release: Sealed, name: str, read: Callable[[str, str], bytes]) -> bytes | None:
     """One member of a release's package; None when its manifest lists none of that name.
 
     Args:
         release: The release.
         name: The member's name.
-        proven: Gives a member by its name and the sha256 that it must have, hex, once that was checked.
+        read: Fetches a member by its name and the sha256 that it must have, hex. The bytes are verified here.
+
+    Raises:
+        DigestMismatch: The manifest is not the release's, or the member not the manifest's; the message names the URI.
     """
-    manifest = proven(MANIFEST, release.manifest_sha256)
-    expected = json.loads(manifest)["files"].get(name)
-    return None if expected is None else proven(name, expected)
+    expected = json.loads(manifest_of(release, read))["files"].get(name)
+    return None if expected is None else _verified(release, name, expected, read)
+
+
+def manifest_of(release: Sealed, read: Callable[[str, str], bytes]) -> bytes:
+    """The manifest of a release's package; arguments and errors as of `member_of`."""
+    return _verified(release, MANIFEST, release.manifest_sha256, read)
+
+
+def _verified(release: Sealed, name: str, expected: str, read: Callable[[str, str], bytes]) -> bytes:
+    content = read(name, expected)
+    found = hashlib.sha256(content).hexdigest()
+    if found != expected:
+        uri = member_uri(release.archive_uri, name)
+        raise DigestMismatch(f"{uri}: got sha256:{found}, expected sha256:{expected}; nothing in it was read")
+    return content

@@ -43,7 +43,8 @@ class RolloutProvider(DrivingProvider):
         from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415  see journal
 
         from platforms.aws.clients import clients  # noqa: PLC0415
-        from platforms.aws.packages import METRICS, DigestMismatch, member  # noqa: PLC0415
+        from platforms.aws.packages import member  # noqa: PLC0415
+        from services.sealed_packages import METRICS, DigestMismatch  # noqa: PLC0415
 
         try:
             return json.loads(member(clients(props["region"]), release, METRICS) or b"{}").get("summary", {})

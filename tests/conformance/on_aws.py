@@ -28,7 +28,6 @@ from platforms.aws.evaluations import ratio
 from platforms.aws.files import S3Files
 from platforms.aws.journal import DynamoJournal
 from platforms.aws.names import Names
-from platforms.aws.packages import FORM
 from platforms.aws.published import CloudWatchMetrics
 from rollout.controller.controller import Controller
 from rollout.core.live import Approval, Live
@@ -37,6 +36,7 @@ from rollout.core.state import RolloutState
 from services.declaration import alarm_thresholds
 from services.labels import Labels
 from services.promises import Promises
+from services.sealed_packages import FORM
 from tests.conformance import mortal
 from tests.conformance.stage import (
     LABEL_LATE,

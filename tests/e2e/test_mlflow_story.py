@@ -36,7 +36,7 @@ from cli.local.stack import Stack
 from cli.replay import Report
 from cli.target import ROOT
 from localcloud.setup import Installer, Places, cached
-from platforms.aws.packages import MANIFEST, proven
+from platforms.aws.packages import manifest
 from tests.e2e.conftest import FEW, QUICK, having, journal, succeeded, typed
 from tests.platforms.load import wait_for
 from tests.small import SMALL
@@ -141,10 +141,8 @@ def test_an_outage_holds_up_no_release_and_the_controller_outlines_who_serves(
     assert told.get_registered_model(MODEL).aliases == {}, "who serves is not known there yet, and nobody else serves"
     with opened(f"http://127.0.0.1:{port}", bearer({}), 10) as api:  # as a tick two minutes later
         clients = cast(Any, boto3.Session().client)
-        manifest = partial(proven, clients, name=MANIFEST)
         later = time.time() + SETTLED
-        shelf = Shelf(MODEL, MODEL)
-        assert mirror(api, shelf, state, lambda one: manifest(one, expected=one.manifest_sha256), later) == ()
+        assert mirror(api, Shelf(MODEL, MODEL), state, partial(manifest, clients), later) == ()
     outlined = told.get_model_version_by_alias(MODEL, "champion")
     assert (outlined.tags["told_by"], outlined.tags["verdict"]) == ("controller", "promoted")
     assert state.champion is not None and outlined.tags["package_digest"] == state.champion.package_digest

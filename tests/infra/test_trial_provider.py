@@ -19,13 +19,13 @@ from infra.config.strategy_settings import Steps, StepSettings
 from infra.providers import driving as provider
 from infra.providers.driving import commands_of
 from infra.providers.trial import RolloutProvider
-from platforms.aws.packages import DigestMismatch
 from rollout.controller.notice import waiting
 from rollout.core.errors import Unreachable
 from rollout.core.release import Release
 from rollout.core.state import Replayed
 from rollout.reason import Reason
 from services.guardrails import guardrail
+from services.sealed_packages import DigestMismatch
 from tests.rollout.worlds import release as make_release
 from tests.simulator.platform import World
 

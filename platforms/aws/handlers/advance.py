@@ -67,9 +67,9 @@ def _mirror(settings: Settings, state: RolloutState) -> None:
 
 
 def _manifest(release: Release) -> bytes:
-    from platforms.aws.packages import MANIFEST, proven  # noqa: PLC0415 - see above
+    from platforms.aws.packages import manifest  # noqa: PLC0415 - see above
 
-    return proven(_impatient_clients(), release, MANIFEST, release.manifest_sha256)
+    return manifest(_impatient_clients(), release)
 
 
 def _log(progress: Progress) -> None:

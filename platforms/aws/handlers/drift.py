@@ -15,12 +15,13 @@ from platforms.aws.documents import DynamoDocuments
 from platforms.aws.files import captures_of
 from platforms.aws.handlers.settings import Context, Settings, seconds_left
 from platforms.aws.journal import DynamoJournal
-from platforms.aws.packages import DigestMismatch, Sealed, member
+from platforms.aws.packages import member
 from platforms.aws.published import CloudWatchMetrics
 from platforms.aws.transient import PASSING, passes
 from services.drift import Drift
 from services.drift_record import DriftRecord
 from services.promises import Promises, remembered
+from services.sealed_packages import DigestMismatch, Sealed
 
 _RESERVE = 60.0  # seconds that reading some more files may take
 _LATE = 7200.0  # seconds back that a sweep looks for files of which no message told

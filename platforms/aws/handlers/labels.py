@@ -19,12 +19,13 @@ from platforms.aws.files import S3Files
 from platforms.aws.handlers.settings import Context, Settings
 from platforms.aws.journal import DynamoJournal
 from platforms.aws.names import CAPTURE, LABELS
-from platforms.aws.packages import Sealed, member
+from platforms.aws.packages import member
 from platforms.aws.published import CloudWatchMetrics
 from platforms.aws.versions import GroupVersions
 from rollout.core.errors import RolloutError
 from services.labels import Labels
 from services.promises import Promises, remembered
+from services.sealed_packages import Sealed
 from services.versions import of_release
 
 

@@ -12,9 +12,9 @@ from typing import Any
 
 from pipeline import archive
 from pipeline.pack import SealedPackage
-from platforms.aws.packages import MANIFEST
 from platforms.s3.package_store import BucketPackageStore
 from rollout.core.release import Release
+from services.sealed_packages import MANIFEST
 from tests.rollout.worlds import release as make_release
 
 

@@ -15,11 +15,11 @@ from monitoring.drift.reference import Reference
 from platforms.aws.handlers import advance, drift, rollback
 from platforms.aws.journal import DynamoJournal
 from platforms.aws.names import MONITORING
-from platforms.aws.packages import REFERENCE
 from rollout.core.plan import Plan, Step
 from rollout.core.release import Release
 from rollout.core.state import Phase, RolloutState
 from services.promises import remembered
+from services.sealed_packages import REFERENCE
 from tests.platforms.aws.mocked import clients, documents_table, journal_table, mocked_aws
 from tests.platforms.aws.sealing import sealed_release
 

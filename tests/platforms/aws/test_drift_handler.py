@@ -15,9 +15,8 @@ import pytest
 
 from platforms.aws.files import captures_of
 from platforms.aws.handlers import drift
-from platforms.aws.packages import REFERENCE, DigestMismatch
 from rollout.core.release import Release
-from services.sealed_packages import member_uri
+from services.sealed_packages import REFERENCE, DigestMismatch, member_uri
 from tests.captured import line
 from tests.needed import needed
 from tests.platforms.aws.mocked import clients

@@ -13,13 +13,12 @@ from botocore.exceptions import ClientError
 from platforms.aws.clients import Clients
 from platforms.aws.handlers import labels
 from platforms.aws.journal import DynamoJournal
-from platforms.aws.packages import FORM, DigestMismatch
 from rollout.core.errors import Busy, Unreachable
 from rollout.core.plan import Plan, Step
 from rollout.core.release import Release, release_id
 from rollout.core.state import Phase, RolloutState
 from services.promises import remembered
-from services.sealed_packages import member_uri
+from services.sealed_packages import FORM, DigestMismatch, member_uri
 from tests.captured import answers
 from tests.needed import needed
 from tests.platforms.aws.mocked import documents_table, journal_table, mocked_aws

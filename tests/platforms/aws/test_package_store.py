@@ -16,7 +16,7 @@ from platforms.aws.clients import Clients
 from platforms.aws.identity import caller
 from platforms.aws.package_registry import origin
 from platforms.aws.package_store import AwsPackageStore
-from platforms.aws.packages import METRICS, REFERENCE, DigestMismatch, member
+from platforms.aws.packages import member
 from platforms.aws.versions import GroupVersions
 from platforms.s3 import package_store
 from platforms.s3.objects import upload
@@ -25,7 +25,16 @@ from provenance.evidence import BOM, CARD, FACTS, MODEL, PROVENANCE, SAGEMAKER_C
 from provenance.key_pair import KeyPair
 from rollout.core.release import Release
 from services.package_registry import PackageRegistry, ReleaseRecord, copy, publish, take, verify_past
-from services.sealed_packages import Gone, RegistryError, Unsigned, folder_of, member_uri
+from services.sealed_packages import (
+    METRICS,
+    REFERENCE,
+    DigestMismatch,
+    Gone,
+    RegistryError,
+    Unsigned,
+    folder_of,
+    member_uri,
+)
 from tests.platforms.aws.either import EITHER, IMAGE, clients_of, new_registry
 from tests.platforms.aws.sealing import put
 from tests.rollout.worlds import release as make_release

@@ -14,10 +14,9 @@ from monitoring.captured import PROBED
 from platforms.aws.clients import Clients
 from platforms.aws.handlers import probe as handler
 from platforms.aws.journal import DynamoJournal
-from platforms.aws.packages import DigestMismatch
 from rollout.core.release import Release
 from services import probe
-from services.sealed_packages import member_uri
+from services.sealed_packages import DigestMismatch, member_uri
 from tests.platforms.aws.mocked import journal_table, mocked_aws
 from tests.platforms.aws.rights import held_to_rights
 from tests.platforms.aws.sealing import put, sealed_release

@@ -8,9 +8,10 @@ from dataclasses import replace
 
 import pytest
 
-from platforms.kubernetes.packages import METRICS, REFERENCE, member
+from platforms.kubernetes.packages import member
 from rollout.core.errors import RolloutError, Unreachable
 from rollout.core.release import Release
+from services.sealed_packages import METRICS, REFERENCE
 from tests.rollout.worlds import release as make_release
 from tests.serving.shelf import Shelf, shelf
 

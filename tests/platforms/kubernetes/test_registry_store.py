@@ -17,7 +17,7 @@ from pipeline.pack import SealedPackage
 from platforms.kubernetes import artifacts
 from platforms.kubernetes.oci import MANIFEST_TYPE, OciError
 from platforms.kubernetes.oci_referrers import refer
-from platforms.kubernetes.packages import REFERENCE, member
+from platforms.kubernetes.packages import member
 from platforms.kubernetes.registry_store import RegistryPackageStore, repository
 from provenance.envelope import SignatureError
 from provenance.evidence import MODEL, PROVENANCE, sign
@@ -25,7 +25,7 @@ from provenance.key_pair import KeyPair
 from rollout.core.errors import RolloutError, Unreachable
 from services.memory_packages import MemoryVersions
 from services.package_registry import PackageRegistry, ReleaseRecord, check, publish
-from services.sealed_packages import Unsigned
+from services.sealed_packages import REFERENCE, Unsigned
 from tests.platforms.kubernetes.real_registry import running
 from tests.rollout.worlds import release as make_release
 
