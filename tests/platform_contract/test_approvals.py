@@ -14,7 +14,6 @@ import pytest
 from pipeline.pack import Registered
 from platforms.aws.approvals import BucketApprovals
 from platforms.aws.clients import Clients
-from platforms.aws.identity import as_metadata, caller
 from platforms.aws.versions import GroupVersions
 from platforms.kubernetes.api import Api
 from platforms.kubernetes.approvals import PackageApprovals
@@ -23,7 +22,7 @@ from platforms.kubernetes.versions import ModelPackages
 from provenance.evidence import Evidence
 from rollout.core.release import release_id
 from services.approvals import ApprovalRefused, Approvals, approve, record
-from services.sealed_packages import REGISTERED_BY, TRAINED_BY
+from services.sealed_packages import TRAINED_BY
 from services.versions import Versions
 from tests.cli.registered import ClusterApi
 from tests.platforms.aws.either import EITHER, IMAGE, root_of
@@ -35,6 +34,7 @@ __all__ = ["server"]
 
 RECIPE = "ab" * 32
 RELEASE = release_id(RECIPE, IMAGE)
+PACKAGE = Registered("", "s3://bucket/packages/cd/model.tar.gz", "sha256:cd", "m" * 64, RECIPE, IMAGE, {})
 ENDPOINT = "flight-delay-prod"
 ALL = '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}'
 REAL = pytest.param("API server", marks=[pytest.mark.needs("apiserver"), pytest.mark.slow])
@@ -46,11 +46,14 @@ class Place:
 
     Attributes:
         person: The registry and the approvals, as a person of a name has them.
-        register: Registers the release as a person, with lineage.
     """
 
     person: Callable[[str], tuple[Versions, Approvals]]
-    register: Callable[..., None]
+
+    def register(self, who: str, trained_by: str = "") -> None:
+        """Register the release as a person; another one may have made it elsewhere."""
+        lineage = {TRAINED_BY: self.person(trained_by)[1].caller()} if trained_by else {}
+        self.person(who)[0].add(PACKAGE, Evidence({}, b"", b""), lineage)
 
     def approve(self, who: str, why: str, at: float, release: str = RELEASE) -> int:
         """Approve as a person; how many have approved then."""
@@ -84,22 +87,10 @@ def _account(root: Clients) -> Place:
         session = boto3.Session(key["AccessKeyId"], key["SecretAccessKey"], region_name="us-east-1")
         return cache(partial(session.client, endpoint_url=root("s3").meta.endpoint_url))
 
-    def register(who: str, trained_by: str = "") -> None:
-        trained = {TRAINED_BY: as_metadata(caller(clients(trained_by)))} if trained_by else {}
-        container = {"Image": IMAGE, "ModelDataUrl": "s3://bucket/packages/cd/model.tar.gz"}
-        kinds = {name: ["application/json"] for name in ("SupportedContentTypes", "SupportedResponseMIMETypes")}
-        known = {"recipe": RECIPE, "package_digest": "sha256:cd", "manifest_sha256": "ef", **trained}
-        root("sagemaker").create_model_package(
-            ModelPackageGroupName=name,
-            ModelApprovalStatus="PendingManualApproval",
-            InferenceSpecification={"Containers": [container], **kinds},
-            CustomerMetadataProperties=known | {REGISTERED_BY: as_metadata(caller(clients(who)))},
-        )
-
     def person(who: str) -> tuple[Versions, Approvals]:
         return GroupVersions(name, clients(who)), BucketApprovals(clients(who), name)
 
-    return Place(person, register)
+    return Place(person)
 
 
 def _cluster(request: pytest.FixtureRequest) -> Place:
@@ -117,15 +108,10 @@ def _cluster(request: pytest.FixtureRequest) -> Place:
         made.who = who
         return cast(Api, made)
 
-    def register(who: str, trained_by: str = "") -> None:
-        package = Registered("", "oci://r.example/m@sha256:cd", "sha256:cd", "m" * 64, RECIPE, IMAGE, {})
-        trained = {TRAINED_BY: f"arn:aws:sts::000000000000:assumed-role/deploy/{trained_by}"} if trained_by else {}
-        ModelPackages(api(who), ENDPOINT, f"{ENDPOINT}-1").add(package, Evidence({}, b"", b""), trained)
-
     def person(who: str) -> tuple[Versions, Approvals]:
-        return ModelPackages(api(who), ENDPOINT), PackageApprovals(api(who), ENDPOINT)
+        return ModelPackages(api(who), ENDPOINT, f"{ENDPOINT}-1"), PackageApprovals(api(who), ENDPOINT)
 
-    return Place(person, register)
+    return Place(person)
 
 
 def test_each_person_counts_once(place: Place) -> None:
