@@ -33,8 +33,9 @@ from tests.simulator.platform import MemoryJournal, World
 __all__ = ["server"]
 
 RECIPE = "ab" * 32
+DIGEST = f"sha256:{'cd' * 32}"
 RELEASE = release_id(RECIPE, IMAGE)
-PACKAGE = Registered("", "s3://bucket/packages/cd/model.tar.gz", "sha256:cd", "m" * 64, RECIPE, IMAGE, {})
+PACKAGE = Registered("", "s3://bucket/packages/cd/model.tar.gz", DIGEST, "m" * 64, RECIPE, IMAGE, {})
 ENDPOINT = "flight-delay-prod"
 ALL = '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}'
 REAL = pytest.param("API server", marks=[pytest.mark.needs("apiserver"), pytest.mark.slow])
@@ -126,7 +127,7 @@ def test_each_person_counts_once(place: Place) -> None:
         (people[0], "looks well", 1.5),
         (people[1], "agreed, too: \N{CHECK MARK}", 2.0),
     ]
-    assert {one.package_digest for one in found} == {"sha256:cd"}
+    assert {one.package_digest for one in found} == {DIGEST}
     assert place.approvals.count("0" * 12) == 0
 
 
