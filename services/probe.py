@@ -1,6 +1,6 @@
 """Does the endpoint answer? Requested on a schedule, so that an endpoint without traffic can be told from a dead one.
 
-    run(invoke, champion.variant, sample(content))      # Outcome(ok=True, milliseconds=12.4, why="")
+    run(invoke, champion, member)      # Outcome(ok=True, milliseconds=12.4, why="")
 
 The request is the one that is sealed in the champion's package, the answer must be sound: finite and not empty. The
 champion is requested by name, so that a trial without traffic is not taken for one with some. The serving runtime
@@ -13,13 +13,18 @@ import json
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from monitoring.captured import PROBED
+from monitoring.measurements import Datum
 from monitoring.published import PROBE_LATENCY, PROBE_SUCCESS
 from rollout.core.answers import broken
 from rollout.core.errors import RolloutError
+from rollout.core.release import Release
 from services.invoke import JSON, Invoke, NoSuchVariant, Request, Response
+
+if TYPE_CHECKING:  # it loads the monitors, which a function that only probes does without
+    from services.promises import Member
 
 SAMPLE = "example.json"
 """Where an archive has a request that its model answers."""
@@ -44,20 +49,43 @@ class Outcome:
     milliseconds: float | None
     why: str
 
-    def metrics(self) -> list[tuple[str, float, str]]:
-        """Name, value and unit of what is counted. A failure has no latency: that of a refusal would hide it."""
-        found = [(PROBE_SUCCESS, float(self.ok), "Count")]
+    def data(self, at: float) -> list[Datum]:
+        """What is published of it. A failure has no latency: that of a refusal would hide it.
+
+        Args:
+            at: When it was, epoch seconds.
+        """
+        found = [Datum(PROBE_SUCCESS, "", float(self.ok), "Count", at)]
         if self.ok and self.milliseconds is not None:
-            found.append((PROBE_LATENCY, self.milliseconds, "Milliseconds"))
+            found.append(Datum(PROBE_LATENCY, "", self.milliseconds, "Milliseconds", at))
         return found
 
 
-def sample(content: bytes | None) -> bytes:
-    """The body of the request that a package says its model answers.
+def run(invoke: Invoke, champion: Release, member: Member) -> Outcome:
+    """Send the request in the champion's package once, and judge the answer.
+
+    Args:
+        invoke: Sends it. If a promotion has just removed the champion's variant, whichever variant serves is requested.
+        champion: What serves.
+        member: Reads the package.
 
     Raises:
-        UnreadableSample: There is none, or it is no object with instances.
+        UnreadableSample: The package has no request to probe with.
+        RolloutError: The package cannot be read.
     """
+    body = _sample(member(champion, SAMPLE))
+    try:
+        response = _send(invoke, champion.variant, body)
+    except RolloutError as error:
+        return Outcome(ok=False, milliseconds=None, why=str(error))
+    if not response.ok:
+        text = response.body.decode(errors="replace")[:_SHOWN]
+        return Outcome(ok=False, milliseconds=None, why=f"{response.status} {text}".rstrip())
+    wrong = broken(response.body)
+    return Outcome(ok=wrong is None, milliseconds=1000 * response.seconds, why=wrong or "")
+
+
+def _sample(content: bytes | None) -> bytes:
     if content is None:
         raise UnreadableSample(f"the package has no {SAMPLE}: it was sealed before there was a probe; release anew")
     try:
@@ -67,25 +95,6 @@ def sample(content: bytes | None) -> bytes:
     if not isinstance(body, Mapping) or not cast(Mapping[str, Any], body).get("instances"):
         raise UnreadableSample(f"{SAMPLE}: got {content[:40]!r}, expected an object with instances")
     return content
-
-
-def run(invoke: Invoke, champion: str, body: bytes) -> Outcome:
-    """Send the request once, and judge the answer.
-
-    Args:
-        invoke: Sends it.
-        champion: The champion's variant. If a promotion has just removed it, whichever variant serves is requested.
-        body: The request.
-    """
-    try:
-        response = _send(invoke, champion, body)
-    except RolloutError as error:
-        return Outcome(ok=False, milliseconds=None, why=str(error))
-    if not response.ok:
-        text = response.body.decode(errors="replace")[:_SHOWN]
-        return Outcome(ok=False, milliseconds=None, why=f"{response.status} {text}".rstrip())
-    wrong = broken(response.body)
-    return Outcome(ok=wrong is None, milliseconds=1000 * response.seconds, why=wrong or "")
 
 
 def _send(invoke: Invoke, champion: str, body: bytes) -> Response:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass
-from typing import Any
 
+from platforms.aws.blobs import S3Blobs
 from platforms.aws.clients import Clients, calling
 from platforms.aws.identity import caller
 from platforms.s3.errors import code_of
 from rollout.core.errors import RolloutError
 from services.approvals import Approval
+from services.blobs import names
 from services.principals import person
 
 APPROVALS = "approvals"
@@ -35,16 +36,14 @@ class BucketApprovals:
 
     def given(self, release: str) -> list[Approval]:
         """See `Approvals`."""
-        with calling(f"read who agreed to release {release}"):
-            keys = self._keys(release)
-            read = [self._s3.get_object(Bucket=self.bucket, Key=key)["Body"].read() for key in keys]
+        blobs = S3Blobs(self.clients, self.bucket)
+        read = (b"".join(blobs.get(key)) for key in names(blobs, f"{APPROVALS}/{release}/"))
         return sorted((Approval(**json.loads(content)) for content in read), key=lambda one: one.at)
 
     def count(self, release: str) -> int:
         """See `Approvals`; it needs `s3:ListBucket` alone. 0 where there is no bucket yet."""
         try:
-            with calling(f"count who agreed to release {release}"):
-                return len(self._keys(release))
+            return len([*names(S3Blobs(self.clients, self.bucket), f"{APPROVALS}/{release}/")])
         except RolloutError as error:
             if code_of(error.__cause__) == "NoSuchBucket":
                 return 0
@@ -57,16 +56,7 @@ class BucketApprovals:
         new = {"ContentType": "application/json", "IfNoneMatch": "*"}
         try:
             with calling(f"agree to release {approval.release}"):
-                self._s3.put_object(Bucket=self.bucket, Key=key, Body=body, **new)
+                self.clients("s3").put_object(Bucket=self.bucket, Key=key, Body=body, **new)
         except RolloutError as error:
             if code_of(error.__cause__) != "PreconditionFailed":
                 raise
-
-    @property
-    def _s3(self) -> Any:
-        return self.clients("s3")
-
-    def _keys(self, release: str) -> list[str]:
-        paginator = self._s3.get_paginator("list_objects_v2")
-        pages = paginator.paginate(Bucket=self.bucket, Prefix=f"{APPROVALS}/{release}/")
-        return [item["Key"] for page in pages for item in page.get("Contents", [])]

@@ -13,10 +13,12 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from platforms.aws.blobs import S3Blobs
 from platforms.aws.clients import Clients, calling
 from platforms.aws.names import NOTHING, REFUSED, SETTINGS
 from platforms.s3.errors import code_of
@@ -280,13 +282,9 @@ def read(clients: Clients, uri: str) -> Any:
         RolloutError: The bucket does not answer.
     """
     bucket, _, key = uri.removeprefix("s3://").partition("/")
-    try:
-        with calling(f"read {uri}"):
-            return json.loads(clients("s3").get_object(Bucket=bucket, Key=key)["Body"].read())
-    except RolloutError as error:
-        if code_of(error.__cause__) == "NoSuchKey":
-            return None
-        raise
+    with suppress(FileNotFoundError):
+        return json.loads(b"".join(S3Blobs(clients, bucket).get(key)))
+    return None
 
 
 def short(arn: str) -> str:

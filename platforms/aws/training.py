@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from botocore.exceptions import ClientError
-
+from platforms.aws.blobs import S3Blobs
 from platforms.aws.clients import Clients, calling
 from platforms.aws.journal import DynamoJournal
 from platforms.aws.names import RETRAINING
@@ -233,14 +233,9 @@ class TrainingJobs:
         return JobSeen("failed", job.get("FailureReason") or _ENDED.get(job.get("SecondaryStatus"), "it was stopped"))
 
     def _report(self, job: str) -> Mapping[str, Any] | None:
-        try:
-            with calling(f"read the report of {job}"):
-                answer = self.clients("s3").get_object(Bucket=self.settings.bucket, Key=report_key(job))
-                return json.loads(answer["Body"].read())
-        except RolloutError as error:
-            if isinstance(error.__cause__, ClientError) and code_of(error.__cause__) == "NoSuchKey":
-                return None
-            raise
+        with suppress(FileNotFoundError):
+            return json.loads(b"".join(S3Blobs(self.clients, self.settings.bucket).get(report_key(job))))
+        return None
 
 
 def report_key(job: str) -> str:

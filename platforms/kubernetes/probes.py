@@ -1,19 +1,20 @@
 """Probes each endpoint when it is due, in a thread of the controller; see `services.probe`.
 
-probes = Probes(through_gateways(api), sampled(member), known.spec, known.champion, tell=...)
+probes = Probes(through_gateways(api), member, known.spec, known.champion, tell=...)
 probes.follow(Rounds(lambda: process.names, lambda: process.leads, stopping))     # until `stopping` is set
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import httpx
 
 from monitoring.log import log
+from monitoring.measurements import Datum
 from platforms.kubernetes.api import Api
 from platforms.kubernetes.gateway import Entrance, entrance
 from platforms.kubernetes.invoke import GatewayInvoke
@@ -31,32 +32,24 @@ _AT_ONCE = 8  # endpoints that are asked at the same time
 _TIMEOUT = httpx.Timeout(20.0, connect=3.0)
 
 
-@dataclass(frozen=True)
-class Told:
-    """What a probe tells of an endpoint: when it was, and what it found."""
-
-    at: float
-    outcome: probe.Outcome
-
-
 @dataclass
 class Probes:
     """The probes of a namespace's endpoints.
 
     Attributes:
         invoke: Gives what sends requests to an endpoint.
-        sample: The request of a release's package; raises RolloutError or `probe.UnreadableSample`.
+        member: Reads members of packages.
         spec: What the Rollout of an endpoint says; raises RolloutError where it says something wrong.
         champion: What serves; None before the first release. Raises RolloutError where the journal cannot be read.
-        tell: Shows what an endpoint's last probe found; None: nothing any more.
+        tell: Shows what an endpoint's last probe found; empty: nothing any more.
         now: Epoch seconds.
     """
 
     invoke: Callable[[RolloutSpec], Invoke]
-    sample: Callable[[Release], bytes]
+    member: Member
     spec: Callable[[str], RolloutSpec]
     champion: Callable[[str], Release | None]
-    tell: Callable[[str, Told | None], None]
+    tell: Callable[[str, Sequence[Datum]], None]
     now: Callable[[], float] = time.time
     _asked: dict[str, float] = field(default_factory=dict[str, float], init=False)  # when they were last
 
@@ -77,7 +70,7 @@ class Probes:
         wanted = {name: seconds for name, seconds in every.items() if seconds}
         for gone in self._asked.keys() - wanted.keys():
             del self._asked[gone]
-            self.tell(gone, None)
+            self.tell(gone, ())
         found = [name for name, seconds in sorted(wanted.items()) if now - self._asked.get(name, -seconds) >= seconds]
         self._asked |= dict.fromkeys(found, now)
         return found
@@ -91,26 +84,20 @@ class Probes:
             champion, spec = self.champion(name), self.spec(name)
             if champion is None:
                 return
-            body = self.sample(champion)
+            outcome = probe.run(self.invoke(spec), champion, self.member)
         except (RolloutError, ValueError) as error:
             log("not probed", endpoint=name, error=str(error))
             return
-        outcome = probe.run(self.invoke(spec), champion.variant, body)
         if not outcome.ok:
             log("probe", endpoint=name, ok=False, why=outcome.why)
         if name in self._asked:
-            self.tell(name, Told(self.now(), outcome))
+            self.tell(name, outcome.data(self.now()))
 
     def _minutes(self, name: str) -> int:
         try:
             return self.spec(name).measuring.probe_minutes
         except RolloutError:
             return 0
-
-
-def sampled(member: Member) -> Callable[[Release], bytes]:
-    """The request of a release's package, of what reads its members."""
-    return lambda champion: probe.sample(member(champion, probe.SAMPLE))
 
 
 def through_gateways(api: Api) -> Callable[[RolloutSpec], Invoke]:

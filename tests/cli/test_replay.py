@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from http.server import ThreadingHTTPServer
+from unittest.mock import Mock
 
 import pytest
 from click.testing import CliRunner, Result
@@ -20,7 +20,8 @@ from cli.replay_progress import Mark
 from cli.target import Target
 from model import data
 from model.data import Flight
-from tests.listening import Quiet, listening
+from services.invoke import Request, Response
+from services.memory import MemoryInvoke
 
 NOON = datetime(2013, 3, 1, 12, tzinfo=UTC)
 
@@ -29,80 +30,60 @@ def flight(number: int) -> Flight:
     return Flight(f"f{number}", NOON + timedelta(minutes=number), {"carrier": "UA"}, label=None, label_at=None)
 
 
-class Endpoint(Quiet):
-    """Answers as SageMaker's runtime does; every fourth flight meets a model that fails."""
-
-    seen: list[dict[str, str]]
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        name = self.headers["X-Amzn-SageMaker-Inference-Id"].partition(".")[0]
-        told = self.headers.get("X-Amzn-SageMaker-Custom-Attributes", "")
-        self.seen.append({"id": name, "body": body.decode(), "path": self.path, "told": told})
-        if int(name[1:]) % 4 == 3:
-            answer = json.dumps({"OriginalStatusCode": 500, "Message": "boom", "OriginalMessage": "boom"}).encode()
-            self.send_response(424)
-            self.send_header("x-amzn-errortype", "ModelError")
-        else:
-            answer = b'{"predictions": []}'
-            self.send_response(200)
-            self.send_header("x-Amzn-Invoked-Production-Variant", "v-a")
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(answer)))
-        self.end_headers()
-        self.wfile.write(answer)
+def model(request: Request) -> tuple[int, bytes, float]:
+    """Answers; every fourth flight meets a model that fails."""
+    number = int(request.inference_id.partition(".")[0][1:])
+    return (500, b"boom", 0.0) if number % 4 == 3 else (200, b'{"predictions": []}', 0.0)
 
 
 @pytest.fixture
-def endpoint(monkeypatch: pytest.MonkeyPatch, aws_keys: None) -> Iterator[type[Endpoint]]:
-    handler = type("Here", (Endpoint,), {"seen": []})
-    patient = type("Patient", (ThreadingHTTPServer,), {"request_queue_size": 128})
-    with listening(handler, server=patient) as url:
-        monkeypatch.setenv("AWS_ENDPOINT_URL", url)
-        yield handler
+def endpoint(monkeypatch: pytest.MonkeyPatch) -> MemoryInvoke:
+    made = MemoryInvoke({"v-a": model})
+    monkeypatch.setattr("cli.replay.platform_of", lambda _: Mock(invoke=lambda _: made))
+    return made
 
 
 TARGET = Target("local", "flight-delay-local", "us-east-1", {})
 
 
-def test_each_flight_is_sent_once_and_failures_are_counted_with_their_own_words(endpoint: type[Endpoint]) -> None:
+def test_each_flight_is_sent_once_and_failures_are_counted_with_their_own_words(endpoint: MemoryInvoke) -> None:
     report = run(TARGET, [flight(n) for n in range(40)], Pace(rate=400))
-    assert sorted(item["id"] for item in endpoint.seen) == sorted(f"f{n}" for n in range(40))
+    assert sorted(one.inference_id.partition(".")[0] for one in endpoint.sent) == sorted(f"f{n}" for n in range(40))
     assert report.sent == 40
     assert report.failed == 10
     assert report.answers == {"200": 30, "500": 10}
     assert report.variants == {"v-a": 30}
     assert len(report.first_failures) == 3
     assert all(text.endswith(": the model answered 500: boom") for text in report.first_failures), "once, in its words"
-    assert json.loads(endpoint.seen[0]["body"]) == {"instances": [{"carrier": "UA"}]}
+    assert json.loads(endpoint.sent[0].body) == {"instances": [{"carrier": "UA"}]}
 
 
-def test_a_replay_that_came_to_the_end_of_the_data_tells_the_last_flights_time(endpoint: type[Endpoint]) -> None:
+def test_a_replay_that_came_to_the_end_of_the_data_tells_the_last_flights_time(endpoint: MemoryInvoke) -> None:
     report = run(TARGET, [flight(n) for n in range(3)], Pace(rate=1000))
     assert (report.ended, report.last) == (True, NOON + timedelta(minutes=2))
 
 
-def test_a_replay_that_was_limited_or_out_of_time_did_not_come_to_the_end_of_the_data(endpoint: type[Endpoint]) -> None:
+def test_a_replay_that_was_limited_or_out_of_time_did_not_come_to_the_end_of_the_data(endpoint: MemoryInvoke) -> None:
     limited = run(TARGET, (flight(n) for n in range(9)), Pace(rate=1000), limit=2)
     assert (limited.sent, limited.ended) == (2, False)
     assert run(TARGET, (flight(n) for n in range(9)), Pace(rate=10), seconds=0.05).ended is False
 
 
-def test_a_stopped_replay_counts_what_was_under_way(endpoint: type[Endpoint]) -> None:
+def test_a_stopped_replay_counts_what_was_under_way(endpoint: MemoryInvoke) -> None:
     stop = threading.Event()
     reports: list[Report] = []
     source = (flight(n) for n in range(100_000))
     thread = threading.Thread(target=lambda: reports.append(run(TARGET, source, Pace(rate=100), stop=stop)))
     thread.start()
-    while len(endpoint.seen) < 5:
+    while len(endpoint.sent) < 5:
         time.sleep(0.01)
     stop.set()
     thread.join(timeout=30)
-    assert reports[0].sent == len(endpoint.seen)
+    assert reports[0].sent == len(endpoint.sent)
 
 
 def test_a_stopped_replay_sends_nothing_more_of_what_waits_behind_a_slow_endpoint(
-    endpoint: type[Endpoint], monkeypatch: pytest.MonkeyPatch
+    endpoint: MemoryInvoke, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     released, stop = threading.Event(), threading.Event()
 
@@ -114,9 +95,9 @@ def test_a_stopped_replay_sends_nothing_more_of_what_waits_behind_a_slow_endpoin
             released.set()
             super().shutdown(wait=wait)
 
-    def answer_late(self: Endpoint) -> None:
+    def send_late(request: Request) -> Response:
         released.wait(60)
-        Endpoint.do_POST(self)
+        return send(request)
 
     def source() -> Iterator[Flight]:
         yield from (flight(4 * n) for n in range(100))
@@ -124,7 +105,8 @@ def test_a_stopped_replay_sends_nothing_more_of_what_waits_behind_a_slow_endpoin
         yield flight(0)
 
     monkeypatch.setattr("cli.replay.ThreadPoolExecutor", Pool)
-    monkeypatch.setattr(endpoint, "do_POST", answer_late)
+    send = endpoint.send
+    monkeypatch.setattr(endpoint, "send", send_late)
     report = run(TARGET, source(), Pace(rate=10_000), stop=stop)
     assert report.failed == 0
     assert 0 < report.sent <= 16
@@ -168,21 +150,21 @@ class Wine:
     label_at: None = None
 
 
-def test_each_request_tells_the_time_of_its_event(endpoint: type[Endpoint]) -> None:
+def test_each_request_tells_the_time_of_its_event(endpoint: MemoryInvoke) -> None:
     run(TARGET, [flight(1)], Pace(rate=1000))
-    assert [item["told"] for item in endpoint.seen] == ["event-time=2013-03-01T12:01:00+00:00"]
+    assert [one.event_time for one in endpoint.sent] == ["2013-03-01T12:01:00+00:00"]
     run(TARGET, [Wine("w2")], Pace(rate=1000))
-    assert endpoint.seen[1]["told"] == ""
+    assert endpoint.sent[1].event_time == ""
 
 
-def test_events_without_a_time_are_sent_at_a_rate_and_refused_at_a_speed(endpoint: type[Endpoint]) -> None:
+def test_events_without_a_time_are_sent_at_a_rate_and_refused_at_a_speed(endpoint: MemoryInvoke) -> None:
     source = [Wine(f"w{n}") for n in (1, 2, 4)]
     report = run(TARGET, source, Pace(rate=1000))
     assert (report.sent, report.failed, report.ended, report.last) == (3, 0, True, None)
     with pytest.raises(OperatorError, match="have no time") as refused:
         run(TARGET, source, Pace())
     assert refused.value.hint == "Give --rate, as in --rate 25."
-    assert len(endpoint.seen) == 3
+    assert len(endpoint.sent) == 3
 
 
 def test_days_of_events_without_a_time_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -238,7 +220,7 @@ def replayed(monkeypatch: pytest.MonkeyPatch, source: Callable[..., Iterator[Fli
     ],
 )
 def test_the_last_day_of_a_replay_is_included_and_what_is_left_out_is_left_to_the_model(
-    endpoint: type[Endpoint], monkeypatch: pytest.MonkeyPatch, words: list[str], period: tuple[str | None, str | None]
+    endpoint: MemoryInvoke, monkeypatch: pytest.MonkeyPatch, words: list[str], period: tuple[str | None, str | None]
 ) -> None:
     def given(since: str | None, until: str | None) -> Iterator[Flight]:
         asked.append((since, until))
@@ -264,11 +246,11 @@ def deaf() -> Iterator[None]:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize(("first", "code"), [(0, 0), (3, 1)])
 def test_a_replay_that_is_told_to_stop_reports_what_it_sent(
-    endpoint: type[Endpoint], monkeypatch: pytest.MonkeyPatch, number: signal.Signals, first: int, code: int
+    endpoint: MemoryInvoke, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, first: int, code: int
 ) -> None:
     def stopped(since: str | None, until: str | None) -> Iterator[Flight]:
         yield flight(first)
-        while not endpoint.seen:
+        while not endpoint.sent:
             time.sleep(0.01)
         signal.raise_signal(number)
         yield from (flight(4 * n) for n in range(1, 6))
@@ -281,7 +263,7 @@ def test_a_replay_that_is_told_to_stop_reports_what_it_sent(
 
 @pytest.mark.usefixtures("deaf")
 def test_a_replay_that_waits_for_its_last_answers_reports_when_it_is_told_to_stop(
-    endpoint: type[Endpoint], monkeypatch: pytest.MonkeyPatch
+    endpoint: MemoryInvoke, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Pool(ThreadPoolExecutor):
         """Is interrupted at its first wait for all answers."""
@@ -301,7 +283,7 @@ def test_a_replay_that_waits_for_its_last_answers_reports_when_it_is_told_to_sto
 
 
 def test_a_replay_without_a_terminal_says_now_and_then_how_fast_it_is_and_its_json_stays_whole(
-    endpoint: type[Endpoint], monkeypatch: pytest.MonkeyPatch
+    endpoint: MemoryInvoke, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said = threading.Event()
 

@@ -9,7 +9,9 @@ import pytest
 from monitoring.captured import PROBED
 from rollout.core.errors import Unreachable
 from services import probe
+from services.invoke import Invoke
 from services.memory import MemoryInvoke
+from tests.rollout.worlds import release
 from tests.services.test_replay import Answering
 
 SAMPLE = b'{"instances":[{"x":1.5}]}'
@@ -19,11 +21,17 @@ def answering(body: bytes, status: int = 200, variant: str = "v-a") -> MemoryInv
     return MemoryInvoke({variant: lambda _: (status, body, 0.25)})
 
 
+def probed(invoke: Invoke, content: bytes | None = SAMPLE) -> probe.Outcome:
+    return probe.run(invoke, release("a"), lambda _, name: content if name == "example.json" else b"")
+
+
 def test_a_sound_answer_of_the_champion_is_a_success_with_the_time_that_it_took() -> None:
     invoke = answering(b'{"predictions":[1]}')
-    outcome = probe.run(invoke, "v-a", SAMPLE)
+    outcome = probed(invoke)
     assert outcome == probe.Outcome(ok=True, milliseconds=250, why="")
-    assert outcome.metrics() == [("ProbeSuccess", 1, "Count"), ("ProbeLatency", 250, "Milliseconds")]
+    success, latency = outcome.data(7.0)
+    assert (success.name, success.value, success.unit, success.at) == ("ProbeSuccess", 1, "Count", 7.0)
+    assert (latency.name, latency.value, latency.unit) == ("ProbeLatency", 250, "Milliseconds")
     (sent,) = invoke.sent
     assert (sent.body, sent.variant) == (SAMPLE, "v-a"), "a challenger on trial must not be judged by probes"
     assert sent.inference_id.startswith(PROBED), "by which captures leave it out"
@@ -31,7 +39,7 @@ def test_a_sound_answer_of_the_champion_is_a_success_with_the_time_that_it_took(
 
 def test_whatever_serves_is_requested_when_a_promotion_has_just_removed_the_champion() -> None:
     invoke = answering(b'{"predictions":[1]}', variant="v-b")
-    assert probe.run(invoke, "v-a", SAMPLE).ok
+    assert probed(invoke).ok
     assert [sent.variant for sent in invoke.sent] == ["v-a", None]
 
 
@@ -45,13 +53,13 @@ def test_whatever_serves_is_requested_when_a_promotion_has_just_removed_the_cham
     ],
 )
 def test_an_answer_that_is_not_sound_or_missing_is_a_failure_and_has_no_latency(invoke: Any, why: str) -> None:
-    outcome = probe.run(invoke, "v-a", SAMPLE)
+    outcome = probed(invoke)
     assert not outcome.ok
     assert why in outcome.why
-    assert outcome.metrics() == [("ProbeSuccess", 0, "Count")]
+    assert [(one.name, one.value) for one in outcome.data(7.0)] == [("ProbeSuccess", 0)]
 
 
 @pytest.mark.parametrize("content", [b"{", b"[]", b"{}", b'{"instances":[]}', None])
 def test_a_package_without_a_request_says_so(content: bytes | None) -> None:
     with pytest.raises(probe.UnreadableSample, match=r"example\.json"):
-        probe.sample(content)
+        probed(answering(b"{}"), content)

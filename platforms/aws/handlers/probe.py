@@ -11,9 +11,8 @@ from platforms.aws.clients import clients
 from platforms.aws.handlers.settings import Context, Settings
 from platforms.aws.invoke import SageMakerInvoke
 from platforms.aws.journal import DynamoJournal
-from platforms.aws.metrics import datum, place, put
-from platforms.aws.packages import member
-from rollout.core.release import Release
+from platforms.aws.packages import Sealed, member
+from platforms.aws.published import CloudWatchMetrics
 from services import probe
 
 
@@ -28,25 +27,19 @@ def handler(event: object, context: Context | None) -> dict[str, Any]:
     champion = DynamoJournal(_clients(), settings.journal, settings.endpoint).read().champion
     if champion is None:
         return {"probed": False}
-    outcome = probe.run(SageMakerInvoke(_once, settings.endpoint), champion.variant, _sample(champion))
+    outcome = probe.run(SageMakerInvoke(_once, settings.endpoint), champion, _member)
     log("probe", ok=outcome.ok, milliseconds=outcome.milliseconds, why=outcome.why)
-    _count(settings.endpoint, outcome)
+    CloudWatchMetrics(_clients()("cloudwatch"), settings.endpoint).put(outcome.data(time.time()))
     return {"probed": True, "ok": outcome.ok}
 
 
-def _count(endpoint: str, outcome: probe.Outcome) -> None:
-    now = time.time()
-    data = [datum(name, place(endpoint), [value], unit, now) for name, value, unit in outcome.metrics()]
-    put(_clients()("cloudwatch"), data)
+_clients = lru_cache(clients)
 
 
 @lru_cache(maxsize=2)
-def _sample(champion: Release) -> bytes:
-    """The request in the champion's package, which is read once a champion."""
-    return probe.sample(member(_clients(), champion, probe.SAMPLE))
-
-
-_clients = lru_cache(clients)
+def _member(release: Sealed, name: str) -> bytes | None:
+    """A member of the champion's package, which is read once a champion."""
+    return member(_clients(), release, name)
 
 
 @lru_cache

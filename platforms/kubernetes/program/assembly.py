@@ -19,7 +19,7 @@ from platforms.kubernetes.database import Database
 from platforms.kubernetes.journal import KubernetesJournal
 from platforms.kubernetes.monitors import Monitors
 from platforms.kubernetes.notify import KubernetesNotify, Webhook
-from platforms.kubernetes.probes import Probes, sampled, through_gateways
+from platforms.kubernetes.probes import Probes, through_gateways
 from platforms.kubernetes.program.counts import EVENTS, Counts
 from platforms.kubernetes.program.endpoint import Endpoint
 from platforms.kubernetes.program.known import Known
@@ -83,8 +83,8 @@ class Assembly:
 
     def probes(self, member: Member, known: Known) -> Probes:
         """What asks the endpoints whether they answer, with what is read of packages."""
-        sample, shown = sampled(member), self.counts.probed
-        return Probes(through_gateways(self.api), sample, known.spec, known.champion, shown, self.api.clock.time)
+        invoke, shown = through_gateways(self.api), self.counts.probed
+        return Probes(invoke, member, known.spec, known.champion, shown, self.api.clock.time)
 
     def monitors(self, database: Database, member: Member, known: Known) -> Monitors:
         """What works on the captures and labels of the endpoints."""

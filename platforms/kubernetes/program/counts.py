@@ -12,14 +12,14 @@ from __future__ import annotations
 import os
 import resource
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from monitoring.measurements import Datum
 from monitoring.published import PROBE_LATENCY, PROBE_SUCCESS
 from platforms.kubernetes.metrics import ENDPOINT, NAMESPACE, PROBED, TICKED, series
-from platforms.kubernetes.probes import Told
 
 
 @dataclass(frozen=True)
@@ -85,18 +85,16 @@ class Counts:
             for key in [key for key in each if gone <= set(key)]:
                 del each[key]
 
-    def probed(self, name: str, told: Told | None) -> None:
-        """Show what the last probe of an endpoint found; None: nothing any more."""
-        found = {series(metric): value for metric, value, _ in told.outcome.metrics()} if told is not None else {}
-        for measure in (SOUND, TOOK):
-            if measure.name in found:
-                self.put(measure, found[measure.name], endpoint=name)
+    def probed(self, name: str, found: Sequence[Datum]) -> None:
+        """Show what the last probe of an endpoint found; empty: nothing any more."""
+        values = {series(one.name): one.value for one in found}
+        if found:
+            values[ASKED.name] = found[0].at
+        for measure in (SOUND, TOOK, ASKED):
+            if measure.name in values:
+                self.put(measure, values[measure.name], endpoint=name)
             else:
                 self.forget(measure, endpoint=name)
-        if told is not None:
-            self.put(ASKED, told.at, endpoint=name)
-        else:
-            self.forget(ASKED, endpoint=name)
 
     def _whose(self, key: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
         """With the namespace, where it is of an endpoint: another namespace may have one of the same name."""

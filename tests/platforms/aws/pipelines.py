@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from botocore.exceptions import ClientError, EndpointConnectionError
+from botocore.response import StreamingBody
 
 PIPELINE = "flight-delay-dev"
 FOLDER = "s3://artifacts/pipeline"
@@ -93,7 +94,7 @@ class Pipelines:
     def get_object(self, Bucket: str, Key: str) -> dict[str, Any]:
         if (uri := f"s3://{Bucket}/{Key}") not in self.objects:
             raise ClientError({"Error": {"Code": "NoSuchKey", "Message": uri}}, "GetObject")
-        return {"Body": io.BytesIO(self.objects[uri])}
+        return {"Body": StreamingBody(io.BytesIO(self.objects[uri]), len(self.objects[uri]))}
 
     def describe_training_job(self, TrainingJobName: str) -> dict[str, Any]:
         return {"ModelArtifacts": {"S3ModelArtifacts": f"{FOLDER}/{TrainingJobName}/output/model.tar.gz"}}

@@ -75,7 +75,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
         made = World(real)
         monkeypatch.setattr(handler, "_clients", lambda: made.clients)
         monkeypatch.setattr(handler, "_once", lambda _: made.runtime)
-        handler._sample.cache_clear()
+        handler._member.cache_clear()
         journal_table(real)
         made.clients("s3").create_bucket(Bucket=BUCKET)
         yield made

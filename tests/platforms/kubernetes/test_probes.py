@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from platforms.kubernetes.kinds import CONFIG_MAP, Kind
-from platforms.kubernetes.probes import Probes, sampled, through_gateways
+from platforms.kubernetes.probes import Probes, through_gateways
 from platforms.kubernetes.program.counts import Counts
 from platforms.kubernetes.spec import RolloutSpec
 from rollout.core.errors import RolloutError, Unreachable
@@ -38,7 +38,7 @@ class World:
     def __post_init__(self) -> None:
         self.probes = Probes(
             lambda _: self,
-            sampled(self.member),
+            self.member,
             self.spec,
             self.champions.__getitem__,
             self.counts.probed,
