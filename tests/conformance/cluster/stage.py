@@ -224,7 +224,7 @@ class ClusterStage(FaultStage):
         """Answer a wake."""
         made = self.assembled()
         worker = Worker(self.endpoint, made.controller, made.journal, made.outage)
-        firing = made.alarms.alarms(made.journal.read())
+        firing = made.alarms.firing(made.journal.read())
         return worker.answer(firing, patience=lambda: ACT_SECONDS, each=lambda _: None)
 
     def declare_alarm(self, role: str, measure: str) -> None:
