@@ -47,13 +47,6 @@ def test_rows_that_have_moved_ring_and_the_feature_is_named(shelf: Shelf) -> Non
     assert {(item.variant, item.at) for item in shelf.told} == {("v-a", START + 400 * DAY)}
 
 
-def test_rows_like_those_of_training_do_not_ring(shelf: Shelf) -> None:
-    shelf.files["v-a/1"] = file(days(60, 2))
-    found = measured(shelf)
-    assert found.judged == 59
-    assert max(finding.evidence for finding in found.findings) < 1
-
-
 def test_a_level_of_evidence_is_told_at_every_sweep_so_that_the_alarm_stays_on(shelf: Shelf) -> None:
     shelf.files["v-a/1"] = file(moved(12))
     evidence = swept(shelf).most_evidence

@@ -24,7 +24,6 @@ from tests.records.lineage.recorded import (
     PROD,
     RETRAINERS,
     TAKEN_BACK,
-    THEIRS,
     arn,
     at,
     graph,
@@ -221,8 +220,3 @@ def test_a_stack_that_knows_nothing_adds_nothing() -> None:
 def test_a_version_is_read_by_its_group_and_number() -> None:
     assert version_name(arn("dev", 3)) == "flight-delay-dev version 3"
     assert version_name("odd") == "odd"
-
-
-def test_theirs_is_another_package() -> None:
-    assert DEV.releases(DIGEST) == {OURS}
-    assert DEV.releases(OTHER) == {THEIRS}

@@ -7,9 +7,8 @@ from unittest.mock import Mock
 import pytest
 
 from rollout.controller.outbox import Outbox
-from rollout.core.errors import Conflict, RolloutError
+from rollout.core.errors import RolloutError
 from rollout.core.event import Event
-from rollout.core.state import RolloutState
 from rollout.reason import Reason
 from tests.rollout.worlds import ALARM, challenge, challenged, release, served
 from tests.simulator.platform import MemoryJournal, MemoryNotify
@@ -44,17 +43,6 @@ def test_a_topic_that_refuses_the_news_stops_no_rollout() -> None:
     assert world.state.outbox == ()
 
 
-def test_what_a_controller_had_begun_to_send_when_it_was_killed_is_sent_by_another() -> None:
-    world = challenged()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(MemoryNotify, "send", Mock(side_effect=KeyboardInterrupt))
-        with pytest.raises(KeyboardInterrupt):
-            world.controller().roll_back(ALARM, variant="v-b")
-    world.controller().follow(120)
-    kinds = [event.kind for event in world.sent]
-    assert (kinds.count("rolling_back"), kinds.count("rolled_back"), world.state.outbox) == (1, 1, ())
-
-
 def test_news_that_change_nothing_are_told_once_and_only_of_the_present_rollout() -> None:
     world = challenged()
     box = Outbox(MemoryJournal(world), MemoryNotify(world), world.clock)
@@ -63,20 +51,3 @@ def test_news_that_change_nothing_are_told_once_and_only_of_the_present_rollout(
         box.note(rollout_id, "left_to_judge", "b", BOTH_FAIL)
     assert [event.reason for event in world.sent if event.kind == "left_to_judge"] == [BOTH_FAIL]
     assert (world.state.phase, world.state.weights) == (before.phase, before.weights)
-
-
-def test_news_are_told_though_another_controller_writes_at_the_same_time() -> None:
-    world = challenged()
-    journal = MemoryJournal(world)
-    writing, refused = journal.write, list[str]()
-
-    def overtaken(state: RolloutState) -> RolloutState:
-        if not refused:
-            refused.append("once")
-            raise Conflict("another was first")
-        return writing(state)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(journal, "write", overtaken)
-        Outbox(journal, MemoryNotify(world), world.clock).note(world.state.rollout_id, "left_to_judge", "b", BOTH_FAIL)
-    assert [event.kind for event in world.sent].count("left_to_judge") == 1

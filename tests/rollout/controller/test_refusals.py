@@ -169,16 +169,6 @@ def test_throttled_calls_fail_no_trial(kind: type[Throttled]) -> None:
     assert throttled.follow(1200).champion == release("b")
 
 
-def test_throttled_calls_leave_no_endpoint_astray() -> None:
-    world = served()
-    world.change("pair-ab", {"v-a": 1, "v-b": 1})
-    throttled = world.controller(traffic=Throttled(world, 20))
-    for _ in range(40):
-        throttled.tick()
-        world.clock.sleep(10)
-    assert world.live().config == "solo-a"
-
-
 @pytest.mark.parametrize(
     ("port", "made", "why"),
     [("registry", NoRegistry, "arn:b does not exist"), ("journal", BusyJournal, "the table is throttled")],

@@ -98,11 +98,6 @@ def test_a_release_that_is_superseded_is_recorded_before_the_one_that_takes_its_
     assert told(world)[-2:] == [("verdict", "superseded", "b"), ("release", "preparing", "c")]
 
 
-def test_steps_are_in_the_history_alone() -> None:
-    assert "weights" in {event.kind for event in challenged().state.history}
-    assert "weights" not in {record.what["event"] for record in challenged().records}
-
-
 def test_a_reason_of_which_no_sentence_can_be_made_stops_no_rollback() -> None:
     world = challenged()
     broken = Reason("endpoint", "v-b", kind=Kind.RELEASE_DOWN)

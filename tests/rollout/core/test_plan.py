@@ -9,6 +9,10 @@ from rollout.core.plan import Plan, PlanError, Step
 GOOD: dict[str, Any] = {"steps": [{"weight": 10, "bake_seconds": 30}, {"weight": 50, "bake_seconds": 30}]}
 
 
+def steps(*weights: Any) -> dict[str, Any]:
+    return {"steps": [{"weight": weight, "bake_seconds": 1} for weight in weights]}
+
+
 @pytest.mark.parametrize(
     ("change", "field", "value"),
     [
@@ -16,23 +20,15 @@ GOOD: dict[str, Any] = {"steps": [{"weight": 10, "bake_seconds": 30}, {"weight":
         ({"steps": "10%"}, "rollout.steps", "'10%'"),
         ({"steps": [10, 50]}, "rollout.steps", "10"),
         ({"steps": [{"weight": 10}]}, "rollout.steps", "{'weight': 10}"),
-        ({"steps": [{"weight": 0, "bake_seconds": 1}]}, "rollout.steps.weight", "0"),
-        ({"steps": [{"weight": 101, "bake_seconds": 1}]}, "rollout.steps.weight", "101"),
-        (
-            {"steps": [{"weight": 9, "bake_seconds": 1}, {"weight": 100, "bake_seconds": 1}]},
-            "rollout.steps.weight",
-            "100",
-        ),
-        (
-            {"steps": [{"weight": 9, "bake_seconds": 1}, {"weight": 5, "bake_seconds": 1, "shadow": True}]},
-            "first",
-            "shadow",
-        ),
-        ({"steps": [{"weight": 33.3, "bake_seconds": 1}]}, "rollout.steps.weight", "33.3"),
-        ({"steps": [{"weight": True, "bake_seconds": 1}]}, "rollout.steps.weight", "True"),
+        (steps(0), "rollout.steps.weight", "0"),
+        (steps(101), "rollout.steps.weight", "101"),
+        (steps(9, 100), "rollout.steps.weight", "100"),
+        ({"steps": [GOOD["steps"][0], {"weight": 5, "bake_seconds": 1, "shadow": True}]}, "first", "shadow"),
+        (steps(33.3), "rollout.steps.weight", "33.3"),
+        (steps(True), "rollout.steps.weight", "True"),
         ({"steps": [{"weight": 10, "bake_seconds": -1}]}, "rollout.steps.bake_seconds", "-1"),
-        ({"steps": [{"weight": 50, "bake_seconds": 1}, {"weight": 10, "bake_seconds": 1}]}, "ascend", "[50, 10]"),
-        ({"steps": [{"weight": 10, "bake_seconds": 1}, {"weight": 10, "bake_seconds": 1}]}, "ascend", "[10, 10]"),
+        (steps(50, 10), "ascend", "[50, 10]"),
+        (steps(10, 10), "ascend", "[10, 10]"),
         ({"min_requests": 0}, "rollout.min_requests", "0"),
         ({"min_requests": "many"}, "rollout.min_requests", "'many'"),
         ({"alpha": 0}, "rollout.alpha", "0"),

@@ -47,18 +47,11 @@ def test_the_rollout_of_a_restored_release_is_one_like_any_other_and_leaves_it_w
     assert world.state.restored == wanted("a"), "the next update does not bring b back"
 
 
-def test_during_a_trial_nothing_is_restored() -> None:
+def test_during_a_trial_and_before_the_first_release_nothing_is_restored() -> None:
     with pytest.raises(RolloutError, match=r"while endpoint is baking: release b is on it. Wait for the verdict"):
         challenged().controller().restore(wanted("a"))
-
-
-def test_before_the_first_release_nothing_is_restored() -> None:
     with pytest.raises(RolloutError, match="while endpoint is none"):
-        restore_on(RolloutState("endpoint"))
-
-
-def restore_on(state: RolloutState) -> RolloutState:
-    return restore(state, wanted("a"), 1.0)
+        restore(RolloutState("endpoint"), wanted("a"), 1.0)
 
 
 def test_what_serves_is_not_restored_unless_it_served_with_something_else() -> None:
