@@ -278,13 +278,6 @@ def test_other_libraries_than_those_locked_are_refused_before_training(root: Pat
     assert steps(said) == ["data"]
 
 
-def test_a_checkout_that_changed_after_its_recipe_is_refused(root: Path):
-    wanted = recipe(root, {})
-    (root / "model/more.py").touch()
-    with pytest.raises(StepFailed, match="data refused: the checkout changed after its recipe"):
-        build(root, wanted, workdir=root / "work", progress=lambda _: None)
-
-
 def test_a_checkout_that_changes_during_training_is_refused_and_nothing_is_kept(root: Path):
     wanted = recipe(root, {})
 

