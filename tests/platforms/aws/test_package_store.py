@@ -86,8 +86,9 @@ def objects(clients: Clients, registry: PackageRegistry) -> dict[str, str]:
 
 def release_of(published: Registered) -> Release:
     """The release of a registered package, as the journal stores it."""
-    facts = ("recipe", "package_digest", "archive_uri", "manifest_sha256", "model_package_arn")
-    return replace(make_release("a"), **{name: getattr(published, name) for name in facts})
+    facts = ("recipe", "package_digest", "archive_uri", "manifest_sha256")
+    known = {name: getattr(published, name) for name in facts}
+    return replace(make_release("a"), version=published.model_package_arn, **known)
 
 
 class Counting:
