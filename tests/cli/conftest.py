@@ -12,8 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from cli.target import Target
-from rollout.core.plan import Plan, ReplayGate, Step
-from rollout.core.release import Release
+from rollout.core.plan import Plan, Step
 from rollout.judge.metrics import Metric
 from tests.rollout.worlds import fresh as make_world
 from tests.rollout.worlds import release as make_release
@@ -113,18 +112,6 @@ def aws_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a client signs with."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "test")
-
-
-@pytest.fixture
-def release() -> Callable[[str], Release]:
-    """Makes a release by its short name."""
-    return make_release
-
-
-@pytest.fixture
-def gate() -> ReplayGate:
-    """A replay gate with its defaults."""
-    return ReplayGate()
 
 
 @pytest.fixture(scope="session")

@@ -41,8 +41,8 @@ def test_the_picture_has_weights_step_requests_time_evidence_alarms_and_events(b
         assert words in text, words
 
 
-def test_the_picture_fits_an_80_by_24_terminal(begin: Begin, gate: ReplayGate) -> None:
-    world = begin(plan(Step(50, 30, shadow=True), Step(20, 20, approve=True), metrics=METRICS, replay=gate))
+def test_the_picture_fits_an_80_by_24_terminal(begin: Begin) -> None:
+    world = begin(plan(Step(50, 30, shadow=True), Step(20, 20, approve=True), metrics=METRICS, replay=ReplayGate()))
     for _ in range(20):
         world.controller().follow(10)
         lines = drawn(look(world, RINGS), "the network is down").splitlines()
@@ -65,7 +65,6 @@ def test_weights_that_are_on_their_way_are_shown_with_where_they_go(begin: Begin
 
 def test_evidence_is_a_bar_between_worse_and_not_worse(begin: Begin) -> None:
     seen = look(begin(plan(Step(50, 60)), 30))
-    assert seen.trial is not None
     row = seen.trial.evidence[0]
     for worse, fine, bar in ((60, 1, "███████│░░░░░░░"), (1, 20, "░░░░░░░│███████"), (1, 1, "░░░░░░░│░░░░░░░")):
         so = replace(row, worse=replace(row.worse, have=worse, need=60), not_worse=replace(row.not_worse, have=fine))
@@ -81,7 +80,6 @@ def test_an_alarm_that_rings_is_shown_with_its_numbers_or_else_with_its_words(be
 
 def test_the_name_of_a_metric_is_cut_only_where_there_is_no_room(begin: Begin) -> None:
     seen = look(begin(plan(Step(50, 60)), 30))
-    assert seen.trial is not None
     row = replace(seen.trial.evidence[0], metric="invalid_answers_of_the_model", champion_count=9_999)
     so = replace(seen, trial=replace(seen.trial, evidence=(row,)))
     assert "invalid_answers_of_the_model" in printed(Board(so), 120)
@@ -92,7 +90,6 @@ def test_the_name_of_a_metric_is_cut_only_where_there_is_no_room(begin: Begin) -
 
 def test_what_is_waited_for_keeps_its_evidence_however_long_it_is(begin: Begin) -> None:
     seen = look(begin(plan(Step(50, 60)), 30))
-    assert seen.trial is not None
     numbers = {
         "margin": 0.02, "champion_count": 405, "champion_rate": 0.0025, "challenger_count": 45, "challenger_rate": 0,
         "evidence_worse": 0.9, "evidence_needed_worse": 60, "evidence_not_worse": 2.3, "evidence_needed_not_worse": 20,
@@ -107,7 +104,6 @@ def test_the_bake_and_what_is_waited_for_go_by_one_clock(begin: Begin) -> None:
     world = begin(plan(Step(50, 60)), 30)
     progress = world.controller().status()
     later = trial(progress.state, progress.decision, world.clock.time() + 5)
-    assert later is not None and later.baked is not None
     assert later.waits_for == f"the step's bake: {later.baked:.0f} s of 60 s"
 
 
@@ -149,7 +145,6 @@ def test_off_a_terminal_there_is_a_line_a_change_and_none_without_one(begin: Beg
 
 def test_numbers_that_move_are_no_news_but_another_thing_to_wait_for_is(begin: Begin) -> None:
     seen = look(begin(seconds=20))
-    assert seen.trial is not None
     later = replace(seen, trial=replace(seen.trial, waits_for="the step's bake: 21 s of 30 s", requests=99))
     few = "waiting for requests: too little traffic"
     other = replace(seen, trial=replace(seen.trial, waits_for=few, lacks="requests"))

@@ -20,8 +20,6 @@ from tests.simulator.platform import MemoryCounters, World
 
 def seen_of(world: World) -> Seen:
     state, both = world.state, pair(world.state)
-    assert state.plan is not None
-    assert both is not None
     end = ended(state) or world.clock.time()
     return CountedSignals(MemoryCounters(world)).read(
         asked_of_signals(state, state.plan, both.champion, both.challenger, end)
@@ -30,7 +28,6 @@ def seen_of(world: World) -> Seen:
 
 def found_now(world: World) -> tuple[Evidence, ...]:
     decision, state = world.controller().status().decision, world.state
-    assert state.plan is not None
     if decision is None or decision.findings is None:
         return ()
     return evidence_of((item.reason for item in decision.findings.each), state.plan.metrics, state.pivots)
@@ -61,7 +58,6 @@ def test_a_trial_that_ended_is_still_told(begin: Callable[..., World]) -> None:
     world = begin(seconds=40)
     world.error_rates["v-b"] = 0.5
     world.controller().follow(600)
-    assert world.state.verdict is not None
     assert world.state.verdict.outcome == "rolled_back"
     assert pair(world.state) == Pair("v-a", "v-b")
     found = Memory().course(world.state, seen_of(world), world.state.verdict.at)
@@ -72,7 +68,6 @@ def test_a_trial_that_ended_is_still_told(begin: Callable[..., World]) -> None:
 
 def test_where_a_step_was_left_the_evidence_stands_at_what_was_needed(begin: Callable[..., World]) -> None:
     world = begin(seconds=1500)
-    assert world.state.verdict is not None
     left = [event.at for event in world.state.history if event.kind in {"weights", "promoting"}][1:]
     assert len(left) == 2
     found = {one.at: one.evidence for one in Memory().course(world.state, seen_of(world), world.state.verdict.at)}
@@ -118,8 +113,6 @@ def test_weights_are_steps_over_time_that_add_up_to_all_requests(begin: Callable
     world = begin(seconds=1500)
     state = world.state
     both, end = pair(state), ended(state)
-    assert both is not None
-    assert end is not None
     shown = figures.weights(both, asked(state, both.challenger), figures.span(state, end, end), end)
     champion, challenger = shown.curves
     assert [value for _, value in challenger.points][:3] == [0, 10, 50]

@@ -15,13 +15,13 @@ from cli.view.narrate import told
 from rollout.core.endings import roll_back_trial
 from rollout.core.event import latency
 from rollout.core.plan import ReplayGate, Step
-from rollout.core.release import Release
 from rollout.core.state import Phase, Replayed
 from rollout.judge.metrics import Metric
 from rollout.kinds import Kind
 from rollout.reason import Reason
 from tests.cli.conftest import METRICS, plan
 from tests.cli.played import look, printed
+from tests.rollout.worlds import release
 from tests.simulator.platform import World
 
 Begin = Callable[..., World]
@@ -114,7 +114,6 @@ def test_a_rollback_by_an_alarm_tells_value_and_threshold_if_there_are_any(
     world = begin(seconds=20)
     take_back(world, replace(RINGS, numbers=numbers), variant="v-b")
     found, text = story(world), read(world)
-    assert found.alarm is not None
     assert (found.alarm.name, found.alarm.value, found.alarm.threshold) == (
         "v-b-5xx",
         *(numbers.values() or (None, None)),
@@ -146,11 +145,10 @@ def test_where_the_metrics_cannot_be_had_traffic_goes_back_and_no_evidence_is_ke
     assert "none was kept: nothing was compared yet, or the metrics could not be read" in read(world)
 
 
-def test_a_rollback_by_a_replay_tells_each_bound_and_examples(begin: Begin, world: World, gate: ReplayGate) -> None:
+def test_a_rollback_by_a_replay_tells_each_bound_and_examples(begin: Begin, world: World) -> None:
     world.replays["v-b"] = Replayed(100, 0, 30, 1.5, ("late is true, was false",))
-    begin(plan(replay=gate), 60)
+    begin(plan(replay=ReplayGate()), 60)
     found = story(world)
-    assert found.replay is not None
     assert [(item.what, item.within) for item in found.replay.bounds] == [
         ("errors", True), ("changed decisions", False), ("latency", True),
     ]  # fmt: skip
@@ -171,7 +169,7 @@ def test_a_rollback_by_a_person_tells_who_and_why_and_is_not_to_be_cleared_twice
     assert story(world).next == ("it was cleared: `pulumi up` tries it again",)
 
 
-def test_a_promotion_stays_one_whatever_is_noted_after_it(begin: Begin, release: Callable[[str], Release]) -> None:
+def test_a_promotion_stays_one_whatever_is_noted_after_it(begin: Begin) -> None:
     world = begin(seconds=20)
     take_back(world)
     world.controller().release(release("c"), "pair-ac", plan())
@@ -193,9 +191,7 @@ def test_a_promotion_that_was_taken_back_tells_what_serves_again(begin: Begin) -
     assert "live now v-a (champion) 100%" in read(world)
 
 
-def test_a_champion_taken_back_after_the_trial_of_another_is_not_told_as_of_that_trial(
-    begin: Begin, release: Callable[[str], Release]
-) -> None:
+def test_a_champion_taken_back_after_the_trial_of_another_is_not_told_as_of_that_trial(begin: Begin) -> None:
     world = begin(seconds=600)
     world.controller().release(release("c"), "pair-bc", plan())
     take_back(world)
@@ -257,7 +253,7 @@ def test_a_decision_that_is_being_carried_out_is_told_as_such(begin: Begin, worl
     assert found.next == ("nothing to do: the endpoint is changing",)
 
 
-def test_an_earlier_rollout_is_found_by_its_id_or_its_release(begin: Begin, release: Callable[[str], Release]) -> None:
+def test_an_earlier_rollout_is_found_by_its_id_or_its_release(begin: Begin) -> None:
     world = begin(seconds=20)
     take_back(world)
     world.controller().release(release("c"), "pair-ac", plan())
@@ -268,7 +264,7 @@ def test_an_earlier_rollout_is_found_by_its_id_or_its_release(begin: Begin, rele
     assert story(world, "b").replay is None
 
 
-def test_a_rollout_of_which_only_events_are_left_tells_these(begin: Begin, release: Callable[[str], Release]) -> None:
+def test_a_rollout_of_which_only_events_are_left_tells_these(begin: Begin) -> None:
     world = begin(seconds=600)
     world.controller().release(release("c"), "pair-bc", plan())
     world.controller().release(release("d"), "pair-bd", plan())

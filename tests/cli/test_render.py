@@ -9,9 +9,9 @@ import pytest
 
 from cli.local.image import region_of
 from cli.view.render import shown_metrics, snapshot
-from rollout.core.release import Release
 from tests.cli.conftest import plan
 from tests.cli.played import look, printed
+from tests.rollout.worlds import release
 from tests.simulator.platform import World
 
 
@@ -21,7 +21,7 @@ def test_metrics_of_a_users_own_are_shown_after_the_well_known_ones() -> None:
 
 
 def test_the_last_verdict_is_the_releases_and_a_move_of_the_champion_is_told_beside_it(
-    begin: Callable[..., World], release: Callable[[str], Release]
+    begin: Callable[..., World],
 ) -> None:
     world = begin(seconds=600)
     world.configs["solo-b-large"], world.broken = {"v-b": 1.0}, {"solo-b-large"}

@@ -28,11 +28,10 @@ from cli.view.watching import (
 from rollout.controller.ports import Ask
 from rollout.core.decision import Seen
 from rollout.core.plan import Plan, Step
-from rollout.core.release import Release
 from services.signals import CountedSignals
 from tests.cli.conftest import plan
 from tests.cli.played import look
-from tests.rollout import worlds
+from tests.rollout.worlds import release
 from tests.simulator.platform import MemoryCounters, World
 
 Begin = Callable[..., World]
@@ -77,7 +76,7 @@ def test_a_rollback_ends_it_with_1(begin: Begin, world: World, off_terminal: Con
 
 
 def test_a_move_to_other_instances_that_fails_ends_it_with_1_and_the_last_verdict_stays(
-    begin: Begin, world: World, release: Callable[[str], Release], off_terminal: Console
+    begin: Begin, world: World, off_terminal: Console
 ) -> None:
     begin(seconds=600)
     assert world.state.champion == release("b")
@@ -89,9 +88,7 @@ def test_a_move_to_other_instances_that_fails_ends_it_with_1_and_the_last_verdic
     assert (seen.verdict and seen.verdict["outcome"], seen.moved and seen.moved["outcome"]) == ("promoted", "failed")
 
 
-def test_a_withdrawn_release_ends_it_with_3(
-    begin: Begin, release: Callable[[str], Release], off_terminal: Console
-) -> None:
+def test_a_withdrawn_release_ends_it_with_3(begin: Begin, off_terminal: Console) -> None:
     world = begin(seconds=20)
     world.controller().release(release("a"), None, plan())
     assert watched(world, off_terminal) == NOT_TRIED == 3
@@ -135,7 +132,7 @@ def starting(world: World, off_terminal: Console, word: str, after: int, **optio
         nonlocal looks
         looks += 1
         if looks == after:
-            world.controller().release(worlds.release("b"), "pair-ab", plan())
+            world.controller().release(release("b"), "pair-ab", plan())
         return look(world)
 
     return watched(world, off_terminal, once, **of(world, word), **options)
@@ -155,7 +152,7 @@ def test_a_verdict_on_a_release_from_before_counts_only_where_it_is_still_true(
     world: World, begin: Begin, off_terminal: Console
 ) -> None:
     begin(seconds=600)
-    assert world.state.champion == worlds.release("b")
+    assert world.state.champion == release("b")
     assert watched(world, off_terminal, **of(world, "b")) == PROMOTED, "it serves"
     assert watched(world, off_terminal, **of(world, world.state.rollout_id)) == PROMOTED
     with pytest.raises(OperatorError, match="has not begun within") as late:
@@ -181,7 +178,7 @@ def test_a_verdict_from_before_says_in_words_that_nothing_was_waited_for(
 
 
 def test_a_release_that_was_withdrawn_once_is_waited_for_anew(
-    world: World, begin: Begin, release: Callable[[str], Release], off_terminal: Console
+    world: World, begin: Begin, off_terminal: Console
 ) -> None:
     began = world.clock.time()
     begin(seconds=20).controller().release(release("a"), None, plan())
@@ -212,9 +209,7 @@ def test_where_nothing_was_ever_released_it_ends_with_0(world: World) -> None:
     assert code_of(seen, seen) == PROMOTED
 
 
-def test_a_superseded_trial_is_followed_to_the_end_of_the_next(
-    begin: Begin, release: Callable[[str], Release], off_terminal: Console
-) -> None:
+def test_a_superseded_trial_is_followed_to_the_end_of_the_next(begin: Begin, off_terminal: Console) -> None:
     world = begin(seconds=20)
     first = look(world)
     world.controller().release(release("c"), "pair-ac", plan())

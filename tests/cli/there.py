@@ -28,7 +28,6 @@ SHADOW = ServingConfig("shadow", PAIR.champion, PAIR.challenger, 20)
 
 def release(name: str) -> Release:
     backend = PAIR.champion if name == "a" else PAIR.challenger
-    assert backend is not None
     return Release(
         RELEASES[name], name * 64, f"sha256:{name * 64}", "oci://r/m@sha256:1", "r/serving@sha256:2", "m",
         f"{NAMESPACE}/{NAME}-{name}", "model", backend.variant, backend.workload, "2 x 500m/512Mi",
