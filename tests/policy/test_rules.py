@@ -56,20 +56,14 @@ def test_what_is_not_known_yet_is_no_finding(name: str, stack: Sequence[Declared
     assert said(BY_NAME[name], [replace(item, values=Unknown()) for item in stack]) == []
 
 
-def test_one_unknown_item_of_a_list_hides_no_known_tag() -> None:
-    tagged = made(tokens.BUCKET, tags={"owner": UNKNOWN})
-    assert said(BY_NAME["owned"], [tagged]) == ["it has no tag 'project'"]
-
-
-def test_an_alarm_whose_topic_is_not_known_yet_tells_somebody() -> None:
+def test_what_an_unknown_name_or_item_may_mean_is_no_finding_and_hides_none() -> None:
     assert said(BY_NAME["alarms-tell"], [alarm("loud", alarmActions=[UNKNOWN])]) == []
-
-
-def test_what_an_unknown_name_may_mean_is_no_finding() -> None:
     quiet = [alarm("quiet", alarmActions=[]), replace(COMPOSITE, values={**COMPOSITE.values, "alarmRule": UNKNOWN})]
     assert said(BY_NAME["alarms-tell"], quiet) == []
     whole = [replace(part, values={**part.values, "bucket": UNKNOWN}) for part in PARTS]
     assert said(BY_NAME["buckets-whole"], [BUCKET, *whole]) == []
+    tagged = made(tokens.BUCKET, tags={"owner": UNKNOWN})
+    assert said(BY_NAME["owned"], [tagged]) == ["it has no tag 'project'"]
 
 
 def test_a_shadow_is_watched_and_paid_like_any_variant() -> None:
