@@ -47,34 +47,21 @@ def test_code_from_a_package_is_not_said_to_be_of_this_checkout():
     assert defaults(shown.stdout)["source"] == "{}"
 
 
-@pytest.mark.parametrize(
-    ("words", "told"),
-    [
-        (("--engine", "argo"), "'argo' is not 'kubeflow'"),
-        (("--engine", "kubeflow", "--stack", "dev"), "Pulumi.dev.yaml has no modelstack:retraining.image. `make image"),
-        ((*WORDS, "--image", "train:latest"), "image: 'train:latest' is not allowed: expected NAME@sha256:<64 hexa"),
-        ((*WORDS, "--stack", "nowhere"), "there is no stack nowhere: no file stacks/Pulumi.nowhere.yaml"),
-        ((*WORDS, "--set", "gate={}"), "there is no text 'gate'; expected one of parameters, through, recipe"),
-        ((*WORDS, "--folder", "code=s3://other"), "--folder code is given twice"),
-        ((*WORDS, "--secret", "KEY=only"), "secret KEY=only is not allowed: expected VARIABLE=SECRET/KEY or /FOLDER"),
-    ],
-)
-def test_what_is_unknown_or_missing_is_refused_before_anything_is_written(
-    words: tuple[str, ...], told: str, tmp_path: Path
-):
-    file = tmp_path / "pipeline.yaml"
-    refused = typed(*words, "--out", str(file))
-    assert refused.exit_code == 2
-    assert told in refused.output
-    assert "Traceback" not in refused.output
-    assert not file.exists()
-
-
 AWS = {
     **{"platform": "aws", "region": "us-east-1", "bucket": "models", "group": "flight-delay-dev"},
     **{"signing_key": "alias/signing", "image_uri": "registry.example/serve:v1"},
 }
-WRONG = [
+NO_IMAGE = ("--engine", "kubeflow", "--stack", "dev")
+WRONG_WORDS = [
+    (("--engine", "argo"), "'argo' is not 'kubeflow'"),
+    (NO_IMAGE, "Pulumi.dev.yaml has no modelstack:retraining.image. `make image"),
+    ((*WORDS, "--image", "train:latest"), "image: 'train:latest' is not allowed: expected NAME@sha256:<64 hexa"),
+    ((*WORDS, "--stack", "nowhere"), "there is no stack nowhere: no file stacks/Pulumi.nowhere.yaml"),
+    ((*WORDS, "--folder", "code=s3://other"), "--folder code is given twice"),
+    ((*WORDS, "--secret", "KEY=only"), "secret KEY=only is not allowed: expected VARIABLE=SECRET/KEY or /FOLDER"),
+]
+WRONG_TEXTS = [
+    ("gate={}", "there is no text 'gate'; expected one of parameters, through, recipe"),
     ('parameters={"max_iter": "many"}', "parameters.max_iter: 'many' is not allowed: expected an integer from 1 to"),
     ('parameters={"max_itr": 80}', "parameters.max_itr: unknown parameter; the model has evaluate_from"),
     ("through=2012-01-01", "through: '2012-01-01' is not allowed: the model knows all that it can know on that day"),
@@ -82,37 +69,30 @@ WRONG = [
     ('gates={"auc": {"min": 0.9, "max": 0.1}}', "gates.auc.max: 0.1 is not allowed: expected a number from min on"),
     ("min_gain=0.01", "min_gain: '0.01' is of no use without the folder champion, which is not given"),
     ("place=here", "place: 'here' is not allowed: expected a JSON object"),
-    (
-        f"place={json.dumps(AWS | {'bucket': 's3://b'})}",
-        "place.bucket: 's3://b' is not allowed: expected 3 to 63",
-    ),
+    (f"place={json.dumps(AWS | {'bucket': 's3://b'})}", "place.bucket: 's3://b' is not allowed: expected 3 to 63"),
     (f"place={json.dumps(AWS | {'regoin': 'x'})}", "place.regoin: no such field; expected platform, region"),
+    ("code_digest=zz", "code_digest: 'zz' is not allowed: expected sha256:<64"),
 ]
 
 
-def test_texts_that_no_run_could_use_are_refused_all_at_once_by_the_rules_of_the_config():
-    several = [WRONG[at] for at in (0, 3, 5, 7)]
-    refused = typed(*WORDS, *(word for text, _ in several for word in ("--set", text)))
-    assert refused.exit_code == 2
-    assert refused.stdout == ""
-    assert [told for _, told in several if told not in refused.output] == []
-    for text, told in WRONG:
-        assert told in typed(*WORDS, "--set", text).output
+@pytest.mark.parametrize(
+    ("words", "told"), [*WRONG_WORDS, *(((*WORDS, "--set", text), told) for text, told in WRONG_TEXTS)]
+)
+def test_what_is_unknown_missing_or_of_no_use_to_a_run_is_refused_before_anything_is_written(
+    words: tuple[str, ...], told: str, tmp_path: Path
+):
+    file = tmp_path / "pipeline.yaml"
+    refused = typed(*words, "--out", str(file))
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert told in refused.output
+    assert "Traceback" not in refused.output
+    assert not file.exists()
 
 
-def test_what_is_missing_or_not_written_as_name_and_value_is_told_with_all_else() -> None:
-    several = (
-        "--set",
-        "through",
-        "--set",
-        "code_digest=zz",
-        "--set",
-        'parameters={"max_iter": -3}',
-        "--folder",
-        "code",
-    )
-    refused = typed("--engine", "kubeflow", "--stack", "dev", *several, "--set", "gates=1", "--set", "gates={}")
-    assert refused.exit_code == 2
+def test_all_that_is_wrong_is_told_at_once():
+    texts = ("through", 'parameters={"max_iter": -3}', "gates=1", "gates={}")
+    words = (*(word for text in texts for word in ("--set", text)), "--folder", "code")
+    refused = typed(*NO_IMAGE, *words)
     for said in (
         "image: missing; expected NAME@sha256:",
         "--set 'through' is not allowed: expected NAME=TEXT",
@@ -122,9 +102,9 @@ def test_what_is_missing_or_not_written_as_name_and_value_is_told_with_all_else(
         "gates: '1' is not allowed: expected a JSON object",
     ):
         assert said in refused.output
-    refused = typed(*WORDS, *several[2:6])
-    for said in ("code_digest: 'zz' is not allowed: expected sha256:<64", "parameters.max_iter: -3 is not allowed"):
-        assert said in refused.output
+    several = [WRONG_TEXTS[at] for at in (1, 4, 6, 8, 10)]
+    refused = typed(*WORDS, *(word for text, _ in several for word in ("--set", text)))
+    assert [told for _, told in several if told not in refused.output] == []
 
 
 def test_parameters_of_a_package_elsewhere_are_left_to_the_first_step() -> None:
@@ -145,15 +125,12 @@ def test_what_every_run_has_to_be_given_has_no_default_and_is_told():
     assert json.loads(defaults(given.stdout)["place"]) == AWS
 
 
-@pytest.mark.parametrize("address", ["here", "./code", "https://bucket/code", "s3:/bucket/code", "s3://", "s3://b u/c"])
-def test_a_folder_that_kubeflow_could_not_read_is_refused(address: str):
-    refused = typed(*WORDS, "--folder", f"champion={address}")
+@pytest.mark.parametrize(
+    "address", ["here", "./code", "https://bucket/code", "s3:/bucket/code", "s3://", "s3://b u/c", "s3://a/b"]
+)
+def test_a_folder_that_kubeflow_could_not_read_is_refused_and_an_unknown_one_is_told_once(address: str):
+    refused = typed(*WORDS, "--folder", f"champion={address}", "--folder", "chamipon=s3://a/b")
     assert f"folder champion: {address!r} is not allowed: expected s3://BUCKET/KEY" in refused.output
-
-
-def test_of_an_address_it_is_told_how_long_a_bucket_is_and_an_unknown_folder_is_told_once() -> None:
-    refused = typed(*WORDS, "--folder", "champion=s3://a/b", "--folder", "chamipon=s3://a/b")
-    assert "folder champion: 's3://a/b' is not allowed" in refused.output
     assert "where BUCKET has 3 to 63 small letters, digits and ._-" in refused.output
     assert refused.output.count("chamipon") == 1
 
