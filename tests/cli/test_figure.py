@@ -56,14 +56,11 @@ def test_a_role_looks_the_same_on_every_chart_and_differs_from_the_others_withou
     assert markers["p50"] != markers["p99"], "measures of one role are told apart without colour"
 
 
-def test_versions_without_a_role_look_like_no_role_and_differ() -> None:
+def test_versions_without_a_role_and_curves_of_no_version_look_like_no_role_and_all_differ() -> None:
     shown = drawn(searched(), series(CHAMPION, 1), *(series(f"v-{number:012x}", 2) for number in range(6)))
     looks = [shown.style(curve) for curve in shown.curves]
     assert len(set(looks)) == 7
     assert [look.colour for look in looks if look.colour in {"champion", "challenger", "previous"}] == ["champion"]
-
-
-def test_curves_of_no_version_have_colours_of_no_role_and_all_differ() -> None:
     shown = drawn(Panel(PanelSpec("t", ""), ()), *(series(f"what {number}", 1) for number in range(12)))
     looks = [shown.style(curve) for curve in shown.curves]
     assert len(set(looks)) == 12
@@ -107,18 +104,15 @@ def test_a_point_from_before_the_time_that_is_shown_is_left_out() -> None:
     assert drawn(searched(), Series("s", ((HOUR.start - 30, 9000.0),))).empty, "so is a curve of such points alone"
 
 
-def test_an_interval_is_a_band_around_its_measure() -> None:
+def test_an_interval_is_a_band_around_its_measure_and_what_only_ends_like_one_is_a_curve() -> None:
     found = [
         series(f"Accuracy{end} {CHAMPION}", value, value) for end, value in (("", 0.8), ("Low", 0.7), ("High", 0.9))
     ]
     shown = drawn(searched("Accuracy", "AccuracyLow", "AccuracyHigh"), *found)
     (curve,) = shown.as_dict()["curves"]
     assert (curve["y"], curve["low"], curve["high"]) == ([0.8, 0.8], [0.7, 0.7], [0.9, 0.9])
-
-
-def test_what_only_ends_like_an_interval_is_a_curve() -> None:
-    shown = drawn(searched("TooLow"), series(f"TooLow {CHAMPION}", 1))
-    assert [curve.measure for curve in shown.curves] == ["TooLow"]
+    alone = drawn(searched("TooLow"), series(f"TooLow {CHAMPION}", 1))
+    assert [curve.measure for curve in alone.curves] == ["TooLow"]
 
 
 @pytest.mark.parametrize(("unit", "log"), [("ms", True), ("evidence", True), ("requests", False)])

@@ -63,10 +63,8 @@ class Docker:
 
 
 @pytest.fixture
-def repository(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Repository]:
+def repository(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, aws_keys: None) -> Iterator[Repository]:
     """A stack's repository, whose tags never move, on a mocked AWS."""
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "test")
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
     (tmp_path / "wheels").mkdir()
     monkeypatch.setattr(image, "wheels", lambda *_: tmp_path / "wheels")

@@ -67,15 +67,22 @@ def test_what_a_policy_forbids_is_an_error_and_what_one_tells_is_not(console: Co
     assert text(console) == ""
 
 
-def test_a_resource_is_shown_when_it_is_done_by_its_type_and_name(console: Console) -> None:
+def test_a_resource_that_changes_is_shown_when_it_is_done_by_its_type_and_name_and_changes_are_counted(
+    console: Console,
+) -> None:
     status = Recorder()
     follower = Follower(console, status)
-
+    parent = "urn:pulumi:local::modelstack::modelstack:index:Serving::serving"
+    for kind in ("resourcePreEvent", "resOutputsEvent"):
+        follower.event(step(kind, "same"))
+        follower.event(step(kind, "create", parent, custom=False))  # it only groups others
     follower.event(step("resourcePreEvent", "create"))
     assert text(console) == ""
     assert status.shown[-1].startswith("sagemaker Endpoint serving (0 s)")
     follower.event(step("resOutputsEvent", "create"))
     assert "+ sagemaker Endpoint serving created" in text(console)
+    follower.event({"summaryEvent": {"resourceChanges": {"create": 2, "update": 1, "same": 7}}})
+    assert follower.outcome.changed == 3
 
 
 PACKAGE, ROLLOUT = (
@@ -105,16 +112,6 @@ def test_what_came_to_nothing_is_not_said_to_be_updated_though_the_engine_keeps_
     assert text(console).split("  ")[1].strip() == told
 
 
-def test_what_stays_as_it_is_and_what_only_groups_others_is_not_shown(console: Console) -> None:
-    follower = Follower(console, Recorder())
-    parent = "urn:pulumi:local::modelstack::modelstack:index:Serving::serving"
-    for kind in ("resourcePreEvent", "resOutputsEvent"):
-        follower.event(step(kind, "same"))
-        follower.event(step(kind, "create", parent, custom=False))
-
-    assert text(console) == ""
-
-
 def test_what_the_program_says_is_shown_and_its_errors_are_kept_for_the_end(console: Console) -> None:
     follower = Follower(console, Recorder())
 
@@ -127,14 +124,6 @@ def test_what_the_program_says_is_shown_and_its_errors_are_kept_for_the_end(cons
     assert "registering" not in text(console)
     assert "! be careful" in text(console)
     assert follower.outcome.errors == ["rolled back: [5xx] 0.5 > 0.05\n  at once"]
-
-
-def test_the_summary_counts_what_changed(console: Console) -> None:
-    follower = Follower(console, Recorder())
-
-    follower.event({"summaryEvent": {"resourceChanges": {"create": 2, "update": 1, "same": 7}}})
-
-    assert follower.outcome.changed == 3
 
 
 def without_traffic(seconds: float) -> str:

@@ -54,13 +54,21 @@ def ended_process() -> int:
     return process.pid
 
 
-def test_a_lock_of_an_ended_process_is_taken_away(tmp_path: Path) -> None:
+def test_a_lock_of_an_ended_process_is_taken_away_and_a_stack_that_ended_well_is_not_touched(tmp_path: Path) -> None:
+    stack, well = Recorded(), Recorded()
+    recover(well, tmp_path, "modelstack", lambda _: None)
     hold(tmp_path, ended_process())
-    stack = Recorded()
-
     recover(stack, tmp_path, "modelstack", lambda _: None)
-
     assert ("cancel", "--yes", "--stack", "local") in stack.asked
+    assert well.asked == [("stack", "export", "--stack", "local")]
+
+
+def test_a_lock_of_another_machine_is_never_taken_away_and_one_that_is_half_written_is_none(tmp_path: Path) -> None:
+    hold(tmp_path, ended_process(), host="another-machine")
+    with pytest.raises(OperatorError, match="another-machine"):
+        recover(Recorded(), tmp_path, "modelstack", lambda _: None)
+    next((tmp_path / ".pulumi").rglob("*.json")).write_text('{"pid": ')
+    assert list(locks(tmp_path, "modelstack", "local")) == []
 
 
 def test_a_process_id_that_another_program_has_now_is_not_an_update() -> None:
@@ -93,26 +101,11 @@ def test_an_update_that_make_up_or_pipeline_started_is_stopped_by_one_signal_to_
     starts = "import subprocess, sys; held = subprocess.Popen(sys.argv[1:3]); print(held.pid, flush=True); held.wait()"
     words = [sys.executable, "-c", starts, str(program), "30", module]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as running:
-        assert running.stdout is not None
         held = int(running.stdout.readline())
         try:
             assert Lock(held, HERE).stop == f"kill -INT {running.pid}"
         finally:
             os.kill(held, signal.SIGKILL)
-
-
-def test_a_lock_of_another_machine_is_never_taken_away(tmp_path: Path) -> None:
-    hold(tmp_path, ended_process(), host="another-machine")
-
-    with pytest.raises(OperatorError, match="another-machine"):
-        recover(Recorded(), tmp_path, "modelstack", lambda _: None)
-
-
-def test_a_lock_that_is_half_written_is_no_reason_to_fail(tmp_path: Path) -> None:
-    hold(tmp_path, 1)
-    next((tmp_path / ".pulumi").rglob("*.json")).write_text('{"pid": ')
-
-    assert list(locks(tmp_path, "modelstack", "local")) == []
 
 
 def test_a_create_that_was_cut_off_is_looked_up_where_its_name_decides() -> None:
@@ -162,11 +155,3 @@ def test_a_half_written_file_of_the_backend_is_removed_and_whole_ones_are_kept(t
 
     assert [file.name for file in mend(tmp_path)] == ["local.json.attrs"]
     assert sorted(file.name for file in stacks.iterdir()) == ["local.json", "other.json.attrs"]
-
-
-def test_a_stack_that_ended_well_is_not_touched(tmp_path: Path) -> None:
-    stack = Recorded()
-
-    recover(stack, tmp_path, "modelstack", lambda _: None)
-
-    assert stack.asked == [("stack", "export", "--stack", "local")]

@@ -117,7 +117,6 @@ def told(done: Result) -> str:
 def promoted(begin: Callable[..., World]) -> World:
     """A world where b became champion after a."""
     world = begin(plan(Step(50, 20)), 600)
-    assert world.state.champion is not None
     assert world.state.champion.id == "b"
     return world
 
@@ -129,7 +128,6 @@ def test_it_says_what_will_be_otherwise_and_keeps_the_wish(promoted: World, shel
     assert "  package  sha256:a  (now sha256:b)" in done.output
     assert "release a is to serve again: pulumi up puts it on trial" in done.output
     wanted = promoted.state.restored
-    assert wanted is not None
     assert (wanted.release, wanted.package_digest, wanted.archive_uri) == ("a", "sha256:a", "s3://bucket/a")
     assert (wanted.recipe, wanted.image_uri, wanted.reason.said) == ("a-recipe", "registry/serving:1", "it sold more")
     status = " ".join(printed(render.snapshot(look(promoted))).split())
@@ -138,11 +136,24 @@ def test_it_says_what_will_be_otherwise_and_keeps_the_wish(promoted: World, shel
     assert "it is not on trial yet, type: pulumi up; to lift that: modelstack restore --clear" in status
 
 
-def test_what_serves_needs_no_restore(promoted: World, shell: Callable[..., Result]) -> None:
-    done = shell("--at", "b", "--reason", "odd", "--yes")
-    assert done.exit_code == 1
-    assert "release b serves endpoint now: there is nothing to restore" in told(done)
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["--at", "b", "--yes"], 1, ["release b serves endpoint now: there is nothing to restore"]),
+        (["--at", "a"], 2, ["package sha256:a (now sha256:b)", "Add --yes"]),
+        (["--yes"], 2, ["either --at, or --clear"]),
+        (["--at", "a", "--clear", "--yes"], 2, ["either --at, or --clear"]),
+    ],
+    ids=["it serves", "no terminal to confirm on", "neither", "both"],
+)
+def test_what_cannot_be_restored_so_is_told_and_nothing_is_done(
+    promoted: World, shell: Callable[..., Result], words: list[str], code: int, said: list[str]
+) -> None:
+    done = shell(*words, "--reason", "odd")
+    assert done.exit_code == code
+    assert [part for part in said if part not in told(done)] == []
     assert promoted.state.restored is None
+    assert "--reason" in told(shell("--at", "a", "--yes"))
 
 
 def test_what_serves_may_be_asked_for_in_place_of_another_that_is_restored(
@@ -152,7 +163,6 @@ def test_what_serves_may_be_asked_for_in_place_of_another_that_is_restored(
     done = shell("--at", "b", "--reason", "no, b is right", "--yes")
     assert done.exit_code == 0, done.output
     assert "it serves now: nothing is otherwise, and it stays" in done.output
-    assert promoted.state.restored is not None
     assert promoted.state.restored.release == "b"
     assert "release b stays, whatever checkout and config ask for" in done.output
     assert "; it serves; to lift that: modelstack restore --clear" in printed(render.snapshot(look(promoted)))
@@ -162,7 +172,6 @@ def test_other_instances_of_what_serves_come_back_without_a_trial(
     promoted: World, shell: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     serves = promoted.state.champion
-    assert serves is not None
     facts = {
         "release": "b",
         "package": serves.package_digest,
@@ -202,21 +211,6 @@ def test_clear_lets_the_config_count_again(promoted: World, shell: Callable[...,
     assert promoted.state.restored is None
     again = shell("--clear", "--reason", "b is mended", "--yes")
     assert (again.exit_code, "no release of endpoint is restored" in told(again)) == (1, True)
-
-
-def test_it_takes_one_of_two_and_a_reason(shell: Callable[..., Result]) -> None:
-    assert "either --at, or --clear" in told(shell("--reason", "odd", "--yes"))
-    assert "either --at, or --clear" in told(shell("--at", "a", "--clear", "--reason", "odd", "--yes"))
-    assert "--reason" in told(shell("--at", "a", "--yes"))
-
-
-def test_without_a_terminal_it_says_what_it_would_do_and_does_nothing(
-    promoted: World, shell: Callable[..., Result]
-) -> None:
-    asked = shell("--at", "a", "--reason", "odd")
-    assert (asked.exit_code, "Add --yes" in told(asked)) == (2, True)
-    assert "  package  sha256:a  (now sha256:b)" in asked.output
-    assert promoted.state.restored is None
 
 
 def test_an_archive_that_was_changed_is_told_with_what_lay_there_before(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -99,13 +99,3 @@ def test_a_refusal_says_whose_it_is(
     cluster.answer = (503, headers, json.dumps({"error": "no"}))
     done = typed("invoke", str(body))
     assert (done.exit_code, done.stderr) == (1, f"error: invoking {NAME}: {by} answered 503: no\n")
-
-
-def test_a_load_is_put_on_the_gateway_under_the_routes_host(
-    cluster: Cluster, typed: Callable[..., Result], tmp_path: Path
-) -> None:
-    body = tmp_path / "body"
-    body.write_text("{}")
-    done = typed("loadtest", str(body), "--for", "0.2", "--rate", "20", "--json")
-    assert (done.exit_code, json.loads(done.stdout)["statuses"].keys()) == (0, {"200"}), done.output
-    assert cluster.requests[0][0]["host"] == "model.example.org"

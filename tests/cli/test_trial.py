@@ -31,9 +31,7 @@ def test_a_trial_tells_its_step_bake_requests_and_time_left(begin: Begin) -> Non
     world = begin(plan(Step(10, 60), Step(50, 60)), 30)
     now = seen(world)
     assert (now.challenger, now.champion, now.step, now.steps, now.weight, now.shadow) == ("b", "a", 1, 2, 10, False)
-    assert now.baked is not None
     assert 0 < now.baked < now.bake_seconds == 60
-    assert now.requests is not None
     assert 0 < now.requests < 60 * now.baked
     assert now.min_requests == 50
     assert now.seconds_left == pytest.approx(1200 - (world.clock.time() - world.state.started_at))
@@ -45,15 +43,19 @@ def test_a_time_that_is_too_short_at_this_pace_is_told_long_before_it_is_over(
 ) -> None:
     world = begin(plan(Step(50, 30), metrics=(Metric("errors", "rate", 0.004),), max_seconds=max_seconds), 70)
     now = seen(world)
-    assert now.seconds_left is not None
     assert now.seconds_left > max_seconds / 3
     assert now.short == short
     assert ("at this pace that is probably too short for a verdict" in printed(Board(look(world)), 80)) == short
 
 
-def test_before_the_weights_are_confirmed_nothing_is_baked(begin: Begin) -> None:
-    now = seen(begin())
-    assert (now.step, now.baked, now.requests) == (0, None, None)
+def test_what_was_not_confirmed_looked_at_or_kept_is_not_made_up(begin: Begin) -> None:
+    world = begin()
+    unconfirmed = seen(world)
+    assert (unconfirmed.step, unconfirmed.baked, unconfirmed.requests) == (0, None, None)
+    world.controller().follow(25)
+    found = trial(world.state, None, world.clock.time())
+    assert (found.requests, found.evidence, found.waits_for) == (None, (), "the metrics were not looked at")
+    assert trial(replace(world.state, plan=None), None, world.clock.time()) is None, "a damaged journal"
 
 
 def test_evidence_stands_beside_what_is_needed_of_it(begin: Begin) -> None:
@@ -103,41 +105,28 @@ def test_a_trial_that_is_held_has_no_time_left_and_says_what_ends_it(begin: Begi
     assert "until a person takes it back, or gives it more time" in now.waits_for
 
 
-def test_a_replay_is_awaited_and_then_told(begin: Begin, gate: ReplayGate) -> None:
-    world = begin(plan(replay=gate))
+def test_a_replay_is_awaited_and_then_told(begin: Begin) -> None:
+    world = begin(plan(replay=ReplayGate()))
     assert seen(world).replayed == "captured requests come before any live traffic"
     world.controller().follow(10)
     assert "captured requests replayed: 0 errors" in seen(world).replayed
 
 
 @pytest.mark.parametrize(
-    ("outcome", "failed"),
+    ("outcome", "shown", "failed"),
     [
-        (Replayed(100, 1, 0, 1.0), "errors"),
-        (Replayed(100, 0, 21, 1.0), "changed decisions"),
-        (Replayed(100, 0, 0, 3.5), "latency"),
-        (Replayed(100, 0, 0, 1.0), ""),
+        (Replayed(100, 1, 0, 1.0), 3, ["errors"]),
+        (Replayed(100, 0, 21, 1.0), 3, ["changed decisions"]),
+        (Replayed(100, 0, 0, 3.5), 3, ["latency"]),
+        (Replayed(100, 0, 0, 1.0), 3, []),
+        (Replayed(9, 0, 0, None), 2, []),
+        (Replayed(0, 0, 0, None), 0, []),
     ],
 )
-def test_each_number_of_a_replay_stands_beside_what_is_allowed(outcome: Replayed, failed: str) -> None:
+def test_each_number_of_a_replay_that_was_measured_stands_beside_what_is_allowed(
+    outcome: Replayed, shown: int, failed: list[str]
+) -> None:
     rows = replay_bounds(plan(replay=ReplayGate()), outcome)
-    assert [row.what for row in rows] == ["errors", "changed decisions", "latency"]
-    assert [row.what for row in rows if not row.within] == ([failed] if failed else [])
-
-
-def test_a_replay_of_nothing_and_a_latency_that_was_not_measured_have_no_bounds() -> None:
-    assert replay_bounds(plan(replay=ReplayGate()), Replayed(0, 0, 0, None)) == []
-    assert len(replay_bounds(plan(replay=ReplayGate()), Replayed(9, 0, 0, None))) == 2
-    assert replay_bounds(plan(), Replayed(9, 0, 0, None)) == []
-
-
-def test_metrics_that_were_not_looked_at_are_not_made_up(begin: Begin) -> None:
-    world = begin(seconds=25)
-    found = trial(world.state, None, world.clock.time())
-    assert found is not None
-    assert (found.requests, found.evidence, found.waits_for) == (None, (), "the metrics were not looked at")
-
-
-def test_a_damaged_journal_has_no_trial_to_tell(begin: Begin) -> None:
-    world = begin(seconds=25)
-    assert trial(replace(world.state, plan=None), None, world.clock.time()) is None
+    assert [row.what for row in rows] == ["errors", "changed decisions", "latency"][:shown]
+    assert [row.what for row in rows if not row.within] == failed
+    assert replay_bounds(plan(), outcome) == []
