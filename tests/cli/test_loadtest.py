@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from cli.loadtest import Found, Load, Target, _PreciseSelector, _why, plotted, run, summed_up
+from cli.loadtest import Found, Load, Target, _PreciseSelector, plotted, run, summed_up
 from cli.main import main
 from localcloud.testing import free_port
 from tests.serving.packages import CODE, INSTANCE, ROOT, served, write
@@ -53,12 +53,20 @@ def test_what_failed_is_summed_up():
     ]
 
 
-@pytest.mark.parametrize("url", ["here:80", "https://", "http://", "ftp://x"])
-def test_a_url_that_is_none_is_refused(url: str, tmp_path: Path):
+@pytest.mark.parametrize(
+    ("option", "value", "told"),
+    [
+        *(
+            ("--url", value, "expected http://HOST:PORT or https://HOST:PORT")
+            for value in ("here:80", "https://", "http://", "ftp://x")
+        ),
+        *(("--content-type", value, "expected one such as text/csv") for value in ("", "text/csv\r\nX: 1", "text/ç")),
+    ],
+)
+def test_a_url_or_a_content_type_that_is_none_is_refused(option: str, value: str, told: str, tmp_path: Path):
     (tmp_path / "body").write_bytes(BODY)
-    done = CliRunner().invoke(main, ["loadtest", str(tmp_path / "body"), "--url", url])
-    assert done.exit_code == 2
-    assert "expected http://HOST:PORT or https://HOST:PORT" in done.output
+    done = CliRunner().invoke(main, ["loadtest", str(tmp_path / "body"), option, value])
+    assert (done.exit_code, told in done.output) == (2, True)
 
 
 @pytest.mark.parametrize(
@@ -69,26 +77,6 @@ def test_a_url_without_a_port_means_that_of_its_scheme(url: str, port: int, spea
     target = Target.of(url)
     assert (target.host, target.port, target.path) == ("here", port, "/invocations")
     assert (target.tls is not None) is speaks_tls
-
-
-@pytest.mark.parametrize("kind", ["", "text/csv\r\nX: 1", "text/ç"])
-def test_a_content_type_that_is_none_is_refused(kind: str, tmp_path: Path):
-    (tmp_path / "body").write_bytes(BODY)
-    done = CliRunner().invoke(main, ["loadtest", str(tmp_path / "body"), "--content-type", kind])
-    assert (done.exit_code, "expected one such as text/csv" in done.output) == (2, True)
-
-
-@pytest.mark.parametrize(
-    ("body", "why"),
-    [
-        (b'{"error": "first", "problems": ["a b", "c"]}', "a b"),
-        (b"no\n  JSON", "no JSON"),
-        (b"", "no reason given"),
-        (b"x" * 999, "x" * 200 + "..."),
-    ],
-)
-def test_of_a_refusal_its_first_reason_is_shown_on_one_line(body: bytes, why: str):
-    assert _why(body) == why
 
 
 def test_a_server_that_is_not_there_is_told(tmp_path: Path):

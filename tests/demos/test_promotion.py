@@ -38,18 +38,14 @@ def test_each_stack_names_its_account_and_lets_the_next_one_take_its_champion() 
     assert [one.get("to", []) for one in promotions] == [[accounts[1]], [accounts[2]], []]
 
 
-def test_a_stack_whose_file_names_no_account_is_in_the_clouds_own(tmp_path: Path) -> None:
-    places = Places(tmp_path, "modelstack", tmp_path)
-    assert keys(places, stack(tmp_path)) == {}
-
-
-def test_the_keys_of_a_stack_are_those_of_the_account_that_its_file_names(tmp_path: Path) -> None:
+def test_the_keys_of_a_stack_are_those_of_the_account_that_its_file_names_if_any(tmp_path: Path) -> None:
     places = Places(tmp_path, "modelstack", tmp_path)
     first, again, other = (
         keys(places, stack(tmp_path, **{ALLOWED: [account]})) for account in ("222222222222", "222222222222", "1" * 12)
     )
     assert first == again != other
     assert set(first) == {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}
+    assert keys(places, stack(tmp_path)) == {}, "the cloud's own"
 
 
 @pytest.mark.parametrize("named", [[], ["1" * 12, "2" * 12], "111111111111", ["12"], ["../../etc/x12"]])

@@ -50,9 +50,11 @@ def test_a_request_holds_the_events_of_its_time_and_its_labels_are_known_with_th
     ]
 
 
-def test_a_request_is_about_one_day() -> None:
+def test_a_request_is_about_one_day_and_holds_no_more_than_the_model_takes() -> None:
     flights = [flight(number, MARCH + timedelta(hours=23, minutes=30 * number)) for number in range(4)]
     assert ids(grouped(flights, lambda: timedelta(hours=6))) == [["f0", "f1"], ["f2", "f3"]]
+    found = ids(grouped([flight(number, MARCH) for number in range(MOST + 1)], lambda: timedelta(hours=1)))
+    assert [len(group) for group in found] == [MOST, 1]
 
 
 def test_events_that_never_get_a_label_keep_no_other_from_its_own() -> None:
@@ -60,11 +62,6 @@ def test_events_that_never_get_a_label_keep_no_other_from_its_own() -> None:
     found = list(grouped(flights, lambda: timedelta(hours=1)))
     assert ids(found) == [["f0", "f2"], ["f1"]]
     assert found[1].label_at is None
-
-
-def test_no_request_holds_more_than_the_model_takes() -> None:
-    found = ids(grouped([flight(number, MARCH) for number in range(MOST + 1)], lambda: timedelta(hours=1)))
-    assert [len(group) for group in found] == [MOST, 1]
 
 
 def test_days_take_longer_while_something_is_under_way_and_a_trial_has_as_many_requests_a_second() -> None:
