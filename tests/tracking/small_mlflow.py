@@ -7,13 +7,13 @@ however often it is asked, as the true one does; that this is so, `tests/e2e/tes
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
+
+from tests.listening import Quiet, listening
 
 Answer = dict[str, Any]
 
@@ -165,55 +165,43 @@ def _told(version: Answer) -> Answer:
 def small_mlflow() -> Iterator[SmallMlflow]:
     """One that answers on a free port of this machine."""
     known = SmallMlflow()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(known))
-    server.daemon_threads = True
-    known.url = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
+    with listening(type("Handler", (_Handler,), {"known": known})) as known.url:
         yield known
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
-def _handler(known: SmallMlflow) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True
+class _Handler(Quiet):
+    known: SmallMlflow
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
 
-        def _answer(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            known.headers = dict(self.headers.items())
-            number, parts = len(known.calls), urlsplit(self.path)
-            known.calls.append(f"{self.command} {parts.path.partition('mlflow')[2].lstrip('/')}")
-            fails = number == known.fails_at
-            status, answer = (503, b"") if fails and not known.takes_it else self._done(parts, body)
-            self.send_response(503 if fails else status)
-            self.send_header("Content-Length", str(len(answer)))
-            self.end_headers()
-            self.wfile.write(answer)
+    def _answer(self) -> None:
+        known = self.known
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        known.headers = dict(self.headers.items())
+        number, parts = len(known.calls), urlsplit(self.path)
+        known.calls.append(f"{self.command} {parts.path.partition('mlflow')[2].lstrip('/')}")
+        fails = number == known.fails_at
+        status, answer = (503, b"") if fails and not known.takes_it else self._done(parts, body)
+        self.send_response(503 if fails else status)
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
 
-        def _done(self, parts: Any, body: bytes) -> tuple[int, bytes]:
-            before, of_api, path = parts.path.partition("/api/2.0/mlflow/")
-            if not of_api:
-                name = unquote(before.partition("/mlflow-artifacts/artifacts/")[2])
-                if self.command == "PUT":
-                    known.artifacts[name] = body
-                return (200, known.artifacts[name]) if name in known.artifacts else (404, b"{}")
-            asked = dict(parse_qsl(parts.query)) if self.command == "GET" else json.loads(body)
-            try:
-                return 200, json.dumps(known.answer(self.command, path, asked), default=sorted).encode()
-            except Missing as missing:
-                told = {"error_code": "RESOURCE_DOES_NOT_EXIST", "message": f"no {missing}"}
-                return 404, json.dumps(told).encode()
-            except ValueError as error:
-                return 400, json.dumps({"error_code": str(error), "message": ""}).encode()
+    def _done(self, parts: Any, body: bytes) -> tuple[int, bytes]:
+        known = self.known
+        before, of_api, path = parts.path.partition("/api/2.0/mlflow/")
+        if not of_api:
+            name = unquote(before.partition("/mlflow-artifacts/artifacts/")[2])
+            if self.command == "PUT":
+                known.artifacts[name] = body
+            return (200, known.artifacts[name]) if name in known.artifacts else (404, b"{}")
+        asked = dict(parse_qsl(parts.query)) if self.command == "GET" else json.loads(body)
+        try:
+            return 200, json.dumps(known.answer(self.command, path, asked), default=sorted).encode()
+        except Missing as missing:
+            told = {"error_code": "RESOURCE_DOES_NOT_EXIST", "message": f"no {missing}"}
+            return 404, json.dumps(told).encode()
+        except ValueError as error:
+            return 400, json.dumps({"error_code": str(error), "message": ""}).encode()
 
-        do_GET = do_POST = do_PUT = do_DELETE = _answer
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    return Handler
+    do_GET = do_POST = do_PUT = do_DELETE = _answer
