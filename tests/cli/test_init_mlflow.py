@@ -159,17 +159,21 @@ def test_a_name_that_names_nothing_is_told(known: SmallMlflow, uri: str, said: s
     assert said in refused(uri)
 
 
-def test_a_sealed_package_is_no_estimator(known: SmallMlflow) -> None:
+@pytest.mark.parametrize(
+    ("server", "said"),
+    [
+        ("", "MLFLOW_TRACKING_URI: got '', expected the URL of the MLflow server"),
+        (
+            "sqlite:///mlflow.db",
+            "MLFLOW_TRACKING_URI: got 'sqlite:///mlflow.db', expected the URL of the MLflow server",
+        ),
+        ("http://127.0.0.1:1", "models:/churn@best cannot be had: http://127.0.0.1:1 does not answer"),
+        (None, "found a package that modelstack has sealed"),
+    ],
+)
+def test_where_mlflow_is_has_to_be_said_and_a_sealed_package_is_no_estimator(
+    known: SmallMlflow, monkeypatch: pytest.MonkeyPatch, server: str | None, said: str
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", known.url if server is None else server)
     known.models["churn"]["versions"][0]["source"] = "s3://bucket/packages/1/model.tar.gz"
-    assert "found a package that modelstack has sealed" in " ".join(refused().split())
-
-
-@pytest.mark.parametrize("server", ["", "sqlite:///mlflow.db"])
-def test_where_mlflow_is_has_to_be_said(known: SmallMlflow, monkeypatch: pytest.MonkeyPatch, server: str) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
-    assert f"MLFLOW_TRACKING_URI: got '{server}', expected the URL of the MLflow server" in " ".join(refused().split())
-
-
-def test_an_mlflow_that_does_not_answer_is_told(known: SmallMlflow, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
-    assert "models:/churn@best cannot be had: http://127.0.0.1:1 does not answer" in " ".join(refused().split())
+    assert said in " ".join(refused().split())

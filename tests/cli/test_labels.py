@@ -175,15 +175,6 @@ def test_a_replay_that_is_told_to_stop_sends_the_labels_that_wait(
     assert "1 labels sent\n" in done.stderr
 
 
-def test_labels_that_cannot_be_sent_do_not_stop_the_traffic(stack: Stack, runtime: Runtime) -> None:
-    nowhere = Target("local", "e", "us-east-1", {"artifact_bucket": "no-such-bucket"})
-    with LateLabels(nowhere, after=0) as late:
-        report = run(nowhere, [flight(0, True)], Pace(rate=1000), labels=late)
-    assert (report.sent, report.failed, late.sent) == (1, 0, 0)
-    assert "no-such-bucket" in str(late.failure)
-    assert [json.loads(line) for line in late.unsent] == [{"inference_id": runtime.ids[0], "label": True}]
-
-
 def test_labels_that_could_not_be_sent_go_with_the_next_ones(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     down = [True, True]
     with monkeypatch.context() as patch, LateLabels(stack.target, after=0) as late:

@@ -209,9 +209,7 @@ def test_a_pipeline_learns_from_the_exit_code_whether_to_update(
     assert (json.loads(answer.stdout)["waits"] is None) is (seen is None)
 
 
-@pytest.mark.parametrize("given", [[], ["--reason", ""], ["--reason", "  "]])
-def test_a_change_without_a_reason_is_not_made(given: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_change_without_a_reason_is_not_made(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(deciding, "find", lambda _: TARGET)
-    answer = CliRunner().invoke(main, ["retrain", "start", *given])
-    assert answer.exit_code == 2
-    assert ("it is blank. Say why" if given else "retrain start needs a reason") in answer.stderr
+    answer = CliRunner().invoke(main, ["retrain", "start"])
+    assert (answer.exit_code, "retrain start needs a reason" in answer.stderr) == (2, True)
