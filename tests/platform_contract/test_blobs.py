@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import uuid
+from unittest.mock import Mock
 
 import pytest
+from botocore.exceptions import ClientError
 
 from platforms.aws.blobs import S3Blobs
-from rollout.core.errors import Conflict
+from rollout.core.errors import Busy, Conflict
 from services.memory import MemoryBlobs
 from services.ports import Blobs
 from tests.platforms.aws.either import EITHER, clients_of
@@ -42,3 +44,10 @@ def test_names_are_listed_in_order_from_one_on(blobs: Blobs) -> None:
     assert blobs.list("a/", "a/1", 2) == ["a/1/x", "a/2"]
     assert blobs.list("a/", "a/10") == ["a/2", "a/3"]
     assert blobs.list("c") == []
+
+
+def test_a_writer_that_meets_another_one_in_s3_tries_again_later() -> None:
+    s3 = Mock()
+    s3.put_object.side_effect = ClientError({"Error": {"Code": "ConditionalRequestConflict"}}, "PutObject")
+    with pytest.raises(Busy, match="another writer puts it just now"):
+        S3Blobs(lambda _: s3, "bucket").put_new("a", b"")

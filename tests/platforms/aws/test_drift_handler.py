@@ -13,7 +13,6 @@ from unittest.mock import ANY
 import numpy as np
 import pytest
 
-from platforms.aws.files import captures_of
 from platforms.aws.handlers import drift
 from rollout.core.release import Release
 from services.sealed_packages import REFERENCE, DigestMismatch, member_uri
@@ -228,12 +227,6 @@ def test_a_service_that_fails_is_left_to_the_next_call_and_one_that_refuses_is_a
     drift.handler({}, None)
     assert told(("EndpointName", "endpoint"), ("VariantName", "v-b"), metric="CaptureRows") == [61]
     assert len(told(("EndpointName", "endpoint"), ("VariantName", "v-b"))) == 1
-
-
-def test_what_cannot_be_read_of_a_file_is_stored_beside_the_captures(endpoint: Endpoint) -> None:
-    captures_of(clients(), BUCKET, "endpoint").keep("capture/endpoint/v-b/1.jsonl", ["a", "b"])
-    kept = clients()("s3").get_object(Bucket=BUCKET, Key="capture-rejected/endpoint/v-b/1.jsonl")
-    assert kept["Body"].read() == b"a\nb\n"
 
 
 def test_an_endpoint_without_releases_has_nothing_to_measure(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -50,3 +52,14 @@ def test_model_signing_verifies_what_kms_has_signed(signer: KmsSigner, tmp_path:
     (tmp_path / "model.sig").write_bytes(enclose(payload, signer))
     verifier = verifying.Config().use_elliptic_key_verifier(public_key=tmp_path / "key.pub")
     verifier.verify(tmp_path / "model.tar.gz", tmp_path / "model.sig")
+
+
+def test_kms_signs_the_digest_as_a_message_may_be_longer_than_it_takes() -> None:
+    """moto takes a digest for a message, so that what comes of it is shown on the local cloud."""
+    kms = Mock()
+    kms.sign.return_value = {"Signature": b"signed"}
+    assert KmsSigner(lambda _: kms, "arn:key").sign(b"x" * 10_000) == b"signed"
+    digest = hashlib.sha256(b"x" * 10_000).digest()
+    kms.sign.assert_called_once_with(
+        KeyId="arn:key", Message=digest, MessageType="DIGEST", SigningAlgorithm="ECDSA_SHA_256"
+    )

@@ -18,7 +18,6 @@ from platforms.kubernetes.database import Database
 from platforms.kubernetes.drift import sweep
 from platforms.kubernetes.measured import text
 from platforms.kubernetes.metrics import whose
-from rollout.core.errors import Unreachable
 from rollout.core.state import Phase, RolloutState
 from services.promises import Member, Promises
 from tests.monitoring.shelf import REFERENCE, ROWS, START, days, file, moved
@@ -89,19 +88,6 @@ def test_a_level_that_nobody_tells_any_more_is_not_shown(world: World) -> None:
     assert world.seen("drift_evidence", variant="v-a") is None
     world.sweep()
     assert world.seen("drift_evidence", variant="v-a") is not None, "a sweep tells it though nothing has come"
-
-
-def test_a_release_whose_reference_cannot_be_had_is_counted_and_its_captures_wait(world: World) -> None:
-    world.captured(days(2, 7))
-
-    def down(*_: Any) -> bytes:
-        raise Unreachable("registry: no answer")
-
-    world.member = down
-    assert world.drift() == {}
-    assert world.seen("drift_unmeasured_total") == 1
-    world.member = sealed
-    assert world.sweep().rows == 2 * ROWS
 
 
 def test_a_process_that_is_killed_after_any_transaction_leaves_each_row_to_be_counted_once(
