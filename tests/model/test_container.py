@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from functools import cache
@@ -27,6 +26,7 @@ from pipeline.steps import PIPELINE
 from platforms.aws.package_registry import registry
 from provenance.key_pair import KeyPair
 from services.package_registry import publish
+from tests.process import python
 from tests.small import SMALL
 
 pytestmark = [pytest.mark.e2e, pytest.mark.needs("engine"), pytest.mark.timeout(1500)]
@@ -40,17 +40,6 @@ def docker(*words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(["docker", *words], capture_output=True, text=True, check=False)
     except FileNotFoundError as error:
         return subprocess.CompletedProcess(words, 127, "", str(error))
-
-
-def make_image(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "cli.local.image", *words],
-        cwd=ROOT,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 @pytest.fixture(scope="module")
@@ -74,10 +63,7 @@ def image(images: dict[str, str]) -> str:
 
 
 def push(cloud, repository: str) -> subprocess.CompletedProcess[str]:
-    return make_image(
-        *("--stack", "dev", "--repository", repository),
-        **cloud.environment(),
-    )
+    return python("-m", "cli.local.image", "--stack", "dev", "--repository", repository, **cloud.environment())
 
 
 @pytest.fixture(scope="module")

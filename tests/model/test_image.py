@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -18,6 +16,7 @@ from cli.local.wheels import wheels
 from pipeline.checkout import ROOMS
 from pipeline.locks import locked
 from pipeline.steps import PIPELINE
+from tests.process import printed, python
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -41,15 +40,7 @@ def test_without_an_engine_it_says_what_runs_instead(tmp_path: Path, change: dic
     docker = tmp_path / "docker"
     docker.write_text("#!/bin/sh\necho 'Cannot connect to the Docker daemon' >&2\nexit 1\n")
     docker.chmod(0o755)
-    environment = {**os.environ, **{name: value.format(bin=tmp_path) for name, value in change.items()}}
-    done = subprocess.run(
-        [sys.executable, "-m", "cli.local.image"],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = python("-m", "cli.local.image", **{name: value.format(bin=tmp_path) for name, value in change.items()})
     assert done.returncode == 1
     assert said in done.stdout
     assert "the local stack runs the same entry point as a process" in done.stdout
@@ -96,12 +87,10 @@ def test_the_training_context_holds_all_that_its_dockerfile_copies_and_all_that_
     steps = [one.program.partition(":")[0] for one in PIPELINE.steps if one.name not in {"train", "evaluate"}]
     modules = ", ".join(["platforms.aws.jobs.retrain", "pipeline.run", "platforms.aws.kms_signer", *steps])
     code = f"import {modules}, sys; sys.exit('model' in sys.modules or 'rollout' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], cwd=checkout, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    printed(code, cwd=checkout)
     places = [path.relative_to(checkout).with_suffix("") for path in sorted((checkout / "platforms").rglob("*.py"))]
     code = f"import importlib\nfor name in {['.'.join(path.parts) for path in places]}: importlib.import_module(name)"
-    done = subprocess.run([sys.executable, "-c", code], cwd=checkout, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    printed(code, cwd=checkout)
 
 
 def test_what_trains_has_the_libraries_of_the_steps_that_sign_and_register_on_either_platform():

@@ -6,13 +6,13 @@ import json
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from pipeline import outcome
 from pipeline.pack import SealedPackage
+from tests.process import python
 
 pytestmark = pytest.mark.e2e  # it has a package, and a checkout of its own
 
@@ -34,8 +34,7 @@ def added(daily: Path, champion: SealedPackage, tmp_path: Path) -> Path:
 
 
 def built(root: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "pipeline", "build", "--workdir", str(root / "work")]
-    return subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    return python("-m", "pipeline", "build", "--workdir", str(root / "work"), cwd=root)
 
 
 def test_the_added_step_runs_after_what_it_takes_and_its_outcome_is_kept(added: Path, champion: SealedPackage) -> None:

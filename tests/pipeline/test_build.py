@@ -23,6 +23,7 @@ from pipeline.contract import ContractBroken
 from pipeline.pack import SealedPackage
 from pipeline.recipe import recipe
 from tests.pipeline.conftest import append
+from tests.process import printed, python
 from tests.small import SMALL
 
 pytestmark = pytest.mark.e2e  # each trains a real model, or takes apart what one left behind
@@ -39,19 +40,12 @@ def root(daily: Path, tmp_path: Path) -> Path:
 
 def command(workdir: Path, parameters: Mapping[str, Any]) -> list[str]:
     given = ["--workdir", str(workdir), "--parameters", json.dumps(parameters)]
-    return [sys.executable, "-m", "pipeline", "build", *given]
+    return ["-m", "pipeline", "build", *given]
 
 
 def built(root: Path, **environment: str) -> dict:
     """Build the model of flights in a checkout, as a person does, with its own code and from nothing."""
-    done = subprocess.run(
-        command(root / "work", SMALL),
-        cwd=root,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = python(*command(root / "work", SMALL), cwd=root, **environment)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -106,8 +100,7 @@ def test_a_checkout_takes_what_another_with_the_same_pipeline_has_built_and_trai
 
 def test_who_builds_loads_no_library_since_each_step_has_a_process_of_its_own():
     code = "import sys, pipeline.build; print([name for name in ('numpy', 'pandas', 'sklearn') if name in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    assert printed(code) == "[]"
 
 
 def test_packages_that_were_not_used_for_long_leave_the_users_cache(
@@ -162,7 +155,9 @@ def test_a_build_that_was_killed_between_steps_goes_on_without_training(
 
 def test_a_build_that_is_killed_leaves_no_training_behind(root: Path):
     append(root / "model/training.py", "\ndef train(*_):\n    import time; time.sleep(1000)\n")
-    process = subprocess.Popen(command(root / "work", {}), cwd=root, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, *command(root / "work", {})], cwd=root, stderr=subprocess.PIPE, text=True
+    )
     assert "train: read " in until(process, "to train on")
     (child,) = children(process.pid)
     os.kill(process.pid, signal.SIGKILL)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from pipeline.recipe import canonical, recipe
 from pipeline.steps import PIPELINE, VERDICT, Input, Pipeline, Resources, Step
 from tests.pipeline.kubeflow.api import PREFIX, api
 from tests.pipeline.kubeflow.asked import answer
+from tests.process import python
 from tests.small import SMALL
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -174,8 +174,7 @@ def test_kubeflows_own_client_sends_the_pipeline_whole_with_what_the_run_is_give
 
 def run(*words: str) -> subprocess.CompletedProcess[str]:
     """What a container of a step runs, from the folder that holds the rooms."""
-    command = [sys.executable, "-m", "pipeline.engines.kubeflow_task", *words]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    return python("-m", "pipeline.engines.kubeflow_task", *words)
 
 
 def resolved(folder: Path, step: str) -> str:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,6 +22,7 @@ from pipeline.outline import check
 from pipeline.recipe import recipe
 from serving.fast_form import load
 from tests.pipeline.conftest import ROOT, checkout_of
+from tests.process import printed
 from tests.serving.packages import served
 
 AFTER_THE_TURN = "2013-02-20"
@@ -151,8 +150,7 @@ def replayed(root: Path, arguments: str) -> list[Any]:
         f"found = islice(parts.replay({arguments}), 400); "
         "print(json.dumps([[one.id, str(one.event_time), one.instance, one.label] for one in found]))"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
-    return json.loads(done.stdout)
+    return json.loads(printed(code, cwd=root))
 
 
 @pytest.mark.slow

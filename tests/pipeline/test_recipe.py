@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +17,7 @@ from pipeline.declared import retrained
 from pipeline.locks import locked
 from pipeline.recipe import canonical, model_files, recipe
 from tests.pipeline.conftest import append
+from tests.process import printed
 
 ROOT = Path(__file__).resolve().parents[2]
 Checkout = Callable[[str], Path]
@@ -228,10 +227,7 @@ def test_a_recipe_loads_no_library():
         "recipe(Path(sys.argv[1]), {})\n"
         "print([name for name in ('numpy', 'pandas', 'sklearn', 'boto3') if name in sys.modules])"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program, str(ROOT)], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    assert done.stdout.strip() == "[]"
+    assert printed(program, str(ROOT)) == "[]"
 
 
 def test_a_file_changed_within_the_same_second_is_run_as_it_is_now(root: Path):
@@ -249,9 +245,7 @@ def test_what_retraining_changes_is_the_models_word_and_loads_no_library():
         "print(json.dumps(retrained(pathlib.Path('.'), {}, '2013-06-16'))); "
         "sys.exit(bool({'pandas', 'numpy', 'sklearn', 'model'} & set(sys.modules)))"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == {
+    assert json.loads(printed(code)) == {
         "train_until": "2013-05-18",
         "evaluate_from": "2013-05-18",
         "evaluate_until": "2013-06-15",

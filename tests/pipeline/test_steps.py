@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -14,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.steps import INPUTS, PIPELINE, STEPS, Input, Pipeline, PipelineError, Step
+from tests.process import printed
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = Input("word", "text", "a word", "stone")
@@ -41,8 +40,7 @@ def test_to_import_the_declaration_loads_nothing_but_the_standard_library() -> N
         "import sys; before = set(sys.modules); import pipeline.steps; "
         "print(sorted({name.partition('.')[0] for name in set(sys.modules) - before} - sys.stdlib_module_names))"
     )
-    told = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert told.stdout.strip() == "['pipeline']"
+    assert printed(program) == "['pipeline']"
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +12,7 @@ from pipeline.contract import Refusal
 from pipeline.steps import INPUTS, PIPELINE, function
 from pipeline.texts import wrong
 from platforms.package_locations import read
+from tests.process import python
 
 ROOT = Path(__file__).resolve().parents[2]
 KUBERNETES = {
@@ -85,8 +84,7 @@ def step(name: str, folder: Path, *words: str) -> list[str]:
     """The lines of why a step refuses, as a container runs it."""
     for other in PIPELINE.steps_of(PIPELINE.step(name)):
         words += ("--in", f"{other}={folder / other}")
-    command = [sys.executable, "-m", "pipeline.run", name, *words, "--out", str(folder / "out")]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    done = python("-m", "pipeline.run", name, *words, "--out", str(folder / "out"))
     assert done.returncode == 4, done.stderr
     assert not (folder / "out").exists()
     return json.loads(done.stderr.splitlines()[-1]).splitlines()

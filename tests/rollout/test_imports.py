@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+from tests.process import printed
 
 
 def test_who_reads_the_journal_loads_no_controller_and_no_judge() -> None:
     code = "import sys, rollout.controller.commands, platforms.aws.journal; print(*sorted(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    loaded = set(done.stdout.split())
+    loaded = set(printed(code).split())
     assert {"platforms.aws.journal", "rollout.core.state"} <= loaded
     judging = ("rollout.controller.controller", "rollout.judge.verdict", "rollout.core.decision")
     assert not {name for name in loaded if name.startswith(judging)}

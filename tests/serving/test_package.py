@@ -5,14 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import pickle
-import subprocess
-import sys
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.process import python
 from tests.serving.packages import Server, refused, served, write
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -168,10 +167,7 @@ def test_code_that_changes_after_the_check_is_not_run(unpacked: Path):
         "(folder / 'code/model/features.py').write_text('print(1)')\n"
         "package.code_from(folder, manifest); import_module('model.features')\n"
     )
-    arguments = [str(unpacked), digest(unpacked / "manifest.json")]
-    done = subprocess.run(
-        [sys.executable, "-c", program, *arguments], cwd=ROOT, capture_output=True, text=True, check=False
-    )
+    done = python("-c", program, str(unpacked), digest(unpacked / "manifest.json"))
     assert "ImportError: code/model/features.py is not what the manifest names" in done.stderr
 
 
