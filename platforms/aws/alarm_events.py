@@ -80,6 +80,12 @@ def said(reason: str, data: object = None, threshold: object = None, comparison:
     return Said(_ADDRESS.sub("", reason).removesuffix("."), _told(reason, points, limit, comparison), limit)
 
 
+def reason(alarm: Mapping[str, Any]) -> Said:
+    """Why an alarm is in its state, with value and threshold; as `describe_alarms` returns it."""
+    comparison = alarm.get("ComparisonOperator") if alarm["StateValue"] == "ALARM" else None
+    return said(alarm.get("StateReason", ""), alarm.get("StateReasonData"), alarm.get("Threshold"), comparison)
+
+
 def _told(reason: str, points: Sequence[float], limit: float | None, comparison: object) -> float | None:
     """The newest value that the state rests on; None when it cannot be said which that is."""
     breaks = _BREAKS.get(comparison) if isinstance(comparison, str) else None

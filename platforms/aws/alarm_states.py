@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from monitoring.alarms.alarm import Alarm
-from platforms.aws.alarm_events import said
+from platforms.aws.alarm_events import reason
 from platforms.aws.clients import Clients, calling
 from services.alarms import MEASURES
 from services.counters import FiringAlarm, ShareRule
@@ -58,15 +58,9 @@ class CloudWatchAlarms:
             return self.clients("cloudwatch").describe_alarms(AlarmNames=list(names))["MetricAlarms"]
 
     def _alarm(self, item: Mapping[str, Any], variant: str, measure: str) -> Alarm:
-        why = said(
-            item.get("StateReason", ""),
-            item.get("StateReasonData"),
-            item.get("Threshold"),
-            item.get("ComparisonOperator"),
-        )
         since = item.get("StateTransitionedTimestamp") or item["StateUpdatedTimestamp"]
         return Alarm(
-            name=item["AlarmName"], state="ALARM", said=why, at=since.timestamp(), endpoint=self.endpoint,
+            name=item["AlarmName"], state="ALARM", said=reason(item), at=since.timestamp(), endpoint=self.endpoint,
             variant=variant, metrics=(), measure=MEASURES[measure],
         )  # fmt: skip
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from monitoring.alarms.alarm import Alarm, Said
 from platforms.kubernetes.alarm_rules import PERIOD, PERIODS, SLOWER_THAN
 from platforms.kubernetes.metrics import VARIANT, whose
-from platforms.kubernetes.prometheus import Prometheus
+from platforms.kubernetes.prometheus import Prometheus, epoch, number
 from platforms.kubernetes.rule import MEASURE, group_names
 from rollout.core.errors import Unreachable
 from services.alarms import MEASURES
@@ -126,18 +124,3 @@ def _failure(rule: Mapping[str, Any]) -> str:
     if rule.get("health") == "ok":
         return ""
     return f"the rule {rule.get('name')} is {rule.get('health')}: {rule.get('lastError') or 'not evaluated yet'}"
-
-
-def epoch(text: str) -> float:
-    """A time of Prometheus, which has nanoseconds, in seconds; 0 of what never was."""
-    at = datetime.fromisoformat(text)
-    return at.timestamp() if at.year > 1 else 0.0
-
-
-def number(value: object) -> float | None:
-    """A number of Prometheus; None where it is none, or not finite."""
-    try:
-        number = float(str(value))
-    except ValueError:
-        return None
-    return number if math.isfinite(number) else None

@@ -12,6 +12,7 @@ import math
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, cast
 
 import httpx
@@ -144,6 +145,21 @@ class Prometheus:
         if answer.status_code in _REFUSED:
             return Forbidden(f"{told}. Give the controller the right to read it")
         return RolloutError(told if body else f"{told}. Is that the address of a Prometheus?")
+
+
+def epoch(text: str) -> float:
+    """A time of Prometheus, which has nanoseconds, in seconds; 0 of what never was."""
+    at = datetime.fromisoformat(text)
+    return at.timestamp() if at.year > 1 else 0.0
+
+
+def number(value: object) -> float | None:
+    """A number of Prometheus; None where it is none, or not finite."""
+    try:
+        number = float(str(value))
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
 
 
 def _labels(item: Mapping[str, Any]) -> dict[str, str]:

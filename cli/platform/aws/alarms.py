@@ -11,8 +11,7 @@ from typing import Any
 from cli.errors import explained
 from cli.platform.facts import AlarmInFull, AlarmView
 from cli.target import Target
-from monitoring.alarms.alarm import Said
-from platforms.aws.alarm_events import said
+from platforms.aws.alarm_events import reason
 from platforms.aws.descriptions import Description
 from platforms.aws.metrics import ENDPOINT
 from services.declaration.alarm_names import BURN
@@ -58,12 +57,6 @@ def description_of(item: Mapping[str, Any]) -> Description:
     return Description.read(item.get("AlarmDescription", ""))
 
 
-def reason_of(item: Mapping[str, Any]) -> Said:
-    """Why it is in its state, with value and threshold."""
-    comparison = item.get("ComparisonOperator") if item["StateValue"] == "ALARM" else None
-    return said(item.get("StateReason", ""), item.get("StateReasonData"), item.get("Threshold"), comparison)
-
-
 def telling(target: Target) -> tuple[AlarmView, ...]:
     """Those that tell somebody: an alarm on one window of the error budget does not. Composite ones are the last.
 
@@ -76,7 +69,7 @@ def telling(target: Target) -> tuple[AlarmView, ...]:
 
 def view(item: Mapping[str, Any]) -> AlarmView:
     """One of them, as people look at it."""
-    said, severity = reason_of(item), description_of(item).severity
+    said, severity = reason(item), description_of(item).severity
     return AlarmView(item["AlarmName"], item["StateValue"], said.text, severity, said.value, said.threshold)
 
 

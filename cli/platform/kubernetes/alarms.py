@@ -8,9 +8,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from cli.platform.facts import AlarmInFull, AlarmView
-from platforms.kubernetes.alarm_states import epoch, number
 from platforms.kubernetes.metrics import whose
-from platforms.kubernetes.prometheus import Prometheus
+from platforms.kubernetes.prometheus import Prometheus, epoch, number
 from platforms.kubernetes.rule import SEVERITY, group_names
 
 _STATES = {"firing": "ALARM", "pending": "OK", "inactive": "OK"}
