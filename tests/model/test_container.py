@@ -66,12 +66,18 @@ def push(cloud, repository: str) -> subprocess.CompletedProcess[str]:
     return python("-m", "cli.local.image", "--stack", "dev", "--repository", repository, **cloud.environment())
 
 
-@pytest.fixture(scope="module")
-def place(cloud) -> str:
-    """The name of a bucket, a package group and a role."""
+def place_of(cloud) -> str:
+    """The name of a bucket and a package group in which nothing is."""
     name = f"container-{uuid4().hex[:8]}"
     cloud.client("s3").create_bucket(Bucket=name)
     cloud.client("sagemaker").create_model_package_group(ModelPackageGroupName=name)
+    return name
+
+
+@pytest.fixture(scope="module")
+def place(cloud) -> str:
+    """The name of a bucket, a package group and a role."""
+    name = place_of(cloud)
     trust = {"Effect": "Allow", "Principal": {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}
     cloud.client("iam").create_role(
         RoleName=name, AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]})
@@ -213,21 +219,13 @@ def test_a_training_job_retrains_in_a_container_to_the_bytes_that_a_build_here_h
 
 
 @pytest.fixture
-def empty(cloud) -> str:
-    """The name of a bucket and a package group in which nothing is."""
-    name = f"container-{uuid4().hex[:8]}"
-    cloud.client("s3").create_bucket(Bucket=name)
-    cloud.client("sagemaker").create_model_package_group(ModelPackageGroupName=name)
-    return name
-
-
-@pytest.fixture
-def texts(images: dict[str, str], cloud, empty: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+def texts(images: dict[str, str], cloud, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """What a run of the pipeline is given, that registers in an empty place; this process points at its cloud."""
-    for name, value in cloud.environment().items():
-        monkeypatch.setenv(name, value)
+    for variable, value in cloud.environment().items():
+        monkeypatch.setenv(variable, value)
     signs = cloud.client("kms").create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")["KeyMetadata"]["Arn"]
-    place = {"platform": "aws", "region": "us-east-1", "bucket": empty, "group": empty, "signing_key": signs}
+    name = place_of(cloud)
+    place = {"platform": "aws", "region": "us-east-1", "bucket": name, "group": name, "signing_key": signs}
     return {"place": json.dumps({**place, "image_uri": images["image"]})}
 
 

@@ -37,12 +37,7 @@ IMAGE = "000000000000.dkr.ecr.us-east-1.amazonaws.com/daily-serving:process"
 def checkout(tmp_path: Path) -> Callable[[str], Path]:
     """Copies of what this checkout builds a model from, each in a folder of its own name."""
 
-    def copy(name: str) -> Path:
-        for room in ("model", "pipeline", "monitoring", "provenance", "serving", "requirements"):
-            shutil.copytree(ROOT / room, tmp_path / name / room, ignore=shutil.ignore_patterns("__pycache__"))
-        return tmp_path / name
-
-    return copy
+    return lambda name: checkout_of(ROOT / "model", tmp_path / name)
 
 
 @pytest.fixture
@@ -89,6 +84,13 @@ def checkout_of(model: Path, root: Path) -> Path:
 def daily(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkout with the small model."""
     return checkout_of(ROOT / "tests" / "pipeline" / "daily", tmp_path_factory.mktemp("daily") / "checkout")
+
+
+@pytest.fixture
+def own_daily(daily: Path, tmp_path: Path) -> Path:
+    """A copy of it, to change."""
+    unmade = shutil.ignore_patterns(".modelstack", "__pycache__")
+    return Path(shutil.copytree(daily, tmp_path / "checkout", ignore=unmade))
 
 
 @pytest.fixture

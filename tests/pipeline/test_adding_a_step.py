@@ -20,17 +20,16 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "explanation" / "pipeline.
 
 
 @pytest.fixture
-def added(daily: Path, champion: SealedPackage, tmp_path: Path) -> Path:
+def added(own_daily: Path, champion: SealedPackage) -> Path:
     """A checkout to which the step was added, and what was built before in its work folder."""
-    root = Path(shutil.copytree(daily, tmp_path / "checkout"))
     (function,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
     (line,) = re.findall(r"^\+(.*\n)", PAGE.read_text(), re.MULTILINE)
-    (root / "pipeline" / "size.py").write_text(function)
-    steps = root / "pipeline" / "steps.py"
+    (own_daily / "pipeline" / "size.py").write_text(function)
+    steps = own_daily / "pipeline" / "steps.py"
     assert steps.read_text().count("\nSTEPS = (\n") == 1
     steps.write_text(steps.read_text().replace("\nSTEPS = (\n", f"\nSTEPS = (\n{line}"))
-    shutil.copytree(champion.path.parents[1], root / "work" / "packages" / champion.recipe)
-    return root
+    shutil.copytree(champion.path.parents[1], own_daily / "work" / "packages" / champion.recipe)
+    return own_daily
 
 
 def built(root: Path) -> subprocess.CompletedProcess[str]:

@@ -33,9 +33,8 @@ Checkout = Callable[[str], Path]
 
 
 @pytest.fixture
-def root(daily: Path, tmp_path: Path) -> Path:
-    """A copy of the checkout with the small model."""
-    return Path(shutil.copytree(daily, tmp_path / "checkout"))
+def root(own_daily: Path) -> Path:
+    return own_daily
 
 
 def command(workdir: Path, parameters: Mapping[str, Any]) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,7 @@ from pipeline import archive
 from pipeline.build import SealedPackage, StepFailed, build
 from pipeline.contract import Refusal
 from pipeline.recipe import recipe
-from tests.pipeline.conftest import appending, resealed
+from tests.pipeline.conftest import append, appending, resealed
 
 AFTER_THE_TURN = "2013-02-20"
 
@@ -76,22 +75,15 @@ def test_a_champion_that_was_fitted_on_the_rows_to_compare_on_is_refused(
         ("data.py", "refit = lambda settings: {}", r"data.py: refit\(settings\): found dict; expected a table"),
     ],
 )
-def test_a_second_fit_that_breaks_the_contract_is_refused_in_words(
-    name: str, text: str, said: str, daily: Path, tmp_path: Path
-):
-    root = tmp_path / "checkout"
-    shutil.copytree(daily, root, ignore=shutil.ignore_patterns(".modelstack", "__pycache__"))
-    with (root / "model" / name).open("a") as code:
-        code.write(f"\n{text}\n")
+def test_a_second_fit_that_breaks_the_contract_is_refused_in_words(name: str, text: str, said: str, own_daily: Path):
+    append(own_daily / "model" / name, f"\n{text}\n")
     with pytest.raises((Refusal, StepFailed), match=said):
-        build(root, recipe(root, {"refit": True}), progress=lambda _: None)
+        build(own_daily, recipe(own_daily, {"refit": True}), progress=lambda _: None)
 
 
-def test_a_model_with_a_fit_of_its_own_for_what_serves_is_asked_for_it(daily: Path, tmp_path: Path):
-    root = tmp_path / "checkout"
-    shutil.copytree(daily, root, ignore=shutil.ignore_patterns(".modelstack", "__pycache__"))
-    with (root / "model" / "training.py").open("a") as code:
-        code.write("\n\ndef refit(rows, parameters, trained):\n    return {**trained, 'rows': len(rows)}\n")
-    made = build(root, recipe(root, {"refit": True}), progress=lambda _: None)
+def test_a_model_with_a_fit_of_its_own_for_what_serves_is_asked_for_it(own_daily: Path):
+    refit = "\n\ndef refit(rows, parameters, trained):\n    return {**trained, 'rows': len(rows)}\n"
+    append(own_daily / "model" / "training.py", refit)
+    made = build(own_daily, recipe(own_daily, {"refit": True}), progress=lambda _: None)
     served, evaluated = (json.loads(archive.read(made.path, name)) for name in ("model.joblib", "evaluated.joblib"))
     assert served == {**evaluated, "rows": 27 * 200}

@@ -197,18 +197,12 @@ def test_superseded_challengers_are_kept_only_as_long_as_the_endpoint_uses_them(
     assert due(idle, live("solo-a", {"v-a": 1.0}), {}, 0).state.retiring == ()
 
 
-def test_a_withdrawn_challenger_waits_as_before_its_trial(baking: RolloutState) -> None:
-    back, emptied = decided(baking, Phase.ROLLING_BACK, "withdrawn"), live(now={"v-a": 100, "v-b": 0})
+@pytest.mark.parametrize("outcome", ["withdrawn", "failed"])
+def test_a_challenger_that_nothing_speaks_against_waits_as_before_its_trial(baking: RolloutState, outcome: str) -> None:
+    back, emptied = decided(baking, Phase.ROLLING_BACK, outcome), live(now={"v-a": 100, "v-b": 0})
     assert due(back, emptied, {"arn:b": "PendingManualApproval"}, 0) == UseConfig("solo-a", replace(back, moves=1))
     # It skipped its trial, and was approved just before the champion was wanted again.
     assert due(back, emptied, {"arn:b": "Approved"}, 0) == SetApproval("arn:b", "PendingManualApproval", RINGS)
-
-
-def test_a_challenger_that_failed_through_no_fault_of_its_own_is_not_left_approved(baking: RolloutState) -> None:
-    back = decided(baking, Phase.ROLLING_BACK, "failed")
-    emptied = live(now={"v-a": 100, "v-b": 0})
-    assert due(back, emptied, {"arn:b": "Approved"}, 0) == SetApproval("arn:b", "PendingManualApproval", RINGS)
-    assert due(back, emptied, {"arn:b": "PendingManualApproval"}, 0) == UseConfig("solo-a", replace(back, moves=1))
 
 
 def test_a_champion_that_failed_to_move_to_other_instances_stays_approved(baking: RolloutState) -> None:
