@@ -12,7 +12,7 @@ from infra.config.settings import Settings
 from infra.live_state import LiveState
 from infra.package import Package
 from infra.plan import instances
-from infra.plan.releases import PairName, ServingPlan, Wanted, plan_serving
+from infra.plan.releases import ServingPlan, Wanted, plan_serving
 from infra.plan.restored import serving_of_champion, serving_of_wanted
 from infra.trial import Rollout
 from rollout.core.plan import Plan
@@ -78,13 +78,12 @@ class Asked:
         return {"awaits": self.waits.as_dict() if self.waits else None}
 
 
-async def asked(now: LiveState, settings: Settings, *, pair_of: PairName) -> Asked:
+async def asked(now: LiveState, settings: Settings) -> Asked:
     """What the config asks for, as the stack is now.
 
     Args:
         now: The stack.
         settings: Its config.
-        pair_of: Names the pair config of a champion's and a challenger's config.
 
     Raises:
         pulumi.RunError: The model has no recipe, or it is not known who has agreed.
@@ -95,7 +94,7 @@ async def asked(now: LiveState, settings: Settings, *, pair_of: PairName) -> Ask
     plan = plan_serving(
         now.state,
         wanted,
-        pair_of,
+        now.names.pair_of,
         resized=now.resized(settings),
         waits=trial.wait,
         asks=trial.asks,

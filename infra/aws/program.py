@@ -43,7 +43,7 @@ async def declare(settings: Settings, stack: str) -> None:
         registry = Registry("registry", now.names, retain, settings.retention)
         exported.export(outputs.of_registry(now.names, registry), outputs.NAMES)
         return
-    update = await asked(now, settings, pair_of=now.names.pair_of)
+    update = await asked(now, settings)
     update.tell(now, settings)
     registry = Registry("registry", now.names, retain, settings.retention)
     remote = settings.pipeline.remote

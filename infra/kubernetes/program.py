@@ -33,7 +33,7 @@ async def declare(settings: Settings, stack: str) -> None:
     """Declare the stack. Fails when the release that the config asks for is refused, or is rolled back meanwhile."""
     # Whatever is refused is refused before the first resource is declared: then nothing was changed.
     now = await read_cluster(settings, stack)
-    update, there = await asked(now, settings, pair_of=now.names.pair_of), now.there
+    update, there = await asked(now, settings), now.there
     update.tell(now, settings)
     kept_bucket.tell(settings.kubernetes, there.bucket)
     site = Site(now.names, settings.kubernetes, now.cluster, there.bucket)
