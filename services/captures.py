@@ -145,19 +145,17 @@ class CaptureFiles:
             for number in reversed(range(1, monthrange(year, month)[1] + 1)):
                 day = datetime(year, month, number, tzinfo=UTC)
                 if first - _DAY < day <= last:
-                    listed = pool.map(partial(self._of_day, since=max(day, first), until=last), variants)
+                    listed = pool.map(partial(self._of_day, day), variants)
                     of_hour: dict[datetime, list[tuple[str, str]]] = {}
                     for variant, keys in zip(variants, listed, strict=True):
                         for at, key in keys:
                             of_hour.setdefault(at, []).append((variant, key))
-                    yield from (of_hour[at] for at in sorted(of_hour, reverse=True))
+                    yield from (of_hour[at] for at in sorted(of_hour, reverse=True) if first <= at <= last)
 
-    def _of_day(self, variant: str, *, since: datetime, until: datetime) -> list[tuple[datetime, str]]:
-        """The files of a variant on the day of an hour, from that one to another, each with its hour."""
-        prefix = f"{self.folder}{variant}/"
-        keys = names(self.blobs, f"{prefix}{since:%Y/%m/%d}/", f"{prefix}{since:%Y/%m/%d/%H}/")
-        found = ((at, key) for key in keys if (at := self._hour_of(variant, key)))
-        return list(takewhile(lambda one: one[0] <= until, found))
+    def _of_day(self, day: datetime, variant: str) -> list[tuple[datetime, str]]:
+        """The files of a variant on a day, each with its hour."""
+        keys = names(self.blobs, f"{self.folder}{variant}/{day:%Y/%m/%d}/")
+        return [(at, key) for key in keys if (at := self._hour_of(variant, key))]
 
     def _look(self, search: Search, place: tuple[str, str]) -> None:
         variant, key = place
