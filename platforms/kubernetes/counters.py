@@ -7,10 +7,12 @@ nothing.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from platforms.kubernetes.envoy import ALL, Counted, EnvoyCounts
+from platforms.kubernetes.increments import Key
 from platforms.kubernetes.metrics import CLUSTER, EDGE, LATENCY, any_of, edge_at_or_above, matched
 from platforms.kubernetes.own import Observed, OwnCounts
 from platforms.kubernetes.prometheus import Prometheus
@@ -77,9 +79,9 @@ class PrometheusCounters:
                 f"the gateway answers requests itself with a 5XX, {made:.0f} in the last {_NEWEST * query.seconds} s, "
                 "which no variant counts: nobody can say how either does. Look whether each variant has ready pods"
             )
-        closed = {window.start: [window] for window in counted}
+        closed = {window.start: window for window in counted}
         return [
-            _window(query, at, closed.get(at, []), own, closed=at in closed) for at in range(*query.grid, query.seconds)
+            _window(query, at, closed.get(at), own, closed=at in closed) for at in range(*query.grid, query.seconds)
         ]
 
     def cut(self, latency: float) -> float | None:
@@ -119,10 +121,11 @@ class PrometheusCounters:
         scrapes = EnvoyCounts(self.prometheus).read(
             clusters, first, end, 1, _edges(query), until=query.end, as_seen=True
         )
-        together: dict[int, list[Counted]] = {}
+        together = defaultdict[int, Counter[Key]](Counter)
         for one in scrapes:
-            together.setdefault(end - ((end - 1 - one.start) // query.seconds + 1) * query.seconds, []).append(one)
-        return [_window(query, start, found) for start, found in together.items()]
+            start = end - ((end - 1 - one.start) // query.seconds + 1) * query.seconds
+            together[start].update(one.counts or {})
+        return [_window(query, start, Counted(start, counts)) for start, counts in together.items()]
 
     def quantile(self, variant: str, quantile: float, end: float) -> Quantile | None:
         """See `Counters`. The bound at or above it; None where it lies above all bounds."""
@@ -141,31 +144,21 @@ def _edges(query: CountQuery) -> set[float]:
 
 
 def _window(
-    query: CountQuery, start: int, counted: Sequence[Counted], own: Observed | None = None, *, closed: bool = True
+    query: CountQuery, start: int, counted: Counted | None, own: Observed | None = None, *, closed: bool = True
 ) -> CountedWindow:
-    known = [window for window in counted if window.counts is not None]
     tallies: dict[str, dict[str, Tally]] = {}
     for variant in query.variants:
-        cuts = query.cuts.get(variant, {})
-        found = dict(_of_envoy(known, variant, cuts.items())) if known else {}
+        found = dict(_of_envoy(counted, variant, query.cuts.get(variant, {}))) if counted else {}
         tallies[variant] = {**found, **(own.tallies(start, variant) if own else {})}
     return CountedWindow(start, tallies, closed)
 
 
-def _of_envoy(
-    windows: Sequence[Counted], variant: str, cuts: Iterable[tuple[str, float]]
-) -> Iterable[tuple[str, Tally]]:
-    requests, failed, refused = (
-        round(sum(counts))
-        for counts in (
-            [window.requests(variant) for window in windows],
-            [window.of(variant, "5") for window in windows],
-            [window.of(variant, "4") for window in windows],
-        )
-    )
-    yield REQUESTS, Tally(requests, failed + refused)
+def _of_envoy(window: Counted, variant: str, cuts: Mapping[str, float]) -> Iterable[tuple[str, Tally]]:
+    if window.counts is None:
+        return
+    requests, failed = round(window.requests(variant)), round(window.of(variant, "5"))
+    yield REQUESTS, Tally(requests, failed + round(window.of(variant, "4")))
     yield FAILED, Tally(requests, failed)
-    answers = round(sum(window.within(variant, ALL) for window in windows))
-    for name, cut in cuts:
-        within = sum(window.within(variant, cut / _MICROSECONDS) for window in windows)
-        yield name, Tally(answers, answers - round(within))
+    answers = round(window.within(variant, ALL))
+    for name, cut in cuts.items():
+        yield name, Tally(answers, answers - round(window.within(variant, cut / _MICROSECONDS)))
