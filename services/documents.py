@@ -17,8 +17,8 @@ from services.ports import LARGEST, MOST, TOGETHER, Document, Documents
 
 KEPT_SECONDS = 45 * 86_400
 """How long a document is stored that nobody writes."""
-LASTING = "drift#"
-"""Documents whose key begins so are stored for good: what they say was counted must not be counted again."""
+LASTING = ("drift#", "journal#")
+"""Documents whose key begins so are stored for good: no row may be counted again, and no rollout be forgotten."""
 
 
 def text(body: Mapping[str, Any]) -> str:

@@ -189,7 +189,8 @@ def forget(database: Database) -> bool:
         "(SELECT r.days FROM retention r WHERE r.endpoint = {table}.endpoint), :days))"
     )
     every = {table: (requests.format(table=table), REQUESTS_DAYS) for table in _REQUESTS}
-    every |= {"taken": (old, LEDGER_DAYS), "documents": (f"{old} AND key NOT LIKE '{LASTING}%'", LEDGER_DAYS)}
+    passing = " AND ".join([old, *(f"key NOT LIKE '{prefix}%'" for prefix in LASTING)])
+    every |= {"taken": (old, LEDGER_DAYS), "documents": (passing, LEDGER_DAYS)}
     every |= {table: (silent, _SILENT_DAYS) for table, silent in _SERIES.items()}
     more = False
     for table, (gone_by, days) in every.items():

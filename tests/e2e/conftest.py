@@ -10,8 +10,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest import mock
 from urllib.parse import urlsplit
 
+import boto3
 import pytest
 import yaml
 from click.testing import CliRunner, Result
@@ -78,7 +80,9 @@ def story() -> Iterator[Bed]:
 
     At its end no state, log, package, object or audit record holds a secret, nor what was printed.
     """
-    with bed(GITHUB_TOKEN=TOKEN) as made, Watch(made.environment) as watch:
+    # boto3 keeps a session, and AWS's SDK above it: that of another story has the keys of another cloud.
+    session = mock.patch.object(boto3, "DEFAULT_SESSION", None)
+    with session, bed(GITHUB_TOKEN=TOKEN) as made, Watch(made.environment) as watch:
         yield replace(made, stack=unpreviewed(made.stack))
         assert not watch.called_with()
         assert not leaks(made.folder, watch.secrets, KEYS)

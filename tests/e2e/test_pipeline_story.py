@@ -68,12 +68,6 @@ def stack(first: Stack) -> Stack:
     return with_config(first, pipeline={"engine": "sagemaker"}, retraining=retraining, serving={"capture_percent": 100})
 
 
-@pytest.fixture(autouse=True)
-def session(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A default session with the keys of this story's cloud: boto3, and AWS's SDK above it, keep another's."""
-    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
-
-
 def configured(stack: Stack) -> dict[str, str]:
     """The stack's config as Pulumi gives it to a program."""
     found = stack.written()["config"]

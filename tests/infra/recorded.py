@@ -251,11 +251,12 @@ class Said(logging.Handler):
         self.world.said.append((record.levelno, record.getMessage()))
 
 
-def stack_config(name: str, **sections: dict[str, Any]) -> dict[str, str]:
+def stack_config(name: str, **sections: Any) -> dict[str, str]:
     """The committed config of a stack with some fields changed, as Pulumi gives it to a program."""
     config = dict(_stack_file(name))
     for section, fields in sections.items():
-        config[f"modelstack:{section}"] = {**config.get(f"modelstack:{section}", {}), **fields}
+        before = config.get(f"modelstack:{section}", {})
+        config[f"modelstack:{section}"] = {**before, **fields} if isinstance(fields, dict) else fields
     return {key: value if isinstance(value, str) else json.dumps(value) for key, value in config.items()}
 
 

@@ -22,7 +22,7 @@ from services.package_registry import Origin, PackageRegistry, ReleaseRecord
 from tests.cli.registered import ClusterApi
 from tests.platforms.aws.either import EITHER, IMAGE, new_registry, root_of
 
-KINDS = ["memory", *EITHER, "bucket", pytest.param("registry", marks=pytest.mark.needs("registry"))]
+KINDS = ["memory", "toy", *EITHER, "bucket", pytest.param("registry", marks=pytest.mark.needs("registry"))]
 OTHER_IMAGE = IMAGE.replace("process", "other")
 ENDPOINT = "flight-delay-prod"
 
@@ -63,17 +63,28 @@ class Stack:
         return [one.name for one in self.here.versions.list()]
 
 
-def stack_of(kind: str, clients: Callable[[], Clients], host: Callable[[], str]) -> Stack:
+def stack_of(kind: str, clients: Callable[[], Clients], host: Callable[[], str], toy: Callable[[], Any]) -> Stack:
     """A new stack of a kind.
 
     Args:
         kind: One of `KINDS`.
         clients: Gives clients of the AWS that the test runs against.
         host: Gives the HOST:PORT of a registry of images.
+        toy: Gives the module of the toy platform, and the file of a new stack.
     """
     if kind == "memory":
         store, held = MemoryPackageStore(uuid4().hex), MemoryVersions()
         writes = ((MemoryPackageStore, "put"), (MemoryPackageStore, "put_evidence"))
+        return Stack(
+            PackageRegistry(store, held, IMAGE, KeyPair.new()),
+            lambda version, verdict: held.decide(version, verdict, "why"),
+            writes,
+        )
+    if kind == "toy":
+        made, file = toy()
+        store = made.ToyPackages(made.ToyBlobs(file), file.path.stem)
+        held = made.ToyVersions(made.ToyDocuments(file))
+        writes = ((made.ToyPackages, "put"), (made.ToyPackages, "put_evidence"))
         return Stack(
             PackageRegistry(store, held, IMAGE, KeyPair.new()),
             lambda version, verdict: held.decide(version, verdict, "why"),

@@ -35,7 +35,7 @@ __all__ = ["server"]
 RECIPE = "ab" * 32
 DIGEST = f"sha256:{'cd' * 32}"
 RELEASE = release_id(RECIPE, IMAGE)
-PACKAGE = Registered("", "s3://bucket/packages/cd/model.tar.gz", DIGEST, "m" * 64, RECIPE, IMAGE, {})
+PACKAGE = Registered("", "s3://bucket/packages/cd/model.tar.gz", DIGEST, "e" * 64, RECIPE, IMAGE, {})
 ENDPOINT = "flight-delay-prod"
 ALL = '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}'
 REAL = pytest.param("API server", marks=[pytest.mark.needs("apiserver"), pytest.mark.slow])

@@ -15,11 +15,14 @@ from services.ports import Blobs
 from tests.platforms.aws.either import EITHER, clients_of
 
 
-@pytest.fixture(params=["memory", *EITHER])
+@pytest.fixture(params=["memory", "toy", *EITHER])
 def blobs(request: pytest.FixtureRequest) -> Blobs:
     """An empty store of blobs."""
     if request.param == "memory":
         return MemoryBlobs()
+    if request.param == "toy":
+        made = request.getfixturevalue("toy")
+        return made.ToyBlobs(made.File(request.getfixturevalue("tmp_path") / "stack.sqlite"))
     clients, name = clients_of(request), f"blobs-{uuid.uuid4().hex[:8]}"
     clients("s3").create_bucket(Bucket=name)
     return S3Blobs(clients, name)

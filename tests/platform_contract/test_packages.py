@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import boto3
 import pytest
@@ -28,7 +29,14 @@ from tests.platforms.aws.mocked import lead_to_mocks
 from tests.platforms.kubernetes.real_registry import running
 
 New = Callable[..., Stack]
-NEXT = {"memory": "memory", "moto": "bucket", "bucket": "moto", "registry": "moto", "local cloud": "local cloud"}
+NEXT = {
+    "memory": "toy",
+    "toy": "memory",
+    "moto": "bucket",
+    "bucket": "moto",
+    "registry": "moto",
+    "local cloud": "local cloud",
+}
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +62,15 @@ def new(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> New:
     def host() -> str:
         return request.getfixturevalue("host")()
 
-    return lambda other=False: stack_of(NEXT[request.param] if other else request.param, clients, host)
+    def toy() -> Any:
+        made, folder = request.getfixturevalue("toy"), request.getfixturevalue("tmp_path_factory").mktemp("toy")
+        return made, made.File(folder / f"{uuid4().hex}.sqlite")
+
+    def new(other: bool = False) -> Stack:
+        kind = NEXT.get(request.param, request.param) if other else request.param
+        return stack_of(kind, clients, host, toy)
+
+    return new
 
 
 @pytest.fixture
@@ -136,7 +152,7 @@ def test_publishing_continues_where_it_was_interrupted(
     with monkeypatch.context() as patched:
         for owner, name in here.writes:
             patched.setattr(owner, name, cut_off(getattr(owner, name)))
-        if after < 2 or not here.here.store.uri("").startswith("memory"):
+        if after < 2 or not here.here.store.uri("").startswith(("memory", "toy")):
             with pytest.raises(KeyboardInterrupt):
                 publish(sealed, here.here)
             assert here.names() == []

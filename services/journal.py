@@ -1,0 +1,44 @@
+"""The journal of an endpoint above documents: one document, whose revision is that of the state.
+
+DocumentJournal(documents, "flight-delay-prod").read().champion
+
+AWS and Kubernetes have journals of their own. On AWS it was in a table before there were documents, and a person who
+may read documents need not read it; on Kubernetes it is the status of a Rollout, which `kubectl` shows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rollout.core.errors import Conflict
+from rollout.core.state import RolloutState
+from services.ports import Document, Documents
+
+
+@dataclass(frozen=True)
+class DocumentJournal:
+    """`Journal` above documents.
+
+    Attributes:
+        documents: Where it is stored.
+        endpoint: The endpoint.
+        by: Who writes, for the audit record; empty when nobody knows.
+    """
+
+    documents: Documents
+    endpoint: str
+    by: str = ""
+
+    def read(self) -> RolloutState:
+        """See `Journal`."""
+        key = f"journal#{self.endpoint}"
+        found = self.documents.get([key])[key]
+        return RolloutState.from_json(found.body["state"]) if found.revision else RolloutState(self.endpoint)
+
+    def write(self, state: RolloutState) -> RolloutState:
+        """See `Journal`."""
+        after = state.written(self.by)
+        body = {"state": after.to_json()}
+        if self.documents.transact([Document(f"journal#{self.endpoint}", body, state.revision)]):
+            raise Conflict(f"the journal of {self.endpoint} is not at revision {state.revision} any more")
+        return after
