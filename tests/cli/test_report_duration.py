@@ -67,8 +67,3 @@ def test_metrics_of_labels_are_named_and_not_foreseen() -> None:
     plan = Plan((Step(50, 10),), metrics=(ERRORS, Metric("log_loss", "mean", 0.1, high=5.0)), window_seconds=10)
     found = foreseen(plan, Traffic(50))
     assert found.unknown == ("log_loss",) and math.isfinite(found.seconds)
-
-
-def test_one_that_must_be_better_says_so() -> None:
-    plan = Plan((Step(50, 10),), metrics=(ERRORS,), window_seconds=10, promote_when="better")
-    assert foreseen(plan, Traffic(50)).better

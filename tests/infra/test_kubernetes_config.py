@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pulumi
@@ -66,10 +65,3 @@ def test_what_only_a_cluster_has_is_refused_on_aws() -> None:
         Settings.load(stack_config("local", kubernetes={"namespace": "models"}, serving={"cpu": "1"}), "local")
     assert 'modelstack:kubernetes.namespace = "models": only stacks on a cluster have it' in str(caught.value)
     assert 'modelstack:serving.cpu = "1": only stacks on a cluster have it' in str(caught.value)
-
-
-def test_a_cluster_needs_no_region_of_aws() -> None:
-    config = stack_config(STACK)
-    assert not [key for key in config if key.startswith("aws:")]
-    assert json.loads(config["modelstack:kubernetes"])["namespace"] == "models"
-    assert Settings.load(config, STACK).platform == "kubernetes"

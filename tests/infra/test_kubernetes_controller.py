@@ -57,11 +57,6 @@ def test_the_controller_may_write_journals_of_its_namespace_and_of_routes_and_se
     assert not any(kind.startswith("Cluster") for kind, _ in declared), "it has no rights beyond its namespace"
 
 
-def test_a_stack_beside_another_declares_no_controller() -> None:
-    assert ("Deployment", CONTROLLER) not in manifests(run_on_cluster(kubernetes={"controller": False}))
-    assert manifests(run_on_cluster())["Deployment", CONTROLLER]["spec"]["replicas"] == 2
-
-
 def test_the_controller_stays_where_it_drives_other_stacks_too(first: World) -> None:
     def kept(world: World) -> dict[str, bool]:
         found = [item for item in world.resources if item.type.startswith("kubernetes:")]

@@ -27,10 +27,6 @@ def idle(state: RolloutState) -> RolloutState:
     return replace(state, phase=Phase.IDLE, champion=release("a"), weights={"v-a": 100})
 
 
-def test_nothing_was_ever_written(journal: KubernetesJournal) -> None:
-    assert journal.read() == RolloutState(ENDPOINT)
-
-
 def test_what_was_written_is_read_back(world: World, journal: KubernetesJournal) -> None:
     after = journal.write(idle(journal.read()))
     assert after.revision == 1

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from platforms.kubernetes.answers import NotFound
 from platforms.kubernetes.kinds import PACKAGE
 from platforms.kubernetes.versions import ModelPackages
 from rollout.core.errors import Busy, RolloutError
@@ -51,11 +50,6 @@ def test_one_who_always_loses_the_race_is_told_to_come_again(world: World, regis
     world.api.replace_status = late  # type: ignore[method-assign]
     with pytest.raises(Busy, match="all the time"):
         registry.set_approval(name(world), "Rejected", "alarm")
-
-
-def test_a_package_that_is_not_there_is_an_error(world: World, registry: ModelPackages) -> None:
-    with pytest.raises(NotFound):
-        registry.approval(f"{world.api.namespace}/p-2")
 
 
 @pytest.mark.parametrize("package", ["p-1", "elsewhere/p-1", "arn:aws:sagemaker:eu-west-1:1:model-package/m/1"])

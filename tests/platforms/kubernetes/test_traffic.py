@@ -10,15 +10,15 @@ from platforms.kubernetes import names
 from platforms.kubernetes.answers import NotFound
 from platforms.kubernetes.kinds import CONFIG_MAP, ROUTE, SERVICE
 from platforms.kubernetes.route import ASKED
-from platforms.kubernetes.rules import rules
 from platforms.kubernetes.serving_config import ServingConfig
 from platforms.kubernetes.traffic import RouteTraffic
 from rollout.core.errors import Busy, RolloutError
 from rollout.core.fault import at_fault
 from rollout.core.live import Variant
 from rollout.core.release import Release
-from tests.platforms.kubernetes.world import CRASH, ENDPOINT, PULL, TestClock, World, pair, solo
+from tests.platforms.kubernetes.world import CRASH, ENDPOINT, IN_MEMORY, PULL, TestClock, World, on_both, pair, solo
 
+WORLDS = IN_MEMORY
 OLD, NEW = solo("w-old", "v-old"), solo("w-new", "v-new")
 PAIR, SHADOW = pair(OLD, NEW), pair(OLD, NEW, 40)
 
@@ -70,21 +70,14 @@ def test_before_the_first_release_nothing_serves_and_changes_are_taken(traffic: 
     assert (live.status, live.config, live.variants, live.failure) == ("ready", "", {}, "")
 
 
-def test_a_config_that_is_ready_serves_at_once(world: World, traffic: RouteTraffic) -> None:
-    serving(world, traffic)
-    live = traffic.read()
-    assert (live.status, live.config, live.failure) == ("ready", OLD.name, "")
-    assert live.variants == {"v-old": Variant(100, 100, 1)}
-    assert world.route["spec"]["rules"] == rules(OLD, {"v-old": 100})
-    assert "parentRefs" in world.route["spec"]
-
-
+@on_both
 def test_weights_are_those_that_were_asked_for(world: World, traffic: RouteTraffic) -> None:
     on_trial(world, traffic, 25)
     assert world.weights() == {"w-old": 75, "w-new": 25}
     assert traffic.read().shares() == {"v-old": 75, "v-new": 25}
 
 
+@on_both
 def test_a_shadow_gets_copies_and_no_answer_of_it_is_returned(world: World, traffic: RouteTraffic) -> None:
     serving(world, traffic)
     traffic.use_config(SHADOW.name)
@@ -121,6 +114,7 @@ def test_a_lingering_rule_without_a_service_stops_nothing(world: World, traffic:
     assert traffic.read().status == "ready"
 
 
+@on_both
 def test_what_served_before_keeps_its_rule_until_the_next_config(world: World, traffic: RouteTraffic) -> None:
     on_trial(world, traffic)
     traffic.use_config(NEW.name)
@@ -145,6 +139,7 @@ def targets(world: World) -> list[str]:
     return [rule["backendRefs"][0]["name"] for rule in world.route["spec"]["rules"][:-1]]
 
 
+@on_both
 def test_rules_that_are_right_are_not_written(world: World, traffic: RouteTraffic) -> None:
     on_trial(world, traffic, 25)
     before = written(world)
@@ -184,6 +179,7 @@ def test_a_variant_without_an_endpoint_loses_its_weight_at_once(world: World, tr
     assert world.weights() == {"w-old": 100, "w-new": 0}
 
 
+@on_both
 def test_a_challenger_that_is_not_ready_is_waited_for_and_then_served(
     world: World, traffic: RouteTraffic, clock: TestClock
 ) -> None:
@@ -227,34 +223,6 @@ def test_an_image_that_is_not_there_is_nobodys_fault(world: World, traffic: Rout
     assert "ImagePullBackOff" in live.failure
     assert "r/serving@sha256:0" in live.failure
     assert at_fault(live.failure, [release("old"), release("new")]) is None
-
-
-def test_a_cluster_without_room_ends_the_wait_at_the_deployments_deadline(world: World, traffic: RouteTraffic) -> None:
-    serving(world, traffic, new=0)
-    world.deployment("w-new", ReplicaFailure=("True", "FailedCreate", 5))
-    traffic.use_config(PAIR.name)
-    assert traffic.read().status == "changing"
-    world.deployment(
-        "w-new",
-        ReplicaFailure=("True", "FailedCreate", 600),
-        Progressing=("False", "ProgressDeadlineExceeded", 1),
-    )
-    live = traffic.read()
-    assert live.status == "ready"
-    assert "FailedCreate" in live.failure
-    assert at_fault(live.failure, [release("old"), release("new")]) is None
-
-
-def test_a_container_that_never_passes_its_health_check_is_its_release_s_failure(
-    world: World, traffic: RouteTraffic
-) -> None:
-    serving(world, traffic, new=0)
-    world.pod("w-new", {"running": {}})
-    world.deployment("w-new", Progressing=("False", "ProgressDeadlineExceeded", 1))
-    traffic.use_config(PAIR.name)
-    live = traffic.read()
-    assert "does not pass its health check" in live.failure
-    assert at_fault(live.failure, [release("old"), release("new")]) == release("new")
 
 
 def test_when_both_fail_at_once_neither_is_named(world: World, traffic: RouteTraffic) -> None:
@@ -314,16 +282,6 @@ def test_a_challenger_that_crashes_with_traffic_has_failed(world: World, traffic
     assert "MemoryError" in live.detail
 
 
-def test_a_challenger_that_has_no_endpoint_for_long_has_failed(world: World, traffic: RouteTraffic) -> None:
-    on_trial(world, traffic)
-    world.endpoints("w-new", 0, unready=1)
-    world.pod("w-new", {"running": {}})
-    world.deployment("w-new", Available=("False", "MinimumReplicasUnavailable", 10))
-    assert traffic.read().status == "changing"
-    world.deployment("w-new", Available=("False", "MinimumReplicasUnavailable", 40))
-    assert traffic.read().status == "failed"
-
-
 def test_a_challenger_that_lacks_a_pod_for_an_hour_and_its_others_for_a_moment_is_waited_for(
     world: World, traffic: RouteTraffic, clock: TestClock
 ) -> None:
@@ -370,6 +328,7 @@ def by_hand(world: World, manager: str, **spec: Any) -> None:
     world.gateway_follows()
 
 
+@on_both
 @pytest.mark.parametrize("how", ["weights", "filter", "headers", "strips", "stranger"])
 def test_rules_that_somebody_else_wrote_are_seen_named_and_taken_back(
     world: World, traffic: RouteTraffic, how: str
@@ -404,6 +363,7 @@ def test_rules_that_somebody_else_wrote_are_seen_named_and_taken_back(
     assert "kubectl-edit" not in live.detail
 
 
+@on_both
 def test_a_champion_alone_whose_rules_were_changed_asks_for_its_weight_again(
     world: World, traffic: RouteTraffic
 ) -> None:
@@ -414,6 +374,7 @@ def test_a_champion_alone_whose_rules_were_changed_asks_for_its_weight_again(
     assert world.weights() == {"w-old": 100}
 
 
+@on_both
 def test_a_write_that_lost_the_race_is_repeated(world: World, traffic: RouteTraffic) -> None:
     on_trial(world, traffic)
     get, raced = world.api.get, []
@@ -431,6 +392,7 @@ def test_a_write_that_lost_the_race_is_repeated(world: World, traffic: RouteTraf
     assert world.route["metadata"]["labels"] == {"by": "somebody-2"}
 
 
+@on_both
 def test_others_annotations_labels_and_parents_stay(world: World, traffic: RouteTraffic) -> None:
     serving(world, traffic)
     world.patch(ROUTE, ENDPOINT, {"metadata": {"annotations": {"team": "flights"}}}, "kubectl-annotate")
@@ -438,6 +400,7 @@ def test_others_annotations_labels_and_parents_stay(world: World, traffic: Route
     assert world.route["metadata"]["annotations"] == {"team": "flights", names.CONFIG: PAIR.name}
 
 
+@on_both
 def test_a_route_that_was_deleted_meanwhile_is_not_made_again(world: World, traffic: RouteTraffic) -> None:
     serving(world, traffic)
     get = world.api.get
@@ -454,6 +417,7 @@ def test_a_route_that_was_deleted_meanwhile_is_not_made_again(world: World, traf
     assert world.api.list(ROUTE) == []
 
 
+@on_both
 def test_a_config_whose_words_were_deleted_is_read_from_the_rules(world: World, traffic: RouteTraffic) -> None:
     on_trial(world, traffic, 30)
     world.api.delete(CONFIG_MAP, PAIR.name)
@@ -463,6 +427,7 @@ def test_a_config_whose_words_were_deleted_is_read_from_the_rules(world: World, 
     assert world.weights() == {"w-old": 100, "w-new": 0}
 
 
+@on_both
 def test_what_the_program_declares_again_changes_nothing_and_takes_no_ownership(
     world: World, traffic: RouteTraffic
 ) -> None:

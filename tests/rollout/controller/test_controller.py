@@ -16,13 +16,6 @@ def outcome(world: World) -> str:
     return world.state.verdict.outcome if world.state.verdict else ""
 
 
-def test_a_first_release_waits_for_an_endpoint_that_is_still_being_made() -> None:
-    world = fresh()
-    world.change("solo-a", {"v-a": 1})
-    assert world.controller().release(release("a"), None, PLAN).state.phase is Phase.MOVING
-    assert world.controller().follow(30).champion == release("a")
-
-
 def held() -> World:
     """A world whose trial ran out of time without a request."""
     world = challenged(plan=replace(PLAN, on_timeout="hold"), seconds=2000, requests_per_second=0)

@@ -161,10 +161,9 @@ def test_a_second_alarm_does_not_wait_for_the_previous_champion_that_the_first_h
     assert world.controller().follow(600).champion == release("a")
 
 
-@pytest.mark.parametrize("kind", [Throttled, Met])
-def test_throttled_calls_fail_no_trial(kind: type[Throttled]) -> None:
+def test_throttled_calls_fail_no_trial_though_others_write_the_journal_meanwhile() -> None:
     world = served()
-    throttled = world.controller(traffic=kind(world, 20))
+    throttled = world.controller(traffic=Met(world, 20))
     throttled.release(release("b"), "pair-ab", PLAN)
     assert throttled.follow(1200).champion == release("b")
 

@@ -56,11 +56,6 @@ def test_a_challenger_that_is_not_ready_gets_no_traffic(baking: RolloutState) ->
     assert isinstance(due(replace(baking, phase=Phase.PREPARING), solo, {}, 0), UseConfig)
 
 
-def test_zero_is_sent_as_zero_and_never_left_out(baking: RolloutState) -> None:
-    shifted = live(now={"v-a": 50, "v-b": 50})
-    assert due(decided(baking, Phase.ROLLING_BACK), shifted, {}, 0) == SetWeights({"v-a": 100, "v-b": 0})
-
-
 def test_weights_are_compared_as_shares_because_they_are_relative(baking: RolloutState) -> None:
     assert isinstance(due(baking, live(now={"v-a": 0.9, "v-b": 0.1}), {}, 0), Record)
     assert isinstance(due(baking, live(now={"v-a": 9000, "v-b": 1000}), {}, 0), Record)
@@ -159,15 +154,6 @@ def test_where_the_champion_has_no_variant_any_more_and_does_not_come_up_the_cha
     done = due(stays, alone, {"arn:b": "Approved"}, 9).state
     assert (done.phase, done.champion, done.previous) == (Phase.IDLE, release("b"), release("a"))
     assert "b is champion: the previous champion, a, does not come up: The primary" in done.history[-1].text
-
-
-def test_a_previous_champion_that_comes_back_is_approved(baking: RolloutState) -> None:
-    restoring = replace(decided(baking, Phase.RESTORING), challenger=None)
-    there = live("solo-c", {"v-c": 1.0})
-    assert due(restoring, there, {}, 0) == SetApproval("arn:a", "Rejected", RINGS)
-    assert due(restoring, there, {"arn:a": "Rejected"}, 0) == SetApproval("arn:c", "Approved", RINGS, "c")
-    done = due(restoring, there, {"arn:a": "Rejected", "arn:c": "Approved"}, 0)
-    assert (done.state.phase, done.state.champion) == (Phase.IDLE, release("c"))
 
 
 def test_a_former_champion_that_failed_through_no_fault_of_its_own_stays_approved(baking: RolloutState) -> None:
