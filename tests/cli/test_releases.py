@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,7 +12,6 @@ import pytest
 from cli import rollback
 from cli.errors import OperatorError
 from cli.platform.aws.platform import Aws
-from cli.platform.facts import package_of
 from cli.target import Target
 from cli.view import releases as room
 from cli.view import render, snapshot
@@ -126,7 +126,7 @@ def test_people_are_shown_one_id_and_no_package_digest(target: Target, monkeypat
     )
     monkeypatch.setattr(snapshot, "journal_state", lambda _: STATE)
     monkeypatch.setattr(Aws, "alarms", lambda _: ())
-    monkeypatch.setattr(Aws, "packages", lambda *_: [package_of(package)])
+    monkeypatch.setattr(Aws, "versions", lambda _: SimpleNamespace(list=lambda: iter([package])))
     seen = snapshot.take(target)
     shown = printed(render.snapshot(seen))
     assert shown.count("a2527f0cafcc") == 3  # the headline, the variant, the package
