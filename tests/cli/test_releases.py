@@ -78,24 +78,17 @@ def test_a_variant_that_is_not_there_is_refused_with_those_that_are(target: Targ
 
 
 @pytest.mark.parametrize("word", words("bad"))
-def test_a_rejected_release_is_cleared_by_any_of_its_names(
+def test_a_rejected_release_is_cleared_by_any_of_its_names_and_another_is_refused(
     target: Target, monkeypatch: pytest.MonkeyPatch, word: str
 ) -> None:
     cleared: list[str] = []
-
-    class Controller:
-        def clear_rejection(self, recipe: str) -> None:
-            cleared.append(recipe)
-
-    monkeypatch.setattr(Aws, "controller", lambda *_: Controller())
+    controller = SimpleNamespace(clear_rejection=cleared.append)
+    monkeypatch.setattr(Aws, "controller", lambda *_: controller)
     monkeypatch.setattr(Aws, "caller", lambda _: "arn:aws:iam::000000000000:user/ada")
     assert rollback.clear_rejection(target, word) == "131f6efc130e"
-    assert cleared == ["131f6efc130e"]
-
-
-def test_a_release_that_was_not_rejected_is_refused_with_those_that_were(target: Target) -> None:
     with pytest.raises(OperatorError, match="release a2527f0cafcc is not rejected; rejected are: 131f6efc130e"):
         rollback.clear_rejection(target, "a2527f0cafcc")
+    assert cleared == ["131f6efc130e"]
 
 
 def test_the_journal_knows_those_that_serve_and_those_that_were_rejected_each_once() -> None:
@@ -112,18 +105,8 @@ def test_a_model_in_two_images_is_named_by_the_id_of_the_release() -> None:
 
 
 def test_people_are_shown_one_id_and_no_package_digest(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
-    package = Version(
-        "arn:1",
-        1,
-        RECIPES["old"],
-        PACKAGES["old"],
-        "",
-        "",
-        "registry/serving:process",
-        "Approved",
-        "",
-        datetime.now(UTC),
-    )
+    named = ("arn:1", 1, RECIPES["old"], PACKAGES["old"], "", "", "registry/serving:process", "Approved", "")
+    package = Version(*named, datetime.now(UTC))
     monkeypatch.setattr(snapshot, "journal_state", lambda _: STATE)
     monkeypatch.setattr(Aws, "alarms", lambda _: ())
     monkeypatch.setattr(Aws, "versions", lambda _: SimpleNamespace(list=lambda: iter([package])))
