@@ -11,10 +11,7 @@ from click.testing import CliRunner, Result
 from cli.main import main
 from platforms.kubernetes.kinds import ROLLOUT
 from tests.cli.clustered import Cluster
-from tests.cli.there import (
-    NAME,
-    NAMESPACE,
-)
+from tests.cli.there import NAME, NAMESPACE
 
 
 def failed(done: Result) -> str:

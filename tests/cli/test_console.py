@@ -62,9 +62,7 @@ def test_the_rollout_tells_that_a_release_is_restored(
     assert "release a, in place of what checkout and config ask for: asked for by ada: it sold more" in page
 
 
-def test_the_rollout_shows_shares_evidence_what_happened_and_what_was_retrained(
-    browse: Callable[..., Browser],
-) -> None:
+def test_the_rollout_shows_shares_evidence_what_happened_and_what_was_retrained(browse: Callable[..., Browser]) -> None:
     page = browse().get("/rollout").text
     for part in (
         r"On trial: <code>b</code> beside <code>a</code>",
@@ -190,9 +188,7 @@ def test_metrics_that_cannot_be_read_are_said_where_the_evidence_would_stand(
     assert 'id="chart-weights"' in page, "which the journal tells"
 
 
-def test_only_a_browser_of_this_machine_is_answered_and_nothing_can_be_changed(
-    browse: Callable[..., Browser],
-) -> None:
+def test_only_a_browser_of_this_machine_is_answered_and_nothing_can_be_changed(browse: Callable[..., Browser]) -> None:
     client = browse()
     assert client.get("/", headers={"host": "evil.example"}).status_code == 400
     assert client.ask("POST", "/rollout").status_code == 405

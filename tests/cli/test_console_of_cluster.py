@@ -18,13 +18,7 @@ from services.declaration.panels import PanelSettings
 from tests.cli.browsed import Browser
 from tests.cli.clustered import Cluster
 from tests.cli.conftest import plan
-from tests.cli.there import (
-    NAME,
-    NAMESPACE,
-    RULE,
-    on_trial,
-    target,
-)
+from tests.cli.there import NAME, NAMESPACE, RULE, on_trial, target
 
 PANELS = 23
 """Of a stack that has not said what it promises."""
@@ -40,9 +34,7 @@ def console(cluster: Cluster) -> Browser:
         for name in "ab"
     ]
     cluster.results["sum by (envoy_cluster_name) (increase("] = series
-    cluster.results["sum_over_time(modelstack:requests:rise"] = [
-        {"metric": {"variant": "v-b"}, "values": [[at, "42"]]},
-    ]
+    cluster.results["sum_over_time(modelstack:requests:rise"] = [{"metric": {"variant": "v-b"}, "values": [[at, "42"]]}]
     now = datetime.now(UTC).isoformat()
     cluster.rules = [{"name": NAME, "interval": 5, "lastEvaluation": now, "rules": [{**RULE, "lastEvaluation": now}]}]
     return Browser(app(Pages(target(cluster))))

@@ -76,19 +76,18 @@ def refused(uri: str = "models:/churn@best") -> str:
     return result.output
 
 
+@pytest.mark.parametrize("flavours", [{}, {"python_function": PYFUNC}], ids=["estimator", "pyfunc that it loads"])
 @pytest.mark.parametrize("uri", ["models:/churn@best", "models:/churn/1"])
-def test_a_logged_estimator_becomes_a_model_under_its_registered_name(known: SmallMlflow, uri: str) -> None:
+def test_a_logged_estimator_becomes_a_model_under_its_registered_name(
+    known: SmallMlflow, uri: str, flavours: dict[str, Any]
+) -> None:
+    logged(known, Path("model.pkl").read_bytes(), **flavours)
     result = typed(uri)
     assert result.exit_code == 0, result.output
     digest = hashlib.sha256(Path("model.pkl").read_bytes()).hexdigest()
     assert f"{uri} is version 1, of run run7: sha256 {digest}" in result.output
     assert "name: churn" in result.output
     assert "HistGradientBoostingClassifier" in Path("root/model/training.py").read_text()
-
-
-def test_a_pyfunc_that_scikit_learn_loads_is_an_estimator_too(known: SmallMlflow) -> None:
-    logged(known, Path("model.pkl").read_bytes(), python_function=PYFUNC)
-    assert typed().exit_code == 0
 
 
 def test_an_estimator_that_skops_wrote_is_read_as_mlflow_writes_it_by_default(known: SmallMlflow) -> None:

@@ -99,10 +99,7 @@ def test_an_interrupted_request_says_that_it_may_be_done_all_the_same(monkeypatc
     ("seen", "said"),
     [
         (Retraining(Record(), None, None), ""),
-        (
-            Retraining(Record(held=Held(DRIFT, Obstacle("on_trial", "b"))), None, None),
-            "not begun, as b is on trial",
-        ),
+        (Retraining(Record(held=Held(DRIFT, Obstacle("on_trial", "b"))), None, None), "not begun, as b is on trial"),
         (Retraining(TRAINING, None, None), "flight-delay-dev-20130616-3 trains on data to 2013-06-16: "),
         (
             Retraining(replace(TRAINING, stopping="anna: bad labels"), None, None),

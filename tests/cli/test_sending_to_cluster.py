@@ -17,11 +17,7 @@ from platforms.kubernetes.kinds import CONFIG_MAP, GATEWAY, ROLLOUT
 from platforms.kubernetes.spec import RolloutSpec
 from services.invoke import Request
 from tests.cli.clustered import Cluster
-from tests.cli.there import (
-    NAME,
-    PAIR,
-    target,
-)
+from tests.cli.there import NAME, PAIR, target
 from tests.platforms.http_endpoint import Gateway, a_gateway
 from tests.platforms.kubernetes.certificates import authority
 

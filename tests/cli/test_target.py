@@ -26,7 +26,7 @@ def stubbed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("stubbed")
-def test_its_surroundings_have_the_names_that_the_program_gives() -> None:
+def test_its_surroundings_have_the_names_that_the_program_gives_and_its_commands_name_it() -> None:
     names = Names("flight-delay", "prod", "123456789012", "eu-west-1", "aws-cn")
     found = named("flight-delay-prod", "eu-west-1")
     assert found.endpoint == names.endpoint
@@ -39,11 +39,6 @@ def test_its_surroundings_have_the_names_that_the_program_gives() -> None:
         "journal_table": names.journal,
         "alerts_topic": names.arn("sns", names.alerts),
     }
-
-
-@pytest.mark.usefixtures("stubbed")
-def test_its_commands_name_it_and_not_a_stack() -> None:
-    found = named("flight-delay-prod", "eu-west-1")
     assert found.commands.modelstack == "modelstack --endpoint flight-delay-prod --region eu-west-1"
 
 

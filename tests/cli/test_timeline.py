@@ -32,11 +32,8 @@ SEEN = Snapshot(
 )
 
 
-def test_the_first_look_tells_what_stands() -> None:
+def test_the_first_look_tells_what_stands_and_the_next_nothing_when_nothing_changed() -> None:
     assert changes(None, SEEN) == ["weights  v-a (champion) 100%", "rollout  idle"]
-
-
-def test_nothing_is_said_when_nothing_changed() -> None:
     assert changes(SEEN, replace(SEEN, at="later", config="other")) == []
 
 

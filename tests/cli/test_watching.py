@@ -60,19 +60,17 @@ def text(console: Console) -> str:
     return console.file.getvalue()
 
 
-def test_a_promotion_ends_it_with_0_and_a_line_for_each_change(begin: Begin, off_terminal: Console) -> None:
-    assert watched(begin(), off_terminal) == PROMOTED == 0
+@pytest.mark.parametrize(("share", "ends"), [(0.01, (0, "promoted")), (0.5, (1, "rolled back: errors worse"))])
+def test_a_promotion_ends_it_with_0_and_a_rollback_with_1_after_a_line_for_each_change(
+    begin: Begin, world: World, off_terminal: Console, share: float, ends: tuple[int, str]
+) -> None:
+    world.error_rates["v-b"] = share
+    assert watched(begin(), off_terminal) == ends[0]
     lines = text(off_terminal).splitlines()
     assert any("v-b (challenger) 10%" in line for line in lines)
-    assert "verdict  promoted" in lines[-1]
+    assert any(f"verdict  {ends[1]}" in line for line in lines[-3:])
     assert len(lines) < 40
     assert "\x1b" not in text(off_terminal)
-
-
-def test_a_rollback_ends_it_with_1(begin: Begin, world: World, off_terminal: Console) -> None:
-    world.error_rates["v-b"] = 0.5
-    assert watched(begin(), off_terminal) == TAKEN_BACK == 1
-    assert "verdict  rolled back: errors worse" in text(off_terminal)
 
 
 def test_a_move_to_other_instances_that_fails_ends_it_with_1_and_the_last_verdict_stays(

@@ -65,15 +65,9 @@ def endpoint(made: Cluster) -> None:
     made.put(ROLLOUT, {"metadata": {"name": NAME}, "spec": spec.as_dict()})
     listeners, addresses = [{"protocol": "HTTP", "port": made.port}], [{"value": "127.0.0.1"}]
     made.put(
-        GATEWAY,
-        {"metadata": {"name": "gate"}, "spec": {"listeners": listeners}, "status": {"addresses": addresses}},
+        GATEWAY, {"metadata": {"name": "gate"}, "spec": {"listeners": listeners}, "status": {"addresses": addresses}}
     )
-    package = {
-        "digest": "sha256:9",
-        "recipe": "a" * 64,
-        "image": "r/serving@sha256:2",
-        "metrics": {"auc": 0.70000001},
-    }
+    package = {"digest": "sha256:9", "recipe": "a" * 64, "image": "r/serving@sha256:2", "metrics": {"auc": 0.70000001}}
     labels = {ENDPOINT: NAME}
     made.put(
         PACKAGE,
