@@ -18,10 +18,7 @@ def test_what_happened_together_is_recorded_in_its_order_by_whoever_wrote_it() -
     assert [(one.kind, one.what["n"], one.who) for one in made.waiting] == [("verdict", 1, WHO), ("release", 2, WHO)]
     assert made.drafts == ()
     assert made.sealed(ENDPOINT, "another") == made
-
-
-def test_who_is_unknown_is_told_so() -> None:
-    assert Chain().noting(Entry(1.0, Kind.CLEAR, {})).sealed(ENDPOINT, "").waiting[0].who == "unknown"
+    assert drafted.sealed(ENDPOINT, "").waiting[0].who == "unknown"
 
 
 def test_an_entry_that_is_told_twice_is_recorded_once() -> None:
