@@ -53,6 +53,8 @@ class Shelf:
     kill_at_put: bool = False
     documents: MemoryDocuments = field(default_factory=MemoryDocuments)
     repeatable: bool = False
+    failing: dict[str, type[BaseException]] = field(default_factory=dict[str, type[BaseException]])
+    """What is raised when a file is read."""
 
     def keys(self, variant: str, after: str, most: int) -> Sequence[str]:
         return sorted(key for key in self.files if key.startswith(f"{variant}/") and key > after)[:most]
@@ -64,6 +66,8 @@ class Shelf:
         return ((line, item) for line in self.lines(key) for item in traffic((line,)))
 
     def lines(self, key: str) -> Iterable[bytes]:
+        if key in self.failing:
+            raise self.failing[key]
         return self.files[key]
 
     def keep(self, key: str, lines: Sequence[str]) -> None:

@@ -159,14 +159,8 @@ def test_a_variant_with_many_files_lets_the_others_have_their_turn(shelf: Shelf)
     assert (found["v-b"].rows, found["v-b"].unfinished) == (360, False)
 
 
-def test_a_variant_that_cannot_be_read_stops_no_other(shelf: Shelf) -> None:
-    class Refusing(Shelf):
-        def lines(self, key: str) -> Iterable[bytes]:
-            if key.startswith("v-a/"):
-                raise PermissionError(key)
-            return super().lines(key)
-
-    world = Refusing(files={"v-a/1": [], "v-b/1": file(days(1, 2))})
+def test_a_variant_that_cannot_be_read_stops_no_other() -> None:
+    world = Shelf(files={"v-a/1": [], "v-b/1": file(days(1, 2))}, failing={"v-a/1": PermissionError})
     found = watch(world).measure({"v-a": REFERENCE, "v-b": REFERENCE}, START + 20 * DAY, {})
     assert isinstance(found["v-a"].failure, PermissionError)
     assert (found["v-b"].rows, found["v-b"].failure) == (30, None)
@@ -306,14 +300,8 @@ def test_what_training_never_saw_is_counted_apart_by_feature_and_as_a_whole(shel
     assert ("more", "unknown field", 1) in [(one.field, one.what, one.rows) for one in found.problems]
 
 
-def test_a_file_that_has_gone_since_it_was_listed_is_counted_and_passed(shelf: Shelf) -> None:
-    class Expiring(Shelf):
-        def lines(self, key: str) -> Iterable[bytes]:
-            if key == "v-a/1":
-                raise FileNotFoundError(key)
-            return super().lines(key)
-
-    expiring = Expiring(files={"v-a/1": [], "v-a/2": file(days(1, 2))})
+def test_a_file_that_has_gone_since_it_was_listed_is_counted_and_passed() -> None:
+    expiring = Shelf(files={"v-a/1": [], "v-a/2": file(days(1, 2))}, failing={"v-a/1": FileNotFoundError})
     found = measured(expiring)
     assert (found.rows, found.unreadable) == (30, {"the file has gone since it was listed": 1})
     assert measured(expiring).unreadable == {}
@@ -338,15 +326,10 @@ def test_a_read_that_breaks_off_counts_nothing_and_the_next_call_reads_it_whole(
 # A file that fails
 
 
-def test_a_file_at_which_calls_are_cut_off_is_set_aside_by_name_and_all_others_count(shelf: Shelf) -> None:
-    class Deadly(Shelf):
-        def lines(self, key: str) -> Iterable[bytes]:
-            if key == "v-a/2":
-                raise Killed
-            return super().lines(key)
-
+def test_a_file_at_which_calls_are_cut_off_is_set_aside_by_name_and_all_others_count() -> None:
     row = file(days(1, 2))[:1]
-    world = Deadly(files={f"v-a/{place:02}": row for place in range(2 * FILES)} | {"v-a/2": row})
+    files = {f"v-a/{place:02}": row for place in range(2 * FILES)} | {"v-a/2": row}
+    world = Shelf(files=files, failing={"v-a/2": Killed})
     calls = 0
     while len(world.marked) < len(world.files):
         calls += 1
@@ -361,16 +344,12 @@ def test_a_file_at_which_calls_are_cut_off_is_set_aside_by_name_and_all_others_c
     assert world.values("DriftUnmeasured") == world.values("CaptureUnreadable") == [1], "an alarm counts the first"
 
 
-def test_calls_that_end_with_an_error_blame_no_file(shelf: Shelf) -> None:
-    class Down(Shelf):
-        def lines(self, key: str) -> Iterable[bytes]:
-            raise ConnectionError
-
-    down = Down(files={"v-a/1": file(days(1, 2))})
+def test_calls_that_end_with_an_error_blame_no_file() -> None:
+    down = Shelf(files={"v-a/1": file(days(1, 2))}, failing={"v-a/1": ConnectionError})
     for _ in range(20):
         assert isinstance(measured(down).failure, ConnectionError)
-    again = Shelf(**vars(down))
-    assert (measured(again).rows, again.aside) == (30, {})
+    down.failing.clear()
+    assert (measured(down).rows, down.aside) == (30, {})
 
 
 def test_a_file_that_there_is_no_memory_for_is_set_aside_from_there_on(shelf: Shelf) -> None:

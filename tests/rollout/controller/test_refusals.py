@@ -43,23 +43,15 @@ class Met(Throttled):
 
 
 @dataclass
-class Blind(MemoryTraffic):
-    """Cannot be read at first when a rollback has begun."""
-
-    missed: int = 0
-
-    def read(self) -> Live:
-        if self.world.state.phase is Phase.ROLLING_BACK and self.missed < 2:
-            self.missed += 1
-            raise Unreachable("DescribeEndpoint is throttled")
-        return super().read()
-
-
 class Unread(MemoryTraffic):
-    """Cannot be read while a previous champion is brought back."""
+    """Cannot be read in a phase, for some looks."""
+
+    phase: Phase
+    left: int = 1000
 
     def read(self) -> Live:
-        if self.world.state.phase is Phase.RESTORING:
+        if self.world.state.phase is self.phase and self.left:
+            self.left -= 1
             raise Unreachable("DescribeEndpoint does not answer")
         return super().read()
 
@@ -132,7 +124,7 @@ def test_a_champion_is_not_taken_back_before_the_endpoint_was_asked_for_the_prev
     world = promoted()
     began = world.clock.time()
     with pytest.raises(Busy, match="has not taken the rollback yet: the endpoint cannot be read; the next tick"):
-        world.controller(traffic=Unread(world)).roll_back(ALARM, variant="v-b", patience=20)
+        world.controller(traffic=Unread(world, Phase.RESTORING)).roll_back(ALARM, variant="v-b", patience=20)
     assert (world.state.phase, world.serving, world.clock.time() - began) == (Phase.RESTORING, "solo-b", 20)
     assert world.controller().follow(60).champion == release("a")
 
@@ -210,10 +202,10 @@ def test_instances_that_do_not_come_up_leave_the_one_variant_its_traffic() -> No
     world.broken.add("solo-a-large")
     large = replace(release("a"), config_name="solo-a-large")
     guarded = replace(PLAN, guard=Guard("canary", 50, 60, ("alarm",)))
-    blind = Blind(world)
+    blind = Unread(world, Phase.ROLLING_BACK, 2)
     world.controller(traffic=blind).release(large, None, guarded)
     state = world.controller(traffic=blind).follow(300)
-    assert blind.missed == 2
+    assert blind.left == 0
     assert [dict(event.weights) for event in state.history if event.kind == "rolling_back"] == [{"v-a": 100}]
     assert (state.phase, world.live().config, shares(world)) == (Phase.IDLE, "solo-a", {"v-a": 100})
 
