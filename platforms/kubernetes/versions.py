@@ -20,15 +20,15 @@ from platforms.kubernetes import names
 from platforms.kubernetes.answers import Exists
 from platforms.kubernetes.api import Api, Object
 from platforms.kubernetes.kinds import PACKAGE
-from rollout.controller.ports import Clock
 from rollout.core.errors import Busy, Conflict, RolloutError
 from rollout.core.live import Approval
 from services.sealed_packages import REGISTERED_BY, RegistryError
 from services.versions import PENDING, Version
 
-if TYPE_CHECKING:  # the controller decides about versions, and has no pipeline
+if TYPE_CHECKING:  # the controller decides about versions, and has no pipeline; a training job has no rollout
     from pipeline.pack import Registered
     from provenance.evidence import Evidence
+    from rollout.controller.ports import Clock
 
 _GROUP = f"{names.GROUP}/"
 _ATTEMPTS = 8

@@ -86,7 +86,7 @@ def test_the_training_context_holds_all_that_its_dockerfile_copies_and_all_that_
     assert {path.name for path in checkout.iterdir()} == rooms, "no model is in the image"
     steps = [one.program.partition(":")[0] for one in PIPELINE.steps if one.name not in {"train", "evaluate"}]
     modules = ", ".join(["platforms.aws.jobs.retrain", "pipeline.run", "platforms.aws.kms_signer", *steps])
-    code = f"import {modules}, sys; sys.exit('model' in sys.modules or 'rollout' in sys.modules)"
+    code = f"import {modules}, sys; sys.exit('model' in sys.modules or 'rollout.core.state' in sys.modules)"
     printed(code, cwd=checkout)
     places = [path.relative_to(checkout).with_suffix("") for path in sorted((checkout / "platforms").rglob("*.py"))]
     code = f"import importlib\nfor name in {['.'.join(path.parts) for path in places]}: importlib.import_module(name)"
