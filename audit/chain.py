@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from audit.record import Entry, Record, moment, plain
+from audit.record import AuditRecord, Entry, moment, plain
 
 MOST_BYTES = 24_000
 """How much may wait to be put away before nothing new should begin; an item of a journal has a limit."""
@@ -36,7 +36,7 @@ class Chain:
     number: int = 0
     digest: str = ""
     drafts: tuple[Entry, ...] = ()
-    waiting: tuple[Record, ...] = ()
+    waiting: tuple[AuditRecord, ...] = ()
     known: tuple[str, ...] = ()
 
     def noting(self, entry: Entry) -> Chain:
@@ -59,7 +59,7 @@ class Chain:
         entry, *drafts = self.drafts
         what = _shortened(entry.what) if self.crowded else entry.what
         time, number = moment(entry.at), self.number + 1
-        record = Record(number, time, endpoint, entry.kind, who or UNKNOWN, what, self.digest)
+        record = AuditRecord(number, time, endpoint, entry.kind, who or UNKNOWN, what, self.digest)
         waiting = (*self.waiting, record)
         longer = replace(self, number=number, digest=record.digest, drafts=tuple(drafts), waiting=waiting)
         return longer.sealed(endpoint, who)

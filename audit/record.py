@@ -19,7 +19,7 @@ from typing import Any, Protocol, cast
 from audit.signature import lowered
 
 
-class Kind(StrEnum):
+class RecordKind(StrEnum):
     """What a record tells."""
 
     RELEASE = "release"  # a release begins: on trial, or at once
@@ -55,13 +55,13 @@ class Entry:
     """
 
     at: float
-    kind: Kind
+    kind: RecordKind
     what: Mapping[str, Any]
     id: str = ""
 
 
 @dataclass(frozen=True)
-class Record:
+class AuditRecord:
     """What happened, in its place.
 
     Attributes:
@@ -77,7 +77,7 @@ class Record:
     number: int
     time: str
     endpoint: str
-    kind: Kind
+    kind: RecordKind
     who: str
     what: Mapping[str, Any] = field(default_factory=dict[str, Any])
     before: str = ""
@@ -93,7 +93,7 @@ class Record:
         return hashlib.sha256(self.canonical).hexdigest()
 
     @classmethod
-    def from_dict(cls, value: Any) -> Record:
+    def from_dict(cls, value: Any) -> AuditRecord:
         """Read back what `dataclasses.asdict` wrote.
 
         Raises:
@@ -108,7 +108,7 @@ class Record:
                 raise ValueError(f"record.{name}: got {found[name]!r}, expected a string")
         if type(found["number"]) is not int or not isinstance(found["what"], dict):
             raise ValueError("record: expected a whole `number` and an object `what`")
-        return cls(**{**found, "kind": cast(Any, Kind(found["kind"]))})
+        return cls(**{**found, "kind": cast(Any, RecordKind(found["kind"]))})
 
 
 @dataclass(frozen=True)
@@ -120,11 +120,11 @@ class Signed:
         signature: Over the record's canonical bytes, by `Signer`, in the form that `lowered` gives it.
     """
 
-    record: Record
+    record: AuditRecord
     signature: bytes
 
     @classmethod
-    def by(cls, signer: Signer, record: Record) -> Signed:
+    def by(cls, signer: Signer, record: AuditRecord) -> Signed:
         """Sign a record."""
         return cls(record, lowered(signer.sign(record.canonical)))
 
@@ -148,7 +148,7 @@ class Signed:
         if not isinstance(content, dict) or content.keys() != {"record", "signature"}:
             raise ValueError("line: expected an object with `record` and `signature`")
         signature = base64.b64decode(cast(Mapping[str, Any], content)["signature"], validate=True)
-        found = cls(Record.from_dict(content["record"]), signature)
+        found = cls(AuditRecord.from_dict(content["record"]), signature)
         if found.line != line:
             raise ValueError("line: it is not in canonical form")
         if signature != lowered(signature):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from audit.chain import Chain
-from audit.record import Record, Signed
+from audit.record import AuditRecord, Signed
 
 Check = Callable[[bytes, bytes], bool]
 """Whether a signature (second) is the stack's over a message (first)."""
@@ -62,7 +62,7 @@ class Verified:
 class _Item:
     """What stands in a place: a record, or why it cannot be read. Without a signature it is known from the journal."""
 
-    record: Record | None
+    record: AuditRecord | None
     signature: bytes | None = None
     said: str = ""
 

@@ -28,7 +28,7 @@ from pipeline.recipe import recipe
 from pipeline.steps import PIPELINE
 from platforms.aws import executions, names
 from platforms.aws.clients import Clients, clients
-from platforms.aws.executions import Seen
+from platforms.aws.executions import ExecutionStatus
 
 _PAUSE_SECONDS = 0.05
 _MOST_SECONDS = 300
@@ -81,7 +81,7 @@ def _bare(folder: Path, texts: Mapping[str, str]) -> float:
     return time.monotonic() - begun
 
 
-def _again(make: Clients, pipeline: str, arn: str) -> Seen:
+def _again(make: Clients, pipeline: str, arn: str) -> ExecutionStatus:
     """An execution with the parameters of another, at its end."""
     sagemaker = make("sagemaker")
     listed = sagemaker.list_pipeline_parameters_for_execution(PipelineExecutionArn=arn)["PipelineParameters"]
@@ -98,7 +98,7 @@ def _again(make: Clients, pipeline: str, arn: str) -> Seen:
     return seen
 
 
-def _seconds(make: Clients, seen: Seen) -> dict[str, float]:
+def _seconds(make: Clients, seen: ExecutionStatus) -> dict[str, float]:
     """Step -> seconds from the beginning of the execution to the step's end."""
     begun: datetime = make("sagemaker").describe_pipeline_execution(PipelineExecutionArn=seen.arn)["CreationTime"]
     return {step.name: (step.ended - begun).total_seconds() for step in seen.steps if step.ended}

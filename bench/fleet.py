@@ -20,7 +20,7 @@ import numpy as np
 from bench.judge import ALPHA, interval
 from bench.rows import Row
 from rollout.core.catalogue import KNOWN
-from rollout.core.decision import Seen, decide
+from rollout.core.decision import TrialObservations, decide
 from rollout.core.plan import Plan, Step
 from rollout.core.state import Phase, RolloutState
 from rollout.judge.metrics import Metric, Tally, Window
@@ -178,7 +178,7 @@ def trial(world: World, seed: int, latency: Metric) -> str:
     windows: list[Window] = []
     while True:
         windows.append(fleet.minute(course.weight(state.step)))
-        done = decide(course, state, Seen(tuple(windows)), fleet.now + course.settle)
+        done = decide(course, state, TrialObservations(tuple(windows)), fleet.now + course.settle)
         if done.action == "advance":
             state = replace(state, step=state.step + 1, step_starts=(*state.step_starts, fleet.now))
         elif done.action == "promote":

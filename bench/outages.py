@@ -15,7 +15,7 @@ import numpy as np
 
 from bench.judge import ALPHA, EQUAL, ERRORS, WEIGHTS, Model, interval, share, trial
 from bench.rows import Row
-from rollout.core.decision import Seen, judged
+from rollout.core.decision import TrialObservations, judged
 from rollout.core.failing import FAILED
 from rollout.core.plan import Plan, Step
 from rollout.core.release import Release
@@ -67,7 +67,7 @@ def _promoted(plan: Plan, windows: Sequence[Window], starts: tuple[float, ...] =
     state = RolloutState(
         "bench", phase=Phase.BAKING, champion=old, challenger=new, step=len(starts) - 1, step_starts=starts, plan=plan
     )
-    findings = judged(plan, state, Seen(tuple(windows)))
+    findings = judged(plan, state, TrialObservations(tuple(windows)))
     return findings is not None and findings.answer == "not worse"
 
 

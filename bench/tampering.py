@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from audit.chain import Chain
-from audit.record import Kind, Record, Signed
+from audit.record import AuditRecord, RecordKind, Signed
 from audit.signature import ORDER
 from audit.verification import verify
 from bench.bad_days.day import BadDay
@@ -39,7 +39,7 @@ class _Key:
     def sign(self, message: bytes) -> bytes:
         return self._key.sign(message, ec.ECDSA(SHA256()))
 
-    def line(self, record: Record) -> str:
+    def line(self, record: AuditRecord) -> str:
         return Signed.by(self, record).line
 
 
@@ -98,7 +98,7 @@ def _changed(ours: _Kept, chance: random.Random) -> tuple[list[str], int]:
     record = chance.choice(
         [
             replace(was, time="2030-01-01T00:00:00.000Z"),
-            replace(was, kind=Kind.CLEAR if was.kind is Kind.INCIDENT else Kind.INCIDENT),
+            replace(was, kind=RecordKind.CLEAR if was.kind is RecordKind.INCIDENT else RecordKind.INCIDENT),
             replace(was, who="eve"),
             replace(was, what={**was.what, "release": "eve"}),
             replace(was, before="0" * 64),

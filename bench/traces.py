@@ -26,7 +26,7 @@ from bench.rows import Row, sized
 from cli.invoke import answer_of
 from cli.platform.choose import platform_of
 from cli.target import ROOT, Target
-from monitoring.labels.pairs import Answer
+from monitoring.labels.pairs import CapturedAnswer
 from platforms.aws.documents import DynamoDocuments
 from platforms.aws.names import CAPTURE, documents
 from platforms.aws.published import CloudWatchMetrics
@@ -124,7 +124,7 @@ def _in_the_ledger(target: Target, variant: str) -> str:
     """Put an answer into the ledger of labels; its inference id."""
     stored, name = DynamoDocuments(target.client, documents(target.endpoint)), f"order-{uuid.uuid4().hex}"
     ledger = DocumentLedger(stored, Batches(stored, CloudWatchMetrics(None, target.endpoint)), time.time)
-    ledger.answers(variant, [(name, Answer(str(uuid.uuid4()), variant, float(int(time.time())), {}, []))])
+    ledger.answers(variant, [(name, CapturedAnswer(str(uuid.uuid4()), variant, float(int(time.time())), {}, []))])
     return name
 
 

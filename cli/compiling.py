@@ -30,7 +30,7 @@ IMAGE = "modelstack:retraining.image"
 
 
 @dataclass(frozen=True)
-class Given:
+class CompileInputs:
     """What is given beside the stack's file.
 
     Attributes:
@@ -48,7 +48,7 @@ class Given:
     wrong: tuple[str, ...] = ()
 
     @classmethod
-    def typed(cls, image: str, texts: Iterable[str], folders: Iterable[str], secrets: Iterable[str]) -> Given:
+    def typed(cls, image: str, texts: Iterable[str], folders: Iterable[str], secrets: Iterable[str]) -> CompileInputs:
         """What the words of the command's options say, each `NAME=VALUE`."""
         wrong: list[str] = []
         return cls(
@@ -60,7 +60,7 @@ class Given:
         )
 
 
-def kubeflow(stack: Stack, given: Given) -> str:
+def kubeflow(stack: Stack, given: CompileInputs) -> str:
     """The pipeline for Kubeflow Pipelines, as IR YAML.
 
     Raises:
@@ -136,7 +136,7 @@ def _wrong_gates(root: Path, gates: Mapping[str, Any]) -> list[str]:
         return [f"gates: {error}"]
 
 
-def asked_of_runs(given: Given) -> list[str]:
+def asked_of_runs(given: CompileInputs) -> list[str]:
     """The texts that whoever starts a run has to give."""
     return [one.name for one in PIPELINE.inputs if one.name not in given.texts and one.asked(given.folders)]
 

@@ -23,8 +23,8 @@ from __future__ import annotations
 
 import click
 
-from cli.asked import Group
 from cli.commands import building, deciding, engines, looking, packages, proving, reporting, returning, sending
+from cli.target_options import Group
 
 _COMMANDS = (
     *(looking.status, looking.watch, looking.explain, looking.console),

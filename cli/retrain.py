@@ -15,7 +15,7 @@ from audit.chain import UNKNOWN
 from cli.platform.choose import platform_of
 from cli.target import Target
 from cli.view.releases import journal_state
-from retraining.record import Candidate, Phase, Record, standing, waiting
+from retraining.record import Candidate, Phase, RetrainingRecord, standing, waiting
 from rollout.controller.commands import Commands
 from rollout.core.restored import Restored
 from rollout.core.state import RolloutState
@@ -36,7 +36,7 @@ class Retraining:
         on: Whether the stack has the function that retrains.
     """
 
-    record: Record
+    record: RetrainingRecord
     counts: Candidate | None
     waits: Candidate | None
     on: bool = True
@@ -77,7 +77,7 @@ def held_back(restored: Restored, candidate: Candidate, commands: Commands) -> s
     )
 
 
-def fate(record: Record, state: RolloutState) -> str:
+def fate(record: RetrainingRecord, state: RolloutState) -> str:
     """What became of the newest candidate; empty without one."""
     newest = record.accepted[0].release if record.accepted else ""
     if not newest:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pulumi
 
-from infra.plan.releases import Wanted
+from infra.plan.releases import DesiredRelease
 from rollout.controller.commands import Commands
 from rollout.core.errors import RolloutError
 from rollout.core.state import RolloutState
@@ -42,7 +42,9 @@ class Awaited:
         )
 
 
-async def awaited(people: int, state: RolloutState, wanted: Wanted, agreed: Callable[[], int]) -> Awaited | None:
+async def awaited(
+    people: int, state: RolloutState, wanted: DesiredRelease, agreed: Callable[[], int]
+) -> Awaited | None:
     """Look whether the release may go on trial; None when it may, or already serves, is on trial or was rejected.
 
     Args:

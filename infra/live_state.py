@@ -13,7 +13,7 @@ from infra.config.checkout import parameters_through, recipe_of
 from infra.config.model_settings import ModelSettings
 from infra.config.serving_settings import ServingSettings
 from infra.config.settings import Settings
-from infra.plan.releases import Wanted, wanted_release
+from infra.plan.releases import DesiredRelease, wanted_release
 from infra.plan.restored import restored_package, serving_of_champion, serving_of_wanted
 from retraining.record import Candidate
 from rollout.core.release import Release
@@ -50,7 +50,7 @@ class LiveState(ABC):
         """The alarms on what a variant answers."""
 
     @abstractmethod
-    def agreed(self, settings: Settings, wanted: Wanted) -> int:
+    def agreed(self, settings: Settings, wanted: DesiredRelease) -> int:
         """How many people have approved a release; 0 before the stack's first update.
 
         Raises:
@@ -70,7 +70,7 @@ class LiveState(ABC):
         own = {**self.candidate.package, "recipe": self.candidate.recipe} if self.candidate else None
         return restored_package(self.state) or own
 
-    def wanted(self, settings: Settings) -> Wanted:
+    def wanted(self, settings: Settings) -> DesiredRelease:
         """The release that is restored, or else the one that the config asks for.
 
         Raises:

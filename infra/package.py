@@ -9,7 +9,7 @@ import pulumi
 from pulumi.dynamic import Resource
 
 from infra.config.model_settings import ModelSettings
-from infra.plan.releases import Wanted
+from infra.plan.releases import DesiredRelease
 from infra.providers.packaging import SIGNED_BY, PackagingProvider
 
 TYPE = "pulumi-python:dynamic/modelstack:Package"
@@ -43,7 +43,7 @@ class Package(Resource, module="modelstack", name="Package"):
         provider: PackagingProvider,
         *,
         place: Mapping[str, Any],
-        wanted: Wanted,
+        wanted: DesiredRelease,
         image: str,
         settings: ModelSettings,
         retain: bool,

@@ -6,7 +6,7 @@ import pulumi
 
 from audit.record import moment
 from infra.package import Package
-from infra.plan.releases import ServingPlan, Wanted
+from infra.plan.releases import DesiredRelease, ServingPlan
 from infra.providers.driving import awaited
 from infra.trial import Rollout
 from retraining.record import Candidate
@@ -84,7 +84,7 @@ def tell_restored(state: RolloutState) -> None:
     )
 
 
-def tell_retrained(candidate: Candidate | None, wanted: Wanted, plan: ServingPlan) -> None:
+def tell_retrained(candidate: Candidate | None, wanted: DesiredRelease, plan: ServingPlan) -> None:
     """Say that the release is not what the config alone asks for, and why; nothing where nothing is released.
 
     Args:

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from audit.record import Entry as Recorded
-from audit.record import Kind
+from audit.record import RecordKind
 from retraining.record import Entry
 
 
@@ -15,4 +15,4 @@ def entry(event: Entry) -> Recorded:
     told: dict[str, Any] = {name: item for name, item in asdict(event).items() if item not in ("", None, {})}
     what = {**told, "event": event.kind}
     del what["at"], what["kind"]
-    return Recorded(event.at, Kind.RETRAINING, what, f"{event.at}/{event.kind}/{event.job}/{event.release}")
+    return Recorded(event.at, RecordKind.RETRAINING, what, f"{event.at}/{event.kind}/{event.job}/{event.release}")

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from retraining.decision import Seen, Start, Stop, decide
-from retraining.record import Entry, Record
+from retraining.decision import RetrainingObservation, Start, Stop, decide
+from retraining.record import Entry, RetrainingRecord
 from retraining.rules import Rules
 
 _ATTEMPTS = 5
@@ -27,11 +27,11 @@ class Moved(Exception):
 class Book(Protocol):
     """Keeps the record."""
 
-    def read(self) -> Record:
+    def read(self) -> RetrainingRecord:
         """The record, or an empty one."""
         ...
 
-    def write(self, record: Record) -> Record | None:
+    def write(self, record: RetrainingRecord) -> RetrainingRecord | None:
         """Store the successor of the revision that was read; None when another writer was first."""
         ...
 
@@ -39,7 +39,7 @@ class Book(Protocol):
 class World(Protocol):
     """What the decision is about."""
 
-    def look(self, record: Record) -> Seen:
+    def look(self, record: RetrainingRecord) -> RetrainingObservation:
         """See what is."""
         ...
 
@@ -74,7 +74,9 @@ class RetrainingController:
     rules: Rules
     endpoint: str
 
-    def carry_on(self, change: Callable[[Record, Seen], Record] | None = None) -> Record:
+    def carry_on(
+        self, change: Callable[[RetrainingRecord, RetrainingObservation], RetrainingRecord] | None = None
+    ) -> RetrainingRecord:
         """Do what follows from what is.
 
         Args:
@@ -108,7 +110,7 @@ class RetrainingController:
         now = self.book.read()
         return now.job == started.job and not now.stopping
 
-    def _told(self, record: Record) -> Record:
+    def _told(self, record: RetrainingRecord) -> RetrainingRecord:
         if not record.untold:
             return record
         for entry in record.history[-record.untold :]:

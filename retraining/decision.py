@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any, Literal
 
-from retraining.record import Candidate, Entry, Held, Obstacle, Phase, Record, Trigger
+from retraining.record import Candidate, Entry, Held, Obstacle, Phase, RetrainingRecord, Trigger
 from retraining.rules import Rules
 from rollout.core.release import Release, release_id
 
@@ -44,7 +44,7 @@ class JobSeen:
 
 
 @dataclass(frozen=True)
-class Seen:
+class RetrainingObservation:
     """What is, at one look.
 
     Attributes:
@@ -99,7 +99,9 @@ class Stop:
     job: str
 
 
-def decide(record: Record, seen: Seen, rules: Rules, endpoint: str) -> tuple[Record, Start | Stop | None]:
+def decide(
+    record: RetrainingRecord, seen: RetrainingObservation, rules: Rules, endpoint: str
+) -> tuple[RetrainingRecord, Start | Stop | None]:
     """Say what follows from a look.
 
     Args:
@@ -131,7 +133,7 @@ def decide(record: Record, seen: Seen, rules: Rules, endpoint: str) -> tuple[Rec
     return _begun(record, seen, seen.champion, trigger, endpoint)
 
 
-def request(record: Record, seen: Seen, reason: str) -> Record:
+def request(record: RetrainingRecord, seen: RetrainingObservation, reason: str) -> RetrainingRecord:
     """A person wants a retraining, whatever the cool-down and the budget.
 
     Raises:
@@ -147,7 +149,7 @@ def request(record: Record, seen: Seen, reason: str) -> Record:
     return replace(record, phase=Phase.IDLE, trigger=None, through="", approved=False, requested=asked)
 
 
-def approve(record: Record, seen: Seen, reason: str) -> Record:
+def approve(record: RetrainingRecord, seen: RetrainingObservation, reason: str) -> RetrainingRecord:
     """A person agrees.
 
     Raises:
@@ -160,7 +162,7 @@ def approve(record: Record, seen: Seen, reason: str) -> Record:
     return replace(record, approved=True).noted(seen.entry("approved", reason))
 
 
-def decline(record: Record, seen: Seen, reason: str) -> Record:
+def decline(record: RetrainingRecord, seen: RetrainingObservation, reason: str) -> RetrainingRecord:
     """A person refuses what is asked, or the candidate that waits; the cool-down counts from now.
 
     Raises:
@@ -177,7 +179,7 @@ def decline(record: Record, seen: Seen, reason: str) -> Record:
     return after.begun(seen.day).noted(seen.entry("declined", reason, release=release))
 
 
-def stop(record: Record, seen: Seen, reason: str) -> Record:
+def stop(record: RetrainingRecord, seen: RetrainingObservation, reason: str) -> RetrainingRecord:
     """A person wants no more of the job that runs, whatever comes of it; the cool-down counts from its start.
 
     Raises:
@@ -191,7 +193,7 @@ def stop(record: Record, seen: Seen, reason: str) -> Record:
     return stopping.noted(seen.entry("stopped", reason, job=record.job))
 
 
-def forget(record: Record, seen: Seen, reason: str) -> Record:
+def forget(record: RetrainingRecord, seen: RetrainingObservation, reason: str) -> RetrainingRecord:
     """The config's own window counts again, whatever was retrained.
 
     Raises:
@@ -204,7 +206,7 @@ def forget(record: Record, seen: Seen, reason: str) -> Record:
     return replace(record, accepted=()).noted(seen.entry("forgotten", reason))
 
 
-def _wish(record: Record, seen: Seen, rules: Rules) -> Trigger | None:
+def _wish(record: RetrainingRecord, seen: RetrainingObservation, rules: Rules) -> Trigger | None:
     if record.requested is not None:
         return record.requested
     for one in seen.ringing:
@@ -217,14 +219,14 @@ def _wish(record: Record, seen: Seen, rules: Rules) -> Trigger | None:
     return None
 
 
-def _obstacle(seen: Seen) -> Obstacle | None:
+def _obstacle(seen: RetrainingObservation) -> Obstacle | None:
     """Why nobody could begin now."""
     if seen.champion is None:
         return _NOTHING_SERVES
     return Obstacle("on_trial", seen.on_trial) if seen.on_trial else None
 
 
-def _paced(record: Record, day: str, rules: Rules) -> Obstacle | None:
+def _paced(record: RetrainingRecord, day: str, rules: Rules) -> Obstacle | None:
     """Why it would be too soon; starts of days that are still to come are of another replay, and do not count."""
     past = [age for age in (_days(start, day) for start in record.starts) if age >= 0]
     if past and min(past) < rules.cool_down_days:
@@ -234,7 +236,9 @@ def _paced(record: Record, day: str, rules: Rules) -> Obstacle | None:
     return Obstacle("budget", numbers=lately) if lately["begun"] >= rules.most_per_week else None
 
 
-def _begun(record: Record, seen: Seen, champion: Release, trigger: Trigger, endpoint: str) -> tuple[Record, Start]:
+def _begun(
+    record: RetrainingRecord, seen: RetrainingObservation, champion: Release, trigger: Trigger, endpoint: str
+) -> tuple[RetrainingRecord, Start]:
     # The second tells it from those of a stack of this name that was destroyed: platforms forget no job name.
     job = f"{endpoint}-{seen.day.replace('-', '')}-{int(seen.now):x}"
     started = seen.entry("started", job=job, through=seen.day, trigger=trigger)
@@ -252,7 +256,7 @@ def _begun(record: Record, seen: Seen, champion: Release, trigger: Trigger, endp
     return training.begun(seen.day).noted(started), Start(job, champion, seen.day)
 
 
-def _of_job(record: Record, seen: Seen) -> tuple[Record, Start | Stop | None]:
+def _of_job(record: RetrainingRecord, seen: RetrainingObservation) -> tuple[RetrainingRecord, Start | Stop | None]:
     """What has become of the job. One that is missing was lost between the record and the platform: it is created,
     unless another champion has come meanwhile.
     """
@@ -272,7 +276,7 @@ def _of_job(record: Record, seen: Seen) -> tuple[Record, Start | Stop | None]:
     return _reported(record, seen, job.report), None
 
 
-def _reported(record: Record, seen: Seen, report: Mapping[str, Any]) -> Record:
+def _reported(record: RetrainingRecord, seen: RetrainingObservation, report: Mapping[str, Any]) -> RetrainingRecord:
     numbers = dict(report.get("comparison") or {})
     if report["outcome"] != "better":
         return _idle(record).noted(seen.entry("kept", report["why"], numbers=numbers, job=record.job))
@@ -293,7 +297,7 @@ def _reported(record: Record, seen: Seen, report: Mapping[str, Any]) -> Record:
     return _idle(record).with_candidate(candidate).noted(waits)
 
 
-def _idle(record: Record) -> Record:
+def _idle(record: RetrainingRecord) -> RetrainingRecord:
     idle = replace(record, phase=Phase.IDLE, trigger=None, through="", job="", champion="")
     return replace(idle, approved=False, stopping="", held=None)
 

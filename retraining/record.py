@@ -200,7 +200,7 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Record:
+class RetrainingRecord:
     """The retraining of one endpoint.
 
     Attributes:
@@ -237,21 +237,21 @@ class Record:
     history: tuple[Entry, ...] = ()
     untold: int = 0
 
-    def noted(self, entry: Entry) -> Record:
+    def noted(self, entry: Entry) -> RetrainingRecord:
         """The record with an event more, which is still to be told."""
         history = (*self.history, entry)[-_HISTORY:]
         return replace(self, history=history, untold=min(self.untold + 1, len(history)))
 
-    def begun(self, day: str) -> Record:
+    def begun(self, day: str) -> RetrainingRecord:
         """The record with a start more."""
         return replace(self, starts=(*self.starts, day)[-_STARTS:])
 
-    def with_candidate(self, candidate: Candidate) -> Record:
+    def with_candidate(self, candidate: Candidate) -> RetrainingRecord:
         """The record with a candidate more; one of the same release replaces the one before."""
         others = [one for one in self.accepted if one.release != candidate.release]
         return replace(self, accepted=(candidate, *others)[:_ACCEPTED])
 
-    def served_by(self, champion: str) -> Record:
+    def served_by(self, champion: str) -> RetrainingRecord:
         """The record in which a candidate that serves is known to have served."""
         accepted = tuple(replace(one, served=True) if one.release == champion else one for one in self.accepted)
         return self if accepted == self.accepted else replace(self, accepted=accepted)
@@ -261,7 +261,7 @@ class Record:
         return json.dumps({**asdict(self), "phase": self.phase.value}, sort_keys=True)
 
     @classmethod
-    def from_json(cls, text: str) -> Record:
+    def from_json(cls, text: str) -> RetrainingRecord:
         """Read back what `to_json` wrote.
 
         Raises:
@@ -273,7 +273,7 @@ class Record:
             raise ValueError(f"no record of a retraining: {type(error).__name__}: {error}") from None
 
 
-def standing(record: Record, rejected: Collection[str], champion: str) -> Candidate | None:
+def standing(record: RetrainingRecord, rejected: Collection[str], champion: str) -> Candidate | None:
     """The newest candidate that counts: its window is that of whatever is released next.
 
     One that its rollout rejected does not count, nor one that never served and was held against another champion than
@@ -291,7 +291,7 @@ def standing(record: Record, rejected: Collection[str], champion: str) -> Candid
     return next((one for one in record.accepted if counts(one)), None)
 
 
-def waiting(record: Record, rejected: Collection[str], champion: str, challenger: str) -> Candidate | None:
+def waiting(record: RetrainingRecord, rejected: Collection[str], champion: str, challenger: str) -> Candidate | None:
     """The candidate that the next `pulumi up` would put on trial; None when there is none.
 
     Args:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Protocol
 
-from audit.record import Entry, Kind
+from audit.record import Entry, RecordKind
 from rollout.controller.agreement import change
 from rollout.controller.ports import Journal
 from services.principals import as_metadata, person
@@ -115,7 +115,7 @@ def entry(approval: Approval) -> Entry:
     """What the audit record keeps of a person's word; the same one has the same key, however often it is noted."""
     one = approval
     what = {**asdict(one), "event": "agreed", "package": one.package_digest}
-    return Entry(one.at, Kind.APPROVAL, what, f"{one.at}/agreed/{one.release}/{one.who}")
+    return Entry(one.at, RecordKind.APPROVAL, what, f"{one.at}/agreed/{one.release}/{one.who}")
 
 
 def record(approvals: Iterable[Approval], journal: Journal) -> None:

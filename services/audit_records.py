@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from audit.record import Record, Signed, Signer
+from audit.record import AuditRecord, Signed, Signer
 from rollout.core.errors import RolloutError
 
 
-def put_signed(record: Record, signer: Signer | None, put_new: Callable[[str], str], place: str) -> None:
+def put_signed(record: AuditRecord, signer: Signer | None, put_new: Callable[[str], str], place: str) -> None:
     """Sign a record and store it, unless it is there: another signature of it is as good.
 
     Args:

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from monitoring.labels.claimed import content, holds
-from monitoring.labels.pairs import Answer, Batch, Entry, Given
+from monitoring.labels.pairs import Batch, CapturedAnswer, Entry, Label
 from monitoring.published import UNKNOWN, UNPARSABLE
 from services.batches import Batches
 from services.documents import Stored
@@ -51,10 +51,10 @@ class DocumentLedger:
     def __post_init__(self) -> None:
         self._stored = Stored(self.documents)
 
-    def answers(self, variant: str, given: Sequence[tuple[str, Answer]]) -> Sequence[tuple[Entry, bool]]:
+    def answers(self, variant: str, given: Sequence[tuple[str, CapturedAnswer]]) -> Sequence[tuple[Entry, bool]]:
         """Store each answer of a variant by its inference id, unless it has one."""
 
-        def add(document: Document, answer: Answer) -> Document | None:
+        def add(document: Document, answer: CapturedAnswer) -> Document | None:
             entry = _entry(document)
             if variant in entry.answers:
                 return None
@@ -62,10 +62,10 @@ class DocumentLedger:
 
         return self._store(given, add)
 
-    def labels(self, given: Sequence[tuple[str, Given]]) -> Sequence[tuple[Entry, bool]]:
+    def labels(self, given: Sequence[tuple[str, Label]]) -> Sequence[tuple[Entry, bool]]:
         """Store each label by its inference id, unless there is one that is of use."""
 
-        def add(document: Document, label: Given) -> Document | None:
+        def add(document: Document, label: Label) -> Document | None:
             entry = _entry(document)
             if entry.given is not None and not entry.gives_way_to(label):
                 return None
@@ -173,8 +173,8 @@ def _entry(document: Document) -> Entry:
     body: Mapping[str, Any] = document.body
     return Entry(
         id=document.key.removeprefix("id#"),
-        answers={variant: Answer(**answer) for variant, answer in body.get("answers", {}).items()},
-        given=Given(**body["given"]) if "given" in body else None,
+        answers={variant: CapturedAnswer(**answer) for variant, answer in body.get("answers", {}).items()},
+        given=Label(**body["given"]) if "given" in body else None,
         joined=frozenset(body.get("joined", ())),
         unusable=frozenset(body.get("unusable", ())),
     )

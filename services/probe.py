@@ -36,7 +36,7 @@ class UnreadableSample(ValueError):
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ProbeOutcome:
     """What a probe found.
 
     Attributes:
@@ -61,7 +61,7 @@ class Outcome:
         return found
 
 
-def run(invoke: Invoke, champion: Release, member: Member) -> Outcome:
+def run(invoke: Invoke, champion: Release, member: Member) -> ProbeOutcome:
     """Send the request in the champion's package once, and judge the answer.
 
     Args:
@@ -77,12 +77,12 @@ def run(invoke: Invoke, champion: Release, member: Member) -> Outcome:
     try:
         response = _send(invoke, champion.variant, body)
     except RolloutError as error:
-        return Outcome(ok=False, milliseconds=None, why=str(error))
+        return ProbeOutcome(ok=False, milliseconds=None, why=str(error))
     if not response.ok:
         text = response.body.decode(errors="replace")[:_SHOWN]
-        return Outcome(ok=False, milliseconds=None, why=f"{response.status} {text}".rstrip())
+        return ProbeOutcome(ok=False, milliseconds=None, why=f"{response.status} {text}".rstrip())
     wrong = broken(response.body)
-    return Outcome(ok=wrong is None, milliseconds=1000 * response.seconds, why=wrong or "")
+    return ProbeOutcome(ok=wrong is None, milliseconds=1000 * response.seconds, why=wrong or "")
 
 
 def _sample(content: bytes | None) -> bytes:

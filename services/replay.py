@@ -13,7 +13,7 @@ from monitoring.captured import REPLAYED, Malformed, Side
 from monitoring.exchanges import exchange, read
 from monitoring.log import log
 from rollout.core.errors import Busy, Unreachable
-from rollout.core.replay import NONE, Answer, Examined, examine, summed
+from rollout.core.replay import NONE, Examined, ReplayedRequest, examine, summed
 from rollout.core.state import Replayed
 from services.invoke import GATEWAY_TIMEOUT, Invoke, Request, TimedOut
 
@@ -45,12 +45,12 @@ def replay(latest: Latest, invoke: Invoke, *, champion: str, challenger: str, be
         Busy: The endpoint does not answer now, or it was not the variant that answered.
         RolloutError: The platform refuses a request, or the captures cannot be read.
     """
-    began, answers, unreadable = time.monotonic(), list[Answer](), Counter[str]()
+    began, answers, unreadable = time.monotonic(), list[ReplayedRequest](), Counter[str]()
     reached = ""
     for number, (place, captured) in enumerate(latest(unreadable, before.reached), before.requests):
         seconds, examined = _send(invoke, challenger, captured, number)
         again = _send(invoke, champion, captured, number)[0] if number < ASKED_AGAIN else None
-        answers.append(Answer(examined, seconds, again))
+        answers.append(ReplayedRequest(examined, seconds, again))
         if time.monotonic() - began > SECONDS:
             reached = place
             break

@@ -10,9 +10,9 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from rollout.controller.ports import Ask, Quantile
+from rollout.controller.ports import Quantile, SignalQuery
 from rollout.core.catalogue import OWN
-from rollout.core.decision import REQUESTS, Seen
+from rollout.core.decision import REQUESTS, TrialObservations
 from rollout.core.errors import RolloutError
 from rollout.judge.metrics import Tally, Window
 from services.counters import COUNTED, CountedWindow, Counters, CountQuery
@@ -31,7 +31,7 @@ class CountedSignals:
 
     counters: Counters
 
-    def read(self, ask: Ask) -> Seen:
+    def read(self, ask: SignalQuery) -> TrialObservations:
         """The closed windows between two times. When the counters are unreachable, nothing is known."""
         metrics = tuple(metric for metric in ask.metrics if metric.kind != "quantile" and metric.name != REQUESTS)
         is_captured = any(metric.namespace == OWN for metric in metrics)
@@ -46,19 +46,19 @@ class CountedSignals:
             is_captured,
         )
         if query.grid[1] <= query.grid[0]:
-            return Seen(())
+            return TrialObservations(())
         try:
             counted = self.counters.counts(query)
             share = self.counters.captured() if is_captured else 0.0
         except RolloutError as error:
-            return Seen.unknown(str(error))
+            return TrialObservations.unknown(str(error))
         answers = sum(window.of(ask.challenger).get(COUNTED, Tally()).count for window in counted)
         windows = tuple(
             Window(window.start, ask.window_seconds, *(_known(ask, window, variant) for variant in query.variants))
             for window in counted
             if window.closed
         )
-        return Seen(windows, counted=_of_all(answers, share) if share else None)
+        return TrialObservations(windows, counted=_of_all(answers, share) if share else None)
 
     def quantile(self, variant: str, quantile: float, end: float) -> Quantile | None:
         """See `Signals`."""
@@ -67,7 +67,7 @@ class CountedSignals:
         except RolloutError:
             return None
 
-    def _cuts(self, ask: Ask) -> dict[str, dict[str, float]]:
+    def _cuts(self, ask: SignalQuery) -> dict[str, dict[str, float]]:
         """Where latencies are cut: the challenger's at (1 + margin) times the champion's, or at the next exact one."""
         found = dict[str, dict[str, float]]({ask.champion: {}, ask.challenger: {}})
         for metric in ask.metrics:
@@ -81,7 +81,7 @@ class CountedSignals:
         return found
 
 
-def _known(ask: Ask, window: CountedWindow, variant: str) -> Mapping[str, Tally]:
+def _known(ask: SignalQuery, window: CountedWindow, variant: str) -> Mapping[str, Tally]:
     """The tallies of a variant, without latencies of a window that began before their cut was fixed."""
     early = {name for name, pivot in ask.pivots.items() if window.start < pivot.since}
     return {name: tally for name, tally in window.of(variant).items() if name not in early}

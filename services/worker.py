@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from monitoring.alarms.alarm import Alarm, NotAnAlarm
 from monitoring.alarms.outage import Outage
-from monitoring.alarms.response import Answer, respond
+from monitoring.alarms.response import AlarmResponse, respond
 from monitoring.log import log
 from rollout.controller.controller import Controller
 from rollout.controller.loop import Progress
@@ -58,8 +58,12 @@ class Worker:
         return self.controller.tick()
 
     def answer(
-        self, alarms: Iterable[Alarm | NotAnAlarm], *, patience: Callable[[], float], each: Callable[[Answer], None]
-    ) -> tuple[Answer, ...]:
+        self,
+        alarms: Iterable[Alarm | NotAnAlarm],
+        *,
+        patience: Callable[[], float],
+        each: Callable[[AlarmResponse], None],
+    ) -> tuple[AlarmResponse, ...]:
         """Act on every alarm; all are tried, whichever fails.
 
         Args:
@@ -70,7 +74,7 @@ class Worker:
         Raises:
             RolloutError: At the end: one of them could not be acted upon, and must be delivered again.
         """
-        answers, failures = list[Answer](), list[RolloutError]()
+        answers, failures = list[AlarmResponse](), list[RolloutError]()
         for alarm in alarms:
             try:
                 answers.append(respond(alarm, self.endpoint, self.controller, self.outage, patience=patience()))

@@ -38,7 +38,7 @@ _BUCKET = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/.+")
 
 
 @dataclass(frozen=True)
-class Wanted:
+class PackageSource:
     """What the environment asks for.
 
     Attributes:
@@ -54,7 +54,7 @@ class Wanted:
     folder: Path
 
     @classmethod
-    def of(cls, environment: Mapping[str, str]) -> Wanted:
+    def of(cls, environment: Mapping[str, str]) -> PackageSource:
         """Read the variables.
 
         Raises:
@@ -80,7 +80,7 @@ class Wanted:
 def run(environment: Mapping[str, str]) -> int:
     """Fetch what the environment asks for, and return the exit status, see `serving.__main__`."""
     try:
-        fetch(Wanted.of(environment), _say)
+        fetch(PackageSource.of(environment), _say)
     except SettingError as error:
         return _refuse(str(error), 2)
     except PackageRefused as error:
@@ -90,7 +90,7 @@ def run(environment: Mapping[str, str]) -> int:
     return 0
 
 
-def fetch(wanted: Wanted, say: Callable[[str], None]) -> None:
+def fetch(wanted: PackageSource, say: Callable[[str], None]) -> None:
     """Make a folder hold a package, whole and verified.
 
     Args:
@@ -138,7 +138,7 @@ def _refuse(message: str, status: int) -> int:
     return status
 
 
-def _is_right(wanted: Wanted, say: Callable[[str], None]) -> bool:
+def _is_right(wanted: PackageSource, say: Callable[[str], None]) -> bool:
     """Whether the package is there already, as an earlier run has left it."""
     try:
         verify(wanted.folder, wanted.manifest_sha256)

@@ -39,7 +39,7 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Version:
+class MlflowVersion:
     """A version of a registered model.
 
     Attributes:
@@ -156,14 +156,14 @@ class Api:
             raise
         return {one["alias"]: str(one["version"]) for one in found.get("aliases", [])}
 
-    def versions_of(self, name: str, digests: Iterable[str], releases: Iterable[str] = ()) -> dict[str, Version]:
+    def versions_of(self, name: str, digests: Iterable[str], releases: Iterable[str] = ()) -> dict[str, MlflowVersion]:
         """Package digest -> its oldest version, of those with one of these digests or releases.
 
         No page is fetched after everything is found. Of two versions of one digest, which only two updates that ran at
         once could make, the older one counts wherever both are on the pages that were.
         """
         missing = {*((DIGEST, one) for one in digests), *((RELEASE, one) for one in releases)}
-        wanted, found = frozenset(missing), dict[str, Version]()
+        wanted, found = frozenset(missing), dict[str, MlflowVersion]()
         for page in self._pages(name) if wanted else ():
             for version in page:
                 named = wanted & version.tags.items()
@@ -174,7 +174,7 @@ class Api:
                 break
         return found
 
-    def _pages(self, name: str) -> Iterator[list[Version]]:
+    def _pages(self, name: str) -> Iterator[list[MlflowVersion]]:
         """Every version of a model, the newest first; pages that nobody asks for are not fetched."""
         query = {
             "filter": f"name='{name}'",
@@ -188,7 +188,7 @@ class Api:
                 return
             query["page_token"] = page["next_page_token"]
 
-    def create_version(self, name: str, source: str, run_id: str, tags: Mapping[str, str], told: str) -> Version:
+    def create_version(self, name: str, source: str, run_id: str, tags: Mapping[str, str], told: str) -> MlflowVersion:
         """A new version of a model."""
         asked = {"name": name, "source": source, "run_id": run_id, "tags": _pairs(tags), "description": told}
         return _version(self.connection.call("POST", "model-versions/create", asked)["model_version"])
@@ -207,12 +207,12 @@ class Api:
         """Let an alias name no version."""
         self.connection.call("DELETE", "registered-models/alias", {"name": name, "alias": alias})
 
-    def by_alias(self, name: str, alias: str) -> Version:
+    def by_alias(self, name: str, alias: str) -> MlflowVersion:
         """The version that an alias names."""
         query = {"name": name, "alias": alias}
         return _version(self.connection.call("GET", "registered-models/alias", query=query)["model_version"])
 
-    def version(self, name: str, number: str) -> Version:
+    def version(self, name: str, number: str) -> MlflowVersion:
         """A version by its number."""
         query = {"name": name, "version": number}
         return _version(self.connection.call("GET", "model-versions/get", query=query)["model_version"])
@@ -247,9 +247,9 @@ def _run(told: Mapping[str, Any]) -> Run:
     return Run(told["info"]["run_id"], told["info"].get("artifact_uri", ""))
 
 
-def _version(told: Mapping[str, Any]) -> Version:
+def _version(told: Mapping[str, Any]) -> MlflowVersion:
     tags = {one["key"]: one.get("value", "") for one in told.get("tags", [])}
-    return Version(str(told["version"]), told.get("run_id", ""), tags, told.get("source", ""))
+    return MlflowVersion(str(told["version"]), told.get("run_id", ""), tags, told.get("source", ""))
 
 
 def _pairs(values: Mapping[str, str]) -> list[dict[str, str]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tracking.api import Api, Run, Version
+from tracking.api import Api, MlflowVersion, Run
 from tracking.build import OUTLINED, TOLD_BY, Build
 
 
@@ -25,7 +25,7 @@ class Shelf:
     model: str
 
 
-def log_build(api: Api, build: Build, shelf: Shelf) -> Version:
+def log_build(api: Api, build: Build, shelf: Shelf) -> MlflowVersion:
     """Write what MLflow lacks of a build; returns its version.
 
     Raises:
@@ -50,7 +50,7 @@ def log_build(api: Api, build: Build, shelf: Shelf) -> Version:
     return known
 
 
-def _run(api: Api, build: Build, shelf: Shelf, known: Version | None) -> Run:
+def _run(api: Api, build: Build, shelf: Shelf, known: MlflowVersion | None) -> Run:
     """The run of a build, wherever it is; a new one when there is none."""
     if known is not None and known.run_id:
         return api.run_of(known.run_id)

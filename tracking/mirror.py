@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 
 from rollout.core.release import Release
 from rollout.core.state import RolloutState
-from tracking.api import RELEASE, Api, Batch, Version
+from tracking.api import RELEASE, Api, Batch, MlflowVersion
 from tracking.build import outline
 from tracking.course import Course, courses, standing, strangers
 from tracking.logged import Shelf, log_build
@@ -71,7 +71,7 @@ def _mirrored(api: Api, model: str, state: RolloutState, now: float) -> tuple[st
     return tuple(sorted({*wanted.values()} - versions.keys()))
 
 
-def _tell(api: Api, model: str, version: Version, course: Course, *, again: bool) -> None:
+def _tell(api: Api, model: str, version: MlflowVersion, course: Course, *, again: bool) -> None:
     until = _seconds(version.tags.get(_UNTIL, ""))
     if course.at <= until and not again:
         return

@@ -11,12 +11,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, get_args
 
-from audit.record import Record
+from audit.record import AuditRecord
 from bench.bad_days.simulated_endpoint import BAD, Endpoint, Timeline
 from rollout.controller.controller import Controller
-from rollout.controller.ports import Ask, Quantile
+from rollout.controller.ports import Quantile, SignalQuery
 from rollout.controller.recorder import Recorder
-from rollout.core.decision import Seen
+from rollout.core.decision import TrialObservations
 from rollout.core.errors import Busy, Conflict, Unreachable
 from rollout.core.event import Event
 from rollout.core.failing import FAILED
@@ -105,7 +105,7 @@ class World:
     packages: dict[str, Approval] = field(default_factory=dict[str, Approval])
     noted: list[Event] = field(default_factory=list[Event])
     ends: list[tuple[str, str, str]] = field(default_factory=list[tuple[str, str, str]])
-    records: dict[int, Record] = field(default_factory=dict[int, Record])
+    records: dict[int, AuditRecord] = field(default_factory=dict[int, AuditRecord])
     sent: list[Event] = field(default_factory=list[Event])
     champions: set[str] = field(default_factory=set[str])
     late: set[str] = field(default_factory=set[str])
@@ -233,10 +233,10 @@ class _Registry:
 class _Records:
     world: World
 
-    def put(self, record: Record) -> None:
+    def put(self, record: AuditRecord) -> None:
         self.world.network.call("records", lambda: self._put(record))
 
-    def _put(self, record: Record) -> None:
+    def _put(self, record: AuditRecord) -> None:
         there = self.world.records.setdefault(record.number, record)
         if there != record:
             self.world.wrong.append(f"two records have number {record.number}: {there} and {record}")
@@ -254,21 +254,21 @@ class _Topic:
 class _Signals:
     world: World
 
-    def read(self, ask: Ask) -> Seen:
+    def read(self, ask: SignalQuery) -> TrialObservations:
         try:
-            return self.world.network.call("metrics", lambda: Seen(tuple(self._windows(ask))))
+            return self.world.network.call("metrics", lambda: TrialObservations(tuple(self._windows(ask))))
         except (Busy, Unreachable) as error:
-            return Seen.unknown(str(error))
+            return TrialObservations.unknown(str(error))
 
     def quantile(self, variant: str, quantile: float, end: float) -> Quantile | None:
         return None
 
-    def _windows(self, ask: Ask) -> list[Window]:
+    def _windows(self, ask: SignalQuery) -> list[Window]:
         width = ask.window_seconds
         first = int(-(-ask.start // width) * width)
         return [self._window(ask, at) for at in range(first, int(ask.end) - width + 1, width)]
 
-    def _window(self, ask: Ask, at: int) -> Window:
+    def _window(self, ask: SignalQuery, at: int) -> Window:
         middle = at + ask.window_seconds / 2
         _, config, shares = _at(self.world.endpoint.history, middle)
         _, rates = _at(self.world.endpoint.rate_history, middle)

@@ -17,7 +17,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, get_args
 
-from audit.record import Kind as Recorded
+from audit.record import RecordKind
 from bench.bad_days.chaos import PARTS, Killed, Network, World, alarm_on
 from bench.bad_days.simulated_endpoint import Config, Endpoint, Timeline
 from bench.rows import Row
@@ -330,7 +330,7 @@ class BadDay:
         told = [
             (record.what["rollout"], record.what["event"], record.what["release"])
             for record in records
-            if record.kind in {Recorded.VERDICT, Recorded.PROMOTION, Recorded.RESTORE}
+            if record.kind in {RecordKind.VERDICT, RecordKind.PROMOTION, RecordKind.RESTORE}
         ]
         return found if told == world.ends else [*found, f"the ends are {world.ends}, recorded are {told}"]
 

@@ -9,13 +9,13 @@ import click
 
 from cli import agreement
 from cli import retrain as retraining
-from cli.asked import Asked, Command, find
 from cli.errors import OperatorError
 from cli.options import Reason, as_json_option
 from cli.page import page, say
 from cli.rollback import approve as give_approval
 from cli.rollback import clear_rejection, roll_back, to_take_back
 from cli.rollback import skip_trial as let_skip
+from cli.target_options import Command, TargetOptions, find
 from cli.view import render
 from cli.view.snapshot import take
 
@@ -27,7 +27,7 @@ _NONE_WAITS = 3  # no code of an error
 @click.argument("release", required=False)
 @click.option("--reason", type=Reason(), default=None, help="Why. It is kept. To agree to a release needs one.")
 @click.pass_obj
-def approve(asked: Asked, release: str | None, reason: str | None) -> None:
+def approve(asked: TargetOptions, release: str | None, reason: str | None) -> None:
     """Let a trial go on that waits for approval, give a trial that is held as much time again, or agree to a release.
 
     With `modelstack:approval.people` in the stack's config, so many people must agree to a release before it goes on
@@ -50,7 +50,7 @@ def approve(asked: Asked, release: str | None, reason: str | None) -> None:
 @click.option("--previous", is_flag=True, help="After a promotion: bring the previous champion back.")
 @as_json_option
 @click.pass_obj
-def rollback(asked: Asked, reason: str, yes: bool, previous: bool, as_json: bool) -> None:
+def rollback(asked: TargetOptions, reason: str, yes: bool, previous: bool, as_json: bool) -> None:
     """Give the champion all traffic again, or after a promotion bring the previous champion back.
 
     With --yes, a champion is taken back only if --previous is given too. So the same command twice, or a command that
@@ -88,7 +88,7 @@ def promote(stack: str, yes: bool) -> None:
 @click.command(cls=Command)
 @click.argument("release")
 @click.pass_obj
-def clear(asked: Asked, release: str) -> None:
+def clear(asked: TargetOptions, release: str) -> None:
     """Let a rejected RELEASE be tried again by the next `pulumi up`.
 
     RELEASE is its id, or another of its names: variant, recipe or package digest.
@@ -101,7 +101,7 @@ def clear(asked: Asked, release: str) -> None:
 @click.argument("release")
 @click.option("--reason", type=Reason(), required=True, help="Why. It is kept with the verdict.")
 @click.pass_obj
-def skip_trial(asked: Asked, release: str, reason: str) -> None:
+def skip_trial(asked: TargetOptions, release: str, reason: str) -> None:
     """Let RELEASE take over at once in the next `pulumi up`, without a trial beside the champion.
 
     This is for a release that the last update could not put on trial, because the endpoint did not come up and it was
@@ -119,7 +119,7 @@ def skip_trial(asked: Asked, release: str, reason: str) -> None:
 )
 @as_json_option
 @click.pass_obj
-def retrain(asked: Asked, action: str, reason: str | None, as_json: bool) -> None:
+def retrain(asked: TargetOptions, action: str, reason: str | None, as_json: bool) -> None:
     """Show what was retrained and why, or act on it.
 
     start begins a retraining, whatever the cool-down and the budget say. approve and decline answer its question;

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from cli.asked import Asked, Command
 from cli.errors import OperatorError
 from cli.page import give, say
+from cli.target_options import Command, TargetOptions
 
 
 @click.command("compile", cls=Command)
@@ -42,7 +42,7 @@ from cli.page import give, say
 )
 @click.pass_obj
 def compile_(  # noqa: PLR0917 - one parameter per option
-    asked: Asked | None,
+    asked: TargetOptions | None,
     engine: str,
     out: Path | None,
     image: str,
@@ -60,10 +60,10 @@ def compile_(  # noqa: PLR0917 - one parameter per option
     from cli import compiling  # noqa: PLC0415 - only this command needs it
     from cli.local.stack import Stack  # noqa: PLC0415
 
-    asked = asked or Asked()
+    asked = asked or TargetOptions()
     if asked.endpoint:
         raise OperatorError("a pipeline is that of a stack: give --stack, not --endpoint", exit_code=2)
-    given = compiling.Given.typed(image, texts, folders, secrets)
+    given = compiling.CompileInputs.typed(image, texts, folders, secrets)
     written = {"kubeflow": compiling.kubeflow}[engine](Stack(asked.stack), given)
     if "code" not in given.folders:
         say("The image has to hold model/, which that of `make image` does not: give --folder code=ADDRESS.", err=True)

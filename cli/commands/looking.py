@@ -11,17 +11,17 @@ import click
 
 from cli import agreement
 from cli import retrain as retraining
-from cli.asked import Asked, Command, find
 from cli.errors import OperatorError
 from cli.options import Number, Whole, as_json_option
 from cli.page import page, say
+from cli.target_options import Command, TargetOptions, find
 from cli.view import budget, delay, kept_aside, quality, render, served
 
 
 @click.command(cls=Command)
 @as_json_option
 @click.pass_obj
-def status(asked: Asked, as_json: bool) -> None:
+def status(asked: TargetOptions, as_json: bool) -> None:
     """Show what serves now, and how well.
 
     That is: endpoint, weights, availability and latency, what a trial waits for, the last verdict, retraining, error
@@ -62,7 +62,7 @@ def status(asked: Asked, as_json: bool) -> None:
 @as_json_option
 @click.pass_obj
 def watch(  # noqa: PLR0917 - one parameter per option
-    asked: Asked,
+    asked: TargetOptions,
     rollout: str | None,
     every: float,
     seconds: float,
@@ -116,7 +116,7 @@ def watch(  # noqa: PLR0917 - one parameter per option
 @click.argument("rollout", required=False)
 @as_json_option
 @click.pass_obj
-def explain(asked: Asked, rollout: str | None, as_json: bool) -> None:
+def explain(asked: TargetOptions, rollout: str | None, as_json: bool) -> None:
     """Explain why a rollout ended as it did, with the numbers, and what to do next. For a trial: what it waits for.
 
     ROLLOUT is the id of a rollout or of its release. The default is the trial under way, or else the last one.
@@ -145,7 +145,7 @@ def explain(asked: Asked, rollout: str | None, as_json: bool) -> None:
     help="The port on 127.0.0.1; 0 takes a free one.",
 )
 @click.pass_obj
-def console(asked: Asked, port: int) -> None:
+def console(asked: TargetOptions, port: int) -> None:
     """Show dashboard, rollout, alarms, registry and a comparison in a browser, with live data, until Ctrl-C.
 
     It only reads: nothing can be changed there.

@@ -12,11 +12,11 @@ from typing import Any, BinaryIO
 
 import click
 
-from cli.asked import Asked, Command, find
 from cli.options import Number, Whole, as_json_option
 from cli.page import say
 from cli.platform.choose import platform_of
 from cli.target import ROOT
+from cli.target_options import Command, TargetOptions, find
 
 _HERE = "http://127.0.0.1:8080"
 
@@ -53,7 +53,7 @@ def serve(package: Path, port: int, workers: int) -> None:
 @as_json_option
 @click.pass_obj
 def loadtest(  # noqa: PLR0917 - one parameter per option
-    asked: Asked,
+    asked: TargetOptions,
     body: BinaryIO,
     url: str | None,
     rate: float,

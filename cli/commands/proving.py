@@ -8,11 +8,11 @@ from pathlib import Path
 
 import click
 
-from cli.asked import Asked, Command, find
 from cli.errors import OperatorError
 from cli.options import Time, When, Whole, as_json_option
 from cli.page import give, page, say
 from cli.target import NoStack
+from cli.target_options import Command, TargetOptions, find
 from cli.view.releases import journal_state
 from monitoring.predictions import LONGEST, Window
 
@@ -33,7 +33,7 @@ def audit() -> None:
 )
 @as_json_option
 @click.pass_obj
-def verify(asked: Asked, key: Path | None, as_json: bool) -> None:
+def verify(asked: TargetOptions, key: Path | None, as_json: bool) -> None:
     """Tell whether the record is as it was written: no record changed, missing, in another place, or of another hand.
 
     The records, in the bucket or in PostgreSQL, are held against the stack's key, against each other, and against the
@@ -50,7 +50,7 @@ def verify(asked: Asked, key: Path | None, as_json: bool) -> None:
 
 @audit.command(cls=Command)
 @click.pass_obj
-def export(asked: Asked) -> None:
+def export(asked: TargetOptions) -> None:
     """Print every record with its signature, one a line (JSON Lines), as they are kept.
 
     What is printed can be verified without modelstack.
@@ -64,7 +64,7 @@ def export(asked: Asked) -> None:
 @audit.command(cls=Command)
 @click.option("--last", type=Whole(1), default=30, show_default=True, help="At most so many, the newest.")
 @click.pass_obj
-def show(asked: Asked, last: int) -> None:
+def show(asked: TargetOptions, last: int) -> None:
     """Show the newest records in a table: what happened, to which release, by whom, and why.
 
     Nothing is verified: for that, type `modelstack audit verify`.
@@ -88,7 +88,7 @@ def show(asked: Asked, last: int) -> None:
     "from OPENLINEAGE_API_KEY.",
 )
 @click.pass_obj
-def lineage(asked: Asked, digest: str | None, as_json: bool, to: str | None) -> None:
+def lineage(asked: TargetOptions, digest: str | None, as_json: bool, to: str | None) -> None:
     """Show where the package DIGEST came from, and where it went: from data and commit to every endpoint and person.
 
     DIGEST is the digest of a package, the first digits of it, or any name of its release. Without it, the champion's
@@ -119,7 +119,7 @@ def lineage(asked: Asked, digest: str | None, as_json: bool, to: str | None) -> 
 @click.option("--since", type=Time(), default=None, help="It was given at this time or later.")
 @as_json_option
 @click.pass_obj
-def trace(asked: Asked, id: str, at: When | None, since: When | None, as_json: bool) -> None:
+def trace(asked: TargetOptions, id: str, at: When | None, since: When | None, as_json: bool) -> None:
     """Show which version gave the prediction ID, and where that one came from: rollout, package, data, commit, people.
 
     ID is the inference id that the caller sent with the request, the event id that capture gave it, or the first

@@ -9,9 +9,9 @@ from tempfile import TemporaryDirectory
 
 import click
 
-from cli.asked import Asked, Command
 from cli.errors import OperatorError
 from cli.page import say
+from cli.target_options import Command, TargetOptions
 
 
 @click.command("pr-report", cls=Command)
@@ -25,7 +25,7 @@ from cli.page import say
     help="The stack's file. The default is stacks/Pulumi.STACK.yaml.",
 )
 @click.pass_obj
-def pr_report(asked: Asked, out: Path | None, config: Path | None) -> None:
+def pr_report(asked: TargetOptions, out: Path | None, config: Path | None) -> None:
     """Write what this checkout would change on a stack, as a comment for a pull request (Markdown).
 
     It runs `pulumi preview` with the policy pack, builds this checkout's model (nothing is trained twice), fetches the

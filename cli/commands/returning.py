@@ -6,10 +6,10 @@ import sys
 
 import click
 
-from cli.asked import Asked, Command, find
 from cli.errors import OperatorError
 from cli.options import Reason
 from cli.page import say
+from cli.target_options import Command, TargetOptions, find
 
 
 @click.command(cls=Command)
@@ -19,7 +19,9 @@ from cli.page import say
 @click.option("--clear", is_flag=True, help="Let what checkout and config ask for count again.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.pass_obj
-def restore(asked: Asked, *, when: str | None, reason: str, although_rejected: bool, clear: bool, yes: bool) -> None:
+def restore(
+    asked: TargetOptions, *, when: str | None, reason: str, although_rejected: bool, clear: bool, yes: bool
+) -> None:
     """Bring a release back that served before: its package, its image, and what it was served with.
 
     TIME is in UTC, such as 2026-03-01T09:30: what served then is meant. DIGEST is a package digest, or the id, variant
@@ -55,7 +57,7 @@ def _ask(question: str, *, yes: bool) -> None:
 @click.command(cls=Command)
 @click.argument("digest")
 @click.pass_obj
-def reproduce(asked: Asked, digest: str) -> None:
+def reproduce(asked: TargetOptions, digest: str) -> None:
     """Build the package DIGEST again, from the commit, the data and the locks that it was made of, and compare.
 
     DIGEST is a package digest, or another name of its release. What the stack has signed about the package says where

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, BinaryIO
 import click
 from click.core import ParameterSource
 
-from cli.asked import Asked, Command, find
 from cli.errors import OperatorError
 from cli.invoke import send
 from cli.options import Day, Delay, Number, Whole, as_json_option
 from cli.page import Page, give, page, say
 from cli.signals import interruptible
 from cli.target import ROOT
+from cli.target_options import Command, TargetOptions, find
 from cli.view.releases import variant_of
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 @click.option("--variant", default=None, help="Ask this variant or release, whatever the weights are.")
 @click.option("--content-type", default="application/json", show_default=True, help="What BODY is.")
 @click.pass_obj
-def invoke(asked: Asked, body: BinaryIO, variant: str | None, content_type: str) -> None:
+def invoke(asked: TargetOptions, body: BinaryIO, variant: str | None, content_type: str) -> None:
     """Send the file BODY (`-` is standard input) to the endpoint and print its answer."""
     by, answer = send(find(asked), body.read(), content_type, variant)
     say(f"answered by {by}", err=True)
@@ -68,7 +68,7 @@ def invoke(asked: Asked, body: BinaryIO, variant: str | None, content_type: str)
 @as_json_option
 @click.pass_obj
 def replay(  # noqa: PLR0917 - one parameter per option
-    asked: Asked,
+    asked: TargetOptions,
     start: datetime | None,
     end: datetime | None,
     speed: float,
@@ -158,7 +158,7 @@ def _told(report: Report, end: datetime | None, *, as_json: bool) -> None:
 @click.command(cls=Command)
 @click.argument("file", type=click.File("rb"))
 @click.pass_obj
-def labels(asked: Asked, file: BinaryIO) -> None:
+def labels(asked: TargetOptions, file: BinaryIO) -> None:
     """Send the true labels in FILE (`-` is standard input). They are joined with the answers that they are about.
 
     One line per label: {"inference_id": "order-17", "label": true}. The id is the InferenceId of the request. The label

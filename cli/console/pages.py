@@ -22,7 +22,7 @@ from cli.platform.package_store import newest
 from cli.platform.port import Graphs
 from cli.retrain import doing, look
 from cli.target import Target
-from cli.view import course, served
+from cli.view import served, trial_history
 from cli.view.releases import journal_state
 from cli.view.snapshot import Snapshot, moment
 from cli.view.trial import evidence_of
@@ -87,7 +87,7 @@ class Pages:
         self._looks = looks or Looks(target)
         self._platform = platform_of(target)
         self._graphs = graphs or self._platform.graphs()
-        self._memory = course.Memory()
+        self._memory = trial_history.Memory()
         self._traced: dict[str | None, tuple[float, Graph]] = {}
 
     def rollout(self) -> dict[str, Any]:
@@ -106,20 +106,22 @@ class Pages:
     def _trial(self) -> dict[str, Any]:
         """The figures of the trial under way, or of the last one; none where it had no challenger beside a champion."""
         state, decision = self._looks.state, self._looks.decision
-        both, end = course.pair(state), course.ended(state)
+        both, end = trial_history.pair(state), trial_history.ended(state)
         if both is None or state.plan is None:
             return {"pair": None, "steps": (), "weights": None, "proofs": {}, "unread": ""}
         until = self.clock() if end is None else end
         shown = trial.span(state, self.clock(), end)
-        weights = trial.weights(both, course.asked(state, both.challenger), shown, until)
+        weights = trial.weights(both, trial_history.asked(state, both.challenger), shown, until)
         found, unread = self._found(state, both, until)
         if decision and decision.findings:
             each = (item.reason for item in decision.findings.each)
-            found.append(course.Found(until, evidence_of(each, state.plan.metrics, state.pivots)))
+            found.append(trial_history.EvidenceAt(until, evidence_of(each, state.plan.metrics, state.pivots)))
         proofs = trial.evidence(found, shown, weights.marks)
         return {"pair": both, "steps": trial.steps(state), "weights": weights, "proofs": proofs, "unread": unread}
 
-    def _found(self, state: RolloutState, both: course.Pair, until: float) -> tuple[list[course.Found], str]:
+    def _found(
+        self, state: RolloutState, both: trial_history.Pair, until: float
+    ) -> tuple[list[trial_history.EvidenceAt], str]:
         """What was known at each time, and why that cannot be said, if so."""
         if state.plan is None or not state.step_starts:
             return [], ""

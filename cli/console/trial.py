@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from cli.console.figure import Curve, Figure, Limit, Mark, Point, Span, Style, Version
-from cli.view.course import Asked, Found, Pair
 from cli.view.trial import Evidence, Proof
+from cli.view.trial_history import EvidenceAt, Pair, WeightChange
 from rollout.core.event import Event
 from rollout.core.state import RolloutState
 
@@ -62,7 +62,7 @@ def marks(events: Iterable[Event]) -> list[Mark]:
     return [Mark(event.at, event.text) for event in events if event.kind in TELLING]
 
 
-def weights(both: Pair, asked: Sequence[Asked], shown: Span, until: float) -> Figure:
+def weights(both: Pair, asked: Sequence[WeightChange], shown: Span, until: float) -> Figure:
     """The shares that were asked for, as steps over time."""
     challenger = [(item.at, item.percent) for item in asked]
     challenger.append((until, challenger[-1][1] if challenger else 0.0))
@@ -79,13 +79,13 @@ def weights(both: Pair, asked: Sequence[Asked], shown: Span, until: float) -> Fi
     return Figure("Weights over time", shown, tuple(curves), unit="% of requests", step=True, marks=told)
 
 
-def evidence(found: Sequence[Found], shown: Span, told: Sequence[Mark]) -> dict[str, Figure]:
+def evidence(found: Sequence[EvidenceAt], shown: Span, told: Sequence[Mark]) -> dict[str, Figure]:
     """The evidence of each metric over time, by its name, on a log scale against what is needed."""
     names = dict.fromkeys(item.metric for one in found for item in one.evidence)
     return {name: _of(name, found, shown, told) for name in names}
 
 
-def _of(name: str, found: Sequence[Found], shown: Span, told: Sequence[Mark]) -> Figure:
+def _of(name: str, found: Sequence[EvidenceAt], shown: Span, told: Sequence[Mark]) -> Figure:
     at = [(one.at, item) for one in found for item in one.evidence if item.metric == name]
     newest = at[-1][1]
     curves = [

@@ -23,7 +23,7 @@ import yaml
 
 from cli.errors import OperatorError
 from platforms.aws.mlflow import mlflow
-from tracking.api import PROXIED, Api, Version
+from tracking.api import PROXIED, Api, MlflowVersion
 from tracking.connection import MlflowError
 from tracking.variables import SERVER
 
@@ -72,7 +72,7 @@ def _fetched(uri: str, named: re.Match[str], say: Callable[[str], None]) -> tupl
     return content, suffix
 
 
-def _version(api: Api, named: re.Match[str]) -> Version:
+def _version(api: Api, named: re.Match[str]) -> MlflowVersion:
     if named["alias"]:
         return api.by_alias(named["name"], named["alias"])
     return api.version(named["name"], named["number"])

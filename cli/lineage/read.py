@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 
-from audit.record import Kind, Record, Signed, moment
+from audit.record import AuditRecord, RecordKind, Signed, moment
 from cli.agreement import approvals_of
 from cli.errors import OperatorError
 from cli.platform.choose import platform_of
@@ -18,7 +18,7 @@ from cli.view.audit_records import kept
 from cli.view.releases import journal_state
 from provenance.envelope import SignatureError, key_id
 from provenance.facts import Facts
-from records.lineage.facts import Stack, Version
+from records.lineage.facts import LineageVersion, Stack
 from records.lineage.graph import Graph
 from records.lineage.package import lineage
 from rollout.core.state import RolloutState
@@ -127,7 +127,7 @@ def fetch(
     digest: str,
     listed: Mapping[str, str],
     state: RolloutState,
-    audited: tuple[tuple[Record, ...], list[str]] | None = None,
+    audited: tuple[tuple[AuditRecord, ...], list[str]] | None = None,
 ) -> Fetched:
     """What one stack knows about a package.
 
@@ -156,11 +156,11 @@ def fetch(
     return Fetched(replace(stack, keys=keys), facts, (*unread, *more, *still))
 
 
-def version_of(package: Package, digest: str) -> Version:
+def version_of(package: Package, digest: str) -> LineageVersion:
     """A version as the registry describes it."""
     more = dict(package.lineage)
     recipe, by = more.pop("recipe", ""), more.pop(REGISTERED_BY, "")
-    return Version(
+    return LineageVersion(
         arn=package.name,
         created=moment(package.made.timestamp()),
         release=package.view.release,
@@ -175,13 +175,13 @@ def version_of(package: Package, digest: str) -> Version:
     )
 
 
-def records_of(target: Target, state: RolloutState) -> tuple[tuple[Record, ...], list[str]]:
+def records_of(target: Target, state: RolloutState) -> tuple[tuple[AuditRecord, ...], list[str]]:
     """The audit record in order: what is kept, and what waits in the journal."""
     try:
         lines = kept(target)
     except OperatorError as error:
         return tuple(state.audit.waiting), [f"the audit record of {target.endpoint}: {error}"]
-    found: dict[int, Record] = {}
+    found: dict[int, AuditRecord] = {}
     unread: list[str] = []
     for place, line in enumerate(lines, 1):
         try:
@@ -194,16 +194,16 @@ def records_of(target: Target, state: RolloutState) -> tuple[tuple[Record, ...],
     return tuple(found[number] for number in sorted(found)), unread
 
 
-def _agreed(target: Target, stack: Stack, digest: str) -> tuple[list[Record], list[str]]:
+def _agreed(target: Target, stack: Stack, digest: str) -> tuple[list[AuditRecord], list[str]]:
     """Agreements to a release that has not begun yet: they are in no record before it does."""
-    known = {(one.what.get("release"), one.what.get("who")) for one in stack.records if one.kind is Kind.APPROVAL}
-    found: list[Record] = []
+    known = {(one.what.get("release"), one.what.get("who")) for one in stack.records if one.kind is RecordKind.APPROVAL}
+    found: list[AuditRecord] = []
     try:
         for release in sorted(stack.releases(digest)):
             for one in approvals_of(target, release):
                 if (release, one.who) not in known:
                     what = {**asdict(one), "event": "agreed", "package": one.package_digest}
-                    found.append(Record(0, moment(one.at), stack.endpoint, Kind.APPROVAL, one.who, what))
+                    found.append(AuditRecord(0, moment(one.at), stack.endpoint, RecordKind.APPROVAL, one.who, what))
     except OperatorError as error:
         return found, [f"agreements on {stack.name}: {error}"]
     return found, []

@@ -17,7 +17,7 @@ from cli.local.container import (
     DEBIAN_BASE,
     PUBLIC_BASE,
     SERVING,
-    Kind,
+    ImageKind,
     can_make_debian,
     debian,
     image_tag,
@@ -37,7 +37,7 @@ _BUILD = ("--isolation", "chroot", "--network", "host", "--layers", "--timestamp
 Say = Callable[[str], None]
 
 
-def published(registry: str, say: Say, kinds: tuple[Kind, ...] = (SERVING, CONTROLLER)) -> dict[str, str]:
+def published(registry: str, say: Say, kinds: tuple[ImageKind, ...] = (SERVING, CONTROLLER)) -> dict[str, str]:
     """Build and push the images; their names by digest, by what they do.
 
     Args:
@@ -52,7 +52,7 @@ def published(registry: str, say: Say, kinds: tuple[Kind, ...] = (SERVING, CONTR
     return {kind.name: push(built(kind, say), f"{registry}/{kind.name}", say) for kind in kinds}
 
 
-def built(kind: Kind, say: Say) -> str:
+def built(kind: ImageKind, say: Say) -> str:
     """Build the image of this checkout unless this machine has it; returns its name.
 
     Raises:

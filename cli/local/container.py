@@ -202,7 +202,7 @@ def lay_out_controller(root: Path, wheels: Path, folder: Path) -> None:
 
 
 @dataclass(frozen=True)
-class Kind:
+class ImageKind:
     """An image of this project.
 
     Attributes:
@@ -220,9 +220,9 @@ class Kind:
     word: str
 
 
-SERVING = Kind("serving", lay_out, "", "modelstack:serving.image", "image")
-TRAINING = Kind("training", lay_out_training, "-train", "modelstack:retraining.image", "train")
-CONTROLLER = Kind("controller", lay_out_controller, "", "modelstack:kubernetes.registry", "controller")
+SERVING = ImageKind("serving", lay_out, "", "modelstack:serving.image", "image")
+TRAINING = ImageKind("training", lay_out_training, "-train", "modelstack:retraining.image", "train")
+CONTROLLER = ImageKind("controller", lay_out_controller, "", "modelstack:kubernetes.registry", "controller")
 """For Kubernetes alone."""
 
 

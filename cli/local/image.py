@@ -32,7 +32,7 @@ from cli.local.container import (
     SERVING,
     TRAINING,
     Engine,
-    Kind,
+    ImageKind,
     base_image,
     image_tag,
     python_of,
@@ -184,7 +184,7 @@ class Repository:
         return pushed
 
 
-def published(engine: Engine, kind: Kind, base: str, to: Repository, console: Console) -> str:
+def published(engine: Engine, kind: ImageKind, base: str, to: Repository, console: Console) -> str:
     """The image of this checkout in a repository, as `<repository>@sha256:<digest>`; built and pushed where it lacks.
 
     The tag says what it is made from, and a tag never moves. Two builds of the same differ in their bytes, so one that

@@ -25,7 +25,7 @@ from cli.platform.facts import (
 from cli.platform.package_store import PackageStore
 from monitoring.objectives.slo import Objective
 from monitoring.predictions import Searched, Window
-from retraining.record import Record
+from retraining.record import RetrainingRecord
 from rollout.core.release import Release
 from rollout.core.state import RolloutState
 from services.approvals import Approvals
@@ -162,7 +162,7 @@ class Platform(Protocol):
         """The approvals of the stack's releases."""
         ...
 
-    def retraining(self) -> tuple[Record, bool]:
+    def retraining(self) -> tuple[RetrainingRecord, bool]:
         """What is written of the retraining, and whether the stack has what retrains."""
         ...
 

@@ -25,7 +25,7 @@ from cli.report.facts import Facts, Latency, Missing
 from cli.report.infrastructure import Prices
 from cli.report.latency import latencies
 from cli.report.preview import Preview
-from cli.report.versions import REFUSALS, Say, Version, bring, built, fetched, on_same_rows
+from cli.report.versions import REFUSALS, ComparedVersion, Say, bring, built, fetched, on_same_rows
 from cli.target import ROOT, Target, of_outputs
 from cli.view.releases import journal_state
 from cli.view.served import between
@@ -79,9 +79,9 @@ def gather(stack: Stack, workdir: Path, say: Say) -> Facts:
         stack=stack.name,
         preview=seen,
         prices=Prices.from_dict(json.loads((ROOT / "policy" / "prices.json").read_bytes())),
-        champion=champion.package if isinstance(champion, Version) else champion,
+        champion=champion.package if isinstance(champion, ComparedVersion) else champion,
         champion_config=live.champion.config_name if live.champion else None,
-        challenger=challenger.package if isinstance(challenger, Version) else challenger,
+        challenger=challenger.package if isinstance(challenger, ComparedVersion) else challenger,
         compared=both,
         latency=speed,
         traffic=traffic,
@@ -112,7 +112,7 @@ def _live(stack: Stack) -> Live:
         return Live(None, None, Missing(f"what serves is not known: {error}"))
 
 
-def _champion(live: Live, workdir: Path) -> Version | Missing:
+def _champion(live: Live, workdir: Path) -> ComparedVersion | Missing:
     if live.target is None or live.champion is None:
         return live.why
     try:
@@ -123,7 +123,7 @@ def _champion(live: Live, workdir: Path) -> Version | Missing:
 
 def _challenger(
     stack: Stack, seen: Preview, live: Live, workdir: Path, say: Say
-) -> tuple[Version | Missing, str, float]:
+) -> tuple[ComparedVersion | Missing, str, float]:
     """What would be released: as the program has it or, where it did not come so far, as the stack's file has it."""
     declared = seen.only(previews.PACKAGE)
     inputs: Mapping[str, Any] = declared.new if declared else {}
@@ -154,7 +154,7 @@ def _configured(stack: Stack) -> Mapping[str, Any]:
 
 
 def _compared(
-    champion: Version | Missing, challenger: Version | Missing, workdir: Path, say: Say
+    champion: ComparedVersion | Missing, challenger: ComparedVersion | Missing, workdir: Path, say: Say
 ) -> Compared | Missing:
     if isinstance(champion, Missing):
         return champion
@@ -167,7 +167,7 @@ def _compared(
 
 
 def _latency(
-    champion: Version | Missing, challenger: Version | Missing, workdir: Path, say: Say
+    champion: ComparedVersion | Missing, challenger: ComparedVersion | Missing, workdir: Path, say: Say
 ) -> tuple[Latency | None, Latency] | Missing:
     if isinstance(challenger, Missing):
         return Missing("there is no challenger")

@@ -31,7 +31,7 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Version:
+class ComparedVersion:
     """A package on this machine.
 
     Attributes:
@@ -45,7 +45,7 @@ class Version:
     manifest: archive.Manifest
 
 
-def opened(path: Path, digest: str, folder: Path) -> Version:
+def opened(path: Path, digest: str, folder: Path) -> ComparedVersion:
     """Verify an archive, and unpack it.
 
     Raises:
@@ -69,7 +69,7 @@ def opened(path: Path, digest: str, folder: Path) -> Version:
         profile,
         archive.FAST_FORM in manifest.content["files"],
     )
-    return Version(package, folder, manifest)
+    return ComparedVersion(package, folder, manifest)
 
 
 def bring(target: Target, release: Mapping[str, Any], to: Path) -> None:
@@ -97,7 +97,9 @@ def bring(target: Target, release: Mapping[str, Any], to: Path) -> None:
     fetch(archive_uri, digest, to, clients(None)("s3") if target.on_kubernetes else target.client("s3"))
 
 
-def fetched(release: Mapping[str, Any], folder: Path, fetch: Callable[[Mapping[str, Any], Path], None]) -> Version:
+def fetched(
+    release: Mapping[str, Any], folder: Path, fetch: Callable[[Mapping[str, Any], Path], None]
+) -> ComparedVersion:
     """Download a release's package.
 
     Args:
@@ -123,7 +125,7 @@ def fetched(release: Mapping[str, Any], folder: Path, fetch: Callable[[Mapping[s
 
 def built(
     root: Path, parameters: Mapping[str, Any], gates: Mapping[str, Any], folder: Path, say: Say
-) -> tuple[Version, str, float]:
+) -> tuple[ComparedVersion, str, float]:
     """Build what a checkout asks for, unless it was built before.
 
     Returns:
@@ -144,7 +146,7 @@ def built(
     return opened(sealed.path, sealed.digest, folder / "sealed"), below, trained
 
 
-def on_same_rows(champion: Version, challenger: Version, folder: Path, say: Say) -> Compared | Missing:
+def on_same_rows(champion: ComparedVersion, challenger: ComparedVersion, folder: Path, say: Say) -> Compared | Missing:
     """Ask both for the rows that neither has seen, each by its own code, and compare."""
     if differs := sealed_elsewhere(champion.manifest.content):
         return Missing(differs)
@@ -162,7 +164,7 @@ def on_same_rows(champion: Version, challenger: Version, folder: Path, say: Say)
         return Missing(str(error))
 
 
-def _answered(version: Version, rows: list[dict[str, Any]], folder: Path, say: Say) -> Answered:
+def _answered(version: ComparedVersion, rows: list[dict[str, Any]], folder: Path, say: Say) -> Answered:
     """What a version answers to the first choice of rows that its own code takes and that it has not seen."""
     folder.mkdir(parents=True)
     lay_out(version.folder / "code" / "model", folder / "root")

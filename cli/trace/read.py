@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from audit.record import Record
+from audit.record import AuditRecord
 from cli.errors import OperatorError
 from cli.lineage.read import fetch, records_of
 from cli.platform.choose import platform_of
@@ -51,7 +51,7 @@ def read(target: Target, word: str, window: Window) -> Trace:
 
 
 def _package(
-    target: Target, release: str, state: RolloutState, records: Sequence[Record]
+    target: Target, release: str, state: RolloutState, records: Sequence[AuditRecord]
 ) -> tuple[str, tuple[str, ...]]:
     """The digest of the package of a release, empty if it is not known; and why the registry cannot be read."""
     recorded = (str(one.what.get("package") or "") for one in reversed(records) if one.what.get("release") == release)

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key, lo
 from rich.table import Table
 
 from audit.chain import Chain
-from audit.record import Kind, Record, Signed
+from audit.record import AuditRecord, RecordKind, Signed
 from audit.verification import Check, Problem, Verified
 from audit.verification import verify as walk
 from cli.errors import OperatorError, explained
@@ -45,7 +45,7 @@ def kept(target: Target) -> list[str]:
     return platform_of(target).records()
 
 
-def proven(target: Target) -> list[Record]:
+def proven(target: Target) -> list[AuditRecord]:
     """Every record, the oldest first, those that are not put away yet included; nothing is told of a changed record.
 
     Raises:
@@ -163,17 +163,17 @@ def table(lines: Sequence[str], end: Chain) -> Table:
     return rows
 
 
-def _cells(record: Record) -> tuple[str, ...]:
+def _cells(record: AuditRecord) -> tuple[str, ...]:
     what = record.what
     told = f"{_turns(record)}{reason_text(what)}"
     return (str(record.number), record.time, record.kind, str(what.get("release", "")), record.who, told)
 
 
-def _turns(record: Record) -> str:
+def _turns(record: AuditRecord) -> str:
     """Which of the things that a restore may be this one is; empty of a wish for its release, and of other kinds."""
     event = record.what.get("event")
     if event == "restore_lifted":
         return "lifted, it counts no more: "
-    if record.kind is Kind.RESTORE and event == "rolled_back":
+    if record.kind is RecordKind.RESTORE and event == "rolled_back":
         return f"taken back, {record.what.get('champion')} serves again: "
     return ""

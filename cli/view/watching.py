@@ -22,8 +22,8 @@ from cli.view.awaited import Stands
 from cli.view.board import Board, news
 from cli.view.snapshot import Snapshot, take
 from rollout.controller.controller import Controller
-from rollout.controller.ports import Ask, Quantile, Signals
-from rollout.core.decision import Decision, Seen
+from rollout.controller.ports import Quantile, SignalQuery, Signals
+from rollout.core.decision import Decision, TrialObservations
 from rollout.core.state import RolloutState
 from rollout.core.verdict import Outcome
 
@@ -51,9 +51,9 @@ class Remembered:
 
     signals: Signals
     time: Callable[[], float] = time.monotonic
-    _last: tuple[object, float, Seen] | None = field(default=None, repr=False)
+    _last: tuple[object, float, TrialObservations] | None = field(default=None, repr=False)
 
-    def read(self, ask: Ask) -> Seen:
+    def read(self, ask: SignalQuery) -> TrialObservations:
         """See `Signals`."""
         key = (ask.rollout_id, ask.start, ask.end // ask.window_seconds, ask.metrics, tuple(ask.pivots.items()))
         if self._last is not None and self._last[0] == key:

@@ -21,7 +21,7 @@ from tempfile import TemporaryDirectory
 
 from rich.console import Console
 
-from cli.compiling import Given, kubeflow
+from cli.compiling import CompileInputs, kubeflow
 from cli.errors import OperatorError
 from cli.local.container import Engine, base_image
 from cli.local.image import START_ENGINE, TRAINING, Repository, published
@@ -116,7 +116,7 @@ def digests(
     with TemporaryDirectory(prefix="modelstack-kubeflow-") as name:
         folder, file = Path(name, "root"), Path(name, "pipeline.yaml")
         _lay_out(folder / "code")
-        file.write_text(kubeflow(stack, Given(image, texts, {"code": str(folder / "code")})))
+        file.write_text(kubeflow(stack, CompileInputs(image, texts, {"code": str(folder / "code")})))
         said = run(file, folder, {}, environment, progress)
         left = {outcome.read(path.parent).step: path.parent for path in folder.rglob(outcome.RECORD)}
         check_all_ran(left, said)

@@ -19,7 +19,7 @@ from pipeline.recipe import Recipe
 from pipeline.steps import PIPELINE
 from platforms.aws import executions
 from platforms.aws.clients import Clients
-from platforms.aws.executions import Seen
+from platforms.aws.executions import ExecutionStatus
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def executed(clients: Clients, pipeline: str, folder: str, wanted: Recipe) -> Ex
         return Executed(arn, ended, _digests(clients, folder, seen), _texts(clients, arn))
 
 
-def _digests(clients: Clients, folder: str, seen: Seen) -> dict[str, str]:
+def _digests(clients: Clients, folder: str, seen: ExecutionStatus) -> dict[str, str]:
     found, package = dict[str, str](), ""
     for group in groups(PIPELINE):
         job = seen.step(group.name)

@@ -8,12 +8,12 @@ import pulumi
 import pulumi_aws as aws
 
 from platforms.aws.names import INDEX, Names, journal
-from retraining.record import Record
+from retraining.record import RetrainingRecord
 from rollout.core.errors import RolloutError, Unreachable
 from rollout.core.state import RolloutState, StateError
 
 
-def recorded(endpoint: str, region: str) -> tuple[RolloutState, Record]:
+def recorded(endpoint: str, region: str) -> tuple[RolloutState, RetrainingRecord]:
     """What is live and on trial, by the journal of an endpoint, and what was retrained; empty without a journal.
 
     Raises:

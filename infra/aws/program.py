@@ -7,7 +7,6 @@ import os
 import pulumi
 
 from infra import outputs as exported
-from infra.asked import Asked, asked
 from infra.aws import outputs
 from infra.aws.executions import Executions
 from infra.aws.hosting import Serving
@@ -26,6 +25,7 @@ from infra.mlflow import Mlflow
 from infra.package import Package
 from infra.providers.package import PackageProvider
 from infra.providers.trial import RolloutProvider
+from infra.release_request import ReleaseRequest, asked
 from infra.trial import Rollout
 
 Opts = pulumi.ResourceOptions
@@ -81,7 +81,13 @@ async def declare(settings: Settings, stack: str) -> None:
 
 
 def declare_release(
-    settings: Settings, now: StackNow, update: Asked, *, registry: Registry, package: Package, told: ToldMlflow | None
+    settings: Settings,
+    now: StackNow,
+    update: ReleaseRequest,
+    *,
+    registry: Registry,
+    package: Package,
+    told: ToldMlflow | None,
 ) -> Rollout:
     """Declare what serves a package, what watches over it, and its way to the traffic."""
     names, plan = now.names, update.plan

@@ -18,10 +18,10 @@ from infra.config.serving_settings import ServingSettings
 from infra.config.settings import Settings
 from infra.config.target import is_local
 from infra.live_state import LiveState
-from infra.plan.releases import Wanted
+from infra.plan.releases import DesiredRelease
 from infra.source import champion_of
 from platforms.aws.names import Names, prefix
-from retraining.record import Record, standing
+from retraining.record import RetrainingRecord, standing
 from rollout.core.state import RolloutState
 
 SERVICES = ("cloudwatch", "dynamodb", "ecr", "iam", "kms", "lambda_", "s3", "sagemaker", "scheduler", "sns", "sqs")
@@ -46,7 +46,7 @@ class StackNow(LiveState):
         """See `LiveState`."""
         return self.names.answer_alarms(variant)
 
-    def agreed(self, settings: Settings, wanted: Wanted) -> int:
+    def agreed(self, settings: Settings, wanted: DesiredRelease) -> int:
         """See `LiveState`; by the bucket."""
         from platforms.aws.approvals import BucketApprovals  # noqa: PLC0415  most stacks ask nobody
         from platforms.aws.clients import clients  # noqa: PLC0415
@@ -84,7 +84,7 @@ async def read_stack(settings: Settings, stack: str) -> StackNow:
     )
 
 
-async def _live(model: str, stack: str, region: str) -> tuple[Names, RolloutState, Record]:
+async def _live(model: str, stack: str, region: str) -> tuple[Names, RolloutState, RetrainingRecord]:
     gc.disable()  # half a million objects are made that all stay: looking for garbage among them takes as long again
     # The journal is read and the rest of the SDK loads while the provider starts, which the invoke waits for.
     reading = asyncio.gather(

@@ -18,7 +18,7 @@ LABELLED = CAPTURED - {"invalid_answers"}
 """Those of them that need a label."""
 
 
-class Given(Protocol):
+class ConfiguredMetric(Protocol):
     """What the config gives of a metric."""
 
     @property
@@ -47,7 +47,7 @@ def not_better(metrics: Iterable[Metric]) -> Problem | None:
     )
 
 
-def without_capture(metrics: Mapping[str, Given]) -> list[Problem]:
+def without_capture(metrics: Mapping[str, ConfiguredMetric]) -> list[Problem]:
     """What is to be proven by captured answers while none is captured."""
     text = (
         "serving.capture_percent is 0, so no answer is there to be looked at, or for a label to meet; allowed is false"
@@ -55,7 +55,7 @@ def without_capture(metrics: Mapping[str, Given]) -> list[Problem]:
     return [_proof(name, given, text) for name, given in _to_prove(metrics) if name in CAPTURED]
 
 
-def unanswered(metrics: Mapping[str, Given], losses: Sequence[str]) -> list[Problem]:
+def unanswered(metrics: Mapping[str, ConfiguredMetric], losses: Sequence[str]) -> list[Problem]:
     """What is to be proven by labels that say nothing of this model's answers.
 
     Args:
@@ -67,7 +67,7 @@ def unanswered(metrics: Mapping[str, Given], losses: Sequence[str]) -> list[Prob
     return [_proof(name, given, text) for name, given in _to_prove(metrics) if name in LABELLED and name not in losses]
 
 
-def in_shadow(metrics: Mapping[str, Given]) -> list[Problem]:
+def in_shadow(metrics: Mapping[str, ConfiguredMetric]) -> list[Problem]:
     """What is to be proven in a shadow step, though nothing can be known of it there.
 
     The platform counts what a shadow answers, and labels are joined with its answers as with the champion's.
@@ -79,12 +79,12 @@ def in_shadow(metrics: Mapping[str, Given]) -> list[Problem]:
     return [_proof(name, given, text) for name, given in _to_prove(metrics) if name not in catalogue.KNOWN]
 
 
-def _to_prove(metrics: Mapping[str, Given]) -> Iterator[tuple[str, Given]]:
+def _to_prove(metrics: Mapping[str, ConfiguredMetric]) -> Iterator[tuple[str, ConfiguredMetric]]:
     """Each metric that must be proven."""
     for name, given in metrics.items():
         if given.of(name).prove:
             yield name, given
 
 
-def _proof(name: str, given: Given, why: str) -> Problem:
+def _proof(name: str, given: ConfiguredMetric, why: str) -> Problem:
     return Problem(f".{name}.prove", why, True, default=not given.prove)

@@ -16,7 +16,7 @@ from infra.config.settings import Settings
 from infra.kubernetes import checks, kept_bucket
 from infra.kubernetes.workloads import shape_of
 from infra.live_state import LiveState
-from infra.plan.releases import Wanted
+from infra.plan.releases import DesiredRelease
 from infra.source import champion_of
 from platforms.kubernetes.answers import NotFound
 from platforms.kubernetes.api import Api
@@ -75,7 +75,7 @@ class ClusterNow(LiveState):
         """See `LiveState`: pods."""
         return serving.pods, shape_of(serving)
 
-    def sticky(self, wanted: Wanted, header: str) -> str:
+    def sticky(self, wanted: DesiredRelease, header: str) -> str:
         """The header that decides which version answers: that of a trial under way goes on deciding until it ends."""
         challenger = self.state.challenger if self.state.on_trial else None
         same = challenger is not None and challenger.id == wanted.id
@@ -85,7 +85,7 @@ class ClusterNow(LiveState):
         """See `LiveState`."""
         return answer_alarms(self.names.prefix, variant)
 
-    def agreed(self, settings: Settings, wanted: Wanted) -> int:
+    def agreed(self, settings: Settings, wanted: DesiredRelease) -> int:
         """See `LiveState`; by the release's ModelPackage."""
         from platforms.kubernetes.approvals import PackageApprovals  # noqa: PLC0415  most stacks ask nobody
 

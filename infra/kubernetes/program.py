@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import pulumi
 
 from infra import outputs as exported
-from infra.asked import Asked, asked
 from infra.config.settings import Settings
 from infra.kubernetes import kept_bucket, outputs
 from infra.kubernetes.cluster_now import ClusterNow, read_cluster
@@ -24,6 +23,7 @@ from infra.mlflow import Mlflow
 from infra.package import Package
 from infra.providers.kubernetes_package import KubernetesPackageProvider
 from infra.providers.kubernetes_trial import KubernetesRolloutProvider
+from infra.release_request import ReleaseRequest, asked
 from infra.trial import Rollout
 
 Opts = pulumi.ResourceOptions
@@ -72,7 +72,7 @@ async def declare(settings: Settings, stack: str) -> None:
 def declare_release(
     settings: Settings,
     now: ClusterNow,
-    update: Asked,
+    update: ReleaseRequest,
     *,
     site: Site,
     package: Package,

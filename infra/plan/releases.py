@@ -25,7 +25,7 @@ PairName = Callable[[str, str, int | None], str]
 
 
 @dataclass(frozen=True)
-class Wanted:
+class DesiredRelease:
     """The release that the config asks for. Its names are known before it is trained.
 
     Attributes:
@@ -60,18 +60,18 @@ class Wanted:
         }
 
 
-def wanted_release(names: ReleaseNames, recipe: str, image: str, shape: tuple[str, dict[str, Any]]) -> Wanted:
+def wanted_release(names: ReleaseNames, recipe: str, image: str, shape: tuple[str, dict[str, Any]]) -> DesiredRelease:
     """A release with every name it goes by; nothing is trained for that.
 
     Args:
         names: Of the stack.
         recipe: The digest of its recipe.
         image: Its serving image.
-        shape: What it runs on, for people, and all that shapes it, see `Wanted`.
+        shape: What it runs on, for people, and all that shapes it, see `DesiredRelease`.
     """
     id_, model, (instances, serving) = release_id(recipe, image), names.model_of(recipe, image), shape
     config = names.config_of(model, variant(id_), serving)
-    return Wanted(id_, recipe, variant(id_), model, config, instances, serving)
+    return DesiredRelease(id_, recipe, variant(id_), model, config, instances, serving)
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ class ServingPlan:
 
 def plan_serving(
     state: RolloutState,
-    wanted: Wanted,
+    wanted: DesiredRelease,
     pair_of: PairName,
     *,
     resized: Release | None,
@@ -216,7 +216,7 @@ def plan_serving(
     )
 
 
-def _rejection(state: RolloutState, wanted: Wanted) -> Verdict | None:
+def _rejection(state: RolloutState, wanted: DesiredRelease) -> Verdict | None:
     champion, challenger = state.champion, state.challenger
     serves = champion is not None and champion.config_name == wanted.config_name
     tried = challenger is not None and challenger.id == wanted.id

@@ -22,7 +22,7 @@ from pipeline.origin import source
 from pipeline.recipe import Recipe, canonical, model_files
 from platforms.aws import executions
 from platforms.aws.clients import Clients
-from platforms.aws.executions import Asked, Seen, StepSeen
+from platforms.aws.executions import ExecutionRequest, ExecutionStatus, StepSeen
 from rollout.core.errors import Busy, RolloutError, Unreachable
 
 PAUSE_SECONDS = 1.0
@@ -55,7 +55,7 @@ class Spoiled(ExecutionFailed):
         self.execution = execution
 
 
-def asked(props: Values, root: Path, recipe: Recipe, clients: Clients, *, instead: str = "") -> Asked:
+def asked(props: Values, root: Path, recipe: Recipe, clients: Clients, *, instead: str = "") -> ExecutionRequest:
     """The execution that makes the package of a recipe; the model's code is put where its jobs find it.
 
     Args:
@@ -75,7 +75,7 @@ def asked(props: Values, root: Path, recipe: Recipe, clients: Clients, *, instea
         "gates": gates,
         "place": canonical({"platform": "aws", **place}),
     }
-    return Asked(
+    return ExecutionRequest(
         pipeline["pipeline"],
         pipeline["folder"],
         executions.name_of(recipe.digest),
@@ -86,7 +86,7 @@ def asked(props: Values, root: Path, recipe: Recipe, clients: Clients, *, instea
     )
 
 
-def made(ask: Callable[[str], Asked], clients: Clients, progress: Progress) -> dict[str, Any]:
+def made(ask: Callable[[str], ExecutionRequest], clients: Clients, progress: Progress) -> dict[str, Any]:
     """Have an execution make the package, and return what it registered; see `pipeline.pack.Registered`.
 
     Args:
@@ -106,7 +106,7 @@ def made(ask: Callable[[str], Asked], clients: Clients, progress: Progress) -> d
         return _made(ask(error.execution), clients, progress)
 
 
-def _made(wanted: Asked, clients: Clients, progress: Progress) -> dict[str, Any]:
+def _made(wanted: ExecutionRequest, clients: Clients, progress: Progress) -> dict[str, Any]:
     """Begin the execution, wait for its end, and return what it registered.
 
     An update that is cancelled stops it, and says so at once: of a program that is cancelled no error is shown.
@@ -149,7 +149,7 @@ def followed(
     cancelled: Callable[[], bool],
     *,
     pause: Callable[[float], object] = time.sleep,
-) -> Seen:
+) -> ExecutionStatus:
     """Follow an execution to its end, or until the update is cancelled; its steps are told as they go.
 
     Raises:
@@ -174,7 +174,7 @@ def followed(
         pause(PAUSE_SECONDS)
 
 
-def _doing(seen: Seen, clients: Clients) -> str:
+def _doing(seen: ExecutionStatus, clients: Clients) -> str:
     """What an execution is at: its step, for how long, and the last line that this printed."""
     step = _running(seen)
     if step is None:
@@ -185,13 +185,13 @@ def _doing(seen: Seen, clients: Clients) -> str:
     return f"step {step.name} of {_named(seen.arn)}{since}{said}"
 
 
-def _running(seen: Seen) -> StepSeen | None:
+def _running(seen: ExecutionStatus) -> StepSeen | None:
     """The step that an execution is at."""
     running = [step for step in seen.steps if step.status in {"Starting", "Executing", "Stopping"}]
     return running[-1] if running else None
 
 
-def _why(seen: Seen, wanted: Asked, clients: Clients) -> Exception:
+def _why(seen: ExecutionStatus, wanted: ExecutionRequest, clients: Clients) -> Exception:
     """Why an execution that has ended has registered nothing."""
     verdict = executions.outcome(clients, wanted.folder, seen, "check", "gate/verdict.json") or {"passed": True}
     if not verdict["passed"]:
@@ -216,7 +216,7 @@ def _why(seen: Seen, wanted: Asked, clients: Clients) -> Exception:
     return ExecutionFailed(f"step {failed.name} of {_named(seen.arn)} failed: {why}")
 
 
-def _by_sagemaker(seen: Seen, step: StepSeen, clients: Clients) -> str:
+def _by_sagemaker(seen: ExecutionStatus, step: StepSeen, clients: Clients) -> str:
     """Why a job failed that could not say so itself, as where it was ended: SageMaker's words and its last lines."""
     reason = step.why or seen.why or "no reason is given"
     if _TOO_LONG in reason:

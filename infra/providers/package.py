@@ -68,7 +68,7 @@ class PackageProvider(PackagingProvider):
     def registered(self, props: Values, registry: Any, facts: Values) -> None:
         """Write what led to the version into SageMaker's lineage, of whatever way it came to be registered."""
         from platforms.aws.lineage import write  # noqa: PLC0415  see registry
-        from records.lineage.facts import Stack, Version  # noqa: PLC0415
+        from records.lineage.facts import LineageVersion, Stack  # noqa: PLC0415
         from records.lineage.package import lineage  # noqa: PLC0415
         from rollout.core.release import release_id  # noqa: PLC0415
 
@@ -77,7 +77,7 @@ class PackageProvider(PackagingProvider):
             proven = registry.store.evidence(uri, key).verify(digest, key)
             recipe, image = proven.recipe.digest, registry.image
             source = {"promoted_from": (props.get("source") or {}).get("model_package_arn", "")}
-            version = Version(
+            version = LineageVersion(
                 facts[self.VERSION], "", release_id(recipe, image), digest, recipe, image, uri, more=source
             )
             prefix = registry.versions.group

@@ -20,7 +20,7 @@ OF_MEASURING = tuple(f"{OWN}/{subject}" for subject in (*_OF_REQUESTS, "Labels",
 
 
 @dataclass(frozen=True)
-class Answer:
+class AlarmResponse:
     """What was done about an alarm, and why; `reason` has the fields where something was done."""
 
     alarm: str
@@ -36,7 +36,7 @@ class Answer:
 
 def respond(
     alarm: Alarm | NotAnAlarm, endpoint: str, controller: Controller, outage: Outage, *, patience: float
-) -> Answer:
+) -> AlarmResponse:
     """Roll back when the alarm is in ALARM and about the challenger (or, for a time, the new champion).
 
     Args:
@@ -53,20 +53,22 @@ def respond(
         RolloutError: The traffic could not be moved in time, or people not be told; the delivery must be repeated.
     """
     if isinstance(alarm, NotAnAlarm):
-        return Answer("", "ignored", alarm.why)
+        return AlarmResponse("", "ignored", alarm.why)
     ignored = _not_for_us(alarm, endpoint)
     if ignored:
-        return Answer(alarm.name, "ignored", ignored)
+        return AlarmResponse(alarm.name, "ignored", ignored)
     if outage.had_been_left(alarm):
-        return Answer(alarm.name, "ignored", "it rang before the verdict was given, and had been left to the judge")
+        return AlarmResponse(
+            alarm.name, "ignored", "it rang before the verdict was given, and had been left to the judge"
+        )
     shared = outage.shared(alarm)
     if shared is not None:
-        return Answer(alarm.name, "left to the judge", shared.text, shared)
+        return AlarmResponse(alarm.name, "left to the judge", shared.text, shared)
     reason = alarm.reason
     done = controller.roll_back(reason, variant=alarm.variant, at=alarm.at, patience=patience)
     if isinstance(done, Ignored):
-        return Answer(alarm.name, "ignored", done.why)
-    return Answer(alarm.name, "rolled back", f"rollout {done.state.rollout_id}: {reason.text}", reason)
+        return AlarmResponse(alarm.name, "ignored", done.why)
+    return AlarmResponse(alarm.name, "rolled back", f"rollout {done.state.rollout_id}: {reason.text}", reason)
 
 
 def _not_for_us(alarm: Alarm, endpoint: str) -> str | None:

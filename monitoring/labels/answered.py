@@ -11,7 +11,7 @@ from datetime import datetime
 from monitoring import captured
 from monitoring.captured import Malformed, Recorded, Rows
 from monitoring.labels.lines import LONGEST, is_id
-from monitoring.labels.pairs import Answer
+from monitoring.labels.pairs import CapturedAnswer
 from monitoring.labels.performance import segment_of
 from monitoring.labels.quality import Form, Scored
 
@@ -53,7 +53,7 @@ class Reader:
         """When an answer was given, epoch seconds; 0, which is in no trial, when its time cannot be true."""
         return 0.0 if self.skew(item) else _time(item) or 0.0
 
-    def answer(self, item: Recorded | Malformed) -> tuple[str, Answer] | Malformed | None:
+    def answer(self, item: Recorded | Malformed) -> tuple[str, CapturedAnswer] | Malformed | None:
         """An answer by its inference id, or why it cannot be read; None when no label can be about it."""
         if isinstance(item, Malformed):
             return item
@@ -66,7 +66,9 @@ class Reader:
             return self.form
         return self._kept(item, item.inference_id, rows, self.form)
 
-    def _kept(self, item: Recorded, inference_id: str, rows: Rows, form: Form) -> tuple[str, Answer] | Malformed:
+    def _kept(
+        self, item: Recorded, inference_id: str, rows: Rows, form: Form
+    ) -> tuple[str, CapturedAnswer] | Malformed:
         """What is kept of an answer until its label comes."""
         if not rows:
             return Malformed("the answer has no predictions")
@@ -74,7 +76,7 @@ class Reader:
         if len(json.dumps([said, segments])) > LONGEST:
             return Malformed(f"the answer has too many predictions for a label: more than {LONGEST:,} characters")
         at, about = self.time(item), self._about(item)
-        return inference_id, Answer(item.event_id, self.variant, at, form.as_dict(), said, segments, about)
+        return inference_id, CapturedAnswer(item.event_id, self.variant, at, form.as_dict(), said, segments, about)
 
     def _about(self, item: Recorded) -> float | None:
         at, told = captured.when(item, self.now)

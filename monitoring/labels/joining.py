@@ -21,7 +21,7 @@ from typing import TypeVar, cast
 from monitoring.captured import Malformed, Recorded
 from monitoring.labels.answered import Reader
 from monitoring.labels.lines import parse
-from monitoring.labels.pairs import Answer, Aside, Batch, Entry, Given, Ledger, Rejected, Row, Trial
+from monitoring.labels.pairs import Aside, Batch, CapturedAnswer, Entry, Label, Ledger, Rejected, Row, Trial
 from monitoring.labels.performance import Outcome
 from monitoring.labels.quality import Form, UnreadableForm, UnreadableLabel
 from monitoring.labels.sound import violation
@@ -75,7 +75,7 @@ class LabelJoin:
         variant = reader.variant
         end, joined, aside = Batch(variant, once=once), 0, Counter[tuple[str, str]]()
         for chunk in _chunks(recorded):
-            usable: list[tuple[str, Answer]] = []
+            usable: list[tuple[str, CapturedAnswer]] = []
             for item in chunk:
                 if isinstance(item, Recorded) and item.answered is not None:
                     aside.update(self._look(reader, item, end))
@@ -123,7 +123,7 @@ class LabelJoin:
         end, rejected, joined = Batch(once=once), list[Rejected](), 0
 
         for chunk in _chunks(enumerate(lines, 1)):
-            usable: list[tuple[str, Given]] = []
+            usable: list[tuple[str, Label]] = []
             origins: list[tuple[str, str]] = []
             for number, line in chunk:
                 if line.strip():
@@ -133,7 +133,7 @@ class LabelJoin:
                     except ValueError as error:
                         rejected.append(Rejected(UNPARSABLE, str(error), *origin))
                     else:
-                        usable.append((inference_id, Given(label, f"{digest[:16]}:{number}")))
+                        usable.append((inference_id, Label(label, f"{digest[:16]}:{number}")))
                         origins.append(origin)
             later, now_joined = self._take(usable)
             joined += now_joined
@@ -150,12 +150,12 @@ class LabelJoin:
         self.ledger.commit(end)
         return joined
 
-    def _take(self, labels: Sequence[tuple[str, Given]]) -> tuple[dict[int, Given], int]:
+    def _take(self, labels: Sequence[tuple[str, Label]]) -> tuple[dict[int, Label], int]:
         """Keep labels and join them; the places of those that came after another, with that one, and how many pairs."""
         if not labels:
             return {}, 0
         found: list[Entry] = []
-        later: dict[int, Given] = {}
+        later: dict[int, Label] = {}
         for place, ((_, given), (entry, kept)) in enumerate(zip(labels, self.ledger.labels(labels), strict=True)):
             if kept or entry.given is None or entry.given.source == given.source:
                 found.append(entry)
@@ -200,7 +200,7 @@ class LabelJoin:
                 batch.rows[entry.id] = row = _row(entry, variant, self.trial)
                 size += sum(len(values) for values in row.losses.values())
             except (UnreadableLabel, UnreadableForm) as error:
-                batch.unusable[entry.id] = cast(Given, entry.given)
+                batch.unusable[entry.id] = cast(Label, entry.given)
                 rejected.append(Rejected(UNPARSABLE, f"{variant}: {error}", _source(entry), _line(entry)))
             if len(batch.rows) + len(batch.unusable) >= self.claims or size >= _ROWS:
                 self._settle(batch, rejected)
@@ -216,7 +216,7 @@ class LabelJoin:
 
 
 def _row(entry: Entry, variant: str, trial: Trial | None) -> Row:
-    answer, given = entry.answers[variant], cast(Given, entry.given)
+    answer, given = entry.answers[variant], cast(Label, entry.given)
     form, label = Form.from_dict(answer.form), json.loads(given.label)
     labels = cast(list[object], label) if isinstance(label, list) else [label]
     if len(labels) != len(answer.said):
@@ -235,19 +235,19 @@ def _trial_of(trial: Trial | None, variant: str, at: float) -> str | None:
     return trial.rollout_id if trial is not None and trial.has(variant, at) else None
 
 
-def _later(first: Given, given: Given, origin: tuple[str, str]) -> Rejected:
+def _later(first: Label, given: Label, origin: tuple[str, str]) -> Rejected:
     if first.label == given.label:
         return Rejected(DUPLICATE, "this id has this label already", *origin)
     return Rejected(CONTRADICTING, f"this id has the label {first.label} already, which stays", *origin)
 
 
 def _line(entry: Entry) -> str:
-    given = cast(Given, entry.given)
+    given = cast(Label, entry.given)
     return json.dumps({"inference_id": entry.id, "label": json.loads(given.label)})
 
 
 def _source(entry: Entry) -> str:
-    return cast(Given, entry.given).source
+    return cast(Label, entry.given).source
 
 
 def _digest(ids: Iterable[str]) -> str:

@@ -19,7 +19,7 @@ from rollout.core.state import RolloutState
 
 
 @dataclass(frozen=True)
-class Answer:
+class CapturedAnswer:
     """What was answered, as far as its label needs it.
 
     Attributes:
@@ -42,7 +42,7 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Given:
+class Label:
     """A label as it came: JSON text, and from which line of which file."""
 
     label: str
@@ -62,8 +62,8 @@ class Entry:
     """
 
     id: str
-    answers: Mapping[str, Answer] = field(default_factory=dict[str, Answer])
-    given: Given | None = None
+    answers: Mapping[str, CapturedAnswer] = field(default_factory=dict[str, CapturedAnswer])
+    given: Label | None = None
     joined: frozenset[str] = frozenset()
     unusable: frozenset[str] = frozenset()
 
@@ -72,7 +72,7 @@ class Entry:
         """The variants whose answer can be joined and was not yet."""
         return frozenset(self.answers) - self.joined - self.unusable if self.given is not None else frozenset()
 
-    def gives_way_to(self, given: Given) -> bool:
+    def gives_way_to(self, given: Label) -> bool:
         """Whether another label takes the place of the one that is there: that one was of no use to anybody."""
         return self.given is not None and bool(self.unusable) and not self.joined and given.label != self.given.label
 
@@ -85,10 +85,10 @@ class Row:
         variant: Who answered.
         trial: In which trial it was given; None in none.
         losses: Metric -> the losses.
-        at: When it was given, see `Answer.at`.
+        at: When it was given, see `CapturedAnswer.at`.
         scored: Score, whether it was decided for, and whether it was a hit; None of what has no score.
-        segments: See `Answer.segments`.
-        about: See `Answer.about`.
+        segments: See `CapturedAnswer.segments`.
+        about: See `CapturedAnswer.about`.
     """
 
     variant: str
@@ -140,7 +140,7 @@ class Batch:
 
     variant: str = ""
     rows: dict[str, Row] = field(default_factory=dict[str, Row])
-    unusable: dict[str, Given] = field(default_factory=dict[str, Given])
+    unusable: dict[str, Label] = field(default_factory=dict[str, Label])
     checked: Counter[tuple[str | None, bool]] = field(default_factory=Counter[tuple[str | None, bool]])
     answered: Scores = field(default_factory=Scores)
     unknown: set[str] = field(default_factory=set[str])
@@ -151,13 +151,13 @@ class Batch:
 class Ledger(Protocol):
     """Keeps both halves of each pair, and the batches that are still to be sent."""
 
-    def answers(self, variant: str, given: Sequence[tuple[str, Answer]]) -> Sequence[tuple[Entry, bool]]:
+    def answers(self, variant: str, given: Sequence[tuple[str, CapturedAnswer]]) -> Sequence[tuple[Entry, bool]]:
         """Keep each answer of a variant by its inference id, unless it has one; what is known then, and whether it was
         kept.
         """
         ...
 
-    def labels(self, given: Sequence[tuple[str, Given]]) -> Sequence[tuple[Entry, bool]]:
+    def labels(self, given: Sequence[tuple[str, Label]]) -> Sequence[tuple[Entry, bool]]:
         """Keep each label by its inference id, unless there is one that is of use; what is known then, and whether it
         was kept.
         """

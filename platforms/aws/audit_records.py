@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
-from audit.record import Record, Signer
+from audit.record import AuditRecord, Signer
 from platforms.aws.blobs import S3Blobs
 from platforms.aws.clients import Clients, calling
 from platforms.aws.names import AUDIT
@@ -40,7 +40,7 @@ class S3Records:
     bucket: str
     signer: Signer | None = None
 
-    def put(self, record: Record) -> None:
+    def put(self, record: AuditRecord) -> None:
         """Sign a record and put it, unless it is there; raises as `services.audit_records.put_signed`, and these.
 
         Raises:

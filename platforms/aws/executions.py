@@ -35,7 +35,7 @@ _ENDED = {*_NOT_THERE, "ConflictException", "ValidationException"}
 
 
 @dataclass(frozen=True)
-class Asked:
+class ExecutionRequest:
     """An execution that is wanted.
 
     Attributes:
@@ -81,7 +81,7 @@ class StepSeen:
 
 
 @dataclass(frozen=True)
-class Seen:
+class ExecutionStatus:
     """An execution at one look.
 
     Attributes:
@@ -111,7 +111,7 @@ class Seen:
         return next((step for step in self.steps if step.status == "Failed"), None)
 
 
-def begin(clients: Clients, asked: Asked) -> str:
+def begin(clients: Clients, asked: ExecutionRequest) -> str:
     """Begin an execution, or find the one of that name that is under way; returns its ARN.
 
     Raises:
@@ -156,7 +156,7 @@ def find(clients: Clients, pipeline: str, name: str, statuses: Sequence[str] = (
     return None
 
 
-def look(clients: Clients, arn: str) -> Seen:
+def look(clients: Clients, arn: str) -> ExecutionStatus:
     """How an execution is now.
 
     Raises:
@@ -172,7 +172,7 @@ def look(clients: Clients, arn: str) -> Seen:
             if not page.get("NextToken"):
                 break
             request["NextToken"] = page["NextToken"]
-    return Seen(arn, found["PipelineExecutionStatus"], found.get("FailureReason", ""), tuple(steps))
+    return ExecutionStatus(arn, found["PipelineExecutionStatus"], found.get("FailureReason", ""), tuple(steps))
 
 
 def stop(clients: Clients, arn: str) -> None:
@@ -236,7 +236,7 @@ def failure(clients: Clients, folder: str, step: StepSeen) -> str:
     return said["why"] if said else ""
 
 
-def gone(clients: Clients, folder: str, seen: Seen) -> str:
+def gone(clients: Clients, folder: str, seen: ExecutionStatus) -> str:
     """The address of what a job of an earlier execution left for this one, where nothing lies; empty if all is there.
 
     SageMaker does not look whether what it knows of is still there, and cannot begin the job that takes it.
@@ -260,7 +260,7 @@ def gone(clients: Clients, folder: str, seen: Seen) -> str:
     return ""
 
 
-def outcome(clients: Clients, folder: str, seen: Seen, group: str, file: str) -> Any:
+def outcome(clients: Clients, folder: str, seen: ExecutionStatus, group: str, file: str) -> Any:
     """A JSON file of what a processing job has made; None if there is none.
 
     Args:

@@ -13,9 +13,9 @@ from typing import Any
 
 from platforms.aws import executions
 from platforms.aws.clients import Clients
-from platforms.aws.executions import UNDER_WAY, Asked, Seen
+from platforms.aws.executions import UNDER_WAY, ExecutionRequest, ExecutionStatus
 from retraining.decision import JobSeen, Start
-from retraining.record import Record
+from retraining.record import RetrainingRecord
 from retraining.rules import JobSettings
 
 _STOPPED = "it was stopped"
@@ -42,7 +42,7 @@ class Executions:
         if arn := executions.find(self.clients, self.settings.pipeline, job, UNDER_WAY):
             executions.stop(self.clients, arn)
 
-    def seen(self, record: Record) -> JobSeen:
+    def seen(self, record: RetrainingRecord) -> JobSeen:
         """What has become of the record's execution."""
         arn = executions.find(self.clients, self.settings.pipeline, record.job)
         if arn is None:
@@ -58,7 +58,7 @@ class Executions:
         told = executions.failure(self.clients, self.settings.folder, failed) if failed else ""
         return JobSeen("failed", told or (failed.why if failed else "") or seen.why)
 
-    def _report(self, seen: Seen, through: str) -> Mapping[str, Any] | None:
+    def _report(self, seen: ExecutionStatus, through: str) -> Mapping[str, Any] | None:
         """What a training job would have reported, see `pipeline.candidate.Report`; None if the steps tell nothing."""
         folder, failed = self.settings.folder, seen.failed
         if refused := executions.refusal(self.clients, folder, failed) if failed else None:
@@ -74,13 +74,13 @@ class Executions:
         return package and {"outcome": "better", **told, "recipe": package["recipe"], "package": package}
 
 
-def asked(start: Start, settings: JobSettings) -> Asked:
+def asked(start: Start, settings: JobSettings) -> ExecutionRequest:
     """The execution of a retraining."""
     champion = start.champion
     place = {"bucket": settings.bucket, "group": settings.group, "region": settings.region}
     place |= {"platform": "aws", "signing_key": settings.signing_key, "image_uri": champion.image_uri}
     lineage = {"retrained_from": champion.package_digest, "retrained_through": start.through}
-    return Asked(
+    return ExecutionRequest(
         settings.pipeline,
         settings.folder,
         start.job,

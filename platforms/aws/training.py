@@ -19,8 +19,8 @@ from platforms.aws.journal import DynamoJournal
 from platforms.aws.names import RETRAINING
 from platforms.aws.revisions import Revisions
 from platforms.s3.errors import code_of
-from retraining.decision import JobSeen, Seen, Start
-from retraining.record import Kind, Record, Trigger
+from retraining.decision import JobSeen, RetrainingObservation, Start
+from retraining.record import Kind, RetrainingRecord, Trigger
 from retraining.rules import JobSettings
 from rollout.core.errors import Conflict, RolloutError
 from rollout.core.release import Release
@@ -47,7 +47,7 @@ class DynamoBook:
     table: str
     endpoint: str
 
-    def read(self) -> Record:
+    def read(self) -> RetrainingRecord:
         """The record, by a consistent read; an empty one when there is none, or no table yet.
 
         Raises:
@@ -55,9 +55,9 @@ class DynamoBook:
             ValueError: What lies there is no such record.
         """
         item = self._item.read()
-        return Record.from_json(item["record"]["S"]) if item else Record()
+        return RetrainingRecord.from_json(item["record"]["S"]) if item else RetrainingRecord()
 
-    def write(self, record: Record) -> Record | None:
+    def write(self, record: RetrainingRecord) -> RetrainingRecord | None:
         """Put the successor of the revision that was read, if it is still there."""
         after = replace(record, revision=record.revision + 1)
         try:
@@ -90,7 +90,7 @@ class Trainer(Protocol):
         """
         ...
 
-    def seen(self, record: Record) -> JobSeen:
+    def seen(self, record: RetrainingRecord) -> JobSeen:
         """What has become of the record's job.
 
         Raises:
@@ -117,7 +117,7 @@ class AwsWorld:
     trainer: Trainer
     day_of: Callable[[str], str]
 
-    def look(self, record: Record) -> Seen:
+    def look(self, record: RetrainingRecord) -> RetrainingObservation:
         """Read the journal, the champion's alarms, and the job.
 
         Raises:
@@ -125,7 +125,7 @@ class AwsWorld:
         """
         state = self.journal.read()
         champion = state.champion
-        return Seen(
+        return RetrainingObservation(
             now=time.time(),
             day=self.day_of(champion.variant if champion else ""),
             champion=champion,
@@ -211,7 +211,7 @@ class TrainingJobs:
             if code_of(error.__cause__) not in _GONE:
                 raise
 
-    def seen(self, record: Record) -> JobSeen:
+    def seen(self, record: RetrainingRecord) -> JobSeen:
         """What has become of the record's job.
 
         Raises:

@@ -27,7 +27,7 @@ from platforms.kubernetes.access import Access, found
 from platforms.kubernetes.answers import NotFound, refused
 from platforms.kubernetes.api_requests import Labels, Object, event, selector, service_path, whole
 from platforms.kubernetes.clock import ServerClock
-from platforms.kubernetes.kinds import DEPLOYMENT, WHO, Kind
+from platforms.kubernetes.kinds import DEPLOYMENT, WHO, ResourceKind
 from rollout.core.errors import Unreachable
 
 Objects = list[Object]
@@ -99,7 +99,7 @@ class Api:
         """Close the connections."""
         self._client.close()
 
-    def get(self, kind: Kind, name: str, namespace: str | None = None) -> Object:
+    def get(self, kind: ResourceKind, name: str, namespace: str | None = None) -> Object:
         """One object, read consistently, of another namespace when one is named.
 
         Raises:
@@ -107,7 +107,7 @@ class Api:
         """
         return self._call("get", kind, name, namespace=namespace).json()
 
-    def find(self, kind: Kind, name: str, namespace: str | None = None) -> Object | None:
+    def find(self, kind: ResourceKind, name: str, namespace: str | None = None) -> Object | None:
         """The same; None when there is none, or no such kind."""
         try:
             return self.get(kind, name, namespace)
@@ -117,12 +117,12 @@ class Api:
     def serves(self, api_version: str) -> bool:
         """Whether the server knows a version of a group, such as `metrics.k8s.io/v1beta1`; anybody may ask for it."""
         try:
-            self._call("get", Kind(api_version, "APIResourceList", "", namespaced=False))
+            self._call("get", ResourceKind(api_version, "APIResourceList", "", namespaced=False))
         except NotFound:
             return False
         return True
 
-    def list(self, kind: Kind, labels: Labels = _NONE) -> Objects:
+    def list(self, kind: ResourceKind, labels: Labels = _NONE) -> Objects:
         """All objects of a kind that have these labels, read consistently."""
         so_far: Objects = []
         query: dict[str, str | int] = {"limit": _PAGE, **selector(labels)}
@@ -135,7 +135,9 @@ class Api:
                 return so_far
             query["continue"] = more
 
-    def watch(self, kind: Kind, labels: Labels = _NONE, seconds: int = WATCH_SECONDS) -> Iterator[tuple[str, Object]]:
+    def watch(
+        self, kind: ResourceKind, labels: Labels = _NONE, seconds: int = WATCH_SECONDS
+    ) -> Iterator[tuple[str, Object]]:
         """Objects as they change: first every one that is there, as ADDED, then what happens to them.
 
         It ends after so many seconds; the caller begins again. What was deleted in between is told by its not being
@@ -166,7 +168,7 @@ class Api:
                 if line:
                     yield event(json.loads(line), doing)
 
-    def create(self, kind: Kind, obj: Mapping[str, Any], *, manager: str | None = None) -> Object:
+    def create(self, kind: ResourceKind, obj: Mapping[str, Any], *, manager: str | None = None) -> Object:
         """Make an object.
 
         Raises:
@@ -175,7 +177,7 @@ class Api:
         query = {"fieldManager": manager} if manager else {}
         return self._call("create", kind, query=query, content=whole(kind, obj)).json()
 
-    def apply(self, kind: Kind, obj: Mapping[str, Any], manager: str, *, force: bool = False) -> Object:
+    def apply(self, kind: ResourceKind, obj: Mapping[str, Any], manager: str, *, force: bool = False) -> Object:
         """Server-side apply: make these fields so, and own them; those that `manager` applied before and leaves out go.
 
         It makes an object that is not there, in spite of a metadata.resourceVersion; not with a metadata.uid.
@@ -193,7 +195,7 @@ class Api:
         name, query = obj["metadata"]["name"], {"fieldManager": manager, "force": "true" if force else "false"}
         return self._call("patch", kind, name, query=query, content=whole(kind, obj), form="apply-patch+yaml").json()
 
-    def replace_status(self, kind: Kind, obj: Mapping[str, Any]) -> Object:
+    def replace_status(self, kind: ResourceKind, obj: Mapping[str, Any]) -> Object:
         """Put an object's status; the rest of it stays as it is.
 
         Raises:
@@ -217,7 +219,7 @@ class Api:
         query = {"fieldManager": manager}
         self._call("patch", DEPLOYMENT, name, "scale", query=query, content=content, form="merge-patch+json")
 
-    def delete(self, kind: Kind, name: str) -> None:
+    def delete(self, kind: ResourceKind, name: str) -> None:
         """Delete an object and what it owns. One that is not there is deleted."""
         with suppress(NotFound):
             self._call("delete", kind, name, content={"propagationPolicy": "Background"})
@@ -244,14 +246,14 @@ class Api:
             base_url=base, verify=access.verify, auth=access.auth, timeout=self._timeout, proxy=access.proxy
         )
 
-    def _said(self, kind: Kind, name: str, namespace: str | None = None) -> str:
+    def _said(self, kind: ResourceKind, name: str, namespace: str | None = None) -> str:
         where = f" in namespace {namespace or self.namespace}" if kind.namespaced else ""
         return f"{kind.kind}{f' {name}' if name else ''}{where}"
 
     def _call(
         self,
         verb: str,
-        kind: Kind,
+        kind: ResourceKind,
         name: str = "",
         part: str = "",
         *,
@@ -289,7 +291,7 @@ class Api:
         raise AssertionError("a call is made at least once")
 
     @contextmanager
-    def _calling(self, verb: str, kind: Kind, doing: str) -> Generator[None]:
+    def _calling(self, verb: str, kind: ResourceKind, doing: str) -> Generator[None]:
         try:
             yield
         except httpx.TransportError as error:

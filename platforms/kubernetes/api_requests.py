@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from platforms.kubernetes.kinds import Kind
+from platforms.kubernetes.kinds import ResourceKind
 from rollout.core.errors import Conflict, RolloutError
 
 Object = dict[str, Any]
@@ -15,7 +15,7 @@ Labels = Mapping[str, str | tuple[str, ...]]
 _GONE = 410  # a watch that is too old to go on
 
 
-def whole(kind: Kind, obj: Mapping[str, Any]) -> Object:
+def whole(kind: ResourceKind, obj: Mapping[str, Any]) -> Object:
     """An object that says what it is."""
     return {"apiVersion": kind.api_version, "kind": kind.kind, **obj}
 

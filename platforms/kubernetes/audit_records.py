@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
-from audit.record import Record, Signer
+from audit.record import AuditRecord, Signer
 from platforms.kubernetes.api import Api
 from platforms.kubernetes.database import Database
 from platforms.kubernetes.kinds import ROLLOUT
@@ -54,7 +54,7 @@ class PostgresRecords:
     rollout: Callable[[], str]
     signer: Signer | None = None
 
-    def put(self, record: Record) -> None:
+    def put(self, record: AuditRecord) -> None:
         """Sign a record and put it, unless it is there; raises as `services.audit_records.put_signed`, and these.
 
         Raises:

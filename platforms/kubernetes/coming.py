@@ -9,7 +9,7 @@ from platforms.kubernetes.api import Api
 from platforms.kubernetes.autoscaled import before_taking_over
 from platforms.kubernetes.guarded import pods_of
 from platforms.kubernetes.journal import KubernetesJournal
-from platforms.kubernetes.route import Asked, Route
+from platforms.kubernetes.route import PendingConfig, Route
 from platforms.kubernetes.route_store import RouteStore
 from platforms.kubernetes.serving_config import ServingConfig
 from platforms.kubernetes.workloads import Lacking, deadline_of, lacking, ready_endpoints
@@ -39,7 +39,9 @@ UP = Coming()
 """Nothing is waited for."""
 
 
-def coming_up(api: Api, asked: Asked, wanted: ServingConfig | None, ready: Mapping[str, int], now: float) -> Coming:
+def coming_up(
+    api: Api, asked: PendingConfig, wanted: ServingConfig | None, ready: Mapping[str, int], now: float
+) -> Coming:
     """How far it is. It has failed when what keeps it does not pass by itself, or when its time is over.
 
     Args:
@@ -63,7 +65,7 @@ def coming_up(api: Api, asked: Asked, wanted: ServingConfig | None, ready: Mappi
 
 def asked_now(
     store: RouteStore, route: Route, wanted: tuple[str, ServingConfig | None], ready: Mapping[str, int]
-) -> Asked:
+) -> PendingConfig:
     """What is noted of a config, by its name, that is asked for and cannot serve yet.
 
     One that failed begins anew, and so does one that only an earlier rollout asked for.
@@ -74,11 +76,11 @@ def asked_now(
     (name, config), before, now = wanted, route.asked, store.clock.time()
     state = KubernetesJournal(store.api, store.name).read()
     if before is None or before.config != name or not before.counts_in(state):
-        return Asked(name, now, now, began=state.started_at)
+        return PendingConfig(name, now, now, began=state.started_at)
     coming = coming_up(store.api, before, config, ready, now)
     if coming.pending and not coming.asked_enough:
         raise Busy(f"config {name} was asked for a moment ago: {coming.pending}")
-    return Asked(name, now if coming.failure else before.since, now, began=state.started_at)
+    return PendingConfig(name, now if coming.failure else before.since, now, began=state.started_at)
 
 
 def pods_to_take_over(store: RouteStore, route: Route, config: ServingConfig) -> int:
@@ -104,7 +106,7 @@ def pods_to_take_over(store: RouteStore, route: Route, config: ServingConfig) ->
     return min(wants, noted or wants)
 
 
-def still_waited(state: RolloutState, asked: Asked, serve: int) -> Asked:
+def still_waited(state: RolloutState, asked: PendingConfig, serve: int) -> PendingConfig:
     """What is asked for, without its number of pods once that is waited for no more.
 
     Args:
@@ -116,7 +118,7 @@ def still_waited(state: RolloutState, asked: Asked, serve: int) -> Asked:
     return asked if waits else replace(asked, pods=0)
 
 
-def _in_number(api: Api, asked: Asked, workload: str, ready: Mapping[str, int], now: float) -> Coming:
+def _in_number(api: Api, asked: PendingConfig, workload: str, ready: Mapping[str, int], now: float) -> Coming:
     """How far one is whose pods are ready, but perhaps too few."""
     if ready[workload] >= asked.pods:
         return UP

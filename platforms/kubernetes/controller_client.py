@@ -22,7 +22,7 @@ from platforms.kubernetes import access_token
 from platforms.kubernetes.answers import Forbidden
 from platforms.kubernetes.api import Api
 from platforms.kubernetes.names import CONTROLLER, CONTROLLER_PORT
-from platforms.kubernetes.wanted import Wanted
+from platforms.kubernetes.prediction_query import PredictionQuery
 from rollout.core.errors import Busy, RolloutError, Unreachable
 
 _AGAIN = frozenset({408, 429, 503})
@@ -75,7 +75,7 @@ class ControllerClient:
             if not after:
                 return
 
-    def predictions(self, endpoint: str, wanted: Wanted) -> Iterator[dict[str, Any]]:
+    def predictions(self, endpoint: str, wanted: PredictionQuery) -> Iterator[dict[str, Any]]:
         """What is found of a prediction's id, the newest first; each part is as `predictions.page` has it."""
         doing, left = f"ask {self.place} for a prediction of {endpoint}", wanted
         while left:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
 from platforms.kubernetes import names
-from platforms.kubernetes.kinds import PACKAGE, ROLLOUT, Kind
+from platforms.kubernetes.kinds import PACKAGE, ROLLOUT, ResourceKind
 from platforms.kubernetes.spec import DataPlane
 from rollout.core.live import Approval
 from services.measuring import BOUNDS, KEYS, WHOLE
@@ -30,7 +30,9 @@ def definitions() -> list[dict[str, Any]]:
     ]
 
 
-def _definition(kind: Kind, short: list[str], schema: Schema, columns: Sequence[Mapping[str, str]]) -> dict[str, Any]:
+def _definition(
+    kind: ResourceKind, short: list[str], schema: Schema, columns: Sequence[Mapping[str, str]]
+) -> dict[str, Any]:
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",

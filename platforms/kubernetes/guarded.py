@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from platforms.kubernetes.kinds import DEPLOYMENT
-from platforms.kubernetes.moving import Move, Seen, decided
+from platforms.kubernetes.moving import Move, MoveStatus, decided
 from platforms.kubernetes.route import Route
 from platforms.kubernetes.route_store import RouteStore
 from platforms.kubernetes.rules import Split, lingering, rules
@@ -77,11 +77,11 @@ class GuardedMoves:
     def _older(self, route: Route, config: ServingConfig) -> list[Backend]:
         return self.store.there(lingering(route.rules, config))
 
-    def _seen(self, route: Route, old: Backend, new: Backend, state: RolloutState) -> Seen:
+    def _seen(self, route: Route, old: Backend, new: Backend, state: RolloutState) -> MoveStatus:
         api, move, challenger = self.store.api, route.move, state.challenger
         wanted = state.phase is Phase.MOVING and challenger is not None and move is not None
         ready = ready_endpoints(api, [old.workload, new.workload])
-        return Seen(
+        return MoveStatus(
             wanted=wanted and challenger.config_name == move.config,
             old=ready[old.workload],
             new=ready[new.workload],

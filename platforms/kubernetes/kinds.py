@@ -12,7 +12,7 @@ from platforms.kubernetes import names
 
 
 @dataclass(frozen=True)
-class Kind:
+class ResourceKind:
     """A kind of object.
 
     Attributes:
@@ -34,24 +34,24 @@ class Kind:
         return "/".join([f"{root}{place}", *(item for item in (self.plural, name, part) if item)])
 
 
-ROLLOUT = Kind(names.API_VERSION, names.ROLLOUT, "rollouts")
-PACKAGE = Kind(names.API_VERSION, names.PACKAGE, "modelpackages")
-ROUTE = Kind("gateway.networking.k8s.io/v1", "HTTPRoute", "httproutes")
-GATEWAY = Kind("gateway.networking.k8s.io/v1", "Gateway", "gateways")
-GATEWAY_CLASS = Kind("gateway.networking.k8s.io/v1", "GatewayClass", "gatewayclasses", namespaced=False)
-ENVOY_PROXY = Kind("gateway.envoyproxy.io/v1alpha1", "EnvoyProxy", "envoyproxies")
-PATCH_POLICY = Kind("gateway.envoyproxy.io/v1alpha1", "EnvoyPatchPolicy", "envoypatchpolicies")
-BACKEND_POLICY = Kind("gateway.envoyproxy.io/v1alpha1", "BackendTrafficPolicy", "backendtrafficpolicies")
-CONFIG_MAP = Kind("v1", "ConfigMap", "configmaps")
-SECRET = Kind("v1", "Secret", "secrets")
-SERVICE = Kind("v1", "Service", "services")
-ENDPOINT_SLICE = Kind("discovery.k8s.io/v1", "EndpointSlice", "endpointslices")
-POD = Kind("v1", "Pod", "pods")
-EVENT = Kind("v1", "Event", "events")
-NAMESPACE = Kind("v1", "Namespace", "namespaces", namespaced=False)
-NODE = Kind("v1", "Node", "nodes", namespaced=False)
-DEPLOYMENT = Kind("apps/v1", "Deployment", "deployments")
-AUTOSCALER = Kind("autoscaling/v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers")
-LEASE = Kind("coordination.k8s.io/v1", "Lease", "leases")
-CRD = Kind("apiextensions.k8s.io/v1", "CustomResourceDefinition", "customresourcedefinitions", namespaced=False)
-WHO = Kind("authentication.k8s.io/v1", "SelfSubjectReview", "selfsubjectreviews", namespaced=False)
+ROLLOUT = ResourceKind(names.API_VERSION, names.ROLLOUT, "rollouts")
+PACKAGE = ResourceKind(names.API_VERSION, names.PACKAGE, "modelpackages")
+ROUTE = ResourceKind("gateway.networking.k8s.io/v1", "HTTPRoute", "httproutes")
+GATEWAY = ResourceKind("gateway.networking.k8s.io/v1", "Gateway", "gateways")
+GATEWAY_CLASS = ResourceKind("gateway.networking.k8s.io/v1", "GatewayClass", "gatewayclasses", namespaced=False)
+ENVOY_PROXY = ResourceKind("gateway.envoyproxy.io/v1alpha1", "EnvoyProxy", "envoyproxies")
+PATCH_POLICY = ResourceKind("gateway.envoyproxy.io/v1alpha1", "EnvoyPatchPolicy", "envoypatchpolicies")
+BACKEND_POLICY = ResourceKind("gateway.envoyproxy.io/v1alpha1", "BackendTrafficPolicy", "backendtrafficpolicies")
+CONFIG_MAP = ResourceKind("v1", "ConfigMap", "configmaps")
+SECRET = ResourceKind("v1", "Secret", "secrets")
+SERVICE = ResourceKind("v1", "Service", "services")
+ENDPOINT_SLICE = ResourceKind("discovery.k8s.io/v1", "EndpointSlice", "endpointslices")
+POD = ResourceKind("v1", "Pod", "pods")
+EVENT = ResourceKind("v1", "Event", "events")
+NAMESPACE = ResourceKind("v1", "Namespace", "namespaces", namespaced=False)
+NODE = ResourceKind("v1", "Node", "nodes", namespaced=False)
+DEPLOYMENT = ResourceKind("apps/v1", "Deployment", "deployments")
+AUTOSCALER = ResourceKind("autoscaling/v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers")
+LEASE = ResourceKind("coordination.k8s.io/v1", "Lease", "leases")
+CRD = ResourceKind("apiextensions.k8s.io/v1", "CustomResourceDefinition", "customresourcedefinitions", namespaced=False)
+WHO = ResourceKind("authentication.k8s.io/v1", "SelfSubjectReview", "selfsubjectreviews", namespaced=False)

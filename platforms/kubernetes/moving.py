@@ -114,7 +114,7 @@ class Move:
 
 
 @dataclass(frozen=True)
-class Seen:
+class MoveStatus:
     """What a look at a move finds.
 
     Attributes:
@@ -136,7 +136,7 @@ class Seen:
     ringing: tuple[str, ...] | None = ()
 
 
-def decided(move: Move, seen: Seen, now: float) -> Move | Ending:
+def decided(move: Move, seen: MoveStatus, now: float) -> Move | Ending:
     """What this look makes of a move: the move itself while it waits, a step further, taken back, or how it ends.
 
     What is unknown lets nothing go on. Nothing goes back to pods that answer nobody; then the new ones take over.
@@ -158,7 +158,7 @@ def decided(move: Move, seen: Seen, now: float) -> Move | Ending:
     return move if why else _further(move, now)
 
 
-def _waits(move: Move, seen: Seen, now: float) -> str:
+def _waits(move: Move, seen: MoveStatus, now: float) -> str:
     """What a move waits for; empty when it goes on."""
     if seen.gateway:
         return seen.gateway
@@ -174,7 +174,7 @@ def _further(move: Move, now: float) -> Move | Ending:
     return "arrived" if last else replace(move, step=move.step + 1, at=now)
 
 
-def _alone(move: Move, seen: Seen, now: float, *, late: bool) -> Move | Ending:
+def _alone(move: Move, seen: MoveStatus, now: float, *, late: bool) -> Move | Ending:
     """The old pods answer nobody: all goes to the new ones at once, and there is no way back."""
     last = len(move.steps) - 1
     if move.step < last:

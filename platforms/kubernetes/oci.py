@@ -60,7 +60,7 @@ class OciUnreachable(OciError, Unreachable):
 
 
 @dataclass(frozen=True)
-class Answer:
+class RegistryResponse:
     """A short answer: its status, its headers, its body, and the URL that gave it."""
 
     status: int
@@ -263,7 +263,7 @@ class Registry:
         expected: Collection[int],
         content: bytes | Path = b"",
         headers: Mapping[str, str] | None = None,
-    ) -> Answer:
+    ) -> RegistryResponse:
         """Send a request and read the short answer; one that may be repeated is repeated while the registry is away.
 
         Raises:
@@ -271,7 +271,7 @@ class Registry:
             OciError: The answer has another status, or is too long.
         """
 
-        def once() -> Answer:
+        def once() -> RegistryResponse:
             with self._explained(about):
                 types = {"Content-Type": "application/octet-stream"} if method in {"POST", "PUT"} else {}
                 answer: Any
@@ -289,7 +289,7 @@ class Registry:
                         raise http.client.IncompleteRead(body)
                     if answer.status not in expected:
                         raise OciError(f"{self.uri(about)}: the registry answers {answer.status}")
-                    return Answer(answer.status, answer.headers, body, answer.url)
+                    return RegistryResponse(answer.status, answer.headers, body, answer.url)
 
         return _repeated(once) if method in {"GET", "HEAD"} or path.startswith("manifests/") else once()
 

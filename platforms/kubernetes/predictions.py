@@ -13,7 +13,7 @@ from monitoring.predictions import Prediction, Search, of_entry
 from platforms.kubernetes.captures import known_by
 from platforms.kubernetes.database import Database, Run
 from platforms.kubernetes.documents import PostgresDocuments
-from platforms.kubernetes.wanted import FOREVER, Wanted
+from platforms.kubernetes.prediction_query import FOREVER, PredictionQuery
 from services.ledger import entry_of
 
 _BYTES, _FILES = 64 * 1024 * 1024, 5_000  # that one page looks through
@@ -31,7 +31,7 @@ WHERE {_OF_TIME} AND position(:needle in lines) > 0
 ORDER BY received DESC FETCH FIRST {_HITS} ROWS WITH TIES"""  # noqa: S608
 
 
-def page(database: Database, endpoint: str, wanted: Wanted) -> dict[str, Any]:
+def page(database: Database, endpoint: str, wanted: PredictionQuery) -> dict[str, Any]:
     """Look through some of what is kept.
 
     Returns:
@@ -61,12 +61,12 @@ def _oldest(database: Database, endpoint: str) -> float | None:
     return found[0][0]
 
 
-def _in_the_ledger(database: Database, endpoint: str, wanted: Wanted) -> tuple[Prediction, ...]:
+def _in_the_ledger(database: Database, endpoint: str, wanted: PredictionQuery) -> tuple[Prediction, ...]:
     entry = entry_of(PostgresDocuments(database, endpoint), wanted.word)
     return of_entry(entry, wanted.window) if entry else ()
 
 
-def _by_event(database: Database, endpoint: str, wanted: Wanted) -> list[Prediction]:
+def _by_event(database: Database, endpoint: str, wanted: PredictionQuery) -> list[Prediction]:
     """The prediction of an event id: its file came in the same transaction, so at the same time."""
     search = Search(wanted.word, whole=True)
     found = database.run(
@@ -81,7 +81,7 @@ def _by_event(database: Database, endpoint: str, wanted: Wanted) -> list[Predict
     return [one for one in search.exact if one.at is None or one.at in wanted.window]
 
 
-def _captured(database: Database, endpoint: str, wanted: Wanted, search: Search) -> tuple[int, float | None]:
+def _captured(database: Database, endpoint: str, wanted: PredictionQuery, search: Search) -> tuple[int, float | None]:
     """Look through the newest captures that are left: how many files, and before which time to go on; None: nowhere."""
     since = max(wanted.window.since, 0.0)
     until = min(wanted.window.until + _LATE, FOREVER) if wanted.before is None else wanted.before

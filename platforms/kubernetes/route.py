@@ -24,7 +24,7 @@ _LOOKED_AT_OURSELVES = "BackendNotFound"  # by the endpoints; and a rule that li
 
 
 @dataclass(frozen=True)
-class Asked:
+class PendingConfig:
     """A config that is asked for and could not serve yet.
 
     Attributes:
@@ -74,12 +74,12 @@ class Route:
         return str(self._annotations.get(names.CONFIG) or "")
 
     @property
-    def asked(self) -> Asked | None:
+    def asked(self) -> PendingConfig | None:
         """What is asked for and could not serve yet; None, too, when nobody can read it."""
         try:
             value = json.loads(self._annotations[ASKED])
             since, at, pods = float(value["since"]), float(value["at"]), int(value.get("pods") or 0)
-            return Asked(str(value["config"]), since, at, pods, float(value.get("began") or 0))
+            return PendingConfig(str(value["config"]), since, at, pods, float(value.get("began") or 0))
         except (KeyError, TypeError, ValueError):
             return None
 

@@ -10,7 +10,7 @@ from platforms.kubernetes import names
 from platforms.kubernetes.api import Api, Object
 from platforms.kubernetes.kinds import CONFIG_MAP, ROUTE, SERVICE
 from platforms.kubernetes.moving import MOVE, Move
-from platforms.kubernetes.route import ASKED, Asked, Route, written_by
+from platforms.kubernetes.route import ASKED, PendingConfig, Route, written_by
 from platforms.kubernetes.rules import Split, config_of
 from platforms.kubernetes.serving_config import Backend, ServingConfig
 from platforms.kubernetes.taken_back import tell
@@ -64,7 +64,7 @@ class RouteStore:
         config: str,
         wanted: list[Object] | None,
         *,
-        asked: Asked | None = None,
+        asked: PendingConfig | None = None,
         move: Move | None = None,
     ) -> bool:
         """Write what differs; whether anything did. The rules are ours as a whole, whoever wrote them last.

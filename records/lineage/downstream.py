@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, get_args
 
 from audit.chain import UNKNOWN
-from audit.record import Kind, Record, moment
-from records.lineage.facts import Stack, Version, version_name
+from audit.record import AuditRecord, RecordKind, moment
+from records.lineage.facts import LineageVersion, Stack, version_name
 from records.lineage.graph import Edge, Node, Verb
 from records.lineage.upstream import Part, job_of, training_id
 from records.reason import reason_text
@@ -18,13 +18,13 @@ from rollout.core.verdict import Outcome
 if TYPE_CHECKING:
     from provenance.facts import Facts
 
-_ENDS = {Kind.PROMOTION, Kind.VERDICT, Kind.RESTORE}
-_TO_ROLLOUTS: Mapping[Kind, Verb] = {
-    Kind.RELEASE: Verb.BEGAN,
-    Kind.APPROVAL: Verb.APPROVED,
+_ENDS = {RecordKind.PROMOTION, RecordKind.VERDICT, RecordKind.RESTORE}
+_TO_ROLLOUTS: Mapping[RecordKind, Verb] = {
+    RecordKind.RELEASE: Verb.BEGAN,
+    RecordKind.APPROVAL: Verb.APPROVED,
     **dict.fromkeys(_ENDS, Verb.ENDED),
 }
-_TO_VERSIONS: Mapping[Kind, Verb] = {Kind.EXEMPTION: Verb.EXEMPTED, Kind.CLEAR: Verb.CLEARED}
+_TO_VERSIONS: Mapping[RecordKind, Verb] = {RecordKind.EXEMPTION: Verb.EXEMPTED, RecordKind.CLEAR: Verb.CLEARED}
 _REQUESTS: Mapping[str, Verb] = {"restore": Verb.RESTORED, "restore_lifted": Verb.LIFTED}
 """Events by which a person requests that a version serves again, or withdraws that: no part of a rollout."""
 _RETRAINING: Mapping[str, Verb] = {"asked": Verb.ASKED, "approved": Verb.APPROVED, "declined": Verb.DECLINED}
@@ -48,7 +48,7 @@ def downstream(digest: str, facts: Facts | None, stacks: Sequence[Stack]) -> Ite
         for record in ours:
             if verb := _request(record):
                 yield from _deed(record.who, _version(stack, [record], digest), verb, record.time, _why(record))
-        of_rollouts = [one for one in ours if one.kind is not Kind.RETRAINING and _request(one) is None]
+        of_rollouts = [one for one in ours if one.kind is not RecordKind.RETRAINING and _request(one) is None]
         yield from _rollouts(digest, stack, of_rollouts)
         yield from _served(digest, stack)
         yield from _retrained(digest, stack, job_of(facts))
@@ -71,7 +71,7 @@ def ended(history: Sequence[Event], endpoint: str) -> list[Node]:
     return list(found.values())[-_LATEST:]
 
 
-def _registered(digest: str, stack: Stack, version: Version, known: set[str]) -> Iterator[Part]:
+def _registered(digest: str, stack: Stack, version: LineageVersion, known: set[str]) -> Iterator[Part]:
     facts = {
         "stack": stack.name,
         "release": version.release,
@@ -90,26 +90,26 @@ def _registered(digest: str, stack: Stack, version: Version, known: set[str]) ->
     yield from _deed(version.by, version.arn, verb, version.created)
 
 
-def _request(record: Record) -> Verb | None:
+def _request(record: AuditRecord) -> Verb | None:
     """What a person requests of a version by a record; None for any other record."""
-    return _REQUESTS.get(str(record.what.get("event"))) if record.kind is Kind.RESTORE else None
+    return _REQUESTS.get(str(record.what.get("event"))) if record.kind is RecordKind.RESTORE else None
 
 
-def _rollouts(digest: str, stack: Stack, records: Sequence[Record]) -> Iterator[Part]:
+def _rollouts(digest: str, stack: Stack, records: Sequence[AuditRecord]) -> Iterator[Part]:
     """The rollouts of the package on a stack, what people did in them, and when it was on trial."""
-    by_name: dict[str, list[Record]] = {}
+    by_name: dict[str, list[AuditRecord]] = {}
     for record in records:
         by_name.setdefault(str(record.what.get("rollout", "")), []).append(record)
     for name, ours in by_name.items():
         version = rollout = _version(stack, ours, digest)
-        if any(one.kind is Kind.RELEASE or one.kind in _ENDS for one in ours):
+        if any(one.kind is RecordKind.RELEASE or one.kind in _ENDS for one in ours):
             rollout = _rollout_id(stack, name)
             yield from _rollout(stack, name, version, ours)
         for record in ours:
             yield from _deed_of(record, rollout, version)
 
 
-def _rollout(stack: Stack, name: str, version: str, records: Sequence[Record]) -> Iterator[Part]:
+def _rollout(stack: Stack, name: str, version: str, records: Sequence[AuditRecord]) -> Iterator[Part]:
     first = records[0]
     ends = [
         {"at": one.time, "outcome": str(one.what.get("event")), "why": _why(one), "who": one.who}
@@ -119,7 +119,9 @@ def _rollout(stack: Stack, name: str, version: str, records: Sequence[Record]) -
     node = _rollout_node(stack, name, first.what.get("release", ""), first.time, ends)
     yield node
     yield Edge(version, node.id, Verb.RELEASED, first.time)
-    trial = next((one for one in records if one.kind is Kind.RELEASE and one.what.get("event") == "preparing"), None)
+    trial = next(
+        (one for one in records if one.kind is RecordKind.RELEASE and one.what.get("event") == "preparing"), None
+    )
     if trial is not None:
         end = next((one.time for one in records if one.kind in _ENDS and one.number >= trial.number), "")
         yield _endpoint(stack)
@@ -132,7 +134,7 @@ def _rollout_node(stack: Stack, name: str, release: str, at: str, verdicts: Sequ
     return Node(_rollout_id(stack, name), "rollout", f"rollout {name}: {outcome}", at, facts)
 
 
-def _deed_of(record: Record, rollout: str, version: str) -> Iterator[Part]:
+def _deed_of(record: AuditRecord, rollout: str, version: str) -> Iterator[Part]:
     """Who did something to a rollout, or to a version outside one."""
     what, why = record.what, _why(record)
     if what.get("event") == "agreed":
@@ -145,11 +147,11 @@ def _deed_of(record: Record, rollout: str, version: str) -> Iterator[Part]:
         if verb is Verb.ENDED:
             why = ": ".join(filter(None, (str(what.get("event", "")).replace("_", " "), why)))
         yield from _deed(record.who, rollout, verb, record.time, why)
-    elif record.kind is Kind.DECISION and _by_person(what) and what.get("event") != "promoting":
+    elif record.kind is RecordKind.DECISION and _by_person(what) and what.get("event") != "promoting":
         yield from _deed(record.who, rollout, Verb.TOOK_BACK, record.time, why)
 
 
-def _why(record: Record) -> str:
+def _why(record: AuditRecord) -> str:
     """The reason of a record; empty where it has none."""
     return reason_text(record.what) if record.what.get("reason") or record.what.get("said") else ""
 
@@ -165,11 +167,11 @@ def _served(digest: str, stack: Stack) -> Iterator[Part]:
     spans, released, serves = list[Edge](), "", False
     for record in stack.records:
         what = record.what
-        if what.get("release") in ours and record.kind in {Kind.RELEASE, Kind.PROMOTION}:
+        if what.get("release") in ours and record.kind in {RecordKind.RELEASE, RecordKind.PROMOTION}:
             released = _rollout_id(stack, str(what.get("rollout", "")))
-        if record.kind not in {Kind.PROMOTION, Kind.RESTORE} or _request(record):
+        if record.kind not in {RecordKind.PROMOTION, RecordKind.RESTORE} or _request(record):
             continue
-        now = what.get("champion" if record.kind is Kind.RESTORE else "release") in ours
+        now = what.get("champion" if record.kind is RecordKind.RESTORE else "release") in ours
         if now and not serves:
             source = released or _version(stack, [], digest)
             spans.append(Edge(source, endpoint.id, Verb.SERVED, record.time, why=_why(record)))
@@ -189,10 +191,10 @@ def _retrained(digest: str, stack: Stack, job: str) -> Iterator[Part]:
     A record has the name of the training job or, if a pipeline ran it, that of its execution. The job of an execution
     has another name. So the record of the candidate is read too.
     """
-    records, ours = [one for one in stack.records if one.kind is Kind.RETRAINING], stack.releases(digest)
+    records, ours = [one for one in stack.records if one.kind is RecordKind.RETRAINING], stack.releases(digest)
     candidates = (one.what for one in records if one.what.get("event") == "candidate")
     jobs = {job, *(str(what.get("job")) for what in candidates if what.get("release") in ours)} - {""}
-    before: list[Record] = []
+    before: list[AuditRecord] = []
     for record in records:
         event = str(record.what.get("event"))
         if event in _RETRAINING and not record.what.get("job"):
@@ -204,7 +206,7 @@ def _retrained(digest: str, stack: Stack, job: str) -> Iterator[Part]:
             before = []
 
 
-def _trigger(record: Record) -> str:
+def _trigger(record: AuditRecord) -> str:
     trigger = record.what.get("trigger")
     if isinstance(trigger, dict):
         return str(trigger.get("said") or trigger.get("alarm") or trigger.get("kind", ""))
@@ -230,7 +232,7 @@ def _rollout_id(stack: Stack, name: str) -> str:
     return f"rollout:{stack.endpoint}/{name}"
 
 
-def _version(stack: Stack, records: Sequence[Record], digest: str) -> str:
+def _version(stack: Stack, records: Sequence[AuditRecord], digest: str) -> str:
     """The version that was released; the package if it is no longer in the registry."""
     releases = {str(one.what.get("release")) for one in records}
     found = [one.arn for one in stack.versions if not records or one.release in releases]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from audit.record import Record
+from audit.record import AuditRecord
 
 
 @dataclass(frozen=True)
-class Version:
+class LineageVersion:
     """One registered version.
 
     Attributes:
@@ -55,8 +55,8 @@ class Stack:
 
     name: str
     endpoint: str
-    versions: tuple[Version, ...] = ()
-    records: tuple[Record, ...] = ()
+    versions: tuple[LineageVersion, ...] = ()
+    records: tuple[AuditRecord, ...] = ()
     champion: str = ""
     champion_digest: str = ""
     keys: Mapping[str, bool] = field(default_factory=dict[str, bool])

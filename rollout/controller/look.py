@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from rollout.controller.ports import Ask, Clock, Signals
+from rollout.controller.ports import Clock, SignalQuery, Signals
 from rollout.core import transitions
-from rollout.core.decision import Decision, Seen, decide, judged
+from rollout.core.decision import Decision, TrialObservations, decide, judged
 from rollout.core.plan import Plan
 from rollout.core.state import Pivot, RolloutState
 from rollout.kinds import Kind
@@ -55,10 +55,10 @@ class Looker:
         findings = judged(state.plan, state, self._seen(state, at))
         return tuple(finding.reason for finding in findings.each) if findings else ()
 
-    def _seen(self, state: RolloutState, now: float) -> Seen:
+    def _seen(self, state: RolloutState, now: float) -> TrialObservations:
         """What the signals say of the trial until now."""
         if state.plan is None or state.champion is None or state.challenger is None or not state.step_starts:
-            return Seen(())
+            return TrialObservations(())
         return self.signals.read(asked(state, state.plan, state.champion.variant, state.challenger.variant, now))
 
     def _new_pivots(self, state: RolloutState) -> dict[str, Pivot]:
@@ -76,9 +76,9 @@ class Looker:
         return found
 
 
-def asked(state: RolloutState, plan: Plan, champion: str, challenger: str, until: float) -> Ask:
+def asked(state: RolloutState, plan: Plan, champion: str, challenger: str, until: float) -> SignalQuery:
     """What the signals are asked of a trial that began its first step, or of the last one, until a time."""
-    return Ask(
+    return SignalQuery(
         champion=champion,
         challenger=challenger,
         rollout_id=state.rollout_id,

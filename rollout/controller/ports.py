@@ -18,7 +18,7 @@ from rollout.core.state import Pivot, Replayed, RolloutState
 from rollout.judge.metrics import Metric
 
 if TYPE_CHECKING:  # what reads the journal alone needs no judge
-    from rollout.core.decision import Seen
+    from rollout.core.decision import TrialObservations
 
 
 class Traffic(Protocol):
@@ -57,7 +57,7 @@ class Mover(Protocol):
 
 
 @dataclass(frozen=True)
-class Ask:
+class SignalQuery:
     """What is asked of the signals.
 
     Attributes:
@@ -92,11 +92,11 @@ class Quantile:
 class Signals(Protocol):
     """Observations per variant and window."""
 
-    def read(self, ask: Ask) -> Seen:
+    def read(self, ask: SignalQuery) -> TrialObservations:
         """The tallies of both variants in the windows that lie between two times.
 
         The metric `errors` is always among them: its observations are the requests. An unreachable metric is an answer
-        (`Seen.unknown`), not an error.
+        (`TrialObservations.unknown`), not an error.
         """
         ...
 

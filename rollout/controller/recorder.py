@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from audit.record import Record
+from audit.record import AuditRecord
 from rollout.controller.agreement import change
 from rollout.controller.ports import Journal
 from rollout.core.errors import RolloutError
@@ -21,7 +21,7 @@ from rollout.core.state import RolloutState
 class Records(Protocol):
     """Keeps records, each under its number, signed, and for good."""
 
-    def put(self, record: Record) -> None:
+    def put(self, record: AuditRecord) -> None:
         """Keep a record; one that is there already, the same, is no error.
 
         Raises:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from audit.record import Entry, Kind
+from audit.record import Entry, RecordKind
 from rollout.core.event import Event
 from rollout.core.release import Release
 from rollout.core.restored import Restored
@@ -17,17 +17,17 @@ from rollout.core.verdict import Verdict
 from rollout.reason import Reason
 
 _WISHES = ("restore", "restore_lifted")
-_KINDS: Mapping[str, Kind] = {
-    **dict.fromkeys(("preparing", "moving"), Kind.RELEASE),
-    **dict.fromkeys(("paused", "held"), Kind.HOLD),
-    "approved": Kind.APPROVAL,
-    **dict.fromkeys(("promoting", "rolling_back", "restoring"), Kind.DECISION),
-    **dict.fromkeys(("rolled_back", "withdrawn", "superseded", "failed"), Kind.VERDICT),
-    "promoted": Kind.PROMOTION,
-    "skip_trial": Kind.EXEMPTION,
-    "cleared": Kind.CLEAR,
-    **dict.fromkeys(_WISHES, Kind.RESTORE),
-    **dict.fromkeys(("stranded", "left_to_judge"), Kind.INCIDENT),
+_KINDS: Mapping[str, RecordKind] = {
+    **dict.fromkeys(("preparing", "moving"), RecordKind.RELEASE),
+    **dict.fromkeys(("paused", "held"), RecordKind.HOLD),
+    "approved": RecordKind.APPROVAL,
+    **dict.fromkeys(("promoting", "rolling_back", "restoring"), RecordKind.DECISION),
+    **dict.fromkeys(("rolled_back", "withdrawn", "superseded", "failed"), RecordKind.VERDICT),
+    "promoted": RecordKind.PROMOTION,
+    "skip_trial": RecordKind.EXEMPTION,
+    "cleared": RecordKind.CLEAR,
+    **dict.fromkeys(_WISHES, RecordKind.RESTORE),
+    **dict.fromkeys(("stranded", "left_to_judge"), RecordKind.INCIDENT),
 }
 """The event's kind -> what its record tells. Steps, pivots and replays are in the history alone."""
 
@@ -46,8 +46,8 @@ def entry(
     kind = _KINDS.get(event.kind)
     if kind is None:
         return None
-    if kind is Kind.VERDICT and event.kind == "rolled_back" and event.champion:
-        kind = Kind.RESTORE  # the one before it serves again
+    if kind is RecordKind.VERDICT and event.kind == "rolled_back" and event.champion:
+        kind = RecordKind.RESTORE  # the one before it serves again
     verdicts = tuple(verdicts)
     what: dict[str, Any] = {
         "event": event.kind,

@@ -21,7 +21,7 @@ REQUESTS = "errors"  # the metric whose observations are requests; signals give 
 
 
 @dataclass(frozen=True)
-class Seen:
+class TrialObservations:
     """What the signals say of a trial.
 
     Attributes:
@@ -36,7 +36,7 @@ class Seen:
     counted: float | None = None
 
     @classmethod
-    def unknown(cls, problem: str) -> Seen:
+    def unknown(cls, problem: str) -> TrialObservations:
         """Nothing can be said, and why."""
         return cls(None, problem)
 
@@ -62,7 +62,7 @@ class Decision:
     more_seconds: float = 0.0
 
 
-def decide(plan: Plan, state: RolloutState, seen: Seen, now: float) -> Decision:
+def decide(plan: Plan, state: RolloutState, seen: TrialObservations, now: float) -> Decision:
     """Say what the rollout does next. Total: every input has an answer; unknown is `hold`.
 
     Args:
@@ -82,7 +82,7 @@ def decide(plan: Plan, state: RolloutState, seen: Seen, now: float) -> Decision:
     return Decision(action, reason, known.findings, known.answered, known.more_seconds(plan))
 
 
-def judged(plan: Plan, state: RolloutState, seen: Seen) -> Findings | None:
+def judged(plan: Plan, state: RolloutState, seen: TrialObservations) -> Findings | None:
     """The judge's findings on a trial so far; None when the metrics are unreachable.
 
     Windows in which the champion failed say nothing for the challenger: what is known without them counts, and nothing
@@ -115,7 +115,7 @@ class _Known:
     lost: float = 0.0
 
     @classmethod
-    def of(cls, plan: Plan, state: RolloutState, seen: Seen, now: float) -> _Known:
+    def of(cls, plan: Plan, state: RolloutState, seen: TrialObservations, now: float) -> _Known:
         """Take it from what the signals say."""
         if seen.windows is None:
             return cls(None, None, None, seen.problem)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from audit.record import Kind, Record
+from audit.record import AuditRecord, RecordKind
 from rollout.core.release import Release
 
 _NEEDED = ("package", "recipe", "image")
@@ -44,7 +44,7 @@ class Deployment:
     serving: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
-def deployments(records: Iterable[Record]) -> tuple[Deployment, ...]:
+def deployments(records: Iterable[AuditRecord]) -> tuple[Deployment, ...]:
     """Every release that became champion, oldest first. One whose digests no record tells is left out.
 
     Args:
@@ -62,7 +62,7 @@ def deployments(records: Iterable[Record]) -> tuple[Deployment, ...]:
         since = datetime.fromisoformat(record.time).timestamp()
         if found and found[-1].until is None:
             found[-1] = replace(found[-1], until=since)
-        before = latest(found, serves) if record.kind is Kind.RESTORE else None
+        before = latest(found, serves) if record.kind is RecordKind.RESTORE else None
         if before is not None:  # as it was left, whatever was begun with it meanwhile
             found.append(replace(before, since=since, record=record.number, until=None))
         elif serves in known:
@@ -73,11 +73,11 @@ def deployments(records: Iterable[Record]) -> tuple[Deployment, ...]:
     return tuple(found)
 
 
-def _champion(record: Record) -> str | None:
+def _champion(record: AuditRecord) -> str | None:
     """The release that serves from a record on; None of one that changes nothing of it."""
-    if record.kind is Kind.PROMOTION:
+    if record.kind is RecordKind.PROMOTION:
         return str(record.what.get("release", ""))
-    if record.kind is Kind.RESTORE and record.what.get("event") == "rolled_back":
+    if record.kind is RecordKind.RESTORE and record.what.get("event") == "rolled_back":
         return str(record.what.get("champion", ""))
     return None
 

@@ -41,7 +41,7 @@ class Examined:
 
 
 @dataclass(frozen=True)
-class Answer:
+class ReplayedRequest:
     """One captured request, replayed.
 
     Attributes:
@@ -77,7 +77,7 @@ NONE = Replayed(0, 0, 0, None)
 
 
 def summed(
-    answers: Sequence[Answer],
+    answers: Sequence[ReplayedRequest],
     unreadable: Mapping[str, int] | None = None,
     *,
     before: Replayed = NONE,

@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from audit.chain import Chain
-from audit.record import Entry, Kind, Signed
+from audit.record import Entry, RecordKind, Signed
 
 ENDPOINT = "flight-delay-prod"
 WHO = "arn:aws:iam::000000000000:user/ada"
@@ -40,7 +40,7 @@ def chain(count: int, endpoint: str = ENDPOINT, who: str = WHO) -> Chain:
     """A chain of so many records, all of which wait."""
     found = Chain()
     for number in range(count):
-        kind = list(Kind)[number % len(Kind)]
+        kind = list(RecordKind)[number % len(RecordKind)]
         entry = Entry(1_000_000.0 + number, kind, {"release": f"{number:012x}", "numbers": {"step": 1.5}})
         found = found.noting(entry).sealed(endpoint, who)
     return found

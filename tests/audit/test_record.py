@@ -6,10 +6,12 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from audit.record import Kind, Record, Signed, canonical, plain
+from audit.record import AuditRecord, RecordKind, Signed, canonical, plain
 from tests.audit.made import ENDPOINT, WHO
 
-RECORD = Record(1, "2026-01-02T03:04:05.678Z", ENDPOINT, Kind.VERDICT, WHO, {"release": "b", "said": "ä\n\ud800"})
+RECORD = AuditRecord(
+    1, "2026-01-02T03:04:05.678Z", ENDPOINT, RecordKind.VERDICT, WHO, {"release": "b", "said": "ä\n\ud800"}
+)
 
 
 def test_the_canonical_form_is_what_any_json_library_writes_with_sorted_keys_and_no_spaces() -> None:
@@ -20,7 +22,7 @@ def test_the_canonical_form_is_what_any_json_library_writes_with_sorted_keys_and
 
 @pytest.mark.parametrize("name", ["number", "time", "endpoint", "kind", "who", "what", "before"])
 def test_every_field_is_part_of_the_digest(name: str) -> None:
-    other = {"number": 2, "kind": Kind.CLEAR, "what": {}}.get(name, "x")
+    other = {"number": 2, "kind": RecordKind.CLEAR, "what": {}}.get(name, "x")
     assert replace(RECORD, **{name: other}).digest != RECORD.digest
 
 
@@ -50,7 +52,7 @@ def test_another_text_is_no_line(change, said: str) -> None:
 
 
 def test_whatever_was_decided_can_be_recorded() -> None:
-    odd = {"a": float("inf"), "b": (1, [float("nan")]), 3: None, "c": True, "d": Kind.CLEAR, "e": b"x"}
+    odd = {"a": float("inf"), "b": (1, [float("nan")]), 3: None, "c": True, "d": RecordKind.CLEAR, "e": b"x"}
     assert plain(odd) == {"a": "inf", "b": [1, ["nan"]], "3": None, "c": True, "d": "clear", "e": "b'x'"}
     assert canonical(plain(odd))
     assert plain({"rate": 0.25}) == {"rate": 0.25}

@@ -11,7 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 
 from audit.chain import Chain
-from audit.record import Kind, Record, Signed
+from audit.record import AuditRecord, RecordKind, Signed
 from audit.signature import ORDER, lowered
 from audit.verification import Finding, Problem, verify
 from tests.audit.made import ENDPOINT, Key, chain, lines
@@ -114,7 +114,7 @@ def test_a_chain_that_was_written_anew_with_the_key_does_not_end_as_the_journal_
 
 def test_a_record_that_the_journal_never_wrote_is_found() -> None:
     end, kept = whole()
-    more = Record(COUNT + 1, "2030-01-01T00:00:00.000Z", ENDPOINT, Kind.EXEMPTION, "eve", {}, end.digest)
+    more = AuditRecord(COUNT + 1, "2030-01-01T00:00:00.000Z", ENDPOINT, RecordKind.EXEMPTION, "eve", {}, end.digest)
     kept = [*kept, Signed.by(KEY, more).line]
     assert found(kept) == Finding(COUNT + 1, Problem.UNEXPECTED)
 

@@ -21,7 +21,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import yaml
 
-from platforms.kubernetes.kinds import Kind
+from platforms.kubernetes.kinds import ResourceKind
 from tests.listening import Quiet, listening
 
 Object = dict[str, Any]
@@ -70,7 +70,7 @@ class Cluster:
     port: int = 0
     _version: int = 0
 
-    def put(self, kind: Kind, obj: Object) -> None:
+    def put(self, kind: ResourceKind, obj: Object) -> None:
         """Have an object there."""
         self.kinds.add(kind.plural)
         self._version += 1

@@ -39,7 +39,7 @@ def shell(world: World, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
         def __call__(self) -> Any:
             return look(world)
 
-    monkeypatch.setattr("cli.asked.resolve", lambda stack: target)
+    monkeypatch.setattr("cli.target_options.resolve", lambda stack: target)
     monkeypatch.setattr(deciding, "take", lambda *_, **__: look(world))
     monkeypatch.setattr(rollback, "controller", lambda target, who: world.controller())
     monkeypatch.setattr(rollback, "caller", lambda _: "arn:aws:iam::000000000000:user/ada")

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
 
 from audit.chain import Chain
-from audit.record import Entry, Kind, Signed
+from audit.record import Entry, RecordKind, Signed
 from cli.commands import proving
 from cli.main import main
 from cli.page import page
@@ -70,9 +70,9 @@ def stack(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_p
         monkeypatch.setattr(proving, "find", lambda _: target)
         state = RolloutState(ENDPOINT)
         for kind, what in (
-            (Kind.RELEASE, {"release": "b", "event": "preparing"}),
-            (Kind.VERDICT, {"release": "b", "event": "rolled_back", "reason": REASON}),
-            (Kind.CLEAR, {"release": "b", "event": "cleared"}),
+            (RecordKind.RELEASE, {"release": "b", "event": "preparing"}),
+            (RecordKind.VERDICT, {"release": "b", "event": "rolled_back", "reason": REASON}),
+            (RecordKind.CLEAR, {"release": "b", "event": "cleared"}),
         ):
             state = state.recording(Entry(1_000_000.0, kind, what))
         state = journal.write(state)
@@ -173,7 +173,7 @@ def test_a_reason_with_brackets_is_told_as_it_was_typed(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("COLUMNS", raising=False)
-    entry = Entry(0.0, Kind.CLEAR, {"said": "built from [v2], see [/wiki] and [red]"})
+    entry = Entry(0.0, RecordKind.CLEAR, {"said": "built from [v2], see [/wiki] and [red]"})
     chain = Chain().noting(entry).sealed("e", "w")
     page().print(audit_records.table([Signed(chain.waiting[0], b"x").line], chain))
     assert "built from [v2], see [/wiki] and [red]" in capsys.readouterr().out
@@ -220,7 +220,7 @@ def test_the_three_things_that_a_restore_may_be_are_told_apart() -> None:
         {"release": "a", "event": "restore_lifted"},
         {"release": "b", "event": "rolled_back", "champion": "a"},
     ):
-        state = state.recording(Entry(0.0, Kind.RESTORE, {**what, "reason": REASON}))
+        state = state.recording(Entry(0.0, RecordKind.RESTORE, {**what, "reason": REASON}))
     asked, lifted, back = [audit_records._cells(record)[-1] for record in state.audit.sealed(ENDPOINT, "w").waiting]
     assert asked == "asked for by ada: customers complain"
     assert lifted == f"lifted, it counts no more: {asked}"

@@ -306,6 +306,6 @@ def test_ctrl_c_leaves_a_command_without_a_word(monkeypatch: pytest.MonkeyPatch)
     def interrupted(stack: str) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("cli.asked.resolve", interrupted)
+    monkeypatch.setattr("cli.target_options.resolve", interrupted)
     result = invoke("watch")
     assert (result.exit_code, result.output) == (130, "")

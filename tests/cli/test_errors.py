@@ -89,7 +89,7 @@ def test_what_a_rollout_refuses_is_told_in_its_words() -> None:
 
 
 def test_a_digest_in_a_message_is_no_picture(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cli.asked.resolve", lambda _: told_so("--at sha256:abc: no release"))
+    monkeypatch.setattr("cli.target_options.resolve", lambda _: told_so("--at sha256:abc: no release"))
     assert "--at sha256:abc: no release" in CliRunner().invoke(main, ["status"]).stderr
 
 

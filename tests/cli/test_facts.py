@@ -22,7 +22,7 @@ from monitoring.alarms.outage import Outage
 from monitoring.alarms.response import respond
 from retraining import decision
 from retraining.notice import message
-from retraining.record import Entry, Held, Obstacle, Record, Trigger
+from retraining.record import Entry, Held, Obstacle, RetrainingRecord, Trigger
 from retraining.rules import Rules
 from rollout import reason
 from rollout.controller.commands import PLAIN
@@ -153,15 +153,17 @@ def retrained() -> Told:
     """A retraining that waits, is agreed to, fails, and one that is declined."""
     told, rules = Told(), Rules()
     drift = Trigger("drift", alarm="e-v-a-drift", variant="v-a", numbers={"evidence": 1.2})
-    seen = decision.Seen(1e9, "2013-05-01", make_release("a"), ringing=(drift,))
-    record, _ = decision.decide(Record(), seen, rules, "e")
+    seen = decision.RetrainingObservation(1e9, "2013-05-01", make_release("a"), ringing=(drift,))
+    record, _ = decision.decide(RetrainingRecord(), seen, rules, "e")
     record = decision.approve(record, seen, "anna: yes")
     record, _ = decision.decide(record, seen, rules, "e")
-    failed = decision.Seen(1e9, "2013-05-02", make_release("b"), job=decision.JobSeen("failed", "no memory"))
+    failed = decision.RetrainingObservation(
+        1e9, "2013-05-02", make_release("b"), job=decision.JobSeen("failed", "no memory")
+    )
     record, _ = decision.decide(record, failed, rules, "e")
     soon, act = decision.decide(record, seen, rules, "e")
     assert soon.held is not None
-    assert Record.from_json(soon.to_json()) == soon
+    assert RetrainingRecord.from_json(soon.to_json()) == soon
     told.conclusions += [act, soon.phase, soon.held.obstacle.kind, [entry.kind for entry in soon.history]]
     told.outputs.append(Retraining(soon, None, None).as_dict())
     for entry in soon.history:

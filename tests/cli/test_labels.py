@@ -95,7 +95,7 @@ def test_a_file_with_a_line_that_is_no_label_is_refused_whole_and_each_line_told
 
 
 def test_the_command_tells_where_the_labels_went(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cli.asked.resolve", lambda name: stack.target)
+    monkeypatch.setattr("cli.target_options.resolve", lambda name: stack.target)
     done = CliRunner().invoke(main, ["labels", "-"], input=LINE + b"\n")
     assert done.exit_code == 0, done.output
     assert "s3://bucket/labels/" in done.output
@@ -104,7 +104,7 @@ def test_the_command_tells_where_the_labels_went(stack: Stack, monkeypatch: pyte
 
 
 def test_the_command_sends_nothing_of_a_file_with_a_wrong_line(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cli.asked.resolve", lambda name: stack.target)
+    monkeypatch.setattr("cli.target_options.resolve", lambda name: stack.target)
     done = CliRunner().invoke(main, ["labels", "-"], input=LINE + b"\nnonsense\n")
     assert done.exit_code == 2
     assert stack.files() == {}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from audit.record import Kind
+from audit.record import RecordKind
 from cli.errors import OperatorError
 from cli.lineage.read import find_digest
 from cli.lineage.send import KEY, send
@@ -69,7 +69,7 @@ def test_what_is_not_known_is_said() -> None:
 
 
 def test_a_request_to_serve_again_is_read_from_the_version_to_the_person() -> None:
-    asked = records("prod", (80, Kind.RESTORE, ADA, "restore", OURS, {"reason": TAKEN_BACK}))
+    asked = records("prod", (80, RecordKind.RESTORE, ADA, "restore", OURS, {"reason": TAKEN_BACK}))
     assert "asked to serve again by user/ada" in printed(tree(graph(replace(PROD, records=asked))))
 
 

@@ -11,13 +11,13 @@ from typing import Any, cast
 import pytest
 from click.testing import CliRunner, Result
 
-from audit.record import Entry, Kind
-from cli.asked import Asked
+from audit.record import Entry, RecordKind
 from cli.commands import proving
 from cli.errors import OperatorError
 from cli.lineage import read as reading
 from cli.main import main
 from cli.target import Target
+from cli.target_options import TargetOptions
 from platforms.aws.audit_records import S3Records
 from platforms.aws.clients import Clients
 from platforms.aws.journal import DynamoJournal
@@ -68,8 +68,8 @@ def serve(make: Clients, stack: str, who: str) -> None:
     release = replace(make_release("a"), id=OURS, package_digest=DIGEST, recipe=FACTS.recipe.digest)
     state = replace(RolloutState(name), champion=release)
     told = {"release": OURS, "package": DIGEST, "rollout": "r-1"}
-    state = state.recording(Entry(1_700_000_000.0, Kind.RELEASE, {**told, "event": "moving"}))
-    state = state.recording(Entry(1_700_000_009.0, Kind.PROMOTION, {**told, "event": "promoted"}))
+    state = state.recording(Entry(1_700_000_000.0, RecordKind.RELEASE, {**told, "event": "moving"}))
+    state = state.recording(Entry(1_700_000_009.0, RecordKind.PROMOTION, {**told, "event": "promoted"}))
     journal = DynamoJournal(make, "rollouts", name, who)
     written = journal.write(state)
     S3Records(make, name, AUDIT).put(written.audit.waiting[0])
@@ -175,7 +175,7 @@ def test_a_stack_of_another_account_is_named_with_its_account_and_not_asked(
     stacks: Clients, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def of(account: str) -> Target:
-        found = proving.find(Asked())
+        found = proving.find(TargetOptions())
         return replace(found, outputs={**found.outputs, "alerts_topic": f"arn:aws:sns:us-east-1:{account}:alerts"})
 
     here, there = of("000000000000"), of("222222222222")

@@ -20,7 +20,7 @@ from cli.target import Target
 from infra.aws.stack_now import StackNow, image_for
 from infra.config.settings import Settings
 from platforms.aws.names import Names
-from retraining.record import Candidate, Record
+from retraining.record import Candidate, RetrainingRecord
 from rollout.core.restored import Restored
 from rollout.core.state import RolloutState
 from rollout.reason import Reason
@@ -78,7 +78,7 @@ def test_it_is_the_release_that_the_program_finds(  # noqa: PLR0917 - one parame
 ) -> None:
     config = {**config_of_file(parameters), **more}
     pulumi(tmp_path, config, monkeypatch)
-    monkeypatch.setattr("cli.retrain.look", lambda _: Retraining(Record(), candidate, None))
+    monkeypatch.setattr("cli.retrain.look", lambda _: Retraining(RetrainingRecord(), candidate, None))
     monkeypatch.setattr(next_release, "resolve", lambda name: Target(name, "e", "us-east-1", {}))
     serves(monkeypatch, SOURCE)
 

@@ -22,7 +22,7 @@ from cli.view.snapshot import seen_at, take
 from monitoring.predictions import EVER, Prediction
 from platforms.kubernetes.kinds import CONFIG_MAP, DEPLOYMENT, PACKAGE, ROLLOUT, ROUTE
 from platforms.kubernetes.names import CONFIG, CONTENT, ENDPOINT
-from platforms.kubernetes.route import ASKED, Asked
+from platforms.kubernetes.route import ASKED, PendingConfig
 from platforms.kubernetes.serving_config import Backend, ServingConfig
 from rollout.core.live import Live, Variant
 from rollout.core.plan import Step
@@ -92,7 +92,7 @@ def test_a_release_that_is_waited_for_updates_what_answers_and_the_first_one_cre
     cluster.put(CONFIG_MAP, {"metadata": {"name": "next"}, "data": {CONTENT: waited.to_json()}})
     cluster.put(DEPLOYMENT, {"metadata": {"name": "solo-c"}, "spec": {"selector": {"matchLabels": {"w": "solo-c"}}}})
     route = cluster.objects[ROUTE.path(NAMESPACE, NAME)]
-    route["metadata"]["annotations"][ASKED] = Asked("next", time.time(), time.time()).to_json()
+    route["metadata"]["annotations"][ASKED] = PendingConfig("next", time.time(), time.time()).to_json()
     later = typed("status", "--json")
     assert (later.exit_code, json.loads(later.stdout)["status"]) == (0, "Updating")
     del route["spec"]["rules"], route["metadata"]["annotations"][CONFIG]

@@ -18,7 +18,7 @@ from cli.error_handling import show_error
 from cli.errors import OperatorError
 from cli.options import Reason
 from cli.page import Page, give, page, say
-from rollout.kinds import Kind as Why
+from rollout.kinds import Kind
 from rollout.reason import Reason as Kept
 from rollout.signs import ACTS
 
@@ -86,7 +86,7 @@ def test_nothing_is_printed_but_by_way_of_this_page() -> None:
 
 
 def test_words_from_outside_are_cleaned_where_they_are_kept_as_other_programs_print_them() -> None:
-    reason = Kept("alarm", "it", HOSTILE, kind=Why.TAKEN_BACK)
+    reason = Kept("alarm", "it", HOSTILE, kind=Kind.TAKEN_BACK)
     assert CLEANED in reason.text and not ACTS.search(reason.text)
 
 

@@ -18,7 +18,7 @@ from rich.console import Console
 from cli.local.progress import Follower, follow
 from cli.local.stack import Stack
 from rollout.controller.notice import doing, waiting
-from rollout.core.decision import Seen, decide
+from rollout.core.decision import TrialObservations, decide
 from rollout.core.plan import Plan, Step
 from rollout.core.state import Phase, RolloutState
 from tests.rollout.worlds import release as make_release
@@ -134,7 +134,7 @@ def without_traffic(seconds: float) -> str:
         "e", phase=Phase.BAKING, champion=champion, challenger=challenger, plan=plan, step=0, step_starts=(100.0,),
         started_at=100.0,
     )  # fmt: skip
-    decision = decide(plan, state, Seen(()), 100.0 + seconds)
+    decision = decide(plan, state, TrialObservations(()), 100.0 + seconds)
     return doing(decision.reason.text, decision)
 
 

@@ -64,7 +64,7 @@ def clients(monkeypatch: pytest.MonkeyPatch, built: Built) -> Iterator[Clients]:
         make("s3").create_bucket(Bucket=PLACE["bucket"])
         make("sagemaker").create_model_package_group(ModelPackageGroupName=PLACE["group"])
         outputs = {"artifact_bucket": "artifacts", "package_group": "packages", "signing_key": KEY.public_key.decode()}
-        monkeypatch.setattr("cli.asked.resolve", lambda stack: Target("prod", "e", "us-east-1", outputs))
+        monkeypatch.setattr("cli.target_options.resolve", lambda stack: Target("prod", "e", "us-east-1", outputs))
         monkeypatch.setattr(reproduce, "ROOT", built.root)
         yield make
 
@@ -165,7 +165,7 @@ def test_what_is_not_registered_and_what_another_key_signed_are_refused(
     facts = published(clients, built.sealed)
     outputs = {**PLACE, "artifact_bucket": "artifacts", "package_group": "packages"}
     other = {**outputs, "signing_key": KeyPair.new().public_key.decode()}
-    monkeypatch.setattr("cli.asked.resolve", lambda stack: Target("prod", "e", "us-east-1", other))
+    monkeypatch.setattr("cli.target_options.resolve", lambda stack: Target("prod", "e", "us-east-1", other))
     told = reproduced(facts)
     assert (told.exit_code, "is not to be believed" in told.stderr) == (1, True)
 

@@ -100,7 +100,7 @@ def shell(world: World, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result
     target: Any = type(
         "Target", (), {"endpoint": "endpoint", "commands": PLAIN, "outputs": {}, "on_kubernetes": False}
     )()
-    monkeypatch.setattr("cli.asked.resolve", lambda stack: target)
+    monkeypatch.setattr("cli.target_options.resolve", lambda stack: target)
     monkeypatch.setattr(restoring, "controller", lambda target, who: world.controller())
     monkeypatch.setattr(restoring, "caller", lambda _: "arn:aws:iam::000000000000:user/ada")
     monkeypatch.setattr(restoring.audit_records, "proven", lambda _: list(world.records))

@@ -19,7 +19,7 @@ from cli.main import main
 from cli.platform.aws import platform as aws
 from cli.retrain import Retraining, ask, fate, line, told, waits
 from cli.target import Target
-from retraining.record import Candidate, Entry, Held, Obstacle, Phase, Record, Trigger
+from retraining.record import Candidate, Entry, Held, Obstacle, Phase, RetrainingRecord, Trigger
 from rollout.controller.commands import Commands
 from rollout.core.state import RolloutState
 from rollout.core.verdict import Verdict
@@ -32,7 +32,9 @@ TARGET = Target("dev", "flight-delay-dev", "us-east-1", {"journal_table": "t"})
 COMMANDS = Commands.of_stack("dev")
 CANDIDATE = Candidate("2013-06-16", "b" * 64, "b" * 12, {}, "drift")
 DRIFT = Trigger("drift", "flight-delay-dev-v-drift rings: 1.2")
-TRAINING = Record(phase=Phase.TRAINING, trigger=DRIFT, job="flight-delay-dev-20130616-3", through="2013-06-16")
+TRAINING = RetrainingRecord(
+    phase=Phase.TRAINING, trigger=DRIFT, job="flight-delay-dev-20130616-3", through="2013-06-16"
+)
 
 
 def shown(seen: Retraining) -> str:
@@ -60,7 +62,7 @@ REJECTED = Verdict("rolled_back", Reason("alarm", "v-b-5xx", "5xx rings"), "1", 
 def test_what_became_of_the_newest_candidate_is_told(
     state: dict[str, Any], newest: Candidate | None, said: str
 ) -> None:
-    record = Record(accepted=(newest,) if newest else ())
+    record = RetrainingRecord(accepted=(newest,) if newest else ())
     assert fate(record, RolloutState("flight-delay-dev", **state)) == said
     if said:
         seen = Retraining(record, None, None, fate=said)
@@ -70,7 +72,7 @@ def test_what_became_of_the_newest_candidate_is_told(
 
 def test_while_a_release_is_restored_no_candidate_waits_and_it_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     state = RolloutState(TARGET.endpoint, champion=make_release("a"), restored=wish())
-    book = type("Book", (), {"read": lambda _: Record(accepted=(replace(CANDIDATE, champion="a"),))})()
+    book = type("Book", (), {"read": lambda _: RetrainingRecord(accepted=(replace(CANDIDATE, champion="a"),))})()
     monkeypatch.setattr(retrain, "journal_state", lambda _: state)
     monkeypatch.setattr(aws, "DynamoBook", lambda *_: book)
     monkeypatch.setattr(aws.Aws, "_retrains", lambda _: True)
@@ -98,22 +100,25 @@ def test_an_interrupted_request_says_that_it_may_be_done_all_the_same(monkeypatc
 @pytest.mark.parametrize(
     ("seen", "said"),
     [
-        (Retraining(Record(), None, None), ""),
-        (Retraining(Record(held=Held(DRIFT, Obstacle("on_trial", "b"))), None, None), "not begun, as b is on trial"),
+        (Retraining(RetrainingRecord(), None, None), ""),
+        (
+            Retraining(RetrainingRecord(held=Held(DRIFT, Obstacle("on_trial", "b"))), None, None),
+            "not begun, as b is on trial",
+        ),
         (Retraining(TRAINING, None, None), "flight-delay-dev-20130616-3 trains on data to 2013-06-16: "),
         (
             Retraining(replace(TRAINING, stopping="anna: bad labels"), None, None),
             "flight-delay-dev-20130616-3 is being stopped: anna: bad labels",
         ),
         (
-            Retraining(Record(phase=Phase.ASKING, trigger=DRIFT), None, None),
+            Retraining(RetrainingRecord(phase=Phase.ASKING, trigger=DRIFT), None, None),
             'rings: 1.2; type: modelstack --stack dev retrain approve --reason "..."',
         ),
         (
-            Retraining(Record(accepted=(CANDIDATE,)), CANDIDATE, CANDIDATE),
+            Retraining(RetrainingRecord(accepted=(CANDIDATE,)), CANDIDATE, CANDIDATE),
             "candidate bbbbbbbbbbbb waits, trained on data to 2013-06-16; type: pulumi up --stack dev",
         ),
-        (Retraining(Record(accepted=(CANDIDATE,)), CANDIDATE, None), ""),
+        (Retraining(RetrainingRecord(accepted=(CANDIDATE,)), CANDIDATE, None), ""),
     ],
 )
 def test_status_says_in_a_line_what_goes_on_or_waits_and_nothing_else(seen: Retraining, said: str) -> None:
@@ -124,15 +129,15 @@ def test_status_says_in_a_line_what_goes_on_or_waits_and_nothing_else(seen: Retr
 
 def test_the_page_tells_what_counts_what_waits_and_what_happened() -> None:
     entry = Entry(1e9, "2013-06-16", "candidate", "log-loss 0.60 -> 0.55", release="b" * 12, through="2013-06-16")
-    page = shown(Retraining(Record(accepted=(CANDIDATE,), history=(entry,)), CANDIDATE, CANDIDATE))
+    page = shown(Retraining(RetrainingRecord(accepted=(CANDIDATE,), history=(entry,)), CANDIDATE, CANDIDATE))
     for part in ("idle", "data to 2013-06-16, by bbbbbbbbbbbb", "type: pulumi up --stack dev", "0.60 -> 0.55"):
         assert part in page
-    assert "that of the config" in shown(Retraining(Record(), None, None))
+    assert "that of the config" in shown(Retraining(RetrainingRecord(), None, None))
 
 
 def test_that_it_is_switched_off_is_said_and_what_was_under_way_then() -> None:
-    assert "off: nothing new is trained" in shown(Retraining(Record(), None, None, on=False))
-    assert line(Retraining(Record(), None, None, on=False), COMMANDS) == ""
+    assert "off: nothing new is trained" in shown(Retraining(RetrainingRecord(), None, None, on=False))
+    assert line(Retraining(RetrainingRecord(), None, None, on=False), COMMANDS) == ""
     assert "flight-delay-dev-20130616-3 was training" in line(Retraining(TRAINING, None, None, on=False), COMMANDS)
 
 
@@ -199,7 +204,7 @@ def test_a_pipeline_learns_from_the_exit_code_whether_to_update(
     seen: Candidate | None, code: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(deciding, "find", lambda _: TARGET)
-    monkeypatch.setattr(deciding.retraining, "look", lambda _: Retraining(Record(), seen, seen))
+    monkeypatch.setattr(deciding.retraining, "look", lambda _: Retraining(RetrainingRecord(), seen, seen))
     assert CliRunner().invoke(main, ["retrain", "waiting"]).exit_code == code
     assert code != OperatorError("the table does not answer").exit_code
     answer = CliRunner().invoke(main, ["retrain", "--json"])

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from audit.record import Kind
+from audit.record import RecordKind
 from cli.errors import OperatorError
 from cli.trace.answer import Trace, share_of, trace
 from cli.trace.render import render
@@ -18,7 +18,7 @@ from provenance.facts import Builder
 from records.lineage.facts import Stack
 from records.lineage.package import lineage
 from rollout.core.event import Event
-from rollout.kinds import Kind as Kinds
+from rollout.kinds import Kind
 from rollout.reason import Reason
 from tests.cli.played import printed
 from tests.provenance.conftest import FACTS, UNKNOWN
@@ -97,7 +97,7 @@ def test_what_a_version_was_is_told_of_the_moment_of_the_answer(second: float, r
 
 
 def test_a_trial_of_the_same_package_in_another_image_is_none_of_this_version() -> None:
-    (begun,) = records("dev", (35, Kind.RELEASE, CI, "preparing", OURS, {"rollout": "r-other", "champion": OURS}))
+    (begun,) = records("dev", (35, RecordKind.RELEASE, CI, "preparing", OURS, {"rollout": "r-other", "champion": OURS}))
     other = replace(begun, what={**begun.what, "release": "0" * 12})
     assert chain(40, replace(DEV, records=(*DEV.records, other))).role == "champion"
 
@@ -105,8 +105,8 @@ def test_a_trial_of_the_same_package_in_another_image_is_none_of_this_version() 
 def test_of_two_rollouts_of_a_release_the_one_before_the_answer_is_told() -> None:
     again = records(
         "dev",
-        (70, Kind.RELEASE, CI, "preparing", OURS, {"champion": THEIRS, "rollout": "r-9"}),
-        (80, Kind.PROMOTION, ADVANCE, "promoted", OURS, {"rollout": "r-9"}),
+        (70, RecordKind.RELEASE, CI, "preparing", OURS, {"champion": THEIRS, "rollout": "r-9"}),
+        (80, RecordKind.PROMOTION, ADVANCE, "promoted", OURS, {"rollout": "r-9"}),
     )
     stack = replace(DEV, records=(*DEV.records, *again))
     assert [chain(second, stack).rollout["id"] for second in (40, 75, 90)] == ["r-8e", "r-9", "r-9"]
@@ -117,7 +117,7 @@ def test_of_two_rollouts_of_a_release_the_one_before_the_answer_is_told() -> Non
 def test_that_a_version_served_again_in_place_of_a_later_one_is_told_with_the_reason(
     second: float, returned: bool
 ) -> None:
-    reason = Reason("person", "bob", "customers complain", kind=Kinds.TAKEN_BACK)
+    reason = Reason("person", "bob", "customers complain", kind=Kind.TAKEN_BACK)
     history = [
         Event(BEGUN + 15, "r-1", "rolled_back", THEIRS, champion=OURS, reason=reason),  # before its last rollout
         Event(BEGUN + 45, "r-9", "rolled_back", THEIRS, reason=reason),  # a trial of it, which changed nothing here

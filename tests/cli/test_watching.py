@@ -25,8 +25,8 @@ from cli.view.watching import (
     code_of,
     watch,
 )
-from rollout.controller.ports import Ask
-from rollout.core.decision import Seen
+from rollout.controller.ports import SignalQuery
+from rollout.core.decision import TrialObservations
 from rollout.core.plan import Plan, Step
 from services.signals import CountedSignals
 from tests.cli.conftest import plan
@@ -266,7 +266,7 @@ class Counted:
         self.asked = 0
         self._signals = CountedSignals(MemoryCounters(world))
 
-    def read(self, ask: Ask) -> Seen:
+    def read(self, ask: SignalQuery) -> TrialObservations:
         self.asked += 1
         return self._signals.read(ask)
 
@@ -279,7 +279,7 @@ def test_metrics_are_read_again_when_another_window_has_closed_and_after_a_while
 ) -> None:
     counted, now = Counted(world), [0.0]
     signals = Remembered(counted, lambda: now[0])
-    last = Ask("v-a", "v-b", "r", 100, 199.5, 10)
+    last = SignalQuery("v-a", "v-b", "r", 100, 199.5, 10)
     for second in range(100, 200):
         now[0] += 1
         signals.read(replace(last, end=second + 0.5))

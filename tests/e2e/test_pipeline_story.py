@@ -35,7 +35,7 @@ from pipeline.recipe import recipe
 from pipeline.steps import PIPELINE
 from platforms.aws import executions
 from platforms.aws.clients import clients
-from platforms.aws.executions import Seen
+from platforms.aws.executions import ExecutionStatus
 from platforms.s3.package_store import BucketPackageStore
 from retraining.record import Phase
 from tests.e2e.conftest import RATE, journal, package, succeeded, typed
@@ -79,7 +79,7 @@ def other(stack: Stack, trees: int, **sections: Any) -> Stack:
     return with_config(with_config(stack, model={"parameters": {**stack.parameters(), "max_iter": trees}}), **sections)
 
 
-def begun(status: str = "") -> list[Seen]:
+def begun(status: str = "") -> list[ExecutionStatus]:
     """The executions of the stack's pipeline in a status, the newest first."""
     make = clients(LOCAL.region)
     listed = make("sagemaker").list_pipeline_executions(

@@ -34,7 +34,7 @@ from infra.config.serving_settings import ServingSettings
 from infra.plan.releases import wanted_release
 from platforms.aws.elsewhere import role_for
 from platforms.aws.names import Names
-from retraining.record import Record
+from retraining.record import RetrainingRecord
 from rollout.core.release import Release
 from rollout.core.state import Phase, RolloutState
 from rollout.core.verdict import Verdict
@@ -353,7 +353,7 @@ def record_run(
     answers: Answers | None = None,
     state: RolloutState | None = None,
     recipe: str | pulumi.RunError = RECIPE,
-    record: Record | None = None,
+    record: RetrainingRecord | None = None,
     asked: Callable[[World], None] = lambda world: None,
     own: str = ACCOUNT,
     stands: str | None = None,
@@ -392,7 +392,9 @@ def record_run(
     with (
         mock.patch.dict(os.environ, {**kept, **endpoint}, clear=True),
         mock.patch.object(
-            stack_now, "recorded", lambda endpoint, region: (state or RolloutState(endpoint), record or Record())
+            stack_now,
+            "recorded",
+            lambda endpoint, region: (state or RolloutState(endpoint), record or RetrainingRecord()),
         ),
         mock.patch.object(stack_now, "own_account", lambda region: own),
         mock.patch.object(aws_source, "champion", champion),

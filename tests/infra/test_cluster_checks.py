@@ -11,7 +11,7 @@ import pytest
 from infra.config.kubernetes_settings import KubernetesSettings
 from infra.kubernetes.checks import LOCAL_NODE, check_target, lacking, unwatched
 from platforms.kubernetes.api import Api
-from platforms.kubernetes.kinds import Kind
+from platforms.kubernetes.kinds import ResourceKind
 from platforms.kubernetes.names import Names
 
 NAMES = Names("flight-delay", "prod", "models")
@@ -47,13 +47,13 @@ class Cluster:
         self.server = server
         self.objects = {**WHOLE, **{cast(Any, tuple(key.split("__", 1))): one for key, one in changes.items()}}
 
-    def list(self, kind: Kind) -> list[dict[str, Any]]:
+    def list(self, kind: ResourceKind) -> list[dict[str, Any]]:
         return [{"metadata": {"name": name}} for name in ("shared", "other")]
 
     def serves(self, api_version: str) -> bool:
         return ("Group", api_version) in self.objects
 
-    def find(self, kind: Kind, name: str, namespace: str | None = None) -> dict[str, Any] | None:
+    def find(self, kind: ResourceKind, name: str, namespace: str | None = None) -> dict[str, Any] | None:
         return self.objects.get((kind.kind, name))
 
 

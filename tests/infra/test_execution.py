@@ -19,7 +19,7 @@ from infra.providers.progress import Progress
 from pipeline.gate import GateRefused
 from pipeline.recipe import Recipe
 from platforms.aws import executions
-from platforms.aws.executions import Asked
+from platforms.aws.executions import ExecutionRequest
 from provenance.key_pair import KeyPair
 from rollout.core.errors import RolloutError
 from services.sealed_packages import Unsigned
@@ -28,7 +28,7 @@ from tests.infra.test_package_provider import INPUTS, REGISTERED
 from tests.platforms.aws.pipelines import ARN, DOWN, FOLDER, PIPELINE, TAKES, Look, Pipelines, step
 
 RECIPE = Recipe("f" * 64, {"code": "c" * 64, "parameters": '{"max_iter":60}'})
-ASKED = Asked(
+ASKED = ExecutionRequest(
     PIPELINE,
     FOLDER,
     executions.name_of(RECIPE.digest),
@@ -126,7 +126,7 @@ def test_two_that_begin_an_attempt_at_once_begin_one_and_the_next_attempt_is_ano
 
 def test_a_text_that_is_too_long_for_the_service_is_named_before_anything_is_begun() -> None:
     cloud = Pipelines()
-    long = Asked(PIPELINE, FOLDER, "x", {}, {"parameters": "1" * 1025}, TAKES)
+    long = ExecutionRequest(PIPELINE, FOLDER, "x", {}, {"parameters": "1" * 1025}, TAKES)
     with pytest.raises(RolloutError, match="parameters takes 1,025 characters: SageMaker takes at most 1,024"):
         executions.begin(cloud, long)
     assert (cloud.started, cloud.objects) == ([], {})
@@ -236,7 +236,7 @@ def test_what_an_earlier_execution_left_and_somebody_changed_or_deleted_is_built
     monkeypatch.setattr(execution, "model_files", lambda root: {"model/__init__.py": Path(__file__)})
     props = {**INPUTS, "pipeline": {"pipeline": PIPELINE, "folder": FOLDER, "takes": list(TAKES)}}
 
-    def ask(instead: str) -> Asked:
+    def ask(instead: str) -> ExecutionRequest:
         return execution.asked(props, Path(__file__), RECIPE, cloud, instead=instead)
 
     told: list[str] = []

@@ -8,7 +8,7 @@ import pytest
 import platforms.aws.journal
 import platforms.aws.training
 from infra.aws.journal import recorded
-from retraining.record import Record
+from retraining.record import RetrainingRecord
 from rollout.core.errors import Unreachable
 from rollout.core.state import Phase, RolloutState, StateError
 
@@ -33,8 +33,8 @@ class Book:
 
     def __init__(self, *args: object) -> None: ...
 
-    def read(self) -> Record:
-        return Record()
+    def read(self) -> RetrainingRecord:
+        return RetrainingRecord()
 
 
 @pytest.fixture(autouse=True)
@@ -48,7 +48,7 @@ def journal(monkeypatch: pytest.MonkeyPatch) -> type[Journal]:
 def test_journal_that_is_not_there_yet_is_an_empty_state() -> None:
     state, record = recorded("flight-delay-local", "us-east-1")
     assert state.phase is Phase.NONE
-    assert record == Record()
+    assert record == RetrainingRecord()
 
 
 def refusal() -> str:

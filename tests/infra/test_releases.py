@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from infra.plan.releases import ServingPlan, Wanted, plan_serving
+from infra.plan.releases import DesiredRelease, ServingPlan, plan_serving
 from platforms.aws.names import Names
 from rollout.core.plan import Plan, Step
 from rollout.core.release import Release
@@ -38,9 +38,9 @@ def release(number: int, shape: int = 0) -> Release:
     )
 
 
-def wanted(number: int, shape: int = 0) -> Wanted:
+def wanted(number: int, shape: int = 0) -> DesiredRelease:
     made = release(number, shape)
-    return Wanted(made.id, made.recipe, made.variant, made.model_name, made.config_name, made.instances)
+    return DesiredRelease(made.id, made.recipe, made.variant, made.model_name, made.config_name, made.instances)
 
 
 def verdict(of: Release) -> Verdict:
@@ -54,7 +54,7 @@ def resized(state: RolloutState, shape: int) -> Release | None:
 
 def plan(
     state: RolloutState,
-    want: Wanted,
+    want: DesiredRelease,
     *,
     waits: bool = True,
     asks: bool = False,
@@ -125,7 +125,7 @@ copies = st.none() | st.integers(1, 100)
 @thorough
 @given(journals(), wants, st.booleans(), copies)
 def test_everything_that_the_endpoint_uses_stays_declared(
-    state: RolloutState, want: Wanted, waits: bool, copied: int | None
+    state: RolloutState, want: DesiredRelease, waits: bool, copied: int | None
 ) -> None:
     missing = set(state.configs()) - configs(plan(state, want, waits=waits, copied=copied))
     champion = state.champion
@@ -137,7 +137,7 @@ def test_everything_that_the_endpoint_uses_stays_declared(
 @thorough
 @given(journals(), wants)
 def test_what_a_rollback_needs_goes_only_when_the_update_waits_for_its_successor(
-    state: RolloutState, want: Wanted
+    state: RolloutState, want: DesiredRelease
 ) -> None:
     assert set(state.configs()) <= configs(plan(state, want, waits=False))
     waiting = plan(state, want, waits=True)
@@ -148,7 +148,7 @@ def test_what_a_rollback_needs_goes_only_when_the_update_waits_for_its_successor
 @thorough
 @given(journals(), wants, st.booleans(), copies)
 def test_every_pair_has_two_releases_that_are_declared_and_every_name_is_declared_once(
-    state: RolloutState, want: Wanted, waits: bool, copied: int | None
+    state: RolloutState, want: DesiredRelease, waits: bool, copied: int | None
 ) -> None:
     made = plan(state, want, waits=waits, copied=copied)
     solo = {item.config_name: item.variant for item in made.releases}
@@ -165,7 +165,9 @@ def test_every_pair_has_two_releases_that_are_declared_and_every_name_is_declare
 
 @thorough
 @given(journals(), wants, copies)
-def test_update_after_a_promotion_declares_the_same(state: RolloutState, want: Wanted, copied: int | None) -> None:
+def test_update_after_a_promotion_declares_the_same(
+    state: RolloutState, want: DesiredRelease, copied: int | None
+) -> None:
     before = plan(state, want, copied=copied)
     target = next(
         item for item in [release(n, s) for n in range(8) for s in (0, 1)] if item.config_name == before.target
@@ -189,7 +191,7 @@ def test_update_after_a_promotion_declares_the_same(state: RolloutState, want: W
 @thorough
 @given(journals(), wants, copies)
 def test_update_after_a_rollback_declares_the_same_and_does_not_try_again(
-    state: RolloutState, want: Wanted, copied: int | None
+    state: RolloutState, want: DesiredRelease, copied: int | None
 ) -> None:
     before = plan(state, want, copied=copied)
     if before.pair is None or not before.starts or state.retiring or state.challenger is not None:
@@ -300,7 +302,7 @@ def test_rejected_release_goes_when_another_is_wanted() -> None:
 def test_rejected_image_leaves_the_champions_model_and_the_next_image_alone() -> None:
     in_image = {name: replace(V1, id=name, variant=f"v-{name}", config_name=f"config-{name}-0") for name in ("x", "y")}
     bad, next_ = (
-        Wanted(item.id, item.recipe, item.variant, "model", item.config_name, item.instances)
+        DesiredRelease(item.id, item.recipe, item.variant, "model", item.config_name, item.instances)
         for item in in_image.values()
     )
     state = replace(EMPTY, champion=V1, phase=Phase.IDLE, rejected={bad.id: verdict(in_image["x"])})

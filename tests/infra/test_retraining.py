@@ -9,7 +9,7 @@ import pytest
 
 from infra.aws import stack_now
 from infra.config import checkout
-from retraining.record import Candidate, Record
+from retraining.record import Candidate, RetrainingRecord
 from retraining.rules import read
 from rollout.core.release import release_id
 from tests.infra.recorded import FACTS, LOCAL, OLD, SOURCE, Answers, World, idle, verdict
@@ -24,7 +24,7 @@ CANDIDATE = Candidate(
     why="flight-delay-local-v-drift rang",
     champion=OLD.id,
 )
-RECORD = Record().with_candidate(CANDIDATE)
+RECORD = RetrainingRecord().with_candidate(CANDIDATE)
 
 
 # --- the section

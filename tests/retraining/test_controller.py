@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from retraining.controller import Moved, RetrainingController
-from retraining.decision import JobSeen, Seen, Start, decline, stop
-from retraining.record import Entry, Phase, Record
+from retraining.decision import JobSeen, RetrainingObservation, Start, decline, stop
+from retraining.record import Entry, Phase, RetrainingRecord
 from retraining.rules import Rules
 from tests.retraining.test_decision import BETTER, DRIFT, seen
 
@@ -26,7 +26,7 @@ class World:
     created: list[str] = field(default_factory=list)
     dies: bool = False
 
-    def look(self, record: Record) -> Seen:
+    def look(self, record: RetrainingRecord) -> RetrainingObservation:
         job = self.jobs.get(record.job, JobSeen("missing")) if record.job else None
         return seen(ringing=(DRIFT,) if self.ringing else (), job=job)
 
@@ -47,13 +47,13 @@ class World:
 class Book:
     """A record with a condition on its revision; `others` write before the next writes."""
 
-    record: Record = field(default_factory=Record)
+    record: RetrainingRecord = field(default_factory=RetrainingRecord)
     others: int = 0
 
-    def read(self) -> Record:
+    def read(self) -> RetrainingRecord:
         return self.record
 
-    def write(self, record: Record) -> Record | None:
+    def write(self, record: RetrainingRecord) -> RetrainingRecord | None:
         if self.others:
             self.others -= 1
             self.record = replace(self.record, revision=self.record.revision + 1)

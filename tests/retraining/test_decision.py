@@ -12,8 +12,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infra.config.model_settings import LONGEST_PREFIX
-from retraining.decision import JobSeen, NotNow, Seen, Start, Stop, approve, decide, decline, forget, request, stop
-from retraining.record import Candidate, Phase, Record, Trigger, standing, waiting
+from retraining.decision import (
+    JobSeen,
+    NotNow,
+    RetrainingObservation,
+    Start,
+    Stop,
+    approve,
+    decide,
+    decline,
+    forget,
+    request,
+    stop,
+)
+from retraining.record import Candidate, Phase, RetrainingRecord, Trigger, standing, waiting
 from retraining.rules import JobSettings, Rules, read, written
 from rollout.core.release import Release, release_id
 
@@ -51,22 +63,24 @@ BETTER = {
 }
 
 
-def seen(day: str = "2013-05-01", **changes: Any) -> Seen:
-    return replace(Seen(now=1e9, day=day, champion=CHAMPION), **changes)
+def seen(day: str = "2013-05-01", **changes: Any) -> RetrainingObservation:
+    return replace(RetrainingObservation(now=1e9, day=day, champion=CHAMPION), **changes)
 
 
-def step(record: Record, look: Seen, rules: Rules = AT_ONCE) -> tuple[Record, Start | Stop | None]:
+def step(
+    record: RetrainingRecord, look: RetrainingObservation, rules: Rules = AT_ONCE
+) -> tuple[RetrainingRecord, Start | Stop | None]:
     return decide(record, look, rules, "flight-delay-local")
 
 
-def trained(report: dict[str, Any] | None = None, **job: Any) -> Record:
+def trained(report: dict[str, Any] | None = None, **job: Any) -> RetrainingRecord:
     """The record after a job that an alarm began has ended so."""
-    training, _ = step(Record(), seen(ringing=(DRIFT,)))
+    training, _ = step(RetrainingRecord(), seen(ringing=(DRIFT,)))
     return step(training, seen(job=JobSeen(**{"status": "completed", "report": report, **job})))[0]
 
 
 def test_an_alarm_begins_a_job_from_the_champion_on_the_data_to_the_day_of_the_requests() -> None:
-    record, start = step(Record(), seen(ringing=(DRIFT,)))
+    record, start = step(RetrainingRecord(), seen(ringing=(DRIFT,)))
     assert start == Start("flight-delay-local-20130501-3b9aca00", CHAMPION, "2013-05-01")
     assert (record.phase, record.job, record.through) == (Phase.TRAINING, start.job, "2013-05-01")
     assert record.history[-1].kind == "started"
@@ -74,15 +88,15 @@ def test_an_alarm_begins_a_job_from_the_champion_on_the_data_to_the_day_of_the_r
 
 
 def test_a_stack_that_was_destroyed_and_made_again_takes_no_job_of_its_first_life_for_its_own() -> None:
-    first, second = (step(Record(), seen(now=now, ringing=(DRIFT,)))[1] for now in (1e9, 1e9 + 90))
+    first, second = (step(RetrainingRecord(), seen(now=now, ringing=(DRIFT,)))[1] for now in (1e9, 1e9 + 90))
     assert first is not None is not second
     assert first.job != second.job
     assert len(f"{'x' * LONGEST_PREFIX}{second.job.removeprefix('flight-delay-local')}") <= 63, "SageMaker's limit"
 
 
 def test_without_a_wish_nothing_happens_whatever_the_day() -> None:
-    record, start = step(Record(), seen())
-    assert (record, start) == (Record(since="2013-05-01"), None)
+    record, start = step(RetrainingRecord(), seen())
+    assert (record, start) == (RetrainingRecord(since="2013-05-01"), None)
     assert step(record, seen("2013-12-01")) == (record, None)
 
 
@@ -93,8 +107,10 @@ def test_without_a_wish_nothing_happens_whatever_the_day() -> None:
         (seen(ringing=(DRIFT,), on_trial="b" * 12), "is on trial"),
     ],
 )
-def test_what_cannot_be_begun_is_held_with_the_reason_and_begun_when_it_can(look: Seen, why: str) -> None:
-    held, start = step(Record(), look)
+def test_what_cannot_be_begun_is_held_with_the_reason_and_begun_when_it_can(
+    look: RetrainingObservation, why: str
+) -> None:
+    held, start = step(RetrainingRecord(), look)
     assert start is None
     assert why in held.held.text
     assert not held.history, "nobody is told of what comes by itself"
@@ -105,8 +121,8 @@ def test_what_cannot_be_begun_is_held_with_the_reason_and_begun_when_it_can(look
 
 def test_only_the_alarms_that_the_rules_name_ask() -> None:
     only_concept = Rules(on=("concept",), ask=False)
-    assert step(Record(), seen(ringing=(DRIFT,)), only_concept)[1] is None
-    record, start = step(Record(), seen(ringing=(DRIFT, CONCEPT)), only_concept)
+    assert step(RetrainingRecord(), seen(ringing=(DRIFT,)), only_concept)[1] is None
+    record, start = step(RetrainingRecord(), seen(ringing=(DRIFT, CONCEPT)), only_concept)
     assert start is not None
     assert record.trigger == CONCEPT
 
@@ -127,7 +143,7 @@ def test_an_alarm_that_ended_in_the_cool_down_asks_for_nothing_after_it() -> Non
 
 def test_budget_of_a_week_counts_what_the_cool_down_lets_pass() -> None:
     rules = Rules(cool_down_days=1, most_per_week=2, ask=False)
-    record = Record(starts=("2013-05-01", "2013-05-03"))
+    record = RetrainingRecord(starts=("2013-05-01", "2013-05-03"))
     held, start = step(record, seen("2013-05-05", ringing=(DRIFT,)), rules)
     assert start is None
     assert "2 were begun within a week" in (held.held.text if held.held else "")
@@ -143,7 +159,7 @@ def test_never_more_than_the_budget_and_never_within_the_cool_down(
     days: list[tuple[int, bool]], cool_down: int, most: int
 ) -> None:
     rules = Rules(cool_down_days=cool_down, most_per_week=most, ask=False)
-    record, day, begun = Record(), date(2013, 3, 1), []
+    record, day, begun = RetrainingRecord(), date(2013, 3, 1), []
     for later, rings in days:
         day += timedelta(later)
         look = seen(str(day), ringing=(DRIFT,) if rings else ())
@@ -159,24 +175,26 @@ def test_never_more_than_the_budget_and_never_within_the_cool_down(
 
 
 def test_a_start_on_a_day_that_is_still_to_come_belongs_to_another_replay() -> None:
-    record = Record(starts=("2026-11-25",))
+    record = RetrainingRecord(starts=("2026-11-25",))
     assert step(record, seen("2013-03-20", ringing=(DRIFT,)))[1] is not None
 
 
 def test_a_schedule_does_not_wait_for_days_that_are_of_another_replay_or_of_none() -> None:
     rules = Rules(on=(), every_days=30, ask=False)
-    later = step(Record(starts=("2013-02-01", "2026-11-27"), since="2026-11-27"), seen("2013-02-20"), rules)[0]
+    later = step(RetrainingRecord(starts=("2013-02-01", "2026-11-27"), since="2026-11-27"), seen("2013-02-20"), rules)[
+        0
+    ]
     assert (later.phase, later.since) == (Phase.IDLE, "2013-02-20")
     record, start = step(later, seen("2013-03-03"), rules)
     assert start is not None
     assert record.trigger.why == "30 days since 2013-02-01, by schedule after 30"
-    anew = step(Record(since="2026-11-27"), seen("2013-03-01"), rules)[0]
+    anew = step(RetrainingRecord(since="2026-11-27"), seen("2013-03-01"), rules)[0]
     assert step(anew, seen("2013-03-31"), rules)[1] is not None
 
 
 def test_a_schedule_counts_from_the_first_day_that_was_seen_and_then_from_the_last_start() -> None:
     rules = Rules(on=(), every_days=30, ask=False)
-    record, start = step(Record(), seen("2013-03-01"), rules)
+    record, start = step(RetrainingRecord(), seen("2013-03-01"), rules)
     assert start is None
     record, start = step(record, seen("2013-03-30"), rules)
     assert start is None
@@ -192,7 +210,7 @@ def test_a_schedule_counts_from_the_first_day_that_was_seen_and_then_from_the_la
 
 
 def test_where_a_person_must_agree_nothing_is_trained_before_and_the_data_is_of_the_day_of_the_answer() -> None:
-    asking, start = step(Record(), seen(ringing=(DRIFT,)), Rules())
+    asking, start = step(RetrainingRecord(), seen(ringing=(DRIFT,)), Rules())
     assert (asking.phase, start) == (Phase.ASKING, None)
     assert asking.history[-1].kind == "asked"
     assert step(asking, seen("2013-05-04", ringing=(DRIFT,)), Rules()) == (asking, None), "asked once"
@@ -203,7 +221,7 @@ def test_where_a_person_must_agree_nothing_is_trained_before_and_the_data_is_of_
 
 
 def test_declined_it_asks_again_after_the_cool_down_only() -> None:
-    asking, _ = step(Record(), seen(ringing=(DRIFT,)), Rules())
+    asking, _ = step(RetrainingRecord(), seen(ringing=(DRIFT,)), Rules())
     declined = decline(asking, seen(), "anna: a storm")
     assert declined.history[-1].text == "retraining declined: anna: a storm"
     assert step(declined, seen("2013-05-07", ringing=(DRIFT,)), Rules())[0].phase is Phase.IDLE
@@ -211,14 +229,14 @@ def test_declined_it_asks_again_after_the_cool_down_only() -> None:
 
 
 def test_an_agreement_outlives_a_trial_that_is_in_the_way() -> None:
-    asking, _ = step(Record(), seen(ringing=(DRIFT,)), Rules())
+    asking, _ = step(RetrainingRecord(), seen(ringing=(DRIFT,)), Rules())
     held, start = step(approve(asking, seen(), "anna: yes"), seen(on_trial="b" * 12), Rules())
     assert start is None
     assert step(held, seen(), Rules())[1] is not None
 
 
 def test_a_persons_own_wish_needs_no_agreement_and_knows_no_cool_down() -> None:
-    record = Record(starts=("2013-05-01",), since="2013-05-01")
+    record = RetrainingRecord(starts=("2013-05-01",), since="2013-05-01")
     asked = request(record, seen(), "anna: new airports")
     started, start = step(asked, seen(), Rules())
     assert start is not None
@@ -226,16 +244,16 @@ def test_a_persons_own_wish_needs_no_agreement_and_knows_no_cool_down() -> None:
 
 
 def test_what_cannot_be_done_is_refused_and_changes_nothing() -> None:
-    training, _ = step(Record(), seen(ringing=(DRIFT,)))
+    training, _ = step(RetrainingRecord(), seen(ringing=(DRIFT,)))
     for refused in (
         lambda: request(training, seen(), "anna: now"),
-        lambda: request(Record(), seen(on_trial="b" * 12), "anna: now"),
-        lambda: approve(Record(), seen(), "anna: yes"),
-        lambda: approve(Record(phase=Phase.ASKING, approved=True), seen(), "anna: yes"),
+        lambda: request(RetrainingRecord(), seen(on_trial="b" * 12), "anna: now"),
+        lambda: approve(RetrainingRecord(), seen(), "anna: yes"),
+        lambda: approve(RetrainingRecord(phase=Phase.ASKING, approved=True), seen(), "anna: yes"),
         lambda: decline(training, seen(), "anna: no"),
-        lambda: stop(Record(), seen(), "anna: no"),
+        lambda: stop(RetrainingRecord(), seen(), "anna: no"),
         lambda: stop(stop(training, seen(), "anna: no"), seen(), "anna: no"),
-        lambda: forget(Record(), seen(), "anna: no"),
+        lambda: forget(RetrainingRecord(), seen(), "anna: no"),
     ):
         with pytest.raises(NotNow):
             refused()
@@ -264,7 +282,7 @@ def test_a_candidate_that_its_rollout_rejected_gives_way_to_the_one_before() -> 
     first, second = (
         Candidate(day, recipe * 64, recipe * 12, {}) for day, recipe in (("2013-04-01", "1"), ("2013-05-01", "2"))
     )
-    record = Record().with_candidate(first).with_candidate(second)
+    record = RetrainingRecord().with_candidate(first).with_candidate(second)
     record = record.served_by(first.release)
     assert standing(record, [second.release], CHAMPION.id) == replace(first, served=True)
     assert waiting(record, [second.release], CHAMPION.id, "") is None, "the one before had its turn"
@@ -281,7 +299,7 @@ def test_a_candidate_that_was_held_against_another_champion_neither_waits_nor_co
 
 
 def test_a_job_whose_champion_was_replaced_meanwhile_gives_no_candidate() -> None:
-    training, _ = step(Record(), seen(ringing=(DRIFT,)))
+    training, _ = step(RetrainingRecord(), seen(ringing=(DRIFT,)))
     other = replace(CHAMPION, id="9" * 12)
     record, _ = step(training, seen(champion=other, job=JobSeen("completed", report=BETTER)))
     assert not record.accepted
@@ -327,13 +345,13 @@ def test_a_job_that_fails_is_told_and_the_next_may_come_after_the_cool_down(job:
 
 
 def test_a_job_that_was_lost_between_record_and_platform_is_created_and_a_running_one_is_left_alone() -> None:
-    training, start = step(Record(), seen(ringing=(DRIFT,)))
+    training, start = step(RetrainingRecord(), seen(ringing=(DRIFT,)))
     assert step(training, seen("2013-05-09", job=JobSeen("missing"))) == (training, start)
     assert step(training, seen("2013-05-09", job=JobSeen("running"))) == (training, None)
 
 
 def test_a_job_that_was_lost_is_not_created_for_another_champion_than_the_one_that_it_was_begun_for() -> None:
-    training, _ = step(Record(), seen(ringing=(DRIFT,)))
+    training, _ = step(RetrainingRecord(), seen(ringing=(DRIFT,)))
     for champion in (replace(CHAMPION, id="9" * 12), None):
         ended, act = step(training, seen(job=JobSeen("missing"), champion=champion))
         assert (ended.phase, ended.job, act) == (Phase.IDLE, "", None)
@@ -342,7 +360,7 @@ def test_a_job_that_was_lost_is_not_created_for_another_champion_than_the_one_th
 
 @pytest.mark.parametrize("job", [JobSeen("completed", report=BETTER), JobSeen("failed", "it was stopped"), None])
 def test_a_job_that_a_person_stops_is_stopped_until_it_has_ended_and_gives_nothing(job: JobSeen | None) -> None:
-    training, _ = step(Record(), seen(ringing=(DRIFT,)))
+    training, _ = step(RetrainingRecord(), seen(ringing=(DRIFT,)))
     stopping = stop(training, seen(), "anna: bad labels")
     assert stopping.history[-1].text == f"{training.job} is stopped, the champion stays: anna: bad labels"
     running = seen(job=JobSeen("running"))
@@ -375,15 +393,15 @@ def test_forgotten_the_window_of_the_config_counts_again() -> None:
 def test_the_record_is_read_back_and_what_a_newer_version_added_is_left_out() -> None:
     asking, _ = step(trained(BETTER), seen("2013-06-01", ringing=(CONCEPT,)), Rules())
     record = approve(asking, seen("2013-06-01"), "anna: yes")
-    assert Record.from_json(record.to_json()) == record
-    assert Record.from_json(record.to_json().replace('"held"', '"later": 1, "held"', 1)) == record
+    assert RetrainingRecord.from_json(record.to_json()) == record
+    assert RetrainingRecord.from_json(record.to_json().replace('"held"', '"later": 1, "held"', 1)) == record
     for text in ("", "[]", '{"phase": "sleeping"}'):
         with pytest.raises(ValueError, match="no record"):
-            Record.from_json(text)
+            RetrainingRecord.from_json(text)
 
 
 def test_the_record_stays_small_whatever_happens() -> None:
-    record = Record()
+    record = RetrainingRecord()
     for number in range(200):
         record = record.begun("2013-05-01").with_candidate(Candidate("2013-05-01", "1", str(number), {}))
         record = decline(replace(record, phase=Phase.ASKING), seen(), "no")

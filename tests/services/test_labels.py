@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from monitoring.labels.claimed import measured
 from monitoring.labels.lines import parse
-from monitoring.labels.pairs import Answer, Batch, Entry, Given, Row, Trial
+from monitoring.labels.pairs import Batch, CapturedAnswer, Entry, Label, Row, Trial
 from monitoring.measurements import Datum, Values
 from rollout.core.errors import Busy, Unreachable
 from rollout.core.state import Phase
@@ -158,10 +158,10 @@ def test_a_label_of_no_use_that_came_before_its_answer_gives_way_too(world: Worl
 
 
 def test_a_label_that_one_variant_was_joined_with_stays_though_another_could_not_be() -> None:
-    entry = Entry("x", given=Given('"purple"', "f:1"), unusable=frozenset({"v-b"}))
-    right = Given("true", "f:2")
+    entry = Entry("x", given=Label('"purple"', "f:1"), unusable=frozenset({"v-b"}))
+    right = Label("true", "f:2")
     assert entry.gives_way_to(right)
-    assert not entry.gives_way_to(Given('"purple"', "f:2")), "the same label is a duplicate"
+    assert not entry.gives_way_to(Label('"purple"', "f:2")), "the same label is a duplicate"
     assert not replace(entry, joined=frozenset({"v-a"})).gives_way_to(right)
     assert not replace(entry, unusable=frozenset()).gives_way_to(right)
 
@@ -331,11 +331,13 @@ def test_of_two_claims_at_once_one_counts(world: World) -> None:
     def ledger() -> DocumentLedger:
         return DocumentLedger(world.documents, Batches(world.documents, world.metrics), lambda: world.now)
 
-    ledger().labels([(name, Given("true", "f:1")) for name in "xyz"])
+    ledger().labels([(name, Label("true", "f:1")) for name in "xyz"])
     for variant in ("v-a", "v-b"):
-        ledger().answers(variant, [(name, Answer("event", variant, 0.0, DECLARED, [])) for name in "xyz"])
+        ledger().answers(variant, [(name, CapturedAnswer("event", variant, 0.0, DECLARED, [])) for name in "xyz"])
     row, one, other = Row("v-a", None, {"Accuracy": [1.0]}), ledger(), ledger()
-    assert [other.answers("v-a", [(name, Answer("e", "v-a", 0, {}, []))])[0][1] for name in "xyz"] == [False] * 3
+    assert [other.answers("v-a", [(name, CapturedAnswer("e", "v-a", 0, {}, []))])[0][1] for name in "xyz"] == [
+        False
+    ] * 3
     one.commit(Batch("v-a", {"x": row, "y": row}))
     other.commit(Batch("v-a", {"y": row, "z": row}))  # it has read z before
     one.commit(Batch("v-a", {"x": row}))

@@ -21,14 +21,14 @@ def answering(body: bytes, status: int = 200, variant: str = "v-a") -> MemoryInv
     return MemoryInvoke({variant: lambda _: (status, body, 0.25)})
 
 
-def probed(invoke: Invoke, content: bytes | None = SAMPLE) -> probe.Outcome:
+def probed(invoke: Invoke, content: bytes | None = SAMPLE) -> probe.ProbeOutcome:
     return probe.run(invoke, release("a"), lambda _, name: content if name == "example.json" else b"")
 
 
 def test_a_sound_answer_of_the_champion_is_a_success_with_the_time_that_it_took() -> None:
     invoke = answering(b'{"predictions":[1]}')
     outcome = probed(invoke)
-    assert outcome == probe.Outcome(ok=True, milliseconds=250, why="")
+    assert outcome == probe.ProbeOutcome(ok=True, milliseconds=250, why="")
     success, latency = outcome.data(7.0)
     assert (success.name, success.value, success.unit, success.at) == ("ProbeSuccess", 1, "Count", 7.0)
     assert (latency.name, latency.value, latency.unit) == ("ProbeLatency", 250, "Milliseconds")

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from rollout.controller.ports import Ask, Quantile
+from rollout.controller.ports import Quantile, SignalQuery
 from rollout.core.catalogue import KNOWN
-from rollout.core.decision import Seen
+from rollout.core.decision import TrialObservations
 from rollout.core.errors import Unreachable
 from rollout.core.state import Pivot
 from rollout.judge.metrics import Metric, Tally
@@ -52,8 +52,10 @@ class Platform:
             raise Unreachable(self.problem)
 
 
-def read(platform: Platform, *metrics: Metric, end: float = 34, pivots: Mapping[str, Pivot] | None = None) -> Seen:
-    return CountedSignals(platform).read(Ask("v-a", "v-b", "r", 3, end, 10, metrics, pivots or {}))
+def read(
+    platform: Platform, *metrics: Metric, end: float = 34, pivots: Mapping[str, Pivot] | None = None
+) -> TrialObservations:
+    return CountedSignals(platform).read(SignalQuery("v-a", "v-b", "r", 3, end, 10, metrics, pivots or {}))
 
 
 def test_closed_windows_lie_on_one_grid_whenever_the_trial_began() -> None:
@@ -105,6 +107,6 @@ def test_answers_are_not_counted_for_a_trial_that_needs_no_captured_ones() -> No
 
 def test_counters_that_are_unreachable_are_unknown_and_say_why() -> None:
     signals = CountedSignals(Platform(problem="no answer"))
-    assert signals.read(Ask("v-a", "v-b", "r", 0, 60, 10)) == Seen.unknown("no answer")
+    assert signals.read(SignalQuery("v-a", "v-b", "r", 0, 60, 10)) == TrialObservations.unknown("no answer")
     assert signals.quantile("v-a", 0.5, 0) is None
     assert CountedSignals(Platform()).quantile("v-a", 0.5, 0) == Quantile(80.0, 100)

@@ -25,8 +25,8 @@ from pipeline.pack import Registered, SealedPackage
 from pipeline.recipe import recipe
 from provenance.key_pair import KeyPair
 from retraining.controller import RetrainingController
-from retraining.decision import JobSeen, Seen, Start
-from retraining.record import Entry, Phase, Record, Trigger
+from retraining.decision import JobSeen, RetrainingObservation, Start
+from retraining.record import Entry, Phase, RetrainingRecord, Trigger
 from retraining.rules import Rules
 from rollout.core.plan import Plan, Step
 from rollout.core.release import Release, release_id
@@ -153,10 +153,12 @@ class Training:
     folder: Path
     jobs: dict[str, JobSeen] = field(default_factory=dict[str, JobSeen])
 
-    def look(self, record: Record) -> Seen:
+    def look(self, record: RetrainingRecord) -> RetrainingObservation:
         alarm = self.stack.alarm()
         job = self.jobs.get(record.job, JobSeen("missing")) if record.job else None
-        return Seen(self.stack.world.clock.time(), DAY, self.stack.champion, ringing=(alarm,) if alarm else (), job=job)
+        return RetrainingObservation(
+            self.stack.world.clock.time(), DAY, self.stack.champion, ringing=(alarm,) if alarm else (), job=job
+        )
 
     def create(self, start: Start) -> None:
         champion = start.champion.as_dict()

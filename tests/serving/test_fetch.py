@@ -30,7 +30,7 @@ from pipeline import archive
 from serving import download as downloading
 from serving import fetch as fetching
 from serving.download import BucketSource, DownloadError, Refused, RegistrySource, download
-from serving.fetch import Wanted
+from serving.fetch import PackageSource
 from serving.package import PackageRefused, verify
 from serving.registry import Repository, send
 from serving.registry_protocol import Login, ProtocolError, is_insecure
@@ -56,9 +56,9 @@ class Made:
     def path(self) -> str:
         return f"/v2/m/blobs/{self.digest}"
 
-    def wanted(self, at: Shelf, folder: Path, **changes: Any) -> Wanted:
+    def wanted(self, at: Shelf, folder: Path, **changes: Any) -> PackageSource:
         source = RegistrySource(Repository(at.host, "m", insecure=True), self.digest)
-        whole = Wanted(source, self.digest[7:], self.manifest_sha256, folder)
+        whole = PackageSource(source, self.digest[7:], self.manifest_sha256, folder)
         return replace(whole, **changes)
 
     def environment(self, at: Shelf, folder: Path, **changes: str) -> dict[str, str]:
@@ -361,7 +361,7 @@ def test_a_variable_that_is_not_allowed_is_named_with_what_is(
     if name == "MODELSTACK_INSECURE_REGISTRY":
         environment["MODELSTACK_ARCHIVE"] = f"oci://{value}/m@{made.digest}"
     with pytest.raises(SettingError, match=told):
-        Wanted.of(environment)
+        PackageSource.of(environment)
     assert fetching.run(environment) == 2
     assert not folder.exists()
 

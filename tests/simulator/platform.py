@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from audit.record import Record
+from audit.record import AuditRecord
 from rollout.controller.controller import Controller
 from rollout.controller.ports import Alarms, Journal, Notify, Quantile, Registry, Replay, Signals, Traffic
 from rollout.core.catalogue import KNOWN
@@ -126,7 +126,7 @@ class World:
         self.state = RolloutState("endpoint")
         self.approvals: dict[str, Approval] = {}
         self.sent: list[Event] = []
-        self.records: list[Record] = []
+        self.records: list[AuditRecord] = []
         self.served: dict[str, int] = {}
         self.clock.watchers.append(self)
 

@@ -34,7 +34,7 @@ from platforms.aws.names import LABELS
 from platforms.aws.names import documents as documents_table
 from platforms.aws.training import DynamoBook
 from platforms.s3.errors import code_of
-from retraining.record import Record
+from retraining.record import RetrainingRecord
 from rollout.core.errors import RolloutError
 from rollout.core.release import PROCESS, Release
 from rollout.core.state import RolloutState
@@ -211,7 +211,7 @@ class Aws:
 
         return BucketApprovals(self.target.client, self.target.output("artifact_bucket"))
 
-    def retraining(self) -> tuple[Record, bool]:
+    def retraining(self) -> tuple[RetrainingRecord, bool]:
         """See `Platform`."""
         target = self.target
         with explained(f"reading the retraining of {target.endpoint}"):

@@ -38,7 +38,7 @@ from platforms.kubernetes.names import ENDPOINT, VARIANT
 from platforms.kubernetes.prometheus import Prometheus
 from platforms.kubernetes.traffic import RouteTraffic
 from platforms.kubernetes.versions import ModelPackages
-from retraining.record import Record
+from retraining.record import RetrainingRecord
 from rollout.core.errors import RolloutError, Unreachable
 from rollout.core.release import Release
 from rollout.core.state import RolloutState
@@ -261,9 +261,9 @@ class Kubernetes:
 
         return PackageApprovals(self.api(), self.target.endpoint)
 
-    def retraining(self) -> tuple[Record, bool]:
+    def retraining(self) -> tuple[RetrainingRecord, bool]:
         """Nothing retrains on Kubernetes so far."""
-        return Record(), False
+        return RetrainingRecord(), False
 
     def retrain(self, action: str, reason: str) -> str:
         """See `Platform`."""

@@ -9,8 +9,8 @@ from monitoring.predictions import Prediction, Searched, Window
 from platforms.kubernetes.api import Api
 from platforms.kubernetes.controller_client import ControllerClient
 from platforms.kubernetes.kinds import ROLLOUT
+from platforms.kubernetes.prediction_query import PredictionQuery
 from platforms.kubernetes.spec import RolloutSpec
-from platforms.kubernetes.wanted import Wanted
 from rollout.core.errors import RolloutError
 
 
@@ -24,7 +24,7 @@ def find(client: ControllerClient, api: Api, endpoint: str, word: str, window: W
     begun: dict[Prediction, None] = {}
     files, oldest = 0, None
     with explained("looking for a prediction"):
-        for part in client.predictions(endpoint, Wanted(word, window=window)):
+        for part in client.predictions(endpoint, PredictionQuery(word, window=window)):
             exact |= dict.fromkeys(map(Prediction.from_dict, part["exact"]))
             begun |= dict.fromkeys(map(Prediction.from_dict, part["begun"]))
             files += part["files"]

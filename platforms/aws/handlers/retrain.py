@@ -18,15 +18,15 @@ from platforms.aws.retraining_executions import Executions
 from platforms.aws.training import AwsWorld, DynamoBook, TrainingJobs
 from retraining import audited, decision
 from retraining.controller import RetrainingController
-from retraining.decision import NotNow, Seen
+from retraining.decision import NotNow, RetrainingObservation
 from retraining.notice import message
-from retraining.record import Entry, Record
+from retraining.record import Entry, RetrainingRecord
 from retraining.rules import read
 from rollout.controller.agreement import change
 from rollout.controller.commands import Commands
 from services.drift_record import DriftRecord
 
-_CHANGES: Mapping[str, Callable[[Record, Seen, str], Record]] = {
+_CHANGES: Mapping[str, Callable[[RetrainingRecord, RetrainingObservation, str], RetrainingRecord]] = {
     "start": decision.request,
     "approve": decision.approve,
     "decline": decision.decline,
@@ -53,7 +53,7 @@ def handler(event: object, context: Context | None) -> dict[str, Any]:
     return {"phase": record.phase.value, "held": held, "latest": latest}
 
 
-def _change(wish: Mapping[str, Any]) -> Callable[[Record, Seen], Record]:
+def _change(wish: Mapping[str, Any]) -> Callable[[RetrainingRecord, RetrainingObservation], RetrainingRecord]:
     change, reason = _CHANGES.get(str(wish["do"])), str(wish.get("reason", ""))
     if change is None:
         raise NotNow(f"do: {wish['do']!r} is not allowed, expected one of {', '.join(_CHANGES)}")

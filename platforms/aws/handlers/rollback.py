@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-from monitoring.alarms.response import Answer
+from monitoring.alarms.response import AlarmResponse
 from monitoring.log import log
 from platforms.aws.alarm_events import read
 from platforms.aws.clients import clients
@@ -29,7 +29,7 @@ def handler(event: object, context: Context | None) -> dict[str, Any]:
     return {"answers": [answer.as_dict() for answer in answers]}
 
 
-def _log(answer: Answer) -> None:
+def _log(answer: AlarmResponse) -> None:
     log("alarm", **answer.as_dict())
 
 

@@ -14,7 +14,7 @@ from platforms.kubernetes import captures, labels, measured, predictions, schema
 from platforms.kubernetes.audit_records import FIRST, PostgresRecords
 from platforms.kubernetes.database import Database
 from platforms.kubernetes.documents import PostgresDocuments
-from platforms.kubernetes.wanted import Wanted
+from platforms.kubernetes.prediction_query import PredictionQuery
 from rollout.core.errors import RolloutError
 from services.batches import quality
 
@@ -66,8 +66,8 @@ class Store:
         return {"lines": lines, "next": "" if last is None else str(last)}
 
     def predictions(self, endpoint: str, asked: Mapping[str, str]) -> dict[str, Any]:
-        """A page of the search for a prediction by its id; raises as `Wanted.of` and `predictions.page`."""
-        return predictions.page(self.ready(), endpoint, Wanted.of(asked))
+        """A page of the search for a prediction by its id; raises as `PredictionQuery.of` and `predictions.page`."""
+        return predictions.page(self.ready(), endpoint, PredictionQuery.of(asked))
 
     def measured(self) -> str:
         """What was measured, as Prometheus reads it; raises as `measured.text`."""

@@ -14,7 +14,7 @@ from typing import Any
 
 from monitoring.log import log
 from platforms.kubernetes.api import Api
-from platforms.kubernetes.kinds import Kind
+from platforms.kubernetes.kinds import ResourceKind
 from rollout.core.errors import RolloutError
 
 SECONDS = 300
@@ -37,7 +37,7 @@ class Watching:
     """
 
     api: Api
-    kind: Kind
+    kind: ResourceKind
     labels: Mapping[str, str]
     version: Callable[[dict[str, Any]], object]
     changed: Callable[[dict[str, Any]], None]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from monitoring.alarms.response import Answer
+from monitoring.alarms.response import AlarmResponse
 from monitoring.log import log
 from platforms.kubernetes.program import pace
 from platforms.kubernetes.program.counts import ANSWERS, CARRIED, FAILURES, PHASE, TICKS, Counts
@@ -101,7 +101,7 @@ class Working:
                 self._made[name] = spec, self.make(name, spec)
             return self._made[name][1]
 
-    def _answered(self, name: str, answer: Answer) -> None:
+    def _answered(self, name: str, answer: AlarmResponse) -> None:
         self.counts.add(ANSWERS, endpoint=name, action=answer.action)
         log("alarm", endpoint=name, **answer.as_dict())
 

@@ -19,7 +19,7 @@ from typing import Any
 
 import httpx
 
-from monitoring.alarms.response import Answer
+from monitoring.alarms.response import AlarmResponse
 from platforms.kubernetes import names
 from platforms.kubernetes.access import Access
 from platforms.kubernetes.api import TIMEOUT, Api
@@ -220,7 +220,7 @@ class ClusterStage(FaultStage):
                 continue
             stop.wait(_AGAIN)
 
-    def answer(self) -> tuple[Answer, ...]:
+    def answer(self) -> tuple[AlarmResponse, ...]:
         """Answer a wake."""
         made = self.assembled()
         worker = Worker(self.endpoint, made.controller, made.journal, made.outage)
@@ -273,7 +273,7 @@ class ClusterStage(FaultStage):
         self.ran += answers
         return answers
 
-    def _answered(self) -> tuple[Answer, ...]:
+    def _answered(self) -> tuple[AlarmResponse, ...]:
         """Answer a wake; one that cannot be answered now is answered later, as by the controller's process."""
         until = time.monotonic() + PATIENCE
         while True:

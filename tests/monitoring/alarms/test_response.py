@@ -10,7 +10,7 @@ import pytest
 from monitoring.alarms.alarm import Alarm, NotAnAlarm, Said
 from monitoring.alarms.alike import Numbers
 from monitoring.alarms.outage import LEFT, Outage
-from monitoring.alarms.response import Answer, respond
+from monitoring.alarms.response import AlarmResponse, respond
 from rollout.controller.outbox import Outbox
 from rollout.core.errors import Busy, RolloutError, Unreachable
 from rollout.core.failing import Counted
@@ -28,7 +28,7 @@ ALIKE = Numbers(0.05, Counted(10, 20), Counted(90, 180), champion_rings=True)
 CLEARLY_WORSE = replace(ALIKE, challenger=Counted(20, 20), champion=Counted(36, 180))
 
 
-def respond_to(alarm: Alarm | NotAnAlarm, world: World, numbers: Numbers | Exception | None = None) -> Answer:
+def respond_to(alarm: Alarm | NotAnAlarm, world: World, numbers: Numbers | Exception | None = None) -> AlarmResponse:
     return respond(alarm, "endpoint", world.controller(), outage(world, numbers), patience=10)
 
 

@@ -18,7 +18,7 @@ from platforms.aws.handlers import advance
 from platforms.aws.lineage import MOST_FILES
 from provenance.facts import DataFile, Facts, Source
 from records.lineage import downstream
-from records.lineage.facts import Stack, Version
+from records.lineage.facts import LineageVersion, Stack
 from records.lineage.graph import Graph, Node
 from records.lineage.package import lineage as graph_of
 from rollout.core.event import Event
@@ -61,9 +61,9 @@ def prefix() -> str:
     return f"flights-{uuid4().hex[:8]}"
 
 
-def version(prefix: str) -> Version:
+def version(prefix: str) -> LineageVersion:
     arn, archive = f"{ARN}:model-package/{prefix}/1", f"s3://{prefix}/packages/a/model.tar.gz"
-    return Version(arn, "", RELEASE, FACTS.package.digest, FACTS.recipe.digest, IMAGE, archive)
+    return LineageVersion(arn, "", RELEASE, FACTS.package.digest, FACTS.recipe.digest, IMAGE, archive)
 
 
 def write_version(clients: Clients, prefix: str, facts: Facts = FACTS) -> None:

@@ -11,7 +11,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from audit.chain import Chain
-from audit.record import Entry, Kind
+from audit.record import Entry, RecordKind
 from audit.verification import verify
 from cli.view.audit_records import checking
 from infra.aws import policies
@@ -51,7 +51,7 @@ def test_what_kms_signed_is_verified_with_its_public_key_however_long_it_is(
 ) -> None:
     records = S3Records(clients, names.bucket, KmsSigner(clients, key))
     made = chain(3)
-    made = made.noting(Entry(1.0, Kind.VERDICT, {"said": "x" * 10_000})).sealed(ENDPOINT, "ada")
+    made = made.noting(Entry(1.0, RecordKind.VERDICT, {"said": "x" * 10_000})).sealed(ENDPOINT, "ada")
     for record in (*made.waiting, *made.waiting):  # the second time it is there
         records.put(record)
     check = checking(clients("kms").get_public_key(KeyId=key)["PublicKey"])

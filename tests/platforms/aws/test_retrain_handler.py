@@ -18,7 +18,7 @@ from platforms.aws.handlers import retrain
 from platforms.aws.journal import DynamoJournal
 from platforms.aws.training import AwsWorld, DynamoBook, TrainingJobs, report_key
 from retraining.decision import Start
-from retraining.record import Phase, Record
+from retraining.record import Phase, RetrainingRecord
 from retraining.rules import JobSettings, Rules, written
 from rollout.core.errors import RolloutError
 from rollout.core.state import Phase as Rollout
@@ -85,7 +85,7 @@ def alarm(measure: str, state: str, variant: str = CHAMPION.variant, data: objec
     watch.set_alarm_state(AlarmName=name, StateValue=state, StateReason="by hand", StateReasonData=json.dumps(data))
 
 
-def book() -> Record:
+def book() -> RetrainingRecord:
     return DynamoBook(clients(), TABLE, ENDPOINT).read()
 
 
@@ -293,7 +293,7 @@ def test_a_person_is_answered_and_refused_in_words(monkeypatch: pytest.MonkeyPat
 
 def test_the_record_needs_no_table_to_be_read_and_a_stranger_writes_first(monkeypatch: pytest.MonkeyPatch) -> None:
     make = clients()
-    assert DynamoBook(make, "none", ENDPOINT).read() == Record()
+    assert DynamoBook(make, "none", ENDPOINT).read() == RetrainingRecord()
     mine, other = DynamoBook(make, TABLE, ENDPOINT), DynamoBook(make, TABLE, ENDPOINT)
     first, same = mine.read(), other.read()
     assert mine.write(first) is not None

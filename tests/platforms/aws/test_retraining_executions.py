@@ -9,7 +9,7 @@ import pytest
 
 from platforms.aws.retraining_executions import Executions
 from retraining.decision import JobSeen, Start
-from retraining.record import Record
+from retraining.record import RetrainingRecord
 from retraining.rules import JobSettings, Rules, read, written
 from tests.platforms.aws.pipelines import ARN, FOLDER, PIPELINE, TAKES, Pipelines, step
 from tests.retraining.test_decision import BETTER, CHAMPION, IMAGE
@@ -22,7 +22,7 @@ JOB = JobSettings(
     takes=TAKES,
 )
 NAME = "flight-delay-dev-20130501-1"
-RECORD = Record(job=NAME, through="2013-05-01")
+RECORD = RetrainingRecord(job=NAME, through="2013-05-01")
 HERE = f"{FOLDER}/abcdef012345"
 DONE = [step("build", "Succeeded"), step("check", "Succeeded")]
 COMPARED = {"comparison": {"gain": 0.02, "low": 0.01, "high": 0.03}}

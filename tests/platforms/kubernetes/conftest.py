@@ -15,7 +15,7 @@ import pytest
 from platforms.kubernetes.api import Api
 from platforms.kubernetes.crds import definitions
 from platforms.kubernetes.database import Database
-from platforms.kubernetes.kinds import NAMESPACE, Kind
+from platforms.kubernetes.kinds import NAMESPACE, ResourceKind
 from platforms.kubernetes.schema import prepare
 from tests.platforms.kubernetes.apiserver import ApiServer, api_server, define
 from tests.platforms.kubernetes.fake_api import FakeApi
@@ -55,7 +55,7 @@ def _real(server: ApiServer) -> World:
     api = Api(server.access(), f"models-{uuid.uuid4().hex[:8]}")
     api.create(NAMESPACE, {"metadata": {"name": api.namespace}})
 
-    def patch(kind: Kind, name: str, obj: Mapping[str, Any], manager: str) -> None:
+    def patch(kind: ResourceKind, name: str, obj: Mapping[str, Any], manager: str) -> None:
         access = server.access()
         with httpx.Client(base_url=access.server, verify=access.verify, auth=access.auth) as client:
             answer = client.patch(

@@ -17,7 +17,7 @@ from typing import Any, cast
 from platforms.kubernetes.answers import Exists, NotFound, Owned
 from platforms.kubernetes.api import Api, Labels, Object, Objects
 from platforms.kubernetes.clock import ServerClock
-from platforms.kubernetes.kinds import DEPLOYMENT, Kind
+from platforms.kubernetes.kinds import DEPLOYMENT, ResourceKind
 from rollout.core.errors import Conflict, Unreachable
 
 Path = tuple[str, ...]
@@ -48,28 +48,28 @@ class FakeApi:
         """The same, as what it stands for."""
         return cast(Api, self)
 
-    def get(self, kind: Kind, name: str, namespace: str | None = None) -> Object:
+    def get(self, kind: ResourceKind, name: str, namespace: str | None = None) -> Object:
         """One object."""
         self._called("get", kind)
         if namespace not in {None, self.namespace} or (kind.plural, name) not in self._objects:
             raise NotFound(f'{kind.plural} "{name}" not found')
         return copy.deepcopy(self._objects[kind.plural, name])
 
-    def find(self, kind: Kind, name: str, namespace: str | None = None) -> Object | None:
+    def find(self, kind: ResourceKind, name: str, namespace: str | None = None) -> Object | None:
         """The same; None when there is none."""
         try:
             return self.get(kind, name, namespace)
         except NotFound:
             return None
 
-    def list(self, kind: Kind, labels: Labels = _NONE) -> Objects:
+    def list(self, kind: ResourceKind, labels: Labels = _NONE) -> Objects:
         """All that have these labels."""
         self._called("list", kind)
         with self._lock:
             every = [item for (plural, _), item in self._objects.items() if plural == kind.plural]
             return [copy.deepcopy(item) for item in every if _has(item, labels)]
 
-    def watch(self, kind: Kind, labels: Labels = _NONE, seconds: int = 1) -> Iterator[tuple[str, Object]]:
+    def watch(self, kind: ResourceKind, labels: Labels = _NONE, seconds: int = 1) -> Iterator[tuple[str, Object]]:
         """All that is there, and what happens to it for so many seconds."""
         told: queue.Queue[tuple[str, Object] | None] = queue.Queue()
         with self._lock:
@@ -86,7 +86,7 @@ class FakeApi:
             told.put(None)
         self.watchers.clear()
 
-    def create(self, kind: Kind, obj: Mapping[str, Any], *, manager: str | None = None) -> Object:
+    def create(self, kind: ResourceKind, obj: Mapping[str, Any], *, manager: str | None = None) -> Object:
         """Make an object."""
         self._called("create", kind)
         name = obj["metadata"]["name"]
@@ -97,7 +97,7 @@ class FakeApi:
             _put(made, path, value)
         return self._kept(kind, name, made, {(manager or "tests", "Update"): {path for path, _ in _leaves(obj)}})
 
-    def apply(self, kind: Kind, obj: Mapping[str, Any], manager: str, *, force: bool = False) -> Object:
+    def apply(self, kind: ResourceKind, obj: Mapping[str, Any], manager: str, *, force: bool = False) -> Object:
         """Server-side apply; lists are atomic."""
         self._called("patch", kind)
         name, asked = obj["metadata"]["name"], obj["metadata"]
@@ -125,7 +125,7 @@ class FakeApi:
         owners[manager, "Apply"] = set(new)
         return self._kept(kind, name, found, owners)
 
-    def replace_status(self, kind: Kind, obj: Mapping[str, Any]) -> Object:
+    def replace_status(self, kind: ResourceKind, obj: Mapping[str, Any]) -> Object:
         """Put the status."""
         self._called("update", kind)
         name = obj["metadata"]["name"]
@@ -146,21 +146,21 @@ class FakeApi:
             raise Conflict(f'"{name}": the object has been modified')
         self.patched(DEPLOYMENT, name, {"spec": {"replicas": pods}}, manager)
 
-    def delete(self, kind: Kind, name: str) -> None:
+    def delete(self, kind: ResourceKind, name: str) -> None:
         """Delete an object."""
         gone = self._objects.pop((kind.plural, name), None)
         self._owned.pop((kind.plural, name), None)
         if gone is not None:
             self._tell(kind, "DELETED", gone)
 
-    def put(self, kind: Kind, name: str, **parts: Any) -> None:
+    def put(self, kind: ResourceKind, name: str, **parts: Any) -> None:
         """Make or change an object, as another client does."""
         with self._lock:
             made = copy.deepcopy(self._objects.get((kind.plural, name))) or self._new(kind, name)
             after = {**made, **parts, "metadata": {**made["metadata"], **parts.get("metadata", {})}}
             self._kept(kind, name, after, {("tests", "Update"): {path for path, _ in _leaves(after)}})
 
-    def patched(self, kind: Kind, name: str, obj: Mapping[str, Any], manager: str) -> None:
+    def patched(self, kind: ResourceKind, name: str, obj: Mapping[str, Any], manager: str) -> None:
         """What `kubectl edit` or `patch` does: these fields so, whosever they are."""
         found, owners = copy.deepcopy(self._objects[kind.plural, name]), copy.deepcopy(self._owned[kind.plural, name])
         for path, value in _leaves(obj):
@@ -171,22 +171,22 @@ class FakeApi:
             owners.setdefault((manager, "Update"), set()).add(path)
         self._kept(kind, name, found, owners)
 
-    def _called(self, verb: str, kind: Kind) -> None:
+    def _called(self, verb: str, kind: ResourceKind) -> None:
         self.calls.append((verb, kind.plural))
         if self.down:
             raise Unreachable("the API server does not answer")
 
-    def _tell(self, kind: Kind, event: str, item: Object) -> None:
+    def _tell(self, kind: ResourceKind, event: str, item: Object) -> None:
         for plural, told in self.watchers:
             if plural == kind.plural:
                 told.put((event, copy.deepcopy(item)))
 
-    def _new(self, kind: Kind, name: str) -> Object:
+    def _new(self, kind: ResourceKind, name: str) -> Object:
         made = {"uid": str(uuid.uuid4()), "generation": 0, "creationTimestamp": _now()}
         metadata = {"name": name, "namespace": self.namespace, **made}
         return {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": metadata}
 
-    def _kept(self, kind: Kind, name: str, obj: Object, owners: dict[tuple[str, str], set[Path]]) -> Object:
+    def _kept(self, kind: ResourceKind, name: str, obj: Object, owners: dict[tuple[str, str], set[Path]]) -> Object:
         key = (kind.plural, name)
         before = self._objects.get(key)
         owners = {who: paths for who, paths in owners.items() if paths}

@@ -14,12 +14,12 @@ from platforms.kubernetes.access import Access
 from platforms.kubernetes.answers import Exists, Forbidden, NotFound, Owned
 from platforms.kubernetes.api import Api
 from platforms.kubernetes.crds import definitions
-from platforms.kubernetes.kinds import CONFIG_MAP, CRD, NODE, PACKAGE, ROLLOUT, Kind
+from platforms.kubernetes.kinds import CONFIG_MAP, CRD, NODE, PACKAGE, ROLLOUT, ResourceKind
 from rollout.core.errors import Busy, Conflict, RolloutError, Unreachable
 from tests.platforms.kubernetes.apiserver import ApiServer
 from tests.platforms.kubernetes.world import ENDPOINT, World
 
-NOBODYS = Kind("example.org/v1", "Nothing", "nothings")
+NOBODYS = ResourceKind("example.org/v1", "Nothing", "nothings")
 
 
 def answering(handle: Callable[[httpx.Request], httpx.Response], counted: list[tuple[str, str, int]]) -> Api:

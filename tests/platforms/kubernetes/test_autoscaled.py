@@ -14,7 +14,7 @@ from platforms.kubernetes import names
 from platforms.kubernetes.api import Api
 from platforms.kubernetes.autoscaled import HELD, LEAST, Autoscaler, lower, manifest
 from platforms.kubernetes.journal import KubernetesJournal
-from platforms.kubernetes.kinds import AUTOSCALER, DEPLOYMENT, ROLLOUT, Kind
+from platforms.kubernetes.kinds import AUTOSCALER, DEPLOYMENT, ROLLOUT, ResourceKind
 from platforms.kubernetes.traffic import RouteTraffic
 from rollout.core.errors import Busy
 from rollout.core.release import Release
@@ -209,7 +209,7 @@ def test_what_a_trial_raises_while_autoscalers_are_put_back_stays(
     step(traffic, 0)
     listed = world.api.list
 
-    def slow(kind: Kind, *words: Any) -> list[Any]:
+    def slow(kind: ResourceKind, *words: Any) -> list[Any]:
         found = listed(kind, *words)
         if kind is AUTOSCALER:
             step(traffic, 10)
@@ -227,7 +227,7 @@ def test_an_autoscaler_that_its_own_controller_writes_meanwhile_stops_no_step(
 ) -> None:
     get, raced = world.api.get, []
 
-    def racing(kind: Kind, name: str, namespace: str | None = None) -> Any:
+    def racing(kind: ResourceKind, name: str, namespace: str | None = None) -> Any:
         found = get(kind, name, namespace)
         if kind is AUTOSCALER and not raced:
             raced.append(name)

@@ -16,12 +16,12 @@ from platforms.kubernetes.answers import Forbidden
 from platforms.kubernetes.audit_records import PostgresRecords
 from platforms.kubernetes.controller_client import ControllerClient
 from platforms.kubernetes.database import Database
+from platforms.kubernetes.prediction_query import PredictionQuery
 from platforms.kubernetes.program.counts import Counts
 from platforms.kubernetes.program.listening import Listening
 from platforms.kubernetes.program.process import Process
 from platforms.kubernetes.program.store import Store
 from platforms.kubernetes.program.web import app
-from platforms.kubernetes.wanted import Wanted
 from rollout.core.errors import Busy, RolloutError, Unreachable
 from tests.audit.made import Key, chain
 from tests.platforms.kubernetes.labelled import World
@@ -99,7 +99,9 @@ def test_a_prediction_is_looked_for_until_all_is_looked_through(
     world = World(store, endpoint)
     for number in range(3):
         world.captured("v-a", (f"ord?r {number}&", True, 0.7))
-    found = list(asked.predictions(endpoint, Wanted("ord?r 0&", window=Window(world.now - 60, world.now + 60))))
+    found = list(
+        asked.predictions(endpoint, PredictionQuery("ord?r 0&", window=Window(world.now - 60, world.now + 60)))
+    )
     assert [(part["files"], [one["inference"] for one in part["exact"]]) for part in found] == [
         (1, []),
         (1, []),
@@ -107,7 +109,7 @@ def test_a_prediction_is_looked_for_until_all_is_looked_through(
         (0, []),
     ]
     with pytest.raises(RolloutError, match="id: got 201 characters"):
-        list(asked.predictions(endpoint, Wanted("x" * 201)))
+        list(asked.predictions(endpoint, PredictionQuery("x" * 201)))
 
 
 @pytest.mark.needs("postgresql")

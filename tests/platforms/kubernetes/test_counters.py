@@ -8,9 +8,9 @@ import pytest
 
 from platforms.kubernetes.counters import PrometheusCounters
 from platforms.kubernetes.prometheus import Prometheus
-from rollout.controller.ports import Ask, Quantile
+from rollout.controller.ports import Quantile, SignalQuery
 from rollout.core.catalogue import KNOWN
-from rollout.core.decision import Seen
+from rollout.core.decision import TrialObservations
 from rollout.core.state import Pivot
 from rollout.judge.metrics import Metric, Tally
 from services.signals import CountedSignals
@@ -26,11 +26,11 @@ def signals(tsdb: Tsdb, captured: float = 1.0) -> CountedSignals:
     return CountedSignals(PrometheusCounters(prometheus, "models", "endpoint", CLUSTERS.__getitem__, captured))
 
 
-def ask(end: float, *metrics: Metric, start: float = 0, pivots: Mapping[str, Pivot] | None = None) -> Ask:
-    return Ask("v-a", "v-b", "r-1", START + start, START + end, 10, metrics, pivots or {})
+def ask(end: float, *metrics: Metric, start: float = 0, pivots: Mapping[str, Pivot] | None = None) -> SignalQuery:
+    return SignalQuery("v-a", "v-b", "r-1", START + start, START + end, 10, metrics, pivots or {})
 
 
-def errors(seen: Seen, side: str = "challenger") -> list[Tally | None]:
+def errors(seen: TrialObservations, side: str = "challenger") -> list[Tally | None]:
     assert seen.windows is not None, seen.problem
     return [getattr(window, side).get("errors") for window in seen.windows]
 

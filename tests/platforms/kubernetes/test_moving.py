@@ -6,14 +6,14 @@ from dataclasses import replace
 
 import pytest
 
-from platforms.kubernetes.moving import Move, Seen, decided
+from platforms.kubernetes.moving import Move, MoveStatus, decided
 from rollout.core.plan import Guard
 
 ALARM = "flight-delay-test-v-a-5xx"
 MOVE = Move.begun("w-large", Guard("canary", 20, 60, (ALARM,), 1800), 2, 1000.0)
 FIRST = replace(MOVE, step=0, at=1010.0)
 LAST = replace(MOVE, step=1, at=1080.0)
-WELL = Seen(wanted=True, old=2, new=2, of=2)
+WELL = MoveStatus(wanted=True, old=2, new=2, of=2)
 
 
 def test_a_move_is_read_back_as_it_was_written_and_anything_else_is_refused() -> None:
@@ -44,7 +44,7 @@ def test_each_step_waits_before_the_next_and_so_does_the_last_before_the_old_pod
 )
 @pytest.mark.parametrize("move", [MOVE, FIRST, LAST])
 def test_what_is_unknown_or_not_ready_lets_nothing_go_on_and_ends_the_move_when_its_time_is_over(
-    move: Move, seen: Seen, why: str
+    move: Move, seen: MoveStatus, why: str
 ) -> None:
     assert decided(move, seen, 2800.0) == move
     taken_back = decided(move, seen, 2801.0)
@@ -70,7 +70,7 @@ def test_new_pods_that_answer_nobody_lose_their_traffic_at_once_in_their_own_wor
 @pytest.mark.parametrize("rings", [(), (ALARM,), None])
 @pytest.mark.parametrize("wanted", [True, False])
 def test_nothing_goes_back_to_pods_that_answer_nobody(rings: tuple[str, ...] | None, wanted: bool) -> None:
-    alone = Seen(wanted=wanted, old=0, new=1, of=2, ringing=rings)
+    alone = MoveStatus(wanted=wanted, old=0, new=1, of=2, ringing=rings)
     after = decided(FIRST, alone, 1020.0)
     assert after == (replace(FIRST, step=1, at=1020.0) if wanted else "arrived")
     assert decided(LAST, alone, 1090.0) == (LAST if wanted else "arrived")

@@ -19,9 +19,9 @@ from platforms.kubernetes.counters import PrometheusCounters
 from platforms.kubernetes.grafana import dashboard
 from platforms.kubernetes.prometheus import Prometheus
 from platforms.kubernetes.watched import Watched
-from rollout.controller.ports import Ask
+from rollout.controller.ports import SignalQuery
 from rollout.core.catalogue import KNOWN
-from rollout.core.decision import Seen
+from rollout.core.decision import TrialObservations
 from rollout.core.plan import ERRORS, Plan, Step
 from rollout.core.ringing import Ringing
 from rollout.core.state import Phase, Pivot, RolloutState
@@ -132,9 +132,9 @@ def test_each_window_holds_what_the_servers_answered_in_it(it: Stage, prometheus
     it.scraped(traffic(4) + WIDTH + SCRAPE)
     signals = signals_of(prometheus)
 
-    def read() -> Seen:
+    def read() -> TrialObservations:
         pivots = {P99.name: Pivot(5_000.0, began)}
-        return signals.read(Ask("v-a", "v-b", "r-1", began, time.time() - 2, WIDTH, (P99,), pivots))
+        return signals.read(SignalQuery("v-a", "v-b", "r-1", began, time.time() - 2, WIDTH, (P99,), pivots))
 
     seen = until(lambda: found if (found := read()).windows else None)
     scrapes = [at for item in prometheus.samples("up{}", began - 60, time.time()) for at, up in item.points if up]
@@ -189,8 +189,8 @@ def test_what_the_gateway_answers_itself_is_unknown_and_so_is_a_gateway_or_prome
 ) -> None:
     signals = signals_of(prometheus)
 
-    def read(end: float) -> Seen:
-        return signals.read(Ask("v-a", "v-b", "r-1", time.time() - 40, end, WIDTH))
+    def read(end: float) -> TrialObservations:
+        return signals.read(SignalQuery("v-a", "v-b", "r-1", time.time() - 40, end, WIDTH))
 
     it.weights(100, 0, broken=True)
     broke = time.time()
@@ -206,7 +206,7 @@ def test_what_the_gateway_answers_itself_is_unknown_and_so_is_a_gateway_or_prome
     assert behind.windows is None
     assert "behind" in behind.problem
     with httpx.Client(base_url="http://127.0.0.1:9", timeout=1) as nobody:
-        gone = signals_of(Prometheus(nobody)).read(Ask("v-a", "v-b", "r", 0, 60, 10))
+        gone = signals_of(Prometheus(nobody)).read(SignalQuery("v-a", "v-b", "r", 0, 60, 10))
     assert "does not answer" in gone.problem
     assert signals.quantile("v-a", 0.5, time.time()) is not None
 

@@ -11,7 +11,7 @@ from monitoring.predictions import EVER, MOST, Window
 from platforms.kubernetes import predictions
 from platforms.kubernetes.captures import intake
 from platforms.kubernetes.database import Database
-from platforms.kubernetes.wanted import Wanted
+from platforms.kubernetes.prediction_query import PredictionQuery
 from rollout.core.errors import RolloutError
 from tests.captured import line
 from tests.platforms.kubernetes.labelled import World
@@ -43,12 +43,12 @@ def posted(store: Database, endpoint: str, *names: str, variant: str = "v-a", ag
     )
 
 
-def parts(store: Database, endpoint: str, wanted: Wanted) -> list[dict[str, Any]]:
+def parts(store: Database, endpoint: str, wanted: PredictionQuery) -> list[dict[str, Any]]:
     """What one who asks gets, part by part."""
     found: list[dict[str, Any]] = []
-    left: Wanted | None = wanted
+    left: PredictionQuery | None = wanted
     while left is not None:
-        found.append(predictions.page(store, endpoint, Wanted.of(left.as_dict())))
+        found.append(predictions.page(store, endpoint, PredictionQuery.of(left.as_dict())))
         left = left.then(found[-1])
     return found
 
@@ -58,14 +58,14 @@ def told(found: list[dict[str, Any]], kind: str = "exact") -> list[tuple[str, st
 
 
 def looked(store: Database, endpoint: str, word: str, window: Window = EVER) -> list[tuple[str, str]]:
-    return told(parts(store, endpoint, Wanted(word, window=window)))
+    return told(parts(store, endpoint, PredictionQuery(word, window=window)))
 
 
 def test_an_answer_that_is_joined_is_found_by_its_id_in_the_ledger(store: Database, endpoint: str) -> None:
     world = World(store, endpoint)
     world.captured("v-a", ("order-17", True, 0.7), ("order-18", True, 0.7))
     world.run()
-    (part,) = parts(store, endpoint, Wanted("order-17"))
+    (part,) = parts(store, endpoint, PredictionQuery("order-17"))
     assert (told([part]), part["files"]) == ([("v-a", "order-17")], 0)
     assert part["exact"][0]["at"] == world.now
 
@@ -73,7 +73,7 @@ def test_an_answer_that_is_joined_is_found_by_its_id_in_the_ledger(store: Databa
 def test_an_event_id_is_found_without_looking_through_the_captures(store: Database, endpoint: str) -> None:
     posted(store, endpoint, "order-17", "order-18")
     posted(store, endpoint, "v-a-order-17", variant="v-b")
-    (part,) = parts(store, endpoint, Wanted("v-a-order-17"))
+    (part,) = parts(store, endpoint, PredictionQuery("v-a-order-17"))
     assert (told([part]), part["files"]) == ([("v-a", "order-17")], 0)
 
 
@@ -87,7 +87,7 @@ def test_what_no_table_has_is_found_in_the_captures_of_every_part(
     posted(store, f"{endpoint}-other", "order-99")
     for hours in range(10):
         assert looked(store, endpoint, f"order-{hours}") == [(f"v-{'ab'[hours % 2]}", f"order-{hours}")]
-    nothing = parts(store, endpoint, Wanted("order-99"))
+    nothing = parts(store, endpoint, PredictionQuery("order-99"))
     assert (told(nothing), [part["files"] for part in nothing]) == ([], files)
     assert nothing[0]["oldest"] == NOW - 9 * 3600
 
@@ -95,9 +95,9 @@ def test_what_no_table_has_is_found_in_the_captures_of_every_part(
 def test_only_what_came_in_the_window_is_looked_through(store: Database, endpoint: str) -> None:
     for hours in range(6):
         posted(store, endpoint, f"order-{hours}", ago=3600 * hours)
-    found = parts(store, endpoint, Wanted("none", window=Window(NOW - 3 * 3600, NOW - 2 * 3600)))
+    found = parts(store, endpoint, PredictionQuery("none", window=Window(NOW - 3 * 3600, NOW - 2 * 3600)))
     assert sum(part["files"] for part in found) == 2
-    found = parts(store, endpoint, Wanted("none", window=Window(NOW - 3600)))
+    found = parts(store, endpoint, PredictionQuery("none", window=Window(NOW - 3600)))
     assert sum(part["files"] for part in found) == 2
 
 
@@ -107,7 +107,7 @@ def test_the_beginning_of_an_id_finds_some_that_begin_so_and_the_one_that_is_the
     monkeypatch.setattr(predictions, "_FILES", 7)
     for number in range(1, 30):
         posted(store, endpoint, f"order-{number:02}", f"order-{number:02}x", ago=60 * number)
-    found = parts(store, endpoint, Wanted("order"))
+    found = parts(store, endpoint, PredictionQuery("order"))
     assert (len(found), len(told(found, "begun"))) == (6, MOST)
     posted(store, endpoint, "order", ago=7200)
     assert looked(store, endpoint, "order") == [("v-a", "order")]
@@ -128,7 +128,7 @@ def test_what_a_shadow_answered_at_the_same_time_is_found_too_and_what_is_older_
     posted(store, endpoint, "order-17", ago=60)
     posted(store, endpoint, "order-17", variant="v-b", ago=100)
     posted(store, endpoint, "order-17", variant="v-c", ago=4000)
-    found = parts(store, endpoint, Wanted("order-17"))
+    found = parts(store, endpoint, PredictionQuery("order-17"))
     assert told(found) == [("v-a", "order-17"), ("v-b", "order-17")]
 
 
@@ -144,4 +144,4 @@ def test_what_a_shadow_answered_at_the_same_time_is_found_too_and_what_is_older_
 )
 def test_a_parameter_that_is_wrong_is_named(asked: dict[str, str], words: str) -> None:
     with pytest.raises(RolloutError, match=words):
-        Wanted.of(asked)
+        PredictionQuery.of(asked)

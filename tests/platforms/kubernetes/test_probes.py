@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from platforms.kubernetes.kinds import CONFIG_MAP, Kind
+from platforms.kubernetes.kinds import CONFIG_MAP, ResourceKind
 from platforms.kubernetes.probes import Probes, through_gateways
 from platforms.kubernetes.program.counts import Counts
 from platforms.kubernetes.spec import RolloutSpec
@@ -140,11 +140,11 @@ class Looked(Cluster):
     authority: str = ""
     looked: int = 0
 
-    def find(self, kind: Kind, name: str) -> dict[str, Any] | None:
+    def find(self, kind: ResourceKind, name: str) -> dict[str, Any] | None:
         assert (kind, name) == (CONFIG_MAP, "authority")
         return {"data": {"ca.crt": self.authority}} if self.authority else None
 
-    def get(self, kind: Kind, name: str) -> dict[str, Any]:
+    def get(self, kind: ResourceKind, name: str) -> dict[str, Any]:
         self.looked += 1
         return super().get(kind, name)
 

@@ -14,7 +14,7 @@ from platforms.kubernetes.answers import Forbidden
 from platforms.kubernetes.api import Api
 from platforms.kubernetes.crds import definitions
 from platforms.kubernetes.journal import KubernetesJournal
-from platforms.kubernetes.kinds import NAMESPACE, PACKAGE, ROLLOUT, ROUTE, SECRET, Kind
+from platforms.kubernetes.kinds import NAMESPACE, PACKAGE, ROLLOUT, ROUTE, SECRET, ResourceKind
 from platforms.kubernetes.versions import ModelPackages
 from rollout.core.state import RolloutState
 from tests.infra.on_cluster import release
@@ -23,8 +23,8 @@ from tests.platforms.kubernetes.impersonating import Impersonating
 from tests.platforms.kubernetes.world import ENDPOINT, World
 
 pytestmark = [pytest.mark.needs("apiserver"), pytest.mark.slow]
-ROLE = Kind("rbac.authorization.k8s.io/v1", "Role", "roles")
-BINDING = Kind("rbac.authorization.k8s.io/v1", "RoleBinding", "rolebindings")
+ROLE = ResourceKind("rbac.authorization.k8s.io/v1", "Role", "roles")
+BINDING = ResourceKind("rbac.authorization.k8s.io/v1", "RoleBinding", "rolebindings")
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,7 @@ def test_a_group_that_is_named_reads_what_serves_and_who_made_it(
 
 
 @pytest.mark.parametrize("kind", [SECRET, ROUTE, PACKAGE, ROLLOUT])
-def test_it_may_list_nothing_and_write_nothing(server: ApiServer, owner: Api, kind: Kind) -> None:
+def test_it_may_list_nothing_and_write_nothing(server: ApiServer, owner: Api, kind: ResourceKind) -> None:
     asked = as_one_of(server, owner, "deployers-prod")
     with pytest.raises(Forbidden):
         asked.list(kind)

@@ -9,7 +9,7 @@ import pytest
 
 from platforms.kubernetes.captures import intake
 from platforms.kubernetes.database import Database
-from platforms.kubernetes.kinds import Kind
+from platforms.kubernetes.kinds import ResourceKind
 from platforms.kubernetes.replay import GatewayReplay
 from platforms.kubernetes.spec import RolloutSpec
 from rollout.core.errors import Busy
@@ -27,7 +27,7 @@ class Cluster:
     in_cluster: bool = True
     namespace: str = "models"
 
-    def get(self, kind: Kind, name: str) -> dict[str, Any]:
+    def get(self, kind: ResourceKind, name: str) -> dict[str, Any]:
         protocol, address = self.address.split("://")
         host, _, port = address.partition(":")
         listeners = [{"protocol": protocol.upper(), "port": int(port)}]

@@ -29,7 +29,7 @@ from platforms.kubernetes.kinds import (
     ROLLOUT,
     ROUTE,
     SERVICE,
-    Kind,
+    ResourceKind,
 )
 from platforms.kubernetes.rules import weights
 from platforms.kubernetes.serving_config import Backend, ServingConfig
@@ -43,7 +43,7 @@ on_both = pytest.mark.parametrize("world", BOTH, indirect=True)
 """Of a module whose WORLDS are IN_MEMORY: a test of what a real API server may answer differently."""
 ENDPOINT, GATEWAY = "flight-delay-test", "models"
 CONTROLLER = "gateway.envoyproxy.io/gatewayclass-controller"
-Patch = Callable[[Kind, str, Mapping[str, Any], str], None]
+Patch = Callable[[ResourceKind, str, Mapping[str, Any], str], None]
 """Sets fields of an object in the name of somebody, whosever they are."""
 CRASH = {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 10s restarting failed container"}}
 PULL = {"waiting": {"reason": "ImagePullBackOff", "message": 'Back-off pulling image "r/serving@sha256:0": not found'}}
@@ -195,7 +195,7 @@ class World:
         """What was told on the route."""
         return [item for item in self.api.list(EVENT) if item["involvedObject"]["name"] == ENDPOINT]
 
-    def _status(self, kind: Kind, obj: Object, status: Object) -> None:
+    def _status(self, kind: ResourceKind, obj: Object, status: Object) -> None:
         metadata = {key: item for key, item in obj["metadata"].items() if key != "managedFields"}
         self.api.replace_status(kind, {**obj, "metadata": metadata, "status": status})
 

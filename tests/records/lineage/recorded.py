@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from audit.record import Kind, Record, moment
+from audit.record import AuditRecord, RecordKind, moment
 from provenance.facts import Builder, Facts
-from records.lineage.facts import Stack, Version
+from records.lineage.facts import LineageVersion, Stack
 from records.lineage.graph import Graph
 from records.lineage.package import lineage
 from tests.provenance.conftest import FACTS
@@ -30,11 +30,11 @@ def at(second: int) -> str:
     return moment(1_700_000_000 + second)
 
 
-def records(stack: str, *rows: tuple[int, Kind, str, str, str, Mapping[str, Any]]) -> tuple[Record, ...]:
+def records(stack: str, *rows: tuple[int, RecordKind, str, str, str, Mapping[str, Any]]) -> tuple[AuditRecord, ...]:
     """Records of (second, kind, who, event, release, more)."""
     packages = {OURS: DIGEST, THEIRS: OTHER}
     return tuple(
-        Record(
+        AuditRecord(
             number,
             at(second),
             f"flight-delay-{stack}",
@@ -46,7 +46,7 @@ def records(stack: str, *rows: tuple[int, Kind, str, str, str, Mapping[str, Any]
     )
 
 
-HERE = Version(
+HERE = LineageVersion(
     arn("dev", 3),
     at(10),
     OURS,
@@ -64,15 +64,15 @@ DEV = Stack(
     (HERE,),
     records(
         "dev",
-        (1, Kind.RELEASE, CI, "moving", THEIRS, {}),
-        (2, Kind.PROMOTION, CI, "promoted", THEIRS, {"reason": FIRST}),
-        (20, Kind.APPROVAL, CI, "agreed", OURS, AGREED),
-        (21, Kind.RELEASE, CI, "preparing", OURS, {"champion": THEIRS}),
-        (30, Kind.DECISION, ADVANCE, "promoting", OURS, {}),
-        (31, Kind.PROMOTION, ADVANCE, "promoted", OURS, {}),
-        (50, Kind.DECISION, BOB, "restoring", OURS, {"reason": TAKEN_BACK, "champion": THEIRS}),
-        (55, Kind.RESTORE, ADVANCE, "rolled_back", OURS, {"reason": TAKEN_BACK, "champion": THEIRS}),
-        (60, Kind.CLEAR, ADA, "cleared", OURS, {}),
+        (1, RecordKind.RELEASE, CI, "moving", THEIRS, {}),
+        (2, RecordKind.PROMOTION, CI, "promoted", THEIRS, {"reason": FIRST}),
+        (20, RecordKind.APPROVAL, CI, "agreed", OURS, AGREED),
+        (21, RecordKind.RELEASE, CI, "preparing", OURS, {"champion": THEIRS}),
+        (30, RecordKind.DECISION, ADVANCE, "promoting", OURS, {}),
+        (31, RecordKind.PROMOTION, ADVANCE, "promoted", OURS, {}),
+        (50, RecordKind.DECISION, BOB, "restoring", OURS, {"reason": TAKEN_BACK, "champion": THEIRS}),
+        (55, RecordKind.RESTORE, ADVANCE, "rolled_back", OURS, {"reason": TAKEN_BACK, "champion": THEIRS}),
+        (60, RecordKind.CLEAR, ADA, "cleared", OURS, {}),
     ),
     champion=THEIRS,
     champion_digest=OTHER,
@@ -84,8 +84,8 @@ PROD = Stack(
     (replace(HERE, arn=arn("prod", 1), created=at(40), by=BOB, more={"promoted_from": HERE.arn}),),
     records(
         "prod",
-        (41, Kind.RELEASE, BOB, "moving", OURS, {}),
-        (42, Kind.PROMOTION, BOB, "promoted", OURS, {"reason": FIRST}),
+        (41, RecordKind.RELEASE, BOB, "moving", OURS, {}),
+        (42, RecordKind.PROMOTION, BOB, "promoted", OURS, {"reason": FIRST}),
     ),
     champion=OURS,
     champion_digest=DIGEST,
@@ -123,7 +123,8 @@ def retrained(builder: Builder) -> tuple[Stack, Facts]:
     )
     who = "function flight-delay-dev-retrain"
     recorded = tuple(
-        Record(number, at(number), DEV.endpoint, Kind.RETRAINING, who, what) for number, what in enumerate(told, 1)
+        AuditRecord(number, at(number), DEV.endpoint, RecordKind.RETRAINING, who, what)
+        for number, what in enumerate(told, 1)
     )
     version = replace(HERE, more={"retrained_from": OTHER, "retrained_through": "2013-06-16"})
     facts = replace(FACTS, builder=builder, source=replace(FACTS.source, commit=None))

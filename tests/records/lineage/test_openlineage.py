@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from audit.record import Kind
+from audit.record import RecordKind
 from records.lineage.openlineage import SCHEMA, Event, events
 from records.lineage.package import lineage
 from tests.provenance.conftest import FACTS
@@ -110,7 +110,9 @@ def test_a_promotion_and_a_rollout_say_who_did_it_and_where_it_serves() -> None:
 )
 def test_a_rollout_that_did_not_promote_ends_otherwise(outcome: str, kind: str) -> None:
     told = records(
-        "dev", (21, Kind.RELEASE, BOB, "preparing", OURS, {}), (30, Kind.VERDICT, ADVANCE, outcome, OURS, {})
+        "dev",
+        (21, RecordKind.RELEASE, BOB, "preparing", OURS, {}),
+        (30, RecordKind.VERDICT, ADVANCE, outcome, OURS, {}),
     )
     seen = named(events(graph(replace(DEV, records=told))), "flight-delay-dev.rollout")
     assert [event["eventType"] for event in seen] == ["START", kind]

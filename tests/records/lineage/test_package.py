@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from audit.record import Kind
+from audit.record import RecordKind
 from provenance.facts import Builder
 from records.lineage.facts import Stack, version_name
 from records.lineage.graph import ACTORS, Edge, Graph
@@ -103,10 +103,10 @@ def test_a_champion_that_comes_back_serves_again() -> None:
 def test_what_moves_to_other_instances_serves_on() -> None:
     moved = records(
         "prod",
-        (41, Kind.RELEASE, BOB, "moving", OURS, {}),
-        (42, Kind.PROMOTION, BOB, "promoted", OURS, {}),
-        (80, Kind.RELEASE, BOB, "moving", OURS, {"champion": OURS, "rollout": "r-2"}),
-        (81, Kind.PROMOTION, BOB, "promoted", OURS, {"rollout": "r-2"}),
+        (41, RecordKind.RELEASE, BOB, "moving", OURS, {}),
+        (42, RecordKind.PROMOTION, BOB, "promoted", OURS, {}),
+        (80, RecordKind.RELEASE, BOB, "moving", OURS, {"champion": OURS, "rollout": "r-2"}),
+        (81, RecordKind.PROMOTION, BOB, "promoted", OURS, {"rollout": "r-2"}),
     )
     found = graph(replace(PROD, records=moved))
     assert [(edge.at, edge.until) for edge in edges(found, "served")] == [(at(42), "")]
@@ -115,10 +115,17 @@ def test_what_moves_to_other_instances_serves_on() -> None:
 def test_a_wish_is_no_rollout_and_its_end_is_no_end_of_what_serves() -> None:
     told = records(
         "prod",
-        (41, Kind.RELEASE, BOB, "moving", OURS, {}),
-        (42, Kind.PROMOTION, BOB, "promoted", OURS, {}),
-        (80, Kind.RESTORE, ADA, "restore", OURS, {"champion": OTHER, "rollout": "of-another", "reason": TAKEN_BACK}),
-        (81, Kind.RESTORE, ADA, "restore_lifted", OURS, {}),
+        (41, RecordKind.RELEASE, BOB, "moving", OURS, {}),
+        (42, RecordKind.PROMOTION, BOB, "promoted", OURS, {}),
+        (
+            80,
+            RecordKind.RESTORE,
+            ADA,
+            "restore",
+            OURS,
+            {"champion": OTHER, "rollout": "of-another", "reason": TAKEN_BACK},
+        ),
+        (81, RecordKind.RESTORE, ADA, "restore_lifted", OURS, {}),
     )
     found = graph(replace(PROD, records=told))
     assert [(edge.at, edge.until) for edge in edges(found, "served")] == [(at(42), "")]
@@ -152,7 +159,7 @@ def test_people_are_named_with_what_they_did_when_and_why() -> None:
 
 
 def test_a_person_who_lets_a_release_take_over_takes_nothing_back() -> None:
-    told = records("dev", (21, Kind.DECISION, BOB, "promoting", OURS, {"reason": TAKEN_BACK}))
+    told = records("dev", (21, RecordKind.DECISION, BOB, "promoting", OURS, {"reason": TAKEN_BACK}))
     assert not edges(graph(replace(DEV, records=told)), "took_back")
 
 

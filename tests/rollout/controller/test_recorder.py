@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import pytest
 
-from audit.record import Record
+from audit.record import AuditRecord
 from rollout.controller.recorder import Recorder
 from rollout.core.errors import Conflict, RolloutError, Unreachable
 from rollout.core.state import RolloutState
@@ -35,12 +35,12 @@ class Keeping(MemoryJournal):
 class Store:
     """An audit store, with something that happens before and after each put."""
 
-    before: Callable[[Record], None] = lambda _: None
-    after: Callable[[Record], None] = lambda _: None
-    kept: dict[int, Record] = field(default_factory=dict[int, Record])
+    before: Callable[[AuditRecord], None] = lambda _: None
+    after: Callable[[AuditRecord], None] = lambda _: None
+    kept: dict[int, AuditRecord] = field(default_factory=dict[int, AuditRecord])
     puts: int = 0
 
-    def put(self, record: Record) -> None:
+    def put(self, record: AuditRecord) -> None:
         self.before(record)
         self.puts += 1
         if self.kept.setdefault(record.number, record) != record:
@@ -85,7 +85,7 @@ def test_what_waits_is_put_away_and_waits_no_more(world: World) -> None:
 def test_whoever_is_killed_leaves_the_rest_to_the_next(world: World, side: str, number: int) -> None:
     first = world.state.audit.waiting[0].number
 
-    def die(record: Record) -> None:
+    def die(record: AuditRecord) -> None:
         if record.number == first + number:
             raise Killed
 
@@ -100,7 +100,7 @@ def test_whoever_is_killed_leaves_the_rest_to_the_next(world: World, side: str, 
 def test_two_at_once_put_the_same_records(world: World) -> None:
     other = Store()
 
-    def meanwhile(record: Record) -> None:
+    def meanwhile(record: AuditRecord) -> None:
         Recorder(Keeping(world), other).put()
 
     store = Store(before=meanwhile, kept=other.kept)
@@ -110,7 +110,7 @@ def test_two_at_once_put_the_same_records(world: World) -> None:
 
 
 def test_what_happens_while_records_are_put_away_still_waits(world: World) -> None:
-    def meanwhile(record: Record) -> None:
+    def meanwhile(record: AuditRecord) -> None:
         if not store.kept:
             Keeping(world).write(world.state.noting(1.0, "cleared", "x"))
 
@@ -122,7 +122,7 @@ def test_what_happens_while_records_are_put_away_still_waits(world: World) -> No
 
 
 def test_a_store_that_does_not_answer_holds_nothing_up_and_is_caught_up_with(world: World) -> None:
-    def down(record: Record) -> None:
+    def down(record: AuditRecord) -> None:
         raise Unreachable("the store does not answer")
 
     first = world.state.audit.waiting[0].number

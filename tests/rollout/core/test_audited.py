@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from audit.record import Record
+from audit.record import AuditRecord
 from rollout.core import audited, event
 from rollout.core.endings import turn_back
 from rollout.core.plan import Step
@@ -23,7 +23,7 @@ def told(world: World) -> list[tuple[str, str, str]]:
     return [(record.kind, record.what["event"], record.what["release"]) for record in world.records]
 
 
-def one(world: World, event: str) -> Record:
+def one(world: World, event: str) -> AuditRecord:
     (found,) = (record for record in world.records if record.what["event"] == event)
     return found
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollout.core.decision import Seen, decide
+from rollout.core.decision import TrialObservations, decide
 from rollout.core.plan import LONGEST, Plan, ReplayGate, Step
 from rollout.core.state import ON_TRIAL, Phase, Pivot, RolloutState
 from rollout.core.transitions import apply, approve
@@ -23,8 +23,10 @@ BAKING = RolloutState(
 )  # fmt: skip
 
 
-def windows(count: int, champion: Tally, challenger: Tally, start: float = 10.0) -> Seen:
-    return Seen(tuple(Window(start + 10 * n, 10, {"errors": champion}, {"errors": challenger}) for n in range(count)))
+def windows(count: int, champion: Tally, challenger: Tally, start: float = 10.0) -> TrialObservations:
+    return TrialObservations(
+        tuple(Window(start + 10 * n, 10, {"errors": champion}, {"errors": challenger}) for n in range(count))
+    )
 
 
 GOOD = windows(20, Tally(450, 4), Tally(50, 0))
@@ -81,7 +83,7 @@ def test_enough_evidence_with_too_little_traffic_in_the_new_step_holds() -> None
 
 
 def test_out_of_time_rolls_back_or_holds_as_configured_and_never_promotes() -> None:
-    for seen in (GOOD, Seen.unknown("no answer"), Seen(())):
+    for seen in (GOOD, TrialObservations.unknown("no answer"), TrialObservations(())):
         assert decide(PLAN, BAKING, seen, 1001).action == "roll_back"
         decision = decide(replace(PLAN, on_timeout="hold"), BAKING, seen, 1001)
         assert decision.action == "wait_for_person"
@@ -102,7 +104,7 @@ def test_an_approval_lets_nothing_go_on_that_is_not_known() -> None:
         waiting = replace(BAKING, phase=Phase.PAUSED, step=step, step_starts=(10.0, 20.0)[: step + 1], paused_at=400.0)
         assert decide(APPROVING, waiting, GOOD, 500).reason.kind is Kind.AWAITS_APPROVAL
         approved = approve(waiting, ADA, 450.0)
-        for seen in (Seen.unknown("CloudWatch says Forbidden"), Seen(())):
+        for seen in (TrialObservations.unknown("CloudWatch says Forbidden"), TrialObservations(())):
             assert decide(APPROVING, approved, seen, 500).action == "hold"
         decision = decide(APPROVING, approved, GOOD, 500)
         assert (decision.action, decision.reason.kind) == (("advance", "promote")[step], Kind.STEP_APPROVED)
@@ -111,7 +113,7 @@ def test_an_approval_lets_nothing_go_on_that_is_not_known() -> None:
 def test_an_approved_trial_runs_out_of_time_and_asks_for_no_other_approval() -> None:
     waiting = replace(BAKING, phase=Phase.PAUSED, paused_at=400.0)
     approved = approve(waiting, ADA, 5000.0)  # the wait is not counted
-    unreachable = Seen.unknown("CloudWatch says Forbidden")
+    unreachable = TrialObservations.unknown("CloudWatch says Forbidden")
     assert decide(APPROVING, approved, unreachable, 5599.0).action == "hold"
     decision = decide(APPROVING, approved, unreachable, 5601.0)
     assert (decision.action, decision.reason.kind) == ("roll_back", Kind.NO_VERDICT)
@@ -120,8 +122,8 @@ def test_an_approved_trial_runs_out_of_time_and_asks_for_no_other_approval() -> 
 @pytest.mark.parametrize("phase", [Phase.PAUSED, Phase.HELD])
 def test_a_wait_for_a_person_ends_when_the_trial_is_older_than_its_metrics(phase: Phase) -> None:
     waiting = replace(BAKING, phase=phase, paused_at=400.0)
-    assert decide(APPROVING, waiting, Seen.unknown("gone"), LONGEST).action == "hold"
-    decision = decide(APPROVING, waiting, Seen.unknown("gone"), LONGEST + 1)
+    assert decide(APPROVING, waiting, TrialObservations.unknown("gone"), LONGEST).action == "hold"
+    decision = decide(APPROVING, waiting, TrialObservations.unknown("gone"), LONGEST + 1)
     assert (decision.action, decision.reason.numbers["max_seconds"]) == ("roll_back", LONGEST)
 
 
@@ -134,9 +136,9 @@ def test_a_breach_is_seen_before_the_endpoint_confirmed_the_next_weights() -> No
 counts = st.builds(Tally, st.integers(0, 5000), st.integers(0, 6000))
 observations = st.one_of(
     st.integers(1, 60).map(lambda count: windows(count, Tally(5000, 10), Tally(500, 1))),
-    st.just(Seen.unknown("no answer")),
+    st.just(TrialObservations.unknown("no answer")),
     st.lists(st.tuples(counts, counts), max_size=12).map(
-        lambda items: Seen(
+        lambda items: TrialObservations(
             tuple(Window(10.0 + 10 * n, 10, {"errors": a}, {"errors": b}) for n, (a, b) in enumerate(items))
         )
     ),
@@ -167,7 +169,7 @@ states = st.builds(
 
 @given(plans, states, observations, st.floats(0, 5000))
 def test_every_input_has_a_decision_with_weights_that_sum_to_100_and_never_jump(
-    plan: Plan, state: RolloutState, seen: Seen, now: float
+    plan: Plan, state: RolloutState, seen: TrialObservations, now: float
 ) -> None:
     decision = decide(plan, state, seen, now)
     assert decision.reason.text
@@ -189,7 +191,7 @@ def test_every_input_has_a_decision_with_weights_that_sum_to_100_and_never_jump(
 
 @given(plans, states, observations, st.floats(0, 5000))
 def test_nothing_goes_forward_without_bake_time_left_requests_and_evidence(
-    plan: Plan, state: RolloutState, seen: Seen, now: float
+    plan: Plan, state: RolloutState, seen: TrialObservations, now: float
 ) -> None:
     decision = decide(plan, state, seen, now)
     if decision.action not in {"advance", "promote"}:

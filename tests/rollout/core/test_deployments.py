@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from audit.record import Kind
+from audit.record import RecordKind
 from rollout.core.deployments import Difference, at, deployments, differences, latest
 from rollout.reason import Reason
 from tests.rollout.worlds import ALARM, PLAN, challenge, challenged, release, served
@@ -52,8 +52,8 @@ def test_a_champion_that_was_brought_back_is_served_with_what_it_had_and_not_wit
     world.controller().roll_back(ADA)
     world.controller().follow(60)
     *records, back = world.records
-    (first,) = [one for one in records if one.kind is Kind.PROMOTION and one.what["release"] == "a"]
-    begun = replace(first, kind=Kind.RELEASE, what={**first.what, "event": "moving", "serving": BIG})
+    (first,) = [one for one in records if one.kind is RecordKind.PROMOTION and one.what["release"] == "a"]
+    begun = replace(first, kind=RecordKind.RELEASE, what={**first.what, "event": "moving", "serving": BIG})
     again = deployments([*records, begun, back])[-1]
     assert (again.release, again.serving, again.record, again.until) == ("a", {}, back.number, None)
 
@@ -80,7 +80,7 @@ def test_what_a_release_was_served_with_is_part_of_it_and_other_instances_are_an
 
 def test_a_record_that_had_no_room_for_digests_takes_those_of_the_same_release() -> None:
     *before, last = challenged(seconds=900).records
-    assert last.kind is Kind.PROMOTION
+    assert last.kind is RecordKind.PROMOTION
     kept = {name: last.what[name] for name in ("event", "rollout", "release")}
     records = [*before, replace(last, what={**kept, "shortened": True})]
     assert [one.package for one in deployments(records)] == ["sha256:a", "sha256:b"]

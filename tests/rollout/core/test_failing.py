@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollout.core.decision import Seen, decide
+from rollout.core.decision import TrialObservations, decide
 from rollout.core.failing import FAILED, Counted, both_fail, clearly_worse
 from rollout.core.plan import Plan, Step
 from rollout.core.state import Phase, RolloutState
@@ -122,28 +122,28 @@ def test_which_windows_count_follows_from_the_champion_alone(failures: list[tupl
 
 
 def test_what_failed_as_often_as_the_champion_is_not_promoted() -> None:
-    down = Seen(seen(*[DOWN] * 50))
+    down = TrialObservations(seen(*[DOWN] * 50))
     assert decide(replace(ONE, max_failed=1.0), BAKING, down, 510).action == "promote", "it is shown to be not worse"
     assert decide(ONE, BAKING, down, 510).action == "hold"
-    decision = decide(replace(ONE, min_requests=1), BAKING, Seen(seen(WELL, *[DOWN] * 49)), 510)
+    decision = decide(replace(ONE, min_requests=1), BAKING, TrialObservations(seen(WELL, *[DOWN] * 49)), 510)
     assert (decision.action, decision.requests) == ("hold", 20)
     assert "the champion failed (5XX) more than the tolerated 5.0%: 980 of 980" in decision.reason.text
 
 
 def test_evidence_from_before_an_outage_moves_nothing_on_while_it_lasts() -> None:
     before = [WELL] * 80
-    assert decide(ONE, BAKING, Seen(seen(*before)), 810).action == "promote"
-    decision = decide(ONE, BAKING, Seen(seen(*before, DOWN)), 820)
+    assert decide(ONE, BAKING, TrialObservations(seen(*before)), 810).action == "promote"
+    decision = decide(ONE, BAKING, TrialObservations(seen(*before, DOWN)), 820)
     assert decision.action == "hold"
     assert decision.reason.text.startswith("not yet known, as the champion itself fails: in 1 of 81 windows")
-    assert decide(ONE, BAKING, Seen(seen(*before, DOWN, WELL)), 830).action == "promote"
+    assert decide(ONE, BAKING, TrialObservations(seen(*before, DOWN, WELL)), 830).action == "promote"
 
 
 def test_after_an_outage_the_other_windows_are_judged_as_if_it_had_not_been() -> None:
     blind, outage = replace(ONE, max_failed=1.0, alpha=ONE.alpha / 2), [DOWN] * 50
     for more, action in (([WELL] * 3, "hold"), ([WELL] * 90, "promote"), ([((180, 1), (20, 4))] * 20, "roll_back")):
-        decision = decide(ONE, BAKING, Seen(seen(*outage, *more)), 1510)
-        alone = decide(blind, BAKING, Seen(seen(*more)), 1510)
+        decision = decide(ONE, BAKING, TrialObservations(seen(*outage, *more)), 1510)
+        alone = decide(blind, BAKING, TrialObservations(seen(*more)), 1510)
         assert (decision.action, decision.requests) == (action, 20 * len(more))
         assert (alone.action, f"{alone.reason.text}. Not counted is an outage: in 50 of {50 + len(more)} windows") == (
             action,
@@ -153,11 +153,11 @@ def test_after_an_outage_the_other_windows_are_judged_as_if_it_had_not_been() ->
 
 def test_a_challenger_that_is_worse_in_an_outage_is_rolled_back() -> None:
     worse = ((180, 90), (20, 20))
-    assert decide(ONE, BAKING, Seen(seen(*[WELL] * 20, *[worse] * 40)), 610).action == "roll_back"
+    assert decide(ONE, BAKING, TrialObservations(seen(*[WELL] * 20, *[worse] * 40)), 610).action == "roll_back"
 
 
 def test_too_little_traffic_tells_of_the_windows_that_are_not_counted() -> None:
-    decision = decide(ONE, BAKING, Seen(seen(WELL, *[DOWN] * 9)), 110)
+    decision = decide(ONE, BAKING, TrialObservations(seen(WELL, *[DOWN] * 9)), 110)
     assert decision.action == "hold"
     assert (
         "answered 20 of at least 50 requests in this step. Not counted is an outage: in 9 of 10" in decision.reason.text
@@ -168,7 +168,7 @@ def test_what_clients_do_wrong_holds_nothing_back() -> None:
     refused = {"errors": Tally(180, 36), FAILED: Tally(180, 0)}
     windows = tuple(Window(10.0 * at, 10, refused, refused) for at in range(80))
     plan = replace(ONE, metrics=(Metric("errors", "rate", 0.05),))
-    assert decide(plan, BAKING, Seen(windows), 810).action == "promote"
+    assert decide(plan, BAKING, TrialObservations(windows), 810).action == "promote"
 
 
 sides = st.tuples(st.integers(0, 400), st.floats(0, 1)).map(lambda side: (side[0], round(side[0] * side[1])))
@@ -184,6 +184,6 @@ def test_every_window_counts_or_is_of_the_outage_and_nothing_is_promoted_by_thos
         return
     assert failing.windows + len(failing.others) == failing.of == len(windows)
     assert all(window in windows for window in failing.others)
-    if decide(replace(ONE, max_failed=tolerated), BAKING, Seen(windows), 400).action == "promote":
+    if decide(replace(ONE, max_failed=tolerated), BAKING, TrialObservations(windows), 400).action == "promote":
         assert not failing.lasts
-        assert decide(replace(ONE, max_failed=1.0), BAKING, Seen(failing.others), 400).action == "promote"
+        assert decide(replace(ONE, max_failed=1.0), BAKING, TrialObservations(failing.others), 400).action == "promote"

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from rollout.core.plan import ReplayGate
-from rollout.core.replay import Answer, Examined, examine, judged_replay, outcome, summed, unchecked
+from rollout.core.replay import Examined, ReplayedRequest, examine, judged_replay, outcome, summed, unchecked
 from rollout.core.state import Replayed
 
 SAME = Examined("same")
@@ -116,31 +116,33 @@ def test_an_error_goes_before_a_changed_decision() -> None:
 
 
 def test_answers_are_counted_by_kind_with_the_first_five_texts_errors_first() -> None:
-    changed = [Answer(Examined("changed", f"changed {number}"), 1.0) for number in (1, 1, 2, 3, 4)]
-    wrong = [Answer(Examined("error", f"wrong {number}"), 1.0) for number in (1, 2)]
-    seen = summed([*changed, Answer(SAME, 1.0), *wrong])
+    changed = [ReplayedRequest(Examined("changed", f"changed {number}"), 1.0) for number in (1, 1, 2, 3, 4)]
+    wrong = [ReplayedRequest(Examined("error", f"wrong {number}"), 1.0) for number in (1, 2)]
+    seen = summed([*changed, ReplayedRequest(SAME, 1.0), *wrong])
     assert (seen.requests, seen.errors, seen.changed) == (8, 2, 5)
     assert seen.examples == ("wrong 1", "wrong 2", "changed 1", "changed 2", "changed 3")
 
 
 def test_the_latency_is_the_ratio_of_the_medians_over_what_both_answered() -> None:
     answers = [
-        Answer(SAME, 2.0, 1.0),
-        Answer(Examined("changed", "x"), 6.0, 2.0),
-        Answer(SAME, 40.0, 10.0),
-        Answer(SAME, 900.0),  # the champion was not asked again
-        Answer(Examined("error", "an error is quick"), 0.0, 50.0),
+        ReplayedRequest(SAME, 2.0, 1.0),
+        ReplayedRequest(Examined("changed", "x"), 6.0, 2.0),
+        ReplayedRequest(SAME, 40.0, 10.0),
+        ReplayedRequest(SAME, 900.0),  # the champion was not asked again
+        ReplayedRequest(Examined("error", "an error is quick"), 0.0, 50.0),
     ]
     assert summed(answers).latency_ratio == 6.0 / 2.0
 
 
-@pytest.mark.parametrize("answers", [[], [Answer(SAME, 1.0)], [Answer(Examined("error", "x"), 1.0, 1.0)]])
-def test_without_a_pair_of_answers_there_is_no_latency_to_compare(answers: list[Answer]) -> None:
+@pytest.mark.parametrize(
+    "answers", [[], [ReplayedRequest(SAME, 1.0)], [ReplayedRequest(Examined("error", "x"), 1.0, 1.0)]]
+)
+def test_without_a_pair_of_answers_there_is_no_latency_to_compare(answers: list[ReplayedRequest]) -> None:
     assert summed(answers).latency_ratio is None
 
 
 def test_a_champion_that_takes_no_time_at_all_still_gives_a_ratio() -> None:
-    assert summed([Answer(SAME, 2e-6, 0.0)]).latency_ratio == pytest.approx(2.0)
+    assert summed([ReplayedRequest(SAME, 2e-6, 0.0)]).latency_ratio == pytest.approx(2.0)
 
 
 def test_the_outcome_tells_which_records_could_not_be_read() -> None:
@@ -148,9 +150,10 @@ def test_the_outcome_tells_which_records_could_not_be_read() -> None:
     gate = ReplayGate(requests=1, min_requests=1)
     passed_over = "(3 captured records cannot be read: 2 times the line is no JSON, 1 times captureData: got list"
     assert (
-        outcome(gate, summed([Answer(SAME, 1.0)])).text == "1 captured requests replayed: 0 errors, 0 other decisions"
+        outcome(gate, summed([ReplayedRequest(SAME, 1.0)])).text
+        == "1 captured requests replayed: 0 errors, 0 other decisions"
     )
-    for answers in ([], [Answer(SAME, 1.0)]):
+    for answers in ([], [ReplayedRequest(SAME, 1.0)]):
         assert passed_over in outcome(gate, summed(answers, unreadable)).text
 
 

@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from audit.chain import Chain
-from audit.record import Entry
-from audit.record import Kind as Recorded
+from audit.record import Entry, RecordKind
 from rollout.core.endings import REJECTED_MOST, concluded, turn_back
 from rollout.core.errors import RolloutError
 from rollout.core.plan import Step
@@ -86,7 +85,7 @@ def crowded(reason: dict[str, Any]) -> Chain:
     chain, after = Chain(), 0
     while after < 20:
         what = {"event": "rolled_back", "release": "b", "reason": reason, "evidence": [reason] * 10}
-        chain = chain.noting(Entry(0.0, Recorded.VERDICT, what)).sealed("endpoint", "arn:" + "a" * 100)
+        chain = chain.noting(Entry(0.0, RecordKind.VERDICT, what)).sealed("endpoint", "arn:" + "a" * 100)
         after += chain.crowded
     return chain
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from cli.view.trial import Evidence, evidence_of
-from rollout.core.decision import Seen, judged
+from rollout.core.decision import TrialObservations, judged
 from rollout.core.event import Event
 from rollout.core.plan import Plan
 from rollout.core.release import variant
@@ -32,7 +32,7 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class Asked:
+class WeightChange:
     """What was asked for from a time on: the percent of traffic that the challenger gets, and of copies."""
 
     at: float
@@ -42,7 +42,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Found:
+class EvidenceAt:
     """What was known of each metric at a time, epoch seconds."""
 
     at: float
@@ -67,10 +67,10 @@ def ended(state: RolloutState) -> float | None:
     return None if state.challenger or state.verdict is None else state.verdict.at
 
 
-def asked(state: RolloutState, challenger: str) -> list[Asked]:
+def asked(state: RolloutState, challenger: str) -> list[WeightChange]:
     """What the rollout asked for, oldest first."""
     return [
-        Asked(event.at, event.weights.get(challenger, 0), event.numbers.get("copies", 0), event.text)
+        WeightChange(event.at, event.weights.get(challenger, 0), event.numbers.get("copies", 0), event.text)
         for event in _events(state)
     ]
 
@@ -94,7 +94,7 @@ class Memory:
     _rollout: str = ""
     _found: dict[float, tuple[Evidence, ...]] = field(default_factory=dict[float, tuple[Evidence, ...]])
 
-    def course(self, state: RolloutState, seen: Seen, end: float) -> list[Found]:
+    def course(self, state: RolloutState, seen: TrialObservations, end: float) -> list[EvidenceAt]:
         """What was known of each metric from the first step to `end`, oldest first; nothing without windows."""
         plan, windows = state.plan, seen.windows
         if plan is None or plan.at_once or not state.step_starts or not windows:
@@ -105,7 +105,7 @@ class Memory:
         decided = (event.at for event in _events(state) if begin < event.at < end)  # there a line was reached
         asked_at = sorted({*times(begin, end, plan.window_seconds), *decided})
         self._found = {at: self._found.get(at) or _at(plan, state, windows, at) for at in asked_at}
-        return [Found(at, evidence) for at, evidence in self._found.items()]
+        return [EvidenceAt(at, evidence) for at, evidence in self._found.items()]
 
 
 def _at(plan: Plan, state: RolloutState, windows: Sequence[Window], at: float) -> tuple[Evidence, ...]:
@@ -113,5 +113,5 @@ def _at(plan: Plan, state: RolloutState, windows: Sequence[Window], at: float) -
     closed = bisect_right(windows, at - plan.settle, key=lambda window: window.start + window.seconds)
     begun = bisect_left(state.step_starts, at)  # a step that begins now was decided on what was known before it
     then = replace(state, step=begun - 1, step_starts=state.step_starts[:begun])
-    findings = judged(plan, then, Seen(tuple(windows[:closed])))
+    findings = judged(plan, then, TrialObservations(tuple(windows[:closed])))
     return evidence_of((item.reason for item in findings.each), plan.metrics, state.pivots) if findings else ()

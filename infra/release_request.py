@@ -12,7 +12,7 @@ from infra.config.settings import Settings
 from infra.live_state import LiveState
 from infra.package import Package
 from infra.plan import instances
-from infra.plan.releases import ServingPlan, Wanted, plan_serving
+from infra.plan.releases import DesiredRelease, ServingPlan, plan_serving
 from infra.plan.restored import serving_of_champion, serving_of_wanted
 from infra.trial import Rollout
 from rollout.core.plan import Plan
@@ -20,7 +20,7 @@ from rollout.core.state import RolloutState
 
 
 @dataclass(frozen=True)
-class Asked:
+class ReleaseRequest:
     """What an update is asked to do.
 
     Attributes:
@@ -31,7 +31,7 @@ class Asked:
         state: The journal at the program's start.
     """
 
-    wanted: Wanted
+    wanted: DesiredRelease
     plan: ServingPlan
     trial_plan: Plan
     waits: Awaited | None
@@ -78,7 +78,7 @@ class Asked:
         return {"awaits": self.waits.as_dict() if self.waits else None}
 
 
-async def asked(now: LiveState, settings: Settings) -> Asked:
+async def asked(now: LiveState, settings: Settings) -> ReleaseRequest:
     """What the config asks for, as the stack is now.
 
     Args:
@@ -101,7 +101,7 @@ async def asked(now: LiveState, settings: Settings) -> Asked:
         copied=trial.copied,
         unapproved=waits is not None,
     )
-    return Asked(wanted, plan, _trial_plan(now, settings, plan), waits, now.state)
+    return ReleaseRequest(wanted, plan, _trial_plan(now, settings, plan), waits, now.state)
 
 
 def _trial_plan(now: LiveState, settings: Settings, plan: ServingPlan) -> Plan:

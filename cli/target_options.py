@@ -24,7 +24,7 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG}
 
 
 @dataclass(frozen=True)
-class Asked:
+class TargetOptions:
     """The endpoint that is meant, as it was asked for: by its stack or, when `endpoint` is given, by its own name.
 
     `was_named` says that an option did so, and neither the environment nor a default.
@@ -37,7 +37,7 @@ class Asked:
     was_named: bool = False
 
 
-def find(asked: Asked) -> Target:
+def find(asked: TargetOptions) -> Target:
     """Read where the endpoint is that is meant.
 
     Raises:
@@ -55,7 +55,7 @@ def find(asked: Asked) -> Target:
 def _meant(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
     """Note which endpoint is meant; what is said after the command counts more than what is said before it."""
     if value is not None:
-        ctx.obj = replace(ctx.obj or Asked(), was_named=True, **{str(param.name): value})
+        ctx.obj = replace(ctx.obj or TargetOptions(), was_named=True, **{str(param.name): value})
 
 
 def _options() -> list[click.Parameter]:
@@ -122,7 +122,7 @@ class Group(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command, and end as the failure says."""
-        ctx.obj = ctx.obj or Asked()
+        ctx.obj = ctx.obj or TargetOptions()
         as_json = "--json" in ctx.args
         try:
             return super().invoke(ctx)

@@ -20,7 +20,7 @@ _TOGETHER = 120.0  # seconds within which what several variants answered to one 
 
 
 @dataclass(frozen=True)
-class Wanted:
+class PredictionQuery:
     """What is looked for, and how far that has come.
 
     Attributes:
@@ -36,7 +36,7 @@ class Wanted:
     before: float | None = None
 
     @classmethod
-    def of(cls, told: Mapping[str, str]) -> Wanted:
+    def of(cls, told: Mapping[str, str]) -> PredictionQuery:
         """Read the parameters of a call.
 
         Raises:
@@ -55,7 +55,7 @@ class Wanted:
         told = {name: repr(at) for name, at in times.items() if at is not None and math.isfinite(at)}
         return {"id": self.word, "whole": "true" if self.whole else "false", **told}
 
-    def then(self, told: Mapping[str, Any]) -> Wanted | None:
+    def then(self, told: Mapping[str, Any]) -> PredictionQuery | None:
         """What to ask after an answer; None when all is looked through.
 
         Once something is found that is called so, only what came at about the same time is still looked for: what a
@@ -66,7 +66,7 @@ class Wanted:
             return None
         since = max(self.window.since, before - _TOGETHER) if exact else self.window.since
         whole = self.whole or exact or len(told["begun"]) >= MOST
-        return Wanted(self.word, whole, Window(since, self.window.until), before)
+        return PredictionQuery(self.word, whole, Window(since, self.window.until), before)
 
 
 def _time(told: Mapping[str, str], name: str) -> float | None:

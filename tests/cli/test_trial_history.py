@@ -7,18 +7,18 @@ from collections.abc import Callable
 import pytest
 
 from cli.console import trial as figures
-from cli.view import course
-from cli.view.course import Memory, Pair, asked, ended, pair, times
+from cli.view import trial_history
 from cli.view.trial import Evidence, evidence_of
+from cli.view.trial_history import Memory, Pair, asked, ended, pair, times
 from rollout.controller.look import asked as asked_of_signals
-from rollout.core.decision import Seen
+from rollout.core.decision import TrialObservations
 from rollout.core.state import RolloutState
 from services.signals import CountedSignals
 from tests.cli.conftest import METRICS, plan
 from tests.simulator.platform import MemoryCounters, World
 
 
-def seen_of(world: World) -> Seen:
+def seen_of(world: World) -> TrialObservations:
     state, both = world.state, pair(world.state)
     end = ended(state) or world.clock.time()
     return CountedSignals(MemoryCounters(world)).read(
@@ -80,7 +80,7 @@ def test_looking_again_judges_only_the_times_that_are_new(
     begin: Callable[..., World], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world, memory, judged = begin(seconds=100), Memory(), list[float]()
-    real = course.judged
+    real = trial_history.judged
     monkeypatch.setattr(course, "judged", lambda plan, state, seen: (judged.append(1.0), real(plan, state, seen))[1])
     first = memory.course(world.state, seen_of(world), world.clock.time())
     assert len(judged) == len(first) > 3
@@ -94,16 +94,16 @@ def test_looking_again_judges_only_the_times_that_are_new(
 def test_a_long_trial_is_judged_at_few_times_and_mostly_at_those_of_before() -> None:
     week = 7 * 86400.0
     before, after = times(0, week, 30), times(0, week + 3600, 30)
-    assert course.MOST / 2 <= len(before) <= course.MOST
+    assert trial_history.MOST / 2 <= len(before) <= trial_history.MOST
     assert set(before) <= set(after), "what was found stays found"
     assert set(times(0, 2 * week, 30)) <= {*before, *(at for at in times(0, 2 * week, 30) if at > week)}
     assert times(0, 5, 10) == []
 
 
 def test_without_windows_or_a_trial_there_is_nothing_to_tell(begin: Callable[..., World]) -> None:
-    assert Memory().course(RolloutState("e"), Seen(()), 1.0) == []
+    assert Memory().course(RolloutState("e"), TrialObservations(()), 1.0) == []
     world = begin(seconds=60)
-    assert Memory().course(world.state, Seen.unknown("CloudWatch is away"), world.clock.time()) == []
+    assert Memory().course(world.state, TrialObservations.unknown("CloudWatch is away"), world.clock.time()) == []
 
 
 # --- as figures
