@@ -81,7 +81,9 @@ def test_looking_again_judges_only_the_times_that_are_new(
 ) -> None:
     world, memory, judged = begin(seconds=100), Memory(), list[float]()
     real = trial_history.judged
-    monkeypatch.setattr(course, "judged", lambda plan, state, seen: (judged.append(1.0), real(plan, state, seen))[1])
+    monkeypatch.setattr(
+        trial_history, "judged", lambda plan, state, seen: (judged.append(1.0), real(plan, state, seen))[1]
+    )
     first = memory.course(world.state, seen_of(world), world.clock.time())
     assert len(judged) == len(first) > 3
     assert memory.course(world.state, seen_of(world), world.clock.time()) == first

@@ -5,16 +5,16 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-import signal
 import subprocess
 import tempfile
 import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 from pg8000.native import Connection
 
 from localcloud.testing import free_port
@@ -34,7 +34,7 @@ class Server:
         folder: Its data.
         port: Where it listens.
         password: Of user `owner`, who owns everything.
-        process: The server; its processes are one group.
+        process: The server.
     """
 
     folder: Path
@@ -53,9 +53,16 @@ class Server:
         )
 
     def kill(self) -> None:
-        """As a power cut, as far as a process can have one."""
-        os.killpg(self.process.pid, signal.SIGKILL)
+        """As a power cut, as far as a process can have one: its children are groups of their own, and outlive it else."""
+        if self.process.poll() is not None:
+            return
+        children = psutil.Process(self.process.pid).children()
+        self.process.kill()
+        for child in children:
+            with suppress(psutil.NoSuchProcess):
+                child.kill()
         self.process.wait()
+        psutil.wait_procs(children, _SECONDS)
 
     def start(self) -> None:
         """Again, as soon as the processes of the one before have noticed that it is gone."""
@@ -142,7 +149,6 @@ def _started(data: Path, port: int) -> subprocess.Popen[bytes]:
         ],
         stdout=subprocess.DEVNULL,
         stderr=(data.parent / "log").open("ab"),
-        process_group=0,
         **_as_another(),
     )
 
