@@ -18,6 +18,9 @@ from rollout.controller.ports import Journal
 from services.principals import as_metadata, person
 from services.versions import Versions, of_release
 
+_SEARCHED = 1000
+"""Versions among which a release is looked for."""
+
 
 class ApprovalRefused(Exception):
     """The caller may not agree, or there is nothing to agree to; the message says which."""
@@ -85,7 +88,7 @@ def approve(
     Raises:
         ApprovalRefused: No such release is registered, or the caller made it.
     """
-    package = of_release(versions, release)
+    package = of_release(versions, release, _SEARCHED)
     if package is None:
         raise ApprovalRefused(f"no release {release} is registered in {registry}")
     who = approvals.caller()

@@ -102,7 +102,11 @@ class CaptureFiles:
             for key in sorted(names(self.blobs, prefix), reverse=True):
                 if begins in {"", key}:
                     begins = ""
-                    yield key, b"".join(self.blobs.get(key))
+                    try:
+                        content = b"".join(self.blobs.get(key))
+                    except FileNotFoundError:  # it has expired since it was listed
+                        continue
+                    yield key, content
 
     def search(self, word: str, window: Window) -> Searched:
         """Look for an id, or the beginning of one.

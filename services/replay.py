@@ -88,10 +88,11 @@ def _send(invoke: Invoke, variant: str, captured: Exchange, number: int) -> tupl
     doing = f"replay a request to {variant}"
     inference_id = f"{REPLAYED}{variant}-{number}"
     asked = Request(request.body, request.content_type, recorded.content_type, variant, inference_id)
+    began = time.monotonic()
     try:
         response = invoke.send(asked)
     except TimedOut as error:
-        return 0.0, _refused(variant, number, GATEWAY_TIMEOUT, str(error))
+        return time.monotonic() - began, _refused(variant, number, GATEWAY_TIMEOUT, str(error))
     except Unreachable as error:
         raise Busy(f"{doing}: {error}") from error
     text = response.body.decode(errors="replace")

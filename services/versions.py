@@ -110,6 +110,6 @@ def of_recipe(versions: Versions, recipe: str) -> Version | None:
     return next((one for one in found if one.recipe == recipe and one.archive_uri and one.package_digest), None)
 
 
-def of_release(versions: Versions, release: str) -> Version | None:
-    """The newest version of a release among the newest hundred versions."""
-    return next((one for one in islice(versions.list(), _NEWEST) if one.release == release), None)
+def of_release(versions: Versions, release: str, most: int = _NEWEST) -> Version | None:
+    """The newest version of a release among the newest versions, so many of them."""
+    return next((one for one in islice(versions.list(), most) if one.release == release), None)

@@ -5,9 +5,10 @@ Source: Amazon S3 User Guide, "Conditional writes".
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from mimetypes import guess_type
+from typing import Any
 
 from platforms.aws.clients import Clients, calling
 from platforms.aws.transient import gone
@@ -54,11 +55,16 @@ class S3Blobs:
         """See `Blobs`."""
         try:
             with calling(f"read s3://{self.bucket}/{name}"):
-                return self.clients("s3").get_object(Bucket=self.bucket, Key=name)["Body"].iter_chunks(_CHUNK)
+                body = self.clients("s3").get_object(Bucket=self.bucket, Key=name)["Body"]
         except RolloutError as error:
             if error.__cause__ and gone(error.__cause__):
                 raise FileNotFoundError(name) from error
             raise
+        return self._chunks(name, body)
+
+    def _chunks(self, name: str, body: Any) -> Iterator[bytes]:
+        with calling(f"read s3://{self.bucket}/{name}"):
+            yield from body.iter_chunks(_CHUNK)
 
     def list(self, prefix: str, after: str = "", most: int = 1000) -> Sequence[str]:
         """See `Blobs`."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterator
+from types import SimpleNamespace
 from unittest.mock import Mock
 
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ReadTimeoutError
 
 from platforms.aws.blobs import S3Blobs
-from rollout.core.errors import Busy, Conflict
+from rollout.core.errors import Busy, Conflict, Unreachable
 from services.memory import MemoryBlobs
 from services.ports import Blobs
 from tests.platforms.aws.either import EITHER, clients_of
@@ -54,3 +56,16 @@ def test_a_writer_that_meets_another_one_in_s3_tries_again_later() -> None:
     s3.put_object.side_effect = ClientError({"Error": {"Code": "ConditionalRequestConflict"}}, "PutObject")
     with pytest.raises(Busy, match="another writer puts it just now"):
         S3Blobs(lambda _: s3, "bucket").put_new("a", b"")
+
+
+def test_an_object_whose_bytes_stop_coming_is_unreachable() -> None:
+    class Body:
+        def iter_chunks(self, size: int) -> Iterator[bytes]:
+            yield b"a"
+            raise ReadTimeoutError(endpoint_url="http://s3")
+
+    s3 = SimpleNamespace(get_object=lambda **_: {"Body": Body()})
+    chunks = iter(S3Blobs(lambda _: s3, "bucket").get("a"))
+    assert next(chunks) == b"a"
+    with pytest.raises(Unreachable):
+        next(chunks)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -159,3 +160,30 @@ def test_a_challenger_that_is_waited_for_in_vain_has_failed(given: Response | Ex
     world.file(line("1"))
     seen = world.run()
     assert (seen.errors, seen.examples) == (1, ("the answer is an error 504: upstream request timeout",))
+
+
+def test_a_champion_that_is_waited_for_in_vain_was_slow_and_its_challenger_is_not() -> None:
+    def vain(_: Request) -> tuple[int, bytes, float]:
+        time.sleep(0.05)
+        raise TimedOut("upstream request timeout")
+
+    world = World(invoke=MemoryInvoke({"v-a": vain, "v-b": lambda _: (200, b'{"p": 0.5}', 0.01)}))
+    world.file(line("1"))
+    seen = world.run()
+    assert (seen.errors, seen.requests) == (0, 1)
+    assert seen.latency_ratio < 1
+
+
+def test_a_file_that_expires_once_it_was_listed_is_passed_over() -> None:
+    world = World()
+    for number in range(2):
+        world.file(line(str(number)))
+    first = min(world.blobs.stored)
+    reads = world.blobs.get
+
+    def expiring(name: str) -> Iterable[bytes]:
+        world.blobs.stored.pop(first, None)
+        return reads(name)
+
+    world.blobs.get = expiring
+    assert world.run().requests == 1

@@ -13,7 +13,7 @@ from platforms.aws.arrivals import Arrivals
 from platforms.aws.clients import calling, clients
 from platforms.aws.documents import DynamoDocuments
 from platforms.aws.files import captures_of
-from platforms.aws.handlers.settings import Context, Settings, seconds_left
+from platforms.aws.handlers.settings import Context, Settings, measuring, seconds_left
 from platforms.aws.journal import DynamoJournal
 from platforms.aws.packages import member
 from platforms.aws.published import CloudWatchMetrics
@@ -52,15 +52,14 @@ def handler(event: Mapping[str, Any], context: Context | None) -> dict[str, Any]
 
 
 def _measure(settings: Settings, now: float, arrived: Arrivals | None, context: Context | None) -> dict[str, Any]:
+    measured = measuring()
     promises = Promises(DynamoJournal(_clients(), settings.journal, settings.endpoint).read(), _member)
     watch = DriftWatch(
-        captures=captures_of(
-            _clients(), settings.bucket, settings.endpoint, now - _LATE - settings.measuring.block_seconds
-        ),
+        captures=captures_of(_clients(), settings.bucket, settings.endpoint, now - _LATE - measured.block_seconds),
         record=DriftRecord(DynamoDocuments(_clients(), settings.documents)),
         metrics=CloudWatchMetrics(_clients()("cloudwatch"), settings.endpoint),
-        false_alarms=settings.measuring.drift_false_alarms,
-        every=settings.measuring.block_seconds,
+        false_alarms=measured.drift_false_alarms,
+        every=measured.block_seconds,
     )
     found = Drift(promises, watch).measure(
         now, arrived.files if arrived else None, lambda: seconds_left(context, most=1, reserve=_RESERVE) > 0

@@ -16,7 +16,7 @@ from monitoring.published import DELAY
 from platforms.aws.clients import calling, clients
 from platforms.aws.documents import DynamoDocuments
 from platforms.aws.files import S3Files
-from platforms.aws.handlers.settings import Context, Settings
+from platforms.aws.handlers.settings import Context, Settings, measuring
 from platforms.aws.journal import DynamoJournal
 from platforms.aws.names import CAPTURE, LABELS
 from platforms.aws.packages import member
@@ -34,7 +34,7 @@ def handler(event: dict[str, Any], context: Context | None) -> dict[str, Any]:
     settings = Settings.from_environment()
     files, metrics = S3Files(_clients(), settings.bucket), CloudWatchMetrics(_cloudwatch(), settings.endpoint)
     state = DynamoJournal(_clients(), settings.journal, settings.endpoint).read()
-    promises = Promises(state, _member, lambda variant: _find(settings.group, variant), settings.measuring)
+    promises = Promises(state, _member, lambda variant: _find(settings.group, variant), measuring())
     labels = Labels(DynamoDocuments(_clients(), settings.documents, _now), metrics, files, promises, _now)
     records = event.get("Records", [])
     if not records:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass, field
-from typing import Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
 
 from platforms.aws.names import MONITORING
-from services.measuring import Measuring
 from tracking.variables import EXPERIMENT, SECRET, SERVER
+
+if TYPE_CHECKING:
+    from services.measuring import Measuring
 
 
 class Context(Protocol):
@@ -32,7 +34,6 @@ class Settings:
         documents: `DOCUMENTS_TABLE`, the DynamoDB table of labels and drift.
         group: `PACKAGE_GROUP`, the model package group.
         stack: `MODELSTACK_STACK`, which messages name in the commands that they tell.
-        measuring: `MONITORING`, what is measured, and how often, as JSON.
         audit_key: `AUDIT_KEY`, the ARN of the key that signs the audit record; empty of a function that does not sign.
         mlflow: `MLFLOW_TRACKING_URI`, the MLflow that is told how rollouts stand; empty without.
         mlflow_experiment: `MLFLOW_EXPERIMENT_NAME`, the experiment of the stack's runs; by default its endpoint's name.
@@ -47,7 +48,6 @@ class Settings:
     documents: str = ""
     group: str = ""
     stack: str = ""
-    measuring: Measuring = field(default_factory=Measuring)
     audit_key: str = ""
     mlflow: str = ""
     mlflow_experiment: str = ""
@@ -74,7 +74,6 @@ class Settings:
             documents=os.environ.get("DOCUMENTS_TABLE", ""),
             group=os.environ.get("PACKAGE_GROUP", ""),
             stack=os.environ.get("MODELSTACK_STACK", ""),
-            measuring=_measuring(os.environ.get(MONITORING, "{}")),
             audit_key=os.environ.get("AUDIT_KEY", ""),
             mlflow=os.environ.get(SERVER, ""),
             mlflow_experiment=os.environ.get(EXPERIMENT, ""),
@@ -90,9 +89,16 @@ def seconds_left(context: Context | None, *, most: float, reserve: float = 10.0)
     return max(0.0, min(most, context.get_remaining_time_in_millis() / 1000 - reserve))
 
 
-def _measuring(text: str) -> Measuring:
+def measuring() -> Measuring:
+    """What is measured, and how often: the variable `MONITORING`, which only the monitors have.
+
+    Raises:
+        ValueError: It is not allowed; the message names it.
+    """
+    from services.measuring import Measuring  # noqa: PLC0415 - it loads statistics
+
     try:
-        return Measuring.from_dict(json.loads(text))
+        return Measuring.from_dict(json.loads(os.environ.get(MONITORING, "{}")))
     except ValueError as error:
         raise ValueError(f"environment variable {MONITORING}: {error}") from None
 

@@ -53,7 +53,7 @@ class Server:
         )
 
     def kill(self) -> None:
-        """As a power cut, as far as a process can have one: its children are groups of their own, and outlive it else."""
+        """As a power cut, as far as a process can have one: its children are groups of their own."""
         if self.process.poll() is not None:
             return
         children = psutil.Process(self.process.pid).children()
