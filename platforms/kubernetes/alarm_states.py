@@ -9,13 +9,16 @@ from typing import Any
 
 from monitoring.alarms.alarm import Alarm, Said
 from platforms.kubernetes.alarm_rules import PERIOD, PERIODS, SLOWER_THAN
-from platforms.kubernetes.metrics import VARIANT, whose
+from platforms.kubernetes.metrics import LATENCY, REQUESTS, VARIANT, whose
 from platforms.kubernetes.prometheus import Prometheus, epoch, number
 from platforms.kubernetes.rule import MEASURE, group_names
 from rollout.core.errors import Unreachable
 from services.alarms import MEASURES
 from services.counters import FiringAlarm, ShareRule
+from services.declaration.alarm_names import FAILS, SLOW
 
+_SERIES: Mapping[str, str] = {FAILS: REQUESTS, SLOW: LATENCY}
+"""What the alarms watch: an alarm that names no metric is answered by nobody."""
 _MINUTE, _OFTEN = 60, 10
 """Seconds that are compared as one, at periods from a minute, and at shorter ones."""
 _LATE, _LATE_INTERVALS = 60.0, 3.0
@@ -97,7 +100,7 @@ class PrometheusAlarms:
             at=epoch(item["activeAt"]),
             endpoint=self.endpoint,
             variant=variant,
-            metrics=(),
+            metrics=(_SERIES[measure],),
             measure=MEASURES[measure],
         )
 
