@@ -93,9 +93,9 @@ class Gateway:
 Platform = Memory | CloudWatch | Gateway
 
 
-@pytest.fixture(params=["memory", *EITHER, "prometheus"])
+@pytest.fixture(params=["memory", "moto", "prometheus"])
 def platform(request: pytest.FixtureRequest) -> Iterator[Platform]:
-    """A platform without a request."""
+    """A platform without a request. The local cloud, like AWS, takes no metrics in the name of SageMaker."""
     if request.param == "memory":
         yield Memory()
     elif request.param == "prometheus":
@@ -132,9 +132,9 @@ def test_each_request_is_counted_once_in_its_window_and_for_its_variant(platform
     assert [window.start - START for window in platform.counters.counts(whole)] == [120], "between the times"
 
 
-@pytest.mark.parametrize("platform", ["memory", *EITHER[1:], "prometheus"], indirect=True)
+@pytest.mark.parametrize("platform", ["memory", "prometheus"], indirect=True)
 def test_answers_are_slow_from_a_cut_on_at_which_counts_are_exact(platform: Platform) -> None:
-    """moto has no statistic for that."""
+    """moto has no statistic for that: on AWS the row `slow-tail` of the fault table needs it."""
     for milliseconds, times in ((40, 5), (90, 4), (400, 3)):
         platform.answer("v-b", 2, 200, times, milliseconds)
     platform.play()
@@ -145,7 +145,7 @@ def test_answers_are_slow_from_a_cut_on_at_which_counts_are_exact(platform: Plat
     assert "latency_p99" not in windows[0].of("v-a")
 
 
-@pytest.mark.parametrize("platform", ["memory", *EITHER], indirect=True)
+@pytest.mark.parametrize("platform", ["memory", "moto"], indirect=True)
 def test_what_was_answered_by_now_counts_provisionally(platform: Platform) -> None:
     """Of a gateway scrape by scrape, see tests/platforms/kubernetes/test_alarm_states.py."""
     platform.answer("v-b", 2, 500, 3)
