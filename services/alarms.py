@@ -1,7 +1,7 @@
 """The alarms on how champion and challenger answer, above `Alarms` and `Counters`.
 
 JudgedAlarms(alarms, counters).ringing(state)               # without those that both versions share
-AlarmNumbers(alarms, counters).read(alarm, "v-3f2a")        # the counts behind an alarm, of both versions
+JudgedAlarms(alarms, counters).numbers(alarm, "v-3f2a")   # the counts behind an alarm, of both versions
 """
 
 from __future__ import annotations

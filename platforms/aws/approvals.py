@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 
 from platforms.aws.blobs import S3Blobs
@@ -37,8 +38,11 @@ class BucketApprovals:
     def given(self, release: str) -> list[Approval]:
         """See `Approvals`."""
         blobs = S3Blobs(self.clients, self.bucket)
-        read = (b"".join(blobs.get(key)) for key in names(blobs, f"{APPROVALS}/{release}/"))
-        return sorted((Approval(**json.loads(content)) for content in read), key=lambda one: one.at)
+        found = list[Approval]()
+        for key in names(blobs, f"{APPROVALS}/{release}/"):
+            with suppress(FileNotFoundError):  # it was deleted since it was listed
+                found.append(Approval(**json.loads(b"".join(blobs.get(key)))))
+        return sorted(found, key=lambda one: one.at)
 
     def count(self, release: str) -> int:
         """See `Approvals`; it needs `s3:ListBucket` alone. 0 where there is no bucket yet."""
