@@ -22,8 +22,7 @@ from typing import Any
 
 from monitoring.labels.claimed import answered_of, content, measured, rows_of
 from monitoring.labels.pairs import Batch
-from monitoring.labels.standing import Promised, Standing
-from monitoring.labels.told import told
+from monitoring.labels.standing import Promised, Standing, shown
 from monitoring.log import log
 from monitoring.measurements import Datum, Metrics
 from monitoring.published import LOST
@@ -133,7 +132,7 @@ class Batches:
         )
         if last:
             state.judge(promised)
-        body = {"state": state.as_dict(), "shown": told(state, promised, self.now())}
+        body = {"state": state.as_dict(), "shown": shown(state, promised, self.now())}
         try:
             return None if self.documents.transact([replace(stored, body=body)], batches) else state
         except Busy:
@@ -141,7 +140,7 @@ class Batches:
 
 
 def quality(documents: Documents, variant: str) -> dict[str, Any] | None:
-    """What people are shown of a variant, see `monitoring.labels.told`; None when nothing is known of it."""
+    """What people are shown of a variant, see `monitoring.labels.standing.shown`; None when nothing is known of it."""
     return _read(documents, variant).body.get("shown")
 
 

@@ -26,8 +26,7 @@ from typing import TYPE_CHECKING
 from monitoring.captured import Malformed, Recorded
 from monitoring.exchanges import traffic
 from monitoring.predictions import Search, Searched, Window, blocks
-from services.blobs import names
-from services.ports import Blobs
+from services.ports import Blobs, names
 from services.replay import HOURS, Exchange, newest
 
 if TYPE_CHECKING:  # it loads statistics

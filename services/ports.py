@@ -39,6 +39,7 @@ __all__ = [
     "Invoke",
     "Traffic",
     "Versions",
+    "names",
 ]
 
 MOST = 100
@@ -117,3 +118,10 @@ class Blobs(Protocol):
     def list(self, prefix: str, after: str = "", most: int = 1000) -> Sequence[str]:
         """The names with a prefix that sort after a name, in order, at most so many."""
         ...
+
+
+def names(blobs: Blobs, prefix: str, after: str = "") -> Iterator[str]:
+    """All names with a prefix that sort after a name, in order."""
+    while found := blobs.list(prefix, after):
+        yield from found
+        after = found[-1]

@@ -59,7 +59,7 @@ _decode = msgspec.json.Decoder(_Request).decode
 
 
 @dataclass(frozen=True)
-class ResponseOptions:
+class ReplyForm:
     """How the answer shall look.
 
     Attributes:
@@ -89,9 +89,7 @@ def metadata(name: str, version: str, declared: Declaration, answer: Answers) ->
     return {"name": name, "versions": [version], "platform": "modelstack", "inputs": inputs, "outputs": outputs}
 
 
-def infer(
-    reader: Reader, declared: Declaration, head_length: bytes | None, body: bytes
-) -> tuple[Rows, ResponseOptions]:
+def infer(reader: Reader, declared: Declaration, head_length: bytes | None, body: bytes) -> tuple[Rows, ReplyForm]:
     """Read an inference request.
 
     Args:
@@ -125,11 +123,11 @@ def infer(
     rows = reader.documents([dict(zip(names, row, strict=True)) for row in zip(*columns.values(), strict=True)])
     binary = request.parameters.get("binary_data_output") is True
     outputs = {one.name: bool(one.parameters.get("binary_data", binary)) for one in request.outputs}
-    return rows, ResponseOptions(request.id, binary, outputs)
+    return rows, ReplyForm(request.id, binary, outputs)
 
 
 def response(
-    name: str, version: str, wanted: ResponseOptions, answers: Answers, *, first: int, end: int
+    name: str, version: str, wanted: ReplyForm, answers: Answers, *, first: int, end: int
 ) -> tuple[bytes, int | None]:
     """Write the answer to an inference request.
 

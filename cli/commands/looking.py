@@ -14,8 +14,9 @@ from cli import retrain as retraining
 from cli.errors import OperatorError
 from cli.options import Number, Whole, as_json_option
 from cli.page import page, say
+from cli.platform.choose import platform_of
 from cli.target_options import Command, TargetOptions, find
-from cli.view import budget, delay, kept_aside, quality, render, served
+from cli.view import budget, delay, kept_aside, render, served
 
 
 @click.command(cls=Command)
@@ -38,7 +39,7 @@ def status(asked: TargetOptions, as_json: bool) -> None:
         seen,
         served=served.read(target, variants),
         budgets=budget.read(target),
-        quality=quality.read(target, variants),
+        quality=platform_of(target).quality(variants),
         delay_s=delay.read(target),
         aside=kept_aside.read(target),
         retraining=retraining.line(retraining.look(target), target.commands),

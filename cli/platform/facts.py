@@ -184,7 +184,7 @@ class QualityView:
 
     @classmethod
     def of(cls, variant: str, told: Mapping[str, Any]) -> QualityView:
-        """Read what `monitoring.labels.told` made."""
+        """Read what `monitoring.labels.standing.shown` made."""
         since, seen = told["since"], told["reach"]
         return cls(
             variant,

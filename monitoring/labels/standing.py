@@ -20,6 +20,7 @@ from monitoring.labels.estimated import estimated
 from monitoring.labels.pairs import Row
 from monitoring.labels.performance import Performance
 from monitoring.labels.quality import Form
+from monitoring.labels.reach import reach
 from monitoring.labels.scores import Scores
 from monitoring.labels.settling import Labelled
 from monitoring.published import CONCEPT_EVIDENCE, ESTIMATED, PAIRS, REALISED, SEGMENT_ERROR
@@ -189,3 +190,25 @@ def _three(name: str, interval: Interval, segment: str | None) -> Iterator[Gauge
     yield Gauge(f"{name}Low", interval.low, segment)
     if interval.high < float("inf"):
         yield Gauge(f"{name}High", interval.high, segment)
+
+
+def shown(standing: Standing, promised: Promised | None, at: float) -> dict[str, Any]:
+    """What people are shown of how a variant stands: the values by metric, of all and of each segment.
+
+    Args:
+        standing: How it stands.
+        promised: What its release was sealed with; None when the release is not known any more.
+        at: When that was, epoch seconds.
+    """
+    values: dict[str, float] = {}
+    by_segment: dict[str, dict[str, float]] = {}
+    for item in standing.gauges(promised) if promised else []:
+        found = by_segment.setdefault(item.segment, {}) if item.segment else values
+        found[item.name] = item.value
+    return {
+        "at": at,
+        "since": standing.bets.since,
+        "values": values,
+        "by_segment": by_segment,
+        "reach": reach(promised.tolerated).as_dict() if promised and promised.tolerated else None,
+    }

@@ -17,7 +17,7 @@ from platforms.aws.identity import caller
 from platforms.s3.errors import code_of
 from rollout.core.errors import RolloutError
 from services.approvals import Approval
-from services.blobs import names
+from services.ports import names
 from services.principals import person
 
 APPROVALS = "approvals"

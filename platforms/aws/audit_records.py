@@ -20,7 +20,7 @@ from platforms.aws.clients import Clients, calling
 from platforms.aws.names import AUDIT
 from rollout.core.errors import Conflict
 from services.audit_records import put_signed
-from services.blobs import names
+from services.ports import names
 
 _DIGITS = 10  # S3 lists by name: so many digits keep the order of numbers
 _AT_ONCE = 16

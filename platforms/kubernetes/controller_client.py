@@ -60,7 +60,7 @@ class ControllerClient:
         return f"http://{self.place}:{CONTROLLER_PORT}/{path}"
 
     def standings(self, endpoint: str, variants: Sequence[str]) -> dict[str, dict[str, Any]]:
-        """How variants stand by their labels, see `monitoring.labels.told`; none of which nothing is known."""
+        """The quality of variants by their labels, see `monitoring.labels.standing.shown`; only the known ones."""
         asked = {"variant": list(variants)}
         doing = f"ask {self.place} how the variants of {endpoint} stand"
         return self._read(f"standings/{endpoint}", doing, endpoint, asked)

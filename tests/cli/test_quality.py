@@ -12,10 +12,10 @@ import pytest
 from botocore.exceptions import ClientError
 
 from cli.platform.aws import platform as module
+from cli.platform.choose import platform_of
 from cli.platform.facts import QualityView
 from cli.target import Target
 from cli.view import render
-from cli.view.quality import read
 from monitoring.bulk import usual
 from monitoring.labels.baseline import Baseline
 from monitoring.labels.performance import Outcome, Performance
@@ -49,7 +49,7 @@ def views(world: World, monkeypatch: pytest.MonkeyPatch) -> tuple[QualityView, .
     """What a person reads of the variants, whatever stores the documents."""
     monkeypatch.setattr(module, "DynamoDocuments", lambda *_: world.documents)
     monkeypatch.setattr(Target, "client", lambda *_: None)
-    return read(TARGET, ["v-a", "v-b"])
+    return platform_of(TARGET).quality(["v-a", "v-b"])
 
 
 def test_what_the_function_told_last_is_what_status_shows(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,4 +110,4 @@ def test_whoever_may_not_read_the_table_sees_the_rest(monkeypatch: pytest.Monkey
         raise ClientError({"Error": {"Code": "AccessDeniedException"}}, "BatchGetItem")
 
     monkeypatch.setattr(Target, "client", lambda *_: SimpleNamespace(batch_get_item=refuse))
-    assert read(TARGET, ["v-a"]) == ()
+    assert platform_of(TARGET).quality(["v-a"]) == ()

@@ -25,11 +25,10 @@ from provenance.evidence import Evidence
 from rollout.core.errors import Conflict, RolloutError
 from rollout.core.live import Live, Variant
 from rollout.core.plan import Guard
-from services.blobs import names
 from services.documents import check_limits, packed, unpacked
 from services.journal import DocumentJournal
 from services.platform_registry import Platform
-from services.ports import Document
+from services.ports import Document, names
 from services.sealed_packages import REGISTERED_BY, RegistryError, Unsigned
 from services.versions import PENDING, Version
 

@@ -21,9 +21,9 @@ from platforms.kubernetes.monitors import Monitors
 from platforms.kubernetes.notify import KubernetesNotify, Webhook
 from platforms.kubernetes.probes import Probes, through_gateways
 from platforms.kubernetes.program.counts import EVENTS, Counts
-from platforms.kubernetes.program.endpoint import Endpoint
 from platforms.kubernetes.program.known import Known
 from platforms.kubernetes.program.mirroring import Mirroring
+from platforms.kubernetes.program.working import Endpoint
 from platforms.kubernetes.prometheus import Prometheus
 from platforms.kubernetes.spec import RolloutSpec
 from rollout.controller.commands import Commands

@@ -9,15 +9,17 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from monitoring.alarms.alarm import Alarm
 from monitoring.alarms.response import AlarmResponse
 from monitoring.log import log
 from platforms.kubernetes.program import pace
 from platforms.kubernetes.program.counts import ANSWERS, CARRIED, FAILURES, PHASE, TICKS, Counts
-from platforms.kubernetes.program.endpoint import Endpoint
 from platforms.kubernetes.program.known import Known
 from platforms.kubernetes.spec import RolloutSpec
 from rollout.controller.loop import Progress
 from rollout.core.errors import Busy, Conflict, RolloutError, Unreachable
+from rollout.core.state import RolloutState
+from services.worker import Worker
 
 AGAIN = 2.0
 """Seconds after which a wake that could not be answered is tried again."""
@@ -27,6 +29,21 @@ ACT_SECONDS = 45.0
 """For which one alarm's rollback is tried."""
 _UNFORESEEN = 60.0  # seconds until an endpoint is looked at again whose journal or spec cannot be read
 _PASSING = (Busy, Unreachable, Conflict)
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """One Rollout, as the process drives it.
+
+    Attributes:
+        worker: Does its work.
+        every: Seconds between two observations of a trial.
+        firing: The alarms on how a rollout's variants answer that fire now.
+    """
+
+    worker: Worker
+    every: float
+    firing: Callable[[RolloutState], tuple[Alarm, ...]]
 
 
 @dataclass

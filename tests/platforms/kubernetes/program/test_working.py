@@ -10,9 +10,8 @@ from monitoring.alarms.alarm import Alarm, Said
 from monitoring.alarms.outage import Outage
 from platforms.kubernetes.answers import NotFound
 from platforms.kubernetes.program.counts import Counts
-from platforms.kubernetes.program.endpoint import Endpoint
 from platforms.kubernetes.program.pace import MOVING, REST
-from platforms.kubernetes.program.working import AGAIN, WAKE_SECONDS, Working
+from platforms.kubernetes.program.working import AGAIN, WAKE_SECONDS, Endpoint, Working
 from platforms.kubernetes.spec import RolloutSpec
 from rollout.controller.outbox import Outbox
 from rollout.controller.recorder import Recorder
