@@ -84,8 +84,8 @@ def _name(item: Mapping[str, Any]) -> str:
 
 
 class _Body(io.BytesIO):
-    def iter_lines(self, _: int) -> list[bytes]:
-        return self.getvalue().splitlines()
+    def iter_chunks(self, _: int) -> list[bytes]:
+        return [self.getvalue()]
 
 
 def rows() -> list[Row]:
