@@ -1,4 +1,4 @@
-"""The eight ports: what a platform implements. Everything above them is written once, in this package.
+"""The eight ports: what a platform implements. This package has what is written once above them.
 
 | port        | what it is                                       | on AWS              | on Kubernetes              |
 |-------------|--------------------------------------------------|---------------------|----------------------------|
@@ -11,6 +11,8 @@
 | `Versions`  | the versions of a model, and who approved them   | model package group | ModelPackage objects       |
 | `Invoke`    | one request to one variant                       | SageMaker runtime   | the gateway                |
 | `Identity`  | who the caller is, and a signature in their name | STS and KMS         | a token and a Secret       |
+
+`Identity` is no class yet: it is `services.approvals.Approvals.caller` and `provenance.envelope.Signer`.
 
 Every call raises `rollout.core.errors.Unreachable` when the platform does not answer, `Busy` when it takes no change
 now, and may be repeated: by several callers, late, or twice.
