@@ -88,7 +88,7 @@ check: setup-dev ## Format, lint, types and unit tests, side by side, so that no
 	@+$(TIMED) $(MAKE) --no-print-directory -j 3 -k --output-sync=target unit types lint
 
 unit: setup-dev
-	@$(RUN) -m pytest -m "not e2e and not slow" -q -n 3 -p tests.durations --durations-to check $(PYTEST_ARGS)
+	@$(RUN) -m pytest -m "not e2e and not slow" -q -n 2 -p tests.durations --durations-to check $(PYTEST_ARGS)
 
 bench: setup-dev ## Measure, and write bench/results.json
 	@$(RUN) -m bench $(BENCH_ARGS)

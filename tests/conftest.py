@@ -48,12 +48,14 @@ def pytest_configure() -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what trains or starts something, before marks are selected; the longest files come first."""
+    """Mark what trains, starts or needs something, before marks are selected; the longest files come first."""
     for item in items:
         call = getattr(item, "callspec", None)
         values = call.params.keys() if call else set[str]()  # of parameters, which may bear a fixture's name
         if TRAINED_OR_STARTED & {*getattr(item, "fixturenames", ())} - values:
             item.add_marker("e2e")
+        elif item.get_closest_marker("needs"):
+            item.add_marker("slow")
     items.sort(key=_turn)
 
 

@@ -78,6 +78,7 @@ def runner(tmp_path: Path) -> Iterator[Runner]:
     forge.server_close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("job", "role", "called"),
     [
@@ -104,6 +105,7 @@ def test_each_line_of_gitlabs_jobs_runs_with_the_jobs_role(runner: Runner, job: 
     assert notes == ([f"{MARKER}\n\nWhat changes"] if job == "preview" else [])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("workflow", "job", "called"),
     [

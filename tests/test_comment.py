@@ -17,6 +17,8 @@ import pytest
 
 from .conftest import ROOT
 
+pytestmark = pytest.mark.slow
+
 MARKER = "<!-- modelstack pr-report dev -->"
 
 

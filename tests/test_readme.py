@@ -70,6 +70,7 @@ def test_every_page_that_code_names_is_there() -> None:
         assert not anchor or anchor in anchors(ROOT / file), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", DOCS, ids=lambda page: str(page.relative_to(ROOT)))
 def test_some_other_page_leads_to_every_page(page: Path) -> None:
     leading = {(other.parent / target.partition("#")[0]).resolve() for other, target in links() if other != page}

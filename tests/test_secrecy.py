@@ -84,6 +84,7 @@ def test_a_broken_archive_is_looked_at_as_it_is(tmp_path: Path) -> None:
     assert leaks(tmp_path, SECRETS, []) == ["a holds PASSWORD"]
 
 
+@pytest.mark.slow
 def test_processes_of_the_story_tell_their_secrets_and_are_searched_for_them() -> None:
     own = {"AWS_ENDPOINT_URL": "http://127.0.0.1:1", "GITHUB_TOKEN": "given-to-the-story"}
     sleeps = [sys.executable, "-c", "import time; time.sleep(60)"]

@@ -9,6 +9,8 @@ import subprocess
 import tomllib
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PACKAGES = frozenset(path.parent.name for path in ROOT.glob("*/__init__.py")) - {"tests"}
@@ -78,6 +80,7 @@ def strings(path: Path) -> set[str]:
     return {text.strip("/") for text in texts if isinstance(text, str)}
 
 
+@pytest.mark.slow
 def test_a_name_in_the_cloud_is_written_in_its_home_alone() -> None:
     named = {
         text
@@ -101,6 +104,7 @@ FACE = ("localcloud.process", "localcloud.setup", "localcloud.testing")
 """What the local cloud's README calls its public face."""
 
 
+@pytest.mark.slow
 def test_nothing_of_the_local_cloud_is_used_but_its_public_face() -> None:
     users = [path for package in (*PACKAGES, "tests") for path in (ROOT / package).rglob("*.py")]
     taken = {name for path in users for name in imports(path) if name.startswith("localcloud.")}

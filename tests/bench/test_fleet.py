@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from bench.fleet import P90, WORLDS, Fleet, trial
 
 
+@pytest.mark.slow
 def test_pauses_leave_slow_answers_and_equal_models_are_promoted_in_spite_of_them() -> None:
     for world in list(WORLDS.values())[:2]:
         seen = [Fleet(world, seed=1, latency=P90).minute(50) for _ in range(2)]

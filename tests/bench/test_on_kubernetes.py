@@ -114,6 +114,7 @@ def moody() -> Iterator[str]:
         yield url
 
 
+@pytest.mark.slow
 def test_whatever_is_not_answered_with_200_is_lost_and_nothing_is_tried_again(moody: str) -> None:
     before = next(_Moody.asked)
     with load(moody, b"{}", rate=300) as seen:

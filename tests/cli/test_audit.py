@@ -33,6 +33,8 @@ from tests.cli.clustered import NAMESPACE, Cluster
 from tests.cli.there import target as on_cluster
 from tests.platforms.aws.mocked import journal_table, mocked_aws
 
+pytestmark = pytest.mark.slow
+
 KEY = Key()
 REASON = {"source": "person", "name": "ada", "said": "customers complain", "kind": "taken_back"}
 

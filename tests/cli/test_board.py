@@ -41,6 +41,7 @@ def test_the_picture_has_weights_step_requests_time_evidence_alarms_and_events(b
         assert words in text, words
 
 
+@pytest.mark.slow
 def test_the_picture_fits_an_80_by_24_terminal(begin: Begin) -> None:
     world = begin(plan(Step(50, 30, shadow=True), Step(20, 20, approve=True), metrics=METRICS, replay=ReplayGate()))
     for _ in range(20):
@@ -122,6 +123,7 @@ def test_a_terminal_that_knows_only_ascii_gets_only_ascii(begin: Begin) -> None:
     assert b"##" in file.buffer.getvalue()
 
 
+@pytest.mark.slow
 def test_off_a_terminal_there_is_a_line_a_change_and_none_without_one(begin: Begin) -> None:
     world = begin(plan(Step(20, 20, approve=True), Step(50, 20)))
     world.error_rates |= dict.fromkeys(("v-a", "v-b"), 0.0)

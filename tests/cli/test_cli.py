@@ -47,6 +47,7 @@ def bin_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, aws_keys: None) 
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is always full")
 @pytest.mark.parametrize("words", [["--help"], ["retrain", "start", "--json"]])
 def test_an_output_that_cannot_be_written_is_a_line_and_no_traceback(words: list[str]) -> None:
@@ -187,6 +188,7 @@ def test_a_stack_elsewhere_without_a_backend_is_told_to_log_in(
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda words: words[0])
 def test_a_local_cloud_that_is_down_is_told_with_what_starts_it(bin_folder: Path, command: list[str]) -> None:
     pulumi(bin_folder, prints=OUTPUTS)
@@ -207,6 +209,7 @@ def test_a_request_that_sagemaker_would_not_take_is_told_with_its_size_and_the_l
     assert "the request has 31,000,000 bytes (29.6 MB), and SageMaker takes at most 26,214,400 (25 MB)" in told(result)
 
 
+@pytest.mark.slow
 def test_a_cloud_that_hangs_up_is_not_taken_for_one_that_is_down(
     bin_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -24,6 +24,8 @@ from cli.local.container import (
 from cli.local.imported import imported, names_in
 from platforms.kubernetes.oci import MANIFEST_TYPE, Manifest
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 BUILDAH = """#!/bin/sh
 case $1 in

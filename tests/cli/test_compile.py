@@ -26,6 +26,7 @@ def defaults(text: str) -> dict[str, Any]:
     return {name: one["defaultValue"] for name, one in found.items() if "defaultValue" in one}
 
 
+@pytest.mark.slow
 def test_a_run_takes_by_default_what_the_stacks_file_and_git_say_unless_it_is_given(tmp_path: Path):
     shown = typed(*WORDS, "--set", 'gates={"auc": {"min": 0.7}}', "--set", "lineage={}")
     assert shown.exit_code == 0, shown.output
@@ -115,6 +116,7 @@ def test_parameters_of_a_package_elsewhere_are_left_to_the_first_step() -> None:
     assert "parameters: '[]' is not allowed" in typed(*WORDS, *digest, "--set", "parameters=[]").output
 
 
+@pytest.mark.slow
 def test_what_every_run_has_to_be_given_has_no_default_and_is_told():
     shown = typed(*WORDS, "--folder", "champion=s3://bucket/champion")
     assert "Each run has to be given champion_digest and place" in shown.stderr

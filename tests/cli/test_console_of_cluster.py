@@ -20,6 +20,8 @@ from tests.cli.clustered import Cluster
 from tests.cli.conftest import plan
 from tests.cli.there import NAME, NAMESPACE, RULE, on_trial, target
 
+pytestmark = pytest.mark.slow
+
 PANELS = 23
 """Of a stack that has not said what it promises."""
 

@@ -181,6 +181,7 @@ def test_a_promotion_stays_one_whatever_is_noted_after_it(begin: Begin) -> None:
     assert story(world).summary == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("another", [False, True], ids=["at once", "after the trial of another"])
 def test_a_promotion_that_was_taken_back_tells_what_serves_again_and_not_the_trial_of_another(
     begin: Begin, another: bool

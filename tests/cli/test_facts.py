@@ -210,6 +210,7 @@ def assert_same_but_for_sentences(before: Told, after: Told) -> None:
         assert isinstance(one, str) and isinstance(other, str), (at, one, other)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", STORIES)
 def test_rewording_every_sentence_changes_nothing_that_a_program_reads_of_a_rollout(
     name: str, reworded: Callable[[], None]

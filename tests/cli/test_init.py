@@ -122,6 +122,7 @@ def rows(here: Path, monkeypatch: pytest.MonkeyPatch) -> Rows:
     return Rows.of(module(here, "data", monkeypatch).training(None))
 
 
+@pytest.mark.slow
 def test_what_is_written_reads_the_whole_table_and_trains_the_same(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = boosted()
     written = [file.partition(" ")[0] for file in init(here).files]
@@ -139,6 +140,7 @@ def test_what_is_written_reads_the_whole_table_and_trains_the_same(here: Path, m
     assert files.read_bytes() == (here / "churn.csv").read_bytes()
 
 
+@pytest.mark.slow
 def test_what_is_written_is_formatted_and_clean(here: Path) -> None:
     put(here, boosted(), frame())
     init(here, time="since")
@@ -200,6 +202,7 @@ def of_two_labels(kind: Any) -> tuple[Any, pd.DataFrame]:
     return kind().fit(frame()[["months"]], (frame()[NUMBERS] > 20).astype(int)), frame()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("makes", "file", "told"),
     [
@@ -313,6 +316,7 @@ def test_a_regressor_needs_labels_that_are_numbers(here: Path, monkeypatch: pyte
     assert np.array_equal(label, frame()["spend"])
 
 
+@pytest.mark.slow
 def test_of_a_search_the_best_estimator_is_taken_and_told(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     search = GridSearchCV(make_pipeline(StandardScaler(), LogisticRegression()), {"logisticregression__C": [0.01, 5.0]})
     table = frame()[["customer", *NUMBERS, "churned"]]

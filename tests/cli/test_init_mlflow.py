@@ -76,6 +76,7 @@ def refused(uri: str = "models:/churn@best") -> str:
     return result.output
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flavours", [{}, {"python_function": PYFUNC}], ids=["estimator", "pyfunc that it loads"])
 @pytest.mark.parametrize("uri", ["models:/churn@best", "models:/churn/1"])
 def test_a_logged_estimator_becomes_a_model_under_its_registered_name(

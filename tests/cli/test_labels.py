@@ -121,6 +121,7 @@ def runtime(monkeypatch: pytest.MonkeyPatch) -> Runtime:
     return made
 
 
+@pytest.mark.slow
 def test_a_replay_sends_the_truth_of_what_was_answered_and_is_known(stack: Stack, runtime: Runtime) -> None:
     source = [flight(0, True), flight(1, True), flight(2, None), flight(3, False)]
     with LateLabels(stack.target, after=0.2) as late:
@@ -175,6 +176,7 @@ def test_a_replay_that_is_told_to_stop_sends_the_labels_that_wait(
     assert "1 labels sent\n" in done.stderr
 
 
+@pytest.mark.slow
 def test_labels_that_could_not_be_sent_go_with_the_next_ones(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     down = [True, True]
     with monkeypatch.context() as patch, LateLabels(stack.target, after=0) as late:
@@ -194,6 +196,7 @@ def test_labels_that_could_not_be_sent_go_with_the_next_ones(stack: Stack, monke
     assert (late.sent, late.failure, late.unsent, stack.labels()) == (2, None, [], {"x": True, "y": False})
 
 
+@pytest.mark.slow
 def test_labels_of_a_replay_that_cannot_be_sent_lie_in_a_file_that_can(
     stack: Stack, runtime: Runtime, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

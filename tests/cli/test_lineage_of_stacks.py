@@ -34,6 +34,8 @@ from tests.provenance.conftest import FACTS
 from tests.records.lineage.recorded import ADA, BOB, CI, DIGEST, OURS
 from tests.rollout.worlds import release as make_release
 
+pytestmark = pytest.mark.slow
+
 AUDIT = Key()
 SIGNER = KeyPair.new()
 IMAGE = "000000000000.dkr.ecr.us-east-1.amazonaws.com/flight-delay-serving:process"

@@ -32,6 +32,7 @@ def test_the_help_loads_no_platforms_sdk() -> None:
     assert [name for name in loaded("import cli.main") if name.startswith((*AWS, *CLUSTER, "numpy"))] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("outputs", "its", "others"), [("{}", AWS, CLUSTER), ('{"platform": "kubernetes"}', CLUSTER[::2], AWS)]
 )

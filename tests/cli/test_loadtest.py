@@ -31,6 +31,7 @@ def test_percentiles_are_of_what_was_seen():
     assert plotted(Found()) == []
 
 
+@pytest.mark.slow
 def test_the_selector_wakes_within_the_millisecond():
     late: list[float] = []
     with _PreciseSelector() as selector:

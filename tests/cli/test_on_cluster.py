@@ -44,6 +44,8 @@ from tests.cli.there import (
     weights_there,
 )
 
+pytestmark = pytest.mark.slow
+
 
 def on_aws(weights: dict[str, float], copies: dict[str, float]) -> Endpoint:
     """What AWS would tell of the same endpoint."""

@@ -35,6 +35,8 @@ from tests.pipeline.conftest import moto_url
 from tests.platforms.aws.mocked import lead_to_mocks
 from tests.platforms.kubernetes.real_registry import running
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["moto_url"]
 IMAGE = "serving:1"
 NOWHERE = "http://127.0.0.1:9"

@@ -268,6 +268,7 @@ def pulumi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "behave"
 
 
+@pytest.mark.slow
 def test_events_are_shown_as_they_come_and_the_exit_code_is_kept(
     pulumi: Path, console: Console, tmp_path: Path
 ) -> None:
@@ -298,6 +299,7 @@ def watching() -> bool:
     return frame.f_code.co_name == "pulumi"
 
 
+@pytest.mark.slow
 def test_one_ctrl_c_is_passed_on_once_and_the_end_is_waited_for(pulumi: Path, console: Console, tmp_path: Path) -> None:
     marks = tmp_path / "marks"
     pulumi.write_text(

@@ -174,6 +174,7 @@ def test_days_of_events_without_a_time_are_refused(monkeypatch: pytest.MonkeyPat
         events("2013-03-01")
 
 
+@pytest.mark.slow
 def test_events_are_the_models_in_order_of_their_time() -> None:
     times = [item.event_time for item in events("2013-03-01", "2013-03-02")]
     assert times == sorted(times)
@@ -188,6 +189,7 @@ def test_a_time_without_events_is_refused() -> None:
         events("2020-01-01", "2020-01-02")
 
 
+@pytest.mark.slow
 def test_a_model_without_events_of_its_own_replays_its_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     own = [item for item in events("2013-03-01", "2013-03-02") if item.label is not None]
     monkeypatch.delattr(data, "replay")

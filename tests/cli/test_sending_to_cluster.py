@@ -21,6 +21,8 @@ from tests.cli.there import NAME, PAIR, target
 from tests.platforms.http_endpoint import Gateway, a_gateway
 from tests.platforms.kubernetes.certificates import authority
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_request_goes_through_the_gateway_to_the_variant_that_is_meant(
     cluster: Cluster, typed: Callable[..., Result], tmp_path: Path

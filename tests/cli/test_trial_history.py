@@ -37,6 +37,7 @@ def strengths(evidence: tuple[Evidence, ...]) -> list[float]:
     return [value for item in evidence for value in (item.worse.have, item.not_worse.have)]
 
 
+@pytest.mark.slow
 def test_what_was_found_at_each_time_is_what_the_controller_found_then(begin: Callable[..., World]) -> None:
     world, then = begin(plan(metrics=METRICS)), dict[float, list[float]]()
     controller = world.controller()

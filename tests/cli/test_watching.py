@@ -60,6 +60,7 @@ def text(console: Console) -> str:
     return console.file.getvalue()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("share", "ends"), [(0.01, (0, "promoted")), (0.5, (1, "rolled back: errors worse"))])
 def test_a_promotion_ends_it_with_0_and_a_rollback_with_1_after_a_line_for_each_change(
     begin: Begin, world: World, off_terminal: Console, share: float, ends: tuple[int, str]
@@ -216,6 +217,7 @@ def test_a_superseded_trial_is_followed_to_the_end_of_the_next(begin: Begin, off
     assert world.state.champion == release("c")
 
 
+@pytest.mark.slow
 def test_json_is_an_object_a_look_and_nothing_else(
     begin: Begin, off_terminal: Console, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -230,6 +232,7 @@ def test_json_is_an_object_a_look_and_nothing_else(
     assert text(off_terminal) == ""
 
 
+@pytest.mark.slow
 def test_on_a_terminal_the_last_picture_stays(begin: Begin) -> None:
     console = Console(file=io.StringIO(), width=80, height=24, force_terminal=True)
     assert watched(begin(seconds=40), console, every=0.5) == PROMOTED
@@ -246,6 +249,7 @@ def failing(world: World, answers: Iterator[bool]) -> Callable[[], Snapshot]:
     return once
 
 
+@pytest.mark.slow
 def test_a_look_that_fails_is_told_once_and_tried_again(begin: Begin, off_terminal: Console) -> None:
     world = begin(seconds=10)
     answers = iter([True, False, False, False, *[True] * 500])

@@ -50,6 +50,7 @@ def test_nobody_is_asked_about_a_release_that_is_refused(state: RolloutState | N
     assert world.all(":Rollout") == []
 
 
+@pytest.mark.slow
 def test_a_trial_under_way_is_not_superseded_by_a_release_that_waits() -> None:
     other = release(LOCAL, "2" * 64)
     pair = LOCAL.pair_of(OLD.config_name, other.config_name)
@@ -58,6 +59,7 @@ def test_a_trial_under_way_is_not_superseded_by_a_release_that_waits() -> None:
     assert run(2, state=trial).rollout["acts"] is True
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "state",
     [
@@ -72,6 +74,7 @@ def test_nobody_is_asked_about_what_serves_is_on_trial_or_was_rejected(state: Ro
     assert "waits for people" not in run(0, people=0, state=idle(OLD)).told
 
 
+@pytest.mark.slow
 def test_a_release_on_a_cluster_waits_as_on_aws() -> None:
     old, new = on_cluster.release("1" * 64), on_cluster.release()
     world = on_cluster.run_on_cluster(agreed=1, approval={"people": 2}, state=on_cluster.idle(old))

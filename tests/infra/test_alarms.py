@@ -35,6 +35,7 @@ def counts(inputs: dict[str, Any]) -> dict[tuple[str, str], dict[str, Any]]:
     return {(metric["metricName"], *metric["dimensions"].values()): metric for metric in read}
 
 
+@pytest.mark.slow
 def test_every_alarm_has_a_severity_and_a_section_of_the_runbook_that_is_there(world: World) -> None:
     heads = re.findall(r"^#+ (.+)$", (ROOT / RUNBOOK).read_text(), re.MULTILINE)
     anchors = {re.sub(r"[^\w -]", "", head).lower().replace(" ", "-") for head in heads}
@@ -62,6 +63,7 @@ def test_every_alarm_has_its_row_in_the_runbook_with_its_severity_and_few_page(w
     assert {name for name, severity in found.items() if severity == "page"} == PAGES
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("enabled", [False, True])
 def test_two_variants_have_at_most_sixteen_alarms_which_read_at_most_fifty_metrics(enabled: bool) -> None:
     found = alarms(run(state=idle(OLD), retraining={"enabled": enabled}))
@@ -140,6 +142,7 @@ def test_probe_may_do_no_more_than_it_needs(world: World) -> None:
     }
 
 
+@pytest.mark.slow
 def test_probe_runs_as_often_as_the_config_says_and_not_at_all_when_it_says_null() -> None:
     often = run(slo={"probe_minutes": 5})
     assert often.one(":Schedule", "probe").inputs["scheduleExpression"] == "rate(5 minutes)"

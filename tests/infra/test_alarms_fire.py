@@ -191,6 +191,7 @@ def test_three_failures_of_three_requests_notify_nobody(tell: Callable[..., None
     budget(tell, story)
 
 
+@pytest.mark.slow
 def test_probes_that_are_answered_notify_nobody(tell: Callable[..., None]) -> None:
     async def story(watched: Watched) -> None:
         await watched.local.advance(600)
@@ -242,6 +243,7 @@ async def later(watched: Watched, seconds: int) -> set[str]:
     return await watched.ringing()
 
 
+@pytest.mark.slow
 def test_each_count_fires_its_alarm_alone_and_ends(world: World, tell: Callable[..., None]) -> None:
     metrics = {name: counts(world.alarm(name)) for name in (PAGE, TICKET)}
     every = [(name, metric) for name, of in metrics.items() for key, metric in of.items() if key[0] != LATE]

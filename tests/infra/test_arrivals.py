@@ -69,6 +69,7 @@ def test_what_cannot_be_counted_however_often_is_kept_as_long_as_sqs_keeps_anyth
     assert dead["messageRetentionSeconds"] == 14 * 86_400
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("period", "minutes", "periods"), [(10, 2, 24), (60, 60, 120), (420, 720, 205), (300, 2, 1), (60, 720, 1440)]
 )

@@ -190,6 +190,7 @@ def _by_words(words: str) -> tuple[list[Any], list[Any]]:
     return bad, good or [0.5]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("row", ROWS, ids=[f"{row.kind}{row.path}" for row in ROWS])
 def test_a_row_says_what_is_allowed_and_what_is_not_is_told_with_field_and_value(row: Row) -> None:
     bad, good = outside_and_within(row.allowed)

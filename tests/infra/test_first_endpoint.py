@@ -120,6 +120,7 @@ def test_an_answer_that_does_not_come_ends_the_update_in_a_line(made: Made, monk
         standing_endpoint(LOCAL)
 
 
+@pytest.mark.slow
 def test_what_serves_already_is_imported_and_only_before_the_first_release() -> None:
     assert run(stands=NAME).one(":Endpoint").imports == NAME
     assert run().one(":Endpoint").imports == ""

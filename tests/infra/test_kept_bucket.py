@@ -56,6 +56,7 @@ def read(api: Api, **kubernetes: Any) -> BucketSettings | None:
         return cluster_now._read(settings, NAMES).bucket
 
 
+@pytest.mark.slow
 def test_the_bucket_of_what_serves_is_known_by_its_deployment_once_the_config_names_none() -> None:
     assert read(cluster(idle(SERVES))) == BUCKET
     assert read(cluster(idle(BEFORE, previous=SERVES))) == BUCKET, "a rollback needs it"
@@ -63,6 +64,7 @@ def test_the_bucket_of_what_serves_is_known_by_its_deployment_once_the_config_na
     assert read(cluster(idle(SERVES), bucket=plain)) == plain
 
 
+@pytest.mark.slow
 def test_any_release_that_lies_there_and_has_its_deployment_tells_the_bucket() -> None:
     also = release("3" * 64, archive_uri="s3://packages/packages/3/model.tar.gz")
     for gone in (SERVES, also):
@@ -71,6 +73,7 @@ def test_any_release_that_lies_there_and_has_its_deployment_tells_the_bucket() -
         assert read(api) == BUCKET
 
 
+@pytest.mark.slow
 def test_the_bucket_of_the_config_counts_and_where_no_package_lies_in_one_there_is_none() -> None:
     other = {"name": "others", "endpoint": "http://minio:9000"}
     assert read(cluster(idle(SERVES)), bucket=other) == BucketSettings.model_validate(other)

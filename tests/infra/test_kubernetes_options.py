@@ -28,6 +28,7 @@ def patched(world: World) -> dict[str, str]:
     return {one["name"].split("/")[-1]: one["operation"]["value"][0]["header"]["header_name"] for one in hashed}
 
 
+@pytest.mark.slow
 def test_an_ab_test_goes_by_a_header_and_other_trials_by_none() -> None:
     assert patched(run_on_cluster(state=idle(OLD))) == {}
     world = run_on_cluster(state=idle(OLD), rollout=AB)
@@ -49,6 +50,7 @@ def test_keys_are_sticky_at_every_listener_of_a_gateway_that_is_there() -> None:
     assert target == "shared"
 
 
+@pytest.mark.slow
 def test_a_trial_under_way_keeps_its_key_and_the_next_one_has_the_configs() -> None:
     """Users would else meet the other version in the middle of a test."""
     going = replace(idle(OLD), phase=Phase.BAKING, challenger=NEW, rollout_id="1", plan=Plan((Step(50, 60),)), step=0)

@@ -57,6 +57,7 @@ def test_it_is_small_and_holds_only_the_rooms_of_handlers(tmp_path: Path) -> Non
     assert "tests/simulator/platform.py" not in names
 
 
+@pytest.mark.slow
 def test_every_handler_can_be_imported_from_the_archive_alone(tmp_path: Path) -> None:
     bundle = seal(ROOT, tmp_path)
     names = "advance, drift, labels, rollback"

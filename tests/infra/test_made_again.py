@@ -45,6 +45,7 @@ async def serve_badly(watched: Watched, seconds: int) -> set[str]:
     return await watched.ringing()
 
 
+@pytest.mark.slow
 def test_all_ring_in_the_stack_that_served_badly(tmp_path: Path) -> None:
     async def story(watched: Watched) -> None:
         assert await serve_badly(watched, LIVED) >= RING
@@ -52,6 +53,7 @@ def test_all_ring_in_the_stack_that_served_badly(tmp_path: Path) -> None:
     play(tmp_path, alarms(START - 86_400), story)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after", [0, 25], ids=["at once", "a little later"])
 def test_none_rings_in_the_next_stack_before_it_serves_and_all_do_when_it_serves_badly_too(
     after: int, tmp_path: Path

@@ -57,6 +57,7 @@ ROLES = (
 )
 
 
+@pytest.mark.slow
 def test_these_are_all_roles() -> None:
     assert sorted(given()) == sorted(ROLES)
 

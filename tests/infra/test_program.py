@@ -199,6 +199,7 @@ def test_the_provider_of_packages_starts_while_aws_is_asked_whose_account_it_is(
 # --- serving
 
 
+@pytest.mark.slow
 def test_names_of_models_and_configs_are_digests_of_what_they_hold() -> None:
     def names(runs: Callable[..., World] = run, **sections: Any) -> tuple[str, str]:
         world = runs(**sections)
@@ -416,6 +417,7 @@ def test_serving_role_reads_packages_and_writes_captures_only() -> None:
 # --- other stacks
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "stack", ["local", "local-pipeline", "local-staging", "local-year", *PROMOTED, "dev", "staging", "prod"]
 )

@@ -128,6 +128,7 @@ def test_strategy_of_the_config_is_what_the_controller_gets() -> None:
     assert "shadow_config" not in run(state=idle(OLD)).rollout, "a null is left out"
 
 
+@pytest.mark.slow
 def test_other_instances_are_moved_by_sagemaker_under_the_alarms_of_the_champion() -> None:
     champion = release(LOCAL)
     inputs = run(state=idle(champion), serving={"instance_count": 2}).rollout
@@ -149,6 +150,7 @@ def test_release_of_another_model_is_moved_by_the_controller_alone() -> None:
     assert guard(run(state=idle(release(LOCAL)), **other_instances)) is None, "it is not wanted"
 
 
+@pytest.mark.slow
 def test_what_a_rollback_needs_stays_while_an_approval_may_outlast_the_update() -> None:
     before = release(LOCAL, "3" * 64)
     state = idle(OLD, previous=before)
@@ -166,6 +168,7 @@ def test_new_release_acts_and_settled_one_does_not() -> None:
     assert run(state=idle(release(LOCAL))).rollout["acts"] is False
 
 
+@pytest.mark.slow
 def test_update_that_does_not_wait_leaves_a_trial_alone() -> None:
     new = release(LOCAL)
     pair = LOCAL.pair_of(OLD.config_name, new.config_name)
@@ -190,6 +193,7 @@ def test_outputs_of_a_promotion_are_those_of_the_new_package() -> None:
     assert (exported["champion"], exported["package_digest"], exported["metrics"]) == (DIGEST, DIGEST, FACTS["metrics"])
 
 
+@pytest.mark.slow
 def test_trial_that_nobody_waits_for_is_no_failure() -> None:
     run(answers=Answers(outcome="running"), state=idle(OLD), rollout={"wait": False})
     with pytest.raises(pulumi.RunError, match="running"):
@@ -200,6 +204,7 @@ OUT_OF_TIME = "no verdict within 1800 s: too little traffic"
 HELD = f"{OUT_OF_TIME}. It keeps its share of traffic: type modelstack approve"
 
 
+@pytest.mark.slow
 def test_trial_that_is_held_fails_an_update_that_waits_for_its_verdict_and_says_what_to_type() -> None:
     with pytest.raises(pulumi.RunError, match="the release was not promoted: held: no verdict within 1800 s") as told:
         run(answers=Answers(outcome="held", why=HELD), state=idle(OLD), rollout={"wait": True})
@@ -214,6 +219,7 @@ def test_rejected_release_is_told_and_not_tried_again() -> None:
     assert world.rollout["acts"] is False
 
 
+@pytest.mark.slow
 def test_champion_gets_the_instances_of_the_config_under_guard_while_the_release_it_asks_for_is_rejected() -> None:
     new = release(LOCAL)
     champion = replace(OLD, archive_uri="s3://bucket/packages/of-the-champion/model.tar.gz")
@@ -249,6 +255,7 @@ def test_champion_that_does_not_come_up_on_other_instances_fails_the_update() ->
         run(answers=failed, state=idle(OLD, rejected={new.id: verdict(new)}), serving={"instance_count": 2})
 
 
+@pytest.mark.slow
 def test_last_verdict_is_that_on_a_release_and_a_move_that_failed_is_told_beside_it() -> None:
     rolled_back = verdict(release(LOCAL, "2" * 64))
     reason = Reason("endpoint", OLD.variant, "no capacity")
@@ -264,6 +271,7 @@ def test_last_verdict_is_that_on_a_release_and_a_move_that_failed_is_told_beside
 UNEQUAL = "the trial compares unequal instances"
 
 
+@pytest.mark.slow
 def test_other_instances_in_mid_trial_are_told_to_begin_it_again_and_to_be_unequal() -> None:
     assert "instances" not in run(state=on_trial(Phase.BAKING)).told, "they are the same"
     warned = run(state=on_trial(Phase.BAKING), serving={"instance_count": 2}).warned
@@ -272,6 +280,7 @@ def test_other_instances_in_mid_trial_are_told_to_begin_it_again_and_to_be_unequ
     assert f"{UNEQUAL}: the challenger has 2 x ml.m5.large, the champion, {OLD.id}, keeps others" in warned
 
 
+@pytest.mark.slow
 def test_trial_of_a_release_with_other_instances_than_the_champions_is_told_to_be_unequal_but_not_for_its_capture() -> (
     None
 ):

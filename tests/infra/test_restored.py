@@ -81,6 +81,7 @@ def test_it_is_served_by_the_image_of_then_whatever_the_config_names() -> None:
     assert (target["id"], target["image_uri"]) == (PAST.id, PAST.image_uri)
 
 
+@pytest.mark.slow
 def test_one_of_which_that_was_not_kept_is_served_with_what_the_config_has() -> None:
     world = run(state=idle(OLD, restored=restored(PAST, serving={})))
     assert world.rollout["target"]["serving"] == {
@@ -90,6 +91,7 @@ def test_one_of_which_that_was_not_kept_is_served_with_what_the_config_has() -> 
     }
 
 
+@pytest.mark.slow
 def test_every_update_says_what_is_restored_by_whom_and_how_that_is_lifted() -> None:
     said = updated().warned
     assert f"release {PAST.id} is restored" in said

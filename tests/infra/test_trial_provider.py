@@ -215,6 +215,7 @@ def test_what_is_waited_for_is_marked_so_that_it_can_be_told_from_the_rest(
     assert any(text.startswith("baked") for text in passing)
 
 
+@pytest.mark.slow
 def test_a_replay_gate_that_waits_for_captured_requests_is_told_as_a_wait_for_requests(
     released: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

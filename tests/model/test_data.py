@@ -37,6 +37,7 @@ def raw() -> pd.DataFrame:
     return pd.read_csv(sources.files()["flights.csv.zip"])
 
 
+@pytest.mark.slow
 def test_training_knows_only_labels_that_were_known_by_its_end(training: Rows):
     assert training.event_time.min() >= np.datetime64("2013-01-01")
     assert training.label_at.max() < np.datetime64("2013-03-01")
@@ -86,6 +87,7 @@ def test_rows_are_in_order_of_time_and_have_names_of_their_own(training: Rows):
     assert len(set(training.id)) == len(training)
 
 
+@pytest.mark.slow
 def test_late_is_more_than_fifteen_minutes(training: Rows, raw: pd.DataFrame):
     delay = {
         f"2013-{row.month:02}-{row.day:02}-{row.carrier}{row.flight}-{row.origin}": row.arr_delay
@@ -140,6 +142,7 @@ def test_a_cancelled_flight_is_replayed_without_a_label_and_is_not_learned_from(
     assert len(learned) == len(replayed) - len(without)
 
 
+@pytest.mark.slow
 def test_every_replayed_flight_is_a_request_that_the_check_accepts():
     reader = Reader(Declaration.from_dict(parts.declared(Rows.of(data.training(parse({}))))))
     for day in ("2013-03-08", "2013-07-08", "2013-12-31"):
@@ -148,6 +151,7 @@ def test_every_replayed_flight_is_a_request_that_the_check_accepts():
             assert len(reader.documents([flight.instance])) == 1
 
 
+@pytest.mark.slow
 def test_the_storm_that_never_blew_is_missing():
     # The source has a wind of 1,048 mph in Newark on 12 February, 03:00 local.
     rows = Rows.of(data.training(parse({})))

@@ -67,6 +67,7 @@ def test_calibration_bins_are_equally_full_and_lose_no_row():
     assert [bin["predicted"] for bin in bins] == sorted(bin["predicted"] for bin in bins)
 
 
+@pytest.mark.slow
 def test_importance_is_of_the_feature_that_is_looked_at():
     rows = rows_of(date(2013, 3, 1), date(2013, 3, 8))
     found = details(Oracle(lambda row: min(0.95, 0.02 + row[3] / 40)), rows)["importance"]

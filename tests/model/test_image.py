@@ -18,6 +18,8 @@ from pipeline.locks import locked
 from pipeline.steps import PIPELINE
 from tests.process import printed, python
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 
 

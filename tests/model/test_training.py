@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -32,6 +33,7 @@ def test_the_folds_judge_all_of_the_second_half():
     assert judged == list(range(500, 1000))
 
 
+@pytest.mark.slow
 def test_the_size_of_the_trees_is_the_one_with_the_lowest_loss():
     settings = Parameters(max_iter=3, folds=2, train_from=date(2013, 2, 20))
     said: list[str] = []

@@ -46,6 +46,7 @@ def tarball(path: Path, *entries: tuple[tarfile.TarInfo, bytes]) -> Path:
     return path
 
 
+@pytest.mark.slow
 @given(contents.filter(sealable))
 @settings(max_examples=50, deadline=None)
 def test_what_is_sealed_is_what_is_unpacked(files: dict[str, bytes]):
@@ -65,6 +66,7 @@ def test_what_is_sealed_is_what_is_unpacked(files: dict[str, bytes]):
         assert told == {one: found[one] for one in found if "/" not in one and one.endswith(".json")}
 
 
+@pytest.mark.slow
 @given(contents.filter(sealable), st.randoms())
 @settings(max_examples=50, deadline=None)
 def test_order_place_time_and_mode_leave_no_trace(files: dict[str, bytes], random):
@@ -113,6 +115,7 @@ def test_any_changed_byte_is_noticed(sealed, data: st.DataObject):
             archive.verify(path, sealed.digest)
 
 
+@pytest.mark.slow
 @given(st.data())
 @settings(max_examples=100, deadline=None)
 def test_without_the_digest_the_manifest_still_notices_changed_content(data: st.DataObject):

@@ -71,6 +71,7 @@ def test_the_sealed_baseline_says_what_the_sealed_metrics_say(sealed):
     assert found["AUC"].value == pytest.approx(metrics["auc"], abs=0.005)
 
 
+@pytest.mark.slow
 def test_how_days_of_the_evaluation_differ_is_sealed_when_there_are_enough_of_them():
     answers = [({"late": True, "p": 0.5 + n // 100 % 5 / 10}, True) for n in range(2000)]
     found = summed(answers, np.repeat(np.arange(20) * DAY, 100))

@@ -95,6 +95,7 @@ def test_estimators_that_take_missing_values_have_one(missing: bool, name: str):
     same(BOTH[name][0], numbers(missing=missing), BOTH[name][1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("missing", "name"), [one for name in MIXED for one in both_ways(name)])
 def test_estimators_of_texts_and_numbers_have_one(missing: bool, name: str):
     content = same(MIXED[name][0], mixed(missing=missing), MIXED[name][1])
@@ -125,6 +126,7 @@ def tables(draw: st.DrawFn) -> tuple[Rows, int]:
     return rows_of({"category": category, "number": number, "label": label}), seed
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(tables(), st.booleans())
 def test_histograms_say_the_same_on_any_small_table(found: tuple[Rows, int], classify: bool):
@@ -259,6 +261,7 @@ def test_a_row_that_the_estimator_refuses_is_refused_too():
         fast.predict(asked)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoder", [OrdinalEncoder(), OneHotEncoder(sparse_output=False)])
 @pytest.mark.parametrize("trees", [RandomForestRegressor(n_estimators=2), HistGradientBoostingRegressor(max_iter=2)])
 def test_what_an_encoder_refuses_is_refused_whatever_trees_make_of_it(encoder: Any, trees: Any):

@@ -81,6 +81,7 @@ ESTIMATORS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ESTIMATORS)
 def test_an_array_is_answered_as_the_table_was(kind: str) -> None:
     label = table()["months"] if kind == "a target" else table()["months"] < 15

@@ -44,6 +44,7 @@ def test_the_model_of_this_repository_keeps_the_contract():
     check(ROOT)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "said"),
     [
@@ -58,6 +59,7 @@ def test_a_file_that_is_missing_is_named_if_it_is_required(folder: Path, name: s
     assert told(folder) == ([f"model/{name}: {said}"] if said else [])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("file", "name", "said"),
     [

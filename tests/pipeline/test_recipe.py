@@ -29,6 +29,7 @@ values = st.recursive(
 )
 
 
+@pytest.mark.slow
 def test_two_checkouts_in_two_folders_have_one_recipe(checkout: Checkout):
     first, second = checkout("first"), checkout("deeper/second checkout")
     for path in second.rglob("*"):
@@ -43,6 +44,7 @@ def test_defaults_and_the_order_of_parameters_do_not_matter():
     assert recipe(ROOT, {"max_iter": 60, "fault": "none"}) == recipe(ROOT, {})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["training.py", "features.py", "serving.py", "parameters.py", "words/list.txt"])
 def test_a_change_in_a_file_of_the_model_changes_the_code_and_nothing_else(root: Path, name: str):
     before = recipe(root, {})
@@ -75,6 +77,7 @@ def test_another_parameter_is_another_model():
     assert after.parameters == {**before.parameters, "max_iter": 61}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("lock", "old", "new", "same"),
     [
@@ -230,6 +233,7 @@ def test_a_recipe_loads_no_library():
     assert printed(program, str(ROOT)) == "[]"
 
 
+@pytest.mark.slow
 def test_a_file_changed_within_the_same_second_is_run_as_it_is_now(root: Path):
     path = root / "model/parameters.py"
     for default in range(60, 70):

@@ -13,6 +13,8 @@ from pipeline.contract import Refusal
 from pipeline.recipe import recipe
 from tests.pipeline.conftest import append, appending, resealed
 
+pytestmark = pytest.mark.slow
+
 AFTER_THE_TURN = "2013-02-20"
 
 

@@ -90,6 +90,7 @@ def step(name: str, folder: Path, *words: str) -> list[str]:
     return json.loads(done.stderr.splitlines()[-1]).splitlines()
 
 
+@pytest.mark.slow
 def test_a_step_asks_for_all_that_it_takes_before_it_begins(tmp_path: Path):
     for name in ("data", "seal", "compare", "champion"):
         (tmp_path / name).mkdir()
@@ -108,6 +109,7 @@ def test_a_step_asks_for_all_that_it_takes_before_it_begins(tmp_path: Path):
     ]
 
 
+@pytest.mark.slow
 def test_a_step_that_waits_for_a_verdict_refuses_one_that_did_not_pass_whatever_engine_starts_it(tmp_path: Path):
     for name in ("seal", "gate"):
         one, folder = PIPELINE.step(name), tmp_path / name

@@ -115,6 +115,7 @@ def _cluster(request: pytest.FixtureRequest) -> Place:
     return Place(person)
 
 
+@pytest.mark.slow
 def test_each_person_counts_once(place: Place) -> None:
     place.register("deployer")
     assert (place.approvals.count(RELEASE), place.approvals.given(RELEASE)) == (0, [])
@@ -131,6 +132,7 @@ def test_each_person_counts_once(place: Place) -> None:
     assert place.approvals.count("0" * 12) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("made", [{"who": "ada"}, {"who": "deployer", "trained_by": "ada"}])
 def test_nobody_approves_what_they_made(place: Place, made: Any) -> None:
     place.register(**made)

@@ -51,6 +51,7 @@ def kept(request: pytest.FixtureRequest) -> Kept:
     return Kept(records, lambda line: store.run("make", sql, e=name, r="uid", line=line))
 
 
+@pytest.mark.slow
 def test_records_are_read_in_the_order_of_their_numbers_and_hold(kept: Kept) -> None:
     made = chain(12)
     for record in reversed(made.waiting):

@@ -66,6 +66,7 @@ def test_a_queue_lists_its_documents_oldest_first_until_they_leave_it(documents:
     assert [one.key for one in documents.scan("other", 100)] == ["d", "b"]
 
 
+@pytest.mark.slow
 def test_more_documents_are_read_and_listed_than_one_request_takes(documents: Documents) -> None:
     keys = [f"{number:04}" for number in range(2 * MOST + 5)]
     for start in range(0, len(keys), MOST):

@@ -46,6 +46,7 @@ def judged(stack: str, resources: list[Declared]) -> tuple[list[str], list[str]]
     return stops, [*tells, *judgement.used()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "stack", ["local", "local-pipeline", "local-staging", "local-year", *PROMOTED, "dev", "staging", "prod"]
 )

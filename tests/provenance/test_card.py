@@ -28,6 +28,7 @@ def model_card_content() -> Any:
     return ModelCardContent
 
 
+@pytest.mark.slow
 def test_sagemaker_knows_every_field(facts: Facts, model_card_content: Any):
     given = content(facts)
     assert model_card_content.model_validate(given).model_dump(exclude_none=True, mode="json") == given

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.process import printed
 
 
+@pytest.mark.slow
 def test_who_reads_the_journal_loads_no_controller_and_no_judge() -> None:
     code = "import sys, rollout.controller.commands, platforms.aws.journal; print(*sorted(sys.modules))"
     loaded = set(printed(code).split())

@@ -96,6 +96,7 @@ def test_an_answer_of_several_predictions_has_as_many_labels(world: World) -> No
     assert [why for _, why in world.rejected()] == ["v-a: label: got 1 of them, expected 2, one a prediction"] * 2
 
 
+@pytest.mark.slow
 def test_an_answer_or_a_label_that_the_ledger_cannot_hold_is_kept_aside_and_stops_no_other(world: World) -> None:
     large = [(True, 0.7123456789)] * 20_000  # legal: a request of 4 MB
     key = world.captured("v-a", ("large", large, None), ("small", True, 0.7), ("most", large[:1_700], None))
@@ -211,6 +212,7 @@ def test_a_label_that_met_one_answer_waits_for_no_other_and_still_meets_the_one_
     assert world.seen("LabelsUnknown") == (0, 0)
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(st.booleans(), st.permutations(range(4)), st.lists(st.integers(0, 3), max_size=5))
 def test_each_variant_counts_once_by_the_first_label_whatever_the_order(
@@ -346,6 +348,7 @@ def test_of_two_claims_at_once_one_counts(world: World) -> None:
     assert world.seen("Accuracy", "v-b") == (1, 1)
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(
     st.booleans(),

@@ -42,6 +42,7 @@ def kept(world: World) -> Standing:
     return batches._state(world.documents.get(["quality#v-a"])["quality#v-a"])
 
 
+@pytest.mark.slow
 def test_labels_that_have_turned_reach_cloudwatch_as_evidence_some_days_after(world: World) -> None:
     source = Random(4)
     for day in range(3):
@@ -58,6 +59,7 @@ def test_labels_that_have_turned_reach_cloudwatch_as_evidence_some_days_after(wo
     assert world.last("EstimatedAccuracy") > world.last("RealisedAccuracy")
 
 
+@pytest.mark.slow
 def test_a_file_of_many_days_of_labels_in_any_order_is_judged_by_days_when_all_of_it_is_summed_up(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -100,6 +102,7 @@ def test_answers_without_labels_are_estimated_by_the_next_sweep(world: World) ->
     assert not any(one.name.startswith("Realised") for one in world.metrics.data)
 
 
+@pytest.mark.slow
 def test_whatever_is_killed_and_delivered_again_each_pair_is_summed_up_once(world: World) -> None:
     source = Random(5)
     keys = answered(world, [pair(source) for _ in range(120)])

@@ -185,6 +185,7 @@ def packaged(project: Path, **parameters: object) -> SealedPackage:
     return build(project, recipe(project, parameters), progress=lambda _: None)
 
 
+@pytest.mark.slow
 def test_release_canary_rollback_promotion_drift_and_retraining(project: Path, tmp_path: Path, own_cache: Path) -> None:
     dev, prod = Stack("dev"), Stack("prod")
 

@@ -60,6 +60,7 @@ def status(answer: bytes) -> int:
     return int(answer.split(b" ", 2)[1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lines", [1, 50, 5000])
 def test_headers_are_held_to_the_limit_and_not_to_what_comes_at_once(lines: int):
     room = Limits().head - len("/ping")

@@ -119,6 +119,7 @@ def run(environment: dict[str, str], *, prefix: tuple[str, ...] = ()) -> tuple[i
     return done.returncode, done.stderr.strip()
 
 
+@pytest.mark.slow
 def test_a_package_is_fetched_whole_and_a_second_run_asks_nobody(made: Made, at: Shelf, folder: Path) -> None:
     status, said = run(made.environment(at, folder))
     assert (status, said.splitlines()[-1][:13]) == (0, "fetched oci:/")
@@ -132,6 +133,7 @@ def test_a_package_is_fetched_whole_and_a_second_run_asks_nobody(made: Made, at:
     assert said == f"the package is in {folder} already, and is right"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wants", ["basic", "bearer"])
 def test_the_login_of_the_docker_config_is_used_and_asked_for_once(
     made: Made, at: Shelf, folder: Path, tmp_path: Path, wants: str
@@ -282,6 +284,7 @@ def hostile(at: Shelf, content: bytes) -> Made:
     return bad
 
 
+@pytest.mark.slow
 def test_a_header_is_never_read_into_memory(at: Shelf, folder: Path) -> None:
     bad = hostile(at, tar_of((entry("a", comment="x" * 200_000_000), b"x"), form=tarfile.PAX_FORMAT))
     status, said = run(bad.environment(at, folder), prefix=("sh", "-c", 'ulimit -v 200000; exec "$@"', "sh"))
@@ -317,6 +320,7 @@ def test_a_folder_that_does_not_hold_the_package_is_filled_anew(made: Made, at: 
     assert len(at.asked) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
 def test_a_fetch_that_was_ended_leaves_nothing_that_serves_and_is_repeated(
     made: Made, at: Shelf, folder: Path, how: signal.Signals

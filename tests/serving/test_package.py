@@ -114,6 +114,7 @@ def test_a_missing_file_is_refused(unpacked: Path, tmp_path: Path, linked: bool)
     assert (status, "metrics.json is in the manifest, but not a file" in said) == (1, True)
 
 
+@pytest.mark.slow
 def test_a_folder_that_is_no_package_is_refused(tmp_path: Path):
     status, said = run(tmp_path)
     assert (status, "manifest.json does not exist: this is not a sealed model package" in said) == (1, True)

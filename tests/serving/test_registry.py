@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from serving.registry import Repository
 from serving.registry_protocol import Login
 from tests.listening import Quiet, listening
@@ -10,6 +12,7 @@ LOGIN = Login("ada", "secret")
 BLOB = f"blobs/sha256:{'0' * 64}"
 
 
+@pytest.mark.slow
 def test_a_redirected_head_stays_a_head_and_keeps_its_login_on_the_same_host() -> None:
     seen: list[tuple[str, str, str]] = []
 

@@ -50,6 +50,7 @@ def dripping(client: socket.socket) -> None:
             return
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("says", [lambda client: client.recv(10_000) and time.sleep(3), dripping])
 def test_a_server_that_does_not_come_to_an_end_is_left_when_the_time_is_over(
     says: Callable[[socket.socket], None],

@@ -140,6 +140,7 @@ def an_outline_made_whole(known: SmallMlflow) -> None:
     log_build(api(known), build("a"), SHELF)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("takes_it", [False, True], ids=["call lost", "answer lost"])
 @pytest.mark.parametrize("told", [one_build, one_promotion, an_outline_made_whole])
 def test_whatever_call_fails_the_next_attempt_ends_as_if_none_had(
@@ -220,6 +221,7 @@ def test_no_alias_names_a_version_that_does_not_serve_and_what_came_late_is_told
     assert 50 in {value for _, value, _, _ in known.runs["run1"]["metrics"]}
 
 
+@pytest.mark.slow
 def test_builds_that_are_told_when_others_serve_long_since_have_their_weights_and_verdicts_all_the_same(
     known: SmallMlflow,
 ) -> None:

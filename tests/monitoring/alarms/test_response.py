@@ -157,6 +157,7 @@ def promoted(world: World) -> World:
     return world
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("then", [promoting, promoted])
 def test_an_alarm_that_the_judge_knew_of_does_not_undo_his_promotion(
     world: World, then: Callable[[World], World]
@@ -169,6 +170,7 @@ def test_an_alarm_that_the_judge_knew_of_does_not_undo_his_promotion(
     assert (answer.action, "had been left to the judge" in answer.why, world.state) == ("ignored", True, before)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("then", [promoting, promoted])
 def test_an_alarm_that_rings_anew_or_that_the_judge_did_not_know_of_undoes_it(
     world: World, then: Callable[[World], World]

@@ -59,6 +59,7 @@ class Told:
         return next((place + 1 for place, mean in enumerate(means) if self.lose(mean) >= 1), None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("draw", [stormy, steady])
 def test_false_alarms_are_as_rare_as_promised_whatever_the_days_distribution(draw: Days) -> None:
     days, runs = 200, 150

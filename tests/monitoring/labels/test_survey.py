@@ -31,6 +31,7 @@ def test_a_log_loss_that_rises_from_0379_to_043_is_told_within_two_years_as_a_ru
     assert rung(replace(survey, moved=2)) > len(SEEDS) / 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("survey", [ONE_DATE, SPREAD])
 def test_years_that_are_alike_or_differ_a_little_by_themselves_do_not_ring(survey: Survey) -> None:
     assert rung(replace(survey, quiet=3, weather=0.025)) <= 1
@@ -99,6 +100,7 @@ def test_what_is_staked_on_a_wave_is_the_time_since_the_one_before_and_a_year_at
     assert back == pytest.approx(again, rel=0.05), "nor for labels of an earlier one that come between"
 
 
+@pytest.mark.slow
 def test_what_can_be_seen_is_computed_before_it_matters() -> None:
     source = np.random.default_rng(3)
     few, many = (Survey(people, spread=False).sealed(source) for people in (2000, 20_000))

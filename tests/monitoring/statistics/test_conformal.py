@@ -69,12 +69,14 @@ def rings(scores: list[float], known: int, alpha: float) -> bool:
     return False
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("heavy", [False, True])
 def test_false_alarms_keep_the_promise_whatever_the_distribution(heavy: bool) -> None:
     runs = [[score**5 if heavy else score for score in noise(60 + 200, run)] for run in range(200)]
     assert sum(rings(scores, 60, 0.5) for scores in runs) <= 0.5 * 200
 
 
+@pytest.mark.slow
 def test_days_that_follow_from_the_day_before_do_not_ring_more_often_than_stated() -> None:
     runs = [noise(59 + 365, 1000 + run, follows=0.6) for run in range(150)]
     assert sum(rings(scores, 59, 0.2) for scores in runs) <= 0.2 * 150

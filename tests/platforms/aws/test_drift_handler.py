@@ -68,6 +68,7 @@ def again(answer: dict[str, Any]) -> list[str]:
     return [item["itemIdentifier"] for item in answer["batchItemFailures"]]
 
 
+@pytest.mark.slow
 def test_captured_requests_become_drift_metrics(endpoint: Endpoint) -> None:
     dimensions = [("EndpointName", "endpoint"), ("VariantName", "v-b")]
     capture_file("a", captured([9.0] * 40, hour=12))

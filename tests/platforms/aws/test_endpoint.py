@@ -249,6 +249,7 @@ BEGINS = Event(0.0, "000002-b", "weights", "b", numbers={"percent": 10}, weights
 ENDS = Event(0.0, "000002-b", "rolled_back", "b", reason=WORSE, weights={"v-a": 100, "v-b": 0})
 
 
+@pytest.mark.slow
 def test_an_event_is_published_as_json_to_a_queue_that_may_filter_by_its_attributes(
     aws: Callable[[str], Any], inbox: Callable[[str], Callable[[], list[dict[str, Any]]]]
 ) -> None:

@@ -49,6 +49,7 @@ def alarm(state: str = "ALARM", variant: str = "v-b", at: datetime | None = None
     return {"Records": [{"Sns": {"Message": json.dumps(message)}}]}
 
 
+@pytest.mark.slow
 def test_an_alarm_returns_the_traffic_then_rejects_then_moves_the_endpoint(endpoint: Endpoint) -> None:
     answer = rollback.handler(alarm(), None)
     assert [item["action"] for item in answer["answers"]] == ["rolled back"]
@@ -149,6 +150,7 @@ def test_an_alarm_that_is_not_for_the_challenger_is_answered_ignored(
     assert lines[1]["why"] == "the event is about variant v-old, on trial is v-b"
 
 
+@pytest.mark.slow
 def test_a_rollback_that_cannot_be_made_raises_so_that_it_is_delivered_again(
     endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -169,6 +171,7 @@ def test_a_rollback_that_cannot_be_made_raises_so_that_it_is_delivered_again(
     monkeypatch.undo()
 
 
+@pytest.mark.slow
 def test_what_answers_an_alarm_may_do_what_the_next_rollout_needs(
     endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -263,6 +266,7 @@ def test_a_handler_waits_no_longer_than_it_is_let(monkeypatch: pytest.MonkeyPatc
     assert (seconds_left(Context(), most=60), seconds_left(Context(), most=5), seconds_left(None, most=9)) == (20, 5, 9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["rollback", "advance", "drift", "labels", "probe", "retrain"])
 def test_a_handler_imports_nothing_beyond_boto3_but_the_standard_library(name: str) -> None:
     program = f"""

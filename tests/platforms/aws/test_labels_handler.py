@@ -105,6 +105,7 @@ def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
         yield Stack(monkeypatch, real)
 
 
+@pytest.mark.slow
 def test_pairs_become_metrics_of_the_variant_and_of_the_trial_and_unknown_labels_are_given_up(stack: Stack) -> None:
     keys = (
         stack.captured("v-a", *((f"x{n}", n % 2 == 0, 0.8) for n in range(200))),

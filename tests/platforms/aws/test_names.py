@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import string
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,6 +20,7 @@ json_values = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(st.dictionaries(st.text(), json_values))
 def test_digest_does_not_depend_on_the_order_of_keys(content: dict[str, object]) -> None:
     assert digest(content) == digest(dict(reversed(content.items())))

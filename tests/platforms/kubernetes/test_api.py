@@ -96,6 +96,7 @@ def test_an_object_that_was_deleted_is_not_made_again_by_a_write_to_it(world: Wo
     assert world.api.find(CONFIG_MAP, "one") is None
 
 
+@pytest.mark.slow
 def test_a_watch_begins_with_what_is_there(world: World) -> None:
     seen = [(kind, item["metadata"]["name"]) for kind, item in world.api.watch(ROLLOUT, seconds=1)]
     assert seen == [("ADDED", ENDPOINT)]

@@ -286,6 +286,7 @@ def test_pods_of_a_fixed_number_wait_for_nothing(world: World, traffic: RouteTra
     assert world.weights() == {"w-old": 50, "w-new": 50}
 
 
+@pytest.mark.slow
 @on_both
 def test_an_update_in_the_middle_leaves_the_autoscalers_number(world: World) -> None:
     """By server-side apply, as Pulumi applies: what it does not send it neither owns nor takes back."""

@@ -122,6 +122,7 @@ def test_a_page_that_is_no_number_is_refused(asked: ControllerClient, endpoint: 
     )
 
 
+@pytest.mark.slow
 def test_an_endpoint_that_nobody_knows_and_a_controller_without_a_database_say_so(serve: Serve) -> None:
     asked = serve(cast(Store, Store(cast(Database, None), "models", list, lambda name: ROLLOUT)), "flights")
     with pytest.raises(RolloutError, match="there is no endpoint 'nobody' here"):

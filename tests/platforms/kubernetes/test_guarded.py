@@ -345,6 +345,7 @@ def test_a_controller_that_is_killed_after_each_write_in_turn_leaves_the_same_en
     assert len(seen) >= 4, seen
 
 
+@pytest.mark.slow
 def test_two_controllers_take_each_step_once(scene: Scene) -> None:
     """While one of them looks, another one does all that it would do."""
     scene.move()

@@ -188,6 +188,7 @@ def test_a_bucket_that_refuses_is_told_in_plain_words_whatever_is_asked_of_it(
             assert isinstance(caught.value, Unreachable), "nothing is known of what lies there"
 
 
+@pytest.mark.slow
 def test_a_bucket_that_is_busy_is_told_as_one_to_ask_again(monkeypatch: pytest.MonkeyPatch) -> None:
     lead_to_mocks(monkeypatch)
     with answering(503, refusal("SlowDown")) as url:

@@ -120,6 +120,7 @@ def test_no_way_back_and_no_end_of_a_trial_waits_for_a_number_of_pods(
     assert world.weights() == {OTHER_PODS.name: 100}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", ["v-a", "v-b"])
 @pytest.mark.parametrize("late", [40, None])
 def test_pods_that_are_too_few_for_ever_strand_no_update(

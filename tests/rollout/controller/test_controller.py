@@ -23,6 +23,7 @@ def held() -> World:
     return world
 
 
+@pytest.mark.slow
 def test_a_held_trial_gets_as_much_time_again_from_a_person_and_is_promoted_only_by_the_judge() -> None:
     world = held()
     progress = world.controller().approve(PERSON)
@@ -42,6 +43,7 @@ def test_a_held_trial_gets_as_much_time_again_from_a_person_and_is_promoted_only
     assert world.controller().follow(1100).champion == release("b")
 
 
+@pytest.mark.slow
 def test_a_held_trial_gets_no_more_time_than_its_metrics_are_kept() -> None:
     world = held()
     world.clock.sleep(LONGEST - (world.clock.time() - world.state.started_at) - PLAN.max_seconds + 1)

@@ -22,6 +22,8 @@ from rollout.reason import Reason
 from tests.rollout.worlds import ALARM, PLAN, release, served
 from tests.simulator.platform import MemoryJournal, MemoryNotify, MemoryRegistry, MemoryTraffic, World
 
+pytestmark = pytest.mark.slow
+
 Worlds = Callable[..., World]
 
 

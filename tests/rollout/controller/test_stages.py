@@ -277,6 +277,7 @@ def test_a_move_to_other_instances_leaves_the_last_verdict_to_the_release_that_i
     assert RolloutState.from_json(state.to_json()) == state
 
 
+@pytest.mark.slow
 def test_a_challenger_that_must_be_better_advances_when_not_worse_and_is_promoted_only_when_better() -> None:
     asked = plan(Step(20, 20), Step(50, 20), promote_when="better", max_seconds=700)
     equal, better = served(error_rates={"v-a": 0.05, "v-b": 0.05}), served(error_rates={"v-a": 0.05, "v-b": 0.0})

@@ -91,6 +91,7 @@ def test_a_trial_that_lacks_more_than_is_uncounted_waits_for_that() -> None:
     assert Behind(121, 1).matters(known(1500), 60), "such a delay is always told"
 
 
+@pytest.mark.slow
 def test_a_release_that_is_not_shown_to_be_as_good_in_its_time_is_rejected_however_late_it_was_counted() -> None:
     near = {"v-a": 0.9, "v-b": 0.86}  # the margin is 5%: there is no evidence for either
     world = on_trial(900, correct=near, count_seconds=200.0, requests_per_second=15)

@@ -69,6 +69,7 @@ def test_history_keeps_its_tail_only() -> None:
     assert state.history[-1].release == str(HISTORY + 4)
 
 
+@pytest.mark.slow
 def test_of_more_news_than_can_wait_people_are_told_how_much_they_are_not_told() -> None:
     state = RolloutState("endpoint")
     for number in range(1000):
@@ -90,6 +91,7 @@ def crowded(reason: dict[str, Any]) -> Chain:
     return chain
 
 
+@pytest.mark.slow
 def test_a_journal_with_all_that_it_may_hold_is_written() -> None:
     wordy = Reason("endpoint", "v-b", "x" * 1024, {f"number_{n}": 1.5 for n in range(20)}, Kind.RELEASE_DOWN)
     plan = replace(PLAN, steps=tuple(Step(weight, 1, approve=True) for weight in range(1, 100)))
@@ -114,6 +116,7 @@ def test_a_journal_with_all_that_it_may_hold_is_written() -> None:
     assert begin(cleared, release("z"), "pair-az", PLAN, 1000.0).challenger == release("z")
 
 
+@pytest.mark.slow
 def test_releases_that_supersede_each_other_all_day_leave_a_journal_as_large_as_one() -> None:
     world = served()
     for number in range(120):

@@ -20,6 +20,7 @@ def test_every_strategy_is_a_list_of_steps() -> None:
     assert shadow(40, 60, then=canary(5, 300)) == (Step(40, 60, shadow=True), Step(5, 300))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("make", "words"),
     [

@@ -132,6 +132,7 @@ def test_a_failure_that_begins_late_in_a_step_is_found_soon(before: int) -> None
     assert judge(late, metrics=[ERRORS], alpha=0.05).answer == "worse"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in STALLS if "3 s" in name])
 def test_equal_models_whose_instances_stall_are_not_rolled_back(name: str) -> None:
     world = STALLS[name]
@@ -203,6 +204,7 @@ one_side = st.integers(1, 200).flatmap(
 any_blocks = st.lists(st.builds(Block, one_side, one_side, st.integers(1, 40)), max_size=40)
 
 
+@pytest.mark.slow
 @given(st.lists(any_blocks, min_size=1, max_size=3), st.builds(Block, one_side, one_side, st.integers(1, 40)))
 def test_what_is_learned_block_by_block_is_what_all_blocks_at_once_tell(steps: list[list[Block]], last: Block) -> None:
     dependence = Dependence("rate")

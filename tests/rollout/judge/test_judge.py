@@ -90,10 +90,12 @@ STEPS = [(190, 10)] * 15 + [(150, 50)] * 15 + [(100, 100)] * 15
 EVEN = [(200, 200)] * 40
 
 
+@pytest.mark.slow
 def test_an_equal_challenger_is_rolled_back_at_most_alpha_of_the_time_by_all_metrics_together() -> None:
     assert share(found(STEPS, lambda _: Model(), trials=60), "worse") <= ALPHA
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("metrics", "challenger"),
     [((ERRORS,), Model(errors=0.03)), ((P50,), Model(median=0.0625)), ((P99,), Model(median=0.075)),
@@ -108,6 +110,7 @@ def test_a_challenger_worse_by_just_the_margin_is_judged_wrongly_at_most_alpha_o
     assert share(findings, "not worse") <= ALPHA
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("by", "challenger"),
     [("errors", Model(errors=0.05)), ("latency_p50", Model(median=0.075)), ("latency_p99", Model(median=0.1)),
@@ -133,6 +136,7 @@ def drifting(at: int) -> Model:
     return Model() if at < 25 else Model(errors=0.1, median=0.1, loss=0.8)
 
 
+@pytest.mark.slow
 def test_a_drift_that_both_share_does_not_look_worse_even_while_the_weights_change() -> None:
     # Pooled over time the challenger looks worse on every metric.
     findings = found([(190, 10)] * 25 + [(100, 100)] * 50, drifting, champion=drifting)
@@ -319,6 +323,7 @@ NOT_OF_VALUES = (
 )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("odd", NOT_OF_VALUES, ids=str)
 @pytest.mark.parametrize("promote_when", ["not_worse", "better"])
 @pytest.mark.parametrize("by", [-4, 0, 4])
@@ -369,6 +374,7 @@ odd_ones = st.dictionaries(names, st.builds(Tally, count, number, number))
 sides = st.one_of(tallies, tallies, tallies, odd_ones)
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(st.lists(st.tuples(sides, sides), max_size=12), st.sampled_from(["not_worse", "better"]), st.randoms())
 def test_the_judge_answers_whatever_it_is_shown_in_whatever_order(

@@ -14,6 +14,8 @@ from rollout.core.catalogue import KNOWN
 from rollout.judge.metrics import Tally, Window
 from rollout.judge.verdict import judge
 
+pytestmark = pytest.mark.slow
+
 Draw = Callable[[np.random.Generator, float], Tally]
 
 

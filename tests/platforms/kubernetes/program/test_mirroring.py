@@ -95,6 +95,7 @@ def test_a_journal_that_cannot_be_read_changes_nothing(known: SmallMlflow) -> No
     assert known.calls == []
 
 
+@pytest.mark.slow
 def test_only_the_process_that_leads_tells_anything(known: SmallMlflow, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mirroring, "LOOK", 0.01)
     for leads in (False, True):

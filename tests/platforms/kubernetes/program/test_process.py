@@ -161,6 +161,7 @@ def test_what_nobody_foresaw_ends_no_thread(start: Start) -> None:
     assert running.alive() == ""
 
 
+@pytest.mark.slow
 def test_a_stop_waits_for_what_is_under_way_but_not_for_ever(start: Start) -> None:
     api = with_rollouts("a")
     hold = threading.Event()
@@ -172,6 +173,7 @@ def test_a_stop_waits_for_what_is_under_way_but_not_for_ever(start: Start) -> No
     hold.set()
 
 
+@pytest.mark.slow
 def test_one_that_has_not_heard_of_the_server_is_not_ready_and_alive(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -240,6 +242,7 @@ def test_an_autoscaler_that_says_nothing_of_use_is_left_alone_and_the_others_are
     assert (running.alive(), "failures" in running.counts.text()) == ("", False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ahead", [-3600.0, 3600.0])
 def test_autoscalers_are_put_back_by_the_servers_clock(
     start: Start, monkeypatch: pytest.MonkeyPatch, ahead: float

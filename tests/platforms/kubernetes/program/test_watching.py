@@ -4,6 +4,8 @@ import threading
 import time
 from typing import Any
 
+import pytest
+
 from platforms.kubernetes.kinds import ROLLOUT
 from platforms.kubernetes.program import watching
 from platforms.kubernetes.program.watching import Watching
@@ -55,6 +57,7 @@ def test_what_is_there_and_what_happens_is_told_once_each() -> None:
     assert (seen.watching.names, seen.watching.knows("b")) == ({"a"}, False)
 
 
+@pytest.mark.slow
 def test_what_happens_while_nobody_watches_is_told_afterwards(monkeypatch: Any) -> None:
     monkeypatch.setattr(watching, "_FIRST", 0.05)
     api = FakeApi()

@@ -49,6 +49,7 @@ def served(**given: Any) -> Generator[httpx.Client]:
         assert not listening.thread.is_alive()
 
 
+@pytest.mark.slow
 def test_it_says_how_it_is() -> None:
     with served(alive=lambda: "threads that do not go on: lease") as client:
         assert (client.get("/readyz").status_code, client.get("/readyz").text) == (200, "ok\n")
@@ -56,6 +57,7 @@ def test_it_says_how_it_is() -> None:
         assert (found.status_code, found.text) == (503, "threads that do not go on: lease\n")
 
 
+@pytest.mark.slow
 def test_a_wake_names_endpoints_and_only_known_ones_are_woken() -> None:
     woken: list[str] = []
     alerts = [{"status": "firing", "labels": {"endpoint": name}} for name in ("flights", "nobody", "flights")]
@@ -105,6 +107,7 @@ def test_nothing_is_kept_of_who_has_not_the_token_of_the_endpoint(method: str, p
     assert asked == [("flights", token) for token in ("", "wrong", "right")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["standings/flights", "records/flights", "predictions/flights?id=x"])
 def test_nothing_is_told_to_who_has_not_the_token(path: str) -> None:
     def read(*_: object) -> dict[str, object]:
@@ -138,6 +141,7 @@ def test_what_cannot_be_kept_is_told_to_the_one_who_brought_it(error: RolloutErr
     assert ("retry-after" in answer.headers) == (code == 503)
 
 
+@pytest.mark.slow
 def test_what_nobody_asked_for_is_not_taken() -> None:
     kept: list[object] = []
     with served(captures=lambda *given: kept.append(given)) as client:
@@ -151,6 +155,7 @@ def test_what_nobody_asked_for_is_not_taken() -> None:
         assert (without.status_code, without.text) == (404, "this controller has no database: set DATABASE_URL\n")
 
 
+@pytest.mark.slow
 def test_more_than_can_be_kept_at_a_time_is_refused_and_nothing_else_waits() -> None:
     go_on, under_way = threading.Event(), threading.Semaphore(0)
 
@@ -170,6 +175,7 @@ def test_more_than_can_be_kept_at_a_time_is_refused_and_nothing_else_waits() -> 
         assert client.post("/captures/flights/v-1", content=LINES).status_code == 204
 
 
+@pytest.mark.slow
 def test_a_database_that_hangs_takes_neither_health_nor_tokens_with_it() -> None:
     go_on = threading.Event()
     posts = 220
@@ -243,6 +249,7 @@ def test_our_metrics_are_there_when_the_database_is_not() -> None:
     assert [s.value for s in samples if s.name == "modelstack_store_reachable"] == [0.0]
 
 
+@pytest.mark.slow
 def test_our_metrics_wait_only_shortly_for_a_database_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(web, "_MEASURED_SECONDS", 0.2)
     go_on, looks = threading.Event(), 0
