@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -40,11 +41,13 @@ def measured(scenarios: Mapping[str, Scenario], console: Console) -> tuple[list[
     failed: list[str] = []
     for name, scenario in scenarios.items():
         console.print(f"measuring {name} ...")
+        begun = time.monotonic()
         try:
             rows.extend(scenario())
         except BenchError as error:
             failed.append(name)
             console.print(f"{name} could not be measured: {error}", style="red", markup=False)
+        console.print(f"measured {name} in {time.monotonic() - begun:.0f} s")
     return rows, failed
 
 
