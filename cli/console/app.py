@@ -1,4 +1,4 @@
-"""Serves the pages on 127.0.0.1. Reads only: nothing that a browser sends changes a stack."""
+"""The HTTP app, on 127.0.0.1. Read-only: nothing that a browser sends changes a stack."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from cli.errors import OperatorError
 from cli.view.board import duration, value
 
 _HERE = Path(__file__).parent
-_WRONG = 2  # the exit code of what was asked for wrongly
+_WRONG = 2  # the exit code of a wrong argument
 _HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'",
@@ -44,8 +44,8 @@ TABS = (
 def app(pages: Pages) -> Starlette:
     """The console of one stack.
 
-    A request whose Host is no loopback name is refused: a page elsewhere cannot read a stack through the browser of who
-    looks at it (DNS rebinding).
+    It refuses a Host that is no loopback name, so that no website can read a stack through its visitor's browser (DNS
+    rebinding).
     """
     templates = Environment(
         loader=FileSystemLoader(_HERE / "templates"),
@@ -104,6 +104,5 @@ def app(pages: Pages) -> Starlette:
 
 
 def _time(at: datetime | str) -> Markup:
-    """A time, UTC, as a page shows it."""
     written = at if isinstance(at, str) else at.isoformat(timespec="seconds")
     return Markup('<time datetime="{}">{}</time>').format(written, written.replace("T", " ").replace("+00:00", ""))

@@ -1,4 +1,4 @@
-"""How do two versions compare? Their evaluation, what they were made of, and how they answered in a time. Pure."""
+"""The comparison of two versions: evaluation, lineage, and answers in a time range. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from cli.platform.facts import QUANTILES, Package, ServedView
 from rollout.core.release import variant
 
-_WHOLE = 1000.0  # from here on a difference is told without its fraction
+_WHOLE = 1000.0  # from here on a difference is shown without its fraction
 _Told = Callable[[ServedView], str]
 _SERVED: Mapping[str, _Told] = {
     "requests": lambda item: f"{item.requests:,}",
@@ -25,7 +25,7 @@ _SERVED: Mapping[str, _Told] = {
 
 @dataclass(frozen=True)
 class Row:
-    """One thing of both versions."""
+    """One field of both versions."""
 
     name: str
     one: str
@@ -33,7 +33,7 @@ class Row:
 
     @property
     def difference(self) -> str:
-        """The other's less the one's of two numbers, or that they differ; empty where they are the same."""
+        """The other number minus the one, or `differs`; empty when they are equal."""
         if self.one == self.other:
             return ""
         try:
@@ -48,12 +48,12 @@ def _number(text: str) -> float:
 
 
 def rows(one: Mapping[str, str], other: Mapping[str, str]) -> list[Row]:
-    """All that is known of either, side by side."""
+    """The fields of either, side by side."""
     return [Row(name, one.get(name, "-"), other.get(name, "-")) for name in dict.fromkeys([*one, *other])]
 
 
 def served(views: Sequence[ServedView], one: str, other: str) -> list[Row]:
-    """How two variants answered."""
+    """The answers of two variants."""
     by_name = {item.variant: item for item in views}
 
     def told(name: str, of: str) -> str:
@@ -63,5 +63,5 @@ def served(views: Sequence[ServedView], one: str, other: str) -> list[Row]:
 
 
 def variant_of(item: Package) -> str:
-    """The variant of a package; empty where it has no release."""
+    """The variant of a package; empty without a release."""
     return variant(item.view.release) if item.view.release else ""

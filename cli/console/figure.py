@@ -1,11 +1,7 @@
-"""What a chart shows, as data that `static/charts.js` draws with uPlot. Pure: the same figure gives the same JSON.
+"""A chart as data that `static/charts.js` draws with uPlot. Pure: the same figure gives the same JSON.
 
-    figure = Figure("Latency", Span(start, end), (Curve("p99", version, points),), unit="ms", log=True)
-    figure.as_dict(), figure.columns, figure.rows, figure.said
-
-A role has one colour and one dash on every chart, so that champion and challenger are told apart without colour too. Of
-several measures each has a marker of its own. Curves without a version have colours that no role has. The colours
-themselves are in `static/console.css`, for the light and for the dark.
+A role has the same colour and dash on every chart, and each measure has its own marker, so that nothing depends on
+colour alone. `static/console.css` has the colours.
 """
 
 from __future__ import annotations
@@ -29,12 +25,12 @@ _DASHES = ((), (7, 3), (2, 2), (9, 2, 2, 2))
 
 @dataclass(frozen=True)
 class Style:
-    """How a curve looks.
+    """The look of a curve.
 
     Attributes:
-        colour: The name of a colour of `console.css`, without `--c-`.
-        dash: Lengths of lines and gaps, pixels; empty: one line.
-        marker: The outline of the sign along it, as the SVG path that a canvas takes too; empty: none.
+        colour: A colour of `console.css`, without `--c-`.
+        dash: Lengths of lines and gaps, pixels; empty for a solid line.
+        marker: An SVG path, which the canvas takes too; empty for none.
     """
 
     colour: str
@@ -53,7 +49,7 @@ _ORDER = ("champion", "challenger", "previous", "")
 
 @dataclass(frozen=True)
 class Version:
-    """Whose curve it is: the name of a variant, and its role now; both empty where a curve is of no version."""
+    """A variant's name and its role now; both empty for a curve of no version."""
 
     name: str = ""
     role: str = ""
@@ -61,14 +57,11 @@ class Version:
 
 @dataclass(frozen=True)
 class Curve:
-    """One curve.
+    """One curve of a version; without a style its version and measure give one.
 
     Attributes:
-        measure: What it shows, among the curves of its version.
-        version: Whose it is.
         points: In order of time.
-        band: Epoch seconds, low and high of the interval around it; empty where there is none.
-        style: How it looks; None: by its version and measure.
+        band: Epoch seconds, low and high of the interval around it; empty without one.
     """
 
     measure: str
@@ -80,7 +73,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Limit:
-    """A horizontal line, such as where an alarm rings; `colour` as in `Style`."""
+    """A horizontal line, such as an alarm's threshold; `colour` as in `Style`."""
 
     label: str
     value: float
@@ -89,7 +82,7 @@ class Limit:
 
 @dataclass(frozen=True)
 class Mark:
-    """Something that happened: a sign on the time axis."""
+    """An event on the time axis."""
 
     at: float
     text: str
@@ -97,7 +90,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class Bar:
-    """Something that lasted; `ended` is None until now, and `began` of what took no time."""
+    """A period, epoch seconds; `ended` is None until now, and equals `began` for an event."""
 
     began: float
     ended: float | None
@@ -107,7 +100,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Lane:
-    """Things of one kind, in a row of their own on the time axis."""
+    """A row of bars of one kind on the time axis."""
 
     name: str
     bars: tuple[Bar, ...]
@@ -115,7 +108,7 @@ class Lane:
 
 @dataclass(frozen=True)
 class Span:
-    """The time that a chart shows, epoch seconds."""
+    """The time range of a chart, epoch seconds."""
 
     start: float
     end: float
@@ -126,17 +119,10 @@ class Figure:
     """A chart.
 
     Attributes:
-        title: What it shows.
-        span: The time from the left to the right.
-        curves: What is drawn.
-        unit: What the vertical axis counts.
-        period: Of the points, seconds; 0 where they come as things happen.
-        log: Whether the axis is in powers of ten.
-        clamp: The least and the greatest value that are drawn; what is beyond stands at the edge.
+        period: Seconds between points; 0 for irregular ones.
+        clamp: The smallest and largest value drawn; others are drawn at the edge.
         step: Whether a value holds until the next.
-        floor: The value that is always shown; None: the axis begins near the least value.
-        limits: Horizontal lines.
-        marks: What happened meanwhile.
+        floor: A value that the axis always includes; None lets it begin near the smallest.
         lanes: Rows of bars instead of curves.
     """
 
@@ -166,7 +152,7 @@ class Figure:
 
     @property
     def legend(self) -> Iterator[tuple[str, list[tuple[int, Curve, Style] | None]]]:
-        """Each measure with its curve of each version, its number and its style; None where there is none."""
+        """Each measure with its curve's number and style in each version; None where there is none."""
         at = {(curve.measure, curve.version): number for number, curve in enumerate(self.curves)}
         for measure in self.rows:
             numbers = [at.get((measure, version)) for version in self.columns]
@@ -179,17 +165,17 @@ class Figure:
 
     @property
     def vertical(self) -> str:
-        """What the vertical axis counts, for people."""
+        """The title of the vertical axis."""
         return ", ".join(filter(None, (self.unit, "log scale" if self.log else "")))
 
     @property
     def horizontal(self) -> str:
-        """What the horizontal axis counts, for people."""
+        """The title of the horizontal axis."""
         return f"UTC, one point each {lasting(self.period)}" if self.period else "UTC"
 
     @property
     def said(self) -> str:
-        """What it shows, for those who do not see it."""
+        """The text for screen readers."""
         if self.lanes:
             shown = ", ".join(f"{len(lane.bars)} of {lane.name}" for lane in self.lanes)
         else:
@@ -198,13 +184,13 @@ class Figure:
         return f"{self.title}{unit}: {shown or 'no data'}. Arrow keys read values."
 
     def told(self, curve: Curve) -> str:
-        """The newest value of a curve, for people; of what is beyond what is drawn, only that it is."""
+        """The newest value of a curve; `<` or `>` the limit when it is clamped."""
         value = curve.points[-1][1]
         least, most = self.clamp or (value, value)
         return f"< {short(least)}" if value < least else f"> {short(most)}" if value > most else short(value)
 
     def style(self, curve: Curve) -> Style:
-        """How a curve looks."""
+        """The look of a curve."""
         if curve.style is not None:
             return curve.style
         row = self.rows.index(curve.measure)
@@ -218,7 +204,7 @@ class Figure:
         return Style(base.colour, base.dash, marker)
 
     def as_dict(self) -> dict[str, Any]:
-        """The figure as JSON values."""
+        """As JSON values."""
         return {
             "start": self.span.start,
             "end": self.span.end,
@@ -251,7 +237,7 @@ class Figure:
 
 
 def short(value: float) -> str:
-    """A number as an axis has it: 1,500 is 1.5k."""
+    """A number as an axis shows it: 1,500 is 1.5k."""
     for size, name in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if abs(value) >= size:
             return f"{value / size:.4g}{name}"
@@ -259,7 +245,7 @@ def short(value: float) -> str:
 
 
 def lasting(seconds: float) -> str:
-    """A period as a person says it."""
+    """A period for people."""
     for size, name in ((86400, "d"), (3600, "h"), (60, "min")):
         if seconds >= size and seconds % size == 0:
             return f"{seconds / size:g} {name}"
@@ -271,7 +257,7 @@ def _named(curve: Curve) -> str:
 
 
 def _broken(points: Sequence[Point], period: float) -> tuple[list[float], list[float | None]]:
-    """Times and values, with None where data is missing for long, so that silence is seen."""
+    """Times and values, with None in gaps, so that the curve is broken there."""
     at, values = [when for when, _ in points[:1]], list[float | None](value for _, value in points[:1])
     for (before, _), (when, value) in pairwise(points):
         if period and when - before > _MISSED * period:

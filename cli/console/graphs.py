@@ -1,4 +1,4 @@
-"""How close the points of a graph are."""
+"""The interval between the points of a graph."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _POINTS = 720  # of a curve, at most: more cannot be distinguished
 
 
 def interval(shown: Span, now: float) -> int:
-    """The seconds between two points so that a curve has few enough of them, and that are still retained.
+    """Seconds between two points so that a curve has few enough, all still retained.
 
     Source: "Metrics retention" in the Amazon CloudWatch User Guide.
     """

@@ -1,7 +1,4 @@
-"""The lineage as a picture: where each part of it is drawn. Pure; `templates/lineage.html` draws it as SVG.
-
-What was first is on the left. People and functions are below what they did something to.
-"""
+"""The lineage as a picture: earliest on the left, people below. `templates/lineage.html` draws it as SVG. Pure."""
 
 from __future__ import annotations
 
@@ -29,14 +26,7 @@ _BEND, _APART = 18, 7
 
 @dataclass(frozen=True)
 class Box:
-    """A node as it is drawn.
-
-    Attributes:
-        node: The node.
-        x: Its left edge, in units of the picture.
-        y: Its upper edge.
-        label: As much of its label as there is room for.
-    """
+    """A node with its upper left corner, in units of the picture, and its shortened label."""
 
     node: Node
     x: int
@@ -46,14 +36,7 @@ class Box:
 
 @dataclass(frozen=True)
 class Line:
-    """An edge as it is drawn.
-
-    Attributes:
-        edge: The edge.
-        path: From where to where, as SVG has it.
-        style: Its class in `console.css`.
-        title: What it means, in words.
-    """
+    """An edge with its SVG path, its class in `console.css`, and its meaning in words."""
 
     edge: Edge
     path: str
@@ -63,7 +46,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Row:
-    """A line of the table of what happened: when, what, to what, by whom, and why."""
+    """A row of the table of events."""
 
     at: str
     until: str
@@ -75,7 +58,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Picture:
-    """A lineage as it is drawn."""
+    """A lineage with its layout."""
 
     width: int
     height: int
@@ -84,13 +67,13 @@ class Picture:
 
 
 def shown(graph: Graph) -> dict[str, Any]:
-    """What the page shows of a lineage."""
+    """The values of the template."""
     drawn, rows = picture(graph), tuple(happened(graph))
     return {"graph": graph, "picture": drawn, "rows": rows, "width": WIDTH, "height": HEIGHT, "said": ""}
 
 
 def picture(graph: Graph) -> Picture:
-    """Give each node a place, and each edge a line."""
+    """Lay out the nodes and edges."""
     columns: dict[int, list[Node]] = {}
     for node in graph.nodes:
         if node.kind not in ACTORS:
@@ -116,7 +99,7 @@ def picture(graph: Graph) -> Picture:
 
 
 def happened(graph: Graph) -> Iterator[Row]:
-    """What has a time, oldest first, for who does not see the picture or wants to read it."""
+    """The events, oldest first, as text for people who do not see the picture."""
     for edge in graph.edges:
         source, target = graph.node(edge.source), graph.node(edge.target)
         if not edge.at:
@@ -128,13 +111,13 @@ def happened(graph: Graph) -> Iterator[Row]:
 
 
 def _has_actor(graph: Graph, edge: Edge) -> bool:
-    """Whether it is known who did the same, or who began what came of it."""
+    """Whether an actor is known for the same, or for what led to it."""
     same = {edge.kind, Verb.BEGAN} if edge.kind is Verb.RELEASED else {edge.kind}
     return any(one.kind in same for one, _ in graph.deeds(graph.node(edge.target)))
 
 
 def _column(graph: Graph, node: Node) -> int:
-    """A package that a training was held against stands before that."""
+    """A package that a training was compared with comes before it."""
     return 1 if node.kind == "package" and node.id != graph.package else _COLUMNS[node.kind]
 
 
@@ -164,12 +147,12 @@ def _line(graph: Graph, edge: Edge, places: Mapping[str, tuple[int, int]]) -> Li
 
 
 def _path(*points: tuple[int, int]) -> str:
-    """A curve from the first point to the last, bent towards those between, as SVG has it."""
+    """An SVG curve from the first point to the last, bent towards those between."""
     (x, y), *others = points
     return f"M{x} {y}C{' '.join(f'{x} {y}' for x, y in others)}"
 
 
 def _shortened(node: Node) -> str:
-    """A label without its kind, which stands above it; of a long one the begin and the end."""
+    """A label without its kind, which is shown above it, and shortened in the middle."""
     label = node.label.removeprefix(f"{node.kind} ")
     return label if len(label) <= _LETTERS else f"{label[:_BEGIN]}…{label[_BEGIN + 1 - _LETTERS :]}"

@@ -1,4 +1,4 @@
-"""What each page shows, read from the cloud at the moment it is asked for."""
+"""The contents of each page, read from the cloud on each request."""
 
 from __future__ import annotations
 
@@ -41,24 +41,24 @@ _ROLES = ("previous", "challenger", "champion")
 
 
 class Looking(Protocol):
-    """Looks at an endpoint; `Looks` does it at a cloud's."""
+    """Takes snapshots of an endpoint, as `Looks` does."""
 
     state: RolloutState
     decision: Decision | None
 
     @property
     def signals(self) -> Signals:
-        """What both versions did."""
+        """The metrics of both versions."""
         ...
 
     def __call__(self) -> Snapshot:
-        """Look now."""
+        """Take a snapshot."""
         ...
 
 
 @dataclass(frozen=True)
 class PanelView:
-    """A panel as it is shown: its figure or its newest values, or why it could not be read."""
+    """A panel with its figure or newest values, or the reason why it could not be read."""
 
     spec: PanelSpec
     figure: Figure | None = None
@@ -67,12 +67,7 @@ class PanelView:
 
 
 class Pages:
-    """The pages of one stack.
-
-    Attributes:
-        target: Whose.
-        clock: Epoch seconds now.
-    """
+    """The pages of one stack; `clock` returns epoch seconds."""
 
     def __init__(
         self,
@@ -81,7 +76,6 @@ class Pages:
         clock: Callable[[], float] = time.time,
         graphs: Graphs | None = None,
     ):
-        """Take whose endpoint it is; `looks` observes its rollout, and `graphs` have the data of its panels."""
         self.target = target
         self.clock = clock
         self._looks = looks or Looks(target)
@@ -91,7 +85,7 @@ class Pages:
         self._traced: dict[str | None, tuple[float, Graph]] = {}
 
     def rollout(self) -> dict[str, Any]:
-        """The endpoint, the last trial with its weights and evidence over time, what happened, and the retraining."""
+        """The endpoint, the last trial with its weights and evidence over time, the events, and the retraining."""
         seen, retraining = self._looks(), look(self.target)
         return {
             "seen": seen,
@@ -104,7 +98,7 @@ class Pages:
         }
 
     def _trial(self) -> dict[str, Any]:
-        """The figures of the trial under way, or of the last one; none where it had no challenger beside a champion."""
+        """The figures of the present or last trial; none where there was no challenger."""
         state, decision = self._looks.state, self._looks.decision
         both, end = trial_history.pair(state), trial_history.ended(state)
         if both is None or state.plan is None:
@@ -122,14 +116,13 @@ class Pages:
     def _found(
         self, state: RolloutState, both: trial_history.Pair, until: float
     ) -> tuple[list[trial_history.EvidenceAt], str]:
-        """What was known at each time, and why that cannot be said, if so."""
         if state.plan is None or not state.step_starts:
             return [], ""
         seen = self._looks.signals.read(asked_of_signals(state, state.plan, both.champion, both.challenger, until))
         return self._memory.course(state, seen, until), seen.problem
 
     def dashboard(self, asked: Range) -> dict[str, Any]:
-        """The stack's dashboard, with the data of a time."""
+        """The stack's dashboard in a time range."""
         seen = self._looks()
         return {
             "panels": self._views(self._graphs.panels(interval(asked.span, self.clock())), asked.span),
@@ -140,10 +133,10 @@ class Pages:
         }
 
     def compare(self, asked: Range, given: Mapping[str, str]) -> dict[str, Any]:
-        """Two versions of the registry side by side: the champion and the newest other, where none are named.
+        """Two versions of the registry side by side; by default the champion and the challenger or the newest other.
 
         Raises:
-            OperatorError: A version is named that there is not.
+            OperatorError: A named version does not exist.
         """
         found, roles = newest(self._platform.versions(), _VERSIONS), self._roles(self._state())
         one, other = _two(found, given, roles)
@@ -170,21 +163,16 @@ class Pages:
         }
 
     def alarms(self) -> dict[str, Any]:
-        """Every alarm of the stack, those that ring first, then the composite ones.
-
-        Each with its description, its reason with value and threshold, and the last changes of its state.
-        """
+        """Every alarm of the stack with its latest changes: firing first, then composite."""
         listed = self._platform.alarms_in_full()
         listed.sort(key=lambda item: (item.alarm.state != "ALARM", not item.composite, item.alarm.name))
         rings = [item.alarm.name for item in listed if item.alarm.state == "ALARM"]
         return {"alarms": listed, "said": f"in alarm: {', '.join(rings)}" if rings else "no alarm rings"}
 
     def registry(self) -> dict[str, Any]:
-        """The packages of the stack, the newest first.
+        """The packages of the stack, newest first, each with its role and the reason for its approval.
 
-        Each with its role (`champion`, `challenger`, `previous`, or empty), what it was made of, its metrics, and why
-        it has its approval: of the champion, the verdict that made it champion. The registry keeps the words of the
-        first approval when it is approved again.
+        The champion's reason is the verdict: the registry keeps the first reason when a version is approved again.
         """
         state = journal_state(self.target)
         roles = {
@@ -197,9 +185,7 @@ class Pages:
         return {"group": self._platform.registry_name(), "versions": versions, "said": f"{len(versions)} versions"}
 
     def lineage(self, given: Mapping[str, str]) -> dict[str, Any]:
-        """Where a package came from and went; without a word the champion's.
-
-        Other stacks are asked for it, so what was found is kept for a minute.
+        """The lineage of a package, by default the champion's; cached for a minute, as other stacks are queried too.
 
         Raises:
             OperatorError: No such package is registered.
@@ -216,7 +202,6 @@ class Pages:
         return self._looks.state
 
     def _roles(self, state: RolloutState) -> dict[str, str]:
-        """Variant -> its role now, of those that have one."""
         found = ((name, getattr(state, name)) for name in _ROLES)
         return {release.variant: name for name, release in found if release is not None}
 
@@ -237,7 +222,7 @@ class Pages:
 
 
 def _why(item: Package, role: str, state: RolloutState) -> str:
-    """Why a version has its approval; empty where nobody said."""
+    """The reason for a version's approval; empty without one."""
     champion, verdict = state.champion, state.verdict
     if role == "champion" and champion and verdict and (verdict.release, verdict.outcome) == (champion.id, "promoted"):
         return verdict.reason.text
@@ -245,14 +230,13 @@ def _why(item: Package, role: str, state: RolloutState) -> str:
 
 
 def _said(seen: Snapshot) -> str:
-    """What is announced to who does not see the page, when it changes."""
+    """The text that screen readers announce when it changes."""
     rings = ", ".join(alarm.name for alarm in seen.ringing)
     where = f", step {seen.trial.step} of {seen.trial.steps}" if seen.trial else ""
     return f"{seen.phase.replace('_', ' ')}{where}; {f'in alarm: {rings}' if rings else 'no alarm rings'}"
 
 
 def _two(found: Sequence[Package], given: Mapping[str, str], roles: Mapping[str, str]) -> tuple[Package, Package]:
-    """The two versions that are asked for; without a word the champion, and the challenger or else the newest other."""
     if not found:
         raise OperatorError("nothing is registered yet", "A version is registered by an update of the stack.")
     by_number = {str(item.view.version): item for item in found}

@@ -1,7 +1,7 @@
-"""Takes the pictures of the docs: `make pictures`.
+"""Takes the screenshots of the docs: `make pictures`.
 
-Those of the console are of stack `local`, best during a trial. Where MLflow runs, it takes one of that stack's model,
-if it is shown there, and one of the run that `make pipeline` has made. What is not up is left out.
+Those of the console show stack `local`, best during a trial. Where MLflow runs, it takes the model of that stack and
+the run of `make pipeline` too. What is not running is skipped.
 """
 
 from __future__ import annotations
@@ -40,16 +40,10 @@ _PATIENCE_S = 180
 
 
 def take(address: str, picture: Path, size: str = _SIZE, *, seconds: int = 0) -> None:
-    """Take a picture of one page.
-
-    Args:
-        address: The page's.
-        picture: Where it goes.
-        size: Width and height of the window, pixels.
-        seconds: For how long the page may go on loading things, by its own clock.
+    """Save a screenshot of one page; `size` is in pixels, `seconds` lets it load for so long by its own clock.
 
     Raises:
-        OperatorError: There is no Chromium, or it took none.
+        OperatorError: There is no Chromium, or it failed.
     """
     binary = shutil.which("chromium") or shutil.which("google-chrome")
     if binary is None:
@@ -66,7 +60,7 @@ def take(address: str, picture: Path, size: str = _SIZE, *, seconds: int = 0) ->
 
 
 def main(console: Console) -> int:
-    """Take all pictures that can be had."""
+    """Take all pictures that are possible."""
     FOLDER.mkdir(exist_ok=True)
     local = Local.here()
     up, mlflow = local.stack_names(), mlflow_server.url(local.places.state / "mlflow")
@@ -87,7 +81,6 @@ def _of_console() -> Iterator[str]:
 
 
 def _of_mlflow(server: str, up: Collection[str]) -> Iterator[str]:
-    """Of the model of stack `local`, and of the run of `make pipeline`: those that are shown there."""
     pages = {LOCAL: ("mlflow-model.png", "models/{model}"), _PIPELINE: ("mlflow-run.png", _RUN)}
     for stack, (name, page) in pages.items():
         model = resolve(stack).endpoint if stack in up else ""
@@ -97,7 +90,6 @@ def _of_mlflow(server: str, up: Collection[str]) -> Iterator[str]:
 
 
 def _champions_run(server: str, model: str) -> Mapping[str, str]:
-    """What MLflow tells of the run that made the champion of a model; nothing where it is not shown there."""
     try:
         with opened(server, bearer(os.environ), _MLFLOW_SECONDS) as api:
             asked = {"run_id": api.by_alias(model, "champion").run_id}

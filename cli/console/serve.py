@@ -18,18 +18,14 @@ _PATIENCE_S = 60
 
 
 class Serving:
-    """A console on 127.0.0.1."""
+    """A console on 127.0.0.1; port 0 takes a free one."""
 
     def __init__(self, pages: Pages, port: int) -> None:
-        """Take what is served, and where; port 0 takes a free one."""
         self._port = port
         self._server = uvicorn.Server(uvicorn.Config(app(pages), log_level="warning", lifespan="off"))
 
     def run(self, ready: Callable[[str], None]) -> None:
-        """Serve until it is stopped; by Ctrl-C too, in the main thread.
-
-        Args:
-            ready: Called with the address once it takes requests.
+        """Serve until stopped, in the main thread by Ctrl-C too; `ready` is called with the address.
 
         Raises:
             OperatorError: The port cannot be used.
@@ -47,7 +43,7 @@ class Serving:
 
     @contextmanager
     def background(self) -> Iterator[str]:
-        """Serve from a thread of its own until the block ends; yields the address."""
+        """Serve from another thread until the block ends; yields the address."""
         told = SimpleQueue[str]()
         thread = threading.Thread(target=self.run, args=(told.put,), daemon=True)
         thread.start()

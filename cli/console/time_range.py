@@ -1,4 +1,4 @@
-"""The time that a page shows, from its address: `hours`, or `from` and `to`."""
+"""The time range of a page, from its query: `hours`, or `from` and `to`."""
 
 from __future__ import annotations
 
@@ -10,17 +10,12 @@ from cli.console.figure import Span
 from cli.errors import OperatorError
 
 HOURS = {0.25: "15 min", 1.0: "1 h", 3.0: "3 h", 12.0: "12 h", 24.0: "1 d", 168.0: "7 d"}
-_LEAST_S, _MOST_DAYS = 60, 455  # CloudWatch keeps hours for so many days
+_LEAST_S, _MOST_DAYS = 60, 455  # CloudWatch retains hourly data for so many days
 
 
 @dataclass(frozen=True)
 class Range:
-    """A time that is shown.
-
-    Attributes:
-        span: From when to when.
-        hours: The choice on offer that ends now; None for a custom time.
-    """
+    """A time range; `hours` is the offered choice that ends now, None for a custom range."""
 
     span: Span
     hours: float | None = None
@@ -33,10 +28,10 @@ class Range:
 
 
 def requested_range(given: Mapping[str, str], now: float) -> Range:
-    """The time that an address asks for; an hour when it says nothing.
+    """The requested time range; by default the last hour.
 
     Raises:
-        OperatorError: A field is none of what is allowed; the message names it.
+        OperatorError: A field is not allowed; the message names it.
     """
     if given.get("from") or given.get("to"):
         return _custom(given, now)

@@ -1,4 +1,4 @@
-"""Which figures has a trial? Its weights over time, step by step, and its evidence against what is needed. Pure."""
+"""The figures of a trial: its weights over time, and its evidence against what is needed. Pure."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from rollout.core.state import RolloutState
 TELLING = frozenset(
     {"promoted", "rolled_back", "failed", "withdrawn", "superseded", "held", "weights", "left_to_judge", "rolling_back"}
 )
-"""Kinds of events that are marked on every time axis."""
+"""Kinds of events that every time axis marks."""
 _WORSE = Style("alarm", (7, 3), "M0 4.5L4.5-3.5H-4.5Z")
 _NOT_WORSE = Style("ok", (), "M0-4.5L4.5 3.5H-4.5Z")
 _BETTER = Style("2", (2, 2), "M0-5L5 0L0 5L-5 0Z")
-_LEAST = 1e-2  # evidence below is drawn here: it speaks against, and how much does not matter
-_BEYOND = 100.0  # times what is needed: more is drawn there
-_AIR = 0.02  # of the time, left free at both ends
+_LEAST = 1e-2  # evidence below is drawn here: how strongly it speaks against does not matter
+_BEYOND = 100.0  # times what is needed: more is drawn here
+_AIR = 0.02  # share of the time left free at both ends
 
 
 @dataclass(frozen=True)
 class StepView:
-    """A step of the plan: its share in percent, and whether it is `done`, the one `now`, or `ahead`."""
+    """A step of the plan: its share in percent, and its state: `done`, `now`, or `ahead`."""
 
     share: int
     copies: bool
@@ -51,19 +51,19 @@ def steps(state: RolloutState) -> list[StepView]:
 
 
 def span(state: RolloutState, now: float, end: float | None) -> Span:
-    """The time of a rollout, with some air."""
+    """The time range of a rollout, with some margin."""
     until = now if end is None else end
     air = max(_AIR * (until - state.started_at), 1.0)
     return Span(state.started_at - air, until + air)
 
 
 def marks(events: Iterable[Event]) -> list[Mark]:
-    """What happened to releases, for the time axis."""
+    """The events of releases, for the time axis."""
     return [Mark(event.at, event.text) for event in events if event.kind in TELLING]
 
 
 def weights(both: Pair, asked: Sequence[WeightChange], shown: Span, until: float) -> Figure:
-    """The shares that were asked for, as steps over time."""
+    """The requested shares, as steps over time."""
     challenger = [(item.at, item.percent) for item in asked]
     challenger.append((until, challenger[-1][1] if challenger else 0.0))
     champion = tuple((at, 100.0 - percent) for at, percent in challenger)
@@ -80,7 +80,7 @@ def weights(both: Pair, asked: Sequence[WeightChange], shown: Span, until: float
 
 
 def evidence(found: Sequence[EvidenceAt], shown: Span, told: Sequence[Mark]) -> dict[str, Figure]:
-    """The evidence of each metric over time, by its name, on a log scale against what is needed."""
+    """Metric -> its evidence over time, on a log scale against what is needed."""
     names = dict.fromkeys(item.metric for one in found for item in one.evidence)
     return {name: _of(name, found, shown, told) for name in names}
 

@@ -1,4 +1,4 @@
-"""The figure of a panel. Pure: the curves that a platform has measured, and the roles of variants, are arguments."""
+"""The figure of a panel, from its measured curves and the roles of variants. Pure."""
 
 from __future__ import annotations
 
@@ -14,21 +14,13 @@ from services.declaration.panels import VARIANT, Panel
 Roles = Mapping[str, str]
 """Variant -> its role now."""
 LOGARITHMIC = frozenset({"ms", "evidence"})
-"""Units of what is compared by how many times as much it is, not by how much more."""
+"""Units that are compared by ratio."""
 _VARIANT = re.compile(r"v-[0-9a-f]{12}")
 _LOW, _HIGH = "Low", "High"  # at the end of a measure: the ends of its interval
 
 
 def figure(panel: Panel, found: Sequence[Series], span: Span, marks: Iterable[Mark], roles: Roles) -> Figure:
-    """The figure of a panel.
-
-    Args:
-        panel: The panel.
-        found: The curves of its queries.
-        span: The time that it shows.
-        marks: What happened meanwhile.
-        roles: The role of each variant.
-    """
+    """The figure of a panel, from the curves of its queries."""
     spec = panel.spec
     inside = [Series(one.label, tuple(point for point in one.points if point[0] >= span.start)) for one in found]
     if spec.kind == "events":
@@ -49,14 +41,14 @@ def figure(panel: Panel, found: Sequence[Series], span: Span, marks: Iterable[Ma
 
 
 def _ended(series: Series, panel: Panel, span: Span) -> Series:
-    """Of counts, the intervals that are over: half an interval looks as if half of the traffic were gone."""
+    """Drop the unfinished interval of counts: it looks as if traffic had dropped."""
     if not panel.unfinished:
         return series
     return Series(series.label, tuple(one for one in series.points if one[0] + panel.spec.seconds <= span.end))
 
 
 def _distinguished(curves: Iterable[Curve]) -> list[Curve]:
-    """The curves, with a number behind the measure of those that CloudWatch labels alike."""
+    """Number the measures of curves that CloudWatch labels alike."""
     known, made = Counter[tuple[str, Version]](), list[Curve]()
     for curve in curves:
         known[curve.measure, curve.version] += 1
@@ -71,9 +63,9 @@ def _lane(series: Series) -> Lane:
 
 
 def _curve(series: Series, panel: Panel, roles: Roles) -> Curve:
-    """A curve by its label: the name of a variant in it says whose it is, and the rest what it shows.
+    """A curve by its label: a variant's name in it gives the version, the rest is the measure.
 
-    CloudWatch labels a single curve that is computed by its metric, and by none of its dimensions.
+    CloudWatch labels a single computed curve by its metric, and by none of its dimensions.
     """
     words = list(dict.fromkeys(series.label.split()))
     labelled = any(query.label for query in panel.queries)
@@ -88,7 +80,7 @@ def _curve(series: Series, panel: Panel, roles: Roles) -> Curve:
 
 
 def _banded(curves: Sequence[Curve]) -> tuple[Curve, ...]:
-    """The curves, with the ends of an interval as a band around the curve that it is of."""
+    """Turn the ends of an interval into a band around their curve."""
     known = {(curve.measure, curve.version): curve for curve in curves}
     made: list[Curve] = []
     for curve in curves:

@@ -1,8 +1,6 @@
-"""A pipeline as a picture: a card for each step, top to bottom, and a line for each outcome that another takes. Pure.
+"""A pipeline as an SVG picture: a card for each step, and a line for each outcome that another step takes. Pure.
 
-    Path("pipeline.svg").write_text(drawn(PIPELINE))
-
-To the next card a line goes straight. To the others it runs down a lane at the left, one for each step that gives.
+The line to the next card is straight. Others run down a lane at the left, one for each giving step.
 """
 
 from __future__ import annotations
@@ -27,7 +25,7 @@ _STYLE = (
 
 @dataclass(frozen=True)
 class _Sheet:
-    """Where everything is: the top of each card, and the lane of each step that gives to another than the next."""
+    """The layout: the top of each card, and the lane of each step that gives to another than the next."""
 
     top: Mapping[str, int]
     lanes: Mapping[str, int]
@@ -35,7 +33,6 @@ class _Sheet:
 
     @property
     def left(self) -> int:
-        """Where cards begin."""
         return MARGIN + LANE * (max(self.lanes.values(), default=-1) + 2)
 
     def lane(self, name: str) -> int:
@@ -43,7 +40,7 @@ class _Sheet:
 
 
 def drawn(pipeline: Pipeline) -> str:
-    """The picture, as SVG."""
+    """The picture as SVG."""
     order = pipeline.order()
     sheet = _laid_out(pipeline, order)
     width = sheet.left + CARD + MARGIN
@@ -79,7 +76,6 @@ def _laid_out(pipeline: Pipeline, order: tuple[Step, ...]) -> _Sheet:
 
 
 def _far(pipeline: Pipeline, order: tuple[Step, ...], one: Step) -> list[Step]:
-    """The steps that take from one, but for the next."""
     after = order[order.index(one) + 1 :]
     return [to for to in after[1:] if one.name in pipeline.steps_of(to)]
 

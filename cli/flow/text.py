@@ -9,7 +9,7 @@ from pipeline.steps import Pipeline, Step
 
 
 def drawn(pipeline: Pipeline) -> str:
-    """The pipeline in the order in which one machine runs it."""
+    """The pipeline in its sequential order."""
     order = pipeline.order()
     width = max(len(one.name) for one in order)
     lines: list[str] = []

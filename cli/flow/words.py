@@ -1,4 +1,4 @@
-"""What is told of a step, in short phrases. Pure."""
+"""Short phrases that describe a step. Pure."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from pipeline.steps import Pipeline, Step
 
 
 def takes(pipeline: Pipeline, step: Step) -> str:
-    """What it is given from outside; what may lack stands in brackets."""
+    """Its inputs from outside the pipeline; optional ones in brackets."""
     texts = [one.name for one in pipeline.texts_of(step)]
     return ", ".join([*texts, *(f"[{name}]" for name in pipeline.folders_of(step))])
 
 
 def gives(step: Step) -> str:
-    """The files that its outcome always holds."""
+    """The files that its output always has."""
     return ", ".join((*step.gives, *step.beside))
 
 
 def conditions(step: Step) -> list[str]:
-    """When it runs, how often, how long, and on what."""
+    """When it runs, how often, how long, and on which resources."""
     found = [f"only if {step.only_if} passes"] if step.only_if else []
     found.append("kept by what it is made of" if step.cached else "runs each time")
     found.append(f"at most {_time(step.timeout)}" + (f", tried {step.retries + 1} times" if step.retries else ""))

@@ -1,4 +1,4 @@
-"""Reads what a stack, and the other stacks of its project, know about a package."""
+"""What a stack, and the other stacks of its project, know about a package."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from services.sealed_packages import REGISTERED_BY, RegistryError
 _AT_ONCE = 4
 _KEY_DIGITS = 12
 _LEAST = 4
-"""Digits of a digest that are taken for the beginning of one."""
+"""The fewest digits that are accepted as the beginning of a digest."""
 
 
 @dataclass(frozen=True)
@@ -40,14 +40,10 @@ class Fetched:
 
 
 def read(target: Target, word: str | None = None) -> Graph:
-    """The lineage of a package on a stack and on the others of its project.
-
-    Args:
-        target: The stack.
-        word: The package's digest or the beginning of it, or any name of its release; None for the champion's.
+    """The lineage of a package across the stacks of a project; `word` as in `find_digest`.
 
     Raises:
-        OperatorError: The stack does not answer, knows no such package, or several.
+        OperatorError: The stack does not answer, knows no such package, or several match.
     """
     state, listed = journal_state(target), platform_of(target).package_store().digests()
     digest = find_digest(word, listed.values(), state)
@@ -60,15 +56,10 @@ def read(target: Target, word: str | None = None) -> Graph:
 
 
 def find_digest(word: str | None, known: Iterable[str], state: RolloutState) -> str:
-    """The digest of the package that is meant.
-
-    Args:
-        word: As a person typed it; None for the champion's.
-        known: The digests that are registered.
-        state: The journal, which knows releases by all their names.
+    """The digest of the package that a digest, its beginning, or a name of its release means; None for the champion's.
 
     Raises:
-        OperatorError: None is meant, or several are.
+        OperatorError: None matches, or several do.
     """
     if word is None:
         if state.champion is None:
@@ -86,7 +77,7 @@ def find_digest(word: str | None, known: Iterable[str], state: RolloutState) -> 
 
 
 def _others(target: Target, digest: str) -> tuple[list[Fetched], list[str]]:
-    """What the other stacks of the project know; one that was named without a stack is looked at alone."""
+    """What the other stacks of the project know; none for an endpoint that was named without a stack."""
     if not target.stack:
         return [], ["other stacks, as the endpoint was named without its stack"]
     try:
@@ -100,14 +91,14 @@ def _others(target: Target, digest: str) -> tuple[list[Fetched], list[str]]:
 
 
 def _account(target: Target) -> str:
-    """The account of a stack, by its topic; empty where no output tells."""
+    """The account of a stack, from its topic; empty when unknown."""
     return (str(target.outputs.get("alerts_topic")).split(":") + [""] * 5)[4]
 
 
 def _other(name: str, digest: str, here: str) -> Fetched | str | None:
-    """What another stack knows; None if it does not have the package, and a sentence if it cannot be asked.
+    """What another stack knows; None if it does not have the package, a sentence if it cannot be queried.
 
-    Its registry has names, which would be looked for in the account of the shell's credentials: that is `here`.
+    Its registry is addressed by names, which resolve in the account of the shell's credentials: `here`.
     """
     try:
         target = resolve(name)
@@ -134,9 +125,9 @@ def fetch(
     Args:
         target: The stack.
         digest: The package's.
-        listed: Name -> digest of every registered version, the newest first.
-        state: The journal.
-        audited: What `records_of` returned, if it was read before.
+        listed: Name -> digest of every registered version, newest first.
+        state: The journal's.
+        audited: The result of `records_of`, if it was read before.
     """
     store, names = platform_of(target).package_store(), [name for name, one in listed.items() if one == digest]
     versions = tuple(version_of(store.package(name), digest) for name in reversed(names))
@@ -176,7 +167,7 @@ def version_of(package: Package, digest: str) -> LineageVersion:
 
 
 def records_of(target: Target, state: RolloutState) -> tuple[tuple[AuditRecord, ...], list[str]]:
-    """The audit record in order: what is kept, and what waits in the journal."""
+    """The audit record in order, stored and waiting, and what could not be read of it."""
     try:
         lines = kept(target)
     except OperatorError as error:
@@ -195,7 +186,7 @@ def records_of(target: Target, state: RolloutState) -> tuple[tuple[AuditRecord, 
 
 
 def _agreed(target: Target, stack: Stack, digest: str) -> tuple[list[AuditRecord], list[str]]:
-    """Agreements to a release that has not begun yet: they are in no record before it does."""
+    """Approvals of a release that has not begun: only its start puts them into the audit record."""
     known = {(one.what.get("release"), one.what.get("who")) for one in stack.records if one.kind is RecordKind.APPROVAL}
     found: list[AuditRecord] = []
     try:
@@ -210,7 +201,7 @@ def _agreed(target: Target, stack: Stack, digest: str) -> tuple[list[AuditRecord
 
 
 def _proven(target: Target, stack: Stack, digest: str) -> tuple[Facts | None, dict[str, bool], Sequence[str]]:
-    """What the stack has signed of the package, the keys that lie beside it, and why nothing is proven, if so."""
+    """What the stack signed about the package, its keys, and why nothing is proven, if so."""
     store, key = platform_of(target).package_store(), str(target.outputs.get("signing_key") or "").encode()
     try:
         keys = dict.fromkeys(store.signers(digest), False)

@@ -1,4 +1,4 @@
-"""Writes run events of OpenLineage to a file, or sends them to a service."""
+"""Writes OpenLineage run events to a file, or sends them to a service."""
 
 from __future__ import annotations
 
@@ -13,19 +13,15 @@ from cli.errors import OperatorError
 from records.lineage.openlineage import Event
 
 KEY = "OPENLINEAGE_API_KEY"
-"""The variable of OpenLineage's own clients that holds the key of a service."""
+"""The API key's variable in OpenLineage's own clients."""
 _SECONDS = 30
 
 
 def send(events: Sequence[Event], to: str) -> str:
-    """Write events to a file, one a line, or send each to a URL; returns what was done, in a sentence.
-
-    Args:
-        events: The events.
-        to: A path, or the URL that takes events, such as `http://127.0.0.1:5000/api/v1/lineage`.
+    """Write events to a file, one a line, or POST each to a URL; returns a sentence that says so.
 
     Raises:
-        OperatorError: The file cannot be written, or the service does not take an event.
+        OperatorError: The file cannot be written, or the service refuses an event.
     """
     if urlsplit(to).scheme not in {"http", "https"}:
         try:

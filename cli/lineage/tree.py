@@ -19,12 +19,12 @@ _SHOWN: Mapping[Kind, tuple[str, ...]] = {
     "key": ("verified",),
     "version": ("release", "approval", "why"),
 }
-"""The facts that a line has room for; of parameters it is all of them. JSON has the others."""
+"""The facts shown in a line; all of them for parameters. JSON has the others."""
 _HEX = re.compile("[0-9a-f]{64}")
 
 
 def tree(graph: Graph) -> Tree:
-    """The whole graph as a tree: each thing under what it came of, with who did something to it."""
+    """The whole graph as a tree, with the actors of each node."""
     package = graph.node(graph.package)
     root = Tree(Text(graph.package, "bold"))
     made, gone = root.add("came from"), root.add("went to")
@@ -41,7 +41,7 @@ def tree(graph: Graph) -> Tree:
 
 
 def when_and_why(edge: Edge) -> str:
-    """When, and why, as a line ends; empty where nothing is known."""
+    """The time and reason that end a line; empty when unknown."""
     span = edge.kind in {Verb.SERVED, Verb.TRIED} and edge.at
     when = f"from {edge.at} until {edge.until or 'now'}" if span else edge.at
     if edge.kind is Verb.SERVED and not edge.at:
@@ -96,5 +96,5 @@ def _facts(node: Node) -> Iterator[str]:
 
 
 def _in_line(text: str) -> str:
-    """What somebody wrote, without the lines by which it could look like a part of the tree."""
+    """A person's text without line breaks, which could imitate a part of the tree."""
     return " ".join(text.split())

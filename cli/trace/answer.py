@@ -1,4 +1,4 @@
-"""The chain from an answer to its version, package, rollout, making, data, commit and people. Pure."""
+"""The chain from a prediction to its version, package, rollout, build, data, commit and people. Pure."""
 
 from __future__ import annotations
 
@@ -14,24 +14,22 @@ from records.lineage.graph import Edge, Graph, Node, Verb
 from rollout.core.event import Event
 
 Role = Literal["champion", "challenger", "copy", ""]
-"""What its version was when it answered; a copy's answer was returned to nobody. Empty where that is not known."""
+"""The role of its version when it answered; a `copy` was never returned to the caller. Empty when unknown."""
 _BEGINS = frozenset({"preparing", "weights"})
 _ENDS = frozenset({"promoted", "rolled_back", "withdrawn", "superseded", "failed"})
 _BUILDER = "urn:modelstack:builder:"
 TRAINING = "training_"
-"""Prefix of what somebody did to a training, as others begin a rollout, and approve one."""
+"""Prefix of an action on a training, to distinguish it from one on a rollout or version."""
 _RETRAINED = frozenset({"retrained_from", "retrained_through"})
 
 
 @dataclass(frozen=True)
 class Deed:
-    """What somebody did to let a version serve.
+    """What a person or function did to let a version serve.
 
     Attributes:
-        did: Such as `began`, `agreed`: a verb of `records.lineage.graph`, or `training_` and one.
-        who: Whose credentials, or which function, as the audit record has it.
-        at: When.
-        why: The reason, in words; empty where there is none.
+        did: A verb of `records.lineage.graph`, such as `began`, or `training_` and one.
+        who: Credentials or function, as in the audit record.
     """
 
     did: str
@@ -42,25 +40,16 @@ class Deed:
 
 @dataclass(frozen=True)
 class Trace:
-    """A prediction, and all that led to it. What is not known is empty.
+    """A prediction and everything that led to it. What is unknown is empty; docs/how-to/trace.md describes the fields.
 
     Attributes:
-        prediction: The prediction.
-        endpoint: The endpoint that gave it.
-        role: What its version was then.
-        percent: The challenger's share of the requests then, 0 to 100; None where that is not known.
-        others: What else has the same inference id.
-        release: The id of the release.
-        package: Its digest.
-        version: The registered version: `name`, `approval`, `image`.
-        rollout: The rollout that put it there: `id`, `began`, `outcome`.
-        returned: When it served again in place of a later release, and why: `at`, `why`. Empty where that was not so.
-        people: Who did what in that rollout and to that version, in order of time.
-        made: What made the package: `by` (the engine), `execution`, `at`, and `step` where the engine names one. Of a
-            retraining also `retrained_from`, the package whose code it has, and `retrained_through`.
-        data: `sha256` of all of it, and the `files`.
-        commit: `commit`, `dirty` and `remote`.
-        unread: What could not be looked at, and why, a sentence each.
+        percent: The challenger's share of the requests then, 0 to 100; None when unknown.
+        others: Other predictions with the same inference id.
+        returned: When and why it served again in place of a later release: `at`, `why`; empty otherwise.
+        people: In order of time.
+        made: `by` (the engine), `execution`, `at`, `step` if known; of a retraining `retrained_from` (the package with
+            its code) and `retrained_through`.
+        unread: What could not be read, and why, a sentence each.
     """
 
     prediction: Prediction
@@ -80,7 +69,7 @@ class Trace:
     unread: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
-        """As plain JSON values; docs/how-to/trace.md describes them."""
+        """As JSON values; docs/how-to/trace.md describes them."""
         predictions = {"prediction": _as_dict(self.prediction), "others": [_as_dict(one) for one in self.others]}
         return {**asdict(self), **predictions}
 
@@ -94,15 +83,15 @@ def trace(
     *,
     unread: Sequence[str] = (),
 ) -> Trace:
-    """Put the chain together.
+    """Assemble the chain of a prediction.
 
     Args:
         resolved: The prediction.
-        endpoint: The endpoint that gave it.
-        history: The journal's last events.
-        graph: The lineage of its package on this stack; None where no package is known.
+        endpoint: Its endpoint.
+        history: The journal's latest events.
+        graph: The lineage of its package on this stack; None when the package is unknown.
         facts: What is proven about the package; None when nothing is.
-        unread: What could not be looked at, and why, a sentence each.
+        unread: What could not be read, and why, a sentence each.
     """
     prediction, release = resolved.prediction, release_of(resolved.prediction.variant)
     found = Trace(
@@ -135,15 +124,14 @@ def trace(
 
 
 def release_of(variant: str) -> str:
-    """The id of the release whose variant it is."""
+    """The release id of a variant."""
     return variant.removeprefix("v-")
 
 
 def share_of(history: Sequence[Event], prediction: Prediction) -> Mapping[str, float]:
-    """The share of the requests that a version on trial had when it answered: `percent`, or `copies`.
+    """A trial version's share of requests when it answered: `percent` or `copies`; empty if unknown or not on trial.
 
-    Empty for one that was not on trial, or that is no longer in the journal's history. A step is recorded when the
-    endpoint confirms it: what a version answers before its first step is recorded, it answers in that step.
+    A step is recorded when the endpoint confirms it, so answers before the first record belong to the first step.
     """
     release, at = release_of(prediction.variant), prediction.at
     if at is None:
@@ -195,7 +183,7 @@ def _rollout(rollout: Node) -> Mapping[str, str]:
 
 
 def _returned(history: Sequence[Event], release: str, began: str, at: float | None) -> Mapping[str, str]:
-    """The last rollback of a later release before the prediction that made this one, which had served, serve again."""
+    """The last rollback of a later release, before the prediction, that restored this release."""
     back = [
         one
         for one in history
@@ -209,7 +197,6 @@ def _returned(history: Sequence[Event], release: str, began: str, at: float | No
 
 
 def _people(graph: Graph, rollout: Node | None, version: Node | None) -> Iterator[Deed]:
-    """What people and functions did to the rollout, to the version and, of a retraining, to its training."""
     nodes = [(node, "") for node in (rollout, version) if node] + [(node, TRAINING) for node in graph.of("training")]
     for node, prefix in nodes:
         for edge, actor in graph.deeds(node):
@@ -217,7 +204,7 @@ def _people(graph: Graph, rollout: Node | None, version: Node | None) -> Iterato
 
 
 def _made(facts: Facts, graph: Graph) -> Mapping[str, Any]:
-    """Which engine made a package, and in which of its executions; `step` and whatever else the builder names."""
+    """The engine and execution that built a package, and whatever else the builder names."""
     known = {name: value for name, value in asdict(facts.builder).items() if value}
     for node in graph.of("training"):
         known |= {name: value for name, value in node.facts.items() if name in _RETRAINED}

@@ -1,4 +1,4 @@
-"""Asks a stack which of its predictions bears an id, and what is known of the version that gave it."""
+"""Queries a stack for a prediction and for what is known of the version that gave it."""
 
 from __future__ import annotations
 
@@ -17,19 +17,14 @@ from monitoring.predictions import Window
 from records.lineage.package import lineage
 from rollout.core.state import RolloutState
 
-_VERSIONS = 100  # that are looked through for a release that neither the audit record nor the journal names
+_VERSIONS = 100  # searched for a release that neither the audit record nor the journal names
 
 
 def read(target: Target, word: str, window: Window) -> Trace:
-    """The chain of a prediction.
-
-    Args:
-        target: The stack whose endpoint gave it.
-        word: The inference id, the event id, or the beginning of one.
-        window: When it was given, as far as somebody says.
+    """The chain of a prediction, by its inference or event id or the beginning of one.
 
     Raises:
-        OperatorError: None is found, several are meant, or the stack does not answer.
+        OperatorError: None is found, several match, or the stack does not answer.
     """
     found = platform_of(target).prediction(word, window)
     state = journal_state(target)
@@ -53,7 +48,7 @@ def read(target: Target, word: str, window: Window) -> Trace:
 def _package(
     target: Target, release: str, state: RolloutState, records: Sequence[AuditRecord]
 ) -> tuple[str, tuple[str, ...]]:
-    """The digest of the package of a release, empty if it is not known; and why the registry cannot be read."""
+    """The digest of a release's package, empty if unknown, and why the registry cannot be read."""
     recorded = (str(one.what.get("package") or "") for one in reversed(records) if one.what.get("release") == release)
     named = (one.package for one in known(state) if one.id == release)
     if digest := next(filter(None, (*recorded, *named)), ""):

@@ -1,4 +1,4 @@
-"""The chain of a prediction as a person reads it at night: a line for each thing, with its name first."""
+"""The chain of a prediction as text, a line for each fact."""
 
 from __future__ import annotations
 
@@ -28,12 +28,7 @@ _FIRST = ("by", "execution", "at")
 
 
 def render(found: Trace, command: str) -> Table:
-    """The chain, a row for each thing.
-
-    Args:
-        found: The chain.
-        command: How a command begins, such as `modelstack --stack prod`.
-    """
+    """The chain as rows; `command` is the beginning of a command, such as `modelstack --stack prod`."""
     rows = Table(box=None, pad_edge=False, show_header=False)
     rows.add_column(no_wrap=True, style="dim")
     rows.add_column(overflow="fold")

@@ -1,4 +1,4 @@
-"""Which prediction does an id mean? Pure: one, or an error that says what to type instead."""
+"""The prediction that an id means. Pure: one, or an error that says what to type instead."""
 
 from __future__ import annotations
 
@@ -15,9 +15,8 @@ class Resolved:
     """The prediction that is meant.
 
     Attributes:
-        prediction: The prediction.
-        copied: Whether its answer was never returned: it was a copy of the request, for a variant on trial.
-        others: What else has the same inference id: copies, and answers to a request that was sent again.
+        copied: Whether its answer was never returned, because a shadow variant answered a copy of the request.
+        others: Others with the same inference id: copies, and answers to a request that was sent again.
     """
 
     prediction: Prediction
@@ -28,15 +27,7 @@ class Resolved:
 def resolve(
     word: str, found: Searched, copied: Callable[[Prediction], bool], *, endpoint: str, command: str, window: Window
 ) -> Resolved:
-    """The prediction that is meant.
-
-    Args:
-        word: The id, or the beginning of one.
-        found: What was found.
-        copied: Whether a prediction was a copy, as far as the journal still knows.
-        endpoint: The endpoint that was searched.
-        command: How the command begins, such as `modelstack --stack prod`.
-        window: When it was given, as far as the person says.
+    """The prediction that an id or the beginning of one means; `copied` says whether one answered a copy.
 
     Raises:
         OperatorError: None is found; or several are, by different versions.
@@ -58,11 +49,6 @@ def resolve(
 
 
 def _only(word: str, begun: Sequence[Prediction]) -> Sequence[Prediction]:
-    """Those of the one id that begins with a word.
-
-    Raises:
-        OperatorError: Several ids do.
-    """
     ids = sorted({name for one in begun for name in one.begins(word)})
     if len(ids) > 1:
         some = ", ".join(ids)
@@ -71,7 +57,6 @@ def _only(word: str, begun: Sequence[Prediction]) -> Sequence[Prediction]:
 
 
 def _nothing(word: str, found: Searched, endpoint: str, window: Window) -> OperatorError:
-    """What is said where nothing is found: where it was looked, and what may be the reason."""
     when = ""
     if window.bounded:
         since, until = (_when(at) for at in (window.since, window.until))

@@ -1,1 +1,1 @@
-"""What a person sees: what is live, read once and shown as text, pages and JSON."""
+"""The live state of an endpoint, read once and shown as text, pages and JSON."""

@@ -1,4 +1,4 @@
-"""The audit record as a person sees it: read from where the platform keeps it, verified, and told."""
+"""The audit record: read from where the platform stores it, verified and displayed."""
 
 from __future__ import annotations
 
@@ -37,19 +37,15 @@ _PROBLEMS: Mapping[Problem, str] = {
 
 
 def kept(target: Target) -> list[str]:
-    """Every record as it lies where it is kept for good, a line each, the oldest first.
-
-    Raises:
-        OperatorError: It cannot be read.
-    """
+    """Every stored record as its signed line, oldest first. Raises OperatorError when it cannot be read."""
     return platform_of(target).records()
 
 
 def proven(target: Target) -> list[AuditRecord]:
-    """Every record, the oldest first, those that are not put away yet included; nothing is told of a changed record.
+    """Every record, oldest first, including those not stored yet.
 
     Raises:
-        OperatorError: A record is not as it was written; or record, journal or key cannot be read.
+        OperatorError: A record was changed; or record, journal or key cannot be read.
     """
     seen = verify(target)
     if seen.finding is not None:
@@ -63,11 +59,7 @@ def proven(target: Target) -> list[AuditRecord]:
 
 
 def verify(target: Target, key: Path | None = None) -> Verified:
-    """Hold what is kept against the key and against the journal.
-
-    Args:
-        target: Which endpoint.
-        key: A file with the public key; None asks the platform for it.
+    """Verify the stored record against the journal and a public key: a file, or the platform's when None.
 
     Raises:
         OperatorError: Record, journal or key cannot be read.
@@ -83,14 +75,7 @@ def verify(target: Target, key: Path | None = None) -> Verified:
 
 
 def checking(key: bytes) -> Check:
-    """What tells whether a signature is that of a key.
-
-    Args:
-        key: The public key on P-256, in PEM or DER form.
-
-    Raises:
-        ValueError: It is none.
-    """
+    """A check of signatures by a public P-256 key, in PEM or DER form. Raises ValueError for any other key."""
     try:
         public = load_pem_public_key(key) if key.startswith(b"-----") else load_der_public_key(key)
     except UnsupportedAlgorithm as error:
@@ -121,7 +106,7 @@ def _public_key(target: Target, file: Path | None) -> bytes:
 
 
 def told(seen: Verified) -> str:
-    """What a verification found, in a sentence."""
+    """The result of a verification in a sentence."""
     finding = seen.finding
     if finding is not None:
         said = f": {finding.said}" if finding.said else ""
@@ -133,18 +118,13 @@ def told(seen: Verified) -> str:
 
 
 def as_dict(seen: Verified) -> dict[str, Any]:
-    """The same as plain JSON values."""
+    """The same as JSON values."""
     finding = {**vars(seen.finding)} if seen.finding else None
     return {"ok": finding is None, **vars(seen), "finding": finding, "text": told(seen)}
 
 
 def table(lines: Sequence[str], end: Chain) -> Table:
-    """The records as a person reads them; what cannot be read is told so.
-
-    Args:
-        lines: Those that are put away.
-        end: The journal's end of the chain, with those that are not.
-    """
+    """The stored lines and the waiting records as a table; an unreadable line gets a row that says why."""
     rows = Table(box=None, pad_edge=False)
     for name in ("no.", "time", "kind", "release", "who", "why"):
         rows.add_column(name, overflow="fold")
@@ -170,7 +150,7 @@ def _cells(record: AuditRecord) -> tuple[str, ...]:
 
 
 def _turns(record: AuditRecord) -> str:
-    """Which of the things that a restore may be this one is; empty of a wish for its release, and of other kinds."""
+    """Which stage of a restore it is; empty for the request for its release, and for other kinds."""
     event = record.what.get("event")
     if event == "restore_lifted":
         return "lifted, it counts no more: "

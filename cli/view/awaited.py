@@ -1,10 +1,7 @@
-"""Has the rollout ended that a person named, and how? Found in the journal alone. Pure.
+"""The outcome of the rollout that a person named, from the journal alone. Pure.
 
-    awaited = Awaited("77c1aa20b3f1", since=time.time())
-    awaited.stands(state)     # "running", "promoted", ...; None while the journal does not know of it
-
-A release may have been tried before. So a verdict on it that is older than the wait counts only where it still says
-what is true: the release is champion now, or is rejected. A rollout's id means that rollout and no other.
+A release may have been tried before. An older verdict on it counts only if it still holds: the release is champion now,
+or is rejected. A rollout's id means that rollout and no other.
 """
 
 from __future__ import annotations
@@ -18,28 +15,19 @@ from rollout.core.state import Phase, RolloutState
 from rollout.core.verdict import Outcome, Verdict
 
 Stands = Outcome | Literal["running", "waiting"]
-"""How a rollout ended; that it goes on; or that it waits for a person."""
+"""The outcome; or that it is running, or waits for a person."""
 _ROLLOUT = re.compile(r"\d{6,}-.+")
 
 
 @dataclass(frozen=True)
 class Awaited:
-    """What is waited for.
-
-    Attributes:
-        word: The id of a rollout, or a name of its release.
-        since: Since when, epoch seconds.
-    """
+    """A rollout's id or any name of its release, awaited `since` a time in epoch seconds."""
 
     word: str
     since: float
 
     def stands(self, state: RolloutState) -> Stands | None:
-        """How it stands; None when it has not begun, as far as the journal knows.
-
-        Raises:
-            OperatorError: The word names the model of several releases.
-        """
+        """Its state; None when the journal does not know it yet. Raises OperatorError when several releases match."""
         if _ROLLOUT.fullmatch(self.word):
             return self._of_rollout(state)
         name = find(self.word, known(state))
@@ -68,7 +56,6 @@ class Awaited:
 
 
 def _verdicts(state: RolloutState) -> list[Verdict]:
-    """Those that were carried out, the last one last."""
     kept = [item for item in (state.verdict, state.moved, *state.rejected.values()) if item is not None]
     return sorted(kept, key=lambda item: item.at)
 

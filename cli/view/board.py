@@ -1,4 +1,4 @@
-"""How a rollout looks while it is watched: one picture of 80 columns, or a line for each change where there is none."""
+"""The display of `modelstack watch`: one picture of 80 columns, or a line for each change without a terminal."""
 
 from __future__ import annotations
 
@@ -27,14 +27,12 @@ _ASCII = str.maketrans({"█": "#", "░": ".", "│": "|", "…": "~", "→": "
 
 
 class Board:
-    """The picture of one look; in ASCII where the terminal knows nothing else."""
+    """The picture of one snapshot; in ASCII where the terminal supports nothing else."""
 
     def __init__(self, seen: Snapshot, problem: str = "") -> None:
-        """Take a look, and why there was no newer one, if so."""
         self._parts = _parts(seen, problem)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Render for a terminal."""
         for segment in console.render(Group(*self._parts), options):
             text = segment.text.translate(_ASCII) if options.ascii_only else segment.text
             yield Segment(text, segment.style, segment.control)
@@ -126,9 +124,9 @@ def _step(trial: Trial) -> Text:
 
 
 def _evidence(rows: tuple[Evidence, ...]) -> Table:
-    """Each metric's evidence on a log scale: to the left that it is worse, to the right that it is not.
+    """Each metric's evidence on a log scale: worse to the left, not worse to the right.
 
-    Requests and values are those of the whole trial, unlike the count of requests above, which is the step's.
+    Counts are of the whole trial; the count of requests above is of the step.
     """
     table = Table.grid(padding=(0, 1))
     table.add_column(min_width=13, overflow="ellipsis")  # the only one that gives way: a name is one word
@@ -174,7 +172,7 @@ def e_value(number: float) -> str:
 
 
 def value(row: Evidence, number: float, count: int) -> str:
-    """A rate, mean or share, and of how many observations."""
+    """A rate, mean or share, and its number of observations."""
     if not count:
         return "no data"
     many = f"{count:,}" if count < _MANY else f"{count / 1000:.0f}k"
@@ -208,7 +206,7 @@ def _verdict(verdict: dict[str, Any]) -> Text:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as a person says them."""
+    """Seconds as text for people."""
     whole = round(seconds)
     if whole < 120:
         return f"{whole} s"
@@ -219,7 +217,7 @@ def duration(seconds: float) -> str:
 
 
 def news(before: Snapshot | None, now: Snapshot) -> list[str]:
-    """What differs between two looks, a line each."""
+    """The changes between two snapshots, a line each."""
     found = changes(before, now)
     was, trial = before.trial if before else None, now.trial
     if trial is None:
@@ -244,13 +242,12 @@ def news(before: Snapshot | None, now: Snapshot) -> list[str]:
 
 
 def _waited_for(trial: Trial) -> tuple[object, ...]:
-    """What a trial waits for, but for the numbers."""
     kind = trial.reason["kind"] if trial.reason else ""
     return trial.approval, trial.action, trial.lacks or kind
 
 
 def _waits(trial: Trial, width: int) -> str:
-    """What a trial waits for, as much as a line holds, and always the evidence."""
+    """What a trial waits for, shortened to a line, but always with the evidence."""
     if trial.reason is None or trial.lacks is None:
         return brief(trial.waits_for, width)
     before = waiting(trial.lacks)

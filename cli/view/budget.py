@@ -1,4 +1,4 @@
-"""How much is left of the error budgets: counted over the objective's own window, of all versions."""
+"""The remaining error budgets: all versions, over the objective's window."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from monitoring.objectives.slo import Objective, budgets
 
 @dataclass(frozen=True)
 class BudgetView:
-    """One error budget: `left` is a share of it, negative when the objective was missed; the counts are of requests."""
+    """One error budget, counted in requests; `left` is a share of it, negative when the objective was missed."""
 
     sli: str
     objective: float
@@ -23,11 +23,7 @@ class BudgetView:
 
 
 def read(target: Target) -> tuple[BudgetView, ...]:
-    """Both budgets; none where nobody tells the counts, or the objective: an endpoint that was named has none.
-
-    Raises:
-        OperatorError: The metrics cannot be read.
-    """
+    """Both budgets; none without counts, or without an objective, as for an endpoint that was named without its stack."""
     told = target.outputs.get("slo")
     if not told:
         return ()

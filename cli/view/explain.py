@@ -1,8 +1,4 @@
-"""Why did a rollout end as it did, or what does it wait for? Found in the journal, told with the numbers. Pure.
-
-story = explain(state, decision=None, now=time.time())
-story.summary, story.why, story.evidence[0], story.next
-"""
+"""The explanation of a rollout: why it ended as it did, or what it waits for. From the journal alone. Pure."""
 
 from __future__ import annotations
 
@@ -37,7 +33,7 @@ _DECIDERS = {
 
 @dataclass(frozen=True)
 class Turn(Happened):
-    """One thing that happened, `after` so many seconds since the rollout began; weights are percent as asked for."""
+    """One event, `after` so many seconds since the rollout began, and the requested weights in percent."""
 
     after: float = 0.0
     weights: Mapping[str, int] = field(default_factory=dict[str, int])
@@ -45,7 +41,7 @@ class Turn(Happened):
 
 @dataclass(frozen=True)
 class Alarm:
-    """The alarm that decided: its value and threshold, None where CloudWatch told none, and CloudWatch's own words."""
+    """The alarm that decided; value and threshold are None where CloudWatch reported none."""
 
     name: str
     value: float | None
@@ -55,7 +51,7 @@ class Alarm:
 
 @dataclass(frozen=True)
 class Replay:
-    """What came of the captured requests."""
+    """The result of replaying captured requests."""
 
     text: str
     bounds: tuple[Bound, ...]
@@ -64,28 +60,14 @@ class Replay:
 
 @dataclass(frozen=True)
 class Story:
-    """One rollout, from its beginning to its verdict or to now.
+    """One rollout, from its start to its verdict or to now. Times are UTC, and empty when no longer in the history.
 
     Attributes:
-        endpoint: The endpoint's name.
-        rollout_id: The rollout; empty when nothing was ever released.
-        release: The id of the release that it is about.
-        beside: The variant that served beside it; empty when there was none, or the history does not reach back.
+        beside: The other variant with traffic; empty when there was none, or when no longer in the history.
         outcome: `running`, or how it ended.
-        summary: All of it in a sentence.
-        why: The reason in a sentence; of a running one, what it waits for.
-        reason: The same with its fields, as the journal has it; None where there is none.
-        decided_by: Who or what decided, in words; empty while nobody has.
-        source: The same as the journal has it: judge, replay, alarm, person, timeout, endpoint, release.
-        name: Which metric, alarm or person it was.
-        began: When, UTC; empty when the history does not reach back.
-        ended: When, UTC; empty while it runs.
-        tried: Whether it was put on trial; a first release, for one, takes over at once.
-        turns: What happened, oldest first.
-        evidence: Each metric's numbers against its bounds when it was decided (or now), the deciding one first.
-        replay: What came of captured requests; None when none were replayed.
-        alarm: The alarm that decided, if one did.
-        trial: Where a running trial stands; None when it has ended.
+        decided_by: The decider in words; `source` and `name` are the same as the journal stores them.
+        tried: Whether it was put on trial; a first release takes over at once.
+        evidence: When it was decided (or now), the deciding metric first.
         next: What a person can do now.
     """
 
@@ -111,7 +93,7 @@ class Story:
     next: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
-        """The same as plain JSON values."""
+        """As JSON values."""
         return asdict(self)
 
 
@@ -122,17 +104,17 @@ def explain(
     rollout: str | None = None,
     commands: Commands = PLAIN,
 ) -> Story:
-    """Tell the story of a rollout: the present one or, when none runs, the last.
+    """Explain a rollout.
 
     Args:
-        state: What the journal says.
-        decision: What the controller makes of a trial under way now; None when the metrics were not looked at.
+        state: The journal's.
+        decision: The controller's on the running trial; None when the metrics were not read.
         now: Epoch seconds.
-        rollout: The rollout that is meant, by its id or its release's; None for the present or last one.
+        rollout: Its id or its release's; None for the present or last one.
         commands: How the commands of its stack are written.
 
     Raises:
-        OperatorError: The journal knows no such rollout; the message names those that it knows.
+        OperatorError: The journal knows no such rollout; the message lists those it knows.
     """
     if not state.rollout_id:
         none = f"nothing was ever released on {state.endpoint}"
@@ -145,7 +127,6 @@ def explain(
 
 
 def _verdicts(state: RolloutState) -> list[Verdict]:
-    """All that the journal keeps; one that is decided and being carried out counts."""
     kept = (state.decided, state.verdict, state.moved, *state.rejected.values())
     return [item for item in kept if item is not None]
 
@@ -175,12 +156,11 @@ def _turns(state: RolloutState, rollout_id: str) -> tuple[Turn, ...]:
 
 
 def _tried(turns: Sequence[Turn]) -> bool:
-    """Whether it was put on trial, as far as the history tells."""
+    """Whether it was put on trial, as far as the history shows."""
     return not any(turn.kind == Phase.MOVING.value for turn in turns)
 
 
 def _beside(turns: Sequence[Turn], release: str) -> str:
-    """The variant that had traffic beside the release's."""
     names = dict.fromkeys(name for turn in turns for name in turn.weights if name != f"v-{release}")
     return next(iter(names), "")
 
@@ -224,13 +204,13 @@ def _ended(state: RolloutState, verdict: Verdict, commands: Commands) -> Story:
 
 
 def _taken_back(turns: Sequence[Turn]) -> tuple[Turn, ...]:
-    """What happened from when the champion was taken back."""
+    """The events since the champion began to be rolled back."""
     last = max((place for place, turn in enumerate(turns) if turn.kind == Phase.RESTORING.value), default=len(turns))
     return tuple(turns[last:])
 
 
 def _weight(turns: Sequence[Turn], verdict: Verdict) -> str:
-    """With how much of the traffic it ended, when the history tells."""
+    """Its share of the traffic at the end, if the history has it."""
     if verdict.outcome != "promoted" and any(turn.kind == "promoted" for turn in turns):
         return ", as champion"
     shares = [turn.weights.get(f"v-{verdict.release}", 0) for turn in turns if turn.kind == "weights"]
@@ -266,7 +246,7 @@ def _running(state: RolloutState, decision: Decision | None, now: float, command
 
 
 def _forgotten(state: RolloutState, rollout_id: str) -> Story:
-    """A rollout of which only events are left: they tell how it ended, unless they are too old as well."""
+    """A rollout whose verdict is gone: its outcome is known only if its last events are still there."""
     turns, release = _turns(state, rollout_id), release_of(rollout_id)
     ends = [turn for turn in turns if turn.kind in get_args(Outcome)]
     last = (ends or turns or (None,))[-1]
@@ -316,7 +296,7 @@ def _next(state: RolloutState, verdict: Verdict, commands: Commands) -> tuple[st
 
 
 def _way_back(state: RolloutState, verdict: Verdict, commands: Commands) -> tuple[str, ...]:
-    """What takes a champion back; empty when there is none before it, or another one serves by now."""
+    """How to undo a promotion; empty without a previous champion, or when another release serves now."""
     champion, previous = state.champion, state.previous
     if champion is None or previous is None or champion.id != verdict.release:
         return ()

@@ -1,4 +1,4 @@
-"""What came in during a day and could not be used: labels, captured records, answers. Each is kept with its reason."""
+"""The labels, captured records and answers of the last day that were rejected; each is stored with its reason."""
 
 from __future__ import annotations
 
@@ -10,27 +10,18 @@ from rollout.core.catalogue import INVALID
 
 HOURS = 24
 FOLDERS = {f"{LABELS_ASIDE}/": (*UNUSABLE, INVALID), f"{CAPTURE_ASIDE}/": (CAPTURE_UNREADABLE,)}
-"""Where the reasons lie in the bucket, and the metrics that count what lies there."""
+"""The folders of the bucket with the reasons, and the metrics that count their entries."""
 _METRICS = frozenset(name for names in FOLDERS.values() for name in names)
 
 
 def read(target: Target) -> dict[str, int]:
-    """Metric -> how many in the last day, of all variants; without those of which there were none.
-
-    Raises:
-        OperatorError: The metrics cannot be read.
-    """
+    """Metric -> count in the last day over all variants, without zeros."""
     counts = platform_of(target).kept_aside(_METRICS, HOURS * 3600)
     return {name: round(count) for name, count in sorted(counts.items()) if count}
 
 
 def line(counts: dict[str, int], *, in_cluster: bool = False) -> str:
-    """The counts in a line, with where the reasons lie; empty when there are none.
-
-    Args:
-        counts: Metric -> how many.
-        in_cluster: Whether the endpoint is in a cluster, where they lie in PostgreSQL.
-    """
+    """The counts and where the reasons are stored, in a line; empty when there are none."""
     parts: list[str] = []
     for folder, names in FOLDERS.items():
         known = [f"{counts[name]:,} {name}" for name in names if counts.get(name)]

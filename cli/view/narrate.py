@@ -1,4 +1,4 @@
-"""How the story of a rollout reads in a terminal: the answer first, then what it rests on, then what to do."""
+"""The text of `modelstack explain`: the answer first, then the evidence, then what to do."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from rollout.core.event import latency
 
 
 def told(story: Story, seen: Snapshot) -> RenderableType:
-    """The whole of `modelstack explain`."""
+    """The whole output of `modelstack explain`."""
     style = "green" if story.outcome == "promoted" else "yellow" if story.outcome == "running" else "bold red"
     table = Table.grid(padding=(0, 1))
     table.add_column(width=10, style="dim", no_wrap=True)
@@ -101,7 +101,6 @@ def _metric(row: Evidence, *, decides: bool) -> Iterator[Text]:
 
 
 def _pivot(row: Evidence) -> str:
-    """What the answers of both versions are counted by."""
     fixed = "" if row.pivot is None else f", {latency(row.pivot)}"
     than = f" (the challenger by more than {row.margin:.0%})" if row.margin else ""
     return f"slower than the pivot{fixed}{than}"

@@ -1,7 +1,7 @@
-"""Which release does a person mean? One id is shown everywhere; any name of a release is taken.
+"""The names of a release, and which release a person means by one.
 
-The id is 12 hex digits (`rollout.core.release.release_id`); the variant is called `v-<id>`. The recipe and the package
-digest, which name the model, are taken as well, whole or from their first 12 digits on, if only one release has it.
+The id is 12 hex digits and the variant is `v-<id>`. The recipe and package digests name the model; they are accepted,
+whole or from 12 digits on, if only one release has it.
 """
 
 from __future__ import annotations
@@ -18,20 +18,14 @@ from rollout.core.state import RolloutState
 
 @dataclass(frozen=True)
 class Name:
-    """The names of one release.
-
-    Attributes:
-        id: What people read.
-        recipe: Its recipe digest, hex.
-        package: Its package digest, `sha256:<hex>`.
-    """
+    """The names of one release; `package` is `sha256:<hex>`."""
 
     id: str
     recipe: str
     package: str
 
     def meant_by(self, word: str, least: int = ID_DIGITS) -> bool:
-        """Whether a person who typed `word` means this release; the beginning of a name has so many digits at least."""
+        """Whether `word` names this release; a prefix needs `least` digits."""
         bare = _bare(word)
         if bare == self.id:
             return True
@@ -40,7 +34,6 @@ class Name:
 
 
 def _bare(word: str) -> str:
-    """A name as a person typed it, without what says which kind of name it is."""
     return word.lower().removeprefix("v-").removeprefix("sha256:")
 
 
@@ -58,16 +51,10 @@ def known(state: RolloutState) -> list[Name]:
 
 
 def find(word: str, names: Iterable[Name], least: int = ID_DIGITS) -> Name | None:
-    """The one that is meant, if any.
-
-    Args:
-        word: As a person typed it.
-        names: Those that may be meant.
-        least: Digits that the beginning of a name has at least.
+    """The release that `word` names, if any; a prefix needs `least` digits.
 
     Raises:
-        OperatorError: The word names a model, and several releases have it, each in another image. Or it begins the
-            names of several.
+        OperatorError: Several match: a prefix of several names, or a model that several releases serve in other images.
     """
     meant = [name for name in names if name.meant_by(word, least)]
     exact = [name for name in meant if name.id == _bare(word)] or meant
@@ -79,19 +66,15 @@ def find(word: str, names: Iterable[Name], least: int = ID_DIGITS) -> Name | Non
 
 
 def journal_state(target: Target) -> RolloutState:
-    """The rollout state that the journal holds.
-
-    Raises:
-        OperatorError: The journal does not answer.
-    """
+    """The rollout state in the journal; OperatorError when it does not answer."""
     return platform_of(target).state()
 
 
 def variant_of(target: Target, word: str | None) -> str | None:
-    """The variant on the endpoint that is meant by a variant's name or any name of its release; None by None.
+    """The variant on the endpoint that a variant's or release's name means; None for None.
 
     Raises:
-        OperatorError: The endpoint does not answer, or has no such variant; the message names those it has.
+        OperatorError: The endpoint does not answer, or has no such variant.
     """
     names = list(platform_of(target).endpoint().live.variants)
     if word is None or word in names:

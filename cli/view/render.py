@@ -1,4 +1,4 @@
-"""How a snapshot looks in a terminal."""
+"""The text of `modelstack status`."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _PLACES = 3  # metrics that have a place in the table
 
 
 def snapshot(seen: Snapshot) -> RenderableType:
-    """The whole of `modelstack status`."""
+    """The whole output of `modelstack status`."""
     parts: list[RenderableType] = [_headline(seen), variants(seen.variants)]
     if seen.served:
         parts.append(served(seen.served))
@@ -59,7 +59,6 @@ def snapshot(seen: Snapshot) -> RenderableType:
 
 
 def _trial(trial: Trial, commands: Commands) -> Text:
-    """What a trial waits for, as `watch` and `explain` say it."""
     if trial.approval:
         return Text(f"{trial.waits_for}; type: {approve_line(commands)}", "bold yellow")
     step = f", step {trial.step} of {trial.steps}" if trial.step else ""
@@ -73,7 +72,7 @@ def bar(share: float) -> str:
 
 
 def approve_line(commands: Commands) -> str:
-    """What lets a trial go on that waits for a person."""
+    """The command that approves the next step."""
     return f'{commands.modelstack} approve --reason "..."'
 
 
@@ -87,7 +86,6 @@ def _headline(seen: Snapshot) -> Text:
 
 
 def _table(title: str, *columns: str, right: Container[str] = (), no_wrap: Container[str] = ()) -> Table:
-    """An empty table, with the columns that are to the right, and those that are one line."""
     table = Table(title=title, title_justify="left")
     for name in columns:
         table.add_column(name, justify="right" if name in right else "left", no_wrap=name in no_wrap)
@@ -95,7 +93,7 @@ def _table(title: str, *columns: str, right: Container[str] = (), no_wrap: Conta
 
 
 def variants(rows: tuple[VariantView, ...]) -> Table:
-    """Each variant with its share of traffic as a bar; an arrow where it is still moving."""
+    """Each variant with its share of traffic as a bar; an arrow while the share is changing."""
     table = _table("variants", "variant", "role", "traffic", "", "instances", right=("traffic",))
     for row in rows:
         moving = f" -> {row.desired:.0f}%" if abs(row.desired - row.weight) > 0.5 else ""
@@ -105,19 +103,19 @@ def variants(rows: tuple[VariantView, ...]) -> Table:
 
 
 def served(rows: tuple[ServedView, ...]) -> Table:
-    """What each variant was asked within an hour, and how it answered."""
+    """Requests, availability and latency of each variant in the last hour."""
     numbers = ("requests", "available", "5XX", "4XX", *(f"{name} ms" for name in QUANTILES))
     table = _table("the last hour", "variant", *numbers, right=numbers, no_wrap=("variant", *numbers))
     for row in rows:
         latency = (f"{row.latency_ms[name]:.1f}" if name in row.latency_ms else "-" for name in QUANTILES)
-        # Rounded down: 100% is said of none that failed.
+        # Rounded down: 100% means that no request failed.
         available = f"{math.floor(1e4 * row.availability) / 100:g}%"
         table.add_row(row.variant, f"{row.requests:,}", available, f"{row.failed:,}", f"{row.refused:,}", *latency)
     return table
 
 
 def alarms(rows: tuple[AlarmView, ...], endpoint: str) -> RenderableType:
-    """Each alarm with its state; the reason where it rings. Names are without the endpoint's, which all begin with."""
+    """Each alarm with its state, without the endpoint's prefix; the reason while it fires."""
     if not rows:
         return Text("alarms: none", "dim")
     table = _table(f"alarms of {endpoint}", *_ALARM, no_wrap=_ALARM)
@@ -130,7 +128,7 @@ def alarms(rows: tuple[AlarmView, ...], endpoint: str) -> RenderableType:
 
 
 def shown_metrics(metrics: Iterable[str]) -> list[str]:
-    """The names of the metrics that have a place in the table: the well-known ones first, then the model's own."""
+    """The metrics that the table has columns for: the well-known first, then the model's own."""
     names = list(metrics)
     known = [name for name in _FIRST if name in names]
     return [*known, *(name for name in names if name not in known)][:_PLACES]
@@ -154,7 +152,7 @@ def packages(rows: tuple[PackageView, ...]) -> RenderableType:
 
 
 def budget(row: BudgetView) -> Text:
-    """One error budget: what was promised, what is left, and by how many requests."""
+    """One error budget: the objective, what is left, and the counts of requests."""
     style = "green" if row.left > 0.5 else "yellow" if row.left > 0 else "bold red"
     left = f"{100 * row.left:.0f}%" if row.left >= 0 else f"{1 - row.left:.3g} times as much as there is"
     were = "failed" if row.sli == "availability" else "were slow"
@@ -166,7 +164,7 @@ def budget(row: BudgetView) -> Text:
 
 
 def quality(row: QualityView) -> RenderableType:
-    """What labels show of a variant, what was estimated before they came, and whether its concept has moved."""
+    """A variant's quality by labels, the estimates for the same and the newest answers, and its concept drift."""
     title = f"quality of {row.variant}, {row.labels:,} newest labels"
     table = _table(title, "measure", "by labels", "estimated for the same", "estimated for the newest")
     for name in row.measures:

@@ -1,4 +1,4 @@
-"""How each variant has answered for a time: requests, failures and latency."""
+"""Requests, failures and latency of each variant in a time range."""
 
 from __future__ import annotations
 
@@ -13,19 +13,11 @@ _HOUR = timedelta(hours=1)
 
 
 def read(target: Target, variants: Sequence[str]) -> tuple[ServedView, ...]:
-    """The last hour of each variant that was asked anything.
-
-    Raises:
-        OperatorError: The metrics cannot be read.
-    """
+    """The last hour of each variant that had requests."""
     end = datetime.now(UTC)
     return between(target, variants, end.replace(second=0, microsecond=0) - _HOUR + timedelta(minutes=1), end)
 
 
 def between(target: Target, variants: Sequence[str], start: datetime, end: datetime) -> tuple[ServedView, ...]:
-    """Each variant that was asked anything between two times.
-
-    Raises:
-        OperatorError: The metrics cannot be read.
-    """
+    """The same between two times."""
     return tuple(item for item in platform_of(target).served(variants, start, end) if item.requests)

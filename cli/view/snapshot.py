@@ -1,4 +1,4 @@
-"""What is true of an endpoint at this moment, read from where it runs and never from a plan."""
+"""The live state of an endpoint, read from where it runs and never from a plan."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ _PACKAGES = 5  # that are shown, the newest
 
 @dataclass(frozen=True)
 class VariantView:
-    """One variant as the endpoint reports it: `weight` routes now, `desired` is where it is going, shares of 100.
+    """One variant as the endpoint reports it; `weight` (now) and `desired` are shares of 100.
 
-    `asked` is what the rollout asks for, which the endpoint may not have taken yet; None when it asks for nothing. Of a
-    shadow variant, whose answers are never returned, `copies` is the percent of requests that it gets copies of.
+    `asked` is the rollout's target, which the endpoint may not have accepted yet; None without one. `copies` is a
+    shadow variant's percent of requests; its answers are never returned.
     """
 
     name: str
@@ -48,7 +48,7 @@ class VariantView:
 
 @dataclass(frozen=True)
 class Happened:
-    """One event of the rollout's history, with its fields and its sentence; `at` is UTC, ISO 8601."""
+    """One event of the rollout's history; `at` is UTC, ISO 8601."""
 
     at: str
     kind: str
@@ -60,7 +60,7 @@ class Happened:
 
     @classmethod
     def of(cls, event: Event, **more: Any) -> Self:
-        """Take it from the journal, and whatever more there is to say of it."""
+        """From the journal's event, and the fields of a subclass."""
         return cls(
             at=moment(event.at),
             kind=event.kind,
@@ -75,17 +75,18 @@ class Happened:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """An endpoint, its variants, its rollout, its alarms and its packages at `at` (UTC, ISO 8601).
+    """An endpoint, its variants, rollout, alarms and packages at `at` (UTC, ISO 8601).
 
-    Champion and challenger are told by id, and by the digest of their packages; `previous` is the champion before this
-    one, which can be brought back, None when there is none. The verdict is the last one on a release; `moved` tells
-    how a move of the champion to other instances ended, None when a release came after it. `restored` tells of a
-    release that is wanted in place of what the config asks for, empty when none is. The trial is None when none
-    is under way; its evidence is empty unless the metrics were looked at. Only `modelstack status` looks at what was
-    `served` within an hour, the budgets, the quality, the retraining and the `agreement` of people to a release, each
-    empty when nothing is to be said of it, and at what was kept `aside` within a day, by metric. `delay_s` says how
-    many seconds captures and labels wait until they are counted. On AWS it is in a `region`, on Kubernetes in the
-    `namespace` of the cluster that a `context` of the kubeconfig leads to.
+    Only `modelstack status` fills in served (the last hour), budgets, quality, retraining, agreement and aside.
+
+    Attributes:
+        champion: Release id, as are `challenger` and `previous`, the champion before this one, which can be restored.
+        verdict: The last one on a release.
+        moved: How moving the champion to other instances ended; None once a release came after it.
+        restored: The restored release that replaces the config's, in a sentence; empty without one.
+        trial: None without one; its evidence is empty unless the metrics were read.
+        delay_s: Seconds until captures and labels are processed.
+        aside: Metric -> rejected inputs of the last day.
     """
 
     at: str
@@ -119,7 +120,7 @@ class Snapshot:
     aside: dict[str, int] = field(default_factory=dict[str, int])
 
     def as_dict(self) -> dict[str, Any]:
-        """The same as plain JSON values."""
+        """As JSON values."""
         return asdict(self)
 
     @property
@@ -141,17 +142,10 @@ def take(
     packages: tuple[PackageView, ...] | None = None,
     alarms: tuple[AlarmView, ...] | None = None,
 ) -> Snapshot:
-    """Read everything that `modelstack status` shows.
-
-    Args:
-        target: Whose endpoint.
-        state: The journal's, when it was read already.
-        decision: What the controller makes of the trial, when the metrics were looked at.
-        packages: The packages, when they were read already, or nobody looks at them.
-        alarms: The alarms, in the same way.
+    """Read everything that `modelstack status` shows; what is given was read before, or is not shown.
 
     Raises:
-        OperatorError: Something of it cannot be read; the message says which.
+        OperatorError: A part cannot be read; the message says which.
     """
     platform = platform_of(target)
     state = journal_state(target) if state is None else state
@@ -171,7 +165,7 @@ def seen_at(
     alarms: tuple[AlarmView, ...],
     packages: tuple[PackageView, ...] = (),
 ) -> Snapshot:
-    """What was seen `now`, epoch seconds, of an endpoint. Pure."""
+    """The snapshot at `now`, epoch seconds. Pure."""
     return Snapshot(
         at=moment(now),
         stack=target.stack,
@@ -209,7 +203,7 @@ def _restored(state: RolloutState, commands: Commands) -> str:
 
 
 def _standing(wanted: Restored, state: RolloutState, commands: Commands) -> str:
-    """What became of a wish for a release so far."""
+    """The progress of a restored release."""
     if state.challenger is not None and state.challenger.id == wanted.release:
         return "it is on trial"
     if wanted.release in state.rejected:
@@ -226,7 +220,7 @@ def moment(at: float) -> str:
 
 
 def role(variant: str, state: RolloutState) -> str:
-    """`champion`, `challenger`, `previous`, or `-` for a variant that the journal does not know."""
+    """`champion`, `challenger` or `previous`; `-` for a variant that the journal does not know."""
     for name in ("champion", "challenger", "previous"):
         release = getattr(state, name)
         if release is not None and release.variant == variant:
@@ -235,7 +229,7 @@ def role(variant: str, state: RolloutState) -> str:
 
 
 def _variants(serves: Endpoint, state: RolloutState) -> tuple[VariantView, ...]:
-    """Those that answer, then those that only get copies, by their weight beside that of all others."""
+    """Serving variants first, then shadow variants, each by its share of the total weight."""
     live = serves.live
     now, later = live.shares(), live.shares(desired=True)
     whole = sum(item.weight for item in live.variants.values())
@@ -257,7 +251,7 @@ def _variants(serves: Endpoint, state: RolloutState) -> tuple[VariantView, ...]:
 
 
 def verdict_view(verdict: Verdict | None) -> dict[str, Any] | None:
-    """A verdict as JSON values: its fields, those of its reason, and the sentence."""
+    """A verdict as JSON values."""
     if verdict is None:
         return None
     return {

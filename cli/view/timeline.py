@@ -1,4 +1,4 @@
-"""What differs between two looks at an endpoint, in lines."""
+"""The changes between two snapshots of an endpoint, as lines."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _LINE = 110
 
 
 def changes(before: Snapshot | None, now: Snapshot) -> list[str]:
-    """What differs between two looks, each in one line; all that stands when there was no look before."""
+    """The changes between two snapshots; all of the present state when there was none before."""
     found: list[str] = []
     if before is None or _weights(before) != _weights(now):
         found.append(f"weights  {_weights(now)}")
@@ -33,12 +33,12 @@ def changes(before: Snapshot | None, now: Snapshot) -> list[str]:
 
 
 def brief(text: str, width: int = _LINE) -> str:
-    """As much of a text as a line holds."""
+    """A text, shortened to a line."""
     return textwrap.shorten(text, width, placeholder=" ...")
 
 
 def brief_verdict(verdict: Mapping[str, Any], width: int = _LINE) -> str:
-    """As much of a verdict's reason as a line holds, and always the evidence; `explain` has the whole."""
+    """A verdict's reason, shortened to a line, but always with the evidence."""
     return Reason.from_dict(verdict["reason"]).brief(width)
 
 

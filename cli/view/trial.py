@@ -1,8 +1,4 @@
-"""What a person wants to know of a trial: its step, its evidence against the bounds, its time, what it waits for. Pure.
-
-view = trial(state, decision, now)
-view.step, view.requests, view.evidence[0].worse.share
-"""
+"""A trial as people see it: its step, its evidence against the bounds, its time, and what it waits for. Pure."""
 
 from __future__ import annotations
 
@@ -35,19 +31,14 @@ _VALUE = {"rate": "rate", "quantile": "slower", "mean": "mean"}
 
 @dataclass(frozen=True)
 class Proof:
-    """Evidence for one thing, as an e-value, beside what is needed of it.
-
-    Attributes:
-        have: The evidence; 1 says nothing, less than 1 speaks against it.
-        need: What it must reach.
-    """
+    """Evidence for one hypothesis as an e-value (1 is neutral, less speaks against it), and the value it needs."""
 
     have: float
     need: float
 
     @property
     def share(self) -> float:
-        """How far it is from nothing to enough, on a log scale, 0 to 1."""
+        """Progress from no evidence to enough, on a log scale, 0 to 1."""
         if self.have <= 1 or self.need <= 1:
             return 0.0
         return min(math.log(self.have) / math.log(self.need), 1.0)
@@ -55,23 +46,16 @@ class Proof:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What is known of one metric.
+    """The evidence on one metric.
 
     Attributes:
-        metric: Its name.
         kind: `rate`, `quantile` or `mean`.
-        answer: What the judge says.
         prove: Whether every step must show it not worse; otherwise only the promotion waits for it, and for less.
-        margin: The tolerated worsening.
-        worse: Evidence that the challenger is worse by more than the margin.
-        not_worse: Evidence that it is not.
-        better: Evidence that it is better; None when that is not asked.
+        margin: The tolerated worsening; `worse` and `not_worse` are relative to it.
+        better: None when that is not tested.
         champion: The champion's rate, mean, or share of answers slower than the pivot.
-        challenger: The challenger's; of a quantile, slower than the pivot by more than the margin.
-        champion_count: How many observations the champion's is of.
-        challenger_count: The challenger's.
-        text: The judge's sentence.
-        pivot: Of a quantile, the champion's when it was fixed, microseconds; None when that is not known.
+        challenger: The challenger's; for a quantile, slower than the pivot by more than the margin.
+        pivot: Of a quantile, the champion's when it was fixed, microseconds; None when unknown.
     """
 
     metric: str
@@ -92,31 +76,19 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Trial:
-    """A trial as it stands.
+    """The state of a trial. Champion and challenger are release ids.
 
     Attributes:
-        rollout_id: The rollout.
-        challenger: The id of the release on trial.
-        champion: The id of the release beside it.
-        step: The present step, from 1; 0 before the first.
-        steps: How many there are.
-        weight: The percent of requests that the challenger answers in this step, or of which it gets copies.
-        shadow: Whether it only gets copies.
-        baked: Seconds at this step; None while the endpoint has not confirmed the weights.
-        bake_seconds: The least seconds at it.
-        requests: How many requests the challenger answered in this step; None when that is not known.
-        min_requests: How many it must answer.
-        seconds_left: Until the time of the trial is over; None where nothing counts it.
-        short: Whether at the pace of this step that is probably too little for the requests that a verdict needs.
-        max_seconds: The time of the trial.
-        on_timeout: What happens then.
-        action: What the controller does next: `hold` waits; empty when the metrics were not looked at.
-        reason: Why, with its fields and its sentence; None when the metrics were not looked at.
-        lacks: Whether more requests, or labels, bring a decision nearer; None when neither does.
-        waits_for: What the trial waits for, in a sentence.
+        step: From 1; 0 before the first.
+        weight: The percent of requests that the challenger answers in this step, or gets copies of (`shadow`).
+        baked: Seconds at this step; None until the endpoint has confirmed the weights.
+        requests: Answered by the challenger in this step; None when unknown.
+        seconds_left: Until the trial times out; None while its time does not count.
+        short: Whether, at the pace of this step, the time left is probably too short for a verdict.
+        action: The controller's next, `hold` to wait; empty when the metrics were not read, as is `reason`.
+        lacks: Whether requests or labels would bring a decision nearer; None when neither would.
         approval: Whether it waits for a person's approval.
-        replayed: What came of the captured requests; empty when none were to be replayed.
-        evidence: What is known of each metric.
+        replayed: The result of replaying captured requests; empty when none is planned.
     """
 
     rollout_id: str
@@ -144,13 +116,7 @@ class Trial:
 
 
 def trial(state: RolloutState, decision: Decision | None, now: float) -> Trial | None:
-    """What is to be known of the trial under way; None when none is.
-
-    Args:
-        state: What the journal says.
-        decision: What the controller makes of the signals now; None when they were not looked at.
-        now: Epoch seconds.
-    """
+    """The trial under way at `now` (epoch seconds), or None; without a `decision` the metrics are unknown."""
     plan, champion, challenger = state.plan, state.champion, state.challenger
     if not state.on_trial or plan is None or champion is None or challenger is None:
         return None
@@ -188,13 +154,7 @@ def trial(state: RolloutState, decision: Decision | None, now: float) -> Trial |
 def evidence_of(
     reasons: Iterable[Reason], metrics: Iterable[Metric] = (), pivots: Mapping[str, Pivot] = _NO_PIVOTS
 ) -> tuple[Evidence, ...]:
-    """The judge's reasons, one a metric, as evidence; those that hold no evidence are left out.
-
-    Args:
-        reasons: As the judge gives them, and as a verdict keeps them.
-        metrics: The plan's.
-        pivots: Where the trial compares latencies.
-    """
+    """The reasons of the judge or of a verdict, one a metric, as evidence; those without evidence are left out."""
     known = {metric.name: metric for metric in metrics}
     return tuple(
         _evidence(item, known.get(item.name), pivots.get(item.name))
@@ -233,7 +193,7 @@ def _evidence(reason: Reason, metric: Metric | None, pivot: Pivot | None) -> Evi
 
 
 def _left(state: RolloutState, plan: Plan, now: float, more: float) -> float | None:
-    """The seconds that the trial still has; a wait for an approval does not count, and late counting gives it more."""
+    """Seconds left; a wait for an approval does not count, and delayed metrics extend it."""
     if state.phase is Phase.HELD:
         return 0.0
     if state.phase not in ON_TRIAL:
@@ -243,7 +203,7 @@ def _left(state: RolloutState, plan: Plan, now: float, more: float) -> float | N
 
 
 def _short(decision: Decision | None, baked: float | None, left: float | None) -> bool:
-    """Whether a good challenger probably gets too few requests in the time that is left."""
+    """Whether a good challenger will probably get too few requests in the time left."""
     if decision is None or not decision.requests or not baked or left is None:
         return False
     reason = decision.reason
@@ -279,7 +239,7 @@ def _replayed(state: RolloutState, plan: Plan) -> str:
 
 @dataclass(frozen=True)
 class Bound:
-    """One number of a replay beside what was allowed."""
+    """One number of a replay and its limit."""
 
     what: str
     seen: str
@@ -288,7 +248,7 @@ class Bound:
 
 
 def replay_bounds(plan: Plan | None, seen: Replayed) -> list[Bound]:
-    """Each number of a replay with what was allowed; none where nothing was replayed."""
+    """Each number of a replay with its limit; none where nothing was replayed."""
     gate = plan.replay if plan else None
     if gate is None or not seen.requests:
         return []

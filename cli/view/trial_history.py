@@ -1,8 +1,7 @@
-"""How did a trial go? What was asked for when, and what the judge would have said at each time. Pure, but remembered.
+"""The history of a trial: the requested weights, and the judge's findings at each time.
 
-The journal keeps when each step began, and the metrics keep every window. So what the judge found at an earlier time is
-computed again, from the windows that were closed then. It is remembered, for closed windows stay as they are: a trial
-of a week is judged at some dozens of times when it is first looked at, and rarely afterwards.
+The journal stores when each step began, and the metrics every window. So findings at an earlier time are computed again
+from the windows that were closed then, and cached, because closed windows never change.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from rollout.core.state import RolloutState
 from rollout.judge.metrics import Window
 
 MOST = 60
-"""Times at which a trial is judged again, at most, besides those at which something was decided."""
+"""Times at which a trial is judged again, at most, in addition to those of its decisions."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class WeightChange:
-    """What was asked for from a time on: the percent of traffic that the challenger gets, and of copies."""
+    """The challenger's requested percent of traffic, and of copies, from a time on."""
 
     at: float
     percent: float
@@ -43,14 +42,14 @@ class WeightChange:
 
 @dataclass(frozen=True)
 class EvidenceAt:
-    """What was known of each metric at a time, epoch seconds."""
+    """The evidence on each metric at a time, epoch seconds."""
 
     at: float
     evidence: tuple[Evidence, ...]
 
 
 def pair(state: RolloutState) -> Pair | None:
-    """The variants of the trial under way, or of the last one; None where there was none, or it is no longer known."""
+    """The variants of the present or last trial; None where there was none, or it is no longer known."""
     if state.champion and state.challenger:
         both = Pair(state.champion.variant, state.challenger.variant)
         return both if both.champion != both.challenger else None
@@ -68,7 +67,7 @@ def ended(state: RolloutState) -> float | None:
 
 
 def asked(state: RolloutState, challenger: str) -> list[WeightChange]:
-    """What the rollout asked for, oldest first."""
+    """The requested weights, oldest first."""
     return [
         WeightChange(event.at, event.weights.get(challenger, 0), event.numbers.get("copies", 0), event.text)
         for event in _events(state)
@@ -80,7 +79,7 @@ def _events(state: RolloutState) -> list[Event]:
 
 
 def times(begin: float, end: float, window: float) -> list[float]:
-    """Times between two, epoch seconds: at most `MOST`, and those of a later `end` are among them or between them."""
+    """Evenly spaced times, epoch seconds, at most `MOST`. The spacing only doubles, so cached findings stay useful."""
     apart = window
     while (end - begin) / apart > MOST:
         apart *= 2
@@ -89,29 +88,29 @@ def times(begin: float, end: float, window: float) -> list[float]:
 
 @dataclass
 class Memory:
-    """What was found of the trial that was looked at last, by time."""
+    """A cache of the last trial's evidence, by time."""
 
     _rollout: str = ""
     _found: dict[float, tuple[Evidence, ...]] = field(default_factory=dict[float, tuple[Evidence, ...]])
 
     def course(self, state: RolloutState, seen: TrialObservations, end: float) -> list[EvidenceAt]:
-        """What was known of each metric from the first step to `end`, oldest first; nothing without windows."""
+        """The evidence from the first step to `end`, oldest first; nothing without windows."""
         plan, windows = state.plan, seen.windows
         if plan is None or plan.at_once or not state.step_starts or not windows:
             return []
         if self._rollout != state.rollout_id:
             self._rollout, self._found = state.rollout_id, {}
         begin = state.step_starts[0]
-        decided = (event.at for event in _events(state) if begin < event.at < end)  # there a line was reached
+        decided = (event.at for event in _events(state) if begin < event.at < end)  # a bound was reached
         asked_at = sorted({*times(begin, end, plan.window_seconds), *decided})
         self._found = {at: self._found.get(at) or _at(plan, state, windows, at) for at in asked_at}
         return [EvidenceAt(at, evidence) for at, evidence in self._found.items()]
 
 
 def _at(plan: Plan, state: RolloutState, windows: Sequence[Window], at: float) -> tuple[Evidence, ...]:
-    """What was known at a time: from the windows that were closed then, and the steps that had begun."""
+    """From the windows that were closed, and the steps that had begun, at a time."""
     closed = bisect_right(windows, at - plan.settle, key=lambda window: window.start + window.seconds)
-    begun = bisect_left(state.step_starts, at)  # a step that begins now was decided on what was known before it
+    begun = bisect_left(state.step_starts, at)  # a step that begins now was decided on earlier evidence
     then = replace(state, step=begun - 1, step_starts=state.step_starts[:begun])
     findings = judged(plan, then, TrialObservations(tuple(windows[:closed])))
     return evidence_of((item.reason for item in findings.each), plan.metrics, state.pivots) if findings else ()

@@ -1,4 +1,4 @@
-"""`modelstack watch`: looks again and again, shows what it sees, and ends with an exit code that tells the verdict."""
+"""`modelstack watch`: takes snapshots, shows them, and ends with an exit code that reports the verdict."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from rollout.core.state import RolloutState
 from rollout.core.verdict import Outcome
 
 PROMOTED, TAKEN_BACK, NOT_TRIED, NEEDS_A_PERSON, ON_TRIAL = 0, 1, 3, 4, 5
-"""Exit codes: promoted or nothing on trial; rolled back or failed; withdrawn or superseded; waits for a person; on."""
+"""Exit codes: promoted or no trial; rolled back or failed; withdrawn or superseded; waits for a person; on trial."""
 
 _RESTING = ("idle", "none")
 _WAITING = ("paused", "held")
@@ -39,15 +39,15 @@ _BEFORE: Mapping[Stands | None, str] = {
     "promoted": "what was named was promoted already: this command has waited for no verdict",
     "rolled_back": "what was named was rolled back already: this command has waited for no verdict",
 }
-"""What is said where the rollout that was named had ended before the first look."""
+"""Warnings where the named rollout had ended before the first look."""
 BEGINS_S = 600.0
-"""How long a rollout that was named may take to begin, where no time was given."""
-_AGAIN_S = 5.0  # until a metric that could not be read is asked for again
+"""How long a named rollout may take to begin, without --for."""
+_AGAIN_S = 5.0  # until metrics that could not be read are queried again
 
 
 @dataclass
 class Remembered:
-    """`Signals` that are asked again only when another window may have closed: a look a second costs no more."""
+    """`Signals` that are queried again only when another window may have closed: polling costs no more."""
 
     signals: Signals
     time: Callable[[], float] = time.monotonic
@@ -70,11 +70,11 @@ class Remembered:
 
 
 class Looks:
-    """Looks at one endpoint; what a look does not change is read once.
+    """Takes snapshots of one endpoint; packages are read again only when the phase or champion changed.
 
     Attributes:
-        state: The journal at the last look.
-        decision: What the controller made of the trial then; None when none was under way.
+        state: The journal's at the last look.
+        decision: The controller's on the trial then; None without one.
     """
 
     def __init__(self, target: Target, controller: Controller | None = None, *, with_packages: bool = True) -> None:
@@ -87,15 +87,11 @@ class Looks:
 
     @cached_property
     def signals(self) -> Signals:
-        """What both versions did, window by window."""
+        """The metrics of both versions, window by window."""
         return Remembered(platform_of(self._target).signals())
 
     def __call__(self) -> Snapshot:
-        """Look now.
-
-        Raises:
-            OperatorError: Something cannot be read; the message says which.
-        """
+        """Take a snapshot; OperatorError names a part that cannot be read."""
         with explained(f"looking at {self._target.endpoint}"):
             progress = self._controller.status()
         last, state = self._last, progress.state
@@ -109,12 +105,12 @@ class Looks:
 
 
 def _observer(target: Target, signals: Signals) -> Controller:
-    """A controller that is only asked for the status, and changes nothing."""
+    """A controller that changes nothing."""
     return platform_of(target).observer(signals)
 
 
 class Picture:
-    """One picture on a terminal, drawn anew at each look."""
+    """A picture on a terminal, redrawn at each look."""
 
     def __init__(self, live: Live) -> None:
         self._live = live
@@ -126,13 +122,13 @@ class Picture:
         self._live.update(Board(seen), refresh=True)
 
     def missed(self, error: OperatorError) -> None:
-        """The last picture, and the problem."""
+        """Draw the last picture with the error."""
         if self._seen is not None:
             self._live.update(Board(self._seen, str(error)), refresh=True)
 
 
 class Lines:
-    """A line for each change, with its time, where there is no terminal."""
+    """A line for each change, with its time, without a terminal."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -140,13 +136,13 @@ class Lines:
         self._problem = ""
 
     def show(self, seen: Snapshot) -> None:
-        """Print what is new."""
+        """Print the changes."""
         for text in news(self._before, seen):
             self._say(seen.at, text)
         self._before, self._problem = seen, ""
 
     def missed(self, error: OperatorError) -> None:
-        """Print a problem once."""
+        """Print an error once."""
         if str(error) != self._problem:
             self._problem = str(error)
             self._say(_now(), f"cannot look: {error}")
@@ -159,11 +155,11 @@ class Stream:
     """One JSON object a look, each on a line."""
 
     def show(self, seen: Snapshot) -> None:
-        """Print all that was seen."""
+        """Print the whole snapshot."""
         say(json.dumps(seen.as_dict()))
 
     def missed(self, error: OperatorError) -> None:
-        """Print an object with `at` and `problem` alone."""
+        """Print an object with `at` and `problem` only."""
         say(json.dumps({"at": _now(), "problem": str(error)}))
 
 
@@ -182,24 +178,21 @@ def watch(
     console: Console | None = None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> int:
-    """Look until the time is over, or the trial is.
+    """Poll until the time is over, or the trial is; returns the exit code, see `PROMOTED`.
 
     Args:
-        look: Looks once.
-        every: Seconds between two looks.
-        seconds: How long; 0 is for ever, but for a rollout that was named and does not begin.
-        until_verdict: Whether to stop when nothing is on trial any more, or only a person can go on.
-        as_json: Whether to print objects instead of a picture or lines.
-        named: How the rollout stands that was named, at the last look; None when none was.
+        look: Takes a snapshot.
+        every: Seconds between two snapshots.
+        seconds: How long; 0 is for ever, except for a named rollout that does not begin.
+        until_verdict: Whether to stop when nothing is on trial, or only a person can continue it.
+        as_json: Whether to print JSON.
+        named: The state of the named rollout at the last look; None when none was named.
         console: Where to show it; standard output when None.
-        sleep: Waits.
-
-    Returns:
-        The exit code; see `PROMOTED` and the others.
+        sleep: Waits for seconds.
 
     Raises:
-        OperatorError: The first look already failed; a verdict is waited for, and nothing is on trial or was named; or
-            what was named did not begin in time.
+        OperatorError: The first look failed; nothing to wait for is on trial or named; or the named rollout did not
+            begin in time.
     """
     console = console or Page(markup=False, emoji=False)
     first = seen = look()
@@ -229,7 +222,6 @@ def watch(
 
 
 def _code_of_named(stands: Stands | None, first: Snapshot, seconds: float) -> int:
-    """The exit code of a rollout that was named."""
     if stands is None:
         raise OperatorError(
             f"what was named has not begun within {seconds:.0f} s on {first.endpoint}",
@@ -240,7 +232,7 @@ def _code_of_named(stands: Stands | None, first: Snapshot, seconds: float) -> in
 
 
 def _nothing_to_wait_for(seen: Snapshot) -> OperatorError:
-    """A verdict that was there before may be another release's: it is told, and no answer."""
+    """An earlier verdict may be another release's, so it is reported and does not count."""
     last = seen.moved or seen.verdict
     known = f": the last verdict is {last['release']} {last['outcome'].replace('_', ' ')}" if last else ""
     return OperatorError(
@@ -252,7 +244,7 @@ def _nothing_to_wait_for(seen: Snapshot) -> OperatorError:
 
 @contextmanager
 def _view(console: Console, as_json: bool) -> Iterator[Picture | Lines | Stream]:
-    """What shows looks, for as long as it is looked at; the last picture on a terminal stays."""
+    """The output, while it is in use; the last picture on a terminal stays."""
     if as_json:
         yield Stream()
     elif not console.is_terminal:
@@ -263,7 +255,7 @@ def _view(console: Console, as_json: bool) -> Iterator[Picture | Lines | Stream]
 
 
 def code_of(first: Snapshot, last: Snapshot) -> int:
-    """The exit code after a first and a last look. A verdict that is older than the first look does not count."""
+    """The exit code. A verdict older than the first snapshot does not count."""
     if last.phase in _WAITING:
         return NEEDS_A_PERSON
     if last.phase not in _RESTING:
