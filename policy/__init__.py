@@ -1,1 +1,1 @@
-"""What is forbidden in every stack of this project: rules over plain values, and the policy pack that asks them."""
+"""The policies of every stack: rules over plain values, and the policy pack that enforces them."""

@@ -1,4 +1,4 @@
-"""What the engine starts at each preview and update that runs the pack."""
+"""The program that the engine starts at each preview and update that runs the pack."""
 
 import sys
 from pathlib import Path

@@ -1,7 +1,7 @@
-"""What do the instances of an endpoint cost, and is it too much?
+"""The monthly cost of an endpoint's instances, and its ceiling.
 
-The prices lie in `prices.json`, which other rooms read too: this one they may not import. They are written by hand: a
-policy that waits for a price list would stop an update.
+Prices are in `prices.json`, because other packages read them and may not import this one. They are written by hand: a
+policy that fetches a price list could block an update.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ HOURLY: Mapping[str, float] = _PRICES["hourly"]
 
 
 def monthly(config: Declared) -> float:
-    """What the instances of an endpoint config cost at most, in US dollars a month; those without a price are left out.
+    """The most that the instances of an endpoint config cost, US dollars a month, without unpriced types.
 
     Raises:
         NotKnown: Its variants are not known yet.

@@ -1,6 +1,6 @@
-"""What a policy document of IAM, or of a resource, says: its statements, as plain values.
+"""Policy documents of IAM and of resources, as plain statements.
 
-A document is found wherever a resource holds one, whatever the type: a list of types would leave one out.
+Documents are found in any property, whatever the resource's type: a list of types would miss some.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from policy import tokens
 from policy.rule import UNKNOWN, Declared, Values
 
 _FIELDS = frozenset({"assumeRolePolicy", "policy", "policyDocument", "resourcePolicy"})
-"""The properties of `tokens.HOLDERS` that hold a document and nothing else."""
+"""The properties of `tokens.HOLDERS` that hold only documents."""
 _ELEMENTS = frozenset(
     {
         *("Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction"),
@@ -28,8 +28,8 @@ class Document:
     """A policy document.
 
     Attributes:
-        where: The property that holds it, such as `policy` or `inlinePolicies[0].policy`.
-        statements: What it says, in the form that IAM takes; none where there is a problem.
+        where: Its property, such as `policy` or `inlinePolicies[0].policy`.
+        statements: In the form that IAM takes; empty where there is a problem.
         problem: Why it cannot be read; empty where it can.
     """
 
@@ -39,11 +39,11 @@ class Document:
 
 
 def documents(values: Any, *, fields: frozenset[str] = frozenset(), where: str = "") -> Iterator[Document]:
-    """The documents that values hold, at any depth. One that is not wholly known yet is left out.
+    """The documents in values, at any depth; those with unknown parts are skipped.
 
     Args:
         values: The properties of a resource.
-        fields: Properties that hold nothing else: what is no document there cannot be read.
+        fields: Properties that hold only documents; anything else there is a problem.
         where: The path of the values.
     """
     if isinstance(values, Mapping):
@@ -60,22 +60,22 @@ def documents(values: Any, *, fields: frozenset[str] = frozenset(), where: str =
 
 
 def of(resource: Declared) -> Iterator[Document]:
-    """The documents that a resource holds."""
+    """The documents in a resource."""
     return documents(resource.values, fields=_FIELDS if resource.type in tokens.HOLDERS else frozenset())
 
 
 def statements(resource: Declared) -> Iterator[Values]:
-    """The statements of all documents of a resource that can be read."""
+    """The statements of all readable documents of a resource."""
     return (statement for document in of(resource) for statement in document.statements)
 
 
 def listed(value: Any) -> list[Any]:
-    """A list, also of the one value that a document may hold in its place."""
+    """A list, also for the single value or None that a document may have instead."""
     return value if isinstance(value, list) else [] if value is None else [value]
 
 
 def allows(statement: Values) -> bool:
-    """Whether a statement allows something."""
+    """Whether its effect is Allow."""
     return statement["Effect"] == "Allow"
 
 
@@ -93,7 +93,7 @@ def _of_text(path: str, text: str, named: bool) -> Iterator[Document]:
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object; of a name that stands there twice, nobody knows which of the two counts."""
+    """An object without duplicate names: which of two values IAM would take is not defined."""
     made = dict(pairs)
     if len(made) < len(pairs):
         names = [name for name, _ in pairs]

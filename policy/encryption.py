@@ -1,4 +1,4 @@
-"""Is what is stored and sent encrypted, and with whose key?"""
+"""Rules on encryption at rest and in transit."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _KEY_OF = {
     tokens.TABLE: ("serverSideEncryption", "kmsKeyArn"),
     tokens.TOPIC: ("kmsMasterKeyId",),
 }
-"""Where a resource of a type names the key that it is encrypted with."""
+"""The path of a resource's encryption key, by type."""
 _POLICIES_OF = {
     tokens.BUCKET: ("bucket", (tokens.BUCKET_POLICY,), {"*", "s3:*"}),
     tokens.QUEUE: ("name", (tokens.QUEUE, tokens.QUEUE_POLICY), {"*", "sqs:*"}),
     tokens.TOPIC: ("name", (tokens.TOPIC, tokens.TOPIC_POLICY), {"*", "sns:*", "sns:publish"}),
 }
-"""The property that names a store, the types that hold policies of such stores, and the actions that stand for all."""
+"""By type of store: its name's property, the types that hold its policies, and the actions that include all others."""
 
 
 def _own_key(resource: Declared) -> Iterator[str]:

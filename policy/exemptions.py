@@ -1,4 +1,4 @@
-"""Who may break a rule, until when and why: the file of exemptions, read and checked."""
+"""The file of exemptions: who may break which rule, until when and why."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _FIELDS = ("rule", "resources", "stacks", "reason", "until", "who")
 
 
 class ExemptionError(ValueError):
-    """The file of exemptions says something that cannot be meant; the message names the entry and the field."""
+    """A wrong file of exemptions; the message names the entry and the field."""
 
 
 @dataclass(frozen=True)
@@ -28,12 +28,10 @@ class Exemption:
     """One entry of the file.
 
     Attributes:
-        rule: The rule that may be broken.
         resources: Patterns of logical names.
         stacks: Patterns of stacks' names.
-        reason: Why.
-        until: The last day on which it counts.
-        who: Who answers for it.
+        until: The last day on which it is valid.
+        who: Who is responsible for it.
     """
 
     rule: str
@@ -52,21 +50,15 @@ class Exemption:
         )
 
     def holds(self, today: date) -> bool:
-        """Whether it counts on a day."""
+        """Whether it is valid on a day."""
         return today <= self.until
 
 
 def read(text: str, rules: Collection[str], today: date) -> tuple[Exemption, ...]:
-    """Read the file of exemptions. One that has expired is read too, so that a finding can say so.
-
-    Args:
-        text: The file's content.
-        rules: The names of all rules.
-        today: The day.
+    """Read the file of exemptions; `rules` are the names of all. Expired ones are included, for the text of findings.
 
     Raises:
-        ExemptionError: It is not a list of entries with the six fields, names a rule that there is not, or an entry
-            would count for longer than a year.
+        ExemptionError: An entry has a wrong field, an unknown rule, or is valid for longer than a year.
     """
     try:
         entries = yaml.safe_load(text) or []
@@ -113,6 +105,6 @@ def _entry(entry: Any, where: str, rules: Collection[str], today: date) -> Exemp
 
 
 def found(exemptions: Sequence[Exemption], rule: str, resource: Declared) -> Exemption | None:
-    """The exemption for a finding; the one that counts for longest when there are several, and None without one."""
+    """The exemption for a finding, the longest of several; None without one."""
     about = [each for each in exemptions if each.covers(rule, resource)]
     return max(about, key=lambda each: each.until, default=None)

@@ -1,4 +1,4 @@
-"""Can anybody outside the account reach it, or it anybody outside?"""
+"""Rules on access from and to outside the account."""
 
 from __future__ import annotations
 

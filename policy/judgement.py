@@ -1,4 +1,4 @@
-"""What is told of a finding: that it stops the update, or that it is exempt."""
+"""The report on findings: a violation, or an exemption."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from policy.exemptions import FILE, Exemption, found
 from policy.rule import Declared, Finding, Rule
 
 USED = "exemptions"
-"""The name under which exemptions that are used are told."""
+"""The policy that reports used exemptions."""
 
 
 class Judgement:
-    """Findings on one side, the exemptions that they used on the other. It lives as long as one preview or update."""
+    """The exemptions, and which of them one preview or update has used."""
 
     def __init__(self, exemptions: tuple[Exemption, ...], today: date) -> None:
         self._exemptions, self._today = exemptions, today
         self._used: dict[Exemption, dict[str, Declared]] = {}
 
     def told(self, rule: Rule, findings: Iterable[Finding]) -> Iterator[tuple[str, str]]:
-        """What is to be reported of a rule: a text and the URN of a resource, once for each finding that counts."""
+        """A text and the URN of a resource for each finding of a rule that is not exempt."""
         for resource, text in findings:
             exemption = found(self._exemptions, rule.name, resource)
             if exemption and exemption.holds(self._today):

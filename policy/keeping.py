@@ -1,4 +1,4 @@
-"""How long is what is stored kept, can it be got back, and who answers for it?"""
+"""Rules on retention, recovery and ownership of stored data."""
 
 from __future__ import annotations
 

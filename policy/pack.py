@@ -1,4 +1,4 @@
-"""The rules as Pulumi's engine takes them: a CrossGuard policy for each."""
+"""The rules as Pulumi CrossGuard policies."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ EXEMPTIONS = Path(__file__).parent / "exemptions.yaml"
 
 
 def start() -> NoReturn:
-    """Serve the pack to the engine that has started this process, until it ends it.
+    """Serve the pack to the engine that started this process, until the engine ends it.
 
     Raises:
         SystemExit: The file of exemptions is wrong; the message says where.
@@ -48,7 +48,7 @@ def start() -> NoReturn:
 
 
 def policies(judgement: Judgement) -> list[Policy]:
-    """A policy for each rule, and at the end one that tells which exemptions were used."""
+    """A policy for each rule, and a last one that reports used exemptions."""
     made: list[Policy] = []
     for rule in RULES:
         level = EnforcementLevel.ADVISORY if rule.advisory else EnforcementLevel.MANDATORY
@@ -111,7 +111,7 @@ def _declared(
 
 
 def plain(value: Any) -> Any:
-    """Values as dicts and lists, with `UNKNOWN` where pulumi-policy would raise an error for asking."""
+    """Values as dicts and lists, with `UNKNOWN` where pulumi-policy would raise an error on access."""
     if isinstance(value, Mapping):
         return {name: _asked(value, name) for name in value}
     if isinstance(value, Sequence) and not isinstance(value, str | bytes):

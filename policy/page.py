@@ -1,8 +1,4 @@
-"""`make docs`: writes docs/reference/policies.md, the reference of the policy pack, from its rules.
-
-python -m policy.page            # print the page
-python -m policy.page --write    # write it
-"""
+"""`make docs`: prints docs/reference/policies.md, the reference of the policy pack, or writes it (`--write`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""May a role do more than it has to?"""
+"""Rules on the permissions of roles."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ WITHOUT_RESOURCE = frozenset(
 )
 """Actions that AWS grants on no narrower resource than `*`.
 
-Source: Service Authorization Reference, the actions without resource types. It names a `dataset` for the two of
-CloudWatch, which the metrics of a stack are not in, and a version for a listing of packages, which has none yet.
+Source: Service Authorization Reference, the actions without resource types. Two of CloudWatch have the type `dataset`,
+which does not hold a stack's metrics, and listing packages has a version, which does not exist yet.
 """
 _WHOM = {"Principal", "NotPrincipal"}
 _WITHOUT = {action.lower() for action in WITHOUT_RESOURCE}
 ATTACHED = ("policyArn", "policyArns", "managedPolicyArn", "managedPolicyArns")
 """The properties that attach a policy by its ARN."""
 _UNTYPED = {"execute-api", "s3", "sns", "sqs"}
-"""Services whose ARNs begin with the name of a resource, and not with its type."""
+"""Services whose ARNs have a resource's name without its type."""
 _OF_SERVICE = re.compile(r"/?(aws|aws-service-role|service-role)/([\w-]+/)?")
-"""What the names of a service's own logs and roles begin with."""
+"""The prefix of a service's own logs and roles."""
 _NAMED_BY_AWS = {("sagemaker", "artifact")}
-"""Service and type of what AWS names itself when it is made, so that no policy can name it before."""
+"""Service and type of resources that AWS names at creation, so that no policy can name them before."""
 _LEAST = 3
-"""Letters of a name before a wildcard."""
+"""The fewest letters of a name before a wildcard."""
 
 
 def _no_wildcard(resource: Declared) -> Iterator[str]:
@@ -58,17 +58,14 @@ def _no_wildcard(resource: Declared) -> Iterator[str]:
 
 
 def is_of_aws(arn: object) -> bool:
-    """Whether an ARN is that of a policy which AWS keeps."""
+    """Whether an ARN is that of an AWS managed policy."""
     return ":iam::aws:policy/" in str(arn)
 
 
 def excesses(kind: str, statement: Values) -> Iterator[str]:
     """How a statement allows more than it names.
 
-    Args:
-        kind: The type of the resource that holds it. What a resource that is not of IAM allows to those whom it
-            names, is about itself alone.
-        statement: One that `documents` has read.
+    With principals on a resource outside IAM (`kind`), a statement is about that resource alone: it may use wildcards.
     """
     if not allows(statement) or (statement.keys() & _WHOM and not kind.startswith("aws:iam/")):
         return
@@ -88,7 +85,7 @@ def excesses(kind: str, statement: Values) -> Iterator[str]:
 
 
 def _unnamed(arn: str) -> bool:
-    """Whether wildcards, or a variable that the request fills, stand where service, account, type or name do."""
+    """Whether a wildcard or a request variable replaces the service, account, type or name."""
     parts = arn.split(":", 5)
     if len(parts) < 6:
         return is_open(arn)

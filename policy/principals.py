@@ -1,4 +1,4 @@
-"""Whom does a statement allow something: somebody whom it names, or whoever asks?"""
+"""The principals of a statement: named ones, or everybody."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from policy.documents import allows, listed
 from policy.rule import Values
 
 _NAMING = frozenset({"ArnEquals", "ArnLike", "IpAddress", "StringEquals", "StringEqualsIgnoreCase", "StringLike"})
-"""Operators that hold for what they name alone. Those for all else (`...NotEquals`), or that hold where a key is
-missing (`...IfExists`, `ForAllValues:...`), name nobody."""
+"""Operators that match only what they name. Negated ones (`...NotEquals`), and those that match a missing key
+(`...IfExists`, `ForAllValues:...`), restrict nobody."""
 WILD = "*?$"
-"""What stands for more than one: wildcards, and how a variable begins that the request fills."""
+"""Wildcards, and the beginning of a variable that the request fills."""
 _NARROWEST = {4: 8, 6: 32}
-"""How many bits a range of addresses fixes at least, by the version of IP, to be somebody's."""
+"""The shortest prefix of a range of addresses with one owner, by IP version."""
 
 
 def is_narrow(addresses: Any) -> bool:
-    """Whether a range of addresses is small enough to be somebody's."""
+    """Whether a range of addresses is small enough to have one owner."""
     try:
         network = ip_network(str(addresses), strict=False)
     except ValueError:
@@ -29,12 +29,12 @@ def is_narrow(addresses: Any) -> bool:
 
 
 def is_open(name: Any) -> bool:
-    """Whether a text stands for more than one, or for none."""
+    """Whether a text has a wildcard or is empty."""
     return not name or any(mark in str(name) for mark in WILD)
 
 
 def names_owner(arn: Any) -> bool:
-    """Whether an ARN names an account or, as a bucket's does, a resource of no account."""
+    """Whether an ARN names an account or, as for a bucket, a resource without one."""
     _, _, _, _, account, resource = (*str(arn).split(":", 5), *[""] * 6)[:6]
     return not is_open(account) if account else not is_open(re.split("[:/]", resource)[0])
 
@@ -68,7 +68,7 @@ _WHO: Mapping[str, Callable[[Any], bool]] = {
     "s3:dataaccesspointaccount": _whole,
     "s3:dataaccesspointarn": names_owner,
 }
-"""Keys of a condition that say who asks, in small letters, and whether a value names somebody.
+"""Condition keys that identify the caller, in lower case, and whether a value identifies one.
 
 Source: Amazon S3 User Guide, "The meaning of public".
 """
@@ -82,11 +82,11 @@ def _subject(value: Any) -> bool:
 
 
 def openings(statement: Values, *, trust: bool = False) -> Iterator[str]:
-    """How a statement allows something to people, or for people, whom it does not name.
+    """How a statement allows something to principals that it does not name.
 
     Args:
         statement: One that `documents` has read.
-        trust: Whether it says who may assume a role: AWS's services do so for their own account.
+        trust: Whether it is a role's trust policy: AWS services assume roles only for their own account.
     """
     if not allows(statement):
         return
@@ -105,7 +105,7 @@ def openings(statement: Values, *, trust: bool = False) -> Iterator[str]:
 
 
 def refuses_without_tls(statement: Values) -> bool:
-    """Whether a statement refuses everybody who does not use TLS, under no further condition."""
+    """Whether a statement refuses everybody without TLS, unconditionally."""
     if allows(statement) or "NotAction" in statement or not _names_all(statement):
         return False
     conditions = [
@@ -122,14 +122,14 @@ def _names_all(statement: Values) -> bool:
 
 
 def _everybody(statement: Values) -> bool:
-    """Whether a statement is about everybody: by a wildcard, or by all but those whom it names."""
+    """By a wildcard, or by NotPrincipal."""
     named = statement.get("Principal")
     people = [each for given in named.values() for each in listed(given)] if isinstance(named, Mapping) else [named]
     return "NotPrincipal" in statement or any(who is not None and is_open(who) for who in people)
 
 
 def _asks(statement: Values, keys: Mapping[str, Callable[[Any], bool]]) -> bool:
-    """Whether a condition leaves out whoever is not named. One on something else, such as TLS or the time, does not."""
+    """Whether a condition restricts the caller by one of the keys."""
     for operator, asked in (statement.get("Condition") or {}).items():
         if operator.removeprefix("ForAnyValue:") not in _NAMING:
             continue
@@ -141,7 +141,7 @@ def _asks(statement: Values, keys: Mapping[str, Callable[[Any], bool]]) -> bool:
 
 
 def _asks_subject(statement: Values, provider: str) -> bool:
-    """Whether conditions name for whom, and to whom, a provider of identities has given a token."""
+    """Whether conditions restrict the audience and the subject of an identity provider's token."""
     if ":saml-provider/" in provider:
         return _asks(statement, {"saml:aud": _whole})
     host = provider.partition(":oidc-provider/")[2] or provider

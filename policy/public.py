@@ -1,4 +1,4 @@
-"""Is something open to everybody? Asked of every resource: what holds a policy document is found by the document."""
+"""The rule on public access; it checks policy documents in resources of any type."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from policy.rule import UNKNOWN, Declared, ResourceRule, items_at, value_at
 
 _SWITCHES = ("blockPublicAcls", "blockPublicPolicy", "ignorePublicAcls", "restrictPublicBuckets")
 _BLOCK_OF = {tokens.ACCESS_POINT: ("publicAccessBlockConfiguration",), tokens.REGIONS: ("details", "publicAccessBlock")}
-"""Where an access point closes what may be public. All is closed where nothing is said."""
+"""The path of an access point's public access block; everything is blocked by default."""
 _PUBLIC_GROUPS = ("/global/AllUsers", "/global/AuthenticatedUsers")
 _NO_GRANTS = frozenset({tokens.ORGANIZATION_POLICY, tokens.VPC_ENDPOINT, tokens.VPC_ENDPOINT_POLICY})
-"""What holds a document that limits what others allow, and allows nothing itself."""
+"""Types whose documents only limit what other policies allow."""
 
 
 def _not_public(resource: Declared) -> Iterator[str]:
@@ -76,7 +76,7 @@ def _open_ingress(resource: Declared) -> Iterator[str]:
 
 
 def _open_permission(permission: Declared) -> Iterator[str]:
-    """A service that is called in by everybody brings everybody in, unless a source is named."""
+    """A service that everybody can use needs a source, or everybody can call through it."""
     who = str(permission.get("principal"))
     source, account = permission.get("sourceArn"), permission.get("sourceAccount")
     named = names_owner(source) if source else not is_open(account)

@@ -1,4 +1,4 @@
-"""What a rule is, and what it sees of a resource. No rule knows Pulumi: each is a function over plain values."""
+"""What a rule is, and how it sees a resource. Rules are functions over plain values, independent of Pulumi."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ Values = Mapping[str, Any]
 
 
 class _Unknown(Enum):
-    """The one value that stands for what is not known before an update."""
-
     UNKNOWN = "not known before the update"
 
 
@@ -20,7 +18,7 @@ UNKNOWN: Final = _Unknown.UNKNOWN
 
 
 class NotKnown(Exception):
-    """A rule asks for a value that is not known before the update. The update itself, which knows it, asks again."""
+    """A value is not known before the update; the rule runs again during the update."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +28,7 @@ class Declared:
     Attributes:
         type: Pulumi's type token, such as `aws:s3/bucket:Bucket`.
         name: The logical name.
-        urn: The URN; it names the stack.
-        values: The properties, by their names in the engine (camelCase). What is not known is `UNKNOWN`.
+        values: The properties in camelCase, `UNKNOWN` where not known yet.
         default_tags: The tags that its provider gives to every resource.
     """
 
@@ -47,19 +44,15 @@ class Declared:
         return self.urn.removeprefix("urn:pulumi:").partition("::")[0]
 
     def get(self, *path: str) -> Any:
-        """The value at a path of property names; None where there is none.
-
-        Raises:
-            NotKnown: It is not known yet.
-        """
+        """See `value_at`."""
         return value_at(self.values, *path)
 
 
 def value_at(values: Any, *path: str) -> Any:
-    """The value at a path below some values; None where there is none.
+    """The value at a path of property names; None where there is none.
 
     Raises:
-        NotKnown: It, or something that it lies in, is not known yet.
+        NotKnown: It, or a value above it, is not known yet.
     """
     found = values
     for name in path:
@@ -84,7 +77,7 @@ def items_at(values: Any, *path: str) -> list[Any]:
 
 
 Finding = tuple[Declared, str]
-"""The resource that breaks a rule, and how."""
+"""A resource that breaks a rule, and how."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,13 +85,12 @@ class Rule:
     """One rule of the pack.
 
     Attributes:
-        name: Its name, which exemptions and messages use.
-        asks: What it asks, in a sentence.
-        control: The control that it comes from, such as `Security Hub S3.17`.
-        mend: What to do about a finding, in a sentence.
-        advisory: Whether a finding is told and stops nothing.
-        stacks: On which stacks it is asked, in words; empty for all.
-        applies: Whether it is asked on the stack of a resource.
+        asks: The requirement, in a sentence.
+        control: Its source, such as `Security Hub S3.17`.
+        mend: How to fix a finding, in a sentence.
+        advisory: Whether a finding is reported but stops nothing.
+        stacks: Where it applies, in words; empty for all.
+        applies: Whether it applies to the stack of a resource.
     """
 
     name: str
@@ -112,11 +104,11 @@ class Rule:
 
 @dataclass(frozen=True, kw_only=True)
 class ResourceRule(Rule):
-    """A rule about one resource, asked before the resource is made or changed.
+    """A rule about one resource, checked before the resource is created or changed.
 
     Attributes:
-        types: The types of resources that it is about; None for all.
-        check: Says how a resource breaks it, once for each way. What is not known yet is no finding.
+        types: None for all.
+        check: Yields each way in which a resource breaks it. Unknown values are no finding.
     """
 
     types: frozenset[str] | None = None
@@ -127,7 +119,7 @@ class ResourceRule(Rule):
         return self.types is None or kind in self.types
 
     def findings(self, resource: Declared) -> Iterator[Finding]:
-        """How a resource breaks the rule; not at all when it is about other types or other stacks."""
+        """The findings on a resource; none for other types or other stacks."""
         if not self.is_about(resource.type) or not self.applies(resource):
             return
         try:
@@ -139,16 +131,12 @@ class ResourceRule(Rule):
 
 @dataclass(frozen=True, kw_only=True)
 class StackRule(Rule):
-    """A rule about resources that belong together, asked when all of them are known to the engine.
-
-    Attributes:
-        check: Says which resource breaks it, and how. What is not known yet is no finding.
-    """
+    """A rule about related resources, checked at the end, when the engine knows all of them."""
 
     check: Callable[[Sequence[Declared]], Iterator[Finding]]
 
     def findings(self, resources: Sequence[Declared]) -> Iterator[Finding]:
-        """How a stack breaks the rule; not at all on a stack where it is not asked."""
+        """The findings on a stack; none where the rule does not apply."""
         if not resources or not any(map(self.applies, resources)):
             return
         try:
@@ -158,5 +146,5 @@ class StackRule(Rule):
 
 
 def of_type(resources: Sequence[Declared], *types: str) -> list[Declared]:
-    """Those of some types."""
+    """The resources of some types."""
     return [resource for resource in resources if resource.type in types]

@@ -1,4 +1,4 @@
-"""All rules of the pack, in the order of the themes."""
+"""All rules of the pack, by theme."""
 
 from policy import cost, encryption, exposure, keeping, permissions, variants
 from policy.rule import Rule

@@ -1,4 +1,4 @@
-"""What is asked of a stack by its name, or by its tags: the one place where stacks differ."""
+"""The differences between stacks, by their name or tags. No other module distinguishes stacks."""
 
 from __future__ import annotations
 
@@ -13,12 +13,7 @@ _PROD, _NOT_PROD = {"prd", "prod", "production"}, {"non", "not", "pre"}
 
 @dataclass(frozen=True)
 class Ceiling:
-    """What the instances of one endpoint config of a stack may cost.
-
-    Attributes:
-        stacks: The stacks, in words.
-        monthly: US dollars a month.
-    """
+    """The most that the instances of one endpoint config may cost, US dollars a month, on some stacks."""
 
     stacks: str
     monthly: int
@@ -29,9 +24,9 @@ OTHERS = Ceiling("all others", 500)
 
 
 def is_prod(resource: Declared) -> bool:
-    """Whether a resource answers real requests: by a word in the name of its stack, or by its tag `environment`.
+    """Whether a stack serves real requests, by a word in its name or in its tag `environment`.
 
-    A stack whose name starts with `local` runs on one machine, and answers none.
+    A stack whose name starts with `local` runs on one machine and serves none.
     """
     if resource.stack.startswith("local"):
         return False
@@ -43,5 +38,5 @@ def is_prod(resource: Declared) -> bool:
 
 
 def ceiling(resource: Declared) -> Ceiling:
-    """What the instances of an endpoint config may cost."""
+    """The ceiling for an endpoint config."""
     return PROD if is_prod(resource) else OTHERS

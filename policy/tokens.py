@@ -1,4 +1,4 @@
-"""Pulumi's names of the types of resources that rules are about."""
+"""Pulumi's type tokens of the resources that rules are about."""
 
 from typing import Final
 
@@ -60,9 +60,9 @@ HOLDERS: Final = frozenset(
         *(TOPIC_POLICY, USER_POLICY),
     }
 )
-"""Types whose policy is a document of IAM and nothing else."""
+"""Types whose policy is always an IAM document."""
 
 
 def current(kind: str) -> str:
-    """The token of a type today: buckets and their parts have a second one, whose name ends in V2."""
+    """The present token of a type: S3 types have a second one that ends in V2."""
     return kind.replace("V2:", ":").removesuffix("V2") if kind.startswith("aws:s3/") else kind

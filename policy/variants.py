@@ -1,4 +1,4 @@
-"""Are the variants of an endpoint spread, captured and watched, and is there a way back?"""
+"""Rules on an endpoint's variants: redundancy, capture, alarms and rollback."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from policy.stacks import IN_PROD, is_prod
 PRODUCTION, SHADOW = "productionVariants", "shadowProductionVariants"
 _LEAST = 2
 _WATCHED = {"Invocation5XXErrors": "failures", "ModelLatency": "latency"}
-"""The metrics of SageMaker that an alarm on each variant reads, and what they tell."""
+"""The SageMaker metrics that need an alarm on each variant, and what they measure."""
 _BOTH = {"Input", "Output"}
 
 
 def variants(config: Declared, *lists: str) -> list[Any]:
-    """The variants of an endpoint config: of the lists that are named, or of both.
+    """The variants of an endpoint config: of the named lists, or of both.
 
     Raises:
         NotKnown: They are not known yet.
@@ -67,7 +67,7 @@ def _watched(resources: Sequence[Declared]) -> Iterator[Finding]:
 
 
 def _reads(alarm: Declared) -> Iterator[tuple[str, str]]:
-    """The variant that an alarm is on, with each metric that it reads; an alarm on several together is on none."""
+    """The variant and metric of each query; nothing for an alarm on several variants together."""
     queries = [value_at(query, "metric") for query in items_at(alarm.values, "metricQueries")]
     read = [
         (value_at(metric, "dimensions", "VariantName"), value_at(metric, "metricName"))
@@ -91,7 +91,7 @@ def _alarms_tell(resources: Sequence[Declared]) -> Iterator[Finding]:
 
 
 def _tells(alarm: Declared) -> bool:
-    """Whether somebody is told when it rings; who, need not be known yet."""
+    """Whether it notifies somebody; its actions need not be known yet."""
     return bool(alarm.values.get("alarmActions")) and alarm.get("actionsEnabled") is not False
 
 

@@ -1,1 +1,1 @@
-"""What answers requests? It is given a model, and imports nothing of the other rooms."""
+"""The model server. It is given a sealed package and imports no other package of the project."""

@@ -1,9 +1,7 @@
-"""What a container runs: `python -m serving serve`, and where nothing else brings the package, `fetch` before it.
+"""The container's program: `python -m serving serve`, and `fetch` before it if nothing else provides the package.
 
-The settings are variables of the environment, see `settings` and `fetch`.
-
-Exit status: 0 after a drain or a fetch, 1 the package was refused, 2 a wrong command or setting, 3 the model's own code
-failed, 4 the package cannot be had, which may pass.
+Its settings are environment variables, see `settings` and `fetch`. Exit status: 0 after a drain or a fetch, 1 the
+package was refused, 2 a wrong command or setting, 3 the model's code failed, 4 a fetch failed and may succeed later.
 """
 
 from __future__ import annotations
@@ -23,9 +21,9 @@ from serving.supervisor import Supervisor
 def main(arguments: list[str]) -> int:
     """Run the command and return the exit status."""
     if arguments == ["fetch"]:
-        from serving import fetch  # noqa: PLC0415  its HTTP client is 10 MB that a server does not need
+        from serving import fetch  # noqa: PLC0415  its HTTP client takes 10 MB, which a server does not need
 
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the first process of a container would not hear it
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # a container's first process ignores it by default
         return fetch.run(os.environ)
     if arguments != ["serve"]:
         return _refuse(f"command {' '.join(arguments) or 'none'!r} is not known: expected serve or fetch")
@@ -33,7 +31,6 @@ def main(arguments: list[str]) -> int:
 
 
 def _serve() -> int:
-    """Serve until SIGTERM."""
     try:
         settings = Settings.of(os.environ)
     except SettingError as error:
@@ -51,7 +48,7 @@ def _serve() -> int:
 
 
 def _own_server(settings: Settings) -> int:
-    """Run the server that the model brings, in this process."""
+    """Run the model's own server in this process."""
     folder = Path(settings.folder)
     try:
         manifest = verify(folder, settings.manifest_sha256)

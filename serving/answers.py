@@ -1,9 +1,6 @@
-"""Turn what `predict` returned into answers: one for each row, and no number that is none.
+"""The answers of `predict`: a value for each row and no NaN.
 
-    found = Answers.of({"late": late, "probability": probability}, rows=2)
-    found.documents(0, 1)                     # [{"late": False, "probability": 0.2}]
-
-`predict(model, rows)` returns columns: name -> a sequence with a value for each row, or again such a mapping.
+`predict(model, rows)` returns columns: name -> a sequence with a value for each row, or such a mapping again.
 """
 
 from __future__ import annotations
@@ -17,23 +14,18 @@ import numpy as np
 
 
 class WrongAnswers(Exception):
-    """The model's `predict` returned what cannot be answered: the version's mistake, and not the caller's."""
+    """The model's `predict` returned an invalid answer: the version's fault, not the caller's."""
 
 
 class Answers(msgspec.Struct, frozen=True):
-    """The answers to a batch of rows.
-
-    Attributes:
-        columns: Name -> a value for each row, plain Python values; a mapping of such columns for an object.
-        rows: How many there are.
-    """
+    """The answers to a batch of rows: name -> plain Python values, or a mapping of such columns for an object."""
 
     columns: Mapping[str, Any]
     rows: int
 
     @classmethod
     def of(cls, found: Any, rows: int) -> Answers:
-        """Take what a model returned for so many rows.
+        """Take the result of `predict`.
 
         Raises:
             WrongAnswers: It has another form, another length, or a number that is NaN or infinite.

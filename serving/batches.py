@@ -1,10 +1,7 @@
-"""Predict for the requests that are there, together: a batch is what has come while the last one ran.
+"""Batches of predictions: a batch is all requests that arrived while the last one ran.
 
-    batches = Batches(predict, promise, counts, Limits(), stuck=end, blocked=tell)
-    batches.submit(Request(rows, begun, reply))     # reply(Answers, first, end) or reply(Failure) follows
-
-No request waits for others to come. A prediction that is known to be quick runs on the event loop, which costs nothing;
-a slow one runs in a thread, so that pings and further requests are taken meanwhile.
+No request waits for others to arrive. A fast prediction runs on the event loop, which costs nothing; a slow one runs in
+a thread, so that pings and further requests are served meanwhile.
 """
 
 from __future__ import annotations
@@ -32,13 +29,7 @@ Predict = Callable[[Rows], Any]
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a request has no answer.
-
-    Attributes:
-        status: Of the answer.
-        kind: One of `metrics.FAILURES`.
-        reason: What happened, for the caller and the log.
-    """
+    """Why a request has no answer: the HTTP status, one of `metrics.FAILURES`, and a reason."""
 
     status: int
     kind: str
@@ -47,13 +38,13 @@ class Failure:
 
 @dataclass(frozen=True)
 class Limits:
-    """What may wait, and how long.
+    """The limits of queue and batch.
 
     Attributes:
-        rows: Rows of one batch.
-        requests: Requests that may wait; the next one is told to come again.
+        rows: Of one batch.
+        requests: That may wait; further ones get 503.
         seconds: From a request's last byte until it is given up. SageMaker waits as long.
-        quick: Predictions up to so many seconds run on the event loop.
+        quick: Predictions of up to so many seconds run on the event loop.
     """
 
     rows: int = 1000
@@ -66,9 +57,8 @@ class Request(msgspec.Struct, frozen=True):
     """Rows that wait for a prediction.
 
     Attributes:
-        rows: What to predict for.
-        begun: When its last byte came, by `time.monotonic`.
-        reply: Called once: with the batch's answers and the request's first and last-but-one row in it, or a failure.
+        begun: When its last byte arrived, by `time.monotonic`.
+        reply: Called once: with the batch's answers and the request's first row and end in it, or a failure.
     """
 
     rows: Rows
@@ -77,7 +67,7 @@ class Request(msgspec.Struct, frozen=True):
 
 
 class Full(Exception):
-    """As many requests wait as may."""
+    """The queue is full."""
 
 
 class Batches:
@@ -85,12 +75,12 @@ class Batches:
 
     Args:
         predict: Blocks; called with the rows of one batch.
-        promise: What is held against each answer.
-        counts: What is counted.
-        limits: What may wait, and how long.
-        stuck: Called when a prediction in a thread does not end in time: nothing can end it but the end of the process.
-        blocked: Called with the time before each prediction on the loop, and with 0 after it: whoever else can see
-            that must end the process in time.
+        promise: Checks each answer.
+        counts: The metrics.
+        limits: Of queue and batch.
+        stuck: Called when a prediction in a thread times out: only ending the process can stop it.
+        blocked: Called with the time before each prediction on the loop, and with 0 after it, for the supervisor, which
+            must end a process that is blocked for too long.
     """
 
     def __init__(
@@ -114,15 +104,11 @@ class Batches:
         self._waiting: deque[Request] = deque()
         self._running: list[Request] = []
         self._scheduled = False
-        self._told = 0  # how many wait, as the metrics tell it
+        self._told = 0  # the metric `waiting`
         self._pace = Pace(limits.quick)
 
     def submit(self, request: Request) -> None:
-        """Take a request.
-
-        Raises:
-            Full: As many wait as may.
-        """
+        """Queue a request, or raise Full."""
         if len(self._waiting) >= self._limits.requests:
             raise Full
         self._waiting.append(request)
@@ -131,7 +117,7 @@ class Batches:
             self._loop.call_soon(self._run)
 
     def look(self, now: float) -> None:
-        """Give up what waits for too long. Called once a second."""
+        """Time out what waits for too long. Called once a second."""
         seconds = self._limits.seconds
         late = Failure(504, "deadline", f"the model did not answer within {seconds:g} s")
         while self._waiting and now - self._waiting[0].begun > seconds:
@@ -163,7 +149,7 @@ class Batches:
         if self._waiting and not self._running:
             self._scheduled = True
             self._loop.call_soon(self._run)
-        if self._told and not self._waiting:  # else it would be told until the next look that they wait
+        if self._told and not self._waiting:  # else the metric would be too high until the next look
             self._told = 0
             self._counts.put("waiting", 0)
 
@@ -182,7 +168,7 @@ class Batches:
         return found
 
     def _outcomes(self, batch: Sequence[Request]) -> list[tuple[Answers | Failure, int, int]]:
-        """What each request of a batch is told. If the model fails for all together, each is tried alone."""
+        """The answers to a batch. If the model fails for all together, each request is tried alone."""
         found = self._answers([request.rows for request in batch])
         if len(batch) == 1:
             return [(found, 0, len(batch[0].rows))]

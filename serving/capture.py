@@ -1,15 +1,10 @@
-"""Keep a sample of requests and their answers beside the serving of them, for monitors to read.
+"""Captures a sample of requests and answers for monitors, off the request's path.
 
-    capture = Capture(sink("file:///var/captures"), percent=10, counts=counts)
-    capture.offer(exchange, body)             # costs the request next to nothing; a full queue drops, and counts
-
-A record is a line of JSON in the form of SageMaker's data capture, which the monitors of this project read. SageMaker
-captures by itself; this is for platforms that do not. What a process that crashed had not written yet is lost.
-
-Where to (`MODELSTACK_CAPTURE`):
+Records are lines of JSON in the form of SageMaker's data capture, for platforms without their own. What is not written
+when a process crashes is lost. `MODELSTACK_CAPTURE` is one of:
     file:///FOLDER          files under FOLDER/yyyy/mm/dd/hh/
     http(s)://HOST/PATH     POST of lines, `application/x-ndjson`
-    s3://BUCKET/PREFIX      objects under PREFIX/yyyy/mm/dd/hh/; the image must hold boto3
+    s3://BUCKET/PREFIX      objects under PREFIX/yyyy/mm/dd/hh/; the image must have boto3
 """
 
 from __future__ import annotations
@@ -36,24 +31,24 @@ from serving.exchange import Exchange
 from serving.metrics import Counts
 
 MOST_RECORDS, MOST_BYTES = 10_000, 64 * 1024 * 1024
-"""What may wait to be written."""
+"""Limits of the queue."""
 MOST_POSTED = 4 * 1024 * 1024
-"""Bytes of one post: a server refuses a body that is too large, and all that is in it."""
+"""Bytes of one POST, because a server refuses a body that is too large as a whole."""
 EVERY = 1.0
 """Seconds between two writes."""
 LAST = 5.0
-"""Seconds that the last write at a drain may take."""
-_SECONDS = 10.0  # that one write may take
+"""Seconds for the last write at a drain."""
+_SECONDS = 10.0  # timeout of one write
 _INFERENCE_ID, _ATTRIBUTES = b"x-amzn-sagemaker-inference-id", b"x-amzn-sagemaker-custom-attributes"
 _HEADER = "x-modelstack-token"
-_LONGEST = 1024  # characters of attributes, as SageMaker has it
+_LONGEST = 1024  # characters of attributes, as in SageMaker
 
 Sink = Callable[[bytes, datetime], None]
-"""Takes lines and when the first of them was answered; blocks, and raises when it could not keep them."""
+"""Writes lines, given the time of the first; blocks, and raises an error when it fails."""
 
 
 class CaptureRefused(Exception):
-    """There is no such place to capture to; the message says which there are."""
+    """`MODELSTACK_CAPTURE` has no known sink; the message lists those that exist."""
 
 
 @dataclass(frozen=True)
@@ -68,13 +63,7 @@ class _Record:
 
 
 class Capture:
-    """Takes records on the event loop, and writes them in a thread.
-
-    Args:
-        sink: Where they go.
-        percent: Share of requests that are taken, 0 to 100.
-        counts: Where `captured`, `capture_dropped` and `capture_failed` are counted.
-    """
+    """Queues records on the event loop and writes them in a thread; `percent` is 0 to 100."""
 
     def __init__(self, sink: Sink, percent: float, counts: Counts) -> None:
         self._sink = sink
@@ -87,7 +76,7 @@ class Capture:
         self._thread.start()
 
     def offer(self, exchange: Exchange, answer: bytes, kind: bytes) -> None:
-        """Take a request and its answer, if its turn has come and there is room."""
+        """Queue a request and its answer, if it is in the sample; a full queue drops and counts it."""
         if self._share < 1 and random.random() >= self._share:  # noqa: S311  a sample, and no secret
             return
         size = len(exchange.body) + len(answer)
@@ -101,7 +90,7 @@ class Capture:
         self._waiting.append(_Record(exchange.body, given, answer, kind, named, attributes, time.time()))
 
     def end(self) -> None:
-        """Write what is left."""
+        """Write what is queued."""
         self._ending.set()
         self._thread.join(LAST)
 
@@ -115,7 +104,7 @@ class Capture:
             try:
                 lines = b"".join(_line(one) for one in records)
                 self._sink(lines, datetime.fromtimestamp(records[0].at, UTC))
-            except Exception as error:  # whatever a sink fails of: requests go on
+            except Exception as error:  # a failing sink must not affect requests
                 self._counts.add("capture_failed", len(records))
                 text = f"{len(records)} captures could not be written: {type(error).__name__}: {error}"
                 sys.stderr.write(msgspec.json.encode({"event": "capture failed", "text": text}).decode() + "\n")
@@ -125,12 +114,7 @@ class Capture:
 
 
 def sink(url: str, token: str = "", opener: Callable[..., Any] = urllib.request.urlopen) -> Sink:
-    """The sink that a URL names.
-
-    Args:
-        url: The URL.
-        token: Goes with what is posted, in the header `x-modelstack-token`; empty for none.
-        opener: Posts.
+    """The sink that a URL names; `token` is sent with POSTs in the header `x-modelstack-token`.
 
     Raises:
         CaptureRefused: There is none.
@@ -172,7 +156,7 @@ class _Post:
     opener: Callable[..., Any]
 
     def __call__(self, lines: bytes, at: datetime) -> None:
-        """Post them in parts; one that is refused stops none after it."""
+        """Post them in parts; a refused part stops none after it."""
         failure: Exception | None = None
         headers = {"Content-Type": "application/x-ndjson", **({_HEADER: self.token} if self.token else {})}
         for part in _parts(lines):
@@ -198,7 +182,7 @@ class _Bucket:
 
 
 def _parts(lines: bytes) -> Iterator[bytes]:
-    """Whole lines, as many together as are posted at once; a line that is longer comes alone."""
+    """Whole lines up to `MOST_POSTED` bytes; a longer line is a part of its own."""
     start = 0
     while start < len(lines):
         end = len(lines)

@@ -1,7 +1,6 @@
-"""How a supervisor and a worker talk: connections one way, words of four bytes both ways.
+"""The channel between the supervisor and a worker: connections one way, words of four bytes both ways.
 
-The supervisor keeps a descriptor of each connection that it hands over. So a worker that crashes takes no connection
-with it: those that wait for an answer are told, and the others go on with the next worker.
+The supervisor keeps a descriptor of each connection that it hands over, so a connection survives its worker's crash.
 """
 
 from __future__ import annotations
@@ -11,28 +10,19 @@ import struct
 from dataclasses import dataclass
 
 READY, DRAIN = 0xFFFFFFFF, 0xFFFFFFFE
-"""A worker's word that it can answer, and the supervisor's that it shall end; any other word is a connection's slot."""
+"""The worker can answer; the supervisor wants it to end. Any other word is a connection's slot."""
 
 
 @dataclass(frozen=True)
 class Handed:
-    """A connection that was handed over.
-
-    Attributes:
-        slot: Its place in the shared states.
-        connection: Its socket.
-    """
+    """A connection that was handed over, and its slot in the shared states."""
 
     slot: int
     connection: socket.socket
 
 
 class Channel:
-    """One end of the channel between the supervisor and a worker.
-
-    Args:
-        end: A stream socket of the family AF_UNIX.
-    """
+    """One end of the channel, on a stream socket of the family AF_UNIX."""
 
     def __init__(self, end: socket.socket) -> None:
         self.end = end
@@ -47,7 +37,7 @@ class Channel:
         self.end.sendall(struct.pack("<I", word))
 
     def words(self) -> list[int] | None:
-        """The words that have come; None when the other end has ended."""
+        """The received words; None when the other end has ended."""
         try:
             data = self.end.recv(4096)
         except BlockingIOError:
@@ -62,16 +52,12 @@ class Channel:
         return [word for (word,) in struct.iter_unpack("<I", data[:whole])]
 
     def taken(self) -> Handed | int | None:
-        """A connection that was handed over, or a word; None when there is nothing.
-
-        Raises:
-            EOFError: The supervisor has ended.
-        """
+        """A received connection or word; None without one. Raises EOFError when the supervisor has ended."""
         try:
             data, descriptors, _, _ = socket.recv_fds(self.end, 4, 1)
         except BlockingIOError:
             return None
-        except OSError:  # it was killed before it had read all that was said to it
+        except OSError:  # it was killed with unread words
             raise EOFError from None
         if not data:
             raise EOFError

@@ -1,9 +1,6 @@
-"""HTTP/1.1 on one connection: requests in, answers out in order, and nothing that a slow or rude client can hold up.
+"""HTTP/1.1 on one connection: answers in order, and limits on slow or malformed clients.
 
-    connection = Connection(server, slot, socket, closed)    # an asyncio.Protocol
-
-The bytes are parsed by llhttp (httptools), which Node.js uses too. What is here is what a connection decides: order,
-what is refused, and when it ends.
+llhttp (httptools), which Node.js uses too, parses the bytes.
 """
 
 from __future__ import annotations
@@ -23,7 +20,7 @@ from serving.server import Server
 from serving.states import BUSY, IDLE, WRITING
 
 LINGERING = 2.0
-"""Seconds that a client has to read why its request is not read further."""
+"""Seconds for a client to read why its request was refused."""
 
 _HOP_BY_HOP = {b"connection", b"upgrade", b"http2-settings"}
 _REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
@@ -33,10 +30,10 @@ class Connection(asyncio.Protocol):
     """One connection.
 
     Args:
-        server: What it shares with the others.
+        server: Shared with the others.
         slot: Its place in the server's states.
-        socket: What its transport reads from. An answer is written to it at once, and not at the end of the loop's
-            round: so it has left when the next one is made, whatever that does to this process.
+        socket: Its transport's. An answer is written to it at once, not at the end of the loop's round, so that it has
+            left before the next one is made, whatever that does to this process.
         closed: Called once with the slot when it has ended.
     """
 
@@ -47,11 +44,11 @@ class Connection(asyncio.Protocol):
         self._closed = closed
         self._transport: Any = None
         self._parser = httptools.HttpRequestParser(self)
-        self._since = time.monotonic()  # of the first byte of what is arriving or, when idle, of becoming so
+        self._since = time.monotonic()  # of an arriving request's first byte, or of becoming idle
         self._current: Exchange | None = None
         self._waiting: deque[Exchange] = deque()
         self._ending = False
-        self._deaf_since = 0.0  # what comes is thrown away, so that the client can read why before the connection ends
+        self._deaf_since = 0.0  # input is discarded, so that the client can read the refusal before the connection ends
         self._writing_since = 0.0
         self._begin()
 
@@ -72,7 +69,7 @@ class Connection(asyncio.Protocol):
         self._server.connections.add(self)
 
     def eof_received(self) -> bool:
-        """Who sends no more may still read: answers that are due are sent."""
+        """A client that sends no more may still read: pending answers are sent."""
         newest = self._waiting[-1] if self._waiting else self._current
         if newest is None:
             self._end()
@@ -87,7 +84,7 @@ class Connection(asyncio.Protocol):
         self._closed(self._slot)
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes as they come."""
+        """Parse bytes."""
         if self._ending or self._deaf_since:
             return
         if not self._receiving:
@@ -111,23 +108,23 @@ class Connection(asyncio.Protocol):
         self._writing_since = time.monotonic()
 
     def resume_writing(self) -> None:
-        """Note that it has read."""
+        """Note that it reads again."""
         self._writing_since = 0.0
         self._settle()
 
     # What the parser calls.
 
     def on_url(self, url: bytes) -> None:
-        """Take a part of the target."""
+        """Append a part of the target."""
         self._target += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header."""
+        """Add a header."""
         self._headers[name.lower()] = value
         self._counted += len(name) + len(value) + 4
 
     def on_headers_complete(self) -> None:
-        """Refuse a body that is too large before it comes."""
+        """Refuse a body that is too large before it arrives."""
         self._arriving = Exchange(self, self._parser.get_method(), self._target, self._headers)
         length = self._headers.get(b"content-length", b"0")
         if self._counted + len(self._target) > self._server.limits.head:
@@ -138,7 +135,7 @@ class Connection(asyncio.Protocol):
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, body: bytes) -> None:
-        """Take a part of the body."""
+        """Append a part of the body."""
         self._size += len(body)
         if self._size > self._server.limits.body:
             self._refuse(413, f"the body is larger than {self._server.limits.body:,} bytes")
@@ -146,7 +143,7 @@ class Connection(asyncio.Protocol):
             self._parts.append(body)
 
     def on_message_complete(self) -> None:
-        """Hand a whole request on, behind those before it."""
+        """Handle the request, after those before it."""
         if self._parser.should_upgrade():
             return
         exchange = self._arriving
@@ -166,7 +163,7 @@ class Connection(asyncio.Protocol):
             self._refuse(400, f"more than {self._server.limits.pipelined} requests wait on this connection")
 
     def _without_upgrade(self) -> bytes:
-        """The head of a request that asked for HTTP/2 or a web socket, as it would be without: which may be refused.
+        """The head of a request for HTTP/2 or a web socket, without the upgrade, which a server may refuse.
 
         The parser stops at such a head, and Java's client sends one with its first request.
         """
@@ -179,7 +176,7 @@ class Connection(asyncio.Protocol):
     # What the rest of the runtime calls.
 
     def answered(self, exchange: Exchange, status: int, body: bytes, kind: bytes, also: bytes) -> None:
-        """Send an answer, then take the next request of this connection."""
+        """Send an answer, then handle the next request of this connection."""
         if exchange is not self._current:
             return
         server = self._server
@@ -201,7 +198,7 @@ class Connection(asyncio.Protocol):
             self._settle()
 
     def look(self, now: float) -> None:
-        """End what takes too long: a request that arrives, an answer that is read, a connection that nobody uses."""
+        """Time out a request that arrives, an answer that is read, and an idle connection."""
         limits, draining = self._server.limits, self._server.draining_since
         if self._writing_since and now - self._writing_since > limits.arrival:
             self._transport.abort()
@@ -214,12 +211,12 @@ class Connection(asyncio.Protocol):
             self._end()
 
     def _idle(self, seconds: float) -> bool:
-        """Whether nobody has used it for so long that it ends. Who does at this moment sees that, and loses nothing."""
+        """Whether it was idle for too long. A client that uses it at this moment sees the end, and loses nothing."""
         free = self._current is None and not self._receiving and not self._ending
         return free and seconds > self._server.idle
 
     def _settle(self) -> None:
-        """Say in shared memory that nothing of this connection is in the hands of this process, if that is so."""
+        """Note in shared memory that this process has no part of a request, if that is so."""
         if self._current is None and not self._receiving and not self._waiting and not self._writing_since:
             self._server.states[self._slot] = IDLE
 
@@ -227,7 +224,7 @@ class Connection(asyncio.Protocol):
         self._refuse(431, f"the headers are larger than {self._server.limits.head:,} bytes")
 
     def _refuse(self, status: int, problem: str) -> None:
-        """Answer what will not be read further, and end the connection; requests before it are answered first."""
+        """Answer a request that will not be read further, after those before it, and end the connection."""
         if self._ending or self._deaf_since:
             return
         self._deaf_since = time.monotonic()
@@ -257,7 +254,7 @@ class Connection(asyncio.Protocol):
                 sent = self._socket.send(answer)
             except BlockingIOError:
                 pass
-            except OSError:  # the client has gone; its transport hears of it
+            except OSError:  # the client has gone; the transport will notice
                 return
         if sent < len(answer):
             self._server.states[self._slot] = WRITING

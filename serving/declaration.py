@@ -1,8 +1,4 @@
-"""What a model is asked and what it answers, as its sealed package declares it.
-
-declared = Declaration.from_dict(json.loads(folder / "features.json"), json.loads(folder / "answer.json"))
-[feature.name for feature in declared.features]
-"""
+"""The features and answers that a sealed package declares."""
 
 from __future__ import annotations
 
@@ -14,8 +10,7 @@ from typing import Any, Literal
 import msgspec
 
 LARGEST = 1e30
-"""Numbers beyond this, on either side, are taken for a mistake where a feature declares no range: an estimator that
-computes in single precision has no answer for them."""
+"""The largest number allowed for a feature without a range, because single precision estimators fail beyond it."""
 
 Kind = Literal["number", "boolean", "text"]
 
@@ -25,15 +20,12 @@ class Feature:
     """One field of an instance.
 
     Attributes:
-        name: As the field is called in a request.
-        kind: Its type: `number` (a JSON number, never NaN), `boolean` or `text`.
-        optional: Whether it may be null or left out.
-        low: The smallest number that is allowed.
-        high: The largest number that is allowed.
-        unit: What a number counts, for people.
+        kind: `number` is never NaN.
+        optional: Whether it may be null or missing.
+        unit: Of a number, for people.
         pattern: A regular expression that the whole text must match.
-        categories: The texts that are allowed; none when any is.
-        example: A text to show where `pattern` is not met.
+        categories: The allowed texts; empty when any is.
+        example: A text for messages where `pattern` does not match.
     """
 
     name: str
@@ -48,12 +40,12 @@ class Feature:
 
     @property
     def allowed(self) -> str:
-        """What its values may be, in words."""
+        """Its allowed values, in words."""
         also = ", or null" if self.optional else ""
         return self._allowed() + also
 
     def fits(self, value: Any) -> bool:
-        """Whether a value of a JSON document is allowed."""
+        """Whether a JSON value is allowed."""
         if value is None:
             return self.optional
         if self.kind == "text":
@@ -86,26 +78,17 @@ class Feature:
 
 @dataclass(frozen=True)
 class Declaration:
-    """What a model is asked and what it answers.
-
-    Attributes:
-        features: The fields of an instance, in the order of the estimator's input.
-        answer: What the fields of an answer mean, as `answer.json` says it; empty when that is not known.
-    """
+    """The features of an instance, in the order of the estimator's input, and `answer.json`, empty when unknown."""
 
     features: tuple[Feature, ...]
     answer: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     @classmethod
     def from_dict(cls, features: Sequence[Mapping[str, Any]], answer: Mapping[str, Any] | None = None) -> Declaration:
-        """Read what a package holds.
-
-        Args:
-            features: The content of `features.json`: a mapping for each feature, with the attributes of `Feature`.
-            answer: The content of `answer.json`; None without.
+        """Read the contents of `features.json`, with the attributes of `Feature`, and of `answer.json`.
 
         Raises:
-            ValueError: A feature has a field or a value that is not known; the message names it.
+            ValueError: A feature has an unknown field or a wrong value; the message names it.
         """
         return cls(tuple(_feature(one) for one in features), answer or {})
 
@@ -116,7 +99,7 @@ class Declaration:
 
     @property
     def numeric(self) -> bool:
-        """Whether the estimator's input is a table of numbers alone."""
+        """Whether no feature is a text."""
         return all(feature.kind != "text" for feature in self.features)
 
 
@@ -136,7 +119,7 @@ def _feature(given: Mapping[str, Any]) -> Feature:
 
 
 def _wrong(feature: Feature) -> str:
-    """Why nothing can be held to a feature; empty when it can."""
+    """Why a feature contradicts itself; empty when it does not."""
     if feature.kind != "text" and (feature.pattern or feature.categories or feature.example):
         return f"pattern, categories and example are for texts, and it is a {feature.kind}"
     if feature.kind != "number" and (feature.low, feature.high) != (-LARGEST, LARGEST):

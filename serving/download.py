@@ -1,9 +1,6 @@
-"""Downloads one object of an OCI registry or of S3 into a file, and goes on where a connection broke.
+"""Downloads an object of an OCI registry or of S3 into a file, and resumes where a connection broke.
 
-    source = RegistrySource.of(Blob.parse(uri), os.environ)        # or BucketSource.of(...)
-    sha256 = download(source, file, limit=1 << 30, say=print)
-
-Standard library only: the serving image has no other client. What is read is never held in memory as a whole.
+Standard library only: the serving image has no other client. Objects are never held in memory as a whole.
 """
 
 from __future__ import annotations
@@ -25,22 +22,17 @@ from serving.registry_protocol import Blob, ProtocolError, words_in
 from serving.s3_signature import Credentials, signed
 
 PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0)
-"""Seconds before each further try; a try that got some bytes begins again with the first."""
+"""Seconds before each retry; a try that got some bytes starts over with the first."""
 _BLOCK = 1 << 18
 _WORDS = 4096
 
 
 class DownloadError(Exception):
-    """The object cannot be had; the message names it, and says what the server said."""
+    """The download failed; the message names the object, and quotes the server."""
 
 
 class Refused(DownloadError):
-    """Another try would fail the same way.
-
-    Args:
-        message: What is refused, and why.
-        status: That the server answers; 0 when it sends too many bytes.
-    """
+    """A permanent failure. `status` is the server's; 0 when it sends too many bytes."""
 
     def __init__(self, message: str, status: int = 0) -> None:
         super().__init__(message)
@@ -48,31 +40,21 @@ class Refused(DownloadError):
 
 
 class Source(Protocol):
-    """An object that can be asked for, from some byte on."""
+    """An object that can be read from a byte on."""
 
     @property
     def name(self) -> str:
-        """What a message calls it."""
+        """The name in messages."""
         ...
 
     def open(self, offset: int) -> Any:
-        """Ask for it, and return the answer.
-
-        Raises:
-            HTTPError, OSError: There is none.
-            ProtocolError: The server wants what is not known here.
-        """
+        """Request it and return the answer. Raises HTTPError, OSError or ProtocolError."""
         ...
 
 
 @dataclass(frozen=True)
 class RegistrySource:
-    """A blob of a registry.
-
-    Attributes:
-        repository: Where it is.
-        digest: `sha256:<hex>` of it.
-    """
+    """A blob of a registry, by its `sha256:<hex>`."""
 
     repository: Repository
     digest: str
@@ -92,20 +74,13 @@ class RegistrySource:
         return str(Blob(self.repository.registry, self.repository.name, self.digest))
 
     def open(self, offset: int) -> Any:
-        """Request it, and a token first where the registry wants one."""
+        """Request it, with a token where the registry wants one."""
         return self.repository.open(f"blobs/{self.digest}", headers=_range(offset))
 
 
 @dataclass(frozen=True)
 class BucketSource:
-    """An object of S3, or of what speaks like it at AWS_ENDPOINT_URL_S3.
-
-    Attributes:
-        uri: `s3://bucket/key`.
-        endpoint: Where S3 answers.
-        region: Of the bucket.
-        credentials: Who asks; None for nobody.
-    """
+    """An object, `s3://bucket/key`, of S3 or a compatible store; anonymous without credentials."""
 
     uri: str
     endpoint: str
@@ -117,7 +92,7 @@ class BucketSource:
         """With the keys, region and endpoint of AWS's usual variables.
 
         Raises:
-            ProtocolError: The endpoint is no URL of HTTP.
+            ProtocolError: The endpoint is no HTTP URL.
         """
         region = environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION") or "us-east-1"
         own = environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL")
@@ -133,7 +108,7 @@ class BucketSource:
         return self.uri
 
     def open(self, offset: int) -> Any:
-        """Ask for it."""
+        """Request it."""
         url = f"{self.endpoint}/{quote(self.uri.removeprefix('s3://'), safe='/~')}"
         headers = signed(url, self.credentials, self.region, datetime.now(UTC)) if self.credentials else {}
         authorization = headers.pop("Authorization", "")
@@ -154,13 +129,13 @@ def download(
     Args:
         source: The object.
         to: The file.
-        limit: Bytes that are read at most.
-        say: Called with a line before a further try.
-        pauses: Seconds before each further try; a try that got some bytes begins again with the first.
+        limit: In bytes.
+        say: Called with a line before a retry.
+        pauses: See `PAUSES`.
 
     Raises:
         Refused: The server refuses, or sends more bytes than allowed.
-        DownloadError: It did not answer in any try.
+        DownloadError: Every try failed.
         ProtocolError: The server has no TLS, or wants a login of an unknown kind.
     """
     sha256, done, failed = hashlib.sha256(), 0, 0
@@ -198,12 +173,12 @@ def download(
 
 
 def is_temporary(status: int) -> bool:
-    """Whether the same request may succeed after a server has answered with this status."""
+    """Whether a request that got this status may succeed later."""
     return status in {408, 425, 429} or status >= http.HTTPStatus.INTERNAL_SERVER_ERROR
 
 
 def refusal(error: urllib.error.HTTPError) -> str:
-    """The words of a server that refuses, as one line."""
+    """The message of a server that refuses, as one line."""
     with error:
         try:
             words = words_in(error.read(_WORDS))
@@ -218,7 +193,7 @@ def failure(error: Exception) -> str:
 
 
 def _goes_on(answer: Any, done: int) -> bool:
-    """Whether an answer has the bytes from the one that was asked for, and not all of them once more."""
+    """Whether an answer begins at the requested byte, and not from the start."""
     said = answer.headers.get("Content-Range", "")
     return answer.status == http.HTTPStatus.PARTIAL_CONTENT and said.startswith(f"bytes {done}-")
 

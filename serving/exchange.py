@@ -1,4 +1,4 @@
-"""One request, and the way back to who sent it."""
+"""One request and the connection to answer it on."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ JSON = b"application/json"
 
 
 class Sender(Protocol):
-    """The connection that a request came on."""
+    """The connection of a request."""
 
     def answered(self, exchange: Exchange, status: int, body: bytes, kind: bytes, also: bytes) -> None:
-        """Take the answer."""
+        """Send the answer."""
         ...
 
 
 class Exchange:
-    """One request, and the way back to who sent it."""
+    """One request and the connection to answer it on."""
 
     __slots__ = ("begun", "body", "connection", "headers", "keep_alive", "method", "of_1_0", "path")
 
@@ -32,19 +32,12 @@ class Exchange:
         self.of_1_0 = False
 
     def answer(self, status: int, body: bytes, kind: bytes = JSON, also: bytes = b"") -> None:
-        """Send the answer.
-
-        Args:
-            status: HTTP status.
-            body: Content.
-            kind: Its media type.
-            also: Further header lines, each with its line end.
-        """
+        """Send the answer; `also` has further header lines, each with its line end."""
         self.connection.answered(self, status, body, kind, also)
 
 
 def _without_host(target: bytes) -> bytes:
-    """`/ping` of `http://host/ping`, as who takes this server for a proxy asks for it (RFC 9112, 3.2.2)."""
+    """`/ping` of `http://host/ping`, which clients send to a proxy (RFC 9112, 3.2.2)."""
     scheme, found, rest = target.partition(b"://")
     if not found or scheme.lower() not in (b"http", b"https"):
         return target

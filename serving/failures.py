@@ -1,8 +1,8 @@
-"""One line of JSON for each request that was not answered, on standard error; none for those that were.
+"""Log lines of failed requests: one line of JSON each, on standard error; answered requests are not logged.
 
     {"event": "request failed", "kind": "model", "reason": "ValueError: ...", "status": 500, "time": "2026-03-01T..."}
 
-The line of a caller's mistake says which kind it was, and not what was sent: that may be nobody's to keep.
+For a caller's mistake the line has only its kind, because the sent data may be confidential.
 """
 
 from __future__ import annotations
@@ -18,17 +18,13 @@ if TYPE_CHECKING:
     from serving.exchange import Exchange
 
 MOST_A_SECOND = 100
-"""Lines; what comes beyond is counted in the next line that is written."""
+"""The most lines; the next one written counts those left out."""
 _LONGEST = 1000
 _INFERENCE_ID = b"x-amzn-sagemaker-inference-id"
 
 
 class FailureLog:
-    """Writes the lines of one process.
-
-    Args:
-        write: Takes a line; standard error by default.
-    """
+    """Writes the lines of one process, to standard error by default."""
 
     def __init__(self, write: Callable[[str], Any] | None = None) -> None:
         self._write = write or _to_stderr
@@ -36,14 +32,7 @@ class FailureLog:
         self._written = self._left_out = 0
 
     def write(self, status: int, kind: str, reason: str, exchange: Exchange | None = None) -> None:
-        """Write one failure.
-
-        Args:
-            status: Of the answer.
-            kind: One of `metrics.FAILURES`.
-            reason: What happened; not written of a caller's mistake.
-            exchange: The request, where it became one.
-        """
+        """Write one failure; `kind` is one of `metrics.FAILURES`, `exchange` the request, if it became one."""
         second = int(time.monotonic())
         if second != self._second:
             self._second, self._written = second, 0

@@ -1,13 +1,11 @@
 """The fast form of a model: the same answers as its scikit-learn estimator, without scikit-learn.
 
     model = load(Path("model.onnx").read_bytes())
-    model.predict(table)             # and for classifiers model.classes_ and, if the estimator has it, predict_proba
-    model.predict(rows.values)       # the same from the rows of a request, with no table made of them
+    model.predict(table)             # or the `values` of `Rows`, without making a table
 
-The bytes are an ONNX model that `pipeline.fast_form` made. It takes one tensor for each run of neighbouring features of
-one kind, named by the first of them: doubles for numbers and booleans, strings for texts, shape (rows, features of the
-run). It has one output, in double: `probability` (rows, classes), or `value` (rows,), or `label` for a classifier that
-has no probabilities.
+`pipeline.fast_form` makes the ONNX model. It takes one tensor for each run of adjacent features of one kind, named by
+the first of them: doubles for numbers and booleans, strings for texts, shape (rows, features of the run). Its output,
+in double: `probability` (rows, classes), `value` (rows,), or `label` for a classifier without probabilities.
 """
 
 from __future__ import annotations
@@ -21,23 +19,21 @@ import onnxruntime
 from numpy.typing import NDArray
 
 MISSING = "\x00missing"
-"""The text that stands for a missing one in the ONNX model, which knows no None. It may not end in a zero byte, which
-NumPy cuts off."""
-_SILENT = 4  # only what ends the process is printed: what goes wrong is an exception too
+"""A missing text in the ONNX model, which has no None. NumPy would cut off a zero byte at its end."""
+_SILENT = 4  # print fatal errors only: others are exceptions too
 
 onnxruntime.set_default_logger_severity(_SILENT)
 
 
 Table = NDArray[Any] | list[tuple[Any, ...]]
-"""Shape (rows, features). An array of floats, or of objects that are texts (None if missing) and floats (NaN). Or a
-tuple for each row, with None for what is missing."""
+"""Shape (rows, features): floats, or objects (text or None, float or NaN), or a list of tuples with None."""
 
 
 class FastForm:
     """A regressor."""
 
     takes_values = True
-    """Says that a list of tuples does as well as a table."""
+    """Accepts a list of tuples as well as a table."""
 
     def __init__(self, session: Any, about: dict[str, str]) -> None:
         self._run, self._outputs = session.run, [one.name for one in session.get_outputs()]
@@ -49,14 +45,7 @@ class FastForm:
             self._runs.append((one.name, start, end, one.type == "tensor(string)"))
 
     def predict(self, table: Table) -> NDArray[Any]:
-        """Answer each row.
-
-        Args:
-            table: See `Table`.
-
-        Raises:
-            ValueError: The model has no answer for a row, as for a missing value that it was not trained for.
-        """
+        """Predict each row. Raises ValueError when the model has no answer, as for an unexpected missing value."""
         return self._said(table)
 
     def _said(self, table: Table) -> NDArray[Any]:
@@ -64,7 +53,7 @@ class FastForm:
             (found,) = self._run(self._outputs, self._split(table))
         except UnicodeEncodeError:
             (found,) = self._run(self._outputs, self._split(_encodable(table)))
-        if isnan(sum(found.ravel().tolist())) and np.isnan(found).any():  # for few rows Python's sum is the quickest
+        if isnan(sum(found.ravel().tolist())) and np.isnan(found).any():  # Python's sum is the fastest for few rows
             (row, *_), *_ = np.argwhere(np.isnan(found))
             raise ValueError(f"row {row}: the model has no answer for it")
         return found
@@ -96,14 +85,14 @@ class FastForm:
 
 
 class Labels(FastForm):
-    """A classifier that has no probabilities."""
+    """A classifier without probabilities."""
 
     def __init__(self, session: Any, about: dict[str, str]) -> None:
         super().__init__(session, about)
         self.classes_ = np.array(json.loads(about["classes"]), about["classes_type"])
 
     def predict(self, table: Table) -> NDArray[Any]:
-        """Decide on each row; see `FastForm.predict`."""
+        """The class of each row; see `FastForm.predict`."""
         return self.classes_[self._said(table)]
 
 
@@ -111,7 +100,7 @@ class Probabilities(Labels):
     """A classifier."""
 
     def predict(self, table: Table) -> NDArray[Any]:
-        """Decide on each row: the class that is most probable, of equal ones the first."""
+        """The most probable class of each row, the first of equal ones."""
         return self.classes_[self._said(table).argmax(axis=1)]
 
     def predict_proba(self, table: Table) -> NDArray[np.float64]:
@@ -120,11 +109,7 @@ class Probabilities(Labels):
 
 
 def load(content: bytes) -> FastForm:
-    """Make a model ready to answer, with one thread.
-
-    Args:
-        content: The ONNX model, from a file whose digest was checked.
-    """
+    """Load an ONNX model, whose digest was checked, with one thread."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = _SILENT
@@ -135,7 +120,7 @@ def load(content: bytes) -> FastForm:
 
 
 def _encodable(table: Table) -> NDArray[Any]:
-    """Texts that UTF-8 cannot hold as others, which no model knows either."""
+    """Replace texts that UTF-8 cannot encode, which no model knows either."""
     plain = np.array(table, object)
     for place, value in np.ndenumerate(plain):
         if isinstance(value, str):

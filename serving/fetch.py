@@ -1,18 +1,17 @@
-"""Brings a package into a folder before a container starts: `python -m serving fetch`, what an init container runs.
+"""Fetches a package into a folder before a container starts: `python -m serving fetch`, run by an init container.
 
 MODELSTACK_ARCHIVE              required: oci://HOST[:PORT]/REPOSITORY@sha256:<digest>, or s3://bucket/key
 MODELSTACK_ARCHIVE_SHA256       sha256 of the archive, hexadecimal; required for s3://
 MODELSTACK_MANIFEST_SHA256      required: sha256 of `manifest.json`, hexadecimal
-SM_MODEL_DIR                    folder of the unpacked package; /opt/ml/model by default. It must have room for the
-                                archive and for what is in it, at once
+SM_MODEL_DIR                    folder of the unpacked package; /opt/ml/model by default. It needs room for the archive
+                                and its contents at once
 DOCKER_CONFIG                   folder with a `config.json` that has the registry's login
-MODELSTACK_INSECURE_REGISTRY    HOST[:PORT] of a registry in a private network that is asked without TLS
-SSL_CERT_FILE                   certificates of the CAs that are trusted, PEM; those of the image by default
+MODELSTACK_INSECURE_REGISTRY    HOST[:PORT] of a registry without TLS in a private network
+SSL_CERT_FILE                   trusted CA certificates, PEM; those of the image by default
 AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_REGION, AWS_ENDPOINT_URL_S3   for s3://
 
-The archive is checked by its digest before anything of it is unpacked, and each file before it is put in place. The
-manifest is put there last, and nothing serves without it. So a fetch may be killed at any time, and repeated: what is
-there and right is kept. The process needs little memory, whatever the size of the archive. Standard library only.
+The archive's digest is checked before unpacking, and each file before it is put in place. The manifest comes last, and
+nothing serves without it. So a fetch may be killed at any time and repeated. Standard library only.
 """
 
 from __future__ import annotations
@@ -32,21 +31,14 @@ from serving.unpacking import MAX_BYTES, ArchiveError, unpack
 
 MANIFEST = "manifest.json"
 _WORK = ".fetch"
-"""The folder, inside the package's, for what is not checked yet: only there a rename is sure to be one of the disk."""
+"""The subfolder for unchecked files: renames from there stay on one disk."""
 _SHA256 = re.compile("[0-9a-fA-F]{64}")
 _BUCKET = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/.+")
 
 
 @dataclass(frozen=True)
 class PackageSource:
-    """What the environment asks for.
-
-    Attributes:
-        source: Where the archive is had.
-        archive_sha256: Of the archive, hexadecimal.
-        manifest_sha256: Of the manifest, hexadecimal.
-        folder: Where the package goes.
-    """
+    """The archive's source and digest, the manifest's digest (both hexadecimal), and the target folder."""
 
     source: Source
     archive_sha256: str
@@ -55,11 +47,7 @@ class PackageSource:
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> PackageSource:
-        """Read the variables.
-
-        Raises:
-            SettingError: One is not allowed.
-        """
+        """Read the variables. Raises SettingError for a wrong one."""
         uri = environment.get("MODELSTACK_ARCHIVE", "")
         try:
             if uri.startswith(SCHEME):
@@ -78,7 +66,7 @@ class PackageSource:
 
 
 def run(environment: Mapping[str, str]) -> int:
-    """Fetch what the environment asks for, and return the exit status, see `serving.__main__`."""
+    """Fetch the package and return the exit status, see `serving.__main__`."""
     try:
         fetch(PackageSource.of(environment), _say)
     except SettingError as error:
@@ -91,17 +79,13 @@ def run(environment: Mapping[str, str]) -> int:
 
 
 def fetch(wanted: PackageSource, say: Callable[[str], None]) -> None:
-    """Make a folder hold a package, whole and verified.
-
-    Args:
-        wanted: Which, and where.
-        say: Called with a line at a time.
+    """Put a package into a folder, whole and verified; keeps one that is there already.
 
     Raises:
-        PackageRefused: The archive is not what was named, or cannot be unpacked safely.
-        DownloadError: The archive cannot be had.
-        ProtocolError: The registry wants what is not known here.
-        OSError: The disk is full, or may not be written.
+        PackageRefused: The archive has another digest, or cannot be unpacked safely.
+        DownloadError: The archive cannot be downloaded.
+        ProtocolError: The registry uses an unknown protocol.
+        OSError: The disk is full or read-only.
     """
     folder, work = wanted.folder, wanted.folder / _WORK
     shutil.rmtree(work, ignore_errors=True)
@@ -139,7 +123,7 @@ def _refuse(message: str, status: int) -> int:
 
 
 def _is_right(wanted: PackageSource, say: Callable[[str], None]) -> bool:
-    """Whether the package is there already, as an earlier run has left it."""
+    """Whether an earlier run has fetched the package already."""
     try:
         verify(wanted.folder, wanted.manifest_sha256)
     except PackageRefused as error:
@@ -150,7 +134,7 @@ def _is_right(wanted: PackageSource, say: Callable[[str], None]) -> bool:
 
 
 def _empty(folder: Path) -> None:
-    """Take out what is there: nothing that was verified."""
+    """Remove unverified files."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / MANIFEST).unlink(missing_ok=True)  # first: without it nothing serves
     for path in folder.iterdir():

@@ -1,11 +1,10 @@
-"""Turn the body of a request into rows that a model can take: checked in one pass over the bytes.
+"""Rows for a model from the body of a request, checked in one pass.
 
     reader = Reader(declaration)
     rows = reader.json(b'{"instances": [{"distance": 1068.0, "carrier": "B6"}]}')
-    rows.table                       # the estimator's input, shape (1, 2)
 
-The common case costs one pass of msgspec, whose types are made from the declaration. A body that does not fit is read a
-second time, slowly, to name each field, its value and what is allowed.
+A valid body costs one pass of msgspec, with types made from the declaration. A body that does not fit is read again,
+slowly, to name each field, its value and what is allowed.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from numpy.typing import NDArray
 from serving.declaration import LARGEST, Declaration, Feature
 
 MOST_ROWS = 1000
-"""Rows of one request; whoever has more sends several."""
+"""The most rows of one request."""
 SHOWN_PROBLEMS = 20
 
 
@@ -39,9 +38,8 @@ class Rows:
     """Checked instances, in the form that `predict(model, rows)` takes.
 
     Attributes:
-        names: The features, in order.
-        values: A tuple for each row, with None for what is missing.
-        texts: Places of the features that are texts.
+        values: A tuple for each row, with None for a missing value.
+        texts: Places of the text features.
     """
 
     def __init__(self, names: Sequence[str], values: list[tuple[Any, ...]], texts: Sequence[int]) -> None:
@@ -54,7 +52,7 @@ class Rows:
 
     @classmethod
     def joined(cls, parts: Sequence[Rows]) -> Rows:
-        """The rows of several requests, one after the other."""
+        """The rows of several requests."""
         values = [row for part in parts for row in part.values]
         return cls(parts[0].names, values, parts[0].texts)
 
@@ -76,16 +74,12 @@ class Rows:
 
     @property
     def columns(self) -> Mapping[str, list[Any]]:
-        """Feature -> its values, None for what is missing."""
+        """Feature -> its values, None for a missing one."""
         return dict(zip(self.names, (list(column) for column in zip(*self.values, strict=True)), strict=True))
 
 
 class Reader:
-    """Reads bodies of one declaration.
-
-    Args:
-        declared: What an instance may hold.
-    """
+    """Reads bodies of one declaration."""
 
     def __init__(self, declared: Declaration) -> None:
         self._declared = declared
@@ -106,11 +100,7 @@ class Reader:
         self._decode = cast(Callable[[bytes], Any], msgspec.json.Decoder(request).decode)
 
     def json(self, body: bytes) -> Rows:
-        """Read `{"instances": [{...}, ...]}`.
-
-        Raises:
-            BadRequest: Something is wrong with it.
-        """
+        """Read `{"instances": [{...}, ...]}`. Raises BadRequest."""
         try:
             instances = self._decode(body).instances
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
@@ -118,11 +108,7 @@ class Reader:
         return self._rows(instances)
 
     def documents(self, instances: Sequence[Mapping[str, Any]]) -> Rows:
-        """Take instances that another format was turned into.
-
-        Raises:
-            BadRequest: Something is wrong with one.
-        """
+        """Check instances that another format was converted to. Raises BadRequest."""
         try:
             found = msgspec.convert(instances, list[self._instance])
         except msgspec.ValidationError as error:
@@ -171,7 +157,7 @@ class Reader:
 
 
 def shown(value: Any) -> str:
-    """A value of a request, cut to a length that a message can hold."""
+    """A value of a request, shortened for a message."""
     return _cut(repr(value))
 
 
@@ -205,7 +191,7 @@ def _type(value: Any) -> str:
 
 
 def _field(name: str, feature: Feature) -> Any:
-    """The field of msgspec's struct that checks one feature."""
+    """The field of the msgspec struct that checks one feature."""
     kind: Any
     if feature.kind == "boolean":
         kind = bool

@@ -1,4 +1,4 @@
-"""The port: how many connections it may hold, and whether somebody waits for one."""
+"""The listening socket, its limit on connections, and whether a client waits."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import socket
 from serving.memory import MOST_CONNECTIONS
 from serving.settings import Settings
 
-_RESERVED = 64  # descriptors of a process beside its connections
+_RESERVED = 64  # descriptors of a process in addition to its connections
 
 
 def most_connections() -> int:
-    """How many connections the limit on descriptors allows, once it is raised as far as it may be."""
+    """The connections that the limit on descriptors allows, after raising it as far as possible."""
     wanted = MOST_CONNECTIONS + _RESERVED
     allowed, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     if allowed < wanted:

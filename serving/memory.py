@@ -1,8 +1,4 @@
-"""Memory that the supervisor and its workers share: counts, signs of life, and the state of each connection.
-
-memory = Memory.create(workers=2)
-memory.pass_on                       # the descriptor for a worker, which opens it with Memory(descriptor, 2)
-"""
+"""The shared memory of the supervisor and its workers: counts, heartbeats, and the state of each connection."""
 
 from __future__ import annotations
 
@@ -13,16 +9,11 @@ import tempfile
 from serving.metrics import BYTES, Counts
 
 MOST_CONNECTIONS = 1024
-"""Open connections of all workers together; further ones wait to be accepted."""
+"""Open connections of all workers; further ones wait to be accepted."""
 
 
 class Memory:
-    """The shared memory, mapped into this process.
-
-    Args:
-        descriptor: Of the file behind it.
-        workers: How many there are; the supervisor counts in a stretch after theirs.
-    """
+    """The shared memory behind a descriptor, mapped into this process; the supervisor's counts are the last."""
 
     def __init__(self, descriptor: int, workers: int) -> None:
         self.descriptor = descriptor
@@ -38,8 +29,8 @@ class Memory:
 
     @classmethod
     def create(cls, workers: int) -> Memory:
-        """Make it anew, zeroed."""
-        if hasattr(os, "memfd_create"):  # no file, as a container may have no place to write
+        """Create it, zeroed."""
+        if hasattr(os, "memfd_create"):  # no file, because a container's disk may be read-only
             descriptor = os.memfd_create("serving")
         else:
             with tempfile.TemporaryFile() as file:
@@ -48,7 +39,7 @@ class Memory:
         return cls(descriptor, workers)
 
     def counts(self, worker: int) -> Counts:
-        """What one worker counts; `workers` itself is the supervisor's number."""
+        """The counts of a worker; number `workers` is the supervisor."""
         return Counts(self._counts, worker)
 
     def every(self) -> list[Counts]:
@@ -56,16 +47,16 @@ class Memory:
         return [self.counts(worker) for worker in range(self._workers + 1)]
 
     def beat(self, worker: int, now: float) -> None:
-        """Say that a worker's loop runs."""
+        """Record that a worker's loop runs."""
         self._beats[worker] = now
 
     def beaten(self, worker: int) -> float:
-        """When a worker last said so, by `time.monotonic`."""
+        """A worker's last heartbeat, by `time.monotonic`."""
         return self._beats[worker]
 
     @property
     def crowded(self) -> bool:
-        """Whether clients wait for a connection, because as many are open as may be."""
+        """Whether clients wait because the most connections are open."""
         return bool(self._flags[0])
 
     @crowded.setter
@@ -73,7 +64,7 @@ class Memory:
         self._flags[0] = found
 
     def block(self, worker: int, since: float) -> None:
-        """Say since when a prediction holds a worker's loop; 0 for none."""
+        """Record since when a prediction blocks a worker's loop; 0 for none."""
         self._blocked[worker] = since
 
     def blocked(self, worker: int) -> float:

@@ -1,10 +1,6 @@
-"""What the runtime counts, in memory that all its processes share, and how `/metrics` shows it (OpenMetrics 1.0).
+"""The metrics, in memory that all processes share, and their text for `/metrics` (OpenMetrics 1.0).
 
-    counts = Counts(memory, worker=0)
-    counts.answered(rows=1, seconds=0.0003)
-    exposition([counts, ...], labels={"model": "flight-delay"})
-
-Each process writes to a stretch of its own, so none waits for another, and a count outlives the process that made it.
+Each process writes only its own part, so none waits for another, and counts outlive the process that made them.
 
 Source of the text form: https://github.com/OpenObservability/OpenMetrics, specification 1.0.
 """
@@ -18,19 +14,19 @@ from itertools import accumulate
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 """Upper bounds of the latency histogram."""
 SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1000)
-"""Upper bounds of the histogram of rows a batch."""
+"""Upper bounds of the histogram of rows per batch."""
 FAILURES = (
-    "bad_request",  # 400: the body does not fit the declaration
-    "not_found",  # 404, 405: no such path, or no such method of it
+    "bad_request",  # 400: the body does not match the declaration
+    "not_found",  # 404, 405: no such path or method
     "slow_client",  # 408: the request did not arrive in time
     "too_large",  # 413, 431
     "media_type",  # 415
-    "model",  # 500: the model raised, or answered what cannot be
-    "crash",  # 500: the process that predicted ended
+    "model",  # 500: the model raised an error, or gave an invalid answer
+    "crash",  # 500: the worker ended
     "overloaded",  # 503: the queue was full
     "deadline",  # 504: the model did not answer in time
 )
-"""Why a request was not answered; each kind has its own statuses."""
+"""The kinds of failed requests; each has its own statuses."""
 _OTHER = (
     *("requests", "rows", "waiting", "connections", "restarts", "seconds", "batched"),
     *("captured", "capture_dropped", "capture_failed"),
@@ -39,17 +35,12 @@ _CELLS = {name: place for place, name in enumerate((*_OTHER, *FAILURES))}
 _LATENCY = len(_CELLS)
 _SIZE = _LATENCY + len(SECONDS) + 1
 CELLS = _SIZE + len(SIZES) + 1
-"""Numbers that one process counts."""
+"""Numbers of one process."""
 BYTES = CELLS * 8
 
 
 class Counts:
-    """The counts of one process.
-
-    Args:
-        memory: Shared memory, at least `(worker + 1) * BYTES` long.
-        worker: Which stretch of it.
-    """
+    """The counts of one process: a part of shared memory that is at least `(worker + 1) * BYTES` long."""
 
     def __init__(self, memory: memoryview, worker: int) -> None:
         self._cells = memory[worker * BYTES : (worker + 1) * BYTES].cast("d")
@@ -58,20 +49,15 @@ class Counts:
         return self._cells[_CELLS[name]]
 
     def add(self, name: str, number: float = 1) -> None:
-        """Count."""
+        """Increase a counter."""
         self._cells[_CELLS[name]] += number
 
     def put(self, name: str, number: float) -> None:
-        """Set a number that goes up and down."""
+        """Set a gauge."""
         self._cells[_CELLS[name]] = number
 
     def answered(self, rows: int, seconds: float) -> None:
-        """Count a request that was answered.
-
-        Args:
-            rows: Its rows.
-            seconds: From its last byte to its answer.
-        """
+        """Count an answered request; `seconds` from its last byte to its answer."""
         cells = self._cells
         cells[0] += 1
         cells[1] += rows
@@ -79,27 +65,22 @@ class Counts:
         cells[_LATENCY + bisect_left(SECONDS, seconds)] += 1
 
     def batch(self, rows: int) -> None:
-        """Count a batch that was predicted."""
+        """Count a predicted batch."""
         self._cells[_CELLS["batched"]] += rows
         self._cells[_SIZE + bisect_left(SIZES, rows)] += 1
 
     def failed(self, kind: str) -> None:
-        """Count a request that was not answered, by its kind."""
+        """Count a failed request, by its kind."""
         self._cells[0] += 1
         self._cells[_CELLS[kind]] += 1
 
     def histogram(self, first: int, buckets: int) -> list[float]:
-        """Counts of the buckets, the last one of what lies beyond."""
+        """Counts of the buckets; the last one is above all bounds."""
         return list(self._cells[first : first + buckets + 1])
 
 
 def exposition(processes: Sequence[Counts], labels: Mapping[str, str]) -> str:
-    """The counts of all processes as OpenMetrics text.
-
-    Args:
-        processes: Their counts.
-        labels: Told of each number, such as the model's name and the package's digest.
-    """
+    """The counts of all processes as OpenMetrics text, each with the labels."""
 
     def total(name: str) -> float:
         return sum(counts[name] for counts in processes)

@@ -1,10 +1,6 @@
 """The Open Inference Protocol, version 2, over HTTP: JSON, and tensors as bytes after it.
 
-    rows, wanted = infer(reader, declared, headers, body)      # what a client asks
-    body, head_length = response("model", "1", wanted, answers, first=0, end=2)
-
-Each feature is a tensor of its own, of shape [rows] or [rows, 1]; each field of an answer too, with nested names joined
-by a dot.
+Each feature is a tensor of shape [rows] or [rows, 1]; so is each field of an answer, with nested names joined by a dot.
 
 Source: https://github.com/kserve/open-inference-protocol, specification/protocol/inference_rest.md, and the binary
 tensor data extension of Triton Inference Server (protocol/extension_binary_data.md).
@@ -31,7 +27,7 @@ NUMBERS = {
     "FP16": "<f2",
     **{f"{sign}INT{bits}": f"<{sign.lower() or 'i'}{bits // 8}" for sign in ("", "U") for bits in (8, 16, 32, 64)},
 }
-"""Datatypes of numbers, and how their bytes are read."""
+"""Numeric datatypes and their NumPy types."""
 DATATYPES = {"number": "FP64", "boolean": "BOOL", "text": "BYTES"}
 
 
@@ -60,12 +56,12 @@ _decode = msgspec.json.Decoder(_Request).decode
 
 @dataclass(frozen=True)
 class ReplyForm:
-    """How the answer shall look.
+    """The requested form of the answer.
 
     Attributes:
-        id: The request's own id, given back.
+        id: The request's own id, returned with the answer.
         binary: Whether tensors are bytes where an output does not say.
-        outputs: The outputs that are wanted, each with whether it is bytes; empty for all.
+        outputs: The requested outputs, each with whether it is bytes; empty for all.
     """
 
     id: str = ""
@@ -74,14 +70,7 @@ class ReplyForm:
 
 
 def metadata(name: str, version: str, declared: Declaration, answer: Answers) -> dict[str, Any]:
-    """What `GET /v2/models/NAME` answers.
-
-    Args:
-        name: The model.
-        version: Its version.
-        declared: What it is asked.
-        answer: An answer of it, which tells the outputs.
-    """
+    """The answer of `GET /v2/models/NAME`; the sealed example's answer has the outputs."""
     inputs = [
         {"name": feature.name, "datatype": DATATYPES[feature.kind], "shape": [-1]} for feature in declared.features
     ]
@@ -94,12 +83,12 @@ def infer(reader: Reader, declared: Declaration, head_length: bytes | None, body
 
     Args:
         reader: Checks instances.
-        declared: What they may hold.
-        head_length: The value of `Inference-Header-Content-Length`, if sent: the JSON's length.
+        declared: The features.
+        head_length: The header `Inference-Header-Content-Length`, if sent: the JSON's length.
         body: JSON, and bytes of tensors after it.
 
     Raises:
-        BadRequest: Something is wrong with it.
+        BadRequest: It is invalid.
     """
     length = len(body)
     if head_length is not None:
@@ -129,14 +118,11 @@ def infer(reader: Reader, declared: Declaration, head_length: bytes | None, body
 def response(
     name: str, version: str, wanted: ReplyForm, answers: Answers, *, first: int, end: int
 ) -> tuple[bytes, int | None]:
-    """Write the answer to an inference request.
-
-    Returns:
-        The body, and the length of its JSON if bytes of tensors follow; else None.
+    """The body of an answer, and the length of its JSON if bytes of tensors follow; else None.
 
     Raises:
-        BadRequest: An output is wanted that there is none of.
-        WrongAnswers: A value is null, which no tensor holds.
+        BadRequest: A requested output does not exist.
+        WrongAnswers: A value is null, which no tensor can hold.
     """
     flat = answers.flat()
     for output in wanted.outputs:
@@ -215,7 +201,7 @@ def _values(where: str, datatype: str, data: memoryview) -> list[Any]:
 
 
 def _texts(data: memoryview) -> list[str]:
-    """Texts, each behind its length in four bytes."""
+    """Texts, each after its length in four bytes."""
     found: list[str] = []
     place = 0
     while place < len(data):
@@ -229,7 +215,7 @@ def _texts(data: memoryview) -> list[str]:
 
 
 def _value(value: Any, feature: Feature) -> Any:
-    """A value of a tensor as JSON has it: NaN is how tensors say that a number is missing."""
+    """A tensor's value as in JSON: NaN in a tensor means that a number is missing."""
     if isinstance(value, float) and isnan(value):
         return None
     if feature.kind == "number" and isinstance(value, bool):

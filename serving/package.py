@@ -1,11 +1,11 @@
-"""A package as SageMaker unpacks it: whole, unchanged, and sealed with the Python and the libraries that run here.
+"""The verification of an unpacked package: unchanged, and sealed with the Python and the libraries that run here.
 
     manifest = verify(Path("/opt/ml/model"), sha256)
     check_environment(manifest)
     code_from(Path("/opt/ml/model"), manifest)      # now `import model` runs the package's code, each file checked
 
-Nothing of a package is imported or unpickled before `manifest.json` has the digest that the environment names and every
-file has the digest that the manifest names. Standard library only.
+Nothing of a package is imported or unpickled before `manifest.json` and every file in it have the expected digests.
+Standard library only.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from typing import Any
 
 
 class PackageRefused(Exception):
-    """The archive is not what was sealed, or cannot run here."""
+    """The package was changed, or cannot run here."""
 
 
 def verify(folder: Path, manifest_sha256: str) -> dict[str, Any]:
     """Check an unpacked package and return its manifest. Reads bytes only.
 
     Raises:
-        PackageRefused: A file is missing, changed or added, or Python or a library differs from the manifest's.
+        PackageRefused: A file is missing, changed or added.
     """
     manifest = manifest_of(folder, manifest_sha256)
     files: dict[str, str] = manifest["files"]
@@ -46,7 +46,7 @@ def verify(folder: Path, manifest_sha256: str) -> dict[str, Any]:
 
 
 def check_environment(manifest: dict[str, Any]) -> None:
-    """Refuse a Python or a library that the model was not sealed with: a pickle is only safe to read in the same."""
+    """Refuse another Python or library than the model was sealed with: a pickle is safe only with the same."""
     running = f"{sys.version_info.major}.{sys.version_info.minor}"
     if running != manifest["python"]:
         raise PackageRefused(f"sealed with Python {manifest['python']}, this is Python {running}: build the image anew")
@@ -60,18 +60,14 @@ def check_environment(manifest: dict[str, Any]) -> None:
 
 
 def code_from(folder: Path, manifest: dict[str, Any]) -> None:
-    """Make `import model` find the package's own code, and nothing else of where this process was started."""
+    """Make `import model` find the package's own code, and nothing in the working directory."""
     sys.path_hooks.insert(0, _verified_code(folder, manifest["files"]))
     runtime = str(Path(__file__).resolve().parents[1])
     sys.path[:] = [str(folder / "code"), *(place for place in sys.path if place not in ("", runtime))]
 
 
 def manifest_of(folder: Path, manifest_sha256: str) -> dict[str, Any]:
-    """The manifest of an unpacked package, its own bytes checked and no others.
-
-    Raises:
-        PackageRefused: There is none, or it is another one.
-    """
+    """The manifest of an unpacked package, if it has the digest; only its own bytes are checked."""
     path = folder / "manifest.json"
     if not path.is_file():
         raise PackageRefused(f"{path} does not exist: this is not a sealed model package")
@@ -83,7 +79,7 @@ def manifest_of(folder: Path, manifest_sha256: str) -> dict[str, Any]:
 
 
 def _verified_code(folder: Path, files: dict[str, str]) -> Any:
-    """Return a path hook that runs code from the package only with the digest the manifest names.
+    """A path hook that runs code of the package only with the manifest's digest.
 
     It checks the very bytes that are compiled, and neither reads nor writes bytecode caches.
     """

@@ -1,8 +1,4 @@
-"""The processes of workers, as the supervisor starts them and sees them end.
-
-worker = started(0, settings, memory)         # it says READY on `worker.channel` once it can answer
-status = reaped(worker.process)               # after it has let its channel go
-"""
+"""The worker processes, as the supervisor starts and reaps them."""
 
 from __future__ import annotations
 
@@ -20,22 +16,19 @@ from serving.memory import Memory
 from serving.settings import Settings
 
 _RUNTIME = str(Path(__file__).resolve().parents[1])
-# Cores are shared by workers and not by the threads of one: predictions are small.
+# One thread a worker, because predictions are small and workers share the cores.
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
 @dataclass
 class WorkerProcess:
-    """A worker, seen from outside.
+    """A worker as the supervisor sees it.
 
     Attributes:
-        number: Which one it is.
-        process: Its process.
-        channel: The way to it.
-        started: When, by `time.monotonic`.
+        started: By `time.monotonic`.
         ready: Whether it can answer.
-        hung: Whether it was killed because it gave no sign of life.
-        slots: The connections that it has.
+        hung: Whether it was killed because it hung.
+        slots: Of its connections.
     """
 
     number: int
@@ -48,7 +41,7 @@ class WorkerProcess:
 
 
 def started(number: int, settings: Settings, memory: Memory) -> WorkerProcess:
-    """Start a worker."""
+    """Start a worker; it sends READY on its channel once it can answer."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     told = {**settings.as_dict(), "worker": number, "channel": theirs.fileno(), "memory": memory.descriptor}
     process = subprocess.Popen(
@@ -63,7 +56,7 @@ def started(number: int, settings: Settings, memory: Memory) -> WorkerProcess:
 
 
 def reaped(process: subprocess.Popen[bytes]) -> int:
-    """The status of a process that has let its channel go, and so is at its end."""
+    """The status of a process that has closed its channel, and so is about to end."""
     try:
         return process.wait(timeout=2)
     except subprocess.TimeoutExpired:

@@ -1,10 +1,7 @@
-"""What each answer of a model has to be: the fields and kinds that its package declares, and no others.
+"""The check of each answer: exactly the fields and kinds that its package declares.
 
-    promise = Promise.of(declared.answer, example)    # what `answer.json` says, and the answer to the sealed example
-    promise.check(answers)                            # raises WrongAnswers
-
-The answer to the sealed example gives the fields and their kinds, as `/v2/models/NAME` shows them. `answer.json` says
-more of the fields that it names. In all others, null may stand for a value.
+The answer to the sealed example gives the fields and their kinds, as `/v2/models/NAME` shows them. `answer.json` is
+stricter on the fields that it names. Any other field may be null.
 """
 
 from __future__ import annotations
@@ -22,59 +19,38 @@ _WORDS = {bool: "true or false", int: "a number", float: "a number", str: "a str
 
 @dataclass(frozen=True)
 class Field:
-    """What the values of one field of an answer are.
-
-    Attributes:
-        types: Python types of its values; none when the example does not show it.
-        classes: The values that are allowed, instead.
-    """
+    """The allowed values of a field: Python types (none when the example does not show them), or else classes."""
 
     types: frozenset[type] = frozenset()
     classes: frozenset[Any] = frozenset()
 
     @property
     def allowed(self) -> str:
-        """What its values may be, in words."""
+        """Its allowed values, in words."""
         if self.classes:
             return f"one of {', '.join(sorted(json.dumps(one) for one in self.classes))}"
         return " or ".join(sorted({_kind(one) for one in self.types})) or "a value"
 
 
 Fields = Mapping[str, Any]
-"""Name -> `Field`; again such a mapping for an object."""
+"""Name -> `Field`, or such a mapping for an object."""
 
 
 @dataclass(frozen=True)
 class Promise:
-    """What is held against each answer.
-
-    Attributes:
-        fields: Those of an answer.
-    """
+    """The fields of every answer."""
 
     fields: Fields
 
     @classmethod
     def of(cls, form: Mapping[str, Any], example: Answers) -> Promise:
-        """Take what a package declares.
-
-        Args:
-            form: The content of `answer.json`; empty when that is not known.
-            example: The answer to the sealed example.
-
-        Raises:
-            WrongAnswers: The example is not answered as `answer.json` says.
-        """
+        """From `answer.json`, if known, and the answer to the sealed example. Raises WrongAnswers if they disagree."""
         found = cls({**_like(example.columns), **_said(form, example.columns)})
         found.check(example)
         return found
 
     def check(self, answers: Answers) -> None:
-        """Hold answers against it.
-
-        Raises:
-            WrongAnswers: A field is missing, is one too many, or has a value of another kind.
-        """
+        """Raise WrongAnswers if a field is missing, extra, or has a value of another kind."""
         _check(self.fields, answers.columns, "")
 
 
@@ -98,11 +74,11 @@ def _check(fields: Fields, columns: Mapping[str, Any], within: str) -> None:
 
 
 def _check_classes(field: Field, values: list[Any], name: str) -> None:
-    """By value, as labels are compared: 1 is true where true is a class."""
+    """By value, as labels are compared: 1 equals true where true is a class."""
     try:
         if field.classes.issuperset(values):
             return
-    except TypeError:  # a list or an object among them: no class is equal to it, and it cannot be looked up
+    except TypeError:  # a list or an object is unhashable, and equal to no class
         pass
     row = next(row for row, one in enumerate(values) if not any(one == known for known in field.classes))
     raise _wrong(field, values, name, row)
@@ -113,14 +89,13 @@ def _wrong(field: Field, values: list[Any], name: str, row: int) -> WrongAnswers
 
 
 def _like(columns: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields that an answer shows."""
     return {
         name: _like(values) if isinstance(values, dict) else Field(_types(values)) for name, values in columns.items()
     }
 
 
 def _types(values: Iterable[Any]) -> frozenset[type]:
-    """The types that are taken for those of some values; none where all of these are null."""
+    """The types to accept, given an example's values; none where all of these are null."""
     found = frozenset(map(type, values)) - _NULL
     return found and (found | _NULL | (_NUMBER if found & _NUMBER else _NULL))
 
@@ -144,7 +119,7 @@ def _kind(of: type) -> str:
 
 
 def _shown(value: Any) -> str:
-    """A value for a message. A string may be the caller's own, which nobody writes into a log."""
+    """A value for a message; not a string, which may be the caller's own and must not be logged."""
     return json.dumps(value) if type(value) in _WORDS and not isinstance(value, str) else _kind(type(value))
 
 

@@ -4,8 +4,8 @@
     with repository.open("blobs/sha256:...") as answer:       # its body is not read yet
         answer.read(4096)
 
-A login is sent to the registry and to the token server that it names, never to a host that it redirects to. Standard
-library only: the serving image has no other client. Source: OCI distribution specification v1.1.
+A login is sent to the registry and to its token server, never to a host that it redirects to. Standard library only.
+Source: OCI distribution specification v1.1.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ from serving.registry_protocol import (
 )
 
 _TIMEOUT = 30.0
-"""Seconds without a byte after which a connection is given up."""
+"""Seconds without a byte."""
 _READS = ("GET", "HEAD")
 _LATER = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS)
 _PLAIN = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG")
-"""OpenSSL's reasons, of one version or another, for an answer that is not TLS."""
+"""OpenSSL's reasons, by version, for an answer that is not TLS."""
 
 
 @dataclass
@@ -47,8 +47,7 @@ class Repository:
 
     Attributes:
         registry: `HOST` or `HOST:PORT`.
-        name: The repository.
-        login: Of the caller; None for anonymous access.
+        login: None for anonymous access.
         insecure: Whether requests are sent without TLS.
         trusted: Verifies the registry's certificate; None: the CAs of the system, or of SSL_CERT_FILE.
     """
@@ -75,18 +74,18 @@ class Repository:
     def open(
         self, path: str, method: str = "GET", headers: Mapping[str, str] | None = None, content: bytes | Path = b""
     ) -> Any:
-        """Send a request, authorized as the registry wants it, and return the answer of success.
+        """Send a request with the authorization that the registry wants, and return a successful answer.
 
         Args:
             path: Below the repository, or a URL that the registry gave.
-            method: The HTTP method. Only a GET or a HEAD follows redirects.
+            method: Only a GET or a HEAD follows redirects.
             headers: Of the request.
             content: The body: bytes, or a file.
 
         Raises:
             HTTPError: The registry refuses.
             OSError: There is no answer.
-            ProtocolError: The registry wants a login of an unknown kind, or something sent without TLS.
+            ProtocolError: The registry wants a login of an unknown kind, or a request without TLS.
         """
         base = f"{'http' if self.insecure else 'https'}://{self.registry}/v2/{self.name}/"
         url, writes = path if "://" in path else base + path, method not in _READS
@@ -138,11 +137,11 @@ class Repository:
 def send(
     request: urllib.request.Request, authorization: str = "", *, insecure: bool, trusted: ssl.SSLContext | None = None
 ) -> Any:
-    """Send a request, whose `Authorization` no other host gets, and which no redirect leads from TLS to none.
+    """Send a request; `Authorization` goes to no other host, and no redirect leads from TLS to plain HTTP.
 
     Raises:
-        HTTPError, OSError: There is no answer of success.
-        ProtocolError: The server redirects to a URL without TLS, or has none itself.
+        HTTPError, OSError: There is no successful answer.
+        ProtocolError: The server has no TLS, or redirects to a URL without it.
     """
     if authorization:
         request.add_unredirected_header("Authorization", authorization)
@@ -159,7 +158,7 @@ def send(
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
-    """Follows the redirect of a read, but never from TLS to none."""
+    """Follows redirects of reads, but never from TLS to plain HTTP."""
 
     def __init__(self, *, insecure: bool) -> None:
         self._insecure = insecure
@@ -180,7 +179,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
 
 
 def _origin(url: str) -> tuple[str, str | None, int | None]:
-    """Scheme, host and port of a URL; the default port is the same as none."""
+    """Scheme, host and port of a URL, with the default port."""
     parts = urlsplit(url)
     return parts.scheme, parts.hostname, parts.port or {"https": 443, "http": 80}.get(parts.scheme)
 

@@ -1,8 +1,4 @@
-"""What clients of an OCI registry have in common, whatever they speak HTTP with: names, logins, a registry's words.
-
-    blob = Blob.parse("oci://registry.example:5000/models/flight@sha256:...")
-    login = login_of(docker_config(os.environ), blob.registry)
-    challenge = challenge_of(answer.headers["WWW-Authenticate"])       # what a 401 asks for
+"""Names, logins, challenges and error messages of OCI registries, for any HTTP client.
 
 Standard library only. Sources: OCI distribution specification v1.1; token authentication of CNCF Distribution.
 """
@@ -27,23 +23,17 @@ _PLACE = re.compile(f"{_HOST}/{_REPOSITORY}")
 _BLOB = re.compile(f"{SCHEME}{_HOST}/{_REPOSITORY}@(?P<digest>sha256:[0-9a-f]{{64}})")
 INSECURE = "MODELSTACK_INSECURE_REGISTRY"
 LOCAL_CLUSTER = "10.99.0.1"
-"""The address of the cluster that runs on a developer's machine, seen from there and from its pods."""
+"""The address of the local cluster on a developer's machine, from the machine and from pods."""
 _LONGEST_WORDS = 300
 
 
 class ProtocolError(ValueError):
-    """A name, a login or a challenge cannot be understood; the message names it and what is expected."""
+    """A name, a login or a challenge cannot be understood; the message says what is expected."""
 
 
 @dataclass(frozen=True)
 class Blob:
-    """A blob of a registry, by its digest.
-
-    Attributes:
-        registry: `HOST` or `HOST:PORT`.
-        repository: Its repository.
-        digest: `sha256:<hex>`.
-    """
+    """A blob of a registry (`HOST` or `HOST:PORT`), by its digest, `sha256:<hex>`."""
 
     registry: str
     repository: str
@@ -51,18 +41,13 @@ class Blob:
 
     @classmethod
     def parse(cls, uri: str) -> Blob:
-        """Read `oci://HOST[:PORT]/REPOSITORY@sha256:<hex>`.
-
-        Raises:
-            ProtocolError: It is something else.
-        """
+        """Read `oci://HOST[:PORT]/REPOSITORY@sha256:<hex>`, or raise ProtocolError."""
         found = _BLOB.fullmatch(uri)
         if found is None:
             raise ProtocolError(f"{uri!r} is not allowed: expected oci://HOST[:PORT]/REPOSITORY@sha256:<64 digits>")
         return cls(found["registry"], found["repository"], found["digest"])
 
     def __str__(self) -> str:
-        """The URI."""
         return f"{SCHEME}{self.registry}/{self.repository}@{self.digest}"
 
 
@@ -81,23 +66,14 @@ class Login:
 
 @dataclass(frozen=True)
 class Challenge:
-    """How a registry wants to be authorized.
-
-    Attributes:
-        scheme: `basic` or `bearer`.
-        token_url: Where a bearer token is had, query included; empty for `basic`.
-    """
+    """The authorization that a registry wants: `basic` or `bearer`, and for that the URL of the token."""
 
     scheme: str
     token_url: str = ""
 
 
 def place_of(text: str) -> tuple[str, str]:
-    """Read `HOST[:PORT]/REPOSITORY`, as a stack's config has it.
-
-    Raises:
-        ProtocolError: It is something else.
-    """
+    """Read `HOST[:PORT]/REPOSITORY`, as in a stack's config, or raise ProtocolError."""
     found = _PLACE.fullmatch(text)
     if found is None:
         raise ProtocolError(f"{text!r} is not allowed: expected HOST[:PORT]/REPOSITORY in lower case, without a tag")
@@ -105,14 +81,10 @@ def place_of(text: str) -> tuple[str, str]:
 
 
 def is_insecure(registry: str, environment: Mapping[str, str]) -> bool:
-    """Whether a registry is asked without TLS: on this machine or in the local cluster, or where a variable names it.
-
-    Args:
-        registry: `HOST` or `HOST:PORT`.
-        environment: Its MODELSTACK_INSECURE_REGISTRY may name one more, in a private network.
+    """Whether to use a registry without TLS: local ones, and the one that MODELSTACK_INSECURE_REGISTRY names.
 
     Raises:
-        ProtocolError: It would be asked without TLS over a public network.
+        ProtocolError: The variable names a host outside private networks.
     """
     host = urlsplit(f"//{registry}").hostname or ""
     try:
@@ -132,11 +104,7 @@ def is_insecure(registry: str, environment: Mapping[str, str]) -> bool:
 
 
 def docker_config(environment: Mapping[str, str]) -> dict[str, Any]:
-    """The content of `config.json` in the folder DOCKER_CONFIG, else in `~/.docker`; empty where there is none.
-
-    Raises:
-        ProtocolError: It is no JSON object.
-    """
+    """`config.json` in the folder DOCKER_CONFIG, else in `~/.docker`; empty without one. ProtocolError if invalid."""
     folder = environment.get("DOCKER_CONFIG") or str(Path(environment.get("HOME") or "/") / ".docker")
     path = Path(folder) / "config.json"
     try:
@@ -151,11 +119,7 @@ def docker_config(environment: Mapping[str, str]) -> dict[str, Any]:
 
 
 def login_of(config: Mapping[str, Any], registry: str) -> Login | None:
-    """The login of a registry in a docker config; None where it has none.
-
-    Raises:
-        ProtocolError: The config has something for the registry that cannot be read here.
-    """
+    """The login of a registry in a docker config; None without one. Raises ProtocolError if it is unreadable."""
     logins: Mapping[str, Any] = config.get("auths") or {}
     for name, login in logins.items():
         if name != registry and urlsplit(name).netloc != registry:
@@ -175,15 +139,15 @@ def login_of(config: Mapping[str, Any], registry: str) -> Login | None:
 
 
 def challenge_of(header: str, repository: str, *, insecure: bool) -> Challenge:
-    """What the header `WWW-Authenticate` of a 401 asks for.
+    """Parse the header `WWW-Authenticate` of a 401.
 
     Args:
         header: Its value.
-        repository: What is asked for, where the header names no scope.
-        insecure: Whether the registry is asked without TLS; else no login is sent without it either.
+        repository: For the scope, where the header has none.
+        insecure: Whether the registry is used without TLS; else the login needs TLS too.
 
     Raises:
-        ProtocolError: It is of a kind that is not known, or would send a login over plain HTTP.
+        ProtocolError: It is of an unknown kind, or would send a login over plain HTTP.
     """
     scheme, _, rest = header.strip().partition(" ")
     if scheme.lower() == "basic":
@@ -202,11 +166,7 @@ def challenge_of(header: str, repository: str, *, insecure: bool) -> Challenge:
 
 
 def token_in(body: bytes) -> str:
-    """The token in the answer of a token server.
-
-    Raises:
-        ProtocolError: It has none.
-    """
+    """The token in the answer of a token server, or raise ProtocolError."""
     try:
         found: dict[str, Any] = json.loads(body)
         token = found.get("token") or found["access_token"]
@@ -218,7 +178,7 @@ def token_in(body: bytes) -> str:
 
 
 def words_in(body: bytes) -> str:
-    """What a registry or a bucket says of a failure, as one short line."""
+    """The error message of a registry or a bucket, as one short line."""
     try:
         errors = json.loads(body)["errors"]
         text = "; ".join(f"{one.get('code', '')}: {one.get('message', '')}" for one in errors)

@@ -1,11 +1,11 @@
-"""Which path does what: SageMaker's two, the Open Inference Protocol's, and what people and monitors ask.
+"""The paths of the server: SageMaker's two, the Open Inference Protocol's, and those for people and monitors.
 
 GET  /ping                        200: a real prediction has been made
 POST /invocations                 {"instances": [{...}]} -> {"predictions": [{...}]}; also CSV, and NumPy's arrays
 GET  /v2/health/live|ready        200
-GET  /v2/models/NAME[/ready]      what it is asked and what it answers
+GET  /v2/models/NAME[/ready]      its inputs and outputs
 POST /v2/models/NAME/infer        tensors in, tensors out
-GET  /metadata                    what is served: recipe, parameters, metrics, features
+GET  /metadata                    the recipe, parameters, metrics and features
 GET  /metrics                     OpenMetrics text
 """
 
@@ -47,16 +47,7 @@ _encode = msgspec.json.Encoder().encode
 
 @dataclass(frozen=True)
 class Served:
-    """What is served.
-
-    Attributes:
-        name: The model.
-        version: Its version.
-        declared: What it is asked and answers.
-        about: The answer of `/metadata`.
-        example: Its answer to the sealed example.
-        promise: What each of its answers has to be.
-    """
+    """The model, its declaration, the answer of `/metadata`, its answer to the sealed example, and the check."""
 
     name: str
     version: str
@@ -70,13 +61,12 @@ class Routes:
     """Answers the requests of one process.
 
     Args:
-        served: What is served.
+        served: The model.
         batches: Predicts.
-        counts: What this process counts.
+        counts: Of this process.
         exposition: The text of `/metrics`, over all processes.
         log: Takes each failure.
-        captured: Called with each request that was answered, its answer and the media type of that; None when
-            nothing is captured.
+        captured: Called with each answered request, its answer and media type; None without capture.
     """
 
     def __init__(
@@ -139,7 +129,7 @@ class Routes:
             )
 
     def refused(self, status: int, problem: str) -> bytes:
-        """The body of an answer to what never became a request."""
+        """The body of an answer to a request that could not be read."""
         kind = _KINDS[status]
         self._counts.failed(kind)
         self._log.write(status, kind, problem)

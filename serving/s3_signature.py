@@ -1,6 +1,4 @@
-"""The headers of a signed GET of S3, or of what speaks like it. Pure, and standard library only.
-
-    headers = signed(url, credentials, "eu-west-1", datetime.now(UTC))
+"""The headers of a signed GET of S3 or a compatible store. Pure, and standard library only.
 
 Source: AWS Signature Version 4, "Create a signed AWS API request".
 """
@@ -18,7 +16,7 @@ _NOTHING = hashlib.sha256(b"").hexdigest()
 
 @dataclass(frozen=True)
 class Credentials:
-    """Keys of AWS, or of what speaks like it; a token goes with those that end."""
+    """AWS keys; temporary ones have a token."""
 
     access_key: str
     secret_key: str = field(repr=False)
@@ -26,14 +24,7 @@ class Credentials:
 
 
 def signed(url: str, credentials: Credentials, region: str, now: datetime) -> dict[str, str]:
-    """The headers to send with a GET of a URL.
-
-    Args:
-        url: Without a query; its path is encoded already.
-        credentials: Whose.
-        region: Of the bucket.
-        now: The time, in UTC.
-    """
+    """The headers to send with a GET of a URL without a query, whose path is encoded; `now` is UTC."""
     parts = urlsplit(url)
     at = now.strftime("%Y%m%dT%H%M%SZ")
     headers = {"host": parts.netloc, "x-amz-content-sha256": _NOTHING, "x-amz-date": at}
@@ -49,5 +40,5 @@ def signed(url: str, credentials: Credentials, region: str, now: datetime) -> di
         key = hmac.digest(key, part.encode(), "sha256")
     signature = hmac.new(key, text.encode(), "sha256").hexdigest()
     told = f"Credential={credentials.access_key}/{scope}, SignedHeaders={names}, Signature={signature}"
-    del headers["host"]  # whoever sends it writes it
+    del headers["host"]  # the HTTP client sends it
     return {**headers, "Authorization": f"AWS4-HMAC-SHA256 {told}"}

@@ -1,8 +1,4 @@
-"""A sealed model, as `predict(model, rows)` is given it.
-
-model = read(folder)                        # from a package that was verified
-model.predict_proba(rows)[:, 1]             # rows: those of a request, or of an evaluation
-"""
+"""A sealed model, as `predict(model, rows)` gets it."""
 
 from __future__ import annotations
 
@@ -21,12 +17,10 @@ FAST_FORM, ESTIMATOR = "model.onnx", "model.joblib"
 
 @dataclass(frozen=True)
 class Sealed:
-    """An estimator and what was sealed with it.
+    """An estimator, or its fast form where the package has one, and the version's parameters.
 
     Attributes:
-        estimator: The fast form where the package has one, else the estimator as training left it.
-        parameters: The parameters of this version.
-        folder: Where the package is unpacked; None while a model is evaluated that is not sealed yet.
+        folder: The unpacked package; None during an evaluation before sealing.
     """
 
     estimator: Any
@@ -42,7 +36,7 @@ class Sealed:
         return self.estimator.predict_proba(self._asked(rows))
 
     def _asked(self, rows: Any) -> Any:
-        """A fast form takes the rows of a request as they were read, which is quicker than a table."""
+        """A fast form takes a request's rows as they were read, which is faster than a table."""
         fast = getattr(self.estimator, "takes_values", False) and hasattr(rows, "values")
         return rows.values if fast else rows.table
 
@@ -51,23 +45,23 @@ def read(folder: Path) -> Sealed:
     """Read the model of an unpacked, verified package.
 
     Raises:
-        ModuleNotFoundError: It has no fast form, and what reads the estimator is not installed here.
+        ModuleNotFoundError: It has no fast form, and the estimator's libraries are not installed here.
     """
     manifest = json.loads((folder / "manifest.json").read_bytes())
     if (folder / FAST_FORM).exists():
-        from serving.fast_form import load  # noqa: PLC0415  onnxruntime, which a model without it need not have
+        from serving.fast_form import load  # noqa: PLC0415  needs onnxruntime, which other models do not
 
         estimator: Any = load((folder / FAST_FORM).read_bytes())
     else:
         sys.meta_path.insert(0, _NoPandas())
-        import joblib  # noqa: PLC0415  brings scikit-learn's parts in, which must not find pandas
+        import joblib  # noqa: PLC0415  imports scikit-learn, which must not find pandas
 
         estimator = joblib.load(folder / ESTIMATOR)
     return Sealed(estimator, manifest["parameters"], folder)
 
 
 def predict(model: Sealed, rows: Any) -> dict[str, Any]:
-    """The answers of a model that has no `predict` of its own: `prediction`, and `probability` of each class."""
+    """The answers of a model without its own `predict`: `prediction`, and `probability` of each class."""
     estimator = model.estimator
     if not hasattr(estimator, "classes_") or not hasattr(estimator, "predict_proba"):
         return {"prediction": model.predict(rows)}
@@ -77,10 +71,9 @@ def predict(model: Sealed, rows: Any) -> dict[str, Any]:
 
 
 class _NoPandas:
-    """Hides pandas from this process, as if it were not installed; in the container it is not.
+    """Hides pandas from this process, as in the container, where it is not installed.
 
-    scikit-learn imports it where it can, when it is loaded and again in a prediction: that would cost 63 MB, and 0.7 s
-    of the first request.
+    scikit-learn imports it if it can, on loading and in a prediction: that costs 63 MB, and 0.7 s of the first request.
     """
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:

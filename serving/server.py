@@ -1,8 +1,4 @@
-"""What the connections of one process share: limits, times, the date of answers, and how they end at a drain.
-
-server = Server(handle, refused, counts, states, drained)
-Connection(server, slot, socket, closed)      # `handle(exchange)` is called for each of its requests
-"""
+"""The state that the connections of one process share: limits, times, and the drain."""
 
 from __future__ import annotations
 
@@ -21,16 +17,16 @@ _DRAINING = 1.0  # seconds without a request after which a connection is closed 
 
 @dataclass(frozen=True)
 class Limits:
-    """What one request may take.
+    """The limits of one request and connection.
 
     Attributes:
         body: Bytes of a body.
         head: Bytes of a request's target and headers.
         arrival: Seconds from a request's first byte to its last; also for a client to read an answer.
-        idle: Seconds that a connection may wait for its next request; longer than the platform's own, so that it never
-            sends a request on a connection that is being closed here.
-        crowded: The same while other clients wait, because as many connections are open as may be.
-        pipelined: Requests that may wait on one connection behind another.
+        idle: Seconds between requests, more than the platform's own limit, so that it never sends a request on a
+            connection that is being closed here.
+        crowded: The same while clients wait because the most connections are open.
+        pipelined: Requests that may wait on one connection.
     """
 
     body: int = 6 * 1024 * 1024
@@ -45,21 +41,21 @@ class Looked(Protocol):
     """A connection, as its server sees it."""
 
     def look(self, now: float) -> None:
-        """End what takes too long."""
+        """Time out."""
         ...
 
 
 class Server:
-    """What the connections of one process share.
+    """Shared by the connections of one process.
 
     Args:
         handle: Called with each whole request; it answers the exchange now or later.
-        refused: Called with (status, problem, exchange or None) for each request that is refused here; returns a body.
-        counts: What is counted.
-        states: Shared memory, a byte a connection, for whoever takes over when this process ends.
+        refused: Called with the status and problem of each request that is refused here; returns a body.
+        counts: Of this process.
+        states: Shared memory, a byte a connection, for the supervisor when this process ends.
         drained: Called when the last connection of a drain has ended.
-        crowded: Says whether other clients wait, because as many connections are open as may be.
-        named: A line of each answer's head, or none.
+        crowded: Whether clients wait because the most connections are open.
+        named: A header line for each answer, or none.
     """
 
     def __init__(
@@ -89,7 +85,7 @@ class Server:
         self._tick()
 
     def drain(self) -> None:
-        """Answer what is here and what still comes on open connections, and close each as soon as nobody uses it."""
+        """Answer pending requests and those on open connections, and close each connection once it is idle."""
         self.draining_since = time.monotonic()
         self._tick()
 

@@ -1,15 +1,15 @@
-"""How a container is told to serve: by variables of its environment, the names those that SageMaker's containers know.
+"""The settings of a server: environment variables, named as SageMaker's containers name them.
 
 MODELSTACK_MANIFEST_SHA256      required: sha256 of `manifest.json`, hexadecimal
-SM_MODEL_DIR                    folder of the unpacked package; /opt/ml/model by default, as SageMaker has it
+SM_MODEL_DIR                    folder of the unpacked package; /opt/ml/model by default, as in SageMaker
 SAGEMAKER_BIND_TO_PORT          port to listen on; 8080 by default
 BIND_HOST                       address to listen on; loopback by default, the image sets 0.0.0.0
-SAGEMAKER_MODEL_SERVER_WORKERS  processes that predict; one for each core by default
+SAGEMAKER_MODEL_SERVER_WORKERS  worker processes; one for each core by default
 SAGEMAKER_MODEL_SERVER_TIMEOUT  seconds until a request is given up; 60 by default, as long as SageMaker waits
 MODELSTACK_MODEL                the model's name, a label of its metrics
-MODELSTACK_VARIANT              the variant that this serves, which each answer then names; none by default
+MODELSTACK_VARIANT              the variant's name for a header of each answer; none by default
 MODELSTACK_CAPTURE              where requests and answers are captured, see `serving.capture`; nowhere by default
-MODELSTACK_CAPTURE_TOKEN        goes with what is posted, in the header x-modelstack-token
+MODELSTACK_CAPTURE_TOKEN        sent with POSTs of captures, in the header x-modelstack-token
 MODELSTACK_CAPTURE_PERCENT      share of requests that are captured, 0 to 100
 """
 
@@ -25,26 +25,12 @@ MOST_WORKERS = 64
 
 
 class SettingError(Exception):
-    """A variable has a value that is not allowed; the message names it and what is allowed."""
+    """A variable has a wrong value; the message names it and what is allowed."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What the environment says.
-
-    Attributes:
-        manifest_sha256: Digest of the package's manifest.
-        folder: Where the package is unpacked.
-        host: Address to listen on.
-        port: Port to listen on.
-        workers: Processes that predict.
-        seconds: Until a request is given up.
-        model: The model's name.
-        variant: The variant; empty when answers name none.
-        capture: Where requests and answers go; empty for nowhere.
-        capture_token: Goes with what is posted; empty for none.
-        capture_percent: Share of them.
-    """
+    """The settings, see the module; `seconds` is the timeout of a request."""
 
     manifest_sha256: str
     folder: str
@@ -60,11 +46,7 @@ class Settings:
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> Settings:
-        """Read the variables.
-
-        Raises:
-            SettingError: One is not allowed.
-        """
+        """Read the variables. Raises SettingError for a wrong one."""
         digest = environment.get("MODELSTACK_MANIFEST_SHA256", "")
         if not re.fullmatch("[0-9a-fA-F]{64}", digest):
             raise SettingError(
@@ -88,7 +70,7 @@ class Settings:
 
     @property
     def named(self) -> bytes:
-        """The line of each answer's head that names the variant: a gateway's own answers bear none."""
+        """The header line that names the variant; a gateway's own answers lack it."""
         return b"x-modelstack-variant: %b\r\n" % self.variant.encode() if self.variant else b""
 
     def as_dict(self) -> dict[str, object]:
@@ -97,7 +79,7 @@ class Settings:
 
 
 def cores() -> int:
-    """Cores that this process may use: those it is bound to, and what its control group grants it of them."""
+    """Cores that this process may use: its affinity, limited by its control group."""
     bound = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()

@@ -1,7 +1,7 @@
-"""The process that a container starts: it listens, hands connections to workers, and survives what they do not.
+"""The first process of a container: it listens, hands connections to workers, and survives their crashes.
 
-A worker is a process of its own that loads the model and answers. If one crashes or hangs, the requests that it had are
-told so with a status, its other connections go on with the worker that replaces it, and no other request is touched.
+A worker is a process that loads the model and answers. If one crashes or hangs, its pending requests get an error
+status, its other connections move to its replacement, and no other request is affected.
 """
 
 from __future__ import annotations
@@ -22,21 +22,17 @@ from serving.settings import Settings
 from serving.states import BUSY, IDLE
 
 DRAIN_SECONDS = 25.0
-"""Until what is still open at a drain is cut off; SageMaker and Kubernetes end a container after 30."""
+"""Until open connections are cut off at a drain; SageMaker and Kubernetes end a container after 30."""
 BEATS = 5.0
-"""Seconds beyond a request's own limit without a sign of life after which a worker is taken to hang. A machine that is
-too busy for one is no reason to kill it."""
-_PAUSES = (0.1, 0.5, 2.0, 5.0)  # before a worker that ended is started again; the last one for ever
-_DEAF = 1.0  # seconds without accepting after the machine could not
+"""Seconds without a heartbeat, beyond a request's own limit, after which a worker counts as hung. A busy machine may
+delay a heartbeat for long."""
+_PAUSES = (0.1, 0.5, 2.0, 5.0)  # before each restart of a worker; the last one for ever
+_DEAF = 1.0  # seconds without accepting after accept failed
 _STEADY = 30.0  # seconds after which a start counts as good
 
 
 class Supervisor:
-    """Serves until SIGTERM.
-
-    Args:
-        settings: What the environment says.
-    """
+    """Serves until SIGTERM."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -48,10 +44,10 @@ class Supervisor:
         self._free = list(range(most_connections()))
         self._homeless: list[int] = []  # connections that no worker has taken yet
         self._failures = [0] * settings.workers
-        self._again: dict[int, float] = {}  # worker -> when it is started again
+        self._again: dict[int, float] = {}  # worker -> time of its restart
         self._listener: socket.socket | None = None
         self._served = False
-        self._deaf_until = 0.0  # nothing is accepted before
+        self._deaf_until = 0.0  # no connection is accepted before
         self._draining_until = 0.0
         self._status: int | None = None
 
@@ -112,12 +108,12 @@ class Supervisor:
             _tell(f"ready on http://{self._settings.host}:{self._settings.port}, workers: {self._settings.workers}")
 
     def _ended(self, worker: WorkerProcess) -> None:
-        """A worker ended: tell those whose request it had, and give its other connections to the next one."""
+        """Answer the pending requests of a worker that ended, and move its other connections."""
         self._selector.unregister(worker.channel.end)
         worker.channel.end.close()
         status = reaped(worker.process)
         self._memory.block(worker.number, 0.0)
-        for gauge in ("waiting", "connections"):  # they would be told until the next one has loaded the model
+        for gauge in ("waiting", "connections"):  # else they stay until the next worker has loaded the model
             self._memory.counts(worker.number).put(gauge, 0)
         del self._workers[worker.number]
         for slot in worker.slots:
@@ -143,7 +139,6 @@ class Supervisor:
         self._house()
 
     def _answer_for(self, slot: int, worker: WorkerProcess) -> None:
-        """Answer for a worker that cannot."""
         kind, status, why = ("deadline", b"504 Gateway Timeout", b"the model did not answer in time")
         if not worker.hung:
             kind, status, why = ("crash", b"500 Internal Server Error", b"the process that predicted ended")
@@ -163,7 +158,7 @@ class Supervisor:
                 return
             except ConnectionAbortedError:  # the client has gone
                 continue
-            except OSError as error:  # the machine's descriptors or its memory are used up
+            except OSError as error:  # out of descriptors or memory
                 _tell(f"a connection could not be accepted: {error}")
                 self._deaf_until = time.monotonic() + _DEAF
                 self._listening(False)
@@ -178,14 +173,14 @@ class Supervisor:
         for worker in sorted((one for one in self._workers.values() if one.ready), key=lambda one: len(one.slots)):
             try:
                 worker.channel.hand_over(slot, self._connections[slot])
-            except OSError:  # it has ended and is heard of soon, or has not yet taken what it was handed before
+            except OSError:  # it has ended, or its channel is full
                 continue
             worker.slots.add(slot)
             return
         self._homeless.append(slot)
 
     def _house(self) -> None:
-        """Try again to hand over what no worker has."""
+        """Hand over connections without a worker."""
         homeless, self._homeless = self._homeless, []
         for slot in homeless:
             self._hand_over(slot)
@@ -229,7 +224,7 @@ class Supervisor:
             self._drain(now)
 
     def _hangs(self, number: int, now: float) -> str:
-        """Why a worker is taken to hang; empty when it is not."""
+        """Why a worker counts as hung; empty when it does not."""
         seconds, since = self._settings.seconds, self._memory.blocked(number)
         if since and now - since > seconds:
             return f"predicted for more than {seconds:g} s"
@@ -238,7 +233,7 @@ class Supervisor:
 
     def _drain(self, now: float) -> None:
         if self._listener is not None:
-            self._accept()  # who has connected already is answered
+            self._accept()  # clients that have connected already are answered
             self._listening(False)
             self._listener.close()
             self._listener = None

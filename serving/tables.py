@@ -1,8 +1,4 @@
-r"""Bodies that are tables: CSV, and NumPy's own format.
-
-rows = csv_rows(reader, declared, b"UA,EWR,1068.0\n")       # no header, as SageMaker's own containers take it
-rows = npy_rows(reader, declared, body)                     # a two-dimensional array of numbers
-"""
+"""Bodies that are tables: CSV, and NumPy's own format."""
 
 from __future__ import annotations
 
@@ -18,11 +14,7 @@ from serving.instances import MOST_ROWS, BadRequest, Reader, Rows, shown
 
 
 def csv_rows(reader: Reader, declared: Declaration, body: bytes) -> Rows:
-    """Read a line an instance, its values in the order of the features; an empty value is missing.
-
-    Raises:
-        BadRequest: Something is wrong with it.
-    """
+    """Read an instance a line, values in the order of the features, without a header; an empty one is missing."""
     try:
         lines = [line for line in csv.reader(io.StringIO(body.decode(), newline=""), strict=True) if line]
     except (csv.Error, UnicodeDecodeError) as error:
@@ -41,11 +33,7 @@ def csv_rows(reader: Reader, declared: Declaration, body: bytes) -> Rows:
 
 
 def npy_rows(reader: Reader, declared: Declaration, body: bytes) -> Rows:
-    """Read an array of shape (rows, features), of numbers; NaN is missing.
-
-    Raises:
-        BadRequest: Something is wrong with it.
-    """
+    """Read an array of numbers of shape (rows, features); NaN is missing."""
     try:
         stream = io.BytesIO(body)
         array = np.load(stream, allow_pickle=False)
@@ -84,7 +72,7 @@ def _from_text(value: str, feature: Feature) -> Any:
         return None
     if feature.kind == "boolean":
         return {"true": True, "false": False}.get(value.lower(), value)
-    if feature.kind == "number" and value.isascii() and "_" not in value:  # what Python reads beside numbers
+    if feature.kind == "number" and value.isascii() and "_" not in value:  # Python accepts more than plain numbers
         try:
             return float(value)
         except ValueError:

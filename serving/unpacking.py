@@ -1,11 +1,7 @@
-"""Reads archives with care: plain files alone, with names that stay inside a folder, and not too much of anything.
+"""Unpacks archives safely: plain files only, with names inside the folder, and limits on size and number.
 
-    with reading(path):
-        for name, source in entries(path): ...      # source.read(); before the next one
-    unpack(path, folder)
-
-An entry is read from its 512 bytes of ustar header, and nothing else is understood: no links, no devices, no extended
-headers, which could name other files or hold gigabytes. Standard library only.
+Only the 512 bytes of a ustar header are understood: no links, devices or extended headers, which could name other files
+or hold gigabytes. Standard library only.
 """
 
 from __future__ import annotations
@@ -27,18 +23,18 @@ _BLOCK = 1 << 20
 
 
 class ArchiveError(Exception):
-    """An archive is not what was sealed; the message names what was found and what was expected."""
+    """An archive is not as sealed; the message says what was found and what was expected."""
 
 
 class Names:
-    """Takes the names of an archive one by one, and refuses those that cannot be unpacked safely everywhere."""
+    """Checks the names of an archive one by one; refuses those that cannot be unpacked safely everywhere."""
 
     def __init__(self) -> None:
         self._files: set[str] = set()
         self._folders: set[str] = set()
 
     def add(self, name: str) -> None:
-        """Take one more.
+        """Check one more.
 
         Raises:
             ArchiveError: It leaves its folder, is hidden, or clashes with another; or there are too many.
@@ -62,11 +58,11 @@ class Names:
 
 @contextmanager
 def reading(path: Path) -> Generator[None]:
-    """Turn what is said of damaged bytes, at whichever read, into an `ArchiveError`."""
+    """Turn errors from damaged bytes, at any read, into an `ArchiveError`."""
     try:
         yield
     except (tarfile.TarError, EOFError, OSError, zlib.error, UnicodeDecodeError) as error:
-        if isinstance(error, OSError) and error.errno is not None:  # the disk's word, not the archive's
+        if isinstance(error, OSError) and error.errno is not None:  # the disk failed, not the archive
             raise
         raise ArchiveError(f"{path} is not a model archive: {error}") from error
 
@@ -75,7 +71,7 @@ def entries(path: Path) -> Iterator[tuple[str, IO[bytes]]]:
     """Yield (name, content) of each entry; content must be read before the next.
 
     Raises:
-        ArchiveError: An entry is no plain file, or has a name that is not allowed; or there is too much.
+        ArchiveError: An entry is no plain file, has a forbidden name, or exceeds a limit.
     """
     names = Names()
     size = 0
@@ -98,7 +94,7 @@ def entries(path: Path) -> Iterator[tuple[str, IO[bytes]]]:
 
 
 def unpack(path: Path, folder: Path) -> None:
-    """Write an archive's files into an empty folder, which is made if need be.
+    """Write an archive's files into an empty folder, which is created if necessary.
 
     Raises:
         ArchiveError: The archive is not plain files, or the folder is not empty.
@@ -133,7 +129,6 @@ class _Content(io.RawIOBase):
         return len(block)
 
     def skip(self, padding: int) -> None:
-        """Read what is left of the entry, and the padding after it."""
         self._left += padding
         while self.read(_BLOCK):
             pass

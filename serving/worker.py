@@ -1,4 +1,4 @@
-"""One process that predicts: it loads the model, proves that it answers, and serves the connections it is given.
+"""One process that predicts: it loads the model, predicts the sealed example, and serves the connections it is given.
 
 python -m serving.worker '{"folder": "/opt/ml/model", ...}'      # started by the supervisor only
 
@@ -50,10 +50,10 @@ class Worker:
     """Serves one model in this process.
 
     Args:
-        served: What is served.
-        predict: The model's `predict`, with the model given.
-        settings: What the environment says.
-        number: Which worker this is.
+        served: The model.
+        predict: Predicts rows.
+        settings: Of the server.
+        number: Of this worker.
         memory: Shared with the supervisor and the other workers.
         channel: To the supervisor.
         labels: Of the metrics.
@@ -144,12 +144,12 @@ class Worker:
             self._ended.set_result(None)
 
     def _stuck(self) -> None:
-        """End this process with the prediction that does not. The answers that it owed have left."""
+        """End this process with its hanging prediction. Pending answers have left."""
         os._exit(STUCK)
 
 
 def load(folder: Path) -> Callable[[Any], Any]:
-    """The package's `predict`, or the usual one, with the loaded model given."""
+    """The package's `predict`, or the default one, bound to the loaded model."""
     module = import_module("model.serving") if find_spec("model.serving") else None
     model = getattr(module, "load", sealed.read)(folder)
     predict = getattr(module, "predict", sealed.predict)
@@ -157,11 +157,11 @@ def load(folder: Path) -> Callable[[Any], Any]:
 
 
 def served(folder: Path, manifest: Mapping[str, Any], name: str, predict: Callable[[Any], Any]) -> Served:
-    """What is served, once it has answered the sealed example.
+    """The model, once it has answered the sealed example.
 
     Raises:
-        BadRequest: The example does not fit the declaration.
-        WrongAnswers: The model answers what cannot be, or what the package does not declare.
+        BadRequest: The example does not match the declaration.
+        WrongAnswers: The answer is invalid, or not as the package declares.
     """
 
     def document(name: str) -> Any:
@@ -178,7 +178,7 @@ def served(folder: Path, manifest: Mapping[str, Any], name: str, predict: Callab
 
 def main(argument: str) -> int:
     """Serve, and return the exit status."""
-    for number in (signal.SIGINT, signal.SIGTERM):  # who ends the container tells the supervisor, and that one this
+    for number in (signal.SIGINT, signal.SIGTERM):  # the supervisor gets them too, and drains this process
         signal.signal(number, signal.SIG_IGN)
     told = json.loads(argument)
     number, channel, descriptor = told.pop("worker"), told.pop("channel"), told.pop("memory")
@@ -199,7 +199,7 @@ def main(argument: str) -> int:
         print(f"cannot serve: the model's code failed: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
         return 3
     gc.collect()
-    gc.freeze()  # what is loaded stays: a full collection would look at all of it, for 25 ms
+    gc.freeze()  # loaded objects stay: a full collection would visit all of them, for 25 ms
     labels = {"model": settings.model, "recipe": manifest["recipe"], "manifest": settings.manifest_sha256}
     memory = Memory(descriptor, settings.workers)
 

@@ -1,4 +1,4 @@
-"""A person's fitted estimator, read from its file; and the same one not fitted, which each training starts from."""
+"""A fitted estimator, read from its file, and its unfitted clone, which each training starts from."""
 
 from __future__ import annotations
 
@@ -24,12 +24,7 @@ _BY_HAND = "docs/how-to/own-model.md shows how a model is written by hand."
 
 @dataclass(frozen=True)
 class Fitted:
-    """A person's estimator, fitted.
-
-    Attributes:
-        estimator: The estimator.
-        notes: What the person should know about it, a line each.
-    """
+    """A fitted estimator, and notes for the person, a line each."""
 
     estimator: Any
     notes: tuple[str, ...] = ()
@@ -37,11 +32,11 @@ class Fitted:
 
 @dataclass(frozen=True)
 class Blank:
-    """An estimator that is not fitted, with every seed set.
+    """An unfitted estimator with every seed set.
 
     Attributes:
         content: Its pickle.
-        libraries: The modules of the libraries that it is made of.
+        libraries: Top-level modules that it needs.
         description: Its class and parameters for a reader, a line each.
         notes: What was changed.
     """
@@ -58,7 +53,7 @@ class Blank:
 
 
 def read(path: Path) -> Fitted:
-    """Unpickle an estimator; of a search, take the best one that it has found.
+    """Unpickle an estimator; of a search, its best one.
 
     Raises:
         OperatorError: The file holds no fitted classifier or regressor, or cannot be read here.
@@ -118,8 +113,8 @@ def _unpickled(path: Path) -> Any:
 
 
 def _of_skops(path: Path) -> Any:
-    """Read a file of skops, as MLflow writes it. It names its types: only those of trusted libraries are made."""
-    from skops import io as skops  # noqa: PLC0415 - of few files
+    """Read a skops file, as MLflow writes it. It lists its types, and only those of trusted libraries are loaded."""
+    from skops import io as skops  # noqa: PLC0415 - few files need it
 
     types = skops.get_untrusted_types(file=path)
     if foreign := [one for one in types if one.partition(".")[0] not in _TRUSTED]:
@@ -130,11 +125,7 @@ def _of_skops(path: Path) -> Any:
 
 
 def blank(path: Path, fitted: Any) -> Blank:
-    """The same estimator, not fitted.
-
-    Args:
-        path: The file that it was read from.
-        fitted: The estimator; it is not changed.
+    """Clone an estimator without its fit.
 
     Raises:
         OperatorError: A part of it cannot be pickled, such as a lambda.
@@ -156,7 +147,6 @@ def blank(path: Path, fitted: Any) -> Blank:
 
 
 def _libraries(content: bytes) -> tuple[str, ...]:
-    """The modules outside the standard library that a pickle needs, by their first names."""
     found: set[str] = set()
 
     class Recording(pickle.Unpickler):

@@ -1,8 +1,6 @@
-"""A fitted estimator that was logged in MLflow, fetched as a file. Nothing of it is read here but its description.
+"""A fitted estimator that was logged in MLflow, fetched as a file without unpickling it.
 
-    with fetched("models:/churn@champion", say) as path: ...        # MLFLOW_TRACKING_URI says where MLflow is
-
-What it was made with is read first: of another Python, or with other libraries, it is refused before it is fetched.
+Its description is read first: one made with another Python or other libraries is refused before it is fetched.
 """
 
 from __future__ import annotations
@@ -37,11 +35,9 @@ _BY_HAND = "Or fit it here, write it by joblib.dump, and give that file."
 
 @contextmanager
 def fetched(uri: str, say: Callable[[str], None]) -> Generator[Path]:
-    """The file of a logged estimator, named as its registered model, in a folder that goes at the end.
+    """The file of a logged estimator, named after its registered model, in a temporary folder.
 
-    Args:
-        uri: `models:/NAME@ALIAS` or `models:/NAME/VERSION`.
-        say: Told which version it is, and the digest of its bytes, before anybody can read them.
+    `say` gets its version and digest before anyone can read the bytes.
 
     Raises:
         OperatorError: There is no such model, or it cannot be used here.
@@ -57,7 +53,6 @@ def fetched(uri: str, say: Callable[[str], None]) -> Generator[Path]:
 
 
 def _fetched(uri: str, named: re.Match[str], say: Callable[[str], None]) -> tuple[bytes, str]:
-    """The bytes of the file, and how its name ends."""
     server = os.environ.get(SERVER, "")
     if not server.startswith(("http://", "https://", "arn:")):
         raise OperatorError(f"{SERVER}: got {server!r}, expected the URL of the MLflow server that has {uri}")
@@ -96,7 +91,6 @@ def _file(api: Api, uri: str, place: str) -> tuple[bytes, str]:
 
 
 def _described(text: bytes, uri: str) -> Mapping[str, Any]:
-    """The flavours of a model."""
     try:
         flavours = yaml.safe_load(text)["flavors"]
         return {name: dict(one) for name, one in flavours.items()}
@@ -105,7 +99,6 @@ def _described(text: bytes, uri: str) -> Mapping[str, Any]:
 
 
 def _named(described: Mapping[str, Any], uri: str) -> str:
-    """The name of the estimator's file among a model's files."""
     loader = described.get("python_function", {}).get("loader_module")
     known = described.get("sklearn", {})
     name = known.get("pickled_model") or (described["python_function"].get("model_path") if loader == _LOADER else None)
@@ -126,7 +119,7 @@ def _named(described: Mapping[str, Any], uri: str) -> str:
 
 
 def _wrong(described: Mapping[str, Any], pinned: Mapping[str, str]) -> Iterator[str]:
-    """What it was made with that is not here, one text each."""
+    """The versions that differ from those here."""
     made, here = str(described.get("python_function", {}).get("python_version", "")), platform.python_version()
     if made.split(".")[:2] != here.split(".")[:2]:
         yield f"Python {made or 'unknown'} (here {here})"
@@ -143,7 +136,7 @@ def _wrong(described: Mapping[str, Any], pinned: Mapping[str, str]) -> Iterator[
 
 
 def _read(api: Api, uri: str) -> bytes:
-    """The bytes of a file, where the server keeps it: behind itself, or in a bucket."""
+    """The bytes of a file that the server stores itself or in a bucket."""
     if not uri.startswith("s3://"):
         if not uri.startswith(PROXIED):
             raise MlflowError(f"{uri} is no place that is read from here; expected {PROXIED}... or s3://...")

@@ -1,4 +1,4 @@
-"""The files of `model/` as `modelstack model init` writes them. They are the team's from then on."""
+"""The files of `model/` as `modelstack model init` writes them; from then on the team owns them."""
 
 from __future__ import annotations
 
@@ -16,13 +16,7 @@ _TEMPLATES = Path(__file__).parent / "templates"
 
 
 def render(given: Path, table: Table, blank: Blank) -> dict[str, bytes]:
-    """Name -> content of each file of a model.
-
-    Args:
-        given: The file with the fitted estimator.
-        table: What its columns are.
-        blank: What is fitted.
-    """
+    """Name -> content of each file of a model; `given` is the file with the fitted estimator."""
     known = Environment(  # noqa: S701  Python, and no HTML
         loader=FileSystemLoader(_TEMPLATES),
         undefined=StrictUndefined,

@@ -1,8 +1,7 @@
-"""`modelstack model init`: from a fitted estimator and its table to a model that is built, and to its files.
+"""`modelstack model init`: a built model, and its files, from a fitted estimator and its table.
 
-All is tried in a folder of its own first: the files are written there, checked, and built by the pipeline, which
-trains, evaluates and seals. Only then are they written into the checkout. The package stays in the cache, so the next
-build of the same files takes no time.
+Everything is written, checked and built in a temporary folder before the checkout changes. The package stays in the
+cache, so the next build of the same files takes no time.
 """
 
 from __future__ import annotations
@@ -34,15 +33,7 @@ _LONGEST_NAME = 24  # with a hyphen and the name of a stack it is part of every 
 
 @dataclass(frozen=True)
 class ModelInputs:
-    """What a person names.
-
-    Attributes:
-        estimator: The file with the fitted estimator.
-        table: The file with the table.
-        label: The column with the true answers.
-        time: The column with times, or None.
-        id: The column with a name for each row, or None.
-    """
+    """The files and columns that a person names; `id` is the column with a name for each row."""
 
     estimator: Path
     table: Path
@@ -57,10 +48,9 @@ class NewModel:
 
     Attributes:
         name: A name for it in the stack's file.
-        files: The files that were written, from the checkout's folder, each with its number of lines if it is source.
-        example: The request that was written, from the checkout's folder.
-        notes: What the person should know, a line each.
-        sealed: The package that was built from it.
+        files: Relative to the checkout, sources with their number of lines.
+        example: The example request, relative to the checkout.
+        notes: For the person, a line each.
     """
 
     name: str
@@ -71,15 +61,10 @@ class NewModel:
 
 
 def init(root: Path, inputs: ModelInputs, progress: Callable[[str], None]) -> NewModel:
-    """Write a model into a checkout.
-
-    Args:
-        root: The checkout; its folder `model` holds no file.
-        inputs: What the model is made of.
-        progress: Called with each line that the build prints.
+    """Write a model into a checkout, whose folder `model` must have no file; `progress` gets each line of the build.
 
     Raises:
-        OperatorError: Something cannot be used. Nothing was written.
+        OperatorError: An input cannot be used. Nothing was written.
     """
     to = root / DATA / inputs.table.name
     _check_nothing_is_overwritten(root, inputs.table, to)
@@ -108,7 +93,6 @@ def init(root: Path, inputs: ModelInputs, progress: Callable[[str], None]) -> Ne
 
 
 def _check_nothing_is_overwritten(root: Path, path: Path, to: Path) -> None:
-    """Refuse to overwrite a file of `model/`, or another table."""
     found = [one for one in sorted((root / "model").rglob("*")) if one.is_file() and one.parent.name != "__pycache__"]
     if found:
         more = f" and {len(found) - 1} more files" if len(found) > 1 else ""
@@ -131,7 +115,7 @@ def _built(
     progress: Callable[[str], None],
     gaps: Mapping[str, str],
 ) -> SealedPackage:
-    """Check and build the model in a folder of its own, as `python -m pipeline check` and `build` do."""
+    """Check and build the model in a temporary folder, as `python -m pipeline check` and `build` do."""
     with TemporaryDirectory(prefix="modelstack-init-") as name:
         folder = Path(name).resolve()
         for package in BUILT_FROM:
@@ -163,7 +147,7 @@ def _notes(found: table.Table) -> list[str]:
 
 
 def _name(path: Path) -> str:
-    """A name of letters, digits and hyphens, out of that of a file."""
+    """A name of letters, digits and hyphens, from a file's name."""
     plain = re.sub("[^a-z0-9]+", "-", path.name.partition(".")[0].lower()).strip("-")
     named = plain if plain[:1].isalpha() else f"model-{plain}"
     return named[:_LONGEST_NAME].strip("-")

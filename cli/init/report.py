@@ -15,21 +15,12 @@ _ROOM = 1.2  # a gate refuses what is worse than now by more than a fifth
 
 
 def render(made: NewModel, root: Path) -> str:
-    """The whole report: files, notes, the stack's section, what to type next, and the parts that may be added.
-
-    Args:
-        made: What was written.
-        root: The checkout.
-    """
+    """The whole report: files, notes, the stack's section, the next commands, and optional parts."""
     return "\n".join([*_written(made), *_section(made), *_next(made), "", outline.listed(root)])
 
 
 def gates(metrics: Mapping[str, float]) -> dict[str, str]:
-    """Bounds that a model as good as this one keeps: metric -> its gate, as the stack's file has it.
-
-    Args:
-        metrics: The metrics of the usual evaluation, on a fifth of the rows that was kept back.
-    """
+    """Metric -> a gate, as the stack's file has it, that a model as good as this one passes."""
     found: dict[str, str] = {}
     if "accuracy" in metrics:
         worst = 1 - _ROOM * max(1 - metrics["accuracy"], _LEAST_ERROR)
@@ -41,7 +32,7 @@ def gates(metrics: Mapping[str, float]) -> dict[str, str]:
 
 
 def _rounded_up(value: float) -> str:
-    """A value above 0 to two digits, never less than it is."""
+    """A value above 0, rounded up to two digits."""
     if value <= 0:
         return "0.01"
     step = 10.0 ** (math.floor(math.log10(value)) - 1)

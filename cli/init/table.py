@@ -1,4 +1,4 @@
-"""A person's table: which of its columns are features, and whether it is the one that the estimator was fitted on."""
+"""The training table: which of its columns are features, and whether the estimator was fitted on it."""
 
 from __future__ import annotations
 
@@ -22,16 +22,12 @@ _HINTS = 3
 
 @dataclass(frozen=True)
 class Table:
-    """A table, and what its columns are.
+    """A table and the roles of its columns.
 
     Attributes:
-        path: The file.
-        label: The column with the true answers.
-        time: The column with the time of each row, if any.
-        id: The column with the name of each row, if any.
-        features: The columns that the estimator takes, in its order.
-        left: Columns that nothing takes.
-        gaps: Features of texts, or of true and false, with missing values -> what is found there, in words.
+        features: In the estimator's order.
+        left: Columns without a role.
+        gaps: Text or boolean features with missing values -> a description of them.
         example: A request: the first row without a missing value, or else the first.
     """
 
@@ -46,17 +42,10 @@ class Table:
 
 
 def read(path: Path, label: str, time: str | None, name: str | None, fitted: Any) -> Table:
-    """Read a table and check it against an estimator.
-
-    Args:
-        path: A file of CSV.
-        label: The column with the true answers.
-        time: The column with times, or None.
-        name: The column with a name for each row, or None.
-        fitted: The estimator that was fitted on it.
+    """Read a CSV file and check it against the estimator that was fitted on it; `name` is the column of row names.
 
     Raises:
-        OperatorError: A column is missing, has values that are not allowed, or is not what the estimator knows.
+        OperatorError: A column is missing, has forbidden values, or is unknown to the estimator.
     """
     try:
         frame = pd.read_csv(path, low_memory=False)
@@ -117,7 +106,7 @@ def _features(path: Path, fitted: Any, rest: list[str], given: dict[str, str]) -
 
 
 def hints(gaps: Mapping[str, str]) -> str:
-    """A sentence for each of the first columns whose missing values may be why a model cannot be built."""
+    """A sentence for each of the first columns whose missing values may prevent a build."""
     return " ".join(
         f"Column {name!r}: {found}; if that is why, fill it before the fit, or by a SimpleImputer for it alone."
         for name, found in [*gaps.items()][:_HINTS]
@@ -133,7 +122,7 @@ def _gap(values: Any) -> str:
 
 
 def _check_answers(path: Path, fitted: Any, rows: Any, gaps: Mapping[str, str]) -> None:
-    """Refuse a table whose rows the estimator cannot answer, or answers with more than one value each."""
+    """Refuse a table that the estimator cannot predict, or predicts with several values a row."""
     try:
         answers = fitted.predict(rows if hasattr(fitted, "feature_names_in_") else rows.to_numpy())
     except Exception as error:  # whatever a part of it raises
@@ -147,7 +136,6 @@ def _check_answers(path: Path, fitted: Any, rows: Any, gaps: Mapping[str, str]) 
 
 
 def _wrong(frame: Any, label: str, time: str | None, name: str | None, fitted: Any) -> Iterator[str]:
-    """What is wrong with the columns that are no features."""
     for column in filter(None, (label, time, name)):
         if missing := int(frame[column].isna().sum()):
             yield f"column {column!r}: found {missing:,} rows without a value; expected one in each"
@@ -181,7 +169,6 @@ def _wrong_labels(values: Any, fitted: Any) -> Iterator[str]:
 
 
 def _list(values: Any) -> str:
-    """Some of the names or labels, for a person."""
     shown = sorted(map(str, values)) if isinstance(values, set) else [str(one) for one in values]
     more = f" and {len(shown) - _SHOWN} more" if len(shown) > _SHOWN else ""
     return ", ".join(shown[:_SHOWN]) + more

@@ -23,7 +23,7 @@ class BudgetView:
 
 
 def read(target: Target) -> tuple[BudgetView, ...]:
-    """Both budgets; none without counts, or without an objective, as for an endpoint that was named without its stack."""
+    """Both budgets; none without counts or an objective, as for an endpoint that was named without its stack."""
     told = target.outputs.get("slo")
     if not told:
         return ()
