@@ -1,7 +1,7 @@
-"""How records follow each other: the end of the chain, and what is still to be put away.
+"""The end of the chain, and the records that are still to be stored.
 
-A chain lies in the item that it records the changes of. So what happened, and the number and the digest of the newest
-record, are written by one conditional write: none is lost, none is doubled, and two writers never give out one number.
+It is in the journal item of the state, so one conditional write stores a change with its record's number and digest: no
+record is lost or doubled, and no number is used twice.
 """
 
 from __future__ import annotations
@@ -14,11 +14,10 @@ from typing import Any
 from audit.record import AuditRecord, Entry, moment, plain
 
 MOST_BYTES = 24_000
-"""How much may wait to be put away before nothing new should begin; an item of a journal has a limit."""
+"""How many bytes may wait before nothing new should begin; a journal's item has a size limit."""
 _ALWAYS = ("event", "rollout", "release")
 _KNOWN = 50
-UNKNOWN = "unknown"
-"""Who it was, where nobody tells."""
+UNKNOWN = "unknown"  # the actor, if nobody reports it
 
 
 @dataclass(frozen=True)
@@ -27,9 +26,8 @@ class Chain:
 
     Attributes:
         number: That of the newest record; 0 before the first.
-        digest: The newest record's; empty before the first.
-        drafts: What happened since the chain was written; the next write gives it its place.
-        waiting: Records that are perhaps not put away yet, oldest first.
+        drafts: Entries since the last write; the next one makes them records.
+        waiting: Records that may not be stored yet, oldest first.
         known: The ids of the last entries that have one.
     """
 
@@ -40,7 +38,7 @@ class Chain:
     known: tuple[str, ...] = ()
 
     def noting(self, entry: Entry) -> Chain:
-        """The chain with something more to be recorded; itself if that was noted before."""
+        """The chain with one more entry; itself if its id is known."""
         if entry.id and entry.id in self.known:
             return self
         known = (*self.known, entry.id)[-_KNOWN:] if entry.id else self.known
@@ -48,12 +46,7 @@ class Chain:
         return replace(self, drafts=(*self.drafts, entry), known=known)
 
     def sealed(self, endpoint: str, who: str) -> Chain:
-        """The chain in which every draft is a record; where there is no room, one without its reason and numbers.
-
-        Args:
-            endpoint: What it is about.
-            who: Whose credentials, or which function, writes; empty when nobody tells.
-        """
+        """The chain with every draft as a record, shortened if there is no room; `who` is empty if unknown."""
         if not self.drafts:
             return self
         entry, *drafts = self.drafts
@@ -65,15 +58,14 @@ class Chain:
         return longer.sealed(endpoint, who)
 
     def kept(self, number: int) -> Chain:
-        """The chain once the records up to a number are put away."""
+        """The chain after the records up to a number are stored."""
         return replace(self, waiting=tuple(record for record in self.waiting if record.number > number))
 
     @property
     def crowded(self) -> bool:
-        """Whether so much waits to be put away that nothing new should begin."""
+        """Whether so much waits to be stored that nothing new should begin."""
         return sum(len(json.dumps(asdict(record))) for record in self.waiting) > MOST_BYTES
 
 
 def _shortened(what: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What happened to which release, and no more."""
     return {**{name: what[name] for name in _ALWAYS if name in what}, "shortened": True}

@@ -1,7 +1,6 @@
-"""One record: what happened, who did it, and the hash of the record before; and the same with its signature, as a line.
+"""An audit record, linked to the one before by its hash, and the line that stores it with its signature.
 
-The canonical bytes of a record are JSON in ASCII with sorted keys and no spaces. Its digest is the sha256 of these, and
-they are what is signed. A line is a JSON object of the record and its signature, in the same form.
+Both are ASCII JSON with sorted keys and no spaces; a record's digest and signature are over these bytes.
 """
 
 from __future__ import annotations
@@ -20,23 +19,23 @@ from audit.signature import lowered
 
 
 class RecordKind(StrEnum):
-    """What a record tells."""
+    """The kind of an audit record."""
 
     RELEASE = "release"  # a release begins: on trial, or at once
     HOLD = "hold"  # a trial waits for a person
-    APPROVAL = "approval"  # a person lets it go on
-    DECISION = "decision"  # it is decided how a rollout ends, and not carried out yet
-    VERDICT = "verdict"  # a rollout ended, and who serves stayed the same
+    APPROVAL = "approval"  # a person lets it continue
+    DECISION = "decision"  # the end of a rollout is decided, and not carried out yet
+    VERDICT = "verdict"  # a rollout ended, and the champion stayed
     PROMOTION = "promotion"  # a release became champion
-    RESTORE = "restore"  # a release of before is to serve again, or does: by a rollback, or as a person asked for it
+    RESTORE = "restore"  # an earlier release serves again, or a person requests that
     EXEMPTION = "exemption"  # a person let a release skip its trial
     CLEAR = "clear"  # a person let a rejected release be tried again
-    INCIDENT = "incident"  # what is no verdict, and a person should know
-    RETRAINING = "retraining"  # a new version was asked for, approved, trained, accepted or not
+    INCIDENT = "incident"  # no verdict, but a person should know
+    RETRAINING = "retraining"  # a new version was requested, approved, trained, accepted or not
 
 
 class Signer(Protocol):
-    """Signs with a key that nobody sees."""
+    """Signs with a key that stays secret."""
 
     def sign(self, message: bytes) -> bytes:
         """The signature over a message: ECDSA on P-256 with SHA-256, in DER form."""
@@ -45,14 +44,7 @@ class Signer(Protocol):
 
 @dataclass(frozen=True)
 class Entry:
-    """Something that is to be recorded.
-
-    Attributes:
-        at: When it happened, epoch seconds.
-        kind: What it tells.
-        what: The facts, as JSON values.
-        id: Tells it from others of a source that may tell it twice; empty of one that never does.
-    """
+    """Content of a future record, with an `id` if its source may report it twice; `at` is in epoch seconds."""
 
     at: float
     kind: RecordKind
@@ -62,15 +54,12 @@ class Entry:
 
 @dataclass(frozen=True)
 class AuditRecord:
-    """What happened, in its place.
+    """One record of the chain.
 
     Attributes:
-        number: Its place, from 1.
-        time: When it happened, in ISO 8601, UTC.
-        endpoint: The endpoint that it is about; it bears the name of the stack.
-        kind: What it tells.
-        who: Whose credentials, or which function, made it happen.
-        what: The facts, as JSON values.
+        number: Its position, from 1.
+        time: ISO 8601, UTC.
+        who: The credentials, or the function, that caused it.
         before: The digest of the record before; empty in the first.
     """
 
@@ -84,7 +73,7 @@ class AuditRecord:
 
     @property
     def canonical(self) -> bytes:
-        """What is hashed and signed."""
+        """The bytes that are hashed and signed."""
         return canonical(asdict(self))
 
     @property
@@ -94,11 +83,7 @@ class AuditRecord:
 
     @classmethod
     def from_dict(cls, value: Any) -> AuditRecord:
-        """Read back what `dataclasses.asdict` wrote.
-
-        Raises:
-            ValueError: It has other fields, or one of another type.
-        """
+        """Read back what `dataclasses.asdict` wrote; ValueError if it has other fields or types."""
         found: Mapping[str, Any] = cast(Mapping[str, Any], value) if isinstance(value, dict) else {}
         if found.keys() != {one.name for one in fields(cls)}:
             names = ", ".join(one.name for one in fields(cls))
@@ -113,12 +98,7 @@ class AuditRecord:
 
 @dataclass(frozen=True)
 class Signed:
-    """A record with its signature.
-
-    Attributes:
-        record: The record.
-        signature: Over the record's canonical bytes, by `Signer`, in the form that `lowered` gives it.
-    """
+    """A record with its signature, in the form of `lowered`."""
 
     record: AuditRecord
     signature: bytes
@@ -130,17 +110,13 @@ class Signed:
 
     @property
     def line(self) -> str:
-        """The record as it is kept and exported, without a line's end."""
+        """The record as it is stored and exported, without a newline."""
         content = {"record": asdict(self.record), "signature": base64.b64encode(self.signature).decode()}
         return canonical(content).decode()
 
     @classmethod
     def from_line(cls, line: str) -> Signed:
-        """Read back what `line` wrote.
-
-        Raises:
-            ValueError: It is another text: even a blank more makes it one.
-        """
+        """Read back what `line` wrote; ValueError if it differs, even by one space."""
         try:
             content: Any = json.loads(line)
         except RecursionError:
@@ -157,15 +133,12 @@ class Signed:
 
 
 def canonical(content: Mapping[str, Any]) -> bytes:
-    """JSON content as bytes, one way only."""
+    """JSON content as bytes, in exactly one way."""
     return json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False).encode("ascii")
 
 
 def plain(value: Any) -> Any:
-    """A value as JSON has it: what JSON has no number for (`inf`, `nan`) is told by its name.
-
-    So nothing that was decided can be unfit to be recorded.
-    """
+    """A value as JSON; `inf` and `nan` become text, so that every decision can be recorded."""
     if isinstance(value, float):
         return value if math.isfinite(value) else str(value)
     if isinstance(value, Mapping):
@@ -176,5 +149,5 @@ def plain(value: Any) -> Any:
 
 
 def moment(at: float) -> str:
-    """Epoch seconds as a record tells them."""
+    """Epoch seconds as in a record: ISO 8601 with milliseconds, UTC."""
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

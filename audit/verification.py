@@ -1,4 +1,4 @@
-"""Is the record as it was written? Walks the chain, and names the first record that is not."""
+"""Verifies an audit log: walks the chain, and names the first record that was changed."""
 
 from __future__ import annotations
 
@@ -9,32 +9,25 @@ from enum import StrEnum
 from audit.chain import Chain
 from audit.record import AuditRecord, Signed
 
-Check = Callable[[bytes, bytes], bool]
-"""Whether a signature (second) is the stack's over a message (first)."""
+Check = Callable[[bytes, bytes], bool]  # whether a signature (second) of the stack fits a message (first)
 
 
 class Problem(StrEnum):
-    """What is wrong with a record."""
+    """The fault of a record."""
 
-    UNREADABLE = "unreadable"  # it is no record, or not in the form in which they are kept
-    CHANGED = "changed"  # it is not what was signed
+    UNREADABLE = "unreadable"  # it is not a record in canonical form
+    CHANGED = "changed"  # it differs from what was signed
     MISSING = "missing"
-    REORDERED = "reordered"  # it stands in another place
+    REORDERED = "reordered"  # it has another position
     FOREIGN = "foreign"  # it is about another endpoint
-    OTHER_KEY = "other_key"  # it is what was written, and another key signed it
-    UNLINKED = "unlinked"  # it is signed, and does not follow the record before
-    UNEXPECTED = "unexpected"  # the journal knows of no such record
+    OTHER_KEY = "other_key"  # it is unchanged, but signed by another key
+    UNLINKED = "unlinked"  # it is signed, but does not follow the record before
+    UNEXPECTED = "unexpected"  # the journal has no such record
 
 
 @dataclass(frozen=True)
 class Finding:
-    """The first record that is not as it was written.
-
-    Attributes:
-        number: Its number; of one that cannot be read, the number that is expected there.
-        problem: What is wrong.
-        said: What a reader said of it; empty where the problem says all.
-    """
+    """The first faulty record, by its number (of an unreadable one the expected number)."""
 
     number: int
     problem: Problem
@@ -43,14 +36,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Verified:
-    """What a verification found.
-
-    Attributes:
-        records: How many records are in order, from the first.
-        digest: The last one's of these.
-        waiting: How many of them are not put away yet, and are known from the journal alone.
-        finding: What is wrong; None when nothing is.
-    """
+    """The result: how many records are valid, the digest of the last of them, and how many are only in the journal."""
 
     records: int
     digest: str
@@ -60,7 +46,7 @@ class Verified:
 
 @dataclass(frozen=True)
 class _Item:
-    """What stands in a place: a record, or why it cannot be read. Without a signature it is known from the journal."""
+    """A record, or why it cannot be read. Without a signature it comes from the journal."""
 
     record: AuditRecord | None
     signature: bytes | None = None
@@ -68,14 +54,9 @@ class _Item:
 
 
 def verify(lines: Iterable[str], endpoint: str, check: Check, end: Chain | None = None) -> Verified:
-    """Walk the records from the first.
+    """Walk the records from the first, given the stored lines in order.
 
-    Args:
-        lines: The records as they are kept, in order.
-        endpoint: What they are to be about.
-        check: Whether a signature is the stack's.
-        end: The chain's end as the journal had it before the lines were read. None when it is not known: then it is not
-            noticed that the newest records are missing.
+    `end` is the chain's end in the journal, read before the lines; if None, missing newest records go unnoticed.
     """
     items = [_read(line) for line in lines]
     numbers = {item.record.number for item in items if item.record}
@@ -104,16 +85,7 @@ def _read(line: str) -> _Item:
 
 
 def _wrong(item: _Item, place: int, before: str, *, endpoint: str, check: Check, known: str | None) -> Problem | None:
-    """What is wrong with what stands in a place.
-
-    Args:
-        item: What stands there.
-        place: The number that it should have.
-        before: The digest of the record before.
-        endpoint: What it should be about.
-        check: Whether a signature is the stack's.
-        known: Its digest as the next record or the journal has it; None when neither is there.
-    """
+    """The problem of an item; `known` is its digest by the next record or the journal, None if there is neither."""
     record = item.record
     if record is None:
         return Problem.UNREADABLE
@@ -127,7 +99,6 @@ def _wrong(item: _Item, place: int, before: str, *, endpoint: str, check: Check,
 
 
 def _at_end(count: int, digest: str, end: Chain) -> Finding | None:
-    """What is wrong with the newest record, by the journal."""
     if count < end.number:
         return Finding(count + 1, Problem.MISSING)
     if count > end.number:

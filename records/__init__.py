@@ -1,1 +1,1 @@
-"""What happened, and who says so."""
+"""What happened, and its source."""

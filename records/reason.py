@@ -9,7 +9,7 @@ from rollout.reason import Reason
 
 
 def reason_text(what: Mapping[str, Any]) -> str:
-    """The reason in the words that everything else uses; of a reason that a newer version wrote, its kind."""
+    """The sentence of a record's reason; the kind of one that a newer version wrote."""
     reason = what.get("reason")
     if not isinstance(reason, dict):
         return str(what.get("said") or what.get("event", ""))

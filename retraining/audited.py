@@ -1,4 +1,4 @@
-"""What of a retraining goes into the audit record: every event of its history, told by its fields."""
+"""The audit entries of a retraining's events."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from retraining.record import Entry
 
 
 def entry(event: Entry) -> Recorded:
-    """What is recorded of an event. An event may be told twice: by its id it is recorded once."""
+    """The audit entry of an event. Its id prevents that an event reported twice is recorded twice."""
     told: dict[str, Any] = {name: item for name, item in asdict(event).items() if item not in ("", None, {})}
     what = {**told, "event": event.kind}
     del what["at"], what["kind"]

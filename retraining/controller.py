@@ -1,10 +1,8 @@
-"""Carries a retraining on: look, decide, write, act, tell. Anything may call it, at any time, any number of times.
+"""Runs a retraining: observe, decide, write, act, notify. It may be called at any time, any number of times.
 
-    RetrainingController(book, world, tell, rules, endpoint).carry_on()
-
-A record is written before its job is created, on the condition that nobody else wrote one since it was read; so of two
-calls at once one begins, and one that was killed in between is finished by the next. An event is told after it was
-written, and noted as told then: it may be told twice, and is never lost.
+A record is written before its job is created, and only on the revision that was read. So of two concurrent calls one
+begins, and the next call finishes the work of one that was killed. An event is sent after it was written, and marked
+afterwards: it may be sent twice, and is never lost.
 """
 
 from __future__ import annotations
@@ -21,11 +19,11 @@ _ATTEMPTS = 5
 
 
 class Moved(Exception):
-    """Others wrote the record again and again."""
+    """Other writers changed the record again and again."""
 
 
 class Book(Protocol):
-    """Keeps the record."""
+    """Stores the record."""
 
     def read(self) -> RetrainingRecord:
         """The record, or an empty one."""
@@ -37,10 +35,10 @@ class Book(Protocol):
 
 
 class World(Protocol):
-    """What the decision is about."""
+    """The platform on which jobs run."""
 
     def look(self, record: RetrainingRecord) -> RetrainingObservation:
-        """See what is."""
+        """Observe the platform."""
         ...
 
     def create(self, start: Start) -> None:
@@ -52,21 +50,12 @@ class World(Protocol):
         ...
 
 
-Tell = Callable[[Entry], None]
-"""Tells people an event."""
+Tell = Callable[[Entry], None]  # notifies people of an event
 
 
 @dataclass(frozen=True)
 class RetrainingController:
-    """One endpoint's retraining.
-
-    Attributes:
-        book: Keeps the record.
-        world: What is, and where jobs run.
-        tell: Tells people.
-        rules: When a version is trained.
-        endpoint: Whose retraining.
-    """
+    """The retraining of one endpoint."""
 
     book: Book
     world: World
@@ -77,20 +66,15 @@ class RetrainingController:
     def carry_on(
         self, change: Callable[[RetrainingRecord, RetrainingObservation], RetrainingRecord] | None = None
     ) -> RetrainingRecord:
-        """Do what follows from what is.
+        """Do what follows from the observations, after `change`, a person's request, which may raise NotNow.
 
-        Args:
-            change: What a person asks for, applied first.
-
-        Raises:
-            NotNow: What the person asks for cannot be done; nothing was changed.
-            Moved: Others write all the time; nothing is lost, the next call goes on.
+        Raises Moved if others keep writing; nothing is lost, the next call continues.
         """
         for _ in range(_ATTEMPTS):
             record = self.book.read()
             seen = self.world.look(record)
             asked = change(record, seen) if change else record
-            # Who refuses is not asked the next question by the same call.
+            # A person who declines does not trigger the next request in the same call.
             goes_on = change is None or asked.approved or asked.stopping or asked.requested is not None
             after, act = decide(asked, seen, self.rules, self.endpoint) if goes_on else (asked, None)
             written = record if after == record else self.book.write(after)
@@ -106,7 +90,7 @@ class RetrainingController:
         raise Moved(f"the record of {self.endpoint}'s retraining was written by others {_ATTEMPTS} times")
 
     def _wanted(self, started: Start) -> bool:
-        """Whether a job is still the record's: who stopped it meanwhile found none that could be stopped."""
+        """Whether a job is still the record's: a caller that stopped it meanwhile found no job to stop."""
         now = self.book.read()
         return now.job == started.job and not now.stopping
 

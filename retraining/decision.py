@@ -1,9 +1,7 @@
-"""What is to be done about a model that has gone wrong? Pure: record and what is seen in, record and job out.
+"""Decides on a retraining: pure functions from a record and observations to the next record and an action on its job.
 
-    after, act = decide(record, seen, rules, endpoint)      # act: the job to begin or to stop now, or None
-
-Levels decide and not edges: what is asked is whether an alarm rings now, not whether it began to, so that an event that
-was lost, delivered twice, or came in a cool-down changes nothing but when the next look is.
+They look at levels (an alarm fires now), not edges. So a lost or duplicate event changes only the time of the next
+look. What a person requests in vain raises NotNow.
 """
 
 from __future__ import annotations
@@ -25,18 +23,12 @@ _NOTHING_SERVES = Obstacle("nothing_serves")
 
 
 class NotNow(Exception):
-    """A person asked for what cannot be done; the message says why."""
+    """A person's request cannot be done; the message says why."""
 
 
 @dataclass(frozen=True)
 class JobSeen:
-    """A training job as the platform reports it.
-
-    Attributes:
-        status: What has become of it; `missing` when there is none of that name.
-        why: Why it failed or was stopped, in the platform's words.
-        report: What its program reported; None when it is not there.
-    """
+    """A training job as the platform reports it, `missing` when there is no job of that name."""
 
     status: Literal["missing", "running", "completed", "failed"]
     why: str = ""
@@ -45,14 +37,13 @@ class JobSeen:
 
 @dataclass(frozen=True)
 class RetrainingObservation:
-    """What is, at one look.
+    """The observations at one time.
 
     Attributes:
         now: Epoch seconds.
         day: The newest day of the requests, `YYYY-MM-DD`.
-        champion: What serves; None before the first release.
-        on_trial: The id of the release on trial; empty when there is none.
-        ringing: The champion's alarms that ask for a retraining, in ALARM now.
+        champion: None before the first release.
+        ringing: The champion's firing alarms that request a retraining.
         job: The record's job; None when it has none.
     """
 
@@ -69,19 +60,13 @@ class RetrainingObservation:
         return self.champion.id if self.champion else ""
 
     def entry(self, kind: str, said: str = "", **more: Any) -> Entry:
-        """An event of this look; `more` are further fields of it."""
+        """An event at this time; `more` are further fields of it."""
         return Entry(self.now, self.day, kind, said, **more)
 
 
 @dataclass(frozen=True)
 class Start:
-    """A training job to create, unless there is one of that name.
-
-    Attributes:
-        job: Its name.
-        champion: What it starts from and is compared with.
-        through: The day up to which it takes data.
-    """
+    """A training job to create, unless there is one of that name; `through` is the last day of its data."""
 
     job: str
     champion: Release
@@ -90,11 +75,7 @@ class Start:
 
 @dataclass(frozen=True)
 class Stop:
-    """A training job to stop, unless it has ended.
-
-    Attributes:
-        job: Its name.
-    """
+    """A training job to stop, unless it has ended."""
 
     job: str
 
@@ -102,18 +83,8 @@ class Stop:
 def decide(
     record: RetrainingRecord, seen: RetrainingObservation, rules: Rules, endpoint: str
 ) -> tuple[RetrainingRecord, Start | Stop | None]:
-    """Say what follows from a look.
-
-    Args:
-        record: What was known before.
-        seen: What is.
-        rules: When a version is trained.
-        endpoint: Names the job.
-
-    Returns:
-        The record to write, the same when nothing changed, and what to do about its job after it was written.
-    """
-    if not record.since or record.since > seen.day:  # days still to come are of another replay, or of no replay
+    """The record to write (equal to the old one if nothing changed), and the action on its job after the write."""
+    if not record.since or record.since > seen.day:  # a future day is of another replay
         record = replace(record, since=seen.day)
     record = record.served_by(seen.champion.id) if seen.champion else record
     if record.phase is Phase.TRAINING:
@@ -134,11 +105,7 @@ def decide(
 
 
 def request(record: RetrainingRecord, seen: RetrainingObservation, reason: str) -> RetrainingRecord:
-    """A person wants a retraining, whatever the cool-down and the budget.
-
-    Raises:
-        NotNow: One is under way, or there is nothing to start from.
-    """
+    """A person requests a retraining, whatever the cool-down and the budget. NotNow if one is under way."""
     if record.stopping:
         raise NotNow(f"{record.job} is being stopped: {record.stopping}")
     if record.phase is Phase.TRAINING:
@@ -150,11 +117,7 @@ def request(record: RetrainingRecord, seen: RetrainingObservation, reason: str) 
 
 
 def approve(record: RetrainingRecord, seen: RetrainingObservation, reason: str) -> RetrainingRecord:
-    """A person agrees.
-
-    Raises:
-        NotNow: Nothing is asked, or it was agreed to already.
-    """
+    """A person approves the retraining that waits."""
     if record.phase is not Phase.ASKING:
         raise NotNow("nothing waits for a person")
     if record.approved:
@@ -163,11 +126,7 @@ def approve(record: RetrainingRecord, seen: RetrainingObservation, reason: str) 
 
 
 def decline(record: RetrainingRecord, seen: RetrainingObservation, reason: str) -> RetrainingRecord:
-    """A person refuses what is asked, or the candidate that waits; the cool-down counts from now.
-
-    Raises:
-        NotNow: Nothing is asked, and no candidate waits.
-    """
+    """A person declines the retraining or candidate that waits; the cool-down starts now."""
     newest = record.accepted[0] if record.accepted else None
     live = {seen.on_trial, seen.serves}
     if record.phase is Phase.ASKING:
@@ -180,11 +139,7 @@ def decline(record: RetrainingRecord, seen: RetrainingObservation, reason: str) 
 
 
 def stop(record: RetrainingRecord, seen: RetrainingObservation, reason: str) -> RetrainingRecord:
-    """A person wants no more of the job that runs, whatever comes of it; the cool-down counts from its start.
-
-    Raises:
-        NotNow: None runs, or it is being stopped already.
-    """
+    """A person stops the running job, whatever its result; the cool-down counts from its start."""
     if record.phase is not Phase.TRAINING:
         raise NotNow("no job runs")
     if record.stopping:
@@ -194,11 +149,7 @@ def stop(record: RetrainingRecord, seen: RetrainingObservation, reason: str) -> 
 
 
 def forget(record: RetrainingRecord, seen: RetrainingObservation, reason: str) -> RetrainingRecord:
-    """The config's own window counts again, whatever was retrained.
-
-    Raises:
-        NotNow: Nothing was retrained, or a retrained version is on trial: the next update would take back what it won.
-    """
+    """The config's own window applies again. NotNow while a retrained version is on trial, whose win it would undo."""
     if any(one.release == seen.on_trial for one in record.accepted):
         raise NotNow(f"{seen.on_trial} is on trial, with a retrained window: forget after its verdict, or roll it back")
     if not record.accepted:
@@ -220,14 +171,13 @@ def _wish(record: RetrainingRecord, seen: RetrainingObservation, rules: Rules) -
 
 
 def _obstacle(seen: RetrainingObservation) -> Obstacle | None:
-    """Why nobody could begin now."""
     if seen.champion is None:
         return _NOTHING_SERVES
     return Obstacle("on_trial", seen.on_trial) if seen.on_trial else None
 
 
 def _paced(record: RetrainingRecord, day: str, rules: Rules) -> Obstacle | None:
-    """Why it would be too soon; starts of days that are still to come are of another replay, and do not count."""
+    """Why it is too soon. Starts on future days belong to another replay, and do not count."""
     past = [age for age in (_days(start, day) for start in record.starts) if age >= 0]
     if past and min(past) < rules.cool_down_days:
         numbers = {"days": float(min(past)), "cool_down_days": float(rules.cool_down_days)}
@@ -239,7 +189,7 @@ def _paced(record: RetrainingRecord, day: str, rules: Rules) -> Obstacle | None:
 def _begun(
     record: RetrainingRecord, seen: RetrainingObservation, champion: Release, trigger: Trigger, endpoint: str
 ) -> tuple[RetrainingRecord, Start]:
-    # The second tells it from those of a stack of this name that was destroyed: platforms forget no job name.
+    # Platforms never free a job's name, so the second distinguishes a recreated stack of the same name.
     job = f"{endpoint}-{seen.day.replace('-', '')}-{int(seen.now):x}"
     started = seen.entry("started", job=job, through=seen.day, trigger=trigger)
     training = replace(
@@ -257,9 +207,7 @@ def _begun(
 
 
 def _of_job(record: RetrainingRecord, seen: RetrainingObservation) -> tuple[RetrainingRecord, Start | Stop | None]:
-    """What has become of the job. One that is missing was lost between the record and the platform: it is created,
-    unless another champion has come meanwhile.
-    """
+    """The record after its job's status. A missing job was lost before its creation, so it is created now."""
     job = seen.job or JobSeen("missing")
     if job.status == "running":
         return record, Stop(record.job) if record.stopping else None

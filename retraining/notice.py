@@ -1,4 +1,4 @@
-"""What people are told of a retraining. Pure."""
+"""Notifications of a retraining's events."""
 
 from __future__ import annotations
 
@@ -26,13 +26,7 @@ _THEN: Mapping[str, tuple[str, ...]] = {
 
 
 def message(entry: Entry, endpoint: str, commands: Commands) -> dict[str, Any]:
-    """An event as the arguments of SNS's Publish, without the topic.
-
-    Args:
-        entry: The event.
-        endpoint: Whose retraining it is about.
-        commands: How the commands of its stack are written.
-    """
+    """An event as the arguments of SNS's Publish, without the topic."""
     then = [line.format(**asdict(commands)) for line in _THEN.get(entry.kind, ())]
     text = "\n".join([f"{endpoint}: {entry.text}", "", *(f"- {line}" for line in then)]).rstrip()
     document = json.dumps({"endpoint": endpoint, "event": entry.as_dict(), "next": then}, sort_keys=True)

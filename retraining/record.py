@@ -1,13 +1,4 @@
-"""What is known of an endpoint's retraining: one record, written by one function, read by the program.
-
-    record.phase                        # Phase.TRAINING
-    standing(record, rejected, champion)    # the retrained window that counts, or None
-
-Its sentences are made here, from the fields, and read by people alone: no program takes one apart.
-
-Days are those of the requests, `YYYY-MM-DD`: of a replay the days that it tells, else today's. A record written by a
-newer version is read; what is unknown in it is left out.
-"""
+"""The record of an endpoint's retraining. Days are those of the requests, `YYYY-MM-DD`, also in a replay."""
 
 from __future__ import annotations
 
@@ -41,12 +32,11 @@ _WHAT = {
     "failed": "{0.job} failed",
     "stopped": "{0.job} is stopped, the champion stays",
     "forgotten": "retrained windows forgotten, the config's counts again",
-}
-"""What happened, in a line without the reason."""
+}  # what happened, in a line without the reason
 
 
 class Phase(Enum):
-    """What is under way."""
+    """The phase of a retraining."""
 
     IDLE = "idle"
     ASKING = "asking"
@@ -58,11 +48,7 @@ class Trigger:
     """Why a new version is wanted.
 
     Attributes:
-        kind: What asks for it.
-        said: A person's words, or those on an alarm without numbers; nothing reads them.
-        alarm: The alarm that rang; empty when none did.
-        variant: The variant that the alarm is about.
-        since: The day from which a schedule counts; empty when it is none.
+        since: The day from which a schedule counts; else empty.
         numbers: `evidence` of an alarm; `days` and `every_days` of a schedule.
     """
 
@@ -75,7 +61,7 @@ class Trigger:
 
     @property
     def why(self) -> str:
-        """The same in a sentence."""
+        """The trigger as a sentence."""
         if self.since:
             days, every = self.numbers["days"], self.numbers["every_days"]
             return f"{days:.0f} days since {self.since}, by schedule after {every:.0f}"
@@ -86,13 +72,7 @@ class Trigger:
 
 @dataclass(frozen=True)
 class Obstacle:
-    """Why nothing can be begun now.
-
-    Attributes:
-        kind: `nothing_serves`, `on_trial`, `cool_down` or `budget`.
-        release: The release on trial; empty when there is none.
-        numbers: What is counted, beside what is allowed.
-    """
+    """Why nothing can begin now: `numbers` has the counts, and what is allowed."""
 
     kind: Literal["nothing_serves", "on_trial", "cool_down", "budget"]
     release: str = ""
@@ -100,35 +80,31 @@ class Obstacle:
 
     @property
     def text(self) -> str:
-        """The same in a sentence."""
+        """The obstacle as a sentence."""
         return _OBSTACLES[self.kind].format(release=self.release, **self.numbers)
 
 
 @dataclass(frozen=True)
 class Held:
-    """A retraining that is wanted, and what stands in its way."""
+    """A desired retraining, and what prevents it."""
 
     trigger: Trigger
     obstacle: Obstacle
 
     @property
     def text(self) -> str:
-        """The same in a sentence."""
+        """Both as a sentence."""
         return f"{self.trigger.why}: not begun, as {self.obstacle.text}"
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A version that was trained, is better than the champion that it was compared with, and is registered.
+    """A registered version that was better than the champion that it was compared with.
 
     Attributes:
-        through: The day up to which it knows the data.
+        through: The last day of its data.
         recipe: sha256, in hex, of what determines it.
-        release: What its release is called.
-        package: Where it is: `package_digest`, `archive_uri`, `manifest_sha256`, `model_package_arn`, `image_uri`.
-        why: What asked for it.
         champion: The id of the release that it was compared with.
-        served: Whether it has served since.
     """
 
     through: str
@@ -146,16 +122,11 @@ class Entry:
 
     Attributes:
         at: Epoch seconds.
-        day: The day of the requests.
-        kind: `asked`, `approved`, `declined`, `started`, `candidate`, `kept`, `failed`, `stopped` or `forgotten`.
-        said: Why, in the words of a person, of the job or of the platform; nothing reads them.
+        kind: A key of `_WHAT`.
         numbers: The comparison of challenger and champion, if there was one.
-        job: The training job; empty when it is about none.
-        release: The candidate; empty when it is about none.
-        through: The day up to which the job took data.
-        trigger: What asked for it; None when nothing did.
-        champion: The release that the job started from, where it serves no more.
-        serves: The release that serves in its place, empty for none; None when nothing came between.
+        through: The last day of the job's data.
+        champion: The release that the job started from, if it no longer serves.
+        serves: The release that replaced it, empty for none; None if the champion stayed.
     """
 
     at: float
@@ -195,30 +166,24 @@ class Entry:
         return f"{self.what}: {self.why}"
 
     def as_dict(self) -> dict[str, Any]:
-        """The fields, and the sentence beside them, as plain JSON values."""
+        """The fields and the sentence as plain JSON values."""
         return {**asdict(self), "text": self.text}
 
 
 @dataclass(frozen=True)
 class RetrainingRecord:
-    """The retraining of one endpoint.
+    """The retraining of one endpoint. Strings are empty if there is no such thing.
 
     Attributes:
-        revision: Counts the writes.
-        phase: What is under way.
-        trigger: Why; None when idle.
-        through: The day up to which the job takes data; empty when idle.
-        job: The training job; empty when none runs.
-        champion: The id of the release that the job starts from; empty when none runs.
-        requested: A person's wish for a retraining that is not begun yet.
-        approved: Whether a person has agreed to what is asked.
-        stopping: Why a person wants the job stopped; empty when nobody does.
-        starts: The days on which a job was begun, or declined by a person, oldest first.
-        since: The first day that was seen; a schedule counts from it.
+        through: The last day of the job's data.
+        champion: The id of the release that the job starts from.
+        requested: A person's request that has not begun yet.
+        stopping: Why a person stops the job.
+        starts: The days on which a job began, or a person declined one, oldest first.
+        since: The first observed day; a schedule counts from it.
         accepted: Candidates, newest first.
-        held: What asks for a retraining that is not begun, and why not; None when nothing does.
         history: Events, oldest first.
-        untold: How many of the newest events were not told yet.
+        untold: How many of the newest events are not sent yet.
     """
 
     revision: int = 0
@@ -238,21 +203,21 @@ class RetrainingRecord:
     untold: int = 0
 
     def noted(self, entry: Entry) -> RetrainingRecord:
-        """The record with an event more, which is still to be told."""
+        """The record with one more event, not sent yet."""
         history = (*self.history, entry)[-_HISTORY:]
         return replace(self, history=history, untold=min(self.untold + 1, len(history)))
 
     def begun(self, day: str) -> RetrainingRecord:
-        """The record with a start more."""
+        """The record with one more start."""
         return replace(self, starts=(*self.starts, day)[-_STARTS:])
 
     def with_candidate(self, candidate: Candidate) -> RetrainingRecord:
-        """The record with a candidate more; one of the same release replaces the one before."""
+        """The record with one more candidate; it replaces one of the same release."""
         others = [one for one in self.accepted if one.release != candidate.release]
         return replace(self, accepted=(candidate, *others)[:_ACCEPTED])
 
     def served_by(self, champion: str) -> RetrainingRecord:
-        """The record in which a candidate that serves is known to have served."""
+        """The record with the champion's candidate marked as served."""
         accepted = tuple(replace(one, served=True) if one.release == champion else one for one in self.accepted)
         return self if accepted == self.accepted else replace(self, accepted=accepted)
 
@@ -262,11 +227,7 @@ class RetrainingRecord:
 
     @classmethod
     def from_json(cls, text: str) -> RetrainingRecord:
-        """Read back what `to_json` wrote.
-
-        Raises:
-            ValueError: It is no such record.
-        """
+        """Read back what `to_json` wrote, ignoring unknown fields of a newer version. ValueError if it is none."""
         try:
             return read(cls, json.loads(text), newer=True, whole=True)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -274,15 +235,10 @@ class RetrainingRecord:
 
 
 def standing(record: RetrainingRecord, rejected: Collection[str], champion: str) -> Candidate | None:
-    """The newest candidate that counts: its window is that of whatever is released next.
+    """The newest candidate that counts: its window is that of the next release.
 
-    One that its rollout rejected does not count, nor one that never served and was held against another champion than
-    the one that serves: nobody knows whether it is better than that.
-
-    Args:
-        record: The record.
-        rejected: Ids of releases that were rejected.
-        champion: The id of the release that serves; empty before the first.
+    A rejected one does not count, nor one that never served and was compared with another champion: whether it is
+    better than the present one is unknown.
     """
 
     def counts(one: Candidate) -> bool:
@@ -292,13 +248,6 @@ def standing(record: RetrainingRecord, rejected: Collection[str], champion: str)
 
 
 def waiting(record: RetrainingRecord, rejected: Collection[str], champion: str, challenger: str) -> Candidate | None:
-    """The candidate that the next `pulumi up` would put on trial; None when there is none.
-
-    Args:
-        record: The record.
-        rejected: Ids of releases that were rejected.
-        champion: The id of the release that serves; empty before the first.
-        challenger: The id of the release on trial; empty when there is none.
-    """
+    """The candidate that the next `pulumi up` would put on trial; see `standing`."""
     newest = standing(record, rejected, champion)
     return None if newest is None or newest.served or newest.release in {champion, challenger} else newest

@@ -1,4 +1,4 @@
-"""When a new version is trained, and how: the stack's config as the function gets it."""
+"""The stack's config of retraining, as the function gets it."""
 
 from __future__ import annotations
 
@@ -12,15 +12,7 @@ from rollout import stored
 
 @dataclass(frozen=True)
 class Rules:
-    """When a new version is trained.
-
-    Attributes:
-        on: Which of the champion's alarms ask for it: `drift`, `concept`.
-        every_days: After how many days without one it is due; None without a schedule.
-        cool_down_days: How many days must pass after one was begun.
-        most_per_week: How many may be begun within seven days.
-        ask: Whether a person must agree first.
-    """
+    """When a new version is trained; `on` are the champion's alarms that trigger it, `every_days` its schedule."""
 
     on: tuple[str, ...] = ("drift", "concept")
     every_days: int | None = None
@@ -35,19 +27,14 @@ class JobSettings:
 
     Attributes:
         role: The ARN of the job's role.
-        image: The image that trains.
-        instance_type: What it runs on.
-        max_seconds: The longest that it may take.
-        min_gain: By how much its loss must be lower than the champion's, in the loss's unit, beyond doubt; below 0, by
-            how much it may be higher.
-        gates: Metric -> `min` and/or `max`, as for any release.
-        bucket: Where packages and reports lie.
-        group: The model package group.
-        region: The AWS region.
+        min_gain: By how much its loss must be lower than the champion's, in the loss's unit, beyond doubt; below 0,
+            by
+        how much it may be higher.
+        bucket: Where packages and reports are stored.
         signing_key: The ARN of the key that signs packages.
-        pipeline: The pipeline of which a retraining is an execution; empty where it is a job by itself.
-        folder: Where that pipeline puts what it makes; empty without one.
-        takes: The parameters of that pipeline.
+        gates: Metric -> `min` and/or `max`.
+        pipeline: The pipeline that runs a retraining, with the parameters `takes`; empty if it is a job by itself.
+        folder: Where that pipeline stores its outputs.
     """
 
     role: str

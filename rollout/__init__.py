@@ -1,1 +1,1 @@
-"""May the challenger take more traffic? A pure core and a sequential judge, and a controller behind ports."""
+"""The rollout of a challenger: a pure core, a sequential judge, and a controller behind ports."""

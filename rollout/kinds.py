@@ -1,4 +1,4 @@
-"""Which kinds of reasons there are: a closed set, so that programs compare a kind and never read a sentence."""
+"""The kinds of reasons: a closed set, so that programs compare a kind and never parse a sentence."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from enum import StrEnum
 
 
 class Kind(StrEnum):
-    """What a reason says. `rollout.reason` has the sentence of each."""
+    """The kind of a reason; `rollout.reason` has the sentence of each."""
 
-    SAID = "said"  # the words of whoever decided, and no more
+    SAID = "said"  # only the words of the one who decided
     NOT_KEPT = "not_kept"
 
     # The judge, on one metric
@@ -34,7 +34,7 @@ class Kind(StrEnum):
     AWAITS_APPROVAL = "awaits_approval"
     AWAITS_PERSON = "awaits_person"
 
-    # Why it goes on
+    # Why it continues
     READY = "endpoint_ready"
     BAKED = "baked"
     STEP_APPROVED = "step_approved"

@@ -1,10 +1,4 @@
-"""Why a rollout goes forward or back: who says so, and on what grounds.
-
-    reason.text         # "errors worse by more than 2.00%: 52.00% of 40 requests failed, ..."
-
-The sentence is made here, from the fields, and read by people alone. No program takes it apart: what it needs of it is
-a field of the reason.
-"""
+"""Why a rollout goes forward or back, as data; the sentence is rendered from it, and no program parses it."""
 
 from __future__ import annotations
 
@@ -21,23 +15,20 @@ from rollout.stored import read
 Source = Literal["judge", "replay", "alarm", "person", "timeout", "endpoint", "release"]
 
 LONGEST = 2000
-_IN_SECONDS = 120.0  # from here on a time is told in minutes
-_MOST = 1e6  # more observations lacking than this are a guess without worth
+_IN_SECONDS = 120.0  # from here on, times are in minutes
+_MOST = 1e6  # an estimate of more missing observations is worthless
 
 
 @dataclass(frozen=True)
 class Reason:
-    """Why something was decided, as data; the sentence is made from it where people read it.
+    """Why something was decided.
 
     Attributes:
-        source: Who said so.
-        name: The alarm, metric or person that said so.
-        said: Words from outside, quoted: a person's, an alarm's or the platform's own. Nothing reads them. They are
-            cleaned of what a terminal would act on, and cut to `LONGEST` characters: an item of a journal has a limit.
-        numbers: The numbers, each with its name.
-        kind: What is said.
-        facts: Further fields, as JSON values: ids of releases, a metric's kind, where it was looked for.
-        beside: Another reason that this one rests on, or is told with.
+        name: The alarm, metric or person that it comes from.
+        said: External words, quoted: cleaned of control characters, and cut to `LONGEST`, as a journal's item is
+            limited.
+        facts: Further fields, as JSON values.
+        beside: Another reason that this one rests on, or is reported with.
     """
 
     source: Source
@@ -58,7 +49,7 @@ class Reason:
         return "; ".join(_clauses(self))
 
     def brief(self, width: int) -> str:
-        """As much of the sentence as a line holds, and always its last clause, which has the evidence."""
+        """The sentence cut to one line, always with its last clause, which has the evidence."""
         parts = _clauses(self)
         whole, last = "; ".join(parts), parts[-1]
         if len(whole) <= width or len(parts) == 1 or len(last) > width * 2 // 3:
@@ -67,17 +58,16 @@ class Reason:
         return f"{head} {last}"
 
     def as_dict(self) -> dict[str, Any]:
-        """The fields, and the sentence beside them, as plain JSON values."""
+        """The fields and the sentence as plain JSON values."""
         return {**asdict(self), "text": self.text}
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Reason:
         """Read back what `as_dict` or `dataclasses.asdict` wrote."""
-        return read(cls, value, newer=True)  # all but the sentence
+        return read(cls, value, newer=True)  # drops the sentence
 
 
 def _clauses(given: Reason) -> list[str]:
-    """The sentence of a reason in its parts, the evidence last."""
     made = _SENTENCES[given.kind]
     first, *rest = [_filled(made, given)] if isinstance(made, str) else made(given)
     parts = [f"{_before(given)}{first}", *rest]
@@ -92,7 +82,7 @@ def _filled(template: str, given: Reason) -> str:
 
 
 def _before(given: Reason) -> str:
-    """What the whole trial's answer adds to that of the metric which decides it."""
+    """What the whole trial's answer adds to that of the metric that decides it."""
     metrics, better = given.numbers.get("metrics"), given.facts.get("better")
     if better is not None:
         evidence = f"evidence for better {_of(given.numbers, 'better')}"
@@ -117,7 +107,7 @@ def _on_metric(given: Reason) -> list[str]:
 
 
 def _seen(given: Reason) -> tuple[str, str]:
-    """The margin, and what was seen of both versions."""
+    """The margin, and the counts of both versions."""
     numbers, name = given.numbers, given.name
     margin, n0, n1 = numbers["margin"], numbers["champion_count"], numbers["challenger_count"]
     match given.facts["metric_kind"]:
@@ -153,7 +143,7 @@ def _lacking(given: Reason) -> list[str]:
 
 
 def _roughly(more: float) -> float:
-    """The nearest of 10, 20, 50, 100, ...: one moves by chance by half, so a nearer number would only flicker."""
+    """The nearest of 10, 20, 50, 100, ...: by chance the estimate varies by half, so a closer one would flicker."""
     return min(
         (part * 10.0**power for power in range(1, 7) for part in (1, 2, 5)), key=lambda one: abs(math.log(more / one))
     )
@@ -190,7 +180,6 @@ def _place(facts: Mapping[str, Any]) -> str:
 
 
 def _counted(numbers: Mapping[str, float], bad: str, requests: str) -> str:
-    """How many of a version's requests were bad."""
     of = numbers[requests]
     return f"{numbers[bad]:.0f} of {of:.0f} ({numbers[bad] / of if of else 0:.1%})"
 
@@ -267,7 +256,7 @@ def _alarm(given: Reason) -> list[str]:
 
 
 def _resting(given: Reason) -> list[str]:
-    """A sentence that ends with another: its last clause stays the last."""
+    """A sentence that ends with another reason's, whose last clause stays the last."""
     first, *rest = _clauses(given.beside) if given.beside is not None else ["nothing is known"]
     return [f"{_filled(_RESTS_ON[given.kind], given)}: {first}", *rest]
 
@@ -280,8 +269,7 @@ _NOT_TRIED = (
 _RESTS_ON = {
     Kind.NO_VERDICT: "no verdict within {max_seconds:.0f} s",
     Kind.NO_LIVE_TRAFFIC: "the challenger never got live traffic",
-}
-"""These sentences have that of `beside` in them."""
+}  # these include the sentence of `beside`
 _SENTENCES: Mapping[Kind, str | Callable[[Reason], list[str]]] = {
     Kind.SAID: lambda given: [given.said],
     Kind.NOT_KEPT: "by {name}; it was long ago, and the numbers are no longer kept",

@@ -1,9 +1,4 @@
-"""Reads back what was stored of a frozen dataclass as JSON, by the types of its fields.
-
-    read(Verdict, {"outcome": "promoted", "reason": {...}, ...})
-
-Fields that were not stored take their defaults, or are refused. A class that reads itself (`from_dict`) does so.
-"""
+"""Reads a frozen dataclass back from JSON, by the types of its fields."""
 
 from __future__ import annotations
 
@@ -18,16 +13,10 @@ _T = TypeVar("_T")
 
 
 def read(kind: type[_T], stored: Any, *, newer: bool = False, whole: bool = False) -> _T:
-    """An object, from its fields.
+    """An object from its fields; a class with `from_dict` reads itself. Raises various errors on another form.
 
-    Args:
-        kind: Its class.
-        stored: Field -> JSON value.
-        newer: Whether fields that the class does not have are left out, as those of a newer version.
-        whole: Whether every field of the class must be there: what was lost is then not taken for its default.
-
-    Raises:
-        AttributeError, KeyError, TypeError, ValueError: It is of another form.
+    `newer` ignores unknown fields, as those of a newer version. `whole` requires every field, so that a lost field is
+    not taken for its default.
     """
     readers = _readers(kind, newer)
     if whole and (missing := sorted(readers.keys() - stored.keys())):
@@ -42,7 +31,7 @@ def _readers(kind: type[Any], newer: bool) -> dict[str, Callable[[Any], Any] | N
 
 
 def _reader(hint: Any, newer: bool) -> Callable[[Any], Any] | None:
-    """What makes a value of a type out of its JSON; None if that is the value."""
+    """The function that makes a value of a type from its JSON; None if the JSON is the value."""
     parts, origin = get_args(hint), get_origin(hint)
     if NoneType in parts:
         known = _reader(next(part for part in parts if part is not NoneType), newer)

@@ -1,4 +1,4 @@
-"""The second half of a lineage: where a package was registered, tried and served, and who did it. Pure."""
+"""The second half of a lineage: where a package was registered, tried and served, and by whom."""
 
 from __future__ import annotations
 
@@ -26,20 +26,13 @@ _TO_ROLLOUTS: Mapping[RecordKind, Verb] = {
 }
 _TO_VERSIONS: Mapping[RecordKind, Verb] = {RecordKind.EXEMPTION: Verb.EXEMPTED, RecordKind.CLEAR: Verb.CLEARED}
 _REQUESTS: Mapping[str, Verb] = {"restore": Verb.RESTORED, "restore_lifted": Verb.LIFTED}
-"""Events by which a person requests that a version serves again, or withdraws that: no part of a rollout."""
+"""Events by which a person requests an earlier version, or withdraws that: not part of a rollout."""
 _RETRAINING: Mapping[str, Verb] = {"asked": Verb.ASKED, "approved": Verb.APPROVED, "declined": Verb.DECLINED}
-"""Events before a retraining starts."""
 _LATEST = 5
 
 
 def downstream(digest: str, facts: Facts | None, stacks: Sequence[Stack]) -> Iterator[Part]:
-    """Everything from the package on.
-
-    Args:
-        digest: The package's.
-        facts: What is proven about it; None when nothing is.
-        stacks: Those that know it.
-    """
+    """Everything from the package on; `facts` is None if nothing is proven about it."""
     known = {version.arn for stack in stacks for version in stack.versions}
     for stack in stacks:
         for version in stack.versions:
@@ -55,12 +48,7 @@ def downstream(digest: str, facts: Facts | None, stacks: Sequence[Stack]) -> Ite
 
 
 def ended(history: Sequence[Event], endpoint: str) -> list[Node]:
-    """The last rollouts that ended, oldest first, each with its last verdict: a promotion may be rolled back later.
-
-    Args:
-        history: The journal's events, oldest first.
-        endpoint: The endpoint's name.
-    """
+    """The last rollouts that ended, oldest first, each with its last verdict: a promotion may be rolled back later."""
     found: dict[str, Node] = {}
     for event in history:
         if event.kind in get_args(Outcome):
@@ -91,12 +79,10 @@ def _registered(digest: str, stack: Stack, version: LineageVersion, known: set[s
 
 
 def _request(record: AuditRecord) -> Verb | None:
-    """What a person requests of a version by a record; None for any other record."""
     return _REQUESTS.get(str(record.what.get("event"))) if record.kind is RecordKind.RESTORE else None
 
 
 def _rollouts(digest: str, stack: Stack, records: Sequence[AuditRecord]) -> Iterator[Part]:
-    """The rollouts of the package on a stack, what people did in them, and when it was on trial."""
     by_name: dict[str, list[AuditRecord]] = {}
     for record in records:
         by_name.setdefault(str(record.what.get("rollout", "")), []).append(record)
@@ -135,7 +121,6 @@ def _rollout_node(stack: Stack, name: str, release: str, at: str, verdicts: Sequ
 
 
 def _deed_of(record: AuditRecord, rollout: str, version: str) -> Iterator[Part]:
-    """Who did something to a rollout, or to a version outside one."""
     what, why = record.what, _why(record)
     if what.get("event") == "agreed":
         yield from _deed(
@@ -152,7 +137,6 @@ def _deed_of(record: AuditRecord, rollout: str, version: str) -> Iterator[Part]:
 
 
 def _why(record: AuditRecord) -> str:
-    """The reason of a record; empty where it has none."""
     return reason_text(record.what) if record.what.get("reason") or record.what.get("said") else ""
 
 
@@ -162,7 +146,7 @@ def _by_person(what: Mapping[str, Any]) -> bool:
 
 
 def _served(digest: str, stack: Stack) -> Iterator[Part]:
-    """From when to when the package was the champion's, by the audit record; else as the journal has it now."""
+    """The periods in which the package served, by the audit record; else what the journal says now."""
     ours, endpoint = stack.releases(digest), _endpoint(stack)
     spans, released, serves = list[Edge](), "", False
     for record in stack.records:
@@ -186,10 +170,10 @@ def _served(digest: str, stack: Stack) -> Iterator[Part]:
 
 
 def _retrained(digest: str, stack: Stack, job: str) -> Iterator[Part]:
-    """Who requested the retraining, and agreed to it: the records since the retraining before.
+    """Who requested and approved the retraining, by the records since the previous one.
 
-    A record has the name of the training job or, if a pipeline ran it, that of its execution. The job of an execution
-    has another name. So the record of the candidate is read too.
+    A record names the training job or the pipeline execution, whose job has another name: so the candidate's record is
+    read too.
     """
     records, ours = [one for one in stack.records if one.kind is RecordKind.RETRAINING], stack.releases(digest)
     candidates = (one.what for one in records if one.what.get("event") == "candidate")
@@ -214,7 +198,6 @@ def _trigger(record: AuditRecord) -> str:
 
 
 def _deed(who: str, target: str, verb: Verb, at: str, why: str = "") -> Iterator[Part]:
-    """Who did it, and that they did; nothing where that is not known."""
     if not who or who == UNKNOWN:
         return
     function = who.startswith("function ")

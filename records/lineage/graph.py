@@ -1,9 +1,4 @@
-"""A graph of things and people, and what led from one to the other.
-
-    graph.into(node), graph.out_of(node), graph.as_dict()
-
-An edge goes from what was first to what came of it, and from a person to what they did it to. Times are ISO 8601, UTC.
-"""
+"""A graph of artifacts and people, with edges from cause to result and from actor to object; times are ISO 8601."""
 
 from __future__ import annotations
 
@@ -27,20 +22,12 @@ Kind = Literal[
     "person",
     "function",
 ]
-ACTORS: frozenset[Kind] = frozenset[Kind](("person", "function"))
-"""The kinds of nodes that do something."""
-DIGITS = 12
-"""Of a digest, for a person."""
+ACTORS: frozenset[Kind] = frozenset[Kind](("person", "function"))  # the kinds of nodes that act
+DIGITS = 12  # of a digest, for a person
 
 
 class Verb(StrEnum):
-    """What led from one node to another.
-
-    Attributes:
-        backward: How an edge is read from its target to its source; of what somebody did, from the object to the actor.
-        forward: How it is read from its source to its target.
-        by: How it is read from the object to the actor, if somebody did it.
-    """
+    """The kind of an edge, with its text from target to source, from source to target, and from object to actor."""
 
     backward: str
     forward: str
@@ -69,7 +56,7 @@ class Verb(StrEnum):
     DECLINED = "declined", "declined by"
 
     def __new__(cls, value: str, backward: str, forward: str = "", by: str = "") -> Verb:
-        """A verb with its readings; those that are left out are the first one."""
+        """A verb with its texts; omitted ones are the first."""
         made = str.__new__(cls, value)
         made._value_ = value
         made.backward, made.forward, made.by = backward, forward or backward, by or backward
@@ -78,15 +65,7 @@ class Verb(StrEnum):
 
 @dataclass(frozen=True)
 class Node:
-    """A thing, or who did something.
-
-    Attributes:
-        id: Another one for each.
-        kind: What it is.
-        label: What a person calls it.
-        at: When it came to be; empty when that is not known, or means nothing.
-        facts: What is known about it, as JSON values.
-    """
+    """An artifact or an actor; `at` is empty when unknown or meaningless, `facts` are JSON values."""
 
     id: str
     kind: Kind
@@ -97,16 +76,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Edge:
-    """What led from one node to another.
-
-    Attributes:
-        source: The id of the node that was first.
-        target: The id of the node that came of it.
-        kind: What happened.
-        at: When, or from when on; empty when that is not known.
-        until: Until when; empty for now, and for what takes no time.
-        why: The reason, in words; empty where there is none.
-    """
+    """A step from one node to another; `at` and `until` are empty when unknown, `until` also for now."""
 
     source: str
     target: str
@@ -118,14 +88,7 @@ class Edge:
 
 @dataclass(frozen=True)
 class Graph:
-    """All that led to a package, and all that came of it.
-
-    Attributes:
-        package: Its digest, `sha256:<hex>`.
-        nodes: Each once.
-        edges: In order of time where they have one.
-        unread: What could not be looked at, and why, a sentence each.
-    """
+    """Everything that led to a package, and that followed from it. `unread` are sentences on what could not be read."""
 
     package: str
     nodes: tuple[Node, ...] = ()
@@ -133,11 +96,7 @@ class Graph:
     unread: tuple[str, ...] = ()
 
     def node(self, id_: str) -> Node:
-        """The node of an id.
-
-        Raises:
-            KeyError: There is none.
-        """
+        """The node of an id; KeyError if there is none."""
         for node in self.nodes:
             if node.id == id_:
                 return node
@@ -148,20 +107,20 @@ class Graph:
         return tuple(node for node in self.nodes if node.kind in kinds)
 
     def into(self, node: Node, *kinds: Verb) -> tuple[Edge, ...]:
-        """The edges that end at a node; of some kinds, if any are named."""
+        """The edges that end at a node, of some kinds or all."""
         return tuple(edge for edge in self.edges if edge.target == node.id and (not kinds or edge.kind in kinds))
 
     def out_of(self, node: Node, *kinds: Verb) -> tuple[Edge, ...]:
-        """The edges that begin at a node; of some kinds, if any are named."""
+        """The edges that begin at a node, of some kinds or all."""
         return tuple(edge for edge in self.edges if edge.source == node.id and (not kinds or edge.kind in kinds))
 
     def sources(self, node: Node, kind: Verb) -> tuple[Node, ...]:
-        """The things at the other end of a node's edges of a kind; no people and functions."""
+        """The artifacts at the other end of a node's incoming edges of a kind."""
         found = (self.node(edge.source) for edge in self.into(node, kind))
         return tuple(one for one in found if one.kind not in ACTORS)
 
     def deeds(self, node: Node) -> tuple[tuple[Edge, Node], ...]:
-        """What people and functions did to a node, each with who did it."""
+        """The actions on a node, each with its actor."""
         found = ((edge, self.node(edge.source)) for edge in self.into(node))
         return tuple((edge, actor) for edge, actor in found if actor.kind in ACTORS)
 

@@ -1,11 +1,7 @@
-"""A lineage as run events of OpenLineage 2-0-2: the training, each promotion and each rollout is a run.
+"""A lineage as run events of OpenLineage 2-0-2: each training, promotion and rollout is a run.
 
-    events(graph)     # plain JSON values, oldest first
-
-The id of a run is derived from its node, so the same lineage sent again is the same runs. Where no begin is recorded, a
-run begins when it ends.
-
-Source: OpenLineage.json of specification 2-0-2 (openlineage.io/spec/2-0-2/OpenLineage.json), and its facets.
+A run's id derives from its node, so sending the same lineage again gives the same runs. Without a recorded start, a run
+starts when it ends. Source: openlineage.io/spec/2-0-2/OpenLineage.json and its facets.
 """
 
 from __future__ import annotations
@@ -28,7 +24,7 @@ Event = dict[str, Any]
 
 
 def events(graph: Graph) -> list[Event]:
-    """All runs that led to a package and came of it, a begin and an end each, oldest first."""
+    """All runs of a lineage as plain JSON values, a start and an end each, oldest first."""
     made = [*_training(graph), *_promotions(graph), *_rollouts(graph)]
     return sorted(made, key=lambda event: datetime.fromisoformat(event["eventTime"]))
 
@@ -97,16 +93,7 @@ def _run(
     inputs: Sequence[Event],
     outputs: Sequence[Event],
 ) -> Iterator[Event]:
-    """The begin and the end of a run; one that goes on has no end.
-
-    Args:
-        name: Tells it from all others.
-        job: What was run.
-        times: When it began, when it ended, and as what.
-        facets: Of the run.
-        inputs: What it read.
-        outputs: What came of it.
-    """
+    """The start and the end of a run named `name`, at `times` (start, end, kind of end); a running one has no end."""
     began, ended, kind = times
     for at, what in ((began, "START"), (ended, kind)):
         if at:
@@ -133,7 +120,6 @@ def _job(group: str, name: str, kind: str, commit: Node | None = None) -> Event:
 
 
 def _people(graph: Graph, node: Node) -> Event:
-    """Who did something to a node, as a facet."""
     people = [
         {"who": actor.facts["who"], "did": edge.kind, "at": edge.at, "why": edge.why}
         for edge, actor in graph.deeds(node)
@@ -149,7 +135,7 @@ def _data(node: Node) -> Event:
 
 
 def _package(graph: Graph, version: Node | None = None) -> Event:
-    """The archive of a version; the package by its digest where no archive is known."""
+    """The archive of a version, or the package by its digest if no archive is known."""
     place = urlsplit(str(version.facts.get("archive", "") if version else ""))
     if place.scheme != "s3":
         return _dataset(NAMESPACE, graph.package, graph.package)
@@ -167,7 +153,7 @@ def _dataset(namespace: str, name: str, version: str) -> Event:
 
 
 def _model(graph: Graph) -> str:
-    """What the model is called on each stack, so that its training is one job, whichever stack is asked."""
+    """The model's name without the stack's, so that its training is one job on every stack."""
     read = (node for node in graph.of("version") if node.facts.get("stack"))
     return next((_group_of(node).removesuffix(f"-{node.facts['stack']}") for node in read), "")
 
@@ -184,7 +170,7 @@ def _known(name: str, **fields: Any) -> Event:
 
 
 def _facet(kind: str, **fields: Any) -> Event:
-    """A facet of our own."""
+    """A custom facet."""
     return {"_producer": _producer(), "_schemaURL": f"{SCHEMA}#/$defs/{kind}", **fields}
 
 

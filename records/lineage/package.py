@@ -1,4 +1,4 @@
-"""Makes the graph of a package from what is known about it. Pure: the same facts give the same graph."""
+"""Builds the graph of a package."""
 
 from __future__ import annotations
 
@@ -12,14 +12,7 @@ from records.lineage.upstream import upstream
 
 
 def lineage(digest: str, facts: Facts | None, stacks: Sequence[Stack], unread: Sequence[str] = ()) -> Graph:
-    """The graph of a package.
-
-    Args:
-        digest: The package's, `sha256:<hex>`.
-        facts: What is proven about it; None when nothing is.
-        stacks: What each stack knows; one that knows nothing about the package adds nothing.
-        unread: What could not be looked at, and why.
-    """
+    """The graph of a package; `facts` is None if nothing is proven about it, `unread` says what could not be read."""
     nodes: dict[str, Node] = {}
     edges: dict[Edge, None] = {}
     for part in (*upstream(digest, facts, stacks), *downstream(digest, facts, stacks)):

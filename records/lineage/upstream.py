@@ -1,4 +1,4 @@
-"""The first half of a lineage: what a package was made of, how, and who signed it. Pure."""
+"""The first half of a lineage: what a package was made from, how, and who signed it."""
 
 from __future__ import annotations
 
@@ -16,13 +16,7 @@ Part = Node | Edge
 
 
 def upstream(digest: str, facts: Facts | None, stacks: Sequence[Stack]) -> Iterator[Part]:
-    """Everything up to the package itself.
-
-    Args:
-        digest: The package's.
-        facts: What is proven about it; None when nothing is.
-        stacks: Those that know the package.
-    """
+    """Everything up to the package itself; `facts` is None if nothing is proven about it."""
     versions = [version for stack in stacks for version in stack.versions]
     more = {name: text for one in versions for name, text in one.more.items() if name.startswith("retrained_")}
     recipe = facts.recipe.digest if facts else next((one.recipe for one in versions), "")
@@ -46,12 +40,12 @@ def upstream(digest: str, facts: Facts | None, stacks: Sequence[Stack]) -> Itera
 
 
 def training_id(digest: str) -> str:
-    """The id of the node of a package's making."""
+    """The id of a package's training node."""
     return f"training:{digest}"
 
 
 def job_of(facts: Facts | None) -> str:
-    """The name of the training job that made a package; empty when none did."""
+    """The name of the training job that made a package; may be empty."""
     return str(facts.builder.training_job or "").rpartition("/")[2] if facts else ""
 
 
@@ -93,7 +87,7 @@ def _training(digest: str, facts: Facts | None, more: Mapping[str, str]) -> Node
 
 
 def _keys(digest: str, stacks: Sequence[Stack]) -> Iterator[Part]:
-    """Who signed it: the same key may be known on more than one stack, and be verified on one of them."""
+    """The keys that signed it. A key may be known on several stacks, and verified on one of them."""
     found: dict[str, bool] = {}
     for stack in stacks:
         for key, verified in stack.keys.items():

@@ -1,1 +1,1 @@
-"""The loop: look, decide, and perform the next effect through the ports of a platform."""
+"""The control loop: observe, decide, and perform the next effect through the ports of a platform."""

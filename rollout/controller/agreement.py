@@ -1,4 +1,4 @@
-"""How do writers agree? Each decides from the state that it read, and decides anew when another wrote first."""
+"""Optimistic locking: a writer decides again when another one wrote the journal first."""
 
 from __future__ import annotations
 
@@ -18,20 +18,10 @@ def change(
     decide: Callable[[RolloutState], RolloutState | _Answer],
     write: Callable[[RolloutState], RolloutState] | None = None,
 ) -> RolloutState | _Answer:
-    """Write what is decided on the journal's state.
+    """Write `decide`'s state to the journal, and return it; Conflict if the journal keeps changing.
 
-    Args:
-        journal: Keeps the state.
-        decide: The state after the one that was read. Nothing is written when it is the same one, or is no state but
-            an answer that says why not.
-        write: How it is written; the journal's own way when left out.
-
-    Returns:
-        The state as it was written, or what `decide` said in its place.
-
-    Raises:
-        Conflict: The journal keeps changing.
-        Unreachable: The journal does not answer.
+    If `decide` returns the same state, or anything that is not a state, that is returned and nothing is written.
+    `write` replaces the journal's own way of writing.
     """
     for _ in range(_CONFLICTS):
         state = journal.read()

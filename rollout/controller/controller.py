@@ -1,7 +1,6 @@
-"""What can be asked of one endpoint's rollouts (release, roll back, approve, ...); `loop` carries it out.
+"""The actions on one endpoint's rollouts (release, roll back, approve, ...).
 
-Any number of controllers may run at once (an update that waits, a scheduled tick, an alarm's handler, a person); they
-agree through the journal's compare-and-set, and any of them may be killed at any point.
+Any number of controllers may run at once, and be killed at any point; they agree through the journal's compare-and-set.
 """
 
 from __future__ import annotations
@@ -29,17 +28,11 @@ from rollout.core.state import Phase, RolloutState
 from rollout.reason import Reason
 
 _ENDING = frozenset({Phase.PROMOTING, Phase.ROLLING_BACK, Phase.RESTORING})
-_KEEPS_TRYING = 60.0  # seconds for which a release tries again while a platform does not answer
+_KEEPS_TRYING = 60.0  # seconds of retries while a platform does not answer
 
 
 class Controller:
-    """Drives one endpoint's rollouts.
-
-    Args:
-        traffic, signals, alarms, journal, registry, replay, clock: See `rollout.controller.ports`.
-        notify: Tells people; None leaves the events to a controller that can.
-        mover: Carries a guarded move on; None where the platform does it.
-    """
+    """Drives one endpoint's rollouts; `notify=None` leaves the events to another controller."""
 
     def __init__(
         self,
@@ -69,16 +62,10 @@ class Controller:
         beside: str | None = None,
         patience: float = 600,
     ) -> Progress:
-        """Put a release on trial (or make it champion, when there is none), and take the first step.
+        """Put a release on trial, or make it the first champion, and take the first step; see `transitions.begin`.
 
-        Asking again for what is champion or on trial changes nothing. A release in mid-trial supersedes the trial; a
-        promotion or rollback under way is finished first, which is waited for `patience` seconds. What else is given is
-        told at `transitions.begin`.
-
-        Raises:
-            Rejected: The target was rolled back before, and nobody cleared it.
-            Unreachable: A platform did not answer for a minute. (`Busy`: it throttled, or the endpoint was changing.)
-            RolloutError: It cannot be done; the message says why.
+        This is idempotent. A release in mid-trial supersedes the trial. A promotion or rollback under way is finished
+        first, for at most `patience` seconds; a platform that does not answer is retried for a minute.
         """
 
         def begin(state: RolloutState) -> RolloutState:
@@ -90,18 +77,13 @@ class Controller:
         self._begin(begin, patience)
         try:
             return self.tick()
-        except (Busy, Unreachable, Conflict) as error:  # it is begun: the next tick goes on
+        except (Busy, Unreachable, Conflict) as error:  # it has begun: the next tick continues
             return Progress(self._journal.read(), None, str(error))
 
     def tick(self, *, patience: float = 0) -> Progress:
-        """Do all that can be done now; first of all, take back what rings.
+        """Do all that can be done now, waiting `patience` seconds for the endpoint. First, roll back if an alarm fires.
 
-        Args:
-            patience: How long to wait within the call for the endpoint to change, seconds.
-
-        Raises:
-            Unreachable: A platform does not answer; the next tick goes on from there.
-            Busy: The journal is throttled; the next tick goes on from there.
+        After Unreachable or Busy, the next tick continues.
         """
         withheld = self._levels.look()
         progress = self._loop.run(self._clock.time() + patience, withheld=withheld)
@@ -116,17 +98,10 @@ class Controller:
         meant: str | None = None,
         patience: float = 45,
     ) -> Progress | Ignored:
-        """Give the champion everything back, or, when nothing is on trial, bring back the previous champion.
+        """Roll back the trial, or, if nothing is on trial, the last promotion; see `endings.turn_back`.
 
-        The traffic is moved first. Returns when the endpoint has taken it, which is tried for `patience` seconds; later
-        ticks finish the rest. What else is given is told at `endings.turn_back`.
-
-        Returns:
-            The progress, or why nothing was done.
-
-        Raises:
-            RolloutError: There is nothing to go back to.
-            Busy: The endpoint did not take it in time. The decision stands: the next tick tries again.
+        Returns when the endpoint has accepted the traffic, and raises Busy if not within `patience` seconds: the
+        decision is recorded, and the next tick tries again.
         """
 
         def decide(state: RolloutState) -> RolloutState | Ignored:
@@ -137,7 +112,7 @@ class Controller:
         return after if isinstance(after, Ignored) else self._return_traffic(until)
 
     def status(self) -> Progress:
-        """Where the rollout stands, without any effect."""
+        """The state of the rollout, without any effect."""
         state = self._journal.read()
         live = self._loop.live()
         decision = self._looker.decide(state, self._levels.withheld(state))
@@ -150,16 +125,7 @@ class Controller:
         poll: float = 2.0,
         progress: Callable[[Progress], None] | None = None,
     ) -> RolloutState:
-        """Tick until the rollout is at rest, and nobody sends news of it any more, or the time is over.
-
-        Args:
-            seconds: How long to follow.
-            poll: The pause between two ticks, seconds.
-            progress: Told of every tick.
-
-        Returns:
-            The last state; `at_rest` says whether nothing moves without a release, an alarm or a person.
-        """
+        """Tick every `poll` seconds until the rollout is at rest and its events are sent, or for `seconds`."""
         until = self._clock.time() + seconds
         state: RolloutState | None = None
         while True:
@@ -181,36 +147,29 @@ class Controller:
         return self._outbox.send(change(self._journal, lambda state: transitions.clear(state, release, now)))
 
     def approve(self, reason: Reason) -> Progress:
-        """Let a trial that waits for an approval go on, or give one that is held as much time again.
-
-        See `transitions.approve`.
-        """
+        """Let a waiting trial continue, or give a held one more time; see `transitions.approve`."""
         change(self._journal, lambda state: transitions.approve(state, reason, self._clock.time()))
         return self.tick()
 
     def skip_trial(self, release: str, reason: Reason) -> RolloutState:
-        """Let a release that could not be put beside the champion take over without a trial when it is released next.
-
-        See `transitions.skip_trial`.
-        """
+        """Let a release that failed to start take over without a trial next time; see `transitions.skip_trial`."""
         now = self._clock.time()
         return self._outbox.send(
             change(self._journal, lambda state: transitions.skip_trial(state, release, reason, now))
         )
 
     def restore(self, wanted: Restored, *, although_rejected: bool = False) -> RolloutState:
-        """Want a release again that served before; see `restoring.restore`."""
+        """Request a release that served before; see `restoring.restore`."""
         now = self._clock.time()
         decide = partial(restoring.restore, wanted=wanted, now=now, although_rejected=although_rejected)
         return self._outbox.send(change(self._journal, decide))
 
     def lift_restore(self, reason: Reason) -> RolloutState:
-        """Let what the config asks for count again; see `restoring.lift`."""
+        """Let the config apply again; see `restoring.lift`."""
         now = self._clock.time()
         return self._outbox.send(change(self._journal, lambda state: restoring.lift(state, reason, now)))
 
     def _return_traffic(self, until: float) -> Progress:
-        """Roll back until the endpoint has taken it, then do what else can be done at once."""
         progress = self._loop.run(until, _traffic_returned)
         if not progress.in_time:
             raise Busy(f"the endpoint has not taken the rollback yet: {progress.doing}; the next tick tries again")
@@ -218,10 +177,7 @@ class Controller:
         return self.tick()
 
     def _keep_evidence(self) -> None:
-        """Add to the verdict of a trial that an alarm or a person ended what was known of each metric by then.
-
-        The traffic is back: nothing is lost when that cannot be had.
-        """
+        """Add what is known of each metric to the verdict on a trial that an alarm or a person ended; best effort."""
         with suppress(Busy, Unreachable, Conflict):
             state = self._journal.read()
             decided = state.decided
@@ -232,13 +188,13 @@ class Controller:
                 change(self._journal, lambda now: endings.with_evidence(now, decided.rollout_id, evidence))
 
     def _begin(self, begin: Callable[[RolloutState], RolloutState], patience: float) -> None:
-        """Let a promotion or rollback under way end, for `patience` seconds at most; then begin a rollout."""
+        """Let a promotion or rollback under way end, for at most `patience` seconds; then begin a rollout."""
         until = self._clock.time() + patience
-        failing: float | None = None  # since when no attempt has come through
+        failing: float | None = None  # since when all attempts have failed
         while True:
             try:
                 state = self._journal.read()
-                if state.phase in _ENDING or state.phase is Phase.MOVING:  # what has arrived is champion, and no other
+                if state.phase in _ENDING or state.phase is Phase.MOVING:  # a finished move becomes champion first
                     state = self.tick().state
                 if state.phase not in _ENDING:
                     change(self._journal, begin)
@@ -256,7 +212,6 @@ class Controller:
             self._clock.sleep(POLL)
 
     def _read_or(self, known: RolloutState | None) -> RolloutState:
-        """The journal, or what was known of it while it does not answer: for a while it may not."""
         try:
             return self._journal.read()
         except (Busy, Unreachable):
@@ -265,11 +220,7 @@ class Controller:
             return known
 
     def _write_or_shift(self, state: RolloutState) -> RolloutState:
-        """Record the decision to roll back.
-
-        When the journal cannot take it, give a trial's traffic back all the same; a restored champion waits for the
-        journal.
-        """
+        """Record the decision to roll back. If the journal cannot take it, return a trial's traffic anyway."""
         try:
             return self._journal.write(state)
         except (Busy, Unreachable):
@@ -280,10 +231,10 @@ class Controller:
 
 
 def _traffic_returned(state: RolloutState, live: Live | None, effect: Effect) -> bool:
-    """Whether the endpoint has taken the rollback under way; true when none is under way any more.
+    """Whether the endpoint has accepted the rollback under way, if any.
 
-    A previous champion is on its way back once its config was asked for. The attempt is counted before it is made, so
-    that only an endpoint that changes since then has taken it: one that cannot be read has perhaps never been asked.
+    The attempt on a previous champion's config is counted before it is made. So only an endpoint that changes since
+    then has accepted it; one that cannot be read may never have received it.
     """
     if state.phase is not Phase.RESTORING:
         return not isinstance(effect, SetWeights)

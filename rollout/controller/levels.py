@@ -1,4 +1,4 @@
-"""Looks at what rings before anything goes on, so that no tick gives traffic to a version whose alarm rings."""
+"""Checks the alarms before anything else, so that no tick gives traffic to a version whose alarm fires."""
 
 from __future__ import annotations
 
@@ -16,14 +16,7 @@ from rollout.reason import Reason
 
 @dataclass(frozen=True)
 class Levels:
-    """Reads the levels of the alarms, and lets the journal decide on them.
-
-    Attributes:
-        alarms: See `rollout.controller.ports`.
-        journal: Keeps the state.
-        clock: Time.
-        write: Records a rollback, and gives the traffic back when the journal cannot take it.
-    """
+    """Reads the firing alarms, and records what follows with `write`, which may also return the traffic."""
 
     alarms: Alarms
     journal: Journal
@@ -31,12 +24,10 @@ class Levels:
     write: Callable[[RolloutState], RolloutState]
 
     def look(self) -> Reason | None:
-        """Roll back what rings; why the challenger gets no more traffic in this tick, None when it may.
+        """Roll back if an alarm fires; returns why the challenger gets no more traffic in this tick, None when it may.
 
-        What cannot be read lets nobody have more.
-
-        Raises:
-            RolloutError: The journal does not take the rollback; the traffic was moved all the same.
+        Unreadable alarms withhold traffic. If the journal does not accept the rollback, the error comes after the
+        traffic.
         """
         state = self.journal.read()
         ringing, unknown = self._read(state)
@@ -46,12 +37,11 @@ class Levels:
         return withheld(after, ringing)
 
     def withheld(self, state: RolloutState) -> Reason | None:
-        """Why the challenger gets no more traffic now, None when it may; nothing is changed."""
+        """Why the challenger gets no more traffic now, None when it may; changes nothing."""
         ringing, unknown = self._read(state)
         return unknown or withheld(state, ringing)
 
     def _read(self, state: RolloutState) -> tuple[tuple[Ringing, ...], Reason | None]:
-        """What rings, where that matters; and why it is not known."""
         if not matters(state, self.clock.time()):
             return (), None
         try:

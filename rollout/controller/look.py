@@ -1,4 +1,4 @@
-"""What do the signals say of a trial, and what follows from that?"""
+"""Reads the signals of a trial and decides."""
 
 from __future__ import annotations
 
@@ -15,23 +15,13 @@ from rollout.reason import Reason
 
 @dataclass(frozen=True)
 class Looker:
-    """Reads the signals of a trial and decides. It changes nothing.
-
-    Attributes:
-        signals: Observations per variant and window.
-        clock: Time.
-    """
+    """Reads the signals of a trial and decides; it changes nothing."""
 
     signals: Signals
     clock: Clock
 
     def look(self, state: RolloutState, withheld: Reason | None = None) -> tuple[Decision | None, RolloutState]:
-        """The decision on a trial, and the state after it; no decision while it is fixed where latencies are cut.
-
-        Args:
-            state: Where the trial stands.
-            withheld: Why the challenger may get no more traffic; then it goes no step forward.
-        """
+        """The decision on a trial unless it is `withheld`, and the state after it; None when pivots are fixed first."""
         pivots = self._new_pivots(state)
         if pivots:
             return None, transitions.pivoted(state, pivots, self.clock.time())
@@ -39,30 +29,29 @@ class Looker:
         return decision, transitions.apply(state, decision, self.clock.time()) if decision else state
 
     def decide(self, state: RolloutState, withheld: Reason | None = None) -> Decision | None:
-        """The decision on a trial; None when nothing is on trial. `withheld` as for `look`."""
+        """The decision on a trial; None when nothing is on trial."""
         if state.plan is None or state.champion is None or state.challenger is None or not state.on_trial:
             return None
         now = self.clock.time()
         decision = decide(state.plan, state, self._seen(state, now), now)
-        # Weights that are withheld are not confirmed either, and why they are withheld says more.
+        # Withheld weights are not confirmed either, and the reason for withholding is more specific.
         held = decision.action in {"advance", "promote"} or decision.reason.kind == Kind.UNCONFIRMED
         return replace(decision, action="hold", reason=withheld) if held and withheld is not None else decision
 
     def evidence(self, state: RolloutState, at: float) -> tuple[Reason, ...]:
-        """What was known of each metric of a trial at a time; nothing when the metrics do not say it."""
+        """The finding on each metric of a trial at a time; empty if the metrics are unreachable."""
         if state.plan is None or state.plan.at_once or not state.step_starts:
             return ()
         findings = judged(state.plan, state, self._seen(state, at))
         return tuple(finding.reason for finding in findings.each) if findings else ()
 
     def _seen(self, state: RolloutState, now: float) -> TrialObservations:
-        """What the signals say of the trial until now."""
         if state.plan is None or state.champion is None or state.challenger is None or not state.step_starts:
             return TrialObservations(())
         return self.signals.read(asked(state, state.plan, state.champion.variant, state.challenger.variant, now))
 
     def _new_pivots(self, state: RolloutState) -> dict[str, Pivot]:
-        """The champion's quantiles that are known well enough by now, of the metrics that have none yet."""
+        """The champion's quantiles that have enough requests by now, of metrics without a pivot."""
         plan, champion, now = state.plan, state.champion, self.clock.time()
         found: dict[str, Pivot] = {}
         if plan is None or champion is None or not state.step_starts:
@@ -77,7 +66,7 @@ class Looker:
 
 
 def asked(state: RolloutState, plan: Plan, champion: str, challenger: str, until: float) -> SignalQuery:
-    """What the signals are asked of a trial that began its first step, or of the last one, until a time."""
+    """The query for the signals of a trial from its first step until a time."""
     return SignalQuery(
         champion=champion,
         challenger=challenger,

@@ -1,7 +1,7 @@
-"""The loop: closes the gap between what the journal asks for and what the endpoint does, one effect after another.
+"""The loop brings the endpoint to the state in the journal, one effect after another.
 
-The next effect is found from what is live, and anybody may have been there first, so every effect may be repeated and
-one that the platform refuses is no error while the world has moved on.
+Another controller may have been first. So every effect may be repeated, and a refused one is no error if the journal or
+the endpoint has changed meanwhile.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ from rollout.core.live import Approval, Live
 from rollout.core.state import RolloutState
 from rollout.reason import Reason
 
-POLL = 1.0  # seconds between two attempts while something is waited for
-_EFFECTS = 30  # the most effects of one run; a rollout needs at most a handful
-_REFUSALS = 5  # of one run, each after somebody else's change; a rollout ends after a handful of those
+POLL = 1.0  # seconds between two attempts
+_EFFECTS = 30  # the most effects of one run; a rollout needs a handful
+_REFUSALS = 5  # the most of one run, each after another controller's change
 
 
 @dataclass(frozen=True)
@@ -42,11 +42,9 @@ class Progress:
     """Where a rollout stands.
 
     Attributes:
-        state: What the journal says.
-        live: What the endpoint says; None when it could not be read.
-        doing: What happens now, or what is waited for.
-        decision: The decision on the trial, when the signals were looked at.
-        in_time: False when the time was over while the endpoint was still waited for.
+        live: None when the endpoint could not be read.
+        doing: What happens now, or what is awaited.
+        in_time: False when time ran out while waiting for the endpoint.
     """
 
     state: RolloutState
@@ -58,12 +56,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Loop:
-    """Performs effects on one endpoint.
-
-    Attributes:
-        traffic, journal, registry, replay, clock, mover: See `rollout.controller.ports`.
-        looker: Looks at the signals and decides.
-    """
+    """Performs effects on one endpoint."""
 
     traffic: Traffic
     looker: Looker
@@ -79,12 +72,9 @@ class Loop:
         enough: Callable[[RolloutState, Live | None, Effect], bool] | None = None,
         withheld: Reason | None = None,
     ) -> Progress:
-        """Perform effects until nothing is left, or only waiting, and the time is over.
+        """Perform effects until nothing is left, or only waiting remains and the time is over.
 
-        Args:
-            until: When the time is over, epoch seconds.
-            enough: Whether to stop before that, by the journal, the endpoint, and the next effect.
-            withheld: Why the challenger gets no more traffic than it has; None when it may.
+        `enough` stops earlier; `withheld` says why the challenger gets no more traffic.
         """
         last: Effect | None = None
         performed = refused = 0
@@ -102,7 +92,7 @@ class Loop:
             if isinstance(effect, Rest):
                 return Progress(state, live, "at rest")
             doing = effect.why if isinstance(effect, Wait) else ""
-            # The same effect once more is one that the endpoint does not show yet.
+            # The endpoint does not show a repeated effect yet.
             if not isinstance(effect, Wait) and (isinstance(effect, Record) or effect != last):
                 try:
                     self.perform(effect)
@@ -124,14 +114,13 @@ class Loop:
             self.clock.sleep(POLL)
 
     def live(self) -> Live | None:
-        """What the endpoint says of itself; None when it cannot be read."""
+        """The endpoint's state; None when it cannot be read."""
         try:
             return self.traffic.read()
         except (Busy, Unreachable):
             return None
 
     def _carried_on(self, live: Live | None) -> Live | None:
-        """What the endpoint says after what was due of a change that it is in the middle of."""
         changing = self.mover is not None and live is not None and live.status == "changing"
         return self.live() if changing and self.mover is not None and self.mover.advance() else live
 
@@ -149,7 +138,7 @@ class Loop:
             self.journal.write(effect.state)
 
     def _due(self, state: RolloutState, live: Live | None, withheld: Reason | None) -> Effect:
-        """The next effect. The registry is asked only when its answer decides: traffic never waits for it."""
+        """The next effect. The registry is read only when its answer decides, so that traffic never waits for it."""
         known: dict[str, Approval | None] = {}
         while True:
             effect = due(state, live, known, self.clock.time(), withheld)
@@ -158,21 +147,14 @@ class Loop:
             known[effect.package] = self._approval(effect.package)
 
     def _overtaken(self, effect: Effect, state: RolloutState, live: Live | None) -> bool:
-        """Whether the journal or the endpoint is no longer what the effect was found from.
-
-        Then another controller was first (an alarm took the variant away, say, that was to get weight), and that the
-        platform refused the effect is no error: the next one is found from what is there now.
-        """
+        """Whether the journal or the endpoint has changed since the effect was found, so that a refusal is no error."""
         known = [state]
         if isinstance(effect, UseConfig) and effect.attempt is not None:
-            known.append(effect.attempt.written())  # by this controller itself
+            known.append(effect.attempt.written())  # written by this controller itself
         return self.journal.read() not in known or self.live() != live
 
     def _use_config(self, effect: UseConfig) -> None:
-        """Count the attempt first, so that whoever comes after a killed controller knows of it; then ask.
-
-        What was throttled was no attempt: it says nothing about whether the config comes up.
-        """
+        """Counts the attempt first, so that it survives a crash. A throttled request is uncounted again."""
         counted = None if effect.attempt is None else self.journal.write(effect.attempt)
         try:
             self.traffic.use_config(effect.name, effect.guard)
@@ -183,7 +165,7 @@ class Loop:
             raise
 
     def _set_approval(self, effect: SetApproval) -> None:
-        """Set it; an alarm's rollback that another controller ended just before an approval has the last word."""
+        """An alarm's rollback that another controller finished just before an approval takes precedence."""
         self.registry.set_approval(effect.package, effect.approval, effect.why.text)
         if effect.approval == "Approved" and effect.release is not None:
             rejected = self.journal.read().rejected.get(effect.release)
@@ -191,7 +173,7 @@ class Loop:
                 self.registry.set_approval(effect.package, "Rejected", rejected.reason.text)
 
     def _rehearse(self, effect: Rehearse) -> None:
-        """Replay, and record the outcome on the state of then: what was decided meanwhile stands."""
+        """Records the outcome on the journal's newest state: what was decided meanwhile stands."""
         outcome = self.replay.run(effect.champion, effect.challenger, effect.requests, effect.before)
         state = self.journal.read()
         same = state.challenger is not None and state.challenger.variant == effect.challenger
@@ -202,10 +184,10 @@ class Loop:
         try:
             return self.registry.approval(package)
         except (Busy, Unreachable):
-            return None  # then it is set once more
+            return None  # then it is set again
 
 
 def _uncounted(state: RolloutState, counted: RolloutState) -> RolloutState:
-    """The state with one attempt less; itself when the rollout went on since it was counted."""
+    """The state with one attempt less; itself if the rollout moved on since it was counted."""
     same = (state.rollout_id, state.phase) == (counted.rollout_id, counted.phase)
     return replace(state, moves=state.moves - 1) if same and state.moves else state

@@ -1,11 +1,4 @@
-"""What people and programs are told of an event: a subject, a text, a JSON form, and attributes to filter by. Pure.
-
-    told = notice(event, "flight-delay-prod")
-    told.subject       # "flight-delay-prod: 77c1aa20b3f1 rolled back"
-    told.attributes    # {"endpoint": "flight-delay-prod", "kind": "rolled_back", "outcome": "rolled_back", ...}
-
-The document has the event's fields beside the sentences.
-"""
+"""Notifications of an event for people and programs: subject, text, JSON document, and attributes to filter by."""
 
 from __future__ import annotations
 
@@ -23,13 +16,12 @@ from rollout.core.verdict import Outcome
 from rollout.kinds import Kind
 
 Lack = Literal["requests", "labels", "evidence"]
-"""What a trial waits for: too few requests came, no labels, or what came does not yet settle the question."""
+"""What a trial waits for: requests, labels, or enough evidence."""
 
-SUBJECT = 99
-"""SNS takes subjects of less than 100 characters."""
+SUBJECT = 99  # SNS requires subjects of less than 100 characters
 
 _OF_REQUESTS = {REQUESTS, *(metric.name for metric in KNOWN.values() if metric.expected)}
-"""Metrics that every request is counted for, labels or not; latencies are too."""
+"""Metrics that count every request, with or without labels; so do latencies."""
 _FORMAT = 1
 _REJECTED = (
     "the champion serves: nothing is urgent",
@@ -83,14 +75,9 @@ _STEPS: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Notice:
-    """An event in the forms in which it is sent.
+    """An event as it is sent: to people, and as a JSON `document` to programs.
 
-    Attributes:
-        subject: ASCII, one line, at most 99 characters.
-        text: Lines for a person: what, why, the weights, and what to do next.
-        attributes: What a subscription can filter by: `endpoint`, `kind`, `rollout_id`, and of the events that end a
-            rollout also `outcome`. None is empty.
-        document: The same for a program, as JSON values.
+    `attributes` are for filter policies; `outcome` is only in events that end a rollout.
     """
 
     subject: str
@@ -99,19 +86,13 @@ class Notice:
     document: Mapping[str, Any]
 
     def by_protocol(self) -> str:
-        """SNS's message of the structure `json`: queues and functions get the document, everybody else the text."""
+        """SNS's message of the structure `json`: queues and functions get the document, all others the text."""
         document = json.dumps(self.document)
         return json.dumps({"default": self.text, "email": self.text, "sqs": document, "lambda": document})
 
 
 def notice(event: Event, endpoint: str, commands: Commands = PLAIN) -> Notice:
-    """An event as it is sent.
-
-    Args:
-        event: The event.
-        endpoint: The endpoint whose rollout it is about.
-        commands: How the commands of its stack are written.
-    """
+    """An event as it is sent."""
     what, why = event.what, event.reason.text if event.reason else ""
     release = release_of(event.rollout_id)
     outcome = event.kind if event.kind in get_args(Outcome) else ""
@@ -145,48 +126,42 @@ def notice(event: Event, endpoint: str, commands: Commands = PLAIN) -> Notice:
 
 
 def subject_of(text: str) -> str:
-    """A text as the subject of a mail: one line of printable ASCII, shortened where it is too long."""
+    """A text as a mail's subject: one line of printable ASCII, shortened if too long."""
     line = " ".join(text.encode("ascii", "replace").decode().split())
     line = "".join(letter for letter in line if letter.isprintable())
     return line if len(line) <= SUBJECT else f"{line[: SUBJECT - 3]}..."
 
 
 def next_steps(kind: str, release: str, commands: Commands = PLAIN) -> tuple[str, ...]:
-    """What a person can do after an event or a verdict, the likeliest first; empty when there is nothing to say.
-
-    Args:
-        kind: The event's kind: a phase, an outcome, or another of `Event.kind`.
-        release: The short id of the release that it is about.
-        commands: How the commands of its stack are written.
-    """
+    """What a person can do after an event or a verdict of this kind, the likeliest first; may be empty."""
     names = {"release": release, "modelstack": commands.modelstack, "pulumi_up": commands.pulumi_up}
     return tuple(step.format(**names) for step in _STEPS.get(kind, ()))
 
 
 def explain_line(rollout_id: str, commands: Commands = PLAIN) -> str:
-    """What shows the whole story of a rollout."""
+    """The command that shows everything about a rollout."""
     told = f"`{commands.modelstack} explain"
     return f"{told} {rollout_id}` shows the numbers" if rollout_id else f"{told}`"
 
 
 def release_of(rollout_id: str) -> str:
-    """The short id of the release that a rollout is about."""
+    """The release id of a rollout."""
     return rollout_id.partition("-")[2]
 
 
 def doing(text: str, decision: Decision | None) -> str:
-    """What goes on, in a line; where something is lacking it begins with `waiting` for that."""
+    """The present activity in one line; if anything is missing, it begins with `waiting for ...`."""
     what = lack(decision)
     return f"{waiting(what)}{text}" if what else text
 
 
 def waiting(what: Lack) -> str:
-    """How a line begins that says what a trial waits for."""
+    """The beginning of a line that says what a trial waits for."""
     return f"waiting for {what}: "
 
 
 def lack(decision: Decision | None) -> Lack | None:
-    """What a decision lacks; None when no observation brings it nearer."""
+    """What a decision waits for; None when more observations do not help."""
     if decision is None or decision.action != "hold" or decision.reason.source not in {"judge", "replay"}:
         return None
     reason = decision.reason
@@ -195,8 +170,8 @@ def lack(decision: Decision | None) -> Lack | None:
     if decision.findings is None or reason.name not in {finding.metric for finding in decision.findings.each}:
         return None
     if reason.kind in {Kind.OUT_OF_RANGE, Kind.COUNTED_LATE}:
-        return None  # what was seen is wrong, or is there and not counted: more of it helps nothing
+        return None  # observations are wrong or uncounted: more of them do not help
     if reason.numbers.get("challenger_count"):
         return "evidence"
-    of_requests = reason.facts["metric_kind"] == "quantile" or reason.name in _OF_REQUESTS  # each has a latency
+    of_requests = reason.facts["metric_kind"] == "quantile" or reason.name in _OF_REQUESTS
     return "requests" if of_requests else "labels"

@@ -1,7 +1,7 @@
-"""Sends the news. Events wait in the journal until they are sent: each at least once, and as a rule only once.
+"""Sends the events that wait in the journal: each at least once, and usually only once.
 
-Several controllers end a rollout together (an update that waits, a scheduled tick, an alarm's handler). So one of them
-claims the outbox first; the claim of one that was killed runs out, and then another sends all of it again.
+Several controllers end a rollout together (an update that waits, a scheduled tick, an alarm's handler), so one claims
+the outbox first. The claim of a killed one expires, and another sends everything again.
 """
 
 from __future__ import annotations
@@ -16,25 +16,19 @@ from rollout.core.event import Event
 from rollout.core.state import RolloutState
 from rollout.reason import Reason
 
-CLAIM_SECONDS = 10.0  # how long others leave the outbox to the controller that began to send it
+CLAIM_SECONDS = 10.0  # how long the outbox belongs to the controller that claimed it
 
 
 @dataclass(frozen=True)
 class Outbox:
-    """Sends what the journal's outbox holds.
-
-    Attributes:
-        journal: Keeps the state.
-        notify: Tells people; None sends nothing.
-        clock: Time.
-    """
+    """Sends the events in the journal's outbox; `notify=None` sends nothing."""
 
     journal: Journal
     notify: Notify | None
     clock: Clock
 
     def send(self, state: RolloutState) -> RolloutState:
-        """Send what is in the outbox, unless another controller does; what cannot be sent now stays there."""
+        """Send the outbox, unless another controller does; events that cannot be sent now stay there."""
         if self.notify is None or not state.outbox:
             return state
         try:
@@ -42,7 +36,7 @@ class Outbox:
             if claimed is None:
                 return self.journal.read()
             sent: list[Event] = []
-            with suppress(RolloutError):  # that nobody can be told stops no rollout
+            with suppress(RolloutError):  # a failed notification stops no rollout
                 for event in claimed.outbox:
                     self.notify.send(event)
                     sent.append(event)
@@ -52,16 +46,11 @@ class Outbox:
                 return replace(state, outbox=left, claimed_at=0.0)
 
             return change(self.journal, rest)
-        except Conflict:  # others write all the time: a later call sends what is left
+        except Conflict:  # others keep writing: a later call sends the rest
             return self.journal.read()
 
     def note(self, rollout_id: str, kind: str, release: str, reason: Reason) -> RolloutState:
-        """Tell people something that changes nothing of a rollout; once, however often it is asked for.
-
-        Raises:
-            Conflict: The journal keeps changing.
-            Unreachable: The journal does not answer.
-        """
+        """Notify people of an event that changes nothing of a rollout; once, however often it is called."""
 
         def noted(state: RolloutState) -> RolloutState:
             told = [item.reason for item in state.history if (item.rollout_id, item.kind) == (rollout_id, kind)]
@@ -72,11 +61,11 @@ class Outbox:
         return self.send(change(self.journal, noted))
 
     def being_sent(self, state: RolloutState) -> bool:
-        """Whether another controller sends what is in the outbox just now."""
+        """Whether another controller is sending the outbox."""
         return bool(state.outbox) and self.clock.time() < state.claimed_at + CLAIM_SECONDS
 
     def _claim(self, state: RolloutState) -> RolloutState | None:
-        """The state in which only this controller sends what is in its outbox; None when there is nothing to send."""
+        """The state in which only this controller sends the outbox; None when there is nothing to send."""
         if not state.outbox or self.being_sent(state):
             return None
         return replace(state, claimed_at=self.clock.time())

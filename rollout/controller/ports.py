@@ -1,7 +1,6 @@
-"""The ports: what a rollout needs from the world. An adapter for a platform implements these seven and a clock.
-One whose platform does not move instances under guard by itself implements `Mover` too.
+"""The ports: what a platform implements for a rollout (`Mover` only if it does not move instances by itself).
 
-Every call but those of the signals and the clock raises Unreachable when the platform does not answer.
+Every call except those of the signals and the clock raises Unreachable when the platform does not answer.
 """
 
 from __future__ import annotations
@@ -17,58 +16,50 @@ from rollout.core.ringing import Ringing
 from rollout.core.state import Pivot, Replayed, RolloutState
 from rollout.judge.metrics import Metric
 
-if TYPE_CHECKING:  # what reads the journal alone needs no judge
+if TYPE_CHECKING:  # programs that only read the journal import no judge
     from rollout.core.decision import TrialObservations
 
 
 class Traffic(Protocol):
     """Reads and sets what the endpoint serves. Every call may be repeated.
 
-    What sets something raises Busy when the endpoint is changing, or the API throttles.
+    Calls that set something raise Busy when the endpoint is changing or the API throttles, and return when the platform
+    has accepted the request.
     """
 
     def read(self) -> Live:
-        """What is live now."""
+        """The endpoint's present state."""
         ...
 
     def set_weights(self, weights: Mapping[str, int]) -> None:
-        """Ask for these weights; returns when the platform has taken the request."""
+        """Request these weights."""
         ...
 
     def use_config(self, name: str, guard: Guard | None = None) -> None:
-        """Ask the endpoint to serve this config; returns when the platform has taken the request.
-
-        Args:
-            name: The config.
-            guard: How the platform is to move the traffic, when only the instances change.
-        """
+        """Request this endpoint config; `guard` says how to move the traffic when only the instances change."""
         ...
 
 
 class Mover(Protocol):
-    """Carries on a change that the endpoint began, step by step, where the platform does not do that by itself."""
+    """Continues a change of the endpoint, step by step."""
 
     def advance(self) -> bool:
-        """Do what is due now; whether anything was changed. Every call may be repeated, and be made by several at once.
+        """Do what is due now, and return whether anything changed; cancel a change that the journal no longer wants.
 
-        A change that the journal does not want any more is called off.
+        May be repeated, and called concurrently.
         """
         ...
 
 
 @dataclass(frozen=True)
 class SignalQuery:
-    """What is asked of the signals.
+    """A query for the windows of two variants.
 
     Attributes:
-        champion: The champion's variant.
-        challenger: The challenger's variant.
-        rollout_id: The rollout; labels are counted only for requests that were answered in it.
+        rollout_id: Labels are counted only for requests that were answered in this rollout.
         start: Epoch seconds; only windows that begin then or later.
         end: Epoch seconds; only windows that end then or earlier.
-        window_seconds: The width of a window.
-        metrics: What to read besides requests and errors.
-        pivots: Where to cut latencies, by metric; windows before a pivot was fixed hold nothing of its metric.
+        pivots: By metric; windows before a pivot was fixed have nothing of its metric.
     """
 
     champion: str
@@ -83,7 +74,7 @@ class SignalQuery:
 
 @dataclass(frozen=True)
 class Quantile:
-    """A quantile of a variant's latency over some time, in the platform's unit, and of how many requests."""
+    """A quantile of a variant's latency, in the platform's unit, and the number of requests."""
 
     value: float
     requests: int
@@ -93,26 +84,24 @@ class Signals(Protocol):
     """Observations per variant and window."""
 
     def read(self, ask: SignalQuery) -> TrialObservations:
-        """The tallies of both variants in the windows that lie between two times.
+        """The tallies of both variants per window, always including `errors`, whose observations are the requests.
 
-        The metric `errors` is always among them: its observations are the requests. An unreachable metric is an answer
-        (`TrialObservations.unknown`), not an error.
+        An unreachable metric is an answer (`TrialObservations.unknown`), not an error.
         """
         ...
 
     def quantile(self, variant: str, quantile: float, end: float) -> Quantile | None:
-        """A quantile of a variant's latency in the hours before `end`; None when there is none or it is unreachable."""
+        """A quantile of a variant's latency in the hours before `end`; None when unknown or unreachable."""
         ...
 
 
 class Alarms(Protocol):
-    """The alarms on how champion and challenger answer."""
+    """The alarms on champion and challenger."""
 
     def ringing(self, state: RolloutState) -> tuple[Ringing, ...]:
-        """Those that ring now, but for one on a challenger whose champion fails alike: that one is left to the judge.
+        """Those that fire now, except on a challenger whose champion fails alike: the judge decides on that one.
 
-        Raises:
-            RolloutError: They cannot be read.
+        RolloutError if they cannot be read.
         """
         ...
 
@@ -121,46 +110,32 @@ class Replay(Protocol):
     """Sends captured requests of the champion to a challenger that has no live traffic."""
 
     def run(self, champion: str, challenger: str, requests: int, before: Replayed) -> Replayed:
-        """Replay up to so many requests, the latest first. A run takes a minute or so; the next one goes on.
+        """Replay at most `requests` requests, the latest first, and return the results including those of `before`.
 
-        Args:
-            champion: The variant whose requests and answers were captured.
-            challenger: The variant that answers now.
-            requests: At most how many.
-            before: What came of those before them.
-
-        Returns:
-            What came of all of them.
-
-        Raises:
-            Busy: The endpoint or an API does not take the calls now.
+        A run takes about a minute; the next one continues. Raises Busy when the endpoint or an API throttles.
         """
         ...
 
 
 class Journal(Protocol):
-    """Keeps one state an endpoint; a write lands only on the revision that was read."""
+    """Stores one state per endpoint; a write succeeds only on the revision that was read."""
 
     def read(self) -> RolloutState:
-        """The state, read consistently; an empty one when there is none.
-
-        Raises:
-            Unreachable: The journal does not answer.
-        """
+        """The state, with a consistent read; an empty one when there is none."""
         ...
 
     def write(self, state: RolloutState) -> RolloutState:
-        """Store `state` as the successor of revision `state.revision`; returns it with its new revision.
+        """Store `state` as the successor of revision `state.revision`, and return it with its new revision.
 
         Raises:
             Conflict: Another writer was first.
-            Unreachable: The journal does not answer; the write may or may not have landed.
+            Unreachable: The write may or may not have succeeded.
         """
         ...
 
 
 class Registry(Protocol):
-    """Keeps a package's approval status."""
+    """Stores the approval status of packages."""
 
     def approval(self, package: str) -> Approval:
         """The status of a package."""
@@ -172,15 +147,15 @@ class Registry(Protocol):
 
 
 class Notify(Protocol):
-    """Tells people."""
+    """Notifies people."""
 
     def send(self, event: Event) -> None:
-        """Send one event. It may be sent twice, never not at all."""
+        """Send one event, at least once."""
         ...
 
 
 class Clock(Protocol):
-    """Time, as an argument."""
+    """The clock, as an argument."""
 
     def time(self) -> float:
         """Epoch seconds."""

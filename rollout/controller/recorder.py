@@ -1,9 +1,7 @@
-"""Puts the audit record away: what the journal has sealed goes into a store where nothing is overwritten.
+"""Writes the sealed audit records of the journal to a store that never overwrites.
 
-The record's end lies in the journal, and a write of the journal is what makes a record. So this may be called by
-anybody, any number of times: it puts what waits, oldest first, and then says so in the journal. Whoever is killed in
-between leaves it to the next call, which puts the same records again. It is no part of the controller: what moves
-traffic never waits for it.
+Anybody may do so at any time, oldest first, and then note it in the journal; after a crash the next call repeats it.
+The controller does not, so that traffic never waits for it.
 """
 
 from __future__ import annotations
@@ -19,36 +17,22 @@ from rollout.core.state import RolloutState
 
 
 class Records(Protocol):
-    """Keeps records, each under its number, signed, and for good."""
+    """Stores signed records for good, each under its number."""
 
     def put(self, record: AuditRecord) -> None:
-        """Keep a record; one that is there already, the same, is no error.
-
-        Raises:
-            Unreachable: The store or the key does not answer; the record may or may not be there.
-            RolloutError: Another record is there under this number, or it is not allowed.
-        """
+        """Store a record; the same record again is no error, another one under its number is a RolloutError."""
         ...
 
 
 @dataclass(frozen=True)
 class Recorder:
-    """Puts away what waits in one journal.
-
-    Attributes:
-        journal: Keeps the state, and in it the end of the record.
-        records: The store.
-    """
+    """Stores the records that wait in one journal."""
 
     journal: Journal
     records: Records
 
     def put(self) -> int:
-        """Put away what waits; how many records that were.
-
-        Raises:
-            RolloutError: One could not be put. Those before it are, and the journal says so; the next call goes on.
-        """
+        """Store the waiting records, and return how many there were. After an error the next call continues."""
         waiting, last = self.journal.read().audit.waiting, 0
         failure: RolloutError | None = None
         for record in waiting:

@@ -1,1 +1,1 @@
-"""What is asked of a challenger, where its rollout stands, and what follows: data and pure functions."""
+"""The plan of a trial, the state of its rollout, and the next step: data and pure functions."""

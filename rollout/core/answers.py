@@ -1,11 +1,4 @@
-"""What is in an answer's body, whoever answered? Pure.
-
-    form, value = form_of(b"1,0.7")         # text that is read as CSV: [[1, 0.7]]
-    broken(b'{"late": true, "p": NaN}')     # "p is nan; expected a finite number"
-
-Answers are JSON, JSON Lines, or else text, which is read as CSV: its cells are numbers or text. Of bytes that are no
-text nothing is known.
-"""
+"""Parses the body of an answer: JSON, JSON Lines, or else CSV, whose cells are numbers or text."""
 
 from __future__ import annotations
 
@@ -18,24 +11,24 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 OTHER = object()
-"""What a body reads as that is of another form."""
+"""What a reader returns for a body that is not in its form."""
 
 
 @dataclass(frozen=True)
 class BodyForm:
-    """A way to read bodies; `read` gives the value, or `OTHER`."""
+    """A way to read bodies; `read` returns the value, or `OTHER`."""
 
     name: str
     read: Callable[[bytes], Any]
 
 
 def form_of(body: bytes) -> tuple[BodyForm, Any]:
-    """The likeliest form of a body, and what it reads as."""
+    """The likeliest form of a body, and its value."""
     return next(((form, value) for form in _FORMS if (value := form.read(body)) is not OTHER), _NO_TEXT)
 
 
 def broken(body: bytes) -> str | None:
-    """Why a body is no answer to anything: it is empty, or a number in it is not finite; None when it may be one."""
+    """Why a body cannot be an answer: it is empty, or a number in it is not finite. None when it may be one."""
     if not body:
         return "the answer is empty"
     waiting: list[tuple[str, Any]] = [("", form_of(body)[1])]
@@ -52,7 +45,7 @@ def broken(body: bytes) -> str | None:
 
 
 def read_json(body: bytes) -> Any:
-    """What a body of JSON holds, or `OTHER`. As Python writes it, NaN and infinity are numbers."""
+    """The value of a JSON body, or `OTHER`. NaN and Infinity, which Python writes, are read as numbers."""
     try:
         return json.loads(body)
     except (ValueError, RecursionError):
@@ -73,7 +66,7 @@ def _csv(body: bytes) -> Any:
 
 
 def _cell(text: str) -> int | float | str:
-    """A cell's number, as it is written in other programs too: not with Python's `_` between digits; else its text."""
+    """A cell's number or text. Python's `1_000` is text, as other programs do not read it as a number."""
     for number in (int, float):
         try:
             return number(text) if "_" not in text else text
@@ -82,6 +75,5 @@ def _cell(text: str) -> int | float | str:
     return text
 
 
-_FORMS = (BodyForm("JSON", read_json), BodyForm("JSON Lines", _json_lines), BodyForm("text", _csv))
-"""The likeliest first."""
+_FORMS = (BodyForm("JSON", read_json), BodyForm("JSON Lines", _json_lines), BodyForm("text", _csv))  # likeliest first
 _NO_TEXT = (BodyForm("bytes", lambda _: None), None)

@@ -1,7 +1,4 @@
-"""What of a rollout's events goes into the audit record, and with which facts.
-
-No sentence is made here: whatever was decided can be recorded, even with a reason that a sentence cannot be made of.
-"""
+"""The audit entries of a rollout's events, without sentences: a decision is recorded even if its reason has none."""
 
 from __future__ import annotations
 
@@ -29,19 +26,15 @@ _KINDS: Mapping[str, RecordKind] = {
     **dict.fromkeys(_WISHES, RecordKind.RESTORE),
     **dict.fromkeys(("stranded", "left_to_judge"), RecordKind.INCIDENT),
 }
-"""The event's kind -> what its record tells. Steps, pivots and replays are in the history alone."""
+"""Event kind -> kind of its record. Steps, pivots and replays are in the history only."""
 
 
 def entry(
     event: Event, releases: Iterable[Release], verdicts: Iterable[Verdict], restored: Restored | None = None
 ) -> Entry | None:
-    """What is recorded of an event; None of one that is not.
+    """The audit entry of an event; None for an event that is not recorded.
 
-    Args:
-        event: What happened.
-        releases: Those that the state names.
-        verdicts: Those that it keeps; one of this rollout is part of its end's record.
-        restored: What a person wants again, which may be none of these.
+    A verdict of this rollout adds its evidence. `restored` may be a release that is not among `releases`.
     """
     kind = _KINDS.get(event.kind)
     if kind is None:
@@ -67,7 +60,6 @@ def entry(
 
 
 def _of_wish(event: Event, restored: Restored | None) -> dict[str, Any]:
-    """The digests of what a person wants again; empty of any other event."""
     if restored is None or event.kind not in _WISHES:
         return {}
     return _facts(restored.package_digest, restored.recipe, restored.image_uri, restored.serving)
@@ -78,7 +70,7 @@ def _facts(package: str, recipe: str, image: str, serving: Mapping[str, Any]) ->
 
 
 def _identity(release: str, releases: Iterable[Release], verdicts: Iterable[Verdict]) -> dict[str, Any]:
-    """The digests of a release, or of all images of a recipe that a person named; empty when nobody knows them."""
+    """The digests of a release, or of a recipe that a person named; empty when they are unknown."""
     for known in releases:
         if known.id == release:
             return _facts(known.package_digest, known.recipe, known.image_uri, known.serving)
@@ -89,6 +81,5 @@ def _identity(release: str, releases: Iterable[Release], verdicts: Iterable[Verd
 
 
 def _evidence(event: Event, verdicts: Iterable[Verdict]) -> tuple[Reason, ...]:
-    """What was known of each metric when the rollout was decided; of its end's event."""
     same = (one for one in verdicts if (one.rollout_id, one.release) == (event.rollout_id, event.release))
     return next((one.evidence for one in same if one.outcome == event.kind), ())

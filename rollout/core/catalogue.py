@@ -1,4 +1,4 @@
-"""The metrics that every endpoint has, by name; what a config leaves out is taken from here."""
+"""The built-in metrics by name, with the defaults of what a config leaves out."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 
 from rollout.judge.metrics import Metric, MetricError
 
-OWN = "modelstack"  # the namespace of what this project publishes itself
-EVENTS = "Events"  # counts what happened to releases, by `Event`: dashboards can show no journal
-LOSS_MOST = 5.0  # log-loss is clipped here: a probability of 0.7% for what happened
+OWN = "modelstack"  # the namespace of metrics that this project publishes
+EVENTS = "Events"  # counts events of releases: dashboards cannot read the journal
+LOSS_MOST = 5.0  # log-loss is clipped here: a probability of 0.7% for the true outcome
 
 KNOWN: Mapping[str, Metric] = {
     metric.name: metric
@@ -27,19 +27,14 @@ KNOWN: Mapping[str, Metric] = {
     )
 }
 
-INVALID = KNOWN["invalid_answers"].metric
-"""The metric that counts answers which are none."""
+INVALID = KNOWN["invalid_answers"].metric  # the published metric that counts invalid answers
 _WITHIN = "; the judge compares values within low..high only"
 _HIGH = f"must be given: the greatest value of an observation{_WITHIN}"
 _LARGEST = f"must be given: the greatest error, which is `largest_error` of the model's answer.json{_WITHIN}"
 
 
 class UnknownMetric(ValueError):
-    """A name is none of `KNOWN`, and not all is given that a metric of the user's own needs.
-
-    Attributes:
-        needs: The fields that are missing.
-    """
+    """The name is not in `KNOWN`, and required fields of a custom metric are missing; `needs` lists them."""
 
     def __init__(self, name: str, needs: Sequence[str]) -> None:
         self.needs = needs
@@ -48,17 +43,9 @@ class UnknownMetric(ValueError):
 
 
 def metric(name: str, **given: Any) -> Metric:
-    """A metric by its name, with what the config gives over what is known of it.
+    """A metric from its name and the fields that the config gives; UnknownMetric or MetricError if a field is missing.
 
-    Args:
-        name: One of `KNOWN`, or a metric of the user's, of which `kind`, `margin`, `namespace` and `metric` are needed,
-            and of a mean `high`. `absolute_error` needs `high` too, as labels have any unit. Only a mean has `low` and
-            `high`; those of `log_loss` hold what is published of it.
-        given: Fields of `Metric`.
-
-    Raises:
-        UnknownMetric: There is none of that name, and not all is given that one of the user's own needs.
-        MetricError: A field is missing or not allowed.
+    `absolute_error` needs `high`, because labels have any unit; so does a custom mean.
     """
     known = KNOWN.get(name)
     if known is not None:
@@ -81,7 +68,6 @@ def metric(name: str, **given: Any) -> Metric:
 
 
 def _refuse_range(kind: str, name: str, given: Mapping[str, Any]) -> None:
-    """Refuse a range that nothing looks at, or one that what is published does not keep to."""
     for field in ("low", "high"):
         if kind != "mean" and field in given:
             expected = f"only a mean has low and high, this is a {kind}"
@@ -96,7 +82,7 @@ def _refuse_range(kind: str, name: str, given: Mapping[str, Any]) -> None:
 
 
 def _in_its_unit(known: Metric, given: Mapping[str, Any]) -> Metric:
-    """A known metric whose values have the unit of the labels; the margin that is known is a share of its range."""
+    """A known metric in the unit of the labels; its default margin is a share of the range."""
     if "high" not in given:
         raise MetricError(known.name, _LARGEST, field="high", missing=True)
     span = given["high"] - given.get("low", known.low)

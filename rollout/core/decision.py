@@ -17,18 +17,17 @@ from rollout.kinds import Kind
 from rollout.reason import Reason
 
 Action = Literal["hold", "advance", "pause", "promote", "roll_back", "wait_for_person"]
-REQUESTS = "errors"  # the metric whose observations are requests; signals give it whether or not it is judged
+REQUESTS = "errors"  # its observations are the requests; signals always have it
 
 
 @dataclass(frozen=True)
 class TrialObservations:
-    """What the signals say of a trial.
+    """The signals of a trial.
 
     Attributes:
         windows: The closed windows since the trial began; None when the metrics are unreachable.
-        problem: Why there are none.
-        counted: How many of the challenger's answers since the trial began were counted, for metrics that are made of
-            captured answers; None when there are no such metrics, or it is not known.
+        counted: How many of the challenger's answers were counted; None when unknown, or when no metric needs
+            captures.
     """
 
     windows: tuple[Window, ...] | None
@@ -37,7 +36,7 @@ class TrialObservations:
 
     @classmethod
     def unknown(cls, problem: str) -> TrialObservations:
-        """Nothing can be said, and why."""
+        """Observations of unreachable metrics."""
         return cls(None, problem)
 
 
@@ -46,13 +45,12 @@ class Decision:
     """What to do, and why.
 
     Attributes:
-        action: `hold` keeps collecting; `pause` waits for an approval of the step; `wait_for_person` stops advancing,
-            at the present weight, for good.
-        reason: Why.
-        findings: What the judge found, metric by metric; None when the metrics are unreachable or nothing is judged.
-        requests: How many requests the challenger answered in this step, without those of windows in which both
-            versions failed; None when it has not begun, or is not known.
-        more_seconds: How much longer the trial may take, since answers are counted late.
+        action: `pause` waits for a person's approval of the step; `wait_for_person` stays at the present weight for
+            good.
+        findings: None when the metrics are unreachable or nothing is judged.
+        requests: The challenger's requests in this step, without windows in which both versions failed; None if
+            unknown.
+        more_seconds: How much longer the trial may take, because answers are counted late.
     """
 
     action: Action
@@ -63,19 +61,11 @@ class Decision:
 
 
 def decide(plan: Plan, state: RolloutState, seen: TrialObservations, now: float) -> Decision:
-    """Say what the rollout does next. Total: every input has an answer; unknown is `hold`.
+    """The next step of a trial. Total: every input has an answer, and unknown is `hold`.
 
-    Args:
-        plan: The plan of the trial.
-        state: Where it stands.
-        seen: What the signals say.
-        now: Epoch seconds.
-
-    Returns:
-        The decision. A challenger is promoted only after every step's bake, with enough requests in each, on the
-        judge's verdict; never because time went by, because something is unknown, or because it failed no more often
-        than a champion that failed as well. All-at-once is the exception that a person chose: it has no champion to
-        compare with, and is promoted after its bake unless an alarm rang.
+    A challenger is promoted only after every step's bake, with enough requests in each, on the judge's verdict: never
+    because time passed, something is unknown, or the champion failed as well. The exception is all-at-once, which has
+    no champion to compare with, and is promoted after its bake unless an alarm fired.
     """
     known = _Known.of(plan, state, seen, now)
     action, reason = _answer(plan, state, known, now)
@@ -85,9 +75,8 @@ def decide(plan: Plan, state: RolloutState, seen: TrialObservations, now: float)
 def judged(plan: Plan, state: RolloutState, seen: TrialObservations) -> Findings | None:
     """The judge's findings on a trial so far; None when the metrics are unreachable.
 
-    Windows in which the champion failed say nothing for the challenger: what is known without them counts, and nothing
-    moves on while that lasts. It may yet be shown worse by all windows. As both are looked at, each needs twice the
-    evidence: the mean of two e-values is an e-value, and that is what the promise of alpha is about.
+    Windows in which the champion failed do not count in favour of the challenger, but all windows may show it worse.
+    Both sets are judged, so each needs twice the evidence: the mean of two e-values is an e-value, which keeps alpha.
     """
     return (
         None if seen.windows is None else _judged(plan, state, seen.windows, both_fail(seen.windows, plan.max_failed))
@@ -99,12 +88,9 @@ class _Known:
     """What is known of a trial.
 
     Attributes:
-        findings: The judge's; None when the metrics are unreachable or nothing is judged.
-        failing: The windows in which the champion failed; None when there are none.
-        answered: The requests that the challenger answered in the present step and that count, as far as it is known.
-        problem: Why the metrics are unreachable.
-        late: How far the counting of answers is behind; None when it is not, or when nothing waits for it.
-        lost: How many seconds that has cost the trial: as many in each step so far, as each waits for its own answers.
+        answered: The challenger's requests in the present step that count; None if unknown.
+        late: None when the counting does not lag, or nothing waits for it.
+        lost: Seconds lost to late counting: the lag once for each step so far, as each waits for its own answers.
     """
 
     findings: Findings | None
@@ -116,7 +102,6 @@ class _Known:
 
     @classmethod
     def of(cls, plan: Plan, state: RolloutState, seen: TrialObservations, now: float) -> _Known:
-        """Take it from what the signals say."""
         if seen.windows is None:
             return cls(None, None, None, seen.problem)
         failing, began = both_fail(seen.windows, plan.max_failed), state.step_started_at
@@ -130,7 +115,6 @@ class _Known:
         return cls(findings, failing, answered, seen.problem, late, lost)
 
     def reason(self, plan: Plan) -> Reason:
-        """What is known, or why nothing is; and that the counting is behind, where that is why."""
         if self.findings is None:
             return Reason("judge", "metrics", self.problem, kind=Kind.METRICS_UNREACHABLE)
         known = self.findings.reason
@@ -139,18 +123,18 @@ class _Known:
         return self.late.reason(known)
 
     def more_seconds(self, plan: Plan) -> float:
-        """How much longer the trial may take: what late counting has cost it, and at most as long again."""
+        """The time lost to late counting, at most `max_seconds` again."""
         return min(self.lost, plan.max_seconds)
 
     def when_over(self, plan: Plan) -> Reason:
-        """What is known when the time is over; and that the counting never was as far as the plan allows for."""
+        """The reason at a timeout: late counting, if it cost more than the extra time allows."""
         if self.findings is None or self.late is None or self.lost < plan.max_seconds:
             return self.findings.reason if self.findings else self.reason(plan)
         return self.late.reason(self.findings.reason)
 
 
 def _of_captured_answers(plan: Plan, findings: Findings) -> bool:
-    """Whether a trial has waited for metrics that are made of captured answers, and now waits for nothing else."""
+    """Whether a metric uses captured answers, and the trial waits for no other metric."""
     counted = {metric.name for metric in plan.metrics if metric.namespace == OWN}
     return bool(counted) and (findings.answer != "unknown" or findings.reason.name in counted)
 
@@ -182,7 +166,7 @@ def _judge(plan: Plan, state: RolloutState, windows: tuple[Window, ...], alpha: 
 
 
 def _with_pivot(state: RolloutState, reason: Reason) -> Reason:
-    """The reason of a latency without data, with its pivot once that is known: only a window is waited for then."""
+    """Adds the known pivot to the reason of a latency without data: it then waits only for a window."""
     pivot = state.pivots.get(reason.name)
     if pivot is None or reason.kind is not Kind.NO_DATA:
         return reason
@@ -224,7 +208,7 @@ def _forward(plan: Plan, state: RolloutState, reason: Reason) -> tuple[Action, R
 
 
 def _awaiting(plan: Plan, state: RolloutState, known: _Known, now: float) -> tuple[Action, Reason]:
-    """A person is waited for, until the trial is older than its metrics are kept: then it can be judged no more."""
+    """Waits for a person until the trial is older than its metrics are stored: then it can no longer be judged."""
     lasted = now - state.started_at
     if lasted > LONGEST:
         numbers = {"seconds": lasted, "max_seconds": float(LONGEST)}
@@ -241,7 +225,7 @@ def _requests(window: Window) -> int:
 
 
 def _not_ready(plan: Plan, state: RolloutState, known: _Known, now: float) -> Reason | None:
-    """What stands in the way of going on, whatever the judge says; None when nothing does."""
+    """Why the step may not end yet, whatever the judge says; None when it may."""
     began = state.step_started_at
     if state.phase is not Phase.BAKING or began is None:
         return _gate_waits(plan, state) or _endpoint_waits(state)
@@ -263,7 +247,6 @@ def _not_ready(plan: Plan, state: RolloutState, known: _Known, now: float) -> Re
 
 
 def _endpoint_waits(state: RolloutState) -> Reason:
-    """What a trial waits for before its step begins: instances, the replay gate, or the weights."""
     gate = state.gate_ahead and state.plan is not None and not state.plan.shadows(max(state.step, 0))
     if state.phase is Phase.PREPARING:
         return Reason("endpoint", "preparing", kind=Kind.STARTING, facts={"replay_ahead": gate})
@@ -273,7 +256,6 @@ def _endpoint_waits(state: RolloutState) -> Reason:
 
 
 def _gate_waits(plan: Plan, state: RolloutState) -> Reason | None:
-    """That the replay gate waits for captured requests; None when it does not."""
     return unchecked(plan.replay, state.replayed) if state.gate_ahead else None
 
 
@@ -287,7 +269,6 @@ def _time_out(plan: Plan, state: RolloutState, taken: float, known: _Known) -> t
 
 
 def _standing(plan: Plan, state: RolloutState, known: _Known) -> Reason:
-    """What is known when the time is over."""
     few = _gate_waits(plan, state)
     if few is not None:
         return replace(few, kind=Kind.NO_LIVE_TRAFFIC, beside=few)

@@ -1,10 +1,4 @@
-"""Which releases have served an endpoint, from when to when? Read from the audit record. Pure.
-
-    served = deployments(records)
-    at(served, datetime(2026, 3, 1, tzinfo=UTC).timestamp())       # what served then, or None
-
-The journal keeps the champion, the one before, and a short history. The audit record keeps all of it.
-"""
+"""The releases that have served an endpoint, and when, from its audit record."""
 
 from __future__ import annotations
 
@@ -21,17 +15,13 @@ _NEEDED = ("package", "recipe", "image")
 
 @dataclass(frozen=True)
 class Deployment:
-    """A release that served alone, once.
+    """A period in which a release served alone; times are epoch seconds.
 
     Attributes:
-        release: Its id.
         package: Its package digest, `sha256:<hex>`.
         recipe: Its recipe digest, hex.
-        image: The serving container.
-        since: When it became champion, epoch seconds.
-        record: The number of the audit record that says so.
-        until: When another one did; None while it serves.
-        serving: What it served with, as `Release` has it; empty where that was not kept.
+        record: The number of the audit record that made it champion.
+        serving: As in `Release`; empty if it was not stored.
     """
 
     release: str
@@ -45,11 +35,7 @@ class Deployment:
 
 
 def deployments(records: Iterable[AuditRecord]) -> tuple[Deployment, ...]:
-    """Every release that became champion, oldest first. One whose digests no record tells is left out.
-
-    Args:
-        records: The audit record of one endpoint, in its order.
-    """
+    """Every release that became champion, oldest first. Those without recorded digests are left out."""
     found: list[Deployment] = []
     known: dict[str, Mapping[str, Any]] = {}
     for record in records:
@@ -63,7 +49,7 @@ def deployments(records: Iterable[AuditRecord]) -> tuple[Deployment, ...]:
         if found and found[-1].until is None:
             found[-1] = replace(found[-1], until=since)
         before = latest(found, serves) if record.kind is RecordKind.RESTORE else None
-        if before is not None:  # as it was left, whatever was begun with it meanwhile
+        if before is not None:  # with its old digests, whatever was begun with it meanwhile
             found.append(replace(before, since=since, record=record.number, until=None))
         elif serves in known:
             told = known[serves]
@@ -74,7 +60,7 @@ def deployments(records: Iterable[AuditRecord]) -> tuple[Deployment, ...]:
 
 
 def _champion(record: AuditRecord) -> str | None:
-    """The release that serves from a record on; None of one that changes nothing of it."""
+    """The release that serves after a record; None if the record does not change that."""
     if record.kind is RecordKind.PROMOTION:
         return str(record.what.get("release", ""))
     if record.kind is RecordKind.RESTORE and record.what.get("event") == "rolled_back":
@@ -83,24 +69,18 @@ def _champion(record: AuditRecord) -> str | None:
 
 
 def at(served: Sequence[Deployment], moment: float) -> Deployment | None:
-    """What served at a time, epoch seconds; None before the first release."""
+    """The deployment at a time, epoch seconds; None before the first."""
     return next((one for one in reversed(served) if one.since <= moment), None)
 
 
 def latest(served: Sequence[Deployment], release: str) -> Deployment | None:
-    """The last time that a release became champion; None if it never did."""
+    """The last deployment of a release; None if it never became champion."""
     return next((one for one in reversed(served) if one.release == release), None)
 
 
 @dataclass(frozen=True)
 class Difference:
-    """Something that is otherwise now than it was.
-
-    Attributes:
-        what: `package`, `image`, or a field of the serving config.
-        then: Its value then.
-        now: Its value now; None of a field that is not known now.
-    """
+    """A value that differs now from then; `what` is `package`, `image` or a field of the serving config."""
 
     what: str
     then: Any
@@ -108,12 +88,7 @@ class Difference:
 
 
 def differences(then: Deployment, champion: Release) -> tuple[Difference, ...]:
-    """What a restored deployment changes of what serves now; none if it serves already.
-
-    Args:
-        then: The deployment.
-        champion: What serves now.
-    """
+    """What restoring a deployment would change of the champion; empty if it serves already."""
     pairs = [("package", then.package, champion.package_digest), ("image", then.image, champion.image_uri)]
     pairs += [(name, value, champion.serving.get(name)) for name, value in sorted(then.serving.items())]
     return tuple(Difference(*pair) for pair in pairs if pair[1] != pair[2])

@@ -1,7 +1,7 @@
-"""What stands between what the journal asks for and what the endpoint does: the one next effect, a pure function.
+"""The next effect that brings the endpoint to the state in the journal: a pure function.
 
-The order is always traffic, then clean-up, then record; each effect may be repeated; and the next one is found from
-what is live, never from what was done. So whoever comes after a controller that was killed finishes its work.
+The order is always traffic, then clean-up, then record. An effect depends on what is live, never on what was done, and
+may be repeated. So any controller can finish the work of one that was killed.
 """
 
 from __future__ import annotations
@@ -21,20 +21,19 @@ from rollout.kinds import Kind
 from rollout.reason import Reason
 
 _SAME_SHARE = 0.1  # percent
-Approvals = Mapping[str, Approval | None]
-"""Package -> its approval status."""
+Approvals = Mapping[str, Approval | None]  # package -> its approval status
 
 
 @dataclass(frozen=True)
 class SetWeights:
-    """Ask the endpoint for these weights."""
+    """Request these weights."""
 
     weights: Mapping[str, int]
 
 
 @dataclass(frozen=True)
 class UseConfig:
-    """Ask the endpoint for this config, having recorded the attempt."""
+    """Request this endpoint config, after the attempt is recorded."""
 
     name: str
     attempt: RolloutState | None
@@ -43,7 +42,7 @@ class UseConfig:
 
 @dataclass(frozen=True)
 class Rehearse:
-    """Replay captured requests to the challenger, after those that were replayed before, and record the outcome."""
+    """Replay captured requests to the challenger, after those in `before`, and record the outcome."""
 
     champion: str
     challenger: str
@@ -53,7 +52,7 @@ class Rehearse:
 
 @dataclass(frozen=True)
 class SetApproval:
-    """Give the package this approval status; an approval only unless its release was rejected meanwhile."""
+    """Set the package's approval status; with `release`, approve only if that release was not rejected meanwhile."""
 
     package: str
     approval: Approval
@@ -70,7 +69,7 @@ class Record:
 
 @dataclass(frozen=True)
 class Look:
-    """Nothing to put right: look at the signals and decide."""
+    """The endpoint is as desired: read the signals and decide."""
 
 
 @dataclass(frozen=True)
@@ -93,33 +92,28 @@ def due(
 ) -> Effect:
     """The next effect. Total: every input has an answer.
 
-    Args:
-        state: What the journal asks for.
-        live: What the endpoint says of itself; None when it cannot be read.
-        approvals: Package -> its status, of those whose status is known.
-        now: Epoch seconds.
-        withheld: Why the challenger may get no more traffic than it has; None when it may.
+    `live` is None when the endpoint cannot be read; `withheld` says why the challenger may not get more traffic.
     """
     effect = _due(state, live, approvals, now)
     if withheld is not None and live is not None and _gives(state, live, effect):
         return Look() if state.on_trial else Wait(withheld.text)
-    # Only a damaged journal has, say, a trial without a challenger: recording it again would go on for ever.
+    # Only a damaged journal has, say, a trial without a challenger: recording it again would loop forever.
     return Wait(f"the journal has no {state.phase.value} to go on with") if effect == Record(state) else effect
 
 
 def _gives(state: RolloutState, live: Live, effect: Effect) -> bool:
-    """Whether an effect asks for more traffic for the challenger than it has, or is about to have."""
+    """Whether an effect requests more traffic for the challenger than it has or is about to have."""
     champion, challenger = state.champion, state.challenger
     if not isinstance(effect, SetWeights) or challenger is None:
         return False
     name = challenger.variant
     if champion is not None and champion.variant == name:
-        return False  # a move to other instances: it is the champion that gets its traffic back
+        return False  # a move to other instances: the champion gets its traffic back
     return effect.weights.get(name, 0) > live.shares(desired=True).get(name, 0.0) + _SAME_SHARE
 
 
 def _settles(state: RolloutState) -> tuple[tuple[Release, Approval], ...]:
-    """The releases whose packages the present phase settles, with their status at its end."""
+    """The releases whose packages the present phase settles, with their final status."""
     champion, challenger, previous, decided = state.champion, state.challenger, state.previous, state.decided
     if state.phase is Phase.RESTORING and champion is not None and previous is not None:
         return (champion, "Rejected"), (previous, "Approved")
@@ -129,13 +123,12 @@ def _settles(state: RolloutState) -> tuple[tuple[Release, Approval], ...]:
         return ((challenger, "Approved"),)
     if decided is None or (champion is not None and challenger.id == champion.id):
         return ()
-    # One that is at no fault waits as before its trial, even if it was about to become champion.
+    # One that did not fail waits as before its trial, even if it was about to become champion.
     before: Approval = "Approved" if previous is not None and previous.id == challenger.id else "PendingManualApproval"
     return ((challenger, "Rejected" if decided.outcome == "rolled_back" else before),)
 
 
 def _settling(state: RolloutState, approvals: Approvals) -> SetApproval | None:
-    """The next package to settle; None when all have their status."""
     for release, status in _settles(state):
         if approvals.get(release.version) != status:
             only_if = release.id if status == "Approved" else None
@@ -159,7 +152,6 @@ def _due(state: RolloutState, live: Live | None, approvals: Approvals, now: floa
 
 
 def _trying(state: RolloutState, live: Live, now: float) -> Effect:
-    """A trial: get to the step's config, give the challenger its share, and confirm it."""
     if live.status == "failed":
         return Record(endings.fail(state, live.detail, now))
     config = _trial_config(state)
@@ -171,7 +163,6 @@ def _trying(state: RolloutState, live: Live, now: float) -> Effect:
 
 
 def _weighing(state: RolloutState, live: Live, now: float) -> Effect:
-    """The endpoint serves the step's config: set the weights, see that they hold, and look."""
     if state.phase is Phase.PREPARING:
         return Record(transitions.to_step(state, 0, Reason("endpoint", "endpoint", kind=Kind.READY)))
     if not _same(live.shares(desired=True), state.weights):
@@ -181,13 +172,11 @@ def _weighing(state: RolloutState, live: Live, now: float) -> Effect:
 
 
 def _trial_config(state: RolloutState) -> str:
-    """The config that serves the present step, or the first one while the endpoint is prepared."""
     shadows = state.plan is not None and state.plan.shadows(max(state.step, 0))
     return (state.shadow_config if shadows else state.pair_config) or ""
 
 
 def _ready_for_traffic(state: RolloutState, live: Live) -> bool:
-    """Whether the endpoint takes weights, and the challenger has an instance to answer with."""
     if state.challenger is None:
         return False
     there = {**live.shadows, **live.variants}.get(state.challenger.variant)
@@ -195,17 +184,16 @@ def _ready_for_traffic(state: RolloutState, live: Live) -> bool:
 
 
 def _rehearsal(state: RolloutState, live: Live, now: float) -> Rehearse | SetWeights | Look | None:
-    """The replay gate, when it is still before the challenger; only a production variant can be asked by name.
+    """The replay gate, while it is ahead; None when it is not, or the challenger cannot be invoked by name.
 
-    One that cannot be had in the trial's time is no longer tried: then the decision is that the time is over. One that
-    waits for more captured requests looks for them once a window.
+    After the trial's time it is not tried again. While it waits for more requests, it looks once per window.
     """
     champion, challenger, plan = state.champion, state.challenger, state.plan
     if champion is None or challenger is None or plan is None or plan.replay is None or not state.gate_ahead:
         return None
     if challenger.variant not in live.variants:
         return None
-    if live.shares()[challenger.variant] > 0:  # that somebody else gave it
+    if live.shares()[challenger.variant] > 0:  # set by someone else
         return _empty_others(state, live) if state.phase is Phase.PREPARING else None
     just_looked = state.replayed is not None and now - state.rehearsed_at < plan.window_seconds
     if just_looked or now - state.started_at - state.paused_seconds > plan.max_seconds:
@@ -215,7 +203,7 @@ def _rehearsal(state: RolloutState, live: Live, now: float) -> Rehearse | SetWei
 
 
 def _resting(state: RolloutState, live: Live, now: float) -> Effect:
-    """No rollout runs: the champion's own config serves, whatever a controller that came too late asked for."""
+    """No rollout runs: serve the champion's own config, whatever a late controller requested."""
     champion = state.champion
     if state.phase is not Phase.IDLE or champion is None or live.status != "ready":
         return Rest()
@@ -246,7 +234,6 @@ def _promoting(state: RolloutState, live: Live, approvals: Approvals, now: float
 
 
 def _arriving(state: RolloutState, live: Live, approvals: Approvals, now: float, target: Release) -> Effect:
-    """Get to the target's own config, settle the approval, and record."""
     if live.status == "changing":
         return Wait(f"the endpoint is changing: {live.detail}")
     if live.config != target.config_name:
@@ -257,9 +244,9 @@ def _arriving(state: RolloutState, live: Live, approvals: Approvals, now: float,
 
 
 def _rolling_back(state: RolloutState, live: Live | None, approvals: Approvals, now: float) -> Effect:
-    """Traffic first, whatever the endpoint is doing; then the approval, the config, and the record.
+    """Moves traffic first, whatever state the endpoint is in; then the approval, the config, and the record.
 
-    Where the challenger alone has a variant, the champion's config brings the traffic back, and the approval waits.
+    Where only the challenger has a variant, the champion's config brings the traffic back, so the approval waits.
     """
     champion, challenger = state.champion, state.challenger
     if live is None:
@@ -286,7 +273,7 @@ def _back_to_champion(state: RolloutState, live: Live, approvals: Approvals, now
 
 
 def _leaving_trial(state: RolloutState, live: Live, now: float) -> Effect | None:
-    """To the champion's own config first when a guard moves its instances: it takes the same variants on both sides."""
+    """First to the champion's own config if a guard moves its instances: that needs the same variants on both sides."""
     champion = state.champion
     alone = champion is not None and set(live.variants) == {champion.variant} and not live.shadows
     if champion is None or alone or _guard(state) is None:
@@ -301,11 +288,11 @@ def _move(state: RolloutState, live: Live, config: str, now: float, guard: Guard
 
 
 def _given_up(state: RolloutState, live: Live, guard: Guard | None = None) -> bool:
-    """Whether a config was asked for often enough to count as one that does not come up.
+    """Whether a config was requested often enough to count as failed.
 
-    Once is enough when an alarm turned a guarded move back, and when the platform names whose instance failed, of a
-    release that never started before or of a champion that has just failed so. Where it tells of no failure, some
-    attempts were perhaps never made, by controllers that were killed just before.
+    Once is enough when an alarm reverted a guarded move, or when the platform names the failed instance of a release
+    that never started before, or of a champion that just failed so. Without a reported failure, attempts may be
+    missing, of controllers that were killed just before.
     """
     if not state.moves or not live.failure:
         return state.moves >= 2 * MAX_MOVES
@@ -317,13 +304,13 @@ def _given_up(state: RolloutState, live: Live, guard: Guard | None = None) -> bo
 
 
 def _attempt(state: RolloutState, live: Live) -> RolloutState:
-    """The state with one more attempt; of the superseded challengers a ready endpoint uses only those of its config."""
+    """The state with one more attempt; a ready endpoint uses only the superseded challengers of its config."""
     retiring = endings.using(state.retiring, live.config) if live.status == "ready" else state.retiring
     return replace(state, moves=state.moves + 1, retiring=retiring)
 
 
 def _guard(state: RolloutState) -> Guard | None:
-    """The platform's own guardrail, for a change of the instances alone: the same model under the same variant."""
+    """The platform's own guardrail, for a change of only the instances: the same model under the same variant."""
     champion, challenger, plan = state.champion, state.challenger, state.plan
     if state.phase is not Phase.MOVING or champion is None or challenger is None or plan is None:
         return None
@@ -331,13 +318,13 @@ def _guard(state: RolloutState) -> Guard | None:
 
 
 def _empty_others(state: RolloutState, live: Live) -> SetWeights | None:
-    """Everything to the champion, when a variant beside it is live and gets traffic; else None."""
+    """Everything to the champion, if another live variant gets traffic; else None."""
     champion = state.champion
     if champion is None or champion.variant not in live.variants:
         return None
     shares, going = live.shares(), live.shares(desired=True)
     others = [name for name in live.variants if name != champion.variant]
-    # What routes now counts as long as the endpoint does not move to something else by itself.
+    # Current weights count unless the endpoint is already moving away from them.
     taken = any(going[name] > 0 or (live.status == "ready" and shares[name] > 0) for name in others)
     return SetWeights({champion.variant: 100, **dict.fromkeys(others, 0)}) if taken else None
 

@@ -1,4 +1,4 @@
-"""How a rollout ends: pure functions from a state, and what happened, to the state that goes back, fails or is done."""
+"""The end of a rollout: pure functions to a state that rolls back, has failed, or is done."""
 
 from __future__ import annotations
 
@@ -14,11 +14,10 @@ from rollout.core.verdict import Outcome, Verdict
 from rollout.kinds import Kind
 from rollout.reason import Reason
 
-MAX_MOVES = 3
-"""How often a config is asked for before it counts as one that does not come up, where the platform says so."""
+MAX_MOVES = 3  # requests of a config before it counts as failed, if the platform reports a failure
 REJECTED_MOST = 250
-"""How many releases may be rejected at a time: none is forgotten, and the journal's item has a limit."""
-_IN_FULL = 25  # of them keep their numbers
+"""The most rejected releases: none is ever dropped, and the journal's item has a size limit."""
+_IN_FULL = 25  # the newest ones keep their numbers
 
 
 @dataclass(frozen=True)
@@ -39,21 +38,17 @@ def turn_back(
 ) -> RolloutState | Ignored:
     """Decide to roll back: the trial if there is one, else the last promotion.
 
+    Returns `state` itself when it is already under way. RolloutError if a person requests it and there is no way back.
+
     Args:
         state: The present state.
-        reason: Who wants it and why.
+        reason: Who requests it and why.
         now: Epoch seconds.
-        variant: The variant that an alarm is about: it acts only on the challenger's, or, for a time after a promotion,
-            on the champion's. None when a person asks.
+        variant: The variant of an alarm, which acts only on the challenger, or, within the watch time, on the
+            champion.
+        None when a person requests it.
         at: When the event happened, epoch seconds; events older than the rollout are ignored.
-        meant: The id of the release that a person wants to be taken back, and nothing is done if by now it is another;
-            None when they did not say.
-
-    Returns:
-        The next state (`state` itself when it is already under way), or why nothing is to be done.
-
-    Raises:
-        RolloutError: A person asks, and there is nothing to go back to.
+        meant: The release id that a person expects to be rolled back; if it is another one by now, nothing is done.
     """
     if state.phase in {Phase.ROLLING_BACK, Phase.RESTORING}:
         return state
@@ -88,10 +83,9 @@ def _turn_back_champion(state: RolloutState, reason: Reason, now: float, variant
 
 
 def recalled(state: RolloutState, reason: Reason, now: float, since: float) -> RolloutState:
-    """Decide to bring the previous champion back, as an alarm of the present one began to ring within its watch time.
+    """Bring the previous champion back, because the champion's alarm started firing at `since`, within its watch time.
 
-    The state itself when it did not, when a rollout is under way, and when there is no previous one, or it did not come
-    up since then.
+    Returns `state` itself if a rollout is under way, or the previous champion failed to start since then.
     """
     champion, previous = state.champion, state.previous
     if state.phase is not Phase.IDLE or champion is None or previous is None:
@@ -102,7 +96,7 @@ def recalled(state: RolloutState, reason: Reason, now: float, since: float) -> R
 
 
 def watch_seconds(state: RolloutState) -> float:
-    """How long after its promotion an alarm takes a champion back, seconds."""
+    """How long after its promotion an alarm rolls a champion back, seconds."""
     return state.plan.watch_seconds if state.plan else 0.0
 
 
@@ -113,9 +107,9 @@ def _restoring(state: RolloutState, champion: Release, previous: Release, reason
 
 
 def fail(state: RolloutState, detail: str, now: float) -> RolloutState:
-    """The endpoint does not come up as asked: go back to what served, or say so when nothing did.
+    """The endpoint does not start as requested: go back to what served, or record that nothing did.
 
-    Only a challenger whose own instance failed is rejected. When the champion's did, or nobody can tell whose, the
+    Only a challenger whose own instance failed is rejected. If the champion's failed, or it is unknown whose, the
     challenger was never tried: it may be released again, and a person may let it skip its trial.
     """
     champion, challenger, detail = state.champion, state.challenger, detail or "no reason given"
@@ -145,10 +139,9 @@ def fail(state: RolloutState, detail: str, now: float) -> RolloutState:
 
 
 def stranded(state: RolloutState, live: Live, now: float) -> RolloutState:
-    """A rollback whose champion does not come up on its own config: its verdict is recorded on the config that serves.
+    """Record a rollback whose champion does not start on its own config, on the config that serves.
 
-    There the champion has all traffic, beside a challenger without any. Where another release had taken over already,
-    as one that skipped its trial, that one serves, and becomes champion for that reason.
+    If another release serves already, as one that skipped its trial, it becomes champion for that reason.
     """
     champion, challenger, said = state.champion, state.challenger, live.failure or live.detail
     if champion is None or challenger is None:
@@ -161,14 +154,13 @@ def stranded(state: RolloutState, live: Live, now: float) -> RolloutState:
     if challenger.id == champion.id and live.config == challenger.config_name:
         done = replace(done, champion=challenger)
     else:
-        done = replace(done, retiring=retiring, moves=2 * MAX_MOVES)  # not asked for again before the next rollout
+        done = replace(done, retiring=retiring, moves=2 * MAX_MOVES)  # not requested again before the next rollout
     facts = {"champion": champion.id, "config": live.config}
     reason = Reason("endpoint", champion.variant, said, kind=Kind.STAYS_BESIDE, facts=facts)
     return done.noting(now, "stranded", challenger.id, reason, champion=champion.id)
 
 
 def _taken_over(state: RolloutState, champion: Release, serving: Release, said: str, now: float) -> RolloutState:
-    """The state in which a release that serves already becomes champion, as the champion cannot come back."""
     down = Reason("endpoint", "endpoint", said, kind=Kind.PREVIOUS_DOWN, facts={"previous": champion.id})
     ended = state if serving == state.challenger else _rolled_back(state, now)
     return replace(
@@ -185,7 +177,7 @@ def _taken_over(state: RolloutState, champion: Release, serving: Release, said: 
 
 
 def using(retiring: tuple[Retiring, ...], config: str) -> tuple[Retiring, ...]:
-    """Those of the superseded challengers that an endpoint config has."""
+    """The superseded challengers that are in an endpoint config."""
     return tuple(
         item for item in retiring if config in {item.pair_config, item.shadow_config, item.release.config_name}
     )
@@ -209,7 +201,7 @@ def _promoted(state: RolloutState, now: float) -> RolloutState:
     verdict = state.decided or verdict_on(state, challenger, "promoted", moved if champion else first, now)
     same = champion is not None and champion.id == challenger.id
     done = _idle(state, replace(verdict, at=now), challenger)
-    if same:  # the same model from other instances: what it may be taken back for, and until when, stays
+    if same:  # the same model on other instances: its watch time and previous champion stay
         return done.noting(now, "promoted", challenger.id, verdict.reason)
     in_vain = now if verdict.reason.kind is Kind.PREVIOUS_DOWN else 0.0
     done = replace(done, previous=champion, promoted_at=now, previous_down_at=in_vain)
@@ -221,7 +213,7 @@ def _rolled_back(state: RolloutState, now: float) -> RolloutState:
     if verdict is None or champion is None:
         return state
     done = _idle(state, replace(verdict, at=now), champion)
-    if done.previous is not None and done.previous.id in done.rejected:  # it was tried again, and is no way back
+    if done.previous is not None and done.previous.id in done.rejected:  # rejected in another trial: no way back
         done = replace(done, previous=None)
     return done.noting(now, verdict.outcome, verdict.release, verdict.reason)
 
@@ -256,7 +248,7 @@ def _idle(state: RolloutState, verdict: Verdict, champion: Release) -> RolloutSt
 
 
 def _rejecting(rejected: Mapping[str, Verdict], verdict: Verdict) -> dict[str, Verdict]:
-    """The rejections with one more; the older ones without their numbers."""
+    """The rejections with one more; the older ones lose their numbers."""
     ordered = sorted({**rejected, verdict.release: replace(verdict, evidence=())}.values(), key=lambda item: item.at)
     older = [
         replace(item, reason=Reason(item.reason.source, item.reason.name, kind=Kind.NOT_KEPT))
@@ -266,7 +258,7 @@ def _rejecting(rejected: Mapping[str, Verdict], verdict: Verdict) -> dict[str, V
 
 
 def remembered(state: RolloutState, verdict: Verdict) -> RolloutState:
-    """The state with how its rollout ended: that of a release, or a move of the champion to other instances."""
+    """The state with how its rollout ended: of a release, or a move of the champion to other instances."""
     champion, challenger = state.champion, state.challenger
     moves = champion is not None and challenger is not None and champion.id == challenger.id
     return replace(state, moved=verdict) if moves else replace(state, verdict=verdict)
@@ -275,14 +267,14 @@ def remembered(state: RolloutState, verdict: Verdict) -> RolloutState:
 def roll_back_trial(
     state: RolloutState, reason: Reason, outcome: Outcome, now: float, evidence: tuple[Reason, ...] = ()
 ) -> RolloutState:
-    """Decide to give the champion everything back."""
+    """Decide to give the champion all traffic."""
     champion, challenger = state.champion, state.challenger
     if champion is None or challenger is None:
         return state
     back = replace(
         state,
         phase=Phase.ROLLING_BACK,
-        weights={challenger.variant: 0, champion.variant: 100},  # of the same variant when only its instances change
+        weights={challenger.variant: 0, champion.variant: 100},  # the same variant when only its instances change
         moves=0,
         decided=replace(verdict_on(state, challenger, outcome, reason, now), evidence=evidence),
         paused_at=None,
@@ -291,7 +283,7 @@ def roll_back_trial(
 
 
 def with_evidence(state: RolloutState, rollout_id: str, evidence: tuple[Reason, ...]) -> RolloutState:
-    """The state whose verdict on a trial has what was known of each metric, be it carried out by now or not."""
+    """Adds the evidence of each metric to the verdict on a trial, whether it is carried out yet or not."""
 
     def filled(verdict: Verdict | None) -> Verdict | None:
         meant = verdict is not None and verdict.rollout_id == rollout_id and not verdict.evidence

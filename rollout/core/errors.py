@@ -1,14 +1,14 @@
-"""What cannot be done, and what a later call may do."""
+"""The errors of a rollout."""
 
 from __future__ import annotations
 
 
 class RolloutError(Exception):
-    """Something a person asked of a rollout cannot be done; the message says why and what to do."""
+    """A request that cannot be done; the message says why and what to do."""
 
 
 class Busy(RolloutError):
-    """The endpoint or an API does not take the call now; the same call later may succeed."""
+    """The endpoint or an API does not accept the call now; a later call may succeed."""
 
 
 class Unreachable(RolloutError):
@@ -16,4 +16,4 @@ class Unreachable(RolloutError):
 
 
 class Conflict(RolloutError):
-    """The journal moved on since it was read."""
+    """The journal changed since it was read."""

@@ -1,10 +1,4 @@
-"""What happened in a rollout, as data, and in a sentence for people.
-
-    event.what          # "b rolled back"
-    event.text          # the same, with the reason
-
-The sentences are made here, from the fields. No program takes one apart.
-"""
+"""An event of a rollout, as data and as a sentence for people."""
 
 from __future__ import annotations
 
@@ -16,18 +10,12 @@ from rollout.reason import Reason
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened, for the history and for notifications.
+    """An event for the history and for notifications; `at` is in epoch seconds, `kind` a key of `_WHAT`.
 
     Attributes:
-        at: When, in epoch seconds.
-        rollout_id: Of which rollout.
-        kind: One of the phases' and verdicts' names, or another that there is a sentence for below.
-        release: The id of the release that it is about; empty when it is about none.
-        champion: The id of the release that serves, or will, where that matters.
-        reason: Why; None where there is nothing to say.
-        numbers: Further numbers: `step`, from 1; `percent` and `copies` of the requests; `seconds` more; a metric's
-            pivot.
-        weights: The percent of traffic per variant that was asked for then.
+        champion: The release id that serves, or will, where that matters.
+        numbers: `step`, from 1; `percent` or `copies` of the requests; `seconds` more; a metric's pivot.
+        weights: The requested percent of traffic per variant.
     """
 
     at: float
@@ -41,18 +29,18 @@ class Event:
 
     @property
     def what(self) -> str:
-        """What happened, in a line for a person."""
+        """What happened, in one line."""
         made = _WHAT[self.kind]
         return made.format(self) if isinstance(made, str) else made(self)
 
     @property
     def text(self) -> str:
-        """What happened and why, in one sentence for a person."""
+        """What happened and why, in one sentence."""
         return f"{self.what}: {self.reason.text}" if self.reason is not None else self.what
 
 
 def latency(microseconds: float) -> str:
-    """A latency as a person says it: the unit is the microsecond."""
+    """A latency in microseconds, as text in ms or s."""
     return f"{microseconds / 1e6:.3g} s" if microseconds >= 1e6 else f"{microseconds / 1e3:.3g} ms"
 
 
@@ -82,7 +70,7 @@ def _approved(event: Event) -> str:
 
 
 def _ended(event: Event) -> str:
-    """A trial that ended, or a champion that was taken back for the one before it."""
+    """The end of a trial, or of a champion that was rolled back to the one before."""
     kind = event.kind.replace("_", " ")
     return f"{event.champion} is champion again" if event.champion else f"{event.release} {kind}"
 

@@ -1,11 +1,6 @@
-"""Does the champion itself fail? Then something is down that both need, and that says nothing for a challenger. Pure.
+"""Windows in which the champion itself fails, which say nothing about a challenger.
 
-    failing = both_fail(windows, tolerated=0.05)
-    failing.others     # the windows that count
-    failing.lasts      # whether it is so in the newest ones
-
-Such windows are told by the champion's failures alone, beyond chance. If the challenger had a say, those in which it
-was lucky would stay, and leave it better than it is.
+Only the champion's failures count: else the windows in which the challenger was lucky would remain.
 """
 
 from __future__ import annotations
@@ -19,23 +14,23 @@ from operator import attrgetter
 from rollout.judge.metrics import Tally, Window
 
 FAILED = "failed"
-"""The tally of answers 5XX: the version's failures, without the refusals (4XX) that a client's own mistakes bring."""
+"""The tally of 5XX answers: without the 4XX that a client's own mistakes cause."""
 ERRORS_OF_MEAN = 3.0
-"""By how many standard errors one must be worse than the other; by chance it is so once in several hundred outages."""
+"""Required difference in standard errors; by chance it is exceeded once in several hundred outages."""
 _NOTHING = Tally()
-_ENOUGH = 50  # requests of the champion; windows with fewer are looked at together
+_ENOUGH = 50  # requests of the champion; windows with fewer are grouped
 
 
 @dataclass(frozen=True)
 class Counted:
-    """Requests of one version, and how many of them were bad (failed, or slow)."""
+    """Requests of one version, and how many were bad (failed or slow)."""
 
     bad: float
     requests: float
 
     @property
     def share(self) -> float:
-        """The share of bad ones; 0 without a request."""
+        """The share of bad requests; 0 without a request."""
         return self.bad / self.requests if self.requests else 0.0
 
 
@@ -46,8 +41,7 @@ def clearly_worse(one: Counted, other: Counted, tolerated: float) -> bool:
 
         p1 - p0 > t + 3 sqrt(p0 (1 - p0) / (requests0 + 2) + p1 (1 - p1) / (requests1 + 2)).
 
-    Source: Agresti, Caffo, Simple and effective confidence intervals for proportions and differences of proportions
-    result from adding two successes and two failures, The American Statistician 54 (2000).
+    Source: Agresti, Caffo, The American Statistician 54 (2000), p. 280 (two successes and two failures added).
     """
     p1, p0 = _adjusted(one), _adjusted(other)
     spread = p0 * (1 - p0) / (other.requests + 2) + p1 * (1 - p1) / (one.requests + 2)
@@ -55,7 +49,7 @@ def clearly_worse(one: Counted, other: Counted, tolerated: float) -> bool:
 
 
 def clearly_fails(counted: Counted, tolerated: float) -> bool:
-    """Whether a version fails more than is tolerated, beyond chance: p - 3 sqrt(p (1 - p) / (requests + 2)) > t."""
+    """Whether a version fails more than tolerated, beyond chance: p - 3 sqrt(p (1 - p) / (requests + 2)) > t."""
     p = _adjusted(counted)
     return p - ERRORS_OF_MEAN * math.sqrt(p * (1 - p) / (counted.requests + 2)) > tolerated
 
@@ -66,16 +60,9 @@ def _adjusted(counted: Counted) -> float:
 
 @dataclass(frozen=True)
 class BothFail:
-    """The windows in which the champion failed more than is tolerated.
+    """The windows in which the champion failed more than tolerated, and both versions' requests in them.
 
-    Attributes:
-        tolerated: The share of requests that may fail.
-        windows: How many windows these are.
-        of: How many there are in all.
-        challenger: The challenger's requests in them.
-        champion: The champion's.
-        others: The other windows.
-        lasts: Whether the newest windows are among them.
+    `lasts` says whether the newest windows are among them.
     """
 
     tolerated: float
@@ -88,7 +75,7 @@ class BothFail:
 
     @property
     def numbers(self) -> dict[str, float]:
-        """All but the other windows, as the numbers of a reason."""
+        """The numbers of a reason."""
         return {
             "outage_windows": float(self.windows),
             "windows": float(self.of),
@@ -101,27 +88,21 @@ class BothFail:
 
 
 def both_fail(windows: Sequence[Window], tolerated: float) -> BothFail | None:
-    """The windows in which the champion failed, if the challenger is not clearly better in them.
+    """The windows in which the champion failed, by tallies of `FAILED`; None when there is none.
 
-    Args:
-        windows: The windows of a trial, with tallies of `FAILED`; where these are missing, nothing is known to fail.
-        tolerated: The share of requests that may fail.
-
-    Returns:
-        None when there is no such window, and when the challenger is clearly better in them, taken together: one that
-        mends the champion must get through.
+    None too when the challenger is clearly better in them, taken together: one that fixes the champion must pass.
     """
     ordered = sorted(windows, key=attrgetter("start"))
     champion = [window.champion.get(FAILED, _NOTHING) for window in ordered]
     if not any(tally.total for tally in champion):
-        return None  # which is so after nearly every window, and a trial has tens of thousands
+        return None  # the fast path: a trial has tens of thousands of windows
     challenger = [window.challenger.get(FAILED, _NOTHING) for window in ordered]
     groups = _groups([tally.count for tally in champion])
     failing = [clearly_fails(_sum(champion[group]), tolerated) for group in groups]
     shared = [it for group, it in zip(groups, failing, strict=True) for _ in ordered[group]]
     apart = [not it for it in shared]
     if clearly_fails(_sum(compress(champion, apart)), tolerated):
-        # Too little in each of them to tell, but not in all together.
+        # Too few requests in each of them, but not in all together.
         shared, apart, failing = [True] * len(ordered), [False] * len(ordered), [True]
     new, old = _sum(compress(challenger, shared)), _sum(compress(champion, shared))
     if not any(shared) or clearly_worse(old, new, tolerated):
@@ -132,7 +113,7 @@ def both_fail(windows: Sequence[Window], tolerated: float) -> BothFail | None:
 
 
 def _groups(requests: Sequence[int]) -> list[slice]:
-    """So many windows together, in their order, that the champion has enough requests in each group."""
+    """Slices of consecutive windows, each with enough requests of the champion."""
     groups, begin, count = list[slice](), 0, 0
     for at, more in enumerate(requests):
         if count >= _ENOUGH and more:

@@ -1,7 +1,4 @@
-"""Whose instance did not come up? Read from the platform's own words; a pure function.
-
-at_fault("The primary container for production variant v-3f2a did not pass the ping health check.", releases)
-"""
+"""Finds the release whose instance did not start, in the platform's message."""
 
 from __future__ import annotations
 
@@ -12,19 +9,10 @@ from rollout.core.release import Release
 
 
 def at_fault(words: str, releases: Iterable[Release]) -> Release | None:
-    """The release that a platform's reason for a failure names first.
+    """The release that a platform's failure message names first; None if it names none, or an archive that two share.
 
-    A platform names the variant when a container does not answer its health check, and the archive's address
-    when it
-    cannot fetch or extract it. What a container said itself may follow, so only the first name counts.
-
-    Args:
-        words: The reason.
-        releases: The releases that were to come up. A name that several have, as one archive in two images, tells of
-            none of them.
-
-    Returns:
-        The release, or None when the words name none: no capacity, no image, no reason at all.
+    A platform names the variant when a container fails its health check, and the archive's address when it cannot fetch
+    or extract it. The container's own output may follow, so only the first name counts.
     """
     owners: dict[str, list[Release]] = {}
     for release in releases:

@@ -1,4 +1,4 @@
-"""What an endpoint says of itself."""
+"""The observed state of an endpoint."""
 
 from __future__ import annotations
 
@@ -14,13 +14,7 @@ Status = Literal["ready", "changing", "failed"]
 
 @dataclass(frozen=True)
 class Variant:
-    """A live production variant.
-
-    Attributes:
-        weight: The relative weight that routes traffic now.
-        desired: The relative weight it is going to.
-        instances: How many instances serve now.
-    """
+    """A live production variant; `weight` is the relative weight now, `desired` the one that it moves to."""
 
     weight: float
     desired: float
@@ -29,15 +23,9 @@ class Variant:
 
 @dataclass(frozen=True)
 class Live:
-    """What the endpoint says of itself.
+    """The observed state of an endpoint; `detail` is the platform's message, `failure` why the last change failed.
 
-    Attributes:
-        status: `ready` (takes changes), `changing`, or `failed`.
-        config: The endpoint config that serves; while `changing`, it may be the old or the new one.
-        variants: The production variants, by name.
-        detail: The platform's own words on its status.
-        shadows: The variants that only get copies of requests, by name.
-        failure: Why the last change did not come to pass; empty when it did, or when none was made.
+    While `changing`, `config` is the old or the new one. Variants in `shadows` only get copies of requests.
     """
 
     status: Status
@@ -48,7 +36,7 @@ class Live:
     failure: str = ""
 
     def shares(self, *, desired: bool = False) -> dict[str, float]:
-        """Percent of traffic per variant, now or as asked for; all 0 when no variant has a weight."""
+        """Percent of traffic per variant, current or desired; all 0 when no variant has a weight."""
         weights = {name: item.desired if desired else item.weight for name, item in self.variants.items()}
         total = sum(weights.values())
         return {name: 100 * weight / total if total > 0 else 0.0 for name, weight in weights.items()}

@@ -1,4 +1,4 @@
-"""A plan: how a challenger earns its traffic, and what it must show."""
+"""The plan of a trial: the steps of traffic, and what the challenger must show."""
 
 from __future__ import annotations
 
@@ -20,17 +20,11 @@ _T = TypeVar("_T")
 
 ERRORS = Metric("errors", "rate", 0.02)
 EVERYTHING = 100  # percent
-LONGEST = 14 * 86_400  # seconds of a trial: metric stores keep minutes for 15 days, and the judge looks at all
+LONGEST = 14 * 86_400  # seconds: metric stores keep minutes for 15 days, and the judge reads all of a trial
 
 
 class PlanError(ValueError):
-    """A plan holds a value that is not allowed; the message names field, value and what is allowed.
-
-    Attributes:
-        field: The field, below `rollout`.
-        value: What was given.
-        rule: Why it is not allowed, if that needs to be said, and what is.
-    """
+    """A plan has a value that is not allowed; `field` is below `rollout`, `rule` says what is allowed and why."""
 
     def __init__(self, field: str, value: object, allowed: str, *, why: str = "") -> None:
         self.field, self.value = field, value
@@ -52,13 +46,12 @@ def _number(field: str, value: object, low: float, high: float, *, whole: bool =
 
 @dataclass(frozen=True)
 class Step:
-    """One share of traffic, held for a while.
+    """One share of traffic, held for at least `bake_seconds` from when the endpoint confirmed it.
 
     Attributes:
-        weight: The challenger's share of traffic, in percent, 1 to 99; 100 only in a plan of this one step. Of a
-            shadow step the percent of requests that are copied, 1 to 100.
-        bake_seconds: The least time at this weight, from when the endpoint confirmed it.
-        shadow: The challenger answers copies of the champion's requests, and its answers are never returned.
+        weight: The challenger's percent of traffic, 1 to 99; 100 only in a plan of this one step. In a shadow step,
+            the
+        percent of requests that are copied, 1 to 100.
         approve: Whether a person must approve after this step.
     """
 
@@ -74,15 +67,14 @@ class Step:
 
 @dataclass(frozen=True)
 class ReplayGate:
-    """What captured requests of the champion must show of a challenger before it gets any live traffic.
+    """What replayed requests must show of a challenger before it gets live traffic.
 
     Attributes:
-        requests: How many are replayed, the latest first; with fewer captured, all of them.
-        max_errors: The largest share of answers that may be errors or of another shape than the champion's.
+        requests: How many are replayed, the latest first; fewer if fewer are captured.
+        max_errors: The largest share of answers that may be errors or of another schema than the champion's.
         max_changed: The largest share of answers whose decision may differ from the champion's.
-        max_latency_ratio: The largest ratio of the medians of latency, challenger / champion.
-        min_requests: With fewer captured the gate is not checked, and `on_too_few` happens; never more than `requests`.
-        on_too_few: `wait` for more, within the time of the trial; `pass` judges by what is there and says so.
+        max_latency_ratio: The largest ratio of the median latencies, challenger / champion.
+        min_requests: With fewer captured, `on_too_few` applies: `wait` for more, or `pass` on those there are.
     """
 
     requests: int = 100
@@ -103,24 +95,22 @@ class ReplayGate:
 
     @property
     def least(self) -> int:
-        """The fewest requests that the gate is checked with."""
+        """The fewest requests with which the gate is checked."""
         return min(self.min_requests, self.requests)
 
     def waits(self, requests: int) -> bool:
-        """Whether so many replayed requests are too few to go on."""
+        """Whether that many replayed requests are too few to continue."""
         return requests < self.least and self.on_too_few == "wait"
 
 
 @dataclass(frozen=True)
 class Guard:
-    """How the platform itself moves traffic when only the instances change: the model stays the same.
+    """How the platform itself moves traffic when only the instances change.
 
     Attributes:
-        kind: All at once, one canary, linear steps, or rolling batches in place.
-        percent: The canary's, each step's or each batch's share of the capacity, percent.
+        percent: The canary's, each step's or each batch's percent of the capacity.
         bake_seconds: The wait after each step, in which the alarms are watched.
-        alarms: Names of the alarms that make the platform go back.
-        max_seconds: The longest the whole may take.
+        alarms: Names of the alarms that make the platform roll back.
     """
 
     kind: GuardKind = "all_at_once"
@@ -135,23 +125,24 @@ class Plan:
     """How a challenger earns its traffic.
 
     Attributes:
-        steps: The shares of traffic: at most one shadow step first, then live ones, ascending. A step is left only on
-            the judge's "not worse" (or better, by `promote_when`). The one exception is a single step of 100%, where no
-            champion is left to compare with: there only the alarms judge.
-        metrics: What is compared.
-        min_requests: The least number of requests the challenger answers in each step before it may go on.
-        alpha: The probability, over the whole rollout and all metrics, of rolling back a challenger that is not worse.
-        promote_when: `not_worse` on every metric that must be proven, or in addition `better` on one of them.
-        max_seconds: The longest a trial may take; then `on_timeout` happens. Never a promotion.
+        steps: At most one shadow step first, then live steps, ascending. A step ends only on the judge's "not
+            worse" (or
+        better, by `promote_when`). A single step of 100% has no champion to compare with: only alarms judge it.
+        min_requests: The challenger's minimum requests in each step.
+        alpha: The probability, over the whole rollout and all metrics, of rolling back a challenger that is not
+            worse.
+        promote_when: `not_worse` on every metric with `prove`, or in addition `better` on one of them.
+        max_seconds: The time limit of a trial; then `on_timeout` applies. Never a promotion.
         on_timeout: `roll_back`, or `hold` at the present weight until a person decides.
-        window_seconds: The width of one observation window; the platform's metric period.
-        settle_seconds: How long after its end a window's counts may still grow; younger windows are not looked at.
-            None is half a window.
+        settle_seconds: How long after its end a window's counts may still grow; younger windows are ignored. None
+            is half
+        a window.
         watch_seconds: How long after a promotion an alarm on the new champion brings the previous one back.
-        replay: What must hold before any live traffic; None replays nothing.
-        guard: How the platform moves traffic when only the instances change; None leaves it to the platform's default.
-        max_failed: The share of requests that may fail (5XX), 0 to 1. Windows in which the champion fails more count
-            nothing for the challenger, and it takes no step while that lasts. 1 looks at none.
+        replay: The gate before any live traffic; None replays nothing.
+        guard: None leaves a change of the instances to the platform's default.
+        max_failed: The share of requests that may fail (5XX), 0 to 1. Windows in which the champion fails more do
+            not
+        count for the challenger, and it takes no step while that lasts. 1 disables the check.
     """
 
     steps: tuple[Step, ...]
@@ -190,11 +181,11 @@ class Plan:
 
     @property
     def at_once(self) -> bool:
-        """Whether the challenger takes everything in one step, with no champion beside it to compare with."""
+        """Whether the challenger takes everything in one step, with no champion to compare with."""
         return self.steps[-1].weight == EVERYTHING and not self.steps[-1].shadow
 
     def weight(self, step: int) -> int:
-        """The challenger's percent of live answers at a step; 0 in a shadow step, and at step -1, before the first."""
+        """The challenger's percent of live answers at a step; 0 in a shadow step, and before the first step (-1)."""
         if step < 0:
             return 0
         at = self.steps[min(step, len(self.steps) - 1)]
@@ -206,7 +197,7 @@ class Plan:
 
     @property
     def settle(self) -> float:
-        """How old a window's end must be before it is looked at, seconds."""
+        """How old a window's end must be before it is used, seconds."""
         return self.window_seconds / 2 if self.settle_seconds is None else self.settle_seconds
 
     def as_dict(self) -> dict[str, Any]:
@@ -215,11 +206,7 @@ class Plan:
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Plan:
-        """Build a plan from JSON values; fields that are left out take their defaults.
-
-        Raises:
-            PlanError: A field is unknown or its value is not allowed.
-        """
+        """Build a plan from JSON values and defaults. PlanError if a field is unknown or its value not allowed."""
         known = {field.name for field in fields(cls)}
         for name in value:
             if name not in known:

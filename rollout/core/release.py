@@ -1,4 +1,4 @@
-"""A release: one sealed model version and the cloud names it goes by."""
+"""A release: one sealed model version, and its names in the cloud."""
 
 from __future__ import annotations
 
@@ -10,20 +10,14 @@ from typing import Any
 
 ID_DIGITS = 12
 PROCESS = "process"
-"""The tag of an image that stands for a process of the local cloud, which runs nothing but what the recipe holds."""
-_STORED = {"version": "model_package_arn"}
-"""Field -> its name in journals and outputs, where that is another one."""
+"""The image tag of a process of the local cloud, which runs only what is in the recipe."""
+_STORED = {"version": "model_package_arn"}  # field -> its name in journals and outputs, where it differs
 
 
 def release_id(recipe: str, image: str) -> str:
-    """What a release is called: the first 12 hex digits of a digest of what answers.
+    """The first 12 hex digits of a digest of recipe (a sha256 in hex) and image, as the endpoint's model names it.
 
-    That is the model and the container that serves it. A process of the local cloud adds nothing to the recipe, whose
-    own digest it is then: the same on every local stack.
-
-    Args:
-        recipe: sha256, in hex, of what determines the model.
-        image: The serving image, as the endpoint's model names it.
+    A process of the local cloud adds nothing to the recipe, so its id is the recipe's: the same on every local stack.
     """
     if image.endswith(f":{PROCESS}"):
         return recipe[:ID_DIGITS]
@@ -40,24 +34,19 @@ def variant(release: str) -> str:
 class Release:
     """One sealed model version in one serving image, and every name that derives from them.
 
-    The names derive from digests, so two releases with one name are one release. Two with one id answer alike, whatever
-    their instances; the same recipe in another image is another release, since an image can break a model too.
+    The names derive from digests, so two releases with the same name are the same. Two with the same id answer alike,
+    whatever their instances. The same recipe in another image is another release, since an image can break a model too.
 
     Attributes:
-        id: What a person reads, by `release_id`.
         recipe: sha256, in hex, of what determines the model.
         package_digest: `sha256:<hex>` of the sealed archive's bytes.
-        archive_uri: Where the archive lies, `s3://bucket/key`.
-        image_uri: The serving container.
+        archive_uri: `s3://bucket/key`.
         manifest_sha256: sha256, in hex, of the archive's `manifest.json`.
-        version: What the registry calls the registered package, whose approval status carries the verdict. Stored as
+        version: The registry's name of the package, whose approval status holds the verdict. Stored as
             `model_package_arn`.
-        model_name: The model in the serving platform.
-        variant: The production variant that serves this release, `v-<id>`.
-        config_name: The endpoint config that serves this release alone.
-        instances: What it runs on there, as a person reads it, such as `2 x ml.m5.large`; the config's name hides it.
-        serving: The same as the stack's config has it, field -> value, with all else that shaped the config, whose name
-            is a digest of it; empty of a release from before this was kept.
+        config_name: The endpoint config that serves this release alone; a digest of what shaped it.
+        instances: Its instances for a person, such as `2 x ml.m5.large`.
+        serving: What shaped the config, as in the stack's config; empty in releases from before it was stored.
     """
 
     id: str
@@ -80,16 +69,12 @@ class Release:
                 raise ValueError(f"release.{_STORED.get(one, one)}: got {value!r}, expected a non-empty string")
 
     def as_dict(self) -> dict[str, Any]:
-        """The release as plain JSON values, one key a field, as it is stored."""
+        """The release as plain JSON values, one key per field."""
         return {_STORED.get(name, name): value for name, value in asdict(self).items()}
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Release:
-        """Read back what `as_dict` wrote.
-
-        Raises:
-            ValueError: A field is missing or is not a non-empty string; the message names it.
-        """
+        """Read back what `as_dict` wrote; ValueError names a field that is missing or not a non-empty string."""
         names = {name: _STORED.get(name, name) for name in _texts(cls)}
         missing = [name for name in names.values() if name not in value]
         if missing:
@@ -98,5 +83,4 @@ class Release:
 
 
 def _texts(of: Release | type[Release]) -> list[str]:
-    """The fields that are never empty."""
     return [one.name for one in fields(of) if one.name != "serving"]

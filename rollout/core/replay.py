@@ -1,13 +1,7 @@
-"""The replay gate: how does the challenger answer requests that the champion has answered? Pure.
+"""The replay gate: compares the challenger's answers to captured requests with the champion's.
 
-    examine(b'{"late": true, "p": 0.7}', b'{"late": false, "p": 0.4}')    # another decision: "late is false, was true"
-    examine(b"1,0.7", b"0,0.4")                                           # another decision: "[0][0] is 0, was 1"
-    summary = summed(answers)
-    judged_replay(gate, summary)    # why the challenger is turned back, or None
-
-An answer's *schema* is its structure: the names, the lengths of lists and rows, the types, and numbers that are finite.
-Its *decision* is all that is no fraction: booleans, text, whole numbers, `1.0` as well as `1`. Fractions are scores and
-may differ.
+An answer's *schema* is its structure: names, lengths, types, and that numbers are finite. Its *decision* is every value
+that is not a fraction: booleans, text, and whole numbers (`1.0` too). Fractions are scores and may differ.
 """
 
 from __future__ import annotations
@@ -26,7 +20,7 @@ from rollout.kinds import Kind
 from rollout.reason import Reason
 
 _EXAMPLES = 5
-_LONGEST, _KEPT = 160, 1000  # characters of a value, and of an example: the journal has room for no more
+_LONGEST, _KEPT = 160, 1000  # characters of a value, and of an example, as the journal's size is limited
 _LEAST_S = 1e-6
 
 Difference = Literal["same", "changed", "error"]
@@ -34,7 +28,7 @@ Difference = Literal["same", "changed", "error"]
 
 @dataclass(frozen=True)
 class Examined:
-    """How one answer compares: `error` is a failure or another schema, `changed` another decision; and what differs."""
+    """How one answer compares: `error` is a failure or another schema, `changed` is another decision."""
 
     kind: Difference
     text: str = ""
@@ -42,13 +36,7 @@ class Examined:
 
 @dataclass(frozen=True)
 class ReplayedRequest:
-    """One captured request, replayed.
-
-    Attributes:
-        examined: How the challenger's answer compares with the champion's.
-        seconds: How long the challenger took.
-        champion_seconds: How long the champion takes for the same request now; None when it was not asked again.
-    """
+    """One replayed request; `champion_seconds` is None when it was not sent to the champion again."""
 
     examined: Examined
     seconds: float
@@ -56,11 +44,11 @@ class ReplayedRequest:
 
 
 def examine(champion: bytes, challenger: bytes) -> Examined:
-    """Compare two answers' bodies. Where the champion's is no text, only that the challenger's is not empty."""
+    """Compare two bodies. If the champion's is not text, only check that the challenger's is not empty."""
     form, expected = form_of(champion)
     got = form.read(challenger)
     wrong = broken(challenger)
-    if wrong:  # whatever the champion says
+    if wrong:  # whatever the champion's answer is
         return Examined("error", wrong)
     if got is OTHER:
         return Examined("error", f"the answer is no {form.name}: {_short(challenger)}")
@@ -72,8 +60,7 @@ def examine(champion: bytes, challenger: bytes) -> Examined:
     return Examined("changed", changed) if changed else Examined("same")
 
 
-NONE = Replayed(0, 0, 0, None)
-"""Before the first request."""
+NONE = Replayed(0, 0, 0, None)  # before the first request
 
 
 def summed(
@@ -84,15 +71,7 @@ def summed(
     seconds: float = 0.0,
     reached: str = "",
 ) -> Replayed:
-    """What all the answers come to.
-
-    Args:
-        answers: Of the requests that were replayed.
-        unreadable: Why captured records were passed over -> how many.
-        before: What came of those before them.
-        seconds: How long these took.
-        reached: See `Replayed.reached`.
-    """
+    """The result of all replayed requests, on top of that of those `before`; for its fields see `Replayed`."""
     wrong = [item.examined.text for item in answers if item.examined.kind == "error"]
     changed = [item.examined.text for item in answers if item.examined.kind == "changed"]
     timed = [item for item in answers if item.champion_seconds is not None and item.examined.kind != "error"]
@@ -112,7 +91,7 @@ def summed(
 
 
 def judged_replay(gate: ReplayGate, seen: Replayed) -> Reason | None:
-    """Why the challenger is turned back; None when it is not, as it passes or the gate waits for more requests."""
+    """Why the challenger fails the gate; None when it passes, or the gate waits for more requests."""
     if not seen.requests or seen.goes_on(gate):
         return None
     errors, changed = seen.errors / seen.requests, seen.changed / seen.requests
@@ -134,7 +113,7 @@ def judged_replay(gate: ReplayGate, seen: Replayed) -> Reason | None:
 
 
 def unchecked(gate: ReplayGate | None, seen: Replayed | None) -> Reason | None:
-    """That the gate could not be checked; None when it was, or is still to be, or when there is none."""
+    """Why the gate could not be checked; None when it was, is still to be, or does not exist."""
     if gate is None or seen is None or seen.requests >= gate.least:
         return None
     numbers = {"requests": float(seen.requests), "min_requests": float(gate.least)}
@@ -146,7 +125,7 @@ def unchecked(gate: ReplayGate | None, seen: Replayed | None) -> Reason | None:
 
 
 def outcome(gate: ReplayGate | None, seen: Replayed) -> Reason:
-    """What came of a replay, with why the gate could not be checked, if so."""
+    """The reason that reports a replay, and why the gate could not be checked, if so."""
     counts = {"requests": seen.requests, "errors": seen.errors, "changed": seen.changed}
     numbers = {name: float(count) for name, count in counts.items()}
     if seen.latency_ratio is not None:
@@ -156,7 +135,6 @@ def outcome(gate: ReplayGate | None, seen: Replayed) -> Reason:
 
 
 def _differences(expected: Any, got: Any, where: str) -> Iterator[Examined]:
-    """Every difference in schema or decision, in the order of the champion's answer."""
     at = where or "the answer"
     if _type(expected) != _type(got):
         yield Examined("error", f"{at} is {_short(got)}, of type {_type(got)}; expected {_type(expected)}")
@@ -183,7 +161,7 @@ def _members(expected: Mapping[str, Any], got: Mapping[str, Any], where: str) ->
 
 
 def _fraction(value: Any) -> bool:
-    """Whether it is a number that is not whole, as NaN and infinity are not either."""
+    """Whether it is a number that is not whole; NaN and infinity are not whole either."""
     return isinstance(value, float) and not value.is_integer()
 
 

@@ -1,4 +1,4 @@
-"""A release that a person asked to serve again: what it was, and who asked for it."""
+"""A release that a person requested to serve again."""
 
 from __future__ import annotations
 
@@ -11,18 +11,12 @@ from rollout.reason import Reason
 
 @dataclass(frozen=True)
 class Restored:
-    """What is wanted in place of what the config asks for, until a person lifts it.
+    """The release that replaces the config's, until a person lifts it; times are epoch seconds.
 
     Attributes:
-        release: The release's id.
-        recipe: sha256, in hex, of what determines the model.
         package_digest: `sha256:<hex>` of the sealed archive's bytes.
-        archive_uri: Where the archive lies.
-        image_uri: The serving container.
-        reason: Who asked for it, and why.
-        at: When, epoch seconds.
-        served: Since when it had served, epoch seconds.
-        serving: What it served with, as `Release` has it; empty when that was not kept: then the config's counts.
+        served: Since when it had served.
+        serving: As in `Release`; if empty, the config's applies.
     """
 
     release: str

@@ -1,10 +1,4 @@
-"""A person asks for a release that served before, or lifts that: pure functions from a state to the next one.
-
-    after = restore(state, wanted, now, although_rejected=False)     # the next update releases it, through a trial
-    after = lift(state, reason, now)                                 # what the config asks for counts again
-
-Nothing moves by that. The program reads what is wanted, and begins its rollout as that of any other release.
-"""
+"""A person requests an earlier release again, or lifts that. The next update starts its rollout as usual."""
 
 from __future__ import annotations
 
@@ -20,18 +14,7 @@ from rollout.reason import Reason
 
 
 def restore(state: RolloutState, wanted: Restored, now: float, *, although_rejected: bool = False) -> RolloutState:
-    """Want a release again that served before.
-
-    Args:
-        state: The present state.
-        wanted: What is wanted. It replaces what was asked for before.
-        now: Epoch seconds.
-        although_rejected: Whether a rejection of it is cleared.
-
-    Raises:
-        RolloutError: A rollout is under way, it serves already, or it was rejected; or too much waits to be put into
-            the audit record. The message says what to do.
-    """
+    """Request a release that served before, in place of any earlier request. RolloutError if it is not possible now."""
     refuse_unless_restorable(state, wanted.release, wanted.serving, although_rejected=although_rejected)
     refuse_unrecorded(state, f"that release {wanted.release} is restored")
     if wanted.release in state.rejected:
@@ -44,12 +27,9 @@ def restore(state: RolloutState, wanted: Restored, now: float, *, although_rejec
 def refuse_unless_restorable(
     state: RolloutState, release: str, serving: Mapping[str, Any], *, although_rejected: bool
 ) -> None:
-    """Refuse what cannot be restored now, whatever became of its package.
+    """Raise RolloutError if a release cannot be restored now, regardless of its package.
 
-    What serves may be wanted too, if another one is restored: then it stays, and the other one is not released.
-
-    Raises:
-        RolloutError: See `restore`.
+    The champion may be requested if another release is restored: it stays, and the other one is not released.
     """
     if state.phase is not Phase.IDLE or state.challenger is not None:
         tried = f": release {state.challenger.id} is on it" if state.challenger else ""
@@ -70,16 +50,7 @@ def refuse_unless_restorable(
 
 
 def lift(state: RolloutState, reason: Reason, now: float) -> RolloutState:
-    """Let the config count again. What serves stays until the next update.
-
-    Args:
-        state: The present state.
-        reason: Who wants it and why.
-        now: Epoch seconds.
-
-    Raises:
-        RolloutError: Nothing is restored, or too much waits to be put into the audit record.
-    """
+    """Let the config apply again; what serves stays until the next update."""
     if state.restored is None:
         raise RolloutError(f"no release of {state.endpoint} is restored: the config counts")
     refuse_unrecorded(state, f"that release {state.restored.release} is restored no more")

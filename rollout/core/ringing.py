@@ -1,8 +1,4 @@
-"""Which alarms ring now, and what follows from that? Pure.
-
-An alarm tells once that it begins to ring, and that message may be lost, or come when it cannot be acted upon. So each
-tick looks at the levels: what rings, and since when.
-"""
+"""The firing alarms, and what follows. Each tick reads them, since an alarm's event may be lost or come too early."""
 
 from __future__ import annotations
 
@@ -19,13 +15,7 @@ _LATE = 86_400  # seconds
 
 @dataclass(frozen=True)
 class Ringing:
-    """An alarm that rings.
-
-    Attributes:
-        variant: The variant that it is about.
-        reason: What a rollback because of it says.
-        since: When it began to ring, epoch seconds.
-    """
+    """A firing alarm; `reason` is that of a rollback, `since` is in epoch seconds."""
 
     variant: str
     reason: Reason
@@ -33,10 +23,10 @@ class Ringing:
 
 
 def matters(state: RolloutState, now: float) -> bool:
-    """Whether an alarm that rings would change anything.
+    """Whether a firing alarm would change anything.
 
-    At rest that is so for the watch time after a promotion, and again after a rollout that came after it, during which
-    the champion was left alone; and a day more, in which the journal or the alarms may not have answered.
+    At rest that is so for the watch time after a promotion, and again after a later rollout, during which the champion
+    was left alone; plus a day, in which the journal or the alarms may not have answered.
     """
     if state.champion is None or state.phase in {Phase.ROLLING_BACK, Phase.RESTORING}:
         return False
@@ -47,14 +37,14 @@ def matters(state: RolloutState, now: float) -> bool:
 
 
 def heard(state: RolloutState, ringing: Iterable[Ringing], now: float) -> RolloutState:
-    """The state after what rings: a challenger is rolled back, and a champion that rang within its watch time.
+    """The state after the firing alarms: a challenger is rolled back, or a champion within its watch time.
 
-    The state itself when nothing is to be done: an alarm that rings since before the rollout says nothing of it, and a
-    previous champion that did not come up is not asked for again by the same ring.
+    An alarm that fired before the rollout says nothing about it, and does not request a previous champion again that
+    failed to start.
     """
     for alarm in ringing:
         if state.decided is not None and alarm.since <= state.decided.at:
-            continue  # the verdict was given while it rang: it was left to the judge
+            continue  # it fired before the verdict, which was left to the judge
         if state.challenger is not None:
             after = endings.turn_back(state, alarm.reason, now, variant=alarm.variant, at=alarm.since)
         elif state.champion is not None and alarm.variant == state.champion.variant:
@@ -67,9 +57,9 @@ def heard(state: RolloutState, ringing: Iterable[Ringing], now: float) -> Rollou
 
 
 def withheld(state: RolloutState, ringing: Iterable[Ringing]) -> Reason | None:
-    """Why the challenger gets no more traffic now, though nothing takes it back; None when it may."""
+    """Why the challenger gets no more traffic now, though nothing rolls it back; None when it may."""
     champion, challenger = state.champion, state.challenger
     if challenger is None or (champion is not None and champion.variant == challenger.variant):
-        return None  # a move to other instances gives nobody more
+        return None  # a move to other instances adds no traffic
     names = [alarm.reason.name for alarm in ringing if alarm.variant == challenger.variant]
     return Reason("alarm", names[0], kind=Kind.STILL_RINGS) if names else None

@@ -1,10 +1,4 @@
-"""What the journal keeps of an endpoint: who serves, who is on trial, how far, and the verdicts so far.
-
-    state = RolloutState.from_json(text)
-    state.champion, state.challenger, state.phase, state.verdict
-
-A state says what *should* be; the endpoint says what is. The controller closes the gap, and any controller can.
-"""
+"""The state of an endpoint in the journal. It is what *should* be; any controller can bring the endpoint there."""
 
 from __future__ import annotations
 
@@ -27,11 +21,9 @@ from rollout.reason import Reason
 from rollout.stored import read
 
 VERSION = 1
-HISTORY, HISTORY_BYTES = 100, 100_000
-"""How many events the history keeps at most, and how many bytes of them."""
-WAITING = 60
-"""How many events wait to be sent at most; of more, the older ones are told as a number."""
-_FEW = 40  # events that fit, whatever they say
+HISTORY, HISTORY_BYTES = 100, 100_000  # most events, and bytes of them, in the history
+WAITING = 60  # most events that wait to be sent; older ones are replaced by their number
+_FEW = 40  # events that always fit
 
 
 class StateError(ValueError):
@@ -39,15 +31,15 @@ class StateError(ValueError):
 
 
 class Phase(StrEnum):
-    """Where a rollout stands."""
+    """The phase of a rollout."""
 
     NONE = "none"  # nothing was ever released
     MOVING = "moving"  # the challenger takes over at once, without a trial: a first release, or other instances
     IDLE = "idle"  # the champion serves alone
     PREPARING = "preparing"  # the endpoint moves to the pair config; the challenger has no traffic
     BAKING = "baking"  # the challenger has a share of traffic and is judged
-    PAUSED = "paused"  # the step is passed, and the plan asks for a person's approval before the next
-    HELD = "held"  # out of time, and asked to wait at the present weight: a person ends it, or gives it more time
+    PAUSED = "paused"  # the step is passed, and the next needs a person's approval
+    HELD = "held"  # timed out, and waits at the present weight until a person ends it or gives it more time
     PROMOTING = "promoting"  # decided: the challenger becomes champion
     ROLLING_BACK = "rolling_back"  # decided: the champion keeps everything
     RESTORING = "restoring"  # decided: the previous champion comes back after a promotion
@@ -59,12 +51,7 @@ AT_REST = frozenset({Phase.NONE, Phase.IDLE, Phase.PAUSED, Phase.HELD})
 
 @dataclass(frozen=True)
 class Pivot:
-    """What a quantile of latency is compared at.
-
-    Attributes:
-        value: The champion's quantile before it was compared, microseconds.
-        since: Epoch seconds; only windows from then on count, for the value was chosen before they were seen.
-    """
+    """The champion's quantile, in microseconds, fixed `since` then: only later windows are compared at it."""
 
     value: float
     since: float
@@ -72,19 +59,15 @@ class Pivot:
 
 @dataclass(frozen=True)
 class Replayed:
-    """What the challenger made of captured requests of the champion.
+    """The challenger's answers to captured requests of the champion.
 
     Attributes:
-        requests: How many were replayed.
-        errors: How many of its answers were errors, or of another shape than the champion's.
-        changed: How many of the others decide otherwise than the champion's.
-        latency_ratio: The ratio of the medians of latency, challenger / champion; None when it could not be measured.
-        examples: What was wrong, a sentence each; at most a few.
-        unreadable: Why captured records were passed over -> how many.
-        seconds: How long it took.
-        times: How long challenger and champion took for one request, seconds; of the first ones.
-        reached: Where the last one lies, when there was no time for those after it: the next run goes on there. Else
-            empty.
+        errors: How many were errors, or of another schema than the champion's.
+        changed: How many of the others decide differently from the champion's.
+        latency_ratio: The ratio of the median latencies, challenger / champion; None when it was not measured.
+        unreadable: Why captured records were skipped -> how many.
+        times: Seconds of challenger and champion per request, of the first ones.
+        reached: The position of the last request, if time ran out: the next run continues there. Else empty.
     """
 
     requests: int
@@ -98,20 +81,13 @@ class Replayed:
     reached: str = ""
 
     def goes_on(self, gate: ReplayGate) -> bool:
-        """Whether more requests are to be replayed before the gate is checked: those that are left, or that come."""
+        """Whether more requests are to be replayed before the gate is checked."""
         return gate.waits(self.requests) or (bool(self.reached) and self.requests < gate.least)
 
 
 @dataclass(frozen=True)
 class Retiring:
-    """A superseded challenger that the endpoint may still use: not to be deleted yet.
-
-    Attributes:
-        release: The challenger.
-        pair_config: The endpoint config that serves it beside the champion.
-        shadow_config: The endpoint config that copies requests to it.
-        copied: How many percent of them; None without such a config.
-    """
+    """A superseded challenger that the endpoint may still use, with its configs: not to be deleted yet."""
 
     release: Release
     pair_config: str | None
@@ -121,12 +97,7 @@ class Retiring:
 
 @dataclass(frozen=True)
 class SkipTrial:
-    """A person's leave for one release to take over without a trial.
-
-    Attributes:
-        release: The release's id.
-        reason: Who gave it and why.
-    """
+    """A person's permission for one release to take over without a trial."""
 
     release: str
     reason: Reason
@@ -134,46 +105,31 @@ class SkipTrial:
 
 @dataclass(frozen=True)
 class RolloutState:
-    """All that is remembered of one endpoint's rollouts.
+    """All that is stored about one endpoint's rollouts. Times are epoch seconds.
 
     Attributes:
-        endpoint: The endpoint's name.
-        rollout_id: Names the present (or last) rollout, and fences events of earlier ones. Empty before the first.
-        revision: Counts the writes; the journal takes a write only on the revision that was read.
-        phase: Where the rollout stands.
-        champion: The release that serves.
-        challenger: The release on trial.
-        previous: The champion before this one, kept so that it can come back.
+        rollout_id: The present (or last) rollout; fences off events of earlier ones. Empty before the first.
+        revision: Counts the writes; the journal accepts a write only on the revision that was read.
+        previous: The champion before this one, to which an alarm or a person can go back.
         pair_config: The endpoint config that serves champion and challenger together.
         shadow_config: The endpoint config that serves the champion and copies requests to the challenger.
-        plan: The plan of the present (or last) rollout.
         step: Index into the plan's steps; -1 before the first.
-        step_reason: Why the present step was asked for.
-        started_at: When the rollout was begun, epoch seconds.
-        step_starts: When each step of the present (or last) rollout was confirmed by the endpoint, epoch seconds.
-        weights: Percent of traffic per variant that is asked for.
+        step_starts: When the endpoint confirmed each step.
+        weights: The requested percent of traffic per variant.
         approved: The last step that a person approved; -1 before the first.
-        paused_at: Since when the trial waits for an approval, epoch seconds; None when it does not.
-        paused_seconds: What does not count as the trial's time: its waits for approvals and, once a person gave it more
-            time, all that was before.
-        pivots: Where quantiles of latency are compared, by metric.
-        replayed: What the challenger made of captured requests; None before they were replayed.
-        rehearsed_at: When they were replayed, epoch seconds.
-        moves: How often the endpoint was asked to change its config in this phase.
-        decided: Why the rollout goes forward or back, from the decision until the verdict.
-        promoted_at: When the champion became champion, epoch seconds.
-        previous_down_at: When the previous champion was last to come back and did not come up, epoch seconds; 0 when
-            that was not so since the promotion.
+        paused_at: Since when the trial waits for an approval; None when it does not.
+        paused_seconds: What does not count as the trial's time: waits for approvals and, once a person gave it more
+            time,
+        everything before.
+        moves: How often a change of the config was requested in this phase.
+        decided: The decision to go forward or back, until it is the verdict.
+        previous_down_at: When the previous champion last failed to start again; 0 if it did not since the
+            promotion.
         verdict: How the last rollout of a release ended.
         moved: How the last move of the champion to other instances ended.
-        rejected: Release id -> the verdict that rejected it.
-        retiring: Superseded challengers that the endpoint may still use.
-        skip_trial: Which release may take over without a trial; the next rollout, whosever it is, uses it up.
-        restored: What a person asked to serve again, whatever the config asks for; None when the config counts.
-        outbox: Events that were not yet sent.
-        claimed_at: When a controller began to send them, epoch seconds; 0 when none does.
-        history: The last events, oldest first.
-        audit: The end of the audit record, and what of it is still to be put away.
+        skip_trial: The next rollout, whatever its release, uses it up.
+        restored: Replaces the release of the config; None when the config applies.
+        claimed_at: When a controller began to send the outbox; 0 when none does.
     """
 
     endpoint: str
@@ -214,7 +170,7 @@ class RolloutState:
 
     @property
     def on_trial(self) -> bool:
-        """Whether a challenger is on trial now."""
+        """Whether a challenger is on trial."""
         return self.phase in ON_TRIAL
 
     @property
@@ -224,18 +180,18 @@ class RolloutState:
 
     @property
     def copied(self) -> int | None:
-        """How many percent of the requests `shadow_config` copies to the challenger; None without one."""
+        """The percent of requests that `shadow_config` copies to the challenger; None without one."""
         return self.plan.steps[0].weight if self.plan and self.shadow_config else None
 
     @property
     def last(self) -> Verdict | None:
-        """How the last rollout ended, be it of a release, or a move of the champion to other instances."""
+        """The later of `verdict` and `moved`."""
         ended = [item for item in (self.verdict, self.moved) if item is not None]
         return max(ended, key=lambda item: item.at, default=None)
 
     @property
     def gate_ahead(self) -> bool:
-        """Whether the replay gate is still to be passed: nothing was replayed yet, or too little while it waits."""
+        """Whether the replay gate is still to be passed."""
         gate = self.plan.replay if self.plan else None
         return gate is not None and (self.replayed is None or self.replayed.goes_on(gate))
 
@@ -245,12 +201,12 @@ class RolloutState:
         return self.step_starts[self.step] if 0 <= self.step < len(self.step_starts) else None
 
     def releases(self) -> tuple[Release, ...]:
-        """Every release that the endpoint uses, or that a rollback would need. None of these may be deleted."""
+        """Every release that the endpoint uses or that a rollback would need. None of these may be deleted."""
         found = [self.champion, self.challenger, self.previous, *(item.release for item in self.retiring)]
         return tuple({item.config_name: item for item in found if item is not None}.values())
 
     def configs(self) -> tuple[str, ...]:
-        """Every endpoint config that the endpoint uses, or that a rollback would need. None of these may be deleted."""
+        """Every endpoint config that the endpoint uses or that a rollback would need. None of these may be deleted."""
         beside = [self, *self.retiring]
         shared = [name for item in beside for name in (item.pair_config, item.shadow_config) if name]
         solo = [item.config_name for item in self.releases()]
@@ -267,10 +223,7 @@ class RolloutState:
         numbers: Mapping[str, float] | None = None,
         send: bool = True,
     ) -> RolloutState:
-        """The state with one more event in the history, and in the outbox when it is to be sent; see `Event`.
-
-        The next write gives it a place in the audit record, if it is one that is recorded.
-        """
+        """The state with one more event, also in the outbox if `send`; its kind may be one for the audit record."""
         weights = dict(self.weights)
         event = Event(at, self.rollout_id, kind, release, champion, reason, dict(numbers or {}), weights)
         outbox = _waiting((*self.outbox, event)) if send else self.outbox
@@ -279,7 +232,7 @@ class RolloutState:
         return noted.recording(entry) if entry is not None else noted
 
     def recording(self, entry: Entry) -> RolloutState:
-        """The state with something more for the audit record; itself if that was noted before."""
+        """The state with one more audit entry; itself if that entry is known."""
         chain = self.audit.noting(entry)
         return self if chain is self.audit else replace(self, audit=chain)
 
@@ -288,11 +241,7 @@ class RolloutState:
         return tuple(item for item in ended if item is not None)
 
     def written(self, by: str = "") -> RolloutState:
-        """The state as it stands in the journal after the next write.
-
-        Args:
-            by: Whose credentials, or which function, writes it; empty when that is not known.
-        """
+        """The state after the next write; `by` is the writer's credentials or function, empty if unknown."""
         return replace(self, revision=self.revision + 1, audit=self.audit.sealed(self.endpoint, by))
 
     def to_json(self) -> str:
@@ -301,11 +250,7 @@ class RolloutState:
 
     @classmethod
     def from_json(cls, text: str) -> RolloutState:
-        """Read back what `to_json` wrote.
-
-        Raises:
-            StateError: The text is not a state, or another version of one.
-        """
+        """Read back what `to_json` wrote; StateError if it is not a state, or another version of one."""
         try:
             value: dict[str, Any] = json.loads(text)
             version = value.pop("version")
@@ -319,12 +264,11 @@ class RolloutState:
 
 
 def _plain(one: Any) -> Any:
-    """A part of the state as JSON values."""
     return one.as_dict() if isinstance(one, Release) else vars(one)
 
 
 def _kept(history: tuple[Event, ...]) -> tuple[Event, ...]:
-    """The newest events, as many as there is room for in an item of the journal."""
+    """The newest events that fit into an item of the journal."""
     if len(history) <= _FEW:
         return history
     sizes = accumulate(len(json.dumps(vars(event), default=_plain)) for event in reversed(history[-HISTORY:]))
@@ -333,7 +277,7 @@ def _kept(history: tuple[Event, ...]) -> tuple[Event, ...]:
 
 
 def _waiting(outbox: tuple[Event, ...]) -> tuple[Event, ...]:
-    """What waits to be sent. When that is too much, people are told how much of it they are not told."""
+    """The outbox; when it is too long, an event with the number of the older ones replaces them."""
     if len(outbox) <= WAITING:
         return outbox
     older, newer = outbox[: -WAITING // 2], outbox[-WAITING // 2 :]

@@ -1,10 +1,4 @@
-"""The named strategies, as the steps of a plan.
-
-    linear(25, 300)     # 25%, 50%, 75%, each for at least 300 s; then the promotion
-    shadow(50, 600, then=canary(10, 300))
-
-Every strategy is a list of steps, so that one state machine drives them all.
-"""
+"""The named strategies as the steps of a plan, so that one state machine drives all of them."""
 
 from __future__ import annotations
 
@@ -14,7 +8,7 @@ from rollout.core.plan import EVERYTHING, PlanError, Step
 
 
 def all_at_once(bake_seconds: float) -> tuple[Step, ...]:
-    """The challenger takes everything, and is promoted after the bake unless an alarm rings."""
+    """The challenger takes everything, and is promoted after the bake unless an alarm fires."""
     return (Step(EVERYTHING, bake_seconds),)
 
 
@@ -24,12 +18,7 @@ def canary(weight: int, bake_seconds: float) -> tuple[Step, ...]:
 
 
 def linear(step_percent: int, bake_seconds: float) -> tuple[Step, ...]:
-    """Equal steps up.
-
-    Args:
-        step_percent: The size of each step, percent, 1 to 50.
-        bake_seconds: The least time at each.
-    """
+    """Equal steps up, each of `step_percent` percent, 1 to 50."""
     most = EVERYTHING // 2
     if not 1 <= step_percent <= most:
         raise PlanError("strategy.step_percent", step_percent, f"allowed is 1 to {most} percent")
@@ -37,7 +26,7 @@ def linear(step_percent: int, bake_seconds: float) -> tuple[Step, ...]:
 
 
 def steps(shares: Sequence[Step]) -> tuple[Step, ...]:
-    """Custom steps; none of them takes everything, for that is what the promotion does."""
+    """Custom steps; none takes everything, because the promotion does that."""
     for share in shares:
         if share.weight >= EVERYTHING:
             raise PlanError("strategy.weight", share.weight, "allowed is 1 to 99 percent")
@@ -45,15 +34,10 @@ def steps(shares: Sequence[Step]) -> tuple[Step, ...]:
 
 
 def ab(weight: int, seconds: float | None) -> tuple[Step, ...]:
-    """A fixed split.
-
-    Args:
-        weight: The challenger's share, percent.
-        seconds: The least time of the test, however clear its outcome; None ends it as soon as the judge knows.
-    """
+    """A fixed split for at least `seconds`; None ends the test as soon as the judge decides."""
     return steps([Step(weight, seconds or 0)])
 
 
 def shadow(percent: int, bake_seconds: float, *, then: tuple[Step, ...] = ()) -> tuple[Step, ...]:
-    """Copies of the champion's requests first; `then` live steps, or the promotion at once when there are none."""
+    """Copies of the champion's requests first; then the live steps `then`, or the promotion."""
     return (Step(percent, bake_seconds, shadow=True), *then)

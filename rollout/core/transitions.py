@@ -1,4 +1,4 @@
-"""How a rollout goes forward: pure functions from a state, and what happened, to the next state."""
+"""A rollout's way forward: pure functions from a state and an event to the next state."""
 
 from __future__ import annotations
 
@@ -38,26 +38,25 @@ def begin(
     shadow_config: str | None = None,
     beside: str | None = None,
 ) -> RolloutState:
-    """Put a release on trial, or make it champion at once when there is none, or when a person let it skip the trial.
+    """Put a release on trial, or make it champion at once if there is none or a person let it skip the trial.
+
+    Returns `state` itself when the target is already champion or on trial.
 
     Args:
-        state: The present state, in no phase that must first end (`promoting`, `rolling_back`, `restoring`).
-        target: The release that is wanted.
-        pair_config: The endpoint config that serves champion and target together; needed when there is a champion.
-        plan: How the target earns its traffic.
+        state: The present state, not in `promoting`, `rolling_back` or `restoring`.
+        target: The desired release.
+        pair_config: The endpoint config that serves champion and target together; required when there is a
+            champion.
+        plan: The plan of the trial.
         now: Epoch seconds.
-        shadow_config: The endpoint config that serves the champion and copies requests to the target; needed when the
-            plan begins with a shadow step.
-        beside: The champion's own config that `pair_config` was made for; None when that cannot have changed. A
-            champion that an alarm or a person brought back since then has another one: the release is refused.
-
-    Returns:
-        The next state; `state` itself when the target is already champion or on trial.
+        shadow_config: The endpoint config that copies requests to the target; required for a shadow step.
+        beside: The champion's own config that `pair_config` was made for. If an alarm or a person has brought
+            another
+        champion back since, the release is refused. None skips this check.
 
     Raises:
         Rejected: The target was rolled back before.
-        RolloutError: `pair_config` is missing, or was made for another champion; or too many releases are rejected, or
-            too much waits to be put into the audit record.
+        RolloutError: A config is missing or made for another champion, or the journal has no room.
     """
     if target.id in state.rejected:
         raise Rejected(state.rejected[target.id])
@@ -87,7 +86,7 @@ def begin(
 
 
 def refuse_unrecorded(state: RolloutState, what: str) -> None:
-    """Refuse what begins something new while the audit record is far behind: what ends a trial is never refused."""
+    """Refuse to begin anything new while the audit record is far behind; what ends a trial is never refused."""
     if state.audit.crowded:
         raise RolloutError(
             f"{what} cannot be recorded: {len(state.audit.waiting)} audit records of {state.endpoint} wait to be put "
@@ -103,7 +102,6 @@ def _refuse_unprepared(
     pair_config: str | None,
     beside: str | None,
 ) -> None:
-    """Refuse a trial that cannot be had beside this champion, or for which the journal has no room."""
     if len(state.rejected) >= REJECTED_MOST:
         oldest = min(state.rejected.values(), key=lambda item: item.at).release
         raise RolloutError(
@@ -129,7 +127,7 @@ def _start(
     champion, old = state.champion, state.challenger
     retiring = state.retiring
     if old is not None:
-        if state.moves or state.phase is not Phase.PREPARING:  # else the endpoint was never asked for it
+        if state.moves or state.phase is not Phase.PREPARING:  # else the endpoint never received the request
             retiring = (*retiring, Retiring(old, state.pair_config, state.shadow_config, state.copied))
         kind, facts = Kind.REPLACED, {"release": target.id}
         if phase is Phase.MOVING and champion is not None and champion.id == target.id:
@@ -138,7 +136,7 @@ def _start(
             kind = Kind.OTHER_INSTANCES if old.config_name != target.config_name else Kind.OTHER_SETTINGS
         reason = Reason("release", "superseded", kind=kind, facts=facts)
         state = remembered(state, verdict_on(state, old, "superseded", reason, now))
-        state = state.noting(now, "superseded", old.id, reason)  # an event of the old one's rollout
+        state = state.noting(now, "superseded", old.id, reason)  # an event of the old rollout
     rollout_id = f"{state.revision + 1:06d}-{target.id}"
     begun = replace(
         state,
@@ -182,7 +180,7 @@ def apply(state: RolloutState, decision: Decision, now: float) -> RolloutState:
     evidence = tuple(finding.reason for finding in decision.findings.each) if decision.findings else ()
     if decision.action == "roll_back":
         known = decision.reason.beside
-        ours = known is not None and known.kind is Kind.COUNTED_LATE  # no verdict on the release: it is not rejected
+        ours = known is not None and known.kind is Kind.COUNTED_LATE  # our own delay: the release is not rejected
         return roll_back_trial(state, decision.reason, "failed" if ours else "rolled_back", now, evidence)
     if decision.action == "wait_for_person":
         return replace(state, phase=Phase.HELD).noting(now, Phase.HELD.value, challenger.id, decision.reason)
@@ -200,23 +198,15 @@ def apply(state: RolloutState, decision: Decision, now: float) -> RolloutState:
 
 
 def _with_caveat(state: RolloutState, reason: Reason) -> Reason:
-    """A promotion's reason, which says so when the replay gate let through what it could not check."""
+    """A promotion's reason, with why the replay gate could not be checked, if so."""
     caveat = unchecked(state.plan.replay if state.plan else None, state.replayed)
     return replace(reason, beside=caveat) if caveat else reason
 
 
 def approve(state: RolloutState, reason: Reason, now: float) -> RolloutState:
-    """Let a trial that waits for an approval go on, or give one that is held as much time again.
+    """Let a trial that waits for an approval continue, or give a held one `max_seconds` more.
 
-    It decides nothing by itself: the judge still has to say "not worse", and a worse judgement rolls back.
-
-    Args:
-        state: The present state.
-        reason: Who approves and why.
-        now: Epoch seconds.
-
-    Raises:
-        RolloutError: Nothing waits for a person, or there is no more time to give.
+    This decides nothing by itself: the judge still has to say "not worse", and a worse judgement rolls back.
     """
     if state.phase is Phase.HELD:
         return _given_more_time(state, reason, now)
@@ -242,23 +232,15 @@ def _given_more_time(state: RolloutState, reason: Reason, now: float) -> Rollout
 
 
 def resumed(state: RolloutState, now: float) -> RolloutState:
-    """The state once it no longer waits for an approval; the wait is not counted as the trial's time."""
+    """The state without the wait for an approval, which does not count as the trial's time."""
     waited = now - state.paused_at if state.paused_at is not None else 0.0
     return replace(state, paused_at=None, paused_seconds=state.paused_seconds + waited)
 
 
 def skip_trial(state: RolloutState, release: str, reason: Reason, now: float) -> RolloutState:
-    """Let a release that could not be put beside the champion take over without a trial when it is released next.
+    """Let a release (id or recipe digest) that failed to start, through no fault of its own, take over without a trial.
 
-    Args:
-        state: The present state.
-        release: The release's short id, or its recipe digest.
-        reason: Who wants it and why.
-        now: Epoch seconds.
-
-    Raises:
-        RolloutError: The last rollout was not that release's, or did not end so: any other release has its trial. Or
-            too much waits to be put into the audit record.
+    RolloutError if the last rollout was not that release's, or ended otherwise.
     """
     verdict = state.verdict
     if state.phase is not Phase.IDLE or verdict is None or verdict.outcome != "failed":
@@ -275,16 +257,7 @@ def skip_trial(state: RolloutState, release: str, reason: Reason, now: float) ->
 
 
 def clear(state: RolloutState, release: str, now: float) -> RolloutState:
-    """Let a rejected release be tried again.
-
-    Args:
-        state: The present state.
-        release: Its id, or a recipe digest: then every image of it.
-        now: Epoch seconds.
-
-    Raises:
-        RolloutError: No such release was rejected, or too much waits to be put into the audit record.
-    """
+    """Let a rejected release be tried again; a recipe digest clears every image of it."""
     refuse_unrecorded(state, f"that release {release} is cleared")
     left = {key: item for key, item in state.rejected.items() if release not in {key, item.recipe}}
     if len(left) == len(state.rejected):
@@ -294,7 +267,7 @@ def clear(state: RolloutState, release: str, now: float) -> RolloutState:
 
 
 def pivoted(state: RolloutState, pivots: Mapping[str, Pivot], now: float) -> RolloutState:
-    """The state with more quantiles to compare at."""
+    """The state with more pivots."""
     values = {name: pivot.value for name, pivot in pivots.items()}
     release = state.challenger.id if state.challenger else ""
     known = replace(state, pivots={**state.pivots, **pivots})
@@ -302,7 +275,7 @@ def pivoted(state: RolloutState, pivots: Mapping[str, Pivot], now: float) -> Rol
 
 
 def replayed(state: RolloutState, seen: Replayed, now: float) -> RolloutState:
-    """The state after captured requests were replayed: the trial goes on or waits, or the challenger is rolled back."""
+    """The state after a replay: the trial continues or waits, or the challenger is rolled back."""
     plan, challenger = state.plan, state.challenger
     if plan is None or plan.replay is None or challenger is None:
         return state
@@ -311,12 +284,12 @@ def replayed(state: RolloutState, seen: Replayed, now: float) -> RolloutState:
     if reason is not None:
         return roll_back_trial(kept, reason, "rolled_back", now)
     if kept.gate_ahead and state.replayed is not None:
-        return kept  # that it waits is told already
+        return kept  # its wait is reported already
     return kept.noting(now, "replayed", challenger.id, outcome(plan.replay, seen))
 
 
 def to_step(state: RolloutState, step: int, why: Reason) -> RolloutState:
-    """The state that asks for a step's weights. It is told, and its bake begins, when the endpoint confirms them."""
+    """The state that requests a step's weights. Its event and its bake come when the endpoint confirms them."""
     champion, challenger, plan = state.champion, state.challenger, state.plan
     if champion is None or challenger is None or plan is None:
         return state

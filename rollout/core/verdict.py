@@ -1,4 +1,4 @@
-"""How a rollout ended."""
+"""The verdict of a rollout."""
 
 from __future__ import annotations
 
@@ -12,18 +12,7 @@ Outcome = Literal["promoted", "rolled_back", "withdrawn", "superseded", "failed"
 
 @dataclass(frozen=True)
 class Verdict:
-    """How a rollout ended.
-
-    Attributes:
-        outcome: What became of the release.
-        reason: Why.
-        rollout_id: The rollout that ended.
-        release: The short id of the release that was on trial.
-        recipe: Its recipe digest.
-        package_digest: Its package digest.
-        at: When, in epoch seconds.
-        evidence: What was known of each metric when it was decided.
-    """
+    """How a rollout ended: `release` was on trial, `evidence` has the finding on each metric; `at` is epoch seconds."""
 
     outcome: Outcome
     reason: Reason

@@ -1,8 +1,6 @@
 """Gathers the windows of one metric into blocks.
 
-A block is closed by how many observations there were, never by how they went: so both sizes of a block are known before
-its outcome. Where blocks end is looked up in running counts, and a block is summed at once: a trial of weeks has tens
-of thousands of windows, and is judged at each step from all of them.
+A block is closed by how many observations there were, never by their outcome, so both sizes are known before it.
 """
 
 from __future__ import annotations
@@ -16,13 +14,13 @@ from itertools import accumulate, compress
 from rollout.judge.dependence import Block
 from rollout.judge.metrics import Tally
 
-_BLOCK = 5  # observations of each version that close a block; smaller ones tell next to nothing
-_GROWTH = 0.04  # and the share of the segment's observations so far: a long trial is judged in a few hundred blocks
+_BLOCK = 5  # observations of each version that close a block
+_GROWTH = 0.04  # and this share of the segment's so far: a long trial is judged in a few hundred blocks
 
 
 @dataclass(frozen=True)
 class Column:
-    """What one version did in windows that follow each other: counts, sums and sums of squares."""
+    """Counts, sums and sums of squares of one version in consecutive windows."""
 
     counts: Sequence[int]
     totals: Sequence[float]
@@ -36,7 +34,7 @@ class Column:
         )
 
     def tallies(self) -> Iterator[Tally]:
-        """The tallies again."""
+        """The tallies of the column."""
         return map(Tally, self.counts, self.totals, self.squares)
 
     def only(self, chosen: Sequence[bool]) -> Column:
@@ -45,20 +43,15 @@ class Column:
         return Column(list(compress(self.counts, chosen)), *kept)
 
     def sum(self, begin: int = 0, end: int | None = None) -> Tally:
-        """All together from `begin` to before `end`."""
+        """The tally of the windows from `begin` to before `end`."""
         return Tally(sum(self.counts[begin:end]), sum(self.totals[begin:end]), sum(self.squares[begin:end]))
 
 
 def blocks(champion: Column, challenger: Column, *, ended: bool) -> Iterator[Block]:
     """The blocks of one segment, in which each version keeps its share of traffic.
 
-    A window in which one version had no traffic to speak of is left out: there is nothing to compare the other with at
-    that time, and a drift would be mistaken for a difference.
-
-    Args:
-        champion: The champion's windows.
-        challenger: The challenger's, of the same times.
-        ended: Whether the segment is over: then what is left over is a block too, if there is some of both versions.
+    A window in which one version had next to no traffic is left out: a drift would be mistaken for a difference. If the
+    segment has `ended`, the remainder is a block too, if it has observations of both versions.
     """
     if 0 in champion.counts or 0 in challenger.counts:
         counts = zip(champion.counts, challenger.counts, strict=True)

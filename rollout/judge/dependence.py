@@ -1,27 +1,24 @@
-"""How far do the answers of one version depend on each other, and how many independent ones are they worth?
+"""Estimates how many independent answers a version's dependent answers are worth.
 
-A stall, a noisy neighbour or a burst of retries makes many answers of a window slow or wrong together. So a window of n
-answers tells less than n independent ones would. With v the variance of one answer and rho the correlation of two
-answers of the same window, their mean has the variance
+A stall, a noisy neighbour or a burst of retries makes many answers of a window slow or wrong together. With v the
+variance of one answer and rho the correlation of two answers of the same window, the mean of n has the variance
 
     v / n * (1 + (n - 1) rho),
 
-and the answers are worth n / (1 + (n - 1) rho) independent ones (Kish, "Survey Sampling", 1965, section 5.4: the design
-effect). Counts and sums are divided by it before anything is bet on them, as Rao and Scott do with clustered binary
-data (Biometrics 48, 1992, p. 577).
+so they are worth n / (1 + (n - 1) rho) independent ones (the design effect; Kish, "Survey Sampling", 1965, section
+5.4). Counts and sums are divided by it before any bet, as Rao and Scott do with clustered binary data (Biometrics 48,
+1992, p. 577).
 
-rho is learned from earlier blocks: from how much neighbouring blocks differ beyond v / n (von Neumann, Ann. Math. Stat.
-12, 1941). A drift hardly counts so, as neighbours share most of it. The same is done with blocks taken together by two,
-by four and by eight (batch means), since a trouble may last longer than a window. Until the blocks tell, it is taken
-for `_GUESS`.
+rho is estimated from earlier blocks, by how much neighbouring blocks differ beyond v / n (von Neumann, Ann. Math. Stat.
+12, 1941), which is robust to drift. The same is done with blocks joined by two, four and eight (batch means), because
+an incident may outlast a window. Until there is enough data it is `_GUESS`.
 
-It is learned three times: of each version, and of the difference of both. What troubles both alike (a slow dependency,
-a day of bad weather) makes each of them vary, but not their difference, and all bets are on the difference. Where each
-has troubles of its own, the difference tells the mean of both correlations. So the greater of both versions' counts, as
-the challenger may have fewer instances, but at most twice the difference's.
+It is estimated for each version, and for their difference, on which all bets are. What affects both alike (a slow
+dependency) varies each version, but not the difference. Independent incidents give the difference the mean of both
+correlations. So rho is the greater of both versions' (the challenger may have fewer instances), but at most twice the
+difference's.
 
-What is assumed: the windows to come vary as those before them did. A trouble that neither version has shown before is
-taken for the version's own.
+The assumption: future windows vary as earlier ones did. A new kind of incident is taken for the version's own.
 """
 
 from __future__ import annotations
@@ -33,20 +30,14 @@ from typing import NamedTuple
 from rollout.judge.metrics import Kind, Sums
 
 _GUESS: Mapping[Kind, float] = {"rate": 0.01, "quantile": 0.03, "mean": 0.01}
-_WEIGHT = 2.0  # so many telling pairs that guess is worth, and each level's estimate at the next one
-_TELLING = 4  # pairs of blocks taken together, before which nothing is said of how these differ
+_WEIGHT = 2.0  # the weight, in pairs, of the guess, and of each level's estimate at the next one
+_TELLING = 4  # the minimum pairs of joined blocks for an estimate
 _LEVELS = 4  # blocks by one, two, four and eight
-_FIRST = (1.0, 0.02, 0.02)  # an answer before any was seen
+_FIRST = (1.0, 0.02, 0.02)  # a prior answer
 
 
 class Block(NamedTuple):
-    """Windows that follow each other.
-
-    Attributes:
-        champion: What the champion did in them.
-        challenger: What the challenger did.
-        windows: How many they are.
-    """
+    """Consecutive windows: the sums of both versions, and how many windows they are."""
 
     champion: Sums
     challenger: Sums
@@ -55,10 +46,7 @@ class Block(NamedTuple):
 
 @dataclass(slots=True)
 class Worth:
-    """Answers, or as many independent ones as some are worth: how many, their sum and their sum of squares.
-
-    A judging makes thousands of them, and a frozen class takes three times as long to make.
-    """
+    """The effective number of independent answers, with their sums. Not frozen: creating that takes thrice as long."""
 
     count: float
     total: float
@@ -66,32 +54,28 @@ class Worth:
 
     @property
     def variance(self) -> float:
-        """Of one answer."""
+        """The variance of one answer."""
         return max(self.squares / self.count - (self.total / self.count) ** 2, 1e-9)
 
 
 class Dependence:
-    """What is known so far of one metric.
-
-    Args:
-        kind: What kind of metric it is.
-    """
+    """The estimated dependence of one metric's answers."""
 
     def __init__(self, kind: Kind) -> None:
         self._guess = self._rho = _GUESS[kind]
         self._levels = [_Level() for _ in range(_LEVELS)]
-        self._seen = list(zip(*[level.seen for level in self._levels], strict=True))  # of each version, level by level
+        self._seen = list(zip(*[level.seen for level in self._levels], strict=True))  # per version, by level
         self._champion = self._challenger = Worth(*_FIRST)
 
     def worth(self, block: Block) -> tuple[Worth, Worth]:
-        """What the answers of a block are worth, the champion's and the challenger's."""
+        """The worth of a block's answers, the champion's and the challenger's."""
         return (
             _worth(block.champion, block.windows, self._rho),
             _worth(block.challenger, block.windows, self._rho),
         )
 
     def in_turn(self, blocks: Iterable[Block]) -> list[tuple[Worth, Worth]]:
-        """What the answers of each block are worth, by what was known before it; all are learned from."""
+        """The worth of each block by what was known before it; then learns from it."""
         found: list[tuple[Worth, Worth]] = []
         for block in blocks:
             found.append(self.worth(block))
@@ -99,7 +83,7 @@ class Dependence:
         return found
 
     def learn(self, block: Block) -> None:
-        """Take a closed block into account for later ones."""
+        """Use a closed block for later estimates."""
         self._champion = _plus(self._champion, block.champion)
         self._challenger = _plus(self._challenger, block.challenger)
         variances = self._champion.variance, self._challenger.variance
@@ -113,12 +97,12 @@ class Dependence:
         self._rho = min(max(champion, challenger), 2 * apart)
 
     def restart(self) -> None:
-        """Begin a step: its blocks are not compared with those before, as a share of traffic may change a version."""
+        """Begin a step: its blocks are not compared with earlier ones, as a share of traffic may change a version."""
         for level in self._levels:
             level.last = level.waits = None
 
     def _greatest(self, levels: Sequence[_Pairs]) -> float:
-        """The greatest of the levels; each level's guess is what the one below found."""
+        """The greatest estimate of all levels; each level's prior is the one below."""
         value, greatest, least = self._guess, 0.0, 0
         for seen in levels:
             telling = seen.telling
@@ -131,7 +115,6 @@ class Dependence:
 
 
 def _plus(one: Sums, other: Sums) -> Worth:
-    """Both together."""
     return Worth(one.count + other.count, one.total + other.total, one.squares + other.squares)
 
 
@@ -142,8 +125,8 @@ def _worth(answers: Sums, windows: int, rho: float) -> Worth:
 
 
 _Pair = tuple[float, float, float, bool]
-"""Two blocks: by how much their means differ; the variance that this would have with independent answers; what would be
-added to that if the answers of a window were all the same; whether the answers differ at all."""
+"""Of two blocks: the difference of their means; its variance if answers were independent; what is added to that if the
+answers of a window are all the same; whether the answers differ at all."""
 
 
 @dataclass(slots=True)
@@ -151,9 +134,9 @@ class _Pairs:
     """What pairs of blocks have shown.
 
     Attributes:
-        telling: In how many of them the answers differed at all; others tell nothing.
-        excess: By how much they differed more than independent answers would, as a multiple of that; summed.
-        size: By how much more they would differ if the answers of a window were all the same, likewise.
+        telling: The number of pairs whose answers differ at all; others are uninformative.
+        excess: Sum of how much more they differ than independent answers would, as a multiple of that.
+        size: Sum of how much more they would differ if the answers of a window were all the same, likewise.
     """
 
     telling: int = 0
@@ -161,7 +144,6 @@ class _Pairs:
     size: float = 0.0
 
     def add(self, pair: _Pair) -> None:
-        """Take in a pair with at least one answer in each block."""
         moved, expected, beyond, telling = pair
         self.telling += telling
         self.excess += moved**2 / expected - 1
@@ -169,13 +151,7 @@ class _Pairs:
 
 
 class _Level:
-    """Blocks, or as many of them taken together, each compared with the one before.
-
-    Attributes:
-        last: The last of them.
-        waits: One that waits to be taken together with the next.
-        seen: Of the champion, of the challenger, and of their difference.
-    """
+    """Single or joined blocks, each compared with the one before: champion, challenger and their difference."""
 
     def __init__(self) -> None:
         self.last: Block | None = None
@@ -183,7 +159,6 @@ class _Level:
         self.seen = _Pairs(), _Pairs(), _Pairs()
 
     def compare(self, block: Block, variances: tuple[float, float]) -> None:
-        """Compare a block with the last one."""
         before, self.last = self.last, block
         if before is None:
             return
@@ -196,7 +171,7 @@ class _Level:
         apart.add((new[0] - old[0], old[1] + new[1], old[2] + new[2], old[3] or new[3]))
 
     def joined(self, block: Block) -> Block | None:
-        """A block together with the one that waits for it; None when it has to wait itself."""
+        """The block joined with the waiting one; None when it has to wait itself."""
         before, self.waits = self.waits, None
         if before is None:
             self.waits = block
@@ -206,7 +181,6 @@ class _Level:
 
 
 def _pair(before: Sums, after: Sums, windows: tuple[int, int], variance: float) -> _Pair:
-    """What one version did in a pair of blocks."""
     n0, n1, sum0, sum1 = before.count, after.count, before.total, after.total
     part0, part1 = 1 / n0, 1 / n1
     beyond0, beyond1 = 1 / windows[0] - part0, 1 / windows[1] - part1

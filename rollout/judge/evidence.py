@@ -1,25 +1,21 @@
-"""Gathers the e-values of one metric's blocks into evidence.
+"""Accumulates the e-values of one metric's blocks into evidence.
 
 What makes the evidence valid at any time:
 
-- Both sizes of a block are known before its outcome (see `blocks`), and so is every bet on it, which uses earlier
-  blocks only.
-- Each bet's product over the blocks is a test supermartingale; so is a mixture of them with fixed weights.
-- Evidence for "worse" begins anew, beside the old, with each block, as a failure may begin at any time. With S segments
-  planned, between which the challenger gets more traffic, each has the stake 1/S: half of it is bet from its first
-  block on, and 1/(2k(k+1)) of it from its k-th later one. What is not yet bet counts as itself. So this is a mixture of
-  test supermartingales that begin at different times.
-- Evidence for "not worse" and "better" is kept of the whole trial and, beside it, of the present segment alone. The
-  latter begins at 1 and is a test supermartingale while the challenger is worse in this segment, however it was before.
+- Both sizes of a block are known before its outcome (see `blocks`), and so is every bet on it. - Each bet's product
+over the blocks is a test supermartingale; so is a mixture of them with fixed weights. - Evidence for "worse" also
+starts again with each block, since a failure may begin at any time. With S planned segments, between which the
+challenger gets more traffic, each has the stake 1/S: half of it is bet from its first block on, and 1/(2k(k+1)) of it
+from its k-th later one. Stakes not yet bet count as themselves. So this is a mixture of test supermartingales that
+begin at different times. - Evidence for "not worse" and "better" is kept for the whole trial and for the present
+segment alone. The latter begins at 1 and is a test supermartingale while the challenger is worse in this segment,
+whatever happened before.
 
-A block compares averages over itself, so rates and means may change from block to block, and within one as long as the
-share of traffic stays the same: a drift that both versions share does not mislead it. Therefore a change of the weights
-closes the block, and a window in which one version had no traffic to speak of is left out.
+A block compares averages over itself, so rates and means may change, as long as the share of traffic stays the same.
 
-It is assumed that what a request meets does not depend, given the past, on how many requests each version got in the
-block, nor on what other requests of the block met. The latter is not so: answers of one instance stall and fail
-together. Therefore a block is bet on for what its answers are worth (see `dependence`). That is learned and no theorem;
-`make bench` measures what becomes of the promise.
+The assumption: given the past, a request's outcome does not depend on how many requests each version got in the block,
+nor on its other requests. The latter is not true, so a block is bet on at its effective size (see `dependence`). That
+is an estimate, not a theorem; `make bench` measures the errors.
 """
 
 from __future__ import annotations
@@ -31,12 +27,12 @@ from typing import NamedTuple, Protocol
 
 from rollout.judge.metrics import Sums
 
-_ENOUGH = 300.0  # nats: more is not told apart, so that numbers stay finite
+_ENOUGH = 300.0  # nats: a cap, so that numbers stay finite
 _MOST = math.exp(_ENOUGH)
 
 
 class Gains(NamedTuple):
-    """Log e-values of one block, in nats, one for each bet."""
+    """Log e-values of one block, in nats, one per bet."""
 
     worse: Sequence[float]
     not_worse: Sequence[float]
@@ -46,8 +42,7 @@ class Gains(NamedTuple):
 class Bettor(Protocol):
     """Turns blocks into e-values. Its bets on a block are fixed by the earlier blocks and this one's counts.
 
-    Attributes:
-        shares: The mixture weights of the bets, of each kind; each sums to 1. Empty where nothing is bet.
+    `shares` are the mixture weights of the bets; each kind sums to 1, or is empty.
     """
 
     shares: Gains
@@ -57,12 +52,12 @@ class Bettor(Protocol):
         ...
 
     def learn(self, champion: Sums, challenger: Sums) -> None:
-        """Take a closed block into account for later bets."""
+        """Use a closed block for later bets."""
         ...
 
 
 class Favour:
-    """The present evidence for a challenger, as logs."""
+    """The present evidence in favour of a challenger, as logs."""
 
     def __init__(self, shares: Gains) -> None:
         self._shares = shares
@@ -70,57 +65,44 @@ class Favour:
 
     @property
     def not_worse(self) -> float:
-        """The log of the evidence that it is not worse by more than the margin."""
+        """Log of the evidence that it is not worse by more than the margin."""
         return log_mixture(self._not_worse, self._shares.not_worse)
 
     @property
     def better(self) -> float:
-        """The log of the evidence that it is better."""
+        """Log of the evidence that it is better."""
         return log_mixture(self._better, self._shares.better)
 
     def add(self, gains: Gains) -> None:
-        """Take in a block."""
+        """Add a block."""
         self._not_worse, self._better = _sum(self._not_worse, gains.not_worse), _sum(self._better, gains.better)
 
 
 class Evidence:
-    """What is known so far of one metric.
+    """The evidence on one metric.
 
-    Args:
-        bettor: Makes the e-values.
-        segments: How many times evidence for "worse" may start anew, the first included.
-        most: With one block the evidence for "worse" of a bet grows at most so many times, beginning at 1 or above.
-
-    Attributes:
-        whole: The evidence for the challenger from the whole trial.
-        here: The same from the present segment alone.
+    `segments` is how often evidence for "worse" may start again; `most` limits by what one block multiplies a bet's.
     """
 
     def __init__(self, bettor: Bettor, *, segments: int = 1, most: float = _MOST) -> None:
         self._bettor, self._segments, self._most = bettor, max(1, segments), most
-        self._won = [0.0] * len(bettor.shares.worse)  # what became of all stakes so far, bet by bet
+        self._won = [0.0] * len(bettor.shares.worse)  # the value of all stakes so far, per bet
         self._staked, self._step, self._block = 0.0, 1, 0
         self.whole, self.here = Favour(bettor.shares), Favour(bettor.shares)
         self._peak = 0.0
 
     @property
     def worse(self) -> float:
-        """The log of the most evidence so far that it is worse: once shown it stays shown."""
+        """Log of the highest evidence so far that it is worse: once shown, it stays shown."""
         return self._peak
 
     def restart(self) -> None:
-        """Begin a segment, and gather its evidence beside the old: the weights were changed."""
+        """Begin a segment, as the weights were changed."""
         self.here = Favour(self._bettor.shares)
         self._step, self._block = self._step + 1, 0
 
     def bet(self, champion: Sums, challenger: Sums, worth: tuple[Sums, Sums] | None = None) -> None:
-        """Take in a block with at least one observation of each version.
-
-        Args:
-            champion: The champion's.
-            challenger: The challenger's.
-            worth: What both are worth, where observations depend on each other; by default all that they are.
-        """
+        """Add a block with at least one observation of each version; `worth` is its effective size, if that differs."""
         gains = self._bettor.gains(*(worth or (champion, challenger)))
         self._play(gains.worse)
         self.whole.add(gains)
@@ -128,7 +110,6 @@ class Evidence:
         self._bettor.learn(champion, challenger)
 
     def _play(self, gains: Sequence[float]) -> None:
-        """Stake anew, and take in what a block made of all that is at stake."""
         stake = self._stake()
         self._staked += stake
         before = [won + stake for won in self._won]
@@ -139,11 +120,11 @@ class Evidence:
         self._peak = max(self._peak, math.log(now))
 
     def _grown(self, at: float, gain: float) -> float:
-        """What a gain makes of a stake, up to the limits: less evidence than there is stays valid."""
+        """The stake after a gain, limited: less evidence than there is stays valid."""
         return min(at * math.exp(min(gain, _ENOUGH)), max(at, 1.0) * self._most, _MOST)
 
     def _stake(self) -> float:
-        """How much of the whole is staked anew with a block: half of the segment's with the first, then ever less."""
+        """The new stake of a block: half of the segment's for the first, then less and less."""
         at, self._block = self._block, self._block + 1
         if self._step > self._segments:
             return 0.0
@@ -151,7 +132,7 @@ class Evidence:
 
 
 def log_mixture(logs: Sequence[float], shares: Sequence[float]) -> float:
-    """Log of the weighted mean of e-values, from their logs; of none it is 0: no evidence."""
+    """Log of the weighted mean of e-values, from their logs; 0 (no evidence) if there are none."""
     if not logs:
         return 0.0
     top = max(logs)

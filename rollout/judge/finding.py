@@ -1,4 +1,4 @@
-"""One metric: its windows gathered into evidence, and the answer on it, with the reason."""
+"""Judges one metric: gathers its windows into evidence, and gives the answer with its reason."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from rollout.reason import Reason
 Answer = Literal["worse", "not worse", "unknown"]
 
 LIKELY = 10.0
-"""The evidence for "not worse" at which a metric that need not be proven no longer holds up the promotion.
+"""The evidence for "not worse" at which a metric without `prove` no longer blocks the promotion.
 
-One that is worse by more than the margin reaches it with probability at most 1/10. One that is worse by twice the
-margin does so far less often: in large samples the bet on equal means is then an e-value even to the third power, and
-reaches c with probability at most c^-3. For the mixture with bolder bets `make bench` measures less than 1%.
+A challenger worse by more than the margin reaches it with probability at most 1/10. One worse by twice the margin does
+so far less often: in large samples the bet on equal means is an e-value even to the third power, and reaches c with
+probability at most c^-3. For the mixture with bolder bets `make bench` measures less than 1%.
 """
 _NOTHING = Tally()
-_ONE_BLOCK = 0.85  # what "worse" needs, to this power, is the most that one block shows: so one never decides
+_ONE_BLOCK = 0.85  # one block shows at most what "worse" needs to this power, so it never decides alone
 _ANSWERS: dict[Answer, Kind] = {"worse": Kind.WORSE, "not worse": Kind.NOT_WORSE, "unknown": Kind.NOT_YET_KNOWN}
 
 
@@ -43,14 +43,9 @@ class Finding:
 
 @dataclass(frozen=True)
 class Stage:
-    """Where a trial stands, and what its answers need.
+    """Where a trial stands, and the evidence that its answers need; `better` is None if not required.
 
-    Attributes:
-        segments: How many steps there will be in all.
-        last: Whether the present step is the last.
-        worse: The evidence that each metric needs to be found worse.
-        not_worse: That which each metric with `prove` needs to be found not worse; others need `LIKELY` at most.
-        better: That which one metric needs to be found better; None where that is not asked for.
+    `not_worse` is for metrics with `prove`; others need `LIKELY` at most.
     """
 
     segments: int
@@ -70,14 +65,10 @@ class Judged:
     """A finding, and its evidence as logs.
 
     Attributes:
-        metric: The metric.
-        finding: The answer on it.
-        worse: The evidence that it is worse.
-        better: The evidence that it is better.
-        lacks: What the evidence that it is not worse lacks; above 0 as long as it is not shown.
-        lacks_if_better: The same of one that the whole trial shows better: only this step must show it, either way.
-        awaited: Whether the present step may not be left before it is shown not worse.
-        unfit: Whether there are values out of its range, so that nothing that is known of it can be believed.
+        lacks: The missing evidence for "not worse"; above 0 until it is shown.
+        lacks_if_better: The same for a metric that the whole trial shows better: only this step must show it,
+            either way.
+        awaited: Whether the present step must show it not worse.
     """
 
     metric: Metric
@@ -91,7 +82,7 @@ class Judged:
 
 
 def on_metric(metric: Metric, steps: Sequence[Sequence[Window]], stage: Stage) -> Judged:
-    """Judge one metric from all windows of a trial, step by step, in their order."""
+    """Judge one metric from all windows of a trial, step by step, in order."""
     seen = _Seen.of(metric, steps)
     needed, awaited = stage.needed(metric), _awaited(metric, seen, stage)
     numbers = _numbers(metric, seen.champion, seen.challenger)
@@ -118,15 +109,7 @@ def on_metric(metric: Metric, steps: Sequence[Sequence[Window]], stage: Stage) -
 
 @dataclass(frozen=True)
 class _Seen:
-    """What was seen of one metric.
-
-    Attributes:
-        segments: The windows of both versions, step by step.
-        champion: All of the champion, scaled.
-        challenger: All of the challenger.
-        here: How many observations there are of both in the present step.
-        wrong: What of the windows cannot be of values within the metric's range; these are left out.
-    """
+    """The observations of one metric, without the windows in `wrong`; `here` are the counts of the present step."""
 
     segments: Sequence[tuple[Column, Column]]
     champion: Sums
@@ -136,7 +119,6 @@ class _Seen:
 
     @classmethod
     def of(cls, metric: Metric, steps: Sequence[Sequence[Window]]) -> _Seen:
-        """Take it from the windows of each step, in their order."""
         segments, wrong = list[tuple[Column, Column]](), list[dict[str, str]]()
         for windows in steps:
             champion = Column.of([window.champion.get(metric.name, _NOTHING) for window in windows])
@@ -152,7 +134,7 @@ class _Seen:
 
 
 def _evidence(metric: Metric, seen: _Seen, stage: Stage, proof: float) -> tuple[Evidence, float]:
-    """The evidence, and about how many more observations of a good challenger take it to the proof of "not worse"."""
+    """The evidence, and about how many more observations a good challenger needs to be shown "not worse"."""
     most, bettor = stage.worse**_ONE_BLOCK, _bettor(metric, better=stage.better is not None)
     evidence = Evidence(bettor, segments=stage.segments, most=most)
     dependence = Dependence(metric.kind)
@@ -162,7 +144,7 @@ def _evidence(metric: Metric, seen: _Seen, stage: Stage, proof: float) -> tuple[
             Block(scaled(metric, raw.champion), scaled(metric, raw.challenger), raw.windows)
             for raw in blocks(*columns, ended=ended)
         ]
-        # One thing after the other for all blocks: what a short loop needs stays in the processor's cache.
+        # One pass per computation over all blocks: short loops stay in the processor's cache.
         for block, worth in zip(closed, dependence.in_turn(closed), strict=True):
             evidence.bet(block.champion, block.challenger, worth)
         if ended:
@@ -175,11 +157,10 @@ def _evidence(metric: Metric, seen: _Seen, stage: Stage, proof: float) -> tuple[
 
 
 def _awaited(metric: Metric, seen: _Seen, stage: Stage) -> bool:
-    """Every step waits for what must be proven, the last one for all that there is data of.
+    """Every step waits for metrics with `prove`, the last one for all metrics with data.
 
-    There is data of a latency as soon as there are requests enough to know where to cut it. Labels may come too late;
-    what is expected comes, if later than the step could else be left.
-    Without a margin there is no regression that is large enough to be waited for.
+    A latency has data as soon as there are enough requests for its pivot. Labels may come too late; an `expected`
+    metric always comes. Without a margin no regression is large enough to wait for.
     """
     if metric.prove or not (stage.last and metric.margin):
         return metric.prove
@@ -187,13 +168,13 @@ def _awaited(metric: Metric, seen: _Seen, stage: Stage) -> bool:
 
 
 def _counted(evidence: Evidence, stage: Stage) -> float:
-    """The log of the evidence for not worse that counts: of the whole trial, unless this step has its own word."""
+    """Log of the evidence for "not worse" that counts: of the whole trial, unless this step differs."""
     whole, here = evidence.whole.not_worse, evidence.here.not_worse
     return min(whole, here) if stage.last or here < 0 else whole
 
 
 def _either(favour: Favour) -> float:
-    """The log of the evidence that it is not worse, half of it from bets on better: these win more if it is."""
+    """Log of the evidence for "not worse", half of it from bets on better, which win more if it is."""
     return log_mixture((favour.not_worse, favour.better), (0.5, 0.5))
 
 
@@ -221,7 +202,7 @@ def _unfit(metric: Metric, champion: Tally, challenger: Tally) -> dict[str, str]
 
 
 def _not_known(metric: Metric, wrong: Sequence[Mapping[str, str]], numbers: Mapping[str, float]) -> Judged:
-    """What is said of a metric with values out of its range: there is evidence for nothing."""
+    """A metric with values out of its range: there is no evidence for anything."""
     low, high = span(metric)
     counted = {**numbers, "windows_out_of_range": float(len(wrong)), "low": low, "high": high}
     reason = _reason(metric, Kind.OUT_OF_RANGE, counted, first=dict(wrong[0]))
@@ -230,14 +211,12 @@ def _not_known(metric: Metric, wrong: Sequence[Mapping[str, str]], numbers: Mapp
 
 
 def _reason(metric: Metric, kind: Kind, numbers: Mapping[str, float], **facts: Any) -> Reason:
-    """The reason of a finding; it has the metric's kind, and where its values are stored."""
     known = {"requests_to_cut": float(metric.requests_to_cut)} if metric.kind == "quantile" else {}
     given = {"metric_kind": metric.kind, "namespace": metric.namespace, "stored_as": metric.metric, **facts}
     return Reason("judge", metric.name, numbers={**numbers, **known}, kind=kind, facts=given)
 
 
 def _proofs(needed: Mapping[str, float], **logs: float) -> dict[str, float]:
-    """The evidence for each answer that is asked for, with what is needed of it."""
     found: dict[str, float] = {}
     for name, least in needed.items():
         found |= {f"evidence_{name}": _e_value(logs.get(name, 0.0)), f"evidence_needed_{name}": least}
@@ -259,5 +238,5 @@ def _numbers(metric: Metric, champion: Sums, challenger: Sums) -> dict[str, floa
 
 
 def _e_value(log: float) -> float:
-    """The e-value, capped so that it stays a number that JSON can hold."""
+    """The e-value, capped to a number that JSON can hold."""
     return math.exp(min(log, 300.0))

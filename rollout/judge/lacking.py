@@ -1,12 +1,8 @@
-"""How many more observations of a challenger show that it is not worse?
+"""Estimates how many more observations show that a challenger is not worse.
 
-The evidence so far cannot tell: it is a walk whose chance steps are as large as all that is asked for, so a number
-taken from its slope jumps by a hundred times from one window to the next. What each bet wins in the mean is known,
-though, from the rates of both versions: it follows from the share of traffic, the margin and the champion. So this is
-what one that is as good as the champion would still need, counted from the evidence that it has.
-
-How a challenger as good as the champion does is known of rates and means: the same. Of a quantile it is not, as its
-answers are cut at another place than the champion's (see `rates`): there it is what was seen of it so far.
+The slope of the evidence so far is no help: it jumps a hundredfold between windows. But the mean gain of each bet
+follows from the share of traffic, the margin and the champion's rate. So this is what a challenger as good as the
+champion would still need. For a quantile, whose versions are cut at different thresholds, it is the observed rate.
 """
 
 from __future__ import annotations
@@ -19,26 +15,18 @@ from rollout.judge.evidence import Bettor
 from rollout.judge.metrics import Metric, Sums
 from rollout.judge.scale import scaled
 
-_FIRST = 50  # before so many observations of the challenger, in this step, nothing can be known
-_LUCK = 0.5  # nats that chance alone gives and takes: less is not told apart
-_SLOW = 2.0  # slow answers that the first guess of a challenger's share of them is worth
-_FAR = 10.0  # more than so many times what is known of a challenger's slow answers is a guess without worth
+_FIRST = 50  # the challenger's minimum observations in this step for an estimate
+_LUCK = 0.5  # nats of random noise: a smaller lack counts as this
+_SLOW = 2.0  # the weight, in slow answers, of the first guess of a challenger's share of them
+_FAR = 10.0  # an estimate of more than this many times the known observations is worthless
 
 
 def lacking(
     metric: Metric, bettor: Bettor, dependence: Dependence, step: tuple[Column, Column], missing: float
 ) -> float:
-    """About how many more observations show a challenger that is as good as the champion to be not worse.
+    """About how many more of the challenger's observations show it not worse, if it is as good as the champion.
 
-    Args:
-        metric: What is compared.
-        bettor: Its bets, as they are now.
-        dependence: How far its observations depend on each other.
-        step: What both versions did in the present step, window by window.
-        missing: What the evidence lacks, in nats.
-
-    Returns:
-        A number of the challenger's observations; infinite where none would do, or nothing is known yet.
+    Infinite where no number would do, or nothing is known yet. `missing` is the missing evidence in nats.
     """
     champion, challenger = (scaled(metric, side.sum()) for side in step)
     if challenger.count < _FIRST or not champion.count:
@@ -53,7 +41,6 @@ def lacking(
 
 
 def _as_good(metric: Metric, champion: Sums, challenger: Sums) -> tuple[Worth, Worth]:
-    """What both versions would look like in the long run."""
     if metric.quantile is None:
         both = Worth(
             champion.count + challenger.count,
@@ -71,6 +58,5 @@ def _seen(quantile: float) -> float:
 
 
 def _like(side: Worth, other: Worth) -> Worth:
-    """As many observations as one side has, of the other's mean."""
     part = side.count / other.count
     return Worth(side.count, other.total * part, other.squares * part)

@@ -1,5 +1,4 @@
-"""E-values for the means of two streams of bounded numbers, from counts, sums and sums of squares: log-loss, absolute
-error.
+"""E-values for the means of two streams of bounded numbers, such as log-loss, from counts, sums and sums of squares.
 
 Values are scaled to 0..1, lower is better. For a block with n0 champion and n1 challenger observations x, the bet l > 0
 on the null hypothesis {mu1 - mu0 <= margin} has the e-value
@@ -14,9 +13,9 @@ Why its expectation is at most 1: for y >= -c and 0 <= l < 1/c, exp(l y - psi(l,
 2015, proposition 4.1, scaled). With y = x - m >= -m, for x >= 0, the expectation is at most 1 + l (mu - m) <= exp(l (mu
 - m)), so that exp(l (x - mu) - psi(l, m) (x - m)^2) has one of at most 1; likewise for y = m - x >= -(1 - m), for x <=
 1. Multiplied over the block the means come to l n1 (mu1 - mu0 - margin) in the exponent, with the versions' averages
-over the block, whatever drift they share: this is what the champion's bet of l n1/n0 is for. With the scale c taken as
-1 it is the empirical Bernstein supermartingale of Howard, Ramdas, McAuliffe and Sekhon; as the least distance to the
-end of the range it is sharper, a loss usually being near its lower end.
+over the block, whatever drift they share: the champion's bet of l n1/n0 ensures that. With c = 1 this is the empirical
+Bernstein supermartingale of Howard, Ramdas, McAuliffe and Sekhon; with c the least distance to the end of the range it
+is sharper, as a loss is usually near its lower end.
 
 The bets: for excesses e on a grid, l = e / (v1 + v0 n1/n0), the best one if the means differ by margin + e and the
 variances v are those of earlier blocks, and no more than `_MOST` of what c l < 1 allows; mixed with fixed weights.
@@ -36,24 +35,19 @@ from rollout.judge.evidence import Gains
 from rollout.judge.metrics import Sums, Tally
 
 _MOST = 0.75
-_MEMORY = 0.95  # what a block counts one block later: the guesses follow a drift
+_MEMORY = 0.95  # a block's weight one block later: the guesses follow a drift
 _GAPS = tuple(0.005 * 2.0**place for place in range(6))  # how much better a better challenger may be
-_PRIOR = Tally(1, 0.5, 0.25 + 1 / 16)  # before any was seen: mean 1/2, deviation 1/4, worth one value for good
+_PRIOR = Tally(1, 0.5, 0.25 + 1 / 16)  # mean 1/2, deviation 1/4; the weight of one value, permanently
 
 
 class Means:
-    """Bets on two means of values from 0 to 1, of which lower is better.
-
-    Args:
-        margin: The tolerated difference, challenger - champion, 0 to 1.
-        better: Whether to bet on "better" too.
-    """
+    """Bets on two means of values from 0 to 1, lower is better; `better` adds bets on "better"."""
 
     def __init__(self, margin: float, *, better: bool = False) -> None:
         self._margin = margin
         first = 0.5 * margin or 0.01
         self._excess = tuple(first * 1.6**place for place in range(60) if first * 1.6**place < 1)
-        # Equal, better by half the margin, or worse by half of it; a margin near nothing leaves nothing to guess by.
+        # Equal, better by half the margin, or worse by half of it.
         self._lack = (0.5 * margin, margin, 1.5 * margin) if margin else _GAPS
         self._gaps = _GAPS if better else ()
         shares = [1 / (2 + place) for place in range(len(self._excess))]
@@ -74,13 +68,13 @@ class Means:
         )
 
     def learn(self, champion: Sums, challenger: Sums) -> None:
-        """Take a closed block into account for later guesses."""
+        """Use a closed block for later guesses."""
         self._champion.learn(champion)
         self._challenger.learn(challenger)
 
 
 class _Guess:
-    """Mean and variance of one version, the later blocks counting more."""
+    """Mean and variance of one version; later blocks count more."""
 
     def __init__(self) -> None:
         self._count = self._total = self._squares = 0.0
@@ -107,7 +101,7 @@ def _bets(
     margin: float,
     sign: float,
 ) -> list[float]:
-    """Log e-values of a block; `sign` is 1 for evidence that the difference is above the margin, -1 for below."""
+    """`sign` is 1 for evidence that the difference is above the margin, -1 for below."""
     ratio = challenger.count / champion.count
     old, new = guesses
     scale0, scale1 = (1 - old.mean, new.mean) if sign > 0 else (old.mean, 1 - new.mean)
@@ -121,20 +115,16 @@ def _bets(
 
 
 def log_e_value(bet: float, margin: float, guess: tuple[float, float], champion: Sums, challenger: Sums) -> float:
-    """Log e-value of one block; see the module.
+    """Log e-value of one block with both versions, in nats; see the module.
 
     Args:
-        bet: l, above 0 for the null {mu1 - mu0 <= margin}; -l for the null {mu1 - mu0 >= margin}.
-        margin: Where the line is.
-        guess: The champion's and the challenger's mean, as guessed before the block, 0 to 1.
-        champion: The champion's values in the block, at least one.
-        challenger: The challenger's values in the block, at least one.
-
-    Returns:
-        Its log, in nats.
-
-    Raises:
-        ValueError: The bet is higher than the range allows.
+        bet: l, above 0 for the null {mu1 - mu0 <= margin}; -l for the null {mu1 - mu0 >= margin}. ValueError if
+            higher
+        than the range allows.
+        margin: The tolerated difference.
+        guess: The champion's and the challenger's mean, guessed before the block, 0 to 1.
+        champion: The champion's values.
+        challenger: The challenger's values.
     """
     ratio, size = challenger.count / champion.count, abs(bet)
     m0, m1 = guess

@@ -1,12 +1,4 @@
-"""What is compared: metrics, and what both variants did on them, window by window.
-
-Metric("errors", "rate", margin=0.02)
-Metric("latency_p99", "quantile", margin=0.5, quantile=0.99)
-Metric("log_loss", "mean", margin=0.02, low=0.0, high=5.0, prove=False)
-
-A tally holds a count and one or two sums, which metric stores of every cloud can give; single observations are never
-needed.
-"""
+"""Metrics, and the tallies of both variants per window: counts and sums, which every cloud's metric store has."""
 
 from __future__ import annotations
 
@@ -17,20 +9,11 @@ from typing import Literal, Protocol
 
 Kind = Literal["rate", "quantile", "mean"]
 
-_TAIL = 10  # a quantile is known well enough to compare at once so many requests lie beyond it
+_TAIL = 10  # requests that must be beyond a quantile before it is a pivot
 
 
 class MetricError(ValueError):
-    """A metric cannot be judged as it is given.
-
-    Attributes:
-        metric: Its name.
-        expected: What was expected.
-        field: The field that is wrong; empty when that is no single one.
-        value: What it is.
-        missing: Whether it is not given at all.
-        told: All of it but the metric's name, in a sentence.
-    """
+    """A metric cannot be judged as given; `told` is the message without its name, `field` may be empty."""
 
     def __init__(
         self, metric: str, expected: str, *, field: str = "", value: object = None, missing: bool = False
@@ -42,27 +25,22 @@ class MetricError(ValueError):
 
 @dataclass(frozen=True)
 class Metric:
-    """One thing the challenger may not be worse at.
+    """A measure on which the challenger may not be worse. Raises MetricError if a value is out of its range.
 
     Attributes:
-        name: errors, latency_p50, latency_p99, accuracy, log_loss, absolute_error, or any of the user's.
+        name: A built-in metric, such as `errors`, or a custom one.
         kind: `rate`: 0 or 1 per observation. `quantile`: of latency. `mean`: a bounded number per observation.
-        margin: The tolerated worsening, >= 0. For a rate or a mean the absolute difference, in the metric's own unit;
-            for a quantile relative to the champion's (0.25: 25% slower).
-        better: Which way is good.
-        prove: Whether every step must show it "not worse"; otherwise only the promotion waits for it, and for less.
-        quantile: Which quantile, between 0 and 1; only for the kind `quantile`.
-        low: The least value of an observation; only for the kind `mean`. Whoever publishes it clips to [low, high].
-        high: The greatest value of an observation.
-        namespace: Where adapters look for it.
-        metric: Its name there; empty for those that adapters know by `name`. A user's metric is published with the
-            dimensions EndpointName, VariantName and RolloutId; for the kind `mean` with `<metric>Squared` beside it,
-            the squares of the values.
-        expected: Whether the promotion waits for the first value, too: of what every answer gives, however late it is
-            counted. Labels may never come.
-
-    Raises:
-        MetricError: A value is out of its range.
+        margin: The tolerated worsening, >= 0. For a rate or a mean the absolute difference, in the metric's own
+            unit;
+        for a quantile relative to the champion's (0.25: 25% slower).
+        prove: Whether every step must show it "not worse"; otherwise only the promotion waits for it, with less
+            evidence.
+        quantile: Between 0 and 1; only for the kind `quantile`.
+        low: The least value of an observation; only for the kind `mean`. The publisher clips to [low, high].
+        metric: Its name in `namespace`; empty for those that adapters know by `name`. A custom metric has the
+            dimensions
+        EndpointName, VariantName and RolloutId; a mean also publishes the squares, as `<metric>Squared`.
+        expected: Whether the promotion also waits for the first value: every answer gives one, however late.
     """
 
     name: str
@@ -78,7 +56,6 @@ class Metric:
     expected: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be judged."""
         if not (math.isfinite(self.margin) and self.margin >= 0):
             raise self._refused("margin", "expected a number of at least 0")
         if self.kind == "rate" and self.margin >= 1:
@@ -101,18 +78,18 @@ class Metric:
 
     @property
     def requests_to_cut(self) -> int:
-        """How many of the champion's requests tell where to cut latencies; 0 of what is no quantile."""
+        """How many of the champion's requests fix a pivot; 0 unless it is a quantile."""
         return round(_TAIL / (1 - self.quantile)) if self.quantile is not None else 0
 
 
 @dataclass(frozen=True)
 class Tally:
-    """What one variant did on one metric in one window.
+    """One variant's observations on one metric in one window.
 
     Attributes:
-        count: Observations, >= 0.
-        total: rate: how many are 1. quantile: how many were slower than the variant's threshold, which is the pivot for
-            the champion and (1 + margin) times the pivot for the challenger. mean: the sum.
+        total: rate: how many are 1. quantile: how many were slower than the variant's threshold, which is the pivot
+            for
+        the champion and (1 + margin) times the pivot for the challenger. mean: the sum.
         squares: mean: the sum of squares. Otherwise unused.
     """
 
@@ -122,11 +99,11 @@ class Tally:
 
 
 class Sums(Protocol):
-    """What bets are made on: a `Tally`, or what one is worth when its observations depend on each other."""
+    """A `Tally`, or its effective size when its observations depend on each other."""
 
     @property
     def count(self) -> float:
-        """How many observations."""
+        """The number of observations."""
         ...
 
     @property
@@ -142,14 +119,7 @@ class Sums(Protocol):
 
 @dataclass(frozen=True)
 class Window:
-    """What both variants did in one window of time.
-
-    Attributes:
-        start: Epoch seconds.
-        seconds: The window's width.
-        champion: The champion's tallies, by metric name. A metric without data is absent or `Tally()`.
-        challenger: The challenger's.
-    """
+    """The tallies of both variants in one window of time, by metric name; absent or `Tally()` without data."""
 
     start: float
     seconds: float

@@ -9,20 +9,18 @@ Why its expectation is at most 1: it is a product over the observations, and one
 expectation 1 + (p - r)(q - r) / (r(1 - r)) <= exp of the same without the 1. So the block's is at most exp(sum over i
 of n_i (p_i - r_i)(q_i - r_i) / (r_i(1 - r_i))), with p_i the version's mean rate over the block. The exponent is minus
 the slope of the minimised divergence on the way from r to p. The null is convex and r its closest point, so that slope
-is >= 0 for every p in it. Nothing asks the rates to be the same from block to block, or from request to request.
+is >= 0 for every p in it. The rates may differ from block to block, and from request to request.
 
 The guess q0 comes from the champion's earlier blocks, the later ones counting more; q1 is mixed over a grid.
 
 A quantile of latency is compared as a rate with margin 0. With a pivot t fixed beforehand near the champion's quantile,
 the champion's ones are answers slower than t, the challenger's are answers slower than (1 + margin) t. If the
-challenger's latency is at most (1 + margin) times as long in distribution, its rate of ones is no greater, whatever
-both share.
+challenger's latency is at most (1 + margin) times as long in distribution, its rate of ones is no greater.
 
-With a `limit` r half of the bets on "not worse" are bets against {p1 >= r}, of the challenger alone: the likelihood of
-a rate below r over that of r. Together they are evidence against being worse than both, the champion and the limit.
-This is for a latency that need not be proven, with r the share of the champion's answers that were slower than the
-pivot when it was fixed: both versions may have become so much faster since that hardly an answer is slower, and then no
-comparison of the two could tell.
+With a `limit` r half of the bets on "not worse" are against {p1 >= r}, on the challenger alone: the likelihood of a
+rate below r over that of r. Together they are evidence against being worse than both the champion and the limit. This
+serves a latency without `prove`, with r the champion's share of slower answers when the pivot was fixed: both versions
+may have become so fast since that hardly any answer is slower, and then no comparison could tell.
 
 Sources: Turner, Ly and Grunwald, "Generic E-variables for exact sequential k-sample tests that allow for optional
 stopping", J. Stat. Plan. Inference 230 (2024), arXiv:2106.02693; Turner and Grunwald, "Exact anytime-valid confidence
@@ -41,21 +39,21 @@ from rollout.judge.evidence import Gains
 from rollout.judge.metrics import Sums
 
 _TINY = 1e-12
-_LEAST = 1e-6  # no rate is guessed nearer than this to 0 or 1: beyond it rounding would count
+_LEAST = 1e-6  # the least distance of a guess from 0 and 1, because of rounding
 _CLOSE = 1e-9
-_PARTS = (0.02, 0.15, 0.45, 0.75)  # of the champion's rate: what a better challenger's may be
-_MEMORY = 0.95  # what a block counts one block later: the guess follows a drift
+_PARTS = (0.02, 0.15, 0.45, 0.75)  # a better challenger's rates, as shares of the champion's
+_MEMORY = 0.95  # a block's weight one block later: the guess follows a drift
 
 
 class Rates:
-    """Bets on two rates, of which lower is better.
+    """Bets on two rates, lower is better.
 
     Args:
         margin: The tolerated difference, challenger - champion, 0 to 1.
         better: Whether to bet on "better" too.
-        guess: The champion's rate before any was seen.
-        weight: How many observations that guess is worth, for good: a rate is never guessed as 0.
-        limit: A rate below which the challenger's is good enough, whatever the champion's is; None where none is.
+        guess: The champion's rate before any observation.
+        weight: How many observations that guess is worth, permanently: a rate is never guessed as 0.
+        limit: A rate below which the challenger is good enough, whatever the champion's is.
     """
 
     def __init__(
@@ -96,7 +94,7 @@ class Rates:
         )
 
     def learn(self, champion: Sums, challenger: Sums) -> None:
-        """Take a closed block into account for later guesses of the champion's rate; the challenger's is mixed over."""
+        """Use a closed block for later guesses of the champion's rate; the challenger's is mixed over."""
         self._ones = _MEMORY * self._ones + champion.total
         self._count = _MEMORY * self._count + champion.count
 
@@ -107,18 +105,10 @@ def _log_ratios(rate: float, limit: float) -> tuple[float, float]:
 
 
 def log_e_values(guess: float, rates: Iterable[float], margin: float, champion: Sums, challenger: Sums) -> list[float]:
-    """Log e-values of one block, against all rates on the far side of the line p1 - p0 = margin from the guesses.
+    """Log e-values of one block, in nats, against all rates across the line p1 - p0 = margin from the guesses.
 
-    Args:
-        guess: The champion's rate, as guessed before the block.
-        rates: The challenger's, one for each e-value, on the side of the line that is to be shown. Rates above 1 count
-            as 1.
-        margin: Where the line is.
-        champion: The champion's observations in the block, at least one, and how many of them are ones.
-        challenger: The challenger's, likewise.
-
-    Returns:
-        Their logs, in nats; 0 where there is no such guess among rates up to 1: then nothing is bet.
+    `guess` is the champion's rate, `rates` are the challenger's, one per e-value, on the side of the line to be shown
+    (above 1 counts as 1). 0 where there is no such rate: then nothing is bet.
     """
     q0 = _within(guess, _LEAST, 1 - _LEAST)
     n0, ones0, n1, ones1 = champion.count, champion.total, challenger.count, challenger.total
@@ -164,16 +154,16 @@ def closest(guess: tuple[float, float], margin: float, n0: float, n1: float) -> 
             break
         bend = n0 * (v0 - away0 * (1 - 2 * r0)) / (v0 * v0) + n1 * (v1 - away1 * (1 - 2 * r1)) / (v1 * v1)
         step = r0 - slope / bend if bend > 0 else math.nan
-        # r0 is one end of the bracket by now. A step that rounding makes nothing of leaves it there: it is the answer.
+        # r0 is one end of the bracket by now. If a step rounds to nothing, it is the answer.
         after = step if low <= step <= high else (low + high) / 2
         moved, r0 = abs(after - r0), after
         if moved <= _CLOSE * r0 and moved <= _CLOSE * (1 - r1):
-            break  # what a step of Newton's leaves is about the square of it
+            break  # the remaining error is about the square of the step
     return r0, r0 + margin
 
 
 def _by_formula(q0: float, q1: float, margin: float, ratio: float) -> float:
-    """The root of the cubic that a slope of 0 amounts to; rounding leaves it inexact for rates near 0 and 1."""
+    """The root of the cubic that a slope of 0 amounts to; inexact by rounding for rates near 0 and 1."""
     whole = 1 + ratio  # their first group is the champion, their second the challenger, their difference -margin
     mean = (q0 + ratio * q1) / whole
     # r^3 + 3 third r^2 + c r + d = 0: their equation, divided by its first coefficient

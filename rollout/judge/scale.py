@@ -1,7 +1,6 @@
-"""A metric's tallies as the judge takes them: of values from 0 to 1, lower is better.
+"""Scales a metric's tallies to values from 0 to 1, lower is better.
 
-What the bets promise holds for values within their range only. A tally that cannot be of such values is therefore not
-clipped into the range: two versions beyond it would look alike.
+A tally out of the range is not clipped: two versions beyond it would look alike, and the bets would not hold.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ _ROUNDING = 1e-9  # of the values' size: sums of 64-bit numbers, rounded on thei
 
 
 def scaled(metric: Metric, tally: Sums) -> Worth:
-    """A tally that `unfit` has nothing against, scaled; what rounding took out of the range is put back."""
+    """A tally that `unfit` accepts, scaled; rounding beyond the range is corrected."""
     count = tally.count
     if not count:
         return Worth(0, 0.0, 0.0)
@@ -33,7 +32,7 @@ def scaled(metric: Metric, tally: Sums) -> Worth:
 
 
 def unfit(metric: Metric, tally: Tally) -> dict[str, str]:
-    """What of a tally cannot be of values within the metric's range, each figure as it is told; empty when all can."""
+    """The figures of a tally that cannot be of values within the metric's range; empty when it can."""
     low, high = span(metric)
     count = tally.count
     if count < 0 or not (math.isfinite(tally.total) and math.isfinite(tally.squares)):
@@ -54,10 +53,7 @@ def unfit(metric: Metric, tally: Tally) -> dict[str, str]:
 
 
 def fit(metric: Metric, column: Column) -> bool:
-    """Whether `unfit` has nothing against any of a column; it may have nothing either when this says no.
-
-    It takes a fraction of the time, and hardly ever is anything wrong.
-    """
+    """A fast check of a whole column: True means that `unfit` accepts all of it, False that it may not."""
     counts, totals, squares = column.counts, column.totals, column.squares
     if metric.kind == "mean":
         return _means_fit(span(metric), column)
@@ -79,12 +75,11 @@ def _means_fit(within: tuple[float, float], column: Column) -> bool:
 
 
 def span(metric: Metric) -> tuple[float, float]:
-    """The least and the greatest that a value of the metric may be."""
+    """The least and the greatest value of the metric."""
     return (metric.low, metric.high) if metric.kind == "mean" else (0.0, 1.0)
 
 
 def _sums(metric: Metric, tally: Sums) -> tuple[float, float]:
-    """The sum and the sum of squares, of values scaled to 0..1; of zeros and ones they are the same."""
     low, high = span(metric)
     width, count = high - low, tally.count
     total = (tally.total - count * low) / width

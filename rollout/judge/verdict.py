@@ -1,4 +1,4 @@
-"""The answer on every metric, and the one answer that they amount to."""
+"""Judges every metric, and combines the findings into one answer."""
 
 from __future__ import annotations
 
@@ -20,13 +20,7 @@ PromoteWhen = Literal["not_worse", "better"]
 
 @dataclass(frozen=True)
 class Findings:
-    """The judge's answer on a trial.
-
-    Attributes:
-        answer: `worse`: roll back. `not worse`: all that was asked for is shown. `unknown`: keep collecting.
-        reason: That of the metric that decides.
-        each: One finding a metric, in the order of the metrics.
-    """
+    """The judge's answer on a trial: `worse` rolls back, `not worse` shows all that is required."""
 
     answer: Answer
     reason: Reason
@@ -45,34 +39,24 @@ def judge(
 ) -> Findings:
     """Judge a trial from all its windows so far.
 
-    What is promised, over the whole trial and however often it is asked:
+    The promises, over the whole trial and however often it is called:
 
     - a challenger that is worse by more than the margin on no metric is found `worse` with probability at most alpha:
-      each of the K metrics needs evidence of K/alpha (Bonferroni; the metrics may depend on each other in any way);
-    - one that is worse by more than the margin on any metric with `prove` is found `not worse` with probability at most
-      alpha: each of these metrics needs evidence of 1/alpha (an intersection-union test; Berger, Technometrics 1982).
-      In the last step, which decides on the promotion, the step's own evidence must reach that: what fails only under
-      the last step's load is not promoted on what was seen before. In an earlier step the whole trial's evidence does,
-      as long as the step's own does not fall below 1, that is, does not speak against it;
-    - with `promote_when="better"`, moreover, one that is better on none of the B metrics with `prove` on which that can
-      be shown is found `not worse` in the last step with probability at most alpha. Of each the null hypothesis is that
-      challenger and champion do not differ in the good direction, whatever the margin; one needs evidence of B/alpha
-      against it, from the whole trial, and all others with `prove` are to be not worse. The last step alone must show
-      every metric with `prove` not worse, the better one too. It cannot be shown of a quantile with a margin above 0,
-      as its counts are those of answers slower than the margin allows.
+    each of the K metrics needs evidence of K/alpha (Bonferroni; the metrics may depend on each other in any way); - one
+    that is worse by more than the margin on any metric with `prove` is found `not worse` with probability at most
+    alpha: each of these metrics needs evidence of 1/alpha (an intersection-union test; Berger, Technometrics 1982). In
+    the last step, which decides on the promotion, the step's own evidence must reach that, because a challenger may
+    fail only under the last step's load. In an earlier step the whole trial's evidence suffices, unless the step's own
+    is below 1, that is, speaks against it; - with `promote_when="better"`, also, one that is better on none of the B
+    metrics with `prove` that can show it is found `not worse` in the last step with probability at most alpha. Each
+    null hypothesis is that the versions do not differ in the good direction, whatever the margin; one metric needs
+    evidence of B/alpha against it, from the whole trial, and the last step alone must show every metric with `prove`
+    not worse. A quantile with a margin above 0 cannot show it, as its counts are of answers slower than the margin
+    allows.
 
-    Args:
-        windows: The closed windows since the trial began, in any order; of quantiles, since their pivots were fixed.
-        metrics: What to compare.
-        alpha: The probability of a wrong answer, as above.
-        starts: When each step so far began, epoch seconds; evidence of failure is also gathered from each anew.
-        segments: How many steps there will be in all.
-        last: Whether the present step is the last, after which comes the promotion.
-        promote_when: What `not worse` asks for in the last step.
-
-    Returns:
-        The answer. Without data on any metric with `prove` it is `unknown`, unless another is `worse`. So it is when
-        any metric, with `prove` or not, has a window whose sums cannot be of values within its range.
+    The answer is `unknown` without data on a metric with `prove`, unless another is `worse`; also if any metric has a
+    window whose sums cannot be of values within its range. `windows` may be in any order; `starts` are those of each
+    step so far, epoch seconds; `segments` is the number of steps in all.
     """
     able = [metric for metric in metrics if metric.prove and can_be_better(metric)]
     better = max(1, len(able)) / alpha if last and promote_when == "better" else None
@@ -98,7 +82,7 @@ def judge(
 
 
 def _by_step(windows: Iterable[Window], starts: Sequence[float]) -> list[list[Window]]:
-    """The windows in their order, in a list for each step; those before the first belong to it."""
+    """The windows in order, a list per step; windows before the first step belong to it."""
     ordered = sorted(windows, key=attrgetter("start"))
     times = [window.start for window in ordered]
     ends = [bisect_left(times, start) for start in sorted(starts)[1:]]
@@ -106,7 +90,7 @@ def _by_step(windows: Iterable[Window], starts: Sequence[float]) -> list[list[Wi
 
 
 def _better(awaited: list[Judged], able: list[Metric], needed: float, each: tuple[Finding, ...]) -> Findings:
-    """Whether one metric is better, none of the others worse, and it not worse in this step."""
+    """Whether one metric is better, none of the others worse, and that one not worse in this step."""
     if not able:
         return Findings("unknown", Reason("judge", "metrics", kind=Kind.NONE_CAN_BE_BETTER), each)
     best = max((item for item in awaited if item.metric in able), key=lambda item: item.better)
@@ -120,6 +104,5 @@ def _better(awaited: list[Judged], able: list[Metric], needed: float, each: tupl
 
 
 def _of_all(decides: Judged, awaited: list[Judged]) -> Reason:
-    """The reason of the metric that decides, and how many metrics were waited for."""
     reason = decides.finding.reason
     return replace(reason, numbers={**reason.numbers, "metrics": float(len(awaited))})
