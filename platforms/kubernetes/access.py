@@ -1,11 +1,6 @@
-"""How an API server is reached, and as whom: by a context of a kubeconfig, or by a pod's own service account.
+"""Access to an API server, by a context of a kubeconfig or by a pod's service account.
 
-    access = from_kubeconfig("prod")     # KUBECONFIG, else ~/.kube/config
-    access = of_this_pod()               # in a cluster
-    access = found("prod")               # the pod's own where there is one and no context is named
-
-Of a kubeconfig: tokens, token files, client certificates, user and password, and commands that give a token (`exec`),
-as EKS has them.
+A kubeconfig may use tokens, token files, client certificates, basic auth, and exec plugins, as EKS does.
 """
 
 from __future__ import annotations
@@ -30,7 +25,6 @@ import yaml
 from rollout.core.errors import RolloutError, Unreachable
 
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
-"""Where a pod finds the token of its service account."""
 _EXEC = frozenset({"client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1"})
 _EXEC_SECONDS = 60.0
 _EARLY = 30.0  # seconds before a token's end
@@ -38,16 +32,11 @@ _EARLY = 30.0  # seconds before a token's end
 
 @dataclass(frozen=True)
 class Access:
-    """How an API server is reached.
+    """Access to an API server; `says` is its name in error messages, such as `context prod`.
 
     Attributes:
-        server: Its address.
-        verify: What its certificate is checked by, with the client's own certificate; False checks nothing.
-        namespace: The namespace that is meant where none is named.
-        says: How errors call it, such as `context prod`.
-        auth: What proves who asks; None when the certificate does, or nothing.
-        in_cluster: Whether this is a pod of the cluster.
-        proxy: The proxy on the way; None takes that of the environment.
+        verify: TLS settings with the client's certificate; False disables verification.
+        proxy: None uses the proxy of the environment.
     """
 
     server: str
@@ -60,16 +49,12 @@ class Access:
 
 
 def found(context: str | None = None) -> Access:
-    """The named context; without a name that of the pod this runs in, or a kubeconfig's current one."""
+    """The named context; without a name the service account of this pod, or the kubeconfig's current context."""
     return of_this_pod() if context is None and ACCOUNT.joinpath("token").exists() else from_kubeconfig(context)
 
 
 def of_this_pod(account: Path = ACCOUNT, environment: Mapping[str, str] = os.environ) -> Access:
-    """What the pod's service account gives. Its token is read anew for each request, as the kubelet renews it.
-
-    Raises:
-        RolloutError: This is no pod, or it has no token.
-    """
+    """Access by the pod's service account. The token is read for each request, because the kubelet renews it."""
     try:
         host, port = environment["KUBERNETES_SERVICE_HOST"], environment["KUBERNETES_SERVICE_PORT"]
         namespace = account.joinpath("namespace").read_text()
@@ -83,14 +68,9 @@ def of_this_pod(account: Path = ACCOUNT, environment: Mapping[str, str] = os.env
 
 
 def from_kubeconfig(context: str | None = None, files: Sequence[Path] | None = None) -> Access:
-    """What a context of a kubeconfig says.
+    """Access by a context of the first file that has it; the default files are KUBECONFIG or ~/.kube/config.
 
-    Args:
-        context: Its name; None is the current one.
-        files: Where it is looked for, the first one that has it counts; None is KUBECONFIG, else ~/.kube/config.
-
-    Raises:
-        RolloutError: There is no such context, or it says what cannot be done; the message names the field.
+    Raises RolloutError, which names the field, if there is no such context or it cannot be used.
     """
     paths = _files() if files is None else list(files)
     config, current = _merged(paths)
@@ -121,10 +101,7 @@ def _files() -> list[Path]:
 
 
 def _merged(paths: Sequence[Path]) -> tuple[dict[str, dict[str, dict[str, Any]]], str]:
-    """Clusters, users and contexts by their names, and the current context.
-
-    The first of two entries with one name counts, and paths are relative to their file.
-    """
+    """Clusters, users and contexts by name, and the current context. The first entry of a name wins."""
     parts: dict[str, dict[str, dict[str, Any]]] = {"clusters": {}, "users": {}, "contexts": {}}
     current = ""
     for path in paths:
@@ -167,7 +144,7 @@ def _tls(cluster: Mapping[str, Any], user: Mapping[str, Any], where: str) -> ssl
 
 
 def _load_own(verify: ssl.SSLContext, user: Mapping[str, Any]) -> None:
-    """The client's certificate. OpenSSL reads it from files alone, so what is data is a file for a moment."""
+    """Load the client's certificate. OpenSSL reads only files, so inline data is written to a temporary one."""
     with tempfile.TemporaryDirectory(prefix="modelstack-") as folder:
         found: list[str | None] = []
         for name in ("client-certificate", "client-key"):
@@ -198,13 +175,13 @@ def _auth(cluster: Mapping[str, Any], user: Mapping[str, Any], where: str) -> ht
 
 
 class BearerToken(httpx.Auth):
-    """A token that never changes, or one in a file that is renewed and therefore read for each request."""
+    """A fixed token, or one in a file that is read for each request."""
 
     def __init__(self, source: str | Path) -> None:
         self._source = source
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        """Add it."""
+        """Add the token."""
         try:
             token = self._source.read_text().strip() if isinstance(self._source, Path) else self._source
         except OSError as error:
@@ -214,7 +191,7 @@ class BearerToken(httpx.Auth):
 
 
 class CommandToken(httpx.Auth):
-    """A token that a command gives, until it ends or is refused.
+    """A token from an exec plugin, cached until it expires or is refused.
 
     Source: Kubernetes documentation, "Authenticating", client-go credential plugins.
     """
@@ -236,7 +213,7 @@ class CommandToken(httpx.Auth):
         self._lock = threading.Lock()
 
     def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        """Add the token; once more with a new one when it is refused."""
+        """Add the token; retry once with a new one if it is refused."""
         for again in (True, False):
             used = self._now()
             request.headers["Authorization"] = f"Bearer {used}"

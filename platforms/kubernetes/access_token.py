@@ -1,10 +1,6 @@
-"""The token of an endpoint: who has it may bring captures and labels to the controller, and read what it keeps.
+"""The token of an endpoint, for sending captures and labels to the controller and for reading them.
 
-    make(api, "flight-delay-prod", labels)             # once, by the program
-    Tokens(api).admits("flight-delay-prod", given)     # by the controller
-
-It is in a Secret of the endpoint's own. Pods of its models have it by their environment, and a person by the right to
-read that Secret.
+It is in a Secret of the endpoint. Pods get it as an environment variable, people by the right to read the Secret.
 """
 
 from __future__ import annotations
@@ -28,16 +24,12 @@ _AGAIN_SECONDS = 5.0  # after which a token that does not fit is read anew: it m
 
 
 def secret_name(endpoint: str) -> str:
-    """The name of the Secret of an endpoint."""
+    """The name of an endpoint's Secret."""
     return f"{endpoint}-token"
 
 
 def make(api: Api, endpoint: str, labels: Mapping[str, str]) -> None:
-    """Make the Secret unless it is there; it never changes.
-
-    Raises:
-        RolloutError: It may not be made.
-    """
+    """Create the Secret unless it exists; it never changes."""
     if api.find(SECRET, secret_name(endpoint)) is not None:
         return
     secret = {
@@ -51,12 +43,7 @@ def make(api: Api, endpoint: str, labels: Mapping[str, str]) -> None:
 
 
 def read(api: Api, endpoint: str) -> str:
-    """The token of an endpoint.
-
-    Raises:
-        NotFound: It has none yet.
-        RolloutError: It may not be read, or is none.
-    """
+    """The token of an endpoint; raises NotFound, or RolloutError if the Secret has none."""
     found = api.get(SECRET, secret_name(endpoint))
     try:
         return base64.b64decode(found["data"][KEY]).decode("ascii")
@@ -66,23 +53,14 @@ def read(api: Api, endpoint: str) -> str:
 
 
 class Tokens:
-    """The tokens of a namespace's endpoints, each read once.
-
-    Args:
-        api: The namespace.
-        clock: Monotonic seconds.
-    """
+    """The tokens of a namespace's endpoints, cached. `clock` gives monotonic seconds."""
 
     def __init__(self, api: Api, clock: Callable[[], float] = time.monotonic) -> None:
         self._api, self._clock = api, clock
         self._known: dict[str, tuple[str, float]] = {}
 
     def admits(self, endpoint: str, given: str) -> bool:
-        """Whether a token is that of an endpoint.
-
-        Raises:
-            RolloutError: That cannot be told.
-        """
+        """Whether this is the endpoint's token."""
         known, at = self._known.get(endpoint, ("", -_AGAIN_SECONDS))
         if known and hmac.compare_digest(known.encode(), given.encode()):
             return True

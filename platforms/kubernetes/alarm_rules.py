@@ -1,7 +1,4 @@
-"""The alarms of an endpoint, compiled to rules of Prometheus. Pure.
-
-rule_file([group(watched)])
-"""
+"""The alarms of an endpoint as rules of Prometheus. Pure."""
 
 from __future__ import annotations
 
@@ -29,11 +26,11 @@ from services.declaration.alarm_thresholds import bound
 from services.declaration.alarms import MAY_BE_SLOW, AlarmSpec, BadShare, Evidence, variant_alarms
 
 PERIOD, PERIODS, SLOWER_THAN = "period_seconds", "periods", "slower_than_ms"
-"""Annotations: what the alarm counts over, how many of those it looks at, and what is slow."""
+"""Annotations of an alert: its period, the number of periods it looks at, and its latency limit."""
 
 
 def group(watched: Watched) -> Rule:
-    """The alarms of an endpoint, and what they are computed from."""
+    """The rule group with the alarms of an endpoint and their recording rules."""
     rules: list[Rule] = []
     for variant in watched.variants:
         rules += _of_variant(watched, variant)
@@ -43,16 +40,10 @@ def group(watched: Watched) -> Rule:
 
 
 def counts(watched: Watched, variant: str, every: int, slow_ms: float, kind: str = "") -> list[Rule]:
-    """What a variant counted since the evaluation before: requests, failures, timed answers, and slow ones of them.
+    """Recording rules of a variant's requests, failures, timed and slow responses, evaluated every so many seconds.
 
-    The first rule records the counters as they are seen, and the others compare them with what was seen before.
-
-    Args:
-        watched: What is watched.
-        variant: The variant.
-        every: How often that is evaluated, in seconds.
-        slow_ms: What takes longer is slow; moved to the bound of a bucket at or above it.
-        kind: What the names of the counts begin with.
+    The first rule records the counters as scraped, and the others compare them with the values recorded before.
+    `slow_ms` is moved to the next bucket bound; the names of the records begin with `kind`.
     """
     ours = {CLUSTER: any_of(watched.variants[variant])}
     answers = matched(REQUESTS, like={**ours, CLASS: "[2-5]"})
@@ -81,7 +72,7 @@ def counts(watched: Watched, variant: str, every: int, slow_ms: float, kind: str
 
 
 def risen(name: str) -> str:
-    """What the record of a count is called."""
+    """The record name of a count."""
     return f"modelstack:{name}:rise"
 
 

@@ -1,4 +1,4 @@
-"""`Alarms` on Kubernetes: the alarms on how a variant answers, as the rules of a Prometheus have them now."""
+"""`Alarms` on Kubernetes, read from the rules of a Prometheus."""
 
 from __future__ import annotations
 
@@ -18,23 +18,15 @@ from services.counters import FiringAlarm, ShareRule
 from services.declaration.alarm_names import FAILS, SLOW
 
 _SERIES: Mapping[str, str] = {FAILS: REQUESTS, SLOW: LATENCY}
-"""What the alarms watch: an alarm that names no metric is answered by nobody."""
 _MINUTE, _OFTEN = 60, 10
-"""Seconds that are compared as one, at periods from a minute, and at shorter ones."""
+"""Step of a share rule in seconds, for periods of at least a minute and for shorter ones."""
 _LATE, _LATE_INTERVALS = 60.0, 3.0
-"""Rules that were evaluated longer ago than so many seconds, and intervals, say nothing of now."""
+"""Rules that were last evaluated longer ago than both of these, in seconds and in intervals, are stale."""
 
 
 @dataclass(frozen=True)
 class PrometheusAlarms:
-    """`Alarms` over the rules of one endpoint.
-
-    Attributes:
-        prometheus: The Prometheus that evaluates them.
-        namespace: Where the endpoint is.
-        endpoint: The endpoint.
-        now: The time, epoch seconds.
-    """
+    """`Alarms` over the rules of one endpoint. `now` gives epoch seconds."""
 
     prometheus: Prometheus
     namespace: str
@@ -42,13 +34,10 @@ class PrometheusAlarms:
     now: Callable[[], float] = time.time
 
     def firing(self, variants: Collection[str]) -> list[FiringAlarm]:
-        """See `Alarms`.
-
-        The counts of an alarm are those that its rule has seen. Those of now may be nothing, when a scrape is late.
+        """See `Alarms`. The counts are those of the rule's last evaluation, because a scrape may be late now.
 
         Raises:
-            RolloutError: Prometheus does not answer; or nothing fires, and it cannot be said that nothing does, for a
-                version's rules are not there, fail, or were not evaluated lately.
+            RolloutError: Prometheus does not answer; or nothing fires and a rule is missing, failing, or stale.
         """
         found, known = list[FiringAlarm](), dict[tuple[str, str], str]()
         for group in self._groups():
@@ -84,7 +73,7 @@ class PrometheusAlarms:
         return self.prometheus.groups(group_names(self.endpoint)[0], whose(self.namespace, self.endpoint))
 
     def _late(self, group: Mapping[str, Any], evaluated: float) -> str:
-        """Why what a group says is not of now; empty when it is."""
+        """Why a group is stale; empty if it is not."""
         ago = self.now() - evaluated
         if ago <= max(_LATE, _LATE_INTERVALS * float(group.get("interval", 0))):
             return ""
@@ -109,7 +98,6 @@ _NEVER = 10 * 365 * 86_400  # Prometheus says of a rule that was never evaluated
 
 
 def _share(rule: Mapping[str, Any]) -> ShareRule | None:
-    """None when it is no rule on a share."""
     notes = rule.get("annotations", {})
     if PERIOD not in notes:
         return None

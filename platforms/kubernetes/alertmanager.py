@@ -1,7 +1,4 @@
-"""How alerts of an endpoint reach people, and wake the controller: as an Alertmanager is told it. Pure.
-
-    config("flight-delay-prod", "models", page=Receiver(email=("oncall@example.org",)))  # a whole alertmanager.yml
-    alertmanager_config("flight-delay-prod", "models", page=Receiver(secret="pager"))    # for the Prometheus operator
+"""Alertmanager configuration: alerts of an endpoint notify people and wake the controller. Pure.
 
 Sources: Alertmanager documentation, "Configuration"; Prometheus operator, "AlertmanagerConfig", v1alpha1.
 """
@@ -22,36 +19,24 @@ _NOBODY, _CONTROLLER = "nobody", "controller"
 
 @dataclass(frozen=True)
 class Receiver:
-    """How somebody is told.
-
-    Attributes:
-        email: Addresses.
-        secret: A Secret whose key `url` is where alerts are posted to; None: nowhere.
-    """
+    """A recipient of alerts: email addresses, and the Secret whose key `url` holds a webhook's URL."""
 
     email: tuple[str, ...] = ()
     secret: str | None = None
 
 
 def wake_url(namespace: str) -> str:
-    """Where the controller of a namespace is woken, from anywhere in its cluster."""
+    """The URL, inside the cluster, that wakes the controller of a namespace."""
     return f"http://{CONTROLLER}.{namespace}.svc:{CONTROLLER_PORT}/wake"
 
 
 def config(
     endpoint: str, namespace: str, *, page: Receiver | None = None, ticket: Receiver | None = None
 ) -> dict[str, Any]:
-    """The whole config of an Alertmanager that knows this endpoint alone.
+    """The complete config of an Alertmanager for this endpoint alone.
 
-    To add it to one that knows more, put its routes and its receivers beside those that are there. All names begin with
-    the namespace and the endpoint, so no other stack has one of them. No Secret is read: who has one for it tells it to
-    Alertmanager.
-
-    Args:
-        endpoint: The endpoint.
-        namespace: Where it is, and its controller.
-        page: How somebody is woken; None: nobody is.
-        ticket: How somebody is told by day; None: nobody is.
+    To extend an existing config, add these routes and receivers to it: their names begin with namespace and endpoint,
+    so they do not collide. Secrets are not read; whoever deploys Alertmanager has to give it their URLs.
     """
     told, prefix = _told(page, ticket), f"{namespace}/{endpoint}/"
     receivers = [
@@ -66,10 +51,7 @@ def config(
 def alertmanager_config(
     endpoint: str, namespace: str, *, page: Receiver | None = None, ticket: Receiver | None = None
 ) -> dict[str, Any]:
-    """The same as the spec of an AlertmanagerConfig; arguments as of `config`.
-
-    The operator itself puts the namespace and the object's name before the names of receivers.
-    """
+    """The same as the spec of an AlertmanagerConfig; the operator itself prefixes the receivers' names."""
     told = _told(page, ticket)
     receivers = [
         {"name": _NOBODY},
@@ -85,10 +67,10 @@ def _told(page: Receiver | None, ticket: Receiver | None) -> dict[str, Receiver]
 
 
 def _route(of: Mapping[str, str], prefix: str, told: tuple[str, ...]) -> dict[str, Any]:
-    """An alert on how a variant answers wakes the controller first, with no wait, and people too.
+    """An alarm of a variant wakes the controller at once, and notifies people too.
 
-    What is sent to the controller only wakes it: it asks Prometheus what rings. So a message that is lost costs the
-    time to its next tick, and one that is forged costs a look.
+    The message only wakes the controller, which reads the alarms from Prometheus. So a lost message costs the time to
+    the next tick, and a forged one costs a look.
     """
     return {
         "receiver": f"{prefix}{_NOBODY}",
@@ -114,7 +96,7 @@ def _route(of: Mapping[str, str], prefix: str, told: tuple[str, ...]) -> dict[st
 
 
 def _woken(wake: str) -> dict[str, Any]:
-    """Told of the end, too: else Alertmanager takes what rings again within a minute for told already."""
+    """Resolved alerts are sent too: otherwise Alertmanager drops an alert that fires again within a minute."""
     return {"url": wake, "send_resolved": True, "max_alerts": 0}
 
 
@@ -131,7 +113,7 @@ def _receiver(receiver: Receiver) -> dict[str, Any]:
 
 
 def _of_operator(value: Any) -> Any:
-    """Names in camel case, and each matcher in parts, as objects of the operator have them."""
+    """Keys in camel case and matchers as objects, as the operator's resources have them."""
     if isinstance(value, list):
         return [_of_operator(item) for item in value]
     if not isinstance(value, dict):

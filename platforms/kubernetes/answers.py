@@ -1,6 +1,4 @@
-"""What an API server's refusals mean to a rollout.
-
-    raise refused(answer, "apply httproutes flight-delay-prod", "context prod")
+"""Errors for the refusals of an API server.
 
 Source: Kubernetes API conventions, "Response Status Kind" and "HTTP Status codes".
 """
@@ -16,29 +14,23 @@ from rollout.core.errors import Busy, Conflict, RolloutError, Unreachable
 
 
 class NotFound(RolloutError):
-    """There is no such object, or the API server does not know its kind."""
+    """The object does not exist, or the API server does not know its kind."""
 
 
 class Exists(Busy):
-    """Somebody made an object of this name a moment ago."""
+    """An object of this name was created a moment ago."""
 
 
 class Forbidden(RolloutError):
-    """Who asks has no right to that, or is nobody whom the API server knows."""
+    """The caller is not authenticated or not authorized."""
 
 
 class Owned(RolloutError):
-    """Fields that were to be written belong to another field manager, which the message names."""
+    """The fields belong to another field manager, which the message names."""
 
 
 def refused(answer: httpx.Response, doing: str, who: str) -> RolloutError:
-    """The error of an answer that is none of success.
-
-    Args:
-        answer: The answer.
-        doing: What was tried.
-        who: As whom.
-    """
+    """The error for a failed response to `doing`, sent as `who`."""
     status = _status(answer)
     words = str(status.get("message") or answer.text.strip()[:500] or answer.reason_phrase)
     text = f"{doing}: {words}"
@@ -72,7 +64,7 @@ def _names_object(status: Mapping[str, Any]) -> bool:
 
 
 def _status(answer: httpx.Response) -> Mapping[str, Any]:
-    """The Status object of an answer; empty when it has none, as of a proxy on the way."""
+    """The Status object of a response; empty if it has none, such as a proxy's."""
     try:
         content: Any = answer.json()
     except ValueError:

@@ -1,16 +1,10 @@
-"""The API server, as JSON objects in and out, for one namespace.
+"""Client of the API server for one namespace, with JSON objects in and out.
 
-    api = Api.of("prod", "models")
-    api.get(ROUTE, "flight-delay-prod")["spec"]["rules"]
-    api.apply(ROUTE, {"metadata": {"name": "flight-delay-prod"}, "spec": {"rules": [...]}}, MANAGER)
+It uses httpx alone: client libraries add 0.22 s and 20 MB (kr8s 0.20.15), 0.25 s and 19 MB (kubernetes 37.0.2), or do
+not support `client.authentication.k8s.io/v1` and several kubeconfigs (lightkube 1.0.1).
 
-Over httpx alone, which is here already, as a rollout needs eight calls. Measured on top of it, client libraries load in
-0.22 s and 20 MB more (kr8s 0.20.15), in 0.25 s and 19 MB more (kubernetes 37.0.2), or bring a second HTTP client and do
-not know `client.authentication.k8s.io/v1` nor more than one kubeconfig (lightkube 1.0.1).
-
-Errors: `Busy` (throttled, or made by another a moment ago), `Conflict` (the object moved on since it was read),
-`Unreachable` (no connection, no answer in time, the server's own failure), and `RolloutError` with the server's own
-words for what does not pass by itself: `NotFound`, `Owned` (a field of another manager), no right, a value refused.
+Every call raises `Busy` (throttled), `Conflict` (the object has changed), `Unreachable` (no response, or a server
+error), or another `RolloutError` with the server's message: `NotFound`, `Forbidden`, `Owned`, invalid values.
 """
 
 from __future__ import annotations
@@ -46,16 +40,9 @@ def uncounted(verb: str, plural: str, status: int) -> None:
 
 
 class Api:
-    """The API server, for one namespace. May be used by several threads at once.
+    """Client of the API server for one namespace. Thread-safe.
 
-    Args:
-        access: How the server is reached, and as whom.
-        namespace: Where the objects are.
-        timeout: How long it is waited for.
-        counted: Told of every request: verb (as in a Role), plural of the kind, HTTP status (0: no answer).
-
-    Attributes:
-        clock: The server's time, as its answers tell it.
+    `counted` gets the verb, plural and HTTP status of each request, 0 without a response. `clock` is the server's time.
     """
 
     def __init__(
@@ -72,16 +59,7 @@ class Api:
 
     @classmethod
     def of(cls, context: str | None = None, namespace: str | None = None, *, counted: Counted = uncounted) -> Api:
-        """The API server of a kubeconfig's context, or of the pod this runs in.
-
-        Args:
-            context: The context; None is the pod's own service account, or the kubeconfig's current one.
-            namespace: Where the objects are; None is the context's, or the pod's.
-            counted: Told of every request.
-
-        Raises:
-            RolloutError: There is no such context, or what it says cannot be done.
-        """
+        """Client by a context of the kubeconfig; without one by this pod's service account or the current context."""
         access = found(context)
         return cls(access, namespace or access.namespace, counted=counted)
 
@@ -100,22 +78,18 @@ class Api:
         self._client.close()
 
     def get(self, kind: ResourceKind, name: str, namespace: str | None = None) -> Object:
-        """One object, read consistently, of another namespace when one is named.
-
-        Raises:
-            NotFound: There is none.
-        """
+        """Read an object, by default of this namespace, with strong consistency; raises NotFound."""
         return self._call("get", kind, name, namespace=namespace).json()
 
     def find(self, kind: ResourceKind, name: str, namespace: str | None = None) -> Object | None:
-        """The same; None when there is none, or no such kind."""
+        """Like `get`, but None if the object or its kind does not exist."""
         try:
             return self.get(kind, name, namespace)
         except NotFound:
             return None
 
     def serves(self, api_version: str) -> bool:
-        """Whether the server knows a version of a group, such as `metrics.k8s.io/v1beta1`; anybody may ask for it."""
+        """Whether the server knows an API version, such as `metrics.k8s.io/v1beta1`. This needs no permission."""
         try:
             self._call("get", ResourceKind(api_version, "APIResourceList", "", namespaced=False))
         except NotFound:
@@ -123,7 +97,7 @@ class Api:
         return True
 
     def list(self, kind: ResourceKind, labels: Labels = _NONE) -> Objects:
-        """All objects of a kind that have these labels, read consistently."""
+        """All objects of a kind that have these labels, with strong consistency."""
         so_far: Objects = []
         query: dict[str, str | int] = {"limit": _PAGE, **selector(labels)}
         while True:
@@ -138,14 +112,11 @@ class Api:
     def watch(
         self, kind: ResourceKind, labels: Labels = _NONE, seconds: int = WATCH_SECONDS
     ) -> Iterator[tuple[str, Object]]:
-        """Objects as they change: first every one that is there, as ADDED, then what happens to them.
+        """Yield every existing object as ADDED, then each event; ends after `seconds`, and the caller starts again.
 
-        It ends after so many seconds; the caller begins again. What was deleted in between is told by its not being
-        among those that are there. What is there may be a moment old: it is the server's cache that tells it, as one
-        whose etcd is of another version may know only after minutes that it is up to date (1.34 over etcd 3.4).
-
-        Raises:
-            Conflict: The server forgot where it was: begin again.
+        The caller finds deletions between two watches by comparing the lists. The first list comes from the server's
+        cache and may be stale: the cache can take minutes to learn that it is fresh (1.34 over etcd 3.4). Raises
+        Conflict if the resource version expired.
         """
         doing = f"watch {self._said(kind, '')}"
         asked: dict[str, str | int] = {
@@ -169,71 +140,45 @@ class Api:
                     yield event(json.loads(line), doing)
 
     def create(self, kind: ResourceKind, obj: Mapping[str, Any], *, manager: str | None = None) -> Object:
-        """Make an object.
-
-        Raises:
-            Exists: There is one of that name.
-        """
+        """Create an object; raises Exists if the name is taken."""
         query = {"fieldManager": manager} if manager else {}
         return self._call("create", kind, query=query, content=whole(kind, obj)).json()
 
     def apply(self, kind: ResourceKind, obj: Mapping[str, Any], manager: str, *, force: bool = False) -> Object:
-        """Server-side apply: make these fields so, and own them; those that `manager` applied before and leaves out go.
+        """Server-side apply. Fields that `manager` applied before and leaves out now are removed.
 
-        It makes an object that is not there, in spite of a metadata.resourceVersion; not with a metadata.uid.
-
-        Args:
-            kind: The object's kind.
-            obj: Its name, and the fields. With metadata.resourceVersion it lands only on that version.
-            manager: Whose fields they are.
-            force: Take over the fields that belong to others.
-
-        Raises:
-            Conflict: The object moved on from the resourceVersion, or is gone.
-            Owned: A field belongs to another, and `force` is not given.
+        Creates a missing object even with a metadata.resourceVersion, but not with a metadata.uid. Raises Conflict if
+        the object is not at that version, and Owned if a field belongs to another manager, without `force`.
         """
         name, query = obj["metadata"]["name"], {"fieldManager": manager, "force": "true" if force else "false"}
         return self._call("patch", kind, name, query=query, content=whole(kind, obj), form="apply-patch+yaml").json()
 
     def replace_status(self, kind: ResourceKind, obj: Mapping[str, Any]) -> Object:
-        """Put an object's status; the rest of it stays as it is.
-
-        Raises:
-            Conflict: The object moved on from its metadata.resourceVersion.
-        """
+        """Replace the status of an object; raises Conflict if it is not at its metadata.resourceVersion any more."""
         return self._call("update", kind, obj["metadata"]["name"], "status", content=whole(kind, obj)).json()
 
     def scale(self, obj: Object, pods: int, manager: str) -> None:
-        """Let a Deployment have so many pods; nothing else of it changes.
-
-        Args:
-            obj: The Deployment as it was read.
-            pods: How many.
-            manager: Who says so.
-
-        Raises:
-            Conflict: It moved on meanwhile.
-        """
+        """Set the number of pods of a Deployment; raises Conflict if it has changed since it was read."""
         name, version = obj["metadata"]["name"], obj["metadata"]["resourceVersion"]
         content = {"metadata": {"resourceVersion": version}, "spec": {"replicas": pods}}
         query = {"fieldManager": manager}
         self._call("patch", DEPLOYMENT, name, "scale", query=query, content=content, form="merge-patch+json")
 
     def delete(self, kind: ResourceKind, name: str) -> None:
-        """Delete an object and what it owns. One that is not there is deleted."""
+        """Delete an object and its dependents, unless it is gone already."""
         with suppress(NotFound):
             self._call("delete", kind, name, content={"propagationPolicy": "Background"})
 
     def user(self) -> str:
-        """Who the API server takes us for, such as `system:serviceaccount:models:modelstack-controller`."""
+        """The name of the authenticated user, such as `system:serviceaccount:models:modelstack-controller`."""
         answer = self._call("create", WHO, content=whole(WHO, {})).json()
         return str(answer["status"]["userInfo"].get("username", ""))
 
     def reach(self, url: str) -> httpx.Client:
-        """A new client, which the caller closes, for a URL seen from inside the cluster.
+        """A new client for a URL as seen inside the cluster; the caller closes it.
 
-        In the cluster it goes there. From outside, a service (`http://SERVICE.NAMESPACE[.svc…]:PORT`) is reached
-        through the API server, which sends a Host header of its own; any other host directly.
+        From outside, a Service (`http://SERVICE.NAMESPACE[.svc…]:PORT`) is reached through the API server, which sets
+        its own Host header; other hosts directly.
         """
         there = None if self.in_cluster else service_path(url)
         if there is None:
@@ -262,10 +207,7 @@ class Api:
         content: Mapping[str, Any] | None = None,
         form: str = "json",
     ) -> httpx.Response:
-        """One call on objects of a kind, or on one or a part of it such as `status`.
-
-        A call that only reads, and is not answered, is made once more.
-        """
+        """Send a request; one that only reads is retried once if the server does not respond."""
         called = name or str(((content or {}).get("metadata") or {}).get("name") or "")
         doing = f"{verb} {f'the {part} of ' if part else ''}{self._said(kind, called, namespace)}"
         tries = _GET_TRIES if verb in {"get", "list"} else 1

@@ -1,4 +1,4 @@
-"""Parts of requests to an API server: bodies, selectors, paths of services; and the events of its watches. Pure."""
+"""Parts of requests to an API server, and events of its watches. Pure."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from rollout.core.errors import Conflict, RolloutError
 
 Object = dict[str, Any]
 Labels = Mapping[str, str | tuple[str, ...]]
-"""Label -> its value, or the values of which it has one."""
+"""Label -> value, or the allowed values."""
 _GONE = 410  # a watch that is too old to go on
 
 
 def whole(kind: ResourceKind, obj: Mapping[str, Any]) -> Object:
-    """An object that says what it is."""
+    """An object with its apiVersion and kind."""
     return {"apiVersion": kind.api_version, "kind": kind.kind, **obj}
 
 
 def selector(labels: Labels) -> dict[str, str]:
-    """The query for what has these labels."""
+    """The query parameter that selects these labels."""
     parts = [
         f"{key}={value}" if isinstance(value, str) else f"{key} in ({','.join(value)})" for key, value in labels.items()
     ]
@@ -29,12 +29,7 @@ def selector(labels: Labels) -> dict[str, str]:
 
 
 def event(told: Mapping[str, Any], doing: str) -> tuple[str, Object]:
-    """What a watch tells: what happened, and the object.
-
-    Raises:
-        Conflict: The server forgot where the watch was.
-        RolloutError: It cannot go on, in the server's own words.
-    """
+    """The type and the object of a watch event; raises Conflict if the resource version expired."""
     kind, obj = str(told["type"]), dict(told["object"])
     if kind != "ERROR":
         return kind, obj
@@ -43,7 +38,7 @@ def event(told: Mapping[str, Any], doing: str) -> tuple[str, Object]:
 
 
 def service_path(url: str) -> str | None:
-    """Where the API server has a service; None for a URL that is none of a service."""
+    """The API server's proxy path of a Service; None for any other URL."""
     parts = urlsplit(url)
     labels = (parts.hostname or "").split(".")
     of_service = len(labels) == 2 or labels[2:3] == ["svc"]

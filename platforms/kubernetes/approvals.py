@@ -1,7 +1,4 @@
-"""`Approvals` in a cluster: the list `agreed` in the status of a release's ModelPackage. RBAC decides who may write it.
-
-PackageApprovals(api, "flight-delay-prod").given("3f0c1a2b4d5e")
-"""
+"""`Approvals` in a cluster: the list `agreed` in the status of a release's ModelPackage, guarded by RBAC."""
 
 from __future__ import annotations
 
@@ -20,13 +17,7 @@ from services.principals import person
 
 @dataclass(frozen=True)
 class PackageApprovals:
-    """`Approvals` in the ModelPackages of an endpoint.
-
-    Attributes:
-        api: The namespace.
-        endpoint: The stack's endpoint.
-        name: The release's ModelPackage, where it is known: a caller with it need not list others.
-    """
+    """`Approvals` in an endpoint's ModelPackages. With the `name` of the release's ModelPackage, none are listed."""
 
     api: Api
     endpoint: str
@@ -37,7 +28,7 @@ class PackageApprovals:
         return self.api.user()
 
     def given(self, release: str) -> list[Approval]:
-        """See `Approvals`; none where the release is not registered."""
+        """See `Approvals`; none if the release is not registered."""
         found = self._package(release)
         return _given(found, release) if found else []
 
@@ -46,7 +37,7 @@ class PackageApprovals:
         return len(self.given(release))
 
     def add(self, approval: Approval) -> None:
-        """See `Approvals`. Two at once lose nothing: a status is written on the version that was read."""
+        """See `Approvals`. Concurrent calls lose nothing: the status is written to the version that was read."""
         release = approval.release
         found = self._package(release)
         if found is None:
@@ -66,7 +57,6 @@ class PackageApprovals:
             )
 
     def _package(self, release: str) -> Object | None:
-        """The ModelPackage of a release; of one that is registered twice, in one image, there is but one."""
         if self.name:
             return self.api.find(PACKAGE, self.name)
         listed = self.api.list(PACKAGE, {ENDPOINT: self.endpoint})

@@ -1,9 +1,6 @@
-"""All that drives an endpoint on Kubernetes, put together once: for the controller in the cluster, an update, a person.
+"""The controller of an endpoint with its ports, for the controller's pod, an update, and the command line.
 
-    endpoint = assembled(api, "flight-delay-prod", spec_of(api, "flight-delay-prod"), by="ada")
-    endpoint.controller.status()
-
-Any number of these may be at work at once, on any machine: they agree through the journal.
+Any number may run at once on any machine: the journal coordinates them.
 """
 
 from __future__ import annotations
@@ -34,15 +31,7 @@ _FRESH = 2.0  # seconds for which it is known which workloads serve a variant
 
 @dataclass(frozen=True)
 class Assembled:
-    """An endpoint's controller, and the ports of it that others use too.
-
-    Attributes:
-        controller: The controller.
-        journal: The journal.
-        signals: The observations; it remembers windows, so one is kept for as long as a trial is looked at.
-        alarms: What rings.
-        outage: Finds out whether the champion fails as the challenger does.
-    """
+    """An endpoint's controller, and the ports that others use too. `signals` live as long as a trial is observed."""
 
     controller: Controller
     journal: KubernetesJournal
@@ -52,12 +41,7 @@ class Assembled:
 
 
 def spec_of(api: Api, name: str) -> RolloutSpec:
-    """What the Rollout of this name says of its endpoint.
-
-    Raises:
-        NotFound: There is none.
-        RolloutError: A field of it is missing or wrong.
-    """
+    """The spec of a Rollout; raises NotFound, or RolloutError if a field is missing or wrong."""
     return RolloutSpec.from_dict(api.get(ROLLOUT, name).get("spec") or {})
 
 
@@ -73,18 +57,18 @@ def assembled(
     signals: Signals | None = None,
     clock: Clock | None = None,
 ) -> Assembled:
-    """What drives the endpoint of a Rollout.
+    """Assemble the controller of a Rollout.
 
     Args:
         api: The API server, for the endpoint's namespace.
         name: The Rollout's name.
-        spec: What it says.
-        by: Who acts; the audit record tells it. Empty when nobody knows.
-        notify: Tells people; None leaves the events to a controller that can.
-        database: Where captures are kept; None of who cannot reach it. The replay then waits for one who can.
-        prometheus: A client of the spec's Prometheus that exists already; None makes one.
-        signals: The observations, where somebody has read some already.
-        clock: Time; None is the API server's.
+        spec: The Rollout's spec.
+        by: The user for the audit record; empty if unknown.
+        notify: None leaves the events to a controller that can send them.
+        database: The captures; without it the replay waits for a controller that can reach it.
+        prometheus: None connects to the spec's Prometheus.
+        signals: None creates new ones.
+        clock: None is the API server's.
     """
     clock = clock or api.clock
     prometheus = prometheus or Prometheus(api.reach(spec.prometheus))
@@ -114,15 +98,7 @@ def assembled(
 
 @dataclass
 class Clusters:
-    """By which clusters of Envoy a variant is served: those of all releases that the journal tells of it.
-
-    Copies of requests go to the challenger by a cluster of their own.
-
-    Attributes:
-        journal: The journal.
-        namespace: Where the workloads are.
-        clock: Time.
-    """
+    """Envoy clusters of a variant, by the releases in the journal. Shadow copies have a cluster of their own."""
 
     journal: Journal
     namespace: str
@@ -130,11 +106,7 @@ class Clusters:
     _read: tuple[float, RolloutState] | None = None
 
     def __call__(self, variant: str) -> tuple[str, ...]:
-        """The clusters of a variant.
-
-        Raises:
-            RolloutError: The journal cannot be read.
-        """
+        """The clusters of a variant."""
         read = self._read
         if read is None or not 0 <= self.clock.time() - read[0] < _FRESH:
             read = self._read = (self.clock.time(), self.journal.read())

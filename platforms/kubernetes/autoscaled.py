@@ -1,13 +1,9 @@
-"""Autoscaled pods: a challenger has enough of them before it gets more traffic, a champion keeps its own meanwhile.
-
-    lacking = before_more(api, config, {"w-old": 90, "w-new": 10}, 50, ready)     # "" when there are enough
-    lower(api, now)     # each minute
+"""Autoscaled pods: a challenger scales up before it gets more traffic, and a champion does not scale down meanwhile.
 
 A HorizontalPodAutoscaler follows the load, so it is late for a step: 50% of the traffic would meet the pods of 10%. So
-the least that it may go down to is raised first, and the step waits until so many are ready. The champion's least is
-raised to what it has when a trial begins: its load falls in the trial, and a rollback gives it everything at once.
-After the trial the champion's is kept for a while, and then put back. Only the journal says whether a trial is over, so
-a controller that is killed leaves nothing raised for good. The number of replicas is the autoscaler's alone.
+minReplicas is raised first, and the step waits for ready pods. The champion's minReplicas is raised when a trial
+begins, because a rollback returns all traffic at once, and reset some time after the trial. The journal alone says
+whether a trial is over, so a killed controller leaves nothing raised for good.
 """
 
 from __future__ import annotations
@@ -30,11 +26,11 @@ from rollout.core.plan import EVERYTHING
 from rollout.core.state import StateError
 
 LEAST = f"{names.GROUP}/least-instances"
-"""The annotation of an autoscaler with the least that the stack's config asks for."""
+"""Annotation of an autoscaler: the minReplicas of the stack's config."""
 HELD = f"{names.GROUP}/held-until"
-"""The annotation with the time, epoch seconds, until which a higher least is kept; without it a trial keeps it."""
+"""Annotation: until when a raised minReplicas is kept, epoch seconds. Without it, until the end of the trial."""
 TARGET_PERCENT = 70
-"""Of the processor that a pod asks for, which its pods are to use; Kubernetes' examples and default are near it."""
+"""Target utilization of the requested CPU; the examples of Kubernetes use values near it."""
 _FOLLOWS, _WARM = 900, 3600  # seconds: until the metrics show a promoted one's load; of a previous champion
 
 
@@ -46,40 +42,40 @@ class Autoscaler:
 
     @property
     def name(self) -> str:
-        """Its name, which is that of the workload."""
+        """The name of the autoscaler and its workload."""
         return str(self.content["metadata"]["name"])
 
     @property
     def endpoint(self) -> str:
-        """Whose it is: the name of a Rollout."""
+        """The name of its Rollout."""
         return str((self.content["metadata"].get("labels") or {}).get(names.ENDPOINT) or "")
 
     @property
     def floor(self) -> int:
-        """The least that it goes down to now."""
+        """The current minReplicas."""
         return int(self.content["spec"].get("minReplicas") or 1)
 
     @property
     def least(self) -> int:
-        """The least that the stack's config asks for."""
+        """The minReplicas of the stack's config."""
         return self._told(LEAST) or self.floor
 
     @property
     def most(self) -> int:
-        """The most that it goes up to."""
+        """The maxReplicas."""
         return int(self.content["spec"]["maxReplicas"])
 
     @property
     def until(self) -> int | None:
-        """Until when a higher floor is kept, epoch seconds; None while a trial keeps it, or where there is none."""
+        """Until when a raised floor is kept, epoch seconds; None during a trial, or if it is not raised."""
         return self._told(HELD)
 
     def within(self, pods: float) -> int:
-        """So many pods, as far as it may have them."""
+        """This many pods, within the autoscaler's limits."""
         return max(self.least, min(self.most, math.ceil(pods)))
 
     def _told(self, annotation: str) -> int | None:
-        """A number of ours; None where there is none, or something else: anybody may write annotations."""
+        """The number in an annotation; None if there is none, because anyone can write annotations."""
         told = (self.content["metadata"].get("annotations") or {}).get(annotation, "")
         return int(told) if re.fullmatch("[0-9]{1,15}", told) else None
 
@@ -101,17 +97,10 @@ def manifest(workload: str, least: int, most: int) -> dict[str, Any]:
 
 
 def before_more(api: Api, config: ServingConfig, has: Mapping[str, int], weight: int, ready: Mapping[str, int]) -> str:
-    """Keep the champion's pods, and ask for those that a challenger needs for its next weight.
+    """Raise minReplicas for the challenger's next weight, and keep the champion's pods.
 
-    Args:
-        api: The API server.
-        config: The config of both.
-        has: Workload -> its weight now.
-        weight: The challenger's next one, percent.
-        ready: Workload -> its ready endpoints.
-
-    Returns:
-        What is lacking; empty when nothing is, and where the challenger is not autoscaled.
+    `has` and `ready` are the weights in percent and the ready endpoints by workload. Returns which pods are missing;
+    empty if none are, or if the challenger is not autoscaled.
     """
     champion, challenger = config.champion, config.challenger
     if challenger is None:
@@ -133,7 +122,7 @@ def before_more(api: Api, config: ServingConfig, has: Mapping[str, int], weight:
 
 
 def before_taking_over(api: Api, workload: str, pods: int) -> int | None:
-    """Ask for as many pods as serve now; how many of them there will be, None of a workload that is not autoscaled."""
+    """Request `pods` pods and return how many there will be; None if the workload is not autoscaled."""
     found = _of(api, workload)
     if found is None:
         return None
@@ -143,9 +132,9 @@ def before_taking_over(api: Api, workload: str, pods: int) -> int | None:
 
 
 def lower(api: Api, now: float) -> None:
-    """Put the least of each autoscaler of the namespace back whose time is over, and say when that is after a trial.
+    """Reset each minReplicas of the namespace whose time is over, and set that time after a trial.
 
-    One that a trial has just written is left for the next time.
+    An autoscaler that a trial writes at the same moment waits for the next call.
     """
     for content in api.list(AUTOSCALER, {"app.kubernetes.io/part-of": "modelstack"}):
         found = Autoscaler(content)
@@ -160,10 +149,9 @@ def lower(api: Api, now: float) -> None:
 
 
 def _kept_until(api: Api, found: Autoscaler, now: float) -> float | None:
-    """Until when a higher floor is kept that nobody gave a time; None while a rollout of its endpoint is under way.
+    """Until when a raised floor is kept that has no time yet; None while a rollout of its endpoint is under way.
 
-    The journal is read after the autoscaler. So a floor that was raised when the journal is at rest is of a trial that
-    is over.
+    The journal is read after the autoscaler, so a raised floor with a journal at rest is of a trial that is over.
     """
     try:
         state = KubernetesJournal(api, found.endpoint).read()
@@ -179,10 +167,7 @@ def _kept_until(api: Api, found: Autoscaler, now: float) -> float | None:
 
 
 def _beyond(ready: int, floor: int, weight: int) -> list[float]:
-    """What the whole load takes, where an autoscaler went beyond its floor for half of it or more.
-
-    The pods of a small share say little of the whole: one more may be one that has just started and is busy.
-    """
+    """The pods that the total load needs, if an autoscaler exceeds its floor at half of the load or more."""
     return [ready * EVERYTHING / weight] if 2 * weight >= EVERYTHING and ready > floor else []
 
 
@@ -192,7 +177,7 @@ def _of(api: Api, workload: str) -> Autoscaler | None:
 
 
 def _keep(api: Api, found: Autoscaler, pods: int) -> None:
-    """Keep at least so many, for as long as a trial lasts."""
+    """Keep at least this many pods during a trial."""
     if pods != found.floor or found.until is not None:
         _put(api, found, min(pods, found.most), None)
 

@@ -1,9 +1,6 @@
-"""The bucket of a stack on Kubernetes: how it is asked, and what is said when it cannot be.
+"""Client of a stack's S3 bucket, with errors that say what to change.
 
-    with explained(settings, "s3://models/packages/.../model.tar.gz"):
-        connected(settings).fetch(...)             # raises BucketError where the bucket does not let anybody read
-
-Its keys are those that AWS's clients find: variables of the shell, a profile, a role.
+The credentials are those that AWS's clients find: environment variables, a profile, or a role.
 """
 
 from __future__ import annotations
@@ -23,7 +20,7 @@ from rollout.core.errors import Unreachable
 from services.sealed_packages import RegistryError
 
 Settings = Mapping[str, Any]
-"""`name`, `endpoint` and `region`, as `modelstack:kubernetes.bucket` has them."""
+"""`name`, `endpoint` and `region` of `modelstack:kubernetes.bucket`."""
 _FIELD = "modelstack:kubernetes.bucket"
 _NOWHERE: Settings = {"name": "", "endpoint": None, "region": None}
 _NO_KEYS = (
@@ -48,23 +45,15 @@ _REFUSALS: Mapping[tuple[str, ...], str] = {
         f"is in another region than {_FIELD}.region says ({{}})"
     ),
 }
-"""What is said of a refusal, by AWS's codes of it."""
+"""Messages by AWS's error codes."""
 
 
 class BucketError(RegistryError, Unreachable):
-    """A bucket does not answer, or lets nobody read, so nothing is known of what lies there; the message says why."""
+    """A bucket does not answer or cannot be read, so its content is unknown; the message says why."""
 
 
 def connected(bucket: Settings | None) -> BucketPackageStore:
-    """The store in a bucket.
-
-    Args:
-        bucket: Which; None of a stack that names none now, which only reads what a URI names, where AWS's own variables
-            lead.
-
-    Raises:
-        BotoCoreError: The credentials of the shell cannot be understood; see `explained`.
-    """
+    """The store in a bucket; without a bucket, one that only reads URIs, by AWS's own environment variables."""
     known = bucket or _NOWHERE
     # What speaks like S3 seldom has a name for each bucket, and pods ask in the same way.
     by_path = known["endpoint"] or bucket is None
@@ -78,22 +67,14 @@ def connected(bucket: Settings | None) -> BucketPackageStore:
 
 
 def check(bucket: Settings) -> None:
-    """See that a bucket is there and lets itself be listed.
-
-    Raises:
-        BucketError: It is not there, does not answer, or lets nobody read; the message says why.
-    """
+    """Check that a bucket exists and can be listed; raises BucketError."""
     with explained(bucket, f"s3://{bucket['name']}/"):
         connected(bucket).s3.list_objects_v2(Bucket=bucket["name"], MaxKeys=1)
 
 
 @contextmanager
 def explained(bucket: Settings | None, archive_uri: str) -> Generator[None]:
-    """Say in plain words why a bucket cannot be asked for an archive.
-
-    Raises:
-        BucketError: In place of whatever AWS's client raises.
-    """
+    """Raise `BucketError`, which says what to do, for any error of AWS's client about an archive."""
     try:
         yield
     except (exceptions.BotoCoreError, exceptions.ClientError) as error:

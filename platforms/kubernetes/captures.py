@@ -1,13 +1,10 @@
-"""Captured exchanges in PostgreSQL: what the serving pods post, each kept once.
+"""Captured exchanges in PostgreSQL, posted by the serving pods, each stored once.
 
-    intake(database, "flights", "v-a", lines)     # Taken(kept=40, again=0, malformed=0)
-    captures = Captures(database, "flights")      # as `monitoring.drift.watch` reads them, and the replay gate
+The new exchanges of a post become one file, which never changes. Files of a variant are numbered without gaps, in the
+order in which they become visible: a reader of file n has missed none before it.
 
-What one post brings that is new is kept as one file, whose lines never change. Files of a variant are numbered without
-gaps, in the order in which they become visible: who has read up to a number has missed none before it.
-
-An exchange is known by its event id. A line that has none, or cannot be read, is known by its post's content and its
-place in it: the same post a second time changes nothing.
+An exchange is identified by its event id. A line without a readable id is identified by its post's digest and its
+position, so that a repeated post changes nothing.
 """
 
 from __future__ import annotations
@@ -31,7 +28,7 @@ from rollout.core.errors import RolloutError
 from services.replay import HOURS, newest
 
 MOST = 16 * 1024 * 1024
-"""Bytes of one post."""
+"""The maximum size of a post, bytes."""
 _LONGEST_ID = 100
 _ASIDE, _CUT = 50, 2000  # malformed lines that are kept of one post, and characters of each
 _FILES, _BYTES = 20, 4 * 1024 * 1024  # that are read at once, and one more
@@ -41,13 +38,7 @@ _NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 
 @dataclass(frozen=True)
 class Taken:
-    """What a post brought.
-
-    Attributes:
-        kept: Exchanges that are new.
-        again: Lines that were known.
-        malformed: Lines that cannot be read, and were not known.
-    """
+    """The numbers of new exchanges, of known lines, and of new unreadable lines in a post."""
 
     kept: int
     again: int
@@ -55,13 +46,10 @@ class Taken:
 
 
 def intake(database: Database, endpoint: str, variant: str, lines: bytes) -> Taken:
-    """Keep captured exchanges: all of a post, or none and an error.
+    """Store the exchanges of a post, all or none, without those that the replay gate or the probe requested.
 
-    What the replay gate and the probe asked is left out. Malformed lines are kept aside with the reason, and counted.
-
-    Raises:
-        RolloutError: The endpoint or the variant is no name, or the post is too large: a repetition will not help.
-        Busy, Unreachable: The same post should be sent again.
+    Malformed lines are stored separately with the reason, and counted. After Busy or Unreachable, send the post again;
+    another RolloutError means an invalid name or size.
     """
     for what, name in (("endpoint", endpoint), ("variant", variant)):
         if not _NAME.fullmatch(name):
@@ -109,14 +97,14 @@ def _known(item: Recorded | Malformed, otherwise: str) -> str:
 
 
 def known_by(event: str) -> str:
-    """What an event id is kept as in the table `events`."""
+    """The key of an event id in the table `events`."""
     if len(event) > _LONGEST_ID:
         return hashlib.sha256(event.encode("utf-8", "surrogatepass")).hexdigest()
     return kept(event)
 
 
 def _file(run: Run, endpoint: str, variant: str, lines: bytes) -> None:
-    """Keep a file under the next number. Until the end of the transaction nobody else gets one of this variant."""
+    """Store a file under the next number. Until the transaction ends, nobody else gets a number of this variant."""
     run(
         "WITH numbered AS (INSERT INTO variants AS v (endpoint, variant, last) VALUES (:endpoint, :variant, 1) "
         "ON CONFLICT (endpoint, variant) DO UPDATE SET last = v.last + 1 RETURNING last) "
@@ -134,7 +122,7 @@ def _put_aside(run: Run, endpoint: str, name: str, lines: Sequence[tuple[bytes, 
 
 
 def put_aside(run: Run, endpoint: str, kind: str, name: str, lines: Sequence[str]) -> None:
-    """Keep lines of JSON of what could not be used; the same name again replaces them."""
+    """Store JSON lines about unusable input; the same name again replaces them."""
     run(
         "INSERT INTO aside (endpoint, kind, name, lines) VALUES (:endpoint, :kind, :name, :lines) "
         "ON CONFLICT (endpoint, kind, name) DO UPDATE SET lines = excluded.lines, received = now()",
@@ -170,19 +158,15 @@ class Captures:
         return [key_of(variant, number) for (number,) in found]
 
     def recent(self, variant: str, until: str) -> Collection[str]:
-        """None: a file comes after those that could be seen before it."""
+        """None: a new file always comes after the visible ones."""
         return ()
 
     def exchanges(self, key: str) -> Iterator[tuple[bytes, Recorded | Malformed]]:
-        """What one file holds, each with its line.
-
-        Raises:
-            FileNotFoundError: It has been forgotten since it was listed.
-        """
+        """The exchanges of a file, each with its line; raises FileNotFoundError if the file has expired."""
         return ((line, item) for line in self.file(key)[0] for item in traffic((line,)))
 
     def file(self, key: str) -> tuple[Iterable[bytes], float]:
-        """The lines of a file, to be read once, and when it came, epoch seconds; raises as `exchanges`."""
+        """The lines of a file, readable once, and its time of receipt, epoch seconds; raises as `exchanges`."""
         found = self.database.run(
             f"read captures {key}",
             "SELECT lines, extract(epoch FROM received)::float8 FROM captures "
@@ -196,7 +180,7 @@ class Captures:
         return (line.rstrip(b"\n") for line in io.BytesIO(found[0][0])), found[0][1]
 
     def keep(self, key: str, lines: Sequence[str]) -> None:
-        """Keep aside what could not be read of a file."""
+        """Store the unreadable lines of a file."""
         self.database.together(
             f"keep aside of {key}", lambda run: put_aside(run, self.endpoint, "captures", key, lines)
         )
@@ -204,18 +188,11 @@ class Captures:
     def latest(
         self, variant: str, limit: int, unreadable: Counter[str], after: str = ""
     ) -> Iterator[tuple[str, tuple[Side, Side]]]:
-        """The captured exchanges of a variant, each with its place, the latest first.
-
-        Args:
-            variant: Who answered.
-            limit: At most how many.
-            unreadable: Counts the lines that are passed over, by the reason.
-            after: Only those after this place; empty for all.
-        """
+        """At most `limit` exchanges after a place, with their places, newest first; counts errors in `unreadable`."""
         return newest(self._newest(variant, after.rpartition("#")[0]), limit, unreadable, after)
 
     def _newest(self, variant: str, begins: str) -> Iterator[tuple[str, bytes]]:
-        """The files of a variant, newest first, from one on, or from the next one where that is forgotten."""
+        """The files of a variant, newest first, from a number on, or from the next one if that has expired."""
         until = int(begins or _NEWEST)
         while files := self._before(variant, until):
             yield from ((str(number), bytes(lines)) for number, lines in files)
@@ -238,10 +215,10 @@ class Captures:
 
 
 def key_of(variant: str, number: int) -> str:
-    """The key of a file; keys of a variant are in the order of their numbers."""
+    """The key of a file; the keys of a variant sort by number."""
     return f"{variant}/{number:0{_DIGITS}}"
 
 
 def number_of(key: str) -> int:
-    """The number in a key; 0 in an empty one."""
+    """The number in a key; 0 for an empty key."""
     return int(key.rpartition("/")[2] or 0)

@@ -1,11 +1,6 @@
-"""The time of a cluster: that of its API server, by the dates of its answers.
+"""The time of a cluster, from the Date header of its API server's responses.
 
-    clock = ServerClock()
-    clock.learn("Sat, 29 Nov 2025 05:59:42 GMT", took=0.02)
-    clock.time()
-
-Whoever carries a rollout on asks the API server anyway. So controllers on machines whose clocks differ agree on when a
-trial began and when its time is over, and an hour that only one machine believes in ends no trial.
+So controllers on machines with different clocks agree on when a trial began and when it times out.
 
 Source: RFC 9110, section 6.6.1 (Date).
 """
@@ -18,30 +13,20 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 
 TOLERATED = 5.0
-"""Seconds by which clocks may differ before the server's counts: a date has whole seconds, and comes late."""
+"""Seconds of difference that are ignored: a Date has whole seconds, and responses take time."""
 _SLOW = 2.0  # seconds of a call after which its date says too little
 _JITTER = 2.0  # seconds by which two dates of the same clock may seem to differ
 
 
 @dataclass
 class ServerClock:
-    """`Clock` of an API server. May be used by several threads at once.
-
-    Attributes:
-        ahead: By how many seconds the server's clock is ahead of this machine's; 0 when they are about the same.
-        now: The machine's clock, epoch seconds.
-    """
+    """`Clock` of an API server, `ahead` of this machine's by so many seconds, 0 within the tolerance. Thread-safe."""
 
     ahead: float = 0.0
     now: Callable[[], float] = time.time
 
     def learn(self, date: str | None, took: float) -> None:
-        """What the server's answer says of its clock.
-
-        Args:
-            date: Of its answer; None when it has none.
-            took: How long the answer took, seconds.
-        """
+        """Update from the Date of a response, None if it has none, that took so many seconds."""
         try:
             told = parsedate_to_datetime(date).timestamp() if date and took <= _SLOW else None
         except ValueError:

@@ -1,4 +1,4 @@
-"""How far a config is that is asked for and cannot serve yet: what it waits for, and when it counts as failed."""
+"""Readiness of a requested config: what it waits for, and when it counts as failed."""
 
 from __future__ import annotations
 
@@ -22,12 +22,9 @@ _PARTS = 5  # in which that time is waited; a rollout gives a config up that it 
 
 @dataclass(frozen=True)
 class Coming:
-    """How far a config is that is asked for.
+    """Readiness of a requested config: what it waits for, or why it has failed; both empty if it is ready.
 
-    Attributes:
-        pending: What it waits for; empty when it is ready, or does not come up.
-        failure: Why it does not come up.
-        asked_enough: Whether it was waited for since it was last asked for, for as long as nobody else should have to.
+    After `asked_enough` another caller may make a new request.
     """
 
     pending: str = ""
@@ -36,20 +33,14 @@ class Coming:
 
 
 UP = Coming()
-"""Nothing is waited for."""
 
 
 def coming_up(
     api: Api, asked: PendingConfig, wanted: ServingConfig | None, ready: Mapping[str, int], now: float
 ) -> Coming:
-    """How far it is. It has failed when what keeps it does not pass by itself, or when its time is over.
+    """Readiness of a config: it fails on an error that does not pass by itself, or when its time is over.
 
-    Args:
-        api: The API server.
-        asked: Since when it is asked for.
-        wanted: The config; None when there is none of that name.
-        ready: Workload -> its ready endpoints.
-        now: Epoch seconds.
+    `wanted` is None if the config does not exist; `ready` are the ready endpoints by workload.
     """
     if wanted is None:
         return Coming(failure=f"config {asked.config} is not there: no ConfigMap of that name in {api.namespace}")
@@ -66,12 +57,10 @@ def coming_up(
 def asked_now(
     store: RouteStore, route: Route, wanted: tuple[str, ServingConfig | None], ready: Mapping[str, int]
 ) -> PendingConfig:
-    """What is noted of a config, by its name, that is asked for and cannot serve yet.
-
-    One that failed begins anew, and so does one that only an earlier rollout asked for.
+    """The request to store for a config that cannot serve yet; it starts again after a failure or an earlier rollout.
 
     Raises:
-        Busy: Another controller has just asked for it. So however many look at once, it is asked for once a while.
+        Busy: Another controller has just stored a request: several controllers make only one at a time.
     """
     (name, config), before, now = wanted, route.asked, store.clock.time()
     state = KubernetesJournal(store.api, store.name).read()
@@ -84,11 +73,10 @@ def asked_now(
 
 
 def pods_to_take_over(store: RouteStore, route: Route, config: ServingConfig) -> int:
-    """How many pods a release is to have before it takes over without a trial; 0 when no number is waited for.
+    """The number of pods that a release waits for before it takes over without a trial; 0 for none.
 
-    As many as serve, or as it is to have if that is less; and no longer than its Deployment may take. The number does
-    not grow while it is waited for: else it would never be reached under a load that grows. No way back waits: only the
-    journal tells one from a release.
+    It is the number that serves now, or the release's own if that is less, for at most its Deployment's deadline. It
+    does not grow meanwhile: under a growing load it would never be reached. A rollback never waits.
     """
     before, workload = store.serving(route), config.champion.workload
     if before is None or before.champion.workload == workload:
@@ -107,19 +95,13 @@ def pods_to_take_over(store: RouteStore, route: Route, config: ServingConfig) ->
 
 
 def still_waited(state: RolloutState, asked: PendingConfig, serve: int) -> PendingConfig:
-    """What is asked for, without its number of pods once that is waited for no more.
-
-    Args:
-        state: The journal.
-        asked: What is asked for.
-        serve: How many pods of what serves are ready.
-    """
+    """The request, without its number of pods if that is no longer waited for. `serve`: ready pods of the champion."""
     waits = asked.pods and serve and state.phase is Phase.MOVING
     return asked if waits else replace(asked, pods=0)
 
 
 def _in_number(api: Api, asked: PendingConfig, workload: str, ready: Mapping[str, int], now: float) -> Coming:
-    """How far one is whose pods are ready, but perhaps too few."""
+    """Readiness of a config whose pods are ready, but perhaps too few."""
     if ready[workload] >= asked.pods:
         return UP
     words = f"workload {workload} has {ready[workload]} of the {asked.pods} pods that are to take over"
@@ -127,6 +109,6 @@ def _in_number(api: Api, asked: PendingConfig, workload: str, ready: Mapping[str
 
 
 def _shared(failing: Sequence[Lacking]) -> str:
-    """Of several that do not come up at once. It names no variant: the cause is probably not one of them."""
+    """The message for several failures at once. It names no variant, as the cause is probably a shared one."""
     words = ", ".join(sorted({item.short for item in failing}))
     return f"{len(failing)} workloads do not come up at once: {words}"

@@ -1,8 +1,4 @@
-"""The controller of an endpoint on Kubernetes: all the ports, put together.
-
-rollout = controller(api, "flight-delay-prod", signals=…, alarms=…, replay=…)
-rollout.status().live.shares()    # {"v-3f2a": 90.0, "v-77c1": 10.0}
-"""
+"""The controller of an endpoint on Kubernetes, from its ports."""
 
 from __future__ import annotations
 
@@ -27,18 +23,10 @@ def controller(
     sticky: str = "",
     clock: Clock | None = None,
 ) -> Controller:
-    """A controller for an endpoint, in the name of whom the API server takes us for.
+    """A controller for an endpoint, acting as the API server's authenticated user.
 
-    Args:
-        api: The API server, for the endpoint's namespace.
-        endpoint: The name of the Rollout and of the HTTPRoute.
-        signals: The observations of both variants.
-        alarms: What rings.
-        replay: Sends captured requests to a challenger.
-        notify: Tells people; None leaves the events in the journal for a controller that can.
-        by: Who acts; the audit record tells it. Empty when nobody knows.
-        sticky: The header whose value decides which version answers in a trial; empty when none does.
-        clock: Time; None is the API server's.
+    `by` is the user for the audit record, empty if unknown. Without `notify`, the events stay for a controller that can
+    send them. `sticky` is the header that selects the variant in a trial, empty for none.
     """
     clock = clock or api.clock
     traffic, journal = RouteTraffic(api, endpoint, clock, sticky), KubernetesJournal(api, endpoint, by)

@@ -1,11 +1,7 @@
-"""What the controller keeps for people, asked of it on its port: labels go there, standings and records come back.
+"""Client of the controller's port: sends labels, reads quality, audit records and predictions.
 
-    client = ControllerClient.of(api)
-    client.bring_labels("flight-delay-prod", "monday.jsonl", lines)
-    list(client.records("flight-delay-prod"))
-
-From outside of the cluster it is reached through the API server, whose RBAC says who may: `create` (labels) and `get`
-(all else) on `services/proxy`, and `get` on the Secret with the endpoint's token.
+From outside the cluster it goes through the API server, which requires `create` (labels) and `get` (all else) on
+`services/proxy`, and `get` on the Secret with the endpoint's token.
 """
 
 from __future__ import annotations
@@ -32,15 +28,10 @@ _NOBODY = frozenset({401, 403})
 
 @dataclass(frozen=True)
 class ControllerClient:
-    """Asks the controller of a namespace.
+    """Client of a namespace's controller. `place` names it in messages; `token` reads an endpoint's token.
 
-    Every call raises Unreachable when it does not answer, Busy when it should be asked again, Forbidden without the
-    right, and another RolloutError when it refuses.
-
-    Attributes:
-        client: A client whose base URL is the controller's.
-        place: How messages call it, such as `modelstack-controller.models`.
-        token: Reads the token of an endpoint.
+    Every call raises Unreachable without a response, Busy to retry later, Forbidden without the permission, and another
+    RolloutError on other refusals.
     """
 
     client: httpx.Client
@@ -54,19 +45,19 @@ class ControllerClient:
         return cls(api.reach(f"http://{place}:{CONTROLLER_PORT}"), place, cache(partial(access_token.read, api)))
 
     def bring_labels(self, endpoint: str, name: str, content: bytes) -> str:
-        """Bring a file of labels, of which each label counts once; returns its address there."""
+        """Send a file of labels, each of which counts once; returns the file's URL."""
         path = f"labels/{endpoint}/{name}"
         self._call("POST", path, f"bring labels to {self.place}", endpoint, content=content)
         return f"http://{self.place}:{CONTROLLER_PORT}/{path}"
 
     def standings(self, endpoint: str, variants: Sequence[str]) -> dict[str, dict[str, Any]]:
-        """The quality of variants by their labels, see `monitoring.labels.standing.shown`; only the known ones."""
+        """The quality of the variants that have labels, see `monitoring.labels.standing.shown`."""
         asked = {"variant": list(variants)}
         doing = f"ask {self.place} how the variants of {endpoint} stand"
         return self._read(f"standings/{endpoint}", doing, endpoint, asked)
 
     def records(self, endpoint: str) -> Iterator[str]:
-        """Every audit record as it lies in the database, in the order of their numbers."""
+        """Every audit record as stored, by number."""
         doing, after = f"ask {self.place} for the audit record of {endpoint}", ""
         while True:
             page = self._read(f"records/{endpoint}", doing, endpoint, {"after": after} if after else {})
@@ -76,7 +67,7 @@ class ControllerClient:
                 return
 
     def predictions(self, endpoint: str, wanted: PredictionQuery) -> Iterator[dict[str, Any]]:
-        """What is found of a prediction's id, the newest first; each part is as `predictions.page` has it."""
+        """Pages of the matches of a prediction's id, newest first, in the form of `predictions.page`."""
         doing, left = f"ask {self.place} for a prediction of {endpoint}", wanted
         while left:
             told = self._read(f"predictions/{endpoint}", doing, endpoint, left.as_dict())
@@ -111,7 +102,7 @@ class ControllerClient:
 
 
 def _said(answer: httpx.Response) -> str:
-    """The words of the controller, or those of the API server on the way."""
+    """The message of the controller, or of the API server on the way."""
     try:
         body = answer.json()
     except ValueError:

@@ -1,7 +1,6 @@
-"""`Counters` on Kubernetes: what Envoy counted of variants, and the metrics of this project and of users.
+"""`Counters` on Kubernetes: Envoy's counts of variants, our own metrics, and custom metrics.
 
-Everything is a count or a sum of a window. Nothing is interpolated: a window that the samples do not cover holds
-nothing.
+Every value is a count or sum of a window. Nothing is interpolated: a window without samples has no value.
 """
 
 from __future__ import annotations
@@ -27,12 +26,12 @@ _HISTORY = 3 * 3600  # where a quantile is looked for, seconds
 _MICROSECONDS = 1000  # in a millisecond: Envoy counts in these
 _PART = 3600  # seconds whose samples are held at once
 _NEWEST = 2
-"""If the gateway itself answered with 5XX in one of so many windows at the end, that continues."""
+"""A gateway with 5XX responses of its own in one of this many last windows is taken to be still failing."""
 
 
 @dataclass
 class _Known:
-    """The windows that were read before and do not change any more."""
+    """Windows that were read before and are closed."""
 
     of: object = None
     windows: list[Counted] = field(default_factory=list[Counted])
@@ -40,20 +39,15 @@ class _Known:
 
 @dataclass(frozen=True)
 class PrometheusCounters:
-    """`Counters` over what Prometheus scrapes of Envoy and of the controller.
+    """`Counters` over the metrics that Prometheus scrapes of Envoy and of the controller.
 
-    Requests that name the variant in a header are among the variant's. Latencies are counted at the bounds of Envoy's
-    buckets alone, so a cut is moved to the bound at or above it: a challenger may be somewhat slower than its margin
-    says (of 100 ms and 50% up to 250 ms), never less.
-
-    Windows that were read once are cached, so a later call reads what is new.
+    Requests that select a variant by header count too. Latencies are known only at Envoy's bucket bounds, so a cut
+    moves to the next bound at or above it: a challenger may be slower than its margin (100 ms and 50%: up to 250 ms),
+    never less. Closed windows are cached, so a later call reads only new ones.
 
     Attributes:
-        prometheus: The Prometheus.
-        namespace: Where the endpoint is, as the labels of our own metrics have it.
-        endpoint: The endpoint, as they have it.
         clusters: Returns the clusters of Envoy that serve a variant.
-        share: The share of answers that is captured, 0 to 1.
+        share: The share of responses that is captured, 0 to 1.
     """
 
     prometheus: Prometheus
@@ -64,11 +58,7 @@ class PrometheusCounters:
     _known: _Known = field(default_factory=_Known, compare=False, repr=False)
 
     def counts(self, query: CountQuery) -> list[CountedWindow]:
-        """See `Counters`.
-
-        Raises:
-            RolloutError: Prometheus does not answer or is behind, or the gateway answers requests itself.
-        """
+        """See `Counters`; raises RolloutError if Prometheus lags, or the gateway itself answers requests with 5XX."""
         if query.provisional:
             return self._latest(query)
         counted = self._closed(query)
@@ -94,7 +84,6 @@ class PrometheusCounters:
         return self.share
 
     def _closed(self, query: CountQuery) -> list[Counted]:
-        """The windows that do not change any more."""
         (first, last), width, edges = query.grid, query.seconds, _edges(query)
         clusters = {variant: self.clusters(variant) for variant in query.variants}
         known, key = self._known, (clusters, first, width, edges)
@@ -111,9 +100,9 @@ class PrometheusCounters:
         return [window for window in known.windows if window.start < last]
 
     def _latest(self, query: CountQuery) -> list[CountedWindow]:
-        """Scrape by scrape up to the end: an alarm fires in the middle of a window, and where scrapes are late.
+        """Counts scrape by scrape up to the end, because an alarm may fire within a window.
 
-        All variants are counted at the same scrapes, so that it does not matter to which window a late one belongs.
+        All variants are counted at the same scrapes, so it does not matter to which window a late one belongs.
         """
         end = math.floor(query.end) + 1  # what was scraped in the same second, a rule has seen
         first = math.floor(query.start) + 1
@@ -128,7 +117,7 @@ class PrometheusCounters:
         return [_window(query, start, Counted(start, counts)) for start, counts in together.items()]
 
     def quantile(self, variant: str, quantile: float, end: float) -> Quantile | None:
-        """See `Counters`. The bound at or above it; None where it lies above all bounds."""
+        """See `Counters`. The bucket bound at or above it; None above all bounds."""
         matches = {CLUSTER: any_of(self.clusters(variant))}
         query = f"sum by ({EDGE}) (increase({matched(LATENCY, like=matches)}[{_HISTORY}s]))"
         found = sorted((float(labels[EDGE]), count) for labels, count in self.prometheus.values(query, end))

@@ -1,8 +1,4 @@
-"""Our two custom resources, as data: `kubectl apply`, Pulumi and the tests take the same.
-
-for definition in definitions():
-    api.apply(CRD, definition, "modelstack-pulumi")
-"""
+"""The custom resources Rollout and ModelPackage, as data for `kubectl apply`, Pulumi and the tests."""
 
 from __future__ import annotations
 
@@ -16,9 +12,9 @@ from rollout.core.live import Approval
 from services.measuring import BOUNDS, KEYS, WHOLE
 
 CATEGORY = "modelstack"
-"""`kubectl get modelstack` shows all of them."""
+"""`kubectl get modelstack` lists both."""
 AGREED = "agreed"
-"""The field of a ModelPackage's status that holds who agreed to it."""
+"""The field of a ModelPackage's status with its approvals."""
 Schema = dict[str, Any]
 
 

@@ -1,10 +1,6 @@
-"""PostgreSQL: connections with short timeouts, transactions that are done once, and whose errors say what to do next.
+"""PostgreSQL connections with short timeouts, atomic transactions, and errors that say what to do next.
 
-    database = Database.of("postgresql://modelstack:secret@db.models:5432/modelstack?sslmode=verify-full")
-    prepare(database)                                                # platforms.kubernetes.schema
-    database.together("count", lambda run: run("SELECT count(*) FROM captures WHERE endpoint = :e", e="flights"))
-
-The answer to a COMMIT can be lost. So whoever writes does so in a way that may be repeated: by keys, once.
+The response to a COMMIT can be lost. So every write must be idempotent, by its keys.
 """
 
 from __future__ import annotations
@@ -29,8 +25,8 @@ _BEGIN = (
     f"BEGIN; SET LOCAL search_path = {SCHEMA}; SET LOCAL statement_timeout = '8s'; SET LOCAL lock_timeout = '3s'; "
     "SET LOCAL idle_in_transaction_session_timeout = '30s'"
 )
-"""Of the transaction alone: a pooler between us and the server may give each one another connection, if it knows
-prepared statements, as PgBouncer does since 1.21."""
+"""These settings are local to the transaction, because a pooler may use another connection for each one.
+It has to support prepared statements, as PgBouncer does since 1.21."""
 _MOST = 8  # connections of one process: a controller has few threads, and a database few hundred connections
 _TRIES = 4  # of a transaction that another one was in the way of
 _MODES = ("disable", "require", "verify-ca", "verify-full")
@@ -42,26 +38,16 @@ T = TypeVar("T")
 
 
 class Run(Protocol):
-    """Runs one statement of a transaction; values are named in it as `:name`."""
+    """Runs one statement of a transaction, with named parameters such as `:name`."""
 
     def __call__(self, statement: str, **values: Any) -> list[list[Any]]:
-        """The rows of the answer."""
+        """The rows of the result."""
         ...
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a database is.
-
-    Attributes:
-        host: A name or an address.
-        port: A port.
-        name: The database's name.
-        user: Who asks.
-        password: Their password; empty when the server asks for none.
-        mode: How the connection is encrypted, as libpq's `sslmode` names it.
-        root: A file with the certificates that are believed; empty for those of the system.
-    """
+    """The address of a database; `mode` is libpq's `sslmode`, and `root` a CA file, empty for the system's CAs."""
 
     host: str
     port: int
@@ -73,11 +59,7 @@ class Place:
 
     @classmethod
     def of(cls, url: str) -> Place:
-        """Read `postgresql://user:password@host:port/name?sslmode=…&sslrootcert=…`.
-
-        Raises:
-            RolloutError: It is none. The message has no password in it.
-        """
+        """Parse `postgresql://user:password@host:port/name?sslmode=…&sslrootcert=…`; errors omit the password."""
         parts = urlsplit(url)
         try:
             port = parts.port or 5432
@@ -100,12 +82,11 @@ class Place:
         return cls(parts.hostname or "", port, name, user, password, mode, given.get("sslrootcert", ""))
 
     def __str__(self) -> str:
-        """For people: without the password."""
         return f"postgresql://{self.user}@{self.host}:{self.port}/{self.name}"
 
     @property
     def encryption(self) -> ssl.SSLContext | bool:
-        """What pg8000 calls `ssl_context`."""
+        """The `ssl_context` of pg8000."""
         if self.mode == "disable":
             return False
         try:
@@ -120,7 +101,7 @@ class Place:
 
 @dataclass(frozen=True)
 class _Session:
-    """A connection, and the statements that it has prepared: each goes there and back once, and is read once."""
+    """A connection and its prepared statements, each of which is sent and parsed once."""
 
     connection: Connection
     prepared: dict[str, PreparedStatement] = field(default_factory=dict[str, PreparedStatement])
@@ -135,11 +116,7 @@ class _Session:
 
 @dataclass
 class Database:
-    """A database, by a few connections that threads share. Every call may be made from any thread.
-
-    Attributes:
-        place: Where it is.
-    """
+    """A database, by a small pool of connections. Thread-safe."""
 
     place: Place
     _idle: list[_Session] = field(default_factory=list[_Session], repr=False)
@@ -148,24 +125,16 @@ class Database:
 
     @classmethod
     def of(cls, url: str) -> Database:
-        """The database at a URL; nothing is asked of it yet.
-
-        Raises:
-            RolloutError: The URL is none.
-        """
+        """The database at a URL, not yet connected; raises RolloutError if the URL is invalid."""
         return cls(Place.of(url))
 
     def together(self, doing: str, work: Callable[[Run], T]) -> T:
-        """Do something in one transaction: all of it or nothing.
-
-        Args:
-            doing: What is done, for messages.
-            work: Does it, by statements. It is called again when another transaction was in the way.
+        """Run a transaction, which `work` executes; `work` is called again after a conflict with another transaction.
 
         Raises:
-            Busy: Others were in the way, or the database has no room now; nothing was stored.
-            Unreachable: The database does not answer; what was done may be stored or not.
-            RolloutError: It refuses; the message has its own words.
+            Busy: Others were in the way, or the database is full; nothing was stored.
+            Unreachable: The database does not answer; the change may be stored or not.
+            RolloutError: The database refuses; the message has its own words.
         """
         for left in reversed(range(_TRIES)):
             try:
@@ -176,11 +145,11 @@ class Database:
         raise AssertionError("a transaction ends or raises")
 
     def run(self, doing: str, statement: str, **values: Any) -> list[list[Any]]:
-        """Run one statement, a transaction of its own; raises as `together`."""
+        """Run one statement in its own transaction; raises as `together`."""
         return self.together(doing, lambda run: run(statement, **values))
 
     def close(self) -> None:
-        """Close the connections that nobody uses."""
+        """Close the idle connections."""
         with self._lock:
             idle, self._idle = self._idle, []
         for one in idle:
@@ -204,7 +173,7 @@ class Database:
 
     @contextmanager
     def _connected(self, doing: str) -> Generator[_Session]:
-        """A connection in a new transaction. One that breaks is thrown away."""
+        """A connection in a new transaction; a broken one is closed."""
         if not self._free.acquire(timeout=_CONNECT_S):
             raise Busy(f"{doing} in {self.place}: all {_MOST} connections of this process are at work")
         session = None
@@ -229,7 +198,7 @@ class Database:
             self._free.release()
 
     def _begun(self) -> _Session:
-        """One that was idle may have been cut off meanwhile: then a new one is made, as nothing was asked yet."""
+        """An idle connection may have been cut off; then the next one is used, because nothing was sent yet."""
         while True:
             with self._lock:
                 idle = self._idle.pop() if self._idle else None
@@ -268,11 +237,10 @@ class Database:
 
 
 class _Again(RolloutError):
-    """Another transaction was in the way: the same one may succeed."""
+    """A conflict with another transaction; a retry may succeed."""
 
 
 def _meant(doing: str, error: DatabaseError) -> RolloutError:
-    """What an error of the server means for who asked."""
     said = error.args[0] if error.args and isinstance(error.args[0], dict) else {}
     code, text = str(said.get("C", "")), f"{doing}: {_words(error)}"
     if code in _AGAIN:
@@ -283,7 +251,7 @@ def _meant(doing: str, error: DatabaseError) -> RolloutError:
 
 
 def _words(error: Exception) -> str:
-    """What an error says, in one line, with the server's code where there is one."""
+    """The message of an error, in one line, with the server's code if there is one."""
     said = error.args[0] if error.args else None
     if isinstance(said, dict):
         return f"{said.get('M', '')} ({said.get('C', '')})"

@@ -1,4 +1,4 @@
-"""Documents in PostgreSQL: the rows of one table, by endpoint and key."""
+"""Documents in PostgreSQL: rows of one table, by endpoint and key."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ AND since <= :before AND (since, key) > (:since, :after) ORDER BY since, key LIM
 
 
 class _RefusedError(Exception):
-    """Another writer was first: the transaction ends without a change."""
+    """Another writer was first; rolls the transaction back."""
 
     def __init__(self, keys: Iterable[str]) -> None:
         super().__init__()
@@ -74,7 +74,7 @@ class PostgresDocuments:
             after, since = rows[-1][0], rows[-1][4]
 
     def transact(self, puts: Sequence[Document], deletes: Sequence[Document] = ()) -> frozenset[str]:
-        """Write all documents or none, by one transaction. Rows are locked in the order of their keys."""
+        """Write all documents or none, in one transaction. Rows are locked in the order of their keys."""
         try:
             self.database.together(f"write documents of {self.endpoint}", lambda run: self._write(run, puts, deletes))
         except _RefusedError as error:

@@ -1,4 +1,4 @@
-"""Drift in the cluster, measured once a minute by the holder of the lease."""
+"""Drift in the cluster, measured once a minute by the leader."""
 
 from __future__ import annotations
 
@@ -24,17 +24,9 @@ def sweep(
     false_alarms: float = 0.05,
     more: Callable[[], bool] = lambda: True,
 ) -> Mapping[str, Measured]:
-    """Count what was captured of the variants that serve, and publish it.
+    """Measure the drift of the serving variants and publish it; raises the first failure at the end.
 
-    Args:
-        database: The database.
-        promises: What the releases of the endpoint were sealed with.
-        now: Epoch seconds.
-        false_alarms: How many are tolerated a year and variant.
-        more: Whether there is time for another file.
-
-    Raises:
-        Exception: At the end: of a variant something failed.
+    `false_alarms` are tolerated a year and variant; `more` says whether there is time for another file.
     """
     endpoint = promises.state.endpoint
     watch = DriftWatch(

@@ -1,10 +1,7 @@
-"""What the Envoys of a gateway counted of variants, window by window, read from the samples of their scrapes.
+"""Requests that the Envoys of a gateway counted of variants, by window, from the samples of their scrapes.
 
-    counted = EnvoyCounts(prometheus).read({"v-a": ("service/models/x/8080/http",)}, first, last, width)
-    counted.windows[0].count("v-a", "5")          # None: nobody can say
-
-What a gateway answers itself is counted in no variant: no backend was ready, say. It shows in what its listeners
-answered, beyond what all its backends did. Windows with such 5XX are not known, whatever the variants' counters say.
+Responses of the gateway itself, for example when no backend is ready, count for no variant. They show as the difference
+between the listeners' and all backends' responses. Windows with such 5XX are unknown, whatever the variants' counters.
 """
 
 from __future__ import annotations
@@ -36,39 +33,33 @@ from platforms.kubernetes.prometheus import Prometheus, Samples
 from rollout.core.errors import Unreachable
 
 Clusters = Mapping[str, tuple[str, ...]]
-"""Variant -> the names of the clusters that serve it."""
+"""Variant -> the names of its Envoy clusters."""
 ALL = float("inf")
-"""The bound of the bucket that counts all answers."""
+"""The bound of the bucket that counts all responses."""
 _CLASSES = ("2", "3", "4", "5")
 _MARGIN = 60.0
-"""So many seconds before and after what is asked for are read: a step begins before its window, and ends after it."""
+"""Seconds read before and after the requested time, because a step begins before its window and ends after it."""
 _ANSWERED, _PASSED_ON = ("answered", "5"), ("passed on", "5")
 
 
 @dataclass(frozen=True)
 class Counted:
-    """What was counted in one window.
-
-    Attributes:
-        start: Epoch seconds.
-        counts: What was counted -> how often; None when nobody can say.
-        gateway: How many requests the gateway answered itself with a 5XX.
-    """
+    """Counts of one window, None if unknown, and the 5XX responses of the gateway itself."""
 
     start: int
     counts: Mapping[Key, float] | None
     gateway: float = 0.0
 
     def requests(self, variant: str) -> float:
-        """The requests that a variant answered."""
+        """The number of requests that a variant answered."""
         return sum(self.of(variant, code) for code in _CLASSES)
 
     def of(self, variant: str, code: str) -> float:
-        """Its answers of one class of status, `5` for 5XX."""
+        """The number of responses of one status class, such as `5` for 5XX."""
         return (self.counts or {}).get((variant, code), 0.0)
 
     def within(self, variant: str, edge: float) -> float:
-        """Its answers that took no longer than the bound of a bucket, in milliseconds."""
+        """The number of responses within a bucket bound, milliseconds."""
         return (self.counts or {}).get((variant, edge), 0.0)
 
 
@@ -89,21 +80,17 @@ class EnvoyCounts:
         until: float | None,
         as_seen: bool = False,
     ) -> list[Counted]:
-        """The windows from `first` to `last` that do not change any more.
+        """The closed windows from `first` to `last`, epoch seconds on the grid, of `width` seconds.
 
         Args:
             clusters: The clusters of each variant.
-            first: Epoch seconds, on the grid.
-            last: Epoch seconds, on the grid.
-            width: Of a window, in seconds.
-            edges: Which buckets of latency to read, by their bounds in milliseconds.
-            until: Until when there must be samples, give or take a minute or a window, epoch seconds; None of what is
-                so long ago that no more will come.
-            as_seen: Whether to tell all that anybody has seen by now: of the windows, too, that may change yet, and at
-                the end of a gap between scrapes of up to a minute what was counted in it.
-
-        Raises:
-            RolloutError: Prometheus does not answer, or has no new sample of an Envoy.
+            first: The first window.
+            last: The end of the last window.
+            width: Seconds.
+            edges: Latency bucket bounds to read, milliseconds.
+            until: Epoch seconds until which samples are required, give or take a minute or a window. None for windows
+                so old that no more samples come.
+            as_seen: Include open windows, and counts across gaps of up to a minute between scrapes.
         """
         start, end = first - _MARGIN, last + _MARGIN
         variants = {name: variant for variant, names in clusters.items() for name in names}
@@ -133,7 +120,7 @@ class EnvoyCounts:
         return _windows(found, first, last if whole else min(last, found.closed * width), width)
 
     def _of_gateway(self, instances: tuple[str, ...], start: float, end: float) -> list[tuple[Key, Samples]]:
-        """What the listeners answered with a 5XX, and what all clusters did."""
+        """The 5XX responses of the listeners, and those of all clusters."""
         here = {INSTANCE: any_of(instances)}
         listeners = f"{matched(ANSWERED, {CLASS: '5'}, here)[:-1]},{LISTENER}!~{quoted(NOT_OF_USERS)}}}"
         backends = f"{matched(REQUESTS, {CLASS: '5'}, here)[:-1]},{CLUSTER}!~{quoted(INTERNAL)}}}"
@@ -151,7 +138,7 @@ class EnvoyCounts:
         return targets(beats, ups, series)
 
     def _scraped(self, until: float) -> None:
-        """Refuse to call it no traffic when no Envoy is scraped at all."""
+        """Raise if no Envoy is scraped at all: that must not look like no traffic."""
         if not self.prometheus.values(f"count({UPTIME})", until):
             raise Unreachable(
                 f"Prometheus has no sample of an Envoy in the minutes before {until:.0f}: it does not scrape the "
@@ -160,15 +147,10 @@ class EnvoyCounts:
 
 
 def targets(beats: Sequence[Samples], ups: Sequence[Samples], series: Sequence[tuple[Key, Samples]]) -> list[Target]:
-    """What was scraped, with its counters.
+    """The scraped processes with their counters, by uptime series (`beats`) and `up` series.
 
-    Two jobs may scrape one address, and two Prometheus servers behind one address may both have it: one of them counts,
-    the one that did so most often. Of processes that had an address one after the other, all count.
-
-    Args:
-        beats: The series that say how long a process ran.
-        ups: The series that say whether scrapes failed.
-        series: The counters.
+    If two jobs or two Prometheus servers scrape one address, the one with most samples counts. Processes that had an
+    address one after the other all count.
     """
     chosen: list[Samples] = []
     for item in sorted(beats, key=lambda item: (-len(item.points), sorted(item.labels.items()))):
@@ -190,7 +172,7 @@ def _overlap(one: Points, other: Points) -> bool:
 
 
 def _belongs(series: Samples, target: Samples) -> bool:
-    """Whether a series was scraped of a target: it has its labels, and those of its metric besides."""
+    """Whether a series is of a target: it has the target's labels and those of its metric."""
     return all(series.labels.get(name) == value for name, value in target.labels.items())
 
 

@@ -1,8 +1,4 @@
-"""A Gateway: where it answers, by its own status, and by which listeners a route's requests come in.
-
-url(api, "models")     # http://10.96.3.7
-with entrance(api, "models", "flights.example.org").client(timeout) as client: ...
-"""
+"""A Gateway's address, by its own status, and the listeners that accept a route's requests."""
 
 from __future__ import annotations
 
@@ -18,29 +14,22 @@ from platforms.kubernetes.kinds import CONFIG_MAP, GATEWAY
 from rollout.core.errors import RolloutError, Unreachable
 
 AUTHORITY = "ca.crt"
-"""The key of a ConfigMap with certificates of one's own authorities, as in a BackendTLSPolicy of the Gateway API."""
+"""The key of a ConfigMap with a custom CA, as in a BackendTLSPolicy of the Gateway API."""
 _PORTS = {"HTTP": 80, "HTTPS": 443}
 
 
 @dataclass(frozen=True)
 class Entrance:
-    """Where the requests of a route come in.
-
-    Attributes:
-        url: The Gateway's, without a path.
-        host: The host that the route is for; empty where it is for any.
-        verify: What the Gateway's certificate is checked by; True: the authorities that this system knows.
-    """
+    """The address of a route: the Gateway's URL without a path, the route's host (empty for any), and TLS settings."""
 
     url: str
     host: str = ""
     verify: ssl.SSLContext | bool = True
 
     def client(self, timeout: httpx.Timeout, at_once: int = 10) -> httpx.Client:
-        """A new client, which the caller closes, for so many requests at once.
+        """A new client for `at_once` concurrent requests; the caller closes it.
 
-        The URL has the Gateway's address. Its certificate is for the host, so that is the name that is asked for and
-        checked.
+        The URL has the Gateway's address. Its certificate is for the host, so TLS verifies that name.
         """
 
         def named(request: httpx.Request) -> None:
@@ -57,17 +46,11 @@ class Entrance:
 
 
 def entrance(api: Api, gateway: str, host: str = "", authority: str = "") -> Entrance:
-    """Where the requests of a route come in.
-
-    Args:
-        api: The API server.
-        gateway: The Gateway that the route is attached to.
-        host: The host that the route is for; empty where it is for any.
-        authority: The ConfigMap whose `ca.crt` the Gateway's certificate is checked by; empty: what the system knows.
+    """The address of a route; the ConfigMap's (`authority`) `ca.crt` verifies the Gateway, or the system's CAs.
 
     Raises:
         Unreachable: The Gateway has no address yet, or no such listener.
-        RolloutError: It or the ConfigMap cannot be read, or that holds no certificate.
+        RolloutError: The Gateway or the ConfigMap cannot be read, or has no valid certificate.
     """
     place = url(api, gateway)
     if not authority or place.startswith("http://"):
@@ -83,12 +66,7 @@ def entrance(api: Api, gateway: str, host: str = "", authority: str = "") -> Ent
 
 
 def url(api: Api, gateway: str) -> str:
-    """The URL of a Gateway's first HTTP or HTTPS listener at its first address.
-
-    Raises:
-        Unreachable: It has no address yet, or no such listener.
-        RolloutError: It cannot be read.
-    """
+    """The URL of a Gateway's first HTTP or HTTPS listener at its first address; raises as `entrance`."""
     found = api.get(GATEWAY, gateway)
     listeners = _listeners(found)
     addresses = [item["value"] for item in found.get("status", {}).get("addresses", [])]
@@ -101,12 +79,12 @@ def url(api: Api, gateway: str) -> str:
 
 
 def is_tls(gateway: Mapping[str, Any]) -> bool:
-    """Whether the listener at which `url` finds a Gateway speaks TLS."""
+    """Whether the listener of `url` uses TLS."""
     return any(item["protocol"] == "HTTPS" for item in _listeners(gateway)[:1])
 
 
 def taking(gateway: Mapping[str, Any], host: str | None) -> tuple[str, ...]:
-    """The listeners of a Gateway that take requests for a host, or for any host when the route names none.
+    """The listeners that accept requests for a host, or for any host if the route has none.
 
     Source: Gateway API 1.3, "Cross-serving: hostnames of listeners and routes".
     """

@@ -1,10 +1,7 @@
-"""A stack's dashboard as Grafana reads it. Pure.
+"""A stack's dashboard for Grafana. Pure.
 
-    dashboard("flight-delay-prod", "models", PanelSettings(max_p99_ms=1000))
-
-The data source is a variable, which Grafana sets to its Prometheus. One Grafana may show stacks of one name from
-several namespaces, so the uid and the title contain both: of two dashboards with one uid it keeps the last one, and it
-reports two with one title in a folder as an error.
+The data source is a variable, which Grafana sets to its Prometheus. The uid and title contain namespace and stack: of
+two dashboards with one uid Grafana keeps the last, and it rejects two with one title in a folder.
 
 Source: Grafana documentation, "JSON model", schema version 39, and "Prometheus template variables" ($__interval).
 """
@@ -19,22 +16,16 @@ from services.declaration.panels import Panel, PanelSettings, Query
 from services.release_names import digest
 
 LABEL = {"grafana_dashboard": "1"}
-"""By which Grafana's sidecar finds it."""
+"""The label by which Grafana's sidecar finds it."""
 _WIDTH, _HEIGHT = 12, 8
 _UID = 40  # characters that a uid may have
 _SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 _FLOOR = "1m"
-"""The shortest time from point to point, over which counts are taken."""
+"""The shortest interval between two points."""
 
 
 def dashboard(endpoint: str, namespace: str, settings: PanelSettings) -> dict[str, Any]:
-    """The whole dashboard.
-
-    Args:
-        endpoint: The endpoint.
-        namespace: Where it is.
-        settings: What the panels depend on.
-    """
+    """The dashboard of an endpoint."""
     made = Panels(namespace, endpoint, "$__interval", "$__rate_interval").all(settings)
     return {
         "uid": digest([namespace, endpoint])[:_UID],

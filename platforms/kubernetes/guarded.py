@@ -1,11 +1,8 @@
-"""Carries a guarded move of the champion to other pods on, look by look (`Mover`).
+"""`Mover` for a guarded move of the champion to other pods, one step at a time.
 
-    moves = GuardedMoves(RouteStore(api, "flight-delay-prod"), journal, alarms)
-    moves.advance()
-
-Any number of these may be at work at once, and any may be killed. Each look reads the route, then the journal, then the
-world, and its one write lands only on the route that it read. The journal is written before a move begins. So a journal
-that is read after the route never knows less of a move than the route does, and what it does not want is called off.
+Any number may run at once, and any may be killed. Each step reads the route, then the journal, then pods and alarms,
+and its one write succeeds only on that route. The journal is written before a move begins. So a journal read after the
+route knows every move of the route, and a move that it does not want is cancelled.
 """
 
 from __future__ import annotations
@@ -27,24 +24,14 @@ from rollout.core.state import Phase, RolloutState
 
 @dataclass(frozen=True)
 class GuardedMoves:
-    """`Mover` over one HTTPRoute.
-
-    Attributes:
-        store: The route.
-        journal: Says whether a move is still wanted.
-        alarms: What rings.
-    """
+    """`Mover` over one HTTPRoute."""
 
     store: RouteStore
     journal: Journal
     alarms: Alarms
 
     def advance(self) -> bool:
-        """Do what is due of the move that is under way; whether anything was changed.
-
-        Raises:
-            RolloutError: It cannot be done. What only came at a bad time is left to the next look.
-        """
+        """Do the next step of the move; whether anything changed. Transient errors are left to the next call."""
         try:
             return self._advance(self.store.read())
         except (Busy, Conflict, Unreachable):
@@ -100,6 +87,6 @@ class GuardedMoves:
 
 
 def pods_of(store: RouteStore, workload: str) -> int:
-    """How many pods a workload is to have; 1 where its Deployment is gone or says nothing."""
+    """The desired number of pods of a workload; 1 if its Deployment is gone or has none."""
     deployment = store.api.find(DEPLOYMENT, workload)
     return int(deployment["spec"].get("replicas", 1)) if deployment is not None else 1

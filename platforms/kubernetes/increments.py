@@ -1,12 +1,8 @@
-"""How much did counters count in each window, when all that is known are the samples of their scrapes? Pure.
+"""Counter increments by window, from the samples of scrapes. Pure.
 
-    found = attribute([Target(beats, failed, series)], width=10)
-    found.counts[3][key], found.hidden, found.closed
-
-A counter is 0 before its first sample, and after a restart of its process. What it counted between two scrapes belongs
-to the window of the later one: each request is in one window, at most one scrape late, and all counters of a process
-agree on which. Where two scrapes lie further apart than scrapes do, and an edge of a window lies between them, nobody
-can say which window it was: these windows are *hidden*. They hold nothing, which is not 0.
+A counter is 0 before its first sample and after a restart. The increments between two scrapes belong to the window of
+the later one: each request is in one window, at most one scrape late, and all counters of a process agree on which.
+If a scrape is missing across the edge of a window, the windows of the gap are *hidden*: unknown, which is not 0.
 """
 
 from __future__ import annotations
@@ -21,21 +17,17 @@ from statistics import median
 Points = Sequence[tuple[float, float]]
 """Epoch seconds and values, in order."""
 Key = Hashable
-"""What a counter counts."""
 _LATE = 1.5
-"""Scrapes that lie further apart than so many intervals had one between them that failed."""
+"""A gap of more than this many intervals has a missing scrape."""
 _GONE = 3.0
-"""A target without a scrape for so many intervals is gone."""
+"""A target without a scrape for this many intervals is gone."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """What is scraped: a process, which may be followed by another one at the same address.
+    """A scraped process, or several that had an address one after the other.
 
-    Attributes:
-        beats: When it was scraped, and for how many seconds the process ran then.
-        failed: When a scrape failed.
-        series: Its counters: what each counts, and its samples. Several may count the same.
+    `beats` are the times of scrapes with the uptime in seconds, `failed` the times of failed ones.
     """
 
     beats: Points
@@ -45,13 +37,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Step:
-    """What the counters of a target counted after one time and until another one.
-
-    Attributes:
-        begin: Epoch seconds: the scrape before, or the start of the process.
-        end: Epoch seconds: a scrape.
-        counts: What was counted -> how often.
-    """
+    """Increments of a target's counters between two times, epoch seconds: scrapes, or the start of the process."""
 
     begin: float
     end: float
@@ -60,15 +46,13 @@ class Step:
 
 @dataclass(frozen=True)
 class Attributed:
-    """What was counted, window by window; a window is named by its number since 1970.
+    """Increments by window; a window is identified by its number since 1970.
 
     Attributes:
-        counts: Number -> what was counted -> how often.
-        hidden: Windows of which nobody can say what was counted in them.
+        hidden: Windows with unknown counts.
         closed: Windows before this number do not change any more.
         newest: The newest scrape, epoch seconds; minus infinity without one.
-        interval: How far scrapes lie apart, in seconds; 0 when that is not known.
-        steps: What was counted, target by target, without what belongs to no window.
+        steps: Steps of each target, without those that belong to no window.
     """
 
     counts: Mapping[int, Mapping[Key, float]]
@@ -80,7 +64,7 @@ class Attributed:
 
 
 def steps(target: Target) -> list[Step]:
-    """What a target counted from scrape to scrape, and from its start to its first scrape."""
+    """Increments of a target from scrape to scrape, and from its start to its first scrape."""
     readers = [(key, _Reader(points)) for key, points in target.series]
     found: list[Step] = []
     before: tuple[float, float] | None = None
@@ -96,13 +80,11 @@ def steps(target: Target) -> list[Step]:
 
 
 class _Reader:
-    """Reads a counter scrape by scrape."""
-
     def __init__(self, points: Points) -> None:
         self._points, self._next, self._value = points, 0, 0.0
 
     def counted(self, at: float, *, restarted: bool) -> float:
-        """How much it counted since the scrape before; a counter without a sample is not born, or gone."""
+        """The increment since the last scrape; a counter without a sample does not exist yet, or is gone."""
         value = 0.0
         while self._next < len(self._points) and self._points[self._next][0] <= at:
             value = self._points[self._next][1]
@@ -112,14 +94,10 @@ class _Reader:
 
 
 def attribute(targets: Iterable[Target], width: int, since: float, bridged: float = 0.0) -> Attributed:
-    """What was counted in each window.
+    """Assign the increments to windows of `width` seconds, the first of which begins at `since`, epoch seconds.
 
-    Args:
-        targets: What was scraped, from some time before the first window.
-        width: Of a window, in seconds.
-        since: Epoch seconds; nobody asks for windows before.
-        bridged: Seconds. What was counted in a gap of up to so many belongs to the window at its end: of use to who
-            compares what one process counted at the same times, and need not know when exactly that was.
+    The increments of a gap of up to `bridged` seconds belong to the window at its end, for comparisons of counters at
+    the same scrapes. The targets have to begin some time before the first window.
     """
     least = int(since // width)
     known = [target for target in targets if target.beats]
@@ -151,14 +129,9 @@ def attribute(targets: Iterable[Target], width: int, since: float, bridged: floa
 
 
 def surplus(found: Sequence[Step], whole: Key, part: Key) -> list[tuple[float, float]]:
-    """By how much one counter of a process counted more than another, for good, and at which scrapes.
+    """By how much one counter of a process permanently exceeds another, and at which scrapes.
 
-    A scrape may catch a request between the two counters. So a difference counts only from when it stays.
-
-    Args:
-        found: What the process counted.
-        whole: What counts all.
-        part: What counts a part of it.
+    A scrape may fall between the two increments of a request, so a difference counts once it stays.
     """
     total, sums = 0.0, list[float]()
     for step in found:

@@ -1,7 +1,7 @@
 """`Invoke` on Kubernetes: HTTP through the gateway of an endpoint.
 
-The route has a rule a variant, which matches the header `x-modelstack-target`. A rule that is not there yet lets the
-weights decide. The serving runtime names the variant on each of its answers; a gateway's own answer names none.
+The route has a rule for each variant, which matches the header `x-modelstack-target`. Until a rule exists, the weights
+decide. The serving runtime names the variant in each response; a response of the gateway itself names none.
 """
 
 from __future__ import annotations
@@ -20,16 +20,12 @@ _REACHED = "x-envoy-upstream-service-time"  # on the answers of a pod, and not o
 
 @dataclass(frozen=True)
 class GatewayInvoke:
-    """`Invoke` of the endpoint behind one route.
-
-    Attributes:
-        client: Its base URL is the gateway's, see `platforms.kubernetes.gateway.Entrance.client`.
-    """
+    """`Invoke` of the endpoint behind one route, by the client of `platforms.kubernetes.gateway.Entrance`."""
 
     client: httpx.Client
 
     def send(self, request: Request) -> Response:
-        """See `Invoke`. It never raises NoSuchVariant: then another variant answers, by the weights."""
+        """See `Invoke`. Never raises NoSuchVariant: a missing variant's requests go to others, by the weights."""
         given = {
             "content-type": request.content_type,
             "accept": request.accept,

@@ -1,7 +1,4 @@
-"""The journal on Kubernetes: the status of a Rollout, which Pulumi makes and never writes the status of.
-
-KubernetesJournal(api, "flight-delay-prod").read().champion
-"""
+"""`Journal` on Kubernetes, in the status of a Rollout. Pulumi creates the Rollout and never writes its status."""
 
 from __future__ import annotations
 
@@ -17,41 +14,26 @@ from rollout.core.errors import Conflict, RolloutError, Unreachable
 from rollout.core.state import RolloutState
 
 LARGEST = 1_400_000
-"""Bytes of a Rollout; etcd takes 1.5 MiB, and the API server adds who wrote what."""
+"""Maximum bytes of a Rollout. etcd allows 1.5 MiB, and the API server adds managed fields."""
 _ATTEMPTS = 4
 
 
 @dataclass(frozen=True)
 class KubernetesJournal:
-    """`Journal` in the status of a Rollout.
-
-    Attributes:
-        api: The API server.
-        endpoint: The Rollout's name.
-        by: Who writes; the audit record tells it. Empty when nobody knows.
-    """
+    """`Journal` in the status of a Rollout. `by` is the user for the audit record, empty if unknown."""
 
     api: Api
     endpoint: str
     by: str = ""
 
     def read(self) -> RolloutState:
-        """The state, by a consistent read; an empty one while nothing was ever written.
-
-        Raises:
-            NotFound: There is no such Rollout: `pulumi up` makes it.
-        """
+        """The state, by a consistent read, empty before the first write; raises NotFound before `pulumi up`."""
         return state_of(self._rollout(), self.endpoint)
 
     def write(self, state: RolloutState) -> RolloutState:
-        """Put the successor of the revision that was read, on the version of the object that still has it.
+        """Write the successor of the revision that was read; raises Conflict if another writer was first.
 
-        That Pulumi or somebody else wrote another part of the object meanwhile is no conflict. A write whose answer was
-        lost is looked for.
-
-        Raises:
-            Conflict: Another writer was first.
-            RolloutError: The state is too large to be kept.
+        A write to another part of the object is no conflict. After a lost response it checks whether the write landed.
         """
         after = state.written(self.by)
         status = _status(after)
@@ -82,7 +64,7 @@ class KubernetesJournal:
 
 
 def _status(state: RolloutState) -> dict[str, Any]:
-    """The state, and of it what `kubectl get rollouts` shows."""
+    """The state, with the columns of `kubectl get rollouts`."""
     shown = {
         "champion": state.champion.variant if state.champion else "",
         "challenger": state.challenger.variant if state.challenger else "",
@@ -98,7 +80,7 @@ def _status(state: RolloutState) -> dict[str, Any]:
 
 
 def state_of(rollout: Mapping[str, Any], endpoint: str) -> RolloutState:
-    """What the object of an endpoint says of its rollout; raises StateError where that cannot be read."""
+    """The state in a Rollout object; raises StateError if it cannot be parsed."""
     text = (rollout.get("status") or {}).get("state")
     return RolloutState.from_json(text) if text else RolloutState(endpoint)
 

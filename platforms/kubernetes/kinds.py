@@ -1,8 +1,4 @@
-"""The kinds of objects that are read and written in a cluster, and where the API server has them.
-
-ROUTE.path("models", "flight-delay-prod")
-# /apis/gateway.networking.k8s.io/v1/namespaces/models/httproutes/flight-delay-prod
-"""
+"""The kinds of Kubernetes objects in use, and their API paths."""
 
 from __future__ import annotations
 
@@ -13,14 +9,7 @@ from platforms.kubernetes import names
 
 @dataclass(frozen=True)
 class ResourceKind:
-    """A kind of object.
-
-    Attributes:
-        api_version: Its group and version, as in a manifest.
-        kind: Its name in a manifest.
-        plural: Its name in a path.
-        namespaced: Whether it lives in a namespace.
-    """
+    """A kind of object."""
 
     api_version: str
     kind: str
@@ -28,7 +17,7 @@ class ResourceKind:
     namespaced: bool = True
 
     def path(self, namespace: str, name: str = "", part: str = "") -> str:
-        """Where the API server has all of a namespace, or one of them, or a part of it such as `status`."""
+        """The path of all objects of a namespace, of one, or of a subresource such as `status`."""
         root = f"/apis/{self.api_version}" if "/" in self.api_version else f"/api/{self.api_version}"
         place = f"/namespaces/{namespace}" if self.namespaced else ""
         return "/".join([f"{root}{place}", *(item for item in (self.plural, name, part) if item)])

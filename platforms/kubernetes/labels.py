@@ -1,9 +1,6 @@
-"""Labels in the cluster: stored by a post, and joined with captured answers by the holder of the lease.
+"""Labels in the cluster: stored when they are posted, and joined with captured predictions by the leader.
 
-    take_labels(database, "flights", "monday.jsonl", lines)         # POST /labels/flights
-    join(database, "flights", labels)                               # what has come since; every few seconds
-
-Everything may be called twice, at once, and be killed: each pair counts once (`services.ledger`).
+Every function may be called twice, concurrently, or be killed: each pair counts once (`services.ledger`).
 """
 
 from __future__ import annotations
@@ -25,23 +22,15 @@ from services.ledger import was_taken
 from services.promises import Promises
 
 MOST = 16 * 1024 * 1024
-"""Bytes of one post of labels."""
+"""The maximum size of a post, bytes."""
 _FILES = 50  # of each variant that one run takes in
 _SHOWN_S = 86_400.0  # how long a level is shown when no label comes any more
 
 
 def take_labels(database: Database, endpoint: str, name: str, lines: bytes) -> bool:
-    """Store a file of labels until it is joined; returns whether its content is new.
+    """Store a file of labels until it is joined; whether its content is new. The caller has checked the endpoint.
 
-    Args:
-        database: The database.
-        endpoint: The endpoint, of which the caller knows that it is there.
-        name: The file's, for people.
-        lines: See `monitoring.labels.lines`.
-
-    Raises:
-        RolloutError: It is too large.
-        Busy, Unreachable: The same file should be sent again.
+    After Busy or Unreachable, send the file again; another RolloutError means that it is too large.
     """
     if len(lines) > MOST:
         raise RolloutError(f"labels {name}: got {len(lines):,} bytes, at most {MOST:,} are taken at once: split them")
@@ -83,12 +72,9 @@ def labels_of(database: Database, promises: Promises, now: Callable[[], float]) 
 
 
 def join(database: Database, endpoint: str, labels: Labels) -> int:
-    """Take in the files of labels and of captured answers that have come; returns how many pairs were completed.
+    """Process new files of labels and captures; returns the number of completed pairs.
 
-    What fails of one variant stops no other.
-
-    Raises:
-        RolloutError: At the end: something could not be taken in, and will be tried again.
+    A failure of one variant does not stop the others; the first one is raised at the end, and the next call retries it.
     """
     labels.finish()
     variants = database.run(
@@ -113,7 +99,6 @@ def join(database: Database, endpoint: str, labels: Labels) -> int:
 
 
 def _label_files(database: Database, endpoint: str, labels: Labels) -> Iterator[int]:
-    """Take in the files of labels, oldest first."""
     waiting = database.run(
         f"look for labels of {endpoint}",
         "SELECT digest FROM label_files WHERE endpoint = :endpoint AND NOT taken ORDER BY received LIMIT :most",
@@ -134,7 +119,6 @@ def _label_files(database: Database, endpoint: str, labels: Labels) -> Iterator[
 
 
 def _answers(captures: Captures, variant: str, after: int, labels: Labels) -> Iterator[int]:
-    """Take in the files of a variant's captured answers, oldest first."""
     for key in captures.keys(variant, key_of(variant, after), _FILES):
         try:
             lines, received = captures.file(key)

@@ -1,14 +1,9 @@
-"""What is measured, as Prometheus reads it: counters and levels that lie in PostgreSQL.
+"""Prometheus metrics of an endpoint: counters and gauges that are stored in PostgreSQL.
 
-    add(run, "flights", {counter("CaptureRows", variant="v-a"): 40})     # in the transaction that it belongs to
-    text(database, "models", ["flights"])                                # the body of /metrics
+A counter grows in the transaction of the counted work, so no restart resets it and no repetition counts twice. Every
+replica of the controller exposes the same series: take their maximum, never their sum.
 
-A counter grows in the transaction that also says what it was counted for. So no restart makes it fall, and nothing that
-is repeated makes it grow twice. Every replica of the controller shows the same series: take the maximum of them, never
-the sum.
-
-A series counts from 0, whenever it begins. One of a variant has the label `rollout`, which is empty for
-answers outside of a trial: the variant's total is the sum over it.
+A series of a variant has the label `rollout`, empty outside a trial: the variant's total is the sum over it.
 
 Source: Prometheus, "Exposition formats", text format 0.0.4.
 """
@@ -46,28 +41,25 @@ _READ = (
         GROUP BY endpoint ORDER BY endpoint""",  # noqa: S608  a name of our own
     ),
 )
-"""Kind, and a statement that gives name, endpoint, labels and value, in order. What waits to be joined with its other
-half is looked up, as nobody tells it when nobody works."""
+"""Kind, and a statement for name, endpoint, labels and value, in order. The age of the oldest file that waits is
+computed here, so that it grows while no controller works."""
 
 
 def counter(name: str, part: str = "total", **labels: str) -> Series:
-    """A counter.
+    """A counter by its name in `monitoring.published` or the catalogue, such as `LogLoss`.
 
-    Args:
-        name: As `monitoring.published` or the catalogue names it, such as `LogLoss`.
-        part: What of it: `total` of a count; `sum`, `count` or `squared_sum` of values.
-        labels: See `gauge`.
+    `part` is `total` for a count; `sum`, `count` or `squared_sum` for values.
     """
     return gauge(f"{name}_{part}", **labels)
 
 
 def gauge(name: str, **labels: str) -> Series:
-    """A level; labels that are empty are left out, as Prometheus takes both for the same."""
+    """A gauge; empty labels are omitted, because Prometheus treats both alike."""
     return series(name), json.dumps({key: value for key, value in sorted(labels.items()) if value})
 
 
 def add(run: Run, endpoint: str, counts: Mapping[Series, float]) -> None:
-    """Count, in the caller's transaction; by 0 a series begins. In one order, so that no two wait for each other."""
+    """Increase counters in the caller's transaction; 0 creates a series. A fixed order avoids deadlocks."""
     found = sorted(counts.items())
     if found:
         run(
@@ -83,14 +75,7 @@ def add(run: Run, endpoint: str, counts: Mapping[Series, float]) -> None:
 
 
 def tell(run: Run, endpoint: str, levels: Mapping[Series, float], seconds: float) -> None:
-    """Tell levels, in the caller's transaction.
-
-    Args:
-        run: The transaction.
-        endpoint: The endpoint.
-        levels: Their values.
-        seconds: For how long they are shown, unless they are told again.
-    """
+    """Set gauges in the caller's transaction; each expires after so many seconds."""
     found = sorted(levels.items())
     if found:
         run(
@@ -108,13 +93,7 @@ def tell(run: Run, endpoint: str, levels: Mapping[Series, float], seconds: float
 
 @dataclass(frozen=True)
 class PostgresMetrics:
-    """`Metrics` of one endpoint: counts and values add to counters, in one transaction with their name.
-
-    Attributes:
-        database: The database.
-        endpoint: The endpoint.
-        shown: Seconds that a level is shown, unless it is published again.
-    """
+    """`Metrics` of one endpoint, by counters and gauges. A gauge expires after `shown` seconds."""
 
     database: Database
     endpoint: str
@@ -122,7 +101,7 @@ class PostgresMetrics:
     repeatable: bool = True
 
     def put(self, data: Sequence[Datum], values: Sequence[Values] = (), once: str = "") -> None:
-        """Publish values; those of a name once."""
+        """Publish values; those with a name `once`."""
         counts, levels = defaultdict[Series, float](float), dict[Series, float]()
         for one in data:
             of = {"variant": one.variant, "feature": one.feature or "", "segment": one.segment or ""}
@@ -146,12 +125,7 @@ class PostgresMetrics:
 
 
 def text(database: Database, namespace: str, endpoints: Collection[str]) -> str:
-    """Everything that is published of some endpoints of a namespace.
-
-    Raises:
-        Busy, Unreachable: The database does not answer. Nothing is better than a part: a series that is missing is
-            unknown, one that falls is a restart.
-    """
+    """All metrics of some endpoints of a namespace, or an error: a partial result would look like a restart."""
     wanted = sorted(endpoints)
 
     def read(run: Run) -> list[str]:

@@ -1,10 +1,7 @@
-"""Works on what was taken in: joins labels, measures drift, forgets what is old. In a thread of the controller.
+"""Monitoring in a thread of the controller: joins labels, measures drift, deletes expired data.
 
-    monitors = Monitors(database, member=remembered(member), state=lambda name: KubernetesJournal(api, name).read())
-    monitors.follow(Rounds(lambda: process.names, lambda: process.leads, stopping))     # until `stopping` is set
-
-One process does so, whoever holds the Lease; that two do for a moment costs work and counts nothing twice. An endpoint
-whose journal or package cannot be read now is tried again, and stops no other.
+The leader does this. Two leaders for a moment cost work, and count nothing twice. An endpoint whose journal or package
+cannot be read is retried and stops no other.
 """
 
 from __future__ import annotations
@@ -27,7 +24,7 @@ from services.measuring import Measuring
 from services.promises import Find, Member, Promises
 
 PAUSE = 5.0
-"""Seconds between two looks for what has come."""
+"""Seconds between two iterations."""
 _SWEEP_S, _FORGET_S = 60.0, 600.0
 _WAITS = """
 SELECT endpoint FROM label_files WHERE NOT taken AND endpoint = ANY (:names::text[])
@@ -39,16 +36,7 @@ _CAPTURES = "SELECT DISTINCT endpoint FROM variants WHERE endpoint = ANY (:names
 
 @dataclass
 class Monitors:
-    """The monitors of a namespace's endpoints.
-
-    Attributes:
-        database: Where captures and labels are kept.
-        member: Reads members of packages.
-        state: Reads the journal of an endpoint.
-        measuring: What is measured of an endpoint, and how long it is kept.
-        find: Finds the release of a variant that the journal tells of no more.
-        now: Epoch seconds.
-    """
+    """The monitors of a namespace's endpoints. `find` finds a release that is no longer in the journal."""
 
     database: Database
     member: Member
@@ -61,7 +49,7 @@ class Monitors:
     _forgot: float = field(default=float("-inf"), init=False)
 
     def follow(self, rounds: Rounds) -> None:
-        """Look again and again, while this process leads."""
+        """Run `look` periodically while this process leads."""
         for names in rounds.every(PAUSE):
             if names is not None:
                 try:
@@ -70,11 +58,7 @@ class Monitors:
                     log("monitors", error=str(error) if isinstance(error, RolloutError) else repr(error))
 
     def look(self, names: Collection[str]) -> None:
-        """Do what is due now of some endpoints.
-
-        Raises:
-            RolloutError: At the end: something of it could not be done, and is tried again.
-        """
+        """Do the due work of some endpoints; raises the first failure at the end, and the next call retries it."""
         if not self._prepared:
             prepare(self.database)
             self._prepared = True

@@ -1,14 +1,10 @@
-"""A guarded move of a champion to other pods: by which steps its traffic goes there, and what each look decides. Pure.
+"""Guarded move of a champion to other pods: its traffic steps, and the decision at each look. Pure.
 
-    move = Move.begun("flight-delay-prod-0c…", guard, instances=2, now=now)
-    decided(move, seen, now)       # the move after this look, or how it ends
+The steps and waits are those of a SageMaker deployment (`services.guardrails`): traffic moves in parts, and the alarms
+are watched after each, also after the last one before the old pods are removed.
 
-SageMaker does this by itself; in a cluster nobody does. So the steps are those of a SageMaker deployment, with its
-waits (`services.guardrails`): traffic moves in parts, each is followed by a wait in which the alarms are watched,
-and the last part has its wait too, before the old pods are let go.
-
-The move is kept on the route, in an annotation that is written together with the rules. So there is one truth, a write
-lands only on what was read, and whoever comes after a controller that was killed goes on.
+The move is stored in an annotation of the route, written together with the rules. So a write succeeds only on the route
+that was read, and another controller continues after a crash.
 """
 
 from __future__ import annotations
@@ -23,7 +19,7 @@ from rollout.stored import read
 from services.guardrails import steps_of
 
 MOVE = f"{names.GROUP}/move"
-"""The annotation of a route with the move that is under way, or with why the last one was taken back."""
+"""The annotation of a route with its move, or with the failure of the last one."""
 _STANDING_BY = -1  # the step before the first: the gateway knows the new pods, and gives them nothing
 
 Ending = Literal["arrived", "called off"]
@@ -31,18 +27,14 @@ Ending = Literal["arrived", "called off"]
 
 @dataclass(frozen=True)
 class Move:
-    """A move of one variant to other pods.
+    """A move of one variant to the pods of another config.
 
     Attributes:
-        config: The config of the new pods.
-        steps: The percent of the traffic that they take, step by step; the last is 100.
-        bake_seconds: The wait after each step.
-        max_seconds: The longest that all of it may take.
-        alarms: The names of the alarms by which it is taken back; none: by no alarm.
-        since: When it began, epoch seconds.
-        step: The present one, from 0; -1 before the first.
-        at: When that began, epoch seconds.
-        failure: Why it was taken back; empty while it is under way.
+        steps: Percent of the traffic on the new pods, step by step; the last is 100.
+        since: Its start, epoch seconds.
+        step: The current step, from 0; -1 before the first.
+        at: The start of that step, epoch seconds.
+        failure: Why it was rolled back; empty while it is under way.
     """
 
     config: str
@@ -57,14 +49,7 @@ class Move:
 
     @classmethod
     def begun(cls, config: str, guard: Guard, instances: int, now: float) -> Move:
-        """A move that begins.
-
-        Args:
-            config: The config of the new pods.
-            guard: How it goes.
-            instances: How many pods there will be, which makes the batches of a rolling one.
-            now: Epoch seconds.
-        """
+        """A new move; `instances` pods give the batches of a rolling one."""
         return cls(
             config,
             steps_of(guard, instances),
@@ -78,17 +63,17 @@ class Move:
 
     @property
     def share(self) -> int:
-        """The percent of the traffic that the new pods have now."""
+        """Percent of the traffic on the new pods now."""
         return 0 if self.failure or self.step < 0 else self.steps[self.step]
 
     @property
     def under_way(self) -> bool:
-        """Whether it goes on."""
+        """Whether it continues."""
         return not self.failure
 
     @property
     def words(self) -> str:
-        """Where it stands, for people."""
+        """Its progress, for people."""
         where = f"step {self.step + 1} of {len(self.steps)}" if self.step >= 0 else "before its first step"
         return f"the champion moves to the pods of {self.config}, which take {self.share}% of the traffic: {where}"
 
@@ -98,11 +83,7 @@ class Move:
 
     @classmethod
     def from_json(cls, text: str) -> Move:
-        """Read back what `to_json` wrote.
-
-        Raises:
-            ValueError: It is no move.
-        """
+        """Parse the output of `to_json`; raises ValueError if it is invalid."""
         try:
             move = read(cls, json.loads(text))
             whole = all(isinstance(share, int) and 0 < share <= EVERYTHING for share in move.steps)
@@ -115,16 +96,12 @@ class Move:
 
 @dataclass(frozen=True)
 class MoveStatus:
-    """What a look at a move finds.
+    """Observations of a move: whether the journal still wants it, ready old and new pods, and desired new ones (`of`).
 
     Attributes:
-        wanted: Whether the journal still wants it.
-        old: How many of the old pods get requests.
-        new: How many of the new ones could.
-        of: How many of the new ones there are to be.
-        lacking: Why none of the new ones could; empty when one can.
-        gateway: What the gateway has not done yet of what was written; empty when all is done.
-        ringing: The names of the alarms that ring; None when nobody can say.
+        lacking: Why no new pod is ready; empty if one is.
+        gateway: What the gateway has not applied yet; empty if nothing.
+        ringing: The firing alarms; None if unknown.
     """
 
     wanted: bool
@@ -137,9 +114,9 @@ class MoveStatus:
 
 
 def decided(move: Move, seen: MoveStatus, now: float) -> Move | Ending:
-    """What this look makes of a move: the move itself while it waits, a step further, taken back, or how it ends.
+    """The move after this look: unchanged while it waits, one step further, rolled back, or ended.
 
-    What is unknown lets nothing go on. Nothing goes back to pods that answer nobody; then the new ones take over.
+    Unknown observations never advance it. Traffic never returns to pods that are not ready: the new ones take over.
     """
     back, late = seen.old > 0, now - move.since > move.max_seconds
     if not seen.wanted:
@@ -159,7 +136,6 @@ def decided(move: Move, seen: MoveStatus, now: float) -> Move | Ending:
 
 
 def _waits(move: Move, seen: MoveStatus, now: float) -> str:
-    """What a move waits for; empty when it goes on."""
     if seen.gateway:
         return seen.gateway
     if seen.new < seen.of:
@@ -175,7 +151,7 @@ def _further(move: Move, now: float) -> Move | Ending:
 
 
 def _alone(move: Move, seen: MoveStatus, now: float, *, late: bool) -> Move | Ending:
-    """The old pods answer nobody: all goes to the new ones at once, and there is no way back."""
+    """No old pod is ready: all traffic goes to the new ones at once, and no rollback is possible."""
     last = len(move.steps) - 1
     if move.step < last:
         return replace(move, step=last, at=now)

@@ -1,10 +1,7 @@
-"""`Notify` in a cluster: each event as an Event of the Rollout, which `kubectl describe` shows, and to a webhook.
+"""`Notify` in a cluster: each event becomes an Event of the Rollout (`kubectl describe`), and is posted to a webhook.
 
-    notify = KubernetesNotify(api, "flight-delay-prod", Webhook("https://hooks.example.com/7f…"), commands)
-    notify.send(event)
-
-The same event sent twice is one Event: its name is made of what it tells. A webhook is told twice, with the same
-`Idempotency-Key`. A webhook's URL is a secret: no message has more of it than the host.
+An Event's name is a digest of its content, so a repeated event is one Event. A webhook gets it twice, with the same
+`Idempotency-Key`. A webhook's URL is a secret: messages contain only its host.
 """
 
 from __future__ import annotations
@@ -28,7 +25,7 @@ from rollout.core.event import Event
 from services.release_names import digest
 
 MESSAGE = 1024
-"""Bytes that the API server takes of an Event's message."""
+"""Maximum bytes of an Event's message."""
 _SECONDS = 5.0  # that a webhook has to answer
 _NAME_DIGITS = 16
 _TROUBLE = frozenset(
@@ -38,22 +35,13 @@ _TROUBLE = frozenset(
 
 @dataclass(frozen=True)
 class Webhook:
-    """Somebody's HTTP endpoint that takes the document of `rollout.controller.notice` as JSON.
-
-    Attributes:
-        url: Where it is.
-        post: Sends; for tests.
-    """
+    """An HTTP endpoint that accepts the document of `rollout.controller.notice` as JSON."""
 
     url: str = field(repr=False)
     post: Callable[..., httpx.Response] = httpx.post
 
     def send(self, told: Notice) -> None:
-        """Post a notice.
-
-        Raises:
-            Unreachable: It was not taken; it may be sent again.
-        """
+        """Post a notice; raises Unreachable if it was not accepted."""
         doing = f"tell the webhook at {urlsplit(self.url).hostname}"
         content = json.dumps(told.document, ensure_ascii=False).encode()
         headers = {"Content-Type": "application/json", "Idempotency-Key": digest(dict(told.document))}
@@ -67,15 +55,7 @@ class Webhook:
 
 @dataclass(frozen=True)
 class KubernetesNotify:
-    """`Notify` by Events and a webhook.
-
-    Attributes:
-        api: The API server.
-        endpoint: The Rollout that the events are of.
-        webhook: Who is told too; None for nobody.
-        commands: How the commands of its stack are written.
-        counted: Called with the kind of each event that was sent.
-    """
+    """`Notify` by Events and a webhook. `counted` is called with the kind of each sent event."""
 
     api: Api
     endpoint: str
@@ -84,11 +64,7 @@ class KubernetesNotify:
     counted: Callable[[str], None] = lambda _: None
 
     def send(self, event: Event) -> None:
-        """Send one event, both ways; that one of them fails does not keep the other from being tried.
-
-        Raises:
-            RolloutError: One of them failed; both may be repeated.
-        """
+        """Send one event both ways, even if one fails; the error is raised at the end, and both may be repeated."""
         told = notice(event, self.endpoint, self.commands)
         failures: list[RolloutError] = []
         for way in (lambda: self._record(event, told), lambda: self.webhook and self.webhook.send(told)):
@@ -108,7 +84,7 @@ class KubernetesNotify:
 
 
 def cluster_event(event: Event, told: Notice, endpoint: str, namespace: str, uid: str) -> dict[str, Any]:
-    """An event as an Event of Kubernetes, of the Rollout with this uid. Pure.
+    """An Event of the Rollout with this uid. Pure.
 
     Source: Kubernetes API reference, core/v1 Event.
     """
@@ -142,6 +118,5 @@ def cluster_event(event: Event, told: Notice, endpoint: str, namespace: str, uid
 
 
 def _cut(text: str) -> str:
-    """A text of at most as many bytes as a message has."""
     content = text.encode()
     return text if len(content) <= MESSAGE else f"{content[: MESSAGE - 3].decode(errors='ignore')}..."

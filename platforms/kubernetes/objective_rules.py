@@ -1,8 +1,6 @@
-"""The alarms on the error budget, compiled to rules of Prometheus. Pure.
+"""The error budget alarms as rules of Prometheus. Pure.
 
-    group(watched, objective, every=60, nats=evidence)
-
-A group of its own is evaluated less often, as its windows are days. Its counts are of all versions together.
+A separate group is evaluated less often, as its windows are days. Its counts are of all variants together.
 """
 
 from __future__ import annotations
@@ -23,16 +21,10 @@ COUNTS: dict[Sli, tuple[str, str]] = {"availability": ("failed", "requests"), "l
 
 
 def group(watched: Watched, objective: Objective, *, every: int, nats: float) -> Rule:
-    """The alarms on the objective, and what they are computed from.
+    """The rule group with the alarms on the objective, evaluated every so many seconds, also the shortest window.
 
-    Args:
-        watched: The endpoint and its variants.
-        objective: What users are promised.
-        every: How often the rules are evaluated, in seconds; the shortest of their windows.
-        nats: The evidence that a window needs (`evidence`, over all evaluations in the window of the objective).
-
-    Raises:
-        ValueError: The objective's latency lies above Envoy's buckets.
+    `nats` is the evidence that a window needs, over all evaluations in the window of the objective. Raises ValueError
+    if the objective's latency is above Envoy's buckets.
     """
     if edge_at_or_above(objective.latency_ms) is None:
         raise ValueError(f"latency_ms: got {objective.latency_ms}, expected at most the last bound of Envoy's buckets")
@@ -52,7 +44,7 @@ def group(watched: Watched, objective: Objective, *, every: int, nats: float) ->
 
 
 def _burns(watched: Watched, objective: Objective, window: BurnRule, nats: float | None) -> Iterator[Rule]:
-    """How fast each budget burns in a window; of a guarded one, only where chance cannot explain it."""
+    """The burn rate of each budget in a window; with `nats` only if chance cannot explain it."""
     for sli in SLIS:
         part, whole = (
             f"sum({over(matched(risen(f'{OBJECTIVE}_{name}'), watched.labels), window.seconds)})"

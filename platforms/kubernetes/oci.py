@@ -1,11 +1,6 @@
-"""The blobs and manifests of an OCI registry: no byte is believed whose digest was not computed.
+"""Blobs and manifests of an OCI registry, with every digest verified.
 
-    registry = Registry.of("registry.example:5000/models/flight-delay")
-    digest = registry.put(Path("model.tar.gz"))
-    registry.download(digest, Path("copy.tar.gz"))             # resumes where a connection broke
-    pinned("registry.example:5000/serving:latest")             # registry.example:5000/serving@sha256:...
-
-Blobs and manifests are named by their digests, so every call may be repeated. Requests are those of `serving.registry`.
+Blobs and manifests are addressed by digest, so every call is idempotent. Requests are those of `serving.registry`.
 Source: OCI distribution specification v1.1.
 """
 
@@ -40,9 +35,9 @@ from serving.unpacking import MAX_BYTES
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
 LONGEST = 16 * 1024**2
-"""Bytes of an answer that is read into memory."""
+"""Maximum bytes of a response that is read into memory."""
 PAUSES = (0.2, 0.5, 1.0, 2.0)
-"""Seconds before each further try of a call that may be repeated."""
+"""Seconds before each retry."""
 _DOCKER = "application/vnd.docker.distribution.manifest"
 _ACCEPTED = ", ".join((MANIFEST_TYPE, INDEX_TYPE, f"{_DOCKER}.v2+json", f"{_DOCKER}.list.v2+json"))
 _IMAGE = re.compile(r"(?P<place>[^@]+?)(:(?P<tag>\w[\w.-]{0,127}))?(@(?P<digest>sha256:[0-9a-f]{64}))?")
@@ -52,16 +47,16 @@ T = TypeVar("T")
 
 
 class OciError(RegistryError, RolloutError):
-    """A registry refuses, or has other bytes than a name says; the message names it, the repository and the digest."""
+    """A registry refuses a request, or a digest does not match; the message names registry, repository and digest."""
 
 
 class OciUnreachable(OciError, Unreachable):
-    """A registry does not answer, or not now; the same call later may succeed."""
+    """A registry does not answer now; a later call may succeed."""
 
 
 @dataclass(frozen=True)
 class RegistryResponse:
-    """A short answer: its status, its headers, its body, and the URL that gave it."""
+    """A short response."""
 
     status: int
     headers: Message
@@ -71,20 +66,14 @@ class RegistryResponse:
 
 @dataclass(frozen=True)
 class Manifest:
-    """A manifest as a registry has it.
-
-    Attributes:
-        digest: `sha256:<hex>` of its bytes.
-        media_type: Its type.
-        content: Its bytes.
-    """
+    """A manifest as stored, with `sha256:<hex>` of its bytes."""
 
     digest: str
     media_type: str
     content: bytes
 
     def value(self) -> dict[str, Any]:
-        """What it says; nothing where it is no JSON object."""
+        """Its content; empty if it is not a JSON object."""
         try:
             found = json.loads(self.content)
         except ValueError:
@@ -93,22 +82,14 @@ class Manifest:
 
 
 class Registry:
-    """One repository of a registry.
-
-    Args:
-        repository: How it is reached.
-    """
+    """One repository of a registry."""
 
     def __init__(self, repository: Repository) -> None:
         self._repository = repository
 
     @classmethod
     def of(cls, place: str, environment: Mapping[str, str] = os.environ) -> Registry:
-        """The repository `HOST[:PORT]/REPOSITORY`, with the login of the docker config.
-
-        Raises:
-            OciError: The name or the docker config cannot be understood.
-        """
+        """The repository `HOST[:PORT]/REPOSITORY` with the docker config's login; raises OciError if one is invalid."""
         try:
             host, name = place_of(place)
             return cls(Repository.of(host, name, environment, httpx.create_ssl_context()))
@@ -121,25 +102,17 @@ class Registry:
         return f"{self._repository.registry}/{self._repository.name}"
 
     def uri(self, reference: str) -> str:
-        """The name of a blob or a manifest by its digest, or of a manifest by its tag."""
+        """The URI of a blob or manifest by its digest, or of a manifest by its tag."""
         return f"oci://{self.place}{'@' if DIGEST.fullmatch(reference) else ':'}{reference}"
 
     def read(self, digest: str) -> bytes:
-        """A small blob.
-
-        Raises:
-            OciError: It is not there, longer than 16 MiB, or of another digest.
-        """
+        """The bytes of a blob of up to 16 MiB; raises OciError if it is missing or its digest does not match."""
         content = io.BytesIO()
         self._fetch(digest, content, LONGEST)
         return content.getvalue()
 
     def download(self, digest: str, to: Path) -> None:
-        """Write a blob into a file, which appears only if the bytes have the digest.
-
-        Raises:
-            OciError: It is not there, or of another digest.
-        """
+        """Write a blob to a file, which appears only if the digest matches; otherwise raises OciError."""
         unproven = to.with_name(to.name + ".partial")
         try:
             with unproven.open("wb") as file:
@@ -149,27 +122,19 @@ class Registry:
             unproven.unlink(missing_ok=True)
 
     def has(self, digest: str) -> bool:
-        """Whether a blob is there; nothing of it is read."""
+        """Whether a blob exists, without reading it."""
         expected = (HTTPStatus.OK, HTTPStatus.NOT_FOUND)
         return self._request("HEAD", f"blobs/{digest}", digest, expected=expected).status != HTTPStatus.NOT_FOUND
 
     def holds(self, digest: str) -> bool:
-        """Whether a blob is there; its bytes are read back.
-
-        Raises:
-            OciError: Other bytes are there under this digest.
-        """
+        """Whether a blob exists; its bytes are read, and OciError is raised if the digest does not match."""
         if not self.has(digest):
             return False
         self._fetch(digest, _Discarded(), MAX_BYTES)
         return True
 
     def put(self, content: bytes | Path) -> str:
-        """Put a blob, unless it is there, and read it back; returns its digest.
-
-        Raises:
-            OciError: The registry refuses it, or has other bytes under its digest.
-        """
+        """Upload a blob unless it exists, and verify it; returns its digest."""
         digest = sha256(content)
         for pause in (*PAUSES, None):
             if self.holds(digest):
@@ -185,11 +150,7 @@ class Registry:
         return digest
 
     def manifest(self, reference: str) -> Manifest | None:
-        """A manifest by its digest or its tag; None when there is none.
-
-        Raises:
-            OciError: It has another digest than was asked for, or than the registry says.
-        """
+        """A manifest by its digest or tag, None if it does not exist; raises OciError if its digest does not match."""
         expected = (HTTPStatus.OK, HTTPStatus.NOT_FOUND)
         headers = {"Accept": _ACCEPTED}
         found = self._request("GET", f"manifests/{reference}", reference, expected=expected, headers=headers)
@@ -203,11 +164,7 @@ class Registry:
         return Manifest(digest, found.headers.get("Content-Type", MANIFEST_TYPE).partition(";")[0], found.body)
 
     def put_manifest(self, content: bytes, media_type: str, tag: str = "") -> bool:
-        """Put a manifest under its digest, or under a tag; whether the registry has noted what it refers to.
-
-        Raises:
-            OciError: The registry refuses it, or says that it has another digest.
-        """
+        """Upload a manifest by digest, or by tag; whether the registry has processed its `subject`."""
         digest = sha256(content)
         reference, headers = tag or digest, {"Content-Type": media_type}
         answer = self._request(
@@ -219,17 +176,13 @@ class Registry:
         return "OCI-Subject" in answer.headers
 
     def referrers(self, subject: str) -> list[dict[str, Any]] | None:
-        """What the registry says that refers to a manifest: descriptors; None of one that keeps no such list.
-
-        Raises:
-            OciError: It refuses to tell.
-        """
+        """Descriptors of the manifests that refer to one; None if the registry does not support this."""
         expected, path = (HTTPStatus.OK, *_NO_REFERRERS), f"referrers/{subject}"
         answer = self._request("GET", path, subject, expected=expected)
         return manifests_in(answer.body) if answer.status == HTTPStatus.OK else None
 
     def _fetch(self, digest: str, to: IO[bytes], limit: int) -> None:
-        """Write a blob into a file, and fail at its end if it has another digest."""
+        """Write a blob to a file; raise at its end if the digest does not match."""
         if not DIGEST.fullmatch(digest):
             raise OciError(f"{digest!r} is no digest: expected sha256:<64 digits>")
         try:
@@ -264,12 +217,7 @@ class Registry:
         content: bytes | Path = b"",
         headers: Mapping[str, str] | None = None,
     ) -> RegistryResponse:
-        """Send a request and read the short answer; one that may be repeated is repeated while the registry is away.
-
-        Raises:
-            OciUnreachable: There is no answer, or it is to be requested again.
-            OciError: The answer has another status, or is too long.
-        """
+        """Send a request and read the short response; retry an idempotent one. Raises OciUnreachable or OciError."""
 
         def once() -> RegistryResponse:
             with self._explained(about):
@@ -295,7 +243,6 @@ class Registry:
 
     @contextmanager
     def _explained(self, about: str) -> Generator[None]:
-        """Turn what went wrong with a request into an error that names what it was about."""
         try:
             yield
         except urllib.error.HTTPError as error:
@@ -312,10 +259,10 @@ class Registry:
 
 
 class _Discarded(io.BytesIO):
-    """A file that stores nothing: for a blob whose bytes are only verified."""
+    """A file that stores nothing, for verifying a blob."""
 
     def write(self, content: Any, /) -> int:
-        """Forget them."""
+        """Discard the content."""
         return len(content)
 
 
@@ -328,14 +275,9 @@ def _repeated(call: Callable[[], T]) -> T:
 
 
 def pinned(image: str, environment: Mapping[str, str] = os.environ) -> str:
-    """An image by its digest, whatever its tag is moved to later; one that is named by digest stays as it is.
+    """An image (`HOST[:PORT]/REPOSITORY[:TAG]`) by its digest, so that a moved tag does not change it.
 
-    Args:
-        image: `HOST[:PORT]/REPOSITORY[:TAG]`; without a tag, `latest` is meant.
-        environment: Names the docker config, see `Registry.of`.
-
-    Raises:
-        OciError: It names no registry, or there is no such image.
+    An image with a digest is returned as it is. Raises OciError if it names no registry, or does not exist.
     """
     found = _IMAGE.fullmatch(image)
     if found is None:
@@ -353,7 +295,7 @@ def pinned(image: str, environment: Mapping[str, str] = os.environ) -> str:
 
 
 def sha256(content: bytes | Path) -> str:
-    """`sha256:<hex>` of bytes, or of a file's."""
+    """`sha256:<hex>` of bytes or of a file."""
     if isinstance(content, bytes):
         return f"sha256:{hashlib.sha256(content).hexdigest()}"
     with content.open("rb") as file:
@@ -366,7 +308,7 @@ def canonical(value: Mapping[str, Any]) -> bytes:
 
 
 def manifests_in(content: bytes) -> list[dict[str, Any]]:
-    """The descriptors of an index; none where it is no index."""
+    """The descriptors of an index; empty if it is not an index."""
     try:
         found = json.loads(content)["manifests"]
         return [one for one in found if isinstance(one, dict)]

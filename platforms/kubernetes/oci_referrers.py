@@ -1,9 +1,6 @@
-"""What refers to a manifest of a registry, such as signatures to what they sign.
+"""Manifests of a registry that refer to another one, such as signatures.
 
-    refer(registry, manifest, subject, tag)              # `manifest` names `subject` in its field of that name
-    for descriptor in referrers(registry, subject, "application/vnd.example"): ...
-
-A registry that keeps no list of them by itself is given one: an index under a tag that names the subject.
+For a registry without a referrers API, they are listed in an index under a tag that is made of the subject's digest.
 Source: OCI distribution specification v1.1, "Listing Referrers" and "Referrers Tag Schema".
 """
 
@@ -18,18 +15,10 @@ _TRIES = 5
 
 
 def refer(registry: Registry, content: bytes, subject: str, tag: str) -> None:
-    """Put a manifest that refers to another one, so that `referrers` finds it.
+    """Upload a manifest that refers to another one, so that `referrers` finds it.
 
-    The index may be written by others at the same time, and the last one wins: so it is read back, and written again.
-
-    Args:
-        registry: Where to.
-        content: The manifest.
-        subject: The digest of what it refers to.
-        tag: Of the manifest: a registry that cleans up may take one for waste that only an index names.
-
-    Raises:
-        OciError: The registry refuses it, or loses it each time.
+    The index may be written concurrently, and the last write wins: so it is read back, and written again. The manifest
+    gets a tag, because a registry's clean-up may delete one that only an index names.
     """
     if registry.put_manifest(content, MANIFEST_TYPE, tag):
         return
@@ -47,11 +36,7 @@ def refer(registry: Registry, content: bytes, subject: str, tag: str) -> None:
 
 
 def referrers(registry: Registry, subject: str, artifact_type: str) -> list[dict[str, Any]]:
-    """Descriptors, with their annotations, of the manifests of one type that refer to a manifest; by their digests.
-
-    Raises:
-        OciError: The registry refuses to tell.
-    """
+    """Descriptors of the manifests of one type that refer to one, sorted by digest."""
     told = registry.referrers(subject)
     found = _tagged(registry, subject) if told is None else told
     ours = [one for one in found if one.get("artifactType") == artifact_type]

@@ -1,7 +1,7 @@
-"""Metrics that are no gateway's, window by window: those of this project, and those of users.
+"""Windows of our own metrics and of custom metrics, which do not come from the gateway.
 
-A metric `m` of a variant in a rollout is `m_count` observations, their sum `m_sum` and, of a mean, the sum of their
-squares `m_squared_sum`. Each is born at 0 with its rollout. A value that comes late counts when it comes.
+A metric `m` of a variant in a rollout has the counters `m_count`, `m_sum` and, for a mean, `m_squared_sum`. Each begins
+at 0 with its rollout. A late value counts when it arrives.
 """
 
 from __future__ import annotations
@@ -23,18 +23,13 @@ _CAPTURED = f"{series(INVALID)}{_COUNT}"  # each captured answer, whatever it sa
 
 @dataclass(frozen=True)
 class Observed:
-    """What was observed.
-
-    Attributes:
-        metrics: Whose tallies are told.
-        counts: Series and variant -> begin of a window, epoch seconds -> by how much it rose.
-    """
+    """Observations of metrics; `counts` has series and variant -> begin of a window, epoch seconds -> increase."""
 
     metrics: tuple[Metric, ...]
     counts: Mapping[tuple[str, str], Mapping[int, float]]
 
     def tallies(self, at: int, variant: str) -> dict[str, Tally]:
-        """The tallies of a window by the metrics' names; a sum without its count says nothing, nor the other way."""
+        """The tallies of a window by metric; a sum without its count, or the reverse, is omitted."""
         found: dict[str, Tally] = {}
         for metric in self.metrics:
             known = [self.counts.get((name, variant)) for name in _names(metric)]
@@ -55,11 +50,7 @@ class OwnCounts:
     endpoint: str
 
     def read(self, query: CountQuery, first: int, last: int) -> Observed:
-        """The metrics of a query, in the windows from `first` to `last`, epoch seconds.
-
-        Raises:
-            RolloutError: Prometheus does not answer.
-        """
+        """The metrics of a query, in the windows from `first` to `last`, epoch seconds."""
         ours = tuple(name for metric in query.metrics if metric.namespace == OWN for name in _names(metric))
         if query.captured:
             ours = tuple(dict.fromkeys([*ours, _CAPTURED]))
@@ -78,7 +69,7 @@ class OwnCounts:
     def _ours(
         self, query: CountQuery, names: tuple[str, ...], first: int, last: int
     ) -> dict[tuple[str, str], Mapping[int, float]]:
-        """Totals that every replica tells alike, so what one of them tells at the edges of a window is enough."""
+        """Totals that every replica exposes alike, so one value at each edge of a window is enough."""
         of = self._of(query, "", whose(self.namespace, self.endpoint), {"__name__": any_of(names)})
         width = query.seconds
         found: dict[tuple[str, str], Mapping[int, float]] = {}
@@ -95,7 +86,7 @@ class OwnCounts:
     def _theirs(
         self, query: CountQuery, name: str, first: int, last: int
     ) -> Mapping[tuple[str, str], Mapping[int, float]]:
-        """Counters of which each process has its own, summed; wherever what publishes them runs."""
+        """Counters that each process has of its own, summed, wherever they are exposed."""
         found: dict[tuple[str, str], dict[int, float]] = {}
         for item in self.prometheus.samples(self._of(query, name, {ENDPOINT: self.endpoint}), first - 60, last):
             rises = found.setdefault((name, item.labels[VARIANT]), defaultdict(float))
@@ -105,7 +96,7 @@ class OwnCounts:
 
 
 def _rises(points: Points) -> list[tuple[float, float]]:
-    """By how much a counter rose at each sample; it is born at 0, and begins again when its process does."""
+    """The increase at each sample; a counter begins at 0, and again when its process restarts."""
     before, found = 0.0, list[tuple[float, float]]()
     for at, value in points:
         found.append((at, value if value < before else value - before))

@@ -1,9 +1,4 @@
-"""Where the packages of a stack on Kubernetes are: in its registry of images, or in a bucket.
-
-store = ClusterPackageStore(outputs["registry"], outputs["bucket"])
-store.uri(digest)                              # where a new package goes, by what the stack names now
-store.fetch(archive_uri, digest, path)         # by the URI alone: what was put elsewhere before is there still
-"""
+"""Storage of a stack's packages on Kubernetes: an image registry or a bucket."""
 
 from __future__ import annotations
 
@@ -29,10 +24,9 @@ from serving.registry_protocol import SCHEME
 
 
 def registry_of(given: Mapping[str, Any]) -> PackageRegistry:
-    """A registry or a bucket, and a ModelPackage; key and token of the stack are made at their first use.
+    """A registry or bucket, and a ModelPackage; the stack's key and token are created on first use.
 
-    Args:
-        given: `context`, `namespace`, `prefix` and `name` of the ModelPackage, `registry`, `bucket` and `image_uri`.
+    `given` has `context`, `namespace`, `prefix`, `registry`, `bucket`, `image_uri`, and `name` of the ModelPackage.
     """
     api, prefix, bucket = Api.of(given.get("context") or None, given["namespace"]), given["prefix"], given.get("bucket")
     access_token.make(api, prefix, labels_of(prefix))
@@ -42,27 +36,17 @@ def registry_of(given: Mapping[str, Any]) -> PackageRegistry:
 
 
 def origin_of(source: Mapping[str, Any]) -> Origin:
-    """Where a stack on Kubernetes has its champion, for another stack that copies it.
-
-    Args:
-        source: Its release, with `context` and `bucket`.
-    """
+    """The store of another stack's champion. `source`: its release, with `context` and `bucket`."""
     api = Api.of(source["context"] or None, source["model_package_arn"].partition("/")[0])
     return Origin(ClusterPackageStore("", source.get("bucket")), ModelPackages(api))
 
 
 @dataclass(frozen=True)
 class ClusterPackageStore:
-    """`StackPackageStore` of either kind.
+    """`StackPackageStore` in a registry (`HOST[:PORT]/REPOSITORY`, empty for reading alone), or in a bucket.
 
-    What is put goes where the stack says. What is read is read where its URI says, so that a stack that was moved from
-    a registry to a bucket, or back, has its packages of before.
-
-    Everything raises `OciError` or `BucketError` where a registry or a bucket does not answer, or lets nobody read.
-
-    Attributes:
-        registry: `HOST[:PORT]/REPOSITORY` of the stack, below which its packages are; empty where nothing is put.
-        bucket: The stack's bucket, with `name`, `endpoint` and `region`; None where packages go to the registry.
+    It writes to the configured place and reads by the URI, so a stack that moved between registry and bucket keeps its
+    old packages. Every method raises `OciError` or `BucketError` if the store does not answer or denies access.
     """
 
     registry: str
@@ -109,7 +93,7 @@ class ClusterPackageStore:
             store.fetch(archive_uri, package_digest, to)
 
     def why_gone(self, archive_uris: Sequence[str]) -> str:
-        """See `StackPackageStore`; nothing of modelstack deletes a package here."""
+        """See `StackPackageStore`."""
         where = "the bucket" if archive_uris[0].startswith("s3://") else "the registry"
         return (
             f"{' and '.join(archive_uris)} {'is' if len(archive_uris) == 1 else 'are'} gone. No rule of modelstack "

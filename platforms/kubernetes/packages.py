@@ -1,9 +1,7 @@
-"""Reads single members of a sealed package, wherever it lies, and believes nothing but digests.
+"""Reads single members of a sealed package and verifies their digests.
 
-    content = member(release, REFERENCE)               # bytes; None when the package has none
-
-In a registry of images a member is a blob, whose digest is the sha256 that the manifest names: no list of anything is
-asked for. The archive, with the model's weights, is never fetched for that.
+In an image registry a member is a blob, addressed by the sha256 in the manifest. The archive with the weights is never
+fetched for it.
 """
 
 from __future__ import annotations
@@ -27,11 +25,9 @@ def manifest(release: Sealed) -> bytes:
 
 
 def member(release: Sealed, name: str) -> bytes | None:
-    """One member of a release's package; None when its manifest lists none of that name.
+    """One member of a release's package; None if its manifest does not list it.
 
-    Raises:
-        Unreachable: The registry or the bucket does not answer, or gives nothing; the same call later may succeed.
-        RolloutError: It refuses, or has other bytes than were sealed; the message names them.
+    Raises Unreachable to retry later, and another RolloutError if it is refused or does not match the sealed digest.
     """
     return member_of(release, name, _reader(release))
 
@@ -48,7 +44,7 @@ def _reader(release: Sealed) -> Callable[[str, str], bytes]:
 
 
 def _in_bucket(uri: str) -> bytes:
-    """An object, fetched with the keys of this process's environment, see `serving.fetch`."""
+    """An object, by the credentials of this process's environment, see `serving.fetch`."""
     content = io.BytesIO()
     try:
         # The caller tries again later, so nothing waits here.

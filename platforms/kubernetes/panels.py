@@ -1,7 +1,7 @@
-"""The panels of a stack as Prometheus is queried for them. Pure.
+"""The PromQL of a stack's dashboard. Pure.
 
-Variants are found by their labels, so a new release changes no query. What a variant answered is read from the records
-of its rules. Each replica of the controller shows what is measured alike, so a panel takes the largest.
+Variants are found by label, so a new release changes no query. Variants' responses come from the recording rules. The
+replicas of the controller expose the same measurements, so a panel takes their maximum.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from services.declaration.alarm_thresholds import plain
 from services.declaration.panels import CurveSpec, Panel, PanelSettings, PanelSpec, Query
 
 WORKLOAD = "workload"
-"""The label of curves that Envoy counts: the workload, taken from the name of its cluster."""
+"""The label of curves from Envoy: the workload, extracted from its cluster's name."""
 GATEWAY = PanelSpec("Errors of the gateway itself", "answers")
 BURN = PanelSpec("How fast the error budget burns", "times as fast as the objective allows")
 FAILURES = PanelSpec("Work that fails, and releases whose drift cannot be measured", "times")
@@ -44,14 +44,7 @@ _AT_GATEWAY = "Latency at the gateway"
 
 @dataclass(frozen=True)
 class Panels:
-    """Compiles the panels of one endpoint.
-
-    Attributes:
-        namespace: Where the endpoint is.
-        endpoint: The endpoint.
-        interval: The time from point to point, over which counts are taken, as PromQL writes it.
-        rate_interval: The time of a rate: several scrapes.
-    """
+    """Compiles the panels of one endpoint, with the time between two points and the range of a rate in PromQL."""
 
     namespace: str
     endpoint: str
@@ -71,7 +64,7 @@ class Panels:
         ]
 
     def comparison(self, clusters: Sequence[str]) -> list[Panel]:
-        """The panels by which the versions behind clusters of Envoy are compared."""
+        """Panels that compare the variants behind clusters of Envoy."""
         served = {CLUSTER: any_of(tuple(clusters))}
 
         def counted(classes: str) -> str:
@@ -118,7 +111,7 @@ class Panels:
         return Query(text, curve.label, curve.by)
 
     def _promised(self, objective: Objective) -> list[Panel]:
-        """What is left of the error budgets, and how fast they burn."""
+        """The remaining error budgets and the burn rates."""
         left: list[Query] = []
         for sli in SLIS:
             part, whole = (
@@ -133,7 +126,6 @@ class Panels:
         ]
 
     def _own(self) -> list[Panel]:
-        """The controller, the probe and the alarms."""
         failures = self._born("modelstack_tick_failures_total", "work")
         unmeasured = self._born(f"{series(published.DRIFT_UNMEASURED)}_total", "")
         firing = f"max by (alertname) ({matched('ALERTS', {**self._of, 'alertstate': 'firing'})})"
@@ -155,15 +147,10 @@ class Panels:
         return f"sum_over_time({matched(record, self._of)}[{self.interval}])"
 
     def _born(self, name: str, by: str, *, whole: str = "") -> str:
-        """By how much a counter of ours rose from point to point; one that is new rose from 0.
+        """The increase of our counter between two points; a new counter began at 0, and a restart shows nothing.
 
-        The replicas of the controller show what the database counts alike, but each counts its own work. Where a
-        counter falls, because a replica began again, nothing is shown.
-
-        Args:
-            name: The counter.
-            by: What distinguishes its curves.
-            whole: What distinguishes its series, where that is more.
+        Replicas of the controller expose the database's counts alike, but their own work separately: `whole` has the
+        labels of the series, if they are more than those of the curves, `by`.
         """
         inner = f"max by ({whole or by}) ({matched(name, self._of)}"
         now, before = (f"sum by ({by}) ({inner}{ago}))" for ago in ("", f" offset {self.interval}"))
@@ -171,5 +158,4 @@ class Panels:
 
 
 def _workload(expression: str) -> str:
-    """With the label `WORKLOAD`, taken from the name of Envoy's cluster."""
     return f'label_replace({expression}, "{WORKLOAD}", "$1", "{CLUSTER}", "service/[^/]+/([^/]+)/.*")'

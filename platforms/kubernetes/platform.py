@@ -1,4 +1,4 @@
-"""Kubernetes, as `services.platform_registry` finds it."""
+"""The Kubernetes platform for `services.platform_registry`."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""Which prediction is looked for, and how far has that come? The parameters of a call to the controller.
-
-Wanted.of({"id": "order-17"})      # raises where a parameter is wrong
-wanted.then(answer)                # what to ask next; None at the end
-"""
+"""The parameters of a search for a prediction, and its progress from page to page."""
 
 from __future__ import annotations
 
@@ -21,13 +17,9 @@ _TOGETHER = 120.0  # seconds within which what several variants answered to one 
 
 @dataclass(frozen=True)
 class PredictionQuery:
-    """What is looked for, and how far that has come.
+    """A search for a prediction by its id, or by a prefix of it unless `whole`.
 
-    Attributes:
-        word: The id, or the beginning of one.
-        whole: Only an id that is the whole word counts.
-        window: When the prediction was given.
-        before: Captures that came before this time are left to be looked through, epoch seconds; None: all are.
+    Captures from `before` on have been searched, epoch seconds; None: none have.
     """
 
     word: str
@@ -37,11 +29,7 @@ class PredictionQuery:
 
     @classmethod
     def of(cls, told: Mapping[str, str]) -> PredictionQuery:
-        """Read the parameters of a call.
-
-        Raises:
-            RolloutError: One is missing or wrong; the message names it.
-        """
+        """Parse the parameters of a request; raises RolloutError, which names the parameter."""
         word = told.get("id", "")
         if not 0 < len(word) <= LONGEST:
             raise RolloutError(f"id: got {len(word)} characters, expected 1 to {LONGEST}")
@@ -50,16 +38,15 @@ class PredictionQuery:
         return cls(word, told.get("whole") == "true", window, before)
 
     def as_dict(self) -> dict[str, str]:
-        """The parameters of the call."""
+        """The parameters of the request."""
         times = {"since": self.window.since, "until": self.window.until, "before": self.before}
         told = {name: repr(at) for name, at in times.items() if at is not None and math.isfinite(at)}
         return {"id": self.word, "whole": "true" if self.whole else "false", **told}
 
     def then(self, told: Mapping[str, Any]) -> PredictionQuery | None:
-        """What to ask after an answer; None when all is looked through.
+        """The query for the next page; None at the end.
 
-        Once something is found that is called so, only what came at about the same time is still looked for: what a
-        shadow variant, or another one that was asked again, answered.
+        After an exact match only captures of about the same time are searched: other variants' responses to it.
         """
         before, exact = told["before"], bool(told["exact"])
         if before is None:

@@ -1,8 +1,6 @@
-"""Where is a prediction with an id told of? In the ledger and the event ids, in one read; else in the captures.
+"""Search for a prediction by its id: in the ledger and event ids, else in the captures.
 
-    page(database, "flights", Wanted("order-17"))      # a part of what is kept, the newest first, as JSON values
-
-The captures are looked through by PostgreSQL, some at a time: only files that hold the id come from there.
+PostgreSQL searches the captures page by page, and returns only files that contain the id.
 """
 
 from __future__ import annotations
@@ -32,15 +30,11 @@ ORDER BY received DESC FETCH FIRST {_HITS} ROWS WITH TIES"""  # noqa: S608
 
 
 def page(database: Database, endpoint: str, wanted: PredictionQuery) -> dict[str, Any]:
-    """Look through some of what is kept.
+    """One page of a search, newest first.
 
     Returns:
-        `exact` and `begun`, as `monitoring.predictions.Search` has them; `files`, how many were looked through;
-        `oldest`, in the first part, when the oldest capture came that is kept; and `before`, from where to go on; None
-        at the end.
-
-    Raises:
-        Busy, Unreachable: The same call may succeed later.
+        `exact` and `begun`, as in `monitoring.predictions.Search`; `files`, the number of searched files; `oldest`, on
+        the first page, the time of the oldest capture; and `before` for the next page, None at the end.
     """
     search, oldest = Search(wanted.word, wanted.whole), None
     if wanted.before is None:
@@ -67,7 +61,7 @@ def _in_the_ledger(database: Database, endpoint: str, wanted: PredictionQuery) -
 
 
 def _by_event(database: Database, endpoint: str, wanted: PredictionQuery) -> list[Prediction]:
-    """The prediction of an event id: its file came in the same transaction, so at the same time."""
+    """The predictions of an event id; a file has the receipt time of its transaction."""
     search = Search(wanted.word, whole=True)
     found = database.run(
         "look for an event",
@@ -82,7 +76,7 @@ def _by_event(database: Database, endpoint: str, wanted: PredictionQuery) -> lis
 
 
 def _captured(database: Database, endpoint: str, wanted: PredictionQuery, search: Search) -> tuple[int, float | None]:
-    """Look through the newest captures that are left: how many files, and before which time to go on; None: nowhere."""
+    """Search the next captures: the number of files, and `before` for the next page, None at the end."""
     since = max(wanted.window.since, 0.0)
     until = min(wanted.window.until + _LATE, FOREVER) if wanted.before is None else wanted.before
     of = {"endpoint": endpoint, "since": since}

@@ -1,8 +1,4 @@
-"""Probes each endpoint when it is due, in a thread of the controller; see `services.probe`.
-
-probes = Probes(through_gateways(api), member, known.spec, known.champion, tell=...)
-probes.follow(Rounds(lambda: process.names, lambda: process.leads, stopping))     # until `stopping` is set
-"""
+"""Probes each endpoint when it is due, in a thread of the controller; see `services.probe`."""
 
 from __future__ import annotations
 
@@ -27,22 +23,18 @@ from services.invoke import Invoke, Request, Response
 from services.promises import Member
 
 LOOK = 1.0
-"""Seconds between two looks at what is due."""
+"""Seconds between two looks at the due probes."""
 _AT_ONCE = 8  # endpoints that are asked at the same time
 _TIMEOUT = httpx.Timeout(20.0, connect=3.0)
 
 
 @dataclass
 class Probes:
-    """The probes of a namespace's endpoints.
+    """The probes of a namespace's endpoints. `spec` and `champion` raise RolloutError if they cannot be read.
 
     Attributes:
-        invoke: Gives what sends requests to an endpoint.
-        member: Reads members of packages.
-        spec: What the Rollout of an endpoint says; raises RolloutError where it says something wrong.
-        champion: What serves; None before the first release. Raises RolloutError where the journal cannot be read.
-        tell: Shows what an endpoint's last probe found; empty: nothing any more.
-        now: Epoch seconds.
+        invoke: Returns the `Invoke` of an endpoint.
+        tell: Publishes the result of an endpoint's last probe; empty removes it.
     """
 
     invoke: Callable[[RolloutSpec], Invoke]
@@ -54,7 +46,7 @@ class Probes:
     _asked: dict[str, float] = field(default_factory=dict[str, float], init=False)  # when they were last
 
     def follow(self, rounds: Rounds) -> None:
-        """Probe what is due again and again, while this process leads."""
+        """Run the due probes periodically while this process leads."""
         with ThreadPoolExecutor(_AT_ONCE, "probe") as pool:
             for names in rounds.every(LOOK):
                 for asked in [pool.submit(self.run, name) for name in self.due(names or ())]:
@@ -62,9 +54,9 @@ class Probes:
                         log("not probed", error=repr(error))
 
     def due(self, names: Collection[str]) -> list[str]:
-        """The endpoints that are to be probed now. What is shown of all others is forgotten.
+        """The endpoints to probe now. The results of all others are removed.
 
-        Another process shows what it finds when it leads: what this one found before would hide it.
+        Another leader publishes its own results, which old ones of this process would hide.
         """
         now, every = self.now(), {name: 60.0 * self._minutes(name) for name in names}
         wanted = {name: seconds for name, seconds in every.items() if seconds}
@@ -76,9 +68,9 @@ class Probes:
         return found
 
     def run(self, name: str) -> None:
-        """Probe an endpoint once. Before the first release nothing is asked, and nothing told.
+        """Probe an endpoint once, unless it has no release yet.
 
-        What cannot be asked tells nothing: the alarm rings when nothing is told for a while.
+        A probe that cannot be sent publishes nothing: the alarm fires when results are missing for a while.
         """
         try:
             champion, spec = self.champion(name), self.spec(name)
@@ -101,14 +93,14 @@ class Probes:
 
 
 def through_gateways(api: Api) -> Callable[[RolloutSpec], Invoke]:
-    """Gives what sends requests through the gateway of an endpoint, as users do."""
+    """Returns an endpoint's `Invoke` through its gateway, as for users."""
     known: dict[tuple[str, str, str], Entrance] = {}  # until one does not answer
     return lambda spec: _Probe(api, (spec.gateway, spec.host, spec.ca_config_map), known)
 
 
 @dataclass(frozen=True)
 class _Probe:
-    """`Invoke` by a new connection each time, to the gateway at a place."""
+    """`Invoke` by a new connection each time."""
 
     api: Api
     place: tuple[str, str, str]

@@ -1,7 +1,4 @@
-"""Asks a Prometheus, over its HTTP API: samples as they were scraped, values now, and what its rules say.
-
-    prometheus = Prometheus(api.reach("http://prometheus.monitoring:9090"))
-    prometheus.samples('up{job="envoy"}', start, end)      # [Samples(labels={...}, points=((1764380000.1, 1.0), ...))]
+"""Client of Prometheus' HTTP API: raw samples, instant and range queries, and rules.
 
 Source: Prometheus documentation, "HTTP API" (instant queries, range queries, rules, errors and warnings).
 """
@@ -29,12 +26,7 @@ _PIECE = 6 * 3600  # seconds whose samples are read at once: a day's are too man
 
 @dataclass(frozen=True)
 class Samples:
-    """A series.
-
-    Attributes:
-        labels: Its labels, without the metric's name.
-        points: Epoch seconds and values, in order, each time once.
-    """
+    """A series: labels without the metric's name, and points of epoch seconds and value, in order, each time once."""
 
     labels: Mapping[str, str]
     points: tuple[tuple[float, float], ...]
@@ -42,27 +34,16 @@ class Samples:
 
 @dataclass(frozen=True)
 class Prometheus:
-    """Reads from one Prometheus, or from what speaks its API.
+    """Client of one Prometheus, or of a compatible server.
 
-    Every call raises Unreachable when it is down, slow or answers only in part; Busy when it takes no more calls now;
-    RolloutError when it refuses the call.
-
-    Attributes:
-        client: A client whose base URL is the Prometheus's.
+    Every call raises Unreachable if it is down, slow or responds in part; Busy if it is overloaded; another
+    RolloutError if it refuses.
     """
 
     client: httpx.Client
 
     def samples(self, selector: str, start: float, end: float) -> list[Samples]:
-        """The samples of all series of a selector, as they were scraped, from `start` to `end` with both.
-
-        Nothing is interpolated, and nothing stands in for what is not there.
-
-        Args:
-            selector: `metric{label="value"}`.
-            start: Epoch seconds.
-            end: Epoch seconds.
-        """
+        """The raw samples of a selector's series from `start` to `end`, epoch seconds, both included."""
         found: dict[tuple[tuple[str, str], ...], dict[float, float]] = {}
         for low, high in _pieces(start, end):
             # From Prometheus 3 on, a range does not include its beginning.
@@ -76,14 +57,14 @@ class Prometheus:
         ]
 
     def values(self, query: str, at: float) -> list[tuple[Mapping[str, str], float]]:
-        """What a query says at a time: labels and a value each."""
+        """The labels and values of a query at a time."""
         return [
             (_labels(item), float(item["value"][1]))
             for item in self._query({"query": query, "time": f"{at:.3f}"}, "vector")
         ]
 
     def steps(self, query: str, start: float, end: float, step: int) -> list[Samples]:
-        """What a query says at `start`, `start + step` and so on, up to `end`; with names, where it keeps them."""
+        """The results of a query at `start`, `start + step` and so on, up to `end`; labels may include the name."""
         most = 10_000  # Prometheus answers with 11,000 points at most
         found: dict[tuple[tuple[str, str], ...], dict[float, float]] = {}
         low = start
@@ -97,7 +78,7 @@ class Prometheus:
         return [Samples(dict(labels), tuple(sorted(points.items()))) for labels, points in found.items()]
 
     def groups(self, name: str, labels: Mapping[str, str]) -> list[Mapping[str, Any]]:
-        """The groups of a name that have alerts with such labels: those alone, with what rings of them."""
+        """The groups of a name, with only the alerts that have these labels."""
         data = self._get("rules", {"type": "alert", "rule_group[]": name})
         found = list[Mapping[str, Any]]()
         for group in cast(list[Mapping[str, Any]], data.get("groups", [])):
@@ -148,13 +129,13 @@ class Prometheus:
 
 
 def epoch(text: str) -> float:
-    """A time of Prometheus, which has nanoseconds, in seconds; 0 of what never was."""
+    """Seconds of a Prometheus time, which has nanoseconds; 0 for its year 1, which means never."""
     at = datetime.fromisoformat(text)
     return at.timestamp() if at.year > 1 else 0.0
 
 
 def number(value: object) -> float | None:
-    """A number of Prometheus; None where it is none, or not finite."""
+    """A number of Prometheus; None if it is invalid or not finite."""
     try:
         number = float(str(value))
     except ValueError:

@@ -1,10 +1,7 @@
-"""`PackageStore` in a registry of images.
+"""`PackageStore` in an image registry.
 
-    store = repository("registry.example/models")
-    store.put(sealed)
-
-A package is an artifact: its archive is a blob, and `archive_uri` names that blob. What is signed of it is another
-artifact that refers to it, one for each key.
+A package is an artifact whose archive is a blob, named by `archive_uri`. The signed documents of each key are another
+artifact that refers to it.
 """
 
 from __future__ import annotations
@@ -25,35 +22,23 @@ from serving.registry_protocol import Blob, ProtocolError
 
 _KEY_DIGITS = 12
 MOST_SIGNATURES = 32
-"""Of one key that are looked at; there are more than one only if two stacks' updates ran at once."""
+"""Maximum signatures of one key to try; there are several only after concurrent updates of two stacks."""
 
 
 def repository(registry: str) -> RegistryPackageStore:
-    """The store in a repository, `HOST[:PORT]/REPOSITORY`.
-
-    Raises:
-        OciError: The repository or the docker config cannot be understood.
-    """
+    """The store in `HOST[:PORT]/REPOSITORY`; raises OciError if the name or the docker config is invalid."""
     return RegistryPackageStore(Registry.of(registry))
 
 
 def store_of(archive_uri: str) -> RegistryPackageStore:
-    """The store of a package.
-
-    Raises:
-        OciError: The URI is none of a registry.
-    """
+    """The store of a package; raises OciError if the URI is not one of a registry."""
     blob = _blob(archive_uri)
     return repository(f"{blob.registry}/{blob.repository}")
 
 
 @dataclass(frozen=True)
 class RegistryPackageStore:
-    """`PackageStore` in a repository of images.
-
-    Attributes:
-        registry: The repository.
-    """
+    """`PackageStore` in an image repository. Every method raises OciError if the registry refuses or is down."""
 
     registry: Registry
 
@@ -62,12 +47,11 @@ class RegistryPackageStore:
         return self.registry.uri(package_digest)
 
     def evidence(self, archive_uri: str, public_key: bytes) -> Evidence:
-        """What was signed with a key of an archive, verified. Who may write the repository can add to it, not forge it.
+        """The verified documents that a key has signed. A writer of the repository can add some, but not forge them.
 
         Raises:
             Unsigned: There is no signature with that key.
-            SignatureError: What says that it is signed with the key is not.
-            OciError: The registry refuses, or what is there is not whole.
+            SignatureError: A signature is invalid.
         """
         digest = self._here(archive_uri)
         subject = self._manifest(digest)
@@ -91,26 +75,18 @@ class RegistryPackageStore:
         )
 
     def has(self, archive_uri: str) -> bool:
-        """See `PackageStore`.
-
-        Raises:
-            OciError: The registry refuses, or does not answer.
-        """
+        """See `PackageStore`."""
         return self.registry.has(self._here(archive_uri))
 
     def signers(self, archive_uri: str) -> list[str]:
-        """See `PackageStore`.
-
-        Raises:
-            OciError: The registry refuses, or does not answer.
-        """
+        """See `PackageStore`."""
         subject = self._manifest(self._here(archive_uri))
         found = referrers(self.registry, subject.digest, artifacts.EVIDENCE_TYPE) if subject else []
         signed = dict.fromkeys(one for one in map(_signed_by, found) if isinstance(one, str))
         return [one[:_KEY_DIGITS] for one in signed]
 
     def put_evidence(self, evidence: Evidence, sealed: SealedPackage, public_key: bytes) -> None:
-        """Put documents and signatures, as an artifact that refers to the package's."""
+        """See `PackageStore`."""
         files, subject = evidence.files(), self._manifest(sealed.digest)
         about = subject.content if subject else _manifest_of(sealed)
         for content in (artifacts.EMPTY, *files.values()):
@@ -119,7 +95,7 @@ class RegistryPackageStore:
         refer(self.registry, content, sha256(about), artifacts.tag_of(sealed.digest, public_key))
 
     def put(self, sealed: SealedPackage) -> str:
-        """Put an archive, and the JSON files of its top beside it; the tag, by which all is found, comes last."""
+        """See `PackageStore`. The tag, by which everything is found, is written last."""
         for content in (artifacts.EMPTY, *archive.documents(sealed.path).values(), sealed.path):
             self.registry.put(content)
         if self._manifest(sealed.digest) is None:
@@ -133,14 +109,14 @@ class RegistryPackageStore:
         self.registry.download(package_digest, to)
 
     def _here(self, archive_uri: str) -> str:
-        """The digest of an archive that is named in this repository."""
+        """The digest in a URI of this repository."""
         blob = _blob(archive_uri)
         if f"{blob.registry}/{blob.repository}" != self.registry.place:
             raise OciError(f"{archive_uri} is not in {self.registry.place}, where it is looked for")
         return blob.digest
 
     def _manifest(self, package_digest: str) -> Manifest | None:
-        """The manifest of a package, if it is there."""
+        """The manifest of a package, if it exists."""
         tag = artifacts.tag_of(package_digest)
         found = self.registry.manifest(tag)
         if found is not None and not artifacts.is_of(found, package_digest):
@@ -151,7 +127,7 @@ class RegistryPackageStore:
         return found
 
     def _evidence(self, digest: str) -> Evidence | None:
-        """What a manifest of documents and signatures lists; None if it is listed itself, and not there any more."""
+        """The documents of a manifest; None if it is listed but no longer exists."""
         manifest = self.registry.manifest(digest)
         if manifest is None:
             return None

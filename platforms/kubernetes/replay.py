@@ -1,4 +1,4 @@
-"""`Replay` on Kubernetes: captured requests in PostgreSQL are sent through the gateway to the challenger by name."""
+"""`Replay` on Kubernetes: sends captured requests from PostgreSQL through the gateway to the challenger by name."""
 
 from __future__ import annotations
 
@@ -23,14 +23,7 @@ _TIMEOUT = httpx.Timeout(60.0, connect=3.0)  # a model on SageMaker has 60 s
 
 @dataclass(frozen=True)
 class GatewayReplay:
-    """`Replay` through the gateway of an endpoint, whose address may change.
-
-    Attributes:
-        api: The API server.
-        database: Where captures are stored; None of a caller that cannot reach it.
-        endpoint: The endpoint.
-        spec: Its Rollout, which names the gateway.
-    """
+    """`Replay` through the gateway of an endpoint. Without a database, the caller cannot replay."""
 
     api: Api
     database: Database | None
@@ -38,11 +31,9 @@ class GatewayReplay:
     spec: RolloutSpec
 
     def run(self, champion: str, challenger: str, requests: int, before: Replayed = NONE) -> Replayed:
-        """Replay the latest captured requests; none when nothing is captured.
+        """Replay the latest captured requests, if there are any.
 
-        Raises:
-            Busy: This is not the controller in the cluster; or the gateway does not reach the variant by name now.
-            Unreachable: The database does not answer.
+        Raises Busy outside the cluster's controller, or if the gateway does not route to the variant by name yet.
         """
         if not self.api.in_cluster or self.database is None:
             raise Busy("the controller in the cluster replays")

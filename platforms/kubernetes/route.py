@@ -1,7 +1,4 @@
-"""An HTTPRoute as the traffic adapter sees it: its rules, the config they were made from, and the gateway's word on it.
-
-route = Route(api.get(ROUTE, "flight-delay-prod"))
-route.config, route.rules, route.not_yet
+"""An HTTPRoute as the traffic adapter reads it: rules, config, and status by the gateway.
 
 Source: Gateway API 1.3, HTTPRoute: `status.parents[].conditions` Accepted and ResolvedRefs with `observedGeneration`.
 """
@@ -19,21 +16,19 @@ from platforms.kubernetes.moving import MOVE, Move
 from rollout.core.state import RolloutState
 
 ASKED = f"{names.GROUP}/asked"
-"""The annotation of a route with the config that is asked for and could not serve yet."""
+"""The annotation of a route with a requested config that cannot serve yet."""
 _LOOKED_AT_OURSELVES = "BackendNotFound"  # by the endpoints; and a rule that lingers may have lost its Service
 
 
 @dataclass(frozen=True)
 class PendingConfig:
-    """A config that is asked for and could not serve yet.
+    """A requested config that cannot serve yet.
 
     Attributes:
-        config: Its name.
-        since: Since when it is waited for, epoch seconds.
-        at: When it was last asked for, epoch seconds.
-        pods: How many pods of its champion are waited for; 0 where one is enough.
-        began: When the rollout began that asked, epoch seconds: only in that one counts what is told of the config. 0
-            when nobody noted it.
+        since: The start of the wait, epoch seconds.
+        at: The last request, epoch seconds.
+        pods: The required number of its champion's pods; 0 if one is enough.
+        began: The start of the rollout that requested it, epoch seconds; 0 if unknown.
     """
 
     config: str
@@ -43,7 +38,7 @@ class PendingConfig:
     began: float = 0.0
 
     def counts_in(self, state: RolloutState) -> bool:
-        """Whether what is told of the config counts in a rollout: not when only an earlier one asked for it."""
+        """Whether this rollout requested it, not only an earlier one."""
         return self.began in {0.0, state.started_at}
 
     def to_json(self) -> str:
@@ -59,23 +54,23 @@ class Route:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What a write must find unchanged, with the name."""
+        """The metadata that a write requires to be unchanged."""
         metadata = self.content["metadata"]
         return {key: metadata[key] for key in ("name", "uid", "resourceVersion")}
 
     @property
     def rules(self) -> list[Object]:
-        """The rules, in their order."""
+        """The rules in order."""
         return list(self.content["spec"].get("rules") or [])
 
     @property
     def config(self) -> str:
-        """The config that the rules were made from; empty before the first."""
+        """The config of the rules; empty before the first."""
         return str(self._annotations.get(names.CONFIG) or "")
 
     @property
     def asked(self) -> PendingConfig | None:
-        """What is asked for and could not serve yet; None, too, when nobody can read it."""
+        """The requested config that cannot serve yet; None also if it cannot be parsed."""
         try:
             value = json.loads(self._annotations[ASKED])
             since, at, pods = float(value["since"]), float(value["at"]), int(value.get("pods") or 0)
@@ -85,7 +80,7 @@ class Route:
 
     @property
     def move(self) -> Move | None:
-        """The move to other pods that is under way, or was taken back; None, too, when nobody can read it."""
+        """The move to other pods, or a failed one; None also if it cannot be parsed."""
         try:
             return Move.from_json(self._annotations[MOVE])
         except (KeyError, ValueError):
@@ -93,7 +88,7 @@ class Route:
 
     @property
     def not_yet(self) -> str:
-        """What the gateway has not done yet with the route as it stands; empty when all is done."""
+        """What the gateway has not applied yet; empty if everything is."""
         if not self.config:
             return ""  # without rules of ours there is nothing to wait for
         generation = self.content["metadata"].get("generation", 0)
@@ -115,7 +110,7 @@ class Route:
 
 
 def written_by(content: Mapping[str, Any]) -> list[str]:
-    """Who else than the rollout controller wrote the rules, each with the time."""
+    """The other field managers that wrote the rules, with the time."""
     entries = content["metadata"].get("managedFields") or []
     return [
         f"{item.get('manager')} ({item.get('operation')}, {item.get('time')})"

@@ -1,4 +1,4 @@
-"""Reads a route with the configs that its rules are made from, and writes what differs, only on what was read."""
+"""Reads a route and its configs, and writes changes only to the version that was read."""
 
 from __future__ import annotations
 
@@ -22,13 +22,7 @@ _ATTEMPTS = 4  # of a write, each after somebody else's
 
 @dataclass(frozen=True)
 class RouteStore:
-    """One HTTPRoute, and the configs of its namespace.
-
-    Attributes:
-        api: The API server.
-        name: The route's name.
-        clock: Time.
-    """
+    """One HTTPRoute, and the configs of its namespace."""
 
     api: Api
     name: str
@@ -36,19 +30,11 @@ class RouteStore:
     _configs: dict[str, ServingConfig] = field(default_factory=dict[str, ServingConfig], repr=False, compare=False)
 
     def read(self) -> Route:
-        """The route now.
-
-        Raises:
-            NotFound: There is none.
-        """
+        """The current route; raises NotFound."""
         return Route(self.api.get(ROUTE, self.name))
 
     def repeated(self, doing: str, change: Callable[[Route], None]) -> None:
-        """Change what is there now; again when somebody wrote meanwhile.
-
-        Raises:
-            Busy: Others write it all the time.
-        """
+        """Read and change the route, with retries after conflicts; raises Busy if others keep writing it."""
         for left in reversed(range(_ATTEMPTS)):
             try:
                 change(self.read())
@@ -67,17 +53,10 @@ class RouteStore:
         asked: PendingConfig | None = None,
         move: Move | None = None,
     ) -> bool:
-        """Write what differs; whether anything did. The rules are ours as a whole, whoever wrote them last.
+        """Write what differs; whether anything did. All rules belong to us, whoever wrote them last.
 
-        Args:
-            route: The route as it was read.
-            config: The config that serves.
-            wanted: The rules; None leaves the route without.
-            asked: What is asked for and cannot serve yet.
-            move: The move to other pods.
-
-        Raises:
-            Conflict: Somebody wrote meanwhile.
+        `wanted` has the rules, None for a route without rules; `asked` is the requested config that cannot serve yet.
+        Raises Conflict if the route has changed since.
         """
         same = wanted is None or wanted == route.rules
         if same and (config, asked, move) == (route.config, route.asked, route.move):
@@ -97,11 +76,7 @@ class RouteStore:
         return True
 
     def known(self, name: str) -> ServingConfig | None:
-        """A config, by its name; None when there is none. It never changes, so it is read once.
-
-        Raises:
-            RolloutError: Its ConfigMap cannot be read.
-        """
+        """A config by its name, cached because it is immutable; None if it does not exist."""
         if name not in self._configs:
             found = self.api.find(CONFIG_MAP, name) if name else None
             if found is None:
@@ -113,17 +88,17 @@ class RouteStore:
         return self._configs[name]
 
     def serving(self, route: Route) -> ServingConfig | None:
-        """The config that serves; by the rules themselves when its ConfigMap is gone."""
+        """The config that serves; derived from the rules if its ConfigMap is gone."""
         if not route.config:
             return None
         return self.known(route.config) or config_of(route.config, route.rules)
 
     def split(self, route: Route) -> Split | None:
-        """What the other pods of a move take now; None when none is under way, or its config is not there."""
+        """The current traffic of a move's new pods; None without a move, or if its config is gone."""
         move = route.move
         to = self.known(move.config) if move is not None and move.under_way else None
         return Split(to.champion, move.share) if move is not None and to is not None else None
 
     def there(self, backends: Iterable[Backend]) -> list[Backend]:
-        """Those whose Service is still there: a rule without one is an error of the route."""
+        """The backends whose Service exists: a rule without one is an error of the route."""
         return [item for item in backends if self.api.find(SERVICE, item.workload) is not None]

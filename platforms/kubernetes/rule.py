@@ -1,6 +1,4 @@
-"""A rule of Prometheus, and the alert of a declared alarm. Pure.
-
-    rule_file([group])    # for `rule_files`, and the spec of a PrometheusRule
+"""Rules of Prometheus, and the alert of a declared alarm. Pure.
 
 Source: Prometheus documentation, "Recording rules" and "Alerting rules"; Prometheus operator, "PrometheusRule".
 """
@@ -19,17 +17,16 @@ Rule = dict[str, Any]
 WAKE = "modelstack_wake"
 """The label of alerts that wake the controller."""
 PERCENT = "{{ $value | humanizePercentage }}"
-"""The value of an alert on a share."""
 MEASURE, SEVERITY = "measure", "severity"
 
 
 def group_names(endpoint: str) -> tuple[str, str]:
-    """The groups of an endpoint's rules: its alarms, and those on the objective."""
+    """The rule groups of an endpoint: its alarms, and those on the objective."""
     return endpoint, f"{endpoint}-slo"
 
 
 def rule_file(groups: Iterable[Rule]) -> dict[str, Any]:
-    """Groups as a file that `rule_files` names, which is the spec of a PrometheusRule too."""
+    """A rule file, which is also the spec of a PrometheusRule."""
     return {"groups": list(groups)}
 
 
@@ -45,14 +42,8 @@ def alert(
 ) -> Rule:
     """The alert of an alarm.
 
-    Args:
-        of: The labels of the endpoint.
-        spec: What it says.
-        expression: What fires it.
-        value: How its value is added to the sentence, as a template of Prometheus; empty: not at all.
-        lasts: How long it must last, such as `2m`; empty: at once.
-        labels: More of them.
-        notes: More numbers of it, for whoever reads the rule.
+    `of` are the labels of the endpoint, `value` is a template to append to the text, and `lasts` is the time for which
+    the condition must hold, such as `2m`. `notes` become annotations, for readers of the rule.
     """
     rule: Rule = {"alert": alarm_name(of[ENDPOINT], spec.subject, spec.measure), "expr": expression}
     if lasts:
@@ -73,5 +64,5 @@ def alert(
 
 
 def record(name: str, expression: str, labels: Mapping[str, str]) -> Rule:
-    """What is computed at each evaluation."""
+    """A recording rule."""
     return {"record": name, "expr": expression, "labels": dict(labels)}

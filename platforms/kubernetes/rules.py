@@ -1,19 +1,13 @@
-"""The rules of a route, from a config and weights, and back. Pure.
+"""The rules of a route from a config and weights, and back. Pure.
 
-    rules(config, {"v-3f2a": 90, "v-77c1": 10}, lingering=())
-    weights(route_rules), config_of("flight-delay-prod-0c…", route_rules), lingering(route_rules, config)
+Each backend has a rule for requests that name it in the target header; the last rule has the weights for all others.
+The first ones keep the gateway's connections to a backend of weight 0, so that moving all traffic at once loses no
+request, and they carry replayed requests. For the same reason the rules of earlier backends stay for a while.
 
-First comes one rule for each backend, for requests that name it in the target header; last the one for all others, with
-the weights. The first keep the gateway's connections to a backend of weight 0, so that moving all traffic at once loses
-none of it, and they are the way of captured requests to a challenger that has no traffic. For the same reason the rules
-of what served before stay for a while (`lingering`).
-
-Only predictions pass. What else a pod answers, such as `/ping` and `/metrics`, is for the cluster alone: to callers it
-would tell too much, and a health check that counted as a request would be evidence for a model that nobody asked.
-
-A rule has no filter but the mirror of a shadow: an answer names its variant itself, so that an error that the gateway
-makes is never taken for one of a variant. Every field that the API server would fill in is written out, so what is read
-back is equal to what was written.
+Only paths of predictions are routed: `/ping` and `/metrics` of a pod would reveal too much, and health checks would
+count as requests. The only filter is the mirror of a shadow: the pod names its variant in the response, so an error of
+the gateway never counts for one. All fields that the API server defaults are explicit, so reading returns what was
+written.
 """
 
 from __future__ import annotations
@@ -37,12 +31,7 @@ _MIRROR = "RequestMirror"
 
 @dataclass(frozen=True)
 class Split:
-    """A part of the champion's traffic that other pods of the same variant take.
-
-    Attributes:
-        backend: Those pods.
-        percent: Of the traffic.
-    """
+    """The percentage of the champion's traffic on other pods of the same variant."""
 
     backend: Backend
     percent: int
@@ -54,14 +43,10 @@ def rules(
     lingering: Iterable[Backend] = (),
     split: Split | None = None,
 ) -> list[Rule]:
-    """The rules by which a config serves.
+    """The rules of a config, with weights in percent, by default 0.
 
-    Args:
-        config: The config.
-        weights: Percent of the answers by variant; of a variant that is not named 0.
-        lingering: What else keeps a rule of its own: backends of the config that served before. One whose variant the
-            config has too, from other instances, is asked for by the name of its workload.
-        split: What other pods of the champion take, in a config that has nobody else.
+    Earlier backends (`lingering`) keep a rule. One of a variant that the config has too is addressed by its workload's
+    name. A split needs a config without challenger.
     """
     own = {backend.variant for backend in config.backends}
     beside = {item.workload: item for item in (*([split.backend] if split else ()), *lingering)}
@@ -85,14 +70,14 @@ def rules(
 
 
 def weights(live: Sequence[Mapping[str, Any]]) -> dict[str, int]:
-    """Workload -> its weight in the rule for all requests; what is no such rule counts nothing."""
+    """Workload -> its weight in the default rule; empty without such a rule."""
     default = _default(live)
     found = (_references(default) if default else ()) or ()
     return {str(item.get("name")): int(item.get("weight", 1)) for item in found}
 
 
 def config_of(name: str, live: Sequence[Mapping[str, Any]]) -> ServingConfig | None:
-    """The config that rules were made from, when its own words are lost; None when they are no such rules."""
+    """The config derived from its rules, if its ConfigMap is lost; None if they are not such rules."""
     targets = {backend.workload: backend for backend in _targets(live)}
     default = _default(live)
     if default is None:
@@ -110,7 +95,7 @@ def config_of(name: str, live: Sequence[Mapping[str, Any]]) -> ServingConfig | N
 
 
 def lingering(live: Sequence[Mapping[str, Any]], config: ServingConfig) -> list[Backend]:
-    """The backends with a rule of their own that a config does not have."""
+    """The backends that have a rule but are not in the config."""
     own = {backend.workload for backend in config.backends}
     return [backend for backend in _targets(live) if backend.workload not in own]
 

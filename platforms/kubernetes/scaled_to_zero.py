@@ -1,15 +1,11 @@
-"""Pods that nobody needs: those of a release whose rollout is over, until a rollout wants it again.
+"""Scales releases to zero after their rollout, and up again for the next one.
 
-    scale_to_zero(api, now)                        # each minute
-    bring_back(api, endpoint, config, ready, now)  # when a config is asked for
+Pulumi deletes a release's Deployment only at the end of a successful update. So every rolled back release would keep
+its pods, until a node is full. The journal says what is needed: champion, challenger, and the target of a rollback. The
+pods of the last rolled back release stay for an hour, so that their logs can be read, or until the next trial.
 
-Pulumi deletes what a release was served by only at the end of an update that succeeds. So each release that is taken
-back would keep its pods, and after some of them a node is full. Only the journal says what is needed: what serves, what
-is tried, and what a rollback would bring back. Of the last one that was taken back the pods stay for an hour, so that
-somebody can read their logs, or until the next release is tried, which may need the room.
-
-If that is the same one, pods of it that do not come up are replaced: the kubelet starts a container that failed again
-only after up to five minutes, whatever was mended meanwhile, and what it said last is the earlier attempt's.
+If the same release is tried again, its failed pods are replaced: the kubelet restarts a failed container only after up
+to five minutes, and its last message is that of the earlier attempt.
 """
 
 from __future__ import annotations
@@ -36,12 +32,7 @@ _ENDS = {"promoted", "rolled_back", "failed", "withdrawn", "superseded"}
 
 
 def unneeded(state: RolloutState, now: float) -> frozenset[str]:
-    """The variants of an endpoint that had a rollout, and that nothing needs now. Pure.
-
-    Args:
-        state: The journal.
-        now: Epoch seconds.
-    """
+    """The variants of past rollouts that are not needed now, epoch seconds. Pure."""
     needed = {release.id for release in state.releases()}
     if state.at_rest and state.last is not None and now - state.last.at < _LOOKED_AT:
         needed.add(state.last.release)
@@ -50,10 +41,10 @@ def unneeded(state: RolloutState, now: float) -> frozenset[str]:
 
 
 def scale_to_zero(api: Api, now: float) -> None:
-    """End the pods that nobody needs, of each endpoint of the namespace.
+    """Scale down the unneeded releases of each endpoint of the namespace.
 
-    The journal is read after the Deployments, and a write lands only on the Deployment that was read. So none is ended
-    that a rollout brought back meanwhile.
+    The journal is read after the Deployments, and a write succeeds only on the Deployment that was read. So none is
+    scaled down that a rollout has just brought back.
     """
     run = [item for item in api.list(DEPLOYMENT, {_PART_OF: "modelstack"}) if _variant(item) and _pods(item)]
     for endpoint in sorted({_labels(item)[names.ENDPOINT] for item in run}):
@@ -69,20 +60,20 @@ def scale_to_zero(api: Api, now: float) -> None:
 
 
 def bring_back(api: Api, endpoint: str, config: ServingConfig, ready: Mapping[str, int], now: float) -> None:
-    """Let the releases of a config that a rollout wants have their pods again. What a person scaled otherwise stays so.
+    """Scale up the releases of a config that a rollout needs. Other sizes, set by a person, stay.
 
-    The one on trial begins with new pods: those of an earlier attempt that do not come up go first. That takes a second
-    or two, as the Deployments' controller must see the Deployment without pods; then its conditions are new as well.
+    The challenger starts with new pods: failed ones of an earlier attempt are removed first, by scaling to 0. That
+    takes a second or two, until the Deployment controller has observed it; then the conditions are new as well.
 
     Args:
         api: The API server.
-        endpoint: Whose config it is.
-        config: What is asked for.
-        ready: Workload -> its ready endpoints.
+        endpoint: The endpoint.
+        config: The requested config.
+        ready: Workload -> its number of ready endpoints.
         now: Epoch seconds.
 
     Raises:
-        Busy: Pods of an earlier attempt are going.
+        Busy: Pods of an earlier attempt are terminating.
     """
     without = [item.workload for item in config.backends if not ready[item.workload]]
     if not without:
@@ -106,20 +97,20 @@ def bring_back(api: Api, endpoint: str, config: ServingConfig, ready: Mapping[st
 
 
 def _begun(state: RolloutState) -> str:
-    """The workload of a release whose rollout has begun, and that never had traffic in it; empty without one."""
+    """The challenger's workload before it has had traffic in this rollout; empty without one."""
     begins = state.challenger is not None and state.phase in {Phase.PREPARING, Phase.MOVING}
     return state.challenger.config_name if begins and state.challenger is not None else ""
 
 
 def _of_earlier(api: Api, item: Object, state: RolloutState) -> bool:
-    """Whether a Deployment without a ready pod has some of an earlier attempt at the release on trial."""
+    """Whether a Deployment without a ready pod has pods of an earlier attempt at this release."""
     tried = state.challenger.id if state.challenger is not None else ""
     mine = [event.at for event in state.history if event.kind in _JUDGED and event.release == tried]
     return failed_before(api, item, state.started_at, max(mine, default=0.0))
 
 
 def _leaves(item: Object) -> bool:
-    """Whether the Deployments' controller has not yet seen that a Deployment is to have no pods, or they are there."""
+    """Whether the Deployment controller has not yet observed the scale-down, or pods still exist."""
     status = item.get("status") or {}
     return int(status.get("observedGeneration") or 0) < item["metadata"]["generation"] or bool(status.get("replicas"))
 
@@ -129,10 +120,9 @@ def _labels(item: Object) -> Mapping[str, str]:
 
 
 def _variant(item: Object) -> str:
-    """Which variant a Deployment serves; empty for one that serves none of an endpoint."""
+    """The variant of a Deployment; empty if it belongs to no endpoint."""
     return _labels(item).get(names.VARIANT, "") if names.ENDPOINT in _labels(item) else ""
 
 
 def _pods(item: Object) -> int:
-    """How many pods it is to have."""
     return int(item["spec"].get("replicas", 1))

@@ -1,11 +1,7 @@
-"""The tables in PostgreSQL: how they come to be, who may do what in them, and how long what is in them is kept.
+"""The PostgreSQL schema: migrations, permissions and retention.
 
-    prepare(database)                 # any number of processes at once; a second time it changes nothing
-    allow(database, "controller")     # what a role needs: it can neither change nor delete an audit record
-    forget(database)                  # some of what is old; True when there is more
-
-Ids and names of callers are kept as the inside of a JSON string, in ASCII: PostgreSQL's text takes no NUL. Keys begin
-with what tells rows best: a plan that reads all of an endpoint must never look cheap.
+Callers' ids and names are stored as the content of a JSON string, in ASCII, because PostgreSQL's text allows no NUL.
+Primary keys begin with the most selective column: a plan that reads all rows of an endpoint must never look cheap.
 """
 
 from __future__ import annotations
@@ -20,9 +16,9 @@ from services.documents import LASTING
 
 _LOCK = 0x6D6F64656C  # "model": the advisory lock of who changes the schema
 LEDGER_DAYS = 45
-"""For how many days a label, or an answer, waits for the other half, and is known to have counted."""
+"""Days for which a label or prediction waits for its counterpart, and is known to have counted."""
 REQUESTS_DAYS = 30
-"""For how many days captured requests and files of labels are kept, of an endpoint that says nothing of it."""
+"""Default retention of captured requests and files of labels, days."""
 _AT_ONCE = {"captures": 50, "label_files": 20}
 _REQUESTS = (*_AT_ONCE, "aside", "events")
 _ROWS = 2000  # that one call deletes of each other table
@@ -31,7 +27,7 @@ _SERIES = {
     "counters": "changed < now() - make_interval(days => :days) AND labels LIKE '%\"variant\"%'",
     "gauges": "until < now() - make_interval(days => :days)",
 }
-"""Which series are forgotten: those that nobody has told for so many days, of a variant that serves no more."""
+"""Expired series: not updated for so many days, and of a variant."""
 
 MIGRATIONS = (
     """
@@ -110,15 +106,13 @@ CREATE INDEX documents_received ON documents USING brin (received);
 """,
     "DROP TABLE labels, answers, joined_batches, standings, drift;",  # all of it is in documents now
 )
-"""Applied in this order, each once. One that was released is never changed: another one follows."""
+"""Applied in this order, each once. A released one never changes."""
 
 
 def prepare(database: Database) -> int:
-    """Bring the schema up to date; returns how many migrations were applied.
+    """Apply the missing migrations, safely from several processes at once; returns their number.
 
-    Raises:
-        RolloutError: It was made by other migrations than these, or the role may not make it.
-        Busy, Unreachable: A later call may succeed.
+    Raises RolloutError if the schema has other migrations, or the role may not change it.
     """
     return database.together("prepare the schema", _prepared)
 
@@ -148,11 +142,7 @@ def _applied(run: Run) -> list[str]:
 
 
 def allow(database: Database, role: str) -> None:
-    """Give a role what the controller needs, as the owner of the schema: of the audit record, to read and to add.
-
-    Raises:
-        RolloutError: There is no such role, or whose connection this is does not own the schema.
-    """
+    """Grant a role the controller's permissions, as the owner of the schema: it can read and add audit records."""
     quoted = '"' + role.replace('"', '""') + '"'
 
     def granted(run: Run) -> None:
@@ -165,7 +155,7 @@ def allow(database: Database, role: str) -> None:
 
 
 def keep(database: Database, days: Mapping[str, int]) -> None:
-    """Say for how many days the requests of endpoints are kept. It holds until it is said anew."""
+    """Set for how many days the requests of endpoints are kept."""
     database.run(
         "say how long requests are kept",
         "INSERT INTO retention AS r (endpoint, days) SELECT * FROM unnest(:names::text[], :days::integer[]) "
@@ -176,10 +166,9 @@ def keep(database: Database, days: Mapping[str, int]) -> None:
 
 
 def forget(database: Database) -> bool:
-    """Delete some of what is old, a bounded number of rows; returns whether there may be more.
+    """Delete a bounded number of expired rows; whether there may be more.
 
-    Requests are old after what `keep` said of their endpoint, the ledger after `LEDGER_DAYS`. What an endpoint is
-    counted by as a whole stays, and so do audit records.
+    Requests expire as set by `keep`, the ledger after `LEDGER_DAYS`. Totals of an endpoint and audit records stay.
     """
     old = "received < now() - make_interval(days => :days)"
     # The first condition is what the index is for; no endpoint keeps its requests for fewer days.
@@ -207,10 +196,10 @@ def forget(database: Database) -> bool:
 
 
 def kept(text: str) -> str:
-    """A text as it is kept: ASCII, whatever it holds."""
+    """A text as stored, in ASCII."""
     return json.dumps(text)[1:-1]
 
 
 def told(text: str) -> str:
-    """What `kept` was made of."""
+    """The inverse of `kept`."""
     return json.loads(f'"{text}"')

@@ -1,9 +1,6 @@
-"""A config: what the rules of a route are made of, kept as an immutable ConfigMap.
+"""The config of a route's rules, in an immutable ConfigMap.
 
-    config = ServingConfig.from_json(text)
-    config.champion.workload, config.challenger
-
-A config never changes. Which one serves, and with which weights, is written on the route, by the rollout controller.
+The controller writes on the route which config serves, and with which weights.
 """
 
 from __future__ import annotations
@@ -16,12 +13,7 @@ from rollout.stored import read
 
 @dataclass(frozen=True)
 class Backend:
-    """A variant and what serves it.
-
-    Attributes:
-        variant: The variant.
-        workload: Its Deployment and its Service; also the name of the config that serves it alone.
-    """
+    """A variant and its workload: the name of its Deployment, its Service, and the config that serves it alone."""
 
     variant: str
     workload: str
@@ -29,14 +21,10 @@ class Backend:
 
 @dataclass(frozen=True)
 class ServingConfig:
-    """What serves.
+    """Champion and challenger of a route.
 
     Attributes:
-        name: Of the config, and of its ConfigMap.
-        champion: What answers when nothing else is said.
-        challenger: What is tried beside it; None in a config of one variant.
-        copied: How many percent of the requests are copied to the challenger, whose answers are never returned; None
-            when it answers by its weight.
+        copied: Percent of the requests that are copied to a shadow challenger; None if it serves by its weight.
     """
 
     name: str
@@ -46,7 +34,7 @@ class ServingConfig:
 
     @property
     def backends(self) -> tuple[Backend, ...]:
-        """All of them, the champion first."""
+        """Champion and challenger."""
         return (self.champion, *((self.challenger,) if self.challenger else ()))
 
     def to_json(self) -> str:
@@ -55,11 +43,7 @@ class ServingConfig:
 
     @classmethod
     def from_json(cls, text: str) -> ServingConfig:
-        """Read back what `to_json` wrote.
-
-        Raises:
-            ValueError: It is no config; the message says why.
-        """
+        """Parse the output of `to_json`; raises ValueError if it is invalid."""
         try:
             return read(cls, json.loads(text), newer=True, whole=True)
         except (AttributeError, TypeError, KeyError, ValueError) as error:

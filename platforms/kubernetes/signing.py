@@ -1,9 +1,6 @@
-"""The key of a stack on Kubernetes, with which it signs what it registers: a Secret of its namespace.
+"""The signing key of a stack on Kubernetes, in a Secret of its namespace.
 
-    signer = signing_key(api, "flight-delay-prod")         # there already, or made now; it never changes
-
-Who may read Secrets of the namespace can sign as the stack. Who verifies needs the public key only, which is an output
-of the stack.
+A reader of the namespace's Secrets can sign as the stack. Verification needs only the public key, a stack output.
 """
 
 from __future__ import annotations
@@ -23,25 +20,16 @@ from provenance.key_pair import KeyPair
 from rollout.core.errors import RolloutError
 
 PRIVATE, PUBLIC = "key.pem", "key.pub"
-"""The keys of the Secret: the private key, PEM without a password, and the public one, for people to read."""
+"""Keys in the Secret: the private key, PEM without a password, and the public one, for people."""
 
 
 def secret_name(prefix: str) -> str:
-    """The name of the Secret of a stack, by what its names begin with."""
+    """The name of a stack's Secret, by its name prefix."""
     return f"{prefix}-signing"
 
 
 def signing_key(api: Api, prefix: str, labels: Mapping[str, str] | None = None) -> KeyPair:
-    """The key pair of a stack, which is made if there is none; two at once get the same.
-
-    Args:
-        api: The stack's namespace.
-        prefix: What the stack's names begin with.
-        labels: Of the Secret.
-
-    Raises:
-        RolloutError: The Secret holds no such key, or may not be read or made.
-    """
+    """The key pair of a stack, created on first use; concurrent calls get the same. `labels` are the Secret's."""
     name = secret_name(prefix)
     found = api.find(SECRET, name)
     if found is None:

@@ -1,8 +1,4 @@
-"""What the controller needs to know of an endpoint: the spec of its Rollout, written by the Pulumi program.
-
-spec = RolloutSpec.from_dict(rollout["spec"])
-spec.gateway, spec.period_seconds
-"""
+"""The spec of a Rollout: the controller's settings of an endpoint, written by the Pulumi program."""
 
 from __future__ import annotations
 
@@ -19,23 +15,15 @@ DataPlane = Literal["merged"]
 
 @dataclass(frozen=True)
 class RolloutSpec:
-    """What the controller needs to know of an endpoint.
+    """The spec of a Rollout.
 
     Attributes:
-        stack: The stack, as commands name it.
-        model: The model's name.
-        gateway: The Gateway, in the same namespace, that the route is attached to.
-        host: The Host header that the route wants; empty when any will do.
-        prometheus: The URL of Prometheus, seen from inside the cluster.
-        period_seconds: The time between two looks at a trial.
-        capture_percent: How many percent of the requests the serving runtime keeps.
-        sticky_header: The request header whose value decides which version answers in a trial; empty when none
-            does.
-        ca_config_map: The ConfigMap whose `ca.crt` the Gateway's certificate is checked by; empty: what the system
-            knows.
-        data_plane: How the gateway names a variant in its metrics. `merged`: Envoy's cluster is
-            `service/<namespace>/<workload>/<port>/http`.
-        measuring: What is measured; `monitoring` in the object.
+        host: The Host header of the route; empty for any.
+        prometheus: The URL of Prometheus, inside the cluster.
+        sticky_header: The header whose value selects the variant in a trial; empty for none.
+        ca_config_map: The ConfigMap whose `ca.crt` verifies the Gateway's certificate; empty for the system's CAs.
+        data_plane: `merged`: Envoy's cluster of a variant is `service/<namespace>/<workload>/<port>/http`.
+        measuring: `monitoring` in the object.
     """
 
     stack: str
@@ -59,17 +47,13 @@ class RolloutSpec:
         _want("dataPlane", self.data_plane, self.data_plane in get_args(DataPlane), " or ".join(get_args(DataPlane)))
 
     def as_dict(self) -> dict[str, Any]:
-        """The spec as it stands in the object."""
+        """The spec of the object."""
         plain = {key: getattr(self, name) for name, key in _KEYS.items()}
         return plain | {_MEASURING: self.measuring.as_dict()}
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> RolloutSpec:
-        """Read back what `as_dict` wrote. Fields that a newer program wrote are left out.
-
-        Raises:
-            RolloutError: A field is missing or has a value that is not allowed; the message names it.
-        """
+        """Parse the output of `as_dict`, without newer fields; raises RolloutError, which names the field."""
         given = {name: value[key] for name, key in _KEYS.items() if key in value}
         for name, item in given.items():
             number = name in {"period_seconds", "capture_percent"}

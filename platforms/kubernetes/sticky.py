@@ -1,16 +1,11 @@
-"""Sticky keys: requests with the same value of a header are answered by the same version, as the gateway decides.
+"""Sticky routing: the gateway sends requests with the same value of a header to the same variant.
 
-    policy("flight-delay-prod", "models", "flight-delay-prod", ["http"], "x-user-id")
-    unsettled(api.find(PATCH_POLICY, "flight-delay-prod"), "x-user-id")     # "" once the gateway does so
+By default Envoy draws a number for each request, and the weights map it to a variant. With `use_hash_policy` the number
+is the hash of the header. The champion comes first in the rules, so a challenger whose weight grows keeps its keys, and
+the same weight always has the same keys. A request without the header gets a random number.
 
-By itself Envoy draws a number for each request, and the weights say which version has that number. With
-`use_hash_policy` the number is the hash of the header. The champion comes first in the rules, so a challenger that gets
-more weight keeps all the keys that it had, and one that gets less keeps some of them: keys move one way only, and the
-same weight always has the same keys. This holds for both versions. A request without the header gets a drawn number.
-
-Envoy Gateway writes `use_hash_policy` itself for a BackendTrafficPolicy with ConsistentHash, but gives such a rule
-clusters of its own (1.9.1), so that a variant loses its metrics and weight 0 loses requests. Hence a patch of its
-route, which leaves merged backends as they are.
+Envoy Gateway writes `use_hash_policy` for a BackendTrafficPolicy with ConsistentHash, but gives such a rule its own
+clusters (1.9.1): a variant loses its metrics, and weight 0 loses requests. A patch of the route avoids that.
 
 Source: Envoy API v3, `config.route.v3.WeightedCluster.use_hash_policy`; Envoy Gateway 1.9, EnvoyPatchPolicy.
 """
@@ -24,23 +19,14 @@ from platforms.kubernetes.kinds import GATEWAY, PATCH_POLICY
 
 _CONFIGURATION = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"
 _STRUCT = "envoy-gateway"
-"""Metadata that the gateway writes on each route, and nobody reads there.
+"""Metadata that the gateway writes on each route, without a reader.
 
-A patch that matches nothing is an error, and a route of one backend has no weighted clusters. So the same field goes
-into the metadata too, and the policy is in order before a trial begins.
-"""
+A patch that matches nothing is an error, and a route of one backend has no weighted clusters. So the field is added to
+the metadata too, and the policy is accepted before a trial begins."""
 
 
 def policy(name: str, namespace: str, gateway: str, listeners: Iterable[str], header: str) -> dict[str, Any]:
-    """The EnvoyPatchPolicy by which a header decides.
-
-    Args:
-        name: Its name, which is the HTTPRoute's.
-        namespace: Where both are, with the Gateway.
-        gateway: The Gateway that the route is attached to.
-        listeners: Those of the Gateway that take requests for the route.
-        header: The header whose value decides.
-    """
+    """The EnvoyPatchPolicy for a header. `listeners` are those of the Gateway that accept the route's requests."""
     route = f"$.virtual_hosts[*].routes[?(@.name =~ /^httproute\\/{namespace}\\/{name}\\/rule\\//)]"
     hashed = {"jsonPath": f"{route}.route", "path": "/hash_policy", "value": [{"header": {"header_name": header}}]}
     used = {"jsonPath": f"{route}..['weighted_clusters','{_STRUCT}']", "path": "/use_hash_policy", "value": True}
@@ -65,12 +51,7 @@ def policy(name: str, namespace: str, gateway: str, listeners: Iterable[str], he
 
 
 def unsettled(found: Mapping[str, Any] | None, header: str) -> str:
-    """Why a header does not decide yet; empty when it does.
-
-    Args:
-        found: The policy; None when there is none.
-        header: The header that should decide.
-    """
+    """Why the header does not select the variant yet; empty if it does. `found` is the policy."""
     if found is None:
         return "there is no EnvoyPatchPolicy of the endpoint's name"
     if header not in _headers(found):
@@ -79,7 +60,7 @@ def unsettled(found: Mapping[str, Any] | None, header: str) -> str:
 
 
 def refused(found: Mapping[str, Any]) -> str:
-    """Why the gateway does not take a policy; empty when it does, or has not looked yet."""
+    """Why the gateway rejects a policy; empty if it accepts it, or has not processed it yet."""
     wrong = [item for item in _said(found) if item["type"] in {"Accepted", "Programmed"} and item["status"] != "True"]
     return f"the gateway does not take it, {wrong[0]['reason']}: {wrong[0].get('message', '')}" if wrong else ""
 

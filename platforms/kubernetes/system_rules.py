@@ -1,4 +1,4 @@
-"""The alarms on the gateway, the controller and the probe, as rules of Prometheus. Pure."""
+"""The alarms on gateway, controller and probe as rules of Prometheus. Pure."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ from services.declaration.alarm_names import FAILING, LATE_MINUTES
 from services.declaration.alarms import PROBES, AlarmSpec, Missing, Silence, probe_alarm
 
 GATEWAY_ERRORS = 0.01
-"""Share of requests that the gateway may answer itself with a 5XX."""
+"""Tolerated share of requests with a 5XX of the gateway itself."""
 STOPPED_SECONDS = 180
-"""A controller that did nothing for so long has stopped."""
+"""Seconds after which an inactive controller has stopped."""
 _PRESENT = "envoy_cluster_membership_total"  # of each cluster that an Envoy knows, with or without requests
 _GATEWAY = AlarmSpec(
     "gateway",
@@ -73,7 +73,7 @@ _FUNCTIONS = AlarmSpec(
 
 
 def gateway_rules(watched: Watched) -> list[Rule]:
-    """What no variant counts: answers that the gateway makes itself, and a gateway that is not scraped."""
+    """Rules for responses of the gateway itself, and for a gateway that is not scraped."""
     every, place = watched.every_seconds, watched.labels
     present = matched(_PRESENT, like={CLUSTER: any_of(watched.clusters)})
     here = f"and on (job, {INSTANCE}) group by (job, {INSTANCE}) ({present})"

@@ -1,4 +1,4 @@
-"""Tells on a route, as a Kubernetes Event, whose rules were taken back. That it cannot be told stops nothing."""
+"""Event on a route whose rules were reverted."""
 
 from __future__ import annotations
 
@@ -15,14 +15,7 @@ from rollout.core.errors import RolloutError
 
 
 def tell(api: Api, route: Mapping[str, Any], others: Sequence[str], now: float) -> None:
-    """Tell it once for each version of a route.
-
-    Args:
-        api: The API server.
-        route: The route as they had written it.
-        others: Who wrote its rules.
-        now: Epoch seconds.
-    """
+    """Create the Event, once for each version of the route, with the writers of its rules; ignore a failure."""
     metadata = route["metadata"]
     about = {key: metadata[key] for key in ("name", "uid", "resourceVersion")}
     mark = hashlib.sha256(f"{about}".encode()).hexdigest()[:16]

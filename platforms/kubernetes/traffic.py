@@ -1,26 +1,20 @@
-"""What an endpoint serves: the rules of its HTTPRoute, which this adapter alone writes (`Traffic`).
+"""`Traffic` on Kubernetes: the rules of an HTTPRoute, which only this adapter writes.
 
-    traffic = RouteTraffic(api, "flight-delay-prod")
-    traffic.use_config("flight-delay-prod-7a91…")
-    traffic.set_weights({"v-3f2a": 90, "v-77c1": 10})
+All objects are declared before a config is requested, so a change is one write of all the rules:
 
-Everything is declared before it is asked for, so a change is one write of all the rules. What makes it safe:
+- A config serves once all its variants have a ready endpoint. Until then the request is stored on the route, `read`
+  returns `changing`, and the next request applies it. Sometimes it returns `ready` in between, so that a caller need
+  not wait for a config that it no longer wants. A config that does not come up is a `failure`.
+- A release without a trial also waits for as many ready pods as serve now, at most its Deployment's deadline.
+  A rollback never does.
+- No variant without a ready endpoint gets more weight. Nor does a challenger with too few ready pods, or before the
+  gateway applies the sticky header (`Busy`).
+- A write succeeds only on the route that was read, and is retried after a conflict.
+- Foreign changes to the rules show in `read` as weights that nobody decided. So the next tick reverts them, and an
+  Event on the route names their author.
 
-- A config is taken only when all its variants have a ready endpoint. Until then it is noted on the route as asked for,
-  which `read` tells as `changing`; whoever asks again after that gets it. Now and then it tells `ready` in between, so
-  that who no longer wants the config need not wait for it. A config that does not come up is told by the container's
-  own words as `failure`, as a platform tells of an update that it took back.
-- A release that takes over without a trial waits in the same way until as many of its pods are ready as serve, but no
-  longer than its Deployment may take. No way back waits for a number of pods.
-- No weight is given to a variant without a ready endpoint, and to a challenger none that its ready pods are too few
-  for, nor any before the gateway takes the sticky header of the endpoint, if it has one (`Busy`).
-- Each write lands only on the route that was read; a lost race is repeated. What is as it should be is not written.
-- The list of rules belongs to the adapter as a whole. What a person or a tool writes there shows in `read` as weights
-  that nobody decided, so the next tick writes the rules again, and an Event on the route names who wrote.
-
-A move of the champion to other pods alone goes by steps (`guard`). It is noted on the route, which `read` tells as
-`changing`, and `platforms.kubernetes.guarded` carries it on. Why one was taken back is told as `failure`, until the
-next config is asked for.
+A move of the champion to other pods alone proceeds in steps (`guard`), stored on the route: `read` returns `changing`,
+and `platforms.kubernetes.guarded` continues it. A failed move is a `failure` until the next config is requested.
 """
 
 from __future__ import annotations
@@ -57,14 +51,7 @@ _LOST_SECONDS = 30.0  # without a ready endpoint, after which a challenger count
 
 @dataclass(frozen=True)
 class RouteTraffic:
-    """`Traffic` over the rules of one HTTPRoute.
-
-    Attributes:
-        api: The API server.
-        endpoint: The route's name.
-        clock: Time.
-        sticky: The header whose value decides which version answers; empty when none does.
-    """
+    """`Traffic` over the rules of one HTTPRoute. `sticky` is the header that selects the variant; empty for none."""
 
     api: Api
     endpoint: str
@@ -77,11 +64,7 @@ class RouteTraffic:
         return RouteStore(self.api, self.endpoint, self.clock)
 
     def read(self) -> Live:
-        """What the route, the gateway's word on it, and the endpoints of its backends say.
-
-        Raises:
-            NotFound: There is no route.
-        """
+        """See `Traffic`; raises NotFound without a route."""
         store = self.store
         route = store.read()
         config, split, move = store.serving(route), store.split(route), route.move
@@ -107,12 +90,11 @@ class RouteTraffic:
         return Live(status, route.config, variants, detail, _shadows(config, ready), failure)
 
     def set_weights(self, weights: Mapping[str, int]) -> None:
-        """Write all rules of the config that serves, with these weights; of a variant that is not named 0.
+        """Write the rules of the current config with these weights, by default 0.
 
         Raises:
-            Busy: A variant that is to get more has no ready endpoint, the challenger too few for that much, the gateway
-                does not take the sticky header yet, the champion moves to other pods, or the route is being written
-                all the time.
+            Busy: A variant has too few ready pods for more traffic, the gateway does not apply the sticky header yet,
+                the champion is moving, or others keep writing the route.
             RolloutError: The weights are not of this config, or their sum is not 100.
         """
 
@@ -131,16 +113,13 @@ class RouteTraffic:
         self.store.repeated(f"set weights {dict(weights)}", change)
 
     def use_config(self, name: str, guard: Guard | None = None) -> None:
-        """Write the rules of a config: everything to its champion. One that is not ready is noted as asked for.
+        """Write the rules of a config, with all traffic on its champion. One that is not ready is stored as requested.
 
-        Args:
-            name: The config.
-            guard: By which steps the champion's traffic moves to other pods of it; None moves it at once.
+        A guard moves the champion's traffic to its other pods in steps; without one it moves at once.
 
         Raises:
-            Busy: The champion moves to another config's pods; pods that failed before this rollout make room for new
-                ones; another controller has just asked for a config that is not ready; or the route is being written
-                all the time.
+            Busy: The champion is moving elsewhere, failed pods of an earlier attempt are terminating, another
+                controller has just requested a config, or others keep writing the route.
         """
 
         def change(route: Route) -> None:
@@ -165,7 +144,7 @@ class RouteTraffic:
         self.store.repeated(f"use config {name}", change)
 
     def _left(self, route: Route, config: ServingConfig) -> ServingConfig | None:
-        """What the champion leaves for other pods; None when that is no such move, or nobody answers there."""
+        """The current config, if its champion only moves to other pods and has ready ones; else None."""
         serving = self.store.serving(route)
         if serving is None or (serving.challenger, config.challenger) != (None, None):
             return None
@@ -175,17 +154,16 @@ class RouteTraffic:
         return serving if ready_endpoints(self.api, [old.workload])[old.workload] else None
 
     def _begin(self, route: Route, serving: ServingConfig, config: ServingConfig, guard: Guard) -> None:
-        """Let the gateway know the new pods, without traffic, and note the move."""
+        """Add the new pods to the rules, without traffic, and store the move."""
         move = Move.begun(config.name, guard, pods_of(self.store, config.champion.workload), self.clock.time())
         older = self.store.there(lingering(route.rules, serving))
         wanted = rules(serving, {}, older, Split(config.champion, move.share))
         self.store.write(route, route.config, wanted, move=move)
 
     def _before(self, route: Route, config: ServingConfig) -> list[Backend]:
-        """What serves until now, and keeps its rules for a while; and the previous champion.
+        """The current backends and the previous champion keep their rules.
 
-        A gateway may need a moment to learn of pods that no rule names, and loses requests in it. So whoever may be
-        brought back at once keeps a rule.
+        A gateway needs a moment to learn of pods in new rules, and loses requests until then.
         """
         before, older = self.store.serving(route), lingering(route.rules, config)
         if before is None or route.config == config.name:
@@ -194,7 +172,7 @@ class RouteTraffic:
         return left + [item for item in older if item not in left and item.workload == self._previous()]
 
     def _previous(self) -> str:
-        """The workload of the champion before the present one; empty without one, or when nobody can say."""
+        """The workload of the previous champion; empty if there is none or it is unknown."""
         with suppress(RolloutError):
             previous = KubernetesJournal(self.api, self.endpoint).read().previous
             return previous.config_name if previous is not None else ""
@@ -219,7 +197,7 @@ class RouteTraffic:
         self._refuse_unsettled(wanted)
 
     def _refuse_too_few(self, challenger: Backend, ready: int, weight: int) -> None:
-        """A challenger gets no larger part of the traffic than of its pods is ready; a champion gets its own back."""
+        """A challenger's share of traffic is at most its share of ready pods; a champion always gets its own back."""
         pods = pods_of(self.store, challenger.workload)
         least = math.ceil(pods * weight / EVERYTHING)
         if ready < least:
@@ -229,18 +207,17 @@ class RouteTraffic:
             )
 
     def _refuse_unsettled(self, wanted: Mapping[str, int]) -> None:
-        """Keys keep their version only once the gateway goes by the header."""
+        """Keys stay with their variant only once the gateway applies the header."""
         waits = unsettled(self.api.find(PATCH_POLICY, self.endpoint), self.sticky) if self.sticky else ""
         if waits:
             who = f"header {self.sticky} does not decide which version answers"
             raise Busy(f"weights {dict(wanted)} of {self.endpoint}: {who}: {waits}")
 
     def _standing(self, route: Route, config: ServingConfig | None, ready: Mapping[str, int]) -> tuple[Status, str]:
-        """The status of what serves, and in words.
+        """The status of the current config, and its description.
 
-        A champion without an endpoint does not stop anything: moving away from it is what helps. A challenger without
-        one is waited for while its pods may come back, and has failed when they do not, unless the champion is down
-        with it.
+        A champion without an endpoint blocks nothing: moving away helps. A challenger without one fails if it stays so,
+        unless the champion is down too.
         """
         waits = route.not_yet
         if waits:
@@ -271,10 +248,7 @@ def _by_variant(config: ServingConfig, by_workload: Mapping[str, int], split: Sp
 
 
 def _variants(route: Route, config: ServingConfig, ready: Mapping[str, int], split: Split | None) -> dict[str, Variant]:
-    """The variants that answer. Rules that nobody of ours wrote count as going wholly to the challenger.
-
-    So whatever was decided differs from them, and is written again.
-    """
+    """The serving variants. Foreign rules count as weights of no plan, so the next tick writes its own."""
     has = _by_variant(config, weights(route.rules), split)
     ours = route.rules == rules(config, has, lingering(route.rules, config), split)
     answering = config.backends if config.copied is None else (config.champion,)

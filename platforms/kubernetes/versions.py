@@ -1,10 +1,7 @@
-"""`Versions` in a cluster: one ModelPackage for each package in an image, waiting for approval.
+"""`Versions` in a cluster: a ModelPackage for each package in an image, pending approval.
 
-    ModelPackages(api, "flight-delay-prod", "flight-delay-prod-3f0c1a2b4d5e").add(registered, evidence, {})
-    ModelPackages(api).set_approval("models/flight-delay-prod-3f0c…", "Approved", "promoted: not worse")
-
-What it is never changes: its name is a digest of recipe and image. What was decided about it is its status, which the
-rollout controller and `modelstack` write.
+Its spec never changes: the name is a digest of recipe and image. The controller and `modelstack` write decisions to its
+status.
 """
 
 from __future__ import annotations
@@ -37,14 +34,7 @@ _WHY = 4096  # characters of a reason
 
 @dataclass(frozen=True)
 class ModelPackages:
-    """`Versions` and `Registry` in a namespace.
-
-    Attributes:
-        api: The namespace.
-        endpoint: What the names of the stack begin with; empty where versions are only read by their names.
-        name: Of the ModelPackage that is added; empty where none is.
-        clock: Time.
-    """
+    """`Versions` and `Registry` in a namespace. Without an endpoint it only reads by name; `name` is the one to add."""
 
     api: Api
     endpoint: str = ""
@@ -52,11 +42,7 @@ class ModelPackages:
     clock: Clock = field(default_factory=SystemClock)
 
     def list(self, about: str = "") -> Iterator[Version]:
-        """See `Versions`.
-
-        Raises:
-            RolloutError: The API server refuses, or does not answer.
-        """
+        """See `Versions`."""
         found = sorted(self.api.list(PACKAGE, {names.ENDPOINT: self.endpoint}), key=_made)
         every = [version_of(item, number) for number, item in enumerate(found, 1)]
         return (one for one in reversed(every) if about in {"", one.recipe, one.package_digest})
@@ -72,11 +58,7 @@ class ModelPackages:
         return {one.name: one.package_digest for one in self.list() if one.package_digest}
 
     def add(self, package: Registered, evidence: Evidence, lineage: Mapping[str, str]) -> str:
-        """See `Versions`; what was signed is in the store.
-
-        Raises:
-            RolloutError: The API server refuses, or does not answer.
-        """
+        """See `Versions`; the signed documents are in the store."""
         found = self.api.find(PACKAGE, self.name)
         if found is None:
             try:
@@ -97,11 +79,7 @@ class ModelPackages:
         return version
 
     def approval(self, package: str) -> Approval:
-        """The status of a package, `NAMESPACE/NAME`; pending while nobody decided.
-
-        Raises:
-            NotFound: There is no such package.
-        """
+        """See `Registry`, by NAMESPACE/NAME; pending before a decision. Raises NotFound."""
         found = self.api.get(PACKAGE, self._name(package))
         value = (found.get("status") or {}).get("approval") or PENDING
         if value not in get_args(Approval):
@@ -111,7 +89,7 @@ class ModelPackages:
         return cast(Approval, value)
 
     def set_approval(self, package: str, approval: Approval, why: str) -> None:
-        """Set it, with the reason and the time; one that is so already stays as it is."""
+        """See `Registry`; unchanged values are not written."""
         decision = self._decision(approval, " ".join(why.split())[:_WHY])
 
         def decided(found: Object) -> dict[str, str] | None:
@@ -145,20 +123,10 @@ class ModelPackages:
 
 
 def change_status(api: Api, name: str, doing: str, change: Callable[[Object], Mapping[str, Any] | None]) -> Object:
-    """Change fields of a ModelPackage's status on the version that was read, again when another writer was first.
+    """Update fields of a ModelPackage's status, with retries after conflicts; returns the stored object.
 
-    Args:
-        api: The namespace.
-        name: The ModelPackage.
-        doing: What the caller does, for messages.
-        change: Gives the fields to set, by the object that was read; None when nothing is to change.
-
-    Returns:
-        The object as it is stored.
-
-    Raises:
-        Busy: Others write it all the time.
-        RolloutError: There is no such package, or the API server refuses or does not answer.
+    `change` returns the fields to set, or None for no change; `doing` is the action, for messages. Raises Busy if
+    others keep writing it.
     """
     for _ in range(_ATTEMPTS):
         found = api.get(PACKAGE, name)
@@ -177,7 +145,7 @@ def _made(item: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def version_of(item: Mapping[str, Any], number: int = 0) -> Version:
-    """What a ModelPackage says; its number is its place in the order in which they were made."""
+    """The version in a ModelPackage; `number` is its position by creation time."""
     spec, status, metadata = item["spec"], item.get("status") or {}, item["metadata"]
     notes: Mapping[str, str] = metadata.get("annotations") or {}
     ours = {name.removeprefix(_GROUP): value for name, value in notes.items() if name.startswith(_GROUP)}
@@ -198,7 +166,7 @@ def version_of(item: Mapping[str, Any], number: int = 0) -> Version:
 
 
 def _digits(value: Any) -> str:
-    """A metric with the digits that AWS's registry keeps of it."""
+    """A metric with as many digits as AWS's registry stores."""
     return f"{value:.6g}" if isinstance(value, (int, float)) else str(value)
 
 

@@ -1,4 +1,4 @@
-"""What the rules of an endpoint watch, and when they fire."""
+"""The settings of an endpoint's alarm rules."""
 
 from __future__ import annotations
 
@@ -11,14 +11,7 @@ from services.declaration.alarms import Watch
 
 @dataclass(frozen=True)
 class Watched(Watch):
-    """An endpoint, and when its alarms fire.
-
-    Attributes:
-        namespace: Where the endpoint is.
-        endpoint: The endpoint.
-        variants: Variant -> the clusters of Envoy that serve it.
-        every_seconds: How often the rules are evaluated.
-    """
+    """An endpoint, the Envoy clusters of its variants, and when its alarms fire."""
 
     namespace: str
     endpoint: str
@@ -36,10 +29,10 @@ class Watched(Watch):
 
     @property
     def labels(self) -> dict[str, str]:
-        """Those of all that is of the endpoint."""
+        """The labels of all metrics of the endpoint."""
         return whose(self.namespace, self.endpoint)
 
     @property
     def clusters(self) -> tuple[str, ...]:
-        """Those of all variants."""
+        """The clusters of all variants."""
         return tuple(dict.fromkeys(name for names in self.variants.values() for name in names))

@@ -1,10 +1,7 @@
-"""Which workloads can answer, and what keeps the others from it, in the cluster's and the container's own words.
+"""Readiness of workloads, and why one is not ready, in the messages of the cluster and the container.
 
-    ready = ready_endpoints(api, ["flight-delay-prod-3f0c…"])     # one call
-    lacking(api, backend).words      # "v-3f2a does not come up: container serving …; it said last: …"
-
-Whose fault it is decides whether a release is rejected. So the words begin with the variant only when its own container
-fails; an image that cannot be pulled, a full cluster or a missing object says nothing about a model.
+A message begins with the variant, which rejects the release, only if its own container fails: an image that cannot be
+pulled, a full cluster or a missing object says nothing about a model.
 """
 
 from __future__ import annotations
@@ -20,11 +17,11 @@ from platforms.kubernetes.kinds import DEPLOYMENT, ENDPOINT_SLICE, POD, SERVICE
 from platforms.kubernetes.serving_config import Backend
 
 SERVICE_NAME = "kubernetes.io/service-name"
-"""The label of an EndpointSlice that names its Service."""
+"""The label of an EndpointSlice with its Service."""
 DEADLINE = 600.0
-"""Kubernetes' own default of a Deployment's progressDeadlineSeconds."""
+"""The default of a Deployment's progressDeadlineSeconds."""
 _ENDED, _CRASHES = "CrashLoopBackOff", 3
-"""The cluster's word for a container that ends again and again, and how often is often enough: once may be chance."""
+"""The reason of a container that crashes repeatedly, and the number of crashes that count as final."""
 _UNFETCHED = "Unfetched"  # our own word for a package that cannot be had now
 _MAY_PASS = 4  # the exit status of `python -m serving fetch` when the package cannot be had now
 _REFUSED = frozenset(
@@ -38,7 +35,7 @@ _REFUSED = frozenset(
     }
 )
 _STARTS = frozenset({"Pending", "Running"})
-"""The cluster's words for a pod that starts and has no trouble yet."""
+"""Phases of a pod that starts normally."""
 _LINES, _LONGEST = 3, 500  # of what a container said last
 _EGRESS = "modelstack:kubernetes.egress_ports"
 _PULLS = "modelstack:kubernetes.pull_secret"
@@ -50,12 +47,10 @@ class Lacking:
     """Why a workload has no ready endpoint.
 
     Attributes:
-        words: What is missing; it begins with the variant when that one's own container fails.
-        short: The cluster's word for it, such as `CrashLoopBackOff`.
-        final: Whether it does not pass by itself.
-        since: Since when it could not answer, epoch seconds; None when nobody knows. It is the pods' word where
-            there is one: a Deployment calls itself unavailable as soon as one of its pods is missing.
-        deadline: How long the Deployment may take to come up, seconds.
+        words: The message; it begins with the variant if its own container fails.
+        short: The cluster's reason, such as `CrashLoopBackOff`.
+        since: Since when it is not ready, epoch seconds; None if unknown. By its pods if there are any, because a
+            Deployment is unavailable as soon as one of its pods is missing.
     """
 
     words: str
@@ -66,7 +61,7 @@ class Lacking:
 
 
 def ready_endpoints(api: Api, workloads: Sequence[str]) -> dict[str, int]:
-    """Workload -> how many of its pods get requests now."""
+    """Workload -> its number of ready pods."""
     found: dict[str, set[str]] = {name: set() for name in workloads}
     if not found:
         return {}
@@ -76,12 +71,9 @@ def ready_endpoints(api: Api, workloads: Sequence[str]) -> dict[str, int]:
 
 
 def lacking(api: Api, backend: Backend, began: float = 0.0) -> Lacking:
-    """What keeps a workload that has no ready endpoint from having one.
+    """Why a workload has no ready endpoint.
 
-    Args:
-        api: The API server.
-        backend: The workload.
-        began: Since when it is waited for, epoch seconds; a deadline of the Deployment that was over by then is past.
+    `began` is the start of the wait, epoch seconds: a Deployment's deadline that was exceeded before is ignored.
     """
     name = backend.workload
     deployment = api.find(DEPLOYMENT, name)
@@ -111,19 +103,15 @@ def lacking(api: Api, backend: Backend, began: float = 0.0) -> Lacking:
 
 
 def deadline_of(api: Api, workload: str) -> float:
-    """How long a workload may take to come up, seconds."""
+    """The deadline of a workload, seconds."""
     deployment = api.find(DEPLOYMENT, workload)
     return DEADLINE if deployment is None else _deadline(deployment)
 
 
 def failed_before(api: Api, deployment: Object, began: float, ended: float) -> bool:
-    """Whether pods of a Deployment tell of an earlier attempt: what they say is past, and they wait before they retry.
+    """Whether an unready Deployment has pods of an earlier attempt, with old messages and a back-off.
 
-    Args:
-        api: The API server.
-        deployment: The Deployment; none of its pods is ready.
-        began: When the present attempt began, epoch seconds: no pod from before that may have failed.
-        ended: When the last one ended, epoch seconds: no pod is from before that; 0 where there was none.
+    No failed pod may be older than `began`, and no pod older than `ended`, epoch seconds.
     """
     pods = api.list(POD, deployment["spec"]["selector"].get("matchLabels") or {})
     made = [(pod, _epoch(pod["metadata"].get("creationTimestamp")) or began) for pod in pods if not _leaving(pod)]
@@ -132,7 +120,7 @@ def failed_before(api: Api, deployment: Object, began: float, ended: float) -> b
 
 @dataclass(frozen=True)
 class _Trouble:
-    """What is wrong with a pod: the words, the cluster's word, whether that is final, and its own container's doing."""
+    """A problem of a pod; `own` if its own container caused it."""
 
     words: str
     short: str
@@ -160,7 +148,7 @@ def _trouble(pod: Mapping[str, Any]) -> _Trouble:
 
 
 def _first(pod: str, container: Mapping[str, Any]) -> _Trouble | None:
-    """What is wrong with a container that fetches the package. One that cannot reach it goes on trying."""
+    """The problem of a container that fetches the package. An unreachable store is retried."""
     found = _of_container(pod, container)
     ended = [(container.get(part) or {}).get("terminated") or {} for part in ("state", "lastState")]
     unreachable = found is not None and any(one.get("exitCode") == _MAY_PASS for one in ended)
@@ -173,7 +161,7 @@ def _first(pod: str, container: Mapping[str, Any]) -> _Trouble | None:
 
 
 def _of_container(pod: str, container: Mapping[str, Any]) -> _Trouble | None:
-    """What is wrong with a container; None when nothing is, or another one has to come first."""
+    """The problem of a container; None if there is none, or if another container has to come first."""
     name, state = f"container {container['name']} of pod {pod}", container.get("state") or {}
     waiting, ended = state.get("waiting"), state.get("terminated")
     last = (container.get("lastState") or {}).get("terminated") or {}
@@ -197,7 +185,7 @@ def _of_container(pod: str, container: Mapping[str, Any]) -> _Trouble | None:
 
 
 def _failed(pod: Mapping[str, Any]) -> bool:
-    """Whether a container of a pod ended badly, or was refused."""
+    """Whether a container of a pod crashed or cannot start."""
     found = _trouble(pod).short
     return found in {_ENDED, _UNFETCHED, "ErrImagePull", *_REFUSED}
 
@@ -207,7 +195,6 @@ def _done(container: Mapping[str, Any]) -> bool:
 
 
 def _of_deployment(said: Mapping[str, Mapping[str, Any]]) -> _Trouble:
-    """What a Deployment without a pod says."""
     failure = said.get("ReplicaFailure", {})
     if failure.get("status") == "True":
         short = str(failure.get("reason") or "ReplicaFailure")
@@ -239,7 +226,7 @@ def _deadline(deployment: Mapping[str, Any]) -> float:
 
 
 def _unready(pod: Mapping[str, Any]) -> float | None:
-    """Since when a pod is not ready, epoch seconds; None when it is, or does not say."""
+    """Since when a pod is not ready, epoch seconds; None if it is ready, or unknown."""
     return _since(_conditions(pod).get("Ready", {}))
 
 
@@ -253,7 +240,7 @@ def _came_up(pod: Mapping[str, Any]) -> bool:
 
 
 def _ready(endpoints: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Who is ready, a pod once, whatever the families of its addresses."""
+    """The ready pods; one pod counts once, even with addresses of several families."""
     ready = [item for item in endpoints if (item.get("conditions") or {}).get("ready") is not False]
     return [str((item.get("targetRef") or {}).get("uid") or (item.get("addresses") or [""])[0]) for item in ready]
 
@@ -263,7 +250,7 @@ def _conditions(obj: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
 
 
 def _since(condition: Mapping[str, Any]) -> float | None:
-    """Since when a condition is false, epoch seconds; None when it is not, or does not say."""
+    """Since when a condition is false, epoch seconds; None if it is not, or unknown."""
     return _epoch(condition.get("lastTransitionTime")) if condition.get("status") == "False" else None
 
 

@@ -1,4 +1,4 @@
-"""Runs the controller until it is told to stop; see `platforms.kubernetes.program.settings` for its environment."""
+"""Runs the controller until a signal; see `platforms.kubernetes.program.settings` for its environment."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def main() -> int:
 
 
 def _begin(assembly: Assembly, known: Known, process: Process, store: Store | None, mlflow: str) -> None:
-    """Begin what goes on beside the rollouts, each in a thread of its own."""
+    """Start the background work, each in its own thread."""
     rounds = Rounds(lambda: process.names, lambda: process.leads, process.stopping)
     member = remembered(packages.member)
     works = [partial(assembly.probes(member, known).follow, rounds)]

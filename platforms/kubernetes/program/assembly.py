@@ -1,7 +1,4 @@
-"""Puts together what drives an endpoint, of its Rollout's spec and of what all share, and what looks at all of them.
-
-Both go by the API server's clock.
-"""
+"""Assembles the controller of each endpoint, and the background work for all of them."""
 
 from __future__ import annotations
 
@@ -37,15 +34,7 @@ from tracking.connection import TICK_SECONDS, bearer
 
 @dataclass(frozen=True)
 class Assembly:
-    """What all endpoints share.
-
-    Attributes:
-        api: The API server.
-        by: Who acts, for the audit record.
-        counts: Counts.
-        database: Where captures are kept; None without.
-        webhook: Who is told of events too; None for nobody.
-    """
+    """The shared parts. `by` is the user for the audit record."""
 
     api: Api
     by: str
@@ -56,7 +45,7 @@ class Assembly:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def endpoint(self, name: str, spec: RolloutSpec) -> Endpoint:
-        """All that is needed to drive the Rollout of this name."""
+        """The worker of a Rollout."""
         notify = KubernetesNotify(
             self.api,
             name,
@@ -82,12 +71,12 @@ class Assembly:
         return Endpoint(worker, float(spec.period_seconds), found.alarms.firing)
 
     def probes(self, member: Member, known: Known) -> Probes:
-        """What asks the endpoints whether they answer, with what is read of packages."""
+        """The probes of the endpoints."""
         invoke, shown = through_gateways(self.api), self.counts.probed
         return Probes(invoke, member, known.spec, known.champion, shown, self.api.clock.time)
 
     def monitors(self, database: Database, member: Member, known: Known) -> Monitors:
-        """What works on the captures and labels of the endpoints."""
+        """The monitors of the endpoints' captures and labels."""
         return Monitors(
             database,
             member,
@@ -97,7 +86,7 @@ class Assembly:
         )
 
     def mirroring(self, mlflow: str, known: Known) -> Mirroring:
-        """What tells the MLflow at a URL how rollouts stand; it signs in by the environment, as MLflow's clients do."""
+        """The mirror of rollouts to an MLflow server; its credentials come from MLflow's own environment variables."""
         opens = partial(opened, mlflow, bearer(os.environ), TICK_SECONDS)
         return Mirroring(opens, known.revision, self._state, packages.manifest, today=self.api.clock.time)
 
@@ -105,7 +94,6 @@ class Assembly:
         return KubernetesJournal(self.api, name).read()
 
     def _prometheus(self, url: str) -> Prometheus:
-        """One client for all endpoints that name the same."""
         with self._lock:
             if url not in self._asked:
                 self._asked[url] = Prometheus(self.api.reach(url))
@@ -114,18 +102,14 @@ class Assembly:
 
 @dataclass
 class _StackKey:
-    """`Signer` with the key of a stack, which is read when something is to be signed."""
+    """`Signer` with the key of a stack, which is read at the first signature."""
 
     api: Api
     stack: str
     _key: Signer | None = None
 
     def sign(self, message: bytes) -> bytes:
-        """As `Signer`.
-
-        Raises:
-            RolloutError: The Secret may not be read, or holds no key.
-        """
+        """See `Signer`."""
         if self._key is None:
             from platforms.kubernetes.signing import signing_key  # noqa: PLC0415 - most processes sign nothing
 

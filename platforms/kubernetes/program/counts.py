@@ -1,8 +1,4 @@
-"""What the controller counts of itself, as Prometheus reads it.
-
-    counts = Counts("models")
-    counts.add(TICKS, endpoint="flight-delay-prod")
-    counts.text()
+"""Metrics of the controller itself for Prometheus.
 
 Source: Prometheus, "Exposition formats", text format 0.0.4.
 """
@@ -24,13 +20,7 @@ from platforms.kubernetes.metrics import ENDPOINT, NAMESPACE, PROBED, TICKED, se
 
 @dataclass(frozen=True)
 class Measure:
-    """A metric.
-
-    Attributes:
-        name: Its name.
-        kind: How it behaves.
-        help: What it tells, in a line.
-    """
+    """A metric."""
 
     name: str
     kind: Literal["counter", "gauge"]
@@ -58,7 +48,7 @@ _THREADS = Measure("process_threads", "gauge", "Threads of this process.")
 
 
 class Counts:
-    """Counters and gauges of the endpoints of a namespace. Every method may be called by any thread."""
+    """Counters and gauges of a namespace's endpoints. Thread-safe."""
 
     def __init__(self, namespace: str) -> None:
         self._namespace = namespace
@@ -66,7 +56,7 @@ class Counts:
         self._values: dict[Measure, dict[tuple[tuple[str, str], ...], float]] = {}
 
     def add(self, measure: Measure, amount: float = 1.0, **labels: str) -> None:
-        """Count."""
+        """Increase a counter."""
         key = tuple(sorted(labels.items()))
         with self._lock:
             each = self._values.setdefault(measure, {})
@@ -78,7 +68,7 @@ class Counts:
             self._values.setdefault(measure, {})[tuple(sorted(labels.items()))] = value
 
     def forget(self, measure: Measure, **labels: str) -> None:
-        """Show no values any more that have these labels."""
+        """Remove the series with these labels."""
         gone = set(labels.items())
         with self._lock:
             each = self._values.get(measure, {})
@@ -86,7 +76,7 @@ class Counts:
                 del each[key]
 
     def probed(self, name: str, found: Sequence[Datum]) -> None:
-        """Show what the last probe of an endpoint found; empty: nothing any more."""
+        """Publish the result of an endpoint's last probe; empty removes it."""
         values = {series(one.name): one.value for one in found}
         if found:
             values[ASKED.name] = found[0].at
@@ -97,11 +87,11 @@ class Counts:
                 self.forget(measure, endpoint=name)
 
     def _whose(self, key: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
-        """With the namespace, where it is of an endpoint: another namespace may have one of the same name."""
+        """Adds the namespace to an endpoint's labels, because endpoints of two namespaces may have the same name."""
         return (*key, (NAMESPACE, self._namespace)) if ENDPOINT in dict(key) else key
 
     def text(self) -> str:
-        """All of it, with what the process uses."""
+        """All metrics, with those of the process."""
         with self._lock:
             values = {
                 measure: {self._whose(key): value for key, value in each.items()}

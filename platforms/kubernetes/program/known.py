@@ -1,4 +1,4 @@
-"""What is known of the endpoints without asking: what their Rollouts said when they changed last."""
+"""Cache of the Rollouts, updated by the watch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from services.measuring import Measuring
 
 @dataclass
 class Known:
-    """The endpoints of the namespace. Every method may be called by any thread."""
+    """The endpoints of the namespace. Thread-safe."""
 
     _said: dict[str, tuple[RolloutSpec | RolloutError, Release | None, int]] = field(
         default_factory=dict[str, tuple[RolloutSpec | RolloutError, Release | None, int]]
@@ -25,7 +25,7 @@ class Known:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def learn(self, rollout: dict[str, Any]) -> None:
-        """There is a Rollout, or it has changed."""
+        """Store a new or changed Rollout."""
         name = rollout["metadata"]["name"]
         spec: RolloutSpec | RolloutError
         try:
@@ -40,37 +40,32 @@ class Known:
             self._said[name] = spec, champion, (rollout.get("status") or {}).get("revision", 0)
 
     def forget(self, name: str) -> None:
-        """There is no such Rollout any more."""
+        """Remove a deleted Rollout."""
         with self._lock:
             self._said.pop(name, None)
 
     def has(self, name: str) -> bool:
-        """Whether there is a Rollout of this name."""
+        """Whether a Rollout exists."""
         with self._lock:
             return name in self._said
 
     def spec(self, name: str) -> RolloutSpec:
-        """What a Rollout says.
-
-        Raises:
-            NotFound: There is none of this name.
-            RolloutError: A field of it is missing or wrong.
-        """
+        """The spec of a Rollout; raises NotFound, or RolloutError if a field is missing or wrong."""
         spec = self._of(name)[0]
         if isinstance(spec, RolloutError):
             raise spec
         return spec
 
     def measuring(self, name: str) -> Measuring:
-        """What is measured of an endpoint; raises as `spec`."""
+        """The monitoring settings of an endpoint; raises as `spec`."""
         return self.spec(name).measuring
 
     def champion(self, name: str) -> Release | None:
-        """What serves, by the journal as it was told last; None before the first release. Raises NotFound."""
+        """The champion by the cached journal; None before the first release. Raises NotFound."""
         return self._of(name)[1]
 
     def revision(self, name: str) -> int:
-        """That of the journal, as it was told last; 0 before the first release. Raises NotFound."""
+        """The revision of the cached journal; 0 before the first release. Raises NotFound."""
         return self._of(name)[2]
 
     def _of(self, name: str) -> tuple[RolloutSpec | RolloutError, Release | None, int]:

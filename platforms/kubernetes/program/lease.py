@@ -1,8 +1,7 @@
-"""The Lease that one of several controllers holds: it looks at the endpoints by itself, the others only when woken.
+"""The Lease of the leader, which looks at the endpoints periodically; the others only when they are woken.
 
-This saves doubled work and nothing else: two that both believe to hold it do no harm, for the journal takes a decision
-from one of them alone. So clocks of different machines are never compared: a Lease has run out when this process has
-seen it unchanged for its whole duration.
+It only saves double work: two leaders do no harm, because the journal accepts a decision from one of them. Clocks of
+machines are never compared: a Lease has expired when this process has seen it unchanged for its whole duration.
 
 Source: Kubernetes, client-go/tools/leaderelection.
 """
@@ -22,20 +21,14 @@ from platforms.kubernetes.names import CONTROLLER
 from rollout.core.errors import Conflict
 
 DURATION = 15
-"""Seconds after which a Lease that nobody renews is taken by another."""
+"""Seconds after which a Lease expires."""
 RENEW = 5.0
 """Seconds between two renewals."""
 
 
 @dataclass
 class Lease:
-    """One process's part in it; used by one thread.
-
-    Attributes:
-        api: The API server.
-        holder: Who this process is; no other bears the same name.
-        now: Tells the time, seconds of any beginning.
-    """
+    """A candidate for the Lease, used by one thread. `holder` is a unique name; `now` gives monotonic seconds."""
 
     api: Api
     holder: str
@@ -45,11 +38,7 @@ class Lease:
     _seen: tuple[str, float] = field(default=("", 0.0), init=False)  # another's version, and since when it is the same
 
     def keep(self) -> bool:
-        """Renew it, or take it when nobody does; whether this process holds it.
-
-        Raises:
-            RolloutError: The API server does not answer; `lapsed` says whether that was so for too long.
-        """
+        """Renew the Lease, or take an expired one; whether this process holds it. After an error, see `lapsed`."""
         try:
             if self._held is not None:
                 self._write(self._held, self.holder)
@@ -61,11 +50,11 @@ class Lease:
 
     @property
     def lapsed(self) -> bool:
-        """Whether it was not renewed for so long that another may have it."""
+        """Whether another process may hold it by now."""
         return self._held is None or self.now() - self._renewed > DURATION - RENEW
 
     def release(self) -> None:
-        """Let another have it at once."""
+        """Let another process take it at once."""
         if self._held is not None:
             self._write(self._held, "")
             self._held = None

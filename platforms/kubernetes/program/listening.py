@@ -1,4 +1,4 @@
-"""Serves the controller's calls in a thread of its own, until it is told to stop."""
+"""The controller's HTTP server, in its own thread."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _END_SECONDS = 2  # that calls under way have at the end
 
 
 class NotListening(Exception):
-    """The port cannot be had; the message says why."""
+    """The port cannot be bound; the message says why."""
 
 
 @dataclass(frozen=True)
 class Listening:
-    """A server that listens."""
+    """A running server."""
 
     server: uvicorn.Server
     thread: threading.Thread
@@ -27,16 +27,7 @@ class Listening:
 
     @classmethod
     def at(cls, host: str, port: int, app: Any) -> Listening:
-        """Begin to listen.
-
-        Args:
-            host: The address; empty for all.
-            port: The port; 0 takes a free one.
-            app: An ASGI application.
-
-        Raises:
-            NotListening: The address or the port cannot be had.
-        """
+        """Start an ASGI application at an address, empty for all, and a port, 0 for a free one; raises NotListening."""
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         try:
             bound = socket.create_server((host, port), family=family, backlog=_BACKLOG)
@@ -59,6 +50,6 @@ class Listening:
         return cls(server, thread, bound.getsockname()[1])
 
     def stop(self, seconds: float) -> None:
-        """Take no more calls, and let those under way end."""
+        """Accept no more requests, and let current ones finish."""
         self.server.should_exit = True
         self.thread.join(seconds)

@@ -1,4 +1,4 @@
-"""Tells MLflow how the rollouts of a namespace stand, in a thread of its own: nothing else waits for it."""
+"""Mirrors the rollouts of a namespace to MLflow, in its own thread."""
 
 from __future__ import annotations
 
@@ -17,25 +17,16 @@ from tracking.api import Api
 from tracking.logged import Shelf
 
 LOOK = 10.0
-"""Seconds between two looks at who has changed."""
+"""Seconds between two checks for changes."""
 AGAIN = 60.0
-"""Seconds until what could not be told, or not all of it, is told again."""
+"""Seconds until an incomplete update is retried."""
 ANYWAY = 600.0
-"""Seconds until an endpoint is compared again that has not changed: somebody may have changed MLflow."""
+"""Seconds until an unchanged endpoint is compared again, because somebody may have changed MLflow."""
 
 
 @dataclass
 class Mirroring:
-    """The mirror of the endpoints of a namespace.
-
-    Attributes:
-        mlflow: Opens MLflow's API for a short time.
-        revision: Tells the revision of an endpoint's journal, without asking; raises NotFound.
-        read: Reads an endpoint's journal.
-        manifest: Gives the manifest of a release's package, once its digest was checked.
-        today: Epoch seconds.
-        now: Seconds, of a clock that never goes back.
-    """
+    """The mirror of a namespace's endpoints. `today` gives epoch seconds, `now` monotonic ones."""
 
     mlflow: Callable[[], AbstractContextManager[Api]]
     revision: Callable[[str], int]
@@ -46,20 +37,20 @@ class Mirroring:
     _told: dict[str, tuple[int, float]] = field(default_factory=dict[str, tuple[int, float]], init=False)
 
     def follow(self, rounds: Rounds) -> None:
-        """Tell what is due again and again, while this process leads."""
+        """Update the due endpoints periodically while this process leads."""
         for names in rounds.every(LOOK):
             for name in self.due(names or ()):
                 if rounds.stopping.is_set() or not self.run(name):
                     break  # it is down: the others would wait as long each
 
     def due(self, names: Collection[str]) -> list[str]:
-        """The endpoints that changed since MLflow was told of them, or are to be compared again."""
+        """The endpoints that changed since the last update, or are to be compared again."""
         for gone in self._told.keys() - set(names):
             del self._told[gone]
         return [name for name in sorted(names) if self._is_due(name)]
 
     def run(self, name: str) -> bool:
-        """Tell MLflow of one endpoint; whether it answered."""
+        """Update one endpoint; whether MLflow answered."""
         try:
             state = self.read(name)
         except Exception as error:  # whatever it is, the looks at the endpoint say so

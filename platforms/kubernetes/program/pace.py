@@ -1,7 +1,6 @@
-"""How long may an endpoint be left alone? Pure.
+"""Time between two looks at an endpoint. Pure.
 
-At rest nothing moves without a release, an alarm or a person, and each of them wakes the controller. So what is asked
-for by itself then only makes up for what was missed.
+At rest every change is a release, an alarm or a person's action, which wake the controller.
 """
 
 from __future__ import annotations
@@ -14,21 +13,14 @@ from rollout.core.state import Phase
 REST = 900.0
 """Seconds between two looks at an endpoint at rest."""
 WATCHED = 30.0
-"""The same, while an alarm would still take the champion back."""
+"""Seconds, while an alarm would still roll the champion back."""
 MOVING = 2.0
-"""The same, while the endpoint is to change."""
+"""Seconds, while the endpoint has to change."""
 _FAILING = 15.0  # the longest pause after a failure
 
 
 def pause(seen: Progress, now: float, every: float, *, unrecorded: bool = False) -> float:
-    """Seconds until the next look at an endpoint.
-
-    Args:
-        seen: What the last one found.
-        now: Epoch seconds.
-        every: Seconds between two looks at a trial that is judged, or waits for a person.
-        unrecorded: Whether something of the audit record is still to be put away.
-    """
+    """Seconds until the next look; `every` is the time between two looks at a trial."""
     state = seen.state
     if not seen.in_time:
         return min(POLL, every)
@@ -44,5 +36,5 @@ def pause(seen: Progress, now: float, every: float, *, unrecorded: bool = False)
 
 
 def after_failures(failures: int, every: float) -> float:
-    """Seconds until the next try, after so many failures in a row."""
+    """Seconds until the next try, after this many failures in a row."""
     return min(_FAILING, every * 2 ** min(failures - 1, 10))

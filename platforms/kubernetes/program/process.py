@@ -1,7 +1,7 @@
-"""The controller's threads: they watch the Rollouts, keep the Lease, and work on what is due.
+"""The controller's threads: they watch the Rollouts, renew the Lease, and process due endpoints.
 
-An endpoint has two lanes, and each lane does one thing of it at a time: looks at it by the clock, which only the
-process does that holds the Lease; and answers to wakes, which any process does at once, whatever a look is busy with.
+An endpoint has two lanes, each with one task at a time: periodic ticks, by the leader only; and wakes, which any
+process answers at once, even during a tick.
 """
 
 from __future__ import annotations
@@ -25,45 +25,38 @@ from platforms.kubernetes.scaled_to_zero import scale_to_zero
 from rollout.core.errors import RolloutError
 
 TICKS, WAKES = 16, 8
-"""The most endpoints that are looked at, and woken, at the same time."""
+"""The maximum number of concurrent ticks and wakes."""
 _TIDY = 60.0  # seconds between two looks at the pods that a trial left
 _SILENT, _STUCK = 20.0, 60.0  # seconds without an answer of the API server, and of a thread of ours
 
 
 class Works(Protocol):
-    """What is done for the endpoints; see `working.Working`."""
+    """The work on endpoints; see `working.Working`."""
 
     def tick(self, name: str) -> float | None:
-        """Look at an endpoint; seconds until the next look, None when it is there no more."""
+        """Look at an endpoint; seconds until the next look, None if it is gone."""
         ...
 
     def answer(self, name: str) -> float | None:
-        """Answer a wake; seconds until it is to be tried again, None when it is answered."""
+        """Answer a wake; seconds until a retry, None if it is done."""
         ...
 
     def well(self, name: str) -> bool:
-        """Whether the last look at an endpoint did not fail."""
+        """Whether the last look at an endpoint succeeded."""
         ...
 
     def learn(self, rollout: dict[str, Any]) -> None:
-        """There is a Rollout, or it has changed."""
+        """Store a new or changed Rollout."""
         ...
 
     def forget(self, name: str) -> None:
-        """There is no such Rollout any more."""
+        """Remove a deleted Rollout."""
         ...
 
 
 @dataclass
 class Process:
-    """All that runs, but for the server of its port.
-
-    Attributes:
-        api: The API server.
-        pod: Who this process is.
-        works: What is done for the endpoints.
-        counts: Counts.
-    """
+    """All threads but the HTTP server's. `pod` is the unique name of this process."""
 
     api: Api
     pod: str
@@ -83,7 +76,7 @@ class Process:
         self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
-        """Begin; returns at once."""
+        """Start the threads."""
         each = {
             "rollouts": self._rollouts.run,
             "routes": self._routes.run,
@@ -98,7 +91,7 @@ class Process:
             thread.start()
 
     def stop(self, seconds: float) -> bool:
-        """Begin nothing new, let what is under way end, and release the Lease; whether all ended in time."""
+        """Finish running tasks, start no new ones, and release the Lease; whether all ended in time."""
         until = time.monotonic() + seconds
         self._stopping.set()
         self.ticks.close()
@@ -113,11 +106,11 @@ class Process:
         return not busy
 
     def knows(self, name: str) -> bool:
-        """Whether an endpoint is one of the namespace's."""
+        """Whether an endpoint belongs to the namespace."""
         return self._rollouts.knows(name)
 
     def wake(self, name: str) -> None:
-        """Look at what rings at an endpoint, now."""
+        """Look at the alarms of an endpoint now."""
         self.wakes.add(name)
         self.ticks.add(name)
 
@@ -128,7 +121,7 @@ class Process:
 
     @property
     def stopping(self) -> threading.Event:
-        """Set when all is to end."""
+        """Set when the process is to end."""
         return self._stopping
 
     @property
@@ -137,10 +130,7 @@ class Process:
         return self._leads
 
     def tell(self) -> None:
-        """Tell of each endpoint that its rollout is carried on, where that is so: nothing of it is due for long.
-
-        One at rest is looked at seldom, and is carried on all the same.
-        """
+        """Publish for each endpoint without an overdue look that its rollout is driven, even while it rests."""
         if not self._leads or self.ready():
             return
         for name in self._rollouts.names:
@@ -148,7 +138,7 @@ class Process:
                 self.counts.put(CARRIED, self.api.clock.time(), endpoint=name)
 
     def alive(self) -> str:
-        """Why the process should be started again; empty when it should not."""
+        """Why the process has to be restarted; empty if it has not."""
         now = time.monotonic()
         stuck = sorted(name for name, beat in dict(self._beats).items() if now - beat > _STUCK)
         ended = sorted(thread.name for thread in self._threads if not thread.is_alive())
@@ -157,7 +147,7 @@ class Process:
         return f"threads that do not go on: {', '.join(stuck + ended)}"
 
     def ready(self) -> str:
-        """Why it can do nothing now; empty when it can."""
+        """Why it cannot work now; empty if it can."""
         if time.monotonic() - self._answered > _SILENT:
             return "the API server does not answer"
         return "" if self._rollouts.listed else "the Rollouts were not listed yet"
@@ -175,7 +165,7 @@ class Process:
                 return
 
     def _tidy(self) -> None:
-        """Take back what a trial left: raised autoscalers, and pods that nobody needs; one process does."""
+        """Reset raised autoscalers, and scale down pods that a trial left; only the leader does."""
         while not self._stopping.wait(_TIDY):
             if not self._leads:
                 continue
@@ -194,7 +184,6 @@ class Process:
         self.ticks.hold(not leads)
 
     def _dispatch(self, lane: str, due: Schedule, work: Callable[[str], float | None], most: int) -> None:
-        """Give what is due to threads; as many as there is work for."""
         pool = ThreadPoolExecutor(most, lane)
         while not self._stopping.is_set():
             self._beats[lane] = time.monotonic()
@@ -223,19 +212,19 @@ class Process:
         self.counts.put(ENDPOINTS, len(self._rollouts.names))
 
     def _moved(self, route: dict[str, Any]) -> None:
-        """Somebody changed a route: perhaps not the one who may."""
+        """A route changed, perhaps by somebody who is not allowed to."""
         name = route["metadata"]["name"]  # that of its Rollout
         if self.knows(name):
             self.ticks.add(name)
 
 
 def _of_rollout(rollout: dict[str, Any]) -> object:
-    """What tells that a Rollout changed: its spec, or its journal."""
+    """Changes with the spec or the journal of a Rollout."""
     return rollout["metadata"].get("generation"), (rollout.get("status") or {}).get("revision")
 
 
 def _of_route(route: dict[str, Any]) -> object:
-    """What tells that the rules of a route changed."""
+    """Changes with the rules of a route."""
     return route["metadata"].get("generation")
 
 

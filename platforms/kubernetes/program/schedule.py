@@ -1,10 +1,4 @@
-"""Which endpoint is looked at next, and when: each by one thread at a time.
-
-schedule = Schedule()
-schedule.add("flight-delay-prod")
-name = schedule.take()                 # waits until one is due
-schedule.done(name, pause=5.0)
-"""
+"""Schedule of names, each processed by one thread at a time."""
 
 from __future__ import annotations
 
@@ -22,12 +16,7 @@ class _Entry:
 
 
 class Schedule:
-    """What is due when. Every method may be called by any thread.
-
-    Args:
-        held: Whether nothing is due until `hold(False)`.
-        now: Tells the time, seconds.
-    """
+    """Due times of names. Thread-safe. While it is held, nothing is due."""
 
     def __init__(self, *, held: bool = False, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
@@ -37,7 +26,7 @@ class Schedule:
         self._changed = threading.Condition()
 
     def add(self, name: str, pause: float = 0.0) -> None:
-        """Make a name due in so many seconds, or earlier if it is so already; at once again, if it is taken now."""
+        """Make a name due in so many seconds, or earlier if it already is; a taken one is due again at `done`."""
         with self._changed:
             due = self._now() + pause
             entry = self._entries.setdefault(name, _Entry(due))
@@ -46,21 +35,18 @@ class Schedule:
             self._changed.notify_all()
 
     def drop(self, name: str) -> None:
-        """Forget a name; one that is taken is not due again."""
+        """Remove a name; a taken one does not become due again."""
         with self._changed:
             self._entries.pop(name, None)
 
     def hold(self, held: bool) -> None:
-        """Let nothing be due from now on, or let all that is."""
+        """Hold all names, or release them."""
         with self._changed:
             self._held = held
             self._changed.notify_all()
 
     def take(self, most: float = 5.0) -> str | None:
-        """The name that is due, the longest overdue first; None when there was none for so many seconds, or at the end.
-
-        It is not due again before `done`.
-        """
+        """The longest overdue name, not due again before `done`; None after `most` seconds without one."""
         until = self._now() + most
         with self._changed:
             while not self._closed and (now := self._now()) < until:
@@ -72,12 +58,7 @@ class Schedule:
             return None
 
     def done(self, name: str, pause: float | None) -> None:
-        """Give a taken name back: it is due in so many seconds, or at once if it was asked for meanwhile.
-
-        Args:
-            name: The name.
-            pause: Seconds; None forgets it, unless it was asked for meanwhile.
-        """
+        """Return a taken name: due in `pause` seconds, or at once if it was added meanwhile. None removes it."""
         with self._changed:
             entry = self._entries.get(name)
             if entry is None:
@@ -90,20 +71,20 @@ class Schedule:
             self._changed.notify_all()
 
     def behind(self, name: str) -> float:
-        """For how many seconds a name has been due and not done: 0 of one that is not due, no end of one not known."""
+        """Seconds for which a name has been due; 0 if it is not, infinity if it is unknown."""
         with self._changed:
             entry = self._entries.get(name)
             return max(0.0, self._now() - entry.due) if entry is not None else float("inf")
 
     def close(self) -> None:
-        """Nothing is due any more."""
+        """Make nothing due any more."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
 
     @property
     def taken(self) -> int:
-        """How many are taken now."""
+        """The number of taken names."""
         with self._changed:
             return sum(entry.taken for entry in self._entries.values())
 

@@ -1,4 +1,4 @@
-"""What the controller in the cluster is told by its environment."""
+"""Environment variables of the controller in the cluster."""
 
 from __future__ import annotations
 
@@ -13,13 +13,12 @@ from platforms.kubernetes.names import CONTROLLER_PORT
 from tracking.variables import SERVER
 
 NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
-"""Where a pod finds the namespace of its service account."""
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _PORTS = range(1, 65536)
 
 
 class WrongSettings(ValueError):
-    """The environment lacks something, or has a value that is not allowed; the message has a line for each."""
+    """The environment is incomplete or invalid; the message has a line for each problem."""
 
 
 @dataclass(frozen=True)
@@ -27,14 +26,13 @@ class Settings:
     """The environment variables of the controller.
 
     Attributes:
-        namespace: `NAMESPACE`, whose Rollouts are driven; by default that of the service account.
-        pod: `POD_NAME`, who holds the Lease and acts, by the audit record; by default the host's name.
-        database: `DATABASE_URL`, where captures, labels and the audit record are kept; empty without.
-        webhook: `WEBHOOK_URL`, which is told of every event; empty without.
-        host: `BIND_HOST`, the address to listen at.
+        namespace: `NAMESPACE`; by default that of the service account.
+        pod: `POD_NAME`, the holder of the Lease and the actor in the audit record; by default the host name.
+        database: `DATABASE_URL` for captures, labels and the audit record; optional.
+        webhook: `WEBHOOK_URL`, notified of every event; optional.
+        host: `BIND_HOST`.
         port: `PORT`.
-        mlflow: `MLFLOW_TRACKING_URI`, which is told how rollouts stand; empty without. Its token, or user and
-            password, stay in the environment, where MLflow's own clients look for them.
+        mlflow: `MLFLOW_TRACKING_URI`, to mirror rollouts to; optional. Its credentials stay in MLflow's own variables.
     """
 
     namespace: str
@@ -47,16 +45,12 @@ class Settings:
 
     @property
     def by(self) -> str:
-        """How the audit record names this process."""
+        """The name of this process in the audit record."""
         return f"pod {self.namespace}/{self.pod}"
 
     @classmethod
     def of(cls, environment: Mapping[str, str], namespace_file: Path = NAMESPACE_FILE) -> Settings:
-        """Read the environment.
-
-        Raises:
-            WrongSettings: It cannot be; no value of a secret is in the message.
-        """
+        """Parse the environment; raises WrongSettings, without secret values in the message."""
         wrong: list[str] = []
         namespace = environment.get("NAMESPACE") or _text(namespace_file)
         if not _LABEL.fullmatch(namespace):
@@ -83,7 +77,6 @@ class Settings:
 
 
 def _text(path: Path) -> str:
-    """What is in a file; nothing when there is none."""
     try:
         return path.read_text().strip()
     except OSError:

@@ -1,4 +1,4 @@
-"""Keeps what is brought to the controller's port in PostgreSQL, and reads from there what is kept and was measured."""
+"""Storage behind the controller's port: PostgreSQL for captures, labels, audit records and metrics."""
 
 from __future__ import annotations
 
@@ -23,14 +23,7 @@ _AGAIN_SECONDS = 5.0
 
 @dataclass
 class Store:
-    """The database, whose tables are made at the first use.
-
-    Attributes:
-        database: The database.
-        namespace: Whose endpoints these are.
-        names: The endpoints of the namespace.
-        uid: Tells the uid of an endpoint's Rollout.
-    """
+    """The database, whose tables are created on first use. `uid` returns that of an endpoint's Rollout."""
 
     database: Database
     namespace: str
@@ -40,25 +33,21 @@ class Store:
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
 
     def captures(self, endpoint: str, variant: str, lines: bytes) -> None:
-        """Keep captured lines; raises as `captures.intake`."""
+        """Store captured lines; raises as `captures.intake`."""
         captures.intake(self.ready(), endpoint, variant, lines)
 
     def labels(self, endpoint: str, name: str, lines: bytes) -> None:
-        """Keep a file of labels; raises as `labels.take_labels`."""
+        """Store a file of labels; raises as `labels.take_labels`."""
         labels.take_labels(self.ready(), endpoint, name, lines)
 
     def standings(self, endpoint: str, variants: Sequence[str]) -> dict[str, Any]:
-        """The quality of variants by their labels; raises as `PostgresDocuments.get`."""
+        """The quality of the variants that have labels; raises as `PostgresDocuments.get`."""
         documents = PostgresDocuments(self.ready(), endpoint)
         found = {variant: quality(documents, variant) for variant in variants}
         return {variant: one for variant, one in found.items() if one is not None}
 
     def records(self, endpoint: str, after: Sequence[str]) -> dict[str, Any]:
-        """A page of the audit record, from after the number that is named; raises as `PostgresRecords.page`.
-
-        Raises:
-            RolloutError: What is named is no number.
-        """
+        """A page of the audit log after a number; raises as `PostgresRecords.page`, or RolloutError for no number."""
         named = after[0] if after else str(FIRST)
         if not re.fullmatch(r"-?\d{1,19}", named):
             raise RolloutError(f"after: got {named[:40]!r}, expected the number of a record")
@@ -70,11 +59,11 @@ class Store:
         return predictions.page(self.ready(), endpoint, PredictionQuery.of(asked))
 
     def measured(self) -> str:
-        """What was measured, as Prometheus reads it; raises as `measured.text`."""
+        """The metrics for Prometheus; raises as `measured.text`."""
         return measured.text(self.ready(), self.namespace, list(self.names()))
 
     def prepare(self, stopping: threading.Event) -> None:
-        """Make the tables, again and again until they are there."""
+        """Create the tables, with retries."""
         while not stopping.is_set():
             try:
                 self.ready()
@@ -84,11 +73,7 @@ class Store:
                 stopping.wait(_AGAIN_SECONDS)
 
     def ready(self) -> Database:
-        """The database, with its tables.
-
-        Raises:
-            RolloutError: They cannot be made now; the next call tries again.
-        """
+        """The database with its tables; raises RolloutError if they cannot be created now."""
         if not self._prepared:
             with self._lock:
                 if not self._prepared:

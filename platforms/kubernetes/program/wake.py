@@ -1,6 +1,6 @@
-"""Which endpoints does a call of Alertmanager's webhook wake? Pure.
+"""Parses calls of Alertmanager's webhook. Pure.
 
-Nobody proves to be Alertmanager. So what a call says of an alarm is not believed: it says where to look.
+The caller is not authenticated. So an alert's content is not trusted: it only says where to look.
 
 Source: Prometheus, Alertmanager, "webhook_config", version 4.
 """
@@ -12,19 +12,15 @@ from collections.abc import Mapping
 from typing import Any
 
 LABEL = "endpoint"
-"""The label of an alert that names its endpoint."""
+"""The label of an alert with its endpoint."""
 
 
 class NoCall(ValueError):
-    """It is no call of Alertmanager's webhook; the message says why."""
+    """The body is not a call of Alertmanager's webhook; the message says why."""
 
 
 def endpoints(body: bytes) -> tuple[str, ...]:
-    """The endpoints that a call names in alerts that ring, each once.
-
-    Raises:
-        NoCall: The body is none of a webhook.
-    """
+    """The endpoints of the firing alerts in a call, without duplicates; raises NoCall."""
     try:
         call: Any = json.loads(body)
     except ValueError as error:

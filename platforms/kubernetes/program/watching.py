@@ -1,7 +1,6 @@
-"""Watches the objects of one kind in the namespace, for as long as the process lives.
+"""Watches the objects of one kind in the namespace.
 
-A watch that ends is begun again, and one that fails after a pause. Each begins with a list, so that what was made or
-deleted in between is noticed too.
+Each watch begins with a list, which also shows deletions since the last one. A failed watch is retried after a pause.
 """
 
 from __future__ import annotations
@@ -18,22 +17,15 @@ from platforms.kubernetes.kinds import ResourceKind
 from rollout.core.errors import RolloutError
 
 SECONDS = 300
-"""How long a watch lasts."""
+"""The length of a watch."""
 _FIRST, _LONGEST = 1.0, 30.0  # seconds of a pause
 
 
 @dataclass
 class Watching:
-    """Tells what happens to the objects of a kind.
+    """An informer of one kind.
 
-    Attributes:
-        api: The API server.
-        kind: The kind.
-        labels: Only objects with these labels.
-        version: What of an object tells that it has changed in a way that matters here.
-        changed: Told an object that is new, or has changed so.
-        gone: Told the name of one that is there no more.
-        stopping: Set when all is to end.
+    `version` is the part of an object whose change is reported; `changed` gets the object, `gone` a deleted one's name.
     """
 
     api: Api
@@ -48,20 +40,20 @@ class Watching:
 
     @property
     def listed(self) -> bool:
-        """Whether all of them were listed at least once."""
+        """Whether all objects were listed at least once."""
         return self._listed
 
     @property
     def names(self) -> frozenset[str]:
-        """The names of those that are there."""
+        """The names of the existing objects."""
         return frozenset(self._known)
 
     def knows(self, name: str) -> bool:
-        """Whether there is one of this name."""
+        """Whether an object exists."""
         return name in self._known
 
     def run(self) -> None:
-        """Watch until all is to end."""
+        """Watch until `stopping` is set."""
         pause = _FIRST
         while not self.stopping.is_set():
             try:
@@ -73,11 +65,7 @@ class Watching:
                 pause = min(_LONGEST, pause * 2)
 
     def once(self) -> None:
-        """List all, then watch until the server ends it.
-
-        Raises:
-            RolloutError: The server does not answer.
-        """
+        """List all objects, then watch until the server ends it."""
         found = self.api.list(self.kind, self.labels)
         names = {item["metadata"]["name"] for item in found}
         for item in found:

@@ -1,7 +1,7 @@
-"""What the controller answers on its port: how it is, its metrics, wakes, what is brought to be kept, and what is kept.
+"""HTTP interface of the controller: health, metrics, wakes, and storage of captures and labels.
 
-No call waits for a rollout, and no rollout for a call. What is brought is taken in threads of its own; when there is
-more than they can keep, the caller is told so, and counts what is lost. How the process is it says also then.
+No call waits for a rollout, and no rollout for a call. Uploads have their own threads; above their capacity the client
+gets 503, and counts the loss. Health checks are answered even then.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from platforms.kubernetes.program.store import Store
 from rollout.core.errors import Busy, RolloutError, Unreachable
 
 MOST_BYTES, MOST_WAITING = 8 * 1024 * 1024, 16 * 1024 * 1024
-"""Bytes of one post, and of all that are taken at a time."""
+"""Maximum bytes of one upload, and of all concurrent ones."""
 MOST_CALLS = 64
-"""Calls with a token that are under way at a time."""
+"""Maximum number of concurrent authenticated calls."""
 _WAKE_BYTES = 1024 * 1024
 _BODY_SECONDS = 15.0  # for which a body is waited for
 _MEASURED_SECONDS = 3.0  # for which the database is waited for; Prometheus waits 10 for all, by default
@@ -38,21 +38,14 @@ _AGAIN = {"Retry-After": "5"}
 
 T = TypeVar("T")
 Keep = Callable[[str, str, bytes], None]
-"""Stores what is brought to an endpoint under a name. Raises Busy or Unreachable when it may be brought again, and
-another RolloutError when it is wrong."""
+"""Stores content for an endpoint under a name. Raises Busy or Unreachable if it may be sent again, and another
+RolloutError if it is invalid."""
 Admits = Callable[[str, str], bool]
-"""Whether a token is that of an endpoint; raises RolloutError where that is not known."""
+"""Whether a token is that of an endpoint; raises RolloutError if it is unknown."""
 
 
 def app(counts: Counts, process: Process, admits: Admits, store: Store | None) -> Starlette:
-    """The application that answers.
-
-    Args:
-        counts: Counts.
-        process: The controller's threads.
-        admits: Who may call for an endpoint.
-        store: The database; None without.
-    """
+    """The ASGI application."""
     calls = _Calls(counts, process, admits, store)
     return Starlette(
         routes=[
@@ -97,7 +90,7 @@ class _Calls:
         return _told(self._process.ready())
 
     async def metrics(self, _: Request) -> Response:
-        """Ours are there also when the database is not."""
+        """The controller's own metrics are served even if the database is down."""
         more = ""
         if self._store is not None:
             try:
@@ -110,10 +103,10 @@ class _Calls:
         return Response(self._counts.text() + more, media_type=_TEXT)
 
     async def _measured(self, measured: Callable[[], str]) -> str:
-        """What the database says, of one look at a time; what comes too late is told at the next call.
+        """The database's metrics, by one query at a time; a late result is served at the next call.
 
         Raises:
-            RolloutError: It says nothing, or not in time.
+            RolloutError: There is no result, or not in time.
         """
         looking = self._looking = self._looking or asyncio.get_running_loop().run_in_executor(self._reader, measured)
         await asyncio.wait([looking], timeout=_MEASURED_SECONDS)
@@ -124,7 +117,7 @@ class _Calls:
         return looking.result()
 
     async def wake(self, request: Request) -> Response:
-        """Wake the endpoints that a call names; those that nobody knows are passed over."""
+        """Wake the endpoints of a call; unknown ones are skipped."""
         try:
             named = wake.endpoints(await _body(request, _WAKE_BYTES))
         except (_TooLarge, wake.NoCall, TimeoutError) as error:
@@ -159,7 +152,6 @@ class _Calls:
         return await self._read(request, self._store.predictions if self._store else None, dict(request.query_params))
 
     async def _read(self, request: Request, read: Callable[[str, T], Any] | None, asked: T) -> Response:
-        """Tell what is kept of an endpoint, or say why not."""
         endpoint = request.path_params["endpoint"]
         if read is None or not self._process.knows(endpoint):
             return _unknown(endpoint, there=read is not None)
@@ -175,7 +167,6 @@ class _Calls:
         return JSONResponse(found)
 
     async def _keep(self, request: Request, name: str, keep: Keep | None) -> Response:
-        """Keep what is brought to an endpoint, or say why not."""
         endpoint, told = request.path_params["endpoint"], request.headers.get("content-length", "")
         if keep is None or not self._process.knows(endpoint):
             return _unknown(endpoint, there=keep is not None)
@@ -196,7 +187,7 @@ class _Calls:
         return Response(status_code=204)
 
     async def _stranger(self, request: Request, endpoint: str) -> Response | None:
-        """What is answered to who has not the endpoint's token; None for who has it."""
+        """The response to a caller without the endpoint's token; None if the token is valid."""
         given = request.headers.get(HEADER, "")
         if await asyncio.get_running_loop().run_in_executor(self._admitting, self._admits, endpoint, given):
             return None
@@ -205,11 +196,7 @@ class _Calls:
 
     @contextmanager
     def _counted(self) -> Generator[None]:
-        """Let a call go on that has to wait for others, if there are not too many of them.
-
-        Raises:
-            Busy: There are.
-        """
+        """Count a call; raise Busy if there are too many."""
         if self._calls >= MOST_CALLS:
             raise Busy("too many calls are under way")
         self._calls += 1
@@ -220,12 +207,7 @@ class _Calls:
 
     @contextmanager
     def _taking(self, size: int) -> Generator[None]:
-        """Take so many bytes, if there is room for them.
-
-        Raises:
-            _TooLarge: There never is.
-            Busy: There is none now.
-        """
+        """Reserve memory for an upload; raise _TooLarge or Busy if there is not enough."""
         if size > MOST_BYTES:
             raise _TooLarge(f"a post has at most {MOST_BYTES:,} bytes, this one has {size:,}")
         if self._waiting + size > MOST_WAITING:
@@ -238,12 +220,7 @@ class _Calls:
 
 
 async def _body(request: Request, most: int) -> bytes:
-    """The body of a request.
-
-    Raises:
-        _TooLarge: It has more bytes than are allowed.
-        TimeoutError: It does not come.
-    """
+    """The body of a request; raise _TooLarge or TimeoutError."""
     content = bytearray()
     try:
         async with asyncio.timeout(_BODY_SECONDS):
@@ -257,7 +234,6 @@ async def _body(request: Request, most: int) -> bytes:
 
 
 def _unknown(endpoint: str, *, there: bool) -> Response:
-    """What is said without a database, or of an endpoint that nobody knows."""
     why = f"there is no endpoint {endpoint!r} here" if there else "this controller has no database: set DATABASE_URL"
     return PlainTextResponse(f"{why}\n", status_code=404)
 

@@ -1,4 +1,4 @@
-"""Does the work on the endpoints, counts it, and says when there is more to do."""
+"""Processes the endpoints: ticks, wakes and audit records, with retries and metrics."""
 
 from __future__ import annotations
 
@@ -22,24 +22,18 @@ from rollout.core.state import RolloutState
 from services.worker import Worker
 
 AGAIN = 2.0
-"""Seconds after which a wake that could not be answered is tried again."""
+"""Seconds until an unanswered wake is retried."""
 WAKE_SECONDS = 120.0
-"""For which that is done; by then the looks at the levels have found what rings."""
+"""Seconds of these retries; by then the ticks have found the alarm."""
 ACT_SECONDS = 45.0
-"""For which one alarm's rollback is tried."""
+"""Seconds for which one alarm's rollback is tried."""
 _UNFORESEEN = 60.0  # seconds until an endpoint is looked at again whose journal or spec cannot be read
 _PASSING = (Busy, Unreachable, Conflict)
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """One Rollout, as the process drives it.
-
-    Attributes:
-        worker: Does its work.
-        every: Seconds between two observations of a trial.
-        firing: The alarms on how a rollout's variants answer that fire now.
-    """
+    """A Rollout: seconds between two observations of a trial, and the firing alarms of its variants."""
 
     worker: Worker
     every: float
@@ -48,14 +42,7 @@ class Endpoint:
 
 @dataclass
 class Working:
-    """The endpoints, by the names of their Rollouts. Every method may be called by any thread.
-
-    Attributes:
-        make: Makes an endpoint of a Rollout's name and spec.
-        counts: Counts.
-        now: Epoch seconds.
-        known: What is known of them without asking.
-    """
+    """The endpoints by name. Thread-safe. `make` builds an endpoint; `now` gives epoch seconds."""
 
     make: Callable[[str, RolloutSpec], Endpoint]
     counts: Counts
@@ -68,11 +55,11 @@ class Working:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def learn(self, rollout: dict[str, Any]) -> None:
-        """There is a Rollout, or it has changed."""
+        """Store a new or changed Rollout."""
         self.known.learn(rollout)
 
     def forget(self, name: str) -> None:
-        """There is no such Rollout any more."""
+        """Remove a deleted Rollout."""
         with self._lock:
             for known in (self._made, self._failures, self._told, self._woken):
                 known.pop(name, None)
@@ -81,7 +68,7 @@ class Working:
             self.counts.forget(measure, endpoint=name)
 
     def tick(self, name: str) -> float | None:
-        """Look at an endpoint; seconds until the next look, None when it is there no more."""
+        """Look at an endpoint; seconds until the next look, None if it is gone."""
         try:
             endpoint = self._endpoint(name)
             seen = endpoint.worker.tick()
@@ -93,7 +80,7 @@ class Working:
         return pace.pause(seen, self.now(), endpoint.every, unrecorded=not recorded)
 
     def answer(self, name: str) -> float | None:
-        """Answer a wake; seconds until it is to be tried again, None when it is answered."""
+        """Answer a wake; seconds until a retry, None if it is done."""
         since = self._woken.setdefault(name, self.now())
         try:
             endpoint = self._endpoint(name)
@@ -108,7 +95,7 @@ class Working:
         return None
 
     def well(self, name: str) -> bool:
-        """Whether the last look at an endpoint did not fail."""
+        """Whether the last look at an endpoint succeeded."""
         return name not in self._failures
 
     def _endpoint(self, name: str) -> Endpoint:
@@ -123,7 +110,7 @@ class Working:
         log("alarm", endpoint=name, **answer.as_dict())
 
     def _record(self, name: str, endpoint: Endpoint, seen: Progress) -> bool:
-        """Put the audit record away; whether that could be done. What moves traffic does not wait for it."""
+        """Write the audit record; whether it succeeded. Moving traffic does not wait for it."""
         try:
             put = endpoint.worker.record(seen.state)
         except Exception as error:
@@ -149,7 +136,7 @@ class Working:
         )
 
     def _seen(self, name: str, seen: Progress) -> None:
-        """Tell what was found, where that is new."""
+        """Log a changed state."""
         phase = seen.state.phase.value
         self.counts.add(TICKS, endpoint=name)
         self.counts.put(CARRIED, self.now(), endpoint=name)
