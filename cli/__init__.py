@@ -1,1 +1,1 @@
-"""What a person types: the `modelstack` command and what `make` runs."""
+"""The `modelstack` command, and the programs that `make` runs."""

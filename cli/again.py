@@ -1,4 +1,4 @@
-"""Something that is done again and again, from a thread of its own."""
+"""Runs a function periodically in a background thread."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def again(seconds: float, do: Callable[[], object]) -> Iterator[None]:
-    """Do it every so many seconds until the block ends; what is under way then may finish, within a minute."""
+    """Call `do` every so many seconds until the block ends; a call under way may finish, within a minute."""
     ended = threading.Event()
 
     def run() -> None:

@@ -1,4 +1,4 @@
-"""A person agrees to a release that waits for people before it goes on trial."""
+"""Approval of a release by people, before its trial."""
 
 from __future__ import annotations
 
@@ -16,23 +16,14 @@ from services.approvals import Approval, ApprovalRefused, approve
 
 @dataclass(frozen=True)
 class Waiting:
-    """A release that waits for people.
-
-    Attributes:
-        release: Its id.
-        people: How many must agree; 0 when the stack's outputs do not say.
-    """
+    """A release that needs approval; `people` is 0 when the stack's outputs do not say how many must agree."""
 
     release: str
     people: int
 
 
 def waiting(target: Target, release: str | None) -> Waiting | None:
-    """What is to be agreed to: the release that is named, or else the one that waits; None when a trial waits instead.
-
-    Raises:
-        OperatorError: The journal cannot be read.
-    """
+    """The named release, or else the one that needs approval; None when a trial waits instead."""
     told = target.outputs.get("awaits") or {}
     if release is not None:
         return Waiting(release, told["people"] if told.get("release") == release else 0)
@@ -45,11 +36,7 @@ def waiting(target: Target, release: str | None) -> Waiting | None:
 
 
 def line(target: Target) -> str:
-    """What `modelstack status` says of a release that waits for people; empty when none does.
-
-    Raises:
-        OperatorError: It cannot be looked up.
-    """
+    """The approvals of a release that waits for them, as `modelstack status` shows them; empty when none waits."""
     told = target.outputs.get("awaits")
     if not told:
         return ""
@@ -59,20 +46,16 @@ def line(target: Target) -> str:
 
 
 def approvals_of(target: Target, release: str) -> Sequence[Approval]:
-    """The approvals of a release, oldest first.
-
-    Raises:
-        OperatorError: They cannot be read.
-    """
+    """The approvals of a release, oldest first."""
     with explained(f"looking who agreed to release {release}"):
         return platform_of(target).approvals().given(release)
 
 
 def agree(target: Target, what: Waiting, why: str) -> str:
-    """Agree; returns what happens then, in a sentence.
+    """Approve as the caller; returns a sentence with what happens next.
 
     Raises:
-        OperatorError: The caller may not agree, or no such release is registered.
+        OperatorError: The caller may not approve, or no such release is registered.
     """
     platform, registry = platform_of(target), platform_of(target).registry_name()
     try:

@@ -1,8 +1,4 @@
-"""`make docs`: writes docs/reference/commands.md, the reference of the `modelstack` command, from its own help.
-
-python -m cli.commands_page            # print the page
-python -m cli.commands_page --write    # write it
-"""
+"""`make docs`: writes docs/reference/commands.md from the help of the `modelstack` command."""
 
 from __future__ import annotations
 
@@ -34,7 +30,7 @@ of each command:
 
 
 def page() -> str:
-    """The whole page."""
+    """The page as Markdown."""
     shared = _options(main, but={"version", "help"})
     parts = [_HEAD, _table(shared)]
     for name, command in _commands(main):
@@ -47,7 +43,7 @@ def page() -> str:
 
 
 def _commands(group: click.Group, before: str = "") -> Iterator[tuple[str, click.Command]]:
-    """Each command with what is typed for it; of a group those in it."""
+    """Full name and command, groups flattened."""
     for name, command in group.commands.items():
         if isinstance(command, click.Group):
             yield from _commands(command, f"{before}{name} ")
@@ -92,7 +88,7 @@ def _paragraphs(text: str) -> str:
 
 
 def _marked(text: str) -> str:
-    """A text with its options as code, but for those that stand within code."""
+    """Format options as code, except within code."""
     return re.sub(r"`[^`]*`|(--[a-z-]+)", lambda found: f"`{found[1]}`" if found[1] else found[0], text)
 
 

@@ -1,9 +1,6 @@
-"""The pipeline of a stack, written for the engine that runs it elsewhere.
+"""Compiles a stack's pipeline for an external engine.
 
-    text = kubeflow(Stack("dev"), Given(image="registry/modelstack@sha256:...", folders={"code": "s3://bucket/code"}))
-
-What a run takes by default stands in the stack's file: the model's name, its parameters and gates, and the image that
-trains. What is given counts more. Where the code comes from, git is asked.
+Options override the stack's file, which sets model name, parameters, gates and training image. Git gives the source.
 """
 
 from __future__ import annotations
@@ -31,14 +28,11 @@ IMAGE = "modelstack:retraining.image"
 
 @dataclass(frozen=True)
 class CompileInputs:
-    """What is given beside the stack's file.
+    """The command's options, mostly by name; `wrong` has a message per malformed one.
 
     Attributes:
-        image: The image that trains; empty for that of the file.
-        texts: Input of the pipeline -> text.
-        folders: Input of the pipeline -> address of a folder.
+        image: Empty for that of the stack's file.
         secrets: Variable -> `SECRET/KEY`, or folder -> `SECRET`.
-        wrong: What was typed and says none of these, a line each.
     """
 
     image: str = ""
@@ -49,7 +43,7 @@ class CompileInputs:
 
     @classmethod
     def typed(cls, image: str, texts: Iterable[str], folders: Iterable[str], secrets: Iterable[str]) -> CompileInputs:
-        """What the words of the command's options say, each `NAME=VALUE`."""
+        """Parse the options, each `NAME=VALUE`."""
         wrong: list[str] = []
         return cls(
             image,
@@ -61,12 +55,7 @@ class CompileInputs:
 
 
 def kubeflow(stack: Stack, given: CompileInputs) -> str:
-    """The pipeline for Kubeflow Pipelines, as IR YAML.
-
-    Raises:
-        OperatorError: There is no such stack, or no run could use what is given; then the message has a line for each
-            problem.
-    """
+    """The pipeline for Kubeflow Pipelines, as IR YAML; OperatorError with one line per problem."""
     file = stack.root / "stacks" / f"Pulumi.{stack.name}.yaml"
     if not file.is_file():
         raise OperatorError(f"there is no stack {stack.name}: no file {file.relative_to(stack.root)}", exit_code=2)
@@ -93,12 +82,12 @@ def _section(config: Mapping[str, Any], name: str, file: str) -> Mapping[str, An
 
 
 def _plain(value: Any) -> Any:
-    """A value of the file as Pulumi takes it: a day is a text."""
+    """A value of the file as Pulumi reads it: a date is a text."""
     return json.loads(json.dumps(value, default=str))
 
 
 def _not_of_model(root: Path, texts: Mapping[str, str]) -> list[str]:
-    """What the model of the checkout does not allow, by the rules of its config; of a package's nothing is known."""
+    """Problems with the checkout's model; none with a packaged model, whose rules are unknown here."""
     if DIGEST.fits(texts.get("code_digest")):
         return []
     through = _readable(day, "through", texts) or ""
@@ -110,7 +99,7 @@ def _not_of_model(root: Path, texts: Mapping[str, str]) -> list[str]:
 
 
 def _readable(reader: Callable[[str, str], Any], name: str, texts: Mapping[str, str], default: str = "") -> Any:
-    """What a text says; None of one that cannot be read, which is told already."""
+    """A parsed text; None if it is malformed, which is reported elsewhere."""
     try:
         return reader(name, texts.get(name, default))
     except Refusal:
@@ -137,12 +126,12 @@ def _wrong_gates(root: Path, gates: Mapping[str, Any]) -> list[str]:
 
 
 def asked_of_runs(given: CompileInputs) -> list[str]:
-    """The texts that whoever starts a run has to give."""
+    """Inputs that a run must be given when it starts."""
     return [one.name for one in PIPELINE.inputs if one.name not in given.texts and one.asked(given.folders)]
 
 
 def _named(words: Iterable[str], option: str, form: str, wrong: list[str]) -> dict[str, str]:
-    """`NAME=VALUE` words as a mapping; those of another form, and a name that stands twice, go to what is wrong."""
+    """`NAME=VALUE` words as a mapping; malformed and repeated ones are added to `wrong`."""
     found: dict[str, str] = {}
     for word in words:
         name, equals, value = word.partition("=")

@@ -1,4 +1,4 @@
-"""What `make up`, `make demo` and `make down` share: errors are shown without a traceback, and Ctrl-C ends quietly."""
+"""Shared by `make up`, `make demo` and `make down`: errors without a traceback, and a quiet end on Ctrl-C."""
 
 from __future__ import annotations
 
@@ -13,14 +13,9 @@ from cli.signals import Output, Stopped, handle_signals
 
 
 def run(body: Callable[[Console], int], *, stopped: str) -> int:
-    """Run a command.
+    """Run a command with a console; returns its exit code: 130 after Ctrl-C, 143 after `kill -TERM`.
 
-    Args:
-        body: Does it; given the console to show things on.
-        stopped: What a person is told who stopped it: how it goes on from there.
-
-    Returns:
-        The exit code: the body's or its error's; 130 after Ctrl-C, 143 after `kill -TERM`.
+    `stopped` is printed after a Ctrl-C: how to continue.
     """
     if threading.current_thread() is threading.main_thread():
         handle_signals()
@@ -37,7 +32,7 @@ def run(body: Callable[[Console], int], *, stopped: str) -> int:
 
 
 def show_error(console: Console, error: OperatorError) -> None:
-    """Show an error and what to do about it."""
+    """Show an error and its hint."""
     console.print("[red]error:[/red]", end=" ")
     console.print(str(error), markup=False)
     if error.hint:

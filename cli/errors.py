@@ -1,4 +1,4 @@
-"""What a person is told when a command cannot do what was asked."""
+"""Errors for the person at the keyboard."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # it is loaded by who calls AWS
     import botocore.exceptions
 
 POINT_AGAIN = 'eval "$(make -s env)"'
-"""What points a shell at the local stack."""
+"""Points a shell at the local stack."""
 
 _UNKNOWN_KEYS = {
     "InvalidAccessKeyId",
@@ -26,22 +26,16 @@ _UNKNOWN_KEYS = {
     "SignatureDoesNotMatch",
     "UnrecognizedClientException",
 }
-"""How AWS's services call keys that they do not know, and a secret that is not theirs."""
+"""AWS error codes for unknown keys or a wrong secret."""
 
 _NOBODY_THERE = ("EndpointConnectionError", "ConnectTimeoutError", "ProxyConnectionError")
-"""No connection came to be; any other error of the transport comes after one did."""
+"""Errors without a connection; botocore's other transport errors come after one."""
 
 POINT_HERE = f"For the local stack, type: {POINT_AGAIN}"
 
 
 class OperatorError(Exception):
-    """A mistake or a failure that the person at the keyboard can act on.
-
-    Args:
-        message: What was wrong, where, and what was expected.
-        hint: What to do next, if anything is known to help.
-        exit_code: 1 when the thing failed, 2 when the command was wrong.
-    """
+    """A failure that the person at the keyboard can act on; `exit_code` is 1 for a failure, 2 for a wrong command."""
 
     def __init__(self, message: str, hint: str | None = None, exit_code: int = 1) -> None:
         super().__init__(message)
@@ -50,11 +44,7 @@ class OperatorError(Exception):
 
 
 class NotAnswered(Exception):
-    """A request to a model had no good answer.
-
-    Attributes:
-        kind: In one word: the model's status, or what came in between.
-    """
+    """A request to a model had no good answer; `kind` is its status, or one word for the cause."""
 
     def __init__(self, kind: str, words: str) -> None:
         super().__init__(words)
@@ -63,7 +53,7 @@ class NotAnswered(Exception):
 
 @contextmanager
 def explained(doing: str) -> Iterator[None]:
-    """Turn what a platform or a rollout answers while `doing` something into an OperatorError; all else passes."""
+    """Turn a platform's or rollout's error while `doing` something into an OperatorError; other errors pass."""
     try:
         yield
     except Exception as error:
@@ -85,12 +75,12 @@ def _told(doing: str, error: BaseException) -> OperatorError | None:
 
 
 def _aws() -> Any:
-    """The errors of AWS's SDK; None where nobody has loaded it, so that nothing can be one of them."""
+    """The module botocore.exceptions; None where nothing has imported it, so that no error can be one of them."""
     return sys.modules.get("botocore.exceptions")
 
 
 def _other_keys(error: BaseException | None) -> str | None:
-    """What helps when the local cloud does not know the keys of this shell: those of each cloud are its own."""
+    """A hint when the local cloud does not know the shell's keys; each cloud has its own."""
     aws = _aws()
     code = error.response["Error"]["Code"] if aws and isinstance(error, aws.ClientError) else ""
     if code not in _UNKNOWN_KEYS or not _is_local():
@@ -99,7 +89,7 @@ def _other_keys(error: BaseException | None) -> str | None:
 
 
 def _unreachable(doing: str, error: BaseException) -> OperatorError | None:
-    """No answer at all: what to type depends on whose cloud it is. None where it is another kind of error."""
+    """An error for no answer, with a hint for its kind of cloud; None for other errors."""
     aws, url = _aws(), os.environ.get("AWS_ENDPOINT_URL", "")
     if aws is None or not isinstance(error, aws.BotoCoreError):
         return None
@@ -119,12 +109,11 @@ def _unreachable(doing: str, error: BaseException) -> OperatorError | None:
 
 
 def _is_local() -> bool:
-    """Whether commands are pointed at a local cloud."""
     return urlsplit(os.environ.get("AWS_ENDPOINT_URL", "")).hostname in ("127.0.0.1", "localhost", "::1")
 
 
 def not_answered(error: BaseException) -> NotAnswered:
-    """What to raise when a platform did not answer a request to a model, from the cause of what it raised."""
+    """The NotAnswered for an error that a platform raised on a request to a model."""
     cause = error.__cause__ or error
     if (aws := _aws()) and isinstance(cause, aws.ClientError):
         return NotAnswered(str(cause.response.get("Error", {}).get("Code", "error")), refusal(cause))
@@ -132,13 +121,13 @@ def not_answered(error: BaseException) -> NotAnswered:
 
 
 def refusal(error: botocore.exceptions.ClientError) -> str:
-    """What a service of AWS says of a call that it refuses."""
+    """Code and message of an AWS error."""
     detail: Mapping[str, Any] = error.response.get("Error", {})
     return f"{detail.get('Code', 'Error')}: {detail.get('Message', error)}"
 
 
 def reasons(answer: str) -> list[str]:
-    """The reasons in a model's error answer, each once: `problems` or `error` of a JSON object, or else all of it."""
+    """The distinct reasons in a model's error answer: `problems` or `error` of a JSON object, or else all of it."""
     try:
         document = json.loads(answer)
     except ValueError:

@@ -1,4 +1,4 @@
-"""One request to an endpoint, and its answer."""
+"""One request to an endpoint."""
 
 from __future__ import annotations
 
@@ -13,20 +13,7 @@ from services.invoke import Invoke, Request, Response, TooLarge
 
 
 def send(target: Target, body: bytes, content_type: str, variant: str | None) -> tuple[str, str]:
-    """Put one request.
-
-    Args:
-        target: Whose endpoint.
-        body: The payload, as it is.
-        content_type: What the payload is.
-        variant: The variant or release that is to answer; None lets the weights choose.
-
-    Returns:
-        The variant that answered, and its answer.
-
-    Raises:
-        OperatorError: The payload is too large to be sent, or there is no good answer.
-    """
+    """Send a request to a variant, a release, or (None) by the weights; returns the variant and the answer."""
     chosen = variant_of(target, variant) if variant else None
     with explained(f"invoking {target.endpoint}"):
         answer = answer_of(platform_of(target).invoke(), Request(body, content_type, variant=chosen))
@@ -34,11 +21,11 @@ def send(target: Target, body: bytes, content_type: str, variant: str | None) ->
 
 
 def answer_of(invoke: Invoke, request: Request) -> Response:
-    """Send a request once; its good answer.
+    """Send a request once and return its good answer.
 
     Raises:
         NotAnswered: There is none.
-        OperatorError: The payload is too large to be sent.
+        OperatorError: The payload is too large.
     """
     try:
         response = invoke.send(request)
@@ -53,7 +40,7 @@ def answer_of(invoke: Invoke, request: Request) -> Response:
 
 
 def _error(response: Response) -> str:
-    """What was answered instead of a prediction, a line for each reason."""
+    """An error answer, one line per reason."""
     said = f"{'the model' if response.by_model else 'the gateway itself'} answered {response.status}: "
     problems = reasons(response.body.decode(errors="replace"))
     return said + (problems[0] if len(problems) == 1 else "\n  ".join([f"{len(problems)} problems", *problems]))

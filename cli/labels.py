@@ -1,9 +1,4 @@
-"""Brings true labels to where they are joined with the answers that they are about.
-
-upload(target, read(file))                    # what `modelstack labels FILE` does
-with LateLabels(target, after=30) as late:    # what a replay does with what it knows
-    late.add("2013-03-01-UA1545-EWR.1f3c", True)
-"""
+"""Uploads true labels, to be joined with the predictions that they are about."""
 
 from __future__ import annotations
 
@@ -28,11 +23,7 @@ _SHOWN = 5
 
 
 def read(lines: Iterable[bytes]) -> list[bytes]:
-    """The lines of a labels file that are not blank.
-
-    Raises:
-        OperatorError: A line holds no inference id with a label, or there is none; nothing was sent.
-    """
+    """The non-blank lines of a labels file; raises OperatorError unless each has an inference id and a label."""
     kept: list[bytes] = []
     wrong: list[str] = []
     for number, line in enumerate(lines, 1):
@@ -50,11 +41,7 @@ def read(lines: Iterable[bytes]) -> list[bytes]:
 
 
 def upload(target: Target, lines: Sequence[bytes]) -> list[str]:
-    """Bring lines to where they are joined; the same lines are one file, so a repetition changes nothing.
-
-    Returns:
-        The addresses of the files.
-    """
+    """Upload lines and return the files' addresses. Idempotent: a file is named by its content."""
     platform, made = platform_of(target), list[str]()
     for start in range(0, len(lines), LINES_PER_FILE):
         content = b"\n".join(lines[start : start + LINES_PER_FILE]) + b"\n"
@@ -63,18 +50,10 @@ def upload(target: Target, lines: Sequence[bytes]) -> list[str]:
 
 
 class LateLabels:
-    """Sends each label some seconds after its answer, from a thread of its own; the end of the block waits for all.
+    """Uploads each label some seconds after its answer from a background thread; the block's end waits for all.
 
-    What cannot be sent is tried again with the next ones, and at the end until three attempts in a row have failed.
-
-    Args:
-        target: The endpoint's stack.
-        after: How many seconds; None takes those that are given with the label.
-
-    Attributes:
-        known: How many labels were given.
-        sent: How many of them were sent.
-        failure: Why the last batch was not sent; None when it was.
+    A failed upload is retried with the next labels, and at the end until three attempts in a row have failed. `after`
+    is seconds, None for each label's own lateness. `failure` is that of the last batch, None without one.
     """
 
     def __init__(self, target: Target, after: float | None) -> None:
@@ -87,7 +66,7 @@ class LateLabels:
         self.failure: OperatorError | None = None
 
     def add(self, inference_id: str, label: Any, lateness: float = 0.0) -> None:
-        """Note the true label of an answer that was just given, and after how many seconds it would be known."""
+        """Add the true label of a new answer, and its lateness in seconds."""
         line = json.dumps({"inference_id": inference_id, "label": label}).encode()
         after = lateness if self._after is None else self._after
         with self._lock:
@@ -96,12 +75,12 @@ class LateLabels:
 
     @property
     def unsent(self) -> list[bytes]:
-        """The lines of labels that were not sent, in the order of their times."""
+        """The lines that were not uploaded, by due time."""
         with self._lock:
             return [line for _, line in sorted(self._waiting)]
 
     def hurry(self) -> None:
-        """Wait no longer for any label's time: those that wait are sent at once."""
+        """Upload the remaining labels now."""
         self._hurry.set()
         self._ended.set()
 
@@ -148,7 +127,7 @@ class LateLabels:
 
 
 def not_sent(late: LateLabels, folder: Path) -> OperatorError:
-    """Keep the labels that were not sent in a file, and say so."""
+    """Write the labels that were not uploaded to a file, and return the error that names it."""
     lines = late.unsent
     content = b"\n".join(lines) + b"\n"
     folder.mkdir(exist_ok=True)

@@ -1,11 +1,7 @@
-"""How fast does a server answer under a given load? `modelstack loadtest`, and the load of `make bench`.
+"""Load generator of `modelstack loadtest` and `make bench`: latency under a given load.
 
-    found = run(Target.of("http://127.0.0.1:8080"), body, Load(rate=200, seconds=10, connections=8))
-    found.at(99), found.per_second
-
-With a rate, requests are due at even times whether or not the server keeps up, and a latency counts from when its
-request was due: one that waits behind a slow one waits for its caller, too (Tene, How NOT to Measure Latency, 2013).
-Without, each connection sends its next request as soon as the last is answered: the most that the server can do.
+With a rate, the load is open: a latency counts from when the request was due, whether or not earlier ones were
+answered (Tene, How NOT to Measure Latency, 2013). Without a rate, each connection is a closed loop, for throughput.
 """
 
 from __future__ import annotations
@@ -29,7 +25,7 @@ import uvloop
 from cli.errors import OperatorError, reasons
 
 PATIENCE = 10.0
-"""Seconds that answers may take after the last request was sent."""
+"""Seconds to wait for answers after the last request."""
 _JSON = "application/json"
 _PORTS = {"http": 80, "https": 443}
 _LONGEST = 200  # characters of a refusal that are shown
@@ -40,16 +36,7 @@ _WIDTH = 50
 
 @dataclass(frozen=True)
 class Target:
-    """Where requests go.
-
-    Attributes:
-        host: Its name or address.
-        port: Its port.
-        path: What is asked for.
-        content_type: What the body is.
-        called: The Host that is asked for, and that a certificate is for; empty for host and port.
-        tls: What the certificate is checked by; None where the server speaks without TLS.
-    """
+    """Where requests go; `called` is the Host header and TLS server name, empty for host and port."""
 
     host: str
     port: int
@@ -60,17 +47,7 @@ class Target:
 
     @classmethod
     def of(cls, url: str, content_type: str = _JSON, called: str = "", verify: ssl.SSLContext | bool = True) -> Target:
-        """The target of a URL; without a path it is `/invocations`.
-
-        Args:
-            url: Of the server.
-            content_type: What the body is.
-            called: The Host that is asked for; empty for the URL's own.
-            verify: What a certificate is checked by; True: the authorities that this system knows.
-
-        Raises:
-            OperatorError: It is no URL of HTTP, or the content type is none.
-        """
+        """The target of a URL, by default with path `/invocations`; OperatorError for a bad URL or content type."""
         parts = urlsplit(url)
         if parts.scheme not in _PORTS or not parts.hostname:
             what = "expected http://HOST:PORT or https://HOST:PORT, with or without a path"
@@ -82,7 +59,7 @@ class Target:
         return cls(parts.hostname, parts.port or _PORTS[parts.scheme], path, content_type, called, tls)
 
     def request(self, body: bytes) -> bytes:
-        """A request with a body."""
+        """The bytes of a request."""
         called = self.called or f"{self.host}:{self.port}"
         head = (
             f"POST {self.path} HTTP/1.1\r\nHost: {called}\r\nContent-Type: {self.content_type}\r\n"
@@ -93,13 +70,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Load:
-    """How much is asked.
-
-    Attributes:
-        rate: Requests a second; 0 for as many as the connections can carry.
-        seconds: For how long.
-        connections: How many at once.
-    """
+    """Requests a second (0: as many as possible), seconds, and number of connections."""
 
     rate: float = 0.0
     seconds: float = 10.0
@@ -108,14 +79,12 @@ class Load:
 
 @dataclass
 class Found:
-    """What came back.
+    """The results.
 
     Attributes:
-        latencies: Seconds of each answered request, sorted once the load has ended.
-        statuses: Status -> how many; 0 for a request whose connection ended.
-        refusals: Status -> why the first request was refused that was answered so.
-        seconds: From the first request to the last answer.
-        unanswered: Requests that were sent and not answered in time.
+        latencies: Seconds, sorted once the load has ended.
+        statuses: Status -> count; 0 for a lost connection.
+        refusals: Status -> reason of the first such answer.
     """
 
     latencies: list[float] = field(default_factory=list[float])
@@ -126,21 +95,17 @@ class Found:
 
     @property
     def per_second(self) -> float:
-        """Answers a second, those with status 200."""
+        """Answers with status 200 per second."""
         return self.statuses[200] / self.seconds if self.seconds else 0.0
 
     def at(self, percent: float) -> float:
-        """The latency that so many percent of the requests did not exceed, seconds."""
+        """A latency percentile, seconds."""
         place = max(ceil(len(self.latencies) * percent / 100) - 1, 0)
         return self.latencies[place] if self.latencies else 0.0
 
 
 def run(target: Target, body: bytes, load: Load) -> Found:
-    """Put a load on a server.
-
-    Raises:
-        OperatorError: Nothing listens there, or it has no certificate that is believed.
-    """
+    """Put a load on a server; OperatorError if it does not accept connections, or its certificate is not trusted."""
     asked = _Run(target.request(body), load).go(target)
     if not load.rate:
         return uvloop.run(asked)
@@ -149,21 +114,21 @@ def run(target: Target, body: bytes, load: Load) -> Found:
 
 
 class _PreciseSelector(selectors.DefaultSelector):
-    """Wakes an event loop within microseconds of a given time, where epoll knows whole milliseconds only.
+    """Wakes an event loop within microseconds of a given time, where epoll has whole milliseconds only.
 
-    A request that is sent late would seem slow. Waiting awake for the right moment instead takes a core, which the
-    server then misses: on two cores that others use, too, answers came ten times later for it.
+    Late requests would look like slow answers. Busy waiting would take a core from the server: on two busy cores, it
+    made answers ten times slower.
     """
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        """Wait up to so many seconds; None for as long as it takes."""
+        """See `selectors`."""
         if timeout is None or timeout > 0:
             select.select([self.fileno()], [], [], timeout)
         return super().select(0)
 
 
 def plotted(found: Found) -> list[str]:
-    """Latency by percentile, a bar each on a logarithmic scale; none when nothing was answered."""
+    """A bar for each percentile, on a logarithmic scale; empty without answers."""
     if not found.latencies:
         return []
     low, high = log10(max(found.at(0), 1e-6)), log10(max(found.at(100), 1e-6))
@@ -177,7 +142,7 @@ def plotted(found: Found) -> list[str]:
 
 
 def summed_up(found: Found, load: Load) -> list[str]:
-    """What a person is told beside the plot."""
+    """Counts and failures, a line each."""
     asked = f"{load.rate:g} requests a second were asked for" if load.rate else "as fast as they were answered"
     lines = [f"{found.statuses[200]:,} answers in {found.seconds:.1f} s: {found.per_second:,.0f} a second ({asked})"]
     failed = {status: count for status, count in found.statuses.items() if status != 200}
@@ -191,8 +156,6 @@ def summed_up(found: Found, load: Load) -> list[str]:
 
 
 class _Run:
-    """One load on one event loop."""
-
     def __init__(self, request: bytes, load: Load) -> None:
         self.request = request
         self.load = load
@@ -302,7 +265,6 @@ class _Connection(asyncio.Protocol):
 
 
 def _why(body: bytes) -> str:
-    """The first reason in a refusal, cut to what a line can hold."""
     text = " ".join(reasons(body.decode(errors="replace"))[0].split())
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
@@ -312,12 +274,12 @@ def _milliseconds(seconds: float) -> str:
 
 
 def shown(found: Found, load: Load) -> list[str]:
-    """All that a person sees of a load."""
+    """The results for a person."""
     return [*summed_up(found, load), "", *plotted(found)]
 
 
 def as_dict(found: Found) -> dict[str, Any]:
-    """The same as JSON values; latencies in milliseconds."""
+    """The results as JSON values; latencies in milliseconds."""
     return {
         "per_second": found.per_second,
         "seconds": found.seconds,

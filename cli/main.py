@@ -1,23 +1,4 @@
-"""The `modelstack` command.
-
-    modelstack status
-    modelstack watch
-    modelstack explain
-    modelstack approve --reason "looks well"
-    modelstack invoke model/example_request.json
-    modelstack replay --rate 25
-    modelstack labels truth.jsonl
-    modelstack rollback --reason "customers complain"
-    modelstack restore --at 2026-03-01 --reason "it sold more"
-    modelstack audit verify
-    modelstack lineage
-    modelstack trace order-17
-    modelstack pr-report --stack dev
-    modelstack pipeline show
-    modelstack model init churn.joblib churn.csv --label churned
-
-Exit codes: 0 done, 1 it failed or the answer is no, 2 the command was wrong.
-"""
+"""The `modelstack` command. Exit codes: 0 done, 1 failed or the answer is no, 2 the command was wrong."""
 
 from __future__ import annotations
 

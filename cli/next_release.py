@@ -1,9 +1,4 @@
-"""Which release would the next `pulumi up` begin? Found from this checkout, the stack's config, and what was retrained.
-
-    id_of(target)     # "77c1aa20b3f1"
-
-Nothing is trained for that, and nothing is changed. It is the id that the program finds, which also asks these four.
-"""
+"""The id of the release that the next `pulumi up` from this checkout would begin. Nothing is trained or changed."""
 
 from __future__ import annotations
 
@@ -22,11 +17,10 @@ from rollout.core.release import release_id
 
 
 def id_of(target: Target) -> str:
-    """The id of the release that is restored, or else the one that the config of a stack asks for.
+    """The id of the restored release, or else of the one that checkout and config give; the program finds the same.
 
     Raises:
-        OperatorError: The endpoint was named without its stack; the config or the model's recipe cannot be read; or no
-            serving image is named.
+        OperatorError: No stack or serving image is named, or config or recipe cannot be read.
     """
     stack = target.stack
     if not stack:
@@ -45,11 +39,7 @@ def id_of(target: Target) -> str:
 
 
 def taken_from(stack: str, name: str) -> dict[str, str]:
-    """The champion of the stack that this one takes its releases from.
-
-    Raises:
-        OperatorError: There is none, or it cannot be read.
-    """
+    """The champion of stack `name`, from which `stack` takes its releases; OperatorError if there is none."""
     other = f"{stack[: stack.rfind('/') + 1]}{name}"
     found = platform_of(resolve(other)).champion()
     if found is None:

@@ -1,4 +1,4 @@
-"""What the options of the `modelstack` command take, each refused with what is allowed."""
+"""Types of the command's options; their errors say what is allowed."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _DAY = re.compile(r"\d{4}-?\d{2}-?\d{2}")
 
 
 class Number(click.FloatRange):
-    """A number within bounds; never `nan`, which passes every comparison of click's, and never infinite."""
+    """A number within bounds; not `nan`, which passes click's comparisons, and not infinite."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Read it."""
+        """See click."""
         try:
             number = super().convert(value, param, ctx)
         except click.BadParameter:
@@ -38,7 +38,7 @@ class Whole(click.IntRange):
     """A whole number within bounds."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Read it."""
+        """See click."""
         try:
             return super().convert(value, param, ctx)
         except click.BadParameter:
@@ -51,7 +51,7 @@ class Delay(click.ParamType[float | str, str]):
     name = "seconds|known|none"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float | str:
-        """Read it."""
+        """See click."""
         if value in {"none", "known"}:
             return value
         try:
@@ -67,32 +67,32 @@ class Day(click.DateTime):
         super().__init__(["%Y-%m-%d"])
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        """Read it."""
+        """See click."""
         try:
             return super().convert(value, param, ctx)
         except click.BadParameter:
             self.fail(f"{value!r} is not a day. Give one as YYYY-MM-DD, such as 2013-03-01.", param, ctx)
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
-        """The form, as the help shows it."""
+        """See click."""
         return "YYYY-MM-DD"
 
 
 @dataclass(frozen=True)
 class When:
-    """A time that a person typed: epoch seconds, and whether it is a day as a whole, from then on."""
+    """A time in epoch seconds; `day` says that it stands for the whole day from then on."""
 
     at: float
     day: bool
 
 
 class Time(click.ParamType[When, str]):
-    """A time or a day, in UTC unless it says otherwise."""
+    """A time or a day, UTC unless it has a zone."""
 
     name = "time"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> When:
-        """Read it."""
+        """See click."""
         try:
             when = datetime.fromisoformat(value)
             at = (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
@@ -102,12 +102,12 @@ class Time(click.ParamType[When, str]):
 
 
 class Reason(click.ParamType[str, str]):
-    """Why a person does something, in words that are kept: never blank, in one line, and of signs that can be seen."""
+    """A person's reason, which is stored: one line, not blank, no control characters."""
 
     name = "text"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Read it."""
+        """See click."""
         words = " ".join(str(value).split())
         if not words:
             self.fail('it is blank. Say why, as in --reason "customers complain": it is kept.', param, ctx)

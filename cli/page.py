@@ -1,7 +1,4 @@
-"""What a command prints on: nothing that comes from outside can move a terminal's cursor, or hide what stands there.
-
-A reason, a name or an answer may have been written by anybody. So no text reaches a person but through `Page` or `say`.
-"""
+"""Output of commands. All text goes through `Page` or `say`, so that foreign text cannot control the terminal."""
 
 from __future__ import annotations
 
@@ -21,7 +18,7 @@ _WIDE = 4000
 
 
 class _Trimmed:
-    """A text file that gets no blanks at the end of a line, which tables are padded with."""
+    """A text file without trailing blanks, with which rich pads tables."""
 
     def __init__(self, file: IO[str]) -> None:
         self._file = file
@@ -35,28 +32,28 @@ class _Trimmed:
 
 
 class Page(Console):
-    """A console on which every text is cleaned."""
+    """A console that cleans every text."""
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """Render what is printed; what rich itself sends to the terminal, such as colors, is no text."""
+        """Clean all text; rich's own control segments, such as colors, pass."""
         for segment in super().render(renderable, options):
             yield segment if segment.control else segment._replace(text=clean(segment.text))
 
 
 def say(text: object, *, err: bool = False, nl: bool = True) -> None:
-    """Print a text as it is, but for what a terminal would act on."""
+    """Print a text without control characters."""
     click.echo(clean(str(text)), err=err, nl=nl)
 
 
 def give(data: str) -> None:
-    """Print what a program may read: a terminal gets it cleaned, all else as it is."""
+    """Print data for programs: cleaned on a terminal, unchanged elsewhere."""
     click.echo(clean(data) if sys.stdout.isatty() else data)
 
 
 def page() -> Page:
-    """Standard output. Off a terminal no line is wrapped, so that a phrase can be searched for; `COLUMNS` counts.
+    """Standard output. Off a terminal, lines are not wrapped, so that phrases can be searched, unless COLUMNS is set.
 
-    No text is markup: a person's reason may have brackets.
+    Markup is off, because a person's reason may have brackets.
     """
     console = Page(highlight=False, markup=False, emoji=False)
     if console.is_terminal:

@@ -1,4 +1,4 @@
-"""`modelstack promote`: what the source serves, and then `pulumi up` on the stack that takes it."""
+"""`modelstack promote`: runs `pulumi up` on a stack that takes the champion of another one."""
 
 from __future__ import annotations
 
@@ -12,14 +12,10 @@ from cli.view.releases import journal_state
 
 
 def promote(stack: str, *, sure: bool) -> int:
-    """Let a stack take the champion of its source; returns Pulumi's exit code.
-
-    Args:
-        stack: The stack that takes it.
-        sure: Whether nobody is asked before anything changes.
+    """Let a stack take its source's champion; returns Pulumi's exit code. `sure` skips Pulumi's question.
 
     Raises:
-        OperatorError: The stack takes from no other, or nothing serves there; or a release is restored on the stack.
+        OperatorError: The stack has no source, nothing serves there, or a release is restored on the stack.
     """
     source = config_of(stack).get("promotion", {}).get("from")
     if not source:
@@ -36,7 +32,6 @@ def promote(stack: str, *, sure: bool) -> int:
 
 
 def _refuse_while_restored(stack: str) -> None:
-    """See that the stack takes what its source serves: while a release is restored, an update releases that one."""
     target = if_up(stack)
     restored = journal_state(target).restored if target else None
     if target and restored:

@@ -1,7 +1,7 @@
-"""Puts the model's own events on an endpoint, in their order, and counts what came back.
+"""Sends the model's own events to an endpoint, in their order, and counts the answers.
 
-The load is open: a request is sent when its time has come, whether or not earlier ones were answered, so that a slow
-endpoint shows as latency and not as a lower rate (closed loops hide it; Schroeder et al., NSDI 2006).
+The load is open: a request is sent when it is due, whether or not earlier ones were answered, so that a slow endpoint
+shows as latency and not as a lower rate (Schroeder et al., NSDI 2006).
 """
 
 from __future__ import annotations
@@ -38,17 +38,13 @@ _EVENT = ("id", "event_time", "instance", "label", "label_at")
 
 @dataclass(frozen=True)
 class Pace:
-    """When a request is due: by the events' own times sped up, or at a constant rate (requests a second)."""
+    """Paces requests by the events' own times sped up, or at a constant rate (requests a second)."""
 
     speed: float = 3600.0
     rate: float | None = None
 
     def due(self, number: int, at: datetime | None, first: datetime | None) -> float:
-        """Seconds after the start at which request `number` (from 0), of event time `at`, is sent.
-
-        Raises:
-            OperatorError: The events have no time, and no rate was given.
-        """
+        """Seconds from the start to request `number` (from 0); OperatorError without rate and event time."""
         if self.rate is not None:
             return number / self.rate
         if at is None or first is None:
@@ -58,7 +54,7 @@ class Pace:
         return (at - first).total_seconds() / self.speed
 
     def lateness(self, event: Event) -> float:
-        """Seconds after its request at which an event's label is known, sped up as the events are."""
+        """Seconds from a request to its label, sped up as the events are."""
         if event.event_time is None or event.label_at is None:
             return 0.0
         return (event.label_at - event.event_time).total_seconds() / self.speed
@@ -66,7 +62,7 @@ class Pace:
 
 @dataclass(frozen=True)
 class Failure:
-    """A request that was not answered as asked: when it was sent (monotonic seconds), the answer, and its words."""
+    """A failed request: when it was sent (monotonic seconds), the kind of answer, and its text."""
 
     at: float
     answer: str
@@ -75,11 +71,9 @@ class Failure:
 
 @dataclass
 class Report:
-    """What came back: counts by answer and by variant, latencies in milliseconds, and the failures' own words.
+    """Results of a replay. `last` is the time of the last due event; `ended` says that the events ran out.
 
-    `routed` has, of each request that was answered, when it was sent (monotonic seconds) and by which variant.
-    `due` counts the requests whose time has come, `sent` those that are done. `ended` says that there was no event
-    left; `last` is the time of the last one that was due.
+    `routed` has send time (monotonic seconds) and variant of each answered request.
     """
 
     due: int = 0
@@ -95,16 +89,16 @@ class Report:
 
     @property
     def failed(self) -> int:
-        """How many requests failed."""
+        """Number of failed requests."""
         return len(self.failures)
 
     @property
     def first_failures(self) -> list[str]:
-        """What the first three failures said."""
+        """Texts of the first three failures."""
         return [failure.text for failure in self.failures[:3]]
 
     def quantile(self, q: float) -> float:
-        """The q-quantile of the latency in milliseconds (nearest rank); 0 when nothing was sent."""
+        """The q-quantile of the latency in milliseconds (nearest rank); 0 without requests."""
         if not self.latencies_ms:
             return 0.0
         ordered = sorted(self.latencies_ms)
@@ -112,11 +106,11 @@ class Report:
 
     @property
     def quantiles_ms(self) -> dict[str, float]:
-        """The quantiles of the latency that people look at."""
+        """Latency quantiles for people, milliseconds."""
         return {name: self.quantile(q) for name, q in (("p50", 0.5), ("p90", 0.9), ("p99", 0.99))}
 
     def as_dict(self) -> dict[str, Any]:
-        """The report as plain JSON values."""
+        """The report as JSON values."""
         return {
             "sent": self.sent,
             "failed": self.failed,
@@ -143,7 +137,7 @@ class Report:
 
 
 class Sender:
-    """Sends requests to one endpoint from several threads and keeps one report."""
+    """Sends requests to one endpoint from several threads, into one report."""
 
     def __init__(
         self,
@@ -161,7 +155,7 @@ class Sender:
         self.report = report
 
     def send(self, event: Event) -> None:
-        """Invoke the endpoint once; the outcome goes into the report. A request is never sent twice."""
+        """Invoke the endpoint once and record the outcome; a request is never sent twice."""
         body, inference_id = json.dumps({"instances": [event.instance]}), f"{event.id}.{self._run}"
         begun = time.monotonic()
         variant, failure = None, None
@@ -187,10 +181,9 @@ class Sender:
 
 
 def events(since: str | None = None, until: str | None = None) -> Iterator[Event]:
-    """The model's events from `since` to `until` (not included), ISO 8601, UTC; None leaves it to the model.
+    """The model's events from `since` to before `until` (ISO 8601, UTC); None leaves it to the model.
 
-    Raises:
-        OperatorError: The model has no event of that time, or they are of another form.
+    OperatorError if there is none, or they lack fields.
     """
     from pipeline import parts  # noqa: PLC0415 - what it loads, only a replay needs
 
@@ -223,18 +216,9 @@ def run(
     stop: threading.Event | None = None,
     report: Report | None = None,
 ) -> Report:
-    """Send `source` at its pace until it ends, `limit` or `seconds` is reached, or `stop` is set.
+    """Send the events at their pace until they end, `limit` or `seconds` is reached, or `stop` is set.
 
-    Args:
-        target: The endpoint.
-        source: The events, in order.
-        pace: When each is due.
-        limit: The most requests.
-        seconds: The most seconds.
-        variant: Send everything to this variant.
-        labels: Takes the true label of each event that was answered and has one.
-        stop: Ends the run from another thread; what is under way is still counted, and no more is sent.
-        report: What the outcomes are added to; a new one if left out.
+    After `stop`, requests under way still count. `labels` takes the true label of each answered event.
     """
     report, stop = report or Report(), stop or threading.Event()
     sender = Sender(target, report, pace, variant=variant, labels=labels)
@@ -265,17 +249,7 @@ def run(
 
 @contextmanager
 def background(target: Target, rate: float, *, longest: float = 3600, since: str | None = None) -> Iterator[Report]:
-    """Send the model's events at `rate` requests a second until the block ends; yields the growing report.
-
-    Args:
-        target: Which endpoint.
-        rate: Requests a second.
-        longest: Seconds after which it ends by itself.
-        since: The day of the first event; None is the model's own.
-
-    Raises:
-        OperatorError: The model has none.
-    """
+    """Send events at `rate` requests a second during the block, at most `longest` seconds; yields the report."""
     stop, report, source = threading.Event(), Report(), events(since)
 
     def send() -> None:

@@ -1,4 +1,4 @@
-"""What does a replay say while it runs? On a terminal a bar that moves; elsewhere a line now and then."""
+"""Progress of a replay: a bar on a terminal, lines elsewhere."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _BAR_S = 0.1
 
 @dataclass(frozen=True)
 class Mark:
-    """How far a replay was at a time (monotonic seconds): requests whose time had come, and those that were done."""
+    """Progress at a time (monotonic seconds): requests due, and requests done."""
 
     at: float
     due: int
@@ -28,7 +28,7 @@ class Mark:
 
 
 def line(report: Report, before: Mark, now: Mark, rate: float | None) -> str:
-    """What was done so far, and how fast since `before`; `rate` is what was asked for, None to go by what was due."""
+    """Progress and the rate since `before`; `rate` is the desired rate, None for that of the due requests."""
     seconds = max(now.at - before.at, 1e-9)
     asked = (now.due - before.due) / seconds if rate is None else rate
     upto = f" up to {report.last:%Y-%m-%d}" if report.last else ""
@@ -40,7 +40,7 @@ def line(report: Report, before: Mark, now: Mark, rate: float | None) -> str:
 
 @contextmanager
 def lines(report: Report, rate: float | None, say: Callable[[str], None]) -> Iterator[None]:
-    """Say a line each ten seconds or so while the block runs."""
+    """Print a line every ten seconds while the block runs."""
     before = Mark(time.monotonic(), 0, 0)
 
     def tell() -> None:
@@ -57,7 +57,7 @@ def lines(report: Report, rate: float | None, say: Callable[[str], None]) -> Ite
 def bar(
     report: Report, console: Console, *, limit: int | None, days: tuple[datetime, datetime] | None
 ) -> Iterator[None]:
-    """Show a bar while the block runs: of `limit` requests, or of the `days` from the first to the last, or neither."""
+    """Show a bar while the block runs: of `limit` requests, or of `days` from first to last, or without a total."""
     columns = (
         TextColumn("replay {task.fields[day]}"),
         BarColumn(),

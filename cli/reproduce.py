@@ -1,7 +1,4 @@
-"""A package is built again from the commit, the data and the locks that it was made of, and compared.
-
-Nothing of a stack changes. What is built goes into a temporary folder, and so does its cache.
-"""
+"""Rebuilds a package from its commit, data and locks in a temporary folder with an empty cache, and compares."""
 
 from __future__ import annotations
 
@@ -39,14 +36,9 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Reproduced:
-    """What came of building a package again.
+    """The result of rebuilding a package; `digest` is of the new archive, `around` has differences in the environment.
 
-    Attributes:
-        facts: What is known of the package.
-        digest: `sha256:<hex>` of what was built now.
-        members: The files of the archive that differ; none when the archive of then cannot be had.
-        around: What was otherwise around the build.
-        compared: Whether the archive of then was there to compare with.
+    `members` are the files that differ, empty unless `compared`: whether the original archive was available.
     """
 
     facts: Facts
@@ -62,15 +54,7 @@ class Reproduced:
 
 
 def facts_of(target: Target, word: str) -> Facts:
-    """What the stack has signed about a package.
-
-    Args:
-        target: Whose registry.
-        word: The package digest, or another name of its release.
-
-    Raises:
-        OperatorError: No such package is registered, or what is said of it is not what the stack has signed.
-    """
+    """The verified facts of a package, by its digest or a name of its release; OperatorError without."""
     package = word.lower() if _is_kept(target, word.lower()) else _package(word, target)
     store, signed_by = platform_of(target).package_store(), target.output("signing_key").encode()
     try:
@@ -80,12 +64,12 @@ def facts_of(target: Target, word: str) -> Facts:
 
 
 def _is_kept(target: Target, word: str) -> bool:
-    """Whether a word is the whole digest of a package that is kept, however long ago it was registered."""
+    """Whether a word is the whole digest of a stored package, however old it is."""
     return bool(_DIGEST.fullmatch(word)) and bool(platform_of(target).package_store().signers(word))
 
 
 def _package(word: str, target: Target) -> str:
-    """The digest that is meant; several releases may have one package, each in another image."""
+    """The digest of the package; several releases may share one, each in another image."""
     platform = platform_of(target)
     names = [
         Name(one.view.release, one.lineage["recipe"], one.view.digest)
@@ -106,12 +90,7 @@ def _package(word: str, target: Target) -> str:
 
 
 def reproduce(target: Target, facts: Facts, progress: Progress) -> Reproduced:
-    """Build a package again, and compare.
-
-    Raises:
-        OperatorError: Its commit, its data or its environment cannot be had, or the build fails; the message says what
-            is lacking.
-    """
+    """Rebuild a package and compare; raises OperatorError if an input is missing or the build fails."""
     if why := lacking(facts):
         raise OperatorError(f"{facts.package.digest} cannot be built again: {why}")
     with (
@@ -138,11 +117,7 @@ def reproduce(target: Target, facts: Facts, progress: Progress) -> Reproduced:
 
 @contextmanager
 def checked_out(facts: Facts, folder: Path) -> Iterator[Path]:
-    """The commit of a package in a worktree of its own, while it is looked at.
-
-    Raises:
-        OperatorError: The commit is not in this repository.
-    """
+    """The commit of a package in a temporary worktree; OperatorError if this repository does not have it."""
     commit, remote = facts.source.commit or "", facts.source.remote
     if _git("cat-file", "-e", f"{commit}^{{commit}}").returncode != 0:
         get = f"git fetch {remote} {commit}" if remote else "fetch it from where it was made: no remote is known"
@@ -166,7 +141,7 @@ def _git(*words: str) -> subprocess.CompletedProcess[str]:
 
 
 def _environment(root: Path, facts: Facts, progress: Progress) -> Path:
-    """The Python of an environment with the libraries that the commit locks: this one, if it has the same."""
+    """A Python with the libraries that the commit locks: this one, if the locks are the same."""
     here = f"{sys.version_info.major}.{sys.version_info.minor}"
     wanted = facts.recipe.python
     same = all((root / name).is_file() and (root / name).read_bytes() == (ROOT / name).read_bytes() for name in _LOCKS)
@@ -192,18 +167,14 @@ def _environment(root: Path, facts: Facts, progress: Progress) -> Path:
 
 @dataclass(frozen=True)
 class _Run:
-    """Runs the pipeline of a checkout, which keeps what it makes in a cache of its own."""
+    """Runs the pipeline of a checkout with a separate cache."""
 
     root: Path
     python: Path
     cache: Path
 
     def pipeline(self, *words: str) -> dict[str, Any]:
-        """`python -m pipeline ...`; the JSON object that it prints.
-
-        Raises:
-            OperatorError: It refuses; the message is its own.
-        """
+        """Run `python -m pipeline ...` and return its JSON; OperatorError with its message if it fails."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))}
         done = subprocess.run(
             [str(self.python), "-m", "pipeline", *words],
@@ -219,7 +190,7 @@ class _Run:
 
 
 def _check_recipe(facts: Facts, found: Mapping[str, str]) -> None:
-    """See that commit, data and environment give the recipe of then: nothing else needs to be the same."""
+    """Check that commit, data and environment give the same recipe; nothing else has to be the same."""
     if found["digest"] == facts.recipe.digest:
         return
     parts = changes(recipe_parts(facts), {name: value for name, value in found.items() if name != "digest"})
@@ -233,7 +204,7 @@ def _check_recipe(facts: Facts, found: Mapping[str, str]) -> None:
 
 
 def _members_of_then(target: Target, facts: Facts, path: Path) -> dict[str, str] | None:
-    """The files of the archive of then, by their sha256; None where it cannot be had."""
+    """Files of the original archive -> sha256; None if it is not available."""
     try:
         platform_of(target).package_store().fetch(facts.package.digest, path)
     except RegistryError:
@@ -242,7 +213,7 @@ def _members_of_then(target: Target, facts: Facts, path: Path) -> dict[str, str]
 
 
 def told(outcome: Reproduced) -> str:
-    """What came of it, for a person."""
+    """The outcome for a person."""
     then = outcome.facts.package.digest
     around = [f"  {one.text}" for one in outcome.around]
     if outcome.same:

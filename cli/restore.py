@@ -1,4 +1,4 @@
-"""A release that served before is wanted again: which one a person means, and whether it may be had."""
+"""Finds a release that served before, and restores it."""
 
 from __future__ import annotations
 
@@ -25,19 +25,13 @@ from services.sealed_packages import Gone, RegistryError
 
 _MOST_NAMED = 5
 _LEAST = 4
-"""Digits of a name that are taken for one: what is meant is shown and asked before anything changes."""
+"""Minimum digits of an abbreviated name; the match is shown and confirmed before anything changes."""
 _DATE = re.compile(r"\d{4}-")  # no name of a release begins so
 
 
 @dataclass(frozen=True)
 class Found:
-    """A past deployment that may be restored.
-
-    Attributes:
-        deployment: What served, and when.
-        archive_uri: Where its archive lies, which was verified.
-        changes: What is otherwise now.
-    """
+    """A past deployment that can be restored, with its verified archive and its differences from what serves now."""
 
     deployment: Deployment
     archive_uri: str
@@ -45,15 +39,10 @@ class Found:
 
 
 def look(target: Target, word: str, *, although_rejected: bool) -> Found:
-    """Find the deployment that a person means, and see that it can be had; nothing changes.
-
-    Args:
-        target: Which endpoint.
-        word: A time, or a name of a release or the beginning of one: id, variant, recipe or package digest.
-        although_rejected: Whether a rejection of it is cleared.
+    """Find a deployment by a time or a (shortened) name, and check that it can be restored; nothing changes.
 
     Raises:
-        OperatorError: There is none, it cannot be restored now, or what it needs is gone; the message says which.
+        OperatorError: There is none, it cannot be restored now, or its package or image is gone.
     """
     meant = choose(deployments(audit_records.proven(target)), word, target.endpoint, time.time())
     state = journal_state(target)
@@ -64,17 +53,9 @@ def look(target: Target, word: str, *, although_rejected: bool) -> Found:
 
 
 def choose(served: Sequence[Deployment], word: str, endpoint: str, now: float) -> Deployment:
-    """The deployment that a time, or a name of a release, means.
+    """The deployment at a time, or the last one of a release; `served` is oldest first, `now` epoch seconds.
 
-    Args:
-        served: All that served, oldest first.
-        word: What a person typed.
-        endpoint: What it is about.
-        now: Epoch seconds.
-
-    Raises:
-        OperatorError: None served then, or none of that name ever served, or the name is that of several releases;
-            or the time is still to come.
+    OperatorError if nothing matches, several releases do, or the time is in the future.
     """
     if not served:
         raise OperatorError(f"the audit record of {endpoint} tells of no release that served")
@@ -106,11 +87,7 @@ def choose(served: Sequence[Deployment], word: str, endpoint: str, now: float) -
 
 
 def _moment(word: str) -> float | None:
-    """A time that a person typed, in UTC unless it says otherwise, as epoch seconds; None of a name.
-
-    Raises:
-        OperatorError: It begins as a date, and is no time.
-    """
+    """Epoch seconds of a time, UTC unless it has a zone; None for a name. OperatorError for a malformed time."""
     if not _DATE.match(word):
         return None
     try:
@@ -133,7 +110,7 @@ def _verified(target: Target, meant: Deployment) -> str:
 
 
 def told(found: Found) -> str:
-    """What would be restored, and what that changes, a line each."""
+    """What would be restored and what that changes, as lines."""
     one = found.deployment
     until = moment(one.until) if one.until else "now"
     lines = [f"release {one.release} served from {moment(one.since)} to {until} (audit record {one.record})"]
@@ -150,11 +127,7 @@ def told(found: Found) -> str:
 
 
 def restore(target: Target, found: Found, why: str, *, although_rejected: bool) -> str:
-    """Want it again; returns what to do then, in a sentence.
-
-    Raises:
-        OperatorError: It cannot be restored any more.
-    """
+    """Restore a deployment; returns a sentence with what to do next. OperatorError if that is no longer possible."""
     one, now, who = found.deployment, time.time(), caller(target)
     wanted = Restored(
         release=one.release,
@@ -180,11 +153,7 @@ def restore(target: Target, found: Found, why: str, *, although_rejected: bool) 
 
 
 def lift(target: Target, why: str) -> str:
-    """Let the config count again; returns what to do then, in a sentence.
-
-    Raises:
-        OperatorError: Nothing is restored.
-    """
+    """End a restoration; returns a sentence with what to do next. OperatorError if nothing is restored."""
     who = caller(target)
     reason = Reason("person", who, why, kind=Kind.RESTORED)
     with explained(f"lifting what is restored on {target.endpoint}"):

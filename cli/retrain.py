@@ -1,4 +1,4 @@
-"""A person looks at an endpoint's retraining, asks for one, or answers what it asks."""
+"""Shows an endpoint's retraining, and sends actions to it."""
 
 from __future__ import annotations
 
@@ -26,14 +26,13 @@ _SHOWN = 10
 
 @dataclass(frozen=True)
 class Retraining:
-    """An endpoint's retraining as it stands.
+    """The state of an endpoint's retraining.
 
     Attributes:
-        record: What the function has written.
-        counts: The candidate whose window counts for the next release; None: the config's own does.
-        waits: The candidate that the next update would put on trial; None when there is none.
-        fate: What became of the newest candidate, where it does not wait; empty without one.
-        on: Whether the stack has the function that retrains.
+        counts: The candidate whose training window the next release uses; None for the config's own.
+        waits: The candidate that the next update would put on trial; None without one.
+        on: Whether the stack has the retraining function.
+        fate: What became of the newest candidate that does not wait; empty without one.
     """
 
     record: RetrainingRecord
@@ -43,7 +42,7 @@ class Retraining:
     fate: str = ""
 
     def as_dict(self) -> dict[str, Any]:
-        """The same as plain JSON values."""
+        """The same as JSON values."""
         counts, waits = (asdict(one) if one else None for one in (self.counts, self.waits))
         record: dict[str, Any] = json.loads(self.record.to_json())
         held = {**record["held"], "text": self.record.held.text} if self.record.held else None
@@ -53,11 +52,7 @@ class Retraining:
 
 
 def look(target: Target) -> Retraining:
-    """Read what is known of a stack's retraining.
-
-    Raises:
-        OperatorError: The table does not answer, or holds something else.
-    """
+    """Read a stack's retraining; OperatorError if the table does not answer or is malformed."""
     state = journal_state(target)
     record, on = platform_of(target).retraining()
     champion, challenger = (release.id if release else "" for release in (state.champion, state.challenger))
@@ -70,7 +65,7 @@ def look(target: Target) -> Retraining:
 
 
 def held_back(restored: Restored, candidate: Candidate, commands: Commands) -> str:
-    """Why the next update does not put a candidate on trial: a release is restored in its place."""
+    """Why the next update does not put a candidate on trial: another release is restored."""
     return (
         f"{candidate.release}, trained on data to {candidate.through}, is not released while release "
         f"{restored.release} is restored; to lift that: {commands.lift}"
@@ -94,21 +89,12 @@ def fate(record: RetrainingRecord, state: RolloutState) -> str:
 
 
 def ask(target: Target, action: str, reason: str) -> str:
-    """Have the function do what a person wants; returns what came of it, in a sentence.
-
-    Args:
-        target: Which endpoint.
-        action: One of `ACTIONS`.
-        reason: Why; kept in the history.
-
-    Raises:
-        OperatorError: The stack retrains nothing, or it cannot be done now; the message says why.
-    """
+    """Send an action (one of `ACTIONS`) with a reason; returns a sentence with the result, OperatorError if refused."""
     return platform_of(target).retrain(action, f"{platform_of(target).caller() or UNKNOWN}: {reason}")
 
 
 def line(seen: Retraining, commands: Commands) -> str:
-    """What is to be said of it in a line; empty when nothing goes on and nothing waits."""
+    """One line for `modelstack status`; empty when nothing is going on or waiting."""
     if seen.record.phase is not Phase.IDLE:
         return doing(seen, commands)
     if seen.waits:
@@ -117,14 +103,14 @@ def line(seen: Retraining, commands: Commands) -> str:
 
 
 def waits(seen: Retraining, commands: Commands) -> str:
-    """What the next update would put on trial, in a line."""
+    """What the next update would put on trial, in one line."""
     if seen.waits is None:
         return "no candidate waits" + (f": {seen.fate}" * bool(seen.fate))
     return f"{seen.waits.release} waits, trained on data to {seen.waits.through}; {_up(commands)}"
 
 
 def told(seen: Retraining, commands: Commands) -> RenderableType:
-    """The retraining as a person reads it."""
+    """The retraining for a person."""
     record = seen.record
     head = Table.grid(padding=(0, 2))
     head.add_row("retraining", doing(seen, commands))
@@ -148,7 +134,7 @@ def _up(commands: Commands) -> str:
 
 
 def doing(seen: Retraining, commands: Commands) -> str:
-    """What goes on, and what a person is asked."""
+    """The current activity, and what a person must answer."""
     record = seen.record
     if not seen.on:
         was = f"; when it was switched off, {record.job} was training" if record.job else ""

@@ -1,4 +1,4 @@
-"""A person decides: takes a release back, lets one go on, be tried again, take over without a trial, or serve again."""
+"""A person's decisions on a rollout: roll back, approve, clear a rejection, skip a trial."""
 
 from __future__ import annotations
 
@@ -20,15 +20,9 @@ if TYPE_CHECKING:  # it loads the judge
 
 
 def to_take_back(before: Snapshot, *, previous: bool, sure: bool) -> str:
-    """What a rollback would do, in words.
+    """What a rollback would do, in words; OperatorError if there is nothing to do, or it is about another release.
 
-    Args:
-        before: The endpoint as it is.
-        previous: Whether the person asked for the champion before this one.
-        sure: Whether they are not asked again; then a champion is taken back only if they asked for the one before it.
-
-    Raises:
-        OperatorError: That is nothing, or not what was asked for; the message says whom it would be about.
+    `sure` says that no question follows; then rolling back a champion needs `previous`.
     """
     champion, challenger, former = before.champion, before.challenger, before.previous
     if challenger:
@@ -53,16 +47,9 @@ def to_take_back(before: Snapshot, *, previous: bool, sure: bool) -> str:
 
 
 def roll_back(target: Target, why: str, meant: str | None, *, patience: float = 300) -> dict[str, Any]:
-    """Give the champion everything back, or bring the previous champion back; returns the verdict as JSON values.
+    """Roll back the challenger, or the champion to the previous one; returns the verdict as JSON values.
 
-    Args:
-        target: Which endpoint.
-        why: The person's reason.
-        meant: The id of the release that is to be taken back; if by now it is another one, nothing is done.
-        patience: How long the end is waited for, seconds.
-
-    Raises:
-        OperatorError: There is nothing to roll back, or the cloud does not let it happen; the message says which.
+    Does nothing if the release to roll back is no longer `meant`. OperatorError if it takes over `patience` seconds.
     """
     who = caller(target)
     controls = controller(target, who)
@@ -86,11 +73,7 @@ def roll_back(target: Target, why: str, meant: str | None, *, patience: float = 
 
 
 def approve(target: Target, why: str) -> str:
-    """Let a trial go on that waits for a person; returns what happens then, in a sentence.
-
-    Raises:
-        OperatorError: Nothing waits for a person, or there is no more time to give.
-    """
+    """Let a waiting trial continue; returns a sentence with what happens. OperatorError if none waits."""
     who = caller(target)
     reason = Reason("person", who, why, kind=Kind.APPROVED)
     with explained(f"approving the trial on {target.endpoint}"):
@@ -99,11 +82,7 @@ def approve(target: Target, why: str) -> str:
 
 
 def clear_rejection(target: Target, release: str) -> str:
-    """Take back that a release was rejected, and return its id.
-
-    Raises:
-        OperatorError: No such release was rejected; the message names those that were.
-    """
+    """Clear a release's rejection and return its id; OperatorError if it is not rejected."""
     names = rejected(journal_state(target))
     name = find(release, names)
     if name is None:
@@ -115,10 +94,10 @@ def clear_rejection(target: Target, release: str) -> str:
 
 
 def skip_trial(target: Target, release: str, why: str) -> None:
-    """Let a release that could not be tried beside the champion take over at once when it is released next.
+    """Let a release that could not be put on trial take over when it is released next.
 
     Raises:
-        OperatorError: The release had its trial, or was not the last one released; the message says which.
+        OperatorError: The release had its trial, or was not the last one released.
     """
     who = caller(target)
     controls = controller(target, who)
@@ -129,10 +108,10 @@ def skip_trial(target: Target, release: str, why: str) -> None:
 
 
 def caller(target: Target) -> str:
-    """Who asks, as their credentials say; `unknown` where nobody tells in time, as a rollback does not wait."""
+    """The caller's identity by its credentials; `unknown` if that takes long, because a rollback does not wait."""
     return platform_of(target).caller() or UNKNOWN
 
 
 def controller(target: Target, who: str) -> Controller:
-    """What changes the rollout of an endpoint, by the hand of somebody."""
+    """The controller of an endpoint's rollout, acting for `who`."""
     return platform_of(target).controller(who)

@@ -1,8 +1,7 @@
-"""Ends a command quietly, with everything that it started, when it is told to stop.
+"""Ends a command and the processes it started when it is stopped.
 
-`handle_signals` makes Ctrl-C, `kill -TERM` and a closed terminal raise Stopped in the main thread. A caller that
-catches it while a process of its own runs calls `terminate`: it interrupts the process, interrupts it again, and kills
-it.
+`handle_signals` makes Ctrl-C, `kill -TERM` and a closed terminal raise Stopped in the main thread. `terminate` then
+ends a child process.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ import psutil
 from cli.page import Page
 
 PATIENCE_S = (15.0, 5.0)
-"""What a process has after the first and after the second interrupt, before the next step."""
+"""Seconds after the first and the second interrupt, before the next step."""
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _POLL_S = 0.1
@@ -33,11 +32,7 @@ _terminating: list[subprocess.Popen[Any]] = []
 
 
 class Stopped(KeyboardInterrupt):
-    """The command was told to stop.
-
-    Args:
-        number: The signal; the exit code follows from it, as in a shell.
-    """
+    """The command was stopped by a signal, which determines the exit code as in a shell."""
 
     def __init__(self, number: int = signal.SIGINT) -> None:
         super().__init__()
@@ -47,7 +42,7 @@ class Stopped(KeyboardInterrupt):
 def handle_signals() -> None:
     """Raise Stopped in the main thread on SIGINT, SIGTERM and SIGHUP.
 
-    SIGINT and SIGTERM also where they were inherited as ignored, as from a script's `&`; a `nohup` is respected.
+    SIGINT and SIGTERM also where they were inherited as ignored, as from a script's `&`; `nohup` is respected.
     """
     for number in _SIGNALS:
         if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
@@ -67,7 +62,7 @@ def interruptible() -> Iterator[None]:
 
 
 def _stop(number: int, _frame: object) -> None:
-    """Raise for the first signal; a later one must not interrupt `terminate`, which looks for it by itself."""
+    """Raise for the first signal; a later one must not interrupt `terminate`, which checks for it."""
     _received.append(number)
     if len(_received) == 1:
         with contextlib.suppress(OSError):  # not print: the signal may have come in the midst of one
@@ -78,10 +73,10 @@ def _stop(number: int, _frame: object) -> None:
 
 
 class Output(Page):
-    """A console whose reader may go: a reader that has gone stops the command, as Ctrl-C would, once."""
+    """A console that stops the command once, as Ctrl-C does, when its reader is gone."""
 
     def on_broken_pipe(self) -> None:
-        """Let later output vanish, and tell the main thread; called in whichever thread was writing."""
+        """Discard later output and signal the main thread; called in the writing thread."""
         self.quiet = True
         with contextlib.suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -91,13 +86,9 @@ class Output(Page):
 
 
 def terminate(process: subprocess.Popen[Any], patience: tuple[float, ...] = PATIENCE_S) -> None:
-    """End a process and all that it started: by SIGINT, so that it finishes its current step; once more; by force.
+    """End a process and its children: SIGINT, so that it finishes its current step; SIGINT again; SIGKILL.
 
-    A signal meanwhile takes the next step at once.
-
-    Args:
-        process: It may have ended already.
-        patience: Seconds after each SIGINT.
+    A signal meanwhile skips to the next step. `patience` is seconds after each SIGINT.
     """
     children: dict[int, psutil.Process] = {}
     _terminating.append(process)
@@ -121,7 +112,7 @@ def terminate(process: subprocess.Popen[Any], patience: tuple[float, ...] = PATI
 
 
 def _remember_children(process: subprocess.Popen[Any], children: dict[int, psutil.Process]) -> None:
-    """Add the children while their parent is there to list them."""
+    """Add the children while their parent can list them."""
     with contextlib.suppress(psutil.Error):
         children |= {child.pid: child for child in psutil.Process(process.pid).children(recursive=True)}
 

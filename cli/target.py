@@ -1,8 +1,4 @@
-"""Which endpoint a command is about: the outputs of a stack, or an endpoint named outright.
-
-resolve("prod")                                  # asks Pulumi's backend
-named("flight-delay-prod", "eu-west-1")          # asks AWS alone: for a night when the backend is down
-"""
+"""The endpoint that a command is about: `resolve` reads a stack's outputs; `named` works without Pulumi's backend."""
 
 from __future__ import annotations
 
@@ -30,18 +26,18 @@ if TYPE_CHECKING:  # what is of AWS alone is loaded by who calls it
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCAL = "local"
-"""Local stacks are those whose name begins so; the one of this name is that of `make up`."""
+"""Prefix of local stacks' names, and the stack of `make up`."""
 LOCAL_CLUSTER = "local-kubernetes"
 """The stack of `make up-kubernetes`, which needs no local cloud."""
 KUBERNETES = "kubernetes"
-"""What the output `platform` of a stack on a cluster says."""
+"""Value of a stack's output `platform`."""
 Made = TypeVar("Made")
 _ASK_AGAIN_S = 60.0
 _LONG_AGO = datetime.fromtimestamp(0, UTC)
 
 
 class NoStack(OperatorError):
-    """There is no such local stack: it was never brought up, or `make down` has ended it and all that it kept."""
+    """There is no such local stack: it was never up, or `make down` has removed it."""
 
 
 _PART = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}"
@@ -50,7 +46,7 @@ _STACK_NAME = re.compile(rf"({_PART}/){{0,2}}{_PART}")  # as Pulumi has it, with
 
 @dataclass
 class _Creation:
-    """When an endpoint was created, and when that was asked (`time.monotonic`)."""
+    """Creation time of an endpoint, and when it was read (`time.monotonic`)."""
 
     at: datetime = _LONG_AGO
     asked: float = -math.inf
@@ -58,14 +54,9 @@ class _Creation:
 
 @dataclass(frozen=True)
 class Target:
-    """One stack's endpoint and what surrounds it, and clients for its region.
+    """One stack's endpoint, its outputs, and AWS clients, with credentials from `keys` or else this process.
 
-    Attributes:
-        stack: The stack's name; empty when the endpoint was named without it.
-        endpoint: The endpoint's name.
-        region: The AWS region; empty on Kubernetes.
-        outputs: The stack's outputs.
-        keys: The environment variables by which its clients sign; none: those of this process.
+    `stack` is empty when the endpoint was named without it, `region` on Kubernetes.
     """
 
     stack: str
@@ -76,26 +67,26 @@ class Target:
 
     @property
     def commands(self) -> Commands:
-        """How the commands of this endpoint are written."""
+        """Command lines for this endpoint."""
         return commands_of(self.stack, self.endpoint, self.region, self.namespace, self.context)
 
     @property
     def on_kubernetes(self) -> bool:
-        """Whether it runs on a cluster; else it runs on AWS."""
+        """Whether it runs on Kubernetes; else on AWS."""
         return self.outputs.get("platform") == KUBERNETES
 
     @property
     def namespace(self) -> str:
-        """The namespace that all of it is in; empty on AWS."""
+        """Its namespace; empty on AWS."""
         return str(self.outputs.get("namespace") or "")
 
     @property
     def context(self) -> str:
-        """The kubeconfig's context for its cluster; empty on AWS."""
+        """The kubeconfig context of its cluster; empty on AWS."""
         return str(self.outputs.get("context") or "")
 
     def once(self, make: Callable[[], Made]) -> Made:
-        """What this makes for the endpoint, such as a connection: made when it is first asked for, and then kept."""
+        """The cached result of `make` for this endpoint, such as a connection."""
         name = make.__qualname__
         if name not in self._made:
             self._made[name] = make()
@@ -107,10 +98,9 @@ class Target:
 
     @property
     def created(self) -> datetime:
-        """When the endpoint that has this name now was created, as of the last minute; long ago where nobody tells.
+        """Creation time of the endpoint, at most a minute stale; 1970 if unknown.
 
-        An endpoint may be deleted and made again while a console runs, so it is asked for again and again. While
-        SageMaker does not answer, the last answer holds.
+        Read repeatedly, as an endpoint may be recreated while a console runs. Without an answer, the last one holds.
         """
         known = self._creation
         if time.monotonic() - known.asked >= _ASK_AGAIN_S:
@@ -135,11 +125,7 @@ class Target:
         return boto3.Session(*given, region_name=self.region)
 
     def client(self, service: str, config: Config | None = None) -> Any:
-        """A boto3 client; by default with short time-outs, since a person is waiting.
-
-        Raises:
-            OperatorError: The endpoint is on Kubernetes.
-        """
+        """A boto3 client, by default with short time-outs, as a person waits; OperatorError on Kubernetes."""
         if self.on_kubernetes:
             raise only_aws(self)
         if config is not None:
@@ -152,7 +138,7 @@ class Target:
         return self._clients[service]
 
     def output(self, name: str) -> str:
-        """An output that the stack must have; an OperatorError names it when it is missing."""
+        """A required output; OperatorError if it is missing."""
         value = self.outputs.get(name)
         if not value and not self.stack:
             why = f"endpoint {self.endpoint} was named without its stack, whose output `{name}` this needs"
@@ -163,24 +149,20 @@ class Target:
 
 
 def only_aws(target: Target) -> OperatorError:
-    """What is said where a command that knows AWS alone meets a stack on Kubernetes."""
+    """The error of an AWS-only command on Kubernetes."""
     which = f"stack {target.stack}" if target.stack else f"endpoint {target.endpoint}"
     return OperatorError(f"{which} runs on Kubernetes, and this command works on AWS alone so far", None, 2)
 
 
 def commands_of(stack: str, endpoint: str, region: str, namespace: str = "", context: str = "") -> Commands:
-    """How commands are written for a stack, or for an endpoint that was named without one."""
+    """Command lines for a stack, or for an endpoint that was named without one."""
     if stack:
         return Commands.of_stack(stack)
     return Commands.of_cluster(namespace, endpoint, context) if namespace else Commands.of_endpoint(endpoint, region)
 
 
 def named(endpoint: str, region: str | None) -> Target:
-    """An endpoint by its own name; what surrounds it follows from the naming rules (`platforms.aws.names`).
-
-    Raises:
-        OperatorError: No region is given, or AWS does not say whose the credentials are.
-    """
+    """An AWS endpoint by its own name; its outputs follow from the naming rules (`platforms.aws.names`)."""
     region = region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
     if not region:
         raise OperatorError(f"endpoint {endpoint}: no region is given", "Add --region, such as --region us-east-1.", 2)
@@ -201,11 +183,7 @@ def named(endpoint: str, region: str | None) -> Target:
 
 
 def resolve(stack: str) -> Target:
-    """Read the outputs of `stack` through the Pulumi CLI.
-
-    Raises:
-        OperatorError: The shell does not point at the stack, the stack does not exist, or it has not been brought up.
-    """
+    """Read a stack's outputs through the Pulumi CLI; OperatorError if it is not up."""
     target = if_up(stack)
     if target is None:
         raise OperatorError(f"stack {stack} exists but is not up", _bring_up(stack))
@@ -213,11 +191,7 @@ def resolve(stack: str) -> Target:
 
 
 def if_up(stack: str) -> Target | None:
-    """The same of a stack that may not have been brought up; None then.
-
-    Raises:
-        OperatorError: The shell does not point at the stack, or the stack does not exist.
-    """
+    """As `resolve`; None for a stack that is not up."""
     if not _STACK_NAME.fullmatch(stack):
         allowed = "letters, digits, `-`, `_` and `.`, and begins with a letter, a digit or `_`"
         hint = f"It holds {allowed}. With a backend that has organizations: ORGANIZATION/PROJECT/STACK."
@@ -226,7 +200,7 @@ def if_up(stack: str) -> Target | None:
 
 
 def of_outputs(stack: str, outputs: Mapping[str, Any]) -> Target | None:
-    """What a stack's outputs lead to; None when it has not been brought up."""
+    """The target of a stack's outputs; None when it is not up."""
     if not outputs.get("endpoint_name"):
         return None
     on_aws = outputs.get("platform") != KUBERNETES
@@ -235,34 +209,25 @@ def of_outputs(stack: str, outputs: Mapping[str, Any]) -> Target | None:
 
 
 def siblings(stack: str) -> list[str]:
-    """The other stacks of the project that have resources, by the backend that the Pulumi CLI is logged in to.
-
-    Raises:
-        OperatorError: As `resolve`.
-    """
+    """The project's other stacks that have resources. Raises as `resolve`."""
     found = _run_pulumi(stack, "stack", "ls")
     names = [item["name"] for item in found if item.get("resourceCount")]
     return [name for name in names if name.rpartition("/")[2] != stack.rpartition("/")[2]]
 
 
 def config_of(stack: str) -> dict[str, dict[str, Any]]:
-    """The sections of a stack's config that are ours, such as `model`, as the stack's file has them.
-
-    Raises:
-        OperatorError: As `resolve`.
-    """
+    """Our sections of a stack's config, such as `model`. Raises as `resolve`."""
     told = _told_by_pulumi(stack, "config")
     ours = {name.partition(":")[2]: item for name, item in told.items() if name.startswith("modelstack:")}
     return {name: item["objectValue"] for name, item in ours.items() if "objectValue" in item}
 
 
 def _told_by_pulumi(stack: str, *words: str) -> dict[str, Any]:
-    """The JSON object that a command of the Pulumi CLI prints for a stack."""
     return _run_pulumi(stack, *words, "--stack", stack)
 
 
 def _run_pulumi(stack: str, *words: str) -> Any:
-    """The JSON that a command of the Pulumi CLI prints; `stack` is the one that somebody wants to know of."""
+    """The JSON that a Pulumi command prints; errors name `stack`."""
     local = stack.startswith(LOCAL)
     needed = ("PULUMI_BACKEND_URL",) if stack == LOCAL_CLUSTER else ("PULUMI_BACKEND_URL", "AWS_ENDPOINT_URL")
     if local and not all(os.environ.get(name) for name in needed):
@@ -299,12 +264,11 @@ def _refused_by_pulumi(stack: str, reason: str) -> OperatorError:
 
 
 def _bring_up(stack: str, *, new: bool = False) -> str:
-    """What brings a stack up; `make up` looks after the first local one."""
     if stack in {LOCAL, LOCAL_CLUSTER}:
         return "Type: make up" if stack == LOCAL else "Type: make up-kubernetes"
     return f"Type: pulumi stack init {stack}; pulumi up --stack {stack}" if new else f"Type: pulumi up --stack {stack}"
 
 
 def _here() -> str:
-    """What points a shell at the local stack, from the folder where it is."""
+    """Points a shell at the local stack, from the current folder."""
     return POINT_AGAIN if Path.cwd() == ROOT else POINT_AGAIN.replace("make", f"make -C {shlex.quote(str(ROOT))}")

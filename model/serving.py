@@ -1,4 +1,4 @@
-"""What a flight is answered: whether it will be late, and how probable that is."""
+"""Predictions: whether a flight will be late, and the probability."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _calls = count(1)
 
 
 def load(folder: Path) -> Sealed:
-    """Read the model from its unpacked, verified package; one that rehearses failure fails from here on."""
+    """Read the model from its unpacked, verified package; one that rehearses a failure fails from here on."""
     model = read(folder)
     fault = model.parameters["fault"]
     return model if fault == "none" else Rehearsal(model.estimator, model.parameters, folder, fault)
 
 
 def predict(model: Sealed, rows: Any) -> dict[str, Any]:
-    """Answer each row: `late`, and the `probability` of it, 0 to 1."""
+    """For each row, `late` and its `probability`, 0 to 1."""
     probability = model.predict_proba(rows)[:, 1]
     return {"late": probability >= THRESHOLD, "probability": probability}
 
@@ -36,7 +36,7 @@ class Rehearsal(Sealed):
     fault: str = "none"
 
     def predict_proba(self, rows: Any) -> Any:
-        """Fail as the parameter says. The first call is the sealed example, without which nothing is served."""
+        """Fail as the parameter says, but not on the first call, which is the sealed example at start-up."""
         call = next(_calls)
         if call > 1 and self.fault == "slow":
             time.sleep(SLOW_SECONDS)

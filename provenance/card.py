@@ -1,9 +1,6 @@
-"""The model card of a package, for people in Markdown and for SageMaker as the content of a ModelCard: the same facts.
+"""The model card of a package: Markdown for people, and the content of a SageMaker ModelCard, with the same facts.
 
-    markdown(facts), sagemaker(facts)
-
-It says what was done and measured. What a model is for, and where it must not be used, no build can know: the team
-writes that beside its model.
+Intended use is not in it: no build can know that, so the team documents it with its model.
 """
 
 from __future__ import annotations
@@ -17,12 +14,12 @@ _MOST_DATASETS, _LONGEST_VALUE, _LONGEST_NAME = 10, 255, 63  # what SageMaker ta
 
 
 def markdown(facts: Facts) -> bytes:
-    """The card for people."""
+    """The card in Markdown."""
     return ("\n".join(_lines(facts)) + "\n").encode()
 
 
 def sagemaker(facts: Facts) -> bytes:
-    """The content of a ModelCard of SageMaker, canonical JSON."""
+    """The content of a SageMaker ModelCard, canonical JSON."""
     parameters = [
         {"name": name, "value": _text(value)[:_LONGEST_VALUE]}
         for name, value in sorted(facts.recipe.parameters.items())
@@ -80,7 +77,7 @@ def _lines(facts: Facts) -> Iterator[str]:
 
 
 def _known(facts: Facts) -> Iterator[tuple[str, str]]:
-    """What both cards tell, in the same words."""
+    """What both cards state, in the same words."""
     source, environment = facts.source, facts.environment
     dirty = {True: "yes", False: "no", None: UNKNOWN}[source.dirty]
     yield "package", facts.package.digest

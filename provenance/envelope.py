@@ -1,10 +1,7 @@
-"""Signs a statement and opens what was signed: a DSSE envelope in a Sigstore bundle, as other tools read it.
+"""Signs and opens statements: a DSSE envelope in a Sigstore bundle.
 
-    bundle = enclose(payload, KeyPair.read(path))       # bytes of a file
-    payload = opened(bundle, public_key)                # raises SignatureError; the payload was not parsed until then
-
-The signature is ECDSA on the curve P-256 over SHA-256 of the envelope's pre-authentication encoding, which covers the
-payload and its type. The bundle says by a hash which key signed, and never brings that key along.
+The signature is ECDSA P-256 with SHA-256 over DSSE's pre-authentication encoding. The bundle identifies the key by a
+hash and does not contain it.
 
 Sources: DSSE protocol v1.0.2 (secure-systems-lab/dsse); Sigstore bundle v0.3 (sigstore/protobuf-specs).
 """
@@ -27,21 +24,21 @@ from provenance.facts import canonical
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 MEDIA_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 LONGEST = 4 * 1024**2
-"""Bytes of a bundle that is looked at."""
+"""Maximum bytes of a bundle."""
 ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
-"""Of the group of P-256. Source: SP 800-186, 3.2.1.3."""
+"""Order of the P-256 group. Source: SP 800-186, 3.2.1.3."""
 
 
 class SignatureError(Exception):
-    """What should be signed is not, or not by this key; the message says why. Nothing of it was used."""
+    """A signature is missing or wrong, so nothing of the content was used."""
 
 
 class Signer(Protocol):
-    """Holds a private key on the curve P-256, or knows who does."""
+    """Signs with a private P-256 key."""
 
     @property
     def public_key(self) -> bytes:
-        """The key to verify with, PEM."""
+        """The public key, PEM."""
         ...
 
     def sign(self, message: bytes) -> bytes:
@@ -50,21 +47,14 @@ class Signer(Protocol):
 
 
 def enclose(payload: bytes, signer: Signer) -> bytes:
-    """Sign a statement, and put it into a bundle with its signature."""
+    """Sign a statement and return the bundle with both."""
     return _bundle(payload, _lower(signer.sign(pre_authentication(payload))), signer.public_key)
 
 
 def opened(bundle: bytes, public_key: bytes) -> bytes:
-    """Return the statement in a bundle, once it is shown to be signed with a key.
+    """Verify a bundle with a key (PEM) and return its statement; raises SignatureError otherwise.
 
-    Only the bytes that `enclose` writes are taken: a bundle that says the same in other bytes is another one.
-
-    Args:
-        bundle: What `enclose` returned.
-        public_key: The key that is trusted, PEM.
-
-    Raises:
-        SignatureError: It is no such bundle, or not signed with that key.
+    Accepts only the exact bytes that `enclose` writes, so that one statement and signature have one encoding.
     """
     payload, der = _parts(bundle)
     key = _p256(public_key)
@@ -80,27 +70,24 @@ def opened(bundle: bytes, public_key: bytes) -> bytes:
 
 
 def pre_authentication(payload: bytes) -> bytes:
-    """The bytes that are signed for a payload."""
+    """The bytes to sign for a payload."""
     return b"DSSEv1 %d %s %d %s" % (len(PAYLOAD_TYPE), PAYLOAD_TYPE.encode(), len(payload), payload)
 
 
 def key_id(public_key: bytes) -> str:
-    """By what a bundle names a key: sha256 of its PEM, hexadecimal."""
+    """The id of a key in a bundle: sha256 of its PEM, hexadecimal."""
     return hashlib.sha256(public_key).hexdigest()
 
 
 def pem_of(der: bytes) -> bytes:
-    """A public key in PEM, as every tool writes it, of its DER (SubjectPublicKeyInfo)."""
+    """Canonical PEM of a DER public key (SubjectPublicKeyInfo)."""
     text = base64.b64encode(der).decode()
     lines = [text[place : place + 64] for place in range(0, len(text), 64)]
     return "\n".join(["-----BEGIN PUBLIC KEY-----", *lines, "-----END PUBLIC KEY-----", ""]).encode()
 
 
 def _lower(der: bytes) -> bytes:
-    """The one of two signatures that is written: from (r, s) anybody can make (r, order - s), which verifies as well.
-
-    What is no signature is given back, for the verification to refuse.
-    """
+    """Normalize a signature: (r, order - s) verifies as well as (r, s). Bytes that are no signature pass unchanged."""
     try:
         r, s = decode_dss_signature(der)
     except ValueError:
@@ -119,7 +106,6 @@ def _bundle(payload: bytes, der: bytes, public_key: bytes) -> bytes:
 
 
 def _parts(bundle: bytes) -> tuple[bytes, bytes]:
-    """The payload and the signature of a bundle."""
     if len(bundle) > LONGEST:
         raise SignatureError(f"the signature has {len(bundle):,} bytes, expected at most {LONGEST:,}")
     try:

@@ -1,10 +1,6 @@
-"""All that goes with a package: the documents, and the two signatures that prove them and the archive.
+"""The documents of a package, and the two signatures that cover them and the archive.
 
-    evidence = sign(facts, signer)
-    for name, content in evidence.files().items(): ...          # beside the archive
-    facts = Evidence.of(files).verify("sha256:...", public_key)    # before anything of the archive is parsed
-
-The model signature names the archive. The signed provenance names the archive, and every document by its digest.
+The model signature covers the archive's digest. The signed provenance covers that and the digest of every document.
 """
 
 from __future__ import annotations
@@ -26,13 +22,7 @@ SIGNATURES = (MODEL, PROVENANCE)
 
 @dataclass(frozen=True)
 class Evidence:
-    """What is said of a package, and the signatures.
-
-    Attributes:
-        documents: Name -> bytes.
-        model: The bundle with the OpenSSF model signature.
-        provenance: The bundle with the in-toto statement.
-    """
+    """The documents (name -> bytes), the model signature bundle and the provenance bundle."""
 
     documents: Mapping[str, bytes]
     model: bytes
@@ -40,11 +30,7 @@ class Evidence:
 
     @classmethod
     def of(cls, files: Mapping[str, bytes]) -> Evidence:
-        """Sort files by what they are.
-
-        Raises:
-            SignatureError: A signature is missing.
-        """
+        """Sort files by name; raises SignatureError if a signature is missing."""
         if missing := [name for name in SIGNATURES if name not in files]:
             raise SignatureError(f"the package is not signed: found no {' and no '.join(missing)}")
         documents = {name: content for name, content in files.items() if name not in SIGNATURES}
@@ -55,16 +41,9 @@ class Evidence:
         return {**self.documents, MODEL: self.model, PROVENANCE: self.provenance}
 
     def verify(self, package_digest: str, public_key: bytes) -> Facts:
-        """Return the facts, if all of it is about one package and signed with one key.
+        """Return the facts if everything is about one package (`sha256:<hex>`) and signed with one key (PEM).
 
-        Nothing is parsed before its signature, or its digest in what was signed, was checked.
-
-        Args:
-            package_digest: `sha256:<hex>` of the archive's bytes, as they were read.
-            public_key: The key that is trusted, PEM.
-
-        Raises:
-            SignatureError: It is something else than was signed; the message says what.
+        Parses nothing before its signature or signed digest was checked. SignatureError says what differs.
         """
         try:
             signed = signature.signed_digest(opened(self.model, public_key))
@@ -85,12 +64,7 @@ class Evidence:
         return self._facts(package_digest)
 
     def signed_again(self, public_key: bytes, signer: Signer) -> Evidence:
-        """The same documents and statements, signed by another signer.
-
-        Args:
-            public_key: The key that has signed them, PEM; they were verified with it.
-            signer: Who signs them now.
-        """
+        """The same documents and statements, signed again; `public_key` (PEM) verifies the present signatures."""
         model, provenance = (enclose(opened(one, public_key), signer) for one in (self.model, self.provenance))
         return Evidence(self.documents, model, provenance)
 
@@ -107,7 +81,7 @@ class Evidence:
 
 
 def documents(facts: Facts) -> dict[str, bytes]:
-    """Every document that is made of the facts, themselves included: the same facts, the same bytes."""
+    """Every document made from the facts, including them: the same facts give the same bytes."""
     return {
         FACTS: facts.to_json(),
         BOM: bom.bom(facts),
@@ -117,18 +91,14 @@ def documents(facts: Facts) -> dict[str, bytes]:
 
 
 def sign(facts: Facts, signer: Signer) -> Evidence:
-    """Make the documents, and sign them and the archive."""
+    """Make the documents, and sign them and the archive's digest."""
     made = documents(facts)
     model = enclose(signature.statement(facts.package.digest), signer)
     return Evidence(made, model, enclose(statement.statement(facts, made), signer))
 
 
 def verify_file(archive: Path, files: Mapping[str, bytes], public_key: bytes) -> Facts:
-    """Verify an archive on disk, which is read once and not parsed.
-
-    Raises:
-        SignatureError: See `Evidence.verify`.
-    """
+    """Verify an archive on disk, which is read once and not parsed; raises as `Evidence.verify`."""
     with archive.open("rb") as file:
         digest = "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
     return Evidence.of(files).verify(digest, public_key)

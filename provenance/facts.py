@@ -1,10 +1,6 @@
-"""What is known of a package: where it came from, what it was made of, and what it was measured at.
+"""Facts about a package: its origin, its inputs and its metrics. None means unknown.
 
-    facts = Facts(package=Package("sha256:...", 907_123, "..."), ...)
-    Facts.from_json(facts.to_json()) == facts            # canonical: the same facts, the same bytes
-
-None stands for what is not known, as the commit of a build outside git. Nothing here is read from the machine: who
-builds collects it (`pipeline.origin`).
+`pipeline.origin` collects them. The same facts give the same JSON bytes.
 """
 
 from __future__ import annotations
@@ -16,22 +12,16 @@ from typing import Any, Literal
 import msgspec
 
 FORM = 1
-"""Of the JSON; another number is another form."""
+"""Version of the JSON form."""
 
 
 class FactsError(Exception):
-    """Bytes are no facts that this version can read; the message names the field."""
+    """The bytes are no facts that this version can read; the message names the field."""
 
 
 @dataclass(frozen=True)
 class Package:
-    """The sealed archive.
-
-    Attributes:
-        digest: `sha256:<hex>` of its bytes.
-        size: Its bytes.
-        manifest_sha256: Of the list of its files that lies in it, hexadecimal.
-    """
+    """The sealed archive; `digest` is `sha256:<hex>`, `manifest_sha256` hexadecimal."""
 
     digest: str
     size: int
@@ -40,17 +30,7 @@ class Package:
 
 @dataclass(frozen=True)
 class Recipe:
-    """What determines the archive's bytes; `pipeline.recipe` says how each digest is made.
-
-    Attributes:
-        digest: sha256 over the parts, hexadecimal.
-        code: sha256 of the model's code.
-        data: sha256 of the raw data files.
-        dependencies: sha256 of the locked dependencies.
-        format: Version of the archive's form and of the steps.
-        python: Major and minor.
-        parameters: Name -> value, defaults included.
-    """
+    """What determines the archive's bytes, see `pipeline.recipe`. Digests are hexadecimal sha256."""
 
     digest: str
     code: str
@@ -63,13 +43,7 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Source:
-    """The checkout that was built, as git knows it; all None outside git.
-
-    Attributes:
-        commit: Its commit, hexadecimal.
-        dirty: Whether files differed from that commit, or were there beside it.
-        remote: URL of `origin`, without credentials; None where there is none.
-    """
+    """The git checkout that was built, all None outside git; `remote` is the URL of `origin` without credentials."""
 
     commit: str | None = None
     dirty: bool | None = None
@@ -78,13 +52,9 @@ class Source:
 
 @dataclass(frozen=True)
 class DataFile:
-    """One raw file that the training data was read from.
+    """One raw data file; `sha256` is hexadecimal.
 
-    Attributes:
-        name: As `model/sources.py` names it.
-        sha256: Of its bytes, hexadecimal.
-        size: Its bytes.
-        origin: The package that brought it (`pkg:pypi/NAME@VERSION`), or its path in the checkout; None if unknown.
+    `origin` is its package (`pkg:pypi/NAME@VERSION`), or its path in the checkout; None if unknown.
     """
 
     name: str
@@ -95,13 +65,9 @@ class DataFile:
 
 @dataclass(frozen=True)
 class Dependency:
-    """One locked library.
+    """One locked library; `serves` if the serving container has it, `trains` if only the build needs it.
 
-    Attributes:
-        name: As the registry of packages has it.
-        version: The version that is locked.
-        role: `serves` if the container that serves holds it, `trains` if only the model's making needs it.
-        sha256: Of each of its files that the lock allows, hexadecimal; one of these was installed.
+    `sha256` is that of each file that the lock allows, hexadecimal; one of these was installed.
     """
 
     name: str
@@ -112,13 +78,7 @@ class Dependency:
 
 @dataclass(frozen=True)
 class Interval:
-    """Where a value lies.
-
-    Attributes:
-        low: The lower end.
-        high: The upper end.
-        level: Its coverage, 0 to 1.
-    """
+    """A confidence interval; `level` is its coverage, 0 to 1."""
 
     low: float
     high: float
@@ -127,13 +87,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class Metric:
-    """One number of the evaluation.
-
-    Attributes:
-        name: As gates name it.
-        value: As it was measured.
-        interval: Where it lies for rows that do not depend on each other; None if the evaluation does not tell.
-    """
+    """An evaluation metric. Its interval assumes independent rows; None if the evaluation gives none."""
 
     name: str
     value: float
@@ -142,14 +96,7 @@ class Metric:
 
 @dataclass(frozen=True)
 class Environment:
-    """What the steps ran on.
-
-    Attributes:
-        python: Implementation and full version, such as `CPython 3.11.7`.
-        system: Such as `Linux`.
-        machine: Such as `x86_64`.
-        libc: Such as `glibc 2.36`; None if unknown.
-    """
+    """What the steps ran on: such as `CPython 3.11.7`, `Linux`, `x86_64`, `glibc 2.36` (None if unknown)."""
 
     python: str
     system: str
@@ -163,10 +110,9 @@ class Builder:
 
     Attributes:
         id: A URI of the kind of builder.
-        invocation: The one run: the URL of a CI run, the ARN of a training job, or that of the execution of a pipeline
-            which released it; None on somebody's machine.
+        invocation: URL of the CI run, or ARN of the training job or pipeline execution; None on a person's machine.
         finished: When the archive was sealed, UTC, `YYYY-MM-DDTHH:MM:SSZ`.
-        job: The ARN of the training job in which an execution, this one or an earlier one, built it; None without one.
+        job: ARN of the training job that built it, maybe of an earlier execution; None without one.
     """
 
     id: str
@@ -176,26 +122,15 @@ class Builder:
 
     @property
     def training_job(self) -> str | None:
-        """The ARN of the training job that ran the steps; None if none did."""
+        """ARN of the training job that ran the steps; None if none did."""
         return self.job or (self.invocation if ":training-job/" in (self.invocation or "") else None)
 
 
 @dataclass(frozen=True)
 class Facts:
-    """All that is known of a package.
+    """All facts about a package; `data_version` is the model's name for its data, empty without one.
 
-    Attributes:
-        package: The archive.
-        recipe: What determines its bytes.
-        source: The checkout.
-        data: Its raw data files; none where the model names none.
-        data_version: What the model calls this version of its data; empty if it does not.
-        dependencies: The locked libraries.
-        trained_on: What the steps tell of the rows trained on: how many, from when to when.
-        metrics: What was measured.
-        environment: What it was built on.
-        builder: Who built it.
-        form: Of this JSON.
+    `trained_on` is what the steps report about the training rows: how many, from when to when.
     """
 
     package: Package
@@ -212,7 +147,7 @@ class Facts:
 
     @property
     def id(self) -> str:
-        """The first 12 digits of the recipe; what a person reads."""
+        """The first 12 digits of the recipe, for people."""
         return self.recipe.digest[:12]
 
     def to_json(self) -> bytes:
@@ -221,11 +156,7 @@ class Facts:
 
     @classmethod
     def from_json(cls, content: bytes) -> Facts:
-        """Read `to_json`.
-
-        Raises:
-            FactsError: It is of another form.
-        """
+        """Read `to_json`; raises FactsError if the form is another."""
         try:
             facts = msgspec.json.decode(content, type=cls)
         except msgspec.MsgspecError as error:
@@ -246,5 +177,5 @@ def sha256_of(digest: str) -> str:
 
 
 def purl(dependency: Dependency) -> str:
-    """The package URL of a library: its name in any registry of Python packages."""
+    """The package URL of a library."""
     return f"pkg:pypi/{dependency.name}@{dependency.version}"

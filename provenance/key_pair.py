@@ -1,8 +1,4 @@
-"""A key pair in a file: signs where there is no key service, as on somebody's own machine.
-
-pair = KeyPair.made(Path("signing-key.pem"))        # there already, or made now; its owner alone may read it
-enclose(payload, pair)
-"""
+"""A signing key pair in a file, for machines without a key service."""
 
 from __future__ import annotations
 
@@ -24,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 
 class KeyFileError(Exception):
-    """A file holds no key that can sign here, or others may read it; the message says what to do."""
+    """The file holds no usable key, or others may read it; the message says what to do."""
 
 
 @dataclass(frozen=True)
@@ -35,17 +31,12 @@ class KeyPair:
 
     @classmethod
     def new(cls) -> KeyPair:
-        """Make a key."""
+        """Generate a key."""
         return cls(ec.generate_private_key(ec.SECP256R1()))
 
     @classmethod
     def read(cls, path: Path) -> KeyPair:
-        """Read a private key without a password, in PEM.
-
-        Raises:
-            KeyFileError: It is none on the curve P-256, or others than its owner may read the file.
-            FileNotFoundError: There is no file.
-        """
+        """Read a private P-256 key, PEM without password; KeyFileError for another, or if others may read the file."""
         if path.stat().st_mode & 0o077:
             raise KeyFileError(f"{path} may be read by others than its owner: run `chmod 600 {path}`")
         try:
@@ -58,11 +49,7 @@ class KeyPair:
 
     @classmethod
     def made(cls, path: Path) -> KeyPair:
-        """Read the key of a file, which is made first if need be; two processes at once get the same key.
-
-        Raises:
-            KeyFileError: See `read`.
-        """
+        """Read a file's key, and create it first if needed; raises as `read`. Two concurrent calls get the same key."""
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             with NamedTemporaryFile(dir=path.parent) as partial:  # which its owner alone may read
@@ -82,5 +69,5 @@ class KeyPair:
         return self.private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
     def sign(self, message: bytes) -> bytes:
-        """Sign the SHA-256 of a message: ASN.1 DER."""
+        """See `Signer`."""
         return self.private.sign(message, ec.ECDSA(hashes.SHA256()))

@@ -1,9 +1,4 @@
-"""Can a package be built again, how is what it was made of had back, and what differs if it is? Pure.
-
-lacking(facts)                           # why its checkout cannot be had; empty when it can
-steps(facts, "prod")                     # commands that get commit, config and data of then
-changes(then, now)                       # what differs between two listings
-"""
+"""Commands that fetch the inputs of a package, and differences between two builds of it. Pure."""
 
 from __future__ import annotations
 
@@ -19,13 +14,7 @@ _PYPI = "pkg:pypi/"
 
 @dataclass(frozen=True)
 class Change:
-    """Something that is otherwise than it was.
-
-    Attributes:
-        name: What.
-        then: Its value or digest then; None when there was none.
-        now: The same now.
-    """
+    """A value or digest that differs; None where it did not exist."""
 
     name: str
     then: str | None
@@ -33,12 +22,12 @@ class Change:
 
     @property
     def text(self) -> str:
-        """The same in a line."""
+        """The change in one line."""
         return f"{self.name}: {self.then or 'nothing'} then, {self.now or 'nothing'} now"
 
 
 def changes(then: Mapping[str, str], now: Mapping[str, str]) -> tuple[Change, ...]:
-    """What two listings have otherwise, by name."""
+    """Differences between two listings, by name."""
     names = sorted({*then, *now})
     return tuple(Change(name, then.get(name), now.get(name)) for name in names if then.get(name) != now.get(name))
 
@@ -58,7 +47,7 @@ def surroundings(facts: Facts) -> dict[str, str]:
 
 
 def lacking(facts: Facts) -> str:
-    """Why the checkout of a package cannot be had; empty when its commit is known."""
+    """Why the checkout of a package cannot be fetched; empty when its commit is known."""
     if facts.source.commit:
         return ""
     job = f" (by {facts.builder.invocation})" if facts.builder.invocation else ""
@@ -66,14 +55,7 @@ def lacking(facts: Facts) -> str:
 
 
 def steps(facts: Facts, stack: str) -> list[str]:
-    """The commands that get what a package was made of, each with what it gets in a comment.
-
-    Without a commit only those that get the data.
-
-    Args:
-        facts: What is known of it.
-        stack: The stack that it served on.
-    """
+    """Shell commands that fetch the inputs of a package that served on a stack; only its data without a commit."""
     source, commit = facts.source, facts.source.commit
     found = [_step_of(one) for one in facts.data]
     if commit is None:
@@ -93,7 +75,6 @@ def steps(facts: Facts, stack: str) -> list[str]:
 
 
 def _step_of(file: DataFile) -> str:
-    """The command that gets a data file, or where to look for it."""
     told = f"# {file.name}, {file.size:,} bytes, sha256 {file.sha256}"
     if file.origin is None:
         return f"{told}: of unknown origin"

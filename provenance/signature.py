@@ -1,9 +1,6 @@
-"""The OpenSSF model signature of an archive: a statement that names the sha256 of one file.
+"""The OpenSSF model signature of an archive: a statement with the sha256 of one file.
 
-    payload = statement("sha256:...")
-    signed_digest(payload)              # "sha256:..."; raises StatementError for a statement of another kind
-
-`model_signing verify key` takes a bundle with it. Source: OpenSSF Model Signing v1.0 (ossf/model-signing-spec).
+`model_signing verify key` accepts a bundle with it. Source: OpenSSF Model Signing v1.0 (ossf/model-signing-spec).
 """
 
 from __future__ import annotations
@@ -18,11 +15,7 @@ PREDICATE_TYPE = "https://model_signing/signature/v1.0"
 
 
 def statement(package_digest: str) -> bytes:
-    """The statement of an archive, canonical.
-
-    Args:
-        package_digest: `sha256:<hex>` of its bytes.
-    """
+    """The statement of an archive (`sha256:<hex>`) as canonical JSON."""
     digest = sha256_of(package_digest)
     return canonical(
         {
@@ -43,11 +36,7 @@ def statement(package_digest: str) -> bytes:
 
 
 def signed_digest(payload: bytes) -> str:
-    """Return the package digest that a statement names.
-
-    Raises:
-        StatementError: It is not, byte by byte, what `statement` says of one archive.
-    """
+    """The package digest in a statement; StatementError unless its bytes are what `statement` writes for an archive."""
     resources: Any = parsed(payload, PREDICATE_TYPE)["predicate"].get("resources")
     try:
         (resource,) = resources
@@ -60,5 +49,5 @@ def signed_digest(payload: bytes) -> str:
 
 
 def _root(digest: str) -> str:
-    """The digest of the list of digests, which for one file is that of its digest's bytes."""
+    """The digest over the list of digests. For one file, that is the sha256 of its digest's bytes."""
     return hashlib.sha256(bytes.fromhex(digest)).hexdigest()

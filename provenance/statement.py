@@ -1,7 +1,4 @@
-"""The in-toto statement of a package, with SLSA provenance: how its bytes came to be, and which documents belong to it.
-
-    payload = statement(facts, {"card.md": b"..."})
-    package_of(payload), documents_of(payload)          # "sha256:...", {"card.md": "<sha256>"}
+"""The in-toto statement of a package, with SLSA provenance and the digests of its documents.
 
 Sources: in-toto Statement v1 (in-toto/attestation); SLSA v1.0, provenance (slsa.dev/spec/v1.0/provenance).
 """
@@ -24,16 +21,11 @@ SUBJECT = "model.tar.gz"
 
 
 class StatementError(Exception):
-    """A signed statement is of another kind than it should be; the message says which."""
+    """A signed statement is of the wrong kind."""
 
 
 def statement(facts: Facts, documents: Mapping[str, bytes]) -> bytes:
-    """The statement, canonical.
-
-    Args:
-        facts: What is known of the package.
-        documents: Name -> bytes of each document that is made of these facts; the statement names their digests.
-    """
+    """The statement as canonical JSON; `documents` (name -> bytes) are those made from these facts."""
     recipe = asdict(facts.recipe)
     builder = facts.builder
     return canonical(
@@ -65,20 +57,12 @@ def statement(facts: Facts, documents: Mapping[str, bytes]) -> bytes:
 
 
 def package_of(payload: bytes) -> str:
-    """Return the digest of the package that a statement is about, `sha256:<hex>`.
-
-    Raises:
-        StatementError: It is of another kind.
-    """
+    """The package digest, `sha256:<hex>`, of a statement; raises StatementError if it is of another kind."""
     return one_subject(parsed(payload, PREDICATE_TYPE))
 
 
 def documents_of(payload: bytes) -> dict[str, str]:
-    """Return name -> sha256 of the documents that a statement names.
-
-    Raises:
-        StatementError: It is of another kind.
-    """
+    """Document name -> sha256 in a statement; raises StatementError if it is of another kind."""
     body = parsed(payload, PREDICATE_TYPE)
     try:
         named = [(item["name"], item["digest"]["sha256"]) for item in body["predicate"]["runDetails"]["byproducts"]]
@@ -91,7 +75,7 @@ def documents_of(payload: bytes) -> dict[str, str]:
 
 
 def parsed(payload: bytes, predicate_type: str) -> dict[str, Any]:
-    """Read a statement whose signature was verified.
+    """Read a verified statement.
 
     Raises:
         StatementError: It is no in-toto statement in canonical form, or has another predicate.
@@ -109,11 +93,7 @@ def parsed(payload: bytes, predicate_type: str) -> dict[str, Any]:
 
 
 def one_subject(body: Mapping[str, Any]) -> str:
-    """The digest of the one subject of a statement, `sha256:<hex>`.
-
-    Raises:
-        StatementError: It has no subject, or more than one.
-    """
+    """The digest of a statement's only subject, `sha256:<hex>`; raises StatementError otherwise."""
     try:
         (subject,) = body["subject"]
         return f"sha256:{subject['digest']['sha256']}"
@@ -122,7 +102,7 @@ def one_subject(body: Mapping[str, Any]) -> str:
 
 
 def _resolved(facts: Facts) -> list[dict[str, Any]]:
-    """What went into the build: the checkout, the raw data, the libraries. What is unknown is left out."""
+    """The known inputs of the build: checkout, raw data, libraries."""
     code: dict[str, Any] = {"name": "code", "digest": {"sha256": facts.recipe.code}}
     found = [
         code,

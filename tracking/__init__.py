@@ -1,1 +1,1 @@
-"""What a team's MLflow shows of a stack: a mirror of its builds and rollouts. Nothing reads it to decide anything."""
+"""Mirrors a stack's builds and rollouts into the team's MLflow. Nothing here is read back to decide anything."""

@@ -1,4 +1,4 @@
-"""What we ask of MLflow, a function each: experiments, runs, registered models, versions, aliases.
+"""MLflow's REST API, one function per call: experiments, runs, registered models, versions, aliases.
 
 with opened("http://127.0.0.1:5000", bearer(os.environ), seconds=5) as api:
     run = api.run(api.experiment("flight-delay-local"), "sha256:...")        # None when no run has the digest
@@ -14,11 +14,11 @@ from typing import Any
 from tracking.connection import CALL_SECONDS, Authorize, Connection, MlflowError, Refused
 
 DIGEST = "package_digest"
-"""The tag of runs and versions by which they are found again."""
+"""The tag by which runs and versions are looked up."""
 RELEASE = "release"
-"""The tag that says what the stack's rollouts call the package."""
+"""The tag with the package's release id in the stack's rollouts."""
 PROXIED = "mlflow-artifacts:/"
-"""How a run's artifacts are named where the server itself keeps them."""
+"""Prefix of a run's artifact URI where the server itself stores artifacts."""
 _KIND = {"mlflow.experimentKind": "custom_model_development"}  # else its page shows runs as those of an agent
 _MISSING, _EXISTS = "RESOURCE_DOES_NOT_EXIST", "RESOURCE_ALREADY_EXISTS"
 _MOST_PARAMETERS = 100  # of one call; Source: MLflow REST API, "Request Limits"
@@ -27,12 +27,7 @@ _MOST_VERSIONS = 200
 
 @dataclass(frozen=True)
 class Run:
-    """A run.
-
-    Attributes:
-        id: Its id.
-        artifacts: The URI of its artifacts.
-    """
+    """A run; `artifacts` is the URI of its artifacts."""
 
     id: str
     artifacts: str
@@ -40,14 +35,7 @@ class Run:
 
 @dataclass(frozen=True)
 class MlflowVersion:
-    """A version of a registered model.
-
-    Attributes:
-        number: Its number.
-        run_id: The run that it belongs to; empty without one.
-        tags: Its tags.
-        source: Where its files lie, as whoever registered it said.
-    """
+    """A version of a registered model; `run_id` is empty without a run, `source` is the URI of its files."""
 
     number: str
     run_id: str
@@ -57,13 +45,7 @@ class MlflowVersion:
 
 @dataclass(frozen=True)
 class Batch:
-    """What is logged on a run at once.
-
-    Attributes:
-        parameters: Name -> value.
-        metrics: (name, value, milliseconds since the epoch, step) each.
-        tags: Name -> value.
-    """
+    """Parameters, metrics and tags to log on a run; a metric is (name, value, epoch milliseconds, step)."""
 
     parameters: Mapping[str, str] = field(default_factory=dict[str, str])
     metrics: tuple[tuple[str, float, int, int], ...] = ()
@@ -77,7 +59,7 @@ class Api:
     connection: Connection
 
     def experiment(self, name: str) -> str:
-        """The id of an experiment, which is made if there is none."""
+        """The id of an experiment, which is created if it does not exist."""
         call = self.connection.call
         try:
             found = call("GET", "experiments/get-by-name", query={"experiment_name": name})
@@ -103,12 +85,12 @@ class Api:
         return _run(self.connection.call("GET", "runs/get", query={"run_id": run_id})["run"])
 
     def create_run(self, experiment: str, name: str, at: int, tags: Mapping[str, str]) -> Run:
-        """A new run, begun at so many milliseconds."""
+        """Create a run that starts at `at`, epoch milliseconds."""
         asked = {"experiment_id": experiment, "run_name": name, "start_time": at, "tags": _pairs(tags)}
         return _run(self.connection.call("POST", "runs/create", asked)["run"])
 
     def log(self, run_id: str, batch: Batch) -> None:
-        """Log on a run; the same again changes nothing."""
+        """Log on a run. Idempotent."""
         parameters = _pairs(batch.parameters)
         metrics = [
             {"key": key, "value": value, "timestamp": at, "step": step} for key, value, at, step in batch.metrics
@@ -120,24 +102,24 @@ class Api:
             self.connection.call("POST", "runs/log-batch", {"run_id": run_id, "params": some})
 
     def log_dataset(self, run_id: str, dataset: Mapping[str, str], context: str) -> None:
-        """Say which data a run has used."""
+        """Record a dataset that a run used."""
         tags = [{"key": "mlflow.data.context", "value": context}]
         asked = {"run_id": run_id, "datasets": [{"tags": tags, "dataset": dict(dataset)}]}
         self.connection.call("POST", "runs/log-inputs", asked)
 
     def finish(self, run_id: str, at: int) -> None:
-        """A run has ended well, at so many milliseconds."""
+        """End a run successfully at `at`, epoch milliseconds."""
         self.connection.call("POST", "runs/update", {"run_id": run_id, "status": "FINISHED", "end_time": at})
 
     def keep(self, run: Run, name: str, content: bytes) -> bool:
-        """Put an artifact; whether the server itself keeps artifacts, and so has taken it."""
+        """Store an artifact; False if the server itself does not store artifacts."""
         if not run.artifacts.startswith(PROXIED):
             return False
         self.connection.put(f"{run.artifacts.removeprefix(PROXIED).lstrip('/')}/{name}", content)
         return True
 
     def model(self, name: str) -> bool:
-        """Make a registered model, if there is none of the name; whether it was made."""
+        """Create a registered model; False if it exists."""
         try:
             self.connection.call("POST", "registered-models/create", {"name": name})
         except Refused as error:
@@ -147,7 +129,7 @@ class Api:
         return True
 
     def aliases(self, name: str) -> dict[str, str] | None:
-        """Alias -> number of the version that it names; None when there is no such model."""
+        """Alias -> version number; None when there is no such model."""
         try:
             found = self.connection.call("GET", "registered-models/get", query={"name": name})["registered_model"]
         except Refused as error:
@@ -157,10 +139,9 @@ class Api:
         return {one["alias"]: str(one["version"]) for one in found.get("aliases", [])}
 
     def versions_of(self, name: str, digests: Iterable[str], releases: Iterable[str] = ()) -> dict[str, MlflowVersion]:
-        """Package digest -> its oldest version, of those with one of these digests or releases.
+        """Package digest -> its oldest version, for versions with one of these digests or releases.
 
-        No page is fetched after everything is found. Of two versions of one digest, which only two updates that ran at
-        once could make, the older one counts wherever both are on the pages that were.
+        Fetches no further page once all are found. Only two concurrent updates can create two versions of one digest.
         """
         missing = {*((DIGEST, one) for one in digests), *((RELEASE, one) for one in releases)}
         wanted, found = frozenset(missing), dict[str, MlflowVersion]()
@@ -175,7 +156,6 @@ class Api:
         return found
 
     def _pages(self, name: str) -> Iterator[list[MlflowVersion]]:
-        """Every version of a model, the newest first; pages that nobody asks for are not fetched."""
         query = {
             "filter": f"name='{name}'",
             "order_by": "version_number DESC",
@@ -189,7 +169,7 @@ class Api:
             query["page_token"] = page["next_page_token"]
 
     def create_version(self, name: str, source: str, run_id: str, tags: Mapping[str, str], told: str) -> MlflowVersion:
-        """A new version of a model."""
+        """Create a version of a model; `told` is its description."""
         asked = {"name": name, "source": source, "run_id": run_id, "tags": _pairs(tags), "description": told}
         return _version(self.connection.call("POST", "model-versions/create", asked)["model_version"])
 
@@ -199,16 +179,16 @@ class Api:
         self.connection.call("POST", "model-versions/set-tag", asked)
 
     def set_alias(self, name: str, alias: str, number: str) -> None:
-        """Let an alias name a version."""
+        """Point an alias to a version."""
         asked = {"name": name, "alias": alias, "version": number}
         self.connection.call("POST", "registered-models/alias", asked)
 
     def drop_alias(self, name: str, alias: str) -> None:
-        """Let an alias name no version."""
+        """Delete an alias."""
         self.connection.call("DELETE", "registered-models/alias", {"name": name, "alias": alias})
 
     def by_alias(self, name: str, alias: str) -> MlflowVersion:
-        """The version that an alias names."""
+        """The version that an alias points to."""
         query = {"name": name, "alias": alias}
         return _version(self.connection.call("GET", "registered-models/alias", query=query)["model_version"])
 
@@ -223,11 +203,7 @@ class Api:
         return self.connection.call("GET", "model-versions/get-download-uri", query=query)["artifact_uri"]
 
     def artifact(self, uri: str) -> bytes:
-        """The bytes of an artifact that the server itself keeps.
-
-        Raises:
-            MlflowError: It keeps none by this URI.
-        """
+        """The bytes of an artifact; raises MlflowError if the server itself does not store it."""
         if not uri.startswith(PROXIED):
             raise MlflowError(f"{uri} lies outside of the MLflow server; expected {PROXIED}..., which it serves itself")
         return self.connection.get(uri.removeprefix(PROXIED).lstrip("/"))
@@ -235,7 +211,7 @@ class Api:
 
 @contextmanager
 def opened(url: str, authorize: Authorize, seconds: float, each: float = CALL_SECONDS) -> Generator[Api]:
-    """MLflow's API for so many seconds, over one connection that is closed at the end."""
+    """MLflow's API over one connection, closed at the end; `seconds` limits all calls together, `each` one call."""
     connection = Connection.to(url, authorize, seconds, each)
     try:
         yield Api(connection)

@@ -1,10 +1,6 @@
-"""What MLflow is told of a build: made of the facts that were signed with the package.
+"""A package build as MLflow run and version, made from the signed facts of the package.
 
-    build = Build.of(facts, archive_uri="s3://...", version="arn:...", card=b"# Model ...")
-    build.batch.metrics             # auc, auc_low and auc_high, at the time that the archive was sealed
-    outline(release, manifest, at)  # what a controller can tell, which verifies no signature
-
-An outline lets a package that serves be found, when the update that made it could not tell MLflow of it.
+A controller cannot verify signatures, so it writes an `outline` if the update could not reach MLflow.
 """
 
 from __future__ import annotations
@@ -25,23 +21,15 @@ CARD, METRICS = "card.md", "metrics.json"
 _LONGEST = 4000  # of a value; what is cut lies whole among the artifacts
 _LONGEST_NAME, _DIGEST_DIGITS = 500, 32  # of a dataset: MLflow's columns have 500 and 36
 TOLD_BY, OUTLINED, WHOLE = "told_by", "controller", "update"
-"""The tag of a version that says who told of it, and so whether it is an outline."""
+"""The tag of a version with its writer, which says whether it is an outline."""
 _NOTE, _COMMIT, _REPOSITORY = "mlflow.note.content", "mlflow.source.git.commit", "mlflow.source.git.repoURL"
 
 
 @dataclass(frozen=True)
 class Build:
-    """One sealed package, as a run and a version.
+    """One sealed package as an MLflow run and version, with `tags` of both; `dataset` is empty if unknown.
 
-    Attributes:
-        name: Of the run: the first 12 digits of the recipe.
-        package_digest: `sha256:<hex>`, by which run and version are found again.
-        source: Where the sealed archive lies.
-        at: When it was sealed, milliseconds since the epoch.
-        batch: Parameters, metrics with their intervals, and more tags of the run.
-        dataset: What it was trained on, as MLflow has it; empty when that is not known.
-        tags: Of the version and its run.
-        artifacts: Name -> content, small ones.
+    The name is the first 12 digits of the recipe, and `at` when it was sealed, epoch milliseconds.
     """
 
     name: str
@@ -55,15 +43,7 @@ class Build:
 
     @classmethod
     def of(cls, facts: Facts, *, archive_uri: str, version: str, card: bytes | None, release: str = "") -> Build:
-        """The build that facts tell of. Pure: the same facts, the same build.
-
-        Args:
-            facts: What was signed of the package.
-            archive_uri: Where its archive lies.
-            version: Its name in the stack's registry.
-            card: Its model card, in Markdown; None without one.
-            release: What the stack calls it in its rollouts; empty where that is not known.
-        """
+        """The build that the facts describe; `version` is its name in the stack's registry, `card` is Markdown."""
         at = round(datetime.fromisoformat(facts.builder.finished).timestamp() * 1000)
         digest, recipe = facts.package.digest, facts.recipe
         metrics = tuple((name, value, at, 0) for one in facts.metrics for name, value in _numbers(one))
@@ -83,12 +63,9 @@ class Build:
 
 
 def outline(release: Release, manifest: bytes, at: float) -> Build:
-    """What is known of a release by its package's manifest, whose digest was checked. Pure.
+    """What a package's manifest says about a release; `at` is when its rollout began, epoch seconds.
 
-    Args:
-        release: The release.
-        manifest: The manifest.
-        at: When its rollout began, epoch seconds.
+    The caller has checked the manifest's digest.
     """
     told: Mapping[str, Any] = json.loads(manifest)
     return Build(
@@ -104,7 +81,7 @@ def outline(release: Release, manifest: bytes, at: float) -> Build:
 
 
 def _names(digest: str, recipe: str, version: str, release: str, told_by: str) -> dict[str, str]:
-    """Tags of a run and its version; who told of it comes last, when all else is there."""
+    """Tags of a run and its version. The writer comes last, so it is set only once all others are."""
     tags = {DIGEST: digest, "recipe": recipe, "registered_as": version, RELEASE: release, TOLD_BY: told_by}
     return {name: value for name, value in tags.items() if value}
 
@@ -121,7 +98,6 @@ def _numbers(metric: Metric) -> Iterator[tuple[str, float]]:
 
 
 def _tags(facts: Facts, archive_uri: str, card: bytes | None) -> Iterator[tuple[str, str]]:
-    """Tags of the run, besides those that its version has too."""
     recipe, source, environment = facts.recipe, facts.source, facts.environment
     yield "archive", archive_uri
     yield "code_sha256", recipe.code

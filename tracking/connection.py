@@ -1,9 +1,6 @@
-"""One MLflow server, and how it is asked: over HTTP, within a time that is given once for all calls.
+"""HTTP connection to one MLflow server, with one time limit for all calls.
 
-    connection = Connection.to("http://127.0.0.1:5000", bearer(os.environ), seconds=5)
-    connection.call("GET", "experiments/get-by-name", query={"experiment_name": "flight-delay-local"})
-
-It goes where it is told, over no proxy, and follows no redirection: what it sends may be a secret.
+Uses no proxy and follows no redirect, because it may send a secret.
 """
 
 from __future__ import annotations
@@ -22,27 +19,27 @@ from tracking.variables import KEYS
 API = "/api/2.0/mlflow/"
 ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts/"
 CALL_SECONDS = 3.0
-"""The longest that one call may take, unless it is told otherwise."""
+"""Default limit of one call."""
 TICK_SECONDS = 5.0
-"""The longest that a controller tries to tell of rollouts, after all that concerns traffic."""
+"""A controller's limit for updating MLflow, after everything that concerns traffic."""
 _MOST_BYTES, _MOST_OF_ARTIFACT = 8 << 20, 2 << 30
 _CHUNK = 1 << 16
 _SAID = 300
 
 
 class MlflowError(Exception):
-    """MLflow did not do what was asked; the message says what, and why."""
+    """A call to MLflow failed."""
 
 
 class Silent(MlflowError):
-    """It does not answer, or not in time. The same call later may succeed."""
+    """No answer in time. The same call may succeed later."""
 
 
 class Refused(MlflowError):
-    """It answered that it does not do that, or failed at it. Something else it may do.
+    """MLflow refused or failed the request; other requests may succeed.
 
     Attributes:
-        code: MLflow's name of the error, such as RESOURCE_DOES_NOT_EXIST; empty of what is no error of MLflow's.
+        code: MLflow's error code, such as RESOURCE_DOES_NOT_EXIST; empty if the answer is not MLflow's.
     """
 
     def __init__(self, message: str, code: str = "") -> None:
@@ -52,7 +49,7 @@ class Refused(MlflowError):
 
 @dataclass(frozen=True)
 class Request:
-    """One request, as whoever signs it needs it."""
+    """One request, as a signer needs it."""
 
     method: str
     url: str
@@ -60,11 +57,11 @@ class Request:
 
 
 Authorize = Callable[[Request], Mapping[str, str]]
-"""The headers that say who asks."""
+"""Returns the authentication headers of a request."""
 
 
 def bearer(environ: Mapping[str, str]) -> Authorize:
-    """As MLflow's own clients: a token, or a user with a password, from the variables that these read."""
+    """Authenticate as MLflow's own clients do, with the token, or user and password, of their environment variables."""
     token, user, password = (environ.get(name, "") for name in KEYS.values())
     if token:
         headers = {"Authorization": f"Bearer {token}"}
@@ -77,14 +74,7 @@ def bearer(environ: Mapping[str, str]) -> Authorize:
 
 @dataclass
 class Connection:
-    """A connection that is kept for all calls, which end together when the time is over.
-
-    Attributes:
-        url: `http(s)://HOST[:PORT][/PATH]`.
-        authorize: Gives the headers that say who asks.
-        until: When the time is over, by the monotonic clock.
-        each: The longest that one call may take, seconds.
-    """
+    """A persistent connection. All calls end by `until` (monotonic clock); each takes at most `each` seconds."""
 
     url: str
     authorize: Authorize = field(repr=False)
@@ -94,23 +84,15 @@ class Connection:
 
     @classmethod
     def to(cls, url: str, authorize: Authorize, seconds: float, each: float = CALL_SECONDS) -> Connection:
-        """A connection for so many seconds from now."""
+        """A connection for `seconds` from now."""
         return cls(url.rstrip("/"), authorize, time.monotonic() + seconds, each)
 
     def call(
         self, method: str, path: str, body: Mapping[str, Any] | None = None, query: Mapping[str, str] | None = None
     ) -> dict[str, Any]:
-        """Call MLflow's API and return its JSON.
+        """Call MLflow's API and return its JSON; `path` is relative to the API, such as `runs/create`.
 
-        Args:
-            method: GET, POST, PATCH or DELETE.
-            path: Below the API, such as `runs/create`.
-            body: What is sent as JSON.
-            query: What is asked for in the URL.
-
-        Raises:
-            Silent: There is no answer in time.
-            Refused: MLflow refuses, or something else than MLflow answers.
+        Silent without an answer in time, Refused if MLflow refuses or the server is not MLflow.
         """
         content = json.dumps(body).encode() if body is not None else b""
         text = self._ask(method, API + path + (f"?{urlencode(query)}" if query else ""), content, "application/json")
@@ -123,15 +105,15 @@ class Connection:
         return found
 
     def put(self, path: str, content: bytes) -> None:
-        """Put an artifact, by its path below the server's artifacts; raises as `call`."""
+        """Store an artifact by its path below the server's artifacts; raises as `call`."""
         self._ask("PUT", ARTIFACTS + quote(path), content, "application/octet-stream")
 
     def get(self, path: str) -> bytes:
-        """An artifact, by its path below the server's artifacts; raises as `call`."""
+        """Read an artifact by its path below the server's artifacts; raises as `call`."""
         return self._ask("GET", ARTIFACTS + quote(path), b"", "application/octet-stream", most=_MOST_OF_ARTIFACT)
 
     def close(self) -> None:
-        """Let go of the server."""
+        """Close the connection."""
         if self._kept is not None:
             self._kept.close()
             self._kept = None
@@ -170,7 +152,7 @@ class Connection:
 
 
 def _body(answer: http.client.HTTPResponse, end: float, most: int) -> bytes:
-    """All of an answer, though it may come drop by drop."""
+    """Read a whole answer within the limits, even if it arrives slowly."""
     found = bytearray()
     while chunk := answer.read1(_CHUNK):
         found += chunk

@@ -1,10 +1,6 @@
-"""What MLflow is told of rollouts: the weights that a package had, when, and how its last rollout stands.
+"""Rollout history of packages for MLflow: weights over time, and tags of the last rollout. Pure.
 
-    of = courses(state)                     # package digest -> Course
-    of["sha256:..."].points[-1].weight      # 100.0
-
-Pure. The journal's history is all that it is made of. That names releases, and goes on naming those whose package the
-journal does not know any more: a champion before the last two. Which package that was, MLflow's own versions say.
+The journal's history may name releases whose package the journal has forgotten. MLflow's versions know these digests.
 """
 
 from __future__ import annotations
@@ -25,12 +21,7 @@ _LONGEST = 4000
 
 @dataclass(frozen=True)
 class Point:
-    """A change of a package's share.
-
-    Attributes:
-        at: When it was asked for, epoch seconds.
-        weight: Percent of the traffic.
-    """
+    """A change of a package's share: epoch seconds, and percent of the traffic."""
 
     at: float
     weight: float
@@ -38,13 +29,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Course:
-    """How a package fared.
-
-    Attributes:
-        points: Its shares, oldest first.
-        told: Tags: the rollout, its verdict, and why; empty of a package that no event is about.
-        at: When the last of it happened, epoch seconds.
-    """
+    """A package's shares, oldest first, tags of its last rollout (empty without one), and time of its last event."""
 
     points: tuple[Point, ...]
     told: Mapping[str, str]
@@ -52,12 +37,7 @@ class Course:
 
 
 def courses(state: RolloutState, others: Mapping[str, str] | None = None) -> dict[str, Course]:
-    """Package digest -> how it fared, of every package that the history names.
-
-    Args:
-        state: The journal.
-        others: Release -> package digest, of those that only the history names; None where that is not known.
-    """
+    """Package digest -> history; `others` maps releases that the journal has forgotten to their package digest."""
     digests = {**(others or {}), **_digests(state)}
     points: dict[str, list[Point]] = {}
     told: dict[str, dict[str, str]] = {}
@@ -77,27 +57,26 @@ def courses(state: RolloutState, others: Mapping[str, str] | None = None) -> dic
 
 
 def strangers(state: RolloutState) -> set[str]:
-    """The releases that the history names, and whose packages the journal does not know any more."""
+    """Releases in the history whose package the journal has forgotten."""
     named = {event.release for event in state.history if event.release}
     named |= {_release_of(variant) for event in state.history for variant in event.weights}
     return named - _digests(state).keys()
 
 
 def standing(state: RolloutState) -> dict[str, str]:
-    """Alias -> digest of the package that it is to name; champion and challenger, where there is one."""
+    """Alias -> package digest, for the champion and the challenger that exist."""
     who = {"champion": state.champion, "challenger": state.challenger}
     return {alias: release.package_digest for alias, release in who.items() if release is not None}
 
 
 def _digests(state: RolloutState) -> dict[str, str]:
-    """Release id -> package digest, of all that the journal names."""
     ended = [state.decided, state.verdict, state.moved, *state.rejected.values()]
     found = {one.release: one.package_digest for one in ended if one is not None}
     return found | {one.id: one.package_digest for one in state.releases()}
 
 
 def _shares(event: Event, digests: Mapping[str, str], seen: Mapping[str, object]) -> Iterator[tuple[str, float]]:
-    """The share of every package after an event that tells shares; one that is not named any more has none."""
+    """The share of every package after an event with weights; 0 for a package that the event does not name."""
     if not event.weights:
         return
     now = dict.fromkeys(seen, 0.0)
@@ -114,7 +93,7 @@ def _release_of(variant: str) -> str:
 
 
 def _told(event: Event) -> dict[str, str]:
-    """Tags, of an event that begins or ends a rollout of a release."""
+    """Tags from an event that begins or ends a rollout."""
     if event.champion == event.release or event.kind not in {*_BEGUN, *_ENDED}:
         return {}
     why = event.reason.text if event.reason is not None else ""

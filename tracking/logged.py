@@ -1,7 +1,6 @@
-"""Makes a build known to MLflow: a run, and a version of the stack's registered model. Once, however often it is asked.
+"""Logs a build to MLflow as a run and a version of the stack's registered model. Idempotent.
 
-The version is made last. So where it is, all before it is there; and where it is not, the next call makes again what
-may be there already, which changes nothing. An outline is made whole by who knows more, in the same run and version.
+The version is created last, so its existence proves that the rest is complete.
 """
 
 from __future__ import annotations
@@ -14,22 +13,17 @@ from tracking.build import OUTLINED, TOLD_BY, Build
 
 @dataclass(frozen=True)
 class Shelf:
-    """Where a stack has its builds in MLflow.
-
-    Attributes:
-        experiment: The experiment of its runs.
-        model: The registered model of its versions.
-    """
+    """Where a stack's builds are in MLflow: the experiment of its runs, and the registered model of its versions."""
 
     experiment: str
     model: str
 
 
 def log_build(api: Api, build: Build, shelf: Shelf) -> MlflowVersion:
-    """Write what MLflow lacks of a build; returns its version.
+    """Write what is missing of a build, or complete an outline, and return its version.
 
     Raises:
-        MlflowError: MLflow does not answer, or refuses. The next call goes on.
+        MlflowError: MLflow does not answer, or refuses. A later call continues.
     """
     made = api.model(shelf.model)
     known = None if made else api.versions_of(shelf.model, [build.package_digest]).get(build.package_digest)
@@ -51,7 +45,6 @@ def log_build(api: Api, build: Build, shelf: Shelf) -> MlflowVersion:
 
 
 def _run(api: Api, build: Build, shelf: Shelf, known: MlflowVersion | None) -> Run:
-    """The run of a build, wherever it is; a new one when there is none."""
     if known is not None and known.run_id:
         return api.run_of(known.run_id)
     experiment = api.experiment(shelf.experiment)

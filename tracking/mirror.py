@@ -1,11 +1,4 @@
-"""Makes MLflow show how rollouts stand: aliases, weights and verdicts. It compares, and writes what differs.
-
-    unknown = mirror(api, shelf, state, manifest, now)      # who serves or is on trial, and MLflow does not know
-
-Whose build it was not told of, since it was down during the update, is outlined when that update has given up. The
-journal stays the truth: nothing is read back from here. It is called for a stack again and again; so what
-could not be written once is written by a later call, and what is there already is not written again.
-"""
+"""Updates aliases, weights and verdicts in MLflow to match the journal. Idempotent; reads nothing back."""
 
 from __future__ import annotations
 
@@ -19,34 +12,22 @@ from tracking.course import Course, courses, standing, strangers
 from tracking.logged import Shelf, log_build
 
 WEIGHT = "rollout_weight"
-"""The metric of a run: percent of the traffic."""
+"""A run's metric: percent of the traffic."""
 FRESH = 600.0
-"""Seconds for which what happened is told at each call: of two that ran at once, the one that knew less may have come
-last."""
+"""Seconds for which an event is written again at each call, because of two concurrent calls the staler may end last."""
 SETTLED = 120.0
-"""Seconds after a rollout began until whoever began it has told MLflow of its package, or has given up."""
+"""Seconds after a rollout began, within which its update writes the build itself. After that, an outline is written."""
 _UNTIL = "rollout_told_until"
-"""The tag of a version: when the last happened that MLflow was told of, epoch seconds. It is set last."""
+"""A version's tag with the time of the last event in MLflow, epoch seconds. It is set last."""
 
 
 def mirror(
     api: Api, shelf: Shelf, state: RolloutState, manifest: Callable[[Release], bytes], now: float
 ) -> tuple[str, ...]:
-    """Write what MLflow lacks of a stack's rollouts.
+    """Write what is missing in MLflow, and return the digests of champion and challenger without a version there.
 
-    Args:
-        api: MLflow.
-        shelf: Where the stack's builds are.
-        state: Its journal.
-        manifest: Gives the manifest of a release's package, once its digest was checked.
-        now: Epoch seconds.
-
-    Returns:
-        The digests of champion and challenger, where MLflow has no version of them: they are told of later.
-
-    Raises:
-        MlflowError: MLflow does not answer, or refuses. The next call goes on.
-        Exception: A manifest cannot be had; whatever `manifest` raises.
+    `manifest` returns the checked manifest of a release's package, and its errors pass through. `now` is epoch seconds.
+    After an MlflowError, a later call continues.
     """
     unknown = _mirrored(api, shelf.model, state, now)
     if unknown and now - state.started_at > SETTLED:

@@ -1,4 +1,4 @@
-"""Commands about the pipeline that makes packages: pipeline show."""
+"""The command `pipeline show`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commands by which a person decides: approve, promote, rollback, clear, skip-trial, retrain."""
+"""Commands for a person's decisions: approve, promote, rollback, clear, skip-trial, retrain."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commands about engines that run the pipeline elsewhere: pipeline compile."""
+"""The command `pipeline compile`."""
 
 from __future__ import annotations
 

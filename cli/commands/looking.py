@@ -1,4 +1,4 @@
-"""Commands that look at an endpoint and change nothing: status, watch, explain, console."""
+"""Read-only commands on an endpoint: status, watch, explain, console."""
 
 from __future__ import annotations
 

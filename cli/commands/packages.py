@@ -1,4 +1,4 @@
-"""Commands about a package on this machine, without an endpoint: serve, loadtest, model init."""
+"""Commands that need no endpoint: serve, loadtest, model init."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class Logged(click.Path):
     """A file, or the name of a model in MLflow."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The path; of a model in MLflow its name as it is."""
+        """See click."""
         return value if str(value).startswith("models:/") else super().convert(value, param, ctx)
 
 
@@ -127,7 +127,7 @@ def init(estimator: Path | str, table: Path, label: str, at: str | None, name: s
 
 
 def _file_of(estimator: Path | str, progress: Callable[[str], None]) -> AbstractContextManager[Path]:
-    """The file of an estimator; of one that MLflow has, fetched from there."""
+    """An estimator's file, downloaded if it is in MLflow."""
     if isinstance(estimator, Path):
         return nullcontext(estimator)
     from cli.init.mlflow_model import fetched  # noqa: PLC0415 - only what MLflow has needs it

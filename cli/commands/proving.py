@@ -1,4 +1,4 @@
-"""Commands about what is recorded: audit verify, audit export, audit show, lineage, trace."""
+"""Commands on records: audit verify, audit export, audit show, lineage, trace."""
 
 from __future__ import annotations
 
@@ -148,11 +148,7 @@ def trace(asked: TargetOptions, id: str, at: When | None, since: When | None, as
 
 
 def _window(at: When | None, since: When | None) -> Window:
-    """The time that a person named.
-
-    Raises:
-        OperatorError: They named two.
-    """
+    """The time window of the options; OperatorError if both are given."""
     if at and since:
         raise OperatorError("--at and --since both say when it was", "Give one of them.", 2)
     if since:

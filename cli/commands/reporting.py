@@ -1,4 +1,4 @@
-"""The command that writes the comment on a pull request: pr-report."""
+"""The command `pr-report`, which writes the comment on a pull request."""
 
 from __future__ import annotations
 

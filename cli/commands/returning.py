@@ -1,4 +1,4 @@
-"""Commands that go back to what was: restore, reproduce."""
+"""Commands on past releases: restore, reproduce."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def restore(
 
 
 def _ask(question: str, *, yes: bool) -> None:
-    """Go on if the person agrees; without a terminal, what would be changed was said by now."""
+    """Continue if the person agrees; OperatorError without a terminal."""
     if yes:
         return
     if not sys.stdin.isatty():

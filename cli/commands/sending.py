@@ -136,7 +136,7 @@ def replay(  # noqa: PLR0917 - one parameter per option
 def _progress(
     report: Report, days: tuple[datetime, datetime] | None, *, limit: int | None, rate: float | None, as_json: bool
 ) -> AbstractContextManager[object]:
-    """What a person sees of a replay under way: a bar, or lines where nobody sees a bar."""
+    """A bar on a terminal, lines elsewhere."""
     from cli.replay_progress import bar, lines  # noqa: PLC0415 - only `replay` needs it
 
     console = Page(stderr=True)
@@ -146,7 +146,6 @@ def _progress(
 
 
 def _told(report: Report, end: datetime | None, *, as_json: bool) -> None:
-    """Print what a replay has sent."""
     if as_json:
         say(json.dumps(report.as_dict(), indent=2))
         return

@@ -1,1 +1,1 @@
-"""What runs the local stacks: up, demo, down, images."""
+"""Programs that run the local stacks: up, demo, down, images."""

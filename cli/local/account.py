@@ -1,7 +1,4 @@
-"""In which account of the local cloud a stack lives.
-
-environment = keys(places, stack)    # root's keys of the account that the stack's file allows
-"""
+"""Accounts of stacks in the local cloud."""
 
 from __future__ import annotations
 
@@ -11,15 +8,11 @@ from localcloud import process
 from localcloud.setup import Places
 
 ALLOWED = "aws:allowedAccountIds"
-"""The field of a stack's file: Pulumi's provider for AWS refuses the keys of every other account."""
+"""Pulumi's AWS provider refuses the keys of every other account."""
 
 
 def account_of(stack: Stack) -> str | None:
-    """The account that a local stack's file allows; None when it names none: the stack is in the cloud's own account.
-
-    Raises:
-        OperatorError: The file is broken, or allows more than one.
-    """
+    """The account that a local stack's file allows, None for the cloud's own; OperatorError if it names several."""
     allowed = (stack.written().get("config") or {}).get(ALLOWED)
     if allowed is None:
         return None
@@ -33,11 +26,7 @@ def account_of(stack: Stack) -> str | None:
 
 
 def keys(places: Places, stack: Stack) -> dict[str, str]:
-    """The variables by which commands on a stack sign as root of its account; none when that is the cloud's own.
-
-    Raises:
-        OperatorError: As `account_of`, or the account is not 12 digits.
-    """
+    """The variables with root's keys of a stack's account, empty for the cloud's own."""
     account = account_of(stack)
     if account is None:
         return {}

@@ -1,4 +1,4 @@
-"""Where do the local stacks run? The local cloud's process, and the environment that points everything at it."""
+"""The local cloud's process, and the environment variables that point at it."""
 
 from __future__ import annotations
 
@@ -27,33 +27,29 @@ from localcloud.setup import PORT, UNSET, Places, SetupFailed, variables
 
 @dataclass(frozen=True)
 class Local:
-    """One checkout's local cloud and backend."""
+    """A checkout's local cloud and Pulumi backend."""
 
     places: Places
     project: str
 
     @classmethod
     def of(cls, root: Path = ROOT) -> Local:
-        """That of this checkout. Nothing is pointed at it.
-
-        Raises:
-            OperatorError: The checkout's Pulumi.yaml is broken.
-        """
+        """This checkout's local cloud, with the environment unchanged."""
         return cls(Places.of(root), str(read(root / "Pulumi.yaml")["name"]))
 
     @classmethod
     def here(cls, root: Path = ROOT) -> Local:
-        """That of this checkout; this process's environment points at it from now on.
+        """This checkout's local cloud, with this process's environment pointing at it.
 
         Raises:
-            OperatorError: The checkout was not set up, or its Pulumi.yaml is broken.
+            OperatorError: The checkout was not set up, or its Pulumi.yaml is malformed.
         """
         local = cls.of(root)
         local.point()
         return local
 
     def point(self) -> None:
-        """Point this process, and those it starts, at the local cloud as it runs now."""
+        """Point this process and its children at the local cloud."""
         try:
             wanted = variables(self.places)
         except SetupFailed as error:
@@ -63,14 +59,7 @@ class Local:
         os.environ.update(wanted)
 
     def start(self, console: Console) -> str:
-        """Start the cloud unless it runs; one that had to be restarted is told of, with the reason.
-
-        Returns:
-            Its URL.
-
-        Raises:
-            OperatorError: It cannot be started; the message says why.
-        """
+        """Start the cloud unless it runs, print why if it had to be restarted, and return its URL."""
         environment = json.loads(self.places.record.read_text())["localcloud"]
         before = process.find(self.places.server_record.parent)
         with console.status("starting the local cloud"):
@@ -85,7 +74,7 @@ class Local:
         return os.environ["AWS_ENDPOINT_URL"]
 
     def _port(self) -> str:
-        """The port that is asked for, else the one that the cloud was started on, else the usual one."""
+        """The requested port, else that of the last start, else the default."""
         try:
             started = urlsplit(json.loads(self.places.server_record.read_text())["url"]).port
         except (OSError, ValueError, KeyError):
@@ -93,24 +82,18 @@ class Local:
         return os.environ.get("LOCALCLOUD_PORT") or str(started or PORT)
 
     def require_free(self, name: str) -> None:
-        """See that no update is at work on a stack.
-
-        Raises:
-            OperatorError: One is.
-        """
+        """Raise OperatorError while an update of a stack is running."""
         left(name, self.places.backend, self.project)
 
     def ready(self, console: Console, stack: Stack) -> None:
-        """Put right what an interrupted update of a stack has left; see `recover`."""
+        """Repair what an interrupted update of a stack left; see `recover`."""
         recover(stack, self.places.backend, self.project, lambda text: console.print(f"  {text}"))
 
     def follow(self, console: Console, stack: Stack, verb: str, log: str) -> Outcome:
-        """Run `pulumi VERB` on a stack, whatever ended its last update, and show how it goes.
-
-        The console has been told by then what went wrong.
+        """Repair a stack, run `pulumi VERB` on it, and show progress and errors.
 
         Raises:
-            OperatorError: The stack's file is broken, the stack cannot be put right, or the CLI cannot be started.
+            OperatorError: The stack's file is malformed, the stack cannot be repaired, or Pulumi cannot be started.
         """
         stack.written()
         self.ready(console, stack)
@@ -122,15 +105,11 @@ class Local:
         return outcome
 
     def stop(self) -> None:
-        """Stop the cloud and whatever it started.
-
-        Raises:
-            OperatorError: It does not stop.
-        """
+        """Stop the cloud and its processes."""
         self._cloud("stop")
 
     def forget(self) -> None:
-        """Remove all that the stopped cloud holds but root's keys: shells that have them go on with the next one."""
+        """Delete the stopped cloud's data, but not root's keys: shells that have them work with the next cloud."""
         state = self.places.server_record.parent
         for path in state.iterdir() if state.is_dir() else ():
             if path.is_dir() and not path.is_symlink():
@@ -139,7 +118,7 @@ class Local:
                 path.unlink(missing_ok=True)
 
     def stack_names(self) -> list[str]:
-        """The local stacks that the backend holds."""
+        """The local stacks in the backend."""
         mend(self.places.backend)
         listed = Stack("", root=self.places.root).pulumi("stack", "ls", "--json")
         if listed.code:
@@ -147,20 +126,12 @@ class Local:
         return [item["name"] for item in json.loads(listed.output) if item["name"].startswith(LOCAL)]
 
     def stack(self, name: str) -> Stack:
-        """A stack, whose commands have the keys of the account that it lives in.
-
-        Raises:
-            OperatorError: The stack's file is broken, or names no account.
-        """
+        """A stack with the keys of its account; OperatorError if its file is malformed."""
         stack = Stack(name, root=self.places.root)
         return replace(stack, environment=account.keys(self.places, stack))
 
     def select(self, name: str) -> Stack:
-        """Select a stack, and make it if it is not there.
-
-        Raises:
-            OperatorError: The backend refuses, or the stack's file is broken.
-        """
+        """Select a stack, and create it if needed; OperatorError if the backend refuses or its file is malformed."""
         stack = self.stack(name)
         words = ("select", name) if name in self.stack_names() else ("init", name)
         done = stack.pulumi("stack", *words)
@@ -169,7 +140,7 @@ class Local:
         return stack
 
     def _cloud(self, *words: str) -> str:
-        """Run a command of the cloud; answers what it said."""
+        """Run a command of the cloud and return its messages."""
         command = [sys.executable, "-m", "localcloud", words[0], "--state", str(self.places.server_record.parent)]
         done = subprocess.run(
             [*command, *words[1:]],

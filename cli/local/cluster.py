@@ -1,4 +1,4 @@
-"""Where do local stacks on Kubernetes run? The cluster of this machine, and what a stack finds in it."""
+"""The local cluster, for local stacks on Kubernetes."""
 
 from __future__ import annotations
 
@@ -24,31 +24,23 @@ _RESTRICTED = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("
 
 
 def on_cluster(stack: Stack) -> bool:
-    """Whether a stack's file says that it is in a cluster."""
+    """Whether a stack's file chooses Kubernetes."""
     return (stack.written().get("config") or {}).get("modelstack:platform") == "kubernetes"
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """The cluster of one checkout.
-
-    Attributes:
-        places: The checkout.
-    """
+    """The cluster of one checkout."""
 
     places: Places
 
     @classmethod
     def here(cls) -> Cluster:
-        """That of this checkout."""
+        """This checkout's cluster."""
         return cls(Places.of(ROOT))
 
     def start(self) -> None:
-        """Start the cluster, or mend what is missing; this process's environment points at it then.
-
-        Raises:
-            OperatorError: It cannot be started; what it said has been shown.
-        """
+        """Start or repair the cluster, and point this process's environment at it; OperatorError if that fails."""
         if self._run("up").returncode:
             raise OperatorError("the cluster does not run")
         told = self._run("env", stdout=subprocess.PIPE).stdout
@@ -56,13 +48,9 @@ class Cluster:
         os.environ.update(dict(word.split("=", 1) for word in words))
 
     def prepare(self, section: Mapping[str, Any]) -> None:
-        """Make the namespace of a stack, for pods without rights, and the Secret with the database's URL.
+        """Create a stack's namespace (restricted pods) and the Secret with the database's URL.
 
-        Args:
-            section: `modelstack:kubernetes` of the stack's file.
-
-        Raises:
-            RolloutError: The API server refuses.
+        `section` is `modelstack:kubernetes` of the stack's file. RolloutError if the API server refuses.
         """
         namespace = section["namespace"]
         api = Api.of(section["context"], namespace)

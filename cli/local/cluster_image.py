@@ -1,7 +1,4 @@
-"""Builds the images for Kubernetes by `buildah`, which needs no Docker engine, and pushes them to a registry.
-
-published("registry.example:5000/models", print)     # .../serving@sha256:... and .../controller@sha256:...
-"""
+"""Builds the images for Kubernetes with `buildah`, which needs no Docker engine, and pushes them to a registry."""
 
 from __future__ import annotations
 
@@ -28,36 +25,22 @@ from platforms.kubernetes.oci import MANIFEST_TYPE, Registry
 from serving.registry_protocol import is_insecure
 
 PYTHON = "3.11"
-"""That of the base."""
+"""Of the base image."""
 LATEST = "latest"
-"""The tag of what was pushed last; a program pins it by its digest before it uses it."""
+"""Tag of the last push; a program resolves it to a digest before use."""
 _OWN = "localhost/"
 _BUILD = ("--isolation", "chroot", "--network", "host", "--layers", "--timestamp", "0")
-"""Options of a build that works in a container too, and repeats only steps whose input has changed."""
+"""Options for a build that also works in a container, and repeats only steps whose input changed."""
 Say = Callable[[str], None]
 
 
 def published(registry: str, say: Say, kinds: tuple[ImageKind, ...] = (SERVING, CONTROLLER)) -> dict[str, str]:
-    """Build and push the images; their names by digest, by what they do.
-
-    Args:
-        registry: `HOST[:PORT][/PREFIX]`, below which each has its repository.
-        say: Called with what is being done.
-        kinds: Which.
-
-    Raises:
-        OperatorError: One cannot be built here, or cannot be pushed.
-        OciError: The registry does not answer as one should.
-    """
+    """Build and push images; returns kind -> name by digest. `registry` is `HOST[:PORT][/PREFIX]`."""
     return {kind.name: push(built(kind, say), f"{registry}/{kind.name}", say) for kind in kinds}
 
 
 def built(kind: ImageKind, say: Say) -> str:
-    """Build the image of this checkout unless this machine has it; returns its name.
-
-    Raises:
-        OperatorError: There is no buildah, or a step failed.
-    """
+    """Build the image of this checkout unless it exists here; returns its name. OperatorError if that fails."""
     base = _base(say)
     with TemporaryDirectory(prefix="modelstack-image-") as folder:
         kind.lay_out(ROOT, wheels(ROOT, kind.name, PYTHON, say), Path(folder))
@@ -69,12 +52,7 @@ def built(kind: ImageKind, say: Say) -> str:
 
 
 def push(built: str, place: str, say: Say) -> str:
-    """Push an image and let the tag `latest` mean it; returns `<place>@sha256:<digest>`.
-
-    Raises:
-        OperatorError: It cannot be pushed.
-        OciError: The registry does not answer as one should.
-    """
+    """Push an image and tag it `latest`; returns `<place>@sha256:<digest>`. Raises as `published`."""
     registry, tag = Registry.of(place), built.rpartition(":")[2]
     found = registry.manifest(tag)
     if found is None:
@@ -90,7 +68,7 @@ def push(built: str, place: str, say: Say) -> str:
 
 
 def _base(say: Say) -> str:
-    """A base image with Python: Debian's, made here once where that is possible, else the public one."""
+    """A base image with Python: Debian's, made here once where possible, else the public one."""
     own = f"{_OWN}{DEBIAN_BASE}"
     if _image_id(own):
         return own
@@ -105,12 +83,12 @@ def _base(say: Say) -> str:
 
 
 def _image_id(name: str) -> str:
-    """The id of an image that this machine has, or an empty string."""
+    """The id of a local image; empty without one."""
     return _buildah("images", "--quiet", "--no-trunc", "--filter", f"reference={name}")
 
 
 def _access(place: str) -> tuple[str, ...]:
-    """Options by which a registry is reached as `Registry` does it: with Docker's login, and without TLS if allowed."""
+    """Options for the access that `Registry` has: Docker's login, and without TLS where allowed."""
     login = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker") / "config.json"
     plain = ("--tls-verify=false",) if is_insecure(place.partition("/")[0], os.environ) else ()
     return (*plain, *(("--authfile", str(login)) if login.is_file() else ()))

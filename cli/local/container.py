@@ -1,4 +1,4 @@
-"""The images of this project, what each is built from, and the Docker engine that builds those for AWS."""
+"""The images of this project, their build contexts, and the Docker engine that builds those for AWS."""
 
 from __future__ import annotations
 
@@ -20,9 +20,8 @@ SUITE = "bookworm"
 DEBIAN_BASE = f"modelstack-base:{SUITE}"
 PUBLIC_BASE = "docker.io/library/python:3.11-slim-bookworm"
 ONE_DOCKER_MANIFEST = ("--provenance=false", "--sbom=false", "--output", "type=docker,oci-mediatypes=false")
-"""Options of `docker build` with BuildKit for an image that SageMaker takes."""
+"""BuildKit options of `docker build` for an image that SageMaker accepts."""
 CONTROLLER_PROGRAM = "platforms.kubernetes.program.__main__"
-"""What runs in the controller's image."""
 _MIRROR = "http://deb.debian.org/debian"
 _LEFT_OUT = (
     "./var/cache/apt/*",
@@ -35,17 +34,13 @@ _LEFT_OUT = (
 
 @dataclass(frozen=True)
 class Engine:
-    """The Docker engine that the `docker` command talks to."""
+    """The Docker engine behind the `docker` command."""
 
     command: str = "docker"
 
     @classmethod
     def find(cls, hint: str) -> Engine:
-        """Return the engine that answers.
-
-        Raises:
-            OperatorError: None does; `hint` says what to do.
-        """
+        """The engine; OperatorError with `hint` if none answers."""
         engine = cls()
         if shutil.which(engine.command) is None:
             raise OperatorError("no Docker engine: there is no `docker` command on PATH", hint)
@@ -58,11 +53,7 @@ class Engine:
         return engine
 
     def run(self, *words: str, given: str | bytes | None = None, environment: dict[str, str] | None = None) -> str:
-        """Run a docker command and return what it printed.
-
-        Raises:
-            OperatorError: It failed; the message ends with its last words.
-        """
+        """Run a docker command and return its output; OperatorError with its last lines if it fails."""
         done = subprocess.run(
             [self.command, *words],
             input=given.encode() if isinstance(given, str) else given,
@@ -77,14 +68,13 @@ class Engine:
         return done.stdout.decode().strip()
 
     def image_id(self, name: str) -> str:
-        """The id of an image that the engine has, or an empty string."""
+        """The id of a local image; empty without one."""
         return self.run("images", "--quiet", "--no-trunc", name)
 
     def build(self, context: Path, name: str, base: str) -> None:
-        """Build a context with no network in its steps, with BuildKit where the engine's client has it.
+        """Build a context with no network in its steps, with BuildKit if the client has it.
 
-        BuildKit would by itself make an OCI index of the image and of how it was built, and SageMaker takes neither an
-        index nor an OCI manifest. The older builder knows nothing else than what SageMaker takes.
+        By default BuildKit makes an OCI index, which SageMaker does not accept. The older builder makes no index.
         """
         buildx = subprocess.run([self.command, "buildx", "version"], capture_output=True, check=False).returncode == 0
         self.run(
@@ -95,7 +85,7 @@ class Engine:
         )
 
     def push(self, built: str, name: str, host: str, user: str, password: str) -> None:
-        """Push an image under a name; the login is forgotten afterwards."""
+        """Push an image under a name, without storing the login."""
         self.run("tag", built, name)
         with TemporaryDirectory(prefix="modelstack-docker-") as folder:
             environment = {"DOCKER_CONFIG": folder}
@@ -104,10 +94,7 @@ class Engine:
 
 
 def base_image(engine: Engine, progress: Callable[[str], None]) -> str:
-    """Return a base image with Python 3.11: the one made here before, one made now from Debian, or the public one.
-
-    Making one takes root and `debootstrap`, a minute and a half, and reaches nothing but a Debian mirror.
-    """
+    """A base image with Python 3.11: an earlier one, one made from a Debian mirror (as root, 90 s), or a public one."""
     if engine.image_id(DEBIAN_BASE):
         return DEBIAN_BASE
     if not can_make_debian():
@@ -118,16 +105,12 @@ def base_image(engine: Engine, progress: Callable[[str], None]) -> str:
 
 
 def can_make_debian() -> bool:
-    """Whether `debian` can be made here: by root, with debootstrap."""
+    """Whether `debian` works here: as root, with debootstrap."""
     return shutil.which("debootstrap") is not None and os.geteuid() == 0
 
 
 def debian(progress: Callable[[str], None]) -> bytes:
-    """The root file system of a small Debian with Python 3.11 and venv, as a tar.
-
-    Raises:
-        OperatorError: No mirror gives it.
-    """
+    """The root file system of a small Debian with Python 3.11 and venv, as a tar; OperatorError if no mirror has it."""
     mirror = os.environ.get("DEBIAN_MIRROR", _MIRROR)
     progress(f"making the base image {DEBIAN_BASE} with debootstrap from {mirror}")
     with TemporaryDirectory(prefix="modelstack-base-") as folder:
@@ -150,17 +133,13 @@ def debian(progress: Callable[[str], None]) -> bytes:
 
 
 def python_of(engine: Engine, base: str) -> str:
-    """Return the Python of a base image, as `3.11`.
-
-    Raises:
-        OperatorError: It has none, or cannot be had.
-    """
+    """The Python version of a base image, as `3.11`; OperatorError if it has none."""
     program = "import sys; print(f'{sys.version_info.major}.{sys.version_info.minor}')"
     return engine.run("run", "--rm", "--network", "none", "--entrypoint", "python3", base, "-c", program)
 
 
 def lay_out(root: Path, wheels: Path, folder: Path) -> None:
-    """Put what the Dockerfile of the serving image asks for into a folder."""
+    """Write the build context of the serving image into a folder."""
     for name in ("Dockerfile", "slim.sh"):
         _copy(root / "serving" / name, folder / name)
     for path in sorted((root / "serving").rglob("*.py")):
@@ -170,7 +149,7 @@ def lay_out(root: Path, wheels: Path, folder: Path) -> None:
 
 
 def lay_out_training(root: Path, wheels: Path, folder: Path) -> None:
-    """Put what the Dockerfile of the training image asks for into a folder."""
+    """Write the build context of the training image into a folder."""
     _copy(root / "pipeline" / "Dockerfile", folder / "Dockerfile")
     rooms = ("pipeline", "monitoring", "provenance", "serving", "platforms/aws/jobs")
     for room in rooms:
@@ -188,12 +167,12 @@ def lay_out_training(root: Path, wheels: Path, folder: Path) -> None:
 
 
 def controller_files(root: Path) -> dict[str, Path]:
-    """The code in the controller's image, by path: what its program imports, and nothing of AWS."""
+    """The code in the controller's image, by path: all that its program imports, except AWS."""
     return imported(root, CONTROLLER_PROGRAM, without=("platforms.aws",))
 
 
 def lay_out_controller(root: Path, wheels: Path, folder: Path) -> None:
-    """Put what the Dockerfile of the controller's image asks for into a folder."""
+    """Write the build context of the controller's image into a folder."""
     _copy(root / "platforms" / "kubernetes" / "Dockerfile", folder / "Dockerfile")
     for name, path in controller_files(root).items():
         _copy(path, folder / "runtime" / name)
@@ -206,11 +185,10 @@ class ImageKind:
     """An image of this project.
 
     Attributes:
-        name: What it does; also the lock of its libraries.
-        lay_out: Puts what it is built from into a folder.
-        suffix: What its tags end with.
-        setting: The config field that names it.
-        word: Begins the line with its name.
+        name: Also the name of its lock.
+        lay_out: Writes its build context into a folder.
+        setting: The config field for its name.
+        word: Label of its line in the output.
     """
 
     name: str
@@ -223,7 +201,7 @@ class ImageKind:
 SERVING = ImageKind("serving", lay_out, "", "modelstack:serving.image", "image")
 TRAINING = ImageKind("training", lay_out_training, "-train", "modelstack:retraining.image", "train")
 CONTROLLER = ImageKind("controller", lay_out_controller, "", "modelstack:kubernetes.registry", "controller")
-"""For Kubernetes alone."""
+"""For Kubernetes only."""
 
 
 def _copy(source: Path, to: Path) -> None:
@@ -233,7 +211,7 @@ def _copy(source: Path, to: Path) -> None:
 
 
 def image_tag(context: Path, base_id: str) -> str:
-    """Return a tag that says what an image is made from: its context, and its base. The same inputs are built once."""
+    """A tag for the content of a build context and its base, so that the same inputs are built once."""
     sha256 = hashlib.sha256(base_id.encode())
     for path in sorted(context.rglob("*")):
         if path.is_file():

@@ -1,4 +1,4 @@
-"""`make down`: destroys the local stacks, stops every process, and empties the local cloud."""
+"""`make down`: destroys the local stacks, stops their processes, and deletes the local cloud's data."""
 
 from __future__ import annotations
 
@@ -47,25 +47,17 @@ def _destroy_all(console: Console, local: Local) -> int:
 
 
 def _forget(local: Local, name: str) -> None:
-    """Remove a stack whose cluster goes with all that is in it."""
+    """Remove a stack whose cluster is deleted with everything in it."""
     removed = local.stack(name).pulumi("stack", "rm", "--yes", "--force", "--preserve-config", "--stack", name)
     if removed.code:
         raise OperatorError(f"stack {name} cannot be removed: {removed.error}")
 
 
 def destroy(console: Console, local: Local, name: str) -> int:
-    """Destroy a stack of a local cloud that runs, and forget it.
-
-    Args:
-        console: Where to show progress.
-        local: Where it is.
-        name: The stack.
-
-    Returns:
-        0, or how the engine ended that could not destroy it; what it said has been shown.
+    """Destroy and remove a stack of a running local cloud; returns Pulumi's exit code.
 
     Raises:
-        OperatorError: It was destroyed and cannot be removed.
+        OperatorError: It was destroyed, but cannot be removed.
     """
     stack = local.stack(name)
     outcome = local.follow(console, stack, "destroy", "down.log")

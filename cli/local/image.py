@@ -1,10 +1,4 @@
-"""`make image`: build a stack's images without a network, and push them to its registry, by digest.
-
-python -m cli.local.image                        # what serves and what trains, into the local stack's registry
-python -m cli.local.image --stack dev            # into that of dev, on AWS
-python -m cli.local.image --stack prod           # what serves and the controller, if prod is on Kubernetes: by buildah
-python -m cli.local.image --context FOLDER       # only lay the build contexts out, for any other builder
-"""
+"""`make image`: builds a stack's images without network access, and pushes them to its registry, by digest."""
 
 from __future__ import annotations
 
@@ -43,7 +37,7 @@ from cli.page import Page
 from cli.target import LOCAL, ROOT
 
 DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
-"""The one kind of manifest that SageMaker takes."""
+"""The only manifest type that SageMaker accepts."""
 START_ENGINE = "Start one; on Debian: `apt-get install docker.io`, then `dockerd` as root."
 NO_ENGINE_HINT = f"{START_ENGINE} Without one, the local stack runs the same entry point as a process."
 
@@ -86,10 +80,10 @@ def main(stack: str, repository: str | None, base_image: str | None, context: Pa
 
 
 def push_for_cluster(stack: Stack, console: Console) -> None:
-    """Make and push the images of a stack on Kubernetes, and print their names and what to type next.
+    """Build and push the images of a stack on Kubernetes, and print the next command.
 
     Raises:
-        OperatorError: The stack's file names no registry, or a step failed; the message says which.
+        OperatorError: The stack's file names no registry, or a step failed.
     """
     section = (stack.written().get("config") or {}).get("modelstack:kubernetes") or {}
     registry = section.get("registry")
@@ -102,11 +96,7 @@ def push_for_cluster(stack: Stack, console: Console) -> None:
 
 
 def build_and_push(stack: str, repository: str | None, base: str | None, console: Console) -> None:
-    """Build, push, and print what to type next.
-
-    Raises:
-        OperatorError: There is no engine, or a step of it failed; the message says which.
-    """
+    """Build and push a stack's images, and print the next commands; OperatorError if a step fails."""
     engine = Engine.find(NO_ENGINE_HINT)
     if stack.startswith(LOCAL):
         Local.here()
@@ -123,31 +113,25 @@ def build_and_push(stack: str, repository: str | None, base: str | None, console
 
 @dataclass(frozen=True)
 class Repository:
-    """A repository of ECR, or of the local cloud that AWS_ENDPOINT_URL names.
-
-    Attributes:
-        uri: `<registry>/<name>`.
-        ecr: A boto3 client of the registry.
-    """
+    """A repository (`uri` is `<registry>/<name>`) of ECR or of the local cloud."""
 
     uri: str
     ecr: Any
 
     @classmethod
     def at(cls, uri: str) -> Repository:
-        """The repository of a URI, in the region that it names."""
+        """The repository of a URI, in its region."""
         return cls(uri, boto3.client("ecr", region_name=region_of(uri.partition("/")[0])))
 
     @property
     def name(self) -> str:
-        """The repository's name in its registry."""
+        """Its name in the registry."""
         return self.uri.partition("/")[2]
 
     def find(self, tag: str) -> str | None:
-        """The image of a tag, as `<repository>@sha256:<digest>`; None when there is none.
+        """The image of a tag, as `<repository>@sha256:<digest>`; None without one.
 
-        Raises:
-            OperatorError: There is one that SageMaker does not take, or the registry does not answer.
+        OperatorError if SageMaker does not accept the image, or the registry does not answer.
         """
         with explained(f"looking up {self.uri}:{tag}"):
             try:
@@ -167,11 +151,7 @@ class Repository:
         return f"{self.uri}@{found[0]['imageDigest']}"
 
     def push(self, engine: Engine, built: str, tag: str, console: Console) -> str:
-        """Push an image; returns `<repository>@sha256:<digest>`.
-
-        Raises:
-            OperatorError: It failed, or what was pushed is nothing that SageMaker takes.
-        """
+        """Push an image; returns `<repository>@sha256:<digest>`. Raises as `find`."""
         host = os.environ.get("AWS_ENDPOINT_URL", "").partition("://")[2].rstrip("/") or self.uri.partition("/")[0]
         with explained(f"logging in to {host}"):
             token = self.ecr.get_authorization_token()["authorizationData"][0]["authorizationToken"]
@@ -185,10 +165,9 @@ class Repository:
 
 
 def published(engine: Engine, kind: ImageKind, base: str, to: Repository, console: Console) -> str:
-    """The image of this checkout in a repository, as `<repository>@sha256:<digest>`; built and pushed where it lacks.
+    """Build and push this checkout's image if the repository lacks it; returns `<repository>@sha256:<digest>`.
 
-    The tag says what it is made from, and a tag never moves. Two builds of the same differ in their bytes, so one that
-    is there is taken and not pushed again.
+    The tag depends on the inputs and never moves. Builds are not reproducible, so an image is pushed once.
     """
     with TemporaryDirectory(prefix="modelstack-image-") as folder:
         kind.lay_out(ROOT, wheels(ROOT, kind.name, python_of(engine, base), console.print), Path(folder))
@@ -205,7 +184,7 @@ def published(engine: Engine, kind: ImageKind, base: str, to: Repository, consol
 
 
 def region_of(registry: str) -> str | None:
-    """The region that a registry of ECR is in, by its name; None, the session's, when the name does not tell."""
+    """The region in the name of an ECR registry; None, for the session's, if it has none."""
     found = re.fullmatch(r"\d+\.dkr\.ecr(?:-fips)?\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?", registry)
     return found[1] if found else None
 

@@ -1,7 +1,4 @@
-"""Which files of this repository does a program need? Those that it imports, and that these import.
-
-imported(ROOT, "platforms.kubernetes.program.__main__")
-"""
+"""The files of this repository that a program imports, directly or not."""
 
 from __future__ import annotations
 
@@ -11,15 +8,9 @@ from pathlib import Path
 
 
 def imported(root: Path, program: str, without: tuple[str, ...] = ()) -> dict[str, Path]:
-    """The files, by their paths from the root with slashes; a package's `__init__.py` belongs to each of its modules.
+    """Path from the root, with slashes -> file, including the `__init__.py` of each package.
 
-    Args:
-        root: The repository.
-        program: The dotted name of a module.
-        without: Packages of which nothing is taken, whoever imports them.
-
-    Raises:
-        ValueError: There is no such module.
+    `program` is the dotted name of a module, ValueError if there is none. Packages `without` are left out.
     """
     if _file(root, program.split(".")) is None:
         raise ValueError(f"{root} has no module {program}")
@@ -39,13 +30,12 @@ def imported(root: Path, program: str, without: tuple[str, ...] = ()) -> dict[st
 
 
 def _file(root: Path, parts: list[str]) -> Path | None:
-    """The file of a module or a package; None of what is none here."""
     folder = root.joinpath(*parts)
     return next((path for path in (folder / "__init__.py", folder.with_suffix(".py")) if path.is_file()), None)
 
 
 def names_in(path: Path) -> list[str]:
-    """What a file imports, also within functions but not for types alone; of `from a import b` what may be `a.b`."""
+    """Imported names of a file, also within functions but not for type checking; `from a import b` gives `a.b`."""
     names: list[str] = []
     for node in _runs(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -56,7 +46,7 @@ def names_in(path: Path) -> list[str]:
 
 
 def _runs(node: ast.AST) -> Iterator[ast.AST]:
-    """A node and all below it that runs: nothing below `if TYPE_CHECKING`."""
+    """A node and its descendants, without those below `if TYPE_CHECKING`."""
     yield node
     typing = isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
     for child in [] if typing else ast.iter_child_nodes(node):

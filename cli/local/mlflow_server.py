@@ -1,6 +1,6 @@
-"""`make mlflow`: an MLflow server on this machine, for the local stacks. `make down` ends it; what it knows, it keeps.
+"""`make mlflow`: an MLflow server for the local stacks. `make down` stops it, and keeps its data.
 
-It runs in an environment of its own, on SQLite, on loopback, with one worker, without jobs and without telemetry.
+It has a separate environment, SQLite, and one worker on loopback, without jobs and telemetry.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from cli.target import ROOT
 from localcloud.setup import Installer, Places, SetupFailed, cached
 
 PORT = 5000
-"""MLflow's own; the variable MLFLOW_PORT names another."""
+"""Default; MLFLOW_PORT overrides it."""
 START_SECONDS = 300.0
 END_SECONDS = 10.0
 _ENVIRONMENT = {
@@ -40,23 +40,14 @@ _TAIL = 15
 
 @dataclass(frozen=True)
 class MlflowServer:
-    """The server of one folder.
-
-    Attributes:
-        folder: Where its database, artifacts, log and record lie.
-        environment: The environment that holds MLflow.
-    """
+    """The server of a folder (database, artifacts, log, record), run from an environment with MLflow."""
 
     folder: Path
     environment: Path
 
     @classmethod
     def here(cls, places: Places) -> MlflowServer:
-        """That of a checkout; its environment is made if it is not there.
-
-        Raises:
-            OperatorError: It cannot be made.
-        """
+        """The server of a checkout; its environment is created if needed, with OperatorError if that fails."""
         try:
             made = cached(places, Installer(places), places.lock("mlflow"))
         except SetupFailed as error:
@@ -64,7 +55,7 @@ class MlflowServer:
         return cls(places.state / "mlflow", made)
 
     def start(self, port: int) -> str:
-        """Start it, unless it runs; returns its URL once it answers.
+        """Start it unless it runs; returns its URL once it answers.
 
         Raises:
             OperatorError: The port is taken, or it ends before it answers.
@@ -105,13 +96,13 @@ class MlflowServer:
 
 
 def url(folder: Path) -> str | None:
-    """Where the server of a folder answers; None when none runs."""
+    """URL of the server of a folder; None when none runs."""
     found = _running(folder)
     return f"http://127.0.0.1:{found[1]}" if found and _answers(found[1]) else None
 
 
 def stop(folder: Path) -> bool:
-    """End the server of a folder, with all that it started; whether one ran."""
+    """Stop the server of a folder and its processes; whether one ran."""
     found = _running(folder)
     _record(folder).unlink(missing_ok=True)
     if found is None:
@@ -129,7 +120,7 @@ def stop(folder: Path) -> bool:
 
 
 def _running(folder: Path) -> tuple[psutil.Process, int] | None:
-    """The server's process and port; None when it is gone, though another process may have its number by now."""
+    """The server's process and port; None when it is gone, even if its pid was reused."""
     try:
         told = json.loads(_record(folder).read_text())
         process = psutil.Process(told["pid"])
@@ -166,21 +157,17 @@ def _require_free(port: int) -> None:
 
 
 def _inherited(environ: Mapping[str, str]) -> dict[str, str]:
-    """The environment without what would point the server elsewhere, or put our libraries before its own."""
+    """The environment without variables that would redirect the server or change its libraries."""
     return {name: value for name, value in environ.items() if not name.startswith(("MLFLOW_", "PYTHON"))}
 
 
 def main() -> int:
-    """Start the server of this checkout, and say how a stack is pointed at it."""
+    """Start this checkout's server, and print how to configure a stack for it."""
     return run(_started, stopped="run `make mlflow` again.")
 
 
 def port_of(environ: Mapping[str, str]) -> int:
-    """The port that an environment asks for.
-
-    Raises:
-        OperatorError: It is none.
-    """
+    """The port of an environment; OperatorError if it is malformed."""
     given = environ.get("MLFLOW_PORT", str(PORT))
     if not given.isdecimal() or not 0 < int(given) < 65536:
         raise OperatorError(f"MLFLOW_PORT: got {given!r}, expected a number from 1 to 65535")

@@ -1,4 +1,4 @@
-"""`modelstack serve FILE`: run a sealed package on a port, without a cloud, for a look or a test."""
+"""`modelstack serve FILE`: serves a sealed package on a port, without a cloud."""
 
 from __future__ import annotations
 
@@ -16,16 +16,7 @@ from pipeline import archive
 
 
 def serve(path: Path, port: int, workers: int) -> int:
-    """Serve until Ctrl-C, and return the server's exit status.
-
-    Args:
-        path: A sealed package.
-        port: Where to listen on this machine.
-        workers: Processes that predict.
-
-    Raises:
-        OperatorError: It is no sealed package, or was changed after it was sealed.
-    """
+    """Serve a package until Ctrl-C; returns the server's exit status. OperatorError if it is not as it was sealed."""
     try:
         manifest = archive.verify(path)
         with TemporaryDirectory(prefix="modelstack-serve-") as folder:
@@ -40,7 +31,7 @@ def serve(path: Path, port: int, workers: int) -> int:
 
 
 def begun(sealed: Path, manifest_sha256: str, port: int, workers: int = 1, log: IO[str] | None = None) -> Popen[bytes]:
-    """Begin to serve an archive that is verified and unpacked; `log` takes what the server says."""
+    """Start a server for a verified, unpacked archive; `log` takes its output."""
     environment = {
         **os.environ,
         "SM_MODEL_DIR": str(sealed),
@@ -54,7 +45,7 @@ def begun(sealed: Path, manifest_sha256: str, port: int, workers: int = 1, log: 
 
 
 def _waited(process: Popen[bytes]) -> int:
-    """Wait for the server; a Ctrl-C reaches it too, and it answers what is open before it ends."""
+    """Wait for the server; a Ctrl-C reaches it too, and it finishes open requests before it ends."""
     earlier = signal.signal(signal.SIGTERM, lambda number, frame: process.terminate())
     try:
         while True:

@@ -1,4 +1,4 @@
-"""How does an update look while it runs? The engine's events as lines that a person can follow."""
+"""Shows the events of a Pulumi update as lines for a person."""
 
 from __future__ import annotations
 
@@ -39,16 +39,16 @@ _ADVICE: dict[str, str] = {
 }
 _OURS = "pulumi-python:dynamic/modelstack:"
 _NO_FAILURE = ("promoted", "running", "waiting", "held")
-"""The outcomes of a rollout with which its update is not over, or went well."""
+"""Rollout outcomes that are no failure of the update."""
 _UNSEEN = ("pulumi:providers:", "pulumi:pulumi:Stack")
 _NOISE = ("Duration:", "Resources:")
 
 
 class Status(Protocol):
-    """A line that is overwritten."""
+    """A status line."""
 
     def update(self, status: str) -> None:
-        """Show this instead."""
+        """Replace its text."""
         ...
 
 
@@ -57,10 +57,9 @@ class Outcome:
     """How an update ended.
 
     Attributes:
-        code: The CLI's exit code.
-        changes: Number of resources by what happened to them, such as `create` or `same`.
-        errors: What went wrong, as the engine or the program says it.
-        interrupted: What the person stopped it with; None when it ended by itself.
+        changes: What happened, such as `create` or `same` -> number of resources.
+        errors: Messages of the engine or the program.
+        interrupted: The interrupt that ended it; None without one.
     """
 
     code: int = 0
@@ -70,21 +69,14 @@ class Outcome:
 
     @property
     def changed(self) -> int:
-        """Number of resources that are not as they were."""
+        """Number of resources that changed."""
         return sum(number for kind, number in self.changes.items() if kind not in ("same", "read"))
 
 
 class Follower:
-    """Turns events into lines."""
+    """Turns engine events into lines; `modelstack` is how a command on the stack begins."""
 
     def __init__(self, console: Console, status: Status, modelstack: str = "modelstack") -> None:
-        """Make one.
-
-        Args:
-            console: Where lines go.
-            status: The line that is overwritten.
-            modelstack: How a command on the stack begins.
-        """
         self._modelstack = modelstack
         self.outcome = Outcome()
         self._console = console
@@ -113,7 +105,7 @@ class Follower:
         self.tick()
 
     def tick(self) -> None:
-        """Show what is under way, and for how long."""
+        """Show the running steps and their durations."""
         now = time.monotonic()
         busy = [f"{_title(urn)} ({now - since:.0f} s)" for urn, since in list(self._began.items())[:3]]
         more = len(self._began) - len(busy)
@@ -144,12 +136,11 @@ class Follower:
             self._print(Text(_indented(text, "!" if severity == "warning" else "·"), style))
 
     def _forbidden(self, found: dict[str, Any]) -> None:
-        """Keep what a policy forbids; what one only tells is for `pulumi` itself, and for the log."""
+        """Keep mandatory violations; advice is left to `pulumi` itself and the log."""
         if found.get("enforcementLevel") == "mandatory":
             self.outcome.errors.append(f"policy {found['policyName']}: {str(found['message']).strip()}")
 
     def _waits(self, text: str) -> None:
-        """Show what goes on, or is waited for."""
         now = time.monotonic()
         if text != self._waiting:
             self._waiting, self._since = text, now
@@ -160,7 +151,7 @@ class Follower:
             self._print(Text(_indented(text, "·")))
 
     def _advise(self, now: float) -> None:
-        """Say how to send what is waited for, where none of it seems to come."""
+        """Say how to send what is waited for, if it does not seem to come."""
         advice = _ADVICE.get(_lacking(self._waiting))
         if advice and now - self._since >= _STILL_S and now - self._advised >= _ADVISE_S:
             self._advised = now
@@ -191,10 +182,9 @@ class Follower:
 
 
 def _failed(kind: str, outputs: Mapping[str, Any]) -> str:
-    """How a resource of ours came to nothing, by the outputs that record it; empty where it did not.
+    """How a resource of ours failed, by its outputs; empty if it did not.
 
-    A package that was refused, or of which a step failed, and a release that was not promoted are outcomes that the
-    engine keeps: for it, the resource is updated. The program fails because of them afterwards.
+    To the engine, a refused package or a rejected release is an updated resource. The program fails later.
     """
     if not kind.startswith(_OURS):
         return ""
@@ -205,26 +195,14 @@ def _failed(kind: str, outputs: Mapping[str, Any]) -> str:
 
 
 def _lacking(text: str) -> str:
-    """How a line begins that says what is waited for; empty where it says something else."""
+    """The known beginning of a line that says what is missing; else empty."""
     return next((begin for begin in _ADVICE if text.startswith(begin)), "")
 
 
 def follow(console: Console, stack: Stack, *words: str, log: Path) -> Outcome:
-    """Run `pulumi WORDS` on a stack and show its events until it ends.
+    """Run `pulumi WORDS` on a stack, with its output in `log`, and show its events until it ends.
 
-    One Ctrl-C gives the engine a while to finish the steps that are under way; a second one ends it at once.
-
-    Args:
-        console: Where to show them.
-        stack: Which one.
-        words: An operation, such as `up`, with its options.
-        log: Where the CLI's own output goes.
-
-    Returns:
-        How it ended.
-
-    Raises:
-        OperatorError: The CLI cannot be started.
+    The first Ctrl-C lets the engine finish running steps, within limits; a second one ends it at once.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     talkative = replace(stack, environment={**stack.environment, "PULUMI_DEBUG_COMMANDS": "true"})
@@ -279,7 +257,7 @@ def _last_words(log: Path) -> str:
 
 
 def _title(urn: str) -> str:
-    """`sagemaker Endpoint serving` for a URN of `aws:sagemaker/endpoint:Endpoint`."""
+    """A URN as type and name: `sagemaker Endpoint serving` for `aws:sagemaker/endpoint:Endpoint`."""
     kind, _, name = urn.rpartition("::")
     kind = kind.rpartition("::")[2].rpartition("$")[2]
     package, _, rest = kind.partition(":")

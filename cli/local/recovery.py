@@ -1,4 +1,4 @@
-"""What did an interrupted update leave behind, and how is it put right?"""
+"""Detects and repairs what an interrupted update left behind."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _NAMED = {
 }
 
 _ASK_TWICE = ("cli.local.", "demos.")
-"""How the modules are named that start the engine for a person, and stop it."""
+"""Prefixes of the modules that start the engine for a person, and stop it."""
 
 
 @dataclass(frozen=True)
@@ -58,9 +58,9 @@ class Lock:
 
     @property
     def stop(self) -> str:
-        """What to type to stop its holder. The engine lets a step that takes long end, unless it is asked twice.
+        """The command that stops its holder. The engine finishes a long step unless it is signalled twice.
 
-        `make up` and `make pipeline` ask twice by themselves, so where one started the engine it is the one to tell.
+        `make up` and `make pipeline` signal twice themselves, so they are named if one started the engine.
         """
         try:
             parents = psutil.Process(self.pid).parents() if self.host == socket.gethostname() else []
@@ -73,7 +73,7 @@ class Lock:
 
 
 def locks(backend: Path, project: str, stack: str) -> Iterator[Lock]:
-    """Read the locks on a stack."""
+    """The locks on a stack."""
     for file in (backend / ".pulumi" / "locks" / "organization" / project / stack).glob("*.json"):
         try:
             content = json.loads(file.read_text())
@@ -83,11 +83,7 @@ def locks(backend: Path, project: str, stack: str) -> Iterator[Lock]:
 
 
 def mend(backend: Path) -> list[Path]:
-    """Remove files that a killed CLI left half-written: the backend writes `.attrs` in place, and lives without them.
-
-    Returns:
-        What was removed.
-    """
+    """Remove files that a killed CLI left half-written, and return them. The backend works without `.attrs` files."""
     removed = []
     for file in (backend / ".pulumi").rglob("*.attrs"):
         try:
@@ -101,11 +97,7 @@ def mend(backend: Path) -> list[Path]:
 
 
 def left(stack: str, backend: Path, project: str) -> list[Lock]:
-    """The locks that ended processes have left on a stack.
-
-    Raises:
-        OperatorError: Another update is at work.
-    """
+    """Stale locks on a stack; OperatorError if another update is running."""
     held = list(locks(backend, project, stack))
     for lock in held:
         if not lock.stale:
@@ -117,19 +109,9 @@ def left(stack: str, backend: Path, project: str) -> list[Lock]:
 
 
 def recover(stack: Stack, backend: Path, project: str, say: Callable[[str], None]) -> None:
-    """Make a stack ready for an update, whatever ended the last one.
+    """Make a stack ready for an update, however the last one ended; OperatorError if that fails or one is running.
 
-    A lock of an ended process is taken away. An operation that was cut off is looked up in the cloud: what it had made
-    comes into the state.
-
-    Args:
-        stack: The stack.
-        backend: The folder of its file backend.
-        project: The Pulumi project's name.
-        say: Told what was found.
-
-    Raises:
-        OperatorError: Another update is at work, or the state cannot be put right.
+    Removes stale locks, and imports into the state what a cut-off operation had created in the cloud.
     """
     held = left(stack.name, backend, project)
     if held:
@@ -151,11 +133,10 @@ def recover(stack: Stack, backend: Path, project: str, say: Callable[[str], None
 
 
 def settled(state: dict[str, Any]) -> dict[str, Any]:
-    """Take a stack's state, as exported, and leave no operation in it pending.
+    """A stack's exported state without pending operations.
 
-    A create that was cut off becomes a resource where its name decides its id: a refresh then reads it, or drops it
-    if it was not made after all. (`pulumi refresh --import-pending-creates` would be the way, but in 3.274 it only
-    forgets the operation.)
+    A pending create becomes a resource if its name determines its id; a refresh then reads or drops it.
+    `pulumi refresh --import-pending-creates` (3.274) only forgets the operation.
     """
     deployment = dict(state["deployment"])
     resources = list(deployment.get("resources") or [])

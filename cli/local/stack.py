@@ -1,4 +1,4 @@
-"""A Pulumi stack as commands see it: the CLI run in a given environment, its outputs read back."""
+"""A Pulumi stack: runs the CLI in a given environment and reads outputs and config."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from cli.target import ROOT
 
 @dataclass(frozen=True)
 class Done:
-    """What a command printed and how it ended."""
+    """Exit code and output of a command."""
 
     code: int
     output: str
 
     @property
     def error(self) -> str:
-        """What the first line with `error:` says after it; without one, the last line."""
+        """The text after the first `error:`; without one, the last line."""
         lines = [line.strip() for line in self.output.splitlines() if line.strip()]
         said = [line.partition("error:")[2].strip() for line in lines if "error:" in line]
         return said[0] if said else (lines or ["no output"])[-1]
@@ -37,13 +37,11 @@ class Done:
 
 @dataclass(frozen=True)
 class Stack:
-    """One stack of this program.
+    """One stack of this program; `root` is the folder of Pulumi.yaml.
 
     Attributes:
-        name: The stack's name.
-        environment: Added to the process's own environment for every command.
-        root: The folder of Pulumi.yaml.
-        config: The stack's config file; None takes `Pulumi.<stack>.yaml`.
+        environment: Added to the process's environment for every command.
+        config: The config file; None for `Pulumi.<stack>.yaml`.
     """
 
     name: str
@@ -52,12 +50,9 @@ class Stack:
     config: Path | None = None
 
     def pulumi(self, *words: str, on_line: Callable[[str], None] | None = None) -> Done:
-        """Run `pulumi WORDS` in this stack; what it prints, both streams, is kept and given to `on_line` as it comes.
+        """Run `pulumi WORDS` in this stack, and pass each line of both streams to `on_line`.
 
-        A KeyboardInterrupt passes through when the CLI and all that it started have ended.
-
-        Raises:
-            OperatorError: The CLI is not there.
+        A KeyboardInterrupt is raised again after the CLI and its processes have ended.
         """
         env = {**os.environ, **self.environment}
         try:
@@ -100,18 +95,14 @@ class Stack:
         return self.pulumi("preview", "--stack", self.name, *self.options(), *words)
 
     def outputs(self) -> dict[str, Any]:
-        """The stack's outputs.
-
-        Raises:
-            OperatorError: There is no such stack.
-        """
+        """The stack's outputs; OperatorError if there is no such stack."""
         done = self.pulumi("stack", "output", "--json", "--stack", self.name)
         if done.code != 0:
             raise OperatorError(f"stack {self.name}: {done.error}")
         return json.loads(done.output)
 
     def options(self) -> tuple[str, ...]:
-        """What names the config file to a command; none where it is the stack's own."""
+        """Options for the config file; empty for the default one."""
         return ("--config-file", str(self.config)) if self.config else ()
 
     def with_parameters(self, folder: Path, **parameters: Any) -> Stack:
@@ -124,11 +115,11 @@ class Stack:
         return replace(self, config=Path(name))
 
     def parameters(self) -> dict[str, Any]:
-        """The model parameters of the stack's config file; empty where it sets none."""
+        """The model parameters in the stack's config file."""
         return self._content()[1]
 
     def _content(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The stack's config file, and the model parameters in it."""
+        """The content of the config file, and the model parameters within it."""
         content = self.written()
         inner = content
         for key in ("config", "modelstack:model", "parameters"):
@@ -137,11 +128,7 @@ class Stack:
         return content, inner
 
     def written(self) -> dict[str, Any]:
-        """What the stack's config file holds; empty where there is none.
-
-        Raises:
-            OperatorError: It is not YAML, or not of the form of a stack's file; the message names the file.
-        """
+        """The content of the stack's config file, empty without one; OperatorError if it is malformed."""
         path = self.config or self.root / "stacks" / f"Pulumi.{self.name}.yaml"
         content = (read(path) if path.exists() else None) or {}
         outer = content

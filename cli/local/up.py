@@ -1,4 +1,4 @@
-"""`make up`: starts the local cloud, brings up stack `local`, and says what is there and what to type next."""
+"""`make up`: starts the local cloud, updates stack `local`, and prints its state and the next commands."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ STACK = "local"
 
 
 class UpdateFailed(OperatorError):
-    """`pulumi up` failed; what it said has been shown."""
+    """`pulumi up` failed; its errors have been shown."""
 
 
 def main() -> int:
-    """Bring the local stack up; the exit code tells whether it is."""
+    """Bring the local stack up; returns the exit code."""
     return run(_bring_up, stopped="`make up` goes on from here.")
 
 
@@ -45,19 +45,9 @@ def _bring_up(console: Console) -> int:
 
 
 def ensure(console: Console, name: str = STACK, config: Path | None = None) -> Stack:
-    """Start the local cloud and bring a local stack up. This process's environment points at it then.
+    """Start the local cloud, point this process's environment at it, and update a local stack.
 
-    Args:
-        console: Where to show progress.
-        name: The stack.
-        config: Its config file, if not the usual one.
-
-    Returns:
-        The stack.
-
-    Raises:
-        UpdateFailed: The update failed; what it said has been shown.
-        OperatorError: Something before it failed.
+    UpdateFailed if the update failed, with its errors shown; OperatorError for an earlier step.
     """
     began = time.monotonic()
     local = Local.here()

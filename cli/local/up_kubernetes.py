@@ -1,4 +1,4 @@
-"""`make up-kubernetes`: starts a cluster, brings stack `local-kubernetes` up in it, and says what to type next."""
+"""`make up-kubernetes`: starts a cluster, updates stack `local-kubernetes` in it, and prints the next commands."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ STACK = "local-kubernetes"
 
 
 def main() -> int:
-    """Bring the stack up; the exit code tells whether it is."""
+    """Bring the stack up; returns the exit code."""
     return run(_bring_up, stopped="`make up-kubernetes` goes on from here.")
 
 
@@ -46,12 +46,7 @@ def _bring_up(console: Console) -> int:
 
 
 def ensure(console: Console) -> Stack:
-    """Start the cluster and bring the stack up. This process's environment points at both then.
-
-    Raises:
-        UpdateFailed: The update failed; what it said has been shown.
-        OperatorError: Something before it failed.
-    """
+    """Start the cluster, point this process's environment at it, and update the stack; raises as `up.ensure`."""
     began = time.monotonic()
     stack = prepared(console)
     outcome = Local.here().follow(console, stack, "up", "up-kubernetes.log")
@@ -65,11 +60,7 @@ def ensure(console: Console) -> Stack:
 
 
 def prepared(console: Console) -> Stack:
-    """Start the cluster, push the images, and make what the stack takes as given.
-
-    Raises:
-        OperatorError: One of these failed.
-    """
+    """Start the cluster, push the images, and create the prerequisites of the stack; OperatorError if a step fails."""
     cluster, local = Cluster.here(), Local.here()
     cluster.start()
     stack = local.select(STACK)

@@ -1,4 +1,4 @@
-"""The wheels of an image's lock, for a build that has no network."""
+"""The wheels of an image's lock, for a build without network access."""
 
 from __future__ import annotations
 
@@ -16,18 +16,9 @@ from localcloud.setup import Places
 
 
 def wheels(root: Path, name: str, python: str, progress: Callable[[str], None]) -> Path:
-    """Return a folder with a wheel of every package that a lock names, hashes checked; downloaded once.
+    """A cached folder with a wheel of every package in a lock, hashes checked; `python` is a version such as `3.11`.
 
-    Of a package that its registry has no wheel of, one is made here from its source, if that holds nothing compiled.
-
-    Args:
-        root: The checkout.
-        name: The lock: `serving` or `training`.
-        python: Version of the image's Python, such as `3.11`.
-        progress: Called with what is being done.
-
-    Raises:
-        OperatorError: A package cannot be had, or has another hash than the lock.
+    A package without a wheel is built here from its source, if the result holds nothing compiled.
     """
     lock = root / "requirements" / f"{name}.txt"
     machine = platform.machine()
@@ -56,7 +47,7 @@ def wheels(root: Path, name: str, python: str, progress: Callable[[str], None]) 
 
 
 def _make_missing(folder: Path, pip: list[str]) -> None:
-    """Put a wheel in the place of each source."""
+    """Replace each source by a wheel."""
     given = set(folder.glob("*.whl"))
     for source in set(folder.iterdir()) - given:
         _run([*pip, "wheel", "--no-deps", "--wheel-dir", str(folder), str(source)], f"{source.name} gives no wheel")
@@ -70,7 +61,7 @@ def _make_missing(folder: Path, pip: list[str]) -> None:
 
 
 def _platforms(machine: str) -> list[str]:
-    """Tags of wheels for a Linux with glibc 2.36 (Debian bookworm), newest first, as pip wants them spelled out."""
+    """Wheel tags for Linux with glibc 2.36 (Debian bookworm), newest first; pip needs each of them."""
     tags = [f"manylinux_2_{minor}_{machine}" for minor in range(36, 16, -1)] + [f"manylinux2014_{machine}"]
     return [word for tag in tags for word in ("--platform", tag)]
 

@@ -1,4 +1,4 @@
-"""Reads the YAML files that people write, and says where one is broken; Pulumi's own message names no file."""
+"""Reads YAML files and locates errors in them; Pulumi's own messages name no file."""
 
 from __future__ import annotations
 
@@ -13,12 +13,7 @@ from cli.target import ROOT
 
 
 def read(path: Path) -> Any:
-    """What a YAML file holds.
-
-    Raises:
-        OperatorError: It is not there, is not YAML, or has a number that is not finite; the message names the file, the
-            line, and what is wrong there.
-    """
+    """The content of a YAML file; OperatorError with file and line if it is malformed or has an infinite number."""
     shown = path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
     try:
         content = path.read_text(encoding="utf-8")
@@ -48,11 +43,11 @@ def _broken(shown: Path, line: int | None, told: str) -> str:
 
 
 class _NotFinite(yaml.MarkedYAMLError):
-    """A number that YAML knows, and JSON does not: Pulumi keeps a config as JSON."""
+    """A number that YAML knows, but not JSON, in which Pulumi stores a config."""
 
 
 class _Loader(yaml.SafeLoader):
-    """As Pulumi reads it: a key may stand only once, and a number is finite."""
+    """Refuses duplicate keys, as Pulumi does, and numbers that are not finite."""
 
     def construct_yaml_float(self, node: yaml.ScalarNode) -> float:
         value = super().construct_yaml_float(node)

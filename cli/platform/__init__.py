@@ -1,1 +1,1 @@
-"""What the commands ask of the platform that an endpoint runs on, and the answers of AWS and of Kubernetes."""
+"""The commands' port to platforms, and its adapters for AWS and Kubernetes."""

@@ -1,4 +1,4 @@
-"""The platform of an endpoint, as the commands use it. What another platform needs is not loaded."""
+"""Finds the platform of an endpoint, without loading the others."""
 
 from __future__ import annotations
 
@@ -9,11 +9,7 @@ from services.platform_registry import DEFAULT, UnknownPlatform, platform
 
 
 def platform_of(target: Target) -> Platform:
-    """The platform of an endpoint.
-
-    Raises:
-        OperatorError: None of this name is installed.
-    """
+    """The platform of an endpoint; OperatorError if it is not installed."""
     try:
         found = platform(target.outputs.get("platform") or DEFAULT)
     except UnknownPlatform as error:

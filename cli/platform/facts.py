@@ -1,4 +1,4 @@
-"""What a platform tells of an endpoint, in the same form whichever platform it is."""
+"""Platform-independent views of an endpoint."""
 
 from __future__ import annotations
 
@@ -14,18 +14,15 @@ from rollout.core.live import Live
 from services.versions import Version
 
 QUANTILES = ("p50", "p90", "p99")
-"""The quantiles of the latency that people look at."""
+"""Latency quantiles for people."""
 MEASURES = ("Accuracy", "LogLoss", "AUC", "CalibrationError", "AbsoluteError")
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """What serves now.
+    """The serving endpoint; `images` is by variant, and shadow weights are relative to all others together.
 
-    Attributes:
-        status: In one word; `InService` and `Updating` are those of an endpoint that answers.
-        live: Its config, its variants and their weights; those of shadows are relative to all others together.
-        images: Variant -> the image that it runs.
+    `InService` and `Updating` are the status of an endpoint that answers.
     """
 
     status: str
@@ -35,10 +32,7 @@ class Endpoint:
 
 @dataclass(frozen=True)
 class AlarmView:
-    """One alarm with the state and the reason that the platform gives, in its own words, with value and threshold.
-
-    `severity` is `page` or `ticket`, by its description; empty when that does not say.
-    """
+    """An alarm's state and reason in the platform's words; `severity` is `page`, `ticket`, or empty if unknown."""
 
     name: str
     state: str
@@ -49,22 +43,18 @@ class AlarmView:
 
     @property
     def brief(self) -> str:
-        """Value and threshold where they are known, else the platform's own words."""
+        """Value and threshold where known, else the platform's words."""
         return Said(self.reason, self.value, self.threshold).brief
 
 
 @dataclass(frozen=True)
 class AlarmInFull:
-    """An alarm, and all that is known of it.
+    """An alarm in detail; `composite` says that it watches other alarms.
 
     Attributes:
-        alarm: Its state.
-        since: When it came into that state; None when nobody tells.
-        text: What it means.
-        runbook: Where it is written what to do; empty when that is not said.
-        composite: Whether it watches other alarms.
-        missing: What missing data means for it; empty when that is not said.
-        changes: When its state changed, and how, the newest first.
+        since: Start of its state; None if unknown.
+        missing: Its missing-data policy; empty if unknown.
+        changes: State changes, newest first.
     """
 
     alarm: AlarmView
@@ -78,7 +68,7 @@ class AlarmInFull:
 
 @dataclass(frozen=True)
 class PackageView:
-    """One version in the registry; `release` is the id that its variant has too."""
+    """One registered version; `release` is the id that its variant has too."""
 
     version: int
     release: str
@@ -90,16 +80,12 @@ class PackageView:
 
 @dataclass(frozen=True)
 class Package:
-    """A version in the registry, and all that is known of it.
+    """A registered version in detail.
 
     Attributes:
-        view: What people look at first.
-        name: How the registry names it, which a release keeps.
-        made: When it was registered.
-        why: Why it has its approval, in the words of who gave it.
-        image: What it is served in.
-        archive: Where its bytes lie; empty when that is not said.
-        lineage: What it was made of: recipe, digests, and whatever else its making wrote down.
+        name: Its name in the registry, which a release keeps.
+        archive: URI; empty if unknown.
+        lineage: Recipe, digests, and other records of its build.
     """
 
     view: PackageView
@@ -112,7 +98,7 @@ class Package:
 
 
 def package_of(version: Version) -> Package:
-    """What people and lineage see of a registered version."""
+    """The view of a registered version."""
     digests = {
         "manifest_sha256": version.manifest_sha256,
         "package_digest": version.package_digest,
@@ -140,11 +126,9 @@ def package_of(version: Version) -> Package:
 
 @dataclass(frozen=True)
 class ServedView:
-    """What a variant was asked within a time, and how it answered.
+    """A variant's traffic within a time: `failed` counts 5XX answers, `refused` 4XX.
 
-    `failed` counts answers of 5XX, `refused` those of 4XX, which the caller is to blame for. `latency_ms` has p50, p90
-    and p99 in milliseconds: on AWS of the model's own latency, on Kubernetes of that at the gateway. It is empty when
-    none was measured.
+    `latency_ms` has p50, p90 and p99: the model's own on AWS, at the gateway on Kubernetes. Empty if not measured.
     """
 
     variant: str
@@ -161,7 +145,7 @@ class ServedView:
 
 @dataclass(frozen=True)
 class Spent:
-    """What has counted against an objective within its window: requests of all versions, failed ones and slow ones."""
+    """Requests of all versions within an objective's window: all, failed and slow ones."""
 
     requests: float
     failed: float
@@ -170,9 +154,9 @@ class Spent:
 
 @dataclass(frozen=True)
 class QualityView:
-    """How a variant stood at `at` (UTC, ISO 8601): published values by metric, of all and of each segment.
+    """A variant's published quality at a time (ISO 8601, UTC); `since` is its concept shift, None without one.
 
-    `since` is when its concept moved, if it has. `reach` is what the concept alarm can see; None when it is not judged.
+    `reach` is the power of the concept alarm, None when it is not judged.
     """
 
     variant: str
@@ -197,28 +181,28 @@ class QualityView:
 
     @property
     def labels(self) -> int:
-        """How many of the newest labels the values are of."""
+        """Number of labels behind the values."""
         return round(self.values.get(PAIRS, 0))
 
     @property
     def evidence(self) -> float | None:
-        """That its concept has moved: 1 and more is an alarm; None when it is not judged."""
+        """Evidence of a concept shift: an alarm from 1; None when it is not judged."""
         return self.values.get(CONCEPT_EVIDENCE)
 
     @property
     def worst_segments(self) -> list[str]:
-        """The segments, first that whose error is surely the greatest: of few labels it may be great by chance."""
+        """Segments by the lower bound of their error, since small segments vary by chance."""
         return sorted(self.by_segment, key=lambda name: (-self.by_segment[name][f"{SEGMENT_ERROR}Low"], name))
 
     @property
     def measures(self) -> list[str]:
-        """What is known of it, by labels or by an estimate."""
+        """Measures that are known, by labels or by an estimate."""
         return [name for name in MEASURES if {f"{REALISED}{name}", f"{ESTIMATED}{name}"} & self.values.keys()]
 
 
 @dataclass(frozen=True)
 class Series:
-    """One curve: its label, and its points, epoch seconds and value, in order of time."""
+    """One curve: label, and points (epoch seconds, value) in order of time."""
 
     label: str
     points: tuple[tuple[float, float], ...]

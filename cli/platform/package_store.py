@@ -1,4 +1,4 @@
-"""What the commands need of where sealed packages are: what is registered, what was signed, and the bytes."""
+"""Registered packages: their versions, signatures and bytes."""
 
 from __future__ import annotations
 
@@ -20,15 +20,9 @@ from services.versions import Versions
 
 @dataclass(frozen=True)
 class PackageStore:
-    """The packages of one stack.
+    """The packages of one stack; `state` reads the journal, None for a stack that cannot move to another store.
 
-    Everything raises OperatorError where the platform does not answer, and RegistryError where bytes are not what
-    their name says.
-
-    Attributes:
-        store: Where the bytes are.
-        versions: What is registered.
-        state: Reads the journal, of a stack that may have been moved to another store; None of one that stays.
+    Methods raise OperatorError without an answer, and RegistryError where bytes do not match their digest.
     """
 
     store: StackPackageStore
@@ -36,12 +30,12 @@ class PackageStore:
     state: Callable[[], RolloutState] | None = None
 
     def digests(self) -> Mapping[str, str]:
-        """Name -> package digest of every registered version, the newest first."""
+        """Name -> package digest of every registered version, newest first."""
         with explained("reading the registered packages"):
             return self.versions.digests()
 
     def package(self, name: str) -> Package:
-        """One registered version, by its name."""
+        """A registered version by its name."""
         with explained(f"reading {name}"):
             found = self.versions.get(name)
         if found is None:
@@ -49,16 +43,12 @@ class PackageStore:
         return package_of(found)
 
     def signers(self, digest: str) -> list[str]:
-        """The first 12 digits of the id of each key that has signed a package; nothing is verified."""
+        """The first 12 digits of each signing key's id; nothing is verified."""
         with explained(f"looking for {digest}"):
             return self.store.signers(self._archive(digest))
 
     def evidence(self, digest: str, key: bytes) -> Evidence:
-        """What was signed with a key of a package; `verify` it before anything of it is believed.
-
-        Raises:
-            SignatureError: What names the documents is not signed with the key.
-        """
+        """What a key has signed about a package; SignatureError without it. `verify` it before use."""
         with _reading(f"reading the signatures of {digest}"):
             return self.store.evidence(self._archive(digest), key)
 
@@ -68,28 +58,25 @@ class PackageStore:
             self.store.fetch(self._archive(digest), digest, to)
 
     def verified(self, digest: str, image: str, key: bytes) -> str:
-        """Where the archive of a past release is, once it was verified, and its image was looked for.
+        """The verified archive's URI of a past release, whose image exists too.
 
-        Raises:
-            Gone: One of them is not there any more.
-            SignatureError: The archive is not what was signed.
+        Raises Gone if one of them no longer exists, SignatureError if the archive is not what was signed.
         """
         with _reading(f"looking at the package {digest}"):
             return verify_past(self.store, self._places(digest), digest, image, key)
 
     def restoring(self, digest: str) -> str:
-        """How a package whose bytes were changed is restored, in a sentence."""
+        """A sentence on how to restore a package with damaged bytes."""
         return self.store.restoring(self._archive(digest))
 
     def _archive(self, digest: str) -> str:
-        """Where the archive of a package is, or would be."""
         places = self._places(digest) if self.state else ()
         return next((uri for uri in places if self.store.has(uri)), self.store.uri(digest))
 
     def _places(self, digest: str) -> Iterator[str]:
-        """Where an archive may be: where packages go now and, if it is not there, where registry and journal say.
+        """URIs where an archive may be: the current store, then those in registry and journal.
 
-        A stack that was moved from a registry to a bucket, or back, leaves its packages where they are.
+        A stack that moved between registry and bucket leaves its packages in place.
         """
         own = self.store.uri(digest)
         yield own
@@ -102,18 +89,14 @@ class PackageStore:
 
 
 def newest(versions: Versions, limit: int) -> list[Package]:
-    """The newest versions of a registry, the newest first.
-
-    Raises:
-        OperatorError: It cannot be read.
-    """
+    """The newest registered versions, newest first; OperatorError if they cannot be read."""
     with explained("reading the registered packages"):
         return [package_of(one) for one in islice(versions.list(), limit)]
 
 
 @contextmanager
 def _reading(doing: str) -> Generator[None]:
-    """Tell a store that does not answer, or lets nobody read, from one that has something else than was put there."""
+    """Distinguish a store that does not answer, or denies access, from one with the wrong bytes."""
     try:
         with explained(doing):
             yield

@@ -1,9 +1,6 @@
-"""What the commands need of a platform: the seam between what a person types and sees, and where the model runs.
+"""The port between the commands and the platform of an endpoint.
 
-    platform = platform_of(target)     # cli.platform.choose
-    platform.state().phase, platform.endpoint().live.shares()
-
-Everything raises OperatorError where the platform does not answer, or has no such thing; the message says which.
+Methods raise OperatorError where the platform does not answer, or does not support the call.
 """
 
 from __future__ import annotations
@@ -39,22 +36,18 @@ if TYPE_CHECKING:  # they load the judge, which few commands need
 
 
 class Graphs(Protocol):
-    """The graphs of one endpoint."""
+    """The graphs of one endpoint; `interval` is the minimum number of seconds between two points."""
 
     def panels(self, interval: int) -> list[Panel]:
-        """The panels of its dashboard, with at least so many seconds between two points."""
+        """The panels of its dashboard."""
         ...
 
     def comparison(self, variants: Sequence[str], interval: int) -> list[Panel]:
-        """The panels by which variants are compared: requests, failures, and latency."""
+        """Panels that compare variants: requests, failures, and latency."""
         ...
 
     def curves(self, panel: Panel, start: float, end: float) -> list[Series]:
-        """The data of a panel between two times, epoch seconds.
-
-        Raises:
-            OperatorError: They cannot be read.
-        """
+        """The data of a panel between two times, epoch seconds."""
         ...
 
 
@@ -62,32 +55,27 @@ class Platform(Protocol):
     """Where one endpoint runs."""
 
     def state(self) -> RolloutState:
-        """The rollout state that the journal holds."""
+        """The rollout state in the journal."""
         ...
 
     def endpoint(self) -> Endpoint:
-        """What serves now."""
+        """The serving endpoint."""
         ...
 
     def champion(self) -> Release | None:
-        """What serves, as another stack reads it that takes its releases from here; None before the first."""
+        """The champion, as a stack reads it that takes releases from this one; None before the first."""
         ...
 
     def next_image(self, configured: str | None, taken: str | None) -> str | None:
-        """The serving image of the next release; None where the config has to name one.
-
-        Args:
-            configured: What the config names.
-            taken: The image of the release that is taken from another stack.
-        """
+        """The next release's serving image, from the config or another stack; None where the config must name one."""
         ...
 
     def alarms(self) -> tuple[AlarmView, ...]:
-        """The alarms of the endpoint that tell somebody, composite ones last."""
+        """Alarms that notify somebody, composite ones last."""
         ...
 
     def alarms_in_full(self) -> list[AlarmInFull]:
-        """Every alarm of the endpoint, with its last changes, composite ones first."""
+        """All alarms with their last changes, composite ones first."""
         ...
 
     def versions(self) -> Versions:
@@ -95,39 +83,39 @@ class Platform(Protocol):
         ...
 
     def package_store(self) -> PackageStore:
-        """Where the packages are."""
+        """The packages."""
         ...
 
     def registry_name(self) -> str:
-        """How the place is called where the versions are."""
+        """The registry's name."""
         ...
 
     def served(self, variants: Sequence[str], start: datetime, end: datetime) -> list[ServedView]:
-        """How each of the variants answered between two times."""
+        """The variants' traffic between two times."""
         ...
 
     def spent(self, objective: Objective) -> Spent | None:
-        """What counts against an objective, of its window until now; None while nobody can tell."""
+        """Consumption of an objective in its window until now; None while unknown."""
         ...
 
     def quality(self, variants: Sequence[str]) -> tuple[QualityView, ...]:
-        """How the variants stand by their labels; none of which nothing is known."""
+        """The variants' quality, for those with labels or estimates."""
         ...
 
     def bring_labels(self, name: str, content: bytes) -> str:
-        """Bring a file of labels to where they are joined with answers; returns its address there."""
+        """Upload a file of labels; returns its address."""
         ...
 
     def records(self) -> list[str]:
-        """Every audit record as it is kept, a line each, the oldest first."""
+        """Every audit record, a line each, oldest first."""
         ...
 
     def records_key(self) -> bytes:
-        """The public key of who signs the audit record, PEM or DER."""
+        """The public key of the audit record, PEM or DER."""
         ...
 
     def prediction(self, word: str, window: Window) -> Searched:
-        """Look for an answer by its id, or by the beginning of one; see `monitoring.predictions`."""
+        """Search a prediction by its id or the beginning of one; see `monitoring.predictions`."""
         ...
 
     def graphs(self) -> Graphs:
@@ -135,27 +123,27 @@ class Platform(Protocol):
         ...
 
     def kept_aside(self, names: Iterable[str], seconds: float) -> Mapping[str, float]:
-        """Metric -> how much could not be used in the seconds until now; see `cli.view.kept_aside`."""
+        """Metric -> amount of unusable data in the last seconds; see `cli.view.kept_aside`."""
         ...
 
     def delay(self) -> float:
-        """Seconds that what was counted last had waited; 0 when nothing was within ten minutes."""
+        """Seconds that the last counted capture had waited; 0 without one within ten minutes."""
         ...
 
     def signals(self) -> Signals:
-        """What both versions of a trial did, window by window."""
+        """Counts of both versions of a trial, by window."""
         ...
 
     def observer(self, signals: Signals) -> Controller:
-        """A controller that is only asked for the status, and changes nothing."""
+        """A controller for reading the status only."""
         ...
 
     def controller(self, who: str) -> Controller:
-        """What changes the rollout, by the hand of somebody."""
+        """A controller that changes the rollout on behalf of `who`."""
         ...
 
     def caller(self) -> str:
-        """Who asks, as their credentials say; empty where nobody tells in time, as a rollback does not wait."""
+        """The caller's identity; empty if it is not known quickly, because a rollback does not wait."""
         ...
 
     def approvals(self) -> Approvals:
@@ -163,22 +151,17 @@ class Platform(Protocol):
         ...
 
     def retraining(self) -> tuple[RetrainingRecord, bool]:
-        """What is written of the retraining, and whether the stack has what retrains."""
+        """The retraining record, and whether the stack can retrain."""
         ...
 
     def retrain(self, action: str, reason: str) -> str:
-        """Have done what a person wants of the retraining (`cli.retrain.ACTIONS`); what came of it, in a sentence."""
+        """Run a retraining action (`cli.retrain.ACTIONS`); returns a sentence with the result."""
         ...
 
     def invoke(self, at_once: int = 1) -> Invoke:
-        """What sends requests to the endpoint, so many at once; if more than one, it never sends a request twice."""
+        """A client for so many concurrent requests; if more than one, it never sends a request twice."""
         ...
 
     def url(self) -> tuple[str, str, ssl.SSLContext | bool]:
-        """Where unsigned HTTP reaches the endpoint, and how.
-
-        Returns:
-            The URL, the Host by which the endpoint is known there (empty for the URL's own), and what the certificate
-            of an https one is checked by (True: the authorities that this system knows).
-        """
+        """URL for unsigned HTTP, the Host header (empty for the URL's own), and the TLS trust (True: the system's)."""
         ...

@@ -1,1 +1,1 @@
-"""The comment on a pull request: what it would change in the cloud, the model and the data, and how long that takes."""
+"""The comment on a pull request: its changes of cloud, model and data, and the duration of the rollout."""

@@ -1,10 +1,7 @@
-"""How do champion and challenger compare, row by row? What each answered to the same rows, as facts. Pure.
+"""Compares champion and challenger on the same rows. Pure.
 
-    found = compared(Answered.from_dict(one), Answered.from_dict(other))
-    found.loss.gain, found.segments, found.decisions
-
-A row is the same if its name, its time and its label are: each version answered it by its own code, so that a release
-with another feature can be compared too. Rows that one of the two has seen in training are in neither list.
+Rows match by name, time and label: each version answered them with its own code, so that their features may differ.
+Rows that one of the two saw in training are in neither list.
 """
 
 from __future__ import annotations
@@ -28,7 +25,7 @@ class NotComparable(ValueError):
 
 @dataclass(frozen=True)
 class Answered:
-    """What one version answered, as `pipeline.answered` wrote it; see there."""
+    """A version's answers, as `pipeline.answered` wrote them."""
 
     loss: str
     keys: Sequence[str]
@@ -42,7 +39,7 @@ class Answered:
 
     @classmethod
     def from_dict(cls, given: Mapping[str, Any]) -> Answered:
-        """Read what the step wrote."""
+        """Read the step's output."""
         given = {**given, "losses": np.array(given["losses"], np.float64)}
         return cls(**dict[str, Any](given))
 
@@ -67,13 +64,7 @@ class Answered:
 
 @dataclass(frozen=True)
 class Segment:
-    """Rows that have something in common.
-
-    Attributes:
-        feature: By which feature of the challenger.
-        value: Where they are by it.
-        loss: Champion and challenger on them, at a level at which all segments hold together.
-    """
+    """Rows with the same value of a challenger's feature; the level of `loss` holds for all segments jointly."""
 
     feature: str
     value: str
@@ -81,7 +72,7 @@ class Segment:
 
     @property
     def surely(self) -> str:
-        """`better` or `worse`, beyond what chance does to so many segments; else empty."""
+        """`better` or `worse` if significant over all segments; else empty."""
         low, high = self.loss.low, self.loss.high
         if low is None or high is None:
             return ""
@@ -90,14 +81,11 @@ class Segment:
 
 @dataclass(frozen=True)
 class Decisions:
-    """How many answers would be others.
+    """Changed answers: other decisions or, for a regression, values.
 
     Attributes:
-        rows: Of how many.
-        changed: How many decide otherwise; of a regression, how many have another value.
-        mended: How many of these were wrong and are right.
-        broken: How many were right and are wrong; both None for a regression.
-        moved: Of a regression, the mean of how far the value moves; None of a classification.
+        mended: Wrong before, right now; `broken` the reverse. Both None for a regression.
+        moved: Mean change of a regression's value; None for a classification.
     """
 
     rows: int
@@ -109,14 +97,7 @@ class Decisions:
 
 @dataclass(frozen=True)
 class Bin:
-    """Scores of one range.
-
-    Attributes:
-        low: Where it begins.
-        high: Where it ends.
-        champion: Rows, mean score and share of hits of the champion; None where it has no such score.
-        challenger: The same.
-    """
+    """Scores of one range; of each version rows, mean score and share of hits, None without such scores."""
 
     low: float
     high: float
@@ -126,12 +107,7 @@ class Bin:
 
 @dataclass(frozen=True)
 class Calibration:
-    """How well scores say how often something happens.
-
-    Attributes:
-        bins: Ten ranges.
-        champion: Expected calibration error, 0 to 1.
-        challenger: The same.
+    """Calibration by bins, and the expected calibration errors, 0 to 1.
 
     Source: Naeini, Cooper and Hauskrecht, "Obtaining well calibrated probabilities using Bayesian binning", AAAI 2015.
     """
@@ -146,12 +122,9 @@ class Compared:
     """Both versions on the same rows.
 
     Attributes:
-        loss: All of them.
-        only: How many rows only the champion, and only the challenger, could answer unseen.
-        segments: By feature; those that differ most, surely ones first.
-        tested: How many segments there were.
-        decisions: How many answers would be others.
-        calibration: None where answers have no probability of one of two classes.
+        only: Numbers of rows unseen by the champion only, and by the challenger only.
+        segments: Significant ones first, then by difference.
+        calibration: None unless answers are probabilities of one of two classes.
     """
 
     loss: Comparison
@@ -163,11 +136,7 @@ class Compared:
 
 
 def compared(champion: Answered, challenger: Answered) -> Compared:
-    """Compare both.
-
-    Raises:
-        NotComparable: Their answers mean something else, or they have no row in common.
-    """
+    """Compare both; NotComparable if their losses differ, or they have no row in common."""
     if champion.loss != challenger.loss:
         raise NotComparable(
             f"the champion's answers are held against labels by {champion.loss}, the challenger's by {challenger.loss}"

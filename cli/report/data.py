@@ -1,10 +1,7 @@
-"""What differs between the training sets of two packages? By what each has sealed of its own, `reference.json`. Pure.
+"""Compares the training sets of two packages, by the profile that each has sealed in `reference.json`. Pure.
 
-    found = drift(Reference.from_dict(one), Reference.from_dict(other))
-    found.features[0].distance, found.features[0].chance
-
-The scores are those of the drift monitor. Each package counts numbers over its own bins, so the challenger's are spread
-evenly within their bins and counted over the champion's.
+The scores are those of the drift monitor. Numbers are counted in the champion's bins, with the challenger's counts
+spread evenly within its own.
 """
 
 from __future__ import annotations
@@ -24,11 +21,10 @@ class Feature:
     """One feature of both training sets.
 
     Attributes:
-        name: Its name.
         distance: The root of the Jensen-Shannon divergence, 0 to 0.833.
-        chance: How far apart two samples of this size are by chance in the mean, if rows do not depend on each other.
+        chance: Expected distance of two samples of this size, for independent rows.
         what: The largest difference in words.
-        missing: The share of rows without a value, before and after.
+        missing: Shares without a value, before and after.
         new: Codes that the champion has not seen.
     """
 
@@ -41,20 +37,15 @@ class Feature:
 
     @property
     def moved(self) -> bool:
-        """Whether it is more than twice as far as chance takes it."""
+        """Whether the distance is more than twice that of chance."""
         return self.distance > 2 * self.chance
 
 
 @dataclass(frozen=True)
 class Drift:
-    """What differs between two training sets.
+    """Differences of two training sets, the champion's first; features by distance.
 
-    Attributes:
-        rows: Of the champion's and of the challenger's.
-        features: Those that both have; the farthest first.
-        added: Features that only the challenger has.
-        removed: Features that only the champion has.
-        other: Features of which one has numbers and the other codes.
+    `other` are features that are numeric in one and codes in the other.
     """
 
     rows: tuple[int, int]
@@ -65,13 +56,13 @@ class Drift:
 
     @property
     def same(self) -> bool:
-        """Whether nothing differs at all."""
+        """Whether there is no difference."""
         changed = self.added or self.removed or self.other or self.rows[0] != self.rows[1]
         return not changed and all(one.distance == 0 and not one.new for one in self.features)
 
 
 def drift(champion: Profile, challenger: Profile) -> Drift:
-    """Hold the challenger's training set against the champion's."""
+    """Compare the challenger's training set with the champion's."""
     both = [name for name in challenger.columns if name in champion.columns]
     alike = [name for name in both if type(champion.columns[name]) is type(challenger.columns[name])]
     found = (_feature(name, champion.columns[name], challenger.columns[name]) for name in alike)
@@ -99,7 +90,7 @@ def _feature(name: str, before: Column, after: Column) -> Feature:
 
 
 def _counted(before: Column, after: Column) -> tuple[list[int], tuple[str, ...]]:
-    """The challenger's rows over the champion's bins, and codes that the champion has not seen."""
+    """The challenger's counts in the champion's bins, and codes that the champion has not seen."""
     if isinstance(before, Numeric) and isinstance(after, Numeric):
         if before.edges == after.edges:
             return list(after.counts), ()
@@ -115,7 +106,7 @@ def _counted(before: Column, after: Column) -> tuple[list[int], tuple[str, ...]]
 
 
 def _below(column: Numeric, value: float) -> float:
-    """About how many rows are up to a value, as if those of a bin were spread evenly in it."""
+    """Approximate number of rows up to a value, with rows spread evenly within each bin."""
     place = bisect_left(column.edges, value)
     low = column.edges[place - 1] if place else column.low
     high = column.edges[place] if place < len(column.edges) else column.high
@@ -126,7 +117,7 @@ def _below(column: Numeric, value: float) -> float:
 
 
 def _in_words(before: Column, counts: Sequence[int], missing: int) -> str:
-    """Which score differs most: the level of numbers, the share of a code, or the missing values."""
+    """The score that differs most: the level of numbers, or the share of a code."""
     found = scores(before, counts, missing)
     usual = scores(before, before.counts, before.missing)
     if isinstance(before, Numeric):

@@ -1,11 +1,7 @@
-"""How long will a rollout take, at the traffic of today? The judge itself is asked, on requests as they came. Pure.
+"""Forecasts the duration of a rollout at today's traffic, by running the judge on simulated windows. Pure.
 
-    found = foreseen(plan, Traffic(per_second=3.2, failed=0.001))
-    found.seconds, found.steps
-
-Both versions are taken to answer as the champion did in the last day: their requests are spread evenly, and split by
-the weight of each step. Then the judge says after which window it would let the challenger go on. Chance makes a trial
-shorter or longer than that, and a worse challenger is rolled back earlier.
+Both versions are assumed to answer as the champion did in the last day, with requests spread evenly and split by each
+step's weight. Chance makes a trial shorter or longer, and a worse challenger is rolled back earlier.
 """
 
 from __future__ import annotations
@@ -25,14 +21,7 @@ _NORMAL = NormalDist()
 
 @dataclass(frozen=True)
 class Traffic:
-    """What the champion was asked, and how it answered.
-
-    Attributes:
-        per_second: Requests.
-        failed: The share that failed (5XX).
-        p50: Half of the answers took longer, in any unit; None when it was not measured.
-        p99: One of a hundred took longer.
-    """
+    """The champion's requests per second, share of 5XX, and latency quantiles in any unit (None: not measured)."""
 
     per_second: float
     failed: float = 0.0
@@ -40,9 +29,9 @@ class Traffic:
     p99: float | None = None
 
     def slower(self, quantile: float, margin: float) -> float:
-        """The share of the slow answers, beyond a quantile, that is slow by more than a margin.
+        """The share of answers slower than a quantile that exceed it by a margin; one half without measurements.
 
-        Latencies are taken as log-normal, by the two quantiles that were measured. Without these it is a half.
+        Latencies are assumed log-normal, with the two measured quantiles.
         """
         if not margin:
             return 1.0
@@ -55,15 +44,13 @@ class Traffic:
 
 @dataclass(frozen=True)
 class Foreseen:
-    """How long a rollout takes.
+    """The forecast of a rollout.
 
     Attributes:
-        steps: The step and its seconds; infinite for one that does not end in the time that the trial has.
-        limit: The longest that the trial may take, seconds.
-        ends: What becomes of one that takes longer: `roll_back` or `hold`.
-        unknown: The metrics of which nothing can be foreseen, as their values come from labels or from a user.
-        better: Whether the challenger has to be better, which one that is as good is not.
-        at_once: Whether the challenger only bakes, with no champion beside it and however few requests there are.
+        steps: Each step and its seconds; infinite if it does not end within the trial.
+        ends: What happens after `limit` seconds: `roll_back` or `hold`.
+        unknown: Metrics that cannot be forecast, since their values come from labels or from a user.
+        at_once: Whether the challenger only bakes, without champion and minimum requests.
     """
 
     steps: tuple[tuple[Step, float], ...]
@@ -80,17 +67,12 @@ class Foreseen:
 
     @property
     def in_time(self) -> bool:
-        """Whether it ends before its time is over."""
+        """Whether it ends within the limit."""
         return self.seconds <= self.limit
 
 
 def foreseen(plan: Plan, traffic: Traffic) -> Foreseen:
-    """How long each step takes.
-
-    Args:
-        plan: How the challenger earns its traffic.
-        traffic: Of the champion.
-    """
+    """Forecast a plan at the champion's traffic."""
     known = tuple(metric for metric in plan.metrics if metric.kind != "mean")
     unknown = tuple(metric.name for metric in plan.metrics if metric.kind == "mean" and metric.prove)
     if plan.at_once or not any(metric.prove for metric in known):
@@ -113,7 +95,7 @@ def foreseen(plan: Plan, traffic: Traffic) -> Foreseen:
 
 
 def _baked(plan: Plan, step: Step, traffic: Traffic) -> float:
-    """How long a step takes without what nobody can foresee: it bakes, and the challenger gets its least requests."""
+    """Seconds of a step without evidence: its bake time, and the minimum requests of the challenger."""
     if plan.at_once:
         return step.bake_seconds
     rate = traffic.per_second * step.weight / 100
@@ -144,7 +126,7 @@ def _enough(
 
 
 def _first(windows: Sequence[Window], passes: Callable[[Sequence[Window]], bool]) -> int | None:
-    """The fewest of the windows with which it passes, sought by doubling and halving; None when all do not."""
+    """The smallest number of windows that passes, by doubling and bisection; None if all of them do not."""
     low, high = 0, 1
     while not passes(windows[:high]):
         if high >= len(windows):
@@ -157,7 +139,7 @@ def _first(windows: Sequence[Window], passes: Callable[[Sequence[Window]], bool]
 
 
 def _window(plan: Plan, metrics: Sequence[Metric], step: Step, traffic: Traffic, place: int) -> Window:
-    """One window: what came in it, split by the weight. Copies of requests leave the champion's answers as they are."""
+    """One simulated window, split by weight. A shadow step leaves the champion's requests as they are."""
     share = step.weight / 100
     sides = {"champion": 1.0 if step.shadow else 1 - share, "challenger": share}
     found: dict[str, dict[str, Tally]] = {}
@@ -178,7 +160,7 @@ def _window(plan: Plan, metrics: Sequence[Metric], step: Step, traffic: Traffic,
 
 
 def _tally(metric: Metric, rate: float, count: int, place: int) -> Tally:
-    """Of a latency how many answers are slow, at a rate that counts those; else that none failed."""
+    """For a latency metric, the number of slow answers; else no failures."""
     if metric.quantile is None:
         return Tally(count)
     slow = rate * (1 - metric.quantile)

@@ -1,4 +1,4 @@
-"""All that the comment on a pull request is made of, each part of it known or missing with its reason. Pure."""
+"""The facts of the comment on a pull request; each part is known, or missing with a reason. Pure."""
 
 from __future__ import annotations
 
@@ -16,12 +16,7 @@ from rollout.core.restored import Restored
 
 @dataclass(frozen=True)
 class Missing:
-    """Something that is not known.
-
-    Attributes:
-        why: In a sentence without its full stop.
-        failed: Whether the pull request is to blame for it.
-    """
+    """A part that is not known, with a reason; `failed` says that the pull request caused it."""
 
     why: str
     failed: bool = False
@@ -29,16 +24,12 @@ class Missing:
 
 @dataclass(frozen=True)
 class Package:
-    """What a sealed package says of itself.
+    """Content of a sealed package.
 
     Attributes:
         digest: `sha256:<hex>` of its archive.
-        recipe: The recipe's digest.
-        bytes: How large the archive is.
-        parameters: The model's.
-        metrics: Metric -> value, as it was evaluated.
-        training: On how many rows it was trained, and when these were; as `metrics.json` has it.
-        profile: What it was trained on; None when the package does not tell.
+        training: Number and times of the training rows, as in `metrics.json`.
+        profile: Of the training data; None without one.
         fast: Whether it has a fast form.
     """
 
@@ -54,12 +45,7 @@ class Package:
 
 @dataclass(frozen=True)
 class Latency:
-    """How long a server of this checkout takes for one request, on the machine that wrote the report.
-
-    Attributes:
-        p50_ms: Half of the answers are faster, milliseconds.
-        p99_ms: 99 of 100 are.
-    """
+    """Latency of one request at a time to a server of this checkout, on the reporting machine."""
 
     p50_ms: float
     p99_ms: float
@@ -67,23 +53,15 @@ class Latency:
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of a pull request.
+    """Facts of a pull request.
 
     Attributes:
-        stack: The stack that it would be released on.
-        preview: What Pulumi says.
-        prices: Of instances.
-        champion: What serves there.
-        champion_config: The endpoint config that serves it; None when nothing does.
-        challenger: What this checkout builds.
-        compared: Both on the same rows.
-        latency: Of both; the champion's is None when there is none.
-        traffic: What the champion was asked in the last day.
-        rollout: How long the rollout takes.
-        gates: Why the challenger is below its gates; empty when it is not.
-        seconds: How long the report took without training.
-        trained: How long training and evaluating took, seconds; 0 when the recipe was built before.
-        restored: What a person restored there: until that is lifted, an update releases it and not this checkout.
+        champion_config: The serving endpoint config; None without one.
+        latency: The champion's (None without one) and the challenger's.
+        gates: Why the challenger is below its gates; empty if it is not.
+        seconds: Duration of the report without training.
+        trained: Seconds of training and evaluation; 0 if the recipe was built before.
+        restored: The restored release, which updates release instead of this checkout.
     """
 
     stack: str
@@ -103,7 +81,7 @@ class Facts:
 
     @property
     def same_model(self) -> bool:
-        """Whether this checkout builds the package that serves."""
+        """Whether this checkout builds the serving package."""
         champion, challenger = self.champion, self.challenger
         if isinstance(champion, Missing) or isinstance(challenger, Missing):
             return False
@@ -111,13 +89,13 @@ class Facts:
 
     @property
     def unchanged(self) -> bool:
-        """Whether nothing would happen at all."""
+        """Whether nothing would happen."""
         stopped = any(item.stops for item in self.preview.findings)
         return self.same_model and self.preview.code == 0 and not self.preview.changes and not stopped
 
     @property
     def good(self) -> bool:
-        """Whether the preview succeeds, and nothing that the pull request is to blame for failed."""
+        """Whether the preview succeeds, and the pull request caused no failure."""
         parts = (self.challenger, self.compared, self.latency, self.rollout)
         return (
             self.preview.code == 0

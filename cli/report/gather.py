@@ -1,7 +1,6 @@
-"""All facts of the comment: Pulumi is asked, the stack is read, and the model is built. Nothing in the cloud changes.
+"""Collects the facts of the comment: preview, stack, and model build. Nothing in the cloud changes.
 
-What cannot be found out is missing with its reason, and all else is told: a comment without a champion, without
-credentials, or about a model that cannot be trained is a comment too.
+A part that fails is missing with its reason, and the others are still reported.
 """
 
 from __future__ import annotations
@@ -40,14 +39,7 @@ _FIRST = Missing("nothing serves yet, so this is the first release: nothing to c
 
 @dataclass(frozen=True)
 class Live:
-    """What serves on the stack.
-
-    Attributes:
-        target: The endpoint; None when it cannot be asked.
-        champion: The release; None when there is none.
-        why: Why there is none, or why it is not known.
-        restored: What a person restored in place of what the checkout asks for.
-    """
+    """What serves on the stack; `target` is None when it cannot be read, and `why` says why there is no champion."""
 
     target: Target | None
     champion: Release | None
@@ -56,16 +48,7 @@ class Live:
 
 
 def gather(stack: Stack, workdir: Path, say: Say) -> Facts:
-    """Find out all of it.
-
-    Args:
-        stack: The stack that the checkout would be released on.
-        workdir: An empty folder to work in.
-        say: Called with a line at a time.
-
-    Raises:
-        OperatorError: The pulumi command is not there.
-    """
+    """Collect all facts of a stack, with `workdir` an empty folder; OperatorError if the pulumi command is missing."""
     begun = time.monotonic()
     say("asking pulumi for a preview")
     seen = previewed(stack)
@@ -124,7 +107,7 @@ def _champion(live: Live, workdir: Path) -> ComparedVersion | Missing:
 def _challenger(
     stack: Stack, seen: Preview, live: Live, workdir: Path, say: Say
 ) -> tuple[ComparedVersion | Missing, str, float]:
-    """What would be released: as the program has it or, where it did not come so far, as the stack's file has it."""
+    """The release that the program declares or, without a declaration, the stack's file."""
     declared = seen.only(previews.PACKAGE)
     inputs: Mapping[str, Any] = declared.new if declared else {}
     given = inputs.get("source") or _made_elsewhere(inputs)
@@ -143,7 +126,7 @@ def _challenger(
 
 
 def _made_elsewhere(inputs: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The candidate of a training job, where it has the recipe."""
+    """The candidate of a training job, if it has this recipe."""
     candidate = inputs.get("candidate")
     return candidate if isinstance(candidate, Mapping) and candidate.get("recipe") == inputs.get("recipe") else None
 

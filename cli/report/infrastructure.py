@@ -1,8 +1,4 @@
-"""What does a preview change in the cloud: permissions, and what the instances cost? Pure.
-
-found = permissions(preview)          # statements that come and go
-cost = costs(preview, prices)         # by endpoint config, US dollars a month
-"""
+"""Changes of permissions and instance costs in a preview. Pure."""
 
 from __future__ import annotations
 
@@ -22,16 +18,13 @@ _CLUSTER_ROLES = {f"kubernetes:rbac.authorization.k8s.io/v1:{kind}" for kind in 
 
 @dataclass(frozen=True)
 class Statement:
-    """One statement of a policy document.
+    """One statement of a policy document, which is added or removed.
 
     Attributes:
-        adds: Whether it comes; else it goes.
-        resource: The logical name of what has the document.
-        effect: `Allow` or `Deny`; `Attach` for a policy that is attached by its name.
-        who: The principals; empty where the document says of itself for whom it is.
-        actions: What.
-        on: The resources.
-        condition: Under which condition, as JSON; empty without.
+        resource: The logical name of the document's resource.
+        effect: `Allow`, `Deny`, or `Attach` for a policy attached by name.
+        who: Principals; empty where the document implies them.
+        condition: JSON; empty without one.
         wide: Whether the policy pack finds it too wide, or open to everybody.
     """
 
@@ -47,19 +40,14 @@ class Statement:
 
 @dataclass(frozen=True)
 class Permissions:
-    """What changes of permissions.
-
-    Attributes:
-        statements: Those that come and go; the wide ones first.
-        unknown: The logical names of what has a document that is not known before the update.
-    """
+    """Changed statements, wide ones first; `unknown` names resources with a document not known before the update."""
 
     statements: tuple[Statement, ...] = ()
     unknown: tuple[str, ...] = ()
 
 
 def permissions(preview: Preview) -> Permissions:
-    """The statements that differ. An input with a document that is not known yet has none; what has it is named."""
+    """The changed statements. Inputs with an unknown document have none; their resource is listed as unknown."""
     found: list[Statement] = []
     unknown: dict[str, None] = {}
     for item in preview.changes:
@@ -103,7 +91,7 @@ def _statements(item: Resource, inputs: Mapping[str, Any]) -> Iterator[Statement
 
 
 def _rule(item: Resource, rule: Mapping[str, Any]) -> Statement:
-    """A rule of a cluster's Role, as a statement; wide where it names all verbs, groups or resources."""
+    """A rule of a cluster's Role as a statement; wide if it has a wildcard."""
     groups, resources, verbs = (listed(rule.get(name)) for name in ("apiGroups", "resources", "verbs"))
     names = ", ".join(listed(rule.get("resourceNames")))
     on = [f"{group or 'core'}/{one}{f' ({names})' if names else ''}" for group in groups for one in resources]
@@ -134,13 +122,7 @@ def _known(value: object) -> str:
 
 @dataclass(frozen=True)
 class Prices:
-    """What instances cost.
-
-    Attributes:
-        hourly: US dollars by type.
-        hours: Of a month.
-        priced_on: The day of which the prices are.
-    """
+    """Instance prices: US dollars an hour by type, hours a month, and the date."""
 
     hourly: Mapping[str, float]
     hours: float
@@ -154,13 +136,7 @@ class Prices:
 
 @dataclass(frozen=True)
 class Cost:
-    """What the instances of one endpoint config cost.
-
-    Attributes:
-        what: The instances in words.
-        monthly: US dollars; those without a price are left out.
-        unpriced: The types without a price.
-    """
+    """Cost of an endpoint config's instances; `monthly` is US dollars, without the `unpriced` types."""
 
     what: str
     monthly: float
@@ -169,14 +145,7 @@ class Cost:
 
 @dataclass(frozen=True)
 class Costs:
-    """What an endpoint costs.
-
-    Attributes:
-        now: The config that serves today; None when there is none or it is not in the preview.
-        trial: The config of both versions, while the trial lasts; None without a trial.
-        after: The config that serves when the release is promoted; None when it is not in the preview.
-        priced_on: The day of which the prices are.
-    """
+    """Costs of an endpoint now, during the trial, and after a promotion; None for an unknown or missing config."""
 
     now: Cost | None
     trial: Cost | None
@@ -185,13 +154,7 @@ class Costs:
 
 
 def costs(preview: Preview, prices: Prices, champion_config: str | None) -> Costs:
-    """What the endpoint costs today, in the trial and afterwards.
-
-    Args:
-        preview: What would happen.
-        prices: Of instances.
-        champion_config: The name of the endpoint config that serves today; None when nothing does.
-    """
+    """The endpoint's costs; `champion_config` is the name of the endpoint config that serves today."""
     configs = {
         str(side.get("name")): side for item in preview.resources if item.type == CONFIG for side in _sides(item)
     }

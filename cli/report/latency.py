@@ -1,4 +1,4 @@
-"""How fast do two packages answer on this machine? Both are served by this checkout's runtime, and asked in turns."""
+"""Measures the latency of packages on this machine, served by this checkout's runtime, in turns."""
 
 from __future__ import annotations
 
@@ -20,15 +20,9 @@ _PATIENCE = 30.0  # seconds until a server answers
 
 
 def latencies(sealed: Sequence[Path], manifests: Sequence[str], log: Path) -> list[Latency]:
-    """The latency of each, one request at a time: the median over turns, so that a busy moment hits all alike.
+    """The latency of verified, unpacked packages: medians over turns, so that a busy moment affects all alike.
 
-    Args:
-        sealed: The folders of archives that are verified and unpacked.
-        manifests: The sha256 of the manifest of each, hex.
-        log: Takes what the servers say.
-
-    Raises:
-        OperatorError: One does not come up, or does not answer its own example.
+    `manifests` are their sha256, hex; `log` takes the servers' output. OperatorError if one fails on its own example.
     """
     with ExitStack() as running:
         urls = [running.enter_context(_served(*one, log)) for one in zip(sealed, manifests, strict=True)]

@@ -1,9 +1,6 @@
-"""Markdown as GitHub and GitLab show it in a comment: no text of a package or a cloud can break out of it.
+"""Escapes and formats Markdown for comments on GitHub and GitLab: foreign text cannot break out of it.
 
-    text("<b>|@all")                 # shown as it is written: no element, no cell, nobody is called
-    page = document(marker, sections)    # below the most that a comment may be
-
-What is too long is cut, and it is said how much. GitHub takes no inline SVG, so a bar is made of block characters.
+Too long text is cut, with a note. GitHub renders no inline SVG, so bars are made of block characters.
 """
 
 from __future__ import annotations
@@ -13,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 MOST_BYTES = 60_000
-"""A comment on GitHub has at most 65,536 characters; bytes are never fewer."""
+"""GitHub's limit is 65,536 characters."""
 LONGEST = 160
-"""Characters of a value that are shown."""
+"""Maximum characters of a value."""
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()#+!|~$^])")
 _CALLS = re.compile(r"@(?=\S)|#(?=\d)|:(?=//|[\w+-]+:)|\b(https?|www|GH)(?=[:.-])")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]+")
@@ -30,19 +27,19 @@ def plain(value: object, most: int = LONGEST) -> str:
 
 
 def text(value: object, most: int = LONGEST) -> str:
-    """Any text, shown as it is written."""
+    """Text as it is written: no element, no table cell, no mention."""
     safe = _SPECIAL.sub(r"\\\1", plain(value, most).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;"))
     return _CALLS.sub(lambda found: found[0] + _JOINER, safe)
 
 
 def code(value: object, most: int = LONGEST) -> str:
-    """Any text as code. What would end the code, or the cell of a table, is shown as a like character."""
+    """Text as code; characters that would end it, or a table cell, are replaced by similar ones."""
     line = plain(value, most).replace("`", "'").replace("|", "¦")
     return f"`{line}`" if line else "-"
 
 
 def fenced(value: str, most_lines: int = 30) -> list[str]:
-    """Lines as they are, in a block that they cannot end."""
+    """Lines in a block that they cannot end."""
     lines = [plain(line, 400) if line.strip() else "" for line in value.strip("\n").splitlines()]
     shown = lines if len(lines) <= most_lines else [*lines[:most_lines], f"… and {len(lines) - most_lines} lines more"]
     longest = max((len(run) for line in shown for run in re.findall("`+", line)), default=0)
@@ -53,14 +50,7 @@ def fenced(value: str, most_lines: int = 30) -> list[str]:
 def table(
     head: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = (), most: int = 40
 ) -> list[str]:
-    """A table of cells that are Markdown already.
-
-    Args:
-        head: The names of the columns.
-        rows: The cells.
-        right: The columns that stand to the right, by their number.
-        most: The most rows that are shown.
-    """
+    """A table with cells in Markdown; `right` has the numbers of right-aligned columns, `most` limits the rows."""
     rule = ["---:" if place in right else "---" for place in range(len(head))]
     lines = [f"| {' | '.join(line)} |" for line in (head, rule, *rows[:most])]
     return lines if len(rows) <= most else [*lines, "", f"… and {len(rows) - most:,} rows more."]
@@ -74,7 +64,7 @@ def bar(share: float, width: int = 10) -> str:
 
 
 def sided(value: float, most: float, width: int = 6) -> str:
-    """A number below or above 0 as a bar to the left or the right of a middle line, which `most` fills."""
+    """A number as a bar to the left or right of a middle line; `most` fills one side."""
     share = round(min(abs(value) / most, 1.0) * width) if most else 0
     left, right = ("█" * share, "") if value < 0 else ("", "█" * share)
     return f"`{left.rjust(width)}│{right.ljust(width)}`".replace(" ", "·")
@@ -82,13 +72,7 @@ def sided(value: float, most: float, width: int = 6) -> str:
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the comment.
-
-    Attributes:
-        title: Its heading.
-        lines: What is always seen.
-        folded: What is seen when the reader opens it: the words to click on, and lines.
-    """
+    """A part of the comment; `folded` has a summary and lines for each collapsed part."""
 
     title: str
     lines: Sequence[str]
@@ -96,13 +80,7 @@ class Section:
 
 
 def document(top: Sequence[str], sections: Sequence[Section], most: int = MOST_BYTES) -> str:
-    """All of it. When that is too long, what is folded is left out first, from the end, and then lines are.
-
-    Args:
-        top: What stands before the sections; it is never cut.
-        sections: In their order.
-        most: Bytes.
-    """
+    """The comment of at most `most` bytes: collapsed parts are cut first, from the end, then lines; never `top`."""
     kept = [list(section.folded) for section in sections]
     while True:
         page = _written(top, sections, kept)

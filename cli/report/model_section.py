@@ -1,4 +1,4 @@
-"""What the comment says of the model and its data: both versions on the same rows, and what they learned from. Pure."""
+"""The comment's sections on the model and its data. Pure."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _verdict(loss: Comparison) -> str:
 
 
 def model(facts: Facts) -> list[Section]:
-    """The model: metrics, the same rows, segments, calibration, decisions, size and latency."""
+    """The model: metrics, segments, calibration, decisions, size and latency."""
     made = facts.challenger
     if isinstance(made, Missing):
         return [Section("Model", ["This checkout gives no model:", "", *fenced(made.why)])] if made.failed else []
@@ -205,7 +205,7 @@ def _drift(facts: Facts) -> Drift | None:
 
 
 def data_in_short(facts: Facts) -> str:
-    """How far the training sets are apart, in a line; empty where there are no two."""
+    """The difference of the training sets, in a line; empty if there are not two."""
     found = _drift(facts)
     if found is None:
         return ""
@@ -220,7 +220,7 @@ def data_in_short(facts: Facts) -> str:
 
 
 def data(facts: Facts) -> list[Section]:
-    """What differs between the training sets."""
+    """Differences between the training sets."""
     found = _drift(facts)
     if found is None or found.same or not isinstance(facts.champion, Package):
         return []

@@ -1,7 +1,4 @@
-"""The comment on a pull request, from its facts. Pure.
-
-page(facts)      # Markdown, below the most that a comment may be
-"""
+"""Renders the comment on a pull request from its facts. Pure."""
 
 from __future__ import annotations
 
@@ -11,13 +8,13 @@ from cli.report.markdown import code, document, table, text
 
 
 def marker(stack: str) -> str:
-    """The first line of a comment, by which the next one finds it to take its place."""
+    """The first line of a comment, by which the next one replaces it."""
     name = "".join(one for one in stack if one.isalnum() or one in "-_./")
     return f"<!-- modelstack pr-report {name} -->"
 
 
 def page(facts: Facts) -> str:
-    """Write the comment."""
+    """The comment as Markdown, within GitHub's limit."""
     top = [marker(facts.stack), "", *_restored(facts)]
     if facts.unchanged:
         recipe = facts.challenger.recipe[:12] if isinstance(facts.challenger, Package) else ""
@@ -32,7 +29,7 @@ def page(facts: Facts) -> str:
 
 
 def _restored(facts: Facts) -> list[str]:
-    """That the model of the checkout does not count for now; empty when it does."""
+    """A warning that the checkout's model is not released for now."""
     if facts.restored is None:
         return []
     said = f"{facts.restored.reason.text}. Until that is lifted, this checkout's model is not released"

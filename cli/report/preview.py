@@ -1,11 +1,6 @@
-"""What does a preview say? The lines of `pulumi preview --json`, one event each, as facts. Pure.
+"""Parses `pulumi preview --json`, one event a line, with PULUMI_ENABLE_STREAMING_JSON_PREVIEW=true. Pure.
 
-    seen = read(lines, code)
-    seen.changes, seen.findings, seen.errors
-
-The form is that of `PULUMI_ENABLE_STREAMING_JSON_PREVIEW=true`: the other one holds no findings of policies.
-
-Source: Pulumi SDK, `apitype/events.go` (EngineEvent).
+The other JSON form has no policy findings. Source: Pulumi SDK, `apitype/events.go` (EngineEvent).
 """
 
 from __future__ import annotations
@@ -21,7 +16,7 @@ from cli.report.markdown import plain
 Kind = Literal["create", "update", "replace", "delete", "same"]
 STREAMING = "PULUMI_ENABLE_STREAMING_JSON_PREVIEW"
 UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
-"""What the engine writes for a text that is not known before the update."""
+"""The engine's placeholder for a text that is not known before the update."""
 PACKAGE, ROLLOUT = "pulumi-python:dynamic/modelstack:Package", "pulumi-python:dynamic/modelstack:Rollout"
 _KINDS: Mapping[str, Kind] = {
     "create": "create",
@@ -36,16 +31,9 @@ _COLORS = re.compile(r"<\{%.*?%\}>|\x1b\[[0-9;]*m")
 
 @dataclass(frozen=True)
 class Resource:
-    """What a preview says of one resource.
+    """The change of one resource; `old` is empty for a new one, `new` for a deleted one.
 
-    Attributes:
-        kind: What would happen to it.
-        type: Its type, such as `aws:s3/bucket:Bucket`.
-        name: Its logical name.
-        old: Its inputs now; empty when it is new.
-        new: Its inputs after the update; empty when it goes.
-        differs: The inputs that differ.
-        replaces: Those of them for which it is made anew.
+    `name` is its logical name. `replaces` are those of the changed inputs that force a replacement.
     """
 
     kind: Kind
@@ -59,14 +47,7 @@ class Resource:
 
 @dataclass(frozen=True)
 class Finding:
-    """What a policy says.
-
-    Attributes:
-        policy: Its name.
-        resource: The logical name of the resource; empty when it is about the stack.
-        message: In its words.
-        stops: Whether an update would stop for it.
-    """
+    """A policy's finding; `resource` is its logical name, empty for the stack; `stops` if it blocks an update."""
 
     policy: str
     resource: str
@@ -76,15 +57,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Preview:
-    """A preview.
-
-    Attributes:
-        code: The exit code of Pulumi.
-        resources: All that are managed in the cloud, in the order in which they were told.
-        findings: Of the policies.
-        errors: What was wrong, in the words of the program or a provider.
-        packs: The policy packs that ran.
-    """
+    """A preview; `resources` has only those managed in the cloud, `code` is Pulumi's exit code."""
 
     code: int
     resources: tuple[Resource, ...] = ()
@@ -94,21 +67,16 @@ class Preview:
 
     @property
     def changes(self) -> list[Resource]:
-        """Those to which something would happen."""
+        """Resources that would change."""
         return [item for item in self.resources if item.kind != "same"]
 
     def only(self, kind: str) -> Resource | None:
-        """The first resource of a type that has inputs after the update; None where there is none."""
+        """The first resource of a type that has inputs after the update; None without one."""
         return next((item for item in self.resources if item.type == kind and item.new), None)
 
 
 def read(lines: Iterable[str], code: int) -> Preview:
-    """Read a preview.
-
-    Args:
-        lines: What it printed; lines that are no event are errors if they say so.
-        code: How it ended.
-    """
+    """Parse a preview's output; lines that are no event count as errors if they begin with `error:`."""
     resources: dict[str, Resource] = {}
     findings: dict[Finding, None] = {}
     errors: dict[str, None] = {}
@@ -143,7 +111,7 @@ def _event(line: str) -> Mapping[str, Any] | None:
 
 
 def _take(step: Mapping[str, Any], resources: dict[str, Resource]) -> None:
-    """Note a step. Of a resource that is made anew there are several, and one that says so stays."""
+    """Record a step. A replacement has several steps, of which one says so."""
     kind, urn = _KINDS.get(step.get("op", "")), step.get("urn", "")
     old, new = step.get("old") or {}, step.get("new") or {}
     managed = (new or old).get("custom") and not str(step.get("type", "")).startswith("pulumi:")
@@ -175,7 +143,7 @@ def _uncolored(message: object) -> str:
 
 
 def shown(value: object) -> str:
-    """A value of an input for a reader; one that is not known says so."""
+    """An input's value for a reader."""
     if isinstance(value, str) and value == UNKNOWN:
         return "not known yet"
     if type(value) in {dict, list}:

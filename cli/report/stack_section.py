@@ -1,4 +1,4 @@
-"""What the comment says of the stack: policies, resources, permissions, cost, and the rollout. Pure."""
+"""The comment's sections on the stack: policies, resources, permissions, cost, and the rollout. Pure."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def policies_in_short(facts: Facts) -> str:
 
 
 def policies(facts: Facts) -> list[Section]:
-    """What policies and the preview itself complain about."""
+    """Findings of policies, and errors of the preview."""
     seen = facts.preview
     stops, told = ([item for item in seen.findings if item.stops is stop] for stop in (True, False))
     lines: list[str] = []
@@ -131,7 +131,7 @@ def _unpriced(cost: Cost) -> str:
 
 
 def cost_in_short(facts: Facts) -> str:
-    """What the endpoint costs a month, in a line; empty where it is not known."""
+    """The endpoint's monthly cost, in a line; empty if unknown."""
     found: Costs = costs(facts.preview, facts.prices, facts.champion_config)
     if found.after is None:
         return ""
@@ -179,7 +179,7 @@ def _names(names: Sequence[str]) -> str:
 
 
 def rollout_in_short(facts: Facts) -> str:
-    """How long the rollout takes, in a line."""
+    """The duration of the rollout, in a line."""
     found = facts.rollout
     if isinstance(found, Missing):
         return text(found.why, 300)
@@ -194,7 +194,7 @@ def rollout_in_short(facts: Facts) -> str:
 
 
 def rollout(facts: Facts) -> list[Section]:
-    """How long each step takes, and what that is computed from."""
+    """The duration of each step, and its assumptions."""
     found, traffic = facts.rollout, facts.traffic
     if isinstance(found, Missing) or isinstance(traffic, Missing):
         return []
@@ -225,7 +225,7 @@ def _count(number: int, what: str) -> str:
 
 
 def lasting(seconds: float) -> str:
-    """A time for people: `40 s`, `12 min`, `3.5 h`, `2.1 days`."""
+    """A duration for people: `40 s`, `12 min`, `3.5 h`, `2.1 days`."""
     if not math.isfinite(seconds):
         return "too long"
     for size, unit in ((_DAY, "days"), (_HOUR, "h")):

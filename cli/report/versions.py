@@ -1,4 +1,7 @@
-"""The two packages: fetched or built, verified, unpacked, and asked. Nothing of one runs before it is verified."""
+"""Fetches or builds the two packages, verifies and unpacks them, and runs both on the same rows.
+
+No code of a package runs before it is verified.
+"""
 
 from __future__ import annotations
 
@@ -32,13 +35,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class ComparedVersion:
-    """A package on this machine.
-
-    Attributes:
-        package: What it says of itself.
-        folder: Where it is unpacked.
-        manifest: Its manifest.
-    """
+    """A verified package, unpacked on this machine."""
 
     package: Package
     folder: Path
@@ -46,11 +43,7 @@ class ComparedVersion:
 
 
 def opened(path: Path, digest: str, folder: Path) -> ComparedVersion:
-    """Verify an archive, and unpack it.
-
-    Raises:
-        ArchiveError: It is something else than was sealed.
-    """
+    """Verify and unpack an archive; ArchiveError if it is not what was sealed."""
     manifest = archive.verify(path, digest)
     archive.unpack(path, folder)
     told = archive.documents(path)
@@ -73,16 +66,9 @@ def opened(path: Path, digest: str, folder: Path) -> ComparedVersion:
 
 
 def bring(target: Target, release: Mapping[str, Any], to: Path) -> None:
-    """Write the archive of a release into a file, from a bucket or a registry of images.
+    """Write the archive of a release into a file, from a bucket or a registry of images; RegistryError if that fails.
 
-    Args:
-        target: The stack that it is looked at for, on either platform.
-        release: Its `archive_uri` and `package_digest`; one that is taken from another stack also says how that is
-            reached, as the program's input `source` does.
-        to: The file.
-
-    Raises:
-        RegistryError: It is not there, or of another digest.
+    `release` has `archive_uri` and `package_digest`, and if taken from another stack, that stack's access fields.
     """
     archive_uri, digest = str(release["archive_uri"]), str(release["package_digest"])
     if "context" in release or (target.on_kubernetes and "region" not in release):
@@ -100,15 +86,9 @@ def bring(target: Target, release: Mapping[str, Any], to: Path) -> None:
 def fetched(
     release: Mapping[str, Any], folder: Path, fetch: Callable[[Mapping[str, Any], Path], None]
 ) -> ComparedVersion:
-    """Download a release's package.
+    """Download a release's package into a new folder; `fetch` is as `bring`. A restored one has no `manifest_sha256`.
 
-    Args:
-        release: At least its `archive_uri` and `package_digest`; a restored one names no `manifest_sha256`.
-        folder: A new folder.
-        fetch: Writes its archive into a file; see `bring`.
-
-    Raises:
-        OperatorError: It cannot be read, or is not what was released.
+    OperatorError if it cannot be read, or is not what was released.
     """
     folder.mkdir(parents=True)
     path, digest = folder / "model.tar.gz", str(release["package_digest"])
@@ -126,13 +106,9 @@ def fetched(
 def built(
     root: Path, parameters: Mapping[str, Any], gates: Mapping[str, Any], folder: Path, say: Say
 ) -> tuple[ComparedVersion, str, float]:
-    """Build what a checkout asks for, unless it was built before.
+    """Build a checkout's model unless it was built before; raises one of `REFUSALS` if that fails.
 
-    Returns:
-        The version, why it is below its gates (or nothing), and how long training took, seconds; 0 without any.
-
-    Raises:
-        One of `REFUSALS`: It cannot be built.
+    Returns the version, why it is below its gates (or empty), and seconds of training (0 without any).
     """
     wanted, begun = recipe(root, parameters), time.monotonic()
     known = (shared(root) / "packages" / wanted.digest / "seal").exists()
@@ -147,7 +123,7 @@ def built(
 
 
 def on_same_rows(champion: ComparedVersion, challenger: ComparedVersion, folder: Path, say: Say) -> Compared | Missing:
-    """Ask both for the rows that neither has seen, each by its own code, and compare."""
+    """Run both on the rows that neither has seen, each with its own code, and compare."""
     if differs := sealed_elsewhere(champion.manifest.content):
         return Missing(differs)
     before, after = champion.package.parameters, challenger.package.parameters
@@ -165,7 +141,7 @@ def on_same_rows(champion: ComparedVersion, challenger: ComparedVersion, folder:
 
 
 def _answered(version: ComparedVersion, rows: list[dict[str, Any]], folder: Path, say: Say) -> Answered:
-    """What a version answers to the first choice of rows that its own code takes and that it has not seen."""
+    """Answers to the first choice of rows that the version's code accepts and that it has not seen."""
     folder.mkdir(parents=True)
     lay_out(version.folder / "code" / "model", folder / "root")
     out = folder / "answered.json"

@@ -1,1 +1,1 @@
-"""AWS's answers: SageMaker, CloudWatch, DynamoDB and S3, through boto3."""
+"""The commands' adapter for AWS."""

@@ -1,4 +1,4 @@
-"""The alarms of one endpoint, as CloudWatch has them."""
+"""CloudWatch alarms of one endpoint. Raises OperatorError when CloudWatch does not answer."""
 
 from __future__ import annotations
 
@@ -21,11 +21,7 @@ _CHANGES = 12  # of one alarm
 
 
 def read(target: Target) -> list[dict[str, Any]]:
-    """Every alarm of the endpoint, as `describe_alarms` tells it, composite ones first.
-
-    Raises:
-        OperatorError: CloudWatch does not answer.
-    """
+    """Alarms of the endpoint as `describe_alarms` returns them, composite ones first."""
     with explained("reading the alarms"):
         pages = list(
             target.client("cloudwatch")
@@ -37,48 +33,37 @@ def read(target: Target) -> list[dict[str, Any]]:
 
 
 def is_own(item: Mapping[str, Any], target: Target) -> bool:
-    """Whether an alarm is this endpoint's, and not that of a stack whose name begins alike.
-
-    It watches the endpoint, or tells the endpoint's topic.
-    """
+    """Whether an alarm watches this endpoint or notifies its topic, since endpoint names may share a prefix."""
     topic = target.outputs.get("alerts_topic")
     return target.endpoint in values(item, ENDPOINT) or topic in item.get("AlarmActions", ())
 
 
 def values(item: Mapping[str, Any], dimension: str) -> set[str]:
-    """The values that a dimension has in the metrics that an alarm watches."""
+    """The values of a dimension in an alarm's metrics."""
     watched = [item, *(query["MetricStat"]["Metric"] for query in item.get("Metrics", ()) if "MetricStat" in query)]
     pairs = (pair for metric in watched for pair in metric.get("Dimensions", ()))
     return {pair["Value"] for pair in pairs if pair["Name"] == dimension}
 
 
 def description_of(item: Mapping[str, Any]) -> Description:
-    """How urgent an alarm is, what it means and where to look."""
+    """An alarm's parsed description."""
     return Description.read(item.get("AlarmDescription", ""))
 
 
 def telling(target: Target) -> tuple[AlarmView, ...]:
-    """Those that tell somebody: an alarm on one window of the error budget does not. Composite ones are the last.
-
-    Raises:
-        OperatorError: CloudWatch does not answer.
-    """
+    """Alarms that notify somebody, composite ones last; not those on one window of the error budget."""
     listed = sorted(read(target), key=lambda item: "AlarmRule" in item)
     return tuple(view(item) for item in listed if not item["AlarmName"].startswith(f"{target.endpoint}-{BURN}-"))
 
 
 def view(item: Mapping[str, Any]) -> AlarmView:
-    """One of them, as people look at it."""
+    """An alarm for people."""
     said, severity = reason(item), description_of(item).severity
     return AlarmView(item["AlarmName"], item["StateValue"], said.text, severity, said.value, said.threshold)
 
 
 def in_full(target: Target) -> list[AlarmInFull]:
-    """Each alarm with its description, its reason with value and threshold, and the last changes of its state.
-
-    Raises:
-        OperatorError: CloudWatch does not answer.
-    """
+    """Alarms with description, reason, and last state changes."""
     listed = read(target)
     with explained("reading the history of the alarms"), ThreadPoolExecutor(_AT_ONCE) as pool:
         changes = list(pool.map(partial(_changes, target), [item["AlarmName"] for item in listed]))

@@ -1,4 +1,4 @@
-"""What CloudWatch has counted of an endpoint: its requests, its error budgets, and what could not be used."""
+"""Counts from CloudWatch: requests, error budgets, and unusable data. Raises OperatorError when it cannot be read."""
 
 from __future__ import annotations
 
@@ -23,11 +23,7 @@ _BACK = timedelta(minutes=10)
 
 
 def served(target: Target, variants: Sequence[str], start: datetime, end: datetime) -> list[ServedView]:
-    """How each variant answered between two times.
-
-    Raises:
-        OperatorError: CloudWatch cannot be read.
-    """
+    """The variants' traffic between two times."""
     asked = [(variant, name, stat) for variant in variants for name, stat in _ASKED]
     period = 60 * max(math.ceil((end - start).total_seconds() / 60), 1)
     with explained("reading how the variants answered"):
@@ -46,11 +42,7 @@ def _view(variant: str, values: Mapping[tuple[str, str, str], list[float]]) -> S
 
 
 def spent(target: Target, objective: Objective) -> Spent:
-    """What counts against an objective, of its window until now.
-
-    Raises:
-        OperatorError: CloudWatch cannot be read.
-    """
+    """Consumption of an objective in its window until now."""
     stats = {INVOCATIONS: "Sum", FAILED: "Sum", LATENCY: slower_than(objective.latency_ms)}
     period = 60 * max(1, objective.window_seconds // _PERIODS // 60)
     with explained("reading the error budgets"):
@@ -59,21 +51,13 @@ def spent(target: Target, objective: Objective) -> Spent:
 
 
 def kept_aside(target: Target, names: Iterable[str], seconds: float) -> Mapping[str, float]:
-    """The sums of metrics of our own until now, of all variants.
-
-    Raises:
-        OperatorError: CloudWatch cannot be read.
-    """
+    """Sums of our own metrics over all variants, of the last seconds."""
     with explained("reading what was kept aside"):
         return totals(target, OWN, dict.fromkeys(names, "Sum"), _HOUR, seconds)
 
 
 def delay(target: Target) -> float:
-    """Seconds that the file that was counted last had waited; 0 when none was within ten minutes.
-
-    Raises:
-        OperatorError: CloudWatch cannot be read.
-    """
+    """Seconds that the last counted file had waited; 0 without one within ten minutes."""
     end = datetime.now(UTC)
     with explained("reading how late captures are counted"):
         (found,) = values(target, [(metric(target, OWN, DELAY), "Maximum")], 60, end - _BACK, end)

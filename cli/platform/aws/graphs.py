@@ -1,4 +1,4 @@
-"""The graphs of an endpoint on AWS: the metrics of CloudWatch."""
+"""`Graphs` of an endpoint on AWS, from CloudWatch."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from services.declaration.panels import Panel, PanelSettings
 
 @dataclass(frozen=True)
 class CloudWatchGraphs:
-    """`Graphs` over the metrics of CloudWatch."""
+    """`Graphs` over CloudWatch."""
 
     target: Target
 
@@ -34,7 +34,7 @@ class CloudWatchGraphs:
 
 
 def _requests(panel: Panel) -> Iterator[Mapping[str, Any]]:
-    """The queries of a panel as GetMetricData takes them, which fills in dimensions in labels."""
+    """A panel's queries for GetMetricData, which fills dimensions into labels."""
     for number, query in enumerate(panel.queries, 1):
         for name, stat in query.inputs.items():
             yield {"Id": name, "MetricStat": stat, "ReturnData": False}

@@ -1,4 +1,4 @@
-"""What CloudWatch has measured of an endpoint: whoever of the commands wants values of metrics gets them here."""
+"""Reads metric values of an endpoint from CloudWatch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cli.target import Target
 from platforms.aws.metrics import ENDPOINT, VARIANT, dimensions, place
 
 Metric = Mapping[str, Any]
-"""Namespace, MetricName and Dimensions, as ListMetrics gives them."""
+"""Namespace, MetricName and Dimensions, as ListMetrics returns them."""
 
 
 def metric(target: Target, namespace: str, name: str, variant: str = "") -> Metric:
@@ -22,11 +22,7 @@ def metric(target: Target, namespace: str, name: str, variant: str = "") -> Metr
 
 
 def curves(target: Target, queries: Iterable[Mapping[str, Any]], start: float, end: float) -> list[Series]:
-    """The curves of queries between two times, epoch seconds; those without a point too.
-
-    Raises:
-        OperatorError: CloudWatch does not answer, or refuses the queries.
-    """
+    """Curves of queries between two times, epoch seconds, including empty ones; OperatorError if CloudWatch fails."""
     found: dict[tuple[str, str], list[tuple[float, float]]] = {}
     with explained("reading metrics"):
         for result in _results(target, queries, datetime.fromtimestamp(start, UTC), datetime.fromtimestamp(end, UTC)):
@@ -39,7 +35,7 @@ def curves(target: Target, queries: Iterable[Mapping[str, Any]], start: float, e
 def values(
     target: Target, asked: Sequence[tuple[Metric, str]], period: int, start: datetime, end: datetime
 ) -> list[list[float]]:
-    """The values of each metric by its statistic, one a period (seconds), oldest first."""
+    """Values of each metric by its statistic, one a period (seconds), oldest first."""
     queries = [
         {"Id": f"m{number}", "MetricStat": {"Metric": item, "Period": period, "Stat": stat}}
         for number, (item, stat) in enumerate(asked)
@@ -51,15 +47,7 @@ def values(
 
 
 def totals(target: Target, namespace: str, stats: Mapping[str, str], period: int, seconds: float) -> Counter[str]:
-    """The sums of the endpoint's metrics until now, over all its variants, and not over parts of these.
-
-    Args:
-        target: Whose.
-        namespace: Of the metrics.
-        stats: Metric -> the statistic that is summed.
-        period: Seconds.
-        seconds: How long before now they begin.
-    """
+    """Sums of the endpoint's metrics by their statistics over the last `seconds`, over all whole variants."""
     pages = target.client("cloudwatch").get_paginator("list_metrics")
     listed = pages.paginate(Namespace=namespace, Dimensions=dimensions(place(target.endpoint)))
     known = [item for page in listed for item in page["Metrics"] if item["MetricName"] in stats and _is_whole(item)]
@@ -75,10 +63,9 @@ def _is_whole(item: Metric) -> bool:
 
 
 def _results(target: Target, queries: Iterable[Any], start: datetime, end: datetime) -> Iterator[Mapping[str, Any]]:
-    """What is older than the endpoint was measured of another one of its name, and does not count.
+    """Excludes data of an earlier endpoint of the same name.
 
-    What was measured in the minute of its creation counts with it: values of standard resolution stand at the start of
-    their minute, so a cut in the minute would drop those that came after it.
+    The whole minute of creation counts: CloudWatch stamps values of standard resolution at the start of their minute.
     """
     pages = target.client("cloudwatch").get_paginator("get_metric_data")
     start = max(start, target.created.replace(second=0, microsecond=0))

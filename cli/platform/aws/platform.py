@@ -1,4 +1,4 @@
-"""One endpoint on AWS, as the commands ask for it."""
+"""The commands' adapter for an endpoint on AWS."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Aws:
             return DynamoJournal(target.client, target.output("journal_table"), target.endpoint).read()
 
     def endpoint(self) -> Endpoint:
-        """What DescribeEndpoint says."""
+        """See `Platform`."""
         from platforms.aws.endpoint import live_of  # noqa: PLC0415 - it loads the judge
 
         with explained(f"reading endpoint {self.target.endpoint}"):
@@ -75,7 +75,7 @@ class Aws:
         return Endpoint(told["EndpointStatus"], live_of(told), images)
 
     def champion(self) -> Release | None:
-        """By the journal, in the role that the stack has for other accounts where it is of another one."""
+        """From the journal, with the stack's cross-account role if the caller is in another account."""
         target = self.target
         with explained(f"reading what serves on {target.endpoint}"):
             account = target.client("sts").get_caller_identity()["Account"]
@@ -87,7 +87,7 @@ class Aws:
         return configured or (f":{PROCESS}" if self.target.stack.startswith(LOCAL) else taken)
 
     def alarms(self) -> tuple[AlarmView, ...]:
-        """See `Platform`: an alarm on one window of the error budget tells nobody."""
+        """See `Platform`."""
         return alarms.telling(self.target)
 
     def alarms_in_full(self) -> list[AlarmInFull]:
@@ -95,7 +95,7 @@ class Aws:
         return alarms.in_full(self.target)
 
     def versions(self) -> GroupVersions:
-        """Those of the stack's model package group."""
+        """The stack's model package group."""
         from platforms.aws.versions import GroupVersions  # noqa: PLC0415 - few commands need it
 
         return GroupVersions(self.registry_name(), self.target.client)
@@ -121,10 +121,7 @@ class Aws:
         return counted.spent(self.target, objective)
 
     def quality(self, variants: Sequence[str]) -> tuple[QualityView, ...]:
-        """As the labels function has last published it.
-
-        None where the table cannot be read: whoever may not read it must see the rest all the same.
-        """
+        """As last published; empty if the table cannot be read, so that callers without permission see the rest."""
         documents = DynamoDocuments(self.target.client, documents_table(self.target.endpoint))
         try:
             shown = {variant: quality(documents, variant) for variant in variants}
@@ -134,7 +131,7 @@ class Aws:
         return tuple(item for item in found if item.values)
 
     def bring_labels(self, name: str, content: bytes) -> str:
-        """Put it into the stack's bucket: the same name on one day is one file, so a repetition changes nothing."""
+        """Upload to the stack's bucket. Idempotent within a day."""
         bucket, day = self.target.output("artifact_bucket"), datetime.now(UTC).strftime("%Y/%m/%d")
         key = f"{LABELS}/{day}/{name}"
         with explained(f"sending labels to {bucket}"):
@@ -142,14 +139,14 @@ class Aws:
         return f"s3://{bucket}/{key}"
 
     def records(self) -> list[str]:
-        """Those in the stack's bucket."""
+        """See `Platform`."""
         from platforms.aws.audit_records import S3Records  # noqa: PLC0415 - few commands need it
 
         with explained(f"reading the audit record of {self.target.endpoint}"):
             return list(S3Records(self.target.client, self.target.output("artifact_bucket")).lines())
 
     def records_key(self) -> bytes:
-        """That of the stack's KMS key."""
+        """See `Platform`."""
         with explained(f"reading the key of the audit record of {self.target.endpoint}"):
             return self.target.client("kms").get_public_key(KeyId=self.target.output("audit_key"))["PublicKey"]
 
@@ -160,7 +157,7 @@ class Aws:
         return predictions.find(self.target, word, window)
 
     def graphs(self) -> CloudWatchGraphs:
-        """CloudWatch's."""
+        """See `Platform`."""
         from cli.platform.aws.graphs import CloudWatchGraphs  # noqa: PLC0415 - the console alone needs it
 
         return CloudWatchGraphs(self.target)
@@ -174,7 +171,7 @@ class Aws:
         return counted.delay(self.target)
 
     def signals(self) -> Signals:
-        """CloudWatch's."""
+        """See `Platform`."""
         from platforms.aws.counters import CloudWatchCounters  # noqa: PLC0415 - it loads the judge
         from services.signals import CountedSignals  # noqa: PLC0415
 
@@ -206,7 +203,7 @@ class Aws:
         return caller_if_told(clients(self.target.region, attempts=1, answer_within=3))
 
     def approvals(self) -> BucketApprovals:
-        """Those in the stack's bucket."""
+        """See `Platform`."""
         from platforms.aws.approvals import BucketApprovals  # noqa: PLC0415 - few commands need it
 
         return BucketApprovals(self.target.client, self.target.output("artifact_bucket"))
@@ -263,6 +260,6 @@ class Aws:
         return SageMakerInvoke(lambda _: runtime, self.target.endpoint)
 
     def url(self) -> tuple[str, str, bool]:
-        """There is none: a request to SageMaker is signed."""
+        """Not supported: requests to SageMaker are signed."""
         why = f"{self.target.endpoint} takes signed requests alone"
         raise OperatorError(why, "To send many requests: modelstack replay. To load a package: modelstack serve.", 2)

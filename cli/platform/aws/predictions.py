@@ -1,4 +1,4 @@
-"""Which prediction of the endpoint bears an id? Asked of the ledger of labels, then of the captures in the bucket."""
+"""Searches a prediction by id, in the ledger of labels and then in the bucket's captures."""
 
 from __future__ import annotations
 
@@ -14,11 +14,7 @@ from services.ledger import entry_of
 
 
 def find(target: Target, word: str, window: Window) -> Searched:
-    """Look for an id, or the beginning of one.
-
-    Raises:
-        OperatorError: The captures may not be read, or S3 does not answer.
-    """
+    """Search an id or the beginning of one; OperatorError if the captures cannot be read."""
     ledger = documents(target.endpoint)
     captures = captures_of(target.client, target.output("artifact_bucket"), target.endpoint)
     known = Searched(places=(f"the ledger of labels, table {ledger}",))
@@ -37,7 +33,7 @@ def find(target: Target, word: str, window: Window) -> Searched:
 
 
 def _percent(target: Target) -> float | None:
-    """The share of the requests that is captured now; None where the endpoint does not tell."""
+    """The percentage of requests that is captured now; None if unknown."""
     try:
         with explained(f"reading endpoint {target.endpoint}"):
             told = target.client("sagemaker").describe_endpoint(EndpointName=target.endpoint).get("DataCaptureConfig")

@@ -1,1 +1,1 @@
-"""Kubernetes' answers: the API server, the gateway and Prometheus, over the ports of `platforms.kubernetes`."""
+"""The commands' adapter for Kubernetes: API server, gateway and Prometheus."""

@@ -1,4 +1,4 @@
-"""The alarms of an endpoint: the rules of its groups, as Prometheus has them."""
+"""Alarms of an endpoint, from its rule groups in Prometheus."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _STATES = {"firing": "ALARM", "pending": "OK", "inactive": "OK"}
 _UNKNOWN = "INSUFFICIENT_DATA"
 _FILLED_IN = re.compile(r"\{\{[^}]*\}\}")  # by Prometheus, when it rings
 BLIND = "prometheus"
-"""What the alarm is called that stands for all others while Prometheus does not answer, or has not loaded them."""
+"""Name of the alarm that fires while Prometheus does not answer, or has no rules of the endpoint."""
 
 
 def read(prometheus: Prometheus, namespace: str, endpoint: str) -> list[AlarmInFull]:
-    """Every alarm of the endpoint's groups; where two rules have one name, the one that rings, or else the first.
+    """The alarms of the endpoint's groups; of two with one name, the firing one, or else the first.
 
     Raises:
         RolloutError: Prometheus does not answer.
@@ -36,7 +36,7 @@ def read(prometheus: Prometheus, namespace: str, endpoint: str) -> list[AlarmInF
 
 
 def blind(endpoint: str, why: str) -> AlarmInFull:
-    """What rings while Prometheus does not answer, or has no rule of the endpoint: nobody watches it."""
+    """The alarm that fires while nothing watches the endpoint."""
     text = "Nobody watches the endpoint: its alarms cannot be read, and no trial goes on."
     return AlarmInFull(AlarmView(f"{endpoint}-{BLIND}", "ALARM", why, "page"), None, text)
 

@@ -1,7 +1,4 @@
-"""How a cluster is reached, and an endpoint on it that is named outright: for a night when Pulumi's backend is down.
-
-named("models/flight-delay-prod", "prod")     # asks the API server of the kubeconfig's context `prod` alone
-"""
+"""Connects to a cluster, and finds an endpoint there without Pulumi's backend."""
 
 from __future__ import annotations
 
@@ -19,25 +16,13 @@ from rollout.core.errors import RolloutError
 
 
 def connect(context: str, namespace: str) -> Api:
-    """The API server of a kubeconfig's context, or of its current one when the name is empty.
-
-    Raises:
-        OperatorError: There is no such context, or what it says cannot be done.
-    """
+    """The API server of a kubeconfig context, empty for the current one; OperatorError if it cannot be used."""
     with explained("reading the kubeconfig"):
         return Api.of(context or None, namespace)
 
 
 def named(word: str, context: str) -> Target:
-    """An endpoint by its namespace and its name; what surrounds it stands in its Rollout.
-
-    Args:
-        word: `NAMESPACE/NAME`.
-        context: The kubeconfig's context; empty for its current one.
-
-    Raises:
-        OperatorError: There is none, or the API server does not tell.
-    """
+    """The endpoint `NAMESPACE/NAME` in a kubeconfig context, from its Rollout; OperatorError if it cannot be read."""
     namespace, _, name = word.partition("/")
     if not namespace or not name or "/" in name:
         hint = "On a cluster it is NAMESPACE/NAME, such as models/flight-delay-prod."
@@ -70,7 +55,7 @@ def _rollout(api: Api, name: str) -> Mapping[str, Any]:
 
 
 def _has_no(api: Api, namespace: str) -> bool:
-    """Whether there is surely no such namespace; who may not look does not know."""
+    """Whether there is certainly no such namespace; without permission to look, it is not certain."""
     with suppress(RolloutError):
         return api.find(NAMESPACE, namespace) is None
     return False

@@ -1,4 +1,4 @@
-"""What Envoy has counted of an endpoint's variants, as Prometheus has it."""
+"""Envoy's counts of an endpoint's variants, from Prometheus."""
 
 from __future__ import annotations
 
@@ -30,13 +30,7 @@ _MOST = 3 * 3600  # seconds that are read scrape by scrape: more is computed by 
 
 
 def served(prometheus: Prometheus, clusters: Clusters, start: datetime, end: datetime) -> list[ServedView]:
-    """How each variant answered between two times, in whole minutes.
-
-    Args:
-        prometheus: Which is asked.
-        clusters: Variant -> the names of Envoy's clusters that serve it.
-        start: From when on.
-        end: Until when.
+    """The variants' traffic between two times, in whole minutes; `clusters` maps variants to names of Envoy clusters.
 
     Raises:
         RolloutError: Prometheus does not answer, or has no new sample of an Envoy.
@@ -75,10 +69,7 @@ def _summed(prometheus: Prometheus, variant: str, names: tuple[str, ...], first:
 
 
 def _quantiles(buckets: Mapping[float, float]) -> dict[str, float]:
-    """Each quantile in milliseconds; none of what is above the last bound.
-
-    Within a bucket it is interpolated as `histogram_quantile` of PromQL does, with which the graphs are drawn.
-    """
+    """Quantiles in milliseconds, interpolated as PromQL's `histogram_quantile` does; none above the last bound."""
     whole, ordered = buckets.get(ALL, 0.0), sorted(buckets.items())
     found: dict[str, float] = {}
     for name in QUANTILES if whole else ():
@@ -94,9 +85,7 @@ def _quantiles(buckets: Mapping[float, float]) -> dict[str, float]:
 
 
 def spent(prometheus: Prometheus, namespace: str, endpoint: str, objective: Objective, now: float) -> Spent | None:
-    """What counts against an objective, of its window until now, of all versions: the sums of what the rules record.
-
-    None where Prometheus has no such rules.
+    """Consumption of an objective in its window until now, from recording rules; None without such rules.
 
     Raises:
         RolloutError: Prometheus does not answer.

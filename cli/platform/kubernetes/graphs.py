@@ -1,4 +1,4 @@
-"""The graphs of an endpoint on Kubernetes: what Envoy and the controller count, as Prometheus has it."""
+"""`Graphs` of an endpoint on Kubernetes, from Prometheus."""
 
 from __future__ import annotations
 
@@ -15,18 +15,12 @@ from platforms.kubernetes.prometheus import Prometheus
 from services.declaration.panels import Panel, PanelSettings
 
 _LEAST_RATED = 240
-"""Seconds of a rate: four of the longest pauses between two scrapes that a cluster may have."""
+"""Minimum seconds of a rate: four of the longest scrape intervals that a cluster may have."""
 
 
 @dataclass(frozen=True)
 class PrometheusGraphs:
-    """`Graphs` over one endpoint's Prometheus.
-
-    Attributes:
-        target: The endpoint.
-        prometheus: Gives its Prometheus.
-        clusters: Gives what Envoy calls the workloads of each variant.
-    """
+    """`Graphs` over one endpoint's Prometheus; `clusters` returns the Envoy clusters of each variant."""
 
     target: Target
     prometheus: Callable[[], Prometheus]
@@ -63,7 +57,7 @@ class PrometheusGraphs:
 
 
 def _paced(panels: Sequence[Panel], interval: int) -> list[Panel]:
-    """The panels with a point in each interval; a budget has one, of its whole window."""
+    """Panels with a point per interval; a budget has one for its whole window."""
     return [
         panel if panel.spec.kind == "budget" else replace(panel, spec=replace(panel.spec, seconds=interval))
         for panel in panels
@@ -71,14 +65,14 @@ def _paced(panels: Sequence[Panel], interval: int) -> list[Panel]:
 
 
 def _variant(labels: Mapping[str, str], named: Mapping[str, str]) -> dict[str, str]:
-    """The variant of a curve, which also stands for its workload."""
+    """Labels of a curve's variant, which also replace its workload."""
     variant = labels.get(VARIANT) or _served_by(labels.get(CLUSTER, ""), named)
     workload = {WORKLOAD: _served_by(f"//{labels[WORKLOAD]}", named)} if WORKLOAD in labels else {}
     return {VARIANT: variant, **workload}
 
 
 def _served_by(cluster: str, named: Mapping[str, str]) -> str:
-    """The variant that a cluster of Envoy serves; of one that is gone, the workload."""
+    """The variant of an Envoy cluster; the workload's name if it is gone."""
     parts = cluster.split("/")
     workload = parts[2] if len(parts) > 2 else cluster
     known = {name.split("/")[2]: variant for name, variant in named.items()}

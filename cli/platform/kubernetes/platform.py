@@ -1,4 +1,7 @@
-"""One endpoint on Kubernetes, as the commands ask for it."""
+"""The commands' adapter for an endpoint on Kubernetes.
+
+While Prometheus does not answer, its metrics are empty and an alarm fires.
+"""
 
 from __future__ import annotations
 
@@ -68,7 +71,7 @@ class Kubernetes:
         return connect(self.target.context, self.target.namespace)
 
     def prometheus(self) -> Prometheus:
-        """Its Prometheus."""
+        """The endpoint's Prometheus."""
         return self.target.once(self._prometheus)
 
     def _prometheus(self) -> Prometheus:
@@ -80,22 +83,18 @@ class Kubernetes:
             return KubernetesJournal(self.api(), self.target.endpoint).read()
 
     def endpoint(self) -> Endpoint:
-        """What the route and the workloads behind it say."""
+        """From the route and its workloads."""
         with explained(f"reading endpoint {self.target.endpoint}"):
             live = RouteTraffic(self.api(), self.target.endpoint).read()
             images = {item.variant: item.image for item in self._workloads()}
         return Endpoint(_STATUS[live.status] if live.config else "Creating", live, images)
 
     def champion(self) -> Release | None:
-        """By the journal."""
+        """See `Platform`."""
         return self.state().champion
 
     def next_image(self, configured: str | None, taken: str | None) -> str | None:
-        """See `Platform`. An image is resolved to its digest by an update, so it is not known before.
-
-        Raises:
-            OperatorError: Always.
-        """
+        """Not supported: an update resolves the image to its digest, which is not known before."""
         why = "--next finds what an update releases on AWS alone so far"
         raise OperatorError(why, "Name the release or the rollout, as in: modelstack watch 77c1aa20b3f1 --for 3600", 2)
 
@@ -103,7 +102,7 @@ class Kubernetes:
         return [_Workload.of(item) for item in self.api().list(DEPLOYMENT, {ENDPOINT: self.target.endpoint})]
 
     def clusters(self) -> dict[str, tuple[str, ...]]:
-        """Variant -> what Envoy calls its workloads, by what is declared and what the journal knows."""
+        """Variant -> Envoy clusters of its workloads, both deployed and in the journal."""
         with explained(f"reading the workloads of {self.target.endpoint}"):
             known = {item.name: item.variant for item in self._workloads()}
         known |= {release.config_name: release.variant for release in self.state().releases()}
@@ -113,7 +112,7 @@ class Kubernetes:
         return found
 
     def alarms(self) -> tuple[AlarmView, ...]:
-        """See `Platform`. A Prometheus that does not answer, or has no rules, rings: nobody watches the endpoint."""
+        """See `Platform`."""
         return tuple(item.alarm for item in self.alarms_in_full())
 
     def alarms_in_full(self) -> list[AlarmInFull]:
@@ -134,7 +133,7 @@ class Kubernetes:
         return [alarms.blind(self.target.endpoint, why)]
 
     def versions(self) -> ModelPackages:
-        """Those of the stack in its namespace."""
+        """The stack's ModelPackages in its namespace."""
         return ModelPackages(self.api(), self.target.endpoint)
 
     def package_store(self) -> PackageStore:
@@ -147,11 +146,11 @@ class Kubernetes:
         return PackageStore(store, self.versions(), self.state)
 
     def registry_name(self) -> str:
-        """The namespace, and where the archives lie."""
+        """See `Platform`."""
         return f"{self.target.namespace}/{self.target.endpoint}"
 
     def served(self, variants: Sequence[str], start: datetime, end: datetime) -> list[ServedView]:
-        """See `Platform`. Nothing while Prometheus does not answer, which the alarms tell."""
+        """See `Platform`."""
         from cli.platform.kubernetes import counted  # noqa: PLC0415 - few commands need it
 
         known = self.clusters()
@@ -161,7 +160,7 @@ class Kubernetes:
         return []
 
     def spent(self, objective: Objective) -> Spent | None:
-        """See `Platform`. None while Prometheus does not answer, which the alarms tell."""
+        """See `Platform`."""
         from cli.platform.kubernetes import counted  # noqa: PLC0415 - few commands need it
 
         with explained("reading the error budgets"), suppress(Unreachable):
@@ -169,10 +168,7 @@ class Kubernetes:
         return None
 
     def quality(self, variants: Sequence[str]) -> tuple[QualityView, ...]:
-        """As the controller has last summed it up in PostgreSQL.
-
-        None where the controller does not tell: whoever may not ask it must see the rest all the same.
-        """
+        """As last summed up by the controller; empty if it does not answer, so that a caller still sees the rest."""
         try:
             told = self.client().standings(self.target.endpoint, variants)
             found = [QualityView.of(variant, told[variant]) for variant in variants if variant in told]
@@ -181,40 +177,40 @@ class Kubernetes:
         return tuple(item for item in found if item.values)
 
     def bring_labels(self, name: str, content: bytes) -> str:
-        """Bring it to the controller, which keeps it in PostgreSQL until it is joined."""
+        """Send to the controller, which stores it in PostgreSQL."""
         with explained("sending labels"):
             return self.client().bring_labels(self.target.endpoint, name, content)
 
     def records(self) -> list[str]:
-        """Those in PostgreSQL, which the controller reads."""
+        """See `Platform`."""
         with explained(f"reading the audit record of {self.target.endpoint}"):
             return list(self.client().records(self.target.endpoint))
 
     def records_key(self) -> bytes:
-        """That of the stack, which signs its packages too."""
+        """The stack's key, which signs its packages too."""
         return self.target.output("signing_key").encode()
 
     def prediction(self, word: str, window: Window) -> Searched:
-        """By the controller, which looks through what PostgreSQL keeps."""
+        """See `Platform`."""
         from cli.platform.kubernetes import predictions  # noqa: PLC0415 - few commands need it
 
         return predictions.find(self.client(), self.api(), self.target.endpoint, word, window)
 
     def client(self) -> ControllerClient:
-        """The controller of the namespace."""
+        """A client of the namespace's controller."""
         return self.target.once(self._client)
 
     def _client(self) -> ControllerClient:
         return ControllerClient.of(self.api())
 
     def graphs(self) -> PrometheusGraphs:
-        """Prometheus's."""
+        """See `Platform`."""
         from cli.platform.kubernetes.graphs import PrometheusGraphs  # noqa: PLC0415 - the console alone needs it
 
         return PrometheusGraphs(self.target, self.prometheus, self.clusters)
 
     def kept_aside(self, names: Iterable[str], seconds: float) -> Mapping[str, float]:
-        """See `Platform`. Nothing while Prometheus does not answer, which the alarms tell."""
+        """See `Platform`."""
         found: dict[str, float] = {}
         with explained("reading what was kept aside"), suppress(Unreachable):
             for name in names:
@@ -224,14 +220,14 @@ class Kubernetes:
         return found
 
     def delay(self) -> float:
-        """See `Platform`. 0 while Prometheus does not answer, which the alarms tell."""
+        """See `Platform`."""
         gauge = matched(f"{series(DELAY)}_seconds", whose(self.target.namespace, self.target.endpoint))
         with explained("reading how late captures are counted"), suppress(Unreachable):
             return next((value for _, value in self.prometheus().values(f"max({gauge})", time.time())), 0.0)
         return 0.0
 
     def signals(self) -> Signals:
-        """Prometheus's."""
+        """See `Platform`."""
         return self._assembled().signals
 
     def observer(self, signals: Signals) -> Controller:
@@ -239,7 +235,7 @@ class Kubernetes:
         return self._assembled(signals=signals).controller
 
     def controller(self, who: str) -> Controller:
-        """See `Platform`. It tells nobody: the controller in the cluster sends what the journal has for people."""
+        """See `Platform`. Sends no notifications: the controller in the cluster does, from the journal."""
         return self._assembled(who).controller
 
     def _assembled(self, by: str = "", signals: Signals | None = None) -> Assembled:
@@ -256,13 +252,13 @@ class Kubernetes:
         return ""
 
     def approvals(self) -> PackageApprovals:
-        """Those in the status of the ModelPackages."""
+        """See `Platform`."""
         from platforms.kubernetes.approvals import PackageApprovals  # noqa: PLC0415 - few commands need it
 
         return PackageApprovals(self.api(), self.target.endpoint)
 
     def retraining(self) -> tuple[RetrainingRecord, bool]:
-        """Nothing retrains on Kubernetes so far."""
+        """See `Platform`. Kubernetes has no retraining."""
         return RetrainingRecord(), False
 
     def retrain(self, action: str, reason: str) -> str:
@@ -287,7 +283,7 @@ class Kubernetes:
 
 @dataclass(frozen=True)
 class _Workload:
-    """What serves a variant: its Deployment's name, the variant, and the image of its first container."""
+    """A Deployment that serves a variant, with the image of its first container."""
 
     name: str
     variant: str
@@ -295,7 +291,7 @@ class _Workload:
 
     @classmethod
     def of(cls, item: Mapping[str, Any]) -> _Workload:
-        """Take it from a Deployment."""
+        """Read a Deployment."""
         template, labels = item["spec"]["template"], item["metadata"].get("labels") or {}
         variant = labels.get(VARIANT) or (template["metadata"].get("labels") or {}).get(VARIANT, "")
         return cls(item["metadata"]["name"], variant, template["spec"]["containers"][0]["image"])

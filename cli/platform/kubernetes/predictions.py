@@ -1,4 +1,4 @@
-"""Which prediction of the endpoint bears an id? Asked of the controller, a part of the captures at a time."""
+"""Searches a prediction by id through the controller, a part of the captures at a time."""
 
 from __future__ import annotations
 
@@ -15,11 +15,7 @@ from rollout.core.errors import RolloutError
 
 
 def find(client: ControllerClient, api: Api, endpoint: str, word: str, window: Window) -> Searched:
-    """Look for an id, or the beginning of one.
-
-    Raises:
-        OperatorError: The controller does not answer, may not be asked, or keeps nothing.
-    """
+    """Search an id or the beginning of one; OperatorError if the controller does not answer."""
     exact: dict[Prediction, None] = {}
     begun: dict[Prediction, None] = {}
     files, oldest = 0, None
@@ -35,7 +31,7 @@ def find(client: ControllerClient, api: Api, endpoint: str, word: str, window: W
 
 
 def _percent(api: Api, endpoint: str) -> float | None:
-    """The share of the requests that is captured now; None where the Rollout does not tell."""
+    """The percentage of requests that is captured now; None if unknown."""
     with suppress(RolloutError):
         return RolloutSpec.from_dict(api.get(ROLLOUT, endpoint)["spec"]).capture_percent
     return None
