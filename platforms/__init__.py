@@ -1,1 +1,1 @@
-"""Where does it run? Each folder is a platform: the adapters of the ports, and what is started there."""
+"""The platforms: each folder has the adapters of the ports, and the programs that run there."""

@@ -1,4 +1,4 @@
-"""How places are written where packages go: in a stack's config, and in the text `place` of a pipeline."""
+"""The forms of addresses in a stack's config and in the text `place` of a pipeline."""
 
 from __future__ import annotations
 

@@ -1,11 +1,7 @@
-"""Where a package is registered, read from plain values: the text `place` of a pipeline, or the inputs of a resource.
+"""The registry of a package, from plain values: the text `place` of a pipeline, or the inputs of a resource.
 
-    registry_at({"platform": "aws", "region": "...", "bucket": "...", "group": "...", "signing_key": "<arn>",
-                 "image_uri": "..."})
-    registry_at({"platform": "kubernetes", "context": "", "namespace": "...", "prefix": "...", "name": "...",
-                 "registry": "...", "bucket": None, "image_uri": "..."})
-
-Only the platform of the location is loaded.
+registry_at({"platform": "aws", "region": "...", "bucket": "...", "group": "...", "signing_key": "<arn>",
+"image_uri": "..."})
 """
 
 from __future__ import annotations
@@ -29,11 +25,7 @@ _PLATFORMS = ("aws", "kubernetes")
 
 
 def read(name: str, text: str) -> dict[str, Any]:
-    """The text that says where a package is registered.
-
-    Raises:
-        Refusal: It is no such text; the message has a line for each field.
-    """
+    """Parse the text `place`, or raise `Refusal` with a line for each wrong field."""
     told = json_object(name, text)
     if problems := list(_problems(name, told)):
         raise Refusal("\n".join(problems))
@@ -58,7 +50,7 @@ def _problems(name: str, told: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _wrong(name: str, told: Mapping[str, Any], must: Fields, may: Mapping[str, Form | None]) -> Iterator[str]:
-    """What is wrong with fields; those that may be given may also be null or empty."""
+    """Problems of the fields; those in `may` may be missing, null or empty."""
     for field, value in told.items():
         if field not in must and field not in may:
             yield f"{name}.{field}: no such field; expected {one_of(field, [*must, *may])}"
@@ -71,7 +63,7 @@ def _wrong(name: str, told: Mapping[str, Any], must: Fields, may: Mapping[str, F
 
 
 def registry_at(given: Mapping[str, Any]) -> PackageRegistry:
-    """The registry that a text names, see `read`."""
+    """The registry at a location that `read` accepts; only the platform of the location is imported."""
     if given["platform"] == "aws":
         from platforms.aws.package_registry import registry_of  # noqa: PLC0415  only that of the platform is loaded
     else:

@@ -1,7 +1,4 @@
-"""Steps `sign` and `register` in a container: `python -m pipeline.run sign --set place=JSON ...`.
-
-The text `place` says where; see `platforms.package_locations`.
-"""
+"""The steps `sign` and `register` in a container: `python -m pipeline.run sign --set place=JSON ...`."""
 
 from __future__ import annotations
 
@@ -27,7 +24,7 @@ def register(given: Given) -> None:
 
 
 def _in_words(function: Callable[[PackageRegistry, Given], None], given: Given) -> None:
-    """Say what is wrong with the package or the registry without a traceback: it would be so again."""
+    """Refuse without a traceback: a retry would fail in the same way."""
     try:
         function(registry_at(read("place", given.texts["place"])), given)
     except (RegistryError, SignatureError) as error:

@@ -1,1 +1,1 @@
-"""What the product needs from any platform, written once above the ports: see `services.ports`."""
+"""The parts of the product that are written once above the ports of a platform, see `services.ports`."""

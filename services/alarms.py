@@ -1,8 +1,4 @@
-"""The alarms on how champion and challenger answer, above `Alarms` and `Counters`.
-
-JudgedAlarms(alarms, counters).ringing(state)               # without those that both versions share
-JudgedAlarms(alarms, counters).numbers(alarm, "v-3f2a")   # the counts behind an alarm, of both versions
-"""
+"""The alarms on the responses of champion and challenger, above `Alarms` and `Counters`."""
 
 from __future__ import annotations
 
@@ -21,7 +17,7 @@ from services.counters import Alarms, CountedWindow, Counters, CountQuery
 from services.declaration.alarm_names import FAILS, SLOW
 
 MEASURES: Mapping[str, Measure] = {FAILS: "errors", SLOW: "latency"}
-"""The alarms on how a variant answers, and what the judge calls their measure."""
+"""The alarms on a variant's responses, and the judge's names of their measures."""
 
 
 @dataclass(frozen=True)
@@ -37,22 +33,15 @@ class JudgedAlarms:
             Ringing(alarm.variant, alarm.reason, alarm.at)
             for alarm, evaluated in self._firing(state)
             if alarm.variant is not None and alarm.at is not None
-            # By the counts of its last evaluation, and not by those of when it began to fire.
+            # By the counts of its last evaluation, not of when it began to fire.
             if alike(state, replace(alarm, at=max(alarm.at, evaluated)), self.numbers) is None
         )
 
     def numbers(self, alarm: Alarm, champion: str) -> Numbers | None:
-        """The numbers behind an alarm of the challenger, and the champion's at the same times.
+        """The counts before `alarm.at` behind a challenger's alarm, and the champion's at the same times.
 
-        Args:
-            alarm: The alarm; its numbers are those before `alarm.at`.
-            champion: The champion's variant.
-
-        Returns:
-            None when the alarm counts no share of requests, or when the champion has no such alarm.
-
-        Raises:
-            RolloutError: The alarms or the counts are not known.
+        None if the alarm counts no share of requests, or the champion has no such alarm. Raises `RolloutError` if
+        alarms or counts are unreachable.
         """
         if alarm.variant is None or alarm.variant not in alarm.name or alarm.at is None:
             return None
@@ -71,7 +60,7 @@ class JudgedAlarms:
         return Numbers(rule.tolerated, challenger, other, rules[counterpart].fires)
 
     def firing(self, state: RolloutState) -> tuple[Alarm, ...]:
-        """The firing alarms of champion and challenger, whether or not they share an outage."""
+        """The firing alarms of champion and challenger, including those on a shared outage."""
         return tuple(alarm for alarm, _ in self._firing(state))
 
     def _firing(self, state: RolloutState) -> list[tuple[Alarm, float]]:

@@ -1,9 +1,7 @@
-"""People approve a release before its trial: whose approval counts, and what the audit record holds of it.
+"""Approvals of a release by people, before its trial: who may approve, and what the audit record stores.
 
-    approve(versions, approvals, "3f0c1a2b4d5e", "looks well", now=time.time(), registry="flight-delay-prod")
-    record(approvals.given("3f0c1a2b4d5e"), journal)     # when the release begins
-
-The platform says who the caller is, AWS by their credentials, a cluster by its API server, and who may write approvals.
+approve(versions, approvals, "3f0c1a2b4d5e", "looks well", now=time.time(), registry="flight-delay-prod")
+record(approvals.given("3f0c1a2b4d5e"), journal)     # when the release begins
 """
 
 from __future__ import annotations
@@ -19,24 +17,16 @@ from services.principals import as_metadata, person
 from services.versions import Versions, of_release
 
 _SEARCHED = 1000
-"""Versions among which a release is looked for."""
+"""Number of newest versions that are searched for a release."""
 
 
 class ApprovalRefused(Exception):
-    """The caller may not agree, or there is nothing to agree to; the message says which."""
+    """The caller may not approve, or the release does not exist; the message says which."""
 
 
 @dataclass(frozen=True)
 class Approval:
-    """One person's word.
-
-    Attributes:
-        release: The release's id.
-        package_digest: `sha256:<hex>` of what it is.
-        who: The identity of the caller, as the platform names it.
-        why: Their reason.
-        at: When, epoch seconds.
-    """
+    """One person's approval: `who` is their identity as the platform names it, `at` is in epoch seconds."""
 
     release: str
     package_digest: str
@@ -46,7 +36,7 @@ class Approval:
 
 
 class Approvals(Protocol):
-    """Where a stack stores the approvals of its releases: one of each person for each release."""
+    """The approvals of a stack's releases, one for each person and release."""
 
     def caller(self) -> str:
         """The identity of the caller."""
@@ -57,11 +47,11 @@ class Approvals(Protocol):
         ...
 
     def count(self, release: str) -> int:
-        """How many they are, which needs fewer rights than to read them."""
+        """The number of approvals, which needs fewer rights than reading them."""
         ...
 
     def add(self, approval: Approval) -> None:
-        """Store an approval of a registered release by the caller, unless its person has approved it before.
+        """Store the caller's approval of a registered release, unless the same person has approved it before.
 
         Raises:
             ApprovalRefused: It cannot be stored; the message says why.
@@ -72,18 +62,7 @@ class Approvals(Protocol):
 def approve(
     versions: Versions, approvals: Approvals, release: str, why: str, *, now: float, registry: str
 ) -> tuple[str, int]:
-    """Approve a release as the caller. A second time changes nothing.
-
-    Args:
-        versions: The registry.
-        approvals: Stores the approval.
-        release: The release's id.
-        why: The person's reason.
-        now: The time, epoch seconds.
-        registry: The name of the registry, for messages.
-
-    Returns:
-        The caller, and how many people have approved the release then.
+    """Approve a release as the caller; returns the caller and the number of approvals. Repeating it changes nothing.
 
     Raises:
         ApprovalRefused: No such release is registered, or the caller made it.
@@ -98,16 +77,7 @@ def approve(
 
 
 def refuse_maker(who: str, release: str, made_by: Iterable[str]) -> None:
-    """See that a person is not one of those who made a release, by whatever role.
-
-    Args:
-        who: The caller's identity.
-        release: The release's id.
-        made_by: The identities of those who made it, here or on the stacks that it comes from.
-
-    Raises:
-        ApprovalRefused: They are the same person.
-    """
+    """Raise `ApprovalRefused` if the caller is a person who made the release, in whatever role."""
     same = sorted(maker for maker in made_by if as_metadata(person(who)) == as_metadata(person(maker)))
     if same:
         known = "" if {who, as_metadata(who)} & {*same} else f", as {same[0]},"
@@ -115,17 +85,17 @@ def refuse_maker(who: str, release: str, made_by: Iterable[str]) -> None:
 
 
 def entry(approval: Approval) -> Entry:
-    """What the audit record keeps of a person's word; the same one has the same key, however often it is noted."""
+    """The entry of the audit record for an approval; the same approval always has the same key."""
     one = approval
     what = {**asdict(one), "event": "agreed", "package": one.package_digest}
     return Entry(one.at, RecordKind.APPROVAL, what, f"{one.at}/agreed/{one.release}/{one.who}")
 
 
 def record(approvals: Iterable[Approval], journal: Journal) -> None:
-    """Note in the journal who agreed to a release, for the audit record; each once, however often it is repeated.
+    """Add approvals to the journal for the audit record, each once however often this is repeated.
 
     Raises:
-        RolloutError: The journal does not answer, or does not let the caller write.
+        RolloutError: The journal is unreachable, or refuses the write.
     """
     for one in approvals:
         noted = entry(one)

@@ -9,16 +9,12 @@ from rollout.core.errors import RolloutError
 
 
 def put_signed(record: AuditRecord, signer: Signer | None, put_new: Callable[[str], str], place: str) -> None:
-    """Sign a record and store it, unless it is there: another signature of it is as good.
+    """Sign a record and store it at `place`, unless it exists; any valid signature of the same record will do.
 
-    Args:
-        record: The record.
-        signer: Signs it.
-        put_new: Stores a line under the record's number unless there is one; returns the line that is stored.
-        place: Where that is, for messages.
+    `put_new` stores a line under the record's number unless one exists, and returns the stored line.
 
     Raises:
-        RolloutError: There is no key, or another record is stored under this number.
+        RolloutError: There is no key, or another record has this number.
     """
     if signer is None:
         raise RolloutError(f"audit record {record.number}: there is no key to sign it with")

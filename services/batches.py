@@ -1,14 +1,12 @@
-"""Batches of losses and counts: claimed, published once, and then summed up in the quality state of their variant.
+"""Batches of losses and counts: claimed, published once, then merged into the quality state of their variant.
 
     claimed --send--> (sending) --> sent --sum_up--> part of `quality#<variant>`
 
-Some metric stores know no value that they get twice (`Metrics.repeatable`). There a batch is marked before it is sent.
-One that may have been sent or not (the call was killed in that moment, or the answer was lost) is never sent again: its
-labels count as `LabelsLost`. A judge that sees fewer labels errs less than one that sees some twice.
+Some metric stores cannot detect a duplicate (`Metrics.repeatable`); there a batch is marked before it is sent. If the
+call is then killed or the answer is lost, the batch is never sent again and its labels count as `LabelsLost`: a judge
+that sees fewer labels errs less than one that sees some twice.
 
-The labels of a variant are summed up in one document, `quality#<variant>`. One transaction deletes batches and writes
-the successor of that document. So each batch is summed up once, those that the metric store may have lost included.
-The metrics of a quality state are levels, and may be sent twice.
+One transaction deletes batches and writes the next `quality#<variant>`, so each batch is merged once, even a lost one.
 """
 
 from __future__ import annotations
@@ -31,7 +29,7 @@ from services.ports import Document, Documents
 
 _CLAIMED, _SENDING, _SENT = "batch", "batch-sending", "batch-sent"
 UNFINISHED = (_CLAIMED, _SENT)
-"""The queues of batches that `finish` and `sum_up` still work on."""
+"""The queues of batches that `finish` and `sum_up` still process."""
 _PENDING_SECONDS = 60  # a batch this old was left by a call that was killed
 _SENDING_SECONDS = 900  # the longest that a call takes
 _TOGETHER = 50  # batches that one transaction sums up
@@ -39,24 +37,18 @@ _TOGETHER = 50  # batches that one transaction sums up
 
 @dataclass(frozen=True)
 class Batches:
-    """The batches of one endpoint.
-
-    Attributes:
-        documents: Where they are stored.
-        metrics: Where they are published.
-        now: The time, epoch seconds.
-    """
+    """The batches of one endpoint."""
 
     documents: Documents
     metrics: Metrics
     now: Callable[[], float] = time.time
 
     def document(self, body: Mapping[str, Any]) -> Document:
-        """A new batch, to be written in one transaction with what it claims."""
+        """A new batch, to be written in one transaction with its claims."""
         return Document(f"batch#{uuid.uuid4().hex}", body, queue=_CLAIMED, since=self.now())
 
     def finish(self) -> None:
-        """Send the batches of calls that were killed before they sent them; give up those killed while they sent."""
+        """Send the batches of calls that were killed before sending; give up those killed while sending."""
         patience = 0 if self.metrics.repeatable else _PENDING_SECONDS
         for batch in self.documents.scan(_CLAIMED, self.now() - patience):
             self.send(batch)
@@ -83,7 +75,7 @@ class Batches:
         return None if self.documents.transact([after]) else replace(after, revision=after.revision + 1)
 
     def _sent(self, batch: Document, *more: Document) -> bool:
-        """Let a batch be summed up, or delete one that holds nothing for it; False when another call was first."""
+        """Release a batch for `sum_up`, or delete one without rows; False if another call was first."""
         if batch.body["rows"] or batch.body["answered"]:
             return not self.documents.transact([replace(batch, queue=_SENT, since=self.now()), *more])
         return not self.documents.transact(more, [batch])
@@ -94,10 +86,9 @@ class Batches:
             self.send(replace(lost, revision=1))
 
     def sum_up(self, promised: Callable[[str], Promised | None]) -> None:
-        """Sum up what was sent in the quality state of each variant, and publish that.
+        """Merge sent batches into the quality state of each variant, and publish it.
 
-        Args:
-            promised: What a variant's release was sealed with; None when the release is not known any more.
+        `promised` gives what a variant's release was sealed with; None if the release is unknown.
         """
         groups, left = dict[str, list[Document]](), set[str]()  # `left`: another call sums up these variants
         for batch in self.documents.scan(_SENT, self.now()):  # group by group: all of a backlog is too much to hold
@@ -122,7 +113,7 @@ class Batches:
     def _take(
         self, variant: str, batches: Sequence[Document], promised: Promised | None, *, last: bool
     ) -> Standing | None:
-        """Sum up batches in one transaction; None when another call was first. With the last ones days are judged."""
+        """Merge batches in one transaction; None if another call was first. The last ones also judge the days."""
         stored = _read(self.documents, variant)
         state = _state(stored)
         state.take(
@@ -140,7 +131,7 @@ class Batches:
 
 
 def quality(documents: Documents, variant: str) -> dict[str, Any] | None:
-    """What people are shown of a variant, see `monitoring.labels.standing.shown`; None when nothing is known of it."""
+    """The figures of a variant for people, see `monitoring.labels.standing.shown`; None if there are none."""
     return _read(documents, variant).body.get("shown")
 
 
@@ -150,7 +141,7 @@ def _read(documents: Documents, variant: str) -> Document:
 
 
 def _state(document: Document) -> Standing:
-    """A stored quality state; it begins again where nothing is stored, or in a form that is not known."""
+    """A stored quality state; a new one if it is missing or of an unknown form."""
     if not document.revision:
         return Standing.new()
     try:

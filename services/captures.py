@@ -1,12 +1,9 @@
 """Captured exchanges in blobs: files by hour, under `<folder><variant>/yyyy/mm/dd/hh/`, as SageMaker writes them.
 
-    captures = CaptureFiles(blobs, "capture/flights/")
     captures.keys("v-a", after="", most=20)        # the next files, oldest first
-    captures.latest("v-a", 100, unreadable)        # exchanges, the latest first
     captures.search("order-17", Window(since))     # the predictions with an id, the newest hour first
 
-A platform whose captures are rows of a database reads them by SQL instead, see `platforms.kubernetes.captures`: an
-index finds an event id in one read, and only the files that hold an id leave the database.
+Captures in a database are read by SQL instead, see `platforms.kubernetes.captures`.
 """
 
 from __future__ import annotations
@@ -39,14 +36,13 @@ _AFTER_SLASH = "0"  # the character after "/": `a0` sorts after all of `a/`, and
 
 @dataclass(frozen=True)
 class CaptureFiles:
-    """The files of captures of one endpoint.
+    """The capture files of one endpoint.
 
     Attributes:
-        blobs: Where they are.
-        folder: What their names begin with, such as `capture/flights/`.
+        folder: Prefix of their names, such as `capture/flights/`.
         since: The hour from which on `recent` lists files, epoch seconds.
-        rejected: Where lines that cannot be read are stored, under the name of their file without its first folder.
-        uri: The folder in words for people; empty for its name.
+        rejected: Stores unreadable lines under the name of their file, without its first folder.
+        uri: The folder as people are shown it; empty for its name.
     """
 
     blobs: Blobs
@@ -56,45 +52,41 @@ class CaptureFiles:
     uri: str = ""
 
     def keys(self, variant: str, after: str, most: int) -> Sequence[str]:
-        """The next files, oldest first; at most so many."""
+        """The next files, oldest first; at most `most`."""
         return self.blobs.list(f"{self.folder}{variant}/", after, most)
 
     def recent(self, variant: str, until: str) -> Sequence[str]:
-        """The files of the last hours up to one."""
+        """The files since `self.since` up to one."""
         prefix = f"{self.folder}{variant}/"
         return list(
             takewhile(lambda key: key <= until, names(self.blobs, prefix, f"{prefix}{_hour(self.since):%Y/%m/%d/%H}/"))
         )
 
     def exchanges(self, key: str) -> Iterator[tuple[bytes, Recorded | Malformed]]:
-        """What one file holds, each with its line.
+        """The exchanges of one file, each with its line.
 
         Raises:
-            FileNotFoundError: It has gone since it was listed.
+            FileNotFoundError: The file was deleted after it was listed.
         """
         found = blocks(self.blobs.get(key))
         return ((line, item) for block in found for line in block.splitlines() for item in traffic((line,)))
 
     def keep(self, key: str, lines: Sequence[str]) -> None:
-        """Store what could not be read of a file."""
+        """Store the unreadable lines of a file."""
         if self.rejected is not None:
             self.rejected.keep(key.partition("/")[2], lines)
 
     def latest(
         self, variant: str, limit: int, unreadable: Counter[str], after: str = ""
     ) -> Iterator[tuple[str, Exchange]]:
-        """The captured exchanges of a variant in the last `HOURS`, each with its place, the latest files first.
+        """Up to `limit` exchanges of a variant in the last `HOURS`, and their positions, newest files first.
 
-        Args:
-            variant: The variant that answered.
-            limit: At most how many.
-            unreadable: Counts the lines that are passed over, by the reason.
-            after: Only those after this place; empty for all.
+        Starts after the position `after`, unless empty. Counts skipped lines in `unreadable`, by reason.
         """
         return newest(self._newest(variant, after.rpartition("#")[0]), limit, unreadable, after)
 
     def _newest(self, variant: str, begins: str) -> Iterator[tuple[str, bytes]]:
-        """The files of a variant, newest first, from one on."""
+        """The files of a variant, newest first, starting with `begins`."""
         hour = datetime.now(UTC)
         for back in range(HOURS):
             prefix = f"{self.folder}{variant}/{hour - timedelta(hours=back):%Y/%m/%d/%H}/"
@@ -108,13 +100,10 @@ class CaptureFiles:
                     yield key, content
 
     def search(self, word: str, window: Window) -> Searched:
-        """Look for an id, or the beginning of one.
+        """Search for an id, or the beginning of one; raises `RolloutError` if captures cannot be read.
 
-        It ends an hour before the newest prediction of this id. That hour is looked through too: it may have the answer
-        of a shadow variant, or of another one to which the request was sent again.
-
-        Raises:
-            RolloutError: The captures cannot be read.
+        It ends an hour before the newest prediction with this id. That hour is searched too: it may have the answer of
+        a shadow variant, or of another variant to which the request was sent again.
         """
         search, files, left = Search(word), 0, math.inf
         variants = [key.split("/")[self.folder.count("/")] for key in self._firsts(self.folder, 1)]
@@ -131,14 +120,14 @@ class CaptureFiles:
         return Searched(tuple(search.exact), tuple(search.begun), (place,), oldest=oldest)
 
     def _months(self, variant: str) -> list[datetime]:
-        """The first hour of each month in which captures of a variant were made."""
+        """The first hour of each month in which a variant has captures."""
         hours = (self._hour_of(variant, key) for key in self._firsts(f"{self.folder}{variant}/", 2))
         return [hour for hour in hours if hour]
 
     def _hours(
         self, pool: ThreadPoolExecutor, months: Mapping[str, Sequence[datetime]], window: Window
     ) -> Iterator[Sequence[tuple[str, str]]]:
-        """Variants and keys of each hour that has files, the newest hour first; a day is listed at a time."""
+        """Variants and keys of each hour that has files, newest hour first; lists one day at a time."""
         first, last = _hour(window.since), _hour(window.until)
         there: dict[tuple[int, int], list[str]] = {}
         for variant, found in months.items():
@@ -156,7 +145,6 @@ class CaptureFiles:
                     yield from (of_hour[at] for at in sorted(of_hour, reverse=True) if first <= at <= last)
 
     def _of_day(self, day: datetime, variant: str) -> list[tuple[datetime, str]]:
-        """The files of a variant on a day, each with its hour."""
         keys = names(self.blobs, f"{self.folder}{variant}/{day:%Y/%m/%d}/")
         return [(at, key) for key in keys if (at := self._hour_of(variant, key))]
 
@@ -167,7 +155,7 @@ class CaptureFiles:
                 search.look(variant, block)
 
     def _hour_of(self, variant: str, key: str) -> datetime | None:
-        """The hour in the name of a file; None of another name."""
+        """The hour in the name of a file; None for any other name."""
         rest = key[len(f"{self.folder}{variant}/") :]
         try:
             return datetime.strptime(rest[:13], "%Y/%m/%d/%H").replace(tzinfo=UTC)
@@ -175,7 +163,7 @@ class CaptureFiles:
             return None
 
     def _firsts(self, prefix: str, depth: int) -> Iterator[str]:
-        """The first file of each folder that is so many levels below a prefix; the other files are not listed."""
+        """The first file of each folder at a depth below a prefix; the other files are not listed."""
         after = prefix
         while found := self.blobs.list(prefix, after, 1):
             yield found[0]
@@ -184,6 +172,6 @@ class CaptureFiles:
 
 
 def _hour(at: float) -> datetime:
-    """The hour of a time, within those that there are."""
+    """The full hour of a time, within the range of `datetime`."""
     bounded = min(max(at, 0.0), 253_402_300_799.0 - 86_400)
     return datetime.fromtimestamp(bounded, UTC).replace(minute=0, second=0, microsecond=0)

@@ -1,4 +1,4 @@
-"""Two of the ports: `Counters` reads counts per variant and window, `Alarms` the alarms that fire on such counts.
+"""The ports `Counters`, which reads counts per variant and window, and `Alarms`, the alarms on such counts.
 
 query = CountQuery(("v-a", "v-b"), start, end, seconds=60)
 counters.counts(query)[0].of("v-b")["errors"]       # Tally(count=40, total=1)
@@ -16,23 +16,21 @@ from rollout.controller.ports import Quantile
 from rollout.judge.metrics import Metric, Tally
 
 COUNTED = "counted"
-"""The tally of captured answers whose metrics were published."""
+"""The tally of captured responses whose metrics were published."""
 
 
 @dataclass(frozen=True)
 class CountQuery:
-    """What to count.
+    """A query for counts.
 
     Attributes:
-        variants: The variants.
         start: Epoch seconds.
-        end: Epoch seconds. If the platform's counts do not reach up to here, they are unreachable.
+        end: Epoch seconds. Counts that do not reach up to here are unreachable.
         seconds: The width of a window.
         cuts: Variant -> name of a tally -> latency, one that `Counters.cut` returned.
         metrics: The project's and users' metrics to count besides requests.
-        rollout_id: The trial of these metrics.
-        captured: Whether to count captured answers too, as `COUNTED`.
-        provisional: Whether requests count that were counted by `end`, though their windows may still change. Otherwise
+        captured: Whether to count captured responses too, as `COUNTED`.
+        provisional: Whether to include requests counted by `end`, though their windows may still change. Otherwise
             windows begin at multiples of `seconds` since 1970, and lie between the times.
     """
 
@@ -55,14 +53,14 @@ class CountQuery:
 
 @dataclass(frozen=True)
 class CountedWindow:
-    """What was counted in one window.
+    """The counts of one window.
 
     Attributes:
         start: Epoch seconds.
         tallies: Variant -> name -> tally. `errors`: requests, and those answered 4XX or 5XX. `failed`: requests, and
-            those answered 5XX. A name of `CountQuery.cuts`: answers, and those that took longer. A metric's name: its
-            observations. `COUNTED`: captured answers whose metrics were published. What is not known exactly is
-            absent; an absent tally is no 0.
+            those answered 5XX. A name of `CountQuery.cuts`: responses, and those that took longer. A metric's name: its
+            observations. `COUNTED`: captured responses whose metrics were published. A count that is not known exactly
+            is absent, which does not mean 0.
         closed: Whether its requests are complete, as far as the platform can say.
     """
 
@@ -76,17 +74,17 @@ class CountedWindow:
 
 
 class Counters(Protocol):
-    """Counts per variant and window: each request in one window, exactly, or the window holds nothing.
+    """Counts per variant and window: a window counts its requests exactly, or has no count.
 
     Latencies have the platform's unit: microseconds on AWS and on Kubernetes.
     """
 
     def counts(self, query: CountQuery) -> Sequence[CountedWindow]:
-        """The windows between two times, in order."""
+        """The windows of a query, in order."""
         ...
 
     def cut(self, latency: float) -> float | None:
-        """The latency at or above a given one at which counts are exact; None: there is none."""
+        """The smallest latency, at or above a given one, at which counts are exact; None if there is none."""
         ...
 
     def quantile(self, variant: str, quantile: float, end: float) -> Quantile | None:
@@ -94,13 +92,13 @@ class Counters(Protocol):
         ...
 
     def captured(self) -> float:
-        """The share of answers that is captured, 0 to 1."""
+        """The share of responses that is captured, 0 to 1."""
         ...
 
 
 @dataclass(frozen=True)
 class FiringAlarm:
-    """An alarm that fires, and when its platform has last evaluated it, epoch seconds."""
+    """A firing alarm, and when its platform last evaluated it, epoch seconds."""
 
     alarm: Alarm
     evaluated: float
@@ -108,13 +106,13 @@ class FiringAlarm:
 
 @dataclass(frozen=True)
 class ShareRule:
-    """What an alarm counts that fires on a share of bad requests.
+    """The rule of an alarm on the share of bad requests.
 
     Attributes:
-        tolerated: The share of them that may be bad.
+        tolerated: The share of requests that may be bad.
         seconds: The time before an evaluation whose requests may have mattered.
-        step: Seconds of it that are compared as one; divides `seconds`.
-        slower_than: Answers that took longer are bad; None: those with 5XX are.
+        step: The seconds that are compared as one; divides `seconds`.
+        slower_than: Responses that took longer are bad; None: those with 5XX are.
         fires: Whether it fires.
     """
 
@@ -129,13 +127,9 @@ class Alarms(Protocol):
     """The alarms of an endpoint."""
 
     def firing(self, variants: Collection[str]) -> Sequence[FiringAlarm]:
-        """The alarms on how variants answer that fire now.
-
-        Raises:
-            rollout.core.errors.RolloutError: Nobody can say.
-        """
+        """The firing alarms on the responses of variants, or `rollout.core.errors.RolloutError` if unreachable."""
         ...
 
     def rules(self, names: Collection[str]) -> Mapping[str, ShareRule]:
-        """What alarms count; those that do not exist, and those on something else than a share, are left out."""
+        """The rules of alarms by name; unknown alarms, and those on something else than a share, are left out."""
         ...

@@ -1,4 +1,4 @@
-"""What every store of documents needs: their packed form, and changes of more documents than a transaction takes.
+"""The packed form of documents, and changes of more documents than a transaction takes.
 
 stored = Stored(documents)
 stored.read(["label#8f3a", "label#91c0"])
@@ -16,9 +16,9 @@ from typing import Any
 from services.ports import LARGEST, MOST, TOGETHER, Document, Documents
 
 KEPT_SECONDS = 45 * 86_400
-"""How long a document is stored that nobody writes."""
+"""How long an unchanged document is stored."""
 LASTING = ("drift#", "journal#")
-"""Documents whose key begins so are stored for good: no row may be counted again, and no rollout be forgotten."""
+"""Prefixes of keys that are stored for good: no row may be counted again, and no rollout be forgotten."""
 
 
 def text(body: Mapping[str, Any]) -> str:
@@ -32,16 +32,12 @@ def packed(body: Mapping[str, Any]) -> bytes:
 
 
 def unpacked(content: bytes) -> dict[str, Any]:
-    """The body of which `packed` made this."""
+    """The inverse of `packed`."""
     return json.loads(zlib.decompress(content))
 
 
 def check_limits(puts: Sequence[Document], deletes: Sequence[Document]) -> None:
-    """Check a transaction against the limits of `services.ports`.
-
-    Raises:
-        ValueError: It exceeds one; the message names the limit.
-    """
+    """Raise `ValueError` if a transaction exceeds a limit of `services.ports`; the message names it."""
     keys = [document.key for document in (*puts, *deletes)]
     if len(keys) > MOST:
         raise ValueError(f"got {len(keys)} documents, at most {MOST} are written together")
@@ -71,35 +67,28 @@ def groups(documents: Iterable[Document]) -> Iterator[list[Document]]:
 
 @dataclass
 class Stored:
-    """Documents as they were read or written last. What is written on an older revision is refused, and read again.
-
-    Attributes:
-        documents: Where they are stored.
-    """
+    """A cache of documents. A write on an older revision is refused, and the document is read again."""
 
     documents: Documents
     _known: dict[str, Document] = field(default_factory=dict[str, Document])
 
     def __getitem__(self, key: str) -> Document:
-        """A document that was read."""
         return self._known[key]
 
     def read(self, keys: Collection[str], *, again: bool = True) -> None:
-        """Read documents; those that are known only if `again`."""
+        """Read documents; those in the cache only if `again`."""
         unknown = [key for key in keys if again or key not in self._known]
         if unknown:
             self._known.update(self.documents.get(unknown))
 
     def forget(self) -> None:
-        """Forget what was read, which bounds the memory."""
+        """Empty the cache, which bounds the memory."""
         self._known.clear()
 
     def change(self, keys: Iterable[str], change: Callable[[Document], Document | None]) -> set[str]:
-        """Change known documents, however many; which of them were changed.
+        """Change cached documents, however many; returns the keys of those that were changed.
 
-        Args:
-            keys: Their keys.
-            change: The successor of a document, None when it stays. Called again when another writer was first.
+        `change` gives the successor of a document, or None to leave it. It is called again if another writer was first.
         """
         pending, changed = list(keys), set[str]()
         while pending:
@@ -113,7 +102,7 @@ class Stored:
         return changed
 
     def transact(self, puts: Sequence[Document], deletes: Sequence[Document] = ()) -> frozenset[str]:
-        """As `Documents.transact`; what was refused is read again."""
+        """As `Documents.transact`; refused documents are read again."""
         refused = self.documents.transact(puts, deletes)
         if refused:
             self.read(refused)

@@ -1,8 +1,4 @@
-"""Measures the drift of what an endpoint serves against what its releases were trained on.
-
-found = Drift(promises, watch).measure(now)
-found.measured["v-77c1aa20b3f1"].most_evidence
-"""
+"""Measures the drift of the requests of an endpoint from its releases' training data."""
 
 from __future__ import annotations
 
@@ -15,30 +11,20 @@ from services.promises import Promises
 
 @dataclass(frozen=True)
 class Found:
-    """What one call found.
-
-    Attributes:
-        measured: What was found of each variant.
-        unmeasured: Why a variant could not be measured: its reference cannot be had now. Counted as `DriftUnmeasured`.
-    """
+    """The result of one call; a variant without a reference is `unmeasured` and counted as `DriftUnmeasured`."""
 
     measured: Mapping[str, Measured]
     unmeasured: Mapping[str, Exception]
 
     @property
     def failures(self) -> list[Exception]:
-        """Why variants could not be measured to the end."""
+        """Why the measurement of variants was incomplete."""
         return [one.failure for one in self.measured.values() if one.failure]
 
 
 @dataclass(frozen=True)
 class Drift:
-    """The drift of one endpoint.
-
-    Attributes:
-        promises: What the releases were sealed with.
-        watch: Measures them.
-    """
+    """The drift of one endpoint."""
 
     promises: Promises
     watch: DriftWatch
@@ -49,12 +35,10 @@ class Drift:
         named: Mapping[str, Collection[str]] | None = None,
         more: Callable[[], bool] = lambda: True,
     ) -> Found:
-        """Count what was captured of the variants that serve, and publish it; what was found is logged.
+        """Count the captures of the serving variants, publish the counts, and log the findings.
 
-        Args:
-            now: Epoch seconds.
-            named: Variant -> files that have arrived; None for a sweep, see `DriftWatch.measure`.
-            more: Whether there is time for another file.
+        `named` maps variants to files that have arrived; None for a sweep, see `DriftWatch.measure`. `more` says
+        whether there is time for another file.
         """
         references, unmeasured = self.promises.references(named)
         measured = self.watch.measure(references, now, named, unmeasured, more)

@@ -4,8 +4,8 @@
 |-----------------------------------|---------------------------------------------------------------------------------|
 | `drift#<variant>`                 | the reading of a variant                                                        |
 | `drift-begun#<variant>`           | how many calls began to read files since the last write                         |
-| `drift-unsent#<variant>#<number>` | metrics that a revision has to send, in a queue of this variant until they are  |
-| `counted#<key>`                   | nothing: a file of this key was counted                                         |
+| `drift-unsent#<variant>#<number>` | metrics that a revision still has to send, in a queue of this variant           |
+| `counted#<key>`                   | nothing: the file of this key was counted                                       |
 """
 
 from __future__ import annotations
@@ -21,12 +21,7 @@ from services.ports import Document, Documents
 
 @dataclass
 class DriftRecord:
-    """`monitoring.drift.record.Record` above documents.
-
-    Attributes:
-        documents: Where readings are stored.
-        marks: Whether each counted file is marked: needed where files may be listed after later ones.
-    """
+    """`monitoring.drift.record.Record` above documents; `marks` if files may be listed after later ones."""
 
     documents: Documents
     marks: bool = True
@@ -42,14 +37,14 @@ class DriftRecord:
         return Reading(document.revision, document.body.get("after", ""), document.body.get("state"))
 
     def counted(self, keys: Collection[str]) -> set[str]:
-        """Those of some files that were counted."""
+        """The files among `keys` that were counted."""
         found = self.documents.get([_mark(key) for key in keys])
         return {key for key in keys if found[_mark(key)].revision}
 
     def write(
         self, variant: str, reading: Reading, files: Collection[str], unsent: tuple[Datum, ...], begun: int = 0
     ) -> Reading | None:
-        """Store the successor of a revision, in one transaction with the marks and what is to be sent."""
+        """Write the next revision in one transaction with the marks and the unsent metrics."""
         after = Document(_reading(variant), {"after": reading.after, "state": reading.state}, reading.revision)
         new = [Document(_mark(key)) for key in files] if self.marks else []
         if unsent:
@@ -63,11 +58,11 @@ class DriftRecord:
         return replace(reading, revision=reading.revision + 1)
 
     def begins(self, variant: str) -> int:
-        """Note that files are about to be read; how often that was noted since the last write."""
+        """Note that files are about to be read; returns how often that was noted since the last write."""
         return self._count(variant, 1)
 
     def failed(self, variant: str) -> None:
-        """Note that what `begins` noted has ended with an error."""
+        """Undo `begins` after an error."""
         self._count(variant, -1)
 
     def _count(self, variant: str, more: int) -> int:
@@ -77,11 +72,11 @@ class DriftRecord:
         return self._stored[key].body["calls"]
 
     def sent(self, variant: str, revision: int) -> None:
-        """Delete what a revision had to send."""
+        """Delete the unsent metrics of a revision."""
         self.documents.transact([], [Document(_unsent(variant, revision), revision=1)])
 
     def unsent(self, variant: str, before: float) -> Iterator[tuple[int, Sequence[Datum]]]:
-        """What revisions had to send that was not sent, of a time before this one."""
+        """The unsent metrics of revisions before a time."""
         for one in self.documents.scan(_queue(variant), before):
             yield int(one.key.rpartition("#")[2]), [Datum(**datum) for datum in one.body["data"]]
 

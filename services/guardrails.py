@@ -25,14 +25,14 @@ FEWEST_TO_ROLL = 2  # instances: one is the least batch, and a batch is at most 
 def guardrail(
     kind: str, percent: int, bake_seconds: int, alarms: Sequence[str] = (), instances: int = FEWEST_TO_ROLL
 ) -> Guard:
-    """SageMaker's own deployment for a change of the instances alone, refused when SageMaker would refuse it.
+    """A deployment that SageMaker accepts, for a change of the instances alone.
 
     Args:
         kind: `all_at_once`, `canary`, `linear` or `rolling`.
         percent: The size of the canary, of each linear step or of each batch, percent of the capacity.
         bake_seconds: The wait after each step.
-        alarms: The alarms that make SageMaker go back; it goes back by none without them.
-        instances: How many the variant is to have, which decides how many batches a rolling deployment takes.
+        alarms: The alarms that make SageMaker roll back.
+        instances: The variant's instances, which set the number of batches of a rolling deployment.
 
     Raises:
         PlanError: SageMaker would refuse it; the message holds the arithmetic.
@@ -65,7 +65,7 @@ def guardrail(
         less = f"({TOTAL_MOST} s less {START_UP} s for the instances to come up)"
         allowed = f"allowed is at most {TOTAL_MOST - START_UP} s in all {less}"
         raise _refused("bake_seconds", bake_seconds, allowed, why)
-    # As long again for the instances to come up, within what SageMaker takes.
+    # The same time again for the instances to start, up to SageMaker's limit.
     return Guard(chosen, percent, bake_seconds, tuple(alarms), min(total + max(total, START_UP), TOTAL_MOST))
 
 

@@ -1,4 +1,4 @@
-"""One request to one variant of an endpoint: the port `Invoke`.
+"""The port `Invoke`: one request to one variant of an endpoint.
 
 response = invoke.send(Request(b'{"instances": [{"a": 1}]}', variant="v-3f2a"))
 response.status, response.variant, response.body
@@ -13,7 +13,7 @@ from rollout.core.errors import RolloutError, Unreachable
 
 JSON = "application/json"
 GATEWAY_TIMEOUT = 504
-"""The HTTP status of a gateway that waited for a variant in vain."""
+"""The HTTP status of a gateway whose wait for a variant timed out."""
 
 
 class TooLarge(RolloutError):
@@ -21,11 +21,11 @@ class TooLarge(RolloutError):
 
 
 class NoSuchVariant(RolloutError):
-    """The endpoint has no variant of this name now. A platform that cannot tell lets another variant answer."""
+    """The endpoint has no such variant. A platform that cannot detect this lets another variant respond."""
 
 
 class TimedOut(Unreachable):
-    """The request reached the endpoint, and no answer came in time."""
+    """The request reached the endpoint, and no response came in time."""
 
 
 @dataclass(frozen=True)
@@ -33,12 +33,10 @@ class Request:
     """A request to an endpoint.
 
     Attributes:
-        body: The payload, as it is.
-        content_type: What the payload is.
-        accept: Which content type the answer should have; empty leaves it to the model.
-        variant: The variant that is to answer; None lets the weights choose.
-        inference_id: By which a label finds its answer; empty for none.
-        event_time: Of what the request is about, ISO 8601; empty when it has no time.
+        accept: The desired content type of the response; empty leaves it to the model.
+        variant: None lets the weights choose.
+        inference_id: Joins a label to its prediction; empty for none.
+        event_time: The time that the request is about, ISO 8601; empty if it has none.
     """
 
     body: bytes
@@ -51,14 +49,13 @@ class Request:
 
 @dataclass(frozen=True)
 class Response:
-    """An answer, whether good or an error.
+    """A response, whether good or an error.
 
     Attributes:
-        status: The HTTP status: the model's, or that of a gateway in front of it.
-        body: The payload, as it is.
-        seconds: From sending the request until its answer was read.
-        variant: The variant that answered; empty when the answer does not name it.
-        by_model: Whether the model answered, and not a gateway in front of it.
+        status: The HTTP status, of the model or of a gateway in front of it.
+        seconds: From sending the request until the response was read.
+        variant: The variant that responded; empty if not known.
+        by_model: Whether the model responded, and not a gateway in front of it.
     """
 
     status: int
@@ -69,7 +66,7 @@ class Response:
 
     @property
     def ok(self) -> bool:
-        """Whether the status is one of success."""
+        """Whether the status is 2XX."""
         return 200 <= self.status < 300
 
 
@@ -83,7 +80,7 @@ class Invoke(Protocol):
             TooLarge: The platform takes no request of this size.
             NoSuchVariant: The endpoint has no variant of this name.
             Busy: The platform takes the request later.
-            Unreachable: There is no answer; `TimedOut` when the request was taken.
+            Unreachable: There is no response; `TimedOut` if the request was taken.
             RolloutError: The platform refuses the request.
         """
         ...

@@ -1,9 +1,7 @@
 """The journal of an endpoint above documents: one document, whose revision is that of the state.
 
-DocumentJournal(documents, "flight-delay-prod").read().champion
-
-AWS and Kubernetes have journals of their own. On AWS it was in a table before there were documents, and a person who
-may read documents need not read it; on Kubernetes it is the status of a Rollout, which `kubectl` shows.
+AWS and Kubernetes have their own journals: a table of its own, which a person may read without the documents, and the
+status of a Rollout, which `kubectl` shows.
 """
 
 from __future__ import annotations
@@ -17,13 +15,7 @@ from services.ports import Document, Documents
 
 @dataclass(frozen=True)
 class DocumentJournal:
-    """`Journal` above documents.
-
-    Attributes:
-        documents: Where it is stored.
-        endpoint: The endpoint.
-        by: Who writes, for the audit record; empty when nobody knows.
-    """
+    """`Journal` above documents; `by` is the writer in the audit record, empty if unknown."""
 
     documents: Documents
     endpoint: str

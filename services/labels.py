@@ -1,12 +1,10 @@
-"""Joins late labels with captured answers: takes in files of either, and sweeps what was left.
+"""Joins late labels with captured predictions: takes in files of either, and sweeps the rest.
 
-    labels = Labels(documents, metrics, rejected, promises)
     labels.take_labels("monday.jsonl", digest, lines)
     labels.take_answers("v-77c1aa20b3f1", "capture/.../12-00.jsonl", written, lines)
     labels.sum_up()                     # once for all files of a call
-    labels.sweep()                      # every few minutes
 
-Everything may be called twice, late and at once, and be killed: each pair counts once, see `services.ledger`.
+Everything may be called twice, late and concurrently, and be killed: each pair counts once, see `services.ledger`.
 """
 
 from __future__ import annotations
@@ -28,15 +26,7 @@ from services.promises import Promises
 
 @dataclass(frozen=True)
 class Labels:
-    """The labels of one endpoint.
-
-    Attributes:
-        documents: Where the ledger is stored.
-        metrics: Where losses and counts are published.
-        rejected: Where rejected lines are stored.
-        promises: What the releases were sealed with.
-        now: The time, epoch seconds.
-    """
+    """The labels of one endpoint; rejected lines go to `rejected`."""
 
     documents: Documents
     metrics: Metrics
@@ -53,32 +43,25 @@ class Labels:
         object.__setattr__(self, "_join", LabelJoin(ledger, self.rejected, Trial.of(self.promises.state)))
 
     def take_labels(self, name: str, digest: str, lines: Iterable[bytes]) -> int:
-        """Take in a file of labels, see `LabelJoin.labels`; how many pairs it completed."""
+        """Take in a file of labels, see `LabelJoin.labels`; returns the number of pairs that it completed."""
         return self._join.labels(name, digest, lines)
 
     def take_answers(self, variant: str, name: str, written: float, lines: Iterable[bytes]) -> int:
-        """Take in a file of a variant's captured exchanges; how many pairs it completed.
-
-        Args:
-            variant: Who answered.
-            name: The file's.
-            written: When it was written, epoch seconds.
-            lines: Its lines.
-        """
+        """Take in a file of a variant's captures, written at epoch seconds; returns the pairs that it completed."""
         form, segments = self.promises.form(variant), self.promises.settings.segments
         reader = Reader(variant, form, written=written, now=self.now(), segments=segments)
         return self._join.answers(name, reader, traffic(lines))
 
     def finish(self) -> None:
-        """Publish what calls that were killed left behind."""
+        """Publish the unfinished batches of calls that were killed."""
         self._batches.finish()
 
     def sum_up(self) -> None:
-        """Sum up what was joined since, and publish it."""
+        """Merge and publish everything that was joined since."""
         self._batches.sum_up(self.promises.promised)
 
     def sweep(self) -> int:
-        """Join and sum up what was left, and give up labels that wait too long; how many of these."""
+        """Join and merge the rest, and give up labels that have waited too long; returns how many."""
         given_up = self._join.sweep(self.promises.settings.wait_seconds)
         self.sum_up()
         return given_up

@@ -1,17 +1,14 @@
 """The ledger of labels, above documents: each pair counts once, whichever half comes first.
 
-    ledger = DocumentLedger(documents, Batches(documents, metrics), time.time)
-    LabelJoin(ledger, rejected, trial).labels(name, digest, lines)
+| document              | what it holds                                                                        |
+|-----------------------|--------------------------------------------------------------------------------------|
+| `id#<inference id>`   | a label, each variant's prediction, and which predictions were joined or unusable    |
+| `once#<name>`         | nothing: the file of this name was read to its end                                   |
+| `batch#<id>`          | losses and counts that are claimed, see `services.batches`                           |
+| `quality#<variant>`   | the quality state of a variant, see `services.batches`                               |
 
-| document              | what it holds                                                                       |
-|-----------------------|-------------------------------------------------------------------------------------|
-| `id#<inference id>`   | a label, each variant's answer, and which answers were joined or could not be       |
-| `once#<name>`         | nothing: a file of this name was read to its end                                    |
-| `batch#<id>`          | losses and counts that are claimed, see `services.batches`                          |
-| `quality#<variant>`   | the quality state of a variant, see `services.batches`                              |
-
-One document holds an id's label and all its answers. So the writer of the last half of a pair sees the other half, and
-a label finds the answers of every variant in one read. A label without an answer is in the queue `label`.
+One document holds an id's label and all its predictions. So the writer of the last half of a pair sees the other half,
+and a label finds the predictions of every variant in one read. A label without one is in the queue `label`.
 """
 
 from __future__ import annotations
@@ -35,13 +32,7 @@ T = TypeVar("T")
 
 @dataclass
 class DocumentLedger:
-    """`pairs.Ledger` above documents.
-
-    Attributes:
-        documents: Where halves of pairs are stored.
-        batches: Publishes what is claimed.
-        now: The time, epoch seconds.
-    """
+    """`pairs.Ledger` above documents."""
 
     documents: Documents
     batches: Batches
@@ -52,7 +43,7 @@ class DocumentLedger:
         self._stored = Stored(self.documents)
 
     def answers(self, variant: str, given: Sequence[tuple[str, CapturedAnswer]]) -> Sequence[tuple[Entry, bool]]:
-        """Store each answer of a variant by its inference id, unless it has one."""
+        """Store each prediction of a variant by its inference id, unless it has one."""
 
         def add(document: Document, answer: CapturedAnswer) -> Document | None:
             entry = _entry(document)
@@ -63,7 +54,7 @@ class DocumentLedger:
         return self._store(given, add)
 
     def labels(self, given: Sequence[tuple[str, Label]]) -> Sequence[tuple[Entry, bool]]:
-        """Store each label by its inference id, unless there is one that is of use."""
+        """Store each label by its inference id, unless there is a usable one."""
 
         def add(document: Document, label: Label) -> Document | None:
             entry = _entry(document)
@@ -77,7 +68,7 @@ class DocumentLedger:
     def _store(
         self, given: Sequence[tuple[str, T]], add: Callable[[Document, T], Document | None]
     ) -> list[tuple[Entry, bool]]:
-        """Store the first of each id; what is known then, and whether it was stored."""
+        """Store the first of each id; returns the entries, and whether each was stored."""
         first: dict[str, int] = {}
         for place, (inference_id, _) in enumerate(given):
             first.setdefault(_key(inference_id), place)
@@ -92,7 +83,7 @@ class DocumentLedger:
         return was_taken(self.documents, once)
 
     def commit(self, batch: Batch) -> None:
-        """Claim in one transaction with the batch, then publish it. What another call has claimed is left out."""
+        """Claim in one transaction with the batch, then publish it, without entries that another call has claimed."""
         stored, once = self._stored, _once(batch.once or "")
         stored.read([_key(one) for one in (*batch.rows, *batch.unusable, *batch.unknown)], again=False)
         while True:
@@ -114,7 +105,7 @@ class DocumentLedger:
                 return
 
     def _claimable(self, batch: Batch) -> tuple[dict[str, Document], list[Document], list[Document]]:
-        """The successors of what nobody has claimed: of rows by their ids, of unusable labels, of unknown ones."""
+        """The successors of unclaimed entries: of rows by their ids, of unusable labels, of unknown ones."""
 
         def entry(inference_id: str) -> Entry:
             return _entry(self._stored[_key(inference_id)])
@@ -137,14 +128,14 @@ class DocumentLedger:
         )
 
     def waiting(self, seconds: float) -> Iterator[Entry]:
-        """Labels that have waited longer for their answer, oldest first."""
+        """Labels that have waited longer for their prediction, oldest first."""
         for number, document in enumerate(self.documents.scan(_WAITING, self.now() - seconds)):
             if number % _REMEMBERED == 0:
                 self._stored.forget()  # which bounds the memory: `commit` reads again what it needs
             yield _entry(document)
 
     def finish(self) -> None:
-        """Publish what calls that were killed left behind."""
+        """Publish the unfinished batches of calls that were killed."""
         self.batches.finish()
 
 
@@ -155,7 +146,7 @@ def was_taken(documents: Documents, once: str) -> bool:
 
 
 def entry_of(documents: Documents, inference_id: str) -> Entry | None:
-    """What is known of one inference id; None when nothing is."""
+    """The entry of one inference id; None if there is none."""
     key = _key(inference_id)
     document = documents.get([key])[key]
     return _entry(document) if document.revision else None

@@ -1,9 +1,7 @@
-"""What of an endpoint is measured, how often, and how long it is kept.
+"""The settings of an endpoint's monitoring: what is measured, how often, and how long it is stored.
 
-    Measuring.from_dict(rollout["spec"].get("monitoring", {})).drift_minutes     # 60
-
-The Pulumi program writes it of the stack's config, `modelstack:monitoring`, `retention` and `slo.probe_minutes`, for
-whatever measures: into the Rollout on Kubernetes, into the environment of the functions on AWS.
+The Pulumi program derives them from `modelstack:monitoring`, `retention` and `slo.probe_minutes`. It passes them in
+the Rollout on Kubernetes, and in the environment of the functions on AWS.
 """
 
 from __future__ import annotations
@@ -21,21 +19,18 @@ _MOST_SEGMENTS = 3
 
 @dataclass(frozen=True)
 class Measuring:
-    """What is measured of an endpoint; the defaults are those of the config.
-
-    Raises:
-        ValueError: A field has a value that is not allowed; the message names it.
+    """The monitoring of an endpoint, with the defaults of the config; raises `ValueError` for a value out of `BOUNDS`.
 
     Attributes:
-        drift_minutes: The shortest block that drift and the concept are judged by, of rows without times.
-        drift_false_alarms: How many of drift are tolerated a year and variant.
-        labels_minutes: How long a label waits for its answer before it counts as unknown.
-        labels_days: After how many days the labels of a day have come.
-        max_loss_rise: By which share of the sealed loss it may rise.
-        concept_false_alarms: How many of a moved concept are tolerated a year and variant.
-        segments: Fields of an instance by which errors are told apart.
-        requests_days: How many days captured requests are kept, and files of labels, and what of both is of no use.
-        probe_minutes: How often the endpoint is probed; 0: never.
+        drift_minutes: The shortest block by which drift and concept are judged, for rows without times.
+        drift_false_alarms: Tolerated false alarms on drift, per year and variant.
+        labels_minutes: How long a label waits for its prediction before it counts as unknown.
+        labels_days: After how many days the labels of a day are complete.
+        max_loss_rise: The share by which the loss may rise above the sealed one.
+        concept_false_alarms: Tolerated false alarms on a moved concept, per year and variant.
+        segments: Fields of an instance by which errors are grouped.
+        requests_days: How many days captured requests, files of labels, and rejected lines of both are stored.
+        probe_minutes: The time between two probes; 0: never.
     """
 
     drift_minutes: int = 60
@@ -58,12 +53,12 @@ class Measuring:
 
     @property
     def block_seconds(self) -> float:
-        """The shortest block, in seconds."""
+        """The shortest block by which drift is judged."""
         return 60.0 * self.drift_minutes
 
     @property
     def wait_seconds(self) -> float:
-        """How long a label waits for its answer, in seconds."""
+        """How long a label waits for its prediction."""
         return 60.0 * self.labels_minutes
 
     def as_dict(self) -> dict[str, Any]:
@@ -73,7 +68,7 @@ class Measuring:
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Measuring:
-        """Read back what `as_dict` wrote. What is missing has a default; what a newer program wrote is left out.
+        """The inverse of `as_dict`, with defaults for missing fields; unknown fields of a newer program are ignored.
 
         Raises:
             ValueError: A field has a value that is not allowed; the message names it.
@@ -100,19 +95,18 @@ BOUNDS: Mapping[str, tuple[float, float]] = {
     "requests_days": (1, 3650),
     "probe_minutes": (0, 60),
 }
-"""The least and the most of each number, both allowed. What is more than the config allows does no harm."""
+"""Lowest and highest allowed value. They are wider than those of the config."""
 WHOLE = {"drift_minutes", "labels_minutes", "requests_days", "probe_minutes"}
-"""The numbers that have no fraction."""
 
 
 def camel(name: str) -> str:
-    """A name of Python as a JSON object has it."""
+    """The camelCase form of a Python name."""
     first, *others = name.split("_")
     return "".join([first, *(item.capitalize() for item in others)])
 
 
 KEYS = {item.name: camel(item.name) for item in fields(Measuring)}
-"""The fields, as they are called in the object."""
+"""Field -> its key in the object."""
 
 
 def _wrong(name: str, value: object, allowed: str) -> ValueError:

@@ -1,8 +1,4 @@
-"""A platform in this process: what its stores hold is gone when it ends. For tests, and as strict as the strictest one.
-
-documents = MemoryDocuments()
-documents.transact([Document("label#8f3a", {"label": True})])
-"""
+"""A platform in memory for tests, as strict as the strictest real one."""
 
 from __future__ import annotations
 
@@ -22,11 +18,7 @@ _LONGEST_KEY = 2048  # bytes
 
 @dataclass
 class MemoryDocuments:
-    """`Documents` in memory, for any number of threads.
-
-    Attributes:
-        now: The time, epoch seconds.
-    """
+    """`Documents` in memory, for any number of threads."""
 
     now: Callable[[], float] = time.time
     _stored: dict[str, tuple[float, Document]] = field(default_factory=dict[str, tuple[float, Document]])
@@ -71,13 +63,7 @@ class MemoryDocuments:
 
 @dataclass
 class MemoryMetrics:
-    """`Metrics` in memory.
-
-    Attributes:
-        repeatable: See `Metrics`.
-        data: The single values that were published, in order.
-        values: The values of answers that were published, in order.
-    """
+    """`Metrics` in memory; lists everything that was published, in order."""
 
     repeatable: bool = False
     data: list[Datum] = field(default_factory=list[Datum])
@@ -120,12 +106,7 @@ Model = Callable[[Request], tuple[int, bytes, float]]
 
 @dataclass
 class MemoryInvoke:
-    """`Invoke` in memory.
-
-    Attributes:
-        models: Variant -> what answers; the first one gets the requests that name no variant.
-        sent: The requests, in order.
-    """
+    """`Invoke` in memory; the first of `models` gets the requests without a variant."""
 
     models: Mapping[str, Model]
     sent: list[Request] = field(default_factory=list[Request])

@@ -1,4 +1,4 @@
-"""A package registry in this process: what it holds is gone when it ends."""
+"""A package registry in memory."""
 
 from __future__ import annotations
 
@@ -19,13 +19,7 @@ _DIGITS = 12
 
 @dataclass
 class MemoryPackageStore:
-    """`PackageStore` in memory.
-
-    Attributes:
-        name: Begins its URIs.
-        archives: URI -> bytes.
-        signed: URI and key -> what the key has signed of an archive.
-    """
+    """`PackageStore` in memory; `signed` maps URI and key id to the evidence of the key."""
 
     name: str = "memory"
     archives: dict[str, bytes] = field(default_factory=dict[str, bytes])
@@ -74,12 +68,7 @@ class MemoryPackageStore:
 
 @dataclass
 class MemoryVersions:
-    """`Versions` in memory.
-
-    Attributes:
-        who: Registers them.
-        stored: The versions, oldest first.
-    """
+    """`Versions` in memory, registered by `who`; `stored` has the oldest first."""
 
     who: str = "somebody"
     stored: MutableSequence[Version] = field(default_factory=list[Version])
@@ -122,5 +111,5 @@ class MemoryVersions:
         return f"version/{number}"
 
     def decide(self, name: str, approval: str, why: str) -> None:
-        """Set what was decided about a version."""
+        """Set the approval of a version."""
         self.stored = [replace(one, approval=approval, why=why) if one.name == name else one for one in self.stored]

@@ -1,11 +1,10 @@
-"""Put a sealed package where a stack finds it, and get it back, believing nothing but digests and signatures.
+"""Publish a sealed package to a stack and fetch it back, trusting nothing but digests and signatures.
 
     registry = PackageRegistry(store, versions, "<image>", signer)
     registered = publish(sealed, registry)
     same = copy(champion, theirs, registry)             # promotion: same bytes, whatever the two platforms are
 
-A store holds bytes: archives by their digests, with the JSON files of their tops next to them, and what is signed of
-each. The versions wait for approval. Every call may be repeated, and continues where an interrupted one ended.
+Every call may be repeated, and continues where an interrupted one ended.
 """
 
 from __future__ import annotations
@@ -28,14 +27,12 @@ from services.versions import Versions
 
 @dataclass(frozen=True)
 class ReleaseRecord:
-    """What another stack says of its champion, or a training job of its candidate: enough to take the same bytes.
+    """The champion of another stack, or the candidate of a training job: enough to take the same bytes.
 
     Attributes:
-        archive_uri: Where its archive lies.
-        package_digest: `sha256:<hex>` the archive must have.
-        model_package_arn: The version it is registered as there; of a champion, kept as where this package came from;
-            empty of one of this stack, where only the bytes count.
-        signed_by: The public key that is trusted to have signed it, PEM.
+        package_digest: `sha256:<hex>`, which the archive must have.
+        model_package_arn: Its version there, stored as the origin of a copy; empty if it is in this stack.
+        signed_by: The public key that must have signed it, PEM.
     """
 
     archive_uri: str
@@ -45,14 +42,14 @@ class ReleaseRecord:
 
 
 class PackageStore(Protocol):
-    """Holds archives and what is signed of them, each under a name that its bytes or its key decide."""
+    """Stores archives and their signatures, under names that the bytes or the key decide."""
 
     def uri(self, package_digest: str) -> str:
-        """Where the archive of a digest is here, or would be."""
+        """The URI of the archive of a digest in this store, whether or not it exists."""
         ...
 
     def has(self, archive_uri: str) -> bool:
-        """Whether an archive is there; nothing of it is read."""
+        """Whether an archive exists; nothing of it is read."""
         ...
 
     def signers(self, archive_uri: str) -> list[str]:
@@ -60,63 +57,51 @@ class PackageStore(Protocol):
         ...
 
     def evidence(self, archive_uri: str, public_key: bytes) -> Evidence:
-        """What was signed with a key of an archive; nothing is verified but what names the documents.
+        """The evidence that a key has signed of an archive; only the statement that names the documents is verified.
 
         Raises:
             Unsigned: There is no signature with that key.
-            SignatureError: What names the documents is not signed with it.
+            SignatureError: The statement that names the documents is not signed with it.
             RegistryError: A document is missing or too long.
         """
         ...
 
     def put_evidence(self, evidence: Evidence, sealed: SealedPackage, public_key: bytes) -> None:
-        """Put documents and signatures where those of an archive are; what is there is compared.
-
-        Raises:
-            RegistryError: Other bytes are there.
-        """
+        """Store documents and signatures next to an archive, or raise `RegistryError` if other bytes are there."""
         ...
 
     def put(self, sealed: SealedPackage) -> str:
-        """Put an archive, and the JSON files of its top next to it; returns the archive's URI.
+        """Store an archive and the JSON files of its top; returns its URI.
 
         Raises:
-            RegistryError: Other bytes are there under one of these names.
+            RegistryError: Other bytes are stored under one of these names.
         """
         ...
 
     def fetch(self, archive_uri: str, package_digest: str, to: Path) -> None:
-        """Write an archive into a file, which appears only if the bytes have the digest.
-
-        Raises:
-            RegistryError: It is not there, or has another digest.
-        """
+        """Write an archive into a file, which appears only if the bytes have the digest (else `RegistryError`)."""
         ...
 
 
 class StackPackageStore(PackageStore, Protocol):
-    """The store of one stack, which also says what became of a package that is missing."""
+    """The store of one stack, which also explains why a package is missing."""
 
     def why_gone(self, archive_uris: Sequence[str]) -> str:
-        """Why an archive is in none of the places where it may be, and how it is restored."""
+        """Why an archive is at none of its possible URIs, and how it is restored."""
         ...
 
     def restoring(self, archive_uri: str) -> str:
-        """How an archive that was changed is restored, in a sentence or two."""
+        """How a changed archive is restored, in a sentence or two."""
         ...
 
     def check_image(self, image: str) -> None:
-        """See that a serving image is still in its repository; the trial reports one that may not be looked at.
-
-        Raises:
-            Gone: It is not.
-        """
+        """Raise `Gone` if a serving image is not in its repository; one that may not be read passes."""
         ...
 
 
 @dataclass(frozen=True)
 class PackageRegistry:
-    """Where a package is registered, with which image, and who signs it."""
+    """Where packages are registered, with which image, and who signs them."""
 
     store: PackageStore
     versions: Versions
@@ -126,34 +111,25 @@ class PackageRegistry:
 
 @dataclass(frozen=True)
 class Origin:
-    """Where another stack has its packages.
-
-    Attributes:
-        store: Its store.
-        versions: Its versions; None where they may not be read.
-    """
+    """The packages of another stack; `versions` is None if they may not be read."""
 
     store: PackageStore
     versions: Versions | None
 
     def made_by(self, version: str) -> str:
-        """Who made a version first, by the version's name; empty where nobody knows."""
+        """Who first made a version, by its name; empty if unknown."""
         found = self.versions.get(version) if self.versions else None
         return next(iter(found.made_by), "") if found else ""
 
 
 def signed(sealed: SealedPackage, registry: PackageRegistry) -> Evidence:
-    """Sign what is said of a sealed package, and keep it where the archive goes.
-
-    Args:
-        sealed: The package; its archive is checked again before anything is said of it.
-        registry: Where to. A package that its signer has signed before is not signed again: what was said then is kept.
+    """Sign the facts of a sealed package and store the evidence; evidence that this key has signed before is reused.
 
     Raises:
-        RegistryError: Something is there under the package's name with other bytes.
+        RegistryError: Other bytes are stored under the package's name.
         ArchiveError: The archive was changed after it was sealed.
-        OriginError: Where the package came from is not known.
-        SignatureError: What lies there as signed is not what the stack has signed.
+        OriginError: The origin of the package is not known.
+        SignatureError: The stored evidence is not what the stack has signed.
     """
     checked = describe(sealed.path, sealed.digest)
     return _signed_once(checked, registry, lambda: sign(facts_of(checked), registry.signer))
@@ -162,18 +138,12 @@ def signed(sealed: SealedPackage, registry: PackageRegistry) -> Evidence:
 def register(
     sealed: SealedPackage, evidence: Evidence, registry: PackageRegistry, lineage: Mapping[str, str] | None = None
 ) -> Registered:
-    """Upload a sealed package, and register it, waiting for approval.
-
-    Args:
-        sealed: The package.
-        evidence: What was signed of it.
-        registry: Where to.
-        lineage: Where it comes from besides its recipe, kept with the version.
+    """Upload a sealed package and register it, pending approval; `lineage` is stored with the version.
 
     Raises:
-        RegistryError: Something is there under the package's name with other bytes.
+        RegistryError: Other bytes are stored under the package's name.
         ArchiveError: The archive was changed after it was sealed.
-        SignatureError: It is not what was signed.
+        SignatureError: It does not match the evidence.
     """
     evidence.verify(sealed.digest, registry.signer.public_key)
     checked = describe(sealed.path, sealed.digest)
@@ -195,20 +165,16 @@ def publish(sealed: SealedPackage, registry: PackageRegistry, lineage: Mapping[s
 
 
 def copy(source: ReleaseRecord, theirs: Origin, registry: PackageRegistry, gates: Gates | None = None) -> Registered:
-    """Promote: register the same bytes, by digest, in another stack.
+    """Promote: register the champion of another stack by digest, signed again by this one.
 
-    Args:
-        source: The champion of the stack to take from.
-        theirs: Where that stack has it.
-        registry: This stack's. Its signer signs what the source has signed, whose signatures stay beside its own.
-        gates: What the package must show in this stack.
+    The source's signatures are stored next to the new ones. After an error nothing was registered.
 
     Raises:
-        Unsigned: The source has not signed it. Nothing was registered.
-        SignatureError: It is not what the source has signed. Nothing was registered.
-        RegistryError: The source's bytes are missing or have another digest. Nothing was registered.
-        GateError: A gate is not understood. Nothing was registered.
-        GateRefused: At least one bound is not kept. Nothing was registered.
+        Unsigned: The source has not signed it.
+        SignatureError: It is not what the source has signed.
+        RegistryError: The source's bytes are missing or have another digest.
+        GateError: A gate is invalid.
+        GateRefused: A gate is not passed in this stack.
     """
     with _fetched(source, theirs.store) as (sealed, evidence):
         gate(sealed.metrics, gates or {})
@@ -220,22 +186,17 @@ def copy(source: ReleaseRecord, theirs: Origin, registry: PackageRegistry, gates
 
 
 def take(candidate: ReleaseRecord, recipe: str, registry: PackageRegistry, gates: Gates | None = None) -> Registered:
-    """Take a package that lies in this registry already, as a training job left it: nothing is trained or copied.
+    """Register a package that a training job left in this registry, by its recipe: nothing is trained or copied.
 
-    Registered as it is, it keeps its version and its approval; only another image makes another version of it.
-
-    Args:
-        candidate: The package.
-        recipe: The digest of the recipe that is wanted.
-        registry: This stack's, whose signer has signed it.
-        gates: What it must show; judged anew, since gates may have changed.
+    It keeps its version and its approval; only another image makes another version. Gates are checked again, since they
+    may have changed.
 
     Raises:
         Unsigned: It is not signed.
         SignatureError: It is not what was signed.
         RegistryError: Its bytes are missing, have another digest or are of another recipe.
-        GateError: A gate is not understood.
-        GateRefused: At least one bound is not kept.
+        GateError: A gate is invalid.
+        GateRefused: A gate is not passed.
     """
     with _fetched(candidate, registry.store) as (sealed, ours):
         if sealed.recipe != recipe:
@@ -245,13 +206,7 @@ def take(candidate: ReleaseRecord, recipe: str, registry: PackageRegistry, gates
 
 
 def check(package: ReleaseRecord, store: PackageStore) -> None:
-    """See that a package which lies in a store is what was signed there; nothing changes.
-
-    Raises:
-        Unsigned: It is not signed.
-        SignatureError: It is not what was signed.
-        RegistryError: Its bytes are missing or have another digest.
-    """
+    """Verify a stored package against its signature; raises `Unsigned`, `SignatureError` or `RegistryError`."""
     with _fetched(package, store):
         pass
 
@@ -259,20 +214,12 @@ def check(package: ReleaseRecord, store: PackageStore) -> None:
 def verify_past(
     store: StackPackageStore, archive_uris: Iterable[str], package_digest: str, image: str, signed_by: bytes
 ) -> str:
-    """See that the package of a past release is there and is what was signed, and that its image is there.
+    """Verify the package of a past release and that its image exists; returns the URI of its archive.
 
-    Args:
-        store: Of the stack.
-        archive_uris: Where it may be; the first is where the stack puts packages now.
-        package_digest: `sha256:<hex>`.
-        image: What served it.
-        signed_by: The public key of the stack, PEM.
-
-    Returns:
-        Where its archive is.
+    The first of `archive_uris` is where the stack stores packages now; `signed_by` is the stack's public key, PEM.
 
     Raises:
-        Gone: The archive or the image is not there.
+        Gone: The archive or the image does not exist.
         SignatureError: The archive is not what was signed.
         RegistryError: It has another digest, or is not signed.
     """
@@ -290,7 +237,7 @@ def verify_past(
 
 @contextmanager
 def _fetched(source: ReleaseRecord, store: PackageStore) -> Generator[tuple[SealedPackage, Evidence]]:
-    """The package of a record and what is said of it, while they are looked at.
+    """The package of a record and its evidence, as long as the block lasts.
 
     The archive is parsed last: after the signatures were verified, and after its bytes have the digest that was signed.
     """
@@ -303,7 +250,7 @@ def _fetched(source: ReleaseRecord, store: PackageStore) -> Generator[tuple[Seal
 
 
 def _signed_once(sealed: SealedPackage, registry: PackageRegistry, make: Callable[[], Evidence]) -> Evidence:
-    """Sign a package, unless it is signed with that key already; returns what is signed, verified if it was there."""
+    """Sign a package, unless it is signed with that key already; existing evidence is verified."""
     store, key = registry.store, registry.signer.public_key
     try:
         evidence = store.evidence(store.uri(sealed.digest), key)

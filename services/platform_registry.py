@@ -1,9 +1,7 @@
-"""The platforms that are installed, by name.
+"""The installed platforms, by name: `platform("aws").use("declare")(settings, stack)`.
 
-    platform("aws").use("declare")(settings, stack)
-
-A platform is an entry point of the group `modelstack.platforms` whose object is a `Platform`. So a package of somebody
-else can add one, and nothing here changes. What a platform does not need for a command is not imported.
+A platform is an entry point of the group `modelstack.platforms` whose object is a `Platform`, so other packages can add
+one. Only the parts that a command needs are imported.
 """
 
 from __future__ import annotations
@@ -23,13 +21,13 @@ _OWN = "modelstack"
 
 @dataclass(frozen=True)
 class Platform:
-    """Where a platform has what differs between platforms, each as `module:name`, imported at its first use.
+    """The parts that differ between platforms, each as `module:name`, imported at its first use.
 
     Attributes:
-        name: As `modelstack:platform` has it.
+        name: As in `modelstack:platform`.
         declare: `async (settings, stack)`: declares the resources of a stack.
         problems: `(settings, stack) -> list[Problem]`: what this platform refuses of a stack's config.
-        champion: `(stack, outputs, account) -> Mapping | None`: what serves on a stack here, and how it is reached.
+        champion: `(stack, outputs, account) -> Mapping | None`: the serving release of a stack, and how it is reached.
         operator: `(target) -> cli.platform.port.Platform`: the endpoint of a stack, for the commands.
     """
 
@@ -40,7 +38,7 @@ class Platform:
     operator: str
 
     def use(self, what: str) -> Any:
-        """What an attribute names."""
+        """Import the part of this name."""
         return resolve_name(getattr(self, what))
 
 
@@ -50,11 +48,7 @@ class UnknownPlatform(ValueError):
 
 @cache
 def platform(name: str) -> Platform:
-    """The platform of a name.
-
-    Raises:
-        UnknownPlatform: None is installed.
-    """
+    """The platform of a name, or `UnknownPlatform`."""
     found = _entry(name)
     if found is None:
         allowed = ", ".join(names()) or "none: this checkout is not installed as it is now; run `make setup`"
@@ -63,14 +57,14 @@ def platform(name: str) -> Platform:
 
 
 def names() -> list[str]:
-    """The names of all platforms that are installed; the default one is the first."""
+    """The names of all installed platforms; the default one is first."""
     return sorted(
         {entry.name for entry in metadata.entry_points(group=GROUP)}, key=lambda name: (name != DEFAULT, name)
     )
 
 
 def _entry(name: str) -> metadata.EntryPoint | None:
-    # To read one distribution takes a millisecond, to read all of an environment thirty.
+    # Reading one distribution takes a millisecond, all of an environment thirty.
     for entries in (lambda: metadata.distribution(_OWN).entry_points, metadata.entry_points):
         with suppress(metadata.PackageNotFoundError):
             if found := next(iter(entries().select(group=GROUP, name=name)), None):

@@ -1,8 +1,8 @@
-"""The eight ports: what a platform implements. This package has what is written once above them.
+"""The eight ports that a platform implements. The rest of this package is written once above them.
 
 | port        | what it is                                       | on AWS              | on Kubernetes              |
 |-------------|--------------------------------------------------|---------------------|----------------------------|
-| `Traffic`   | what an endpoint serves, and with which weights  | SageMaker           | HTTPRoute and Deployments  |
+| `Traffic`   | the variants of an endpoint, and their weights   | SageMaker           | HTTPRoute and Deployments  |
 | `Metrics`   | `Counters` reads counts per variant and window,  | CloudWatch          | Prometheus,                |
 |             | `monitoring.measurements.Metrics` writes         |                     | PostgreSQL                 |
 | `Alarms`    | which alarms fire                                | CloudWatch          | Prometheus                 |
@@ -14,8 +14,8 @@
 
 `Identity` is no class yet: it is `services.approvals.Approvals.caller` and `provenance.envelope.Signer`.
 
-Every call raises `rollout.core.errors.Unreachable` when the platform does not answer, `Busy` when it takes no change
-now, and may be repeated: by several callers, late, or twice.
+Every call raises `rollout.core.errors.Unreachable` if the platform does not answer, and `Busy` if it takes no change
+now. Every call may be repeated: by several callers, late, or twice.
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ __all__ = [
 ]
 
 MOST = 100
-"""Documents of one transaction."""
+"""Maximum number of documents in one transaction."""
 LARGEST = 350_000
-"""Bytes of one document."""
+"""Maximum bytes of one document."""
 TOGETHER = 3_500_000
-"""Bytes of all documents of one transaction."""
+"""Maximum bytes of all documents of one transaction."""
 
 
 @dataclass(frozen=True)
@@ -57,10 +57,10 @@ class Document:
     """A small JSON document.
 
     Attributes:
-        key: Its name, unique in the store, such as `label#8f3a`.
-        body: What it holds: JSON values, at most `LARGEST` bytes of them when `services.documents.packed`.
+        key: Unique in the store, such as `label#8f3a`.
+        body: JSON values, at most `LARGEST` bytes when `services.documents.packed`.
         revision: Number of writes so far; 0: it does not exist yet. A write succeeds only on the stored revision.
-        queue: Lists it in `Documents.scan` while it is not empty.
+        queue: The queue of `Documents.scan` that lists it; empty for none.
         since: Its place in the queue, epoch seconds.
     """
 
@@ -72,28 +72,21 @@ class Document:
 
 
 class Documents(Protocol):
-    """Small JSON documents with compare-and-set. One that nobody writes for 45 days is deleted.
-
-    See `services.documents.LASTING` for those that are stored for good.
-    """
+    """Small JSON documents with compare-and-set; deleted after 45 days without a write, except `documents.LASTING`."""
 
     def get(self, keys: Iterable[str]) -> Mapping[str, Document]:
         """Read documents consistently; one that does not exist is an empty one of revision 0."""
         ...
 
     def scan(self, queue: str, before: float) -> Iterator[Document]:
-        """The documents of a queue whose `since` is at most `before`, oldest first; they may be late by a second."""
+        """The documents of a queue with `since` at most `before`, oldest first; they may be late by a second."""
         ...
 
     def transact(self, puts: Sequence[Document], deletes: Sequence[Document] = ()) -> frozenset[str]:
-        """Write all documents, each on the revision that it has, or none.
+        """Write or delete documents together, each at its revision, or none of them.
 
-        Args:
-            puts: At most `MOST` together with `deletes`, and `TOGETHER` bytes. The stored one has the next revision.
-            deletes: They must exist at the revision that they have.
-
-        Returns:
-            Keys at which another writer was first, at least one of them; empty when everything was written.
+        Writes at most `MOST` documents and `TOGETHER` bytes; the stored ones have the next revision. Returns keys at
+        which another writer was first, at least one of them; empty if everything was written.
         """
         ...
 
@@ -110,15 +103,11 @@ class Blobs(Protocol):
         ...
 
     def get(self, name: str) -> Iterable[bytes]:
-        """Read a blob, in chunks of about a megabyte.
-
-        Raises:
-            FileNotFoundError: It does not exist.
-        """
+        """Read a blob in chunks of about a megabyte, or raise `FileNotFoundError`."""
         ...
 
     def list(self, prefix: str, after: str = "", most: int = 1000) -> Sequence[str]:
-        """The names with a prefix that sort after a name, in order, at most so many."""
+        """Up to `most` names with a prefix that sort after a name, in order."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""Who is behind an identity, and how a registered version holds it: the same on every platform."""
+"""The person behind an identity, and its form in a registered version: the same on every platform."""
 
 from __future__ import annotations
 
@@ -8,13 +8,10 @@ _NOT_IN_METADATA = re.compile(r"[^\w .:/=+@-]")
 
 
 def person(identity: str) -> str:
-    """Who is behind an identity: the user's name, or that of the session in which somebody has taken a role.
-
-    One who takes two roles, or a role beside their user, is the same person.
-    """
+    """The name of the user or of the role session: a person is the same in every role."""
     return identity.rpartition("/")[2]
 
 
 def as_metadata(identity: str) -> str:
-    """An identity as a registered version's metadata can hold it: AWS does not allow all signs of a name there."""
+    """An identity as a version's metadata can hold it: AWS does not allow all characters there."""
     return _NOT_IN_METADATA.sub("_", identity)[:256]

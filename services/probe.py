@@ -1,10 +1,7 @@
-"""Does the endpoint answer? Requested on a schedule, so that an endpoint without traffic can be told from a dead one.
+"""A scheduled probe, which distinguishes an endpoint without traffic from a dead one.
 
-    run(invoke, champion, member)      # Outcome(ok=True, milliseconds=12.4, why="")
-
-The request is the one that is sealed in the champion's package, the answer must be sound: finite and not empty. The
-champion is requested by name, so that a trial without traffic is not taken for one with some. The serving runtime
-captures no copy, by the inference id.
+It sends the request that is sealed in the champion's package; a sound answer is finite and not empty. It names the
+champion, so that the probe is no traffic of a trial. The serving runtime does not capture it, by its inference id.
 """
 
 from __future__ import annotations
@@ -27,7 +24,7 @@ if TYPE_CHECKING:  # it loads the monitors, which a function that only probes do
     from services.promises import Member
 
 SAMPLE = "example.json"
-"""Where an archive has a request that its model answers."""
+"""The archive's member with a request that its model can answer."""
 _SHOWN = 200  # characters of an error's body
 
 
@@ -37,12 +34,11 @@ class UnreadableSample(ValueError):
 
 @dataclass(frozen=True)
 class ProbeOutcome:
-    """What a probe found.
+    """The result of a probe.
 
     Attributes:
-        ok: Whether a sound answer came.
-        milliseconds: How long the answer took, as a caller sees it; None without one.
-        why: What was wrong; empty when nothing was.
+        milliseconds: The latency as a caller sees it; None without an answer.
+        why: What was wrong; empty if nothing was.
     """
 
     ok: bool
@@ -50,11 +46,7 @@ class ProbeOutcome:
     why: str
 
     def data(self, at: float) -> list[Datum]:
-        """What is published of it. A failure has no latency: that of a refusal would hide it.
-
-        Args:
-            at: When it was, epoch seconds.
-        """
+        """The metrics of a probe at epoch seconds. A failure has no latency: that of a refusal would hide it."""
         found = [Datum(PROBE_SUCCESS, "", float(self.ok), "Count", at)]
         if self.ok and self.milliseconds is not None:
             found.append(Datum(PROBE_LATENCY, "", self.milliseconds, "Milliseconds", at))
@@ -64,10 +56,7 @@ class ProbeOutcome:
 def run(invoke: Invoke, champion: Release, member: Member) -> ProbeOutcome:
     """Send the request in the champion's package once, and judge the answer.
 
-    Args:
-        invoke: Sends it. If a promotion has just removed the champion's variant, whichever variant serves is requested.
-        champion: What serves.
-        member: Reads the package.
+    If a promotion has just removed the champion's variant, the request goes to any serving variant.
 
     Raises:
         UnreadableSample: The package has no request to probe with.

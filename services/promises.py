@@ -1,8 +1,7 @@
-"""What a release was sealed with, as the monitors need it: read from its package, which is proven before it is parsed.
+"""What a release was sealed with, for the monitors: read from its package, which is verified before it is parsed.
 
 promises = Promises(state, remembered(member), find)
-promises.form("v-77c1aa20b3f1")         # the form of its predictions, or why it is not known
-promises.promised("v-77c1aa20b3f1")     # what its labels are compared with
+promises.promised("v-77c1aa20b3f1")     # the baseline that its labels are compared with
 """
 
 from __future__ import annotations
@@ -27,15 +26,13 @@ from services.sealed_packages import BASELINE, FORM, REFERENCE, Sealed
 _MEMBERS = 64  # that are remembered; each has some hundred kilobytes at most
 
 Member = Callable[[Sealed, str], bytes | None]
-"""One member of a release's sealed package, proven; None when it has none of that name.
-
-It raises RolloutError, and is called again for the same member: see `remembered`."""
+"""Reads one verified member of a release's package; None if there is none of that name. Raises RolloutError."""
 Find = Callable[[str], Sealed | None]
 """The package of a variant that is no longer in the journal."""
 
 
 def remembered(member: Member) -> Member:
-    """The same, which remembers what it has read: a package never changes."""
+    """The same with a cache: a package never changes."""
     known: dict[tuple[str, str], bytes | None] = {}
 
     def read(release: Sealed, name: str) -> bytes | None:
@@ -52,14 +49,7 @@ def remembered(member: Member) -> Member:
 
 @dataclass(frozen=True)
 class Promises:
-    """What the releases of one endpoint were sealed with.
-
-    Attributes:
-        state: The journal.
-        member: Reads members of packages.
-        find: Finds the packages of variants that the journal has forgotten.
-        settings: How labels are compared with it.
-    """
+    """What the releases of one endpoint were sealed with."""
 
     state: RolloutState
     member: Member
@@ -78,7 +68,7 @@ class Promises:
             return Malformed(str(error))
 
     def promised(self, variant: str) -> Promised | None:
-        """What a variant was sealed with; None of an unknown release, or one whose package cannot be used."""
+        """The sealed baseline of a variant; None for an unknown release, or one whose package is unusable."""
         try:
             package = self._package(variant)
             form, sealed = (self.member(package, name) if package else None for name in (FORM, BASELINE))
@@ -100,11 +90,7 @@ class Promises:
         return Promised(form, sealed.performance, tolerated)
 
     def references(self, variants: Collection[str] | None = None) -> tuple[dict[str, Reference], dict[str, Exception]]:
-        """The references of the variants that serve, and why those of the others cannot be had.
-
-        Args:
-            variants: Which are needed; None for all.
-        """
+        """The references of the serving variants (or of `variants` only), and why others are unavailable."""
         found: dict[str, Reference] = {}
         failures: dict[str, Exception] = {}
         for release in (self.state.champion, self.state.challenger):

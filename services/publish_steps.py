@@ -1,10 +1,9 @@
-"""What the steps `sign` and `register` of `pipeline.steps` do, with a package registry.
+"""The steps `sign` and `register` of `pipeline.steps`, with a package registry; both may be repeated.
 
     release(root, recipe, here=at(registry))    # in a process that has the clients and credentials already
 
-In a container it is `platforms.steps` that calls them. `sign` gives what is said of the package and the signatures (see
-`provenance.evidence`), and `key.pub`. `register` gives `registered.json`, see `pipeline.pack.Registered`. Both may be
-repeated: what is there already stays as it is.
+In a container `platforms.steps` calls them. `sign` writes the evidence (see `provenance.evidence`) and `key.pub`,
+`register` writes `registered.json` (see `pipeline.pack.Registered`).
 """
 
 from __future__ import annotations
@@ -27,19 +26,19 @@ KEY = "key.pub"
 
 
 def at(registry: PackageRegistry) -> Mapping[str, Callable[[Given], None]]:
-    """The functions of both steps, by name; what the platform raises they raise."""
+    """The functions of both steps, by name."""
     return {"sign": partial(sign, registry), "register": partial(register, registry)}
 
 
 def sign(registry: PackageRegistry, given: Given) -> None:
-    """Sign what is said of the sealed package, and store it in the registry."""
+    """Sign the facts of the sealed package, and store the evidence in the registry."""
     said = package_registry.signed(sealed_in(given.folders["seal"]), registry)
     for name, content in {**said.files(), KEY: registry.signer.public_key}.items():
         (given.out / name).write_bytes(content)
 
 
 def register(registry: PackageRegistry, given: Given) -> None:
-    """Upload the sealed package, and register it with what was signed."""
+    """Upload the sealed package, and register it with its evidence."""
     signed = {one.name: one.read_bytes() for one in given.folders["sign"].iterdir() if one.name not in {KEY, RECORD}}
     sealed, lineage = sealed_in(given.folders["seal"]), texts("lineage", given.texts["lineage"])
     registered = package_registry.register(sealed, Evidence.of(signed), registry, lineage)

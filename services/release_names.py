@@ -1,6 +1,6 @@
-"""The names of a stack, and of what serves a release there: digests of what they stand for.
+"""The names of a stack's resources: digests of their contents.
 
-So what has a name never changes: Pulumi makes new resources next to the old ones, and the rollout controller moves the
+So a named resource never changes: Pulumi makes new ones next to the old ones, and the rollout controller moves the
 traffic.
 """
 
@@ -22,19 +22,14 @@ def digest(content: Any) -> str:
 
 @dataclass(frozen=True)
 class ReleaseNames:
-    """The names of one stack that every platform has.
-
-    Attributes:
-        model: The model's name, from the config.
-        stack: The stack's name.
-    """
+    """The names of one stack that every platform has."""
 
     model: str
     stack: str
 
     @property
     def prefix(self) -> str:
-        """What every name of the stack begins with; also the name of its endpoint."""
+        """The prefix of every name of the stack; also the name of its endpoint."""
         return f"{self.model}-{self.stack}"
 
     def model_of(self, recipe: str, image: str) -> str:
@@ -46,13 +41,7 @@ class ReleaseNames:
         return self.named({"model": model_name, "variant": variant_name, **shape})
 
     def pair_of(self, champion_config: str, challenger_config: str, copied: int | None = None) -> str:
-        """The config that serves a champion and a challenger together, each as in its own config.
-
-        Args:
-            champion_config: The champion's own config.
-            challenger_config: The challenger's own config.
-            copied: How many percent of the requests are only copied to the challenger; None when it answers.
-        """
+        """The config that serves champion and challenger; with `copied` percent, the challenger only gets copies."""
         return self.named([champion_config, challenger_config, *([] if copied is None else [copied])])
 
     def short(self, name: str) -> str:
@@ -60,5 +49,5 @@ class ReleaseNames:
         return name.removeprefix(f"{self.prefix}-")
 
     def named(self, content: Any) -> str:
-        """The name of what has this content."""
+        """The name of the resource with this content."""
         return f"{self.prefix}-{digest(content)[:ID_DIGITS]}"

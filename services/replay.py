@@ -1,7 +1,4 @@
-"""Replays captured requests of the champion to the challenger: how many at a time, and what is measured of each.
-
-replay(latest, invoke, champion="v-a", challenger="v-b", before=seen)
-"""
+"""Replays captured requests of the champion to the challenger, and measures each response."""
 
 from __future__ import annotations
 
@@ -18,31 +15,25 @@ from rollout.core.state import Replayed
 from services.invoke import GATEWAY_TIMEOUT, Invoke, Request, TimedOut
 
 HOURS = 48
-"""How far back captures are looked for."""
+"""How far back captures are searched."""
 ASKED_AGAIN = 20
-"""Requests that the champion answers again, for its latency."""
+"""Number of requests that are also replayed to the champion, for its latency."""
 SECONDS = 60.0
-"""After which a run ends with the request that it is at."""
+"""The time after which a run ends with its current request."""
 _KEPT, _LOGGED = 500, 200_000  # characters of an error; a line of CloudWatch's logs has 256 kB
 
 Exchange = tuple[Side, Side]
 Latest = Callable[[Counter[str], str], Iterable[tuple[str, Exchange]]]
-"""Gives the captured exchanges, each with its place, the latest first: those after a place, or all where it is empty.
-It counts by the reason what it passes over."""
+"""Gives the captured exchanges after a position (or all), each with its position, newest first; counts skipped lines by
+reason.
+"""
 
 
 def replay(latest: Latest, invoke: Invoke, *, champion: str, challenger: str, before: Replayed = NONE) -> Replayed:
-    """Replay captured requests until all are replayed, or the time is over; the next run continues there.
-
-    Args:
-        latest: Gives at most as many exchanges as are needed.
-        invoke: Sends the requests.
-        champion: The variant whose requests were captured.
-        challenger: The variant that answers now.
-        before: The outcome of the requests before them.
+    """Replay captured requests until all are replayed, or the time is over; the next run continues with `before`.
 
     Raises:
-        Busy: The endpoint does not answer now, or it was not the variant that answered.
+        Busy: The endpoint does not answer now, or another variant answered.
         RolloutError: The platform refuses a request, or the captures cannot be read.
     """
     began, answers, unreadable = time.monotonic(), list[ReplayedRequest](), Counter[str]()
@@ -60,13 +51,10 @@ def replay(latest: Latest, invoke: Invoke, *, champion: str, challenger: str, be
 def newest(
     files: Iterable[tuple[str, bytes]], limit: int, unreadable: Counter[str], after: str
 ) -> Iterator[tuple[str, Exchange]]:
-    """The exchanges in files of captures, each with its place, the last line of a file first.
+    """Up to `limit` exchanges in files of captures and their positions, the last line of a file first.
 
-    Args:
-        files: Name -> content, newest first; they begin with the file of `after`, or the next one if it is gone.
-        limit: At most how many exchanges.
-        unreadable: Counts the lines that are passed over, by the reason.
-        after: Only those after this place; empty for all.
+    `files` are names and contents, newest first, from the file of the position `after` on (or the next one, if it is
+    gone). Counts skipped lines in `unreadable`, by reason.
     """
     found, (begins, _, passed) = 0, after.rpartition("#")
     for name, content in files:
@@ -96,7 +84,7 @@ def _send(invoke: Invoke, variant: str, captured: Exchange, number: int) -> tupl
     except Unreachable as error:
         raise Busy(f"{doing}: {error}") from error
     text = response.body.decode(errors="replace")
-    # That a gateway waited in vain for the variant is the variant's answer, too.
+    # A gateway's time-out counts as the variant's response.
     if response.variant != variant and (response.variant or response.status != GATEWAY_TIMEOUT):
         if response.variant:
             raise Busy(f"{doing}: {response.variant} answered: the route has no rule for {variant} yet")
@@ -107,7 +95,7 @@ def _send(invoke: Invoke, variant: str, captured: Exchange, number: int) -> tupl
 
 
 def _refused(variant: str, number: int, status: int, text: str) -> Examined:
-    """An answer that is an error: its beginning is stored, and the log has all of it."""
+    """An error response: its beginning is stored, and the log has all of it."""
     said = f"{status}: {text}"
     if len(said) > _KEPT:
         log("replayed request", variant=variant, number=number, said=said[:_LOGGED])

@@ -1,8 +1,8 @@
-"""What every registry of sealed packages has, wherever it is: names of members, and what is said when one is not right.
+"""Names, addresses and verification of the members of a sealed package, for every registry.
 
-The members of a package are the JSON files at the top of its archive. A registry keeps each beside the archive too, so
-that one is read without the weights. The release names the sha256 of the manifest, and the manifest that of every
-member: both are checked before anything of them is parsed.
+The members are the JSON files at the top of an archive; a registry also stores them next to it, to read them without
+the weights. The release has the sha256 of the manifest, the manifest that of every member; both are checked before
+anything is parsed.
 """
 
 from __future__ import annotations
@@ -26,31 +26,31 @@ METRICS = "metrics.json"
 """What its evaluation measured."""
 
 REGISTERED_BY, TRAINED_BY, PROMOTED_FROM = "registered_by", "trained_by", "promoted_from"
-"""What is kept with a version: who registered it, who made the one that it was copied from, and which one that was."""
+"""Keys of a version's metadata: who registered it, who made the original of a copy, and which one that was."""
 
 
 PACKAGES = "packages"
-"""The folder of a bucket for all of them."""
+"""The folder of all packages in a bucket."""
 
 
 class RegistryError(Exception):
-    """Bytes in the registry are not what their name says, or a package cannot be found; nothing was registered."""
+    """Bytes in the registry do not match their name, or a package cannot be found; nothing was registered."""
 
 
 class Gone(Exception):
-    """What a past release needs is not there any more; the message says why, and what may still be done."""
+    """A part of a past release no longer exists; the message says why, and what can be done."""
 
 
 class Unsigned(RegistryError):
-    """A package was not signed with the key that is trusted; the message says what to do."""
+    """A package was not signed with the trusted key; the message says what to do."""
 
 
 class DigestMismatch(RolloutError):
-    """The bytes of a member are not those that were sealed: nothing in it is read."""
+    """The bytes of a member are not those that were sealed; nothing in it is read."""
 
 
 class Sealed(Protocol):
-    """Where a sealed package lies, and what proves it: as a release has both."""
+    """The location and the digest of a sealed package, as a release has them."""
 
     @property
     def archive_uri(self) -> str:
@@ -59,27 +59,24 @@ class Sealed(Protocol):
 
     @property
     def manifest_sha256(self) -> str:
-        """Of its manifest, hex."""
+        """The sha256 of its manifest, hex."""
         ...
 
 
 def folder_of(package_digest: str) -> str:
-    """The folder of a bucket for one package, by its digest `sha256:<hex>`."""
+    """The folder of a package in a bucket, by its digest `sha256:<hex>`."""
     return f"{PACKAGES}/{package_digest.removeprefix('sha256:')}"
 
 
 def member_uri(archive_uri: str, name: str) -> str:
-    """Where a member is that is next to its archive, in a bucket."""
+    """The URI of a member next to its archive, in a bucket."""
     return f"{archive_uri.rpartition('/')[0]}/{name}"
 
 
 def member_of(release: Sealed, name: str, read: Callable[[str, str], bytes]) -> bytes | None:
-    """One member of a release's package; None when its manifest lists none of that name.
+    """One verified member of a release's package; None if its manifest lists none of that name.
 
-    Args:
-        release: The release.
-        name: The member's name.
-        read: Fetches a member by its name and the sha256 that it must have, hex. The bytes are verified here.
+    `read` fetches a member by its name and its sha256, hex.
 
     Raises:
         DigestMismatch: The manifest is not the release's, or the member not the manifest's; the message names the URI.
@@ -89,7 +86,7 @@ def member_of(release: Sealed, name: str, read: Callable[[str, str], bytes]) -> 
 
 
 def manifest_of(release: Sealed, read: Callable[[str, str], bytes]) -> bytes:
-    """The manifest of a release's package; arguments and errors as of `member_of`."""
+    """The verified manifest of a release's package; arguments and errors as of `member_of`."""
     return _verified(release, MANIFEST, release.manifest_sha256, read)
 
 

@@ -1,8 +1,4 @@
-"""`rollout.controller.ports.Signals` above `Counters`: the tallies that the judge compares, window by window.
-
-signals = CountedSignals(counters)
-signals.read(ask).windows
-"""
+"""`rollout.controller.ports.Signals` above `Counters`: the tallies that the judge compares, window by window."""
 
 from __future__ import annotations
 
@@ -20,19 +16,16 @@ from services.counters import COUNTED, CountedWindow, Counters, CountQuery
 
 @dataclass(frozen=True)
 class CountedSignals:
-    """`Signals` over one endpoint's counters.
+    """`Signals` over one endpoint's counters. They may cache windows: use one object for a whole trial.
 
-    An error is an answer 4XX or 5XX of the variant: a client's own mistakes affect both variants alike, and a
-    challenger that refuses what the champion accepts is worse.
-
-    Attributes:
-        counters: The counters. They may cache windows: keep the object as long as a trial.
+    An error is a response 4XX or 5XX: clients' own mistakes affect both variants alike, and a challenger that refuses
+    what the champion accepts is worse.
     """
 
     counters: Counters
 
     def read(self, ask: SignalQuery) -> TrialObservations:
-        """The closed windows between two times. When the counters are unreachable, nothing is known."""
+        """The closed windows between two times; unknown if the counters are unreachable."""
         metrics = tuple(metric for metric in ask.metrics if metric.kind != "quantile" and metric.name != REQUESTS)
         is_captured = any(metric.namespace == OWN for metric in metrics)
         query = CountQuery(
@@ -68,7 +61,7 @@ class CountedSignals:
             return None
 
     def _cuts(self, ask: SignalQuery) -> dict[str, dict[str, float]]:
-        """Where latencies are cut: the challenger's at (1 + margin) times the champion's, or at the next exact one."""
+        """The latency cuts: the challenger's at (1 + margin) times the champion's, or at the next exact one."""
         found = dict[str, dict[str, float]]({ask.champion: {}, ask.challenger: {}})
         for metric in ask.metrics:
             pivot = ask.pivots.get(metric.name)
@@ -88,5 +81,5 @@ def _known(ask: SignalQuery, window: CountedWindow, variant: str) -> Mapping[str
 
 
 def _of_all(counted: float, share: float) -> float:
-    """The answers of which these are a random share; when not all are captured, the largest number that is likely."""
+    """An estimate of all responses from a random share; the largest likely number if not all are captured."""
     return counted if share >= 1 else (counted + 3 * math.sqrt(counted)) / share

@@ -1,8 +1,4 @@
-"""The versions of a stack's model in its registry, and how one is found among them.
-
-find(versions, package_digest="sha256:...", image_uri="...")      # the newest version of a package in an image
-of_release(versions, "77c1aa20b3f1")                              # when the journal has forgotten its release
-"""
+"""The versions of a stack's model in its registry, and how one is found among them."""
 
 from __future__ import annotations
 
@@ -24,21 +20,17 @@ _NEWEST = 100
 
 @dataclass(frozen=True)
 class Version:
-    """A package in an image, as the registry has it.
+    """A registered package in an image.
 
     Attributes:
-        name: What the registry calls it: an ARN on AWS, NAMESPACE/NAME on Kubernetes.
-        number: Its place in the order in which versions were made, from 1; 0 where the registry was not asked for it.
-        recipe: The digest of its recipe; empty of what modelstack has not registered.
+        name: An ARN on AWS, NAMESPACE/NAME on Kubernetes.
+        number: Its place in the order of creation, from 1; 0 if it was not fetched.
+        recipe: The digest of its recipe; empty if modelstack has not registered it.
         package_digest: `sha256:<hex>` of its archive.
-        manifest_sha256: Of its manifest, hex.
-        archive_uri: Where its archive is.
-        image_uri: The serving image.
-        approval: What was decided about it.
-        why: The reason for that.
-        created: When it was registered.
-        metrics: What its evaluation measured, to six digits.
-        lineage: What else was written down about it: who registered it, where it was copied from.
+        manifest_sha256: Hex.
+        why: The reason for its approval status.
+        metrics: The metrics of its evaluation, to six digits.
+        lineage: Its other metadata, such as who registered it and the origin of a copy.
     """
 
     name: str
@@ -56,33 +48,26 @@ class Version:
 
     @property
     def release(self) -> str:
-        """The id of its release; empty when it names no recipe."""
+        """The id of its release; empty without a recipe."""
         from rollout.core.release import release_id  # noqa: PLC0415  a training job registers, and has no rollout
 
         return release_id(self.recipe, self.image_uri) if self.recipe else ""
 
     @property
     def made_by(self) -> tuple[str, ...]:
-        """Who made the package first, where that is known, and then who registered it here."""
+        """Who made the package first, if known, then who registered it here."""
         return tuple(self.lineage[name] for name in (TRAINED_BY, REGISTERED_BY) if self.lineage.get(name))
 
 
 class Versions(Protocol):
-    """The registry of one stack's model: one of the eight ports.
-
-    Its decisions (`approval`, `set_approval`) are `rollout.controller.ports.Registry`.
-    """
+    """The registry of one stack's model. Its approvals are set by `rollout.controller.ports.Registry`."""
 
     def list(self, about: str = "") -> Iterator[Version]:
-        """The versions, newest first.
-
-        Args:
-            about: A package digest or the digest of a recipe: others may be left out. Empty for all.
-        """
+        """The versions, newest first; with a digest of a package or recipe, others may be left out."""
         ...
 
     def get(self, name: str) -> Version | None:
-        """One version by its name, whose number may be 0; None where there is none."""
+        """One version by its name, whose number may be 0; None if there is none."""
         ...
 
     def digests(self) -> Mapping[str, str]:
@@ -90,7 +75,7 @@ class Versions(Protocol):
         ...
 
     def add(self, package: Registered, evidence: Evidence, lineage: Mapping[str, str]) -> str:
-        """Add a version that waits for approval, unless it is there; returns its name.
+        """Add a version that is pending approval, unless it exists; returns its name.
 
         Raises:
             RegistryError: Its name is taken by other bytes or another image.
@@ -111,5 +96,5 @@ def of_recipe(versions: Versions, recipe: str) -> Version | None:
 
 
 def of_release(versions: Versions, release: str, most: int = _NEWEST) -> Version | None:
-    """The newest version of a release among the newest versions, so many of them."""
+    """The newest version of a release among the `most` newest versions."""
     return next((one for one in islice(versions.list(), most) if one.release == release), None)

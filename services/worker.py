@@ -1,8 +1,4 @@
-"""What a controller does for one endpoint, whatever runs it: a function for each duty, or one process for all.
-
-    worker.tick()                                    # all that can be done now
-    worker.answer(alarms, patience=lambda: 45.0)     # act on alarms
-    worker.record(worker.journal.read())             # store the audit records that wait
+"""The duties of a controller for one endpoint, run by a function for each duty, or by one process for all.
 
 Every duty may be called by several processes at once, late, or twice.
 """
@@ -33,15 +29,7 @@ if TYPE_CHECKING:  # a stack without an MLflow needs none of it
 
 @dataclass(frozen=True)
 class Worker:
-    """One endpoint, and what drives it.
-
-    Attributes:
-        endpoint: Its name.
-        controller: Its controller.
-        journal: Its journal.
-        outage: Finds out whether the champion fails as the challenger does.
-        recorder: Stores the audit record; None without a store.
-    """
+    """The duties for one endpoint."""
 
     endpoint: str
     controller: Controller
@@ -50,11 +38,7 @@ class Worker:
     recorder: Recorder | None = None
 
     def tick(self) -> Progress:
-        """Do all that can be done now.
-
-        Raises:
-            RolloutError: Something of it cannot be done; the next tick continues.
-        """
+        """Do all that can be done now; after a `RolloutError` the next tick continues."""
         return self.controller.tick()
 
     def answer(
@@ -64,15 +48,12 @@ class Worker:
         patience: Callable[[], float],
         each: Callable[[AlarmResponse], None],
     ) -> tuple[AlarmResponse, ...]:
-        """Act on every alarm; all are tried, whichever fails.
+        """Act on every alarm, whichever fails; `each` is called with each response as soon as it is known.
 
-        Args:
-            alarms: The alarms.
-            patience: How long to try a rollback while the endpoint does not take it, seconds.
-            each: Called with each answer as soon as it is known.
+        `patience` gives the seconds to try a rollback while the endpoint does not take it.
 
         Raises:
-            RolloutError: At the end: one of them could not be acted upon, and must be delivered again.
+            RolloutError: At the end: an alarm could not be acted upon, and must be delivered again.
         """
         answers, failures = list[AlarmResponse](), list[RolloutError]()
         for alarm in alarms:
@@ -88,11 +69,7 @@ class Worker:
         return tuple(answers)
 
     def record(self, state: RolloutState) -> int:
-        """Store the audit records that wait; how many these were.
-
-        Raises:
-            RolloutError: Something of it cannot be stored; the next call continues.
-        """
+        """Store the pending audit records; returns how many. After a `RolloutError` the next call continues."""
         return self.recorder.put() if self.recorder is not None and state.audit.waiting else 0
 
 
@@ -103,17 +80,9 @@ def mirror(
     manifest: Callable[[Release], bytes],
     now: float,
 ) -> tuple[str, ...] | None:
-    """Show in MLflow how the rollouts of an endpoint stand. What fails is logged, as nothing waits for a mirror.
+    """Show the rollouts of an endpoint in MLflow. Failures are logged, as nothing waits for a mirror.
 
-    Args:
-        mlflow: Opens MLflow's API for a short time.
-        shelf: Where the endpoint's builds are.
-        state: Its journal.
-        manifest: The manifest of a release's package, after its digest was verified.
-        now: Epoch seconds.
-
-    Returns:
-        The packages that MLflow does not know yet; None when it failed.
+    Returns the packages that MLflow does not know yet; None if it failed.
     """
     from tracking.mirror import mirror as compare  # noqa: PLC0415 - see above
 

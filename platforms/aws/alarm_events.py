@@ -1,8 +1,4 @@
-"""CloudWatch alarms as they reach a function: by SNS, by a direct Lambda action, or by EventBridge.
-
-    for alarm in read(event):
-        if isinstance(alarm, Alarm) and alarm.state == "ALARM":
-            ...
+"""CloudWatch alarms in the event of a function: from SNS, a direct Lambda action, or EventBridge.
 
 Source of the three forms: Amazon CloudWatch User Guide, "Alarm events and EventBridge", "Invoke a Lambda function from
 an alarm", and the message of an alarm's SNS action.
@@ -40,7 +36,7 @@ _MEASURES: Mapping[str, Measure] = {
 
 
 def read(event: object) -> list[Alarm | NotAnAlarm]:
-    """Every change of an alarm's state in a Lambda event. Never raises: what cannot be read says so."""
+    """Every alarm state change in a Lambda event. Never raises: unreadable ones become `NotAnAlarm`."""
     if not isinstance(event, Mapping):
         return [NotAnAlarm(f"the event is {type(event).__name__}, expected an object")]
     body = cast(Json, event)
@@ -59,14 +55,14 @@ def read(event: object) -> list[Alarm | NotAnAlarm]:
 def said(reason: str, data: object = None, threshold: object = None, comparison: object = None) -> Said:
     """Why an alarm is in its state. Never raises.
 
-    The words are read for the numbers that `data` does not have, as SNS does not carry it. Of the data points of an
-    alarm that rings, some may be as they should: only one that breaks the threshold is told, the newest, or else none.
+    Numbers that `data` does not have are parsed from the reason, as SNS does not send data. The value is the newest
+    data point that breaks the threshold of a firing alarm, or None: others may be as they should.
 
     Args:
-        reason: CloudWatch's own words. The addresses of alarms in them are left out.
-        data: StateReasonData, as JSON or read already: it has the data points, the newest last.
-        threshold: The alarm's threshold, where `data` is not to be had.
-        comparison: The ComparisonOperator of an alarm that rings, where it is to be had.
+        reason: CloudWatch's own words. The ARNs of alarms in them are left out.
+        data: StateReasonData, as JSON or parsed: it has the data points, the newest last.
+        threshold: The alarm's threshold, if `data` has none.
+        comparison: The ComparisonOperator of a firing alarm, if known.
     """
     try:
         numbers = _object(json.loads(data) if isinstance(data, str) else data)
@@ -81,13 +77,13 @@ def said(reason: str, data: object = None, threshold: object = None, comparison:
 
 
 def reason(alarm: Mapping[str, Any]) -> Said:
-    """Why an alarm is in its state, with value and threshold; as `describe_alarms` returns it."""
+    """Why an alarm is in its state, by the answer of `describe_alarms`."""
     comparison = alarm.get("ComparisonOperator") if alarm["StateValue"] == "ALARM" else None
     return said(alarm.get("StateReason", ""), alarm.get("StateReasonData"), alarm.get("Threshold"), comparison)
 
 
 def _told(reason: str, points: Sequence[float], limit: float | None, comparison: object) -> float | None:
-    """The newest value that the state rests on; None when it cannot be said which that is."""
+    """The newest value that caused the state; None if it is ambiguous."""
     breaks = _BREAKS.get(comparison) if isinstance(comparison, str) else None
     if breaks and limit is not None and points:
         return next((point for point in reversed(points) if breaks(point, limit)), None)
@@ -183,7 +179,7 @@ def _objects(value: object) -> list[Json]:
 
 
 def _pairs(value: object) -> Json:
-    """SNS spells dimensions as a list of name and value, in either case."""
+    """SNS lists dimensions by name and value, in either case."""
     found: dict[str, Any] = {}
     for item in _objects(value):
         name = item.get("name", item.get("Name"))

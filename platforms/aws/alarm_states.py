@@ -1,4 +1,4 @@
-"""`Alarms` on AWS: the alarms that a stack declares on how a variant answers, as CloudWatch has them now."""
+"""`Alarms` on AWS: the declared alarms on the responses of variants, by their state in CloudWatch."""
 
 from __future__ import annotations
 
@@ -22,20 +22,14 @@ _SLOWER = re.compile(r"TC\((\d+):\)")
 
 @dataclass(frozen=True)
 class CloudWatchAlarms:
-    """`Alarms` over CloudWatch.
-
-    Attributes:
-        clients: Gives clients.
-        endpoint: The endpoint.
-        now: The time, epoch seconds.
-    """
+    """`Alarms` over CloudWatch."""
 
     clients: Clients
     endpoint: str
     now: Callable[[], float] = time.time
 
     def firing(self, variants: Collection[str]) -> list[FiringAlarm]:
-        """See `Alarms`. Their counts are those of now, not those of when they began to fire."""
+        """See `Alarms`. Evaluated now: their counts are not those of when they began to fire."""
         names = {
             alarm_name(self.endpoint, variant, measure): (variant, measure)
             for variant in variants
@@ -66,7 +60,7 @@ class CloudWatchAlarms:
 
 
 def _rule(alarm: Mapping[str, Any]) -> ShareRule | None:
-    """None when it is no alarm on the share of `part` in `whole`."""
+    """None if it is no alarm on the share of `part` in `whole`."""
     queries = {item["Id"]: item["MetricStat"] for item in alarm.get("Metrics", []) if "MetricStat" in item}
     if queries.keys() != {"part", "whole"}:
         return None

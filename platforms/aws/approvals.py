@@ -1,8 +1,4 @@
-"""`Approvals` on AWS: an object for each person under `approvals/` of the stack's bucket, which IAM guards.
-
-approvals = BucketApprovals(clients, "flight-delay-prod-artifacts-000000000000")
-approvals.count("3f0c1a2b4d5e")
-"""
+"""`Approvals` on AWS: an object for each person under `approvals/` of the stack's bucket, which IAM guards."""
 
 from __future__ import annotations
 
@@ -21,12 +17,11 @@ from services.ports import names
 from services.principals import person
 
 APPROVALS = "approvals"
-"""The folder of the bucket."""
 
 
 @dataclass(frozen=True)
 class BucketApprovals:
-    """`Approvals` in a bucket. Everyone writes an object of their own, so two at once lose nothing."""
+    """`Approvals` in a bucket. Each person has their own object, so concurrent writers lose nothing."""
 
     clients: Clients
     bucket: str
@@ -45,7 +40,7 @@ class BucketApprovals:
         return sorted(found, key=lambda one: one.at)
 
     def count(self, release: str) -> int:
-        """See `Approvals`; it needs `s3:ListBucket` alone. 0 where there is no bucket yet."""
+        """See `Approvals`; it needs `s3:ListBucket` alone. 0 if the bucket does not exist yet."""
         try:
             return len([*names(S3Blobs(self.clients, self.bucket), f"{APPROVALS}/{release}/")])
         except RolloutError as error:

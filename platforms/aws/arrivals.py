@@ -1,11 +1,7 @@
-"""Which captured files does a batch of queue messages tell of?
+"""The captured files in a batch of queue messages, each EventBridge's event of a created object.
 
-    arrived = Arrivals.read(event, "flight-delay-prod")
-    arrived.files                         # {"v-abc": {"capture/flight-delay-prod/v-abc/2026/...jsonl"}}
-    arrived.unsettled({"v-abc"})          # the answer that gives these messages back to the queue
-
-A message is EventBridge's event of an object that was created. Source: Amazon EventBridge user guide, "Amazon S3
-events"; AWS Lambda developer guide, "Implementing partial batch responses".
+Source: Amazon EventBridge user guide, "Amazon S3 events"; AWS Lambda developer guide, "Implementing partial batch
+responses".
 """
 
 from __future__ import annotations
@@ -20,19 +16,14 @@ from monitoring.log import log
 
 @dataclass(frozen=True)
 class Arrivals:
-    """Messages, and the files that they tell of.
-
-    Attributes:
-        messages: Of each message that can be read its id, the variant and the file's key.
-        unreadable: The ids of all others.
-    """
+    """Messages, each with its id, the variant and the file's key, and the ids of unreadable ones."""
 
     messages: Sequence[tuple[str, str, str]]
     unreadable: Sequence[str]
 
     @classmethod
     def read(cls, event: Mapping[str, Any], endpoint: str) -> Arrivals:
-        """Read an event of the queue; what is no capture of the endpoint is left out."""
+        """Read an event of the queue; files that are no captures of the endpoint are left out."""
         messages: list[tuple[str, str, str]] = []
         unreadable: list[str] = []
         for record in event["Records"]:
@@ -56,6 +47,6 @@ class Arrivals:
         return found
 
     def unsettled(self, variants: Collection[str] = (), keys: Collection[str] = ()) -> dict[str, Any]:
-        """The answer that gives back what cannot be read, and what is of some variants or tells of some files."""
+        """The response that returns to the queue unreadable messages, and those of some variants or files."""
         again = [one for one, variant, key in self.messages if variant in variants or key in keys]
         return {"batchItemFailures": [{"itemIdentifier": one} for one in (*self.unreadable, *again)]}

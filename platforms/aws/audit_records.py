@@ -1,11 +1,4 @@
-"""The audit record on AWS: an object a record, which nobody may overwrite or delete, signed with a key of KMS.
-
-records = S3Records(clients, "flight-delay-prod-artifacts-000000000000", KmsSigner(clients, key_arn))
-records.put(record)  # audit/0000000001.json, if there is none yet
-list(records.lines())  # as they lie there, in order
-
-Source: AWS KMS API Reference, Sign.
-"""
+"""The audit record on AWS: one object a record, never overwritten or deleted, signed with a KMS key."""
 
 from __future__ import annotations
 
@@ -28,25 +21,14 @@ _AT_ONCE = 16
 
 @dataclass(frozen=True)
 class S3Records:
-    """`Records` in a bucket, under `audit/`.
-
-    Attributes:
-        clients: Gives clients.
-        bucket: The bucket.
-        signer: Signs each record; None where records are only read.
-    """
+    """`Records` in a bucket, under `audit/`; `signer` is None if records are only read."""
 
     clients: Clients
     bucket: str
     signer: Signer | None = None
 
     def put(self, record: AuditRecord) -> None:
-        """Sign a record and put it, unless it is there; raises as `services.audit_records.put_signed`, and these.
-
-        Raises:
-            Busy: Another writer puts it just now, or a service is throttled.
-            Unreachable: S3 or KMS does not answer.
-        """
+        """Sign and store a record once, see `put_signed`; `Busy` if another writer is storing it."""
         key = _key(record.number)
         with calling(f"sign audit record {record.number}"):
             put_signed(record, self.signer, partial(self._put_new, key), f"s3://{self.bucket}/{key}")
@@ -59,7 +41,7 @@ class S3Records:
         return line
 
     def lines(self) -> Iterator[str]:
-        """Every record as it is stored, in the order of their names; raises as `put`."""
+        """Every stored record, in the order of their names."""
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             yield from pool.map(self._line, names(self._blobs, f"{AUDIT}/"))
 

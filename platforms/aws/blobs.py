@@ -21,12 +21,7 @@ _TAKEN, _RACE = "PreconditionFailed", "ConditionalRequestConflict"
 
 @dataclass(frozen=True)
 class S3Blobs:
-    """`Blobs` in a bucket.
-
-    Attributes:
-        clients: Gives clients.
-        bucket: The bucket.
-    """
+    """`Blobs` in a bucket."""
 
     clients: Clients
     bucket: str

@@ -1,4 +1,4 @@
-"""What the adapters for AWS share: clients with bounded retries, and AWS's errors as a rollout understands them."""
+"""boto3 clients with bounded retries, and AWS's errors as errors of a rollout."""
 
 from __future__ import annotations
 
@@ -23,14 +23,10 @@ Clients = Callable[[str], Any]
 def clients(
     region: str | None = None, session: Any = None, *, attempts: int = 4, answer_within: float | None = None
 ) -> Clients:
-    """Make clients on first use, with bounded retries and short time-outs: a step ends within a Lambda's time.
+    """Clients that are created on first use, with retries and time-outs that fit into a Lambda call.
 
-    Args:
-        region: The AWS region; None takes the session's.
-        session: A boto3 session; None makes one from the environment.
-        attempts: At most, of each call.
-        answer_within: How long an attempt waits for its answer, seconds; None is 15, and of a model 65, as it may take
-            60 to answer.
+    At most `attempts` of each call. `answer_within` is the read time-out, seconds; by default 15, and 65 for
+    `sagemaker-runtime`, as a model may take 60.
     """
     source: Any = session or boto3.Session(region_name=region)
     settings = Config(
@@ -48,11 +44,7 @@ def clients(
 
 
 def acting_as(role: str, region: str) -> boto3.Session:
-    """A session with what a role may do, for the hour that its credentials last.
-
-    Raises:
-        RolloutError: The role may not be assumed.
-    """
+    """A session with an assumed role, valid for an hour, or `RolloutError`."""
     with calling(f"assume role {role}"):
         given = clients(region)("sts").assume_role(RoleArn=role, RoleSessionName="promotion")["Credentials"]
     return boto3.Session(given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"], region_name=region)
@@ -60,7 +52,7 @@ def acting_as(role: str, region: str) -> boto3.Session:
 
 @contextmanager
 def calling(doing: str) -> Generator[None]:
-    """Turn what AWS raises into what a rollout understands."""
+    """Translate AWS's errors: throttled is `Busy`, no answer or 5XX is `Unreachable`, all others are `RolloutError`."""
     try:
         yield
     except ClientError as error:
@@ -74,13 +66,6 @@ def calling(doing: str) -> Generator[None]:
 
 
 def count_event(clients: Clients, endpoint: str, kind: str, at: float) -> None:
-    """Count an event in CloudWatch. That it cannot be counted stops nothing: people are told of it by other ways.
-
-    Args:
-        clients: Gives clients.
-        endpoint: What it happened to.
-        kind: What happened.
-        at: When, epoch seconds.
-    """
+    """Count an event of an endpoint in CloudWatch. Failures are ignored: people are notified in other ways."""
     with suppress(ClientError, BotoCoreError):
         put(clients("cloudwatch"), [datum(EVENTS, place(endpoint, **{EVENT: kind}), [1.0], "Count", at)])

@@ -1,7 +1,6 @@
-"""`Counters` on AWS: the metrics that SageMaker publishes of an endpoint's variants, and a user's own.
+"""`Counters` on AWS: SageMaker's metrics of an endpoint's variants, and custom ones, as counts and sums per window.
 
-Everything is read as counts and sums per window. How many answers were slower than a threshold comes from the statistic
-`PR(:threshold)`, the percentage of values up to it, times the number of values.
+The number of responses up to a latency is the statistic `PR(:threshold)`, a percentage, times the number of values.
 """
 
 from __future__ import annotations
@@ -32,14 +31,9 @@ _PERCENT = 100
 
 @dataclass(frozen=True)
 class Series:
-    """One statistic of one metric of one variant.
+    """One statistic (`Sum`, `SampleCount`, `p99`, `PR(:300)`) of one metric of one variant.
 
-    Attributes:
-        metric: Its name in its namespace.
-        stat: `Sum`, `SampleCount`, `p99`, `PR(:300)`, ...
-        variant: The production variant.
-        namespace: Where it is published.
-        rollout_id: Of a metric that is counted by rollout; empty for SageMaker's own.
+    `rollout_id` is the dimension of metrics that are counted by rollout; empty for SageMaker's own.
     """
 
     metric: str
@@ -54,17 +48,13 @@ Found = Mapping[tuple[Series, int], float]
 
 @dataclass(frozen=True)
 class CloudWatchCounters:
-    """`Counters` over one SageMaker endpoint. A window without a data point holds nothing."""
+    """`Counters` over one SageMaker endpoint. A window without a data point has no count."""
 
     clients: Clients
     endpoint: str
 
     def counts(self, query: CountQuery) -> list[CountedWindow]:
-        """See `Counters`. Every window may change yet: CloudWatch does not say which ones are complete.
-
-        Raises:
-            RolloutError: CloudWatch does not answer, throttles or refuses.
-        """
+        """See `Counters`. Any window may still change: CloudWatch does not say which ones are complete."""
         sources = {variant: tuple(_sources(query, variant)) for variant in query.variants}
         series = (each for found in sources.values() for source in found for each in source.series)
         values = self.fetch(dict.fromkeys(series), query.grid, query.seconds)
@@ -81,14 +71,14 @@ class CloudWatchCounters:
         return latency
 
     def captured(self) -> float:
-        """See `Counters`. As the endpoint's current config says."""
+        """See `Counters`; by the endpoint's current config."""
         with calling(f"describe endpoint {self.endpoint}"):
             described = self.clients("sagemaker").describe_endpoint(EndpointName=self.endpoint)
         capture: Mapping[str, Any] = described.get("DataCaptureConfig") or {}
         return capture.get("CurrentSamplingPercentage", 0) / _PERCENT if capture.get("EnableCapture") else 0.0
 
     def quantile(self, variant: str, quantile: float, end: float) -> Quantile | None:
-        """See `Counters`. Of ModelLatency, in the busiest of the last hours."""
+        """See `Counters`; of ModelLatency, in the busiest of the last hours."""
         stat = f"p{_PERCENT * quantile:g}"
         value, count = Series(LATENCY, stat, variant), Series(LATENCY, "SampleCount", variant)
         last = -(-int(end) // _PERIOD) * _PERIOD
@@ -97,11 +87,7 @@ class CloudWatchCounters:
         return max(seen, key=lambda item: item.requests, default=None)
 
     def fetch(self, wanted: Iterable[Series], span: tuple[int, int], period: int) -> Found:
-        """The values of all series between two epoch seconds, by series and begin of the period.
-
-        Raises:
-            RolloutError: CloudWatch does not answer, throttles or refuses.
-        """
+        """The values of all series between two epoch seconds, by series and begin of the period."""
         asked = {f"q{n}": series for n, series in enumerate(wanted)}
         queries = [self._query(key, series, period) for key, series in asked.items()]
         found: dict[tuple[Series, int], float] = {}
@@ -134,11 +120,10 @@ class CloudWatchCounters:
 
 @dataclass(frozen=True)
 class Source:
-    """Where a tally of one variant comes from.
+    """The source of a tally of one variant.
 
     Attributes:
-        name: The name of the tally.
-        kind: The kind of its metric; None of counts alone.
+        kind: The kind of its metric; None for counts.
         series: The series to read: counts first, then sums.
     """
 
@@ -147,7 +132,7 @@ class Source:
     series: tuple[Series, ...]
 
     def tally(self, found: Found, at: int) -> Tally | None:
-        """The tally of the window that begins at `at`; None when one of the series has no value."""
+        """The tally of the window that begins at `at`; None if one of the series has no value."""
         known = [found.get((series, at)) for series in self.series]
         values = [value for value in known if value is not None]
         if len(values) < len(known):

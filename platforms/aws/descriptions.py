@@ -1,7 +1,6 @@
-"""What the description of an alarm holds: written and read here alone, as CloudWatch keeps no fields of its own for it.
+"""The description of an alarm, which holds the fields that CloudWatch does not have.
 
-str(Description("page", "More than 5% of the requests fail.", "docs/how-to/runbook.md#5xx"))
-# "Severity: page. More than 5% of the requests fail. Runbook: docs/how-to/runbook.md#5xx"
+Example: `Severity: page. More than 5% of the requests fail. Runbook: docs/how-to/runbook.md#5xx`
 """
 
 from __future__ import annotations
@@ -16,24 +15,17 @@ _WRITTEN = re.compile(
 
 @dataclass(frozen=True)
 class Description:
-    """The description of an alarm.
-
-    Attributes:
-        severity: `page` wakes somebody, `ticket` waits for the day; empty where it does not say.
-        text: What has happened, in sentences.
-        runbook: The address of the page that says what to do; empty where it does not say.
-    """
+    """The description of an alarm; `severity` and `runbook` are empty if it does not name them."""
 
     severity: str
     text: str
     runbook: str = ""
 
     def __str__(self) -> str:
-        """As CloudWatch keeps it."""
         return f"Severity: {self.severity}. {self.text} Runbook: {self.runbook}"
 
     @classmethod
     def read(cls, text: str) -> Description:
-        """Read back what `str` wrote; of any other description all is text."""
+        """Parse the result of `str`; any other description is all text."""
         found = _WRITTEN.fullmatch(text)
         return cls(**found.groupdict(default="")) if found else cls("", text)

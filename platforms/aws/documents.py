@@ -4,7 +4,7 @@
 |------------------|-------------------------------------------------------------------------|
 | `id`             | the key of the document, the hash key                                   |
 | `revision`       | number of writes                                                        |
-| `body`           | JSON: text, or bytes that zlib has compressed where it has over 1 kB    |
+| `body`           | JSON: text, or bytes compressed by zlib if it has over 1 kB             |
 | `queue`, `since` | the keys of the index `queue`; missing of a document in no queue        |
 | `expires`        | when DynamoDB deletes the item                                          |
 
@@ -36,20 +36,14 @@ Item = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class DynamoDocuments:
-    """`Documents` in a table.
-
-    Attributes:
-        clients: Gives clients.
-        table: The name of the table.
-        now: The time, epoch seconds.
-    """
+    """`Documents` in a table."""
 
     clients: Clients
     table: str
     now: Callable[[], float] = time.time
 
     def get(self, keys: Iterable[str]) -> Mapping[str, Document]:
-        """Read documents, by consistent reads."""
+        """See `Documents`."""
         found = {key: Document(key) for key in keys}
         wanted = [{"id": {"S": key}} for key in found]
         with calling(f"read {self.table}"):
@@ -64,7 +58,7 @@ class DynamoDocuments:
             keys = answer.get("UnprocessedKeys", {}).get(self.table, {}).get("Keys", [])
 
     def scan(self, queue: str, before: float) -> Iterator[Document]:
-        """The documents of a queue, by the index."""
+        """See `Documents`."""
         more: dict[str, Any] = {}
         while True:
             with calling(f"read the queue {queue} of {self.table}"):
@@ -81,7 +75,7 @@ class DynamoDocuments:
             more = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
 
     def transact(self, puts: Sequence[Document], deletes: Sequence[Document] = ()) -> frozenset[str]:
-        """Write all documents or none, by one transaction."""
+        """See `Documents`."""
         actions = [{"Put": {"Item": self._item(one), **self._on_revision(one)}} for one in puts]
         actions += [{"Delete": {"Key": {"id": {"S": one.key}}, **self._on_revision(one)}} for one in deletes]
         keys = [one.key for one in (*puts, *deletes)]

@@ -1,4 +1,4 @@
-"""The ports on AWS: a SageMaker endpoint, CloudWatch metrics, a DynamoDB table, the model registry and an SNS topic.
+"""A rollout controller on AWS, and its ports on SageMaker and SNS.
 
 rollout = controller("flight-delay-prod", "flight-delay-prod-rollouts", "us-east-1")
 rollout.status().live.shares()  # {"v-3f2a...": 90.0, "v-77c1...": 10.0}
@@ -43,15 +43,10 @@ def controller(
     topic: str | None = None,
     commands: Commands = PLAIN,
 ) -> Controller:
-    """A controller for a SageMaker endpoint, in the name of whose credentials the session has.
+    """A controller for a SageMaker endpoint, in the name of the session's credentials.
 
-    Args:
-        endpoint: The endpoint's name.
-        table: The journal's DynamoDB table.
-        region: The AWS region; None takes the session's.
-        session: A boto3 session; None makes one from the environment.
-        topic: The ARN of the topic for notifications. Without it, events wait in the journal for a controller with one.
-        commands: How notifications write the commands of the endpoint's stack.
+    Without `topic`, the ARN for notifications, events wait in the journal for a controller with one. `commands` writes
+    the stack's commands in notifications.
     """
     by = caller_if_told(clients(region, session, attempts=1, answer_within=3))
     return controller_with(clients(region, session), endpoint, table, by=by, topic=topic, commands=commands)
@@ -67,17 +62,7 @@ def controller_with(
     commands: Commands = PLAIN,
     signals: Signals | None = None,
 ) -> Controller:
-    """A controller over clients that exist already; see `controller`.
-
-    Args:
-        make: Gives the clients.
-        endpoint: The endpoint's name.
-        table: The journal's table.
-        by: Whose credentials, or which function, acts; empty when nobody knows. The audit record tells it.
-        topic: The ARN of the topic for notifications.
-        commands: How notifications write the commands of the endpoint's stack.
-        signals: The observations, where somebody has read some already.
-    """
+    """A controller over existing clients, see `controller`; `by` is the caller in the audit record, if known."""
     counters = CloudWatchCounters(make, endpoint)
     return Controller(
         traffic=SageMakerTraffic(make, endpoint),
@@ -99,7 +84,7 @@ class SageMakerTraffic:
     endpoint: str
 
     def read(self) -> Live:
-        """What DescribeEndpoint says. (Its config's name may already be the new one while `changing`.)"""
+        """DescribeEndpoint. Its config may already be the new one while `changing`."""
         with calling(f"describe endpoint {self.endpoint}"):
             answer = self.clients("sagemaker").describe_endpoint(EndpointName=self.endpoint)
         return live_of(answer)
@@ -125,10 +110,10 @@ class SageMakerTraffic:
         )
 
     def _change(self, doing: str, call: Callable[[], object]) -> None:
-        """While an endpoint is Updating, AWS refuses changes with a ValidationException: that is no mistake of ours.
+        """Call, with `Busy` for the ValidationException by which AWS refuses changes while an endpoint is Updating.
 
-        One that is not Updating any more when it is looked at was so a moment ago, or the call is a mistake: the second
-        time tells.
+        If it is not Updating by now, it may have been a moment ago: the second attempt shows whether the call is a
+        mistake.
         """
         for again in (True, False):
             try:
@@ -145,7 +130,7 @@ class SageMakerTraffic:
 
 
 def live_of(answer: Mapping[str, Any]) -> Live:
-    """What DescribeEndpoint says, as a rollout sees it."""
+    """A DescribeEndpoint response as the state of the endpoint."""
     status = str(answer["EndpointStatus"])
     kind: Status = "ready" if status in _READY else "failed" if status in _FAILED else "changing"
     variants = {item["VariantName"]: _variant(item) for item in answer.get("ProductionVariants", [])}
@@ -181,7 +166,7 @@ def deployment_config(guard: Guard) -> dict[str, Any]:
 
 
 def why_failed(failure: str) -> str:
-    """A FailureReason in one line: what SageMaker says and, where the container's output follows, its last line."""
+    """A FailureReason in one line: SageMaker's message and the last line of the container's output."""
     lines = [line for line in (_one_line(part) for part in failure.splitlines()) if line]
     return " ".join([lines[0], *lines[1:][-1:]]) if lines else ""
 
@@ -213,13 +198,13 @@ class SageMakerRegistry:
 
 
 def _one_line(text: str) -> str:
-    """SageMaker takes descriptions of one line, and what a container said last has many."""
+    """SageMaker takes descriptions of one line."""
     return " ".join(text.split())
 
 
 @dataclass(frozen=True)
 class SnsNotify:
-    """`Notify` by an SNS topic; what was published is counted, for dashboards."""
+    """`Notify` by an SNS topic; published events are counted, for dashboards."""
 
     clients: Clients
     topic: str | None

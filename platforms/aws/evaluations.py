@@ -1,4 +1,4 @@
-"""How often CloudWatch evaluates an alarm, and the share of bad requests as metric math. Pure."""
+"""How often CloudWatch evaluates an alarm, and the share of bad requests as metric math."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _OFTEN = 10  # seconds between two evaluations at periods shorter than a minute
 
 
 def evaluations(seconds: float, period_seconds: int) -> int:
-    """How often an alarm of one period is evaluated in a stretch of time, both its ends included.
+    """The number of evaluations of an alarm in `seconds`, both ends included.
 
     CloudWatch evaluates once a minute, alarms with periods under a minute every ten seconds, those that look back more
-    than a day once an hour, and each time the period that ends then. Longer periods so overlap, and each of them can
+    than a day once an hour, and each time the period that ends then. So longer periods overlap, and each of them can
     fire. "M out of N" adds none: it needs several of the same.
 
     Source: Amazon CloudWatch User Guide, "Alarm evaluation" and "Alarm evaluation window" (`SlidingWindow` is the
@@ -25,10 +25,10 @@ def evaluations(seconds: float, period_seconds: int) -> int:
 
 
 def ratio(tolerated: float, nats: float) -> str:
-    """The share of `part` in `whole` when `part` is more than chance explains, else 0, as metric math.
+    """The share of `part` in `whole` if `part` is more than chance explains, else 0, as metric math.
 
-    It is to be compared with `tolerated`, which a share that is not 0 is always above. A period without a request has
-    no value; one in which only `part` is missing has 0, as metric math takes a missing value for 0.
+    Compare it with `tolerated`, which any share other than 0 exceeds. A period without a request has no value; if only
+    `part` is missing it is 0, as metric math takes a missing value for 0.
 
     Source: `alarm_thresholds.least`; Amazon CloudWatch User Guide, "Using math expressions with CloudWatch metrics".
     """

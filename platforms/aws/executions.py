@@ -1,10 +1,6 @@
-"""Executions of a stack's pipeline: begun once, looked at step by step, stopped, and what they left in the bucket.
+"""Executions of a stack's pipeline: started once, observed step by step, stopped, and their outcomes in the bucket.
 
-    asked = Asked("flight-delay-dev", "s3://bucket/pipeline", "recipe-3f0c1a2b4d5e", folders={...}, texts={...}, ...)
-    arn = begin(clients, asked)
-    seen = look(clients, arn)                   # Seen(status="Executing", steps=(StepSeen(name="build", ...), ...))
-
-A name belongs to one attempt: one that is under way is not begun again, whoever asks for it.
+A name belongs to one attempt: while it is under way, it is not started again, whoever requests it.
 """
 
 from __future__ import annotations
@@ -26,26 +22,24 @@ from rollout.core.errors import RolloutError
 
 UNDER_WAY = ("Executing", "Stopping")
 LONGEST_VALUE = 1024
-"""Characters of a parameter's value, as SageMaker takes it."""
+"""Maximum characters of a parameter's value in SageMaker."""
 _LOGS = {"training-job": "/aws/sagemaker/TrainingJobs", "processing-job": "/aws/sagemaker/ProcessingJobs"}
-"""The log group of a kind of job, by what its ARN calls it."""
+"""The log group of a kind of job, by its name in an ARN."""
 _NOT_THERE = {"ResourceNotFound", "ResourceNotFoundException"}
 _ENDED = {*_NOT_THERE, "ConflictException", "ValidationException"}
-"""What SageMaker says of an execution that is not to be stopped any more."""
+"""SageMaker's codes for an execution that cannot be stopped any more."""
 
 
 @dataclass(frozen=True)
 class ExecutionRequest:
-    """An execution that is wanted.
+    """A desired execution.
 
     Attributes:
-        pipeline: The pipeline's name.
-        folder: `s3://bucket/key`, below which the pipeline puts what it makes.
-        name: What the execution is called: letters, digits and hyphens, at most 82.
-        folders: Input -> `s3://bucket/key` of what it holds; empty for one that is not given.
-        texts: Input -> the text.
-        takes: The parameters of the pipeline; texts that it does not take go into the file of settings.
-        says: What it is for, for people.
+        folder: `s3://bucket/key`, below which the pipeline writes.
+        name: Letters, digits and hyphens, at most 82.
+        folders: Input -> `s3://bucket/key`; empty for one that is not given.
+        takes: The parameters of the pipeline; other texts go into the file of settings.
+        says: Its description for people.
     """
 
     pipeline: str
@@ -59,16 +53,12 @@ class ExecutionRequest:
 
 @dataclass(frozen=True)
 class StepSeen:
-    """One step of an execution.
+    """One step of an execution; texts are empty, and times None, if they do not apply.
 
     Attributes:
-        name: As the definition has it.
-        status: As SageMaker has it, such as `Executing`.
-        why: Why it failed; empty if it did not.
-        job: The ARN of its job; empty without one.
-        cached: The ARN of the execution whose outcome stands for it; empty if it ran.
-        began: When, None if it waits.
-        ended: When, None if it has not.
+        status: SageMaker's, such as `Executing`.
+        job: The ARN of its job.
+        cached: The ARN of the execution whose outcome is reused.
     """
 
     name: str
@@ -82,14 +72,7 @@ class StepSeen:
 
 @dataclass(frozen=True)
 class ExecutionStatus:
-    """An execution at one look.
-
-    Attributes:
-        arn: Which.
-        status: As SageMaker has it.
-        why: Why it failed; empty if it did not.
-        steps: Those that have begun, in that order.
-    """
+    """The status of an execution, with its started steps in order."""
 
     arn: str
     status: str
@@ -102,20 +85,20 @@ class ExecutionStatus:
         return self.status in UNDER_WAY
 
     def step(self, name: str) -> StepSeen | None:
-        """The step of a name; None if it has not begun."""
+        """The step of a name; None if it has not started."""
         return next((step for step in self.steps if step.name == name), None)
 
     @property
     def failed(self) -> StepSeen | None:
-        """The step that failed first."""
+        """The first failed step."""
         return next((step for step in self.steps if step.status == "Failed"), None)
 
 
 def begin(clients: Clients, asked: ExecutionRequest) -> str:
-    """Begin an execution, or find the one of that name that is under way; returns its ARN.
+    """Start an execution, or find the one of that name that is under way; returns its ARN.
 
     Raises:
-        RolloutError: SageMaker or the bucket does not take it, or a text is longer than SageMaker takes.
+        RolloutError: SageMaker or the bucket refuses it, or a text is longer than SageMaker takes.
     """
     parameters = {**asked.folders, **{name: text for name, text in asked.texts.items() if name in asked.takes}}
     for name, text in parameters.items():
@@ -145,11 +128,7 @@ def begin(clients: Clients, asked: ExecutionRequest) -> str:
 
 
 def find(clients: Clients, pipeline: str, name: str, statuses: Sequence[str] = ()) -> str | None:
-    """The newest execution of a name, in one of some statuses or in any; None if there is none, or no pipeline.
-
-    Raises:
-        RolloutError: SageMaker does not answer.
-    """
+    """The ARN of the newest execution of a name (in one of `statuses`); None without one, or without a pipeline."""
     for one in _called(clients, pipeline, name):
         if not statuses or one["PipelineExecutionStatus"] in statuses:
             return one["PipelineExecutionArn"]
@@ -157,11 +136,7 @@ def find(clients: Clients, pipeline: str, name: str, statuses: Sequence[str] = (
 
 
 def look(clients: Clients, arn: str) -> ExecutionStatus:
-    """How an execution is now.
-
-    Raises:
-        RolloutError: SageMaker does not answer, or knows no such execution.
-    """
+    """The current status of an execution."""
     sagemaker, steps = clients("sagemaker"), list[StepSeen]()
     with calling(f"read execution {short(arn)}"):
         found = sagemaker.describe_pipeline_execution(PipelineExecutionArn=arn)
@@ -176,11 +151,7 @@ def look(clients: Clients, arn: str) -> ExecutionStatus:
 
 
 def stop(clients: Clients, arn: str) -> None:
-    """Stop an execution and the job that it runs; that it has ended is no error.
-
-    Raises:
-        RolloutError: SageMaker does not answer.
-    """
+    """Stop an execution and its job, unless it has ended."""
     try:
         with calling(f"stop execution {short(arn)}"):
             clients("sagemaker").stop_pipeline_execution(PipelineExecutionArn=arn)
@@ -190,7 +161,7 @@ def stop(clients: Clients, arn: str) -> None:
 
 
 def last_lines(clients: Clients, step: StepSeen, most: int = 10) -> list[str]:
-    """The last lines that the job of a step has printed; none if it has no log, or the log does not answer."""
+    """The last lines of the log of a step's job; none if there is no log, or it cannot be read."""
     kind, _, job = step.job.rpartition(":")[2].partition("/")
     group = _LOGS.get(kind)
     if group is None:
@@ -211,13 +182,7 @@ def last_lines(clients: Clients, step: StepSeen, most: int = 10) -> list[str]:
 
 @dataclass(frozen=True)
 class Refusal:
-    """What the job of a step says that refused.
-
-    Attributes:
-        step: Which step of the pipeline it was.
-        why: In its own words.
-        spoiled: Whether it was for what an earlier job left: no step has run on that.
-    """
+    """Why the job of a step refused; `spoiled` if for an earlier job's output, so that no step has run."""
 
     step: str
     why: str
@@ -237,12 +202,9 @@ def failure(clients: Clients, folder: str, step: StepSeen) -> str:
 
 
 def gone(clients: Clients, folder: str, seen: ExecutionStatus) -> str:
-    """The address of what a job of an earlier execution left for this one, where nothing lies; empty if all is there.
+    """The URI of a reused outcome of an earlier execution that no longer exists; empty if all exist.
 
-    SageMaker does not look whether what it knows of is still there, and cannot begin the job that takes it.
-
-    Raises:
-        RolloutError: SageMaker or the bucket does not answer.
+    SageMaker does not check that they exist, and cannot start the job that takes one.
     """
     for step in seen.steps:
         if not (step.cached and step.job):
@@ -261,14 +223,9 @@ def gone(clients: Clients, folder: str, seen: ExecutionStatus) -> str:
 
 
 def outcome(clients: Clients, folder: str, seen: ExecutionStatus, group: str, file: str) -> Any:
-    """A JSON file of what a processing job has made; None if there is none.
+    """A JSON file in the output of a processing job; None if there is none.
 
-    Args:
-        clients: Gives clients.
-        folder: Of the pipeline.
-        seen: The execution.
-        group: The step of the definition.
-        file: `<step of the pipeline>/<name>`.
+    `group` is the step of the definition, `file` is `<step of the pipeline>/<name>`.
     """
     step = seen.step(group)
     made_by = step.cached if step and step.cached else seen.arn
@@ -276,11 +233,7 @@ def outcome(clients: Clients, folder: str, seen: ExecutionStatus, group: str, fi
 
 
 def read(clients: Clients, uri: str) -> Any:
-    """A JSON object of the bucket; None if there is none.
-
-    Raises:
-        RolloutError: The bucket does not answer.
-    """
+    """A JSON object of the bucket; None if there is none."""
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     with suppress(FileNotFoundError):
         return json.loads(b"".join(S3Blobs(clients, bucket).get(key)))
@@ -293,7 +246,7 @@ def short(arn: str) -> str:
 
 
 def _called(clients: Clients, pipeline: str, name: str) -> list[dict[str, Any]]:
-    """The executions of a name, the newest first; none of a pipeline that is not there."""
+    """The executions of a name, the newest first; none of a pipeline that does not exist."""
     request: dict[str, Any] = {"PipelineName": pipeline, "SortBy": "CreationTime", "SortOrder": "Descending"}
     found: list[dict[str, Any]] = []
     while True:
@@ -311,7 +264,7 @@ def _called(clients: Clients, pipeline: str, name: str) -> list[dict[str, Any]]:
 
 
 def _token(name: str, known: Sequence[Mapping[str, Any]]) -> str:
-    """Makes two calls that begin the same attempt at once one: SageMaker answers both with the same execution."""
+    """A token of the attempt: SageMaker answers concurrent starts with the same execution."""
     last = known[0]["PipelineExecutionArn"] if known else ""
     return hashlib.sha256(f"{name} after {last}".encode()).hexdigest()
 
@@ -330,24 +283,20 @@ def _seen(step: Mapping[str, Any]) -> StepSeen:
 
 
 def _put(clients: Clients, folder: str, texts: Mapping[str, str]) -> str:
-    """The URI of a file with these texts: the same ones always lie at the same place."""
+    """Store the texts in a file at a URI that depends on them."""
     content = json.dumps(dict(texts), sort_keys=True, separators=(",", ":")).encode()
     return put(clients, f"{folder}/{SETTINGS}/{hashlib.sha256(content).hexdigest()}/settings.json", content)
 
 
 def _empty(clients: Clients, folder: str) -> str:
-    """The URI of a folder in which there is nothing to take: SageMaker wants one object for each input."""
+    """The URI of an empty folder: SageMaker requires an object for each input."""
     uri = f"{folder}/{NOTHING}"
     put(clients, f"{uri}/{NOTHING}", b"")
     return uri
 
 
 def put(clients: Clients, uri: str, content: bytes) -> str:
-    """Put an object; returns its URI.
-
-    Raises:
-        RolloutError: The bucket does not take it.
-    """
+    """Put an object; returns its URI."""
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     with calling(f"put {uri}"):
         clients("s3").put_object(Bucket=bucket, Key=key, Body=content)
@@ -355,5 +304,5 @@ def put(clients: Clients, uri: str, content: bytes) -> str:
 
 
 def name_of(recipe: str) -> str:
-    """What the executions that build a recipe are called."""
+    """The name of the executions that build a recipe."""
     return f"recipe-{re.sub('[^0-9a-f]', '', recipe)[:12]}"

@@ -17,14 +17,7 @@ _CHUNK = 1 << 20
 
 
 def captures_of(clients: Clients, bucket: str, endpoint: str, since: float = 0.0) -> CaptureFiles:
-    """The captures of an endpoint; what cannot be read of a file is stored under `capture-rejected/`.
-
-    Args:
-        clients: Gives clients.
-        bucket: The bucket.
-        endpoint: The endpoint.
-        since: See `CaptureFiles`.
-    """
+    """The captures of an endpoint; unreadable lines of a file are stored under `capture-rejected/`."""
     folder = f"{CAPTURE}/{endpoint}/"
     rejected = S3Rejected(clients, bucket, CAPTURE_ASIDE)
     return CaptureFiles(S3Blobs(clients, bucket), folder, since, rejected, f"s3://{bucket}/{folder}")
@@ -46,13 +39,7 @@ class S3Rejected:
 
 @dataclass(frozen=True)
 class File:
-    """A file of a bucket.
-
-    Attributes:
-        digest: The sha256 of its content.
-        written: When it was written, epoch seconds.
-        lines: Its lines.
-    """
+    """A file of a bucket, by lines, with the sha256 of its content; `written` in epoch seconds."""
 
     digest: str
     written: float
@@ -61,14 +48,14 @@ class File:
 
 @dataclass(frozen=True)
 class S3Files:
-    """Files of a bucket, line by line, and the rejected labels that are kept in it under `labels-rejected/`."""
+    """Files of a bucket by lines, and its rejected labels under `labels-rejected/`."""
 
     clients: Clients
     bucket: str
 
     @contextmanager
     def read(self, key: str) -> Generator[File]:
-        """A file, whole, as long as the block lasts."""
+        """Download a file, available within the block."""
         answer = self.clients("s3").get_object(Bucket=self.bucket, Key=key)
         body = answer["Body"]
         digest = hashlib.sha256()

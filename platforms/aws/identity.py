@@ -1,4 +1,4 @@
-"""Who calls, by the credentials, and how the registry's metadata names them."""
+"""The caller's identity."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ __all__ = ["REGISTERED_BY", "TRAINED_BY", "as_metadata", "caller", "caller_if_to
 
 
 def caller(clients: Clients) -> str:
-    """The ARN of who the credentials say."""
+    """The ARN of the credentials."""
     return clients("sts").get_caller_identity()["Arn"]
 
 
 def caller_if_told(clients: Clients) -> str:
-    """The same; empty where AWS does not say so."""
+    """The same; empty if AWS does not answer."""
     with suppress(ClientError, BotoCoreError):
         return caller(clients)
     return ""

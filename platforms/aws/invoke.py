@@ -22,12 +22,7 @@ Source: Amazon SageMaker AI developer guide, "Real-time inference".
 
 @dataclass(frozen=True)
 class SageMakerInvoke:
-    """`Invoke` of one SageMaker endpoint.
-
-    Attributes:
-        clients: Gives the client of `sagemaker-runtime`.
-        endpoint: The endpoint.
-    """
+    """`Invoke` of one SageMaker endpoint."""
 
     clients: Clients
     endpoint: str
@@ -67,7 +62,7 @@ class SageMakerInvoke:
 
 
 def _of_model(error: ClientError, request: Request, seconds: float) -> Response:
-    """A model's error, as SageMaker passes it on; it does not say which variant answered."""
+    """A model's error, as SageMaker passes it on, without the variant that answered."""
     told: Mapping[str, Any] = error.response
     body = str(told.get("OriginalMessage", "")).encode()
     return Response(int(told.get("OriginalStatusCode", 500)), body, seconds, request.variant or "")

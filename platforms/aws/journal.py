@@ -1,7 +1,4 @@
-"""The journal on AWS. Whoever only asks what is live loads this and no controller: `pulumi up` begins so.
-
-DynamoJournal(clients("us-east-1"), "flight-delay-prod-rollouts", "flight-delay-prod").read().champion
-"""
+"""The journal on AWS, without the controller: `pulumi up` reads it first."""
 
 from __future__ import annotations
 
@@ -16,11 +13,7 @@ from rollout.core.state import RolloutState
 class DynamoJournal:
     """`Journal` in a DynamoDB table with the hash key `endpoint`, one item an endpoint.
 
-    Attributes:
-        clients: Gives clients.
-        table: The table.
-        endpoint: The endpoint.
-        by: Whose credentials, or which function, writes; the audit record tells it. Empty when nobody knows.
+    `by` is the credentials or the function that writes, for the audit record; empty if unknown.
     """
 
     clients: Clients
@@ -29,12 +22,12 @@ class DynamoJournal:
     by: str = ""
 
     def read(self) -> RolloutState:
-        """The state, by a consistent read; an empty one when there is no item, or no table yet."""
+        """The state, by a consistent read; an empty one without an item or a table."""
         item = self._item.read()
         return RolloutState.from_json(item["state"]["S"]) if item else RolloutState(self.endpoint)
 
     def write(self, state: RolloutState) -> RolloutState:
-        """Put the successor of the revision that was read, on the condition that it is still there."""
+        """Write the successor of the revision that was read, on the condition that it is still stored."""
         after = state.written(self.by)
         content = {
             "rollout_id": {"S": after.rollout_id},

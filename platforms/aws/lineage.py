@@ -1,11 +1,9 @@
 """Writes SageMaker's entities of a lineage, as one view of its graph (`records.lineage.graph`).
 
-    write(graph, clients, prefix="flight-delay-prod")
-
     data, code ─ContributedTo─> training ─Produced─> package ─ContributedTo─> registration ─Produced─> version
     version ─ContributedTo─> rollout ─AssociatedWith─> endpoint
 
-An update writes everything up to the version. The rollout controller writes each rollout that ended.
+An update writes everything up to the version. The rollout controller writes each ended rollout.
 """
 
 from __future__ import annotations
@@ -21,8 +19,7 @@ if TYPE_CHECKING:
     from platforms.aws.clients import Clients
 
 MOST_FILES = 20
-"""If there are more data files, one artifact with the digest of all of them is written: each costs calls that an update
-waits for."""
+"""With more data files, one artifact with the digest of all is written: each costs calls that an update waits for."""
 _STATUS = {"promoted": "Completed", "rolled_back": "Failed", "failed": "Failed"}
 _OTHER = "Stopped"
 _DATA, _CODE = "urn:modelstack:data", "urn:modelstack:code"
@@ -31,13 +28,8 @@ _DATA, _CODE = "urn:modelstack:data", "urn:modelstack:code"
 def write(graph: Graph, clients: Clients, prefix: str) -> None:
     """Write the registered versions and the rollouts of a graph; a repeat finds the same entities.
 
-    Args:
-        graph: The lineage. A version of another stack, which has no archive here, is only a property.
-        clients: The stack's account and region.
-        prefix: The name of the endpoint, with which every name of the stack begins.
-
-    Raises:
-        ClientError, BotoCoreError: SageMaker refuses a call; what was written stays, and the next call continues.
+    `prefix` is the name of the endpoint. A version of another stack, without an archive here, is only a property. After
+    a ClientError or BotoCoreError the next call continues.
     """
     sagemaker = clients("sagemaker")
     view = _View(graph, Entities(sagemaker), prefix)
@@ -55,7 +47,6 @@ class _View:
     prefix: str
 
     def write_version(self, version: Node) -> None:
-        """A registered version, and what led to it."""
         entities, digest, release = self.entities, self.graph.package, version.facts["release"]
         (recipe,) = self.graph.of("recipe")
         properties = {"package_digest": digest, "recipe": recipe.facts["digest"]}
@@ -74,7 +65,6 @@ class _View:
         entities.associate(registered, entities.artifact(version.id, "ModelPackage", properties), "Produced")
 
     def write_rollout(self, node: Node, endpoint_arn: str) -> None:
-        """A rollout with its last verdict, the version that it released, and the endpoint."""
         entities, release, verdict = self.entities, node.facts["release"], node.facts["verdicts"][-1]
         name = rollout(self.prefix, node.id.rpartition("/")[2])
         action = entities.action(

@@ -1,6 +1,4 @@
-"""Metrics as CloudWatch names and takes them: those that AWS publishes. This project's own: `monitoring.published`.
-
-    put(cloudwatch, [datum("ProbeSuccess", place("flight-delay-prod"), [1.0], "Count", at)])
+"""AWS's own metrics, and metrics as CloudWatch takes them. The project's metrics: `monitoring.published`.
 
 Source: Amazon SageMaker Developer Guide, "Metrics for monitoring with CloudWatch", endpoint invocation metrics.
 """
@@ -14,16 +12,16 @@ from typing import Any
 from rollout.core.catalogue import OWN
 
 SAGEMAKER = "AWS/SageMaker"
-"""SageMaker's namespace. The dimensions are `ENDPOINT` and `VARIANT`."""
+"""SageMaker's namespace, with the dimensions `ENDPOINT` and `VARIANT`."""
 INVOCATIONS = "Invocations"
 FAILED = "Invocation5XXErrors"
 REFUSED = "Invocation4XXErrors"
 LATENCY = "ModelLatency"
 """In microseconds."""
 LAMBDA, ERRORS, FUNCTION = "AWS/Lambda", "Errors", "FunctionName"
-"""Lambda's namespace, its count of failed calls, and the dimension."""
+"""The namespace of Lambda, its count of failed calls, and the dimension."""
 SQS, DEPTH, QUEUE = "AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName"
-"""The namespace of SQS, its count of what lies in a queue, and the dimension."""
+"""The namespace of SQS, its count of waiting messages, and the dimension."""
 ENDPOINT, VARIANT, ROLLOUT = "EndpointName", "VariantName", "RolloutId"
 FEATURE, SEGMENT, EVENT = "Feature", "Segment", "Event"
 MOST = 500
@@ -33,18 +31,12 @@ Datum = Mapping[str, Any]
 
 
 def slower_than(milliseconds: float) -> str:
-    """The statistic of `LATENCY` that counts the requests that took longer."""
+    """The statistic of `LATENCY` that counts slower requests."""
     return f"TC({milliseconds * 1000:.0f}:)"
 
 
 def place(endpoint: str, variant: str = "", **more: str) -> dict[str, str]:
-    """The dimensions of a metric of an endpoint, or of one of its variants.
-
-    Args:
-        endpoint: The endpoint.
-        variant: The variant; empty for the endpoint as a whole.
-        more: Further dimensions by name; those that are empty are left out.
-    """
+    """The dimensions of a metric of an endpoint or variant, and others by name, without empty ones."""
     return {ENDPOINT: endpoint, **{name: value for name, value in {VARIANT: variant, **more}.items() if value}}
 
 
@@ -62,18 +54,10 @@ def datum(
     *,
     counts: Sequence[float] | None = None,
 ) -> Datum:
-    """Values of a metric at a time, as PutMetricData takes them.
+    """Up to 150 values of a metric at epoch seconds, as PutMetricData takes them; `counts` repeats each of them.
 
-    They are kept by the second (for three hours, then by the minute; the price is the same): by the minute, all values
-    of a minute would fall into one window of a trial whose windows are shorter, as they are on local stacks.
-
-    Args:
-        name: The metric.
-        place: Its dimensions.
-        values: At most 150.
-        unit: `Count`, `Seconds`, `None`, ...
-        at: Epoch seconds.
-        counts: How often each value was seen; once where left out.
+    They are stored by the second for three hours, at the same price: by the minute, all values of a minute would fall
+    into one window of a trial with shorter windows, as local stacks have.
     """
     often = {} if counts is None else {"Counts": list(counts)}
     when = datetime.fromtimestamp(at, UTC)
@@ -94,10 +78,6 @@ def parts(data: Sequence[Datum]) -> Iterator[Sequence[Datum]]:
 
 
 def put(cloudwatch: Any, data: Sequence[Datum]) -> None:
-    """Publish data in this project's namespace, in as many calls as that takes.
-
-    Raises:
-        ClientError, BotoCoreError: CloudWatch does not take them; of several calls some may have been taken.
-    """
+    """Publish data in this project's namespace. After an error, some of the data may be published."""
     for part in parts(data):
         cloudwatch.put_metric_data(Namespace=OWN, MetricData=part)

@@ -1,10 +1,10 @@
-"""An MLflow that is asked from AWS: a server by its URL, or one that SageMaker runs by its ARN.
+"""An MLflow server by its URL, or one that SageMaker runs by its ARN.
 
     with mlflow("http://127.0.0.1:5000", os.environ, seconds=5) as api: ...
     with mlflow("arn:aws:sagemaker:us-east-1:111122223333:mlflow-app/app-AB12", os.environ, seconds=5) as api: ...
 
-Where the latter answers, and how a request to it is signed, is as in sagemaker-mlflow 0.5.0, AWS's plugin for MLflow's
-own client.
+The address of the latter, and the signature of a request to it, are as in sagemaker-mlflow 0.5.0, AWS's plugin for
+MLflow's own client.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:  # slow to load
     from platforms.aws.clients import Clients
 
 CUSTOM_ENDPOINT = "SAGEMAKER_MLFLOW_CUSTOM_ENDPOINT"
-"""The variable that names another address, as that plugin has it."""
+"""That plugin's variable for another address."""
 ARN = re.compile(r"arn:(aws[a-z-]*):sagemaker:([a-z0-9-]+):(\d{12}):(mlflow-tracking-server|mlflow-app)/([\w-]+)")
 _SERVICE, _WHICH, _HASH = "sagemaker-mlflow", "x-mlflow-sm-tracking-server-arn", "x-amz-content-sha256"
 _SUFFIX = {"aws": "aws", "aws-cn": "com.cn"}
@@ -37,23 +37,17 @@ _FRESH = 300.0  # seconds after which a secret is read again: it may have been r
 def mlflow(
     server: str, environ: Mapping[str, str], seconds: float, each: float = CALL_SECONDS
 ) -> AbstractContextManager[Api]:
-    """MLflow's API for so many seconds.
+    """MLflow's API for `seconds` in all, and `each` seconds a call.
 
-    Args:
-        server: `http(s)://HOST[:PORT][/PATH]`, or the ARN of a tracking server or an app.
-        environ: Where token, or user and password, are looked for. A request to a managed one is signed.
-        seconds: How long all calls together may take.
-        each: How long one call may take.
-
-    Raises:
-        MlflowError: There are no credentials to sign with.
+    `environ` has token, or user and password, for a server; requests to a managed one are signed instead. Raises
+    `MlflowError` without credentials to sign with.
     """
     url, authorize = signed(server, environ) if server.startswith("arn:") else (server, bearer(environ))
     return opened(url, authorize, seconds, each)
 
 
 def signed(arn: str, environ: Mapping[str, str]) -> tuple[str, Authorize]:
-    """The URL of a managed MLflow, and what signs a request to it with the credentials of this process.
+    """The URL of a managed MLflow, and a function that signs requests with the credentials of this process.
 
     Raises:
         MlflowError: It is no such ARN, or there are no credentials.
@@ -82,7 +76,7 @@ def signed(arn: str, environ: Mapping[str, str]) -> tuple[str, Authorize]:
 
 
 def address(partition: str, region: str, kind: str) -> str:
-    """Where the tracking servers, or the apps, of a region answer."""
+    """The address of the tracking servers, or the apps, of a region."""
     suffix = _SUFFIX.get(partition, "aws")
     if kind == "mlflow-app":
         return f"https://mlflow.sagemaker.{region}.app.{suffix}"
@@ -90,11 +84,10 @@ def address(partition: str, region: str, kind: str) -> str:
 
 
 def credentials(clients: Clients, secret: str) -> Mapping[str, str]:
-    """The environment, with the keys of a secret in place of its own.
+    """The environment, overridden by the keys of a secret.
 
     Raises:
         MlflowError: The secret is no JSON object with texts.
-        ClientError, BotoCoreError: It cannot be read.
     """
     return {**os.environ, **(_read(clients, secret, int(time.monotonic() // _FRESH)) if secret else {})}
 

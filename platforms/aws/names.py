@@ -1,11 +1,7 @@
-"""Every name in the cloud.
+"""The names of a stack's resources on AWS.
 
-    names = Names(model="flight-delay", stack="local", account="000000000000", region="us-east-1")
-    names.endpoint                                  # flight-delay-local
-    names.model_of(recipe, image)                   # flight-delay-local-3f0c…: another content is another name
-
-A model or an endpoint config never changes under its name: its name is a digest of what it holds. The archive is
-bit-identical for a recipe, so the recipe stands for the archive, and every name is known before anything is trained.
+A model or an endpoint config never changes under its name, a digest of its content. The archive is bit-identical for a
+recipe, so the recipe stands for the archive, and every name is known before anything is trained.
 """
 
 from __future__ import annotations
@@ -18,23 +14,21 @@ from services.release_names import ReleaseNames
 
 CAPTURE, LABELS, RETRAINING, AUDIT = "capture", "labels", "retraining", "audit"
 MLFLOW, PIPELINE = "mlflow", "pipeline"
-"""Folders of the bucket: captures, labels, the reports of retraining jobs, the audit record, what is kept for MLflow,
-and what executions of the pipeline take and make. That of packages is in `packages`."""
+"""Folders of the bucket; that of packages is in `packages`."""
 SETTINGS, NOTHING, REFUSED = "settings", "nothing", "refused"
-"""Folders of that of the pipeline: the texts of executions, one that stands for an input that is not given, and what
-jobs say that refuse or fail."""
+"""Folders of the pipeline: texts of executions, the stand-in for an input that is not given, refusals of jobs."""
 MONITORING = "MONITORING"
 """The variable of the functions that measure: `services.measuring.Measuring` as JSON."""
 INDEX = "queue"
 """The index of the table of documents, and its key."""
 CAPTURE_ASIDE, LABELS_ASIDE = "capture-rejected", "labels-rejected"
-"""The folders of what could not be used, with the reasons."""
+"""The folders of rejected lines, with the reasons."""
 VERSIONS = "versions"
-"""The id of the bucket's rule for what was deleted or overwritten."""
+"""The id of the bucket's rule for deleted or overwritten objects."""
 
 
 def prefix(model: str, stack: str) -> str:
-    """What every name of a stack begins with; also the name of its endpoint."""
+    """The prefix of every name of a stack; also the name of its endpoint."""
     return f"{model}-{stack}"
 
 
@@ -44,19 +38,13 @@ def journal(endpoint: str) -> str:
 
 
 def documents(endpoint: str) -> str:
-    """The DynamoDB table of the documents of an endpoint: its ledger of labels, and its record of drift."""
+    """The DynamoDB table of an endpoint's documents: its ledger of labels, and its record of drift."""
     return f"{endpoint}-documents"
 
 
 @dataclass(frozen=True)
 class Names(ReleaseNames):
-    """The names of one stack; also these.
-
-    Attributes:
-        account: The AWS account's id.
-        region: The AWS region.
-        partition: The AWS partition, the second part of an ARN.
-    """
+    """The names of one stack in an account, a region and a partition."""
 
     account: str
     region: str
@@ -74,7 +62,7 @@ class Names(ReleaseNames):
 
     @property
     def bucket(self) -> str:
-        """The artifact bucket; the account makes it unique in the world."""
+        """The artifact bucket; the account makes it globally unique."""
         return f"{self.prefix}-artifacts-{self.account}"
 
     @property
@@ -114,17 +102,17 @@ class Names(ReleaseNames):
 
     @property
     def building_role(self) -> str:
-        """The role that the jobs of the pipeline run with which run the model's code."""
+        """The role of the pipeline's jobs that run the model's code."""
         return f"{self.prefix}-building"
 
     @property
     def releasing_role(self) -> str:
-        """The role that the job runs with which signs and registers."""
+        """The role of the pipeline's job that signs and registers."""
         return f"{self.prefix}-releasing"
 
     @property
     def pipeline_folder(self) -> str:
-        """Where executions of the pipeline put what they make."""
+        """The folder of the pipeline's executions."""
         return f"s3://{self.bucket}/{PIPELINE}"
 
     @property
@@ -154,7 +142,7 @@ class Names(ReleaseNames):
 
     @property
     def captures(self) -> str:
-        """The queue of captured files that drift is to be measured of, and the rule that fills it."""
+        """The queue of captured files for drift, and the rule that fills it."""
         return f"{self.prefix}-captures"
 
     @property
@@ -164,12 +152,12 @@ class Names(ReleaseNames):
 
     @property
     def log(self) -> str:
-        """The log group of all functions; a stream's name holds its function's."""
+        """The log group of all functions; a stream's name contains its function's."""
         return f"/aws/lambda/{self.prefix}"
 
     @property
     def containers_log(self) -> str:
-        """The log group of the model's containers, as SageMaker calls it; a stream's name holds its variant's."""
+        """The log group of the model's containers, as SageMaker names it; a stream's name contains its variant's."""
         return f"/aws/sagemaker/Endpoints/{self.endpoint}"
 
     @property
@@ -188,15 +176,15 @@ class Names(ReleaseNames):
         return self.prefix
 
     def function(self, handler: str) -> str:
-        """The Lambda function, and its role, of a handler in `platforms.aws.handlers`; or a role that some share."""
+        """The Lambda function, and its role, of a handler in `platforms.aws.handlers`; or a shared role."""
         return f"{self.prefix}-{handler}"
 
     def alarm(self, subject: str, measure: str) -> str:
-        """The alarm on one measure of a variant, a function or all of them, the probe, or the objective (slo, burn)."""
+        """See `alarm_name`."""
         return alarm_name(self.prefix, subject, measure)
 
     def answer_alarms(self, variant_name: str) -> tuple[str, ...]:
-        """See `services.declaration.alarm_names`."""
+        """See `answer_alarms`."""
         return answer_alarms(self.prefix, variant_name)
 
     def arn(self, service: str, resource: str, *, account: str | None = None, region: str | None = None) -> str:

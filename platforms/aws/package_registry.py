@@ -1,4 +1,4 @@
-"""The registry of a stack on AWS: a bucket, a model package group, and the stack's key in KMS."""
+"""The registry of a stack on AWS: a bucket, a model package group, and the stack's KMS key."""
 
 from __future__ import annotations
 
@@ -19,23 +19,19 @@ if TYPE_CHECKING:  # a training job has no rollout, which that needs
 
 
 def registry(bucket: str, group: str, image: str, clients: Clients, signer: Signer) -> PackageRegistry:
-    """That of a bucket and a group, for packages in an image."""
+    """The registry of a bucket and a group, for packages in an image."""
     return PackageRegistry(BucketPackageStore(bucket, clients("s3")), GroupVersions(group, clients), image, signer)
 
 
 def registry_of(given: Mapping[str, Any]) -> PackageRegistry:
-    """That of `region`, `bucket` and `group`, with the image `image_uri` and the key `signing_key` in KMS."""
+    """The registry at `region`, `bucket`, `group`, with `image_uri` and the KMS key `signing_key`."""
     clients = clients_of(given["region"])
     signer = KmsSigner(clients, given["signing_key"])
     return registry(given["bucket"], given["group"], given["image_uri"], clients, signer)
 
 
 def origin_of(source: Mapping[str, Any]) -> Origin:
-    """Where a stack on AWS has its champion, for another stack that copies it.
-
-    Args:
-        source: Its release, with `region`, and the `role` to assume there if one is needed.
-    """
+    """The packages of another stack on AWS, by its release with `region` and, if needed, the `role` to assume."""
     return origin(clients_of(source["region"], source.get("role")))
 
 
@@ -45,7 +41,7 @@ def origin(clients: Clients) -> Origin:
 
 
 def clients_of(region: str, role: str | None = None) -> Clients:
-    """Clients with the SDK's own retries, in the name of a role if one is named."""
+    """Clients with the SDK's own retries, with an assumed role if one is named."""
     if role:
         from platforms.aws.clients import acting_as  # noqa: PLC0415  a training job has no rollout, which that needs
 

@@ -1,6 +1,6 @@
-"""The packages of a stack on AWS, in its bucket: when one is gone, by which rule, and how it is restored.
+"""The packages of a stack on AWS, in its bucket, and how a missing one is restored.
 
-Archives never expire while they are there: only what was deleted or overwritten goes, after a time.
+Existing archives never expire; only deleted or overwritten ones do, after a time.
 """
 
 from __future__ import annotations
@@ -27,21 +27,17 @@ _IMAGE = re.compile(
 
 @dataclass(frozen=True)
 class AwsPackageStore(BucketPackageStore):
-    """`StackPackageStore` in the stack's bucket.
-
-    Attributes:
-        clients: The stack's account and region.
-    """
+    """`StackPackageStore` in the stack's bucket."""
 
     clients: Clients
 
     @classmethod
     def of(cls, bucket: str, clients: Clients) -> AwsPackageStore:
-        """That of a stack."""
+        """The store of a stack."""
         return cls(bucket, clients("s3"), clients)
 
     def why_gone(self, archive_uris: Sequence[str]) -> str:
-        """Why an archive is not there, and until when it can be restored."""
+        """See `StackPackageStore`; says until when the archive can be restored."""
         uri = archive_uris[0]
         key = uri.removeprefix(f"s3://{self.bucket}/")
         days = _days_of_versions(self.s3, self.bucket)
@@ -61,7 +57,7 @@ class AwsPackageStore(BucketPackageStore):
         )
 
     def restoring(self, archive_uri: str) -> str:
-        """By the versions that the bucket keeps."""
+        """See `StackPackageStore`; by the bucket's versions."""
         prefix = archive_uri.removeprefix(f"s3://{self.bucket}/").rpartition("/")[0]
         return (
             f"What lay there before is kept for {_FIELD}. Deleting a changed version brings it back: "
@@ -69,7 +65,7 @@ class AwsPackageStore(BucketPackageStore):
         )
 
     def check_image(self, image: str) -> None:
-        """See `StackPackageStore`; an image elsewhere is not looked at."""
+        """See `StackPackageStore`; images of other registries and regions pass."""
         parts, ecr = _IMAGE.fullmatch(image), self.clients("ecr")
         if parts is None or parts["tag"] == PROCESS or parts["region"] != ecr.meta.region_name:
             return

@@ -1,7 +1,4 @@
-"""Reads single members of a sealed package, which lie beside its archive, and believes nothing but digests.
-
-content = member(clients, release, REFERENCE)      # bytes; None when the package has none
-"""
+"""Reads single members of a sealed package next to its archive, verified by their digests."""
 
 from __future__ import annotations
 
@@ -16,12 +13,12 @@ if TYPE_CHECKING:  # the program takes only names from here, and needs no boto3
 
 
 def member(clients: Clients, release: Sealed, name: str) -> bytes | None:
-    """One member of a release's package, as `member_of`."""
+    """One member of a release's package, see `member_of`."""
     return member_of(release, name, _reader(clients, release))
 
 
 def manifest(clients: Clients, release: Sealed) -> bytes:
-    """The manifest of a release's package, as `manifest_of`."""
+    """The manifest of a release's package, see `manifest_of`."""
     return manifest_of(release, _reader(clients, release))
 
 

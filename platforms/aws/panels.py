@@ -1,6 +1,4 @@
-"""The panels of a stack as CloudWatch queries them. Pure.
-
-Variants are searched for, so a new release changes no query.
+"""The panels of a stack as CloudWatch queries. Variants are searched for, so a new release changes no query.
 
 Source: Amazon CloudWatch User Guide, "Search expression syntax" and "Using math expressions with CloudWatch metrics".
 """
@@ -39,13 +37,7 @@ _STATS = {"count": "Sum", "share": "Sum", "maximum": "Maximum", "average": "Aver
 
 
 def panels(endpoint: str, settings: PanelSettings, least_seconds: int = 0) -> list[Panel]:
-    """All panels of a stack, in order.
-
-    Args:
-        endpoint: The endpoint, whose name is the prefix of all names of its stack.
-        settings: What the panels depend on.
-        least_seconds: The shortest interval between two points that is wanted.
-    """
+    """All panels of an endpoint's stack, in order; points are at least `least_seconds` apart."""
     specs: list[PanelSpec] = [*declared.service(settings), *declared.model_input(settings)]
     after: Sequence[PanelSpec] = declared.quality(settings)
     budgets = [_budget(endpoint, settings.objective)] if settings.objective else []
@@ -106,7 +98,7 @@ def _query(endpoint: str, curve: CurveSpec, seconds: int, variant: str) -> Query
         stat,
         seconds,
     )
-    # CloudWatch fills in dimensions in the label of a search, and not in that of what is computed of one.
+    # CloudWatch fills in dimensions in the label of a search, but not of an expression over one.
     label = " ".join(filter(None, (curve.label, variant)))
     if curve.stat == "share":
         return Query(f"100 * {search} / SUM({search})", label)

@@ -1,4 +1,4 @@
-"""What monitors publish, as CloudWatch takes it."""
+"""Publishes the monitors' metrics in CloudWatch."""
 
 from __future__ import annotations
 
@@ -20,19 +20,14 @@ _VALUES = 150  # of one datum
 
 @dataclass(frozen=True)
 class CloudWatchMetrics:
-    """`Metrics` in the namespace `modelstack`. CloudWatch knows no value that it gets twice.
-
-    Attributes:
-        cloudwatch: A client; one that sends once, where values must not be counted twice.
-        endpoint: The endpoint.
-    """
+    """`Metrics` in the namespace `modelstack`. CloudWatch cannot detect a duplicate, so its client must send once."""
 
     cloudwatch: Any
     endpoint: str
     repeatable: bool = False
 
     def put(self, data: Sequence[measurements.Datum], values: Sequence[Values] = (), once: str = "") -> None:
-        """Publish values, in as many requests as that takes; `once` is of no use here."""
+        """See `Metrics`; in as many requests as needed."""
         found = [datum(one.name, self._place(one), [one.value], one.unit, one.at) for one in data]
         found += [part for one in values for part in self._values(one)]
         doing = f"publish metrics of {self.endpoint}"
@@ -50,7 +45,7 @@ class CloudWatchMetrics:
         return place(self.endpoint, one.variant, **more)
 
     def _values(self, one: Values) -> Iterator[Datum]:
-        """Values by their variant, and those of a trial again by the rollout too."""
+        """Values by their variant, and those of a trial by the rollout too."""
         for rollout in ("", one.rollout) if one.rollout else ("",):
             for start in range(0, len(one.values), _VALUES):
                 chosen = slice(start, start + _VALUES)

@@ -1,4 +1,4 @@
-"""`Replay` on SageMaker: requests that an endpoint captured of its champion are sent to its challenger by name."""
+"""`Replay` on SageMaker: captured requests of the champion are sent to the challenger."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class SageMakerReplay:
     endpoint: str
 
     def run(self, champion: str, challenger: str, requests: int, before: Replayed = NONE) -> Replayed:
-        """Replay the latest captured requests; none when the endpoint captures nothing."""
+        """Replay the newest captured requests; none if the endpoint captures nothing."""
 
         def latest(unreadable: Counter[str], after: str) -> Iterable[tuple[str, Exchange]]:
             captures = self._captures()
@@ -34,7 +34,7 @@ class SageMakerReplay:
         return replay(latest, invoke, champion=champion, challenger=challenger, before=before)
 
     def _captures(self) -> CaptureFiles | None:
-        """Where the captures are, as the endpoint says itself; None when it captures nothing."""
+        """The captures by the endpoint's description; None if it captures nothing."""
         with calling(f"describe endpoint {self.endpoint}"):
             described = self.clients("sagemaker").describe_endpoint(EndpointName=self.endpoint)
         place = urlsplit((described.get("DataCaptureConfig") or {}).get("DestinationS3Uri", ""))

@@ -1,7 +1,6 @@
 """A retraining as an execution of the stack's pipeline: the champion's own code, on data up to a day.
 
-The record has the name of the execution, which is decided before it is begun. What the steps made tells what became of
-it: the verdict, the comparison and the registered version.
+The record has the name of the execution, chosen before it starts; the outputs of the steps give its result.
 """
 
 from __future__ import annotations
@@ -23,27 +22,22 @@ _STOPPED = "it was stopped"
 
 @dataclass(frozen=True)
 class Executions:
-    """`Trainer` of executions of a pipeline.
-
-    Attributes:
-        clients: Gives clients.
-        settings: How a version is trained.
-    """
+    """`Trainer` of executions of a pipeline."""
 
     clients: Clients
     settings: JobSettings
 
     def create(self, start: Start) -> None:
-        """Begin the execution; one of that name that is under way is the same."""
+        """See `Trainer`; an execution of that name that is under way is the same."""
         executions.begin(self.clients, asked(start, self.settings))
 
     def stop(self, job: str) -> None:
-        """Stop the execution of a name; that it has ended, or is being stopped, is no error."""
+        """See `Trainer`."""
         if arn := executions.find(self.clients, self.settings.pipeline, job, UNDER_WAY):
             executions.stop(self.clients, arn)
 
     def seen(self, record: RetrainingRecord) -> JobSeen:
-        """What has become of the record's execution."""
+        """See `Trainer`."""
         arn = executions.find(self.clients, self.settings.pipeline, record.job)
         if arn is None:
             return JobSeen("missing")
@@ -59,7 +53,7 @@ class Executions:
         return JobSeen("failed", told or (failed.why if failed else "") or seen.why)
 
     def _report(self, seen: ExecutionStatus, through: str) -> Mapping[str, Any] | None:
-        """What a training job would have reported, see `pipeline.candidate.Report`; None if the steps tell nothing."""
+        """A report like a training job's, see `pipeline.candidate.Report`; None without outputs."""
         folder, failed = self.settings.folder, seen.failed
         if refused := executions.refusal(self.clients, folder, failed) if failed else None:
             return {"outcome": "refused", "why": refused.why, "through": through}

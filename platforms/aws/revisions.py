@@ -1,4 +1,4 @@
-"""One item that many writers share: a write lands only on the revision that was read (compare and set).
+"""One item with many writers: a write succeeds only on the revision that was read (compare and set).
 
     place = Revisions(clients, "flight-delay-prod-rollouts", "flight-delay-prod", "the journal")
     item = place.read()
@@ -21,12 +21,7 @@ Item = Mapping[str, Mapping[str, Any]]
 
 
 def on_revision(revision: int, key: str) -> dict[str, Any]:
-    """The condition of a write on the revision that was read; 0 when there was no item.
-
-    Args:
-        revision: Which.
-        key: The name of the table's hash key.
-    """
+    """The condition of a write on a revision (0: no item yet), in a table with the hash key `key`."""
     if not revision:
         return {"ConditionExpression": f"attribute_not_exists({key})"}
     seen = {":seen": {"N": str(revision)}}
@@ -35,14 +30,7 @@ def on_revision(revision: int, key: str) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Revisions:
-    """An item in a DynamoDB table with the hash key `endpoint`.
-
-    Attributes:
-        clients: Gives clients.
-        table: The table.
-        key: The item's key.
-        what: What it is called in errors.
-    """
+    """An item in a DynamoDB table with the hash key `endpoint`; `what` is its name in errors."""
 
     clients: Clients
     table: str
@@ -50,11 +38,7 @@ class Revisions:
     what: str
 
     def read(self) -> Item | None:
-        """The item, by a consistent read; None when there is none, or no table yet.
-
-        Raises:
-            RolloutError: The table does not answer.
-        """
+        """The item, by a consistent read; None without an item or a table."""
         try:
             with calling(f"read {self.what} {self.table}"):
                 answer = self.clients("dynamodb").get_item(
@@ -67,11 +51,11 @@ class Revisions:
         return answer.get("Item")
 
     def write(self, content: Item, *, after: int) -> None:
-        """Put the successor of a revision, on the condition that it is still there.
+        """Write the successor of a revision, on the condition that it is still stored.
 
         Raises:
             Conflict: Another writer was first.
-            Unreachable: The table does not answer; the write may or may not have landed.
+            Unreachable: The table does not answer; the write may or may not have succeeded.
         """
         item = {"endpoint": {"S": self.key}, "revision": {"N": str(after + 1)}, **content}
         try:

@@ -1,7 +1,6 @@
-"""The record in DynamoDB, training jobs of SageMaker, and what is seen of an endpoint on AWS.
+"""The retraining record in DynamoDB, training jobs of SageMaker, and the observations of an endpoint on AWS.
 
-A stack with a pipeline of its own trains by executions of it in place of training jobs, see
-`platforms.aws.retraining_executions`.
+A stack with its own pipeline trains by its executions instead, see `platforms.aws.retraining_executions`.
 """
 
 from __future__ import annotations
@@ -28,14 +27,14 @@ from rollout.core.release import Release
 VOLUME_GB = 30
 _LONGEST_WHY = 300
 _GONE = {"ResourceNotFound", "ValidationException"}
-"""How SageMaker refuses what is asked of a job that is not there, or is not running; the name is valid."""
+"""SageMaker's codes for a job that does not exist, or is not running; the name is valid."""
 _ENDED = {"MaxRuntimeExceeded": "it ran longer than max_minutes", "Failed": "it failed"}
-"""Why a job ended whose FailureReason is not told, by its SecondaryStatus."""
+"""Why a job without a FailureReason ended, by its SecondaryStatus."""
 _MEASURES: tuple[Kind, ...] = ("drift", "concept")
 
 
 def key(endpoint: str) -> str:
-    """Under which key of the journal's table the record lies, beside the endpoint's own."""
+    """The key of the record in the journal's table."""
     return f"{endpoint}#retraining"
 
 
@@ -48,17 +47,12 @@ class DynamoBook:
     endpoint: str
 
     def read(self) -> RetrainingRecord:
-        """The record, by a consistent read; an empty one when there is none, or no table yet.
-
-        Raises:
-            RolloutError: The table does not answer.
-            ValueError: What lies there is no such record.
-        """
+        """The record, by a consistent read; an empty one without an item or a table. `ValueError` if it is none."""
         item = self._item.read()
         return RetrainingRecord.from_json(item["record"]["S"]) if item else RetrainingRecord()
 
     def write(self, record: RetrainingRecord) -> RetrainingRecord | None:
-        """Put the successor of the revision that was read, if it is still there."""
+        """Write the successor of the revision that was read, if it is still stored."""
         after = replace(record, revision=record.revision + 1)
         try:
             self._item.write({"record": {"S": after.to_json()}}, after=record.revision)
@@ -72,44 +66,24 @@ class DynamoBook:
 
 
 class Trainer(Protocol):
-    """Where a version is trained."""
+    """Trains versions. Methods raise `RolloutError` if SageMaker or the bucket does not answer."""
 
     def create(self, start: Start) -> None:
-        """Create a job, unless there is one of that name.
-
-        Raises:
-            RolloutError: SageMaker does not take it.
-        """
+        """Create a job, unless there is one of that name."""
         ...
 
     def stop(self, job: str) -> None:
-        """Stop a job; that it has ended, or is being stopped, is no error.
-
-        Raises:
-            RolloutError: SageMaker does not answer.
-        """
+        """Stop a job, unless it has ended or is stopping."""
         ...
 
     def seen(self, record: RetrainingRecord) -> JobSeen:
-        """What has become of the record's job.
-
-        Raises:
-            RolloutError: SageMaker or the bucket does not answer.
-        """
+        """The state of the record's job."""
         ...
 
 
 @dataclass(frozen=True)
 class AwsWorld:
-    """`World` on AWS.
-
-    Attributes:
-        clients: Gives clients.
-        journal: The rollout journal.
-        endpoint: The endpoint; begins every alarm's name.
-        trainer: Where jobs run.
-        day_of: The newest day of the requests of a variant, `YYYY-MM-DD`.
-    """
+    """`World` on AWS; `day_of` gives the newest day of a variant's requests, `YYYY-MM-DD`."""
 
     clients: Clients
     journal: DynamoJournal
@@ -118,11 +92,7 @@ class AwsWorld:
     day_of: Callable[[str], str]
 
     def look(self, record: RetrainingRecord) -> RetrainingObservation:
-        """Read the journal, the champion's alarms, and the job.
-
-        Raises:
-            RolloutError: One of them does not answer.
-        """
+        """See `World`: the journal, the champion's alarms, and the job."""
         state = self.journal.read()
         champion = state.champion
         return RetrainingObservation(
@@ -135,11 +105,11 @@ class AwsWorld:
         )
 
     def create(self, start: Start) -> None:
-        """Create the job; one of that name is the same job."""
+        """See `World`."""
         self.trainer.create(start)
 
     def stop(self, job: str) -> None:
-        """Stop the job."""
+        """See `World`."""
         self.trainer.stop(job)
 
     def _ringing(self, champion: Release) -> tuple[Trigger, ...]:
@@ -154,22 +124,13 @@ class AwsWorld:
 
 @dataclass(frozen=True)
 class TrainingJobs:
-    """`Trainer` of training jobs, each by itself.
-
-    Attributes:
-        clients: Gives clients.
-        settings: How a job is made.
-    """
+    """`Trainer` of training jobs, each by itself."""
 
     clients: Clients
     settings: JobSettings
 
     def create(self, start: Start) -> None:
-        """Create the job; one of that name is the same job.
-
-        Raises:
-            RolloutError: SageMaker does not take it.
-        """
+        """See `Trainer`."""
         settings, champion = self.settings, start.champion
         source = {"S3DataType": "S3Prefix", "S3Uri": champion.archive_uri, "S3DataDistributionType": "FullyReplicated"}
         try:
@@ -199,11 +160,7 @@ class TrainingJobs:
                 raise
 
     def stop(self, job: str) -> None:
-        """Stop the job; that it has ended, or is being stopped, is no error.
-
-        Raises:
-            RolloutError: SageMaker does not answer.
-        """
+        """See `Trainer`."""
         try:
             with calling(f"stop training job {job}"):
                 self.clients("sagemaker").stop_training_job(TrainingJobName=job)
@@ -212,11 +169,7 @@ class TrainingJobs:
                 raise
 
     def seen(self, record: RetrainingRecord) -> JobSeen:
-        """What has become of the record's job.
-
-        Raises:
-            RolloutError: SageMaker or the bucket does not answer.
-        """
+        """See `Trainer`."""
         name = record.job
         try:
             with calling(f"read training job {name}"):
@@ -239,12 +192,12 @@ class TrainingJobs:
 
 
 def report_key(job: str) -> str:
-    """Where a job puts its report."""
+    """The key of a job's report."""
     return f"{RETRAINING}/{job}/report.json"
 
 
 def hyperparameters(start: Start, settings: JobSettings) -> dict[str, str]:
-    """What the job's program is told; each value is text, of at most 2,500 characters."""
+    """The input of the job's program; each value is text, of at most 2,500 characters."""
     return {
         "through": start.through,
         "champion": json.dumps(start.champion.as_dict(), sort_keys=True),
@@ -259,7 +212,7 @@ def hyperparameters(start: Start, settings: JobSettings) -> dict[str, str]:
 
 
 def _trigger(measure: Kind, alarm: Mapping[str, Any], variant: str) -> Trigger:
-    """What an alarm that rings asks for, with the evidence; of one that was set by hand, with what was said then."""
+    """The trigger of a firing alarm, with its evidence, or with its reason if it was set by hand."""
     name = alarm["AlarmName"]
     try:
         points: list[Any] = json.loads(alarm.get("StateReasonData") or "{}").get("recentDatapoints", [])

@@ -1,4 +1,4 @@
-"""Which failures of the cloud pass by themselves? Those wait for the next call; all others are errors."""
+"""Transient failures of the cloud, which wait for the next call; all others are errors."""
 
 from __future__ import annotations
 
@@ -14,13 +14,11 @@ from rollout.core.errors import Busy, Conflict, Unreachable
 
 _GONE = frozenset({"NoSuchKey", "404"})
 PASSING = (ClientError, ConnectionError, HTTPClientError, IncompleteReadError, Busy, Conflict, Unreachable)
-"""What may pass; `passes` tells."""
+"""What may be transient; `passes` decides."""
 
 
 def passes(error: BaseException) -> bool:
-    """Whether the same call may succeed a little later: no connection, no answer in time, throttled, a service's own
-    failure.
-    """
+    """Whether the same call may succeed a little later: no connection, a time-out, throttling, a failed service."""
     if isinstance(error, ClientError):
         return status_of(error) >= AWS_DOWN or code_of(error) in THROTTLED
     return isinstance(error, PASSING)

@@ -1,7 +1,4 @@
-"""`Versions` in SageMaker: the versions of a model package group.
-
-GroupVersions("flight-delay-prod", clients).add(registered, evidence, {})      # its ARN
-"""
+"""`Versions` in SageMaker: the versions of a model package group."""
 
 from __future__ import annotations
 
@@ -33,12 +30,7 @@ _OWN = ("recipe", "package_digest", "manifest_sha256")
 
 @dataclass(frozen=True)
 class GroupVersions:
-    """`Versions` of a model package group.
-
-    Attributes:
-        group: The group; empty where versions are only read by their ARNs.
-        clients: The stack's account and region.
-    """
+    """`Versions` of a model package group; it may be empty if versions are only read by their ARNs."""
 
     group: str
     clients: Clients
@@ -79,7 +71,7 @@ class GroupVersions:
         )
 
     def digests(self) -> Mapping[str, str]:
-        """See `Versions`; only what has no digest in its description is described."""
+        """See `Versions`; only versions without a digest in their description are described."""
         found = dict[str, str]()
         for summary in self._summaries():
             arn, named = summary["ModelPackageArn"], _DIGEST.search(summary.get("ModelPackageDescription", ""))
@@ -90,12 +82,12 @@ class GroupVersions:
         return found
 
     def add(self, package: Registered, evidence: Evidence, lineage: Mapping[str, str]) -> str:
-        """See `Versions`; with the model card that was signed."""
+        """See `Versions`; with the signed model card."""
         there = find(self, package.package_digest, package.image_uri)
         return there.name if there else self._create(package, evidence, lineage)
 
     def _create(self, package: Registered, evidence: Evidence, lineage: Mapping[str, str]) -> str:
-        # The token makes a call that is repeated after a lost answer the same call (at most 36 characters).
+        # A repeated call after a lost answer is the same call by this token (at most 36 characters).
         token = hashlib.sha256(f"{self.group} {package.package_digest} {package.image_uri}".encode()).hexdigest()[:36]
         answer = self.clients("sagemaker").create_model_package(
             ModelPackageGroupName=self.group,
@@ -139,7 +131,7 @@ class GroupVersions:
 
 
 def _card(evidence: Evidence) -> dict[str, Any]:
-    """The model card of a version, as it was signed; none where another version of modelstack has made none."""
+    """The signed model card of a version; none if another version of modelstack has made none."""
     from provenance.evidence import SAGEMAKER_CARD  # noqa: PLC0415  see above
 
     content = evidence.documents.get(SAGEMAKER_CARD)

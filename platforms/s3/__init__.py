@@ -1,1 +1,1 @@
-"""Buckets of S3, and whatever speaks like it: shared by the platforms that keep packages in one."""
+"""S3 and S3-compatible buckets, for every platform that stores packages in one."""

@@ -1,4 +1,4 @@
-"""What a service of AWS, or one that speaks like it, means by an error."""
+"""Error codes of AWS, and of S3-compatible services."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ THROTTLED = frozenset(
         "TooManyRequestsException",
     }
 )
-"""Codes of what a service does not take now, and may take a little later."""
+"""Codes of requests that may succeed a little later."""
 AWS_DOWN = 500
 """From this HTTP status on the service failed, and not the request."""
 
 
 def code_of(error: BaseException | None) -> str:
-    """AWS's code of an error; empty when it is none of AWS's."""
+    """AWS's code of an error; empty for any other error."""
     return str(cast(Any, error).response.get("Error", {}).get("Code", "")) if isinstance(error, ClientError) else ""
 
 
 def status_of(error: BaseException) -> int:
-    """The HTTP status of AWS's answer; 0 when there was none."""
+    """The HTTP status of AWS's answer; 0 without one."""
     answer: Mapping[str, Any] = cast(Any, error).response if isinstance(error, ClientError) else {}
     return int(answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))

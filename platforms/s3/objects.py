@@ -1,7 +1,4 @@
-"""Objects of S3 that never change: put once, with their sha256, and compared whenever they are there already.
-
-uri = upload(s3, "bucket", "packages/.../model.tar.gz", Path("model.tar.gz"), "application/gzip")
-"""
+"""Objects of S3 that never change: written once with their sha256, and compared if they exist."""
 
 from __future__ import annotations
 
@@ -15,10 +12,10 @@ from services.sealed_packages import RegistryError
 
 
 def upload(s3: Any, bucket: str, key: str, content: bytes | Path, content_type: str) -> str:
-    """Put an object with its sha256, or compare the one that is there; returns its URI.
+    """Write an object with its sha256, or compare the existing one; returns its URI.
 
     Raises:
-        RegistryError: An object is there with other bytes.
+        RegistryError: The object exists with other bytes.
     """
     uri = f"s3://{bucket}/{key}"
     wanted = _sha256(content)
@@ -46,13 +43,7 @@ def upload(s3: Any, bucket: str, key: str, content: bytes | Path, content_type: 
 
 
 def fetch(archive_uri: str, package_digest: str, to: Path, s3: Any) -> None:
-    """Download an archive; the file appears only if its bytes have the digest.
-
-    Args:
-        archive_uri: `s3://bucket/key`.
-        package_digest: `sha256:<hex>`.
-        to: File to write.
-        s3: boto3 S3 client.
+    """Download `s3://bucket/key` to a file, which appears only if its bytes have the digest `sha256:<hex>`.
 
     Raises:
         RegistryError: There is no such object, or it has another digest.
@@ -78,11 +69,7 @@ def fetch(archive_uri: str, package_digest: str, to: Path, s3: Any) -> None:
 
 
 def is_there(uri: str, s3: Any) -> bool:
-    """Whether an object is there; nothing of it is read.
-
-    The object is requested, and not its head alone: the answer to that has no body, which tells a missing bucket from a
-    missing object.
-    """
+    """Whether an object exists, by a GET: the answer to a HEAD cannot tell a missing bucket from a missing key."""
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     try:
         s3.get_object(Bucket=bucket, Key=key)["Body"].close()
@@ -92,7 +79,7 @@ def is_there(uri: str, s3: Any) -> bool:
 
 
 def _stored_sha256(s3: Any, bucket: str, key: str) -> bytes | None:
-    """Return the digest of an object's bytes, read back (a checksum on record says what was sent), or None."""
+    """The digest of the stored bytes, read back: a checksum on record only says what was sent."""
     try:
         body = s3.get_object(Bucket=bucket, Key=key)["Body"]
     except s3.exceptions.NoSuchKey:

@@ -1,12 +1,12 @@
 """`PackageStore` in a bucket.
 
-    packages/<digest>/model.tar.gz                              the archive, and next to it:
-    packages/<digest>/manifest.json, metrics.json, ...          the JSON files of its top, read without the weights
-    packages/<digest>/signatures/<key>/model.sig, provenance.sigstore.json       what one key has signed
-    packages/<digest>/documents/<statement>/facts.json, card.md, ...             what one signed statement names
+    packages/<digest>/model.tar.gz                              the archive
+    packages/<digest>/manifest.json, metrics.json, ...          the JSON files at its top, to read without the weights
+    packages/<digest>/signatures/<key>/model.sig, provenance.sigstore.json       the signatures of one key
+    packages/<digest>/documents/<statement>/facts.json, card.md, ...             the documents of one signed statement
 
-A statement's documents have a folder of their own, so that two stacks that register one package at once, each from
-another commit, do not mix theirs. Its bundle is put last: where it is, all that it names is too.
+Each statement has its own folder of documents: two stacks that register one package at once do not mix theirs.
+The signature `provenance.sigstore.json` is written last, so everything that it names exists.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from provenance.statement import StatementError
 from services.sealed_packages import RegistryError, Unsigned, folder_of, member_uri
 
 LONGEST = 16 * 1024**2
-"""Bytes of one file that are read."""
+"""Maximum size of a file that is read, bytes."""
 _DIGITS = 12
 _SIGNATURES = "signatures"
 _MISSING = {"NoSuchKey", "AccessDenied"}
-"""What S3 says of an object that is not there: the second to a role of another account, which may not list."""
+"""S3's codes for a missing object: the second for a role of another account, which may not list."""
 _TYPES = {
     "json": "application/json",
     "md": "text/markdown; charset=utf-8",
@@ -42,12 +42,7 @@ _TYPES = {
 
 @dataclass(frozen=True)
 class BucketPackageStore:
-    """`PackageStore` in a bucket.
-
-    Attributes:
-        bucket: What it is put into; what is read names its own.
-        s3: boto3 S3 client.
-    """
+    """`PackageStore` in a bucket; `bucket` is where it writes, a URI that is read names its own bucket."""
 
     bucket: str
     s3: Any
@@ -102,7 +97,7 @@ class BucketPackageStore:
             self._put(sealed.digest, name, content)
 
     def put(self, sealed: SealedPackage) -> str:
-        """See `PackageStore`; the archive is sent last: where it is, everything next to it is too."""
+        """See `PackageStore`. The archive is written last, so its JSON files exist when it does."""
         for name, content in archive.documents(sealed.path).items():
             self._put(sealed.digest, name, content)
         return self._put(sealed.digest, "model.tar.gz", sealed.path)

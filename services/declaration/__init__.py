@@ -1,1 +1,1 @@
-"""What a stack consists of, as data: each platform compiles it to its own resources."""
+"""The monitoring of a stack as data, which each platform compiles to its own resources."""

@@ -1,18 +1,18 @@
-"""How alarms are called, the same on every platform: `alarm_name("flight-delay-prod", "v-3f2a", FAILS)`."""
+"""The names of alarms, the same on every platform: `alarm_name("flight-delay-prod", "v-3f2a", FAILS)`."""
 
 from __future__ import annotations
 
 from typing import Literal
 
 FAILS, SLOW, DRIFT, CONCEPT = "5xx", "p99", "drift", "concept"
-"""What the alarms of a variant measure."""
+"""The measures of a variant's alarms."""
 BURN, PROBE, SILENT, FAILING = "burn", "probe", "silent", "failing"
 """Parts of the other alarms' names; those on the objective begin with `monitoring.objectives.slo.OBJECTIVE`."""
 LATE_MINUTES = 15
 """Captures and labels that wait longer are late."""
 
 Role = Literal["rollback", "retrain", "people"]
-"""What an alarm may start: it can roll a release back, start a retraining, or do neither. All notify people."""
+"""What an alarm may start: a rollback, a retraining, or neither. All notify people."""
 ROLLBACK, RETRAIN = (FAILS, SLOW), (DRIFT, CONCEPT)
 """The measures of the alarms that can roll a release back, and of those that can start a retraining."""
 
@@ -23,7 +23,7 @@ def role(measure: str) -> Role:
 
 
 def answer_alarms(endpoint: str, variant: str) -> tuple[str, ...]:
-    """The alarms on how a variant answers; drift concerns the requests, whatever answers them."""
+    """The alarms on a variant's responses."""
     return tuple(alarm_name(endpoint, variant, measure) for measure in ROLLBACK)
 
 

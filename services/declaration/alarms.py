@@ -1,8 +1,4 @@
-"""The alarms of a stack, declared once: each platform compiles them to its own form. Pure.
-
-for spec in variant_alarms(watch, "v-3f2a"):
-print(spec.measure, spec.text, spec.condition)
-"""
+"""The alarms of a stack as data; each platform compiles them to its own form."""
 
 from __future__ import annotations
 
@@ -18,9 +14,9 @@ from services.declaration.alarm_names import CONCEPT, DRIFT, FAILS, PROBE, SILEN
 MAY_BE_SLOW = 0.01
 """Share of requests that may take longer than `max_p99_ms`."""
 SLOW_PERIODS, SLOW_NEEDED = 3, 2
-"""So many of the newest periods must have too many slow requests."""
+"""The number of newest periods, and how many of them must have too many slow requests."""
 PROBES = 3
-"""So many probes in a row must fail, or not have run."""
+"""Number of probes in a row that must fail, or not run."""
 _WARM_UP = 30
 """Minutes that a new endpoint and its first release may take; the first probes end it."""
 RUNBOOK = "docs/how-to/runbook.md"
@@ -31,12 +27,7 @@ BUDGET_BURNS = "the-error-budget-burns"
 
 @dataclass(frozen=True)
 class Missing:
-    """What missing data means.
-
-    Attributes:
-        treatment: As CloudWatch names it.
-        text: In a sentence.
-    """
+    """How missing data is treated, as CloudWatch names it, and in a sentence."""
 
     treatment: Literal["notBreaching", "breaching", "ignore"]
     text: str
@@ -44,11 +35,9 @@ class Missing:
 
 @dataclass(frozen=True)
 class BadShare:
-    """Fires where more requests of a variant are bad than tolerated, and than chance explains.
+    """Fires if more requests of a variant are bad than tolerated, and than chance explains.
 
     Attributes:
-        bad: Whether failed or slow requests are bad.
-        tolerated: The share of them that may be bad.
         nats: The evidence that a period needs (`alarm_thresholds.evidence`).
         slow_ms: From which latency on a request is slow.
         periods: How many of the newest periods count.
@@ -68,8 +57,8 @@ class Evidence:
     """Fires at an evidence of 1.
 
     Attributes:
-        metric: The metric that holds the evidence of each variant.
-        lasts_seconds: How long an evidence holds where it is published seldom; 0: one period.
+        metric: The metric with the evidence of each variant.
+        lasts_seconds: How long an evidence is valid if it is published seldom; 0: one period.
     """
 
     metric: str
@@ -78,13 +67,12 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Burn:
-    """Fires where the error budget of all versions together burns too fast in one of the windows, and still does.
+    """Fires if the error budget of all versions burns too fast in one of the windows, and still does.
 
     Attributes:
-        objective: What users are promised.
         windows: The windows in which it must burn more than chance explains.
         nats: The evidence that these need.
-        short: The window in which it must still burn; None: that does not matter.
+        short: The window in which it must still burn; None: no such condition.
     """
 
     objective: Objective
@@ -95,12 +83,7 @@ class Burn:
 
 @dataclass(frozen=True)
 class Silence:
-    """Fires where so many probes in a row had no sound answer, or did not run.
-
-    Attributes:
-        minutes: The time between two probes.
-        warm_up_minutes: How long a new endpoint may have none.
-    """
+    """Fires if the last probes had no sound answer, or did not run; a new endpoint has `warm_up_minutes`."""
 
     minutes: int
     warm_up_minutes: int
@@ -111,14 +94,11 @@ class AlarmSpec:
     """One alarm.
 
     Attributes:
-        subject: What it is about: a variant, or another part.
-        measure: What of that it measures.
+        subject: The variant, or another part of the stack.
         text: What has happened, in sentences, without the last full stop.
         severity: `page` wakes somebody, `ticket` waits for the day.
-        threshold: What its value is compared with.
-        missing: What missing data means.
-        section: The anchor of the section of the runbook.
-        condition: When it fires; None where only the platform can say it.
+        section: The anchor of its section in the runbook.
+        condition: When it fires; None if only the platform can say it.
     """
 
     subject: str
@@ -137,23 +117,23 @@ class AlarmSpec:
 
     @property
     def runbook(self) -> str:
-        """The address of the section that says what to do."""
+        """The address of its section in the runbook."""
         return f"{RUNBOOK}#{self.section}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Watch:
-    """When the alarms of a stack fire.
+    """The thresholds of a stack's alarms.
 
     Attributes:
-        period_seconds: Over which time the alarms of a variant count.
+        period_seconds: The period of a variant's alarms.
         max_5xx_rate: The share of requests that may fail.
-        max_p99_ms: How long 99 of 100 requests may take, in milliseconds.
+        max_p99_ms: How long 99 of 100 requests may take.
         nats: The evidence that a period needs, over all evaluations of a trial and the watch after it.
-        drift_minutes: How often drift is measured at least.
-        drift_false_alarms: How many false alarms on drift are accepted, a year and variant.
-        max_loss_rise: By what share the loss may rise above that of the evaluation.
-        probe_minutes: How often the endpoint is probed; None: never.
+        drift_minutes: The longest time between two measurements of drift.
+        drift_false_alarms: Accepted false alarms on drift, per year and variant.
+        max_loss_rise: The share by which the loss may rise above that of the evaluation.
+        probe_minutes: The time between two probes; None: never.
     """
 
     period_seconds: int
@@ -198,8 +178,7 @@ def variant_alarms(watch: Watch, variant: str) -> tuple[AlarmSpec, ...]:
             "ticket",
             1,
             Missing("notBreaching", "No drift is known. functions-failing reports that it cannot be measured."),
-            # Each sweep publishes the evidence of what serves again, so a drift lasts from file to file, and ends with
-            # a release that serves no more.
+            # Each sweep publishes the evidence of the serving variants again, until their releases stop serving.
             condition=Evidence(DRIFT_EVIDENCE, 2 * 60 * watch.drift_minutes),
         ),
         AlarmSpec(
@@ -222,13 +201,10 @@ _NOTHING_BURNS = Missing("notBreaching", "No request, nothing burns. A probe, wh
 def objective_alarms(
     objective: Objective, windows: Sequence[BurnRule], short: BurnRule, nats: float
 ) -> tuple[AlarmSpec, AlarmSpec]:
-    """The alarm that pages when the error budget burns fast, and the one that asks for a ticket when it burns steadily.
+    """The alarms on the error budget: one pages if it burns fast, one opens a ticket if it burns steadily.
 
-    Args:
-        objective: What users are promised.
-        windows: What `monitoring.objectives.slo.rules` gives.
-        short: What `still` gives.
-        nats: The evidence that a window needs, over all evaluations in the window of the objective.
+    `windows` come from `monitoring.objectives.slo.rules`, `short` from `still`; `nats` is the evidence that a window
+    needs, over all evaluations in the window of the objective.
     """
     urgent = tuple(window for window in windows if window.severity == "page")
     (lasting,) = (window for window in windows if window.severity == "ticket")
@@ -256,7 +232,7 @@ def objective_alarms(
 
 
 def burns(window: BurnRule) -> str:
-    """That the budget burns too fast in a window, in a sentence."""
+    """A sentence that the budget burns too fast in a window."""
     return (
         f"Over {_span(window.seconds)} the error budget of all versions together burns more than {window.factor:g} "
         "times as fast as the objective allows, by failures or by slow requests"
@@ -271,7 +247,7 @@ def _span(seconds: int) -> str:
 
 
 def probe_alarm(minutes: int) -> AlarmSpec:
-    """The alarm on an endpoint that is probed so often and does not answer."""
+    """The alarm on an endpoint that does not answer its probes, which run every `minutes`."""
     return AlarmSpec(
         PROBE,
         SILENT,

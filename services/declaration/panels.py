@@ -1,8 +1,4 @@
-"""The panels of a stack's dashboard, declared once: each platform compiles them, and the console draws them. Pure.
-
-for spec in service(settings):
-print(spec.title, [curve.metric for curve in spec.curves])
-"""
+"""The panels of a stack's dashboard as data: each platform compiles them, and the console draws them."""
 
 from __future__ import annotations
 
@@ -16,14 +12,14 @@ from rollout.core.catalogue import EVENTS, INVALID
 from services.declaration.alarm_names import LATE_MINUTES
 
 REQUESTS, FAILED, REFUSED, LATENCY = "requests", "failed", "refused", "latency"
-"""What each platform measures of a variant by itself: all requests, 5XX, 4XX, and milliseconds."""
+"""The platform's own metrics of a variant: all requests, 5XX, 4XX, and milliseconds."""
 VARIANT, FEATURE, SEGMENT, EVENT = "variant", "feature", "segment", "event"
 """Dimensions that distinguish the curves of one metric."""
 QUANTILES = ("p50", "p90", "p99")
 UNUSUAL = (published.OUT_OF_RANGE, published.NEW_CODES, published.SCHEMA)
 """Counts of rows that are unlike the training data."""
 OUTPUT = "panels"
-"""The stack output that holds a stack's `PanelSettings`, without the objective, which is the output `slo`."""
+"""The stack output with the `PanelSettings`, without the objective, which is the output `slo`."""
 
 Stat = Literal["count", "share", "maximum", "average", "p50", "p90", "p99"]
 
@@ -33,11 +29,10 @@ class CurveSpec:
     """The curves of one metric, one for each value of its dimensions.
 
     Attributes:
-        metric: The name of a published metric, or one of those that the platform measures.
-        stat: What each point is: how often it happened in the interval (`count`), the percent of all curves (`share`),
-            its value (`maximum` or `average` of the interval), or a quantile.
-        by: The dimensions that distinguish the curves.
-        label: What the curves show; empty where their dimensions say it.
+        metric: A published metric, or one of those that the platform measures.
+        stat: The value of each point: occurrences in the interval (`count`), percent of all curves (`share`), `maximum`
+            or `average` of the interval, or a quantile.
+        label: Their common label; empty if the dimensions say it.
     """
 
     metric: str
@@ -51,12 +46,10 @@ class PanelSpec:
     """One graph.
 
     Attributes:
-        title: Its title.
-        unit: The unit of its vertical axis.
-        curves: What it shows; none where a platform has its own queries.
+        curves: Its curves; none if a platform has its own queries.
         line: A horizontal line where an alarm fires; None: no line.
-        seconds: The shortest interval between two points; of a budget its whole window.
-        kind: `curves` over time, `events` of which people want to know when, or the newest value of a `budget`.
+        seconds: The shortest interval between two points; the whole window of a budget.
+        kind: `curves` over time, `events` at their times, or the newest value of a `budget`.
     """
 
     title: str
@@ -69,14 +62,7 @@ class PanelSpec:
 
 @dataclass(frozen=True)
 class Query:
-    """One query of a panel, in the language of its platform.
-
-    Attributes:
-        text: The expression.
-        label: What its curves show; empty where their dimensions say it.
-        by: The dimensions that distinguish its curves, as the platform names them.
-        inputs: What the expression refers to, by name.
-    """
+    """One query of a panel in its platform's language; `inputs` are the metrics that `text` refers to, by name."""
 
     text: str
     label: str = ""
@@ -86,13 +72,7 @@ class Query:
 
 @dataclass(frozen=True)
 class Panel:
-    """A panel as its platform queries it.
-
-    Attributes:
-        spec: What it shows.
-        queries: How that is read.
-        unfinished: Whether its newest point may count an interval that has not ended.
-    """
+    """A panel with its queries; `unfinished` if its newest point may count an interval that has not ended."""
 
     spec: PanelSpec
     queries: tuple[Query, ...]
@@ -101,14 +81,13 @@ class Panel:
 
 @dataclass(frozen=True)
 class PanelSettings:
-    """What the panels of a stack depend on.
+    """The parts of a stack's config that its panels depend on.
 
     Attributes:
         max_p99_ms: From which latency on an alarm fires; None: not known.
         period_seconds: The period of the alarms.
-        drift_minutes: How often drift is measured.
         segments: Whether errors are counted by segment.
-        objective: What users are promised; None: not known.
+        objective: None: not known.
     """
 
     max_p99_ms: float | None = None
@@ -123,11 +102,7 @@ class PanelSettings:
 
     @classmethod
     def from_outputs(cls, outputs: Mapping[str, Any]) -> PanelSettings:
-        """Read the settings of a live stack; numbers may have become floats on their way.
-
-        Args:
-            outputs: The stack's outputs. Without any, nothing that depends on the stack's config is drawn.
-        """
+        """Read the settings of a live stack, with defaults for missing ones. Numbers may have become floats."""
         told, slo = outputs.get(OUTPUT) or {}, outputs.get("slo")
         defaults = cls()
         return cls(
@@ -140,7 +115,7 @@ class PanelSettings:
 
 
 def service(settings: PanelSettings) -> tuple[PanelSpec, ...]:
-    """Which variants answer, how fast, and what happened to releases."""
+    """Which variants respond, how fast, and what happened to releases."""
     seconds = max(settings.period_seconds, 60)
     slow = tuple(CurveSpec(LATENCY, stat, label=stat) for stat in QUANTILES)
     errors = (CurveSpec(FAILED, label="5XX"), CurveSpec(REFUSED, label="4XX"))
@@ -169,7 +144,7 @@ def model_input(settings: PanelSettings) -> tuple[PanelSpec, ...]:
 
 
 def budget(objective: Objective) -> PanelSpec:
-    """What is left of the error budgets, in percent, over the objective's window."""
+    """The error budgets left over the objective's window, in percent."""
     seconds = 60 * -(-objective.window_seconds // 60)
     title = f"Error budget left, % of {objective.window_seconds / 86400:g} days"
     return PanelSpec(title, "%", seconds=seconds, kind="budget")
@@ -185,7 +160,7 @@ _MEASURES = {
 
 
 def quality(settings: PanelSettings) -> tuple[PanelSpec, ...]:
-    """How right the answers were, and which labels and answers could not be used."""
+    """How correct the predictions were, and which labels and predictions could not be used."""
     seconds = max(settings.period_seconds, 60)
 
     def interval(title: str, unit: str, metric: str) -> PanelSpec:

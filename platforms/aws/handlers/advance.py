@@ -23,11 +23,7 @@ _FOLLOW_SECONDS = 20.0  # for which a call goes on, so that what can be done soo
 
 
 def handler(event: object, context: Context | None) -> dict[str, Any]:
-    """Do all that can be done now, and a little of what can be done soon. Then record and publish what happened.
-
-    Raises:
-        RolloutError: Something of it cannot be done; the next call continues.
-    """
+    """Do all that can be done now or soon, then record and publish it; after an error the next call continues."""
     settings = Settings.from_environment()
     worker = worker_of(settings, _clients(), _impatient_clients())
     state = worker.controller.follow(seconds_left(context, most=_FOLLOW_SECONDS), poll=5, progress=_log)
@@ -42,7 +38,7 @@ def handler(event: object, context: Context | None) -> dict[str, Any]:
 
 
 def _write_lineage(settings: Settings, state: RolloutState) -> None:
-    """SageMaker's lineage of the rollouts that ended lately. What fails is logged, and the next call tries it again."""
+    """Write the lineage of recently ended rollouts. Failures are logged, and the next call retries."""
     for node in ended(state.history, settings.endpoint):
         try:
             if _written.get(node.id) != node:

@@ -30,15 +30,14 @@ _LATE = 7200.0  # seconds back that a sweep looks for files of which no message 
 def handler(event: Mapping[str, Any], context: Context | None) -> dict[str, Any]:
     """Measure the variants whose captured files the queue's messages name; without messages, sweep all live ones.
 
-    What passes by itself (a service that does not answer, a capture that has gone) is logged and left to the next call:
-    nothing is counted twice, and nothing is lost. A variant whose reference cannot be had is logged and counted as
-    `DriftUnmeasured`.
+    Transient failures (no answer, a deleted capture) are logged and left to the next call: nothing is counted twice,
+    and nothing is lost. A variant without a reference is logged and counted as `DriftUnmeasured`.
 
     Returns:
-        For messages, those that the queue is to give again; for a sweep, what was found.
+        For messages, those to return to the queue; for a sweep, the findings.
 
     Raises:
-        DigestMismatch: At the end of a sweep, when a package is not the one that was sealed.
+        DigestMismatch: At the end of a sweep, if a package is not the one that was sealed.
     """
     settings, now = Settings.from_environment(), time.time()
     arrived = Arrivals.read(event, settings.endpoint) if "Records" in event else None

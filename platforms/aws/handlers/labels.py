@@ -1,4 +1,4 @@
-"""Joins late labels with captured answers: runs for each file of either, and on a schedule for what was left."""
+"""Joins late labels with captured predictions: runs for each file of either, and on a schedule for the rest."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from services.versions import of_release
 
 
 def handler(event: dict[str, Any], context: Context | None) -> dict[str, Any]:
-    """Take in every file that the event names; without any, sweep. Raises at the end when one could not be taken in."""
+    """Take in every file of the event; without any, sweep. Raises at the end if a file could not be taken in."""
     settings = Settings.from_environment()
     files, metrics = S3Files(_clients(), settings.bucket), CloudWatchMetrics(_cloudwatch(), settings.endpoint)
     state = DynamoJournal(_clients(), settings.journal, settings.endpoint).read()
@@ -60,7 +60,7 @@ def handler(event: dict[str, Any], context: Context | None) -> dict[str, Any]:
 
 
 def _publish_delay(metrics: CloudWatchMetrics, seconds: float) -> None:
-    """Publish how late the function is; what cannot be published is by the next call."""
+    """Publish the function's delay; failures are left to the next call."""
     try:
         metrics.put([Datum(DELAY, "", max(0.0, seconds), "Seconds", _now())])
     except RolloutError as error:
@@ -68,7 +68,7 @@ def _publish_delay(metrics: CloudWatchMetrics, seconds: float) -> None:
 
 
 def _take(labels: Labels, files: S3Files, settings: Settings, key: str) -> tuple[int, float]:
-    """Take a file in; how many pairs it completed, and when it was written: never, if it is another endpoint's."""
+    """Take a file in: the number of completed pairs and the time of writing (infinite for another endpoint's file)."""
     folder, _, rest = key.partition("/")
     owner, _, rest = rest.partition("/")
     if folder != LABELS and (folder, owner) != (CAPTURE, settings.endpoint):
@@ -80,7 +80,7 @@ def _take(labels: Labels, files: S3Files, settings: Settings, key: str) -> tuple
 
 
 def _find(group: str, variant: str) -> Sealed | None:
-    """The package of a variant that was rolled back or replaced, by the registry."""
+    """The package of a variant that was rolled back or replaced, from the registry."""
     if group and variant not in _found:
         with calling(f"look for {variant} in {group}"):
             found = of_release(GroupVersions(group, _clients()), variant.removeprefix("v-"))

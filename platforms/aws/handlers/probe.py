@@ -1,4 +1,4 @@
-"""Probes the endpoint, and counts whether it answered: a scheduled run."""
+"""The scheduled probe of the endpoint."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from services import probe
 
 
 def handler(event: object, context: Context | None) -> dict[str, Any]:
-    """Probe once. Before the first release nothing is requested, and nothing counted.
+    """Probe the champion once and publish the outcome; without a champion do nothing.
 
     Raises:
         UnreadableSample: The champion's package has no request to probe with.
@@ -38,7 +38,6 @@ _clients = lru_cache(clients)
 
 @lru_cache(maxsize=2)
 def _member(release: Sealed, name: str) -> bytes | None:
-    """A member of the champion's package, which is read once a champion."""
     return member(_clients(), release, name)
 
 

@@ -1,4 +1,4 @@
-"""Carries retraining on: called when an alarm changes, when a training job ends, on a schedule, and by a person."""
+"""Continues retraining: called if an alarm changes or a training job ends, on a schedule, and by a person."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ _CHANGES: Mapping[str, Callable[[RetrainingRecord, RetrainingObservation, str], 
 
 
 def handler(event: object, context: Context | None) -> dict[str, Any]:
-    """Look, and do what follows. The event says only that it is time to, unless a person's: `{"do": .., "reason": ..}`.
+    """Observe and act. The event matters only if it is a person's: `{"do": .., "reason": ..}`.
 
     Returns:
-        `phase`, `held` and the newest event; `refused` says why what a person asked for was not done.
+        `phase`, `held` and the newest event; `refused` says why a person's request was not done.
     """
     controller = _controller()
     wish = cast(Mapping[str, Any], event) if isinstance(event, Mapping) and "do" in event else None

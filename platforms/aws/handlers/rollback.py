@@ -1,7 +1,4 @@
-"""Acts on alarms: rolls back a challenger, or a new champion within its watch time.
-
-A shared outage is left to the judge.
-"""
+"""Acts on alarms: rolls back a challenger, or a new champion within its watch time."""
 
 from __future__ import annotations
 
@@ -20,7 +17,7 @@ _FOLLOW_SECONDS = 20.0  # for which what is left of a rollback is followed, once
 
 
 def handler(event: object, context: Context | None) -> dict[str, Any]:
-    """Answer every alarm in the event; raises when one could not be acted upon, so that it is delivered again."""
+    """Respond to every alarm in the event; raises if one could not be acted upon, so that it is delivered again."""
     worker = worker_of(Settings.from_environment(), _clients(), _impatient_clients())
     answers = worker.answer(read(event), patience=lambda: seconds_left(context, most=_ACT_SECONDS), each=_log)
     if any(answer.action == "rolled back" for answer in answers):

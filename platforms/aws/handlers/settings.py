@@ -1,4 +1,4 @@
-"""What a handler is told by its environment."""
+"""The settings of a handler, from its environment."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Context(Protocol):
-    """What Lambda tells a handler about its call."""
+    """Lambda's context of a call."""
 
     def get_remaining_time_in_millis(self) -> int:
         """Milliseconds until the call is cut off."""
@@ -24,21 +24,16 @@ class Context(Protocol):
 
 @dataclass(frozen=True)
 class Settings:
-    """The environment variables of a handler.
+    """The environment variables of a handler; those that it does not need are empty.
 
     Attributes:
-        endpoint: `ENDPOINT_NAME`.
-        journal: `JOURNAL_TABLE`, the DynamoDB table.
-        topic: `ALERTS_TOPIC`, an ARN; None without.
-        bucket: `ARTIFACT_BUCKET`, where packages and captures lie.
-        documents: `DOCUMENTS_TABLE`, the DynamoDB table of labels and drift.
-        group: `PACKAGE_GROUP`, the model package group.
-        stack: `MODELSTACK_STACK`, which messages name in the commands that they tell.
-        audit_key: `AUDIT_KEY`, the ARN of the key that signs the audit record; empty of a function that does not sign.
-        mlflow: `MLFLOW_TRACKING_URI`, the MLflow that is told how rollouts stand; empty without.
-        mlflow_experiment: `MLFLOW_EXPERIMENT_NAME`, the experiment of the stack's runs; by default its endpoint's name.
-        mlflow_secret: `MLFLOW_SECRET`, the name of the secret that it is signed in to with; empty without.
-        function: `AWS_LAMBDA_FUNCTION_NAME`, which Lambda sets.
+        journal: The name of the DynamoDB table.
+        topic: The ARN of the topic for alerts.
+        group: The model package group.
+        stack: Named in the commands of messages.
+        audit_key: The ARN of the key that signs the audit record.
+        mlflow: The MLflow that shows the rollouts.
+        mlflow_secret: The name of the secret with MLflow's credentials.
     """
 
     endpoint: str
@@ -56,16 +51,12 @@ class Settings:
 
     @property
     def by(self) -> str:
-        """How the audit record names this function; empty outside Lambda."""
+        """This function in the audit record; empty outside Lambda."""
         return f"function {self.function}" if self.function else ""
 
     @classmethod
     def from_environment(cls) -> Settings:
-        """Read the environment.
-
-        Raises:
-            ValueError: A variable is missing or not allowed; the message names it.
-        """
+        """Read the environment, or raise `ValueError` that names the missing variable."""
         return cls(
             endpoint=_required("ENDPOINT_NAME"),
             journal=_required("JOURNAL_TABLE"),
@@ -90,11 +81,7 @@ def seconds_left(context: Context | None, *, most: float, reserve: float = 10.0)
 
 
 def measuring() -> Measuring:
-    """What is measured, and how often: the variable `MONITORING`, which only the monitors have.
-
-    Raises:
-        ValueError: It is not allowed; the message names it.
-    """
+    """The variable `MONITORING`, which only the monitors have; `ValueError` if it is not allowed."""
     from services.measuring import Measuring  # noqa: PLC0415 - it loads statistics
 
     try:

@@ -1,4 +1,4 @@
-"""What drives an endpoint on AWS in a function."""
+"""The worker of an endpoint on AWS in a function."""
 
 from __future__ import annotations
 
@@ -22,11 +22,8 @@ from services.worker import Worker
 def worker_of(settings: Settings, make: Clients, soon: Clients) -> Worker:
     """The worker of a function's endpoint.
 
-    Args:
-        settings: The function's.
-        make: Gives the clients that move traffic.
-        soon: Gives clients that give up early, for what must not delay it: whether the champion fails as well, and the
-            audit record, which the next call stores.
+    `make` gives the clients that move traffic. `soon` gives clients that give up early, for work that must not delay
+    it: the check for a shared outage and the audit record.
     """
     commands = Commands.of_stack(settings.stack)
     journal = DynamoJournal(soon, settings.journal, settings.endpoint, settings.by)

@@ -1,15 +1,14 @@
 """The program of a job of the pipeline: `python -m platforms.aws.jobs.group GROUP REFUSALS`.
 
-It runs the steps of a group of `pipeline.steps`, one after the other, each by the command of every engine. It reads
-what SageMaker lays out for a job: of a training job the texts in `input/config/hyperparameters.json` and the folders in
-`input/data`; of a processing job the file and the folders in `processing/input`. The outcomes go to `model` or to
-`processing/output`, a folder for each step. REFUSALS is `s3://bucket/key`: if a step refuses, `<job>.json` below it
-says which one and why. If what an earlier job left is not as it was made, the whole group refuses, and that is said
-there too. If a step fails, `<job>.failed.json` says so, with the step's last lines. If a job fails for whatever reason,
-`output/failure` or `output/message` says why, at the length that SageMaker shows, and the status is not 0.
+It runs the steps of a group of `pipeline.steps` in order. A training job gets its texts in
+`input/config/hyperparameters.json` and its folders in `input/data`, a processing job both in `processing/input`. The
+outcomes go to `model` or `processing/output`, a folder for each step.
 
-Environment:
-    OPT_ML: Stands for /opt/ml, where a job runs as a process.
+REFUSALS is `s3://bucket/key`. `<job>.json` below it says which step refused and why, or that an earlier job's output is
+spoiled; `<job>.failed.json` says which step failed, with its last lines. `output/failure` or `output/message` has any
+failure, at the length that SageMaker shows.
+
+`OPT_ML` in the environment stands for /opt/ml, if a job runs as a process.
 """
 
 from __future__ import annotations
@@ -45,11 +44,10 @@ _ARTIFACTS = "model.tar.gz"
 
 @dataclass(frozen=True)
 class Layout:
-    """Where a job finds what it takes, and puts what it makes.
+    """The files of a job.
 
     Attributes:
-        name: The job's.
-        inputs: Holds a folder for each input.
+        inputs: Has a folder for each input.
         settings: The file with its texts; None without texts.
         out: Takes a folder for each step.
         failure: The file that says why it failed.
@@ -63,12 +61,7 @@ class Layout:
 
     @classmethod
     def of(cls, opt_ml: Path, environ: Mapping[str, str]) -> Layout:
-        """That of the job that this process runs in.
-
-        Args:
-            opt_ml: The folder that SageMaker lays out.
-            environ: The environment's variables.
-        """
+        """The layout of this process's job, below SageMaker's folder."""
         hyperparameters = opt_ml / "input/config/hyperparameters.json"
         if hyperparameters.exists():
             name = environ.get("TRAINING_JOB_NAME", "")
@@ -81,13 +74,7 @@ class Layout:
         )
 
     def folders(self, group: Group, unpacked: Path) -> dict[str, Path]:
-        """Input or step -> its folder. What a training job has made comes as one archive, which is unpacked first.
-
-        An input that is not given comes as a folder with an empty file, and is left out.
-
-        Args:
-            group: Whose inputs.
-            unpacked: A folder to unpack into.
+        """Input or step -> its folder, after unpacking a training job's archive; inputs that are missing are left out.
 
         Raises:
             Spoiled: An outcome is not as it was made.
@@ -136,8 +123,8 @@ def run(pipeline: Pipeline, group: Group, layout: Layout, unpacked: Path) -> Non
     """Run the steps of a group.
 
     Raises:
-        Spoiled: What an earlier job left is not as it was made; no step has run.
-        StepFailed: One refused, or failed as often as it may.
+        Spoiled: An earlier job's output is not as it was made; no step has run.
+        StepFailed: A step refused, or failed after all retries.
     """
     folders = layout.folders(group, unpacked)
     if (execution := os.environ.get(EXECUTION)) and "seal" in folders:
@@ -160,7 +147,7 @@ def command(pipeline: Pipeline, one: Step, folders: Mapping[str, Path], settings
 
 
 def _tried(one: Step, words: list[str], out: Path) -> None:
-    """Run a step, and again if it failed and may be tried again."""
+    """Run a step with its retries."""
     for attempt in range(one.retries + 1):
         try:
             step.run(
@@ -177,17 +164,13 @@ def _tried(one: Step, words: list[str], out: Path) -> None:
 
 
 def _name(execution: str, seal: Path) -> None:
-    """Say of a package, beside it, which execution releases it, before that is signed."""
+    """Record the execution that releases a package next to it, before that is signed."""
     facts = by_execution(facts_of(sealed_in(seal)), execution)
     outcome.replaced(seal, FACTS, facts.to_json())
 
 
 def _unpack(archive: Path, into: Path) -> None:
-    """Unpack what a training job has made.
-
-    Raises:
-        Spoiled: It is no such archive.
-    """
+    """Unpack the output of a training job, or raise `Spoiled`."""
     try:
         with tarfile.open(archive) as opened:
             opened.extractall(into, filter="data")

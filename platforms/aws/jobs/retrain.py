@@ -1,12 +1,8 @@
 """The program of a training job that retrains the champion: `python -m platforms.aws.jobs.retrain train`.
 
-It reads what SageMaker lays out for a job: `input/config/hyperparameters.json`, see `pipeline.candidate.Job`, and the
-archive of the champion in `input/data/champion`. Its report, see `pipeline.candidate.Report`, goes to the bucket. When
-there is none, because the job could not begin or end, `output/failure` says why, and the status is 1; otherwise it is
-0.
-
-Environment:
-    OPT_ML: Stands for /opt/ml, where a job runs as a process.
+It reads `input/config/hyperparameters.json`, see `pipeline.candidate.Job`, and the archive of the champion in
+`input/data/champion`. Its report, see `pipeline.candidate.Report`, goes to the bucket; without one, `output/failure`
+says why, and the status is 1. `OPT_ML` in the environment stands for /opt/ml, if a job runs as a process.
 """
 
 from __future__ import annotations
