@@ -1,1 +1,1 @@
-"""What exists: the Pulumi program, composed by `__main__.py`."""
+"""The Pulumi program; `__main__.py` is its entry point."""

@@ -1,4 +1,4 @@
-"""The program. What a stack consists of is in `infra/aws/program.py`, or in `infra/kubernetes/program.py`."""
+"""Entry point of the Pulumi program. `infra/aws/program.py` and `infra/kubernetes/program.py` declare the resources."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Have enough people agreed to the release that the config asks for?"""
+"""Approvals that a release needs before its trial."""
 
 from __future__ import annotations
 
@@ -16,24 +16,18 @@ from rollout.core.state import RolloutState
 
 @dataclass(frozen=True)
 class Awaited:
-    """A release that people have yet to agree to.
-
-    Attributes:
-        release: Its id.
-        people: How many must agree.
-        agreed: How many have.
-    """
+    """A release that still needs approvals."""
 
     release: str
     people: int
     agreed: int
 
     def as_dict(self) -> dict[str, str | int]:
-        """What `modelstack approve` reads of the stack's outputs."""
+        """The stack output that `modelstack approve` reads."""
         return {"release": self.release, "people": self.people}
 
     def tell(self) -> None:
-        """Say what the update waits for, and what to type."""
+        """Warn that the update waits for approvals, with the command to give one."""
         commands = Commands.of_stack(pulumi.get_stack())
         pulumi.warn(
             f"release {self.release} waits for people: {self.agreed} of {self.people} have agreed, so it is not on "
@@ -45,16 +39,9 @@ class Awaited:
 async def awaited(
     people: int, state: RolloutState, wanted: DesiredRelease, agreed: Callable[[], int]
 ) -> Awaited | None:
-    """Look whether the release may go on trial; None when it may, or already serves, is on trial or was rejected.
+    """The approvals that a release still needs; None if it needs none, already serves, is on trial, or was rejected.
 
-    Args:
-        people: How many must agree.
-        state: The journal.
-        wanted: The release that the config asks for.
-        agreed: Counts how many have, in another thread.
-
-    Raises:
-        pulumi.RunError: It is not known who has agreed.
+    `agreed` counts the approvals and runs in a thread. If they cannot be read, it raises pulumi.RunError.
     """
     known = [release.id for release in (state.champion, state.challenger) if release is not None]
     if not people or wanted.id in known or wanted.id in state.rejected:

@@ -1,4 +1,4 @@
-"""A stack before its program has declared anything: what is live, and which release is to be made from that."""
+"""The live state of a stack before its program declares anything, and the release derived from it."""
 
 from __future__ import annotations
 
@@ -23,15 +23,12 @@ from services.release_names import ReleaseNames
 
 @dataclass(frozen=True, kw_only=True)
 class LiveState(ABC):
-    """A stack before its program has declared anything.
+    """The live state of a stack before its program declares anything.
 
     Attributes:
-        names: The stack's names.
-        state: What is live and on trial, by the journal.
-        image: The serving image of a new release; empty when there is none yet.
-        provider: Makes the package and drives the rollout.
-        source: The release that is taken from another stack; None when the model is trained here.
-        candidate: The retrained version whose window counts; None when the config's own does.
+        image: The serving image of a new release; empty while there is none.
+        source: The release taken from another stack; None when the model is trained here.
+        candidate: The retrained version whose data window counts; None when the config's own does.
     """
 
     names: ReleaseNames
@@ -43,22 +40,18 @@ class LiveState(ABC):
 
     @abstractmethod
     def shape(self, serving: ServingSettings) -> tuple[str, dict[str, Any]]:
-        """What a release runs on, for people, and all that shapes it besides its model."""
+        """The instances of a release as text, and everything else besides the model that defines it."""
 
     @abstractmethod
     def answer_alarms(self, variant: str) -> Sequence[str]:
-        """The alarms on what a variant answers."""
+        """The alarms on a variant's responses."""
 
     @abstractmethod
     def agreed(self, settings: Settings, wanted: DesiredRelease) -> int:
-        """How many people have approved a release; 0 before the stack's first update.
-
-        Raises:
-            RolloutError: The platform does not answer.
-        """
+        """Number of approvals of a release; 0 before the stack's first update."""
 
     def model(self, settings: Settings) -> ModelSettings:
-        """What is trained: as the config has it, on the data that the newest retraining knows."""
+        """The model settings, with the data window of the newest retraining."""
         if self.candidate is None:
             return settings.model
         parameters = parameters_through(settings.model.parameters, self.candidate.through)
@@ -66,16 +59,12 @@ class LiveState(ABC):
 
     @property
     def registered(self) -> dict[str, Any] | None:
-        """The package that is registered here already: a restored one, or the candidate's; None without one."""
+        """A package that is registered here: a restored one, or the candidate's."""
         own = {**self.candidate.package, "recipe": self.candidate.recipe} if self.candidate else None
         return restored_package(self.state) or own
 
     def wanted(self, settings: Settings) -> DesiredRelease:
-        """The release that is restored, or else the one that the config asks for.
-
-        Raises:
-            pulumi.RunError: The model has no recipe.
-        """
+        """The restored release, else the one in the config. A model without a recipe raises pulumi.RunError."""
         if self.state.restored is not None:
             recipe = self.state.restored.recipe
         else:
@@ -84,7 +73,7 @@ class LiveState(ABC):
         return wanted_release(self.names, recipe, self.image, shape)
 
     def resized(self, settings: Settings) -> Release | None:
-        """The champion on what the config asks for, or on what it is restored with; None before the first."""
+        """The champion on the instances of the config, or of its restored state; None before the first champion."""
         champion = self.state.champion
         if champion is None:
             return None

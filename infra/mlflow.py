@@ -1,4 +1,4 @@
-"""That MLflow is told of the package which the config asks for, and of those it missed: a step beside all others."""
+"""The resource that logs packages to MLflow. Nothing depends on it."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ TYPE = "pulumi-python:dynamic/modelstack:Mlflow"
 
 
 class Mlflow(Resource, module="modelstack", name="Mlflow"):
-    """What MLflow knows of the stack's packages.
+    """The stack's packages in MLflow; `place` is the registry's location: `region`, or `context` and `bucket`.
 
     Creates:
         In MLflow: a run of the build, and a version of the registered model, whose source is the sealed archive.
-        Nothing depends on it. The packages that it could not tell of are in `untold`, oldest first, and why is in
-        `missed`. The next update tells them, whatever package it is of.
+
+    `untold` holds the packages that could not be logged, oldest first, and `missed` says why. The next update retries.
     """
 
     untold: pulumi.Output[list[dict[str, str]]]
@@ -38,18 +38,6 @@ class Mlflow(Resource, module="modelstack", name="Mlflow"):
         place: Mapping[str, Any],
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        """Declare it.
-
-        Args:
-            name: The logical name.
-            server: Where MLflow is.
-            experiment: The experiment of the runs.
-            model: The registered model: what every name of the stack begins with.
-            package: The package.
-            release: What the release is called that it is of.
-            place: Where the stack's registry is: `region`, or `context` and `bucket`.
-            opts: Options of the resource.
-        """
         props: dict[str, object] = {
             "server": server,
             "experiment": experiment,

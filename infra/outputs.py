@@ -1,4 +1,4 @@
-"""How a stack's outputs are exported, and those of what serves, which are the same on every platform."""
+"""Export of stack outputs, and the outputs that are the same on every platform."""
 
 from __future__ import annotations
 
@@ -16,12 +16,7 @@ from services.declaration.panels import OUTPUT
 
 
 def of_champion(package: Package, rollout: Rollout) -> dict[str, Any]:
-    """What serves. A package that was refused, is on trial, or was rolled back is no champion, so it is not told here.
-
-    Args:
-        package: The package of the release that the config asks for; it has the metrics when it is the champion's.
-        rollout: Knows the champion.
-    """
+    """Outputs of the serving release. A refused or rolled back package, or one on trial, is no champion."""
     same = pulumi.Output.all(rollout.champion, package.package_digest).apply(lambda both: both[0] == both[1])
     return {
         "package_digest": rollout.champion,
@@ -34,16 +29,12 @@ def of_champion(package: Package, rollout: Rollout) -> dict[str, Any]:
 
 
 def of_objective(objective: Objective, settings: Settings) -> dict[str, Any]:
-    """What users are promised, and what the panels of the console depend on."""
+    """The service-level objective, and the settings of the console's panels."""
     return {"slo": objective.as_dict(), OUTPUT: settings.monitoring.panels(objective).to_output()}
 
 
 def export(outputs: Mapping[str, Any], names: Sequence[str]) -> None:
-    """Export every output of a stack, in order; the ones that are not given, and empty ones, as null.
-
-    Raises:
-        ValueError: An output has none of the names.
-    """
+    """Export all stack outputs in the order of `names`; missing and empty ones as null."""
     unknown = outputs.keys() - set(names)
     if unknown:
         raise ValueError(f"no such stack output: {', '.join(sorted(unknown))}")
@@ -52,7 +43,7 @@ def export(outputs: Mapping[str, Any], names: Sequence[str]) -> None:
 
 
 def _or_null(value: Any) -> Any:
-    """The SDK leaves out an output whose value is None; in this form of the wire protocol it arrives as null."""
+    """The SDK drops an output whose value is None. In this wire format it arrives as null."""
     if value not in (None, "", {}):
         return value
     return {rpc._special_sig_key: rpc._special_output_value_sig, "value": None}  # noqa: SLF001

@@ -1,4 +1,4 @@
-"""The sealed package of the release that the config asks for: one step of an update."""
+"""The resource of a release's sealed package."""
 
 from __future__ import annotations
 
@@ -20,12 +20,11 @@ class Package(Resource, module="modelstack", name="Package"):
     """A sealed and registered model version.
 
     Creates:
-        For a new recipe: the trained, gated and sealed archive in the stack's registry or bucket, signed with the
-        stack's key, and its version there. With a source: the same, as a copy of another stack's champion, byte by
-        byte. Of a candidate with the recipe, nothing: it is there.
+        For a new recipe: the trained, gated, sealed and signed archive in the stack's registry or bucket, and its
+        version. With a `source`: a byte-for-byte copy of another stack's champion. With a registered `candidate` of the
+        same recipe: nothing.
 
-    `signed_by` is the public key to verify it with, PEM. `refused` says why there is no package; nothing else is
-    declared then.
+    `signed_by` is the public key, PEM. `refused` says why there is no package; then nothing else is declared.
     """
 
     recipe: pulumi.Output[str]
@@ -54,21 +53,9 @@ class Package(Resource, module="modelstack", name="Package"):
     ) -> None:
         """Declare the package.
 
-        Args:
-            name: The logical name.
-            provider: Makes it on the stack's platform.
-            place: Where it goes, and who signs it, as the provider asks for it.
-            wanted: The release that the config asks for.
-            image: The serving image that the package is registered with.
-            settings: The model's parameters and gates.
-            retain: Whether packages stay when the stack is destroyed.
-            source: The release of another stack to copy; None trains here.
-            candidate: What lies here already, from a training job or as what served before: `recipe`, `package_digest`
-                and `archive_uri`, and `restored` where it may not be built again from the checkout. It is taken where
-                that is the recipe of the release.
-            pipeline: What an execution of the stack's pipeline is begun with, to train there; None trains on this
-                machine.
-            opts: Options of the resource.
+        `place` holds the provider's inputs for location and signer. A `candidate` has `recipe`, `package_digest`,
+        `archive_uri`, and `restored` if it must not be rebuilt from the checkout. `pipeline` holds the inputs of an
+        execution of the stack's pipeline; None trains on this machine.
         """
         props: dict[str, object] = {
             **place,
@@ -88,11 +75,11 @@ class Package(Resource, module="modelstack", name="Package"):
 
     @property
     def registered_as(self) -> pulumi.Output[str]:
-        """What the version is called in the stack's registry."""
+        """The version's name in the stack's registry."""
         return getattr(self, self._output)
 
     def release(self) -> pulumi.Output[dict[str, Any]]:
-        """The fields of the release: what is sealed, and the names that it goes by."""
+        """The fields of the release: the sealed facts and its names."""
         wanted = self._wanted
         return pulumi.Output.all(
             package_digest=self.package_digest,

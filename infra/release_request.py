@@ -1,4 +1,4 @@
-"""What an update is asked to do: which release, how that earns its traffic, and whether people must agree first."""
+"""The release that an update requests: its plan, and the approvals that it needs."""
 
 from __future__ import annotations
 
@@ -21,15 +21,7 @@ from rollout.core.state import RolloutState
 
 @dataclass(frozen=True)
 class ReleaseRequest:
-    """What an update is asked to do.
-
-    Attributes:
-        wanted: The release that the config asks for.
-        plan: What is declared for serving.
-        trial_plan: How the release earns its traffic.
-        waits: That people must agree to the release first; None when they need not, or have.
-        state: The journal at the program's start.
-    """
+    """The release that an update requests; `waits` is None when no approvals are missing."""
 
     wanted: DesiredRelease
     plan: ServingPlan
@@ -38,7 +30,7 @@ class ReleaseRequest:
     state: RolloutState
 
     def tell(self, now: LiveState, settings: Settings) -> None:
-        """Say what the update finds and does, before anything is declared."""
+        """Report what the update found and does, before anything is declared."""
         update_result.tell_restored(now.state)
         update_result.tell_retrained(now.candidate, self.wanted, self.plan)
         update_result.tell(self.plan, now.state, self.trial_plan)
@@ -46,11 +38,7 @@ class ReleaseRequest:
         instances.tell(self.plan, now.state, now.shape(serving)[0], serving.capture_percent)
 
     async def may_serve(self, package: Package) -> bool:
-        """Wait for the package where something is released; whether anything serves, or may.
-
-        Raises:
-            pulumi.RunError: The package was refused; what serves has not changed.
-        """
+        """Whether anything serves, or may. A package to be released is awaited first, and a refused one raises."""
         if self.plan.starts or self.waits:
             await update_result.stop_when_refused(package)
         if self.waits:
@@ -58,36 +46,19 @@ class ReleaseRequest:
         return self.waits is None or self.state.champion is not None
 
     async def end(self, package: Package, rollout: Rollout, *, waits: bool) -> None:
-        """Wait for what comes of the release, or at least of its package, whose gates may have changed.
-
-        Args:
-            package: The package of the release.
-            rollout: Its way to the traffic.
-            waits: Whether the update waits for the verdict.
-
-        Raises:
-            pulumi.RunError: The release was refused, or is not champion; the message says why.
-        """
+        """Wait for the release's outcome, or else for its package, whose gates may have changed; raise on failure."""
         if self.plan.starts:
             await update_result.stop_unless_promoted(rollout, self.plan, waits)
         else:
             await update_result.stop_when_refused(package)
 
     def agreement(self) -> dict[str, Any]:
-        """The output that `modelstack approve` reads; of nothing that waits for people it is null."""
+        """The output that `modelstack approve` reads; null when no approval is awaited."""
         return {"awaits": self.waits.as_dict() if self.waits else None}
 
 
 async def asked(now: LiveState, settings: Settings) -> ReleaseRequest:
-    """What the config asks for, as the stack is now.
-
-    Args:
-        now: The stack.
-        settings: Its config.
-
-    Raises:
-        pulumi.RunError: The model has no recipe, or it is not known who has agreed.
-    """
+    """The release that the config requests in the current state."""
     wanted, trial = now.wanted(settings), settings.trial
     agreed = partial(now.agreed, settings, wanted)
     waits = await awaited(settings.approval.people, now.state, wanted, agreed)
@@ -105,7 +76,6 @@ async def asked(now: LiveState, settings: Settings) -> ReleaseRequest:
 
 
 def _trial_plan(now: LiveState, settings: Settings, plan: ServingPlan) -> Plan:
-    """How the config has a release earn its traffic, when the program declares so much for serving."""
     champion, guarded = now.state.champion, settings.trial.infrastructure if plan.moves else None
     guard = None
     if guarded and champion:

@@ -1,4 +1,4 @@
-"""The stack that this one takes its releases from, whatever its platform is: what serves there."""
+"""The champion of the stack that this one takes its releases from."""
 
 from __future__ import annotations
 
@@ -16,21 +16,13 @@ _NAMES = (
 
 
 async def champion_of(source: str, account: str | None) -> dict[str, Any]:
-    """The release that serves on another stack of this project, by its journal.
+    """The champion of another stack of this project, by its journal: its outputs are as old as its last update.
 
-    The stack's outputs tell only where the journal is: they are as old as its last update, and a trial may have ended
-    since.
-
-    Args:
-        source: The other stack.
-        account: The account of this one; None where it has none, and the credentials tell.
-
-    Returns:
-        The release, with `platform`, how that platform reaches it (see its `champion`), and `signed_by`: the public key
-        of the stack, PEM, with which it signs all that it registers.
+    `account` is this stack's AWS account; None derives it from the credentials. The result adds `platform`, that
+    platform's access fields (see its `champion`), and `signed_by`, the source's public key, PEM.
 
     Raises:
-        pulumi.RunError: The stack has no champion or has signed nothing, or what serves there cannot be read.
+        pulumi.RunError: The stack has no champion or no signed package, or its state cannot be read.
     """
     reference = pulumi.StackReference(f"{pulumi.get_organization()}/{pulumi.get_project()}/{source}")
     details = await asyncio.gather(*(reference.get_output_details(name) for name in _NAMES))
@@ -50,7 +42,7 @@ async def champion_of(source: str, account: str | None) -> dict[str, Any]:
 
 
 def not_known(source: str, error: Exception, more: str = "") -> pulumi.RunError:
-    """The error of an update that cannot read what serves on its source."""
+    """The error of an update that cannot read its source's champion."""
     return pulumi.RunError(
         f"modelstack:promotion.from = {source!r}: what serves there is not known, so nothing was changed: {error}{more}"
     )

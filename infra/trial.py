@@ -1,4 +1,4 @@
-"""How a release gets its traffic: one step of an update."""
+"""The resource of a release's rollout."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ TYPE = "pulumi-python:dynamic/modelstack:Rollout"
 
 
 class Rollout(Resource, module="modelstack", name="Rollout"):
-    """The rollout of the release that the config asks for.
+    """The rollout of the desired release.
 
     Creates:
-        Nothing. It hands the release to the rollout controller, follows the trial when the update waits for it, and
-        says at its end what is champion and challenger. A verdict against the release is an outcome, not an error of
-        this resource, so that the stack's outputs tell the truth; the program then fails with it.
+        Nothing. It hands the release to the rollout controller and, with `wait`, follows the trial to its verdict.
+        A verdict against the release is an outcome and no error of this resource, so that the stack's outputs stay
+        correct; the program fails afterwards.
     """
 
     champion: pulumi.Output[str]
@@ -46,20 +46,6 @@ class Rollout(Resource, module="modelstack", name="Rollout"):
         state: RolloutState,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        """Declare the rollout.
-
-        Args:
-            name: The logical name.
-            provider: Drives it on the stack's platform.
-            endpoint: The endpoint.
-            place: Where the endpoint and its journal are, as the provider asks for it.
-            plan: What the program declares for serving.
-            target: The fields of the release that is to serve.
-            trial_plan: How a challenger earns its traffic.
-            wait: Whether the update waits for the verdict.
-            state: The journal at the program's start.
-            opts: Options of the resource.
-        """
         champion, challenger = state.champion, state.challenger
         under_way = challenger is not None and challenger.config_name == plan.target
         props: dict[str, object] = {

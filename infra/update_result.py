@@ -1,4 +1,4 @@
-"""What an update says about its release, and when that makes the update fail."""
+"""Messages about an update's release, and the conditions that fail the update."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rollout.controller.commands import Commands
 from rollout.core.plan import Plan
 from rollout.core.state import Phase, RolloutState
 
-# Where each part of a trial's plan stands in the config.
+# Field of the plan -> field of the config.
 FIELDS = {
     "steps": "rollout.strategy",
     "metrics": "rollout.judge.metrics",
@@ -31,13 +31,7 @@ FIELDS = {
 
 
 def tell(plan: ServingPlan, state: RolloutState, trial_plan: Plan) -> None:
-    """Say why the release that the config asks for is not put on trial, what one waits for, or how the last ended.
-
-    Args:
-        plan: What the program declares for serving.
-        state: The journal at the program's start.
-        trial_plan: How the config would have a release earn its traffic by now.
-    """
+    """Explain why the desired release is not on trial, what a trial waits for, or how the last trial ended."""
     refused, last, moved = plan.verdict, state.verdict, state.moved
     commands = Commands.of_stack(pulumi.get_stack())
     _tell_other_plan(plan, state, trial_plan, commands)
@@ -58,7 +52,7 @@ def tell(plan: ServingPlan, state: RolloutState, trial_plan: Plan) -> None:
 
 
 def _tell_other_plan(plan: ServingPlan, state: RolloutState, trial_plan: Plan, commands: Commands) -> None:
-    """Say what a change of the config does not do: a trial is judged by the plan that it began with."""
+    """Warn that a changed plan does not apply to the running trial."""
     present, challenger = state.plan, state.challenger
     if not state.on_trial or present is None or challenger is None or challenger.config_name != plan.target:
         return
@@ -72,7 +66,7 @@ def _tell_other_plan(plan: ServingPlan, state: RolloutState, trial_plan: Plan, c
 
 
 def tell_restored(state: RolloutState) -> None:
-    """Say that a release is restored in place of what the config asks for, and how that is lifted."""
+    """Warn that a restored release replaces the one in the config, with the command to undo that."""
     restored = state.restored
     if restored is None:
         return
@@ -85,13 +79,7 @@ def tell_restored(state: RolloutState) -> None:
 
 
 def tell_retrained(candidate: Candidate | None, wanted: DesiredRelease, plan: ServingPlan) -> None:
-    """Say that the release is not what the config alone asks for, and why; nothing where nothing is released.
-
-    Args:
-        candidate: The retrained version whose window counts.
-        wanted: The release that config and window ask for.
-        plan: What the program declares for serving.
-    """
+    """Report that the release uses a retraining's data window; silent when nothing is released."""
     if candidate is None or not plan.starts or plan.kept is not None:
         return
     made = "was retrained" if wanted.recipe == candidate.recipe else "is trained"
@@ -99,22 +87,17 @@ def tell_retrained(candidate: Candidate | None, wanted: DesiredRelease, plan: Se
 
 
 async def stop_when_refused(package: Package) -> None:
-    """Wait for the package.
-
-    Raises:
-        pulumi.RunError: The package was refused; the message has the reason and the numbers.
-    """
+    """Wait for the package; a refused one raises pulumi.RunError with the reason and the numbers."""
     refused = await package.refused.future()
     if refused:
         raise pulumi.RunError(refused)
 
 
 async def stop_unless_promoted(rollout: Rollout, plan: ServingPlan, waits: bool) -> None:
-    """Wait for the rollout that this update began; one that waits for an approval is no failure.
+    """Wait for the rollout of this update; an awaited approval is no failure.
 
     Raises:
-        pulumi.RunError: The release is not champion, or the champion not where the config has it; the message names
-            the alarm or metric, and the numbers.
+        pulumi.RunError: The release was not promoted, or the champion not moved; with the cause and its numbers.
     """
     outcome = await rollout.outcome.future()
     if outcome is None or outcome == "promoted" or (outcome in {"running", "held"} and not waits):

@@ -1,1 +1,1 @@
-"""The components of a stack on AWS, one a file."""
+"""The components of a stack on AWS, one per file."""

@@ -1,7 +1,7 @@
-"""Do Pulumi's provider for AWS and the program call AWS as the same account?
+"""Check that Pulumi's AWS provider and the program use the same account.
 
-Both take their credentials from the environment, but by two libraries. Where these disagree, the journal would be read
-in an account that has none, and all that is live would look like what nobody needs.
+They take credentials from the environment by two libraries. If these disagree, the program reads another account's
+journal, finds none, and would delete live resources.
 """
 
 from __future__ import annotations
@@ -16,16 +16,7 @@ from rollout.core.state import RolloutState
 
 
 def check_account(caller: aws.GetCallerIdentityResult, state: RolloutState, own: Callable[[], str]) -> None:
-    """Refuse to go on when the journal was read in another account than resources are declared in.
-
-    Args:
-        caller: As whom the provider calls.
-        state: The journal. It names its account, by the packages of its releases.
-        own: Asks for the account of the program's own calls, which only a journal without releases needs.
-
-    Raises:
-        pulumi.RunError: The accounts differ, or AWS does not say whose the program's credentials are.
-    """
+    """Refuse a journal of another account than the provider's. `own` is called if the journal has no release."""
     account = _of_releases(state) or own()
     if account != caller.account_id:
         raise pulumi.RunError(
@@ -36,17 +27,13 @@ def check_account(caller: aws.GetCallerIdentityResult, state: RolloutState, own:
 
 
 def _of_releases(state: RolloutState) -> str:
-    """The account of the releases in a journal; empty when there are none, or their packages have no ARN."""
+    """The ARNs of packages hold the account; empty without releases or ARNs."""
     parts = [release.version.split(":") for release in (state.champion, state.challenger) if release]
     return next((found[4] for found in parts if len(found) > 4), "")
 
 
 def own_account(region: str) -> str:
-    """The account that the program's own calls reach.
-
-    Raises:
-        pulumi.RunError: AWS does not say.
-    """
+    """The account of the program's own calls."""
     from platforms.aws.clients import calling, clients  # noqa: PLC0415  it loads boto3, which a later update does not need
 
     try:

@@ -1,4 +1,4 @@
-"""The function that carries a rollout on when no update waits for it."""
+"""The function that continues a rollout when no update waits for it."""
 
 from __future__ import annotations
 
@@ -20,15 +20,7 @@ def advance(
     opts: pulumi.ResourceOptions,
     told: Mapping[str, pulumi.Input[str]],
 ) -> None:
-    """Declare the advance function, and that it runs once a minute.
-
-    Args:
-        site: What all functions of the stack have.
-        role: The controller's.
-        audit_key: The ARN of the key that signs the audit record.
-        opts: Options of each resource.
-        told: The variables of whom it tells, besides people; empty of nobody.
-    """
+    """Declare the advance function, which runs once a minute. `told` holds the variables of MLflow; empty without."""
     function = Function(
         "advance",
         site,

@@ -48,7 +48,7 @@ Query = aws.cloudwatch.MetricAlarmMetricQueryArgs
 _MINUTE, _PERIOD = 60, 180
 _LOOKED_BACK = 86_400  # seconds that CloudWatch looks back in periods of less than an hour
 _LATE_FILES = 3
-"""So many in one period must all be late: one or two that a person sends again are no backlog."""
+"""All of at least so many files in one period must be late: one or two that a person resends are no backlog."""
 _COUNTS = (("requests", INVOCATIONS, "Sum"), ("failed", FAILED, "Sum"), ("slow", LATENCY, ""))
 _BAD = {"availability": "failed", "latency": "slow"}
 _COUNTS_OF_FAILURES = Missing("notBreaching", "Nothing ran, nothing failed.")
@@ -86,7 +86,7 @@ def variant_alarm(site: Site, spec: AlarmSpec, period: int, opts: pulumi.Resourc
 
 
 def silence_alarm(site: Site, spec: AlarmSpec, opts: pulumi.ResourceOptions) -> aws.cloudwatch.MetricAlarm:
-    """Declare the alarm on probes. It notifies nobody by itself: the one that pages for the budget includes it."""
+    """Declare the alarm on probes. It notifies nobody by itself: the paging budget alarm includes it."""
     assert isinstance(spec.condition, Silence)  # noqa: S101 - it narrows the type
     return _declare(
         site,
@@ -114,17 +114,10 @@ def budget_alarms(
     silent: aws.cloudwatch.MetricAlarm | None,
     opts: pulumi.ResourceOptions,
 ) -> None:
-    """Declare the alarms on the error budget.
+    """Declare the alarms on the error budget, of `specs` (page, ticket) and the probe's alarm `silent`.
 
-    An alarm of each window that pages, and one of the short window, notify nobody; over them one that pages notifies
-    the alerts topic once, however many of them fire; and one of the longest window asks for a ticket.
-
-    Args:
-        site: What all functions of the stack have.
-        specs: The one that pages, and the one that asks for a ticket.
-        variants: The variants whose requests are counted.
-        silent: The alarm of the probe, which pages too; None without one.
-        opts: Options of each alarm.
+    The alarms of single windows notify nobody. One composite alarm over them pages once, however many fire. One alarm
+    on the longest window opens a ticket.
     """
     page, ticket = specs
     burn, lasting = page.condition, ticket.condition
@@ -134,7 +127,7 @@ def budget_alarms(
         text = f"{burns(rule)}. {_notifies(site)}, when a long window and the short one fire"
         spec = replace(page, subject=BURN, measure=rule.name, text=text, threshold=rule.factor)
         queries = list(_burn_queries(site, burn, rule.seconds, variants, guarded=guarded))
-        # A long window is one period: without what was measured before, a new stack would have none for as long.
+        # A long window is one period: counted from the stack's creation, it would have no data for as long.
         return _declare(site, spec, opts, queries, since_creation=not guarded, notifies=False)
 
     urgent = [window(rule, guarded=True) for rule in burn.windows]
@@ -159,7 +152,7 @@ def budget_alarms(
 def rollback_alarm(site: Site, opts: pulumi.ResourceOptions) -> None:
     """Declare the alarm that pages when an alarm on a release was, or may be, not acted upon."""
     names = site.names
-    # A minute: of a failure and a success after it in one period, CloudWatch sees the failure again when both are past.
+    # One minute: for a failure and a later success in one period, CloudWatch reports the failure again at its end.
     counts = [_failed(site, "rollback", _MINUTE), _waiting("alarms", names.dead_letters, _MINUTE)]
     spec = AlarmSpec(
         "rollback",
@@ -175,9 +168,9 @@ def rollback_alarm(site: Site, opts: pulumi.ResourceOptions) -> None:
 
 
 def functions_alarm(site: Site, drift_minutes: int, opts: pulumi.ResourceOptions) -> None:
-    """Declare the alarm that asks for a ticket when what continues trials, or watches, does not do its work.
+    """Declare the ticket alarm on functions that do not work.
 
-    It lasts for two sweeps of the drift function, which says once a sweep that drift cannot be measured.
+    It lasts for two sweeps of the drift function, which reports once per sweep that drift cannot be measured.
     """
     names, endpoint = site.names, place(site.names.endpoint)
     counts = [
@@ -219,16 +212,8 @@ def _declare(
     notifies: bool = True,
     **rule: Any,
 ) -> aws.cloudwatch.MetricAlarm:
-    """Declare an alarm on metrics. Unless the rule says otherwise, it fires in one period above the threshold.
-
-    Args:
-        site: What all functions of the stack have.
-        spec: What it says.
-        opts: Options of the alarm.
-        queries: What it reads and computes; one of them is what it watches.
-        since_creation: Whether periods count only that began after the stack was made.
-        notifies: Whether it notifies the alerts topic.
-        rule: Further arguments of the resource.
+    """By default the alarm fires after one period above the threshold, counts periods since the stack was created
+    (`since_creation`), and notifies the alerts topic. `rule` holds further arguments of the resource.
     """
     usual: dict[str, Any] = {
         "comparison_operator": "GreaterThanThreshold",
@@ -260,15 +245,14 @@ def _notifies(site: Site) -> str:
 
 
 def _periods(seconds: int, period: int) -> int:
-    """How many periods an alarm looks back so that what was published lasts for so long."""
     return max(1, min(math.ceil(seconds / period), _LOOKED_BACK // period))
 
 
 def _later_than(born: pulumi.Input[int], queries: Sequence[Query]) -> list[Query]:
-    """The same queries, and of what the alarm watches only the periods that began after a time.
+    """Restrict the watched query to periods that began after `born`.
 
-    CloudWatch retains what was measured of a stack that had this name before, with the same names and dimensions.
-    Nothing that we watch is negative: the first comparison leaves out a period without a value, which EPOCH does not.
+    CloudWatch retains metrics of an earlier stack with the same names. No metric is negative: the first comparison
+    drops periods without a value, which EPOCH does not.
 
     Source: Amazon CloudWatch User Guide, "Using math expressions with CloudWatch metrics" (EPOCH, IF).
     """
@@ -291,7 +275,6 @@ def _read(
     period: int,
     watched: bool = False,
 ) -> Query:
-    """A metric that an alarm reads, for its expressions or to watch it as it is; `period` in seconds."""
     return Query(
         id=id_,
         return_data=watched,
@@ -302,9 +285,9 @@ def _read(
 
 
 def _burn_queries(site: Site, burn: Burn, seconds: int, variants: Sequence[str], *, guarded: bool) -> Iterator[Query]:
-    """The burn rate of the budget that burns faster; of a guarded window, only where chance cannot explain it.
+    """The larger burn rate of both budgets; of a guarded window, only beyond chance.
 
-    What is read of a version has its name in the id and comes last: another version adds queries and renames none.
+    Queries of a variant have its name in the id and come last, so that another variant renames none.
     """
     objective = burn.objective
     for sli in SLIS:
@@ -326,20 +309,17 @@ def _burn_queries(site: Site, burn: Burn, seconds: int, variants: Sequence[str],
 
 
 def _id(kind: str, variant: str) -> str:
-    """The id of a query: letters, digits and underscores."""
     return re.sub(r"\W", "_", f"{kind}_{variant}")
 
 
 def _failed(site: Site, handler: str, period: int = _PERIOD) -> Query:
-    """How often a function failed."""
     return _read(handler, LAMBDA, ERRORS, {FUNCTION: site.names.function(handler)}, stat="Sum", period=period)
 
 
 def _waiting(id_: str, queue: str, period: int = _PERIOD) -> Query:
-    """How many events are in a dead-letter queue."""
     return _read(id_, SQS, DEPTH, {QUEUE: queue}, stat="Maximum", period=period)
 
 
 def _largest(counts: list[str]) -> Query:
-    """The largest count. One that has no data, such as an idle queue's, counts as none."""
+    """CloudWatch ignores a metric without data here, such as an idle queue's."""
     return Query(id="most", expression=f"MAX([{', '.join(counts)}])", label="failures", return_data=True)

@@ -1,4 +1,4 @@
-"""How the drift function hears of captured requests."""
+"""Delivery of captured files to the drift function."""
 
 from __future__ import annotations
 
@@ -13,29 +13,20 @@ from infra.aws.function import Function
 from platforms.aws.names import CAPTURE, Names
 
 WINDOW_SECONDS = 5
-"""How long files gather before they call the function."""
+"""How long files are batched before a call."""
 FILES = 100
-"""Files that one call is told of at most."""
+"""The largest batch."""
 AT_ONCE = 2
-"""Calls at a time, the fewest that AWS takes: those of one variant only wait for each other."""
+"""Concurrent calls; the fewest that AWS accepts. Calls for one variant only wait for each other."""
 ATTEMPTS = 5
-_RUNS = 6  # AWS's advice: a message stays hidden for as long as so many calls may take, and the window
+_RUNS = 6  # AWS's advice: visibility timeout = 6 x function timeout + batch window
 
 
 def arrivals(names: Names, function: Function, timeout: int, opts: pulumi.ResourceOptions) -> None:
-    """Declare how the drift function hears of captured requests.
+    """Declare the delivery of captured files to the drift function, whose `timeout` is in seconds.
 
-    By a rule on files that arrive under the endpoint's folder of captures; an encrypted, TLS-only queue that it fills,
-    with a dead-letter queue; and the mapping that calls the function.
-
-    The bucket's own notifications of that folder are the labels function's, and S3 allows no second one of it. So this
-    way goes by EventBridge, which the bucket tells besides.
-
-    Args:
-        names: The stack's names.
-        function: Who is called.
-        timeout: The longest that a call may take, in seconds.
-        opts: Options of each resource.
+    An EventBridge rule on the capture folder fills an encrypted, TLS-only queue with a dead-letter queue; a mapping
+    calls the function. S3 allows only one notification per folder, and the labels function has it.
     """
     dead = dead_letters(
         "captures-dead-letters", names.captures_dead_letters, opts, policies.captures_dead_letters(names)

@@ -10,10 +10,10 @@ from platforms.aws.names import Names
 
 
 def audit_key(names: Names, opts: pulumi.ResourceOptions) -> aws.kms.Key:
-    """Declare the key that signs the audit record: a pair of which everybody who may can read the public part.
+    """Declare the key pair that signs the audit record; principals of the account may read the public key.
 
-    Only the controller's role may sign with it: who may release a package must not be able to write the record of it.
-    AWS rotates no such key. When the stack goes, there are 30 days to fetch the public part for the exports.
+    Only the controller's role may sign: a principal that releases must not be able to write the record of it. AWS does
+    not rotate asymmetric keys. A deleted stack leaves 30 days to fetch the public key for its exports.
     """
     return aws.kms.Key(
         "audit",

@@ -1,4 +1,4 @@
-"""What a stack on AWS refuses of its config, beyond what every stack does."""
+"""Config checks that only stacks on AWS have."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from infra.config.problems import Problem
 from infra.config.target import is_local
 from infra.config.whole_numbers import whole
 
-if TYPE_CHECKING:  # which asks the platform for its problems
+if TYPE_CHECKING:  # Settings imports this module through the platform
     from infra.config.settings import Settings
 
 
 def problems(settings: Settings, stack: str) -> list[Problem]:
-    """Every wrong value, and what is allowed instead."""
+    """Every wrong value, with what is allowed."""
     return [
         *_of_instances(settings),
         *_of_retraining(settings, stack),
@@ -24,7 +24,6 @@ def problems(settings: Settings, stack: str) -> list[Problem]:
 
 
 def _of_retraining(settings: Settings, stack: str) -> list[Problem]:
-    """What retraining needs of the rest."""
     if not settings.retraining.enabled:
         return []
     wrong: list[str] = []
@@ -39,26 +38,23 @@ def _of_retraining(settings: Settings, stack: str) -> list[Problem]:
 
 
 def _of_pipeline(settings: Settings, stack: str) -> list[Problem]:
-    """What the jobs of a pipeline need of the rest."""
     if not settings.pipeline.remote:
         return []
     wrong: list[str] = []
     if settings.promotion.source:
         wrong.append(f"promotion.from is {settings.promotion.source!r}: nothing is trained here")
-    if settings.serving.image is not None:  # until there is one the stack is a registry, and trains nothing
+    if settings.serving.image is not None:  # without one the stack is only a registry, and trains nothing
         wrong += _of_image(settings, stack)
     return [Problem("pipeline.engine", f"{why}; allowed is local", settings.pipeline.engine) for why in wrong]
 
 
 def _of_image(settings: Settings, stack: str) -> list[str]:
-    """What is wrong with the image of jobs; a local stack's run without one."""
     if not stack or is_local(stack) or settings.retraining.image is not None:
         return []
     return ["retraining.image is null, and there is no image that trains; `make image` builds one"]
 
 
 def _of_no_cluster(settings: Settings) -> list[Problem]:
-    """Fields that only a cluster has."""
     given = {f"kubernetes.{name}": getattr(settings.kubernetes, name) for name in settings.kubernetes.model_fields_set}
     given |= {
         f"serving.{name}": getattr(settings.serving, name)
@@ -76,7 +72,7 @@ def _of_no_cluster(settings: Settings) -> list[Problem]:
 
 
 def _of_instances(settings: Settings) -> list[Problem]:
-    """What SageMaker refuses of so many instances, and refuses or passes over on Inf1 ("Exclusions")."""
+    """Source: "Exclusions" of the SageMaker deployment guardrails, for Inf1."""
     if not settings.serving.instance_type.startswith("ml.inf1."):
         return settings.guard_problems()
     wrong: list[str] = []

@@ -1,4 +1,4 @@
-"""The body of the CloudWatch dashboard: the panels of the stack, as CloudWatch draws them.
+"""The body of the CloudWatch dashboard.
 
 Source: Amazon CloudWatch API Reference, "Dashboard body structure and syntax".
 """
@@ -17,12 +17,7 @@ Widget = dict[str, Any]
 
 
 def dashboard(names: Names, settings: PanelSettings) -> str:
-    """The body as canonical JSON. A new release does not change it.
-
-    Args:
-        names: The stack's names.
-        settings: What the panels depend on.
-    """
+    """The body as canonical JSON. A new release does not change it."""
     text = f"# {names.endpoint}\nChampion and challenger, by variant. Alarms: `{names.prefix}-v-*`."
     widgets = [
         {"type": "text", "properties": {"markdown": text}},
@@ -51,7 +46,7 @@ def _widget(panel: Panel, region: str) -> Widget:
 
 
 def _label(label: str) -> dict[str, str]:
-    """A search adds what distinguishes its curves; without a label it has that alone."""
+    """A search without a label shows only what distinguishes its curves."""
     return {"label": label} if label else {}
 
 

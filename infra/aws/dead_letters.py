@@ -1,4 +1,4 @@
-"""Where events wait that nothing could handle."""
+"""Dead-letter queues."""
 
 from __future__ import annotations
 
@@ -9,14 +9,7 @@ _KEPT = 14 * 24 * 3600  # seconds; the longest that SQS keeps a message
 
 
 def dead_letters(logical: str, name: str, opts: pulumi.ResourceOptions, policy: str) -> aws.sqs.Queue:
-    """Declare an encrypted dead-letter queue; `infra.aws.alarms` has the alarms on their depths.
-
-    Args:
-        logical: The logical name.
-        name: The queue's name.
-        opts: Options of the queue.
-        policy: Who else may use it, and how.
-    """
+    """Declare an encrypted dead-letter queue; `infra.aws.alarms` has the alarms on queue depth."""
     return aws.sqs.Queue(
         logical,
         name=name,

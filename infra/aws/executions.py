@@ -1,4 +1,4 @@
-"""The stack's pipeline in SageMaker, which makes its packages where the config asks for that."""
+"""The stack's SageMaker pipeline."""
 
 from __future__ import annotations
 
@@ -16,18 +16,17 @@ from pipeline.steps import PIPELINE
 from platforms.aws.names import REFUSED, Names
 
 RELEASES = "release"
-"""The group of steps that sign and register: its job alone has the right to."""
+"""The steps that sign and register; only their job's role may do so."""
 
 
 class Executions(pulumi.ComponentResource):
-    """The stack's pipeline in SageMaker.
+    """The stack's SageMaker pipeline.
 
     Creates:
-        The pipeline, whose definition is that of `pipeline.steps`; the role of its executions, which may run jobs of a
-        pipeline and nothing else; a role for the jobs that run the model's code, which may neither sign nor register;
-        a role for the job that does.
+        The pipeline defined by `pipeline.steps`; the role of its executions, which may only run pipeline jobs; a role
+        for jobs that run the model's code, which may neither sign nor register; a role for the job that does.
 
-    Executions are no resources: an update begins one for a new recipe, and so does the retrain function.
+    Executions are no resources: an update or the retrain function starts one for a new recipe.
     """
 
     def __init__(
@@ -39,15 +38,6 @@ class Executions(pulumi.ComponentResource):
         settings: Settings,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        """Declare it.
-
-        Args:
-            name: The logical name.
-            names: The stack's names.
-            registry: Where packages go.
-            settings: The config: which image trains, on what, and for how long.
-            opts: Options of the component.
-        """
         super().__init__("modelstack:index:Executions", name, None, opts)
         self._names, self._child = names, pulumi.ResourceOptions(parent=self)
         image, key, signing = image_of(names, settings), registry.key.arn, registry.signing_key.arn
@@ -74,7 +64,7 @@ class Executions(pulumi.ComponentResource):
         self.register_outputs({"pipeline": self.pipeline.pipeline_name})
 
     def begun_with(self) -> dict[str, Any]:
-        """What whoever begins an execution has to know; see `platforms.aws.executions.Asked`."""
+        """The inputs to start an execution; see `platforms.aws.executions.ExecutionRequest`."""
         return {"pipeline": self.pipeline.pipeline_name, **begun_with(self._names)}
 
     def _role(self, name: str, full: str, statements: pulumi.Input[list[Statement]]) -> aws.iam.RolePolicy:
@@ -84,17 +74,17 @@ class Executions(pulumi.ComponentResource):
 
 
 def begun_with(names: Names) -> dict[str, Any]:
-    """What of that is known before the pipeline is declared: where executions put things, and what they take."""
+    """The inputs that are known before the pipeline is declared."""
     return {"folder": names.pipeline_folder, "takes": list(sagemaker.parameters(PIPELINE))}
 
 
 def image_of(names: Names, settings: Settings) -> str:
-    """The image that trains."""
+    """The training image."""
     return settings.retraining.image or names.process_image
 
 
 def site(names: Names, settings: Settings, image: str) -> sagemaker.Site:
-    """Where the jobs run, by the config; on an instance type that it does not set the steps decide."""
+    """Where the jobs run. Without a configured instance type, the steps decide."""
     found, trains = sagemaker.groups(PIPELINE), settings.retraining
     larger = [one.name for one in found if one.name != RELEASES and "instance_type" in trains.model_fields_set]
     roles = {one.name: names.releasing_role if one.name == RELEASES else names.building_role for one in found}

@@ -1,10 +1,10 @@
-"""What stands where the first endpoint of a stack is to be made?
+"""Recovery of an endpoint that an interrupted update left behind.
 
-Pulumi's provider for AWS keeps a new endpoint only once it is in service. One that failed, or whose update ended before
-that, is in no state, and AWS refuses its name to the next update. So the program looks before it declares the first.
+Pulumi's AWS provider stores a new endpoint only once it is in service. One that failed, or whose update was
+interrupted, is in no state, and AWS refuses to create its name again.
 
-Source: `resourceEndpointCreate` of hashicorp/terraform-provider-aws (internal/service/sagemaker/endpoint.go) waits, and
-then sets the id; a resource without an id is not kept (`Provider.Create` of pulumi/pulumi-terraform-bridge).
+Source: `resourceEndpointCreate` of hashicorp/terraform-provider-aws (internal/service/sagemaker/endpoint.go) waits and
+then sets the id; a resource without an id is dropped (`Provider.Create` of pulumi/pulumi-terraform-bridge).
 """
 
 from __future__ import annotations
@@ -22,20 +22,15 @@ from platforms.s3.errors import code_of
 from rollout.core.errors import RolloutError
 
 MOST_SECONDS = 3600
-"""As long as the provider itself waits for an endpoint."""
+"""The provider's own timeout."""
 _MOVING = frozenset({"Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting"})
 
 
 def standing_endpoint(names: Names) -> str | None:
-    """Look whether an earlier update left an endpoint under the stack's name, and delete one that failed.
+    """The name of a serving endpoint that an earlier update left, or None.
 
-    A failed endpoint serves nothing, and AWS lets it only be deleted (`EndpointStatus` of DescribeEndpoint).
-
-    Returns:
-        The name of an endpoint that serves there; None when the name is free.
-
-    Raises:
-        pulumi.RunError: It is another's, does not come to rest, or AWS does not answer.
+    A failed one is deleted, since AWS allows nothing else. Raises pulumi.RunError if the endpoint belongs to another
+    stack, does not come to rest, or AWS does not respond.
     """
     make = clients(names.region)
     try:
@@ -81,7 +76,6 @@ def _failed(names: Names, found: dict[str, Any]) -> str:
 
 
 def _at_rest(make: Clients, endpoint: str, found: dict[str, Any] | None) -> dict[str, Any] | None:
-    """The endpoint when it no longer moves; None when it is gone."""
     until = time.monotonic() + MOST_SECONDS
     while found is not None and found["EndpointStatus"] in _MOVING:
         if time.monotonic() > until:

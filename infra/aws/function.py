@@ -1,4 +1,4 @@
-"""One Lambda function of this repository's handlers."""
+"""A Lambda function that runs one of the handlers."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from infra.aws.site import Site
 from infra.aws.statements import Statement, document, trust
 
 RUNTIME = "python3.13"
-"""The newest Python that Lambda and the SageMaker SDK share. The containers have that of their base image."""
+"""The newest Python that both Lambda and the SageMaker SDK support. Containers use their base image's."""
 
 
 class FunctionRole:
-    """A role that functions run with: of one function, or of those that run the same program.
+    """A role for one function, or for several that run the same program.
 
     Creates:
-        The role; a policy by which it may do what the statements say, and write into the functions' log.
+        The role, and a policy of the statements plus writing to the functions' log.
     """
 
     def __init__(
@@ -31,14 +31,6 @@ class FunctionRole:
         statements: pulumi.Input[list[Statement]],
         opts: pulumi.ResourceOptions,
     ) -> None:
-        """Declare the role.
-
-        Args:
-            name: The handler that runs with it, or what its handlers are.
-            site: What all functions of the stack have.
-            statements: What it may do besides logging.
-            opts: Options of each resource.
-        """
         names, full = site.names, site.names.function(name)
         self.role = aws.iam.Role(name, name=full, assume_role_policy=trust("lambda"), opts=opts)
         self.policy = aws.iam.RolePolicy(
@@ -56,7 +48,7 @@ class Function:
     """A Lambda function.
 
     Creates:
-        A role of its own, unless it is given one; the function. `alarms` counts its errors.
+        The function, and a role of its own unless it is given one. `alarms` counts its errors.
     """
 
     def __init__(
@@ -75,12 +67,12 @@ class Function:
 
         Args:
             handler: The module in `platforms.aws.handlers` whose `handler` runs.
-            site: What all functions of the stack have.
-            does: What it does, in a sentence.
-            may: What its own role may do besides logging; or the role that it shares.
-            timeout: The longest a call may take, in seconds.
-            dead_letters: The ARN of the queue for events that it could not handle.
-            environment: Environment variables besides those of every function.
+            site: The context of all functions.
+            does: Its description.
+            may: The statements of its own role, or a shared role.
+            timeout: Seconds per call.
+            dead_letters: The ARN of the queue for failed events.
+            environment: Additional environment variables.
             opts: Options of each resource.
         """
         self._name, self._site, self._opts = handler, site, opts
@@ -104,7 +96,7 @@ class Function:
         )
 
     def runs_every(self, minutes: int) -> None:
-        """Declare that the function runs every so many minutes."""
+        """Declare a schedule."""
         unit = "minute" if minutes == 1 else "minutes"
         aws.scheduler.Schedule(
             self._name,
@@ -117,13 +109,7 @@ class Function:
         )
 
     def hears(self, what: str, description: str, pattern: Mapping[str, Any]) -> None:
-        """Declare that the function is called for each event of the account's bus that matches a pattern.
-
-        Args:
-            what: Names the rule among the function's.
-            description: What the events say.
-            pattern: An event pattern of EventBridge.
-        """
+        """Declare a rule that calls the function for each event of the account's bus that matches the pattern."""
         declared = f"{self._name}-{what}"
         rule = aws.cloudwatch.EventRule(
             declared,
@@ -142,13 +128,7 @@ class Function:
         )
 
     def may_be_called_by(self, service: str, source: pulumi.Input[str], of: str = "") -> aws.lambda_.Permission:
-        """Declare that one resource of an AWS service may call the function.
-
-        Args:
-            service: The service, such as `s3`.
-            source: The ARN of the resource.
-            of: Tells it from others of the service that may.
-        """
+        """Declare that one resource (an ARN) of a service such as `s3` may call it; `of` makes the id unique."""
         return aws.lambda_.Permission(
             f"{self._name}-{service}{of}",
             statement_id=f"called-by-{service}{of}",

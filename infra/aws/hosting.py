@@ -1,4 +1,4 @@
-"""What answers requests: models, endpoint configs, and the endpoint."""
+"""Models, endpoint configs and the endpoint."""
 
 from __future__ import annotations
 
@@ -16,13 +16,12 @@ from infra.package import Package
 from infra.plan.releases import Declared, Pair, ServingPlan
 from platforms.aws.names import CAPTURE, Names
 
-# A name here is a digest of the content, so content never changes under a name. What is live keeps the shape that it
-# was released with, whatever the config says by now.
+# A name is a digest of its content, so the content never changes. A live release keeps the settings of its release.
 UNCHANGING = ["*"]
 
 
 def shape_of(settings: ServingSettings) -> dict[str, Any]:
-    """All that shapes a release's variant and capture, besides its model."""
+    """Everything besides the model that defines a release's variant and capture."""
     return {
         "instance_type": settings.instance_type,
         "instance_count": settings.instance_count,
@@ -31,15 +30,14 @@ def shape_of(settings: ServingSettings) -> dict[str, Any]:
 
 
 class Serving(pulumi.ComponentResource):
-    """What answers requests.
+    """Models, endpoint configs and the endpoint.
 
     Creates:
         A role for the containers; per release a model and an endpoint config that serves it alone; per trial a config
-        that serves champion and challenger, and one that copies requests to the challenger where the trial begins so;
-        the endpoint, and the log of its containers.
+        for champion and challenger, and one for a shadow challenger if needed; the endpoint and its log.
 
-    The endpoint is created with one config and belongs to the rollout controller from then on: which config it serves,
-    and with which weights, is never changed by an update.
+    The endpoint is created with one config. From then on the rollout controller owns its config and weights, and no
+    update changes them.
     """
 
     def __init__(
@@ -55,19 +53,7 @@ class Serving(pulumi.ComponentResource):
         adopted: str | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        """Declare what the plan says.
-
-        Args:
-            name: The logical name.
-            names: The stack's names.
-            plan: Which releases and pairs to declare.
-            package: The package of the release that the config asks for.
-            registry: Where packages and images live.
-            settings: The instances of a release that does not say what it is served with.
-            log_days: How long the containers' log lines are kept.
-            adopted: The endpoint that is there already, and may not be in the state.
-            opts: Options of the component.
-        """
+        """Declare the plan's resources; `adopted` names an existing endpoint to import into the state."""
         super().__init__("modelstack:index:Serving", name, None, opts)
         self._names = names
         self._shapes = {item.config_name: {**shape_of(settings), **item.serving} for item in plan.releases}
@@ -93,11 +79,10 @@ class Serving(pulumi.ComponentResource):
             endpoint_config_name=self.configs[plan.serving].name,
             opts=pulumi.ResourceOptions(
                 parent=self,
-                # The rollout controller's: an update must not reset them.
+                # The rollout controller owns it.
                 ignore_changes=["endpoint_config_name"],
                 import_=adopted,
-                # So that a destroy takes the endpoint down before any config that it may be serving, and before its
-                # log, which SageMaker would make anew, and keep for ever.
+                # A destroy must delete the endpoint before its configs and its log, which SageMaker would recreate.
                 depends_on=[*self.configs.values(), log],
             ),
         )
@@ -115,7 +100,7 @@ class Serving(pulumi.ComponentResource):
                 f"model-{self._names.short(item.model_name)}",
                 name=item.model_name,
                 execution_role_arn=self.role.arn,
-                enable_network_isolation=True,  # SageMaker itself fetches the archive and keeps what it captures
+                enable_network_isolation=True,  # SageMaker itself fetches the archive and stores captures
                 primary_container=aws.sagemaker.ModelPrimaryContainerArgs(
                     image=known.image_uri if known else package.image_uri,
                     model_data_url=known.archive_uri if known else package.archive_uri,
@@ -142,7 +127,7 @@ class Serving(pulumi.ComponentResource):
         )
 
     def _pair(self, pair: Pair) -> aws.sagemaker.EndpointConfiguration:
-        """Both variants exactly as in their own configs; the challenger begins without traffic, or gets copies."""
+        """Both variants as in their own configs; the challenger starts without traffic, or as a shadow."""
 
         def of(config: str) -> pulumi.Output[Any]:
             return self.configs[config].production_variants.apply(lambda own: own[0])
@@ -153,7 +138,7 @@ class Serving(pulumi.ComponentResource):
         if pair.copied is None:
             both = pulumi.Output.all(champion, challenger.apply(lambda own: _variant(own, weight=0)))
             return self._config(f"pair-{self._names.short(pair.name)}", pair.name, both, captured)
-        # SageMaker copies the share that the shadow's weight is of the production variant's.
+        # SageMaker copies this share: shadow weight / production weight.
         copy = challenger.apply(lambda own: _shadow(own, weight=(pair.copied or 0) / 100))
         return self._config(
             f"shadow-{self._names.short(pair.name)}", pair.name, pulumi.Output.all(champion), captured, shadows=[copy]

@@ -1,4 +1,4 @@
-"""The rollout journal: the table, and what it says when the program starts."""
+"""The tables of the rollout journal and of documents."""
 
 from __future__ import annotations
 
@@ -14,11 +14,7 @@ from rollout.core.state import RolloutState, StateError
 
 
 def recorded(endpoint: str, region: str) -> tuple[RolloutState, RetrainingRecord]:
-    """What is live and on trial, by the journal of an endpoint, and what was retrained; empty without a journal.
-
-    Raises:
-        pulumi.RunError: They cannot be read, so what is live is not known; nothing may be declared.
-    """
+    """The journals of rollouts and retrainings, empty if there are none; pulumi.RunError if they cannot be read."""
     from platforms.aws.clients import clients  # noqa: PLC0415
     from platforms.aws.journal import DynamoJournal  # noqa: PLC0415
     from platforms.aws.training import DynamoBook  # noqa: PLC0415  the adapters load boto3, which only this call needs
@@ -39,10 +35,7 @@ def recorded(endpoint: str, region: str) -> tuple[RolloutState, RetrainingRecord
 
 
 def journal_table(names: Names, opts: pulumi.ResourceOptions) -> aws.dynamodb.Table:
-    """Declare where the rollout controller keeps its state, one item an endpoint.
-
-    A table with on-demand capacity, encryption, and recovery to any point in time.
-    """
+    """Declare the rollout controller's table, one item per endpoint."""
     return aws.dynamodb.Table(
         "journal",
         name=names.journal,
@@ -56,11 +49,7 @@ def journal_table(names: Names, opts: pulumi.ResourceOptions) -> aws.dynamodb.Ta
 
 
 def documents_table(names: Names, opts: pulumi.ResourceOptions) -> aws.dynamodb.Table:
-    """Declare where labels and answers wait for each other, and drift what it has counted: `platforms.aws.documents`.
-
-    A table with on-demand capacity, encryption, recovery to any point in time, an expiry of every item, and an index of
-    the documents that are in a queue.
-    """
+    """Declare the table of `platforms.aws.documents`: pending labels and answers, and drift counts."""
     return aws.dynamodb.Table(
         "documents",
         name=names.documents,

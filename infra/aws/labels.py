@@ -1,4 +1,4 @@
-"""How late labels reach the answers that they are about."""
+"""Capture checks and the join of late labels."""
 
 from __future__ import annotations
 
@@ -18,21 +18,14 @@ FOLDERS = (CAPTURE, LABELS)
 
 
 class Labels:
-    """How captured answers are checked, and late labels joined with them.
+    """Capture checks and the join of late labels.
 
     Creates:
         The labels function, called for each file under `capture/` and `labels/` of the bucket and on a schedule; a
-        dead-letter queue for files that it could not take in.
+        dead-letter queue for files that it could not process.
     """
 
     def __init__(self, site: Site, *, measures: Mapping[str, str], opts: pulumi.ResourceOptions) -> None:
-        """Declare the path of labels.
-
-        Args:
-            site: What all functions of the stack have; the registry is where captures and labels arrive.
-            measures: The variable that says how long labels take, and how far losses may rise.
-            opts: Options of each resource.
-        """
         self._names, self._child = site.names, opts
         self.function = self._function(site, measures)
         self._hears_of_files(site.registry.bucket)
@@ -56,12 +49,11 @@ class Labels:
         return function
 
     def _hears_of_files(self, bucket: aws.s3.Bucket) -> None:
-        """The function is called for each file of captures or labels."""
         permission = self.function.may_be_called_by("s3", bucket.arn)
         aws.s3.BucketNotification(
             "files",
             bucket=bucket.bucket,
-            eventbridge=True,  # by which drift hears of captures: the notifications of a bucket are one resource
+            eventbridge=True,  # for the drift function: a bucket has one notification resource
             lambda_functions=[
                 aws.s3.BucketNotificationLambdaFunctionArgs(
                     id=folder,

@@ -1,8 +1,4 @@
-"""Seals the code of the Lambda functions: the same sources give the same bytes, in any folder, at any time.
-
-bundle = seal(root, workdir)
-bundle.path, bundle.sha256_base64
-"""
+"""A reproducible archive of the Lambda functions' code: the same sources give the same bytes."""
 
 from __future__ import annotations
 
@@ -16,10 +12,9 @@ from pathlib import Path
 
 ROOMS = ("audit", "monitoring", "platforms", "records", "retraining", "rollout", "services", "tracking")
 LARGEST = 1_024_000
-_TIME = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can tell
+_TIME = (1980, 1, 1, 0, 0, 0)  # the earliest in a zip
 _MODE = 0o100644 << 16
-# What no handler uses: what needs numpy, a job's program, which runs in an image of its own, what packages are
-# registered with, what a person restores them with, and the other platform.
+# Not used by handlers: numpy code, job programs, package registration and restoring, the other platform.
 _LEFT_OUT = (
     "monitoring/bulk.py",
     "services/memory.py",
@@ -41,33 +36,20 @@ _LEFT_OUT = (
 
 @dataclass(frozen=True)
 class Bundle:
-    """A sealed archive of code.
-
-    Attributes:
-        path: Where it lies; its name holds its digest.
-        sha256_base64: Its sha256 as Lambda writes it.
-    """
+    """A sealed archive of code, with its sha256 as Lambda encodes it."""
 
     path: Path
     sha256_base64: str
 
 
 def seal(root: Path, folder: Path) -> Bundle:
-    """Write the archive of the rooms into a folder.
-
-    Args:
-        root: The repository.
-        folder: Where the archive is put; made when it is missing.
-
-    Raises:
-        ValueError: A room is missing, or the archive is larger than 1,024 kB.
-    """
+    """Write the archive to a folder; ValueError if a package has no code or the archive exceeds 1,024 kB."""
     sources = [path for room in ROOMS for path in _sources(root, room)]
     folder.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=folder, suffix=".zip.part")
     os.close(handle)
     part = Path(name)
-    # Stored, not deflated: zlib's bytes differ from one build of it to another.
+    # Not compressed: zlib builds differ in their output.
     with zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive:
         for path in sorted(sources, key=lambda item: item.relative_to(root).as_posix()):
             entry = zipfile.ZipInfo(path.relative_to(root).as_posix(), _TIME)

@@ -1,4 +1,4 @@
-"""Which MLflow a stack on AWS tells: one that SageMaker runs for it, or one that is there."""
+"""The MLflow that a stack on AWS logs to: an external one, or one that SageMaker runs for it."""
 
 from __future__ import annotations
 
@@ -17,29 +17,23 @@ from tracking.variables import EXPERIMENT, SECRET, SERVER
 
 @dataclass(frozen=True)
 class ToldMlflow:
-    """The MLflow that is told.
-
-    Attributes:
-        server: Its URL or ARN.
-        experiment: The experiment of the stack's runs.
-        secret: The name of the secret that the advance function signs in with; empty without.
-    """
+    """The MLflow to log to; `secret` names the secret that the advance function signs in with, if any."""
 
     server: pulumi.Input[str]
     experiment: str
     secret: str = ""
 
     def environment(self) -> dict[str, pulumi.Input[str]]:
-        """The variables of the function that tells it."""
+        """Variables of the advance function."""
         return {SERVER: self.server, EXPERIMENT: self.experiment, **({SECRET: self.secret} if self.secret else {})}
 
     def statements(self, names: Names, server: str) -> list[Statement]:
-        """What that function may do, once the server is known."""
+        """Permissions of the advance function."""
         return mlflow_policies.mirror(names, server, self.secret)
 
 
 def told_mlflow(settings: MlflowSettings, names: Names, registry: Registry) -> ToldMlflow | None:
-    """The MLflow that the config asks for; None when nobody is told. A managed one is declared."""
+    """The configured MLflow, if any; a managed one is declared."""
     experiment = settings.experiment_of(names.endpoint)
     if settings.managed is not None:
         return ToldMlflow(ManagedMlflow("mlflow-server", names, registry, settings.managed).arn, experiment)
@@ -47,25 +41,17 @@ def told_mlflow(settings: MlflowSettings, names: Names, registry: Registry) -> T
 
 
 class ManagedMlflow(pulumi.ComponentResource):
-    """An MLflow of the stack's own, which SageMaker runs.
+    """The stack's own MLflow, run by SageMaker.
 
     Creates:
-        An app or a tracking server; a role by which it keeps artifacts in the registry's bucket, in a folder of their
-        own. It registers no model in SageMaker by itself: what is registered there, the stack has built.
+        An app or a tracking server (`kind`); a role that stores artifacts in a folder of the registry's bucket.
+
+    Automatic model registration is off, because the stack registers its own models.
     """
 
     def __init__(
         self, name: str, names: Names, registry: Registry, kind: str, opts: pulumi.ResourceOptions | None = None
     ) -> None:
-        """Declare it.
-
-        Args:
-            name: The logical name.
-            names: The stack's names.
-            registry: Whose bucket it uses.
-            kind: `app`, or `tracking_server`.
-            opts: Options of the component.
-        """
         super().__init__("modelstack:index:ManagedMlflow", name, None, opts)
         role, allowed = self._role(names, registry)
         store = registry.bucket.bucket.apply(lambda bucket: f"s3://{bucket}/{MLFLOW}")
@@ -92,7 +78,6 @@ class ManagedMlflow(pulumi.ComponentResource):
         self.register_outputs({"arn": self.arn})
 
     def _role(self, names: Names, registry: Registry) -> tuple[aws.iam.Role, aws.iam.RolePolicy]:
-        """The role of the server, and what it may do."""
         child, trusted = pulumi.ResourceOptions(parent=self), mlflow_policies.managed_trust(names)
         role = aws.iam.Role("mlflow", name=names.mlflow, assume_role_policy=trusted, opts=child)
         allowed = aws.iam.RolePolicy(

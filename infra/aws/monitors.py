@@ -1,4 +1,4 @@
-"""How the releases are doing: alarms, drift, labels, the objective, a dashboard."""
+"""Monitoring of releases: alarms, drift, labels, the objective, a dashboard."""
 
 from __future__ import annotations
 
@@ -26,23 +26,21 @@ from services.declaration.alarm_thresholds import evidence
 from services.declaration.alarms import objective_alarms, probe_alarm, variant_alarms
 
 TIMEOUT = 300
-"""The longest that the drift function may take, in seconds."""
+"""Seconds of a drift function call."""
 ALPHA = 0.05
-"""How likely a service that keeps its objective fires one of the alarms by chance in the whole of its window."""
+"""The probability that an endpoint within its objective fires a budget alarm by chance in the objective's window."""
 _MOST = 3
-"""Versions that are counted: an alarm reads ten metrics at most, and three of each version."""
+"""Variants per alarm: it reads at most ten metrics, three per variant."""
 
 
 class Monitoring(pulumi.ComponentResource):
-    """How the releases are doing.
+    """Monitoring of releases.
 
     Creates:
-        Per variant an alarm on its failures, its slow requests, its drift and its concept; the function that measures
-        drift as captured files arrive, and sweeps on a schedule; the path of labels; the probe; the alarms on the
-        objective; one alarm for all functions that do not do their work; a dashboard of traffic, latency, errors,
-        drift and error budget.
+        Per variant alarms on failures, slow requests, drift and concept; the drift function; the path of labels; the
+        probe; the alarms on the objective; an alarm on failing functions; a dashboard.
 
-    All alarms notify the alerts topic; what follows depends on whether the variant is the champion then.
+    All alarms notify the alerts topic. What follows depends on whether the variant is the champion then.
     """
 
     def __init__(
@@ -55,16 +53,6 @@ class Monitoring(pulumi.ComponentResource):
         objective: Objective,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        """Declare the monitors.
-
-        Args:
-            name: The logical name.
-            site: What all functions of the stack have.
-            plan: Which releases are declared.
-            settings: When an alarm fires, how long one can roll a release back, and how sure it must be.
-            objective: What users are promised.
-            opts: Options of the component.
-        """
         super().__init__("modelstack:index:Monitoring", name, None, opts)
         monitoring, rollout, child = settings.monitoring, settings.rollout, pulumi.ResourceOptions(parent=self)
         period, minutes = monitoring.period_seconds, settings.slo.probe_minutes
@@ -112,9 +100,9 @@ class Monitoring(pulumi.ComponentResource):
 
 
 def counted(plan: ServingPlan) -> tuple[str, ...]:
-    """The variants whose requests are counted: what serves, what is to serve, and what may yet get traffic.
+    """The variants to count: serving, target, and others that may still get traffic.
 
-    In an order that a promotion does not change, so that it changes no alarm.
+    The order is the same after a promotion, so that it changes no alarm.
     """
     first = {plan.serving: 0, plan.target: 1}
     ordered = sorted(plan.releases, key=lambda item: first.get(item.config_name, 2))
@@ -122,7 +110,7 @@ def counted(plan: ServingPlan) -> tuple[str, ...]:
 
 
 def burn_evidence(objective: Objective, windows: Iterable[BurnRule]) -> float:
-    """What the long windows need, in nats, so that none fires by chance in the objective's window but with ALPHA.
+    """Nats that the long windows need so that none fires by chance in the objective's window, except with ALPHA.
 
     By the union bound over all their evaluations, of failures and of slowness.
     """

@@ -1,4 +1,4 @@
-"""What every stack says of itself."""
+"""Stack outputs on AWS."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ NAMES = (
 
 
 def of_registry(names: Names, registry: Registry) -> dict[str, Any]:
-    """Where things are: the outputs that a stack has before its first release."""
+    """The outputs of a stack before its first release."""
     return {
         "endpoint_name": names.endpoint,
         "region": names.region,
@@ -46,7 +46,7 @@ def of_registry(names: Names, registry: Registry) -> dict[str, Any]:
 
 
 def of_watch(names: Names, rollback: Rollback, endpoint: str | None) -> dict[str, Any]:
-    """What watches over the champion; `endpoint` is the local cloud's URL, None on AWS."""
+    """The outputs of monitoring; `endpoint` is the local cloud's URL, None on AWS."""
     return {
         "dashboard_url": dashboard_url(names.region, names.dashboard, endpoint),
         "rollback_function": rollback.rollback.function.name,
@@ -57,7 +57,7 @@ def of_watch(names: Names, rollback: Rollback, endpoint: str | None) -> dict[str
 
 
 def dashboard_url(region: str, name: str, endpoint: str | None) -> str:
-    """Where a person looks at the dashboard; in the local cloud, where its body can be read."""
+    """The dashboard's URL; in the local cloud, its body's."""
     if endpoint:
         return f"{endpoint.rstrip('/')}/_localcloud/dashboards/{name}"
     return f"https://{region}.console.aws.amazon.com/cloudwatch/home?region={region}#dashboards/dashboard/{name}"

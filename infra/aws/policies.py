@@ -1,6 +1,6 @@
-"""Who may do what to which resource: of what serves, what watches over it, and what is kept. As data.
+"""IAM permissions of serving, monitoring and storage, as data.
 
-Who may train a version is in `infra.aws.training_policies`, who may use an MLflow in `infra.aws.mlflow_policies`.
+Those of training are in `infra.aws.training_policies`, those of MLflow in `infra.aws.mlflow_policies`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from services.sealed_packages import BASELINE, FORM, PACKAGES, REFERENCE
 
 
 def accounts_trust(names: Names, accounts: Iterable[str]) -> str:
-    """Who may assume a role: whom the administrators of other accounts let."""
+    """Trust of a role for other accounts, whose administrators decide who uses it."""
     return document({"Effect": "Allow", "Principal": _accounts(names, accounts), "Action": ["sts:AssumeRole"]})
 
 
@@ -46,7 +46,7 @@ def _accounts(names: Names, accounts: Iterable[str]) -> dict[str, list[str]]:
 
 
 def promotion(names: Names, key_arn: str) -> str:
-    """The role of a promotion: read which release serves, its package, and who registered it."""
+    """The promotion role: read the journal, packages and their versions."""
     return document(
         allow(["dynamodb:GetItem"], [names.arn("dynamodb", f"table/{names.journal}")]),
         allow(["s3:GetObject"], [f"{bucket_arn(names)}/{PACKAGES}/*"]),
@@ -56,21 +56,21 @@ def promotion(names: Names, key_arn: str) -> str:
 
 
 def schedules_trust(names: Names) -> str:
-    """Who may assume the role of schedules: EventBridge Scheduler, for schedules of this account."""
+    """Trust of the schedules' role: EventBridge Scheduler, for this account."""
     return document(allow_service("scheduler", "sts:AssumeRole", condition=of_account(names)))
 
 
 def schedules(names: Names, handlers: Iterable[str]) -> str:
-    """The schedules' role: call the functions that run by a schedule, and no other."""
+    """The schedules' role: call the scheduled functions."""
     return document(
         allow(["lambda:InvokeFunction"], [names.arn("lambda", f"function:{names.function(one)}") for one in handlers])
     )
 
 
 def bucket(names: Names) -> str:
-    """The bucket's policy: nobody reads or writes without TLS, and nobody deletes or overwrites the audit record.
+    """The bucket's policy: TLS only, and an append-only audit record that only the controller's role writes.
 
-    Only the controller's role writes it. A destroy of the stack deletes this policy before the bucket.
+    A destroy of the stack deletes this policy before the bucket.
     """
     denied = {"Effect": "Deny", "Principal": "*", "Resource": [f"{bucket_arn(names)}/{AUDIT}/*"]}
     return document(
@@ -89,7 +89,7 @@ def bucket(names: Names) -> str:
 
 
 def audit_key(names: Names) -> str:
-    """The key policy of the audit record's key: IAM decides, but nobody signs except the controller's role."""
+    """The audit key's policy: IAM decides, but only the controller's role may sign."""
     account = {"AWS": names.arn("iam", "root", region="")}
     return document(
         {"Sid": "Iam", "Effect": "Allow", "Principal": account, "Action": ["kms:*"], "Resource": ["*"]},
@@ -110,31 +110,31 @@ def _others_than_the_controller(names: Names) -> dict[str, Any]:
 
 
 def captures_dead_letters(names: Names) -> str:
-    """The policy of the queue of captured files that could not be handled."""
+    """The policy of the dead-letter queue of captured files."""
     return document(tls_only("sqs:*", names.arn("sqs", names.captures_dead_letters)))
 
 
 def captures(names: Names) -> str:
-    """The policy of the queue of captured files: the rule may fill it."""
+    """The policy of the queue of captured files: the rule may send."""
     queue, rule = names.arn("sqs", names.captures), names.arn("events", f"rule/{names.captures}")
     fills = allow_service("events", "sqs:SendMessage", queue, {"ArnEquals": {"aws:SourceArn": rule}})
     return document(fills, tls_only("sqs:*", queue))
 
 
 def dead_letters(names: Names) -> str:
-    """The dead-letter queue's policy: the topic may leave there what it could not deliver."""
+    """The policy of the topic's dead-letter queue: the topic may send."""
     topic = {"ArnEquals": {"aws:SourceArn": names.arn("sns", names.alerts)}}
     queue = names.arn("sqs", names.dead_letters)
     return document(allow_service("sns", "sqs:SendMessage", queue, topic), tls_only("sqs:*", queue))
 
 
 def labels_dead_letters(names: Names) -> str:
-    """The policy of the queue of labels and captures that could not be taken in."""
+    """The policy of the dead-letter queue of labels and captures."""
     return document(tls_only("sqs:*", names.arn("sqs", names.labels_dead_letters)))
 
 
 def alerts(names: Names) -> str:
-    """The topic's policy: CloudWatch alarms of this account may publish. A topic's policy takes no `sns:*`."""
+    """The topic's policy: CloudWatch alarms of this account may publish. SNS refuses `sns:*` in a topic policy."""
     topic = names.arn("sns", names.alerts)
     return document(
         allow_service("cloudwatch", "sns:Publish", topic, of_account(names)), tls_only("sns:Publish", topic)
@@ -144,7 +144,7 @@ def alerts(names: Names) -> str:
 def serving(names: Names, key_arn: str, images: Iterable[str]) -> str:
     """The model containers' role: read packages, write captures, logs and metrics, pull the images.
 
-    SageMaker reads the alarms of a guarded deployment in its name.
+    SageMaker also uses it to read the alarms of a guarded deployment.
     """
     bucket = bucket_arn(names)
     return document(
@@ -163,15 +163,15 @@ def serving(names: Names, key_arn: str, images: Iterable[str]) -> str:
 
 
 def function_logs(names: Names) -> Statement:
-    """A function writes into the functions' log, and reads nothing there."""
+    """Write to the functions' log."""
     return allow(["logs:CreateLogStream", "logs:PutLogEvents"], [names.arn("logs", f"log-group:{names.log}:*")])
 
 
 def controller(names: Names, key_arn: str, audit_key_arn: str) -> list[Statement]:
-    """What drives a rollout: journal, the endpoint's weights and config, verdicts, observations, replays, and telling.
+    """The controller's role: journal, endpoint, verdicts, metrics, replays, audit record, lineage, notifications.
 
-    Whatever calls it may do all of it: what follows a rollback may meet the next trial, and replay requests to it. No
-    other role may put the audit record, or sign with its key.
+    Both functions have all of it: after a rollback the next trial may need replays. Only this role may write the
+    audit record and sign with its key.
     """
     return [
         allow(["dynamodb:GetItem", "dynamodb:PutItem"], [names.arn("dynamodb", f"table/{names.journal}")]),
@@ -201,7 +201,6 @@ def controller(names: Names, key_arn: str, audit_key_arn: str) -> list[Statement
 
 
 def _replay(names: Names, key_arn: str) -> list[Statement]:
-    """What replays captured requests to a challenger: this endpoint's captures, and asking this endpoint."""
     return [
         allow(["s3:GetObject"], [f"{bucket_arn(names)}/{CAPTURE}/{names.endpoint}/*"]),
         lists_bucket(names),
@@ -211,7 +210,6 @@ def _replay(names: Names, key_arn: str) -> list[Statement]:
 
 
 def _audit(names: Names, key_arn: str, audit_key_arn: str) -> list[Statement]:
-    """What puts the audit record away: sign a record, put it, and compare it with what is there."""
     records = [f"{bucket_arn(names)}/{AUDIT}/*"]
     return [
         allow(["s3:GetObject", "s3:PutObject"], records),
@@ -221,19 +219,18 @@ def _audit(names: Names, key_arn: str, audit_key_arn: str) -> list[Statement]:
 
 
 def _lineage(names: Names) -> list[Statement]:
-    """What writes the lineage of a rollout: its action, the endpoint's context, and what both are associated with."""
     actions, context = names.arn("sagemaker", f"action/{names.prefix}-*"), f"context/{names.endpoint}*"
     ends = [names.arn("sagemaker", "artifact/*"), actions, names.arn("sagemaker", context)]
     return [
         allow(["sagemaker:CreateAction", "sagemaker:UpdateAction"], [actions]),
         allow(["sagemaker:CreateContext"], [names.arn("sagemaker", f"context/{names.endpoint}")]),
-        allow(["sagemaker:AddAssociation"], ends),  # an artifact's name is of SageMaker's making
+        allow(["sagemaker:AddAssociation"], ends),  # SageMaker generates artifact names
         allow(["sagemaker:ListAssociations", "sagemaker:ListContexts"], ["*"]),  # have no resource
     ]
 
 
 def drift(names: Names, key_arn: str) -> list[Statement]:
-    """The drift job: hear of captures, read them and references, keep what it counted, and put its metrics."""
+    """The drift function: read captures and references, store counts, publish metrics."""
     bucket = bucket_arn(names)
     return [
         allow(["s3:GetObject"], [f"{bucket}/{CAPTURE}/*", *members(names, REFERENCE)]),
@@ -250,7 +247,7 @@ def drift(names: Names, key_arn: str) -> list[Statement]:
 
 
 def probe(names: Names, key_arn: str) -> list[Statement]:
-    """The probe: find the champion, read the request in its package, ask the endpoint, and count the answer."""
+    """The probe: find the champion and its sample request, call the endpoint, publish the result."""
     return [
         allow(["dynamodb:GetItem"], [names.arn("dynamodb", f"table/{names.journal}")]),
         allow(["s3:GetObject"], members(names, SAMPLE)),
@@ -261,7 +258,7 @@ def probe(names: Names, key_arn: str) -> list[Statement]:
 
 
 def labels(names: Names, key_arn: str) -> list[Statement]:
-    """The labels job: read captures, labels, packages and the journal, store documents, and put metrics."""
+    """The labels function: read captures, labels, packages and the journal, store documents, publish metrics."""
     bucket = bucket_arn(names)
     return [
         allow(["s3:GetObject"], [f"{bucket}/{CAPTURE}/*", f"{bucket}/{LABELS}/*", *members(names, FORM, BASELINE)]),
@@ -277,7 +274,6 @@ def labels(names: Names, key_arn: str) -> list[Statement]:
 
 
 def _documents(names: Names) -> list[Statement]:
-    """What reads and writes documents, and their queues."""
     table = names.arn("dynamodb", f"table/{names.documents}")
     return [
         allow(["dynamodb:BatchGetItem", "dynamodb:DeleteItem", "dynamodb:PutItem"], [table]),

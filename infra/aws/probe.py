@@ -10,13 +10,7 @@ from infra.aws.site import Site
 
 
 def probe(site: Site, minutes: int, opts: pulumi.ResourceOptions) -> None:
-    """Declare the function that probes the endpoint on a schedule.
-
-    Args:
-        site: What all functions of the stack have; the registry has the packages, with the request that is sent.
-        minutes: The time between two probes.
-        opts: Options of each resource.
-    """
+    """Declare the function that probes the endpoint on a schedule."""
     function = Function(
         "probe",
         site,

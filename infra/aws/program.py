@@ -1,4 +1,4 @@
-"""What a stack on AWS consists of, from the registry to the rollout."""
+"""The resources of a stack on AWS, from the registry to the rollout."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ Opts = pulumi.ResourceOptions
 
 
 async def declare(settings: Settings, stack: str) -> None:
-    """Declare the stack. Fails when the release that the config asks for is refused, or is rolled back meanwhile."""
+    """Declare the stack. Fails when the desired release is refused or rolled back."""
     check_target(stack, os.environ)
     now = await read_stack(settings, stack)
     retain = settings.registry.retains(stack)
 
-    # Whatever is refused is refused before the first resource is declared: then nothing was changed.
+    # Refuse before the first resource is declared, so that nothing was changed.
     if not now.image:
         ask_for_image(now)
         registry = Registry("registry", now.names, retain, settings.retention)
@@ -89,7 +89,7 @@ def declare_release(
     package: Package,
     told: ToldMlflow | None,
 ) -> Rollout:
-    """Declare what serves a package, what watches over it, and its way to the traffic."""
+    """Declare serving and monitoring of a package, and its rollout."""
     names, plan = now.names, update.plan
     objective = settings.slo.objective(names.stack)
     code = seal(ROOT, ROOT / ".modelstack" / "run")

@@ -1,4 +1,4 @@
-"""What lets stacks of other accounts take this one's champion."""
+"""Access of other accounts' stacks to this stack's champion."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ from platforms.aws.names import Names
 
 
 class Promotion(pulumi.ComponentResource):
-    """Lets stacks of other accounts take this one's champion, and nothing else.
+    """Access of other accounts' stacks to this stack's champion.
 
     Creates:
-        A role that they assume, which reads the journal, packages and their versions; a policy of the image
-        repository, from which their instances pull.
+        A role to assume, which reads the journal, packages and their versions; a pull policy of the image repository.
     """
 
     def __init__(
@@ -27,15 +26,6 @@ class Promotion(pulumi.ComponentResource):
         registry: Registry,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        """Declare what they need.
-
-        Args:
-            name: The logical name.
-            names: The stack's names.
-            accounts: The other accounts.
-            registry: Where packages and images are.
-            opts: Options of the component.
-        """
         super().__init__("modelstack:index:Promotion", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         self.role = aws.iam.Role(

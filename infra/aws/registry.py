@@ -1,4 +1,4 @@
-"""Where sealed packages and images live."""
+"""Storage of sealed packages and images."""
 
 from __future__ import annotations
 
@@ -12,16 +12,15 @@ from infra.config.retention_settings import RetentionSettings
 from platforms.aws.names import CAPTURE, CAPTURE_ASIDE, LABELS, LABELS_ASIDE, PIPELINE, VERSIONS, Names
 
 PIPELINE_DAYS = 45
-"""How long what executions of the pipeline made is kept: longer than SageMaker may take it for a new execution's."""
+"""Retention of pipeline outputs; longer than SageMaker may reuse one for a new execution."""
 
 
 class Registry(pulumi.ComponentResource):
-    """Where sealed packages and images live.
+    """Storage of sealed packages and images.
 
     Creates:
-        A versioned, KMS-encrypted, TLS-only bucket that is never public, where what grows with traffic goes after a
-        time, and the audit record never; a key that signs packages, and never leaves KMS; a container repository with
-        immutable tags that scans on push; a model package group.
+        A versioned, KMS-encrypted, TLS-only private bucket, with expiry of data that grows with traffic but not of the
+        audit record; a KMS key that signs packages; a repository with immutable tags and scan on push; a package group.
     """
 
     def __init__(
@@ -32,15 +31,6 @@ class Registry(pulumi.ComponentResource):
         retention: RetentionSettings,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        """Declare the registry.
-
-        Args:
-            name: The logical name.
-            names: The stack's names.
-            retain: Whether a destroy refuses while there are packages or images.
-            retention: How long what grows with traffic is kept.
-            opts: Options of the component.
-        """
         super().__init__("modelstack:index:Registry", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         self.key = aws.kms.Key(
@@ -50,7 +40,7 @@ class Registry(pulumi.ComponentResource):
             deletion_window_in_days=30 if retain else 7,
             opts=child,
         )
-        # Whoever may sign needs `kms:Sign` in their own policy: as AWS makes a key, its policy leaves that to IAM.
+        # The default key policy leaves `kms:Sign` to IAM.
         self.signing_key = aws.kms.Key(
             "signing",
             description=f"Signatures of the packages of {names.prefix}",
@@ -83,7 +73,7 @@ class Registry(pulumi.ComponentResource):
         )
 
     def place(self, region: str) -> dict[str, Any]:
-        """Where a package goes, and who signs it, as `infra.providers.package` asks for it."""
+        """The inputs of `infra.providers.package` for location and signer."""
         return {
             "bucket": self.bucket.bucket,
             "group": self.group.model_package_group_name,
@@ -94,10 +84,7 @@ class Registry(pulumi.ComponentResource):
     def _bucket(
         self, names: Names, retain: bool, retention: RetentionSettings, child: pulumi.ResourceOptions
     ) -> tuple[aws.s3.Bucket, list[pulumi.Resource]]:
-        """The bucket, and the rules that must stand before anything is put into it.
-
-        That its owner owns every object, and no ACL counts, is how S3 makes a bucket.
-        """
+        """The bucket, and the rules that must exist before objects do. S3 disables ACLs by default."""
         bucket = aws.s3.Bucket("artifacts", bucket=names.bucket, force_destroy=not retain, opts=child)
         closed = aws.s3.BucketPublicAccessBlock(
             "artifacts",
@@ -146,11 +133,7 @@ class Registry(pulumi.ComponentResource):
 
 
 def _lifecycle(retention: RetentionSettings) -> list[aws.s3.BucketLifecycleConfigurationRuleArgs]:
-    """The bucket's rules: requests, labels and what the pipeline made go when they are old, all else only after it was
-    overwritten or deleted.
-
-    An object that expires in a versioned bucket becomes an old version; in these folders it goes a day later.
-    """
+    """An expired object becomes an old version first; in the folders below that version is deleted a day later."""
     rule, old = aws.s3.BucketLifecycleConfigurationRuleArgs, aws.s3.BucketLifecycleConfigurationRuleExpirationArgs
     filter_ = aws.s3.BucketLifecycleConfigurationRuleFilterArgs
     versions = aws.s3.BucketLifecycleConfigurationRuleNoncurrentVersionExpirationArgs

@@ -1,4 +1,4 @@
-"""What trains a new version when the champion has gone wrong."""
+"""Retraining of the model when the champion degrades."""
 
 from __future__ import annotations
 
@@ -21,14 +21,13 @@ SECONDS = 60
 
 
 class Retraining(pulumi.ComponentResource):
-    """What trains a new version when the champion has gone wrong.
+    """Retraining of the model when the champion degrades.
 
     Creates:
-        A role for training jobs, unless the stack has a pipeline, whose executions train then; the retrain function,
-        called when one of the alarms that ask for it changes, when a job or an execution ends, and on a schedule.
+        A role for training jobs, unless the stack has a pipeline; the retrain function, called when one of its alarms
+        changes, when a job or an execution ends, and on a schedule.
 
-    Jobs, and the packages that they register, are no resources: they come and go between updates. The record of what
-    was retrained lies in the journal's table.
+    Jobs and their packages are no resources. The record of retrainings is in the journal's table.
     """
 
     def __init__(
@@ -39,14 +38,6 @@ class Retraining(pulumi.ComponentResource):
         settings: Settings,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        """Declare it.
-
-        Args:
-            name: The logical name.
-            site: What all functions of the stack have; the registry is where packages go.
-            settings: The config: when, how, and the gates that a version must pass.
-            opts: Options of the component.
-        """
         super().__init__("modelstack:index:Retraining", name, None, opts)
         self._names, own = site.names, settings.retraining
         image, remote = image_of(site.names, settings), settings.pipeline.remote
@@ -69,7 +60,6 @@ class Retraining(pulumi.ComponentResource):
         self.register_outputs({"function": self.function.function.name})
 
     def _role(self, site: Site, image: str) -> aws.iam.RolePolicy:
-        """What a job may do."""
         child, names = pulumi.ResourceOptions(parent=self), site.names
         role = aws.iam.Role("training", name=names.training_role, assume_role_policy=trust("sagemaker"), opts=child)
         return aws.iam.RolePolicy(
@@ -83,7 +73,6 @@ class Retraining(pulumi.ComponentResource):
         )
 
     def _hears(self, remote: bool) -> None:
-        """The function is called when an alarm that asks for a retraining changes, and when a job or execution ends."""
         prefix = self._names.prefix
         self.function.hears(
             "alarms",
@@ -124,7 +113,7 @@ class Retraining(pulumi.ComponentResource):
 
 
 def _job(names: Names, settings: Settings, image: str, signing_key: str) -> JobSettings:
-    """How a version is trained, by the config: a new one must pass the gates of any release."""
+    """A new version must pass the gates of any release."""
     own = settings.retraining
     return JobSettings(
         role=names.training_role_arn,
@@ -142,6 +131,5 @@ def _job(names: Names, settings: Settings, image: str, signing_key: str) -> JobS
 
 
 def _by_pipeline(names: Names) -> dict[str, Any]:
-    """What an execution of the stack's pipeline is begun with."""
     begun = begun_with(names)
     return {"pipeline": names.pipeline, "folder": begun["folder"], "takes": tuple(begun["takes"])}

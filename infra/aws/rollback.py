@@ -1,4 +1,4 @@
-"""What moves traffic when no update waits for it: on, step by step, and back when an alarm rings."""
+"""The functions that move traffic when no update waits: forward step by step, and back when an alarm fires."""
 
 from __future__ import annotations
 
@@ -21,17 +21,16 @@ from infra.aws.registry import Registry
 from infra.aws.site import Site
 from platforms.aws.names import Names
 
-_ACT_SECONDS = 60  # for which a rollback is tried, before the function goes on as the advance function does
+_ACT_SECONDS = 60  # for the rollback, before the function continues as the advance function does
 
 
 class Rollback(pulumi.ComponentResource):
-    """What moves traffic when no update waits for it: on, step by step, and back when an alarm rings.
+    """The functions that move traffic when no update waits: forward step by step, and back when an alarm fires.
 
     Creates:
-        The rollout journal; the key that signs the audit record; the alerts topic; the rollback function, subscribed to
-        it; a dead-letter queue for alarms that neither the topic nor the function could handle; an alarm that rings
-        when one of them fails; the advance function, once a minute; the role of both functions, which run the same
-        controller. And what all functions share: their log group, and the role that schedules call with.
+        The rollout journal; the key of the audit record; the alerts topic; the rollback function that subscribes to it,
+        with a dead-letter queue and an alarm; the advance function, once a minute; the role of both; the log group of
+        all functions, and the role of schedules.
     """
 
     def __init__(
@@ -46,18 +45,6 @@ class Rollback(pulumi.ComponentResource):
         told: ToldMlflow | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        """Declare the way back.
-
-        Args:
-            name: The logical name.
-            names: The stack's names.
-            registry: What the site has beside the topic.
-            code: The sealed archive of the handlers.
-            scheduled: The handlers of the functions that run by a schedule.
-            log_days: How long the functions' log lines are kept.
-            told: The MLflow that is told how rollouts stand; None without.
-            opts: Options of the component.
-        """
         super().__init__("modelstack:index:Rollback", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         self.journal = journal_table(names, child)
@@ -88,7 +75,6 @@ class Rollback(pulumi.ComponentResource):
         self.register_outputs({"alerts": self.alerts.arn, "function": self.rollback.function.name})
 
     def _function(self, controller: FunctionRole, child: pulumi.ResourceOptions) -> Function:
-        """The function that acts on what the topic tells."""
         function = Function(
             "rollback",
             self.site,
@@ -113,7 +99,7 @@ class Rollback(pulumi.ComponentResource):
     def _schedules(
         self, names: Names, scheduled: tuple[str, ...], child: pulumi.ResourceOptions
     ) -> tuple[pulumi.Output[str], pulumi.Output[int]]:
-        """The ARN of the schedules' role, known when it may call the functions; and when it was made."""
+        """The ARN of the schedules' role, known once it may call the functions; and its creation time."""
         role = aws.iam.Role(
             "schedules", name=names.schedules_role, assume_role_policy=policies.schedules_trust(names), opts=child
         )

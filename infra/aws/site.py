@@ -1,4 +1,4 @@
-"""What every component that runs a function needs: the names, the registry, the code, and whom alarms tell."""
+"""The context that every component with a function needs."""
 
 from __future__ import annotations
 
@@ -17,21 +17,17 @@ Allowed = Callable[[Names, str], list[Statement]]
 
 @dataclass(frozen=True)
 class Site:
-    """What every component that runs a function needs.
+    """The context that every component with a function needs.
 
     Attributes:
-        names: The stack's names.
-        registry: Where packages, captures and labels lie.
-        code: The sealed archive of the handlers.
-        alerts: The ARN of the topic that alarms tell.
+        alerts: The ARN of the topic that alarms notify.
         log: The log group of all functions.
-        schedules: The ARN of the role that schedules call functions with.
-        scheduled: The handlers of the functions that run by a schedule: all but that of the rollback.
-        journal: The name of the journal's table, known when it is there: a function without it fails, and an alarm
-            would ring for the stack that comes after this one under the same name.
-        documents: The name of the table of documents, known when it exists.
-        born: When the stack was made, epoch seconds. CloudWatch keeps what it measured of a stack that had the name
-            before, and deletes nothing: alarms are to count what came later.
+        schedules: The ARN of the role that schedules use.
+        scheduled: The handlers of scheduled functions.
+        journal: The journal's table, known once it exists: a function without it would fail, and fire an alarm in the
+            next stack of the same name.
+        born: When the stack was created, epoch seconds. CloudWatch retains metrics of an earlier stack of the same
+            name, which alarms must ignore.
     """
 
     names: Names
@@ -46,5 +42,5 @@ class Site:
     born: pulumi.Output[int]
 
     def allowed(self, statements: Allowed) -> pulumi.Output[list[Statement]]:
-        """What a role may do, given the names and the ARN of the key that the registry encrypts with."""
+        """The statements for the stack's names and its encryption key."""
         return self.registry.key.arn.apply(lambda key: statements(self.names, key))

@@ -1,4 +1,4 @@
-"""What serves on a stack on AWS that another one takes its releases from."""
+"""The champion of another stack on AWS."""
 
 from __future__ import annotations
 
@@ -13,18 +13,10 @@ from rollout.core.state import StateError
 
 
 def champion(source: str, outputs: Mapping[str, Any], account: str | None) -> dict[str, Any] | None:
-    """The champion of a stack, with its `region` and the `role` to assume there, null within one account.
-
-    Args:
-        source: The stack.
-        outputs: Its outputs.
-        account: The account of the stack that takes it; None where it has none, and the credentials tell.
-
-    Returns:
-        None before the first champion.
+    """The champion of a stack, or None; with its `region` and the `role` to assume, null within one account.
 
     Raises:
-        pulumi.RunError: It cannot be read, or the stack lets this account take nothing.
+        pulumi.RunError: It cannot be read, or the stack does not give this account access.
     """
     from platforms.aws.clients import calling, clients  # noqa: PLC0415  slow to load, and most stacks train
     from platforms.aws.elsewhere import champion as read  # noqa: PLC0415
@@ -50,7 +42,6 @@ def champion(source: str, outputs: Mapping[str, Any], account: str | None) -> di
 
 
 def _check_named(source: str, topic: str | None, role: str | None, account: str) -> None:
-    """Refuse to continue when the source is of another account, and lets no other account take its champion."""
     there = topic.split(":")[4] if topic else account
     if there != account and not role:
         raise pulumi.RunError(

@@ -1,4 +1,4 @@
-"""A stack as it is now: where it is, what is live there, and which release it takes from another stack."""
+"""The live state of a stack on AWS."""
 
 from __future__ import annotations
 
@@ -29,17 +29,13 @@ SERVICES = ("cloudwatch", "dynamodb", "ecr", "iam", "kms", "lambda_", "s3", "sag
 
 @dataclass(frozen=True, kw_only=True)
 class StackNow(LiveState):
-    """A stack on AWS before its program has declared anything; also these.
-
-    Attributes:
-        adopted: The endpoint that an earlier update made and did not keep; None when there is none, or it was kept.
-    """
+    """The live state of a stack on AWS; `adopted` is an endpoint that an earlier update created and did not store."""
 
     names: Names
     adopted: str | None = None
 
     def shape(self, serving: ServingSettings) -> tuple[str, dict[str, Any]]:
-        """See `LiveState`: instances."""
+        """Instances."""
         return serving.instances, shape_of(serving)
 
     def answer_alarms(self, variant: str) -> tuple[str, ...]:
@@ -47,7 +43,7 @@ class StackNow(LiveState):
         return self.names.answer_alarms(variant)
 
     def agreed(self, settings: Settings, wanted: DesiredRelease) -> int:
-        """See `LiveState`; by the bucket."""
+        """Approvals in the bucket."""
         from platforms.aws.approvals import BucketApprovals  # noqa: PLC0415  most stacks ask nobody
         from platforms.aws.clients import clients  # noqa: PLC0415
 
@@ -55,12 +51,8 @@ class StackNow(LiveState):
 
 
 async def read_stack(settings: Settings, stack: str) -> StackNow:
-    """The account and region that the credentials and the config lead to, what is live there, and what to release.
-
-    Raises:
-        pulumi.RunError: AWS does not say whose the credentials are or what is live, or the source has no champion.
-    """
-    # Its process starts now, beside that of AWS's provider, and not when the package is declared.
+    """The live state, the account and region, and the release source; pulumi.RunError if any of it cannot be read."""
+    # Its process starts now, in parallel with the AWS provider's.
     provider = pulumi.ProviderResource("pulumi-python", "releases", {})
     names, state, record = await _live(settings.model.name, stack, pulumi.Config("aws").require("region"))
     restored, other = state.restored, settings.promotion.source
@@ -85,7 +77,7 @@ async def read_stack(settings: Settings, stack: str) -> StackNow:
 
 
 async def _live(model: str, stack: str, region: str) -> tuple[Names, RolloutState, RetrainingRecord]:
-    gc.disable()  # half a million objects are made that all stay: looking for garbage among them takes as long again
+    gc.disable()  # half a million objects are created that all stay; scanning them doubles the time
     # The journal is read and the rest of the SDK loads while the provider starts, which the invoke waits for.
     reading = asyncio.gather(
         asyncio.to_thread(recorded, prefix(model, stack), region), asyncio.to_thread(_load), return_exceptions=True
@@ -110,13 +102,13 @@ async def _caller() -> aws.GetCallerIdentityResult | Exception:
 
 
 def _load() -> None:
-    """Load what the components use of the SDK; it would load by itself, but then nothing else could go on."""
+    """Load the SDK in a thread: loaded on demand, it would block the event loop."""
     for name in SERVICES:
-        getattr(importlib.import_module(f"pulumi_aws.{name}"), "outputs", None)  # an access loads a lazy module
+        getattr(importlib.import_module(f"pulumi_aws.{name}"), "outputs", None)  # access loads the lazy module
 
 
 def image_for(configured: str | None, names: Names, source: dict[str, Any] | None) -> str | None:
-    """The serving image: the configured one; else, in the local cloud, a process; else the taken release's."""
+    """The configured serving image; else, in the local cloud, a process; else the source release's."""
     if configured:
         return configured
     if is_local(names.stack):
@@ -125,11 +117,7 @@ def image_for(configured: str | None, names: Names, source: dict[str, Any] | Non
 
 
 def ask_for_image(stack_now: StackNow) -> None:
-    """Say what is needed before a release can be made on AWS: a serving image in the stack's repository.
-
-    Raises:
-        pulumi.RunError: A release is live; without the image's name it would be taken down.
-    """
+    """Warn that the stack needs a serving image; pulumi.RunError if a release is live, which would be deleted."""
     names, state = stack_now.names, stack_now.state
     ask = (
         f"modelstack:serving.image is not set, and stack {names.stack!r} is not a local one. `make image "

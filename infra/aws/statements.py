@@ -1,7 +1,7 @@
-"""What policies are written of: statements, and those that several roles have.
+"""IAM statements that several roles share.
 
-Every ARN is known from the names, so a policy can be read, and tested, without a cloud. `*` stands only where AWS has
-no narrower resource, and a condition narrows it where AWS has one.
+Every ARN follows from the names, so policies are testable without a cloud. `*` is used only where AWS has no narrower
+resource, with a condition where AWS has one.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Statement = dict[str, Any]
 
 
 def allow(actions: list[str], resources: list[str], condition: dict[str, Any] | None = None) -> Statement:
-    """One statement that allows actions on resources."""
+    """A statement that allows actions on resources."""
     statement: Statement = {"Effect": "Allow", "Action": actions, "Resource": resources}
     return {**statement, "Condition": condition} if condition else statement
 
@@ -32,7 +32,7 @@ def document(*statements: Statement) -> str:
 
 
 def allow_service(service: str, action: str, resource: str = "", condition: dict[str, Any] | None = None) -> Statement:
-    """One statement that allows one AWS service, such as `lambda`, an action."""
+    """A statement that allows an action to an AWS service such as `lambda`."""
     statement: Statement = {"Effect": "Allow", "Principal": {"Service": f"{service}.amazonaws.com"}, "Action": [action]}
     if resource:
         statement["Resource"] = [resource]
@@ -40,7 +40,7 @@ def allow_service(service: str, action: str, resource: str = "", condition: dict
 
 
 def tls_only(action: str, *resources: str) -> Statement:
-    """Nobody uses a resource without TLS."""
+    """Deny access without TLS."""
     return {
         "Sid": "TlsOnly",
         "Effect": "Deny",
@@ -52,7 +52,7 @@ def tls_only(action: str, *resources: str) -> Statement:
 
 
 def trust(service: str) -> str:
-    """Who may assume a role: one AWS service."""
+    """The trust policy of a role for one AWS service."""
     return document(allow_service(service, "sts:AssumeRole"))
 
 
@@ -62,7 +62,7 @@ def of_account(names: Names) -> dict[str, Any]:
 
 
 def pulls(names: Names, images: Iterable[str]) -> list[Statement]:
-    """Pull images: the stack's own, and those that a promoted release keeps of where it came from."""
+    """Pull the stack's images, and those of promoted releases from their origin."""
     repositories = {names.arn("ecr", f"repository/{names.repository}")}
     for found in filter(None, map(_ECR.match, images)):
         owner, region, name = found.group(1, 2, 3)
@@ -74,7 +74,7 @@ def pulls(names: Names, images: Iterable[str]) -> list[Statement]:
 
 
 def tells(names: Names) -> list[Statement]:
-    """Tell people what happened, and count it for the dashboard."""
+    """Publish notifications and metrics."""
     return [
         allow(["sns:Publish"], [names.arn("sns", names.alerts)]),
         allow(["cloudwatch:PutMetricData"], ["*"], in_namespaces(OWN)),
@@ -82,24 +82,22 @@ def tells(names: Names) -> list[Statement]:
 
 
 def watched_alarms(names: Names) -> Statement:
-    """Which alarms ring; and only who may read alarms may name them in a guarded deployment."""
+    """Read the stack's alarms, which naming them in a guarded deployment also needs."""
     return allow(["cloudwatch:DescribeAlarms"], [names.arn("cloudwatch", f"alarm:{names.prefix}-*")])
 
 
 def in_namespaces(*names: str) -> dict[str, Any]:
-    """The condition that metrics are of some namespaces."""
+    """The condition on metric namespaces."""
     return {"StringEquals": {"cloudwatch:namespace": list(names)}}
 
 
 def lists_bucket(names: Names) -> Statement:
-    """List the bucket; under whichever prefix, since S3 tells a file that is not there (404) from one that may not be
-    read (403) only to who may list without a condition.
-    """
+    """List the bucket, without a prefix condition: only then does S3 answer 404 and not 403 for a missing object."""
     return allow(["s3:ListBucket"], [bucket_arn(names)])
 
 
 def members(names: Names, *members: str) -> list[str]:
-    """The named members of packages, and the manifest that proves them; no archive."""
+    """The named members of packages with their manifest, but no archive."""
     return [f"{bucket_arn(names)}/{PACKAGES}/*/{name}" for name in (MANIFEST, *members)]
 
 

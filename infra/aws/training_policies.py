@@ -1,4 +1,4 @@
-"""Who may make a package on AWS: the jobs that train, executions of the pipeline, and the function that begins both."""
+"""IAM permissions of training: jobs, executions of the pipeline, and the retrain function."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _TO_SAGEMAKER = {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.co
 
 
 def training(names: Names, key_arn: str, signing_key_arn: str, image: str) -> list[Statement]:
-    """A training job: read the champion's package, put, sign and register another, report, log, and pull its image."""
+    """A training job: read the champion's package; store, sign and register another; report, log, pull its image."""
     bucket = bucket_arn(names)
     log = names.arn("logs", "log-group:/aws/sagemaker/TrainingJobs*")
     return [
@@ -38,18 +38,12 @@ def training(names: Names, key_arn: str, signing_key_arn: str, image: str) -> li
 
 
 def building(names: Names, key_arn: str, image: str, groups: Iterable[str]) -> list[Statement]:
-    """The jobs of the pipeline that run the model's code: read packages, put what they make, log, and pull their image.
+    """Pipeline jobs (steps `groups`) that run the model's code: read packages, store outputs, log, pull their image.
 
-    They may neither sign nor register anything, nor put what others read: code, settings, and what was registered.
-
-    Args:
-        names: The stack's names.
-        key_arn: The key of the bucket.
-        image: What the jobs run.
-        groups: The steps of the definition that are processing jobs of this role.
+    They may not sign or register, nor write what others read: code, settings, registrations.
     """
     bucket = bucket_arn(names)
-    trained = f"{bucket}/{PIPELINE}/pipelines-*"  # a folder for each training job, called as the job
+    trained = f"{bucket}/{PIPELINE}/pipelines-*"  # one folder per training job, with its name
     return [
         allow(["s3:GetObject"], [f"{bucket}/{PACKAGES}/*", f"{bucket}/{PIPELINE}/*"]),
         allow(["s3:PutObject"], [trained, *_made_by(names, groups)]),
@@ -58,7 +52,7 @@ def building(names: Names, key_arn: str, image: str, groups: Iterable[str]) -> l
 
 
 def releasing(names: Names, key_arn: str, signing_key_arn: str, image: str, groups: Iterable[str]) -> list[Statement]:
-    """The job of the pipeline that signs and registers, and runs nothing of the model; arguments as of `building`."""
+    """The pipeline job that signs and registers, and runs none of the model's code."""
     bucket = bucket_arn(names)
     return [
         allow(["s3:GetObject"], [f"{bucket}/{PACKAGES}/*", f"{bucket}/{PIPELINE}/*"]),
@@ -69,13 +63,11 @@ def releasing(names: Names, key_arn: str, signing_key_arn: str, image: str, grou
 
 
 def _made_by(names: Names, groups: Iterable[str]) -> list[str]:
-    """What processing jobs make in any execution, and what one says that refuses."""
     folder = f"{bucket_arn(names)}/{PIPELINE}"
     return [*(f"{folder}/*/{group}/*" for group in groups), f"{folder}/{REFUSED}/*"]
 
 
 def _registers(names: Names, signing_key_arn: str) -> list[Statement]:
-    """Sign packages, and register them for approval."""
     group = names.arn("sagemaker", f"model-package-group/{names.package_group}")
     packages = names.arn("sagemaker", f"model-package/{names.package_group}/*")
     return [
@@ -87,7 +79,6 @@ def _registers(names: Names, signing_key_arn: str) -> list[Statement]:
 
 
 def _job(names: Names, key_arn: str, image: str) -> list[Statement]:
-    """What every job of the pipeline needs of the bucket and its key, the logs and the registry of images."""
     kinds = ("TrainingJobs", "ProcessingJobs")
     logs = [names.arn("logs", f"log-group:/aws/sagemaker/{kind}*") for kind in kinds]
     return [
@@ -100,9 +91,9 @@ def _job(names: Names, key_arn: str, image: str) -> list[Statement]:
 
 
 def pipeline(names: Names, key_arn: str) -> list[Statement]:
-    """Executions of the pipeline: their own jobs, in the names of two roles, and the verdict that a condition reads.
+    """The pipeline's role: run its own jobs with two roles, and read the verdict for a condition.
 
-    SageMaker names the jobs, `pipelines-` first, and tags each with its execution.
+    SageMaker prefixes job names with `pipelines-`, and tags each job with its execution.
     """
     jobs = {kind: names.arn("sagemaker", f"{kind.lower()}-job/pipelines-*") for kind in ("Training", "Processing")}
     roles = [names.role_arn(role) for role in (names.building_role, names.releasing_role)]
@@ -120,7 +111,7 @@ def pipeline(names: Names, key_arn: str) -> list[Statement]:
 
 
 def retrain(names: Names, key_arn: str) -> list[Statement]:
-    """The retrain function: journal and record, the champion's alarms, its own jobs and their reports, and telling."""
+    """The retrain function: journal and record, the champion's alarms, its jobs and their reports, notifications."""
     jobs = names.arn("sagemaker", f"training-job/{names.prefix}-*")
     return [
         *_of_retraining(names),
@@ -132,7 +123,7 @@ def retrain(names: Names, key_arn: str) -> list[Statement]:
 
 
 def retrain_by_pipeline(names: Names, key_arn: str) -> list[Statement]:
-    """The retrain function of a stack with a pipeline: the same, with executions in place of jobs."""
+    """The retrain function of a stack with a pipeline: executions in place of jobs."""
     ours, folder = names.arn("sagemaker", f"pipeline/{names.pipeline}"), f"{bucket_arn(names)}/{PIPELINE}"
     return [
         *_of_retraining(names),
@@ -144,14 +135,13 @@ def retrain_by_pipeline(names: Names, key_arn: str) -> list[Statement]:
             ],
             [f"{ours}/execution/*"],
         ),
-        allow(["s3:GetObject"], [f"{folder}/*.json"]),  # what steps say; no archive
+        allow(["s3:GetObject"], [f"{folder}/*.json"]),  # step reports; no archive
         allow(["s3:PutObject"], [f"{folder}/{SETTINGS}/*"]),
         allow(["kms:Decrypt", "kms:GenerateDataKey"], [key_arn]),
     ]
 
 
 def _of_retraining(names: Names) -> list[Statement]:
-    """What the retrain function looks at and tells, whatever trains."""
     return [
         allow(["dynamodb:GetItem", "dynamodb:PutItem"], [names.arn("dynamodb", f"table/{names.journal}")]),
         allow(["dynamodb:BatchGetItem"], [names.arn("dynamodb", f"table/{names.documents}")]),

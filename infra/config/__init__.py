@@ -1,1 +1,1 @@
-"""What may stand in a stack file, and what is wrong with what stands there."""
+"""The schema of a stack file, and its error messages."""

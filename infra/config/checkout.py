@@ -1,4 +1,4 @@
-"""What this checkout's model says of itself. Nothing is trained for that, and none of its libraries is loaded."""
+"""Facts about this checkout's model, read without training it or loading its libraries."""
 
 from __future__ import annotations
 
@@ -22,11 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def check_model() -> None:
-    """Refuse a model that does not keep its contract, before its parameters or gates are looked at.
-
-    Raises:
-        pulumi.RunError: The model's folder lacks something; the message lists every problem.
-    """
+    """Refuse a model that breaks its contract, with every problem, before its parameters or gates are checked."""
     problems = broken(ROOT)
     if "answer.json" not in unreadable(ROOT):
         try:
@@ -38,10 +34,9 @@ def check_model() -> None:
 
 
 def losses() -> list[str]:
-    """The metrics that late labels of the model's answers may give.
+    """The metrics that late labels can give for the model's answers.
 
-    Of a model without a server of its own only training tells which; of one with its own `answer.json` does, and
-    without that none are known.
+    Of a custom server only its `answer.json` says which; without that file, none are known.
     """
     try:
         form = _form()
@@ -65,11 +60,7 @@ def _form() -> Form | None:
 
 
 def recipe_of(parameters: Mapping[str, Any]) -> str:
-    """The recipe digest of the model with the config's parameters.
-
-    Raises:
-        pulumi.RunError: The model's folder, data or locks cannot be read; the message says which.
-    """
+    """The recipe digest of the model with the config's parameters; pulumi.RunError if files cannot be read."""
     try:
         return recipe(ROOT, parameters).digest
     except RecipeError as error:
@@ -77,22 +68,22 @@ def recipe_of(parameters: Mapping[str, Any]) -> str:
 
 
 def parameters_through(parameters: Mapping[str, Any], through: str) -> dict[str, Any]:
-    """The config's parameters with the window of a retraining; as they are where their own window is as new."""
+    """The config's parameters with a retraining's data window, unless their own window is as new."""
     try:
         return {**parameters, **retrained(ROOT, parameters, through)}
-    except RecipeError:  # nothing newer; or a checkout that cannot be retrained, whose own window is the only one
+    except RecipeError:  # not newer, or a model that cannot be retrained
         return dict(parameters)
 
 
 def can_retrain() -> bool:
-    """Whether the model says how it is trained on newer data; read without running it."""
+    """Whether the model defines `retrained`; parsed, not run."""
     path = ROOT / "model" / "parameters.py"
     body = ast.parse(path.read_bytes()).body if path.is_file() else []
     return any(isinstance(item, ast.FunctionDef) and item.name == "retrained" for item in body)
 
 
 def wrong_parameters(parameters: Mapping[str, Any]) -> list[Problem]:
-    """What is wrong with parameters, by the model's own rules: it tells each in a line, `name: what is wrong`."""
+    """The problems that the model's own rules find, from its lines `name: what is wrong`."""
     try:
         check_parameters(ROOT, parameters)
     except RecipeError as error:
@@ -107,11 +98,7 @@ def wrong_parameters(parameters: Mapping[str, Any]) -> list[Problem]:
 
 
 def metrics() -> list[str]:
-    """The metrics that the model's evaluation reports.
-
-    Raises:
-        ValueError: The model does not say.
-    """
+    """The metrics that the model's evaluation reports; ValueError if it declares none."""
     try:
         return reported(ROOT)
     except GateError as error:

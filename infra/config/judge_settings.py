@@ -1,7 +1,4 @@
-"""The judge of `modelstack:rollout.judge`: by what a challenger is compared with the champion.
-
-{min_requests: 500, metrics: {errors: {margin: 0.01}, log_loss: {margin: 0.05}}}
-"""
+"""The settings `modelstack:rollout.judge`: how a challenger is compared with the champion."""
 
 from __future__ import annotations
 
@@ -56,11 +53,7 @@ class MetricSettings(Section):
     )
 
     def of(self, name: str) -> Metric:
-        """The metric of a name.
-
-        Raises:
-            ValueError: A field is missing or not allowed.
-        """
+        """The metric of a name; ValueError if a field is missing or not allowed."""
         return catalogue.metric(name, **self.given())
 
     def given(self) -> dict[str, Any]:
@@ -69,7 +62,6 @@ class MetricSettings(Section):
 
 
 def _without_labels() -> dict[str, MetricSettings]:
-    """What every endpoint has, whether or not labels come."""
     return {
         "errors": MetricSettings(margin=0.02),
         "latency_p99": MetricSettings(margin=0.5, prove=False),
@@ -125,7 +117,6 @@ class JudgeSettings(Section):
 
 
 def _of_metric(name: str, given: Mapping[str, Any], error: MetricError | catalogue.UnknownMetric) -> Problem:
-    """What is wrong with a metric, below the metrics."""
     if isinstance(error, catalogue.UnknownMetric):
         return Problem(f".{name}", f"{error}{meant(name, catalogue.KNOWN)}")
     if error.missing:

@@ -1,4 +1,4 @@
-"""The section `modelstack:kubernetes`: which cluster a stack is in, and what it uses of that cluster."""
+"""The section `modelstack:kubernetes`: the cluster of a stack."""
 
 from __future__ import annotations
 

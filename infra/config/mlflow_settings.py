@@ -1,4 +1,4 @@
-"""The section `modelstack:mlflow`: which MLflow shows a stack's builds and rollouts."""
+"""The section `modelstack:mlflow`: where builds and rollouts are logged."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SECRET_OF_CLUSTER = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 
 
 class MlflowSettings(Section):
-    """Which MLflow shows the stack's builds and rollouts. It is told what happened, and decides nothing."""
+    """Which MLflow shows the stack's builds and rollouts. It only receives events, and decides nothing."""
 
     server: (
         Annotated[
@@ -52,11 +52,11 @@ class MlflowSettings(Section):
 
     @property
     def asked(self) -> bool:
-        """Whether anybody is told."""
+        """Whether events go to an MLflow."""
         return self.server is not None or self.managed is not None
 
     def experiment_of(self, endpoint: str) -> str:
-        """The experiment of a stack's runs, by the name of its endpoint."""
+        """The experiment of a stack's runs."""
         return self.experiment or endpoint
 
     @model_validator(mode="after")
@@ -78,7 +78,7 @@ class MlflowSettings(Section):
         return self
 
     def of_cluster(self) -> list[Problem]:
-        """What only a stack on AWS has."""
+        """Problems of settings that only a stack on AWS may have."""
         why = "a cluster has no credentials of AWS to ask it with; allowed is the URL of a server"
         wrong = [Problem("mlflow.managed", why, self.managed)] if self.managed is not None else []
         if self.server is not None and self.server.startswith("arn:"):

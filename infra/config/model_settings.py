@@ -1,4 +1,4 @@
-"""The section `modelstack:model`: what is trained, and what it must show before it is released."""
+"""The section `modelstack:model`: training parameters and quality gates."""
 
 from __future__ import annotations
 

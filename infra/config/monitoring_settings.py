@@ -1,4 +1,4 @@
-"""The section `modelstack:monitoring`: when an alarm rings."""
+"""The section `modelstack:monitoring`: alarm thresholds."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LONGEST_PERIOD = 3600
 
 
 class MonitoringSettings(Section):
-    """When an alarm rings."""
+    """When an alarm fires."""
 
     REPLACED: ClassVar[Mapping[str, str]] = {
         "max_drift_psi": "drift is no longer told by a threshold on an index; allowed is drift_false_alarms, how many "
@@ -104,5 +104,5 @@ class MonitoringSettings(Section):
         return period
 
     def panels(self, objective: Objective) -> PanelSettings:
-        """What the panels of the dashboard depend on."""
+        """The settings of the dashboard's panels."""
         return PanelSettings(self.max_p99_ms, self.period_seconds, self.drift_minutes, bool(self.segments), objective)

@@ -1,8 +1,4 @@
-"""`make docs`: writes docs/reference/config.md, the reference of a stack's config, from the fields that check it.
-
-python -m infra.config.page            # print the page
-python -m infra.config.page --write    # write it
-"""
+"""`make docs`: writes docs/reference/config.md from the fields that check the config; prints it without `--write`."""
 
 from __future__ import annotations
 
@@ -39,7 +35,7 @@ What the strategies do is in [Release a change](../how-to/release.md). A model's
 
 @dataclass(frozen=True)
 class Row:
-    """One field: its path below the section, and what is said of it."""
+    """One field, with its path below the section."""
 
     path: str
     allowed: str
@@ -99,7 +95,7 @@ def _rows(
 
 
 def _families(section: type[BaseModel], at: Location, above: str) -> Iterator[tuple[str, Location, dict[str, Any]]]:
-    """The fields that hold a section of one of several kinds; those of `then` are among those of `strategy`."""
+    """`then` is listed with `strategy`, whose kinds include its own."""
     for name, field in section.model_fields.items():
         kinds = kinds_of(field.annotation)
         if kinds:
@@ -107,7 +103,6 @@ def _families(section: type[BaseModel], at: Location, above: str) -> Iterator[tu
 
 
 def _named(field: FieldInfo) -> type[BaseModel] | None:
-    """The section behind each name of a mapping, or each item of a list."""
     if get_origin(field.annotation) not in {dict, list}:
         return None
     return section_of(get_args(field.annotation)[-1])

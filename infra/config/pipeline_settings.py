@@ -1,4 +1,4 @@
-"""The config section `pipeline`: who runs the steps that make a package."""
+"""The section `modelstack:pipeline`: who runs the steps that make a package."""
 
 from __future__ import annotations
 
@@ -22,5 +22,5 @@ class PipelineSettings(Section):
 
     @property
     def remote(self) -> bool:
-        """Whether the stack has a pipeline of its own."""
+        """Whether the stack has its own pipeline."""
         return self.engine != "local"

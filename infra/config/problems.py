@@ -1,8 +1,8 @@
-"""How a wrong value of the config is told: where it stands, what it is, and what is allowed there.
+"""Error messages for wrong config values: the field, its value, and what is allowed.
 
     modelstack:rollout.judge.alpha = 0: allowed is a number from 0.000000001 to 0.5
 
-What is allowed comes from the field's own constraints, so that a text cannot say something else than is checked.
+The allowed range is derived from the field's own constraints, so message and check cannot disagree.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from pipeline.forms import LONGEST, one_of
 Location = tuple[str | int, ...]
 BOUNDS = {Ge: "ge", Gt: "gt", Le: "le", MinLen: "min_length", MaxLen: "max_length"}
 KEY = "[key]"  # how pydantic marks an error of a name in a mapping
-TAG = "kind"  # the field that says which of several sections one is
+TAG = "kind"  # the discriminator of a section of several kinds
 
 
 @dataclass(frozen=True)
 class Allowed:
-    """What a field allows, in words: metadata of a field whose constraints do not read well, such as a pattern."""
+    """Allowed values in words: metadata of a field whose constraints do not read well, such as a pattern."""
 
     words: str
 
@@ -40,11 +40,10 @@ class Problem:
     """One wrong value of the config.
 
     Attributes:
-        path: The field, as the file has it; of one that a validator finds, below the validated field.
-        why: What is wrong with it, or what is allowed.
-        value: What was given; `NOTHING` where no value is to be shown.
-        default: Whether the value was not given, but is the field's default.
-        missing: Whether the field must be given, and is not.
+        path: The field as in the file; of a validator's problem, relative to the validated field.
+        value: The given value; `NOTHING` shows none.
+        default: Whether the value is the field's default.
+        missing: Whether a required field is missing.
     """
 
     path: str
@@ -54,7 +53,7 @@ class Problem:
     missing: bool = False
 
     def under(self, where: str) -> Problem:
-        """The same, of a field that lies below another."""
+        """The same problem with a prefix before its path."""
         return replace(self, path=f"{where}{self.path}")
 
     def __str__(self) -> str:
@@ -64,7 +63,7 @@ class Problem:
 
 
 class Wrong(ValueError):
-    """Problems below a field that is validated."""
+    """Problems below a validated field."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         super().__init__(*problems)
@@ -72,27 +71,20 @@ class Wrong(ValueError):
 
 
 class NotAllowed(ValueError):
-    """A value that its field's type lets pass is not what the field allows; the field's own words say what is."""
+    """The value has the field's type but is not allowed; the field's `Allowed` says what is."""
 
 
 def problems(error: ValidationError, namespace: str, root: type[BaseModel]) -> list[Problem]:
-    """Each wrong value.
-
-    Args:
-        error: What pydantic found.
-        namespace: Stands before every field.
-        root: The model that was validated.
-    """
+    """Every wrong value of a pydantic error. `root` is the validated model."""
     return [found for item in error.errors(include_url=False) for found in _problems(item, namespace, root)]
 
 
 def unknown(where: str, name: str, value: Any, known: Iterable[str]) -> Problem:
-    """That there is no such field."""
+    """The problem of an unknown field."""
     return Problem(where, f"no such field; allowed are {one_of(name, known)}", value)
 
 
 def _shown(value: Any) -> str:
-    """A value as it may stand in the file, after ` = `, cut where a line would become too long to read."""
     text = json.dumps(value, ensure_ascii=False, default=str)
     return f" = {text if len(text) <= LONGEST else text[: LONGEST - 1] + '…'}"
 
@@ -124,7 +116,6 @@ def _where(namespace: str, path: Location) -> str:
 
 
 def _tag(where: str, given: Any, known: Sequence[str]) -> Problem:
-    """That a section of several kinds is of none of them."""
     if TAG not in given:
         return Problem(f"{where}.{TAG}", f"allowed is one of {', '.join(known)}", missing=True)
     return Problem(f"{where}.{TAG}", f"allowed is one of {one_of(str(given[TAG]), known)}", given[TAG])
@@ -137,20 +128,20 @@ def what_is_allowed(location: Location, root: type[BaseModel]) -> str:
 
 
 def section_of(kind: Any) -> type[BaseModel] | None:
-    """The one section that a field holds, or null; None when it holds something else, or one of several."""
+    """The section type of a field, ignoring null; None for another type or several kinds."""
     inner, _, _ = _core(kind, [])
     return inner if isinstance(inner, type) and issubclass(inner, BaseModel) else None
 
 
 def kinds_of(kind: Any) -> dict[str, Any]:
-    """The sections that a field may hold one of, by their kind; empty when there are not several."""
+    """The sections of a field of several kinds, by kind; else empty."""
     return _members(_core(kind, [])[0])
 
 
 def _at(location: Location, root: type[BaseModel]) -> tuple[Any, list[Any], Location]:
-    """The type of the field at a location, its constraints, and the path that the file has it at.
+    """The type of the field at a location, its constraints, and its path in the file.
 
-    Where a section may be of several kinds, a location holds the kind too, which is no part of the path.
+    A location also holds the kind of a section of several kinds, which is not part of the path.
     """
     kind, rules, path = root, list[Any](), list[str | int]()
     for part in location:
@@ -169,7 +160,6 @@ def _at(location: Location, root: type[BaseModel]) -> tuple[Any, list[Any], Loca
 
 
 def _members(kind: Any) -> dict[str, Any]:
-    """The sections that a section may be of, by their kind; empty when it is not of several."""
     if get_origin(kind) not in {Union, UnionType}:
         return {}
     return {get_args(item.model_fields[TAG].annotation)[0]: item for item in get_args(kind)}

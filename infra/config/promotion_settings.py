@@ -1,4 +1,4 @@
-"""The sections `modelstack:promotion` and `modelstack:approval`: whose model is released, and who must agree."""
+"""The sections `modelstack:promotion` and `modelstack:approval`: the source of releases, and approvals."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class PromotionSettings(Section):
         return given
 
     def not_of(self, platform: str) -> list[str]:
-        """Of those who may take the champion, the ones that a platform does not know, or that are everybody."""
+        """The entries of `to` that do not fit the platform, or that mean everybody."""
         on_aws = platform == "aws"
         return [one for one in self.to if bool(_ACCOUNT.fullmatch(one)) is not on_aws or one in _EVERYBODY]
 

@@ -1,4 +1,4 @@
-"""The config section `retention`: how long what grows with traffic is kept."""
+"""The section `modelstack:retention`: how long data that grows with traffic is kept."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The config section `retraining`: when a new version is trained without a commit, and how."""
+"""The section `modelstack:retraining`: when and how a new version is trained without a commit."""
 
 from __future__ import annotations
 
@@ -83,6 +83,6 @@ class RetrainingSettings(Section):
         return self
 
     def rules(self) -> Rules:
-        """When a version is trained, as the function gets it."""
+        """The rules as the retrain function gets them."""
         given: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(Rules)}
         return Rules(**given | {"on": tuple(self.on)})

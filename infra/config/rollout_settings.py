@@ -1,10 +1,10 @@
-"""The section `modelstack:rollout`: by which strategy a challenger earns its traffic, and by what it is judged.
+"""The section `modelstack:rollout`: the strategy and the judge of a trial.
 
     strategy: {kind: shadow, percent: 50, bake_seconds: 600, then: {kind: canary, weight: 10, bake_seconds: 300}}
     judge: {min_requests: 500, metrics: {errors: {margin: 0.01}, log_loss: {margin: 0.05}}}
 
-The rules of a plan are those of `plan`, `strategies` and `catalogue` in `rollout/core`; here they get the field's path.
-What can never end in a verdict is refused too.
+The rules themselves are in `rollout/core`; here their errors get the field's path. A trial that could never end in a
+verdict is refused too.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class ReplaySettings(Section):
     )
 
     def gate(self) -> ReplayGate:
-        """The gate of the plan."""
+        """The plan's replay gate."""
         return ReplayGate(**self.model_dump())
 
 
@@ -82,21 +82,17 @@ class InfrastructureSettings(Section):
 
     @model_validator(mode="after")
     def _taken(self) -> Self:
-        wrong = self.refused(FEWEST_TO_ROLL)  # of more instances it may be refused yet: see Settings
+        wrong = self.refused(FEWEST_TO_ROLL)  # Settings checks the real instance count
         if wrong is not None:
             raise Wrong([wrong])
         return self
 
     def guard(self, alarms: Sequence[str], instances: int) -> Guard:
-        """The guard of the plan, of so many instances.
-
-        Raises:
-            PlanError: SageMaker would refuse it; the message holds the arithmetic.
-        """
+        """The plan's guard for a number of instances; PlanError with the arithmetic if SageMaker would refuse it."""
         return guardrail(self.kind, self.percent, self.bake_seconds, alarms, instances)
 
     def refused(self, instances: int) -> Problem | None:
-        """What SageMaker would refuse of it; None when it would not."""
+        """Why SageMaker would refuse it; None when it would not."""
         try:
             self.guard((), instances)
         except PlanError as error:
@@ -173,12 +169,12 @@ class RolloutSettings(Section):
 
     @property
     def copied(self) -> int | None:
-        """How many percent of the requests are copied to a challenger first; None when the strategy has no shadow."""
+        """Percent of requests that are first copied to a challenger; None for a strategy without shadow."""
         return self.strategy.percent if isinstance(self.strategy, Shadow) else None
 
     @property
     def split(self) -> tuple[str, AB] | None:
-        """The A/B test of the strategy, with its field; None when it has none."""
+        """The strategy's A/B test with its field; None without one."""
         if isinstance(self.strategy, Shadow):
             return (".strategy.then", self.strategy.then) if isinstance(self.strategy.then, AB) else None
         return (".strategy", self.strategy) if isinstance(self.strategy, AB) else None
@@ -196,10 +192,8 @@ class RolloutSettings(Section):
     def plan(self, window_seconds: int, guard: Guard | None = None, *, max_failed: float = 1.0) -> Plan:
         """The controller's plan.
 
-        Args:
-            window_seconds: The width of a window of observations.
-            guard: How the traffic moves, when only the champion's instances change.
-            max_failed: The share of requests that may fail, of both versions, while a challenger moves on.
+        `guard` moves traffic when only the champion's instances change. `max_failed` is the share of requests that may
+        fail, in both versions, while a challenger advances.
         """
         replayed = self.replay is not None and not _only_copies(self.strategy)
         return Plan(
@@ -220,8 +214,7 @@ class RolloutSettings(Section):
     def too_short(self, window_seconds: int) -> Problem | None:
         """Why the trial can never end in time; None when it can.
 
-        A step is left on requests of a window that began in it and has settled, so it takes a window and its settling
-        at least, however short its bake is.
+        A step ends on requests of a settled window that began in it, so it lasts at least a window and its settling.
         """
         plan = self.plan(window_seconds)
         least = window_seconds + plan.settle

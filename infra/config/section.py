@@ -1,4 +1,4 @@
-"""What every section of the stack's config is, and the fields that several have."""
+"""The base class of config sections, and the field types that several share."""
 
 from __future__ import annotations
 
@@ -32,16 +32,15 @@ _BYTES = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "k": 10**3, "M": 10**6, "G": 10
 
 
 def bytes_of(memory: str) -> int:
-    """How many bytes a `Memory` is."""
+    """A `Memory` in bytes."""
     number = memory.rstrip("".join(_BYTES))
     return int(number) * _BYTES[memory.removeprefix(number)]
 
 
 class Section(BaseModel):
-    """A section of the config: unknown fields are errors, values never change.
+    """A section of the config. Unknown fields are errors; values never change.
 
-    Attributes:
-        REPLACED: Fields of earlier versions -> what is said of one that still stands in the file.
+    `REPLACED` maps fields of earlier versions to what is reported for one that is still in the file.
     """
 
     REPLACED: ClassVar[Mapping[str, str]] = {}
@@ -51,22 +50,17 @@ class Section(BaseModel):
 
 @dataclass(frozen=True)
 class Whose:
-    """What a config is validated for.
-
-    Attributes:
-        stack: The stack's name.
-        platform: What it says of its platform.
-    """
+    """The validation context; `platform` is the raw config value."""
 
     stack: str
     platform: Any = "aws"
 
 
 def stack_of(info: ValidationInfo) -> str:
-    """The stack that is validated for; empty when a section is made by itself."""
+    """The validated stack; empty when a section is made by itself."""
     return info.context.stack if info.context else ""
 
 
 def on_aws(info: ValidationInfo) -> bool:
-    """Whether it is known to be a stack on AWS, and not on the local cloud."""
+    """Whether the stack is known to be on AWS, and not in the local cloud."""
     return bool(info.context) and info.context.platform == "aws" and not is_local(info.context.stack)

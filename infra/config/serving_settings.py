@@ -1,4 +1,4 @@
-"""The section `modelstack:serving`: what a release runs on, and how much of what it answers is kept."""
+"""The section `modelstack:serving`: instances and request capture."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from infra.config.problems import NotAllowed
 from infra.config.section import Cores, Image, InstanceType, Memory, Section, bytes_of
 
 _LEAST_MEMORY = 64 * 2**20
-"""Bytes of a pod; the serving runtime alone takes more. See `Memory`, which says so."""
+"""Bytes of a pod; the serving runtime alone needs more. `Memory` repeats the number."""
 
 
 class ServingSettings(Section):
@@ -46,11 +46,11 @@ class ServingSettings(Section):
 
     @property
     def instances(self) -> str:
-        """Number and type of instances on AWS, as `Release` has them."""
+        """Instances on AWS, as in `Release`."""
         return f"{self.instance_count} x {self.instance_type}"
 
     @property
     def pods(self) -> str:
-        """Number and size of pods on Kubernetes, as `Release` has them."""
+        """Pods on Kubernetes, as in `Release`."""
         most = f" to {self.max_instance_count}" if self.max_instance_count else ""
         return f"{self.instance_count}{most} x {self.cpu}/{self.memory}"

@@ -1,10 +1,4 @@
-"""The stack's config, typed: what may stand under `config:` in `Pulumi.<stack>.yaml`.
-
-    settings = Settings.load({"modelstack:rollout": '{"max_minutes": 90}', "aws:region": "us-east-1"}, stack="local")
-    settings.rollout.plan(settings.monitoring.period_seconds).steps[0].weight
-
-A wrong value stops the program before anything changes, with every wrong field, its value, and what is allowed.
-"""
+"""The stack's config, typed: everything under `config:` in `Pulumi.<stack>.yaml`."""
 
 from __future__ import annotations
 
@@ -53,7 +47,7 @@ class RegistrySettings(Section):
 
 
 class Settings(Section):
-    """All of a stack's config. Each field is one key of the namespace `modelstack`."""
+    """A stack's config. Each field is one key of the namespace `modelstack`."""
 
     platform: Annotated[str, Allowed("one of aws, kubernetes")] = Field(
         default=DEFAULT, description="Where the stack runs: on SageMaker, or on a Kubernetes cluster."
@@ -74,7 +68,7 @@ class Settings(Section):
 
     @property
     def trial(self) -> RolloutSettings:
-        """The rollout's settings; where nothing is captured, without the defaults that captured answers give."""
+        """The rollout's settings; without capture, also without the defaults that need captured answers."""
         if self.serving.capture_percent:
             return self.rollout
         judge = self.rollout.judge
@@ -82,7 +76,7 @@ class Settings(Section):
         return self.rollout.model_copy(update={"replay": None, "judge": judge.model_copy(update={"metrics": metrics})})
 
     def watch(self, nats: float) -> Watch:
-        """When the alarms fire, given the evidence that a period needs."""
+        """The alarm settings. `nats` is the evidence that a period needs."""
         monitoring = self.monitoring
         return Watch(
             period_seconds=monitoring.period_seconds,
@@ -97,7 +91,7 @@ class Settings(Section):
 
     @property
     def scheduled(self) -> tuple[str, ...]:
-        """The handlers of the functions that run by a schedule: all but that of the rollback."""
+        """The handlers of the functions that run on a schedule: all except the rollback."""
         probe = ("probe",) if self.slo.probe_minutes else ()
         return ("advance", "drift", "labels", *probe, *(("retrain",) if self.retraining.enabled else ()))
 
@@ -120,7 +114,6 @@ class Settings(Section):
         return self
 
     def _of_capture(self) -> list[Problem]:
-        """What is asked of captured answers when nothing is captured."""
         rollout = self.rollout
         if self.serving.capture_percent:
             return []
@@ -132,22 +125,17 @@ class Settings(Section):
         return wrong
 
     def _of_answers(self) -> list[Problem]:
-        """What is asked of labels that this model's answers have no part in."""
         return [problem.under(_METRICS) for problem in unanswered(self.rollout.judge.metrics, checkout.losses())]
 
     def guard_problems(self) -> list[Problem]:
-        """What is refused of a guarded move of so many instances or pods."""
+        """Problems of a guarded move with the configured number of instances."""
         guard = self.rollout.infrastructure
         refused = guard.refused(self.serving.instance_count) if guard else None
         return [refused.under("rollout.infrastructure")] if refused else []
 
     @classmethod
     def load(cls, config: Mapping[str, str], stack: str) -> Settings:
-        """Read and check the config of a stack.
-
-        Args:
-            config: All that is set, `namespace:name` -> JSON or text, as Pulumi gives it to a program.
-            stack: The stack's name.
+        """Read and check the config of a stack. `config` maps `namespace:name` to JSON or text, as Pulumi passes it.
 
         Raises:
             pulumi.RunError: Something is wrong; the message lists every wrong field, its value and what is allowed.
@@ -181,7 +169,7 @@ class Settings(Section):
 
 
 def _value(text: str) -> Any:
-    """A value as the stack's file has it: Pulumi gives sections and numbers as JSON, and text as it is."""
+    """Pulumi passes sections and numbers as JSON, and text as it is."""
     try:
         return json.loads(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""The config section `slo`: what users are promised, and over which time."""
+"""The section `modelstack:slo`: the service-level objective."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ from monitoring.objectives.slo import Objective
 
 DAY = 86400
 LOCAL_DAYS, DAYS = 0.25, 30.0
-"""How long an objective holds where the config does not say."""
 LEAST_DAYS, MOST_DAYS = 7, 60
 
 
 class SloSettings(Section):
-    """The service-level objective. Alarms ring when its error budget burns too fast."""
+    """The service-level objective. Alarms fire when its error budget burns too fast."""
 
     availability: float = Field(
         default=0.999, ge=0.95, le=0.99999, description="Share of requests that should be answered without a 5XX."
@@ -50,7 +49,7 @@ class SloSettings(Section):
         return days
 
     def objective(self, stack: str) -> Objective:
-        """The objective of a stack, in the units that it is counted in."""
+        """The stack's objective, in the units that are counted."""
         days = self.window_days if self.window_days is not None else LOCAL_DAYS if is_local(stack) else DAYS
         return Objective(
             availability=self.availability,

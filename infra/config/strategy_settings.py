@@ -1,7 +1,4 @@
-"""The strategies of `modelstack:rollout.strategy`: the steps by which a challenger gets traffic.
-
-{kind: shadow, percent: 50, bake_seconds: 600, then: {kind: canary, weight: 10, bake_seconds: 300}}
-"""
+"""The strategies of `modelstack:rollout.strategy`: the steps by which a challenger gets traffic."""
 
 from __future__ import annotations
 
@@ -40,7 +37,7 @@ class StepSettings(Section):
 
 
 class AllAtOnce(Section):
-    """Everything at once: no champion is left to compare with, so that only the alarms judge."""
+    """All traffic at once: no champion is left to compare with, so only the alarms judge."""
 
     kind: Literal["all_at_once"] = Field(default="all_at_once", description="Names the strategy.")
     bake_seconds: Seconds = Field(description="How long the alarms are watched before the promotion.")
@@ -75,7 +72,7 @@ class Linear(Section):
 
 
 class Steps(Section):
-    """Shares of one's own."""
+    """Custom weights."""
 
     kind: Literal["steps"] = Field(default="steps", description="Names the strategy.")
     steps: Annotated[list[StepSettings], Field(min_length=1, max_length=20)] = Field(

@@ -1,4 +1,4 @@
-"""Where a stack may be: in the local cloud or on AWS, and in which region."""
+"""Where a stack may run: in the local cloud or on AWS, and in which region."""
 
 from __future__ import annotations
 
@@ -25,20 +25,16 @@ _OF_ENVIRONMENT = {
     "sharedCredentialsFiles": "AWS_SHARED_CREDENTIALS_FILE",
     "token": "AWS_SESSION_TOKEN",
 }
-"""The fields of `aws` that say as whom Pulumi's provider calls AWS -> what says the same to every client of AWS."""
+"""Credential fields of `aws`, which only Pulumi's provider reads -> the equivalent for every AWS client."""
 
 
 def is_local(stack: str) -> bool:
-    """Whether a stack lives in the local cloud: its name starts with `local`."""
+    """Whether a stack is in the local cloud: its name starts with `local`."""
     return stack.startswith(LOCAL)
 
 
 def check_target(stack: str, environment: Mapping[str, str]) -> None:
-    """Refuse a local stack that points outside, and any other stack that points at the local cloud.
-
-    Raises:
-        pulumi.RunError: The stack and AWS_ENDPOINT_URL do not belong together; the message says what to do.
-    """
+    """Refuse a local stack that points outside, and any other stack that points at the local cloud."""
     endpoint = environment.get("AWS_ENDPOINT_URL", "")
     inside = urlsplit(endpoint).hostname in LOOPBACK
     if is_local(stack) and not inside:
@@ -54,13 +50,10 @@ def check_target(stack: str, environment: Mapping[str, str]) -> None:
 
 
 def second_callers(config: Mapping[str, str]) -> list[Problem]:
-    """The fields of `aws` that name credentials: nothing but Pulumi's provider would read them.
+    """Refuse credential fields of `aws`, which only Pulumi's provider reads.
 
-    The program reads the journal by the environment's credentials. In another account there is none, and what is live
-    would be taken for what nobody needs. A value is not shown: some are secret.
-
-    Args:
-        config: All that is set, `namespace:name` -> JSON or text.
+    The program reads the journal with the environment's credentials. In another account it would find none, and delete
+    live resources. Values are not shown, since some are secret.
     """
     return [
         Problem(
@@ -85,7 +78,7 @@ def wrong_region(region: str | None) -> Problem | None:
 
 
 def regions() -> list[str]:
-    """The regions of AWS that the installed botocore knows, by its `partitions.json`; botocore itself is not loaded."""
+    """The regions of AWS in the installed botocore's `partitions.json`; botocore itself is not loaded."""
     found = importlib.util.find_spec("botocore")
     assert found is not None  # noqa: S101  locked
     assert found.origin is not None  # noqa: S101  a package on disk

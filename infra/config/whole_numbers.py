@@ -1,4 +1,4 @@
-"""Numbers as they were written: 3, not 3.0."""
+"""Conversion of floats such as 3.0 back to 3."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def whole(value: Any) -> Any:
-    """Give numbers without a fraction back their type: Pulumi, and a field for numbers, make every number a float."""
+    """Convert floats without a fraction to int: Pulumi, and float fields, make every number a float."""
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if isinstance(value, Mapping):

@@ -1,1 +1,1 @@
-"""What a stack on a Kubernetes cluster consists of: one component a file."""
+"""The components of a stack on a Kubernetes cluster, one per file."""

@@ -1,4 +1,4 @@
-"""Can this cluster do what a stack needs? The cluster itself is asked, before anything is declared."""
+"""Checks of the cluster before anything is declared."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from platforms.kubernetes.sticky import refused
 from rollout.core.errors import RolloutError
 
 LOCAL_NODE = "10.99.0.1"
-"""Where the API server of a cluster of `make cluster` is."""
+"""The API server of `make cluster`."""
 _ROUTES = "httproutes.gateway.networking.k8s.io"
 _OPERATOR = ("prometheusrules.monitoring.coreos.com", "alertmanagerconfigs.monitoring.coreos.com")
 _METRICS = "metrics.k8s.io/v1beta1"
@@ -42,11 +42,7 @@ _ENVOY = "gateway.envoyproxy.io/gatewayclass-controller"
 
 
 def check_target(stack: str, api: Api) -> None:
-    """Refuse a local stack that points at a cluster elsewhere.
-
-    Raises:
-        pulumi.RunError: The stack and the context do not belong together; the message says what to do.
-    """
+    """Refuse a local stack that points at a cluster elsewhere."""
     host = urlsplit(api.server).hostname
     if is_local(stack) and host not in {*LOOPBACK, LOCAL_NODE}:
         raise pulumi.RunError(
@@ -64,18 +60,10 @@ def lacking(
     autoscaled: bool = False,
     mlflow_secret: str | None = None,
 ) -> list[str]:
-    """What the cluster lacks, a sentence each with what to do; empty when nothing.
+    """What the cluster is missing, as sentences that say what to do.
 
-    Args:
-        api: The API server.
-        settings: What the stack uses of the cluster.
-        names: The stack's names.
-        sticky: The header that is to decide which version answers in a trial; empty when none is.
-        autoscaled: Whether pods are to follow the load.
-        mlflow_secret: The Secret with which the controller signs in to MLflow; None without.
-
-    Raises:
-        RolloutError: The cluster cannot be asked.
+    `sticky` is the header that selects the version in a trial, or empty; `mlflow_secret` the controller's Secret for
+    MLflow, if any.
     """
     if api.find(NAMESPACE, names.namespace) is None:
         why = f"namespace {names.namespace} does not exist (modelstack:kubernetes.namespace)"
@@ -97,10 +85,7 @@ def lacking(
 
 
 def unwatched(api: Api, settings: KubernetesSettings) -> str:
-    """Why Prometheus may watch over no release, a sentence with what to do; empty when it answers.
-
-    It is asked from here, as every command does. Where nobody here has the right to ask it, nothing is known.
-    """
+    """Why Prometheus cannot monitor a release, with what to do; empty if it can or the caller may not query it."""
     url = settings.prometheus or ""
     with api.reach(url) as client:
         try:
@@ -158,7 +143,6 @@ def _class(api: Api, name: str) -> Iterator[str]:
 
 
 def _which(api: Api) -> str:
-    """Which classes there are, for who may list them."""
     try:
         return f"; there are: {', '.join(sorted(one['metadata']['name'] for one in api.list(GATEWAY_CLASS))) or 'none'}"
     except RolloutError:
@@ -166,7 +150,7 @@ def _which(api: Api) -> str:
 
 
 def _proxy(api: Api, name: str, reference: Mapping[str, Any] | None) -> Iterator[str]:
-    """Without merged backends a variant has no metrics of its own, and is dropped at weight 0, which loses requests."""
+    """Without merged backends a variant has no metrics of its own, and a change from weight 0 loses requests."""
     proxy = None
     if reference and reference["kind"] == "EnvoyProxy":
         proxy = api.find(ENVOY_PROXY, reference["name"], namespace=reference.get("namespace"))
@@ -178,7 +162,7 @@ def _proxy(api: Api, name: str, reference: Mapping[str, Any] | None) -> Iterator
 
 
 def _sticky(api: Api, settings: KubernetesSettings, names: Names) -> Iterator[str]:
-    """Keys are made sticky by a patch of the gateway's route, which Envoy Gateway takes only when it is told to."""
+    """Sticky keys patch the gateway's route, which Envoy Gateway allows only if enabled."""
     why = ""
     if api.find(CRD, _PATCHES) is None:
         why = f"it knows no {_PATCHES} of Envoy Gateway"
@@ -194,10 +178,7 @@ def _sticky(api: Api, settings: KubernetesSettings, names: Names) -> Iterator[st
 
 
 def _patched(api: Api, settings: KubernetesSettings) -> bool:
-    """Whether Envoy Gateway takes patches, by its own config; true where that cannot be read.
-
-    Then the policy itself says it, before a challenger gets any traffic.
-    """
+    """Whether Envoy Gateway's own config enables patches; true if unreadable: the policy's status reports it later."""
     name = settings.gateway.class_name
     if settings.gateway.name is not None:
         gateway = api.find(GATEWAY, settings.gateway.name)

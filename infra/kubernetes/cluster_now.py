@@ -1,4 +1,4 @@
-"""A stack as it is now: its cluster, what is live there, and which release is wanted."""
+"""The live state of a stack on a cluster."""
 
 from __future__ import annotations
 
@@ -30,21 +30,20 @@ from rollout.core.state import RolloutState, StateError
 from services.declaration.alarm_names import answer_alarms
 
 CONTROLLER, SERVING, NEWEST = "controller", "serving", "latest"
-"""The repositories of the images below the registry's path, and the tag that is looked for."""
+"""Image repositories below the registry's path, and the tag."""
 
 
 @dataclass(frozen=True)
 class There:
-    """What the cluster says.
+    """The state of the cluster.
 
     Attributes:
         uid: The uid of the namespace.
-        state: What is live and on trial, by the journal.
-        listeners: Those of a Gateway that is there already which take requests for the route.
-        sticky_header: The header by which the trial under way decides which version answers; empty when by none.
-        beside: The Rollouts of other stacks in the namespace, which a controller of this stack drives too.
+        listeners: Listeners of an existing Gateway that accept the route's requests.
+        sticky_header: The header that selects the version in the running trial; empty without one.
+        beside: Rollouts of other stacks in the namespace, which this stack's controller drives too.
         bucket: The bucket that pods and the controller read.
-        unwatched: Why Prometheus cannot watch over a release; empty when it can.
+        unwatched: Why Prometheus cannot monitor a release; empty when it can.
     """
 
     uid: str
@@ -58,13 +57,7 @@ class There:
 
 @dataclass(frozen=True, kw_only=True)
 class ClusterNow(LiveState):
-    """A stack on a cluster before its program has declared anything; also these.
-
-    Attributes:
-        there: What the cluster says.
-        controller_image: The controller's, by digest; empty where another stack declares the controller.
-        cluster: Speaks with the cluster for Pulumi.
-    """
+    """The live state of a stack on a cluster; `controller_image` is empty if another stack declares it."""
 
     names: Names
     there: There
@@ -72,11 +65,11 @@ class ClusterNow(LiveState):
     cluster: pulumi.ProviderResource
 
     def shape(self, serving: ServingSettings) -> tuple[str, dict[str, Any]]:
-        """See `LiveState`: pods."""
+        """Pods."""
         return serving.pods, shape_of(serving)
 
     def sticky(self, wanted: DesiredRelease, header: str) -> str:
-        """The header that decides which version answers: that of a trial under way goes on deciding until it ends."""
+        """The header that selects the version; a running trial keeps its own."""
         challenger = self.state.challenger if self.state.on_trial else None
         same = challenger is not None and challenger.id == wanted.id
         return (self.there.sticky_header if same else "") or header
@@ -86,7 +79,7 @@ class ClusterNow(LiveState):
         return answer_alarms(self.names.prefix, variant)
 
     def agreed(self, settings: Settings, wanted: DesiredRelease) -> int:
-        """See `LiveState`; by the release's ModelPackage."""
+        """Approvals in the release's ModelPackage."""
         from platforms.kubernetes.approvals import PackageApprovals  # noqa: PLC0415  most stacks ask nobody
 
         api = Api.of(settings.kubernetes.context, self.names.namespace)
@@ -94,12 +87,8 @@ class ClusterNow(LiveState):
 
 
 async def read_cluster(settings: Settings, stack: str) -> ClusterNow:
-    """Ask the cluster what it can do and what is live there, and the registry for the images.
-
-    Raises:
-        pulumi.RunError: One of them does not answer, or lacks what a stack needs; nothing was declared.
-    """
-    provider = pulumi.ProviderResource("pulumi-python", "releases", {})  # its process starts while the cluster is asked
+    """Check the cluster, and read its live state and the images; pulumi.RunError if something is missing."""
+    provider = pulumi.ProviderResource("pulumi-python", "releases", {})  # its process starts while the cluster responds
     names = Names(settings.model.name, stack, settings.kubernetes.namespace)
     other = settings.promotion.source
     there = await asyncio.to_thread(_read, settings, names)
@@ -121,28 +110,22 @@ async def read_cluster(settings: Settings, stack: str) -> ClusterNow:
 
 
 def _provider(settings: KubernetesSettings, uid: str) -> pulumi.ProviderResource:
-    """Speaks with the cluster for Pulumi; it is another one only where the namespace is another one.
-
-    The path of a kubeconfig, which the SDK takes from the environment, and the address of the API server differ from
-    person to person, and would make all objects anew.
+    """Its inputs identify the namespace by uid: kubeconfig path and server address differ between people, and would
+    replace all objects.
     """
-    os.environ.pop("KUBECONFIG", None)  # the plugin has the engine's environment, and finds it there
+    os.environ.pop("KUBECONFIG", None)  # the plugin reads it from the engine's environment
     return pulumi_kubernetes.Provider(
         "cluster",
         context=settings.context,
         namespace=settings.namespace,
         cluster_identifier=uid,
-        enable_config_map_mutable=True,  # those that never change say so themselves
+        enable_config_map_mutable=True,  # immutable ones say so themselves
         enable_server_side_apply=True,
     )
 
 
 def neighbours(api: Api, names: Names) -> tuple[str, ...]:
-    """The Rollouts of other stacks in the namespace; none where the cluster does not know the kind yet.
-
-    Raises:
-        RolloutError: The API server refuses, or does not answer.
-    """
+    """The Rollouts of other stacks in the namespace; none if the cluster does not know the kind yet."""
     try:
         found = [item["metadata"]["name"] for item in api.list(ROLLOUT)]
     except NotFound:
@@ -182,7 +165,7 @@ def _read(settings: Settings, names: Names) -> There:
 
 
 def _check_bucket(bucket: BucketSettings | None) -> None:
-    """Refuse a bucket that an update could not write to: it would train first."""
+    """Check write access before an update trains a model."""
     if bucket is None:
         return
     from platforms.kubernetes import buckets  # noqa: PLC0415 - loads boto3, which stacks without a bucket do not need
@@ -194,7 +177,6 @@ def _check_bucket(bucket: BucketSettings | None) -> None:
 
 
 def _images(settings: Settings, stack: str, state: RolloutState, source: dict[str, Any] | None) -> tuple[str, str]:
-    """The images of the serving runtime and of the controller; a restored release has that of then."""
     cluster, restored = settings.kubernetes, state.restored
     taken = source["image_uri"] if source and source["platform"] == "kubernetes" else None
     serving = settings.serving.image or taken or f"{cluster.registry}/{SERVING}:{NEWEST}"

@@ -1,4 +1,4 @@
-"""What a stack on Kubernetes refuses of its config, beyond what every stack does."""
+"""Config checks that only stacks on Kubernetes have."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from infra.config.problems import Problem
 from infra.config.whole_numbers import whole
 
-if TYPE_CHECKING:  # which asks the platform for its problems
+if TYPE_CHECKING:  # Settings imports this module through the platform
     from infra.config.settings import Settings
 
 _AWS_RETENTION = {
@@ -17,7 +17,7 @@ _AWS_RETENTION = {
 
 
 def problems(settings: Settings, _stack: str) -> list[Problem]:
-    """Every wrong value, and what is allowed instead."""
+    """Every wrong value, with what is allowed."""
     return [
         *_of_kubernetes(settings),
         *_of_alerts(settings),
@@ -28,7 +28,6 @@ def problems(settings: Settings, _stack: str) -> list[Problem]:
 
 
 def _of_alerts(settings: Settings) -> list[Problem]:
-    """How people are told in a cluster without the Prometheus operator."""
     alerts, wrong = settings.kubernetes.alerts, list[Problem]()
     why = "without the Prometheus operator, Alertmanager reads no Secret; allowed is null, and a route of your own"
     for name, receiver in (("page", alerts.page), ("ticket", alerts.ticket)):
@@ -38,13 +37,11 @@ def _of_alerts(settings: Settings) -> list[Problem]:
 
 
 def _of_retention(settings: Settings) -> list[Problem]:
-    """What a cluster does not keep for us."""
     given = {name: why for name, why in _AWS_RETENTION.items() if name in settings.retention.model_fields_set}
     return [Problem(f"retention.{name}", why, getattr(settings.retention, name)) for name, why in given.items()]
 
 
 def _of_kubernetes(settings: Settings) -> list[Problem]:
-    """What a stack on a cluster needs, and what only AWS has."""
     cluster, wrong = settings.kubernetes, list[Problem]()
     for name, such in (
         ("registry", "registry.example.org/models"),

@@ -1,4 +1,4 @@
-"""The rollout controller of a namespace, and what it may do."""
+"""The rollout controller of a namespace, and its permissions."""
 
 from __future__ import annotations
 
@@ -32,9 +32,8 @@ class Controller(pulumi.ComponentResource):
     """The rollout controller of a namespace.
 
     Creates:
-        A Deployment of two replicas, any of which may be killed; a Service for captures and wake-ups; a service
-        account with a Role of what it does: read workloads and routes, write journals, verdicts and events. They stay
-        when the stack goes, or declares them no more, where `opts` say `retain_on_delete`.
+        A Deployment of two replicas; a Service for captures and wake-ups; a service account with a Role to read
+        workloads and routes, and to write journals, verdicts and events. `retain_on_delete` in `opts` applies to all.
     """
 
     def __init__(
@@ -45,15 +44,6 @@ class Controller(pulumi.ComponentResource):
         mlflow: MlflowSettings,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        """Declare the controller.
-
-        Args:
-            name: The logical name.
-            site: Where it is; it serves every Rollout of that namespace.
-            image: What it runs, by digest.
-            mlflow: Which MLflow it tells how the rollouts of the namespace stand.
-            opts: Options of the component.
-        """
         super().__init__("modelstack:kubernetes:Controller", name, None, opts)
         child = pulumi.ResourceOptions(parent=self, retain_on_delete=opts.retain_on_delete if opts else None)
         for logical, manifest in manifests(site.names.namespace, site.settings, site.bucket, image, mlflow).items():
@@ -68,15 +58,7 @@ def manifests(
     image: pulumi.Input[str],
     mlflow: MlflowSettings | None = None,
 ) -> dict[str, dict[str, Any]]:
-    """The objects of the controller of a namespace, by their logical names. Pure.
-
-    Args:
-        namespace: Whose Rollouts it serves.
-        settings: What it uses of the cluster.
-        bucket: The bucket in which it reads packages.
-        image: What it runs, by digest.
-        mlflow: Which MLflow it tells; None tells none.
-    """
+    """The objects of the controller of a namespace by logical name; `image` is by digest."""
     each: dict[str, dict[str, Any]] = {
         "account": {"apiVersion": "v1", "kind": "ServiceAccount", "automountServiceAccountToken": False},
         "role": {"apiVersion": f"{RBAC}/v1", "kind": "Role", "rules": _rules()},
@@ -99,7 +81,7 @@ def manifests(
 
 
 def _of_mlflow(settings: MlflowSettings | None) -> dict[str, Any]:
-    """Variables of a container that tells an MLflow; a secret has the keys of one way to sign in."""
+    """A secret holds the keys of one way to sign in, so each is optional."""
     if settings is None or settings.server is None:
         return {}
     keys = KEYS if settings.secret else {}
@@ -126,7 +108,7 @@ def _pod(
         "ports": [{"name": "http", "containerPort": CONTROLLER_PORT}],
         "resources": {"requests": {"cpu": "20m", "memory": "128Mi"}, "limits": {"memory": "256Mi"}},
         "securityContext": CONTAINER_SECURITY,
-        # On a busy node Python starts slowly, and the liveness probe would end it again and again.
+        # On a busy node Python starts slowly, and the liveness probe would restart it repeatedly.
         "startupProbe": {
             "httpGet": {"path": "/healthz", "port": "http"},
             "periodSeconds": 2,
@@ -171,7 +153,7 @@ def _deployment(pod: dict[str, Any]) -> dict[str, Any]:
 
 
 def _rules() -> list[dict[str, Any]]:
-    """What the controller may do, all of it within its namespace; on what has a stack's name, `Endpoint` says more."""
+    """`own_rights` in `endpoint` adds permissions on single objects."""
     read = ["get", "list", "watch"]
 
     def rule(group: str, resources: list[str], verbs: list[str]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The stack's dashboard, for a Grafana whose sidecar looks for such ConfigMaps."""
+"""The stack's dashboard, for a Grafana with a sidecar that loads ConfigMaps."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Dashboard(pulumi.ComponentResource):
     """The stack's dashboard.
 
     Creates:
-        A ConfigMap with the label `grafana_dashboard`, which holds it as Grafana reads it.
+        A ConfigMap with the label `grafana_dashboard`.
     """
 
     def __init__(
@@ -27,15 +27,6 @@ class Dashboard(pulumi.ComponentResource):
         objective: Objective,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        """Declare the dashboard.
-
-        Args:
-            name: The logical name.
-            site: Where it is.
-            settings: The stack's config.
-            objective: What users are promised.
-            opts: Options of the component.
-        """
         super().__init__("modelstack:kubernetes:Dashboard", name, None, opts)
         prefix = site.names.prefix
         content = grafana.dashboard(prefix, site.names.namespace, settings.monitoring.panels(objective))

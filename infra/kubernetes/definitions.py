@@ -1,4 +1,4 @@
-"""The custom resource definitions: one set for the whole cluster."""
+"""The custom resource definitions of the cluster."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from platforms.kubernetes.crds import definitions
 
 
 class Definitions(pulumi.ComponentResource):
-    """The custom resource definitions.
+    """The custom resource definitions of the cluster.
 
     Creates:
-        Rollout and ModelPackage of the group `modelstack.dev`. They stay when the stack is destroyed: with them would
-        go every Rollout of the cluster.
+        Rollout and ModelPackage of the group `modelstack.dev`. They stay when the stack is destroyed, because deleting
+        a definition deletes all its objects in the cluster.
     """
 
     def __init__(self, name: str, site: Site, opts: pulumi.ResourceOptions | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Where requests come in: the gateway, the route's shell, and the journal of its rollouts."""
+"""The gateway, the route, and the journal of its rollouts."""
 
 from __future__ import annotations
 
@@ -20,15 +20,14 @@ _HTTP, _HTTPS = 80, 443
 
 
 class Endpoint(pulumi.ComponentResource):
-    """Where requests come in.
+    """The gateway, the route, and the journal of its rollouts.
 
     Creates:
-        A Gateway, where the stack makes its own; an HTTPRoute without rules; a Rollout; a Role, by which the controller
-        writes the rules of that route, and reads the stack's key, with which it signs the audit record, and the token
-        by which it knows who may bring something; a BackendTrafficPolicy, by which a request goes to another pod when
-        the first one takes no connection; for an A/B test with sticky keys an EnvoyPatchPolicy.
+        A Gateway, unless the stack uses an existing one; an HTTPRoute without rules; a Rollout; a Role for the
+        controller to write the route's rules and to read the stack's signing key and capture token; a
+        BackendTrafficPolicy that retries a refused connection at another pod; for sticky keys an EnvoyPatchPolicy.
 
-    The rules of the route are the rollout controller's alone, and so is the status of the Rollout, its journal.
+    The controller owns the route's rules, and the Rollout's status, which is the journal.
     """
 
     def __init__(
@@ -40,15 +39,6 @@ class Endpoint(pulumi.ComponentResource):
         listeners: Sequence[str] = (),
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        """Declare the endpoint.
-
-        Args:
-            name: The logical name.
-            site: Where it is.
-            spec: What the controller needs to know of it.
-            listeners: Those of a Gateway that is there already which take requests for the route.
-            opts: Options of the component.
-        """
         super().__init__("modelstack:kubernetes:Endpoint", name, None, opts)
         child, names, gateway = pulumi.ResourceOptions(parent=self), site.names, site.settings.gateway
         if gateway.class_name is not None:
@@ -67,7 +57,7 @@ class Endpoint(pulumi.ComponentResource):
 
 
 def own_rights(names: Names) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The Role of what the controller may do to objects of a stack's own names alone, and who has it. Pure."""
+    """The Role for the controller on objects of this stack only, and its binding."""
     own = {"name": f"{names.prefix}-key"}
 
     def rule(group: str, resource: str, verb: str, *named: str) -> dict[str, Any]:
@@ -98,7 +88,6 @@ def _gateway(name: str, class_name: str, certificate: str | None) -> dict[str, A
 
 
 def _route(name: str, gateway: GatewaySettings) -> dict[str, Any]:
-    """The route without its rules, which are the controller's."""
     hosts = {"hostnames": [gateway.host]} if gateway.host else {}
     spec = {"parentRefs": [{"name": gateway.name or name}], **hosts}
     return {"apiVersion": _GATEWAY, "kind": "HTTPRoute", "metadata": {"name": name}, "spec": spec}

@@ -1,10 +1,8 @@
-"""The bucket that pods and the controller read, which outlives the field of the config that named it.
+"""The bucket that pods and the controller read, which outlives its config field.
 
-    bucket = read_bucket(api, settings.kubernetes, state)     # before anything is declared
-
-When `bucket` is taken out, new packages go to the registry. But the package of a release that serves, or that a
-rollback needs, stays where it is. So its pods, and the controller, go on reading the bucket until the last such release
-has gone. Where it answers, and with which keys it is read, stands in the Deployment of that release.
+Without the field new packages go to the registry. But a serving release, or one that a rollback needs, still has its
+package in the bucket, which is therefore read until the last such release is gone. Its address and Secret are in the
+Deployment of that release.
 """
 
 from __future__ import annotations
@@ -19,24 +17,10 @@ from rollout.core.release import Release
 from rollout.core.state import RolloutState
 
 SCHEME = "s3://"
-"""How the URI of an archive in a bucket begins."""
 
 
 def read_bucket(api: Api, settings: KubernetesSettings, state: RolloutState) -> BucketSettings | None:
-    """The bucket of the config; without one, that of a release which serves, or which a rollback needs.
-
-    Args:
-        api: The API server.
-        settings: What the stack uses of the cluster.
-        state: The journal.
-
-    Returns:
-        The bucket; None where no package lies in one.
-
-    Raises:
-        pulumi.RunError: There is such a release, and the cluster does not tell how its bucket is read.
-        RolloutError: The cluster cannot be asked.
-    """
+    """The bucket of the config, else of a release that still needs one; pulumi.RunError if that one is not known."""
     there = [release for release in state.releases() if release.archive_uri.startswith(SCHEME)]
     if settings.bucket is not None or not there:
         return settings.bucket
@@ -50,7 +34,7 @@ def read_bucket(api: Api, settings: KubernetesSettings, state: RolloutState) -> 
 
 
 def tell(settings: KubernetesSettings, bucket: BucketSettings | None) -> None:
-    """Say that a bucket is still read which the config does not name any more."""
+    """Report that a bucket is still read that the config no longer names."""
     if bucket is not None and settings.bucket is None:
         secret = f", nor Secret {bucket.secret}," if bucket.secret else ""
         pulumi.info(
@@ -61,7 +45,6 @@ def tell(settings: KubernetesSettings, bucket: BucketSettings | None) -> None:
 
 
 def _declared(api: Api, release: Release) -> BucketSettings | None:
-    """The bucket that the pods of a release read; None where its Deployment names none, or is gone."""
     pod = ((api.find(DEPLOYMENT, release.config_name) or {}).get("spec") or {}).get("template", {}).get("spec", {})
     fetch = next((one for one in pod.get("initContainers", ()) if one["name"] == FETCHES), {})
     return bucket_of(release.archive_uri.removeprefix(SCHEME).partition("/")[0], fetch)

@@ -1,4 +1,4 @@
-"""What a stack on a cluster says of itself."""
+"""Stack outputs on Kubernetes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NAMES = (
 
 
 def of_place(site: Site) -> dict[str, Any]:
-    """Where things are."""
+    """The outputs of a stack before its first release."""
     settings, names = site.settings, site.names
     return {
         "platform": "kubernetes",

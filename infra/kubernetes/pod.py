@@ -1,4 +1,4 @@
-"""How every pod of ours runs: as nobody, on a read-only root, with no token that it does not need."""
+"""Settings that all pods share: no root user, a read-only root, and no unneeded token."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ FETCHES = "package"
 """The init container that fetches a model's package."""
 _REGION, _ENDPOINT = "AWS_REGION", "AWS_ENDPOINT_URL_S3"
 USER = 10001
-"""The user and the group of every container; an image of ours needs no other."""
+"""User and group of every container."""
 _LOGIN = "/registry"  # the folder with the docker config
 
 POD_SECURITY: Mapping[str, Any] = {
@@ -27,11 +27,11 @@ CONTAINER_SECURITY: Mapping[str, Any] = {
     "readOnlyRootFilesystem": True,
     "capabilities": {"drop": ["ALL"]},
 }
-"""What the level `restricted` of the Pod Security Standards asks for, and a read-only root."""
+"""The level `restricted` of the Pod Security Standards, and a read-only root."""
 
 
 def disruption_budget(selector: Mapping[str, str]) -> dict[str, Any]:
-    """Whoever drains nodes takes one pod at a time, and any that does not answer: it may never answer again.
+    """A drain evicts one pod at a time, and unhealthy pods always, since they may never recover.
 
     Source: Kubernetes documentation, "Specifying a Disruption Budget", unhealthy pod eviction policy.
     """
@@ -47,7 +47,7 @@ def disruption_budget(selector: Mapping[str, str]) -> dict[str, Any]:
 
 
 def environment(variables: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Variables of a container; a value that is a mapping says where it comes from."""
+    """Variables of a container; a mapping as value is its source."""
     return [
         {"name": name, "valueFrom": dict(value)} if isinstance(value, Mapping) else {"name": name, "value": value}
         for name, value in variables.items()
@@ -55,19 +55,19 @@ def environment(variables: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def of_bucket(bucket: BucketSettings | None) -> dict[str, str]:
-    """Variables of a container that reads a stack's bucket, see `serving.fetch`; its keys come with `keys_of`."""
+    """Variables of a container that reads a bucket, see `serving.fetch`."""
     if bucket is None:
         return {}
     return {_REGION: bucket.region, **({_ENDPOINT: bucket.endpoint} if bucket.endpoint else {})}
 
 
 def keys_of(bucket: BucketSettings | None) -> dict[str, Any]:
-    """The fields of a container that give it the keys of a stack's bucket."""
+    """Fields of a container that mount the keys of a bucket."""
     return {"envFrom": [{"secretRef": {"name": bucket.secret}}]} if bucket and bucket.secret else {}
 
 
 def bucket_of(name: str, container: Mapping[str, Any]) -> BucketSettings | None:
-    """The bucket that a container reads: what `of_bucket` and `keys_of` were made from; None where it reads none."""
+    """The inverse of `of_bucket` and `keys_of`; None for a container without a bucket."""
     variables = {one["name"]: one.get("value") for one in container.get("env", ())}
     if _REGION not in variables:
         return None
@@ -77,14 +77,7 @@ def bucket_of(name: str, container: Mapping[str, Any]) -> BucketSettings | None:
 
 @dataclass(frozen=True)
 class RegistryLogin:
-    """What a pod is given to read a registry with a login: the kubelet for images, its containers for packages.
-
-    Attributes:
-        pod: Fields of the pod.
-        variables: Variables of a container that reads packages.
-        mounts: Mounts of that container.
-        volumes: Volumes of the pod.
-    """
+    """What a pod needs for a registry with a login: for the kubelet's pulls, and for containers that read packages."""
 
     pod: Mapping[str, Any] = field(default_factory=dict[str, Any])
     variables: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -93,7 +86,7 @@ class RegistryLogin:
 
     @classmethod
     def of(cls, secret: str | None) -> RegistryLogin:
-        """That of a Secret of type kubernetes.io/dockerconfigjson; empty without one."""
+        """Of a Secret of type kubernetes.io/dockerconfigjson; empty without one."""
         if secret is None:
             return cls()
         files = [{"key": ".dockerconfigjson", "path": "config.json"}]
@@ -106,5 +99,5 @@ class RegistryLogin:
 
 
 def secret_value(secret: str, key: str, *, optional: bool = False) -> dict[str, Any]:
-    """Where a variable comes from that a Secret holds; an optional one is empty where there is no such Secret."""
+    """The source of a variable in a Secret; an optional one is empty without the Secret."""
     return {"secretKeyRef": {"name": secret, "key": key, **({"optional": True} if optional else {})}}

@@ -1,4 +1,4 @@
-"""What a stack on a cluster consists of, from the package to the rollout."""
+"""The resources of a stack on a cluster, from the package to the rollout."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ Opts = pulumi.ResourceOptions
 
 
 async def declare(settings: Settings, stack: str) -> None:
-    """Declare the stack. Fails when the release that the config asks for is refused, or is rolled back meanwhile."""
-    # Whatever is refused is refused before the first resource is declared: then nothing was changed.
+    """Declare the stack. Fails when the desired release is refused or rolled back."""
+    # Refuse before the first resource is declared, so that nothing was changed.
     now = await read_cluster(settings, stack)
     update, there = await asked(now, settings), now.there
     update.tell(now, settings)
@@ -78,7 +78,7 @@ def declare_release(
     package: Package,
     before: Sequence[pulumi.Resource],
 ) -> Rollout:
-    """Declare what serves a package, what watches over it, and its way to the traffic."""
+    """Declare serving and monitoring of a package, and its rollout."""
     names, plan, objective = now.names, update.plan, settings.slo.objective(now.names.stack)
     spec = rollout_spec(settings, names, now.sticky(update.wanted, settings.trial.sticky_header))
     after = Opts(depends_on=before)
@@ -88,7 +88,7 @@ def declare_release(
     Dashboard("dashboard", site, settings=settings, objective=objective)
     if settings.promotion.to:
         Promotion("promotion", site, settings.promotion.to)
-    # Without it nothing would drive the Rollouts of the others, and no alarm would roll their releases back.
+    # The other stacks' Rollouts need the controller, also for rollbacks.
     kept = Opts(depends_on=before, retain_on_delete=True) if now.there.beside else after
     controller = (
         [Controller("controller", site, now.controller_image, settings.mlflow, kept)] if now.controller_image else []

@@ -1,4 +1,4 @@
-"""What lets others take this stack's champion."""
+"""Access of other groups' stacks to this stack's champion."""
 
 from __future__ import annotations
 
@@ -12,23 +12,15 @@ from platforms.kubernetes.names import GROUP
 
 
 class Promotion(pulumi.ComponentResource):
-    """Lets the stacks of other groups take this one's champion, and nothing else.
+    """Access of other groups' stacks to this stack's champion.
 
     Creates:
-        A Role that reads the journal and the versions of packages; a RoleBinding of the groups.
+        A Role that reads the journal and the versions of packages; a RoleBinding for the groups.
     """
 
     def __init__(
         self, name: str, site: Site, groups: Sequence[str], opts: pulumi.ResourceOptions | None = None
     ) -> None:
-        """Declare what they need.
-
-        Args:
-            name: The logical name.
-            site: Where the stack is.
-            groups: Groups of the API server's users.
-            opts: Options of the component.
-        """
         super().__init__("modelstack:kubernetes:Promotion", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         for manifest in manifests(site.names.prefix, groups):

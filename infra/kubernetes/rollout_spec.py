@@ -1,4 +1,4 @@
-"""What the controller is told of an endpoint: where it is, and what is measured of it, by the config. Pure."""
+"""The spec of a Rollout."""
 
 from __future__ import annotations
 
@@ -9,13 +9,7 @@ from platforms.kubernetes.spec import RolloutSpec
 
 
 def rollout_spec(settings: Settings, names: Names, sticky_header: str) -> RolloutSpec:
-    """The spec of the Rollout.
-
-    Args:
-        settings: The stack's config.
-        names: The stack's names.
-        sticky_header: The header that decides which version answers; empty when none does.
-    """
+    """The spec of the Rollout; `sticky_header` selects the version, and is empty if none does."""
     gateway = settings.kubernetes.gateway
     return RolloutSpec(
         stack=names.stack,

@@ -1,4 +1,4 @@
-"""The alarms of an endpoint: rules of Prometheus on each variant, the objective and the controller."""
+"""Alarms of an endpoint as Prometheus rules."""
 
 from __future__ import annotations
 
@@ -22,17 +22,16 @@ from platforms.kubernetes.watched import Watched
 from services.declaration.alarm_thresholds import evidence
 
 EVERY = 2
-"""Seconds between two evaluations of the alarms of a variant."""
+"""Seconds between two evaluations of a variant's alarms."""
 _MINUTE = 60
 
 
 class Rules(pulumi.ComponentResource):
-    """The alarms of an endpoint.
+    """Alarms of an endpoint.
 
     Creates:
-        The alarms of every variant that is declared, of the objective and of the controller, as one PrometheusRule; and
-        their receivers, as an AlertmanagerConfig. Without an operator, ConfigMaps with a rule file and with the file of
-        an Alertmanager.
+        The alarms of every declared variant, of the objective and of the controller, as one PrometheusRule, and their
+        receivers as an AlertmanagerConfig. Without an operator: ConfigMaps with a rule file and an Alertmanager file.
     """
 
     def __init__(
@@ -45,16 +44,6 @@ class Rules(pulumi.ComponentResource):
         objective: Objective,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        """Declare the rules.
-
-        Args:
-            name: The logical name.
-            site: Where they are.
-            plan: Which variants are declared.
-            settings: The stack's config.
-            objective: What users are promised.
-            opts: Options of the component.
-        """
         super().__init__("modelstack:kubernetes:Rules", name, None, opts)
         content = rule_file(groups(site.names, plan, settings, objective))
         wanted, prefix, namespace = site.settings, site.names.prefix, site.names.namespace
@@ -88,14 +77,7 @@ def _receiver(settings: ReceiverSettings | None) -> Receiver | None:
 
 
 def groups(names: Names, plan: ServingPlan, settings: Settings, objective: Objective) -> list[dict[str, Any]]:
-    """The groups of rules: the alarms of variants and of the controller, and those on the objective. Pure.
-
-    Args:
-        names: The stack's names.
-        plan: Which variants are declared.
-        settings: The stack's config.
-        objective: What users are promised.
-    """
+    """The rule groups of variants and controller, and of the objective."""
     monitoring, rollout, alpha = settings.monitoring, settings.trial, settings.rollout.judge.alpha
     variants: dict[str, tuple[str, ...]] = {}
     for item in plan.releases:
@@ -111,5 +93,5 @@ def groups(names: Names, plan: ServingPlan, settings: Settings, objective: Objec
 
 
 def _evaluations(seconds: float, every: int) -> int:
-    """How often rules are evaluated in a stretch of time, both its ends included."""
+    """Both ends included."""
     return math.floor(seconds / every) + 1

@@ -1,10 +1,9 @@
-"""Where the objects of a stack are, and how one is declared: as Kubernetes itself writes it.
+"""The namespace of a stack, and the declaration of objects by their manifests.
 
     site = Site(names, settings.kubernetes, provider)
     site.declare("route", {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute", ...}, opts)
 
-The SDK's own classes say the same with other names, and take half a second to load. What an object may hold is checked
-by the API server, which knows its own schema, at each preview.
+The SDK's classes take half a second to load. The API server validates manifests at each preview.
 """
 
 from __future__ import annotations
@@ -22,14 +21,14 @@ from platforms.kubernetes.signing import secret_name
 
 RBAC = "rbac.authorization.k8s.io"
 VERSION = metadata.version("pulumi-kubernetes")
-"""Of the SDK, and so of the plugin."""
+"""Version of the SDK and of the plugin."""
 _NO_WAIT = {"pulumi.com/skipAwait": "true"}
 _TAKEN_OVER = {"pulumi.com/patchForce": "true"}
-"""Fields stay those of the stack that declared them before, and server-side apply refuses another stack's values."""
+"""Server-side apply refuses to change fields of another manager, here another stack, without it."""
 
 
 class Object(pulumi.CustomResource):
-    """One object of the cluster. It has the name that its manifest gives it."""
+    """One object of the cluster, named by its manifest."""
 
     def __init__(self, name: str, manifest: Mapping[str, Any], opts: pulumi.ResourceOptions) -> None:
         group = manifest["apiVersion"] if "/" in manifest["apiVersion"] else f"core/{manifest['apiVersion']}"
@@ -40,14 +39,7 @@ class Object(pulumi.CustomResource):
 
 @dataclass(frozen=True)
 class Site:
-    """One stack in its namespace.
-
-    Attributes:
-        names: The stack's names.
-        settings: What it uses of the cluster.
-        provider: Speaks with the cluster.
-        bucket: The bucket that pods and the controller read; see `kept_bucket`.
-    """
+    """One stack in its namespace; for `bucket` see `kept_bucket`."""
 
     names: Names
     settings: KubernetesSettings
@@ -55,11 +47,7 @@ class Site:
     bucket: BucketSettings | None = None
 
     def place(self, name: str) -> dict[str, Any]:
-        """Where a package goes, and who signs it, as `infra.providers.kubernetes_package` asks for it.
-
-        Args:
-            name: Of its ModelPackage.
-        """
+        """The inputs of `infra.providers.kubernetes_package`; `name` is the ModelPackage's."""
         bucket = self.settings.bucket
         return {
             "context": self.settings.context or "",
@@ -80,16 +68,10 @@ class Site:
         labels: Mapping[str, str] | None = None,
         shared: bool = False,
     ) -> Object:
-        """Declare an object of the stack's namespace, or of the cluster where its manifest says so.
+        """Declare an object of the stack's namespace, or of the cluster if its manifest's namespace is None.
 
-        An update does not wait until it works: whether a workload does, the rollout controller judges.
-
-        Args:
-            logical: The logical name.
-            manifest: The object without labels; `metadata` needs no more than a name.
-            opts: Options of the resource.
-            labels: Labels besides the stack's.
-            shared: Whether it belongs to the namespace or the cluster, and so is no stack's.
+        An update does not wait for readiness, which the rollout controller judges. A `shared` object belongs to the
+        namespace or the cluster and not to one stack.
         """
         given = manifest["metadata"]
         own = {"app.kubernetes.io/part-of": "modelstack"} if shared else self.names.labels

@@ -1,4 +1,4 @@
-"""What serves on a stack on Kubernetes that another one takes its releases from."""
+"""The champion of another stack on Kubernetes."""
 
 from __future__ import annotations
 
@@ -11,18 +11,7 @@ from rollout.core.state import StateError
 
 
 def champion(source: str, outputs: Mapping[str, Any], _account: str | None) -> dict[str, Any] | None:
-    """The champion of a stack, with the `context` of its cluster and the `bucket` of its packages.
-
-    Args:
-        source: The stack.
-        outputs: Its outputs.
-
-    Returns:
-        None before the first champion.
-
-    Raises:
-        pulumi.RunError: It cannot be read.
-    """
+    """The champion of a stack, or None; with the `context` of its cluster and the `bucket` of its packages."""
     from platforms.kubernetes.answers import Forbidden  # noqa: PLC0415  slow to load, and most stacks train
     from platforms.kubernetes.api import Api  # noqa: PLC0415
     from platforms.kubernetes.journal import KubernetesJournal  # noqa: PLC0415

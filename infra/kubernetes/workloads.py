@@ -1,4 +1,4 @@
-"""What answers requests: for each release a workload, and for each trial a config of two."""
+"""A workload per release, and a config of two per trial."""
 
 from __future__ import annotations
 
@@ -39,21 +39,18 @@ from platforms.kubernetes.serving_config import Backend, ServingConfig
 from rollout.core.release import Release
 
 UNCHANGING = ["spec", "metadata", "data"]
-"""A name here is a digest of what the object holds, so nothing of it changes under its name, whatever the config says.
-
-What is live keeps the shape that it was released with.
-"""
+"""A name is a digest of its content, so the content never changes. A live release keeps the settings of its release."""
 WORKLOAD = f"{GROUP}/workload"
 _HTTPS = 443
 _PACKAGE = "/opt/ml/model"
 _MOUNT = {"name": "package", "mountPath": _PACKAGE}
 _SCRATCH = {"name": "scratch", "mountPath": "/tmp"}  # noqa: S108
-_GRACE, _BEFORE_STOP = 30, 5  # seconds: of a drain, and until every proxy knows that a pod goes
+_GRACE, _BEFORE_STOP = 30, 5  # seconds: of a drain, and until every proxy has removed the pod
 _STARTS = 120  # seconds that a model may take to load
 
 
 def shape_of(settings: ServingSettings) -> dict[str, Any]:
-    """All that shapes a release's pods, besides its model."""
+    """Everything besides the model that defines a release's pods."""
     return {
         "cpu": settings.cpu,
         "memory": settings.memory,
@@ -64,14 +61,14 @@ def shape_of(settings: ServingSettings) -> dict[str, Any]:
 
 
 class Serving(pulumi.ComponentResource):
-    """What answers requests.
+    """Workloads and serving configs.
 
     Creates:
-        Per release a Deployment, a Service and a PodDisruptionBudget of one name, a HorizontalPodAutoscaler where asked
-        for, and a config (an immutable ConfigMap) that serves it alone; per trial a config of champion and challenger,
-        and one that copies requests to the challenger where the trial begins so; a NetworkPolicy for all of them.
+        Per release a Deployment, a Service and a PodDisruptionBudget of one name, a HorizontalPodAutoscaler if
+        configured, and a config (an immutable ConfigMap) that serves it alone; per trial a config of champion and
+        challenger, and one for a shadow challenger; a NetworkPolicy for all of them.
 
-    Which config serves, and with which weights, is written on the route by the rollout controller, and by nobody else.
+    Only the rollout controller writes the serving config and its weights to the route.
     """
 
     def __init__(
@@ -84,16 +81,6 @@ class Serving(pulumi.ComponentResource):
         settings: ServingSettings,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        """Declare what the plan says.
-
-        Args:
-            name: The logical name.
-            site: Where it is.
-            plan: Which releases and pairs to declare.
-            package: The package of the release that the config asks for.
-            settings: The pods of a release that does not say what it is served with.
-            opts: Options of the component.
-        """
         super().__init__("modelstack:kubernetes:Serving", name, None, opts)
         self._site, self._package = site, package
         self._login = RegistryLogin.of(site.settings.pull_secret)
@@ -105,7 +92,7 @@ class Serving(pulumi.ComponentResource):
         configs += [_pair(pair, solo) for pair in plan.pairs]
         objects = [policy, *(self._config(config) for config in configs)]
         for item in plan.releases:
-            # One that is not tried, rejected or not agreed to, has no pods until a rollout wants it.
+            # A withheld release (rejected or not approved) has no pods until a rollout needs it.
             withheld = plan.kept is not None and item.known is None and item.config_name != plan.target
             shape = {**shape_of(settings), "max_instance_count": None, **item.serving}
             objects += self._workload(item, shape, withheld=withheld)
@@ -137,7 +124,7 @@ class Serving(pulumi.ComponentResource):
                     "apiVersion": "apps/v1",
                     "kind": "Deployment",
                     "spec": {
-                        # The autoscaler's alone, where there is one; it leaves a Deployment of none alone.
+                        # An autoscaler owns the number; it ignores a Deployment scaled to 0.
                         **({"replicas": 0} if withheld else {} if most else {"replicas": least}),
                         "revisionHistoryLimit": 1,
                         "progressDeadlineSeconds": _STARTS + 60,
@@ -193,7 +180,7 @@ class Serving(pulumi.ComponentResource):
         }
 
     def _fetching(self, sealed: Release | Package, variables: Mapping[str, Any]) -> dict[str, Any]:
-        """Fetches the sealed archive by digest, and verifies it before anything of it runs."""
+        """The archive is verified by digest before any of it runs."""
         bucket, of_archive = self._bucket_of(sealed), dict[str, Any]()
         if bucket:
             digest = pulumi.Output.from_input(sealed.package_digest)
@@ -210,7 +197,7 @@ class Serving(pulumi.ComponentResource):
         }
 
     def _bucket_of(self, sealed: Release | Package) -> BucketSettings | None:
-        """The bucket that a package lies in: a new one is where the config says, and others stay where they are."""
+        """A new package goes to the configured bucket; existing ones stay where they are."""
         if isinstance(sealed, Package):
             return self._site.settings.bucket
         return self._site.bucket if sealed.archive_uri.startswith(SCHEME) else None
@@ -250,11 +237,10 @@ def _pair(pair: Pair, solo: Mapping[str, Backend]) -> ServingConfig:
 
 
 def _network_policy(site: Site) -> dict[str, Any]:
-    """Pods of models answer on one port, and reach where packages are, names and the controller, and nothing else.
+    """Model pods listen on one port, and reach DNS, the controller and the ports of registry and bucket.
 
-    Where packages are is known by its port alone: addresses are no one's to know ahead. The policy is held against the
-    port of the pod that answers, not of the Service before it. A registry may give out its blobs, and its tokens, at
-    another host.
+    Storage is known by port only, since a registry may serve blobs and tokens from other hosts. The policy matches the
+    pod's port, not the Service's.
     """
     bucket, registry = site.bucket, (site.settings.registry or "").partition("/")[0]
     ports = {_HTTPS, _port_of(f"https://{registry}"), *site.settings.egress_ports}

@@ -1,1 +1,1 @@
-"""What is to be declared, from the config and what is live: pure."""
+"""Pure functions from config and live state to what is declared."""

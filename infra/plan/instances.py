@@ -1,4 +1,4 @@
-"""What an update says about a change of instances: which release moves, and what that does to a trial."""
+"""Messages of an update about a change of instances."""
 
 from __future__ import annotations
 
@@ -10,14 +10,7 @@ from rollout.core.state import RolloutState
 
 
 def tell(plan: ServingPlan, state: RolloutState, instances: str, captured: int) -> None:
-    """Say which instances a champion is moved to, that a trial begins again for them, and that one is unequal.
-
-    Args:
-        plan: What the program declares for serving.
-        state: The journal at the program's start.
-        instances: Those that the config asks for, as a person reads them.
-        captured: The percent of requests whose copies are kept there.
-    """
+    """Report that a champion moves, that a trial restarts for the change, or that it compares unequal instances."""
     champion = state.champion
     if champion is None or not plan.starts:
         return

@@ -1,4 +1,4 @@
-"""What is measured of an endpoint, by the config. Pure."""
+"""Metrics of an endpoint, by the config."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from services.measuring import Measuring
 
 
 def measuring(settings: Settings) -> Measuring:
-    """What is measured of a stack's endpoint."""
+    """The measurement settings of a stack's endpoint."""
     monitoring = settings.monitoring
     return Measuring(
         drift_minutes=monitoring.drift_minutes,

@@ -1,13 +1,11 @@
-"""What to declare for serving: from what is live, by the journal, and what is wanted, by the config.
+"""Serving resources to declare, from the live state in the journal and the config's desired release.
 
     plan = plan_serving(state, wanted, names.pair_of, resized=resized, waits=True)
     plan.releases, plan.pairs      # models, endpoint configs and alarms to declare
-    plan.starts, plan.target       # whether this update moves the endpoint to a release, by a trial or at once
 
-Pure. It holds the rule that no update deletes what a live endpoint uses or what a rollback would need: everything in
-the journal stays declared. The one exception is what the update itself replaces, and lets go of once it has waited for
-it: the champion before the last one when there is a new champion, and the champion's config when only its instances
-change. Pulumi deletes only after a program has succeeded, and ours fails on any other verdict.
+No update deletes what a live endpoint uses or a rollback needs: everything in the journal stays declared. The only
+exception is what the update replaces and has waited for: the previous champion when there is a new one, and the
+champion's config when only its instances change. Pulumi deletes only after the program has succeeded.
 """
 
 from __future__ import annotations
@@ -26,16 +24,14 @@ PairName = Callable[[str, str, int | None], str]
 
 @dataclass(frozen=True)
 class DesiredRelease:
-    """The release that the config asks for. Its names are known before it is trained.
+    """The release that the config requests. Its names are known before it is trained.
 
     Attributes:
-        id: What it is called.
         recipe: sha256, in hex, of what determines the model.
         variant: Its production variant.
-        model_name: Its SageMaker model.
         config_name: The endpoint config that serves it alone.
-        instances: What it runs on there, as `Release` has it.
-        serving: What it is served with, as `Release` has it.
+        instances: As in `Release`.
+        serving: As in `Release`.
     """
 
     id: str
@@ -48,7 +44,7 @@ class DesiredRelease:
 
     @property
     def names(self) -> dict[str, Any]:
-        """The fields of a `Release` that are known before it is trained, as JSON values."""
+        """The fields of a `Release` that are known before training, as JSON values."""
         return {
             "id": self.id,
             "recipe": self.recipe,
@@ -61,14 +57,7 @@ class DesiredRelease:
 
 
 def wanted_release(names: ReleaseNames, recipe: str, image: str, shape: tuple[str, dict[str, Any]]) -> DesiredRelease:
-    """A release with every name it goes by; nothing is trained for that.
-
-    Args:
-        names: Of the stack.
-        recipe: The digest of its recipe.
-        image: Its serving image.
-        shape: What it runs on, for people, and all that shapes it, see `DesiredRelease`.
-    """
+    """A release with all its names, without training. `shape` holds its instances as text, and its serving settings."""
     id_, model, (instances, serving) = release_id(recipe, image), names.model_of(recipe, image), shape
     config = names.config_of(model, variant(id_), serving)
     return DesiredRelease(id_, recipe, variant(id_), model, config, instances, serving)
@@ -76,15 +65,7 @@ def wanted_release(names: ReleaseNames, recipe: str, image: str, shape: tuple[st
 
 @dataclass(frozen=True)
 class Declared:
-    """A release whose model, endpoint config and alarms are declared.
-
-    Attributes:
-        variant: Its production variant.
-        model_name: Its SageMaker model.
-        config_name: The endpoint config that serves it alone.
-        known: The release as the journal has it; None when only the config asks for it.
-        serving: What it is served with, as `Release` has it.
-    """
+    """A release whose model, endpoint config and alarms are declared; `known` is None if it is not in the journal."""
 
     variant: str
     model_name: str
@@ -97,12 +78,7 @@ class Declared:
 class Pair:
     """An endpoint config of a champion and a challenger.
 
-    Attributes:
-        name: Its name.
-        champion_config: The champion's own config.
-        challenger_config: The challenger's own config.
-        copied: How many percent of the requests are copied to the challenger, whose answers are never returned; None
-            when both are production variants.
+    `copied` is the percent of requests copied to a shadow challenger; None when both are production variants.
     """
 
     name: str
@@ -116,17 +92,14 @@ class ServingPlan:
     """What a program declares for serving.
 
     Attributes:
-        releases: Releases to declare, without repetition.
-        pairs: Pair configs to declare.
         serving: The config that a new endpoint starts with.
-        target: The config of the release that is to serve: the one that the config asks for, or `kept`.
+        target: The config of the release that should serve: the desired one, or `kept`.
         pair: The pair config of its trial; None when it takes over at once.
-        shadow: The config that copies requests to it first; None when its trial begins with live traffic.
-        starts: Whether this update begins or continues the target's rollout, or ends another's trial in its favour.
+        shadow: The config that first copies requests to it; None when its trial starts with live traffic.
+        starts: Whether this update starts or continues the target's rollout, or ends another's trial in its favour.
         moves: Whether it moves the champion to other instances, which is no trial.
-        verdict: Why the release that the config asks for is not tried again; None when nothing rejected it.
-        kept: The champion, which is the target instead of a release that is rejected or not yet agreed to, on the
-            instances that the config asks for; None when the target is the release that the config asks for.
+        verdict: Why the desired release is not tried again; None when nothing rejected it.
+        kept: The champion on the config's instances, the target while the desired release is rejected or not approved.
     """
 
     releases: tuple[Declared, ...]
@@ -152,20 +125,17 @@ def plan_serving(
     copied: int | None = None,
     unapproved: bool = False,
 ) -> ServingPlan:
-    """Say what to declare.
+    """Plan what to declare. The same state and desired release give the same plan, so a second update changes nothing.
 
     Args:
-        state: The journal at the program's start; an empty state before the first release.
-        wanted: The release that the config asks for.
+        state: The journal at the program's start; empty before the first release.
+        wanted: The desired release.
         pair_of: Names the pair config of a champion's and a challenger's config.
-        resized: The champion on the instances that the config asks for; None before the first.
+        resized: The champion on the config's instances; None before the first champion.
         waits: Whether the update waits for the verdict.
-        asks: Whether a trial waits for a person, who may outlast the update; then it succeeds without a verdict.
-        copied: How many percent of the requests a trial first copies to the challenger; None when it does not.
-        unapproved: Whether people have yet to agree to the release: then it is not tried, as if it were rejected.
-
-    Returns:
-        The plan. The same state and wanted release give the same plan, so a second update has nothing to change.
+        asks: Whether the trial waits for a person, who may outlast the update; then it succeeds without a verdict.
+        copied: Percent of requests that a trial first copies to the challenger; None for no shadow step.
+        unapproved: Whether approvals are missing: the release is then treated as if it were rejected.
     """
     champion = state.champion
     asked = Declared(wanted.variant, wanted.model_name, wanted.config_name, None, wanted.serving)
@@ -180,8 +150,8 @@ def plan_serving(
 
     live = list(state.releases())
     previous = state.previous
-    waits = waits and state.phase is not Phase.RESTORING  # while it is, nobody knows yet which of both will serve
-    if trial and advances and waits and not asks:  # its successor comes with this update, or nothing is deleted
+    waits = waits and state.phase is not Phase.RESTORING  # until then it is open which of both will serve
+    if trial and advances and waits and not asks:  # this update replaces it, or fails and deletes nothing
         live = [release for release in live if release != previous or release.config_name == target.config_name]
         previous = None
     moves = champion is not None and advances and not trial  # the same model on other instances
@@ -192,7 +162,7 @@ def plan_serving(
     ways = (None,) if copied is None else (None, copied)
     if champion is not None and trial:
         pairs += [_pair(champion.config_name, target.config_name, pair_of, way) for way in ways]
-    if kept is not None:  # what its trial left, or will need when a person clears it
+    if kept is not None:  # of its past trial, or of one after a person clears the rejection
         pairs += [_pair(kept.config_name, asked.config_name, pair_of, way) for way in ways]
     if champion is not None and previous is not None and previous.variant != champion.variant:
         latest = target.config_name if moves else champion.config_name
@@ -224,7 +194,6 @@ def _rejection(state: RolloutState, wanted: DesiredRelease) -> Verdict | None:
 
 
 def _kept(state: RolloutState, resized: Release | None) -> Release | None:
-    """The champion, as if the config asked for it; None when there is none, or another release's trial goes on."""
     if resized is None or resized.id in state.rejected:
         return None
     other = state.challenger is not None and state.challenger.id != resized.id
@@ -232,7 +201,6 @@ def _kept(state: RolloutState, resized: Release | None) -> Release | None:
 
 
 def _live_pairs(state: RolloutState) -> Iterable[Pair]:
-    """The configs of the champion and another that the journal names; the champion stays as long as it names one."""
     tried = [(state.challenger, state), *((item.release, item) for item in state.retiring)]
     for challenger, item in tried:
         for name, copied in ((item.pair_config, None), (item.shadow_config, item.copied)):

@@ -1,5 +1,4 @@
-"""Providers of our own resources, in modules that Pulumi's provider process can import.
+"""Dynamic resource providers, importable by Pulumi's provider process.
 
-A provider that is defined in the program itself goes into the state as bytecode of one Python version; one that is
-imported goes there by its name.
+The state stores an imported provider by name, but one defined in the program as bytecode of one Python version.
 """

@@ -1,4 +1,4 @@
-"""What the providers of rollouts have in common: a release is handed to the controller, and how it ended is told."""
+"""The platform-independent part of the rollout providers."""
 
 from __future__ import annotations
 
@@ -19,10 +19,9 @@ Values = Mapping[str, Any]
 
 
 class DrivingProvider(ResourceProvider, ABC):
-    """Puts the target on trial when `acts` says so; otherwise only reads what is live. A platform gives the rest.
+    """Puts the target on trial when `acts` is set; otherwise only reads the live state.
 
-    Attributes:
-        PLACE: The inputs that say where the endpoint is; of another place it is another resource.
+    `PLACE` names the inputs that locate the endpoint; changing one replaces the resource.
     """
 
     serialize_as_secret_always = False
@@ -30,11 +29,11 @@ class DrivingProvider(ResourceProvider, ABC):
 
     @abstractmethod
     def journal(self, props: Values, *, signed: bool = False) -> Any:
-        """The endpoint's journal; what it records names the caller when `signed`."""
+        """The endpoint's journal; its records name the caller when `signed`."""
 
     @abstractmethod
     def controller(self, props: Values) -> Any:
-        """A controller of the endpoint, in the name of whose credentials there are."""
+        """A controller of the endpoint that acts with the caller's credentials."""
 
     @abstractmethod
     def approvals(self, props: Values) -> Any:
@@ -42,12 +41,12 @@ class DrivingProvider(ResourceProvider, ABC):
 
     @abstractmethod
     def metrics(self, release: Any, props: Values) -> dict[str, float]:
-        """The metrics of a release's package; empty when they cannot be had or proven: they decide nothing any more."""
+        """The metrics of a release's package; empty when they cannot be read or verified: no decision needs them."""
 
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
-        """Something is to do when the program says so, or when the journal went on since the last update.
+        """Report a change when the program requests one, or when the journal changed since the last update.
 
-        A refresh compares with the inputs of the last update: what that update did itself is no news, unless it failed.
+        A refresh compares with the inputs of the last update: its own effects are no change, unless it failed.
         """
         elsewhere = [name for name in self.PLACE if olds.get(name) != news.get(name)]
         moved = any(olds.get(name) != news["seen"][name] for name in ("champion", "challenger"))
@@ -58,19 +57,15 @@ class DrivingProvider(ResourceProvider, ABC):
         return DiffResult(changes=changes, replaces=elsewhere)
 
     def create(self, props: dict[str, Any]) -> CreateResult:
-        """Make the first release champion, or go on where another update was interrupted."""
+        """Make the first release champion, or continue an interrupted update."""
         return CreateResult(props["endpoint"], self._drive(props))
 
     def update(self, _id: str, _olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
-        """Drive the rollout to its end when the update waits, else over its first step."""
+        """Drive the rollout to its end when the update waits, else through its first step."""
         return UpdateResult(self._drive(news))
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
-        """What is champion and challenger now, by the journal.
-
-        Raises:
-            RuntimeError: The journal cannot be read; the message is one line.
-        """
+        """Read champion and challenger from the journal; a failure is one line, since Pulumi prints it."""
         try:
             state = self.journal(props).read()
         except RolloutError as error:
@@ -91,23 +86,19 @@ class DrivingProvider(ResourceProvider, ABC):
                 self._record_approvals(props)
             state = follow(controller, props, Progress(props["urn"])) if props["acts"] else controller.status().state
         except RolloutError as error:
-            # Not an exception: Pulumi would print a traceback, and lose what is live. The program fails with the text.
+            # Not an exception: Pulumi would print a traceback and lose the live state. The program fails with the text.
             Progress(props["urn"])("failed, the error says why")
             state = controller.status().state
             return {**props, **self._standing(state, props), "outcome": "failed", "why": str(error)}
         return {**props, **self._standing(state, props), **ending(state, props)}
 
     def _record_approvals(self, props: Values) -> None:
-        """Put into the audit record who approved the release, before it begins."""
         from services.approvals import record  # noqa: PLC0415  slow to load, and diff needs none
 
         record(self.approvals(props).given(props["target"]["id"]), self.journal(props, signed=True))
 
     def _standing(self, state: Any, props: Values) -> dict[str, Any]:
-        """What serves, by the journal: package digests, and the champion's release and metrics; empty without one.
-
-        Empty and not None: Pulumi drops None from a resource's state, and a preview then takes the output for unknown.
-        """
+        """Empty, not None, without a release: Pulumi drops None from the state, and a preview takes it as unknown."""
         champion, challenger = state.champion, state.challenger
         return {
             "champion": champion.package_digest if champion else "",
@@ -118,16 +109,7 @@ class DrivingProvider(ResourceProvider, ABC):
 
 
 def follow(controller: Any, props: Values, progress: Progress) -> Any:
-    """Release the target, and follow its rollout.
-
-    Args:
-        controller: Drives the endpoint's rollouts.
-        props: The resource's inputs.
-        progress: Told of every event, and of what is waited for.
-
-    Returns:
-        The last state of the journal.
-    """
+    """Release the target and follow its rollout, reporting each event; returns the last state of the journal."""
     from rollout.controller.notice import doing  # noqa: PLC0415  see RolloutProvider.read
     from rollout.core.plan import Plan  # noqa: PLC0415
     from rollout.core.release import Release  # noqa: PLC0415
@@ -159,12 +141,12 @@ def follow(controller: Any, props: Values, progress: Progress) -> Any:
 
 
 def event_key(event: Any) -> tuple[float, str, str]:
-    """What tells one event of the history from another."""
+    """The identity of an event in the history."""
     return (event.at, event.rollout_id, event.kind)
 
 
 def ending(state: Any, props: Values) -> dict[str, Any]:
-    """How the target's rollout ended; while it has not, `running`, `waiting` for an approval, or `held` without one."""
+    """The outcome of the target's rollout; before the end `running`, `waiting` for an approval, or `held`."""
     target = props["target"]["config_name"]
     if state.champion is not None and state.champion.config_name == target:
         return {"outcome": "promoted", "why": ""}
@@ -181,12 +163,12 @@ def ending(state: Any, props: Values) -> dict[str, Any]:
 
 
 def commands_of(props: Values) -> Commands:
-    """How commands are written for the stack that the resource is of: `urn:pulumi:<stack>::...`."""
+    """The commands for the resource's stack, which its URN names: `urn:pulumi:<stack>::...`."""
     return Commands.of_stack(str(props["urn"]).split(":")[2]) if props.get("urn") else PLAIN
 
 
 def awaited(state: Any, commands: Commands = PLAIN) -> str:
-    """What a paused or held trial waits for, and what to type."""
+    """What a paused or held trial waits for, with the command to type."""
     if state.phase.value == "held":
         held = [event.reason.text for event in state.history if event.kind == "held" and event.reason]
         why = held[-1] if held else "its time is over"

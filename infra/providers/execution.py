@@ -1,8 +1,8 @@
-"""The package of a recipe, made by an execution of the stack's pipeline in SageMaker, while an update waits for it.
+"""The package of a recipe, built by an execution of the stack's SageMaker pipeline.
 
-An execution has the name of the recipe. One that is under way, since an update was killed, is followed and not begun
-again. SageMaker lets a job of an earlier execution stand for one of the same inputs. If what that one left was changed
-or deleted since, another execution builds anew.
+An execution is named after its recipe. One that a killed update left running is followed and not started again.
+SageMaker reuses a job of an earlier execution with the same inputs. If that job's output was changed or deleted
+since, another execution rebuilds it.
 """
 
 from __future__ import annotations
@@ -27,28 +27,24 @@ from rollout.core.errors import Busy, RolloutError, Unreachable
 
 PAUSE_SECONDS = 1.0
 PATIENCE_SECONDS = 120.0
-"""How long SageMaker may not answer while an execution is followed."""
+"""How long SageMaker may not respond while an execution is followed."""
 _OTHER_IMAGE = (
     ". If it found another recipe: the image that trains has other libraries or data than this checkout. `make image` "
     "builds it anew"
 )
 _TOO_LONG = "MaxRuntimeExceeded"
-"""What SageMaker calls a job that ran longer than it may."""
+"""SageMaker's reason for a job that exceeded its time limit."""
 CODE = "code"
-"""The folder of that of the pipeline with the model's code, by its digest."""
+"""The pipeline's subfolder of the model's code, which is stored by digest."""
 Values = Mapping[str, Any]
 
 
 class ExecutionFailed(RolloutError):
-    """An execution came to no package; the message names the step, and says why."""
+    """An execution made no package; the message names the step and the reason."""
 
 
 class Spoiled(ExecutionFailed):
-    """What a job of an earlier execution left, and stood for one of this, was changed or deleted.
-
-    Attributes:
-        execution: The id of the execution that met it.
-    """
+    """The reused output of an earlier job was changed or deleted; `execution` is the id of the one that found it."""
 
     def __init__(self, execution: str, why: str) -> None:
         super().__init__(why)
@@ -56,15 +52,10 @@ class Spoiled(ExecutionFailed):
 
 
 def asked(props: Values, root: Path, recipe: Recipe, clients: Clients, *, instead: str = "") -> ExecutionRequest:
-    """The execution that makes the package of a recipe; the model's code is put where its jobs find it.
+    """The execution that builds the package of a recipe. Uploads the model's code for its jobs.
 
-    Args:
-        props: The inputs of the package's resource.
-        root: The checkout.
-        recipe: What it makes.
-        clients: Gives clients.
-        instead: The id of an execution instead of which this one is to build anew. SageMaker knows a job by the address
-            of the code, so no earlier job stands for one with this in its address.
+    `instead` is the id of an execution to replace. As part of the code's address, by which SageMaker identifies a job,
+    it prevents the reuse of an earlier job.
     """
     pipeline, gates = props["pipeline"], canonical(props["gates"])
     place = {name: props[name] for name in ("region", "bucket", "group", "signing_key", "image_uri")}
@@ -87,17 +78,13 @@ def asked(props: Values, root: Path, recipe: Recipe, clients: Clients, *, instea
 
 
 def made(ask: Callable[[str], ExecutionRequest], clients: Clients, progress: Progress) -> dict[str, Any]:
-    """Have an execution make the package, and return what it registered; see `pipeline.pack.Registered`.
+    """Build the package by an execution, and return what it registered; see `pipeline.pack.Registered`.
 
-    Args:
-        ask: Gives what is asked for, instead of the execution of an id; of none at first.
-        clients: Gives clients.
-        progress: Tells how it goes, and that it is stopped.
+    `ask` makes the request, given the id of the execution to replace; empty at first.
 
     Raises:
         ExecutionFailed: It failed or was stopped; nothing was registered.
         GateRefused: The gates refused the model.
-        RolloutError: SageMaker does not answer.
     """
     try:
         return _made(ask(""), clients, progress)
@@ -107,16 +94,7 @@ def made(ask: Callable[[str], ExecutionRequest], clients: Clients, progress: Pro
 
 
 def _made(wanted: ExecutionRequest, clients: Clients, progress: Progress) -> dict[str, Any]:
-    """Begin the execution, wait for its end, and return what it registered.
-
-    An update that is cancelled stops it, and says so at once: of a program that is cancelled no error is shown.
-
-    Raises:
-        Spoiled: What an earlier job left for it is not as it was made.
-        ExecutionFailed: It failed or was stopped; nothing was registered.
-        GateRefused: The gates refused the model.
-        RolloutError: SageMaker does not answer.
-    """
+    """A cancelled update stops the execution and reports so at once: Pulumi shows no error of a cancelled program."""
     arn = executions.begin(clients, wanted)
     with stopping(lambda: _stop(arn, clients, progress)) as cancelled:
         seen = followed(arn, clients, progress, cancelled.is_set)
@@ -130,7 +108,6 @@ def _made(wanted: ExecutionRequest, clients: Clients, progress: Progress) -> dic
 
 
 def _stop(arn: str, clients: Clients, progress: Progress) -> None:
-    """Stop an execution, and say at which step it was."""
     try:
         executions.stop(clients, arn)
     except RolloutError as error:
@@ -150,11 +127,7 @@ def followed(
     *,
     pause: Callable[[float], object] = time.sleep,
 ) -> ExecutionStatus:
-    """Follow an execution to its end, or until the update is cancelled; its steps are told as they go.
-
-    Raises:
-        ExecutionFailed: SageMaker has not answered for a while. The execution goes on.
-    """
+    """Follow an execution to its end or the update's cancellation. ExecutionFailed: SageMaker stopped responding."""
     silent: float | None = None
     while True:
         try:
@@ -175,7 +148,6 @@ def followed(
 
 
 def _doing(seen: ExecutionStatus, clients: Clients) -> str:
-    """What an execution is at: its step, for how long, and the last line that this printed."""
     step = _running(seen)
     if step is None:
         return f"{_named(seen.arn)}: {seen.status.lower()}"
@@ -186,13 +158,11 @@ def _doing(seen: ExecutionStatus, clients: Clients) -> str:
 
 
 def _running(seen: ExecutionStatus) -> StepSeen | None:
-    """The step that an execution is at."""
     running = [step for step in seen.steps if step.status in {"Starting", "Executing", "Stopping"}]
     return running[-1] if running else None
 
 
 def _why(seen: ExecutionStatus, wanted: ExecutionRequest, clients: Clients) -> Exception:
-    """Why an execution that has ended has registered nothing."""
     verdict = executions.outcome(clients, wanted.folder, seen, "check", "gate/verdict.json") or {"passed": True}
     if not verdict["passed"]:
         metrics = {miss["metric"]: miss["value"] for miss in verdict["misses"]}
@@ -217,7 +187,6 @@ def _why(seen: ExecutionStatus, wanted: ExecutionRequest, clients: Clients) -> E
 
 
 def _by_sagemaker(seen: ExecutionStatus, step: StepSeen, clients: Clients) -> str:
-    """Why a job failed that could not say so itself, as where it was ended: SageMaker's words and its last lines."""
     reason = step.why or seen.why or "no reason is given"
     if _TOO_LONG in reason:
         reason += " A job may take modelstack:retraining.max_minutes"
@@ -230,7 +199,7 @@ def _named(arn: str) -> str:
 
 
 def _code(folder: str, root: Path, recipe: Recipe, clients: Clients, instead: str) -> str:
-    """The URI of the model's code, which is put there file by file: SageMaker lays it out as it lies here."""
+    """Files are uploaded one by one, because SageMaker keeps their layout."""
     uri = "/".join((folder, CODE, *([f"instead-of-{instead}"] if instead else []), recipe.parts["code"]))
     for name, path in model_files(root).items():
         executions.put(clients, f"{uri}/{name}", path.read_bytes())

@@ -1,4 +1,4 @@
-"""The provider behind `infra.package` on Kubernetes."""
+"""The provider of `infra.package` on Kubernetes."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from infra.providers.packaging import PackagingProvider, Values
 
 
 class KubernetesPackageProvider(PackagingProvider):
-    """Packages in a registry of images or a bucket, registered as ModelPackages of a namespace."""
+    """Packages in an image registry or a bucket, registered as ModelPackages of a namespace."""
 
-    # Not the registry, and not the context, which is a name in somebody's kubeconfig: what is replaced is deleted, and
-    # with it go the key, the token and every ModelPackage of the namespace, those of what serves too.
+    # Without registry and context (a name in a kubeconfig): replacing deletes the key, the token and every ModelPackage
+    # of the namespace, also those in use.
     PLACE: ClassVar[tuple[str, ...]] = ("namespace", "prefix")
     ASKED: ClassVar[tuple[str, ...]] = (*PackagingProvider.ASKED, "context", "registry", "bucket")
     VERSION: ClassVar[str] = "model_package"
@@ -21,7 +21,7 @@ class KubernetesPackageProvider(PackagingProvider):
         return f"{props['namespace']}/{props['prefix']}"
 
     def registry(self, props: Values) -> Any:
-        """The registry or the bucket, and a ModelPackage; key and token of the stack are made at their first use."""
+        """The registry or bucket with its ModelPackages; the stack's key and token are created at first use."""
         from platforms.kubernetes.package_store import registry_of  # noqa: PLC0415  slow to load, and diff needs none
 
         return registry_of(props)

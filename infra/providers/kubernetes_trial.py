@@ -8,7 +8,7 @@ from infra.providers.driving import DrivingProvider, Values
 
 
 class KubernetesRolloutProvider(DrivingProvider):
-    """Drives the rollout of a route, beside the controller in the cluster: the journal decides who was first."""
+    """Drives the rollout of a route alongside the controller in the cluster; the journal decides which write wins."""
 
     PLACE: ClassVar[tuple[str, ...]] = ("endpoint", "context", "namespace")
 
@@ -20,21 +20,21 @@ class KubernetesRolloutProvider(DrivingProvider):
         return KubernetesJournal(api, props["endpoint"], api.user() if signed else "")
 
     def controller(self, props: Values) -> Any:
-        """A controller outside of the cluster. What people are told waits in the journal for the one inside."""
+        """A controller outside of the cluster. Its notifications wait in the journal for the one inside."""
         from platforms.kubernetes.assembled import assembled, spec_of  # noqa: PLC0415  see journal
 
         api = _api(props)
         return assembled(api, props["endpoint"], spec_of(api, props["endpoint"]), by=api.user()).controller
 
     def approvals(self, props: Values) -> Any:
-        """Those in the status of the release's ModelPackage."""
+        """Approvals in the status of the release's ModelPackage."""
         from platforms.kubernetes.approvals import PackageApprovals  # noqa: PLC0415  see journal
 
         name = props["target"]["model_package_arn"].rpartition("/")[2]
         return PackageApprovals(_api(props), props["endpoint"], name)
 
     def metrics(self, release: Any, props: Values) -> dict[str, float]:
-        """Those of its ModelPackage."""
+        """Metrics of its ModelPackage."""
         from platforms.kubernetes.kinds import PACKAGE  # noqa: PLC0415  see journal
         from rollout.core.errors import RolloutError  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""The provider behind `infra.mlflow`: MLflow is told of each package once. What it was not told waits in the state."""
+"""The provider of `infra.mlflow`. It logs each package once, and stores those that it could not log in the state."""
 
 from __future__ import annotations
 
@@ -13,35 +13,35 @@ from infra.providers.progress import Progress
 
 Values = Mapping[str, Any]
 ASKED = ("server", "experiment", "model", "package_digest", "archive_uri", "version")
-"""The inputs with which MLflow is told something else."""
+"""Inputs whose change requires logging again."""
 PACKAGE = ("package_digest", "archive_uri", "version", "release", SIGNED_BY)
-"""The inputs that say which package MLflow is told of, and what is kept of one that it does not know yet."""
-_SECONDS = 20.0  # for which an update tries to tell MLflow, beside all else that it does; less if one call takes long
+"""Inputs that identify the package, and are stored for one that is not logged yet."""
+_SECONDS = 20.0  # the time limit for logging in an update
 
 
 class MlflowProvider(ResourceProvider):
-    """Tells MLflow of a stack's packages. It never fails, and deletes nothing: what MLflow knows, it keeps."""
+    """Logs a stack's packages to MLflow. It never fails, and deletes nothing there."""
 
     serialize_as_secret_always = False
 
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
-        """Another package or place is told of; so is what was missed."""
+        """A change is another package or place, or a package that is not logged yet."""
         other = any(olds.get(name) != news.get(name) for name in ASKED)
         return DiffResult(changes=other or bool(_untold(olds)))
 
     def create(self, props: dict[str, Any]) -> CreateResult:
-        """Tell MLflow of the package."""
+        """Log the package."""
         return CreateResult(props["model"], self._told(props, ()))
 
     def update(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
-        """Tell it of the packages that it missed, and of the present one; what it knows of others stays."""
+        """Log the packages that were missed, and the present one."""
         return UpdateResult(self._told(news, _untold(olds)))
 
     def _told(self, props: Values, untold: Iterable[Values]) -> dict[str, Any]:
         waiting = {one["package_digest"]: one for one in (*untold, *_present(props))}
         try:
             missed = tell(props, waiting.values())
-        except Exception as error:  # whatever it is, no update waits for a mirror, or fails for it
+        except Exception as error:  # no update fails because of MLflow
             missed = [(one, error) for one in waiting.values()]
         if not missed:
             return {**props, "untold": [], "missed": ""}
@@ -53,26 +53,19 @@ class MlflowProvider(ResourceProvider):
 
 
 def _present(props: Values) -> list[Values]:
-    """The package that the config asks for; none where it was refused."""
     return [{name: props.get(name) for name in PACKAGE}] if props.get("archive_uri") else []
 
 
 def _untold(state: Values) -> list[Values]:
-    """What MLflow does not know yet, by the state of the last update, oldest first.
-
-    A state from before such packages were kept says only that the last one was missed.
-    """
+    """A state of an old version only says that the last package was missed."""
     kept = state.get("untold")
     return kept if kept is not None else _present(state) if state.get("missed") else []
 
 
 def tell(props: Values, packages: Iterable[Values]) -> list[tuple[Values, Exception]]:
-    """Tell MLflow of packages, in their order; returns those that it was not told of, and why.
+    """Log packages in order; returns the failed ones with their errors, and raises if no request could be made.
 
-    One that cannot be told holds up no other. Once MLflow does not answer, it is not asked again.
-
-    Raises:
-        Exception: Nothing could be asked.
+    A failure delays no other package. Once MLflow does not respond, it is not called again.
     """
     from platforms.aws.mlflow import mlflow  # noqa: PLC0415  slow to load, and diff needs none
     from tracking.connection import Silent  # noqa: PLC0415
@@ -89,7 +82,7 @@ def tell(props: Values, packages: Iterable[Values]) -> list[tuple[Values, Except
 
 
 def _failed(api: Any, props: Values, package: Values) -> Exception | None:
-    """Tell MLflow of one package, believing of it only what the stack has signed; returns what went wrong."""
+    """Log one package from its signed facts only; returns the error."""
     from provenance.evidence import CARD  # noqa: PLC0415  see tell
     from tracking.build import Build  # noqa: PLC0415
     from tracking.logged import Shelf, log_build  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""The provider behind `infra.package` on AWS. Stacks have its name in their state, so it keeps it."""
+"""The provider of `infra.package` on AWS. Stacks have its name in their state, so it must not change."""
 
 from __future__ import annotations
 
@@ -29,17 +29,13 @@ class PackageProvider(PackagingProvider):
         return registry_of(props)
 
     def versions(self, props: Values) -> Any:
-        """Those of the group."""
+        """The versions of the group."""
         from platforms.aws.package_registry import clients_of  # noqa: PLC0415  see registry
         from platforms.aws.versions import GroupVersions  # noqa: PLC0415
 
         return GroupVersions(props["group"], clients_of(props["region"]))
 
     def _built(self, props: Values, registry: Any) -> Any:
-        """Build here or, on a stack with a pipeline of SageMaker, have an execution do it and take what it registered.
-
-        What an earlier execution has registered is taken too, and nothing is begun.
-        """
         if not props.get("pipeline"):
             return super()._built(props, registry)
         from infra.providers import execution  # noqa: PLC0415  see registry
@@ -62,11 +58,11 @@ class PackageProvider(PackagingProvider):
         return take(record(found, registry.signer.public_key), wanted.digest, registry, props["gates"])
 
     def said(self, error: Exception) -> str:
-        """What went wrong; of a local cloud that is gone what to type, since AWS's client names but an address."""
+        """The error for a person; for an unreachable local cloud with the command to start it."""
         return _said(error)
 
     def registered(self, props: Values, registry: Any, facts: Values) -> None:
-        """Write what led to the version into SageMaker's lineage, of whatever way it came to be registered."""
+        """Write the version's origin into SageMaker's lineage."""
         from platforms.aws.lineage import write  # noqa: PLC0415  see registry
         from records.lineage.facts import LineageVersion, Stack  # noqa: PLC0415
         from records.lineage.package import lineage  # noqa: PLC0415
@@ -85,7 +81,7 @@ class PackageProvider(PackagingProvider):
             write(graph, registry.versions.clients, prefix)
 
     def delete_all(self, props: Values) -> None:
-        """Empty the group, which AWS does not delete otherwise."""
+        """Empty the group: AWS deletes no group that has versions."""
         from platforms.aws import entities  # noqa: PLC0415  see registry
         from platforms.aws.package_registry import clients_of  # noqa: PLC0415
 
@@ -99,7 +95,6 @@ class PackageProvider(PackagingProvider):
 
 @contextmanager
 def _without_lineage(urn: str) -> Generator[None]:
-    """Go on whatever is wrong with a lineage, and say so: nothing waits for it."""
     try:
         yield
     except Exception as error:

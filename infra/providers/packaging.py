@@ -1,4 +1,4 @@
-"""What the providers of packages have in common: train, gate, seal and register, or take what is sealed already."""
+"""The platform-independent part of the package providers: build and register, copy, or take a registered package."""
 
 from __future__ import annotations
 
@@ -20,17 +20,15 @@ if TYPE_CHECKING:  # slow to load, and diff needs none
 ROOT = Path(__file__).resolve().parents[2]
 SIGNED_BY = "signed_by"
 NO_PACKAGE = "no package was made; the reason is told below"
-"""Stands beside the resource, of which the engine says that it was created or updated: its record was."""
+"""Shown next to the resource, which the engine reports as created or updated even if its package was refused."""
 Values = Mapping[str, Any]
 
 
 class PackagingProvider(ResourceProvider, ABC):
-    """Makes the package of a recipe when there is none, and never deletes one while the stack stands.
+    """Builds the package of a recipe if there is none, and deletes none while the stack exists.
 
-    Attributes:
-        PLACE: The inputs that say where packages go; in another place it is another resource.
-        ASKED: The inputs with which another package is asked for.
-        VERSION: The output that names the registered version.
+    A changed `PLACE` input replaces the resource; a changed `ASKED` input requests another package. `VERSION` is the
+    output that names the registered version.
     """
 
     serialize_as_secret_always = False
@@ -44,28 +42,27 @@ class PackagingProvider(ResourceProvider, ABC):
 
     @abstractmethod
     def registry(self, props: Values) -> Any:
-        """Where the package is registered, with which image, and who signs it; see `services.package_registry`."""
+        """The package registry, with the serving image and the signer; see `services.package_registry`."""
 
     @abstractmethod
     def versions(self, props: Values) -> Any:
-        """The versions that are registered; see `services.versions`."""
+        """The registered versions; see `services.versions`."""
 
     @abstractmethod
     def delete_all(self, props: Values) -> None:
-        """Delete all that the registration of packages has made, but no archive."""
+        """Delete everything that registering packages made, except archives."""
 
     def said(self, error: Exception) -> str:
-        """What went wrong, for a person."""
+        """An error's text for a person."""
         return str(error)
 
     def registered(self, props: Values, registry: PackageRegistry, facts: Values) -> None:
-        """Whatever follows a registered package; nothing may refuse it any more."""
+        """Hook after a package is registered; it must not fail."""
 
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
-        """Another recipe or image is another package; other gates judge it anew; a refusal is never the last word.
+        """Changed are recipe, image, gates, source or signing key; a refusal is always tried again.
 
-        With another signing key it is signed again, and so is a package from before packages were signed. A candidate
-        is where the package of its recipe may be had, and changes nothing about it.
+        A candidate only says where the recipe's package is stored, so it is no change.
         """
         elsewhere = [name for name in self.PLACE if known(news.get(name)) and olds.get(name) != news.get(name)]
         wanted = [name for name in self.ASKED if olds.get(name) != news.get(name)]
@@ -76,15 +73,11 @@ class PackagingProvider(ResourceProvider, ABC):
         return CreateResult(self.id_of(props), {**props, **self.outcome(props)})
 
     def update(self, _id: str, _olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
-        """Make and register the package of another recipe; what was registered before stays."""
+        """Make and register the package of another recipe; earlier versions stay."""
         return UpdateResult({**news, **self.outcome(news)})
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
-        """Look whether the registered package is still there.
-
-        Raises:
-            RuntimeError: The registry does not answer; the message is one line.
-        """
+        """Check whether the registered package still exists; a failure is one line, since Pulumi prints it."""
         version = props.get(self.VERSION)
         with self._in_one_line():
             if version and self.versions(props).get(version) is None:
@@ -92,14 +85,14 @@ class PackagingProvider(ResourceProvider, ABC):
         return ReadResult(id_, props)
 
     def delete(self, _id: str, props: dict[str, Any]) -> None:
-        """When the stack goes: delete its versions, unless packages are retained."""
+        """Delete the stack's versions when it is destroyed, unless packages are retained."""
         if not props.get("retain"):
             with self._in_one_line():
                 self.delete_all(props)
 
     @contextmanager
     def _in_one_line(self) -> Generator[None]:
-        """Leave out what a client went through before it failed: Pulumi prints an exception with all its causes."""
+        """Pulumi prints an exception with all its causes, so these are dropped."""
         from rollout.core.errors import RolloutError  # noqa: PLC0415  see outcome
 
         try:
@@ -110,8 +103,8 @@ class PackagingProvider(ResourceProvider, ABC):
     def outcome(self, props: Values) -> dict[str, Any]:
         """Make and register a package, or say why not.
 
-        A refusal is an outcome and not an exception, so that Pulumi shows its reason without a traceback, and so that
-        nothing that exists is forgotten. The program stops at it before it declares anything else.
+        A refusal is an outcome and no exception: Pulumi then shows its reason without a traceback, and keeps the state.
+        The program stops at it before it declares anything else.
         """
         from pipeline.archive import ArchiveError  # noqa: PLC0415  slow to load, and diff needs none
         from pipeline.build import GateRefused, StepFailed  # noqa: PLC0415
@@ -143,7 +136,6 @@ class PackagingProvider(ResourceProvider, ABC):
         return {**facts, SIGNED_BY: signed_by, "refused": ""}
 
     def _built(self, props: Values, registry: PackageRegistry) -> Any:
-        """Run the whole pipeline; the steps that need the stack's clients run here."""
         from pipeline.build import release  # noqa: PLC0415  see outcome
         from services.publish_steps import at  # noqa: PLC0415
 
@@ -151,11 +143,7 @@ class PackagingProvider(ResourceProvider, ABC):
         return release(ROOT, self.wanted(props), props["gates"], here=at(registry), progress=progress)
 
     def wanted(self, props: Values) -> Any:
-        """The recipe of the checkout with the config's parameters.
-
-        Raises:
-            RecipeError: It is not the one that the program found.
-        """
+        """The recipe of the checkout with the config's parameters; RecipeError if the checkout has changed."""
         from pipeline.contract import RecipeError  # noqa: PLC0415  see outcome
         from pipeline.recipe import recipe  # noqa: PLC0415
 
@@ -172,10 +160,7 @@ class PackagingProvider(ResourceProvider, ABC):
         return copy(record(source, source[SIGNED_BY].encode()), origin_of(source), registry, props["gates"])
 
     def _taken(self, props: Values, registry: PackageRegistry) -> Any:
-        """Take the candidate; one from before packages were signed is built again, to the same bytes, and signed.
-
-        Of a restored one the checkout need not have the recipe: unsigned, it is refused.
-        """
+        """An unsigned candidate is rebuilt to the same bytes and signed; an unsigned restored one is refused."""
         from services.package_registry import take  # noqa: PLC0415  see outcome
         from services.sealed_packages import RegistryError, Unsigned  # noqa: PLC0415
 
@@ -200,7 +185,7 @@ class PackagingProvider(ResourceProvider, ABC):
 
 
 def _by_step(progress: Progress) -> Callable[[str], None]:
-    """Shows the first line of each step, however soon it comes after the last of the one before."""
+    """The first line of each step is shown at once; further lines are rate-limited."""
     seen = ""
 
     def told(line: str) -> None:
@@ -212,7 +197,7 @@ def _by_step(progress: Progress) -> Callable[[str], None]:
 
 
 def origin_of(source: Values) -> Origin:
-    """Where another stack has its champion, whatever its platform is; see `services.package_registry.Origin`."""
+    """The location of another stack's champion; see `services.package_registry.Origin`."""
     if "context" in source:
         from platforms.kubernetes.package_store import origin_of  # noqa: PLC0415  see outcome
     else:
@@ -221,19 +206,19 @@ def origin_of(source: Values) -> Origin:
 
 
 def sdk_errors() -> tuple[type[Exception], ...]:
-    """What AWS's client raises, also on Kubernetes: a source, or a bucket, may be on AWS."""
+    """The errors of AWS's client, also on Kubernetes, where a source or bucket may be on AWS."""
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415  see outcome
 
     return BotoCoreError, ClientError
 
 
 def known(value: Any) -> bool:
-    """Whether an input has a value already."""
+    """Whether an input's value is known; in a preview it may not be."""
     return value != rpc.UNKNOWN
 
 
 def record(package: Values, signed_by: bytes) -> ReleaseRecord:
-    """What is taken; see `services.package_registry.ReleaseRecord`."""
+    """A package as `ReleaseRecord`."""
     from services.package_registry import ReleaseRecord  # noqa: PLC0415  see outcome
 
     return ReleaseRecord(

@@ -1,4 +1,4 @@
-"""How a provider tells what it is doing: lines beside its resource while `pulumi up` runs."""
+"""Progress messages of a provider, shown next to its resource during `pulumi up`."""
 
 from __future__ import annotations
 
@@ -13,34 +13,23 @@ PAUSE_SECONDS = 2.0
 
 
 class Progress:
-    """Tells the engine, in the name of one resource.
+    """Reports to the engine for one resource.
 
         progress = Progress(urn)
-        progress("training on 27,004 flights")     # seen while it lasts
+        progress("training on 27,004 flights")     # shown until the next line
         progress.note("10% of traffic")            # stays in the update's diagnostics
 
-    Pulumi passes the engine's address to a provider process as its last argument; without one, lines go to stderr.
+    Pulumi passes the engine's `host:port` to a provider process as its last argument; without one, lines go to stderr.
     """
 
     def __init__(self, urn: str, address: str | None = None) -> None:
-        """Connect on the first line.
-
-        Args:
-            urn: The resource that the lines stand beside.
-            address: The engine's `host:port`; None takes the process's last argument.
-        """
         self._urn = urn
         self._address = address if address is not None else sys.argv[-1]
         self._engine: Any = None
         self._last = ("", -PAUSE_SECONDS)
 
     def __call__(self, text: str, *, at_once: bool = False) -> None:
-        """Show a line until the next one comes; lines that follow at once, or say the same, are left out.
-
-        Args:
-            text: The line.
-            at_once: Whether it is shown even if it follows at once.
-        """
+        """Show a line until the next one. Repeated lines are dropped, and fast ones unless `at_once`."""
         before, at = self._last
         now = time.monotonic()
         if text != before and (at_once or now - at >= PAUSE_SECONDS):
@@ -63,5 +52,5 @@ class Progress:
         )
         try:
             self._engine.Log(line, timeout=5)
-        except grpc.RpcError:  # the engine is going away; what we do matters more than telling it
+        except grpc.RpcError:  # the engine is shutting down; the work must not fail for that
             print(text, file=sys.stderr)

@@ -1,4 +1,4 @@
-"""What is under way elsewhere ends with the update that began it: when that is cancelled, or its process ends."""
+"""Stops remote work when the update that started it is cancelled or its process ends."""
 
 from __future__ import annotations
 
@@ -15,11 +15,10 @@ _lock = threading.Lock()
 
 @contextmanager
 def stopping(stop: Callable[[], object]) -> Generator[threading.Event]:
-    """Call `stop` once if the update is cancelled within the block; the event tells the block of it.
+    """Call `stop` once if the update is cancelled within the block; the event reports it to the block.
 
-    The first Ctrl-C makes the engine cancel the update: it tells every provider, and waits for what these are at. The
-    provider of dynamic resources passes that on to nobody, so its answer to it is replaced here. A second Ctrl-C ends
-    the process.
+    The first Ctrl-C makes the engine cancel the update: it notifies every provider and waits for them. Pulumi's
+    provider of dynamic resources ignores that, so its `Cancel` is replaced here. A second Ctrl-C ends the process.
     """
     cancelled = threading.Event()
 
@@ -28,7 +27,7 @@ def stopping(stop: Callable[[], object]) -> Generator[threading.Event]:
             if cancelled.is_set():
                 return
             cancelled.set()
-        with suppress(Exception):  # whoever waits sees what became of it
+        with suppress(Exception):  # the waiting block reports the result
             stop()
 
     _listen()
@@ -42,21 +41,19 @@ def stopping(stop: Callable[[], object]) -> Generator[threading.Event]:
 
 
 def cancel() -> None:
-    """Stop what is under way."""
+    """Stop all remote work."""
     for end in list(_asked):
         end()
 
 
 def _listen() -> None:
-    """Hear of a cancellation, where this process is the provider of dynamic resources."""
     servicer: Any = getattr(sys.modules["__main__"], "DynamicResourceProviderServicer", None)
     if servicer is not None:
-        # gRPC has bound the method already, so another one in its place would not be called: its code is replaced.
+        # gRPC has bound the method already and would not call a new one, so its code is replaced.
         servicer.Cancel.__code__ = _answer.__code__
 
 
 def _answer(self: Any, request: Any, context: Any) -> Any:
-    """Stands in for a method of gRPC."""
     import sys  # noqa: PLC0415  it runs with the globals of another module
 
     from google.protobuf import empty_pb2  # noqa: PLC0415

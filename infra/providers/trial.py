@@ -1,4 +1,4 @@
-"""The provider of a rollout on AWS. Stacks have its name in their state, so it keeps it."""
+"""The provider of a rollout on AWS. Stacks have its name in their state, so it must not change."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class RolloutProvider(DrivingProvider):
         return DynamoJournal(make, props["table"], props["endpoint"], caller_if_told(make) if signed else "")
 
     def controller(self, props: Values) -> Any:
-        """A controller with a topic for what people are told."""
+        """A controller with a topic for notifications."""
         from platforms.aws import endpoint  # noqa: PLC0415  see journal
 
         return endpoint.controller(
@@ -31,7 +31,7 @@ class RolloutProvider(DrivingProvider):
         )
 
     def approvals(self, props: Values) -> Any:
-        """Those in the bucket of the release's archive."""
+        """Approvals in the bucket of the release's archive."""
         from platforms.aws.approvals import BucketApprovals  # noqa: PLC0415  see journal
         from platforms.aws.clients import clients  # noqa: PLC0415
 
@@ -39,7 +39,7 @@ class RolloutProvider(DrivingProvider):
         return BucketApprovals(clients(props["region"]), bucket)
 
     def metrics(self, release: Any, props: Values) -> dict[str, float]:
-        """Those that lie beside the archive."""
+        """Metrics stored next to the archive."""
         from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415  see journal
 
         from platforms.aws.clients import clients  # noqa: PLC0415

@@ -1,1 +1,1 @@
-"""How good are the answers, once their true labels have come?"""
+"""Quality of answers, measured with late labels."""

@@ -1,4 +1,4 @@
-"""What a captured answer gives: when it was given, how sure it was, and what its label will be compared with."""
+"""Readers of captured answers: their time, scores, and the parts to compare with a label."""
 
 from __future__ import annotations
 
@@ -16,8 +16,7 @@ from monitoring.labels.performance import segment_of
 from monitoring.labels.quality import Form, Scored
 
 FAST, SLOW = 300.0, 3600.0
-"""Seconds that an instance's clock may be ahead of ours, and behind the file that the answer lies in: answers wait a
-while until their file is written."""
+"""Seconds that an instance's clock may be ahead of ours, and behind its file, which is written later."""
 
 
 @dataclass(frozen=True)
@@ -25,11 +24,10 @@ class Reader:
     """Reads the answers of one variant.
 
     Attributes:
-        variant: Whose they are.
-        form: The form of the release's predictions, or why it is not known.
-        written: When the file that they lie in was written, epoch seconds.
+        form: The form of the release's predictions, or why it is unknown.
+        written: When the file was written, epoch seconds.
         now: Epoch seconds.
-        segments: Columns of an instance that its prediction is told apart by.
+        segments: Columns of an instance by which predictions are grouped.
     """
 
     variant: str
@@ -50,11 +48,11 @@ class Reader:
         return None
 
     def time(self, item: Recorded) -> float:
-        """When an answer was given, epoch seconds; 0, which is in no trial, when its time cannot be true."""
+        """Epoch seconds of an answer; 0, which is in no trial, when its time cannot be true."""
         return 0.0 if self.skew(item) else _time(item) or 0.0
 
     def answer(self, item: Recorded | Malformed) -> tuple[str, CapturedAnswer] | Malformed | None:
-        """An answer by its inference id, or why it cannot be read; None when no label can be about it."""
+        """An answer by its inference id, or why it cannot be read; None without a usable id."""
         if isinstance(item, Malformed):
             return item
         if item.inference_id is None or not is_id(item.inference_id):
@@ -69,7 +67,6 @@ class Reader:
     def _kept(
         self, item: Recorded, inference_id: str, rows: Rows, form: Form
     ) -> tuple[str, CapturedAnswer] | Malformed:
-        """What is kept of an answer until its label comes."""
         if not rows:
             return Malformed("the answer has no predictions")
         said, segments = [form.said(row) for row in rows], self._segments(item, len(rows))
@@ -83,7 +80,7 @@ class Reader:
         return at if told else None
 
     def scores(self, item: Recorded) -> Iterator[Scored]:
-        """How sure each prediction was."""
+        """The score of each prediction that has one."""
         rows = captured.predictions(item)
         if isinstance(self.form, Malformed) or isinstance(rows, Malformed):
             return

@@ -1,10 +1,6 @@
-"""What a release showed when it was evaluated, sealed in its package as `baseline.json`.
+"""The performance of a release in its evaluation, sealed in its package as `baseline.json`.
 
-    baseline = Baseline.from_dict(json.loads(text))
-    baseline.performance       # of all rows
-    baseline.usual             # how its blocks differed; None when they were too few
-
-The form is that of `monitoring.labels.performance`, with `usual` beside its fields, the form of `concept.Usual`.
+The format is that of `performance.Performance`, with `usual` in the format of `concept.Usual`.
 """
 
 from __future__ import annotations
@@ -19,18 +15,14 @@ from monitoring.statistics.profile import an_object
 
 @dataclass(frozen=True)
 class Baseline:
-    """What later labels are held against."""
+    """The reference for later labels."""
 
     performance: Performance
     usual: Usual | None = None
 
     @classmethod
     def from_dict(cls, value: object) -> Baseline:
-        """Read the content of a package's `baseline.json`.
-
-        Raises:
-            ValueError: It has another form.
-        """
+        """Read the content of `baseline.json`; ValueError if it has another format."""
         usual = an_object(value, "baseline").get("usual")
         return cls(Performance.from_dict(value, "baseline"), None if usual is None else Usual.from_dict(usual))
 

@@ -1,4 +1,4 @@
-"""What a batch of joined labels holds, as JSON values: claimed together, and counted once, on whatever platform."""
+"""A batch of joined labels as JSON values, which any platform claims and counts once."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from rollout.core.catalogue import INVALID
 
 _SQUARES = {name: f"{name}Squared" for name in (LOG_LOSS, ABSOLUTE_ERROR)}
 SQUARES = frozenset(_SQUARES.values())
-"""The metrics that are squares of another one's values."""
+"""The metrics that hold another metric's squared values."""
 
 
 def content(batch: Batch, rows: Mapping[str, Row], counts: Counter[str]) -> dict[str, Any]:
-    """What of a batch is claimed together, as JSON values."""
+    """The JSON values of a batch that are claimed together."""
     checked = [
         {"variant": batch.variant, "trial": trial, "invalid": invalid, "answers": answers}
         for (trial, invalid), answers in batch.checked.items()
@@ -33,7 +33,7 @@ def content(batch: Batch, rows: Mapping[str, Row], counts: Counter[str]) -> dict
 
 
 def holds(content: Mapping[str, Any]) -> bool:
-    """Whether a batch holds anything to send or to keep."""
+    """Whether a batch holds anything to send or store."""
     return any(content[name] for name in ("rows", "checked", "counts", "answered"))
 
 
@@ -48,12 +48,7 @@ def answered_of(content: Mapping[str, Any]) -> Scores:
 
 
 def measured(content: Mapping[str, Any], at: float) -> tuple[list[Datum], list[Values]]:
-    """What a batch publishes: its counts; losses, the squares of those whose variance is needed, and checked answers.
-
-    Args:
-        content: What was claimed.
-        at: The time of the values, epoch seconds.
-    """
+    """Counts and values that a batch publishes, with their time `at` in epoch seconds."""
     losses: dict[tuple[str, str, str], list[float]] = {}
     for row in content["rows"]:
         of = str(row["variant"]), str(row["trial"] or "")

@@ -1,26 +1,20 @@
-"""How good are answers whose labels have not come? An estimate from their scores, with its error.
+"""Estimates of quality before labels come, from scores, with confidence intervals.
 
     estimated(form.binary, answered, sealed)    # {"Accuracy": Interval(0.71, 0.68, 0.74), "LogLoss": ..., "AUC": ...}
 
-Confidence-based performance estimation: where scores are probabilities, each answer tells how likely it is right. The
-scores need not be probabilities by themselves. The histogram of scores and outcomes that was sealed at training gives
-for each score the share of hits: a calibration map, made ascending by the pool-adjacent-violators algorithm.
+Confidence-based performance estimation: the sealed histogram of scores and outcomes maps each score to a share of
+hits, made ascending by the pool-adjacent-violators algorithm. It assumes that the share of hits at a score is still
+that of the evaluation. The inputs may change; a changed concept shows only in labels, so the difference between
+estimate and labels measures it.
 
-**What is assumed**: that among answers with one score as large a share is a hit as there was when the release was
-evaluated. Other requests than at training change the estimate as they should; a moved concept does not show in it, for
-that needs labels. So the difference between the estimate and what labels then show of the same answers is a measure of
-how far the concept has moved.
-
-**The error**: for each measure T with the derivative g_k by the share p_k of bin k, of n_k answers and v_b evaluated
-rows in the map's block b,
+For a measure with the derivative g_k by the share p_k of bin k, of n_k answers and v_b evaluated rows in block b,
 
     variance = sum_k g_k^2 p_k (1 - p_k) / n_k  +  sum_b (sum of g_k in b)^2 p_b (1 - p_b) / v_b,
 
-the first for which of the answers are hits (sampling), the second for how well the map is known (calibration, measured
-on the data of the evaluation). If the assumption holds, 95 of 100 such intervals hold what the labels then show.
+the first term for sampling, the second for calibration. Under the assumption, intervals cover 95% of realised values.
 
-Sources: NannyML's documentation, "Confidence-based performance estimation"; the map: Zadrozny and Elkan, "Transforming
-classifier scores into accurate multiclass probability estimates", KDD 2002; the error: the delta method, van der Vaart,
+Sources: NannyML's documentation, "Confidence-based performance estimation"; Zadrozny and Elkan, "Transforming
+classifier scores into accurate multiclass probability estimates", KDD 2002; the delta method, van der Vaart,
 Asymptotic Statistics (1998), chapter 3.
 """
 
@@ -35,12 +29,12 @@ from monitoring.labels.quality import ACCURACY, LOG_LOSS, WORST_LOG_LOSS
 from monitoring.labels.scores import Scores
 from monitoring.statistics.intervals import Interval, deviations
 
-FEWEST = 200  # evaluated rows, below which there is no estimate
+FEWEST = 200  # evaluated rows for an estimate
 
 
 @dataclass
 class _Block:
-    """Neighbouring bins with one share of hits: the last bin, rows and hits."""
+    """Neighbouring bins pooled into one share of hits, up to bin `last`."""
 
     last: int
     rows: int
@@ -53,7 +47,7 @@ class _Block:
 
 @dataclass(frozen=True)
 class _Bin:
-    """Answers of one bin: rows, rows that were decided for, mean score, the share that are hits, and its block."""
+    """Answers of one bin: rows, rows decided for, mean score, share of hits, and its block."""
 
     rows: int
     decided: int
@@ -63,15 +57,9 @@ class _Bin:
 
 
 def estimated(binary: bool, answered: Scores, sealed: Scores) -> dict[str, Interval]:
-    """What labels would show of answers.
+    """Estimated `Accuracy`, and of a binary model `LogLoss` and `AUC`; empty without answers or enough evaluated rows.
 
-    Args:
-        binary: Whether there are two classes; of more only the accuracy can be estimated.
-        answered: The scores of the answers.
-        sealed: The scores of the data that the release was evaluated on, with what happened.
-
-    Returns:
-        `Accuracy`, and of two classes `LogLoss` and `AUC`; nothing without answers or enough evaluated rows.
+    `answered` holds the scores of the answers, `sealed` those of the evaluation with outcomes.
     """
     if sealed.rows < FEWEST or not answered.rows:
         return {}
@@ -86,7 +74,7 @@ def estimated(binary: bool, answered: Scores, sealed: Scores) -> dict[str, Inter
 
 
 def _blocks(sealed: Scores) -> list[_Block]:
-    """The calibration map: bins pooled until their shares ascend (pool adjacent violators)."""
+    """Pool adjacent violators."""
     blocks: list[_Block] = []
     for place, rows, _, hits, _ in sealed.bins():
         blocks.append(_Block(place, rows, hits))
@@ -97,7 +85,6 @@ def _blocks(sealed: Scores) -> list[_Block]:
 
 
 def _placed(answered: Scores, blocks: Sequence[_Block]) -> list[_Bin]:
-    """Each bin of the answers in its block: the first that does not end before it, or the last one."""
     bins: list[_Bin] = []
     block = 0
     for place, rows, decided, _, score in answered.bins():
@@ -111,7 +98,7 @@ def _accuracy(bins: Sequence[_Bin], blocks: Sequence[_Block]) -> Interval:
     rows = sum(one.rows for one in bins)
     right = sum(one.decided * one.share + (one.rows - one.decided) * (1 - one.share) for one in bins)
     slopes = [(2 * one.decided - one.rows) / rows for one in bins]
-    # Within a bin answers are decided both ways: each is right or wrong by itself, whichever way.
+    # Each answer of a bin is right or wrong by itself, however it was decided.
     sampling = sum(one.rows * one.share * (1 - one.share) for one in bins) / rows**2
     return _interval(right / rows, sampling + _calibration(bins, slopes, blocks), most=1.0)
 
@@ -131,7 +118,7 @@ def _nats(probability: float) -> float:
 
 
 def _auc(bins: Sequence[_Bin], blocks: Sequence[_Block]) -> Interval | None:
-    """Wrong by at most half of the pairs that share a bin, as `Scores.auc` is: the interval reaches this far."""
+    """Pairs within a bin have an unknown order, as in `Scores.auc`: the interval is widened by half of them."""
     hits, others = [one.rows * one.share for one in bins], [one.rows * (1 - one.share) for one in bins]
     positives, negatives = sum(hits), sum(others)
     if not positives or not negatives:
@@ -158,8 +145,8 @@ def _calibration(bins: Sequence[_Bin], slopes: Sequence[float], blocks: Sequence
     of_block = [0.0] * len(blocks)
     for one, slope in zip(bins, slopes, strict=True):
         of_block[one.block] += slope
-    # A block whose rows all were hits is not known to be always one: half a hit and half a miss more (Krichevsky and
-    # Trofimov, IEEE Trans. Inf. Theory 27, 1981) keep its variance above 0.
+    # Half a hit and half a miss more (Krichevsky and Trofimov, IEEE Trans. Inf. Theory 27, 1981) keep the variance
+    # of a block with only hits above 0.
     shares = [(block.hits + 0.5) / (block.rows + 1) for block in blocks]
     return sum(
         slope**2 * share * (1 - share) / block.rows

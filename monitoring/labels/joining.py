@@ -1,11 +1,8 @@
-"""Late labels, joined with the answers that they are about: each pair counts once, whichever half comes first.
+"""The join of late labels with captured answers, which counts each pair once, in any order of arrival.
 
-Answers are looked at as they come, too: whether they keep to the model's contract, and how sure they are, needs no
-label.
-
-All halves of an id meet in one item of a ledger. Who finds a pair complete claims it, in one transaction with a batch
-that holds its losses and is sent after that. So two deliveries, or two calls at once, count a pair once; what was
-claimed by a call that was killed is sent by the next.
+All parts of an id meet in one ledger item. A complete pair is claimed in one transaction with a batch of its losses,
+which is sent afterwards. So concurrent or repeated deliveries count once, and a batch of a killed call is sent by the
+next. Answers are also checked against the model's contract as they come.
 """
 
 from __future__ import annotations
@@ -37,22 +34,15 @@ from monitoring.published import (
 from rollout.core.catalogue import INVALID
 
 _CHUNK = 400
-_WHYS = 20  # kept aside of one captured file
-_ROWS = 1500  # of one batch, which DynamoDB allows 400 kB
+_WHYS = 20  # rejection reasons stored per captured file
+_ROWS = 1500  # of one batch: a DynamoDB item has at most 400 kB
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class LabelJoin:
-    """Joins labels with answers.
-
-    Attributes:
-        ledger: Where halves wait for each other.
-        aside: Where rejected lines go.
-        trial: The present trial.
-        claims: Pairs that the ledger claims in one transaction; DynamoDB allows 100 actions.
-    """
+    """Joins labels with answers; `claims` is the number of pairs per transaction (DynamoDB allows 100 actions)."""
 
     ledger: Ledger
     aside: Aside
@@ -60,15 +50,7 @@ class LabelJoin:
     claims: int = 90
 
     def answers(self, name: str, reader: Reader, recorded: Iterable[Recorded | Malformed]) -> int:
-        """Take in a file of captured data; returns how many pairs it completed.
-
-        Every answer is held against the model's contract, labels or not.
-
-        Args:
-            name: The file's.
-            reader: Reads the answers of the variant whose it is.
-            recorded: What it holds.
-        """
+        """Check a captured file against the model's contract and join it; returns the number of completed pairs."""
         once = f"capture {name}"
         if self.ledger.seen(once):
             return 0
@@ -100,7 +82,6 @@ class LabelJoin:
         return joined
 
     def _look(self, reader: Reader, item: Recorded, into: Batch) -> list[tuple[str, str]]:
-        """Count what an answer says without a label; what is wrong with it, by metric."""
         wrong, skew = violation(reader.form, item), reader.skew(item)
         into.checked[_trial_of(self.trial, reader.variant, reader.time(item)), wrong is not None] += 1
         for scored in reader.scores(item):
@@ -110,13 +91,7 @@ class LabelJoin:
         return [(metric, why) for metric, why in ((INVALID, wrong), (ANSWERS_SKEWED, skew)) if why]
 
     def labels(self, name: str, digest: str, lines: Iterable[bytes]) -> int:
-        """Take in a file of labels; returns how many pairs it completed.
-
-        Args:
-            name: The file's, for people.
-            digest: Of its content: the same content twice is one delivery.
-            lines: The file's.
-        """
+        """Join a file of labels, once per `digest`; returns the number of completed pairs."""
         once = f"labels {digest}"
         if self.ledger.seen(once):
             return 0
@@ -137,7 +112,7 @@ class LabelJoin:
                         origins.append(origin)
             later, now_joined = self._take(usable)
             joined += now_joined
-            # Of a label of no use that came just before, this is known only now: the other one takes its place.
+            # Only now is it known that the earlier label was unusable: this one replaces it.
             again = [place for place, first in later.items() if first.label != usable[place][1].label]
             clashing, now_joined = self._take([usable[place] for place in again])
             joined += now_joined
@@ -151,7 +126,7 @@ class LabelJoin:
         return joined
 
     def _take(self, labels: Sequence[tuple[str, Label]]) -> tuple[dict[int, Label], int]:
-        """Keep labels and join them; the places of those that came after another, with that one, and how many pairs."""
+        """The places of labels that came after another one, with that one, and the number of completed pairs."""
         if not labels:
             return {}, 0
         found: list[Entry] = []
@@ -164,10 +139,9 @@ class LabelJoin:
         return later, self._join(found)
 
     def sweep(self, patience: float) -> int:
-        """Finish what was left, and give up on labels that waited longer than `patience` seconds for an answer.
+        """Finish interrupted work, and give up labels that waited longer than `patience` seconds; returns their number.
 
-        Returns:
-            How many labels were given up. Should the answer come after all, they count.
+        If the answer comes after all, they count.
         """
         self.ledger.finish()
         given_up = 0
@@ -184,7 +158,7 @@ class LabelJoin:
         return given_up
 
     def _join(self, entries: Sequence[Entry]) -> int:
-        """Settle every pair that is due, variant by variant: one transaction takes no inference id twice."""
+        """Variant by variant, since a transaction must not contain an inference id twice."""
         due: dict[str, list[Entry]] = {}
         for entry in entries:
             for variant in entry.due:

@@ -1,7 +1,6 @@
-"""A line of a labels file: an inference id and the true label.
+"""Lines of a labels file: an inference id and the true label, or a list of labels for an answer of several predictions.
 
 {"inference_id": "2013-03-01-UA1545-EWR", "label": true}
-{"inference_id": "batch-7", "label": [true, false]}            # of an answer of two predictions
 """
 
 from __future__ import annotations
@@ -13,16 +12,11 @@ from monitoring.labels.quality import Scalar
 
 LONGEST_ID = 64
 LONGEST = 100_000
-"""Characters of a label, or of what is kept of an answer until its label comes: a ledger keeps a label and the answers
-of two variants in one item, which may have 400 kB."""
+"""Characters of a label or of a stored answer: a ledger item of at most 400 kB holds a label and two answers."""
 
 
 def parse(line: bytes) -> tuple[str, str]:
-    """Inference id and label, as JSON text, of a line of a labels file.
-
-    Raises:
-        ValueError: It is no object with an inference id and a label; the message says what is wrong.
-    """
+    """Inference id and label (as JSON text) of a line; ValueError says what is wrong."""
     try:
         value: object = json.loads(line, parse_constant=_refuse)
     except json.JSONDecodeError as error:
@@ -48,7 +42,7 @@ def parse(line: bytes) -> tuple[str, str]:
 
 
 def is_id(text: str) -> bool:
-    """Whether a text can be an inference id: of a length that is allowed, and no half of a surrogate pair in it."""
+    """Whether a text can be an inference id: of allowed length and without lone surrogates."""
     return 0 < len(text) <= LONGEST_ID and not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 

@@ -1,6 +1,6 @@
-"""What is known of a label and of the answers that it is about, and who keeps it.
+"""Labels, answers, and the ports that store them.
 
-A pair is a label and one variant's answer: champion and shadow answer the same request under one inference id, and the
+A pair is a label and one variant's answer: champion and shadow answer a request under the same inference id, and the
 label is joined with each answer.
 """
 
@@ -20,16 +20,15 @@ from rollout.core.state import RolloutState
 
 @dataclass(frozen=True)
 class CapturedAnswer:
-    """What was answered, as far as its label needs it.
+    """The parts of an answer that its label needs.
 
     Attributes:
-        event: The platform's id of the invocation: two captures of one have the same.
-        variant: Who answered.
-        at: When, in epoch seconds, whole ones; 0 when that is not told, or cannot be.
+        event: The platform's id of the invocation, the same in two captures of it.
+        at: Whole epoch seconds; 0 when unknown or impossible.
         form: The form of the release's predictions, see `quality.Form`.
-        said: What is compared with the label, one a prediction.
-        segments: Column -> the value of each instance, one a prediction; empty when none is told apart.
-        about: The time that its sender told the request to be about, epoch seconds; None: that of the answer.
+        said: Per prediction, what is compared with the label.
+        segments: Per prediction, column -> value; empty without segments.
+        about: The time that the request is about by its sender, epoch seconds; None: that of the answer.
     """
 
     event: str
@@ -43,7 +42,7 @@ class CapturedAnswer:
 
 @dataclass(frozen=True)
 class Label:
-    """A label as it came: JSON text, and from which line of which file."""
+    """A label as JSON text, with its file and line."""
 
     label: str
     source: str
@@ -51,14 +50,13 @@ class Label:
 
 @dataclass(frozen=True)
 class Entry:
-    """What is known of one inference id.
+    """The ledger's entry of one inference id.
 
     Attributes:
-        id: The inference id.
-        answers: The first answer of each variant, by the variant.
+        answers: The first answer of each variant.
         given: The first label.
-        joined: The variants whose answer was joined with the label.
-        unusable: The variants with whose answer it could not be joined, since it is none that they could be wrong by.
+        joined: Variants whose answer was joined with the label.
+        unusable: Variants for whose answer the label is invalid.
     """
 
     id: str
@@ -69,26 +67,23 @@ class Entry:
 
     @property
     def due(self) -> frozenset[str]:
-        """The variants whose answer can be joined and was not yet."""
+        """Variants whose answer can be joined now."""
         return frozenset(self.answers) - self.joined - self.unusable if self.given is not None else frozenset()
 
     def gives_way_to(self, given: Label) -> bool:
-        """Whether another label takes the place of the one that is there: that one was of no use to anybody."""
+        """Whether another label replaces the present one, which no variant could use."""
         return self.given is not None and bool(self.unusable) and not self.joined and given.label != self.given.label
 
 
 @dataclass(frozen=True)
 class Row:
-    """One joined answer, a value a prediction.
+    """One joined answer, with a value per prediction.
 
     Attributes:
-        variant: Who answered.
-        trial: In which trial it was given; None in none.
-        losses: Metric -> the losses.
-        at: When it was given, see `CapturedAnswer.at`.
-        scored: Score, whether it was decided for, and whether it was a hit; None of what has no score.
-        segments: See `CapturedAnswer.segments`.
-        about: See `CapturedAnswer.about`.
+        trial: The rollout id of its trial, if any.
+        losses: By metric.
+        at: See `CapturedAnswer.at`.
+        scored: Score, whether it was decided for, and whether it was a hit; None without a score.
     """
 
     variant: str
@@ -100,7 +95,7 @@ class Row:
     about: float | None = None
 
     def outcomes(self) -> Iterator[Outcome]:
-        """Each prediction held against its label."""
+        """Each prediction with its label."""
         for place in range(max(map(len, self.losses.values()), default=0)):
             losses = {name: values[place] for name, values in self.losses.items()}
             found = self.scored[place] if self.scored else None
@@ -111,7 +106,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Rejected:
-    """A line of a labels file, or records of a captured one, that were kept aside, and why."""
+    """A rejected line of a labels file or of captured records, and why."""
 
     metric: str
     why: str
@@ -119,23 +114,21 @@ class Rejected:
     line: str
 
     def as_json(self) -> str:
-        """One line of a file of rejected labels."""
+        """One line of a file of rejections."""
         return json.dumps({"reason": self.why, "kind": self.metric, "source": self.source, "line": self.line})
 
 
 @dataclass
 class Batch:
-    """What is published together: the pairs of one variant that are settled, and counts by metric.
+    """Settled pairs of one variant and counts by metric, which are published together.
 
     Attributes:
-        variant: Whose answers `rows` and `checked` are about.
-        rows: Inference id -> what it gives.
-        unusable: Inference id -> the label that could not be used; each counts as `LabelsUnparsable`.
-        checked: (Trial or None, whether it breaks the model's contract) -> how many answers; only with `once`.
-        answered: The scores of the answers, labels or not; only with `once`.
-        unknown: Inference ids whose label waits no longer; each counts as `LabelsUnknown`.
-        counts: Metric -> further counts; only with `once`, so that they count once.
-        once: A name; of two batches with the same, one is taken.
+        unusable: Inference id -> the invalid label; each counts as `LabelsUnparsable`.
+        checked: (Trial or None, whether it breaks the model's contract) -> number of answers; only with `once`.
+        answered: The scores of the answers, with or without labels; only with `once`.
+        unknown: Inference ids of expired labels; each counts as `LabelsUnknown`.
+        counts: Further counts by metric; only with `once`.
+        once: A name under which only one batch is accepted.
     """
 
     variant: str = ""
@@ -149,26 +142,22 @@ class Batch:
 
 
 class Ledger(Protocol):
-    """Keeps both halves of each pair, and the batches that are still to be sent."""
+    """Stores both halves of each pair, and the batches to send."""
 
     def answers(self, variant: str, given: Sequence[tuple[str, CapturedAnswer]]) -> Sequence[tuple[Entry, bool]]:
-        """Keep each answer of a variant by its inference id, unless it has one; what is known then, and whether it was
-        kept.
-        """
+        """Store each answer unless its id has one of the variant; returns entries, and whether each was stored."""
         ...
 
     def labels(self, given: Sequence[tuple[str, Label]]) -> Sequence[tuple[Entry, bool]]:
-        """Keep each label by its inference id, unless there is one that is of use; what is known then, and whether it
-        was kept.
-        """
+        """Store each label unless its id has a usable one; returns entries, and whether each was stored."""
         ...
 
     def seen(self, once: str) -> bool:
-        """Whether a batch with this name was taken."""
+        """Whether a batch with this name was accepted."""
         ...
 
     def commit(self, batch: Batch) -> None:
-        """Claim what nobody claimed, and send it: all of both, or nothing and an error."""
+        """Claim what is unclaimed, and send it: all of both, or nothing and an error."""
         ...
 
     def waiting(self, seconds: float) -> Iterable[Entry]:
@@ -176,12 +165,12 @@ class Ledger(Protocol):
         ...
 
     def finish(self) -> None:
-        """Send what calls that were killed left behind."""
+        """Send the batches of killed calls."""
         ...
 
 
 class Aside(Protocol):
-    """Keeps rejected lines."""
+    """Stores rejected lines."""
 
     def keep(self, name: str, lines: Sequence[str]) -> None:
         """Write a file of lines; the same name twice is one file."""
@@ -190,10 +179,10 @@ class Aside(Protocol):
 
 @dataclass(frozen=True)
 class Trial:
-    """The rollout that is on trial now: its id, since when its present step has traffic, and who takes part.
+    """The current trial: its id, when its current step got traffic (epoch seconds), and its variants.
 
-    Labels count for answers of the present step only. At a new weight the challenger's answers are younger than the
-    champion's on average, and labels that come early differ from those that come late; within a step both are alike.
+    Labels count for answers of the current step only: at a new weight the challenger's answers are younger than the
+    champion's, and early labels differ from late ones.
     """
 
     rollout_id: str
@@ -202,12 +191,12 @@ class Trial:
 
     @classmethod
     def of(cls, state: RolloutState) -> Trial | None:
-        """The present trial; None when there is none, or it has no traffic yet."""
+        """The current trial; None without one, or before it has traffic."""
         if not state.on_trial or not state.step_starts:
             return None
         both = [item.variant for item in (state.champion, state.challenger) if item is not None]
         return cls(state.rollout_id, state.step_starts[-1], frozenset(both))
 
     def has(self, variant: str, at: float) -> bool:
-        """Whether a variant's answer was given in it. (Captures tell whole seconds, so that of its start counts.)"""
+        """Whether a variant's answer belongs to it. Captures have whole seconds, so its first second counts."""
         return variant in self.variants and at >= int(self.began)

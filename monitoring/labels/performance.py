@@ -1,13 +1,6 @@
-"""How good were the answers whose labels are known? A statistic of constant size that merges exactly.
+"""The performance of labelled answers: a statistic of constant size that merges exactly.
 
-    seen = Performance()
-    seen.add(Outcome.of(form, said, label, {"origin": "JFK"}))
-    seen.merge(other)                   # of another call, another hour: as if its pairs had been added here
-    seen.measures(binary=True)          # {"Accuracy": Interval(0.71, 0.69, 0.73), "AUC": ..., "CalibrationError": ...}
-    seen.segments()                     # {"origin=JFK": Interval(0.25, ...)}: the error of each
-
-The pipeline takes the same of the data that it evaluates on and seals it into the package, so that what labels show can
-be held against what was promised.
+The pipeline seals the same statistic of its evaluation into the package, for comparison with later labels.
 """
 
 from __future__ import annotations
@@ -22,19 +15,19 @@ from monitoring.statistics.intervals import Interval, of_mean, of_rate
 from monitoring.statistics.profile import a_count, a_list, an_object
 
 AUC, CALIBRATION_ERROR = "AUC", "CalibrationError"
-SEGMENTS = 30  # values of a column that are told apart: the first ones in the alphabet
+SEGMENTS = 30  # values of a column that are counted: the alphabetically first ones
 LONGEST = 40  # characters of such a value
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """One prediction, held against its label.
+    """One prediction with its label.
 
     Attributes:
         losses: See `quality.Form.losses`.
-        scored: How sure it was; None when it does not say.
-        hit: Whether that happened of which the score is the probability.
-        segments: Column -> the value there.
+        scored: None without a probability.
+        hit: Whether the event occurred that the score is the probability of.
+        segments: Column -> value.
     """
 
     losses: Mapping[str, float]
@@ -44,7 +37,7 @@ class Outcome:
 
     @classmethod
     def of(cls, form: Form, said: Said, label: Scalar, segments: Mapping[str, str] | None = None) -> Outcome:
-        """What a prediction and its label give."""
+        """The outcome of a prediction and its label."""
         scored = form.scored(said)
         return cls(form.losses(said, label), scored, scored is not None and form.hit(said, label), segments or {})
 
@@ -54,25 +47,25 @@ class Outcome:
         return 1 - self.losses[ACCURACY] if ACCURACY in self.losses else self.losses[ABSOLUTE_ERROR]
 
     def loss(self, name: str) -> float:
-        """The loss of a name as `quality.Form.loss` has it."""
+        """The loss of a name in `quality.Form.loss`."""
         return self.error if name == ERROR else self.losses[name]
 
 
 @dataclass
 class Sums:
-    """How many values, and in whole units their sum and the sum of their squares."""
+    """Number, sum and sum of squares of values in whole units."""
 
     count: int = 0
     total: int = 0
     squares: int = 0
 
     def add(self, value: float) -> None:
-        """Count a finite value."""
+        """Add a finite value."""
         whole = units(value)
         self.count, self.total, self.squares = self.count + 1, self.total + whole, self.squares + whole * whole
 
     def merge(self, other: Sums) -> None:
-        """Count another's values too."""
+        """Add another's values."""
         self.count += other.count
         self.total += other.total
         self.squares += other.squares
@@ -92,12 +85,7 @@ class Sums:
 
 
 class Performance:
-    """Pairs of answers and labels, summed up.
-
-    Attributes:
-        scores: The histogram of scores with what happened.
-        losses: Loss -> its sums.
-    """
+    """Sums over pairs of answers and labels."""
 
     __slots__ = ("_segments", "losses", "scores")
 
@@ -108,11 +96,11 @@ class Performance:
 
     @property
     def pairs(self) -> int:
-        """How many pairs there are."""
+        """Number of pairs."""
         return max((sums.count for sums in self.losses.values()), default=0)
 
     def add(self, outcome: Outcome) -> None:
-        """Count one pair."""
+        """Add one pair."""
         for name, loss in outcome.losses.items():
             self.losses.setdefault(name, Sums()).add(loss)
         if outcome.scored is not None:
@@ -123,7 +111,7 @@ class Performance:
             self._segment(column, value[:LONGEST], one)
 
     def merge(self, other: Performance) -> None:
-        """Count another's pairs too."""
+        """Add another's pairs."""
         self.scores.merge(other.scores)
         for name, sums in other.losses.items():
             self.losses.setdefault(name, Sums()).merge(sums)
@@ -132,7 +120,7 @@ class Performance:
                 self._segment(column, value, sums)
 
     def _segment(self, column: str, value: str, more: Sums) -> None:
-        """A value among the first of the whole is among the first of each part: the order makes no difference."""
+        """A value among the first of all is among the first of each part, so the order of merging does not matter."""
         values = self._segments.setdefault(column, {})
         if value not in values and len(values) >= SEGMENTS and value > max(values):
             return
@@ -141,7 +129,7 @@ class Performance:
             del values[max(values)]
 
     def mean(self, loss: str) -> float | None:
-        """The mean of a loss by its name in `quality.Form.loss`; None without pairs."""
+        """The mean of a loss of `quality.Form.loss`; None without pairs."""
         sums = self.losses.get(ACCURACY if loss == ERROR else loss)
         if sums is None or not sums.count:
             return None
@@ -149,17 +137,13 @@ class Performance:
         return 1 - mean if loss == ERROR else mean
 
     def measures(self, *, binary: bool) -> dict[str, Interval]:
-        """What there is of accuracy, log-loss, AUC, calibration error and absolute error.
-
-        Args:
-            binary: Whether there are two classes; of more there is no AUC.
-        """
+        """The available measures: accuracy, log-loss, AUC (of a binary model), calibration error, absolute error."""
         found = {name: sums.interval(rate=name == ACCURACY) for name, sums in sorted(self.losses.items()) if sums.count}
         more = {AUC: self.scores.auc() if binary else None, CALIBRATION_ERROR: self.scores.calibration_error()}
         return found | {name: value for name, value in more.items() if value is not None}
 
     def segments(self) -> dict[str, Interval]:
-        """The error by segment, `column=value`: the share of wrong decisions, or the mean absolute error."""
+        """By segment `column=value`, the share of wrong decisions or the mean absolute error."""
         rate = ABSOLUTE_ERROR not in self.losses
         return {
             f"{column}={value}": sums.interval(rate=rate)
@@ -168,7 +152,7 @@ class Performance:
         }
 
     def as_dict(self) -> dict[str, Any]:
-        """As JSON values."""
+        """JSON values."""
         return {
             "scores": self.scores.as_dict(),
             "losses": {name: _numbers(sums) for name, sums in sorted(self.losses.items())},
@@ -180,11 +164,7 @@ class Performance:
 
     @classmethod
     def from_dict(cls, value: object, name: str = "performance") -> Performance:
-        """Read `as_dict`.
-
-        Raises:
-            ValueError: It is of another form.
-        """
+        """Read `as_dict`; ValueError for another format."""
         body, made = an_object(value, name), cls()
         made.scores = Scores.from_dict(body.get("scores"), f"{name}.scores")
         for loss, sums in an_object(body.get("losses"), f"{name}.losses").items():
@@ -196,7 +176,7 @@ class Performance:
 
 
 def segment_of(row: Mapping[str, Any], columns: Sequence[str]) -> dict[str, str]:
-    """The values of a request's instance that its prediction is told apart by; a field that it lacks is `missing`."""
+    """The values of an instance's segment columns; `missing` for a missing field."""
     return {column: _text(row.get(column)) for column in columns}
 
 

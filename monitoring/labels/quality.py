@@ -1,17 +1,12 @@
-"""How good was an answer? One prediction and its true label give the losses that are published.
+"""Losses of one prediction and its label, by the release's `answer.json`.
 
-    form = Form.from_dict(json.loads(text))              # a release's model/answer.json
-    said = form.said({"late": True, "probability": 0.7})
-    form.losses(said, form.label(False))                 # {"Accuracy": 0.0, "LogLoss": 1.2...}
-
-The form says which fields of a prediction hold what, so that labels are joined without the model's code:
+`answer.json` says which field of a prediction holds what, so that labels are joined without the model's code:
 
     {"kind": "classification", "classes": [false, true], "decision": "late", "probability": "probability"}
     {"kind": "regression", "value": "minutes", "largest_error": 180}
 
-`classes` are the labels that there are. `probability` is either a number, that of the last of two classes, or an object
-with one number a class; it may be left out, and there is no log-loss then. A prediction that lacks what the form says,
-or says it in another type, is an answer all the same: the worst one.
+`probability` names a field with the probability of the last of two classes, or an object with one number per class;
+without it there is no log-loss. A prediction with a missing or wrongly typed field counts as the worst one.
 """
 
 from __future__ import annotations
@@ -22,29 +17,29 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
-WORST_LOG_LOSS = 5.0  # nats; that of a probability under 0.7% of what then happened
+WORST_LOG_LOSS = 5.0  # nats; the loss of a probability of 0.7%
 ACCURACY, LOG_LOSS, ABSOLUTE_ERROR, ERROR = "Accuracy", "LogLoss", "AbsoluteError", "Error"
 
 Scalar = bool | int | float | str
 Said = Mapping[str, Any]
-"""What is kept of a prediction until its label comes: `decision` and `probability`, or `value`."""
+"""The stored part of a prediction: `decision` and `probability`, or `value`."""
 
 
 class UnreadableForm(ValueError):
-    """A release's `answer.json` is missing or has another form."""
+    """A release's `answer.json` is missing or invalid."""
 
 
 class UnreadableLabel(ValueError):
-    """A label is none that the model could have given."""
+    """A label that the model could not have predicted."""
 
 
 @dataclass(frozen=True)
 class Scored:
-    """How sure a prediction was.
+    """The score of a prediction.
 
     Attributes:
-        score: Probability of the last of two classes; of more classes, of that which was decided for.
-        decided: Whether it decided for what that is the probability of; with more than two classes always.
+        score: Probability of the last of two classes; of more classes, of the decided one.
+        decided: Whether it decided for that class; always true with more than two classes.
     """
 
     score: float
@@ -53,15 +48,9 @@ class Scored:
 
 @dataclass(frozen=True)
 class Form:
-    """What a prediction's fields mean.
+    """The fields of a prediction: of a classification `classes`, `decision` and `probability`, else the others.
 
-    Attributes:
-        kind: Which kind of model.
-        classes: classification: every label that there is.
-        decision: classification: the field with the class that was decided for.
-        probability: classification: the field with the probability; None without.
-        value: regression: the field with the value.
-        largest_error: regression: absolute errors above it count as it, in the label's unit.
+    `largest_error` caps the absolute error, in the label's unit.
     """
 
     kind: Literal["classification", "regression"]
@@ -73,11 +62,7 @@ class Form:
 
     @classmethod
     def from_dict(cls, given: object) -> Form:
-        """Read an `answer.json`, or what `as_dict` wrote.
-
-        Raises:
-            UnreadableForm: It has another form; the message names the field and what was expected.
-        """
+        """Read `answer.json` or `as_dict`; UnreadableForm names the wrong field and what is expected."""
         if not isinstance(given, Mapping):
             raise UnreadableForm(f"answer.json: got {type(given).__name__}, expected an object")
         fields = cast(Mapping[str, Any], given)
@@ -117,21 +102,21 @@ class Form:
         return cls("regression", value=_field(fields, "value"), largest_error=largest)
 
     def as_dict(self) -> dict[str, Any]:
-        """The form as `from_dict` reads it."""
+        """The input of `from_dict`."""
         if self.kind == "regression":
             return {"kind": self.kind, "value": self.value, "largest_error": self.largest_error}
         given = {"kind": self.kind, "classes": list(self.classes), "decision": self.decision}
         return {**given, "probability": self.probability} if self.probability else given
 
     def said(self, prediction: Mapping[str, Any]) -> dict[str, Any]:
-        """What of a prediction its label will be compared with."""
+        """The part of a prediction that is compared with its label."""
         if self.kind == "regression":
             return {"value": prediction.get(self.value)}
         kept = {"decision": prediction.get(self.decision)}
         return {**kept, "probability": prediction.get(self.probability)} if self.probability else kept
 
     def label(self, given: object) -> Scalar:
-        """The label as this model means it: `1` is `true` where the classes are `false` and `true`.
+        """The label as one of the classes (`1` is `true` of `false` and `true`), or a number.
 
         Raises:
             UnreadableLabel: It is none of the classes, or no finite number.
@@ -148,15 +133,10 @@ class Form:
         raise UnreadableLabel(f"label: got {given!r}, expected one of {allowed}")
 
     def losses(self, said: Said, label: Scalar) -> dict[str, float]:
-        """The losses of one prediction.
+        """The losses of one prediction, as `said` returned it, and its label, as `label` returned it.
 
-        Args:
-            said: What `said` kept.
-            label: What `label` made of the true label.
-
-        Returns:
-            Classification: `Accuracy`, 0 or 1, and `LogLoss` in nats, within [0, 5], when the form has a probability.
-            Regression: `AbsoluteError`, within [0, largest_error].
+        Classification: `Accuracy`, 0 or 1, and with a probability `LogLoss` in nats within [0, 5]. Regression:
+        `AbsoluteError` within [0, largest_error].
         """
         if self.kind == "regression":
             value = number(said.get("value"))
@@ -169,7 +149,7 @@ class Form:
 
     @property
     def loss(self) -> tuple[str, float]:
-        """The loss that tells best how wrong a prediction is, and the most that it can be."""
+        """The most informative loss, and its largest value."""
         if self.kind == "regression":
             return ABSOLUTE_ERROR, self.largest_error
         return (LOG_LOSS, WORST_LOG_LOSS) if self.probability else (ERROR, 1.0)
@@ -180,7 +160,7 @@ class Form:
         return len(self.classes) == 2
 
     def scored(self, said: Said) -> Scored | None:
-        """How sure a prediction was; None when the form has no probability, or the prediction breaks it."""
+        """The score of a prediction; None without a valid probability."""
         decided = next((item for item in self.classes if _same(said.get("decision"), item)), None)
         if not self.probability or decided is None:
             return None
@@ -189,7 +169,7 @@ class Form:
         return Scored(score, decided is about) if score is not None and 0 <= score <= 1 else None
 
     def hit(self, said: Said, label: Scalar) -> bool:
-        """Whether that happened of which `scored` has the probability."""
+        """Whether the event of `scored` occurred."""
         return _same(label, self.classes[-1] if self.binary else said.get("decision"))
 
     def _probability_of(self, given: object, label: Scalar) -> float | None:
@@ -207,14 +187,13 @@ def _same(given: object, label: object) -> bool:
 
 
 def _log_loss(probability: float | None) -> float:
-    """Negative log-likelihood of what happened, clipped."""
     if probability is None or not 0 < probability <= 1:
         return WORST_LOG_LOSS
     return min(WORST_LOG_LOSS, -math.log(probability))
 
 
 def number(value: object) -> float | None:
-    """A finite number as a float; None for anything else, `true` and `false` included."""
+    """A finite number as a float; None for anything else, including booleans."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return None
     return float(value)

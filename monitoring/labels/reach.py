@@ -1,15 +1,9 @@
-"""What the concept alarm can see: after how many labels or days it tells that the loss has risen by so much.
+"""The detection power of the concept alarm: after how many labels or days it reports a rise of the loss.
 
-    seen = reach(tolerated)
-    seen.after      # {0.1: None, 0.15: 66, 0.25: 22, 0.5: 6}: a loss that is half as high again is told after 6 days
-    in_words(seen)
-
-It is computed, not guessed: bets are placed on blocks drawn from the evaluation's whose losses are higher by that much,
-from the first block on, in `COURSES` courses. The evaluation is a sample, so each course draws by how much its mean is
-off. The answer is how long `OF_THESE` of them take. Chance has a fixed seed, so the same release gives the same answer.
-
-What is assumed: later blocks have as many labels as the evaluation's and are independent of each other; and waves have
-as many blocks as the evaluation, and are a year apart. `python -m bench concept` holds it against what it takes.
+It is simulated: `COURSES` courses of bets on blocks drawn from the evaluation's, with higher losses from the first
+block on. Each course also draws an error of the evaluation's mean. The answer is the time in which `OF_THESE` of them
+fire; chance has a fixed seed. Later blocks are assumed independent, as large as the evaluation's, and waves a year
+apart. `python -m bench concept` compares it with measured times.
 """
 
 from __future__ import annotations
@@ -29,18 +23,18 @@ from monitoring.statistics.conformal import BOUNDS, Calibration
 from monitoring.statistics.profile import a_count, an_object
 
 RISES = (0.1, 0.15, 0.25, 0.5, 1.0)
-MOST = 400  # blocks; what takes longer counts as not seen
+MOST = 400  # blocks; a rise that takes longer counts as not detected
 COURSES, OF_THESE = 20, 18
 
 
 @dataclass(frozen=True)
 class Reach:
-    """When rises of several sizes are told.
+    """When rises of several sizes are detected.
 
     Attributes:
-        unit: What is counted: `days`; of waves `labels`; where rows had no times `blocks`, of some labels and minutes.
-        most: Of these, beyond which a rise counts as not seen.
-        after: By which share the loss has risen above the evaluation's -> after how many it is told, None for not seen.
+        unit: `days`; with waves `labels`; for rows without times `blocks`.
+        most: In that unit, the limit of detection.
+        after: Rise as a share of the evaluation's loss -> time to detection, None for not detected.
     """
 
     unit: str
@@ -48,16 +42,12 @@ class Reach:
     after: Mapping[float, int | None]
 
     def as_dict(self) -> dict[str, Any]:
-        """As JSON values."""
+        """JSON values."""
         return {"unit": self.unit, "most": self.most, "after": {str(share): few for share, few in self.after.items()}}
 
     @classmethod
     def from_dict(cls, value: object) -> Reach:
-        """Read `as_dict`.
-
-        Raises:
-            ValueError: It is of another form.
-        """
+        """Read `as_dict`; ValueError for another format."""
         body = an_object(value, "reach")
         after = {
             float(share): None if few is None else a_count(few, f"reach.after.{share}")
@@ -68,7 +58,7 @@ class Reach:
 
 @lru_cache(maxsize=8)
 def reach(tolerated: Tolerated) -> Reach:
-    """When rises of several sizes are told."""
+    """The detection power against rises of several sizes."""
     cut = tolerated.cut
     unit, size = ("days", round(cut.span / DAY)) if cut.span >= DAY else ("blocks", 1)
     if tolerated.wave is not None:
@@ -97,7 +87,7 @@ def _short(number: int) -> str:
 
 
 def told(tolerated: Tolerated, rise: float) -> int | None:
-    """Within how many blocks it is told, in most courses, that losses have risen by so much; None when not seen."""
+    """Number of blocks in which most courses detect a rise; None if not detected."""
     sources = map(Random, range(COURSES))  # chance with a fixed seed
     taken = sorted(_course(tolerated, rise, source) for source in sources)[OF_THESE - 1]
     return taken if taken < MOST else None
@@ -118,7 +108,7 @@ def _course(tolerated: Tolerated, rise: float, source: Random) -> int:
 
 
 def _drawn(means: Calibration, share: float) -> float:
-    """The mean loss below which that share of the evaluation's blocks is: within a cell all are taken for as likely."""
+    """The quantile of the evaluation's blocks, uniform within a cell."""
     rank = share * means.blocks
     place = next(cell for cell, below in enumerate(accumulate(means.cells)) if below > rank)
     low, high = BOUNDS[max(place - 1, 0)], BOUNDS[min(place, len(BOUNDS) - 1)]

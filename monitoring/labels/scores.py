@@ -1,16 +1,9 @@
-"""A histogram of scores, with what then happened: what AUC, calibration and estimates before labels are made of.
+"""A histogram of scores and outcomes, for AUC, calibration and estimates before labels.
 
-    seen = Scores()
-    seen.add(0.83, decided=True, hit=False)
-    seen.merge(other)                  # of another call, another hour: as if its scores had been added here
-    seen.auc()                         # Interval(0.69, 0.64, 0.73)
-    seen.calibration_error()           # Interval(0.04, 0.0, 0.09)
+Of two classes the score is the probability of the last one, and a hit is its occurrence. Of more it is the probability
+of the decided class, and a hit is a right decision.
 
-Of two classes the score is the probability of the last one, and a hit is that it happened. Of more it is the
-probability of the class that was decided for, and a hit that this was right.
-
-Scores fall into 100 equal bins. All is counted in whole numbers (a sum of scores in units of 2^-40), so that the order
-of adding and merging makes no difference, to the last bit, and memory is constant.
+All counts are integers (score sums in units of 2^-40), so merging is exact in any order, and memory is constant.
 """
 
 from __future__ import annotations
@@ -24,7 +17,7 @@ from monitoring.statistics.profile import a_count, a_list, an_object
 BINS, RELIABILITY_BINS = 100, 10
 UNIT = 2.0**40
 Cell = list[int]
-"""Rows, rows that were decided for, hits, and the sum of the scores in units."""
+"""Rows, rows decided for, hits, and the sum of scores in units."""
 
 
 def units(value: float) -> int:
@@ -41,13 +34,7 @@ class Scores:
         self._cells: dict[int, Cell] = {}
 
     def add(self, score: float, *, decided: bool, hit: bool = False) -> None:
-        """Count one prediction.
-
-        Args:
-            score: 0 to 1.
-            decided: Whether the model decided for what the score is the probability of.
-            hit: Whether that happened; False where no label is known.
-        """
+        """Add a prediction with a score from 0 to 1; `hit` is False without a label."""
         self._add(min(int(score * BINS), BINS - 1), [1, int(decided), int(hit), units(score)])
 
     def _add(self, place: int, more: Cell) -> None:
@@ -56,30 +43,26 @@ class Scores:
             cell[position] += count
 
     def merge(self, other: Scores) -> None:
-        """Count another's predictions too."""
+        """Add another's predictions."""
         for place, cell in other._cells.items():
             self._add(place, cell)
 
     def bins(self) -> Iterator[tuple[int, int, int, int, float]]:
-        """Bin, rows, rows decided for, hits and mean score, of each bin that has rows, by ascending score."""
+        """Bin, rows, rows decided for, hits and mean score of each nonempty bin, by ascending score."""
         for place in sorted(self._cells):
             rows, decided, hits, total = self._cells[place]
             yield place, rows, decided, hits, total / UNIT / rows
 
     @property
     def rows(self) -> int:
-        """How many predictions there are."""
+        """Number of predictions."""
         return sum(cell[0] for cell in self._cells.values())
 
     def auc(self, level: float = LEVEL) -> Interval | None:
-        """Area under the ROC curve: how likely a hit has a higher score than what was none; None without both.
+        """Area under the ROC curve, with an interval of coverage at least `level`; None without hits or without misses.
 
-        The order of two scores in one bin is not known. So the value is wrong by at most half of the share of pairs
-        (hit, none) that share a bin, whatever their order was, and the interval reaches this much farther.
-
-        Returns:
-            An interval whose coverage is at least `level`: its variance is taken as a(1 - a) / min(hits, others), the
-            most that it can be.
+        The order of two scores in a bin is unknown: the value may be off by half of such pairs, and the interval
+        includes that. The variance is bounded by a(1 - a) / min(hits, others).
 
         Source: Birnbaum and Klose, "Bounds for the variance of the Mann-Whitney statistic", Ann. Math. Stat. 28 (1957);
         Cortes and Mohri, "Confidence intervals for the area under the ROC curve", NIPS 17 (2004).
@@ -95,15 +78,12 @@ class Scores:
         return Interval((sure + tied / 2) / pairs, least.low, most.high)
 
     def calibration_error(self, level: float = LEVEL) -> Interval | None:
-        """Expected calibration error in ten equal bins: how far shares are from scores, by rows; None without rows.
+        """Expected calibration error in ten equal bins, with an interval of coverage at least `level`.
 
-        Returns:
-            An interval of coverage at least `level`: Hoeffding's of each bin's share, of such levels that all hold at
-            once (Bonferroni). Its low end is above 0 only if the scores are not calibrated, chance apart; the value is
-            above 0 for calibrated ones too.
+        The interval is Hoeffding's per bin with a Bonferroni correction. Its low end is above 0 only if scores are not
+        calibrated; the value is above 0 for calibrated scores too. None without rows.
 
-        Source: Naeini, Cooper and Hauskrecht, "Obtaining well calibrated probabilities using Bayesian binning", AAAI
-        2015.
+        Source: Naeini, Cooper and Hauskrecht, "Obtaining well calibrated probabilities using Bayesian binning" (2015).
         """
         found = [(rows, hits, total / UNIT / rows) for rows, _, hits, total in self._reliability()]
         if not found:
@@ -126,16 +106,12 @@ class Scores:
         return [wide[place] for place in sorted(wide)]
 
     def as_dict(self) -> dict[str, Any]:
-        """As JSON values: the bins that have rows."""
+        """JSON values of the nonempty bins."""
         return {str(place): self._cells[place] for place in sorted(self._cells)}
 
     @classmethod
     def from_dict(cls, value: object, name: str = "scores") -> Scores:
-        """Read `as_dict`.
-
-        Raises:
-            ValueError: It is of another form.
-        """
+        """Read `as_dict`; ValueError for another format."""
         made = cls()
         for place, cell in an_object(value, name).items():
             counts = [a_count(item, f"{name}.{place}") for item in a_list(cell, f"{name}.{place}")]

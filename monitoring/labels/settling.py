@@ -1,19 +1,12 @@
-"""Cuts the losses of labelled answers into blocks once their labels have come: late, in any order, each counted once.
+"""Cuts losses of labelled answers into blocks once their labels have come, in any order, each counted once.
 
-    settling = Settling()
-    settling.add(Labelled(0.31, about, at), cut, late)
-    for block in settling.settled(cut, late):     # Block(rows=952, ...), that of a day
-        block.mean
+A span of time (a day) is settled when a label has come for a request that was answered `late` seconds or more after
+its end. Later labels count in the next block, and a span with too few labels is merged into the next. Time is that
+which requests are about (`monitoring.captured.when`), up to the newest labelled answer. A larger step back than late
+labels explain means that a replay of the past restarted.
 
-A span of time (a day) is settled when a label has come about a request that was asked `late` seconds or more after its
-end. A label that comes later still counts in the next block, so none is left out. A settled span with too few labels
-goes on into the next one. So what is kept grows with how late labels are, and not with how many there are.
-
-Time is that which requests are about, see `monitoring.captured.when`; it is as late as that of the newest answer whose
-label came. When it goes back by more than late labels explain, a replay of the past was begun again.
-
-Sums are of whole units: between two calls of `settled` the order makes no difference, to the last bit. (Where spans are
-0, blocks are cut by rows as labels come, within a time too: which label is in which block depends on their order.)
+Sums are integers, so between two calls of `settled` the order does not matter. With spans of 0 blocks are cut by rows
+as labels come.
 """
 
 from __future__ import annotations
@@ -27,18 +20,12 @@ from monitoring.labels.scores import UNIT, units
 from monitoring.statistics.blocks import Cut
 from monitoring.statistics.profile import a_count, a_list, a_number, an_object
 
-MOST_OPEN = 400  # spans; of more the oldest are taken for settled
+MOST_OPEN = 400  # spans; beyond that the oldest count as settled
 
 
 @dataclass(frozen=True)
 class Labelled:
-    """The loss of an answer whose label is known.
-
-    Attributes:
-        loss: The loss.
-        about: The time that the request was about, epoch seconds.
-        at: When it was answered, epoch seconds.
-    """
+    """The loss of a labelled answer, the time that its request is about, and that of the answer (epoch seconds)."""
 
     loss: float
     about: float
@@ -47,14 +34,7 @@ class Labelled:
 
 @dataclass
 class Block:
-    """Losses, summed up.
-
-    Attributes:
-        rows: How many.
-        total: Their sum, in units.
-        since: The earliest time that one of them is about; inf without any.
-        until: The latest; -inf without any.
-    """
+    """Summed losses, and the range of the times they are about; `total` is in units."""
 
     rows: int = 0
     total: int = 0
@@ -62,30 +42,26 @@ class Block:
     until: float = -math.inf
 
     def add(self, loss: float, about: float) -> None:
-        """Count one."""
+        """Add a loss."""
         self.merge(Block(1, units(loss), about, about))
 
     def merge(self, other: Block) -> None:
-        """Count another's too."""
+        """Add another's losses."""
         self.rows, self.total = self.rows + other.rows, self.total + other.total
         self.since, self.until = min(self.since, other.since), max(self.until, other.until)
 
     @property
     def mean(self) -> float:
-        """The mean loss of at least one."""
+        """The mean loss, of at least one."""
         return self.total / UNIT / self.rows
 
     def as_list(self) -> list[Any]:
-        """As JSON values."""
+        """JSON values."""
         return [self.rows, self.total, *((self.since, self.until) if self.rows else ())]
 
     @classmethod
     def from_list(cls, value: object, name: str) -> Block:
-        """Read `as_list`.
-
-        Raises:
-            ValueError: It is of another form.
-        """
+        """Read `as_list`; ValueError for another format."""
         rows, total, *times = (*a_list(value, name), None, None)
         found = cls(a_count(rows, name), a_count(total, name))
         if found.rows:
@@ -98,11 +74,11 @@ class Settling:
     """The spans whose labels still come.
 
     Attributes:
-        opened: The start of each, epoch seconds -> its losses.
-        filling: The block that settled spans, and labels that came too late, are put into.
-        clock: The time that the newest answer was about, epoch seconds; None before the first.
+        opened: Start of each span, epoch seconds -> its losses.
+        filling: The block for settled spans and late labels.
+        clock: The time that the newest answer is about, epoch seconds; None before the first.
         newest: When that was answered.
-        ended: Blocks that are full and settled, oldest first.
+        ended: Full and settled blocks, oldest first.
     """
 
     opened: dict[int, Block] = field(default_factory=dict[int, Block])
@@ -112,13 +88,7 @@ class Settling:
     ended: list[Block] = field(default_factory=list[Block])
 
     def add(self, item: Labelled, cut: Cut, late: float) -> None:
-        """Count a loss.
-
-        Args:
-            item: The loss.
-            cut: Where blocks end; with a span of 0 as soon as there are enough rows.
-            late: How long after the end of a span labels about it still come, seconds.
-        """
+        """Add a loss. `late` is how many seconds after the end of a span its labels still come."""
         if not cut.span:
             self._fill(Block(1, units(item.loss), item.about, item.about), cut)
             return
@@ -138,14 +108,13 @@ class Settling:
         self._close(len(self.opened) - MOST_OPEN, cut)
 
     def settled(self, cut: Cut, late: float) -> list[Block]:
-        """Take out the blocks that are full and settled, oldest first; `cut` and `late` as for `add`."""
+        """Remove and return the full and settled blocks, oldest first."""
         if self.clock is not None:
             self._close(sum(start + cut.span + late <= self.clock for start in self.opened), cut)
         ended, self.ended = self.ended, []
         return ended
 
     def _close(self, spans: int, cut: Cut) -> None:
-        """Settle the oldest spans."""
         for start in sorted(self.opened)[: max(spans, 0)]:
             self._fill(self.opened.pop(start), cut)
 
@@ -156,7 +125,7 @@ class Settling:
             self.filling = Block()
 
     def as_dict(self) -> dict[str, Any]:
-        """As JSON values."""
+        """JSON values."""
         return {
             "opened": {str(start): block.as_list() for start, block in sorted(self.opened.items())},
             "filling": self.filling.as_list(),
@@ -167,11 +136,7 @@ class Settling:
 
     @classmethod
     def from_dict(cls, value: object, name: str) -> Settling:
-        """Read `as_dict`.
-
-        Raises:
-            ValueError: It is of another form.
-        """
+        """Read `as_dict`; ValueError for another format."""
         body = an_object(value, name)
         spans: Mapping[str, Any] = an_object(body.get("opened"), f"{name}.opened")
         return cls(

@@ -1,10 +1,9 @@
-"""Does a captured answer keep to the model's contract? Told at once, long before a label says whether it was right.
+"""Checks of captured answers against the model's contract, without labels.
 
     violation(form, item)    # "predictions[0].probability: got null, expected a number from 0 to 1"
 
-Every answer must be finite and not empty, as the replay gate asks too, and JSON where its content type says so. Of a
-release whose `answer.json` says what the fields of a prediction mean, an answer in JSON must also have a prediction
-for each instance, and each of these the fields that are named there, in their type and range. More fields are allowed.
+Every answer must be finite, not empty, and JSON if its content type says so. With an `answer.json`, a JSON answer also
+needs one prediction per instance, with the named fields in their type and range. Other fields are allowed.
 """
 
 from __future__ import annotations
@@ -20,12 +19,7 @@ from rollout.core.answers import OTHER, broken, read_json
 
 
 def violation(form: Form | Malformed, item: Recorded) -> str | None:
-    """What is wrong with an answer; None when nothing is, or when it was not captured.
-
-    Args:
-        form: What the fields of the release's predictions mean, or why that is not known.
-        item: The captured request with its answer.
-    """
+    """What is wrong with an answer; None if it is valid or not captured. `form` may say why it is unknown."""
     if item.answered is None:
         return None
     wrong = broken(item.answered.body)

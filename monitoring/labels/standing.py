@@ -1,12 +1,7 @@
-"""How a variant stands, by its newest answers and labels: what is kept of it, and the metrics that follow.
+"""The quality of a variant by its newest answers and labels, and its metrics.
 
-    standing = Standing.from_dict(item)
-    standing.take(rows, answered, promised)       # pairs in any order, the scores of answers
-    standing.judge(promised)                      # bets on the days whose labels have come
-    standing.gauges(promised)                     # RealisedAccuracy 0.71, RealisedAccuracyLow 0.69 ... ConceptEvidence
-
-Everything is of constant size. "Newest" are the last 1,000 to 2,000: two buckets are kept, the full one before and the
-one that is being filled. Within a bucket and between the parts of a call the order makes no difference.
+The size is constant. "Newest" are the last 1,000 to 2,000: the full bucket and the one being filled. Within a bucket
+and between the parts of a call the order does not matter.
 """
 
 from __future__ import annotations
@@ -28,7 +23,7 @@ from monitoring.statistics.intervals import Interval
 from monitoring.statistics.profile import an_object
 
 BUCKET = 1000  # pairs, or answers
-FEWEST = 30  # pairs, below which nothing is told: intervals of fewer hold less than they say
+FEWEST = 30  # pairs for a report: intervals of fewer cover less than their level
 
 
 @dataclass(frozen=True)
@@ -36,9 +31,8 @@ class Promised:
     """What a release was sealed with.
 
     Attributes:
-        form: The form of its predictions.
-        sealed: Its performance when it was evaluated; None when that was not sealed.
-        tolerated: What its losses are held against; None when too little was sealed to judge by.
+        sealed: Its performance in the evaluation; None if not sealed.
+        tolerated: The reference for its losses; None if too little was sealed.
     """
 
     form: Form
@@ -48,7 +42,7 @@ class Promised:
 
 @dataclass(frozen=True)
 class Gauge:
-    """One value of one metric; of one segment, `column=value`, or of all."""
+    """One value of a metric, of one segment `column=value` or of all."""
 
     name: str
     value: float
@@ -57,15 +51,7 @@ class Gauge:
 
 @dataclass
 class Standing:
-    """What is kept of a variant.
-
-    Attributes:
-        before: The full bucket of pairs.
-        pairs: The one that is being filled.
-        asked_before: The full bucket of answers' scores.
-        asked: The one that is being filled.
-        bets: The bets on the losses.
-    """
+    """The stored state of a variant: full (`before`) and current buckets of pairs and scores, and the bets."""
 
     before: Performance
     pairs: Performance
@@ -75,14 +61,11 @@ class Standing:
 
     @classmethod
     def new(cls) -> Standing:
-        """Of a variant of which nothing is known."""
+        """The state of a new variant."""
         return cls(Performance(), Performance(), Scores(), Scores(), Bets())
 
     def take(self, rows: Iterable[tuple[str, Row]], answered: Iterable[Scores], promised: Promised | None) -> None:
-        """Count joined answers, by their inference ids, and the scores of answers with or without a label.
-
-        Nothing is judged yet: those that come together may come in any order.
-        """
+        """Add joined answers by inference id, and scores of answers with or without a label; judge nothing yet."""
         losses: list[Labelled] = []
         tolerated = promised.tolerated if promised else None
         loss = promised.form.loss[0] if promised else ""
@@ -102,7 +85,7 @@ class Standing:
                 self.asked_before, self.asked = self.asked, Scores()
 
     def judge(self, promised: Promised | None) -> None:
-        """Judge what has settled of the losses."""
+        """Judge the settled losses."""
         if promised and promised.tolerated:
             self.bets.judge(promised.tolerated)
 
@@ -123,18 +106,18 @@ class Standing:
         return whole
 
     def estimate(self, promised: Promised) -> dict[str, Interval]:
-        """What labels of the newest answers would show."""
+        """Estimated quality of the newest answers."""
         if promised.sealed is None:
             return {}
         return estimated(promised.form.binary, self.newest_asked, promised.sealed.scores)
 
     def realised(self, promised: Promised) -> dict[str, Interval]:
-        """What the newest labels show; nothing while there are few."""
+        """Quality by the newest labels; empty for too few."""
         newest = self.newest
         return newest.measures(binary=promised.form.binary) if newest.pairs >= FEWEST else {}
 
     def misses(self, promised: Promised) -> dict[str, float]:
-        """By how much the estimate of the newest labelled answers is above what their labels show."""
+        """By how much the estimate of the newest labelled answers exceeds their realised quality."""
         shown = self.realised(promised)
         if promised.sealed is None or not shown:
             return {}
@@ -142,7 +125,7 @@ class Standing:
         return {name: interval.value - shown[name].value for name, interval in found.items() if name in shown}
 
     def gauges(self, promised: Promised) -> list[Gauge]:
-        """The metrics, as far as there is enough to tell them."""
+        """The metrics that have enough data."""
         found = [*_ranges(REALISED, self.realised(promised)), *_ranges(ESTIMATED, self.estimate(promised))]
         found += [Gauge(f"EstimateMiss{name}", value) for name, value in self.misses(promised).items()]
         newest = self.newest
@@ -155,7 +138,7 @@ class Standing:
         return found
 
     def as_dict(self) -> dict[str, Any]:
-        """As JSON values."""
+        """JSON values."""
         return {
             "before": self.before.as_dict(),
             "pairs": self.pairs.as_dict(),
@@ -166,11 +149,7 @@ class Standing:
 
     @classmethod
     def from_dict(cls, value: object) -> Standing:
-        """Read `as_dict`.
-
-        Raises:
-            ValueError: It is of another form.
-        """
+        """Read `as_dict`; ValueError for another format."""
         body = an_object(value, "standing")
         return cls(
             Performance.from_dict(body.get("before"), "before"),
@@ -193,12 +172,9 @@ def _three(name: str, interval: Interval, segment: str | None) -> Iterator[Gauge
 
 
 def shown(standing: Standing, promised: Promised | None, at: float) -> dict[str, Any]:
-    """What people are shown of how a variant stands: the values by metric, of all and of each segment.
+    """The JSON of a variant's quality at a time (epoch seconds), by metric and segment.
 
-    Args:
-        standing: How it stands.
-        promised: What its release was sealed with; None when the release is not known any more.
-        at: When that was, epoch seconds.
+    `promised` is None when the release is no longer known.
     """
     values: dict[str, float] = {}
     by_segment: dict[str, dict[str, float]] = {}
