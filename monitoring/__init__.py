@@ -1,1 +1,1 @@
-"""How is it doing? Alarms, captured requests and drift, and the Lambda handlers that run them."""
+"""Monitoring of released models: alarms, captured requests, drift and labels."""

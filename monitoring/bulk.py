@@ -1,10 +1,6 @@
-"""The statistics of whole columns, with numpy: what training seals, and what a batch job counts.
+"""Statistics of whole columns with numpy, for training and batch jobs.
 
-    profile, null = sealed({"distance": array, "carrier": array}, times=seconds)
-    statistic(profile, columns)           # equals adding row by row to a monitoring.statistics.statistic.Statistic
-    usual(losses, 5.0, times=seconds)     # how the evaluation's days differ, for labels to be held against
-
-Not for Lambda functions, which count rows as they come: nothing there imports this file.
+Lambda functions count row by row and must not import this module.
 """
 
 from __future__ import annotations
@@ -27,11 +23,11 @@ from monitoring.statistics.texts import counted
 
 BINS = 20
 CODES = 30
-NAMED_RARE = 2000  # rare codes that are named; with more, none is
-ROWS = 25  # rows a block when rows have no times, and so are taken for independent
-BLOCKS = 64  # of an evaluation's wave at most: rows of a wave come together, so many small blocks tell nothing sooner
+NAMED_RARE = 2000  # rare codes that are listed; if there are more, none is
+ROWS = 25  # rows per block if rows have no times and so count as independent
+BLOCKS = 64  # at most, per wave: rows of a wave arrive together, so smaller blocks detect nothing earlier
 DAY = 86_400.0
-WAVE = 25 * DAY  # apart at least: months are waves, and weeks are not
+WAVE = 25 * DAY  # minimum distance: months are waves, weeks are not
 
 Columns = Mapping[str, NDArray[Any]]
 
@@ -46,8 +42,8 @@ def sealed(
 
     Args:
         columns: Feature -> values, shape (rows,): numbers with NaN for missing, or an object array of codes with None.
-        times: When each row was asked, epoch seconds, ascending, shape (rows,). None: rows are independent.
-        span: Seconds a block, when there are times.
+        times: When each row was requested, epoch seconds, ascending, shape (rows,). None: rows are independent.
+        span: Seconds per block, if there are times.
 
     Raises:
         ValueError: There are no rows, or columns or times differ in length.
@@ -68,17 +64,14 @@ def usual(
     span: float = DAY,
     waves: bool = False,
 ) -> Usual | None:
-    """How the mean losses of the evaluation's blocks differ; None when they are too few to judge by.
+    """How the mean losses of the evaluation's blocks differ; None if there are too few blocks to judge by.
 
     Args:
-        losses: Of each row, shape (rows,).
-        high: The most that a loss can be.
-        times: See `sealed`; in any order.
-        span: Seconds a block, when there are times.
-        waves: Whether the times are those of `are_waves`: then blocks are cut by rows, within a time too.
-
-    Raises:
-        ValueError: There are no rows, or losses and times differ in length.
+        losses: Shape (rows,).
+        high: The upper bound of a loss.
+        times: As for `sealed`, in any order.
+        span: Seconds per block, if there are times.
+        waves: Whether `are_waves` holds for the times: blocks are then cut by rows, also within one time.
     """
     wave = float(times.max()) if waves and times is not None else None
     fewest = ROWS if wave is None else max(ROWS, len(losses) // BLOCKS)
@@ -88,13 +81,10 @@ def usual(
 
 
 def are_waves(times: NDArray[np.float64], before: NDArray[np.float64] | None = None) -> bool:
-    """Whether rows have only the times of waves that are weeks apart, such as a year's survey: no day, no hour.
+    """Whether rows only have the times of waves that are weeks apart, such as a yearly survey.
 
-    Of many waves each can be a block, so these are none.
-
-    Args:
-        times: Of the evaluation's rows, epoch seconds, shape (rows,).
-        before: Of the rows that were trained on, shape (rows,): an evaluation on one date does not tell.
+    If there are many waves, each can be a block, so the answer is False. `before` holds the times of the training rows,
+    because an evaluation on a single date does not tell.
     """
     own = np.unique(times)
     known = own if before is None else np.union1d(own, before)
@@ -104,7 +94,7 @@ def are_waves(times: NDArray[np.float64], before: NDArray[np.float64] | None = N
 def _blocks(
     rows: int, times: NDArray[np.float64] | None, span: float, least: int = ROWS
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], Cut]:
-    """The block of each row, how many rows each block has, and how later rows are to be cut."""
+    """The block of each row, the number of rows in each block, and how to cut later rows."""
     if times is None:
         _, block, sizes = np.unique(np.arange(rows) // least, return_inverse=True, return_counts=True)
         return block, sizes, Cut(0.0, least)
@@ -114,23 +104,17 @@ def _blocks(
     while True:
         found = np.floor_divide(times, spans * span).astype(np.int64)
         _, block, sizes = np.unique(found, return_inverse=True, return_counts=True)
-        # Rare short days (a storm, the ends of the period) are no blocks, nor will such a day be one by itself later.
+        # Rare short days (a storm, the ends of the period) are no blocks, neither here nor later.
         fewest = int(np.quantile(sizes, 0.1, method="lower"))
         if fewest >= least or len(sizes) < 2 * FEWEST:
             return block, sizes, Cut(spans * span, max(least, fewest))
-        spans += 1  # days are short as a rule, so a block is some of them
+        spans += 1  # most days are short, so a block is several of them
 
 
 def taken(columns: Columns, bins: int = BINS, codes: int = CODES) -> Profile:
-    """Take the profile of the training data.
+    """Take the profile of the training data with at most these bins and codes; booleans are codes.
 
-    Args:
-        columns: Feature -> values, shape (rows,), as above. Booleans are codes.
-        bins: Most bins of a numeric feature.
-        codes: Most codes of a categorical one that are counted each by itself.
-
-    Raises:
-        ValueError: There are no rows, or the columns differ in length.
+    Raises ValueError if there are no rows, or the columns differ in length.
     """
     lengths = {len(values) for values in columns.values()}
     if len(lengths) != 1 or lengths == {0}:
@@ -143,11 +127,7 @@ def taken(columns: Columns, bins: int = BINS, codes: int = CODES) -> Profile:
 
 
 def statistic(profile: Profile, columns: Columns) -> Statistic:
-    """The statistic of some columns; a feature without a column is absent in every row.
-
-    Raises:
-        ValueError: The columns differ in length.
-    """
+    """The statistic of some columns of equal length; a feature without a column is absent in every row."""
     lengths = {len(values) for values in columns.values()}
     if len(lengths) > 1:
         raise ValueError(f"columns: got {sorted(lengths)} rows, expected one length")
@@ -179,7 +159,7 @@ def _count_numbers(tally: Numbers, column: Numeric, values: NDArray[Any]) -> Non
         tally.wrong = len(numbers) - len(known) - tally.missing
     if not len(known):
         return
-    # One pass for each edge is several times faster than to sort, or to search for each value's bin.
+    # One pass per edge is several times faster than sorting or searching for each value's bin.
     over = [int(np.count_nonzero(known > edge)) for edge in column.edges]
     tally.bins = [before - after for before, after in pairwise([len(known), *over, 0])]
     tally.below = int(np.count_nonzero(known < column.low))
@@ -191,7 +171,7 @@ def _count_codes(tally: Codes, values: NDArray[Any]) -> None:
     try:
         counts = counted(cast(list[str | None], listed))
     except TypeError:
-        for value in listed:  # of other types some values are equal, and yet different codes: 1, 1.0 and True
+        for value in listed:  # values of other types may be equal and yet different codes: 1, 1.0 and True
             tally.add(value)
         return
     for value, count in counts.items():
@@ -203,7 +183,7 @@ def _numeric(values: NDArray[Any], bins: int) -> Numeric:
     if not len(known):
         return Numeric((), (0,), len(values))
     quantiles = np.linspace(0, 1, bins + 1)[1:-1]
-    # `lower` picks values of the data, so that no arithmetic on them can differ from one machine to another.
+    # `lower` picks values of the data, so that no arithmetic can differ between machines.
     edges = np.unique(np.quantile(known, quantiles, method="lower"))
     edges = edges[edges < known.max()]
     counts = np.bincount(np.searchsorted(edges, known, side="left"), minlength=len(edges) + 1)
@@ -225,7 +205,7 @@ def _categorical(values: NDArray[Any], codes: int) -> Categorical:
 def _block_scores(
     column: Column, values: NDArray[Any], block: NDArray[np.int64], blocks: int
 ) -> list[dict[str, float]]:
-    """The scores of every block, each held against the rest of training."""
+    """The scores of every block, each compared with the rest of training."""
     place = _places(column, values)
     wide = column.bins + 1
     table = np.bincount(block * wide + place, minlength=blocks * wide).reshape(blocks, wide)
@@ -233,7 +213,7 @@ def _block_scores(
 
 
 def _places(column: Column, values: NDArray[Any]) -> NDArray[np.int64]:
-    """The bin of every value; one more for none."""
+    """The bin of every value; a missing value gets the index after the last bin."""
     if isinstance(column, Numeric):
         numbers = values.astype(np.float64)
         return np.where(np.isfinite(numbers), np.searchsorted(column.edges, numbers), column.bins).astype(np.int64)

@@ -1,10 +1,7 @@
-"""The rows of captured requests and answers: `{"instances": [{...}]}` was asked, `{"predictions": [{...}]}` answered.
+"""Rows of captured exchanges: `{"instances": [{...}]}` in the request, `{"predictions": [{...}]}` in the answer.
 
-    for item in read(lines):
-        rows = instances(item)    # ({"distance": 1400.0, ...}, ...), or why there are none
-
-A request is about the time when it was asked, unless its sender tells another in its custom attributes, as a replay of
-the past does: `event-time=2013-03-01T11:15:00+00:00`.
+The time of a request is when it was captured, unless its custom attributes hold another one, as a replay sends it:
+`event-time=2013-03-01T11:15:00+00:00`.
 """
 
 from __future__ import annotations
@@ -17,9 +14,9 @@ from datetime import UTC, datetime
 from typing import Any, cast
 
 REPLAYED = "replay-"
-"""Begins the inference ids of requests that the replay gate sends: they are no traffic of the endpoint's."""
+"""Prefix of inference ids of requests that the replay gate sends: they are no traffic of the endpoint."""
 PROBED = "probe-"
-"""Begins the inference ids of requests that only ask whether the endpoint answers."""
+"""Prefix of inference ids of probe requests."""
 
 Row = Mapping[str, Any]
 Rows = tuple[Row, ...]
@@ -28,12 +25,7 @@ _EVENT_TIME = re.compile(r"(?:^|[,; ])event-time=([^,; ]+)")
 
 @dataclass(frozen=True)
 class Side:
-    """What was sent one way.
-
-    Attributes:
-        content_type: As it was observed; JSON's when the record does not say.
-        body: The bytes.
-    """
+    """The request or the answer of an exchange; the content type is JSON's if the record has none."""
 
     content_type: str
     body: bytes
@@ -44,11 +36,10 @@ class Recorded:
     """One captured request with its answer.
 
     Attributes:
-        event_id: the platform's id of the invocation; a copy for a shadow variant has another one.
-        inference_id: The caller's id of it, which copies share; None when there was none.
+        event_id: The platform's id of the invocation; a copy for a shadow variant has another one.
+        inference_id: The caller's id, which copies share; None if there was none.
         at: When it was answered, as captured (ISO 8601).
-        asked: The request; None when it was not captured.
-        answered: The answer; None when it was not captured.
+        asked: The request; None if it was not captured. Likewise `answered`.
         attributes: The caller's custom attributes.
     """
 
@@ -61,29 +52,29 @@ class Recorded:
 
     @property
     def ours(self) -> bool:
-        """Whether the replay gate or the probe asked it, and nobody who wanted the answer."""
+        """Whether the replay gate or the probe sent the request."""
         return self.inference_id is not None and self.inference_id.startswith((REPLAYED, PROBED))
 
 
 @dataclass(frozen=True)
 class Malformed:
-    """What cannot be read, and why, in words that are the same for every line that is wrong in that way."""
+    """What cannot be read, and why, in the same words for every line with the same fault."""
 
     why: str
 
 
 def instances(item: Recorded | Malformed) -> Rows | Malformed:
-    """The rows that were asked about."""
+    """The rows of the request."""
     return item if isinstance(item, Malformed) else _rows(item.asked, "the request", "instances")
 
 
 def predictions(item: Recorded | Malformed) -> Rows | Malformed:
-    """The answers, one a row."""
+    """The answers, one per row."""
     return item if isinstance(item, Malformed) else _rows(item.answered, "the answer", "predictions")
 
 
 def when(item: Recorded, now: float) -> tuple[float, bool]:
-    """The time that a request is about, epoch seconds, at most now; and whether its sender told it."""
+    """The time of a request, epoch seconds, at most now; and whether its sender set it."""
     given = (_EVENT_TIME.search(text) for text in item.attributes)
     told = next((at for match in given if match and (at := epoch(match[1])) is not None), None)
     asked = told if told is not None else epoch(item.at)
@@ -91,7 +82,7 @@ def when(item: Recorded, now: float) -> tuple[float, bool]:
 
 
 def epoch(text: str) -> float | None:
-    """Epoch seconds of a time as a capture has it, ISO 8601, in UTC where it does not say; None of what is none."""
+    """Epoch seconds of a captured ISO 8601 time, UTC if it has no zone; None if it is no time."""
     try:
         at = datetime.fromisoformat(text)
         return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()

@@ -1,11 +1,7 @@
-"""What does a captured exchange say? The one reader of the records of both platforms: a JSON object a line.
+"""The reader of captured exchanges of both platforms, one JSON record per line in SageMaker's data capture format.
 
-    for item in read(lines):
-        if isinstance(item, Recorded):
-            item.asked.body, item.answered    # the bytes that were sent, and those of the answer
-
-The form is that of SageMaker's data capture, which `serving.capture` writes too. A side holds text (`JSON`, `CSV`) or
-base64 of its bytes. Source: Amazon SageMaker Developer Guide, "Data capture".
+`serving.capture` writes it too. A side holds text (`JSON`, `CSV`) or base64 of its bytes. Source: Amazon SageMaker
+Developer Guide, "Data capture".
 """
 
 from __future__ import annotations
@@ -26,12 +22,12 @@ class _Unreadable(ValueError):
 
 
 def traffic(lines: Iterable[bytes | str]) -> Iterator[Recorded | Malformed]:
-    """Read captured traffic, one result a line: what the replay gate and the probe asked is left out."""
+    """Read captured traffic, one result per line, without requests of the replay gate and the probe."""
     return (item for item in read(lines) if isinstance(item, Malformed) or not item.ours)
 
 
 def exchange(item: Recorded | Malformed) -> tuple[Side, Side] | Malformed | None:
-    """A captured request with its answer, or why there is none; None when a replay or the probe asked it."""
+    """A captured request with its answer, or why there is none; None for requests of the replay gate and the probe."""
     if isinstance(item, Malformed):
         return item
     if item.ours:
@@ -42,7 +38,7 @@ def exchange(item: Recorded | Malformed) -> tuple[Side, Side] | Malformed | None
 
 
 def read(lines: Iterable[bytes | str]) -> Iterator[Recorded | Malformed]:
-    """Read captured lines, one result a line that is not blank. Never raises for what a line holds."""
+    """Read captured lines, one result per line that is not blank. Never raises for the content of a line."""
     for line in lines:
         if line.strip():
             try:

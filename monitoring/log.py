@@ -7,10 +7,5 @@ import sys
 
 
 def log(message: str, **fields: object) -> None:
-    """Write one line.
-
-    Args:
-        message: What happened.
-        fields: Values that JSON can hold; others are written as text.
-    """
+    """Write one line; fields that JSON cannot hold are written as text."""
     sys.stdout.write(json.dumps({"message": message, **fields}, default=str) + "\n")

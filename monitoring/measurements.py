@@ -1,4 +1,4 @@
-"""What monitors publish, on whatever platform: single values, and the values of many answers."""
+"""What monitors publish on either platform: single values, and the values of many answers."""
 
 from __future__ import annotations
 
@@ -12,13 +12,11 @@ class Datum:
     """One value of one metric.
 
     Attributes:
-        name: The metric.
-        variant: Which variant it is about; empty for the endpoint as a whole.
-        value: Its value.
+        variant: Empty for the endpoint as a whole.
         unit: `Count` of a number that adds up, `None` of a level.
         at: Epoch seconds.
-        feature: Which feature it is about; None for the variant as a whole.
-        segment: Which segment it is about, `column=value`; None for all.
+        feature: None for the variant as a whole.
+        segment: `column=value`; None for all.
     """
 
     name: str
@@ -32,14 +30,10 @@ class Datum:
 
 @dataclass(frozen=True)
 class Values:
-    """Values of one metric, one an answer.
+    """Values of one metric, one per answer, at an epoch second.
 
     Attributes:
-        name: The metric.
-        variant: Which variant answered.
-        rollout: In whose trial it answered; empty outside of one.
-        values: The values.
-        at: Epoch seconds.
+        rollout: The trial during which the variant answered; empty outside of one.
         counts: How often each value occurred; None: once.
     """
 
@@ -52,23 +46,18 @@ class Values:
 
 
 class Metrics(Protocol):
-    """Where metrics go."""
+    """The store of metrics."""
 
     @property
     def repeatable(self) -> bool:
-        """Whether a second `put` of the same name changes nothing."""
+        """Whether a second `put` with the same name changes nothing."""
         ...
 
     def put(self, data: Sequence[Datum], values: Sequence[Values] = (), once: str = "") -> None:
-        """Publish values.
-
-        Args:
-            data: Single values.
-            values: Values of answers.
-            once: A name of these values, by which a repetition is known where `repeatable`; empty: they have none.
+        """Publish values; `once` names them, so that a repetition is recognised where `repeatable`.
 
         Raises:
-            rollout.core.errors.Unreachable: Some of them may have been published, or not.
+            rollout.core.errors.Unreachable: Some of them may have been published.
             rollout.core.errors.RolloutError: None of them were published.
         """
         ...

@@ -1,12 +1,7 @@
-"""Which captured prediction bears an id? Pure: lines are searched as bytes, and only those that hold the id are read.
+"""Search of captured predictions by id: lines are scanned as bytes, and only those that contain the id are parsed.
 
-    search = Search("order-17")
-    for block in blocks(chunks_of_a_file):
-        search.look("v-8ead519c468b", block)
-    search.exact, search.begun
-
-An id is the caller's inference id, or the event id of the platform. The first characters of one, at least `LEAST`,
-stand for it, if no other one begins so.
+An id is the caller's inference id or the platform's event id. A prefix of at least `LEAST` characters stands for an id
+if it is unique.
 """
 
 from __future__ import annotations
@@ -21,29 +16,29 @@ from typing import TYPE_CHECKING, Any, cast
 
 from monitoring.captured import epoch
 
-if TYPE_CHECKING:  # it loads statistics, which a person who asks need not wait for
+if TYPE_CHECKING:  # loads the statistics, which would slow down a command
     from monitoring.labels.pairs import Entry
 
 LEAST = 4
-"""Characters that are taken for the beginning of an id."""
+"""Minimum characters of an id prefix."""
 MOST = 5
-"""Ids that are kept of those that only begin so: enough to say that there are several."""
+"""Prefix matches that are kept: enough to show that there are several."""
 LONGEST = 200
-"""Characters of an id: more than either platform gives or takes."""
+"""Maximum characters of an id: more than either platform returns or accepts."""
 _PLAIN = re.compile(r"[A-Za-z0-9_.: -]+")
-"""What every writer of JSON leaves as it is."""
+"""Characters that every JSON writer leaves as they are."""
 
 
 @dataclass(frozen=True)
 class Window:
-    """The time in which a prediction was given, epoch seconds; unbounded where nobody says."""
+    """A time range, epoch seconds."""
 
     since: float = -math.inf
     until: float = math.inf
 
     @property
     def bounded(self) -> bool:
-        """Whether somebody said when it was."""
+        """Whether a range was given."""
         return self != EVER
 
     def __contains__(self, at: float) -> bool:
@@ -58,10 +53,9 @@ class Prediction:
     """One answer to a request, which may hold several predictions.
 
     Attributes:
-        variant: Who answered.
-        event: The platform's id of the invocation; empty when the capture has none.
-        inference: The caller's id of it; empty when there was none. A copy for a shadow variant has the same.
-        at: When it was answered, epoch seconds, whole ones; None when that is not told, or is no time.
+        event: The platform's id of the invocation; empty if the capture has none.
+        inference: The caller's id; empty if there was none. A shadow variant's copy has the same.
+        at: When it was answered, in whole epoch seconds; None if it is unknown or no time.
     """
 
     variant: str
@@ -70,11 +64,11 @@ class Prediction:
     at: float | None
 
     def bears(self, word: str) -> bool:
-        """Whether it is called so."""
+        """Whether one of its ids is this word."""
         return word in (self.event, self.inference)
 
     def begins(self, word: str) -> frozenset[str]:
-        """Its ids that begin so."""
+        """Its ids that begin with this word."""
         return frozenset(one for one in (self.event, self.inference) if one.startswith(word))
 
     def as_dict(self) -> dict[str, Any]:
@@ -89,13 +83,13 @@ class Prediction:
 
 @dataclass
 class Search:
-    """Looks for an id in captured lines; any number of threads may do so at once.
+    """Searches captured lines for an id; any number of threads may use it at once.
 
     Attributes:
         word: The id, or the beginning of one.
-        whole: Only an id that is the whole word counts. A search comes to this by itself, once it knows `MOST` others.
-        exact: What is called so.
-        begun: Some of what only begins so.
+        whole: Only exact ids count. A search switches to this itself once it knows `MOST` others.
+        exact: Predictions with this id.
+        begun: Some of those whose id only begins with it.
     """
 
     word: str
@@ -109,12 +103,12 @@ class Search:
 
     @property
     def needle(self) -> bytes:
-        """Bytes that every line has which tells of the id: as much of the word as JSON writes in one way alone."""
+        """Bytes that every matching line contains: the longest part of the word that JSON writes in only one way."""
         part: str = max(("", *_PLAIN.findall(self.word)), key=len)
         return f'"{part}"'.encode() if self.whole and part == self.word else part.encode()
 
     def look(self, variant: str, block: bytes) -> None:
-        """Look through whole lines of what a variant answered."""
+        """Search whole lines of a variant's captures."""
         needle, place = self.needle, 0
         while (place := block.find(needle, place)) >= 0:
             start, end = block.rfind(b"\n", 0, place) + 1, block.find(b"\n", place)
@@ -126,7 +120,7 @@ class Search:
             place = end + 1
 
     def take(self, found: Prediction) -> None:
-        """Keep a prediction whose id begins with the word."""
+        """Store a prediction whose id begins with the word."""
         with self._lock:
             if found.bears(self.word):
                 if found not in self.exact:
@@ -138,15 +132,13 @@ class Search:
 
 @dataclass(frozen=True)
 class Searched:
-    """What a search came to, and where it looked.
+    """The result of a search.
 
     Attributes:
-        exact: What is called so.
-        begun: Some of what only begins so.
-        places: Where it was looked, a phrase each, such as `1,204 files of captures since 2026-03-01 09:00`.
-        unread: What could not be looked at, and why, a sentence each.
-        oldest: When the oldest capture that is kept was made, epoch seconds; None without any.
-        percent: The share of the requests that is captured now; None where that is not known.
+        places: Where it searched, a phrase each, such as `1,204 files of captures since 2026-03-01 09:00`.
+        unread: What could not be read, and why, a sentence each.
+        oldest: When the oldest stored capture was made, epoch seconds; None if there is none.
+        percent: The share of requests that is captured now; None if it is unknown.
     """
 
     exact: tuple[Prediction, ...] = ()
@@ -158,16 +150,16 @@ class Searched:
 
 
 def of_entry(entry: Entry, window: Window) -> tuple[Prediction, ...]:
-    """The predictions that a ledger of labels tells of an inference id: the first answer of each variant.
+    """The predictions of an inference id in a label ledger: the first answer of each variant.
 
-    One whose time is not known is in every window.
+    Answers without a known time are in every window.
     """
     found = (Prediction(name, one.event, entry.id, one.at or None) for name, one in sorted(entry.answers.items()))
     return tuple(one for one in found if one.at is None or one.at in window)
 
 
 def blocks(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """The bytes of a file in whole lines, about as much at a time as a chunk has."""
+    """The bytes of a file in whole lines, about a chunk at a time."""
     rest = b""
     for chunk in chunks:
         cut = chunk.rfind(b"\n") + 1
@@ -179,7 +171,7 @@ def blocks(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _prediction(variant: str, line: bytes) -> Prediction | None:
-    """What a line tells, whether or not its request and its answer can be read; None of what is no record."""
+    """What a line holds, even if its request or answer cannot be parsed; None if it is no record."""
     try:
         record: object = json.loads(line)
     except (ValueError, RecursionError):

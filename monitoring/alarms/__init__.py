@@ -1,1 +1,1 @@
-"""What does an alarm that rings do to a rollout?"""
+"""The effect of firing alarms on a rollout."""

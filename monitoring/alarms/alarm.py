@@ -1,4 +1,4 @@
-"""An alarm that has changed its state, whoever watches."""
+"""A change of an alarm's state, on either platform."""
 
 from __future__ import annotations
 
@@ -9,17 +9,14 @@ from rollout.kinds import Kind
 from rollout.reason import Reason
 
 Measure = Literal["errors", "latency"]
-"""What an alarm says of the answers of a variant, as a judge of rollouts calls it."""
+"""Which measure of the answers an alarm watches, under the name that the rollout judge uses."""
 
 
 @dataclass(frozen=True)
 class Said:
-    """Why an alarm is in its state.
+    """Why an alarm is in its state, in the platform's words without a final full stop.
 
-    Attributes:
-        text: The platform's own words, with no full stop of their own.
-        value: The newest value that the state rests on; None when it is not known which that is.
-        threshold: The alarm's threshold; None when that is not told.
+    `value`, the newest one that the state is based on, and `threshold` are None if unknown.
     """
 
     text: str
@@ -39,14 +36,10 @@ class Alarm:
     """One change of an alarm's state.
 
     Attributes:
-        name: The alarm's name.
         state: `OK`, `ALARM` or `INSUFFICIENT_DATA`.
-        said: Why, by the platform.
-        at: When the state changed, epoch seconds; None when the event does not tell.
-        endpoint: The endpoint that its metrics are about; None when they name none, or several.
-        variant: The variant that its metrics are about; None when they name none, or several.
+        at: When the state changed, epoch seconds; None if the event does not say.
+        endpoint: None if the alarm's metrics name no endpoint, or several; likewise `variant`.
         metrics: `namespace/name` of each metric that it watches.
-        measure: What it says of the answers; None when it is another thing.
     """
 
     name: str
@@ -60,7 +53,7 @@ class Alarm:
 
     @property
     def reason(self) -> Reason:
-        """What a rollback because of it says."""
+        """The reason of a rollback that this alarm causes."""
         told = {"value": self.said.value, "threshold": self.said.threshold}
         numbers = {name: number for name, number in told.items() if number is not None}
         return Reason("alarm", self.name, self.said.text, numbers, Kind.ALARM)

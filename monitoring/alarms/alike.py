@@ -1,10 +1,6 @@
-"""Does an alarm on the challenger say something about it? Not when the champion fails in the same way. Pure.
+"""Pure decision on whether the champion fails in the same way as the challenger whose alarm fires.
 
-    judged(state, alarm)                        # challenger and champion; None: the alarm decides alone
-    numbers = Numbers(0.05, challenger=Counted(10, 20), champion=Counted(93, 180), champion_rings=True)
-    fails_alike(numbers)                        # True: a dependency of both is down, say; the judge compares them
-
-When in doubt the answer is no, and the alarm rolls back.
+If so, a shared dependency may be down and the judge decides. When in doubt the answer is no: the alarm rolls back.
 """
 
 from __future__ import annotations
@@ -21,13 +17,10 @@ from rollout.core.state import RolloutState
 
 @dataclass(frozen=True)
 class Numbers:
-    """What stands behind an alarm on the challenger, of both variants in the same periods.
+    """The requests of both variants in the periods in which more than the tolerated share of the challenger's was bad.
 
-    Attributes:
-        tolerated: The share of bad requests that the alarm tolerates.
-        challenger: Its requests, in the periods in which more than the tolerated share of them was bad.
-        champion: Those of the champion, in the same periods.
-        champion_rings: Whether the champion's alarm of the same measure is in ALARM.
+    `tolerated` is the alarm's share of bad requests; `champion_rings` is whether the champion's alarm of the same
+    measure is in ALARM.
     """
 
     tolerated: float
@@ -37,10 +30,10 @@ class Numbers:
 
 
 def judged(state: RolloutState, alarm: Alarm) -> tuple[Release, Release] | None:
-    """Challenger and champion, when the judge compares them by the alarm's own measure.
+    """Challenger and champion, if the judge compares them by the alarm's own measure.
 
-    None when the alarm is not about the challenger that is on trial, and where no judge would find out: nothing is
-    compared in an all-at-once release and after a promotion, and no measure that the plan does not name.
+    None if the alarm is not about the challenger on trial, if the release is all at once or already promoted, or if the
+    plan does not name the measure.
     """
     champion, challenger, plan = state.champion, state.challenger, state.plan
     if champion is None or challenger is None or plan is None or not state.on_trial or plan.at_once:
@@ -55,8 +48,8 @@ def judged(state: RolloutState, alarm: Alarm) -> tuple[Release, Release] | None:
 def fails_alike(numbers: Numbers) -> bool:
     """Whether the champion is about as bad as the challenger.
 
-    That is: the champion's alarm rings, or more than the tolerated share of its requests is bad; and the challenger is
-    not clearly worse.
+    The champion's alarm fires, or more than the tolerated share of its requests is bad; and the challenger is not
+    clearly worse.
     """
     challenger, champion, tolerated = numbers.challenger, numbers.champion, numbers.tolerated
     if not challenger.requests or not champion.requests:
@@ -67,7 +60,6 @@ def fails_alike(numbers: Numbers) -> bool:
 
 
 def _judges(plan: Plan, alarm: Alarm) -> bool:
-    """Whether the plan's metrics include what the alarm is about."""
     if alarm.measure == "errors":
         return any(metric.name == REQUESTS for metric in plan.metrics)
     return alarm.measure == "latency" and any(metric.kind == "quantile" for metric in plan.metrics)

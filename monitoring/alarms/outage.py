@@ -1,4 +1,4 @@
-"""An outage that both versions share: the challenger's alarm rolls nothing back, people are told, the judge decides."""
+"""A shared outage: the champion fails like the challenger, so the alarm only notifies and the judge decides."""
 
 from __future__ import annotations
 
@@ -17,28 +17,20 @@ from rollout.reason import Reason
 
 LEFT = "left_to_judge"
 Read = Callable[[Alarm, str], Numbers | None]
-"""What is behind an alarm, of its variant and of the champion, which is given; None when they cannot be compared."""
+"""Fetches the numbers of an alarm's variant and of the given champion; None if they cannot be compared."""
 
 
 @dataclass(frozen=True)
 class Outage:
-    """Finds out whether champion and challenger fail alike.
-
-    Attributes:
-        numbers: What is behind an alarm.
-        outbox: Tells people.
-    """
+    """Detects that champion and challenger fail alike, and notifies people of it."""
 
     numbers: Read
     outbox: Outbox
 
     def shared(self, alarm: Alarm) -> Reason | None:
-        """Why the challenger is left to the judge; None when the alarm decides, also when nothing can be found out.
+        """Why the challenger is left to the judge; None if the alarm decides, which includes every failure to find out.
 
-        People are told once, however often the alarm is delivered.
-
-        Raises:
-            RolloutError: People could not be told; the delivery must be repeated.
+        People are notified once per alarm, however often it is delivered. Raises RolloutError if they could not be.
         """
         found = self._find(alarm)
         if found is None:
@@ -48,10 +40,10 @@ class Outage:
         return reason
 
     def had_been_left(self, alarm: Alarm) -> bool:
-        """Whether the verdict was given while the alarm rang, which had been left to the judge.
+        """Whether the alarm was left to the judge and the verdict was given while it fired.
 
-        Then it says nothing that he did not know. So it does not undo his promotion, neither while that is under way
-        nor in the watch time after it; one that rings anew does.
+        The judge knew of it then, so it does not undo the promotion, neither during it nor in the watch time after it.
+        An alarm that fires again does.
         """
         try:
             state = self.outbox.journal.read()
@@ -68,7 +60,7 @@ class Outage:
         return alarm.at is not None and rang_before and alarm.name in left
 
     def _find(self, alarm: Alarm) -> tuple[str, str, Reason] | None:
-        """The rollout, the release on trial, and why it is left to the judge; None when the alarm decides."""
+        """The rollout, the release on trial, and why it is left to the judge; None if the alarm decides."""
         try:
             state = self.outbox.journal.read()
         except RolloutError as error:
@@ -78,20 +70,15 @@ class Outage:
 
 
 def alike(state: RolloutState, alarm: Alarm, read: Read) -> Reason | None:
-    """Why an alarm on the challenger is left to the judge: the champion fails alike; None when the alarm decides.
+    """Why an alarm on the challenger is left to the judge; None if the alarm decides, also if that cannot be found out.
 
-    It also decides when that cannot be found out.
-
-    Args:
-        state: The rollout.
-        alarm: The alarm; its numbers are those before `alarm.at`.
-        read: What is behind it.
+    `read` fetches the numbers of the time before `alarm.at`.
     """
     try:
         pair = judged(state, alarm)
         numbers = read(alarm, pair[1].variant) if pair else None
         return _reason(alarm, *pair, numbers) if pair and numbers is not None and fails_alike(numbers) else None
-    except Exception as error:  # whatever it is, no rollback waits for it
+    except Exception as error:  # no failure delays a rollback
         return _unknown(alarm, error)
 
 

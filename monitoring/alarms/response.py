@@ -1,4 +1,4 @@
-"""What an alarm does to a rollout."""
+"""The response of a rollout to an alarm."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from rollout.reason import Reason
 
 _OF_REQUESTS = ("Drift", "Capture", OUT_OF_RANGE, NEW_CODES, MISSING, SCHEMA)
 OF_MEASURING = tuple(f"{OWN}/{subject}" for subject in (*_OF_REQUESTS, "Labels", "Answers", "Concept"))
-"""How the metrics begin that say how the world drifts or what could not be measured, not how a model answers."""
+"""Prefixes of metrics about drift or about missing measurements, which say nothing about how a model answers."""
 
 
 @dataclass(frozen=True)
 class AlarmResponse:
-    """What was done about an alarm, and why; `reason` has the fields where something was done."""
+    """What was done about an alarm, and why; `reason` is set if something was done."""
 
     alarm: str
     action: str
@@ -37,20 +37,10 @@ class AlarmResponse:
 def respond(
     alarm: Alarm | NotAnAlarm, endpoint: str, controller: Controller, outage: Outage, *, patience: float
 ) -> AlarmResponse:
-    """Roll back when the alarm is in ALARM and about the challenger (or, for a time, the new champion).
+    """Roll back if the alarm is in ALARM and about the challenger (or, for a time, the new champion).
 
-    Args:
-        alarm: The change of state.
-        endpoint: The endpoint that the controller drives.
-        controller: The controller.
-        outage: Finds out whether the champion fails alike: then the judge decides, who compares both.
-        patience: How long to keep trying while the endpoint does not take the change, seconds.
-
-    Returns:
-        `rolled back`, `left to the judge` or `ignored`, with the reason.
-
-    Raises:
-        RolloutError: The traffic could not be moved in time, or people not be told; the delivery must be repeated.
+    Returns the action (`rolled back`, `left to the judge` or `ignored`) with its reason. Retries for `patience` seconds
+    while the endpoint does not accept the change. A RolloutError means that the delivery must be repeated.
     """
     if isinstance(alarm, NotAnAlarm):
         return AlarmResponse("", "ignored", alarm.why)

@@ -1,1 +1,1 @@
-"""Are the rows that are asked about still those that training saw?"""
+"""Drift: whether requests still look like the training data."""

@@ -1,31 +1,28 @@
-"""Have the rows moved from the training data? Block by block, with a stated rate of false alarms over a year.
+"""Drift detection on blocks of rows, with a stated rate of false alarms over a year.
 
     monitor = DriftMonitor(profile, null, Promise(alpha=0.05, horizon=null.blocks_a_year))
-    for row, at in rows:
-        for finding in monitor.add(row, at):   # once a block
-            finding.evidence, finding.alarm    # 0.002, False
-    monitor.as_dict()                          # to go on later, elsewhere
+    findings = [finding for row, at in rows for finding in monitor.add(row, at)]   # one per completed block
 
 Each block (a day, see `monitoring.statistics.blocks`) gives a few scores of each feature:
 
-- `level`, of numeric features: the mean normal score of the known values' bins (van der Waerden), up or down;
-- `shape`: the square root of the Jensen-Shannon divergence between the block and training, missing values being a bin;
-- `code:UA` and so on, the shares of the eight most frequent codes of a categorical one among its known values;
-- `unknown`: the share of rows without a value: missing, absent, of a wrong type.
+- `level`, numeric: the mean normal score of the known values' bins (van der Waerden), up or down;
+- `shape`: the square root of the Jensen-Shannon divergence between block and training, with missing values as a bin;
+- `code:UA` and so on: the shares of the eight most frequent codes of a categorical feature among its known values;
+- `unknown`: the share of rows without a value (missing, absent, or of a wrong type).
 
-A code that training never saw is one of the others here, and counted apart (`Finding.unusual`), as is a number out of
-range: how often a stretch meets its first flight to a summer resort has no distribution that two months can tell.
+Codes that training never saw count as other here and are reported separately (`Finding.unusual`), like numbers out of
+range: two months of training cannot estimate how often a block meets its first flight to a summer resort.
 
-The same scores of training's own blocks, each against the rest of training, are sealed into the package. How a score
-is held against them, and what is assumed, is told in `monitoring.statistics.conformal`. The evidence of a feature is
-the wealth of its bets, averaged with fixed weights, over `horizon / alpha`; that of the whole is the sum over the
-features, each with its weight. Evidence of 1 is an alarm.
+The same scores of training's own blocks, each against the rest of training, are sealed into the package;
+`monitoring.statistics.conformal` describes the test and its assumptions. The evidence of a feature is the wealth of its
+bets, averaged with fixed weights, over `horizon / alpha`. Evidence of the whole is the weighted sum over the features;
+1 is an alarm.
 
-**The promise**: as long as blocks are like training's (in any order, what follows from the day before taken off), the
-probability that anything rings within `horizon` blocks is at most alpha, whichever features depend on each other; and
-false alarms are at least `horizon / alpha` blocks apart on average.
+**Guarantee**: while blocks are like training's (in any order, after removing what follows from the previous day), the
+probability of any alarm within `horizon` blocks is at most alpha, however features depend on each other. False alarms
+are at least `horizon / alpha` blocks apart on average.
 
-A feature that has rung is held against training only, until its evidence has fallen below 1; then it starts anew.
+A feature that has fired is compared with training only, until its evidence falls below 1; then it restarts.
 
 Sources: Lin, "Divergence measures based on the Shannon entropy", IEEE Trans. Inf. Theory 37 (1991); its root is a
 metric: Endres and Schindelin, IEEE Trans. Inf. Theory 49 (2003).
@@ -48,21 +45,18 @@ from monitoring.statistics.statistic import Statistic, Tally
 YEAR = 365.25 * 86_400
 _CODE = "code:"
 CODES = 8
-_MOST = 2.0  # a bet alone gives no more evidence: after a drift has ended the alarm ends in some blocks
-_WEIGHTS = {"level": 2.0, "shape": 1.0, "unknown": 1.0}  # of the kinds of scores; codes share that of a level
+_MOST = 2.0  # maximum evidence of a single bet, so that the alarm ends a few blocks after the drift
+_WEIGHTS = {"level": 2.0, "shape": 1.0, "unknown": 1.0}  # codes share the weight of a level
 
 
 def scores(column: Column, bins: Sequence[int], unknown: int, *, part: bool = False) -> dict[str, float]:
-    """The scores of one feature in one block.
+    """The scores of one feature in one block; those that cannot be computed are left out.
 
     Args:
-        column: What training held.
+        column: The feature at training.
         bins: Rows by bin, shape (column.bins,).
         unknown: Rows in no bin.
-        part: Whether these rows are a part of training; they are then held against the rest of it.
-
-    Returns:
-        Score -> value; those that nothing is known of are left out.
+        part: Whether these rows are a part of training, to be compared with the rest of it.
     """
     known = sum(bins)
     if not known + unknown:
@@ -84,7 +78,7 @@ def scores(column: Column, bins: Sequence[int], unknown: int, *, part: bool = Fa
 
 
 def _parts(names: Collection[str]) -> dict[str, float]:
-    """Score -> its part in a feature's evidence; they sum up to 1."""
+    """Score -> its share of a feature's evidence; they sum up to 1."""
     kinds = Counter(map(_kind, names))
     total = sum(_WEIGHTS[kind] for kind in kinds)
     return {name: _WEIGHTS[_kind(name)] / kinds[_kind(name)] / total for name in names}
@@ -95,14 +89,7 @@ def _kind(score: str) -> str:
 
 
 def divergence(expected: Sequence[int], observed: Sequence[int]) -> float:
-    """Jensen-Shannon divergence between two binned samples.
-
-    Args:
-        expected: Counts per bin, shape (bins,), at least one row.
-        observed: Counts per bin, same bins, at least one row.
-
-    Returns:
-        Nats, 0 (equal shares) to log 2 (no bin in common).
+    """Jensen-Shannon divergence of two binned samples, each with at least one row, in nats: 0 (equal shares) to log 2.
 
     Source: Lin 1991.
     """
@@ -119,11 +106,10 @@ def divergence(expected: Sequence[int], observed: Sequence[int]) -> float:
 
 @dataclass(frozen=True)
 class Null:
-    """How blocks differ from one another when nothing has changed: sealed at training.
+    """How blocks differ from one another when nothing has changed; sealed at training.
 
     Attributes:
-        cut: How training was cut, and later rows are to be.
-        scores: Feature -> score -> training's. A feature that is not in it is not judged.
+        scores: Feature -> score -> training's. Features that are not in it are not judged.
         weights: Feature -> its weight in the whole; they sum up to 1.
     """
 
@@ -133,20 +119,12 @@ class Null:
 
     @property
     def blocks_a_year(self) -> float | None:
-        """How many blocks there are in a year at most; None when they have no span."""
+        """The maximum number of blocks per year; None if they have no span."""
         return YEAR / self.cut.span if self.cut.span else None
 
     @classmethod
     def of(cls, blocks: Mapping[str, Sequence[Mapping[str, float]]], cut: Cut) -> Null:
-        """Calibrate on training's blocks.
-
-        Args:
-            blocks: Feature -> the `scores` of each block, in order.
-            cut: How they were cut.
-
-        Returns:
-            The null; features of fewer than 20 blocks are not in it.
-        """
+        """Calibrate on the `scores` of training's blocks by feature; leaves out features with fewer than 20."""
         found: dict[str, dict[str, Calibration]] = {}
         for feature, each in blocks.items():
             names = dict.fromkeys(name for one in each for name in one)
@@ -172,11 +150,7 @@ class Null:
 
     @classmethod
     def from_dict(cls, value: object) -> Null:
-        """Read `as_dict`.
-
-        Raises:
-            UnreadableProfile: It is of another form.
-        """
+        """Read `as_dict`; raises UnreadableProfile if it has another form."""
         body = an_object(value, "null")
         scores_of = {
             feature: {
@@ -197,12 +171,7 @@ class Null:
 
 @dataclass(frozen=True)
 class Promise:
-    """How often a false alarm may be.
-
-    Attributes:
-        alpha: The probability of one within the horizon, above 0 and below 1.
-        horizon: Blocks.
-    """
+    """The tolerated rate of false alarms: probability `alpha` (above 0, below 1) within `horizon` blocks."""
 
     alpha: float
     horizon: float
@@ -222,14 +191,12 @@ class Promise:
 
 @dataclass(frozen=True)
 class Finding:
-    """What one block said.
+    """The result of one block. Evidence of 1 or more is an alarm, of the whole or of one feature.
 
     Attributes:
-        rows: How many rows it had.
-        evidence: Of the whole; 1 or more is an alarm.
-        by_feature: The share of it that comes from each feature; 1 or more is an alarm of that feature.
-        distance: Feature -> root of the Jensen-Shannon divergence from training, 0 to 0.833: how far, not how surely.
-        unusual: What the block should not hold, as counts by metric and feature.
+        by_feature: Each feature's share of the evidence.
+        distance: Feature -> root of the Jensen-Shannon divergence from training, 0 to 0.833: the size of the change.
+        unusual: Violations by metric and feature.
     """
 
     rows: int
@@ -240,21 +207,17 @@ class Finding:
 
     @property
     def alarm(self) -> bool:
-        """Whether the rows have moved."""
+        """Whether the rows have drifted."""
         return self.evidence >= 1
 
     @property
     def drifted(self) -> list[str]:
-        """The features that have moved, the surest first."""
+        """The features that have drifted, strongest evidence first."""
         return sorted((name for name, item in self.by_feature.items() if item >= 1), key=lambda n: -self.by_feature[n])
 
 
 class DriftDetector:
-    """Judges blocks.
-
-    Attributes:
-        blocks: How many it has judged.
-    """
+    """Judges blocks, and counts them."""
 
     def __init__(self, profile: Profile, null: Null, promise: Promise) -> None:
         self._profile = profile
@@ -263,7 +226,7 @@ class DriftDetector:
             for feature, each in null.scores.items()
             if feature in profile.columns
         }
-        # What one unit of a score's wealth is in evidence.
+        # The evidence in one unit of a score's wealth.
         self._shares = {
             feature: {name: null.weights[feature] * part / promise.bound for name, part in _parts(each).items()}
             for feature, each in self._detectors.items()
@@ -273,7 +236,7 @@ class DriftDetector:
 
     @property
     def judges(self) -> bool:
-        """Whether training had blocks enough for any feature; without them no evidence is ever found."""
+        """Whether training had enough blocks for any feature; without them there is never any evidence."""
         return bool(self._detectors)
 
     @property
@@ -282,7 +245,7 @@ class DriftDetector:
         return {feature: self._evidence(feature) for feature in self._detectors}
 
     def take(self, block: Statistic) -> Finding:
-        """Judge one block; it must have at least one row."""
+        """Judge one block, which must have at least one row."""
         self.blocks += 1
         distance: dict[str, float] = {}
         by_feature: dict[str, float] = {}
@@ -317,7 +280,7 @@ class DriftDetector:
         return sum(shares[name] * detector.mean_wealth for name, detector in self._detectors[feature].items())
 
     def as_dict(self) -> dict[str, Any]:
-        """What was seen, as JSON values."""
+        """The state as JSON values."""
         return {
             "blocks": self.blocks,
             "drifted": sorted(self._drifted),
@@ -328,11 +291,7 @@ class DriftDetector:
         }
 
     def read(self, value: object) -> None:
-        """Take over `as_dict`.
-
-        Raises:
-            ValueError: It is of another form, or of another null.
-        """
+        """Restore `as_dict`; raises ValueError if it has another form, or is of another null."""
         body = an_object(value, "detector")
         features = an_object(body.get("features"), "detector.features")
         for feature, each in self._detectors.items():
@@ -344,14 +303,7 @@ class DriftDetector:
 
 
 class DriftMonitor:
-    """Cuts rows into blocks and judges each.
-
-    Args:
-        profile: What training held.
-        null: How its blocks differ.
-        promise: How often a false alarm may be.
-        state: `as_dict` of the one that was here before.
-    """
+    """Cuts rows into blocks and judges each; `state` is `as_dict` of an earlier monitor to continue from."""
 
     def __init__(self, profile: Profile, null: Null, promise: Promise, state: object = None) -> None:
         self.cutter = Cutter(profile, null.cut)
@@ -362,17 +314,17 @@ class DriftMonitor:
             self.detector.read(body.get("detector"))
 
     def add(self, row: object, at: float, *, told: bool = False) -> Iterator[Finding]:
-        """Count a row, see `Cutter.add`; what the block said that has ended, if one has."""
+        """Count a row, see `Cutter.add`; yields the finding of the block that ended, if one did."""
         block = self.cutter.add(row, at, told=told)
         if block is not None:
             yield self.detector.take(block)
 
     def due(self, now: float) -> Iterator[Finding]:
-        """What the open block says if its time is over, see `Cutter.due`."""
+        """The finding of the open block if its time is over, see `Cutter.due`."""
         block = self.cutter.due(now)
         if block is not None:
             yield self.detector.take(block)
 
     def as_dict(self) -> dict[str, Any]:
-        """What was seen, as JSON values."""
+        """The state as JSON values."""
         return {"open": self.cutter.as_dict(), "detector": self.detector.as_dict()}

@@ -1,9 +1,6 @@
-"""What rows hold that training's did not, or lack although training's had it: facts, so counted apart from drift.
+"""Counts of values that training never had, or that are missing although training had them.
 
-    unusual(statistic)     # {("OutOfRange", None): 3, ("OutOfRange", "distance"): 3, ...}
-
-How often a stretch of rows meets its first flight to a summer resort has no distribution that two months of training
-could tell; so none of this is evidence of drift. A feature of None is the sum over all.
+These are facts, not evidence of drift: see `monitoring.drift.shift`. The feature None is the sum over all features.
 """
 
 from __future__ import annotations
@@ -17,7 +14,7 @@ Unusual = Counter[tuple[str, str | None]]
 
 
 def unusual(seen: Statistic) -> Unusual:
-    """Count by metric and feature; what there is none of is left out."""
+    """Count by metric and feature; zero counts are left out."""
     found: Unusual = Counter({(SCHEMA, None): seen.no_objects + seen.fields.total})
     for name, tally in seen.features.items():
         always_there = seen.profile.columns[name].missing == 0

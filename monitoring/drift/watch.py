@@ -1,22 +1,21 @@
-"""Measures drift file by file: each captured row counts once, whoever is called, how often and in whatever order.
+"""Drift measurement file by file: each captured row counts once, whatever the number and order of calls.
 
-A call is told of files that have arrived, and takes them as a sign: it counts every file after the last one that was
-counted, in the order of their keys, and those of the named ones that come before it and were not counted, as files of
-several instances do. A sweep is told of none, and looks for late ones itself.
+The files named in an event are only a hint. Each call counts every file after the last counted one, in key order, and
+the named files before it that were not counted (files of several instances interleave). A sweep gets no names and
+searches for late files itself.
 
-What was counted is kept as one record a variant: the block of rows that is being filled and the bets on those before it
-(`monitoring.drift.shift`), the last key, and the metrics that are still to be sent. Its size depends on the features,
-not on the rows. It is stored together with a mark on each file that it counted, all or nothing, on the condition that
-nobody else stored one since it was read; so of two calls at once one wins, and the other looks again at what is left to
-count.
+The state of a variant is one record: the open block, the bets on earlier blocks (`monitoring.drift.shift`), the last
+key, and unsent metrics. Its size depends on the features, not on the rows. It is stored together with a mark on each
+counted file, all or nothing, on the condition that the record has not changed since it was read. So one of two
+concurrent calls wins, and the other looks again at what is left to count.
 
-No file stops those after it. One that there is no memory for is set aside: its name and the reason lie beside the
-lines that could not be read, and it is logged. A call that is cut off (no memory, no time) can tell nothing, so each
-one notes that it begins. After each one without an end the next reads half as many files; when three calls in a row
-do not even end with one, that file is set aside unread. An alarm counts files that were set aside.
+No file blocks those after it. A file that exhausts memory is set aside, logged, and listed with the reason next to the
+unreadable lines. A call that is killed (memory, time) cannot report that, so each call records its start. After each
+call without an end the next reads half as many files; after three that die on a single file, that file is set aside
+unread. An alarm counts files that were set aside.
 
-Metrics are sent after that, and by who found them. Those of a call that was killed before are sent by a later sweep.
-Counts that are sent but not noted as sent are sent again; rows never count again.
+Metrics are sent after the write; a later sweep sends those of a killed call. Counts may be sent twice if noting that
+they were sent fails; rows never count twice.
 """
 
 from __future__ import annotations
@@ -40,20 +39,20 @@ from monitoring.published import CAPTURE_ROWS, CAPTURE_UNREADABLE, DRIFT_DISTANC
 from monitoring.statistics.statistic import Problem
 
 FILES = 50
-"""Files that one write counts; with more, other variants have their turn in between."""
+"""Files per write; with more, other variants get their turn in between."""
 _DEADLY = FILES.bit_length() - 1 + 3
-"""Calls that were cut off until a file is set aside: those that halved `FILES` down to one, and three with that one."""
-_OLDEST_S = 13 * 86_400  # a metric store takes no value that is two weeks old: it would refuse all, at every call
+"""Killed calls after which a file is set aside: those that halve `FILES` down to one, and three with that one."""
+_OLDEST_S = 13 * 86_400  # metric stores refuse a whole batch for one value that is two weeks old
 _ABANDONED_S = 900.0  # no call lasts that long
-_ASIDE = 50  # unreadable lines that are kept aside of one file, and characters of each
+_ASIDE = 50  # unreadable lines that are stored per file, and (below) characters of each
 _LONGEST = 2000
 
 
 class Captures(Protocol):
-    """Where captured requests lie."""
+    """The store of captured requests."""
 
     def keys(self, variant: str, after: str, most: int) -> Sequence[str]:
-        """The keys of a variant's files that come after a key, in order; at most so many."""
+        """At most `most` keys of a variant's files after a key, in order."""
         ...
 
     def recent(self, variant: str, until: str) -> Collection[str]:
@@ -61,36 +60,27 @@ class Captures(Protocol):
         ...
 
     def exchanges(self, key: str) -> Iterable[tuple[bytes, Recorded | Malformed]]:
-        """What one file holds, each with the line that it was read from.
-
-        Raises:
-            FileNotFoundError: It has gone since it was listed.
-        """
+        """The exchanges in one file, each with its line; raises FileNotFoundError if it was deleted meanwhile."""
         ...
 
     def keep(self, key: str, lines: Sequence[str]) -> None:
-        """Keep aside what could not be read in one file; a second time, it replaces the first."""
+        """Set aside the unreadable lines of one file; a repeated call replaces the first."""
         ...
 
 
 @dataclass
 class Measured:
-    """What one call found of one variant.
+    """The result of one call for one variant.
 
     Attributes:
-        files: Files that were read by this call.
-        rows: Rows that were counted by it.
-        unreadable: Why lines hold no rows -> how many lines; a file that was set aside counts as one.
+        unreadable: Reason -> number of lines; a file that was set aside counts as one.
         aside: The files that were set aside.
-        unusual: What its rows hold that training's did not, by metric and feature.
-        findings: What the blocks said that have ended.
         evidence: Feature -> its share of the evidence now.
-        judged: How many blocks were ever judged; 0 also where training had too few to judge by.
-        waiting: Rows of the block that is being filled.
-        problems: What that block should not hold.
-        forgotten: Why what was counted before could not be read, and counting began anew; None when it could.
-        unfinished: Whether there was no time for all files.
-        failure: Why the variant could not be measured to the end; None when it could.
+        judged: Blocks judged since the release; 0 also if training had too few to judge by.
+        waiting: Rows of the open block; `problems` are the violations in it.
+        forgotten: Why the stored state could not be read and counting restarted; None if it could.
+        unfinished: Whether time ran out before all files were read.
+        failure: Why the measurement was aborted; None if it was not.
     """
 
     files: int = 0
@@ -108,18 +98,18 @@ class Measured:
     failure: Exception | None = None
 
     def take(self, findings: Iterable[Finding]) -> None:
-        """Add what blocks said that have ended."""
+        """Add findings of completed blocks."""
         for finding in findings:
             self.findings.append(finding)
             self.unusual.update(finding.unusual)
 
     @property
     def most_evidence(self) -> float | None:
-        """The most evidence, of the whole, after any block since the call before; None before the first block."""
+        """The most evidence of the whole after any block since the previous call; None before the first block."""
         return max([sum(self.evidence.values()), *(one.evidence for one in self.findings)]) if self.judged else None
 
     def log(self, **where: str) -> None:
-        """Write what was found, with `where` it was, as one line of the log."""
+        """Write the result as one log line, with the fields of `where`."""
         log(
             "drift",
             **where,
@@ -149,12 +139,8 @@ class _Call:
 class DriftWatch:
     """Measures the drift of captured requests.
 
-    Attributes:
-        captures: Where they lie.
-        record: What was counted already.
-        metrics: Where drift is told.
-        false_alarms: How many are tolerated a year and variant, on average.
-        every: Seconds a block at least, of a model whose rows have no times.
+    `false_alarms` are tolerated per year and variant, on average. A block lasts at least `every` seconds if the rows of
+    a model have no times.
     """
 
     captures: Captures
@@ -171,19 +157,18 @@ class DriftWatch:
         unmeasured: Collection[str] = (),
         more: Callable[[], bool] = lambda: True,
     ) -> Mapping[str, Measured]:
-        """Count what was captured and not counted yet, and tell what it says.
+        """Count captures that were not counted yet, and publish the result.
+
+        A failure of one variant stops no other.
 
         Args:
-            references: Variant -> what its model was trained on.
+            references: Variant -> reference of its model.
             now: Epoch seconds.
-            named: Variant -> files that have arrived. None: a sweep, which looks for late ones itself, ends a block
-                whose time is over, tells the evidence also where nothing has come, and sends what others left.
-            unmeasured: Live variants whose reference cannot be had: each is counted, so that silence is not taken for
+            named: Variant -> files that have arrived. None: a sweep, which searches for late files, ends a block whose
+                time is over, publishes evidence even without new captures, and sends what killed calls left.
+            unmeasured: Live variants without a readable reference. Each is counted, so that silence is not taken for
                 "no drift". Their captures wait.
             more: Whether there is time for another file.
-
-        Returns:
-            What was found, by variant. What fails for one variant stops no other.
         """
         if unmeasured:
             self.metrics.put([Datum(DRIFT_UNMEASURED, "", len(unmeasured), "Count", now)])
@@ -208,7 +193,7 @@ class DriftWatch:
         return found
 
     def late(self, variant: str, keys: Collection[str]) -> set[str]:
-        """Those of some files that were not counted, and that come before the last one that was: no list shows them."""
+        """Uncounted files among the given ones that come before the last counted one, so that no listing shows them."""
         return self._late(self.record.read(variant).after, keys)
 
     def _late(self, after: str, keys: Collection[str]) -> set[str]:
@@ -216,7 +201,7 @@ class DriftWatch:
         return passed - self.record.counted(passed) if passed else passed
 
     def _swept(self, variant: str, now: float) -> set[str]:
-        """Send what a killed call has left, and look for files that came late while nobody told of them."""
+        """Send what a killed call left, and find files that arrived late without an event."""
         before = self.record.read(variant)
         patience = 0.0 if self.metrics.repeatable else _ABANDONED_S
         for revision, data in self.record.unsent(variant, now - patience):
@@ -224,7 +209,7 @@ class DriftWatch:
         return self._late(before.after, self.captures.recent(variant, before.after))
 
     def _turn(self, variant: str, reference: Reference, named: Collection[str], call: _Call) -> Measured | None:
-        """Count some files, and tell what they say; None when another call was first."""
+        """Count some files and publish the result; None if another call was first."""
         before, found = self.record.read(variant), Measured()
         keys = [*sorted(self._late(before.after, named)), *self.captures.keys(variant, before.after, FILES + 1)]
         monitor = self._monitor(reference, before.state, found)
@@ -241,34 +226,32 @@ class DriftWatch:
             data, stored = tuple(_data(variant, found, call.now)), None
             if read or found.findings:
                 after = replace(before, after=max([before.after, *read]), state=monitor.as_dict())
-                still = (
-                    cut_off if found.unfinished and not found.aside else 0
-                )  # the file to blame may be one of the next
+                still = cut_off if found.unfinished and not found.aside else 0  # the cause may be one of the next files
                 stored = self.record.write(variant, after, read, data, still)
                 if stored is None:
                     return None
         if stored is not None and data:
             self._send(variant, stored.revision, data)
         elif stored is None and call.sweeps:
-            self.metrics.put(data)  # a level, which may be told twice
+            self.metrics.put(data)  # a level, which may be sent twice
         return found
 
     @contextmanager
     def _noted(self, variant: str, keys: Collection[str]) -> Generator[int]:
-        """Note that files are about to be read; how many calls were cut off that did so."""
+        """Record that files are about to be read; yields the number of earlier calls that were cut off doing so."""
         cut_off = max(0, self.record.begins(variant) - 1) if keys else 0
         try:
             yield cut_off
         except Exception:
             if keys:
-                with suppress(Exception):  # then this call counts as one that was cut off
+                with suppress(Exception):  # then this call counts as cut off
                     self.record.failed(variant)
             raise
 
     def _read_some(
         self, keys: Sequence[str], monitor: DriftMonitor, call: _Call, found: Measured, cut_off: int
     ) -> list[str]:
-        """Count as many files as there is time for, and as many fewer as calls were cut off; those that were read."""
+        """Read as many files as time and the number of killed calls allow; returns their keys."""
         read: list[str] = []
         for key in keys[: max(1, FILES >> cut_off)]:
             read.append(key)
@@ -284,7 +267,7 @@ class DriftWatch:
     def _monitor(self, reference: Reference, state: Mapping[str, Any] | None, found: Measured) -> DriftMonitor:
         try:
             return reference.monitor(self.false_alarms, self.every, state)
-        except ValueError as error:  # of another version of this code
+        except ValueError as error:  # written by another version of this code
             found.forgotten = str(error)
             return reference.monitor(self.false_alarms, self.every)
 
@@ -293,7 +276,7 @@ class DriftWatch:
         self.record.sent(variant, revision)
 
     def _read(self, key: str, monitor: DriftMonitor, now: float, found: Measured) -> None:
-        """Count one file; what cannot be read of it is kept aside with the reason, and stops nothing."""
+        """Count one file; unreadable lines are set aside with the reason and stop nothing."""
         aside: list[str] = []
         try:
             for line, item in self.captures.exchanges(key):
@@ -319,7 +302,7 @@ class DriftWatch:
         return None
 
     def _set_aside(self, key: str, why: str, found: Measured, lines: Sequence[str] = ()) -> None:
-        """Pass over a file, or the rest of it: keep its name with the reason, and log it."""
+        """Skip a file or the rest of it: store its name with the reason, and log it."""
         log("file set aside", key=key, why=why)
         self.captures.keep(key, [*lines[:_ASIDE], json.dumps({"why": why, "file": key})])
         found.unreadable[why] += 1
@@ -327,7 +310,7 @@ class DriftWatch:
 
 
 def _together(one: Measured, other: Measured) -> Measured:
-    """What two batches of one call found."""
+    """Merge two batches of one call."""
     return replace(
         other,
         files=one.files + other.files,

@@ -1,1 +1,1 @@
-"""What are users promised, and does the endpoint answer at all?"""
+"""Service-level objectives."""

@@ -1,15 +1,11 @@
-"""What users are promised, how much of it is used up, and when that is worth waking somebody.
-
-    objective = Objective(availability=0.999, latency=0.99, latency_ms=1000, window_seconds=30 * 86400, min_requests=20)
-    [(rule.name, rule.factor, rule.seconds) for rule in rules(objective, finest=60)]
+"""Service-level objectives, their error budgets, and the burn-rate alerts on them.
 
 An objective of 99.9% tolerates that 0.1% of the requests fail: over its window these are the *error budget*. A *burn
-rate* of 1 uses the budget up in just the window, one of 14.4 in a 14.4th of it.
+rate* of 1 uses the budget up in exactly the window, one of 14.4 in a 14.4th of it.
 
 Source: Beyer, Murphy, Rensin, Kawahara, Thorne (ed.), The Site Reliability Workbook (2018), chapter 5, "Alerting on
-SLOs": section 6, "Multiwindow, Multi-Burn-Rate Alerts", and tables 5-2 and 5-8. There each long window has a
-short one of its own; here both that page share the longer of theirs, and the one for a ticket has none, as in
-section 5.
+SLOs": section 6, "Multiwindow, Multi-Burn-Rate Alerts", and tables 5-2 and 5-8. There each long window has its own
+short one; here both paging windows share the longer one's, and the ticket window has none, as in section 5.
 """
 
 from __future__ import annotations
@@ -23,31 +19,28 @@ Sli = Literal["availability", "latency"]
 Severity = Literal["page", "ticket"]
 SLIS: tuple[Sli, ...] = ("availability", "latency")
 OBJECTIVE = "slo"
-"""What the names of the alarms that tell people of the objective begin with, after the endpoint's."""
+"""What follows the endpoint's name in the names of objective alarms."""
 
-# Name, severity, the share of the budget that is gone when it rings, and the part of the objective's window that it
-# looks at: of 30 days an hour, six hours and three days. The burn rates follow: 14.4, 6 and 1.
+# Name, severity, the share of the budget that is used up when it fires, and the divisor of the objective's window: of
+# 30 days an hour, six hours and three days. The burn rates follow: 14.4, 6 and 1.
 _TABLE: tuple[tuple[str, Severity, float, int], ...] = (
     ("fast", "page", 0.02, 720),
     ("slow", "page", 0.05, 120),
     ("lasting", "ticket", 0.10, 10),
 )
 _STILL = 12
-"""The short window, which says whether it still goes on, is a 12th of the longer one that pages."""
+"""The short window, which detects whether the failure lasts, is a 12th of the longer paging window."""
 _SUB_MINUTE = (10, 20, 30)
 _MINUTE = 60
 
 
 @dataclass(frozen=True)
 class Objective:
-    """A service-level objective.
+    """A service-level objective; windows with fewer than `min_requests` do not count.
 
     Attributes:
-        availability: The share of requests that are to be answered without a 5XX.
-        latency: The share of requests that are to take no longer than `latency_ms`.
-        latency_ms: In milliseconds.
-        window_seconds: Over which time.
-        min_requests: A window with fewer requests says nothing.
+        availability: The share of requests to be answered without a 5XX.
+        latency: The share of requests to take no longer than `latency_ms`.
     """
 
     availability: float
@@ -57,7 +50,7 @@ class Objective:
     min_requests: int
 
     def tolerated(self, sli: Sli) -> float:
-        """The share of requests that may be bad, without the noise of a subtraction of floats."""
+        """The share of requests that may be bad, rounded to hide floating-point noise."""
         return round(1 - (self.availability if sli == "availability" else self.latency), 12)
 
     def as_dict(self) -> dict[str, Any]:
@@ -66,7 +59,7 @@ class Objective:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Objective:
-        """The objective that a stack's output tells; numbers may have become floats on their way."""
+        """Read a stack's output, in which whole numbers may have become floats."""
         return cls(
             availability=float(values["availability"]),
             latency=float(values["latency"]),
@@ -78,14 +71,7 @@ class Objective:
 
 @dataclass(frozen=True)
 class BurnRule:
-    """A window, and how fast the budget may burn in it.
-
-    Attributes:
-        name: `fast`, `slow`, `lasting` or `still`.
-        severity: Whether it wakes somebody (`page`) or waits for the day (`ticket`).
-        factor: The burn rate that the window must be above.
-        seconds: How long the window is.
-    """
+    """A window (`fast`, `slow`, `lasting` or `still`), and the burn rate (`factor`) above which it fires."""
 
     name: str
     severity: Severity
@@ -94,15 +80,10 @@ class BurnRule:
 
 
 def rules(objective: Objective, finest: int) -> tuple[BurnRule, ...]:
-    """The workbook's three long windows, which say that it matters, scaled to the objective's own window.
+    """The workbook's three long windows, scaled to the objective's window, most urgent first.
 
-    Args:
-        objective: Over which window.
-        finest: The shortest period that its metrics have, in seconds.
-
-    Returns:
-        The most urgent first. Windows are periods that alarms have; where one had to be rounded up, the factor is
-        that of the longer window, so that the same share of the budget is gone when it rings.
+    `finest` is the shortest metric period in seconds. Windows are rounded up to valid alarm periods; the factor is that
+    of the rounded window, so that it fires at the same share of the budget.
     """
     found: list[BurnRule] = []
     for name, severity, share, part in _TABLE:
@@ -113,18 +94,13 @@ def rules(objective: Objective, finest: int) -> tuple[BurnRule, ...]:
 
 
 def still(found: tuple[BurnRule, ...], finest: int) -> BurnRule:
-    """The short window, which says that it still goes on: a page ends when it does not, soon after the fault.
-
-    Args:
-        found: What `rules` gives.
-        finest: As for `rules`.
-    """
+    """The short window, which resolves a page soon after the failure ends. Takes the result of `rules`."""
     slowest = min((rule for rule in found if rule.severity == "page"), key=lambda rule: rule.factor)
     return BurnRule("still", "page", slowest.factor, _period(slowest.seconds / _STILL, finest))
 
 
 def _period(seconds: float, finest: int) -> int:
-    """The shortest period that alarms have and that is not shorter than this, nor than the finest."""
+    """The shortest valid alarm period that is at least this long and at least the finest."""
     wanted = max(seconds, finest)
     if wanted <= _SUB_MINUTE[-1]:
         return next(period for period in _SUB_MINUTE if period >= wanted)
@@ -133,23 +109,18 @@ def _period(seconds: float, finest: int) -> int:
 
 @dataclass(frozen=True)
 class Budget:
-    """What was used of an error budget.
-
-    Attributes:
-        tolerated: How many of the requests might have been bad.
-        bad: How many were.
-    """
+    """An error budget: how many bad requests it tolerates, and how many there were."""
 
     tolerated: float
     bad: float
 
     @property
     def left(self) -> float:
-        """The share that is left: 1 without requests, negative when the objective was missed."""
+        """The remaining share: 1 without requests, negative if the objective was missed."""
         return 1 - self.bad / self.tolerated if self.tolerated else 1.0
 
 
 def budgets(objective: Objective, requests: float, failed: float, slow: float) -> dict[Sli, Budget]:
-    """Both budgets, out of the counts of the objective's window, of all versions together."""
+    """Both budgets, from the counts of all versions together in the objective's window."""
     bad: dict[Sli, float] = {"availability": failed, "latency": slow}
     return {sli: Budget(objective.tolerated(sli) * requests, bad[sli]) for sli in SLIS}

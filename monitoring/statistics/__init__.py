@@ -1,1 +1,1 @@
-"""How are rows counted, in sums that merge exactly, and what is beyond chance?"""
+"""Mergeable statistics of rows, and the tests on them."""

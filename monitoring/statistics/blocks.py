@@ -1,12 +1,9 @@
-"""Cuts rows into blocks: one for each day of traffic, or one for every so many rows.
+"""Cuts rows into blocks: one per day of traffic, or one per fixed number of rows.
 
-    cut = Cutter(profile, Cut(span=86_400, rows=700))
-    cut.add(row, at)         # the Statistic of the block that this row ended, or None
-
-Rows of one day share their weather and their hours; how much a day differs from another is what drift must be held
-against. So blocks are whole spans of time, cut at the same clock time as training's, and a block with too few rows
-goes on into the next span: with less traffic (a canary's share) blocks take longer, and are no noisier. With much more
-traffic they have more rows, and are calmer than training's; then drift is found later, not falsely.
+Rows of one day share their weather and their hours, so drift must be compared with how much days differ. Blocks are
+whole time spans, cut at the same clock time as training's. A block with too few rows continues into the next span:
+with less traffic (a canary's share) blocks take longer but are no noisier. With much more traffic they are calmer than
+training's, so drift is found later, not falsely.
 """
 
 from __future__ import annotations
@@ -18,17 +15,12 @@ from typing import Any
 from monitoring.statistics.profile import Profile, UnreadableProfile, a_count, a_number, an_object
 from monitoring.statistics.statistic import Statistic
 
-_LATE_S = 300.0  # how long a row may be under way
+_LATE_S = 300.0  # how late a row may arrive
 
 
 @dataclass(frozen=True)
 class Cut:
-    """Where a block ends.
-
-    Attributes:
-        span: Seconds; a block ends at a multiple of it since the epoch. 0: at any time.
-        rows: And when it has this many rows, at least 1.
-    """
+    """A block ends at a multiple of `span` seconds since the epoch (0: any time), and with at least `rows` rows."""
 
     span: float
     rows: int
@@ -39,11 +31,7 @@ class Cut:
 
     @classmethod
     def from_dict(cls, value: object, name: str) -> Cut:
-        """Read `as_dict`.
-
-        Raises:
-            UnreadableProfile: It is of another form.
-        """
+        """Read `as_dict`; raises UnreadableProfile if it has another form."""
         body = an_object(value, name)
         span, rows = a_number(body.get("span"), f"{name}.span"), a_count(body.get("rows"), f"{name}.rows")
         if span < 0 or rows < 1:
@@ -52,11 +40,7 @@ class Cut:
 
 
 class Cutter:
-    """The block that is being filled.
-
-    Attributes:
-        seen: What it holds so far.
-    """
+    """Fills the open block, `seen`."""
 
     def __init__(self, profile: Profile, cut: Cut) -> None:
         self._profile, self._cut = profile, cut
@@ -65,17 +49,13 @@ class Cutter:
         self._told = False
 
     def add(self, row: object, at: float, *, told: bool = False) -> Statistic | None:
-        """Count a row.
+        """Count a row; returns the completed block, which contains this row only if the number of rows ended it.
 
         Args:
-            row: What was asked.
-            at: When, epoch seconds. A row that comes late, of a span that has ended, counts in the open block; a time
-                in the future would end it early, so the caller takes "now" for it.
-            told: Whether the sender told the time. Then one before the span that preceded the open block's begins anew:
-                a replay of the past that is begun again. No clock is that wrong by itself, so another row is late.
-
-        Returns:
-            The block that has ended: before this row when time ended it, with this row when their number did.
+            row: The requested instance.
+            at: Epoch seconds, at most now: a future time would end the block early. Late rows count in the open block.
+            told: Whether the sender set the time. One before the preceding span then means that a replay starts over.
+                Without it the row is only late, since no clock is that wrong.
         """
         full = None
         if self._cut.span:
@@ -92,9 +72,9 @@ class Cutter:
         return self._ended()
 
     def due(self, now: float) -> Statistic | None:
-        """The open block, if its time is over by the clock and rows that take a while would have come by now.
+        """The open block, if its time is over by the clock and slow rows would have arrived by now.
 
-        Of rows whose sender tells the time, another day has come only when one of its rows has.
+        If senders set the time, only a row of a later day ends the block.
         """
         if self._span is None or self._told or (self._span + 1) * self._cut.span > now - _LATE_S:
             return None
@@ -107,16 +87,12 @@ class Cutter:
         return full
 
     def as_dict(self) -> dict[str, Any]:
-        """As JSON values; `since` is when the newest span of its rows began, epoch seconds."""
+        """As JSON values; `since` is the start of the newest span, epoch seconds."""
         since = None if self._span is None else self._span * self._cut.span
         return {"seen": self.seen.as_dict(), "since": since, "told": self._told}
 
     def read(self, value: object) -> None:
-        """Take over `as_dict`, also of a cut with another span.
-
-        Raises:
-            ValueError: It is of another form, or of another profile.
-        """
+        """Restore `as_dict`, also of a cut with another span; raises ValueError for another form or profile."""
         body = an_object(value, "open block")
         self.seen = Statistic.from_dict(self._profile, body.get("seen"))
         since = None if body.get("since") is None else a_number(body["since"], "open block.since")

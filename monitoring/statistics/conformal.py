@@ -1,26 +1,26 @@
-"""Has a sequence of scores changed? Bets against their ranks, with a stated rate of false alarms.
+"""Change detection on a sequence of scores: bets on their ranks, with a stated rate of false alarms.
 
     detector = Detector(calibration)    # of the scores of training's blocks, sealed
     detector.take(score)                # one block's score
-    detector.wealth                     # what `horizon / alpha` of it is an alarm
+    detector.wealth                     # an alarm at `horizon / alpha`
 
-**The null hypothesis** is that the scores, with what follows from the last one taken off (`follows`, a first-order
-autoregression), are exchangeable: those of training and those since, in any order, are equally likely. Nothing is
-assumed of their distribution. The rank of a new score among all so far is then uniform, and independent of the ranks
-before it (Vovk, Nouretdinov and Gammerman 2003): a fair game, in which a bet is a density f on the rank u, 0 for the
-highest, and multiplies what was staked by f(u). Scores are put into fixed cells first. For a score that shares its cell
-with t - 1 others of n, a of them higher, the expectation of f over the order that ties could have is
+**The null hypothesis**: the scores of training and since, after removing what follows from the previous one
+(`follows`, a first-order autoregression), are exchangeable. Nothing is assumed of their distribution. The rank of a
+new score among all so far is then uniform, and independent of earlier ranks (Vovk, Nouretdinov and Gammerman 2003): a
+fair game, in which a bet is a density f on the rank u, 0 for the highest, and multiplies the stake by f(u). Scores are
+first put into fixed cells. For a score that shares its cell with t - 1 others of n, a of them higher, the expectation
+of f over the possible orders of the ties is
 
     e = n / t (F((a + t) / n) - F(a / n)),   F the integral of f,
 
-which has the expectation 1 exactly, whatever the ties: no random number is drawn, and a score that is always the same
-is no evidence. (Blocks that have drifted together share the highest cell, where such a tie loses nothing.)
+which has expectation 1 exactly, whatever the ties: no random number is drawn, and a constant score is no evidence.
+(Blocks that have drifted together share the highest cell, where such a tie loses nothing.)
 
-**The bets** are likelihood ratios of a normal score moved by d: F(u) = Phi(Phi^-1(u) + d), for d = 1, 2, 3 and, on
-scores that have two sides, -1, -2, -3. The Gaussian shape decides how fast a change is found, not how often it is
-falsely. Cells are in deviations of training's scores from their median.
+**The bets** are likelihood ratios of a normal score shifted by d: F(u) = Phi(Phi^-1(u) + d), for d = 1, 2, 3 and, on
+two-sided scores, -1, -2, -3. The Gaussian shape affects how fast a change is found, not how often falsely. Cells are in
+deviations of training's scores from their median.
 
-**Change at an unknown time**: at every block one more unit is staked, W_n = (1 + W_{n-1}) e_n, the Shiryaev-Roberts
+**Change at an unknown time**: each block stakes one more unit, W_n = (1 + W_{n-1}) e_n, the Shiryaev-Roberts
 e-detector of Shin, Ramdas and Rinaldo. Without a change W_n - n is a martingale. So, for W_n averaged over bets,
 scores and features with fixed weights, whatever the dependence between these:
 
@@ -47,7 +47,7 @@ from typing import Any
 from monitoring.statistics.profile import UnreadableProfile, a_count, a_number, an_object
 
 SHIFTS = (1.0, 2.0, 3.0)
-FEWEST = 20  # blocks of training, below which scores are not judged: the most a block can say is its number
+FEWEST = 20  # training blocks below which scores are not judged: one block's payout is limited by their number
 _QUARTERS = 16  # cells up to 4 deviations are a quarter wide, beyond they widen
 _BEYOND = (4.5, 5.0, 6.0, 7.0, 8.0, 10.0, 12.0, 16.0, 24.0, 32.0, 64.0)
 _UPPER = tuple(place / 4 for place in range(_QUARTERS + 1)) + _BEYOND
@@ -61,15 +61,13 @@ _ROOT_HALF = math.sqrt(0.5)
 
 @dataclass(frozen=True)
 class Calibration:
-    """The scores of training's blocks.
+    """The scores of training's blocks, with their mean `usual`.
 
     Attributes:
-        usual: Their mean.
-        follows: How much of a score's distance from `usual` the next one keeps, 0 to 0.95.
-        centre: Median of the scores, what follows taken off.
-        scale: Their deviation, from the quartiles; > 0.
+        follows: The share of a score's distance from `usual` that the next one retains, 0 to 0.95.
+        centre: Median of the scores after removing what follows; `scale` is their deviation, from the quartiles; > 0.
         cells: How many of them are in each cell.
-        two_sided: Whether a low score is as telling as a high one.
+        two_sided: Whether a low score is as informative as a high one.
     """
 
     usual: float
@@ -86,7 +84,7 @@ class Calibration:
 
     @property
     def shifts(self) -> tuple[float, ...]:
-        """The bets."""
+        """The bets, in deviations."""
         return (*SHIFTS, *(-shift for shift in SHIFTS)) if self.two_sided else SHIFTS
 
     def cell(self, score: float, before: float | None) -> int:
@@ -97,13 +95,7 @@ class Calibration:
 
     @classmethod
     def of(cls, scores: Sequence[float], *, two_sided: bool, follows: float | None = None) -> Calibration:
-        """Calibrate on scores of consecutive blocks.
-
-        Args:
-            scores: One a block, in order, at least two.
-            two_sided: Whether a low score is as telling as a high one.
-            follows: How much of a score the next one keeps; None for what the scores show.
-        """
+        """Calibrate on the scores of at least two consecutive blocks; `follows` is estimated if it is None."""
         usual, follows = _short(fmean(scores)), _short(persistence(scores) if follows is None else follows)
         before = [usual, *scores[:-1]]
         rests = [score - follows * (last - usual) for score, last in zip(scores, before, strict=True)]
@@ -111,7 +103,7 @@ class Calibration:
         ordered = sorted(rests)
         quartiles = ordered[len(rests) // 4], ordered[(3 * len(rests)) // 4]
         deviation = math.sqrt(fmean((rest - centre) ** 2 for rest in rests))
-        # A score that is nearly always the same has no quartiles apart; a fault at training would spoil a deviation.
+        # A nearly constant score has equal quartiles; a fault at training would inflate the deviation.
         scale = _short(max((quartiles[1] - quartiles[0]) / 1.349, deviation / 3)) or 1e-9
         made = cls(usual, follows, centre, scale, (), two_sided)
         cells = [0] * CELLS
@@ -132,11 +124,7 @@ class Calibration:
 
     @classmethod
     def from_dict(cls, value: object, name: str) -> Calibration:
-        """Read `as_dict`.
-
-        Raises:
-            UnreadableProfile: It is of another form.
-        """
+        """Read `as_dict`; raises UnreadableProfile if it has another form."""
         body = an_object(value, name)
         usual, follows, centre, scale = (
             a_number(body.get(key), f"{name}.{key}") for key in ("usual", "follows", "centre", "scale")
@@ -148,18 +136,15 @@ class Calibration:
 
 
 def _short(value: float) -> float:
-    """To 12 digits: it is sealed, and the last ones differ from one machine's mathematics to another's."""
+    """Round to 12 digits: the value is sealed, and the last digits differ between machines."""
     return float(f"{value:.12g}")
 
 
 def persistence(scores: Sequence[float]) -> float:
-    """How much of a score's distance from the mean the next one keeps, at most.
+    """Upper estimate of the share of a score's distance from the mean that the next one retains, 0 to 0.95.
 
-    The correlation of their ranks, corrected for its bias, and 1.5 standard errors more: what is taken off too much
-    costs some delay, what is taken off too little would cost the promise.
-
-    Returns:
-        0 (nothing) to 0.95.
+    It is the rank autocorrelation, corrected for bias, plus 1.5 standard errors: removing too much costs some delay,
+    removing too little would break the guarantee.
 
     Source: the bias of a first autocorrelation r is about -(1 + 3 r) / n, Kendall, Biometrika 41 (1954); its standard
     error is sqrt((1 - r^2) / n), Bartlett, J. R. Stat. Soc. Suppl. 8 (1946).
@@ -179,18 +164,14 @@ def persistence(scores: Sequence[float]) -> float:
 
 
 class Detector:
-    """Bets against one sequence of scores.
-
-    Attributes:
-        wealth: By bet; see `Calibration.shifts`.
-    """
+    """Bets against one sequence of scores; `wealth` has an entry per bet, see `Calibration.shifts`."""
 
     def __init__(self, calibration: Calibration) -> None:
         self._calibration = calibration
         self.restart()
 
     def restart(self) -> None:
-        """Forget all scores but training's, and take nothing for evidence that was staked before."""
+        """Forget all scores but training's, and reset the wealth."""
         self.forget()
         self._last: float | None = None
         self.wealth = [0.0] * len(self._calibration.shifts)
@@ -205,12 +186,9 @@ class Detector:
         return fmean(self.wealth)
 
     def take(self, score: float, *, most: float = math.inf, learn: bool = True) -> None:
-        """Bet on one block's score.
+        """Bet on one block's score; wealth is capped at `most`, so that evidence of a past drift fades.
 
-        Args:
-            score: The score.
-            most: Wealth is cut off there, so that evidence of a drift that has ended does not last.
-            learn: Whether later scores are ranked among this one too. Only then is the game fair.
+        With `learn` later scores are ranked among this one too. Only then is the game fair.
         """
         cell = self._calibration.cell(score, self._last)
         paid = payments(self._counts, cell, self._calibration.shifts)
@@ -220,16 +198,12 @@ class Detector:
             self._counts[cell] += 1
 
     def as_dict(self) -> dict[str, Any]:
-        """What was seen, as JSON values."""
+        """The state as JSON values."""
         since = [now - before for now, before in zip(self._counts, self._calibration.cells, strict=True)]
         return {"since": sparse(since), "last": self._last, "wealth": self.wealth}
 
     def read(self, value: object, name: str) -> None:
-        """Take over `as_dict`.
-
-        Raises:
-            ValueError: It is of another form.
-        """
+        """Restore `as_dict`; raises ValueError if it has another form."""
         body = an_object(value, name)
         wealth = [a_number(item, f"{name}.wealth") for item in body.get("wealth") or ()]
         if len(wealth) != len(self.wealth):
@@ -241,12 +215,9 @@ class Detector:
 
 
 def payments(counts: Sequence[int], cell: int, shifts: Sequence[float]) -> list[float]:
-    """What each bet pays for a score, by its rank among others.
+    """The payout of each bet for a score in a cell, given the number of other scores in each cell.
 
-    Args:
-        counts: How many others are in each cell.
-        cell: That of the score.
-        shifts: By how many deviations each bet takes scores to have moved.
+    `shifts` are the deviations by which each bet assumes scores to have moved.
     """
     tied, above = counts[cell] + 1, sum(counts[cell + 1 :])
     total = above + tied + sum(counts[:cell])
@@ -267,16 +238,12 @@ def _up_to(value: float) -> float:
 
 
 def sparse(counts: Sequence[int]) -> Mapping[str, int]:
-    """Counts by cell as a JSON object without those that are 0."""
+    """Counts by cell as a JSON object without zeros."""
     return {str(place): count for place, count in enumerate(counts) if count}
 
 
 def dense(value: object, name: str) -> list[int]:
-    """Read `sparse`.
-
-    Raises:
-        UnreadableProfile: It is of another form.
-    """
+    """Read `sparse`; raises UnreadableProfile if it has another form."""
     counts = [0] * CELLS
     for place, count in an_object(value, name).items():
         if not place.isdecimal() or int(place) >= CELLS:

@@ -1,11 +1,9 @@
-"""How sure is a number that comes from so many labels? Intervals that hold the true value in 95 of 100 cases.
+"""Confidence intervals (95%) of rates and means of labels.
 
-    of_rate(412, 500)          # Interval(0.824, 0.788, 0.855)
+They assume independent pairs. Labels of one day share their weather, so an interval over a few days is too narrow as a
+forecast; it describes the mean of days like these.
 
-What they hold for is independent pairs. Labels of one day share their weather, so the interval of a few days' labels
-is too narrow for "what the next weeks will show"; it tells how well these labels tell the mean of days like these.
-
-Sources: rates, Wilson, JASA 22 (1927), whose coverage is close to its name from ten observations on: Brown, Cai and
+Sources: rates, Wilson, JASA 22 (1927), whose coverage is near nominal from ten observations on: Brown, Cai and
 DasGupta, "Interval estimation for a binomial proportion", Statistical Science 16 (2001); means, the central limit
 theorem with the sample's variance, for 30 observations and more.
 """
@@ -32,18 +30,12 @@ class Interval:
 
 @lru_cache(maxsize=64)
 def deviations(level: float = LEVEL) -> float:
-    """How many standard deviations to each side hold this share of a normal distribution."""
+    """Half width, in standard deviations, of the central interval with this share of a normal distribution."""
     return _NORMAL.inv_cdf((1 + level) / 2)
 
 
 def of_rate(hits: float, count: float, level: float = LEVEL) -> Interval:
-    """The rate of hits among independent trials, by Wilson's score interval.
-
-    Args:
-        hits: How many there were, 0 to `count`; need not be whole.
-        count: Of how many, more than 0.
-        level: Coverage.
-    """
+    """The rate of `hits` (which may be fractional) in `count` independent trials, by Wilson's score interval."""
     rate, z2 = hits / count, deviations(level) ** 2
     middle = (rate + z2 / (2 * count)) / (1 + z2 / count)
     half = math.sqrt(z2 * (rate * (1 - rate) / count + z2 / (4 * count * count))) / (1 + z2 / count)
@@ -51,7 +43,7 @@ def of_rate(hits: float, count: float, level: float = LEVEL) -> Interval:
 
 
 def of_rate_surely(hits: float, count: float, level: float) -> Interval:
-    """The mean rate of hits among independent trials, each with a rate of its own; coverage is at least `level`.
+    """The mean rate of hits among independent trials with individual rates; coverage is at least `level`.
 
     Source: Hoeffding, "Probability inequalities for sums of bounded random variables", JASA 58 (1963), theorem 1: the
     rates p that have count * KL(hits / count, p) <= log(2 / (1 - level)).
@@ -61,7 +53,7 @@ def of_rate_surely(hits: float, count: float, level: float) -> Interval:
 
 
 def _farthest(rate: float, end: float, nats: float) -> float:
-    """How far from a rate towards an end the divergence stays within so many nats; rounded away from the rate."""
+    """The farthest rate towards an end within this divergence in nats, rounded away from the rate."""
     near, far = rate, end
     for _ in range(40):
         middle = (near + far) / 2
@@ -70,19 +62,15 @@ def _farthest(rate: float, end: float, nats: float) -> float:
 
 
 def _divergence(rate: float, other: float) -> float:
-    """Kullback-Leibler divergence of two Bernoulli distributions, nats; `other` is not 0 and not 1."""
+    """Kullback-Leibler divergence of two Bernoulli distributions, nats; `other` is neither 0 nor 1."""
     hit = rate * math.log(rate / other) if rate else 0.0
     return hit + ((1 - rate) * math.log((1 - rate) / (1 - other)) if rate < 1 else 0.0)
 
 
 def of_mean(total: float, squares: float, count: int, level: float = LEVEL) -> Interval:
-    """The mean of values that are not negative, by the central limit theorem.
+    """The mean of non-negative values by their sum and sum of squares, by the central limit theorem.
 
-    Args:
-        total: Their sum.
-        squares: The sum of their squares.
-        count: How many, at least 1; of one nothing is known but that it is 0 or more.
-        level: Coverage.
+    A single value only shows that the mean is 0 or more.
     """
     mean = total / count
     if count < 2:

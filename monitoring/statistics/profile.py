@@ -1,9 +1,6 @@
-"""What the training data looked like, feature by feature: the bins, ranges and codes that later rows are counted over.
+"""Profile of the training data by feature: the bins, ranges and codes that later rows are counted over.
 
-    profile = Profile.from_dict(json.loads(text))  # a package's reference.json
-    profile.columns["distance"].bins               # 20
-
-The form, as JSON; `monitoring.bulk` takes it of the training data and seals it into the package:
+`monitoring.bulk` takes it from the training data and seals it into the package as JSON:
 
     {"rows": 49674,
      "features": {
@@ -12,12 +9,10 @@ The form, as JSON; `monitoring.bulk` takes it of the training data and seals it 
        "dest": {"kind": "categorical", "counts": {"ORD": 2405, ..., "other": 12}, "rare": ["ANC", ...],
                 "missing": 0}}}
 
-- numeric: x falls into bin `bisect.bisect_left(edges, x)`; the first and the last bin are open. `low` and `high` are
-  the least and the greatest value; what lies beyond them is counted in its bin and once more as out of range.
-- categorical: `counts` has the most frequent codes, and `other` the rows of all the rest. `rare` names the codes in
-  `other`, so that a code that training never saw is told from one that it saw seldom; it is null when there were too
-  many to name, and a code that is not listed then counts as other.
-- `missing` counts rows without a value.
+- numeric: x falls into bin `bisect.bisect_left(edges, x)`; the first and the last bin are open. Values beyond `low` and
+  `high`, the training minimum and maximum, count in their bin and again as out of range.
+- categorical: `counts` has the most frequent codes, and `other` the rows of the rest. `rare` lists the codes in
+  `other`, which distinguishes new codes from rare ones; it is null if there were too many, and then no code is new.
 """
 
 from __future__ import annotations
@@ -40,14 +35,11 @@ class UnreadableProfile(ValueError):
 
 @dataclass(frozen=True)
 class Numeric:
-    """A feature of numbers.
+    """A numeric feature, with training rows by bin (`counts`) and without a value (`missing`).
 
     Attributes:
-        edges: Interior edges, strictly ascending.
-        counts: Training rows by bin, one more than edges.
-        missing: Training rows without a value.
-        low: Least value at training; -inf when it is not known.
-        high: Greatest value at training; inf when it is not known.
+        edges: Interior edges, strictly ascending, one fewer than counts.
+        low: Training minimum; -inf if unknown. Likewise the maximum, `high`.
     """
 
     edges: tuple[float, ...]
@@ -58,12 +50,12 @@ class Numeric:
 
     @property
     def bins(self) -> int:
-        """How many bins there are."""
+        """The number of bins."""
         return len(self.counts)
 
     @cached_property
     def normal_scores(self) -> tuple[float, ...]:
-        """What a value of each bin says about the level: the normal quantile of the middle of the bin.
+        """The normal score of each bin: the normal quantile of the middle of the bin.
 
         Source: van der Waerden, Proc. Kon. Ned. Akad. Wet. A 55 (1952), for grouped data by mid-ranks.
         """
@@ -79,13 +71,11 @@ class Numeric:
 
 @dataclass(frozen=True)
 class Categorical:
-    """A feature of codes.
+    """A categorical feature, with training rows by bin (`counts`) and without a value (`missing`).
 
     Attributes:
-        codes: The codes that are counted each by itself; the bin after them is that of all others.
-        counts: Training rows by bin, one more than codes.
-        missing: Training rows without a value.
-        rare: The codes among the others; None when they are not known, and then no code is new.
+        codes: The individually counted codes; the last bin is that of all others.
+        rare: The codes among the others; None if unknown, and then no code is new.
     """
 
     codes: tuple[str, ...]
@@ -95,12 +85,12 @@ class Categorical:
 
     @property
     def bins(self) -> int:
-        """How many bins there are."""
+        """The number of bins."""
         return len(self.counts)
 
     @cached_property
     def leading(self) -> Sequence[int]:
-        """The bins of the codes, the most frequent first."""
+        """The bins of the codes, most frequent first."""
         return sorted(range(len(self.codes)), key=lambda place: (-self.counts[place], place))
 
     @cached_property
@@ -119,23 +109,14 @@ Column = Numeric | Categorical
 
 @dataclass(frozen=True)
 class Profile:
-    """The training data.
-
-    Attributes:
-        columns: By feature.
-        rows: How many rows they had.
-    """
+    """The training data by feature."""
 
     columns: Mapping[str, Column]
     rows: int = 0
 
     @classmethod
     def from_dict(cls, value: object) -> Profile:
-        """Read the form above; fields that it does not name are ignored.
-
-        Raises:
-            UnreadableProfile: It is of another form.
-        """
+        """Read the form above, ignoring unknown fields; raises UnreadableProfile if it has another form."""
         body = an_object(value, "reference")
         features = an_object(body.get("features"), "features")
         return cls({name: _column(name, item) for name, item in features.items()}, a_count(body.get("rows"), "rows"))
@@ -190,28 +171,28 @@ def _column(name: str, value: object) -> Column:
 
 
 def an_object(value: object, name: str) -> Mapping[str, Any]:
-    """The value, when it is an object."""
+    """The value, if it is an object."""
     if not isinstance(value, Mapping):
         raise UnreadableProfile(f"{name}: got {type(value).__name__}, expected an object")
     return cast(Mapping[str, Any], value)
 
 
 def a_list(value: object, name: str) -> Sequence[object]:
-    """The value, when it is a list."""
+    """The value, if it is a list."""
     if not isinstance(value, list):
         raise UnreadableProfile(f"{name}: got {type(value).__name__}, expected a list")
     return cast(list[object], value)
 
 
 def a_count(value: object, name: str) -> int:
-    """The value, when it is a whole number and not negative."""
+    """The value, if it is a whole number and not negative."""
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
         raise UnreadableProfile(f"{name}: got {value!r}, expected a whole number, 0 or more")
     return value
 
 
 def a_number(value: object, name: str) -> float:
-    """The value, when it is a finite number."""
+    """The value, if it is a finite number."""
     if not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value):
         raise UnreadableProfile(f"{name}: got {value!r}, expected a number")
     return float(value)

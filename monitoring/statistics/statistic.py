@@ -1,16 +1,8 @@
-"""What a stretch of rows looked like: a statistic of constant size.
+"""Constant-size statistic of a set of rows: only counts, so the order of rows does not matter.
 
-    seen = Statistic(profile)
-    seen.add({"distance": 1400.0, "carrier": "UA"})
-    Statistic.from_dict(profile, json.loads(json.dumps(seen.as_dict())))
-    seen.problems()                         # [Problem("dest", "vanished", 1)]
-
-Everything is a count, so the order in which rows are added makes no difference; `monitoring.bulk` fills the same one
-from columns.
-
-Each value of a feature is counted in one of: a bin, `missing` (null or NaN), `absent` (the row has no such field),
-`wrong` (of another type, or infinite). Numbers out of training's range, and codes that training never saw (`new`, in
-the bin of the others), are counted once more.
+Each value of a feature counts as one of: a bin, `missing` (null or NaN), `absent` (the row has no such field), `wrong`
+(of another type, or infinite). Numbers out of training's range, and `new` codes that training never saw, count again.
+`monitoring.bulk` fills the same statistic from columns.
 """
 
 from __future__ import annotations
@@ -22,21 +14,20 @@ from typing import Any, cast
 
 from monitoring.statistics.profile import Categorical, Column, Numeric, Profile, a_count, a_list, an_object
 
-NAMED = 10  # names of new codes and unknown fields that are kept
-_LONGEST = 60  # characters of such a name
-_LARGEST = 1.7e308  # what an int too large for a float counts as
+NAMED = 10  # stored names of new codes and unknown fields
+_LONGEST = 60  # characters of a stored name
+_LARGEST = 1.7e308  # stands for an int too large for a float
 ABSENT = object()
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Something a window should not hold.
+    """Rows that a window should not hold.
 
     Attributes:
         field: The feature, or the unknown field; empty for rows that are no objects.
         what: `vanished` (no row has the field), `no values` (all null or NaN, unlike at training), `wrong type`,
             `unknown field`, `no object`, `out of range` or `new code`.
-        rows: In how many rows.
     """
 
     field: str
@@ -45,10 +36,7 @@ class Problem:
 
 
 class Names:
-    """Counts by name, of the first ten names in the alphabet only.
-
-    These are the same whatever the order: a name among the first ten of the whole is among the first ten before, too.
-    """
+    """Counts by name, of the alphabetically first ten names only, which makes them independent of the order."""
 
     __slots__ = ("by_name", "total")
 
@@ -82,7 +70,7 @@ class Names:
 
 
 class Tally:
-    """What was seen of one feature."""
+    """Counts of one feature."""
 
     __slots__ = ("absent", "bins", "missing", "wrong")
     _COUNTS: tuple[str, ...] = ("missing", "absent", "wrong")
@@ -111,7 +99,7 @@ class Tally:
         return {"bins": self.bins, **{name: getattr(self, name) for name in self._COUNTS}}
 
     def read(self, value: object, name: str) -> None:
-        """Take over `as_dict`."""
+        """Restore `as_dict`."""
         body = an_object(value, name)
         bins = [a_count(item, f"{name}.bins") for item in a_list(body.get("bins"), f"{name}.bins")]
         if len(bins) != len(self.bins):
@@ -122,15 +110,10 @@ class Tally:
 
 
 class Numbers(Tally):
-    """What was seen of a numeric feature.
-
-    Attributes:
-        below: Rows under the least value of training.
-        above: Rows over the greatest one.
-    """
+    """Counts of a numeric feature; `below` and `above` are outside training's range."""
 
     __slots__ = ("_column", "above", "below")
-    _COUNTS = (*Tally._COUNTS, "below", "above")  # noqa: SLF001 - of the class that it extends
+    _COUNTS = (*Tally._COUNTS, "below", "above")  # noqa: SLF001 - of its base class
 
     def __init__(self, column: Numeric) -> None:
         super().__init__(column)
@@ -167,11 +150,7 @@ class Numbers(Tally):
 
 
 class Codes(Tally):
-    """What was seen of a categorical feature.
-
-    Attributes:
-        new: Codes that training never saw, with the first ten of them.
-    """
+    """Counts of a categorical feature; `new` are the codes that training never saw."""
 
     __slots__ = ("_column", "new")
 
@@ -203,20 +182,13 @@ class Codes(Tally):
         return {**super().as_dict(), "new": self.new.as_dict()}
 
     def read(self, value: object, name: str) -> None:
-        """Take over `as_dict`."""
+        """Restore `as_dict`."""
         super().read(value, name)
         self.new = Names.from_dict(an_object(value, name).get("new"), f"{name}.new")
 
 
 class Statistic:
-    """What was seen of every feature of a profile.
-
-    Attributes:
-        rows: How many rows, those that are no objects left out.
-        no_objects: How many rows were none.
-        features: By name.
-        fields: Fields that are no feature, with the first ten of them.
-    """
+    """Counts of every feature of a profile, of rows, of items that are no objects, and of unknown fields."""
 
     def __init__(self, profile: Profile) -> None:
         self.profile = profile
@@ -228,7 +200,7 @@ class Statistic:
         self.fields = Names()
 
     def add(self, row: object) -> None:
-        """Count one row, whatever it is."""
+        """Count one row of any type."""
         if not isinstance(row, Mapping):
             self.no_objects += 1
             return
@@ -255,11 +227,7 @@ class Statistic:
 
     @classmethod
     def from_dict(cls, profile: Profile, value: object) -> Statistic:
-        """Read `as_dict`.
-
-        Raises:
-            ValueError: It is of another form, or of another profile.
-        """
+        """Read `as_dict`; raises ValueError if it has another form, or is of another profile."""
         body, made = an_object(value, "statistic"), cls(profile)
         made.rows, made.no_objects = (a_count(body.get(name), name) for name in ("rows", "no_objects"))
         made.fields = Names.from_dict(body.get("fields"), "fields")
@@ -271,7 +239,7 @@ class Statistic:
         return made
 
     def problems(self) -> list[Problem]:
-        """What it should not hold, feature by feature; empty when there is nothing of the kind."""
+        """Violations, feature by feature."""
         found = [Problem("", "no object", self.no_objects)]
         found += [Problem(name, "unknown field", count) for name, count in self.fields.by_name.items()]
         for name, tally in self.features.items():

@@ -1,10 +1,7 @@
-"""How often is each text in a long list? Counted over the bytes of all of them at once, exactly.
+"""Exact counts of each text in a long list, over the bytes of all of them at once.
 
-    counted(["UA", "MQ", None, "UA"])    # {"UA": 2, "MQ": 1, None: 1}
-
-A dictionary looks at one text after the other, and waits for the memory of each. Joined to one, texts of up to eight
-bytes are so many numbers of 64 bits, which are counted by a hash of each, all at once. Where two share a hash they are
-sorted; texts that are longer, or hold the separator, are counted by a dictionary.
+A dictionary waits for the memory of each text. Joined, texts of up to eight bytes are 64-bit numbers, which are counted
+by a hash of all at once; on collisions they are sorted. Longer texts, or texts with the separator, use a dictionary.
 """
 
 from __future__ import annotations
@@ -17,17 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 _SEPARATOR, _WIDE = "\0", 8
-_BITS, _MANY = 16, 4096  # of fewer words than so many, sorting takes less than filling the table
+_BITS, _MANY = 16, 4096  # with fewer words, sorting is faster than filling the table
 _GOLDEN, _SHIFT = np.uint64(0x9E3779B97F4A7C15), np.uint64(64 - _BITS)
 _FIRST_BYTES = np.array([(1 << 8 * size) - 1 for size in range(_WIDE + 1)], dtype=np.uint64)
 
 
 def counted(values: Sequence[str | None]) -> dict[str | None, int]:
-    """The number of each text, and of None.
-
-    Raises:
-        TypeError: A value is neither a text nor None.
-    """
+    """The number of each text, and of None; raises TypeError for any other value."""
     try:
         known, text = cast(Sequence[str], values), _SEPARATOR.join(cast(Sequence[str], values))
     except TypeError:
@@ -41,7 +34,7 @@ def counted(values: Sequence[str | None]) -> dict[str | None, int]:
 
 
 def _by_words(text: str, texts: int) -> dict[str, int] | None:
-    """Count as words of eight bytes; None when the texts are longer, or cannot be told apart."""
+    """Count as words of eight bytes; None if a text is longer or contains the separator."""
     encoded = text.encode("utf-8", "surrogatepass")
     raw = np.frombuffer(encoded + bytes(_WIDE + 1), dtype=np.uint8)
     ends = raw[: len(encoded) + 1] == 0
@@ -49,7 +42,7 @@ def _by_words(text: str, texts: int) -> dict[str, int] | None:
         return None
     at_every_byte: NDArray[np.uint64] = np.ndarray((len(ends),), "<u8", raw, strides=(1,))
     each, left = divmod(len(ends), texts)
-    if not left and ends[each - 1 :: each].all():  # all as long, as codes mostly are: nothing has to be looked for
+    if not left and ends[each - 1 :: each].all():  # equal lengths, as codes mostly have
         starts, sizes = slice(None, None, each), np.array([each - 1])
     else:
         places = np.flatnonzero(ends)
@@ -65,10 +58,10 @@ def _by_words(text: str, texts: int) -> dict[str, int] | None:
 
 
 def _distinct(words: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
-    """The different words, and how often each is there.
+    """The distinct words and their counts.
 
     The hash is the upper bits of the product with 2**64 over the golden ratio (Knuth, The Art of Computer Programming
-    3, 6.4). Each hash keeps one of its words; all are as they were only if no other word has the same hash.
+    3, 6.4). Each hash keeps one of its words; no word was lost only if no two share a hash.
     """
     if len(words) < _MANY:
         return np.unique(words, return_counts=True)
