@@ -1,4 +1,4 @@
-"""Look inside: `python -m pipeline check | example | recipe | build | inspect FILE | verify FILE`."""
+"""The developer's commands: `python -m pipeline check | example | recipe | build | inspect FILE | verify FILE`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _REFUSALS = (
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command; status 1 says that something was refused, with the reason on stderr."""
+    """Run a command; status 1 means refused, with the reason on stderr."""
     parser = argparse.ArgumentParser(
         prog="python -m pipeline", description="What determines a model, and what is in it."
     )
@@ -65,8 +65,8 @@ def main(arguments: list[str] | None = None) -> int:
     except FileNotFoundError as error:
         print(f"{error.filename} does not exist", file=sys.stderr)
         return 1
-    except BrokenPipeError:  # who reads has seen enough, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the interpreter tries once more
+    except BrokenPipeError:  # the reader has closed the pipe, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the interpreter flushes again at exit
         return 1
     except (IsADirectoryError, NotADirectoryError) as error:
         kind = "is a folder, expected a file" if isinstance(error, IsADirectoryError) else "is no folder"
@@ -76,7 +76,6 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _json(text: str) -> dict[str, Any]:
-    """A JSON object out of the command line."""
     try:
         value = json.loads(text)
     except ValueError as error:

@@ -1,19 +1,17 @@
-"""Step: what a sealed model answers to each row that it is compared on, beside what is true.
+"""Program: a sealed model's answer to each row that it is compared on, with its label.
 
     python -m pipeline.answered --parameters JSON --model FOLDER --out FILE
 
-The folder of `--model` is a sealed archive, verified and unpacked. The estimator is the one that its metrics are of
-(see `pipeline.refit`). The rows are those to evaluate on with the parameters, and rows that it has seen are refused.
-Writes JSON, a list with an entry for each row unless it says otherwise:
+Model, rows and refusals are those of `pipeline.losses --evaluated`. Writes JSON lists with an entry per row:
 
     loss        which loss (one text)
-    keys        what the row is called: its name, and its time if it has one
-    days        on which day it was, UTC; null (for all) without times
+    keys        the row's name, and its time if it has one
+    days        its day, UTC; null (for all) without times
     losses      the loss
-    labels      what is true
-    decisions   what the answer decides for; of a regression, its value
+    labels      the true answers
+    decisions   the decided answers; of a regression, the value
     scores      the probability of the last of two classes, and `hits` whether that happened; null (for all) without
-    segments    feature -> where the row belongs there, a text for each row
+    segments    feature -> the row's segment
 """
 
 from __future__ import annotations
@@ -38,7 +36,7 @@ from pipeline.rows import Rows, as_json
 from pipeline.step import end_with_parent, in_words
 
 FREQUENT = 8
-"""Values of a column of texts that are told apart; all others are one segment."""
+"""Values of a text column that are distinguished; all others are one segment."""
 OTHER = "other"
 
 
@@ -56,14 +54,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def told(form: Form, answers: Sequence[Mapping[str, Any]], found: Sequence[Outcome], rows: Rows) -> dict[str, Any]:
-    """What the step writes.
-
-    Args:
-        form: What the fields of an answer mean.
-        answers: The prediction of each row.
-        found: The same, held against its label.
-        rows: The rows.
-    """
+    """The content of the output file."""
     name, _ = form.loss
     scored = form.binary and form.probability is not None
     times = None if rows.event_time is None else rows.event_time.astype("datetime64[s]").astype(str)
@@ -82,11 +73,7 @@ def told(form: Form, answers: Sequence[Mapping[str, Any]], found: Sequence[Outco
 
 
 def segments(values: NDArray[Any]) -> list[str]:
-    """Where each row belongs by one feature: the frequent texts, or the thirds of its numbers.
-
-    Args:
-        values: Of each row, shape (rows,).
-    """
+    """The segment of each row by one feature: its frequent texts, or the thirds of its numbers."""
     plain = [as_json(value) for value in values]
     known = [value for value in plain if value is not None]
     if any(isinstance(value, str | bool) for value in known) or len(set(known)) <= FREQUENT:

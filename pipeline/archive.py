@@ -1,11 +1,7 @@
-"""Seal files into an archive whose bytes depend on nothing but the files, and read such archives back with care.
+"""Sealed archives, whose bytes depend on nothing but the files in them.
 
-    digest = seal({"manifest.json": b"...", "model.joblib": path}, Path("model.tar.gz"))     # "sha256:..."
-    manifest = verify(Path("model.tar.gz"), digest)
-    unpack(Path("model.tar.gz"), folder)
-
-An archive is a ustar file in gzip's frame (a `.tar.gz`): entries sorted by name, mode 0644,
-time and owner 0. The content is stored and not compressed: compressed bytes differ between versions of zlib.
+An archive is a ustar file in gzip's frame (`.tar.gz`): entries sorted by name, mode 0644, time and owner 0. The content
+is stored uncompressed, because compressed bytes differ between versions of zlib.
 """
 
 from __future__ import annotations
@@ -32,26 +28,16 @@ FAST_FORM = "model.onnx"
 
 @dataclass(frozen=True)
 class Manifest:
-    """The manifest of an archive.
-
-    Attributes:
-        sha256: Digest of the manifest file's bytes, hexadecimal.
-        content: What it says: recipe, model, parameters, python, libraries, files (path -> sha256).
-    """
+    """The manifest of an archive: the sha256 of its bytes, and its content (recipe, parameters, files and so on)."""
 
     sha256: str
     content: Mapping[str, Any]
 
 
 def seal(files: Mapping[str, bytes | Path], to: Path) -> str:
-    """Write an archive and return its package digest, `sha256:<hex>`.
+    """Write an archive and return its package digest, `sha256:<hex>`. `to` is replaced only when it is complete.
 
-    Args:
-        files: Name inside the archive (letters, digits, `._-`, slashes; none starts with a dot) -> bytes or a file.
-        to: File to write; replaced only when the archive is complete.
-
-    Raises:
-        ArchiveError: A name that not every system can unpack, or two names that one of them would take for the same.
+    Raises ArchiveError for names that some system cannot unpack, or that one of them would take for the same.
     """
     names = Names()
     for name in files:
@@ -76,21 +62,13 @@ def seal(files: Mapping[str, bytes | Path], to: Path) -> str:
 
 
 def package_digest(path: Path) -> str:
-    """Return `sha256:<hex>` of a file's bytes."""
+    """`sha256:<hex>` of a file's bytes."""
     with path.open("rb") as file:
         return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def verify(path: Path, digest: str | None = None) -> Manifest:
-    """Check an archive: its digest, that it holds plain files only, and each of them against the manifest.
-
-    Args:
-        path: The archive.
-        digest: The package digest it should have; None for one that is not known, so that only its inside is checked.
-
-    Raises:
-        ArchiveError: It is something else than was sealed.
-    """
+    """Check an archive: its digest unless None, and each file against the manifest; raises ArchiveError if not."""
     if digest is not None and (found := package_digest(path)) != digest:
         raise ArchiveError(f"{path} has digest {found}, expected {digest}: its bytes were changed")
     digests: dict[str, str] = {}
@@ -112,11 +90,7 @@ def verify(path: Path, digest: str | None = None) -> Manifest:
 
 
 def read(path: Path, name: str) -> bytes:
-    """Return one file of an archive.
-
-    Raises:
-        ArchiveError: The archive cannot be read or has no such file.
-    """
+    """One file of an archive; raises ArchiveError if it cannot be read or has no such file."""
     with reading(path):
         for entry, source in entries(path):
             if entry == name:
@@ -125,11 +99,7 @@ def read(path: Path, name: str) -> bytes:
 
 
 def documents(path: Path) -> dict[str, bytes]:
-    """Return the JSON files at an archive's top, name -> content: all that it tells of a model without its weights.
-
-    Raises:
-        ArchiveError: The archive cannot be read.
-    """
+    """The JSON files at an archive's top (name -> content): everything about a model except its weights and code."""
     with reading(path):
         tells = (one for one in entries(path) if "/" not in one[0] and one[0].endswith(".json"))
         return {name: source.read() for name, source in tells}

@@ -1,11 +1,6 @@
-"""How good the model was on the data that it was evaluated on, as `monitoring` sums up labels; it is sealed too.
+"""The sealed baseline of a model: its quality on the evaluation rows, in the sums that `monitoring` uses for labels.
 
-    form = form_of(folder)                              # what `pipeline.train` wrote
-    found = baseline(form, outcomes(form, answers, labels), seconds(rows))
-    canonical(found.as_dict())          # baseline.json, read by monitoring.labels.baseline.Baseline.from_dict
-
-What later labels show is held against it. Its histogram of scores tells before labels come how likely an answer with a
-score is right.
+Later labels are compared with it. Its histogram of scores gives the expected accuracy of answers before labels arrive.
 """
 
 from __future__ import annotations
@@ -37,13 +32,10 @@ def baseline(
     times: NDArray[np.float64] | None = None,
     before: NDArray[np.float64] | None = None,
 ) -> Baseline:
-    """Sum up how good the model's answers were.
+    """Sum up answers that were compared with their labels.
 
-    Args:
-        form: What their fields mean.
-        found: Each answer, held against its label.
-        times: When each row happened, epoch seconds, shape (rows,); None when rows have no times.
-        before: The same of the rows that were trained on, shape (rows,): both tell whether times are those of waves.
+    `times` are epoch seconds, shape (rows,), or None; `before` the same of the training rows. Both decide whether times
+    are those of waves.
     """
     whole = Performance()
     loss, high = form.loss
@@ -55,11 +47,7 @@ def baseline(
 
 
 def form_of(folder: Path) -> Form | None:
-    """What the fields of the model's predictions mean, out of a folder with its `answer.json`; None without.
-
-    Raises:
-        ContractBroken: It has another form.
-    """
+    """The meaning of a prediction's fields, from `answer.json` in a folder; None without it, and refuses a bad one."""
     try:
         return Form.from_dict(json.loads((folder / "answer.json").read_bytes()))
     except FileNotFoundError:
@@ -69,16 +57,7 @@ def form_of(folder: Path) -> Form | None:
 
 
 def outcomes(form: Form, answers: Iterable[Any], labels: Sequence[Any]) -> list[Outcome]:
-    """Each answer held against its label.
-
-    Args:
-        form: What the fields of an answer mean.
-        answers: A prediction, as the server gives it, for each row.
-        labels: What each should have said, as JSON.
-
-    Raises:
-        ContractBroken: One is of another form than `answer.json` says, or they are not as many as there are rows.
-    """
+    """Compare each answer with its label; raises ContractBroken if one does not match `answer.json` or is missing."""
     given = list(answers)
     if len(given) != len(labels):
         raise ContractBroken([f"{_WHERE}: found {len(given):,} answers of {len(labels):,} rows; expected one for each"])
@@ -86,7 +65,7 @@ def outcomes(form: Form, answers: Iterable[Any], labels: Sequence[Any]) -> list[
 
 
 def judged(baseline: Baseline) -> str:
-    """What can be said of a moved concept later, for whoever trains."""
+    """Message for the trainer: how later changes of the concept will be judged."""
     usual = baseline.usual
     if usual is None:
         return (

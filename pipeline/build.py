@@ -1,12 +1,7 @@
-"""From a recipe to a sealed package, doing nothing twice.
+"""From a recipe to a sealed package, without repeating finished work.
 
-    sealed = build(root, wanted, gates={"auc": {"min": 0.6}}, progress=print)
-    registered = release(root, wanted, gates=gates, here=services.publish_steps.at(place), progress=print)
-
-Both run the pipeline of `pipeline.steps` on this machine, see `pipeline.engines.local`. Outcomes are kept in
-`workdir/packages/<recipe>/`. Two builds of one recipe at once share the work: the second waits for the first. By
-default the folder is in the user's cache, where checkouts with the same pipeline share it: what one of them has
-trained, no other trains again. The packages used last stay there.
+Outcomes are stored in `workdir/packages/<recipe>/`, by default in the user's cache, which checkouts with the same
+pipeline share; the most recently used packages stay there. A second concurrent build of one recipe waits for the first.
 """
 
 from __future__ import annotations
@@ -35,7 +30,7 @@ __all__ = ["GateRefused", "SealedPackage", "StepFailed", "build", "release"]
 MOST_KEPT = 100
 """Packages in the user's cache; one of the default model takes a few hundred kilobytes."""
 REGISTERED = "registered.json"
-"""What the step `register` gives: `Registered` as a JSON object."""
+"""The file of the step `register`: `Registered` as a JSON object."""
 
 
 def build(
@@ -46,20 +41,16 @@ def build(
     *,
     progress: Callable[[str], None] = print,
 ) -> SealedPackage:
-    """Train, evaluate, seal and gate the model of a recipe; what was done before is not done again.
+    """Train, evaluate, seal and gate the model of a recipe; finished work is not repeated.
 
-    Args:
-        root: The checkout that the recipe was made from.
-        recipe: What to build.
-        gates: Metric -> `min` and/or `max`. They judge the model and do not determine it: they are not in the recipe.
-        workdir: Where outcomes are kept; `shared(root)` by default.
-        progress: Called with a line at a time.
+    `gates` judge the model and do not determine it: they are not in the recipe. Outcomes are stored in `workdir`, by
+    default `shared(root)`.
 
     Raises:
-        GateRefused: The metrics are out of bounds. The outcome is kept: other gates need no new training.
-        ContractBroken: The model's folder lacks something that the steps call; nothing was begun.
-        StepFailed: A step refused or failed; the message names it. So it is if the checkout has changed since its
-            recipe was made, or this environment has other libraries than those locked.
+        GateRefused: The metrics are out of bounds. The outcome is stored: other gates need no new training.
+        ContractBroken: The model's folder misses something that the steps call; nothing was started.
+        StepFailed: A step refused or failed, for instance because the checkout changed since its recipe was made, or
+            this environment has other libraries than the locked ones.
     """
     with _built(root, recipe, gates, workdir, progress) as made:
         return made.sealed
@@ -74,18 +65,9 @@ def release(
     here: Here,
     progress: Callable[[str], None] = print,
 ) -> Registered:
-    """Build the model of a recipe, sign what is said of it, and register it for approval.
+    """Build the model of a recipe, sign its documents, and register it for approval; nothing unsigned is registered.
 
-    Args:
-        root: See `build`, as for all others.
-        recipe: What to build.
-        gates: Metric -> `min` and/or `max`.
-        workdir: Where outcomes are kept.
-        here: The functions of the steps `sign` and `register`, for the place where it is registered.
-        progress: Called with a line at a time.
-
-    Raises:
-        Whatever `build` and these functions raise. Nothing is registered that was not signed before.
+    `here` has the functions of the steps `sign` and `register`. Also raises whatever `build` and these functions raise.
     """
     with _built(root, recipe, gates, workdir, progress) as made:
         found = local.run(
@@ -141,7 +123,7 @@ def _there(folder: Path | None) -> Path:
 
 
 def shared(root: Path) -> Path:
-    """Return the folder in the user's cache of all checkouts whose pipeline has the same code."""
+    """The folder in the user's cache of all checkouts whose pipeline has the same code."""
     rooms = ("pipeline", "monitoring", "provenance", "serving")
     code = {
         path.relative_to(root).as_posix(): sha256_of(path) for room in rooms for path in (root / room).rglob("*.py")
@@ -152,7 +134,7 @@ def shared(root: Path) -> Path:
 def _forget_all_but_the_newest(folders: Iterable[Path]) -> None:
     used: dict[Path, float] = {}
     for folder in folders:
-        with suppress(FileNotFoundError):  # another build forgets, too
+        with suppress(FileNotFoundError):  # another build deleted it
             used[folder] = folder.stat().st_mtime
     for folder in sorted(used, key=used.__getitem__)[:-MOST_KEPT]:
         shutil.rmtree(folder, ignore_errors=True)
@@ -160,7 +142,7 @@ def _forget_all_but_the_newest(folders: Iterable[Path]) -> None:
 
 @contextmanager
 def _lock(path: Path, progress: Callable[[str], None]) -> Generator[None]:
-    """Hold the lock of a recipe; the system lets it go when this process ends, however it ends."""
+    """Hold the lock of a recipe; the system releases it when this process ends in any way."""
     with path.open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

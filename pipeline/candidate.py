@@ -1,11 +1,7 @@
-"""From a champion and a day to a candidate: the champion's own code, trained on a later window.
+"""Retraining: the champion's own code, trained on a later window, becomes a candidate if it is better.
 
-    report = retrain(job, Path("model.tar.gz"), workdir, services.publish_steps.at(place), progress=print)
-    report.outcome          # better: it is registered and waits for approval; or why there is no candidate
-
-It runs the pipeline of `pipeline.steps` with the champion's own code. Nothing of the champion is run before its archive
-has the digest that it was released with. The same job has the same outcome, byte by byte, and a package that is
-registered already is not registered again.
+Nothing of the champion runs before its archive has the digest that it was released with. The same job has the same
+outcome, byte by byte, and a package that is registered already is not registered again.
 """
 
 from __future__ import annotations
@@ -37,24 +33,19 @@ _CHAMPION = ("package_digest", "manifest_sha256", "archive_uri", "image_uri")
 
 
 class JobError(Exception):
-    """The job cannot begin: its settings, the champion's archive or this environment are not what they have to be."""
+    """The job cannot start: its settings, the champion's archive or this environment are not as expected."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """What is asked for.
+    """A retraining job.
 
     Attributes:
-        through: The day, YYYY-MM-DD: what was known at its beginning is learned from.
-        champion: The release that serves, with at least its digests, its archive and its image.
-        gates: Metric -> `min` and/or `max`.
-        bucket: Where the package goes.
-        group: The model package group that it is registered in.
-        region: The AWS region.
-        signing_key: Which key signs the package, as its platform names it.
-        report: The key in the bucket of what became of it.
-        min_gain: By how much the challenger's loss has to be lower for sure, in the loss's unit; below 0, by how much
-            it may be higher.
+        through: The day, YYYY-MM-DD: it learns from what was known at its beginning.
+        champion: The serving release, with at least its digests, its archive and its image.
+        group: The model package group to register in.
+        report: The key of the report in the bucket.
+        min_gain: How much lower the challenger's loss must be, with confidence; below 0, how much higher it may be.
     """
 
     through: str
@@ -69,11 +60,7 @@ class Job:
 
     @classmethod
     def from_dict(cls, given: Mapping[str, Any]) -> Job:
-        """Read a training job's hyperparameters, which are texts.
-
-        Raises:
-            JobError: One is missing or of another form.
-        """
+        """Read a training job's hyperparameters, which are texts; raises JobError if one is missing or malformed."""
         if missing := [name for name in (*_TEXTS, "champion", "gates") if not given.get(name)]:
             raise JobError(f"hyperparameters: {', '.join(missing)} missing")
         try:
@@ -92,17 +79,14 @@ class Job:
 
 @dataclass(frozen=True)
 class Report:
-    """What became of a job.
+    """The result of a job: `better` with a candidate, `not_better` (not with confidence), `refused` or `nothing_new`.
 
     Attributes:
-        outcome: `better`: there is a candidate; `not_better`: no surely lower loss than the champion's; `refused`: by
-            the gates, or for what is wrong with the model or its rows; `nothing_new`: no newer data.
-        why: In words.
-        through: The day that was asked for.
+        through: The requested day.
         changes: The parameters that differ from the champion's.
-        recipe: The challenger's recipe; None where it has none.
-        package: Where it is registered; None unless it is better.
-        comparison: Champion and challenger; None where they were not compared.
+        recipe: The challenger's recipe digest; None if there is none.
+        package: The registered version; None unless the outcome is `better`.
+        comparison: None if the two were not compared.
     """
 
     outcome: Literal["better", "not_better", "refused", "nothing_new"]
@@ -127,17 +111,10 @@ class Report:
 
 
 def retrain(job: Job, champion: Path, workdir: Path, here: Here, *, progress: Callable[[str], None] = print) -> Report:
-    """Train a challenger, compare it with the champion, and register it if it is better.
+    """Train a challenger in an empty folder, compare it with the champion, and register it if it is better.
 
-    Args:
-        job: What is asked for.
-        champion: The champion's archive, as it was downloaded.
-        workdir: An empty folder to work in.
-        here: The functions of the steps `sign` and `register`, for the place where it is registered.
-        progress: Called with a line at a time.
-
-    Raises:
-        JobError: The archive is not the champion's, or this environment is not the one that it was sealed in.
+    `here` has the functions of the steps `sign` and `register`. Raises JobError if the archive is not the champion's,
+    or this environment is not the one that it was sealed in.
     """
     known = _verified(job, champion)
     given, keep = workdir / "given", workdir / "outcomes"
@@ -187,7 +164,7 @@ def _texts(job: Job) -> dict[str, str]:
 
 
 def _seen(begun: Report, keep: Path) -> Report:
-    """The report, with what the outcomes tell of those steps that have ended."""
+    """The report, extended from the outcomes of finished steps."""
     if (keep / "data").is_dir():
         begun = replace(begun, recipe=recipe_in(keep / "data").digest)
     if (keep / "compare").is_dir():
@@ -201,7 +178,7 @@ def _seen(begun: Report, keep: Path) -> Report:
 
 
 def _verified(job: Job, path: Path) -> Mapping[str, Any]:
-    """Verify the champion's archive, and return its manifest; nothing of it is run before."""
+    """Verify the champion's archive, and return its manifest; nothing of it runs before."""
     try:
         manifest = archive.verify(path, job.champion["package_digest"])
         if manifest.sha256 != job.champion["manifest_sha256"]:

@@ -1,9 +1,6 @@
-"""Which code does a step run? That of the checkout it was started in, or a model from elsewhere with this pipeline.
+"""The folder in which a step runs: the current checkout, or model code from elsewhere with this pipeline.
 
-    with checkout(Path("code"), None, "sha256:...", out) as root: ...
-
-Model code comes as a folder that holds `model/`, or as a sealed package, of which nothing is read before its digest was
-checked.
+Model code comes as a folder that holds `model/`, or as a sealed package, which is not read before its digest matches.
 """
 
 from __future__ import annotations
@@ -26,16 +23,10 @@ ROOMS = ("pipeline", "monitoring", "provenance", "serving", "requirements")
 
 @contextmanager
 def checkout(code: Path | None, raw_data: Path | None, code_digest: str, out: Path) -> Generator[Path]:
-    """The folder that a step runs in, while it runs.
+    """The folder that a step runs in, while it runs; it is created next to `out`, the step's outcome.
 
-    Args:
-        code: Holds `model/`, or the archive of a package; None for the code of the current folder.
-        raw_data: The model's own data files; None for those that are there.
-        code_digest: What the archive's digest has to be.
-        out: Where the step's outcome goes: what is laid out lies beside it.
-
-    Raises:
-        Refusal: The archive has another one, was sealed with other libraries, or there is neither.
+    `code` holds `model/`, or the archive of a package with digest `code_digest`; None for the current folder.
+    `raw_data` replaces the model's data files. Refuses other digests, other libraries, and folders without either.
     """
     if code is None and raw_data is None:
         yield Path.cwd()
@@ -47,7 +38,7 @@ def checkout(code: Path | None, raw_data: Path | None, code_digest: str, out: Pa
 
 @contextmanager
 def work_folder(out: Path, what: str) -> Generator[Path]:
-    """A folder beside an outcome while a step runs; what a step that was killed has left there is removed first."""
+    """A folder next to an outcome while a step runs; leftovers of a killed step are removed first."""
     folder = out.with_name(f"{out.name}.{what}")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -58,11 +49,7 @@ def work_folder(out: Path, what: str) -> Generator[Path]:
 
 
 def sealed_code(code: Path | None, code_digest: str) -> Mapping[str, Any] | None:
-    """The manifest of the package whose code is run; None where it is that of a folder.
-
-    Raises:
-        Refusal: The archive has another digest, or was sealed with other libraries.
-    """
+    """The manifest of the package whose code is run, or None for a folder; refuses other digests or libraries."""
     if code is None or not (code / ARCHIVE).exists():
         return None
     try:
@@ -75,7 +62,7 @@ def sealed_code(code: Path | None, code_digest: str) -> Mapping[str, Any] | None
 
 
 def sealed_elsewhere(manifest: Mapping[str, Any]) -> str:
-    """How this environment differs from the one that a package was sealed in; empty where it does not."""
+    """How this environment differs from the one that a package was sealed in; empty if it does not."""
     here, python = locked(ROOT / "requirements" / "app.txt"), f"{sys.version_info.major}.{sys.version_info.minor}"
     sealed: Mapping[str, str] = {**manifest["libraries"], **manifest["trained_with"]}
     differ = sorted(name for name, version in sealed.items() if here.get(name) != version)
@@ -88,12 +75,9 @@ def sealed_elsewhere(manifest: Mapping[str, Any]) -> str:
 
 
 def lay_out(model: Path, root: Path, raw_data: Path | None = None) -> None:
-    """A checkout of a model's code and this pipeline, for steps to run in.
+    """Create a checkout of a model's code and this pipeline at `root`, which must not exist.
 
-    Args:
-        model: The folder `model/`.
-        root: A folder that is not there yet.
-        raw_data: The model's own data files; None for those of this checkout.
+    `model` is the folder `model/`; without `raw_data` the checkout gets the data files of this one.
     """
     shutil.copytree(model, root / "model", ignore=shutil.ignore_patterns("__pycache__"))
     for room in ROOMS:
@@ -104,7 +88,7 @@ def lay_out(model: Path, root: Path, raw_data: Path | None = None) -> None:
 
 
 def _model(code: Path | None, code_digest: str, to: Path) -> Path:
-    """The folder `model/` of what was given; a package is unpacked first."""
+    """The folder `model/` of the given code; a package is unpacked first."""
     if sealed_code(code, code_digest) is not None and code is not None:
         archive.unpack(code / ARCHIVE, to)
         return to / "code" / "model"

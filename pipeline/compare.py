@@ -1,12 +1,10 @@
-"""Step `compare`: hold the sealed package against the champion, on the rows that it was evaluated on.
+"""Step `compare`: compare the sealed package with the champion, on evaluation rows that neither has seen.
 
-Neither has seen these rows. Each answers in a process of its own, by its own code; what an answer means, the champion's
-package says for both. Of a challenger that is fitted once more on these rows (see `pipeline.refit`), the estimator that
-was evaluated answers.
+Each answers in its own process, by its own code; the champion's package defines what an answer means for both. If the
+challenger was refitted on these rows (see `pipeline.refit`), its evaluated estimator answers.
 
-Gives `compared.json`: `comparison` (see `pipeline.comparison.Comparison.as_dict`), or null and `why` there is none:
-because no champion was given, or because the two cannot be compared. Neither is a failure: the gate decides what
-follows.
+Gives `compared.json`: `comparison` (see `pipeline.comparison.Comparison.as_dict`), or null and `why`: no champion was
+given, or the two cannot be compared. Neither is a failure: the gate decides what follows.
 """
 
 from __future__ import annotations
@@ -71,7 +69,7 @@ def _losses(root: Path, sealed: Path, asked: list[str]) -> Mapping[str, Any]:
 
 
 def _compared(champion: Mapping[str, Any], challenger: Mapping[str, Any]) -> dict[str, Any]:
-    import numpy as np  # noqa: PLC0415  where there is nothing to compare, none of it is loaded
+    import numpy as np  # noqa: PLC0415  only needed if there is something to compare
 
     from pipeline.comparison import compare  # noqa: PLC0415
 

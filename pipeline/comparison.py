@@ -1,11 +1,7 @@
-"""Is a retrained model better than the champion, on the same rows?
+"""Comparison of a retrained model with the champion on the same rows.
 
-    found = compare("log_loss", champion=losses, challenger=others, days=rows.event_time)
-    found.gain, found.low, found.high       # how much lower the challenger's loss is, and how sure that is
-    found.better(min_gain=0.0)              # whether it is surely more than that
-
-Rows of one day share their weather, so that thousands of them tell no more than a few days do: the interval counts
-days. Where rows have no time it counts rows. Of one day, or of one row, nothing is sure.
+Rows of one day share their weather, so thousands of them tell no more than a few days do: the interval is over days,
+or over rows if rows have no times. A single day or row gives no interval.
 """
 
 from __future__ import annotations
@@ -23,19 +19,14 @@ LEVEL = 0.95
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two models' losses on the same rows.
+    """Two models' mean losses on the same rows.
 
     Attributes:
-        loss: Which loss: `log_loss` (nats), `absolute_error` (the label's unit) or `error` (0 or 1).
-        champion: The champion's mean loss.
-        challenger: The challenger's.
+        loss: `log_loss` (nats), `absolute_error` (the label's unit) or `error` (0 or 1).
         gain: Champion's less challenger's: above 0 the challenger is better.
-        low: Where the interval of the gain begins; None where nothing is sure.
-        high: Where it ends.
-        rows: How many rows there are.
-        days: On how many days, UTC; None for rows without a time.
-        since: The first of these.
-        until: The day after the last.
+        low: Lower end of the gain's interval; None if there is no interval. Likewise `high`.
+        days: The number of days, UTC; None for rows without a time.
+        since: The first day; `until` is the day after the last.
     """
 
     loss: str
@@ -50,11 +41,11 @@ class Comparison:
     until: str | None = None
 
     def better(self, min_gain: float = 0.0) -> bool:
-        """Whether the gain is surely more than that; what nothing is known of is not."""
+        """Whether the gain exceeds `min_gain` with confidence; an unknown gain does not."""
         return self.low is not None and self.low > min_gain
 
     def in_words(self, min_gain: float) -> str:
-        """What came of it, where a gain was asked for."""
+        """The result for a reader, given the required gain."""
         over = f"{self.rows:,} rows" + ("" if self.days is None else f" of {self.days} days")
         losses = f"{self.loss} {self.challenger:.4f}, the champion's {self.champion:.4f}"
         said = f"{losses}, on {over}: gain {self.gain:.4f}"
@@ -66,7 +57,7 @@ class Comparison:
 
     @classmethod
     def from_dict(cls, given: Mapping[str, Any]) -> Comparison:
-        """Read what `as_dict` gave."""
+        """Read `as_dict`."""
         return cls(**{"since" if name == "from" else name: value for name, value in given.items()})
 
     def as_dict(self) -> dict[str, Any]:
@@ -84,14 +75,14 @@ def compare(
     times: NDArray[np.datetime64] | None = None,
     level: float = LEVEL,
 ) -> Comparison:
-    """Compare two models row by row.
+    """Compare two models' losses of the same rows, shape (rows,).
 
     Args:
-        loss: What the losses are.
-        champion: The champion's loss of each row, shape (rows,).
-        challenger: The challenger's of the same rows.
+        loss: The kind of loss.
+        champion: Its losses.
+        challenger: Its losses.
         times: When each row happened, UTC, shape (rows,); None for rows without a time.
-        level: How sure the interval is. Of many comparisons at once each needs more, so that all hold together.
+        level: Coverage of the interval; simultaneous comparisons each need a higher one.
 
     Raises:
         ValueError: There are no rows, the shapes differ, or a loss is not finite.
@@ -119,16 +110,16 @@ def compare(
 
 
 def _half_width(gains: NDArray[np.float64], cluster: NDArray[Any], level: float) -> float | None:
-    """Half of the interval of a mean whose rows depend on each other within a cluster; None of one cluster.
+    """Half width of the confidence interval of a mean whose rows are dependent within clusters; None of one cluster.
 
-    The variance is that of leaving out one cluster at a time, which is not too small where clusters differ in size; its
-    quantile is Student's with one degree of freedom less than there would be clusters if all were of one size and
-    weighed as much. Of clusters of one size it is the interval of a sample of their means. Days that follow each other
-    are taken as independent: where weather lasts, the interval is somewhat too narrow.
+    The variance leaves out one cluster at a time, which is not too small for clusters of different sizes. The quantile
+    is Student's, with one degree of freedom less than the effective number of clusters. For clusters of one size this
+    is the interval of a sample of their means. Consecutive days count as independent: where weather lasts, the interval
+    is somewhat too narrow.
 
     Source: MacKinnon, Nielsen and Webb, "Cluster-robust inference: a guide to empirical practice", Journal of
-    Econometrics 232 (2023), the estimator CV3 (the cluster jackknife) of a mean; for how many clusters weigh as much,
-    Kish, Survey Sampling (1965), the effective size of a weighted sample.
+    Econometrics 232 (2023), the estimator CV3 (the cluster jackknife) of a mean; for the effective number, Kish, Survey
+    Sampling (1965), the effective size of a weighted sample.
     """
     _, place = np.unique(cluster, return_inverse=True)
     rows, totals = np.bincount(place), np.bincount(place, weights=gains)
@@ -142,11 +133,7 @@ def _half_width(gains: NDArray[np.float64], cluster: NDArray[Any], level: float)
 
 
 def student(level: float, freedom: int) -> float:
-    """How far to each side of 0 this share of Student's distribution reaches.
-
-    Args:
-        level: The share, more than 0 and less than 1.
-        freedom: Degrees of freedom, at least 1; more than 10,000 count as so many, which is a bit too wide.
+    """The two-sided quantile of Student's distribution that holds this share, for at most 10,000 degrees of freedom.
 
     Source: Abramowitz and Stegun, Handbook of Mathematical Functions (1964), 26.7.3 and 26.7.4.
     """

@@ -1,7 +1,7 @@
-"""What `model/` gives: two functions that it must give, and the parts that it may give.
+"""The contract of `model/`: two required functions, and the optional parts.
 
-`python -m pipeline check` prints the list, `docs/reference/model.md` explains it. `pipeline.outline` checks what
-reading the files can tell, `pipeline.rows` what only the data can show. Both do so before anything is fitted.
+`docs/reference/model.md` explains it. `pipeline.outline` checks the files and `pipeline.rows` the data, both before
+anything is fitted.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from typing import Any
 
 
 class Refusal(Exception):
-    """The model's folder or its data cannot be used; the message is for the person who wrote it."""
+    """The model's folder or its data cannot be used; the message is for its author."""
 
 
 class ContractBroken(Refusal):
-    """`model/` does not give what it has to; the message has a line for each problem."""
+    """`model/` breaks the contract; the message has a line for each problem."""
 
     def __init__(self, problems: Sequence[str]) -> None:
         lines = "\n".join(f"  - {problem}" for problem in problems)
@@ -35,14 +35,11 @@ class NothingNewer(RecipeError):
 
 @dataclass(frozen=True)
 class Part:
-    """Something that a model gives.
+    """A part of the contract: a name in a file of `model/`, or the file itself if the name is empty.
 
     Attributes:
-        file: The file in `model/`.
-        name: What the file defines; empty for the file itself.
-        buys: What it is for, in one line.
-        takes: The values that a function is called with, in this order; None for anything else.
-        optional: Whether the model works without.
+        buys: Its purpose, in one line.
+        takes: Names of a function's positional arguments; None if it is no function.
     """
 
     file: str
@@ -58,8 +55,7 @@ class Part:
 
 
 DATA = "data"
-"""The checkout's folder for data files that the model reads. The image that trains holds it, and a retraining job lays
-it beside the model."""
+"""The checkout's folder for the model's data files; the training image holds it, and a retraining job links to it."""
 
 PARTS = (
     Part("__init__.py", "", "makes the folder a package; may be empty", optional=False),
@@ -96,14 +92,13 @@ PARTS = (
 
 @dataclass(frozen=True)
 class Event:
-    """One request of a replay; a model may give objects of its own with these attributes.
+    """One request of a replay; a model may return its own objects with these attributes.
 
     Attributes:
-        id: Its name, at most 40 characters, another one for each event.
-        event_time: When it is asked, UTC; None for all events if they have no time.
-        instance: The one instance of the request, a JSON object.
-        label: What the answer should say, as JSON; None when it will never be known.
-        label_at: When the label is known, UTC; None if that is never, or not told.
+        id: A unique name, at most 40 characters.
+        event_time: When it is requested, UTC; None for all events if they have no time.
+        label: The correct answer, as JSON; None if it will never be known.
+        label_at: When the label is known, UTC; None if never, or unknown.
     """
 
     id: str

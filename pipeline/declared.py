@@ -1,4 +1,4 @@
-"""What a model's `parameters.py` and `sources.py` declare, read without the model's libraries."""
+"""Declarations in a model's `parameters.py` and `sources.py`, read without the model's libraries."""
 
 from __future__ import annotations
 
@@ -14,49 +14,30 @@ from pipeline.parameter_types import NoParameters, ParameterError, as_dict, as_j
 
 
 def check_parameters(root: Path, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the parameters with the defaults filled in that `model/parameters.py` declares.
+    """The parameters with the defaults of `model/parameters.py` filled in.
 
-    Raises:
-        RecipeError: Parameters are not allowed, a line for each; or `parameters.py` cannot be read or fails.
+    Raises RecipeError with a line for each one that is not allowed, or if the file cannot be read or fails.
     """
     return as_dict(_settings(_module(root / "model" / "parameters.py"), given))
 
 
 def variant(root: Path, given: Mapping[str, Any], number: int) -> dict[str, Any]:
-    """Return the parameters of another version, about as good, as `model/parameters.py` names them.
-
-    Args:
-        root: A checkout.
-        given: The parameters to start from; defaults may be left out.
-        number: Which one, 1 to 1,000,000.
-
-    Raises:
-        RecipeError: The model names none, or `parameters.py` fails.
-    """
+    """The parameters of another version that is about as good, for a number from 1 to 1,000,000."""
     module = _module(root / "model" / "parameters.py")
     return {**given, **_called(module, "variant", _settings(module, given), number)}
 
 
 def faulty(root: Path, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the parameters of a version whose requests fail, as `model/parameters.py` names them.
-
-    Raises:
-        RecipeError: The model names none.
-    """
+    """The parameters of a version whose requests fail; raises RecipeError if the model defines none."""
     return {**given, **_named(_module(root / "model" / "parameters.py"), "FAULTY")}
 
 
 def retrained(root: Path, given: Mapping[str, Any], through: str) -> dict[str, Any]:
-    """Return the parameters to change to learn from what is known at the beginning of a day.
-
-    Args:
-        root: A checkout.
-        given: The parameters to start from; defaults may be left out.
-        through: The day, YYYY-MM-DD.
+    """The parameters to change to learn from what is known at the beginning of the day `through`, YYYY-MM-DD.
 
     Raises:
         NothingNewer: The model has no newer data for that day.
-        RecipeError: It is no such day, the model does not say how it is retrained, or `parameters.py` fails.
+        RecipeError: It is no such day, the model does not define `retrained`, or `parameters.py` fails.
     """
     module = _module(root / "model" / "parameters.py")
     settings = _settings(module, given)
@@ -81,7 +62,7 @@ def _settings(module: ModuleType | None, given: Mapping[str, Any]) -> Any:
 
 
 def _called(module: ModuleType | None, name: str, *values: Any) -> dict[str, Any]:
-    """The parameters to change that a function of the model names, as JSON values."""
+    """The result of a function of the model, as JSON values."""
     function = _named(module, name)
     try:
         found: Mapping[str, Any] = function(*values) or {}
@@ -104,11 +85,7 @@ def _named(module: ModuleType | None, name: str) -> Any:
 
 
 def raw_data(root: Path) -> tuple[dict[str, Path], str]:
-    """Return name -> path of the raw data files that `model/sources.py` names, and the version that it names.
-
-    Raises:
-        RecipeError: `sources.py` fails.
-    """
+    """The raw data files (name -> path) and the version that `model/sources.py` declares; RecipeError if it fails."""
     sources = _module(root / "model" / "sources.py")
     try:
         return getattr(sources, "files", dict)(), getattr(sources, "version", str)()
@@ -118,14 +95,11 @@ def raw_data(root: Path) -> tuple[dict[str, Path], str]:
 
 
 def _module(path: Path) -> ModuleType | None:
-    """Run one file of the model by itself, from its source, apart from any `model` that is imported already.
-
-    None where there is no such file.
-    """
+    """Run one file of the model from its source, isolated from any imported `model`; None if there is no such file."""
     name = f"_recipe_{path.stem}_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]}"
     module = ModuleType(name)
     module.__file__ = str(path)
-    sys.modules[name] = module  # dataclasses look their module up here
+    sys.modules[name] = module  # dataclasses look up their module here
     try:
         exec(compile(path.read_bytes(), str(path), "exec"), module.__dict__)  # noqa: S102  the team's own code
     except FileNotFoundError:

@@ -1,9 +1,6 @@
-"""The documents of a package in a folder beside its archive, signed with a key of this machine.
+"""The documents of a package in a folder next to its archive, signed with a local key.
 
-    folder = write(sealed, key_at(None))                     # provenance/, beside the archive
-    facts = verified(sealed.path, folder, public_key)        # before anything of the archive is parsed
-
-A stack's registry keeps the same documents, signed with a key of the stack.
+A stack's registry stores the same documents, signed with a key of the stack.
 """
 
 from __future__ import annotations
@@ -25,21 +22,12 @@ KEY = "signing-key.pem"
 
 
 def key_at(path: Path | None) -> KeyPair:
-    """The key in a file; without one that of this user, which is made at its first use.
-
-    Raises:
-        KeyFileError: The file holds no such key, or others may read it.
-        FileNotFoundError: There is no such file.
-    """
+    """The key in a file, or without a file the user's own, which is created at its first use."""
     return KeyPair.made(cache_folder() / KEY) if path is None else KeyPair.read(path)
 
 
 def write(sealed: SealedPackage, key: KeyPair) -> Path:
-    """Write the documents, their signatures and the public key; what an earlier call wrote is replaced.
-
-    Raises:
-        OriginError: Where the package came from is not known.
-    """
+    """Write the documents, their signatures and the public key, replacing those of an earlier call."""
     files = {**sign(facts_of(sealed), key).files(), PUBLIC_KEY: key.public_key}
     folder = sealed.path.with_name(FOLDER)
     partial = folder.with_name(FOLDER + ".partial")
@@ -53,11 +41,9 @@ def write(sealed: SealedPackage, key: KeyPair) -> Path:
 
 
 def verified(archive: Path, folder: Path, public_key: bytes) -> Facts:
-    """The facts of an archive, if it and all documents are as they were signed with the key that is trusted.
+    """The facts of an archive, if it and all documents are as they were signed with the trusted key.
 
-    Raises:
-        SignatureError: They are not, or something else than files lies there, such as a folder or a pipe.
-        FileNotFoundError: There is no archive, or no folder.
+    Raises SignatureError if they are not, or if the folder holds anything but files, such as a folder or a pipe.
     """
     found = [path for path in sorted(folder.iterdir()) if path.name != PUBLIC_KEY]
     for path in (archive, *found):

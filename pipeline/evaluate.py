@@ -1,9 +1,8 @@
 """Step `evaluate`: score the model on data that training could not know.
 
-Reads what `train` wrote, of two estimators that which knows less (see `pipeline.refit`); writes `metrics.json`:
-`summary` (metric -> value, what gates bind to), `evaluation` (the model's own details) and `training` (what was trained
-on, and what became of the fast form). And `baseline.json`, if its answers are known, and `model.onnx`, the fast form of
-what serves, if there is one that says the same.
+Of two estimators it evaluates the one that knows less (see `pipeline.refit`). Writes `metrics.json`: `summary`
+(metric -> value, which gates use), `evaluation` (the model's own details), `training` and `fast_form`. Also
+`baseline.json` if the answers are known, and `model.onnx` if the served estimator has an equivalent fast form.
 """
 
 from __future__ import annotations
@@ -30,15 +29,7 @@ NAMES = {ACCURACY: "accuracy", LOG_LOSS: "log_loss", ABSOLUTE_ERROR: "absolute_e
 
 
 def check_evaluation(found: Any, names: Collection[str]) -> None:
-    """Refuse metrics that gates cannot bind to.
-
-    Args:
-        found: Metric -> value, as the model's evaluation returned it.
-        names: The metrics that the model says it reports: gates were checked against these.
-
-    Raises:
-        ContractBroken: Something is wrong with it; every problem is named.
-    """
+    """Refuse metrics that are not the declared `names`, or not finite numbers; the error names every problem."""
     problems = [f"model/evaluation.py: evaluate(estimator, rows): {text}" for text in _wrong(found, names)]
     if problems:
         raise ContractBroken(problems)
@@ -57,7 +48,7 @@ def _wrong(found: Any, names: Collection[str]) -> Iterator[str]:
 
 
 def usual(form: Form, found: Sequence[Outcome]) -> dict[str, float]:
-    """The metrics of a model that has no evaluation of its own: those that labels of its answers show later."""
+    """The metrics of a model without its own evaluation: those that labels of its answers show later."""
     names = [ABSOLUTE_ERROR] if form.kind == "regression" else [ACCURACY, *([LOG_LOSS] if form.probability else [])]
     means = {NAMES[name]: sum(one.losses[name] for one in found) / len(found) for name in names}
     return {**means, "rows": float(len(found))}
@@ -99,7 +90,7 @@ def main(given: Given) -> None:
 
 
 def _outcomes(folder: Path, answers: Any, rows: Rows) -> tuple[Form, list[Outcome]] | None:
-    """Each answer held against its label; None where what the server answers is not known."""
+    """Each answer compared with its label; None if the server's answers are unknown."""
     form = form_of(folder) if answers is not None else None
     if answers is None or form is None:
         return None
@@ -113,10 +104,10 @@ def _load(stored: Path, facts: Mapping[str, Any]) -> Any:
 
 
 def _fast_form(serves: Any, rows: Rows, declared: list[dict[str, Any]]) -> tuple[bytes | None, dict[str, Any]]:
-    """The fast form of what serves, if it has one, and what the metrics tell of it."""
+    """The fast form of the served estimator or None, and its entry in the metrics."""
     content, told = None, {"why_not": f"{type(serves).__name__} is no estimator of scikit-learn"}
     if parts.is_of_scikit_learn(serves):
-        from pipeline.proof import fast_form  # noqa: PLC0415  takes a second of a model that has no use for it
+        from pipeline.proof import fast_form  # noqa: PLC0415  takes a second, wasted on other models
 
         content, told = fast_form(serves, rows.table, declared)
     if content is None:

@@ -1,8 +1,4 @@
-"""A request that a model answers, out of its own training data: what a probe sends to see whether it still answers.
-
-request(rows)                # {"instances": [{"distance": 1068.0, "carrier": "B6", ...}]}
-python -m pipeline.example   # the same, for people; `python -m pipeline example` runs it
-"""
+"""An example request from the model's training data, which a probe sends to check that the model answers."""
 
 from __future__ import annotations
 
@@ -16,7 +12,7 @@ _LOOKED_AT = 1000
 
 
 def request(rows: Rows) -> dict[str, Any]:
-    """The first of the rows that lacks nothing, or else the very first, as the body of a request."""
+    """The first row without missing values, or else the first row, as the body of a request."""
     found = [
         {name: as_json(values[row]) for name, values in rows.columns.items()}
         for row in range(min(len(rows), _LOOKED_AT))
@@ -26,7 +22,7 @@ def request(rows: Rows) -> dict[str, Any]:
 
 def main() -> None:
     """Print a request that the model with its default parameters answers."""
-    from pipeline import parts  # noqa: PLC0415  it runs the model, which who only asks for `request` does not want
+    from pipeline import parts  # noqa: PLC0415  runs the model, which `request` does not need
 
     end_with_parent()
     print(json.dumps(request(tables(parts.data, parts.settings({})).training), indent=2))

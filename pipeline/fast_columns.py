@@ -1,9 +1,7 @@
-"""Which columns each part of a ColumnTransformer takes, told to skl2onnx in their order.
+"""Conversion of ColumnTransformer by skl2onnx with each part's columns in their order.
 
-    register()     # skl2onnx then takes ColumnTransformers apart by this
-
-The fast form has an input for each run of features of one kind, so that a part may take columns of several. skl2onnx
-puts those of one input together, whatever their order, and knows neither masks nor places from the end.
+The fast form has one input per run of features of one kind, so a part may take columns of several inputs. skl2onnx
+groups them by input whatever their order, and supports neither masks nor negative positions.
 """
 
 from __future__ import annotations
@@ -12,7 +10,7 @@ from itertools import groupby
 from typing import Any
 
 from skl2onnx import update_registered_parser
-from skl2onnx._parse import _parse_sklearn  # how its own parsers go on inside
+from skl2onnx._parse import _parse_sklearn  # as its own parsers do for nested estimators
 from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
@@ -21,18 +19,18 @@ from pipeline.fast_nodes import NoFastForm
 
 
 def register() -> None:
-    """Let skl2onnx take ColumnTransformers apart by what is in this file."""
+    """Make skl2onnx use these conversions."""
     update_registered_parser(ColumnTransformer, _parsed)
 
 
 def _parsed(scope: Any, model: Any, inputs: list[Any], custom_parsers: Any = None) -> list[Any]:
-    """Declare the parts of a ColumnTransformer, and their outputs side by side."""
+    """Declare the parts of a ColumnTransformer, and concatenate their outputs."""
     if model.transformer_weights or any(one.type.shape[1] is None for one in inputs):
         raise NoFastForm("a ColumnTransformer has weights, or comes after another step")
     columns = [(source, place) for source in range(len(inputs)) for place in range(inputs[source].type.shape[1])]
     outputs: list[Any] = []
     for name, transformer, _ in model.transformers_:
-        taken: list[int] = list(model._transformer_to_input_indices[name])  # noqa: SLF001  each form of choice, resolved
+        taken: list[int] = list(model._transformer_to_input_indices[name])  # noqa: SLF001  every kind of selection, resolved
         if transformer == "drop" or not taken:
             continue
         runs = groupby((columns[column] for column in taken), key=lambda column: column[0])
@@ -44,7 +42,7 @@ def _parsed(scope: Any, model: Any, inputs: list[Any], custom_parsers: Any = Non
 
 
 def _takes_several(transformer: Any) -> bool:
-    """Whether texts and numbers may go in side by side: what takes each column by itself."""
+    """Whether it accepts texts and numbers together: what encodes each column separately."""
     first = transformer[0] if isinstance(transformer, Pipeline) else transformer
     return isinstance(first, OrdinalEncoder | OneHotEncoder)
 

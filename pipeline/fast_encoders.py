@@ -1,10 +1,8 @@
-"""Encoders and imputers of scikit-learn as nodes of ONNX, in double.
+"""Conversion of OrdinalEncoder, OneHotEncoder and SimpleImputer to ONNX, in double.
 
-    register()     # skl2onnx then converts OrdinalEncoder, OneHotEncoder and SimpleImputer by this
-
-What an encoder makes of a value is asked of the encoder itself: of each category that it knows, and of one that it has
-not seen. So its settings (unknown, rare and missing categories, columns that are dropped) need no code here. A row
-with a value that the encoder refuses has no answer, whatever comes after it.
+The fitted encoder itself encodes each known category and an unknown one, and the results become a table. So its
+settings (unknown, rare and missing categories, dropped columns) need no code here. A row with a value that the encoder
+refuses has no answer.
 """
 
 from __future__ import annotations
@@ -25,11 +23,11 @@ from pipeline.rows import as_json
 from serving.fast_form import MISSING
 
 UNKNOWN = "\x00 a text that no table holds"
-_NUMBER = 1.2345678901234567e-301  # a number that no table holds
+_NUMBER = 1.2345678901234567e-301  # no table holds this number
 
 
 def register() -> None:
-    """Let skl2onnx convert encoders and imputers by what is in this file."""
+    """Make skl2onnx use these conversions."""
     for kind, shape, convert in (
         (OrdinalEncoder, _ordinal_shape, _ordinal),
         (OneHotEncoder, _one_hot_shape, _one_hot),
@@ -39,7 +37,7 @@ def register() -> None:
 
 
 def _parsed(scope: Any, model: Any, inputs: list[Any], custom_parsers: Any = None) -> list[Any]:
-    """Tell skl2onnx before the shapes are known that doubles come out: of texts it would expect floats."""
+    """Announce double outputs before shapes are known: for texts skl2onnx would assume floats."""
     operator = scope.declare_local_operator(get_model_alias(type(model)), model)
     operator.inputs = inputs
     texts = isinstance(model, SimpleImputer) and isinstance(inputs[0].type, StringTensorType)
@@ -74,7 +72,6 @@ def _columns(graph: Graph, operator: Any) -> Iterator[tuple[str, bool]]:
 
 
 def _ordinal(scope: Any, operator: Any, container: Any) -> None:
-    """Each column's code, looked up."""
     encoder, graph = operator.raw_operator, Graph(scope, container)
     codes: list[str] = []
     for place, (column, texts) in enumerate(_columns(graph, operator)):
@@ -87,7 +84,7 @@ def _ordinal(scope: Any, operator: Any, container: Any) -> None:
 
 
 def _one_hot(scope: Any, operator: Any, container: Any) -> None:
-    """Each column's place among its categories, and the row of zeros and ones that stands for it."""
+    """Look up each column's category number, and from it the row of zeros and ones."""
     encoder, graph = operator.raw_operator, Graph(scope, container)
     parts: list[str] = []
     for place, (column, texts) in enumerate(_columns(graph, operator)):
@@ -103,9 +100,9 @@ def _one_hot(scope: Any, operator: Any, container: Any) -> None:
 
 
 def _encoded(encoder: Any, place: int, values: NDArray[Any]) -> tuple[NDArray[np.float64], bool]:
-    """What the encoder makes of each category of a column and, in the last row, of one that it has not seen.
+    """The encoding of each category of a column and, in the last row, of an unknown one; and whether that is refused.
 
-    Other columns hold their first category. Besides, whether it refuses what it has not seen: then that row is NaN.
+    Other columns hold their first category. A refused last row is NaN.
     """
     row = np.array([one[0] for one in encoder.categories_], object)
     table = np.tile(row, (len(values), 1))
@@ -120,7 +117,7 @@ def _encoded(encoder: Any, place: int, values: NDArray[Any]) -> tuple[NDArray[np
 
 
 def _typed(encoder: Any, table: NDArray[Any]) -> NDArray[Any]:
-    """The table as the encoder was fitted on it: as objects if any column was."""
+    """The table with the type that the encoder was fitted on: objects if any column was."""
     return table if any(one.dtype.kind in "OU" for one in encoder.categories_) else table.astype(float)
 
 
@@ -129,13 +126,13 @@ def _dense(found: Any) -> NDArray[np.float64]:
 
 
 def _own_columns(encoder: Any, place: int) -> NDArray[np.bool_]:
-    starts = np.concatenate([[0], np.cumsum(encoder._n_features_outs)])  # noqa: SLF001  no public way to the widths
+    starts = np.concatenate([[0], np.cumsum(encoder._n_features_outs)])  # noqa: SLF001  the widths are not public
     columns = np.arange(starts[-1])
     return (columns >= starts[place]) & (columns < starts[place + 1])
 
 
 def _keys(values: Any, texts: bool) -> list[Any]:
-    """A column's categories as ONNX takes them: texts as bytes, or numbers."""
+    """A column's categories for ONNX: texts as bytes, or numbers."""
     if not texts:
         return [float("nan") if value is None else float(value) for value in values]
     if odd := [value for value in values if value is not None and not isinstance(value, str)]:
@@ -144,7 +141,7 @@ def _keys(values: Any, texts: bool) -> list[Any]:
 
 
 def columns_of_codes(scope: Any, variable: Any) -> list[bool]:
-    """Of each column of a value in skl2onnx's graph, whether an OrdinalEncoder made it: whole numbers or NaN."""
+    """For each column of a value in skl2onnx's graph, whether an OrdinalEncoder made it: whole numbers or NaN."""
     source = next((one for one in scope.operators.values() if variable in one.outputs), None)
     if source is not None and isinstance(source.raw_operator, OrdinalEncoder):
         return [True] * len(source.raw_operator.categories_)
@@ -160,7 +157,6 @@ def _kept(imputer: Any) -> list[int]:
 
 
 def _imputer(scope: Any, operator: Any, container: Any) -> None:
-    """The imputer's value in place of each missing one."""
     imputer, graph = operator.raw_operator, Graph(scope, container)
     (given,) = operator.inputs
     texts = isinstance(given.type, StringTensorType)

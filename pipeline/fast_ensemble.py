@@ -1,12 +1,8 @@
 """Decision trees as the attributes of one ONNX node: `TreeEnsemble` of ai.onnx.ml 5, in double.
 
-    trees = Ensemble(targets=1)
-    trees.add([Node(...), ...], target=0)
-    graph.node("TreeEnsemble", [table], domain=MACHINE_LEARNING, **trees.attributes)
-
-A number goes left of a split if it is not above the threshold, as in scikit-learn. A categorical split asks whether the
-raw value is one of the categories on one side. That side is the one where missing values do not go, so that missing and
-unknown values go where scikit-learn sends them.
+A number goes left of a split if it is not above the threshold, as in scikit-learn. A categorical split tests membership
+in the categories of the side that missing values do not take, so that missing and unknown values go where scikit-learn
+sends them.
 """
 
 from __future__ import annotations
@@ -23,16 +19,13 @@ _LEQ, _MEMBER = 0, 6  # nodes_modes: value <= split; value is one of the members
 
 @dataclass(frozen=True)
 class Node:
-    """A split, or a leaf where `left` is below 0.
+    """A split, or a leaf if `left` is below 0.
 
     Attributes:
-        feature: The column that is asked.
         threshold: Numbers up to it go left.
-        left: The node on the left.
-        right: The node on the right.
         missing_left: Whether missing values go left.
-        categories: Of a categorical split, the raw values that go left and all others that are known; else None.
-        value: What a leaf adds.
+        categories: The raw values that go left, and all other known ones; None if the split is not categorical.
+        value: The value of a leaf.
     """
 
     feature: int
@@ -45,15 +38,15 @@ class Node:
 
     @property
     def asked(self) -> list[float]:
-        """Of a categorical split, the values on the side where missing and unknown ones do not go."""
+        """The values of a categorical split on the side that missing and unknown ones do not take."""
         to_left, to_right = self.categories or ([], [])
         return to_right if self.missing_left else to_left
 
 
 def _onward(nodes: list[Node], number: int) -> int:
-    """The node itself or, where all values go one way, the first one on that way at which they part.
+    """The node itself or, if all values go one way, the first one on that way that separates them.
 
-    Such splits part missing values from known ones, in a model that has known values on one side only.
+    Such splits separate missing from known values, in a model that has known values on one side only.
     """
     node = nodes[number]
     while node.left >= 0 and node.categories is not None and not node.asked:
@@ -69,18 +62,18 @@ class Ensemble:
     targets: int
     roots: list[int] = field(default_factory=list[int])
     splits: list[tuple[int, float, int, int]] = field(default_factory=list[tuple[int, float, int, int]])
-    """Of each split: feature, threshold, mode, whether missing values are as if the answer were yes."""
+    """For each split: feature, threshold, mode, whether missing values count as true."""
     yes: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
     no: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
-    """Of each split: the place of what follows, and whether it is a leaf."""
+    """For each split: the index of the next node, and whether it is a leaf."""
     leaves: list[tuple[int, float]] = field(default_factory=list[tuple[int, float]])
-    """Of each leaf: target and value."""
+    """For each leaf: target and value."""
     members: list[float] = field(default_factory=list[float])
 
     def add(self, nodes: list[Node], target: int) -> None:
         """Add a tree, whose root is its first node."""
         root, place, inner = _onward(nodes, 0), {}, len(self.splits)
-        if nodes[root].left < 0:  # a tree is at least a split: both of its answers are this leaf
+        if nodes[root].left < 0:  # ONNX trees start with a split: both branches are this leaf
             nodes, root = [nodes[root], Node(0, 0.0, 0, 0, False, None, 0.0)], 1
         self.roots.append(inner)
         reached: list[int] = []

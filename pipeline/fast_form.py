@@ -1,10 +1,8 @@
 """The fast form of a model: its estimator as an ONNX model, which `serving.fast_form` runs without scikit-learn.
 
-    content = compiled(estimator, rows.features)
-
-skl2onnx does the work. Where it computes in float32, or does not know what scikit-learn does, converters of ours stand
-in: `pipeline.fast_trees`, `pipeline.fast_encoders` and `pipeline.fast_columns`. `pipeline.proof` sees whether the
-outcome says the same as the estimator. The same estimator gives the same bytes.
+skl2onnx converts it. Where that computes in float32 or lacks support, the converters in `pipeline.fast_trees`,
+`fast_encoders` and `fast_columns` replace it. `pipeline.proof` checks that the result is equivalent. The same estimator
+gives the same bytes.
 """
 
 from __future__ import annotations
@@ -28,8 +26,8 @@ from pipeline.fast_nodes import MACHINE_LEARNING, REFUSED, NoFastForm
 PROBABILITY, VALUE, LABEL = "probability", "value", "label"
 _OPSETS = {"": 21, MACHINE_LEARNING: 5}
 _ASKED = {"": 21, MACHINE_LEARNING: 3}
-"""The newest that skl2onnx knows. What it makes of these is valid in ours too, or the checker refuses it."""
-_IR = 10  # the version of the file's form that these go with
+"""The newest that skl2onnx supports. Its output is valid in `_OPSETS` too, or the checker refuses it."""
+_IR = 10  # the IR version of these opsets
 MOST_BYTES = 512 * 1024**2
 
 fast_trees.register()
@@ -38,14 +36,9 @@ fast_columns.register()
 
 
 def compiled(estimator: Any, features: Sequence[Mapping[str, Any]]) -> bytes:
-    """Make the fast form of a fitted estimator.
+    """Make the fast form of a scikit-learn estimator that was fitted on `rows.table` with `rows.features`.
 
-    Args:
-        estimator: A scikit-learn estimator, fitted on `rows.table`.
-        features: Name, kind (number, boolean or text) and `optional` of each column, as `rows.features`.
-
-    Raises:
-        NoFastForm: There is none.
+    Raises NoFastForm if there is none.
     """
     runs = _runs(features)
     names = [name for name, *_ in runs]
@@ -69,7 +62,7 @@ def compiled(estimator: Any, features: Sequence[Mapping[str, Any]]) -> bytes:
     except (MissingConverter, MissingShapeCalculator) as error:
         unknown = re.search(r"type '?<class '[\w.]*?(\w+)'>", str(error))
         raise NoFastForm(f"skl2onnx has no converter for {unknown[1] if unknown else error}") from error
-    except Exception as error:  # skl2onnx raises what it likes on what it does not know
+    except Exception as error:  # skl2onnx raises arbitrary errors for unsupported input
         raise NoFastForm("skl2onnx cannot convert it", error) from error
     if len(content) > MOST_BYTES:
         raise NoFastForm(f"it has {len(content):,} bytes, and {MOST_BYTES:,} are allowed")
@@ -77,7 +70,7 @@ def compiled(estimator: Any, features: Sequence[Mapping[str, Any]]) -> bytes:
 
 
 def _runs(features: Sequence[Mapping[str, Any]]) -> list[tuple[str, bool, int]]:
-    """Runs of neighbouring features of one kind: the name of the first, whether they are texts, and how many."""
+    """Runs of neighbouring features of one kind: the name of the first, whether they are texts, and their number."""
     found: list[tuple[str, bool, int]] = []
     for feature in features:
         text = feature["kind"] == "text"
@@ -96,7 +89,7 @@ def _output(estimator: Any) -> str:
 
 
 def _about(estimator: Any, features: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """What a reader has to know besides: the classes, and whether texts may be missing."""
+    """Metadata for readers: the classes, and whether texts may be missing."""
     found: dict[str, str] = {}
     if hasattr(estimator, "classes_"):
         classes: NDArray[Any] = np.asarray(estimator.classes_)
@@ -107,7 +100,7 @@ def _about(estimator: Any, features: Sequence[Mapping[str, Any]]) -> dict[str, s
 
 
 def _converted(estimator: Any, types: list[tuple[str, Any]], output: str) -> Any:
-    """What skl2onnx makes of it, with classes as numbers from 0."""
+    """The output of skl2onnx, with classes as numbers from 0."""
     ways = {VALUE: [{}], LABEL: [{"nocl": True}], PROBABILITY: [{"zipmap": False}, {"zipmap": False, "nocl": True}]}
     problems: list[Exception] = []
     for options in ways[output]:  # not every classifier has each option
@@ -120,7 +113,7 @@ def _converted(estimator: Any, types: list[tuple[str, Any]], output: str) -> Any
 
 
 def _finished(graph: GraphProto, inputs: Mapping[str, str], output: str, about: Mapping[str, str]) -> ModelProto:
-    """The graph with our names, one output, and nothing that this does not need."""
+    """The graph with our names, one output, and only the nodes that it needs."""
     outputs = list(graph.output)
     wanted = outputs[1] if output == PROBABILITY else outputs[0]
     kind = wanted.type.tensor_type.elem_type
@@ -171,7 +164,7 @@ def _finished(graph: GraphProto, inputs: Mapping[str, str], output: str, about: 
 
 
 def _needed(nodes: Sequence[NodeProto], output: str) -> list[NodeProto]:
-    """The nodes that an output needs, each after those that it needs itself."""
+    """The nodes that an output needs, each after its own inputs."""
     by_output = {name: node for node in nodes for name in node.output}
     order = {id(node): number for number, node in enumerate(nodes)}
     found: dict[int, NodeProto] = {}
@@ -189,7 +182,7 @@ def _needed(nodes: Sequence[NodeProto], output: str) -> list[NodeProto]:
 def _new_names(
     nodes: Sequence[NodeProto], constants: Mapping[str, None], inputs: Mapping[str, str], output: Mapping[str, str]
 ) -> dict[str, str]:
-    """Another name for each value: features and the output by theirs, all others by number."""
+    """New names for all values: features and the output by theirs, all others by number."""
     prefix = "_"
     while any(name.startswith(prefix) for name in inputs.values()):
         prefix += "_"

@@ -1,4 +1,4 @@
-"""How a converter of ours adds nodes to the graph that skl2onnx makes. Names are the same each time."""
+"""Adds nodes to the graph that skl2onnx builds. Names are the same each time."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from onnx import TensorProto, helper
 
 MACHINE_LEARNING = "ai.onnx.ml"
 REFUSED = "refused"
-"""How names begin of what is 0 for each row, shape (rows, 1), or NaN for one that a step refuses."""
+"""Prefix of values that are 0 for each row, shape (rows, 1), or NaN for a row that a step refuses."""
 
 
 class NoFastForm(Exception):
     """An estimator has no fast form; the message says why, in a line.
 
-    It is sealed, and so the same each time: what a library says is cut to its first line, without places in memory.
+    It is sealed, and so must be reproducible: library messages are cut to the first line, without memory addresses.
     """
 
     def __init__(self, why: str, cause: Exception | None = None) -> None:
@@ -37,15 +37,7 @@ class Graph:
         self._scope, self._container = scope, container
 
     def node(self, kind: str, inputs: list[str], output: str = "", domain: str = "", **attributes: Any) -> str:
-        """Add a node with one output, and return the output's name.
-
-        Args:
-            kind: The operator.
-            inputs: Names of what it takes.
-            output: The name to give; by default a new one.
-            domain: The operator's domain; by default ONNX's own.
-            attributes: As ONNX names them.
-        """
+        """Add a node with one output, and return the output's name, by default a new one."""
         output = output or self._scope.get_unique_variable_name(kind)
         version = self._container.target_opset_any_domain(domain)
         name = self._scope.get_unique_operator_name(kind)
@@ -72,24 +64,19 @@ class Graph:
         return name
 
     def refuse(self, column: str, keys: list[Any]) -> None:
-        """Refuse rows whose value in a column is none of the keys, whatever is made of them later."""
+        """Refuse rows whose value in a column is not among the keys, whatever later nodes do."""
         allowed = [*(0.0 for _ in keys), float("nan")]
         looked_up(self, column, keys, allowed, self._scope.get_unique_variable_name(REFUSED))
 
     def column(self, table: str, place: int) -> str:
-        """Add the choice of one column, shape (rows, 1)."""
+        """Select one column, shape (rows, 1)."""
         return self.node("Gather", [table, self.constant([place], TensorProto.INT64)], axis=1)
 
 
 def looked_up(graph: Graph, column: str, keys: list[Any], values: list[float], output: str = "") -> str:
-    """Add a look-up of each row's value, shape (rows, 1).
+    """Add a look-up of each row's value in a column, both of shape (rows, 1).
 
-    Args:
-        graph: Where to.
-        column: Name of what is looked up, shape (rows, 1).
-        keys: Bytes or numbers; NaN is equal to itself here.
-        values: One for each key and, last, one for all that is no key.
-        output: The name to give; by default a new one.
+    `values` has one for each key and a last one for everything else. Keys are bytes or numbers; NaN equals itself here.
     """
     kind = TensorProto.STRING if any(isinstance(key, bytes) for key in keys) else TensorProto.DOUBLE
     return graph.node(

@@ -1,9 +1,6 @@
-"""Decision trees of scikit-learn as one node of ONNX: `TreeEnsemble` of ai.onnx.ml 5, in double.
+"""Conversion of scikit-learn's tree estimators to one ONNX node: `TreeEnsemble` of ai.onnx.ml 5, in double.
 
-    register()     # skl2onnx then converts HistGradientBoosting*, GradientBoosting*, forests and single trees by this
-
-skl2onnx computes trees in float32, or not at all where the inputs are doubles, and refuses categorical splits. Here the
-trees are read out of the estimators, and `fast_ensemble` writes them.
+skl2onnx computes trees in float32, or not at all for double inputs, and refuses categorical splits.
 """
 
 from __future__ import annotations
@@ -42,7 +39,7 @@ _HISTOGRAM: _Kinds = (HistGradientBoostingClassifier, HistGradientBoostingRegres
 
 
 def thresholds(estimator: Any) -> Iterator[tuple[int, float]]:
-    """Each split of a number in an estimator of trees, as (column of its input, threshold); none of others."""
+    """Each numeric split of a tree estimator, as (column of its input, threshold); none for other estimators."""
     if isinstance(estimator, _HISTOGRAM):
         trees = [nodes for one in _histogram_trees(estimator, codes=False) for nodes in one]
     elif isinstance(estimator, (*_SINGLE, *_FORESTS, *_BOOSTED)):
@@ -57,11 +54,10 @@ def thresholds(estimator: Any) -> Iterator[tuple[int, float]]:
 
 
 def _histogram_trees(estimator: Any, *, codes: bool) -> Iterator[list[list[Node]]]:
-    """The trees of a HistGradientBoosting estimator: of each round, one for each target.
+    """The trees of a HistGradientBoosting estimator: per round, one for each target.
 
-    Inside the estimator categorical columns come first, and hold the place of each value among the column's categories.
-    With `codes` the trees are over such a table, else over the estimator's own input. scikit-learn has no public way to
-    any of this.
+    Internally categorical columns come first, encoded by position among their categories. With `codes` the trees apply
+    to such a table, else to the estimator's own input. scikit-learn has no public access to this.
     """
     columns = list(range(estimator.n_features_in_))
     known = _categories(estimator)
@@ -74,7 +70,7 @@ def _histogram_trees(estimator: Any, *, codes: bool) -> Iterator[list[list[Node]
 
 
 def _categorical(estimator: Any) -> list[int]:
-    """The columns of a HistGradientBoosting estimator that hold categories."""
+    """The categorical columns of a HistGradientBoosting estimator."""
     return [] if estimator.is_categorical_ is None else np.flatnonzero(estimator.is_categorical_).tolist()
 
 
@@ -116,10 +112,7 @@ def _plain_nodes(tree: Any, column: int, scale: float = 1.0) -> list[Node]:
 
 
 def register() -> None:
-    """Let skl2onnx convert estimators of trees by what is in this file, and no others.
-
-    Its own way to a threshold in float32 does not end for some.
-    """
+    """Make skl2onnx convert tree estimators by these functions only: its float32 thresholding may not terminate."""
     untyped: Any = tree_ensemble
     untyped.sklearn_threshold = _no_threshold
     options = {"zipmap": [True, False], "nocl": [True, False], "output_class_labels": [False, True]}
@@ -148,7 +141,7 @@ def _shape(operator: Any) -> None:
 
 
 def _boosted(scope: Any, operator: Any, container: Any) -> None:
-    """Sums of trees, and from these by the loss's link what the estimator says."""
+    """Add the sum of the trees, and the loss's link."""
     estimator, graph = operator.raw_operator, Graph(scope, container)
     histogram = isinstance(estimator, _HISTOGRAM)
     raw = (_histogram_sum if histogram else _gradient_sum)(scope, operator, graph)
@@ -162,7 +155,7 @@ def _boosted(scope: Any, operator: Any, container: Any) -> None:
 
 
 def _started(estimator: Any, start: Any) -> Ensemble:
-    """Trees that begin with a constant for each target, since scikit-learn adds them up in this order."""
+    """Trees that begin with a constant for each target, in scikit-learn's order of summation."""
     trees = Ensemble(estimator.n_trees_per_iteration_)
     for target, value in enumerate(np.ravel(start)):
         trees.add([Node(0, 0.0, -1, -1, False, None, float(value))], target)
@@ -171,7 +164,7 @@ def _started(estimator: Any, start: Any) -> Ensemble:
 
 def _histogram_sum(scope: Any, operator: Any, graph: Graph) -> str:
     estimator, table = operator.raw_operator, operator.inputs[0].full_name
-    # ONNX Runtime takes 2.5 for a member of a set that holds 2: only of codes it can be asked whether one is.
+    # ONNX Runtime treats 2.5 as a member of a set that holds 2: membership only works for codes.
     columns, known = _categorical(estimator), _categories(estimator)
     holds_codes = columns_of_codes(scope, operator.inputs[0])
     codes = not all(holds_codes[column] for column in columns)
@@ -194,14 +187,14 @@ def _gradient_sum(_: Any, operator: Any, graph: Graph) -> str:
         for target, tree in enumerate(row):
             trees.add(_plain_nodes(tree.tree_, 0, estimator.learning_rate), target)
     seen = graph.cast(operator.inputs[0].full_name, TensorProto.FLOAT)
-    # Zero for a number, and NaN for what the estimator refuses: a missing value, or one beyond float32.
+    # Zero for a number, and NaN for a value that the estimator refuses: missing, or beyond float32.
     zeros = graph.cast(graph.node("Sub", [seen, seen]), TensorProto.DOUBLE)
     refused = graph.node("ReduceSum", [zeros, graph.constant([1], TensorProto.INT64)], keepdims=1)
     return graph.node("Add", [_sum(graph, trees, graph.cast(seen, TensorProto.DOUBLE)), refused])
 
 
 def _coded(graph: Graph, table: str, width: int, known: dict[int, NDArray[np.float64]]) -> str:
-    """The table as it is inside the estimator: first the codes of categories, NaN for unknown ones, then the rest."""
+    """The table as inside the estimator: first the codes of categories, NaN for unknown ones, then the rest."""
     parts = [
         looked_up(graph, graph.column(table, column), values.tolist(), [*range(len(values)), float("nan")])
         for column, values in known.items()
@@ -213,7 +206,7 @@ def _coded(graph: Graph, table: str, width: int, known: dict[int, NDArray[np.flo
 
 
 def _classes(graph: Graph, operator: Any, raw: str, loss: str) -> None:
-    """The probability of each class from what the trees say; see scikit-learn's losses."""
+    """Add the probability of each class, by scikit-learn's losses."""
     label, probability = (one.full_name for one in operator.outputs)
     if loss == "HalfMultinomialLoss":
         graph.node("Softmax", [raw], probability, axis=1)
@@ -228,7 +221,7 @@ def _classes(graph: Graph, operator: Any, raw: str, loss: str) -> None:
 
 
 def _forest(scope: Any, operator: Any, container: Any) -> None:
-    """The mean of what trees say, each of which sees its input as float32."""
+    """Add the mean of trees, each of which reads its input as float32."""
     estimator, graph = operator.raw_operator, Graph(scope, container)
     trees: list[Any] = [estimator] if isinstance(estimator, _SINGLE) else list(estimator.estimators_)
     if estimator.n_outputs_ != 1:
@@ -241,7 +234,7 @@ def _forest(scope: Any, operator: Any, container: Any) -> None:
     seen = graph.cast(operator.inputs[0].full_name, TensorProto.FLOAT)
     said = _sum(graph, made, graph.cast(seen, TensorProto.DOUBLE))
     mean = graph.node("Div", [said, graph.constant([float(len(trees))])])
-    # The estimator refuses what is beyond float32, and some refuse missing values.
+    # The estimator refuses values beyond float32, and some refuse missing values.
     odd = graph.node("IsInf", [seen])
     if not _takes_missing(estimator):
         odd = graph.node("Or", [odd, graph.node("IsNaN", [seen])])

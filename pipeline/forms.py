@@ -1,4 +1,4 @@
-"""How texts are written that people give: the pattern of each, what it allows in words, and how a wrong one is told."""
+"""Formats of user-supplied texts: pattern, description, and the message for a wrong value."""
 
 from __future__ import annotations
 
@@ -8,17 +8,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 LONGEST = 80
-"""Characters of a wrong value that are shown."""
+"""Maximum characters of a wrong value in a message."""
 
 
 @dataclass(frozen=True)
 class Form:
-    """A form that texts of a kind have.
-
-    Attributes:
-        pattern: Of the whole text.
-        words: What it allows.
-    """
+    """A format: the pattern of the whole text, and its description."""
 
     pattern: str
     words: str
@@ -37,7 +32,7 @@ RECIPE = Form("[0-9a-f]{64}", "64 hexadecimal digits")
 
 
 def not_allowed(name: str, value: object, expected: str) -> str:
-    """That a value is not allowed; it is cut where a line would become too long to read."""
+    """The message that a value is not allowed, with long values shortened."""
     shown = repr(value)
     cut = shown if len(shown) <= LONGEST else f"{shown[: LONGEST - 1]}…"
     return f"{name}: {cut} is not allowed: expected {expected}"
@@ -50,6 +45,6 @@ def one_of(name: str, known: Iterable[str]) -> str:
 
 
 def meant(name: str, known: Iterable[str]) -> str:
-    """Which known name may have been meant, to stand after a sentence; empty when none is close."""
+    """A suggestion of a known name, to append to a sentence; empty if none is close."""
     close = difflib.get_close_matches(name, list(known), n=1)
     return f"; did you mean {close[0]!r}?" if close else ""

@@ -1,9 +1,6 @@
-"""May a model be released? Its metrics are within bounds and, where asked for, it is surely better than the champion.
+"""The release gate: metrics are within bounds and, if required, the model is better than the champion with confidence.
 
-    gate({"auc": 0.58}, {"auc": {"min": 0.6}})       # GateRefused, with a table
-
-Unknown is never good enough: a metric that is missing or not a number is a refusal, and so is a comparison that nobody
-could make.
+Unknown is never good enough: a metric that is missing or not a number is refused, as is an impossible comparison.
 """
 
 from __future__ import annotations
@@ -18,7 +15,7 @@ from typing import Any, Literal
 from pipeline.forms import not_allowed, one_of
 
 BOUNDS = "min, max, or both, each a number"
-"""What is allowed as the gate of a metric."""
+"""The allowed form of a metric's gate."""
 Gates = Mapping[str, Mapping[str, float]]
 USUAL = {
     "accuracy": "share of right answers, 0 to 1",
@@ -26,12 +23,12 @@ USUAL = {
     "absolute_error": "mean absolute error, in the label's unit",
     "rows": "number of rows",
 }
-"""The metrics of a model that has no evaluation of its own, as far as its kind of answer has them."""
+"""The metrics of a model without its own evaluation, as far as its kind of answer has them."""
 
 
 @dataclass(frozen=True)
 class Miss:
-    """One bound that is not kept; `value` is NaN for a metric that evaluation did not give."""
+    """A violated bound; `value` is NaN for a metric that evaluation did not give."""
 
     metric: str
     value: float
@@ -40,11 +37,7 @@ class Miss:
 
 
 class GateRefused(Exception):
-    """A model is below the gates.
-
-    Attributes:
-        misses: Every bound that is not kept.
-    """
+    """A model violates the gates; `misses` has every violated bound."""
 
     def __init__(self, misses: list[Miss], known: list[str]) -> None:
         rows = [("metric", "value", "gate")]
@@ -63,20 +56,14 @@ class GateRefused(Exception):
 
 
 class GateError(ValueError):
-    """A gate is not `{metric: {min: number, max: number}}`, or the model does not say what it reports."""
+    """A gate is not `{metric: {min: number, max: number}}`, or the model does not declare its metrics."""
 
 
 def reported(root: Path) -> list[str]:
-    """The metrics that the model's evaluation reports, found without running it.
+    """The metrics that the model in a checkout reports, found without running it.
 
-    They are `METRICS` of `model/evaluation.py`; of a model without it those of its answers. Which of these it gives,
-    only a fitted estimator tells, unless `model/answer.json` does.
-
-    Args:
-        root: A checkout: holds `model/`.
-
-    Raises:
-        GateError: The file cannot be read, or has no such list written out.
+    They are `METRICS` of `model/evaluation.py` or, without it, those of its answers, of which only a fitted estimator
+    or `model/answer.json` tells the actual ones. Raises GateError if the file cannot be read, or has no such literal.
     """
     path = root / "model" / "evaluation.py"
     try:
@@ -102,11 +89,7 @@ def reported(root: Path) -> list[str]:
 
 
 def check_gates(gates: Mapping[str, Any]) -> None:
-    """Refuse gates that cannot be applied.
-
-    Raises:
-        GateError: They are not bounds of metrics, or no value passes; the message has a line for each.
-    """
+    """Raise GateError for gates that are malformed or that no value can pass, with a line for each."""
     problems: list[str] = []
     for metric, bounds in gates.items():
         name = f"gates.{metric}"
@@ -122,14 +105,14 @@ def check_gates(gates: Mapping[str, Any]) -> None:
 
 
 def no_value_passes(least: float | None, most: float | None) -> str:
-    """What is allowed instead of bounds that no value keeps; empty for others."""
+    """What is allowed instead of bounds that no value can satisfy; empty for others."""
     if least is None or most is None or least <= most:
         return ""
     return f"a number from min on, which is {least:g}; or no value passes"
 
 
 def unknown_metrics(gates: Iterable[str], known: Iterable[str]) -> dict[str, str]:
-    """Gate -> what is wrong with it, of those on metrics that the model does not report."""
+    """Gate -> message, for gates on metrics that the model does not report."""
     known = list(known)
     return {
         name: f"the model reports no metric {name!r}; allowed are {one_of(name, known)}"
@@ -139,16 +122,7 @@ def unknown_metrics(gates: Iterable[str], known: Iterable[str]) -> dict[str, str
 
 
 def gate(metrics: Mapping[str, float], gates: Gates) -> None:
-    """Compare metrics with gates.
-
-    Args:
-        metrics: Metric -> value.
-        gates: Metric -> `min` and/or `max`, both included.
-
-    Raises:
-        GateError: A gate is not understood.
-        GateRefused: At least one bound is not kept.
-    """
+    """Compare metrics with inclusive gates; raises GateRefused for violated bounds, GateError for a malformed gate."""
     check_gates(gates)
     misses: list[Miss] = []
     for metric, bounds in sorted(gates.items()):
@@ -164,16 +138,10 @@ def gate(metrics: Mapping[str, float], gates: Gates) -> None:
 def judged(
     metrics: Mapping[str, float], gates: Gates, compared: Mapping[str, Any], min_gain: float | None
 ) -> dict[str, Any]:
-    """What the step `gate` decides, as JSON values: `passed`, and if not `outcome`, `why` and `misses`.
+    """The decision of the step `gate`, as JSON values: `passed`, and if not `outcome`, `why` and `misses`.
 
-    Args:
-        metrics: Metric -> value.
-        gates: Metric -> `min` and/or `max`.
-        compared: What `compare` gave.
-        min_gain: By how much the loss has to be lower than the champion's, for sure; None where that is not asked.
-
-    Raises:
-        GateError: A gate is not understood.
+    `compared` is the result of `compare`; `min_gain` is how much lower the loss must be than the champion's with
+    confidence, None if not required.
     """
     try:
         gate(metrics, gates)
@@ -184,7 +152,7 @@ def judged(
         return _PASSED
     if compared["comparison"] is None:
         return {"passed": False, "outcome": "refused", "why": compared["why"], "misses": []}
-    from pipeline.comparison import Comparison  # noqa: PLC0415  loads NumPy, which most gates do without
+    from pipeline.comparison import Comparison  # noqa: PLC0415  loads NumPy, which most gates do not need
 
     found = Comparison.from_dict(compared["comparison"])
     why = found.in_words(min_gain)
@@ -196,7 +164,7 @@ _NOT_BETTER = {"passed": False, "outcome": "not_better", "misses": []}
 
 
 def refusal(verdict: Mapping[str, Any], metrics: Mapping[str, float]) -> GateRefused | None:
-    """The refusal that a verdict tells of; None where all bounds are kept."""
+    """The refusal in a verdict; None if no bound is violated."""
     misses = [
         Miss(one["metric"], nan if one["value"] is None else one["value"], one["side"], one["bound"])
         for one in verdict["misses"]

@@ -1,4 +1,4 @@
-"""What a step is given: folders, texts, and a folder to write its outcome into."""
+"""The arguments of a step."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Given:
-    """What the function of a step is called with.
+    """The arguments of a step's function.
 
     Attributes:
-        root: The checkout: holds `model/`, `requirements/` and the rooms.
-        folders: What it takes -> the folder; what is optional and was not given is not in it.
-        texts: What it takes -> the text.
-        out: An empty folder, for files and no folders.
+        root: The checkout: holds `model/`, `requirements/` and our packages.
+        folders: Input -> folder; optional ones may be missing.
+        out: An empty folder, for files only.
     """
 
     root: Path

@@ -1,8 +1,7 @@
-"""Step `data`: say what is built. The recipe of code, data, parameters and libraries, found before anything is trained.
+"""Step `data`: compute the recipe of code, data, parameters and libraries, before anything is trained.
 
 Gives `recipe.json`: the recipe's `digest` and its `parts`. Later steps take the parameters from there, and refuse a
-checkout that has another recipe. The data itself is not copied: each step reads the files whose digest is in the
-recipe.
+checkout with another recipe. Data is not copied: each step reads the files whose digest is in the recipe.
 """
 
 from __future__ import annotations
@@ -48,15 +47,7 @@ def recipe_in(folder: Path) -> Recipe:
 
 
 def check_unchanged(root: Path, data: Path) -> None:
-    """Refuse a checkout that has another recipe than the one that is being built.
-
-    Args:
-        root: The checkout.
-        data: The outcome of the step `data`.
-
-    Raises:
-        Refusal: It has another recipe.
-    """
+    """Refuse a checkout whose recipe differs from the one in `data`, the outcome of the step of that name."""
     wanted = recipe_in(data)
     found = recipe(root, wanted.parameters)
     if found.digest != wanted.digest:
@@ -66,24 +57,17 @@ def check_unchanged(root: Path, data: Path) -> None:
 def parameters(
     root: Path, package: Mapping[str, Any] | None, changes: Mapping[str, Any], through: str
 ) -> dict[str, Any]:
-    """The parameters to train with.
+    """The parameters to train with: those of the package whose code is run (None for a checkout), changed by `changes`.
 
-    Args:
-        root: The checkout.
-        package: The manifest of the package whose code is run; None for a checkout.
-        changes: Its parameters, or those of the package to change.
-        through: The day, YYYY-MM-DD, from which on nothing is known; empty for the day that the parameters say.
-
-    Raises:
-        NothingNewer: The model has no newer data for that day.
-        RecipeError: The model does not say how it is retrained.
+    `through` is the day, YYYY-MM-DD, to train up to, or empty for the day in the parameters. Raises NothingNewer if the
+    model has no newer data for that day, RecipeError if it does not define `retrained`.
     """
     asked = {**(package["parameters"] if package else {}), **changes}
     return {**asked, **retrained(root, asked, through)} if through else asked
 
 
 def check_libraries(root: Path) -> None:
-    """Refuse to train with other libraries than those the recipe names and the container holds."""
+    """Refuse to train with other libraries than those in the recipe and in the container."""
     from importlib import metadata  # noqa: PLC0415  slow to load, and only this step needs it
 
     folder = root / "requirements"

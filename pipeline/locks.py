@@ -1,4 +1,4 @@
-"""What the lock files in `requirements/` say, and which of it a model needs."""
+"""Reads the lock files in `requirements/`, and finds which of their packages a model needs."""
 
 from __future__ import annotations
 
@@ -14,29 +14,19 @@ from pathlib import Path
 from pipeline.contract import RecipeError
 
 COMPILERS = ("onnx", "skl2onnx")
-"""What makes the fast form; the image that serves does not hold them."""
+"""Packages that make the fast form; the serving image does not hold them."""
 OURS = ("pipeline", "serving")
-"""Packages that a model may import: each image that trains holds both, and each that serves holds the second."""
-_PARSING = (
-    threading.Lock()
-)  # Python 3.11 counts the depth of a tree for all threads together, and may refuse a good one
+"""Packages that a model may import: every training image holds both, every serving image the second."""
+_PARSING = threading.Lock()  # Python 3.11 counts the recursion depth across threads, and may refuse a valid tree
 
 
 def locked(path: Path) -> dict[str, str]:
-    """Return package -> version of a lock file.
-
-    Raises:
-        RecipeError: The file cannot be read, or a line does not pin a version.
-    """
+    """Package -> version of a lock file; raises RecipeError if it cannot be read, or a line pins no version."""
     return {line.split("==")[0]: line.split("==")[1].split(" ")[0] for line in _lock_lines(path)}
 
 
 def locked_files(path: Path) -> dict[str, tuple[str, ...]]:
-    """Return package -> sha256 of each of its files that a lock file allows.
-
-    Raises:
-        RecipeError: See `locked`.
-    """
+    """Package -> sha256 of each of its files that a lock file allows; raises as `locked`."""
     found: dict[str, tuple[str, ...]] = {}
     for line in _lock_lines(path):
         hashes = (word.removeprefix("sha256:") for word in line.split() if word.startswith("sha256:"))
@@ -45,14 +35,10 @@ def locked_files(path: Path) -> dict[str, tuple[str, ...]]:
 
 
 def dependencies(folder: Path, files: Mapping[str, Path]) -> str:
-    """Return the digest of what a model needs: the lock of what serves it, and what else makes it.
+    """The digest of what a model needs: the lock of what serves it, and what else makes it.
 
-    Args:
-        folder: A checkout's `requirements/`.
-        files: The model's files, as `pipeline.recipe.model_files` returns them.
-
-    Raises:
-        RecipeError: A lock cannot be read, or lacks a library that the model imports.
+    `folder` is a checkout's `requirements/`, and `files` are `pipeline.recipe.model_files`. Raises RecipeError if a
+    lock cannot be read, or misses a library that the model imports.
     """
     lines = sorted(_lock_lines(folder / "serving.txt"))
     lines += [f"trained with {name}=={version}" for name, version in trained_with(folder, files).items()]
@@ -60,14 +46,9 @@ def dependencies(folder: Path, files: Mapping[str, Path]) -> str:
 
 
 def trained_with(folder: Path, files: Mapping[str, Path]) -> dict[str, str]:
-    """Return package -> version of what makes a model and does not serve it: what its code imports, and the compilers.
+    """Package -> version of what makes a model and does not serve it: what its code imports, and the compilers.
 
-    Args:
-        folder: A checkout's `requirements/`.
-        files: The model's files, as `pipeline.recipe.model_files` returns them.
-
-    Raises:
-        RecipeError: `app.txt` does not lock one of them.
+    Raises RecipeError if `app.txt` does not lock one of them.
     """
     held, versions = locked(folder / "serving.txt"), locked(folder / "app.txt")
     found: dict[str, str] = {}
@@ -88,7 +69,7 @@ def trained_with(folder: Path, files: Mapping[str, Path]) -> dict[str, str]:
 
 
 def _imported(files: Mapping[str, Path]) -> dict[str, str]:
-    """Each module that the model's code imports, beside Python's own and itself -> a file that does."""
+    """Each third-party module that the model's code imports -> a file that does."""
     found: dict[str, str] = {}
     for name, path in files.items():
         if not name.endswith(".py"):
@@ -96,7 +77,7 @@ def _imported(files: Mapping[str, Path]) -> dict[str, str]:
         try:
             with _PARSING:
                 tree = ast.parse(path.read_bytes())
-        except (SyntaxError, ValueError):  # it imports nothing: who imports it is told
+        except (SyntaxError, ValueError):  # unparsable, so importing it fails later with a message
             continue
         for node in ast.walk(tree):
             if isinstance(node, ast.Import):
@@ -107,12 +88,12 @@ def _imported(files: Mapping[str, Path]) -> dict[str, str]:
 
 
 def _package(module: str, *locks: Mapping[str, str]) -> str | None:
-    """The locked package that a module is of: that of its name or, as installed, the one that holds it."""
+    """The locked package that contains a module: the one of its name, or the one that lists it in RECORD."""
     name = re.sub("[-_.]+", "-", module).lower()
     for lock in locks:
         if name in lock:
             return name
-    from importlib import metadata  # noqa: PLC0415  slow to load, and most that read a lock need none
+    from importlib import metadata  # noqa: PLC0415  slow to load, and rarely needed
 
     for other in dict.fromkeys(name for lock in locks for name in lock):
         with suppress(metadata.PackageNotFoundError):
@@ -123,7 +104,7 @@ def _package(module: str, *locks: Mapping[str, str]) -> str | None:
 
 
 def _lock_lines(path: Path) -> Iterator[str]:
-    """Yield `name==version [marker] hash...`, hashes sorted; comments and pip's options are no requirements."""
+    """Yield `name==version [marker] hash...`, hashes sorted, without comments and pip's options."""
     try:
         text = path.read_text()
     except OSError as error:

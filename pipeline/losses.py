@@ -1,12 +1,12 @@
-"""How wrong a sealed model is about each row that it is compared on.
+"""Program: the loss of a sealed model on each row that it is compared on.
 
     python -m pipeline.losses --parameters JSON --model FOLDER --answer FOLDER [--evaluated] --out FILE
 
-The folder of `--model` is a sealed archive, verified and unpacked; its estimator is digested again before it is loaded:
-the one that serves, or with `--evaluated` the one that its metrics are of (see `pipeline.refit`). The rows are those to
-evaluate on with the parameters. What an answer means, `answer.json` in the folder of `--answer` says, one for all that
-are compared. Writes `loss` (which one), `losses` (of each row), `rows` (what each is called) and `days` (on which day
-it was, UTC; null for rows without a time). Rows that the model has seen when it was trained are refused.
+`--model` is an archive, verified and unpacked; its estimator is digested again before loading: the one that serves, or
+with `--evaluated` the one that its metrics are of (see `pipeline.refit`). The rows are the evaluation rows of the
+parameters; rows that the model was trained on are refused. `answer.json` in the folder of `--answer` defines the
+answers of all compared models. Writes `loss` (which one), `losses` (per row), `rows` (their names) and `days` (UTC;
+null for rows without a time).
 """
 
 from __future__ import annotations
@@ -50,12 +50,9 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def asked(sealed: Path, parameters: Mapping[str, Any], *, evaluated: bool) -> tuple[Rows, Any]:
-    """The rows that a sealed model is compared on, none of which it has seen, and what it answers to them.
+    """The rows that a sealed, unpacked model is compared on, none of which it has seen, and its answers to them.
 
-    Args:
-        sealed: The archive, verified and unpacked.
-        parameters: They say which rows.
-        evaluated: Whether to ask the estimator that its metrics are of, and not the one that serves.
+    With `evaluated` the estimator that its metrics are of answers, else the one that serves.
     """
     manifest = json.loads((sealed / "manifest.json").read_bytes())
     rows = tables(parts.data, parts.settings(parameters)).evaluation
@@ -67,11 +64,7 @@ def asked(sealed: Path, parameters: Mapping[str, Any], *, evaluated: bool) -> tu
 
 
 def form_for(folder: Path, answers: Any) -> Form:
-    """What the fields of the answers mean, as the folder's `answer.json` has it.
-
-    Raises:
-        ContractBroken: The model has none, or gives no answers.
-    """
+    """The meaning of the answers, from the folder's `answer.json`; refuses a model without it or without answers."""
     form = form_of(folder)
     if answers is None or form is None:
         raise ContractBroken(
@@ -81,7 +74,7 @@ def form_for(folder: Path, answers: Any) -> Form:
 
 
 def check_unseen(rows: Rows, manifest: Mapping[str, Any], trained: Mapping[str, Any], *, serves: bool) -> None:
-    """Refuse rows that an estimator was trained on, by the times that it was sealed with, or by their names."""
+    """Refuse rows that an estimator was trained on, by its sealed times or by the rows' names."""
     if not have_times(rows):
         known = tables(parts.data, parts.settings(manifest["parameters"]))
         check_split(known.refit if serves and known.refit is not None else known.training, rows)

@@ -1,9 +1,7 @@
-"""Fit an estimator that finds its columns by name, so that it answers the arrays that the pipeline gives.
+"""Fits an estimator that finds its columns by name, so that it accepts the arrays of the pipeline.
 
-    estimator = fit(estimator, rows)     # like .fit(DataFrame, labels), then .predict(rows.table)
-
-scikit-learn finds columns by name, by type or by a function only in a DataFrame. So the fit gets a DataFrame.
-Afterwards the fitted estimator is told the positions instead, and that a missing text is None and not NaN.
+scikit-learn finds columns by name, type or function only in a DataFrame, so the fit gets one. Afterwards the fitted
+estimator is changed to use positions, and None instead of NaN for missing texts.
 """
 
 from __future__ import annotations
@@ -21,22 +19,14 @@ from pipeline.rows import Rows
 
 
 def fit(estimator: Any, rows: Rows) -> Any:
-    """Fit an estimator in place, and return it.
-
-    Args:
-        estimator: An estimator of scikit-learn, not fitted.
-        rows: What to fit it on.
-
-    Raises:
-        ContractBroken: One imputer fills numbers and a column of texts with missing values.
-    """
+    """Fit an estimator in place, and return it; refuses one imputer for numbers and texts with missing values."""
     texts = {name: values for name, values in rows.columns.items() if values.dtype.kind == "O"}
     estimator.fit(_frame(rows, texts), rows.label)
     for part in _parts(estimator, set()):
         names = [str(name) for name in vars(part).pop("feature_names_in_", ())]
-        vars(part).pop("_sklearn_output_config", None)  # a DataFrame between two steps is needed for names alone
+        vars(part).pop("_sklearn_output_config", None)  # DataFrames between steps are only needed for names
         if isinstance(part, ColumnTransformer) and hasattr(part, "transformers_"):
-            positions = vars(part)["_transformer_to_input_indices"]  # each form of choice, resolved
+            positions = vars(part)["_transformer_to_input_indices"]  # every kind of selection, resolved
             part.transformers_ = [(name, fitted, positions[name]) for name, fitted, _ in part.transformers_]
         if texts and names and hasattr(part, "categories_"):
             pairs = zip(names, part.categories_, strict=True)
@@ -58,7 +48,7 @@ def _as_objects(categories: NDArray[Any], texts: bool) -> NDArray[Any]:
 
 
 def _expect_none(imputer: Any, names: list[str], texts: Mapping[str, NDArray[Any]]) -> None:
-    """Let an imputer of texts look for None. One of numbers too is left as it is, if no text is missing."""
+    """Make an imputer of texts look for None. One of mixed columns is unchanged if no text is missing."""
     if all(name in texts for name in names):
         imputer.missing_values = None
     elif found := next((name for name in names if name in texts and None in texts[name].tolist()), None):
@@ -72,7 +62,7 @@ def _expect_none(imputer: Any, names: list[str], texts: Mapping[str, NDArray[Any
 
 
 def _parts(value: Any, known: set[int]) -> Iterator[Any]:
-    """Each object of scikit-learn inside a fitted estimator, and the estimator itself, once."""
+    """Each scikit-learn object inside a fitted estimator and the estimator itself, once."""
     if id(value) in known:
         return
     known.add(id(value))

@@ -1,11 +1,8 @@
-"""Where a package came from: collected when it is sealed, and kept beside it, for whoever signs it later.
+"""The origin of a package: facts that are collected when it is sealed, and stored next to it for a later signature.
 
-    write(collect(root, recipe, sealed), sealed)        # git, locks, data files and this machine are looked at
-    facts_of(sealed)                                    # the same later, whatever the checkout has become
-
-None of it is in the archive, whose bytes depend on the recipe alone: the same recipe from another commit is the same
-package. So the facts are of the build that really ran; a checkout that finds the package made takes them over. But if
-that build ran where no commit has its code, as a trial before the commit does, the first commit that has it is named.
+None of it is in the archive: the same recipe from another commit is the same package. So the facts are of the build
+that really ran, and a checkout that finds the package takes them over. But if no commit had the code of that build, as
+with a trial before the commit, the first commit that has it is named.
 """
 
 from __future__ import annotations
@@ -49,25 +46,18 @@ INTERVALS = {
     "auc": AUC,
     "calibration_error": CALIBRATION_ERROR,
 }
-"""Metric of an evaluation -> what `monitoring` calls it, whose sums are sealed with their spread."""
+"""Metric of an evaluation -> its name in `monitoring`, whose sums are sealed with their spread."""
 _TRAINED_ON = ("rows", "first_event", "last_event", "last_label")
 _SCHEMES = {"http", "https", "ssh", "git"}
 _SECONDS = 60
 
 
 class OriginError(Exception):
-    """Nothing can be said of where a package came from; the message says why."""
+    """The origin of a package is unknown; the message says why."""
 
 
 def collect(root: Path, recipe: Recipe, sealed: SealedPackage, known: Source | None = None) -> Facts:
-    """Say where a package that was just sealed came from.
-
-    Args:
-        root: The checkout that it was built from.
-        recipe: Its recipe.
-        sealed: The package.
-        known: What git says of the checkout, where somebody else has asked it; None to ask it here.
-    """
+    """Collect the origin of a package that was just sealed; `known` is what git says, None to run git here."""
     told = archive.documents(sealed.path)
     files, version = raw_data(root)
     parts = {name: text for name, text in recipe.parts.items() if name != "parameters"}
@@ -87,7 +77,7 @@ def collect(root: Path, recipe: Recipe, sealed: SealedPackage, known: Source | N
 
 
 def write(facts: Facts, sealed: SealedPackage) -> None:
-    """Keep the facts beside an archive."""
+    """Store the facts next to an archive."""
     path = sealed.path.with_name(FACTS)
     partial = path.with_name(path.name + ".partial")
     partial.write_bytes(facts.to_json())
@@ -95,11 +85,7 @@ def write(facts: Facts, sealed: SealedPackage) -> None:
 
 
 def facts_of(sealed: SealedPackage) -> Facts:
-    """The facts that were kept beside an archive.
-
-    Raises:
-        OriginError: There are none, or they are of another package.
-    """
+    """The facts that were stored next to an archive; raises OriginError if they are missing, or of another package."""
     path = sealed.path.with_name(FACTS)
     try:
         facts = Facts.from_json(path.read_bytes())
@@ -111,19 +97,9 @@ def facts_of(sealed: SealedPackage) -> Facts:
 
 
 def found_again(root: Path, sealed: SealedPackage) -> Facts | None:
-    """The facts with the commit of a checkout that has the recipe of a package, if no commit is known that has it.
+    """The facts with the commit of a checkout with the same recipe, if no commit is known that has it; else None.
 
-    Recipes are compared by their digests: whatever code, data and locks gave the package, this checkout has the same.
-
-    Args:
-        root: A checkout with that recipe.
-        sealed: The package, as it was built before.
-
-    Returns:
-        What is to be kept in place of the facts; None if they stay.
-
-    Raises:
-        OriginError: Where it came from is not known.
+    Equal recipe digests mean equal code, data and locks. Raises OriginError if the origin is unknown.
     """
     facts = facts_of(sealed)
     if facts.source.commit is not None and facts.source.dirty is False:
@@ -135,11 +111,7 @@ def found_again(root: Path, sealed: SealedPackage) -> Facts | None:
 
 
 def read_source(name: str, text: str) -> Source | None:
-    """What git says of a checkout, as whoever started the pipeline has told it; None where nothing is told.
-
-    Raises:
-        Refusal: It is something else.
-    """
+    """What git says of a checkout, as the pipeline's caller reported it; None if not reported, Refusal if malformed."""
     told = json_object(name, text)
     commit, dirty, remote = (told.get(field) for field in ("commit", "dirty", "remote"))
     right = isinstance(commit, str | None) and isinstance(dirty, bool | None) and isinstance(remote, str | None)
@@ -149,7 +121,7 @@ def read_source(name: str, text: str) -> Source | None:
 
 
 def source(root: Path) -> Source:
-    """What git says of a checkout; nothing, if git does not keep the model that lies there."""
+    """What git says of a checkout; empty if git does not track the model in it."""
     if _git(root, "ls-files", "--error-unmatch", "model/__init__.py") is None:
         return Source()
     changes = _git(root, "status", "--porcelain", "--", ".")
@@ -162,7 +134,7 @@ def source(root: Path) -> Source:
 
 
 def public_url(url: str) -> str | None:
-    """The URL of a repository without user, password, query and fragment; None for one on this machine."""
+    """The URL of a repository without user, password, query and fragment; None for a local one."""
     if short := re.fullmatch(r"(?:[^@/:]+@)?([\w.-]{2,}):(?![/:])([^\s?#\\]+)", url):
         return f"ssh://{short[1]}/{short[2]}"
     parts = urlsplit(url)
@@ -172,7 +144,7 @@ def public_url(url: str) -> str | None:
 
 
 def data(root: Path, files: Mapping[str, Path]) -> tuple[DataFile, ...]:
-    """The raw data files, by name, and what brought each."""
+    """The raw data files, by name, and the origin of each."""
     brought = _brought_by(files.values())
     return tuple(
         DataFile(name, sha256_of(path), path.stat().st_size, brought.get(path) or _inside(root, path))
@@ -192,11 +164,9 @@ def dependencies(root: Path) -> tuple[Dependency, ...]:
 
 
 def metrics(summary: Mapping[str, float], told: Mapping[str, bytes]) -> tuple[Metric, ...]:
-    """The metrics that gates bind to, each with the interval that the sealed sums give it.
+    """The gated metrics, each with the interval that the sealed sums give it.
 
-    Args:
-        summary: Metric -> value.
-        told: The JSON members of the archive; without `baseline.json` no interval is known.
+    `told` are the JSON members of the archive; without `baseline.json` no interval is known.
     """
     measured: Mapping[str, Measured] = {}
     if archive.BASELINE in told and "answer.json" in told:
@@ -207,19 +177,14 @@ def metrics(summary: Mapping[str, float], told: Mapping[str, bytes]) -> tuple[Me
 
 
 def environment() -> Environment:
-    """What this process runs on."""
+    """The platform of this process."""
     libc = " ".join(filter(None, platform.libc_ver()))
     python = f"{platform.python_implementation()} {platform.python_version()}"
     return Environment(python, platform.system(), platform.machine(), libc or None)
 
 
 def builder(environ: Mapping[str, str], now: datetime) -> Builder:
-    """Who runs this process, as its environment tells: a training job, a CI run, or somebody on a machine.
-
-    Args:
-        environ: The environment's variables.
-        now: When the package was sealed.
-    """
+    """What runs this process, by its environment variables: a training job, a CI run, or a person's machine."""
     finished = now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     if job := environ.get("TRAINING_JOB_ARN"):
         return Builder(f"{BUILDER}sagemaker-training-job", job, finished)
@@ -231,12 +196,7 @@ def builder(environ: Mapping[str, str], now: datetime) -> Builder:
 
 
 def by_execution(facts: Facts, execution: str) -> Facts:
-    """The facts of a package that an execution of a pipeline releases; an earlier one may have built it.
-
-    Args:
-        facts: As they were collected where it was sealed.
-        execution: The ARN of the execution.
-    """
+    """The facts of a package that a pipeline execution (an ARN) releases; an earlier one may have built it."""
     told = facts.builder
     return replace(
         facts, builder=replace(told, id=f"{BUILDER}sagemaker-pipeline", invocation=execution, job=told.training_job)
@@ -244,7 +204,7 @@ def by_execution(facts: Facts, execution: str) -> Facts:
 
 
 def _interval(measured: Mapping[str, Measured], name: str, value: float) -> Interval | None:
-    """That of the measure of the same name; none where the model means another number by it."""
+    """The interval of the measure of the same name; None if the model means another number by it."""
     found = measured.get(INTERVALS.get(name, ""))
     if found is None or not isfinite(found.low) or not isfinite(found.high) or not found.low <= value <= found.high:
         return None
@@ -252,7 +212,7 @@ def _interval(measured: Mapping[str, Measured], name: str, value: float) -> Inte
 
 
 def _git(root: Path, *words: str) -> str | None:
-    """What git says of a folder; None if it refuses, or is not there."""
+    """The output of git in a folder; None if it fails or is not installed."""
     own = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     try:
         run = subprocess.run(
@@ -282,7 +242,7 @@ def _brought_by(paths: Iterable[Path]) -> dict[Path, str]:
 
 
 def _inside(root: Path, path: Path) -> str | None:
-    """A path within the checkout; a file elsewhere on the machine is of unknown origin."""
+    """A path within the checkout; None for a file elsewhere, whose origin is unknown."""
     try:
         return path.resolve().relative_to(root.resolve()).as_posix()
     except ValueError:

@@ -1,12 +1,9 @@
-"""The outcome of a step: a folder of files, and in it `outcome.json`, which says by digests what was made, and of what.
-
-    made = record(step, folder, made_of)       # after the step has written its files
-    made = verified(folder, "train")           # before another step reads one of them
+"""The outcome of a step: a folder of files with `outcome.json`, which records by digests what was made, and of what.
 
     {"step": "train", "digest": "sha256:...", "files": {"model.joblib": "<sha256>"}, "beside": {}, "made_of": {...}}
 
-The digest is the sha256 over `<sha256>  <name>` lines of the files, sorted: the same files, the same digest, on every
-machine. Files `beside` tell of one run, as when it was, and are not in it.
+The digest is the sha256 over sorted `<sha256>  <name>` lines of the files. Files `beside` describe one run, such as
+its times, and are not in it.
 """
 
 from __future__ import annotations
@@ -27,7 +24,7 @@ RECORD = "outcome.json"
 
 
 class Spoiled(Refusal):
-    """The files of an outcome are not those that were made; the message says which."""
+    """The files of an outcome were changed; the message says which."""
 
 
 @dataclass(frozen=True)
@@ -35,10 +32,8 @@ class Outcome:
     """What a step made.
 
     Attributes:
-        step: Its name.
         digest: `sha256:<hex>` of the files.
-        files: Name -> sha256, hexadecimal.
-        beside: The same of files that are not in the digest.
+        files: Name -> sha256, hexadecimal; `beside` the same of files that are not in the digest.
         made_of: Step -> digest of its outcome, and the texts that the step took.
     """
 
@@ -50,26 +45,19 @@ class Outcome:
 
 
 def made_of(pipeline: Pipeline, step: Step, digests: Mapping[str, str], texts: Mapping[str, str]) -> dict[str, str]:
-    """What determines the outcome of a step: the digests of what it takes, and its texts.
+    """What determines the outcome of a step: the digests of the outcomes that it takes, and its texts.
 
-    Folders from outside are not among them: `code_digest`, `champion_digest` and the recipe in the outcome of `data`
-    say what they hold, and a step refuses them where they do not.
-
-    Args:
-        pipeline: The declaration.
-        step: The step.
-        digests: Step -> digest of its outcome, of those that it takes.
-        texts: The texts that were given.
+    Folders from outside are not included: `code_digest`, `champion_digest` and the recipe in the outcome of `data`
+    identify their content, and a step refuses any other.
     """
     taken = {name: digests[name] for name in pipeline.steps_of(step)}
     return {**taken, **{one.name: texts.get(one.name, one.default) for one in pipeline.texts_of(step)}}
 
 
 def record(step: Step, folder: Path, made_of: Mapping[str, str]) -> Outcome:
-    """Digest what a step wrote, and write `outcome.json` beside it, all of it safe on the disk.
+    """Digest what a step wrote, and write `outcome.json` next to it, synced to disk.
 
-    Raises:
-        Refusal: The step wrote folders, or did not write what it gives.
+    Raises a Refusal if the step wrote folders, or did not write what it gives.
     """
     found = {path.name: path for path in sorted(folder.iterdir()) if path.name != RECORD}
     if odd := [name for name, path in found.items() if not path.is_file() or path.is_symlink()]:
@@ -88,7 +76,7 @@ def record(step: Step, folder: Path, made_of: Mapping[str, str]) -> Outcome:
 
 
 def replaced(folder: Path, name: str, content: bytes) -> None:
-    """Write another content into a file beside an outcome."""
+    """Replace a file `beside` an outcome."""
     made = read(folder)
     partial = folder.with_name(f"{folder.name}.{name}.partial")
     partial.write_bytes(content)
@@ -98,11 +86,7 @@ def replaced(folder: Path, name: str, content: bytes) -> None:
 
 
 def verified(folder: Path, step: str) -> Outcome:
-    """The outcome in a folder, whose files are all as they were made; there is no file more.
-
-    Raises:
-        Spoiled: They are not, or it is of another step.
-    """
+    """The outcome of a step in a folder; raises Spoiled if files are changed or missing, or it is another step's."""
     made = read(folder)
     if made.step != step:
         raise Spoiled(f"{folder} holds the outcome of {made.step}, expected that of {step}")
@@ -120,11 +104,7 @@ def verified(folder: Path, step: str) -> Outcome:
 
 
 def read(folder: Path) -> Outcome:
-    """What `outcome.json` in a folder says.
-
-    Raises:
-        Spoiled: It says nothing that can be understood, or is not there.
-    """
+    """The content of `outcome.json` in a folder; raises Spoiled if it is missing or malformed."""
     try:
         said: Any = json.loads((folder / RECORD).read_bytes())
         of_names = {

@@ -1,10 +1,4 @@
-"""Does `model/` keep its contract, as far as reading its files tells?
-
-    broken(root)     # [] or a line for each problem: the file, what was found, and what is expected
-    listed(root)     # a table of every part: whether it is there, and what it buys
-
-Nothing of the model is run, so that every `pulumi preview` can afford it.
-"""
+"""Static check of `model/` against its contract. It does not run the model, so every `pulumi preview` can afford it."""
 
 from __future__ import annotations
 
@@ -23,21 +17,17 @@ FAST_FORM = (
 )
 MAY_BE_FOLDERS = ("data", "training", "serving")
 Found = Mapping[str, Mapping[str, ast.stmt] | None]
-"""File -> what it defines; None for a file whose names only a run would tell."""
+"""File -> its definitions; None for a file whose names only a run would tell."""
 
 
 def check(root: Path) -> None:
-    """Refuse a model that does not keep the contract.
-
-    Raises:
-        ContractBroken: There are problems; see `broken`.
-    """
+    """Raise ContractBroken if the model has problems; see `broken`."""
     if problems := broken(root):
         raise ContractBroken(problems)
 
 
 def broken(root: Path) -> list[str]:
-    """Say what the model in `root/model` lacks: the file, what was found, and what is expected."""
+    """Problems of the model in `root/model`: the file, what was found, and what is expected."""
     folder = root / "model"
     if not folder.is_dir():
         return [f"{folder}: there is no such folder"]
@@ -56,7 +46,7 @@ def broken(root: Path) -> list[str]:
 
 
 def listed(root: Path) -> str:
-    """Every part of the contract in a table: whether the model has it, and what it buys."""
+    """Every part of the contract in a table: whether the model has it, and its purpose."""
     found, _ = _read(root / "model")
     rows = [(part.file, part.shown, "yes" if has(found, part.file, part.name) else "-", part.buys) for part in PARTS]
     required = sum(not part.optional for part in PARTS)
@@ -71,29 +61,29 @@ def listed(root: Path) -> str:
 
 
 def has(found: Found, file: str, name: str = "") -> bool:
-    """Whether a file is there and, as far as reading tells, defines a name."""
+    """Whether a file exists and, as far as static analysis tells, defines a name."""
     defined = found.get(file, {})
     return file in found and (not name or defined is None or name in defined)
 
 
 def own_server(root: Path) -> bool:
-    """Whether the model brings a server of its own, and the usual one is not run."""
+    """Whether the model brings its own server."""
     return has(_read(root / "model")[0], "serving.py", "main")
 
 
 def loads_itself(root: Path) -> bool:
-    """Whether the model's own code reads what serves."""
+    """Whether the model's own code loads what serves."""
     found, _ = _read(root / "model")
     return has(found, "serving.py", "main") or has(found, "training.py", "save")
 
 
 def unreadable(root: Path) -> Mapping[str, str]:
-    """The files of the contract that cannot be read: name -> a line on what was found."""
+    """The unreadable files of the contract: name -> message."""
     return _read(root / "model")[1]
 
 
 def _read(folder: Path) -> tuple[Found, dict[str, str]]:
-    """What each file of the contract defines, and by file a line for each that cannot be read."""
+    """The definitions of each file of the contract, and a message for each that cannot be read."""
     found: dict[str, Mapping[str, ast.stmt] | None] = {}
     problems: dict[str, str] = {}
     for file in dict.fromkeys(part.file for part in PARTS):
@@ -169,7 +159,7 @@ def _shown(file: str, name: str) -> str:
 
 
 def _bound(body: Sequence[ast.stmt]) -> dict[str, ast.stmt]:
-    """What the statements of a module bind: name -> the last statement that does."""
+    """The names that a module's statements bind -> the last statement that does."""
     found: dict[str, ast.stmt] = {}
     for statement in body:
         match statement:
@@ -194,7 +184,7 @@ def _names(targets: Sequence[ast.expr]) -> list[str]:
 
 
 def _misfit(given: ast.stmt, asked: int) -> str:
-    """Why a definition cannot be called with so many values in order; empty when it can, or when only a run tells."""
+    """Why a definition does not accept so many positional arguments; empty if it does, or if only a run tells."""
     if isinstance(given, ast.AsyncFunctionDef):
         return "is found async"
     if not isinstance(given, ast.FunctionDef):

@@ -1,9 +1,9 @@
-"""Seal what the other steps wrote, with the model's code, into one archive.
+"""Seals the outcomes of the steps, with the model's code, into one archive.
 
-The archive holds `manifest.json` (recipe, parameters, python, libraries, trained_with, server, files),
-`model.joblib`, `features.json`, `reference.json`, `example.json`, `metrics.json` and `code/model/...`, the model's
-folder as it was trained. It holds `evaluated.joblib` where another estimator was evaluated than the one that serves,
-`answer.json` and `baseline.json` where answers are known, and `model.onnx` where the model has a fast form.
+It holds `manifest.json` (recipe, parameters, python, libraries, trained_with, server, files), `model.joblib`,
+`features.json`, `reference.json`, `example.json`, `metrics.json` and `code/model/...`, the model's folder as it was
+trained. It has `evaluated.joblib` if another estimator was evaluated than the one that serves, `answer.json` and
+`baseline.json` if answers are known, and `model.onnx` if the model has a fast form.
 """
 
 from __future__ import annotations
@@ -24,15 +24,7 @@ ARCHIVE, SEALED = "model.tar.gz", "sealed.json"
 
 @dataclass(frozen=True)
 class SealedPackage:
-    """A model version, sealed.
-
-    Attributes:
-        path: The archive.
-        digest: `sha256:<hex>` of its bytes.
-        manifest_sha256: sha256 of its `manifest.json`, hexadecimal.
-        metrics: Metric -> value of the evaluation.
-        recipe: The recipe's digest.
-    """
+    """A sealed model version; `digest` is `sha256:<hex>` of the archive, `recipe` the digest of its recipe."""
 
     path: Path
     digest: str
@@ -43,17 +35,7 @@ class SealedPackage:
 
 @dataclass(frozen=True)
 class Registered:
-    """A package in the registry.
-
-    Attributes:
-        model_package_arn: The version in its group.
-        archive_uri: `s3://bucket/packages/<digest>/model.tar.gz`; its JSON files lie beside it.
-        package_digest: `sha256:<hex>` of the archive.
-        manifest_sha256: sha256 of the archive's manifest, hexadecimal; what the container checks.
-        recipe: The recipe's digest.
-        image_uri: The image that serves it.
-        metrics: Metric -> value of the evaluation.
-    """
+    """A package in the registry, with the digests of `SealedPackage`, as version `model_package_arn` of its group."""
 
     model_package_arn: str
     archive_uri: str
@@ -65,24 +47,13 @@ class Registered:
 
 
 def pack(root: Path, recipe: Recipe, trained: Path, evaluated: Path, to: Path) -> SealedPackage:
-    """Seal an archive.
-
-    Args:
-        root: The checkout the recipe was made from.
-        recipe: What determines this version.
-        trained: Folder that `train` wrote.
-        evaluated: Folder that `evaluate` wrote.
-        to: The archive to write.
-
-    Raises:
-        ArchiveError: A file of the model has a name that cannot be sealed.
-    """
+    """Seal an archive from the folders of `train` and `evaluate`, for the checkout that the recipe was made from."""
     named = [trained / name for name in (refit.SERVING, "reference.json", "features.json", archive.EXAMPLE)]
     beside = [evaluated / archive.BASELINE, evaluated / archive.FAST_FORM]
     may_be = [trained / refit.EVALUATED, trained / "answer.json", *beside]
     sealed = [*named, evaluated / "metrics.json", *(path for path in may_be if path.exists())]
     files: dict[str, bytes | Path] = {path.name: path for path in sealed}
-    # Read once, so that what is digested is what is sealed, whatever happens in the folder meanwhile.
+    # Read once, so that digests match the sealed bytes even if the folder changes meanwhile.
     files |= {f"code/{name}": path.read_bytes() for name, path in model_files(root).items()}
     manifest = canonical(
         {
@@ -106,15 +77,7 @@ def sealed_in(folder: Path) -> SealedPackage:
 
 
 def describe(path: Path, digest: str | None = None) -> SealedPackage:
-    """Read a sealed package back from its archive, every file checked.
-
-    Args:
-        path: The archive.
-        digest: The digest it should have, `sha256:<hex>`; None if it is not known.
-
-    Raises:
-        ArchiveError: It is something else than was sealed.
-    """
+    """Read a sealed package back, checking every file, and the digest unless it is None."""
     manifest = archive.verify(path, digest)
     metrics = json.loads(archive.read(path, "metrics.json"))["summary"]
     found = digest or archive.package_digest(path)

@@ -3,9 +3,9 @@
     parse(Parameters, {"strength": 0.5})      # Parameters(strength=0.5)
     parse(Parameters, {"strength": 0})        # ParameterError: strength: 0 is not allowed: expected a number from ...
 
-`Parameters` is a frozen dataclass. A field is a `bool`, `int`, `float`, `str`, `date`, or a `Literal` of texts and
-numbers; `Annotated[float, (0.001, 1000)]` has bounds, both included; `|` allows either. What depends on several fields
-is for `__post_init__`, which raises a ValueError with a line `name: what is wrong` for each problem.
+`Parameters` is a frozen dataclass with fields of `bool`, `int`, `float`, `str`, `date`, or a `Literal` of texts and
+numbers; `Annotated[float, (0.001, 1000)]` has inclusive bounds; `|` allows either. `__post_init__` checks dependencies
+between fields and raises a ValueError with a line `name: what is wrong` per problem.
 """
 
 from __future__ import annotations
@@ -28,14 +28,9 @@ class NoParameters:
 
 
 def parse(declared: type, given: Mapping[str, Any]) -> Any:
-    """Check parameters as they stand in a stack's file, and fill in the defaults.
+    """Check the parameters of a stack's file (name -> JSON value), and fill in the defaults.
 
-    Args:
-        declared: The model's `Parameters`.
-        given: Name -> JSON value.
-
-    Raises:
-        ParameterError: Unknown names, missing ones, values of a wrong type or range; all of them at once.
+    Raises ParameterError with all unknown names, missing ones, and values of a wrong type or range.
     """
     hints = typing.get_type_hints(declared, include_extras=True)
     known = {field.name: field for field in fields(declared)}
@@ -69,12 +64,7 @@ def as_json(value: Any) -> Any:
 
 
 def day(text: Any) -> date:
-    """Read YYYY-MM-DD.
-
-    Raises:
-        ValueError: It is of another form, such as a week's day, `2013-W01-1`.
-        TypeError: It is no text.
-    """
+    """Read YYYY-MM-DD, and no other ISO form such as `2013-W01-1`; raises ValueError or TypeError otherwise."""
     if isinstance(text, date):
         return text
     found = date.fromisoformat(text)
@@ -132,7 +122,7 @@ def _integer(value: Any) -> int:
 
 
 def _number(value: Any) -> float:
-    # NaN and infinity are no JSON, and the recipe could not be written.
+    # NaN and infinity are no JSON, so the recipe could not be written.
     found = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else _refuse()
     return found if found - found == 0 else _refuse()
 

@@ -1,8 +1,4 @@
-"""The model's own parts, and what stands in for those that it does not give. Only steps import it: it runs the model.
-
-settings = parts.settings({"strength": 0.5})
-trained = parts.fitted(parts.training.train(rows, settings))
-"""
+"""The model's parts, and defaults for those that it does not define. Importing this module runs the model."""
 
 from __future__ import annotations
 
@@ -33,7 +29,7 @@ from serving.answers import Answers, WrongAnswers
 from serving.declaration import Declaration
 
 FORM = "answer.json"
-"""In a sealed package: what the fields of a prediction mean, as the model says or as it was found out."""
+"""The file of a sealed package with the meaning of a prediction's fields, declared by the model or inferred."""
 
 
 def _optional(name: str) -> ModuleType | None:
@@ -48,12 +44,7 @@ parameters, evaluation, features, serving = (
 
 @dataclass(frozen=True)
 class Trained:
-    """A fitted model.
-
-    Attributes:
-        estimator: The fitted estimator.
-        trials: What was tried on the way, dataclasses of JSON values; empty if nothing was.
-    """
+    """A fitted estimator, and what was tried on the way, as dataclasses of JSON values."""
 
     estimator: Any
     trials: tuple[Any, ...] = ()
@@ -65,14 +56,9 @@ def settings(given: Mapping[str, Any]) -> Any:
 
 
 def fitted(found: Any, what: str = "train(rows, settings)") -> Trained:
-    """What a fit returned: an estimator, or an object with `estimator` and `trials`.
+    """The result of a fit, `what`: an estimator, or an object with `estimator` and `trials`.
 
-    Args:
-        found: What the model's function returned.
-        what: The function, as it was called.
-
-    Raises:
-        ContractBroken: It is nothing that the usual server could serve, and the model has no server of its own.
+    Raises ContractBroken if the usual server could not serve it, and the model has no server of its own.
     """
     whole = hasattr(found, "estimator") and hasattr(found, "trials")
     trained = Trained(found.estimator, tuple(found.trials)) if whole else Trained(found)
@@ -83,13 +69,13 @@ def fitted(found: Any, what: str = "train(rows, settings)") -> Trained:
 
 
 def is_of_scikit_learn(estimator: Any) -> bool:
-    """Whether it is an estimator of scikit-learn; without loading that, as it is loaded for each of its estimators."""
+    """Whether it is an estimator of scikit-learn, without importing that: it is loaded if the estimator is one."""
     base = sys.modules.get("sklearn.base")
     return base is not None and isinstance(estimator, base.BaseEstimator)
 
 
 def save(estimator: Any, path: Path) -> None:
-    """Write an estimator. Without the model's own way uncompressed: the bytes then depend on no compression library."""
+    """Write an estimator, by default uncompressed: the bytes then depend on no compression library."""
     getattr(training, "save", cast(Any, joblib).dump)(estimator, str(path))
 
 
@@ -99,9 +85,9 @@ def load(path: Path) -> Any:
 
 
 def form(estimator: Any, rows: Rows) -> str | None:
-    """What the fields of a prediction mean, as JSON: the model's word or, with the usual server, what can be found out.
+    """The meaning of a prediction's fields as JSON: declared by the model or, with the usual server, inferred.
 
-    None for a server of the model's own that does not say, and for rows without a label.
+    None for the model's own server without a declaration, and for rows without a label.
     """
     own = Path(next(iter(model.__path__))) / FORM
     if own.is_file():
@@ -112,12 +98,7 @@ def form(estimator: Any, rows: Rows) -> str | None:
 
 
 def _form(estimator: Any, labels: NDArray[Any]) -> dict[str, Any]:
-    """What the fields of the usual prediction mean.
-
-    Args:
-        estimator: A fitted classifier, or a fitted regressor.
-        labels: What it was fitted on. An error counts at most as much as they are apart.
-    """
+    """The inferred meaning of the usual prediction. A regression error counts at most as much as the labels' range."""
     if not hasattr(estimator, "classes_"):
         apart = float(np.max(labels) - np.min(labels))
         return {"kind": "regression", "value": "prediction", "largest_error": apart or 1.0}
@@ -126,16 +107,7 @@ def _form(estimator: Any, labels: NDArray[Any]) -> dict[str, Any]:
 
 
 def answers(estimator: Any, rows: Rows, given: Mapping[str, Any]) -> list[dict[str, Any]] | None:
-    """The prediction of each row, as a request is answered; None where a server of the model's own does not say.
-
-    Args:
-        estimator: The fitted estimator.
-        rows: What to answer.
-        given: The version's parameters, JSON values.
-
-    Raises:
-        ContractBroken: The model's `predict` returned what cannot be answered.
-    """
+    """The prediction of each row, as the server answers it; None if the model's own server does not declare it."""
     if hasattr(serving, "main") and not hasattr(serving, "predict"):
         return None
     predict = getattr(serving, "predict", sealed.predict)
@@ -146,10 +118,9 @@ def answers(estimator: Any, rows: Rows, given: Mapping[str, Any]) -> list[dict[s
 
 
 def declared(rows: Rows) -> list[dict[str, Any]]:
-    """What a request may hold, feature by feature: what the rows show, and what the model declares beside it.
+    """The allowed content of a request by feature: what the rows show, and what the model declares in addition.
 
-    Raises:
-        ContractBroken: The model declares what its rows are not, or what no request can be held to.
+    Raises ContractBroken if the declaration contradicts the rows, or is invalid.
     """
     own: Mapping[str, Any] = getattr(features, "FEATURES", {})
     found = rows.features
@@ -167,7 +138,7 @@ def declared(rows: Rows) -> list[dict[str, Any]]:
 
 
 def _outside(rows: Rows, declared: Declaration) -> Iterator[str]:
-    """A line for each feature of which a row has what a request may not."""
+    """A line for each feature with values in the rows that a request may not have."""
     for one in declared.features:
         values = (as_json(value) for value in rows.columns[one.name])
         bad = [value for value in values if not one.fits(value)]
@@ -176,11 +147,7 @@ def _outside(rows: Rows, declared: Declaration) -> Iterator[str]:
 
 
 def check_labels(rows: Rows) -> None:
-    """Refuse rows without labels, unless nothing of the model is held against them here.
-
-    Raises:
-        ContractBroken: The table has none.
-    """
+    """Refuse rows without labels, unless the model needs none here."""
     if rows.label is None and (hasattr(serving, "predict") or not hasattr(evaluation, "evaluate")):
         raise ContractBroken(["model/data.py: found no column label; expected one, which answers are held against"])
 
@@ -191,11 +158,11 @@ def labels(rows: Rows) -> list[Any]:
 
 
 def replay(since: str | None = None, until: str | None = None) -> Iterator[Any]:
-    """The model's events or, if it names none, its rows: in order of time or, without times, over and over.
+    """The model's events or, without its own, its rows: in order of time or, without times, repeated forever.
 
     Args:
         since: First day or moment, ISO 8601, UTC; None is the first row that training has not seen.
-        until: End, not included; None is the end of the rows.
+        until: End, exclusive; None is the end of the rows.
     """
     if own := getattr(data, "replay", None):
         yield from own(since, until)

@@ -1,10 +1,7 @@
-"""Does the fast form say what its estimator says? Asked on all rows of the evaluation, on random and on extreme ones.
+"""Test that the fast form is equivalent to its estimator, on all evaluation rows, random rows and extreme rows.
 
-    content, told = fast_form(estimator, rows.table, rows.features)     # None where there is none, and told why
-
-They say the same if they refuse the same rows, decide alike on all others, and their probabilities differ by at most
-1e-6; or their values, in parts of the value or of the typical one if that is larger. The random numbers have a fixed
-seed: the outcome is the same each time.
+They are equivalent if they refuse the same rows, decide alike on all others, and their probabilities differ by at most
+1e-6; for values, relative to the value or the typical one if that is larger. The random seed is fixed.
 """
 
 from __future__ import annotations
@@ -27,11 +24,11 @@ LIMIT = 1e-6
 BOUNDS = (1e-12, 1e-11, 1e-10, 1e-9, 1e-8, 1e-7, LIMIT)
 RANDOM_ROWS = 10_000
 MOST_THRESHOLDS = 2_500
-"""Of an estimator with more of them, so many are tried, evenly chosen. Each takes eight rows."""
+"""Maximum number of tested thresholds, evenly chosen. Each takes eight rows."""
 LARGEST = 1e250
 """Beyond it a scaled number may be infinite, which scikit-learn refuses and ONNX does not."""
 MOST_REFUSED = 2_000
-"""Of fewer rows those are looked for that a model refuses. Among more rows there should be none."""
+"""Refused rows are only searched for among fewer rows. Larger sets should have none."""
 UNKNOWN_NUMBER = 0.12345678912345
 NUMBERS = (0.0, -0.0, 1.0, -1.0, 5e-324, -5e-324, 1e30, -1e30, 3.5e38, -3.5e38, LARGEST, -LARGEST)
 TEXTS = ("", " ", "unknown", "\x00", "None", "nan", "\ud800", "x" * 300)
@@ -42,12 +39,7 @@ Features = Sequence[Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Proof:
-    """That both say the same.
-
-    Attributes:
-        rows: On how many rows they were compared.
-        largest_difference: Of probabilities; of values, in parts of them.
-    """
+    """The number of compared rows, and the largest difference: absolute of probabilities, relative of values."""
 
     rows: int
     largest_difference: float
@@ -55,7 +47,7 @@ class Proof:
 
 @dataclass(frozen=True)
 class _Said:
-    """What a model says of rows: decisions (rows,), numbers (rows, any), and which rows it refuses (rows,)."""
+    """A model's answers: decisions (rows,), numbers (rows, any), and which rows it refuses (rows,)."""
 
     decisions: NDArray[Any]
     numbers: NDArray[np.float64]
@@ -63,16 +55,10 @@ class _Said:
 
 
 def fast_form(estimator: Any, table: NDArray[Any], features: Features) -> tuple[bytes | None, dict[str, Any]]:
-    """Make the fast form of an estimator, and see whether it says the same.
+    """Make the fast form of an estimator if it is equivalent, and the entry for the metrics.
 
-    Args:
-        estimator: What serves.
-        table: The rows of the evaluation, shape (rows, features), as the estimator takes them.
-        features: Name, kind and `optional` of each column.
-
-    Returns:
-        The ONNX model or None, and what is to be told: `proven_on` (rows) and `largest_difference`, which is at most
-        so large (a power of ten: the last digits depend on the processor), or `why_not`.
+    The entry has `proven_on` (rows) and an upper bound `largest_difference` (a power of ten, because the last digits
+    depend on the processor), or `why_not`. `table` has the evaluation rows, shape (rows, features).
     """
     try:
         content = compiled(estimator, features)
@@ -84,17 +70,7 @@ def fast_form(estimator: Any, table: NDArray[Any], features: Features) -> tuple[
 
 
 def proven(estimator: Any, content: bytes, table: NDArray[Any], features: Features) -> Proof:
-    """Compare an estimator with its fast form.
-
-    Args:
-        estimator: A fitted scikit-learn estimator.
-        content: What `pipeline.fast_form.compiled` made of it.
-        table: The rows of the evaluation, shape (rows, features), as the estimator takes them.
-        features: Name, kind and `optional` of each column.
-
-    Raises:
-        NoFastForm: They do not say the same; the message says where.
-    """
+    """Compare an estimator with `content`, its compiled fast form; raises NoFastForm with the place if they differ."""
     try:
         fast = load(content)
     except Exception as error:  # whatever onnxruntime raises
@@ -139,7 +115,7 @@ def _refuse(what: str, rows: NDArray[Any], wrong: NDArray[np.bool_], how: str) -
 
 
 def _said(model: Any, rows: NDArray[Any]) -> _Said:
-    """Ask for all rows at once or, if that is refused, find the rows that are."""
+    """Predict all rows at once or, if that is refused, find the refused rows by bisection."""
     asked = _as_served(rows) if isinstance(model, FastForm) else rows
     try:
         decisions = np.asarray(model.predict(asked))
@@ -162,12 +138,12 @@ def _said(model: Any, rows: NDArray[Any]) -> _Said:
 
 
 def _as_served(rows: NDArray[Any]) -> list[tuple[Any, ...]]:
-    """The rows as requests give them: a tuple for each, with None for what is missing."""
+    """The rows as requests give them: a tuple for each, with None for missing values."""
     return [tuple(None if one != one else one for one in row) for row in rows.tolist()]  # noqa: PLR0124  NaN
 
 
 def _joined(parts: Sequence[_Said]) -> _Said:
-    """Parts as one. A part that is refused as a whole has no decisions: it takes the form of the others."""
+    """Concatenate parts. A part that is refused as a whole has no decisions: it takes the form of the others."""
     known = next((one for one in parts if len(one.decisions)), None)
     refused = np.concatenate([one.refused for one in parts])
     if known is None:
@@ -181,7 +157,7 @@ def _joined(parts: Sequence[_Said]) -> _Said:
 
 
 def _asked(estimator: Any, table: NDArray[Any], features: Features) -> Iterator[tuple[str, NDArray[Any]]]:
-    """What the two are compared on: each time what it is, and rows."""
+    """The compared rows, each set with its description."""
     random = np.random.default_rng(_SEED)
     yield "rows of the evaluation", table
     taken = _taken(estimator, table, features)
@@ -190,7 +166,9 @@ def _asked(estimator: Any, table: NDArray[Any], features: Features) -> Iterator[
     yield "extreme rows", np.concatenate(extremes)
     any_number = [column for column, values in enumerate(taken) if UNKNOWN_NUMBER in values]
     bounds = list(_boundaries(estimator, table, any_number))
-    again = 4 if sum(len(values) for _, values in bounds) < MOST_THRESHOLDS else 1  # few of them, beside other values
+    again = (
+        4 if sum(len(values) for _, values in bounds) < MOST_THRESHOLDS else 1
+    )  # few of them, so combine each with more rows
     near = [_changed(random, table, column, values * again) for column, values in bounds]
     if near:
         yield "rows at thresholds of its trees", np.concatenate(near)
@@ -213,7 +191,7 @@ def _extremes(feature: Mapping[str, Any]) -> list[Any]:
 
 
 def _taken(estimator: Any, table: NDArray[Any], features: Features) -> list[list[Any]]:
-    """For each column, of missing values and unknown ones those that the estimator does not refuse."""
+    """For each column, the missing and unknown values that the estimator does not refuse."""
     found: list[list[Any]] = []
     for column, feature in enumerate(features):
         text = feature["kind"] == "text"
@@ -230,7 +208,7 @@ def _taken(estimator: Any, table: NDArray[Any], features: Features) -> list[list
 
 
 def _random(random: Any, table: NDArray[Any], taken: list[list[Any]]) -> NDArray[Any]:
-    """Rows whose columns know nothing of each other: known values, numbers about them, and others that are taken."""
+    """Rows with independent columns: known values, numbers around them, and other accepted ones."""
     rows = np.empty((RANDOM_ROWS, table.shape[1]), table.dtype)
     for column in range(table.shape[1]):
         values = table[random.integers(len(table), size=RANDOM_ROWS), column]
@@ -248,7 +226,7 @@ def _random(random: Any, table: NDArray[Any], taken: list[list[Any]]) -> NDArray
 
 
 def _boundaries(estimator: Any, table: NDArray[Any], columns: list[int]) -> Iterator[tuple[int, list[float]]]:
-    """Thresholds of trees with their neighbours, by the column of the table, of these, that a tree sees as it is."""
+    """Thresholds of trees with their neighbours, by those columns of the table that a tree sees unchanged."""
     model = getattr(estimator, "best_estimator_", estimator)
     seen = table[:200]
     if isinstance(model, Pipeline):
@@ -274,7 +252,7 @@ def _equal(one: NDArray[Any], other: NDArray[Any]) -> bool:
 
 
 def _near(threshold: float) -> list[float]:
-    """A threshold and its neighbours, as doubles and, for trees that see their input so, as float32."""
+    """A threshold and its neighbours, as doubles and as float32, which some trees see."""
     short = np.float32(threshold)
     shorts = [short, np.nextafter(short, np.float32(-np.inf)), np.nextafter(short, np.float32(np.inf))]
     between = [(float(short) + float(one)) / 2 for one in shorts[1:]]

@@ -1,22 +1,18 @@
-"""What determines a model version, as one digest.
+"""The recipe of a model version: one digest of everything that determines it.
 
-    recipe(root, {"max_iter": 80}).digest      # the same in every checkout with the same content
+The digest is the sha256 over canonical JSON (sorted keys, no spaces, ASCII only) of these parts:
 
-The canonical form is JSON with sorted keys, no spaces and ASCII only, of these parts; the digest is its sha256:
-
-    code          sha256 over `<sha256>  <path>` lines, sorted, of every file in model/ but README.md,
+    code          sha256 over sorted `<sha256>  <path>` lines of every file in model/ but README.md,
                   example_request.json, hidden files and caches
-    data          sha256 over `<sha256>  <name>` lines of the raw files that model/sources.py names, and the version
-                  that it names
+    data          the same of the raw files that model/sources.py names, and the version that it names
     dependencies  sha256 over the sorted requirements (name, version, hashes) of requirements/serving.txt, and the
-                  version in requirements/app.txt of each other package that the code imports, and of what makes the
-                  fast form
+                  version in requirements/app.txt of the code's other imports and of the fast form's compilers
     format        version of the archive's form and of the steps: changed whenever the same inputs give other bytes
     parameters    the parameters as JSON, defaults filled in by model/parameters.py
     python        major.minor
 
-A folder's place, times, modes, and the order of parameters or of lock lines do not matter. The digest of the data is
-kept in the user's cache under the files' size, times and inode, as git does it, so that a repeated call reads no data.
+Location, times, modes, and the order of parameters or lock lines do not matter. The data digest is cached under the
+files' size, times and inode, as git does, so a repeated call reads no data.
 """
 
 from __future__ import annotations
@@ -42,19 +38,14 @@ NOT_THE_MODEL = ("README.md", "example_request.json")
 
 @dataclass(frozen=True)
 class Recipe:
-    """What determines a model version.
-
-    Attributes:
-        digest: sha256, 64 hexadecimal digits.
-        parts: Part -> its digest or, for `format`, `parameters` and `python`, its text.
-    """
+    """What determines a model version: its digest, 64 hexadecimal digits, and the parts of it."""
 
     digest: str
     parts: Mapping[str, str]
 
     @property
     def id(self) -> str:
-        """The first 12 digits; what a person reads."""
+        """The first 12 digits, for people."""
         return self.digest[:12]
 
     @property
@@ -66,12 +57,7 @@ class Recipe:
 def recipe(root: Path, parameters: Mapping[str, Any]) -> Recipe:
     """Compute the recipe of the model in `root/model`, without training and without loading the model's libraries.
 
-    Args:
-        root: A checkout: holds `model/` and `requirements/`.
-        parameters: As in the stack's config; defaults may be left out.
-
-    Raises:
-        RecipeError: A parameter is not allowed, a file is missing, or `parameters.py` or `sources.py` fails.
+    Raises RecipeError if a parameter is not allowed, a file is missing, or `parameters.py` or `sources.py` fails.
     """
     files = model_files(root)
     parts = {
@@ -86,15 +72,14 @@ def recipe(root: Path, parameters: Mapping[str, Any]) -> Recipe:
 
 
 def canonical(value: Any) -> str:
-    """Return JSON that is the same for equal values: sorted keys, no spaces, ASCII, no NaN."""
+    """JSON that is the same for equal values: sorted keys, no spaces, ASCII, no NaN."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def model_files(root: Path) -> dict[str, Path]:
-    """Return path inside `root` (with slashes) -> file, for every file that belongs to the model version.
+    """Path inside `root` (with slashes) -> file, for every file of the model version.
 
-    Raises:
-        RecipeError: There is no model folder, or it holds a symbolic link (its target would not be sealed).
+    Raises RecipeError if there is no model, or it holds a symbolic link (its target would not be sealed).
     """
     folder = root / "model"
     if not (folder / "__init__.py").is_file():
@@ -142,32 +127,28 @@ def _keep(path: Path, text: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         partial.write_text(text)
         partial.replace(path)
-    except OSError:  # a read-only or full disk costs time at the next call, and nothing else
+    except OSError:  # a read-only or full disk only costs time at the next call
         with suppress(OSError):
             partial.unlink()
 
 
 def cache_folder() -> Path:
-    """Return the folder of the user's cache that checkouts share; `XDG_CACHE_HOME` counts."""
+    """The folder of the user's cache that checkouts share; honours `XDG_CACHE_HOME`."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "modelstack"
 
 
 def check_locks(root: Path) -> None:
-    """Refuse a model that imports a library that no lock holds.
-
-    Raises:
-        RecipeError: The message names the library, and the file that imports it.
-    """
+    """Refuse a model that imports a library that no lock holds; the RecipeError names library and file."""
     dependencies(root / "requirements", model_files(root))
 
 
 def listing_digest(digests: Mapping[str, str]) -> str:
-    """Return the sha256 over `<sha256>  <path>` lines, sorted."""
+    """The sha256 over sorted `<sha256>  <path>` lines."""
     listing = "".join(f"{digest}  {name}\n" for name, digest in sorted(digests.items()))
     return hashlib.sha256(listing.encode()).hexdigest()
 
 
 def sha256_of(path: Path) -> str:
-    """Return the sha256 of a file, 64 hexadecimal digits."""
+    """The sha256 of a file, 64 hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

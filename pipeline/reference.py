@@ -1,7 +1,4 @@
-"""The model's training rows as `monitoring` measures drift against them; it is sealed into the package.
-
-canonical(reference(rows).as_dict())    # reference.json
-"""
+"""The drift reference of a model's training rows, which is sealed into the package."""
 
 from __future__ import annotations
 
@@ -12,16 +9,12 @@ from pipeline.rows import Rows, seconds
 
 
 def reference(rows: Rows) -> Reference:
-    """Take what later requests are held against.
-
-    Raises:
-        ValueError: There are no rows.
-    """
+    """Take the reference of some rows, of which there must be at least one."""
     return Reference(*sealed(rows.columns, seconds(rows)))
 
 
 def judged(reference: Reference) -> str:
-    """What can be said of drift later, for whoever trains."""
+    """Message for the trainer: how later drift will be judged."""
     blocks = [calibration.blocks for each in reference.null.scores.values() for calibration in each.values()]
     if blocks:
         return f"drift is judged against {max(blocks)} blocks of training"

@@ -1,9 +1,8 @@
-"""Fits the model once more, on the rows of the evaluation too. The served model may know more than the evaluated one.
+"""The optional second fit of a model, which includes the evaluation rows, so the served model may know more.
 
-Evaluation keeps the newest rows back, which are those that a model needs most. So a model may have a second fit, with
-what the first one chose: its `data.refit` gives the rows, its `training.refit` fits (without it, `train` does).
-Metrics, gates and the comparison with a champion are those of the first, which is sealed beside what serves: whoever
-has the package can check what it promises.
+Evaluation withholds the newest rows, which a model needs most. So `data.refit` may give more rows, and `training.refit`
+(or `train`) fits them with what the first fit chose. Metrics, gates and the comparison with a champion are of the first
+fit, which is sealed next to the served one, so that its metrics can be verified.
 """
 
 from __future__ import annotations
@@ -14,6 +13,6 @@ SERVING, EVALUATED = "model.joblib", "evaluated.joblib"
 
 
 def evaluated(folder: Path) -> Path:
-    """The estimator of a folder that was evaluated: beside one that serves, or the same."""
+    """The evaluated estimator of a folder: next to one that serves, or the same."""
     beside = folder / EVALUATED
     return beside if beside.exists() else folder / SERVING

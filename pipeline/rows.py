@@ -1,10 +1,4 @@
-"""The model's tables as rows: of which form they are, and whether training on them and evaluating means something.
-
-    rows = Rows.of(table, "training(settings)")             # from a DataFrame, or a mapping of columns
-    both = tables(data, settings)                           # training, evaluation and refit, all checked
-
-All of it is checked before anything is fitted.
-"""
+"""The model's tables as rows, with checks of their form and of the split, before anything is fitted."""
 
 from __future__ import annotations
 
@@ -22,7 +16,7 @@ from pipeline.contract import ContractBroken, Refusal
 TIMES = ("event_time", "label_at")
 BESIDE = ("id", "label", *TIMES)
 """Columns of a table that are no features."""
-EVALUATED = 5  # one of so many rows is for evaluation, where the model does not choose
+EVALUATED = 5  # the default split withholds one in so many rows
 
 
 class SplitRefused(Refusal):
@@ -35,10 +29,10 @@ class Rows:
 
     Attributes:
         columns: Feature -> values, shape (rows,): numbers with NaN for missing, or texts with None for missing. They
-            are the fields of a request's instance, and what drift is measured on.
-        label: What each answer should say, shape (rows,); None where the table does not tell.
+            are the fields of a request's instance, and drift is measured on them.
+        label: The correct answers, shape (rows,); None if the table has none.
         id: A name for each row, shape (rows,).
-        event_time: When each prediction is asked for, UTC, datetime64; None for rows without a time.
+        event_time: When each prediction is requested, UTC, datetime64; None for rows without a time.
         label_at: When each label is known, UTC, datetime64; None for rows without a time.
     """
 
@@ -50,14 +44,9 @@ class Rows:
 
     @classmethod
     def of(cls, table: Any, where: str = "table") -> Rows:
-        """Take a table apart.
+        """Check a table (column -> values) that the function `where` of `model/data.py` returned.
 
-        Args:
-            table: A DataFrame or a mapping, column -> values.
-            where: The function of `model/data.py` that returned it.
-
-        Raises:
-            ContractBroken: Something is wrong with it; every problem is named.
+        Raises ContractBroken, which names every problem.
         """
         if problems := [f"model/data.py: {where}: {text}" for text in _wrong(table)]:
             raise ContractBroken(problems)
@@ -83,7 +72,7 @@ class Rows:
 
     @property
     def features(self) -> list[dict[str, Any]]:
-        """What a request has to hold: name, kind (number, boolean or text) and whether it may be missing."""
+        """The features of a request: name, kind (number, boolean or text) and whether it may be missing."""
         return [
             {"name": name, "kind": _kind(values), "optional": any(as_json(value) is None for value in values)}
             for name, values in self.columns.items()
@@ -98,7 +87,7 @@ class Rows:
 
 @dataclass(frozen=True)
 class Tables:
-    """The rows of a model: to train on, to evaluate on, and to fit what serves on if that is another fit."""
+    """The rows to train on, to evaluate on, and for a second fit of what serves, if any."""
 
     training: Rows
     evaluation: Rows
@@ -106,16 +95,7 @@ class Tables:
 
 
 def tables(data: Any, settings: Any) -> Tables:
-    """Ask the model for its rows, and check them.
-
-    Args:
-        data: The model's module of this name.
-        settings: The model's parameters.
-
-    Raises:
-        ContractBroken: They are of another form.
-        SplitRefused: Training could have known rows to evaluate on.
-    """
+    """Get the rows of the model's module `data` for its parameters, and check them: their form, and the split."""
     own, again = getattr(data, "evaluation", None), getattr(data, "refit", None)
     asked = {"training": data.training(settings)}
     if own:
@@ -130,10 +110,9 @@ def tables(data: Any, settings: Any) -> Tables:
 
 
 def split(rows: Rows) -> tuple[Rows, Rows]:
-    """Keep a fifth back for evaluation: the newest rows or, without times, one in five by its name.
+    """Withhold a fifth for evaluation: the newest rows or, without times, one in five by its name.
 
-    Raises:
-        ContractBroken: That leaves none on either side.
+    Raises ContractBroken if that leaves none on either side.
     """
     if rows.event_time is None or rows.label_at is None:
         late = np.array([_number(name) % EVALUATED == 0 for name in rows.id], bool)
@@ -152,23 +131,19 @@ def split(rows: Rows) -> tuple[Rows, Rows]:
 
 
 def have_times(rows: Rows) -> bool:
-    """Whether the rows say when they happened."""
+    """Whether the rows have times."""
     return rows.event_time is not None
 
 
 def seconds(rows: Rows) -> NDArray[np.float64] | None:
-    """When each row happened, epoch seconds, shape (rows,); None when they have no times."""
+    """When each row happened, epoch seconds, shape (rows,); None if they have no times."""
     if rows.event_time is None:
         return None
     return rows.event_time.astype("datetime64[us]").astype(np.int64) / 1e6
 
 
 def check_split(training: Rows, evaluation: Rows) -> None:
-    """Refuse to evaluate on anything that training could have known.
-
-    Raises:
-        SplitRefused: Evaluation starts before training ends or, where rows have no time, has rows of training.
-    """
+    """Refuse evaluation rows from before training ends or, where rows have no time, rows that training has too."""
     if not have_times(training):
         both = set(training.id.tolist()) & set(evaluation.id.tolist())
         if both:
@@ -210,7 +185,7 @@ def as_json(value: Any) -> Any:
 
 
 def _check_alike(found: Mapping[str, Rows], asked: Mapping[str, Any]) -> None:
-    """Refuse tables of one model that differ in what they tell."""
+    """Refuse tables of one model with different columns."""
     problems: list[str] = []
     if len({have_times(rows) for rows in found.values()}) > 1:
         problems.append(f"model/data.py: found event_time in one of {', '.join(found)}; expected it in all or in none")
@@ -247,7 +222,7 @@ def _wrong(table: Any) -> Iterator[str]:
 
 
 def _wrong_features(given: Mapping[Any, Any]) -> Iterator[str]:
-    """Columns that hold what no bin can count, or have a name no metric can have."""
+    """Problems of columns that no bin can count, or whose name no metric can have."""
     for name, values in given.items():
         if not isinstance(name, str) or not re.fullmatch("[!-~]([ -~]{0,198}[!-~])?", name) or name.startswith(":"):
             yield f"found the column {name!r}; expected a name of up to 200 characters of ASCII, no colon first"
@@ -280,7 +255,7 @@ def _countable(value: object) -> bool:
 
 
 def _plain(values: NDArray[Any]) -> NDArray[Any]:
-    """Texts with None for a missing one, whatever the table has there; objects that are all numbers as numbers."""
+    """Texts with None for a missing one; objects that are all numbers as numbers."""
     if values.dtype.kind == "U":
         return values.astype(object)
     if values.dtype.kind != "O":

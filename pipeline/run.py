@@ -1,7 +1,7 @@
-"""Run one step: `python -m pipeline.run STEP --in NAME=FOLDER --set NAME=TEXT --settings FILE --out FOLDER`.
+"""Runs one step: `python -m pipeline.run STEP --in NAME=FOLDER --set NAME=TEXT --settings FILE --out FOLDER`.
 
-See `pipeline.steps` for what this command promises. It is the same in a process and in the container of any engine, and
-it sets by itself whatever makes the outcome the same on every machine.
+`pipeline.steps` describes the contract of this command. It is the same for all engines, and itself sets what makes the
+outcome reproducible.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from pipeline.texts import json_object, wrong
 def main(arguments: list[str] | None = None) -> None:
     """Run a step; see `pipeline.steps` for its status."""
     if any(os.environ.get(name) != value for name, value in step.alike().items()):
-        # The seed of hashes is chosen as the interpreter starts, and the threads as libraries load.
+        # The hash seed is read when the interpreter starts, the thread counts when libraries load.
         words = sys.argv[1:] if arguments is None else arguments
         os.execve(sys.executable, [sys.executable, "-m", "pipeline.run", *words], {**os.environ, **step.alike()})
     step.end_with_parent()
-    if os.getpid() == 1:  # the first process of a container dies of no signal by itself
+    if os.getpid() == 1:  # without a handler the first process of a container ignores SIGTERM
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         one, folders, texts, out = _asked(PIPELINE, arguments)
@@ -39,18 +39,14 @@ def main(arguments: list[str] | None = None) -> None:
     except (PipelineError, RecipeError, Refusal) as error:
         step.refuse(error)
     else:
-        if os.environ.get(step.STARTED_BY_PIPE) != "1":  # else who started it reads the record
+        if os.environ.get(step.STARTED_BY_PIPE) != "1":  # else the parent reads the record
             print(f"outcome {made.digest}", flush=True)
 
 
 def ran(
     pipeline: Pipeline, one: Step, folders: Mapping[str, Path], texts: Mapping[str, str], out: Path
 ) -> outcome.Outcome:
-    """Run a step in this process, which runs nothing else.
-
-    Raises:
-        Refusal: It refuses; nothing was recorded.
-    """
+    """Run a step in this process, which runs nothing else; a Refusal means that nothing was recorded."""
     digests = {name: outcome.verified(folders[name], name).digest for name in pipeline.steps_of(one)}
     if one.only_if and not passed(folders[one.only_if]):
         raise Refusal(f"the {VERDICT} of {one.only_if} did not pass: {one.name} runs only if it does")
@@ -69,11 +65,7 @@ def ran(
 
 
 def finished(one: Step, program: Callable[[Given], None], given: Given, made_of: Mapping[str, str]) -> outcome.Outcome:
-    """Call the function of a step, and record what it wrote.
-
-    Raises:
-        Refusal: There is something already where it goes, or it did not write what it should.
-    """
+    """Call the function of a step, and record what it wrote; refuses a non-empty output folder."""
     given.out.mkdir(parents=True, exist_ok=True)
     if there := next(given.out.iterdir(), None):
         raise Refusal(f"there is {there} already: expected an empty folder for what {one.name} gives")

@@ -1,7 +1,7 @@
-"""Step `seal`: one archive of what the other steps wrote and of the model's code, and where it came from.
+"""Step `seal`: one archive of the other steps' files and the model's code, and its origin.
 
-Gives `model.tar.gz` (see `pipeline.pack`), `sealed.json` (its digest, that of its manifest, its metrics and its recipe)
-and, beside them, `facts.json` (see `pipeline.origin`): of this build, and so in no digest.
+Gives `model.tar.gz` (see `pipeline.pack`), `sealed.json` (its digests, metrics and recipe) and, outside of the digest,
+`facts.json` of this build (see `pipeline.origin`).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def main(given: Given) -> None:
 
 
 def check_served(root: Path, evaluated: Path) -> None:
-    """Refuse a model that the image could not load: one without a fast form, where the image has no scikit-learn."""
+    """Refuse a model that the image could not load: without a fast form, if the image has no scikit-learn."""
     if (evaluated / archive.FAST_FORM).exists() or outline.loads_itself(root):
         return
     if not {"joblib", "scikit-learn"} <= locked(root / "requirements" / "serving.txt").keys():

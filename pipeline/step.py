@@ -1,11 +1,10 @@
-"""Run a program of the model's own code in a process of its own, such as a step of the pipeline.
+"""Runs a program that uses the model's own code, such as a step of the pipeline, in its own process.
 
-The process has the checkout's code first on its path, a fixed hash seed, one thread, and arithmetic that each x86-64
-processor with AVX2 does alike, so that the outcome depends on nothing of the caller. A failure in the model's code
-cannot take the caller along, and its memory is given back.
+The process has the checkout first on its path, a fixed hash seed, one thread, and arithmetic that is the same on each
+x86-64 processor with AVX2, so the outcome depends on nothing of the caller. A failure does not affect the caller.
 
-A program is a module: `python -m pipeline.losses --parameters JSON --out FILE`. It prints progress, line by line, and
-writes files. It ends when the process that started it ends. What it refuses it says in words, without a traceback.
+A program is a module: `python -m pipeline.losses --parameters JSON --out FILE`. It prints progress line by line and
+writes files. It ends when its parent ends. A refusal is a message, without a traceback.
 """
 
 from __future__ import annotations
@@ -24,24 +23,19 @@ from pathlib import Path
 
 from pipeline.contract import Refusal
 
-REFUSED = 4  # the status of a program that has said why, as a JSON string in its last line
+REFUSED = 4  # exit status of a refusal, whose reason is a JSON string in the last line of stderr
 STARTED_BY_PIPE = "MODELSTACK_STEP_PARENT_PIPE"
 YIELDING = 5
-"""How nice a step is at least."""
+"""Minimum niceness of a step."""
 LAST_LINES = 5
-"""Of what a program printed that are told when it fails."""
+"""Number of output lines in the message of a failure."""
 _CPU = Path("/proc/cpuinfo")
 _ALIKE = {"OPENBLAS_CORETYPE": "Haswell", "NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512_ICL AVX512_SPR"}
-"""OpenBLAS and NumPy choose their code by the processor, and sums come out otherwise: here by what all have, AVX2."""
+"""OpenBLAS and NumPy choose their code by the processor, which changes sums: pinned to AVX2, which all have."""
 
 
 class StepFailed(Exception):
-    """A step refused or failed; the message names it, and says why.
-
-    Attributes:
-        step: Its name.
-        refused: Whether it said why, so that it would do the same again.
-    """
+    """A step refused or failed; the message names it, and says why. A retry of a refusal would refuse again."""
 
     def __init__(self, step: str, why: str, *, refused: bool = False, last: Sequence[str] = ()) -> None:
         lines = "".join(f"\n    {line}" for line in last)
@@ -65,18 +59,10 @@ def run(
     name: str | None = None,
     timeout: float | None = None,
 ) -> None:
-    """Run a program to its end.
+    """Run a program (a module such as `pipeline.losses`) of the checkout `root` to its end.
 
-    Args:
-        root: The checkout whose `model` and `pipeline` run.
-        module: The program, such as `pipeline.losses`.
-        arguments: Its command line.
-        progress: Called with each line that it prints.
-        name: What a failure calls it; by default the last part of the module's name.
-        timeout: How long it may take, seconds; None for any time.
-
-    Raises:
-        StepFailed: It ended with another status than 0, or was ended for the time that it took.
+    `progress` gets each line that it prints; `name` replaces the module's last part in error messages; `timeout` is in
+    seconds. Raises StepFailed if the status is not 0, or after the timeout.
     """
     process = subprocess.Popen(
         [sys.executable, "-m", module, *arguments],
@@ -113,7 +99,7 @@ def run(
 
 @contextmanager
 def _limited(process: subprocess.Popen[str], timeout: float | None) -> Generator[threading.Event]:
-    """Kill a process that takes too long, and what it has started. The event says that this was so."""
+    """Kill a process and its children after a timeout. The event tells whether that happened."""
     late = threading.Event()
     if timeout is None:
         yield late
@@ -156,17 +142,17 @@ def refuse(why: Exception) -> None:
 
 
 def end_with_parent() -> None:
-    """Called by a step: end this process when the one that started it is gone, however it ended; yield to others."""
+    """Called by a step: end this process when its parent ends in any way, and lower its priority."""
     if os.environ.get(STARTED_BY_PIPE) != "1":
         return
-    os.nice(max(0, YIELDING - os.nice(0)))  # what serves on the same machine comes first
+    os.nice(max(0, YIELDING - os.nice(0)))  # serving on the same machine has priority
 
     def watch() -> None:
-        # Not through sys.stdin: its lock, held here for good, would stop the interpreter from shutting down.
+        # Not sys.stdin: its lock, held here forever, would keep the interpreter from shutting down.
         while os.read(0, 1):
             pass
         if os.getpgrp() == os.getpid():
-            os.killpg(0, signal.SIGKILL)  # with what it has started
+            os.killpg(0, signal.SIGKILL)  # with its children
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
@@ -190,7 +176,7 @@ def _explained(name: str, status: int, stderr: Sequence[str], said: Sequence[str
 
 
 def _reason(stderr: Sequence[str]) -> str | None:
-    """Why a program refused; None where its status means something else, as where the model's own code ended it."""
+    """Why a program refused; None if its status means something else, as if the model's own code exited."""
     try:
         reason = json.loads(stderr[-1])
     except (IndexError, ValueError):

@@ -1,24 +1,21 @@
-"""The pipeline, declared once: its steps, what each takes and gives, and what it may cost. Every engine runs this.
-
-    PIPELINE.order()                          # the steps, each after those that it takes from
-    PIPELINE.steps_of(PIPELINE.step("seal"))  # the steps that it takes from: data, train, evaluate
+"""The declaration of the pipeline: its steps, their inputs, outputs and costs. Every engine runs it.
 
 A step is one function, `main(given: pipeline.given.Given) -> None`, that reads folders and texts and writes files into
 one new folder, its **outcome**, which has the step's name. Every engine starts it by the same command, in a process or
-a container, from the folder that holds the rooms:
+a container, from the folder that holds our packages:
 
     python -m pipeline.run train --in data=FOLDER --in code=FOLDER --settings FILE --out FOLDER
 
-    --in NAME=FOLDER    an outcome that the step takes, or a folder that the pipeline is given, which may lack
-    --set NAME=TEXT     a text that the step takes; those that are not named have their defaults
-    --settings FILE     texts too, as a JSON object: for engines whose arguments are short; may hold others
-    --out FOLDER        where the outcome goes: empty or not there yet
+    --in NAME=FOLDER    an outcome that the step takes, or an optional input folder of the pipeline
+    --set NAME=TEXT     a text that the step takes; others have their defaults
+    --settings FILE     texts too, as a JSON object, for engines with short arguments; may hold others
+    --out FOLDER        where the outcome goes: empty or missing
 
-Into the outcome the command puts `outcome.json` (see `pipeline.outcome`): the digest of what was made, and of what was
-taken. A step reads no outcome whose files have other digests. Status 0: done. Status 4: refused, for a reason that is
-the last line of stderr, a JSON string; it would be refused again. Any other status: failed.
+The command adds `outcome.json` (see `pipeline.outcome`) with the digests of what was made and taken. A step reads no
+outcome whose files have other digests. Status 0: done. Status 4: refused, for a reason that is the last line of stderr,
+a JSON string; a retry would refuse again. Any other status: failed.
 
-To add a step, write its function, and add one line to `STEPS`.
+To add a step, write its function, and add it to `STEPS`.
 """
 
 from __future__ import annotations
@@ -33,9 +30,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 VERDICT = "verdict.json"
-"""The file of an outcome that other steps depend on with `only_if`: `{"passed": true or false, "why": "..."}`."""
+"""The file that `only_if` reads: `{"passed": true or false, "why": "..."}`."""
 COMPARED = "compared.json"
-"""The file in which `compare` tells what came of it, or why nothing did."""
+"""The result file of `compare`."""
 GROUPS = ("build", "check", "release")
 _NAME = re.compile("[a-z][a-z0-9_]{0,30}")
 _PROGRAM = re.compile(r"[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)*:[a-z_][a-z0-9_]*")
@@ -51,16 +48,15 @@ class PipelineError(ValueError):
 
 @dataclass(frozen=True)
 class Input:
-    """What a pipeline is given from outside.
+    """An input of the pipeline.
 
     Attributes:
-        name: What steps take it by.
-        kind: A folder, which may lack, or a text.
-        says: What it is, for people.
-        default: The text where none is given.
-        reader: The function that reads the text, `module:function`, see `pipeline.texts`; without one, any is allowed.
-        required: Whether steps that take the text by their command cannot do with its default.
-        of: The folder without which the text is nothing; only with that is it required.
+        kind: A folder, which is optional, or a text.
+        says: Its description for people.
+        default: The default of a text.
+        reader: The function that checks the text, `module:function`, see `pipeline.texts`; without one any is allowed.
+        required: Whether steps that take the text need another value than its default.
+        of: The folder without which the text is useless; it is only required with that.
     """
 
     name: str
@@ -72,20 +68,13 @@ class Input:
     of: str | None = None
 
     def asked(self, folders: Collection[str]) -> bool:
-        """Whether it has to be given beside these folders."""
+        """Whether it has to be given with these folders."""
         return self.required and (self.of is None or self.of in folders)
 
 
 @dataclass(frozen=True)
 class Resources:
-    """What a step needs of a machine.
-
-    Attributes:
-        cpus: How many.
-        memory_gb: Gigabytes.
-        instance_type: Of SageMaker, with at least these.
-        volume_gb: Gigabytes of disk.
-    """
+    """The machine resources of a step, with a SageMaker instance type that has at least these."""
 
     cpus: int = 1
     memory_gb: int = 2
@@ -102,19 +91,15 @@ class Step:
     """One step.
 
     Attributes:
-        name: Its name, and that of its outcome.
         program: Its function, `module:function`.
-        says: What it does, for people.
         takes: Steps whose outcomes it reads, and inputs of the pipeline.
         gives: The files that its outcome always holds; there may be more. No outcome holds folders.
-        beside: Files of the outcome that tell of this run, as times do: they are not in its digest.
-        cached: Whether an outcome that was made of the same may stand for a new one: the step changes nothing outside.
-        only_if: The step, which it takes from, whose `verdict.json` has to say `"passed": true`; else it is skipped.
-        retries: How often it is tried again after it failed; never after it refused.
-        timeout: How long one try may take, seconds.
-        resources: What it needs of a machine.
-        group: `build` makes the package, `check` judges it, `release` changes something outside. Steps of one group may
-            share a machine.
+        beside: Files of the outcome that describe this run, such as times: they are not in its digest.
+        cached: Whether an outcome of the same inputs may be reused: the step changes nothing outside.
+        only_if: The step, which it takes from, whose `verdict.json` must say `"passed": true`; else it is skipped.
+        retries: Maximum retries after a failure; a refusal is never retried.
+        timeout: Seconds per attempt.
+        group: Steps of one group share a job where starting one is slow.
     """
 
     name: str
@@ -133,11 +118,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Pipeline:
-    """Steps over inputs, each step after those that it takes from.
-
-    Raises:
-        PipelineError: A name is unknown or there twice, or steps wait for each other.
-    """
+    """Steps over inputs; raises PipelineError if a name is unknown or repeated, or if steps wait for each other."""
 
     inputs: tuple[Input, ...]
     steps: tuple[Step, ...]
@@ -147,11 +128,7 @@ class Pipeline:
             raise PipelineError(problems)
 
     def step(self, name: str) -> Step:
-        """The step of a name.
-
-        Raises:
-            PipelineError: There is none.
-        """
+        """The step of a name; raises PipelineError if there is none."""
         for one in self.steps:
             if one.name == name:
                 return one
@@ -174,7 +151,7 @@ class Pipeline:
         return tuple(name for name in step.takes if name in names)
 
     def folders_of(self, step: Step) -> tuple[str, ...]:
-        """The folders from outside that a step takes; each may lack."""
+        """The folders from outside that a step takes; each is optional."""
         names = {one.name for one in self.inputs if one.kind == "folder"}
         return tuple(name for name in step.takes if name in names)
 
@@ -191,7 +168,7 @@ def function(program: str) -> Callable[..., Any]:
 
 
 def passed(folder: Path) -> bool:
-    """Whether the verdict in an outcome lets steps run that pass only with it."""
+    """Whether the verdict in an outcome passed."""
     return json.loads((folder / VERDICT).read_bytes())["passed"] is True
 
 
@@ -308,7 +285,7 @@ INPUTS = (
     ),
 )
 _CODE = ("code", "raw_data", "code_digest")
-"""What a step takes that runs the model's code, or looks at it."""
+"""Inputs of a step that runs the model's code, or reads it."""
 
 STEPS = (
     Step(

@@ -1,9 +1,6 @@
-"""What a text of the pipeline has to be: asked where it is compiled for an engine, and by each step before it begins.
+"""Validation of the pipeline's texts, when it is compiled for an engine and by each step before it starts.
 
-    wrong(PIPELINE.inputs, {"min_gain": "much"}, {"champion"})
-    # ["champion_digest: missing; ...", "min_gain: 'much' is not allowed: expected a number, or nothing", ...]
-
-An input names its reader, a function of the text's name and the text: it returns what that says, or raises a Refusal
+An input names its reader, a function of the text's name and the text: it returns the parsed value, or raises a Refusal
 that names the text, its value and what is allowed.
 """
 
@@ -25,17 +22,11 @@ NAME = Form(
     "[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?",
     "names of 1 to 63 letters, digits and _.-, a letter or digit first and last",
 )
-"""What every registry lets something be called that is kept with a version."""
+"""The allowed names of metadata of a version, in every registry."""
 
 
 def wrong(inputs: Iterable[Input], texts: Mapping[str, str], folders: Collection[str]) -> list[str]:
-    """What is wrong with texts, a line for each.
-
-    Args:
-        inputs: Those that are looked at.
-        texts: Input -> text; the others have their defaults.
-        folders: The folders that are given.
-    """
+    """Problems of the texts of some inputs, a line for each, given the names of the folders."""
     return [line for one in inputs if one.kind == "text" for line in _wrong(one, texts, folders)]
 
 

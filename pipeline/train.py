@@ -1,9 +1,8 @@
-"""Step `train`: fit the model and take the reference for drift.
+"""Step `train`: fit the model and take the reference for drift, after all rows were checked.
 
-Writes `model.joblib`, `reference.json`, `features.json` and `answer.json` (what it is asked and what it answers),
-`example.json` (a request that it answers) and `training.json` (which rows it has seen). Of a model that is fitted once
-more after its evaluation, these are about what serves, and `evaluated.joblib` is the estimator to evaluate: see
-`pipeline.refit`. Nothing is fitted before all rows were checked.
+Writes `model.joblib`, `reference.json`, `features.json` and `answer.json` (its requests and answers), `example.json`
+(an example request) and `training.json` (which rows it has seen). With a second fit these are of what serves, and
+`evaluated.joblib` is the estimator to evaluate: see `pipeline.refit`.
 """
 
 from __future__ import annotations
@@ -55,6 +54,6 @@ def main(given: Given) -> None:
 
 
 def _saved(path: Path, trained: parts.Trained, rows: Rows) -> dict[str, Any]:
-    """Write an estimator, and return what is to be known of it."""
+    """Write an estimator, and return its facts."""
     parts.save(trained.estimator, path)
     return {"model_sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "rows": len(rows), **times(rows)}

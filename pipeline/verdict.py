@@ -1,7 +1,7 @@
-"""Step `gate`: say whether the sealed package may be released.
+"""Step `gate`: decide whether the sealed package may be released.
 
-Gives `verdict.json`: `passed`; `outcome` (`passed`, `refused` or `not_better`), `why` in words, and `misses`, the
-bounds that are not kept. A model that may not be released is no failure of the step: what needs its pass is skipped.
+Gives `verdict.json`: `passed`, `outcome` (`passed`, `refused` or `not_better`), `why`, and `misses`, the violated
+bounds. A refused model is no failure of the step: later steps that need its pass are skipped.
 """
 
 from __future__ import annotations

@@ -1,18 +1,15 @@
-"""The pipeline as Kubeflow Pipelines runs it: the declaration in, IR YAML 2.1.0 out, the same bytes each time.
+"""Compiler of the pipeline to Kubeflow Pipelines: IR YAML 2.1.0 from the declaration, the same bytes each time.
 
-    text = compiled(PIPELINE, Site("flight-delay", image="registry/modelstack@sha256:...", texts={"gates": "{}"}))
+Each step is a container of the training image, started by `pipeline.engines.kubeflow_task`. Its outcome is an artifact
+of its name, a folder; output parameters hold its digest and whether a verdict passed.
 
-Each step is a container of the image that trains, which runs the command of every engine, see `pipeline.steps`. Its
-outcome is an artifact of its name, a folder. `pipeline.engines.kubeflow_task`, which starts the step there, says by
-output parameters what its digest is and, of a verdict, whether it passed.
+Kubeflow's cache identifies the input artifacts of a task by name only. So each step also takes the digest of each input
+outcome as a parameter: the cache then only hits on the same content, and the step refuses an exchanged outcome. The
+digest of a folder from outside is unknown before a step has read it, so a step that takes one and no outcome is never
+cached.
 
-Kubeflow's cache knows the input artifacts of a task by their names alone. So each step also takes, as a parameter, the
-digest of each outcome that it takes: the cache then finds what was made of the same, and nothing else, and the step
-refuses an outcome that was exchanged. Of a folder from outside nobody knows the digest before a step has read it; a
-step that takes one and no outcome is never cached.
-
-A step that waits for a verdict (`only_if`) has it as a condition. Another task, `<step>-refused`, waits for the
-opposite, tells the reason and fails, so that the run does.
+A step that waits for a verdict (`only_if`) has it as a condition. The task `<step>-refused` has the opposite condition,
+prints the reason and fails, so that the run fails.
 """
 
 from __future__ import annotations
@@ -32,7 +29,7 @@ from pipeline.texts import wrong
 SCHEMA = "2.1.0"
 COMMAND = ("python", "-m", "pipeline.engines.kubeflow_task")
 IMPORTED = "artifact"
-"""What an importer calls its output."""
+"""The name of an importer's output."""
 BACKOFF = {"backoffDuration": "10s", "backoffFactor": 2.0, "backoffMaxDuration": "600s"}
 _NAME = Form("[a-z0-9][a-z0-9-]{0,127}", "small letters, digits and -, at most 128")
 _IMAGE = Form(
@@ -52,17 +49,12 @@ Json = dict[str, Any]
 
 
 class SiteError(ValueError):
-    """What the pipeline is to run with cannot be; the message has a line for each problem."""
+    """The pipeline cannot run with these settings; the message has a line for each problem."""
 
 
 @dataclass(frozen=True)
 class Secret:
-    """A Secret of Kubernetes.
-
-    Attributes:
-        name: The Secret.
-        key: Which of its values; empty for all, as files of a folder.
-    """
+    """A Kubernetes Secret; `key` selects one value, and if empty all of them, as files of a folder."""
 
     name: str
     key: str = ""
@@ -70,14 +62,13 @@ class Secret:
 
 @dataclass(frozen=True)
 class Site:
-    """What the pipeline runs with.
+    """The settings of a pipeline on Kubeflow.
 
     Attributes:
-        name: The pipeline's name.
-        image: The image that trains, by its digest.
-        texts: Input -> the text that a run has by default; the others have those of the declaration.
-        folders: Input -> the address of the folder, such as `s3://bucket/code`; of one that lacks, none is taken.
-        secrets: Variable -> its value, or folder -> its files, in steps that change something outside and in no other.
+        image: The training image, by its digest.
+        texts: Input -> default text of a run; others have the default of the declaration.
+        folders: Input -> address of the folder, such as `s3://bucket/code`; without one the folder is not used.
+        secrets: Variable -> its value, or folder -> its files; only for steps that change something outside.
     """
 
     name: str
@@ -88,10 +79,9 @@ class Site:
 
 
 def compiled(pipeline: Pipeline, site: Site) -> str:
-    """The pipeline's IR as YAML and, where it takes secrets, a second document for Kubernetes.
+    """The pipeline's IR as YAML and, if it takes secrets, a second document for Kubernetes.
 
-    Raises:
-        SiteError: The site names what the pipeline does not know, or what no run could use.
+    Raises SiteError for unknown names, or values that no run could use.
     """
     if found := list(problems(pipeline, site)):
         raise SiteError("\n".join(found))
@@ -100,7 +90,7 @@ def compiled(pipeline: Pipeline, site: Site) -> str:
 
 
 def problems(pipeline: Pipeline, site: Site) -> Iterator[str]:
-    """What is unknown to the pipeline, or no run could use, a line for each."""
+    """Unknown names and unusable values, a line for each."""
     if not _NAME.fits(site.name):
         yield not_allowed("name", site.name, _NAME.words)
     if not site.image:
@@ -149,12 +139,12 @@ def _spec(pipeline: Pipeline, site: Site) -> Json:
 
 
 def task(name: str) -> str:
-    """What the task of a step, or of a folder, is called: Kubernetes takes no `_`."""
+    """The task name of a step or a folder: Kubernetes allows no `_`."""
     return name.replace("_", "-")
 
 
 def refused(step: str) -> str:
-    """The task that fails where the verdict of a step did not pass."""
+    """The task that fails if the verdict of a step did not pass."""
     return f"{task(step)}-refused"
 
 
@@ -181,7 +171,7 @@ def _cached(pipeline: Pipeline, step: Step, site: Site) -> bool:
     return step.cached and (bool(pipeline.steps_of(step)) or not _folders(pipeline, step, site))
 
 
-# What a task takes from which other, and when it runs.
+# Tasks: their inputs, and when they run.
 
 
 def _task(pipeline: Pipeline, step: Step, site: Site) -> Json:
@@ -239,7 +229,7 @@ def _artifact(producer: str, key: str) -> Json:
     return {"taskOutputArtifact": {"producerTask": producer, "outputArtifactKey": key}}
 
 
-# What a component takes and gives.
+# Components: their inputs and outputs.
 
 
 def _component(pipeline: Pipeline, step: Step, site: Site) -> Json:
@@ -285,7 +275,7 @@ def _typed(kind: str) -> Json:
 
 
 def _default(text: Input, site: Site) -> str | None:
-    """The text that a run has by default; None of one that it has to be given."""
+    """The default text of a run; None if it must be given."""
     return site.texts.get(text.name, None if text.asked(site.folders) else text.default)
 
 
@@ -294,7 +284,7 @@ def _parameter(default: str | None, says: str) -> Json:
     return {"parameterType": "STRING", "description": says, **optional}
 
 
-# What runs in a container.
+# Containers.
 
 
 def _container(pipeline: Pipeline, step: Step, site: Site) -> Json:
@@ -346,7 +336,7 @@ def _resources(needs: Resources) -> Json:
 
 
 def _needs(pipeline: Pipeline, site: Site) -> Json:
-    """What Kubernetes gives to the steps that change something outside."""
+    """The Kubernetes settings of the steps that change something outside."""
     changing = [one for one in pipeline.order() if not one.cached]
     executors = {f"exec-{task(one.name)}": _secrets(site) for one in changing}
     return {"platforms": {"kubernetes": {"deploymentSpec": {"executors": executors}}}}

@@ -1,14 +1,13 @@
-"""What runs in the container of a step in Kubeflow Pipelines, as `pipeline.engines.kubeflow` asks for it.
+"""The program in the container of a step in Kubeflow Pipelines.
 
     python -m pipeline.engines.kubeflow_task '{"inputs": ..., "outputs": ...}' train --in data=FOLDER ... --out FOLDER
     python -m pipeline.engines.kubeflow_task --refused gate FOLDER
 
-The first runs `python -m pipeline.run` with all words but the first, as long as the step may take. It refuses an
-outcome with another digest than its step told Kubeflow, which is the `inputs` of the first word. Then it writes, into
-the file that the first word names, what Kubeflow is to know of the outcome: the digest, and whether a verdict passed. A
-cluster reads the artifacts that were written without being told; `kfp.local` asks to be told, and is.
+The first form runs `python -m pipeline.run` with all words but the first, within the step's timeout. It refuses input
+outcomes whose digest differs from that in `inputs`. Then it writes the outcome's digest, and whether a verdict passed,
+to the file that `outputs` names. A cluster finds written artifacts by itself, but `kfp.local` needs them listed there.
 
-The second tells why a verdict did not pass. Status 4: refused, for a reason that stderr names, with the step.
+The second form prints why a verdict did not pass. Status 4: refused, with step and reason on stderr.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ DIGEST, PASSED = "digest", "passed"
 
 
 def main(words: Sequence[str]) -> int:
-    """Run a step, or tell of a verdict; returns the status."""
+    """Run a step, or print a verdict's reason; returns the status."""
     if words[:1] == [REFUSED]:
         return _tell(words[1], Path(words[2]))
     asked: Mapping[str, Any] = json.loads(words[0])
@@ -48,7 +47,7 @@ def main(words: Sequence[str]) -> int:
 
 
 def _check_digests(name: str, words: Sequence[str], told: Mapping[str, Any]) -> None:
-    """Refuse outcomes that are not those of which Kubeflow was told, each by the parameter `<step>--digest`."""
+    """Refuse outcomes whose digest differs from the parameter `<step>--digest`."""
     taken = dict(word.split("=", 1) for flag, word in pairwise(words) if flag == "--in")
     for one in PIPELINE.steps_of(PIPELINE.step(name)):
         expected = told.get(f"{one}--{DIGEST}")
@@ -62,7 +61,7 @@ def _check_digests(name: str, words: Sequence[str], told: Mapping[str, Any]) -> 
 
 
 def _report(name: str, out: Path, outputs: Mapping[str, Any]) -> None:
-    """Write what Kubeflow is to know of an outcome."""
+    """Write the outputs of a step for Kubeflow."""
     made = outcome.read(out)
     parameters: dict[str, Any] = {DIGEST: made.digest}
     if VERDICT in made.files:
@@ -93,7 +92,7 @@ def _say(line: str) -> None:
 
 
 def _stop(*_: object) -> None:
-    """End, and the step with it; the first process of a container dies of no signal by itself."""
+    """Exit, and end the step: without a handler the first process of a container ignores SIGTERM."""
     sys.exit(128 + signal.SIGTERM)
 
 

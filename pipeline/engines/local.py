@@ -1,12 +1,11 @@
-"""Runs the pipeline on this machine: each step a process, nothing twice.
+"""The local engine: each step is a process, and nothing runs twice.
 
     outcomes = run(PIPELINE, root, texts, keep=folder, groups=("build", "check"), progress=print)
-    outcomes["seal"]                        # the folder with its outcome; None for a step that was skipped
+    outcomes["seal"]                        # the folder with its outcome; None for a skipped step
 
-Outcomes are kept in a folder, one of each step, and appear there complete or not at all: a run that was interrupted
-goes on from the last step that ended. One that is kept stands for a new one if it was made of the same, and if its
-files have the digests that they had; one that was changed is made anew. A step that fails is tried again as often as it
-is declared, and ended when it takes too long. Steps run one after the other.
+The outcome of each step is a folder that appears complete or not at all, so an interrupted run resumes after the last
+finished step. A stored outcome is reused if it was made of the same inputs and its files have their digests; a damaged
+one is rebuilt. Steps run one after the other, with their declared retries and timeouts.
 """
 
 from __future__ import annotations
@@ -24,9 +23,9 @@ from pipeline.step import StepFailed
 from pipeline.steps import Pipeline, PipelineError, Step, passed
 
 PAUSE_SECONDS = 1.0
-"""Before a step that failed is tried again; twice as long each time."""
+"""Wait before the first retry of a step; doubles each time."""
 Here = Mapping[str, Callable[[Given], None]]
-"""Step -> its function, of those that run in this process, whose clients have the credentials and try again."""
+"""Step -> function, of steps that run in this process, whose clients have the credentials and retry."""
 
 
 def run(
@@ -40,26 +39,23 @@ def run(
     here: Here | None = None,
     progress: Callable[[str], None] = print,
 ) -> dict[str, Path | None]:
-    """Run the steps of some groups.
+    """Run the steps of some groups; returns step -> the folder with its outcome, None of a skipped step.
 
     Args:
         pipeline: The declaration.
         root: The checkout whose code runs.
-        texts: What the pipeline is given; the others have their defaults.
-        keep: Where outcomes are kept. One run at a time may use it.
-        groups: Which steps run. What these take from others has to be there already.
-        folders: The folders that the pipeline is given.
+        texts: Input -> text; others have their defaults.
+        keep: Where outcomes are stored, also those of earlier groups. One run at a time may use it.
+        groups: Which steps run.
+        folders: Input -> folder.
         here: Steps that run in this process.
         progress: Called with a line at a time, which begins with the step's name.
 
-    Returns:
-        Step -> the folder with its outcome; None of one that was skipped.
-
     Raises:
-        StepFailed: A step refused or failed. What ran before is kept. Of a step that runs in this process, what it
-            raises is raised, with a note that names the step.
+        StepFailed: A step refused or failed; earlier outcomes are stored. A step in this process raises its own error,
+            with a note that names the step.
         PipelineError: A step takes from one that neither runs nor ran.
-        Spoiled: What another run has left for a step that does not run is not what was made.
+        Spoiled: A stored outcome of a step that does not run was changed.
     """
     machine = _Machine(pipeline, root, texts, keep, folders or {}, here or {}, progress)
     done: dict[str, Path | None] = {}
@@ -74,7 +70,7 @@ def run(
 
 @dataclass(frozen=True)
 class _Machine:
-    """This machine, with what all steps of a run have in common; see `run`."""
+    """The common arguments of all steps of a run; see `run`."""
 
     pipeline: Pipeline
     root: Path
@@ -85,7 +81,7 @@ class _Machine:
     progress: Callable[[str], None]
 
     def outcome(self, one: Step, done: Mapping[str, Path | None]) -> Path | None:
-        """The folder with the outcome of a step: kept, or made now. None if the step is skipped."""
+        """The folder with the outcome of a step: stored, or made now. None if the step is skipped."""
         takes = self.pipeline.steps_of(one)
         if lacks := [name for name in takes if name not in done]:
             raise PipelineError([f"step {one.name} takes from {lacks[0]}, which neither runs nor ran"])
@@ -106,7 +102,7 @@ class _Machine:
         return folder
 
     def _stands(self, one: Step, folder: Path, made_of: Mapping[str, str]) -> bool:
-        """Whether the outcome that is kept is that of the same, and whole."""
+        """Whether the stored outcome is intact and made of the same inputs."""
         known = bool(self.pipeline.steps_of(one)) or bool(made_of.get("recipe"))  # else the code may be another
         if not one.cached or not known or not folder.is_dir():
             return False
@@ -119,7 +115,7 @@ class _Machine:
     def _made(
         self, one: Step, folders: Mapping[str, Path], texts: Mapping[str, str], out: Path, made_of: Mapping[str, str]
     ) -> None:
-        """Run a step, again if it failed and may be tried again."""
+        """Run a step, with its retries."""
         for tried in range(one.retries + 1):
             shutil.rmtree(out, ignore_errors=True)
             try:

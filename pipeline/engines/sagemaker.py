@@ -1,16 +1,14 @@
-"""The pipeline as SageMaker Pipelines runs it: the declaration in, the definition's JSON out, the same bytes each time.
+"""Compiler of the pipeline to SageMaker Pipelines: the definition's JSON, the same bytes each time.
 
-    text = definition(PIPELINE, Site(image=..., folder="s3://bucket/pipeline", refusals=..., roles={...}))
+A job takes minutes to start, so the steps of a group share one, in which they run one after the other
+(`platforms.aws.jobs.group`); outcomes pass to the next job through the bucket. The first group is a training job,
+because SageMaker's model lineage and model card start from one. All others are processing jobs. A group that waits for
+a verdict (`only_if`) becomes a condition on its file: if it did not pass, the execution fails and no further job
+starts.
 
-A job takes minutes to start, so the steps of a group share one. They run in it one after the other, each by the
-command of every engine (`platforms.aws.jobs.group`), and hand their outcomes to the next job through the bucket. The
-first group is a training job: what SageMaker itself tells of a model, its lineage and its card, begins with one. All
-others are processing jobs. A group whose steps wait for a verdict (`only_if`) becomes a condition on the file of that
-verdict: if it did not pass, the execution fails, and no further job starts.
-
-The texts that the first job takes are parameters of the pipeline and become hyperparameters. They determine what it
-makes, so SageMaker's step cache knows a job by them and by the address of the code, which has the code's digest in it.
-A processing job's arguments are short (256 characters), so the texts of all others lie in one file, `settings`.
+The texts that the first job takes are pipeline parameters and become hyperparameters. They determine its outcome, so
+SageMaker's step cache identifies a job by them and by the code's address, which contains the code's digest. Arguments
+of a processing job are limited to 256 characters, so the texts of all others are in one file, `settings`.
 """
 
 from __future__ import annotations
@@ -25,22 +23,22 @@ from pipeline.steps import VERDICT, Input, Pipeline, PipelineError, Resources, S
 VERSION = "2020-12-01"
 CODE, CHAMPION, SETTINGS = "code", "champion", "settings"
 OUTCOMES = "outcomes"
-"""What the outputs of a job are called, and the channel of the training job's, in the jobs that follow."""
+"""The name of a job's outputs, and of the training job's channel in later jobs."""
 ENTRYPOINT = ("python", "-m", "platforms.aws.jobs.group")
-"""What a job runs; its arguments are the group, and where it says why it refuses."""
+"""The program of a job; its arguments are the group, and where it writes why it refuses."""
 INPUT, OUTPUT = "/opt/ml/processing/input", "/opt/ml/processing/output"
-"""Where a processing job finds what it takes, by name, and puts the outcomes of its steps."""
+"""Where a processing job finds its inputs, by name, and puts the outcomes of its steps."""
 EXECUTION = "MODELSTACK_EXECUTION"
-"""The variable of a job with the ARN of its execution; of one that is cached not, as it would never be found again."""
+"""The variable with the execution's ARN. Cached jobs do not get it, as the cache would never hit."""
 MOST_SECONDS = {"Training": 28 * 86_400, "Processing": 5 * 86_400}
-"""How long a job of a kind may run."""
+"""Maximum duration of a job by its kind."""
 KEPT_DAYS = 30
-"""How long a job that succeeded may stand for another one of the same inputs."""
+"""How long a successful job may be reused for the same inputs."""
 _FAULTS = (
     ("Step.SERVICE_FAULT", "Step.THROTTLING"),
     ("SageMaker.JOB_INTERNAL_ERROR", "SageMaker.CAPACITY_ERROR", "SageMaker.RESOURCE_LIMIT"),
 )
-"""What a job is tried again after: faults of the service. What a step refuses, or fails at, it would again."""
+"""Service faults, after which a job is retried. A refusal or failure of a step would only repeat."""
 _WAIT_SECONDS, _BACKOFF, _MOST_ATTEMPTS = 10, 2.0, 3
 Json = dict[str, Any]
 
@@ -50,12 +48,11 @@ class Site:
     """Where the jobs of a stack run.
 
     Attributes:
-        image: The image that trains.
-        folder: `s3://bucket/key` below which jobs put what they make.
-        refusals: The same of what a job says that refuses.
-        roles: Group -> the ARN of the role that its job runs with.
-        instance_types: Group -> what its job runs on, if not on what its steps declare.
-        max_seconds: The longest that one job may take; None: as long as its steps.
+        image: The training image.
+        folder: `s3://bucket/key` below which jobs write their outcomes; `refusals` is the same for their refusals.
+        roles: Group -> role ARN of its job.
+        instance_types: Group -> instance type; by default that of its steps.
+        max_seconds: Upper limit per job; None: as long as its steps.
     """
 
     image: str
@@ -68,15 +65,11 @@ class Site:
 
 @dataclass(frozen=True)
 class Group:
-    """Steps that share a job.
+    """Steps that share a job, which is a step of the group's name in the definition.
 
     Attributes:
-        name: Of the group, and of the job's step in the definition.
-        steps: In their order.
-        kind: Of the job.
         groups: The groups whose outcomes it takes.
-        folders: The folders from outside that it takes; `raw_data` is never one, the image holds it.
-        texts: The texts that it takes.
+        folders: The folders from outside that it takes, without `raw_data`: the image holds it.
         only_if: The step of another group whose verdict it waits for.
     """
 
@@ -90,12 +83,12 @@ class Group:
 
     @property
     def resources(self) -> Resources:
-        """The largest that one of its steps asks for: they run one after the other."""
+        """The largest resources of its steps, which run one after the other."""
         return max((step.resources for step in self.steps), key=lambda one: (one.memory_gb, one.cpus))
 
     @property
     def seconds(self) -> int:
-        """As long as its steps may take together, with their retries."""
+        """The total timeout of its steps with their retries."""
         return sum(step.timeout * (1 + step.retries) for step in self.steps)
 
     @property
@@ -105,15 +98,7 @@ class Group:
 
 
 def definition(pipeline: Pipeline, site: Site) -> str:
-    """The definition of the pipeline.
-
-    Args:
-        pipeline: The declaration.
-        site: Where its jobs run.
-
-    Raises:
-        PipelineError: It cannot be run in jobs of SageMaker; every reason is named.
-    """
+    """The definition of the pipeline; raises PipelineError with every reason why SageMaker jobs cannot run it."""
     found = groups(pipeline)
     return json.dumps(
         {
@@ -129,7 +114,7 @@ def definition(pipeline: Pipeline, site: Site) -> str:
 
 
 def parameters(pipeline: Pipeline) -> dict[str, str | None]:
-    """What an execution is begun with: input -> its default, None where one has to be given."""
+    """The parameters of an execution: input -> default, None if it must be given."""
     found = groups(pipeline)
     folders = dict.fromkeys(name for one in found for name in one.folders)
     texts = {text.name: text.default for one in found if one.kind == "Training" for text in one.texts}
@@ -138,11 +123,7 @@ def parameters(pipeline: Pipeline) -> dict[str, str | None]:
 
 
 def groups(pipeline: Pipeline) -> tuple[Group, ...]:
-    """The jobs, each after those that it takes from.
-
-    Raises:
-        PipelineError: Groups take from each other, or the steps of one wait for different verdicts.
-    """
+    """The jobs in order; raises PipelineError if groups take from each other, or one waits for different verdicts."""
     ordered, problems = pipeline.order(), list[str]()
     names = list(dict.fromkeys(step.group for step in ordered))
     found: list[Group] = []
@@ -179,7 +160,7 @@ def groups(pipeline: Pipeline) -> tuple[Group, ...]:
 
 
 def _chain(left: Sequence[Group], every: Mapping[str, Group], site: Site) -> list[Json]:
-    """The steps of groups. The first that waits for a verdict lies in the condition on it, with all behind it."""
+    """The definition's steps. The first group that waits for a verdict is nested in its condition, with the rest."""
     steps: list[Json] = []
     for at, group in enumerate(left):
         if group.only_if is None:
@@ -268,7 +249,7 @@ def _processing(group: Group, every: Mapping[str, Group], site: Site) -> Json:
 
 
 def _condition(step: str, of: Group, inside: list[Json]) -> Json:
-    """What waits for a verdict, and what becomes of the execution if it did not pass."""
+    """The condition on a verdict, and the failure of the execution if it did not pass."""
     passed = {"PropertyFile": {"Get": f"Steps.{of.name}.PropertyFiles.{step}"}, "Path": "passed"}
     said = [f"refused by the step {step}, the reason is in ", {"Get": _outcomes_of(of)}, f"/{step}/{VERDICT}"]
     return {
@@ -299,7 +280,7 @@ def _verdict_file(step: str) -> Json:
 
 
 def _outcomes_of(group: Group) -> str:
-    """The property of a job's step that tells where its outcomes are."""
+    """The property of a job's step with the address of its outcomes."""
     if group.kind == "Training":
         return f"Steps.{group.name}.ModelArtifacts.S3ModelArtifacts"
     return f"Steps.{group.name}.ProcessingOutputConfig.Outputs['{OUTCOMES}'].S3Output.S3Uri"
