@@ -8,8 +8,7 @@ import pulumi
 import pulumi_aws as aws
 
 from infra.aws import policies
-from infra.aws.dead_letters import dead_letters
-from infra.aws.function import Function
+from infra.aws.function import Function, dead_letters
 from platforms.aws.names import CAPTURE, Names
 
 WINDOW_SECONDS = 5

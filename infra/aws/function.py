@@ -90,7 +90,9 @@ class Function:
             timeout=timeout,
             memory_size=256,
             environment=aws.lambda_.FunctionEnvironmentArgs(variables={**_environment(site), **(environment or {})}),
-            dead_letter_config=_dead_letters(dead_letters),
+            dead_letter_config=aws.lambda_.FunctionDeadLetterConfigArgs(target_arn=dead_letters)
+            if dead_letters
+            else None,
             logging_config=aws.lambda_.FunctionLoggingConfigArgs(log_format="Text", log_group=site.log),
             opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=[role.policy])),
         )
@@ -140,6 +142,18 @@ class Function:
         )
 
 
+def dead_letters(logical: str, name: str, opts: pulumi.ResourceOptions, policy: str) -> aws.sqs.Queue:
+    """Declare an encrypted dead-letter queue; `infra.aws.alarms` has the alarms on queue depth."""
+    return aws.sqs.Queue(
+        logical,
+        name=name,
+        message_retention_seconds=14 * 24 * 3600,  # the longest that SQS keeps a message
+        sqs_managed_sse_enabled=True,
+        policy=policy,
+        opts=opts,
+    )
+
+
 def _environment(site: Site) -> dict[str, pulumi.Input[str]]:
     names = site.names
     return {
@@ -151,7 +165,3 @@ def _environment(site: Site) -> dict[str, pulumi.Input[str]]:
         "PACKAGE_GROUP": names.package_group,
         "MODELSTACK_STACK": names.stack,
     }
-
-
-def _dead_letters(queue: pulumi.Input[str] | None) -> aws.lambda_.FunctionDeadLetterConfigArgs | None:
-    return aws.lambda_.FunctionDeadLetterConfigArgs(target_arn=queue) if queue else None

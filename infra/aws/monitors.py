@@ -13,11 +13,9 @@ from infra.aws.alarms import budget_alarms, functions_alarm, silence_alarm, vari
 from infra.aws.arrivals import arrivals
 from infra.aws.dashboard import dashboard
 from infra.aws.function import Function
-from infra.aws.labels import Labels
-from infra.aws.probe import probe
+from infra.aws.labels import labels
 from infra.aws.site import Site
 from infra.config.settings import Settings
-from infra.plan.measured import measuring
 from infra.plan.releases import ServingPlan
 from monitoring.objectives.slo import BurnRule, Objective, rules, still
 from platforms.aws.evaluations import evaluations
@@ -61,13 +59,21 @@ class Monitoring(pulumi.ComponentResource):
         for variant in dict.fromkeys(item.variant for item in plan.releases):
             for spec in variant_alarms(watch, variant):
                 variant_alarm(site, spec, period, child)
-        measures = {MONITORING: json.dumps(measuring(settings).as_dict())}
+        measures = {MONITORING: json.dumps(settings.measuring().as_dict())}
         self._drift(site, monitoring.drift_minutes, measures)
-        Labels(site, measures=measures, opts=child)
+        labels(site, measures, child)
         finest = min(period, 60)
         windows = rules(objective, finest)
         if minutes:
-            probe(site, minutes, child)
+            probe = Function(
+                "probe",
+                site,
+                does="Ask the endpoint whether it answers.",
+                may=site.allowed(policies.probe),
+                timeout=60,
+                opts=child,
+            )
+            probe.runs_every(minutes)
         budget_alarms(
             site,
             objective_alarms(objective, windows, still(windows, finest), burn_evidence(objective, windows)),

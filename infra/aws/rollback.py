@@ -9,11 +9,8 @@ import pulumi
 import pulumi_aws as aws
 
 from infra.aws import policies
-from infra.aws.advance import SECONDS, advance
 from infra.aws.alarms import rollback_alarm
-from infra.aws.audit_key import audit_key
-from infra.aws.dead_letters import dead_letters
-from infra.aws.function import Function, FunctionRole
+from infra.aws.function import Function, FunctionRole, dead_letters
 from infra.aws.journal import documents_table, journal_table
 from infra.aws.lambda_zip import Bundle
 from infra.aws.managed_mlflow import ToldMlflow
@@ -21,6 +18,8 @@ from infra.aws.registry import Registry
 from infra.aws.site import Site
 from platforms.aws.names import Names
 
+# 20 s of following, 60 s of a replay, and the two requests under way at its end with all their attempts of 15 s.
+_ADVANCE_SECONDS = 240
 _ACT_SECONDS = 60  # for the rollback, before the function continues as the advance function does
 
 
@@ -64,13 +63,13 @@ class Rollback(pulumi.ComponentResource):
             born=born,
         )
         self.dead_letters = dead_letters("dead-letters", names.dead_letters, child, policies.dead_letters(names))
-        self.audit_key = audit_key(names, child)
+        self.audit_key = _audit_key(names, child)
         may = pulumi.Output.all(registry.key.arn, self.audit_key.arn, told.server if told else "").apply(
             lambda of: [*policies.controller(names, *of[:2]), *(told.statements(names, of[2]) if told else ())]
         )
         controller = FunctionRole("controller", self.site, may, child)
         self.rollback = self._function(controller, child)
-        advance(self.site, controller, self.audit_key.arn, child, told.environment() if told else {})
+        self._advance(controller, told, child)
         rollback_alarm(self.site, child)
         self.register_outputs({"alerts": self.alerts.arn, "function": self.rollback.function.name})
 
@@ -81,7 +80,7 @@ class Rollback(pulumi.ComponentResource):
             does="Acts on alarms: takes a challenger back, or a new champion within its watch time; leaves a shared "
             "outage to the judge.",
             may=controller,
-            timeout=_ACT_SECONDS + SECONDS,
+            timeout=_ACT_SECONDS + _ADVANCE_SECONDS,
             dead_letters=self.dead_letters.arn,
             opts=child,
         )
@@ -95,6 +94,19 @@ class Rollback(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self, depends_on=[permission]),
         )
         return function
+
+    def _advance(self, controller: FunctionRole, told: ToldMlflow | None, child: pulumi.ResourceOptions) -> None:
+        function = Function(
+            "advance",
+            self.site,
+            does="Does what is due for the rollout, for up to 20 s, writes its lineage, and puts the audit record "
+            "away.",
+            may=controller,
+            timeout=_ADVANCE_SECONDS,
+            environment={"AUDIT_KEY": self.audit_key.arn, **(told.environment() if told else {})},
+            opts=child,
+        )
+        function.runs_every(1)
 
     def _schedules(
         self, names: Names, scheduled: tuple[str, ...], child: pulumi.ResourceOptions
@@ -112,3 +124,19 @@ class Rollback(pulumi.ComponentResource):
         )
         born = role.create_date.apply(lambda date: int(datetime.fromisoformat(date).timestamp()))
         return pulumi.Output.all(role.arn, policy.id).apply(lambda made: made[0]), born
+
+
+def _audit_key(names: Names, opts: pulumi.ResourceOptions) -> aws.kms.Key:
+    """Only the controller's role may sign: a principal that releases must not be able to write the record of it.
+
+    AWS does not rotate asymmetric keys. A deleted stack leaves 30 days to fetch the public key for its exports.
+    """
+    return aws.kms.Key(
+        "audit",
+        description=f"Signs the audit record of {names.prefix}",
+        key_usage="SIGN_VERIFY",
+        customer_master_key_spec="ECC_NIST_P256",
+        policy=policies.audit_key(names),
+        deletion_window_in_days=30,
+        opts=opts,
+    )

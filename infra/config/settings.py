@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 import pulumi
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
@@ -15,7 +15,6 @@ from infra.config.kubernetes_settings import KubernetesSettings
 from infra.config.mlflow_settings import MlflowSettings
 from infra.config.model_settings import ModelSettings
 from infra.config.monitoring_settings import MonitoringSettings
-from infra.config.pipeline_settings import PipelineSettings
 from infra.config.problems import Allowed, Problem, Wrong, problems, unknown
 from infra.config.promotion_settings import ApprovalSettings, PromotionSettings
 from infra.config.provable import CAPTURED, unanswered, without_capture
@@ -28,10 +27,28 @@ from infra.config.slo_settings import SloSettings
 from infra.config.target import is_local, second_callers, wrong_region
 from infra.config.whole_numbers import whole
 from services.declaration.alarms import Watch
+from services.measuring import Measuring
 from services.platform_registry import DEFAULT, UnknownPlatform, names, platform
 
 NAMESPACE = "modelstack"
 _METRICS = "rollout.judge.metrics"
+
+
+class PipelineSettings(Section):
+    """Who runs the steps that make a package."""
+
+    engine: Literal["local", "sagemaker"] = Field(
+        default="local",
+        description="local: the machine that runs `pulumi up`. sagemaker: an execution of a pipeline of SageMaker, "
+        "which `pulumi up` begins and waits for; not on Kubernetes. Its jobs run in `retraining.image`, each for at "
+        "most `retraining.max_minutes`. Those that run the model's code run on `retraining.instance_type`, "
+        "if it is set.",
+    )
+
+    @property
+    def remote(self) -> bool:
+        """Whether the stack has its own pipeline."""
+        return self.engine != "local"
 
 
 class RegistrySettings(Section):
@@ -87,6 +104,21 @@ class Settings(Section):
             drift_false_alarms=monitoring.drift_false_alarms,
             max_loss_rise=monitoring.max_loss_rise,
             probe_minutes=self.slo.probe_minutes,
+        )
+
+    def measuring(self) -> Measuring:
+        """The measurement settings of the stack's endpoint."""
+        monitoring = self.monitoring
+        return Measuring(
+            drift_minutes=monitoring.drift_minutes,
+            drift_false_alarms=monitoring.drift_false_alarms,
+            labels_minutes=monitoring.labels_minutes,
+            labels_days=monitoring.labels_days,
+            max_loss_rise=monitoring.max_loss_rise,
+            concept_false_alarms=monitoring.concept_false_alarms,
+            segments=tuple(monitoring.segments),
+            requests_days=self.retention.requests_days,
+            probe_minutes=self.slo.probe_minutes or 0,
         )
 
     @property

@@ -15,7 +15,6 @@ from infra.kubernetes.dashboard import Dashboard
 from infra.kubernetes.definitions import Definitions
 from infra.kubernetes.endpoint import Endpoint
 from infra.kubernetes.promotion import Promotion
-from infra.kubernetes.rollout_spec import rollout_spec
 from infra.kubernetes.rules import Rules
 from infra.kubernetes.site import Site
 from infra.kubernetes.workloads import Serving
@@ -25,6 +24,7 @@ from infra.providers.kubernetes_package import KubernetesPackageProvider
 from infra.providers.kubernetes_trial import KubernetesRolloutProvider
 from infra.release_request import ReleaseRequest, asked
 from infra.trial import Rollout
+from platforms.kubernetes.spec import RolloutSpec
 
 Opts = pulumi.ResourceOptions
 
@@ -80,7 +80,7 @@ def declare_release(
 ) -> Rollout:
     """Declare serving and monitoring of a package, and its rollout."""
     names, plan, objective = now.names, update.plan, settings.slo.objective(now.names.stack)
-    spec = rollout_spec(settings, names, now.sticky(update.wanted, settings.trial.sticky_header))
+    spec = _spec(settings, now, update)
     after = Opts(depends_on=before)
     endpoint = Endpoint("endpoint", site, spec, listeners=now.there.listeners, opts=after)
     serving = Serving("serving", site, plan=plan, package=package, settings=settings.serving)
@@ -109,3 +109,19 @@ def declare_release(
     told |= exported.of_objective(objective, settings)
     exported.export(told | update.agreement(), outputs.NAMES)
     return rollout
+
+
+def _spec(settings: Settings, now: ClusterNow, update: ReleaseRequest) -> RolloutSpec:
+    gateway = settings.kubernetes.gateway
+    return RolloutSpec(
+        stack=now.names.stack,
+        model=now.names.model,
+        gateway=gateway.name or now.names.prefix,
+        host=gateway.host or "",
+        ca_config_map=gateway.ca_config_map or "",
+        prometheus=settings.kubernetes.prometheus or "",
+        period_seconds=settings.monitoring.period_seconds,
+        capture_percent=settings.serving.capture_percent,
+        sticky_header=now.sticky(update.wanted, settings.trial.sticky_header),
+        measuring=settings.measuring(),
+    )

@@ -10,7 +10,6 @@ import yaml
 from infra.config.settings import Settings
 from infra.kubernetes.rules import groups
 from infra.kubernetes.workloads import shape_of
-from infra.plan.measured import measuring
 from infra.plan.releases import plan_serving, wanted_release
 from platforms.kubernetes.alertmanager import Receiver, alertmanager_config, config
 from rollout.core.state import RolloutState
@@ -26,7 +25,7 @@ def first() -> World:
 @pytest.mark.parametrize("minutes", [5, None])
 def test_an_alarm_waits_for_a_probe_where_one_runs_and_nowhere_else(minutes: int | None) -> None:
     settings = Settings.load(stack_config(STACK, slo={"probe_minutes": minutes}), STACK)
-    assert measuring(settings).probe_minutes == (minutes or 0)
+    assert settings.measuring().probe_minutes == (minutes or 0)
     wanted = wanted_release(NAMES, "1" * 64, IMAGE, (settings.serving.pods, shape_of(settings.serving)))
     plan = plan_serving(RolloutState(NAMES.prefix), wanted, NAMES.pair_of, resized=None, waits=True)
     text = json.dumps(groups(NAMES, plan, settings, settings.slo.objective(STACK)))
