@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from infra.config import provable
 from infra.config.problems import Problem, Wrong
 from infra.config.section import Section
 from infra.config.whole_numbers import whole
@@ -15,6 +14,11 @@ from pipeline.forms import meant
 from rollout.core import catalogue
 from rollout.core.plan import Plan, PlanError, PromoteWhen, Step
 from rollout.judge.metrics import Metric, MetricError
+
+CAPTURED = frozenset(name for name, metric in catalogue.KNOWN.items() if metric.namespace == catalogue.OWN)
+"""The metrics that captured answers give, with or without a label."""
+LABELLED = CAPTURED - {"invalid_answers"}
+"""Those that need a label."""
 
 
 class MetricSettings(Section):
@@ -110,7 +114,7 @@ class JudgeSettings(Section):
 
     @model_validator(mode="after")
     def _reachable(self) -> Self:
-        problem = provable.not_better(item.of(name) for name, item in self.metrics.items())
+        problem = not_better(item.of(name) for name, item in self.metrics.items())
         if self.promote_when == "better" and problem:
             raise Wrong([problem])
         return self
@@ -124,3 +128,52 @@ def _of_metric(name: str, given: Mapping[str, Any], error: MetricError | catalog
     if error.field in given:
         return Problem(f".{name}.{error.field}", error.expected, whole(given[error.field]))
     return Problem(f".{name}", error.told, whole(given))
+
+
+def not_better(metrics: Iterable[Metric]) -> Problem | None:
+    """Why `promote_when: better` can never be met; None when it can.
+
+    A quantile with a margin can only be shown not worse, because it counts answers slower than the margin allows.
+    """
+    if any(metric.prove and (metric.kind != "quantile" or metric.margin == 0) for metric in metrics):
+        return None
+    return Problem(
+        ".promote_when",
+        "no metric with prove: true can be shown better, as of a latency with a margin only `not worse` can; allowed "
+        "is not_worse, or prove: true on a rate, a mean, or a latency with margin 0",
+        "better",
+    )
+
+
+def without_capture(metrics: Mapping[str, MetricSettings]) -> list[Problem]:
+    """Metrics to prove from captured answers while none are captured."""
+    text = (
+        "serving.capture_percent is 0, so no answer is there to be looked at, or for a label to meet; allowed is false"
+    )
+    return [_proof(name, given, text) for name, given in _to_prove(metrics) if name in CAPTURED]
+
+
+def unanswered(metrics: Mapping[str, MetricSettings], losses: Sequence[str]) -> list[Problem]:
+    """Metrics to prove from labels that do not apply to this model's answers; `losses` lists those that do."""
+    can = f"labels of its answers give {' and '.join(losses)}" if losses else "it says nothing of its answers"
+    text = f"by model/answer.json, {can}, so no such value will come; allowed is false"
+    return [_proof(name, given, text) for name, given in _to_prove(metrics) if name in LABELLED and name not in losses]
+
+
+def in_shadow(metrics: Mapping[str, MetricSettings]) -> list[Problem]:
+    """Metrics to prove that have no data in a shadow step: those that a service publishes itself."""
+    text = (
+        "in a shadow step no service sees the challenger's answers, so none publishes a metric of them; allowed is "
+        "false, or a strategy without shadow"
+    )
+    return [_proof(name, given, text) for name, given in _to_prove(metrics) if name not in catalogue.KNOWN]
+
+
+def _to_prove(metrics: Mapping[str, MetricSettings]) -> Iterator[tuple[str, MetricSettings]]:
+    for name, given in metrics.items():
+        if given.of(name).prove:
+            yield name, given
+
+
+def _proof(name: str, given: MetricSettings, why: str) -> Problem:
+    return Problem(f".{name}.prove", why, True, default=not given.prove)

@@ -14,8 +14,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from infra.config import provable
-from infra.config.judge_settings import JudgeSettings
+from infra.config.judge_settings import JudgeSettings, in_shadow
 from infra.config.problems import Problem, Wrong
 from infra.config.section import Section
 from infra.config.strategy_settings import AB, Percent, Shadow, Steps, StepSettings, Strategy
@@ -162,7 +161,7 @@ class RolloutSettings(Section):
 
     @model_validator(mode="after")
     def _provable(self) -> Self:
-        wrong = provable.in_shadow(self.judge.metrics) if self.copied is not None else []
+        wrong = in_shadow(self.judge.metrics) if self.copied is not None else []
         if wrong:
             raise Wrong([problem.under(".judge.metrics") for problem in wrong])
         return self

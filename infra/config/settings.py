@@ -11,13 +11,13 @@ import pulumi
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from infra.config import checkout
+from infra.config.judge_settings import CAPTURED, unanswered, without_capture
 from infra.config.kubernetes_settings import KubernetesSettings
 from infra.config.mlflow_settings import MlflowSettings
 from infra.config.model_settings import ModelSettings
 from infra.config.monitoring_settings import MonitoringSettings
 from infra.config.problems import Allowed, Problem, Wrong, problems, unknown
 from infra.config.promotion_settings import ApprovalSettings, PromotionSettings
-from infra.config.provable import CAPTURED, unanswered, without_capture
 from infra.config.retention_settings import RetentionSettings
 from infra.config.retraining_settings import RetrainingSettings
 from infra.config.rollout_settings import RolloutSettings

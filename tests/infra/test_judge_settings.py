@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from infra.config import checkout
-from infra.config.provable import CAPTURED, LABELLED, not_better
+from infra.config.judge_settings import CAPTURED, LABELLED, not_better
 from rollout.core import catalogue
 from rollout.core.plan import ReplayGate
 from rollout.judge.metrics import Metric
