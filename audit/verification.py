@@ -12,7 +12,7 @@ from audit.record import AuditRecord, Signed
 Check = Callable[[bytes, bytes], bool]  # whether a signature (second) of the stack fits a message (first)
 
 
-class Problem(StrEnum):
+class RecordFault(StrEnum):
     """The fault of a record."""
 
     UNREADABLE = "unreadable"  # it is not a record in canonical form
@@ -26,11 +26,11 @@ class Problem(StrEnum):
 
 
 @dataclass(frozen=True)
-class Finding:
+class TamperedRecord:
     """The first faulty record, by its number (of an unreadable one the expected number)."""
 
     number: int
-    problem: Problem
+    problem: RecordFault
     said: str = ""
 
 
@@ -41,7 +41,7 @@ class Verified:
     records: int
     digest: str
     waiting: int = 0
-    finding: Finding | None = None
+    finding: TamperedRecord | None = None
 
 
 @dataclass(frozen=True)
@@ -67,10 +67,12 @@ def verify(lines: Iterable[str], endpoint: str, check: Check, end: Chain | None 
         following = items[place].record if place < len(items) else None
         known = following.before if following else end.digest if end and end.number == place else None
         problem = _wrong(item, place, before, endpoint=endpoint, check=check, known=known)
-        if problem is Problem.MISSING and place in numbers:
-            problem = Problem.REORDERED
+        if problem is RecordFault.MISSING and place in numbers:
+            problem = RecordFault.REORDERED
         if problem is not None or item.record is None:
-            return Verified(place - 1, before, finding=Finding(place, problem or Problem.UNREADABLE, item.said))
+            return Verified(
+                place - 1, before, finding=TamperedRecord(place, problem or RecordFault.UNREADABLE, item.said)
+            )
         before = item.record.digest
     finding = _at_end(len(items), before, end) if end else None
     return Verified(len(items), before, len(waiting), finding)
@@ -84,23 +86,25 @@ def _read(line: str) -> _Item:
     return _Item(signed.record, signed.signature)
 
 
-def _wrong(item: _Item, place: int, before: str, *, endpoint: str, check: Check, known: str | None) -> Problem | None:
+def _wrong(
+    item: _Item, place: int, before: str, *, endpoint: str, check: Check, known: str | None
+) -> RecordFault | None:
     """The problem of an item; `known` is its digest by the next record or the journal, None if there is neither."""
     record = item.record
     if record is None:
-        return Problem.UNREADABLE
+        return RecordFault.UNREADABLE
     if record.endpoint != endpoint:
-        return Problem.FOREIGN
+        return RecordFault.FOREIGN
     if record.number != place:
-        return Problem.MISSING
+        return RecordFault.MISSING
     if item.signature is not None and not check(record.canonical, item.signature):
-        return Problem.OTHER_KEY if record.digest == known and record.before == before else Problem.CHANGED
-    return None if record.before == before else Problem.UNLINKED
+        return RecordFault.OTHER_KEY if record.digest == known and record.before == before else RecordFault.CHANGED
+    return None if record.before == before else RecordFault.UNLINKED
 
 
-def _at_end(count: int, digest: str, end: Chain) -> Finding | None:
+def _at_end(count: int, digest: str, end: Chain) -> TamperedRecord | None:
     if count < end.number:
-        return Finding(count + 1, Problem.MISSING)
+        return TamperedRecord(count + 1, RecordFault.MISSING)
     if count > end.number:
-        return Finding(end.number + 1, Problem.UNEXPECTED)
-    return None if digest == end.digest else Finding(count, Problem.UNLINKED)
+        return TamperedRecord(end.number + 1, RecordFault.UNEXPECTED)
+    return None if digest == end.digest else TamperedRecord(count, RecordFault.UNLINKED)

@@ -19,7 +19,7 @@ from cli.local.mlflow_server import MlflowServer, stop
 from cli.local.stack import Stack
 from cli.target import ROOT
 from localcloud.setup import Places
-from provenance.facts import Builder, Environment, Facts, Interval, Metric, Package, Recipe, Source
+from provenance.facts import Builder, Environment, Facts, Interval, Metric, Recipe, SealedArchive, Source
 from tracking.api import opened
 from tracking.build import Build
 from tracking.connection import bearer
@@ -90,7 +90,7 @@ def _build(number: int) -> Build:
     metrics = tuple(Metric(f"metric_{at}", 0.5, Interval(0.4, 0.6, 0.95)) for at in range(10))
     parameters = {f"parameter_{at}": at for at in range(20)}
     facts = Facts(
-        package=Package(f"sha256:{digest}", 900_000, digest),
+        package=SealedArchive(f"sha256:{digest}", 900_000, digest),
         recipe=Recipe(digest, digest, digest, digest, format="8", python="3.11", parameters=parameters),
         source=Source("b" * 40, dirty=False),
         data=(),

@@ -19,7 +19,7 @@ from random import Random
 
 from pipeline import archive
 from provenance.evidence import MODEL, PROVENANCE, sign
-from provenance.facts import Facts, Package
+from provenance.facts import Facts, SealedArchive
 from provenance.key_pair import KeyPair
 
 Files = Mapping[str, bytes]
@@ -64,7 +64,7 @@ def signed(members: Mapping[str, bytes], facts: Facts, key: KeyPair) -> Signed:
     content = _sealed(members)
     with tempfile.NamedTemporaryFile() as file:
         Path(file.name).write_bytes(content)
-        package = Package(archive.package_digest(Path(file.name)), len(content), facts.package.manifest_sha256)
+        package = SealedArchive(archive.package_digest(Path(file.name)), len(content), facts.package.manifest_sha256)
     return Signed(content, sign(replace(facts, package=package), key).files(), key.public_key)
 
 

@@ -24,7 +24,7 @@ import psutil
 
 from bench.bed import BenchError
 from bench.peers import PROGRAMS, python_of
-from cli.loadtest import Found, Load, Target, run
+from cli.loadtest import Load, LoadResult, LoadTarget, run
 from cli.target import ROOT
 from localcloud.testing import free_port
 
@@ -69,7 +69,7 @@ class Asked:
         client: What this process took.
     """
 
-    found: Found
+    found: LoadResult
     server: Spent
     client: Spent
 
@@ -78,7 +78,7 @@ class Asked:
 class Server:
     """A running server: where it is asked, and its first process."""
 
-    target: Target
+    target: LoadTarget
     process: psutil.Process
 
     def asked(self, body: bytes, load: Load) -> Asked:
@@ -101,7 +101,7 @@ def runtime(environment: Mapping[str, str], port: int | None = None) -> Generato
     port = port or free_port()
     command = [sys.executable, "-m", "serving", "serve"]
     with _process(command, ROOT, {**environment, "SAGEMAKER_BIND_TO_PORT": str(port)}, port, "/ping") as process:
-        yield Server(Target("127.0.0.1", port), process)
+        yield Server(LoadTarget("127.0.0.1", port), process)
 
 
 @contextmanager
@@ -111,7 +111,7 @@ def uvicorn(peer: str, program: str, folder: Path) -> Generator[Server]:
     command = [str(python_of(peer)), "-m", "uvicorn", f"{program}:app", "--port", str(port), "--no-access-log"]
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(PROGRAMS), "OMP_NUM_THREADS": "1"}
     with _process([*command, "--log-level", "warning"], folder, environment, port, "/docs") as process:
-        yield Server(Target("127.0.0.1", port), process)
+        yield Server(LoadTarget("127.0.0.1", port), process)
 
 
 @contextmanager
@@ -123,7 +123,7 @@ def bentoml(folder: Path) -> Generator[Server]:
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(PROGRAMS), "OMP_NUM_THREADS": "1"}
     environment |= {"BENTOML_HOME": str(folder.with_name("bentoml")), "BENTOML_DO_NOT_TRACK": "True"}
     with _process(command, folder, environment, port, "/readyz") as process:
-        yield Server(Target("127.0.0.1", port), process)
+        yield Server(LoadTarget("127.0.0.1", port), process)
 
 
 @contextmanager
@@ -140,7 +140,7 @@ def mlserver(folder: Path) -> Generator[Server]:
     command = [str(python_of("mlserver").with_name("mlserver")), "start", "."]
     environment = {"PATH": os.environ["PATH"], "OMP_NUM_THREADS": "1", "HOME": str(folder)}
     with _process(command, folder, environment, port, "/v2/models/model/ready") as process:
-        yield Server(Target("127.0.0.1", port, "/v2/models/model/infer"), process)
+        yield Server(LoadTarget("127.0.0.1", port, "/v2/models/model/infer"), process)
 
 
 @contextmanager

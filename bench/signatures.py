@@ -27,12 +27,12 @@ from bench.rows import Row, sized
 from pipeline import archive
 from provenance.envelope import SignatureError
 from provenance.evidence import verify_file
-from provenance.facts import Builder, Environment, Facts, Interval, Metric, Package, Recipe, Source
+from provenance.facts import Builder, Environment, Facts, Interval, Metric, Recipe, SealedArchive, Source
 from provenance.key_pair import KeyPair
 
 _BYTES, _TURNS, _MUTANTS = 100_000_000, 15, 500
 FACTS = Facts(
-    package=Package("", 0, "0" * 64),
+    package=SealedArchive("", 0, "0" * 64),
     recipe=Recipe(*("0" * 64 for _ in range(4)), format="1", python="3.11", parameters={"max_iter": 80}),
     source=Source("0" * 40, dirty=False),
     data=(),

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bench.flights import Columns
 from monitoring.bulk import statistic
-from monitoring.drift.shift import DriftDetector, Finding, Null, Promise
+from monitoring.drift.shift import BlockResult, DriftDetector, Null, Promise
 from monitoring.statistics.profile import Profile
 from monitoring.statistics.statistic import Statistic
 
@@ -39,7 +39,7 @@ class Ours:
     def update(self, window: Columns) -> bool:
         return self.judge(statistic(self._profile, window)).alarm
 
-    def judge(self, block: Statistic) -> Finding:
+    def judge(self, block: Statistic) -> BlockResult:
         return self._detector.take(block)
 
 

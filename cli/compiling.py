@@ -16,7 +16,7 @@ from cli.local.stack import Stack
 from pipeline import inputs, origin
 from pipeline.contract import RecipeError, Refusal
 from pipeline.declared import check_parameters
-from pipeline.engines.kubeflow import Secret, Site, compiled, problems
+from pipeline.engines.kubeflow import KubeflowSite, Secret, compiled, problems
 from pipeline.forms import DIGEST
 from pipeline.gate import GateError, reported, unknown_metrics
 from pipeline.recipe import canonical
@@ -66,7 +66,7 @@ def kubeflow(stack: Stack, given: CompileInputs) -> str:
     texts |= {} if "code_digest" in given.texts else {"source": _source(stack)}
     secrets = {variable: _secret(text) for variable, text in given.secrets.items()}
     name = str(model.get("name") or stack.name)
-    site = Site(name, image, {**texts, **given.texts}, given.folders, secrets)
+    site = KubeflowSite(name, image, {**texts, **given.texts}, given.folders, secrets)
     if wrong := [*given.wrong, *problems(PIPELINE, site), *_not_of_model(stack.root, site.texts)]:
         said = f"; what is not given is from {file.name}" if texts.keys() - given.texts.keys() - {"source"} else ""
         none = f"{file.name} has no {IMAGE}. `make image STACK={stack.name}` builds one, and prints its name."

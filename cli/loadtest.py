@@ -35,7 +35,7 @@ _WIDTH = 50
 
 
 @dataclass(frozen=True)
-class Target:
+class LoadTarget:
     """Where requests go; `called` is the Host header and TLS server name, empty for host and port."""
 
     host: str
@@ -46,7 +46,9 @@ class Target:
     tls: ssl.SSLContext | None = None
 
     @classmethod
-    def of(cls, url: str, content_type: str = _JSON, called: str = "", verify: ssl.SSLContext | bool = True) -> Target:
+    def of(
+        cls, url: str, content_type: str = _JSON, called: str = "", verify: ssl.SSLContext | bool = True
+    ) -> LoadTarget:
         """The target of a URL, by default with path `/invocations`; OperatorError for a bad URL or content type."""
         parts = urlsplit(url)
         if parts.scheme not in _PORTS or not parts.hostname:
@@ -78,7 +80,7 @@ class Load:
 
 
 @dataclass
-class Found:
+class LoadResult:
     """The results.
 
     Attributes:
@@ -104,7 +106,7 @@ class Found:
         return self.latencies[place] if self.latencies else 0.0
 
 
-def run(target: Target, body: bytes, load: Load) -> Found:
+def run(target: LoadTarget, body: bytes, load: Load) -> LoadResult:
     """Put a load on a server; OperatorError if it does not accept connections, or its certificate is not trusted."""
     asked = _Run(target.request(body), load).go(target)
     if not load.rate:
@@ -127,7 +129,7 @@ class _PreciseSelector(selectors.DefaultSelector):
         return super().select(0)
 
 
-def plotted(found: Found) -> list[str]:
+def plotted(found: LoadResult) -> list[str]:
     """A bar for each percentile, on a logarithmic scale; empty without answers."""
     if not found.latencies:
         return []
@@ -141,7 +143,7 @@ def plotted(found: Found) -> list[str]:
     return lines
 
 
-def summed_up(found: Found, load: Load) -> list[str]:
+def summed_up(found: LoadResult, load: Load) -> list[str]:
     """Counts and failures, a line each."""
     asked = f"{load.rate:g} requests a second were asked for" if load.rate else "as fast as they were answered"
     lines = [f"{found.statuses[200]:,} answers in {found.seconds:.1f} s: {found.per_second:,.0f} a second ({asked})"]
@@ -159,14 +161,14 @@ class _Run:
     def __init__(self, request: bytes, load: Load) -> None:
         self.request = request
         self.load = load
-        self.found = Found()
+        self.found = LoadResult()
         self.idle: deque[_Connection] = deque()
         self.due: deque[float] = deque()
         self.open = 0
         self.ends = 0.0
         self.done = asyncio.Event()
 
-    async def go(self, target: Target) -> Found:
+    async def go(self, target: LoadTarget) -> LoadResult:
         loop, where = asyncio.get_running_loop(), f"{target.host}:{target.port}"
         named = (target.called or target.host) if target.tls else None
         try:
@@ -273,12 +275,12 @@ def _milliseconds(seconds: float) -> str:
     return f"{seconds * 1000:,.2f} ms" if seconds < 0.1 else f"{seconds * 1000:,.0f} ms"
 
 
-def shown(found: Found, load: Load) -> list[str]:
+def shown(found: LoadResult, load: Load) -> list[str]:
     """The results for a person."""
     return [*summed_up(found, load), "", *plotted(found)]
 
 
-def as_dict(found: Found) -> dict[str, Any]:
+def as_dict(found: LoadResult) -> dict[str, Any]:
     """The results as JSON values; latencies in milliseconds."""
     return {
         "per_second": found.per_second,

@@ -30,7 +30,7 @@ _DATE = re.compile(r"\d{4}-")  # no name of a release begins so
 
 
 @dataclass(frozen=True)
-class Found:
+class PastDeployment:
     """A past deployment that can be restored, with its verified archive and its differences from what serves now."""
 
     deployment: Deployment
@@ -38,7 +38,7 @@ class Found:
     changes: tuple[Difference, ...]
 
 
-def look(target: Target, word: str, *, although_rejected: bool) -> Found:
+def look(target: Target, word: str, *, although_rejected: bool) -> PastDeployment:
     """Find a deployment by a time or a (shortened) name, and check that it can be restored; nothing changes.
 
     Raises:
@@ -49,7 +49,7 @@ def look(target: Target, word: str, *, although_rejected: bool) -> Found:
     with explained(f"restoring release {meant.release}"):
         refuse_unless_restorable(state, meant.release, meant.serving, although_rejected=although_rejected)
     changes = differences(meant, state.champion) if state.champion else ()
-    return Found(meant, _verified(target, meant), changes)
+    return PastDeployment(meant, _verified(target, meant), changes)
 
 
 def choose(served: Sequence[Deployment], word: str, endpoint: str, now: float) -> Deployment:
@@ -109,7 +109,7 @@ def _verified(target: Target, meant: Deployment) -> str:
         raise OperatorError(why, store.restoring(meant.package)) from None
 
 
-def told(found: Found) -> str:
+def told(found: PastDeployment) -> str:
     """What would be restored and what that changes, as lines."""
     one = found.deployment
     until = moment(one.until) if one.until else "now"
@@ -126,7 +126,7 @@ def told(found: Found) -> str:
     return "\n".join(lines)
 
 
-def restore(target: Target, found: Found, why: str, *, although_rejected: bool) -> str:
+def restore(target: Target, found: PastDeployment, why: str, *, although_rejected: bool) -> str:
     """Restore a deployment; returns a sentence with what to do next. OperatorError if that is no longer possible."""
     one, now, who = found.deployment, time.time(), caller(target)
     wanted = Restored(

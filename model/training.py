@@ -28,7 +28,7 @@ ROWS_PER_LEAF = (50, 200)
 
 
 @dataclass(frozen=True)
-class Trial:
+class TreeSizeScore:
     """One candidate tree size and its mean log-loss (nats) over the folds."""
 
     leaves: int
@@ -41,7 +41,7 @@ class Trained:
     """A fitted estimator (`predict_proba` over the rows' table) and its trials."""
 
     estimator: Pipeline
-    trials: tuple[Trial, ...]
+    trials: tuple[TreeSizeScore, ...]
 
 
 def train(data: Any, parameters: Parameters, progress: Callable[[str], None] = print) -> Trained:
@@ -56,15 +56,19 @@ def refit(data: Any, parameters: Parameters, trained: Trained, progress: Callabl
     return _fitted(data, parameters, trained.trials, progress)
 
 
-def _fitted(data: Any, parameters: Parameters, trials: tuple[Trial, ...], progress: Callable[[str], None]) -> Trained:
-    best = min(trials, key=lambda trial: trial.log_loss, default=Trial(leaves=15, rows_per_leaf=200, log_loss=np.nan))
+def _fitted(
+    data: Any, parameters: Parameters, trials: tuple[TreeSizeScore, ...], progress: Callable[[str], None]
+) -> Trained:
+    best = min(
+        trials, key=lambda trial: trial.log_loss, default=TreeSizeScore(leaves=15, rows_per_leaf=200, log_loss=np.nan)
+    )
     progress(f"fitting {parameters.max_iter} trees of {best.leaves} leaves on {len(data):,} flights")
     with threadpool_limits(limits=1):
         estimator = _estimator(parameters, best.leaves, best.rows_per_leaf).fit(data.table, data.label)
     return Trained(estimator, trials)
 
 
-def _trials(data: Any, parameters: Parameters, progress: Callable[[str], None]) -> Iterator[Trial]:
+def _trials(data: Any, parameters: Parameters, progress: Callable[[str], None]) -> Iterator[TreeSizeScore]:
     table = data.table
     for leaves in LEAVES if parameters.folds else ():
         for rows_per_leaf in ROWS_PER_LEAF:
@@ -73,7 +77,7 @@ def _trials(data: Any, parameters: Parameters, progress: Callable[[str], None]) 
                 estimator = _estimator(parameters, leaves, rows_per_leaf).fit(table[past], data.label[past])
                 probability = estimator.predict_proba(table[following])[:, 1]
                 losses.append(float(log_loss(data.label[following], probability, labels=[False, True])))
-            trial = Trial(leaves, rows_per_leaf, float(np.mean(losses)))
+            trial = TreeSizeScore(leaves, rows_per_leaf, float(np.mean(losses)))
             progress(f"{leaves} leaves of at least {rows_per_leaf} flights: log-loss {trial.log_loss:.4f}")
             yield trial
 

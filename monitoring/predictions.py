@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 from monitoring.captured import epoch
 
 if TYPE_CHECKING:  # loads the statistics, which would slow down a command
-    from monitoring.labels.pairs import Entry
+    from monitoring.labels.pairs import LedgerEntry
 
 LEAST = 4
 """Minimum characters of an id prefix."""
@@ -149,7 +149,7 @@ class Searched:
     percent: float | None = None
 
 
-def of_entry(entry: Entry, window: Window) -> tuple[Prediction, ...]:
+def of_entry(entry: LedgerEntry, window: Window) -> tuple[Prediction, ...]:
     """The predictions of an inference id in a label ledger: the first answer of each variant.
 
     Answers without a known time are in every window.

@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from monitoring.labels.performance import Outcome
+from monitoring.labels.performance import LabelScore
 from monitoring.labels.quality import Form
 from pipeline import parts
 from pipeline.baseline import outcomes
@@ -53,7 +53,7 @@ def main(arguments: list[str] | None = None) -> None:
     given.out.write_text(canonical(told(form, answers, outcomes(form, answers, parts.labels(rows)), rows)))
 
 
-def told(form: Form, answers: Sequence[Mapping[str, Any]], found: Sequence[Outcome], rows: Rows) -> dict[str, Any]:
+def told(form: Form, answers: Sequence[Mapping[str, Any]], found: Sequence[LabelScore], rows: Rows) -> dict[str, Any]:
     """The content of the output file."""
     name, _ = form.loss
     scored = form.binary and form.probability is not None

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from serving.unpacking import ArchiveError, Names, entries, reading, unpack
+from serving.unpacking import ArchiveError, MemberNames, entries, reading, unpack
 
 __all__ = ["ArchiveError", "Manifest", "documents", "package_digest", "read", "seal", "unpack", "verify"]
 
@@ -39,7 +39,7 @@ def seal(files: Mapping[str, bytes | Path], to: Path) -> str:
 
     Raises ArchiveError for names that some system cannot unpack, or that one of them would take for the same.
     """
-    names = Names()
+    names = MemberNames()
     for name in files:
         names.add(name)
     partial = to.with_name(to.name + ".partial")

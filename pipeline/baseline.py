@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from monitoring.bulk import ROWS, are_waves, usual
 from monitoring.labels.baseline import Baseline
 from monitoring.labels.concept import DAY, FALSE_ALARMS, LOSS_RISE, Tolerated
-from monitoring.labels.performance import Outcome, Performance
+from monitoring.labels.performance import LabelScore, Performance
 from monitoring.labels.quality import Form, UnreadableForm, UnreadableLabel
 from monitoring.labels.reach import in_words, reach
 from monitoring.statistics.conformal import FEWEST
@@ -28,7 +28,7 @@ _WHERE = "model/serving.py: predict(model, rows)"
 
 def baseline(
     form: Form,
-    found: Sequence[Outcome],
+    found: Sequence[LabelScore],
     times: NDArray[np.float64] | None = None,
     before: NDArray[np.float64] | None = None,
 ) -> Baseline:
@@ -56,7 +56,7 @@ def form_of(folder: Path) -> Form | None:
         raise ContractBroken([f"model/{error}"]) from None
 
 
-def outcomes(form: Form, answers: Iterable[Any], labels: Sequence[Any]) -> list[Outcome]:
+def outcomes(form: Form, answers: Iterable[Any], labels: Sequence[Any]) -> list[LabelScore]:
     """Compare each answer with its label; raises ContractBroken if one does not match `answer.json` or is missing."""
     given = list(answers)
     if len(given) != len(labels):
@@ -83,12 +83,12 @@ def judged(baseline: Baseline) -> str:
     )
 
 
-def _outcome(form: Form, place: int, prediction: Any, label: Any) -> Outcome:
+def _outcome(form: Form, place: int, prediction: Any, label: Any) -> LabelScore:
     if not isinstance(prediction, Mapping):
         raise _broken(place, f"found a prediction {prediction!r}; expected an object as the server answers it")
     said = form.said(cast(Mapping[str, Any], prediction))
     try:
-        outcome = Outcome.of(form, said, form.label(label))
+        outcome = LabelScore.of(form, said, form.label(label))
     except UnreadableLabel as error:
         raise _broken(place, str(error)) from None
     if form.probability and outcome.scored is None:

@@ -14,7 +14,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any, cast
 
-from monitoring.labels.performance import Outcome
+from monitoring.labels.performance import LabelScore
 from monitoring.labels.quality import ABSOLUTE_ERROR, ACCURACY, LOG_LOSS, Form
 from pipeline import archive, parts, refit
 from pipeline.baseline import baseline, form_of, judged, outcomes
@@ -47,7 +47,7 @@ def _wrong(found: Any, names: Collection[str]) -> Iterator[str]:
             yield f"{name}: found {value!r}; expected a finite number (a float)"
 
 
-def usual(form: Form, found: Sequence[Outcome]) -> dict[str, float]:
+def usual(form: Form, found: Sequence[LabelScore]) -> dict[str, float]:
     """The metrics of a model without its own evaluation: those that labels of its answers show later."""
     names = [ABSOLUTE_ERROR] if form.kind == "regression" else [ACCURACY, *([LOG_LOSS] if form.probability else [])]
     means = {NAMES[name]: sum(one.losses[name] for one in found) / len(found) for name in names}
@@ -89,7 +89,7 @@ def main(given: Given) -> None:
     print(", ".join(f"{name} {value}" for name, value in told.items()))
 
 
-def _outcomes(folder: Path, answers: Any, rows: Rows) -> tuple[Form, list[Outcome]] | None:
+def _outcomes(folder: Path, answers: Any, rows: Rows) -> tuple[Form, list[LabelScore]] | None:
     """Each answer compared with its label; None if the server's answers are unknown."""
     form = form_of(folder) if answers is not None else None
     if answers is None or form is None:

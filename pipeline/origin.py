@@ -63,7 +63,7 @@ def collect(root: Path, recipe: Recipe, sealed: SealedPackage, known: Source | N
     parts = {name: text for name, text in recipe.parts.items() if name != "parameters"}
     trained: Mapping[str, Any] = json.loads(told["metrics.json"])["training"]
     return Facts(
-        package=said.Package(sealed.digest, sealed.path.stat().st_size, sealed.manifest_sha256),
+        package=said.SealedArchive(sealed.digest, sealed.path.stat().st_size, sealed.manifest_sha256),
         recipe=said.Recipe(digest=recipe.digest, parameters=recipe.parameters, **parts),
         source=known or source(root),
         data=data(root, files),

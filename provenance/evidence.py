@@ -21,7 +21,7 @@ SIGNATURES = (MODEL, PROVENANCE)
 
 
 @dataclass(frozen=True)
-class Evidence:
+class Attestation:
     """The documents (name -> bytes), the model signature bundle and the provenance bundle."""
 
     documents: Mapping[str, bytes]
@@ -29,7 +29,7 @@ class Evidence:
     provenance: bytes
 
     @classmethod
-    def of(cls, files: Mapping[str, bytes]) -> Evidence:
+    def of(cls, files: Mapping[str, bytes]) -> Attestation:
         """Sort files by name; raises SignatureError if a signature is missing."""
         if missing := [name for name in SIGNATURES if name not in files]:
             raise SignatureError(f"the package is not signed: found no {' and no '.join(missing)}")
@@ -63,10 +63,10 @@ class Evidence:
                 )
         return self._facts(package_digest)
 
-    def signed_again(self, public_key: bytes, signer: Signer) -> Evidence:
+    def signed_again(self, public_key: bytes, signer: Signer) -> Attestation:
         """The same documents and statements, signed again; `public_key` (PEM) verifies the present signatures."""
         model, provenance = (enclose(opened(one, public_key), signer) for one in (self.model, self.provenance))
-        return Evidence(self.documents, model, provenance)
+        return Attestation(self.documents, model, provenance)
 
     def _facts(self, package_digest: str) -> Facts:
         try:
@@ -90,15 +90,15 @@ def documents(facts: Facts) -> dict[str, bytes]:
     }
 
 
-def sign(facts: Facts, signer: Signer) -> Evidence:
+def sign(facts: Facts, signer: Signer) -> Attestation:
     """Make the documents, and sign them and the archive's digest."""
     made = documents(facts)
     model = enclose(signature.statement(facts.package.digest), signer)
-    return Evidence(made, model, enclose(statement.statement(facts, made), signer))
+    return Attestation(made, model, enclose(statement.statement(facts, made), signer))
 
 
 def verify_file(archive: Path, files: Mapping[str, bytes], public_key: bytes) -> Facts:
     """Verify an archive on disk, which is read once and not parsed; raises as `Evidence.verify`."""
     with archive.open("rb") as file:
         digest = "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
-    return Evidence.of(files).verify(digest, public_key)
+    return Attestation.of(files).verify(digest, public_key)

@@ -20,7 +20,7 @@ class FactsError(Exception):
 
 
 @dataclass(frozen=True)
-class Package:
+class SealedArchive:
     """The sealed archive; `digest` is `sha256:<hex>`, `manifest_sha256` hexadecimal."""
 
     digest: str
@@ -133,7 +133,7 @@ class Facts:
     `trained_on` is what the steps report about the training rows: how many, from when to when.
     """
 
-    package: Package
+    package: SealedArchive
     recipe: Recipe
     source: Source
     data: tuple[DataFile, ...]

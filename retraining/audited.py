@@ -7,10 +7,10 @@ from typing import Any
 
 from audit.record import Entry as Recorded
 from audit.record import RecordKind
-from retraining.record import Entry
+from retraining.record import RetrainingEvent
 
 
-def entry(event: Entry) -> Recorded:
+def entry(event: RetrainingEvent) -> Recorded:
     """The audit entry of an event. Its id prevents that an event reported twice is recorded twice."""
     told: dict[str, Any] = {name: item for name, item in asdict(event).items() if item not in ("", None, {})}
     what = {**told, "event": event.kind}

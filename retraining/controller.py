@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from retraining.decision import RetrainingObservation, Start, Stop, decide
-from retraining.record import Entry, RetrainingRecord
+from retraining.record import RetrainingEvent, RetrainingRecord
 from retraining.rules import Rules
 
 _ATTEMPTS = 5
@@ -50,7 +50,7 @@ class World(Protocol):
         ...
 
 
-Tell = Callable[[Entry], None]  # notifies people of an event
+Tell = Callable[[RetrainingEvent], None]  # notifies people of an event
 
 
 @dataclass(frozen=True)

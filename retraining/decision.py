@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any, Literal
 
-from retraining.record import Candidate, Entry, Held, Obstacle, Phase, RetrainingRecord, Trigger
+from retraining.record import Candidate, Held, Obstacle, Phase, RetrainingEvent, RetrainingRecord, Trigger
 from retraining.rules import Rules
 from rollout.core.release import Release, release_id
 
@@ -59,9 +59,9 @@ class RetrainingObservation:
         """The id of the release that serves; empty before the first."""
         return self.champion.id if self.champion else ""
 
-    def entry(self, kind: str, said: str = "", **more: Any) -> Entry:
+    def entry(self, kind: str, said: str = "", **more: Any) -> RetrainingEvent:
         """An event at this time; `more` are further fields of it."""
-        return Entry(self.now, self.day, kind, said, **more)
+        return RetrainingEvent(self.now, self.day, kind, said, **more)
 
 
 @dataclass(frozen=True)

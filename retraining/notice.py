@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from retraining.record import Entry
+from retraining.record import RetrainingEvent
 from rollout.controller.commands import Commands
 
 _SUBJECT = 99  # SNS takes less than 100 characters
@@ -25,7 +25,7 @@ _THEN: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def message(entry: Entry, endpoint: str, commands: Commands) -> dict[str, Any]:
+def message(entry: RetrainingEvent, endpoint: str, commands: Commands) -> dict[str, Any]:
     """An event as the arguments of SNS's Publish, without the topic."""
     then = [line.format(**asdict(commands)) for line in _THEN.get(entry.kind, ())]
     text = "\n".join([f"{endpoint}: {entry.text}", "", *(f"- {line}" for line in then)]).rstrip()

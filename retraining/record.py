@@ -117,7 +117,7 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Entry:
+class RetrainingEvent:
     """One event of the history.
 
     Attributes:
@@ -199,10 +199,10 @@ class RetrainingRecord:
     since: str = ""
     accepted: tuple[Candidate, ...] = ()
     held: Held | None = None
-    history: tuple[Entry, ...] = ()
+    history: tuple[RetrainingEvent, ...] = ()
     untold: int = 0
 
-    def noted(self, entry: Entry) -> RetrainingRecord:
+    def noted(self, entry: RetrainingEvent) -> RetrainingRecord:
         """The record with one more event, not sent yet."""
         history = (*self.history, entry)[-_HISTORY:]
         return replace(self, history=history, untold=min(self.untold + 1, len(history)))

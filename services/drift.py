@@ -10,7 +10,7 @@ from services.promises import Promises
 
 
 @dataclass(frozen=True)
-class Found:
+class DriftRun:
     """The result of one call; a variant without a reference is `unmeasured` and counted as `DriftUnmeasured`."""
 
     measured: Mapping[str, Measured]
@@ -34,7 +34,7 @@ class Drift:
         now: float,
         named: Mapping[str, Collection[str]] | None = None,
         more: Callable[[], bool] = lambda: True,
-    ) -> Found:
+    ) -> DriftRun:
         """Count the captures of the serving variants, publish the counts, and log the findings.
 
         `named` maps variants to files that have arrived; None for a sweep, see `DriftWatch.measure`. `more` says
@@ -45,4 +45,4 @@ class Drift:
         for variant, item in measured.items():
             if item.files or item.findings or item.failure:
                 item.log(endpoint=self.promises.state.endpoint, variant=variant)
-        return Found(measured, unmeasured)
+        return DriftRun(measured, unmeasured)

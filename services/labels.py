@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from monitoring.exchanges import traffic
 from monitoring.labels.answered import Reader
 from monitoring.labels.joining import LabelJoin
-from monitoring.labels.pairs import Aside, Trial
+from monitoring.labels.pairs import Aside, CurrentTrial
 from monitoring.measurements import Metrics
 from services.batches import Batches
 from services.ledger import DocumentLedger
@@ -40,7 +40,7 @@ class Labels:
         batches = Batches(self.documents, self.metrics, self.now)
         ledger = DocumentLedger(self.documents, batches, self.now)
         object.__setattr__(self, "_batches", batches)
-        object.__setattr__(self, "_join", LabelJoin(ledger, self.rejected, Trial.of(self.promises.state)))
+        object.__setattr__(self, "_join", LabelJoin(ledger, self.rejected, CurrentTrial.of(self.promises.state)))
 
     def take_labels(self, name: str, digest: str, lines: Iterable[bytes]) -> int:
         """Take in a file of labels, see `LabelJoin.labels`; returns the number of pairs that it completed."""

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from monitoring.labels.claimed import content, holds
-from monitoring.labels.pairs import Batch, CapturedAnswer, Entry, Label
+from monitoring.labels.pairs import Batch, CapturedAnswer, Label, LedgerEntry
 from monitoring.published import UNKNOWN, UNPARSABLE
 from services.batches import Batches
 from services.documents import Stored
@@ -42,7 +42,7 @@ class DocumentLedger:
     def __post_init__(self) -> None:
         self._stored = Stored(self.documents)
 
-    def answers(self, variant: str, given: Sequence[tuple[str, CapturedAnswer]]) -> Sequence[tuple[Entry, bool]]:
+    def answers(self, variant: str, given: Sequence[tuple[str, CapturedAnswer]]) -> Sequence[tuple[LedgerEntry, bool]]:
         """Store each prediction of a variant by its inference id, unless it has one."""
 
         def add(document: Document, answer: CapturedAnswer) -> Document | None:
@@ -53,7 +53,7 @@ class DocumentLedger:
 
         return self._store(given, add)
 
-    def labels(self, given: Sequence[tuple[str, Label]]) -> Sequence[tuple[Entry, bool]]:
+    def labels(self, given: Sequence[tuple[str, Label]]) -> Sequence[tuple[LedgerEntry, bool]]:
         """Store each label by its inference id, unless there is a usable one."""
 
         def add(document: Document, label: Label) -> Document | None:
@@ -67,7 +67,7 @@ class DocumentLedger:
 
     def _store(
         self, given: Sequence[tuple[str, T]], add: Callable[[Document, T], Document | None]
-    ) -> list[tuple[Entry, bool]]:
+    ) -> list[tuple[LedgerEntry, bool]]:
         """Store the first of each id; returns the entries, and whether each was stored."""
         first: dict[str, int] = {}
         for place, (inference_id, _) in enumerate(given):
@@ -107,10 +107,10 @@ class DocumentLedger:
     def _claimable(self, batch: Batch) -> tuple[dict[str, Document], list[Document], list[Document]]:
         """The successors of unclaimed entries: of rows by their ids, of unusable labels, of unknown ones."""
 
-        def entry(inference_id: str) -> Entry:
+        def entry(inference_id: str) -> LedgerEntry:
             return _entry(self._stored[_key(inference_id)])
 
-        def claimed(entry: Entry) -> Document:
+        def claimed(entry: LedgerEntry) -> Document:
             return replace(self._stored[_key(entry.id)], body=_body(entry), queue="", since=0.0)
 
         variant = batch.variant
@@ -127,7 +127,7 @@ class DocumentLedger:
             [claimed(one) for one in map(entry, waiting) if not one.answers],
         )
 
-    def waiting(self, seconds: float) -> Iterator[Entry]:
+    def waiting(self, seconds: float) -> Iterator[LedgerEntry]:
         """Labels that have waited longer for their prediction, oldest first."""
         for number, document in enumerate(self.documents.scan(_WAITING, self.now() - seconds)):
             if number % _REMEMBERED == 0:
@@ -145,7 +145,7 @@ def was_taken(documents: Documents, once: str) -> bool:
     return bool(documents.get([key])[key].revision)
 
 
-def entry_of(documents: Documents, inference_id: str) -> Entry | None:
+def entry_of(documents: Documents, inference_id: str) -> LedgerEntry | None:
     """The entry of one inference id; None if there is none."""
     key = _key(inference_id)
     document = documents.get([key])[key]
@@ -160,9 +160,9 @@ def _once(name: str) -> str:
     return f"once#{name}"
 
 
-def _entry(document: Document) -> Entry:
+def _entry(document: Document) -> LedgerEntry:
     body: Mapping[str, Any] = document.body
-    return Entry(
+    return LedgerEntry(
         id=document.key.removeprefix("id#"),
         answers={variant: CapturedAnswer(**answer) for variant, answer in body.get("answers", {}).items()},
         given=Label(**body["given"]) if "given" in body else None,
@@ -171,7 +171,7 @@ def _entry(document: Document) -> Entry:
     )
 
 
-def _body(entry: Entry) -> dict[str, Any]:
+def _body(entry: LedgerEntry) -> dict[str, Any]:
     return {
         **({"given": vars(entry.given)} if entry.given else {}),
         "answers": {variant: vars(answer) for variant, answer in entry.answers.items()},

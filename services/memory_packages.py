@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pipeline.pack import Registered, SealedPackage
 from provenance.envelope import key_id
-from provenance.evidence import Evidence
+from provenance.evidence import Attestation
 from services.sealed_packages import REGISTERED_BY, RegistryError, Unsigned
 from services.versions import PENDING, Version
 
@@ -23,7 +23,7 @@ class MemoryPackageStore:
 
     name: str = "memory"
     archives: dict[str, bytes] = field(default_factory=dict[str, bytes])
-    signed: dict[tuple[str, str], Evidence] = field(default_factory=dict[tuple[str, str], Evidence])
+    signed: dict[tuple[str, str], Attestation] = field(default_factory=dict[tuple[str, str], Attestation])
 
     def uri(self, package_digest: str) -> str:
         """See `PackageStore`."""
@@ -37,14 +37,14 @@ class MemoryPackageStore:
         """See `PackageStore`."""
         return [key[:_DIGITS] for uri, key in self.signed if uri == archive_uri]
 
-    def evidence(self, archive_uri: str, public_key: bytes) -> Evidence:
+    def evidence(self, archive_uri: str, public_key: bytes) -> Attestation:
         """See `PackageStore`."""
         key = key_id(public_key)
         if (archive_uri, key) not in self.signed:
             raise Unsigned(f"{archive_uri} is not signed with the key {key[:_DIGITS]}")
         return self.signed[archive_uri, key]
 
-    def put_evidence(self, evidence: Evidence, sealed: SealedPackage, public_key: bytes) -> None:
+    def put_evidence(self, evidence: Attestation, sealed: SealedPackage, public_key: bytes) -> None:
         """See `PackageStore`."""
         self.signed.setdefault((self.uri(sealed.digest), key_id(public_key)), evidence)
 
@@ -85,7 +85,7 @@ class MemoryVersions:
         """See `Versions`."""
         return {one.name: one.package_digest for one in self.list()}
 
-    def add(self, package: Registered, evidence: Evidence, lineage: Mapping[str, str]) -> str:
+    def add(self, package: Registered, evidence: Attestation, lineage: Mapping[str, str]) -> str:
         """See `Versions`."""
         same = (package.package_digest, package.image_uri)
         for one in self.stored:

@@ -20,7 +20,7 @@ from pipeline.gate import Gates, gate
 from pipeline.origin import facts_of
 from pipeline.pack import Registered, SealedPackage, describe
 from provenance.envelope import Signer
-from provenance.evidence import Evidence, sign
+from provenance.evidence import Attestation, sign
 from services.sealed_packages import PROMOTED_FROM, TRAINED_BY, Gone, RegistryError, Unsigned
 from services.versions import Versions
 
@@ -56,7 +56,7 @@ class PackageStore(Protocol):
         """The first 12 digits of the id of each key that has signed an archive; nothing is verified."""
         ...
 
-    def evidence(self, archive_uri: str, public_key: bytes) -> Evidence:
+    def evidence(self, archive_uri: str, public_key: bytes) -> Attestation:
         """The evidence that a key has signed of an archive; only the statement that names the documents is verified.
 
         Raises:
@@ -66,7 +66,7 @@ class PackageStore(Protocol):
         """
         ...
 
-    def put_evidence(self, evidence: Evidence, sealed: SealedPackage, public_key: bytes) -> None:
+    def put_evidence(self, evidence: Attestation, sealed: SealedPackage, public_key: bytes) -> None:
         """Store documents and signatures next to an archive, or raise `RegistryError` if other bytes are there."""
         ...
 
@@ -122,7 +122,7 @@ class Origin:
         return next(iter(found.made_by), "") if found else ""
 
 
-def signed(sealed: SealedPackage, registry: PackageRegistry) -> Evidence:
+def signed(sealed: SealedPackage, registry: PackageRegistry) -> Attestation:
     """Sign the facts of a sealed package and store the evidence; evidence that this key has signed before is reused.
 
     Raises:
@@ -136,7 +136,7 @@ def signed(sealed: SealedPackage, registry: PackageRegistry) -> Evidence:
 
 
 def register(
-    sealed: SealedPackage, evidence: Evidence, registry: PackageRegistry, lineage: Mapping[str, str] | None = None
+    sealed: SealedPackage, evidence: Attestation, registry: PackageRegistry, lineage: Mapping[str, str] | None = None
 ) -> Registered:
     """Upload a sealed package and register it, pending approval; `lineage` is stored with the version.
 
@@ -236,7 +236,7 @@ def verify_past(
 
 
 @contextmanager
-def _fetched(source: ReleaseRecord, store: PackageStore) -> Generator[tuple[SealedPackage, Evidence]]:
+def _fetched(source: ReleaseRecord, store: PackageStore) -> Generator[tuple[SealedPackage, Attestation]]:
     """The package of a record and its evidence, as long as the block lasts.
 
     The archive is parsed last: after the signatures were verified, and after its bytes have the digest that was signed.
@@ -249,7 +249,7 @@ def _fetched(source: ReleaseRecord, store: PackageStore) -> Generator[tuple[Seal
         yield describe(path, source.package_digest), evidence
 
 
-def _signed_once(sealed: SealedPackage, registry: PackageRegistry, make: Callable[[], Evidence]) -> Evidence:
+def _signed_once(sealed: SealedPackage, registry: PackageRegistry, make: Callable[[], Attestation]) -> Attestation:
     """Sign a package, unless it is signed with that key already; existing evidence is verified."""
     store, key = registry.store, registry.signer.public_key
     try:

@@ -18,7 +18,7 @@ from pipeline.outcome import RECORD
 from pipeline.pack import sealed_in
 from pipeline.recipe import canonical
 from pipeline.texts import texts
-from provenance.evidence import Evidence
+from provenance.evidence import Attestation
 from services import package_registry
 from services.package_registry import PackageRegistry
 
@@ -41,5 +41,5 @@ def register(registry: PackageRegistry, given: Given) -> None:
     """Upload the sealed package, and register it with its evidence."""
     signed = {one.name: one.read_bytes() for one in given.folders["sign"].iterdir() if one.name not in {KEY, RECORD}}
     sealed, lineage = sealed_in(given.folders["seal"]), texts("lineage", given.texts["lineage"])
-    registered = package_registry.register(sealed, Evidence.of(signed), registry, lineage)
+    registered = package_registry.register(sealed, Attestation.of(signed), registry, lineage)
     (given.out / REGISTERED).write_text(canonical(asdict(registered)))

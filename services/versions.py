@@ -12,7 +12,7 @@ from services.sealed_packages import REGISTERED_BY, TRAINED_BY
 
 if TYPE_CHECKING:
     from pipeline.pack import Registered
-    from provenance.evidence import Evidence
+    from provenance.evidence import Attestation
 
 PENDING = "PendingManualApproval"
 _NEWEST = 100
@@ -74,7 +74,7 @@ class Versions(Protocol):
         """Name -> package digest of every version, newest first."""
         ...
 
-    def add(self, package: Registered, evidence: Evidence, lineage: Mapping[str, str]) -> str:
+    def add(self, package: Registered, evidence: Attestation, lineage: Mapping[str, str]) -> str:
         """Add a version that is pending approval, unless it exists; returns its name.
 
         Raises:

@@ -14,7 +14,7 @@ from importlib import import_module
 from pathlib import Path
 
 from serving.package import PackageRefused, check_environment, code_from, manifest_of, verify
-from serving.settings import SettingError, Settings
+from serving.settings import RuntimeSettings, SettingError
 from serving.supervisor import Supervisor
 
 
@@ -32,7 +32,7 @@ def main(arguments: list[str]) -> int:
 
 def _serve() -> int:
     try:
-        settings = Settings.of(os.environ)
+        settings = RuntimeSettings.of(os.environ)
     except SettingError as error:
         return _refuse(str(error))
     try:
@@ -47,7 +47,7 @@ def _serve() -> int:
         return _refuse(f"cannot listen on {settings.host}:{settings.port}: {error}")
 
 
-def _own_server(settings: Settings) -> int:
+def _own_server(settings: RuntimeSettings) -> int:
     """Run the model's own server in this process."""
     folder = Path(settings.folder)
     try:

@@ -53,7 +53,7 @@ class Limits:
     quick: float = 0.010
 
 
-class Request(msgspec.Struct, frozen=True):
+class PendingRows(msgspec.Struct, frozen=True):
     """Rows that wait for a prediction.
 
     Attributes:
@@ -101,13 +101,13 @@ class Batches:
         self._blocked = blocked
         self._loop = asyncio.get_running_loop()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="predict")
-        self._waiting: deque[Request] = deque()
-        self._running: list[Request] = []
+        self._waiting: deque[PendingRows] = deque()
+        self._running: list[PendingRows] = []
         self._scheduled = False
         self._told = 0  # the metric `waiting`
         self._pace = Pace(limits.quick)
 
-    def submit(self, request: Request) -> None:
+    def submit(self, request: PendingRows) -> None:
         """Queue a request, or raise Full."""
         if len(self._waiting) >= self._limits.requests:
             raise Full
@@ -159,15 +159,15 @@ class Batches:
             _deliver(batch, done.result())
         self._run()
 
-    def _next(self) -> list[Request]:
-        found: list[Request] = []
+    def _next(self) -> list[PendingRows]:
+        found: list[PendingRows] = []
         size = 0
         while self._waiting and (not found or size + len(self._waiting[0].rows) <= self._limits.rows):
             found.append(self._waiting.popleft())
             size += len(found[-1].rows)
         return found
 
-    def _outcomes(self, batch: Sequence[Request]) -> list[tuple[Answers | Failure, int, int]]:
+    def _outcomes(self, batch: Sequence[PendingRows]) -> list[tuple[Answers | Failure, int, int]]:
         """The answers to a batch. If the model fails for all together, each request is tried alone."""
         found = self._answers([request.rows for request in batch])
         if len(batch) == 1:
@@ -194,6 +194,6 @@ class Batches:
             self._counts.batch(len(rows))
 
 
-def _deliver(batch: Sequence[Request], outcomes: Sequence[tuple[Answers | Failure, int, int]]) -> None:
+def _deliver(batch: Sequence[PendingRows], outcomes: Sequence[tuple[Answers | Failure, int, int]]) -> None:
     for request, outcome in zip(batch, outcomes, strict=True):
         request.reply(*outcome)

@@ -39,7 +39,7 @@ class Refused(DownloadError):
         self.status = status
 
 
-class Source(Protocol):
+class ByteSource(Protocol):
     """An object that can be read from a byte on."""
 
     @property
@@ -117,7 +117,7 @@ class BucketSource:
 
 
 def download(
-    source: Source,
+    source: ByteSource,
     to: IO[bytes],
     *,
     limit: int,

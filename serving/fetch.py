@@ -23,7 +23,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from serving.download import BucketSource, DownloadError, RegistrySource, Source, download
+from serving.download import BucketSource, ByteSource, DownloadError, RegistrySource, download
 from serving.package import PackageRefused, verify
 from serving.registry_protocol import SCHEME, Blob, ProtocolError
 from serving.settings import SettingError
@@ -40,7 +40,7 @@ _BUCKET = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/.+")
 class PackageSource:
     """The archive's source and digest, the manifest's digest (both hexadecimal), and the target folder."""
 
-    source: Source
+    source: ByteSource
     archive_sha256: str
     manifest_sha256: str
     folder: Path

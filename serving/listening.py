@@ -7,7 +7,7 @@ import select
 import socket
 
 from serving.memory import MOST_CONNECTIONS
-from serving.settings import Settings
+from serving.settings import RuntimeSettings
 
 _RESERVED = 64  # descriptors of a process in addition to its connections
 
@@ -22,7 +22,7 @@ def most_connections() -> int:
     return max(1, min(wanted, allowed) - _RESERVED)
 
 
-def listener(settings: Settings) -> socket.socket:
+def listener(settings: RuntimeSettings) -> socket.socket:
     """A bound socket that does not listen yet: connections are refused until the model is ready."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     made = socket.socket(family, socket.SOCK_STREAM)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from serving.channel import Channel
 from serving.memory import Memory
-from serving.settings import Settings
+from serving.settings import RuntimeSettings
 
 _RUNTIME = str(Path(__file__).resolve().parents[1])
 # One thread a worker, because predictions are small and workers share the cores.
@@ -40,7 +40,7 @@ class WorkerProcess:
     slots: set[int] = field(default_factory=set[int])
 
 
-def started(number: int, settings: Settings, memory: Memory) -> WorkerProcess:
+def started(number: int, settings: RuntimeSettings, memory: Memory) -> WorkerProcess:
     """Start a worker; it sends READY on its channel once it can answer."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     told = {**settings.as_dict(), "worker": number, "channel": theirs.fileno(), "memory": memory.descriptor}

@@ -21,7 +21,7 @@ import msgspec
 
 from serving import open_inference
 from serving.answers import Answers, WrongAnswers
-from serving.batches import Batches, Failure, Full, Request
+from serving.batches import Batches, Failure, Full, PendingRows
 from serving.declaration import Declaration
 from serving.exchange import JSON, Exchange
 from serving.failures import FailureLog
@@ -149,7 +149,7 @@ class Routes:
                 return
             self._answer(exchange, end - first, body)
 
-        self._batches.submit(Request(rows, exchange.begun, reply))
+        self._batches.submit(PendingRows(rows, exchange.begun, reply))
 
     def _rows(self, exchange: Exchange) -> Rows:
         given = exchange.headers.get(b"content-type", b"")
@@ -190,7 +190,7 @@ class Routes:
                 also = b"Inference-Header-Content-Length: %d\r\n" % length
                 self._answer(exchange, end - first, body, b"application/octet-stream", also)
 
-        self._batches.submit(Request(rows, exchange.begun, reply))
+        self._batches.submit(PendingRows(rows, exchange.begun, reply))
 
     def _answer(self, exchange: Exchange, rows: int, body: bytes, kind: bytes = JSON, also: bytes = b"") -> None:
         exchange.answer(200, body, kind, also + _trace(exchange) if b"traceparent" in exchange.headers else also)

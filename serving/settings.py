@@ -29,7 +29,7 @@ class SettingError(Exception):
 
 
 @dataclass(frozen=True)
-class Settings:
+class RuntimeSettings:
     """The settings, see the module; `seconds` is the timeout of a request."""
 
     manifest_sha256: str
@@ -45,7 +45,7 @@ class Settings:
     capture_percent: float = 100.0
 
     @classmethod
-    def of(cls, environment: Mapping[str, str]) -> Settings:
+    def of(cls, environment: Mapping[str, str]) -> RuntimeSettings:
         """Read the variables. Raises SettingError for a wrong one."""
         digest = environment.get("MODELSTACK_MANIFEST_SHA256", "")
         if not re.fullmatch("[0-9a-fA-F]{64}", digest):

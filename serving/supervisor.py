@@ -18,7 +18,7 @@ from serving.channel import DRAIN, READY
 from serving.listening import is_called, listener, most_connections
 from serving.memory import Memory
 from serving.processes import WorkerProcess, reaped, started
-from serving.settings import Settings
+from serving.settings import RuntimeSettings
 from serving.states import BUSY, IDLE
 
 DRAIN_SECONDS = 25.0
@@ -34,7 +34,7 @@ _STEADY = 30.0  # seconds after which a start counts as good
 class Supervisor:
     """Serves until SIGTERM."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: RuntimeSettings) -> None:
         self._settings = settings
         self._memory = Memory.create(settings.workers)
         self._counts = self._memory.counts(settings.workers)

@@ -26,7 +26,7 @@ class ArchiveError(Exception):
     """An archive is not as sealed; the message says what was found and what was expected."""
 
 
-class Names:
+class MemberNames:
     """Checks the names of an archive one by one; refuses those that cannot be unpacked safely everywhere."""
 
     def __init__(self) -> None:
@@ -73,7 +73,7 @@ def entries(path: Path) -> Iterator[tuple[str, IO[bytes]]]:
     Raises:
         ArchiveError: An entry is no plain file, has a forbidden name, or exceeds a limit.
     """
-    names = Names()
+    names = MemberNames()
     size = 0
     with gzip.open(path) as opened:
         stream = cast(BinaryIO, opened)

@@ -41,7 +41,7 @@ from serving.package import PackageRefused, check_environment, code_from, verify
 from serving.promise import Promise
 from serving.routes import Routes, Served
 from serving.server import Server
-from serving.settings import Settings
+from serving.settings import RuntimeSettings
 
 STUCK = 4
 
@@ -63,7 +63,7 @@ class Worker:
         self,
         served: Served,
         predict: Callable[[Any], Any],
-        settings: Settings,
+        settings: RuntimeSettings,
         *,
         number: int,
         memory: Memory,
@@ -182,7 +182,7 @@ def main(argument: str) -> int:
         signal.signal(number, signal.SIG_IGN)
     told = json.loads(argument)
     number, channel, descriptor = told.pop("worker"), told.pop("channel"), told.pop("memory")
-    settings = Settings(**told)
+    settings = RuntimeSettings(**told)
     folder = Path(settings.folder)
     try:
         manifest = verify(folder, settings.manifest_sha256)

@@ -48,7 +48,7 @@ class Refused(MlflowError):
 
 
 @dataclass(frozen=True)
-class Request:
+class HttpRequest:
     """One request, as a signer needs it."""
 
     method: str
@@ -56,7 +56,7 @@ class Request:
     body: bytes
 
 
-Authorize = Callable[[Request], Mapping[str, str]]
+Authorize = Callable[[HttpRequest], Mapping[str, str]]
 """Returns the authentication headers of a request."""
 
 
@@ -120,7 +120,7 @@ class Connection:
 
     def _ask(self, method: str, target: str, body: bytes, kind: str, most: int = _MOST_BYTES) -> bytes:
         where = urlsplit(self.url + target)
-        headers = {"Content-Type": kind, **self.authorize(Request(method, self.url + target, body))}
+        headers = {"Content-Type": kind, **self.authorize(HttpRequest(method, self.url + target, body))}
         named = target.partition("?")[0].rpartition("mlflow/")[2]
         end = min(self.until, time.monotonic() + self.each)
         try:

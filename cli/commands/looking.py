@@ -152,6 +152,6 @@ def console(asked: TargetOptions, port: int) -> None:
     It only reads: nothing can be changed there.
     """
     from cli.console.pages import Pages  # noqa: PLC0415 - only this command needs it
-    from cli.console.serve import Serving  # noqa: PLC0415
+    from cli.console.serve import ConsoleServer  # noqa: PLC0415
 
-    Serving(Pages(find(asked)), port).run(lambda address: say(f"{address}  (Ctrl-C ends it)"))
+    ConsoleServer(Pages(find(asked)), port).run(lambda address: say(f"{address}  (Ctrl-C ends it)"))

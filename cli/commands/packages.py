@@ -76,7 +76,7 @@ def loadtest(  # noqa: PLR0917 - one parameter per option
     wanted, host, verify = load.Load(rate, seconds, connections), "", True
     if url is None and asked.was_named:
         url, host, verify = platform_of(find(asked)).url()
-    found = load.run(load.Target.of(url or _HERE, content_type, host, verify), body.read(), wanted)
+    found = load.run(load.LoadTarget.of(url or _HERE, content_type, host, verify), body.read(), wanted)
     if as_json:
         say(json.dumps(load.as_dict(found)))
     else:

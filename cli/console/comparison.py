@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from cli.platform.facts import QUANTILES, Package, ServedView
+from cli.platform.facts import QUANTILES, PackageVersion, ServedView
 from rollout.core.release import variant
 
 _WHOLE = 1000.0  # from here on a difference is shown without its fraction
@@ -24,7 +24,7 @@ _SERVED: Mapping[str, _Told] = {
 
 
 @dataclass(frozen=True)
-class Row:
+class ComparisonRow:
     """One field of both versions."""
 
     name: str
@@ -47,21 +47,21 @@ def _number(text: str) -> float:
     return float(text.replace(",", ""))
 
 
-def rows(one: Mapping[str, str], other: Mapping[str, str]) -> list[Row]:
+def rows(one: Mapping[str, str], other: Mapping[str, str]) -> list[ComparisonRow]:
     """The fields of either, side by side."""
-    return [Row(name, one.get(name, "-"), other.get(name, "-")) for name in dict.fromkeys([*one, *other])]
+    return [ComparisonRow(name, one.get(name, "-"), other.get(name, "-")) for name in dict.fromkeys([*one, *other])]
 
 
-def served(views: Sequence[ServedView], one: str, other: str) -> list[Row]:
+def served(views: Sequence[ServedView], one: str, other: str) -> list[ComparisonRow]:
     """The answers of two variants."""
     by_name = {item.variant: item for item in views}
 
     def told(name: str, of: str) -> str:
         return _SERVED[name](by_name[of]) if of in by_name else "-"
 
-    return [Row(name, told(name, one), told(name, other)) for name in _SERVED]
+    return [ComparisonRow(name, told(name, one), told(name, other)) for name in _SERVED]
 
 
-def variant_of(item: Package) -> str:
+def variant_of(item: PackageVersion) -> str:
     """The variant of a package; empty without a release."""
     return variant(item.view.release) if item.view.release else ""

@@ -45,7 +45,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Row:
+class LineageRow:
     """A row of the table of events."""
 
     at: str
@@ -98,16 +98,18 @@ def picture(graph: Graph) -> Picture:
     return Picture(wide + _EDGE, high + _EDGE, boxes, lines)
 
 
-def happened(graph: Graph) -> Iterator[Row]:
+def happened(graph: Graph) -> Iterator[LineageRow]:
     """The events, oldest first, as text for people who do not see the picture."""
     for edge in graph.edges:
         source, target = graph.node(edge.source), graph.node(edge.target)
         if not edge.at:
             continue
         if source.kind in ACTORS:
-            yield Row(edge.at, edge.until, edge.kind.by.removesuffix(" by"), target.label, source.label, edge.why)
+            yield LineageRow(
+                edge.at, edge.until, edge.kind.by.removesuffix(" by"), target.label, source.label, edge.why
+            )
         elif edge.kind in {Verb.SEALED, Verb.TRIED, Verb.SERVED} or not _has_actor(graph, edge):
-            yield Row(edge.at, edge.until, f"{source.label}, {edge.kind.forward}", target.label, "", edge.why)
+            yield LineageRow(edge.at, edge.until, f"{source.label}, {edge.kind.forward}", target.label, "", edge.why)
 
 
 def _has_actor(graph: Graph, edge: Edge) -> bool:

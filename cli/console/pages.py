@@ -17,7 +17,7 @@ from cli.console.time_range import HOURS, Range
 from cli.errors import OperatorError
 from cli.lineage.read import read as trace
 from cli.platform.choose import platform_of
-from cli.platform.facts import Package, Series
+from cli.platform.facts import PackageVersion, Series
 from cli.platform.package_store import newest
 from cli.platform.port import Graphs
 from cli.retrain import doing, look
@@ -221,7 +221,7 @@ class Pages:
         return PanelView(panel.spec, widget_figures.figure(panel, found, shown, marks, roles))
 
 
-def _why(item: Package, role: str, state: RolloutState) -> str:
+def _why(item: PackageVersion, role: str, state: RolloutState) -> str:
     """The reason for a version's approval; empty without one."""
     champion, verdict = state.champion, state.verdict
     if role == "champion" and champion and verdict and (verdict.release, verdict.outcome) == (champion.id, "promoted"):
@@ -236,13 +236,15 @@ def _said(seen: Snapshot) -> str:
     return f"{seen.phase.replace('_', ' ')}{where}; {f'in alarm: {rings}' if rings else 'no alarm rings'}"
 
 
-def _two(found: Sequence[Package], given: Mapping[str, str], roles: Mapping[str, str]) -> tuple[Package, Package]:
+def _two(
+    found: Sequence[PackageVersion], given: Mapping[str, str], roles: Mapping[str, str]
+) -> tuple[PackageVersion, PackageVersion]:
     if not found:
         raise OperatorError("nothing is registered yet", "A version is registered by an update of the stack.")
     by_number = {str(item.view.version): item for item in found}
     by_role = {roles.get(comparison.variant_of(item), ""): item for item in found}
 
-    def named(field: str, default: Package) -> Package:
+    def named(field: str, default: PackageVersion) -> PackageVersion:
         if not given.get(field):
             return default
         if given[field] not in by_number:

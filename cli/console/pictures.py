@@ -18,7 +18,7 @@ from rich.console import Console
 
 from cli.console.app import TABS
 from cli.console.pages import Pages
-from cli.console.serve import Serving
+from cli.console.serve import ConsoleServer
 from cli.error_handling import run
 from cli.errors import OperatorError
 from cli.local import mlflow_server
@@ -74,7 +74,7 @@ def main(console: Console) -> int:
 
 
 def _of_console() -> Iterator[str]:
-    with Serving(Pages(resolve(LOCAL)), 0).background() as address:
+    with ConsoleServer(Pages(resolve(LOCAL)), 0).background() as address:
         for name, path in TABS:
             take(address.rstrip("/") + _PATHS.get(path, path), FOLDER / f"console-{name}.png", _SIZES.get(name, _SIZE))
             yield f"console-{name}.png"

@@ -17,7 +17,7 @@ from cli.errors import OperatorError
 _PATIENCE_S = 60
 
 
-class Serving:
+class ConsoleServer:
     """A console on 127.0.0.1; port 0 takes a free one."""
 
     def __init__(self, pages: Pages, port: int) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from cli.console.figure import Curve, Figure, Limit, Mark, Point, Span, Style, Version
-from cli.view.trial import Evidence, Proof
+from cli.view.trial import MetricView, Proof
 from cli.view.trial_history import EvidenceAt, Pair, WeightChange
 from rollout.core.event import Event
 from rollout.core.state import RolloutState
@@ -108,5 +108,5 @@ def _of(name: str, found: Sequence[EvidenceAt], shown: Span, told: Sequence[Mark
     )
 
 
-def _points(at: Sequence[tuple[float, Evidence]], proof: Callable[[Evidence], Proof | None]) -> tuple[Point, ...]:
+def _points(at: Sequence[tuple[float, MetricView]], proof: Callable[[MetricView], Proof | None]) -> tuple[Point, ...]:
     return tuple((when, given.have) for when, item in at if (given := proof(item)) is not None)

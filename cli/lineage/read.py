@@ -11,7 +11,7 @@ from audit.record import AuditRecord, RecordKind, Signed, moment
 from cli.agreement import approvals_of
 from cli.errors import OperatorError
 from cli.platform.choose import platform_of
-from cli.platform.facts import Package
+from cli.platform.facts import PackageVersion
 from cli.target import Target, resolve, siblings
 from cli.view import releases
 from cli.view.audit_records import kept
@@ -147,7 +147,7 @@ def fetch(
     return Fetched(replace(stack, keys=keys), facts, (*unread, *more, *still))
 
 
-def version_of(package: Package, digest: str) -> LineageVersion:
+def version_of(package: PackageVersion, digest: str) -> LineageVersion:
     """A version as the registry describes it."""
     more = dict(package.lineage)
     recipe, by = more.pop("recipe", ""), more.pop(REGISTERED_BY, "")

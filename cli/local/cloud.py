@@ -16,7 +16,7 @@ from rich.console import Console
 from cli.error_handling import show_error
 from cli.errors import OperatorError
 from cli.local import account
-from cli.local.progress import Outcome, follow
+from cli.local.progress import UpdateOutcome, follow
 from cli.local.recovery import left, mend, recover
 from cli.local.stack import Stack
 from cli.local.yaml_file import read
@@ -89,7 +89,7 @@ class Local:
         """Repair what an interrupted update of a stack left; see `recover`."""
         recover(stack, self.places.backend, self.project, lambda text: console.print(f"  {text}"))
 
-    def follow(self, console: Console, stack: Stack, verb: str, log: str) -> Outcome:
+    def follow(self, console: Console, stack: Stack, verb: str, log: str) -> UpdateOutcome:
         """Repair a stack, run `pulumi VERB` on it, and show progress and errors.
 
         Raises:

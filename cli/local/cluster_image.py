@@ -21,7 +21,7 @@ from cli.local.container import (
 )
 from cli.local.wheels import wheels
 from cli.target import ROOT
-from platforms.kubernetes.oci import MANIFEST_TYPE, Registry
+from platforms.kubernetes.oci import MANIFEST_TYPE, OciRepository
 from serving.registry_protocol import is_insecure
 
 PYTHON = "3.11"
@@ -53,7 +53,7 @@ def built(kind: ImageKind, say: Say) -> str:
 
 def push(built: str, place: str, say: Say) -> str:
     """Push an image and tag it `latest`; returns `<place>@sha256:<digest>`. Raises as `published`."""
-    registry, tag = Registry.of(place), built.rpartition(":")[2]
+    registry, tag = OciRepository.of(place), built.rpartition(":")[2]
     found = registry.manifest(tag)
     if found is None:
         say(f"pushing {place}:{tag}")
@@ -88,7 +88,7 @@ def _image_id(name: str) -> str:
 
 
 def _access(place: str) -> tuple[str, ...]:
-    """Options for the access that `Registry` has: Docker's login, and without TLS where allowed."""
+    """Options for the access that `OciRepository` has: Docker's login, and without TLS where allowed."""
     login = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker") / "config.json"
     plain = ("--tls-verify=false",) if is_insecure(place.partition("/")[0], os.environ) else ()
     return (*plain, *(("--authfile", str(login)) if login.is_file() else ()))

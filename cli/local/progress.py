@@ -53,7 +53,7 @@ class Status(Protocol):
 
 
 @dataclass
-class Outcome:
+class UpdateOutcome:
     """How an update ended.
 
     Attributes:
@@ -78,7 +78,7 @@ class Follower:
 
     def __init__(self, console: Console, status: Status, modelstack: str = "modelstack") -> None:
         self._modelstack = modelstack
-        self.outcome = Outcome()
+        self.outcome = UpdateOutcome()
         self._console = console
         self._status = status
         self._began: dict[str, float] = {}
@@ -199,7 +199,7 @@ def _lacking(text: str) -> str:
     return next((begin for begin in _ADVICE if text.startswith(begin)), "")
 
 
-def follow(console: Console, stack: Stack, *words: str, log: Path) -> Outcome:
+def follow(console: Console, stack: Stack, *words: str, log: Path) -> UpdateOutcome:
     """Run `pulumi WORDS` on a stack, with its output in `log`, and show its events until it ends.
 
     The first Ctrl-C lets the engine finish running steps, within limits; a second one ends it at once.

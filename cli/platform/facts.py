@@ -19,7 +19,7 @@ MEASURES = ("Accuracy", "LogLoss", "AUC", "CalibrationError", "AbsoluteError")
 
 
 @dataclass(frozen=True)
-class Endpoint:
+class EndpointState:
     """The serving endpoint; `images` is by variant, and shadow weights are relative to all others together.
 
     `InService` and `Updating` are the status of an endpoint that answers.
@@ -79,7 +79,7 @@ class PackageView:
 
 
 @dataclass(frozen=True)
-class Package:
+class PackageVersion:
     """A registered version in detail.
 
     Attributes:
@@ -97,7 +97,7 @@ class Package:
     lineage: Mapping[str, str]
 
 
-def package_of(version: Version) -> Package:
+def package_of(version: Version) -> PackageVersion:
     """The view of a registered version."""
     digests = {
         "manifest_sha256": version.manifest_sha256,
@@ -113,7 +113,7 @@ def package_of(version: Version) -> Package:
         created=version.created.isoformat(timespec="seconds"),
         metrics=dict(version.metrics),
     )
-    return Package(
+    return PackageVersion(
         view=view,
         name=version.name,
         made=version.created,

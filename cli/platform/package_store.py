@@ -9,8 +9,8 @@ from itertools import islice
 from pathlib import Path
 
 from cli.errors import OperatorError, explained
-from cli.platform.facts import Package, package_of
-from provenance.evidence import Evidence
+from cli.platform.facts import PackageVersion, package_of
+from provenance.evidence import Attestation
 from rollout.core.errors import Unreachable
 from rollout.core.state import RolloutState
 from services.package_registry import StackPackageStore, verify_past
@@ -34,7 +34,7 @@ class PackageStore:
         with explained("reading the registered packages"):
             return self.versions.digests()
 
-    def package(self, name: str) -> Package:
+    def package(self, name: str) -> PackageVersion:
         """A registered version by its name."""
         with explained(f"reading {name}"):
             found = self.versions.get(name)
@@ -47,7 +47,7 @@ class PackageStore:
         with explained(f"looking for {digest}"):
             return self.store.signers(self._archive(digest))
 
-    def evidence(self, digest: str, key: bytes) -> Evidence:
+    def evidence(self, digest: str, key: bytes) -> Attestation:
         """What a key has signed about a package; SignatureError without it. `verify` it before use."""
         with _reading(f"reading the signatures of {digest}"):
             return self.store.evidence(self._archive(digest), key)
@@ -88,7 +88,7 @@ class PackageStore:
         yield from (one for one in dict.fromkeys(named) if one and one != own)
 
 
-def newest(versions: Versions, limit: int) -> list[Package]:
+def newest(versions: Versions, limit: int) -> list[PackageVersion]:
     """The newest registered versions, newest first; OperatorError if they cannot be read."""
     with explained("reading the registered packages"):
         return [package_of(one) for one in islice(versions.list(), limit)]

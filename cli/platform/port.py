@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 from cli.platform.facts import (
     AlarmInFull,
     AlarmView,
-    Endpoint,
+    EndpointState,
     QualityView,
     Series,
     ServedView,
@@ -58,7 +58,7 @@ class Platform(Protocol):
         """The rollout state in the journal."""
         ...
 
-    def endpoint(self) -> Endpoint:
+    def endpoint(self) -> EndpointState:
         """The serving endpoint."""
         ...
 

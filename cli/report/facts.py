@@ -23,7 +23,7 @@ class Missing:
 
 
 @dataclass(frozen=True)
-class Package:
+class PackageFacts:
     """Content of a sealed package.
 
     Attributes:
@@ -67,9 +67,9 @@ class Facts:
     stack: str
     preview: Preview
     prices: Prices
-    champion: Package | Missing
+    champion: PackageFacts | Missing
     champion_config: str | None
-    challenger: Package | Missing
+    challenger: PackageFacts | Missing
     compared: Compared | Missing
     latency: tuple[Latency | None, Latency] | Missing
     traffic: Traffic | Missing

@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import median
 
 from cli.errors import OperatorError
-from cli.loadtest import Load, Target, run
+from cli.loadtest import Load, LoadTarget, run
 from cli.local.package import begun
 from cli.report.facts import Latency
 from pipeline import archive
@@ -34,7 +34,7 @@ def latencies(sealed: Sequence[Path], manifests: Sequence[str], log: Path) -> li
 
 
 def _asked(url: str, body: bytes) -> Latency:
-    seen = run(Target.of(url), body, Load(seconds=_TURN, connections=1))
+    seen = run(LoadTarget.of(url), body, Load(seconds=_TURN, connections=1))
     if set(seen.statuses) != {200}:
         raise OperatorError(f"the package's own example was answered with status {sorted(seen.statuses)}, expected 200")
     return Latency(1000 * seen.at(50), 1000 * seen.at(99))

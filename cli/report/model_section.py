@@ -7,7 +7,7 @@ from typing import Any
 
 from cli.report.compared import Bin, Calibration, Compared, Decisions, Segment
 from cli.report.data import Drift, Feature, drift
-from cli.report.facts import Facts, Latency, Missing, Package
+from cli.report.facts import Facts, Latency, Missing, PackageFacts
 from cli.report.markdown import Section, bar, code, fenced, sided, table, text
 from pipeline.comparison import Comparison
 
@@ -55,7 +55,7 @@ def model(facts: Facts) -> list[Section]:
         return [Section("Model", ["This checkout gives no model:", "", *fenced(made.why)])] if made.failed else []
     if facts.same_model:
         return [Section("Model", fenced(facts.gates))] if facts.gates else []
-    before = facts.champion if isinstance(facts.champion, Package) else None
+    before = facts.champion if isinstance(facts.champion, PackageFacts) else None
     lines: list[str] = (
         [] if before else [f"{text(facts.champion.why, 300)}."] if isinstance(facts.champion, Missing) else []
     )
@@ -155,7 +155,9 @@ def _bin(one: Bin, *, champion: bool) -> tuple[str, str, str]:
     return f"{rows:,}", f"{said:.3f}", f"`{bar(happened)}` {happened:.3f}"
 
 
-def _sealed(before: Package | None, made: Package, latency: tuple[Latency | None, Latency] | Missing) -> list[str]:
+def _sealed(
+    before: PackageFacts | None, made: PackageFacts, latency: tuple[Latency | None, Latency] | Missing
+) -> list[str]:
     pair = (None, None) if isinstance(latency, Missing) else latency
     sides = [(side, pair[place]) for place, side in enumerate((before, made))]
     rows = [
@@ -175,7 +177,7 @@ def _size(given: int) -> str:
     return f"{given / size:,.1f} {unit}"
 
 
-def _metrics(before: Package | None, made: Package) -> list[str]:
+def _metrics(before: PackageFacts | None, made: PackageFacts) -> list[str]:
     known: Mapping[str, float] = before.metrics if before else {}
     rows = [
         (code(name), _number(known.get(name)), _number(made.metrics.get(name))) for name in {**made.metrics, **known}
@@ -189,7 +191,7 @@ def _number(value: Any) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
-def _parameters(before: Package | None, made: Package) -> list[tuple[str, str, str]]:
+def _parameters(before: PackageFacts | None, made: PackageFacts) -> list[tuple[str, str, str]]:
     if before is None:
         return []
     names = sorted({*before.parameters, *made.parameters})
@@ -222,7 +224,7 @@ def data_in_short(facts: Facts) -> str:
 def data(facts: Facts) -> list[Section]:
     """Differences between the training sets."""
     found = _drift(facts)
-    if found is None or found.same or not isinstance(facts.champion, Package):
+    if found is None or found.same or not isinstance(facts.champion, PackageFacts):
         return []
     moved = [one for one in found.features if one.moved]
     lines = [f"{found.rows[0]:,} → {found.rows[1]:,} rows to train on{_times(facts)}."]
@@ -241,7 +243,7 @@ def _times(facts: Facts) -> str:
     spans = [
         " to ".join(str(side.training[name])[:10] for name in ("first_event", "last_event"))
         for side in (facts.champion, facts.challenger)
-        if isinstance(side, Package) and {"first_event", "last_event"} <= side.training.keys()
+        if isinstance(side, PackageFacts) and {"first_event", "last_event"} <= side.training.keys()
     ]
     return f" ({text(spans[0])}, now {text(spans[1])})" if len(spans) == 2 else ""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cli.report import model_section, stack_section
-from cli.report.facts import Facts, Missing, Package
+from cli.report.facts import Facts, Missing, PackageFacts
 from cli.report.markdown import code, document, table, text
 
 
@@ -17,7 +17,7 @@ def page(facts: Facts) -> str:
     """The comment as Markdown, within GitHub's limit."""
     top = [marker(facts.stack), "", *_restored(facts)]
     if facts.unchanged:
-        recipe = facts.challenger.recipe[:12] if isinstance(facts.challenger, Package) else ""
+        recipe = facts.challenger.recipe[:12] if isinstance(facts.challenger, PackageFacts) else ""
         same = f"no resource, and the same model (recipe {code(recipe)})"
         line = f"**Nothing changes on stack {code(facts.stack)}**: {same}."
         return document([*top, line], [])

@@ -46,7 +46,7 @@ class Resource:
 
 
 @dataclass(frozen=True)
-class Finding:
+class PolicyViolation:
     """A policy's finding; `resource` is its logical name, empty for the stack; `stops` if it blocks an update."""
 
     policy: str
@@ -61,7 +61,7 @@ class Preview:
 
     code: int
     resources: tuple[Resource, ...] = ()
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[PolicyViolation, ...] = ()
     errors: tuple[str, ...] = ()
     packs: tuple[str, ...] = ()
 
@@ -78,7 +78,7 @@ class Preview:
 def read(lines: Iterable[str], code: int) -> Preview:
     """Parse a preview's output; lines that are no event count as errors if they begin with `error:`."""
     resources: dict[str, Resource] = {}
-    findings: dict[Finding, None] = {}
+    findings: dict[PolicyViolation, None] = {}
     errors: dict[str, None] = {}
     packs: dict[str, None] = {}
     for line in lines:
@@ -131,11 +131,11 @@ def _take(step: Mapping[str, Any], resources: dict[str, Resource]) -> None:
     )
 
 
-def _finding(said: Mapping[str, Any]) -> Finding:
+def _finding(said: Mapping[str, Any]) -> PolicyViolation:
     stops = said.get("enforcementLevel") == "mandatory" and not said.get("exceptions")
     resource = str(said.get("resourceUrn") or "")
     about = "" if "pulumi:pulumi:Stack" in resource else resource.rpartition("::")[2]
-    return Finding(str(said.get("policyName", "")), about, _uncolored(said.get("message", "")), stops)
+    return PolicyViolation(str(said.get("policyName", "")), about, _uncolored(said.get("message", "")), stops)
 
 
 def _uncolored(message: object) -> str:

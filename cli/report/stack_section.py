@@ -10,7 +10,7 @@ from cli.report.duration import Traffic
 from cli.report.facts import Facts, Missing
 from cli.report.infrastructure import Cost, Costs, Statement, costs, permissions
 from cli.report.markdown import Section, code, fenced, table, text
-from cli.report.preview import Finding, Kind, Resource, shown
+from cli.report.preview import Kind, PolicyViolation, Resource, shown
 
 _SIGNS: Mapping[Kind, str] = {
     "create": "🟢 create",
@@ -54,7 +54,7 @@ def policies(facts: Facts) -> list[Section]:
     return [Section("Policies", lines or ["None fails."], folded)]
 
 
-def _finding(item: Finding) -> tuple[str, str, str]:
+def _finding(item: PolicyViolation) -> tuple[str, str, str]:
     return code(item.policy), code(item.resource) if item.resource else "the stack", text(item.message, 400)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from cli.errors import OperatorError, explained
 from cli.report.compared import Answered, Compared, NotComparable, compared
-from cli.report.facts import Missing, Package
+from cli.report.facts import Missing, PackageFacts
 from cli.target import Target
 from monitoring.drift.reference import Reference
 from monitoring.statistics.profile import UnreadableProfile
@@ -37,7 +37,7 @@ Say = Callable[[str], None]
 class ComparedVersion:
     """A verified package, unpacked on this machine."""
 
-    package: Package
+    package: PackageFacts
     folder: Path
     manifest: archive.Manifest
 
@@ -52,7 +52,7 @@ def opened(path: Path, digest: str, folder: Path) -> ComparedVersion:
         profile = Reference.from_dict(json.loads(told["reference.json"])).profile
     except (UnreadableProfile, ValueError, KeyError):
         profile = None
-    package = Package(
+    package = PackageFacts(
         digest,
         manifest.content["recipe"],
         path.stat().st_size,

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from audit.chain import Chain
 from audit.record import AuditRecord, RecordKind, Signed
-from audit.verification import Check, Problem, Verified
+from audit.verification import Check, RecordFault, Verified
 from audit.verification import verify as walk
 from cli.errors import OperatorError, explained
 from cli.platform.choose import platform_of
@@ -24,15 +24,15 @@ from records.reason import reason_text
 from rollout.core.errors import Conflict
 
 _LOOKS = 5
-_PROBLEMS: Mapping[Problem, str] = {
-    Problem.UNREADABLE: "cannot be read",
-    Problem.CHANGED: "was changed after it had been signed",
-    Problem.MISSING: "is missing",
-    Problem.REORDERED: "is not in its place",
-    Problem.FOREIGN: "is about another endpoint",
-    Problem.OTHER_KEY: "was signed by another key",
-    Problem.UNLINKED: "is signed, and does not follow the record before it, or is not the last one that was written",
-    Problem.UNEXPECTED: "is unknown to the journal",
+_PROBLEMS: Mapping[RecordFault, str] = {
+    RecordFault.UNREADABLE: "cannot be read",
+    RecordFault.CHANGED: "was changed after it had been signed",
+    RecordFault.MISSING: "is missing",
+    RecordFault.REORDERED: "is not in its place",
+    RecordFault.FOREIGN: "is about another endpoint",
+    RecordFault.OTHER_KEY: "was signed by another key",
+    RecordFault.UNLINKED: "is signed, and does not follow the record before it, or is not the last one written",
+    RecordFault.UNEXPECTED: "is unknown to the journal",
 }
 
 

@@ -13,7 +13,7 @@ from rich.text import Text
 from cli.view.render import approve_line, bar
 from cli.view.snapshot import Happened, Snapshot, VariantView
 from cli.view.timeline import brief, brief_verdict, changes
-from cli.view.trial import Evidence, Proof, Trial
+from cli.view.trial import MetricView, Proof, TrialView
 from rollout.controller.commands import Commands
 from rollout.controller.notice import waiting
 from rollout.reason import Reason
@@ -88,7 +88,7 @@ def _variant(row: VariantView) -> Text:
     return _line(Text.assemble(f"{row.role:<10} {row.name:<14} ", bar(share / 100), f" {told}"))
 
 
-def _of_trial(trial: Trial, commands: Commands) -> list[tuple[str, Text]]:
+def _of_trial(trial: TrialView, commands: Commands) -> list[tuple[str, Text]]:
     rows = [("step", _step(trial))]
     seen = "not known yet" if trial.requests is None else f"{trial.requests:,}"
     enough = bar((trial.requests or 0) / trial.min_requests)
@@ -112,7 +112,7 @@ def _of_trial(trial: Trial, commands: Commands) -> list[tuple[str, Text]]:
     return rows
 
 
-def _step(trial: Trial) -> Text:
+def _step(trial: TrialView) -> Text:
     if not trial.step:
         return Text.assemble(bar(0), f" before the first of {trial.steps}: no traffic yet")
     share = f"copies of {trial.weight}%" if trial.shadow else f"{trial.weight}% of the traffic"
@@ -123,7 +123,7 @@ def _step(trial: Trial) -> Text:
     return Text.assemble(bar(done), f" {trial.step} of {trial.steps}: {share}, {baked}")
 
 
-def _evidence(rows: tuple[Evidence, ...]) -> Table:
+def _evidence(rows: tuple[MetricView, ...]) -> Table:
     """Each metric's evidence on a log scale: worse to the left, not worse to the right.
 
     Counts are of the whole trial; the count of requests above is of the step.
@@ -171,7 +171,7 @@ def e_value(number: float) -> str:
     return f"{number:.1f}" if number < 9.95 else f"{number:.0f}" if number < 999.5 else ">999"
 
 
-def value(row: Evidence, number: float, count: int) -> str:
+def value(row: MetricView, number: float, count: int) -> str:
     """A rate, mean or share, and its number of observations."""
     if not count:
         return "no data"
@@ -223,7 +223,7 @@ def news(before: Snapshot | None, now: Snapshot) -> list[str]:
     if trial is None:
         return found
 
-    def differs(view: Callable[[Trial], object]) -> bool:
+    def differs(view: Callable[[TrialView], object]) -> bool:
         return was is None or was.rollout_id != trial.rollout_id or view(was) != view(trial)
 
     if differs(lambda item: (item.step, item.baked is None)):
@@ -241,12 +241,12 @@ def news(before: Snapshot | None, now: Snapshot) -> list[str]:
     return found
 
 
-def _waited_for(trial: Trial) -> tuple[object, ...]:
+def _waited_for(trial: TrialView) -> tuple[object, ...]:
     kind = trial.reason["kind"] if trial.reason else ""
     return trial.approval, trial.action, trial.lacks or kind
 
 
-def _waits(trial: Trial, width: int) -> str:
+def _waits(trial: TrialView, width: int) -> str:
     """What a trial waits for, shortened to a line, but always with the evidence."""
     if trial.reason is None or trial.lacks is None:
         return brief(trial.waits_for, width)

@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 from cli.errors import OperatorError
 from cli.view.snapshot import Happened, moment
-from cli.view.trial import Bound, Evidence, Trial, evidence_of, replay_bounds, trial
+from cli.view.trial import Bound, MetricView, TrialView, evidence_of, replay_bounds, trial
 from rollout.controller.commands import PLAIN, Commands
 from rollout.controller.notice import next_steps, release_of
 from rollout.core.decision import Decision
@@ -86,10 +86,10 @@ class Story:
     ended: str = ""
     tried: bool = True
     turns: tuple[Turn, ...] = ()
-    evidence: tuple[Evidence, ...] = ()
+    evidence: tuple[MetricView, ...] = ()
     replay: Replay | None = None
     alarm: Alarm | None = None
-    trial: Trial | None = None
+    trial: TrialView | None = None
     next: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from rich.text import Text
 from cli.view.board import e_value, value
 from cli.view.explain import Story
 from cli.view.snapshot import Snapshot
-from cli.view.trial import Evidence
+from cli.view.trial import MetricView
 from rollout.controller.notice import release_of
 from rollout.core.catalogue import KNOWN
 from rollout.core.event import latency
@@ -85,7 +85,7 @@ def _numbers(story: Story) -> Iterator[tuple[str, RenderableType]]:
             yield "", Text(f"for example: {example}", "dim")
 
 
-def _metric(row: Evidence, *, decides: bool) -> Iterator[Text]:
+def _metric(row: MetricView, *, decides: bool) -> Iterator[Text]:
     style = {"worse": "red", "not worse": "green"}.get(row.answer, "yellow")
     mark = " (decides)" if decides else ""
     only = "" if row.prove else f"; {e_value(row.not_worse.need)} is enough, before the promotion"
@@ -100,7 +100,7 @@ def _metric(row: Evidence, *, decides: bool) -> Iterator[Text]:
     yield Text(f"  evidence for {told}")
 
 
-def _pivot(row: Evidence) -> str:
+def _pivot(row: MetricView) -> str:
     fixed = "" if row.pivot is None else f", {latency(row.pivot)}"
     than = f" (the challenger by more than {row.margin:.0%})" if row.margin else ""
     return f"slower than the pivot{fixed}{than}"

@@ -15,7 +15,7 @@ from cli.view.delay import line as delay
 from cli.view.kept_aside import HOURS
 from cli.view.kept_aside import line as kept_aside
 from cli.view.snapshot import Snapshot, VariantView
-from cli.view.trial import Trial
+from cli.view.trial import TrialView
 from monitoring.labels.reach import in_words
 from monitoring.published import ESTIMATED, REALISED, SEGMENT_ERROR
 from rollout.controller.commands import Commands
@@ -58,7 +58,7 @@ def snapshot(seen: Snapshot) -> RenderableType:
     return Group(*parts)
 
 
-def _trial(trial: Trial, commands: Commands) -> Text:
+def _trial(trial: TrialView, commands: Commands) -> Text:
     if trial.approval:
         return Text(f"{trial.waits_for}; type: {approve_line(commands)}", "bold yellow")
     step = f", step {trial.step} of {trial.steps}" if trial.step else ""

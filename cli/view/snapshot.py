@@ -9,12 +9,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
 from cli.platform.choose import platform_of
-from cli.platform.facts import AlarmView, Endpoint, PackageView, QualityView, ServedView
+from cli.platform.facts import AlarmView, EndpointState, PackageView, QualityView, ServedView
 from cli.platform.package_store import newest
 from cli.target import Target, commands_of
 from cli.view.budget import BudgetView
 from cli.view.releases import journal_state
-from cli.view.trial import Trial, trial
+from cli.view.trial import TrialView, trial
 from rollout.controller.commands import Commands
 from rollout.core.event import Event
 from rollout.core.live import Variant
@@ -103,7 +103,7 @@ class Snapshot:
     variants: tuple[VariantView, ...]
     alarms: tuple[AlarmView, ...]
     packages: tuple[PackageView, ...]
-    trial: Trial | None = None
+    trial: TrialView | None = None
     events: tuple[Happened, ...] = ()
     region: str = ""
     previous: str | None = None
@@ -158,7 +158,7 @@ def take(
 def seen_at(
     now: float,
     target: Target,
-    serves: Endpoint,
+    serves: EndpointState,
     state: RolloutState,
     decision: Decision | None,
     *,
@@ -228,7 +228,7 @@ def role(variant: str, state: RolloutState) -> str:
     return "-"
 
 
-def _variants(serves: Endpoint, state: RolloutState) -> tuple[VariantView, ...]:
+def _variants(serves: EndpointState, state: RolloutState) -> tuple[VariantView, ...]:
     """Serving variants first, then shadow variants, each by its share of the total weight."""
     live = serves.live
     now, later = live.shares(), live.shares(desired=True)

@@ -45,7 +45,7 @@ class Proof:
 
 
 @dataclass(frozen=True)
-class Evidence:
+class MetricView:
     """The evidence on one metric.
 
     Attributes:
@@ -75,7 +75,7 @@ class Evidence:
 
 
 @dataclass(frozen=True)
-class Trial:
+class TrialView:
     """The state of a trial. Champion and challenger are release ids.
 
     Attributes:
@@ -112,10 +112,10 @@ class Trial:
     waits_for: str
     approval: bool
     replayed: str
-    evidence: tuple[Evidence, ...]
+    evidence: tuple[MetricView, ...]
 
 
-def trial(state: RolloutState, decision: Decision | None, now: float) -> Trial | None:
+def trial(state: RolloutState, decision: Decision | None, now: float) -> TrialView | None:
     """The trial under way at `now` (epoch seconds), or None; without a `decision` the metrics are unknown."""
     plan, champion, challenger = state.plan, state.champion, state.challenger
     if not state.on_trial or plan is None or champion is None or challenger is None:
@@ -125,7 +125,7 @@ def trial(state: RolloutState, decision: Decision | None, now: float) -> Trial |
     findings = decision.findings.each if decision and decision.findings else ()
     baked = None if begun is None else max(now - begun, 0.0)
     left = _left(state, plan, now, decision.more_seconds if decision else 0.0)
-    return Trial(
+    return TrialView(
         rollout_id=state.rollout_id,
         challenger=challenger.id,
         champion=champion.id,
@@ -153,7 +153,7 @@ def trial(state: RolloutState, decision: Decision | None, now: float) -> Trial |
 
 def evidence_of(
     reasons: Iterable[Reason], metrics: Iterable[Metric] = (), pivots: Mapping[str, Pivot] = _NO_PIVOTS
-) -> tuple[Evidence, ...]:
+) -> tuple[MetricView, ...]:
     """The reasons of the judge or of a verdict, one a metric, as evidence; those without evidence are left out."""
     known = {metric.name: metric for metric in metrics}
     return tuple(
@@ -163,7 +163,7 @@ def evidence_of(
     )
 
 
-def _evidence(reason: Reason, metric: Metric | None, pivot: Pivot | None) -> Evidence:
+def _evidence(reason: Reason, metric: Metric | None, pivot: Pivot | None) -> MetricView:
     numbers = reason.numbers
     kind = str(reason.facts["metric_kind"])
 
@@ -174,7 +174,7 @@ def _evidence(reason: Reason, metric: Metric | None, pivot: Pivot | None) -> Evi
     answer: Answer = (
         "worse" if worse.have >= worse.need else "not worse" if not_worse.have >= not_worse.need else "unknown"
     )
-    return Evidence(
+    return MetricView(
         metric=reason.name,
         kind=kind,
         answer=answer,

@@ -10,7 +10,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from cli.view.trial import Evidence, evidence_of
+from cli.view.trial import MetricView, evidence_of
 from rollout.core.decision import TrialObservations, judged
 from rollout.core.event import Event
 from rollout.core.plan import Plan
@@ -45,7 +45,7 @@ class EvidenceAt:
     """The evidence on each metric at a time, epoch seconds."""
 
     at: float
-    evidence: tuple[Evidence, ...]
+    evidence: tuple[MetricView, ...]
 
 
 def pair(state: RolloutState) -> Pair | None:
@@ -91,7 +91,7 @@ class Memory:
     """A cache of the last trial's evidence, by time."""
 
     _rollout: str = ""
-    _found: dict[float, tuple[Evidence, ...]] = field(default_factory=dict[float, tuple[Evidence, ...]])
+    _found: dict[float, tuple[MetricView, ...]] = field(default_factory=dict[float, tuple[MetricView, ...]])
 
     def course(self, state: RolloutState, seen: TrialObservations, end: float) -> list[EvidenceAt]:
         """The evidence from the first step to `end`, oldest first; nothing without windows."""
@@ -107,7 +107,7 @@ class Memory:
         return [EvidenceAt(at, evidence) for at, evidence in self._found.items()]
 
 
-def _at(plan: Plan, state: RolloutState, windows: Sequence[Window], at: float) -> tuple[Evidence, ...]:
+def _at(plan: Plan, state: RolloutState, windows: Sequence[Window], at: float) -> tuple[MetricView, ...]:
     """From the windows that were closed, and the steps that had begun, at a time."""
     closed = bisect_right(windows, at - plan.settle, key=lambda window: window.start + window.seconds)
     begun = bisect_left(state.step_starts, at)  # a step that begins now was decided on earlier evidence

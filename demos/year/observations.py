@@ -19,7 +19,7 @@ from demos.year.clock import Clock
 from demos.year.facts import Alarm, Retraining, Rollout
 from demos.year.plan import Doing
 from monitoring.published import CONCEPT_EVIDENCE, DRIFT_EVIDENCE
-from retraining.record import Candidate, Entry, Phase
+from retraining.record import Candidate, Phase, RetrainingEvent
 from rollout.core.catalogue import OWN
 from rollout.core.verdict import Verdict
 from services.declaration.alarm_names import CONCEPT, DRIFT
@@ -48,7 +48,7 @@ class Seen:
     """All that was seen, by whoever looks often enough: the record and the journal each keep the newest events only."""
 
     target: Target
-    entries: dict[tuple[float, str], Entry] = field(default_factory=dict)
+    entries: dict[tuple[float, str], RetrainingEvent] = field(default_factory=dict)
     candidates: dict[str, Candidate] = field(default_factory=dict)
     verdicts: dict[str, Verdict] = field(default_factory=dict)
     begun: dict[str, tuple[str, float]] = field(default_factory=dict)
@@ -81,7 +81,7 @@ class Seen:
             for start, end in pairwise([*starts, len(entries)])
         ]
 
-    def _retraining(self, begun: Entry, ended: Entry | None, clock: Clock) -> Retraining:
+    def _retraining(self, begun: RetrainingEvent, ended: RetrainingEvent | None, clock: Clock) -> Retraining:
         candidate = self.candidates.get(begun.day) if ended and ended.kind == "candidate" else None
         release = candidate.release if candidate else ""
         asked = begun.trigger

@@ -38,7 +38,7 @@ from services.declaration.alarms import (
     AlarmSpec,
     BadShare,
     Burn,
-    Evidence,
+    EvidenceRule,
     Missing,
     Silence,
     burns,
@@ -74,7 +74,7 @@ def variant_alarm(site: Site, spec: AlarmSpec, period: int, opts: pulumi.Resourc
         ]
         counts = {"evaluation_periods": condition.periods, "datapoints_to_alarm": condition.needed}
         _declare(site, spec, opts, queries, **counts)
-    if isinstance(condition, Evidence):
+    if isinstance(condition, EvidenceRule):
         _declare(
             site,
             spec,

@@ -83,12 +83,12 @@ def image_of(names: Names, settings: Settings) -> str:
     return settings.retraining.image or names.process_image
 
 
-def site(names: Names, settings: Settings, image: str) -> sagemaker.Site:
+def site(names: Names, settings: Settings, image: str) -> sagemaker.SageMakerSite:
     """Where the jobs run. Without a configured instance type, the steps decide."""
     found, trains = sagemaker.groups(PIPELINE), settings.retraining
     larger = [one.name for one in found if one.name != RELEASES and "instance_type" in trains.model_fields_set]
     roles = {one.name: names.releasing_role if one.name == RELEASES else names.building_role for one in found}
-    return sagemaker.Site(
+    return sagemaker.SageMakerSite(
         image=image,
         folder=names.pipeline_folder,
         refusals=f"{names.pipeline_folder}/{REFUSED}",

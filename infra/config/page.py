@@ -34,7 +34,7 @@ What the strategies do is in [Release a change](../how-to/release.md). A model's
 
 
 @dataclass(frozen=True)
-class Row:
+class FieldRow:
     """One field, with its path below the section."""
 
     path: str
@@ -69,21 +69,21 @@ def page() -> str:
     return "\n".join(parts)
 
 
-def _table(rows: Iterator[Row]) -> str:
+def _table(rows: Iterator[FieldRow]) -> str:
     head = "| field | allowed | default | meaning |\n|---|---|---|---|\n"
     return head + "".join(f"{row.line()}\n" for row in rows)
 
 
 def _rows(
     section: type[BaseModel], at: Location, above: str, leave_out: str = "", *, within: bool = True
-) -> Iterator[Row]:
+) -> Iterator[FieldRow]:
     for name, field in section.model_fields.items():
         key = field.alias or name
         if key == leave_out:
             continue
         path, location = f"{above}{key}", (*at, key)
         inner = section_of(field.annotation)
-        yield Row(path, what_is_allowed(location, Settings), _default(field, inner), field.description or "")
+        yield FieldRow(path, what_is_allowed(location, Settings), _default(field, inner), field.description or "")
         if not within:
             continue
         if inner is not None:

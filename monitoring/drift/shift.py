@@ -190,7 +190,7 @@ class Promise:
 
 
 @dataclass(frozen=True)
-class Finding:
+class BlockResult:
     """The result of one block. Evidence of 1 or more is an alarm, of the whole or of one feature.
 
     Attributes:
@@ -244,7 +244,7 @@ class DriftDetector:
         """Feature -> its share of the evidence so far."""
         return {feature: self._evidence(feature) for feature in self._detectors}
 
-    def take(self, block: Statistic) -> Finding:
+    def take(self, block: Statistic) -> BlockResult:
         """Judge one block, which must have at least one row."""
         self.blocks += 1
         distance: dict[str, float] = {}
@@ -256,7 +256,7 @@ class DriftDetector:
                 distance[feature] = found["shape"]
             if feature in self._detectors:
                 by_feature[feature] = self._judged(feature, found)
-        return Finding(block.rows, sum(by_feature.values()), by_feature, distance, unusual(block))
+        return BlockResult(block.rows, sum(by_feature.values()), by_feature, distance, unusual(block))
 
     def _judged(self, feature: str, found: Mapping[str, float]) -> float:
         detectors, shares, drifted = self._detectors[feature], self._shares[feature], feature in self._drifted
@@ -313,13 +313,13 @@ class DriftMonitor:
             self.cutter.read(body.get("open"))
             self.detector.read(body.get("detector"))
 
-    def add(self, row: object, at: float, *, told: bool = False) -> Iterator[Finding]:
+    def add(self, row: object, at: float, *, told: bool = False) -> Iterator[BlockResult]:
         """Count a row, see `Cutter.add`; yields the finding of the block that ended, if one did."""
         block = self.cutter.add(row, at, told=told)
         if block is not None:
             yield self.detector.take(block)
 
-    def due(self, now: float) -> Iterator[Finding]:
+    def due(self, now: float) -> Iterator[BlockResult]:
         """The finding of the open block if its time is over, see `Cutter.due`."""
         block = self.cutter.due(now)
         if block is not None:

@@ -31,7 +31,7 @@ from monitoring import captured
 from monitoring.captured import Malformed, Recorded
 from monitoring.drift.record import Record
 from monitoring.drift.reference import Reference
-from monitoring.drift.shift import DriftMonitor, Finding
+from monitoring.drift.shift import BlockResult, DriftMonitor
 from monitoring.drift.unusual import Unusual, unusual
 from monitoring.log import log
 from monitoring.measurements import Datum, Metrics
@@ -88,7 +88,7 @@ class Measured:
     unreadable: Counter[str] = field(default_factory=Counter[str])
     aside: list[str] = field(default_factory=list[str])
     unusual: Unusual = field(default_factory=Unusual)
-    findings: list[Finding] = field(default_factory=list[Finding])
+    findings: list[BlockResult] = field(default_factory=list[BlockResult])
     evidence: Mapping[str, float] = field(default_factory=dict[str, float])
     judged: int = 0
     waiting: int = 0
@@ -97,7 +97,7 @@ class Measured:
     unfinished: bool = False
     failure: Exception | None = None
 
-    def take(self, findings: Iterable[Finding]) -> None:
+    def take(self, findings: Iterable[BlockResult]) -> None:
         """Add findings of completed blocks."""
         for finding in findings:
             self.findings.append(finding)

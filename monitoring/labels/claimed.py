@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from monitoring.labels.pairs import Batch, Row
+from monitoring.labels.pairs import Batch, JoinedRow
 from monitoring.labels.quality import ABSOLUTE_ERROR, LOG_LOSS
 from monitoring.labels.scores import Scores
 from monitoring.measurements import Datum, Values
@@ -17,7 +17,7 @@ SQUARES = frozenset(_SQUARES.values())
 """The metrics that hold another metric's squared values."""
 
 
-def content(batch: Batch, rows: Mapping[str, Row], counts: Counter[str]) -> dict[str, Any]:
+def content(batch: Batch, rows: Mapping[str, JoinedRow], counts: Counter[str]) -> dict[str, Any]:
     """The JSON values of a batch that are claimed together."""
     checked = [
         {"variant": batch.variant, "trial": trial, "invalid": invalid, "answers": answers}
@@ -37,9 +37,11 @@ def holds(content: Mapping[str, Any]) -> bool:
     return any(content[name] for name in ("rows", "checked", "counts", "answered"))
 
 
-def rows_of(content: Mapping[str, Any]) -> list[tuple[str, Row]]:
+def rows_of(content: Mapping[str, Any]) -> list[tuple[str, JoinedRow]]:
     """The joined answers of a batch, by their inference ids."""
-    return [(row["id"], Row(**{key: value for key, value in row.items() if key != "id"})) for row in content["rows"]]
+    return [
+        (row["id"], JoinedRow(**{key: value for key, value in row.items() if key != "id"})) for row in content["rows"]
+    ]
 
 
 def answered_of(content: Mapping[str, Any]) -> Scores:

@@ -18,8 +18,18 @@ from typing import TypeVar, cast
 from monitoring.captured import Malformed, Recorded
 from monitoring.labels.answered import Reader
 from monitoring.labels.lines import parse
-from monitoring.labels.pairs import Aside, Batch, CapturedAnswer, Entry, Label, Ledger, Rejected, Row, Trial
-from monitoring.labels.performance import Outcome
+from monitoring.labels.pairs import (
+    Aside,
+    Batch,
+    CapturedAnswer,
+    CurrentTrial,
+    JoinedRow,
+    Label,
+    Ledger,
+    LedgerEntry,
+    Rejected,
+)
+from monitoring.labels.performance import LabelScore
 from monitoring.labels.quality import Form, UnreadableForm, UnreadableLabel
 from monitoring.labels.sound import violation
 from monitoring.published import (
@@ -46,7 +56,7 @@ class LabelJoin:
 
     ledger: Ledger
     aside: Aside
-    trial: Trial | None
+    trial: CurrentTrial | None
     claims: int = 90
 
     def answers(self, name: str, reader: Reader, recorded: Iterable[Recorded | Malformed]) -> int:
@@ -67,7 +77,7 @@ class LabelJoin:
                     end.counts[ANSWERS_UNREADABLE] += 1
                 elif answer is not None:
                     usable.append(answer)
-            found: list[Entry] = []
+            found: list[LedgerEntry] = []
             for (_, answer), (entry, kept) in zip(usable, self.ledger.answers(variant, usable), strict=True):
                 first = entry.answers.get(variant)
                 if not kept and first is not None and first.event != answer.event:
@@ -129,7 +139,7 @@ class LabelJoin:
         """The places of labels that came after another one, with that one, and the number of completed pairs."""
         if not labels:
             return {}, 0
-        found: list[Entry] = []
+        found: list[LedgerEntry] = []
         later: dict[int, Label] = {}
         for place, ((_, given), (entry, kept)) in enumerate(zip(labels, self.ledger.labels(labels), strict=True)):
             if kept or entry.given is None or entry.given.source == given.source:
@@ -157,9 +167,9 @@ class LabelJoin:
                 given_up += len(batch.unknown)
         return given_up
 
-    def _join(self, entries: Sequence[Entry]) -> int:
+    def _join(self, entries: Sequence[LedgerEntry]) -> int:
         """Variant by variant, since a transaction must not contain an inference id twice."""
-        due: dict[str, list[Entry]] = {}
+        due: dict[str, list[LedgerEntry]] = {}
         for entry in entries:
             for variant in entry.due:
                 due.setdefault(variant, []).append(entry)
@@ -167,7 +177,7 @@ class LabelJoin:
             self._join_of(variant, due[variant])
         return sum(map(len, due.values()))
 
-    def _join_of(self, variant: str, entries: Sequence[Entry]) -> None:
+    def _join_of(self, variant: str, entries: Sequence[LedgerEntry]) -> None:
         batch, rejected, size = Batch(variant), list[Rejected](), 0
         for entry in entries:
             try:
@@ -189,7 +199,7 @@ class LabelJoin:
             self.ledger.commit(batch)
 
 
-def _row(entry: Entry, variant: str, trial: Trial | None) -> Row:
+def _row(entry: LedgerEntry, variant: str, trial: CurrentTrial | None) -> JoinedRow:
     answer, given = entry.answers[variant], cast(Label, entry.given)
     form, label = Form.from_dict(answer.form), json.loads(given.label)
     labels = cast(list[object], label) if isinstance(label, list) else [label]
@@ -198,14 +208,16 @@ def _row(entry: Entry, variant: str, trial: Trial | None) -> Row:
     losses: dict[str, list[float]] = {}
     scored: list[tuple[float, bool, bool] | None] = []
     for said, one in zip(answer.said, labels, strict=True):
-        found = Outcome.of(form, said, form.label(one))
+        found = LabelScore.of(form, said, form.label(one))
         scored.append((found.scored.score, found.scored.decided, found.hit) if found.scored else None)
         for name, value in found.losses.items():
             losses.setdefault(name, []).append(value)
-    return Row(variant, _trial_of(trial, variant, answer.at), losses, answer.at, scored, answer.segments, answer.about)
+    return JoinedRow(
+        variant, _trial_of(trial, variant, answer.at), losses, answer.at, scored, answer.segments, answer.about
+    )
 
 
-def _trial_of(trial: Trial | None, variant: str, at: float) -> str | None:
+def _trial_of(trial: CurrentTrial | None, variant: str, at: float) -> str | None:
     return trial.rollout_id if trial is not None and trial.has(variant, at) else None
 
 
@@ -215,12 +227,12 @@ def _later(first: Label, given: Label, origin: tuple[str, str]) -> Rejected:
     return Rejected(CONTRADICTING, f"this id has the label {first.label} already, which stays", *origin)
 
 
-def _line(entry: Entry) -> str:
+def _line(entry: LedgerEntry) -> str:
     given = cast(Label, entry.given)
     return json.dumps({"inference_id": entry.id, "label": json.loads(given.label)})
 
 
-def _source(entry: Entry) -> str:
+def _source(entry: LedgerEntry) -> str:
     return cast(Label, entry.given).source
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from monitoring.labels.performance import Outcome
+from monitoring.labels.performance import LabelScore
 from monitoring.labels.quality import Scored
 from monitoring.labels.scores import Scores
 from rollout.core.state import RolloutState
@@ -49,7 +49,7 @@ class Label:
 
 
 @dataclass(frozen=True)
-class Entry:
+class LedgerEntry:
     """The ledger's entry of one inference id.
 
     Attributes:
@@ -76,7 +76,7 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Row:
+class JoinedRow:
     """One joined answer, with a value per prediction.
 
     Attributes:
@@ -94,14 +94,14 @@ class Row:
     segments: Sequence[Mapping[str, str]] = ()
     about: float | None = None
 
-    def outcomes(self) -> Iterator[Outcome]:
+    def outcomes(self) -> Iterator[LabelScore]:
         """Each prediction with its label."""
         for place in range(max(map(len, self.losses.values()), default=0)):
             losses = {name: values[place] for name, values in self.losses.items()}
             found = self.scored[place] if self.scored else None
             segments = self.segments[place] if self.segments else dict[str, str]()
             scored = Scored(found[0], decided=found[1]) if found else None
-            yield Outcome(losses, scored, found is not None and found[2], segments)
+            yield LabelScore(losses, scored, found is not None and found[2], segments)
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ class Batch:
     """
 
     variant: str = ""
-    rows: dict[str, Row] = field(default_factory=dict[str, Row])
+    rows: dict[str, JoinedRow] = field(default_factory=dict[str, JoinedRow])
     unusable: dict[str, Label] = field(default_factory=dict[str, Label])
     checked: Counter[tuple[str | None, bool]] = field(default_factory=Counter[tuple[str | None, bool]])
     answered: Scores = field(default_factory=Scores)
@@ -144,11 +144,11 @@ class Batch:
 class Ledger(Protocol):
     """Stores both halves of each pair, and the batches to send."""
 
-    def answers(self, variant: str, given: Sequence[tuple[str, CapturedAnswer]]) -> Sequence[tuple[Entry, bool]]:
+    def answers(self, variant: str, given: Sequence[tuple[str, CapturedAnswer]]) -> Sequence[tuple[LedgerEntry, bool]]:
         """Store each answer unless its id has one of the variant; returns entries, and whether each was stored."""
         ...
 
-    def labels(self, given: Sequence[tuple[str, Label]]) -> Sequence[tuple[Entry, bool]]:
+    def labels(self, given: Sequence[tuple[str, Label]]) -> Sequence[tuple[LedgerEntry, bool]]:
         """Store each label unless its id has a usable one; returns entries, and whether each was stored."""
         ...
 
@@ -160,7 +160,7 @@ class Ledger(Protocol):
         """Claim what is unclaimed, and send it: all of both, or nothing and an error."""
         ...
 
-    def waiting(self, seconds: float) -> Iterable[Entry]:
+    def waiting(self, seconds: float) -> Iterable[LedgerEntry]:
         """Labels that have waited longer for their answer."""
         ...
 
@@ -178,7 +178,7 @@ class Aside(Protocol):
 
 
 @dataclass(frozen=True)
-class Trial:
+class CurrentTrial:
     """The current trial: its id, when its current step got traffic (epoch seconds), and its variants.
 
     Labels count for answers of the current step only: at a new weight the challenger's answers are younger than the
@@ -190,7 +190,7 @@ class Trial:
     variants: frozenset[str]
 
     @classmethod
-    def of(cls, state: RolloutState) -> Trial | None:
+    def of(cls, state: RolloutState) -> CurrentTrial | None:
         """The current trial; None without one, or before it has traffic."""
         if not state.on_trial or not state.step_starts:
             return None

@@ -20,7 +20,7 @@ LONGEST = 40  # characters of such a value
 
 
 @dataclass(frozen=True)
-class Outcome:
+class LabelScore:
     """One prediction with its label.
 
     Attributes:
@@ -36,7 +36,7 @@ class Outcome:
     segments: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @classmethod
-    def of(cls, form: Form, said: Said, label: Scalar, segments: Mapping[str, str] | None = None) -> Outcome:
+    def of(cls, form: Form, said: Said, label: Scalar, segments: Mapping[str, str] | None = None) -> LabelScore:
         """The outcome of a prediction and its label."""
         scored = form.scored(said)
         return cls(form.losses(said, label), scored, scored is not None and form.hit(said, label), segments or {})
@@ -99,7 +99,7 @@ class Performance:
         """Number of pairs."""
         return max((sums.count for sums in self.losses.values()), default=0)
 
-    def add(self, outcome: Outcome) -> None:
+    def add(self, outcome: LabelScore) -> None:
         """Add one pair."""
         for name, loss in outcome.losses.items():
             self.losses.setdefault(name, Sums()).add(loss)

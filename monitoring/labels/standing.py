@@ -12,7 +12,7 @@ from typing import Any
 
 from monitoring.labels.concept import Bets, Tolerated
 from monitoring.labels.estimated import estimated
-from monitoring.labels.pairs import Row
+from monitoring.labels.pairs import JoinedRow
 from monitoring.labels.performance import Performance
 from monitoring.labels.quality import Form
 from monitoring.labels.reach import reach
@@ -64,7 +64,9 @@ class Standing:
         """The state of a new variant."""
         return cls(Performance(), Performance(), Scores(), Scores(), Bets())
 
-    def take(self, rows: Iterable[tuple[str, Row]], answered: Iterable[Scores], promised: Promised | None) -> None:
+    def take(
+        self, rows: Iterable[tuple[str, JoinedRow]], answered: Iterable[Scores], promised: Promised | None
+    ) -> None:
         """Add joined answers by inference id, and scores of answers with or without a label; judge nothing yet."""
         losses: list[Labelled] = []
         tolerated = promised.tolerated if promised else None

@@ -35,7 +35,7 @@ class Problem:
     rows: int
 
 
-class Names:
+class NameCounts:
     """Counts by name, of the alphabetically first ten names only, which makes them independent of the order."""
 
     __slots__ = ("by_name", "total")
@@ -60,7 +60,7 @@ class Names:
         return {"total": self.total, "by_name": dict(sorted(self.by_name.items()))}
 
     @classmethod
-    def from_dict(cls, value: object, name: str) -> Names:
+    def from_dict(cls, value: object, name: str) -> NameCounts:
         """Read `as_dict`."""
         body, made = an_object(value, name), cls()
         for key, count in an_object(body.get("by_name"), name).items():
@@ -157,7 +157,7 @@ class Codes(Tally):
     def __init__(self, column: Categorical) -> None:
         super().__init__(column)
         self._column = column
-        self.new = Names()
+        self.new = NameCounts()
 
     def add(self, value: object, count: int = 1) -> None:
         """Count one value, `count` times."""
@@ -184,7 +184,7 @@ class Codes(Tally):
     def read(self, value: object, name: str) -> None:
         """Restore `as_dict`."""
         super().read(value, name)
-        self.new = Names.from_dict(an_object(value, name).get("new"), f"{name}.new")
+        self.new = NameCounts.from_dict(an_object(value, name).get("new"), f"{name}.new")
 
 
 class Statistic:
@@ -197,7 +197,7 @@ class Statistic:
             name: Numbers(column) if isinstance(column, Numeric) else Codes(column)
             for name, column in profile.columns.items()
         }
-        self.fields = Names()
+        self.fields = NameCounts()
 
     def add(self, row: object) -> None:
         """Count one row of any type."""
@@ -230,7 +230,7 @@ class Statistic:
         """Read `as_dict`; raises ValueError if it has another form, or is of another profile."""
         body, made = an_object(value, "statistic"), cls(profile)
         made.rows, made.no_objects = (a_count(body.get(name), name) for name in ("rows", "no_objects"))
-        made.fields = Names.from_dict(body.get("fields"), "fields")
+        made.fields = NameCounts.from_dict(body.get("fields"), "fields")
         features = an_object(body.get("features"), "features")
         if features.keys() != made.features.keys():
             raise ValueError(f"features: got {sorted(features)}, expected {sorted(made.features)} as in the profile")

@@ -61,7 +61,7 @@ class Secret:
 
 
 @dataclass(frozen=True)
-class Site:
+class KubeflowSite:
     """The settings of a pipeline on Kubeflow.
 
     Attributes:
@@ -78,7 +78,7 @@ class Site:
     secrets: Mapping[str, Secret] = field(default_factory=dict[str, Secret])
 
 
-def compiled(pipeline: Pipeline, site: Site) -> str:
+def compiled(pipeline: Pipeline, site: KubeflowSite) -> str:
     """The pipeline's IR as YAML and, if it takes secrets, a second document for Kubernetes.
 
     Raises SiteError for unknown names, or values that no run could use.
@@ -89,7 +89,7 @@ def compiled(pipeline: Pipeline, site: Site) -> str:
     return yaml.safe_dump_all(documents, sort_keys=True, width=10_000, default_flow_style=False)
 
 
-def problems(pipeline: Pipeline, site: Site) -> Iterator[str]:
+def problems(pipeline: Pipeline, site: KubeflowSite) -> Iterator[str]:
     """Unknown names and unusable values, a line for each."""
     if not _NAME.fits(site.name):
         yield not_allowed("name", site.name, _NAME.words)
@@ -112,7 +112,7 @@ def problems(pipeline: Pipeline, site: Site) -> Iterator[str]:
             yield f"secret {said} is not allowed: expected VARIABLE=SECRET/KEY or /FOLDER=SECRET"
 
 
-def _spec(pipeline: Pipeline, site: Site) -> Json:
+def _spec(pipeline: Pipeline, site: KubeflowSite) -> Json:
     steps = pipeline.order()
     verdicts = list(dict.fromkeys(one.only_if for one in steps if one.only_if))
     imported = [name for name in site.folders if any(name in pipeline.folders_of(one) for one in steps)]
@@ -162,19 +162,19 @@ def _said(pipeline: Pipeline, name: str) -> str:
     return next(one.says for one in pipeline.inputs if one.name == name)
 
 
-def _folders(pipeline: Pipeline, step: Step, site: Site) -> tuple[str, ...]:
+def _folders(pipeline: Pipeline, step: Step, site: KubeflowSite) -> tuple[str, ...]:
     """The folders from outside that a step takes here."""
     return tuple(name for name in pipeline.folders_of(step) if name in site.folders)
 
 
-def _cached(pipeline: Pipeline, step: Step, site: Site) -> bool:
+def _cached(pipeline: Pipeline, step: Step, site: KubeflowSite) -> bool:
     return step.cached and (bool(pipeline.steps_of(step)) or not _folders(pipeline, step, site))
 
 
 # Tasks: their inputs, and when they run.
 
 
-def _task(pipeline: Pipeline, step: Step, site: Site) -> Json:
+def _task(pipeline: Pipeline, step: Step, site: KubeflowSite) -> Json:
     steps, folders = pipeline.steps_of(step), _folders(pipeline, step, site)
     parameters = {one.name: {"componentInputParameter": one.name} for one in pipeline.texts_of(step)}
     parameters |= {digest(name): _output(name, DIGEST) for name in steps}
@@ -232,7 +232,7 @@ def _artifact(producer: str, key: str) -> Json:
 # Components: their inputs and outputs.
 
 
-def _component(pipeline: Pipeline, step: Step, site: Site) -> Json:
+def _component(pipeline: Pipeline, step: Step, site: KubeflowSite) -> Json:
     steps, folders = pipeline.steps_of(step), _folders(pipeline, step, site)
     parameters = {one.name: _typed("STRING") for one in pipeline.texts_of(step)}
     parameters |= {digest(name): _typed("STRING") for name in steps}
@@ -274,7 +274,7 @@ def _typed(kind: str) -> Json:
     return {"parameterType": kind}
 
 
-def _default(text: Input, site: Site) -> str | None:
+def _default(text: Input, site: KubeflowSite) -> str | None:
     """The default text of a run; None if it must be given."""
     return site.texts.get(text.name, None if text.asked(site.folders) else text.default)
 
@@ -287,7 +287,7 @@ def _parameter(default: str | None, says: str) -> Json:
 # Containers.
 
 
-def _container(pipeline: Pipeline, step: Step, site: Site) -> Json:
+def _container(pipeline: Pipeline, step: Step, site: KubeflowSite) -> Json:
     taken = (*pipeline.steps_of(step), *_folders(pipeline, step, site))
     words = [word for name in taken for word in ("--in", f"{name}={{{{$.inputs.artifacts['{name}'].path}}}}")]
     words += [word for one in pipeline.texts_of(step) for word in ("--set", _set(one))]
@@ -304,7 +304,7 @@ def _set(text: Input) -> str:
     return f"{text.name}={{{{$.inputs.parameters['{text.name}']}}}}"
 
 
-def _refused_container(name: str, site: Site) -> Json:
+def _refused_container(name: str, site: KubeflowSite) -> Json:
     path = f"{{{{$.inputs.artifacts['{name}'].path}}}}"
     return {
         "image": site.image,
@@ -335,14 +335,14 @@ def _resources(needs: Resources) -> Json:
     }
 
 
-def _needs(pipeline: Pipeline, site: Site) -> Json:
+def _needs(pipeline: Pipeline, site: KubeflowSite) -> Json:
     """The Kubernetes settings of the steps that change something outside."""
     changing = [one for one in pipeline.order() if not one.cached]
     executors = {f"exec-{task(one.name)}": _secrets(site) for one in changing}
     return {"platforms": {"kubernetes": {"deploymentSpec": {"executors": executors}}}}
 
 
-def _secrets(site: Site) -> Json:
+def _secrets(site: KubeflowSite) -> Json:
     variables: list[Json] = []
     folders: list[Json] = []
     for place, one in sorted(site.secrets.items()):

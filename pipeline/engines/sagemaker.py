@@ -44,7 +44,7 @@ Json = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Site:
+class SageMakerSite:
     """Where the jobs of a stack run.
 
     Attributes:
@@ -97,7 +97,7 @@ class Group:
         return all(step.cached for step in self.steps)
 
 
-def definition(pipeline: Pipeline, site: Site) -> str:
+def definition(pipeline: Pipeline, site: SageMakerSite) -> str:
     """The definition of the pipeline; raises PipelineError with every reason why SageMaker jobs cannot run it."""
     found = groups(pipeline)
     return json.dumps(
@@ -159,7 +159,7 @@ def groups(pipeline: Pipeline) -> tuple[Group, ...]:
     return tuple(found)
 
 
-def _chain(left: Sequence[Group], every: Mapping[str, Group], site: Site) -> list[Json]:
+def _chain(left: Sequence[Group], every: Mapping[str, Group], site: SageMakerSite) -> list[Json]:
     """The definition's steps. The first group that waits for a verdict is nested in its condition, with the rest."""
     steps: list[Json] = []
     for at, group in enumerate(left):
@@ -176,7 +176,7 @@ def _parameter(name: str, default: str | None) -> Json:
     return {"Name": name, "Type": "String", **({} if default is None else {"DefaultValue": default})}
 
 
-def _job(group: Group, every: Mapping[str, Group], site: Site) -> Json:
+def _job(group: Group, every: Mapping[str, Group], site: SageMakerSite) -> Json:
     retries = {"IntervalSeconds": _WAIT_SECONDS, "BackoffRate": _BACKOFF, "MaxAttempts": _MOST_ATTEMPTS}
     arguments = _training(group, site) if group.kind == "Training" else _processing(group, every, site)
     step: Json = {
@@ -193,7 +193,7 @@ def _job(group: Group, every: Mapping[str, Group], site: Site) -> Json:
     return step
 
 
-def _training(group: Group, site: Site) -> Json:
+def _training(group: Group, site: SageMakerSite) -> Json:
     return {
         **_told_execution(group),
         "AlgorithmSpecification": {
@@ -214,7 +214,7 @@ def _training(group: Group, site: Site) -> Json:
     }
 
 
-def _processing(group: Group, every: Mapping[str, Group], site: Site) -> Json:
+def _processing(group: Group, every: Mapping[str, Group], site: SageMakerSite) -> Json:
     taken = {name: {"Get": f"Parameters.{name}"} for name in group.folders}
     taken |= {name: {"Get": _outcomes_of(every[name])} for name in group.groups}
     taken |= {SETTINGS: {"Get": f"Parameters.{SETTINGS}"}} if group.texts else {}
@@ -290,13 +290,13 @@ def _told_execution(group: Group) -> Json:
     return {} if group.cached else {"Environment": {EXECUTION: {"Get": "Execution.PipelineExecutionArn"}}}
 
 
-def _cluster(group: Group, site: Site) -> Json:
+def _cluster(group: Group, site: SageMakerSite) -> Json:
     resources = group.resources
     kind = site.instance_types.get(group.name, resources.instance_type)
     return {"InstanceType": kind, "InstanceCount": 1, "VolumeSizeInGB": resources.volume_gb}
 
 
-def _seconds(group: Group, site: Site) -> int:
+def _seconds(group: Group, site: SageMakerSite) -> int:
     return min(group.seconds, MOST_SECONDS[group.kind], site.max_seconds or group.seconds)
 
 

@@ -119,7 +119,7 @@ class CloudWatchCounters:
 
 
 @dataclass(frozen=True)
-class Source:
+class TallySource:
     """The source of a tally of one variant.
 
     Attributes:
@@ -145,17 +145,17 @@ class Source:
         return Tally(count, *values[1:])
 
 
-def _sources(query: CountQuery, variant: str) -> Iterator[Source]:
+def _sources(query: CountQuery, variant: str) -> Iterator[TallySource]:
     for name, counts in _COUNTS.items():
-        yield Source(name, None, tuple(Series(metric, "Sum", variant) for metric in counts))
+        yield TallySource(name, None, tuple(Series(metric, "Sum", variant) for metric in counts))
     for name, cut in query.cuts.get(variant, {}).items():
         stats = "SampleCount", f"PR(:{cut:.6f})"
-        yield Source(name, "quantile", tuple(Series(LATENCY, stat, variant) for stat in stats))
+        yield TallySource(name, "quantile", tuple(Series(LATENCY, stat, variant) for stat in stats))
     if query.captured:  # each is observed, whatever it says
-        yield Source(COUNTED, None, (Series(INVALID, "SampleCount", variant, OWN),))
+        yield TallySource(COUNTED, None, (Series(INVALID, "SampleCount", variant, OWN),))
     for metric in query.metrics:
         own = [(metric.metric, "SampleCount"), (metric.metric, "Sum")]
         if metric.kind == "mean":
             own.append((f"{metric.metric}Squared", "Sum"))
         series = (Series(name, stat, variant, metric.namespace, query.rollout_id) for name, stat in own)
-        yield Source(metric.name, metric.kind, tuple(series))
+        yield TallySource(metric.name, metric.kind, tuple(series))

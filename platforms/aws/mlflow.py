@@ -20,7 +20,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from tracking.api import Api, opened
-from tracking.connection import CALL_SECONDS, Authorize, MlflowError, Request, bearer
+from tracking.connection import CALL_SECONDS, Authorize, HttpRequest, MlflowError, bearer
 from tracking.variables import KEYS
 
 if TYPE_CHECKING:  # slow to load
@@ -63,7 +63,7 @@ def signed(arn: str, environ: Mapping[str, str]) -> tuple[str, Authorize]:
     if credentials is None:
         raise MlflowError(f"there are no credentials of AWS, which a request to {arn} is signed with")
 
-    def authorize(request: Request) -> dict[str, str]:
+    def authorize(request: HttpRequest) -> dict[str, str]:
         from botocore.auth import SigV4Auth  # noqa: PLC0415 - see above
         from botocore.awsrequest import AWSRequest  # noqa: PLC0415
 

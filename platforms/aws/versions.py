@@ -18,7 +18,7 @@ from services.versions import PENDING, Version, find
 if TYPE_CHECKING:  # a function reads versions and has no pipeline; a training job adds one and has no rollout
     from pipeline.pack import Registered
     from platforms.aws.clients import Clients
-    from provenance.evidence import Evidence
+    from provenance.evidence import Attestation
 
 MANIFEST_VARIABLE = "MODELSTACK_MANIFEST_SHA256"
 _JSON = "application/json"
@@ -81,12 +81,12 @@ class GroupVersions:
                 found[arn] = digest
         return found
 
-    def add(self, package: Registered, evidence: Evidence, lineage: Mapping[str, str]) -> str:
+    def add(self, package: Registered, evidence: Attestation, lineage: Mapping[str, str]) -> str:
         """See `Versions`; with the signed model card."""
         there = find(self, package.package_digest, package.image_uri)
         return there.name if there else self._create(package, evidence, lineage)
 
-    def _create(self, package: Registered, evidence: Evidence, lineage: Mapping[str, str]) -> str:
+    def _create(self, package: Registered, evidence: Attestation, lineage: Mapping[str, str]) -> str:
         # A repeated call after a lost answer is the same call by this token (at most 36 characters).
         token = hashlib.sha256(f"{self.group} {package.package_digest} {package.image_uri}".encode()).hexdigest()[:36]
         answer = self.clients("sagemaker").create_model_package(
@@ -130,7 +130,7 @@ class GroupVersions:
             request["NextToken"] = page["NextToken"]
 
 
-def _card(evidence: Evidence) -> dict[str, Any]:
+def _card(evidence: Attestation) -> dict[str, Any]:
     """The signed model card of a version; none if another version of modelstack has made none."""
     from provenance.evidence import SAGEMAKER_CARD  # noqa: PLC0415  see above
 

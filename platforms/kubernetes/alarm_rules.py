@@ -23,7 +23,7 @@ from platforms.kubernetes.rule import PERCENT, Rule, alert, group_names, record
 from platforms.kubernetes.system_rules import controller_rules, gateway_rules
 from platforms.kubernetes.watched import Watched
 from services.declaration.alarm_thresholds import bound
-from services.declaration.alarms import MAY_BE_SLOW, AlarmSpec, BadShare, Evidence, variant_alarms
+from services.declaration.alarms import MAY_BE_SLOW, AlarmSpec, BadShare, EvidenceRule, variant_alarms
 
 PERIOD, PERIODS, SLOWER_THAN = "period_seconds", "periods", "slower_than_ms"
 """Annotations of an alert: its period, the number of periods it looks at, and its latency limit."""
@@ -94,7 +94,7 @@ def _of_variant(watched: Watched, variant: str) -> list[Rule]:
 def _alert(watched: Watched, spec: AlarmSpec) -> Rule:
     condition, labels = spec.condition, {VARIANT: spec.subject}
     place = {**watched.labels, **labels}
-    if isinstance(condition, Evidence):  # every replica of the controller publishes the same
+    if isinstance(condition, EvidenceRule):  # every replica of the controller publishes the same
         expression = f"max({matched(series(condition.metric), place)}) >= {spec.threshold:g}"
         return alert(watched.labels, spec, expression, labels=labels)
     assert isinstance(condition, BadShare)  # noqa: S101 - it narrows the type

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from platforms.kubernetes.increments import Attributed, Key, Points, Target, attribute, surplus
+from platforms.kubernetes.increments import Attributed, Key, Points, ScrapeTarget, attribute, surplus
 from platforms.kubernetes.metrics import (
     ANSWERED,
     CLASS,
@@ -131,7 +131,7 @@ class EnvoyCounts:
 
     def _targets(
         self, instances: tuple[str, ...], series: Sequence[tuple[Key, Samples]], start: float, end: float
-    ) -> list[Target]:
+    ) -> list[ScrapeTarget]:
         here = {INSTANCE: any_of(instances)}
         beats = self.prometheus.samples(matched(UPTIME, like=here), start, end)
         ups = self.prometheus.samples(matched(UP, like=here), start, end)
@@ -146,7 +146,9 @@ class EnvoyCounts:
             )
 
 
-def targets(beats: Sequence[Samples], ups: Sequence[Samples], series: Sequence[tuple[Key, Samples]]) -> list[Target]:
+def targets(
+    beats: Sequence[Samples], ups: Sequence[Samples], series: Sequence[tuple[Key, Samples]]
+) -> list[ScrapeTarget]:
     """The scraped processes with their counters, by uptime series (`beats`) and `up` series.
 
     If two jobs or two Prometheus servers scrape one address, the one with most samples counts. Processes that had an
@@ -158,7 +160,7 @@ def targets(beats: Sequence[Samples], ups: Sequence[Samples], series: Sequence[t
         if item.points and not any(_overlap(item.points, other.points) for other in same):
             chosen.append(item)
     return [
-        Target(
+        ScrapeTarget(
             item.points,
             [at for up in ups if _belongs(up, item) for at, value in up.points if not value],
             [(key, one.points) for key, one in series if _belongs(one, item)],

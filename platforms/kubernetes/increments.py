@@ -24,7 +24,7 @@ _GONE = 3.0
 
 
 @dataclass(frozen=True)
-class Target:
+class ScrapeTarget:
     """A scraped process, or several that had an address one after the other.
 
     `beats` are the times of scrapes with the uptime in seconds, `failed` the times of failed ones.
@@ -36,7 +36,7 @@ class Target:
 
 
 @dataclass(frozen=True)
-class Step:
+class Increment:
     """Increments of a target's counters between two times, epoch seconds: scrapes, or the start of the process."""
 
     begin: float
@@ -60,13 +60,13 @@ class Attributed:
     closed: int
     newest: float
     interval: float
-    steps: Sequence[Sequence[Step]] = field(default=())
+    steps: Sequence[Sequence[Increment]] = field(default=())
 
 
-def steps(target: Target) -> list[Step]:
+def steps(target: ScrapeTarget) -> list[Increment]:
     """Increments of a target from scrape to scrape, and from its start to its first scrape."""
     readers = [(key, _Reader(points)) for key, points in target.series]
-    found: list[Step] = []
+    found: list[Increment] = []
     before: tuple[float, float] | None = None
     for at, uptime in target.beats:
         restarted = before is None or uptime < before[1]
@@ -74,7 +74,7 @@ def steps(target: Target) -> list[Step]:
         for key, reader in readers:
             counts[key] += reader.counted(at, restarted=restarted)
         begin = at - uptime if before is None else max(before[0], at - uptime) if restarted else before[0]
-        found.append(Step(begin, at, counts))
+        found.append(Increment(begin, at, counts))
         before = (at, uptime)
     return found
 
@@ -93,7 +93,7 @@ class _Reader:
         return value if restarted or value < before else value - before
 
 
-def attribute(targets: Iterable[Target], width: int, since: float, bridged: float = 0.0) -> Attributed:
+def attribute(targets: Iterable[ScrapeTarget], width: int, since: float, bridged: float = 0.0) -> Attributed:
     """Assign the increments to windows of `width` seconds, the first of which begins at `since`, epoch seconds.
 
     The increments of a gap of up to `bridged` seconds belong to the window at its end, for comparisons of counters at
@@ -105,9 +105,9 @@ def attribute(targets: Iterable[Target], width: int, since: float, bridged: floa
     interval = median(gaps) if gaps else 0.0
     late = max(_LATE * interval, bridged)
     counts: dict[int, dict[Key, float]] = defaultdict(lambda: defaultdict(float))
-    hidden, kept = set[int](), list[list[Step]]()
+    hidden, kept = set[int](), list[list[Increment]]()
     for target in known:
-        clear: list[Step] = []
+        clear: list[Increment] = []
         for step in steps(target):
             first, last = int(step.begin // width), int(step.end // width)
             if first < last and step.end - step.begin > late:
@@ -128,7 +128,7 @@ def attribute(targets: Iterable[Target], width: int, since: float, bridged: floa
     return Attributed(counts, frozenset(hidden), closed, newest, interval, kept)
 
 
-def surplus(found: Sequence[Step], whole: Key, part: Key) -> list[tuple[float, float]]:
+def surplus(found: Sequence[Increment], whole: Key, part: Key) -> list[tuple[float, float]]:
     """By how much one counter of a process permanently exceeds another, and at which scrapes.
 
     A scrape may fall between the two increments of a request, so a difference counts once it stays.

@@ -81,14 +81,14 @@ class Manifest:
         return found if isinstance(found, dict) else {}
 
 
-class Registry:
+class OciRepository:
     """One repository of a registry."""
 
     def __init__(self, repository: Repository) -> None:
         self._repository = repository
 
     @classmethod
-    def of(cls, place: str, environment: Mapping[str, str] = os.environ) -> Registry:
+    def of(cls, place: str, environment: Mapping[str, str] = os.environ) -> OciRepository:
         """The repository `HOST[:PORT]/REPOSITORY` with the docker config's login; raises OciError if one is invalid."""
         try:
             host, name = place_of(place)
@@ -287,7 +287,7 @@ def pinned(image: str, environment: Mapping[str, str] = os.environ) -> str:
     host = found["place"].partition("/")[0]
     if "." not in host and ":" not in host and host != "localhost":
         raise OciError(f"the image {image!r} names no registry: expected HOST[:PORT]/REPOSITORY:TAG")
-    registry, tag = Registry.of(found["place"], environment), found["tag"] or "latest"
+    registry, tag = OciRepository.of(found["place"], environment), found["tag"] or "latest"
     manifest = registry.manifest(tag)
     if manifest is None:
         raise OciError(f"there is no image {registry.place}:{tag}")

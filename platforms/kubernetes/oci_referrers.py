@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from platforms.kubernetes.oci import INDEX_TYPE, MANIFEST_TYPE, OciError, Registry, canonical, manifests_in, sha256
+from platforms.kubernetes.oci import INDEX_TYPE, MANIFEST_TYPE, OciError, OciRepository, canonical, manifests_in, sha256
 
 _TRIES = 5
 
 
-def refer(registry: Registry, content: bytes, subject: str, tag: str) -> None:
+def refer(registry: OciRepository, content: bytes, subject: str, tag: str) -> None:
     """Upload a manifest that refers to another one, so that `referrers` finds it.
 
     The index may be written concurrently, and the last write wins: so it is read back, and written again. The manifest
@@ -35,7 +35,7 @@ def refer(registry: Registry, content: bytes, subject: str, tag: str) -> None:
     raise OciError(f"{registry.uri(_tag(subject))} does not keep what is added to it, because others write it, too")
 
 
-def referrers(registry: Registry, subject: str, artifact_type: str) -> list[dict[str, Any]]:
+def referrers(registry: OciRepository, subject: str, artifact_type: str) -> list[dict[str, Any]]:
     """Descriptors of the manifests of one type that refer to one, sorted by digest."""
     told = registry.referrers(subject)
     found = _tagged(registry, subject) if told is None else told
@@ -43,7 +43,7 @@ def referrers(registry: Registry, subject: str, artifact_type: str) -> list[dict
     return sorted(ours, key=lambda one: str(one.get("digest")))
 
 
-def _tagged(registry: Registry, subject: str) -> list[dict[str, Any]]:
+def _tagged(registry: OciRepository, subject: str) -> list[dict[str, Any]]:
     index = registry.manifest(_tag(subject))
     return manifests_in(index.content) if index else []
 

@@ -13,11 +13,11 @@ from pipeline.pack import SealedPackage
 from platforms.kubernetes import access_token
 from platforms.kubernetes.api import Api
 from platforms.kubernetes.names import PACKAGES, labels_of
-from platforms.kubernetes.oci import OciError, Registry
+from platforms.kubernetes.oci import OciError, OciRepository
 from platforms.kubernetes.registry_store import store_of
 from platforms.kubernetes.signing import signing_key
 from platforms.kubernetes.versions import ModelPackages
-from provenance.evidence import Evidence
+from provenance.evidence import Attestation
 from services.package_registry import Origin, PackageRegistry, PackageStore
 from services.sealed_packages import Gone
 from serving.registry_protocol import SCHEME
@@ -72,12 +72,12 @@ class ClusterPackageStore:
         with self._at(archive_uri) as store:
             return store.signers(archive_uri)
 
-    def evidence(self, archive_uri: str, public_key: bytes) -> Evidence:
+    def evidence(self, archive_uri: str, public_key: bytes) -> Attestation:
         """See `PackageStore`."""
         with self._at(archive_uri) as store:
             return store.evidence(archive_uri, public_key)
 
-    def put_evidence(self, evidence: Evidence, sealed: SealedPackage, public_key: bytes) -> None:
+    def put_evidence(self, evidence: Attestation, sealed: SealedPackage, public_key: bytes) -> None:
         """See `PackageStore`."""
         with self._at(self.uri(sealed.digest)) as store:
             store.put_evidence(evidence, sealed, public_key)
@@ -123,7 +123,7 @@ class ClusterPackageStore:
         repository, _, digest = image.partition("@")
         if digest:
             with suppress(OciError):
-                if Registry.of(repository).manifest(digest) is None:
+                if OciRepository.of(repository).manifest(digest) is None:
                     raise Gone(f"the serving image {image} is gone: no rule of modelstack deletes images")
 
     @contextmanager

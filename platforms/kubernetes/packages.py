@@ -10,7 +10,7 @@ import io
 import os
 from collections.abc import Callable
 
-from platforms.kubernetes.oci import Registry
+from platforms.kubernetes.oci import OciRepository
 from rollout.core.errors import RolloutError, Unreachable
 from services.sealed_packages import Sealed, manifest_of, member_of, member_uri
 from serving.download import PAUSES, BucketSource, DownloadError, download
@@ -39,7 +39,7 @@ def _reader(release: Sealed) -> Callable[[str, str], bytes]:
         blob = Blob.parse(release.archive_uri)
     except ProtocolError as error:
         raise RolloutError(str(error)) from None
-    registry = Registry.of(f"{blob.registry}/{blob.repository}")
+    registry = OciRepository.of(f"{blob.registry}/{blob.repository}")
     return lambda _, sha256: registry.read(f"sha256:{sha256}")
 
 

@@ -13,10 +13,10 @@ from pathlib import Path
 from pipeline import archive
 from pipeline.pack import SealedPackage
 from platforms.kubernetes import artifacts
-from platforms.kubernetes.oci import Manifest, OciError, OciUnreachable, Registry, sha256
+from platforms.kubernetes.oci import Manifest, OciError, OciRepository, OciUnreachable, sha256
 from platforms.kubernetes.oci_referrers import refer, referrers
 from provenance.envelope import SignatureError, key_id
-from provenance.evidence import Evidence
+from provenance.evidence import Attestation
 from services.sealed_packages import RegistryError, Unsigned
 from serving.registry_protocol import Blob, ProtocolError
 
@@ -27,7 +27,7 @@ MOST_SIGNATURES = 32
 
 def repository(registry: str) -> RegistryPackageStore:
     """The store in `HOST[:PORT]/REPOSITORY`; raises OciError if the name or the docker config is invalid."""
-    return RegistryPackageStore(Registry.of(registry))
+    return RegistryPackageStore(OciRepository.of(registry))
 
 
 def store_of(archive_uri: str) -> RegistryPackageStore:
@@ -40,13 +40,13 @@ def store_of(archive_uri: str) -> RegistryPackageStore:
 class RegistryPackageStore:
     """`PackageStore` in an image repository. Every method raises OciError if the registry refuses or is down."""
 
-    registry: Registry
+    registry: OciRepository
 
     def uri(self, package_digest: str) -> str:
         """See `PackageStore`."""
         return self.registry.uri(package_digest)
 
-    def evidence(self, archive_uri: str, public_key: bytes) -> Evidence:
+    def evidence(self, archive_uri: str, public_key: bytes) -> Attestation:
         """The verified documents that a key has signed. A writer of the repository can add some, but not forge them.
 
         Raises:
@@ -85,7 +85,7 @@ class RegistryPackageStore:
         signed = dict.fromkeys(one for one in map(_signed_by, found) if isinstance(one, str))
         return [one[:_KEY_DIGITS] for one in signed]
 
-    def put_evidence(self, evidence: Evidence, sealed: SealedPackage, public_key: bytes) -> None:
+    def put_evidence(self, evidence: Attestation, sealed: SealedPackage, public_key: bytes) -> None:
         """See `PackageStore`."""
         files, subject = evidence.files(), self._manifest(sealed.digest)
         about = subject.content if subject else _manifest_of(sealed)
@@ -126,12 +126,12 @@ class RegistryPackageStore:
             )
         return found
 
-    def _evidence(self, digest: str) -> Evidence | None:
+    def _evidence(self, digest: str) -> Attestation | None:
         """The documents of a manifest; None if it is listed but no longer exists."""
         manifest = self.registry.manifest(digest)
         if manifest is None:
             return None
-        return Evidence.of({name: self.registry.read(one) for name, one in artifacts.files_of(manifest).items()})
+        return Attestation.of({name: self.registry.read(one) for name, one in artifacts.files_of(manifest).items()})
 
 
 def _manifest_of(sealed: SealedPackage) -> bytes:

@@ -24,7 +24,7 @@ from services.versions import PENDING, Version
 
 if TYPE_CHECKING:  # the controller decides about versions, and has no pipeline; a training job has no rollout
     from pipeline.pack import Registered
-    from provenance.evidence import Evidence
+    from provenance.evidence import Attestation
     from rollout.controller.ports import Clock
 
 _GROUP = f"{names.GROUP}/"
@@ -57,7 +57,7 @@ class ModelPackages:
         """See `Versions`."""
         return {one.name: one.package_digest for one in self.list() if one.package_digest}
 
-    def add(self, package: Registered, evidence: Evidence, lineage: Mapping[str, str]) -> str:
+    def add(self, package: Registered, evidence: Attestation, lineage: Mapping[str, str]) -> str:
         """See `Versions`; the signed documents are in the store."""
         found = self.api.find(PACKAGE, self.name)
         if found is None:

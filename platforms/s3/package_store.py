@@ -22,7 +22,7 @@ from pipeline.pack import SealedPackage
 from platforms.s3.objects import fetch, is_there, upload
 from provenance import statement
 from provenance.envelope import SignatureError, key_id, opened
-from provenance.evidence import MODEL, PROVENANCE, Evidence
+from provenance.evidence import MODEL, PROVENANCE, Attestation
 from provenance.statement import StatementError
 from services.sealed_packages import RegistryError, Unsigned, folder_of, member_uri
 
@@ -62,7 +62,7 @@ class BucketPackageStore:
         listed = self.s3.list_objects_v2(Bucket=place.netloc, Prefix=prefix, Delimiter="/")
         return [item["Prefix"].removeprefix(prefix).rstrip("/") for item in listed.get("CommonPrefixes", [])]
 
-    def evidence(self, archive_uri: str, public_key: bytes) -> Evidence:
+    def evidence(self, archive_uri: str, public_key: bytes) -> Attestation:
         """See `PackageStore`."""
         signed = [
             self._get(member_uri(archive_uri, f"{_signed_by(public_key)}/{name}")) for name in (MODEL, PROVENANCE)
@@ -82,9 +82,9 @@ class BucketPackageStore:
         found = {name: self._get(member_uri(archive_uri, f"{_documents(payload)}/{name}")) for name in names}
         if missing := [name for name, content in found.items() if content is None]:
             raise RegistryError(f"{member_uri(archive_uri, _documents(payload))} lacks {', '.join(missing)}")
-        return Evidence({name: content for name, content in found.items() if content is not None}, model, provenance)
+        return Attestation({name: content for name, content in found.items() if content is not None}, model, provenance)
 
-    def put_evidence(self, evidence: Evidence, sealed: SealedPackage, public_key: bytes) -> None:
+    def put_evidence(self, evidence: Attestation, sealed: SealedPackage, public_key: bytes) -> None:
         """See `PackageStore`."""
         signed, documents = _signed_by(public_key), _documents(opened(evidence.provenance, public_key))
         files = {f"{documents}/{name}": content for name, content in sorted(evidence.documents.items())}

@@ -53,7 +53,7 @@ class BadShare:
 
 
 @dataclass(frozen=True)
-class Evidence:
+class EvidenceRule:
     """Fires at an evidence of 1.
 
     Attributes:
@@ -108,7 +108,7 @@ class AlarmSpec:
     threshold: float
     missing: Missing
     section: str = MEANINGS
-    condition: BadShare | Evidence | Burn | Silence | None = None
+    condition: BadShare | EvidenceRule | Burn | Silence | None = None
 
     @property
     def role(self) -> Role:
@@ -179,7 +179,7 @@ def variant_alarms(watch: Watch, variant: str) -> tuple[AlarmSpec, ...]:
             1,
             Missing("notBreaching", "No drift is known. functions-failing reports that it cannot be measured."),
             # Each sweep publishes the evidence of the serving variants again, until their releases stop serving.
-            condition=Evidence(DRIFT_EVIDENCE, 2 * 60 * watch.drift_minutes),
+            condition=EvidenceRule(DRIFT_EVIDENCE, 2 * 60 * watch.drift_minutes),
         ),
         AlarmSpec(
             variant,
@@ -190,7 +190,7 @@ def variant_alarms(watch: Watch, variant: str) -> tuple[AlarmSpec, ...]:
             1,
             Missing("ignore", "No label says neither that the concept has moved nor that it is back."),
             "the-concept-has-moved",
-            condition=Evidence(CONCEPT_EVIDENCE),
+            condition=EvidenceRule(CONCEPT_EVIDENCE),
         ),
     )
 

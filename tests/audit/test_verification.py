@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from audit.chain import Chain
 from audit.record import AuditRecord, RecordKind, Signed
 from audit.signature import ORDER, lowered
-from audit.verification import Finding, Problem, verify
+from audit.verification import RecordFault, TamperedRecord, verify
 from tests.audit.made import ENDPOINT, Key, chain, lines
 
 COUNT = 6
@@ -27,7 +27,7 @@ def whole() -> tuple[Chain, tuple[str, ...]]:
     return made.kept(COUNT), tuple(lines(made, KEY))
 
 
-def found(kept: list[str], end: Chain | None = None) -> Finding | None:
+def found(kept: list[str], end: Chain | None = None) -> TamperedRecord | None:
     return verify(kept, ENDPOINT, KEY.check, end or whole()[0]).finding
 
 
@@ -65,7 +65,7 @@ def test_a_changed_field_is_found(number: int, changes: dict[str, object]) -> No
     value = json.loads(kept[number - 1])
     value["record"] |= changes
     kept[number - 1] = json.dumps(value, sort_keys=True, separators=(",", ":"))
-    assert found(kept) == Finding(number, Problem.CHANGED)
+    assert found(kept) == TamperedRecord(number, RecordFault.CHANGED)
 
 
 def swapped(kept: list[str], at: int) -> list[str]:
@@ -80,43 +80,43 @@ def twice(kept: list[str], at: int) -> list[str]:
 @pytest.mark.parametrize(
     ("tamper", "first", "problem"),
     [
-        (lambda kept, at: [*kept[: at - 1], *kept[at:]], lambda at: at, Problem.MISSING),
-        (swapped, lambda at: min(at, COUNT - 1), Problem.REORDERED),
-        (twice, lambda at: min(at + 1, COUNT), Problem.REORDERED),
-        (lambda kept, at: put(kept, at, resigned(kept[at - 1], Key())), lambda at: at, Problem.OTHER_KEY),
-        (lambda kept, at: put(kept, at, lines(chain(at, "dev"), KEY)[-1]), lambda at: at, Problem.FOREIGN),
+        (lambda kept, at: [*kept[: at - 1], *kept[at:]], lambda at: at, RecordFault.MISSING),
+        (swapped, lambda at: min(at, COUNT - 1), RecordFault.REORDERED),
+        (twice, lambda at: min(at + 1, COUNT), RecordFault.REORDERED),
+        (lambda kept, at: put(kept, at, resigned(kept[at - 1], Key())), lambda at: at, RecordFault.OTHER_KEY),
+        (lambda kept, at: put(kept, at, lines(chain(at, "dev"), KEY)[-1]), lambda at: at, RecordFault.FOREIGN),
         (
             lambda kept, at: put(kept, at, resigned(kept[at - 1], KEY, who="nobody")),
             lambda at: min(at + 1, COUNT),
-            Problem.UNLINKED,
+            RecordFault.UNLINKED,
         ),
     ],
     ids=["missing", "swapped", "twice", "signed by another key", "of another stack", "rewritten with the key"],
 )
 def test_a_record_that_is_not_as_it_was_written_is_found_wherever_it_is(
-    number: int, tamper: Callable[[list[str], int], list[str]], first: Callable[[int], int], problem: Problem
+    number: int, tamper: Callable[[list[str], int], list[str]], first: Callable[[int], int], problem: RecordFault
 ) -> None:
-    assert found(tamper([*whole()[1]], number)) == Finding(first(number), problem)
+    assert found(tamper([*whole()[1]], number)) == TamperedRecord(first(number), problem)
 
 
 def test_without_the_journal_a_missing_tail_is_not_seen_so_the_journal_is_asked() -> None:
     end, kept = whole()
     assert verify(kept[:-2], ENDPOINT, KEY.check).finding is None
     seen = verify(kept[:-2], ENDPOINT, KEY.check, end)
-    assert (seen.records, seen.finding) == (COUNT - 2, Finding(COUNT - 1, Problem.MISSING))
-    assert verify((), ENDPOINT, KEY.check, end).finding == Finding(1, Problem.MISSING)
+    assert (seen.records, seen.finding) == (COUNT - 2, TamperedRecord(COUNT - 1, RecordFault.MISSING))
+    assert verify((), ENDPOINT, KEY.check, end).finding == TamperedRecord(1, RecordFault.MISSING)
 
 
 def test_a_chain_that_was_written_anew_with_the_key_does_not_end_as_the_journal_says() -> None:
     kept = lines(chain(COUNT, who="nobody"), KEY)
-    assert found(kept) == Finding(COUNT, Problem.UNLINKED)
+    assert found(kept) == TamperedRecord(COUNT, RecordFault.UNLINKED)
 
 
 def test_a_record_that_the_journal_never_wrote_is_found() -> None:
     end, kept = whole()
     more = AuditRecord(COUNT + 1, "2030-01-01T00:00:00.000Z", ENDPOINT, RecordKind.EXEMPTION, "eve", {}, end.digest)
     kept = [*kept, Signed.by(KEY, more).line]
-    assert found(kept) == Finding(COUNT + 1, Problem.UNEXPECTED)
+    assert found(kept) == TamperedRecord(COUNT + 1, RecordFault.UNEXPECTED)
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_what_is_no_record_is_named_by_its_place(line: str) -> None:
     kept = list(whole()[1])
     kept[1] = line
     finding = found(kept)
-    assert (finding.number, finding.problem) == (2, Problem.UNREADABLE)
+    assert (finding.number, finding.problem) == (2, RecordFault.UNREADABLE)
     assert finding.said
 
 
@@ -134,7 +134,7 @@ def test_a_second_field_of_the_same_name_is_no_way_to_show_readers_another_recor
     kept = list(whole()[1])
     kept[0] = kept[0].replace('"who":', '"who":"eve","who":')
     finding = found(kept)
-    assert finding == Finding(1, Problem.UNREADABLE, "line: it is not in canonical form")
+    assert finding == TamperedRecord(1, RecordFault.UNREADABLE, "line: it is not in canonical form")
 
 
 def test_records_that_are_not_put_away_yet_are_known_from_the_journal() -> None:
@@ -143,7 +143,7 @@ def test_records_that_are_not_put_away_yet_are_known_from_the_journal() -> None:
     seen = verify(kept, ENDPOINT, KEY.check, made.kept(3))
     assert (seen.records, seen.waiting, seen.finding) == (COUNT, 2, None)
     gap = replace(made, waiting=made.waiting[-1:])
-    assert verify(kept, ENDPOINT, KEY.check, gap).finding == Finding(5, Problem.MISSING)
+    assert verify(kept, ENDPOINT, KEY.check, gap).finding == TamperedRecord(5, RecordFault.MISSING)
 
 
 @pytest.mark.parametrize("number", range(1, COUNT + 1))
@@ -155,7 +155,7 @@ def test_the_twin_of_a_signature_is_found_though_it_verifies(number: int) -> Non
     assert KEY.check(signed.record.canonical, twin.signature)
     kept[number - 1] = twin.line
     said = "signature: it is the twin of the one that was kept, which anybody can make"
-    assert found(kept) == Finding(number, Problem.UNREADABLE, said)
+    assert found(kept) == TamperedRecord(number, RecordFault.UNREADABLE, said)
 
 
 def test_a_signature_is_kept_in_its_lower_form_whatever_the_signer_gives() -> None:

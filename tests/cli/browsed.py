@@ -20,7 +20,7 @@ from cli.platform.facts import AlarmView
 from cli.retrain import Retraining
 from cli.target import Target
 from cli.view.snapshot import Snapshot
-from retraining.record import Candidate, Entry, RetrainingRecord
+from retraining.record import Candidate, RetrainingEvent, RetrainingRecord
 from rollout.core.decision import Decision
 from rollout.core.state import RolloutState
 from services.declaration.panels import CurveSpec, Panel, PanelSpec, Query
@@ -80,7 +80,7 @@ class Paginator:
 
 
 CANDIDATE = Candidate("2013-06-16", "b" * 64, "b" * 12, {})
-TRAINED = Entry(NOON, "2013-06-16", "candidate", "log-loss <0.55>", release="b" * 12, through="2013-06-16")
+TRAINED = RetrainingEvent(NOON, "2013-06-16", "candidate", "log-loss <0.55>", release="b" * 12, through="2013-06-16")
 RETRAINING = Retraining(RetrainingRecord(accepted=(CANDIDATE,), history=(TRAINED,)), CANDIDATE, CANDIDATE)
 
 

@@ -161,9 +161,9 @@ def served(watched: World, monkeypatch: pytest.MonkeyPatch) -> Pages:
 @pytest.fixture
 def address(served: Pages) -> Iterator[str]:
     """The console of that world, on a port of its own."""
-    from cli.console.serve import Serving
+    from cli.console.serve import ConsoleServer
 
-    with Serving(served, 0).background() as address:
+    with ConsoleServer(served, 0).background() as address:
         yield address
 
 

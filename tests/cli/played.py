@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.console import Console, RenderableType
 
-from cli.platform.facts import AlarmView, Endpoint
+from cli.platform.facts import AlarmView, EndpointState
 from cli.target import Target
 from cli.view.snapshot import Snapshot, seen_at
 from rollout.core.live import Variant
@@ -30,7 +30,7 @@ def look(world: World, *alarms: AlarmView) -> Snapshot:
     variants = {name: Variant(weight, going[name], 1) for name, weight in shares.items()}
     shadows = {name: Variant(item.weight, item.weight, 1) for name, item in live.shadows.items()}
     status = "Updating" if live.status == "changing" else "InService"
-    serves = Endpoint(status, replace(live, variants=variants, shadows=shadows))
+    serves = EndpointState(status, replace(live, variants=variants, shadows=shadows))
     target, now = Target("local", "endpoint", "", {}), world.clock.time()
     rings = alarms or (AlarmView("endpoint-v-b-5xx", "OK", ""),)
     return seen_at(now, target, serves, progress.state, progress.decision, alarms=rings)

@@ -9,7 +9,7 @@ import pytest
 from markupsafe import escape
 
 from cli.console.app import app
-from cli.console.comparison import Row
+from cli.console.comparison import ComparisonRow
 from cli.console.figure import Span
 from cli.console.graphs import interval
 from rollout.core.plan import Step
@@ -207,4 +207,4 @@ def test_only_a_browser_of_this_machine_is_answered_and_nothing_can_be_changed(b
     ],
 )
 def test_a_difference_of_versions_is_a_number_that_a_person_reads(one: str, other: str, difference: str) -> None:
-    assert Row("requests", one, other).difference == difference
+    assert ComparisonRow("requests", one, other).difference == difference

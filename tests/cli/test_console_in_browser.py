@@ -11,7 +11,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 from cli.console.pages import Pages
-from cli.console.serve import Serving
+from cli.console.serve import ConsoleServer
 from tests.cli.browsed import PANELS, pages
 from tests.cli.driven import PATIENCE, press, wait
 from tests.simulator.platform import World
@@ -73,7 +73,7 @@ def test_an_alarm_that_rings_leads_to_its_history(browser: webdriver.Chrome, add
 def test_a_console_that_is_gone_is_said_and_the_last_page_stays(
     browser: webdriver.Chrome, watched: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with Serving(pages(watched, monkeypatch, *PANELS), 0).background() as address:
+    with ConsoleServer(pages(watched, monkeypatch, *PANELS), 0).background() as address:
         browser.get(f"{address}rollout")
     press(browser, "r")
     wait(browser, lambda browser: "does not answer" in browser.find_element(By.ID, "news").text)

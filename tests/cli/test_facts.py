@@ -22,7 +22,7 @@ from monitoring.alarms.outage import Outage
 from monitoring.alarms.response import respond
 from retraining import decision
 from retraining.notice import message
-from retraining.record import Entry, Held, Obstacle, RetrainingRecord, Trigger
+from retraining.record import Held, Obstacle, RetrainingEvent, RetrainingRecord, Trigger
 from retraining.rules import Rules
 from rollout import reason
 from rollout.controller.commands import PLAIN
@@ -177,7 +177,7 @@ def reworded(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """Lets every maker of sentences say nothing that anybody could read."""
 
     def reword() -> None:
-        for made in (Reason, Event, Trigger, Obstacle, Held, Entry):
+        for made in (Reason, Event, Trigger, Obstacle, Held, RetrainingEvent):
             for name in {"text", "what", "why"} & vars(made).keys():
                 monkeypatch.setattr(made, name, property(lambda _: "?"))
         monkeypatch.setattr(Reason, "brief", lambda *_: "?")

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from cli.loadtest import Found, Load, Target, _PreciseSelector, plotted, run, summed_up
+from cli.loadtest import Load, LoadResult, LoadTarget, _PreciseSelector, plotted, run, summed_up
 from cli.main import main
 from localcloud.testing import free_port
 from tests.serving.packages import CODE, INSTANCE, ROOT, served, write
@@ -23,12 +23,12 @@ BODY = json.dumps({"instances": [INSTANCE]}).encode()
 
 
 def test_percentiles_are_of_what_was_seen():
-    found = Found(latencies=[number / 1000 for number in range(1, 101)])
+    found = LoadResult(latencies=[number / 1000 for number in range(1, 101)])
     assert (found.at(0), found.at(50), found.at(99), found.at(100)) == (0.001, 0.05, 0.099, 0.1)
     lines = plotted(found)
     assert lines[0].split()[:3] == ["fastest", "1.00", "ms"]
     assert lines[-1].count("█") == 50
-    assert plotted(Found()) == []
+    assert plotted(LoadResult()) == []
 
 
 @pytest.mark.slow
@@ -43,7 +43,7 @@ def test_the_selector_wakes_within_the_millisecond():
 
 
 def test_what_failed_is_summed_up():
-    found = Found(seconds=2.0, unanswered=3)
+    found = LoadResult(seconds=2.0, unanswered=3)
     found.statuses.update({200: 10, 503: 2, 0: 1})
     found.refusals[503] = "too many requests wait"
     assert summed_up(found, Load(rate=5)) == [
@@ -75,7 +75,7 @@ def test_a_url_or_a_content_type_that_is_none_is_refused(option: str, value: str
     [("http://here", 80, False), ("https://here", 443, True), ("https://here:8443/", 8443, True)],
 )
 def test_a_url_without_a_port_means_that_of_its_scheme(url: str, port: int, speaks_tls: bool):
-    target = Target.of(url)
+    target = LoadTarget.of(url)
     assert (target.host, target.port, target.path) == ("here", port, "/invocations")
     assert (target.tls is not None) is speaks_tls
 
@@ -90,7 +90,7 @@ def test_a_server_that_is_not_there_is_told(tmp_path: Path):
 def test_a_latency_counts_from_when_its_request_was_due(tmp_path: Path):
     code = CODE.replace("miles =", "time.sleep(0.1); miles =")
     with served(tmp_path / "m", write(tmp_path / "m", code)) as server:
-        target = Target("127.0.0.1", server.port)
+        target = LoadTarget("127.0.0.1", server.port)
         alone = run(target, BODY, Load(seconds=1, connections=1))
         late = run(target, BODY, Load(rate=20, seconds=1, connections=1))
     assert alone.statuses.keys() == late.statuses.keys() == {200}

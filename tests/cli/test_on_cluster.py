@@ -13,7 +13,7 @@ from click.testing import Result
 from cli import next_release
 from cli.errors import OperatorError
 from cli.platform.choose import platform_of
-from cli.platform.facts import Endpoint
+from cli.platform.facts import EndpointState
 from cli.platform.kubernetes.platform import Kubernetes
 from cli.platform.package_store import newest
 from cli.target import Target
@@ -47,7 +47,7 @@ from tests.cli.there import (
 pytestmark = pytest.mark.slow
 
 
-def on_aws(weights: dict[str, float], copies: dict[str, float]) -> Endpoint:
+def on_aws(weights: dict[str, float], copies: dict[str, float]) -> EndpointState:
     """What AWS would tell of the same endpoint."""
     live = Live(
         "ready",
@@ -55,7 +55,7 @@ def on_aws(weights: dict[str, float], copies: dict[str, float]) -> Endpoint:
         {name: Variant(weight, weight, 1) for name, weight in weights.items()},
         shadows={name: Variant(weight, weight, 1) for name, weight in copies.items()},
     )
-    return Endpoint("InService", live)
+    return EndpointState("InService", live)
 
 
 @pytest.mark.parametrize(

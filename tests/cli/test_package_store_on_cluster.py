@@ -26,7 +26,7 @@ from platforms.kubernetes.api import Api
 from platforms.kubernetes.approvals import PackageApprovals
 from platforms.kubernetes.journal import KubernetesJournal
 from platforms.kubernetes.kinds import PACKAGE
-from platforms.kubernetes.oci import Registry, sha256
+from platforms.kubernetes.oci import OciRepository, sha256
 from platforms.kubernetes.versions import ModelPackages
 from provenance.key_pair import KeyPair
 from services.approvals import approve
@@ -151,7 +151,7 @@ def test_a_release_whose_image_is_gone_is_not_restored(in_registry: Stack) -> No
     with pytest.raises(OperatorError, match=r"cannot be restored: the serving image .* is gone"):
         _verified(gone.target, gone.deployment)
     manifest = b'{"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": []}'
-    Registry.of(place).put_manifest(manifest, "application/vnd.oci.image.index.v1+json")
+    OciRepository.of(place).put_manifest(manifest, "application/vnd.oci.image.index.v1+json")
     found = replace(in_registry, image=f"{place}@{sha256(manifest)}")
     assert _verified(found.target, found.deployment) == in_registry.package.archive_uri
 

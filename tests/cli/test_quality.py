@@ -18,7 +18,7 @@ from cli.target import Target
 from cli.view import render
 from monitoring.bulk import usual
 from monitoring.labels.baseline import Baseline
-from monitoring.labels.performance import Outcome, Performance
+from monitoring.labels.performance import LabelScore, Performance
 from monitoring.labels.quality import Scored
 from services.measuring import Measuring
 from tests.cli.played import printed
@@ -33,7 +33,7 @@ def sealed() -> Baseline:
     for place in range(500):
         hit = place % 5 > 0
         losses = {"Accuracy": float(hit), "LogLoss": 0.2231 if hit else 1.6094}
-        found.add(Outcome(losses, Scored(0.8, decided=True), hit))
+        found.add(LabelScore(losses, Scored(0.8, decided=True), hit))
     losses = np.where(np.arange(500) % 5 > 0, 0.2231, 1.6094)
     return Baseline(found, usual(losses, 5.0))
 

@@ -11,10 +11,10 @@ import pytest
 
 from cli.report.compared import compared
 from cli.report.duration import Traffic, foreseen
-from cli.report.facts import Facts, Latency, Missing, Package
+from cli.report.facts import Facts, Latency, Missing, PackageFacts
 from cli.report.infrastructure import Prices
 from cli.report.page import marker, page
-from cli.report.preview import ROLLOUT, Finding, Preview, read
+from cli.report.preview import ROLLOUT, PolicyViolation, Preview, read
 from cli.report.stack_section import lasting
 from monitoring.statistics.profile import Categorical, Profile
 from rollout.core.plan import Plan, Step
@@ -30,10 +30,10 @@ OTHER = Profile(
 )
 PLAN = Plan((Step(10, 300), Step(50, 300)), metrics=(Metric("errors", "rate", 0.02),))
 TRAINING = {"first_event": "2013-01-01T05:00", "last_event": "2013-02-28T23:00"}
-CHAMPION = Package(
+CHAMPION = PackageFacts(
     "sha256:" + "a" * 64, "1" * 64, 330_000, {"max_iter": 60}, {"auc": 0.68, "rows": 20_000}, TRAINING, PROFILE, True
 )
-CHALLENGER = Package(
+CHALLENGER = PackageFacts(
     "sha256:" + "b" * 64, "2" * 64, 410_000, {"max_iter": 90}, {"auc": 0.69, "rows": 20_000}, TRAINING, OTHER, True
 )
 LINES = [
@@ -129,7 +129,7 @@ FIRST = Missing("nothing serves yet, so this is the first release: nothing to co
 AWAY = Missing("what serves is not known: no AWS credentials")
 NONE = Missing("there is no challenger")
 FAILS = Missing('train failed: ZeroDivisionError: division by zero\n  File "model/training.py", line 12', failed=True)
-STOPS = Finding("captured", "solo-b", "data capture is off", stops=True)
+STOPS = PolicyViolation("captured", "solo-b", "data capture is off", stops=True)
 BELOW = "the model is below its gates:\n  auc  0.6800  min 0.9"
 SLOW = Traffic(0.01)
 CASES: dict[str, tuple[dict[str, Any], bool, list[str], list[str]]] = {
@@ -200,7 +200,7 @@ def test_nothing_that_a_package_says_becomes_markdown() -> None:
         profile=Profile({EVIL: PROFILE.columns["origin"]}, 5),
     )
     found = compared(answered(0.0), answered(-0.1, segments={EVIL: [EVIL] * 1000 + ["b"] * 1000}))
-    finding = Finding(EVIL, EVIL, EVIL, stops=True)
+    finding = PolicyViolation(EVIL, EVIL, EVIL, stops=True)
     seen = replace(
         read([step("delete", EVIL, "x", {EVIL: EVIL}, diffs=[EVIL])], 1), findings=(finding,), errors=(EVIL,)
     )
@@ -217,7 +217,7 @@ def test_nothing_that_a_package_says_becomes_markdown() -> None:
 
 def test_it_is_never_longer_than_a_comment_may_be() -> None:
     many = [step("create", ROLE, f"role-{n}", None, policy(allow(f"s3:Get{n}", "x" * 90))) for n in range(3000)]
-    findings = tuple(Finding(f"p{n}", "r" * 100, "m" * 500, stops=True) for n in range(1000))
+    findings = tuple(PolicyViolation(f"p{n}", "r" * 100, "m" * 500, stops=True) for n in range(1000))
     shown = page(facts(preview=replace(read(many, 1), findings=findings, errors=("e" * 5000,) * 50)))
     assert len(shown.encode()) < 65_536
     assert "… and 960 rows more." in shown

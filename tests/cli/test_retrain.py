@@ -19,7 +19,7 @@ from cli.main import main
 from cli.platform.aws import platform as aws
 from cli.retrain import Retraining, ask, fate, line, told, waits
 from cli.target import Target
-from retraining.record import Candidate, Entry, Held, Obstacle, Phase, RetrainingRecord, Trigger
+from retraining.record import Candidate, Held, Obstacle, Phase, RetrainingEvent, RetrainingRecord, Trigger
 from rollout.controller.commands import Commands
 from rollout.core.state import RolloutState
 from rollout.core.verdict import Verdict
@@ -128,7 +128,9 @@ def test_status_says_in_a_line_what_goes_on_or_waits_and_nothing_else(seen: Retr
 
 
 def test_the_page_tells_what_counts_what_waits_and_what_happened() -> None:
-    entry = Entry(1e9, "2013-06-16", "candidate", "log-loss 0.60 -> 0.55", release="b" * 12, through="2013-06-16")
+    entry = RetrainingEvent(
+        1e9, "2013-06-16", "candidate", "log-loss 0.60 -> 0.55", release="b" * 12, through="2013-06-16"
+    )
     page = shown(Retraining(RetrainingRecord(accepted=(CANDIDATE,), history=(entry,)), CANDIDATE, CANDIDATE))
     for part in ("idle", "data to 2013-06-16, by bbbbbbbbbbbb", "type: pulumi up --stack dev", "0.60 -> 0.55"):
         assert part in page

@@ -1,6 +1,6 @@
 from dataclasses import asdict, replace
 
-from cli.platform.facts import AlarmView, Endpoint
+from cli.platform.facts import AlarmView, EndpointState
 from cli.target import Target
 from cli.view.snapshot import Snapshot, VariantView, role, seen_at
 from cli.view.timeline import brief, brief_verdict, changes
@@ -65,7 +65,9 @@ def test_no_weight_at_all_is_no_share_and_not_an_even_split() -> None:
     def shown(*weights: float) -> list[float]:
         live = Live("ready", "c", {f"v-{place}": Variant(weight, weight, 1) for place, weight in enumerate(weights)})
         target, state = Target("local", "endpoint", "", {}), RolloutState("endpoint")
-        return [row.weight for row in seen_at(0, target, Endpoint("InService", live), state, None, alarms=()).variants]
+        return [
+            row.weight for row in seen_at(0, target, EndpointState("InService", live), state, None, alarms=()).variants
+        ]
 
     assert shown(0.0, 0.0) == [0.0, 0.0]
     assert shown(9.0, 1.0) == [90.0, 10.0]

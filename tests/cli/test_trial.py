@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from cli.view.board import Board
-from cli.view.trial import Proof, Trial, evidence_of, replay_bounds, trial
+from cli.view.trial import Proof, TrialView, evidence_of, replay_bounds, trial
 from rollout.core.plan import ReplayGate, Step
 from rollout.core.state import Phase, Replayed
 from rollout.judge.metrics import Metric
@@ -20,7 +20,7 @@ from tests.simulator.platform import World
 Begin = Callable[..., World]
 
 
-def seen(world: World) -> Trial:
+def seen(world: World) -> TrialView:
     progress = world.controller().status()
     found = trial(progress.state, progress.decision, world.clock.time())
     assert found is not None

@@ -8,7 +8,7 @@ import pytest
 
 from cli.console import trial as figures
 from cli.view import trial_history
-from cli.view.trial import Evidence, evidence_of
+from cli.view.trial import MetricView, evidence_of
 from cli.view.trial_history import Memory, Pair, asked, ended, pair, times
 from rollout.controller.look import asked as asked_of_signals
 from rollout.core.decision import TrialObservations
@@ -26,14 +26,14 @@ def seen_of(world: World) -> TrialObservations:
     )
 
 
-def found_now(world: World) -> tuple[Evidence, ...]:
+def found_now(world: World) -> tuple[MetricView, ...]:
     decision, state = world.controller().status().decision, world.state
     if decision is None or decision.findings is None:
         return ()
     return evidence_of((item.reason for item in decision.findings.each), state.plan.metrics, state.pivots)
 
 
-def strengths(evidence: tuple[Evidence, ...]) -> list[float]:
+def strengths(evidence: tuple[MetricView, ...]) -> list[float]:
     return [value for item in evidence for value in (item.worse.have, item.not_worse.have)]
 
 

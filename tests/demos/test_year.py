@@ -20,7 +20,7 @@ from demos.year.observations import Seen, rang
 from demos.year.picture import BEGINS, ENDS, written
 from demos.year.plan import Plan
 from model.data import Flight
-from retraining.record import Candidate, Entry, Trigger
+from retraining.record import Candidate, RetrainingEvent, Trigger
 from rollout.core.verdict import Verdict
 from rollout.reason import Reason
 
@@ -132,7 +132,7 @@ def test_an_alarm_rings_from_its_state_to_the_next_and_others_endpoints_are_left
     assert found[-1] == Alarm("concept", "v-a", first + 5 * DAY, None)
 
 
-def seen(*entries: Entry, candidates: Iterable[Candidate] = (), verdicts: Iterable[Verdict] = ()) -> Seen:
+def seen(*entries: RetrainingEvent, candidates: Iterable[Candidate] = (), verdicts: Iterable[Verdict] = ()) -> Seen:
     made = Seen(Target("local-year", "e", "us-east-1", {}))
     made.entries = {(one.at, one.kind): one for one in entries}
     made.candidates = {one.through: one for one in candidates}
@@ -143,13 +143,13 @@ def seen(*entries: Entry, candidates: Iterable[Candidate] = (), verdicts: Iterab
 def test_a_retraining_is_told_with_why_its_outcome_and_the_verdict_on_its_candidate() -> None:
     gained = {"gain": 0.01, "low": 0.002, "high": 0.02}
     found = seen(
-        Entry(10, "2013-03-11", "started", trigger=Trigger("drift", "value 2", "e-v-a-drift", "v-a")),
-        Entry(12, "2013-03-13", "candidate", "surely better", gained, release="b", through="2013-03-11"),
-        Entry(40, "2013-04-10", "started", trigger=Trigger("concept", "concept rings")),
-        Entry(41, "2013-04-11", "kept", "not surely better", job="k"),
-        Entry(50, "2013-04-20", "started", trigger=Trigger("person", "anna: to see")),
-        Entry(51, "2013-04-21", "stopped", "anna: bad labels", job="s"),
-        Entry(60, "2013-04-30", "started", trigger=Trigger("concept", "concept rings")),
+        RetrainingEvent(10, "2013-03-11", "started", trigger=Trigger("drift", "value 2", "e-v-a-drift", "v-a")),
+        RetrainingEvent(12, "2013-03-13", "candidate", "surely better", gained, release="b", through="2013-03-11"),
+        RetrainingEvent(40, "2013-04-10", "started", trigger=Trigger("concept", "concept rings")),
+        RetrainingEvent(41, "2013-04-11", "kept", "not surely better", job="k"),
+        RetrainingEvent(50, "2013-04-20", "started", trigger=Trigger("person", "anna: to see")),
+        RetrainingEvent(51, "2013-04-21", "stopped", "anna: bad labels", job="s"),
+        RetrainingEvent(60, "2013-04-30", "started", trigger=Trigger("concept", "concept rings")),
         candidates=[Candidate("2013-03-11", "recipe", "b", {})],
         verdicts=[Verdict("rolled_back", Reason("judge", "log_loss", "worse"), "r1", "b", "recipe", "", 20.0)],
     ).retrainings(clock())

@@ -13,7 +13,7 @@ import yaml
 
 from bench.bed import Bed
 from cli.console.pages import Pages
-from cli.console.serve import Serving
+from cli.console.serve import ConsoleServer
 from cli.local.stack import Stack
 from cli.replay import Report
 from cli.target import ROOT
@@ -139,7 +139,7 @@ def test_status_tells_how_each_variant_answered(story: Bed) -> None:
 
 def test_the_console_shows_the_stack_with_live_data(story: Bed) -> None:
     with (
-        Serving(Pages(story.target()), 0).background() as address,
+        ConsoleServer(Pages(story.target()), 0).background() as address,
         httpx.Client(base_url=address, timeout=60) as client,
     ):
         found = {path: client.get(path) for path in ("/", "/rollout", "/alarms", "/registry", "/compare")}

@@ -15,8 +15,8 @@ from infra.config.settings import Settings
 from infra.providers import mlflow as provider_module
 from infra.providers.mlflow import MlflowProvider
 from platforms.kubernetes.names import CONTROLLER
-from provenance.evidence import Evidence, sign
-from provenance.facts import Package
+from provenance.evidence import Attestation, sign
+from provenance.facts import SealedArchive
 from provenance.key_pair import KeyPair
 from services.sealed_packages import RegistryError
 from tests.infra.on_cluster import STACK, manifests, run_on_cluster
@@ -159,13 +159,13 @@ class Kept:
 
     gone: set[str] = field(default_factory=set)
 
-    def evidence(self, archive_uri: str, public_key: bytes) -> Evidence:
+    def evidence(self, archive_uri: str, public_key: bytes) -> Attestation:
         assert public_key == KEY.public_key
         name = archive_uri.split("/")[-2]
         if name in self.gone:
             raise RegistryError(f"{archive_uri} is gone")
         signed = "7" if name == OTHER else name
-        return sign(replace(FACTS, package=Package(digest_of(signed), 1, "b" * 64)), KEY)
+        return sign(replace(FACTS, package=SealedArchive(digest_of(signed), 1, "b" * 64)), KEY)
 
 
 @pytest.fixture

@@ -48,8 +48,8 @@ def test_a_second_fit_has_the_size_that_was_chosen_on_less():
     start, end = date(2013, 2, 20), date(2013, 3, 5)
     settings = Parameters(max_iter=3, folds=0, train_from=start, evaluate_until=end, refit=True)
     more = Rows.of(data.refit(settings))
-    chosen = training.Trial(leaves=7, rows_per_leaf=50, log_loss=0.5)
-    worse = training.Trial(leaves=31, rows_per_leaf=200, log_loss=0.6)
+    chosen = training.TreeSizeScore(leaves=7, rows_per_leaf=50, log_loss=0.5)
+    worse = training.TreeSizeScore(leaves=31, rows_per_leaf=200, log_loss=0.6)
     again = training.refit(more, settings, training.Trained(None, (worse, chosen)), lambda _: None)
     trees = again.estimator.named_steps["trees"]
     assert (trees.max_leaf_nodes, trees.min_samples_leaf) == (7, 50)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitoring.labels.pairs import CapturedAnswer, Entry
+from monitoring.labels.pairs import CapturedAnswer, LedgerEntry
 from monitoring.predictions import EVER, LEAST, MOST, Prediction, Search, Window, blocks, of_entry
 
 AT = "2026-03-01T09:30:12Z"
@@ -87,6 +87,6 @@ def test_a_ledger_tells_each_variants_answer_within_the_window() -> None:
     def answer(variant: str, at: float) -> CapturedAnswer:
         return CapturedAnswer(f"e-{variant}", variant, at, {}, [])
 
-    entry = Entry("order-17", {one: answer(one, at) for one, at in (("v-b", 90.0), ("v-a", 100.0), ("v-c", 0.0))})
+    entry = LedgerEntry("order-17", {one: answer(one, at) for one, at in (("v-b", 90.0), ("v-a", 100.0), ("v-c", 0.0))})
     assert [one.variant for one in of_entry(entry, EVER)] == ["v-a", "v-b", "v-c"]
     assert [(one.variant, one.at) for one in of_entry(entry, Window(95, 110))] == [("v-a", 100.0), ("v-c", None)]

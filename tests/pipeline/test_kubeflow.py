@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from pipeline import outcome
-from pipeline.engines.kubeflow import Secret, Site, SiteError, compiled
+from pipeline.engines.kubeflow import KubeflowSite, Secret, SiteError, compiled
 from pipeline.recipe import canonical, recipe
 from pipeline.steps import PIPELINE, VERDICT, Input, Pipeline, Resources, Step
 from tests.pipeline.kubeflow.api import PREFIX, api
@@ -23,7 +23,7 @@ from tests.small import SMALL
 
 ROOT = Path(__file__).resolve().parents[2]
 IMAGE = f"registry.example/train@sha256:{'a' * 64}"
-SITE = Site(
+SITE = KubeflowSite(
     "flight-delay",
     IMAGE,
     texts={"parameters": canonical(SMALL), "gates": '{"auc":{"min":0.6}}'},
@@ -45,7 +45,7 @@ def documents(text: str) -> list[Any]:
     return list(yaml.safe_load_all(text))
 
 
-def tasks(site: Site, pipeline: Pipeline = OTHER) -> dict[str, Any]:
+def tasks(site: KubeflowSite, pipeline: Pipeline = OTHER) -> dict[str, Any]:
     return documents(compiled(pipeline, site))[0]["root"]["dag"]["tasks"]
 
 
@@ -60,7 +60,7 @@ def test_the_same_declaration_is_the_same_bytes_in_whatever_order_it_is_given():
 
 
 def test_a_task_waits_for_what_it_takes_and_is_tried_again_as_declared():
-    found = tasks(Site("other", IMAGE, folders={"raw_rows": "s3://bucket/rows"}))
+    found = tasks(KubeflowSite("other", IMAGE, folders={"raw_rows": "s3://bucket/rows"}))
     assert {name: one.get("dependentTasks", []) for name, one in found.items()} == {
         **{"raw-rows": [], "look-up": ["raw-rows"], "judge": ["look-up"], "act": ["judge"]},
         "judge-refused": ["judge"],
@@ -73,7 +73,7 @@ def test_a_task_waits_for_what_it_takes_and_is_tried_again_as_declared():
 
 
 def test_a_step_that_waits_for_a_verdict_runs_if_it_passed_and_else_the_run_fails():
-    found = tasks(Site("other", IMAGE))
+    found = tasks(KubeflowSite("other", IMAGE))
     said = {name: one["triggerPolicy"]["condition"] for name, one in found.items() if "triggerPolicy" in one}
     assert said == {
         "act": "inputs.parameter_values['judge--passed'] == true",
@@ -87,7 +87,10 @@ def test_the_cache_knows_a_step_by_the_digests_of_what_it_takes_and_never_one_th
     def cached(found: dict[str, Any]) -> set[str]:
         return {name for name, one in found.items() if one["cachingOptions"].get("enableCache")}
 
-    inside, outside = tasks(Site("other", IMAGE)), tasks(Site("other", IMAGE, folders={"raw_rows": "s3://bucket/rows"}))
+    inside, outside = (
+        tasks(KubeflowSite("other", IMAGE)),
+        tasks(KubeflowSite("other", IMAGE, folders={"raw_rows": "s3://bucket/rows"})),
+    )
     assert (cached(inside), cached(outside)) == ({"look-up", "judge"}, {"judge"})
     assert "raw-rows" not in inside
     digest = {"taskOutputParameter": {"producerTask": "look-up", "outputParameterKey": "digest"}}
@@ -95,7 +98,7 @@ def test_the_cache_knows_a_step_by_the_digests_of_what_it_takes_and_never_one_th
 
 
 def test_a_container_runs_the_command_of_every_engine_on_a_machine_that_is_large_enough():
-    spec = documents(compiled(OTHER, Site("other", IMAGE, folders={"raw_rows": "s3://bucket/rows"})))[0]
+    spec = documents(compiled(OTHER, KubeflowSite("other", IMAGE, folders={"raw_rows": "s3://bucket/rows"})))[0]
     executors = spec["deploymentSpec"]["executors"]
     assert executors["exec-look-up"]["container"]["args"] == [
         *("{{$}}", "look_up", "--in", "raw_rows={{$.inputs.artifacts['raw_rows'].path}}"),
@@ -125,7 +128,7 @@ def test_secrets_are_for_the_steps_that_change_something_outside_alone():
 
 
 def test_all_that_is_wrong_with_a_site_is_told_at_once():
-    wrong = Site(
+    wrong = KubeflowSite(
         "Flight", "train:latest", {"gate": "{}"}, {"champion": "here", "model": "s3://any/m"}, {"A-B": Secret("s", "k")}
     )
     with pytest.raises(SiteError) as told:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from monitoring.labels.baseline import Baseline
-from monitoring.labels.performance import Outcome, Performance
+from monitoring.labels.performance import LabelScore, Performance
 from monitoring.labels.quality import ABSOLUTE_ERROR
 from pipeline import origin
 from pipeline.declared import raw_data
@@ -125,7 +125,7 @@ def sealed_sums() -> dict[str, bytes]:
     """What is sealed of a regression that was wrong by 1, 2, 3, 4 and 5, twenty times each."""
     seen = Performance()
     for number in range(100):
-        seen.add(Outcome({ABSOLUTE_ERROR: 1.0 + number % 5}))
+        seen.add(LabelScore({ABSOLUTE_ERROR: 1.0 + number % 5}))
     form = {"kind": "regression", "value": "minutes", "largest_error": 60}
     kept = Baseline(seen).as_dict()
     return {"answer.json": json.dumps(form).encode(), "baseline.json": json.dumps(kept).encode()}

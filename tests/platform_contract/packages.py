@@ -12,7 +12,7 @@ import pytest
 from pipeline.pack import Registered
 from platforms.aws.clients import Clients
 from platforms.kubernetes.api import Api
-from platforms.kubernetes.oci import Registry
+from platforms.kubernetes.oci import OciRepository
 from platforms.kubernetes.package_store import ClusterPackageStore
 from platforms.kubernetes.versions import ModelPackages
 from platforms.s3 import package_store
@@ -103,7 +103,7 @@ def stack_of(kind: str, clients: Callable[[], Clients], host: Callable[[], str],
         registry = f"{host()}/{name}"
     versions = ModelPackages(cast(Api, api), ENDPOINT, f"{ENDPOINT}-{IMAGE[-8:]}")
     here = PackageRegistry(ClusterPackageStore(registry, bucket), versions, IMAGE, KeyPair.new())
-    writes = ((package_store, "upload"),) if bucket else ((Registry, "put"), (Registry, "put_manifest"))
+    writes = ((package_store, "upload"),) if bucket else ((OciRepository, "put"), (OciRepository, "put_manifest"))
     return Stack(here, lambda version, verdict: versions.set_approval(version, cast(Any, verdict), "why"), writes)
 
 

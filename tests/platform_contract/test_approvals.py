@@ -19,7 +19,7 @@ from platforms.kubernetes.api import Api
 from platforms.kubernetes.approvals import PackageApprovals
 from platforms.kubernetes.kinds import NAMESPACE
 from platforms.kubernetes.versions import ModelPackages
-from provenance.evidence import Evidence
+from provenance.evidence import Attestation
 from rollout.core.release import release_id
 from services.approvals import ApprovalRefused, Approvals, approve, record
 from services.sealed_packages import TRAINED_BY
@@ -54,7 +54,7 @@ class Place:
     def register(self, who: str, trained_by: str = "") -> None:
         """Register the release as a person; another one may have made it elsewhere."""
         lineage = {TRAINED_BY: self.person(trained_by)[1].caller()} if trained_by else {}
-        self.person(who)[0].add(PACKAGE, Evidence({}, b"", b""), lineage)
+        self.person(who)[0].add(PACKAGE, Attestation({}, b"", b""), lineage)
 
     def approve(self, who: str, why: str, at: float, release: str = RELEASE) -> int:
         """Approve as a person; how many have approved then."""

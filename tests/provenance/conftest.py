@@ -16,14 +16,14 @@ from provenance.facts import (
     Facts,
     Interval,
     Metric,
-    Package,
     Recipe,
+    SealedArchive,
     Source,
 )
 from provenance.key_pair import KeyPair
 
 FACTS = Facts(
-    package=Package("sha256:" + "a" * 64, 907_123, "b" * 64),
+    package=SealedArchive("sha256:" + "a" * 64, 907_123, "b" * 64),
     recipe=Recipe(
         digest="8ead519c468b" + "c" * 52,
         code="d" * 64,
@@ -80,4 +80,4 @@ def sealed(tmp_path: Path) -> Path:
 
 def about(path: Path, facts: Facts = FACTS) -> Facts:
     """The facts, of an archive on disk."""
-    return replace(facts, package=Package(archive.package_digest(path), path.stat().st_size, "b" * 64))
+    return replace(facts, package=SealedArchive(archive.package_digest(path), path.stat().st_size, "b" * 64))

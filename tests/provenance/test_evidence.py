@@ -11,7 +11,7 @@ import pytest
 from bench.mutants import KINDS, Signed, mutants, signed
 from provenance import evidence
 from provenance.envelope import SignatureError
-from provenance.evidence import Evidence, documents, sign, verify_file
+from provenance.evidence import Attestation, documents, sign, verify_file
 from provenance.facts import Facts
 from provenance.key_pair import KeyPair
 from tests.provenance.conftest import FACTS, about
@@ -51,12 +51,12 @@ def test_the_package_that_mutants_are_made_of_passes(tmp_path: Path, key: KeyPai
 
 def test_what_is_not_signed_says_so(sealed: Path, key: KeyPair):
     with pytest.raises(SignatureError, match=r"not signed: found no model\.sig and no provenance"):
-        Evidence.of(documents(about(sealed)))
+        Attestation.of(documents(about(sealed)))
 
 
 def test_facts_of_another_package_are_refused_even_if_they_are_signed(sealed: Path, key: KeyPair):
     whole = sign(about(sealed), key)
     with pytest.raises(SignatureError, match=f"is of sha256:{'a' * 64}"):
-        Evidence(whole.documents, whole.model, sign(FACTS, key).provenance).verify(
+        Attestation(whole.documents, whole.model, sign(FACTS, key).provenance).verify(
             about(sealed).package.digest, key.public_key
         )

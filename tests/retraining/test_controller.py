@@ -8,7 +8,7 @@ import pytest
 
 from retraining.controller import Moved, RetrainingController
 from retraining.decision import JobSeen, RetrainingObservation, Start, decline, stop
-from retraining.record import Entry, Phase, RetrainingRecord
+from retraining.record import Phase, RetrainingEvent, RetrainingRecord
 from retraining.rules import Rules
 from tests.retraining.test_decision import BETTER, DRIFT, seen
 
@@ -69,10 +69,10 @@ class Bed:
 
     book: Book = field(default_factory=Book)
     world: World = field(default_factory=World)
-    told: list[Entry] = field(default_factory=list)
+    told: list[RetrainingEvent] = field(default_factory=list)
     deaf: bool = False
 
-    def tell(self, entry: Entry) -> None:
+    def tell(self, entry: RetrainingEvent) -> None:
         if self.deaf:
             raise Killed
         self.told.append(entry)

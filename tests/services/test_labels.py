@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from monitoring.labels.claimed import measured
 from monitoring.labels.lines import parse
-from monitoring.labels.pairs import Batch, CapturedAnswer, Entry, Label, Row, Trial
+from monitoring.labels.pairs import Batch, CapturedAnswer, CurrentTrial, JoinedRow, Label, LedgerEntry
 from monitoring.measurements import Datum, Values
 from rollout.core.errors import Busy, Unreachable
 from rollout.core.state import Phase
@@ -66,9 +66,9 @@ def test_answers_of_an_earlier_step_count_for_no_trial(world: World) -> None:
 
 def test_without_a_trial_that_has_traffic_nothing_counts_for_one(world: World) -> None:
     state = world.state
-    assert Trial.of(state) is not None
-    assert Trial.of(replace(state, phase=Phase.PREPARING, step_starts=())) is None
-    assert Trial.of(replace(state, phase=Phase.IDLE)) is None
+    assert CurrentTrial.of(state) is not None
+    assert CurrentTrial.of(replace(state, phase=Phase.PREPARING, step_starts=())) is None
+    assert CurrentTrial.of(replace(state, phase=Phase.IDLE)) is None
     world.state = replace(state, phase=Phase.ROLLING_BACK)
     world.deliver(world.captured("v-b", ("x", True, 0.5)), world.labelled(("x", True)))
     assert world.seen("Accuracy", "v-b") == (1, 1)
@@ -159,7 +159,7 @@ def test_a_label_of_no_use_that_came_before_its_answer_gives_way_too(world: Worl
 
 
 def test_a_label_that_one_variant_was_joined_with_stays_though_another_could_not_be() -> None:
-    entry = Entry("x", given=Label('"purple"', "f:1"), unusable=frozenset({"v-b"}))
+    entry = LedgerEntry("x", given=Label('"purple"', "f:1"), unusable=frozenset({"v-b"}))
     right = Label("true", "f:2")
     assert entry.gives_way_to(right)
     assert not entry.gives_way_to(Label('"purple"', "f:2")), "the same label is a duplicate"
@@ -336,7 +336,7 @@ def test_of_two_claims_at_once_one_counts(world: World) -> None:
     ledger().labels([(name, Label("true", "f:1")) for name in "xyz"])
     for variant in ("v-a", "v-b"):
         ledger().answers(variant, [(name, CapturedAnswer("event", variant, 0.0, DECLARED, [])) for name in "xyz"])
-    row, one, other = Row("v-a", None, {"Accuracy": [1.0]}), ledger(), ledger()
+    row, one, other = JoinedRow("v-a", None, {"Accuracy": [1.0]}), ledger(), ledger()
     assert [other.answers("v-a", [(name, CapturedAnswer("e", "v-a", 0, {}, []))])[0][1] for name in "xyz"] == [
         False
     ] * 3

@@ -26,14 +26,14 @@ from pipeline.recipe import recipe
 from provenance.key_pair import KeyPair
 from retraining.controller import RetrainingController
 from retraining.decision import JobSeen, RetrainingObservation, Start
-from retraining.record import Entry, Phase, RetrainingRecord, Trigger
+from retraining.record import Phase, RetrainingEvent, RetrainingRecord, Trigger
 from retraining.rules import Rules
 from rollout.core.plan import Plan, Step
 from rollout.core.release import Release, release_id
 from rollout.core.state import Phase as RolloutPhase
 from rollout.core.state import RolloutState
 from services.declaration.alarm_names import DRIFT
-from services.declaration.alarms import Evidence, Watch, variant_alarms
+from services.declaration.alarms import EvidenceRule, Watch, variant_alarms
 from services.drift import Drift
 from services.drift_record import DriftRecord
 from services.memory import MemoryDocuments, MemoryMetrics
@@ -140,7 +140,7 @@ class Stack:
         """The declared alarm on drift, while it fires."""
         variant = self.champion.variant
         (spec,) = (one for one in variant_alarms(WATCH, variant) if one.measure == DRIFT)
-        assert isinstance(spec.condition, Evidence)
+        assert isinstance(spec.condition, EvidenceRule)
         evidence = self.drift()
         return Trigger("drift", spec.text, DRIFT, variant, numbers={"evidence": evidence}) if evidence >= 1 else None
 
@@ -225,7 +225,7 @@ def test_release_canary_rollback_promotion_drift_and_retraining(project: Path, t
     prod.captured("2013-02-12", requests + 1.5)
     assert prod.alarm() is not None
 
-    training, told = Training(prod, tmp_path), list[Entry]()
+    training, told = Training(prod, tmp_path), list[RetrainingEvent]()
     retraining = RetrainingController(Book(), training, told.append, Rules(ask=False), "daily-prod")
     retraining.carry_on()
     record = retraining.carry_on()

@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from serving.answers import Answers
-from serving.batches import Batches, Limits, Request
+from serving.batches import Batches, Limits, PendingRows
 from serving.instances import Rows
 from serving.memory import Memory
 from serving.promise import Promise
@@ -15,8 +15,8 @@ from serving.promise import Promise
 PROMISE = Promise.of({}, Answers.of({"score": [0.5]}, 1))
 
 
-def request(replies: list[Any]) -> Request:
-    return Request(Rows(["a"], [(1.0,)], []), time.monotonic(), lambda *outcome: replies.append(outcome[0]))
+def request(replies: list[Any]) -> PendingRows:
+    return PendingRows(Rows(["a"], [(1.0,)], []), time.monotonic(), lambda *outcome: replies.append(outcome[0]))
 
 
 def batches(predict: Any, memory: Memory, **limits: Any) -> Batches:

@@ -21,7 +21,7 @@ from infra.config.problems import Problem
 from infra.config.settings import Settings
 from pipeline.pack import Registered, SealedPackage
 from provenance.envelope import key_id
-from provenance.evidence import Evidence
+from provenance.evidence import Attestation
 from rollout.core.errors import Conflict, RolloutError
 from rollout.core.live import Live, Variant
 from rollout.core.plan import Guard
@@ -154,15 +154,15 @@ class ToyPackages:
         found = names(self.blobs, f"{archive_uri}/signed/")
         return sorted({name.removeprefix(f"{archive_uri}/signed/")[:12] for name in found})
 
-    def evidence(self, archive_uri: str, public_key: bytes) -> Evidence:
+    def evidence(self, archive_uri: str, public_key: bytes) -> Attestation:
         """See `PackageStore`."""
         folder = f"{archive_uri}/signed/{key_id(public_key)}/"
         found = {name.removeprefix(folder): b"".join(self.blobs.get(name)) for name in names(self.blobs, folder)}
         if not found:
             raise Unsigned(f"{archive_uri} is not signed with the key {key_id(public_key)[:12]}")
-        return Evidence.of(found)
+        return Attestation.of(found)
 
-    def put_evidence(self, evidence: Evidence, sealed: SealedPackage, public_key: bytes) -> None:
+    def put_evidence(self, evidence: Attestation, sealed: SealedPackage, public_key: bytes) -> None:
         """See `PackageStore`."""
         folder = f"{self.uri(sealed.digest)}/signed/{key_id(public_key)}/"
         if not self.blobs.list(folder):
@@ -211,7 +211,7 @@ class ToyVersions:
         """See `Versions`."""
         return {one.name: one.package_digest for one in self.list()}
 
-    def add(self, package: Registered, evidence: Evidence, lineage: Mapping[str, str]) -> str:
+    def add(self, package: Registered, evidence: Attestation, lineage: Mapping[str, str]) -> str:
         """See `Versions`."""
         for one in (known := [*self.list()]):
             if (one.package_digest, one.image_uri) == (package.package_digest, package.image_uri):

@@ -9,7 +9,7 @@ from functools import cache
 
 import pytest
 
-from provenance.facts import Package
+from provenance.facts import SealedArchive
 from rollout.core.release import Release
 from rollout.core.state import Phase, RolloutState
 from tests.provenance.conftest import FACTS, UNKNOWN
@@ -38,7 +38,7 @@ def api(known: SmallMlflow, seconds: float = 10) -> Api:
 
 def build(name: str) -> Build:
     """The build of a release of `tests.rollout.worlds`."""
-    facts = replace(FACTS, package=Package(f"sha256:{name}", 1, "b" * 64))
+    facts = replace(FACTS, package=SealedArchive(f"sha256:{name}", 1, "b" * 64))
     uri = f"s3://bucket/{name}/model.tar.gz"
     return Build.of(facts, archive_uri=uri, version=f"arn:{name}", card=b"# A card", release=name)
 

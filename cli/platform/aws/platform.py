@@ -16,7 +16,7 @@ from cli.platform.aws import alarms, counted
 from cli.platform.facts import (
     AlarmInFull,
     AlarmView,
-    Endpoint,
+    EndpointState,
     QualityView,
     ServedView,
     Spent,
@@ -61,7 +61,7 @@ class Aws:
         with explained(f"reading the journal of {target.endpoint}"):
             return DynamoJournal(target.client, target.output("journal_table"), target.endpoint).read()
 
-    def endpoint(self) -> Endpoint:
+    def endpoint(self) -> EndpointState:
         """See `Platform`."""
         from platforms.aws.endpoint import live_of  # noqa: PLC0415 - it loads the judge
 
@@ -72,7 +72,7 @@ class Aws:
             for kind in ("ProductionVariants", "ShadowProductionVariants")
             for item in told.get(kind, [])
         }
-        return Endpoint(told["EndpointStatus"], live_of(told), images)
+        return EndpointState(told["EndpointStatus"], live_of(told), images)
 
     def champion(self) -> Release | None:
         """From the journal, with the stack's cross-account role if the caller is in another account."""

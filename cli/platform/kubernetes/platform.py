@@ -19,7 +19,7 @@ from cli.errors import OperatorError, explained
 from cli.platform.facts import (
     AlarmInFull,
     AlarmView,
-    Endpoint,
+    EndpointState,
     QualityView,
     ServedView,
     Spent,
@@ -82,12 +82,12 @@ class Kubernetes:
         with explained(f"reading the journal of {self.target.endpoint}"):
             return KubernetesJournal(self.api(), self.target.endpoint).read()
 
-    def endpoint(self) -> Endpoint:
+    def endpoint(self) -> EndpointState:
         """From the route and its workloads."""
         with explained(f"reading endpoint {self.target.endpoint}"):
             live = RouteTraffic(self.api(), self.target.endpoint).read()
             images = {item.variant: item.image for item in self._workloads()}
-        return Endpoint(_STATUS[live.status] if live.config else "Creating", live, images)
+        return EndpointState(_STATUS[live.status] if live.config else "Creating", live, images)
 
     def champion(self) -> Release | None:
         """See `Platform`."""

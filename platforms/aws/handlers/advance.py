@@ -10,7 +10,7 @@ from typing import Any
 from monitoring.log import log
 from platforms.aws import lineage
 from platforms.aws.clients import clients
-from platforms.aws.handlers.settings import Context, Settings, seconds_left
+from platforms.aws.handlers.settings import Context, HandlerSettings, seconds_left
 from platforms.aws.handlers.worker import worker_of
 from records.lineage.downstream import ended
 from records.lineage.graph import Graph, Node
@@ -24,7 +24,7 @@ _FOLLOW_SECONDS = 20.0  # for which a call goes on, so that what can be done soo
 
 def handler(event: object, context: Context | None) -> dict[str, Any]:
     """Do all that can be done now or soon, then record and publish it; after an error the next call continues."""
-    settings = Settings.from_environment()
+    settings = HandlerSettings.from_environment()
     worker = worker_of(settings, _clients(), _impatient_clients())
     state = worker.controller.follow(seconds_left(context, most=_FOLLOW_SECONDS), poll=5, progress=_log)
     _write_lineage(settings, state)
@@ -37,7 +37,7 @@ def handler(event: object, context: Context | None) -> dict[str, Any]:
     return {"phase": state.phase.value, "rollout_id": state.rollout_id, "weights": dict(state.weights)}
 
 
-def _write_lineage(settings: Settings, state: RolloutState) -> None:
+def _write_lineage(settings: HandlerSettings, state: RolloutState) -> None:
     """Write the lineage of recently ended rollouts. Failures are logged, and the next call retries."""
     for node in ended(state.history, settings.endpoint):
         try:
@@ -49,7 +49,7 @@ def _write_lineage(settings: Settings, state: RolloutState) -> None:
             return
 
 
-def _mirror(settings: Settings, state: RolloutState) -> None:
+def _mirror(settings: HandlerSettings, state: RolloutState) -> None:
     from platforms.aws.mlflow import credentials, mlflow  # noqa: PLC0415 - of a stack with an MLflow alone
     from services.worker import mirror  # noqa: PLC0415
     from tracking.connection import TICK_SECONDS  # noqa: PLC0415

@@ -13,7 +13,7 @@ from platforms.aws.arrivals import Arrivals
 from platforms.aws.clients import calling, clients
 from platforms.aws.documents import DynamoDocuments
 from platforms.aws.files import captures_of
-from platforms.aws.handlers.settings import Context, Settings, measuring, seconds_left
+from platforms.aws.handlers.settings import Context, HandlerSettings, measuring, seconds_left
 from platforms.aws.journal import DynamoJournal
 from platforms.aws.packages import member
 from platforms.aws.published import CloudWatchMetrics
@@ -39,7 +39,7 @@ def handler(event: Mapping[str, Any], context: Context | None) -> dict[str, Any]
     Raises:
         DigestMismatch: At the end of a sweep, if a package is not the one that was sealed.
     """
-    settings, now = Settings.from_environment(), time.time()
+    settings, now = HandlerSettings.from_environment(), time.time()
     arrived = Arrivals.read(event, settings.endpoint) if "Records" in event else None
     try:
         return _measure(settings, now, arrived, context)
@@ -50,7 +50,9 @@ def handler(event: Mapping[str, Any], context: Context | None) -> dict[str, Any]
         return arrived.unsettled(arrived.files) if arrived else {}
 
 
-def _measure(settings: Settings, now: float, arrived: Arrivals | None, context: Context | None) -> dict[str, Any]:
+def _measure(
+    settings: HandlerSettings, now: float, arrived: Arrivals | None, context: Context | None
+) -> dict[str, Any]:
     measured = measuring()
     promises = Promises(DynamoJournal(_clients(), settings.journal, settings.endpoint).read(), _member)
     watch = DriftWatch(

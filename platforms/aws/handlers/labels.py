@@ -16,7 +16,7 @@ from monitoring.published import DELAY
 from platforms.aws.clients import calling, clients
 from platforms.aws.documents import DynamoDocuments
 from platforms.aws.files import S3Files
-from platforms.aws.handlers.settings import Context, Settings, measuring
+from platforms.aws.handlers.settings import Context, HandlerSettings, measuring
 from platforms.aws.journal import DynamoJournal
 from platforms.aws.names import CAPTURE, LABELS
 from platforms.aws.packages import member
@@ -31,7 +31,7 @@ from services.versions import of_release
 
 def handler(event: dict[str, Any], context: Context | None) -> dict[str, Any]:
     """Take in every file of the event; without any, sweep. Raises at the end if a file could not be taken in."""
-    settings = Settings.from_environment()
+    settings = HandlerSettings.from_environment()
     files, metrics = S3Files(_clients(), settings.bucket), CloudWatchMetrics(_cloudwatch(), settings.endpoint)
     state = DynamoJournal(_clients(), settings.journal, settings.endpoint).read()
     promises = Promises(state, _member, lambda variant: _find(settings.group, variant), measuring())
@@ -67,7 +67,7 @@ def _publish_delay(metrics: CloudWatchMetrics, seconds: float) -> None:
         log("delay not published", error=repr(error))
 
 
-def _take(labels: Labels, files: S3Files, settings: Settings, key: str) -> tuple[int, float]:
+def _take(labels: Labels, files: S3Files, settings: HandlerSettings, key: str) -> tuple[int, float]:
     """Take a file in: the number of completed pairs and the time of writing (infinite for another endpoint's file)."""
     folder, _, rest = key.partition("/")
     owner, _, rest = rest.partition("/")

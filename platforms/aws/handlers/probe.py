@@ -8,7 +8,7 @@ from typing import Any
 
 from monitoring.log import log
 from platforms.aws.clients import clients
-from platforms.aws.handlers.settings import Context, Settings
+from platforms.aws.handlers.settings import Context, HandlerSettings
 from platforms.aws.invoke import SageMakerInvoke
 from platforms.aws.journal import DynamoJournal
 from platforms.aws.packages import Sealed, member
@@ -23,7 +23,7 @@ def handler(event: object, context: Context | None) -> dict[str, Any]:
         UnreadableSample: The champion's package has no request to probe with.
         DigestMismatch: The champion's package is not the one that was sealed.
     """
-    settings = Settings.from_environment()
+    settings = HandlerSettings.from_environment()
     champion = DynamoJournal(_clients(), settings.journal, settings.endpoint).read().champion
     if champion is None:
         return {"probed": False}

@@ -12,7 +12,7 @@ from monitoring.drift.record import newest_day
 from monitoring.log import log
 from platforms.aws.clients import calling, clients, count_event
 from platforms.aws.documents import DynamoDocuments
-from platforms.aws.handlers.settings import Context, Settings
+from platforms.aws.handlers.settings import Context, HandlerSettings
 from platforms.aws.journal import DynamoJournal
 from platforms.aws.retraining_executions import Executions
 from platforms.aws.training import AwsWorld, DynamoBook, TrainingJobs
@@ -20,7 +20,7 @@ from retraining import audited, decision
 from retraining.controller import RetrainingController
 from retraining.decision import NotNow, RetrainingObservation
 from retraining.notice import message
-from retraining.record import Entry, RetrainingRecord
+from retraining.record import RetrainingEvent, RetrainingRecord
 from retraining.rules import read
 from rollout.controller.agreement import change
 from rollout.controller.commands import Commands
@@ -63,7 +63,7 @@ def _change(wish: Mapping[str, Any]) -> Callable[[RetrainingRecord, RetrainingOb
 
 
 def _controller() -> RetrainingController:
-    settings = Settings.from_environment()
+    settings = HandlerSettings.from_environment()
     rules, job = read(os.environ["RETRAINING"])
     journal = DynamoJournal(_clients(), settings.journal, settings.endpoint, settings.by)
     documents, commands = DynamoDocuments(_clients(), settings.documents), Commands.of_stack(settings.stack)
@@ -72,7 +72,7 @@ def _controller() -> RetrainingController:
         newest = newest_day(DriftRecord(documents).read(variant)) if variant else None
         return str(newest or datetime.now(UTC).date())
 
-    def tell(entry: Entry) -> None:
+    def tell(entry: RetrainingEvent) -> None:
         change(journal, lambda state: state.recording(audited.entry(entry)))
         with calling(f"publish to {settings.topic}"):
             _clients()("sns").publish(TopicArn=settings.topic, **message(entry, settings.endpoint, commands))

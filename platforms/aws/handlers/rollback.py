@@ -9,7 +9,7 @@ from monitoring.alarms.response import AlarmResponse
 from monitoring.log import log
 from platforms.aws.alarm_events import read
 from platforms.aws.clients import clients
-from platforms.aws.handlers.settings import Context, Settings, seconds_left
+from platforms.aws.handlers.settings import Context, HandlerSettings, seconds_left
 from platforms.aws.handlers.worker import worker_of
 
 _ACT_SECONDS = 60.0  # for which one alarm's rollback is tried
@@ -18,7 +18,7 @@ _FOLLOW_SECONDS = 20.0  # for which what is left of a rollback is followed, once
 
 def handler(event: object, context: Context | None) -> dict[str, Any]:
     """Respond to every alarm in the event; raises if one could not be acted upon, so that it is delivered again."""
-    worker = worker_of(Settings.from_environment(), _clients(), _impatient_clients())
+    worker = worker_of(HandlerSettings.from_environment(), _clients(), _impatient_clients())
     answers = worker.answer(read(event), patience=lambda: seconds_left(context, most=_ACT_SECONDS), each=_log)
     if any(answer.action == "rolled back" for answer in answers):
         state = worker.controller.follow(seconds_left(context, most=_FOLLOW_SECONDS), poll=1)

@@ -23,7 +23,7 @@ class Context(Protocol):
 
 
 @dataclass(frozen=True)
-class Settings:
+class HandlerSettings:
     """The environment variables of a handler; those that it does not need are empty.
 
     Attributes:
@@ -55,7 +55,7 @@ class Settings:
         return f"function {self.function}" if self.function else ""
 
     @classmethod
-    def from_environment(cls) -> Settings:
+    def from_environment(cls) -> HandlerSettings:
         """Read the environment, or raise `ValueError` that names the missing variable."""
         return cls(
             endpoint=_required("ENDPOINT_NAME"),

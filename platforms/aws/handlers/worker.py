@@ -8,7 +8,7 @@ from platforms.aws.audit_records import S3Records
 from platforms.aws.clients import Clients
 from platforms.aws.counters import CloudWatchCounters
 from platforms.aws.endpoint import SnsNotify, controller_with
-from platforms.aws.handlers.settings import Settings
+from platforms.aws.handlers.settings import HandlerSettings
 from platforms.aws.journal import DynamoJournal
 from platforms.aws.kms_signer import KmsSigner
 from platforms.clock import SystemClock
@@ -19,7 +19,7 @@ from services.alarms import JudgedAlarms
 from services.worker import Worker
 
 
-def worker_of(settings: Settings, make: Clients, soon: Clients) -> Worker:
+def worker_of(settings: HandlerSettings, make: Clients, soon: Clients) -> Worker:
     """The worker of a function's endpoint.
 
     `make` gives the clients that move traffic. `soon` gives clients that give up early, for work that must not delay

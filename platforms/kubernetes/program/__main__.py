@@ -20,7 +20,7 @@ from platforms.kubernetes.program.counts import CALLS, Counts
 from platforms.kubernetes.program.known import Known
 from platforms.kubernetes.program.listening import Listening, NotListening
 from platforms.kubernetes.program.process import Process
-from platforms.kubernetes.program.settings import Settings, WrongSettings
+from platforms.kubernetes.program.settings import ControllerSettings, WrongSettings
 from platforms.kubernetes.program.store import Store
 from platforms.kubernetes.program.web import app
 from platforms.kubernetes.program.working import Working
@@ -38,7 +38,7 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: told.set())
     try:
-        settings = Settings.of(os.environ)
+        settings = ControllerSettings.of(os.environ)
         counts = Counts(settings.namespace)
         api = Api.of(namespace=settings.namespace, counted=partial(_count, counts))
         database = Database.of(settings.database) if settings.database else None

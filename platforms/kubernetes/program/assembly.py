@@ -20,7 +20,7 @@ from platforms.kubernetes.probes import Probes, through_gateways
 from platforms.kubernetes.program.counts import EVENTS, Counts
 from platforms.kubernetes.program.known import Known
 from platforms.kubernetes.program.mirroring import Mirroring
-from platforms.kubernetes.program.working import Endpoint
+from platforms.kubernetes.program.working import DrivenRollout
 from platforms.kubernetes.prometheus import Prometheus
 from platforms.kubernetes.spec import RolloutSpec
 from rollout.controller.commands import Commands
@@ -44,7 +44,7 @@ class Assembly:
     _asked: dict[str, Prometheus] = field(default_factory=dict[str, Prometheus])
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def endpoint(self, name: str, spec: RolloutSpec) -> Endpoint:
+    def endpoint(self, name: str, spec: RolloutSpec) -> DrivenRollout:
         """The worker of a Rollout."""
         notify = KubernetesNotify(
             self.api,
@@ -68,7 +68,7 @@ class Assembly:
             records = PostgresRecords(self.database, name, partial(uid, self.api, name), key)
             recorder = Recorder(found.journal, records)
         worker = Worker(name, found.controller, found.journal, found.outage, recorder)
-        return Endpoint(worker, float(spec.period_seconds), found.alarms.firing)
+        return DrivenRollout(worker, float(spec.period_seconds), found.alarms.firing)
 
     def probes(self, member: Member, known: Known) -> Probes:
         """The probes of the endpoints."""

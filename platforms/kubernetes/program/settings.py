@@ -22,7 +22,7 @@ class WrongSettings(ValueError):
 
 
 @dataclass(frozen=True)
-class Settings:
+class ControllerSettings:
     """The environment variables of the controller.
 
     Attributes:
@@ -49,7 +49,7 @@ class Settings:
         return f"pod {self.namespace}/{self.pod}"
 
     @classmethod
-    def of(cls, environment: Mapping[str, str], namespace_file: Path = NAMESPACE_FILE) -> Settings:
+    def of(cls, environment: Mapping[str, str], namespace_file: Path = NAMESPACE_FILE) -> ControllerSettings:
         """Parse the environment; raises WrongSettings, without secret values in the message."""
         wrong: list[str] = []
         namespace = environment.get("NAMESPACE") or _text(namespace_file)

@@ -32,7 +32,7 @@ _PASSING = (Busy, Unreachable, Conflict)
 
 
 @dataclass(frozen=True)
-class Endpoint:
+class DrivenRollout:
     """A Rollout: seconds between two observations of a trial, and the firing alarms of its variants."""
 
     worker: Worker
@@ -44,11 +44,13 @@ class Endpoint:
 class Working:
     """The endpoints by name. Thread-safe. `make` builds an endpoint; `now` gives epoch seconds."""
 
-    make: Callable[[str, RolloutSpec], Endpoint]
+    make: Callable[[str, RolloutSpec], DrivenRollout]
     counts: Counts
     now: Callable[[], float] = time.time
     known: Known = field(default_factory=Known)
-    _made: dict[str, tuple[RolloutSpec, Endpoint]] = field(default_factory=dict[str, tuple[RolloutSpec, Endpoint]])
+    _made: dict[str, tuple[RolloutSpec, DrivenRollout]] = field(
+        default_factory=dict[str, tuple[RolloutSpec, DrivenRollout]]
+    )
     _failures: dict[str, int] = field(default_factory=dict[str, int])
     _told: dict[str, object] = field(default_factory=dict[str, object])
     _woken: dict[str, float] = field(default_factory=dict[str, float])
@@ -98,7 +100,7 @@ class Working:
         """Whether the last look at an endpoint succeeded."""
         return name not in self._failures
 
-    def _endpoint(self, name: str) -> Endpoint:
+    def _endpoint(self, name: str) -> DrivenRollout:
         spec = self.known.spec(name)
         with self._lock:
             if name not in self._made or self._made[name][0] != spec:
@@ -109,7 +111,7 @@ class Working:
         self.counts.add(ANSWERS, endpoint=name, action=answer.action)
         log("alarm", endpoint=name, **answer.as_dict())
 
-    def _record(self, name: str, endpoint: Endpoint, seen: Progress) -> bool:
+    def _record(self, name: str, endpoint: DrivenRollout, seen: Progress) -> bool:
         """Write the audit record; whether it succeeded. Moving traffic does not wait for it."""
         try:
             put = endpoint.worker.record(seen.state)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitoring.bulk import DAY, sealed, statistic
-from monitoring.drift.shift import DriftDetector, DriftMonitor, Finding, Null, Promise, divergence, scores
+from monitoring.drift.shift import BlockResult, DriftDetector, DriftMonitor, Null, Promise, divergence, scores
 from monitoring.statistics.blocks import Cut, Cutter
 from monitoring.statistics.profile import Numeric, Profile, UnreadableProfile
 from monitoring.statistics.statistic import Problem
@@ -40,7 +40,7 @@ def sealed_on(training: list[dict[str, Any]], **options: Any) -> tuple[Profile, 
 PROFILE, NULL = sealed_on(days(60, 1))
 
 
-def judged(later: list[dict[str, Any]], detector: DriftDetector | None = None) -> list[Finding]:
+def judged(later: list[dict[str, Any]], detector: DriftDetector | None = None) -> list[BlockResult]:
     used = detector or DriftDetector(PROFILE, NULL, PROMISE)
     return [used.take(statistic(PROFILE, day)) for day in later]
 
@@ -106,7 +106,7 @@ def test_a_drift_that_stays_does_not_become_usual() -> None:
 
 
 def test_the_evidence_of_the_whole_is_that_of_its_features_and_both_ring_at_one() -> None:
-    finding = Finding(10, 1.25, {"a": 0.25, "b": 1.0}, {})
+    finding = BlockResult(10, 1.25, {"a": 0.25, "b": 1.0}, {})
     assert (finding.alarm, finding.drifted) == (True, ["b"])
     found = judged(days(3, 9))[-1]
     assert found.evidence == pytest.approx(sum(found.by_feature.values()))
@@ -129,7 +129,7 @@ def test_a_state_goes_on_elsewhere_through_json() -> None:
     null = Null.from_dict(json.loads(json.dumps(NULL.as_dict(), allow_nan=False)))
     assert null == NULL
     state: Any = None
-    told: list[tuple[Finding, ...]] = []
+    told: list[tuple[BlockResult, ...]] = []
     for place, (row, at) in enumerate(rows(6, 11)):
         told.append(tuple(one.add(row, at)))
         if place % 50 == 0:

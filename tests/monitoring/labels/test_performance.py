@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from monitoring.labels.performance import SEGMENTS, Outcome, Performance, segment_of
+from monitoring.labels.performance import SEGMENTS, LabelScore, Performance, segment_of
 from monitoring.labels.quality import Form, Scored
 from monitoring.labels.scores import Scores
 from monitoring.statistics.intervals import of_mean, of_rate, of_rate_surely
@@ -25,7 +25,7 @@ def performance(form: Form, *pairs: tuple[dict, object], column: str = "") -> Pe
     seen = Performance()
     for said, label in pairs:
         segments = {column: said["where"]} if column else {}
-        seen.add(Outcome.of(form, form.said(said), form.label(label), segments))
+        seen.add(LabelScore.of(form, form.said(said), form.label(label), segments))
     return seen
 
 
@@ -100,7 +100,7 @@ def test_segments_have_an_error_each_and_what_they_lack_is_a_segment_too() -> No
 
 
 outcomes = st.builds(
-    lambda loss, score, decided, hit, where: Outcome(
+    lambda loss, score, decided, hit, where: LabelScore(
         {"Accuracy": float(decided == hit), "LogLoss": loss}, Scored(score, decided), hit, {"where": where}
     ),
     st.floats(0, 5), st.floats(0, 1), st.booleans(), st.booleans(), st.sampled_from([f"{n:02}" for n in range(50)]),
@@ -108,7 +108,7 @@ outcomes = st.builds(
 
 
 @given(st.lists(st.lists(outcomes, max_size=60), max_size=4), st.randoms(use_true_random=False))
-def test_parts_merge_to_the_last_bit_whatever_the_order(parts: list[list[Outcome]], source: Random) -> None:
+def test_parts_merge_to_the_last_bit_whatever_the_order(parts: list[list[LabelScore]], source: Random) -> None:
     whole = Performance()
     for outcome in sorted((one for part in parts for one in part), key=lambda _: source.random()):
         whole.add(outcome)
@@ -144,7 +144,9 @@ def test_memory_is_constant() -> None:
     for count in range(1, 20_001):
         where = {"tail": f"N{source.randrange(5000)}"}
         seen.add(
-            Outcome({"Accuracy": 1.0, "LogLoss": 0.1}, Scored(source.random(), decided=True), hit=True, segments=where)
+            LabelScore(
+                {"Accuracy": 1.0, "LogLoss": 0.1}, Scored(source.random(), decided=True), hit=True, segments=where
+            )
         )
         if count in (2000, 20_000):
             sizes.append(len(json.dumps(seen.as_dict())))

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from monitoring.bulk import DAY, usual
 from monitoring.labels.baseline import Baseline
 from monitoring.labels.concept import Tolerated
-from monitoring.labels.pairs import Row
-from monitoring.labels.performance import Outcome, Performance
+from monitoring.labels.pairs import JoinedRow
+from monitoring.labels.performance import LabelScore, Performance
 from monitoring.labels.quality import Form
 from monitoring.labels.scores import Scores
 from monitoring.labels.standing import BUCKET, FEWEST, Promised, Standing
@@ -30,10 +30,10 @@ def pair(source: Random, flipped: float = 0.0) -> tuple[float, bool]:
     return score, (source.random() < score) != (source.random() < flipped)
 
 
-def row(score: float, late: bool, at: float = 0.0, segments: Any = ()) -> Row:
-    found = Outcome.of(FORM, {"decision": score >= 0.5, "probability": score}, late)
+def row(score: float, late: bool, at: float = 0.0, segments: Any = ()) -> JoinedRow:
+    found = LabelScore.of(FORM, {"decision": score >= 0.5, "probability": score}, late)
     losses = {name: [value] for name, value in found.losses.items()}
-    return Row("v-a", None, losses, at, [(score, score >= 0.5, late)], segments)
+    return JoinedRow("v-a", None, losses, at, [(score, score >= 0.5, late)], segments)
 
 
 def sealed(rows: int = 3000) -> Performance:
@@ -91,7 +91,7 @@ def test_turned_labels_show_as_evidence_and_as_a_miss_of_the_estimate() -> None:
 
 
 def test_what_comes_together_may_come_in_any_order() -> None:
-    source, kept = Random(2), list[tuple[str, Row]]()
+    source, kept = Random(2), list[tuple[str, JoinedRow]]()
     for place in range(600):
         kept.append((f"{place}", row(*pair(source), at=float(place // 7))))
     one, other = Standing.new(), Standing.new()

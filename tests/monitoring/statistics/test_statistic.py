@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from monitoring.bulk import statistic, taken
 from monitoring.statistics.profile import Categorical, Numeric, Profile, UnreadableProfile
-from monitoring.statistics.statistic import Names, Problem, Statistic
+from monitoring.statistics.statistic import NameCounts, Problem, Statistic
 
 PROFILE = Profile(
     {
@@ -102,7 +102,7 @@ def test_problems_name_the_field_and_what_is_wrong() -> None:
 
 @given(st.lists(st.sampled_from("abcdefghijklmnopqrstuvwxyz"), max_size=60))
 def test_the_first_names_are_counted_exactly(names: list[str]) -> None:
-    seen = Names()
+    seen = NameCounts()
     for name in names:
         seen.add(name)
     assert seen.by_name == {name: names.count(name) for name in sorted(set(names))[:10]}

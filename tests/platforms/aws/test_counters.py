@@ -10,7 +10,7 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
-from platforms.aws.counters import CloudWatchCounters, Series, Source
+from platforms.aws.counters import CloudWatchCounters, Series, TallySource
 from rollout.core.errors import RolloutError
 from rollout.judge.metrics import Kind, Tally
 from services.counters import CountQuery
@@ -35,7 +35,10 @@ def test_a_tally_is_known_only_when_each_of_its_series_is(
 ) -> None:
     """Neither are requests without the series of failures sound, nor answers without the share of fast ones slow."""
     series = tuple(Series(str(number), "Sum", "v-a") for number, _ in enumerate(values))
-    source, found = Source("it", kind, series), {(each, 60): value for each, value in zip(series, values, strict=True)}
+    source, found = (
+        TallySource("it", kind, series),
+        {(each, 60): value for each, value in zip(series, values, strict=True)},
+    )
     assert source.tally(found, 60) == tally
     for missing in series:
         assert source.tally({each: value for each, value in found.items() if each[0] != missing}, 60) is None

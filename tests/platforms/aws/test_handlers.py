@@ -18,7 +18,7 @@ from infra.aws.lambda_zip import ROOMS
 from platforms.aws.audit_records import S3Records
 from platforms.aws.clients import clients
 from platforms.aws.handlers import advance, rollback
-from platforms.aws.handlers.settings import Settings, measuring, seconds_left
+from platforms.aws.handlers.settings import HandlerSettings, measuring, seconds_left
 from platforms.aws.names import MONITORING
 from platforms.clock import SystemClock
 from rollout.core import endings
@@ -251,7 +251,7 @@ def test_settings_that_are_missing_are_named(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("ENDPOINT_NAME", "endpoint")
     monkeypatch.delenv("JOURNAL_TABLE", raising=False)
     with pytest.raises(ValueError, match="environment variable JOURNAL_TABLE: missing"):
-        Settings.from_environment()
+        HandlerSettings.from_environment()
     monkeypatch.setenv("JOURNAL_TABLE", "rollouts")
     monkeypatch.setenv(MONITORING, '{"driftMinutes": 0}')
     with pytest.raises(ValueError, match=r"MONITORING: monitoring.driftMinutes: got 0, allowed is 1 to 720"):

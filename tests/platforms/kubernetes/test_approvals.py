@@ -15,7 +15,7 @@ from platforms.kubernetes.approvals import PackageApprovals
 from platforms.kubernetes.journal import KubernetesJournal
 from platforms.kubernetes.kinds import PACKAGE
 from platforms.kubernetes.versions import ModelPackages
-from provenance.evidence import Evidence
+from provenance.evidence import Attestation
 from rollout.core.errors import RolloutError
 from rollout.core.release import release_id
 from services.approvals import Approval, ApprovalRefused
@@ -38,7 +38,7 @@ def approvals(world: World) -> PackageApprovals:
     """Those of a registered release."""
     if isinstance(world.api, FakeApi):
         cast(Any, world.api).user = lambda: "deployer"
-    ModelPackages(world.api, ENDPOINT, NAME).add(PACKAGED, Evidence({}, b"", b""), {})
+    ModelPackages(world.api, ENDPOINT, NAME).add(PACKAGED, Attestation({}, b"", b""), {})
     return PackageApprovals(world.api, ENDPOINT)
 
 

@@ -9,7 +9,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from platforms.kubernetes.increments import Step, Target, attribute, steps, surplus
+from platforms.kubernetes.increments import Increment, ScrapeTarget, attribute, steps, surplus
 
 WIDTH, INTERVAL = 10, 5.0
 
@@ -28,7 +28,7 @@ class World:
     restarts: list[float]
     scrapes: list[float]
 
-    def target(self) -> Target:
+    def target(self) -> ScrapeTarget:
         beats, points = list[tuple[float, float]](), list[tuple[float, float]]()
         for at in self.scrapes:
             born = self.restarts[bisect_right(self.restarts, at) - 1]
@@ -36,7 +36,7 @@ class World:
             counted = bisect_right(self.requests, at) - bisect_right(self.requests, born)
             if counted:  # a series is born with its first count
                 points.append((at, float(counted)))
-        return Target(beats, (), [("requests", points)])
+        return ScrapeTarget(beats, (), [("requests", points)])
 
     def seen(self, begin: float, end: float) -> int:
         """How many were counted after one time and until another, and scraped before they were forgotten."""
@@ -82,18 +82,20 @@ def test_what_is_told_of_a_closed_window_does_not_change(world: World) -> None:
 
 
 def test_samples_that_lie_between_scrapes_count_with_the_later_one() -> None:
-    target = Target([(5, 100), (10, 105)], (), [("n", [(4.9, 3.0), (9.8, 5.0)])])
+    target = ScrapeTarget([(5, 100), (10, 105)], (), [("n", [(4.9, 3.0), (9.8, 5.0)])])
     assert [step.counts["n"] for step in steps(target)] == [3, 2]
 
 
 def test_a_counter_that_is_gone_and_back_begins_at_0() -> None:
-    target = Target([(5, 100), (10, 105), (15, 110)], (), [("n", [(5, 3.0), (15, 2.0)])])
+    target = ScrapeTarget([(5, 100), (10, 105), (15, 110)], (), [("n", [(5, 3.0), (15, 2.0)])])
     assert [step.counts["n"] for step in steps(target)] == [3, 0, 2]
 
 
 def test_a_difference_counts_from_when_it_stays() -> None:
     def found(*differences: float) -> list[tuple[float, float]]:
-        each = [Step(at, at + 1.0, {"whole": max(d, 0.0), "part": max(-d, 0.0)}) for at, d in enumerate(differences)]
+        each = [
+            Increment(at, at + 1.0, {"whole": max(d, 0.0), "part": max(-d, 0.0)}) for at, d in enumerate(differences)
+        ]
         return surplus(each, "whole", "part")
 
     assert found(0, 1, -1, 0) == []
@@ -102,5 +104,5 @@ def test_a_difference_counts_from_when_it_stays() -> None:
 
 
 def test_nothing_is_known_of_no_target() -> None:
-    found = attribute([Target(())], WIDTH, 0.0)
+    found = attribute([ScrapeTarget(())], WIDTH, 0.0)
     assert (dict(found.counts), found.hidden, found.closed, found.interval) == ({}, frozenset(), 0, 0.0)

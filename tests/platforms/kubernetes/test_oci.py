@@ -16,8 +16,8 @@ from platforms.kubernetes.oci import (
     MANIFEST_TYPE,
     PAUSES,
     OciError,
+    OciRepository,
     OciUnreachable,
-    Registry,
     canonical,
     pinned,
     sha256,
@@ -44,11 +44,11 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield host
 
 
-def near(host: str, repository: str = "team/model", login: Login | None = None) -> Registry:
-    return Registry(Repository(host, repository, login, insecure=True))
+def near(host: str, repository: str = "team/model", login: Login | None = None) -> OciRepository:
+    return OciRepository(Repository(host, repository, login, insecure=True))
 
 
-def manifest(registry: Registry, *layers: str, **more: object) -> bytes:
+def manifest(registry: OciRepository, *layers: str, **more: object) -> bytes:
     """A manifest of blobs that are there."""
     config = {"mediaType": EMPTY, "digest": registry.put(b"{}"), "size": 2}
     described = [{"mediaType": "text/plain", "digest": one, "size": len(registry.read(one))} for one in layers]
@@ -133,8 +133,8 @@ class TestWithARealOne:
         trusted = ssl.create_default_context(cafile=str(certificate(tmp_path / "tls")))
         with running(tmp_path / "registry", login=True, tls=tmp_path / "tls") as host:
 
-            def over_tls(login: Login | None, trusted: ssl.SSLContext | None = trusted) -> Registry:
-                return Registry(Repository(host, "m", login, trusted=trusted))
+            def over_tls(login: Login | None, trusted: ssl.SSLContext | None = trusted) -> OciRepository:
+                return OciRepository(Repository(host, "m", login, trusted=trusted))
 
             registry, stranger = over_tls(Login(*LOGIN)), over_tls(Login("eve", "guessed"))
             assert registry.holds(registry.put(b"content"))
@@ -149,7 +149,7 @@ class TestWithARealOne:
             (tmp_path / "config.json").write_text(
                 json.dumps({"auths": {host: {"username": "ana", "password": "secret"}}})
             )
-            found = Registry.of(f"{host}/m", {"DOCKER_CONFIG": str(tmp_path)})
+            found = OciRepository.of(f"{host}/m", {"DOCKER_CONFIG": str(tmp_path)})
             assert found._repository.login == Login(*LOGIN)
 
     def test_one_that_refuses_or_is_gone_is_quoted_with_what_was_asked(self, real: str, tmp_path: Path) -> None:
@@ -205,5 +205,5 @@ def test_a_name_that_is_none_is_refused_before_anybody_is_asked(at: Shelf) -> No
         near(at.host, "m").read("latest")
     for place in ("registry", "registry/UPPER", "registry/m:tag", "registry/../m"):
         with pytest.raises(OciError, match=r"expected HOST\[:PORT\]/REPOSITORY"):
-            Registry.of(place, {})
+            OciRepository.of(place, {})
     assert at.asked == []

@@ -14,7 +14,7 @@ from platforms.kubernetes.kinds import NAMESPACE, PACKAGE, SECRET
 from platforms.kubernetes.names import labels_of
 from platforms.kubernetes.signing import secret_name, signing_key
 from platforms.kubernetes.versions import ModelPackages
-from provenance.evidence import Evidence
+from provenance.evidence import Attestation
 from rollout.core.errors import RolloutError
 from services.sealed_packages import RegistryError
 from services.versions import PENDING
@@ -24,7 +24,7 @@ DIGEST = "sha256:" + "d" * 64
 PACKAGED = Registered(
     "", f"oci://r.example/m@{DIGEST}", DIGEST, "m" * 64, "r" * 64, "r.example/s@sha256:1", {"auc": 0.7}
 )
-SAID = Evidence({}, b"", b"")
+SAID = Attestation({}, b"", b"")
 
 
 class NamedApi(FakeApi):

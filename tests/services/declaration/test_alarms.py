@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from monitoring.objectives.slo import Objective, rules, still
-from services.declaration.alarms import Burn, Evidence, Silence, Watch, objective_alarms, probe_alarm, variant_alarms
+from services.declaration.alarms import (
+    Burn,
+    EvidenceRule,
+    Silence,
+    Watch,
+    objective_alarms,
+    probe_alarm,
+    variant_alarms,
+)
 
 OBJECTIVE = Objective(0.999, 0.99, 250, 30 * 86_400, 20)
 WINDOWS = rules(OBJECTIVE, 60)
@@ -34,7 +42,7 @@ def test_a_concept_stays_as_it_was_without_labels_and_a_drift_lasts_for_two_swee
         "drift": "notBreaching",
         "concept": "ignore",
     }
-    assert ALARMS["drift"].condition == Evidence("DriftEvidence", 240)
+    assert ALARMS["drift"].condition == EvidenceRule("DriftEvidence", 240)
 
 
 def test_each_says_whose_it_is_and_what_is_tolerated() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from platforms.kubernetes.program.settings import Settings, WrongSettings
+from platforms.kubernetes.program.settings import ControllerSettings, WrongSettings
 
 NOWHERE = Path("/nowhere")
 
@@ -13,7 +13,7 @@ NOWHERE = Path("/nowhere")
 def test_what_is_not_told_is_taken_from_the_pod(tmp_path: Path) -> None:
     file = tmp_path / "namespace"
     file.write_text("models\n")
-    settings = Settings.of({}, file)
+    settings = ControllerSettings.of({}, file)
     assert (settings.namespace, settings.pod, settings.host, settings.port) == (
         "models",
         socket.gethostname(),
@@ -34,7 +34,7 @@ def test_the_environment_comes_first(tmp_path: Path) -> None:
         "BIND_HOST": "0.0.0.0",
         "PORT": "9000",
     }
-    settings = Settings.of(told, file)
+    settings = ControllerSettings.of(told, file)
     assert (settings.namespace, settings.by, settings.host, settings.port) == (
         "models",
         "pod models/controller-1",
@@ -62,11 +62,11 @@ def test_the_environment_comes_first(tmp_path: Path) -> None:
 )
 def test_what_is_wrong_is_named_and_no_secret_is_told(told: dict[str, str], named: str) -> None:
     with pytest.raises(WrongSettings) as caught:
-        Settings.of(told, NOWHERE)
+        ControllerSettings.of(told, NOWHERE)
     assert named in str(caught.value)
     assert "secret" not in str(caught.value)
 
 
 def test_all_that_is_wrong_is_told_at_once() -> None:
     with pytest.raises(WrongSettings, match=r"NAMESPACE.*\n.*WEBHOOK_URL.*\nPORT"):
-        Settings.of({"WEBHOOK_URL": "x", "PORT": "-1"}, NOWHERE)
+        ControllerSettings.of({"WEBHOOK_URL": "x", "PORT": "-1"}, NOWHERE)

@@ -11,7 +11,7 @@ from monitoring.alarms.outage import Outage
 from platforms.kubernetes.answers import NotFound
 from platforms.kubernetes.program.counts import Counts
 from platforms.kubernetes.program.pace import MOVING, REST
-from platforms.kubernetes.program.working import AGAIN, WAKE_SECONDS, Endpoint, Working
+from platforms.kubernetes.program.working import AGAIN, WAKE_SECONDS, DrivenRollout, Working
 from platforms.kubernetes.spec import RolloutSpec
 from rollout.controller.outbox import Outbox
 from rollout.controller.recorder import Recorder
@@ -36,7 +36,7 @@ def working(world: World, **parts: Any) -> Working:
     outage = Outage(lambda *_: None, Outbox(journal, MemoryNotify(world), world.clock))
     controller = parts.get("controller") or world.controller()
     worker = Worker("endpoint", controller, journal, outage, parts.get("recorder"))
-    endpoint = Endpoint(worker, 5.0, parts.get("ringing") or rings(world))
+    endpoint = DrivenRollout(worker, 5.0, parts.get("ringing") or rings(world))
     found = Working(lambda name, spec: endpoint, Counts("models"), now=world.clock.time)
     found.learn({"metadata": {"name": "endpoint"}, "spec": SPEC.as_dict()})
     return found
