@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from fnmatch import fnmatchcase
@@ -11,10 +11,12 @@ from typing import Any
 
 import yaml
 
-from policy.rule import Declared
+from policy.rule import Declared, Finding, Rule
 
 FILE = "policy/exemptions.yaml"
 MOST = timedelta(days=366)
+USED = "exemptions"
+"""The policy that reports used exemptions."""
 _LISTS, _TEXTS = ("resources", "stacks"), ("rule", "reason", "who")
 _FIELDS = ("rule", "resources", "stacks", "reason", "until", "who")
 
@@ -48,10 +50,6 @@ class Exemption:
             and any(fnmatchcase(resource.name, pattern) for pattern in self.resources)
             and any(fnmatchcase(resource.stack, pattern) for pattern in self.stacks)
         )
-
-    def holds(self, today: date) -> bool:
-        """Whether it is valid on a day."""
-        return today <= self.until
 
 
 def read(text: str, rules: Collection[str], today: date) -> tuple[Exemption, ...]:
@@ -108,3 +106,30 @@ def found(exemptions: Sequence[Exemption], rule: str, resource: Declared) -> Exe
     """The exemption for a finding, the longest of several; None without one."""
     about = [each for each in exemptions if each.covers(rule, resource)]
     return max(about, key=lambda each: each.until, default=None)
+
+
+class Judgement:
+    """The exemptions, and which of them one preview or update has used."""
+
+    def __init__(self, exemptions: tuple[Exemption, ...], today: date) -> None:
+        self._exemptions, self._today = exemptions, today
+        self._used: dict[Exemption, dict[str, Declared]] = {}
+
+    def told(self, rule: Rule, findings: Iterable[Finding]) -> Iterator[tuple[str, str]]:
+        """A text and the URN of a resource for each finding of a rule that is not exempt."""
+        for resource, text in findings:
+            exemption = found(self._exemptions, rule.name, resource)
+            if exemption and self._today <= exemption.until:
+                self._used.setdefault(exemption, {})[resource.name] = resource
+                continue
+            said = f"{resource.name}: {text}. {rule.mend}"
+            if exemption:
+                said += f" Its exemption in {FILE} ended on {exemption.until}: {exemption.reason}"
+            yield said, resource.urn
+
+    def used(self) -> Iterator[str]:
+        """One line for each exemption that was used."""
+        for exemption, resources in self._used.items():
+            names = ", ".join(sorted(resources))
+            asked = f"{exemption.rule} is not asked of {names} until {exemption.until}"
+            yield f"{asked} ({exemption.who}): {exemption.reason}"

@@ -24,8 +24,7 @@ from pulumi_policy import (
 from pulumi_policy.proxy import UnknownValueError
 
 from policy import tokens
-from policy.exemptions import ExemptionError, read
-from policy.judgement import USED, Judgement
+from policy.exemptions import USED, ExemptionError, Judgement, read
 from policy.rule import UNKNOWN, Declared, ResourceRule, StackRule
 from policy.rules import RULES
 

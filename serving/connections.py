@@ -16,8 +16,8 @@ from typing import Any
 import httptools
 
 from serving.exchange import JSON, Exchange
+from serving.memory import BUSY, IDLE, WRITING
 from serving.server import Server
-from serving.states import BUSY, IDLE, WRITING
 
 LINGERING = 2.0
 """Seconds for a client to read why its request was refused."""

@@ -82,7 +82,7 @@ class RegistrySource:
 class BucketSource:
     """An object, `s3://bucket/key`, of S3 or a compatible store; anonymous without credentials."""
 
-    uri: str
+    name: str
     endpoint: str
     region: str
     credentials: Credentials | None = None
@@ -102,14 +102,9 @@ class BucketSource:
         credentials = Credentials(key, secret, environment.get("AWS_SESSION_TOKEN", "")) if key and secret else None
         return cls(uri, (own or f"https://s3.{region}.amazonaws.com").rstrip("/"), region, credentials)
 
-    @property
-    def name(self) -> str:
-        """Its URI."""
-        return self.uri
-
     def open(self, offset: int) -> Any:
         """Request it."""
-        url = f"{self.endpoint}/{quote(self.uri.removeprefix('s3://'), safe='/~')}"
+        url = f"{self.endpoint}/{quote(self.name.removeprefix('s3://'), safe='/~')}"
         headers = signed(url, self.credentials, self.region, datetime.now(UTC)) if self.credentials else {}
         authorization = headers.pop("Authorization", "")
         request = urllib.request.Request(url, headers={**headers, **_range(offset)})  # noqa: S310  http or https

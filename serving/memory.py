@@ -8,6 +8,9 @@ import tempfile
 
 from serving.metrics import BYTES, Counts
 
+IDLE, BUSY, WRITING = 0, 1, 2
+"""States of a connection: no request; a request whose answer has not begun to leave; or a partly sent answer, which
+only its worker can end."""
 MOST_CONNECTIONS = 1024
 """Open connections of all workers; further ones wait to be accepted."""
 

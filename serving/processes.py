@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from serving.channel import Channel
@@ -43,7 +43,7 @@ class WorkerProcess:
 def started(number: int, settings: RuntimeSettings, memory: Memory) -> WorkerProcess:
     """Start a worker; it sends READY on its channel once it can answer."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-    told = {**settings.as_dict(), "worker": number, "channel": theirs.fileno(), "memory": memory.descriptor}
+    told = {**asdict(settings), "worker": number, "channel": theirs.fileno(), "memory": memory.descriptor}
     process = subprocess.Popen(
         [sys.executable, "-P", "-m", "serving.worker", json.dumps(told)],
         pass_fds=(theirs.fileno(), memory.descriptor),

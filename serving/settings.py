@@ -18,7 +18,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 MOST_WORKERS = 64
@@ -72,10 +72,6 @@ class RuntimeSettings:
     def named(self) -> bytes:
         """The header line that names the variant; a gateway's own answers lack it."""
         return b"x-modelstack-variant: %b\r\n" % self.variant.encode() if self.variant else b""
-
-    def as_dict(self) -> dict[str, object]:
-        """As JSON values, for a worker."""
-        return asdict(self)
 
 
 def cores() -> int:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import resource
+import select
 import selectors
 import signal
 import socket
@@ -15,11 +17,9 @@ import sys
 import time
 
 from serving.channel import DRAIN, READY
-from serving.listening import is_called, listener, most_connections
-from serving.memory import Memory
+from serving.memory import BUSY, IDLE, MOST_CONNECTIONS, Memory
 from serving.processes import WorkerProcess, reaped, started
 from serving.settings import RuntimeSettings
-from serving.states import BUSY, IDLE
 
 DRAIN_SECONDS = 25.0
 """Until open connections are cut off at a drain; SageMaker and Kubernetes end a container after 30."""
@@ -29,6 +29,7 @@ delay a heartbeat for long."""
 _PAUSES = (0.1, 0.5, 2.0, 5.0)  # before each restart of a worker; the last one for ever
 _DEAF = 1.0  # seconds without accepting after accept failed
 _STEADY = 30.0  # seconds after which a start counts as good
+_RESERVED = 64  # descriptors of a process in addition to its connections
 
 
 class Supervisor:
@@ -41,7 +42,7 @@ class Supervisor:
         self._selector = selectors.DefaultSelector()
         self._workers: dict[int, WorkerProcess] = {}
         self._connections: dict[int, socket.socket] = {}
-        self._free = list(range(most_connections()))
+        self._free = list(range(_most_connections()))
         self._homeless: list[int] = []  # connections that no worker has taken yet
         self._failures = [0] * settings.workers
         self._again: dict[int, float] = {}  # worker -> time of its restart
@@ -53,7 +54,7 @@ class Supervisor:
 
     def run(self) -> int:
         """Serve, and return the exit status: 0 after a drain, else that of the worker that could not start."""
-        self._listener = listener(self._settings)
+        self._listener = _listener(self._settings)
         wake, woken = socket.socketpair()
         woken.setblocking(False)
         wake.setblocking(False)
@@ -211,7 +212,7 @@ class Supervisor:
                 self._start(number)
         self._house()
         served = self._listener if self._served and not self._free else None
-        self._memory.crowded = served is not None and is_called(served)
+        self._memory.crowded = served is not None and _is_called(served)
         if self._deaf_until and now > self._deaf_until:
             self._deaf_until = 0.0
             self._listening(bool(self._free))
@@ -254,6 +255,31 @@ class Supervisor:
             worker.process.kill()
         for worker in self._workers.values():
             worker.process.wait()
+
+
+def _most_connections() -> int:
+    wanted = MOST_CONNECTIONS + _RESERVED
+    allowed, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if allowed < wanted:
+        allowed = wanted if most == resource.RLIM_INFINITY else min(wanted, most)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, most))
+    return max(1, min(wanted, allowed) - _RESERVED)
+
+
+def _listener(settings: RuntimeSettings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    # It does not listen yet, so connections are refused until the model is ready.
+    made = socket.socket(family, socket.SOCK_STREAM)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    made.bind((settings.host, settings.port))
+    made.setblocking(False)
+    return made
+
+
+def _is_called(port: socket.socket) -> bool:
+    waiting = select.poll()
+    waiting.register(port, select.POLLIN)
+    return bool(waiting.poll(0))
 
 
 def _tell(text: str) -> None:

@@ -91,7 +91,7 @@ class Worker:
             captured=self._capture.offer if self._capture else None,
         )
         self._server = Server(
-            *(routes.handle, routes.refused, counts, memory.states, self._drained),
+            *(routes.handle, routes.refused, counts, memory.states, self._finish),
             crowded=lambda: memory.crowded,
             named=settings.named,
         )
@@ -135,9 +135,6 @@ class Worker:
     def _closed(self, slot: int) -> None:
         with contextlib.suppress(OSError):
             self._channel.say(slot)
-
-    def _drained(self) -> None:
-        self._finish()
 
     def _finish(self) -> None:
         if not self._ended.done():

@@ -16,7 +16,7 @@ from cli.options import Number, Whole, as_json_option
 from cli.page import page, say
 from cli.platform.choose import platform_of
 from cli.target_options import Command, TargetOptions, find
-from cli.view import budget, delay, kept_aside, render, served
+from cli.view import budget, kept_aside, render, served
 
 
 @click.command(cls=Command)
@@ -40,7 +40,7 @@ def status(asked: TargetOptions, as_json: bool) -> None:
         served=served.read(target, variants),
         budgets=budget.read(target),
         quality=platform_of(target).quality(variants),
-        delay_s=delay.read(target),
+        delay_s=platform_of(target).delay(),
         aside=kept_aside.read(target),
         retraining=retraining.line(retraining.look(target), target.commands),
         agreement=agreement.line(target),

@@ -8,12 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from cli.console import comparison, lineage, trial, widget_figures
 from cli.console.figure import Figure, Mark, Span
-from cli.console.graphs import interval
-from cli.console.time_range import HOURS, Range
+from cli.console.time_range import HOURS, Range, interval
 from cli.errors import OperatorError
 from cli.lineage.read import read as trace
 from cli.platform.choose import platform_of
@@ -29,8 +28,6 @@ from cli.view.trial import evidence_of
 from cli.view.watching import Looks
 from records.lineage.graph import Graph
 from rollout.controller.look import asked as asked_of_signals
-from rollout.controller.ports import Signals
-from rollout.core.decision import Decision
 from rollout.core.state import RolloutState
 from services.declaration.panels import Panel, PanelSpec
 
@@ -38,22 +35,6 @@ _AT_ONCE = 4  # requests for data
 _VERSIONS = 50
 _TRACED_S = 60
 _ROLES = ("previous", "challenger", "champion")
-
-
-class Looking(Protocol):
-    """Takes snapshots of an endpoint, as `Looks` does."""
-
-    state: RolloutState
-    decision: Decision | None
-
-    @property
-    def signals(self) -> Signals:
-        """The metrics of both versions."""
-        ...
-
-    def __call__(self) -> Snapshot:
-        """Take a snapshot."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -72,7 +53,7 @@ class Pages:
     def __init__(
         self,
         target: Target,
-        looks: Looking | None = None,
+        looks: Looks | None = None,
         clock: Callable[[], float] = time.time,
         graphs: Graphs | None = None,
     ):

@@ -11,6 +11,9 @@ from cli.errors import OperatorError
 
 HOURS = {0.25: "15 min", 1.0: "1 h", 3.0: "3 h", 12.0: "12 h", 24.0: "1 d", 168.0: "7 d"}
 _LEAST_S, _MOST_DAYS = 60, 455  # CloudWatch retains hourly data for so many days
+_INTERVALS = (60, 300, 900, 3600, 6 * 3600, 86400)
+_RETAINED = ((63 * 86400, 3600), (15 * 86400, 300))  # seconds ago -> the shortest period that CloudWatch retains
+_POINTS = 720  # of a curve, at most: more cannot be distinguished
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,15 @@ def requested_range(given: Mapping[str, str], now: float) -> Range:
             return Range(Span(now - 3600 * hours, now), hours)
     offered = ", ".join(f"{hours:g}" for hours in HOURS)
     raise OperatorError(f"hours is {text!r}", f"Allowed are {offered}.", 2)
+
+
+def interval(shown: Span, now: float) -> int:
+    """Seconds between two points so that a curve has few enough, all still retained.
+
+    Source: "Metrics retention" in the Amazon CloudWatch User Guide.
+    """
+    few = next((each for each in _INTERVALS if (shown.end - shown.start) / each <= _POINTS), _INTERVALS[-1])
+    return max(few, next((period for ago, period in _RETAINED if now - shown.start > ago), 0))
 
 
 def _custom(given: Mapping[str, str], now: float) -> Range:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from html import escape
 
-from cli.flow.words import conditions, gives, takes
+from cli.flow.text import conditions, gives, takes
 from pipeline.steps import Pipeline, Step
 
 CARD, HEIGHT, GAP, HEAD = 700, 98, 26, 30

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cli.flow.words import conditions, gives, takes
 from pipeline.steps import Pipeline, Step
 
 
@@ -34,3 +33,31 @@ def _of(pipeline: Pipeline, one: Step) -> Iterator[tuple[bool, str]]:
     if given := gives(one):
         yield False, f"gives  {given}"
     yield False, f"costs  {'; '.join(conditions(one))}"
+
+
+def takes(pipeline: Pipeline, step: Step) -> str:
+    """Its inputs from outside the pipeline; optional ones in brackets."""
+    texts = [one.name for one in pipeline.texts_of(step)]
+    return ", ".join([*texts, *(f"[{name}]" for name in pipeline.folders_of(step))])
+
+
+def gives(step: Step) -> str:
+    """The files that its output always has."""
+    return ", ".join((*step.gives, *step.beside))
+
+
+def conditions(step: Step) -> list[str]:
+    """When it runs, how often, how long, and on which resources."""
+    found = [f"only if {step.only_if} passes"] if step.only_if else []
+    found.append("kept by what it is made of" if step.cached else "runs each time")
+    found.append(f"at most {_time(step.timeout)}" + (f", tried {step.retries + 1} times" if step.retries else ""))
+    needs = step.resources
+    found.append(f"{needs.cpus} CPU{'s' if needs.cpus > 1 else ''}, {needs.memory_gb} GB ({needs.instance_type})")
+    return found
+
+
+def _time(seconds: int) -> str:
+    for length, unit in ((3600, "h"), (60, "min")):
+        if seconds % length == 0:
+            return f"{seconds // length} {unit}"
+    return f"{seconds} s"

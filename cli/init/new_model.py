@@ -15,16 +15,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
 from cli.errors import OperatorError
 from cli.init import estimator, table
-from cli.init.model_files import PICKLE, render
 from pipeline import outline
 from pipeline.archive import ArchiveError
 from pipeline.build import SealedPackage, build
 from pipeline.contract import DATA, ContractBroken, RecipeError
-from pipeline.recipe import check_locks, recipe
+from pipeline.recipe import check_locks, recipe, sha256_of
 from pipeline.step import StepFailed
 
+PICKLE = "estimator.pickle"
+_TEMPLATES = Path(__file__).parent / "templates"
 BUILT_FROM = ("pipeline", "monitoring", "provenance", "serving", "requirements")
 _EXAMPLE = "example_request.json"
 _EMPTY_IT = "find model -mindepth 1 -delete"
@@ -71,7 +74,7 @@ def init(root: Path, inputs: ModelInputs, progress: Callable[[str], None]) -> Ne
     fitted = estimator.read(inputs.estimator)
     found = table.read(inputs.table, inputs.label, inputs.time, inputs.id, fitted.estimator)
     blank = estimator.blank(inputs.estimator, fitted.estimator)
-    contents = render(inputs.estimator, found, blank)
+    contents = _rendered(inputs.estimator, found, blank)
     sealed = _built(root, contents, inputs, progress, found.gaps)
     to.parent.mkdir(exist_ok=True)
     if not to.exists():
@@ -90,6 +93,22 @@ def init(root: Path, inputs: ModelInputs, progress: Callable[[str], None]) -> Ne
         (*fitted.notes, *blank.notes, *_notes(found)),
         sealed,
     )
+
+
+def _rendered(given: Path, table: table.Table, blank: estimator.Blank) -> dict[str, bytes]:
+    """Name -> content of each file of a model; `given` is the file with the fitted estimator."""
+    known = Environment(  # noqa: S701  Python, and no HTML
+        loader=FileSystemLoader(_TEMPLATES),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        keep_trailing_newline=True,
+    )
+    known.filters["quoted"] = lambda text: json.dumps(text, ensure_ascii=False)
+    values = {"given": given, "digest": sha256_of(given), "table": table, "blank": blank, "pickle": PICKLE}
+    texts = {
+        name.removesuffix(".jinja"): known.get_template(name).render(values).encode() for name in known.list_templates()
+    }
+    return {**texts, PICKLE: blank.content}
 
 
 def _check_nothing_is_overwritten(root: Path, path: Path, to: Path) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import textwrap
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
@@ -12,7 +13,6 @@ from rich.text import Text
 
 from cli.view.render import approve_line, bar
 from cli.view.snapshot import Happened, Snapshot, VariantView
-from cli.view.timeline import brief, brief_verdict, changes
 from cli.view.trial import MetricView, Proof, TrialView
 from rollout.controller.commands import Commands
 from rollout.controller.notice import waiting
@@ -21,6 +21,7 @@ from rollout.reason import Reason
 _HALF = 7  # characters of one side of an evidence bar
 _EVENTS = 4
 _LABEL = 9
+_LINE = 110
 _MANY = 10_000
 _ANSWER_STYLE = {"worse": "bold red", "not worse": "green", "unknown": ""}
 _ASCII = str.maketrans({"█": "#", "░": ".", "│": "|", "…": "~", "→": ">"})
@@ -244,6 +245,40 @@ def news(before: Snapshot | None, now: Snapshot) -> list[str]:
 def _waited_for(trial: TrialView) -> tuple[object, ...]:
     kind = trial.reason["kind"] if trial.reason else ""
     return trial.approval, trial.action, trial.lacks or kind
+
+
+def changes(before: Snapshot | None, now: Snapshot) -> list[str]:
+    """The changes between two snapshots; all of the present state when there was none before."""
+    found: list[str] = []
+    if before is None or _weights(before) != _weights(now):
+        found.append(f"weights  {_weights(now)}")
+    if before is None or before.phase != now.phase:
+        found.append(f"rollout  {now.phase.replace('_', ' ')}")
+    was = {alarm.name: alarm.state for alarm in before.alarms} if before else {}
+    for alarm in now.alarms:
+        if alarm.state == "ALARM" and was.get(alarm.name) != "ALARM":
+            found.append(f"alarm    {alarm.name} rings: {brief(alarm.brief)}")
+        if alarm.state != "ALARM" and was.get(alarm.name) == "ALARM":
+            found.append(f"alarm    {alarm.name} is {alarm.state.replace('_', ' ').lower()} again")
+    for label in ("verdict", "moved"):
+        ended = getattr(now, label)
+        if before is not None and ended and ended != getattr(before, label):
+            found.append(f"{label:<8} {ended['outcome'].replace('_', ' ')}: {brief_verdict(ended)}")
+    return found
+
+
+def brief(text: str, width: int = _LINE) -> str:
+    """A text, shortened to a line."""
+    return textwrap.shorten(text, width, placeholder=" ...")
+
+
+def brief_verdict(verdict: Mapping[str, Any], width: int = _LINE) -> str:
+    """A verdict's reason, shortened to a line, but always with the evidence."""
+    return Reason.from_dict(verdict["reason"]).brief(width)
+
+
+def _weights(seen: Snapshot) -> str:
+    return "  ".join(f"{item.name} ({item.role}) {item.weight:.0f}%" for item in seen.variants)
 
 
 def _waits(trial: TrialView, width: int) -> str:

@@ -11,7 +11,6 @@ from rich.text import Text
 
 from cli.platform.facts import QUANTILES, AlarmView, PackageView, QualityView, ServedView
 from cli.view.budget import BudgetView
-from cli.view.delay import line as delay
 from cli.view.kept_aside import HOURS
 from cli.view.kept_aside import line as kept_aside
 from cli.view.snapshot import Snapshot, VariantView
@@ -27,6 +26,7 @@ _BAR = 20
 _FIRST = ("log_loss", "auc", "accuracy", "rmse", "mae")  # of many metrics these are shown first; --json has all
 _SEGMENTS = 5  # the worst ones are shown; --json has all
 _TELLING = 0.01  # of the evidence that rings: below, the time of a change is a guess
+_LATE_S = 60.0  # a normal delay: a file is processed some seconds after it was written
 _PLACES = 3  # metrics that have a place in the table
 
 
@@ -161,6 +161,13 @@ def budget(row: BudgetView) -> Text:
         (left, style), f" of the error budget is {'left' if row.left >= 0 else 'used up'} ({row.bad:,.0f} of "
         f"{row.requests:,.0f} requests {were}, {row.tolerated:,.0f} might)",
     )  # fmt: skip
+
+
+def delay(seconds: float) -> str:
+    """The delay in processing captures and labels, in a sentence; empty when it is negligible."""
+    if seconds < _LATE_S:
+        return ""
+    return f"captures and labels are counted {seconds / 60:.0f} minutes after they came: what follows is as old"
 
 
 def quality(row: QualityView) -> RenderableType:

@@ -79,7 +79,7 @@ class Looks:
 
     def __init__(self, target: Target, controller: Controller | None = None, *, with_packages: bool = True) -> None:
         self._target = target
-        self._controller = controller or _observer(target, self.signals)
+        self._controller = controller or platform_of(target).observer(self.signals)
         self._last: Snapshot | None = None
         self._with_packages = with_packages
         self.state = RolloutState(target.endpoint)
@@ -102,11 +102,6 @@ class Looks:
             packages = last.packages
         self._last = take(self._target, state=state, decision=progress.decision, packages=packages)
         return self._last
-
-
-def _observer(target: Target, signals: Signals) -> Controller:
-    """A controller that changes nothing."""
-    return platform_of(target).observer(signals)
 
 
 class Picture:

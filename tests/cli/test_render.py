@@ -1,4 +1,4 @@
-"""What of a package has a place in the table of `modelstack status`."""
+"""`modelstack status`: metrics of a package, moves, and delays."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from dataclasses import replace
 import pytest
 
 from cli.local.image import region_of
-from cli.view.render import shown_metrics, snapshot
-from tests.cli.conftest import plan
+from cli.platform.choose import platform_of
+from cli.view.render import delay, shown_metrics, snapshot
+from tests.cli.conftest import PROD, CloudWatch, plan
 from tests.cli.played import look, printed
 from tests.rollout.worlds import release
 from tests.simulator.platform import World
@@ -42,3 +43,21 @@ def test_the_last_verdict_is_the_releases_and_a_move_of_the_champion_is_told_bes
 )
 def test_the_region_of_a_registry_is_in_its_name(registry: str, region: str | None) -> None:
     assert region_of(registry) == region
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ([3.0, 480.0], "captures and labels are counted 8 minutes after they came: what follows is as old"),
+        ([480.0, 59.0], ""),
+        ([], ""),
+    ],
+)
+def test_a_backlog_is_told_by_the_file_that_was_counted_last(
+    cloudwatch: CloudWatch, values: list[float], said: str
+) -> None:
+    cloudwatch.had = {("LabelsDelay", "Maximum", ""): values}
+    assert delay(platform_of(PROD).delay()) == said
+    asked = cloudwatch.asked["get_metric_data"]
+    assert asked["ScanBy"] == "TimestampAscending"
+    assert asked["MetricDataQueries"][0]["MetricStat"]["Metric"]["Namespace"] == "modelstack"

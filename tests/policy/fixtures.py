@@ -8,7 +8,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from policy import tokens
-from policy.rule import Declared
+from policy.rule import Declared, Finding, ResourceRule, Rule, StackRule
+
+
+def findings(rule: Rule, stack: Sequence[Declared]) -> list[Finding]:
+    if isinstance(rule, StackRule):
+        return list(rule.findings(stack))
+    assert isinstance(rule, ResourceRule)
+    return [finding for resource in stack for finding in rule.findings(resource)]
+
 
 TAGS = {"project": "modelstack", "owner": "modelstack"}
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from policy import tokens
-from policy.rule import UNKNOWN, Declared, ResourceRule, StackRule
+from policy.rule import UNKNOWN, Declared
 from policy.rules import RULES
-from tests.policy.fixtures import BUCKET, GITHUB, USER, allow, document, made, trusting
+from tests.policy.fixtures import BUCKET, GITHUB, USER, allow, document, findings, made, trusting
 
 ROOT = Path(__file__).resolve().parents[2]
 OBJECTS = "arn:aws:s3:::it/*"
@@ -62,11 +62,9 @@ def everything(**more: Any) -> dict[str, Any]:
     return {"Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*", **more}]}
 
 
-def findings(name: str, resources: Iterable[Declared]) -> list[str]:
+def said(name: str, stack: Sequence[Declared]) -> list[str]:
     (rule,) = (rule for rule in RULES if rule.name == name)
-    if isinstance(rule, ResourceRule):
-        return [text for each in resources for _, text in rule.findings(each)]
-    return [text for _, text in rule.findings(list(resources))]
+    return [text for _, text in findings(rule, stack)]
 
 
 GROWS = {
@@ -203,12 +201,12 @@ def cases(of: dict[str, dict[str, list[Declared]]]) -> list[Any]:
 
 @pytest.mark.parametrize(("rule", "resources"), cases(BREAKS))
 def test_another_form_of_what_is_forbidden_is_found(rule: str, resources: list[Declared]):
-    assert findings(rule, resources)
+    assert said(rule, resources)
 
 
 @pytest.mark.parametrize(("rule", "resources"), cases(KEEPS))
 def test_another_form_of_what_is_allowed_is_no_finding(rule: str, resources: list[Declared]):
-    assert not findings(rule, resources)
+    assert not said(rule, resources)
 
 
 @pytest.mark.parametrize(
@@ -225,11 +223,11 @@ def test_a_type_has_one_token_whichever_of_its_names_is_used(old: str, kind: str
 
 @pytest.mark.parametrize("file", sorted((ROOT / ".github" / "roles").glob("*-trust.json")), ids=lambda path: path.name)
 def test_whom_the_roles_of_ci_trust_is_named(file: Path):
-    assert not findings("not-public", [made(tokens.ROLE, assumeRolePolicy=file.read_text())])
+    assert not said("not-public", [made(tokens.ROLE, assumeRolePolicy=file.read_text())])
 
 
 @pytest.mark.parametrize(
-    ("policy", "said"),
+    ("policy", "why"),
     [
         ("{", "it is not JSON, "),
         ("[" * 100_000, "it is not JSON, "),
@@ -248,9 +246,9 @@ def test_whom_the_roles_of_ci_trust_is_named(file: Path):
     ],
 )
 @pytest.mark.parametrize("kind", [tokens.BUCKET_POLICY, tokens.ROLE_POLICY])
-def test_a_policy_that_cannot_be_read_is_a_finding_and_stops_no_rule(kind: str, policy: str, said: str):
+def test_a_policy_that_cannot_be_read_is_a_finding_and_stops_no_rule(kind: str, policy: str, why: str):
     broken = made(kind, policy=policy)
-    (found,) = findings("not-public", [broken])
-    assert found.startswith("policy cannot be read: ") and said in found
+    (found,) = said("not-public", [broken])
+    assert found.startswith("policy cannot be read: ") and why in found
     for rule in RULES:
-        list(rule.findings([BUCKET, broken]) if isinstance(rule, StackRule) else rule.findings(broken))
+        findings(rule, [BUCKET, broken])

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from policy.exemptions import ExemptionError, read
-from policy.judgement import Judgement
+from policy.exemptions import ExemptionError, Judgement, read
 from policy.rule import Declared
 from policy.rules import RULES
 

@@ -10,11 +10,11 @@ import pytest
 
 from policy import tokens
 from policy.permissions import WITHOUT_RESOURCE
-from policy.rule import UNKNOWN, Declared, ResourceRule, Rule, StackRule
+from policy.rule import UNKNOWN, Declared, Rule
 from policy.rules import RULES
 from tests.infra.test_policies import NO_RESOURCE, WIDER, arns
 
-from .fixtures import BUCKET, COMPOSITE, FIXTURES, PARTS, alarm, config, made
+from .fixtures import BUCKET, COMPOSITE, FIXTURES, PARTS, alarm, config, findings, made
 
 BY_NAME = {rule.name: rule for rule in RULES}
 KEEPS = [(name, stack) for name, pair in FIXTURES.items() for stack in pair.kept()]
@@ -22,11 +22,7 @@ BREAKS = [(name, *broken) for name, pair in FIXTURES.items() for broken in pair.
 
 
 def said(rule: Rule, stack: Sequence[Declared]) -> list[str]:
-    """What a rule finds in a stack."""
-    if isinstance(rule, StackRule):
-        return [text for _, text in rule.findings(stack)]
-    assert isinstance(rule, ResourceRule)
-    return [text for resource in stack for _, text in rule.findings(resource)]
+    return [text for _, text in findings(rule, stack)]
 
 
 class Unknown(dict[str, Any]):

@@ -10,13 +10,13 @@ import pytest
 import yaml
 
 from demos.promotion.__main__ import STACKS as PROMOTED
-from policy.exemptions import read
-from policy.judgement import Judgement
-from policy.rule import Declared, ResourceRule, StackRule
+from policy.exemptions import Judgement, read
+from policy.rule import Declared, ResourceRule
 from policy.rules import RULES
 from tests.infra.recorded import IMAGE, OLD, Answers, World, idle
 from tests.infra.recorded import run_program as run
 from tests.infra.test_program import SOURCE
+from tests.policy.fixtures import findings
 
 ROOT = Path(__file__).resolve().parents[2]
 DAY = date(2026, 11, 28)
@@ -37,12 +37,8 @@ def judged(stack: str, resources: list[Declared]) -> tuple[list[str], list[str]]
     exemptions = read((ROOT / "policy" / "exemptions.yaml").read_text(), [rule.name for rule in RULES], DAY)
     judgement, stops, tells = Judgement(exemptions, DAY), list[str](), list[str]()
     for rule in RULES:
-        if isinstance(rule, ResourceRule):
-            findings = [finding for resource in resources for finding in rule.findings(resource)]
-        else:
-            assert isinstance(rule, StackRule)
-            findings = list(rule.findings(resources))
-        (tells if rule.advisory else stops).extend(f"{rule.name}: {text}" for text, _ in judgement.told(rule, findings))
+        told = judgement.told(rule, findings(rule, resources))
+        (tells if rule.advisory else stops).extend(f"{rule.name}: {text}" for text, _ in told)
     return stops, [*tells, *judgement.used()]
 
 

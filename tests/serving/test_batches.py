@@ -6,8 +6,10 @@ import asyncio
 import time
 from typing import Any
 
+import pytest
+
 from serving.answers import Answers
-from serving.batches import Batches, Limits, PendingRows
+from serving.batches import Batches, Limits, Pace, PendingRows
 from serving.instances import Rows
 from serving.memory import Memory
 from serving.promise import Promise
@@ -74,3 +76,24 @@ def test_whoever_watches_sees_since_when_a_prediction_holds_the_loop():
 
     asyncio.run(go())
     assert (seen[1], memory.blocked(0)) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "quick"),
+    [
+        ([], True),
+        ([0.010], True),
+        ([0.1], False),
+        ([0.1, 0.0], True),  # one slow batch is the machine's doing
+        ([0.1, 0.0, 0.1, 0.0], False),
+        ([0.1, 0.1, 0.0, 0.0], False),
+        ([0.1, 0.1, *[0.0] * 8], False),
+        ([0.1, 0.1, *[0.0] * 20], True),
+        ([0.1, *[0.0] * 20, 0.1, 0.0], True),
+    ],
+)
+def test_only_a_second_slow_batch_makes_a_model_slow(seconds: list[float], quick: bool):
+    pace = Pace(0.010)
+    for one in seconds:
+        pace.note(one)
+    assert pace.quick is quick

@@ -144,6 +144,8 @@ def test_another_python_or_library_than_sealed_with_is_refused(unpacked: Path, c
             for port in ("http", "0", "65536", "-1")
         ),
         ({"command": "train"}, "command 'train' is not known: expected serve or fetch"),
+        ({"MODELSTACK_VARIANT": "v\r\nx: y"}, "MODELSTACK_VARIANT is 'v\\r\\nx: y': expected letters, digits"),
+        ({"MODELSTACK_CAPTURE": "ftp://x"}, "cannot serve: MODELSTACK_CAPTURE is 'ftp://x': expected"),
     ],
 )
 def test_a_wrong_setting_or_command_is_named_and_nothing_is_served(unpacked: Path, change: dict[str, str], said: str):

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.serving.packages import CODE, FEATURES, INSTANCE, Server, refused, served, write
+from tests.serving.packages import CODE, FEATURES, INSTANCE, Server, served, write
 
 pytestmark = pytest.mark.e2e
 BODY = json.dumps({"instances": [INSTANCE]}).encode()
@@ -58,11 +58,6 @@ def test_csv_has_the_features_in_order_and_nothing_for_what_is_missing(server: S
     assert (status, [one["late"] for one in answer["predictions"]]) == (200, [True, False])
 
 
-def test_csv_that_does_not_fit_is_refused_in_words(server: Server):
-    status, answer, _ = server.ask(b"far,,UA,,true\n", Content_Type="text/csv")
-    assert (status, answer["error"][:23]) == (400, "instances[0].distance: ")
-
-
 def test_arrays_of_numpy_are_taken_where_all_features_are_numbers(server: Server, tmp_path: Path):
     array = io.BytesIO()
     np.save(array, np.array([[6000.0, np.nan, 1.0]]))
@@ -84,17 +79,13 @@ def test_arrays_of_numpy_are_taken_where_all_features_are_numbers(server: Server
     ("path", "status", "said"),
     [
         ("/nothing", 404, "there is no path '/nothing'"),
+        ("/" + "x" * 5000, 404, f"there is no path '/{'x' * 55}..."),
         ("/ping", 405, "method POST is not allowed: expected GET, HEAD"),
     ],
 )
 def test_what_is_not_there_is_told(server: Server, path: str, status: int, said: str):
     found, answer, _ = server.ask({}, path)
-    assert (found, answer["error"].startswith(said)) == (status, True)
-
-
-def test_a_long_path_is_not_echoed(server: Server):
-    found, answer, _ = server.ask({}, "/" + "x" * 5000)
-    assert (found, len(answer["error"]) < 1000, "x..." in answer["error"]) == (404, True, True)
+    assert (found, answer["error"].startswith(said), len(answer["error"]) < 1000) == (status, True, True)
 
 
 @pytest.mark.parametrize("path", ["/invocations", "/v2/models/model/infer"])
@@ -190,6 +181,7 @@ def test_the_trace_of_a_caller_is_passed_on(server: Server):
     trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
     headers = server.ask(BODY, traceparent=trace, tracestate="a=1")[2]
     assert (headers["traceparent"], headers["tracestate"]) == (trace, "a=1")
+    assert headers["x-modelstack-variant"] is None, "none is set"
     assert server.ask(b"{}", traceparent=trace)[2]["traceparent"] == trace
     assert server.ask(BODY, traceparent="mine")[2]["traceparent"] is None
 
@@ -212,16 +204,6 @@ def test_each_answer_names_the_variant_where_one_is_set(tmp_path: Path):
         asked.append(server.ask({"instances": [INSTANCE]}, more="x" * 70_000))
     assert [status for status, _, _ in asked] == [200, 400, 404, 431]
     assert [headers["x-modelstack-variant"] for _, _, headers in asked] == ["v-3f0c"] * 4
-
-
-def test_a_variant_that_is_no_name_is_refused(tmp_path: Path):
-    status, said = refused(tmp_path / "m", write(tmp_path / "m"), MODELSTACK_VARIANT="v\r\nx: y")
-    assert (status, "MODELSTACK_VARIANT is 'v\\r\\nx: y': expected letters, digits" in said) == (2, True)
-
-
-def test_answers_name_no_variant_where_none_is_set(tmp_path: Path):
-    with served(tmp_path / "m", write(tmp_path / "m")) as server:
-        assert server.ask({"instances": [INSTANCE]})[2]["x-modelstack-variant"] is None
 
 
 def test_metrics_count_what_happened(tmp_path: Path):
@@ -293,10 +275,3 @@ def test_a_client_of_http_1_0_is_told_that_its_connection_stays(server: Server):
         assert b"\r\nConnection: keep-alive\r\n" in connection.recv(65536)
         connection.sendall(head % (b"", len(BODY)) + BODY)
         assert [status for status, _ in answers(connection)] == [200]
-
-
-@pytest.mark.parametrize("value", [1e31, -1e40, 10**35])
-def test_a_number_that_no_estimator_takes_is_the_callers_mistake_with_the_limits(server: Server, value: float):
-    status, answer, _ = server.ask({"instances": [INSTANCE | {"gust": value}]})
-    assert status == 400
-    assert answer["error"].endswith("is not allowed: expected a number from -1e+30 to 1e+30, or null")
