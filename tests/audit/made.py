@@ -15,14 +15,11 @@ WHO = "arn:aws:iam::000000000000:user/ada"
 
 
 class Key:
-    """A key pair: signs, and checks."""
-
     def __init__(self) -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
 
     @property
     def public(self) -> bytes:
-        """In DER form."""
         return self._key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
     def sign(self, message: bytes) -> bytes:
@@ -47,5 +44,4 @@ def chain(count: int, endpoint: str = ENDPOINT, who: str = WHO) -> Chain:
 
 
 def lines(made: Chain, key: Key) -> list[str]:
-    """What waits, signed and put away."""
     return [Signed.by(key, record).line for record in made.waiting]

@@ -32,13 +32,11 @@ def found(kept: list[str], end: Chain | None = None) -> TamperedRecord | None:
 
 
 def resigned(line: str, key: Key, **changes: object) -> str:
-    """A record with changes, signed by a key."""
     record = replace(Signed.from_line(line).record, **changes)
     return Signed.by(key, record).line
 
 
 def put(kept: list[str], number: int, line: str) -> list[str]:
-    """The records with another line under a number."""
     return [*kept[: number - 1], line, *kept[number:]]
 
 

@@ -19,12 +19,7 @@ _MADE = "mount -t tmpfs tmpfs /run && mkdir /run/lock && ip link set lo up && ec
 
 @dataclass(frozen=True)
 class Box:
-    """A network and a /run of their own.
-
-    Attributes:
-        pid: The process that holds them.
-        folder: The cluster's, which has the form of a checkout.
-    """
+    """The process `pid` holds the network and the mounts; `folder` is a checkout for the cluster."""
 
     pid: int
     folder: Path
@@ -34,18 +29,13 @@ class Box:
         return ["nsenter", f"--target={self.pid}", "--net", "--mount", f"--wd={ROOT}", *words]
 
     def cluster(self, verb: str) -> str:
-        """Run `python -m localcloud.cluster`; what it prints.
-
-        Raises:
-            AssertionError: It failed; the message has its words.
-        """
+        """Run `python -m localcloud.cluster`; what it prints."""
         words = (sys.executable, "-m", "localcloud.cluster", "--root", str(self.folder), verb)
         done = subprocess.run(self.entering(*words), capture_output=True, text=True, check=False, timeout=600)
         assert done.returncode == 0, f"{verb}: {done.stderr}"
         return done.stdout
 
     def environment(self) -> Mapping[str, str]:
-        """What points a program at the cluster."""
         words = (word for line in self.cluster("env").splitlines() for word in shlex.split(line)[1:])
         return {**dict(word.split("=", 1) for word in words), "FAULTS_ROOT": str(self.folder)}
 
@@ -60,7 +50,6 @@ class Box:
 
 @contextmanager
 def box() -> Generator[Box]:
-    """A box whose cluster runs."""
     # A socket's path is short, and so is this one, whoever runs the tests.
     folder = Path(tempfile.mkdtemp(prefix="faults-", dir="/tmp"))
     (folder / ".venv" / "bin").mkdir(parents=True)

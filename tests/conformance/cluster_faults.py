@@ -29,7 +29,6 @@ _NOW = ("--grace-period=0", "--force")
 
 @contextmanager
 def again_and_again(work: Callable[[], Any], pause: float) -> Generator[None]:
-    """Do something until the block ends, whatever it meets."""
     stop = threading.Event()
 
     def run() -> None:
@@ -89,12 +88,10 @@ def kill_leader(stage: SiteStage) -> None:
 
 
 def kill_gateway(stage: SiteStage) -> None:
-    """Envoy Gateway is killed."""
     stage.site.kubectl("delete", "pod", "-n", PROXIES, "-l", "control-plane=envoy-gateway", *_NOW)
 
 
 def kill_envoy(stage: SiteStage) -> None:
-    """The Envoy that answers is killed."""
     ours = f"gateway.envoyproxy.io/owning-gateway-namespace={stage.site.namespace}"
     stage.site.kubectl("delete", "pod", "-n", PROXIES, "-l", ours, *_NOW)
 
@@ -173,7 +170,6 @@ def quota(stage: SiteStage) -> None:
 
 @contextmanager
 def three_controllers(stage: SiteStage) -> Generator[None]:
-    """Three more controllers carry the rollout on, as fast as they can."""
     each = [stage.assembled(f"other-{at}").controller for at in range(3)]
     with again_and_again(each[0].tick, 0.1), again_and_again(each[1].tick, 0.1), again_and_again(each[2].tick, 0.1):
         yield

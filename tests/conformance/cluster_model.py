@@ -1,11 +1,11 @@
-"""A model's container that behaves as the variable BEHAVIOUR says; run in a pod, with the standard library alone.
+"""A model's container that behaves as the variable BEHAVIOUR says; run in a pod, with the standard library only.
 
     {}                      # answers
     {"status": 500}         # fails every request
-    {"eats": 20000000}      # keeps so many bytes of memory of each request
-    {"flaps": 3}            # is ready for so many seconds, and then not for as many
+    {"eats": 20000000}      # allocates that many bytes per request
+    {"flaps": 3}            # is ready for that many seconds, then not ready for as many
 
-It ends as the serving runtime does: at SIGTERM it answers what is there, and closes each connection.
+At SIGTERM it answers open requests and closes each connection, as the serving runtime does.
 """
 
 from __future__ import annotations
@@ -24,18 +24,14 @@ _ending = threading.Event()
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers `GET /ping` and `POST /invocations`."""
-
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
 
     def do_GET(self) -> None:
-        """Whether it is ready."""
         flaps = BEHAVIOUR.get("flaps")
         self._answer(503 if flaps and int(time.time() / flaps) % 2 else 200)
 
     def do_POST(self) -> None:
-        """A prediction."""
         self.rfile.read(int(self.headers.get("Content-Length") or 0))
         if eats := BEHAVIOUR.get("eats"):
             _kept.append(bytearray(os.urandom(1)) * eats)
@@ -56,14 +52,11 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class Server(ThreadingHTTPServer):
-    """As many connections at once as come."""
-
     daemon_threads = True
     request_queue_size = 128
 
 
 def main() -> None:
-    """Serve until told to end."""
     server = Server(("0.0.0.0", 8080), Handler)
     signal.signal(signal.SIGTERM, lambda *_: _ending.set())
     threading.Thread(target=server.serve_forever, args=(0.1,), daemon=True).start()

@@ -1,8 +1,8 @@
-"""Plays rows on the cluster that KUBECONFIG names, one line of JSON on standard output a row as soon as it has ended.
+"""Plays rows on the cluster that KUBECONFIG names, and prints a line of JSON per row when it ends.
 
-python -m tests.conformance.cluster_player [ROW ...]    # {"name": ..., "found": [what is not as it must be]}
+    python -m tests.conformance.cluster_player [ROW ...]    # {"name": ..., "found": [differences]}
 
-What else is said goes to standard error. It runs where the cluster's addresses are: in a box of its own.
+It runs where the cluster's addresses are reachable, in its own box; logs go to standard error.
 """
 
 from __future__ import annotations
@@ -29,7 +29,6 @@ _HOUR = 3600.0
 
 
 def main(wanted: list[str]) -> None:
-    """Play the rows of these names; all without one."""
     answers = sys.stdout
     with redirect_stdout(sys.stderr):
         for name, found in played([row for row in CLUSTERS if not wanted or row.name in wanted]):

@@ -1,8 +1,4 @@
-"""A namespace with what an endpoint needs: a Gateway, and the product's own controller, as the Pulumi program makes it.
-
-site = Site("faults", image, folder)
-site.kubectl("get", "pods")
-"""
+"""A namespace with a Gateway, and the product's own controller as the Pulumi program makes it."""
 
 from __future__ import annotations
 
@@ -28,12 +24,10 @@ from tests.conformance.cluster.objects import gateway as gateway_of
 from tests.platforms.load import wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
-CLUSTER = Path(os.environ.get("FAULTS_ROOT", ROOT))
-"""Whose cluster it is: of the box, which has a folder of its own."""
+CLUSTER = Path(os.environ.get("FAULTS_ROOT", ROOT))  # the box has its own folder
 GATEWAY = "faults"
 PROMETHEUS = "http://10.99.0.1:9090"
-SCRIPTS = "scripts"
-"""The ConfigMap with what runs in the stages' own containers."""
+SCRIPTS = "scripts"  # the ConfigMap with the programs of the stages' own containers
 SLOW = 240.0  # seconds for anything of the cluster's; loose, for the machine may be busy
 _SKEW = """
 import datetime, os, time
@@ -44,16 +38,10 @@ class datetime_(_datetime):
     def now(cls, tz=None):
         return _datetime.fromtimestamp(time.time(), tz)
 datetime.datetime = datetime_
-"""
-"""Python's own hook of a process: its clock is so many seconds off."""
+"""  # Python's sitecustomize: the process's clock is off by so many seconds
 
 
 def cluster(*words: str) -> None:
-    """Run a command of `python -m localcloud.cluster`.
-
-    Raises:
-        AssertionError: It failed; the message has its words.
-    """
     command = [sys.executable, "-m", "localcloud.cluster", "--root", str(CLUSTER), *words]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{words}: {done.stderr}"
@@ -61,14 +49,7 @@ def cluster(*words: str) -> None:
 
 @dataclass
 class Site:
-    """A namespace.
-
-    Attributes:
-        namespace: Its name.
-        image: The controller's, by digest; the models' containers run its Python.
-        skew: How many seconds the controllers' clock is off.
-        controllers: How many there are.
-    """
+    """A namespace, whose controllers' clock is off by `skew` seconds."""
 
     namespace: str
     image: str
@@ -80,7 +61,6 @@ class Site:
         self.api = Api.of(None, self.namespace)
 
     def make(self) -> None:
-        """Make all of it, and wait until it works."""
         self.apply([*({**one, "apiVersion": "apiextensions.k8s.io/v1"} for one in definitions())])
         self.kubectl("wait", "crd/rollouts.modelstack.dev", "--for=condition=Established", "--timeout=60s")
         settings = KubernetesSettings(prometheus=PROMETHEUS)
@@ -105,21 +85,14 @@ class Site:
 
     @property
     def url(self) -> str:
-        """Where the gateway answers."""
         return gateway.url(self.api, GATEWAY)
 
     def apply(self, objects: Sequence[Mapping[str, Any]], manager: str = "modelstack-pulumi") -> None:
-        """Apply manifests on the server's side."""
         whole = {"apiVersion": "v1", "kind": "List", "items": list(objects)}
         words = ("apply", "--server-side", "--force-conflicts", f"--field-manager={manager}", "-f", "-")
         self.kubectl(*words, given=json.dumps(whole))
 
     def kubectl(self, *words: str, given: str | None = None) -> str:
-        """Run kubectl as the administrator; what it prints.
-
-        Raises:
-            AssertionError: It failed; the message has its words.
-        """
         done = self.tried(*words, given=given)
         assert done.returncode == 0, f"kubectl {' '.join(words)}: {done.stdout}{done.stderr}"
         return done.stdout

@@ -1,6 +1,6 @@
-"""What a row plays on in a cluster: an endpoint of a site, with pods that behave as told, under load.
+"""A stage in a cluster: an endpoint of a site, with pods that behave as configured, under load.
 
-The controllers in the cluster carry the rollouts on. The stage does what an update does: it declares and releases.
+The controllers in the cluster run the rollouts. The stage does what an update does: it declares and releases.
 """
 
 from __future__ import annotations
@@ -42,8 +42,7 @@ from tests.platforms.aws.on_cloud import BODY
 from tests.platforms.load import RATE, wait_for
 
 PATIENCE = 1000.0  # seconds for a trial; loose, for the machine may be busy
-LONG = replace(QUICK, max_seconds=900)
-"""A trial's time is never over because a machine is busy."""
+LONG = replace(QUICK, max_seconds=900)  # no trial times out because the machine is busy
 LOGIN, RIGHT = "login", "right"
 _FETCH = f"""
 import os, sys
@@ -59,13 +58,11 @@ class Pods:
     """The pods of a release.
 
     Attributes:
-        behaviour: How their containers behave; see `cluster_model.py`.
-        memory: The most that a container may use.
-        image: Whose container it is; empty for the stage's own.
-        deadline: In how many seconds the Deployment must come up.
-        spec: Fields of the pods' spec.
-        logs_in: Whether a container fetches first, which ends as the product's own does when it may not: with exit
-            status 4, until the Secret LOGIN has the password RIGHT.
+        behaviour: See `cluster_model.py`.
+        deadline: Seconds in which the Deployment must be available.
+        logs_in: Whether an init container fetches first, and exits with 4, as the product's does, until the Secret
+            LOGIN
+        has the password RIGHT.
     """
 
     behaviour: Mapping[str, Any] = field(default_factory=dict[str, Any])
@@ -78,15 +75,6 @@ class Pods:
 
 @dataclass
 class SiteStage(Stage):
-    """An endpoint.
-
-    Attributes:
-        site: Where it is.
-        name: Of the row; names of the objects derive from it as they do for a stack.
-        pods: How many each release has.
-        prometheus: Which the controllers ask.
-    """
-
     site: Site
     name: str
     pods: int = 1
@@ -115,7 +103,6 @@ class SiteStage(Stage):
         )
 
     def release(self, role: str, **behaviour: Any) -> Release:
-        """Everything that one release is in the cluster, of such `Pods`."""
         pods = Pods(**behaviour)
         workload = f"{self.names.prefix}-{role}"
         self.releases[role] = Release(
@@ -139,7 +126,6 @@ class SiteStage(Stage):
         return self.releases[role]
 
     def serve(self, role: str) -> None:
-        """Declare the endpoint with one release, and wait until the gateway gives its answers."""
         self.declare()
         self.comes_up(role)
         self.begin(role, LONG)
@@ -162,12 +148,10 @@ class SiteStage(Stage):
         return self.trial("challenger", row.plan, row.during, row.at)
 
     def comes_up(self, role: str) -> None:
-        """Wait until a release's pods are ready."""
         workload = self.releases[role].config_name
         self.site.kubectl("rollout", "status", f"deployment/{workload}", f"--timeout={SLOW:.0f}s")
 
     def pair(self, champion: str, challenger: str) -> str:
-        """The config that serves two releases together."""
         config = ServingConfig(
             f"{self.names.prefix}-{champion}-{challenger}", self.backend(champion), self.backend(challenger)
         )
@@ -175,11 +159,9 @@ class SiteStage(Stage):
         return config.name
 
     def assembled(self, by: str = "test") -> Assembled:
-        """All that drives the endpoint, for this process; any number may be used."""
         return assembled(self.site.api, self.names.prefix, self.spec, by=by)
 
     def begin(self, role: str, plan: Plan, beside: str | None = None) -> RolloutState:
-        """Release, as an update does; the state then."""
         pair = self.pair(beside, role) if beside else None
 
         def released() -> bool:
@@ -201,7 +183,6 @@ class SiteStage(Stage):
         return wait_for(there, PATIENCE, f"{self.name} is {phase.value}")
 
     def trial(self, role: str, plan: Plan, during: Act = nothing, at: Phase = Phase.BAKING) -> RolloutState:
-        """Release beside the champion, and wait until the controllers in the cluster have ended the trial."""
         state = self.state()
         if state.champion == self.releases[role]:
             return state
@@ -244,17 +225,14 @@ class SiteStage(Stage):
         return wait_for(lambda: seen if (seen := traffic.read()).status == "ready" else None, PATIENCE, "it is ready")
 
     def _followed(self) -> bool:
-        """Whether the gateway gives the champion everything."""
         live, champion = RouteTraffic(self.site.api, self.names.prefix).read(), self.state().champion
         return live.status == "ready" and champion is not None and live.shares() == {champion.variant: 100.0}
 
     def packages(self) -> Mapping[str, str]:
-        """The approval status of each release's package."""
         registry = ModelPackages(self.site.api)
         return {role: registry.approval(release.version) for role, release in self.releases.items()}
 
     def told(self, kind: str, rollout_id: str) -> list[Message]:
-        """The Events of the Rollout of one kind, from the begin of the last trial on."""
         reason = "".join(word.capitalize() for word in kind.split("_"))
         return [
             Message(item["message"], {"why": item["message"]})
@@ -263,28 +241,23 @@ class SiteStage(Stage):
         ]
 
     def events(self, kind: str) -> list[dict[str, Any]]:
-        """The Events of an object of the endpoint."""
         wanted = {"kind": kind, "name": self.names.prefix}
         return [item for item in self.site.api.list(EVENT) if wanted.items() <= item["involvedObject"].items()]
 
     def pods_of(self, role: str) -> list[str]:
-        """The names of a release's pods."""
         found = self.site.api.list(POD, {"workload": self.releases[role].config_name})
         return [item["metadata"]["name"] for item in found]
 
     def load(self, *, target: str | None = None, rate: float = RATE, workers: int = 2) -> GatewayLoad:
-        """A constant load, not started yet."""
         return GatewayLoad(self.site.url, Wanted(self.host, target or ""), self.name, rate, workers)
 
     def close(self) -> None:
-        """Let the pods end."""
         with suppress(RolloutError):
             for release in self.releases.values():
                 words = ("delete", "deployment", release.config_name, "--wait=false", "--ignore-not-found")
                 self.site.tried(*words)
 
     def backend(self, role: str) -> Backend:
-        """The backend of a release."""
         return Backend(f"v-{role}", f"{self.names.prefix}-{role}")
 
     def _config(self, config: ServingConfig) -> dict[str, Any]:
@@ -295,7 +268,6 @@ class SiteStage(Stage):
         return {"apiVersion": api_version, "kind": kind, "metadata": metadata, **rest}
 
     def _deployment(self, role: str, pods: Pods) -> dict[str, Any]:
-        """The shape is that of a release of the Pulumi program; only what runs in it is the test's own."""
         workload = f"{self.names.prefix}-{role}"
         variables = {"MODELSTACK_VARIANT": f"v-{role}", "BEHAVIOUR": json.dumps(pods.behaviour)}
         own = {

@@ -20,8 +20,7 @@ from tests.conformance.stage import FaultStage, Platform
 from tests.platforms.aws.on_cloud import Clients, configured, point_at
 
 ROOT = Path(__file__).resolve().parents[2]
-AT_ONCE = {"aws": 10, "kubernetes": 6}
-"""Rows; so many that they keep two cores busy, and no more."""
+AT_ONCE = {"aws": 10, "kubernetes": 6}  # rows that keep two cores busy
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -66,8 +65,6 @@ def on_kubernetes(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempP
 
 
 def submitted(pool: ThreadPoolExecutor, rows: list[Row], stage: Callable[[Row], FaultStage]) -> Plays:
-    """The rows, each on a stage of its own."""
-
     def whole(row: Row) -> Played:
         made = stage(row)
         prepare(row, made)

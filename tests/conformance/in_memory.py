@@ -1,7 +1,6 @@
 """A stage in memory: the simulated platform with its alarms, in simulated time.
 
-What a release answers is counted second by second. Nothing here knows how a real platform counts or fires: rows that
-are about that are played on one, too.
+Answers are counted per second. It does not model how a real platform counts or fires; such rows also play on one.
 """
 
 from __future__ import annotations
@@ -53,12 +52,11 @@ _LONGEST = 20_000  # seconds of simulated time that anything may take
 _MEASURES: Mapping[str, Measure] = {"5xx": "errors", "p99": "latency"}
 _CHANGES: frozenset[Call] = frozenset({"write journal", "use config", "set weights", "set approval", "notify"})
 _HEALTHY: dict[str, Any] = {"status": 200, "share": 1.0, "delay": 0.01, "delayed": 1.0, "answer": PREDICTION}
-Place = tuple[str, str]
-"""Variant and measure of an alarm."""
+Place = tuple[str, str]  # variant and measure of an alarm
 
 
 class _Dead(BaseException):
-    """The controller's process ends here."""
+    pass
 
 
 @dataclass
@@ -70,14 +68,11 @@ class _Fault:
 
 
 class _Observed(Answered):
-    """What variants answered, with the metrics that somebody else publishes of each answer."""
-
     def __init__(self, source: Any) -> None:
         super().__init__(source)
         self.published: dict[tuple[str, str, str], float] = {}
 
     def tally(self, metric: Metric, variant: str, start: float, end: float, cut: float | None) -> Tally:
-        """As the platform's metric store answers."""
         if not metric.metric:
             return super().tally(metric, variant, start, end, cut)
         value = self.published.get((variant, metric.namespace, metric.metric))
@@ -87,12 +82,10 @@ class _Observed(Answered):
 
 @dataclass
 class _Cloud(World):
-    """A world whose variants behave as rows say, and that keeps every request.
+    """A world whose variants behave as rows say; it keeps every answered request in `asked`.
 
     Attributes:
-        behaves: Variant -> how it behaves.
-        target: The variant that is asked by name; empty when the weights decide.
-        asked: Every request that was answered to a caller.
+        target: The variant that is requested by name; empty when the weights decide.
     """
 
     behaves: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
@@ -128,8 +121,6 @@ class _Cloud(World):
 
 
 class MemoryStage(FaultStage):
-    """A stage in memory."""
-
     one_more = 3
 
     def __init__(self) -> None:
@@ -147,11 +138,9 @@ class MemoryStage(FaultStage):
     # Time
 
     def now(self) -> float:
-        """The simulated time."""
         return self.world.clock.time()
 
     def wait(self, question: Callable[[], Any], doing: str) -> Any:
-        """Let time pass until it is so."""
         until = self.now() + _LONGEST
         while not (answer := question()):
             assert self.now() < until, f"{doing}: still {answer!r}"
@@ -159,12 +148,10 @@ class MemoryStage(FaultStage):
         return answer
 
     def at_once(self, *calls: Callable[[], Any]) -> None:
-        """In the same second."""
         for call in calls:
             call()
 
     def pass_time(self, now: float, seconds: float) -> None:
-        """Look at the alarms, and deliver what fires."""
         for place in self._declared:
             if self._forced.get(place, 0.0) >= now:
                 continue
@@ -176,7 +163,6 @@ class MemoryStage(FaultStage):
         self._deliver_due(now)
 
     def _counts(self, variant: str, measure: str, now: float) -> tuple[int, int]:
-        """How many of a variant's requests were bad of late, and how many there were."""
         answered, start, end = self.world.answered, now - _LOOKS_BACK, now + 1
         if measure == "5xx":
             found = answered.tally(KNOWN["errors"], variant, start, end, None)
@@ -208,7 +194,6 @@ class MemoryStage(FaultStage):
     # What is there
 
     def release(self, role: str, **behaviour: Any) -> Release:
-        """Its config and how it answers."""
         made = make_release(role)
         self.releases[role] = made
         self.world.configs[made.config_name] = {made.variant: 1.0}
@@ -219,24 +204,20 @@ class MemoryStage(FaultStage):
         return made
 
     def pair(self, champion: str, challenger: str) -> str:
-        """A config."""
         name = f"pair-{champion}-{challenger}"
         self.world.configs[name] = {f"v-{champion}": 1.0, f"v-{challenger}": 0.0}
         return name
 
     def shadow(self, champion: str, challenger: str) -> str:
-        """A config, and who gets copies by it."""
         name = f"shadow-{champion}-{challenger}"
         self.world.configs[name] = {f"v-{champion}": 1.0}
         self.world.shadows[name] = (f"v-{challenger}", 100)
         return name
 
     def serve(self, role: str) -> None:
-        """It does from the start."""
         assert self.live().config == self.releases[role].config_name
 
     def controller(self, die: mortal.Die = lambda kind: None) -> Controller:
-        """Its calls meet the faults of the stage."""
         world, through = self.world, partial(self._through, die)
         return world.controller(
             traffic=through(
@@ -278,15 +259,12 @@ class MemoryStage(FaultStage):
         return answer
 
     def state(self) -> RolloutState:
-        """The journal's."""
         return self.world.state
 
     def live(self) -> Live:
-        """The endpoint's."""
         return self.world.live()
 
     def approval(self, role: str) -> Approval:
-        """The registry's."""
         return MemoryRegistry(self.world).approval(self.releases[role].version)
 
     def load(self, *, target: str | None = None, rate: float = 10, workers: int = 2) -> Any:
@@ -300,19 +278,15 @@ class MemoryStage(FaultStage):
     # Alarms, and what people are told
 
     def rolls_back_on_alarm(self) -> None:
-        """Alarms are delivered from now on."""
         self._subscribed = True
 
     def declare_alarm(self, role: str, measure: str) -> None:
-        """It is looked at each second."""
         self._declared.add((f"v-{role}", measure))
 
     def rung(self, role: str, measure: str = "5xx") -> str:
-        """The message of an alarm that fired."""
         return str(self.wait(lambda: self._rang.get((f"v-{role}", measure)), f"{measure} of {role} fires"))
 
     def ring(self, role: str, measure: str = "5xx") -> str:
-        """Let it fire, and be delivered at once."""
         place = (f"v-{role}", measure)
         self._since.pop(place, None)
         self._forced[place] = self.now() + _FORCED
@@ -321,7 +295,6 @@ class MemoryStage(FaultStage):
         return self._rang[place]
 
     def deliver(self, message: str, times: int = 1) -> list[dict[str, Any]]:
-        """One after the other."""
         answers = [self.wait(partial(self._tried, message), "the alarm is acted upon") for _ in range(times)]
         self.ran += answers
         return answers
@@ -347,7 +320,6 @@ class MemoryStage(FaultStage):
         )  # fmt: skip
 
     def numbers(self, alarm: Alarm, champion: str) -> Numbers:
-        """What both versions answered of late."""
         measure = alarm.name.rpartition("-")[2]
         each = [Counted(*self._counts(str(variant), measure, self.now())) for variant in (alarm.variant, champion)]
         return Numbers(TOLERATED, *each, champion_rings=(champion, measure) in self._since)
@@ -363,36 +335,30 @@ class MemoryStage(FaultStage):
         )
 
     def told(self, kind: str, rollout_id: str) -> list[Message]:
-        """What was sent."""
         sent = [event for event in self.world.sent if (event.kind, event.rollout_id) == (kind, rollout_id)]
         return [Message(event.text, {"why": event.reason.text if event.reason else ""}) for event in sent]
 
     # Disturbances
 
     def fault(self, call: Call, effect: Effect, calls: int | None = None, *, seconds: float = 0) -> None:
-        """By what stands before each port."""
         self._faults.append(_Fault(call, effect, calls, seconds))
 
     def end_faults(self) -> None:
-        """End them all."""
         self._faults.clear()
 
     def impatient(self, read_timeout: float) -> None:
         """A call that hangs here ends by itself."""
 
     def become(self, role: str, **behaviour: Any) -> None:
-        """From now on."""
         self.world.behaves[f"v-{role}"] = {**_HEALTHY, **behaviour}
 
     @contextmanager
     def scaling(self, role: str) -> Generator[None]:
-        """A change of the endpoint is under way."""
         self.world.change(self.live().config, {name: one.weight for name, one in self.live().variants.items()})
         yield
         assert self.live().status == "changing"
 
     def breaks_archive(self, role: str) -> None:
-        """No new instance comes up."""
         self.world.unstartable.add(f"v-{role}")
         self.world.last_words[f"v-{role}"] = "no module named model"
 
@@ -416,7 +382,6 @@ class MemoryStage(FaultStage):
     # What goes on beside a trial
 
     def labels(self, label: bool | None) -> AbstractContextManager[None]:
-        """What the monitors would publish of each answer."""
         values = dict[tuple[str, str, str], float]()
         for role in self.releases:
             variant = f"v-{role}"
@@ -430,7 +395,6 @@ class MemoryStage(FaultStage):
         return self._published(values)
 
     def publishes(self, namespace: str, metric: str, rates: Mapping[str, float]) -> AbstractContextManager[None]:
-        """A value of each answer."""
         return self._published({(f"v-{role}", namespace, metric): rate for role, rate in rates.items()})
 
     @contextmanager
@@ -440,17 +404,13 @@ class MemoryStage(FaultStage):
         self.world.observed.published.clear()
 
     def captured(self) -> None:
-        """Every answer is."""
         self.wait(lambda: self.timed("champion"), "captures")
 
     def timed(self, role: str) -> int:
-        """All of them."""
         return self.world.answered.count(f"v-{role}", 0, self.now())
 
 
 class _Load(Load):
-    """All requests of the world, from now on."""
-
     def __init__(self, asked: list[Asked]) -> None:
         super().__init__(lambda name: Asked(name, 0, 0, ""), "", workers=0)
         self.asked = asked
@@ -477,7 +437,7 @@ class _Alarms:
 
 @dataclass
 class _Replay:
-    """Replays every answer of the champion by what the challenger answers to all."""
+    """Replays the champion's one answer against the challenger's."""
 
     world: _Cloud
 
@@ -490,7 +450,6 @@ class _Replay:
         return replay(latest, self, champion=champion, challenger=challenger, before=before)
 
     def send(self, request: Request) -> Response:
-        """As `Invoke` does."""
         how = self.world.behaves[request.variant]
         body = how["answer"].encode() if how["status"] == HTTPStatus.OK else b""
         return Response(how["status"], body, how["delay"], request.variant)

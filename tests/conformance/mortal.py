@@ -1,13 +1,11 @@
-"""Controllers, each in a process of its own that is killed after a kind of effect that has killed none before.
+"""Controllers in processes that are killed after each new kind of effect.
 
-    python tests/conformance/mortal.py < what.json     # prints the status of each process; -9 of one that was killed
+    python tests/conformance/mortal.py < what.json     # prints the exit status of each process; -9 if it was killed
 
-Every call that changes something kills the process with SIGKILL right after the platform has performed it, unless one
-of the same kind has killed a process before: those are kept in a file. So a row of such processes is killed between any
-two steps, and the one that finds no new step comes to the end.
+Every call that changes something kills the process with SIGKILL right after the platform has performed it, once per
+kind, which a file records. So a row is killed between any two steps, and the last process finishes.
 
-The processes are forked from one that has imported everything, which takes longer than most of them live. How a
-platform's calls are told apart is said by the module that is named: `mortal_aws`, `cluster.mortal`.
+They are forked from a process that has imported everything, which takes longer than most of them live.
 """
 
 from __future__ import annotations
@@ -35,19 +33,10 @@ from rollout.reason import Reason
 from tests.conformance.stage import PATIENCE, FaultStage, Killed
 
 ROOT = Path(__file__).resolve().parents[2]
-Die = Callable[[str], None]
-"""Called when an effect of this kind was performed."""
+Die = Callable[[str], None]  # called after an effect of this kind
 
 
 def run(module: str, where: Mapping[str, Any], stage: FaultStage, asked: Killed) -> tuple[list[int], int]:
-    """Carry on what is asked of a stage by such processes; as `FaultStage.killed`.
-
-    Args:
-        module: Has `controllers(where, die)`, which makes what makes a controller.
-        where: What that is told; JSON.
-        stage: The stage, with a champion and a challenger.
-        asked: What is done.
-    """
     with tempfile.TemporaryDirectory() as folder:
         marks = Path(folder) / "marks"
         marks.touch()
@@ -68,7 +57,6 @@ def run(module: str, where: Mapping[str, Any], stage: FaultStage, asked: Killed)
 
 
 def orders(stage: FaultStage, asked: Killed) -> dict[str, Any]:
-    """What each controller is told to do, as JSON values."""
     return {
         "does": asked.does, "release": stage.releases["challenger"].as_dict(),
         "pair": stage.pair("champion", "challenger"),
@@ -111,7 +99,6 @@ def carry_on(asked: Any, controller: Controller) -> int:
 
 
 def in_a_process(asked: Any, controller: Callable[[], Controller]) -> int:
-    """Carry it on in a process of its own, and return its status."""
     process = os.fork()
     if process == 0:
         status = 1
@@ -124,7 +111,6 @@ def in_a_process(asked: Any, controller: Callable[[], Controller]) -> int:
 
 
 def main() -> None:
-    """Carry it on in one process after another, until one comes to the end."""
     asked = json.load(sys.stdin)
     controllers: Callable[[Any, Die], Callable[[], Controller]] = import_module(asked["module"]).controllers
     controller = controllers(asked["where"], once_each(Path(asked["marks"])))

@@ -27,7 +27,6 @@ def controllers(where: Any, die: Die) -> Callable[[], Controller]:
 
 
 def _mortal(region: str, die: Die) -> Any:
-    """Clients by service whose changes kill the process."""
     make = clients(region)
     asked: dict[str, str] = {}
 
@@ -51,7 +50,6 @@ def _mortal(region: str, die: Die) -> Any:
 
 
 def kind(operation: str, body: Any) -> str:
-    """What tells one step from another."""
     if operation == "Publish":
         return "any"  # all events of an outbox are sent in one go
     if operation != "PutItem":

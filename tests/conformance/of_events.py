@@ -55,7 +55,6 @@ def _superseded(stage: FaultStage) -> None:
 
 
 def _scaled(stage: FaultStage) -> None:
-    """An autoscaler adds an instance that starts slowly."""
     with stage.scaling("challenger"):
         stage.ring("challenger")
 

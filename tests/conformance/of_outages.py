@@ -16,11 +16,7 @@ TOLERANT = replace(QUICK, max_failed=0.05)
 
 
 def _left_to_the_judge(stage: FaultStage) -> None:
-    """The challenger's alarm rings, people are told, and nothing is rolled back, however often it is delivered.
-
-    Who answers the alarm leaves the telling to others when a controller is just telling something else. Here nobody
-    looks at the trial meanwhile, so the alarm is delivered again until people are told.
-    """
+    """The challenger's alarm rings, people are told, and nothing is rolled back, however often it is delivered."""
     message, trial = stage.rung("challenger"), stage.state().rollout_id
     state = stage.wait(lambda: _left(stage.state()), "who is subscribed leaves it to the judge")
     assert state.on_trial, f"it is taken back: {state.decided or state.verdict}"

@@ -71,15 +71,6 @@ _OPERATIONS: Mapping[Call, tuple[str, str]] = {
 
 
 class AwsStage(FaultStage):
-    """A stage on the local cloud.
-
-    Args:
-        shared: The clients.
-        name: Of the stage.
-        cloud: The local cloud.
-        code: The archive of the functions.
-    """
-
     one_more = 5
 
     def __init__(self, shared: Clients, name: str, cloud: Cloud, code: Path) -> None:
@@ -106,7 +97,6 @@ class AwsStage(FaultStage):
     # What is there
 
     def release(self, role: str, **behaviour: Any) -> Release:
-        """Everything that one release is in the cloud; see localcloud's `served_model.py` for how it may behave."""
         names, sagemaker = self.names, self.clients("sagemaker")
         made = sealed_release(role, self.clients("s3"), names.bucket, _members(role, behaviour))
         container = {"Image": names.process_image, "ModelDataUrl": made.archive_uri}
@@ -129,18 +119,15 @@ class AwsStage(FaultStage):
         return made
 
     def replace_archive(self, role: str, **behaviour: Any) -> None:
-        """Put other bytes where the archive of a release lies."""
         s3, uri = self.clients("s3"), self.releases[role].archive_uri
         other = sealed_release(role, s3, self.names.bucket, _members(role, behaviour)).archive_uri
         bucket, _, key = uri.removeprefix("s3://").partition("/")
         s3.copy_object(Bucket=bucket, Key=key, CopySource=other.removeprefix("s3://"))
 
     def pair(self, champion: str, challenger: str) -> str:
-        """The endpoint config that serves two releases together, all traffic to the first."""
         return self._config(f"{self.names.prefix}-{champion}-{challenger}", {champion: 1, challenger: 0})
 
     def shadow(self, champion: str, challenger: str) -> str:
-        """The endpoint config that serves the first and copies every request to the second."""
         return self._config(f"{self.names.prefix}-{champion}-shadow-{challenger}", {champion: 1}, {challenger: 1})
 
     def _config(self, name: str, weights: Mapping[str, float], shadows: Mapping[str, float] | None = None) -> str:
@@ -172,32 +159,26 @@ class AwsStage(FaultStage):
         ]  # fmt: skip
 
     def serve(self, role: str) -> None:
-        """Create the endpoint with one release, and wait until it serves."""
         sagemaker, release = self.clients("sagemaker"), self.releases[role]
         sagemaker.create_endpoint(EndpointName=self.names.endpoint, EndpointConfigName=release.config_name)
         wait_for(lambda: self.live().status != "changing")
 
     def close(self) -> None:
-        """End the endpoint's processes, which would be looked after as long as the cloud runs."""
         self.clients("sagemaker").delete_endpoint(EndpointName=self.names.endpoint)
 
     def controller(self) -> Controller:
-        """A controller of its own; any number may be used."""
         return controller_with(self.clients, self.names.endpoint, self.names.journal, by="test", topic=self.topic)
 
     def live(self) -> Live:
-        """What the endpoint says of itself."""
         return SageMakerTraffic(self.clients, self.names.endpoint).read()
 
     def approval(self, role: str) -> Approval:
-        """The approval status of a release's package."""
         arn = self.releases[role].version
         return self.clients("sagemaker").describe_model_package(ModelPackageName=arn)["ModelApprovalStatus"]
 
     # Alarms, and what people are told
 
     def rolls_back_on_alarm(self) -> None:
-        """Subscribe the rollback function to the topic, with the role that infra gives it."""
         iam, functions, name = self.clients("iam"), self.clients("lambda"), self.names.function("rollback")
         role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust("lambda"))["Role"]["Arn"]
         key = self.names.arn("kms", "key/artifacts")
@@ -218,11 +199,9 @@ class AwsStage(FaultStage):
         self.clients("sns").subscribe(TopicArn=self.topic, Protocol="lambda", Endpoint=arn)
 
     def alarm(self, role: str, measure: str) -> str:
-        """The name of a variant's alarm."""
         return self.names.alarm(f"v-{role}", measure)
 
     def declare_alarm(self, role: str, measure: str) -> None:
-        """One of the alarms that infra declares for every variant, with a short period and one data point."""
         place = {"EndpointName": self.names.endpoint, "VariantName": f"v-{role}"}
         dimensions = [{"Name": name, "Value": value} for name, value in place.items()]
         counts = {"part": ("Invocation5XXErrors", "Sum"), "whole": ("Invocations", "Sum")}
@@ -248,11 +227,9 @@ class AwsStage(FaultStage):
     # What the topic sent
 
     def told(self, kind: str, rollout_id: str) -> list[Message]:
-        """What was sent of one kind of event of one rollout."""
         return self.inbox.told(kind, rollout_id)
 
     def rung(self, role: str, measure: str = "5xx") -> str:
-        """Wait until an alarm has told the topic that it is in ALARM; the message, as functions get it."""
         wanted = {"AlarmName": self.alarm(role, measure), "NewStateValue": "ALARM"}
 
         def found() -> str | None:
@@ -261,7 +238,6 @@ class AwsStage(FaultStage):
         return wait_for(found, PATIENCE, f"{wanted}")
 
     def ring(self, role: str, measure: str = "5xx") -> str:
-        """Let an alarm ring now, whatever its metric says; the message."""
         for state in ("OK", "ALARM"):
             self.clients("cloudwatch").set_alarm_state(
                 AlarmName=self.alarm(role, measure), StateValue=state, StateReason="set by the test"
@@ -269,7 +245,6 @@ class AwsStage(FaultStage):
         return self.rung(role, measure)
 
     def deliver(self, message: str, times: int = 1) -> list[dict[str, Any]]:
-        """Give an alarm's message to the function, as often at once; what it answered each time."""
         event = json.dumps({"Records": [{"Sns": {"Message": message}}]}).encode()
 
         def call(_: int) -> dict[str, Any]:
@@ -286,7 +261,6 @@ class AwsStage(FaultStage):
     # Disturbances
 
     def fault(self, call: Call, effect: Effect, calls: int | None = None, *, seconds: float = 0) -> None:
-        """Let the cloud's operation go wrong when it is about this stage."""
         service, operation = _OPERATIONS[call]
         wanted: dict[str, Any] = {"service": service, "operation": operation, "effect": effect}
         wanted["containing"] = self.names.prefix
@@ -297,21 +271,18 @@ class AwsStage(FaultStage):
         self._faults.append(self.cloud.faults("POST", wanted)["id"])
 
     def end_faults(self) -> None:
-        """End the faults of this stage that are not used up."""
         for name in self._faults:
             with suppress(ProcessError):  # it is used up
                 self.cloud.faults("DELETE", query=f"?id={name}")
         self._faults.clear()
 
     def become(self, role: str, **behaviour: Any) -> None:
-        """Let the instance that serves a release behave otherwise from now on."""
         self.clients("sagemaker-runtime").invoke_endpoint(
             EndpointName=self.names.endpoint, ContentType="application/json", TargetVariant=f"v-{role}",
             Body=json.dumps({"become": behaviour}).encode(),
         )  # fmt: skip
 
     def impatient(self, read_timeout: float) -> None:
-        """Let the controllers from now on give a call up after so many seconds, instead of the product's 15."""
         session = boto3.Session(region_name=REGION)
         settings = Config(retries={"mode": "standard", "total_max_attempts": 2}, read_timeout=read_timeout)
 
@@ -323,7 +294,6 @@ class AwsStage(FaultStage):
 
     @contextmanager
     def scaling(self, role: str) -> Generator[None]:
-        """Meanwhile the endpoint takes no other change."""
         self.clients("sagemaker").update_endpoint_weights_and_capacities(
             EndpointName=self.names.endpoint,
             DesiredWeightsAndCapacities=[{"VariantName": f"v-{role}", "DesiredInstanceCount": 2}],
@@ -332,11 +302,9 @@ class AwsStage(FaultStage):
         assert self.live().status == "changing"
 
     def breaks_archive(self, role: str) -> None:
-        """Put an archive that does not start where its own lies."""
         self.replace_archive(role, start="raise")
 
     def killed(self, asked: Killed) -> tuple[list[int], int]:
-        """As the protocol has it, by `mortal.py`."""
         names = self.names
         where = {"region": REGION, "endpoint": names.endpoint, "table": names.journal, "topic": self.topic}
         return mortal.run("tests.conformance.mortal_aws", where, self, asked)
@@ -344,16 +312,10 @@ class AwsStage(FaultStage):
     # What goes on beside a trial
 
     def labels(self, label: bool | None) -> AbstractContextManager[None]:
-        """Take in captured answers as the labels function does, and two seconds late the same label for each.
-
-        Args:
-            label: None when no label ever comes.
-        """
         documents = self._documents()
         return beside(lambda stop: self._label(label, stop, documents))
 
     def publishes(self, namespace: str, metric: str, rates: Mapping[str, float]) -> AbstractContextManager[None]:
-        """Publish a metric of the user's for answers of each role, of which this share is 1, the others 0."""
         return beside(lambda stop: self._publish(namespace, metric, rates, stop))
 
     def _publish(self, namespace: str, metric: str, rates: Mapping[str, float], stop: threading.Event) -> None:
@@ -404,20 +366,16 @@ class AwsStage(FaultStage):
         return [item["Key"] for item in listed.get("Contents", [])]
 
     def captured(self) -> None:
-        """Wait until some of the champion's answers were captured."""
         wait_for(lambda: self._captured("v-champion"), PATIENCE, "captures")
 
     def timed(self, role: str) -> int:
-        """As CloudWatch has it."""
         seen = CloudWatchCounters(self.clients, self.names.endpoint).quantile(f"v-{role}", 0.99, time.time())
         return seen.requests if seen else 0
 
     def load(self, *, target: str | None = None, rate: float = 10, workers: int = 2) -> EndpointLoad:
-        """On the endpoint's own API."""
         return EndpointLoad(self.shared.asking, self.names.endpoint, rate, target, workers)
 
     def state(self) -> RolloutState:
-        """What the journal says."""
         return DynamoJournal(self.clients, self.names.journal, self.names.endpoint).read()
 
 

@@ -21,8 +21,7 @@ Role = Literal["champion", "challenger", "next"]
 Drive = Callable[[Any, "Row"], RolloutState]
 Beside = Callable[[Any], AbstractContextManager[None]]
 Place = Literal["shared", "skewed", "apart", "far"]
-"""A namespace of a cluster with controllers and a gateway. What an Envoy answers itself is of no variant: whoever makes
-it do so is alone behind it. In `skewed` the controllers' clock is off."""
+"""A namespace of a cluster with controllers and a gateway. A row whose Envoy answers by itself is alone behind it."""
 AFTER = 20  # answers after the end
 SECONDS = 1200  # to the end of any row
 
@@ -37,8 +36,7 @@ QUICK = Plan(
     window_seconds=5,
     settle_seconds=2,
     max_seconds=120,
-)
-"""Half of the traffic, judged every five seconds."""
+)  # half of the traffic, judged every five seconds
 
 
 @dataclass(frozen=True)
@@ -46,18 +44,13 @@ class Expected:
     """How a row must end.
 
     Attributes:
-        outcome: Of the verdict.
-        source: Who reached it.
-        names: The metric, alarm, variant or person that it names: one of these. Of an alarm, the end of its name.
-        serves: The release with all traffic at the end.
-        packages: The approval status of every package.
-        says: What its text must hold.
-        again: Whether the topic may have been told of the verdict more than once, as a controller that does not know
-            whether it told must tell again.
-        fails: Whose own failures (5XX, no answer) are theirs and no lost requests: they would have failed anyway.
+        names: The metric, alarm, variant or person in the verdict, one of these; the end of an alarm's name.
+        says: Part of the verdict's text.
+        again: Whether the verdict may be sent more than once.
+        fails: Whose own failures (5XX, no answer) are not lost requests.
         silent: Who must never have answered a request of the load.
-        ignored: Whether the function must have ignored each event that was given to it directly.
-        or_by: Who may see the same fault first, with the same outcome, and what is named then.
+        ignored: Whether the function must have ignored each event that was delivered to it directly.
+        or_by: Another source that may find the fault first, and the name in the verdict then.
     """
 
     outcome: Outcome
@@ -92,12 +85,7 @@ def rolled_back(source: Source, *names: str, **more: Any) -> Expected:
 
 @dataclass(frozen=True)
 class Loses:
-    """The requests that the failing part itself loses.
-
-    Attributes:
-        why: Which they are, as the page says it.
-        most: How many they may be.
-    """
+    """The requests that the failing part itself loses, and at most how many."""
 
     why: str
     most: int
@@ -105,36 +93,25 @@ class Loses:
 
 @dataclass(frozen=True)
 class Row:
-    """A rollout that is played, with what goes wrong in it.
+    """A rollout that is played, with a fault.
 
     Attributes:
-        name: Of the row.
-        happens: What goes wrong, and what the product makes of it; one sentence.
-        expects: How it must end.
-        see: What a person sees.
-        do: What a person does.
-        champion: How the champion behaves; see `served_model.py`.
-        challenger: How the challenger behaves; None releases none.
-        plan: How the challenger earns its traffic.
-        alarms: Role and measure of the alarms that there are; with any, the rollback function is subscribed.
-        callers: How many requests of the load may be under way at a time.
-        asks: The variant that the load asks for by name; None leaves it to the weights.
-        captures: Whether requests are captured.
-        before: Done when the champion serves under load, before the challenger is released.
-        beside: Goes on from then to the verdict.
-        during: Done once in mid-trial.
-        at: In which phase of it.
-        after: Done after the verdict; the end is what stands after it.
-        drive: Who carries the rollout on.
-        adapters: The platforms whose adapter the fault touches. On another one only `make test-faults` plays it, and
-            `make test` plays it in memory alone.
-        not_on: Platform -> why there can be no such fault.
-        either: Another end that is as right, by who sees the fault first; None for none.
-        loses: Which requests may be lost, from the fault's begin to the end of the trial; None for none.
-        shows: Checks what a person sees, when all is over.
-        place: Of a row that only a cluster has, where in it; None of any other row.
-        pods: How many instances each release has.
-        alone: Whether it disturbs every other row of the cluster, too.
+        happens: The fault, and what the product does about it; `see` and `do` are for a person.
+        champion: Its behaviour; see `served_model.py`.
+        challenger: None releases none.
+        alarms: Role and measure; with any, the rollback function is subscribed.
+        asks: The variant that the load requests by name; None leaves it to the weights.
+        before: Runs when the champion serves under load, before the challenger is released.
+        beside: Runs from then to the verdict.
+        during: Runs once in mid-trial, in the phase `at`.
+        after: Runs after the verdict; the end is what holds after it.
+        adapters: The platforms whose adapter the fault touches; `make test` plays it on these and in memory.
+        not_on: Platform -> why the fault is impossible there.
+        either: Another correct end.
+        loses: Requests that may be lost, from the fault's begin to the end of the trial.
+        shows: Checks what a person sees after the end.
+        place: Where in a cluster, of a row that only a cluster has.
+        alone: Whether it disturbs every other row of the cluster.
     """
 
     name: str
@@ -170,15 +147,9 @@ class Played:
     """How a row ended.
 
     Attributes:
-        state: The journal.
-        live: The endpoint.
-        configs: The config of each release alone, by role.
-        packages: Approval statuses by role.
-        told: The notifications of the verdict.
-        asked: Every request of the load.
-        over: When the end was there, epoch seconds.
-        ran: What the function answered to events given to it directly.
-        lost: The requests that the failing part may have lost.
+        over: When it ended, epoch seconds.
+        ran: The function's answers to events delivered directly.
+        lost: Requests that the failing part may lose.
         unseen: What a person does not see although the row says so.
     """
 
@@ -194,12 +165,10 @@ class Played:
     unseen: str = ""
 
 
-Plays = dict[str, Future[Played]]
-"""How rows end, by name; they are played meanwhile."""
+Plays = dict[str, Future[Played]]  # by name of the row; they are played meanwhile
 
 
 def prepare(row: Row, stage: Stage) -> None:
-    """Bring the row's champion to serve."""
     stage.captures, stage.pods = row.captures, row.pods
     stage.release("champion", **row.champion)
     if row.challenger is not None and row.place is None:

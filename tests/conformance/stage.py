@@ -1,7 +1,7 @@
-"""What a row plays on: an endpoint with alarms, what people are told of it, and ways to disturb it.
+"""What a row plays on: an endpoint with alarms and notifications, and ways to disturb it.
 
-`in_memory.MemoryStage` is simulated, `on_aws.AwsStage` is on the local cloud, `cluster.stage.ClusterStage` on a real
-cluster. A row names what goes wrong in the words of this page, and each of them makes it so by its own means.
+`in_memory.MemoryStage` is simulated, `on_aws.AwsStage` is on the local cloud, `cluster.stage.ClusterStage` on a
+cluster.
 """
 
 from __future__ import annotations
@@ -35,28 +35,21 @@ Call = Literal[
     "read metrics", "read journal", "write journal", "read endpoint", "use config", "set weights", "set approval",
     "notify",
 ]  # fmt: skip
-"""What a controller asks of its platform. On a cluster `use config` and `set weights` are one call."""
+"""A controller's calls of its platform. On a cluster `use config` and `set weights` are the same call."""
 Effect = Literal["error", "throttle", "drop_before", "drop_after"]
-"""It is refused as broken, or as too much; its connection is closed before it is performed, or after."""
+"""Refused as broken or as too much; the connection is closed before the call is performed, or after."""
 Act = Callable[[Any], None]
 
 
 @dataclass(frozen=True)
 class Message:
-    """What people were told: an event of a rollout, or a change of an alarm's state."""
-
     text: str
     content: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Killed:
-    """What controllers are told that are killed after each kind of effect in turn.
-
-    Attributes:
-        does: `release`, or `restore`: a person takes the promotion back.
-        plan: How the challenger earns its traffic.
-    """
+    """Controllers are killed after each kind of effect in turn; `restore`: a person rolls the promotion back."""
 
     does: Literal["release", "restore"]
     plan: Plan
@@ -92,7 +85,6 @@ class Stage(ABC):
     """What was answered to alarms that were given directly to whoever acts on them."""
 
     def now(self) -> float:
-        """Epoch seconds."""
         return time.time()
 
     def wait(self, question: Callable[[], Any], doing: str) -> Any:
@@ -113,14 +105,7 @@ class Stage(ABC):
 
     @abstractmethod
     def trial(self, role: str, plan: Plan, during: Act = nothing, at: Phase = Phase.BAKING) -> RolloutState:
-        """Release, and follow to the verdict, as often as it takes.
-
-        Args:
-            role: What is released.
-            plan: How it earns its traffic.
-            during: Done once, as soon as the trial is in the phase `at` and the endpoint has confirmed its weights.
-            at: The phase.
-        """
+        """Release, and follow to the verdict, as often as it takes."""
 
     @abstractmethod
     def settled(self) -> RolloutState:
@@ -156,7 +141,6 @@ class FaultStage(Stage):
     # Time
 
     def at_once(self, *calls: Callable[[], Any]) -> None:
-        """Make calls in the same moment."""
         with ThreadPoolExecutor(len(calls)) as pool:
             list(pool.map(lambda call: call(), calls))
 
@@ -208,14 +192,7 @@ class FaultStage(Stage):
 
     @abstractmethod
     def fault(self, call: Call, effect: Effect, calls: int | None = None, *, seconds: float = 0) -> None:
-        """Let a call that is about this stage go wrong.
-
-        Args:
-            call: Which.
-            effect: How.
-            calls: How often; None until the end of the row.
-            seconds: Until a connection is closed.
-        """
+        """Let a call that is about this stage go wrong."""
 
     @abstractmethod
     def end_faults(self) -> None:
@@ -239,21 +216,13 @@ class FaultStage(Stage):
 
     @abstractmethod
     def killed(self, asked: Killed) -> tuple[list[int], int]:
-        """Carry a trial on by processes, each killed after its first new kind of effect, until one comes to the end.
-
-        Returns:
-            The exit status of each, -9 of one that was killed, and how many kinds of effects there were.
-        """
+        """Carry a trial on by processes, each killed after its first new kind of effect, until one comes to the end."""
 
     # What goes on beside a trial
 
     @abstractmethod
     def labels(self, label: bool | None) -> AbstractContextManager[None]:
-        """Take in captured answers as the product does, and two seconds late the same label for each.
-
-        Args:
-            label: None when no label ever comes.
-        """
+        """Take in captured answers as the product does, and two seconds late the same label for each."""
 
     @abstractmethod
     def publishes(self, namespace: str, metric: str, rates: Mapping[str, float]) -> AbstractContextManager[None]:
@@ -270,7 +239,6 @@ class FaultStage(Stage):
     # Rollouts
 
     def trial(self, role: str, plan: Plan, during: Act = nothing, at: Phase = Phase.BAKING) -> RolloutState:
-        """By controllers of this process."""
         done: list[bool] = []
 
         def watch(seen: Progress) -> None:
@@ -312,9 +280,7 @@ class FaultStage(Stage):
         return self.wait(ended, "the end")
 
     def person(self, why: str) -> Reason:
-        """A reason that a person gives."""
         return Reason("person", "ada", why)
 
     def packages(self) -> Mapping[str, str]:
-        """The approval status of each release's package."""
         return {role: self.approval(role) for role in self.releases}

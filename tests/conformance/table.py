@@ -17,29 +17,25 @@ from tests.conformance.stage import Platform
 
 ROWS: tuple[Row, ...] = (*MODELS, *OUTAGES, *EVENTS, *PLATFORMS)
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "faults.md"
-EVERYWHERE, ON_A_CLUSTER = "# Faults", "## Only on a cluster"
-"""The headings that the tables are below."""
+EVERYWHERE, ON_A_CLUSTER = "# Faults", "## Only on a cluster"  # headings above the tables
 NAMES: Mapping[Platform, str] = {"aws": "AWS", "kubernetes": "Kubernetes"}
 _COLUMNS = ["fault", "what happens", "how it ends", "what you see", "what to do"]
 _NONE_LOST = "; no request lost"
 
 
 def shown(rows: Sequence[Row]) -> list[str]:
-    """The table as Markdown, a line a row."""
     cells = [_cells(row) for row in rows]
     columns = [*_COLUMNS, "played on"][: len(cells[0])]
     return [_line(columns), "|" + "---|" * len(columns), *map(_line, cells)]
 
 
 def in_page(text: str, heading: str) -> list[str]:
-    """The lines of the page's table below a heading."""
     lines = text.splitlines()
     first, last = _place(lines, heading)
     return lines[first:last]
 
 
 def written(text: str, heading: str, table: Sequence[str]) -> str:
-    """The page with a table in the place of the one below a heading."""
     lines = text.splitlines()
     first, last = _place(lines, heading)
     return "\n".join([*lines[:first], *table, *lines[last:]]) + "\n"
@@ -55,7 +51,6 @@ def _cells(row: Row) -> list[str]:
 
 
 def _ending(expected: Expected) -> str:
-    """The end of a row in a few words."""
     outcome = expected.outcome.replace("_", " ")
     packages = ", ".join(f"{role} {status}" for role, status in expected.packages.items())
     other = f" or {expected.or_by[0]}" if expected.or_by else ""
@@ -74,13 +69,11 @@ def _ending_of(row: Row) -> str:
 
 
 def _played_on(row: Row) -> str:
-    """The platforms that a row is played on and why not on the others."""
     played = " and ".join(name for platform, name in NAMES.items() if platform not in row.not_on)
     reasons = "".join(f". Not on {NAMES[platform]}: {why}" for platform, why in row.not_on.items())
     return f"{played}{reasons}"
 
 
 def _place(lines: Sequence[str], heading: str) -> tuple[int, int]:
-    """Where the table of faults below a heading begins, and where it ends."""
     first = next(at for at in range(lines.index(heading), len(lines)) if lines[at].startswith("| fault |"))
     return first, next(at for at in range(first, len(lines) + 1) if not (lines[at : at + 1] or [""])[0].startswith("|"))

@@ -15,13 +15,10 @@ from tests.conformance.cluster_box import box
 from tests.conformance.of_clusters import CLUSTERS
 from tests.conformance.row import Row
 
-SECONDS = 2400
-"""For all of them, on a machine that is busy with other tests."""
+SECONDS = 2400  # for all of them, on a busy machine
 
 
 class Playing:
-    """Rows that are being played, and how those ended that have."""
-
     def __init__(self, answers: Generator[str], log: Path) -> None:
         self._answers, self._log, self._ended = answers, log, dict[str, list[str]]()
 
@@ -37,7 +34,6 @@ class Playing:
 
 @pytest.fixture(scope="module")
 def playing(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Generator[Playing]:
-    """The rows that were selected, on a cluster of their own."""
     asked = [item.callspec.params["row"].name for item in request.session.items if _plays(item)]
     log = tmp_path_factory.mktemp("cluster") / "log"
     built(CONTROLLER, print)  # in the box is no way out, to Debian and the package index

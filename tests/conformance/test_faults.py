@@ -1,6 +1,5 @@
-"""Every row of the table of faults, played in memory and on each platform that can have it; a test a row.
+"""Every row of the table of faults, played in memory and on each platform that can have it.
 
-A row is a disturbance and the end that it must come to: verdict, weights, registry, notification, and no request lost.
 Rows that do not touch the adapter of a real platform are marked `faults` there.
 """
 

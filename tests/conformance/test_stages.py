@@ -22,7 +22,6 @@ from tests.platforms.kubernetes.fake_api import FakeApi
 
 @pytest.fixture
 def performed() -> list[str]:
-    """What came to the server behind the proxy."""
     return []
 
 

@@ -15,7 +15,6 @@ from tests.conformance.stage import FaultStage
 
 
 def _taken_back(stage: FaultStage, row: Row) -> RolloutState:
-    """A person takes the test back."""
     return stage.trial(
         "challenger", row.plan, lambda stage: stage.controller().roll_back(stage.person("the button was moved too"))
     )
@@ -58,7 +57,6 @@ ROWS: tuple[Row, ...] = (
     ),
 )
 SHARES = {"all-at-once": [100], "shadow": [0], "ab-taken-back": [30], "ab-until-decided": [50], "linear": [40, 80]}
-"""Percent of the answers that are asked for, step by step."""
 
 
 def _plays(row: Row) -> Played:

@@ -17,7 +17,6 @@ PLAN = Plan(steps=(Step(10, 30), Step(50, 30)), window_seconds=10, max_seconds=1
 
 
 def release(name: str) -> Release:
-    """A release by its short name."""
     return Release(
         id=name,
         recipe=f"{name}-recipe",
@@ -64,6 +63,5 @@ def challenged(*, plan: Plan = PLAN, seconds: float = 40, **changes: Any) -> Wor
 
 
 def wish(of: str = "3f0c", said: str = "it sold more") -> Restored:
-    """A release that ada asked to serve again."""
     reason = Reason("person", "ada", said, kind=Kind.RESTORED)
     return Restored(of, "c" * 64, "sha256:cd", "s3://bucket/key", "image", reason, 2.0, 1.0)

@@ -1,6 +1,6 @@
-"""What variants answered in a simulated world, second by second, and what labels say of it.
+"""What variants answered in a simulated world, per second, and the labels of it.
 
-Answers are counts, since a simulated day has millions of them; their latencies are drawn when somebody asks for them.
+Answers are counts, because a simulated day has millions; latencies are drawn when they are read.
 """
 
 from __future__ import annotations
@@ -19,14 +19,7 @@ _SPREAD = 0.3  # of the logarithms of latencies
 
 @dataclass(frozen=True)
 class Batch:
-    """Answers of one variant within a second.
-
-    Attributes:
-        count: How many.
-        failed: How many of them failed.
-        median: The median of their latency, ms; latencies are log-normal.
-        seed: Of the random source behind the latencies.
-    """
+    """Answers of one variant within a second; latencies are log-normal around `median`, in ms."""
 
     count: int
     failed: int
@@ -35,7 +28,6 @@ class Batch:
 
     @cached_property
     def milliseconds(self) -> list[float]:
-        """The latency of each."""
         source = random.Random(self.seed)
         return [self.median * source.lognormvariate(0.0, _SPREAD) for _ in range(self.count)]
 
@@ -44,8 +36,6 @@ _Item = TypeVar("_Item")
 
 
 class _InTime(Generic[_Item]):
-    """Items in the order of their seconds."""
-
     def __init__(self) -> None:
         self._seconds, self._items = list[int](), list[_Item]()
 
@@ -60,27 +50,13 @@ class _InTime(Generic[_Item]):
 
 
 class Answered:
-    """Answers and labels by variant and time.
-
-    Args:
-        source: Decides which answers fail, and which are right.
-    """
-
     def __init__(self, source: random.Random) -> None:
         self._random = source
         self._batches: defaultdict[str, _InTime[Batch]] = defaultdict(_InTime)
         self._labels: defaultdict[str, _InTime[Tally]] = defaultdict(_InTime)
 
     def add(self, variant: str, at: float, count: int, *, failing: float, median: float) -> None:
-        """Note answers of a variant.
-
-        Args:
-            variant: The variant.
-            at: When, epoch seconds.
-            count: How many.
-            failing: The share of its answers that fail.
-            median: The median of its latency, ms.
-        """
+        """Note answers of a variant."""
         batch = Batch(count, self.some_of(count, failing), median, self._random.getrandbits(32))
         self._batches[variant].add(at, batch)
 
@@ -93,11 +69,9 @@ class Answered:
         return sum(self._random.random() < share for _ in range(count)) if share > 0 else 0
 
     def count(self, variant: str, start: float, end: float) -> int:
-        """How many answers a variant gave between two times, epoch seconds."""
         return sum(batch.count for batch in self._batches[variant].between(start, end))
 
     def milliseconds(self, variant: str, start: float, end: float) -> list[float]:
-        """How long each took."""
         return [one for batch in self._batches[variant].between(start, end) for one in batch.milliseconds]
 
     def tally(self, metric: Metric, variant: str, start: float, end: float, cut: float | None) -> Tally:

@@ -1,11 +1,11 @@
-"""A simulated platform: the ports in memory, on a clock that is turned by hand. For tests, and for trying a plan out.
+"""A simulated platform: the ports in memory, on a manual clock.
 
     world = World(configs={"solo-a": {"v-a": 1}, "pair": {"v-a": 1, "v-b": 0}}, serving="solo-a")
     world.error_rates["v-b"] = 0.5
     world.controller().follow(seconds=600)
 
-It behaves as SageMaker does where that matters to a rollout: weights are relative, a config brings its own weights,
-every change takes a while, and while it lasts other changes are refused.
+It behaves as SageMaker does: weights are relative, a config has its own weights, every change takes a while, and
+meanwhile other changes are refused.
 """
 
 from __future__ import annotations
@@ -36,26 +36,22 @@ _HISTORY = 3 * 3600
 
 
 class Watcher(Protocol):
-    """What happens while time passes."""
-
     def pass_time(self, now: float, seconds: float) -> None:
         """So many seconds have passed, and it is now."""
         ...
 
 
 class ManualClock:
-    """A clock that moves only when it is told to, second by second."""
+    """A clock that moves only by `sleep`, second by second."""
 
     def __init__(self, now: float = 1_000_000.0) -> None:
         self._now = now
         self.watchers: list[Watcher] = []
 
     def time(self) -> float:
-        """Epoch seconds."""
         return self._now
 
     def sleep(self, seconds: float) -> None:
-        """Let time pass for everything that watches this clock."""
         left = seconds
         while left > 0:
             part = min(1.0, left)
@@ -70,26 +66,19 @@ class World:
     """One endpoint with its traffic, metrics, journal, registry and notifications.
 
     Attributes:
-        configs: Endpoint config name -> relative weight per variant.
-        serving: The config that serves.
+        configs: Endpoint config -> relative weight per variant.
         shadows: Config -> the variant that it copies requests to, and the percent of them.
         error_rates: Variant -> the share of its requests that fail.
-        latencies: Variant -> the median of its latency, ms; 10 for others. Latencies are log-normal.
+        latencies: Variant -> the median of its log-normal latency, ms; 10 by default.
         correct: Variant -> the share of its answers that labels prove right.
-        label_seconds: How long after an answer its label comes.
-        count_seconds: How long after they came labels and captured answers are counted.
-        replays: Variant -> what it makes of captured requests.
+        label_seconds: From an answer to its label.
+        count_seconds: From labels and captured answers to their counting.
+        replays: Variant -> the result of its replay.
         replay_problem: Why captured requests cannot be replayed; empty when they can.
-        requests_per_second: What the endpoint is asked.
-        change_seconds: How long a change of config or weights takes.
-        broken: Configs that never come up, nobody can tell why: the endpoint falls back to what served.
-        unstartable: Variants of which no new instance comes up, and with them no config that has one.
+        broken: Configs that never come up without naming a variant: the endpoint falls back.
+        unstartable: Variants whose new instances, and so any config that has them, do not come up.
         last_words: Variant -> the last line in the log of an instance that does not come up.
-        ringing: The alarms that ring.
         metrics_problem: Why metrics are unreachable; empty when they are not.
-        unsendable: Whether notifications cannot be sent.
-        unwritable: Whether the journal takes no writes.
-        seed: Of the random source behind requests and errors.
     """
 
     configs: dict[str, dict[str, float]]
@@ -163,17 +152,11 @@ class World:
         return Live(status, self.serving, variants, self._detail or status, shadows, self._detail)
 
     def change(self, config: str, weights: Mapping[str, float]) -> None:
-        """Begin a change of config or weights.
-
-        Raises:
-            Busy: Another change is under way.
-        """
         if self._pending:
             raise Busy("cannot update an endpoint that is Updating")
         self._pending = (self.clock.time() + self.change_seconds, config, dict(weights))
 
     def pass_time(self, now: float, seconds: float) -> None:
-        """Let requests arrive, and changes end."""
         self._owed += self.requests_per_second * seconds
         arrived = int(self._owed)
         self._owed -= arrived
@@ -212,16 +195,12 @@ class World:
 
 @dataclass
 class MemoryTraffic:
-    """`Traffic` over a world."""
-
     world: World
 
     def read(self) -> Live:
-        """What is live now."""
         return self.world.live()
 
     def set_weights(self, weights: Mapping[str, int]) -> None:
-        """Begin a change of weights."""
         live = self.world.live()
         unknown = weights.keys() - live.variants.keys()
         if unknown:
@@ -230,7 +209,6 @@ class MemoryTraffic:
         self.world.change(live.config, {**now, **weights})
 
     def use_config(self, name: str, guard: Guard | None = None) -> None:
-        """Begin a change of config."""
         if name not in self.world.configs:
             raise RolloutError(f"there is no endpoint config {name}")
         live = self.world.live()
@@ -243,7 +221,7 @@ class MemoryTraffic:
 
 @dataclass
 class MemoryCounters:
-    """`Counters` over a world, whose latencies are milliseconds."""
+    """`Counters` whose latencies are milliseconds."""
 
     world: World
 
@@ -278,7 +256,6 @@ class MemoryCounters:
         return {COUNTED: answers}
 
     def _until(self, query: CountQuery) -> float:
-        """Until when answers are counted by now."""
         return self.world.clock.time() - self.world.count_seconds
 
     def _reach(self) -> None:
@@ -286,15 +263,12 @@ class MemoryCounters:
             raise Unreachable(self.world.metrics_problem)
 
     def cut(self, latency: float) -> float:
-        """Any latency is exact."""
         return latency
 
     def captured(self) -> float:
-        """All answers are."""
         return 1.0
 
     def quantile(self, variant: str, quantile: float, end: float) -> Quantile | None:
-        """The quantile over the last three hours."""
         self._reach()
         ordered = sorted(self.world.answered.milliseconds(variant, end - _HISTORY, end))
         return Quantile(ordered[int(quantile * len(ordered))], len(ordered)) if ordered else None
@@ -302,19 +276,14 @@ class MemoryCounters:
 
 @dataclass
 class MemoryAlarms:
-    """`Alarms` over a world, where alarms ring when a test says so."""
-
     world: World
 
     def ringing(self, state: RolloutState) -> tuple[Ringing, ...]:
-        """Those that ring."""
         return self.world.ringing
 
 
 @dataclass
 class MemoryReplay:
-    """`Replay` over a world."""
-
     world: World
 
     def run(self, champion: str, challenger: str, requests: int, before: Replayed) -> Replayed:
@@ -328,20 +297,15 @@ class MemoryReplay:
 
 @dataclass
 class MemoryJournal:
-    """`Journal` over a world; every write passes through JSON as it would elsewhere, and what was read is frozen.
-
-    The audit record is put away with each write, by nobody.
-    """
+    """`Journal` whose writes pass through JSON; audit records are stored with each write."""
 
     world: World
     by: str = "test"
 
     def read(self) -> RolloutState:
-        """The state."""
         return self.world.state
 
     def write(self, state: RolloutState) -> RolloutState:
-        """Store the successor of the revision that was read."""
         if self.world.unwritable:
             raise Unreachable("the journal does not answer")
         if state.revision != self.world.state.revision:
@@ -355,16 +319,12 @@ class MemoryJournal:
 
 @dataclass
 class MemoryRegistry:
-    """`Registry` over a world."""
-
     world: World
 
     def approval(self, package: str) -> Approval:
-        """The status of a package."""
         return self.world.approvals.get(package, "PendingManualApproval")
 
     def set_approval(self, package: str, approval: Approval, why: str) -> None:
-        """Set the status of a package."""
         if not why:
             raise Unreachable("an approval needs its reason")
         self.world.approvals[package] = approval
@@ -372,12 +332,9 @@ class MemoryRegistry:
 
 @dataclass
 class MemoryNotify:
-    """`Notify` over a world."""
-
     world: World
 
     def send(self, event: Event) -> None:
-        """Keep the event."""
         if self.world.unsendable:
             raise Unreachable("the topic does not answer")
         self.world.sent.append(event)

@@ -1,8 +1,4 @@
-"""The alarm rules of a stage, as the stack declares them, and what Alertmanager tells of them.
-
-All variants have their rules: without them nobody could say that nothing rings. Only the alarms that a row declares can
-ring; the others tolerate everything.
-"""
+"""The alarm rules of a stage, as the stack declares them, and what Alertmanager reports of them."""
 
 from __future__ import annotations
 
@@ -29,20 +25,14 @@ from tests.conformance.stage import PERIODS, SLOW_MS, TOLERATED
 EVERY = 2  # seconds
 _PERIOD = 10
 _NEVER = "vector(0) > 1"
-Alarm = tuple[str, str]
-"""Variant and measure."""
+Alarm = tuple[str, str]  # variant and measure
 
 
 @dataclass
 class Rules:
-    """The rules of one endpoint, in a ConfigMap.
+    """The rules of one endpoint, in a ConfigMap. Every variant has its rules, or nobody knows whether it fires.
 
-    Attributes:
-        api: The namespace.
-        endpoint: The endpoint.
-        workloads: Variant -> what serves it.
-        declared: What can ring by its metric.
-        ringing: What rings whatever its metric says.
+    Only `declared` alarms fire by their metric; the others tolerate everything, but those in `ringing` always fire.
     """
 
     api: Api
@@ -62,7 +52,6 @@ class Rules:
             self.api.apply(CONFIG_MAP, whole, names.PROGRAM, force=True)
 
     def group(self) -> Rule:
-        """All of them."""
         clusters = {variant: (cluster(self.api.namespace, name),) for variant, name in self.workloads.items()}
         watched = Watched(
             self.api.namespace, self.endpoint, clusters, every_seconds=EVERY, period_seconds=_PERIOD,
@@ -89,18 +78,12 @@ class Rules:
 
 @dataclass(frozen=True)
 class Alertmanager:
-    """What rings of one endpoint.
-
-    Attributes:
-        client: Of Alertmanager.
-        endpoint: The endpoint.
-    """
+    """The firing alerts of one endpoint."""
 
     client: httpx.Client
     endpoint: str
 
     def firing(self) -> list[dict[str, Any]]:
-        """The alerts, each as Alertmanager has it."""
         asked = {"filter": f'endpoint="{self.endpoint}"', "active": "true"}
         answer = self.client.get("/api/v2/alerts", params=asked)
         answer.raise_for_status()

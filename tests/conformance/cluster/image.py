@@ -1,7 +1,4 @@
-"""The image of the stub: this machine's Python, of whose library what the stub loads, and two files.
-
-reference = pushed("10.99.0.1:5000", folder)     # 10.99.0.1:5000/tests/stub@sha256:…, once a session; seconds
-"""
+"""The image of the stub: this machine's Python, the part of its library that the stub loads, and two files."""
 
 from __future__ import annotations
 
@@ -25,12 +22,7 @@ _FILES = (
 
 
 def pushed(registry: str, folder: Path) -> str:
-    """The reference of the image, by digest, after it was pushed.
-
-    Args:
-        registry: Speaks HTTP.
-        folder: Where files are made.
-    """
+    """The reference of the image, by digest, after it was pushed."""
     python = Path(sys.executable).resolve()
     imports = ", ".join({"json", "sys", "encodings.idna", *_imported(STUB), *_imported(MODEL_SERVER)})
     words = [python, "-I", "-c", f"import {imports}; {_FILES}"]

@@ -19,18 +19,14 @@ class Webhook:
         self._came: list[tuple[str, Message]] = []
 
     def keep(self, path: str, body: bytes) -> None:
-        """Keep a post."""
         self._came.append((path, Message(body.decode(), json.loads(body))))
 
     def messages(self, path: str) -> list[Message]:
-        """What was posted to a path."""
         return [message for there, message in list(self._came) if there == path]
 
 
 @contextmanager
 def webhook() -> Generator[Webhook]:
-    """One that runs until the block ends."""
-
     class Handler(Quiet):
         def do_POST(self) -> None:
             made.keep(self.path, self.rfile.read(int(self.headers["Content-Length"])))

@@ -17,29 +17,18 @@ __all__ = ["PREDICTION", "GatewayLoad", "Wanted"]
 
 @dataclass(frozen=True)
 class Wanted:
-    """Who is asked: a host, and a variant by name or whoever the weights say."""
+    """The target of requests: a host, and a variant by name or by the weights."""
 
     host: str
     target: str = ""
 
     @property
     def headers(self) -> dict[str, str]:
-        """Of a request."""
         target = {TARGET_HEADER: self.target} if self.target else {}
         return {"Host": self.host, "Content-Type": "application/json", "Accept": "application/json", **target}
 
 
 class GatewayLoad(Load):
-    """Asks for predictions.
-
-    Args:
-        address: The gateway's URL.
-        wanted: Who is asked.
-        name: What the inference ids begin with.
-        rate: Requests a second.
-        workers: How many ask at a time.
-    """
-
     def __init__(self, address: str, wanted: Wanted, name: str, rate: float = RATE, workers: int = 2) -> None:
         super().__init__(self._once, name, rate, workers)
         self._headers = wanted.headers

@@ -1,6 +1,6 @@
-"""The objects of a stage in a cluster, as the Pulumi program makes them. Pure.
+"""The objects of a stage in a cluster, as the Pulumi program makes them.
 
-A release is a Deployment and a Service of one name; the route has no rules, which are the controller's alone.
+A release is a Deployment and a Service with the same name; the route has no rules, which only the controller writes.
 """
 
 from __future__ import annotations
@@ -23,18 +23,15 @@ _PING = {"httpGet": {"path": "/ping", "port": "http"}, "periodSeconds": 1, "time
 
 
 def gateway(name: str = GATEWAY) -> Object:
-    """A Gateway, and so an Envoy, of its own."""
     listener = {"name": "http", "port": 80, "protocol": "HTTP"}
     return {"metadata": {"name": name}, "spec": {"gatewayClassName": "localcluster", "listeners": [listener]}}
 
 
 def route(endpoint: str, host: str) -> Object:
-    """The route of an endpoint, without rules."""
     return {"metadata": {"name": endpoint}, "spec": {"parentRefs": [{"name": GATEWAY}], "hostnames": [host]}}
 
 
 def config(one: ServingConfig) -> Object:
-    """A config, which never changes."""
     return {"metadata": {"name": one.name}, "data": {names.CONTENT: one.to_json()}, "immutable": True}
 
 
@@ -44,7 +41,6 @@ def behaviour(name: str, how: Mapping[str, Any]) -> Object:
 
 
 def service(name: str) -> Object:
-    """Its Service."""
     ports = [{"name": "http", "port": names.PORT, "targetPort": "http"}]
     return {"metadata": {"name": name}, "spec": {"selector": {"app": name}, "ports": ports}}
 
@@ -70,14 +66,7 @@ def deployment(name: str, image: str, words: list[str], environment: Mapping[str
 
 
 def container(own: Mapping[str, Any], *, reads: tuple[str, str], cpu: str, memory: str) -> Object:
-    """A model's container: when it is ready, and how it ends.
-
-    Args:
-        own: Its image, what runs in it, and its variables.
-        reads: The volume that it reads, and where.
-        cpu: What it asks for.
-        memory: The most that it may use.
-    """
+    """A model's container: when it is ready, and how it ends."""
     volume, path = reads
     return {
         "name": "model",
@@ -102,16 +91,7 @@ def workload(
     labels: Mapping[str, str] | None = None,
     annotations: Mapping[str, str] | None = None,
 ) -> Object:
-    """The spec of a Deployment of a model: its pods, and how they take each other's place.
-
-    Args:
-        selector: Labels by which it knows its pods.
-        pod: Whatever of the pods' spec is their own.
-        replicas: How many there are.
-        deadline: In how many seconds they must come up.
-        labels: More labels of the pods.
-        annotations: Of the pods.
-    """
+    """The spec of a Deployment of a model: its pods, and how they take each other's place."""
     return {
         "replicas": replicas,
         "progressDeadlineSeconds": deadline,

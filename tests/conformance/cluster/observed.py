@@ -1,7 +1,4 @@
-"""What goes on beside a trial in a cluster: captured answers are kept and labelled, and metrics published.
-
-Pods of the stub keep what they answered until it is fetched; what the controller's pod does with it is done here.
-"""
+"""What runs during a trial in a cluster: captured answers are stored and labelled, and metrics published."""
 
 from __future__ import annotations
 
@@ -36,15 +33,12 @@ def _member(_: object, name: str) -> bytes | None:
 
 
 class Observed:
-    """Of one stage."""
-
     def __init__(self, stage: ClusterStage) -> None:
         self._stage, self._database = stage, stage.world.shared.database
         self._fetched: dict[str, int] = {}
         self._unlabelled = deque[tuple[float, str]]()
 
     def kept(self, variant: str) -> bool:
-        """Whether some answers of a variant are in the database."""
         return bool(Captures(self._database, self._stage.endpoint).keys(variant, "", 1))
 
     def keep(self, stop: Event) -> None:
@@ -82,7 +76,6 @@ class Observed:
                 self._stage.world.tells(text(self._database, self._stage.api.namespace, [endpoint]))
 
     def publish(self, namespace: str, metric: str, rates: Mapping[str, float], stop: Event) -> None:
-        """Count a metric of the user's."""
         base, counts = series(metric, namespace), dict.fromkeys(rates, 0)
         while not stop.wait(_PAUSE):
             place = {ENDPOINT: self._stage.endpoint, ROLLOUT: self._stage.state().rollout_id}

@@ -1,9 +1,4 @@
-"""A proxy before the API server and Prometheus whose answers go wrong as they are told to.
-
-with Proxy.to(access, "http://10.99.0.1:9090") as proxy:
-    proxy.kubernetes, proxy.prometheus     # URLs, for who is to be disturbed
-    proxy.add(Fault("throttle", matches=lambda method, path: ..., calls=5))
-"""
+"""A proxy in front of the API server and Prometheus whose answers fail as configured."""
 
 from __future__ import annotations
 
@@ -28,12 +23,10 @@ _SAID = {"error": "as the test says: out of order", "throttle": "as the test say
 
 @dataclass
 class Fault:
-    """What goes wrong.
+    """A fault of calls that match by method and path, which begins with `/kubernetes` or `/prometheus`.
 
     Attributes:
-        effect: How.
-        matches: Says of which calls, by method and path; the path begins with `/kubernetes` or `/prometheus`.
-        calls: How often yet; None for ever.
+        calls: How many calls are left; None for all.
         seconds: Until a connection is closed.
     """
 
@@ -45,25 +38,16 @@ class Fault:
 
 @dataclass
 class Proxy:
-    """The proxy.
-
-    Attributes:
-        url: Its address.
-        faults: What goes wrong.
-    """
-
     url: str = ""
     faults: list[Fault] = field(default_factory=list[Fault])
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def kubernetes(self) -> str:
-        """Where the API server is."""
         return f"{self.url}/kubernetes"
 
     @property
     def prometheus(self) -> str:
-        """Where Prometheus is."""
         return f"{self.url}/prometheus"
 
     def taken(self, method: str, path: str) -> Fault | None:
@@ -79,7 +63,6 @@ class Proxy:
     @classmethod
     @contextmanager
     def to(cls, access: Access, prometheus: str) -> Generator[Proxy]:
-        """Run one until the block ends."""
         proxy = cls()
         # A hung call may last as long as its caller waits for it.
         limits = httpx.Limits(max_connections=None)

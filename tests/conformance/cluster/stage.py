@@ -1,8 +1,7 @@
 """A stage on a real cluster: pods behind an Envoy Gateway, a journal in a Rollout, Prometheus and Alertmanager.
 
-The controllers run in the test's process and reach the cluster through a proxy that disturbs them. They are put
-together as everywhere else (`platforms.kubernetes.assembled`). Alertmanager's last step alone is played: what it tells
-of an alarm is read from it each half second, and given to what answers a wake in the controller's pod.
+The controllers run in the test's process and reach the cluster through a proxy that disturbs them. Only Alertmanager's
+webhook is simulated: its alerts are read twice a second, and passed to the code that answers a wake.
 """
 
 from __future__ import annotations
@@ -63,17 +62,12 @@ _CALLS: Mapping[Call, tuple[str, str]] = {
     "set approval": ("PUT", "/modelpackages/"),
     "notify": ("PATCH", "/events/"),
 }
-"""Method and part of the path; beside them the path has the endpoint's name."""
+"""Method and part of the path, which also has the endpoint's name."""
 _AGAIN = 2.0  # seconds after which a wake is answered again that could not be
 
 
 class ClusterStage(FaultStage):
-    """A stage in a namespace.
-
-    Args:
-        world: The namespace; it has one stage at a time.
-        name: Of the row; some digits make the endpoint's name of it.
-    """
+    """A stage in a namespace, which has one stage at a time."""
 
     one_more = 3
 
@@ -101,7 +95,6 @@ class ClusterStage(FaultStage):
     # What is there
 
     def release(self, role: str, **behaviour: Any) -> Release:
-        """Its Deployment, Service, config and ModelPackage."""
         name, variant = f"{self.endpoint}-{role}", f"v-{role}"
         capture = {"MODELSTACK_CAPTURE": "memory"} if self.captures else {}
         how = {"name": variant, "answer": PREDICTION, **behaviour}
@@ -118,11 +111,9 @@ class ClusterStage(FaultStage):
         return made
 
     def pair(self, champion: str, challenger: str) -> str:
-        """An immutable ConfigMap."""
         return self._config(champion, challenger, None)
 
     def shadow(self, champion: str, challenger: str) -> str:
-        """The same, by which every request is copied."""
         return self._config(champion, challenger, 100)
 
     def _config(self, champion: str, challenger: str, copied: int | None) -> str:
@@ -137,7 +128,6 @@ class ClusterStage(FaultStage):
         return Backend(f"v-{role}", f"{self.endpoint}-{role}")
 
     def serve(self, role: str) -> None:
-        """Make it champion, and wait until the gateway gives its answers."""
         first = self.trial(role, QUICK)
         assert first.champion == self.releases[role], first.verdict
         wait_for(lambda: self._ask(Wanted(self.host)).headers.get(names.VARIANT_HEADER), STARTS, f"answers of {role}")
@@ -145,7 +135,6 @@ class ClusterStage(FaultStage):
             self._beside.enter_context(beside(self.observed.keep))
 
     def assembled(self) -> Assembled:
-        """All that drives the endpoint, through the proxy."""
         shared, api = self.world.shared, self.disturbed()
         notify = KubernetesNotify(api, self.endpoint, Posts(f"{shared.webhook.url}/{self.endpoint}"))
         prometheus = Prometheus(httpx.Client(base_url=shared.proxy.prometheus, timeout=self._timeout, verify=False))
@@ -159,23 +148,18 @@ class ClusterStage(FaultStage):
         return Api(through, self.api.namespace, timeout=self._timeout)
 
     def controller(self) -> Controller:
-        """Through the proxy."""
         return self.assembled().controller
 
     def state(self) -> RolloutState:
-        """By a client that nothing disturbs, as the next ones."""
         return KubernetesJournal(self.api, self.endpoint).read()
 
     def live(self) -> Live:
-        """What the route, the gateway and the endpoints say."""
         return RouteTraffic(self.api, self.endpoint).read()
 
     def approval(self, role: str) -> Approval:
-        """Of the ModelPackage."""
         return ModelPackages(self.api).approval(self.releases[role].version)
 
     def load(self, *, target: str | None = None, rate: float = 10, workers: int = 2) -> GatewayLoad:
-        """On the gateway."""
         return GatewayLoad(self.world.address, Wanted(self.host, target or ""), self.endpoint, rate, workers)
 
     def _ask(self, wanted: Wanted, body: bytes | None = None) -> httpx.Response:
@@ -206,7 +190,6 @@ class ClusterStage(FaultStage):
     # Alarms, and what people are told
 
     def rolls_back_on_alarm(self) -> None:
-        """Look what Alertmanager tells of the endpoint, and wake."""
         self._beside.enter_context(beside(self._wake))
 
     def _wake(self, stop: Event) -> None:
@@ -221,14 +204,12 @@ class ClusterStage(FaultStage):
             stop.wait(_AGAIN)
 
     def answer(self) -> tuple[AlarmResponse, ...]:
-        """Answer a wake."""
         made = self.assembled()
         worker = Worker(self.endpoint, made.controller, made.journal, made.outage)
         firing = made.alarms.firing(made.journal.read())
         return worker.answer(firing, patience=lambda: ACT_SECONDS, each=lambda _: None)
 
     def declare_alarm(self, role: str, measure: str) -> None:
-        """Let a rule be as the stack declares it."""
         self.rules.declared.add((f"v-{role}", measure))
         self.rules.write()
 
@@ -285,7 +266,6 @@ class ClusterStage(FaultStage):
                 time.sleep(_AGAIN)
 
     def told(self, kind: str, rollout_id: str) -> list[Message]:
-        """What the webhook was posted."""
         wanted = {"kind": kind, "rollout_id": rollout_id}
         came = self.world.shared.webhook.messages(f"/{self.endpoint}")
         return [one for one in came if wanted.items() <= one.content.items()]
@@ -293,7 +273,6 @@ class ClusterStage(FaultStage):
     # Disturbances
 
     def fault(self, call: Call, effect: Effect, calls: int | None = None, *, seconds: float = 0) -> None:
-        """By the proxy."""
         method, part = _CALLS[call]
 
         def matches(asked: str, path: str) -> bool:
@@ -304,17 +283,14 @@ class ClusterStage(FaultStage):
         self.world.shared.proxy.faults.append(made)
 
     def end_faults(self) -> None:
-        """End them all."""
         for one in self._faults:
             one.calls = 0
         self._faults.clear()
 
     def impatient(self, read_timeout: float) -> None:
-        """By the client's time-out."""
         self._timeout = httpx.Timeout(read_timeout, connect=3.0)
 
     def become(self, role: str, **behaviour: Any) -> None:
-        """Tell the pod, through the gateway."""
         body = json.dumps({"become": behaviour}).encode()
         answer = self._ask(Wanted(self.host, f"v-{role}"), body)
         assert answer.is_success, answer.text
@@ -328,12 +304,10 @@ class ClusterStage(FaultStage):
         yield
 
     def breaks_archive(self, role: str) -> None:
-        """Let the model's files be such that it does not start."""
         name = self.releases[role].config_name
         self.api.apply(CONFIG_MAP, objects.behaviour(name, {"name": role, "start": "raise"}), names.PROGRAM)
 
     def killed(self, asked: Killed) -> tuple[list[int], int]:
-        """As the protocol has it, by `mortal.py`."""
         shared = self.world.shared
         where = {
             "kubernetes": shared.proxy.kubernetes, "prometheus": shared.proxy.prometheus, "endpoint": self.endpoint,
@@ -345,18 +319,14 @@ class ClusterStage(FaultStage):
     # What goes on beside a trial
 
     def labels(self, label: bool | None) -> AbstractContextManager[None]:
-        """By the monitors of the controller's pod, and a relay for what they measure."""
         return beside(lambda stop: self.observed.label(label, stop))
 
     def publishes(self, namespace: str, metric: str, rates: Mapping[str, float]) -> AbstractContextManager[None]:
-        """By a relay that Prometheus scrapes."""
         return beside(lambda stop: self.observed.publish(namespace, metric, rates, stop))
 
     def captured(self) -> None:
-        """See that the database has some."""
         wait_for(lambda: self.observed.kept("v-champion"), PATIENCE, "captures")
 
     def timed(self, role: str) -> int:
-        """As Prometheus has it."""
         seen = self.assembled().signals.quantile(f"v-{role}", 0.99, time.time())
         return seen.requests if seen else 0

@@ -1,9 +1,9 @@
-"""The model server of the local cloud's tests, in a pod: it names its variant and keeps what it answered.
+"""The model server of the local cloud's tests, in a pod: it names its variant and stores what it answered.
 
-    python stub.py serve      # the model; how it behaves is in $SM_MODEL_DIR/behaviour.json
-    python stub.py relay      # keeps the metrics that are put to it, for Prometheus to scrape
+    python stub.py serve      # the model; it behaves as $SM_MODEL_DIR/behaviour.json says
+    python stub.py relay      # stores the metrics that are posted to it, for Prometheus to scrape
 
-`GET /captured/N` gives the captured exchanges from the N-th on, a line of JSON each, where MODELSTACK_CAPTURE is set.
+`GET /captured/N` returns the captured exchanges from the N-th on as lines of JSON, if MODELSTACK_CAPTURE is set.
 """
 
 from __future__ import annotations
@@ -25,8 +25,6 @@ _REASONS = {200: "OK"}
 
 
 class Stub(served_model.Handler):
-    """Answers the requests of one connection."""
-
     lines: ClassVar[list[str]] = []
 
     def ping(self) -> None:
@@ -66,8 +64,6 @@ class Stub(served_model.Handler):
 
 
 class Relay(served_model.Handler):
-    """Tells the metrics that were put to it last."""
-
     text = b""
 
     def ping(self) -> None:

@@ -1,11 +1,7 @@
-"""Where stages stand in a cluster: a namespace with a gateway of its own, in which rows are played one after another.
+"""The place of stages in a cluster: a namespace in which rows are played one after another.
 
-    with shared(folder) as cluster:
-        world = World.made(cluster, "faults")      # a namespace, a Gateway with its Envoy, a relay for metrics
-        world.address                              # where its gateway answers
-
-A gateway of its own for each row that is played at a time: what an Envoy answers itself is of no variant, and so makes
-every endpoint behind it unknown.
+Each has its own gateway, because an answer of the Envoy itself is of no variant, and makes every endpoint behind it
+unknown.
 """
 
 from __future__ import annotations
@@ -43,18 +39,7 @@ _KEEPS_NOTHING = httpx.Limits(max_keepalive_connections=0)  # pods come and go
 
 @dataclass(frozen=True)
 class Shared:
-    """What all worlds of a session share.
-
-    Attributes:
-        access: The API server.
-        image: The stub's, by digest.
-        proxy: Before the API server and Prometheus, for controllers.
-        webhook: Keeps what people are told.
-        prometheus: For who looks.
-        alertmanager: The same.
-        client: Asks pods and gateways; making one takes long.
-        database: For captures and labels.
-    """
+    """What all worlds of a session share; `proxy` is for the controllers, the others are undisturbed."""
 
     access: Access
     image: str
@@ -66,13 +51,11 @@ class Shared:
     database: Database
 
     def api(self, namespace: str) -> Api:
-        """The API server for whoever sets a stage: nothing disturbs it."""
         return Api(self.access, namespace)
 
 
 @contextmanager
 def shared(folder: Path) -> Generator[Shared]:
-    """What the cluster has that the environment points at, until the block ends."""
     access, prometheus_url = found(), os.environ["LOCALCLUSTER_PROMETHEUS"]
     _define(Api(access, "default"))
     database = Database.of(os.environ["LOCALCLUSTER_DATABASE"])
@@ -90,7 +73,6 @@ def shared(folder: Path) -> Generator[Shared]:
 
 
 def _define(api: Api) -> None:
-    """Our own kinds, where nobody defined them yet."""
     missing = [one for one in definitions() if api.find(CRD, str(one["metadata"]["name"])) is None]
     if missing:
         define(api, missing)
@@ -98,13 +80,7 @@ def _define(api: Api) -> None:
 
 @dataclass(frozen=True)
 class World:
-    """A namespace with a gateway.
-
-    Attributes:
-        shared: The cluster.
-        api: The namespace; nothing disturbs it.
-        address: The URL of its gateway.
-    """
+    """A namespace with a gateway at `address`."""
 
     shared: Shared
     api: Api
@@ -137,7 +113,6 @@ class World:
         *,
         scraped: bool = False,
     ) -> None:
-        """A Deployment of the stub with its Service."""
         told = {"SM_MODEL_DIR": "/opt/ml/model", **(environment or {})}
         made = objects.deployment(name, self.shared.image, words, told, scraped=scraped)
         self.api.apply(CONFIG_MAP, objects.behaviour(name, behaviour), names.PROGRAM)
@@ -145,22 +120,18 @@ class World:
         self.api.apply(DEPLOYMENT, made, names.PROGRAM)
 
     def pods(self, name: str) -> list[Object]:
-        """The pods of one of these."""
         return self.api.list(POD, {"app": name})
 
     def addresses(self, name: str) -> list[str]:
-        """The URLs of those that run."""
         found = [one.get("status", {}).get("podIP") for one in self.pods(name)]
         return [f"http://{address}:{names.PORT}" for address in found if address]
 
     def tells(self, text: str) -> None:
-        """Let Prometheus find these metrics."""
         for address in self.addresses(objects.RELAY):
             with suppress(httpx.HTTPError):
                 self.shared.client.post(f"{address}/metrics", content=text.encode())
 
     def end(self) -> None:
-        """Delete everything."""
         with suppress(Exists):
             self.api.delete(NAMESPACE, self.api.namespace)
         self.api.close()

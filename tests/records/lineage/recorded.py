@@ -107,7 +107,7 @@ RETRAINERS = (
         job=f"{_ARN}:training-job/pipelines-abcdef012345-build-x",
     ),
 )
-"""What a retraining runs in: a training job of its name, or an execution of its name, whose job has another."""
+"""What runs a retraining: a training job of its name, or an execution of its name, whose job has another."""
 
 
 def retrained(builder: Builder) -> tuple[Stack, Facts]:

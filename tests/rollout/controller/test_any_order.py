@@ -48,7 +48,6 @@ class Anything(RuleBasedStateMachine):
         self.attempt(lambda: self.world.controller().release(release("a"), None, Plan(steps=(Step(50, 5),))))
 
     def attempt(self, call: Any) -> None:
-        """What a person gets as an error changes nothing that the invariants below do not allow."""
         try:
             call()
         except RolloutError as error:
@@ -158,7 +157,6 @@ class Anything(RuleBasedStateMachine):
             assert live.shares().get(state.champion.variant) == 100.0
 
     def teardown(self) -> None:
-        """Once everything works again, every rollout ends."""
         world = getattr(self, "world", None)
         if world is None:
             return

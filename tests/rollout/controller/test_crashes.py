@@ -146,7 +146,6 @@ def restoring(controller: Controller, world: World) -> None:
 
 @pytest.fixture
 def quick() -> Worlds:
-    """Makes a world where release a is champion, and everything is over soon."""
     return partial(served, requests_per_second=25, change_seconds=2.0)
 
 

@@ -90,7 +90,6 @@ def until(world: World, phase: Phase) -> None:
 
 
 def baking(world: World) -> None:
-    """Put b on trial, and follow it until it has traffic."""
     world.controller().release(release("b"), "pair-ab", PLAN)
     until(world, Phase.BAKING)
     world.controller().follow(10)
@@ -98,7 +97,6 @@ def baking(world: World) -> None:
 
 
 def promoted() -> World:
-    """A world where b took over from a."""
     world = served()
     world.controller().release(release("b"), "pair-ab", PLAN)
     assert world.controller().follow(1200).champion == release("b")

@@ -23,7 +23,6 @@ def plan(*steps: Step, **more: Any) -> Plan:
 
 
 def tried(world: World, asked: Plan, *, seconds: float = 1500, **configs: str) -> RolloutState:
-    """What a trial of b beside a has come to after a while."""
     world.controller().release(release("b"), "pair-ab", asked, **configs)
     return follow(world, seconds)
 

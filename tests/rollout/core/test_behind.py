@@ -37,7 +37,6 @@ def test_answers_are_as_late_as_the_oldest_that_is_not_counted() -> None:
 
 
 def on_trial(seconds: float = 500, **changes: Any) -> World:
-    """A world some time after the release of a challenger that is as right as the champion."""
     world = worlds.served(**{"correct": {"v-a": 0.9, "v-b": 0.9}, **changes})
     world.controller().release(worlds.release("b"), "pair-ab", PLAN, beside="solo-a")
     world.controller().follow(seconds, poll=10)

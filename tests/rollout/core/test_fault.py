@@ -17,7 +17,6 @@ PERSON = Reason("person", "ada", "ada skipped the trial: the champion's archive 
 
 
 def failed(world: World) -> RolloutState:
-    """The state, which has a verdict of outcome `failed`."""
     assert world.state.verdict.outcome == "failed"
     return world.state
 

@@ -24,7 +24,6 @@ def block(champion: float, challenger: float, windows: int = 1) -> Block:
 
 
 def binomial(source: np.random.Generator, blocks: int, *, shares: np.ndarray) -> Iterator[Block]:
-    """Blocks of one window, in each of which both versions have the rate that `shares` gives them."""
     for at in range(blocks):
         ones = (int(source.binomial(ANSWERS, share)) for share in shares[at])
         yield Block(*(Tally(ANSWERS, count, count) for count in ones), 1)
@@ -186,7 +185,6 @@ def moves(before: Sequence[Block], after: Sequence[Block], known: Sequence[Block
 
 
 def greatest(levels: Sequence[Sequence[Moves]], guess: float) -> float:
-    """The greatest of the levels' estimates, each mixed with what the level below found."""
     found = [0.0]
     for at, pairs in enumerate(levels):
         excess = sum(moved**2 / expected - 1 for moved, expected, _, _ in pairs)

@@ -58,7 +58,6 @@ def trial(
     champion: Callable[[int], Model],
     challenger: Callable[[int], Model],
 ) -> list[Window]:
-    """A window for each pair of numbers of requests."""
     return [
         Window(10 * at, 10, champion(at).answers(source, n0, 0), challenger(at).answers(source, n1, 1))
         for at, (n0, n1) in enumerate(shares)
@@ -132,7 +131,6 @@ def test_a_gross_failure_at_five_percent_is_found_within_two_windows() -> None:
 
 
 def drifting(at: int) -> Model:
-    """All gets worse when the challenger has got most of its traffic: ten times the errors, twice the latency."""
     return Model() if at < 25 else Model(errors=0.1, median=0.1, loss=0.8)
 
 

@@ -26,7 +26,6 @@ Pair = tuple[Tally, Tally]
 
 
 def one_by_one(windows: Sequence[Pair], *, ended: bool) -> list[Block]:
-    """The blocks of a segment, window by window."""
     found: list[Block] = []
     old, new, asked, count = Tally(), Tally(), 0, 0
     for champion, challenger in windows:
@@ -67,7 +66,6 @@ def test_a_long_segment_has_a_few_hundred_blocks() -> None:
 
 
 def values(metric: Metric) -> st.SearchStrategy[Tally]:
-    """Tallies of values within the metric's range."""
     one = st.floats(metric.low, metric.high)
     return st.lists(one, max_size=12).map(lambda seen: Tally(len(seen), sum(seen), sum(value**2 for value in seen)))
 

@@ -19,7 +19,6 @@ rate = st.floats(0.001, 0.999)
 
 
 def log_e_value(guess: tuple[float, float], margin: float, champion: Tally, challenger: Tally) -> float:
-    """That of a single guess of the challenger's rate."""
     (found,) = log_e_values(guess[0], [guess[1]], margin, champion, challenger)
     return found
 
@@ -150,11 +149,7 @@ def test_evidence_for_worse_is_the_mixture_over_what_may_be_wrong_and_since_when
 
 
 def by_single_requests(blocks: list[tuple[Tally, Tally]], margin: float, *, restart: int) -> tuple[float, float, float]:
-    """Evidence for worse, for not worse, and for not worse since the restart, from the papers' definitions.
-
-    The closest point of the null hypothesis is what a numeric minimiser finds, and the likelihoods are multiplied
-    request by request.
-    """
+    """Evidence for worse, for not worse, and for not worse since the restart, from the papers' definitions."""
     steps = [1.5 * margin * 1.6**place for place in range(40)]
     steps = [step for step in steps if step < 1]
     shares = 1 / np.arange(2, len(steps) + 2)

@@ -18,7 +18,6 @@ LATER = 1500.0  # when the second of two steps begins
 
 
 def rates(count: int, seen: tuple[int, int, int, int], start: float, name: str = "errors") -> list[Window]:
-    """Windows of a rate, all alike: champion's observations and ones, challenger's observations and ones."""
     n0, k0, n1, k1 = seen
     return [
         Window(start + 10 * at, 10, {name: Tally(n0, k0)}, {name: Tally(n1, k1)}) for at in range(count)
@@ -32,7 +31,6 @@ def judged(
     later: list[Window], *, last: bool = True, metric: Metric = ERRORS, promote_when: PromoteWhen = "not_worse",
     earlier: list[Window] = FINE,
 ) -> Findings:  # fmt: skip
-    """The findings in the second step of three, or of two if it is the last."""
     windows = [*earlier, *later]
     rules = {"starts": [0.0, LATER], "segments": 2 if last else 3, "last": last}
     return judge(windows, metrics=[metric], alpha=ALPHA, promote_when=promote_when, **rules)

@@ -28,7 +28,6 @@ def ones(share: float) -> Draw:
 
 
 def stalls(random: np.random.Generator, requests: float) -> Tally:
-    """In one window of ten many requests fail together, so that a window tells less than its requests would."""
     return ones(0.3 if random.random() < 0.1 else 0.002)(random, requests)
 
 
@@ -38,7 +37,6 @@ def losses(random: np.random.Generator, requests: float) -> Tally:
 
 
 def told(name: str, champion: Draw, challenger: Draw, seed: int) -> Iterator[tuple[int, int | None]]:
-    """The challenger's requests so far and how many more are told, window by window until the metric is decided."""
     random, metric, windows = np.random.default_rng(seed), KNOWN[name], list[Window]()
     for at in range(400):
         one, other = champion(random, 90), challenger(random, 10)
