@@ -39,7 +39,6 @@ class Signer(Protocol):
 
     def sign(self, message: bytes) -> bytes:
         """The signature over a message: ECDSA on P-256 with SHA-256, in DER form."""
-        ...
 
 
 @dataclass(frozen=True)

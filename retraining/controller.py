@@ -27,11 +27,9 @@ class Book(Protocol):
 
     def read(self) -> RetrainingRecord:
         """The record, or an empty one."""
-        ...
 
     def write(self, record: RetrainingRecord) -> RetrainingRecord | None:
         """Store the successor of the revision that was read; None when another writer was first."""
-        ...
 
 
 class World(Protocol):
@@ -39,15 +37,12 @@ class World(Protocol):
 
     def look(self, record: RetrainingRecord) -> RetrainingObservation:
         """Observe the platform."""
-        ...
 
     def create(self, start: Start) -> None:
         """Create a job, unless there is one of that name."""
-        ...
 
     def stop(self, job: str) -> None:
         """Stop a job, unless it has ended or is being stopped."""
-        ...
 
 
 Tell = Callable[[RetrainingEvent], None]  # notifies people of an event

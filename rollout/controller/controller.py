@@ -119,11 +119,7 @@ class Controller:
         return Progress(state, live, decision.reason.text if decision else state.phase.value, decision)
 
     def follow(
-        self,
-        seconds: float,
-        *,
-        poll: float = 2.0,
-        progress: Callable[[Progress], None] | None = None,
+        self, seconds: float, *, poll: float = 2.0, progress: Callable[[Progress], None] | None = None
     ) -> RolloutState:
         """Tick every `poll` seconds until the rollout is at rest and its events are sent, or for `seconds`."""
         until = self._clock.time() + seconds

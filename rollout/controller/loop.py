@@ -15,18 +15,7 @@ from rollout.controller.look import Looker
 from rollout.controller.ports import Clock, Journal, Mover, Registry, Replay, Traffic
 from rollout.core import transitions
 from rollout.core.decision import Decision
-from rollout.core.effects import (
-    Effect,
-    Look,
-    Record,
-    Rehearse,
-    Rest,
-    SetApproval,
-    SetWeights,
-    UseConfig,
-    Wait,
-    due,
-)
+from rollout.core.effects import Effect, Look, Record, Rehearse, Rest, SetApproval, SetWeights, UseConfig, Wait, due
 from rollout.core.errors import Busy, Conflict, RolloutError, Unreachable
 from rollout.core.live import Approval, Live
 from rollout.core.state import RolloutState

@@ -29,15 +29,12 @@ class Traffic(Protocol):
 
     def read(self) -> Live:
         """The endpoint's present state."""
-        ...
 
     def set_weights(self, weights: Mapping[str, int]) -> None:
         """Request these weights."""
-        ...
 
     def use_config(self, name: str, guard: Guard | None = None) -> None:
         """Request this endpoint config; `guard` says how to move the traffic when only the instances change."""
-        ...
 
 
 class Mover(Protocol):
@@ -48,7 +45,6 @@ class Mover(Protocol):
 
         May be repeated, and called concurrently.
         """
-        ...
 
 
 @dataclass(frozen=True)
@@ -88,11 +84,9 @@ class Signals(Protocol):
 
         An unreachable metric is an answer (`TrialObservations.unknown`), not an error.
         """
-        ...
 
     def quantile(self, variant: str, quantile: float, end: float) -> Quantile | None:
         """A quantile of a variant's latency in the hours before `end`; None when unknown or unreachable."""
-        ...
 
 
 class Alarms(Protocol):
@@ -103,7 +97,6 @@ class Alarms(Protocol):
 
         RolloutError if they cannot be read.
         """
-        ...
 
 
 class Replay(Protocol):
@@ -114,7 +107,6 @@ class Replay(Protocol):
 
         A run takes about a minute; the next one continues. Raises Busy when the endpoint or an API throttles.
         """
-        ...
 
 
 class Journal(Protocol):
@@ -122,7 +114,6 @@ class Journal(Protocol):
 
     def read(self) -> RolloutState:
         """The state, with a consistent read; an empty one when there is none."""
-        ...
 
     def write(self, state: RolloutState) -> RolloutState:
         """Store `state` as the successor of revision `state.revision`, and return it with its new revision.
@@ -131,7 +122,6 @@ class Journal(Protocol):
             Conflict: Another writer was first.
             Unreachable: The write may or may not have succeeded.
         """
-        ...
 
 
 class Registry(Protocol):
@@ -139,11 +129,9 @@ class Registry(Protocol):
 
     def approval(self, package: str) -> Approval:
         """The status of a package."""
-        ...
 
     def set_approval(self, package: str, approval: Approval, why: str) -> None:
         """Set the status of a package, with the reason."""
-        ...
 
 
 class Notify(Protocol):
@@ -151,7 +139,6 @@ class Notify(Protocol):
 
     def send(self, event: Event) -> None:
         """Send one event, at least once."""
-        ...
 
 
 class Clock(Protocol):
@@ -159,8 +146,6 @@ class Clock(Protocol):
 
     def time(self) -> float:
         """Epoch seconds."""
-        ...
 
     def sleep(self, seconds: float) -> None:
         """Wait."""
-        ...

@@ -21,7 +21,6 @@ class Records(Protocol):
 
     def put(self, record: AuditRecord) -> None:
         """Store a record; the same record again is no error, another one under its number is a RolloutError."""
-        ...
 
 
 @dataclass(frozen=True)

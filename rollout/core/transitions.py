@@ -96,11 +96,7 @@ def refuse_unrecorded(state: RolloutState, what: str) -> None:
 
 
 def _refuse_unprepared(
-    state: RolloutState,
-    champion: Release,
-    target: Release,
-    pair_config: str | None,
-    beside: str | None,
+    state: RolloutState, champion: Release, target: Release, pair_config: str | None, beside: str | None
 ) -> None:
     if len(state.rejected) >= REJECTED_MOST:
         oldest = min(state.rejected.values(), key=lambda item: item.at).release

@@ -69,10 +69,7 @@ class Dependence:
 
     def worth(self, block: Block) -> tuple[Worth, Worth]:
         """The worth of a block's answers, the champion's and the challenger's."""
-        return (
-            _worth(block.champion, block.windows, self._rho),
-            _worth(block.challenger, block.windows, self._rho),
-        )
+        return (_worth(block.champion, block.windows, self._rho), _worth(block.challenger, block.windows, self._rho))
 
     def in_turn(self, blocks: Iterable[Block]) -> list[tuple[Worth, Worth]]:
         """The worth of each block by what was known before it; then learns from it."""

@@ -49,11 +49,9 @@ class Bettor(Protocol):
 
     def gains(self, champion: Sums, challenger: Sums) -> Gains:
         """The e-values of a block with at least one observation of each version."""
-        ...
 
     def learn(self, champion: Sums, challenger: Sums) -> None:
         """Use a closed block for later bets."""
-        ...
 
 
 class Favour:

@@ -43,9 +43,7 @@ def lacking(
 def _as_good(metric: Metric, champion: Sums, challenger: Sums) -> tuple[Worth, Worth]:
     if metric.quantile is None:
         both = Worth(
-            champion.count + challenger.count,
-            champion.total + challenger.total,
-            champion.squares + challenger.squares,
+            champion.count + challenger.count, champion.total + challenger.total, champion.squares + challenger.squares
         )
         return both, both
     slow, count = challenger.total + _SLOW, challenger.count + _seen(metric.quantile)

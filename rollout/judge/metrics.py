@@ -104,17 +104,14 @@ class Sums(Protocol):
     @property
     def count(self) -> float:
         """The number of observations."""
-        ...
 
     @property
     def total(self) -> float:
         """Their sum."""
-        ...
 
     @property
     def squares(self) -> float:
         """Their sum of squares."""
-        ...
 
 
 @dataclass(frozen=True)

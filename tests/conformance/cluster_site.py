@@ -133,9 +133,6 @@ def _object(api_version: str, kind: str, name: str, *, labels: Any = None, **res
 def _shift(pod: dict[str, Any], seconds: float) -> None:
     """Let the clock of a pod's Python be off."""
     container = pod["containers"][0]
-    container["env"] += [
-        {"name": "SKEW", "value": str(seconds)},
-        {"name": "PYTHONPATH", "value": "/skew:/opt/runtime"},
-    ]
+    container["env"] += [{"name": "SKEW", "value": str(seconds)}, {"name": "PYTHONPATH", "value": "/skew:/opt/runtime"}]
     container["volumeMounts"].append({"name": "skew", "mountPath": "/skew", "readOnly": True})
     pod["volumes"].append({"name": "skew", "configMap": {"name": SCRIPTS}})

@@ -150,11 +150,7 @@ def test_budget_of_a_week_counts_what_the_cool_down_lets_pass() -> None:
     assert step(held, seen("2013-05-08", ringing=(DRIFT,)), rules)[1] is not None
 
 
-@given(
-    st.lists(st.tuples(st.integers(0, 3), st.booleans()), max_size=60),
-    st.integers(0, 20),
-    st.integers(1, 7),
-)
+@given(st.lists(st.tuples(st.integers(0, 3), st.booleans()), max_size=60), st.integers(0, 20), st.integers(1, 7))
 def test_never_more_than_the_budget_and_never_within_the_cool_down(
     days: list[tuple[int, bool]], cool_down: int, most: int
 ) -> None:

@@ -38,7 +38,6 @@ _HISTORY = 3 * 3600
 class Watcher(Protocol):
     def pass_time(self, now: float, seconds: float) -> None:
         """So many seconds have passed, and it is now."""
-        ...
 
 
 class ManualClock:

@@ -59,10 +59,7 @@ def deployment(name: str, image: str, words: list[str], environment: Mapping[str
         "containers": [model],
         "volumes": [{"name": "package", "configMap": {"name": f"{name}-behaviour"}}],
     }
-    return {
-        "metadata": {"name": name},
-        "spec": workload({"app": name}, pod, annotations=told if scraped else {}),
-    }
+    return {"metadata": {"name": name}, "spec": workload({"app": name}, pod, annotations=told if scraped else {})}
 
 
 def container(own: Mapping[str, Any], *, reads: tuple[str, str], cpu: str, memory: str) -> Object:

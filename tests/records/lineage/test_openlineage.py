@@ -36,9 +36,7 @@ def test_every_event_has_what_the_specification_requires() -> None:
     told = events(graph())
     assert told
     for event in told:
-        assert event.keys() == {
-            *("eventType", "eventTime", "producer", "schemaURL", "run", "job", "inputs", "outputs"),
-        }
+        assert event.keys() == {*("eventType", "eventTime", "producer", "schemaURL", "run", "job", "inputs", "outputs")}
         assert event["eventType"] in {"START", "RUNNING", "COMPLETE", "ABORT", "FAIL", "OTHER"}
         assert datetime.fromisoformat(event["eventTime"]).tzinfo is not None
         assert event["schemaURL"] == f"{SCHEMA}#/$defs/RunEvent"
@@ -105,8 +103,7 @@ def test_a_promotion_and_a_rollout_say_who_did_it_and_where_it_serves() -> None:
 
 
 @pytest.mark.parametrize(
-    ("outcome", "kind"),
-    [("rolled_back", "FAIL"), ("failed", "FAIL"), ("withdrawn", "ABORT"), ("superseded", "ABORT")],
+    ("outcome", "kind"), [("rolled_back", "FAIL"), ("failed", "FAIL"), ("withdrawn", "ABORT"), ("superseded", "ABORT")]
 )
 def test_a_rollout_that_did_not_promote_ends_otherwise(outcome: str, kind: str) -> None:
     told = records(

@@ -57,11 +57,7 @@ def test_data_commit_parameters_and_locks_lead_to_the_package() -> None:
     assert inputs[2].facts["commit"] == FACTS.source.commit
     assert inputs[4].facts["libraries"] == {"numpy": "2.4.6", "scikit-learn": "1.9.0"}
     (trained,), (sealed,) = edges(found, "trained"), edges(found, "sealed")
-    assert (trained.source, trained.target, sealed.target) == (
-        f"recipe:{FACTS.recipe.digest}",
-        sealed.source,
-        DIGEST,
-    )
+    assert (trained.source, trained.target, sealed.target) == (f"recipe:{FACTS.recipe.digest}", sealed.source, DIGEST)
     assert sealed.at == FACTS.builder.finished
 
 
@@ -88,10 +84,7 @@ def test_a_source_that_cannot_be_read_is_still_named() -> None:
 def test_each_endpoint_tells_from_when_to_when_it_served() -> None:
     found = graph()
     served = [(edge.target, edge.at, edge.until) for edge in edges(found, "served")]
-    assert served == [
-        ("endpoint:flight-delay-dev", at(31), at(55)),
-        ("endpoint:flight-delay-prod", at(42), ""),
-    ]
+    assert served == [("endpoint:flight-delay-dev", at(31), at(55)), ("endpoint:flight-delay-prod", at(42), "")]
     assert [(edge.at, edge.until) for edge in edges(found, "tried")] == [(at(21), at(31))], "the first takes no trial"
 
 

@@ -80,12 +80,7 @@ def test_another_schema_is_an_error(champion: bytes, challenger: bytes, text: st
 
 @pytest.mark.parametrize(
     ("champion", "challenger"),
-    [
-        (b"0.5", b"NaN"),
-        (b"NaN", b"NaN"),
-        (b"nan,0.5", b"nan,0.5"),
-        (b"1,0.5", b"9" * 5000 + b",0.5"),
-    ],
+    [(b"0.5", b"NaN"), (b"NaN", b"NaN"), (b"nan,0.5", b"nan,0.5"), (b"1,0.5", b"9" * 5000 + b",0.5")],
 )
 def test_a_number_that_is_not_finite_is_an_error_whatever_the_champion_says(champion: bytes, challenger: bytes) -> None:
     examined = examine(champion, challenger)

@@ -106,10 +106,9 @@ def test_the_judge_finds_what_it_finds_window_by_window(metric: Metric, data: st
         promote_when="better" if better else "not_worse",
     )
     numbers = found.each[0].reason.numbers
-    expected = {
-        "worse": slow.worse,
-        "not_worse": min(slow.whole.not_worse, slow.here.not_worse),
-    } | ({"better": slow.whole.better} if better else {})
+    expected = {"worse": slow.worse, "not_worse": min(slow.whole.not_worse, slow.here.not_worse)} | (
+        {"better": slow.whole.better} if better else {}
+    )
     for name, log in expected.items():
         assert math.log(numbers[f"evidence_{name}"]) == pytest.approx(min(log, 300), rel=1e-6, abs=1e-6)
 
