@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 from enum import Enum
 from typing import Any, Literal
 
+from audit.record import Entry, RecordKind
 from rollout.stored import read
 
 Kind = Literal["drift", "concept", "schedule", "person"]
@@ -168,6 +169,13 @@ class RetrainingEvent:
     def as_dict(self) -> dict[str, Any]:
         """The fields and the sentence as plain JSON values."""
         return {**asdict(self), "text": self.text}
+
+    def audited(self) -> Entry:
+        """The entry for the audit record; its id prevents that an event reported twice is recorded twice."""
+        what = {name: value for name, value in asdict(self).items() if value not in ("", None, {})}
+        del what["at"], what["kind"]
+        name = f"{self.at}/{self.kind}/{self.job}/{self.release}"
+        return Entry(self.at, RecordKind.RETRAINING, {**what, "event": self.kind}, name)
 
 
 @dataclass(frozen=True)

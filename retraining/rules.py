@@ -27,9 +27,8 @@ class JobSettings:
 
     Attributes:
         role: The ARN of the job's role.
-        min_gain: By how much its loss must be lower than the champion's, in the loss's unit, beyond doubt; below 0,
-            by
-        how much it may be higher.
+        min_gain: By how much its loss must be lower than the champion's, in the loss's unit, beyond doubt; below 0, by
+            how much it may be higher.
         bucket: Where packages and reports are stored.
         signing_key: The ARN of the key that signs packages.
         gates: Metric -> `min` and/or `max`.

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import replace
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
 from infra.config.problems import Allowed
 from infra.config.section import Section
-from rollout.core import strategies
-from rollout.core.plan import LONGEST, Step
+from rollout.core.plan import EVERYTHING, LONGEST, Step
 
 Weight = Annotated[int, Field(ge=1, le=99)]
 Percent = Annotated[int, Field(ge=1, le=100)]
@@ -44,7 +42,7 @@ class AllAtOnce(Section):
 
     def shares(self) -> tuple[Step, ...]:
         """The steps of the plan."""
-        return strategies.all_at_once(self.bake_seconds)
+        return (Step(EVERYTHING, self.bake_seconds),)
 
 
 class Canary(Section):
@@ -56,7 +54,7 @@ class Canary(Section):
 
     def shares(self) -> tuple[Step, ...]:
         """The steps of the plan."""
-        return strategies.canary(self.weight, self.bake_seconds)
+        return (Step(self.weight, self.bake_seconds),)
 
 
 class Linear(Section):
@@ -68,7 +66,8 @@ class Linear(Section):
 
     def shares(self) -> tuple[Step, ...]:
         """The steps of the plan."""
-        return strategies.linear(self.step_percent, self.bake_seconds)
+        weights = range(self.step_percent, EVERYTHING, self.step_percent)
+        return tuple(Step(weight, self.bake_seconds) for weight in weights)
 
 
 class Steps(Section):
@@ -89,7 +88,7 @@ class Steps(Section):
 
     def shares(self) -> tuple[Step, ...]:
         """The steps of the plan."""
-        return strategies.steps([Step(at.weight, at.bake_seconds, approve=at.approve) for at in self.steps])
+        return tuple(Step(at.weight, at.bake_seconds, approve=at.approve) for at in self.steps)
 
 
 class AB(Section):
@@ -112,7 +111,7 @@ class AB(Section):
 
     def shares(self) -> tuple[Step, ...]:
         """The steps of the plan."""
-        return strategies.ab(self.weight, self.seconds)
+        return (Step(self.weight, self.seconds or 0),)
 
 
 Live = Annotated[Canary | Linear | Steps | AB, Field(discriminator="kind")]
@@ -131,8 +130,8 @@ class Shadow(Section):
 
     def shares(self) -> tuple[Step, ...]:
         """The steps of the plan."""
-        copied, *live = strategies.shadow(self.percent, self.bake_seconds, then=self.then.shares() if self.then else ())
-        return (replace(copied, approve=self.approve), *live)
+        copied = Step(self.percent, self.bake_seconds, shadow=True, approve=self.approve)
+        return (copied, *(self.then.shares() if self.then else ()))
 
 
 Strategy = Annotated[AllAtOnce | Canary | Linear | Steps | AB | Shadow, Field(discriminator="kind")]

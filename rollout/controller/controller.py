@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from functools import partial
 
 from rollout.controller.agreement import change
 from rollout.controller.levels import Levels
@@ -139,8 +138,7 @@ class Controller:
 
     def clear_rejection(self, release: str) -> RolloutState:
         """Let a rejected release be tried again; see `transitions.clear`."""
-        now = self._clock.time()
-        return self._outbox.send(change(self._journal, lambda state: transitions.clear(state, release, now)))
+        return self._send(lambda state: transitions.clear(state, release, self._clock.time()))
 
     def approve(self, reason: Reason) -> Progress:
         """Let a waiting trial continue, or give a held one more time; see `transitions.approve`."""
@@ -149,21 +147,20 @@ class Controller:
 
     def skip_trial(self, release: str, reason: Reason) -> RolloutState:
         """Let a release that failed to start take over without a trial next time; see `transitions.skip_trial`."""
-        now = self._clock.time()
-        return self._outbox.send(
-            change(self._journal, lambda state: transitions.skip_trial(state, release, reason, now))
-        )
+        return self._send(lambda state: transitions.skip_trial(state, release, reason, self._clock.time()))
 
     def restore(self, wanted: Restored, *, although_rejected: bool = False) -> RolloutState:
         """Request a release that served before; see `restoring.restore`."""
-        now = self._clock.time()
-        decide = partial(restoring.restore, wanted=wanted, now=now, although_rejected=although_rejected)
-        return self._outbox.send(change(self._journal, decide))
+        return self._send(
+            lambda state: restoring.restore(state, wanted, self._clock.time(), although_rejected=although_rejected)
+        )
 
     def lift_restore(self, reason: Reason) -> RolloutState:
         """Let the config apply again; see `restoring.lift`."""
-        now = self._clock.time()
-        return self._outbox.send(change(self._journal, lambda state: restoring.lift(state, reason, now)))
+        return self._send(lambda state: restoring.lift(state, reason, self._clock.time()))
+
+    def _send(self, decide: Callable[[RolloutState], RolloutState]) -> RolloutState:
+        return self._outbox.send(change(self._journal, decide))
 
     def _return_traffic(self, until: float) -> Progress:
         progress = self._loop.run(until, _traffic_returned)

@@ -26,8 +26,7 @@ class TrialObservations:
 
     Attributes:
         windows: The closed windows since the trial began; None when the metrics are unreachable.
-        counted: How many of the challenger's answers were counted; None when unknown, or when no metric needs
-            captures.
+        counted: How many of the challenger's answers were counted; None when unknown, or when no metric needs captures.
     """
 
     windows: tuple[Window, ...] | None

@@ -44,9 +44,8 @@ def turn_back(
         state: The present state.
         reason: Who requests it and why.
         now: Epoch seconds.
-        variant: The variant of an alarm, which acts only on the challenger, or, within the watch time, on the
-            champion.
-        None when a person requests it.
+        variant: The variant of an alarm, which acts only on the challenger, or, within the watch time, on the champion.
+            None when a person requests it.
         at: When the event happened, epoch seconds; events older than the rollout are ignored.
         meant: The release id that a person expects to be rolled back; if it is another one by now, nothing is done.
     """

@@ -49,9 +49,8 @@ class Step:
     """One share of traffic, held for at least `bake_seconds` from when the endpoint confirmed it.
 
     Attributes:
-        weight: The challenger's percent of traffic, 1 to 99; 100 only in a plan of this one step. In a shadow step,
-            the
-        percent of requests that are copied, 1 to 100.
+        weight: The challenger's percent of traffic, 1 to 99; 100 only in a plan of this one step. In a shadow step, the
+            percent of requests that are copied, 1 to 100.
         approve: Whether a person must approve after this step.
     """
 
@@ -125,24 +124,20 @@ class Plan:
     """How a challenger earns its traffic.
 
     Attributes:
-        steps: At most one shadow step first, then live steps, ascending. A step ends only on the judge's "not
-            worse" (or
-        better, by `promote_when`). A single step of 100% has no champion to compare with: only alarms judge it.
+        steps: At most one shadow step first, then live steps, ascending. A step ends only on the judge's "not worse"
+            (or better, by `promote_when`). A single step of 100% has no champion to compare with: only alarms judge it.
         min_requests: The challenger's minimum requests in each step.
-        alpha: The probability, over the whole rollout and all metrics, of rolling back a challenger that is not
-            worse.
+        alpha: The probability, over the whole rollout and all metrics, of rolling back a challenger that is not worse.
         promote_when: `not_worse` on every metric with `prove`, or in addition `better` on one of them.
         max_seconds: The time limit of a trial; then `on_timeout` applies. Never a promotion.
         on_timeout: `roll_back`, or `hold` at the present weight until a person decides.
-        settle_seconds: How long after its end a window's counts may still grow; younger windows are ignored. None
-            is half
-        a window.
+        settle_seconds: How long after its end a window's counts may still grow; younger windows are ignored. None is
+            half a window.
         watch_seconds: How long after a promotion an alarm on the new champion brings the previous one back.
         replay: The gate before any live traffic; None replays nothing.
         guard: None leaves a change of the instances to the platform's default.
-        max_failed: The share of requests that may fail (5XX), 0 to 1. Windows in which the champion fails more do
-            not
-        count for the challenger, and it takes no step while that lasts. 1 disables the check.
+        max_failed: The share of requests that may fail (5XX), 0 to 1. Windows in which the champion fails more do not
+            count for the challenger, and it takes no step while that lasts. 1 disables the check.
     """
 
     steps: tuple[Step, ...]

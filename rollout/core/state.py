@@ -119,12 +119,10 @@ class RolloutState:
         approved: The last step that a person approved; -1 before the first.
         paused_at: Since when the trial waits for an approval; None when it does not.
         paused_seconds: What does not count as the trial's time: waits for approvals and, once a person gave it more
-            time,
-        everything before.
+            time, everything before.
         moves: How often a change of the config was requested in this phase.
         decided: The decision to go forward or back, until it is the verdict.
-        previous_down_at: When the previous champion last failed to start again; 0 if it did not since the
-            promotion.
+        previous_down_at: When the previous champion last failed to start again; 0 if it did not since the promotion.
         verdict: How the last rollout of a release ended.
         moved: How the last move of the champion to other instances ended.
         skip_trial: The next rollout, whatever its release, uses it up.

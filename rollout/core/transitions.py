@@ -45,14 +45,12 @@ def begin(
     Args:
         state: The present state, not in `promoting`, `rolling_back` or `restoring`.
         target: The desired release.
-        pair_config: The endpoint config that serves champion and target together; required when there is a
-            champion.
+        pair_config: The endpoint config that serves champion and target together; required when there is a champion.
         plan: The plan of the trial.
         now: Epoch seconds.
         shadow_config: The endpoint config that copies requests to the target; required for a shadow step.
-        beside: The champion's own config that `pair_config` was made for. If an alarm or a person has brought
-            another
-        champion back since, the release is refused. None skips this check.
+        beside: The champion's own config that `pair_config` was made for. If an alarm or a person has brought another
+            champion back since, the release is refused. None skips this check.
 
     Raises:
         Rejected: The target was rolled back before.

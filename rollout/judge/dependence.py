@@ -27,7 +27,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from rollout.judge.metrics import Kind, Sums
+from rollout.judge.metrics import Kind, Sums, Worth
 
 _GUESS: Mapping[Kind, float] = {"rate": 0.01, "quantile": 0.03, "mean": 0.01}
 _WEIGHT = 2.0  # the weight, in pairs, of the guess, and of each level's estimate at the next one
@@ -42,20 +42,6 @@ class Block(NamedTuple):
     champion: Sums
     challenger: Sums
     windows: int
-
-
-@dataclass(slots=True)
-class Worth:
-    """The effective number of independent answers, with their sums. Not frozen: creating that takes thrice as long."""
-
-    count: float
-    total: float
-    squares: float
-
-    @property
-    def variance(self) -> float:
-        """The variance of one answer."""
-        return max(self.squares / self.count - (self.total / self.count) ** 2, 1e-9)
 
 
 class Dependence:
@@ -81,8 +67,8 @@ class Dependence:
 
     def learn(self, block: Block) -> None:
         """Use a closed block for later estimates."""
-        self._champion = _plus(self._champion, block.champion)
-        self._challenger = _plus(self._challenger, block.challenger)
+        self._champion = plus(self._champion, block.champion)
+        self._challenger = plus(self._challenger, block.challenger)
         variances = self._champion.variance, self._challenger.variance
         for level in self._levels:
             level.compare(block, variances)
@@ -111,7 +97,8 @@ class Dependence:
         return greatest
 
 
-def _plus(one: Sums, other: Sums) -> Worth:
+def plus(one: Sums, other: Sums) -> Worth:
+    """Both together."""
     return Worth(one.count + other.count, one.total + other.total, one.squares + other.squares)
 
 
@@ -173,7 +160,7 @@ class _Level:
         if before is None:
             self.waits = block
             return None
-        champion, challenger = _plus(before.champion, block.champion), _plus(before.challenger, block.challenger)
+        champion, challenger = plus(before.champion, block.champion), plus(before.challenger, block.challenger)
         return Block(champion, challenger, before.windows + block.windows)
 
 

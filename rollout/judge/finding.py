@@ -66,8 +66,8 @@ class Judged:
 
     Attributes:
         lacks: The missing evidence for "not worse"; above 0 until it is shown.
-        lacks_if_better: The same for a metric that the whole trial shows better: only this step must show it,
-            either way.
+        lacks_if_better: The same for a metric that the whole trial shows better: only this step must show it, either
+            way.
         awaited: Whether the present step must show it not worse.
     """
 

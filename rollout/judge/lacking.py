@@ -10,9 +10,9 @@ from __future__ import annotations
 import math
 
 from rollout.judge.blocks import Column
-from rollout.judge.dependence import Block, Dependence, Worth
+from rollout.judge.dependence import Block, Dependence, plus
 from rollout.judge.evidence import Bettor
-from rollout.judge.metrics import Metric, Sums
+from rollout.judge.metrics import Metric, Sums, Worth
 from rollout.judge.scale import scaled
 
 _FIRST = 50  # the challenger's minimum observations in this step for an estimate
@@ -42,9 +42,7 @@ def lacking(
 
 def _as_good(metric: Metric, champion: Sums, challenger: Sums) -> tuple[Worth, Worth]:
     if metric.quantile is None:
-        both = Worth(
-            champion.count + challenger.count, champion.total + challenger.total, champion.squares + challenger.squares
-        )
+        both = plus(champion, challenger)
         return both, both
     slow, count = challenger.total + _SLOW, challenger.count + _seen(metric.quantile)
     return Worth(champion.count, champion.total, champion.total), Worth(count, slow, slow)

@@ -118,9 +118,8 @@ def log_e_value(bet: float, margin: float, guess: tuple[float, float], champion:
     """Log e-value of one block with both versions, in nats; see the module.
 
     Args:
-        bet: l, above 0 for the null {mu1 - mu0 <= margin}; -l for the null {mu1 - mu0 >= margin}. ValueError if
-            higher
-        than the range allows.
+        bet: l, above 0 for the null {mu1 - mu0 <= margin}; -l for the null {mu1 - mu0 >= margin}. ValueError if higher
+            than the range allows.
         margin: The tolerated difference.
         guess: The champion's and the challenger's mean, guessed before the block, 0 to 1.
         champion: The champion's values.

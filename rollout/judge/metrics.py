@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal
 
 Kind = Literal["rate", "quantile", "mean"]
 
@@ -30,16 +30,14 @@ class Metric:
     Attributes:
         name: A built-in metric, such as `errors`, or a custom one.
         kind: `rate`: 0 or 1 per observation. `quantile`: of latency. `mean`: a bounded number per observation.
-        margin: The tolerated worsening, >= 0. For a rate or a mean the absolute difference, in the metric's own
-            unit;
-        for a quantile relative to the champion's (0.25: 25% slower).
+        margin: The tolerated worsening, >= 0. For a rate or a mean the absolute difference, in the metric's own unit;
+            for a quantile relative to the champion's (0.25: 25% slower).
         prove: Whether every step must show it "not worse"; otherwise only the promotion waits for it, with less
             evidence.
         quantile: Between 0 and 1; only for the kind `quantile`.
         low: The least value of an observation; only for the kind `mean`. The publisher clips to [low, high].
         metric: Its name in `namespace`; empty for those that adapters know by `name`. A custom metric has the
-            dimensions
-        EndpointName, VariantName and RolloutId; a mean also publishes the squares, as `<metric>Squared`.
+            dimensions EndpointName, VariantName and RolloutId; a mean also publishes the squares, as `<metric>Squared`.
         expected: Whether the promotion also waits for the first value: every answer gives one, however late.
     """
 
@@ -87,9 +85,8 @@ class Tally:
     """One variant's observations on one metric in one window.
 
     Attributes:
-        total: rate: how many are 1. quantile: how many were slower than the variant's threshold, which is the pivot
-            for
-        the champion and (1 + margin) times the pivot for the challenger. mean: the sum.
+        total: rate: how many are 1. quantile: how many were slower than the variant's threshold, which is the pivot for
+            the champion and (1 + margin) times the pivot for the challenger. mean: the sum.
         squares: mean: the sum of squares. Otherwise unused.
     """
 
@@ -98,20 +95,21 @@ class Tally:
     squares: float = 0.0
 
 
-class Sums(Protocol):
-    """A `Tally`, or its effective size when its observations depend on each other."""
+@dataclass(slots=True)
+class Worth:
+    """The effective number of independent answers, with their sums. Not frozen: creating that takes thrice as long."""
+
+    count: float
+    total: float
+    squares: float
 
     @property
-    def count(self) -> float:
-        """The number of observations."""
+    def variance(self) -> float:
+        """The variance of one answer."""
+        return max(self.squares / self.count - (self.total / self.count) ** 2, 1e-9)
 
-    @property
-    def total(self) -> float:
-        """Their sum."""
 
-    @property
-    def squares(self) -> float:
-        """Their sum of squares."""
+Sums = Tally | Worth
 
 
 @dataclass(frozen=True)

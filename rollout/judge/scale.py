@@ -9,8 +9,7 @@ import math
 from operator import le
 
 from rollout.judge.blocks import Column
-from rollout.judge.dependence import Worth
-from rollout.judge.metrics import Metric, Sums, Tally
+from rollout.judge.metrics import Metric, Sums, Tally, Worth
 
 _ROUNDING = 1e-9  # of the values' size: sums of 64-bit numbers, rounded on their way
 

@@ -61,8 +61,7 @@ class Pods:
         behaviour: See `cluster_model.py`.
         deadline: Seconds in which the Deployment must be available.
         logs_in: Whether an init container fetches first, and exits with 4, as the product's does, until the Secret
-            LOGIN
-        has the password RIGHT.
+            LOGIN has the password RIGHT.
     """
 
     behaviour: Mapping[str, Any] = field(default_factory=dict[str, Any])

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from rollout.core import strategies
+from infra.config.strategy_settings import AB, AllAtOnce, Linear, Shadow
 from rollout.core.state import RolloutState
 from rollout.judge.metrics import Metric
 from tests.conformance.in_memory import MemoryStage
@@ -24,19 +24,19 @@ ROWS: tuple[Row, ...] = (
     Row(
         name="all-at-once",
         happens="Everything goes to the challenger, which is promoted when no alarm rang.",
-        plan=replace(QUICK, steps=strategies.all_at_once(3)),
+        plan=replace(QUICK, steps=AllAtOnce(bake_seconds=3).shares()),
         expects=Expected("promoted", "release", ("baked",), "challenger", BOTH),
     ),
     Row(
         name="shadow",
         happens="The challenger answers copies only, and is promoted on them.",
-        plan=replace(QUICK, steps=strategies.shadow(100, 2)),
+        plan=replace(QUICK, steps=Shadow(percent=100, bake_seconds=2).shares()),
         expects=PROMOTED,
     ),
     Row(
         name="ab-taken-back",
         happens="A fixed split, which a person ends.",
-        plan=replace(QUICK, steps=strategies.ab(30, 100)),
+        plan=replace(QUICK, steps=AB(weight=30, seconds=100).shares()),
         drive=_taken_back,
         expects=rolled_back("person", "ada", says="the button"),
     ),
@@ -45,14 +45,14 @@ ROWS: tuple[Row, ...] = (
         happens="A fixed split until the challenger is shown better: the champion fails two requests in five.",
         champion={"status": 500, "share": 0.4},
         plan=replace(
-            QUICK, steps=strategies.ab(50, None), metrics=(Metric("errors", "rate", 0.1),), promote_when="better"
+            QUICK, steps=AB(weight=50).shares(), metrics=(Metric("errors", "rate", 0.1),), promote_when="better"
         ),
         expects=replace(PROMOTED, says="errors better", fails=frozenset({"champion"})),
     ),
     Row(
         name="linear",
         happens="Two equal steps, and then everything.",
-        plan=replace(QUICK, steps=strategies.linear(40, 1)),
+        plan=replace(QUICK, steps=Linear(step_percent=40, bake_seconds=1).shares()),
         expects=PROMOTED,
     ),
 )

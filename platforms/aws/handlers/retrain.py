@@ -16,7 +16,7 @@ from platforms.aws.handlers.settings import Context, HandlerSettings
 from platforms.aws.journal import DynamoJournal
 from platforms.aws.retraining_executions import Executions
 from platforms.aws.training import AwsWorld, DynamoBook, TrainingJobs
-from retraining import audited, decision
+from retraining import decision
 from retraining.controller import RetrainingController
 from retraining.decision import NotNow, RetrainingObservation
 from retraining.notice import message
@@ -73,7 +73,7 @@ def _controller() -> RetrainingController:
         return str(newest or datetime.now(UTC).date())
 
     def tell(entry: RetrainingEvent) -> None:
-        change(journal, lambda state: state.recording(audited.entry(entry)))
+        change(journal, lambda state: state.recording(entry.audited()))
         with calling(f"publish to {settings.topic}"):
             _clients()("sns").publish(TopicArn=settings.topic, **message(entry, settings.endpoint, commands))
         count_event(_clients(), settings.endpoint, f"retraining_{entry.kind}", entry.at)
