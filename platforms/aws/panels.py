@@ -54,57 +54,72 @@ def panels(endpoint: str, settings: PanelSettings, least_seconds: int = 0) -> li
 
 
 def comparison(endpoint: str, variants: Sequence[str], seconds: int) -> list[Panel]:
-    """The panels by which variants are compared: requests, failures, and latency."""
-    failing: list[Query] = []
-    for number, variant in enumerate(variants):
-        of = place(endpoint, variant)
-        names = {"r": metrics.INVOCATIONS, "f": metrics.FAILED, "c": metrics.REFUSED}
-        inputs = {
-            f"{key}{number}": {
-                "Metric": {"Namespace": metrics.SAGEMAKER, "MetricName": name, "Dimensions": dimensions(of)},
-                "Period": seconds,
-                "Stat": "Sum",
-            }
-            for key, name in names.items()
-        }
-        text = f"100 * (FILL(f{number}, 0) + FILL(c{number}, 0)) / r{number}"
-        failing.append(Query(text, variant, inputs=inputs))
-    found = [
+    """The panels by which variants are compared: requests, failures, and latency.
+
+    Each metric is named: a search finds only those with data of the last two weeks.
+    """
+    requests, failures, latency = (
         replace(spec, seconds=seconds)
         for spec in (declared.COMPARED_REQUESTS, declared.COMPARED_FAILURES, declared.COMPARED_LATENCY)
+    )
+
+    def each(text: str, label: str = "", **inputs: tuple[str, str]) -> list[Query]:
+        """One query a variant over metrics with their statistics, whose names end in the variant's number, `#`."""
+        return [
+            Query(
+                text.replace("#", str(number)),
+                f"{label} {variant}".strip(),
+                inputs={
+                    f"{key}{number}": {
+                        "Metric": {
+                            "Namespace": metrics.SAGEMAKER,
+                            "MetricName": metric,
+                            "Dimensions": dimensions(place(endpoint, variant)),
+                        },
+                        "Period": seconds,
+                        "Stat": stat,
+                    }
+                    for key, (metric, stat) in inputs.items()
+                },
+            )
+            for number, variant in enumerate(variants)
+        ]
+
+    r, f, c = ((metric, "Sum") for metric in (metrics.INVOCATIONS, metrics.FAILED, metrics.REFUSED))
+    failing = each("100 * (FILL(f#, 0) + FILL(c#, 0)) / r#", r=r, f=f, c=c)
+    slow = [
+        query
+        for curve in latency.curves
+        for query in each(f"{curve.stat}_# / 1000", curve.label, **{f"{curve.stat}_": (metrics.LATENCY, curve.stat)})
     ]
-    requests, failures, latency = found
     return [
-        _compiled(endpoint, requests, variants),
+        Panel(requests, tuple(each("r#", r=r)), unfinished=True),
         Panel(failures, tuple(failing), unfinished=True),
-        _compiled(endpoint, latency, variants),
+        Panel(latency, tuple(slow)),
     ]
 
 
-def _compiled(endpoint: str, spec: PanelSpec, variants: Sequence[str] = ()) -> Panel:
-    """A panel of curves; with variants, one query for each of them."""
-    queries = [_query(endpoint, curve, spec.seconds, variant) for curve in spec.curves for variant in variants or ("",)]
+def _compiled(endpoint: str, spec: PanelSpec) -> Panel:
+    queries = [_query(endpoint, curve, spec.seconds) for curve in spec.curves]
     return Panel(spec, tuple(queries), unfinished=any(curve.stat in {"count", "share"} for curve in spec.curves))
 
 
-def _query(endpoint: str, curve: CurveSpec, seconds: int, variant: str) -> Query:
+def _query(endpoint: str, curve: CurveSpec, seconds: int) -> Query:
     namespace = metrics.SAGEMAKER if curve.metric in _SERVED else OWN
     by = tuple(_DIMENSIONS[name] for name in curve.by)
-    stat = _STATS.get(curve.stat, curve.stat)
     search = _search(
         (namespace, metrics.ENDPOINT, *by),
         _SERVED.get(curve.metric, curve.metric),
-        {metrics.ENDPOINT: endpoint, **({metrics.VARIANT: variant} if variant else {})},
-        stat,
+        {metrics.ENDPOINT: endpoint},
+        _STATS.get(curve.stat, curve.stat),
         seconds,
     )
     # CloudWatch fills in dimensions in the label of a search, but not of an expression over one.
-    label = " ".join(filter(None, (curve.label, variant)))
     if curve.stat == "share":
-        return Query(f"100 * {search} / SUM({search})", label)
+        return Query(f"100 * {search} / SUM({search})", curve.label)
     if curve.metric == declared.LATENCY:
-        return Query(f"{search} / 1000", label)
-    return Query(search, label, () if variant else by)
+        return Query(f"{search} / 1000", curve.label)
+    return Query(search, curve.label, by)
 
 
 def _search(schema: Iterable[str], metric: str, of: dict[str, str], stat: str, seconds: int) -> str:

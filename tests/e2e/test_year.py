@@ -29,8 +29,8 @@ from tests.e2e.conftest import journal, succeeded, typed
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
 
-# While something is under way a day takes so long that a training and a trial have theirs on a busy machine too, where a
-# week may pass before the first labels are counted.
+# While something is under way a day takes so long that a training and a trial have theirs on a busy machine too;
+# a week may pass there before the first labels are counted.
 WEEKS = Plan(
     "2013-03-01", "2013-03-28", day_s=1.0, trial_day_s=40.0, training_day_s=120.0, rate=8, look_s=3.0,
     last_release_days=3,

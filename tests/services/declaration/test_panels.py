@@ -87,3 +87,7 @@ def test_versions_are_compared_by_requests_failures_and_latency_of_each() -> Non
     assert failures.queries[1].text == "100 * (FILL(f1, 0) + FILL(c1, 0)) / r1"
     assert failures.queries[1].inputs.keys() == {"f1", "c1", "r1"}
     assert [query.label for query in latency.queries][::2] == ["p50 v-a", "p90 v-a", "p99 v-a"]
+    assert latency.queries[3].text == "p90_1 / 1000"
+    (named,) = latency.queries[3].inputs.values()
+    assert named["Metric"]["Dimensions"][1] == {"Name": "VariantName", "Value": "v-b"}
+    assert not [query for panel in (requests, failures, latency) for query in panel.queries if "SEARCH" in query.text]
