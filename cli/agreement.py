@@ -52,11 +52,7 @@ def approvals_of(target: Target, release: str) -> Sequence[Approval]:
 
 
 def agree(target: Target, what: Waiting, why: str) -> str:
-    """Approve as the caller; returns a sentence with what happens next.
-
-    Raises:
-        OperatorError: The caller may not approve, or no such release is registered.
-    """
+    """Approve as the caller; returns a sentence with what happens next, OperatorError if the caller may not."""
     platform, registry = platform_of(target), platform_of(target).registry_name()
     try:
         with explained(f"agreeing to release {what.release}"):

@@ -16,8 +16,7 @@ from rollout.core.state import StateError
 if TYPE_CHECKING:  # it is loaded by who calls AWS
     import botocore.exceptions
 
-POINT_AGAIN = 'eval "$(make -s env)"'
-"""Points a shell at the local stack."""
+POINT_AGAIN = 'eval "$(make -s env)"'  # points a shell at the local stack
 
 _UNKNOWN_KEYS = {
     "InvalidAccessKeyId",

@@ -21,12 +21,7 @@ def send(target: Target, body: bytes, content_type: str, variant: str | None) ->
 
 
 def answer_of(invoke: Invoke, request: Request) -> Response:
-    """Send a request once and return its good answer.
-
-    Raises:
-        NotAnswered: There is none.
-        OperatorError: The payload is too large.
-    """
+    """Send a request once; its good answer or NotAnswered, and OperatorError if the payload is too large."""
     try:
         response = invoke.send(request)
     except TooLarge as error:

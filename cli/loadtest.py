@@ -24,8 +24,7 @@ import uvloop
 
 from cli.errors import OperatorError, reasons
 
-PATIENCE = 10.0
-"""Seconds to wait for answers after the last request."""
+PATIENCE = 10.0  # seconds to wait for answers after the last request
 _JSON = "application/json"
 _PORTS = {"http": 80, "https": 443}
 _LONGEST = 200  # characters of a refusal that are shown
@@ -273,11 +272,6 @@ def _why(body: bytes) -> str:
 
 def _milliseconds(seconds: float) -> str:
     return f"{seconds * 1000:,.2f} ms" if seconds < 0.1 else f"{seconds * 1000:,.0f} ms"
-
-
-def shown(found: LoadResult, load: Load) -> list[str]:
-    """The results for a person."""
-    return [*summed_up(found, load), "", *plotted(found)]
 
 
 def as_dict(found: LoadResult) -> dict[str, Any]:

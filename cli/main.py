@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from cli.commands import building, deciding, engines, looking, packages, proving, reporting, returning, sending
+from cli.commands import deciding, looking, packages, pipeline, proving, reporting, returning, sending
 from cli.target_options import Group
 
 _COMMANDS = (
@@ -13,7 +13,7 @@ _COMMANDS = (
     *(sending.invoke, sending.replay, sending.labels),
     *(returning.restore, returning.reproduce),
     *(proving.audit, proving.lineage, proving.trace, reporting.pr_report),
-    *(building.pipeline, packages.serve, packages.loadtest, packages.model),
+    *(pipeline.pipeline, packages.serve, packages.loadtest, packages.model),
 )
 
 
@@ -25,7 +25,6 @@ def main() -> None:
 
 for _command in _COMMANDS:
     main.add_command(_command)
-building.pipeline.add_command(engines.compile_)
 
 
 if __name__ == "__main__":

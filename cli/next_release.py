@@ -17,11 +17,7 @@ from rollout.core.release import release_id
 
 
 def id_of(target: Target) -> str:
-    """The id of the restored release, or else of the one that checkout and config give; the program finds the same.
-
-    Raises:
-        OperatorError: No stack or serving image is named, or config or recipe cannot be read.
-    """
+    """The id of the restored release, or else the one that checkout and config give, as the program finds it."""
     stack = target.stack
     if not stack:
         raise OperatorError("--next reads the config of a stack, and none is named", "Give --stack, not --endpoint.", 2)

@@ -12,11 +12,7 @@ from cli.view.releases import journal_state
 
 
 def promote(stack: str, *, sure: bool) -> int:
-    """Let a stack take its source's champion; returns Pulumi's exit code. `sure` skips Pulumi's question.
-
-    Raises:
-        OperatorError: The stack has no source, nothing serves there, or a release is restored on the stack.
-    """
+    """Let a stack take its source's champion; returns Pulumi's exit code. `sure` skips Pulumi's question."""
     source = config_of(stack).get("promotion", {}).get("from")
     if not source:
         raise OperatorError(

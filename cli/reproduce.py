@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -55,17 +56,13 @@ class Reproduced:
 
 def facts_of(target: Target, word: str) -> Facts:
     """The verified facts of a package, by its digest or a name of its release; OperatorError without."""
-    package = word.lower() if _is_kept(target, word.lower()) else _package(word, target)
-    store, signed_by = platform_of(target).package_store(), target.output("signing_key").encode()
+    store, digest = platform_of(target).package_store(), word.lower()
+    is_stored = bool(_DIGEST.fullmatch(digest) and store.signers(digest))  # however long ago it was registered
+    package, signed_by = digest if is_stored else _package(word, target), target.output("signing_key").encode()
     try:
         return store.evidence(package, signed_by).verify(package, signed_by)
     except (RegistryError, SignatureError) as error:
         raise OperatorError(f"what is said of {package} is not to be believed: {error}") from None
-
-
-def _is_kept(target: Target, word: str) -> bool:
-    """Whether a word is the whole digest of a stored package, however old it is."""
-    return bool(_DIGEST.fullmatch(word)) and bool(platform_of(target).package_store().signers(word))
 
 
 def _package(word: str, target: Target) -> str:
@@ -100,11 +97,11 @@ def reproduce(target: Target, facts: Facts, progress: Progress) -> Reproduced:
         folder = Path(name)
         progress(f"checked out {facts.source.commit}")
         python = _environment(root, facts, progress)
-        run = _Run(root, python, folder / "cache")
+        run = partial(_pipeline, root, python, folder / "cache")
         parameters = recipe_parts(facts)["parameters"]
-        _check_recipe(facts, run.pipeline("recipe", "--parameters", parameters))
+        _check_recipe(facts, run("recipe", "--parameters", parameters))
         progress(f"training {facts.id}, in an empty cache")
-        made = run.pipeline("build", "--parameters", parameters, "--workdir", str(folder / "work"))
+        made = run("build", "--parameters", parameters, "--workdir", str(folder / "work"))
         built = Path(made["path"])
         now = Facts.from_json(built.with_name(FACTS).read_bytes())
         around = changes(surroundings(facts), surroundings(now))
@@ -165,28 +162,20 @@ def _environment(root: Path, facts: Facts, progress: Progress) -> Path:
     return root / ".venv" / "bin" / "python"
 
 
-@dataclass(frozen=True)
-class _Run:
-    """Runs the pipeline of a checkout with a separate cache."""
-
-    root: Path
-    python: Path
-    cache: Path
-
-    def pipeline(self, *words: str) -> dict[str, Any]:
-        """Run `python -m pipeline ...` and return its JSON; OperatorError with its message if it fails."""
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))}
-        done = subprocess.run(
-            [str(self.python), "-m", "pipeline", *words],
-            cwd=self.root,
-            env={**kept, "PYTHONPATH": str(self.root), "XDG_CACHE_HOME": str(self.cache)},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode != 0:
-            raise OperatorError(f"the pipeline of then refuses to {words[0]}: {done.stderr.strip()[-2000:]}")
-        return json.loads(done.stdout)
+def _pipeline(root: Path, python: Path, cache: Path, *words: str) -> dict[str, Any]:
+    """Run `python -m pipeline ...` of a checkout and return its JSON; OperatorError with its message if it fails."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))}
+    done = subprocess.run(
+        [str(python), "-m", "pipeline", *words],
+        cwd=root,
+        env={**kept, "PYTHONPATH": str(root), "XDG_CACHE_HOME": str(cache)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise OperatorError(f"the pipeline of then refuses to {words[0]}: {done.stderr.strip()[-2000:]}")
+    return json.loads(done.stdout)
 
 
 def _check_recipe(facts: Facts, found: Mapping[str, str]) -> None:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from audit.record import moment
 from cli.errors import OperatorError, explained
 from cli.platform.choose import platform_of
-from cli.rollback import caller, controller
+from cli.rollback import acting
 from cli.target import Target
 from cli.view import audit_records
 from cli.view.releases import Name, find, journal_state
@@ -20,12 +20,10 @@ from rollout.core.deployments import Deployment, Difference, at, deployments, di
 from rollout.core.restored import Restored
 from rollout.core.restoring import refuse_unless_restorable
 from rollout.kinds import Kind
-from rollout.reason import Reason
 from services.sealed_packages import Gone, RegistryError
 
 _MOST_NAMED = 5
-_LEAST = 4
-"""Minimum digits of an abbreviated name; the match is shown and confirmed before anything changes."""
+_LEAST = 4  # minimum digits of an abbreviated name; the match is shown and confirmed before anything changes
 _DATE = re.compile(r"\d{4}-")  # no name of a release begins so
 
 
@@ -39,11 +37,7 @@ class PastDeployment:
 
 
 def look(target: Target, word: str, *, although_rejected: bool) -> PastDeployment:
-    """Find a deployment by a time or a (shortened) name, and check that it can be restored; nothing changes.
-
-    Raises:
-        OperatorError: There is none, it cannot be restored now, or its package or image is gone.
-    """
+    """Find a deployment by a time or a (shortened) name, and check that it can be restored; OperatorError otherwise."""
     meant = choose(deployments(audit_records.proven(target)), word, target.endpoint, time.time())
     state = journal_state(target)
     with explained(f"restoring release {meant.release}"):
@@ -128,20 +122,21 @@ def told(found: PastDeployment) -> str:
 
 def restore(target: Target, found: PastDeployment, why: str, *, although_rejected: bool) -> str:
     """Restore a deployment; returns a sentence with what to do next. OperatorError if that is no longer possible."""
-    one, now, who = found.deployment, time.time(), caller(target)
+    one, now = found.deployment, time.time()
+    controls, reason = acting(target, why, Kind.RESTORED)
     wanted = Restored(
         release=one.release,
         recipe=one.recipe,
         package_digest=one.package,
         archive_uri=found.archive_uri,
         image_uri=one.image,
-        reason=Reason("person", who, why, kind=Kind.RESTORED),
+        reason=reason,
         at=now,
         served=one.since,
         serving=one.serving,
     )
     with explained(f"restoring release {one.release}"):
-        controller(target, who).restore(wanted, although_rejected=although_rejected)
+        controls.restore(wanted, although_rejected=although_rejected)
     changed = {item.what for item in found.changes}
     if not changed:
         return f"release {one.release} stays, whatever checkout and config ask for"
@@ -154,8 +149,7 @@ def restore(target: Target, found: PastDeployment, why: str, *, although_rejecte
 
 def lift(target: Target, why: str) -> str:
     """End a restoration; returns a sentence with what to do next. OperatorError if nothing is restored."""
-    who = caller(target)
-    reason = Reason("person", who, why, kind=Kind.RESTORED)
+    controls, reason = acting(target, why, Kind.RESTORED)
     with explained(f"lifting what is restored on {target.endpoint}"):
-        controller(target, who).lift_restore(reason)
+        controls.lift_restore(reason)
     return f"checkout and config count again: {target.commands.pulumi_up} releases what they ask for"

@@ -17,7 +17,6 @@ from cli.target import Target
 from cli.view.releases import journal_state
 from retraining.record import Candidate, Phase, RetrainingRecord, standing, waiting
 from rollout.controller.commands import Commands
-from rollout.core.restored import Restored
 from rollout.core.state import RolloutState
 
 ACTIONS = ("start", "approve", "decline", "stop", "forget")
@@ -59,17 +58,12 @@ def look(target: Target) -> Retraining:
     counts = standing(record, state.rejected, champion)
     waits = waiting(record, state.rejected, champion, challenger)
     if state.restored is not None:  # what was retrained does not count until that is lifted, as the program has it
-        held = held_back(state.restored, waits, target.commands) if waits else fate(record, state)
-        return Retraining(record, None, None, on, held)
+        held = waits and (
+            f"{waits.release}, trained on data to {waits.through}, is not released while release "
+            f"{state.restored.release} is restored; to lift that: {target.commands.lift}"
+        )
+        return Retraining(record, None, None, on, held or fate(record, state))
     return Retraining(record, counts, waits, on, "" if waits else fate(record, state))
-
-
-def held_back(restored: Restored, candidate: Candidate, commands: Commands) -> str:
-    """Why the next update does not put a candidate on trial: another release is restored."""
-    return (
-        f"{candidate.release}, trained on data to {candidate.through}, is not released while release "
-        f"{restored.release} is restored; to lift that: {commands.lift}"
-    )
 
 
 def fate(record: RetrainingRecord, state: RolloutState) -> str:

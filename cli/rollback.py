@@ -51,9 +51,7 @@ def roll_back(target: Target, why: str, meant: str | None, *, patience: float = 
 
     Does nothing if the release to roll back is no longer `meant`. OperatorError if it takes over `patience` seconds.
     """
-    who = caller(target)
-    controls = controller(target, who)
-    reason = Reason("person", who, why, kind=Kind.TAKEN_BACK)
+    controls, reason = acting(target, why, Kind.TAKEN_BACK)
     with explained(f"rolling back {target.endpoint}"):
         answer = controls.roll_back(reason, meant=meant)
         if isinstance(answer, Ignored):
@@ -74,10 +72,9 @@ def roll_back(target: Target, why: str, meant: str | None, *, patience: float = 
 
 def approve(target: Target, why: str) -> str:
     """Let a waiting trial continue; returns a sentence with what happens. OperatorError if none waits."""
-    who = caller(target)
-    reason = Reason("person", who, why, kind=Kind.APPROVED)
+    controls, reason = acting(target, why, Kind.APPROVED)
     with explained(f"approving the trial on {target.endpoint}"):
-        progress = controller(target, who).approve(reason)
+        progress = controls.approve(reason)
     return progress.state.history[-1].text
 
 
@@ -89,29 +86,19 @@ def clear_rejection(target: Target, release: str) -> str:
         which = ", ".join(item.id for item in names) or "none"
         raise OperatorError(f"release {release} is not rejected; rejected are: {which}")
     with explained(f"clearing {name.id}"):
-        controller(target, caller(target)).clear_rejection(name.id)
+        acting(target)[0].clear_rejection(name.id)
     return name.id
 
 
 def skip_trial(target: Target, release: str, why: str) -> None:
-    """Let a release that could not be put on trial take over when it is released next.
-
-    Raises:
-        OperatorError: The release had its trial, or was not the last one released.
-    """
-    who = caller(target)
-    controls = controller(target, who)
-    reason = Reason("person", who, why, kind=Kind.TRIAL_SKIPPED)
+    """Let a release that could not be put on trial take over when released next; OperatorError if it had a trial."""
+    controls, reason = acting(target, why, Kind.TRIAL_SKIPPED)
     name = find(release, known(journal_state(target)))
     with explained(f"skipping the trial of {release}"):
         controls.skip_trial(name.id if name else release, reason)
 
 
-def caller(target: Target) -> str:
-    """The caller's identity by its credentials; `unknown` if that takes long, because a rollback does not wait."""
-    return platform_of(target).caller() or UNKNOWN
-
-
-def controller(target: Target, who: str) -> Controller:
-    """The controller of an endpoint's rollout, acting for `who`."""
-    return platform_of(target).controller(who)
+def acting(target: Target, why: str = "", kind: Kind = Kind.SAID) -> tuple[Controller, Reason]:
+    """The controller of a rollout on behalf of the caller (`unknown` if that is not known quickly), and the reason."""
+    who = platform_of(target).caller() or UNKNOWN
+    return platform_of(target).controller(who), Reason("person", who, why, kind=kind)

@@ -20,8 +20,7 @@ import psutil
 
 from cli.page import Page
 
-PATIENCE_S = (15.0, 5.0)
-"""Seconds after the first and the second interrupt, before the next step."""
+PATIENCE_S = (15.0, 5.0)  # seconds after the first and the second interrupt, before the next step
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _POLL_S = 0.1

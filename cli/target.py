@@ -25,12 +25,9 @@ if TYPE_CHECKING:  # what is of AWS alone is loaded by who calls it
     from botocore.config import Config
 
 ROOT = Path(__file__).resolve().parent.parent
-LOCAL = "local"
-"""Prefix of local stacks' names, and the stack of `make up`."""
-LOCAL_CLUSTER = "local-kubernetes"
-"""The stack of `make up-kubernetes`, which needs no local cloud."""
-KUBERNETES = "kubernetes"
-"""Value of a stack's output `platform`."""
+LOCAL = "local"  # prefix of local stacks' names, and the stack of `make up`
+LOCAL_CLUSTER = "local-kubernetes"  # the stack of `make up-kubernetes`, which needs no local cloud
+KUBERNETES = "kubernetes"  # value of a stack's output `platform`
 Made = TypeVar("Made")
 _ASK_AGAIN_S = 60.0
 _LONG_AGO = datetime.fromtimestamp(0, UTC)
@@ -64,6 +61,7 @@ class Target:
     region: str
     outputs: Mapping[str, Any]
     keys: Mapping[str, str] = field(default_factory=dict[str, str])
+    _made: dict[str, Any] = field(default_factory=dict[str, Any], init=False, repr=False, compare=False)
 
     @property
     def commands(self) -> Commands:
@@ -85,16 +83,11 @@ class Target:
         """The kubeconfig context of its cluster; empty on AWS."""
         return str(self.outputs.get("context") or "")
 
-    def once(self, make: Callable[[], Made]) -> Made:
+    def once(self, name: str, make: Callable[[], Made]) -> Made:
         """The cached result of `make` for this endpoint, such as a connection."""
-        name = make.__qualname__
         if name not in self._made:
             self._made[name] = make()
         return self._made[name]
-
-    @cached_property
-    def _made(self) -> dict[str, Any]:
-        return {}
 
     @property
     def created(self) -> datetime:
@@ -102,20 +95,12 @@ class Target:
 
         Read repeatedly, as an endpoint may be recreated while a console runs. Without an answer, the last one holds.
         """
-        known = self._creation
+        known = self.once("creation", _Creation)
         if time.monotonic() - known.asked >= _ASK_AGAIN_S:
             with suppress(OperatorError), explained(f"reading endpoint {self.endpoint}"):
                 answer = self.client("sagemaker").describe_endpoint(EndpointName=self.endpoint)
                 known.at, known.asked = answer["CreationTime"], time.monotonic()
         return known.at
-
-    @cached_property
-    def _creation(self) -> _Creation:
-        return _Creation()
-
-    @cached_property
-    def _clients(self) -> dict[str, Any]:
-        return {}
 
     @cached_property
     def _session(self) -> boto3.Session:
@@ -130,12 +115,10 @@ class Target:
             raise only_aws(self)
         if config is not None:
             return self._session.client(service, config=config)
-        if service not in self._clients:
-            from botocore.config import Config  # noqa: PLC0415 - see above
+        from botocore.config import Config  # noqa: PLC0415 - see above
 
-            patient = Config(connect_timeout=3, read_timeout=65, retries={"max_attempts": 3, "mode": "standard"})
-            self._clients[service] = self._session.client(service, config=patient)
-        return self._clients[service]
+        patient = Config(connect_timeout=3, read_timeout=65, retries={"max_attempts": 3, "mode": "standard"})
+        return self.once(service, lambda: self._session.client(service, config=patient))
 
     def output(self, name: str) -> str:
         """A required output; OperatorError if it is missing."""

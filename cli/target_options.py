@@ -19,8 +19,7 @@ from rollout.controller.commands import DEFAULT_STACK
 
 _STACK = "MODELSTACK_STACK"
 _MISPLACED = {"--json": "--json stands after the name of a command, as in: modelstack status --json"}
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG}
-"""Write errors of a full or broken device."""
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG}  # write errors of a full or broken device
 
 
 @dataclass(frozen=True)

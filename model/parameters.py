@@ -9,17 +9,14 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Annotated, Any, Literal
 
-Day = Annotated[date, (date(2013, 1, 1), date(2013, 12, 31))]
-"""The data covers that year."""
-FAULTY = {"fault": "errors"}
-"""The version that `make demo` and `make bench` roll back."""
+Day = Annotated[date, (date(2013, 1, 1), date(2013, 12, 31))]  # the data covers that year
+FAULTY = {"fault": "errors"}  # the version that `make demo` and `make bench` roll back
 
 EVALUATED = timedelta(days=28)
 """Four whole weeks, so that the variation between days can be estimated, and a concept shift detected."""
 LABELLED_WITHIN = timedelta(days=1)
 """From the end of a flight's day, UTC, to the latest time of its label; true for every flight of 2013."""
-DATA_UNTIL = date(2013, 12, 31)
-"""The last allowed end of a period."""
+DATA_UNTIL = date(2013, 12, 31)  # the last allowed end of a period
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from provenance.facts import DataFile, Dependency, Facts, Metric, canonical, purl, sha256_of
+from provenance.facts import DataFile, Dependency, Facts, Metric, canonical, purl, sha256_of, text
 from provenance.statement import SUBJECT
 
 _MODEL = "model"
@@ -29,15 +29,13 @@ def bom(facts: Facts) -> bytes:
             "version": 1,
             "metadata": {"timestamp": facts.builder.finished, "component": _model(facts, digest)},
             "components": [*data, *libraries],
-            "dependencies": [
-                {"ref": _MODEL, "dependsOn": sorted([*serves, *(one["bom-ref"] for one in data)])},
-            ],
+            "dependencies": [{"ref": _MODEL, "dependsOn": sorted([*serves, *(one["bom-ref"] for one in data)])}],
         }
     )
 
 
 def _model(facts: Facts, digest: str) -> dict[str, Any]:
-    settings = {f"parameter.{name}": _text(value) for name, value in facts.recipe.parameters.items()}
+    settings = {f"parameter.{name}": text(value) for name, value in facts.recipe.parameters.items()}
     parts = {name: getattr(facts.recipe, name) for name in ("digest", "code", "data", "dependencies", "format")}
     return {
         "type": "machine-learning-model",
@@ -59,11 +57,11 @@ def _model(facts: Facts, digest: str) -> dict[str, Any]:
 
 
 def _metric(metric: Metric) -> dict[str, Any]:
-    found: dict[str, Any] = {"type": metric.name, "value": _text(metric.value)}
+    found: dict[str, Any] = {"type": metric.name, "value": text(metric.value)}
     if metric.interval is None:
         return found
     low, high = metric.interval.low, metric.interval.high
-    return {**found, "confidenceInterval": {"lowerBound": _text(low), "upperBound": _text(high)}}
+    return {**found, "confidenceInterval": {"lowerBound": text(low), "upperBound": text(high)}}
 
 
 def _data(file: DataFile) -> dict[str, Any]:
@@ -94,7 +92,3 @@ def _library(library: Dependency) -> dict[str, Any]:
 
 def _ref(file: DataFile) -> str:
     return f"data:{file.name}"
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else canonical(value).decode()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from provenance.facts import DataFile, Facts, Metric, canonical
+from provenance.facts import DataFile, Facts, Metric, canonical, text
 
 UNKNOWN = "unknown"
 _MOST_DATASETS, _LONGEST_VALUE, _LONGEST_NAME = 10, 255, 63  # what SageMaker takes
@@ -21,8 +21,7 @@ def markdown(facts: Facts) -> bytes:
 def sagemaker(facts: Facts) -> bytes:
     """The content of a SageMaker ModelCard, canonical JSON."""
     parameters = [
-        {"name": name, "value": _text(value)[:_LONGEST_VALUE]}
-        for name, value in sorted(facts.recipe.parameters.items())
+        {"name": name, "value": text(value)[:_LONGEST_VALUE]} for name, value in sorted(facts.recipe.parameters.items())
     ]
     datasets = [_dataset(one) for one in facts.data][:_MOST_DATASETS]
     return canonical(
@@ -67,7 +66,7 @@ def _lines(facts: Facts) -> Iterator[str]:
     )
     yield from ("", "## Parameters", "")
     yield from _table(
-        ("parameter", "value"), ((name, _text(at)) for name, at in sorted(facts.recipe.parameters.items()))
+        ("parameter", "value"), ((name, text(at)) for name, at in sorted(facts.recipe.parameters.items()))
     )
     yield from ("", "## Libraries", "")
     roles = {"serves": "serves it", "trains": "made it"}
@@ -124,7 +123,3 @@ def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[s
 
 def _cell(value: str) -> str:
     return value.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else canonical(value).decode()

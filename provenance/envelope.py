@@ -23,8 +23,7 @@ from provenance.facts import canonical
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 MEDIA_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
-LONGEST = 4 * 1024**2
-"""Maximum bytes of a bundle."""
+LONGEST = 4 * 1024**2  # maximum bytes of a bundle
 ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 """Order of the P-256 group. Source: SP 800-186, 3.2.1.3."""
 
@@ -39,11 +38,9 @@ class Signer(Protocol):
     @property
     def public_key(self) -> bytes:
         """The public key, PEM."""
-        ...
 
     def sign(self, message: bytes) -> bytes:
         """Sign the SHA-256 of a message: ASN.1 DER."""
-        ...
 
 
 def enclose(payload: bytes, signer: Signer) -> bytes:

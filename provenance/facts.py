@@ -11,8 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 
-FORM = 1
-"""Version of the JSON form."""
+FORM = 1  # version of the JSON form
 
 
 class FactsError(Exception):
@@ -169,6 +168,11 @@ class Facts:
 def canonical(value: object) -> bytes:
     """JSON that is the same for equal values: sorted keys, no spaces."""
     return msgspec.json.encode(value, order="sorted")
+
+
+def text(value: object) -> str:
+    """A parameter's value: a text as it is, others as canonical JSON."""
+    return value if isinstance(value, str) else canonical(value).decode()
 
 
 def sha256_of(digest: str) -> str:

@@ -17,10 +17,11 @@ PREDICATE_TYPE = "https://model_signing/signature/v1.0"
 def statement(package_digest: str) -> bytes:
     """The statement of an archive (`sha256:<hex>`) as canonical JSON."""
     digest = sha256_of(package_digest)
+    root = hashlib.sha256(bytes.fromhex(digest)).hexdigest()  # over the list of digests, which is one here
     return canonical(
         {
             "_type": TYPE,
-            "subject": [{"name": SUBJECT, "digest": {"sha256": _root(digest)}}],
+            "subject": [{"name": SUBJECT, "digest": {"sha256": root}}],
             "predicateType": PREDICATE_TYPE,
             "predicate": {
                 "resources": [{"name": ".", "algorithm": "sha256", "digest": digest}],
@@ -46,8 +47,3 @@ def signed_digest(payload: bytes) -> str:
     except (TypeError, ValueError, KeyError, AttributeError):
         raise StatementError("the model signature is not of one archive by its sha256") from None
     return f"sha256:{digest}"
-
-
-def _root(digest: str) -> str:
-    """The digest over the list of digests. For one file, that is the sha256 of its digest's bytes."""
-    return hashlib.sha256(bytes.fromhex(digest)).hexdigest()

@@ -15,8 +15,7 @@ from provenance.facts import Facts, canonical, purl, sha256_of
 
 TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "https://slsa.dev/provenance/v1"
-BUILD_TYPE = "urn:modelstack:recipe:"
-"""Followed by the recipe's format."""
+BUILD_TYPE = "urn:modelstack:recipe:"  # followed by the recipe's format
 SUBJECT = "model.tar.gz"
 
 
@@ -58,7 +57,11 @@ def statement(facts: Facts, documents: Mapping[str, bytes]) -> bytes:
 
 def package_of(payload: bytes) -> str:
     """The package digest, `sha256:<hex>`, of a statement; raises StatementError if it is of another kind."""
-    return one_subject(parsed(payload, PREDICATE_TYPE))
+    try:
+        (subject,) = parsed(payload, PREDICATE_TYPE)["subject"]
+        return f"sha256:{subject['digest']['sha256']}"
+    except (TypeError, ValueError, KeyError):
+        raise StatementError("what is signed is not about one package by its sha256") from None
 
 
 def documents_of(payload: bytes) -> dict[str, str]:
@@ -75,11 +78,7 @@ def documents_of(payload: bytes) -> dict[str, str]:
 
 
 def parsed(payload: bytes, predicate_type: str) -> dict[str, Any]:
-    """Read a verified statement.
-
-    Raises:
-        StatementError: It is no in-toto statement in canonical form, or has another predicate.
-    """
+    """Read a verified in-toto statement; StatementError if it is not canonical or has another predicate."""
     try:
         body: Any = json.loads(payload)
         kind, found = body["_type"], body["predicateType"]
@@ -92,29 +91,15 @@ def parsed(payload: bytes, predicate_type: str) -> dict[str, Any]:
     return body
 
 
-def one_subject(body: Mapping[str, Any]) -> str:
-    """The digest of a statement's only subject, `sha256:<hex>`; raises StatementError otherwise."""
-    try:
-        (subject,) = body["subject"]
-        return f"sha256:{subject['digest']['sha256']}"
-    except (TypeError, ValueError, KeyError):
-        raise StatementError("what is signed is not about one package by its sha256") from None
-
-
 def _resolved(facts: Facts) -> list[dict[str, Any]]:
     """The known inputs of the build: checkout, raw data, libraries."""
-    code: dict[str, Any] = {"name": "code", "digest": {"sha256": facts.recipe.code}}
-    found = [
-        code,
-        *({"name": file.name, "digest": {"sha256": file.sha256}, **_origin(file.origin)} for file in facts.data),
-    ]
+    found: list[dict[str, Any]] = [{"name": "code", "digest": {"sha256": facts.recipe.code}}]
+    for file in facts.data:
+        origin = {"uri": file.origin} if file.origin else {}
+        found.append({"name": file.name, "digest": {"sha256": file.sha256}, **origin})
     source = facts.source
     if source.commit:
         at = {"uri": f"git+{source.remote}@{source.commit}"} if source.remote else {}
         digest = {"gitCommit": source.commit}
         found.insert(0, {"name": "checkout", **at, "digest": digest, "annotations": {"dirty": source.dirty}})
     return [*found, *({"uri": purl(one), "annotations": {"role": one.role}} for one in facts.dependencies)]
-
-
-def _origin(origin: str | None) -> dict[str, str]:
-    return {"uri": origin} if origin else {}

@@ -13,12 +13,9 @@ from typing import Any
 
 from tracking.connection import CALL_SECONDS, Authorize, Connection, MlflowError, Refused
 
-DIGEST = "package_digest"
-"""The tag by which runs and versions are looked up."""
-RELEASE = "release"
-"""The tag with the package's release id in the stack's rollouts."""
-PROXIED = "mlflow-artifacts:/"
-"""Prefix of a run's artifact URI where the server itself stores artifacts."""
+DIGEST = "package_digest"  # the tag by which runs and versions are looked up
+RELEASE = "release"  # the tag with the package's release id in the stack's rollouts
+PROXIED = "mlflow-artifacts:/"  # prefix of a run's artifact URI where the server itself stores artifacts
 _KIND = {"mlflow.experimentKind": "custom_model_development"}  # else its page shows runs as those of an agent
 _MISSING, _EXISTS = "RESOURCE_DOES_NOT_EXIST", "RESOURCE_ALREADY_EXISTS"
 _MOST_PARAMETERS = 100  # of one call; Source: MLflow REST API, "Request Limits"
@@ -156,11 +153,7 @@ class Api:
         return found
 
     def _pages(self, name: str) -> Iterator[list[MlflowVersion]]:
-        query = {
-            "filter": f"name='{name}'",
-            "order_by": "version_number DESC",
-            "max_results": str(_MOST_VERSIONS),
-        }
+        query = {"filter": f"name='{name}'", "order_by": "version_number DESC", "max_results": str(_MOST_VERSIONS)}
         while True:
             page = self.connection.call("GET", "model-versions/search", query=query)
             yield [_version(one) for one in page.get("model_versions", [])]

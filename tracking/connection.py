@@ -18,10 +18,8 @@ from tracking.variables import KEYS
 
 API = "/api/2.0/mlflow/"
 ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts/"
-CALL_SECONDS = 3.0
-"""Default limit of one call."""
-TICK_SECONDS = 5.0
-"""A controller's limit for updating MLflow, after everything that concerns traffic."""
+CALL_SECONDS = 3.0  # default limit of one call
+TICK_SECONDS = 5.0  # a controller's limit for updating MLflow, after everything that concerns traffic
 _MOST_BYTES, _MOST_OF_ARTIFACT = 8 << 20, 2 << 30
 _CHUNK = 1 << 16
 _SAID = 300
@@ -56,8 +54,7 @@ class HttpRequest:
     body: bytes
 
 
-Authorize = Callable[[HttpRequest], Mapping[str, str]]
-"""Returns the authentication headers of a request."""
+Authorize = Callable[[HttpRequest], Mapping[str, str]]  # returns the authentication headers of a request
 
 
 def bearer(environ: Mapping[str, str]) -> Authorize:

@@ -22,8 +22,7 @@ class Shelf:
 def log_build(api: Api, build: Build, shelf: Shelf) -> MlflowVersion:
     """Write what is missing of a build, or complete an outline, and return its version.
 
-    Raises:
-        MlflowError: MLflow does not answer, or refuses. A later call continues.
+    After an MlflowError, a later call continues.
     """
     made = api.model(shelf.model)
     known = None if made else api.versions_of(shelf.model, [build.package_digest]).get(build.package_digest)

@@ -11,8 +11,7 @@ from tracking.build import outline
 from tracking.course import Course, courses, standing, strangers
 from tracking.logged import Shelf, log_build
 
-WEIGHT = "rollout_weight"
-"""A run's metric: percent of the traffic."""
+WEIGHT = "rollout_weight"  # a run's metric: percent of the traffic
 FRESH = 600.0
 """Seconds for which an event is written again at each call, because of two concurrent calls the staler may end last."""
 SETTLED = 120.0

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-SERVER = "MLFLOW_TRACKING_URI"
-"""The server's URL."""
+SERVER = "MLFLOW_TRACKING_URI"  # the server's URL
 KEYS = {
     "token": "MLFLOW_TRACKING_TOKEN",
     "username": "MLFLOW_TRACKING_USERNAME",

@@ -139,11 +139,7 @@ def explain(asked: TargetOptions, rollout: str | None, as_json: bool) -> None:
 
 @click.command(cls=Command)
 @click.option(
-    "--port",
-    type=Whole(0, 65535),
-    default=4580,
-    show_default=True,
-    help="The port on 127.0.0.1; 0 takes a free one.",
+    "--port", type=Whole(0, 65535), default=4580, show_default=True, help="The port on 127.0.0.1; 0 takes a free one."
 )
 @click.pass_obj
 def console(asked: TargetOptions, port: int) -> None:

@@ -80,7 +80,7 @@ def loadtest(  # noqa: PLR0917 - one parameter per option
     if as_json:
         say(json.dumps(load.as_dict(found)))
     else:
-        say("\n".join(load.shown(found, wanted)))
+        say("\n".join([*load.summed_up(found, wanted), "", *load.plotted(found)]))
     sys.exit(0 if set(found.statuses) == {200} and not found.unanswered else 1)
 
 

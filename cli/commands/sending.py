@@ -42,17 +42,10 @@ def invoke(asked: TargetOptions, body: BinaryIO, variant: str | None, content_ty
 @click.option("--from", "start", type=Day(), default=None, help="First day, UTC. The default is the model's own.")
 @click.option("--to", "end", type=Day(), default=None, help="Last day. The default is the last day of the data.")
 @click.option(
-    "--speed",
-    type=Number(1),
-    default=3600.0,
-    show_default=True,
-    help="How many seconds of events to send in a second.",
+    "--speed", type=Number(1), default=3600.0, show_default=True, help="How many seconds of events to send in a second."
 )
 @click.option(
-    "--rate",
-    type=Number(0.1, 2000),
-    default=None,
-    help="How many requests to send in a second, instead of --speed.",
+    "--rate", type=Number(0.1, 2000), default=None, help="How many requests to send in a second, instead of --speed."
 )
 @click.option("--limit", type=Whole(1), default=None, help="Stop after so many requests.")
 @click.option("--for", "seconds", type=Number(0.1), default=None, help="Stop after so many seconds.")

@@ -7,8 +7,7 @@ from cli.local.stack import Stack
 from localcloud import process
 from localcloud.setup import Places
 
-ALLOWED = "aws:allowedAccountIds"
-"""Pulumi's AWS provider refuses the keys of every other account."""
+ALLOWED = "aws:allowedAccountIds"  # Pulumi's AWS provider refuses the keys of every other account
 
 
 def account_of(stack: Stack) -> str | None:

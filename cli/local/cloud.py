@@ -39,11 +39,7 @@ class Local:
 
     @classmethod
     def here(cls, root: Path = ROOT) -> Local:
-        """This checkout's local cloud, with this process's environment pointing at it.
-
-        Raises:
-            OperatorError: The checkout was not set up, or its Pulumi.yaml is malformed.
-        """
+        """This checkout's local cloud, at which this process points from now on; OperatorError without one."""
         local = cls.of(root)
         local.point()
         return local
@@ -90,11 +86,7 @@ class Local:
         recover(stack, self.places.backend, self.project, lambda text: console.print(f"  {text}"))
 
     def follow(self, console: Console, stack: Stack, verb: str, log: str) -> UpdateOutcome:
-        """Repair a stack, run `pulumi VERB` on it, and show progress and errors.
-
-        Raises:
-            OperatorError: The stack's file is malformed, the stack cannot be repaired, or Pulumi cannot be started.
-        """
+        """Repair a stack, run `pulumi VERB` on it, and show progress and errors; OperatorError if it cannot start."""
         stack.written()
         self.ready(console, stack)
         console.print(f"stack {stack.name}: pulumi {verb}")

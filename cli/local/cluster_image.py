@@ -24,10 +24,8 @@ from cli.target import ROOT
 from platforms.kubernetes.oci import MANIFEST_TYPE, OciRepository
 from serving.registry_protocol import is_insecure
 
-PYTHON = "3.11"
-"""Of the base image."""
-LATEST = "latest"
-"""Tag of the last push; a program resolves it to a digest before use."""
+PYTHON = "3.11"  # of the base image
+LATEST = "latest"  # tag of the last push; a program resolves it to a digest before use
 _OWN = "localhost/"
 _BUILD = ("--isolation", "chroot", "--network", "host", "--layers", "--timestamp", "0")
 """Options for a build that also works in a container, and repeats only steps whose input changed."""

@@ -54,11 +54,7 @@ def _forget(local: Local, name: str) -> None:
 
 
 def destroy(console: Console, local: Local, name: str) -> int:
-    """Destroy and remove a stack of a running local cloud; returns Pulumi's exit code.
-
-    Raises:
-        OperatorError: It was destroyed, but cannot be removed.
-    """
+    """Destroy and remove a stack of a running local cloud; returns Pulumi's exit code."""
     stack = local.stack(name)
     outcome = local.follow(console, stack, "destroy", "down.log")
     if outcome.code or outcome.interrupted:

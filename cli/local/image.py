@@ -42,9 +42,6 @@ START_ENGINE = "Start one; on Debian: `apt-get install docker.io`, then `dockerd
 NO_ENGINE_HINT = f"{START_ENGINE} Without one, the local stack runs the same entry point as a process."
 
 
-REGISTRY = CONTROLLER.setting
-
-
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--stack", default="local", show_default=True, help="The stack whose registry takes the image.")
 @click.option("--repository", default=None, help="URI of the repository, instead of the stack's.")
@@ -80,15 +77,13 @@ def main(stack: str, repository: str | None, base_image: str | None, context: Pa
 
 
 def push_for_cluster(stack: Stack, console: Console) -> None:
-    """Build and push the images of a stack on Kubernetes, and print the next command.
-
-    Raises:
-        OperatorError: The stack's file names no registry, or a step failed.
-    """
+    """Build and push the images of a stack on Kubernetes, and print the next command; OperatorError if a step fails."""
     section = (stack.written().get("config") or {}).get("modelstack:kubernetes") or {}
     registry = section.get("registry")
     if not registry:
-        raise OperatorError(f"the file of stack {stack.name} has no {REGISTRY}", "Write there where images go.", 2)
+        raise OperatorError(
+            f"the file of stack {stack.name} has no {CONTROLLER.setting}", "Write there where images go.", 2
+        )
     with explained(f"making the images for {registry}"):
         for name, pushed in cluster_image.published(registry, console.print).items():
             console.print(f"{name}  {pushed}", markup=False)

@@ -25,8 +25,7 @@ from cli.errors import OperatorError
 from cli.target import ROOT
 from localcloud.setup import Installer, Places, SetupFailed, cached
 
-PORT = 5000
-"""Default; MLFLOW_PORT overrides it."""
+PORT = 5000  # default; MLFLOW_PORT overrides it
 START_SECONDS = 300.0
 END_SECONDS = 10.0
 _ENVIRONMENT = {
@@ -55,21 +54,19 @@ class MlflowServer:
         return cls(places.state / "mlflow", made)
 
     def start(self, port: int) -> str:
-        """Start it unless it runs; returns its URL once it answers.
-
-        Raises:
-            OperatorError: The port is taken, or it ends before it answers.
-        """
+        """Start it unless it runs; returns its URL once it answers, OperatorError if it ends before."""
         if found := url(self.folder):
             return found
         _require_free(port)
         self.folder.mkdir(parents=True, exist_ok=True)
         log = self.folder / "server.log"
+        # Without variables that would redirect the server or change its libraries.
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "PYTHON"))}
         with log.open("wb") as file:
             process = subprocess.Popen(
                 self._command(port),
                 cwd=self.folder,
-                env={**_inherited(os.environ), **_ENVIRONMENT},
+                env={**inherited, **_ENVIRONMENT},
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=file,
@@ -151,14 +148,8 @@ def _require_free(port: int) -> None:
             asked.bind(("127.0.0.1", port))
         except OSError:
             raise OperatorError(
-                f"port {port} is taken, and MLflow cannot have it",
-                "Name another one in MLFLOW_PORT, such as 5001.",
+                f"port {port} is taken, and MLflow cannot have it", "Name another one in MLFLOW_PORT, such as 5001."
             ) from None
-
-
-def _inherited(environ: Mapping[str, str]) -> dict[str, str]:
-    """The environment without variables that would redirect the server or change its libraries."""
-    return {name: value for name, value in environ.items() if not name.startswith(("MLFLOW_", "PYTHON"))}
 
 
 def main() -> int:

@@ -9,9 +9,10 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from rich.console import Console
+from rich.status import Status
 from rich.text import Text
 
 from cli.again import again
@@ -38,18 +39,9 @@ _ADVICE: dict[str, str] = {
     waiting("labels"): f"{_SEND} --labels-after 5",
 }
 _OURS = "pulumi-python:dynamic/modelstack:"
-_NO_FAILURE = ("promoted", "running", "waiting", "held")
-"""Rollout outcomes that are no failure of the update."""
+_NO_FAILURE = ("promoted", "running", "waiting", "held")  # rollout outcomes that are no failure of the update
 _UNSEEN = ("pulumi:providers:", "pulumi:pulumi:Stack")
 _NOISE = ("Duration:", "Resources:")
-
-
-class Status(Protocol):
-    """A status line."""
-
-    def update(self, status: str) -> None:
-        """Replace its text."""
-        ...
 
 
 @dataclass

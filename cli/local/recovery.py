@@ -34,8 +34,7 @@ _NAMED = {
     "aws:scheduler/schedule:Schedule": "name",
 }
 
-_ASK_TWICE = ("cli.local.", "demos.")
-"""Prefixes of the modules that start the engine for a person, and stop it."""
+_ASK_TWICE = ("cli.local.", "demos.")  # prefixes of the modules that start the engine for a person, and stop it
 
 
 @dataclass(frozen=True)

@@ -53,8 +53,12 @@ def ensure(console: Console, name: str = STACK, config: Path | None = None) -> S
     local = Local.here()
     url = local.start(console)
     console.print(f"local cloud: {url}")
-    stack = replace(local.select(name), config=config)
-    outcome = local.follow(console, stack, "up", "up.log")
+    return update(console, replace(local.select(name), config=config), "up.log", began)
+
+
+def update(console: Console, stack: Stack, log: str, began: float) -> Stack:
+    """Run `pulumi up` and print a summary; UpdateFailed if it fails, with its errors shown."""
+    outcome = Local.here().follow(console, stack, "up", log)
     if outcome.interrupted:
         raise outcome.interrupted
     if outcome.code:

@@ -13,7 +13,7 @@ from cli.local.cloud import Local
 from cli.local.cluster import Cluster
 from cli.local.cluster_image import published
 from cli.local.stack import Stack
-from cli.local.up import UpdateFailed
+from cli.local.up import UpdateFailed, update
 from cli.target import resolve
 from cli.view import render
 from cli.view.watching import Looks
@@ -48,15 +48,7 @@ def _bring_up(console: Console) -> int:
 def ensure(console: Console) -> Stack:
     """Start the cluster, point this process's environment at it, and update the stack; raises as `up.ensure`."""
     began = time.monotonic()
-    stack = prepared(console)
-    outcome = Local.here().follow(console, stack, "up", "up-kubernetes.log")
-    if outcome.interrupted:
-        raise outcome.interrupted
-    if outcome.code:
-        raise UpdateFailed("the update failed", exit_code=outcome.code)
-    done = f"{outcome.changed} changed" if outcome.changed else "nothing to do"
-    console.print(f"  {done}, {outcome.changes.get('same', 0)} as they were ({time.monotonic() - began:.0f} s)\n")
-    return stack
+    return update(console, prepared(console), "up-kubernetes.log", began)
 
 
 def prepared(console: Console) -> Stack:

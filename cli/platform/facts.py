@@ -13,8 +13,7 @@ from monitoring.published import CONCEPT_EVIDENCE, ESTIMATED, PAIRS, REALISED, S
 from rollout.core.live import Live
 from services.versions import Version
 
-QUANTILES = ("p50", "p90", "p99")
-"""Latency quantiles for people."""
+QUANTILES = ("p50", "p90", "p99")  # latency quantiles for people
 MEASURES = ("Accuracy", "LogLoss", "AUC", "CalibrationError", "AbsoluteError")
 
 

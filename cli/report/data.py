@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -124,10 +124,6 @@ def _in_words(before: Column, counts: Sequence[int], missing: int) -> str:
         level = found.get("level", 0.0) - usual.get("level", 0.0)
         return f"level {level:+.2f} standard deviations"
     codes = {name: found.get(name, 0.0) - usual.get(name, 0.0) for name in usual if name.startswith("code:")}
-    return _most(codes)
-
-
-def _most(codes: Mapping[str, float]) -> str:
     if not codes:
         return ""
     name = max(codes, key=lambda one: abs(codes[one]))

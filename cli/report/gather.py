@@ -110,30 +110,21 @@ def _challenger(
     """The release that the program declares or, without a declaration, the stack's file."""
     declared = seen.only(previews.PACKAGE)
     inputs: Mapping[str, Any] = declared.new if declared else {}
-    given = inputs.get("source") or _made_elsewhere(inputs)
+    candidate = inputs.get("candidate")  # of a training job
+    trained = isinstance(candidate, Mapping) and candidate.get("recipe") == inputs.get("recipe")
+    given = inputs.get("source") or (candidate if trained else None)
     folder = workdir / "challenger"
     try:
         if given:
             if live.target is None:
                 return Missing("the package comes from elsewhere, and cannot be read without the stack"), "", 0.0
             return fetched(given, folder, partial(bring, live.target)), "", 0.0
-        model = inputs if inputs else _configured(stack)
+        model = inputs or (stack.written().get("config") or {}).get("modelstack:model") or {}
         return built(stack.root, model.get("parameters") or {}, model.get("gates") or {}, folder, say)
     except OperatorError as error:
         return Missing(f"the package cannot be read: {error}"), "", 0.0
     except REFUSALS as error:
         return Missing(str(error), failed=True), "", 0.0
-
-
-def _made_elsewhere(inputs: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The candidate of a training job, if it has this recipe."""
-    candidate = inputs.get("candidate")
-    return candidate if isinstance(candidate, Mapping) and candidate.get("recipe") == inputs.get("recipe") else None
-
-
-def _configured(stack: Stack) -> Mapping[str, Any]:
-    config = stack.written().get("config") or {}
-    return config.get("modelstack:model") or {}
 
 
 def _compared(

@@ -155,9 +155,8 @@ class Costs:
 
 def costs(preview: Preview, prices: Prices, champion_config: str | None) -> Costs:
     """The endpoint's costs; `champion_config` is the name of the endpoint config that serves today."""
-    configs = {
-        str(side.get("name")): side for item in preview.resources if item.type == CONFIG for side in _sides(item)
-    }
+    sides = [side for item in preview.resources if item.type == CONFIG for side in (item.old, item.new) if side]
+    configs = {str(side.get("name")): side for side in sides}
     declared = preview.only(ROLLOUT)
     inputs = declared.new if declared else {}
     target = inputs.get("target")
@@ -169,10 +168,6 @@ def costs(preview: Preview, prices: Prices, champion_config: str | None) -> Cost
     pair = inputs.get("pair_config") if inputs.get("acts") else None
     found = (_cost(configs.get(str(name)), prices) if name else None for name in (champion_config, pair, after))
     return Costs(*found, priced_on=prices.priced_on)
-
-
-def _sides(item: Resource) -> list[Mapping[str, Any]]:
-    return [side for side in (item.old, item.new) if side]
 
 
 def _cost(config: Mapping[str, Any] | None, prices: Prices) -> Cost | None:

@@ -9,10 +9,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-MOST_BYTES = 60_000
-"""GitHub's limit is 65,536 characters."""
-LONGEST = 160
-"""Maximum characters of a value."""
+MOST_BYTES = 60_000  # GitHub's limit is 65,536 characters
+LONGEST = 160  # maximum characters of a value
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()#+!|~$^])")
 _CALLS = re.compile(r"@(?=\S)|#(?=\d)|:(?=//|[\w+-]+:)|\b(https?|www|GH)(?=[:.-])")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]+")

@@ -103,7 +103,8 @@ def _compared(found: Compared) -> tuple[list[str], list[tuple[str, list[str]]]]:
             lines += ["", *_segments(sure[:_SHOWN])]
         folded += [(f"By segment ({found.tested})", _segments(found.segments))]
     if found.calibration:
-        folded += [(_calibrated(found.calibration), _bins(found.calibration))]
+        errors = f"{found.calibration.champion:.4f} → {found.calibration.challenger:.4f}"
+        folded += [(f"Calibration: expected error {errors}", _bins(found.calibration))]
     return lines, folded
 
 
@@ -131,10 +132,6 @@ def _segments(found: tuple[Segment, ...] | list[Segment]) -> list[str]:
     note = "The intervals hold for all segments together (Bonferroni)."
     head = ("segment", "rows", "champion", "challenger", "gain", "interval", "")
     return [*table(head, rows, right=(1, 2, 3), most=_LISTED), "", note]
-
-
-def _calibrated(found: Calibration) -> str:
-    return f"Calibration: expected error {found.champion:.4f} → {found.challenger:.4f}"
 
 
 def _bins(found: Calibration) -> list[str]:

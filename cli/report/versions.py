@@ -134,9 +134,7 @@ def on_same_rows(champion: ComparedVersion, challenger: ComparedVersion, folder:
             one = _answered(champion, rows, folder / "champion", say)
             other = asked.result()
         return compared(one, other)
-    except StepFailed as error:
-        return Missing(str(error))
-    except NotComparable as error:
+    except (StepFailed, NotComparable) as error:
         return Missing(str(error))
 
 

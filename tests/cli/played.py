@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 from rich.console import Console, RenderableType
@@ -20,6 +21,13 @@ def printed(shown: RenderableType, width: int = 200, **console: Any) -> str:
     file = io.StringIO()
     Console(file=file, width=width, **console).print(shown)
     return file.getvalue()
+
+
+def of_ada(world: World) -> Any:
+    """The platform of a world whose caller is Ada."""
+    return SimpleNamespace(
+        caller=lambda: "arn:aws:iam::000000000000:user/ada", controller=lambda who: world.controller()
+    )
 
 
 def look(world: World, *alarms: AlarmView) -> Snapshot:

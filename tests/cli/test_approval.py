@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from cli import rollback
 from cli.commands import deciding
 from cli.main import main
 from cli.rollback import to_take_back
@@ -18,7 +17,7 @@ from rollout.controller.commands import PLAIN
 from rollout.core.plan import Step
 from rollout.core.state import Phase
 from tests.cli.conftest import plan
-from tests.cli.played import look, printed
+from tests.cli.played import look, of_ada, printed
 from tests.simulator.platform import World
 
 Begin = Callable[..., World]
@@ -41,8 +40,7 @@ def shell(world: World, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
 
     monkeypatch.setattr("cli.target_options.resolve", lambda stack: target)
     monkeypatch.setattr(deciding, "take", lambda *_, **__: look(world))
-    monkeypatch.setattr(rollback, "controller", lambda target, who: world.controller())
-    monkeypatch.setattr(rollback, "caller", lambda _: "arn:aws:iam::000000000000:user/ada")
+    monkeypatch.setattr("cli.rollback.platform_of", lambda _: of_ada(world))
     monkeypatch.setattr("cli.view.watching.Looks", Looks)
     return lambda *words: CliRunner().invoke(main, list(words))
 

@@ -41,6 +41,12 @@ def console() -> Console:
     return Console(file=io.StringIO(), width=200, highlight=False)
 
 
+@pytest.fixture
+def follower(console: Console) -> Follower:
+    """One off a terminal."""
+    return Follower(console, Recorder())
+
+
 def text(console: Console) -> str:
     """What was printed."""
     assert isinstance(console.file, io.StringIO)
@@ -58,8 +64,7 @@ def said(message: str, severity: str = "info", **more: Any) -> dict[str, Any]:
     return {"diagnosticEvent": {"message": message, "severity": severity, **more}}
 
 
-def test_what_a_policy_forbids_is_an_error_and_what_one_tells_is_not(console: Console) -> None:
-    follower = Follower(console, Recorder())
+def test_what_a_policy_forbids_is_an_error_and_what_one_tells_is_not(console: Console, follower: Follower) -> None:
     for level in ("mandatory", "advisory"):
         found = {"policyName": f"{level}-rule", "message": "Stacks are good.\nit: bad.\n", "enforcementLevel": level}
         follower.event({"policyEvent": found})
@@ -102,9 +107,8 @@ PACKAGE, ROLLOUT = (
     ],
 )
 def test_what_came_to_nothing_is_not_said_to_be_updated_though_the_engine_keeps_its_record(
-    console: Console, urn: str, outputs: dict[str, Any], told: str
+    console: Console, follower: Follower, urn: str, outputs: dict[str, Any], told: str
 ) -> None:
-    follower = Follower(console, Recorder())
     follower.event(step("resourcePreEvent", "update", urn))
     after = step("resOutputsEvent", "update", urn)
     after["resOutputsEvent"]["metadata"]["new"]["outputs"] = outputs
@@ -112,14 +116,13 @@ def test_what_came_to_nothing_is_not_said_to_be_updated_though_the_engine_keeps_
     assert text(console).split("  ")[1].strip() == told
 
 
-def test_what_the_program_says_is_shown_and_its_errors_are_kept_for_the_end(console: Console) -> None:
-    follower = Follower(console, Recorder())
-
+def test_what_the_program_says_is_shown_and_its_errors_are_kept_for_the_end(
+    console: Console, follower: Follower
+) -> None:
     follower.event(said("10% of traffic for 30 s\n"))
     follower.event(said("registering resource", "debug"))
     follower.event(said("be careful", "warning"))
     follower.event(said("rolled back: [5xx] 0.5 > 0.05\n  at once", "error"))
-
     assert "10% of traffic for 30 s" in text(console)
     assert "registering" not in text(console)
     assert "! be careful" in text(console)
@@ -147,15 +150,12 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 def test_off_a_terminal_it_says_what_is_waited_for_and_how_to_send_requests(
-    console: Console, clock: list[float]
+    console: Console, clock: list[float], follower: Follower
 ) -> None:
-    follower = Follower(console, Recorder())
     follower.event(step("resourcePreEvent", "update"))
-
     for seconds in range(60):
         clock[0] += 1
         follower.event(said(without_traffic(seconds), ephemeral=True))
-
     lines = [line.strip() for line in text(console).splitlines()]
     assert lines[:2] == ["· baked 0 s of 30 s", "· baked 20 s of 30 s"]
     del lines[0]
@@ -169,9 +169,8 @@ def test_off_a_terminal_it_says_what_is_waited_for_and_how_to_send_requests(
 
 @pytest.mark.parametrize("what", ["requests", "evidence"])
 def test_while_requests_arrive_it_does_not_say_how_to_send_some(
-    console: Console, clock: list[float], what: Any
+    console: Console, clock: list[float], follower: Follower, what: Any
 ) -> None:
-    follower = Follower(console, Recorder())
     follower.event(step("resourcePreEvent", "update"))
     for seconds in range(300):
         clock[0] += 1
@@ -180,26 +179,24 @@ def test_while_requests_arrive_it_does_not_say_how_to_send_some(
         follower.tick()
     assert "modelstack replay" not in text(console)
     assert waiting(what) in text(console)
-
     clock[0] += 30  # and then none does any more
     follower.tick()
     assert text(console).count("modelstack replay") == 1
 
 
-def test_what_is_waited_for_is_said_again_after_a_while(console: Console, clock: list[float]) -> None:
-    follower = Follower(console, Recorder())
+def test_what_is_waited_for_is_said_again_after_a_while(
+    console: Console, clock: list[float], follower: Follower
+) -> None:
     for _ in range(300):
         clock[0] += 1
         follower.event(said(without_traffic(60), ephemeral=True))
-
     assert text(console).count("waiting for requests: too little traffic") == 15
     assert text(console).count("modelstack replay") == 3
 
 
 def test_off_a_terminal_a_step_that_says_nothing_new_is_told_of_all_the_same(
-    console: Console, clock: list[float]
+    console: Console, clock: list[float], follower: Follower
 ) -> None:
-    follower = Follower(console, Recorder())
     follower.event(step("resourcePreEvent", "update"))
     follower.event(said("last verdict: release a rolled back"))
     for second in range(1, 100):
@@ -207,7 +204,6 @@ def test_off_a_terminal_a_step_that_says_nothing_new_is_told_of_all_the_same(
         if second == 30:
             follower.event(said("the endpoint is changing: changing", ephemeral=True))
         follower.tick()
-
     assert [line.strip() for line in text(console).splitlines()] == [
         "· last verdict: release a rolled back",
         "· sagemaker Endpoint serving (20 s)",
@@ -225,11 +221,9 @@ def test_on_a_terminal_the_status_line_keeps_what_is_waited_for(clock: list[floa
     follower.event(said(without_traffic(60), ephemeral=True))
     clock[0] += 30
     follower.tick()
-
     assert "the challenger answered 0 of at least 50 requests" in status.shown[-1]
     assert text(console).count("modelstack replay") == 1
     assert "waiting for" not in text(console)
-
     follower.event(step("resOutputsEvent", "update"))
     assert status.shown[-1] == "working"
 
@@ -245,13 +239,11 @@ def test_on_a_terminal_the_status_line_keeps_what_is_waited_for(clock: list[floa
     ],
 )
 def test_it_says_how_to_send_what_is_waited_for_however_the_judge_words_it(
-    console: Console, clock: list[float], words: str, option: str
+    console: Console, clock: list[float], follower: Follower, words: str, option: str
 ) -> None:
-    follower = Follower(console, Recorder())
     follower.event(said(words, ephemeral=True))
     clock[0] += 200
     follower.tick()
-
     advice = [line for line in text(console).splitlines() if "modelstack replay" in line]
     assert [line.endswith(option) for line in advice] == [True] * bool(option)
 
@@ -278,18 +270,14 @@ def test_events_are_shown_as_they_come_and_the_exit_code_is_kept(
         f"echo '{first}' >>$LOG; sleep 0.3\n"
         f"printf '%s' '{second[:20]}' >>$LOG; sleep 0.3; echo '{second[20:]}' >>$LOG; exit 3"
     )
-
     outcome = follow(console, Stack("local", root=tmp_path), "up", log=tmp_path / "up.log")
-
     assert text(console).index("first") < text(console).index("second")
     assert outcome.code == 3
 
 
 def test_a_refusal_before_any_event_is_told_in_the_clis_words(pulumi: Path, console: Console, tmp_path: Path) -> None:
     pulumi.write_text("echo 'warning: old'; echo 'error: no stack named local found' >&2; exit 255")
-
     outcome = follow(console, Stack("local", root=tmp_path), "up", log=tmp_path / "up.log")
-
     assert outcome.errors == ["no stack named local found"]
 
 
@@ -314,6 +302,5 @@ def test_one_ctrl_c_is_passed_on_once_and_the_end_is_waited_for(pulumi: Path, co
 
     threading.Thread(target=interrupt, daemon=True).start()
     outcome = follow(console, Stack("local", root=tmp_path), "up", log=tmp_path / "up.log")
-
     assert outcome.interrupted
     assert marks.read_text().split() == ["int", "ended"]

@@ -87,7 +87,6 @@ def test_an_update_that_is_at_work_is_left_alone_and_named(tmp_path: Path) -> No
     finally:
         running.kill()
         running.wait()
-
     assert f"kill -INT {running.pid}, and the same again" in (refused.value.hint or "")
     assert stack.asked == []
 
@@ -125,9 +124,7 @@ def test_a_create_that_was_cut_off_is_looked_up_where_its_name_decides() -> None
             ],
         },
     }
-
     right = settled(state)
-
     assert "pending_operations" not in right["deployment"]
     assert [resource.get("id") for resource in right["deployment"]["resources"]] == [
         None,
@@ -141,9 +138,7 @@ def test_a_create_that_was_cut_off_is_looked_up_where_its_name_decides() -> None
 def test_a_replacement_that_was_cut_off_does_not_come_into_the_state_twice() -> None:
     role = creating("aws:iam/role:Role", name="new")
     old = {**role["resource"], "id": "old"}
-
     right = settled({"deployment": {"resources": [old], "pending_operations": [role]}})
-
     assert right["deployment"]["resources"] == [old]
 
 
@@ -152,6 +147,5 @@ def test_a_half_written_file_of_the_backend_is_removed_and_whole_ones_are_kept(t
     stacks.mkdir(parents=True)
     for name, content in (("local.json.attrs", ""), ("other.json.attrs", '{"md5": "x"}'), ("local.json", "{")):
         (stacks / name).write_text(content)
-
     assert [file.name for file in mend(tmp_path)] == ["local.json.attrs"]
     assert sorted(file.name for file in stacks.iterdir()) == ["local.json", "other.json.attrs"]

@@ -54,7 +54,7 @@ def target(monkeypatch: pytest.MonkeyPatch) -> Target:
     monkeypatch.setattr(room, "journal_state", lambda _: STATE)
     monkeypatch.setattr(rollback, "journal_state", lambda _: STATE)
     found = Target("local", "e", "us-east-1", {"journal_table": "t", "alerts_topic": "arn:topic"})
-    found._clients["sagemaker"] = SageMaker()
+    found._made["sagemaker"] = SageMaker()
     return found
 
 

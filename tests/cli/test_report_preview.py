@@ -91,9 +91,7 @@ def test_findings_and_errors_are_told_once_and_without_colours() -> None:
 
 
 CLUSTER_ROLE = "kubernetes:rbac.authorization.k8s.io/v1:Role"
-OLD_RULE = {
-    **{"apiGroups": ["modelstack.dev"], "resources": ["rollouts"], "resourceNames": ["a"], "verbs": ["get"]},
-}
+OLD_RULE = {**{"apiGroups": ["modelstack.dev"], "resources": ["rollouts"], "resourceNames": ["a"], "verbs": ["get"]}}
 NEW_RULE = {"apiGroups": [""], "resources": ["secrets"], "verbs": ["*"]}
 SAME = allow("s3:GetObject", "arn:b/*")
 
@@ -113,10 +111,7 @@ SAME = allow("s3:GetObject", "arn:b/*")
         ),
         (
             *(CLUSTER_ROLE, {"rules": [OLD_RULE]}, {"rules": [NEW_RULE]}),
-            [
-                (True, ("*",), ("core/secrets",), True),
-                (False, ("get",), ("modelstack.dev/rollouts (a)",), False),
-            ],
+            [(True, ("*",), ("core/secrets",), True), (False, ("get",), ("modelstack.dev/rollouts (a)",), False)],
         ),
     ],
     ids=["IAM", "cluster"],

@@ -21,7 +21,7 @@ from rollout.core.plan import Step
 from rollout.reason import Reason
 from services.sealed_packages import RegistryError
 from tests.cli.conftest import plan
-from tests.cli.played import look, printed
+from tests.cli.played import look, of_ada, printed
 from tests.simulator.platform import World
 
 DAY = 86_400.0
@@ -101,8 +101,7 @@ def shell(world: World, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result
         "Target", (), {"endpoint": "endpoint", "commands": PLAIN, "outputs": {}, "on_kubernetes": False}
     )()
     monkeypatch.setattr("cli.target_options.resolve", lambda stack: target)
-    monkeypatch.setattr(restoring, "controller", lambda target, who: world.controller())
-    monkeypatch.setattr(restoring, "caller", lambda _: "arn:aws:iam::000000000000:user/ada")
+    monkeypatch.setattr("cli.rollback.platform_of", lambda _: of_ada(world))
     monkeypatch.setattr(restoring.audit_records, "proven", lambda _: list(world.records))
     monkeypatch.setattr(restoring, "journal_state", lambda _: world.state)
     monkeypatch.setattr(restoring, "_verified", lambda _, meant: f"s3://bucket/{meant.release}")

@@ -164,7 +164,7 @@ def nobody_tells(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def target(function: Lambda) -> Target:
     meant = replace(TARGET)
-    meant._clients["lambda"] = function
+    meant._made["lambda"] = function
     return meant
 
 

@@ -93,10 +93,8 @@ def test_one_signal_ends_a_command_and_all_that_it_started_without_a_traceback(
     until(ready)
     started = family(process)
     assert len(started) >= 4
-
     process.send_signal(number)
     output, errors = process.communicate(timeout=60)
-
     assert (process.returncode, errors) == (code, STOPPING)
     assert output.split("\n\n")[-1] == "stopped; go on from here.\n"
     assert running(started) == []
@@ -107,11 +105,9 @@ def test_a_second_ctrl_c_waits_for_nothing(tmp_path: Path) -> None:
     process = start(tmp_path, patience="(600, 600)")
     until(ready)
     started = family(process)
-
     while process.poll() is None:
         process.send_signal(signal.SIGINT)
         time.sleep(0.5)
-
     assert process.communicate()[1] == STOPPING
     assert running(started) == []
 
@@ -120,7 +116,6 @@ def test_a_command_whose_reader_has_gone_stops_quietly(tmp_path: Path) -> None:
     process = start(tmp_path, "talk")
     assert process.stdout.readline() == "begun\n"
     process.stdout.close()
-
     assert process.wait(timeout=60) == 130
     assert process.stderr.read() == STOPPING
 
@@ -130,10 +125,8 @@ def test_a_reader_that_is_stopped_by_the_same_ctrl_c_is_no_second_one(tmp_path: 
     process = start(tmp_path)
     until(ready)
     started = family(process)
-
     process.stdout.close()
     process.send_signal(signal.SIGINT)
-
     assert process.wait(timeout=60) == 130
     assert process.stderr.read() == STOPPING
     assert running(started) == []

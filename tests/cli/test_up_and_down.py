@@ -98,7 +98,6 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
 
 def test_down_where_nothing_is_up_succeeds(checkout: Checkout) -> None:
     code, output = checkout.run("down")
-
     assert code == 0, output
 
 
@@ -109,7 +108,6 @@ def test_a_port_that_is_taken_is_named_with_the_way_out(checkout: Checkout, monk
         port = taken.getsockname()[1]
         monkeypatch.setitem(checkout.environ, "LOCALCLOUD_PORT", str(port))
         code, output = checkout.run("up")
-
     assert code == 1
     assert str(port) in output and "LOCALCLOUD_PORT=" in output
     assert "Traceback" not in output
@@ -128,13 +126,11 @@ def test_an_update_that_was_killed_is_finished_by_the_next(checkout: Checkout) -
     process.kill()
     process.wait()
     assert any("sagemaker Model" in line for line in seen), "".join(seen)
-
     code, output = checkout.run("up")
     assert code == 0, output
     assert "was cut off" in output
     for part in ("InService", "champion", "log_loss", "flight-delay-local", "100%", "processes", "make down"):
         assert part in output, output
-
     code, output = checkout.run("up")
     assert code == 0, output
     assert "nothing to do" in output

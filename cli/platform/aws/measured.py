@@ -12,8 +12,7 @@ from cli.platform.facts import Series
 from cli.target import Target
 from platforms.aws.metrics import ENDPOINT, VARIANT, dimensions, place
 
-Metric = Mapping[str, Any]
-"""Namespace, MetricName and Dimensions, as ListMetrics returns them."""
+Metric = Mapping[str, Any]  # Namespace, MetricName and Dimensions, as ListMetrics returns them
 
 
 def metric(target: Target, namespace: str, name: str, variant: str = "") -> Metric:

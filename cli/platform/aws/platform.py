@@ -13,14 +13,7 @@ from botocore.exceptions import ClientError
 
 from cli.errors import OperatorError, explained
 from cli.platform.aws import alarms, counted
-from cli.platform.facts import (
-    AlarmInFull,
-    AlarmView,
-    EndpointState,
-    QualityView,
-    ServedView,
-    Spent,
-)
+from cli.platform.facts import AlarmInFull, AlarmView, EndpointState, QualityView, ServedView, Spent
 from cli.target import LOCAL, Target
 from monitoring.objectives.slo import Objective
 from monitoring.predictions import Searched, Window

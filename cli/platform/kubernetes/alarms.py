@@ -15,16 +15,11 @@ from platforms.kubernetes.rule import SEVERITY, group_names
 _STATES = {"firing": "ALARM", "pending": "OK", "inactive": "OK"}
 _UNKNOWN = "INSUFFICIENT_DATA"
 _FILLED_IN = re.compile(r"\{\{[^}]*\}\}")  # by Prometheus, when it rings
-BLIND = "prometheus"
-"""Name of the alarm that fires while Prometheus does not answer, or has no rules of the endpoint."""
+BLIND = "prometheus"  # name of the alarm that fires while Prometheus does not answer, or has no rules of the endpoint
 
 
 def read(prometheus: Prometheus, namespace: str, endpoint: str) -> list[AlarmInFull]:
-    """The alarms of the endpoint's groups; of two with one name, the firing one, or else the first.
-
-    Raises:
-        RolloutError: Prometheus does not answer.
-    """
+    """The alarms of the endpoint's groups; of two with one name, the firing one, or else the first."""
     ours = whose(namespace, endpoint)
     groups = [group for name in group_names(endpoint) for group in prometheus.groups(name, ours)]
     found: dict[str, AlarmInFull] = {}

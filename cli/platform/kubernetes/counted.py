@@ -1,4 +1,4 @@
-"""Envoy's counts of an endpoint's variants, from Prometheus."""
+"""Envoy's counts of an endpoint's variants, from Prometheus. Raises RolloutError when it does not answer."""
 
 from __future__ import annotations
 
@@ -10,17 +10,7 @@ from cli.platform.facts import QUANTILES, ServedView, Spent
 from monitoring.objectives.slo import OBJECTIVE, Objective
 from platforms.kubernetes.alarm_rules import risen
 from platforms.kubernetes.envoy import ALL, Clusters, Counted, EnvoyCounts
-from platforms.kubernetes.metrics import (
-    CLASS,
-    CLUSTER,
-    EDGE,
-    EDGES,
-    LATENCY,
-    REQUESTS,
-    any_of,
-    matched,
-    whose,
-)
+from platforms.kubernetes.metrics import CLASS, CLUSTER, EDGE, EDGES, LATENCY, REQUESTS, any_of, matched, whose
 from platforms.kubernetes.prometheus import Prometheus
 from platforms.kubernetes.promql import over
 from platforms.kubernetes.rule import group_names
@@ -30,11 +20,7 @@ _MOST = 3 * 3600  # seconds that are read scrape by scrape: more is computed by 
 
 
 def served(prometheus: Prometheus, clusters: Clusters, start: datetime, end: datetime) -> list[ServedView]:
-    """The variants' traffic between two times, in whole minutes; `clusters` maps variants to names of Envoy clusters.
-
-    Raises:
-        RolloutError: Prometheus does not answer, or has no new sample of an Envoy.
-    """
+    """The variants' traffic between two times, in whole minutes; `clusters` maps variants to Envoy cluster names."""
     first, last = (int(at.timestamp()) // _WINDOW * _WINDOW for at in (start, end))
     known = {variant: names for variant, names in clusters.items() if names}
     if not known or last <= first:
@@ -85,11 +71,7 @@ def _quantiles(buckets: Mapping[float, float]) -> dict[str, float]:
 
 
 def spent(prometheus: Prometheus, namespace: str, endpoint: str, objective: Objective, now: float) -> Spent | None:
-    """Consumption of an objective in its window until now, from recording rules; None without such rules.
-
-    Raises:
-        RolloutError: Prometheus does not answer.
-    """
+    """Consumption of an objective in its window until now, from recording rules; None without such rules."""
     ours = whose(namespace, endpoint)
     if not prometheus.groups(group_names(endpoint)[1], ours):
         return None

@@ -14,8 +14,7 @@ from platforms.kubernetes.panels import WORKLOAD, Panels
 from platforms.kubernetes.prometheus import Prometheus
 from services.declaration.panels import Panel, PanelSettings
 
-_LEAST_RATED = 240
-"""Minimum seconds of a rate: four of the longest scrape intervals that a cluster may have."""
+_LEAST_RATED = 240  # minimum seconds of a rate: four of the longest scrape intervals that a cluster may have
 
 
 @dataclass(frozen=True)

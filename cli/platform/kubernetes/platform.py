@@ -16,14 +16,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from cli.errors import OperatorError, explained
-from cli.platform.facts import (
-    AlarmInFull,
-    AlarmView,
-    EndpointState,
-    QualityView,
-    ServedView,
-    Spent,
-)
+from cli.platform.facts import AlarmInFull, AlarmView, EndpointState, QualityView, ServedView, Spent
 from cli.platform.kubernetes import alarms
 from cli.platform.kubernetes.cluster import connect
 from cli.target import Target, only_aws
@@ -65,17 +58,12 @@ class Kubernetes:
 
     def api(self) -> Api:
         """The API server."""
-        return self.target.once(self._connect)
-
-    def _connect(self) -> Api:
-        return connect(self.target.context, self.target.namespace)
+        return self.target.once("api", lambda: connect(self.target.context, self.target.namespace))
 
     def prometheus(self) -> Prometheus:
         """The endpoint's Prometheus."""
-        return self.target.once(self._prometheus)
-
-    def _prometheus(self) -> Prometheus:
-        return Prometheus(self.api().reach(self.target.output("prometheus_url")))
+        url = self.target.output("prometheus_url")
+        return self.target.once("prometheus", lambda: Prometheus(self.api().reach(url)))
 
     def state(self) -> RolloutState:
         """See `Platform`."""
@@ -198,10 +186,7 @@ class Kubernetes:
 
     def client(self) -> ControllerClient:
         """A client of the namespace's controller."""
-        return self.target.once(self._client)
-
-    def _client(self) -> ControllerClient:
-        return ControllerClient.of(self.api())
+        return self.target.once("controller", lambda: ControllerClient.of(self.api()))
 
     def graphs(self) -> PrometheusGraphs:
         """See `Platform`."""

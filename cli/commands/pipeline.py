@@ -1,4 +1,4 @@
-"""The command `pipeline compile`."""
+"""Commands on the pipeline that makes packages: pipeline show, pipeline compile."""
 
 from __future__ import annotations
 
@@ -11,7 +11,38 @@ from cli.page import give, say
 from cli.target_options import Command, TargetOptions
 
 
-@click.command("compile", cls=Command)
+@click.group()
+def pipeline() -> None:
+    """The steps that make a package, wherever they run."""
+
+
+@pipeline.command()
+@click.option(
+    "--svg", type=click.Path(path_type=Path, dir_okay=False), default=None, help="Write a picture into this file."
+)
+def show(svg: Path | None) -> None:
+    """Show each step: what it follows, takes and gives, when it runs, and what it may cost.
+
+    What stands in brackets may lack. A step that is kept by what it is made of runs only if that has changed. All is
+    read from `pipeline/steps.py`, where a step is added in one line.
+    """
+    from pipeline.steps import PIPELINE  # noqa: PLC0415 - only this command needs it
+
+    if svg is None:
+        from cli.flow.text import drawn  # noqa: PLC0415
+
+        say(drawn(PIPELINE))
+        return
+    from cli.flow.picture import drawn as picture  # noqa: PLC0415
+
+    try:
+        svg.write_text(picture(PIPELINE), encoding="utf-8")
+    except OSError as error:
+        raise OperatorError(f"{svg}: {error.strerror}", "Name a file in a folder that you may write to.") from None
+    say(f"{svg}")
+
+
+@pipeline.command(cls=Command)
 @click.option("--engine", type=click.Choice(["kubeflow"]), required=True, help="Kubeflow Pipelines: kubeflow.")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write it there, not to standard output.")
 @click.option(
@@ -41,7 +72,7 @@ from cli.target_options import Command, TargetOptions
     help="A value of a Secret of Kubernetes, or all as files, for sign and register alone. May be repeated.",
 )
 @click.pass_obj
-def compile_(  # noqa: PLR0917 - one parameter per option
+def compile(  # noqa: PLR0917 - one parameter per option
     asked: TargetOptions | None,
     engine: str,
     out: Path | None,
