@@ -18,13 +18,12 @@ from platforms.kubernetes.journal import KubernetesJournal
 from platforms.kubernetes.kinds import CONFIG_MAP, DEPLOYMENT, GATEWAY, PACKAGE, ROLLOUT, ROUTE, SERVICE
 from platforms.kubernetes.metrics import cluster
 from platforms.kubernetes.names import CONTROLLER
-from platforms.kubernetes.rule import rule_file
+from platforms.kubernetes.rule import Watched, rule_file
 from platforms.kubernetes.rules import rules
 from platforms.kubernetes.serving_config import Backend, ServingConfig
 from platforms.kubernetes.signing import signing_key
 from platforms.kubernetes.spec import RolloutSpec
 from platforms.kubernetes.traffic import RouteTraffic
-from platforms.kubernetes.watched import Watched
 from rollout.core.plan import Plan
 from rollout.core.release import Release
 from rollout.core.state import Phase, RolloutState

@@ -17,8 +17,7 @@ from platforms.kubernetes import alarm_rules, alertmanager, objective_rules
 from platforms.kubernetes.alertmanager import Receiver
 from platforms.kubernetes.metrics import cluster
 from platforms.kubernetes.names import Names
-from platforms.kubernetes.rule import rule_file
-from platforms.kubernetes.watched import Watched
+from platforms.kubernetes.rule import Watched, rule_file
 from services.declaration.alarm_thresholds import evidence
 
 EVERY = 2

@@ -4,24 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from platforms.kubernetes.metrics import (
-    CLASS,
-    CLUSTER,
-    EDGE,
-    ENDPOINT,
-    LATENCY,
-    REQUESTS,
-    VARIANT,
-    any_of,
-    edge_at_or_above,
-    edge_pattern,
-    matched,
-    series,
-)  # fmt: skip
+from platforms.kubernetes import metrics
+from platforms.kubernetes.metrics import any_of, edge_at_or_above, edge_pattern, matched, series
 from platforms.kubernetes.promql import YOUNG, beyond, offset, over, rise, scraped
-from platforms.kubernetes.rule import PERCENT, Rule, alert, group_names, record
+from platforms.kubernetes.rule import PERCENT, Rule, Watched, alert, group_names, record
 from platforms.kubernetes.system_rules import controller_rules, gateway_rules
-from platforms.kubernetes.watched import Watched
 from services.declaration.alarm_thresholds import bound
 from services.declaration.alarms import MAY_BE_SLOW, AlarmSpec, BadShare, EvidenceRule, variant_alarms
 
@@ -45,13 +32,13 @@ def counts(watched: Watched, variant: str, every: int, slow_ms: float, kind: str
     The first rule records the counters as scraped, and the others compare them with the values recorded before.
     `slow_ms` is moved to the next bucket bound; the names of the records begin with `kind`.
     """
-    ours = {CLUSTER: any_of(watched.variants[variant])}
-    answers = matched(REQUESTS, like={**ours, CLASS: "[2-5]"})
-    timed = matched(LATENCY, {EDGE: "+Inf"}, ours)
+    ours = {metrics.CLUSTER: any_of(watched.variants[variant])}
+    answers = matched(metrics.REQUESTS, like={**ours, metrics.CLASS: "[2-5]"})
+    timed = matched(metrics.LATENCY, {metrics.EDGE: "+Inf"}, ours)
     edge = edge_at_or_above(slow_ms)
     bound_of = edge_pattern(edge) if edge is not None else "[+]Inf"
-    within = matched(LATENCY, like={**ours, EDGE: bound_of})
-    place = {**watched.labels, VARIANT: variant}
+    within = matched(metrics.LATENCY, like={**ours, metrics.EDGE: bound_of})
+    place = {**watched.labels, metrics.VARIANT: variant}
     counters, older = f"modelstack:{kind}counters", f"modelstack:{kind}counters:older"
     requests, all_timed = (matched(risen(f"{kind}{name}"), place) for name in ("requests", "timed"))
 
@@ -63,11 +50,11 @@ def counts(watched: Watched, variant: str, every: int, slow_ms: float, kind: str
         # All in one query, which sees the same scrapes of each.
         record(counters, f"{answers} or {timed} or {within}", place),
         record(older, " or ".join(each + offset(YOUNG) for each in (answers, timed, within)), place),
-        record(risen(f"{kind}requests"), rose(CLASS, "[2-5]"), place),
+        record(risen(f"{kind}requests"), rose(metrics.CLASS, "[2-5]"), place),
         # Without a series of failures there were none; without one of requests nothing is known.
-        record(risen(f"{kind}failed"), f"{rose(CLASS, '5')} or 0 * sum({requests})", place),
-        record(risen(f"{kind}timed"), rose(EDGE, "[+]Inf"), place),
-        record(risen(f"{kind}slow"), f"sum({all_timed}) - {rose(EDGE, bound_of)}", place),
+        record(risen(f"{kind}failed"), f"{rose(metrics.CLASS, '5')} or 0 * sum({requests})", place),
+        record(risen(f"{kind}timed"), rose(metrics.EDGE, "[+]Inf"), place),
+        record(risen(f"{kind}slow"), f"sum({all_timed}) - {rose(metrics.EDGE, bound_of)}", place),
     ]
 
 
@@ -77,7 +64,7 @@ def risen(name: str) -> str:
 
 
 def _of_variant(watched: Watched, variant: str) -> list[Rule]:
-    place, period = {**watched.labels, VARIANT: variant}, watched.period_seconds
+    place, period = {**watched.labels, metrics.VARIANT: variant}, watched.period_seconds
     edge = edge_at_or_above(watched.max_p99_ms) or watched.max_p99_ms
     slow, timed = (matched(f"modelstack:{name}:period", place) for name in ("slow", "timed"))
     return [
@@ -92,7 +79,7 @@ def _of_variant(watched: Watched, variant: str) -> list[Rule]:
 
 
 def _alert(watched: Watched, spec: AlarmSpec) -> Rule:
-    condition, labels = spec.condition, {VARIANT: spec.subject}
+    condition, labels = spec.condition, {metrics.VARIANT: spec.subject}
     place = {**watched.labels, **labels}
     if isinstance(condition, EvidenceRule):  # every replica of the controller publishes the same
         expression = f"max({matched(series(condition.metric), place)}) >= {spec.threshold:g}"
@@ -112,7 +99,7 @@ def _alert(watched: Watched, spec: AlarmSpec) -> Rule:
             f'label_replace({lately}{f" offset {back * period}s" if back else ""}, "ago", "{back}", "", "")'
             for back in range(condition.periods)
         )
-        both = f"{ENDPOINT}, {VARIANT}"
+        both = f"{metrics.ENDPOINT}, {metrics.VARIANT}"
         enough = f"(sum by ({both}) ({ago}) >= {condition.needed})"
         expression = f"({bad} / {whole}) and on ({both}) {enough}"
     if condition.bad == "slow":

@@ -34,33 +34,21 @@ def refused(answer: httpx.Response, doing: str, who: str) -> RolloutError:
     status = _status(answer)
     words = str(status.get("message") or answer.text.strip()[:500] or answer.reason_phrase)
     text = f"{doing}: {words}"
-    code, reason = answer.status_code, status.get("reason")
+    code, reason, details = answer.status_code, status.get("reason"), status.get("details") or {}
     if code == httpx.codes.TOO_MANY_REQUESTS:
         after = answer.headers.get("Retry-After")
         return Busy(f"{text} (the API server takes it in {after} s)" if after else text)
     if code >= httpx.codes.INTERNAL_SERVER_ERROR:
         return Unreachable(text)
     if code == httpx.codes.CONFLICT:
-        return _conflict(status, text, reason)
+        owned = any(item.get("reason") == "FieldManagerConflict" for item in details.get("causes") or ())
+        kind = Exists if reason == "AlreadyExists" else Owned if owned else Conflict
+        return kind(text)
     if code == httpx.codes.NOT_FOUND:
-        return NotFound(text if reason == "NotFound" and _names_object(status) else f"{text} (no such kind there)")
+        return NotFound(text if reason == "NotFound" and details.get("name") else f"{text} (no such kind there)")
     if code in {httpx.codes.FORBIDDEN, httpx.codes.UNAUTHORIZED}:
         return Forbidden(f"{text} (asked as {who})")
     return RolloutError(text)
-
-
-def _conflict(status: Mapping[str, Any], text: str, reason: Any) -> RolloutError:
-    if reason == "AlreadyExists":
-        return Exists(text)
-    causes = (status.get("details") or {}).get("causes") or []
-    owners = {str(item.get("message")) for item in causes if item.get("reason") == "FieldManagerConflict"}
-    if owners:
-        return Owned(text)
-    return Conflict(text)
-
-
-def _names_object(status: Mapping[str, Any]) -> bool:
-    return bool((status.get("details") or {}).get("name"))
 
 
 def _status(answer: httpx.Response) -> Mapping[str, Any]:

@@ -35,10 +35,6 @@ _LATE = 10.0  # seconds after its time in which a watch ends
 _METHODS = {"get": "GET", "list": "GET", "create": "POST", "patch": "PATCH", "update": "PUT", "delete": "DELETE"}
 
 
-def uncounted(verb: str, plural: str, status: int) -> None:
-    """Count nothing."""
-
-
 class Api:
     """Client of the API server for one namespace. Thread-safe.
 
@@ -46,19 +42,14 @@ class Api:
     """
 
     def __init__(
-        self,
-        access: Access,
-        namespace: str,
-        *,
-        timeout: httpx.Timeout = TIMEOUT,
-        counted: Counted = uncounted,
+        self, access: Access, namespace: str, *, timeout: httpx.Timeout = TIMEOUT, counted: Counted = lambda *_: None
     ) -> None:
         self.namespace, self.clock = namespace, ServerClock()
         self._access, self._timeout, self._counted = access, timeout, counted
         self._client = self._new(access.server)
 
     @classmethod
-    def of(cls, context: str | None = None, namespace: str | None = None, *, counted: Counted = uncounted) -> Api:
+    def of(cls, context: str | None = None, namespace: str | None = None, *, counted: Counted = lambda *_: None) -> Api:
         """Client by a context of the kubeconfig; without one by this pod's service account or the current context."""
         access = found(context)
         return cls(access, namespace or access.namespace, counted=counted)

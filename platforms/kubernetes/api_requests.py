@@ -10,8 +10,7 @@ from platforms.kubernetes.kinds import ResourceKind
 from rollout.core.errors import Conflict, RolloutError
 
 Object = dict[str, Any]
-Labels = Mapping[str, str | tuple[str, ...]]
-"""Label -> value, or the allowed values."""
+Labels = Mapping[str, str | tuple[str, ...]]  # label -> value, or the allowed values
 _GONE = 410  # a watch that is too old to go on
 
 

@@ -16,10 +16,8 @@ from provenance.envelope import key_id
 PACKAGE_TYPE = "application/vnd.modelstack.package.v1"
 EVIDENCE_TYPE = "application/vnd.modelstack.evidence.v1"
 ARCHIVE_TYPE = "application/vnd.modelstack.package.archive.v1.tar+gzip"
-SIGNED_BY = "dev.modelstack.signed-by"
-"""The annotation of evidence with the key's id."""
-EMPTY = b"{}"
-"""The required config of an artifact that has none."""
+SIGNED_BY = "dev.modelstack.signed-by"  # the annotation of evidence with the key's id
+EMPTY = b"{}"  # the required config of an artifact that has none
 _EMPTY_TYPE = "application/vnd.oci.empty.v1+json"
 _TITLE = "org.opencontainers.image.title"
 _TYPES = {"json": "application/json", "md": "text/markdown", "sig": "application/json"}

@@ -6,27 +6,38 @@ Any number may run at once on any machine: the journal coordinates them.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
+
+import httpx
 
 from monitoring.alarms.outage import Outage
 from platforms.kubernetes.alarm_states import PrometheusAlarms
 from platforms.kubernetes.api import Api
-from platforms.kubernetes.controller import controller
+from platforms.kubernetes.captures import Captures
 from platforms.kubernetes.counters import PrometheusCounters
 from platforms.kubernetes.database import Database
+from platforms.kubernetes.gateway import entrance
+from platforms.kubernetes.guarded import GuardedMoves
+from platforms.kubernetes.invoke import GatewayInvoke
 from platforms.kubernetes.journal import KubernetesJournal
 from platforms.kubernetes.kinds import ROLLOUT
 from platforms.kubernetes.metrics import cluster, copies
 from platforms.kubernetes.prometheus import Prometheus
-from platforms.kubernetes.replay import GatewayReplay
 from platforms.kubernetes.spec import RolloutSpec
+from platforms.kubernetes.traffic import RouteTraffic
+from platforms.kubernetes.versions import ModelPackages
 from rollout.controller.controller import Controller
 from rollout.controller.outbox import Outbox
 from rollout.controller.ports import Clock, Journal, Notify, Signals
-from rollout.core.state import RolloutState
+from rollout.core.errors import Busy
+from rollout.core.replay import NONE
+from rollout.core.state import Replayed, RolloutState
 from services.alarms import JudgedAlarms
+from services.replay import replay
 from services.signals import CountedSignals
 
 _FRESH = 2.0  # seconds for which it is known which workloads serve a variant
+_REPLAY_TIMEOUT = httpx.Timeout(60.0, connect=3.0)  # a model on SageMaker has 60 s
 
 
 @dataclass(frozen=True)
@@ -77,23 +88,19 @@ def assembled(
     counters = PrometheusCounters(prometheus, api.namespace, name, clusters, spec.capture_percent / 100)
     signals = signals or CountedSignals(counters)
     alarms = JudgedAlarms(PrometheusAlarms(prometheus, api.namespace, name, clock.time), counters)
-    return Assembled(
-        controller(
-            api,
-            name,
-            signals=signals,
-            alarms=alarms,
-            replay=GatewayReplay(api, database, name, spec),
-            notify=notify,
-            by=by,
-            sticky=spec.sticky_header,
-            clock=clock,
-        ),
-        journal,
-        signals,
-        alarms,
-        Outage(alarms.numbers, Outbox(journal, notify, clock)),
+    traffic = RouteTraffic(api, name, clock, spec.sticky_header)
+    controller = Controller(
+        traffic=traffic,
+        signals=signals,
+        alarms=alarms,
+        journal=journal,
+        registry=ModelPackages(api, clock=clock),
+        replay=GatewayReplay(api, database, name, spec),
+        clock=clock,
+        notify=notify,
+        mover=GuardedMoves(traffic.store, journal, alarms),
     )
+    return Assembled(controller, journal, signals, alarms, Outage(alarms.numbers, Outbox(journal, notify, clock)))
 
 
 @dataclass
@@ -116,3 +123,25 @@ class Clusters:
         if state.challenger is not None and state.challenger.variant == variant:
             return (*found, *copies(self.namespace, state.endpoint))
         return found
+
+
+@dataclass(frozen=True)
+class GatewayReplay:
+    """`Replay` through the gateway of an endpoint. Without a database, the caller cannot replay."""
+
+    api: Api
+    database: Database | None
+    endpoint: str
+    spec: RolloutSpec
+
+    def run(self, champion: str, challenger: str, requests: int, before: Replayed = NONE) -> Replayed:
+        """Replay the latest captured requests, if there are any.
+
+        Raises Busy outside the cluster's controller, or if the gateway does not route to the variant by name yet.
+        """
+        if not self.api.in_cluster or self.database is None:
+            raise Busy("the controller in the cluster replays")
+        latest = partial(Captures(self.database, self.endpoint).latest, champion, requests)
+        there = entrance(self.api, self.spec.gateway, self.spec.host, self.spec.ca_config_map)
+        with there.client(_REPLAY_TIMEOUT) as client:
+            return replay(latest, GatewayInvoke(client), champion=champion, challenger=challenger, before=before)

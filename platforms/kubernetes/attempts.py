@@ -15,8 +15,7 @@ from typing import Any
 
 from platforms.kubernetes.kinds import BACKEND_POLICY, ROUTE
 
-_AGAIN = 5
-"""Envoy skips pods that it has tried. More tries are for the moment when it knows of no live pod."""
+_AGAIN = 5  # Envoy skips pods that it has tried. More tries are for the moment when it knows of no live pod
 _PAUSE = {"baseInterval": "50ms", "maxInterval": "500ms"}
 """Each pause is random, up to a bound that doubles. All five take 0.8 s on average, at most 1.6 s."""
 

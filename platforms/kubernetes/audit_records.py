@@ -18,8 +18,7 @@ from platforms.kubernetes.database import Database
 from platforms.kubernetes.kinds import ROLLOUT
 from services.audit_records import put_signed
 
-FIRST = -(2**63)
-"""Less than the number of any record."""
+FIRST = -(2**63)  # less than the number of any record
 _TOGETHER = 500
 
 

@@ -25,59 +25,45 @@ from rollout.core.errors import Conflict
 from rollout.core.plan import EVERYTHING
 from rollout.core.state import StateError
 
-LEAST = f"{names.GROUP}/least-instances"
-"""Annotation of an autoscaler: the minReplicas of the stack's config."""
+LEAST = f"{names.GROUP}/least-instances"  # annotation of an autoscaler: the minReplicas of the stack's config
 HELD = f"{names.GROUP}/held-until"
 """Annotation: until when a raised minReplicas is kept, epoch seconds. Without it, until the end of the trial."""
-TARGET_PERCENT = 70
-"""Target utilization of the requested CPU; the examples of Kubernetes use values near it."""
+TARGET_PERCENT = 70  # target utilization of the requested CPU; the examples of Kubernetes use values near it
 _FOLLOWS, _WARM = 900, 3600  # seconds: until the metrics show a promoted one's load; of a previous champion
 
 
 @dataclass(frozen=True)
 class Autoscaler:
-    """A HorizontalPodAutoscaler as it was read."""
+    """A HorizontalPodAutoscaler as it was read.
+
+    Attributes:
+        floor: The current minReplicas.
+        least: The minReplicas of the stack's config.
+        until: Until when a raised floor is kept, epoch seconds; None during a trial, or if it is not raised.
+    """
 
     content: Object
+    floor: int
+    least: int
+    most: int
+    until: int | None
 
-    @property
-    def name(self) -> str:
-        """The name of the autoscaler and its workload."""
-        return str(self.content["metadata"]["name"])
-
-    @property
-    def endpoint(self) -> str:
-        """The name of its Rollout."""
-        return str((self.content["metadata"].get("labels") or {}).get(names.ENDPOINT) or "")
-
-    @property
-    def floor(self) -> int:
-        """The current minReplicas."""
-        return int(self.content["spec"].get("minReplicas") or 1)
-
-    @property
-    def least(self) -> int:
-        """The minReplicas of the stack's config."""
-        return self._told(LEAST) or self.floor
-
-    @property
-    def most(self) -> int:
-        """The maxReplicas."""
-        return int(self.content["spec"]["maxReplicas"])
-
-    @property
-    def until(self) -> int | None:
-        """Until when a raised floor is kept, epoch seconds; None during a trial, or if it is not raised."""
-        return self._told(HELD)
+    @classmethod
+    def of(cls, content: Object) -> Autoscaler:
+        """Parse the object."""
+        spec, notes = content["spec"], content["metadata"].get("annotations") or {}
+        floor = int(spec.get("minReplicas") or 1)
+        least = _number(notes.get(LEAST, "")) or floor
+        return cls(content, floor, least, int(spec["maxReplicas"]), _number(notes.get(HELD, "")))
 
     def within(self, pods: float) -> int:
         """This many pods, within the autoscaler's limits."""
         return max(self.least, min(self.most, math.ceil(pods)))
 
-    def _told(self, annotation: str) -> int | None:
-        """The number in an annotation; None if there is none, because anyone can write annotations."""
-        told = (self.content["metadata"].get("annotations") or {}).get(annotation, "")
-        return int(told) if re.fullmatch("[0-9]{1,15}", told) else None
+
+def _number(annotation: str) -> int | None:
+    """None for other text, because anyone can write annotations."""
+    return int(annotation) if re.fullmatch("[0-9]{1,15}", annotation) else None
 
 
 def manifest(workload: str, least: int, most: int) -> dict[str, Any]:
@@ -137,7 +123,7 @@ def lower(api: Api, now: float) -> None:
     An autoscaler that a trial writes at the same moment waits for the next call.
     """
     for content in api.list(AUTOSCALER, {"app.kubernetes.io/part-of": "modelstack"}):
-        found = Autoscaler(content)
+        found = Autoscaler.of(content)
         until = found.until
         if until is None and found.floor > found.least:
             until = _kept_until(api, found, now)
@@ -153,8 +139,9 @@ def _kept_until(api: Api, found: Autoscaler, now: float) -> float | None:
 
     The journal is read after the autoscaler, so a raised floor with a journal at rest is of a trial that is over.
     """
+    metadata = found.content["metadata"]
     try:
-        state = KubernetesJournal(api, found.endpoint).read()
+        state = KubernetesJournal(api, str((metadata.get("labels") or {}).get(names.ENDPOINT) or "")).read()
     except (NotFound, StateError):
         return None
     if state.on_trial or not state.at_rest:
@@ -163,7 +150,7 @@ def _kept_until(api: Api, found: Autoscaler, now: float) -> float | None:
         **({state.previous.config_name: _WARM} if state.previous else {}),
         **({state.champion.config_name: _FOLLOWS} if state.champion else {}),
     }
-    return now + seconds.get(found.name, 0)
+    return now + seconds.get(metadata["name"], 0)
 
 
 def _beyond(ready: int, floor: int, weight: int) -> list[float]:
@@ -173,7 +160,7 @@ def _beyond(ready: int, floor: int, weight: int) -> list[float]:
 
 def _of(api: Api, workload: str) -> Autoscaler | None:
     found = api.find(AUTOSCALER, workload)
-    return Autoscaler(found) if found is not None else None
+    return Autoscaler.of(found) if found is not None else None
 
 
 def _keep(api: Api, found: Autoscaler, pods: int) -> None:

@@ -19,8 +19,7 @@ from platforms.s3.package_store import BucketPackageStore
 from rollout.core.errors import Unreachable
 from services.sealed_packages import RegistryError
 
-Settings = Mapping[str, Any]
-"""`name`, `endpoint` and `region` of `modelstack:kubernetes.bucket`."""
+Settings = Mapping[str, Any]  # `name`, `endpoint` and `region` of `modelstack:kubernetes.bucket`
 _FIELD = "modelstack:kubernetes.bucket"
 _NOWHERE: Settings = {"name": "", "endpoint": None, "region": None}
 _NO_KEYS = (

@@ -27,8 +27,7 @@ from platforms.kubernetes.schema import kept
 from rollout.core.errors import RolloutError
 from services.replay import HOURS, newest
 
-MOST = 16 * 1024 * 1024
-"""The maximum size of a post, bytes."""
+MOST = 16 * 1024 * 1024  # the maximum size of a post, bytes
 _LONGEST_ID = 100
 _ASIDE, _CUT = 50, 2000  # malformed lines that are kept of one post, and characters of each
 _FILES, _BYTES = 20, 4 * 1024 * 1024  # that are read at once, and one more
@@ -63,7 +62,7 @@ def intake(database: Database, endpoint: str, variant: str, lines: bytes) -> Tak
         for item in read((line,)):
             if isinstance(item, Recorded) and item.ours:
                 continue
-            known = _known(item, f"{digest}:{place}")
+            known = known_by(item.event_id if isinstance(item, Recorded) else "") or f"{digest}:{place}"
             again += known in found
             found.setdefault(known, (line, item if isinstance(item, Malformed) else None))
     if not found:
@@ -82,7 +81,8 @@ def intake(database: Database, endpoint: str, variant: str, lines: bytes) -> Tak
         malformed = [(line, item.why) for line, item in items if item is not None]
         good = [line for line, item in items if item is None]
         if malformed:
-            _put_aside(run, endpoint, f"{variant}/{digest}", malformed)
+            lost = [{"why": why, "line": line[:_CUT].decode("utf-8", "replace")} for line, why in malformed[:_ASIDE]]
+            put_aside(run, endpoint, "captures", f"{variant}/{digest}", list(map(json.dumps, lost)))
         if good:
             _file(run, endpoint, variant, b"\n".join(good))
         counts = {CAPTURED: len(good), CAPTURE_UNREADABLE: len(malformed)}
@@ -90,10 +90,6 @@ def intake(database: Database, endpoint: str, variant: str, lines: bytes) -> Tak
         return Taken(len(good), again + len(found) - len(first), len(malformed))
 
     return database.together(f"keep captures of {variant}", stored)
-
-
-def _known(item: Recorded | Malformed, otherwise: str) -> str:
-    return known_by(item.event_id if isinstance(item, Recorded) else "") or otherwise
 
 
 def known_by(event: str) -> str:
@@ -116,11 +112,6 @@ def _file(run: Run, endpoint: str, variant: str, lines: bytes) -> None:
     )
 
 
-def _put_aside(run: Run, endpoint: str, name: str, lines: Sequence[tuple[bytes, str]]) -> None:
-    content = [json.dumps({"why": why, "line": _short(line)}) for line, why in lines[:_ASIDE]]
-    put_aside(run, endpoint, "captures", name, content)
-
-
 def put_aside(run: Run, endpoint: str, kind: str, name: str, lines: Sequence[str]) -> None:
     """Store JSON lines about unusable input; the same name again replaces them."""
     run(
@@ -131,10 +122,6 @@ def put_aside(run: Run, endpoint: str, kind: str, name: str, lines: Sequence[str
         name=kept(name),
         lines="".join(f"{line}\n" for line in lines),
     )
-
-
-def _short(line: bytes) -> str:
-    return line[:_CUT].decode("utf-8", "replace")
 
 
 @dataclass(frozen=True)

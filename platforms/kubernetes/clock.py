@@ -12,8 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 
-TOLERATED = 5.0
-"""Seconds of difference that are ignored: a Date has whole seconds, and responses take time."""
+TOLERATED = 5.0  # seconds of difference that are ignored: a Date has whole seconds, and responses take time
 _SLOW = 2.0  # seconds of a call after which its date says too little
 _JITTER = 2.0  # seconds by which two dates of the same clock may seem to differ
 

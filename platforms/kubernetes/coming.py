@@ -32,9 +32,6 @@ class Coming:
     asked_enough: bool = False
 
 
-UP = Coming()
-
-
 def coming_up(
     api: Api, asked: PendingConfig, wanted: ServingConfig | None, ready: Mapping[str, int], now: float
 ) -> Coming:
@@ -103,7 +100,7 @@ def still_waited(state: RolloutState, asked: PendingConfig, serve: int) -> Pendi
 def _in_number(api: Api, asked: PendingConfig, workload: str, ready: Mapping[str, int], now: float) -> Coming:
     """Readiness of a config whose pods are ready, but perhaps too few."""
     if ready[workload] >= asked.pods:
-        return UP
+        return Coming()
     words = f"workload {workload} has {ready[workload]} of the {asked.pods} pods that are to take over"
     return Coming(words, asked_enough=now - asked.at > (deadline_of(api, workload) + _MARGIN) / _PARTS)
 

@@ -148,6 +148,6 @@ def _of_envoy(window: Counted, variant: str, cuts: Mapping[str, float]) -> Itera
     requests, failed = round(window.requests(variant)), round(window.of(variant, "5"))
     yield REQUESTS, Tally(requests, failed + round(window.of(variant, "4")))
     yield FAILED, Tally(requests, failed)
-    answers = round(window.within(variant, ALL))
+    answers = round(window.of(variant, ALL))
     for name, cut in cuts.items():
-        yield name, Tally(answers, answers - round(window.within(variant, cut / _MICROSECONDS)))
+        yield name, Tally(answers, answers - round(window.of(variant, cut / _MICROSECONDS)))

@@ -11,10 +11,8 @@ from platforms.kubernetes.spec import DataPlane
 from rollout.core.live import Approval
 from services.measuring import BOUNDS, KEYS, WHOLE
 
-CATEGORY = "modelstack"
-"""`kubectl get modelstack` lists both."""
-AGREED = "agreed"
-"""The field of a ModelPackage's status with its approvals."""
+CATEGORY = "modelstack"  # `kubectl get modelstack` lists both
+AGREED = "agreed"  # the field of a ModelPackage's status with its approvals
 Schema = dict[str, Any]
 
 
@@ -112,7 +110,11 @@ def _package() -> Schema:
             "image": _text("The serving image."),
             "manifestSha256": _text("sha256, in hex, of the archive's manifest.json."),
             "archive": _text("Where the archive lies, oci://… or s3://…"),
-            "metrics": {**_anything("What the evaluation measured."), "type": "object"},
+            "metrics": {
+                "type": "object",
+                "description": "What the evaluation measured.",
+                "x-kubernetes-preserve-unknown-fields": True,
+            },
         },
         required=["digest", "archive"],
         description="What the package is; it never changes.",
@@ -173,10 +175,6 @@ def _whole(description: str, low: int, high: int) -> Schema:
 
 def _choice(description: str, values: Sequence[str]) -> Schema:
     return {"type": "string", "description": description, "enum": list(values)}
-
-
-def _anything(description: str) -> Schema:
-    return {"description": description, "x-kubernetes-preserve-unknown-fields": True}
 
 
 def _column(name: str, path: str, kind: str = "string", **more: str) -> dict[str, str]:

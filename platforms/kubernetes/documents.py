@@ -102,12 +102,7 @@ class PostgresDocuments:
 
 
 def _row(document: Document) -> dict[str, Any]:
-    return {
-        "key": document.key,
-        "body": text(document.body),
-        "queue": kept(document.queue),
-        "since": document.since,
-    }
+    return {"key": document.key, "body": text(document.body), "queue": kept(document.queue), "since": document.since}
 
 
 def _document(row: Sequence[Any]) -> Document:

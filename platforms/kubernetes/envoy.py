@@ -10,32 +10,14 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from platforms.kubernetes import metrics
 from platforms.kubernetes.increments import Attributed, Key, Points, ScrapeTarget, attribute, surplus
-from platforms.kubernetes.metrics import (
-    ANSWERED,
-    CLASS,
-    CLUSTER,
-    EDGE,
-    INSTANCE,
-    INTERNAL,
-    LATENCY,
-    LISTENER,
-    NOT_OF_USERS,
-    REQUESTS,
-    UP,
-    UPTIME,
-    any_of,
-    edge_pattern,
-    matched,
-    quoted,
-)
+from platforms.kubernetes.metrics import any_of, edge_pattern, matched
 from platforms.kubernetes.prometheus import Prometheus, Samples
 from rollout.core.errors import Unreachable
 
-Clusters = Mapping[str, tuple[str, ...]]
-"""Variant -> the names of its Envoy clusters."""
-ALL = float("inf")
-"""The bound of the bucket that counts all responses."""
+Clusters = Mapping[str, tuple[str, ...]]  # variant -> the names of its Envoy clusters
+ALL = float("inf")  # the bound of the bucket that counts all responses
 _CLASSES = ("2", "3", "4", "5")
 _MARGIN = 60.0
 """Seconds read before and after the requested time, because a step begins before its window and ends after it."""
@@ -54,13 +36,9 @@ class Counted:
         """The number of requests that a variant answered."""
         return sum(self.of(variant, code) for code in _CLASSES)
 
-    def of(self, variant: str, code: str) -> float:
-        """The number of responses of one status class, such as `5` for 5XX."""
-        return (self.counts or {}).get((variant, code), 0.0)
-
-    def within(self, variant: str, edge: float) -> float:
-        """The number of responses within a bucket bound, milliseconds."""
-        return (self.counts or {}).get((variant, edge), 0.0)
+    def of(self, variant: str, of: str | float) -> float:
+        """The number of responses of a status class, such as `5` for 5XX, or within a bucket bound, milliseconds."""
+        return (self.counts or {}).get((variant, of), 0.0)
 
 
 @dataclass(frozen=True)
@@ -94,26 +72,29 @@ class EnvoyCounts:
         """
         start, end = first - _MARGIN, last + _MARGIN
         variants = {name: variant for variant, names in clusters.items() for name in names}
-        ours = {CLUSTER: any_of(tuple(variants))}
-        requests = self.prometheus.samples(matched(REQUESTS, like={**ours, CLASS: "[2-5]"}), start, end)
-        instances = tuple(sorted({item.labels.get(INSTANCE, "") for item in requests}))
+        ours = {metrics.CLUSTER: any_of(tuple(variants))}
+        requests = self.prometheus.samples(matched(metrics.REQUESTS, like={**ours, metrics.CLASS: "[2-5]"}), start, end)
+        instances = tuple(sorted({item.labels.get(metrics.INSTANCE, "") for item in requests}))
         if not instances:
             if until is not None:
                 self._scraped(until)
             return [Counted(at, {}) for at in range(first, last, width)]
         series: list[tuple[Key, Samples]] = [
-            ((variants[item.labels[CLUSTER]], item.labels[CLASS]), item) for item in requests
+            ((variants[item.labels[metrics.CLUSTER]], item.labels[metrics.CLASS]), item) for item in requests
         ]
         wanted = sorted(set(edges))
         if wanted:
-            named = {**ours, EDGE: "|".join([*map(edge_pattern, wanted), r"\+Inf"])}
+            named = {**ours, metrics.EDGE: "|".join([*map(edge_pattern, wanted), r"\+Inf"])}
             series += [
-                ((variants[item.labels[CLUSTER]], float(item.labels[EDGE])), item)
-                for item in self.prometheus.samples(matched(LATENCY, like=named), start, end)
+                ((variants[item.labels[metrics.CLUSTER]], float(item.labels[metrics.EDGE])), item)
+                for item in self.prometheus.samples(matched(metrics.LATENCY, like=named), start, end)
             ]
         series += self._of_gateway(instances, start, end)
-        targets = self._targets(instances, series, start, end)
-        found = attribute(targets, width, first, _MARGIN if as_seen else 0.0)
+        here = {metrics.INSTANCE: any_of(instances)}
+        beats, ups = (
+            self.prometheus.samples(matched(name, like=here), start, end) for name in (metrics.UPTIME, metrics.UP)
+        )
+        found = attribute(targets(beats, ups, series), width, first, _MARGIN if as_seen else 0.0)
         if until is not None:
             _not_behind(found, until, width)
         whole = as_seen or until is None
@@ -121,25 +102,18 @@ class EnvoyCounts:
 
     def _of_gateway(self, instances: tuple[str, ...], start: float, end: float) -> list[tuple[Key, Samples]]:
         """The 5XX responses of the listeners, and those of all clusters."""
-        here = {INSTANCE: any_of(instances)}
-        listeners = f"{matched(ANSWERED, {CLASS: '5'}, here)[:-1]},{LISTENER}!~{quoted(NOT_OF_USERS)}}}"
-        backends = f"{matched(REQUESTS, {CLASS: '5'}, here)[:-1]},{CLUSTER}!~{quoted(INTERNAL)}}}"
+        here = {metrics.INSTANCE: any_of(instances)}
+        failed = {metrics.CLASS: "5"}
+        listeners = matched(metrics.ANSWERED, failed, here, {metrics.LISTENER: metrics.NOT_OF_USERS})
+        backends = matched(metrics.REQUESTS, failed, here, {metrics.CLUSTER: metrics.INTERNAL})
         return [
             *((_ANSWERED, item) for item in self.prometheus.samples(listeners, start, end)),
             *((_PASSED_ON, item) for item in self.prometheus.samples(backends, start, end)),
         ]
 
-    def _targets(
-        self, instances: tuple[str, ...], series: Sequence[tuple[Key, Samples]], start: float, end: float
-    ) -> list[ScrapeTarget]:
-        here = {INSTANCE: any_of(instances)}
-        beats = self.prometheus.samples(matched(UPTIME, like=here), start, end)
-        ups = self.prometheus.samples(matched(UP, like=here), start, end)
-        return targets(beats, ups, series)
-
     def _scraped(self, until: float) -> None:
         """Raise if no Envoy is scraped at all: that must not look like no traffic."""
-        if not self.prometheus.values(f"count({UPTIME})", until):
+        if not self.prometheus.values(f"count({metrics.UPTIME})", until):
             raise Unreachable(
                 f"Prometheus has no sample of an Envoy in the minutes before {until:.0f}: it does not scrape the "
                 "gateway, or is behind"
@@ -156,7 +130,7 @@ def targets(
     """
     chosen: list[Samples] = []
     for item in sorted(beats, key=lambda item: (-len(item.points), sorted(item.labels.items()))):
-        same = [other for other in chosen if other.labels.get(INSTANCE) == item.labels.get(INSTANCE)]
+        same = [other for other in chosen if other.labels.get(metrics.INSTANCE) == item.labels.get(metrics.INSTANCE)]
         if item.points and not any(_overlap(item.points, other.points) for other in same):
             chosen.append(item)
     return [

@@ -13,8 +13,7 @@ from platforms.kubernetes.api import Api
 from platforms.kubernetes.kinds import CONFIG_MAP, GATEWAY
 from rollout.core.errors import RolloutError, Unreachable
 
-AUTHORITY = "ca.crt"
-"""The key of a ConfigMap with a custom CA, as in a BackendTLSPolicy of the Gateway API."""
+AUTHORITY = "ca.crt"  # the key of a ConfigMap with a custom CA, as in a BackendTLSPolicy of the Gateway API
 _PORTS = {"HTTP": 80, "HTTPS": 443}
 
 

@@ -15,13 +15,11 @@ from rollout.core.catalogue import OWN
 from services.declaration.panels import Panel, PanelSettings, Query
 from services.release_names import digest
 
-LABEL = {"grafana_dashboard": "1"}
-"""The label by which Grafana's sidecar finds it."""
+LABEL = {"grafana_dashboard": "1"}  # the label by which Grafana's sidecar finds it
 _WIDTH, _HEIGHT = 12, 8
 _UID = 40  # characters that a uid may have
 _SOURCE = {"type": "prometheus", "uid": "${datasource}"}
-_FLOOR = "1m"
-"""The shortest interval between two points."""
+_FLOOR = "1m"  # the shortest interval between two points
 
 
 def dashboard(endpoint: str, namespace: str, settings: PanelSettings) -> dict[str, Any]:

@@ -14,13 +14,10 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from statistics import median
 
-Points = Sequence[tuple[float, float]]
-"""Epoch seconds and values, in order."""
+Points = Sequence[tuple[float, float]]  # epoch seconds and values, in order
 Key = Hashable
-_LATE = 1.5
-"""A gap of more than this many intervals has a missing scrape."""
-_GONE = 3.0
-"""A target without a scrape for this many intervals is gone."""
+_LATE = 1.5  # a gap of more than this many intervals has a missing scrape
+_GONE = 3.0  # a target without a scrape for this many intervals is gone
 
 
 @dataclass(frozen=True)
@@ -41,7 +38,7 @@ class Increment:
 
     begin: float
     end: float
-    counts: Mapping[Key, float]
+    counts: dict[Key, float]
 
 
 @dataclass(frozen=True)
@@ -59,38 +56,27 @@ class Attributed:
     hidden: frozenset[int]
     closed: int
     newest: float
-    interval: float
     steps: Sequence[Sequence[Increment]] = field(default=())
 
 
 def steps(target: ScrapeTarget) -> list[Increment]:
     """Increments of a target from scrape to scrape, and from its start to its first scrape."""
-    readers = [(key, _Reader(points)) for key, points in target.series]
-    found: list[Increment] = []
+    found: list[tuple[Increment, bool]] = []
     before: tuple[float, float] | None = None
     for at, uptime in target.beats:
         restarted = before is None or uptime < before[1]
-        counts: dict[Key, float] = defaultdict(float)
-        for key, reader in readers:
-            counts[key] += reader.counted(at, restarted=restarted)
         begin = at - uptime if before is None else max(before[0], at - uptime) if restarted else before[0]
-        found.append(Increment(begin, at, counts))
+        found.append((Increment(begin, at, defaultdict(float)), restarted))
         before = (at, uptime)
-    return found
-
-
-class _Reader:
-    def __init__(self, points: Points) -> None:
-        self._points, self._next, self._value = points, 0, 0.0
-
-    def counted(self, at: float, *, restarted: bool) -> float:
-        """The increment since the last scrape; a counter without a sample does not exist yet, or is gone."""
-        value = 0.0
-        while self._next < len(self._points) and self._points[self._next][0] <= at:
-            value = self._points[self._next][1]
-            self._next += 1
-        before, self._value = self._value, value
-        return value if restarted or value < before else value - before
+    for key, points in target.series:
+        place, value = 0, 0.0
+        for step, restarted in found:
+            last, value = value, 0.0  # a counter without a sample does not exist yet, or is gone
+            while place < len(points) and points[place][0] <= step.end:
+                value = points[place][1]
+                place += 1
+            step.counts[key] += value if restarted or value < last else value - last
+    return [step for step, _ in found]
 
 
 def attribute(targets: Iterable[ScrapeTarget], width: int, since: float, bridged: float = 0.0) -> Attributed:
@@ -125,7 +111,7 @@ def attribute(targets: Iterable[ScrapeTarget], width: int, since: float, bridged
     newest = max(ends, default=-math.inf)
     live = [end for end in ends if end >= newest - _GONE * interval]
     closed = int(min(live) // width) if live else 0
-    return Attributed(counts, frozenset(hidden), closed, newest, interval, kept)
+    return Attributed(counts, frozenset(hidden), closed, newest, kept)
 
 
 def surplus(found: Sequence[Increment], whole: Key, part: Key) -> list[tuple[float, float]]:

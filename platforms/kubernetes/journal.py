@@ -13,8 +13,7 @@ from platforms.kubernetes.kinds import ROLLOUT
 from rollout.core.errors import Conflict, RolloutError, Unreachable
 from rollout.core.state import RolloutState
 
-LARGEST = 1_400_000
-"""Maximum bytes of a Rollout. etcd allows 1.5 MiB, and the API server adds managed fields."""
+LARGEST = 1_400_000  # maximum bytes of a Rollout. etcd allows 1.5 MiB, and the API server adds managed fields
 _ATTEMPTS = 4
 
 

@@ -21,8 +21,7 @@ from services.labels import Labels
 from services.ledger import was_taken
 from services.promises import Promises
 
-MOST = 16 * 1024 * 1024
-"""The maximum size of a post, bytes."""
+MOST = 16 * 1024 * 1024  # the maximum size of a post, bytes
 _FILES = 50  # of each variant that one run takes in
 _SHOWN_S = 86_400.0  # how long a level is shown when no label comes any more
 

@@ -15,16 +15,16 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from typing import Any
 
 from monitoring.labels.claimed import SQUARES
 from monitoring.measurements import Datum, Values
 from monitoring.published import DELAY
 from platforms.kubernetes.database import Database, Run
-from platforms.kubernetes.metrics import series, whose
+from platforms.kubernetes.metrics import exposed, series, whose
 from platforms.kubernetes.schema import kept
 
-Series = tuple[str, str]
-"""The name of a metric, and its labels but the endpoint, as JSON with sorted keys."""
+Series = tuple[str, str]  # the name of a metric, and its labels but the endpoint, as JSON with sorted keys
 _DELAY = series(f"{DELAY}_seconds")
 _OF = "SELECT name, endpoint, labels, value FROM"
 _WHERE = "WHERE endpoint = ANY (:endpoints::text[])"
@@ -60,24 +60,20 @@ def gauge(name: str, **labels: str) -> Series:
 
 def add(run: Run, endpoint: str, counts: Mapping[Series, float]) -> None:
     """Increase counters in the caller's transaction; 0 creates a series. A fixed order avoids deadlocks."""
-    found = sorted(counts.items())
-    if found:
+    if counts:
         run(
             "INSERT INTO counters AS c (endpoint, name, labels, value) "
             "SELECT :endpoint, * FROM unnest(:names::text[], :labels::text[], :values::float8[]) "
             "ON CONFLICT (endpoint, name, labels) "
             "DO UPDATE SET value = c.value + excluded.value, changed = now()",
             endpoint=endpoint,
-            names=[name for (name, _), _ in found],
-            labels=[labels for (_, labels), _ in found],
-            values=[float(value) for _, value in found],
+            **_columns(counts),
         )
 
 
 def tell(run: Run, endpoint: str, levels: Mapping[Series, float], seconds: float) -> None:
     """Set gauges in the caller's transaction; each expires after so many seconds."""
-    found = sorted(levels.items())
-    if found:
+    if levels:
         run(
             "INSERT INTO gauges (endpoint, name, labels, value, until) "
             "SELECT :endpoint, *, now() + make_interval(secs => :seconds) "
@@ -85,10 +81,13 @@ def tell(run: Run, endpoint: str, levels: Mapping[Series, float], seconds: float
             "DO UPDATE SET value = excluded.value, until = excluded.until",
             endpoint=endpoint,
             seconds=float(seconds),
-            names=[name for (name, _), _ in found],
-            labels=[labels for (_, labels), _ in found],
-            values=[float(value) for _, value in found],
+            **_columns(levels),
         )
+
+
+def _columns(values: Mapping[Series, float]) -> dict[str, list[Any]]:
+    found = sorted((name, labels, float(value)) for (name, labels), value in values.items())
+    return dict(zip(("names", "labels", "values"), map(list, zip(*found, strict=True)), strict=True))
 
 
 @dataclass(frozen=True)
@@ -139,13 +138,7 @@ def _lines(kind: str, namespace: str, rows: Iterable[list[str]]) -> Iterable[str
         yield f"# TYPE {name} {kind}"
         for _, endpoint, labels, value in group:
             both = {**whose(namespace, endpoint), **json.loads(labels)}
-            inside = ",".join(f'{key}="{_escaped(value)}"' for key, value in both.items())
-            yield f"{name}{{{inside}}} {_number(float(value))}"
-
-
-def _escaped(value: str) -> str:
-    clean = value.encode("utf-8", "replace").decode()
-    return clean.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+            yield f"{exposed(name, both)} {_number(float(value))}"
 
 
 def _number(value: float) -> str:

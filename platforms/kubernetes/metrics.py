@@ -23,20 +23,16 @@ REQUESTS = "envoy_cluster_upstream_rq_xx"
 """Responses of a cluster by status class. A series begins with its first response."""
 LATENCY = "envoy_cluster_upstream_rq_time_bucket"
 """Responses within `le` milliseconds. Envoy updates it every five seconds."""
-ANSWERED = "envoy_http_downstream_rq_xx"
-"""Responses of a listener by status class, including the gateway's own."""
-UPTIME = "envoy_server_uptime"
-"""Uptime of an Envoy, seconds; up to five seconds old."""
-UP = "up"
-"""1 for each scrape, 0 if it failed."""
+ANSWERED = "envoy_http_downstream_rq_xx"  # responses of a listener by status class, including the gateway's own
+UPTIME = "envoy_server_uptime"  # uptime of an Envoy, seconds; up to five seconds old
+UP = "up"  # 1 for each scrape, 0 if it failed
 CLUSTER, CLASS, LISTENER, EDGE = (
     "envoy_cluster_name",
     "envoy_response_code_class",
     "envoy_http_conn_manager_prefix",
     "le",
 )
-INSTANCE = "instance"
-"""The label with host and port of the scraped target."""
+INSTANCE = "instance"  # the label with host and port of the scraped target
 NOT_OF_USERS = "admin|eg-.*"
 """Listeners without users' requests: Envoy's own, and those of Envoy Gateway for probes and metrics."""
 INTERNAL = "xds_cluster|prometheus_stats|wasm_cluster|httproute/.*-mirror-[0-9]+"
@@ -78,11 +74,10 @@ def copies(namespace: str, route: str) -> tuple[str, ...]:
 _COPYING = (2, 3, 4)
 
 
-def edge_at_or_above(milliseconds: float, edges: tuple[float, ...] = EDGES) -> float | None:
+def edge_at_or_above(milliseconds: float) -> float | None:
     """The next bucket bound, where counts are exact; None above the last one."""
-    ordered = sorted(edges)
-    at = bisect_left(ordered, milliseconds * (1 - 1e-9))  # a bound that was converted to another unit and back is one
-    return ordered[at] if at < len(ordered) else None
+    at = bisect_left(EDGES, milliseconds * (1 - 1e-9))  # a bound that was converted to another unit and back is one
+    return EDGES[at] if at < len(EDGES) else None
 
 
 def edge_pattern(edge: float) -> str:
@@ -91,11 +86,16 @@ def edge_pattern(edge: float) -> str:
     return text if r"\." in text else rf"{text}(\.0)?"
 
 
-def matched(name: str, equal: Mapping[str, str] | None = None, like: Mapping[str, str] | None = None) -> str:
-    """A series selector with equal labels and labels that match a pattern."""
-    exact = [f"{label}={quoted(value)}" for label, value in (equal or {}).items()]
-    patterns = [f"{label}=~{quoted(pattern)}" for label, pattern in (like or {}).items()]
-    return f"{name}{{{','.join([*exact, *patterns])}}}"
+def matched(
+    name: str,
+    equal: Mapping[str, str] | None = None,
+    like: Mapping[str, str] | None = None,
+    unlike: Mapping[str, str] | None = None,
+) -> str:
+    """A series selector: labels that are equal, and labels that match a pattern or do not."""
+    tests = (("=", equal), ("=~", like), ("!~", unlike))
+    parts = [f"{label}{test}{quoted(text)}" for test, labels in tests for label, text in (labels or {}).items()]
+    return f"{name}{{{','.join(parts)}}}"
 
 
 def any_of(values: tuple[str, ...]) -> str:
@@ -107,3 +107,9 @@ def quoted(text: str) -> str:
     """A string literal of PromQL."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     return f'"{escaped}"'
+
+
+def exposed(name: str, labels: Mapping[str, str]) -> str:
+    """A series in the exposition format."""
+    values = {key: value.encode("utf-8", "replace").decode() for key, value in labels.items()}
+    return f"{name}{{{','.join(f'{key}={quoted(value)}' for key, value in values.items())}}}" if labels else name

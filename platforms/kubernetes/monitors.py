@@ -7,25 +7,30 @@ cannot be read is retried and stops no other.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from monitoring.drift.watch import DriftWatch, Measured
 from monitoring.log import log
+from platforms.kubernetes.captures import Captures
 from platforms.kubernetes.database import Database
-from platforms.kubernetes.drift import sweep
+from platforms.kubernetes.documents import PostgresDocuments
 from platforms.kubernetes.labels import join, labels_of
+from platforms.kubernetes.measured import PostgresMetrics
 from platforms.kubernetes.rounds import Rounds
 from platforms.kubernetes.schema import forget, keep, prepare
 from rollout.core.errors import RolloutError
 from rollout.core.state import RolloutState
 from services.batches import UNFINISHED
+from services.drift import Drift
+from services.drift_record import DriftRecord
 from services.measuring import Measuring
 from services.promises import Find, Member, Promises
 
-PAUSE = 5.0
-"""Seconds between two iterations."""
+PAUSE = 5.0  # seconds between two iterations
 _SWEEP_S, _FORGET_S = 60.0, 600.0
+_SHOWN_S = 300.0  # how long a level is shown that no sweep publishes again: a few sweeps
 _WAITS = """
 SELECT endpoint FROM label_files WHERE NOT taken AND endpoint = ANY (:names::text[])
 UNION SELECT endpoint FROM variants WHERE joined < last AND endpoint = ANY (:names::text[])
@@ -103,3 +108,30 @@ class Monitors:
         finally:
             if sweeps:
                 sweep(self.database, promises, self.now(), false_alarms=measuring.drift_false_alarms)
+
+
+def sweep(
+    database: Database,
+    promises: Promises,
+    now: float,
+    *,
+    false_alarms: float = 0.05,
+    more: Callable[[], bool] = lambda: True,
+) -> Mapping[str, Measured]:
+    """Measure the drift of the serving variants and publish it; raises the first failure at the end.
+
+    `false_alarms` are tolerated a year and variant; `more` says whether there is time for another file.
+    """
+    endpoint = promises.state.endpoint
+    watch = DriftWatch(
+        captures=Captures(database, endpoint),
+        # A file is listed after those that were visible before it: none comes late.
+        record=DriftRecord(PostgresDocuments(database, endpoint), marks=False),
+        metrics=PostgresMetrics(database, endpoint, _SHOWN_S),
+        false_alarms=false_alarms,
+        every=promises.settings.block_seconds,
+    )
+    found = Drift(promises, watch).measure(now, None, more)
+    if found.failures:
+        raise found.failures[0]
+    return found.measured

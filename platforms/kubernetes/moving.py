@@ -18,8 +18,7 @@ from rollout.core.plan import EVERYTHING, Guard
 from rollout.stored import read
 from services.guardrails import steps_of
 
-MOVE = f"{names.GROUP}/move"
-"""The annotation of a route with its move, or with the failure of the last one."""
+MOVE = f"{names.GROUP}/move"  # the annotation of a route with its move, or with the failure of the last one
 _STANDING_BY = -1  # the step before the first: the gateway knows the new pods, and gives them nothing
 
 Ending = Literal["arrived", "called off"]

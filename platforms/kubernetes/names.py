@@ -8,27 +8,20 @@ from services.release_names import ReleaseNames
 
 GROUP, VERSION = "modelstack.dev", "v1"
 API_VERSION = f"{GROUP}/{VERSION}"
-ROLLOUT, PACKAGE = "Rollout", "ModelPackage"
-"""The kinds of our custom resources."""
+ROLLOUT, PACKAGE = "Rollout", "ModelPackage"  # the kinds of our custom resources
 MANAGER, PROGRAM = "modelstack-rollout", "modelstack-pulumi"
 """Field managers: the rollout controller, which alone writes a route's rules, and the Pulumi program."""
 ENDPOINT, VARIANT = f"{GROUP}/endpoint", f"{GROUP}/variant"
 """Labels of all objects of an endpoint, and of all objects of a variant."""
-CONFIG = f"{GROUP}/config"
-"""The annotation of a route with the config of its rules."""
-TARGET_HEADER = "x-modelstack-target"
-"""Sends a request to the variant that it names, whatever the weights."""
-VARIANT_HEADER = "x-modelstack-variant"
-"""Names the variant in a response."""
-CONTENT = "config.json"
-"""The key of a config's ConfigMap."""
+CONFIG = f"{GROUP}/config"  # the annotation of a route with the config of its rules
+TARGET_HEADER = "x-modelstack-target"  # sends a request to the variant that it names, whatever the weights
+VARIANT_HEADER = "x-modelstack-variant"  # names the variant in a response
+CONTENT = "config.json"  # the key of a config's ConfigMap
 INVOCATIONS = "/invocations"
 INFERENCE_ID, ATTRIBUTES = "x-amzn-sagemaker-inference-id", "x-amzn-sagemaker-custom-attributes"
 """The path of a request, and its headers with id and attributes: the same as on AWS."""
-PORT = 8080
-"""The port of a variant's Service and pods."""
-PACKAGES = "packages"
-"""The repository of packages below the registry's path; images have their own."""
+PORT = 8080  # the port of a variant's Service and pods
+PACKAGES = "packages"  # the repository of packages below the registry's path; images have their own
 CONTROLLER, CONTROLLER_PORT = "modelstack-controller", 8081
 """The name of the controller's Deployment, Service and service account, and its port."""
 

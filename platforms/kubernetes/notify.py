@@ -24,8 +24,7 @@ from rollout.core.errors import RolloutError, Unreachable
 from rollout.core.event import Event
 from services.release_names import digest
 
-MESSAGE = 1024
-"""Maximum bytes of an Event's message."""
+MESSAGE = 1024  # maximum bytes of an Event's message
 _SECONDS = 5.0  # that a webhook has to answer
 _NAME_DIGITS = 16
 _TROUBLE = frozenset(
@@ -38,7 +37,6 @@ class Webhook:
     """An HTTP endpoint that accepts the document of `rollout.controller.notice` as JSON."""
 
     url: str = field(repr=False)
-    post: Callable[..., httpx.Response] = httpx.post
 
     def send(self, told: Notice) -> None:
         """Post a notice; raises Unreachable if it was not accepted."""
@@ -46,7 +44,7 @@ class Webhook:
         content = json.dumps(told.document, ensure_ascii=False).encode()
         headers = {"Content-Type": "application/json", "Idempotency-Key": digest(dict(told.document))}
         try:
-            answer = self.post(self.url, content=content, headers=headers, timeout=_SECONDS, follow_redirects=False)
+            answer = httpx.post(self.url, content=content, headers=headers, timeout=_SECONDS, follow_redirects=False)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise Unreachable(f"{doing}: {type(error).__name__}") from None  # its text may have the URL
         if not answer.is_success:

@@ -11,8 +11,7 @@ from monitoring.objectives.slo import OBJECTIVE, SLIS, BurnRule, Objective, Sli,
 from platforms.kubernetes.alarm_rules import counts, risen
 from platforms.kubernetes.metrics import ENDPOINT, edge_at_or_above, matched
 from platforms.kubernetes.promql import over
-from platforms.kubernetes.rule import Rule, alert, group_names, record
-from platforms.kubernetes.watched import Watched
+from platforms.kubernetes.rule import Rule, Watched, alert, group_names, record
 from rollout.core.catalogue import OWN
 from services.declaration.alarm_thresholds import bound, plain
 from services.declaration.alarms import AlarmSpec, Burn, objective_alarms

@@ -34,10 +34,8 @@ from serving.unpacking import MAX_BYTES
 
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
-LONGEST = 16 * 1024**2
-"""Maximum bytes of a response that is read into memory."""
-PAUSES = (0.2, 0.5, 1.0, 2.0)
-"""Seconds before each retry."""
+LONGEST = 16 * 1024**2  # maximum bytes of a response that is read into memory
+PAUSES = (0.2, 0.5, 1.0, 2.0)  # seconds before each retry
 _DOCKER = "application/vnd.docker.distribution.manifest"
 _ACCEPTED = ", ".join((MANIFEST_TYPE, INDEX_TYPE, f"{_DOCKER}.v2+json", f"{_DOCKER}.list.v2+json"))
 _IMAGE = re.compile(r"(?P<place>[^@]+?)(:(?P<tag>\w[\w.-]{0,127}))?(@(?P<digest>sha256:[0-9a-f]{64}))?")

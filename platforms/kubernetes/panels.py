@@ -11,20 +11,9 @@ from dataclasses import dataclass, replace
 
 from monitoring import published
 from monitoring.objectives.slo import OBJECTIVE, SLIS, Objective
+from platforms.kubernetes import metrics
 from platforms.kubernetes.alarm_rules import risen
-from platforms.kubernetes.metrics import (
-    CLASS,
-    CLUSTER,
-    EDGE,
-    LATENCY,
-    PROBED,
-    REQUESTS,
-    VARIANT,
-    any_of,
-    matched,
-    series,
-    whose,
-)
+from platforms.kubernetes.metrics import any_of, matched, series, whose
 from platforms.kubernetes.objective_rules import COUNTS
 from platforms.kubernetes.promql import over
 from rollout.core.catalogue import INVALID, OWN
@@ -32,8 +21,7 @@ from services.declaration import panels as declared
 from services.declaration.alarm_thresholds import plain
 from services.declaration.panels import CurveSpec, Panel, PanelSettings, PanelSpec, Query
 
-WORKLOAD = "workload"
-"""The label of curves from Envoy: the workload, extracted from its cluster's name."""
+WORKLOAD = "workload"  # the label of curves from Envoy: the workload, extracted from its cluster's name
 GATEWAY = PanelSpec("Errors of the gateway itself", "answers")
 BURN = PanelSpec("How fast the error budget burns", "times as fast as the objective allows")
 FAILURES = PanelSpec("Work that fails, and releases whose drift cannot be measured", "times")
@@ -65,18 +53,21 @@ class Panels:
 
     def comparison(self, clusters: Sequence[str]) -> list[Panel]:
         """Panels that compare the variants behind clusters of Envoy."""
-        served = {CLUSTER: any_of(tuple(clusters))}
+        served = {metrics.CLUSTER: any_of(tuple(clusters))}
 
         def counted(classes: str) -> str:
-            selector = matched(REQUESTS, like={**served, CLASS: classes})
-            return f"sum by ({CLUSTER}) (increase({selector}[{self.interval}]))"
+            selector = matched(metrics.REQUESTS, like={**served, metrics.CLASS: classes})
+            return f"sum by ({metrics.CLUSTER}) (increase({selector}[{self.interval}]))"
 
         failing = f"100 * ({counted('[45]')} or 0 * {counted('[2-5]')}) / {counted('[2-5]')}"
         latency = replace(declared.COMPARED_LATENCY, title=_AT_GATEWAY)
         return [
-            Panel(declared.COMPARED_REQUESTS, (Query(counted("[2-5]"), by=(VARIANT,)),)),
-            Panel(declared.COMPARED_FAILURES, (Query(failing, by=(VARIANT,)),)),
-            Panel(latency, tuple(Query(self._quantile(name, served), name, (VARIANT,)) for name in declared.QUANTILES)),
+            Panel(declared.COMPARED_REQUESTS, (Query(counted("[2-5]"), by=(metrics.VARIANT,)),)),
+            Panel(declared.COMPARED_FAILURES, (Query(failing, by=(metrics.VARIANT,)),)),
+            Panel(
+                latency,
+                tuple(Query(self._quantile(name, served), name, (metrics.VARIANT,)) for name in declared.QUANTILES),
+            ),
         ]
 
     @property
@@ -85,7 +76,7 @@ class Panels:
 
     @property
     def _served(self) -> dict[str, str]:
-        return {CLUSTER: f"service/{self.namespace}/{self.endpoint}-[0-9a-f]{{12}}/.*"}
+        return {metrics.CLUSTER: f"service/{self.namespace}/{self.endpoint}-[0-9a-f]{{12}}/.*"}
 
     def _compiled(self, spec: PanelSpec) -> Panel:
         title = _AT_GATEWAY if spec.curves[0].metric == declared.LATENCY else spec.title
@@ -95,15 +86,15 @@ class Panels:
         if curve.metric == declared.LATENCY:
             return Query(_workload(self._quantile(curve.stat, self._served)), curve.label, (WORKLOAD,))
         if curve.metric == declared.REFUSED:
-            selector = matched(REQUESTS, {CLASS: "4"}, self._served)
+            selector = matched(metrics.REQUESTS, {metrics.CLASS: "4"}, self._served)
             refused = _workload(f"increase({selector}[{self.interval}])")
             return Query(f"sum by ({WORKLOAD}) ({refused})", curve.label, (WORKLOAD,))
         if curve.metric in {declared.REQUESTS, declared.FAILED}:
-            text = f"sum by ({VARIANT}) ({self._sum(risen(curve.metric))})"
+            text = f"sum by ({metrics.VARIANT}) ({self._sum(risen(curve.metric))})"
             if curve.stat == "share":
                 text = f"100 * {text} / on () group_left () sum({text})"
         elif curve.metric == INVALID:
-            text = self._born(f"{series(INVALID)}_sum", VARIANT, whole=f"{VARIANT}, rollout")
+            text = self._born(f"{series(INVALID)}_sum", metrics.VARIANT, whole=f"{metrics.VARIANT}, rollout")
         elif curve.stat == "count":
             text = self._born(f"{series(curve.metric)}_total", ", ".join(curve.by))
         else:
@@ -120,10 +111,7 @@ class Panels:
             )
             left.append(Query(f"100 * (1 - {part} / {whole} / {plain(objective.tolerated(sli))})", sli))
         burns = f'max by (__name__, sli) ({{__name__=~"{OWN}:burn:.*",{matched("", self._of)[1:-1]}}})'
-        return [
-            Panel(declared.budget(objective), tuple(left)),
-            Panel(BURN, (Query(burns, by=("sli", "__name__")),)),
-        ]
+        return [Panel(declared.budget(objective), tuple(left)), Panel(BURN, (Query(burns, by=("sli", "__name__")),))]
 
     def _own(self) -> list[Panel]:
         failures = self._born("modelstack_tick_failures_total", "work")
@@ -131,7 +119,7 @@ class Panels:
         firing = f"max by (alertname) ({matched('ALERTS', {**self._of, 'alertstate': 'firing'})})"
         delay = f"max({matched(series(f'{published.DELAY}_seconds'), self._of)})"
         sound = f"max({matched(series(published.PROBE_SUCCESS), self._of)})"
-        ago = f"(time() - max({matched(PROBED, self._of)})) / 60"
+        ago = f"(time() - max({matched(metrics.PROBED, self._of)})) / 60"
         return [
             Panel(FAILURES, (Query(failures, by=("work",)), Query(unmeasured, "drift"))),
             Panel(declared.LATE, (Query(delay, "most"),)),
@@ -140,8 +128,8 @@ class Panels:
         ]
 
     def _quantile(self, name: str, served: dict[str, str]) -> str:
-        buckets = f"rate({matched(LATENCY, like=served)}[{self.rate_interval}])"
-        return f"histogram_quantile(0.{name[1:]}, sum by ({EDGE}, {CLUSTER}) ({buckets}))"
+        buckets = f"rate({matched(metrics.LATENCY, like=served)}[{self.rate_interval}])"
+        return f"histogram_quantile(0.{name[1:]}, sum by ({metrics.EDGE}, {metrics.CLUSTER}) ({buckets}))"
 
     def _sum(self, record: str) -> str:
         return f"sum_over_time({matched(record, self._of)}[{self.interval}])"
@@ -158,4 +146,4 @@ class Panels:
 
 
 def _workload(expression: str) -> str:
-    return f'label_replace({expression}, "{WORKLOAD}", "$1", "{CLUSTER}", "service/[^/]+/([^/]+)/.*")'
+    return f'label_replace({expression}, "{WORKLOAD}", "$1", "{metrics.CLUSTER}", "service/[^/]+/([^/]+)/.*")'

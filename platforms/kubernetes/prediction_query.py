@@ -10,8 +10,7 @@ from typing import Any
 from monitoring.predictions import EVER, LONGEST, MOST, Window
 from rollout.core.errors import RolloutError
 
-FOREVER = 4_102_444_800.0
-"""Epoch seconds, in 2100."""
+FOREVER = 4_102_444_800.0  # epoch seconds, in 2100
 _TOGETHER = 120.0  # seconds within which what several variants answered to one request has come
 
 

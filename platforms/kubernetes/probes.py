@@ -22,8 +22,7 @@ from services import probe
 from services.invoke import Invoke, Request, Response
 from services.promises import Member
 
-LOOK = 1.0
-"""Seconds between two looks at the due probes."""
+LOOK = 1.0  # seconds between two looks at the due probes
 _AT_ONCE = 8  # endpoints that are asked at the same time
 _TIMEOUT = httpx.Timeout(20.0, connect=3.0)
 

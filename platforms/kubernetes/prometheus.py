@@ -44,13 +44,12 @@ class Prometheus:
 
     def samples(self, selector: str, start: float, end: float) -> list[Samples]:
         """The raw samples of a selector's series from `start` to `end`, epoch seconds, both included."""
-        found: dict[tuple[tuple[str, str], ...], dict[float, float]] = {}
+        found: _Found = {}
         for low, high in _pieces(start, end):
             # From Prometheus 3 on, a range does not include its beginning.
             query = f"{selector}[{math.ceil((high - low) * 1000) + 1}ms]"
             for item in self._query({"query": query, "time": f"{high:.3f}"}, "matrix"):
-                points = {float(at): float(value) for at, value in item.get("values", ())}
-                found.setdefault(tuple(sorted(_labels(item).items())), {}).update(points)
+                _merge(found, _labels(item), item)
         return [
             Samples(dict(labels), tuple((at, value) for at, value in sorted(points.items()) if start <= at <= end))
             for labels, points in found.items()
@@ -66,14 +65,13 @@ class Prometheus:
     def steps(self, query: str, start: float, end: float, step: int) -> list[Samples]:
         """The results of a query at `start`, `start + step` and so on, up to `end`; labels may include the name."""
         most = 10_000  # Prometheus answers with 11,000 points at most
-        found: dict[tuple[tuple[str, str], ...], dict[float, float]] = {}
+        found: _Found = {}
         low = start
         while low <= end:
             high = min(end, low + most * step)
             asked = {"query": query, "start": f"{low:.3f}", "end": f"{high:.3f}", "step": str(step)}
             for item in self._query(asked, "matrix", "query_range"):
-                points = {float(at): float(value) for at, value in item["values"]}
-                found.setdefault(tuple(sorted(item["metric"].items())), {}).update(points)
+                _merge(found, item["metric"], item)
             low = high + step
         return [Samples(dict(labels), tuple(sorted(points.items()))) for labels, points in found.items()]
 
@@ -141,6 +139,14 @@ def number(value: object) -> float | None:
     except ValueError:
         return None
     return number if math.isfinite(number) else None
+
+
+_Found = dict[tuple[tuple[str, str], ...], dict[float, float]]
+
+
+def _merge(found: _Found, labels: Mapping[str, str], item: Mapping[str, Any]) -> None:
+    points = {float(at): float(value) for at, value in item.get("values", ())}
+    found.setdefault(tuple(sorted(labels.items())), {}).update(points)
 
 
 def _labels(item: Mapping[str, Any]) -> dict[str, str]:

@@ -15,8 +15,7 @@ from __future__ import annotations
 from platforms.kubernetes.metrics import INSTANCE, UP, UPTIME
 from services.declaration.alarm_thresholds import bound
 
-YOUNG = 120
-"""Seconds of uptime within which a process is new: the first values of its counters are recent."""
+YOUNG = 120  # seconds of uptime within which a process is new: the first values of its counters are recent
 _TARGET = f"job, {INSTANCE}"
 
 

@@ -25,15 +25,10 @@ MOST_SIGNATURES = 32
 """Maximum signatures of one key to try; there are several only after concurrent updates of two stacks."""
 
 
-def repository(registry: str) -> RegistryPackageStore:
-    """The store in `HOST[:PORT]/REPOSITORY`; raises OciError if the name or the docker config is invalid."""
-    return RegistryPackageStore(OciRepository.of(registry))
-
-
 def store_of(archive_uri: str) -> RegistryPackageStore:
     """The store of a package; raises OciError if the URI is not one of a registry."""
     blob = _blob(archive_uri)
-    return repository(f"{blob.registry}/{blob.repository}")
+    return RegistryPackageStore(OciRepository.of(f"{blob.registry}/{blob.repository}"))
 
 
 @dataclass(frozen=True)

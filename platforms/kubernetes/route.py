@@ -15,8 +15,7 @@ from platforms.kubernetes.api import Object
 from platforms.kubernetes.moving import MOVE, Move
 from rollout.core.state import RolloutState
 
-ASKED = f"{names.GROUP}/asked"
-"""The annotation of a route with a requested config that cannot serve yet."""
+ASKED = f"{names.GROUP}/asked"  # the annotation of a route with a requested config that cannot serve yet
 _LOOKED_AT_OURSELVES = "BackendNotFound"  # by the endpoints; and a rule that lingers may have lost its Service
 
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
 
 from platforms.clock import SystemClock
 from platforms.kubernetes import names
 from platforms.kubernetes.api import Api, Object
-from platforms.kubernetes.kinds import CONFIG_MAP, ROUTE, SERVICE
+from platforms.kubernetes.kinds import CONFIG_MAP, EVENT, ROUTE, SERVICE
 from platforms.kubernetes.moving import MOVE, Move
 from platforms.kubernetes.route import ASKED, PendingConfig, Route, written_by
 from platforms.kubernetes.rules import Split, config_of
 from platforms.kubernetes.serving_config import Backend, ServingConfig
-from platforms.kubernetes.taken_back import tell
 from rollout.controller.ports import Clock
 from rollout.core.errors import Busy, Conflict, RolloutError
 
@@ -72,7 +75,7 @@ class RouteStore:
             whole["spec"] = {"rules": wanted}
         self.api.apply(ROUTE, whole, names.MANAGER, force=True)
         if others:
-            tell(self.api, route.content, others, self.clock.time())
+            _record_revert(self.api, route.content, others, self.clock.time())
         return True
 
     def known(self, name: str) -> ServingConfig | None:
@@ -102,3 +105,30 @@ class RouteStore:
     def there(self, backends: Iterable[Backend]) -> list[Backend]:
         """The backends whose Service exists: a rule without one is an error of the route."""
         return [item for item in backends if self.api.find(SERVICE, item.workload) is not None]
+
+
+def _record_revert(api: Api, route: Mapping[str, Any], others: Sequence[str], now: float) -> None:
+    """Create an Event, once for each version of the route, with the writers of its rules; ignore a failure."""
+    metadata = route["metadata"]
+    about = {key: metadata[key] for key in ("name", "uid", "resourceVersion")}
+    mark = hashlib.sha256(f"{about}".encode()).hexdigest()[:16]
+    at = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    event = {
+        "metadata": {"name": f"{metadata['name']}.{mark}"},
+        "involvedObject": {
+            **about,
+            "apiVersion": ROUTE.api_version,
+            "kind": ROUTE.kind,
+            "namespace": metadata.get("namespace", api.namespace),
+        },
+        "type": "Warning",
+        "reason": "RulesTakenBack",
+        "message": f"spec.rules was written by {', '.join(others)}. Only {names.MANAGER} writes it: the rules of the "
+        "rollout are back. To change weights by hand, use `modelstack`.",
+        "source": {"component": names.MANAGER},
+        "firstTimestamp": at,
+        "lastTimestamp": at,
+        "count": 1,
+    }
+    with suppress(RolloutError):
+        api.create(EVENT, event)

@@ -6,18 +6,47 @@ Source: Prometheus documentation, "Recording rules" and "Alerting rules"; Promet
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
-from platforms.kubernetes.metrics import ENDPOINT
+from platforms.kubernetes.metrics import ENDPOINT, edge_at_or_above, whose
 from services.declaration.alarm_names import alarm_name
 from services.declaration.alarm_thresholds import plain
-from services.declaration.alarms import AlarmSpec
+from services.declaration.alarms import AlarmSpec, Watch
 
 Rule = dict[str, Any]
-WAKE = "modelstack_wake"
-"""The label of alerts that wake the controller."""
+WAKE = "modelstack_wake"  # the label of alerts that wake the controller
 PERCENT = "{{ $value | humanizePercentage }}"
 MEASURE, SEVERITY = "measure", "severity"
+
+
+@dataclass(frozen=True)
+class Watched(Watch):
+    """An endpoint, the Envoy clusters of its variants, and when its alarms fire."""
+
+    namespace: str
+    endpoint: str
+    variants: Mapping[str, tuple[str, ...]]
+    _: KW_ONLY
+    every_seconds: int
+
+    def __post_init__(self) -> None:
+        if self.period_seconds < self.every_seconds:
+            raise ValueError(
+                f"period_seconds: got {self.period_seconds}, expected at least every_seconds = {self.every_seconds}"
+            )
+        if edge_at_or_above(self.max_p99_ms) is None:
+            raise ValueError(f"max_p99_ms: got {self.max_p99_ms}, expected at most the last bound of Envoy's buckets")
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """The labels of all metrics of the endpoint."""
+        return whose(self.namespace, self.endpoint)
+
+    @property
+    def clusters(self) -> tuple[str, ...]:
+        """The clusters of all variants."""
+        return tuple(dict.fromkeys(name for names in self.variants.values() for name in names))
 
 
 def group_names(endpoint: str) -> tuple[str, str]:

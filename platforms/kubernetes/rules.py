@@ -38,10 +38,7 @@ class Split:
 
 
 def rules(
-    config: ServingConfig,
-    weights: Mapping[str, int],
-    lingering: Iterable[Backend] = (),
-    split: Split | None = None,
+    config: ServingConfig, weights: Mapping[str, int], lingering: Iterable[Backend] = (), split: Split | None = None
 ) -> list[Rule]:
     """The rules of a config, with weights in percent, by default 0.
 
@@ -102,10 +99,7 @@ def lingering(live: Sequence[Mapping[str, Any]], config: ServingConfig) -> list[
 
 def _target(backend: Backend) -> Rule:
     header = {"type": "Exact", "name": TARGET_HEADER, "value": backend.variant}
-    return {
-        "matches": _predictions(headers=[header]),
-        "backendRefs": [_reference(backend.workload) | {"weight": 1}],
-    }
+    return {"matches": _predictions(headers=[header]), "backendRefs": [_reference(backend.workload) | {"weight": 1}]}
 
 
 def _predictions(**more: Any) -> list[Rule]:

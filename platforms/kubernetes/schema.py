@@ -15,10 +15,8 @@ from rollout.core.errors import RolloutError
 from services.documents import LASTING
 
 _LOCK = 0x6D6F64656C  # "model": the advisory lock of who changes the schema
-LEDGER_DAYS = 45
-"""Days for which a label or prediction waits for its counterpart, and is known to have counted."""
-REQUESTS_DAYS = 30
-"""Default retention of captured requests and files of labels, days."""
+LEDGER_DAYS = 45  # days for which a label or prediction waits for its counterpart, and is known to have counted
+REQUESTS_DAYS = 30  # default retention of captured requests and files of labels, days
 _AT_ONCE = {"captures": 50, "label_files": 20}
 _REQUESTS = (*_AT_ONCE, "aside", "events")
 _ROWS = 2000  # that one call deletes of each other table

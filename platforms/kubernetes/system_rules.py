@@ -5,32 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 from monitoring.published import DRIFT_UNMEASURED, PROBE_SUCCESS
-from platforms.kubernetes.metrics import (
-    ANSWERED,
-    CLASS,
-    CLUSTER,
-    INSTANCE,
-    INTERNAL,
-    LISTENER,
-    NOT_OF_USERS,
-    PROBED,
-    REQUESTS,
-    TICKED,
-    any_of,
-    matched,
-    quoted,
-    series,
-)  # fmt: skip
+from platforms.kubernetes import metrics
+from platforms.kubernetes.metrics import any_of, matched, series
 from platforms.kubernetes.promql import beyond, offset, over, rise, scraped
-from platforms.kubernetes.rule import PERCENT, Rule, alert, record
-from platforms.kubernetes.watched import Watched
+from platforms.kubernetes.rule import PERCENT, Rule, Watched, alert, record
 from services.declaration.alarm_names import FAILING, LATE_MINUTES
 from services.declaration.alarms import PROBES, AlarmSpec, Missing, Silence, probe_alarm
 
-GATEWAY_ERRORS = 0.01
-"""Tolerated share of requests with a 5XX of the gateway itself."""
-STOPPED_SECONDS = 180
-"""Seconds after which an inactive controller has stopped."""
+GATEWAY_ERRORS = 0.01  # tolerated share of requests with a 5XX of the gateway itself
+STOPPED_SECONDS = 180  # seconds after which an inactive controller has stopped
 _PRESENT = "envoy_cluster_membership_total"  # of each cluster that an Envoy knows, with or without requests
 _GATEWAY = AlarmSpec(
     "gateway",
@@ -75,28 +58,23 @@ _FUNCTIONS = AlarmSpec(
 def gateway_rules(watched: Watched) -> list[Rule]:
     """Rules for responses of the gateway itself, and for a gateway that is not scraped."""
     every, place = watched.every_seconds, watched.labels
-    present = matched(_PRESENT, like={CLUSTER: any_of(watched.clusters)})
-    here = f"and on (job, {INSTANCE}) group by (job, {INSTANCE}) ({present})"
+    present = matched(_PRESENT, like={metrics.CLUSTER: any_of(watched.clusters)})
+    here = f"and on (job, {metrics.INSTANCE}) group by (job, {metrics.INSTANCE}) ({present})"
 
     def risen(selector: str) -> str:
         # These are the counters of all clusters: so they are looked at as of the evaluation before, and not recorded.
         now, before = selector + offset(every), selector + offset(2 * every)
         return f"sum(({rise(now, before, scraped(3 * every, every))}) {here})"
 
-    users = f"{LISTENER}!~{quoted(NOT_OF_USERS)}"
-    failed = f'{ANSWERED}{{{CLASS}="5",{users}}}'
-    passed = f'{REQUESTS}{{{CLASS}="5",{CLUSTER}!~{quoted(INTERNAL)}}}'
+    of_users, bad = {metrics.LISTENER: metrics.NOT_OF_USERS}, {metrics.CLASS: "5"}
+    failed = matched(metrics.ANSWERED, bad, unlike=of_users)
+    passed = matched(metrics.REQUESTS, bad, unlike={metrics.CLUSTER: metrics.INTERNAL})
     answered, own = (f"modelstack:gateway_{name}:rise" for name in ("answered", "own_errors"))
     part, whole = (over(matched(name, place), watched.period_seconds) for name in (own, answered))
     return [
-        record(answered, risen(f"{ANSWERED}{{{users}}}"), place),
+        record(answered, risen(matched(metrics.ANSWERED, unlike=of_users)), place),
         record(own, f"{risen(failed)} - ({risen(passed)} or vector(0))", place),
-        alert(
-            place,
-            _GATEWAY,
-            beyond(part, whole, GATEWAY_ERRORS, watched.nats),
-            value=PERCENT,
-        ),
+        alert(place, _GATEWAY, beyond(part, whole, GATEWAY_ERRORS, watched.nats), value=PERCENT),
         alert(place, _NO_METRICS, f"absent({present})", lasts="5m"),
     ]
 
@@ -104,7 +82,7 @@ def gateway_rules(watched: Watched) -> list[Rule]:
 def controller_rules(watched: Watched) -> list[Rule]:
     """The alarms on the controller and on the probe."""
     place = watched.labels
-    ticked = matched(TICKED, place)
+    ticked = matched(metrics.TICKED, place)
     stopped = f"(time() - max({ticked}) > {STOPPED_SECONDS}) or absent({ticked})"
     rules = [alert(place, _CONTROLLER, stopped, lasts="2m"), alert(place, _FUNCTIONS, _failures(watched))]
     if watched.probe_minutes is not None:
@@ -119,7 +97,7 @@ def _failures(watched: Watched) -> str:
     late = matched("modelstack_labels_delay_seconds", place)
     ago = f"offset {seconds}s"
     # The counts of the store are those of all time: one that is born has risen, if anything was published before.
-    born = f"(max({unmeasured}) unless max({unmeasured} {ago})) and on () max({matched(TICKED, place)} {ago})"
+    born = f"(max({unmeasured}) unless max({unmeasured} {ago})) and on () max({matched(metrics.TICKED, place)} {ago})"
     each = {
         "drift is not measured": f"((max({unmeasured}) - max({unmeasured} {ago})) or ({born})) > 0",
         "rollouts do not continue": f"sum(increase({ticks}[10m])) > 0",
@@ -131,7 +109,7 @@ def _failures(watched: Watched) -> str:
 def _silence(watched: Watched, spec: AlarmSpec) -> list[Rule]:
     assert isinstance(spec.condition, Silence)  # noqa: S101 - it narrows the type
     minutes, warm_up = spec.condition.minutes, spec.condition.warm_up_minutes
-    success, probed = matched(series(PROBE_SUCCESS), watched.labels), matched(PROBED, watched.labels)
+    success, probed = matched(series(PROBE_SUCCESS), watched.labels), matched(metrics.PROBED, watched.labels)
     never = Missing("breaching", "It fires after the time that a new endpoint and its first release may take.")
     return [
         alert(

@@ -29,7 +29,7 @@ from functools import cached_property
 from platforms.clock import SystemClock
 from platforms.kubernetes.api import Api
 from platforms.kubernetes.autoscaled import before_more
-from platforms.kubernetes.coming import UP, asked_now, coming_up, pods_to_take_over, still_waited
+from platforms.kubernetes.coming import Coming, asked_now, coming_up, pods_to_take_over, still_waited
 from platforms.kubernetes.guarded import pods_of
 from platforms.kubernetes.journal import KubernetesJournal
 from platforms.kubernetes.kinds import PATCH_POLICY
@@ -72,7 +72,7 @@ class RouteTraffic:
         wanted = store.known(asked.config) if asked is not None else None
         backends = {item.workload: item for one in (config, wanted) if one is not None for item in one.backends}
         ready = ready_endpoints(self.api, [*backends, *([split.backend.workload] if split else ())])
-        coming = UP
+        coming = Coming()
         if asked is not None:
             state = KubernetesJournal(self.api, self.endpoint).read()
             asked = still_waited(state, asked, serve=ready[config.champion.workload] if config else 0)

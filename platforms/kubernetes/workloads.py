@@ -16,10 +16,8 @@ from platforms.kubernetes.api import Api, Object
 from platforms.kubernetes.kinds import DEPLOYMENT, ENDPOINT_SLICE, POD, SERVICE
 from platforms.kubernetes.serving_config import Backend
 
-SERVICE_NAME = "kubernetes.io/service-name"
-"""The label of an EndpointSlice with its Service."""
-DEADLINE = 600.0
-"""The default of a Deployment's progressDeadlineSeconds."""
+SERVICE_NAME = "kubernetes.io/service-name"  # the label of an EndpointSlice with its Service
+DEADLINE = 600.0  # the default of a Deployment's progressDeadlineSeconds
 _ENDED, _CRASHES = "CrashLoopBackOff", 3
 """The reason of a container that crashes repeatedly, and the number of crashes that count as final."""
 _UNFETCHED = "Unfetched"  # our own word for a package that cannot be had now
@@ -34,8 +32,7 @@ _REFUSED = frozenset(
         "InvalidImageName",
     }
 )
-_STARTS = frozenset({"Pending", "Running"})
-"""Phases of a pod that starts normally."""
+_STARTS = frozenset({"Pending", "Running"})  # phases of a pod that starts normally
 _LINES, _LONGEST = 3, 500  # of what a container said last
 _EGRESS = "modelstack:kubernetes.egress_ports"
 _PULLS = "modelstack:kubernetes.pull_secret"

@@ -12,7 +12,7 @@ from monitoring.objectives.slo import Objective
 from platforms.kubernetes import objective_rules
 from platforms.kubernetes.metrics import CLASS, EDGE
 from platforms.kubernetes.prometheus import Prometheus
-from platforms.kubernetes.watched import Watched
+from platforms.kubernetes.rule import Watched
 
 OBJECTIVE = Objective(availability=0.99, latency=0.95, latency_ms=1000, window_seconds=21_600, min_requests=20)
 WATCHED = Watched(

@@ -26,8 +26,8 @@ from services.sealed_packages import TRAINED_BY
 from services.versions import Versions
 from tests.cli.registered import ClusterApi
 from tests.platforms.aws.either import EITHER, IMAGE, root_of
+from tests.platforms.kubernetes.apiserver import Impersonating
 from tests.platforms.kubernetes.conftest import server
-from tests.platforms.kubernetes.impersonating import Impersonating
 from tests.simulator.platform import MemoryJournal, World
 
 __all__ = ["server"]

@@ -33,7 +33,7 @@ def served(prometheus: Prometheus, clusters: Clusters, start: datetime, end: dat
 
 
 def _view(variant: str, windows: Sequence[Counted]) -> ServedView:
-    buckets = {edge: sum(one.within(variant, edge) for one in windows) for edge in (*EDGES, ALL)}
+    buckets = {edge: sum(one.of(variant, edge) for one in windows) for edge in (*EDGES, ALL)}
     return ServedView(
         variant,
         round(sum(one.requests(variant) for one in windows)),

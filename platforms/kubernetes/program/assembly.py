@@ -77,13 +77,7 @@ class Assembly:
 
     def monitors(self, database: Database, member: Member, known: Known) -> Monitors:
         """The monitors of the endpoints' captures and labels."""
-        return Monitors(
-            database,
-            member,
-            self._state,
-            known.measuring,
-            now=self.api.clock.time,
-        )
+        return Monitors(database, member, self._state, known.measuring, now=self.api.clock.time)
 
     def mirroring(self, mlflow: str, known: Known) -> Mirroring:
         """The mirror of rollouts to an MLflow server; its credentials come from MLflow's own environment variables."""

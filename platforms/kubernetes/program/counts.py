@@ -8,14 +8,14 @@ from __future__ import annotations
 import os
 import resource
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from monitoring.measurements import Datum
 from monitoring.published import PROBE_LATENCY, PROBE_SUCCESS
-from platforms.kubernetes.metrics import ENDPOINT, NAMESPACE, PROBED, TICKED, series
+from platforms.kubernetes.metrics import ENDPOINT, NAMESPACE, PROBED, TICKED, exposed, series
 
 
 @dataclass(frozen=True)
@@ -86,18 +86,21 @@ class Counts:
             else:
                 self.forget(measure, endpoint=name)
 
-    def _whose(self, key: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
-        """Adds the namespace to an endpoint's labels, because endpoints of two namespaces may have the same name."""
-        return (*key, (NAMESPACE, self._namespace)) if ENDPOINT in dict(key) else key
-
     def text(self) -> str:
         """All metrics, with those of the process."""
         with self._lock:
-            values = {
-                measure: {self._whose(key): value for key, value in each.items()}
-                for measure, each in self._values.items()
-            }
-        return "".join(_lines(measure, each) for measure, each in {**values, **_process()}.items())
+            values = {measure: dict(each) for measure, each in self._values.items()}
+        return "".join(
+            line for measure, each in {**values, **_process()}.items() for line in self._lines(measure, each)
+        )
+
+    def _lines(self, measure: Measure, each: Mapping[tuple[tuple[str, str], ...], float]) -> Iterator[str]:
+        yield f"# HELP {measure.name} {measure.help}\n# TYPE {measure.name} {measure.kind}\n"
+        for key, value in sorted(each.items()):
+            labels = dict(key)
+            if ENDPOINT in labels:  # another namespace may have one of the same name
+                labels[NAMESPACE] = self._namespace
+            yield f"{exposed(measure.name, labels)} {value!r}\n"
 
 
 def _process() -> Mapping[Measure, dict[tuple[tuple[str, str], ...], float]]:
@@ -108,19 +111,3 @@ def _process() -> Mapping[Measure, dict[tuple[tuple[str, str], ...], float]]:
         _CPU: {(): used.ru_utime + used.ru_stime},
         _THREADS: {(): threading.active_count()},
     }
-
-
-def _lines(measure: Measure, each: Mapping[tuple[tuple[str, str], ...], float]) -> str:
-    head = f"# HELP {measure.name} {measure.help}\n# TYPE {measure.name} {measure.kind}\n"
-    return head + "".join(f"{measure.name}{_labels(key)} {value!r}\n" for key, value in sorted(each.items()))
-
-
-def _labels(key: tuple[tuple[str, str], ...]) -> str:
-    if not key:
-        return ""
-    each = (f'{name}="{_escaped(value)}"' for name, value in key)
-    return f"{{{','.join(each)}}}"
-
-
-def _escaped(value: str) -> str:
-    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

@@ -20,10 +20,8 @@ from platforms.kubernetes.kinds import LEASE
 from platforms.kubernetes.names import CONTROLLER
 from rollout.core.errors import Conflict
 
-DURATION = 15
-"""Seconds after which a Lease expires."""
-RENEW = 5.0
-"""Seconds between two renewals."""
+DURATION = 15  # seconds after which a Lease expires
+RENEW = 5.0  # seconds between two renewals
 
 
 @dataclass

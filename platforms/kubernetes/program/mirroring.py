@@ -16,10 +16,8 @@ from services.worker import mirror
 from tracking.api import Api
 from tracking.logged import Shelf
 
-LOOK = 10.0
-"""Seconds between two checks for changes."""
-AGAIN = 60.0
-"""Seconds until an incomplete update is retried."""
+LOOK = 10.0  # seconds between two checks for changes
+AGAIN = 60.0  # seconds until an incomplete update is retried
 ANYWAY = 600.0
 """Seconds until an unchanged endpoint is compared again, because somebody may have changed MLflow."""
 

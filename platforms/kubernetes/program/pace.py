@@ -10,12 +10,9 @@ from rollout.controller.outbox import CLAIM_SECONDS
 from rollout.core.ringing import matters
 from rollout.core.state import Phase
 
-REST = 900.0
-"""Seconds between two looks at an endpoint at rest."""
-WATCHED = 30.0
-"""Seconds, while an alarm would still roll the champion back."""
-MOVING = 2.0
-"""Seconds, while the endpoint has to change."""
+REST = 900.0  # seconds between two looks at an endpoint at rest
+WATCHED = 30.0  # seconds, while an alarm would still roll the champion back
+MOVING = 2.0  # seconds, while the endpoint has to change
 _FAILING = 15.0  # the longest pause after a failure
 
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from monitoring.log import log
 from platforms.kubernetes.api import Api
@@ -21,58 +21,41 @@ from platforms.kubernetes.program.counts import CARRIED, ENDPOINTS, FAILURES, LE
 from platforms.kubernetes.program.lease import RENEW, Lease
 from platforms.kubernetes.program.schedule import Schedule
 from platforms.kubernetes.program.watching import Watching
+from platforms.kubernetes.program.working import Working
 from platforms.kubernetes.scaled_to_zero import scale_to_zero
 from rollout.core.errors import RolloutError
 
-TICKS, WAKES = 16, 8
-"""The maximum number of concurrent ticks and wakes."""
+TICKS, WAKES = 16, 8  # the maximum number of concurrent ticks and wakes
 _TIDY = 60.0  # seconds between two looks at the pods that a trial left
 _SILENT, _STUCK = 20.0, 60.0  # seconds without an answer of the API server, and of a thread of ours
 
 
-class Works(Protocol):
-    """The work on endpoints; see `working.Working`."""
-
-    def tick(self, name: str) -> float | None:
-        """Look at an endpoint; seconds until the next look, None if it is gone."""
-        ...
-
-    def answer(self, name: str) -> float | None:
-        """Answer a wake; seconds until a retry, None if it is done."""
-        ...
-
-    def well(self, name: str) -> bool:
-        """Whether the last look at an endpoint succeeded."""
-        ...
-
-    def learn(self, rollout: dict[str, Any]) -> None:
-        """Store a new or changed Rollout."""
-        ...
-
-    def forget(self, name: str) -> None:
-        """Remove a deleted Rollout."""
-        ...
-
-
 @dataclass
 class Process:
-    """All threads but the HTTP server's. `pod` is the unique name of this process."""
+    """All threads but the HTTP server's. `pod` is a unique name; the process `leads` while it holds the Lease."""
 
     api: Api
     pod: str
-    works: Works
+    works: Working
     counts: Counts
     ticks: Schedule = field(default_factory=lambda: Schedule(held=True))
     wakes: Schedule = field(default_factory=Schedule)
-    _stopping: threading.Event = field(default_factory=threading.Event)
+    stopping: threading.Event = field(default_factory=threading.Event)
     _beats: dict[str, float] = field(default_factory=dict[str, float])
-    _leads: bool = False
+    leads: bool = False
     _answered: float = float("-inf")  # when the API server last did
 
     def __post_init__(self) -> None:
         self._lease = Lease(self.api, self.pod)
-        self._rollouts = Watching(self.api, ROLLOUT, {}, _of_rollout, self._changed, self._gone, self._stopping)
-        self._routes = Watching(self.api, ROUTE, {}, _of_route, self._moved, _nothing, self._stopping)
+        self._rollouts = Watching(self.api, ROLLOUT, _of_rollout, self._changed, self._gone, self.stopping)
+        self._routes = Watching(
+            self.api,
+            ROUTE,
+            lambda route: route["metadata"].get("generation"),
+            self._moved,
+            lambda _: None,
+            self.stopping,
+        )
         self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
@@ -93,7 +76,7 @@ class Process:
     def stop(self, seconds: float) -> bool:
         """Finish running tasks, start no new ones, and release the Lease; whether all ended in time."""
         until = time.monotonic() + seconds
-        self._stopping.set()
+        self.stopping.set()
         self.ticks.close()
         self.wakes.close()
         while (busy := self.ticks.taken + self.wakes.taken) and time.monotonic() < until:
@@ -107,7 +90,7 @@ class Process:
 
     def knows(self, name: str) -> bool:
         """Whether an endpoint belongs to the namespace."""
-        return self._rollouts.knows(name)
+        return name in self._rollouts.names
 
     def wake(self, name: str) -> None:
         """Look at the alarms of an endpoint now."""
@@ -119,19 +102,9 @@ class Process:
         """The endpoints of the namespace."""
         return self._rollouts.names
 
-    @property
-    def stopping(self) -> threading.Event:
-        """Set when the process is to end."""
-        return self._stopping
-
-    @property
-    def leads(self) -> bool:
-        """Whether this process holds the Lease."""
-        return self._leads
-
     def tell(self) -> None:
         """Publish for each endpoint without an overdue look that its rollout is driven, even while it rests."""
-        if not self._leads or self.ready():
+        if not self.leads or self.ready():
             return
         for name in self._rollouts.names:
             if self.works.well(name) and self.ticks.behind(name) < _STUCK:
@@ -142,7 +115,7 @@ class Process:
         now = time.monotonic()
         stuck = sorted(name for name, beat in dict(self._beats).items() if now - beat > _STUCK)
         ended = sorted(thread.name for thread in self._threads if not thread.is_alive())
-        if self._stopping.is_set() or not stuck + ended:
+        if self.stopping.is_set() or not stuck + ended:
             return ""
         return f"threads that do not go on: {', '.join(stuck + ended)}"
 
@@ -160,14 +133,14 @@ class Process:
                 self._answered = time.monotonic()
             except Exception as error:  # whatever it is, the next one may do
                 log("lease not kept", error=str(error))
-                self._lead(self._leads and not self._lease.lapsed)
-            if self._stopping.wait(RENEW):
+                self._lead(self.leads and not self._lease.lapsed)
+            if self.stopping.wait(RENEW):
                 return
 
     def _tidy(self) -> None:
         """Reset raised autoscalers, and scale down pods that a trial left; only the leader does."""
-        while not self._stopping.wait(_TIDY):
-            if not self._leads:
+        while not self.stopping.wait(_TIDY):
+            if not self.leads:
                 continue
             for what, take_back in (("autoscalers", lower), ("pods", scale_to_zero)):
                 try:
@@ -177,15 +150,15 @@ class Process:
                     log(f"{what} not put back", error=str(error))
 
     def _lead(self, leads: bool) -> None:
-        if leads != self._leads:
+        if leads != self.leads:
             log("leads" if leads else "leads no more", pod=self.pod)
-        self._leads = leads
+        self.leads = leads
         self.counts.put(LEADING, float(leads))
         self.ticks.hold(not leads)
 
     def _dispatch(self, lane: str, due: Schedule, work: Callable[[str], float | None], most: int) -> None:
         pool = ThreadPoolExecutor(most, lane)
-        while not self._stopping.is_set():
+        while not self.stopping.is_set():
             self._beats[lane] = time.monotonic()
             name = due.take()
             if name is not None:
@@ -194,7 +167,7 @@ class Process:
     def _work(self, name: str, due: Schedule, work: Callable[[str], float | None]) -> None:
         pause: float | None = _STUCK  # after what nobody foresaw
         try:
-            pause = None if self._stopping.is_set() else work(name)
+            pause = None if self.stopping.is_set() else work(name)
         except Exception as error:
             log("work failed", endpoint=name, error=f"{type(error).__name__}: {error}")
         finally:
@@ -221,12 +194,3 @@ class Process:
 def _of_rollout(rollout: dict[str, Any]) -> object:
     """Changes with the spec or the journal of a Rollout."""
     return rollout["metadata"].get("generation"), (rollout.get("status") or {}).get("revision")
-
-
-def _of_route(route: dict[str, Any]) -> object:
-    """Changes with the rules of a route."""
-    return route["metadata"].get("generation")
-
-
-def _nothing(_: str) -> None:
-    pass

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,8 +16,7 @@ from platforms.kubernetes.api import Api
 from platforms.kubernetes.kinds import ResourceKind
 from rollout.core.errors import RolloutError
 
-SECONDS = 300
-"""The length of a watch."""
+SECONDS = 300  # the length of a watch
 _FIRST, _LONGEST = 1.0, 30.0  # seconds of a pause
 
 
@@ -30,27 +29,17 @@ class Watching:
 
     api: Api
     kind: ResourceKind
-    labels: Mapping[str, str]
     version: Callable[[dict[str, Any]], object]
     changed: Callable[[dict[str, Any]], None]
     gone: Callable[[str], None]
     stopping: threading.Event = field(default_factory=threading.Event)
     _known: dict[str, object] = field(default_factory=dict[str, object], init=False)
-    _listed: bool = field(default=False, init=False)
-
-    @property
-    def listed(self) -> bool:
-        """Whether all objects were listed at least once."""
-        return self._listed
+    listed: bool = field(default=False, init=False)  # all objects, at least once
 
     @property
     def names(self) -> frozenset[str]:
         """The names of the existing objects."""
         return frozenset(self._known)
-
-    def knows(self, name: str) -> bool:
-        """Whether an object exists."""
-        return name in self._known
 
     def run(self) -> None:
         """Watch until `stopping` is set."""
@@ -66,15 +55,15 @@ class Watching:
 
     def once(self) -> None:
         """List all objects, then watch until the server ends it."""
-        found = self.api.list(self.kind, self.labels)
+        found = self.api.list(self.kind)
         names = {item["metadata"]["name"] for item in found}
         for item in found:
             self._see(item)
         for name in self._known.keys() - names:
             self._forget(name)
-        self._listed = True
+        self.listed = True
         del found  # a list of many journals is large
-        for event, item in self.api.watch(self.kind, self.labels, seconds=SECONDS):
+        for event, item in self.api.watch(self.kind, seconds=SECONDS):
             if self.stopping.is_set():
                 return
             if event in {"ADDED", "MODIFIED"}:

@@ -7,7 +7,8 @@ gets 503, and counts the loss. Health checks are answered even then.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Generator
+import json
+from collections.abc import AsyncIterator, Callable, Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeVar
@@ -19,7 +20,7 @@ from starlette.routing import Route
 
 from monitoring.log import log
 from platforms.kubernetes.access_token import HEADER, secret_name
-from platforms.kubernetes.program import wake
+from platforms.kubernetes.metrics import ENDPOINT
 from platforms.kubernetes.program.counts import CAPTURES, STORE, WAKES, Counts
 from platforms.kubernetes.program.process import Process
 from platforms.kubernetes.program.store import Store
@@ -27,8 +28,7 @@ from rollout.core.errors import Busy, RolloutError, Unreachable
 
 MOST_BYTES, MOST_WAITING = 8 * 1024 * 1024, 16 * 1024 * 1024
 """Maximum bytes of one upload, and of all concurrent ones."""
-MOST_CALLS = 64
-"""Maximum number of concurrent authenticated calls."""
+MOST_CALLS = 64  # maximum number of concurrent authenticated calls
 _WAKE_BYTES = 1024 * 1024
 _BODY_SECONDS = 15.0  # for which a body is waited for
 _MEASURED_SECONDS = 3.0  # for which the database is waited for; Prometheus waits 10 for all, by default
@@ -61,6 +61,10 @@ def app(counts: Counts, process: Process, admits: Admits, store: Store | None) -
         ],
         lifespan=calls.lifespan,
     )
+
+
+class NoCall(ValueError):
+    """The body is not a call of Alertmanager's webhook; the message says why."""
 
 
 class _TooLarge(Exception):
@@ -119,8 +123,8 @@ class _Calls:
     async def wake(self, request: Request) -> Response:
         """Wake the endpoints of a call; unknown ones are skipped."""
         try:
-            named = wake.endpoints(await _body(request, _WAKE_BYTES))
-        except (_TooLarge, wake.NoCall, TimeoutError) as error:
+            named = woken_endpoints(await _body(request, _WAKE_BYTES))
+        except (_TooLarge, NoCall, TimeoutError) as error:
             return _refused(error)
         woken = [name for name in named if self._process.knows(name)]
         for name in woken:
@@ -245,3 +249,26 @@ def _told(why: str) -> Response:
 def _refused(error: Exception) -> Response:
     code = 413 if isinstance(error, _TooLarge) else 408 if isinstance(error, TimeoutError) else 400
     return PlainTextResponse(f"{error}\n", status_code=code)
+
+
+def woken_endpoints(body: bytes) -> tuple[str, ...]:
+    """The endpoints of the firing alerts in a call of Alertmanager's webhook, without duplicates; raises NoCall.
+
+    The caller is not authenticated. So an alert's content is not trusted: it only says where to look.
+    Source: Prometheus, Alertmanager, "webhook_config", version 4.
+    """
+    try:
+        call: Any = json.loads(body)
+    except ValueError as error:
+        raise NoCall(f"the body is no JSON: {error}") from error
+    alerts = call.get("alerts") if isinstance(call, Mapping) else None
+    if not isinstance(alerts, list) or not all(isinstance(alert, Mapping) for alert in alerts):
+        raise NoCall("the body has no list `alerts`; expected is Alertmanager's webhook, version 4")
+    found = [_endpoint(alert) for alert in alerts if alert.get("status", "firing") == "firing"]
+    return tuple(dict.fromkeys(name for name in found if name))
+
+
+def _endpoint(alert: Mapping[str, Any]) -> str:
+    labels = alert.get("labels")
+    name = labels.get(ENDPOINT) if isinstance(labels, Mapping) else None
+    return name if isinstance(name, str) else ""

@@ -21,12 +21,9 @@ from rollout.core.errors import Busy, Conflict, RolloutError, Unreachable
 from rollout.core.state import RolloutState
 from services.worker import Worker
 
-AGAIN = 2.0
-"""Seconds until an unanswered wake is retried."""
-WAKE_SECONDS = 120.0
-"""Seconds of these retries; by then the ticks have found the alarm."""
-ACT_SECONDS = 45.0
-"""Seconds for which one alarm's rollback is tried."""
+AGAIN = 2.0  # seconds until an unanswered wake is retried
+WAKE_SECONDS = 120.0  # seconds of these retries; by then the ticks have found the alarm
+ACT_SECONDS = 45.0  # seconds for which one alarm's rollback is tried
 _UNFORESEEN = 60.0  # seconds until an endpoint is looked at again whose journal or spec cannot be read
 _PASSING = (Busy, Unreachable, Conflict)
 

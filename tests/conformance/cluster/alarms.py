@@ -15,8 +15,7 @@ from platforms.kubernetes.alarm_rules import group
 from platforms.kubernetes.api import Api, Object
 from platforms.kubernetes.kinds import CONFIG_MAP
 from platforms.kubernetes.metrics import cluster
-from platforms.kubernetes.rule import Rule, rule_file
-from platforms.kubernetes.watched import Watched
+from platforms.kubernetes.rule import Rule, Watched, rule_file
 from services.declaration import alarm_thresholds
 from services.declaration.alarm_names import alarm_name
 from tests.conformance.cluster.objects import RULES

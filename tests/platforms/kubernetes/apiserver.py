@@ -50,13 +50,7 @@ def missing() -> str:
 
 @dataclass(frozen=True)
 class ApiServer:
-    """A running API server.
-
-    Attributes:
-        kubeconfig: A kubeconfig with a context for each of `admin` and `nobody`.
-        url: Its address.
-        process: Of kube-apiserver.
-    """
+    """A running API server; its kubeconfig has the contexts `admin` and `nobody`."""
 
     kubeconfig: Path
     url: str
@@ -65,6 +59,21 @@ class ApiServer:
     def access(self, context: str = "admin") -> Access:
         """How it is reached."""
         return from_kubeconfig(context, [self.kubeconfig])
+
+
+@dataclass(frozen=True)
+class Impersonating(httpx.Auth):
+    """Requests as a user of a group, which an administrator may send."""
+
+    inner: httpx.Auth
+    who: str
+    group: str = "system:masters"
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response]:
+        """Add who is meant."""
+        request.headers["Impersonate-User"] = self.who
+        request.headers["Impersonate-Group"] = self.group
+        yield from self.inner.auth_flow(request)
 
 
 @contextmanager

@@ -1,5 +1,3 @@
-"""A certificate that signs itself, for tests."""
-
 from __future__ import annotations
 
 import ipaddress
@@ -12,7 +10,6 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 
 def authority(host: str = "tests") -> tuple[bytes, bytes]:
-    """A certificate and its key, PEM, that a server for a host may have too."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "tests")])
     now = datetime.now(UTC)

@@ -20,12 +20,13 @@ from platforms.kubernetes.schema import prepare
 from tests.platforms.kubernetes.apiserver import ApiServer, api_server, define
 from tests.platforms.kubernetes.fake_api import FakeApi
 from tests.platforms.kubernetes.postgres import Server, running
-from tests.platforms.kubernetes.world import BOTH, World
+from tests.platforms.kubernetes.scrapes import Envoy, Tsdb
+from tests.platforms.kubernetes.simulated import Cluster, cluster_in
+from tests.platforms.kubernetes.world import BOTH, TestClock, World
 
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Generator[ApiServer]:
-    """A real API server with the Gateway API's route and our own definitions."""
     with api_server(tmp_path_factory.mktemp("apiserver")) as started:
         define(Api(started.access(), "default"), definitions())
         yield started
@@ -71,14 +72,12 @@ def _real(server: ApiServer) -> World:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Server]:
-    """The server, with an empty database `owner`."""
     with running() as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def store(postgres: Server) -> Iterator[Database]:
-    """The database with its tables."""
     database = Database.of(postgres.url())
     prepare(database)
     yield database
@@ -89,3 +88,23 @@ def store(postgres: Server) -> Iterator[Database]:
 def endpoint() -> str:
     """An endpoint of the test's own: everything in the database is by endpoint."""
     return f"e-{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture
+def clock() -> TestClock:
+    return TestClock()
+
+
+@pytest.fixture
+def cluster(world: World) -> Cluster:
+    return cluster_in(world)
+
+
+@pytest.fixture
+def tsdb() -> Tsdb:
+    return Tsdb()
+
+
+@pytest.fixture
+def envoy(tsdb: Tsdb) -> Envoy:
+    return Envoy(tsdb)

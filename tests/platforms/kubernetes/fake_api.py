@@ -26,12 +26,7 @@ _NONE: Labels = {}
 
 
 class FakeApi:
-    """The calls of `platforms.kubernetes.api.Api` that the ports and the controller's threads use.
-
-    Attributes:
-        down: Whether no call is answered.
-        calls: Verb and plural of each call.
-    """
+    """The calls of `platforms.kubernetes.api.Api` that the ports and the controller's threads use."""
 
     def __init__(self, namespace: str = "models") -> None:
         self.namespace, self.in_cluster, self.server = namespace, False, "https://fake"

@@ -13,16 +13,9 @@ from platforms.kubernetes.database import Database
 
 
 def killed_after(statements: int, url: str, work: Callable[[Database], Any], only: str = "") -> bool:
-    """Do something in a process of its own that gets SIGKILL once so many statements were answered.
+    """Do something in a process that gets SIGKILL after so many statements; whether it was killed.
 
-    Args:
-        statements: How many.
-        url: The database.
-        work: What is done.
-        only: Count these alone, such as `COMMIT`: what is killed within a transaction has not begun it.
-
-    Returns:
-        Whether it was killed; it may be done before.
+    `only` counts these statements alone, such as `COMMIT`: what is killed within a transaction has not begun it.
     """
     child = os.fork()
     if not child:

@@ -13,7 +13,7 @@ from platforms.kubernetes.captures import intake
 from platforms.kubernetes.database import Database
 from platforms.kubernetes.labels import join, labels_of, take_labels
 from platforms.kubernetes.measured import text
-from platforms.kubernetes.metrics import whose
+from platforms.kubernetes.metrics import exposed, whose
 from rollout.core.plan import Plan, Step
 from rollout.core.release import Release
 from rollout.core.state import Phase, RolloutState
@@ -29,11 +29,7 @@ ROLLOUT = "000002-b"
 
 @dataclass
 class World:
-    """Champion v-a and, on trial since now, challenger v-b.
-
-    Attributes:
-        members: What their packages hold, by variant and name.
-    """
+    """Champion v-a and, on trial since now, challenger v-b, whose predictions and labels meet in a real PostgreSQL."""
 
     database: Database
     endpoint: str
@@ -79,13 +75,15 @@ class World:
 
     def seen(self, name: str, **labels: str) -> float:
         """A series of /metrics, by its labels but the endpoint; 0 when it is not there."""
-        wanted = {**whose("models", self.endpoint), **labels}
-        inside = ",".join(f'{key}="{value}"' for key, value in wanted.items())
-        shown = f"modelstack_{name}{{{inside}}} "
-        lines = [one for one in text(self.database, "models", [self.endpoint]).splitlines() if one.startswith(shown)]
-        return float(lines[0].removeprefix(shown)) if lines else 0.0
+        return shown(self.database, self.endpoint, name, labels) or 0.0
 
     def pairs(self, variant: str, rollout: str = "") -> tuple[float, float]:
         """How many pairs were counted, and how many of them were right."""
         of = {**({"rollout": rollout} if rollout else {}), "variant": variant}
         return self.seen("accuracy_count", **of), self.seen("accuracy_sum", **of)
+
+
+def shown(database: Database, endpoint: str, name: str, labels: dict[str, str]) -> float | None:
+    series = f"{exposed(f'modelstack_{name}', whose('models', endpoint) | labels)} "
+    lines = [one for one in text(database, "models", [endpoint]).splitlines() if one.startswith(series)]
+    return float(lines[0].removeprefix(series)) if lines else None

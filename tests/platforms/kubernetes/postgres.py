@@ -28,14 +28,7 @@ _SECONDS = 30
 
 @dataclass
 class Server:
-    """A server that tests may kill.
-
-    Attributes:
-        folder: Its data.
-        port: Where it listens.
-        password: Of user `owner`, who owns everything.
-        process: The server.
-    """
+    """A server that tests may kill; user `owner` owns everything."""
 
     folder: Path
     port: int

@@ -22,10 +22,7 @@ _HASHED = "$2b$05$DOC7gXt9D30t5KyVpiZiy.AZQMsyTA3/1rxlzFsFJqEuHKLJltPM6"
 def running(folder: Path, *, login: bool = False, tls: Path | None = None) -> Iterator[str]:
     """A registry on a free port of this machine, until the block ends; yields its HOST:PORT.
 
-    Args:
-        folder: Where it keeps everything.
-        login: Whether only `LOGIN` may use it; else everybody may.
-        tls: A folder with `cert.pem` and `key.pem`; None for plain HTTP.
+    With `login` only `LOGIN` may use it; `tls` is a folder with `cert.pem` and `key.pem`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     port = free_port()

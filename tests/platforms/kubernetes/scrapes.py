@@ -63,14 +63,7 @@ class Tsdb:
 
 @dataclass
 class Envoy:
-    """A process that counts, and is scraped.
-
-    Attributes:
-        tsdb: Where its samples go.
-        instance: Its address.
-        born: When it began, epoch seconds.
-        job: Which job scrapes it.
-    """
+    """A process that counts since it was `born`, epoch seconds, and is scraped by a job."""
 
     tsdb: Tsdb
     instance: str = "10.0.0.1:19001"

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 
 from platforms.kubernetes.journal import KubernetesJournal
+from platforms.kubernetes.kinds import ResourceKind
 from platforms.kubernetes.rules import weights
 from platforms.kubernetes.traffic import RouteTraffic
 from platforms.kubernetes.versions import ModelPackages
@@ -33,10 +35,7 @@ in_memory = pytest.mark.parametrize("world", ["memory"], indirect=True)
 class Cluster(Simulated):
     """A simulated endpoint whose traffic goes by the rules of a route, as soon as the gateway has seen them.
 
-    Attributes:
-        around: The namespace.
-        lost: Requests that went to a variant without an endpoint.
-        meanwhile: Done each second, such as a tool that writes the route again.
+    `lost` counts requests to a variant without an endpoint; `meanwhile` is done each second.
     """
 
     around: World = None  # type: ignore[assignment]
@@ -124,3 +123,28 @@ def ends(cluster: Cluster, rollout: Controller, seconds: float = 900) -> Rollout
     state = rollout.follow(seconds, poll=2)
     assert state.phase is Phase.IDLE, (state.phase, rollout.status().doing)
     return state
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+@contextmanager
+def killing(api: Any, seen: set[str], mark: Callable[[ResourceKind, Any], str]) -> Generator[None]:
+    """Kill the process after each write whose mark is new, until the block ends; an empty mark kills nothing."""
+
+    def deadly(call: Callable[..., Any]) -> Callable[..., Any]:
+        def after(kind: ResourceKind, obj: Any, *words: Any, **named: Any) -> Any:
+            done, new = call(kind, obj, *words, **named), mark(kind, obj)
+            if new and new not in seen:
+                seen.add(new)
+                raise Killed
+            return done
+
+        return after
+
+    apply, put = api.apply, api.replace_status
+    api.apply, api.replace_status = deadly(apply), deadly(put)
+    with suppress(Killed):
+        yield
+    api.apply, api.replace_status = apply, put

@@ -93,13 +93,7 @@ def program(words: Sequence[str | Path], log: Path) -> Generator[subprocess.Pope
 
 @dataclass
 class Stage:
-    """What runs.
-
-    Attributes:
-        folder: Where its files are.
-        scrape: How often Envoy is scraped and rules are evaluated, in seconds.
-        woken: What Alertmanager posts to.
-    """
+    """What runs; `woken` gets the posts of Alertmanager."""
 
     folder: Path
     scrape: int
@@ -126,10 +120,7 @@ class Stage:
 
     def weights(self, champion: int, challenger: int, *, broken: bool = False) -> None:
         """Set the weights, live; `broken`: who asks for no variant gets a 503 that the gateway makes."""
-        weighted = [
-            {"name": CLUSTERS["v-a"], "weight": champion},
-            {"name": CLUSTERS["v-b"], "weight": challenger},
-        ]
+        weighted = [{"name": CLUSTERS["v-a"], "weight": champion}, {"name": CLUSTERS["v-b"], "weight": challenger}]
         shared = {"route": {"weighted_clusters": {"clusters": weighted}}}
         rest = {"direct_response": {"status": 503}} if broken else shared
         routes: list[dict[str, Any]] = [
@@ -185,35 +176,28 @@ class Stage:
             },
             "http_filters": [{"name": "envoy.filters.http.router", "typed_config": {"@type": router}}],
         }
-        listener = {
-            "name": "in",
-            "address": _address(self.port),
-            "filter_chains": [
-                {"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": connections}]}
-            ],
-        }
-        clusters = [
-            {
-                "name": CLUSTERS[variant],
-                "type": "STATIC",
-                "connect_timeout": "1s",
-                "load_assignment": {
-                    "cluster_name": CLUSTERS[variant],
-                    "endpoints": [{"lb_endpoints": [{"endpoint": {"address": _address(server.port)}}]}],
-                },
-            }
-            for variant, server in self.servers.items()
-        ]
+        clusters = [cluster_of(CLUSTERS[variant], server.port) for variant, server in self.servers.items()]
         return {
             "node": {"id": "one", "cluster": "gateway"},
-            "admin": {"address": _address(self.admin)},
+            "admin": {"address": address(self.admin)},
             "stats_config": {"use_all_default_tags": True},
-            "static_resources": {"listeners": [listener], "clusters": clusters},
+            "static_resources": {"listeners": [listener(self.port, connections)], "clusters": clusters},
         }
 
 
-def _address(port: int) -> dict[str, Any]:
+def address(port: int) -> dict[str, Any]:
     return {"socket_address": {"address": "127.0.0.1", "port_value": port}}
+
+
+def listener(port: int, connections: dict[str, Any]) -> dict[str, Any]:
+    filters = [{"name": "envoy.filters.network.http_connection_manager", "typed_config": connections}]
+    return {"name": "in", "address": address(port), "filter_chains": [{"filters": filters}]}
+
+
+def cluster_of(name: str, *ports: int) -> dict[str, Any]:
+    endpoints = [{"lb_endpoints": [{"endpoint": {"address": address(port)}} for port in ports]}]
+    load = {"cluster_name": name, "endpoints": endpoints}
+    return {"name": name, "type": "STATIC", "connect_timeout": "1s", "load_assignment": load}
 
 
 @contextmanager

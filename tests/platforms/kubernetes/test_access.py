@@ -1,5 +1,3 @@
-"""Kubeconfigs and service accounts: who asks which server, and what is told when it cannot be known."""
-
 from __future__ import annotations
 
 import base64
@@ -31,7 +29,6 @@ def kubeconfig(folder: Path, user: dict[str, Any], name: str = "config", **clust
 
 
 def sent(access: Access, answers: list[int] | None = None) -> list[str]:
-    """What a client proves itself by, request by request."""
     seen: list[str] = []
     left = list(answers or [200])
 

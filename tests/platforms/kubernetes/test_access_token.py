@@ -1,5 +1,3 @@
-"""The token of an endpoint: made once, told from all others, and read anew when the stack was made anew."""
-
 from __future__ import annotations
 
 from typing import Any, cast

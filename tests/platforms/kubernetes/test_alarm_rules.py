@@ -16,8 +16,7 @@ from monitoring.objectives.slo import Objective
 from platforms.kubernetes import objective_rules
 from platforms.kubernetes.alarm_rules import group
 from platforms.kubernetes.alertmanager import Receiver, config
-from platforms.kubernetes.rule import Rule, rule_file
-from platforms.kubernetes.watched import Watched
+from platforms.kubernetes.rule import Rule, Watched, rule_file
 
 A, B = "service/models/champion/8080/http", "service/models/challenger/8080/http"
 WATCHED = Watched(

@@ -1,8 +1,6 @@
-"""Which alarms ring, as a Prometheus's rules have it, and when nobody can say; the numbers behind one."""
-
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -15,7 +13,7 @@ from platforms.kubernetes.alarm_rules import group
 from platforms.kubernetes.alarm_states import PrometheusAlarms
 from platforms.kubernetes.counters import PrometheusCounters
 from platforms.kubernetes.prometheus import Prometheus
-from platforms.kubernetes.watched import Watched
+from platforms.kubernetes.rule import Watched
 from rollout.core.catalogue import KNOWN
 from rollout.core.errors import Unreachable
 from rollout.core.failing import Counted
@@ -39,7 +37,6 @@ NOW = START + 60.0
 
 
 def told(at: float) -> str:
-    """A time as Prometheus tells it."""
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S.123456789Z")
 
 
@@ -152,51 +149,37 @@ def test_what_rings_counts_though_another_rule_is_missing() -> None:
     assert [item.variant for item in alarms(data).ringing(STATE)] == ["v-b"]
 
 
-@pytest.fixture
-def tsdb() -> Tsdb:
-    return Tsdb()
+def answers(envoy: Envoy, champion: int, challenger: int, of: tuple[int, int] = (100, 100)) -> Callable[[], None]:
+    """So many requests of each, and so many of them that fail."""
 
+    def count() -> None:
+        for cluster, failed, requests in ((A, champion, of[0]), (B, challenger, of[1])):
+            envoy.answer(cluster, "5", failed)
+            envoy.answer(cluster, "2", requests - failed)
 
-@pytest.fixture
-def envoy(tsdb: Tsdb) -> Envoy:
-    return Envoy(tsdb)
+    return count
 
 
 def failing(envoy: Envoy, champion: int, challenger: int) -> None:
     """A minute in whose last 20 s so many of 100 requests of each fail every five seconds."""
+    played(envoy, dict.fromkeys((41, 46, 51, 56), answers(envoy, champion, challenger)), every(5, -58, 60))
 
-    def answers() -> None:
-        for cluster, failed in ((A, champion), (B, challenger)):
-            envoy.answer(cluster, "5", failed)
-            envoy.answer(cluster, "2", 100 - failed)
 
-    played(envoy, dict.fromkeys((41, 46, 51, 56), answers), every(5, -58, 60))
+BOTH_RING = {"endpoint-v-b-5xx": "0.5", "endpoint-v-a-5xx": "0.5"}
 
 
 def test_scrapes_that_come_late_take_nothing_from_an_outage_that_both_share(tsdb: Tsdb, envoy: Envoy) -> None:
-    def answers() -> None:
-        for cluster in (A, B):
-            envoy.answer(cluster, "5", 50)
-            envoy.answer(cluster, "2", 50)
-
-    played(envoy, dict.fromkeys((21, 26, 31, 36), answers), every(5, -58, 37))  # and none in the alarm's last 20 s
-    rings = {"endpoint-v-b-5xx": "0.5", "endpoint-v-a-5xx": "0.5"}
-    assert [item.variant for item in alarms(rules(rings, evaluated=NOW - 22), tsdb).ringing(STATE)] == ["v-a"]
+    scrapes = every(5, -58, 37)  # and none in the alarm's last 20 s
+    played(envoy, dict.fromkeys((21, 26, 31, 36), answers(envoy, 50, 50)), scrapes)
+    assert [item.variant for item in alarms(rules(BOTH_RING, evaluated=NOW - 22), tsdb).ringing(STATE)] == ["v-a"]
 
 
 @pytest.mark.parametrize("late", [(46,), (46, 51), (41, 46, 51)])
 def test_what_was_counted_in_a_gap_between_scrapes_is_compared_at_its_end(
     tsdb: Tsdb, envoy: Envoy, late: tuple[float, ...]
 ) -> None:
-    def answers() -> None:
-        for cluster in (A, B):
-            envoy.answer(cluster, "5", 50)
-            envoy.answer(cluster, "2", 50)
-
-    scrapes = every(5, -59, 56, without=late)
-    played(envoy, dict.fromkeys((40, 45, 50, 55), answers), scrapes)
-    rings = {"endpoint-v-b-5xx": "0.5", "endpoint-v-a-5xx": "0.5"}
-    assert [item.variant for item in alarms(rules(rings), tsdb).ringing(STATE)] == ["v-a"]
+    played(envoy, dict.fromkeys((40, 45, 50, 55), answers(envoy, 50, 50)), every(5, -59, 56, without=late))
+    assert [item.variant for item in alarms(rules(BOTH_RING), tsdb).ringing(STATE)] == ["v-a"]
 
 
 ALARM = Alarm(
@@ -214,31 +197,19 @@ def test_the_numbers_are_those_up_to_now_of_both_at_the_same_times(tsdb: Tsdb, e
 
 
 def test_the_last_scrape_counts_at_once(tsdb: Tsdb, envoy: Envoy) -> None:
-    def answers() -> None:
-        envoy.answer(A, "5", 40)
-        envoy.answer(B, "5", 20)
-
-    played(envoy, {55: answers}, every(5, -58, 60))
+    played(envoy, {55: answers(envoy, 40, 20, of=(40, 20))}, every(5, -58, 60))
     assert alarms(rules({"endpoint-v-b-5xx": "1"}), tsdb).ringing(STATE) == (), "both fail, as far as anybody has seen"
 
 
 def test_what_was_scraped_in_the_same_second_as_the_rule_was_evaluated_counts(tsdb: Tsdb, envoy: Envoy) -> None:
-    def answers() -> None:
-        envoy.answer(A, "5", 40)
-        envoy.answer(B, "5", 20)
-
-    played(envoy, {58: answers}, every(5, -60, 61))
+    played(envoy, {58: answers(envoy, 40, 20, of=(40, 20))}, every(5, -60, 61))
     at_once = replace(ALARM, at=NOW + 0.3)
     assert numbers(tsdb, at_once) == Numbers(0.05, Counted(20, 20), Counted(40, 40), champion_rings=True)
 
 
 def test_times_at_which_the_challenger_was_well_are_left_out(tsdb: Tsdb, envoy: Envoy) -> None:
-    def answers(failed: int) -> None:
-        envoy.answer(B, "5", failed)
-        envoy.answer(B, "2", 20)
-        envoy.answer(A, "2", 20)
-
-    played(envoy, {43: lambda: answers(0), 56: lambda: answers(20)}, every(5, -58, 60))
+    well, fails = answers(envoy, 0, 0, of=(20, 20)), answers(envoy, 0, 20, of=(20, 40))
+    played(envoy, {43: well, 56: fails}, every(5, -58, 60))
     assert numbers(tsdb, data=rules()) == Numbers(0.05, Counted(20, 40), Counted(0, 20), champion_rings=False)
 
 

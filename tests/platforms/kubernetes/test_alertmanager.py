@@ -1,5 +1,3 @@
-"""How alerts reach people and wake the controller, as the operator is told it; plain files are checked by amtool."""
-
 from __future__ import annotations
 
 from platforms.kubernetes.alertmanager import Receiver, alertmanager_config, config, wake_url

@@ -1,5 +1,3 @@
-"""The calls to an API server, each on a real one where what it answers is the point."""
-
 from __future__ import annotations
 
 import json
@@ -23,7 +21,6 @@ NOBODYS = ResourceKind("example.org/v1", "Nothing", "nothings")
 
 
 def answering(handle: Callable[[httpx.Request], httpx.Response], counted: list[tuple[str, str, int]]) -> Api:
-    """An API server that answers as it is told."""
     api = Api(
         Access("http://127.0.0.1:9", False, "models", "context test"), "models", counted=lambda *it: counted.append(it)
     )
@@ -202,24 +199,16 @@ def test_a_watch_that_is_too_old_is_begun_again() -> None:
     ("url", "there"),
     [
         ("http://prometheus.monitoring:9090", "/api/v1/namespaces/monitoring/services/http:prometheus:9090/proxy/"),
-        ("http://a.b.svc.cluster.local:80/x", "/api/v1/namespaces/b/services/http:a:80/proxy/x/"),
+        ("http://a.b.svc.cluster.local:81/x", "/api/v1/namespaces/b/services/http:a:81/proxy/x/"),
         ("https://a.b.svc", "/api/v1/namespaces/b/services/https:a:443/proxy/"),
+        *((url, "") for url in ("http://10.99.0.1:9090", "https://metrics.example.org", "http://localhost:9090")),
     ],
 )
-def test_a_service_is_reached_through_the_server_from_outside(url: str, there: str) -> None:
-    api = Api(Access("http://127.0.0.1:9", False, "models", "context test"), "models")
+@pytest.mark.parametrize("in_cluster", [False, True])
+def test_a_service_is_reached_through_the_server_from_outside_and_all_else_directly(
+    url: str, there: str, in_cluster: bool
+) -> None:
+    api = Api(Access("http://127.0.0.1:9", False, "models", "context test", in_cluster=in_cluster), "models")
     with api.reach(url) as client:
-        assert str(client.base_url) == f"http://127.0.0.1:9{there}"
-
-
-@pytest.mark.parametrize("url", ["http://10.99.0.1:9090", "https://metrics.example.org", "http://localhost:9090"])
-def test_any_other_host_is_reached_directly(url: str) -> None:
-    api = Api(Access("http://127.0.0.1:9", False, "models", "context test"), "models")
-    with api.reach(url) as client:
-        assert str(client.base_url).rstrip("/") == url
-
-
-def test_in_the_cluster_every_host_is_reached_directly() -> None:
-    api = Api(Access("http://127.0.0.1:9", False, "models", "the pod", in_cluster=True), "models")
-    with api.reach("http://prometheus.monitoring:9090") as client:
-        assert str(client.base_url) == "http://prometheus.monitoring:9090"
+        found = str(client.base_url)
+    assert found.rstrip("/") == url if in_cluster or not there else found == f"http://127.0.0.1:9{there}"

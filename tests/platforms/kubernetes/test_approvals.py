@@ -35,7 +35,6 @@ def by(who: str, at: float = 1.0) -> Approval:
 
 @pytest.fixture
 def approvals(world: World) -> PackageApprovals:
-    """Those of a registered release."""
     if isinstance(world.api, FakeApi):
         cast(Any, world.api).user = lambda: "deployer"
     ModelPackages(world.api, ENDPOINT, NAME).add(PACKAGED, Attestation({}, b"", b""), {})

@@ -1,5 +1,3 @@
-"""Which clusters of Envoy count for a variant."""
-
 from __future__ import annotations
 
 import re

@@ -30,11 +30,6 @@ WORLDS = IN_MEMORY
 
 
 @pytest.fixture
-def clock() -> TestClock:
-    return TestClock()
-
-
-@pytest.fixture
 def traffic(world: World, clock: TestClock) -> RouteTraffic:
     """A champion that has grown to 8 pods, beside a challenger of 2, before it has any traffic."""
     made = RouteTraffic(world.api, ENDPOINT, clock)
@@ -56,7 +51,7 @@ def grows(world: World, name: str, *, ready: int) -> None:
 
 
 def floors(world: World) -> dict[str, int]:
-    return {item["metadata"]["name"]: Autoscaler(item).floor for item in world.api.list(AUTOSCALER)}
+    return {item["metadata"]["name"]: Autoscaler.of(item).floor for item in world.api.list(AUTOSCALER)}
 
 
 def says(world: World, phase: Phase, champion: str, *, at: float = 0.0, **others: str) -> None:

@@ -1,5 +1,3 @@
-"""The API server's clock counts, not the machine's, as soon as they differ."""
-
 from __future__ import annotations
 
 from email.utils import formatdate

@@ -1,5 +1,3 @@
-"""What people ask of the controller: over a real server, with what a real PostgreSQL keeps."""
-
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
@@ -51,7 +49,6 @@ def serve() -> Iterator[Serve]:
 
 @pytest.fixture
 def asked(serve: Serve, store: Database, endpoint: str) -> ControllerClient:
-    """Who asks about an endpoint of the database."""
     return serve(Store(store, "models", lambda: [endpoint], lambda name: ROLLOUT), endpoint)
 
 

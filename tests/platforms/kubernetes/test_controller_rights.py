@@ -1,5 +1,3 @@
-"""What the controller may do to routes: on a real API server, by its own RBAC."""
-
 from __future__ import annotations
 
 import uuid
@@ -17,8 +15,7 @@ from platforms.kubernetes.kinds import NAMESPACE, ROUTE
 from platforms.kubernetes.names import CONTROLLER, MANAGER, Names
 from platforms.kubernetes.rules import rules
 from platforms.kubernetes.serving_config import Backend, ServingConfig
-from tests.platforms.kubernetes.apiserver import ApiServer, define
-from tests.platforms.kubernetes.impersonating import Impersonating
+from tests.platforms.kubernetes.apiserver import ApiServer, Impersonating, define
 from tests.platforms.kubernetes.test_promotion_role import BINDING, ROLE
 from tests.platforms.kubernetes.world import ENDPOINT, World
 

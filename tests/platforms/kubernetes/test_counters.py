@@ -1,5 +1,3 @@
-"""Tallies from the samples of scrapes: resets, births, gaps, replicas, and what must be unknown."""
-
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -33,16 +31,6 @@ def ask(end: float, *metrics: Metric, start: float = 0, pivots: Mapping[str, Piv
 def errors(seen: TrialObservations, side: str = "challenger") -> list[Tally | None]:
     assert seen.windows is not None, seen.problem
     return [getattr(window, side).get("errors") for window in seen.windows]
-
-
-@pytest.fixture
-def tsdb() -> Tsdb:
-    return Tsdb()
-
-
-@pytest.fixture
-def envoy(tsdb: Tsdb) -> Envoy:
-    return Envoy(tsdb)
 
 
 def test_what_was_counted_before_the_trial_is_no_part_of_it(tsdb: Tsdb, envoy: Envoy) -> None:

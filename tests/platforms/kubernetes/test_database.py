@@ -1,5 +1,3 @@
-"""Connections, transactions, the schema and what is forgotten, on a real PostgreSQL."""
-
 from __future__ import annotations
 
 import socket
@@ -7,6 +5,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -109,10 +108,7 @@ class TestOnPostgres:
     def test_a_connection_that_was_cut_off_while_idle_is_made_anew(self, store: Database, postgres: Server) -> None:
         store.run("ask", "SELECT 1")
         other = Database.of(postgres.url("postgres"))
-        other.run(
-            "cut off",
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'owner'",
-        )
+        other.run("cut off", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'owner'")
         other.close()
         assert store.run("ask", "SELECT 1") == [[1]]
 
@@ -167,11 +163,8 @@ class TestOnPostgres:
 
             store.together("cross", work)
 
-        threads = [threading.Thread(target=cross, args=names) for names in (("a", "b"), ("b", "a"))]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(20)
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(cross, "ab", "ba"))
         moved = store.run(
             "see", "SELECT count(*) FROM taken WHERE endpoint = :e AND received > now() - '1m'::interval", e=endpoint
         )

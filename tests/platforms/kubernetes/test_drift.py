@@ -1,5 +1,3 @@
-"""Drift of what was captured, counted once whoever is killed or works at once, on a real PostgreSQL."""
-
 from __future__ import annotations
 
 import json
@@ -15,13 +13,12 @@ from monitoring.bulk import DAY
 from monitoring.drift.watch import Measured
 from platforms.kubernetes.captures import intake
 from platforms.kubernetes.database import Database
-from platforms.kubernetes.drift import sweep
-from platforms.kubernetes.measured import text
-from platforms.kubernetes.metrics import whose
+from platforms.kubernetes.monitors import sweep
 from rollout.core.state import Phase, RolloutState
 from services.promises import Member, Promises
 from tests.monitoring.shelf import REFERENCE, ROWS, START, days, file, moved
 from tests.platforms.kubernetes.killed import killed_after
+from tests.platforms.kubernetes.labelled import shown
 from tests.platforms.kubernetes.postgres import Server
 from tests.rollout.worlds import release
 
@@ -58,10 +55,7 @@ class World:
         return self.drift()["v-a"]
 
     def seen(self, name: str, **labels: str) -> float | None:
-        inside = ",".join(f'{key}="{value}"' for key, value in {**whose("models", self.endpoint), **labels}.items())
-        shown = f"modelstack_{name}{{{inside}}} "
-        lines = [one for one in text(self.database, "models", [self.endpoint]).splitlines() if one.startswith(shown)]
-        return float(lines[0].removeprefix(shown)) if lines else None
+        return shown(self.database, self.endpoint, name, labels)
 
 
 @pytest.fixture

@@ -1,5 +1,3 @@
-"""A stack's dashboard for Grafana, whose queries Prometheus takes."""
-
 from __future__ import annotations
 
 import re
@@ -20,7 +18,6 @@ MADE = dashboard("flight-delay-prod", "models", SETTINGS)
 
 
 def queries(made: dict[str, Any]) -> dict[str, str]:
-    """The queries of a dashboard by panel and curve, as Prometheus is asked them."""
     intervals = {"$__interval": "60s", "$__rate_interval": "4m"}
     found: dict[str, str] = {}
     for panel in made["panels"]:

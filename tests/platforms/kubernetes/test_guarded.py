@@ -1,22 +1,19 @@
-"""A champion moves to other pods under guard: by steps, with a way back at each, whoever carries it on."""
-
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import pytest
 
-from platforms.kubernetes.controller import controller
 from platforms.kubernetes.guarded import GuardedMoves
 from platforms.kubernetes.journal import KubernetesJournal
-from platforms.kubernetes.kinds import CONFIG_MAP, ROUTE
+from platforms.kubernetes.kinds import CONFIG_MAP, ROUTE, ResourceKind
 from platforms.kubernetes.moving import MOVE, Move
 from platforms.kubernetes.route_store import RouteStore
 from platforms.kubernetes.rules import rules
 from platforms.kubernetes.traffic import RouteTraffic
+from platforms.kubernetes.versions import ModelPackages
 from rollout.controller.controller import Controller
 from rollout.core.errors import Busy, Conflict, Unreachable
 from rollout.core.live import Variant
@@ -26,6 +23,7 @@ from rollout.core.ringing import Ringing
 from rollout.core.state import Phase, RolloutState
 from rollout.reason import Reason
 from services.declaration.alarm_names import answer_alarms
+from tests.platforms.kubernetes.simulated import killing
 from tests.platforms.kubernetes.world import CRASH, ENDPOINT, IN_MEMORY, TestClock, World, on_both, solo
 from tests.rollout.worlds import PERSON
 from tests.rollout.worlds import release as plain
@@ -57,18 +55,16 @@ class Scene:
     bells: Bells = field(default_factory=Bells)
 
     def over(self, by: str = "test") -> Controller:
-        nothing = cast(Any, object())
-        return controller(
-            self.world.api, ENDPOINT, signals=nothing, alarms=self.bells, replay=nothing, by=by, clock=self.clock
-        )
+        api, nothing = self.world.api, cast(Any, object())
+        traffic, journal = RouteTraffic(api, ENDPOINT, self.clock), KubernetesJournal(api, ENDPOINT, by)
+        return Controller(
+            traffic=traffic, signals=nothing, alarms=self.bells, journal=journal, clock=self.clock, replay=nothing,
+            registry=ModelPackages(api, clock=self.clock), mover=GuardedMoves(traffic.store, journal, self.bells),
+            notify=None,
+        )  # fmt: skip
 
     def release(self, workload: str) -> Release:
-        return replace(
-            plain("a"),
-            variant="v-a",
-            config_name=workload,
-            version=f"{self.world.api.namespace}/a",
-        )
+        return replace(plain("a"), variant="v-a", config_name=workload, version=f"{self.world.api.namespace}/a")
 
     def move(self, to: str = "w-large", guard: Guard | None = GUARD) -> Controller:
         rollout = self.over()
@@ -77,7 +73,6 @@ class Scene:
         return rollout
 
     def tick(self, rollout: Controller, seconds: float = 2) -> RolloutState:
-        """A look; then the gateway follows, and time passes."""
         state = rollout.tick().state
         self.world.gateway_follows()
         self.clock.sleep(seconds)
@@ -300,39 +295,23 @@ def test_the_config_that_serves_is_read_from_the_rules_in_mid_move_too(scene: Sc
     assert scene.journal.champion == scene.release("w-large")
 
 
-class Killed(BaseException):
-    """The process ends here."""
-
-
 @pytest.mark.parametrize("rings", [False, True])
 def test_a_controller_that_is_killed_after_each_write_in_turn_leaves_the_same_end(scene: Scene, rings: bool) -> None:
-    api: Any = scene.world.api
-    apply, put = api.apply, api.replace_status
     seen: set[str] = set()
 
-    def deadly(call: Callable[..., Any], what: str) -> Callable[..., Any]:
-        def after(kind: Any, obj: Any, *words: Any, **named: Any) -> Any:
-            done = call(kind, obj, *words, **named)
-            if what == "status" and "phase" not in obj["status"]:
-                return done  # the gateway's word is no effect of a controller
-            mark = f"{what} {obj['metadata'].get('annotations') if what == 'route' else obj['status']['phase']}"
-            if mark in seen:
-                return done
-            seen.add(mark)
-            raise Killed
-
-        return after
+    def mark(kind: ResourceKind, obj: Any) -> str:
+        if kind is ROUTE:
+            return "" if "status" in obj else f"route {obj['metadata'].get('annotations')}"
+        return f"status {obj['status']['phase']}" if "phase" in obj["status"] else ""
 
     began = False
     for at in range(400):
-        api.apply, api.replace_status = deadly(apply, "route"), deadly(put, "status")
-        with suppress(Killed):
+        with killing(scene.world.api, seen, mark):
             if began:
                 scene.over().tick()
             else:
                 began = True
                 scene.over().release(scene.release("w-large"), None, Plan(steps=(Step(50, 30),), guard=GUARD))
-        api.apply, api.replace_status = apply, put
         scene.world.gateway_follows()
         scene.clock.sleep(2)
         if rings and at == 20:

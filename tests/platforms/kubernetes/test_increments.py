@@ -16,13 +16,7 @@ WIDTH, INTERVAL = 10, 5.0
 
 @dataclass(frozen=True)
 class World:
-    """A process that is scraped.
-
-    Attributes:
-        requests: When it counted one, in order.
-        restarts: When it began anew, in order; the first is its start.
-        scrapes: When it was scraped, in order.
-    """
+    """A process: times of its requests, of its starts, and of its scrapes, each in order."""
 
     requests: list[float]
     restarts: list[float]
@@ -105,4 +99,4 @@ def test_a_difference_counts_from_when_it_stays() -> None:
 
 def test_nothing_is_known_of_no_target() -> None:
     found = attribute([ScrapeTarget(())], WIDTH, 0.0)
-    assert (dict(found.counts), found.hidden, found.closed, found.interval) == ({}, frozenset(), 0, 0.0)
+    assert (dict(found.counts), found.hidden, found.closed) == ({}, frozenset(), 0)

@@ -1,5 +1,3 @@
-"""The journal in a Rollout's status: one writer at a time, nothing lost, nothing of others touched."""
-
 from __future__ import annotations
 
 from dataclasses import replace

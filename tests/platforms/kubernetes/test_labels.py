@@ -1,5 +1,3 @@
-"""Labels in the cluster, on a real PostgreSQL: what the adapters add to `services.labels`."""
-
 from __future__ import annotations
 
 import threading

@@ -1,5 +1,3 @@
-"""What a controller does with captures and labels that have come, on a real PostgreSQL."""
-
 from __future__ import annotations
 
 import threading

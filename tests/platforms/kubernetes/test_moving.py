@@ -1,5 +1,3 @@
-"""What each look makes of a guarded move: by the steps of SageMaker, and never onto what nobody can vouch for."""
-
 from __future__ import annotations
 
 from dataclasses import replace

@@ -25,7 +25,6 @@ GOOD = Event(1_767_225_700.0, "2-c", "promoted", "c")
 
 @contextmanager
 def hook(code: int = 200) -> Generator[tuple[str, list[tuple[dict[str, str], Any]]]]:
-    """A webhook of somebody's, and what it is told."""
     told: list[tuple[dict[str, str], Any]] = []
 
     class Handler(Quiet):

@@ -1,5 +1,3 @@
-"""The client of a registry, with a real one and with one that lies."""
-
 from __future__ import annotations
 
 import hashlib
@@ -49,7 +47,6 @@ def near(host: str, repository: str = "team/model", login: Login | None = None) 
 
 
 def manifest(registry: OciRepository, *layers: str, **more: object) -> bytes:
-    """A manifest of blobs that are there."""
     config = {"mediaType": EMPTY, "digest": registry.put(b"{}"), "size": 2}
     described = [{"mediaType": "text/plain", "digest": one, "size": len(registry.read(one))} for one in layers]
     return canonical({"schemaVersion": 2, "mediaType": MANIFEST_TYPE, "config": config, "layers": described, **more})

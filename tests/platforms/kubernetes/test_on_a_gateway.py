@@ -199,12 +199,7 @@ def _answering(text: str) -> str:
 
 @dataclass
 class Load:
-    """Requests that go on beside all changes.
-
-    Attributes:
-        asked: How many.
-        lost: Those that were not answered with 200.
-    """
+    """Requests that go on beside all changes, and those that were not answered with 200."""
 
     asked: int = 0
     lost: list[str] = field(default_factory=list[str])

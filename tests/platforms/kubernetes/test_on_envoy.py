@@ -18,7 +18,7 @@ from platforms.kubernetes.alarm_states import PrometheusAlarms
 from platforms.kubernetes.counters import PrometheusCounters
 from platforms.kubernetes.grafana import dashboard
 from platforms.kubernetes.prometheus import Prometheus
-from platforms.kubernetes.watched import Watched
+from platforms.kubernetes.rule import Watched
 from rollout.controller.ports import SignalQuery
 from rollout.core.catalogue import KNOWN
 from rollout.core.decision import TrialObservations
@@ -179,7 +179,6 @@ def _within(
 
 
 def _scraped(scrapes: list[float], at: float) -> float:
-    """When a request that was counted at a time was first scraped."""
     place = bisect_left(scrapes, at)
     return scrapes[place] if place < len(scrapes) else float("inf")
 

@@ -1,5 +1,3 @@
-"""The verdict on a package: a ModelPackage's status."""
-
 from __future__ import annotations
 
 from typing import Any

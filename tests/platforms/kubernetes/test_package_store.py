@@ -1,5 +1,3 @@
-"""Packages in a registry or a bucket: put where the stack says, read where they lie, or why not in plain words."""
-
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -34,7 +32,6 @@ KEY = KeyPair.new()
 
 
 def settings(endpoint: str | None, name: str = "models") -> dict[str, Any]:
-    """What `modelstack:kubernetes.bucket` says."""
     return {"name": name, "endpoint": endpoint, "region": "us-east-1"}
 
 
@@ -122,8 +119,6 @@ def test_how_an_archive_comes_back_fits_where_it_lay(uri: str, kind: str, words:
 
 @contextmanager
 def answering(status: int, body: str) -> Iterator[str]:
-    """What gives one answer to every request; yields its URL."""
-
     class Handler(Quiet):
         protocol_version = "HTTP/1.1"
 
@@ -138,7 +133,6 @@ def answering(status: int, body: str) -> Iterator[str]:
 
 
 def refusal(code: str) -> str:
-    """As S3 refuses."""
     return f"<Error><Code>{code}</Code><Message>so it is</Message></Error>"
 
 

@@ -1,5 +1,3 @@
-"""Single members of a package in a bucket: by their digests, with the keys of the environment, or not at all."""
-
 from __future__ import annotations
 
 import hashlib

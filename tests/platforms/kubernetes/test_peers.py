@@ -17,7 +17,7 @@ from platforms.kubernetes.kinds import DEPLOYMENT, POD, ROUTE
 from platforms.kubernetes.traffic import RouteTraffic
 from rollout.controller.controller import Controller
 from rollout.core.errors import Busy
-from tests.platforms.kubernetes.simulated import CONFIGS, PAIR, A, B, Cluster, cluster_in, ends
+from tests.platforms.kubernetes.simulated import CONFIGS, PAIR, A, B, Cluster, ends
 from tests.platforms.kubernetes.world import ENDPOINT, IN_MEMORY, World, pair, solo
 from tests.rollout.worlds import PERSON
 
@@ -30,11 +30,6 @@ COMPLAINTS = {
     *("argo-rollouts#4841", "argo-rollouts#4612", "gateway#6742", "gateway#7017", "gateway#4685", "linkerd2#14964"),
     *("pulumi-kubernetes#2542", "pulumi-kubernetes#2491"),
 }
-
-
-@pytest.fixture
-def cluster(world: World) -> Cluster:
-    return cluster_in(world)
 
 
 @functools.cache
@@ -59,7 +54,6 @@ def targets(world: World) -> set[str]:
 
 
 def on_trial(cluster: Cluster, weight: int) -> Controller:
-    """A trial that has come to a weight."""
     rollout = cluster.begin()
     for _ in range(300):
         if cluster.around.weights().get("solo-b") == weight:

@@ -1,5 +1,3 @@
-"""A prediction's id in what the controller keeps: looked for a part at a time, on a real PostgreSQL."""
-
 from __future__ import annotations
 
 import time
@@ -44,7 +42,6 @@ def posted(store: Database, endpoint: str, *names: str, variant: str = "v-a", ag
 
 
 def parts(store: Database, endpoint: str, wanted: PredictionQuery) -> list[dict[str, Any]]:
-    """What one who asks gets, part by part."""
     found: list[dict[str, Any]] = []
     left: PredictionQuery | None = wanted
     while left is not None:

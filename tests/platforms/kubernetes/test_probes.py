@@ -1,5 +1,3 @@
-"""When an endpoint is probed, with what, and what is told of it."""
-
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
@@ -37,12 +35,7 @@ class World:
 
     def __post_init__(self) -> None:
         self.probes = Probes(
-            lambda _: self,
-            self.member,
-            self.spec,
-            self.champions.__getitem__,
-            self.counts.probed,
-            lambda: self.now,
+            lambda _: self, self.member, self.spec, self.champions.__getitem__, self.counts.probed, lambda: self.now
         )
 
     def spec(self, name: str) -> RolloutSpec:

@@ -1,5 +1,3 @@
-"""Asking a Prometheus: what it says, and the ways in which it says nothing, told apart."""
-
 from __future__ import annotations
 
 import json

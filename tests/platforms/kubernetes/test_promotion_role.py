@@ -1,5 +1,3 @@
-"""Who may take a stack's champion reads that, and nothing else: on a real API server, by its own RBAC."""
-
 from __future__ import annotations
 
 import uuid
@@ -18,8 +16,7 @@ from platforms.kubernetes.kinds import NAMESPACE, PACKAGE, ROLLOUT, ROUTE, SECRE
 from platforms.kubernetes.versions import ModelPackages
 from rollout.core.state import RolloutState
 from tests.infra.on_cluster import release
-from tests.platforms.kubernetes.apiserver import ApiServer, define
-from tests.platforms.kubernetes.impersonating import Impersonating
+from tests.platforms.kubernetes.apiserver import ApiServer, Impersonating, define
 from tests.platforms.kubernetes.world import ENDPOINT, World
 
 pytestmark = [pytest.mark.needs("apiserver"), pytest.mark.slow]

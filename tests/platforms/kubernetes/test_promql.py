@@ -1,5 +1,3 @@
-"""What is a rise of a counter, and what is only a rule that sees it for the first time: Prometheus' own tool says."""
-
 from __future__ import annotations
 
 import subprocess
@@ -10,7 +8,7 @@ import yaml
 
 from platforms.kubernetes.alarm_rules import counts
 from platforms.kubernetes.promql import rise, scraped
-from platforms.kubernetes.watched import Watched
+from platforms.kubernetes.rule import Watched
 
 TARGET = 'job="envoy", instance="10.0.0.1:19001"'
 OLD, NEW = "9000+10x40", "0+10x40"  # the uptime of a process, each 10 s

@@ -1,5 +1,3 @@
-"""The replay gate through a gateway that routes by header: a real HTTP server, real captures in PostgreSQL."""
-
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -7,10 +5,10 @@ from typing import Any
 
 import pytest
 
+from platforms.kubernetes.assembled import GatewayReplay
 from platforms.kubernetes.captures import intake
 from platforms.kubernetes.database import Database
 from platforms.kubernetes.kinds import ResourceKind
-from platforms.kubernetes.replay import GatewayReplay
 from platforms.kubernetes.spec import RolloutSpec
 from rollout.core.errors import Busy
 from tests.platforms.http_endpoint import a_gateway
@@ -21,8 +19,6 @@ SPEC = RolloutSpec("prod", "m", "gateway", "http://p:9090", host="flights.exampl
 
 @dataclass
 class Cluster:
-    """An API server that knows where one gateway answers."""
-
     address: str = "http://gateway:80"
     in_cluster: bool = True
     namespace: str = "models"

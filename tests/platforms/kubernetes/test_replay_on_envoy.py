@@ -19,7 +19,7 @@ from rollout.core.errors import Busy
 from rollout.core.state import Replayed
 from tests.machine import envoy
 from tests.platforms.http_endpoint import Gateway, a_gateway
-from tests.platforms.kubernetes.stage import program, until
+from tests.platforms.kubernetes.stage import address, cluster_of, listener, program, until
 from tests.services.test_replay import World, line
 
 pytestmark = pytest.mark.needs("envoy")
@@ -29,7 +29,6 @@ _MANAGER = "type.googleapis.com/envoy.extensions.filters.network.http_connection
 
 @pytest.fixture(scope="module")
 def backend() -> Iterator[Gateway]:
-    """Serves v-a and v-slow."""
     with a_gateway() as made:
         made.rules = ("v-a", "v-slow")
         yield made
@@ -46,10 +45,6 @@ def url(backend: Gateway, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     with program(words, Path(folder, "log")):
         until(lambda: httpx.get(f"http://127.0.0.1:{admin}/ready").status_code == 200)
         yield f"http://127.0.0.1:{port}"
-
-
-def _address(port: int) -> dict[str, Any]:
-    return {"socket_address": {"address": "127.0.0.1", "port_value": port}}
 
 
 def _bootstrap(port: int, admin: int, ends: dict[str, list[int]]) -> dict[str, Any]:
@@ -71,25 +66,10 @@ def _bootstrap(port: int, admin: int, ends: dict[str, list[int]]) -> dict[str, A
             {"name": "envoy.filters.http.router", "typed_config": {"@type": _ROUTER, "suppress_envoy_headers": True}}
         ],
     }
-    filters = [{"name": "envoy.filters.network.http_connection_manager", "typed_config": connections}]
-    clusters = [
-        {
-            "name": variant,
-            "type": "STATIC",
-            "connect_timeout": "1s",
-            "load_assignment": {
-                "cluster_name": variant,
-                "endpoints": [{"lb_endpoints": [{"endpoint": {"address": _address(one)}} for one in ports]}],
-            },
-        }
-        for variant, ports in ends.items()
-    ]
+    clusters = [cluster_of(variant, *ports) for variant, ports in ends.items()]
     return {
-        "admin": {"address": _address(admin)},
-        "static_resources": {
-            "listeners": [{"name": "in", "address": _address(port), "filter_chains": [{"filters": filters}]}],
-            "clusters": clusters,
-        },
+        "admin": {"address": address(admin)},
+        "static_resources": {"listeners": [listener(port, connections)], "clusters": clusters},
     }
 
 

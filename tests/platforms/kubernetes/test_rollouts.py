@@ -1,24 +1,13 @@
-"""Whole rollouts over the ports of Kubernetes: journal, verdicts and traffic are objects of an API server."""
-
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
-import pytest
-
-from platforms.kubernetes.kinds import PACKAGE, ROLLOUT, ROUTE
+from platforms.kubernetes.kinds import PACKAGE, ROLLOUT, ROUTE, ResourceKind
 from platforms.kubernetes.rules import rules
 from platforms.kubernetes.versions import ModelPackages
 from rollout.core.state import Phase
-from tests.platforms.kubernetes.simulated import PAIR, B, Cluster, cluster_in, ends, in_memory
-from tests.platforms.kubernetes.world import CRASH, ENDPOINT, World
-
-
-@pytest.fixture
-def cluster(world: World) -> Cluster:
-    return cluster_in(world)
+from tests.platforms.kubernetes.simulated import PAIR, B, Cluster, ends, in_memory, killing
+from tests.platforms.kubernetes.world import CRASH, ENDPOINT
 
 
 def test_a_challenger_that_is_not_worse_becomes_champion_and_nobody_is_lost(cluster: Cluster) -> None:
@@ -80,36 +69,22 @@ def test_what_a_person_writes_at_rest_is_taken_back(cluster: Cluster) -> None:
     assert cluster.around.weights() == {"solo-a": 100}
 
 
-class Killed(BaseException):
-    """The process ends here."""
-
-
 @in_memory
 def test_a_controller_that_is_killed_after_each_new_write_in_turn_leaves_the_same_end(cluster: Cluster) -> None:
     cluster.begin()
-    api: Any = cluster.around.api
-    apply, put = api.apply, api.replace_status
     seen: set[str] = set()
 
-    def deadly(call: Callable[..., Any]) -> Callable[..., Any]:
-        def after(kind: Any, obj: Any, *words: Any, **named: Any) -> Any:
-            done = call(kind, obj, *words, **named)
-            said = {ROLLOUT: "phase", PACKAGE: "approval"}.get(kind, "")
-            mark = f"{kind.plural} {obj['status'][said] if said else obj.get('spec')}"
-            if mark in seen or (kind is ROUTE and "status" in obj):  # the gateway's word is no effect of a controller
-                return done
-            seen.add(mark)
-            raise Killed
-
-        return after
+    def mark(kind: ResourceKind, obj: Any) -> str:
+        if kind is ROUTE and "status" in obj:
+            return ""  # the gateway's word is no effect of a controller
+        said = {ROLLOUT: "phase", PACKAGE: "approval"}.get(kind, "")
+        return f"{kind.plural} {obj['status'][said] if said else obj.get('spec')}"
 
     for _ in range(400):
         if cluster.journal.phase is Phase.IDLE:
             break
-        api.apply, api.replace_status = deadly(apply), deadly(put)
-        with suppress(Killed):
+        with killing(cluster.around.api, seen, mark):
             cluster.over().tick()
-        api.apply, api.replace_status = apply, put
         cluster.clock.sleep(2)
     state = cluster.journal
     assert state.verdict is not None

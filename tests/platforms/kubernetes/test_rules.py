@@ -1,5 +1,3 @@
-"""The rules of a route, from a config and weights, and back."""
-
 from __future__ import annotations
 
 from hypothesis import given

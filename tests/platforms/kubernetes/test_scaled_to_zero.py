@@ -11,7 +11,6 @@ from dataclasses import replace
 import pytest
 
 from platforms.kubernetes import names
-from platforms.kubernetes.api import Object
 from platforms.kubernetes.journal import KubernetesJournal
 from platforms.kubernetes.kinds import DEPLOYMENT, POD
 from platforms.kubernetes.scaled_to_zero import scale_to_zero, unneeded
@@ -124,7 +123,6 @@ UNFETCHED = "oci://r answers 401"
 
 
 def tried(world: World, began: float, rollout: str, *ended: Event, champion: Release | None) -> None:
-    """A rollout of b that began then, beside a champion or as the first one."""
     phase = Phase.PREPARING if champion else Phase.MOVING
     journal = state(*ended, champion=champion, challenger=of("b"), phase=phase)
     says(world, replace(journal, rollout_id=rollout, started_at=began))
@@ -204,16 +202,12 @@ def test_a_rollout_that_begins_meanwhile_keeps_its_pods(world: World, monkeypatc
         """The trial begins after the Deployments were listed, and its journal is not seen yet."""
         seen = read(journal)
         (found,) = (item for item in world.api.list(DEPLOYMENT) if item["metadata"]["name"] == "w-b")
-        _written(world, found)
+        world.api.scale(found, PODS + 1, names.MANAGER)
         return seen
 
     monkeypatch.setattr(KubernetesJournal, "read", begins)
     scale_to_zero(world.api, NOW)
     assert pods(world) == {"w-a": PODS, "w-b": PODS + 1}
-
-
-def _written(world: World, found: Object) -> None:
-    world.api.scale(found, PODS + 1, names.MANAGER)
 
 
 def test_what_a_person_scaled_away_of_no_rollout_stays_so(world: World) -> None:

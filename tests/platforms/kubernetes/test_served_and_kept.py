@@ -22,8 +22,6 @@ ANSWERS = {"kind": "regression", "value": "score", "largest_error": 10}
 
 @contextmanager
 def taking_in(store: Database, endpoint: str) -> Iterator[str]:
-    """The URL at which captures of an endpoint are posted, as the controller's."""
-
     class Handler(Quiet):
         def do_POST(self) -> None:
             lines = self.rfile.read(int(self.headers["Content-Length"]))

@@ -1,5 +1,3 @@
-"""The key of a stack in a cluster is made once, and never changes."""
-
 from __future__ import annotations
 
 import base64

@@ -13,8 +13,7 @@ import yaml
 
 from localcloud.testing import free_port
 from platforms.kubernetes.alarm_rules import group
-from platforms.kubernetes.rule import rule_file
-from platforms.kubernetes.watched import Watched
+from platforms.kubernetes.rule import Watched, rule_file
 from tests.listening import Quiet, listening
 from tests.platforms.kubernetes.stage import program, until
 
@@ -27,8 +26,6 @@ TAKES, SECONDS, RATE = 1.0, 16.0, 100  # a scrape takes half of the time: half o
 
 
 class Slow:
-    """An Envoy that answers a hundred requests a second, one in ten of them with a 5XX, and scrapes late."""
-
     def __init__(self) -> None:
         self.began, self.ended = time.time(), 0.0
 

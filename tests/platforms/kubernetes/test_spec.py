@@ -1,5 +1,3 @@
-"""What the controller needs to know of an endpoint, as an object has it."""
-
 from __future__ import annotations
 
 from typing import Any

@@ -5,8 +5,6 @@ That the gateway then does what is asked of it is seen on one, in `test_on_a_gat
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
 from platforms.kubernetes.gateway import taking
@@ -25,7 +23,6 @@ TAKEN = {"Accepted": ("True", "Accepted"), "Programmed": ("True", "Programmed")}
 
 @pytest.fixture
 def traffic(world: World) -> RouteTraffic:
-    """A champion serves and a challenger is beside it, with no traffic yet."""
     made = RouteTraffic(world.api, ENDPOINT, sticky=HEADER)
     for config in (OLD, NEW, PAIR):
         world.config(config)
@@ -42,23 +39,22 @@ def test_once_the_gateway_goes_by_the_header_a_challenger_gets_its_share(world: 
     assert world.weights() == {"w-old": 90, "w-new": 10}
 
 
-NOT_YET: dict[str, tuple[Callable[[World], None], str]] = {
-    "none": (lambda world: None, "there is no EnvoyPatchPolicy"),
-    "unseen": (lambda world: world.sticky(HEADER), "has not taken it yet"),
-    "accepted": (lambda world: world.sticky(HEADER, Accepted=("True", "Accepted")), "has not taken it yet"),
-    "disabled": (lambda world: world.sticky(HEADER, Accepted=("False", "Disabled")), "Disabled"),
-    "nowhere": (
-        lambda world: world.sticky(HEADER, Accepted=("True", "Accepted"), Programmed=("False", "ResourceNotFound")),
-        "ResourceNotFound",
-    ),
-    "another": (lambda world: world.sticky("x-session", **TAKEN), "goes by x-session"),
-}
-
-
-@pytest.mark.parametrize("case", NOT_YET)
-def test_until_then_it_gets_nothing_and_the_reason_is_told(world: World, traffic: RouteTraffic, case: str) -> None:
-    play, words = NOT_YET[case]
-    play(world)
+@pytest.mark.parametrize(
+    ("header", "said", "words"),
+    [
+        ("", {}, "there is no EnvoyPatchPolicy"),
+        (HEADER, {}, "has not taken it yet"),
+        (HEADER, {"Accepted": ("True", "Accepted")}, "has not taken it yet"),
+        (HEADER, {"Accepted": ("False", "Disabled")}, "Disabled"),
+        (HEADER, TAKEN | {"Programmed": ("False", "ResourceNotFound")}, "ResourceNotFound"),
+        ("x-session", TAKEN, "goes by x-session"),
+    ],
+)
+def test_until_then_it_gets_nothing_and_the_reason_is_told(
+    world: World, traffic: RouteTraffic, header: str, said: dict[str, tuple[str, str]], words: str
+) -> None:
+    if header:
+        world.sticky(header, **said)
     with pytest.raises(Busy, match=f"header {HEADER} does not decide which version answers: .*{words}"):
         traffic.set_weights({"v-old": 90, "v-new": 10})
     assert world.weights() == {"w-old": 100, "w-new": 0}

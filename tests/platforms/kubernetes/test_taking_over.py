@@ -1,5 +1,3 @@
-"""A release that takes over without a trial waits for its pods, but not without an end. No way back waits for any."""
-
 from __future__ import annotations
 
 from dataclasses import replace
@@ -24,11 +22,6 @@ WORLDS = IN_MEMORY
 
 
 @pytest.fixture
-def clock() -> TestClock:
-    return TestClock()
-
-
-@pytest.fixture
 def traffic(world: World, clock: TestClock) -> RouteTraffic:
     """Ten pods serve; of two other workloads one of ten pods is ready."""
     made = RouteTraffic(world.api, ENDPOINT, clock)
@@ -43,7 +36,6 @@ def traffic(world: World, clock: TestClock) -> RouteTraffic:
 
 @pytest.fixture
 def moving(world: World, clock: TestClock) -> None:
-    """The journal says that a release takes over without a trial."""
     says(world, Phase.MOVING, OLD.name, challenger=NEW.name, at=clock.now)
 
 

@@ -1,5 +1,3 @@
-"""Traffic over a route: what callers get, whatever the workloads, the gateway and others who write it do."""
-
 from __future__ import annotations
 
 from typing import Any
@@ -24,17 +22,11 @@ PAIR, SHADOW = pair(OLD, NEW), pair(OLD, NEW, 40)
 
 
 @pytest.fixture
-def clock() -> TestClock:
-    return TestClock()
-
-
-@pytest.fixture
 def traffic(world: World, clock: TestClock) -> RouteTraffic:
     return RouteTraffic(world.api, ENDPOINT, clock)
 
 
 def serving(world: World, traffic: RouteTraffic, *, new: int = 1) -> None:
-    """The old one serves; the new one is declared beside it."""
     for config in (OLD, NEW, PAIR, SHADOW):
         world.config(config)
     world.workload("w-old")

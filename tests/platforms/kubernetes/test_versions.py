@@ -1,5 +1,3 @@
-"""The versions of a model and the key of its stack, as a cluster keeps them: in memory and on a real API server."""
-
 from __future__ import annotations
 
 import uuid
@@ -28,10 +26,7 @@ SAID = Attestation({}, b"", b"")
 
 
 class NamedApi(FakeApi):
-    """In memory, asked by somebody."""
-
     def user(self) -> str:
-        """Who asks."""
         return "ana"
 
 

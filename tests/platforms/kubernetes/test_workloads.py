@@ -1,5 +1,3 @@
-"""Why a workload has no ready endpoint, in every form that a cluster tells it."""
-
 from __future__ import annotations
 
 from datetime import UTC, datetime
@@ -35,7 +33,6 @@ def endpoint(address: str, pod: str, **conditions: bool) -> Told:
 
 
 def why(api: FakeApi, *pods: Told, conditions: tuple[Told, ...] = (), **spec: Any) -> Lacking:
-    """What is told of pods with such a status."""
     selector = {"matchLabels": {"w": "w-1"}}
     made = api.create(DEPLOYMENT, {"metadata": {"name": "w-1"}, "spec": {"selector": selector, **spec}})
     api.replace_status(DEPLOYMENT, {**made, "status": {"conditions": list(conditions)}})
@@ -89,10 +86,7 @@ def test_a_workload_without_slices_has_no_endpoint_and_none_asked_for_costs_no_c
 @pytest.mark.parametrize(
     ("why_not", "hint"),
     [
-        (
-            "registry.example.org answers 401 and says: UNAUTHORIZED",
-            "the login in modelstack:kubernetes.pull_secret",
-        ),
+        ("registry.example.org answers 401 and says: UNAUTHORIZED", "the login in modelstack:kubernetes.pull_secret"),
         ("connection refused", "name the port in modelstack:kubernetes.egress_ports"),
     ],
 )

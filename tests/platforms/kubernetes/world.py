@@ -58,18 +58,14 @@ class TestClock:
         self.now = time.time()
 
     def time(self) -> float:
-        """Epoch seconds."""
         return self.now
 
     def sleep(self, seconds: float) -> None:
-        """Go on."""
         self.now += seconds
 
 
 @dataclass(frozen=True)
 class World:
-    """A namespace with an endpoint."""
-
     api: Api
     patch: Patch
 
@@ -81,7 +77,6 @@ class World:
         self.api.apply(ROLLOUT, {"metadata": {"name": ENDPOINT}, "spec": spec.as_dict()}, names.PROGRAM)
 
     def config(self, config: ServingConfig) -> None:
-        """A config's ConfigMap."""
         data = {names.CONTENT: config.to_json()}
         self.api.create(CONFIG_MAP, {"metadata": {"name": config.name}, "data": data, "immutable": True})
 
@@ -178,13 +173,11 @@ class World:
         self._status(PATCH_POLICY, made, {"ancestors": [ancestor]})
 
     def package(self, name: str) -> None:
-        """A ModelPackage."""
         spec = {"digest": f"sha256:{'0' * 64}", "archive": f"oci://r/models@sha256:{'0' * 64}"}
         self.api.create(PACKAGE, {"metadata": {"name": name}, "spec": spec})
 
     @property
     def route(self) -> Object:
-        """The route now."""
         return self.api.get(ROUTE, ENDPOINT)
 
     def weights(self) -> dict[str, int]:
@@ -192,7 +185,6 @@ class World:
         return weights(self.route["spec"].get("rules") or [])
 
     def events(self) -> list[Object]:
-        """What was told on the route."""
         return [item for item in self.api.list(EVENT) if item["involvedObject"]["name"] == ENDPOINT]
 
     def _status(self, kind: ResourceKind, obj: Object, status: Object) -> None:
@@ -201,12 +193,10 @@ class World:
 
 
 def solo(workload: str, variant: str) -> ServingConfig:
-    """The config that serves one workload alone."""
     return ServingConfig(workload, Backend(variant, workload))
 
 
 def pair(one: ServingConfig, other: ServingConfig, copied: int | None = None) -> ServingConfig:
-    """The config that serves two."""
     name = f"{one.name}-and-{other.name}{'' if copied is None else f'-{copied}'}"
     return ServingConfig(name, one.champion, other.champion, copied)
 

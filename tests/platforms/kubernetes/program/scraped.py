@@ -25,16 +25,7 @@ EVERY = 0.5
 
 @dataclass
 class Scraped:
-    """Two variants behind one Envoy, scraped for as long as the block lasts.
-
-    Attributes:
-        namespace: Where the endpoint is.
-        endpoint: The endpoint.
-        url: Where it answers.
-        clusters: Variant -> its cluster of Envoy.
-        failing: Variants that fail each request, and whose alarm rings.
-        since: When the alarm began to ring.
-    """
+    """Two variants behind one Envoy, scraped for as long as the block lasts; alarms of `failing` ones fire."""
 
     namespace: str
     endpoint: str

@@ -12,7 +12,6 @@ MODELS = ("namespace", "models")
 
 
 def read(counts: Counts) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
-    """The samples, by an independent reader of the format."""
     families = text_string_to_metric_families(counts.text())
     return {(s.name, tuple(sorted(s.labels.items()))): s.value for family in families for s in family.samples}
 

@@ -10,7 +10,7 @@ import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -36,6 +36,7 @@ from rollout.core.state import Phase, RolloutState
 from tests.platforms.kubernetes.apiserver import ApiServer
 from tests.platforms.kubernetes.postgres import Server
 from tests.platforms.kubernetes.program.scraped import Scraped, scraped
+from tests.platforms.kubernetes.program.test_watching import until
 from tests.platforms.kubernetes.world import ENDPOINT, GATEWAY, World, pair, solo
 from tests.rollout.worlds import release as plain
 
@@ -48,8 +49,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.needs("apiserver")]
 
 @dataclass
 class Pods:
-    """Processes of the controller, by the names of their pods."""
-
     kubeconfig: Path
     namespace: str
     folder: Path
@@ -66,13 +65,11 @@ class Pods:
         self.running[pod] = process, port
 
     def kill(self, pod: str) -> None:
-        """kill -9."""
         process, _ = self.running.pop(pod)
         process.kill()
         process.wait()
 
     def ready(self, pod: str) -> int:
-        """Its port, once it is ready."""
         process, port = self.running[pod]
 
         def answers() -> bool:
@@ -112,13 +109,6 @@ class Stage:
 
     def _release(self, name: str) -> Release:
         return replace(plain(name), version=f"{self.world.api.namespace}/{name}")
-
-
-def until(true: Callable[[], bool], seconds: float) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, f"it does not come true in {seconds} s"
-        time.sleep(0.1)
 
 
 @contextmanager

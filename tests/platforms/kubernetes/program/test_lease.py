@@ -7,16 +7,7 @@ from platforms.kubernetes.names import CONTROLLER
 from platforms.kubernetes.program.lease import DURATION, RENEW, Lease
 from rollout.core.errors import Unreachable
 from tests.platforms.kubernetes.fake_api import FakeApi
-
-
-class Hand:
-    """A clock that is moved by hand."""
-
-    def __init__(self) -> None:
-        self.at = 100.0
-
-    def __call__(self) -> float:
-        return self.at
+from tests.platforms.kubernetes.world import TestClock
 
 
 def holder(api: FakeApi) -> str:
@@ -24,8 +15,8 @@ def holder(api: FakeApi) -> str:
 
 
 def test_the_first_one_gets_it_and_the_other_does_not() -> None:
-    api, now = FakeApi(), Hand()
-    one, two = Lease(api.as_api, "one", now), Lease(api.as_api, "two", now)
+    api, clock = FakeApi(), TestClock()
+    one, two = Lease(api.as_api, "one", clock.time), Lease(api.as_api, "two", clock.time)
     assert [one.keep(), two.keep(), one.keep(), two.keep()] == [True, False, True, False]
     assert holder(api) == "one"
 
@@ -40,13 +31,13 @@ def test_to_renew_is_one_call() -> None:
 
 
 def test_one_that_is_not_renewed_is_taken_and_its_holder_notices() -> None:
-    api, now = FakeApi(), Hand()
-    one, two = Lease(api.as_api, "one", now), Lease(api.as_api, "two", now)
+    api, clock = FakeApi(), TestClock()
+    one, two = Lease(api.as_api, "one", clock.time), Lease(api.as_api, "two", clock.time)
     one.keep()
     assert not two.keep()
-    now.at += DURATION
+    clock.now += DURATION
     assert not two.keep()
-    now.at += 1
+    clock.now += 1
     assert two.keep()
     assert not one.keep()
     assert holder(api) == "two"
@@ -54,20 +45,20 @@ def test_one_that_is_not_renewed_is_taken_and_its_holder_notices() -> None:
 
 
 def test_no_clock_of_another_machine_is_believed() -> None:
-    api, now = FakeApi(), Hand()
-    Lease(api.as_api, "one", now).keep()
+    api, clock = FakeApi(), TestClock()
+    Lease(api.as_api, "one", clock.time).keep()
     api.patched(LEASE, CONTROLLER, {"spec": {"renewTime": "1999-01-01T00:00:00.000000Z"}}, "tests")
-    two = Lease(api.as_api, "two", now)
+    two = Lease(api.as_api, "two", clock.time)
     assert not two.keep(), "it was seen for the first time just now"
 
 
 def test_one_that_is_released_can_be_had_at_once() -> None:
-    api, now = FakeApi(), Hand()
-    one, two = Lease(api.as_api, "one", now), Lease(api.as_api, "two", now)
+    api, clock = FakeApi(), TestClock()
+    one, two = Lease(api.as_api, "one", clock.time), Lease(api.as_api, "two", clock.time)
     one.keep()
     one.release()
     assert two.keep()
-    two_again = Lease(api.as_api, "two", now)
+    two_again = Lease(api.as_api, "two", clock.time)
     assert two_again.keep(), "a container that was started again bears the same name"
 
 
@@ -81,14 +72,14 @@ def test_one_that_somebody_deletes_is_made_again() -> None:
 
 
 def test_it_lapses_before_another_may_take_it() -> None:
-    api, now = FakeApi(), Hand()
-    one = Lease(api.as_api, "one", now)
+    api, clock = FakeApi(), TestClock()
+    one = Lease(api.as_api, "one", clock.time)
     assert one.lapsed
     one.keep()
     api.down = True
     with pytest.raises(Unreachable):
         one.keep()
-    now.at += DURATION - RENEW
+    clock.now += DURATION - RENEW
     assert not one.lapsed
-    now.at += 0.1
+    clock.now += 0.1
     assert one.lapsed

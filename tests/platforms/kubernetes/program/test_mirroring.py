@@ -1,5 +1,3 @@
-"""The mirror of a namespace's rollouts: told when they change, again after an outage, and by who leads alone."""
-
 from __future__ import annotations
 
 import threading
@@ -32,8 +30,6 @@ def known() -> Iterator[SmallMlflow]:
 
 @dataclass
 class Namespace:
-    """One endpoint with its journal, and a clock."""
-
     known: SmallMlflow
     state: RolloutState = field(default_factory=lambda: served().state)
     seconds: float = 1000.0

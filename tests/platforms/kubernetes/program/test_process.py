@@ -20,13 +20,8 @@ Start = Callable[..., tuple[Process, "Works"]]
 
 
 class Works:
-    """Keeps what it is asked to do."""
-
     def __init__(
-        self,
-        hold: threading.Event | None = None,
-        error: Exception | None = None,
-        pause: float | None = 600.0,
+        self, hold: threading.Event | None = None, error: Exception | None = None, pause: float | None = 600.0
     ) -> None:
         self.done: list[str] = []
         self.hold = hold

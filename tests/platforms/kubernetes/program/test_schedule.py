@@ -4,27 +4,18 @@ import threading
 import time
 
 from platforms.kubernetes.program.schedule import Schedule
-
-
-class Hand:
-    """A clock that is moved by hand."""
-
-    def __init__(self) -> None:
-        self.at = 100.0
-
-    def __call__(self) -> float:
-        return self.at
+from tests.platforms.kubernetes.world import TestClock
 
 
 def test_the_longest_overdue_comes_first_and_nothing_before_its_time() -> None:
-    now = Hand()
-    schedule = Schedule(now=now)
+    clock = TestClock()
+    schedule = Schedule(now=clock.time)
     schedule.add("late", 3.0)
     schedule.add("early", 1.0)
-    now.at += 5
+    clock.now += 5
     assert [schedule.take(), schedule.take()] == ["early", "late"]
     schedule.done("early", 10.0)
-    now.at += 10
+    clock.now += 10
     assert schedule.take() == "early"
 
 
@@ -93,14 +84,14 @@ def test_after_the_end_nothing_is_due_and_nobody_waits() -> None:
 
 
 def test_it_tells_for_how_long_something_has_been_due() -> None:
-    now = Hand()
-    schedule = Schedule(now=now)
+    clock = TestClock()
+    schedule = Schedule(now=clock.time)
     schedule.add("a", 10.0)
     assert (schedule.behind("a"), schedule.behind("b")) == (0.0, float("inf"))
-    now.at += 12
+    clock.now += 12
     assert schedule.behind("a") == 2.0
     schedule.take()
-    now.at += 5
+    clock.now += 5
     assert schedule.behind("a") == 7.0, "and not done yet"
     schedule.done("a", 60.0)
     assert schedule.behind("a") == 0.0

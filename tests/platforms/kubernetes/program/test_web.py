@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 import threading
 from collections.abc import Callable, Generator
@@ -20,7 +21,7 @@ from platforms.kubernetes.program.counts import Counts
 from platforms.kubernetes.program.listening import Listening, NotListening
 from platforms.kubernetes.program.process import Process
 from platforms.kubernetes.program.store import Store
-from platforms.kubernetes.program.web import app
+from platforms.kubernetes.program.web import NoCall, app, woken_endpoints
 from rollout.core.errors import RolloutError, Unreachable
 
 TOKEN = {"x-modelstack-token": "right"}
@@ -28,7 +29,6 @@ LINES = b'{"a": 1}\n{"a": 2}\n'
 
 
 def answering(**given: Any) -> Starlette:
-    """The application, with what is given of a process, of a store, and of who is admitted."""
     nobody: Callable[..., None] = lambda *_: None  # noqa: E731
     whole = {"knows": {"flights"}.__contains__, "alive": str, "ready": str, "wake": nobody, "tell": nobody}
     process = SimpleNamespace(**{name: given.pop(name, call) for name, call in whole.items()})
@@ -39,7 +39,6 @@ def answering(**given: Any) -> Starlette:
 
 @contextmanager
 def served(**given: Any) -> Generator[httpx.Client]:
-    """The calls over a real server on a free port."""
     listening = Listening.at("127.0.0.1", 0, answering(**given))
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{listening.port}") as client:
@@ -86,38 +85,34 @@ def test_captures_and_labels_are_kept_under_their_names() -> None:
     assert 'modelstack_controller_captures_total{code="204",endpoint="flights",namespace="models"} 1.0' in metrics
 
 
-@pytest.mark.parametrize(("method", "path"), [("POST", "captures/flights/v-1"), ("POST", "labels/flights/monday")])
-def test_nothing_is_kept_of_who_has_not_the_token_of_the_endpoint(method: str, path: str) -> None:
-    kept: list[object] = []
-    asked: list[tuple[str, str]] = []
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        *(("POST", path) for path in ("captures/flights/v-1", "labels/flights/monday")),
+        *(("GET", path) for path in ("standings/flights", "records/flights", "predictions/flights?id=x")),
+    ],
+)
+def test_who_has_not_the_token_of_the_endpoint_brings_and_gets_nothing(method: str, path: str) -> None:
+    calls, asked = list[object](), list[tuple[str, str]]()
 
     def admits(endpoint: str, given: str) -> bool:
         asked.append((endpoint, given))
         return given == "right"
 
-    def keep(*given: object) -> None:
-        kept.append(given)
-
-    with served(captures=keep, labels=keep, admits=admits) as client:
-        for token in ("", "wrong"):
-            answer = client.request(method, path, content=LINES, headers={"x-modelstack-token": token})
-            assert (answer.status_code, kept) == (401, [])
-            assert "the token of Secret flights-token" in answer.text
-        assert client.request(method, path, content=LINES, headers={"x-modelstack-token": "right"}).status_code == 204
-    assert asked == [("flights", token) for token in ("", "wrong", "right")]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("path", ["standings/flights", "records/flights", "predictions/flights?id=x"])
-def test_nothing_is_told_to_who_has_not_the_token(path: str) -> None:
-    def read(*_: object) -> dict[str, object]:
+    def call(*given: object) -> dict[str, object]:
+        calls.append(given)
         return {"told": True}
 
-    with served(
-        standings=read, records=read, predictions=read, admits=lambda endpoint, given: given == "right"
-    ) as client:
-        assert client.get(path).status_code == 401
-        assert client.get(path, headers={"x-modelstack-token": "right"}).json() == {"told": True}
+    kinds = ("captures", "labels", "standings", "records", "predictions")
+    with served(**dict.fromkeys(kinds, call), admits=admits) as client:
+        for token in ("", "wrong"):
+            answer = client.request(method, path, content=LINES, headers={"x-modelstack-token": token})
+            assert (answer.status_code, calls) == (401, [])
+            assert "the token of Secret flights-token" in answer.text
+        answer = client.request(method, path, content=LINES, headers=TOKEN)
+        assert answer.status_code == 204 if method == "POST" else answer.json() == {"told": True}
+    assert asked == [("flights", token) for token in ("", "wrong", "right")]
 
 
 def test_it_cannot_be_told_now_whose_a_token_is() -> None:
@@ -284,3 +279,19 @@ def test_metrics_of_the_database_are_told_beside_ours() -> None:
 def test_a_port_that_is_taken_is_named() -> None:
     with served() as client, pytest.raises(NotListening, match=rf"PORT {client.base_url.port}: .*in use"):
         Listening.at("127.0.0.1", client.base_url.port or 0, app)
+
+
+def test_a_call_of_alertmanager_wakes_each_endpoint_that_rings_once() -> None:
+    def alert(status: str = "firing", **labels: Any) -> dict[str, Any]:
+        return {"status": status, "labels": {"alertname": "fails", **labels}, "annotations": {"summary": "it fails"}}
+
+    ringing = [alert(endpoint="flights-prod", variant="v-1"), alert(endpoint="other"), alert(endpoint="flights-prod")]
+    silent = [alert("resolved", endpoint="ended"), alert(endpoint=3), {"status": "firing"}]
+    body = json.dumps({"version": "4", "receiver": "modelstack", "alerts": [*ringing, *silent]}).encode()
+    assert woken_endpoints(body) == ("flights-prod", "other")
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"alerts": {}}', b'{"alerts": [1]}', b"\xff", b"null"])
+def test_what_is_no_call_is_refused(body: bytes) -> None:
+    with pytest.raises(NoCall, match=r"no JSON|no list `alerts`"):
+        woken_endpoints(body)

@@ -99,8 +99,6 @@ def test_a_wake_that_cannot_be_answered_is_tried_again_for_a_time() -> None:
 
 
 class Failing:
-    """A controller whose ticks fail."""
-
     def __init__(self, error: Exception) -> None:
         self.error = error
 
