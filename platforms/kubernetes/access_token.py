@@ -10,11 +10,10 @@ import hmac
 import secrets
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 
 from platforms.kubernetes import names
 from platforms.kubernetes.answers import Exists, NotFound
-from platforms.kubernetes.api import Api
+from platforms.kubernetes.api import Api, Object
 from platforms.kubernetes.kinds import SECRET
 from rollout.core.errors import RolloutError
 
@@ -30,16 +29,23 @@ def secret_name(endpoint: str) -> str:
 
 def make(api: Api, endpoint: str, labels: Mapping[str, str]) -> None:
     """Create the Secret unless it exists; it never changes."""
-    if api.find(SECRET, secret_name(endpoint)) is not None:
-        return
-    secret = {
-        "metadata": {"name": secret_name(endpoint), "labels": dict(labels)},
-        "type": "Opaque",
-        "immutable": True,
-        "data": {KEY: base64.b64encode(secrets.token_hex(32).encode()).decode()},
-    }
-    with suppress(Exists):  # another update of the stack was faster: its token counts
-        api.create(SECRET, secret, manager=names.PROGRAM)
+    immutable_secret(api, secret_name(endpoint), labels, lambda: {KEY: secrets.token_hex(32).encode()})
+
+
+def immutable_secret(
+    api: Api, name: str, labels: Mapping[str, str], content: Callable[[], Mapping[str, bytes]]
+) -> Object:
+    """The Secret of this name, created with the content unless it exists; concurrent callers get the same."""
+    found = api.find(SECRET, name)
+    if found is not None:
+        return found
+    metadata = {"name": name, "labels": dict(labels)}
+    data = {key: base64.b64encode(value).decode() for key, value in content().items()}
+    secret = {"metadata": metadata, "type": "Opaque", "immutable": True, "data": data}
+    try:
+        return api.create(SECRET, secret, manager=names.PROGRAM)
+    except Exists:  # another update of the stack was faster
+        return api.get(SECRET, name)
 
 
 def read(api: Api, endpoint: str) -> str:

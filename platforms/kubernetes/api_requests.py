@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -46,3 +47,30 @@ def service_path(url: str) -> str | None:
     service, namespace = labels[:2]
     port = parts.port or (443 if parts.scheme == "https" else 80)
     return f"/api/v1/namespaces/{namespace}/services/{parts.scheme}:{service}:{port}/proxy{parts.path}"
+
+
+def timestamp(at: float) -> str:
+    """A time as Kubernetes writes it."""
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def event_object(
+    name: str, about: Mapping[str, str], reason: str, message: str, *, at: float, by: str, warning: bool
+) -> Object:
+    """An Event about an object; `by` is the reporting component.
+
+    Source: Kubernetes API reference, core/v1 Event.
+    """
+    return {
+        "metadata": {"name": name},
+        "involvedObject": dict(about),
+        "type": "Warning" if warning else "Normal",
+        "reason": reason,
+        "message": message,
+        "count": 1,
+        "firstTimestamp": timestamp(at),
+        "lastTimestamp": timestamp(at),
+        "source": {"component": by},
+        "reportingComponent": by,
+        "reportingInstance": by,
+    }

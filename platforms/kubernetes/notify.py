@@ -7,15 +7,15 @@ An Event's name is a digest of its content, so a repeated event is one Event. A 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 
 from platforms.kubernetes.api import Api
+from platforms.kubernetes.api_requests import event_object
 from platforms.kubernetes.kinds import EVENT, ROLLOUT
 from platforms.kubernetes.names import API_VERSION, CONTROLLER, ENDPOINT
 from rollout.controller.commands import PLAIN, Commands
@@ -82,37 +82,19 @@ class KubernetesNotify:
 
 
 def cluster_event(event: Event, told: Notice, endpoint: str, namespace: str, uid: str) -> dict[str, Any]:
-    """An Event of the Rollout with this uid. Pure.
-
-    Source: Kubernetes API reference, core/v1 Event.
-    """
-    document: Mapping[str, Any] = told.document
-    time = datetime.fromtimestamp(event.at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return {
-        "apiVersion": "v1",
-        "kind": "Event",
-        "metadata": {
-            "name": f"{endpoint}.{digest(dict(document))[:_NAME_DIGITS]}",
-            "namespace": namespace,
-            "labels": {ENDPOINT: endpoint},
-        },
-        "involvedObject": {
-            "apiVersion": API_VERSION,
-            "kind": ROLLOUT.kind,
-            "name": endpoint,
-            "namespace": namespace,
-            "uid": uid,
-        },
-        "type": "Warning" if event.kind in _TROUBLE else "Normal",
-        "reason": "".join(word.capitalize() for word in event.kind.split("_")),
-        "message": _cut(event.text),
-        "count": 1,
-        "firstTimestamp": time,
-        "lastTimestamp": time,
-        "source": {"component": CONTROLLER},
-        "reportingComponent": CONTROLLER,
-        "reportingInstance": CONTROLLER,
-    }
+    """An Event of the Rollout with this uid. Pure."""
+    about = {"apiVersion": API_VERSION, "kind": ROLLOUT.kind, "name": endpoint, "namespace": namespace, "uid": uid}
+    made = event_object(
+        f"{endpoint}.{digest(dict(told.document))[:_NAME_DIGITS]}",
+        about,
+        "".join(word.capitalize() for word in event.kind.split("_")),
+        _cut(event.text),
+        at=event.at,
+        by=CONTROLLER,
+        warning=event.kind in _TROUBLE,
+    )
+    made["metadata"] |= {"namespace": namespace, "labels": {ENDPOINT: endpoint}}
+    return made
 
 
 def _cut(text: str) -> str:

@@ -6,12 +6,12 @@ import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
 from platforms.clock import SystemClock
 from platforms.kubernetes import names
 from platforms.kubernetes.api import Api, Object
+from platforms.kubernetes.api_requests import event_object
 from platforms.kubernetes.kinds import CONFIG_MAP, EVENT, ROUTE, SERVICE
 from platforms.kubernetes.moving import MOVE, Move
 from platforms.kubernetes.route import ASKED, PendingConfig, Route, written_by
@@ -112,23 +112,14 @@ def _record_revert(api: Api, route: Mapping[str, Any], others: Sequence[str], no
     metadata = route["metadata"]
     about = {key: metadata[key] for key in ("name", "uid", "resourceVersion")}
     mark = hashlib.sha256(f"{about}".encode()).hexdigest()[:16]
-    at = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    event = {
-        "metadata": {"name": f"{metadata['name']}.{mark}"},
-        "involvedObject": {
-            **about,
-            "apiVersion": ROUTE.api_version,
-            "kind": ROUTE.kind,
-            "namespace": metadata.get("namespace", api.namespace),
-        },
-        "type": "Warning",
-        "reason": "RulesTakenBack",
-        "message": f"spec.rules was written by {', '.join(others)}. Only {names.MANAGER} writes it: the rules of the "
-        "rollout are back. To change weights by hand, use `modelstack`.",
-        "source": {"component": names.MANAGER},
-        "firstTimestamp": at,
-        "lastTimestamp": at,
-        "count": 1,
-    }
+    kind = {"apiVersion": ROUTE.api_version, "kind": ROUTE.kind, "namespace": metadata.get("namespace", api.namespace)}
+    message = (
+        f"spec.rules was written by {', '.join(others)}. Only {names.MANAGER} writes it: the rules of the rollout are "
+        "back. To change weights by hand, use `modelstack`."
+    )
+    name = f"{metadata['name']}.{mark}"
     with suppress(RolloutError):
-        api.create(EVENT, event)
+        api.create(
+            EVENT,
+            event_object(name, about | kind, "RulesTakenBack", message, at=now, by=names.MANAGER, warning=True),
+        )

@@ -12,10 +12,8 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from platforms.kubernetes import names
-from platforms.kubernetes.answers import Exists
+from platforms.kubernetes.access_token import immutable_secret
 from platforms.kubernetes.api import Api
-from platforms.kubernetes.kinds import SECRET
 from provenance.key_pair import KeyPair
 from rollout.core.errors import RolloutError
 
@@ -30,27 +28,13 @@ def secret_name(prefix: str) -> str:
 
 def signing_key(api: Api, prefix: str, labels: Mapping[str, str] | None = None) -> KeyPair:
     """The key pair of a stack, created on first use; concurrent calls get the same. `labels` are the Secret's."""
-    name = secret_name(prefix)
-    found = api.find(SECRET, name)
-    if found is None:
+
+    def content() -> dict[str, bytes]:
         pair = KeyPair.new()
-        try:
-            found = api.create(SECRET, _secret(name, labels or {}, pair), manager=names.PROGRAM)
-        except Exists:  # another update of the stack was faster: its key counts
-            found = api.get(SECRET, name)
-    return _read(found, f"{api.namespace}/{name}")
+        return {PRIVATE: pair.pem(), PUBLIC: pair.public_key}
 
-
-def _secret(name: str, labels: Mapping[str, str], pair: KeyPair) -> dict[str, Any]:
-    content = {PRIVATE: pair.pem(), PUBLIC: pair.public_key}
-    return {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": {"name": name, "labels": dict(labels)},
-        "type": "Opaque",
-        "immutable": True,
-        "data": {key: base64.b64encode(value).decode() for key, value in content.items()},
-    }
+    name = secret_name(prefix)
+    return _read(immutable_secret(api, name, labels or {}, content), f"{api.namespace}/{name}")
 
 
 def _read(secret: Mapping[str, Any], where: str) -> KeyPair:

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast, get_args
 
 from platforms.clock import SystemClock
 from platforms.kubernetes import names
 from platforms.kubernetes.answers import Exists
 from platforms.kubernetes.api import Api, Object
+from platforms.kubernetes.api_requests import timestamp
 from platforms.kubernetes.kinds import PACKAGE
 from rollout.core.errors import Busy, Conflict, RolloutError
 from rollout.core.live import Approval
@@ -99,8 +100,7 @@ class ModelPackages:
         change_status(self.api, self._name(package), f"set package {package} to {approval}", decided)
 
     def _decision(self, approval: str, why: str) -> dict[str, str]:
-        at = datetime.fromtimestamp(self.clock.time(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        return {"approval": approval, "why": why, "at": at}
+        return {"approval": approval, "why": why, "at": timestamp(self.clock.time())}
 
     def _name(self, package: str) -> str:
         namespace, _, name = package.partition("/")

@@ -40,7 +40,10 @@ def main() -> int:
     try:
         settings = ControllerSettings.of(os.environ)
         counts = Counts(settings.namespace)
-        api = Api.of(namespace=settings.namespace, counted=partial(_count, counts))
+        api = Api.of(
+            namespace=settings.namespace,
+            counted=lambda verb, resource, status: counts.add(CALLS, verb=verb, resource=resource, code=str(status)),
+        )
         database = Database.of(settings.database) if settings.database else None
     except (WrongSettings, RolloutError) as error:
         log("cannot start", error=str(error))
@@ -79,10 +82,6 @@ def _begin(assembly: Assembly, known: Known, process: Process, store: Store | No
         works.append(partial(store.prepare, process.stopping))
     for run in works:
         threading.Thread(target=run, daemon=True).start()
-
-
-def _count(counts: Counts, verb: str, resource: str, status: int) -> None:
-    counts.add(CALLS, verb=verb, resource=resource, code=str(status))
 
 
 if __name__ == "__main__":

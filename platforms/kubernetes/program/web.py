@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Generator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any, TypeVar
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
@@ -36,10 +36,6 @@ _KEEPERS, _ADMITTING = 4, 2  # threads that keep what is brought, and that look 
 _TEXT = "text/plain; version=0.0.4; charset=utf-8"
 _AGAIN = {"Retry-After": "5"}
 
-T = TypeVar("T")
-Keep = Callable[[str, str, bytes], None]
-"""Stores content for an endpoint under a name. Raises Busy or Unreachable if it may be sent again, and another
-RolloutError if it is invalid."""
 Admits = Callable[[str, str], bool]
 """Whether a token is that of an endpoint; raises RolloutError if it is unknown."""
 
@@ -133,62 +129,60 @@ class _Calls:
         return PlainTextResponse("".join(f"{name}\n" for name in woken), status_code=202)
 
     async def captures(self, request: Request) -> Response:
-        variant = request.path_params["variant"]
-        answer = await self._keep(request, variant, self._store.captures if self._store else None)
+        endpoint, variant = request.path_params["endpoint"], request.path_params["variant"]
+        answer = await self._keep(request, lambda store, body: store.captures(endpoint, variant, body))
         if answer.status_code != 404:  # a name that nobody knows makes no series
-            self._counts.add(CAPTURES, endpoint=request.path_params["endpoint"], code=str(answer.status_code))
+            self._counts.add(CAPTURES, endpoint=endpoint, code=str(answer.status_code))
         return answer
 
     async def labels(self, request: Request) -> Response:
-        return await self._keep(request, request.path_params["name"], self._store.labels if self._store else None)
+        endpoint, name = request.path_params["endpoint"], request.path_params["name"]
+        return await self._keep(request, lambda store, body: store.labels(endpoint, name, body))
 
     async def standings(self, request: Request) -> Response:
-        return await self._read(
-            request, self._store.standings if self._store else None, request.query_params.getlist("variant")
-        )
+        endpoint, variants = request.path_params["endpoint"], request.query_params.getlist("variant")
+        return await self._read(request, lambda store: store.standings(endpoint, variants))
 
     async def records(self, request: Request) -> Response:
-        return await self._read(
-            request, self._store.records if self._store else None, request.query_params.getlist("after")
-        )
+        endpoint, after = request.path_params["endpoint"], request.query_params.getlist("after")
+        return await self._read(request, lambda store: store.records(endpoint, after))
 
     async def predictions(self, request: Request) -> Response:
-        return await self._read(request, self._store.predictions if self._store else None, dict(request.query_params))
+        endpoint, asked = request.path_params["endpoint"], dict(request.query_params)
+        return await self._read(request, lambda store: store.predictions(endpoint, asked))
 
-    async def _read(self, request: Request, read: Callable[[str, T], Any] | None, asked: T) -> Response:
+    async def _read(self, request: Request, read: Callable[[Store], Any]) -> Response:
+        async def answer(store: Store) -> Response:
+            return JSONResponse(await asyncio.get_running_loop().run_in_executor(self._keepers, read, store))
+
+        return await self._admitted(request, answer)
+
+    async def _keep(self, request: Request, keep: Callable[[Store, bytes], None]) -> Response:
+        async def answer(store: Store) -> Response:
+            size = request.headers.get("content-length", "")
+            if not size.isdecimal():
+                return PlainTextResponse("a post needs its length: Content-Length\n", status_code=411)
+            with self._taking(int(size)):
+                body = await _body(request, MOST_BYTES)
+                await asyncio.get_running_loop().run_in_executor(self._keepers, keep, store, body)
+            return Response(status_code=204)
+
+        return await self._admitted(request, answer)
+
+    async def _admitted(self, request: Request, answer: Callable[[Store], Awaitable[Response]]) -> Response:
+        """The answer to a caller with the endpoint's token, or why there is none."""
         endpoint = request.path_params["endpoint"]
-        if read is None or not self._process.knows(endpoint):
-            return _unknown(endpoint, there=read is not None)
+        if self._store is None:
+            return PlainTextResponse("this controller has no database: set DATABASE_URL\n", status_code=404)
+        if not self._process.knows(endpoint):
+            return PlainTextResponse(f"there is no endpoint {endpoint!r} here\n", status_code=404)
         try:
             with self._counted():
-                if refused := await self._stranger(request, endpoint):
-                    return refused
-                found = await asyncio.get_running_loop().run_in_executor(self._keepers, read, endpoint, asked)
-        except (Busy, Unreachable) as error:
-            return PlainTextResponse(f"{error}\n", status_code=503, headers=_AGAIN)
-        except RolloutError as error:
-            return _refused(error)
-        return JSONResponse(found)
-
-    async def _keep(self, request: Request, name: str, keep: Keep | None) -> Response:
-        endpoint, told = request.path_params["endpoint"], request.headers.get("content-length", "")
-        if keep is None or not self._process.knows(endpoint):
-            return _unknown(endpoint, there=keep is not None)
-        if not told.isdecimal():
-            return PlainTextResponse("a post needs its length: Content-Length\n", status_code=411)
-        size = int(told)
-        try:
-            with self._counted():
-                if refused := await self._stranger(request, endpoint):
-                    return refused
-                with self._taking(size):
-                    body = await _body(request, MOST_BYTES)
-                    await asyncio.get_running_loop().run_in_executor(self._keepers, keep, endpoint, name, body)
+                return await self._stranger(request, endpoint) or await answer(self._store)
         except (Busy, Unreachable) as error:
             return PlainTextResponse(f"{error}\n", status_code=503, headers=_AGAIN)
         except (RolloutError, _TooLarge, TimeoutError) as error:
             return _refused(error)
-        return Response(status_code=204)
 
     async def _stranger(self, request: Request, endpoint: str) -> Response | None:
         """The response to a caller without the endpoint's token; None if the token is valid."""
@@ -235,11 +229,6 @@ async def _body(request: Request, most: int) -> bytes:
     except ClientDisconnect as error:
         raise TimeoutError("the caller is gone") from error
     return bytes(content)
-
-
-def _unknown(endpoint: str, *, there: bool) -> Response:
-    why = f"there is no endpoint {endpoint!r} here" if there else "this controller has no database: set DATABASE_URL"
-    return PlainTextResponse(f"{why}\n", status_code=404)
 
 
 def _told(why: str) -> Response:

@@ -49,28 +49,27 @@ def test_the_current_context_counts_when_none_is_named(tmp_path: Path) -> None:
     assert sent(access) == ["Bearer t"]
 
 
-def test_a_context_that_is_not_there_names_those_that_are(tmp_path: Path) -> None:
-    path = kubeconfig(tmp_path, {"token": "t"})
-    with pytest.raises(RolloutError, match=r"no context 'dev' in .*config; its contexts are: prod"):
-        from_kubeconfig("dev", [path])
-
-
-def test_no_kubeconfig_at_all_is_told_with_the_place(tmp_path: Path) -> None:
-    with pytest.raises(RolloutError, match=r"no current context in .*absent; its contexts are: none"):
-        from_kubeconfig(None, [tmp_path / "absent"])
+@pytest.mark.parametrize(
+    ("context", "name", "says"),
+    [
+        ("dev", "config", r"no context 'dev' in .*config; its contexts are: prod"),
+        (None, "absent", r"no current context in .*absent; its contexts are: none"),
+        (None, "broken", "cannot be read"),
+        (None, "uncertified", "context prod: its certificates cannot be used"),
+    ],
+)
+def test_a_kubeconfig_that_cannot_be_used_is_told(tmp_path: Path, context: str | None, name: str, says: str) -> None:
+    kubeconfig(tmp_path, {"token": "t"})
+    kubeconfig(tmp_path, {"token": "t"}, "uncertified", **{"certificate-authority": "absent.crt"})
+    (tmp_path / "broken").write_text("contexts: [")
+    with pytest.raises(RolloutError, match=says):
+        from_kubeconfig(context, [tmp_path / name])
 
 
 def test_of_two_files_the_first_that_has_it_counts(tmp_path: Path) -> None:
     one = kubeconfig(tmp_path, {"token": "first"}, "one")
     other = kubeconfig(tmp_path, {"token": "second"}, "other")
     assert sent(from_kubeconfig("prod", [tmp_path / "absent", one, other])) == ["Bearer first"]
-
-
-def test_a_file_that_is_no_kubeconfig_is_told(tmp_path: Path) -> None:
-    path = tmp_path / "config"
-    path.write_text("contexts: [")
-    with pytest.raises(RolloutError, match="cannot be read"):
-        from_kubeconfig(None, [path])
 
 
 def test_a_token_in_a_file_is_read_anew_each_time(tmp_path: Path) -> None:
@@ -104,12 +103,6 @@ def test_an_authority_and_a_certificate_of_ones_own_as_data_and_as_files(tmp_pat
         assert not isinstance(verify, bool)
         assert verify.check_hostname
         assert len(verify.get_ca_certs()) == 1
-
-
-def test_certificates_that_cannot_be_used_are_told(tmp_path: Path) -> None:
-    path = kubeconfig(tmp_path, {"token": "t"}, **{"certificate-authority": "absent.crt"})
-    with pytest.raises(RolloutError, match="context prod: its certificates cannot be used"):
-        from_kubeconfig(None, [path])
 
 
 def script(tmp_path: Path, text: str) -> list[str]:

@@ -123,30 +123,30 @@ def test_a_registry_that_does_not_answer_is_no_fault_of_the_package_and_is_asked
     assert "no answer" in told.words
 
 
-def test_a_container_that_needs_too_much_memory_is_told_so(api: FakeApi) -> None:
-    killed = {"exitCode": 137, "reason": "OOMKilled"}
-    told = why(api, {"containerStatuses": [container(last=killed, waiting={"reason": "CrashLoopBackOff"})]})
-    assert "ended with exit code 137 (OOMKilled)" in told.words
-    assert told.final
+CRASHES = {"reason": "CrashLoopBackOff"}
+COMPLETED = {"exitCode": 0, "reason": "Completed"}
 
 
-def test_the_first_crash_is_not_the_end(api: FakeApi) -> None:
-    once = {**container(terminated={"exitCode": 1, "message": "no network"}), "restartCount": 0}
-    told = why(api, {"containerStatuses": [once]})
-    assert not told.final
-    assert told.words.endswith("ended with exit code 1 (Error), once by now; it said last: no network")
-
-
-def test_the_third_crash_is_the_end_before_the_cluster_has_a_word_for_it(api: FakeApi) -> None:
-    told = why(api, {"containerStatuses": [container(terminated={"exitCode": 1, "message": "no column"})]})
-    assert (told.final, told.short) == (True, "CrashLoopBackOff")
-
-
-def test_a_program_that_ends_well_serves_nobody_either(api: FakeApi) -> None:
-    fetched = container("fetch", terminated={"exitCode": 0, "reason": "Completed"})
-    ended = container(terminated={"exitCode": 0, "reason": "Completed"})
+@pytest.mark.parametrize(
+    ("ended", "final", "words"),
+    [
+        (container(last={"exitCode": 137, "reason": "OOMKilled"}, waiting=CRASHES), True, "137 (OOMKilled), 3 times"),
+        (
+            {**container(terminated={"exitCode": 1, "message": "no network"}), "restartCount": 0},
+            False,
+            "1 (Error), once by now; it said last: no network",
+        ),
+        (container(terminated={"exitCode": 1, "message": "no column"}), True, "1 (Error), 3 times by now; it said"),
+        (container(terminated=COMPLETED), True, "0 (Completed)"),
+    ],
+    ids=["too little memory", "the first crash is not the end", "the third is", "one that ends well serves nobody"],
+)
+def test_a_container_that_ends_is_told_with_its_reason(api: FakeApi, ended: Told, final: bool, words: str) -> None:
+    fetched = container("fetch", terminated=COMPLETED)
     told = why(api, {"initContainerStatuses": [fetched], "containerStatuses": [ended]})
-    assert told.words.startswith("v-1 does not come up: container serving of pod w-1-0 ended with exit code 0")
+    assert (told.final, told.short) == (final, "CrashLoopBackOff")
+    start = "does not come up: container serving of pod w-1-0 ended with exit code"
+    assert told.words.startswith(f"v-1 {start} {words}")
 
 
 def test_only_the_last_lines_are_told_and_not_too_much_of_them(api: FakeApi) -> None:
