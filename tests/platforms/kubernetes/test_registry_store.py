@@ -13,7 +13,7 @@ import pytest
 from pipeline import archive, origin
 from pipeline.pack import SealedPackage
 from platforms.kubernetes import artifacts
-from platforms.kubernetes.oci import MANIFEST_TYPE, OciError, Registry
+from platforms.kubernetes.oci import MANIFEST_TYPE, OciError, OciRepository
 from platforms.kubernetes.oci_referrers import refer
 from platforms.kubernetes.packages import member
 from platforms.kubernetes.registry_store import RegistryPackageStore
@@ -40,7 +40,7 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def store(host: str) -> RegistryPackageStore:
-    return RegistryPackageStore(Registry.of(f"{host}/{uuid4().hex[:12]}"))
+    return RegistryPackageStore(OciRepository.of(f"{host}/{uuid4().hex[:12]}"))
 
 
 def published(sealed: SealedPackage, store: RegistryPackageStore) -> ReleaseRecord:
@@ -99,7 +99,7 @@ def test_evidence_that_somebody_adds_neither_counts_nor_hides_what_is_signed(
     forged(store, sealed)
     forged(store, sealed, **{MODEL: b"{}", PROVENANCE: b""})
     check(record, store)
-    alone = RegistryPackageStore(Registry.of(f"{host}/{uuid4().hex[:12]}"))
+    alone = RegistryPackageStore(OciRepository.of(f"{host}/{uuid4().hex[:12]}"))
     uri = alone.put(sealed)
     forged(alone, sealed)
     with pytest.raises(SignatureError, match="is not by the key"):
@@ -112,16 +112,16 @@ def test_what_a_registry_cleans_up_is_no_package_and_nothing_that_is_signed(
     """`--delete-untagged` of this registry takes what only an index names for waste; and what is lost is made again."""
     clean = ["docker-registry", "garbage-collect", "--delete-untagged", str(tmp_path / "config.yml")]
     with running(tmp_path) as host:
-        record = published(sealed, RegistryPackageStore(Registry.of(f"{host}/m")))
+        record = published(sealed, RegistryPackageStore(OciRepository.of(f"{host}/m")))
     subprocess.run(clean, check=True, capture_output=True)
     with running(tmp_path) as host:
-        store = RegistryPackageStore(Registry.of(f"{host}/m"))
+        store = RegistryPackageStore(OciRepository.of(f"{host}/m"))
         check(replace(record, archive_uri=store.uri(sealed.digest)), store)
     (signed,) = tmp_path.rglob(f"tags/{tag_of(sealed)}.*")
     shutil.rmtree(signed)
     subprocess.run(clean, check=True, capture_output=True)
     with running(tmp_path) as host:
-        store = RegistryPackageStore(Registry.of(f"{host}/m"))
+        store = RegistryPackageStore(OciRepository.of(f"{host}/m"))
         lost = replace(record, archive_uri=store.uri(sealed.digest))
         with pytest.raises(Unsigned):
             check(lost, store)
