@@ -1,8 +1,11 @@
-"""Program: a sealed model's answer to each row that it is compared on, with its label.
+"""Program: a sealed model's answer to each row that it is compared on, with its loss.
 
-    python -m pipeline.answered --parameters JSON --model FOLDER --out FILE
+    python -m pipeline.answered --parameters JSON --model FOLDER [--answer FOLDER] [--evaluated] [--details] --out FILE
 
-Model, rows and refusals are those of `pipeline.losses --evaluated`. Writes JSON lists with an entry per row:
+`--model` is an archive, verified and unpacked; its estimator is digested again before loading: the one that serves, or
+with `--evaluated` the one that its metrics are of (see `pipeline.refit`). The rows are the evaluation rows of the
+parameters; rows that the model was trained on are refused. `answer.json` in the folder of `--answer`, by default the
+model's own, defines the answers. Writes JSON lists with an entry per row, from `labels` on only with `--details`:
 
     loss        which loss (one text)
     keys        the row's name, and its time if it has one
@@ -17,6 +20,7 @@ Model, rows and refusals are those of `pipeline.losses --evaluated`. Writes JSON
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -27,43 +31,97 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitoring.labels.performance import LabelScore
-from monitoring.labels.quality import Form
-from pipeline import parts
-from pipeline.baseline import outcomes
-from pipeline.losses import NAMES, asked, form_for
+from monitoring.labels.quality import ABSOLUTE_ERROR, ERROR, LOG_LOSS, Form
+from pipeline import parts, refit
+from pipeline.baseline import form_of, outcomes
+from pipeline.contract import ContractBroken
 from pipeline.recipe import canonical
-from pipeline.rows import Rows, as_json
+from pipeline.rows import Rows, SplitRefused, as_json, check_split, period, tables
 from pipeline.step import end_with_parent, in_words
 
+NAMES = {LOG_LOSS: "log_loss", ABSOLUTE_ERROR: "absolute_error", ERROR: "error"}
 FREQUENT = 8
 """Values of a text column that are distinguished; all others are one segment."""
 OTHER = "other"
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the step."""
+    """Run the program."""
     parser = argparse.ArgumentParser(description="What a sealed model answers to each row.")
     parser.add_argument("--parameters", required=True, help="JSON object; says which rows")
     parser.add_argument("--model", required=True, type=Path)
+    parser.add_argument("--answer", type=Path)
+    parser.add_argument("--evaluated", action="store_true")
+    parser.add_argument("--details", action="store_true")
     parser.add_argument("--out", required=True, type=Path)
     given = parser.parse_args(arguments)
     end_with_parent()
-    rows, answers = asked(given.model, json.loads(given.parameters), evaluated=True)
-    form = form_for(given.model, answers)
-    given.out.write_text(canonical(told(form, answers, outcomes(form, answers, parts.labels(rows)), rows)))
-
-
-def told(form: Form, answers: Sequence[Mapping[str, Any]], found: Sequence[LabelScore], rows: Rows) -> dict[str, Any]:
-    """The content of the output file."""
+    rows, answers = asked(given.model, json.loads(given.parameters), evaluated=given.evaluated)
+    form = form_for(given.answer or given.model, answers)
     name, _ = form.loss
-    scored = form.binary and form.probability is not None
+    found = outcomes(form, answers, parts.labels(rows))
     times = None if rows.event_time is None else rows.event_time.astype("datetime64[s]").astype(str)
-    said = [form.said(answer) for answer in answers]
-    return {
+    told = {
         "loss": NAMES[name],
         "keys": rows.id.tolist() if times is None else [f"{one} {at}" for one, at in zip(rows.id, times, strict=True)],
         "days": None if times is None else [str(at)[:10] for at in times],
         "losses": [outcome.loss(name) for outcome in found],
+    }
+    given.out.write_text(canonical({**told, **(details(form, answers, found, rows) if given.details else {})}))
+
+
+def asked(sealed: Path, parameters: Mapping[str, Any], *, evaluated: bool) -> tuple[Rows, Any]:
+    """The rows that a sealed, unpacked model is compared on, none of which it has seen, and its answers to them.
+
+    With `evaluated` the estimator that its metrics are of answers, else the one that serves.
+    """
+    manifest = json.loads((sealed / "manifest.json").read_bytes())
+    rows = tables(parts.data, parts.settings(parameters)).evaluation
+    stored = refit.evaluated(sealed) if evaluated else sealed / refit.SERVING
+    trained = json.loads((sealed / "metrics.json").read_bytes())["training"]
+    check_unseen(rows, manifest, trained, serves=stored.name == refit.SERVING)
+    print(f"{manifest['recipe'][:12]} answers {len(rows):,} rows{period(rows)}")
+    return rows, parts.answers(estimator_of(stored, manifest), rows, manifest["parameters"])
+
+
+def form_for(folder: Path, answers: Any) -> Form:
+    """The meaning of the answers, from the folder's `answer.json`; refuses a model without it or without answers."""
+    form = form_of(folder)
+    if answers is None or form is None:
+        raise ContractBroken(
+            ["model/serving.py: found no predict; expected predict(model, rows), by which models are compared"]
+        )
+    return form
+
+
+def check_unseen(rows: Rows, manifest: Mapping[str, Any], trained: Mapping[str, Any], *, serves: bool) -> None:
+    """Refuse rows that an estimator was trained on, by its sealed times or by the rows' names."""
+    if rows.event_time is None:
+        known = tables(parts.data, parts.settings(manifest["parameters"]))
+        check_split(known.refit if serves and known.refit is not None else known.training, rows)
+        return
+    trained = trained if serves else trained["evaluated"]
+    start = rows.event_time.min()
+    end = max(np.datetime64(trained["last_event"]), np.datetime64(trained["last_label"]))
+    if start < end:
+        raise SplitRefused(
+            f"the rows to compare on start {start}, and {manifest['recipe'][:12]} was trained on what was known by "
+            f"{end} (UTC): a model that has seen them would seem better than it is"
+        )
+
+
+def estimator_of(stored: Path, manifest: Mapping[str, Any]) -> Any:
+    """The estimator of an unpacked package, digested again before it is loaded."""
+    if hashlib.sha256(stored.read_bytes()).hexdigest() != manifest["files"][stored.name]:
+        raise ValueError(f"{stored} is not what the manifest names")
+    return parts.load(stored)
+
+
+def details(form: Form, answers: Sequence[Mapping[str, Any]], found: Sequence[LabelScore], rows: Rows) -> dict[str, Any]:
+    """What `--details` adds."""
+    scored = form.binary and form.probability is not None
+    said = [form.said(answer) for answer in answers]
+    return {
         "labels": parts.labels(rows),
         "decisions": [one["value"] if form.kind == "regression" else one["decision"] for one in said],
         "scores": [one.scored.score if one.scored else None for one in found] if scored else None,

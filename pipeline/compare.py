@@ -50,9 +50,8 @@ def _against(champion: Path, given: Given) -> dict[str, Any]:
         lay_out(before / "code" / "model", folder / "root", given.folders.get("raw_data"))
         asked = ["--parameters", parameters, "--answer", str(before)]
         try:
-            return _compared(
-                _losses(folder / "root", before, asked), _losses(given.root, after, [*asked, "--evaluated"])
-            )
+            one = _answered(folder / "root", before, asked)
+            return _compared(one, _answered(given.root, after, [*asked, "--evaluated"]))
         except StepFailed as error:
             return _none(str(error))
 
@@ -61,10 +60,9 @@ def _none(why: str) -> dict[str, Any]:
     return {"comparison": None, "why": why}
 
 
-def _losses(root: Path, sealed: Path, asked: list[str]) -> Mapping[str, Any]:
-    """The losses of one of the two."""
-    out, whose = sealed.with_suffix(".losses.json"), f"comparing, the {sealed.name}"
-    step.run(root, "pipeline.losses", [*asked, "--model", str(sealed), "--out", str(out)], print, name=whose)
+def _answered(root: Path, sealed: Path, asked: list[str]) -> Mapping[str, Any]:
+    out, whose = sealed.with_suffix(".answered.json"), f"comparing, the {sealed.name}"
+    step.run(root, "pipeline.answered", [*asked, "--model", str(sealed), "--out", str(out)], print, name=whose)
     return json.loads(out.read_text())
 
 
@@ -73,7 +71,7 @@ def _compared(champion: Mapping[str, Any], challenger: Mapping[str, Any]) -> dic
 
     from pipeline.comparison import compare  # noqa: PLC0415
 
-    if any(champion[name] != challenger[name] for name in ("loss", "rows", "days")):
+    if any(champion[name] != challenger[name] for name in ("loss", "keys", "days")):
         why = "champion and challenger did not answer the same rows: model/data.py gives each others to evaluate on"
         return _none(why)
     found = compare(

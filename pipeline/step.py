@@ -3,7 +3,7 @@
 The process has the checkout first on its path, a fixed hash seed, one thread, and arithmetic that is the same on each
 x86-64 processor with AVX2, so the outcome depends on nothing of the caller. A failure does not affect the caller.
 
-A program is a module: `python -m pipeline.losses --parameters JSON --out FILE`. It prints progress line by line and
+A program is a module: `python -m pipeline.answered --parameters JSON --out FILE`. It prints progress line by line and
 writes files. It ends when its parent ends. A refusal is a message, without a traceback.
 """
 
@@ -59,7 +59,7 @@ def run(
     name: str | None = None,
     timeout: float | None = None,
 ) -> None:
-    """Run a program (a module such as `pipeline.losses`) of the checkout `root` to its end.
+    """Run a program (a module such as `pipeline.answered`) of the checkout `root` to its end.
 
     `progress` gets each line that it prints; `name` replaces the module's last part in error messages; `timeout` is in
     seconds. Raises StepFailed if the status is not 0, or after the timeout.

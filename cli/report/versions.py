@@ -146,7 +146,7 @@ def _answered(version: ComparedVersion, rows: list[dict[str, Any]], folder: Path
     for place, parameters in enumerate(rows):
         asked = ["--parameters", canonical(parameters), "--model", str(version.folder), "--out", str(out)]
         try:
-            step.run(folder / "root", "pipeline.answered", asked, say)
+            step.run(folder / "root", "pipeline.answered", ["--evaluated", "--details", *asked], say)
             break
         except StepFailed:
             if place == len(rows) - 1:

@@ -23,7 +23,7 @@ def answered(sealed: SealedPackage, folder: Path, **parameters: Any) -> dict[str
     lay_out(folder / "sealed" / "code" / "model", folder / "root")
     given = {**json.loads((folder / "sealed" / "manifest.json").read_bytes())["parameters"], **parameters}
     asked = ["--parameters", canonical(given), "--model", str(folder / "sealed"), "--out", str(folder / "out.json")]
-    step.run(folder / "root", "pipeline.answered", asked, lambda _: None)
+    step.run(folder / "root", "pipeline.answered", ["--evaluated", "--details", *asked], lambda _: None)
     return json.loads((folder / "out.json").read_text())
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pipeline import archive, candidate, losses
+from pipeline import answered, archive, candidate
 from pipeline.build import SealedPackage, build
 from pipeline.candidate import Job, JobError
 from pipeline.recipe import recipe
@@ -126,11 +126,11 @@ def test_changed_bytes_of_the_champion_are_refused_before_anything_of_it_runs(ru
 
 def test_an_estimator_that_is_not_the_sealed_one_is_not_loaded(champion, tmp_path: Path, monkeypatch):
     archive.unpack(champion.path, tmp_path / "sealed")
-    monkeypatch.setattr(losses.parts, "load", lambda path: pytest.fail("it was loaded"))
+    monkeypatch.setattr(answered.parts, "load", lambda path: pytest.fail("it was loaded"))
     manifest = json.loads((tmp_path / "sealed/manifest.json").read_text())
     (tmp_path / "sealed/model.joblib").write_text('{"above": 1, "below": 0}')
     with pytest.raises(ValueError, match="is not what the manifest names"):
-        losses.estimator_of(tmp_path / "sealed/model.joblib", manifest)
+        answered.estimator_of(tmp_path / "sealed/model.joblib", manifest)
 
 
 def test_a_champion_that_has_seen_the_rows_to_compare_on_is_not_compared_and_nothing_is_registered(
