@@ -100,11 +100,8 @@ class Report:
     def as_dict(self) -> dict[str, Any]:
         """The report as JSON values."""
         return {
-            "outcome": self.outcome,
-            "why": self.why,
-            "through": self.through,
+            **vars(self),
             "changes": dict(self.changes),
-            "recipe": self.recipe,
             "package": None if self.package is None else _facts(self.package),
             "comparison": None if self.comparison is None else self.comparison.as_dict(),
         }

@@ -17,12 +17,11 @@ from typing import Any
 from pipeline import archive, step
 from pipeline.checkout import lay_out, sealed_elsewhere, work_folder
 from pipeline.contract import Refusal
-from pipeline.given import Given
 from pipeline.inputs import recipe_in
 from pipeline.pack import ARCHIVE, sealed_in
 from pipeline.recipe import canonical
 from pipeline.step import StepFailed
-from pipeline.steps import COMPARED
+from pipeline.steps import COMPARED, Given
 
 NO_CHAMPION = "no champion was given, as in each update: that compares the two on live requests"
 

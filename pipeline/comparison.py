@@ -62,9 +62,7 @@ class Comparison:
 
     def as_dict(self) -> dict[str, Any]:
         """The comparison as JSON values."""
-        given = {"loss": self.loss, "champion": self.champion, "challenger": self.challenger, "gain": self.gain}
-        spread = {"low": self.low, "high": self.high, "rows": self.rows, "days": self.days}
-        return {**given, **spread, "from": self.since, "until": self.until}
+        return {"from" if name == "since" else name: value for name, value in vars(self).items()}
 
 
 def compare(

@@ -19,10 +19,10 @@ from monitoring.labels.quality import ABSOLUTE_ERROR, ACCURACY, LOG_LOSS, Form
 from pipeline import archive, parts, refit
 from pipeline.baseline import baseline, form_of, judged, outcomes
 from pipeline.contract import ContractBroken
-from pipeline.given import Given
 from pipeline.inputs import recipe_in
 from pipeline.recipe import canonical
 from pipeline.rows import Rows, period, seconds, tables
+from pipeline.steps import Given
 from pipeline.train import FEATURES
 
 NAMES = {ACCURACY: "accuracy", LOG_LOSS: "log_loss", ABSOLUTE_ERROR: "absolute_error"}

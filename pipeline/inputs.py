@@ -15,9 +15,9 @@ from pipeline import outline
 from pipeline.checkout import sealed_code
 from pipeline.contract import Refusal
 from pipeline.declared import retrained
-from pipeline.given import Given
 from pipeline.locks import locked, trained_with
 from pipeline.recipe import Recipe, canonical, model_files, recipe
+from pipeline.steps import Given
 from pipeline.texts import json_object
 
 RECIPE = "recipe.json"

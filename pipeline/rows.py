@@ -130,11 +130,6 @@ def split(rows: Rows) -> tuple[Rows, Rows]:
     return rows.take(early), rows.take(late)
 
 
-def have_times(rows: Rows) -> bool:
-    """Whether the rows have times."""
-    return rows.event_time is not None
-
-
 def seconds(rows: Rows) -> NDArray[np.float64] | None:
     """When each row happened, epoch seconds, shape (rows,); None if they have no times."""
     if rows.event_time is None:
@@ -144,7 +139,7 @@ def seconds(rows: Rows) -> NDArray[np.float64] | None:
 
 def check_split(training: Rows, evaluation: Rows) -> None:
     """Refuse evaluation rows from before training ends or, where rows have no time, rows that training has too."""
-    if not have_times(training):
+    if training.event_time is None:
         both = set(training.id.tolist()) & set(evaluation.id.tolist())
         if both:
             raise SplitRefused(
@@ -163,7 +158,7 @@ def check_split(training: Rows, evaluation: Rows) -> None:
 
 def times(rows: Rows) -> dict[str, str]:
     """When the rows happened; empty for rows without a time."""
-    if not have_times(rows):
+    if rows.event_time is None:
         return {}
     return {
         "first_event": str(np.min(_times(rows, "event_time"))),
@@ -187,11 +182,11 @@ def as_json(value: Any) -> Any:
 def _check_alike(found: Mapping[str, Rows], asked: Mapping[str, Any]) -> None:
     """Refuse tables of one model with different columns."""
     problems: list[str] = []
-    if len({have_times(rows) for rows in found.values()}) > 1:
+    if len({rows.event_time is None for rows in found.values()}) > 1:
         problems.append(f"model/data.py: found event_time in one of {', '.join(found)}; expected it in all or in none")
     if len({tuple(rows.columns) for rows in found.values()}) > 1:
         problems.append(f"model/data.py: found other columns in {' than in '.join(found)}; expected the same")
-    nameless = [name for name, rows in found.items() if not have_times(rows) and "id" not in asked[name]]
+    nameless = [name for name, rows in found.items() if rows.event_time is None and "id" not in asked[name]]
     if len(found) > 1 and nameless:
         problems.append(
             f"model/data.py: {', '.join(nameless)}: found neither event_time nor id; expected event_time and label_at "

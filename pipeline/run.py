@@ -18,9 +18,8 @@ from pipeline import outcome, step
 from pipeline.checkout import checkout
 from pipeline.contract import RecipeError, Refusal
 from pipeline.forms import not_allowed
-from pipeline.given import Given
 from pipeline.inputs import check_unchanged
-from pipeline.steps import PIPELINE, VERDICT, Pipeline, PipelineError, Step, function, passed
+from pipeline.steps import PIPELINE, VERDICT, Given, Pipeline, PipelineError, Step, function, passed
 from pipeline.texts import json_object, wrong
 
 

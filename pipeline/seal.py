@@ -11,11 +11,11 @@ from pathlib import Path
 
 from pipeline import archive, origin, outline
 from pipeline.contract import Refusal
-from pipeline.given import Given
 from pipeline.inputs import recipe_in
 from pipeline.locks import locked
 from pipeline.pack import ARCHIVE, SEALED, pack
 from pipeline.recipe import canonical
+from pipeline.steps import Given
 
 
 def main(given: Given) -> None:

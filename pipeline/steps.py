@@ -1,6 +1,6 @@
 """The declaration of the pipeline: its steps, their inputs, outputs and costs. Every engine runs it.
 
-A step is one function, `main(given: pipeline.given.Given) -> None`, that reads folders and texts and writes files into
+A step is one function, `main(given: Given) -> None`, that reads folders and texts and writes files into
 one new folder, its **outcome**, which has the step's name. Every engine starts it by the same command, in a process or
 a container, from the folder that holds our packages:
 
@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from importlib import import_module
@@ -117,6 +117,22 @@ class Step:
 
 
 @dataclass(frozen=True)
+class Given:
+    """The arguments of a step's function.
+
+    Attributes:
+        root: The checkout: holds `model/`, `requirements/` and our packages.
+        folders: Input -> folder; optional ones may be missing.
+        out: An empty folder, for files only.
+    """
+
+    root: Path
+    folders: Mapping[str, Path]
+    texts: Mapping[str, str]
+    out: Path
+
+
+@dataclass(frozen=True)
 class Pipeline:
     """Steps over inputs; raises PipelineError if a name is unknown or repeated, or if steps wait for each other."""
 
@@ -177,7 +193,9 @@ def _problems(inputs: tuple[Input, ...], steps: tuple[Step, ...]) -> list[str]:
     names = [one.name for one in (*inputs, *steps)]
     problems += [f"{name!r} is there twice" for name in dict.fromkeys(names) if names.count(name) > 1]
     problems += [
-        f"{name!r} is no name: expected small letters, digits and _, at most 31" for name in names if not _fits(name)
+        f"{name!r} is no name: expected small letters, digits and _, at most 31"
+        for name in names
+        if not _NAME.fullmatch(name)
     ]
     of_steps = {one.name for one in steps}
     folders = {one.name for one in inputs if one.kind == "folder"}
@@ -209,10 +227,6 @@ def _problems(inputs: tuple[Input, ...], steps: tuple[Step, ...]) -> list[str]:
     return problems
 
 
-def _fits(name: str) -> bool:
-    return _NAME.fullmatch(name) is not None
-
-
 INPUTS = (
     Input(
         "code", "folder", "holds model/, or as model.tar.gz a package whose code is taken; else that of the checkout"
@@ -227,10 +241,7 @@ INPUTS = (
         reader="pipeline.texts:json_object",
     ),
     Input(
-        "through",
-        "text",
-        "a day, YYYY-MM-DD: learn from what was known then; or nothing",
-        reader="pipeline.texts:day",
+        "through", "text", "a day, YYYY-MM-DD: learn from what was known then; or nothing", reader="pipeline.texts:day"
     ),
     Input(
         "recipe",

@@ -36,17 +36,13 @@ def _wrong(one: Input, texts: Mapping[str, str], folders: Collection[str]) -> li
     if given and one.of is not None and one.of not in folders:
         return [f"{one.name}: {text!r} is of no use without the folder {one.of}, which is not given"]
     if not given and one.asked(folders):
-        return [_missing(one)]
+        return [f"{one.name}: missing; expected {one.says}" + (f", as {one.of} is given" if one.of else "")]
     if one.reader and (given or not one.required):
         try:
             function(one.reader)(one.name, text)
         except Refusal as error:
             return str(error).splitlines()
     return []
-
-
-def _missing(one: Input) -> str:
-    return f"{one.name}: missing; expected {one.says}" + (f", as {one.of} is given" if one.of else "")
 
 
 def json_object(name: str, text: str) -> dict[str, Any]:

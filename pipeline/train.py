@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import archive, example, parts, refit
-from pipeline.given import Given
 from pipeline.inputs import recipe_in
 from pipeline.recipe import canonical
 from pipeline.reference import judged, reference
 from pipeline.rows import Rows, period, tables, times
+from pipeline.steps import Given
 
 FEATURES = "features.json"
 

@@ -9,10 +9,9 @@ from __future__ import annotations
 import json
 
 from pipeline.gate import judged
-from pipeline.given import Given
 from pipeline.pack import sealed_in
 from pipeline.recipe import canonical
-from pipeline.steps import COMPARED, VERDICT
+from pipeline.steps import COMPARED, VERDICT, Given
 from pipeline.texts import gates, number
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from pipeline.contract import Refusal
-from pipeline.given import Given
+from pipeline.steps import Given
 from platforms.package_locations import read, registry_at
 from provenance.envelope import SignatureError
 from services import publish_steps

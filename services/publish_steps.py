@@ -13,10 +13,10 @@ from dataclasses import asdict
 from functools import partial
 
 from pipeline.build import REGISTERED
-from pipeline.given import Given
 from pipeline.outcome import RECORD
 from pipeline.pack import sealed_in
 from pipeline.recipe import canonical
+from pipeline.steps import Given
 from pipeline.texts import texts
 from provenance.evidence import Attestation
 from services import package_registry

@@ -32,11 +32,12 @@ class Outage:
 
         People are notified once per alarm, however often it is delivered. Raises RolloutError if they could not be.
         """
-        found = self._find(alarm)
-        if found is None:
+        state = self._state(alarm)
+        if state is None or state.challenger is None:
             return None
-        rollout_id, release, reason = found
-        self.outbox.note(rollout_id, LEFT, release, reason)
+        reason = alike(state, alarm, self.numbers)
+        if reason is not None:
+            self.outbox.note(state.rollout_id, LEFT, state.challenger.id, reason)
         return reason
 
     def had_been_left(self, alarm: Alarm) -> bool:
@@ -45,10 +46,8 @@ class Outage:
         The judge knew of it then, so it does not undo the promotion, neither during it nor in the watch time after it.
         An alarm that fires again does.
         """
-        try:
-            state = self.outbox.journal.read()
-        except RolloutError as error:
-            _unknown(alarm, error)
+        state = self._state(alarm)
+        if state is None:
             return False
         given = state.decided or state.verdict
         left = {
@@ -59,14 +58,11 @@ class Outage:
         rang_before = given is not None and given.rollout_id == state.rollout_id and (alarm.at or 0.0) <= given.at
         return alarm.at is not None and rang_before and alarm.name in left
 
-    def _find(self, alarm: Alarm) -> tuple[str, str, Reason] | None:
-        """The rollout, the release on trial, and why it is left to the judge; None if the alarm decides."""
+    def _state(self, alarm: Alarm) -> RolloutState | None:
         try:
-            state = self.outbox.journal.read()
+            return self.outbox.journal.read()
         except RolloutError as error:
             return _unknown(alarm, error)
-        reason, challenger = alike(state, alarm, self.numbers), state.challenger
-        return (state.rollout_id, challenger.id, reason) if reason is not None and challenger is not None else None
 
 
 def alike(state: RolloutState, alarm: Alarm, read: Read) -> Reason | None:

@@ -36,12 +36,13 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from monitoring.drift.unusual import Unusual, unusual
+from monitoring.published import MISSING, NEW_CODES, OUT_OF_RANGE, SCHEMA
 from monitoring.statistics.blocks import Cut, Cutter
 from monitoring.statistics.conformal import FEWEST, Calibration, Detector
 from monitoring.statistics.profile import Column, Numeric, Profile, UnreadableProfile, a_count, an_object
-from monitoring.statistics.statistic import Statistic, Tally
+from monitoring.statistics.statistic import Numbers, Statistic, Tally
 
+Unusual = Counter[tuple[str, str | None]]
 YEAR = 365.25 * 86_400
 _CODE = "code:"
 CODES = 8
@@ -102,6 +103,25 @@ def divergence(expected: Sequence[int], observed: Sequence[int]) -> float:
         if q:
             total += q * math.log(2 * q / (p + q))
     return min(max(0.5 * total, 0.0), math.log(2))
+
+
+def unusual(seen: Statistic) -> Unusual:
+    """Count, by metric and feature, values that training never had, or that are missing although training had them.
+
+    The feature None is the sum over all features. These are facts, not evidence of drift.
+    """
+    found: Unusual = Counter({(SCHEMA, None): seen.no_objects + seen.fields.total})
+    for name, tally in seen.features.items():
+        always_there = seen.profile.columns[name].missing == 0
+        here = {MISSING: tally.missing + tally.absent, SCHEMA: tally.wrong + (tally.absent if always_there else 0)}
+        if isinstance(tally, Numbers):
+            here[OUT_OF_RANGE] = tally.below + tally.above
+        else:
+            here[NEW_CODES] = tally.new.total
+        for metric, count in here.items():
+            found[metric, name] += count
+            found[metric, None] += count
+    return +found
 
 
 @dataclass(frozen=True)

@@ -31,8 +31,7 @@ from monitoring import captured
 from monitoring.captured import Malformed, Recorded
 from monitoring.drift.record import Record
 from monitoring.drift.reference import Reference
-from monitoring.drift.shift import BlockResult, DriftMonitor
-from monitoring.drift.unusual import Unusual, unusual
+from monitoring.drift.shift import BlockResult, DriftMonitor, Unusual, unusual
 from monitoring.log import log
 from monitoring.measurements import Datum, Metrics
 from monitoring.published import CAPTURE_ROWS, CAPTURE_UNREADABLE, DRIFT_DISTANCE, DRIFT_EVIDENCE, DRIFT_UNMEASURED

@@ -113,14 +113,7 @@ class Calibration:
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON values."""
-        return {
-            "usual": self.usual,
-            "follows": self.follows,
-            "centre": self.centre,
-            "scale": self.scale,
-            "cells": sparse(self.cells),
-            "two_sided": self.two_sided,
-        }
+        return {**vars(self), "cells": sparse(self.cells)}
 
     @classmethod
     def from_dict(cls, value: object, name: str) -> Calibration:

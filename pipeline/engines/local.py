@@ -17,10 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline import outcome, step
-from pipeline.given import Given
 from pipeline.run import finished
 from pipeline.step import StepFailed
-from pipeline.steps import Pipeline, PipelineError, Step, passed
+from pipeline.steps import Given, Pipeline, PipelineError, Step, passed
 
 PAUSE_SECONDS = 1.0
 """Wait before the first retry of a step; doubles each time."""

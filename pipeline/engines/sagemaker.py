@@ -188,8 +188,10 @@ def _job(group: Group, every: Mapping[str, Group], site: SageMakerSite) -> Json:
     }
     if group.cached:
         step["CacheConfig"] = {"Enabled": True, "ExpireAfter": f"P{KEPT_DAYS}D"}
-    if files := [_verdict_file(name) for name in _verdicts(group, every)]:
-        step["PropertyFiles"] = files
+    if verdicts := _verdicts(group, every):
+        step["PropertyFiles"] = [
+            {"PropertyFileName": name, "OutputName": OUTCOMES, "FilePath": f"{name}/{VERDICT}"} for name in verdicts
+        ]
     return step
 
 
@@ -273,10 +275,6 @@ def _verdicts(group: Group, every: Mapping[str, Group]) -> list[str]:
     """The steps of a group whose verdicts another group waits for."""
     own = {step.name for step in group.steps}
     return [step for step in dict.fromkeys(one.only_if for one in every.values()) if step in own]
-
-
-def _verdict_file(step: str) -> Json:
-    return {"PropertyFileName": step, "OutputName": OUTCOMES, "FilePath": f"{step}/{VERDICT}"}
 
 
 def _outcomes_of(group: Group) -> str:

@@ -17,9 +17,8 @@ import pytest
 
 from pipeline import outcome, step
 from pipeline.engines import local
-from pipeline.given import Given
 from pipeline.step import REFUSED, StepFailed
-from pipeline.steps import Pipeline
+from pipeline.steps import Given, Pipeline
 from tests.pipeline.toy import Toy, toy
 
 pytestmark = pytest.mark.slow  # each starts some processes
