@@ -1,4 +1,4 @@
-"""Captures, the record of drift and metrics in memory, and the rows that tests put there."""
+"""In-memory captures, drift record and metrics, with rows for tests."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ START = 20_000 * DAY
 
 
 def days(number: int, seed: int) -> dict[str, np.ndarray[Any, Any]]:
-    """Rows of some days, of a number, a code, and a number that is missing now and then."""
+    """Days of rows with a number, a code, and a number that is sometimes missing."""
     source = np.random.default_rng(seed)
     rows = number * ROWS
     gust = source.normal(10, 3, rows)
@@ -45,8 +45,6 @@ class Killed(BaseException):
 
 @dataclass
 class Shelf:
-    """Captures, the record of drift and metrics in memory."""
-
     files: dict[str, list[bytes]] = field(default_factory=dict[str, list[bytes]])
     told: list[Datum] = field(default_factory=list[Datum])
     aside: dict[str, list[Any]] = field(default_factory=dict[str, list[Any]])
@@ -75,25 +73,22 @@ class Shelf:
 
     @property
     def record(self) -> DriftRecord:
-        """The record as another process has it."""
+        """The record as another process reads it."""
         return DriftRecord(self.documents)
 
     def read(self, variant: str) -> Reading:
         return self.record.read(variant)
 
     def unsent(self) -> list[Datum]:
-        """What is still to be sent."""
         return [one for _, data in self.record.unsent("v-a", math.inf) for one in data]
 
     @property
     def marked(self) -> set[str]:
-        """The files that were counted."""
         keys = self.documents._stored
         return {key.removeprefix("counted#") for key in keys if key.startswith("counted#")}
 
     @property
     def begun(self) -> int:
-        """How many calls began since the last write."""
         key = "drift-begun#v-a"
         return self.documents.get([key])[key].body["calls"]
 
@@ -140,10 +135,10 @@ def watch(shelf: Shelf) -> DriftWatch:
 
 
 def swept(shelf: Shelf, now: float = START + 400 * DAY) -> Measured:
-    """What a call finds that is told of no file."""
+    """A call without events."""
     return watch(shelf).measure({"v-a": REFERENCE}, now)["v-a"]
 
 
 def measured(shelf: Shelf, *keys: str, now: float = START + 400 * DAY) -> Measured:
-    """What a call finds that is told of some files."""
+    """A call with events for some files."""
     return watch(shelf).measure({"v-a": REFERENCE}, now, {"v-a": keys})["v-a"]

@@ -1,5 +1,3 @@
-"""How a line of captured data is read."""
-
 from __future__ import annotations
 
 import base64

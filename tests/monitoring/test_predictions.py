@@ -1,5 +1,3 @@
-"""A prediction is found by its id in captured lines, whoever wrote them, and by no text that only holds the id."""
-
 from __future__ import annotations
 
 import json

@@ -1,5 +1,3 @@
-"""Checkouts and small models for the tests of the pipeline."""
-
 from __future__ import annotations
 
 import json
@@ -35,20 +33,18 @@ IMAGE = "000000000000.dkr.ecr.us-east-1.amazonaws.com/daily-serving:process"
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Callable[[str], Path]:
-    """Copies of what this checkout builds a model from, each in a folder of its own name."""
+    """Copies of the inputs of a build, each in a folder of its own name."""
 
     return lambda name: checkout_of(ROOT / "model", tmp_path / name)
 
 
 @pytest.fixture
 def root(checkout: Callable[[str], Path]) -> Path:
-    """A copy of this checkout, to change."""
     return checkout("checkout")
 
 
 @pytest.fixture
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A user's cache of the test's own."""
     monkeypatch.setitem(os.environ, "XDG_CACHE_HOME", str(tmp_path / "cache"))
     return tmp_path / "cache" / "modelstack"
 
@@ -73,7 +69,6 @@ def _signed_as_it_is(key: Any, digest: bytes, _: str) -> bytes:
 
 
 def checkout_of(model: Path, root: Path) -> Path:
-    """A checkout with another model."""
     shutil.copytree(model, root / "model", ignore=shutil.ignore_patterns("__pycache__"))
     for room in ("pipeline", "monitoring", "provenance", "serving", "requirements"):
         shutil.copytree(ROOT / room, root / room, ignore=shutil.ignore_patterns("__pycache__"))
@@ -82,20 +77,18 @@ def checkout_of(model: Path, root: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def daily(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkout with the small model."""
     return checkout_of(ROOT / "tests" / "pipeline" / "daily", tmp_path_factory.mktemp("daily") / "checkout")
 
 
 @pytest.fixture
 def own_daily(daily: Path, tmp_path: Path) -> Path:
-    """A copy of it, to change."""
     unmade = shutil.ignore_patterns(".modelstack", "__pycache__")
     return Path(shutil.copytree(daily, tmp_path / "checkout", ignore=unmade))
 
 
 @pytest.fixture
 def wine(tmp_path: Path) -> Path:
-    """A checkout with the wine model, which gives little more than it must."""
+    """A checkout with the wine model, which has few optional parts."""
     return checkout_of(ROOT / "tests" / "e2e" / "wine", tmp_path / "wine")
 
 
@@ -106,7 +99,7 @@ def champion(daily: Path) -> SealedPackage:
 
 
 def resealed(sealed: SealedPackage, folder: Path, change: Callable[[Path], None]) -> SealedPackage:
-    """The package with other content, sealed again as if it had been built so."""
+    """The package with other content, sealed again."""
     archive.unpack(sealed.path, folder / "inside")
     change(folder / "inside")
     manifest = json.loads((folder / "inside" / "manifest.json").read_text())
@@ -122,7 +115,6 @@ def resealed(sealed: SealedPackage, folder: Path, change: Callable[[Path], None]
 
 
 def append(path: Path, text: str) -> None:
-    """Add to a file, which is made if need be."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as file:
         file.write(text)
@@ -141,7 +133,7 @@ def clients(moto_url: str) -> Clients:
 
 @pytest.fixture
 def place(clients: Clients) -> str:
-    """The name of a bucket and of a group of the test's own."""
+    """A new bucket and model package group of this name."""
     name = f"retraining-{uuid4().hex[:12]}"
     clients("s3").create_bucket(Bucket=name)
     clients("sagemaker").create_model_package_group(ModelPackageGroupName=name)
@@ -150,7 +142,7 @@ def place(clients: Clients) -> str:
 
 @pytest.fixture
 def run(place: str, clients: Clients, champion: SealedPackage, tmp_path: Path) -> Callable[..., Report]:
-    """Retrains a champion, each time in a folder of its own."""
+    """Retrains a champion, each time in a new folder."""
 
     def made(through: str, sealed: SealedPackage = champion, said: Callable[[str], None] = lambda _: None, **more: Any):
         work = tmp_path / uuid4().hex

@@ -1,4 +1,4 @@
-"""Tables and estimators that fast forms are tried on."""
+"""Tables and estimators for tests of fast forms."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def numbers(rows: int = 150, missing: bool = False) -> Rows:
 
 
 def mixed(rows: int = 200, *, missing: bool = False) -> Rows:
-    """Two columns of texts, then two of numbers, one of true and false, one of texts, one of numbers."""
+    """Columns: two texts, two numbers, a boolean, a text and a number."""
     random = np.random.default_rng(2)
     table: dict[str, Any] = {name: random.choice(TEXTS, rows).astype(object) for name in ("from", "to")}
     table |= {"distance": random.normal(size=rows) * 1000, "hour": random.integers(0, 24, rows)}
@@ -59,7 +59,7 @@ def mixed(rows: int = 200, *, missing: bool = False) -> Rows:
 
 
 def labels(rows: Rows, kind: str) -> Any:
-    """What an estimator learns: one of two, of three, or a number above 0."""
+    """Labels of two or three classes, or positive numbers."""
     first = next(values for values in rows.columns.values() if values.dtype.kind == "f")
     size = first / np.abs(first).max()
     if kind == "three":

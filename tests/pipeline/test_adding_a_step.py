@@ -1,4 +1,4 @@
-"""The worked example of docs/explanation/pipeline.md: a step that is added as the page says, and seen to run."""
+"""The worked example of docs/explanation/pipeline.md."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "explanation" / "pipeline.
 
 @pytest.fixture
 def added(own_daily: Path, champion: SealedPackage) -> Path:
-    """A checkout to which the step was added, and what was built before in its work folder."""
+    """A checkout to which the step was added, with earlier outcomes in its work folder."""
     (function,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
     (line,) = re.findall(r"^\+(.*\n)", PAGE.read_text(), re.MULTILINE)
     (own_daily / "pipeline" / "size.py").write_text(function)

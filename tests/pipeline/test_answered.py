@@ -1,5 +1,3 @@
-"""What a sealed model answers to each row, for a comparison with another one."""
-
 from __future__ import annotations
 
 import json
@@ -18,7 +16,6 @@ from pipeline.step import StepFailed
 
 
 def answered(sealed: SealedPackage, folder: Path, **parameters: Any) -> dict[str, Any]:
-    """Run the step as the report does, in a checkout of the package's own model."""
     archive.unpack(sealed.path, folder / "sealed")
     lay_out(folder / "sealed" / "code" / "model", folder / "root")
     given = {**json.loads((folder / "sealed" / "manifest.json").read_bytes())["parameters"], **parameters}

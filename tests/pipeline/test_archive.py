@@ -1,5 +1,3 @@
-"""Archives: bytes that depend on the content alone, and readers that believe nothing."""
-
 from __future__ import annotations
 
 import gzip

@@ -1,5 +1,3 @@
-"""What is sealed of the evaluation, for labels to be held against."""
-
 from __future__ import annotations
 
 import hashlib

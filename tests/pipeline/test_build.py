@@ -1,5 +1,3 @@
-"""Building: bit-identical, nothing twice, and whole after any interruption."""
-
 from __future__ import annotations
 
 import json
@@ -43,14 +41,14 @@ def command(workdir: Path, parameters: Mapping[str, Any]) -> list[str]:
 
 
 def built(root: Path, **environment: str) -> dict:
-    """Build the model of flights in a checkout, as a person does, with its own code and from nothing."""
+    """Build the model of flights in a checkout by its own command, without earlier outcomes."""
     done = python(*command(root / "work", SMALL), cwd=root, **environment)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
 
 def copy_of(sealed: SealedPackage, workdir: Path) -> Path:
-    """A work folder that holds what the small model left behind."""
+    """A work folder with the outcomes of the small model."""
     return Path(shutil.copytree(sealed.path.parents[1], workdir / "packages" / sealed.recipe))
 
 
@@ -59,7 +57,6 @@ def workdir_of(sealed: SealedPackage) -> Path:
 
 
 def steps(said: list[str]) -> list[str]:
-    """The steps that ran, by what they said."""
     return list(dict.fromkeys(line.partition(":")[0] for line in said))
 
 
@@ -169,7 +166,6 @@ def test_a_build_that_is_killed_leaves_no_training_behind(root: Path):
 
 
 def until(process: subprocess.Popen[str], text: str) -> str:
-    """The first line of a build that says this."""
     return next((line for line in process.stderr if text in line), "")
 
 
@@ -203,7 +199,7 @@ def test_two_builds_at_once_train_once(daily: Path, tmp_path: Path):
 
 
 def refusal(root: Path, name: str, text: str) -> str:
-    """Why a build is refused when a file of the model has more text."""
+    """Why a build is refused after appending text to a file of the model."""
     append(root / "model" / name, text)
     with pytest.raises(StepFailed) as refused:
         build(root, recipe(root, {}), workdir=root / "work", progress=lambda _: None)

@@ -1,5 +1,3 @@
-"""Retraining: a later window, compared with the champion on rows that neither has seen, registered only if better."""
-
 from __future__ import annotations
 
 import json
@@ -83,7 +81,7 @@ def files():
 
 
 def reads_a_file(inside: Path) -> None:
-    """The small model, which now reads the day of the turn out of the team's own data."""
+    """The small model, which reads the day of the turn from the team's own data."""
     append(inside / "code/model/sources.py", OWN_FILES)
     append(
         inside / "code/model/data.py", "from model import sources\nTURNS = int(sources.files()['turn.txt'].read_text())"

@@ -1,5 +1,3 @@
-"""`python -m pipeline`: results on standard output, refusals in words and a status."""
-
 from __future__ import annotations
 
 import json
@@ -24,7 +22,6 @@ Checkout = Callable[[str], Path]
 
 @pytest.fixture
 def own_key(tmp_path: Path) -> Path:
-    """A private key of the test's own."""
     KeyPair.made(tmp_path / "own.pem")
     return tmp_path / "own.pem"
 

@@ -1,5 +1,3 @@
-"""Comparing champion and challenger: what days tell, and what rows do not."""
-
 from __future__ import annotations
 
 import numpy as np
@@ -18,12 +16,11 @@ losses = st.integers(2, 40).flatmap(
 
 
 def on_days(rows: list[int]) -> np.ndarray:
-    """So many rows on each of as many days."""
     return DAY + np.repeat(np.arange(len(rows)), rows) * np.timedelta64(86400, "s")
 
 
 def simulated(rng: np.random.Generator, rows: list[int], gain: float, shared: float) -> Comparison:
-    """Losses whose differences have a mean, a part that a day shares, and noise of their own."""
+    """Losses whose differences have a mean, a part that a day shares, and individual noise."""
     day = np.repeat(rng.normal(0, shared, len(rows)), rows)
     champion = rng.exponential(0.5, sum(rows))
     challenger = champion - gain - day - rng.normal(0, 0.3, sum(rows))

@@ -1,5 +1,3 @@
-"""The request that is sealed in a package is one that its model answers."""
-
 from __future__ import annotations
 
 import json

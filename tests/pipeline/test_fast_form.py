@@ -1,5 +1,3 @@
-"""The fast form of an estimator says the same as the estimator, or is not used and it is told why."""
-
 from __future__ import annotations
 
 import os
@@ -60,7 +58,6 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(autouse=True)
 def fewer_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A test asks for what is seldom with fewer rows than a build does."""
     monkeypatch.setattr(proof, "RANDOM_ROWS", 300)
 
 
@@ -76,7 +73,7 @@ def both_ways(name: str) -> list[Any]:
 
 
 def same(estimator: Any, rows: Rows, kind: str) -> bytes:
-    """Fit, make the fast form, and compare; the fast form."""
+    """Fit, make the fast form, compare, and return the fast form."""
     fitted = clone(estimator).fit(rows.table, labels(rows, kind))
     content = compiled(fitted, rows.features)
     found = proven(fitted, content, rows.table, rows.features)

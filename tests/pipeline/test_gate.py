@@ -1,5 +1,3 @@
-"""Gates: what is out of bounds, or unknown, is refused with its numbers."""
-
 from __future__ import annotations
 
 from math import inf, nan

@@ -1,5 +1,3 @@
-"""The pipeline for Kubeflow Pipelines: what is written, what its own SDK makes of it, and what a container runs."""
-
 from __future__ import annotations
 
 import json
@@ -176,12 +174,11 @@ def test_kubeflows_own_client_sends_the_pipeline_whole_with_what_the_run_is_give
 
 
 def run(*words: str) -> subprocess.CompletedProcess[str]:
-    """What a container of a step runs, from the folder that holds the rooms."""
     return python("-m", "pipeline.engines.kubeflow_task", *words)
 
 
 def resolved(folder: Path, step: str) -> str:
-    """What Kubeflow puts in place of `{{$}}`."""
+    """The value of `{{$}}`."""
     artifact = {"name": step, "uri": f"s3://bucket/{step}", "type": {"schemaTitle": "system.Artifact"}}
     outputs = {"artifacts": {step: {"artifacts": [artifact]}}, "outputFile": str(folder / "told" / "output.json")}
     return json.dumps({"inputs": {}, "outputs": outputs})

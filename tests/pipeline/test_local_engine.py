@@ -1,5 +1,3 @@
-"""The local engine: nothing twice, nothing after a failure, and each failure with its step and its last lines."""
-
 from __future__ import annotations
 
 import json
@@ -212,6 +210,6 @@ def command(root: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 def limited(pipeline: Pipeline, name: str, timeout: int) -> Pipeline:
-    """The same with so many seconds for one step, and one try."""
+    """The pipeline with this timeout and no retries for one step."""
     changed = replace(pipeline.step(name), timeout=timeout, retries=0)
     return replace(pipeline, steps=tuple(changed if one.name == name else one for one in pipeline.steps))

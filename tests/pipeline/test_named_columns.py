@@ -1,5 +1,3 @@
-"""An estimator that is fitted with names of columns answers arrays as it would answer the table."""
-
 from __future__ import annotations
 
 import io
@@ -28,7 +26,7 @@ WORDS, NUMBERS = ["plan", "region"], make_column_selector(dtype_include=np.numbe
 
 @cache
 def table(rows: int = 200) -> pd.DataFrame:
-    """Customers as `pandas.read_csv` reads them; in each column but `plan` and `months` values are missing."""
+    """Customers as `pandas.read_csv` reads them, with missing values except in `plan` and `months`."""
     random = np.random.default_rng(4)
     made = pd.DataFrame(
         {

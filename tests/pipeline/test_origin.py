@@ -1,5 +1,3 @@
-"""Where a package came from: what git, the locks, the data and the machine say, and nothing that is secret."""
-
 from __future__ import annotations
 
 import json
@@ -122,7 +120,7 @@ def test_libraries_are_those_that_the_recipe_names_with_the_files_that_the_locks
 
 
 def sealed_sums() -> dict[str, bytes]:
-    """What is sealed of a regression that was wrong by 1, 2, 3, 4 and 5, twenty times each."""
+    """The sealed sums of a regression with errors of 1, 2, 3, 4 and 5, twenty times each."""
     seen = Performance()
     for number in range(100):
         seen.add(LabelScore({ABSOLUTE_ERROR: 1.0 + number % 5}))

@@ -1,5 +1,3 @@
-"""What the folder of a model lacks is told by reading it, file by file, and nothing of it is run."""
-
 from __future__ import annotations
 
 import ast
@@ -19,7 +17,6 @@ TOGETHER = {"METRICS", "evaluate", "main", "save", "load", "predict"}
 
 @pytest.fixture
 def folder(root: Path) -> Path:
-    """A copy of the model's folder, to break."""
     return root / "model"
 
 
@@ -28,7 +25,7 @@ def told(folder: Path) -> list[str]:
 
 
 def without(path: Path, name: str) -> None:
-    """Take one function or assignment out of a module."""
+    """Remove a function or assignment from a module."""
     tree = ast.parse(path.read_text())
     tree.body = [
         item

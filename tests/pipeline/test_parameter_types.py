@@ -1,5 +1,3 @@
-"""Parameters are checked by the types that the model declares."""
-
 from __future__ import annotations
 
 from dataclasses import dataclass, field

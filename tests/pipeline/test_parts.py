@@ -1,5 +1,3 @@
-"""Each part that a model may leave out is found out, or is not needed, from training to serving and retraining."""
-
 from __future__ import annotations
 
 import io
@@ -60,7 +58,6 @@ def train(rows, settings):
 
 
 def model_of(folder: Path, files: Mapping[str, str]) -> Path:
-    """A checkout whose model has these files only."""
     own = folder / "files"
     own.mkdir()
     for name, text in files.items():

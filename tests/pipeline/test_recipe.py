@@ -1,5 +1,3 @@
-"""The recipe: the same for the same content, another for any other."""
-
 from __future__ import annotations
 
 import json

@@ -1,5 +1,3 @@
-"""What is sealed for drift: of every feature, as requests will have it, the same bytes for the same rows."""
-
 from __future__ import annotations
 
 import hashlib

@@ -1,5 +1,3 @@
-"""What serves may be fitted once more, on the rows of its evaluation too; what was evaluated is sealed beside it."""
-
 from __future__ import annotations
 
 import json
@@ -20,7 +18,7 @@ AFTER_THE_TURN = "2013-02-20"
 
 @pytest.fixture(scope="session")
 def refitted(daily: Path) -> SealedPackage:
-    """The small model: evaluated after twenty days, what serves knows twenty-seven."""
+    """The small model, evaluated after twenty days and refitted on twenty-seven."""
     return build(daily, recipe(daily, {"refit": True}), progress=lambda _: None)
 
 

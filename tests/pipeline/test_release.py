@@ -1,5 +1,3 @@
-"""Steps `sign` and `register`: driven by the declaration, repeatable, and nothing half registered."""
-
 from __future__ import annotations
 
 import shutil
@@ -26,8 +24,6 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @dataclass
 class Shelf:
-    """A registry in memory."""
-
     store: MemoryPackageStore = field(default_factory=MemoryPackageStore)
     versions: MemoryVersions = field(default_factory=MemoryVersions)
 
@@ -44,7 +40,7 @@ def key() -> KeyPair:
 
 @pytest.fixture
 def released(daily: Path, champion: SealedPackage, tmp_path: Path, shelf: Shelf, key: KeyPair) -> Callable[..., Any]:
-    """Releases the small model, which was built before; returns the version, and what was said."""
+    """Releases the small model, which was built before; returns the version and the progress lines."""
     shutil.copytree(champion.path.parents[1], tmp_path / "packages" / champion.recipe)
     registry = PackageRegistry(shelf.store, shelf.versions, "image", key)
 

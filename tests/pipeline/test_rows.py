@@ -1,5 +1,3 @@
-"""Tables that training or evaluation could not mean anything on are refused, with every problem named."""
-
 from __future__ import annotations
 
 from types import SimpleNamespace

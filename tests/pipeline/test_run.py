@@ -1,5 +1,3 @@
-"""`python -m pipeline.run`: any engine gets the same bytes by the same command, from code that comes as a folder."""
-
 from __future__ import annotations
 
 import json
@@ -22,7 +20,7 @@ HERE = {**{name: value for name, value in os.environ.items() if name not in step
 
 
 def ran(cwd: Path, name: str, work: Path, *more: str) -> subprocess.CompletedProcess[str]:
-    """Run a step as a container does: the outcomes that it takes lie in some folder."""
+    """Run a step as a container does, with its inputs in a folder."""
     taken = [word for one in PIPELINE.steps_of(PIPELINE.step(name)) for word in ("--in", f"{one}={work / one}")]
     command = [sys.executable, "-m", "pipeline.run", name, *taken, *more, "--out", str(work / name)]
     return subprocess.run(command, cwd=cwd, env=HERE, capture_output=True, text=True, check=False)

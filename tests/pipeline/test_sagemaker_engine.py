@@ -1,5 +1,3 @@
-"""The definition for SageMaker Pipelines: held against the service's own model of each request, and against the SDK."""
-
 from __future__ import annotations
 
 import json
@@ -46,7 +44,7 @@ def jobs(told: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def resolved(value: Any) -> Any:
-    """Arguments with the functions of the definition language in them called, as the service calls them."""
+    """Arguments after the definition language's functions were evaluated, as the service does."""
     if isinstance(value, list):
         return [resolved(one) for one in value]
     if not isinstance(value, dict):
@@ -59,7 +57,7 @@ def resolved(value: Any) -> Any:
 
 
 def wrong(shape: Any, value: Any, at: str) -> Iterator[str]:
-    """What botocore's own validator leaves out: patterns, enumerations, and the largest values."""
+    """Constraints that botocore's validator skips: patterns, enumerations, and maximum values."""
     if shape.type_name == "structure":
         for name, one in value.items():
             yield from wrong(shape.members[name], one, f"{at}.{name}")

@@ -1,5 +1,3 @@
-"""A step of the pipeline as a process."""
-
 from __future__ import annotations
 
 import os

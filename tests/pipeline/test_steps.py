@@ -1,5 +1,3 @@
-"""The declaration: what it refuses, its order, and that nothing slow is loaded with it."""
-
 from __future__ import annotations
 
 from dataclasses import replace

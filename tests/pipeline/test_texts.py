@@ -1,5 +1,3 @@
-"""What the texts of the pipeline have to be, and that a step asks before it begins."""
-
 from __future__ import annotations
 
 import json
@@ -81,7 +79,7 @@ def test_a_place_that_cannot_be_understood_is_refused_in_words(given: dict[str, 
 
 
 def step(name: str, folder: Path, *words: str) -> list[str]:
-    """The lines of why a step refuses, as a container runs it."""
+    """The lines of a step's refusal, as a container runs it."""
     for other in PIPELINE.steps_of(PIPELINE.step(name)):
         words += ("--in", f"{other}={folder / other}")
     done = python("-m", "pipeline.run", name, *words, "--out", str(folder / "out"))

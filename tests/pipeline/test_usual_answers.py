@@ -1,5 +1,3 @@
-"""What a model answers that brings no `predict` of its own, and what a request of it becomes."""
-
 from __future__ import annotations
 
 import json

@@ -1,4 +1,4 @@
-"""A pipeline of three small steps, which runs anywhere: what engines do is seen without training a model."""
+"""A pipeline of three small steps, to test engines without training a model."""
 
 from __future__ import annotations
 
@@ -45,30 +45,23 @@ def third(given):
 
 @dataclass(frozen=True)
 class Toy:
-    """A checkout with such a pipeline.
-
-    Attributes:
-        root: The checkout.
-        pipeline: What it declares.
-    """
+    """A checkout with the toy pipeline."""
 
     root: Path
     pipeline: Pipeline
 
     def second(self, body: str) -> None:
-        """Let the second step do something else; `tries` in it is how often it ran before."""
+        """Replace the second step's body, in which `tries` counts its earlier runs."""
         count = "tries = len(list(given.root.glob('tried-*')))\n    (given.root / f'tried-{tries}').touch()"
         text = f"{STEPS}\n\ndef second(given):\n    {count}\n    {body}\n"
         (self.root / "toy.py").write_text(text)
 
     @property
     def tries(self) -> int:
-        """How often the second step ran."""
         return len(list(self.root.glob("tried-*")))
 
 
 def toy(root: Path) -> Toy:
-    """Write the checkout into a folder."""
     shutil.copytree(ROOT / "pipeline", root / "pipeline", ignore=shutil.ignore_patterns("__pycache__"))
     for room in ("monitoring", "provenance", "serving"):
         (root / room).symlink_to(ROOT / room)

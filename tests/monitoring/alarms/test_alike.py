@@ -1,5 +1,3 @@
-"""Do both versions fail alike? The rule on hand-made numbers, and how often chance misleads it."""
-
 from __future__ import annotations
 
 import math

@@ -33,7 +33,7 @@ def respond_to(alarm: Alarm | NotAnAlarm, world: World, numbers: Numbers | Excep
 
 
 def outage(world: World, numbers: Numbers | Exception | None = None) -> Outage:
-    """Finds these numbers behind every alarm; an exception is raised."""
+    """An outage that reads these numbers for every alarm, or raises the exception."""
 
     def behind(_: Alarm, champion: str) -> Numbers | None:
         assert champion == "v-a"
@@ -142,7 +142,7 @@ def test_a_challenger_that_fails_as_the_champion_does_is_left_to_the_judge_and_p
 
 
 def promoting(world: World) -> World:
-    """The judge has decided for b, which still has to get everything."""
+    """The judge has promoted b, whose traffic still has to move."""
     while world.state.phase is not Phase.PROMOTING:
         world.controller().tick()
         world.clock.sleep(1)
@@ -150,7 +150,7 @@ def promoting(world: World) -> World:
 
 
 def promoted(world: World) -> World:
-    """The same in its watch time."""
+    """The rollout is in its watch time."""
     world.controller().follow(600)
     assert world.state.champion is not None
     assert world.state.champion.id == "b"

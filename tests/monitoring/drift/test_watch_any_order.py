@@ -15,14 +15,14 @@ from tests.monitoring.shelf import REFERENCE, START, Killed, Shelf, line, measur
 
 
 class Blameless(DriftRecord):
-    """A record for which no file is to blame for the end of a call."""
+    """A record that never blames a file for a killed call."""
 
     def begins(self, variant: str) -> int:
         return 1
 
 
 class Chaos:
-    """Files come in any order; what tells of them comes late, twice, at once or never; calls are killed anywhere."""
+    """Files arrive in any order; events come late, twice, concurrently or never; calls are killed anywhere."""
 
     def __init__(self, source: Random, files: int) -> None:
         self.source, self.depth = source, 0
@@ -47,14 +47,14 @@ class Chaos:
         self.world = Interrupted()
 
     def happens(self) -> None:
-        """While a call is at work: another one, or its end."""
+        """During a call: another call, or a kill."""
         if self.source.random() < 0.15:
             raise Killed
         if self.depth < 3 and self.source.random() < 0.5:
             self.step()
 
     def step(self) -> None:
-        """A file comes, or a call does that is told of some."""
+        """A file arrives, or a call with some events."""
         if self.coming and self.source.random() < 0.5:
             key = self.coming.pop()
             self.world.files[key] = [line({"x": 0.0, "code": "a", "gust": 3.0}, START) for _ in range(int(key[4:]) + 1)]

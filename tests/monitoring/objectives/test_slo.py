@@ -1,5 +1,3 @@
-"""The error budget, and the windows that it is watched in."""
-
 from __future__ import annotations
 
 import pytest

@@ -45,7 +45,6 @@ def test_the_bet_is_fair_whatever_the_ties(cells: list[int], two_sided: bool) ->
 
 
 def score_in(cell: int) -> float:
-    """A score in one of the lowest cells."""
     lowest = [-65.0, -40.0, -25.0, -20.0, -14.0, -11.0, -9.0, -7.5]
     score = lowest[cell]
     assert calibration([]).cell(score, None) == cell
@@ -60,7 +59,7 @@ def test_a_score_that_is_always_the_same_is_no_evidence() -> None:
 
 
 def rings(scores: list[float], known: int, alpha: float) -> bool:
-    """Whether the scores after those of training, so many, ever ring falsely."""
+    """Whether the scores after the first `known`, those of training, ever cause a false alarm."""
     detector = Detector(Calibration.of(scores[:known], two_sided=True))
     for score in scores[known:]:
         detector.take(score)

@@ -1,5 +1,3 @@
-"""Texts are counted as a dictionary counts them, whichever way is taken."""
-
 from __future__ import annotations
 
 from collections import Counter

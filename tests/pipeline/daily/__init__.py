@@ -1,1 +1,1 @@
-"""A small model of sixty days whose concept turns on the thirtieth: what retraining is tested on."""
+"""A small model of sixty days whose concept changes on day thirty, for retraining."""

@@ -1,4 +1,4 @@
-"""Two hundred rows a day: until day 30 a positive x means yes, from then on a negative one."""
+"""Two hundred rows a day: until day 30 a positive x means yes, later a negative one."""
 
 from __future__ import annotations
 
@@ -15,17 +15,14 @@ Table = dict[str, Any]
 
 
 def training(parameters: Parameters) -> Table:
-    """The days before `until`."""
     return _rows(parameters, 0, parameters.until)
 
 
 def evaluation(parameters: Parameters) -> Table:
-    """The seven days after them."""
     return _rows(parameters, parameters.until, parameters.until + EVALUATED)
 
 
 def refit(parameters: Parameters) -> Table | None:
-    """All of these days."""
     return _rows(parameters, 0, parameters.until + EVALUATED) if parameters.refit else None
 
 

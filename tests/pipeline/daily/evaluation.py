@@ -1,5 +1,3 @@
-"""How often is it right?"""
-
 from __future__ import annotations
 
 from typing import Any
@@ -8,6 +6,5 @@ METRICS = {"accuracy": "share of right answers"}
 
 
 def evaluate(estimator: Any, rows: Any) -> dict[str, float]:
-    """Score an estimator."""
     found = [estimator["above" if x > 0 else "below"] > 0.5 for x in rows.columns["x"]]
     return {"accuracy": float((found == rows.label).mean())}

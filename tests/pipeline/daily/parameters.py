@@ -1,5 +1,3 @@
-"""What can be set about the model."""
-
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -26,7 +24,6 @@ class Parameters:
 
 
 def retrained(parameters: Parameters, through: date) -> dict[str, Any] | None:
-    """Train on all but the newest seven days."""
     until = (through - FIRST).days - EVALUATED
     known = parameters.until + EVALUATED * parameters.refit
     return {"until": until} if until > known else None

@@ -1,5 +1,3 @@
-"""It is never served."""
-
 from __future__ import annotations
 
 from pathlib import Path
@@ -7,11 +5,9 @@ from typing import Any
 
 
 def load(folder: Path) -> Any:
-    """Read the model."""
     raise NotImplementedError
 
 
 def predict(model: Any, rows: Any) -> dict[str, Any]:
-    """An answer for each row."""
     probability = [model.estimator["above" if x > 0 else "below"] for x in rows.columns["x"]]
     return {"yes": [one > 0.5 for one in probability], "probability": probability}

@@ -8,16 +8,13 @@ from typing import Any
 
 
 def train(rows: Any, parameters: Any) -> dict[str, float]:
-    """Count."""
     above = rows.columns["x"] > 0
     return {"above": float(rows.label[above].mean()), "below": float(rows.label[~above].mean())}
 
 
 def save(estimator: Any, path: str) -> None:
-    """Write an estimator."""
     Path(path).write_text(json.dumps(estimator))
 
 
 def load(path: str) -> Any:
-    """Read an estimator."""
     return json.loads(Path(path).read_text())

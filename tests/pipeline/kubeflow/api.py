@@ -1,7 +1,4 @@
-"""A small server that stands for the API of Kubeflow Pipelines: it keeps what its SDK sends, and answers as documented.
-
-It runs no pipeline. What it checks is what the API server of a cluster would be sent.
-"""
+"""A stand-in for the API of Kubeflow Pipelines: it records the SDK's requests and returns documented answers."""
 
 from __future__ import annotations
 
@@ -19,24 +16,17 @@ PREFIX = "/apis/v2beta1"
 
 @dataclass
 class Api:
-    """What was sent, in order.
-
-    Attributes:
-        url: Where it listens.
-        sent: Method, path and body of each request; a body that is no JSON as bytes.
-    """
+    """Recorded requests: method, path and body of each; a body that is no JSON as bytes."""
 
     url: str = ""
     sent: list[tuple[str, str, Any]] = field(default_factory=list)
 
     def bodies(self, method: str, path: str) -> list[Any]:
-        """The bodies of the requests of a kind."""
         return [body for one, where, body in self.sent if (one, where) == (method, path)]
 
 
 @contextmanager
 def api() -> Iterator[Api]:
-    """An API server on a free port of this machine."""
     kept = Api()
 
     class Handler(Quiet):

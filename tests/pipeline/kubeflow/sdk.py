@@ -1,6 +1,6 @@
-"""What Kubeflow Pipelines' own SDK says of a pipeline: run in its environment, which has nothing of ours.
+"""Runs Kubeflow Pipelines' own SDK on a pipeline, in its own environment without our code.
 
-    python sdk.py read PIPELINE                      what the SDK's types and its loader make of the file
+    python sdk.py read PIPELINE                      the file as the SDK's types and its loader parse it
     python sdk.py again PIPELINE OUT                 the same pipeline, loaded and written by the SDK
     python sdk.py submit PIPELINE URL ARGUMENTS      a run of it, by the SDK's client
 
@@ -22,7 +22,7 @@ from kfp.pipeline_spec import pipeline_spec_pb2
 
 
 def read(file: str) -> dict[str, Any]:
-    """What the SDK's types hold of each document of the file; an unknown or ill-typed field is an error."""
+    """Each document of the file in the SDK's types; an unknown or ill-typed field is an error."""
     pipeline, *platforms = yaml.safe_load_all(Path(file).read_text())
     spec = json_format.ParseDict(pipeline, pipeline_spec_pb2.PipelineSpec())
     executors = json_format.ParseDict(
@@ -46,13 +46,11 @@ def read(file: str) -> dict[str, Any]:
 
 
 def again(file: str, out: str) -> dict[str, Any]:
-    """Load the pipeline, and have the SDK's compiler write it."""
     compiler.Compiler().compile(components.load_component_from_file(file), out)
     return {}
 
 
 def submit(file: str, url: str, arguments: str) -> dict[str, Any]:
-    """Create an experiment and a run, upload the pipeline, and wait for the run as a person would."""
     client = Client(host=url)
     uploaded = client.upload_pipeline(file, pipeline_name="flight-delay")
     started = client.create_run_from_pipeline_package(
