@@ -29,10 +29,6 @@ from pipeline.rows import Rows
 TEXTS = ["UA", "AA", "DL", ""]
 
 
-def rows_of(table: dict[str, Any]) -> Rows:
-    return Rows.of(table)
-
-
 def numbers(rows: int = 150, missing: bool = False) -> Rows:
     """Three columns of numbers, one of them of few values; a label is the first one's sign."""
     random = np.random.default_rng(1)
@@ -41,7 +37,7 @@ def numbers(rows: int = 150, missing: bool = False) -> Rows:
     label = table["a"] + table["c"] / 9 > 0.5
     if missing:
         table["b"][random.random(rows) < 0.2] = np.nan
-    return rows_of({**table, "label": label})
+    return Rows.of({**table, "label": label})
 
 
 def mixed(rows: int = 200, *, missing: bool = False) -> Rows:
@@ -55,7 +51,7 @@ def mixed(rows: int = 200, *, missing: bool = False) -> Rows:
     if missing:
         table["to"][random.random(rows) < 0.2] = None
         table["wind"][random.random(rows) < 0.2] = np.nan
-    return rows_of({**table, "label": label})
+    return Rows.of({**table, "label": label})
 
 
 def labels(rows: Rows, kind: str) -> Any:

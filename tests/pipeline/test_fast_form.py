@@ -50,7 +50,6 @@ from tests.pipeline.estimators import (
     labels,
     mixed,
     numbers,
-    rows_of,
 )
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -120,7 +119,7 @@ def tables(draw: st.DrawFn) -> tuple[Rows, int]:
         values[random.random(size) < draw(st.sampled_from([0.0, 0.3]))] = np.nan
     label = random.integers(0, draw(st.integers(2, 3)), size)
     label[:3] = [0, 1, 0]
-    return rows_of({"category": category, "number": number, "label": label}), seed
+    return Rows.of({"category": category, "number": number, "label": label}), seed
 
 
 @pytest.mark.slow
@@ -230,12 +229,12 @@ def test_what_is_told_is_the_same_in_each_build():
 @pytest.mark.parametrize("name", ["_2", "_3", "input0", "model", "variable", "a name: with (signs)"])
 def test_features_may_have_any_name(name: str):
     random = np.random.default_rng(0)
-    rows = rows_of({name: random.normal(size=90), "label": random.random(90) < 0.5})
+    rows = Rows.of({name: random.normal(size=90), "label": random.random(90) < 0.5})
     same(LogisticRegression(), rows, "two")
 
 
 def test_a_feature_that_is_named_as_an_output_is_told():
-    rows = rows_of({"probability": np.arange(90.0), "label": np.arange(90) > 40})
+    rows = Rows.of({"probability": np.arange(90.0), "label": np.arange(90) > 40})
     fitted = LogisticRegression().fit(rows.table, rows.label)
     with pytest.raises(NoFastForm, match="the feature 'probability' is named as an output is"):
         compiled(fitted, rows.features)

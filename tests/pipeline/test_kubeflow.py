@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 from dataclasses import replace
@@ -10,12 +11,12 @@ from typing import Any
 import pytest
 import yaml
 
+from demos.builds import kubeflow_docker
 from pipeline import outcome
 from pipeline.engines.kubeflow import KubeflowSite, Secret, SiteError, compiled
 from pipeline.recipe import canonical, recipe
 from pipeline.steps import PIPELINE, VERDICT, Input, Pipeline, Resources, Step
 from tests.pipeline.kubeflow.api import PREFIX, api
-from tests.pipeline.kubeflow.asked import answer
 from tests.process import python
 from tests.small import SMALL
 
@@ -139,6 +140,15 @@ def test_all_that_is_wrong_with_a_site_is_told_at_once():
         "folder champion",
         "secret A-B=s/k is not allowed",
     ]
+
+
+def answer(*words: str | Path) -> Any:
+    """The answer of a command of `sdk.py`, in the SDK's own environment."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("KF_", "PYTHONPATH"))}
+    command = [kubeflow_docker.python(), ROOT / "tests/pipeline/kubeflow/sdk.py", *words]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 @pytest.mark.slow

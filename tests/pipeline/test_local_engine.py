@@ -1,10 +1,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -13,15 +10,17 @@ from typing import Any
 
 import pytest
 
-from pipeline import outcome, step
+from pipeline import outcome
 from pipeline.engines import local
 from pipeline.step import REFUSED, StepFailed
 from pipeline.steps import Given, Pipeline
 from tests.pipeline.toy import Toy, toy
+from tests.process import python
 
 pytestmark = pytest.mark.slow  # each starts some processes
 
 RECIPE = {"recipe": "a" * 64}
+COMMAND = ("-m", "pipeline.run")
 
 
 @pytest.fixture
@@ -149,7 +148,7 @@ def test_a_kept_outcome_with_another_content_is_noticed_and_made_anew(made: Toy,
 def test_no_step_reads_an_outcome_with_other_digests_whatever_started_it(made: Toy, tmp_path: Path) -> None:
     first = Path(shutil.copytree(run(made)["first"], tmp_path / "first"))
     (first / "word.txt").write_text("wood")
-    done = command(made.root, "second", "--in", f"first={first}", "--out", str(tmp_path / "out"))
+    done = python(*COMMAND, "second", "--in", f"first={first}", "--out", str(tmp_path / "out"), cwd=made.root)
     assert done.returncode == REFUSED
     assert "word.txt has sha256 " in json.loads(done.stderr.splitlines()[-1])
     assert not (tmp_path / "out").exists()
@@ -165,7 +164,7 @@ def test_no_step_reads_an_outcome_with_other_digests_whatever_started_it(made: T
     ],
 )
 def test_a_command_that_makes_no_sense_is_refused_in_words(made: Toy, words: list[str], said: str) -> None:
-    done = command(made.root, *words)
+    done = python(*COMMAND, *words, cwd=made.root)
     assert done.returncode == REFUSED
     assert said in json.loads(done.stderr.splitlines()[-1])
 
@@ -174,7 +173,7 @@ def test_texts_come_from_a_file_too_and_those_on_the_command_line_count(made: To
     settings = tmp_path / "settings.json"
     settings.write_text(json.dumps({"word": "wood", "recipe": "b" * 64, "of another step": "x"}))
     given = ("--settings", str(settings), "--set", f"recipe={RECIPE['recipe']}")
-    done = command(made.root, "first", *given, "--out", str(tmp_path / "out"))
+    done = python(*COMMAND, "first", *given, "--out", str(tmp_path / "out"), cwd=made.root)
     assert done.returncode == 0, done.stderr
     assert outcome.verified(tmp_path / "out", "first").made_of == {"word": "wood", **RECIPE}
 
@@ -196,17 +195,6 @@ def test_a_step_that_needs_this_process_runs_in_it_and_what_it_raises_is_raised(
     with pytest.raises(OSError, match="No space left") as failed:
         run(made, here={"third": fails})
     assert failed.value.__notes__ == ["third failed"]
-
-
-def command(root: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "pipeline.run", *words],
-        cwd=root,
-        env={name: value for name, value in os.environ.items() if name not in step.alike()},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 def limited(pipeline: Pipeline, name: str, timeout: int) -> Pipeline:

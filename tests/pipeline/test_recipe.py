@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pipeline.contract import NothingNewer, RecipeError
 from pipeline.declared import retrained
 from pipeline.locks import locked
-from pipeline.recipe import canonical, model_files, recipe
+from pipeline.recipe import canonical, recipe
 from tests.pipeline.conftest import append
 from tests.process import printed
 
@@ -106,19 +106,25 @@ def test_another_version_of_what_the_model_needs_is_another_model(
     assert (recipe(root, {}) == before) is same
 
 
-def test_what_the_code_imports_and_no_lock_has_is_refused(root: Path):
-    lock = root / "requirements/app.txt"
-    lock.write_text(lock.read_text().replace("\npandas==", "\npolars=="))
-    with pytest.raises(RecipeError, match=r"app\.txt does not lock pandas, which model/data\.py imports: add it to"):
-        recipe(root, {})
-
-
-def test_a_lock_without_what_makes_fast_forms_is_refused(root: Path):
-    lock = root / "requirements/app.txt"
-    lock.write_text(lock.read_text().replace("\nskl2onnx==", "\nskl3onnx=="))
-    with pytest.raises(
-        RecipeError, match=r"app\.txt does not lock skl2onnx, which makes the fast form: run `make lock`"
-    ):
+@pytest.mark.parametrize(
+    ("file", "old", "new", "said"),
+    [
+        ("app", "pandas==", "polars==", r"app\.txt does not lock pandas, which model/data\.py imports: add it to"),
+        (
+            "app",
+            "skl2onnx==",
+            "skl3onnx==",
+            r"app\.txt does not lock skl2onnx, which makes the fast form: run `make lock`",
+        ),
+        ("serving", "numpy==", "numpy>=", r"serving\.txt: 'numpy>=\S+' pins no version: expected name==version"),
+    ],
+)
+def test_a_lock_that_misses_a_library_or_pins_no_version_is_refused(
+    root: Path, file: str, old: str, new: str, said: str
+):
+    lock = root / f"requirements/{file}.txt"
+    lock.write_text(lock.read_text().replace(f"\n{old}", f"\n{new}"))
+    with pytest.raises(RecipeError, match=said):
         recipe(root, {})
 
 
@@ -129,12 +135,6 @@ def test_comments_options_and_the_order_of_a_lock_do_not_matter(root: Path):
     shuffled = [line for line in reversed(blocks) if line.strip() and not line.lstrip().startswith("#")]
     lock.write_text("--only-binary :all:\n# again\n" + "\n".join(shuffled).replace("\0", "\\\n") + "  # end\n")
     assert recipe(root, {}) == before
-
-
-def test_a_lock_that_pins_nothing_is_refused(root: Path):
-    append(root / "requirements/serving.txt", "\nnumpy>=2\n")
-    with pytest.raises(RecipeError, match=r"serving\.txt: 'numpy>=2' pins no version: expected name==version"):
-        recipe(root, {})
 
 
 def test_locked_versions_are_read_with_markers_and_extras(tmp_path: Path):
@@ -195,8 +195,6 @@ def test_changed_data_is_noticed_and_unchanged_data_is_not_read(
     )
     before = recipe(root, {}).parts["data"]
     assert len(list((own_cache / "data-digests").iterdir())) == 1
-    data.chmod(0o000)  # root reads it all the same; the cached digest is what counts, so see that it is used
-    data.chmod(0o644)
     kept = next((own_cache / "data-digests").iterdir())
     assert kept.read_text() == before
     times = data.stat()
@@ -271,23 +269,9 @@ def test_a_day_without_newer_data_is_told_apart_from_a_model_that_cannot_be_retr
     assert not isinstance(refused.value, NothingNewer)
 
 
-def test_every_file_of_the_model_is_found_once():
-    found = model_files(ROOT)
-    assert {"model/__init__.py", "model/serving.py", "model/data.py"} <= found.keys()
-    assert not {"model/README.md"} & found.keys()
-
-
 @given(st.dictionaries(st.text(), values, max_size=5), st.randoms())
 def test_the_canonical_form_does_not_depend_on_order(content: dict, random):
     items = list(content.items())
     random.shuffle(items)
     assert canonical(dict(items)) == canonical(content)
     assert canonical(content).isascii()
-
-
-@given(values, values)
-def test_different_values_have_different_canonical_forms(one: object, other: object):
-    import json
-
-    if canonical(one) == canonical(other):
-        assert json.loads(canonical(one)) == json.loads(canonical(other))

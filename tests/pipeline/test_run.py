@@ -1,10 +1,8 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,18 +10,18 @@ import pytest
 from pipeline import outcome, step
 from pipeline.pack import SealedPackage, sealed_in
 from pipeline.steps import PIPELINE
+from tests.process import python
 
 pytestmark = pytest.mark.e2e  # it trains
 
 ROOT = Path(__file__).resolve().parents[2]
-HERE = {**{name: value for name, value in os.environ.items() if name not in step.alike()}, "PYTHONHASHSEED": "7"}
 
 
 def ran(cwd: Path, name: str, work: Path, *more: str) -> subprocess.CompletedProcess[str]:
     """Run a step as a container does, with its inputs in a folder."""
     taken = [word for one in PIPELINE.steps_of(PIPELINE.step(name)) for word in ("--in", f"{one}={work / one}")]
-    command = [sys.executable, "-m", "pipeline.run", name, *taken, *more, "--out", str(work / name)]
-    return subprocess.run(command, cwd=cwd, env=HERE, capture_output=True, text=True, check=False)
+    words = ("-m", "pipeline.run", name, *taken, *more, "--out", str(work / name))
+    return python(*words, cwd=cwd, PYTHONHASHSEED="7")
 
 
 @pytest.mark.parametrize("sealed_code", [False, True], ids=["model folder", "package"])
