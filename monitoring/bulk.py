@@ -40,13 +40,9 @@ def sealed(
 ) -> tuple[Profile, Null]:
     """Take the profile of the training data, and how its blocks differ from one another.
 
-    Args:
-        columns: Feature -> values, shape (rows,): numbers with NaN for missing, or an object array of codes with None.
-        times: When each row was requested, epoch seconds, ascending, shape (rows,). None: rows are independent.
-        span: Seconds per block, if there are times.
-
-    Raises:
-        ValueError: There are no rows, or columns or times differ in length.
+    `columns` hold numbers with NaN for missing, or an object array of codes with None; shape (rows,). `times` are
+    ascending epoch seconds, or None for independent rows; a block is `span` seconds. Raises ValueError if there are no
+    rows, or columns or times differ in length.
     """
     profile = taken(columns)
     block, sizes, cut = _blocks(profile.rows, times, span)
@@ -66,12 +62,8 @@ def usual(
 ) -> Usual | None:
     """How the mean losses of the evaluation's blocks differ; None if there are too few blocks to judge by.
 
-    Args:
-        losses: Shape (rows,).
-        high: The upper bound of a loss.
-        times: As for `sealed`, in any order.
-        span: Seconds per block, if there are times.
-        waves: Whether `are_waves` holds for the times: blocks are then cut by rows, also within one time.
+    A loss is at most `high`; `times` and `span` are as for `sealed`, in any order. With `waves` (see `are_waves`)
+    blocks are cut by rows, also within one time.
     """
     wave = float(times.max()) if waves and times is not None else None
     fewest = ROWS if wave is None else max(ROWS, len(losses) // BLOCKS)

@@ -33,14 +33,12 @@ class Side:
 
 @dataclass(frozen=True)
 class Recorded:
-    """One captured request with its answer.
+    """One captured request (`asked`) with its answer; either is None if it was not captured.
 
     Attributes:
         event_id: The platform's id of the invocation; a copy for a shadow variant has another one.
         inference_id: The caller's id, which copies share; None if there was none.
         at: When it was answered, as captured (ISO 8601).
-        asked: The request; None if it was not captured. Likewise `answered`.
-        attributes: The caller's custom attributes.
     """
 
     event_id: str

@@ -83,10 +83,9 @@ class Prediction:
 
 @dataclass
 class Search:
-    """Searches captured lines for an id; any number of threads may use it at once.
+    """Searches captured lines for an id or its beginning; any number of threads may use it at once.
 
     Attributes:
-        word: The id, or the beginning of one.
         whole: Only exact ids count. A search switches to this itself once it knows `MOST` others.
         exact: Predictions with this id.
         begun: Some of those whose id only begins with it.

@@ -49,8 +49,7 @@ def build(
     Raises:
         GateRefused: The metrics are out of bounds. The outcome is stored: other gates need no new training.
         ContractBroken: The model's folder misses something that the steps call; nothing was started.
-        StepFailed: A step refused or failed, for instance because the checkout changed since its recipe was made, or
-            this environment has other libraries than the locked ones.
+        StepFailed: A step refused or failed, for instance because the checkout changed since its recipe was made.
     """
     with _built(root, recipe, gates, workdir, progress) as made:
         return made.sealed

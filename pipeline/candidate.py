@@ -38,10 +38,9 @@ class JobError(Exception):
 
 @dataclass(frozen=True)
 class Job:
-    """A retraining job.
+    """A retraining job that learns from what was known at the beginning of `through`, YYYY-MM-DD.
 
     Attributes:
-        through: The day, YYYY-MM-DD: it learns from what was known at its beginning.
         champion: The serving release, with at least its digests, its archive and its image.
         group: The model package group to register in.
         report: The key of the report in the bucket.
@@ -82,7 +81,6 @@ class Report:
     """The result of a job: `better` with a candidate, `not_better` (not with confidence), `refused` or `nothing_new`.
 
     Attributes:
-        through: The requested day.
         changes: The parameters that differ from the champion's.
         recipe: The challenger's recipe digest; None if there is none.
         package: The registered version; None unless the outcome is `better`.

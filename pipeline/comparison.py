@@ -73,17 +73,10 @@ def compare(
     times: NDArray[np.datetime64] | None = None,
     level: float = LEVEL,
 ) -> Comparison:
-    """Compare two models' losses of the same rows, shape (rows,).
+    """Compare two models' losses of the same rows, shape (rows,), at `times` (UTC) or None for rows without a time.
 
-    Args:
-        loss: The kind of loss.
-        champion: Its losses.
-        challenger: Its losses.
-        times: When each row happened, UTC, shape (rows,); None for rows without a time.
-        level: Coverage of the interval; simultaneous comparisons each need a higher one.
-
-    Raises:
-        ValueError: There are no rows, the shapes differ, or a loss is not finite.
+    `level` is the coverage of the interval; simultaneous comparisons each need a higher one. Raises ValueError if there
+    are no rows, the shapes differ, or a loss is not finite.
     """
     if not len(champion) or champion.shape != challenger.shape or (times is not None and len(times) != len(champion)):
         raise ValueError(f"cannot compare {champion.shape} losses with {challenger.shape}: expected the same rows")

@@ -35,9 +35,7 @@ def faulty(root: Path, given: Mapping[str, Any]) -> dict[str, Any]:
 def retrained(root: Path, given: Mapping[str, Any], through: str) -> dict[str, Any]:
     """The parameters to change to learn from what is known at the beginning of the day `through`, YYYY-MM-DD.
 
-    Raises:
-        NothingNewer: The model has no newer data for that day.
-        RecipeError: It is no such day, the model does not define `retrained`, or `parameters.py` fails.
+    Raises NothingNewer if the model has no newer data for that day, RecipeError if the day or `parameters.py` is wrong.
     """
     module = _module(root / "model" / "parameters.py")
     settings = _settings(module, given)

@@ -19,13 +19,9 @@ _LEQ, _MEMBER = 0, 6  # nodes_modes: value <= split; value is one of the members
 
 @dataclass(frozen=True)
 class Node:
-    """A split, or a leaf if `left` is below 0.
+    """A split (numbers up to the threshold go left), or a leaf with a value if `left` is below 0.
 
-    Attributes:
-        threshold: Numbers up to it go left.
-        missing_left: Whether missing values go left.
-        categories: The raw values that go left, and all other known ones; None if the split is not categorical.
-        value: The value of a leaf.
+    `categories` are the raw values that go left, and all other known ones; None if the split is not categorical.
     """
 
     feature: int

@@ -29,12 +29,9 @@ class Spoiled(Refusal):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a step made.
+    """What a step made: sha256 of each file, and `sha256:<hex>` of all but those `beside`.
 
-    Attributes:
-        digest: `sha256:<hex>` of the files.
-        files: Name -> sha256, hexadecimal; `beside` the same of files that are not in the digest.
-        made_of: Step -> digest of its outcome, and the texts that the step took.
+    `made_of` has the digest of each outcome that the step took, and its texts.
     """
 
     step: str

@@ -120,10 +120,8 @@ class Step:
 class Given:
     """The arguments of a step's function.
 
-    Attributes:
-        root: The checkout: holds `model/`, `requirements/` and our packages.
-        folders: Input -> folder; optional ones may be missing.
-        out: An empty folder, for files only.
+    `root` holds `model/`, `requirements/` and our packages; optional folders may be missing; `out` is an empty folder,
+    for files only.
     """
 
     root: Path

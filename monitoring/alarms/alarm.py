@@ -33,10 +33,9 @@ class Said:
 
 @dataclass(frozen=True)
 class Alarm:
-    """One change of an alarm's state.
+    """One change of an alarm's state to `OK`, `ALARM` or `INSUFFICIENT_DATA`.
 
     Attributes:
-        state: `OK`, `ALARM` or `INSUFFICIENT_DATA`.
         at: When the state changed, epoch seconds; None if the event does not say.
         endpoint: None if the alarm's metrics name no endpoint, or several; likewise `variant`.
         metrics: `namespace/name` of each metric that it watches.

@@ -12,12 +12,9 @@ from monitoring.measurements import Datum
 
 @dataclass(frozen=True)
 class Reading:
-    """The durable record of one variant.
+    """The durable record of one variant: its revision, the last counted file key, and `as_dict` of its `DriftMonitor`.
 
-    Attributes:
-        revision: Counts the writes.
-        after: The last counted file key in key order; empty before the first.
-        state: `as_dict` of its `DriftMonitor`; None before the first row.
+    The key is empty before the first file, the state None before the first row.
     """
 
     revision: int = 0

@@ -8,21 +8,17 @@ Each block (a day, see `monitoring.statistics.blocks`) gives a few scores of eac
 - `level`, numeric: the mean normal score of the known values' bins (van der Waerden), up or down;
 - `shape`: the square root of the Jensen-Shannon divergence between block and training, with missing values as a bin;
 - `code:UA` and so on: the shares of the eight most frequent codes of a categorical feature among its known values;
-- `unknown`: the share of rows without a value (missing, absent, or of a wrong type).
+- `unknown`: the share of rows without a value. New codes and numbers out of range are reported separately, as two
+  months of training cannot estimate how often a block meets its first flight to a summer resort.
 
-Codes that training never saw count as other here and are reported separately (`Finding.unusual`), like numbers out of
-range: two months of training cannot estimate how often a block meets its first flight to a summer resort.
-
-The same scores of training's own blocks, each against the rest of training, are sealed into the package;
-`monitoring.statistics.conformal` describes the test and its assumptions. The evidence of a feature is the wealth of its
-bets, averaged with fixed weights, over `horizon / alpha`. Evidence of the whole is the weighted sum over the features;
-1 is an alarm.
+The scores of training's own blocks, each against the rest of training, are sealed into the package;
+`monitoring.statistics.conformal` describes the test. The evidence of a feature is the mean wealth of its bets over
+`horizon / alpha`, that of the whole the weighted sum over features. An alarm is at 1.
 
 **Guarantee**: while blocks are like training's (in any order, after removing what follows from the previous day), the
 probability of any alarm within `horizon` blocks is at most alpha, however features depend on each other. False alarms
-are at least `horizon / alpha` blocks apart on average.
-
-A feature that has fired is compared with training only, until its evidence falls below 1; then it restarts.
+are at least `horizon / alpha` blocks apart on average. A feature that has fired is compared with training only, until
+its evidence falls below 1; then it restarts.
 
 Sources: Lin, "Divergence measures based on the Shannon entropy", IEEE Trans. Inf. Theory 37 (1991); its root is a
 metric: Endres and Schindelin, IEEE Trans. Inf. Theory 49 (2003).

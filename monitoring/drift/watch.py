@@ -1,18 +1,15 @@
 """Drift measurement file by file: each captured row counts once, whatever the number and order of calls.
 
-The files named in an event are only a hint. Each call counts every file after the last counted one, in key order, and
-the named files before it that were not counted (files of several instances interleave). A sweep gets no names and
-searches for late files itself.
+A call counts every file after the last counted one, in key order, and those named in its event that come earlier and
+were not counted (files of several instances interleave). A sweep searches for late files itself.
 
-The state of a variant is one record: the open block, the bets on earlier blocks (`monitoring.drift.shift`), the last
-key, and unsent metrics. Its size depends on the features, not on the rows. It is stored together with a mark on each
-counted file, all or nothing, on the condition that the record has not changed since it was read. So one of two
-concurrent calls wins, and the other looks again at what is left to count.
+The state of a variant is one record of constant size: the open block, the bets on earlier blocks, the last key, and
+unsent metrics. It is stored together with a mark on each counted file, all or nothing, if nobody else wrote since it
+was read. So one of two concurrent calls wins, and the other looks again at what is left to count.
 
-No file blocks those after it. A file that exhausts memory is set aside, logged, and listed with the reason next to the
-unreadable lines. A call that is killed (memory, time) cannot report that, so each call records its start. After each
-call without an end the next reads half as many files; after three that die on a single file, that file is set aside
-unread. An alarm counts files that were set aside.
+No file blocks those after it. A file that exhausts memory is set aside, logged, and counted for an alarm. A call that
+is killed (memory, time) cannot report that, so each call records its start. After each call without an end the next
+reads half as many files; after three that die on a single file, that file is set aside unread.
 
 Metrics are sent after the write; a later sweep sends those of a killed call. Counts may be sent twice if noting that
 they were sent fails; rows never count twice.
@@ -72,8 +69,7 @@ class Measured:
     """The result of one call for one variant.
 
     Attributes:
-        unreadable: Reason -> number of lines; a file that was set aside counts as one.
-        aside: The files that were set aside.
+        unreadable: Reason -> number of lines; a file that was set aside (`aside`) counts as one.
         evidence: Feature -> its share of the evidence now.
         judged: Blocks judged since the release; 0 also if training had too few to judge by.
         waiting: Rows of the open block; `problems` are the violations in it.
@@ -156,17 +152,15 @@ class DriftWatch:
         unmeasured: Collection[str] = (),
         more: Callable[[], bool] = lambda: True,
     ) -> Mapping[str, Measured]:
-        """Count captures that were not counted yet, and publish the result.
-
-        A failure of one variant stops no other.
+        """Count captures that were not counted yet, and publish the result; a failure of one variant stops no other.
 
         Args:
             references: Variant -> reference of its model.
             now: Epoch seconds.
             named: Variant -> files that have arrived. None: a sweep, which searches for late files, ends a block whose
                 time is over, publishes evidence even without new captures, and sends what killed calls left.
-            unmeasured: Live variants without a readable reference. Each is counted, so that silence is not taken for
-                "no drift". Their captures wait.
+            unmeasured: Live variants without a readable reference: counted, so that silence is not taken for "no
+                drift". Their captures wait.
             more: Whether there is time for another file.
         """
         if unmeasured:

@@ -36,11 +36,9 @@ _MINUTE = 60
 
 @dataclass(frozen=True)
 class Objective:
-    """A service-level objective; windows with fewer than `min_requests` do not count.
+    """A service-level objective: the shares of requests without a 5XX, and of those that take at most `latency_ms`.
 
-    Attributes:
-        availability: The share of requests to be answered without a 5XX.
-        latency: The share of requests to take no longer than `latency_ms`.
+    Windows with fewer than `min_requests` do not count.
     """
 
     availability: float

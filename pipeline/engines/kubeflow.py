@@ -65,7 +65,6 @@ class KubeflowSite:
     """The settings of a pipeline on Kubeflow.
 
     Attributes:
-        image: The training image, by its digest.
         texts: Input -> default text of a run; others have the default of the declaration.
         folders: Input -> address of the folder, such as `s3://bucket/code`; without one the folder is not used.
         secrets: Variable -> its value, or folder -> its files; only for steps that change something outside.

@@ -4,8 +4,8 @@
     python -m pipeline.engines.kubeflow_task --refused gate FOLDER
 
 The first form runs `python -m pipeline.run` with all words but the first, within the step's timeout. It refuses input
-outcomes whose digest differs from that in `inputs`. Then it writes the outcome's digest, and whether a verdict passed,
-to the file that `outputs` names. A cluster finds written artifacts by itself, but `kfp.local` needs them listed there.
+outcomes whose digest differs from that in `inputs`, and writes the outcome's digest, and whether a verdict passed, to
+the file in `outputs`. A cluster finds written artifacts by itself, but `kfp.local` needs them listed there.
 
 The second form prints why a verdict did not pass. Status 4: refused, with step and reason on stderr.
 """

@@ -40,15 +40,8 @@ def run(
 ) -> dict[str, Path | None]:
     """Run the steps of some groups; returns step -> the folder with its outcome, None of a skipped step.
 
-    Args:
-        pipeline: The declaration.
-        root: The checkout whose code runs.
-        texts: Input -> text; others have their defaults.
-        keep: Where outcomes are stored, also those of earlier groups. One run at a time may use it.
-        groups: Which steps run.
-        folders: Input -> folder.
-        here: Steps that run in this process.
-        progress: Called with a line at a time, which begins with the step's name.
+    `texts` and `folders` are the pipeline's inputs; `keep` stores outcomes, also of earlier groups, for one run at a
+    time. The steps in `here` run in this process. `progress` gets lines that begin with the step's name.
 
     Raises:
         StepFailed: A step refused or failed; earlier outcomes are stored. A step in this process raises its own error,

@@ -48,10 +48,8 @@ class SageMakerSite:
     """Where the jobs of a stack run.
 
     Attributes:
-        image: The training image.
         folder: `s3://bucket/key` below which jobs write their outcomes; `refusals` is the same for their refusals.
-        roles: Group -> role ARN of its job.
-        instance_types: Group -> instance type; by default that of its steps.
+        roles: Group -> role ARN of its job; `instance_types` likewise, by default those of its steps.
         max_seconds: Upper limit per job; None: as long as its steps.
     """
 
