@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 LONGEST = 80
@@ -36,6 +36,13 @@ def not_allowed(name: str, value: object, expected: str) -> str:
     shown = repr(value)
     cut = shown if len(shown) <= LONGEST else f"{shown[: LONGEST - 1]}…"
     return f"{name}: {cut} is not allowed: expected {expected}"
+
+
+def table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """The rows of a table as indented lines with aligned columns."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    padded = (map(str.ljust, row, widths) for row in rows)
+    return [f"  {'  '.join(cells)}".rstrip() for cells in padded]
 
 
 def one_of(name: str, known: Iterable[str]) -> str:

@@ -12,7 +12,7 @@ from math import isfinite, isnan, nan
 from pathlib import Path
 from typing import Any, Literal
 
-from pipeline.forms import not_allowed, one_of
+from pipeline.forms import not_allowed, one_of, table
 
 BOUNDS = "min, max, or both, each a number"
 """The allowed form of a metric's gate."""
@@ -44,14 +44,10 @@ class GateRefused(Exception):
         rows += [
             (m.metric, "missing" if m.value != m.value else f"{m.value:.4f}", f"{m.side} {m.bound:g}") for m in misses
         ]
-        widths = [max(len(row[column]) for row in rows) for column in range(3)]
-        table = "\n".join(
-            "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-            for row in rows
-        )
+        lines = "\n".join(table(rows))
         unknown = any(m.value != m.value and m.metric not in known for m in misses)
         hint = f"\nevaluation gives {', '.join(known)}" if unknown else ""
-        super().__init__(f"the model is below its gates and is not released:\n{table}{hint}")
+        super().__init__(f"the model is below its gates and is not released:\n{lines}{hint}")
         self.misses = misses
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from pipeline.contract import PARTS, ContractBroken, Part
+from pipeline.forms import table
 from pipeline.gate import GateError, reported
 
 FAST_FORM = (
@@ -50,13 +51,8 @@ def listed(root: Path) -> str:
     found, _ = _read(root / "model")
     rows = [(part.file, part.shown, "yes" if has(found, part.file, part.name) else "-", part.buys) for part in PARTS]
     required = sum(not part.optional for part in PARTS)
-    head = ("file", "part", "there", "what it buys")
-    widths = [max(len(row[column]) for row in [head, *rows]) for column in range(3)]
-
-    def line(row: Sequence[str]) -> str:
-        return "  " + "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]])
-
-    parts = ["required", line(head), *map(line, rows[:required]), "", "optional", *map(line, rows[required:])]
+    lines = table([("file", "part", "there", "what it buys"), *rows])
+    parts = ["required", *lines[: required + 1], "", "optional", *lines[required + 1 :]]
     return "\n".join([*parts, "", *textwrap.wrap(FAST_FORM, 110)])
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from pipeline import archive, outline, refit
 from pipeline.locks import locked, trained_with
-from pipeline.recipe import Recipe, canonical, model_files
+from pipeline.recipe import Recipe, canonical, model_files, sha256_of
 
 ARCHIVE, SEALED = "model.tar.gz", "sealed.json"
 """Files of the outcome of the step `seal`."""
@@ -63,7 +63,10 @@ def pack(root: Path, recipe: Recipe, trained: Path, evaluated: Path, to: Path) -
             "libraries": locked(root / "requirements" / "serving.txt"),
             "trained_with": trained_with(root / "requirements", model_files(root)),
             "server": "own" if outline.own_server(root) else "usual",
-            "files": {name: _sha256(content) for name, content in files.items()},
+            "files": {
+                name: sha256_of(content) if isinstance(content, Path) else hashlib.sha256(content).hexdigest()
+                for name, content in files.items()
+            },
         }
     ).encode()
     digest = archive.seal({**files, archive.MANIFEST: manifest}, to)
@@ -82,10 +85,3 @@ def describe(path: Path, digest: str | None = None) -> SealedPackage:
     metrics = json.loads(archive.read(path, "metrics.json"))["summary"]
     found = digest or archive.package_digest(path)
     return SealedPackage(path, found, manifest.sha256, metrics, manifest.content["recipe"])
-
-
-def _sha256(content: bytes | Path) -> str:
-    if isinstance(content, bytes):
-        return hashlib.sha256(content).hexdigest()
-    with content.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
