@@ -166,9 +166,13 @@ def _imputer(scope: Any, operator: Any, container: Any) -> None:
         raise NoFastForm(f"SimpleImputer has missing_values={imputer.missing_values!r}")
     if texts and imputer.add_indicator:
         raise NoFastForm("SimpleImputer has add_indicator for texts")
-    missing = graph.node("Equal", [table, graph.texts([MISSING])]) if texts else graph.node("IsNaN", [table])
+    missing = (
+        graph.node("Equal", [table, graph.constant([MISSING], TensorProto.STRING)])
+        if texts
+        else graph.node("IsNaN", [table])
+    )
     values = [imputer.statistics_[place] for place in kept]
-    fill = graph.texts([values]) if texts else graph.constant([np.array(values, float)])
+    fill = graph.constant([values], TensorProto.STRING) if texts else graph.constant([np.array(values, float)])
     chosen = graph.constant(kept, TensorProto.INT64)
     here = [graph.node("Gather", [one, chosen], axis=1) for one in (missing, table)]
     filled = graph.node("Where", [here[0], fill, here[1]], "" if imputer.add_indicator else output)

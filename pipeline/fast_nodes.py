@@ -50,17 +50,11 @@ class Graph:
 
     def constant(self, values: Any, kind: int = TensorProto.DOUBLE) -> str:
         """Add a constant array, and return its name."""
-        array = np.asarray(values)
+        texts = kind == TensorProto.STRING
+        array = np.asarray(values, object if texts else None)
         name = self._scope.get_unique_variable_name("constant")
-        self._container.add_initializer(name, kind, list(array.shape), array.ravel().tolist())
-        return name
-
-    def texts(self, values: Any) -> str:
-        """Add a constant array of texts, and return its name."""
-        array = np.asarray(values, object)
-        name = self._scope.get_unique_variable_name("texts")
-        content = [one.encode() for one in array.ravel()]
-        self._container.add_initializer(name, TensorProto.STRING, list(array.shape), content)
+        content = [one.encode() for one in array.ravel()] if texts else array.ravel().tolist()
+        self._container.add_initializer(name, kind, list(array.shape), content)
         return name
 
     def refuse(self, column: str, keys: list[Any]) -> None:
