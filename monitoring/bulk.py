@@ -21,8 +21,8 @@ from monitoring.statistics.profile import OTHER, Categorical, Column, Numeric, P
 from monitoring.statistics.statistic import Codes, Numbers, Statistic
 from monitoring.statistics.texts import counted
 
-BINS = 20
-CODES = 30
+BINS = 20  # most bins of a numeric feature
+CODES = 30  # most codes of a categorical feature that are counted individually
 NAMED_RARE = 2000  # rare codes that are listed; if there are more, none is
 ROWS = 25  # rows per block if rows have no times and so count as independent
 BLOCKS = 64  # at most, per wave: rows of a wave arrive together, so smaller blocks detect nothing earlier
@@ -32,20 +32,15 @@ WAVE = 25 * DAY  # minimum distance: months are waves, weeks are not
 Columns = Mapping[str, NDArray[Any]]
 
 
-def sealed(
-    columns: Columns,
-    times: NDArray[np.float64] | None = None,
-    *,
-    span: float = DAY,
-) -> tuple[Profile, Null]:
+def sealed(columns: Columns, times: NDArray[np.float64] | None = None) -> tuple[Profile, Null]:
     """Take the profile of the training data, and how its blocks differ from one another.
 
     `columns` hold numbers with NaN for missing, or an object array of codes with None; shape (rows,). `times` are
-    ascending epoch seconds, or None for independent rows; a block is `span` seconds. Raises ValueError if there are no
-    rows, or columns or times differ in length.
+    ascending epoch seconds, or None for independent rows. Raises ValueError if there are no rows, or columns or times
+    differ in length.
     """
     profile = taken(columns)
-    block, sizes, cut = _blocks(profile.rows, times, span)
+    block, sizes, cut = _blocks(profile.rows, times)
     kept = np.flatnonzero(sizes >= cut.rows)
     found = {name: _block_scores(profile.columns[name], columns[name], block, len(sizes)) for name in profile.columns}
     judged = {name: [each[place] for place in kept] for name, each in found.items()}
@@ -53,21 +48,16 @@ def sealed(
 
 
 def usual(
-    losses: NDArray[np.float64],
-    high: float,
-    times: NDArray[np.float64] | None = None,
-    *,
-    span: float = DAY,
-    waves: bool = False,
+    losses: NDArray[np.float64], high: float, times: NDArray[np.float64] | None = None, *, waves: bool = False
 ) -> Usual | None:
     """How the mean losses of the evaluation's blocks differ; None if there are too few blocks to judge by.
 
-    A loss is at most `high`; `times` and `span` are as for `sealed`, in any order. With `waves` (see `are_waves`)
-    blocks are cut by rows, also within one time.
+    A loss is at most `high`; `times` are as for `sealed`, in any order. With `waves` (see `are_waves`) blocks are cut
+    by rows, also within one time.
     """
     wave = float(times.max()) if waves and times is not None else None
     fewest = ROWS if wave is None else max(ROWS, len(losses) // BLOCKS)
-    block, sizes, cut = _blocks(len(losses), times if wave is None else None, span, fewest)
+    block, sizes, cut = _blocks(len(losses), times if wave is None else None, fewest)
     means = np.bincount(block, weights=losses) / sizes
     return Usual.of(means[sizes >= cut.rows].tolist(), cut, high, wave)
 
@@ -84,7 +74,7 @@ def are_waves(times: NDArray[np.float64], before: NDArray[np.float64] | None = N
 
 
 def _blocks(
-    rows: int, times: NDArray[np.float64] | None, span: float, least: int = ROWS
+    rows: int, times: NDArray[np.float64] | None, least: int = ROWS
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], Cut]:
     """The block of each row, the number of rows in each block, and how to cut later rows."""
     if times is None:
@@ -94,25 +84,22 @@ def _blocks(
         raise ValueError(f"times: got {len(times)}, expected {rows}, one a row")
     spans = 1
     while True:
-        found = np.floor_divide(times, spans * span).astype(np.int64)
+        found = np.floor_divide(times, spans * DAY).astype(np.int64)
         _, block, sizes = np.unique(found, return_inverse=True, return_counts=True)
         # Rare short days (a storm, the ends of the period) are no blocks, neither here nor later.
         fewest = int(np.quantile(sizes, 0.1, method="lower"))
         if fewest >= least or len(sizes) < 2 * FEWEST:
-            return block, sizes, Cut(spans * span, max(least, fewest))
+            return block, sizes, Cut(spans * DAY, max(least, fewest))
         spans += 1  # most days are short, so a block is several of them
 
 
-def taken(columns: Columns, bins: int = BINS, codes: int = CODES) -> Profile:
-    """Take the profile of the training data with at most these bins and codes; booleans are codes.
-
-    Raises ValueError if there are no rows, or the columns differ in length.
-    """
+def taken(columns: Columns) -> Profile:
+    """Take the profile of columns of equal length with at least one row; booleans are codes."""
     lengths = {len(values) for values in columns.values()}
     if len(lengths) != 1 or lengths == {0}:
         raise ValueError(f"cannot take a profile of columns with {sorted(lengths)} rows")
     made = {
-        name: _numeric(values, bins) if values.dtype.kind in "fiu" else _categorical(values, codes)
+        name: _numeric(values) if values.dtype.kind in "fiu" else _categorical(values)
         for name, values in columns.items()
     }
     return Profile(made, lengths.pop())
@@ -170,11 +157,11 @@ def _count_codes(tally: Codes, values: NDArray[Any]) -> None:
         tally.add(value, count)
 
 
-def _numeric(values: NDArray[Any], bins: int) -> Numeric:
+def _numeric(values: NDArray[Any]) -> Numeric:
     known = values[np.isfinite(values)].astype(np.float64)
     if not len(known):
         return Numeric((), (0,), len(values))
-    quantiles = np.linspace(0, 1, bins + 1)[1:-1]
+    quantiles = np.linspace(0, 1, BINS + 1)[1:-1]
     # `lower` picks values of the data, so that no arithmetic can differ between machines.
     edges = np.unique(np.quantile(known, quantiles, method="lower"))
     edges = edges[edges < known.max()]
@@ -183,11 +170,11 @@ def _numeric(values: NDArray[Any], bins: int) -> Numeric:
     return Numeric(tuple(edges.tolist()), tuple(counts.tolist()), len(values) - len(known), *ends)
 
 
-def _categorical(values: NDArray[Any], codes: int) -> Categorical:
+def _categorical(values: NDArray[Any]) -> Categorical:
     every = Counter(str(value) for value in values.tolist() if value is not None and value == value)  # noqa: PLR0124  NaN
     total = every.total()
     every.pop(OTHER, None)
-    kept = sorted(sorted(every, key=lambda code: (-every[code], code))[:codes])
+    kept = sorted(sorted(every, key=lambda code: (-every[code], code))[:CODES])
     counts = [every[code] for code in kept]
     rare = every.keys() - set(kept)
     known = frozenset(rare) if len(rare) <= NAMED_RARE else None

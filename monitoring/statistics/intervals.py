@@ -67,7 +67,7 @@ def _divergence(rate: float, other: float) -> float:
     return hit + ((1 - rate) * math.log((1 - rate) / (1 - other)) if rate < 1 else 0.0)
 
 
-def of_mean(total: float, squares: float, count: int, level: float = LEVEL) -> Interval:
+def of_mean(total: float, squares: float, count: int) -> Interval:
     """The mean of non-negative values by their sum and sum of squares, by the central limit theorem.
 
     A single value only shows that the mean is 0 or more.
@@ -76,5 +76,5 @@ def of_mean(total: float, squares: float, count: int, level: float = LEVEL) -> I
     if count < 2:
         return Interval(mean, 0.0, math.inf)
     variance = max(0.0, (squares - total * mean) / (count - 1))
-    half = deviations(level) * math.sqrt(variance / count)
+    half = deviations() * math.sqrt(variance / count)
     return Interval(mean, max(0.0, mean - half), mean + half)

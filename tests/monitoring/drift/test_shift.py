@@ -31,10 +31,10 @@ def days(number: int, seed: int, rows: int = 120) -> list[dict[str, Any]]:
     return found
 
 
-def sealed_on(training: list[dict[str, Any]], **options: Any) -> tuple[Profile, Null]:
+def sealed_on(training: list[dict[str, Any]]) -> tuple[Profile, Null]:
     columns = {name: np.concatenate([day[name] for day in training]) for name in training[0]}
     rows = len(training[0]["wind"])
-    return sealed(columns, np.repeat(np.arange(len(training)) * DAY, rows), **options)
+    return sealed(columns, np.repeat(np.arange(len(training)) * DAY, rows))
 
 
 PROFILE, NULL = sealed_on(days(60, 1))
