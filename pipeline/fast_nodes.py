@@ -44,9 +44,9 @@ class Graph:
         self._container.add_node(kind, inputs, [output], op_domain=domain, op_version=version, name=name, **attributes)
         return output
 
-    def cast(self, value: str, kind: int, output: str = "") -> str:
+    def cast(self, value: str, kind: int) -> str:
         """Add a change of type."""
-        return self.node("Cast", [value], output, to=kind)
+        return self.node("Cast", [value], to=kind)
 
     def constant(self, values: Any, kind: int = TensorProto.DOUBLE) -> str:
         """Add a constant array, and return its name."""

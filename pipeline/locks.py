@@ -116,8 +116,5 @@ def _lock_lines(path: Path) -> Iterator[str]:
         if not re.fullmatch(r"[A-Za-z0-9._\[\],-]+==[^\s;]+;?", words[0]):
             raise RecipeError(f"{path}: {words[0]!r} pins no version: expected name==version")
         plain = [word.rstrip(";") if number == 0 else word for number, word in enumerate(words)]
-        yield " ".join([word for word in plain if not word.startswith("--")] + sorted(_hashes(plain)))
-
-
-def _hashes(words: list[str]) -> list[str]:
-    return [word.removeprefix("--hash=") for word in words if word.startswith("--hash=")]
+        hashes = sorted(word.removeprefix("--hash=") for word in plain if word.startswith("--hash="))
+        yield " ".join([*(word for word in plain if not word.startswith("--")), *hashes])

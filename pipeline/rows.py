@@ -223,7 +223,7 @@ def _wrong_features(given: Mapping[Any, Any]) -> Iterator[str]:
             yield f"found the column {name!r}; expected a name of up to 200 characters of ASCII, no colon first"
         array = np.asarray(values)
         known = [one for one in array if as_json(one) is not None] if array.dtype.kind == "O" else []
-        odd = next((one for one in known if not _countable(one)), None)
+        odd = next((one for one in known if not isinstance(one, str | int | float | np.number | np.bool_)), None)
         if array.dtype.kind not in "biufUO" or odd is not None:
             found = f"a {type(odd).__name__}" if odd is not None else str(array.dtype)
             yield f"{name!r}: found {found}; expected numbers (NaN if missing) or texts (None if missing)"
@@ -243,10 +243,6 @@ def _wrong_beside(given: Mapping[Any, Any]) -> Iterator[str]:
             yield f"{name!r}: found rows without it; expected a time for each"
     if "id" in given and len(set(map(str, given["id"]))) < len(given["id"]):
         yield "'id': found the same one twice; expected another one for each row"
-
-
-def _countable(value: object) -> bool:
-    return isinstance(value, str | int | float | np.number | np.bool_)
 
 
 def _plain(values: NDArray[Any]) -> NDArray[Any]:

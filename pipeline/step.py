@@ -47,7 +47,8 @@ class StepFailed(Exception):
 def alike() -> dict[str, str]:
     """The variables with which a step gives the same bytes on every machine."""
     fixed = {"PYTHONHASHSEED": "0", "PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    return {**fixed, **(_ALIKE if _has_avx2() else {})}
+    avx2 = platform.machine() == "x86_64" and _CPU.exists() and " avx2 " in _CPU.read_text()
+    return {**fixed, **(_ALIKE if avx2 else {})}
 
 
 def run(
@@ -121,10 +122,6 @@ def _limited(process: subprocess.Popen[str], timeout: float | None) -> Generator
 def _end(process: subprocess.Popen[str], how: signal.Signals) -> None:
     with suppress(ProcessLookupError):
         os.killpg(process.pid, how)
-
-
-def _has_avx2() -> bool:
-    return platform.machine() == "x86_64" and _CPU.exists() and " avx2 " in _CPU.read_text()
 
 
 def in_words(main: Callable[[], None]) -> None:

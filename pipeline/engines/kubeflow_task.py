@@ -16,6 +16,7 @@ import json
 import signal
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -33,12 +34,20 @@ DIGEST, PASSED = "digest", "passed"
 def main(words: Sequence[str]) -> int:
     """Run a step, or print a verdict's reason; returns the status."""
     if words[:1] == [REFUSED]:
-        return _tell(words[1], Path(words[2]))
+        print(f"{words[1]} refused: {refusal(Path(words[2]), words[1])}", file=sys.stderr, flush=True)
+        return step.REFUSED
     asked: Mapping[str, Any] = json.loads(words[0])
     name, out = words[1], Path(words[words.index("--out") + 1])
     try:
         _check_digests(name, words, asked.get("inputs", {}).get("parameterValues", {}))
-        step.run(Path.cwd(), "pipeline.run", words[1:], _say, name=name, timeout=PIPELINE.step(name).timeout)
+        step.run(
+            Path.cwd(),
+            "pipeline.run",
+            words[1:],
+            partial(print, flush=True),
+            name=name,
+            timeout=PIPELINE.step(name).timeout,
+        )
     except StepFailed as error:
         print(error, file=sys.stderr, flush=True)
         return step.REFUSED if error.refused else 1
@@ -80,15 +89,6 @@ def refusal(folder: Path, name: str) -> str:
         return "" if passed(folder) else str(json.loads((folder / VERDICT).read_bytes())["why"])
     except Spoiled as error:
         return str(error)
-
-
-def _tell(name: str, folder: Path) -> int:
-    print(f"{name} refused: {refusal(folder, name)}", file=sys.stderr, flush=True)
-    return step.REFUSED
-
-
-def _say(line: str) -> None:
-    print(line, flush=True)
 
 
 def _stop(*_: object) -> None:
