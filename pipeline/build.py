@@ -91,11 +91,7 @@ class _Built:
 
 @contextmanager
 def _built(
-    root: Path,
-    recipe: Recipe,
-    gates: Gates | None,
-    workdir: Path | None,
-    progress: Callable[[str], None],
+    root: Path, recipe: Recipe, gates: Gates | None, workdir: Path | None, progress: Callable[[str], None]
 ) -> Generator[_Built]:
     outline.check(root)
     check_gates(gates or {})

@@ -72,10 +72,7 @@ PARTS = (
     Part("data.py", "refit", "a served model that knows the newest rows too", ("settings",)),
     Part("training.py", "refit", "a second fit other than `train`", ("rows", "settings", "trained")),
     Part(
-        "training.py",
-        "save",
-        "an estimator that joblib cannot write; `serving.py` needs `load`",
-        ("estimator", "path"),
+        "training.py", "save", "an estimator that joblib cannot write; `serving.py` needs `load`", ("estimator", "path")
     ),
     Part("training.py", "load", "reads what `save` wrote", ("path",)),
     Part("evaluation.py", "evaluate", "metrics of your choice; needs `METRICS`", ("estimator", "rows")),

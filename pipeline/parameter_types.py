@@ -132,10 +132,4 @@ def _text(value: Any) -> str:
 
 
 _READERS: Mapping[Any, Any] = {bool: _switch, int: _integer, float: _number, str: _text, date: day}
-_NAMES: Mapping[Any, str] = {
-    bool: "true or false",
-    int: "an integer",
-    float: "a number",
-    str: "a text",
-    date: "a day",
-}
+_NAMES: Mapping[Any, str] = {bool: "true or false", int: "an integer", float: "a number", str: "a text", date: "a day"}

@@ -52,7 +52,7 @@ def test_texts_are_told_apart_by_the_frequent_ones() -> None:
 def test_numbers_are_told_apart_by_their_thirds_and_few_ones_by_themselves() -> None:
     found = segments(np.array([*range(300), np.nan]))
     assert [found[0], found[150], found[299], found[300]] == [
-        *("up to 99.67", "99.67 to 199.3", "above 199.3", "missing"),
+        *("up to 99.67", "99.67 to 199.3", "above 199.3", "missing")
     ]
     assert [found.count(name) for name in dict.fromkeys(found)] == [100, 100, 100, 1]
     assert set(segments(np.array([1.0, 2.0, 2.0]))) == {"1", "2"}

@@ -158,10 +158,7 @@ def test_rows_without_times_are_told_apart_by_their_names(run, daily: Path):
     [
         (("serving.py", "def main(*_): ...\ndel predict"), "found no predict; expected predict(model, rows)"),
         (
-            (
-                "serving.py",
-                "def predict(model, rows):\n    return {'late': [True]}",
-            ),
+            ("serving.py", "def predict(model, rows):\n    return {'late': [True]}"),
             "predict returned 1 values of late for 1,400 rows",
         ),
         (("parameters.py", "del retrained"), "parameters.py has no retrained"),

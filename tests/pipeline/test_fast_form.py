@@ -39,18 +39,7 @@ from pipeline.fast_nodes import NoFastForm
 from pipeline.proof import fast_form, proven
 from pipeline.rows import Rows
 from serving.fast_form import load
-from tests.pipeline.estimators import (
-    BOTH,
-    FILLED,
-    KNOWN,
-    MIXED,
-    NUMBERS,
-    PICKED,
-    encoded,
-    labels,
-    mixed,
-    numbers,
-)
+from tests.pipeline.estimators import BOTH, FILLED, KNOWN, MIXED, NUMBERS, PICKED, encoded, labels, mixed, numbers
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -202,10 +191,7 @@ def test_a_decision_that_is_not_the_most_probable_class_is_found():
         (GradientBoostingClassifier(n_estimators=2, init=GaussianNB()), "is no constant"),
         (RidgeClassifier(), "skl2onnx cannot convert it: post_transform"),
         (IsolationForest(n_estimators=2), "skl2onnx computes these trees in float32"),
-        (
-            make_pipeline(FunctionTransformer(np.abs), Ridge()),
-            "it: FunctionTransformer is not supported",
-        ),
+        (make_pipeline(FunctionTransformer(np.abs), Ridge()), "it: FunctionTransformer is not supported"),
         (
             make_pipeline(ColumnTransformer([("a", "passthrough", [0])], transformer_weights={"a": 2.0}), Ridge()),
             "a ColumnTransformer has weights, or comes after another step",

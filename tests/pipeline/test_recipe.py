@@ -52,10 +52,7 @@ def test_a_change_in_a_file_of_the_model_changes_the_code_and_nothing_else(root:
     assert [part for part in before.parts if before.parts[part] != after.parts[part]] == ["code"]
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["README.md", "example_request.json", ".hidden", "__pycache__/x.pyc", "a/.b/c.py"],
-)
+@pytest.mark.parametrize("name", ["README.md", "example_request.json", ".hidden", "__pycache__/x.pyc", "a/.b/c.py"])
 def test_a_file_that_is_not_the_model_changes_nothing(root: Path, name: str):
     before = recipe(root, {})
     append(root / "model" / name, "changed\n")

@@ -42,9 +42,7 @@ def test_requests_are_held_against_all_rows_that_what_serves_has_seen(refitted: 
 
 
 def test_a_challenger_is_compared_as_it_was_evaluated_and_registered_as_it_serves(
-    run,
-    daily: Path,
-    refitted: SealedPackage,
+    run, daily: Path, refitted: SealedPackage
 ):
     plain, report = run(AFTER_THE_TURN), run(AFTER_THE_TURN, refitted)
     assert report.outcome == "better", report.why
@@ -55,12 +53,7 @@ def test_a_challenger_is_compared_as_it_was_evaluated_and_registered_as_it_serve
 
 
 @pytest.mark.parametrize("timed", [True, False])
-def test_a_champion_that_was_fitted_on_the_rows_to_compare_on_is_refused(
-    timed: bool,
-    run,
-    daily: Path,
-    tmp_path: Path,
-):
+def test_a_champion_that_was_fitted_on_the_rows_to_compare_on_is_refused(timed: bool, run, daily: Path, tmp_path: Path):
     champion = build(daily, recipe(daily, {"refit": True, "timed": timed}), progress=lambda _: None)
     change = appending("parameters.py", "def retrained(*_):\n    return {'until': 22}")
     report = run(AFTER_THE_TURN, resealed(champion, tmp_path, change))

@@ -36,11 +36,7 @@ def test_every_text_has_a_reader_which_its_default_fits_unless_it_has_to_be_give
         ("min_gain", "inf", "min_gain: 'inf' is not allowed: expected a number, or nothing"),
         ("through", "2013-W01-1", "through: '2013-W01-1' is not allowed: expected a day as YYYY-MM-DD, or nothing"),
         ("recipe", "abc", "recipe: 'abc' is not allowed: expected 64 hexadecimal digits, or nothing"),
-        (
-            "code_digest",
-            "abc",
-            "code_digest: 'abc' is not allowed: expected sha256:<64 hexadecimal digits>, or",
-        ),
+        ("code_digest", "abc", "code_digest: 'abc' is not allowed: expected sha256:<64 hexadecimal digits>, or"),
         ("gates", "[]", "gates: '[]' is not allowed: expected a JSON object, such as {}"),
         ("gates", '{"auc": 0.6}', "gates.auc: 0.6 is not allowed: expected min, max, or both, each a number"),
         ("source", '{"commit": 7}', "source: '{\"commit\": 7}' is not allowed: expected commit and remote, texts, and"),

@@ -34,12 +34,7 @@ CLASSES = {"kind": "classification", "decision": "prediction"}
             {**CLASSES, "classes": [1, 2, 3], "probability": "probability"},
             {"prediction": 3, "probability": {"1": 0.25, "2": 0.25, "3": 0.5}},
         ),
-        (
-            LinearSVC(),
-            ["a", "a", "b", "b"],
-            {**CLASSES, "classes": ["a", "b"]},
-            {"prediction": "a"},
-        ),
+        (LinearSVC(), ["a", "a", "b", "b"], {**CLASSES, "classes": ["a", "b"]}, {"prediction": "a"}),
         (
             DummyRegressor(),
             [1.0, 2.0, 3.0, 6.0],

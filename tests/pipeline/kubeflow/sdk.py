@@ -54,11 +54,7 @@ def submit(file: str, url: str, arguments: str) -> dict[str, Any]:
     client = Client(host=url)
     uploaded = client.upload_pipeline(file, pipeline_name="flight-delay")
     started = client.create_run_from_pipeline_package(
-        file,
-        arguments=json.loads(arguments),
-        run_name="nightly",
-        experiment_name="flights",
-        service_account="releases",
+        file, arguments=json.loads(arguments), run_name="nightly", experiment_name="flights", service_account="releases"
     )
     ended = client.wait_for_run_completion(started.run_id, timeout=30, sleep_duration=1)
     return {"pipeline": uploaded.pipeline_id, "run": started.run_id, "state": ended.state}
